@@ -1,0 +1,141 @@
+"""What a user asks of a study: from TOML, flags and Python, checked before any work starts."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from tame.core.errors import UsageError, require, unknown
+from tame.core.recipe import Recipe
+from tame.core.space import parse_dimension
+
+DEFAULT_TIME_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyConfig:
+    """Everything that was asked for. None: not given, so the study decides (and says what it decided)."""
+
+    data: str
+    task: str = "auto"
+    metric: str = "accuracy"
+    backbone: str | None = None  # a timm name, a folder in timm's local-dir format, or "none"
+    time_s: float | None = None  # wall clock from start to report
+    trials: int | None = None  # how many recipes are tried
+    epochs: int | None = None  # the most that one of them may train
+    space: tuple[str, ...] = ()  # "optimizer.lr=1e-4..1e-1:log"
+    set: Mapping[str, Any] = field(default_factory=dict)  # recipe fields that are fixed
+    val: str | None = None  # folder below the data that chooses
+    test: str | None = None  # folder below the data that is sealed
+    folds: int | None = None
+    seed: int = 0
+    out: str | None = None
+
+    def __post_init__(self) -> None:
+        require(self.task in ("auto", "images"), f"task must be auto or images, got {self.task!r}")
+        if self.time_s is not None:
+            good = math.isfinite(self.time_s) and self.time_s > 0
+            require(good, f"the time must be above 0 seconds, got {self.time_s:g}")
+        for name in ("trials", "epochs"):
+            value = getattr(self, name)
+            require(value is None or 1 <= value <= 100_000, f"{name} must be 1 to 100000, got {value}")
+        require(self.folds is None or 2 <= self.folds <= 20, f"folds must be 2 to 20, got {self.folds}")
+        require(0 <= self.seed < 2**63, f"seed must be 0 to 2**63 - 1, got {self.seed}")
+        require(self.val is None or self.val != self.test, f"val and test cannot both be {self.val!r}")
+        Recipe().but(self.set)
+        require("seed" not in self.set, "the seed of a study is set with --seed, not with --set")
+        for text in self.space:
+            name, dimension = parse_dimension(text)
+            Recipe().but({name: dimension.at(0.0)})
+            require(name not in self.set, f"{name} is fixed with --set and searched with --space; keep one of them")
+
+    @property
+    def clock_s(self) -> float | None:
+        """The wall clock that holds: as given, 5 minutes if nothing limits the study, else none."""
+        if self.time_s is None and self.trials is None and self.epochs is None:
+            return DEFAULT_TIME_S
+        return self.time_s
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that `from_json` turns back into this config."""
+        return {**asdict(self), "set": dict(self.set), "space": list(self.space)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> StudyConfig:
+        """The config of these values. Raises UsageError for an unknown key, with the nearest one."""
+        known = [item.name for item in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise UsageError(unknown("setting", key, known))
+        plain = dict(values)
+        plain["space"] = tuple(plain.get("space", ()))
+        try:
+            return cls(**plain)
+        except TypeError as problem:
+            raise UsageError(f"the settings do not fit: {problem}") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The settings of a TOML file: keys as in StudyConfig, `time` as text or seconds, `set` and `space` as tables.
+
+    Raises UsageError for a file that is missing or no TOML, and for an unknown key.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise UsageError(f"no config file {path}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
+        raise UsageError(f"{path} is not a TOML file: {problem}") from None
+    if "time" in values:
+        values["time_s"] = parse_time(str(values.pop("time")))
+    space = values.get("space", ())
+    if isinstance(space, Mapping):
+        values["space"] = tuple(f"{name}={text}" for name, text in _flatten(space).items())
+    elif isinstance(space, str):
+        values["space"] = (space,)
+    if "set" in values:
+        values["set"] = _flatten(values["set"])
+    known = [item.name for item in fields(StudyConfig)]
+    for key in values:
+        if key not in known:
+            raise UsageError(f"{path}: {unknown('setting', key, [*known, 'time'])}")
+    return values
+
+
+def parse_time(text: str) -> float:
+    """Seconds of "90", "90s", "5m", "1h30m" or "1.5h". Raises UsageError."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip().lower())
+    joined = "".join(number + unit for number, unit in parts)
+    if not parts or joined != text.strip().lower():
+        raise UsageError(f"cannot read the time {text!r}; write it as 90s, 5m or 1h30m")
+    units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+    seconds = sum(float(number) * units[unit] for number, unit in parts)
+    require(seconds > 0, f"the time must be above 0 seconds, got {text!r}")
+    return seconds
+
+
+def parse_set(texts: tuple[str, ...]) -> dict[str, Any]:
+    """Recipe fields of ("optimizer.lr=0.01", ...). Raises UsageError for a wrong form or an unknown field."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        require(bool(equals), f"cannot read {text!r}: write FIELD=VALUE, such as optimizer.lr=0.01")
+        short = name.strip().removeprefix("recipe.")
+        require(short not in found, f"{short} is set twice")
+        found[short] = Recipe().but({short: value.strip()}).flat()[short]
+    return found
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            found |= _flatten(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found

@@ -1,0 +1,178 @@
+"""The frozen values that the stages exchange, and the fold from events to a study's history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from tame.core.recipe import Recipe
+
+TrialState = Literal["waiting", "running", "paused", "complete", "stopped", "diverged", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in a study: what the store keeps. `data` holds plain JSON values, never NaN."""
+
+    kind: str
+    data: Mapping[str, Any]
+    id: int = 0  # given by the store, rising by one, from 1
+    at: str = ""  # UTC, ISO 8601; for people only, nothing is decided by it
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One epoch of a curve. Losses in nats an example; None where the value was not finite."""
+
+    epoch: int
+    train_loss: float | None
+    valid_loss: float | None
+    valid_metric: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What a trial measured after each epoch, in order, epochs counted from 1."""
+
+    points: tuple[Point, ...] = ()
+
+    @property
+    def last(self) -> Point | None:
+        return self.points[-1] if self.points else None
+
+    def upto(self, epoch: int) -> Curve:
+        """The part of the curve that ends with `epoch`."""
+        return Curve(tuple(point for point in self.points if point.epoch <= epoch))
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A recipe being trained, with its curve so far."""
+
+    number: int
+    recipe: Recipe
+    origin: str  # default, portfolio, sobol, fine-tune, user
+    reason: str
+    state: TrialState = "waiting"
+    until: int = 0  # the epoch it was last told to train to
+    curve: Curve = field(default_factory=Curve)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained so far."""
+        return self.curve.points[-1].epoch if self.curve.points else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What happens to a trial next, and why. `until`: epochs in all; `recipe`: of a trial that starts."""
+
+    kind: Literal["start", "continue", "pause", "stop", "complete"]
+    trial: int
+    reason: str
+    until: int = 0
+    recipe: Recipe | None = None
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the doctor saw. `evidence` holds the numbers, `change` what to do, `outcome` whether it was done and helped."""
+
+    code: str
+    title: str
+    severity: Literal["info", "warning", "problem"]
+    evidence: Mapping[str, Any]
+    change: str = ""
+    outcome: str = ""
+    trial: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "code": self.code, "title": self.title, "severity": self.severity, "evidence": dict(self.evidence),
+            "change": self.change, "outcome": self.outcome, "trial": self.trial,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A number with its 95 % interval, the number of examples behind it, and how it was measured."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    how: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n, "how": self.how}
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All trials of a study by number: what a searcher may know."""
+
+    trials: Mapping[int, Trial] = field(default_factory=dict)
+
+    def having(self, *states: TrialState) -> list[Trial]:
+        """The trials in one of these states, by number."""
+        return [trial for _, trial in sorted(self.trials.items()) if trial.state in states]
+
+    def after(self, event: Event) -> History:
+        """The history once the event has happened. Events of other kinds change nothing."""
+        step = {"decision": _decided, "curve": _measured, "trial_state": _changed}.get(event.kind)
+        return step(self, event.data) if step else self
+
+    def _with(self, trial: Trial) -> History:
+        return History({**self.trials, trial.number: trial})
+
+
+def replay(events: Iterable[Event]) -> History:
+    """The history that these events tell."""
+    history = History()
+    for event in events:
+        history = history.after(event)
+    return history
+
+
+def decision_event(decision: Decision) -> Event:
+    """The event that keeps a decision."""
+    data: dict[str, Any] = {
+        "kind": decision.kind, "trial": decision.trial, "reason": decision.reason, "until": decision.until,
+    }  # fmt: skip
+    if decision.recipe is not None:
+        data |= {"recipe": decision.recipe.flat(), "origin": decision.origin}
+    return Event("decision", data)
+
+
+def curve_event(trial: int, points: Iterable[Point]) -> Event:
+    """The event that keeps new points of a trial's curve."""
+    rows = [[p.epoch, p.train_loss, p.valid_loss, p.valid_metric] for p in points]
+    return Event("curve", {"trial": trial, "points": rows})
+
+
+def _decided(history: History, data: Mapping[str, Any]) -> History:
+    number = data["trial"]
+    if data["kind"] == "start":
+        recipe = Recipe.from_flat(data["recipe"])
+        trial = Trial(number, recipe, data["origin"], data["reason"], "running", data["until"])
+        return history._with(trial)
+    states: dict[str, TrialState] = {
+        "continue": "running", "pause": "paused", "stop": "stopped", "complete": "complete",
+    }  # fmt: skip
+    trial = history.trials[number]
+    until = data["until"] or trial.until
+    return history._with(replace(trial, state=states[data["kind"]], until=until))
+
+
+def _measured(history: History, data: Mapping[str, Any]) -> History:
+    trial = history.trials[data["trial"]]
+    points = {point.epoch: point for point in trial.curve.points}
+    points |= {row[0]: Point(*row) for row in data["points"]}
+    curve = Curve(tuple(points[epoch] for epoch in sorted(points)))
+    return history._with(replace(trial, curve=curve))
+
+
+def _changed(history: History, data: Mapping[str, Any]) -> History:
+    return history._with(replace(history.trials[data["trial"]], state=data["state"]))
