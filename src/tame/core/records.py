@@ -78,7 +78,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the doctor saw. `evidence` holds the numbers, `change` what to do, `outcome` whether it was done and helped."""
+    """What the doctor saw: `evidence` holds the numbers, `change` what to do, `outcome` whether that helped."""
 
     code: str
     title: str
