@@ -15,6 +15,7 @@ from tame.core.recipe import Recipe
 from tame.core.space import parse_dimension
 
 DEFAULT_TIME_S = 300.0
+METRIC_MODES = {"accuracy": "max", "balanced_accuracy": "max", "f1_macro": "max", "log_loss": "min"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,8 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         require(self.task in ("auto", "images"), f"task must be auto or images, got {self.task!r}")
+        if self.metric not in METRIC_MODES:
+            raise UsageError(unknown("metric", self.metric, METRIC_MODES))
         if self.time_s is not None:
             good = math.isfinite(self.time_s) and self.time_s > 0
             require(good, f"the time must be above 0 seconds, got {self.time_s:g}")

@@ -1,0 +1,166 @@
+"""Who learns, who chooses, who is sealed: parts and folds that keep near-duplicates together and classes in proportion."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from tame.core.errors import DataError, require
+from tame.core.rng import stream_seed
+
+Part = Literal["train", "val", "test", "aside"]
+TEST_PARTS = 5  # the test part is one fifth where none is given
+FOLDS_BELOW = 1000  # training examples; a single validation part is too noisy then
+DEFAULT_FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """part: (N,) train, val, test, or aside (in no part: it stands in the test part already).
+
+    fold: (N,) the fold an example is validated in; -1 for never. folds: how many there are (1: one validation part).
+    """
+
+    part: tuple[Part, ...]
+    fold: tuple[int, ...]
+    folds: int
+    how: str
+
+    def rows(self, *parts: Part) -> list[int]:
+        """The numbers of the examples in these parts, in order."""
+        return [row for row, part in enumerate(self.part) if part in parts]
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The labels of the test part. Only `evaluate/score.py` opens it, and the opening is kept as an event."""
+
+    rows: tuple[int, ...]
+    _labels: tuple[int, ...]
+
+    def open(self, record: Callable[[int], None]) -> np.ndarray:
+        """The labels (n,) of the rows, once `record` has kept the opening of so many examples."""
+        record(len(self.rows))
+        return np.array(self._labels)
+
+
+def seal(split: Split, labels: Sequence[int]) -> Sealed:
+    """The handle on the test part of a split."""
+    rows = split.rows("test")
+    return Sealed(tuple(rows), tuple(int(labels[row]) for row in rows))
+
+
+def groups_of(num_examples: int, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """(N,) group numbers: examples that are joined by pairs, directly or through others, share one."""
+    parent = list(range(num_examples))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for a, b in pairs:
+        low, high = sorted((root(a), root(b)))
+        parent[high] = low
+    return np.array([root(i) for i in range(num_examples)])
+
+
+def make_split(
+    labels: Sequence[int],
+    given: Sequence[str],
+    groups: np.ndarray,
+    *,
+    classes: Sequence[str],
+    folds: int | None,
+    seed: int,
+) -> Split:
+    """The split of N examples. given: (N,) the part each came in ("", train, val, test); groups: (N,).
+
+    Parts that exist are honoured: examples outside the test part that share a group with one inside are put aside.
+    Missing parts are cut from the rest, stratified by class and whole groups at a time. Below about 1,000 examples
+    validation is by folds. Raises DataError where a class is too small to be learnt and judged.
+    """
+    label = np.asarray(labels)
+    part: np.ndarray = np.array([g if g in ("val", "test") else "train" for g in given], dtype=object)
+    require(len(label) > 0, "there is nothing to split", error=DataError)
+    how = []
+    if "test" in part:
+        leaked = np.isin(groups, groups[part == "test"]) & (part != "test")
+        part[leaked] = "aside"
+        how.append(f"the test part was given ({(part == 'test').sum()})")
+    else:
+        _check_classes(label, part == "train", groups, classes, least=3)
+        rows = (part == "train").nonzero()[0]
+        chosen = _folds_of(label[rows], groups[rows], TEST_PARTS, stream_seed(seed, "split", "test")) == 0
+        part[rows[chosen]] = "test"
+        if "val" in part:  # a group that the cut put into the test part must not stay in a given val part
+            part[np.isin(groups, groups[part == "test"]) & (part == "val")] = "aside"
+        how.append(f"one fifth was cut as the test part ({(part == 'test').sum()})")
+    fold = np.full(len(label), -1)
+    own = (part == "train").nonzero()[0]
+    if "val" in part:
+        require(folds is None, "the data comes with a val part, which chooses; leave out --folds or name another --val")
+        shared = np.isin(groups, groups[part == "val"]) & (part == "train")
+        part[shared] = "aside"
+        fold[part == "val"] = 0
+        num_folds = 1
+        how.append(f"the validation part was given ({(part == 'val').sum()})")
+    elif folds is not None or len(own) < FOLDS_BELOW:
+        smallest = _check_classes(label, part == "train", groups, classes, least=2)
+        num_folds = min(folds or DEFAULT_FOLDS, smallest)
+        fold[own] = _folds_of(label[own], groups[own], num_folds, stream_seed(seed, "split", "folds"))
+        how.append(f"validation is by {num_folds} folds of the other {len(own)}")
+    else:
+        _check_classes(label, part == "train", groups, classes, least=2)
+        chosen = _folds_of(label[own], groups[own], TEST_PARTS, stream_seed(seed, "split", "val")) == 0
+        part[own[chosen]] = "val"
+        fold[own[chosen]] = 0
+        num_folds = 1
+        how.append(f"one fifth of the rest was cut as the validation part ({chosen.sum()})")
+    _check_classes(label, part == "train", groups, classes, least=1)
+    return Split(tuple(part), tuple(int(f) for f in fold), num_folds, "; ".join(how))
+
+
+def write_split(path: Path, split: Split, ids: Sequence[str], groups: np.ndarray) -> None:
+    """The split as a CSV file: id, part, fold, group; readable by the owner only."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(handle, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "part", "fold", "group"])
+        for row, name in enumerate(ids):
+            safe = f"'{name}" if name[:1] in "=+-@\t\r" else name
+            writer.writerow([safe, split.part[row], split.fold[row] if split.fold[row] >= 0 else "", int(groups[row])])
+    os.replace(temporary, path)
+
+
+def _folds_of(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
+    """(n,) fold numbers, stratified by label, whole groups at a time."""
+    found = np.zeros(len(labels), dtype=int)
+    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed % 2**32)
+    for number, (_, rows) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups)):
+        found[rows] = number
+    return found
+
+
+def _check_classes(
+    labels: np.ndarray, mask: np.ndarray, groups: np.ndarray, classes: Sequence[str], *, least: int
+) -> int:
+    """The smallest number of different examples that a class has under the mask. Raises DataError below `least`."""
+    counts = [len(np.unique(groups[mask & (labels == number)])) for number in range(len(classes))]
+    smallest = int(np.argmin(counts))
+    require(
+        counts[smallest] >= least,
+        f"class {classes[smallest]!r} has {counts[smallest]} different picture(s) to learn and choose from; "
+        f"at least {least} are needed, and 20 or more are advised",
+        error=DataError,
+    )
+    return counts[smallest]

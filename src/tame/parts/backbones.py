@@ -1,0 +1,212 @@
+"""Pretrained backbones from timm: opened safely, cut into what is frozen and what is trained."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from tame.core.errors import RefusedError, UsageError, require, unknown
+
+UNSAFE_WEIGHTS = (".bin", ".pth", ".pt", ".ckpt", ".pkl")
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """A network that turns pictures into features, with the preprocessing that its weights expect.
+
+    module: (B, 3, S, S) normalised pictures to (B, D) features; digest: of the weights; stages: paths of the blocks
+    that fine-tuning may unfreeze, first to last (empty where the network cannot be cut).
+    """
+
+    name: str
+    module: nn.Module
+    config: Mapping[str, Any]  # architecture and preprocessing, as in timm's config.json
+    digest: str
+    num_features: int
+    stages: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Pixels of one side of the pictures that the weights were trained on."""
+        return int(self.config["input_size"][-1])
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether the network takes that size only."""
+        return bool(self.config.get("fixed_input_size", False))
+
+
+def open_backbone(name: str) -> Backbone:
+    """The backbone of a folder in timm's local-dir format, or of a timm name (weights downloaded once).
+
+    Raises UsageError for an unknown name (with the nearest one), a folder that is none or does not fit, and where the
+    weights cannot be had; RefusedError where there are only weights that would have to be unpickled.
+    """
+    if Path(name).expanduser().is_dir():
+        return _open_folder(Path(name).expanduser())
+    looks_like_path = "/" in name and not name.startswith("hf-hub:")
+    require(not looks_like_path, f"no weights folder {name!r}; give a folder with config.json and model.safetensors")
+    known = timm.list_models(pretrained=True)
+    base = name.split(".")[0]
+    if name not in known and base not in {each.split(".")[0] for each in known}:
+        raise UsageError(unknown_backbone(name, known))
+    return _open_named(name)
+
+
+def build_backbone(config: Mapping[str, Any], weights: Mapping[str, Tensor], *, name: str, digest: str) -> Backbone:
+    """The backbone of a config and its weights. Raises UsageError where the weights do not fit the architecture."""
+    architecture = str(config.get("architecture", ""))
+    require(timm.is_model(architecture), f"{name}: timm knows no architecture {architecture!r}")
+    module = timm.create_model(architecture, pretrained=False, num_classes=0)
+    wanted = module.state_dict()
+    missing = [key for key in wanted if key not in weights]
+    wrong = [key for key in wanted if key in weights and weights[key].shape != wanted[key].shape]
+    if missing or wrong:
+        what = f"{missing[0]!r} is missing" if missing else f"{wrong[0]!r} has shape {tuple(weights[wrong[0]].shape)}"
+        raise UsageError(f"{name}: the weights do not fit {architecture}: {what} ({len(missing) + len(wrong)} in all)")
+    module.load_state_dict({key: weights[key] for key in wanted})
+    module.requires_grad_(False).eval()
+    features = int(module.num_features if not hasattr(module, "head_hidden_size") else module.head_hidden_size)
+    full = {**timm_defaults(module), **config}
+    return Backbone(name, module, full, digest, features, _stages(module))
+
+
+def timm_defaults(module: nn.Module) -> dict[str, Any]:
+    """Preprocessing that timm holds for an architecture: the part of it that TAME uses."""
+    found = dict(getattr(module, "pretrained_cfg", {}) or {})
+    keys = ("input_size", "fixed_input_size", "interpolation", "crop_pct", "mean", "std", "license", "tag")
+    return {key: found[key] for key in keys if found.get(key) is not None}
+
+
+def unknown_backbone(name: str, known: list[str]) -> str:
+    """The sentence for an unknown backbone; the whole list of timm is too long to print."""
+    text = unknown("backbone", name, {each.split(".")[0] for each in known})
+    hint = text.split(" (known:")[0]
+    return f"{hint}; any timm name will do, or a folder with config.json and model.safetensors, or 'none'"
+
+
+def cut(backbone: Backbone, unfrozen: int) -> tuple[nn.Module, nn.Module]:
+    """The network below and above the place where training begins: upper(lower(x)) equals the whole on x.
+
+    unfrozen: how many of the last stages are trained. Both are copies. Raises UsageError where it cannot be cut there.
+    """
+    limit = len(backbone.stages)
+    require(1 <= unfrozen <= limit, f"{backbone.name} has {limit} stages that can be unfrozen, not {unfrozen}")
+    first = backbone.stages[limit - unfrozen]
+    lower, upper = copy.deepcopy(backbone.module), copy.deepcopy(backbone.module)
+    units = _units(backbone.module)
+    place = units.index(first)
+    for path in units[place:]:
+        lower.set_submodule(path, nn.Identity())
+    for path in units[:place]:
+        upper.set_submodule(path, nn.Identity())
+    return _Trunk(lower), upper
+
+
+class _Trunk(nn.Module):
+    def __init__(self, whole: nn.Module) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, 3, S, S) to the feature maps (B, C, H, W) that the trained part starts from."""
+        return self.whole.forward_features(x)  # type: ignore[operator, no-any-return]
+
+
+def _units(module: nn.Module) -> list[str]:
+    """Paths of the parts of `forward_features`, in the order of the data: children, with stacks of blocks opened."""
+    paths: list[str] = []
+    for name, child in module.named_children():
+        if name in ("blocks", "stages") and isinstance(child, nn.Sequential):
+            paths += [f"{name}.{index}" for index in range(len(child))]
+        elif name in ("global_pool", "head", "fc", "classifier"):
+            break
+        else:
+            paths.append(name)
+    return paths
+
+
+def _stages(module: nn.Module) -> tuple[str, ...]:
+    """The blocks that may be unfrozen. Whether cutting there is exact is tried out, not assumed."""
+    names = [
+        p for p in _units(module) if p.startswith(("blocks.", "stages.", "layer")) or p in ("s1", "s2", "s3", "s4")
+    ]
+    if len(names) < 2:
+        return ()
+    probe = Backbone("probe", module, {}, "", 0, tuple(names))
+    x = torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64)
+    try:
+        lower, upper = cut(probe, 1)
+        with torch.no_grad():
+            same = torch.allclose(upper(lower(x)), module(x), rtol=1e-4, atol=1e-5)
+    except (RuntimeError, AttributeError, AssertionError, TypeError, ValueError):
+        return ()  # a network that is no chain of parts, or that refuses this size: frozen features only
+    return tuple(names) if same else ()
+
+
+def _open_folder(folder: Path) -> Backbone:
+    config_path, weights_path = folder / "config.json", folder / "model.safetensors"
+    require(config_path.is_file(), f"{folder} holds no config.json; a weights folder is in timm's local-dir format")
+    if not weights_path.is_file():
+        unsafe = [each.name for each in sorted(folder.iterdir()) if each.suffix in UNSAFE_WEIGHTS]
+        if unsafe:
+            raise RefusedError(
+                f"{folder / unsafe[0]} would have to be unpickled, which can run code; give model.safetensors"
+            )
+        raise UsageError(f"{folder} holds no model.safetensors")
+    try:
+        config = json.loads(config_path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("it holds no object")
+    except (ValueError, OSError) as problem:
+        raise UsageError(f"{config_path} cannot be read: {problem}") from None
+    nested = config.pop("pretrained_cfg", {})
+    config = {**(nested if isinstance(nested, dict) else {}), **config}
+    try:
+        weights = load_file(weights_path)
+        digest = hashlib.sha256(weights_path.read_bytes()).hexdigest()
+    except (SafetensorError, OSError) as problem:
+        raise UsageError(f"{weights_path} cannot be read: {problem}") from None
+    return build_backbone(config, weights, name=folder.name, digest=digest)
+
+
+def _open_named(name: str) -> Backbone:
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache  # slow to load, and only needed here
+
+    pretrained = timm.get_pretrained_cfg(name)
+    repository = getattr(pretrained, "hf_hub_id", None)
+    require(
+        bool(repository), f"{name} has no weights to download; give a folder with config.json and model.safetensors"
+    )
+    assert pretrained is not None
+    repository = repository if "/" in str(repository) and not str(repository).endswith("/") else f"timm/{name}"
+    try:
+        cached = try_to_load_from_cache(str(repository), "model.safetensors")
+        path = Path(cached) if isinstance(cached, str) else Path(hf_hub_download(str(repository), "model.safetensors"))
+        weights = load_file(path)
+    except (
+        Exception
+    ) as problem:  # the hub raises what its transport raises: one family of errors for "could not be had"
+        reason = str(problem).strip().splitlines()[0][:120] if str(problem).strip() else type(problem).__name__
+        advice = "without a network, give a weights folder with --backbone FOLDER, or --backbone none"
+        raise UsageError(f"the weights of {name} could not be downloaded ({reason}); {advice}") from None
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    config = {"architecture": name.split(".")[0], **timm_defaults_of(pretrained)}
+    return build_backbone(config, weights, name=name, digest=digest)
+
+
+def timm_defaults_of(pretrained: Any) -> dict[str, Any]:
+    """The part of a timm pretrained config that TAME uses."""
+    keys = ("input_size", "fixed_input_size", "interpolation", "crop_pct", "mean", "std", "license", "tag")
+    return {key: getattr(pretrained, key) for key in keys if getattr(pretrained, key, None) is not None}

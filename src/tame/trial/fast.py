@@ -1,0 +1,182 @@
+"""A frozen network made fast: norms folded into convolutions, activations done by the convolution before them.
+
+Which module feeds which is watched on a probe, not guessed from names; what was rewritten must give the probe's output
+again, in float32, or the network stays as it was.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from timm.layers import GELU, Conv2dSame, GELUTanh
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+SAME = 1e-4  # largest relative distance (root mean square) of a rewritten network from the plain one, in float32
+CONVOLUTIONS = (nn.Conv2d, Conv2dSame)  # exact types: others compute their weights on the way (weight standardisation)
+
+Pointwise = tuple[str, list[float], str | None]  # name, numbers and algorithm of an activation in oneDNN's words
+
+
+def fold_norms(module: nn.Module, probe: Tensor) -> nn.Module:
+    """A copy in which each BatchNorm that is fed by a convolution alone is part of that convolution.
+
+    module: in evaluation mode, float32; probe: an input of it. Returns `module` itself where nothing can be folded or
+    the copy differs on the probe.
+    """
+    folded = copy.deepcopy(module)
+    pairs, _ = _watch(folded, probe, nn.BatchNorm2d)
+    for conv_path, norm_path in pairs:
+        conv, norm = folded.get_submodule(conv_path), folded.get_submodule(norm_path)
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        if norm.running_mean is not None:
+            folded.set_submodule(conv_path, fuse_conv_bn_eval(conv, norm))
+            # timm's BatchNormAct2d holds its activation (and a dropout, which does nothing here)
+            folded.set_submodule(norm_path, getattr(norm, "act", nn.Identity()))
+    return folded if pairs and is_same(folded, module, probe) else module
+
+
+def fuse(module: nn.Module, probe: Tensor, *, dtype: torch.dtype, batch_size: int) -> nn.Module:
+    """A copy in `dtype` whose convolutions run as oneDNN primitives with their activation, weights packed beforehand.
+
+    module: in evaluation mode, float32, on the CPU; probe: an input (1, 3, S, S). Weights are packed for `batch_size`
+    pictures of the probe's size; others are computed as well, but slower. Returns `module` itself, still in float32,
+    where this torch has no such primitives or the copy differs on the probe in float32.
+    """
+    if not can_fuse():
+        return module
+    pairs, shapes = _watch(module, probe, nn.Module)
+    followers = dict(pairs)
+
+    def build(kind: torch.dtype) -> nn.Module:
+        copied = copy.deepcopy(module).to(dtype=kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for path, shape in shapes.items():
+            conv = module.get_submodule(path)
+            if type(conv) is not nn.Conv2d or conv.padding_mode != "zeros" or isinstance(conv.padding, str):
+                continue
+            follower = followers.get(path)
+            activation = pointwise(module.get_submodule(follower)) if follower else None
+            if follower and activation:
+                copied.set_submodule(follower, nn.Identity())
+            name = activation or ("none", [], None)
+            copied.set_submodule(path, FusedConv(conv, name, kind, (batch_size, *shape[1:])))
+        return copied  # type: ignore[no-any-return]
+
+    try:
+        exact = build(torch.float32)
+        if not is_same(exact, module, probe):
+            return module
+        return exact if dtype == torch.float32 else build(dtype)
+    except (RuntimeError, NotImplementedError):
+        return module  # a shape or a type that oneDNN does not know on this processor
+
+
+def can_fuse() -> bool:
+    """Whether this torch has oneDNN's fused convolutions; they are private, so another version may lack them."""
+    names = ("_convolution_pointwise", "_reorder_convolution_weight")
+    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)
+
+
+class FusedConv(nn.Module):
+    """A convolution and the activation after it as one call of oneDNN, without gradients."""
+
+    def __init__(self, conv: nn.Conv2d, activation: Pointwise, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        ops: Any = torch.ops.mkldnn
+        weight = conv.weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
+        bias = None if conv.bias is None else conv.bias.detach().to(dtype)
+        form = [list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups]
+        # Neither tensor is a buffer: a packed weight cannot be moved, cast or saved.
+        self.call: Callable[..., Tensor] = ops._convolution_pointwise
+        self.packed = (ops._reorder_convolution_weight(weight, *form, list(shape)), bias, *form, *activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, C, H, W) in the type of the weights."""
+        return self.call(x, *self.packed)
+
+
+def pointwise(module: nn.Module) -> Pointwise | None:
+    """An activation in the words of oneDNN; None for what it has no word for."""
+    match module:
+        case nn.Hardtanh():  # ReLU6 is one
+            return "hardtanh", [module.min_val, module.max_val], None
+        case nn.LeakyReLU():
+            return "leaky_relu", [module.negative_slope], None
+        case nn.GELU() | GELU() | GELUTanh():
+            tanh = isinstance(module, GELUTanh) or getattr(module, "approximate", "none") == "tanh"
+            return "gelu", [], "tanh" if tanh else "none"
+    kinds = {nn.ReLU: "relu", nn.SiLU: "swish", nn.Hardswish: "hardswish", nn.Hardsigmoid: "hardsigmoid",
+             nn.Sigmoid: "sigmoid", nn.Tanh: "tanh"}  # fmt: skip
+    return (kinds[type(module)], [], None) if type(module) in kinds else None
+
+
+def is_same(rewritten: nn.Module, plain: nn.Module, probe: Tensor) -> bool:
+    """Whether both give the same on the probe, up to SAME."""
+    with torch.no_grad():
+        return distance(rewritten(probe), plain(probe)) <= SAME
+
+
+def distance(found: Tensor, exact: Tensor) -> float:
+    """Relative distance of two tensors, root mean square; infinite where one is not finite."""
+    if found.shape != exact.shape:
+        return float("inf")
+    apart = float((found.double() - exact.double()).norm() / exact.double().norm().clamp(min=1e-30))
+    return apart if apart == apart else float("inf")
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What hooks see while a probe passes: results that are still whole, and who took them."""
+
+    made: dict[int, tuple[str, int, Tensor]] = field(default_factory=dict)  # by identity: maker, version, the result
+    takers: list[tuple[str, str]] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of what each convolution takes
+
+    def before(self, path: str, x: Tensor) -> None:
+        self.calls[path] += 1
+        maker, version, _ = self.made.get(id(x), ("", 0, x))
+        # `x += shortcut` keeps the object and counts up its version: then the result went elsewhere first.
+        if maker and x._version == version:
+            self.takers.append((maker, path))
+
+    def after(self, path: str, x: Tensor, y: Tensor) -> None:
+        self.shapes[path] = tuple(x.shape)
+        self.made[id(y)] = (path, y._version, y)  # held, so that no other tensor gets its identity
+
+
+def _watch(
+    module: nn.Module, probe: Tensor, kind: type[nn.Module]
+) -> tuple[list[tuple[str, str]], dict[str, tuple[int, ...]]]:
+    """Pairs of paths: a convolution and the one module of that kind that took its result, and all convolutions' shapes.
+
+    Only modules that ran once on the probe count, and only leaves, or norms that hold their activation.
+    """
+    seen, handles = _Watch(), []
+    for path, each in module.named_modules():
+        if not path:
+            continue
+        if type(each) in CONVOLUTIONS:
+            hook = each.register_forward_hook(lambda _, args, y, path=path: seen.after(path, args[0], y))
+            handles.append(hook)
+        takes = isinstance(each, kind) and (isinstance(each, nn.BatchNorm2d) or not any(each.children()))
+        if (takes and not isinstance(each, nn.Identity)) or type(each) in CONVOLUTIONS:
+            handles.append(
+                each.register_forward_pre_hook(lambda _, args, path=path: seen.before(path, args[0]) if args else None)
+            )
+    try:
+        with torch.no_grad():
+            module(probe)
+    finally:
+        for handle in handles:
+            handle.remove()
+    once = {path for path, count in seen.calls.items() if count == 1}
+    taken = Counter(maker for maker, _ in seen.takers)
+    pairs = [(maker, taker) for maker, taker in seen.takers if {maker, taker} <= once and taken[maker] == 1]
+    return pairs, {path: shape for path, shape in seen.shapes.items() if path in once}

@@ -1,0 +1,43 @@
+"""Judging pictures with a trained network: the one path for scores, for parity checks and for `tame predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tame.data.cache import ArrayCache
+from tame.data.views import scratch_pixels
+from tame.parts.network import Network
+from tame.trial.features import Pictures, Speed, extract
+from tame.trial.pixels import normalise
+
+BATCH = 128
+
+
+@torch.no_grad()
+def judge(network: Network, pictures: Pictures, *, device: torch.device, cache: Path | None = None) -> Tensor:
+    """Logits (n, C) of pictures: of each itself, or its mean with the mirror image's if the recipe has several views.
+
+    cache: where features of the unchanged backbone may be kept and found.
+    """
+    views = range(2 if network.recipe.input.views > 1 else 1)
+    found = [_view(network, pictures, view, device, cache) for view in views]
+    return torch.stack(found).mean(dim=0)
+
+
+def _view(network: Network, pictures: Pictures, view: int, device: torch.device, cache: Path | None) -> Tensor:
+    size = network.recipe.input.size
+    module = network.module.to(device).eval()
+    if network.backbone is not None:
+        features = extract(
+            network.backbone, pictures, range(len(pictures.pixels)), size=size, view=view,
+            speed=Speed(**network.run), device=device, cache=ArrayCache(cache / "features") if cache else None,
+        )  # fmt: skip
+        return module(torch.from_numpy(features).to(device)).float().cpu()
+    logits = []
+    for start in range(0, len(pictures.pixels), BATCH):
+        x = normalise(scratch_pixels(pictures.pixels[start : start + BATCH], size).to(device))
+        logits.append(module(x.flip(3) if view else x).float().cpu())
+    return torch.cat(logits)

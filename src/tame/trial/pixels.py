@@ -1,0 +1,153 @@
+"""Tasks of the serial engine on pictures: networks from scratch, and the upper part of a backbone on cached maps."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from tame.core.recipe import Recipe
+from tame.core.rng import stream
+from tame.parts.backbones import Backbone, cut
+from tame.parts.models import MODELS, Head, init_module
+from tame.trial.population import Examples, Member
+from tame.trial.stacked import view_draws
+
+MEAN, STD = 127.5, 64.0  # of the pixels that a network from scratch sees
+HEAD_RATE = 2.0  # of the backbone's rate: the head has further to go
+
+
+@dataclass(frozen=True, slots=True)
+class PixelTask:
+    """Networks from scratch. pixels: (N, 3, S, S) uint8 at the recipe's input size."""
+
+    pixels: Tensor
+    examples: Examples
+    device: torch.device
+    autocast: torch.dtype | None = None
+
+    def build(self, member: Member) -> nn.Module:
+        module = MODELS.get(member.recipe.model.name)(member.recipe.model, self.examples.num_classes)
+        init_module(module, seed=member.recipe.seed)
+        return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int) -> Tensor:
+        x = normalise(self.pixels[rows].to(self.device))
+        return augment(x, recipe, epoch, rows, len(self.examples))
+
+    def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
+        x = normalise(self.pixels[rows].to(self.device))
+        return [x, x.flip(3)] if recipe.input.views > 1 else [x]
+
+    def noise(self, recipe: Recipe, epoch: int, step: int, batch_size: int) -> Tensor | None:
+        return None
+
+    def groups(self, module: nn.Module, recipe: Recipe) -> list[tuple[list[nn.Parameter], float]]:
+        return [(list(module.parameters()), 1.0)]
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """(B, 3, S, S) uint8 to what a network from scratch sees, channels last."""
+    return ((pixels.float() - MEAN) / STD).contiguous(memory_format=torch.channels_last)
+
+
+def augment(x: Tensor, recipe: Recipe, epoch: int, rows: Tensor, num_examples: int) -> Tensor:
+    """Mirror images and shifts, drawn for each example and epoch; the same draws for all members of the seed.
+
+    x: (B, C, S, S) of the examples `rows`. Shifts are by whole pixels, what they uncover mirrors the picture.
+    """
+    rng = stream(recipe.seed, "augment", epoch)
+    flip, down, right = (torch.from_numpy(rng.random(num_examples))[rows] for _ in range(3))
+    if recipe.augment.flip:
+        mirrored = (flip < 0.5).to(x.device).view(-1, 1, 1, 1)
+        x = torch.where(mirrored, x.flip(3), x)
+    reach = round(recipe.augment.crop * x.shape[-1])
+    if reach:
+        x = _shift(x, ((2 * down - 1) * reach).round().long(), ((2 * right - 1) * reach).round().long())
+    return x
+
+
+def _shift(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    size = x.shape[-1]
+    place = torch.arange(size)
+
+    def source(by: Tensor) -> Tensor:
+        at = place[None, :] - by[:, None]
+        at = at.abs()
+        return torch.where(at >= size, 2 * (size - 1) - at, at).to(x.device)
+
+    rows, columns = source(down), source(right)
+    x = x.gather(2, rows[:, None, :, None].expand(-1, x.shape[1], -1, size))
+    return x.gather(3, columns[:, None, None, :].expand(-1, x.shape[1], size, -1))
+
+
+class Tuned(nn.Module):
+    """The upper part of a backbone with a head on top: what fine-tuning trains."""
+
+    def __init__(self, upper: nn.Module, head: Head) -> None:
+        super().__init__()
+        self.upper = upper
+        self.head = head
+
+    def train(self, mode: bool = True) -> Tuned:
+        """As nn.Module, but norms keep the statistics of pretraining: small batches would only blur them."""
+        super().train(mode)
+        for part in self.upper.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.eval()
+        return self
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """x: feature maps (B, C, H, W). Returns (B, num_classes) logits."""
+        return self.head(self.upper(x), noise)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class MapTask:
+    """Fine-tuning on cached feature maps of the frozen lower part. maps: (V, N, C, H, W), in bfloat16 or float32.
+
+    heads: the head each fold's member starts from, trained on the frozen features beforehand.
+    """
+
+    backbone: Backbone
+    maps: Tensor
+    heads: Mapping[int | None, Head]
+    examples: Examples
+    device: torch.device
+    autocast: torch.dtype | None = None
+
+    def build(self, member: Member) -> nn.Module:
+        _, upper = cut(self.backbone, member.recipe.model.unfrozen)
+        upper.requires_grad_(True)
+        head = copy.deepcopy(self.heads[member.fold])
+        head.dropout = member.recipe.model.dropout
+        return Tuned(upper, head).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int) -> Tensor:
+        return self._ready(self.maps[view_draws(recipe, epoch, len(self.examples))[rows], rows])
+
+    def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
+        return [self._ready(view[rows]) for view in self.maps[:2]]
+
+    def _ready(self, maps: Tensor) -> Tensor:
+        return maps.to(self.device).float().contiguous(memory_format=torch.channels_last)
+
+    def noise(self, recipe: Recipe, epoch: int, step: int, batch_size: int) -> Tensor | None:
+        return None
+
+    def groups(self, module: nn.Module, recipe: Recipe) -> list[tuple[list[nn.Parameter], float]]:
+        assert isinstance(module, Tuned)
+        body = [each for each in module.upper.parameters() if each.requires_grad]
+        return [(body, 1.0), (list(module.head.parameters()), HEAD_RATE)]
+
+
+def tuned_backbone(backbone: Backbone, trained: Tuned) -> Backbone:
+    """The whole backbone with the weights that fine-tuning left in its upper part."""
+    module = copy.deepcopy(backbone.module)
+    module.load_state_dict({**module.state_dict(), **trained.upper.state_dict()})
+    digest = hashlib.sha256(b"".join(v.cpu().numpy().tobytes() for v in module.state_dict().values())).hexdigest()
+    return replace(backbone, module=module.requires_grad_(False).eval(), digest=digest)

@@ -1,0 +1,183 @@
+"""The coordinator's side of the worker: starts it, talks to it, starts it again when it dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from tame.core import errors
+from tame.core.errors import StoppedError, TameError, WorkerError
+
+Reply = dict[str, Any]
+Hear = Callable[[Reply], None]
+MAX_RESTARTS = 3  # of one command; a command that kills its process so often will do so again
+SETUP = ("start", "open", "learn", "network")  # what a new process must hear before it can go on
+
+
+class WorkerBug(Exception):
+    """The worker's own traceback: a bug of ours."""
+
+
+class Worker(Protocol):
+    """Who carries out the commands of `trial/trainer.py`."""
+
+    def call(self, name: str, hear: Hear | None = None, **values: Any) -> Reply: ...
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class ProcessWorker:
+    """A worker in a process of its own. `restarted` hears why, each time it had to be started again."""
+
+    def __init__(self, *, cache: Path, study: Path | None, log: Path | None, restarted: Callable[[str], None]) -> None:
+        self._log = log
+        self._restarted = restarted
+        self._setup: list[tuple[str, dict[str, Any]]] = [
+            ("start", {"cache": str(cache), "study": str(study) if study else None})
+        ]
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._process = self._spawn()
+        self._fresh = True
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def call(self, name: str, hear: Hear | None = None, **values: Any) -> Reply:
+        """The answer to a command; `hear` gets the events on the way.
+
+        Raises the TameError that the worker raised, StoppedError after `stop`, WorkerBug for a bug of ours, and
+        WorkerError when the process died more often than it may be started again.
+        """
+        for attempt in range(MAX_RESTARTS + 1):
+            try:
+                if self._fresh:
+                    self._fresh = False
+                    for earlier, own in list(self._setup):
+                        self._ask(earlier, own, None)
+                answer = self._ask(name, values, hear)
+                if name in SETUP:
+                    self._setup = [each for each in self._setup if each[0] != name] + [(name, values)]
+                return answer
+            except (EOFError, BrokenPipeError):
+                how = self._ended()
+                if attempt == MAX_RESTARTS:
+                    raise WorkerError(f"the process that trains ended {MAX_RESTARTS + 1} times ({how}) on {name!r}") from None
+                self._restarted(how)
+                self._process = self._spawn()
+                self._fresh = True
+        raise AssertionError("the loop returns or raises")
+
+    def stop(self) -> None:
+        """Asks the worker to finish its epoch and to keep what it has. Safe in a signal handler."""
+        self._stopped = True
+        try:
+            self._write({"do": "stop"})
+        except (BrokenPipeError, ValueError, OSError):
+            return  # it is dead already, and `call` will notice
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process.stdin:
+            try:
+                self._process.stdin.close()
+            except BrokenPipeError:
+                pass  # noqa: S110 - it was dead already, which is what is wanted
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    def _spawn(self) -> subprocess.Popen[str]:
+        log: IO[bytes] | int = subprocess.DEVNULL
+        if self._log is not None:
+            log = os.fdopen(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+        # -P: a file named like a module, lying in the folder that the user works in, must not be imported.
+        command = [sys.executable, "-P", "-m", "tame.trial.worker"]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
+            env={**os.environ, **worker_environment()}, start_new_session=True,
+        )  # fmt: skip
+        if not isinstance(log, int):
+            log.close()
+        return process
+
+    def _ask(self, name: str, values: dict[str, Any], hear: Hear | None) -> Reply:
+        if self._stopped:
+            raise StoppedError("stopped by the user")
+        self._write({"do": name, "with": values})
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            message = json.loads(line)
+            if "event" in message:
+                if hear is not None:
+                    hear(message)
+            elif "answer" in message:
+                return message["answer"]  # type: ignore[no-any-return]
+            elif "stopped" in message:
+                raise StoppedError("stopped by the user")
+            elif "error" in message:
+                kind = getattr(errors, message["error"]["type"], TameError)
+                raise kind(message["error"]["message"])
+            else:
+                raise WorkerBug(message["bug"])
+        raise EOFError
+
+    def _write(self, message: Reply) -> None:
+        assert self._process.stdin is not None
+        with self._lock:
+            self._process.stdin.write(json.dumps(message, allow_nan=False) + "\n")
+            self._process.stdin.flush()
+
+    def _ended(self) -> str:
+        code = self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+class InlineWorker:
+    """The same commands in this process, for debugging."""
+
+    def __init__(self, *, cache: Path, study: Path | None) -> None:
+        from tame.trial.trainer import Trainer  # loads torch, which the coordinator otherwise never does
+
+        self._hear: Hear | None = None
+        self._stopped = False
+        self._trainer = Trainer(cache=str(cache), study=str(study) if study else None, emit=self._emit)
+
+    def call(self, name: str, hear: Hear | None = None, **values: Any) -> Reply:
+        """The answer to a command; `hear` gets the events on the way."""
+        self._hear = hear
+        answer: Reply = getattr(self._trainer, name)(**values)
+        return json.loads(json.dumps(answer, allow_nan=False))  # type: ignore[no-any-return]
+
+    def stop(self) -> None:
+        """Asks the training to end after its epoch."""
+        self._stopped = True
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    def _emit(self, message: Reply) -> None:
+        if self._hear is not None:
+            self._hear(message)
+        if self._stopped:
+            raise StoppedError("stopped by the user")
+
+
+def worker_environment() -> dict[str, str]:
+    """What the worker's libraries need to hear at their start: threads that wait without turning the processor."""
+    return {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}

@@ -1,0 +1,85 @@
+"""The process that trains: reads commands from stdin, answers on stdout, one JSON document a line.
+
+It ends when its coordinator does: then stdin closes, and a thread that waits for that ends the process at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from typing import Any, TextIO
+
+from tame.core.errors import StoppedError, TameError
+
+NUM_COMMANDS_AHEAD = 16
+
+
+def main() -> None:
+    """Serves one coordinator until its stdin closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not break the conversation
+    commands: queue.Queue[dict[str, Any]] = queue.Queue(NUM_COMMANDS_AHEAD)
+    stop = threading.Event()
+    threading.Thread(target=_listen, args=(commands, stop), daemon=True).start()
+    tune_allocator()
+
+    def send(message: dict[str, Any]) -> None:
+        answers.write(json.dumps(message, allow_nan=False) + "\n")
+        answers.flush()
+
+    def emit(message: dict[str, Any]) -> None:
+        send(message)
+        if stop.is_set():
+            raise StoppedError("stopped by the user")
+
+    from tame.trial.trainer import Trainer  # torch is loaded while the coordinator reads the folder
+
+    trainer: Trainer | None = None
+    while True:
+        command = commands.get()
+        try:
+            name, values = command["do"], command["with"]
+            if name == "start":
+                trainer = Trainer(**values, emit=emit)
+                send({"answer": {}})
+            else:
+                send({"answer": getattr(trainer, name)(**values)})
+        except StoppedError:
+            stop.clear()
+            send({"stopped": True})
+        except TameError as problem:
+            send({"error": {"type": type(problem).__name__, "message": str(problem)}})
+        except Exception as problem:  # a bug of ours must reach the user as one, whatever it is
+            send({"bug": "".join(traceback.format_exception(problem))})
+
+
+def tune_allocator() -> None:
+    """Lets glibc keep large blocks: activations that are mapped and unmapped in each step cost more than their sums."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+    except (OSError, AttributeError):
+        return  # another C library: nothing to tune
+
+
+def _listen(commands: queue.Queue[dict[str, Any]], stop: threading.Event) -> None:
+    source: TextIO = sys.stdin
+    for line in source:
+        message = json.loads(line)
+        if message.get("do") == "stop":
+            stop.set()
+        else:
+            commands.put(message)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The pictures of the demo: the same from the same seed, counted right, and planted with the faults it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tame.app.drawing import CLASSES, SUBJECTS, Drawn, Pose, draw, picture
+from tame.core.errors import UsageError
+from tame.core.rng import stream
+
+COUNTS = {"bee": 14, "wasp": 13, "other_insect": 12, "nothing": 12}
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"), dtype=np.float64)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    return draw(tmp_path_factory.mktemp("demo"), seed=4, counts=COUNTS, mislabelled=4, near_duplicates=4)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(drawn: Drawn, tmp_path: Path) -> None:
+    again = draw(tmp_path / "again", seed=4, counts=COUNTS, mislabelled=4, near_duplicates=4)
+    other = draw(tmp_path / "other", seed=5, counts=COUNTS, mislabelled=4, near_duplicates=4)
+    assert written(again.folder) == written(drawn.folder)
+    assert (again.mislabelled, again.near_duplicates) == (drawn.mislabelled, drawn.near_duplicates)
+    assert not set(written(other.folder).values()) & set(written(drawn.folder).values())
+
+
+def test_every_folder_holds_as_many_pictures_as_asked_for(drawn: Drawn) -> None:
+    assert {folder.name: len(list(folder.iterdir())) for folder in drawn.folder.iterdir()} == COUNTS
+    assert drawn.num_pictures == sum(COUNTS.values())
+    for path in drawn.folder.rglob("*.*"):
+        with Image.open(path) as image:
+            assert (image.size, image.mode) == ((80, 80), "RGB")
+            assert image.format == {".png": "PNG", ".jpg": "JPEG"}[path.suffix]
+
+
+def test_numbers_run_through_the_classes_in_no_order(drawn: Drawn) -> None:
+    numbers = {label: [int(path.stem) for path in (drawn.folder / label).iterdir()] for label in CLASSES}
+    assert sorted(n for run in numbers.values() for n in run) == list(range(1, drawn.num_pictures + 1))
+    assert all(max(run) - min(run) > len(run) for run in numbers.values())
+
+
+def test_near_duplicates_are_nearer_to_their_first_than_any_other_picture(drawn: Drawn) -> None:
+    assert len(drawn.near_duplicates) == 4
+    everything = {name: pixels(drawn.folder / name) for name in written(drawn.folder)}
+    for first, copy in drawn.near_duplicates:
+        far = {name: np.abs(other - everything[first]).mean() for name, other in everything.items() if name != first}
+        assert min(far, key=lambda name: far[name]) == copy
+        assert far[copy] > 0
+
+
+def test_the_torn_near_duplicates_are_two_of_the_mislabelled(drawn: Drawn) -> None:
+    torn = {copy for first, copy in drawn.near_duplicates if Path(first).parent != Path(copy).parent}
+    assert len(torn) == 2
+    assert len(drawn.mislabelled) == 4
+    assert torn < set(drawn.mislabelled) <= set(written(drawn.folder))
+    assert not {first for first, _ in drawn.near_duplicates} & set(drawn.mislabelled)
+
+
+def test_the_mislabelled_show_what_their_folder_does_not(tmp_path: Path) -> None:
+    # Each picture has its own stream, so a set without faults differs in exactly the pictures that are planted.
+    clean = written(draw(tmp_path / "clean", seed=4, counts=12, mislabelled=0, near_duplicates=0).folder)
+    wrong = draw(tmp_path / "wrong", seed=4, counts=12, mislabelled=6, near_duplicates=0)
+    planted = written(wrong.folder)
+    assert len(wrong.mislabelled) == 6
+    assert {name for name in clean if clean[name] != planted[name]} == set(wrong.mislabelled)
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({"bee": 60, "wasp": 60, "other_insect": 60}, "every class"),
+        ({**COUNTS, "beee": 3}, "did you mean 'bee'"),
+        ({**COUNTS, "bee": 0}, "1 picture or more"),
+        (20, "need 44 pictures in each class, got 20"),
+    ],
+)
+def test_counts_that_cannot_be_are_refused(tmp_path: Path, counts: dict[str, int] | int, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        draw(tmp_path / "demo", seed=0, counts=counts)
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    for taken in (tmp_path, tmp_path / "mine.txt"):
+        with pytest.raises(UsageError, match="not empty"):
+            draw(taken, seed=0, counts=2, mislabelled=0, near_duplicates=0)
+    assert written(tmp_path) == {"mine.txt": b"keep"}
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_kind_of_subject_can_be_drawn(kind: str) -> None:
+    for seed in range(3 * len(SUBJECTS[kind])):
+        assert np.asarray(picture(kind, stream(seed, kind))).std() > 1
+
+
+def test_a_pose_turns_and_moves_as_the_matrix_says() -> None:
+    pose = Pose(x=10, y=20, length=8, turn=0.7, flip=-1, squash=0.9, shear=0.1)
+    points = np.array(((0.0, 0.0), (0.5, 0.0), (0.1, -0.3)))
+    c, s = np.cos(0.7), np.sin(0.7)
+    distort = np.array(((1, -0.09), (0, -0.9)))
+    expected = 4 * ((10, 20) + 8 * points @ distort.T @ np.array(((c, s), (-s, c))))
+    np.testing.assert_allclose(np.reshape(pose.place(points, zoom=4), (-1, 2)), expected, atol=1e-12)  # float64
