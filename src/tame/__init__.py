@@ -1,0 +1,34 @@
+"""TAME: Test, Adjust, Monitor, Evaluate. Data in, a tuned neural network and an honest report out."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tame.api import FittedStudy, fit, load
+    from tame.core.space import Choice, Float, Int
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "fit": "tame.api",
+    "load": "tame.api",
+    "FittedStudy": "tame.api",
+    "Float": "tame.core.space",
+    "Int": "tame.core.space",
+    "Choice": "tame.core.space",
+}
+
+__all__ = ["Choice", "FittedStudy", "Float", "Int", "__version__", "fit", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, loaded when it is first used: `import tame` does no work."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'tame' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

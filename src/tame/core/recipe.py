@@ -22,9 +22,11 @@ Value = int | float | str | bool
 class InputRecipe:
     size: int = 224  # pixels of one side of the square the network sees
     views: int = 1  # cached views of each picture: 1 is the picture itself, 2 adds its mirror image, more add crops
+    crop: float = 0.875  # share of the picture's shorter side that is seen
 
     def __post_init__(self) -> None:
         require(8 <= self.size <= 1024, f"input.size must be 8 to 1024 pixels, got {self.size}")
+        require(0.1 <= self.crop <= 1, f"input.crop must be 0.1 to 1, got {self.crop}")
         require(1 <= self.views <= 16, f"input.views must be 1 to 16, got {self.views}")
 
 

@@ -167,11 +167,15 @@ def _decided(history: History, data: Mapping[str, Any]) -> History:
 
 
 def _measured(history: History, data: Mapping[str, Any]) -> History:
+    """New points; a loss that is not finite ends the curve and the trial."""
     trial = history.trials[data["trial"]]
     points = {point.epoch: point for point in trial.curve.points}
     points |= {row[0]: Point(*row) for row in data["points"]}
-    curve = Curve(tuple(points[epoch] for epoch in sorted(points)))
-    return history._with(replace(trial, curve=curve))
+    ordered = [points[epoch] for epoch in sorted(points)]
+    lost = next((i for i, p in enumerate(ordered) if p.train_loss is None or p.valid_loss is None), None)
+    if lost is not None:
+        return history._with(replace(trial, curve=Curve(tuple(ordered[: lost + 1])), state="diverged"))
+    return history._with(replace(trial, curve=Curve(tuple(ordered))))
 
 
 def _changed(history: History, data: Mapping[str, Any]) -> History:

@@ -1,4 +1,4 @@
-"""Who learns, who chooses, who is sealed: parts and folds that keep near-duplicates together and classes in proportion."""
+"""Who learns, who chooses, who is sealed: near-duplicates stay together, classes in proportion."""
 
 from __future__ import annotations
 

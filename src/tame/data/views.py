@@ -49,7 +49,7 @@ def _random_box(height: int, width: int, rng: np.random.Generator) -> tuple[floa
     return (left, top, left + box_width, top + box_height)
 
 
-def scratch_pixels(pixels: Sequence[np.ndarray], size: int) -> Tensor:
-    """(n, 3, S, S) uint8: the whole central squares of pictures, as networks from scratch see them."""
-    seen = [square_view(each, size=size, view=0, name="", crop=1.0) for each in pixels]
+def central_pixels(pixels: Sequence[np.ndarray], *, size: int, crop: float, interpolation: str = "bicubic") -> Tensor:
+    """(n, 3, S, S) uint8: the central squares of pictures, for networks that are trained on pixels."""
+    seen = [square_view(p, size=size, view=0, name="", crop=crop, interpolation=interpolation) for p in pixels]
     return torch.from_numpy(np.stack(seen)).permute(0, 3, 1, 2).contiguous()

@@ -77,7 +77,7 @@ def build_backbone(config: Mapping[str, Any], weights: Mapping[str, Tensor], *, 
         raise UsageError(f"{name}: the weights do not fit {architecture}: {what} ({len(missing) + len(wrong)} in all)")
     module.load_state_dict({key: weights[key] for key in wanted})
     module.requires_grad_(False).eval()
-    features = int(module.num_features if not hasattr(module, "head_hidden_size") else module.head_hidden_size)
+    features = int(getattr(module, "head_hidden_size", module.num_features))  # type: ignore[arg-type]
     full = {**timm_defaults(module), **config}
     return Backbone(name, module, full, digest, features, _stages(module))
 

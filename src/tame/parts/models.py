@@ -82,7 +82,7 @@ class Head(nn.Module):
             x = F.relu(self.mid(x))
             if noise is not None:
                 x = x * ((noise >= self.dropout).to(x.dtype) / (1 - self.dropout))
-        return self.out(x)
+        return self.out(x)  # type: ignore[no-any-return]
 
 
 class BuildModel(Protocol):
@@ -143,15 +143,14 @@ def plain_cnn(recipe: ModelRecipe, num_classes: int) -> nn.Module:
 def init_module(module: nn.Module, *, seed: int) -> None:
     """Draws every parameter of a module anew from the seed, by name: the same network, the same first weights.
 
-    Convolutions: He et al. (2015), normal with variance 2 / fan_in; linear layers: uniform in +-1/sqrt(fan_in); norms: 1
-    and 0.
+    Convolutions: normal with variance 2 / fan_in (He et al., 2015); linear layers: uniform in +-1/sqrt(fan_in).
     """
     for path, part in module.named_modules():
         if isinstance(part, nn.Conv2d):
             fan_in = part.weight[0].numel()
-            draws = stream(seed, "init", path).standard_normal(tuple(part.weight.shape), dtype=np.float32)
+            normal = stream(seed, "init", path).standard_normal(tuple(part.weight.shape), dtype=np.float32)
             with torch.no_grad():
-                part.weight.copy_(torch.from_numpy(draws * math.sqrt(2 / fan_in)))
+                part.weight.copy_(torch.from_numpy(normal * np.float32(math.sqrt(2 / fan_in))))
                 if part.bias is not None:
                     part.bias.zero_()
         elif isinstance(part, nn.Linear):

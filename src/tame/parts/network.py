@@ -51,13 +51,14 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
     os.chmod(temporary, 0o600)
     _sync(temporary)
     os.replace(temporary, weights)
-    about = {
+    digest = _sha256(weights)
+    about: dict[str, Any] = {
         "schema": SCHEMA,
         "recipe": network.recipe.flat(),
         "labels": list(network.labels),
         "run": dict(network.run),
         "shortest": network.shortest,
-        "weights": {"file": weights.name, "sha256": _sha256(weights), "size_bytes": weights.stat().st_size},
+        "weights": {"file": weights.name, "sha256": digest, "size_bytes": weights.stat().st_size},
         "backbone": None,
     }
     if network.backbone is not None:
@@ -72,7 +73,7 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, description)
-    return {weights.name: about["weights"]["sha256"], description.name: _sha256(description)}
+    return {weights.name: digest, description.name: _sha256(description)}
 
 
 def read_network(folder: Path) -> Network:

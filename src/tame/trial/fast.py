@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 SAME = 1e-4  # largest relative distance (root mean square) of a rewritten network from the plain one, in float32
+PACKED_FOR = 16  # pictures in a batch that weights are laid out for; 8 and 32 were as fast, a layout for 1 is slower
 CONVOLUTIONS = (nn.Conv2d, Conv2dSame)  # exact types: others compute their weights on the way (weight standardisation)
 
 Pointwise = tuple[str, list[float], str | None]  # name, numbers and algorithm of an activation in oneDNN's words
@@ -29,52 +30,61 @@ def fold_norms(module: nn.Module, probe: Tensor) -> nn.Module:
     module: in evaluation mode, float32; probe: an input of it. Returns `module` itself where nothing can be folded or
     the copy differs on the probe.
     """
-    folded = copy.deepcopy(module)
-    pairs, _ = _watch(folded, probe, nn.BatchNorm2d)
-    for conv_path, norm_path in pairs:
+    return _fold(module, probe)[0]
+
+
+def folded_pairs(module: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
+    """Paths (convolution, norm) of what `fold_norms` makes one; empty where it leaves the network as it is."""
+    return _fold(module, probe)[1]
+
+
+def _fold(module: nn.Module, probe: Tensor) -> tuple[nn.Module, list[tuple[str, str]]]:
+    folded, pairs = copy.deepcopy(module), []
+    for conv_path, norm_path in _watch(module, probe, nn.BatchNorm2d)[0]:
         conv, norm = folded.get_submodule(conv_path), folded.get_submodule(norm_path)
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
         if norm.running_mean is not None:
+            pairs.append((conv_path, norm_path))
             folded.set_submodule(conv_path, fuse_conv_bn_eval(conv, norm))
-            # timm's BatchNormAct2d holds its activation (and a dropout, which does nothing here)
+            # timm's BatchNormAct2d holds its activation (and a dropout, which does nothing here).
             folded.set_submodule(norm_path, getattr(norm, "act", nn.Identity()))
-    return folded if pairs and is_same(folded, module, probe) else module
+    return (folded, pairs) if pairs and is_same(folded, module, probe) else (module, [])
 
 
-def fuse(module: nn.Module, probe: Tensor, *, dtype: torch.dtype, batch_size: int) -> nn.Module:
+def fuse(module: nn.Module, probe: Tensor, *, dtype: torch.dtype) -> nn.Module:
     """A copy in `dtype` whose convolutions run as oneDNN primitives with their activation, weights packed beforehand.
 
-    module: in evaluation mode, float32, on the CPU; probe: an input (1, 3, S, S). Weights are packed for `batch_size`
-    pictures of the probe's size; others are computed as well, but slower. Returns `module` itself, still in float32,
-    where this torch has no such primitives or the copy differs on the probe in float32.
+    module: in evaluation mode, float32, on the CPU; probe: an input (1, 3, S, S). Pictures of another size are computed
+    as well, but slower. Returns `module` itself, still in float32, where this torch has no such primitives or the copy
+    differs on the probe in float32.
     """
     if not can_fuse():
         return module
     pairs, shapes = _watch(module, probe, nn.Module)
-    followers = dict(pairs)
-
-    def build(kind: torch.dtype) -> nn.Module:
-        copied = copy.deepcopy(module).to(dtype=kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for path, shape in shapes.items():
-            conv = module.get_submodule(path)
-            if type(conv) is not nn.Conv2d or conv.padding_mode != "zeros" or isinstance(conv.padding, str):
-                continue
-            follower = followers.get(path)
-            activation = pointwise(module.get_submodule(follower)) if follower else None
-            if follower and activation:
-                copied.set_submodule(follower, nn.Identity())
-            name = activation or ("none", [], None)
-            copied.set_submodule(path, FusedConv(conv, name, kind, (batch_size, *shape[1:])))
-        return copied  # type: ignore[no-any-return]
-
     try:
-        exact = build(torch.float32)
+        exact = _fused(module, dict(pairs), shapes, torch.float32)
         if not is_same(exact, module, probe):
             return module
-        return exact if dtype == torch.float32 else build(dtype)
+        return exact if dtype == torch.float32 else _fused(module, dict(pairs), shapes, dtype)
     except (RuntimeError, NotImplementedError):
         return module  # a shape or a type that oneDNN does not know on this processor
+
+
+def _fused(
+    module: nn.Module, followers: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype
+) -> nn.Module:
+    """shapes: of what each convolution takes; followers: by convolution, the module that takes its result."""
+    fused = copy.deepcopy(module).to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for path, shape in shapes.items():
+        conv = module.get_submodule(path)
+        if type(conv) is not nn.Conv2d or conv.padding_mode != "zeros" or isinstance(conv.padding, str):
+            continue
+        activation = pointwise(module.get_submodule(followers[path])) if path in followers else None
+        if activation:
+            fused.set_submodule(followers[path], nn.Identity())
+        fused.set_submodule(path, FusedConv(conv, activation or ("none", [], None), dtype, (PACKED_FOR, *shape[1:])))
+    return fused  # type: ignore[no-any-return]
 
 
 def can_fuse() -> bool:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from tame.core.recipe import Recipe
 from tame.data.cache import ArrayCache
-from tame.data.views import scratch_pixels
+from tame.data.views import central_pixels
 from tame.parts.backbones import Backbone, cut
+from tame.parts.models import Head
+from tame.trial.fast import fold_norms, folded_pairs
 from tame.trial.features import Pictures, Speed, extract, measure_speed
+from tame.trial.pixels import Tuned, TunedTask, tuned_backbone
+from tame.trial.population import Examples
 
+MACHINE_FORMAT = 1  # of what is remembered of a machine
 Say = Callable[[str, int, int], None]
 
 
@@ -32,13 +38,14 @@ class Inputs:
         self._say = say
         self._features = ArrayCache(cache / "features")
         self._speed: Speed | None = None
+        self._folded: nn.Module | None = None
         self._made: dict[tuple[Any, ...], Tensor] = {}
 
     def speed(self) -> Speed:
         """How the backbone is run here: measured once and remembered for the machine, so that a study repeats."""
         if self._speed is None:
             backbone = self._own()
-            parts = (backbone.digest[:16], self.device.type, torch.__version__, os.cpu_count(), backbone.size)
+            parts = (MACHINE_FORMAT, backbone.digest[:16], self.device.type, torch.__version__, os.cpu_count(), backbone.size)
             key, path = "-".join(map(str, parts)), self._cache / "machine.json"
             known = read_json(path)
             if key not in known:
@@ -52,44 +59,61 @@ class Inputs:
         """Whether convolutions are trained in bfloat16 (with float32 weights): where the backbone runs faster in it."""
         return self.backbone is not None and self.speed().precision == "bfloat16"
 
-    def features(self, rows: Sequence[int], *, size: int, views: int) -> Tensor:
+    def features(self, rows: Sequence[int], *, size: int, views: int, crop: float) -> Tensor:
         """(V, n, D) float32 features of these pictures in their first `views` views."""
-        found = [self._extract(rows, size=size, view=view) for view in range(views)]
-        return self._keep(("features", size, views), rows, lambda: torch.from_numpy(np.stack(found)).to(self.device))
-
-    def maps(self, rows: Sequence[int], *, size: int, views: int, unfrozen: int) -> Tensor:
-        """(V, n, C, H, W) feature maps below the unfrozen stages, in bfloat16 where the backbone runs in it."""
-        dtype = getattr(torch, self.speed().precision)
 
         def make() -> Tensor:
-            lower, _ = cut(self._own(), unfrozen)
-            first = None
-            for view in range(views):
-                found = self._extract(rows, size=size, view=view, module=lower, part=f"maps{unfrozen}", kept=False)
-                if first is None:
-                    first = torch.empty((views, *found.shape), dtype=dtype)
-                first[view] = torch.from_numpy(found).to(dtype)
-            assert first is not None
-            return first
+            found = [self._extract(rows, size=size, view=view, crop=crop) for view in range(views)]
+            return torch.from_numpy(np.stack(found)).to(self.device)
 
-        return self._keep(("maps", size, views, unfrozen), rows, make)
+        return self._keep(("features", size, views, crop), rows, make)
 
-    def pixels(self, rows: Sequence[int], *, size: int) -> Tensor:
-        """(n, 3, S, S) uint8 pictures at an input size, for networks from scratch."""
+    def pixels(self, rows: Sequence[int], recipe: Recipe) -> Tensor:
+        """(n, 3, S, S) uint8 pictures as this recipe sees them, for networks that are trained on pixels."""
 
         def make() -> Tensor:
-            return scratch_pixels([self.pictures.pixels[row] for row in rows], size)
+            seen = [self.pictures.pixels[row] for row in rows]
+            return central_pixels(seen, size=recipe.input.size, crop=recipe.input.crop)
 
-        return self._keep(("pixels", size), rows, make)
+        return self._keep(("pixels", recipe.input.size, recipe.input.crop), rows, make)
 
-    def _extract(self, rows: Sequence[int], *, kept: bool = True, **how: Any) -> np.ndarray:
+    def folded(self) -> nn.Module:
+        """The backbone with its norms folded into its convolutions, which is faster and as good to fine-tune."""
+        if self._folded is None:
+            self._folded = fold_norms(self._own().module.cpu(), self._probe())
+        return self._folded
+
+    def tuned_task(
+        self, recipe: Recipe, rows: Sequence[int], heads: Mapping[int | None, Head], examples: Examples,
+        autocast: torch.dtype | None,
+    ) -> TunedTask:  # fmt: skip
+        """Fine-tuning of the backbone's last stages, as this recipe wants it."""
+        folded = replace(self._own(), module=self.folded())
+        lower, upper = cut(folded, recipe.model.unfrozen)
+        mean, std = (torch.tensor(self._own().config[name]).view(1, 3, 1, 1) * 255 for name in ("mean", "std"))
+        lower = lower.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return TunedTask(
+            lower, upper, mean.to(self.device), std.to(self.device), heads, self.pixels(rows, recipe), examples,
+            self.device, autocast,
+        )  # fmt: skip
+
+    def tuned_backbone(self, trained: Tuned) -> Backbone:
+        """The whole backbone with what fine-tuning has made of its upper part."""
+        pairs = folded_pairs(self._own().module, self._probe())
+        return tuned_backbone(self._own(), self.folded(), pairs, trained)
+
+    def _probe(self) -> Tensor:
+        size = self._own().size
+        return torch.linspace(-1, 1, 3 * size**2).view(1, 3, size, size)
+
+    def _extract(self, rows: Sequence[int], **how: Any) -> np.ndarray:
         return extract(
-            self._own(), self.pictures, rows, speed=self.speed(), device=self.device,
-            cache=self._features if kept else None, progress=lambda i, n: self._say("features", i, n), **how,
+            self._own(), self.pictures, rows, speed=self.speed(), device=self.device, cache=self._features,
+            progress=lambda i, n: self._say("features", i, n), **how,
         )  # fmt: skip
 
     def _keep(self, key: tuple[Any, ...], rows: Sequence[int], make: Callable[[], Tensor]) -> Tensor:
-        """What `make` makes, made once. Of feature maps and pixels only the last kind is kept: they are large."""
+        """What `make` makes, made once. Of pixels only the last size is kept: they are large."""
         full = (*key, hash(tuple(rows)))
         if full not in self._made:
             if key[0] != "features":

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tame.data.cache import ArrayCache
-from tame.data.views import scratch_pixels
+from tame.data.views import central_pixels
 from tame.parts.network import Network
 from tame.trial.features import Pictures, Speed, extract
 from tame.trial.pixels import normalise
@@ -33,11 +33,13 @@ def _view(network: Network, pictures: Pictures, view: int, device: torch.device,
     if network.backbone is not None:
         features = extract(
             network.backbone, pictures, range(len(pictures.pixels)), size=size, view=view,
+            crop=network.recipe.input.crop,
             speed=Speed(**network.run), device=device, cache=ArrayCache(cache / "features") if cache else None,
         )  # fmt: skip
-        return module(torch.from_numpy(features).to(device)).float().cpu()
+        return torch.as_tensor(module(torch.from_numpy(features).to(device))).float().cpu()
     logits = []
     for start in range(0, len(pictures.pixels), BATCH):
-        x = normalise(scratch_pixels(pictures.pixels[start : start + BATCH], size).to(device))
+        some = pictures.pixels[start : start + BATCH]
+        x = normalise(central_pixels(some, size=size, crop=network.recipe.input.crop).to(device))
         logits.append(module(x.flip(3) if view else x).float().cpu())
     return torch.cat(logits)

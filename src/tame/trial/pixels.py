@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
-from tame.parts.backbones import Backbone, cut
+from tame.parts.backbones import Backbone
 from tame.parts.models import MODELS, Head, init_module
 from tame.trial.population import Examples, Member
-from tame.trial.stacked import view_draws
 
 MEAN, STD = 127.5, 64.0  # of the pixels that a network from scratch sees
 HEAD_RATE = 2.0  # of the backbone's rate: the head has further to go
@@ -107,34 +106,36 @@ class Tuned(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class MapTask:
-    """Fine-tuning on cached feature maps of the frozen lower part. maps: (V, N, C, H, W), in bfloat16 or float32.
+class TunedTask:
+    """Fine-tuning of the last stages of a backbone. pixels: (N, 3, S, S) uint8 at the recipe's input size.
 
-    heads: the head each fold's member starts from, trained on the frozen features beforehand.
+    lower: the frozen part, which every batch passes anew, so that augmentation is fresh (measured: an eighth of the
+    time); upper: the part that is trained; heads: what each fold's member starts from.
     """
 
-    backbone: Backbone
-    maps: Tensor
+    lower: nn.Module
+    upper: nn.Module
+    mean: Tensor  # (1, 3, 1, 1) in pixels from 0 to 255
+    std: Tensor
     heads: Mapping[int | None, Head]
+    pixels: Tensor
     examples: Examples
     device: torch.device
     autocast: torch.dtype | None = None
 
     def build(self, member: Member) -> nn.Module:
-        _, upper = cut(self.backbone, member.recipe.model.unfrozen)
-        upper.requires_grad_(True)
+        upper = copy.deepcopy(self.upper).requires_grad_(True)
         head = copy.deepcopy(self.heads[member.fold])
         head.dropout = member.recipe.model.dropout
         return Tuned(upper, head).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int) -> Tensor:
-        return self._ready(self.maps[view_draws(recipe, epoch, len(self.examples))[rows], rows])
+        x = augment(self.pixels[rows].to(self.device).float(), recipe, epoch, rows, len(self.examples))
+        return self._maps(x)
 
     def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
-        return [self._ready(view[rows]) for view in self.maps[:2]]
-
-    def _ready(self, maps: Tensor) -> Tensor:
-        return maps.to(self.device).float().contiguous(memory_format=torch.channels_last)
+        x = self.pixels[rows].to(self.device).float()
+        return [self._maps(x), self._maps(x.flip(3))] if recipe.input.views > 1 else [self._maps(x)]
 
     def noise(self, recipe: Recipe, epoch: int, step: int, batch_size: int) -> Tensor | None:
         return None
@@ -144,10 +145,31 @@ class MapTask:
         body = [each for each in module.upper.parameters() if each.requires_grad]
         return [(body, 1.0), (list(module.head.parameters()), HEAD_RATE)]
 
+    @torch.no_grad()
+    def _maps(self, x: Tensor) -> Tensor:
+        x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        dtype = self.autocast
+        with torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            return self.lower(x)  # type: ignore[no-any-return]
 
-def tuned_backbone(backbone: Backbone, trained: Tuned) -> Backbone:
-    """The whole backbone with the weights that fine-tuning left in its upper part."""
+
+def tuned_backbone(backbone: Backbone, folded: nn.Module, pairs: Sequence[tuple[str, str]], trained: Tuned) -> Backbone:
+    """The whole backbone with the weights that fine-tuning left in its upper part, in its plain architecture.
+
+    folded: the backbone with norms folded into convolutions, which was trained; pairs: (convolution, norm) that became
+    one. There each norm is left with nothing to do but to add the convolution's bias.
+    """
     module = copy.deepcopy(backbone.module)
-    module.load_state_dict({**module.state_dict(), **trained.upper.state_dict()})
+    weights = {**folded.state_dict(), **trained.upper.state_dict()}
+    own = module.state_dict()
+    own |= {name: value for name, value in weights.items() if name in own}
+    for conv, norm in pairs:
+        part = module.get_submodule(norm)
+        assert isinstance(part, nn.BatchNorm2d)
+        own[f"{norm}.weight"] = torch.ones_like(own[f"{norm}.weight"])
+        own[f"{norm}.bias"] = weights[f"{conv}.bias"]
+        own[f"{norm}.running_mean"] = torch.zeros_like(own[f"{norm}.running_mean"])
+        own[f"{norm}.running_var"] = torch.ones_like(own[f"{norm}.running_var"]) - part.eps
+    module.load_state_dict(own)
     digest = hashlib.sha256(b"".join(v.cpu().numpy().tobytes() for v in module.state_dict().values())).hexdigest()
     return replace(backbone, module=module.requires_grad_(False).eval(), digest=digest)

@@ -104,7 +104,7 @@ def epoch_order(seed: int, epoch: int, num_examples: int) -> Tensor:
 
 def epoch_batches(seed: int, epoch: int, num_examples: int, batch_size: int) -> list[Tensor]:
     """The batches of an epoch as row numbers: batch_size each, the last one what is left."""
-    return list(epoch_order(seed, epoch, num_examples).split(batch_size))
+    return list(torch.split(epoch_order(seed, epoch, num_examples), batch_size))
 
 
 def dropout_noise(seed: int, epoch: int, step: int, shape: tuple[int, ...]) -> Tensor:

@@ -71,7 +71,9 @@ class ProcessWorker:
             except (EOFError, BrokenPipeError):
                 how = self._ended()
                 if attempt == MAX_RESTARTS:
-                    raise WorkerError(f"the process that trains ended {MAX_RESTARTS + 1} times ({how}) on {name!r}") from None
+                    raise WorkerError(
+                        f"the process that trains ended {MAX_RESTARTS + 1} times ({how}) on {name!r}"
+                    ) from None
                 self._restarted(how)
                 self._process = self._spawn()
                 self._fresh = True
@@ -91,7 +93,7 @@ class ProcessWorker:
             try:
                 self._process.stdin.close()
             except BrokenPipeError:
-                pass  # noqa: S110 - it was dead already, which is what is wanted
+                pass
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:

@@ -165,7 +165,7 @@ class Serial:
     def _logits(self, module: nn.Module, recipe: Recipe, rows: Tensor) -> Tensor:
         module.eval()
         found = []
-        for part in rows.split(EVAL_BATCH):
+        for part in torch.split(rows, EVAL_BATCH):
             with self._precision():
                 views = [module(x).float() for x in self.task.views(recipe, part)]
             found.append(torch.stack(views).mean(dim=0))

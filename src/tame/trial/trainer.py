@@ -27,8 +27,8 @@ from tame.store.checkpoints import Checkpoints
 from tame.trial.features import Pictures
 from tame.trial.inputs import Inputs
 from tame.trial.judge import judge
-from tame.trial.pixels import MapTask, PixelTask, Tuned, tuned_backbone
-from tame.trial.population import Engine, Examples, Member
+from tame.trial.pixels import PixelTask, Tuned
+from tame.trial.population import Engine, Examples, Member, Population
 from tame.trial.serial import Serial
 from tame.trial.stacked import Stacked, group_key
 from tame.trial.unit import Fold, Job, Shelf, Unit
@@ -91,7 +91,8 @@ class Trainer:
         features = None
         if inputs.backbone is not None:
             rows = range(len(inputs.pictures.pixels))
-            features = inputs.features(rows, size=inputs.backbone.size, views=1)[0].cpu().numpy()
+            crop = float(inputs.backbone.config.get("crop_pct", 0.875))
+            features = inputs.features(rows, size=inputs.backbone.size, views=1, crop=crop)[0].cpu().numpy()
         hashes = [perceptual_hash(array) for array in inputs.pictures.pixels]
         return {"pairs": find_duplicates(hashes, features, digests=inputs.pictures.digests)}
 
@@ -101,27 +102,27 @@ class Trainer:
         self._examples = Examples(torch.tensor(labels), torch.tensor(folds), num_classes)
         return {}
 
-    def prepare(self, *, size: int, views: int) -> Reply:
+    def prepare(self, *, size: int, views: int, crop: float) -> Reply:
         """Computes (or finds) the features of all examples at a size."""
-        self._given().features(self._rows, size=size, views=views)
+        self._given().features(self._rows, size=size, views=views, crop=crop)
         return {}
 
     def advance(self, *, trials: list[Reply], folds: list[Fold], until: int, metric: str, final: bool) -> Reply:
-        """Trains trials until that many epochs in all and returns how each stands.
+        """Trains trials until that many epochs in all.
 
         trials: {"trial", "recipe"}; folds: the members of each; final: they may be delivered, so their states are kept.
-        Emits {"event": "point", "trial", "row"} for every epoch of every trial.
+        Emits {"event": "point", "trial", "row"} for every epoch of every trial, and "saved" when those are safe.
         """
         jobs = [Job(each["trial"], Recipe.from_flat(each["recipe"])) for each in trials]
-        states: dict[str, str] = {}
+
+        def point(trial: int, row: list[Any]) -> None:
+            self._emit({"event": "point", "trial": trial, "row": row})
+
         for group in self._groups(jobs, folds):
             engine = self._engine(group[0].recipe, folds)
             unit = Unit(engine, group, folds, self._learnt(), metric, self._kept(), keep_all=final)
-            found = unit.advance(
-                until=until, emit=lambda trial, row: self._emit({"event": "point", "trial": trial, "row": row})
-            )
-            states |= {str(trial): state for trial, state in found.items()}
-        return {"states": states}
+            unit.advance(until=until, emit=point, saved=lambda: self._emit({"event": "saved"}))
+        return {}
 
     def forget(self, *, trials: list[int], keep: list[int]) -> Reply:
         """Drops trials that will never go on, and the checkpoints that hold none of `keep`."""
@@ -188,25 +189,21 @@ class Trainer:
         inputs, examples = self._given(), self._learnt()
         autocast = torch.bfloat16 if inputs.half() else None
         if recipe.model.name != "head":
-            return Serial(
-                PixelTask(inputs.pixels(self._rows, size=recipe.input.size), examples, self._device, autocast)
-            )
+            return Serial(PixelTask(inputs.pixels(self._rows, recipe), examples, self._device, autocast))
         if not recipe.model.unfrozen:
             features, _, _ = self._scaled(recipe)
             return Stacked(features, examples.to(self._device))
-        maps = inputs.maps(
-            self._rows, size=recipe.input.size, views=recipe.input.views, unfrozen=recipe.model.unfrozen
-        )  # fmt: skip
-        assert inputs.backbone is not None
         heads = self._first_heads(recipe, folds)
-        return Serial(MapTask(inputs.backbone, maps, heads, examples, self._device, autocast))
+        return Serial(inputs.tuned_task(recipe, self._rows, heads, examples, autocast))
 
     def _scaled(self, recipe: Recipe) -> tuple[Tensor, Tensor, Tensor]:
         """Features (V, N, D) that are centred and have length 16 on average, with the shift (D,) and the scale ().
 
         One scale for all features: gradient descent then finds what it would find on the plain ones, in fewer steps.
         """
-        plain = self._given().features(self._rows, size=recipe.input.size, views=recipe.input.views)
+        plain = self._given().features(
+            self._rows, size=recipe.input.size, views=recipe.input.views, crop=recipe.input.crop
+        )
         shift = plain[0].mean(dim=0)
         scale = FEATURE_LENGTH / (plain[0] - shift).square().sum(dim=1).mean().sqrt().clamp(min=1e-12)
         return (plain - shift) * scale, shift, scale
@@ -216,36 +213,30 @@ class Trainer:
 
         Source: Kumar et al., Fine-Tuning can Distort Pretrained Features (2022): probe first, then tune.
         """
-        probe = recipe.but(PROBE | {"seed": recipe.seed})
+        probe = recipe.but({**PROBE, "seed": recipe.seed})
         features, shift, scale = self._scaled(probe)
-        engine = Stacked(features, self._learnt().to(self._device))
+        stacked = Stacked(features, self._learnt().to(self._device))
         members = [Member(-1, fold, probe) for fold in folds]
-        population = engine.advance(engine.start(members), until=probe.epochs, watch=lambda *_: None)
-        return {
-            member.fold: plain_head(engine.head(population, i), shift=shift, scale=scale)
-            for i, member in enumerate(members)
-        }
+        population = stacked.advance(stacked.start(members), until=probe.epochs, watch=lambda *_: None)
+        heads = [plain_head(stacked.head(population, i), shift=shift, scale=scale) for i in range(len(folds))]
+        return dict(zip(folds, heads, strict=True))
 
     def _finished(self, job: Job, fold: Fold, labels: Sequence[str]) -> Network:
         """The network of a trained member."""
         inputs, recipe = self._given(), job.recipe
-        population = self._kept().get(job, fold)
-        assert population is not None, f"trial {job.trial} is not trained"
+        engine = self._engine(recipe, [fold])
+        population = self._trained(engine, Member(job.trial, fold, recipe))
         backbone = inputs.backbone
         run = {} if backbone is None else asdict(inputs.speed())
         module: nn.Module
-        if self._is_head(recipe):
+        if isinstance(engine, Stacked):
             _, shift, scale = self._scaled(recipe)
-            engine = Stacked(inputs.features(self._rows, size=recipe.input.size, views=1), self._learnt())
             module = plain_head(engine.head(population, 0), shift=shift, scale=scale)
         else:
-            engine = self._engine(recipe, [fold])
             assert isinstance(engine, Serial)
-            trained, _ = engine.restore(population)
-            module = trained
-            if isinstance(trained, Tuned):
-                assert backbone is not None
-                backbone, module = tuned_backbone(backbone, trained), trained.head
+            module, _ = engine.restore(population)
+            if isinstance(module, Tuned):
+                backbone, module = inputs.tuned_backbone(module), module.head
         return Network(recipe, tuple(labels), backbone, module.eval(), run, SHORTEST)
 
     def _pooled(self, job: Job, folds: Sequence[Fold]) -> tuple[Tensor, Tensor]:
@@ -255,12 +246,19 @@ class Trainer:
         for fold in folds:
             member = Member(job.trial, fold, job.recipe)
             rows = examples.validates(member).nonzero().squeeze(1)
-            population = self._kept().get(job, fold)
-            assert population is not None, f"trial {job.trial} is not trained"
-            seen.append((rows, engine.predict(population, rows)[0].float().cpu()))
+            seen.append((rows, engine.predict(self._trained(engine, member), rows)[0].float().cpu()))
         rows = torch.cat([rows for rows, _ in seen])
         order = rows.argsort()
         return torch.cat([logits for _, logits in seen])[order], rows[order]
+
+    def _trained(self, engine: Engine, member: Member) -> Population:
+        """The trained member; trained again, alone and with the same result, where it was let go."""
+        found = self._kept().get(Job(member.trial, member.recipe), member.fold)
+        if found is None or found.epoch < member.recipe.epochs:
+            start = found or engine.start([member])
+            found = engine.advance(start, until=member.recipe.epochs, watch=lambda *_: None)
+            self._kept().put(found)
+        return found
 
     @staticmethod
     def _is_head(recipe: Recipe) -> bool:

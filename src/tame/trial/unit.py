@@ -111,16 +111,17 @@ class Unit:
     shelf: Shelf
     keep_all: bool  # whether the state is kept in a checkpoint even when the training has reached its end
 
-    def advance(self, *, until: int, emit: Callable[[int, Row], None]) -> dict[int, str]:
-        """Trains to that epoch and returns how each trial stands: "trained" or "diverged".
+    def advance(self, *, until: int, emit: Callable[[int, Row], None], saved: Callable[[], None]) -> None:
+        """Trains to that epoch.
 
-        emit: hears of every new point, and again of those that a checkpoint holds already.
+        emit: hears of every new point, and again of those that a checkpoint holds already; saved: is called when what
+        was emitted so far will not be lost any more, or need not be kept.
         """
         populations = self._begin(until)
         for job in self.jobs:
             for row in self.shelf.curve(job.trial).values():
                 emit(job.trial, row)
-        saved = time.monotonic()
+        last = time.monotonic()
         for epoch in range(populations[0].epoch + 1, until + 1):
             populations, rows = self._epoch(populations, epoch)
             try:
@@ -129,15 +130,17 @@ class Unit:
                     emit(job.trial, row)
             except StoppedError:
                 self._save(populations)
+                saved()
                 raise
-            if epoch < until and time.monotonic() - saved > CHECKPOINT_S:
+            if epoch < until and time.monotonic() - last > CHECKPOINT_S:
                 self._save(populations)
-                saved = time.monotonic()
+                saved()
+                last = time.monotonic()
         for each in populations:
             self.shelf.put(each)
         if self.keep_all or any(until < job.recipe.epochs for job in self.jobs):
             self._save(populations)
-        return {job.trial: self._state(job.trial) for job in self.jobs}
+        saved()
 
     def _begin(self, until: int) -> list[Population]:
         """Members as they were left: one population in the stacked engine, one a member in the serial one."""
@@ -177,12 +180,6 @@ class Unit:
             [epoch, _finite(t), _finite(v) if ok else None, _finite(m) if ok else None]
             for t, v, m, ok in zip(train.tolist(), valid, metric, good, strict=True)
         ]
-
-    def _state(self, trial: int) -> str:
-        last = list(self.shelf.curve(trial).values())[-1]
-        return (
-            "diverged" if last[1] is None or (last[2] is None and any(f is not None for f in self.folds)) else "trained"
-        )
 
     def _save(self, populations: Sequence[Population]) -> None:
         trials = [job.trial for job in self.jobs]

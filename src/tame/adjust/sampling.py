@@ -1,0 +1,49 @@
+"""Recipes to try: the portfolio in its order, then points that fill the space evenly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.stats import qmc
+
+from tame.adjust.searcher import SearchConfig
+from tame.core.recipe import Recipe, Value
+from tame.core.rng import stream_seed
+from tame.core.space import Space
+
+
+def proposals(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[str, Recipe]]:
+    """Origin and recipe, each recipe once: the default, the portfolio, then scrambled Sobol points without end.
+
+    Source: Owen, Scrambled Sobol and Niederreiter-Xing points (1998), through scipy.stats.qmc.
+    """
+    seen: set[str] = set()
+    for origin, recipe in _all(space, seed, config):
+        if recipe.key() not in seen:
+            seen.add(recipe.key())
+            yield origin, recipe
+
+
+def _all(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[str, Recipe]]:
+    yield "default", config.base
+    for changes in config.portfolio:
+        yield "portfolio", config.base.but({k: v for k, v in changes.items() if k not in config.fixed})
+    if not len(space):
+        return
+    for point in sobol_points(len(space), stream_seed(seed, "sobol")):
+        yield "sobol", config.base.but(_tidy(config.base, space.from_unit(point)))
+
+
+def sobol_points(dimensions: int, seed: int) -> Iterator[np.ndarray]:
+    """Points (D,) of the unit cube that fill it ever more evenly; 2**16 of them."""
+    sampler = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
+    for _ in range(8, 17):
+        yield from sampler.random(256 if sampler.num_generated == 0 else sampler.num_generated)
+
+
+def _tidy(base: Recipe, values: dict[str, Value]) -> dict[str, Value]:
+    """The values without those that mean nothing together: a linear head has no hidden layer to drop from."""
+    if base.model.name == "head" and not values.get("model.hidden", base.model.hidden):
+        values = {**values, "model.dropout": 0.0} if "model.dropout" in values else values
+    return values

@@ -1,0 +1,324 @@
+"""The command line. A command parses, calls one function, prints: the result to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import time
+
+STARTED = time.monotonic()  # the clock of --time counts from here
+
+import json  # noqa: E402
+import sys  # noqa: E402
+import traceback  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from dataclasses import fields, replace  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Annotated, Any  # noqa: E402
+
+import typer  # noqa: E402
+
+from tame import __version__  # noqa: E402
+from tame.core.config import StudyConfig, parse_set, parse_time, read_toml  # noqa: E402
+from tame.core.errors import StoppedError, TameError, UsageError  # noqa: E402
+
+app = typer.Typer(
+    name="tame", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
+    help="Test, Adjust, Monitor, Evaluate: data in, a tuned neural network and an honest report out.",
+)
+
+DataArgument = Annotated[str, typer.Argument(help="a folder of pictures: class/x.jpg, or train/, val/, test/ of such")]
+FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001")]
+JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no progress on stderr")]
+InlineOption = Annotated[bool, typer.Option("--inline", help="train in this process, for debugging", hidden=True)]
+BackboneOption = Annotated[
+    str | None, typer.Option(help="a timm name, a weights folder, or none for a small network from scratch")
+]
+TimeOption = Annotated[str | None, typer.Option(help="wall clock from start to report, such as 90s or 5m")]
+TrialsOption = Annotated[int | None, typer.Option(help="how many recipes are tried")]
+EpochsOption = Annotated[int | None, typer.Option(help="the most that one recipe may train")]
+MetricOption = Annotated[str | None, typer.Option(help="accuracy, balanced_accuracy, f1_macro or log_loss")]
+SpaceOption = Annotated[
+    list[str] | None, typer.Option(help='a TOML file, or a dimension: "optimizer.lr=1e-4..1e-1:log"')
+]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="a recipe field that is fixed: optimizer.lr=0.01")]
+ValOption = Annotated[str | None, typer.Option(help="the folder below DATA that chooses")]
+TestOption = Annotated[str | None, typer.Option(help="the folder below DATA that is sealed")]
+FoldsOption = Annotated[int | None, typer.Option(help="validate by so many folds")]
+SeedOption = Annotated[int | None, typer.Option(help="of everything that is drawn")]
+OutOption = Annotated[str | None, typer.Option(help="the study's folder (default runs/NAME-0001)")]
+ConfigOption = Annotated[Path | None, typer.Option(help="settings from a TOML file; flags go first")]
+TaskOption = Annotated[str | None, typer.Option(help="auto or images")]
+
+
+@app.command()
+def fit(
+    data: DataArgument,
+    task: TaskOption = None,
+    metric: MetricOption = None,
+    time: TimeOption = None,
+    trials: TrialsOption = None,
+    epochs: EpochsOption = None,
+    backbone: BackboneOption = None,
+    space: SpaceOption = None,
+    set: SetOption = None,
+    val: ValOption = None,
+    test: TestOption = None,
+    folds: FoldsOption = None,
+    seed: SeedOption = None,
+    out: OutOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    inline: InlineOption = False,
+) -> None:
+    """Find the best network for a folder of pictures, and say how good it is."""
+    wanted = _config(
+        config, data=data, task=task, metric=metric, time_s=None if time is None else parse_time(time), trials=trials,
+        epochs=epochs, backbone=backbone, space=_space(space), set=parse_set(tuple(set)) if set else None, val=val,
+        test=test, folds=folds, seed=seed, out=out,
+    )
+    from tame.app.progress import watcher_for
+    from tame.app.run import fit_study
+
+    watcher = watcher_for(quiet=quiet)
+    _show_result(lambda: fit_study(wanted, watcher, inline=inline, started=STARTED), watcher, as_json=json)
+
+
+@app.command()
+def resume(study: FolderArgument, json: JsonOption = False, quiet: QuietOption = False, inline: InlineOption = False) -> None:
+    """Go on with a study that was stopped or killed."""
+    from tame.app.progress import watcher_for
+    from tame.app.run import resume_study
+
+    watcher = watcher_for(quiet=quiet)
+    _show_result(lambda: resume_study(study, watcher, inline=inline), watcher, as_json=json)
+
+
+@app.command()
+def show(study: FolderArgument, json: JsonOption = False) -> None:
+    """Trials, curves, findings and scores of a study."""
+    from tame.app.show import state_json, study_table
+    from tame.study.record import read_state
+
+    config, state = read_state(study)
+    if json:
+        _print_json(state_json(study, config, state))
+    else:
+        _print(study_table(state))
+
+
+@app.command()
+def report(study: FolderArgument) -> None:
+    """Write the page of a finished study again."""
+    from tame.app.run import write_report
+    from tame.study.record import read_state
+
+    _, state = read_state(study)
+    if "result" not in state.last:
+        raise UsageError(f"{study} is not finished; go on with: tame resume {study}")
+    print(write_report(study, state.last["result"], state.history))
+
+
+@app.command()
+def predict(
+    study: Annotated[Path, typer.Argument(help="the folder of a finished study, or its model/ folder")],
+    inputs: Annotated[list[Path], typer.Argument(help="pictures, or folders of them")],
+    json: JsonOption = False,
+    csv: Annotated[bool, typer.Option("--csv", help="comma-separated values on stdout")] = False,
+) -> None:
+    """Name what is in pictures, with probabilities."""
+    from tame.app.predict import predict_paths, print_csv, print_table
+
+    if json and csv:
+        raise UsageError("give --json or --csv, not both")
+    found = predict_paths(study, inputs)
+    if json:
+        _print_json(found)
+    elif csv:
+        print_csv(found)
+    else:
+        print_table(found)
+
+
+@app.command()
+def check(
+    data: DataArgument, backbone: BackboneOption = None, val: ValOption = None, test: TestOption = None,
+    json: JsonOption = False,
+) -> None:
+    """What is in the data, and what is wrong with it; trains nothing."""
+    from tame.app.look import check_data, print_check
+
+    found = check_data(_config(None, data=data, backbone=backbone, val=val, test=test))
+    if json:
+        _print_json(found)
+    else:
+        print_check(found)
+
+
+@app.command()
+def plan(
+    data: DataArgument,
+    metric: MetricOption = None,
+    time: TimeOption = None,
+    trials: TrialsOption = None,
+    epochs: EpochsOption = None,
+    backbone: BackboneOption = None,
+    space: SpaceOption = None,
+    set: SetOption = None,
+    val: ValOption = None,
+    test: TestOption = None,
+    folds: FoldsOption = None,
+    seed: SeedOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The split, the space and the cost forecast; writes nothing."""
+    from tame.app.look import plan_study, print_plan
+
+    wanted = _config(
+        config, data=data, metric=metric, time_s=None if time is None else parse_time(time), trials=trials,
+        epochs=epochs, backbone=backbone, space=_space(space), set=parse_set(tuple(set)) if set else None, val=val,
+        test=test, folds=folds, seed=seed,
+    )
+    found = plan_study(wanted)
+    if json:
+        _print_json(found)
+    else:
+        print_plan(found)
+
+
+@app.command()
+def doctor(json: JsonOption = False) -> None:
+    """Versions, devices, storage and limits of this machine."""
+    from tame.app.doctor import examine_machine, print_machine
+
+    found = examine_machine()
+    if json:
+        _print_json(found)
+    else:
+        print_machine(found)
+
+
+@app.command()
+def demo(
+    time: TimeOption = "60s",
+    seed: SeedOption = 0,
+    out: OutOption = None,
+    pictures: Annotated[str | None, typer.Option(help="where the pictures are drawn (default: below the study)")] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Draw a picture set of bees, wasps, other insects and nothing, and run the whole job on it, offline."""
+    from tame.app.demo import run_demo
+    from tame.app.progress import watcher_for
+
+    watcher = watcher_for(quiet=quiet)
+    seconds = parse_time(time or "60s")
+    run = lambda: run_demo(watcher, time_s=seconds, seed=seed or 0, out=out, pictures=pictures, started=STARTED)  # noqa: E731
+    _show_result(run, watcher, as_json=json)
+
+
+@app.callback(invoke_without_command=True)
+def top(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="print the version")] = False
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """The entry point: every error of ours becomes one line on stderr and its exit code."""
+    try:
+        app(standalone_mode=False)
+    except StoppedError as stopped:
+        _say(str(stopped))
+        sys.exit(stopped.exit_code)
+    except TameError as problem:
+        _say(f"tame: {problem}")
+        sys.exit(problem.exit_code)
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+    except Exception as problem:
+        show_usage = getattr(problem, "show", None)
+        if callable(show_usage):  # what the parser raises for a wrong command line
+            show_usage()
+            sys.exit(2)
+        from tame.app.run import say_bug
+
+        _say(f"tame: {say_bug(None, ''.join(traceback.format_exception(problem)))}")
+        sys.exit(1)
+
+
+def _config(path: Path | None, **flags: Any) -> StudyConfig:
+    """The config of flags over file over defaults. Raises UsageError."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    values = {**(read_toml(path) if path else {}), **given}
+    known = {item.name for item in fields(StudyConfig)}
+    return StudyConfig(**{name: value for name, value in values.items() if name in known})
+
+
+def _space(texts: list[str] | None) -> tuple[str, ...] | None:
+    """Dimensions of the flags; a name that ends in .toml is a file of them."""
+    if not texts:
+        return None
+    found: list[str] = []
+    for text in texts:
+        if text.endswith(".toml"):
+            found += [f"{k}={v}" for k, v in read_toml_space(Path(text)).items()]
+        else:
+            found.append(text)
+    return tuple(found)
+
+
+def read_toml_space(path: Path) -> dict[str, str]:
+    """The dimensions of a TOML file, with or without a [space] table around them."""
+    import tomllib
+
+    from tame.core.config import _flatten
+
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise UsageError(f"{path} is not a TOML file of dimensions: {problem}") from None
+    return {name: str(text) for name, text in _flatten(values.get("space", values)).items()}
+
+
+def _show_result(run: Callable[[], dict[str, Any]], watcher: Any, *, as_json: bool) -> None:
+    try:
+        result = run()
+    finally:
+        close = getattr(watcher, "close", None)
+        if close:
+            close()
+    if as_json:
+        _print_json(result)
+    else:
+        from tame.app.show import result_lines
+
+        _print(result_lines(result))
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def _print(what: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(what)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

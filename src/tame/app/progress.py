@@ -1,0 +1,111 @@
+"""What is shown while a study works: a rich display on a terminal, one line an epoch elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from tame.core.records import History
+from tame.study.record import Silent, Watcher
+
+EVERY_S = 0.1  # a display that changes more often only costs time
+LINE_S = 0.5  # between two lines where nothing is animated: one an epoch, but not a thousand a second
+
+
+def watcher_for(*, quiet: bool) -> Watcher:
+    """The watcher that fits where stderr goes."""
+    if quiet:
+        return Silent()
+    plain = not sys.stderr.isatty() or os.environ.get("TERM") == "dumb" or "CI" in os.environ or "NO_COLOR" in os.environ
+    return Lines() if plain else Display()
+
+
+class Lines:
+    """One line an epoch (of the trial that is ahead), for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, color_system=None, width=100, soft_wrap=True)
+        self._best: dict[int, Sequence[Any]] = {}
+        self._last = 0.0
+        self._epoch = 0
+
+    def phase(self, text: str) -> None:
+        self._console.print(Text(text))
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done == total or now - self._last > 5:
+            self._last = now
+            self._console.print(Text(f"  {what}: {done} of {total}"))
+
+    def point(self, trial: int, row: Sequence[Any]) -> None:
+        now = time.monotonic()
+        if row[0] == self._epoch and now - self._last < LINE_S:
+            return
+        self._epoch, self._last = row[0], now
+        self._console.print(Text(f"  {words(trial, row)}"))
+
+    def history(self, history: History) -> None:
+        self._console.print(Text(f"  {tally(history)}"))
+
+    def note(self, text: str) -> None:
+        self._console.print(Text(text))
+
+
+class Display:
+    """Bars on a terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
+        self._bars = Progress(*columns, console=self._console, transient=True)
+        self._task = self._bars.add_task("", total=None, note="")
+        self._last = 0.0
+        self._bars.start()
+
+    def phase(self, text: str) -> None:
+        self._console.print(Text(text))
+        self._bars.reset(self._task, description="", total=None, note="")
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        if done == total or time.monotonic() - self._last > EVERY_S:
+            self._last = time.monotonic()
+            self._bars.update(self._task, description=what, completed=done, total=total, note=f"{done}/{total}")
+
+    def point(self, trial: int, row: Sequence[Any]) -> None:
+        if time.monotonic() - self._last > EVERY_S:
+            self._last = time.monotonic()
+            self._bars.update(self._task, description="training", total=None, note=words(trial, row))
+
+    def history(self, history: History) -> None:
+        self._bars.update(self._task, note=tally(history))
+
+    def note(self, text: str) -> None:
+        self._console.print(Text(text))
+
+    def close(self) -> None:
+        """Gives the terminal back."""
+        self._bars.stop()
+
+
+def words(trial: int, row: Sequence[Any]) -> str:
+    """A point of a curve in words."""
+    epoch, train, valid, metric = row
+    if train is None or valid is None:
+        return f"trial {trial} epoch {epoch}: diverged"
+    return f"trial {trial} epoch {epoch}: train {train:.4f}, validation {valid:.4f}, metric {metric:.4f}"
+
+
+def tally(history: History) -> str:
+    """How the trials stand, in words."""
+    ended = [t for t in history.having("complete", "paused", "running") if t.curve.last and t.curve.last.valid_loss is not None]
+    best = min((t.curve.last.valid_loss or 0.0 for t in ended if t.curve.last), default=None)
+    text = f"{len(history.trials)} trials, {sum(t.epochs for t in history.trials.values())} epochs"
+    return text if best is None else f"{text}, best validation loss {best:.4f}"

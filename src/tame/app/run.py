@@ -1,0 +1,168 @@
+"""From a config to a finished study: what `tame fit`, `tame resume` and the Python call have in common."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import platformdirs
+from PIL import Image
+
+from tame.core.config import StudyConfig
+from tame.core.errors import StoppedError, TameError
+from tame.core.records import Event, History
+from tame.data.images import decode
+from tame.evaluate.report import render_report
+from tame.loop import run
+from tame.study.record import Study, Watcher, begin, reopen
+
+THUMBNAIL = 160  # pixels of the longer side
+SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops at once
+
+
+def cache_folder() -> Path:
+    """Where decoded pictures and features are kept between studies: $TAME_CACHE, or the user's cache folder."""
+    given = os.environ.get("TAME_CACHE")
+    folder = Path(given) if given else platformdirs.user_cache_path("tame")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def fit_study(config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None) -> dict[str, Any]:
+    """Begins a study and takes it to its end. started: the moment (monotonic) from which the clock counts."""
+    from tame.data.images import scan  # before the folder is made: bad data leaves nothing behind
+
+    scan(Path(config.data), val=config.val, test=config.test)
+    absolute = replace(config, data=str(Path(config.data).resolve()), backbone=_absolute(config.backbone))
+    with begin(absolute, watcher) as study:
+        if started is not None:
+            study.started_at(started)
+        return _carry_out(study, inline=inline)
+
+
+def resume_study(folder: Path, watcher: Watcher, *, inline: bool = False) -> dict[str, Any]:
+    """Goes on with a study that was stopped or killed; a finished one gives its result again."""
+    with reopen(folder, watcher) as study:
+        if "result" in study.state.last:
+            watcher.note("this study is finished; here is its result again")
+            return dict(study.state.last["result"])
+        watcher.note(_what_is_kept(study))
+        return _carry_out(study, inline=inline)
+
+
+def write_report(folder: Path, result: Mapping[str, Any], history: History) -> Path:
+    """Writes report.html of a finished study."""
+    from tame.study.record import write_private
+
+    ids = [each["id"] for each in result["mistakes"]]
+    paths = _paths(result, ids)
+    thumbnails = {name: small for name, path in paths.items() if (small := _thumbnail(path)) is not None}
+    write_private(folder / "report.html", render_report(result, history, thumbnails))
+    return folder / "report.html"
+
+
+def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
+    with _Signals(study):
+        study.hire(cache=cache_folder(), inline=inline)
+        try:
+            result = run(study)
+        except StoppedError:
+            study.keep(Event("stopped", {"used_s": study.used_s}))
+            raise
+        except TameError as problem:
+            study.keep(Event("ended", {"why": str(problem), "code": problem.exit_code, "used_s": study.used_s}))
+            raise
+    study.watcher.phase("writing the report")
+    study.write("report.json", json.dumps(result, indent=1, ensure_ascii=True) + "\n")
+    write_report(study.folder, result, study.history)
+    study.keep(Event("result", result))
+    return result
+
+
+class _Signals:
+    """Ctrl-C and SIGTERM: the first lets the worker finish its epoch and keeps everything, a second one ends at once."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._first_at: float | None = None
+        self._number = signal.SIGINT
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._handle)
+        except ValueError:
+            return  # not the main thread: whoever owns it owns the signals
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if isinstance(problem, StoppedError):
+            problem.exit_code = 128 + self._number
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        self._number = signal.Signals(number)
+        now = time.monotonic()
+        if self._first_at is not None and now - self._first_at < SECOND_S:
+            raise StoppedError("stopped at once", signal_number=number)
+        self._first_at = now
+        self._study.watcher.note("stopping after this epoch; once more to stop at once")
+        self._study.worker.stop()
+
+
+def _what_is_kept(study: Study) -> str:
+    history = study.history
+    done = len(history.having("complete", "stopped", "diverged"))
+    waiting = len(history.having("paused", "running"))
+    restarts = f"{done} finished trials kept, {waiting} go on from their last checkpoint"
+    return f"resuming {study.folder}: {restarts}, {study.used_s:.0f} s used so far"
+
+
+def _absolute(backbone: str | None) -> str | None:
+    if backbone and backbone != "none" and Path(backbone).expanduser().is_dir():
+        return str(Path(backbone).expanduser().resolve())
+    return backbone
+
+
+def _paths(result: Mapping[str, Any], ids: list[str]) -> dict[str, str]:
+    """Where the pictures of these ids lie; those that are gone are left out."""
+    from tame.data.images import scan
+
+    try:
+        listing = scan(Path(result["data"]))
+    except TameError:
+        return {}  # the report is drawn again after the pictures were moved: it is drawn without them
+    return {p.id: p.path for p in listing.pictures if p.id in set(ids)}
+
+
+def _thumbnail(path: str) -> bytes | None:
+    try:
+        image = Image.fromarray(decode(path, shortest=THUMBNAIL))
+    except TameError:
+        return None
+    image.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=82)
+    return buffer.getvalue()
+
+
+def say_bug(folder: Path | None, text: str) -> str:
+    """Keeps the traceback of a bug of ours in a file and says where."""
+    place = (folder if folder is not None and folder.is_dir() else Path.cwd()) / "tame-crash.txt"
+    try:
+        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"tame, python {sys.version}\n{text}")
+    except OSError:
+        return f"a bug in TAME, please report it:\n{text}"
+    return f"a bug in TAME; please report it with {place}"

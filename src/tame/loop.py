@@ -1,0 +1,70 @@
+"""The loop: test, adjust, monitor, evaluate. The stages meet here, by name and in this order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tame.adjust.halving import decide
+from tame.core.records import Decision, Event, Finding, decision_event
+from tame.monitor.rules import examine
+from tame.monitor.space import edges
+from tame.study.finals import evaluate
+from tame.study.plan import Plan, make_plan
+from tame.study.prepare import open_data
+from tame.study.record import Study, findings_events
+from tame.study.test import test
+from tame.study.tuning import fine_tune
+
+
+def run(study: Study) -> dict[str, Any]:
+    """Takes a study, new or resumed, to its end, and returns the result that the report shows."""
+    data = open_data(study)
+    plan = make_plan(study, data)
+    study.watcher.phase(f"searching among recipes: {plan.words}")
+    while True:
+        test(study, plan, study.history.having("running"))  # T  train and validate, together
+        findings = monitor(study, plan)  # M  name what is wrong, with evidence
+        decisions = adjust(study, plan)  # A  continue, pause, stop, start
+        study.keep(*findings_events(findings), *map(decision_event, decisions))
+        forget(study)
+        if not any(decision.kind in ("start", "continue") for decision in decisions):
+            break
+    fine_tune(study, data, plan)
+    return evaluate(study, data, plan)  # E  finalists, fresh seeds, the sealed test, once
+
+
+def adjust(study: Study, plan: Plan) -> list[Decision]:
+    """What happens to the trials next; when the search has used its time, they are left where they are."""
+    if study.state.last.get("search_ended"):
+        return []
+    if study.used_s + plan.round_s(study.history) < plan.search_until_s:
+        return decide(study.history, plan.space, study.config.seed, config=plan.search)
+    study.keep(Event("search_ended", {"used_s": study.used_s}))
+    waiting = study.history.having("running")
+    reason = "the time for the search is used up"
+    return [
+        Decision("complete", t.number, "all epochs are trained", t.epochs)
+        if t.epochs >= t.recipe.epochs
+        else Decision("pause", t.number, reason, t.epochs)
+        for t in waiting
+    ]
+
+
+def monitor(study: Study, plan: Plan) -> list[Finding]:
+    """What the rules find in trials that have been trained to their end or diverged, each examined once."""
+    examined = {finding.trial for finding in study.state.findings}
+    found: list[Finding] = []
+    for trial in study.history.trials.values():
+        ended = trial.state == "diverged" or (trial.state == "running" and trial.epochs >= trial.recipe.epochs)
+        if ended and trial.number not in examined:
+            found += examine(trial, plan.facts)
+    known = {finding.title for finding in study.state.findings}
+    complete = [t for t in study.history.trials.values() if t.epochs >= t.recipe.epochs and t.state != "diverged"]
+    return found + [finding for finding in edges(complete, plan.space) if finding.title not in known]
+
+
+def forget(study: Study) -> None:
+    """Lets go of the weights of trials that will not go on; a head that is needed later is trained again."""
+    going_on = [t.number for t in study.history.having("running", "paused")]
+    gone = [number for number in study.history.trials if number not in going_on]
+    study.ask("forget", trials=gone, keep=going_on)

@@ -1,0 +1,32 @@
+"""What a learning curve shows: smoothing, slope, noise. Plain numbers, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def smooth(values: Sequence[float], *, window: int = 3) -> np.ndarray:
+    """Centred moving medians, the ends taken over what there is. values: (T,); returns (T,)."""
+    array, half = np.asarray(values, dtype=float), window // 2
+    return np.array([np.median(array[max(0, i - half) : i + half + 1]) for i in range(len(array))])
+
+
+def noise(values: Sequence[float]) -> float:
+    """Standard deviation from epoch to epoch around the local trend, from second differences. values: (T,).
+
+    A second difference of independent noise has six times its variance. 0 for fewer than four values.
+    Source: Gasser, Sroka and Jennen-Steinmetz, Residual variance and residual pattern (1986), for an even grid.
+    """
+    array = np.asarray(values, dtype=float)
+    if len(array) < 4:
+        return 0.0
+    return float(np.sqrt(np.mean(np.diff(array, n=2) ** 2) / 6))
+
+
+def relative_fall(values: Sequence[float], *, share: float) -> float:
+    """How much of its height the curve lost over its last `share` of epochs; below 0 where it rose. values: (T,)."""
+    array = smooth(values)
+    start = array[min(len(array) - 1, int(len(array) * (1 - share)))]
+    return float((start - array[-1]) / max(abs(start), 1e-12))

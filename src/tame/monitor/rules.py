@@ -1,0 +1,149 @@
+"""From a curve to a finding, by code. A rule names what it saw with its evidence, or says nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from tame.core.records import Finding, Trial
+from tame.core.registry import Registry
+from tame.monitor.advice import CHANGES
+from tame.monitor.curves import noise, relative_fall, smooth
+
+MIN_EPOCHS = 5  # shorter curves show too little
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rules know besides the curve. dummy: the validation metric of always naming the commonest class."""
+
+    num_classes: int
+    num_valid: int
+    metric: str
+    higher_is_better: bool
+    dummy: float
+
+
+class Rule(Protocol):
+    """(curve, facts) to a finding or None: fires on the planted fault, and is silent on clean runs."""
+
+    def __call__(self, trial: Trial, facts: Facts) -> Finding | None: ...
+
+
+RULES: Registry[Rule] = Registry("rule")
+
+
+@RULES.add("overfitting")
+def overfitting(trial: Trial, facts: Facts) -> Finding | None:
+    """The validation loss has risen from its lowest point by more than its noise while the training loss fell on."""
+    train, valid = _losses(trial)
+    if len(valid) < MIN_EPOCHS:
+        return None
+    soft = smooth(valid)
+    low = int(np.argmin(soft))
+    rise, limit = soft[-1] - soft[low], max(3 * noise(valid), 0.05 * soft[low])
+    if low > 0.75 * len(soft) or rise <= limit or smooth(train)[-1] >= smooth(train)[low]:
+        return None
+    epoch = trial.curve.points[low].epoch
+    evidence = {
+        "since_epoch": epoch, "lowest_valid_loss": round(float(soft[low]), 4),
+        "last_valid_loss": round(float(soft[-1]), 4), "last_train_loss": round(train[-1], 4),
+    }  # fmt: skip
+    title = f"overfitting since epoch {epoch}: the validation loss rose by {100 * rise / soft[low]:.0f} %"
+    return _finding("overfitting", title, "warning", evidence, trial)
+
+
+@RULES.add("still_improving")
+def still_improving(trial: Trial, facts: Facts) -> Finding | None:
+    """The validation loss still falls over the last fifth of the epochs by more than its noise."""
+    _, valid = _losses(trial)
+    if len(valid) < MIN_EPOCHS or trial.epochs < trial.recipe.epochs:
+        return None
+    fall = relative_fall(valid, share=0.2)
+    if fall <= 0.03 or fall * valid[-1] <= 3 * noise(valid):
+        return None
+    evidence = {"fall_over_last_fifth": round(fall, 4), "epochs": trial.epochs, "last_valid_loss": round(valid[-1], 4)}
+    title = f"still improving at the end: the validation loss fell by {100 * fall:.0f} % over the last fifth"
+    return _finding("still_improving", title, "info", evidence, trial)
+
+
+@RULES.add("rate_too_high")
+def rate_too_high(trial: Trial, facts: Facts) -> Finding | None:
+    """The training loss jumps about or climbs above that of guessing: the steps are too large."""
+    train, _ = _losses(trial)
+    if trial.state == "diverged" or len(train) < MIN_EPOCHS:
+        return None
+    rises = float(np.mean(np.diff(train) > 0.05 * np.abs(np.array(train[:-1]))))
+    guess = math.log(facts.num_classes)
+    if rises < 0.3 and max(train[1:]) < 1.5 * guess:
+        return None
+    evidence = {
+        "share_of_epochs_that_rose": round(rises, 3), "highest_train_loss": round(max(train[1:]), 4),
+        "loss_of_guessing": round(guess, 4), "optimizer.lr": trial.recipe.optimizer.lr,
+    }  # fmt: skip
+    title = f"learning rate {trial.recipe.optimizer.lr:.2g} too high: the training loss does not settle"
+    return _finding("rate_too_high", title, "warning", evidence, trial)
+
+
+@RULES.add("rate_too_low")
+def rate_too_low(trial: Trial, facts: Facts) -> Finding | None:
+    """After all epochs the training loss is still near that of guessing, and has fallen evenly all the time."""
+    train, valid = _losses(trial)
+    if len(train) < MIN_EPOCHS or trial.epochs < trial.recipe.epochs or not valid:
+        return None
+    guess = math.log(facts.num_classes)
+    falls = float(np.mean(np.diff(train) < 0))
+    if train[-1] < 0.75 * guess or falls < 0.8 or relative_fall(train, share=0.5) < 0.01:
+        return None
+    evidence = {
+        "last_train_loss": round(train[-1], 4), "loss_of_guessing": round(guess, 4),
+        "share_of_epochs_that_fell": round(falls, 3), "optimizer.lr": trial.recipe.optimizer.lr,
+    }  # fmt: skip
+    title = (
+        f"learning rate {trial.recipe.optimizer.lr:.2g} too low: hardly anything was learnt in {trial.epochs} epochs"
+    )
+    return _finding("rate_too_low", title, "warning", evidence, trial)
+
+
+@RULES.add("diverged")
+def diverged(trial: Trial, facts: Facts) -> Finding | None:
+    """A loss was no finite number any more."""
+    if trial.state != "diverged":
+        return None
+    evidence = {"epoch": trial.epochs, "optimizer.lr": trial.recipe.optimizer.lr}
+    return _finding("diverged", f"diverged in epoch {trial.epochs}", "problem", evidence, trial)
+
+
+@RULES.add("no_better_than_dummy")
+def no_better_than_dummy(trial: Trial, facts: Facts) -> Finding | None:
+    """After all epochs the validation metric is within two standard errors of always naming the commonest class."""
+    last = trial.curve.last
+    if last is None or last.valid_metric is None or trial.epochs < trial.recipe.epochs or facts.metric != "accuracy":
+        return None
+    error = math.sqrt(max(facts.dummy * (1 - facts.dummy), 1e-12) / max(facts.num_valid, 1))
+    if last.valid_metric > facts.dummy + 2 * error:
+        return None
+    evidence = {"valid_metric": round(last.valid_metric, 4), "dummy": round(facts.dummy, 4), "n": facts.num_valid}
+    title = f"no better than the dummy: {last.valid_metric:.3f} against {facts.dummy:.3f}"
+    return _finding("no_better_than_dummy", title, "problem", evidence, trial)
+
+
+def examine(trial: Trial, facts: Facts) -> list[Finding]:
+    """Everything that the rules find in one trial."""
+    found = [RULES.get(name)(trial, facts) for name in RULES.names()]
+    return [finding for finding in found if finding is not None]
+
+
+def _losses(trial: Trial) -> tuple[list[float], list[float]]:
+    """Training and validation losses of the epochs in which both are finite numbers."""
+    points = [p for p in trial.curve.points if p.train_loss is not None and p.valid_loss is not None]
+    return [float(p.train_loss or 0.0) for p in points], [float(p.valid_loss or 0.0) for p in points]
+
+
+def _finding(code: str, title: str, severity: str, evidence: Mapping[str, object], trial: Trial) -> Finding:
+    assert severity in ("info", "warning", "problem")
+    return Finding(code, title, severity, evidence, change=CHANGES[code], trial=trial.number)  # type: ignore[arg-type]

@@ -1,0 +1,340 @@
+"""Evaluate: finalists with fresh seeds, a winner chosen on validation, the test part opened once, the delivery."""
+
+from __future__ import annotations
+
+import math
+import platform
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tame.core.config import METRIC_MODES
+from tame.core.errors import BudgetError, NothingTrainedError, StorageError
+from tame.core.recipe import Recipe
+from tame.core.records import Decision, Event, Trial, decision_event
+from tame.core.rng import stream_seed
+from tame.evaluate.compare import Difference
+from tame.evaluate.score import (
+    Judged,
+    confusion,
+    difference,
+    dummy,
+    measure,
+    mistakes,
+    open_test,
+    per_class,
+    score,
+    softmax,
+)
+from tame.study.plan import FINALISTS, FRESH_SEEDS, Plan
+from tame.study.prepare import Data
+from tame.study.record import Study
+from tame.study.test import test
+from tame.study.tuning import ORIGIN as FINE_TUNE
+from tame.study.tuning import validation
+
+FINALIST = "finalist"
+CHECKED = 200  # test pictures that the delivered model must judge as it was scored
+TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
+
+
+@dataclass(frozen=True, slots=True)
+class Finalist:
+    """A recipe that was trained again: its trials, one a seed, and what they say of the validation examples."""
+
+    recipe: Recipe
+    from_trial: int
+    trials: tuple[Trial, ...]
+    judged: Judged
+    values: tuple[float, ...]  # the metric of each seed
+
+    @property
+    def value(self) -> float:
+        return float(np.mean(self.values))
+
+
+def evaluate(study: Study, data: Data, plan: Plan) -> dict[str, Any]:
+    """The result of a study. Raises NothingTrainedError or BudgetError where there is no trained recipe at all."""
+    _require_trained(study)
+    study.watcher.phase("training the finalists again with fresh seeds")
+    finalists = _finalists(study, data, plan)
+    winner = _winner(study, finalists)
+    default = next(each for each in finalists if study.history.trials[each.from_trial].origin == "default")
+    study.watcher.phase("opening the test part, once")
+    tested = _open(study, data, winner, default)
+    delivered = _deliver(study, data, plan, winner)
+    return _result(study, data, plan, finalists, winner, default, tested, delivered)
+
+
+def _require_trained(study: Study) -> None:
+    trials = list(study.history.trials.values())
+    if any(t.state in ("complete", "paused") and t.curve.points for t in trials):
+        return
+    if any(t.state == "diverged" for t in trials):
+        raise NothingTrainedError(
+            f"all {len(trials)} trials diverged; try a lower learning rate: --set optimizer.lr=1e-3"
+        )
+    raise BudgetError("the time ended before a first trial was trained; give more with --time")
+
+
+def _finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
+    """The best few and the default recipe, each trained with fresh seeds; a kept fine-tuned one as its clock allows."""
+    chosen = _chosen(study)
+    kept = study.state.last.get("tuning_judged", {})
+    tuned = study.history.trials[kept["trial"]] if kept.get("kept") else None
+    seeds = [stream_seed(study.config.seed, "finalist", i) % 2**31 for i in range(FRESH_SEEDS)]
+    wanted = [(t, seed) for t in chosen for seed in seeds]
+    if tuned is not None and (len(plan.folds) > 1 or study.config.clock_s is None):
+        wanted.append((tuned, seeds[0]))
+    have = {(t.reason, t.recipe.seed): t for t in study.history.trials.values() if t.origin == FINALIST}
+    number = max(study.history.trials) + 1
+    fresh: list[Decision] = []
+    for trial, seed in wanted:
+        reason = f"the recipe of trial {trial.number} again, with a fresh seed"
+        if (reason, seed) not in have:
+            recipe = trial.recipe.but({"seed": seed})
+            fresh.append(Decision("start", number + len(fresh), reason, recipe.epochs, recipe, FINALIST))
+    study.keep(*map(decision_event, fresh))
+    test(study, plan, [t for t in study.history.trials.values() if t.origin == FINALIST and t.state == "running"])
+    done = [t for t in study.history.trials.values() if t.origin == FINALIST and t.state == "running"]
+    study.keep(*(decision_event(Decision("complete", t.number, "all epochs are trained", t.until)) for t in done))
+    found = []
+    for trial in [*chosen, *([tuned] if tuned else [])]:
+        reason = f"the recipe of trial {trial.number} again, with a fresh seed"
+        own = [t for t in study.history.trials.values() if t.reason == reason and t.state == "complete"]
+        if trial is tuned and not own:
+            own = [trial]
+        if own:
+            found.append(_together(study, data, plan, trial, own))
+    if not found:
+        raise NothingTrainedError("every finalist diverged when it was trained again")
+    return found
+
+
+def _chosen(study: Study) -> list[Trial]:
+    """The best trials by validation loss, at most FINALISTS, and the default recipe; of those trained furthest first."""
+    trials = [t for t in study.history.trials.values() if t.origin not in (FINALIST, FINE_TUNE)]
+    ended = [t for t in trials if t.state == "complete"]
+    ranked = sorted(ended, key=_loss) or sorted(
+        (t for t in trials if t.curve.points), key=lambda t: (-t.epochs, _loss(t))
+    )
+    best = [t for t in ranked if t.state != "diverged"][:FINALISTS]
+    default = next(t for t in trials if t.origin == "default")
+    return best if default in best else [*best, default]
+
+
+def _together(study: Study, data: Data, plan: Plan, trial: Trial, own: Sequence[Trial]) -> Finalist:
+    judged = [validation(study, data, plan, each) for each in own]
+    mean = np.mean([each.probabilities for each in judged], axis=0)
+    pooled = Judged(judged[0].ids, judged[0].target, mean)
+    values = tuple(measure(study.config.metric, each.target, each.probabilities) for each in judged)
+    return Finalist(trial.recipe, trial.number, tuple(own), pooled, values)
+
+
+def _winner(study: Study, finalists: Sequence[Finalist]) -> Finalist:
+    """The finalist with the best metric; among those that do not really differ from it, the one of lowest log loss."""
+    metric, sign = study.config.metric, 1 if METRIC_MODES[study.config.metric] == "max" else -1
+    best = max(finalists, key=lambda f: (sign * f.value, -f.from_trial))
+    level = [f for f in finalists if not difference(metric, best.judged, f.judged, seed=study.config.seed).is_real]
+    return min(
+        level or [best], key=lambda f: (measure("log_loss", f.judged.target, f.judged.probabilities), f.from_trial)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    winner: Judged
+    default: Judged
+    logits: list[list[float]]
+
+
+def _open(study: Study, data: Data, winner: Finalist, default: Finalist) -> Tested:
+    """The sealed part, judged by the winner and by the default recipe before its labels are looked at.
+
+    A study that was killed after the opening judges the same weights again: the event says that it was opened before.
+    """
+    rows = list(data.sealed.rows)
+    ids = [data.ids[row] for row in rows]
+    _choose(study, data, default)
+    default_logits = study.ask("judge", rows=rows)["logits"]
+    _choose(study, data, winner)
+    logits = default_logits if winner is default else study.ask("judge", rows=rows)["logits"]
+
+    def record(count: int) -> None:
+        study.keep(Event("test_opened", {"n": count, "trial": winner.trials[0].number, "used_s": study.used_s}))
+
+    own = open_test(data.sealed, ids, np.array(logits), record)
+    other = Judged(own.ids, own.target, softmax(np.array(default_logits)))
+    return Tested(own, other, logits)
+
+
+def _choose(study: Study, data: Data, finalist: Finalist) -> None:
+    """Makes the first seed of a finalist the network that is judged and delivered: no seed is picked by its luck."""
+    trial = finalist.trials[0]
+    fold = None if data.split.folds > 1 else 0
+    study.ask("network", trial=trial.number, recipe=trial.recipe.flat(), fold=fold, labels=list(data.classes))
+
+
+def _deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> dict[str, Any]:
+    """Writes the model, loads it again from its folder, and compares what both say of test pictures."""
+    study.watcher.phase("writing the model and judging with it again")
+    folder = study.folder / "model"
+    files = study.ask("deliver", folder=str(folder))["files"]
+    rows = list(data.sealed.rows)[:CHECKED]
+    before = softmax(np.array(study.ask("judge", rows=rows)["logits"]))
+    after = softmax(np.array(study.ask("judge_again", folder=str(folder), rows=rows)["logits"]))
+    apart = float(np.abs(before - after).max())
+    if apart > TOLERANCE or (before.argmax(axis=1) != after.argmax(axis=1)).any():
+        raise StorageError(
+            f"the model in {folder} does not judge as the network that was scored (apart by {apart:.2g})"
+        )
+    study.keep(Event("delivered", {"files": files, "checked": len(rows), "largest_difference": apart}))
+    return {"folder": str(folder), "files": files, "checked": len(rows), "largest_difference": apart}
+
+
+def _result(
+    study: Study,
+    data: Data,
+    plan: Plan,
+    finalists: Sequence[Finalist],
+    winner: Finalist,
+    default: Finalist,
+    tested: Tested,
+    delivered: dict[str, Any],
+) -> dict[str, Any]:
+    """Everything that terminal, JSON and report show."""
+    config, seed = study.config, study.config.seed
+    metric, learnt = config.metric, data.learnt()
+    how = "the sealed test part, opened once, judged by the delivered model"
+    own = score(metric, tested.winner, how=how, seed=seed)
+    base = score(metric, tested.default, how="the default recipe on the same pictures", seed=seed)
+    lowest = dummy(metric, learnt, tested.winner.target, num_classes=len(data.classes), seed=seed)
+    over_default = difference(metric, tested.winner, tested.default, seed=seed)
+    constant = Judged(
+        tested.winner.ids,
+        tested.winner.target,
+        np.tile(np.bincount(learnt, minlength=len(data.classes)) / len(learnt), (len(tested.winner.target), 1)),
+    )
+    over_dummy = difference(metric, tested.winner, constant, seed=seed)
+    optimism = winner.value - own.value if METRIC_MODES[metric] == "max" else own.value - winner.value
+    about = {k: v for k, v in study.state.last["data"].items() if k not in ("digests", "pairs")}
+    about["pairs"] = len(study.state.last["data"]["pairs"])
+    trials = study.history.trials
+    return {
+        "schema": "tame/1",
+        "study": str(study.folder),
+        "data": config.data,
+        "task": "images",
+        "classes": list(data.classes),
+        "metric": metric,
+        "score": own.to_json(),
+        "validation": {"value": winner.value, "n": len(winner.judged.ids), "how": _how(data, winner)},
+        "optimism": optimism,
+        "baselines": {
+            "dummy": {**lowest.to_json(), "difference": over_dummy.to_json()},
+            "default": {**base.to_json(), "difference": over_default.to_json(), "is_winner": winner is default},
+        },
+        "winner": {
+            "recipe": {**winner.recipe.flat(), "seed": winner.trials[0].recipe.seed},
+            "from_trial": winner.from_trial,
+            "trial": winner.trials[0].number,
+            "seeds": [t.recipe.seed for t in winner.trials],
+            "epochs": winner.trials[0].epochs,
+        },
+        "finalists": [
+            {
+                "from_trial": each.from_trial,
+                "origin": trials[each.from_trial].origin,
+                "value": each.value,
+                "values": list(each.values),
+                "recipe": each.recipe.flat(),
+                "is_winner": each is winner,
+                "log_loss": measure("log_loss", each.judged.target, each.judged.probabilities),
+                "behind": _behind(metric, winner, each, seed),
+            }
+            for each in finalists
+        ],
+        "findings": [finding.to_json() for finding in headline(study, winner)],
+        "all_findings": len(study.state.findings),
+        "confusion": confusion(tested.winner, data.classes),
+        "per_class": per_class(tested.winner, data.classes),
+        "mistakes": mistakes(tested.winner, data.classes),
+        "trials": sum(t.origin not in (FINALIST,) for t in trials.values()),
+        "trial_states": _states(list(trials.values())),
+        "epochs": sum(t.epochs for t in trials.values()),
+        "fine_tuning": study.state.last.get("tuning_judged"),
+        "space": study.state.last["plan"]["space"],
+        "sizes": study.state.last["plan"]["sizes"],
+        "speed": study.state.last["plan"]["speed"],
+        "data_facts": about,
+        "backbone": data.backbone,
+        "delivered": delivered,
+        "wall_s": study.used_s,
+        "model": delivered["folder"],
+        "report": str(study.folder / "report.html"),
+        "command": command(study),
+        "machine": {"system": platform.platform(), "python": platform.python_version()},
+    }
+
+
+def command(study: Study) -> str:
+    """The command that makes the study again."""
+    config = study.config
+    parts = ["tame", "fit", config.data]
+    for name, value in (
+        ("backbone", config.backbone),
+        ("val", config.val),
+        ("test", config.test),
+        ("folds", config.folds),
+        ("trials", config.trials),
+        ("epochs", config.epochs),
+        ("seed", config.seed),
+    ):
+        if value is not None:
+            parts += [f"--{name}", str(value)]
+    if config.metric != "accuracy":
+        parts += ["--metric", config.metric]
+    if config.time_s is not None:
+        parts += ["--time", f"{config.time_s:g}s"]
+    for text in config.space:
+        parts += ["--space", text]
+    for name, value in config.set.items():
+        parts += ["--set", f"{name}={value}"]
+    return shlex.join(parts)
+
+
+def headline(study: Study, winner: Finalist) -> list[Any]:
+    """The findings for the first page: about the data, the search and the winner; those of other trials are counted."""
+    own = {winner.from_trial, *(t.number for t in winner.trials)}
+    first = [f for f in study.state.findings if f.trial is None or f.trial in own or f.code == "fine_tuning"]
+    order = {"problem": 0, "warning": 1, "info": 2}
+    return sorted(first, key=lambda f: order[f.severity])
+
+
+def _behind(metric: str, winner: Finalist, other: Finalist, seed: int) -> dict[str, Any] | None:
+    if winner is other:
+        return None
+    found: Difference = difference(metric, winner.judged, other.judged, seed=seed)
+    return found.to_json()
+
+
+def _how(data: Data, winner: Finalist) -> str:
+    seeds = f"{len(winner.trials)} fresh seed{'s' if len(winner.trials) > 1 else ''}"
+    if data.split.folds > 1:
+        return f"{data.split.folds}-fold cross-validation, mean of {seeds}"
+    return f"the validation part, mean of {seeds}"
+
+
+def _states(trials: Sequence[Trial]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for trial in trials:
+        found[trial.state] = found.get(trial.state, 0) + 1
+    return found
+
+
+def _loss(trial: Trial) -> float:
+    last = trial.curve.last
+    return math.inf if last is None or last.valid_loss is None else last.valid_loss

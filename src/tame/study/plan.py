@@ -1,0 +1,176 @@
+"""What a study will do: the space, the recipes to begin with, the time for each part; made once, kept as an event."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tame.adjust import portfolio
+from tame.adjust.searcher import SearchConfig
+from tame.core.config import METRIC_MODES, StudyConfig
+from tame.core.recipe import Recipe
+from tame.core.records import Event, History
+from tame.core.rng import stream_seed
+from tame.core.space import Space, parse_dimension
+from tame.monitor.rules import Facts
+from tame.study.prepare import Data
+from tame.study.record import Study
+
+SIZES_SHARE = 0.25  # of the clock that computing features may take
+COHORT = 32
+FINALISTS = 4  # the best few; the default recipe comes on top
+FRESH_SEEDS = 3
+END_S = 6.0  # for judging, checking the delivered model and writing the report, at the least
+TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
+TUNE_EPOCHS = (3, 8)  # fewer are not worth beginning, more add little
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the search is bounded and judged. search_until_s: of the clock; infinite without one."""
+
+    search: SearchConfig
+    space: Space
+    facts: Facts
+    folds: tuple[int, ...]
+    search_until_s: float
+    end_s: float
+    sizes: tuple[int, ...]
+    words: str
+
+    def round_s(self, history: History) -> float:
+        """A guess at what the next round takes: nothing is known before the first one."""
+        return 0.5 if history.trials else 0.0
+
+
+def make_plan(study: Study, data: Data) -> Plan:
+    """The plan that the study has, or a new one."""
+    known = study.state.last.get("plan")
+    about = known if known is not None else draft(study.config, data, _speed(study, data), used_s=study.used_s)
+    if known is None:
+        study.keep(Event("plan", about))
+    return plan_of(study.config, data, about)
+
+
+def draft(config: StudyConfig, data: Data, speed: dict[str, Any] | None, *, used_s: float) -> dict[str, Any]:
+    """The plan as plain values. speed: how fast the backbone runs here; None for a network from scratch."""
+    seed = stream_seed(config.seed, "training") % 2**31
+    num = len(data.rows)
+    if data.backbone is None:
+        sizes: tuple[int, ...] = ()
+        preset = portfolio.scratch(data.side, num, epochs=config.epochs, seed=seed)
+    else:
+        sizes = _sizes(config, data, speed or {})
+        preset = portfolio.heads(
+            sizes,
+            num,
+            epochs=config.epochs,
+            seed=seed,
+            crop=_crop(data.side, data.backbone),
+        )
+    base = preset.base.but(config.set)
+    dimensions = {name: dim for name, dim in preset.dimensions.items() if name not in config.set}
+    dimensions |= dict(parse_dimension(text) for text in config.space)
+    fixed = sorted({*config.set, *(parse_dimension(text)[0] for text in config.space)})
+    changes = [dict(each) for each in preset.portfolio]
+    clock = config.clock_s
+    end_s = _end_s(data, base, speed)
+    tunes = data.backbone is not None and data.backbone["stages"] > 1 and "model.unfrozen" not in config.set
+    search_until = None
+    if clock is not None:
+        tuned_s = _tuning_s(data, base, speed or {}) if tunes else math.inf
+        later = clock - end_s
+        search_until = max(min(0.35 * clock, later), 0.0) if tuned_s < 0.6 * clock else later
+        search_until = max(search_until, min(used_s + 1.0, clock))
+    return {
+        "base": base.flat(),
+        "portfolio": changes,
+        "fixed": fixed,
+        "space": Space(dimensions).to_json(),
+        "trials": config.trials,
+        "sizes": list(sizes),
+        "search_until_s": search_until,
+        "end_s": end_s,
+        "tunes": tunes,
+        "speed": speed,
+        "seconds_before": used_s,
+    }
+
+
+def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
+    """The plan of its plain values."""
+    space = Space.from_json(about["space"])
+    search = SearchConfig(
+        base=Recipe.from_flat(about["base"]),
+        portfolio=tuple(about["portfolio"]),
+        fixed=frozenset(about["fixed"]),
+        trials=about["trials"] or 100_000,
+        cohort=COHORT if data.backbone else 8,
+    )
+    learnt = data.learnt()
+    facts = Facts(
+        num_classes=len(data.classes),
+        num_valid=data.num_valid,
+        metric=config.metric,
+        higher_is_better=METRIC_MODES[config.metric] == "max",
+        dummy=float(np.bincount(learnt).max() / len(learnt)),
+    )
+    folds = tuple(range(data.split.folds))
+    until = about["search_until_s"]
+    how = f"{len(folds)} folds" if len(folds) > 1 else "one validation part"
+    sizes = f", at {', '.join(map(str, about['sizes']))} pixels" if about["sizes"] else ""
+    words = f"{len(space)} dimensions, judged by {how}{sizes}"
+    return Plan(
+        search, space, facts, folds, math.inf if until is None else until, about["end_s"], tuple(about["sizes"]), words
+    )
+
+
+def _speed(study: Study, data: Data) -> dict[str, Any] | None:
+    return study.ask("speed") if data.backbone else None
+
+
+def _crop(side: int, backbone: dict[str, Any]) -> float:
+    """Small pictures are seen whole; of large ones the centre, as the backbone was judged."""
+    return 1.0 if side < backbone["size"] // 2 else float(backbone.get("crop_pct", 0.875))
+
+
+def _sizes(config: StudyConfig, data: Data, speed: dict[str, Any]) -> tuple[int, ...]:
+    """Input sizes whose features can be computed in the time for it, the best guess first, at least one."""
+    assert data.backbone is not None
+    wanted = portfolio.input_sizes(data.backbone["size"], data.side, fixed=data.backbone["fixed_size"])
+    if "input.size" in config.set:
+        return (int(config.set["input.size"]),)
+    if config.clock_s is None:
+        return wanted
+    left = SIZES_SHARE * config.clock_s
+    found: list[int] = []
+    for size in wanted:
+        cost = forward_s(speed, 2 * len(data.rows), size)
+        if not found or cost <= left:
+            found.append(size)
+            left -= cost
+    return tuple(found)
+
+
+def forward_s(speed: dict[str, Any], num_pictures: int, size: int) -> float:
+    """Seconds that so many pictures take through the backbone at a size: work grows with the area."""
+    return float(num_pictures / speed["rate"] * (size / speed["size"]) ** 2)
+
+
+def _tuning_s(data: Data, base: Recipe, speed: dict[str, Any]) -> float:
+    """Seconds of the shortest fine-tuning that is worth beginning, all folds, with the run on all data for delivery."""
+    runs = data.split.folds + 1 if data.split.folds > 1 else 1
+    size = base.input.size
+    return TUNE_EPOCHS[0] * runs * TUNE_SLOWER * forward_s(speed, len(data.rows), size)
+
+
+def _end_s(data: Data, base: Recipe, speed: dict[str, Any] | None) -> float:
+    """Seconds to keep for finalists, scoring, the check of the delivered model, and the report."""
+    if speed is None:
+        return END_S
+    test = len(data.sealed.rows)
+    judging = 2 * forward_s(speed, 2 * test, base.input.size) + forward_s(speed, 2 * min(test, 200), base.input.size)
+    return END_S + judging

@@ -1,0 +1,40 @@
+"""Test: trials that run are trained to where they were told, together where they can be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tame.core.records import Trial
+from tame.study.plan import Plan
+from tame.study.record import Study
+
+FINAL = ("finalist", "fine-tune")  # origins whose weights may be delivered
+
+
+def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
+    """Trains these trials and keeps their curves.
+
+    Trials of one kind that start from the same epoch and go to the same one are advanced by one command, so that a
+    study which is resumed trains the same populations again.
+    """
+    kinds: dict[tuple[bool, int, int], list[Trial]] = {}
+    for trial in trials:
+        if trial.epochs < trial.until:
+            start = study.state.left_from.get(trial.number, 0)
+            kinds.setdefault((trial.origin in FINAL, start, trial.until), []).append(trial)
+    for (final, _, until), own in sorted(kinds.items(), key=lambda item: item[0]):
+        study.ask(
+            "advance",
+            trials=[{"trial": t.number, "recipe": t.recipe.flat()} for t in own],
+            folds=folds_of(plan, own[0]),
+            until=until,
+            metric=study.config.metric,
+            final=final,
+        )
+    study.watcher.history(study.history)
+
+
+def folds_of(plan: Plan, trial: Trial) -> list[int | None]:
+    """The members of a trial: one a fold, and for a finalist under cross-validation one on all examples."""
+    folds: list[int | None] = list(plan.folds)
+    return [*folds, None] if trial.origin == "finalist" and len(folds) > 1 else folds
