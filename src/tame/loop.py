@@ -8,7 +8,7 @@ from tame.adjust.halving import decide
 from tame.core.records import Decision, Event, Finding, decision_event
 from tame.monitor.rules import examine
 from tame.monitor.space import edges
-from tame.study.finals import evaluate
+from tame.study.finals import evaluate, finalists
 from tame.study.plan import Plan, make_plan
 from tame.study.prepare import open_data
 from tame.study.record import Study, findings_events
@@ -29,8 +29,9 @@ def run(study: Study) -> dict[str, Any]:
         forget(study)
         if not any(decision.kind in ("start", "continue") for decision in decisions):
             break
-    fine_tune(study, data, plan)
-    return evaluate(study, data, plan)  # E  finalists, fresh seeds, the sealed test, once
+    chosen = finalists(study, data, plan)  # E  fresh seeds, then what is left of the time into fine-tuning,
+    fine_tune(study, data, plan, chosen)
+    return evaluate(study, data, plan, chosen)  # the sealed test, once
 
 
 def adjust(study: Study, plan: Plan) -> list[Decision]:

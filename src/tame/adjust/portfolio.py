@@ -41,6 +41,11 @@ def input_sizes(native: int, side: int, *, fixed: bool) -> tuple[int, ...]:
     return tuple(small)
 
 
+def crop_for(backbone: Mapping[str, Any], side: int) -> float:
+    """Small pictures are seen whole; of large ones the centre, as the backbone was judged when it was made."""
+    return 1.0 if side < backbone["size"] // 2 else float(backbone["crop"])
+
+
 def heads(sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: int, crop: float) -> Preset:
     """Heads on frozen features. sizes: input sizes that fit into the budget, the best guess first."""
     small = num_examples < SMALL
@@ -75,7 +80,7 @@ def heads(sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: 
         "schedule.name": Choice("cosine", "linear", "wsd"),
     }
     if not small:
-        dimensions |= {"model.hidden": Choice(0, 128, 256)}
+        dimensions |= {"model.hidden": Choice(0, 128)}
         dimensions |= {"model.dropout": Float(0.0, 0.5)}
     return Preset(base, tuple(portfolio), dimensions)
 

@@ -10,7 +10,7 @@ import json  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
-from dataclasses import fields, replace  # noqa: E402
+from dataclasses import fields  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Annotated, Any  # noqa: E402
 
@@ -21,7 +21,10 @@ from tame.core.config import StudyConfig, parse_set, parse_time, read_toml  # no
 from tame.core.errors import StoppedError, TameError, UsageError  # noqa: E402
 
 app = typer.Typer(
-    name="tame", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
+    name="tame",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
     help="Test, Adjust, Monitor, Evaluate: data in, a tuned neural network and an honest report out.",
 )
 
@@ -73,9 +76,21 @@ def fit(
 ) -> None:
     """Find the best network for a folder of pictures, and say how good it is."""
     wanted = _config(
-        config, data=data, task=task, metric=metric, time_s=None if time is None else parse_time(time), trials=trials,
-        epochs=epochs, backbone=backbone, space=_space(space), set=parse_set(tuple(set)) if set else None, val=val,
-        test=test, folds=folds, seed=seed, out=out,
+        config,
+        data=data,
+        task=task,
+        metric=metric,
+        time_s=None if time is None else parse_time(time),
+        trials=trials,
+        epochs=epochs,
+        backbone=backbone,
+        space=_space(space),
+        set=parse_set(tuple(set)) if set else None,
+        val=val,
+        test=test,
+        folds=folds,
+        seed=seed,
+        out=out,
     )
     from tame.app.progress import watcher_for
     from tame.app.run import fit_study
@@ -85,7 +100,9 @@ def fit(
 
 
 @app.command()
-def resume(study: FolderArgument, json: JsonOption = False, quiet: QuietOption = False, inline: InlineOption = False) -> None:
+def resume(
+    study: FolderArgument, json: JsonOption = False, quiet: QuietOption = False, inline: InlineOption = False
+) -> None:
     """Go on with a study that was stopped or killed."""
     from tame.app.progress import watcher_for
     from tame.app.run import resume_study
@@ -142,7 +159,10 @@ def predict(
 
 @app.command()
 def check(
-    data: DataArgument, backbone: BackboneOption = None, val: ValOption = None, test: TestOption = None,
+    data: DataArgument,
+    backbone: BackboneOption = None,
+    val: ValOption = None,
+    test: TestOption = None,
     json: JsonOption = False,
 ) -> None:
     """What is in the data, and what is wrong with it; trains nothing."""
@@ -176,9 +196,19 @@ def plan(
     from tame.app.look import plan_study, print_plan
 
     wanted = _config(
-        config, data=data, metric=metric, time_s=None if time is None else parse_time(time), trials=trials,
-        epochs=epochs, backbone=backbone, space=_space(space), set=parse_set(tuple(set)) if set else None, val=val,
-        test=test, folds=folds, seed=seed,
+        config,
+        data=data,
+        metric=metric,
+        time_s=None if time is None else parse_time(time),
+        trials=trials,
+        epochs=epochs,
+        backbone=backbone,
+        space=_space(space),
+        set=parse_set(tuple(set)) if set else None,
+        val=val,
+        test=test,
+        folds=folds,
+        seed=seed,
     )
     found = plan_study(wanted)
     if json:
@@ -204,7 +234,9 @@ def demo(
     time: TimeOption = "60s",
     seed: SeedOption = 0,
     out: OutOption = None,
-    pictures: Annotated[str | None, typer.Option(help="where the pictures are drawn (default: below the study)")] = None,
+    pictures: Annotated[
+        str | None, typer.Option(help="where the pictures are drawn (default: below the study)")
+    ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

@@ -23,7 +23,9 @@ def watcher_for(*, quiet: bool) -> Watcher:
     """The watcher that fits where stderr goes."""
     if quiet:
         return Silent()
-    plain = not sys.stderr.isatty() or os.environ.get("TERM") == "dumb" or "CI" in os.environ or "NO_COLOR" in os.environ
+    plain = (
+        not sys.stderr.isatty() or os.environ.get("TERM") == "dumb" or "CI" in os.environ or "NO_COLOR" in os.environ
+    )
     return Lines() if plain else Display()
 
 
@@ -35,9 +37,10 @@ class Lines:
         self._best: dict[int, Sequence[Any]] = {}
         self._last = 0.0
         self._epoch = 0
+        self._begun = time.monotonic()
 
     def phase(self, text: str) -> None:
-        self._console.print(Text(text))
+        self._console.print(Text(f"{time.monotonic() - self._begun:6.1f} s  {text}"))
 
     def progress(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
@@ -53,7 +56,7 @@ class Lines:
         self._console.print(Text(f"  {words(trial, row)}"))
 
     def history(self, history: History) -> None:
-        self._console.print(Text(f"  {tally(history)}"))
+        self._console.print(Text(f"{time.monotonic() - self._begun:6.1f} s  {tally(history)}"))
 
     def note(self, text: str) -> None:
         self._console.print(Text(text))
@@ -64,7 +67,12 @@ class Display:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(24),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+        )
         self._bars = Progress(*columns, console=self._console, transient=True)
         self._task = self._bars.add_task("", total=None, note="")
         self._last = 0.0
@@ -105,7 +113,11 @@ def words(trial: int, row: Sequence[Any]) -> str:
 
 def tally(history: History) -> str:
     """How the trials stand, in words."""
-    ended = [t for t in history.having("complete", "paused", "running") if t.curve.last and t.curve.last.valid_loss is not None]
+    ended = [
+        t
+        for t in history.having("complete", "paused", "running")
+        if t.curve.last and t.curve.last.valid_loss is not None
+    ]
     best = min((t.curve.last.valid_loss or 0.0 for t in ended if t.curve.last), default=None)
     text = f"{len(history.trials)} trials, {sum(t.epochs for t in history.trials.values())} epochs"
     return text if best is None else f"{text}, best validation loss {best:.4f}"

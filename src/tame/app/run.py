@@ -37,7 +37,9 @@ def cache_folder() -> Path:
     return folder
 
 
-def fit_study(config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None) -> dict[str, Any]:
+def fit_study(
+    config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None
+) -> dict[str, Any]:
     """Begins a study and takes it to its end. started: the moment (monotonic) from which the clock counts."""
     from tame.data.images import scan  # before the folder is made: bad data leaves nothing behind
 

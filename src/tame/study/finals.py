@@ -13,7 +13,6 @@ import numpy as np
 
 from tame.core.config import METRIC_MODES
 from tame.core.errors import BudgetError, NothingTrainedError, StorageError
-from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event, Trial, decision_event
 from tame.core.rng import stream_seed
 from tame.evaluate.compare import Difference
@@ -29,44 +28,43 @@ from tame.evaluate.score import (
     score,
     softmax,
 )
-from tame.study.plan import FINALISTS, FRESH_SEEDS, Plan
+from tame.study.finalist import Finalist, best_of, together
+from tame.study.plan import Plan
 from tame.study.prepare import Data
 from tame.study.record import Study
 from tame.study.test import test
 from tame.study.tuning import ORIGIN as FINE_TUNE
-from tame.study.tuning import validation
 
 FINALIST = "finalist"
+FIELDS = ((4, 3), (3, 2), (2, 2), (2, 1), (1, 1))  # finalists beside the default recipe, and fresh seeds of each
+FINALISTS_SHARE = 0.1  # of the clock
 CHECKED = 200  # test pictures that the delivered model must judge as it was scored
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
 
 
-@dataclass(frozen=True, slots=True)
-class Finalist:
-    """A recipe that was trained again: its trials, one a seed, and what they say of the validation examples."""
+def finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
+    """The best few of the search and the default recipe, each trained again with fresh seeds.
 
-    recipe: Recipe
-    from_trial: int
-    trials: tuple[Trial, ...]
-    judged: Judged
-    values: tuple[float, ...]  # the metric of each seed
-
-    @property
-    def value(self) -> float:
-        return float(np.mean(self.values))
-
-
-def evaluate(study: Study, data: Data, plan: Plan) -> dict[str, Any]:
-    """The result of a study. Raises NothingTrainedError or BudgetError where there is no trained recipe at all."""
+    Raises NothingTrainedError or BudgetError where no recipe was trained at all.
+    """
     _require_trained(study)
     study.watcher.phase("training the finalists again with fresh seeds")
-    finalists = _finalists(study, data, plan)
-    winner = _winner(study, finalists)
-    default = next(each for each in finalists if study.history.trials[each.from_trial].origin == "default")
+    found = [_again(study, data, plan, trial, seeds) for trial, seeds in _wanted(study, plan)]
+    good = [each for each in found if each is not None]
+    if not good:
+        raise NothingTrainedError("every finalist diverged when it was trained again")
+    return good
+
+
+def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> dict[str, Any]:
+    """The result of a study: the winner chosen on validation, the test part opened once, the model delivered."""
+    default = next((f for f in frozen if study.history.trials[f.from_trial].origin == "default"), frozen[0])
+    own = [*frozen, *_tuned(study, data, plan)]
+    winner = _winner(study, own)
     study.watcher.phase("opening the test part, once")
     tested = _open(study, data, winner, default)
     delivered = _deliver(study, data, plan, winner)
-    return _result(study, data, plan, finalists, winner, default, tested, delivered)
+    return _result(study, data, plan, own, winner, default, tested, delivered)
 
 
 def _require_trained(study: Study) -> None:
@@ -80,64 +78,76 @@ def _require_trained(study: Study) -> None:
     raise BudgetError("the time ended before a first trial was trained; give more with --time")
 
 
-def _finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
-    """The best few and the default recipe, each trained with fresh seeds; a kept fine-tuned one as its clock allows."""
-    chosen = _chosen(study)
-    kept = study.state.last.get("tuning_judged", {})
-    tuned = study.history.trials[kept["trial"]] if kept.get("kept") else None
-    seeds = [stream_seed(study.config.seed, "finalist", i) % 2**31 for i in range(FRESH_SEEDS)]
-    wanted = [(t, seed) for t in chosen for seed in seeds]
-    if tuned is not None and (len(plan.folds) > 1 or study.config.clock_s is None):
-        wanted.append((tuned, seeds[0]))
-    have = {(t.reason, t.recipe.seed): t for t in study.history.trials.values() if t.origin == FINALIST}
+def _wanted(study: Study, plan: Plan) -> list[tuple[Trial, list[int]]]:
+    """Which trials are finalists and with which seeds: fewer of both where the clock leaves no room for all.
+
+    Kept as an event, so that a study that is resumed has the same finalists.
+    """
+    known = study.state.last.get("finalists")
+    if known is None:
+        count, num_seeds = next((pair for pair in FIELDS if _cost_s(study, *pair) <= _room_s(study, plan)), FIELDS[-1])
+        seeds = [stream_seed(study.config.seed, "finalist", i) % 2**31 for i in range(num_seeds)]
+        known = {"trials": [t.number for t in _chosen(study, count)], "seeds": seeds}
+        study.keep(Event("finalists", known))
+    return [(study.history.trials[number], known["seeds"]) for number in known["trials"]]
+
+
+def _cost_s(study: Study, count: int, num_seeds: int) -> float:
+    """A forecast of the seconds that so many finalists take, from what the search took for an epoch of a trial."""
+    trials = [t for t in study.history.trials.values() if t.curve.points]
+    epochs = sum(t.epochs for t in trials)
+    epoch_s = study.state.trained_s / max(epochs, 1)
+    return epoch_s * (count + 1) * num_seeds * max((t.recipe.epochs for t in trials), default=0)
+
+
+def _room_s(study: Study, plan: Plan) -> float:
+    clock = study.config.clock_s
+    return math.inf if clock is None else min(FINALISTS_SHARE * clock, study.left_s - plan.end_s)
+
+
+def _again(study: Study, data: Data, plan: Plan, trial: Trial, seeds: Sequence[int]) -> Finalist | None:
+    """The recipe of a trial trained with these seeds; None where all of them diverged."""
+    reason = f"the recipe of trial {trial.number} again, with a fresh seed"
+    have = {t.recipe.seed: t for t in study.history.trials.values() if t.reason == reason}
     number = max(study.history.trials) + 1
-    fresh: list[Decision] = []
-    for trial, seed in wanted:
-        reason = f"the recipe of trial {trial.number} again, with a fresh seed"
-        if (reason, seed) not in have:
-            recipe = trial.recipe.but({"seed": seed})
-            fresh.append(Decision("start", number + len(fresh), reason, recipe.epochs, recipe, FINALIST))
+    missing = [trial.recipe.but({"seed": seed}) for seed in seeds if seed not in have]
+    fresh = [Decision("start", number + i, reason, r.epochs, r, FINALIST) for i, r in enumerate(missing)]
     study.keep(*map(decision_event, fresh))
-    test(study, plan, [t for t in study.history.trials.values() if t.origin == FINALIST and t.state == "running"])
-    done = [t for t in study.history.trials.values() if t.origin == FINALIST and t.state == "running"]
+    test(study, plan, [t for t in study.history.having("running") if t.reason == reason])
+    done = [t for t in study.history.having("running") if t.reason == reason]
     study.keep(*(decision_event(Decision("complete", t.number, "all epochs are trained", t.until)) for t in done))
-    found = []
-    for trial in [*chosen, *([tuned] if tuned else [])]:
-        reason = f"the recipe of trial {trial.number} again, with a fresh seed"
-        own = [t for t in study.history.trials.values() if t.reason == reason and t.state == "complete"]
-        if trial is tuned and not own:
-            own = [trial]
-        if own:
-            found.append(_together(study, data, plan, trial, own))
-    if not found:
-        raise NothingTrainedError("every finalist diverged when it was trained again")
-    return found
+    own = [t for t in study.history.having("complete") if t.reason == reason]
+    return together(study, data, plan, trial, own) if own else None
 
 
-def _chosen(study: Study) -> list[Trial]:
-    """The best trials by validation loss, at most FINALISTS, and the default recipe; of those trained furthest first."""
+def _tuned(study: Study, data: Data, plan: Plan) -> list[Finalist]:
+    """The fine-tuned trial, if it was kept: under cross-validation trained once more, on all examples too."""
+    judged = study.state.last.get("tuning_judged", {})
+    if not judged.get("kept"):
+        return []
+    trial = study.history.trials[judged["trial"]]
+    if len(plan.folds) == 1:
+        return [together(study, data, plan, trial, [trial])]
+    found = _again(study, data, plan, trial, [stream_seed(study.config.seed, "finalist", 0) % 2**31])
+    return [found] if found else []
+
+
+def _chosen(study: Study, count: int) -> list[Trial]:
+    """The best trials by validation loss and the default recipe; those trained to their end go first."""
     trials = [t for t in study.history.trials.values() if t.origin not in (FINALIST, FINE_TUNE)]
     ended = [t for t in trials if t.state == "complete"]
     ranked = sorted(ended, key=_loss) or sorted(
         (t for t in trials if t.curve.points), key=lambda t: (-t.epochs, _loss(t))
     )
-    best = [t for t in ranked if t.state != "diverged"][:FINALISTS]
+    best = [t for t in ranked if t.state != "diverged"][:count]
     default = next(t for t in trials if t.origin == "default")
-    return best if default in best else [*best, default]
-
-
-def _together(study: Study, data: Data, plan: Plan, trial: Trial, own: Sequence[Trial]) -> Finalist:
-    judged = [validation(study, data, plan, each) for each in own]
-    mean = np.mean([each.probabilities for each in judged], axis=0)
-    pooled = Judged(judged[0].ids, judged[0].target, mean)
-    values = tuple(measure(study.config.metric, each.target, each.probabilities) for each in judged)
-    return Finalist(trial.recipe, trial.number, tuple(own), pooled, values)
+    return best if default in best or default.state == "diverged" else [*best, default]
 
 
 def _winner(study: Study, finalists: Sequence[Finalist]) -> Finalist:
     """The finalist with the best metric; among those that do not really differ from it, the one of lowest log loss."""
-    metric, sign = study.config.metric, 1 if METRIC_MODES[study.config.metric] == "max" else -1
-    best = max(finalists, key=lambda f: (sign * f.value, -f.from_trial))
+    metric = study.config.metric
+    best = best_of(metric, finalists)
     level = [f for f in finalists if not difference(metric, best.judged, f.judged, seed=study.config.seed).is_real]
     return min(
         level or [best], key=lambda f: (measure("log_loss", f.judged.target, f.judged.probabilities), f.from_trial)

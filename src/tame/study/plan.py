@@ -20,9 +20,8 @@ from tame.study.prepare import Data
 from tame.study.record import Study
 
 SIZES_SHARE = 0.25  # of the clock that computing features may take
+SEARCH_SHARE = 0.25  # of the clock that the search ends at where there is fine-tuning to come
 COHORT = 32
-FINALISTS = 4  # the best few; the default recipe comes on top
-FRESH_SEEDS = 3
 END_S = 6.0  # for judging, checking the delivered model and writing the report, at the least
 TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
 TUNE_EPOCHS = (3, 8)  # fewer are not worth beginning, more add little
@@ -69,7 +68,7 @@ def draft(config: StudyConfig, data: Data, speed: dict[str, Any] | None, *, used
             num,
             epochs=config.epochs,
             seed=seed,
-            crop=_crop(data.side, data.backbone),
+            crop=portfolio.crop_for(data.backbone, data.side),
         )
     base = preset.base.but(config.set)
     dimensions = {name: dim for name, dim in preset.dimensions.items() if name not in config.set}
@@ -83,7 +82,7 @@ def draft(config: StudyConfig, data: Data, speed: dict[str, Any] | None, *, used
     if clock is not None:
         tuned_s = _tuning_s(data, base, speed or {}) if tunes else math.inf
         later = clock - end_s
-        search_until = max(min(0.35 * clock, later), 0.0) if tuned_s < 0.6 * clock else later
+        search_until = max(min(SEARCH_SHARE * clock, later), 0.0) if tuned_s < 0.6 * clock else later
         search_until = max(search_until, min(used_s + 1.0, clock))
     return {
         "base": base.flat(),
@@ -130,11 +129,6 @@ def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
 
 def _speed(study: Study, data: Data) -> dict[str, Any] | None:
     return study.ask("speed") if data.backbone else None
-
-
-def _crop(side: int, backbone: dict[str, Any]) -> float:
-    """Small pictures are seen whole; of large ones the centre, as the backbone was judged."""
-    return 1.0 if side < backbone["size"] // 2 else float(backbone.get("crop_pct", 0.875))
 
 
 def _sizes(config: StudyConfig, data: Data, speed: dict[str, Any]) -> tuple[int, ...]:

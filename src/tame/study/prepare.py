@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tame.adjust.portfolio import crop_for, input_sizes
 from tame.core.errors import DataError, require
 from tame.core.records import Event, Finding
 from tame.data.images import Listing, Picture, Skipped, scan, write_skipped
@@ -58,6 +59,7 @@ def open_data(study: Study) -> Data:
     kept = set(opened["kept"])
     pictures = [p for p in listing.pictures if p.id in kept]
     _require_enough(listing, pictures)
+    side = int(np.median(opened["sides"]))
     known = study.state.last.get("data")
     if known is not None:
         require(known["digests"] == _digests(pictures), "the pictures changed since the study began", error=DataError)
@@ -66,7 +68,7 @@ def open_data(study: Study) -> Data:
         study.watcher.phase("looking for pictures that are the same")
         if backbone:
             study.ask("speed")
-        pairs = study.ask("duplicates")["pairs"]
+        pairs = study.ask("duplicates", **_first_look(opened["backbone"], side))["pairs"]
     labels = [p.label for p in pictures]
     groups = groups_of(len(pictures), [(a, b) for a, b in pairs])
     given = [p.part for p in pictures]
@@ -79,7 +81,6 @@ def open_data(study: Study) -> Data:
         folds=[split.fold[r] for r in rows],
         num_classes=len(listing.classes),
     )
-    side = int(np.median(opened["sides"]))
     sealed = seal(split, labels)
     hidden = [-1 if part == "test" else label for label, part in zip(labels, split.part, strict=True)]
     data = Data(
@@ -100,6 +101,14 @@ def open_data(study: Study) -> Data:
         events = findings_events(_findings(pictures, skipped, split, pairs, listing.classes))
         study.keep(Event("data", about), *events)
     return data
+
+
+def _first_look(backbone: dict[str, Any] | None, side: int) -> dict[str, Any]:
+    """Size and crop of the features that duplicates are found by: those that the default recipe will need as well."""
+    if backbone is None:
+        return {"size": 0, "crop": 1.0}
+    sizes = input_sizes(backbone["size"], side, fixed=backbone["fixed_size"])
+    return {"size": sizes[0], "crop": crop_for(backbone, side)}
 
 
 def _digests(pictures: Sequence[Picture]) -> list[str]:

@@ -57,6 +57,7 @@ class State:
     findings: list[Finding] = field(default_factory=list)
     last: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     left_from: dict[int, int] = field(default_factory=dict)  # the epoch a trial stood at when it was told to go on
+    trained_s: float = 0.0  # that training has taken in the search
     used_s: float = 0.0  # of the budget, over all processes that have worked on the study
 
     def after(self, event: Event) -> None:
@@ -67,6 +68,7 @@ class State:
         if event.kind == "finding":
             self.findings.append(Finding(**event.data))
         self.last[event.kind] = event.data
+        self.trained_s += float(event.data.get("trained_s", 0.0))
         self.used_s = max(self.used_s, float(event.data.get("used_s", 0.0)))
 
 

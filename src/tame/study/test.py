@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
-from tame.core.records import Trial
+from tame.core.records import Event, Trial
 from tame.study.plan import Plan
 from tame.study.record import Study
 
@@ -23,6 +24,7 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
             start = study.state.left_from.get(trial.number, 0)
             kinds.setdefault((trial.origin in FINAL, start, trial.until), []).append(trial)
     for (final, _, until), own in sorted(kinds.items(), key=lambda item: item[0]):
+        begun = time.monotonic()
         study.ask(
             "advance",
             trials=[{"trial": t.number, "recipe": t.recipe.flat()} for t in own],
@@ -31,6 +33,7 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
             metric=study.config.metric,
             final=final,
         )
+        study.keep(Event("trained", {"trained_s": time.monotonic() - begun, "used_s": study.used_s}))
     study.watcher.history(study.history)
 
 

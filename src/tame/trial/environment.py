@@ -2,6 +2,3 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import platform

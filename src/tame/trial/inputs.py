@@ -45,7 +45,14 @@ class Inputs:
         """How the backbone is run here: measured once and remembered for the machine, so that a study repeats."""
         if self._speed is None:
             backbone = self._own()
-            parts = (MACHINE_FORMAT, backbone.digest[:16], self.device.type, torch.__version__, os.cpu_count(), backbone.size)
+            parts = (
+                MACHINE_FORMAT,
+                backbone.digest[:16],
+                self.device.type,
+                torch.__version__,
+                os.cpu_count(),
+                backbone.size,
+            )
             key, path = "-".join(map(str, parts)), self._cache / "machine.json"
             known = read_json(path)
             if key not in known:

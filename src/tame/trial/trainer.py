@@ -70,7 +70,7 @@ class Trainer:
         if opened is not None:
             about = {
                 "name": opened.name, "digest": opened.digest, "size": opened.size, "fixed_size": opened.fixed_size,
-                "num_features": opened.num_features, "stages": len(opened.stages),
+                "num_features": opened.num_features, "crop": float(opened.config.get("crop_pct", 0.875)), "stages": len(opened.stages),
                 "license": opened.config.get("license"), "architecture": opened.config.get("architecture"),
             }  # fmt: skip
         return {
@@ -85,14 +85,13 @@ class Trainer:
         """How fast the backbone runs here."""
         return asdict(self._given().speed())
 
-    def duplicates(self) -> Reply:
+    def duplicates(self, *, size: int, crop: float) -> Reply:
         """Pairs of pictures that are the same or nearly: by perceptual hash, then by the backbone's features."""
         inputs = self._given()
         features = None
         if inputs.backbone is not None:
             rows = range(len(inputs.pictures.pixels))
-            crop = float(inputs.backbone.config.get("crop_pct", 0.875))
-            features = inputs.features(rows, size=inputs.backbone.size, views=1, crop=crop)[0].cpu().numpy()
+            features = inputs.features(rows, size=size, views=1, crop=crop)[0].cpu().numpy()
         hashes = [perceptual_hash(array) for array in inputs.pictures.pixels]
         return {"pairs": find_duplicates(hashes, features, digests=inputs.pictures.digests)}
 

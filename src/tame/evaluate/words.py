@@ -1,0 +1,247 @@
+"""A study's numbers in plain words, the same in the terminal and in the report. Text of others is made inert first."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tame.core.config import METRIC_MODES
+
+METRICS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1_macro": "macro F1",
+    "log_loss": "log loss",
+}
+JOINERS = "\u200c\u200d"  # invisible, but scripts and emoji are spelt with them
+DATA_CODES = {"near_duplicates", "label_conflict", "leak", "skipped_files", "imbalance", "small_test"}
+
+
+def inert(text: str) -> str:
+    """The text with control characters, lone surrogates and marks that turn the writing direction made visible.
+
+    What is left can be written as UTF-8, moves no terminal, and shows its letters in the order they stand.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in JOINERS else _visible(char) for char in text)
+
+
+def short(text: str, most: int) -> str:
+    """The text, its middle left out where it is longer than `most` characters."""
+    if len(text) <= most:
+        return text
+    head = (most - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with so many decimals and a true minus sign; a dash for what is not known."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """A number with its sign, zero without."""
+    text = number(value, digits)
+    return text if value is None or text.startswith("−") or float(text) == 0 else f"+{text}"
+
+
+def compact(value: object) -> str:
+    """A recipe's or a finding's value as a person writes it: 0.003, 3e-5, yes, linear."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        text = f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+        return text.replace("-", "−") if text.startswith("-") else text
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        return listed([f"{key} {compact(each)}" for key, each in value.items()])
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return listed([compact(each) for each in value])
+    return "none" if value is None else str(value)
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Names as a sentence holds them: a, b and c; after `most` of them the rest is counted."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1:,} more"]
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def count(amount: int, thing: str) -> str:
+    """1 recipe, 1,000 recipes."""
+    plural = f"{thing}es" if thing.endswith("s") else f"{thing}s"
+    return f"{amount:,} {thing if amount == 1 else plural}"
+
+
+def duration(seconds: float) -> str:
+    """12.3 s, 4 min 12 s, 2 h 5 min."""
+    if seconds < 20:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def metric_name(metric: str) -> str:
+    return METRICS.get(metric, metric)
+
+
+def is_rising(metric: str) -> bool:
+    """Whether more of this metric is better."""
+    return METRIC_MODES.get(metric, "max") == "max"
+
+
+def span(about: Mapping[str, Any]) -> str:
+    """The interval of a score: 0.916 to 0.982."""
+    return f"{number(about['low'])} to {number(about['high'])}"
+
+
+def gain(metric: str, difference: Mapping[str, Any]) -> tuple[float, float, float]:
+    """A difference as a gain, with its interval: above zero is better, whichever way the metric runs."""
+    value, low, high = difference["value"], difference["low"], difference["high"]
+    return (value, low, high) if is_rising(metric) else (-value, -high, -low)
+
+
+def is_real(difference: Mapping[str, Any]) -> bool:
+    """Whether the interval leaves out zero."""
+    return bool(difference["low"] > 0 or difference["high"] < 0)
+
+
+def comparison(metric: str, difference: Mapping[str, Any], other: str) -> str:
+    """Better or worse by how much, or that no real difference was shown."""
+    value, low, high = gain(metric, difference)
+    if not is_real(difference):
+        return f"no real difference from {other}: {signed(value)} ({signed(low)} to {signed(high)})"
+    if value < 0:
+        return f"worse than {other} by {number(-value)} ({number(-high)} to {number(-low)})"
+    return f"better than {other} by {number(value)} ({number(low)} to {number(high)})"
+
+
+def verdict(result: Mapping[str, Any]) -> str:
+    """What the search was worth: the winner beside the default recipe, on the sealed test."""
+    default = result["baselines"]["default"]
+    if default["is_winner"]:
+        return "the default recipe won: the search found nothing that is shown to be better"
+    return comparison(result["metric"], default["difference"], "the default recipe")
+
+
+def dummy_verdict(result: Mapping[str, Any]) -> str:
+    """The winner beside always naming the commonest class."""
+    other = "always naming the commonest class"
+    return comparison(result["metric"], result["baselines"]["dummy"]["difference"], other)
+
+
+def optimism(result: Mapping[str, Any]) -> str:
+    """How much better the winner looked while it was chosen than it turned out to be."""
+    score, validation, amount = result["score"], result["validation"]["value"], result["optimism"]
+    said = f"validation said {number(validation)}, the sealed test {number(score['value'])}"
+    if number(amount) == number(0.0):
+        return f"{said}: no optimism"
+    if amount < 0:
+        return f"{said}: optimism {number(amount)}, so none is visible"
+    within = score["low"] <= validation <= score["high"]
+    how = "within the uncertainty of the test" if within else "more than the uncertainty of the test explains"
+    return f"{said}: optimism {number(amount)}, {how}"
+
+
+def learnt(result: Mapping[str, Any]) -> str:
+    """What the network tells apart, and from how many pictures it was learnt."""
+    classes = result["classes"]
+    if len(classes) == 2 and all(len(name) <= 24 for name in classes):
+        what = f"{classes[0]} from {classes[1]}"
+    elif len(classes) <= 5 and all(len(name) <= 24 for name in classes):
+        what = listed(classes)
+    else:
+        what = f"{len(classes):,} classes"
+    return f"{what}, from {count(result['data_facts']['pictures'], 'picture')}"
+
+
+def predict_command(result: Mapping[str, Any], quote: Callable[[str], str]) -> str:
+    """The command that uses the model."""
+    return f"tame predict {quote(inert(result['study']))} photo.jpg"
+
+
+def trials_words(result: Mapping[str, Any]) -> str:
+    """How many recipes were tried, and what became of them."""
+    states = ", ".join(f"{amount:,} {state}" for state, amount in result["trial_states"].items())
+    return f"{count(result['trials'], 'recipe')} tried; training runs, finalists included: {states}"
+
+
+def setting(dimension: Mapping[str, Any]) -> str:
+    """A dimension of a space in words."""
+    if "values" in dimension:
+        return "one of " + ", ".join(compact(value) for value in dimension["values"])
+    scale = ", evenly over its logarithm" if dimension["log"] else ""
+    return f"{compact(dimension['low'])} to {compact(dimension['high'])}{scale}"
+
+
+def evidence(finding: Mapping[str, Any]) -> str:
+    """The numbers behind a finding in a sentence; as a plain list where the code is not known here."""
+    values = finding["evidence"]
+    if finding["code"] == "imbalance":
+        ordered = sorted(values.items(), key=lambda item: -item[1])
+        return "; ".join(f"{short(name, 40)} {amount:,}" for name, amount in [ordered[0], ordered[-1]])
+    plain = {key.replace(".", "_"): _short(value) for key, value in values.items()}
+    try:
+        return _SENTENCES[finding["code"]].format_map(plain)
+    except (KeyError, IndexError):
+        return "; ".join(f"{key.replace('_', ' ')}: {_short(value)}" for key, value in values.items())
+
+
+def outcome(finding: Mapping[str, Any]) -> str:
+    """Whether the change helped; that it was not tried where it could have been; nothing for facts of the data."""
+    if finding["outcome"]:
+        return str(finding["outcome"])
+    return "" if finding["code"] in DATA_CODES else "not tried in this study"
+
+
+_SENTENCES = {
+    "overfitting": "validation loss lowest in epoch {since_epoch} ({lowest_valid_loss}), {last_valid_loss} at the end; "
+    "training loss {last_train_loss} by then",
+    "still_improving": "validation loss {last_valid_loss} after {epochs} epochs; over the last fifth of them it fell by "
+    "{fall_over_last_fifth} of its height",
+    "rate_too_high": "the training loss rose in {share_of_epochs_that_rose} of all epochs and reached "
+    "{highest_train_loss}; guessing costs {loss_of_guessing}; learning rate {optimizer_lr}",
+    "rate_too_low": "the training loss ended at {last_train_loss}; guessing costs {loss_of_guessing}; "
+    "learning rate {optimizer_lr}",
+    "diverged": "a loss in epoch {epoch} was no finite number; learning rate {optimizer_lr}",
+    "no_better_than_dummy": "{valid_metric} on {n} validation pictures; always naming the commonest class has {dummy}",
+    "best_on_edge": "the best values of {field} are {best_values}; searched was {low} to {high}",
+    "near_duplicates": "such as {pairs}",
+    "label_conflict": "such as {pairs}",
+    "leak": "such as {pictures}",
+    "skipped_files": "such as {first}",
+    "small_test": "{n} test pictures",
+    "fine_tuning": "trial {trial} against trial {frozen_trial} on the same {n} pictures: {value} ({low} to {high})",
+}
+
+
+def _short(value: object) -> str:
+    """A value of a finding; of a list of lists or of long texts only the first."""
+    if isinstance(value, Sequence) and not isinstance(value, str) and value:
+        first = value[0]
+        if isinstance(first, str):
+            return short(first, 90)
+        if isinstance(first, Sequence):
+            return listed([short(str(each), 40) for each in first])
+    return short(compact(value), 90)
+
+
+def _visible(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # how os.fsdecode keeps a byte that it cannot decode
+        return f"\\x{code - 0xDC00:02x}"
+    if unicodedata.category(char) == "Zs":
+        return " "
+    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(char)
+    return named or (f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}")
