@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the shared data in {folder}")
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """torch on one thread, as the tiny networks of the tests are fastest; they then also take turns on small machines."""
+    import torch  # slow to load, and most test files do without it
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

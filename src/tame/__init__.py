@@ -6,21 +6,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tame.api import FittedStudy, fit, load
+    from tame.app.api import FittedStudy, fit, load, resume
     from tame.core.space import Choice, Float, Int
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "fit": "tame.api",
-    "load": "tame.api",
-    "FittedStudy": "tame.api",
+    "fit": "tame.app.api",
+    "load": "tame.app.api",
+    "resume": "tame.app.api",
+    "FittedStudy": "tame.app.api",
     "Float": "tame.core.space",
     "Int": "tame.core.space",
     "Choice": "tame.core.space",
 }
 
-__all__ = ["Choice", "FittedStudy", "Float", "Int", "__version__", "fit", "load"]
+__all__ = ["Choice", "FittedStudy", "Float", "Int", "__version__", "fit", "load", "resume"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ from tame.adjust.halving import decide
 from tame.core.records import Decision, Event, Finding, decision_event
 from tame.monitor.rules import examine
 from tame.monitor.space import edges
-from tame.study.finals import evaluate, finalists
+from tame.study.finals import best_trials, evaluate, finalists
 from tame.study.plan import Plan, make_plan
 from tame.study.prepare import open_data
 from tame.study.record import Study, findings_events
@@ -38,8 +38,9 @@ def adjust(study: Study, plan: Plan) -> list[Decision]:
     """What happens to the trials next; when the search has used its time, they are left where they are."""
     if study.state.last.get("search_ended"):
         return []
-    if study.used_s + plan.round_s(study.history) < plan.search_until_s:
-        return decide(study.history, plan.space, study.config.seed, config=plan.search)
+    decisions = decide(study.history, plan.space, study.config.seed, config=plan.search)
+    if study.used_s + plan.round_s(study, decisions) < plan.search_until_s:
+        return decisions
     study.keep(Event("search_ended", {"used_s": study.used_s}))
     waiting = study.history.having("running")
     reason = "the time for the search is used up"
@@ -66,6 +67,8 @@ def monitor(study: Study, plan: Plan) -> list[Finding]:
 
 def forget(study: Study) -> None:
     """Lets go of the weights of trials that will not go on; a head that is needed later is trained again."""
-    going_on = [t.number for t in study.history.having("running", "paused")]
+    kept = best_trials(study, 1)
+    trials = study.history.trials.values()
+    going_on = [t.number for t in trials if t.state in ("running", "paused") or t in kept]
     gone = [number for number in study.history.trials if number not in going_on]
     study.ask("forget", trials=gone, keep=going_on)

@@ -22,7 +22,7 @@ def decide(history: History, space: Space, seed: int, *, config: SearchConfig) -
 
     Empty when every recipe that may be tried has been tried.
     """
-    trials = {n: t for n, t in history.trials.items() if t.origin in SEARCHED}
+    trials = {n: t for n, t in sorted(history.trials.items()) if t.origin in SEARCHED}
     decisions: list[Decision] = []
     for place, rung in enumerate(config.rungs):
         decisions += _at_rung(trials, place, rung, config)

@@ -34,7 +34,7 @@ def input_sizes(native: int, side: int, *, fixed: bool) -> tuple[int, ...]:
     """
     if fixed:
         return (native,)
-    larger = tuple(_round32(native * factor) for factor in (8 / 7, 1.0, 9 / 7))
+    larger = tuple(dict.fromkeys(_round32(native * factor) for factor in (8 / 7, 1.0, 9 / 7)))
     if side >= native // 2:
         return larger
     small = sorted({size for size in (96, 128, 160, 192) if size >= 2 * side} | {_round32(native)})
@@ -87,7 +87,7 @@ def heads(sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: 
 
 def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int) -> Preset:
     """Small networks from scratch. side: the median shorter side of the pictures."""
-    sizes = tuple(size for size in (32, 48, 64, 96) if size <= max(side, 32))[-2:]
+    sizes = tuple(size for size in (32, 48, 64, 96) if size <= max(side, 32))[-3:-1] or (32,)
     base = Recipe().but(
         {
             "model.name": "cnn",
@@ -101,7 +101,7 @@ def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int) -> P
             "augment.flip": True,
             "augment.crop": 0.1,
             "batch_size": 32,
-            "epochs": epochs or 15,
+            "epochs": epochs or 18,
             "seed": seed,
         }
     )
@@ -114,7 +114,7 @@ def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int) -> P
     ]
     dimensions: dict[str, Dimension] = {
         "input.size": Choice(*sizes),
-        "model.width": Choice(8, 16, 24),
+        "model.width": Choice(16, 24, 32),
         "model.dropout": Float(0.0, 0.4),
         "optimizer.lr": Float(5e-4, 2e-2, log=True),
         "optimizer.weight_decay": Float(1e-3, 2e-1, log=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.stats import qmc
 from tame.adjust.searcher import SearchConfig
 from tame.core.recipe import Recipe, Value
 from tame.core.rng import stream_seed
-from tame.core.space import Space
+from tame.core.space import Choice, Int, Space
 
 
 def proposals(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[str, Recipe]]:
@@ -31,8 +32,23 @@ def _all(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[str, R
         yield "portfolio", config.base.but({k: v for k, v in changes.items() if k not in config.fixed})
     if not len(space):
         return
+    tried: set[tuple[Value, ...]] = set()
     for point in sobol_points(len(space), stream_seed(seed, "sobol")):
-        yield "sobol", config.base.but(_tidy(config.base, space.from_unit(point)))
+        values = _tidy(config.base, space, space.from_unit(point))
+        own = tuple(values.values())
+        if own not in tried:
+            tried.add(own)
+            yield "sobol", config.base.but(values)
+        if len(tried) == _size(space):
+            return
+
+
+def _size(space: Space) -> float:
+    """How many points a space holds; infinite where it has a real dimension."""
+    return math.prod(
+        len(dim.values) if isinstance(dim, Choice) else dim.high - dim.low + 1 if isinstance(dim, Int) else math.inf
+        for dim in space.dimensions.values()
+    )
 
 
 def sobol_points(dimensions: int, seed: int) -> Iterator[np.ndarray]:
@@ -42,8 +58,8 @@ def sobol_points(dimensions: int, seed: int) -> Iterator[np.ndarray]:
         yield from sampler.random(256 if sampler.num_generated == 0 else sampler.num_generated)
 
 
-def _tidy(base: Recipe, values: dict[str, Value]) -> dict[str, Value]:
-    """The values without those that mean nothing together: a linear head has no hidden layer to drop from."""
-    if base.model.name == "head" and not values.get("model.hidden", base.model.hidden):
-        values = {**values, "model.dropout": 0.0} if "model.dropout" in values else values
+def _tidy(base: Recipe, space: Space, values: dict[str, Value]) -> dict[str, Value]:
+    """The values, the first of the range for what means nothing: a linear head has no hidden layer to drop from."""
+    if base.model.name == "head" and not values.get("model.hidden", base.model.hidden) and "model.dropout" in values:
+        return {**values, "model.dropout": space.dimensions["model.dropout"].at(0.0)}
     return values

@@ -81,7 +81,10 @@ def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
             study.keep(Event("stopped", {"used_s": study.used_s}))
             raise
         except TameError as problem:
-            study.keep(Event("ended", {"why": str(problem), "code": problem.exit_code, "used_s": study.used_s}))
+            if "plan" in study.state.last:
+                study.keep(Event("ended", {"why": str(problem), "code": problem.exit_code, "used_s": study.used_s}))
+            else:
+                study.throwaway = True  # refused before anything was trained: nothing is left behind
             raise
     study.watcher.phase("writing the report")
     study.write("report.json", json.dumps(result, indent=1, ensure_ascii=True) + "\n")
@@ -91,7 +94,7 @@ def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
 
 
 class _Signals:
-    """Ctrl-C and SIGTERM: the first lets the worker finish its epoch and keeps everything, a second one ends at once."""
+    """Ctrl-C and SIGTERM: the first lets the worker finish its epoch and keeps all, a second one ends at once."""
 
     def __init__(self, study: Study) -> None:
         self._study = study

@@ -12,7 +12,7 @@ from typing import Any
 
 from tame.core.errors import UsageError, require, unknown
 from tame.core.recipe import Recipe
-from tame.core.space import parse_dimension
+from tame.core.space import Space, parse_dimension
 
 DEFAULT_TIME_S = 300.0
 METRIC_MODES = {"accuracy": "max", "balanced_accuracy": "max", "f1_macro": "max", "log_loss": "min"}
@@ -44,6 +44,9 @@ class StudyConfig:
         if self.time_s is not None:
             good = math.isfinite(self.time_s) and self.time_s > 0
             require(good, f"the time must be above 0 seconds, got {self.time_s:g}")
+        for name in ("trials", "epochs", "folds", "seed"):
+            value = getattr(self, name)
+            require(value is None or type(value) is int, f"{name} must be a whole number, got {value!r}")
         for name in ("trials", "epochs"):
             value = getattr(self, name)
             require(value is None or 1 <= value <= 100_000, f"{name} must be 1 to 100000, got {value}")
@@ -52,10 +55,13 @@ class StudyConfig:
         require(self.val is None or self.val != self.test, f"val and test cannot both be {self.val!r}")
         Recipe().but(self.set)
         require("seed" not in self.set, "the seed of a study is set with --seed, not with --set")
+        searched: set[str] = set()
         for text in self.space:
             name, dimension = parse_dimension(text)
-            Recipe().but({name: dimension.at(0.0)})
+            Space({name: dimension})
             require(name not in self.set, f"{name} is fixed with --set and searched with --space; keep one of them")
+            require(name not in searched, f"the space of {name} is given twice; keep one of them")
+            searched.add(name)
 
     @property
     def clock_s(self) -> float | None:
@@ -76,10 +82,10 @@ class StudyConfig:
             if key not in known:
                 raise UsageError(unknown("setting", key, known))
         plain = dict(values)
-        plain["space"] = tuple(plain.get("space", ()))
         try:
+            plain["space"] = tuple(plain.get("space", ()))
             return cls(**plain)
-        except TypeError as problem:
+        except (TypeError, AttributeError) as problem:
             raise UsageError(f"the settings do not fit: {problem}") from None
 
 
@@ -102,6 +108,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     elif isinstance(space, str):
         values["space"] = (space,)
     if "set" in values:
+        require(isinstance(values["set"], Mapping), f"{path}: set must be a table of recipe fields")
         values["set"] = _flatten(values["set"])
     known = [item.name for item in fields(StudyConfig)]
     for key in values:

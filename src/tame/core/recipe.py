@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
@@ -161,6 +162,8 @@ def _fit(name: str, value: Any, like: Value) -> Value:
             return value
         if isinstance(value, bool):
             raise ValueError
+        if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]+\s*", value):
+            value = int(value)  # not by way of a float, which holds 53 bits
         number = float(value)
         if not math.isfinite(number):
             raise ValueError

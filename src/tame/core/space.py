@@ -105,8 +105,11 @@ class Space:
     def __post_init__(self) -> None:
         require("seed" not in self.dimensions, "the seed is never searched over; it is set with --seed")
         for name, dimension in self.dimensions.items():
-            for u in (0.0, 1.0):
-                Recipe().but({name: dimension.at(u)})
+            ends = (dimension.at(0.0), dimension.at(1.0))
+            for value in dimension.values if isinstance(dimension, Choice) else ends:
+                Recipe().but({name: value})
+            whole = isinstance(_like(name), int) and isinstance(dimension, Float)
+            require(not whole, f"{name} is a whole number; write the ends of its range as such")
 
     def __len__(self) -> int:
         return len(self.dimensions)
@@ -165,17 +168,16 @@ def parse_dimension(text: str) -> tuple[str, Dimension]:
     name, equals, body = text.partition("=")
     name, body = name.strip().removeprefix("recipe."), body.strip()
     require(bool(equals and name and body), f"cannot read the space {text!r}: {form}")
-    Recipe().but({})
     if ".." not in body:
         return name, Choice(*(_number(part.strip()) for part in body.split("|")))
     body, _, scale = body.partition(":")
     require(scale in ("", "log", "linear"), f"cannot read the scale {scale!r} in {text!r}: {form}")
     low, _, high = body.partition("..")
     ends = (_number(low.strip()), _number(high.strip()))
-    if isinstance(ends[0], int) and isinstance(ends[1], int) and not isinstance(_like(name), float):
-        return name, Int(ends[0], ends[1], scale == "log")
-    if isinstance(ends[0], str) or isinstance(ends[1], str):
+    if any(isinstance(end, str | bool) for end in ends):
         raise UsageError(f"cannot read the range {body!r} in {text!r}: {form}")
+    if not isinstance(_like(name), float) and all(float(end).is_integer() for end in ends):  # 1e1 is a whole number
+        return name, Int(int(ends[0]), int(ends[1]), scale == "log")
     return name, Float(float(ends[0]), float(ends[1]), scale == "log")
 
 

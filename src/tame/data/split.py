@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,8 @@ def make_split(
         part[rows[chosen]] = "test"
         if "val" in part:  # a group that the cut put into the test part must not stay in a given val part
             part[np.isin(groups, groups[part == "test"]) & (part == "val")] = "aside"
-        how.append(f"one fifth was cut as the test part ({(part == 'test').sum()})")
+        share = "one fifth" if np.bincount(label[rows]).max() >= TEST_PARTS else "a part"  # of very few: more
+        how.append(f"{share} was cut as the test part ({(part == 'test').sum()})")
     fold = np.full(len(label), -1)
     own = (part == "train").nonzero()[0]
     if "val" in part:
@@ -114,7 +116,7 @@ def make_split(
         num_folds = 1
         how.append(f"the validation part was given ({(part == 'val').sum()})")
     elif folds is not None or len(own) < FOLDS_BELOW:
-        smallest = _check_classes(label, part == "train", groups, classes, least=2)
+        smallest = _check_classes(label, part == "train", groups, classes, least=folds or 2)
         num_folds = min(folds or DEFAULT_FOLDS, smallest)
         fold[own] = _folds_of(label[own], groups[own], num_folds, stream_seed(seed, "split", "folds"))
         how.append(f"validation is by {num_folds} folds of the other {len(own)}")
@@ -143,11 +145,15 @@ def write_split(path: Path, split: Split, ids: Sequence[str], groups: np.ndarray
 
 
 def _folds_of(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
-    """(n,) fold numbers, stratified by label, whole groups at a time."""
+    """(n,) fold numbers, stratified by label, whole groups at a time; fewer folds where every class is smaller."""
     found = np.zeros(len(labels), dtype=int)
-    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed % 2**32)
-    for number, (_, rows) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups)):
-        found[rows] = number
+    possible = min(num_folds, int(np.bincount(labels).max()))
+    splitter = StratifiedGroupKFold(possible, shuffle=True, random_state=seed % 2**32)
+    with warnings.catch_warnings():
+        # That a class has fewer examples than there are folds is known, and refused where it cannot be learnt.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        for number, (_, rows) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups)):
+            found[rows] = number
     return found
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from tame.evaluate.words import compact, inert, number
 
-Kind = Literal["winner", "default", "dummy", "valid", "train", "finalist", "faint", "plain", "lost"]
+Kind = Literal["winner", "each", "default", "dummy", "valid", "train", "finalist", "faint", "plain", "lost"]
 MOST_POINTS = 80  # of one line; a chart has no more pixels to show them
 LINE_HEIGHT = 15  # pixels between two labels at the end of lines
 
@@ -145,7 +145,7 @@ def curves(
     axes = [
         _grid_across(y, left, right, 5),
         *_epoch_ticks(x, bottom),
-        tag("text", y_label, x=left - 44, y=14, class_="axis name"),
+        tag("text", y_label, x=0, y=14, class_="axis name"),
         tag("text", "epoch", x=(left + right) / 2, y=height - 4, class_="axis name", text_anchor="middle"),
     ]
     return _svg(name, width, height, title, desc, *axes, framed, *_end_labels(lines, x, y))
@@ -167,7 +167,7 @@ def scatter(
 ) -> Markup:
     """Marks over a logarithmic axis, with the edges of what was searched. Values above `high` lie on the upper edge."""
     xs = [dot.x for dot in dots if dot.x > 0] + list(edges or ())
-    left, top, right, bottom = 52, 30, width - 20, height - 44
+    left, top, right, bottom = 52, 52, width - 20, height - 44
     x = Scale(min(xs, default=1e-3) / 1.25, max(xs, default=1e-1) * 1.25, left, right, log=True)
     y = Scale(low, high, bottom, top)
     parts = [_grid_across(y, left, right, 5)]
@@ -176,11 +176,11 @@ def scatter(
         for tick in x.ticks(7)
     ]
     for edge, anchor, shift in zip(edges or (), ("start", "end"), (6, -6), strict=False):
-        parts.append(tag("line", x1=x.at(edge), x2=x.at(edge), y1=top - 12, y2=bottom, class_="edge"))
+        parts.append(tag("line", x1=x.at(edge), x2=x.at(edge), y1=top - 18, y2=bottom, class_="edge"))
         words = "edge of the space"
-        parts.append(tag("text", words, x=x.at(edge) + shift, y=top - 6, class_="axis", text_anchor=anchor))
+        parts.append(tag("text", words, x=x.at(edge) + shift, y=top - 12, class_="axis", text_anchor=anchor))
     parts += [_mark(dot, x, y) for dot in sorted(dots, key=lambda dot: dot.kind in ("winner", "default"))]
-    parts.append(tag("text", y_label, x=left - 44, y=14, class_="axis name"))
+    parts.append(tag("text", y_label, x=0, y=14, class_="axis name"))
     parts.append(tag("text", x_label, x=(left + right) / 2, y=height - 4, class_="axis name", text_anchor="middle"))
     return _svg(name, width, height, title, desc, *parts)
 
@@ -191,13 +191,13 @@ def shares(parts: Sequence[tuple[str, int, str]], *, name: str, title: str, desc
     free_from = 0.0
     for label, amount, kind in parts:
         wide = width * amount / max(total, 1)
-        drawn.append(tag("rect", x=at, y=0, width=max(wide - 2, 1), height=18, class_=f"share {kind}"))
+        drawn.append(tag("rect", x=at, y=0, width=max(wide - 2, 1), height=12, class_=f"share {kind}"))
         words = f"{label} {amount:,}"
         start = min(max(at, free_from), width - 7.5 * len(words))
-        drawn.append(tag("text", words, x=max(start, 0), y=38, class_="axis strong"))
+        drawn.append(tag("text", words, x=max(start, 0), y=31, class_="axis strong"))
         free_from = start + 7.5 * len(words) + 14
         at += wide
-    return _svg(name, width, 46, title, desc, *drawn)
+    return _svg(name, width, 40, title, desc, *drawn)
 
 
 def thinned(points: Sequence[tuple[float, float | None]]) -> tuple[tuple[float, float | None], ...]:
@@ -251,8 +251,9 @@ def _mark(dot: Dot, x: Scale, y: Scale) -> Markup:
     kind: Kind = "lost" if is_out and dot.kind not in ("winner", "default") else dot.kind
     parts = [tag("title", dot.note), _shape(kind, *at, 6.5 if dot.kind in ("winner", "default") else 4)]
     if dot.label:
-        anchor, shift = ("end", -11) if at[0] > (x.start + x.end) / 2 else ("start", 11)
-        parts.append(tag("text", dot.label, x=at[0] + shift, y=at[1] + 4.5, class_="label halo", text_anchor=anchor))
+        # Below the winner, which has the lowest losses, there is room; above the others.
+        place = (min(max(at[0], x.start + 50), x.end - 50), at[1] + (21 if dot.kind == "winner" else -12))
+        parts.append(tag("text", dot.label, x=place[0], y=place[1], class_="label halo", text_anchor="middle"))
     return tag("g", *parts, class_=f"mark {kind}")
 
 

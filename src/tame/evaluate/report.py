@@ -63,7 +63,7 @@ def render_report(result: Mapping[str, Any], history: History, thumbnails: Mappi
     )
     environment.filters |= {
         "number": words.number, "signed": words.signed, "compact": words.compact, "duration": words.duration,
-        "short": words.short, "listed": words.listed,
+        "short": words.short, "sentence": words.sentence,
     }  # fmt: skip
     environment.globals |= {"count": words.count}
     template = environment.get_template("report.html")
@@ -304,15 +304,16 @@ def _class_chart(result: Mapping[str, Any]) -> Markup:
     rows = [
         Row(
             words.inert(each["class"]), each["value"], each["low"] if each["n"] else None,
-            each["high"] if each["n"] else None, _class_note(each), "winner",
+            each["high"] if each["n"] else None, _class_note(each), "each",
         )
         for each in classes
     ]  # fmt: skip
     low = min([each["low"] for each in classes if each["n"]], default=0.0)
+    label_width = min(40 + 7 * max(len(row.label) for row in rows), 230)
     return intervals(
         rows, name="classes", title="Share of each class that was recognised, with 95 % intervals",
         desc="; ".join(f"{row.label} {row.note}" for row in rows[:12]), low=max(0.0, low - 0.04), high=1.0,
-        width=1040, label_width=230, note_width=230, row_height=34 if len(rows) <= 12 else 26,
+        width=1040, label_width=label_width, note_width=230, row_height=34 if len(rows) <= 12 else 26,
     )  # fmt: skip
 
 
@@ -356,15 +357,11 @@ def _recipe(own: Mapping[str, Value], default: Mapping[str, Value]) -> list[dict
         {
             "field": field,
             "own": words.compact(value) if field != "seed" else str(value),
-            "default": words.compact(default[field]) if field in default else "–",
+            "default": words.compact(default[field]) if field in default and field != "seed" else "–",
             "differs": field in default and field != "seed" and value != default[field],
             "about": FIELDS.get(field, ""),
         }
         for field, value in own.items()
-        if field != "seed"
-    ] + [
-        {"field": "seed", "own": str(own["seed"]), "default": "–", "differs": False, "about": FIELDS["seed"]}
-        for _ in range("seed" in own)
     ]
 
 
@@ -476,12 +473,11 @@ def _again(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is needed to make the study once more."""
     machine, backbone, delivered = result["machine"], result["backbone"], result["delivered"]
     rows = [
-        ("study seed and training seeds", ", ".join(str(seed) for seed in result["winner"]["seeds"])),
+        ("seeds of the winner", ", ".join(str(seed) for seed in result["winner"]["seeds"])),
         ("wall time", words.duration(result["wall_s"])),
         *((name.replace("_", " "), words.compact(value)) for name, value in machine.items()),
         *((name, words.compact(value)) for name, value in result.get("versions", {}).items()),
     ]
-    rows[0] = ("seeds of the winner", rows[0][1])
     if result["speed"]:
         rows.append(("backbone, as measured here", words.compact(result["speed"])))
     if backbone is not None:
@@ -532,7 +528,7 @@ def _terms(result: Mapping[str, Any], history: History) -> list[tuple[str, str, 
         (
             "optimism", "Optimism",
             f"How much better a winner looks on the pictures that chose it than on pictures that did not: the best of "
-            f"many is partly the luckiest. {words.optimism(result).capitalize()}.",
+            f"many is partly the luckiest. {words.sentence(words.optimism(result))}",
         ),
         (
             "interval", "95 % interval",
@@ -546,8 +542,8 @@ def _terms(result: Mapping[str, Any], history: History) -> list[tuple[str, str, 
         ),
         (
             "default", "Default recipe",
-            f"The recipe that is used when nothing is searched. It is always a finalist, so that the search has to show "
-            f"what it was worth: {words.verdict(result)}.",
+            f"The recipe that is used when nothing is searched. It is always a finalist, so that the search has to "
+            f"show what it was worth: {words.verdict(result)}.",
         ),
         (
             "overfitting", "Overfitting",

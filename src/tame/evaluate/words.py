@@ -155,15 +155,20 @@ def optimism(result: Mapping[str, Any]) -> str:
 
 
 def learnt(result: Mapping[str, Any]) -> str:
-    """What the network tells apart, and from how many pictures it was learnt."""
-    classes = result["classes"]
-    if len(classes) == 2 and all(len(name) <= 24 for name in classes):
+    """What the network tells apart, and from how many pictures it was learnt and tested."""
+    classes, counts = result["classes"], result["data_facts"]["counts"]
+    is_brief = len(classes) <= 5 and all(len(name) <= 24 for name in classes)
+    if len(classes) == 2 and is_brief:
         what = f"{classes[0]} from {classes[1]}"
-    elif len(classes) <= 5 and all(len(name) <= 24 for name in classes):
-        what = listed(classes)
     else:
-        what = f"{len(classes):,} classes"
-    return f"{what}, from {count(result['data_facts']['pictures'], 'picture')}"
+        what = f"{listed(classes) if is_brief else f'{len(classes):,} classes'} apart"
+    own = count(sum(counts.get("train", {}).values()), "picture")
+    return f"{what}, learnt from {own} and tested on {result['score']['n']:,} others"
+
+
+def sentence(text: str) -> str:
+    """The text with a capital at its start and one full stop at its end."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 def predict_command(result: Mapping[str, Any], quote: Callable[[str], str]) -> str:
@@ -208,8 +213,8 @@ def outcome(finding: Mapping[str, Any]) -> str:
 _SENTENCES = {
     "overfitting": "validation loss lowest in epoch {since_epoch} ({lowest_valid_loss}), {last_valid_loss} at the end; "
     "training loss {last_train_loss} by then",
-    "still_improving": "validation loss {last_valid_loss} after {epochs} epochs; over the last fifth of them it fell by "
-    "{fall_over_last_fifth} of its height",
+    "still_improving": "validation loss {last_valid_loss} after {epochs} epochs; over the last fifth of them it fell "
+    "by {fall_over_last_fifth} of its height",
     "rate_too_high": "the training loss rose in {share_of_epochs_that_rose} of all epochs and reached "
     "{highest_train_loss}; guessing costs {loss_of_guessing}; learning rate {optimizer_lr}",
     "rate_too_low": "the training loss ended at {last_train_loss}; guessing costs {loss_of_guessing}; "
@@ -217,10 +222,10 @@ _SENTENCES = {
     "diverged": "a loss in epoch {epoch} was no finite number; learning rate {optimizer_lr}",
     "no_better_than_dummy": "{valid_metric} on {n} validation pictures; always naming the commonest class has {dummy}",
     "best_on_edge": "the best values of {field} are {best_values}; searched was {low} to {high}",
-    "near_duplicates": "such as {pairs}",
-    "label_conflict": "such as {pairs}",
-    "leak": "such as {pictures}",
-    "skipped_files": "such as {first}",
+    "near_duplicates": "for example {pairs}",
+    "label_conflict": "for example {pairs}",
+    "leak": "for example {pictures}",
+    "skipped_files": "for example {first}",
     "small_test": "{n} test pictures",
     "fine_tuning": "trial {trial} against trial {frozen_trial} on the same {n} pictures: {value} ({low} to {high})",
 }

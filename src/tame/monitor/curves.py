@@ -16,17 +16,19 @@ def smooth(values: Sequence[float], *, window: int = 3) -> np.ndarray:
 def noise(values: Sequence[float]) -> float:
     """Standard deviation from epoch to epoch around the local trend, from second differences. values: (T,).
 
-    A second difference of independent noise has six times its variance. 0 for fewer than four values.
-    Source: Gasser, Sroka and Jennen-Steinmetz, Residual variance and residual pattern (1986), for an even grid.
+    A second difference of independent noise has six times its variance. Their median is taken, not their mean, which
+    the steep fall of the first epochs would rule. 0 for fewer than four values.
+    Source: Gasser, Sroka and Jennen-Steinmetz, Residual variance and residual pattern (1986), for an even grid; the
+    median as in Hampel, The influence curve and its role in robust estimation (1974).
     """
     array = np.asarray(values, dtype=float)
     if len(array) < 4:
         return 0.0
-    return float(np.sqrt(np.mean(np.diff(array, n=2) ** 2) / 6))
+    return float(1.4826 * np.median(np.abs(np.diff(array, n=2))) / np.sqrt(6))
 
 
 def relative_fall(values: Sequence[float], *, share: float) -> float:
     """How much of its height the curve lost over its last `share` of epochs; below 0 where it rose. values: (T,)."""
     array = smooth(values)
-    start = array[min(len(array) - 1, int(len(array) * (1 - share)))]
+    start = array[max(0, len(array) - 1 - max(1, round(share * len(array))))]
     return float((start - array[-1]) / max(abs(start), 1e-12))

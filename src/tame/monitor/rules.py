@@ -15,6 +15,7 @@ from tame.monitor.advice import CHANGES
 from tame.monitor.curves import noise, relative_fall, smooth
 
 MIN_EPOCHS = 5  # shorter curves show too little
+NEAR_ZERO = 0.02  # of the loss of guessing; what moves by less has settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,10 @@ def rate_too_high(trial: Trial, facts: Facts) -> Finding | None:
     train, _ = _losses(trial)
     if trial.state == "diverged" or len(train) < MIN_EPOCHS:
         return None
-    rises = float(np.mean(np.diff(train) > 0.05 * np.abs(np.array(train[:-1]))))
     guess = math.log(facts.num_classes)
+    # Near zero every loss jumps by more than a twentieth of itself: on recorded good runs that was all noise.
+    jump = np.maximum(0.05 * np.abs(np.array(train[:-1])), NEAR_ZERO * guess)
+    rises = float(np.mean(np.diff(train) > jump))
     if rises < 0.3 and max(train[1:]) < 1.5 * guess:
         return None
     evidence = {

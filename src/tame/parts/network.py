@@ -102,7 +102,7 @@ def read_network(folder: Path) -> Network:
         module = _empty(recipe, len(labels), backbone)
         module.load_state_dict(_part(tensors, "module."))
         return Network(recipe, labels, backbone, module.eval(), about["run"], int(about["shortest"]))
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, OSError) as problem:
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError, OSError) as problem:
         reason = str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
         raise UsageError(f"{folder} is not a model folder that TAME can read: {reason}") from None
 

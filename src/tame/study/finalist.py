@@ -34,7 +34,7 @@ class Finalist:
 
 def validation(study: Study, data: Data, plan: Plan, trial: Trial) -> Judged:
     """What a trial says of the validation examples, each judged by the member that has not seen it."""
-    asked = [{"trial": trial.number, "recipe": trial.recipe.flat()}]
+    asked = [{"trial": trial.number, "recipe": trial.recipe.flat(), "epochs": trial.epochs}]
     folds = [fold for fold in folds_of(plan, trial) if fold is not None]
     found = study.ask("validation", trials=asked, folds=folds)["validation"][str(trial.number)]
     rows = found["rows"]

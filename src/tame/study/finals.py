@@ -36,7 +36,7 @@ from tame.study.test import test
 from tame.study.tuning import ORIGIN as FINE_TUNE
 
 FINALIST = "finalist"
-FIELDS = ((4, 3), (3, 2), (2, 2), (2, 1), (1, 1))  # finalists beside the default recipe, and fresh seeds of each
+FIELDS = ((4, 3), (3, 2), (2, 2), (2, 1), (1, 1), (1, 0))  # finalists beside the default, and fresh seeds of each
 FINALISTS_SHARE = 0.1  # of the clock
 CHECKED = 200  # test pictures that the delivered model must judge as it was scored
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
@@ -87,7 +87,7 @@ def _wanted(study: Study, plan: Plan) -> list[tuple[Trial, list[int]]]:
     if known is None:
         count, num_seeds = next((pair for pair in FIELDS if _cost_s(study, *pair) <= _room_s(study, plan)), FIELDS[-1])
         seeds = [stream_seed(study.config.seed, "finalist", i) % 2**31 for i in range(num_seeds)]
-        known = {"trials": [t.number for t in _chosen(study, count)], "seeds": seeds}
+        known = {"trials": [t.number for t in best_trials(study, count)], "seeds": seeds}
         study.keep(Event("finalists", known))
     return [(study.history.trials[number], known["seeds"]) for number in known["trials"]]
 
@@ -101,12 +101,19 @@ def _cost_s(study: Study, count: int, num_seeds: int) -> float:
 
 
 def _room_s(study: Study, plan: Plan) -> float:
-    clock = study.config.clock_s
-    return math.inf if clock is None else min(FINALISTS_SHARE * clock, study.left_s - plan.end_s)
+    clock, left = study.config.clock_s, study.left_s - plan.end_s
+    if clock is None:
+        return math.inf
+    return min(FINALISTS_SHARE * clock, left) if study.state.last["plan"]["tunes"] else left
 
 
 def _again(study: Study, data: Data, plan: Plan, trial: Trial, seeds: Sequence[int]) -> Finalist | None:
-    """The recipe of a trial trained with these seeds; None where all of them diverged."""
+    """The recipe of a trial trained with these seeds; None where all of them diverged.
+
+    Without a seed, for want of time, it is the trial itself, and the report says so.
+    """
+    if not seeds:
+        return together(study, data, plan, trial, [trial])
     reason = f"the recipe of trial {trial.number} again, with a fresh seed"
     have = {t.recipe.seed: t for t in study.history.trials.values() if t.reason == reason}
     number = max(study.history.trials) + 1
@@ -132,7 +139,7 @@ def _tuned(study: Study, data: Data, plan: Plan) -> list[Finalist]:
     return [found] if found else []
 
 
-def _chosen(study: Study, count: int) -> list[Trial]:
+def best_trials(study: Study, count: int) -> list[Trial]:
     """The best trials by validation loss and the default recipe; those trained to their end go first."""
     trials = [t for t in study.history.trials.values() if t.origin not in (FINALIST, FINE_TUNE)]
     ended = [t for t in trials if t.state == "complete"]
@@ -140,8 +147,9 @@ def _chosen(study: Study, count: int) -> list[Trial]:
         (t for t in trials if t.curve.points), key=lambda t: (-t.epochs, _loss(t))
     )
     best = [t for t in ranked if t.state != "diverged"][:count]
-    default = next(t for t in trials if t.origin == "default")
-    return best if default in best or default.state == "diverged" else [*best, default]
+    default = next((t for t in trials if t.origin == "default"), None)
+    out = default is None or default in best or default.state == "diverged"
+    return best if out or default is None else [*best, default]
 
 
 def _winner(study: Study, finalists: Sequence[Finalist]) -> Finalist:
@@ -185,7 +193,14 @@ def _choose(study: Study, data: Data, finalist: Finalist) -> None:
     """Makes the first seed of a finalist the network that is judged and delivered: no seed is picked by its luck."""
     trial = finalist.trials[0]
     fold = None if data.split.folds > 1 else 0
-    study.ask("network", trial=trial.number, recipe=trial.recipe.flat(), fold=fold, labels=list(data.classes))
+    study.ask(
+        "network",
+        trial=trial.number,
+        recipe=trial.recipe.flat(),
+        epochs=trial.epochs,
+        fold=fold,
+        labels=list(data.classes),
+    )
 
 
 def _deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> dict[str, Any]:
@@ -332,10 +347,12 @@ def _behind(metric: str, winner: Finalist, other: Finalist, seed: int) -> dict[s
 
 
 def _how(data: Data, winner: Finalist) -> str:
-    seeds = f"{len(winner.trials)} fresh seed{'s' if len(winner.trials) > 1 else ''}"
+    seeds = f"mean of {len(winner.trials)} fresh seed{'s' if len(winner.trials) > 1 else ''}"
+    if winner.trials[0].number == winner.from_trial:
+        seeds = "one seed, which the search had seen: there was no time for fresh ones"
     if data.split.folds > 1:
-        return f"{data.split.folds}-fold cross-validation, mean of {seeds}"
-    return f"the validation part, mean of {seeds}"
+        return f"{data.split.folds}-fold cross-validation, {seeds}"
+    return f"the validation part, {seeds}"
 
 
 def _states(trials: Sequence[Trial]) -> dict[str, int]:

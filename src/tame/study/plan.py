@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +13,15 @@ from tame.adjust import portfolio
 from tame.adjust.searcher import SearchConfig
 from tame.core.config import METRIC_MODES, StudyConfig
 from tame.core.recipe import Recipe
-from tame.core.records import Event, History
+from tame.core.records import Decision, Event
 from tame.core.rng import stream_seed
-from tame.core.space import Space, parse_dimension
+from tame.core.space import Choice, Space, parse_dimension
 from tame.monitor.rules import Facts
 from tame.study.prepare import Data
 from tame.study.record import Study
 
 SIZES_SHARE = 0.25  # of the clock that computing features may take
+SCRATCH_SHARE = 0.6  # of the clock that networks from scratch are searched in; the finalists take the rest
 SEARCH_SHARE = 0.25  # of the clock that the search ends at where there is fine-tuning to come
 COHORT = 32
 END_S = 6.0  # for judging, checking the delivered model and writing the report, at the least
@@ -40,18 +42,32 @@ class Plan:
     sizes: tuple[int, ...]
     words: str
 
-    def round_s(self, history: History) -> float:
-        """A guess at what the next round takes: nothing is known before the first one."""
-        return 0.5 if history.trials else 0.0
+    def round_s(self, study: Study, decisions: Sequence[Decision]) -> float:
+        """A forecast of the seconds that carrying out these decisions takes, from the rounds before."""
+        done = sum(trial.epochs for trial in study.history.trials.values())
+        if not done:
+            return 0.0
+        trials = study.history.trials
+        going = [d for d in decisions if d.kind in ("start", "continue")]
+        ahead = sum(d.until - (trials[d.trial].epochs if d.trial in trials else 0) for d in going)
+        return study.state.trained_s / done * ahead
 
 
 def make_plan(study: Study, data: Data) -> Plan:
     """The plan that the study has, or a new one."""
     known = study.state.last.get("plan")
     about = known if known is not None else draft(study.config, data, _speed(study, data), used_s=study.used_s)
+    plan = plan_of(study.config, data, about)
     if known is None:
+        recipes = [plan.search.base, *(plan.search.base.but({n: v}) for n, v in _choices(plan.space))]
+        study.ask("check", recipes=[recipe.flat() for recipe in recipes])
         study.keep(Event("plan", about))
-    return plan_of(study.config, data, about)
+    return plan
+
+
+def _choices(space: Space) -> list[tuple[str, Any]]:
+    """Every value of every choice in a space, with its name."""
+    return [(name, value) for name, dim in space.dimensions.items() if isinstance(dim, Choice) for value in dim.values]
 
 
 def draft(config: StudyConfig, data: Data, speed: dict[str, Any] | None, *, used_s: float) -> dict[str, Any]:
@@ -79,7 +95,9 @@ def draft(config: StudyConfig, data: Data, speed: dict[str, Any] | None, *, used
     end_s = _end_s(data, base, speed)
     tunes = data.backbone is not None and data.backbone["stages"] > 1 and "model.unfrozen" not in config.set
     search_until = None
-    if clock is not None:
+    if clock is not None and data.backbone is None:
+        search_until = used_s + SCRATCH_SHARE * max(clock - used_s - end_s, 0.0)
+    elif clock is not None:
         tuned_s = _tuning_s(data, base, speed or {}) if tunes else math.inf
         later = clock - end_s
         search_until = max(min(SEARCH_SHARE * clock, later), 0.0) if tuned_s < 0.6 * clock else later

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class Study:
         self.watcher = watcher
         self._store = store
         self._lease = lease
+        self.throwaway = False  # whether the folder goes with the study
         self._worker: Worker | None = None
         self._waiting: dict[int, list[Sequence[Any]]] = {}  # points of trials whose weights are not kept yet
         self.state = State()
@@ -149,6 +151,8 @@ class Study:
             self._worker.close()
         self._store.close()
         self._lease.release()
+        if self.throwaway:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Study:
         return self

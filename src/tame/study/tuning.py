@@ -80,7 +80,7 @@ def _recipe(study: Study, data: Data, plan: Plan, about: Any, best: Finalist) ->
 
 
 def _words(best: Finalist) -> str:
-    return f"takes the recipe of trial {best.from_trial}, the best on frozen features, further by training the last stages as well"
+    return f"takes the recipe of trial {best.from_trial}, the best on frozen features, into the backbone's last stages"
 
 
 def _judge(study: Study, data: Data, plan: Plan, trial: Trial, best: Finalist) -> None:

@@ -1,4 +1,44 @@
-"""What the process that trains must hear at its start: memory that is kept, threads that do not fight."""
+"""What a process that trains needs at its start: threads that do not fight, and memory that it keeps."""
 
 from __future__ import annotations
 
+import ctypes
+import os
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+
+
+def worker_environment() -> dict[str, str]:
+    """Variables for the process that trains: one thread for each usable core, which sleeps while it waits.
+
+    They act at its start only, before torch is loaded. Put what the user has set after them, so that it wins.
+    """
+    # Waiting threads turn the processor for milliseconds by default: 4 % faster alone on the machine, but where others
+    # use the same two cores, extraction fell to 38 images/s, with sleeping threads to 100 (250 to 150 alone).
+    return {
+        "OMP_NUM_THREADS": str(usable_cores()),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "GOMP_SPINCOUNT": "0",
+    }
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, which may be fewer than the machine has."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    return max(1, len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+def tune_allocator() -> bool:
+    """Whether malloc of this process now keeps large blocks. Call it before the first tensor is made; glibc only.
+
+    By default, activations of more than 32 MB are mapped from the system and given back in each step, and every page
+    of them is cleared anew: a batch of 32 pictures at 224 x 224 passed MobileNetV2 three times as fast without that
+    (float32, 35 to 105 images/s). Up to 2 GiB of freed memory stay with the process, blocks above 1 GiB do not.
+    """
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        # glibc before 2.35 refuses more than 32 MiB. A refused threshold must not leave the smaller, fixed default.
+        kept = any(libc.mallopt(_MMAP_THRESHOLD, size) == 1 for size in (1 << 30, 1 << 25))
+        return kept and libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1) == 1
+    except (OSError, AttributeError):
+        return False  # another C library

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from timm.layers import GELU, Conv2dSame, GELUTanh
+from timm.layers import GELU, GELUTanh
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -40,11 +41,10 @@ def folded_pairs(module: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
 
 def _fold(module: nn.Module, probe: Tensor) -> tuple[nn.Module, list[tuple[str, str]]]:
     folded, pairs = copy.deepcopy(module), []
-    for conv_path, norm_path in _watch(module, probe, nn.BatchNorm2d)[0]:
+    for conv_path, norm_path in _watch(module, probe)[0]:
         conv, norm = folded.get_submodule(conv_path), folded.get_submodule(norm_path)
         assert isinstance(conv, nn.Conv2d)
-        assert isinstance(norm, nn.BatchNorm2d)
-        if norm.running_mean is not None:
+        if isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None:
             pairs.append((conv_path, norm_path))
             folded.set_submodule(conv_path, fuse_conv_bn_eval(conv, norm))
             # timm's BatchNormAct2d holds its activation (and a dropout, which does nothing here).
@@ -61,7 +61,7 @@ def fuse(module: nn.Module, probe: Tensor, *, dtype: torch.dtype) -> nn.Module:
     """
     if not can_fuse():
         return module
-    pairs, shapes = _watch(module, probe, nn.Module)
+    pairs, shapes = _watch(module, probe)
     try:
         exact = _fused(module, dict(pairs), shapes, torch.float32)
         if not is_same(exact, module, probe):
@@ -90,7 +90,8 @@ def _fused(
 def can_fuse() -> bool:
     """Whether this torch has oneDNN's fused convolutions; they are private, so another version may lack them."""
     names = ("_convolution_pointwise", "_reorder_convolution_weight")
-    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)
+    found = all(hasattr(torch.ops.mkldnn, name) for name in names)
+    return found and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
 class FusedConv(nn.Module):
@@ -161,25 +162,23 @@ class _Watch:
         self.made[id(y)] = (path, y._version, y)  # held, so that no other tensor gets its identity
 
 
-def _watch(
-    module: nn.Module, probe: Tensor, kind: type[nn.Module]
-) -> tuple[list[tuple[str, str]], dict[str, tuple[int, ...]]]:
-    """Pairs of paths: a convolution and the one module of that kind that took its result, and all convolutions' shapes.
+def _watch(module: nn.Module, probe: Tensor) -> tuple[list[tuple[str, str]], dict[str, tuple[int, ...]]]:
+    """Pairs of paths: a convolution and the one module that took its result; and what shape each convolution takes.
 
-    Only modules that ran once on the probe count, and only leaves, or norms that hold their activation.
+    Only modules that ran once on the probe count. Containers are looked through; a norm that holds its activation is
+    one module, as is an activation.
     """
     seen, handles = _Watch(), []
     for path, each in module.named_modules():
-        if not path:
+        is_part = not any(each.children()) or isinstance(each, nn.BatchNorm2d)
+        if not path or not is_part or isinstance(each, nn.Identity):
             continue
+        handles.append(
+            each.register_forward_pre_hook(lambda _, args, path=path: seen.before(path, args[0]) if args else None)
+        )
         if type(each) in CONVOLUTIONS:
             hook = each.register_forward_hook(lambda _, args, y, path=path: seen.after(path, args[0], y))
             handles.append(hook)
-        takes = isinstance(each, kind) and (isinstance(each, nn.BatchNorm2d) or not any(each.children()))
-        if (takes and not isinstance(each, nn.Identity)) or type(each) in CONVOLUTIONS:
-            handles.append(
-                each.register_forward_pre_hook(lambda _, args, path=path: seen.before(path, args[0]) if args else None)
-            )
     try:
         with torch.no_grad():
             module(probe)

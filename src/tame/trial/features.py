@@ -28,7 +28,7 @@ GPU_BATCHES = (64, 256)
 # changed, at 0.16 (6 bits of mantissa instead of 7) up to 5, at 0.6 (4 bits) up to 13. A cosine is no second test:
 # a distance of 0.12 leaves it above 0.99.
 AGREEMENT = 0.12
-PATIENCE_S = 1.0  # after so long no further way of running a backbone is tried
+PATIENCE_S = 0.6  # after so long no further way of running a backbone is tried
 LOADERS, AHEAD = 2, 3  # threads that cut views out of pictures, and batches that they are ahead
 CHUNK = 1000  # features that are stored at once: a killed process loses fewer
 
@@ -98,19 +98,17 @@ def measure_speed(backbone: Backbone, device: torch.device, pictures: Pictures, 
     few = seen[: sizes[0]]
     best = Speed("float32", "plain", sizes[0], 0.0, size)
     runner = Runner(backbone.module, backbone, device, best, size=size)
-    exact = runner(few).cpu()
-    best = replace(best, rate=_rate(runner, few))
-    start = time.perf_counter()
+    exact, rate = _timed(runner, few)
+    best, start = replace(best, rate=rate), time.perf_counter()
     for precision, way in _candidates(device):
-        tried = _try(replace(best, precision=precision, way=way, batch_size=sizes[0]), backbone, device, few, exact)
+        tried = _try(replace(best, precision=precision, way=way), backbone, device, few, exact)
         if tried and tried[0].rate > best.rate:
             best, runner = tried
         if time.perf_counter() - start > PATIENCE_S:
             break
     for batch_size in sizes[1:]:
         try:
-            runner(seen[:batch_size])
-            rate = _rate(runner, seen[:batch_size])
+            _, rate = _timed(runner, seen[:batch_size])
         except torch.OutOfMemoryError:
             break
         if rate > best.rate:
@@ -195,21 +193,22 @@ def _try(
     """A way with its rate; None where the backbone cannot run that way or its features would move."""
     try:
         runner = Runner(backbone.module, backbone, device, speed, size=speed.size)
-        if runner.way != speed.way or distance(runner(few).cpu(), exact) > AGREEMENT:
+        if runner.way != speed.way:
             return None
-        return replace(speed, rate=_rate(runner, few)), runner
+        found, rate = _timed(runner, few)
     except (RuntimeError, NotImplementedError):
         return None  # a layer that knows no half precision, or one that insists on another
+    return (replace(speed, rate=rate), runner) if distance(found, exact) <= AGREEMENT else None
 
 
-def _rate(runner: Runner, pictures: np.ndarray, *, repeats: int = 2) -> float:
-    """Pictures a second in the fastest of a few runs."""
+def _timed(runner: Runner, pictures: np.ndarray) -> tuple[Tensor, float]:
+    """What comes out, and the pictures a second in the faster of two runs."""
     times = []
-    for _ in range(repeats):
+    for _ in range(2):
         start = time.perf_counter()
-        runner(pictures).cpu()  # on a GPU, copying the result waits for it
+        found = runner(pictures).cpu()  # on a GPU, copying the result waits for it
         times.append(time.perf_counter() - start)
-    return len(pictures) / max(min(times), 1e-9)
+    return found, len(pictures) / max(min(times), 1e-9)
 
 
 def _ahead(load: Callable[[list[str]], np.ndarray], batches: Sequence[list[str]]) -> Iterator[np.ndarray]:

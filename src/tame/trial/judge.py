@@ -11,7 +11,7 @@ from tame.data.cache import ArrayCache
 from tame.data.views import central_pixels
 from tame.parts.network import Network
 from tame.trial.features import Pictures, Speed, extract
-from tame.trial.pixels import normalise
+from tame.trial.pixels import layout, normalise
 
 BATCH = 128
 
@@ -40,6 +40,8 @@ def _view(network: Network, pictures: Pictures, view: int, device: torch.device,
     logits = []
     for start in range(0, len(pictures.pixels), BATCH):
         some = pictures.pixels[start : start + BATCH]
-        x = normalise(central_pixels(some, size=size, crop=network.recipe.input.crop).to(device))
+        x = normalise(
+            central_pixels(some, size=size, crop=network.recipe.input.crop).to(device), layout(network.recipe)
+        )
         logits.append(module(x.flip(3) if view else x).float().cpu())
     return torch.cat(logits)

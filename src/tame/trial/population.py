@@ -76,7 +76,7 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one epoch showed: train_loss (M,) in nats, and logits (M, N, C) of all examples that any member validates."""
+    """What one epoch showed: train_loss (M,) in nats, logits (M, n, C) of the examples that any member validates."""
 
     epoch: int
     train_loss: Tensor

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -90,10 +91,8 @@ class ProcessWorker:
     def close(self) -> None:
         """Ends the process."""
         if self._process.stdin:
-            try:
+            with suppress(BrokenPipeError):  # it was dead already, which is what is wanted
                 self._process.stdin.close()
-            except BrokenPipeError:
-                pass
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:

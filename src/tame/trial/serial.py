@@ -143,8 +143,8 @@ class Serial:
         own = rows[mine]
         if not len(own):
             return torch.zeros((), device=task.device), 0
-        done = torch.tensor([min(((epoch - 1) + step / num_steps) / recipe.epochs, 1.0)])
-        warmup = torch.tensor([recipe.schedule.warmup])
+        done = torch.tensor([min(((epoch - 1) + step / num_steps) / recipe.epochs, 1.0)], dtype=torch.float64)
+        warmup = torch.tensor([recipe.schedule.warmup], dtype=torch.float64)
         multiplier = float(rate_multiplier([recipe.schedule.name], done, warmup=warmup))
         for group in optimizer.param_groups:
             group["lr"] = recipe.optimizer.lr * multiplier * group["factor"]
@@ -153,8 +153,8 @@ class Serial:
         with _same_chance(recipe.seed, epoch, step), self._precision():
             outputs = module(x) if noise is None else module(x, noise[mine].to(x))
         target = task.examples.target[own].to(task.device)
-        smoothing = torch.tensor([recipe.loss.label_smoothing], device=task.device)
         outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+        smoothing = torch.tensor([recipe.loss.label_smoothing]).to(outputs)
         (loss,) = mean_loss(recipe.loss.name, outputs[None], target, label_smoothing=smoothing)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

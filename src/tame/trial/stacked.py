@@ -33,7 +33,7 @@ from tame.trial.population import (
 def group_key(recipe: Recipe) -> Hashable:
     """Recipes with the same key can be trained in one group."""
     return (
-        recipe.input.size, recipe.input.views, recipe.model.hidden, recipe.batch_size,
+        recipe.input.size, recipe.input.views, recipe.input.crop, recipe.model.hidden, recipe.batch_size,
         recipe.optimizer.name, recipe.loss.name, recipe.seed,
     )  # fmt: skip
 

@@ -21,8 +21,11 @@ from tame.data.cache import ArrayCache
 from tame.data.images import Picture, load_pixels, perceptual_hash
 from tame.data.quality import find_duplicates
 from tame.parts.backbones import open_backbone
-from tame.parts.models import Head, head_shapes
+from tame.parts.losses import LOSSES
+from tame.parts.models import MODELS, Head, head_shapes
 from tame.parts.network import Network, plain_head, read_network, write_network
+from tame.parts.optimizers import OPTIMIZERS
+from tame.parts.schedules import SCHEDULES
 from tame.store.checkpoints import Checkpoints
 from tame.trial.features import Pictures
 from tame.trial.inputs import Inputs
@@ -70,7 +73,8 @@ class Trainer:
         if opened is not None:
             about = {
                 "name": opened.name, "digest": opened.digest, "size": opened.size, "fixed_size": opened.fixed_size,
-                "num_features": opened.num_features, "crop": float(opened.config.get("crop_pct", 0.875)), "stages": len(opened.stages),
+                "num_features": opened.num_features, "stages": len(opened.stages),
+                "crop": float(opened.config.get("crop_pct", 0.875)),
                 "license": opened.config.get("license"), "architecture": opened.config.get("architecture"),
             }  # fmt: skip
         return {
@@ -99,6 +103,25 @@ class Trainer:
         """Gives the examples that are not sealed. rows: picture numbers; folds: -1 for never validated."""
         self._rows = list(rows)
         self._examples = Examples(torch.tensor(labels), torch.tensor(folds), num_classes)
+        return {}
+
+    def check(self, *, recipes: list[Reply]) -> Reply:
+        """Nothing, if every part that these recipes name exists. Raises UsageError with the nearest name."""
+        for each in recipes:
+            recipe = Recipe.from_flat(each)
+            LOSSES.get(recipe.loss.name)
+            OPTIMIZERS.get(recipe.optimizer.name)
+            SCHEDULES.get(recipe.schedule.name)
+            backbone = self._given().backbone
+            if backbone is None:
+                MODELS.get(recipe.model.name)
+            else:
+                require(
+                    recipe.model.name == "head", f"with a backbone, model.name is 'head', not {recipe.model.name!r}"
+                )
+            require(
+                not recipe.model.unfrozen, "model.unfrozen is set by fine-tuning, after the heads; it cannot be fixed"
+            )
         return {}
 
     def prepare(self, *, size: int, views: int, crop: float) -> Reply:
@@ -133,20 +156,20 @@ class Trainer:
         found = {}
         for each in trials:
             job = Job(each["trial"], Recipe.from_flat(each["recipe"]))
-            logits, rows = self._pooled(job, folds)
+            logits, rows = self._pooled(job, each["epochs"], folds)
             found[str(job.trial)] = {"rows": [self._rows[row] for row in rows], "logits": logits.tolist()}
         return {"validation": found}
 
     def rehearse(self, *, recipe: Reply, folds: list[Fold]) -> Reply:
-        """Seconds that an epoch of one member of this recipe takes here, from a few steps; its inputs are then ready."""
+        """Seconds that an epoch of one member takes here, from a few steps; its inputs are ready afterwards."""
         own = Recipe.from_flat(recipe)
         engine = self._engine(own, folds)
         assert isinstance(engine, Serial), "heads are too fast to be worth a rehearsal"
         return {"epoch_s": engine.rehearse(Member(-1, folds[0], own))}
 
-    def network(self, *, trial: int, recipe: Reply, fold: Fold, labels: list[str]) -> Reply:
+    def network(self, *, trial: int, recipe: Reply, epochs: int, fold: Fold, labels: list[str]) -> Reply:
         """Makes this member the network that is scored and delivered from here on."""
-        self._network = self._finished(Job(trial, Recipe.from_flat(recipe)), fold, labels)
+        self._network = self._finished(Job(trial, Recipe.from_flat(recipe)), epochs, fold, labels)
         return {}
 
     def judge(self, *, rows: list[int]) -> Reply:
@@ -220,11 +243,11 @@ class Trainer:
         heads = [plain_head(stacked.head(population, i), shift=shift, scale=scale) for i in range(len(folds))]
         return dict(zip(folds, heads, strict=True))
 
-    def _finished(self, job: Job, fold: Fold, labels: Sequence[str]) -> Network:
-        """The network of a trained member."""
+    def _finished(self, job: Job, epochs: int, fold: Fold, labels: Sequence[str]) -> Network:
+        """The network of a member after so many epochs."""
         inputs, recipe = self._given(), job.recipe
         engine = self._engine(recipe, [fold])
-        population = self._trained(engine, Member(job.trial, fold, recipe))
+        population = self._trained(engine, Member(job.trial, fold, recipe), epochs)
         backbone = inputs.backbone
         run = {} if backbone is None else asdict(inputs.speed())
         module: nn.Module
@@ -238,24 +261,24 @@ class Trainer:
                 backbone, module = inputs.tuned_backbone(module), module.head
         return Network(recipe, tuple(labels), backbone, module.eval(), run, SHORTEST)
 
-    def _pooled(self, job: Job, folds: Sequence[Fold]) -> tuple[Tensor, Tensor]:
+    def _pooled(self, job: Job, epochs: int, folds: Sequence[Fold]) -> tuple[Tensor, Tensor]:
         """Logits (n, C) of the validated examples, each by the member that has not seen it, and their rows (n,)."""
         examples, engine = self._learnt(), self._engine(job.recipe, folds)
         seen = []
         for fold in folds:
             member = Member(job.trial, fold, job.recipe)
             rows = examples.validates(member).nonzero().squeeze(1)
-            seen.append((rows, engine.predict(self._trained(engine, member), rows)[0].float().cpu()))
+            seen.append((rows, engine.predict(self._trained(engine, member, epochs), rows)[0].float().cpu()))
         rows = torch.cat([rows for rows, _ in seen])
         order = rows.argsort()
         return torch.cat([logits for _, logits in seen])[order], rows[order]
 
-    def _trained(self, engine: Engine, member: Member) -> Population:
-        """The trained member; trained again, alone and with the same result, where it was let go."""
+    def _trained(self, engine: Engine, member: Member, epochs: int) -> Population:
+        """The member after so many epochs; trained again, alone and with the same result, where it was let go."""
         found = self._kept().get(Job(member.trial, member.recipe), member.fold)
-        if found is None or found.epoch < member.recipe.epochs:
-            start = found or engine.start([member])
-            found = engine.advance(start, until=member.recipe.epochs, watch=lambda *_: None)
+        if found is None or found.epoch != epochs:
+            start = found if found is not None and found.epoch < epochs else engine.start([member])
+            found = engine.advance(start, until=epochs, watch=lambda *_: None)
             self._kept().put(found)
         return found
 

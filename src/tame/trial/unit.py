@@ -124,9 +124,10 @@ class Unit:
         last = time.monotonic()
         for epoch in range(populations[0].epoch + 1, until + 1):
             populations, rows = self._epoch(populations, epoch)
+            for job, row in zip(self.jobs, rows, strict=True):
+                self.shelf.curve(job.trial)[epoch] = row
             try:
                 for job, row in zip(self.jobs, rows, strict=True):
-                    self.shelf.curve(job.trial)[epoch] = row
                     emit(job.trial, row)
             except StoppedError:
                 self._save(populations)

@@ -6,6 +6,7 @@ It ends when its coordinator does: then stdin closes, and a thread that waits fo
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import json
 import os
 import queue
@@ -22,6 +23,7 @@ NUM_COMMANDS_AHEAD = 16
 
 def main() -> None:
     """Serves one coordinator until its stdin closes."""
+    faulthandler.enable()  # a crash in native code leaves its stack in worker.log
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not break the conversation

@@ -1,0 +1,66 @@
+# One environment in .venv, made from pyproject.toml and constraints.txt; every target uses it without activating it.
+
+PYTHON ?= python3
+EXTRAS ?= dev,postgres
+BENCH ?= $(sort $(wildcard benchmarks/[a-z]*.py))
+ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet --no-input
+
+.PHONY: help demo test check lint ruff format types imports bench clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo    draw a set of pictures, tune a network on them, write the report; offline, about a minute"
+	@echo "make test    run the tests"
+	@echo "make check   what CI runs: ruff, mypy, the import contract, the tests"
+	@echo "make lint    the same without the tests"
+	@echo "make bench   run the benchmarks, one line of JSON each (BENCH=benchmarks/one.py for one of them)"
+	@echo "make clean   remove .venv and what tools have cached; studies in runs/ are kept"
+	@echo "The first use makes .venv. PYTHON=... names another Python (3.11 or newer), ARGS=... goes on to demo and test."
+
+demo: $(STAMP)
+	$(BIN)/tame demo $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint test
+
+lint: ruff format types imports
+
+ruff: $(STAMP)
+	$(BIN)/ruff check .
+
+format: $(STAMP)
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports --no-logo
+
+bench: $(STAMP)
+	@test -n "$(strip $(BENCH))" || { echo "there are no benchmarks in benchmarks/" >&2; exit 1; }
+	@for script in $(BENCH); do $(BIN)/python "$$script" || exit 1; done
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last: an installation that was interrupted has none, and is made again from nothing.
+$(STAMP): pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" >/dev/null || \
+		{ echo "no $(PYTHON) found; name a Python of 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "TAME needs Python 3.11 or newer, $(PYTHON) is $$("$(PYTHON)" -V 2>&1); name another: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) comes without venv; install it (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@test -f $(STAMP) && $(BIN)/python -c '' 2>/dev/null || { rm -rf .venv && "$(PYTHON)" -m venv .venv; }
+	@rm -f $(STAMP)
+	@echo "installing TAME into .venv; the first time takes some minutes, most of them for PyTorch" >&2
+	@$(PIP) install --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@touch $(STAMP)

@@ -1,0 +1,31 @@
+"""`tame demo`: draws a picture set and runs the main job on it, from scratch and offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tame.app.drawing import CLASSES, draw
+from tame.app.run import fit_study
+from tame.core.config import StudyConfig
+from tame.core.errors import UsageError
+from tame.study.record import Watcher
+
+COUNT = 320  # pictures of each class
+
+
+def run_demo(
+    watcher: Watcher, *, time_s: float, seed: int, out: str | None, pictures: str | None, started: float
+) -> dict[str, Any]:
+    """Draws the pictures (once for a seed) and fits a small network to them."""
+    folder = Path(pictures) if pictures else Path("runs") / f"demo-pictures-{seed}"
+    if not folder.exists():
+        watcher.phase(f"drawing {COUNT * len(CLASSES):,} pictures of bees, wasps, other insects and nothing")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = folder.with_name(f".{folder.name}.draft")
+        if draft.exists():
+            raise UsageError(f"{draft} is left from a drawing that was interrupted; remove it and try again")
+        draw(draft, seed=seed, counts=COUNT)
+        draft.rename(folder)
+    config = StudyConfig(data=str(folder), backbone="none", time_s=time_s, seed=seed, out=out)
+    return fit_study(config, watcher, started=started)

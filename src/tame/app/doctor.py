@@ -1,0 +1,88 @@
+"""`tame doctor`: versions, devices, storage and limits of this machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+from importlib import metadata
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from tame import __version__
+from tame.app.run import cache_folder
+
+FLOORS = {"torch": (2, 10), "pillow": (12, 0)}  # below: known vulnerabilities in reading weights and pictures
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pillow", "safetensors", "SQLAlchemy")
+LITTLE_DISK = 2 * 2**30
+
+
+def examine_machine() -> dict[str, Any]:
+    """What this machine has, and what to mend on it."""
+    import torch  # only this command of the light ones needs it
+
+    cache = cache_folder()
+    free = shutil.disk_usage(cache).free
+    versions = {name: _version(name) for name in PACKAGES}
+    problems = [
+        f"{name} {versions[name]} is older than {'.'.join(map(str, floor))}, which mends a known vulnerability"
+        for name, floor in FLOORS.items()
+        if tuple(int(part) for part in versions[name].split("+")[0].split(".")[:2]) < floor
+    ]
+    if free < LITTLE_DISK:
+        problems.append(f"only {free / 2**30:.1f} GiB are free where features are kept ({cache})")
+    cuda = torch.cuda.is_available()
+    return {
+        "schema": "tame/1",
+        "tame": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_bytes": _memory(),
+        "device": torch.cuda.get_device_name(0) if cuda else "cpu",
+        "device_memory_bytes": torch.cuda.get_device_properties(0).total_memory if cuda else None,
+        "versions": versions,
+        "sqlite": sqlite3.sqlite_version,
+        "journal": "wal" if sqlite3.sqlite_version_info >= (3, 51, 3) else "rollback",
+        "cache": str(cache),
+        "cache_bytes": sum(entry.stat().st_size for entry in cache.rglob("*") if entry.is_file()),
+        "free_bytes": free,
+        "problems": problems,
+    }
+
+
+def print_machine(found: dict[str, Any]) -> None:
+    """For people."""
+    console = Console(highlight=False)
+    gib = 2**30
+    memory = f"{found['memory_bytes'] / gib:.0f} GiB" if found["memory_bytes"] else "unknown"
+    rows = {
+        "tame": f"{found['tame']} on Python {found['python']}, {found['system']}",
+        "device": f"{found['device']}, {found['cores']} cores, {memory} of memory",
+        "packages": ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
+        "storage": f"SQLite {found['sqlite']} with the {found['journal']} journal",
+        "cache": f"{found['cache']}: {found['cache_bytes'] / gib:.2f} GiB, {found['free_bytes'] / gib:.0f} GiB are free",
+    }
+    for name, text in rows.items():
+        console.print(Text(f"{name:<9} {text}"))
+    for problem in found["problems"]:
+        console.print(Text(f"mend this: {problem}"))
+    if not found["problems"]:
+        console.print(Text("nothing to mend"))
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "0.0 (missing)"
+
+
+def _memory() -> int | None:
+    if sys.platform == "win32":
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

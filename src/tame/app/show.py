@@ -1,0 +1,213 @@
+"""A study in the terminal: readable at 80 columns and without colour. Texts of others are made inert first."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tame.core.config import StudyConfig
+from tame.core.records import Finding, Trial
+from tame.evaluate import words
+from tame.study.record import State
+
+MOST_TRIALS = 40
+MOST_FINDINGS = 6
+MOST_CHANGES = 6  # of the winner's fields that are named
+SIGNS = {"problem": ("!!", "bold red"), "warning": ("! ", "yellow"), "info": ("· ", "dim")}
+SEARCHED_STATES = ("running", "complete", "paused", "stopped", "waiting", "diverged", "failed")
+
+
+def result_lines(result: Mapping[str, Any]) -> RenderableType:
+    """The end of a study: score, baselines, optimism, winner, findings, and where everything lies."""
+    score = result["score"]
+    metric = words.metric_name(result["metric"])
+    head = Text.assemble(
+        (f"{metric} {words.number(score['value'])}", "bold"),
+        f"  (95 % interval {words.span(score)}, {words.count(score['n'], 'test picture')})",
+    )
+    return Group(
+        _text(f"A network that tells {words.learnt(result)}.", "bold"),
+        Text(),
+        head,
+        _text("on the sealed test part, opened once", "dim"),
+        Text(),
+        _scores(result),
+        Text(),
+        _sentence(words.verdict(result)),
+        _sentence(words.dummy_verdict(result)),
+        _sentence(words.optimism(result)),
+        Text(),
+        _text(_winner(result)),
+        _sentence(words.trials_words(result)),
+        _text(f"{words.count(result['epochs'], 'epoch')} in {words.duration(result['wall_s'])}."),
+        *_findings([Finding(**each) for each in result["findings"]], result["all_findings"]),
+        Text(),
+        _places(result),
+    )
+
+
+def study_table(state: State) -> RenderableType:
+    """A study that runs or has ended: its trials, the best first, its findings, and its scores if there are any."""
+    trials = [trial for trial in state.history.trials.values() if trial.origin != "finalist"]
+    if not trials:
+        return Text("no trial yet")
+    ranked = sorted(trials, key=lambda trial: (_loss(trial), trial.number))
+    again = len(state.history.trials) - len(trials)
+    counted = [f"{n} {name}" for name in SEARCHED_STATES if (n := sum(trial.state == name for trial in trials))]
+    head = f"{words.count(len(trials), 'recipe')}: {', '.join(counted)}"
+    head += f"; {again} runs of finalists" if again else ""
+    more = len(ranked) - MOST_TRIALS
+    parts: list[RenderableType] = [_text(head, "bold"), _trials(ranked[:MOST_TRIALS])]
+    if more > 0:
+        parts.append(_text(f"and {words.count(more, 'more recipe')}; tame show --json has all", "dim"))
+    result = state.last.get("result")
+    if result is None:
+        parts += _findings(state.findings, len(state.findings))
+        parts += [Text(), _text(f"{words.duration(state.used_s)} used; not finished", "dim")]
+    else:
+        parts += [Text(), result_lines(result)]
+    return Group(*parts)
+
+
+def state_json(folder: Path, config: StudyConfig, state: State) -> dict[str, Any]:
+    """The study as plain values: every trial with its recipe and curve, the findings, the result once there is one."""
+    result = state.last.get("result")
+    return {
+        "schema": "tame/1",
+        "study": str(folder),
+        "config": config.to_json(),
+        "finished": result is not None,
+        "used_s": state.used_s,
+        "trials": [_trial_json(trial) for _, trial in sorted(state.history.trials.items())],
+        "findings": [finding.to_json() for finding in state.findings],
+        "result": dict(result) if result is not None else None,
+    }
+
+
+def _trial_json(trial: Trial) -> dict[str, Any]:
+    points = [
+        {"epoch": p.epoch, "train_loss": p.train_loss, "valid_loss": p.valid_loss, "valid_metric": p.valid_metric}
+        for p in trial.curve.points
+    ]
+    return {
+        "number": trial.number, "origin": trial.origin, "reason": trial.reason, "state": trial.state,
+        "until": trial.until, "epochs": trial.epochs, "recipe": trial.recipe.flat(), "points": points,
+    }  # fmt: skip
+
+
+def _scores(result: Mapping[str, Any]) -> RenderableType:
+    """The score beside the validation value and the baselines."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    for number in range(3):
+        table.add_column(justify="right" if number == 1 else "left")
+    validation, baselines = result["validation"], result["baselines"]
+    rows = [
+        ("winner", result["score"]["value"], words.span(result["score"])),
+        ("default recipe", baselines["default"]["value"], words.span(baselines["default"])),
+        ("commonest class", baselines["dummy"]["value"], words.span(baselines["dummy"])),
+        ("winner, validation", validation["value"], validation["how"]),
+    ]
+    for place, (name, value, note) in enumerate(rows):
+        style = "bold" if place == 0 else ""
+        table.add_row(Text(name, style), Text(words.number(value), style), _text(note, "dim"))
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _winner(result: Mapping[str, Any]) -> str:
+    """The winner in a few words: how it differs from the default recipe."""
+    winner = result["winner"]
+    default: Mapping[str, Any] = next(
+        (each["recipe"] for each in result["finalists"] if each["origin"] == "default"), {}
+    )
+    changed = [
+        f"{field} {words.compact(value)}"
+        for field, value in winner["recipe"].items()
+        if field != "seed" and field in default and value != default[field]
+    ]
+    what = words.listed(changed, MOST_CHANGES) if changed else "the default recipe itself"
+    return f"The winner is trial {winner['from_trial']}: {what}."
+
+
+def _findings(findings: list[Finding], total: int) -> list[RenderableType]:
+    """The findings, each with its evidence, its change and the outcome; the rest counted."""
+    order = list(SIGNS)
+    shown = sorted(findings, key=lambda finding: order.index(finding.severity))[:MOST_FINDINGS]
+    if not shown:
+        return []
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column(width=2, no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")
+    for finding in shown:
+        about = finding.to_json()
+        sign, style = SIGNS[finding.severity]
+        lines = [_sentence(finding.title, "bold"), _sentence(words.evidence(about), "dim")]
+        if finding.change:
+            outcome = words.outcome(about)
+            tail = f". Outcome: {outcome}" if outcome else ""
+            lines.append(_sentence(f"change: {finding.change}{tail}"))
+        table.add_row(Text(sign, style), Text("\n").join(lines))
+    parts: list[RenderableType] = [Text(), table]
+    if total > len(shown):
+        parts.append(
+            _text(f"   and {words.count(total - len(shown), 'more finding')}; tame show --json has all", "dim")
+        )
+    return parts
+
+
+def _places(result: Mapping[str, Any]) -> RenderableType:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(Text("model"), _text(result["model"]))
+    table.add_row(Text("report"), _text(result["report"]))
+    table.add_row(Text("use it"), _text(words.predict_command(result, shlex.quote), "bold"))
+    return table
+
+
+def _trials(trials: list[Trial]) -> Table:
+    """One row a trial. The columns fit into 80."""
+    table = Table(box=box.SIMPLE, padding=(0, 1), pad_edge=False, show_edge=False)
+    heads = ("trial", "origin", "state", "epochs", "size", "rate", "decay", "loss", "metric")
+    for head in heads:
+        table.add_column(head, justify="left" if head in ("origin", "state") else "right", no_wrap=True)
+    for trial in trials:
+        recipe, last = trial.recipe, trial.curve.last
+        table.add_row(
+            str(trial.number),
+            _text(trial.origin),
+            Text(trial.state, "red" if trial.state in ("diverged", "failed") else ""),
+            f"{trial.epochs}/{recipe.epochs}",
+            str(recipe.input.size),
+            words.compact(recipe.optimizer.lr),
+            words.compact(recipe.optimizer.weight_decay),
+            words.number(last.valid_loss if last else None, 4),
+            words.number(last.valid_metric if last else None),
+        )
+    return table
+
+
+def _loss(trial: Trial) -> float:
+    last = trial.curve.last
+    return math.inf if trial.state == "diverged" or last is None or last.valid_loss is None else last.valid_loss
+
+
+def _sentence(text: str, style: str = "") -> Text:
+    return _text(words.sentence(text), style)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _text(text: object, style: str = "") -> Text:
+    """A text that is printed as it is: no markup of rich, no control characters, folded where it is too long."""
+    return Text(words.inert(str(text)), style, overflow="fold")

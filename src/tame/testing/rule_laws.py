@@ -1,0 +1,148 @@
+"""The laws of a Rule: it fires on the fault it is named for, and is silent on clean runs. Each law takes a name.
+
+`PLANTED` makes a trial with the fault of each rule; a rule of your own adds its maker there. `clean` makes a run with
+nothing wrong: both losses fall to a floor with noise from epoch to epoch, and most of it is over well before the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tame.core.recipe import Recipe
+from tame.core.records import Curve, Point, Trial, TrialState
+from tame.core.rng import stream
+from tame.monitor.rules import RULES, Facts
+
+Law = Callable[[str], None]
+Maker = Callable[[np.random.Generator], Trial]
+
+RUNS = 200
+MOST_FALSE = 0.05  # share of clean runs that a rule may fire on
+LEAST_TRUE = 0.95  # share of runs with its fault that a rule must fire on
+FACTS = Facts(num_classes=10, num_valid=500, metric="accuracy", higher_is_better=True, dummy=0.1)
+_GUESS = math.log(10)
+
+
+def trial_of(
+    train: Sequence[float], valid: Sequence[float], metric: Sequence[float] | None = None, *, state: TrialState
+) -> Trial:
+    """A trial with these losses and metrics (by default from the loss), all its epochs trained; NaN is kept as None."""
+    metric = [math.exp(-v) for v in valid] if metric is None else metric
+    rows = zip(train, valid, metric, strict=True)
+    points = tuple(Point(i + 1, *(float(x) if math.isfinite(x) else None for x in row)) for i, row in enumerate(rows))
+    recipe = Recipe().but({"epochs": len(train)})
+    return Trial(0, recipe, "sobol", "made up", state, len(train), Curve(points))
+
+
+def clean(rng: np.random.Generator) -> Trial:
+    """A run with nothing wrong: 10 to 60 epochs, noise of 1 to 3 %, a gap between training and validation."""
+    epochs = int(rng.integers(10, 61))
+    floor, pace = rng.uniform(0.02, 0.6), epochs * rng.uniform(0.05, 0.12)
+    along = np.arange(epochs)
+    level = floor + (_GUESS * rng.uniform(0.5, 0.9) - floor) * np.exp(-along / pace)
+    gap, spread = rng.uniform(1.0, 1.5), rng.uniform(0.01, 0.03)
+    return trial_of(_noisy(level, spread, rng), _noisy(level * gap, spread, rng), state="complete")
+
+
+def fires_on_its_fault(name: str) -> None:
+    assert name in PLANTED, f"give the rule {name!r} a planted fault in rule_laws.PLANTED"
+    found = [RULES.get(name)(PLANTED[name](rng), FACTS) for rng in _chances(name)]
+    share = sum(finding is not None for finding in found) / RUNS
+    assert share >= LEAST_TRUE, f"{name} fired on {100 * share:.1f} % of the runs with its fault"
+    for finding in found:
+        if finding is not None:
+            assert finding.code == name
+            assert finding.evidence, "a finding carries its evidence"
+            assert finding.title.strip()
+            assert finding.change.strip(), "a finding asks for a change"
+
+
+def is_silent_on_clean_runs(name: str) -> None:
+    share = sum(RULES.get(name)(clean(rng), FACTS) is not None for rng in _chances("clean")) / RUNS
+    assert share <= MOST_FALSE, f"{name} fired on {100 * share:.1f} % of the clean runs"
+
+
+def is_silent_before_there_is_anything_to_see(name: str) -> None:
+    empty = Trial(0, Recipe(), "default", "made up", "running")
+    assert RULES.get(name)(empty, FACTS) is None
+    one = trial_of([2.0], [2.1], state="running")
+    assert RULES.get(name)(Trial(0, Recipe(), "default", "made up", "running", 30, one.curve), FACTS) is None
+
+
+def gives_the_same_answer_twice(name: str) -> None:
+    for make in (PLANTED[name], clean):
+        trial = make(stream(0, "twice"))
+        assert RULES.get(name)(trial, FACTS) == RULES.get(name)(trial, FACTS)
+
+
+LAWS: tuple[Law, ...] = (
+    fires_on_its_fault,
+    is_silent_on_clean_runs,
+    is_silent_before_there_is_anything_to_see,
+    gives_the_same_answer_twice,
+)
+
+
+def _overfitting(rng: np.random.Generator) -> Trial:
+    """The validation loss turns in the first half and rises by a third or more, as the training loss falls on."""
+    epochs = int(rng.integers(15, 61))
+    along = np.linspace(0, 1, epochs)
+    turn = rng.uniform(0.15, 0.5)
+    train = 2.0 * np.exp(-4 * along) + 0.02
+    valid = 2.2 * np.exp(-4 * np.minimum(along, turn))
+    valid = valid * (1 + rng.uniform(0.35, 1.5) * np.maximum(along - turn, 0) / (1 - turn))
+    return trial_of(_noisy(train, 0.02, rng), _noisy(valid, 0.02, rng), state="complete")
+
+
+def _still_improving(rng: np.random.Generator) -> Trial:
+    epochs = int(rng.integers(10, 61))
+    level = 2.2 * np.exp(-rng.uniform(1.0, 3.0) * np.linspace(0, 1, epochs))
+    return trial_of(_noisy(level, 0.005, rng), _noisy(1.1 * level, 0.005, rng), state="complete")
+
+
+def _rate_too_high(rng: np.random.Generator) -> Trial:
+    """The training loss jumps up and down by a third of itself, without settling."""
+    epochs = int(rng.integers(12, 61))
+    level = rng.uniform(0.5, 2.0) * np.exp(rng.normal(0, 0.35, epochs))
+    return trial_of(level, _noisy(level, 0.1, rng), state="complete")
+
+
+def _rate_too_low(rng: np.random.Generator) -> Trial:
+    epochs = int(rng.integers(8, 61))
+    level = _GUESS * (1 - rng.uniform(0.05, 0.2) * np.linspace(0, 1, epochs))
+    return trial_of(_noisy(level, 1e-4, rng), _noisy(level, 1e-3, rng), state="complete")
+
+
+def _diverged(rng: np.random.Generator) -> Trial:
+    train = [*np.exp(rng.normal(0, 0.2, int(rng.integers(1, 20)))), math.nan]
+    return trial_of(train, train, state="diverged")
+
+
+def _no_better_than_dummy(rng: np.random.Generator) -> Trial:
+    """Guessing among ten classes, judged on 500 examples."""
+    epochs = int(rng.integers(5, 40))
+    losses = _noisy(np.full(epochs, _GUESS), 0.01, rng)
+    metric = np.minimum(rng.binomial(500, 0.1, epochs) / 500, 0.12)
+    return trial_of(losses, losses, list(metric), state="complete")
+
+
+PLANTED: dict[str, Maker] = {
+    "overfitting": _overfitting,
+    "still_improving": _still_improving,
+    "rate_too_high": _rate_too_high,
+    "rate_too_low": _rate_too_low,
+    "diverged": _diverged,
+    "no_better_than_dummy": _no_better_than_dummy,
+}
+
+
+def _chances(name: str) -> list[np.random.Generator]:
+    return [stream(run, "rule", name) for run in range(RUNS)]
+
+
+def _noisy(level: np.ndarray, spread: float, rng: np.random.Generator) -> list[float]:
+    """level: (T,), multiplied by noise whose logarithm has that standard deviation."""
+    return [float(x) for x in level * np.exp(rng.normal(0, spread, len(level)))]

@@ -1,0 +1,243 @@
+"""The house rules that a machine can check: which room may import which, what starts light, what no file may hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import tame.app.cli
+from tame.core import errors
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "tame"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+START_S = 10.0  # generous: design.md aims at 0.5 s, and the benchmarks measure it; here it must only not be absurd
+
+# What is too heavy for `tame --help`, and what `import tame` must not load either.
+HEAVY = ("torch", "torchvision", "timm", "sklearn", "scipy", "sqlalchemy", "PIL", "huggingface_hub", "optuna")
+REPORT_MODULES = "import sys; print(*sorted(sys.modules), file=sys.stderr)"
+HELP = f"""
+import sys
+sys.argv = ["tame", "--help"]
+from tame.app.cli import main
+try:
+    main()
+finally:
+    {REPORT_MODULES}
+"""
+
+
+def loaded_by(code: str) -> tuple[str, set[str]]:
+    """What this code prints, and the top-level modules that are loaded after it, in a fresh process."""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, {name.split(".")[0] for name in done.stderr.split()}
+
+
+def source_files() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def tracked_files() -> list[Path]:
+    """Every text file that git tracks, or would with `git add .`."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs git and a checkout, to know which files belong to the project")
+    paths = [ROOT / name for name in done.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:8192]]
+
+
+# Imports
+
+
+def test_the_import_contract_is_kept(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    path = list(sys.path)
+    try:
+        assert lint_imports(no_cache=True, no_logo=True) == 0, capsys.readouterr().out
+    finally:
+        sys.path[:] = path
+
+
+def test_the_contract_names_every_room():
+    layers = next(c for c in PROJECT["tool"]["importlinter"]["contracts"] if c["type"] == "layers")["layers"]
+    named = {name.strip() for layer in layers for name in layer.split("|")}
+    rooms = {f"tame.{path.stem}" for path in SOURCE.iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert rooms - {"tame.__init__", "tame.__pycache__"} == named
+
+
+def test_packages_below_the_top_have_an_empty_init():
+    below = [path for path in SOURCE.rglob("__init__.py") if path.parent != SOURCE]
+    assert len(below) >= 8
+    assert [str(path) for path in below if path.read_text(encoding="utf-8").strip()] == []
+
+
+def test_help_comes_soon_and_loads_nothing_heavy():
+    begun = time.monotonic()
+    said, loaded = loaded_by(HELP)
+    took = time.monotonic() - begun
+    assert "fit" in said
+    assert loaded & set(HEAVY) == set()
+    assert took < START_S, f"tame --help took {took:.1f} s"
+
+
+def test_import_tame_does_no_work():
+    _, loaded = loaded_by(f"import tame; {REPORT_MODULES}")
+    assert "tame" in loaded
+    assert loaded & {*HEAVY, "numpy", "typer", "rich", "jinja2"} == set()
+
+
+# What no source may do
+
+
+def findings(tree: ast.AST) -> Iterator[str]:
+    """What this code does that TAME must not: run strings, unpickle, go through a shell, open connections."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            names = []
+        yield from (f"imports {name}" for name in names if name in BANNED_MODULES)
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if called in BANNED_CALLS:
+            yield f"calls {called}"
+        for keyword in node.keywords:
+            switched_on = not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)
+            if keyword.arg in ("shell", "allow_pickle") and switched_on:
+                yield f"passes {keyword.arg}"
+
+
+PICKLES = ("pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve")
+NETWORK = ("socket", "ssl", "http.client", "http.server", "urllib.request", "requests", "httpx", "ftplib", "smtplib")
+BANNED_MODULES = {*PICKLES, *NETWORK, "yaml", "torch.hub"}
+BANNED_CALLS = {
+    "eval", "exec", "compile", "__import__", "os.system", "os.popen", "torch.load", "yaml.load", "pickle.loads",
+    "torch.jit.load", "torch.hub.load",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_no_source_unpickles_runs_strings_or_opens_connections(path):
+    assert list(findings(ast.parse(path.read_text(encoding="utf-8")))) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("import pickle", "imports pickle"),
+        ("from urllib import request", "imports urllib.request"),
+        ("import torch; torch.load('x')", "calls torch.load"),
+        ("subprocess.run(x, shell=True)", "passes shell"),
+        ("np.load(x, allow_pickle=wanted)", "passes allow_pickle"),
+        ("eval(text)", "calls eval"),
+    ],
+)
+def test_the_check_of_the_sources_finds_a_planted_fault(code, found):
+    assert list(findings(ast.parse(code))) == [found]
+
+
+@pytest.mark.parametrize("code", ["module.eval()", "np.load(x, allow_pickle=False)", "from urllib.parse import quote"])
+def test_the_check_of_the_sources_leaves_sound_code_alone(code):
+    assert list(findings(ast.parse(code))) == []
+
+
+# What no file may hold. Each pattern is put together here, so that this file does not hold it.
+
+DOT = "[.]"
+HOSTS = [
+    rf"py{'pi'}{DOT}org", rf"python{'hosted'}{DOT}org", rf"download{DOT}py{'torch'}", rf"npm{'js'}{DOT}",
+    rf"anaconda{DOT}(org|com)", rf"deb{DOT}debian", rf"archive{DOT}ubuntu", rf"proxy{DOT}go{'lang'}",
+    r"art" + "ifactory", r"(index|registry)[-_]ur" + "l *[= ] *[a-z]+:",
+    r"find[-_]lin" + "ks *[= ] *[/a-z]",
+]  # fmt: skip
+PLACES = [
+    rf"(?<![\w.-])/{'wo'}rk/", rf"/{'ho'}me/\w", rf"/{'Us'}ers/\w", rf"(?<![\w.])/{'ro'}ot\b", rf"/{'op'}t/\w",
+    rf"/tmp/{'ve'}nv", rf"\b[A-Z]:\\{'Us'}ers",
+]  # fmt: skip
+ADDRESSES = [rf"(?<![\d.])(10{DOT}\d+|192{DOT}168|172{DOT}(1[6-9]|2\d|3[01])){DOT}\d+{DOT}\d+(?![\d.])"]
+BANNED = re.compile("|".join(HOSTS + PLACES + ADDRESSES), re.IGNORECASE)
+
+
+def test_no_file_names_a_registry_or_a_place_on_a_machine():
+    found = []
+    for path in tracked_files():
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+            found += [f"{path.relative_to(ROOT)}:{number}: {match[0]}" for match in BANNED.finditer(line)]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "see " + "pypi" + ".org/project", "--index-" + "url https:", "/" + "work/main", "/" + "home/ann/x",
+        "at /" + "root", "10" + ".0.3.7", "192" + ".168.1.1",
+    ],
+)  # fmt: skip
+def test_the_check_of_the_files_finds_a_planted_line(line):
+    assert BANNED.search(line)
+
+
+@pytest.mark.parametrize("line", ["a/work/b", "torch>=2.10", "127.0.0.1", "numpy==2.4.6", "version 10.2.1.3.4"])
+def test_the_check_of_the_files_leaves_sound_lines_alone(line):
+    assert not BANNED.search(line)
+
+
+# What is written in two places
+
+
+def requirements() -> list[Requirement]:
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    texts = [*PROJECT["project"]["dependencies"], *(text for extra in extras for text in extra)]
+    return [Requirement(text) for text in texts]
+
+
+def constraints() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def test_constraints_are_plain_pins():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.!]*", line)] == []
+    assert len(constraints()) == len(lines)
+
+
+@pytest.mark.parametrize("wanted", requirements(), ids=lambda wanted: wanted.name)
+def test_each_dependency_is_pinned_within_its_range_and_explained(wanted):
+    assert wanted.specifier.contains(constraints()[canonicalize_name(wanted.name)])
+    explained = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").lower()
+    assert f"| {wanted.name.lower()} |" in explained
+
+
+def test_the_readme_names_every_command_and_every_exit_code():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = [command.callback.__name__ for command in tame.app.cli.app.registered_commands]
+    assert [name for name in commands if f"`tame {name}" not in readme] == []
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TameError)]
+    codes = {0, 130, 143, *(kind.exit_code for kind in kinds)}
+    assert [code for code in sorted(codes) if not re.search(rf"^\| {code} \|", readme, re.MULTILINE)] == []
+
+
+def test_the_readme_opens_with_commands_that_the_makefile_has():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    opening = re.findall(r"^make (\w+)", readme[:400], re.MULTILINE)
+    assert opening[:2] == ["demo", "test"]
+    assert set(re.findall(r"\bmake ([a-z]+)", readme)) & {"demo", "test", "check", "bench"} <= set(targets)
