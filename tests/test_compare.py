@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn import metrics as sk
@@ -18,6 +18,7 @@ from tame.evaluate.compare import Z, bootstrap, paired_shares, wilson
 from tame.evaluate.score import (
     InconsistentError,
     Judged,
+    _on_rows,
     confusion,
     difference,
     dummy,
@@ -215,6 +216,16 @@ def test_measures_are_those_of_scikit_learn(metric):
     }
     wanted = by[metric](judged.target, judged.predicted, judged.probabilities)
     assert measure(metric, judged.target, judged.probabilities) == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@given(seed=st.integers(0, 1000), n=st.integers(1, 30), classes=st.integers(2, 5))
+@settings(max_examples=30, deadline=None)
+def test_what_the_bootstrap_measures_is_what_is_reported(metric, seed, n, classes):
+    judged = judged_at_random(seed, n, classes)
+    rows = stream(seed, "rows").integers(n, size=n)
+    wanted = measure(metric, judged.target[rows], judged.probabilities[rows])
+    assert _on_rows(metric, judged)(rows) == pytest.approx(wanted, rel=1e-12, abs=1e-12)
 
 
 def test_log_loss_of_a_certain_mistake_is_large_and_finite():

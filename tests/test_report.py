@@ -424,6 +424,17 @@ def test_a_study_without_findings_notes_backbone_or_trained_curves_still_has_a_r
     read(html)
 
 
+def test_a_default_recipe_that_is_no_finalist_and_a_winner_without_fresh_seeds_are_said_to_be() -> None:
+    result, past = finished()
+    result["finalists"] = [{**each, "origin": "sobol"} for each in result["finalists"]]
+    result["winner"]["trial"] = result["winner"]["from_trial"]
+    result["baselines"]["default"] = None
+    html = render_report(result, past, {})
+    assert "nothing is said of a gain over it" in html
+    assert "There was no time to train the best again" in html
+    assert "as it was trained again" not in html
+
+
 def difference(value: float, low: float, high: float) -> dict[str, Any]:
     return {"value": value, "low": low, "high": high, "n": 100}
 

@@ -34,7 +34,7 @@ def examine_machine() -> dict[str, Any]:
         if tuple(int(part) for part in versions[name].split("+")[0].split(".")[:2]) < floor
     ]
     if free < LITTLE_DISK:
-        problems.append(f"only {free / 2**30:.1f} GiB are free where features are kept ({cache})")
+        problems.append(f"only {free / 2**30:.1f} GiB free where features are kept ({cache})")
     cuda = torch.cuda.is_available()
     return {
         "schema": "tame/1",
@@ -65,7 +65,7 @@ def print_machine(found: dict[str, Any]) -> None:
         "device": f"{found['device']}, {found['cores']} cores, {memory} of memory",
         "packages": ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
         "storage": f"SQLite {found['sqlite']} with the {found['journal']} journal",
-        "cache": f"{found['cache']}: {found['cache_bytes'] / gib:.2f} GiB, {found['free_bytes'] / gib:.0f} GiB are free",
+        "cache": f"{found['cache']}: {found['cache_bytes'] / gib:.2f} GiB, {found['free_bytes'] / gib:.0f} GiB free",
     }
     for name, text in rows.items():
         console.print(Text(f"{name:<9} {text}"))

@@ -18,10 +18,10 @@ import platformdirs
 from PIL import Image
 
 from tame.core.config import StudyConfig
-from tame.core.errors import StoppedError, TameError
+from tame.core.errors import NothingTrainedError, StoppedError, TameError
 from tame.core.records import Event, History
 from tame.data.images import decode
-from tame.evaluate.report import render_report
+from tame.evaluate.report import render_failure, render_report
 from tame.loop import run
 from tame.study.record import Study, Watcher, begin, reopen
 
@@ -81,6 +81,9 @@ def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
             study.keep(Event("stopped", {"used_s": study.used_s}))
             raise
         except TameError as problem:
+            if isinstance(problem, NothingTrainedError):
+                page = render_failure(Path(study.config.data).name, str(problem), study.state.findings, study.history)
+                study.write("report.html", page)
             if "plan" in study.state.last:
                 study.keep(Event("ended", {"why": str(problem), "code": problem.exit_code, "used_s": study.used_s}))
             else:

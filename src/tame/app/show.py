@@ -99,7 +99,8 @@ def _trial_json(trial: Trial) -> dict[str, Any]:
         for p in trial.curve.points
     ]
     return {
-        "number": trial.number, "origin": trial.origin, "reason": trial.reason, "state": trial.state,
+        "number": trial.number, "origin": trial.origin, "state": trial.state,
+        "reason": trial.reason, "last_reason": trial.last_reason,
         "until": trial.until, "epochs": trial.epochs, "recipe": trial.recipe.flat(), "points": points,
     }  # fmt: skip
 
@@ -112,7 +113,7 @@ def _scores(result: Mapping[str, Any]) -> RenderableType:
     validation, baselines = result["validation"], result["baselines"]
     rows = [
         ("winner", result["score"]["value"], words.span(result["score"])),
-        ("default recipe", baselines["default"]["value"], words.span(baselines["default"])),
+        *([("default recipe", own["value"], words.span(own))] if (own := baselines["default"]) else []),
         ("commonest class", baselines["dummy"]["value"], words.span(baselines["dummy"])),
         ("winner, validation", validation["value"], validation["how"]),
     ]

@@ -57,6 +57,7 @@ class Trial:
     state: TrialState = "waiting"
     until: int = 0  # the epoch it was last told to train to
     curve: Curve = field(default_factory=Curve)
+    last_reason: str = ""  # of the last decision on it
 
     @property
     def epochs(self) -> int:
@@ -163,7 +164,7 @@ def _decided(history: History, data: Mapping[str, Any]) -> History:
     }  # fmt: skip
     trial = history.trials[number]
     until = data["until"] or trial.until
-    return history._with(replace(trial, state=states[data["kind"]], until=until))
+    return history._with(replace(trial, state=states[data["kind"]], until=until, last_reason=data["reason"]))
 
 
 def _measured(history: History, data: Mapping[str, Any]) -> History:

@@ -42,7 +42,8 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     share, z2 = successes / n, Z * Z
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # The share itself is an end where it is 0 or 1, which the sums miss by a last digit.
+    return min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
 
 
 def paired_shares(right_a: np.ndarray, right_b: np.ndarray) -> Difference:

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tame.core.recipe import Value
-from tame.core.records import History, Trial
+from tame.core.records import Finding, History, Trial
 from tame.evaluate import words
 from tame.evaluate.charts import Dot, Kind, Line, Row, curves, intervals, scatter, shares
 
@@ -53,6 +53,17 @@ FIELDS = {
 
 def render_report(result: Mapping[str, Any], history: History, thumbnails: Mapping[str, bytes]) -> str:
     """The report as one HTML text. result: what finals.py returns; thumbnails: JPEG files by picture id."""
+    return _environment().get_template("report.html").render(view(result, history, thumbnails))
+
+
+def render_failure(name: str, why: str, findings: Sequence[Finding], history: History) -> str:
+    """The page of a study in which nothing usable was trained: why, what was found, and every trial."""
+    found = [_finding(finding.to_json()) for finding in findings]
+    trials = list(history.trials.values())
+    return _environment().get_template("failed.html").render(name=name, why=why, findings=found, trials=trials)
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("tame.evaluate", "templates"),
         autoescape=True,
@@ -66,8 +77,7 @@ def render_report(result: Mapping[str, Any], history: History, thumbnails: Mappi
         "short": words.short, "sentence": words.sentence,
     }  # fmt: skip
     environment.globals |= {"count": words.count}
-    template = environment.get_template("report.html")
-    return template.render(view(result, history, thumbnails))
+    return environment
 
 
 def view(result: Mapping[str, Any], history: History, thumbnails: Mapping[str, bytes]) -> dict[str, Any]:
@@ -103,6 +113,7 @@ def view(result: Mapping[str, Any], history: History, thumbnails: Mapping[str, b
         "lr_chart": _lr_chart(result, searched),
         "finalists": [_finalist(each, default, result) for each in result["finalists"]],
         "finalist_chart": _finalist_chart(result),
+        "is_retrained": words.is_retrained(result),
         "fine_tuning": _fine_tuning(result),
         "again": _again(result),
         "terms": _terms(result, history),
@@ -134,8 +145,9 @@ def _right(result: Mapping[str, Any]) -> str:
 
 def _is_beaten(result: Mapping[str, Any]) -> bool:
     own = result["baselines"]["default"]
-    real = words.is_real(own["difference"]) and words.gain(result["metric"], own["difference"])[0] > 0
-    return bool(real and not own["is_winner"])
+    if own is None or own["is_winner"]:
+        return False
+    return bool(words.is_real(own["difference"]) and words.gain(result["metric"], own["difference"])[0] > 0)
 
 
 def _finding(finding: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,12 +158,12 @@ def _score_chart(result: Mapping[str, Any]) -> Markup:
     """The interval of the score beside what it must be measured against."""
     score, validation = result["score"], result["validation"]["value"]
     dummy, default = result["baselines"]["dummy"], result["baselines"]["default"]
-    low, high = _range(
-        result["metric"], [dummy["low"], default["low"], score["low"], validation, dummy["high"], score["high"]]
-    )
+    shown = [dummy, score, *([default] if default else [])]
+    ends = [each[end] for each in shown for end in ("low", "high")]
+    low, high = _range(result["metric"], [validation, *ends])
     rows = [
         _row("sealed test", score, "winner"),
-        _row("default recipe", default, "default"),
+        *([_row("default recipe", default, "default")] if default else []),
         _row("commonest class", dummy, "dummy"),
         Row("validation", validation, note=words.number(validation), kind="valid"),
     ]
@@ -385,7 +397,7 @@ def _trial(trial: Trial, default: Mapping[str, Value], result: Mapping[str, Any]
         "other": _changed(recipe.flat(), default, without=own_columns),
         "loss": words.number(last.valid_loss if last else None, 4),
         "metric": words.number(last.valid_metric if last else None),
-        "reason": trial.reason, "is_winner": trial.number == result["winner"]["from_trial"],
+        "reason": trial.last_reason or trial.reason, "is_winner": trial.number == result["winner"]["from_trial"],
     }  # fmt: skip
 
 
@@ -564,8 +576,9 @@ def _terms(result: Mapping[str, Any], history: History) -> list[tuple[str, str, 
         ),
         (
             "seed", "Seed",
-            f"Where chance starts: first weights, order of pictures. The finalists were trained again with fresh "
-            f"seeds ({len(result['winner']['seeds'])} for the winner), because one seed can be lucky.",
+            "Where chance starts: first weights, order of pictures. One seed can be lucky"
+            + (f", so the winner was trained again with {words.count(len(result['winner']['seeds']), 'fresh seed')}."
+               if words.is_retrained(result) else "; there was no time here to train the winner with others."),
         ),
     ]  # fmt: skip
     if folds > 1:

@@ -130,6 +130,8 @@ def comparison(metric: str, difference: Mapping[str, Any], other: str) -> str:
 def verdict(result: Mapping[str, Any]) -> str:
     """What the search was worth: the winner beside the default recipe, on the sealed test."""
     default = result["baselines"]["default"]
+    if default is None:
+        return "the default recipe could not be trained to its end, so nothing is said of a gain over it"
     if default["is_winner"]:
         return "the default recipe won: the search found nothing that is shown to be better"
     return comparison(result["metric"], default["difference"], "the default recipe")
@@ -169,6 +171,11 @@ def learnt(result: Mapping[str, Any]) -> str:
 def sentence(text: str) -> str:
     """The text with a capital at its start and one full stop at its end."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def is_retrained(result: Mapping[str, Any]) -> bool:
+    """Whether the winner was trained again with seeds that the search had not seen."""
+    return bool(result["winner"]["trial"] != result["winner"]["from_trial"])
 
 
 def predict_command(result: Mapping[str, Any], quote: Callable[[str], str]) -> str:

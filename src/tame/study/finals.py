@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,7 @@ FINALIST = "finalist"
 FIELDS = ((4, 3), (3, 2), (2, 2), (2, 1), (1, 1), (1, 0))  # finalists beside the default, and fresh seeds of each
 FINALISTS_SHARE = 0.1  # of the clock
 CHECKED = 200  # test pictures that the delivered model must judge as it was scored
+PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
 
 
@@ -58,7 +61,7 @@ def finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
 
 def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> dict[str, Any]:
     """The result of a study: the winner chosen on validation, the test part opened once, the model delivered."""
-    default = next((f for f in frozen if study.history.trials[f.from_trial].origin == "default"), frozen[0])
+    default = next((f for f in frozen if study.history.trials[f.from_trial].origin == "default"), None)
     own = [*frozen, *_tuned(study, data, plan)]
     winner = _winner(study, own)
     study.watcher.phase("opening the test part, once")
@@ -165,28 +168,32 @@ def _winner(study: Study, finalists: Sequence[Finalist]) -> Finalist:
 @dataclass(frozen=True, slots=True)
 class Tested:
     winner: Judged
-    default: Judged
-    logits: list[list[float]]
+    default: Judged | None  # None where the default recipe diverged
 
 
-def _open(study: Study, data: Data, winner: Finalist, default: Finalist) -> Tested:
+def _open(study: Study, data: Data, winner: Finalist, default: Finalist | None) -> Tested:
     """The sealed part, judged by the winner and by the default recipe before its labels are looked at.
 
     A study that was killed after the opening judges the same weights again: the event says that it was opened before.
     """
     rows = list(data.sealed.rows)
     ids = [data.ids[row] for row in rows]
-    _choose(study, data, default)
-    default_logits = study.ask("judge", rows=rows)["logits"]
+    default_logits = None
+    if default is not None and default is not winner:
+        _choose(study, data, default)
+        default_logits = study.ask("judge", rows=rows)["logits"]
     _choose(study, data, winner)
-    logits = default_logits if winner is default else study.ask("judge", rows=rows)["logits"]
+    logits = study.ask("judge", rows=rows)["logits"]
 
     def record(count: int) -> None:
         study.keep(Event("test_opened", {"n": count, "trial": winner.trials[0].number, "used_s": study.used_s}))
 
     own = open_test(data.sealed, ids, np.array(logits), record)
-    other = Judged(own.ids, own.target, softmax(np.array(default_logits)))
-    return Tested(own, other, logits)
+    if default is winner:
+        return Tested(own, own)
+    return Tested(
+        own, None if default_logits is None else Judged(own.ids, own.target, softmax(np.array(default_logits)))
+    )
 
 
 def _choose(study: Study, data: Data, finalist: Finalist) -> None:
@@ -226,7 +233,7 @@ def _result(
     plan: Plan,
     finalists: Sequence[Finalist],
     winner: Finalist,
-    default: Finalist,
+    default: Finalist | None,
     tested: Tested,
     delivered: dict[str, Any],
 ) -> dict[str, Any]:
@@ -235,9 +242,12 @@ def _result(
     metric, learnt = config.metric, data.learnt()
     how = "the sealed test part, opened once, judged by the delivered model"
     own = score(metric, tested.winner, how=how, seed=seed)
-    base = score(metric, tested.default, how="the default recipe on the same pictures", seed=seed)
     lowest = dummy(metric, learnt, tested.winner.target, num_classes=len(data.classes), seed=seed)
-    over_default = difference(metric, tested.winner, tested.default, seed=seed)
+    beside = None
+    if tested.default is not None:
+        base = score(metric, tested.default, how="the default recipe on the same pictures", seed=seed)
+        over = difference(metric, tested.winner, tested.default, seed=seed)
+        beside = {**base.to_json(), "difference": over.to_json(), "is_winner": winner is default}
     constant = Judged(
         tested.winner.ids,
         tested.winner.target,
@@ -260,7 +270,7 @@ def _result(
         "optimism": optimism,
         "baselines": {
             "dummy": {**lowest.to_json(), "difference": over_dummy.to_json()},
-            "default": {**base.to_json(), "difference": over_default.to_json(), "is_winner": winner is default},
+            "default": beside,
         },
         "winner": {
             "recipe": {**winner.recipe.flat(), "seed": winner.trials[0].recipe.seed},
@@ -301,7 +311,8 @@ def _result(
         "model": delivered["folder"],
         "report": str(study.folder / "report.html"),
         "command": command(study),
-        "machine": {"system": platform.platform(), "python": platform.python_version()},
+        "machine": {"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()},
+        "versions": {name: metadata.version(name) for name in PACKAGES},
     }
 
 

@@ -64,7 +64,7 @@ class Serial:
     def start(self, members: Sequence[Member]) -> Population:
         """The member before its first epoch."""
         (member,) = members
-        module = self.task.build(member)
+        module = self._build(member)
         return Population((member,), _tensors_of(module, self._optimizer(module, member.recipe)))
 
     def advance(
@@ -89,7 +89,7 @@ class Serial:
     def restore(self, population: Population) -> tuple[nn.Module, torch.optim.Optimizer]:
         """The module and the optimizer that a population of one member stands for."""
         (member,) = population.members
-        module = self.task.build(member)
+        module = self._build(member)
         optimizer = self._optimizer(module, member.recipe)
         own = {name: value[0] for name, value in population.tensors.items()}
         module.load_state_dict({n.removeprefix("module."): v for n, v in own.items() if n.startswith("module.")})
@@ -113,6 +113,11 @@ class Serial:
         validated = int(self.task.examples.validates(member).sum())
         ahead = 0.4 * validated / member.recipe.batch_size  # judging is a forward pass
         return min(times[1:] or times) * (len(batches) + ahead)
+
+    def _build(self, member: Member) -> nn.Module:
+        """The member's module; what torch draws while making it is overwritten, and must not move its generators."""
+        with _same_chance(member.recipe.seed, 0, 0):
+            return self.task.build(member)
 
     def _optimizer(self, module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         groups = self.task.groups(module, recipe)

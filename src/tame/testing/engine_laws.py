@@ -1,0 +1,306 @@
+"""The laws of an Engine: what every one must do, whatever it trains. Each law takes a `Bench`.
+
+A bench makes the engine on some examples. The laws that are about company run where the engine takes several members.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tame.core.recipe import Recipe
+from tame.store.checkpoints import Checkpoints
+from tame.trial.population import Engine, Examples, Measured, Member, Population, join, take
+from tame.trial.unit import Job, Row, Shelf, Unit
+
+Law = Callable[["Bench"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What an engine is tried out on.
+
+    make: the engine on these examples; `spoilt` are rows whose inputs must be others than usual, as far off as they
+    like but finite. recipes: of one group, at least three, of the same seed. wild: one of the same group that diverges,
+    or None where there is none. rtol, atol: between the same training in other company.
+    """
+
+    make: Callable[[Examples, Sequence[int]], Engine]
+    examples: Examples
+    recipes: tuple[Recipe, ...]
+    wild: Recipe | None
+    takes_several: bool
+    rtol: float
+    atol: float
+
+    def engine(self) -> Engine:
+        return self.make(self.examples, ())
+
+    def members(self) -> list[Member]:
+        """A member of each recipe, on every example or without one of the folds."""
+        folds = [None, *range(int(self.examples.fold.max()) + 1)]
+        return [Member(i, folds[i % len(folds)], recipe) for i, recipe in enumerate(self.recipes)]
+
+
+def stopping_and_resuming_equals_never_stopping(bench: Bench) -> None:
+    """At every epoch, and through a checkpoint: to the last bit."""
+    for members in _units(bench):
+        straight = _train(bench, members, 4)
+        for stop in (1, 2, 3):
+            half = _train(bench, members, stop)
+            _same(_advance(bench, half, 4), straight)
+            _same(_advance(bench, _through_a_checkpoint(half), 4), straight)
+
+
+def the_same_training_gives_the_same_result(bench: Bench) -> None:
+    for members in _units(bench):
+        torch.manual_seed(1)
+        first, seen = _watched(bench, members, 2)
+        torch.manual_seed(2)
+        torch.rand(7)
+        again, seen_again = _watched(bench, members, 2)
+        _same(first, again)
+        for one, other in zip(seen, seen_again, strict=True):
+            assert torch.equal(one.logits, other.logits)
+            assert torch.equal(one.train_loss, other.train_loss)
+
+
+def training_leaves_torchs_own_chance_alone(bench: Bench) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    _train(bench, _units(bench)[0], 2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def advancing_changes_nothing_that_it_was_given(bench: Bench) -> None:
+    population = _train(bench, _units(bench)[0], 1)
+    before = {name: value.clone() for name, value in population.tensors.items()}
+    further = _advance(bench, population, 2)
+    assert population.epoch == 1
+    for name, value in before.items():
+        assert torch.equal(population.tensors[name], value), name
+    changed = [not torch.equal(further.tensors[name], value) for name, value in before.items()]
+    assert any(changed), "an epoch of training moves something"
+    _same(_advance(bench, population, 1), population)
+
+
+def every_epoch_is_watched_once_and_in_order(bench: Bench) -> None:
+    for members in _units(bench):
+        population, seen = _watched(bench, members, 3)
+        assert population.epoch == 3
+        assert [measured.epoch for measured in seen] == [1, 2, 3]
+        validated = torch.stack([bench.examples.validates(member) for member in members]).any(dim=0)
+        for measured in seen:
+            assert measured.rows.tolist() == validated.nonzero().squeeze(1).tolist()
+            assert measured.logits.shape == (len(members), len(measured.rows), bench.examples.num_classes)
+            assert measured.train_loss.shape == (len(members),)
+        if len(seen[-1].rows):
+            found = bench.engine().predict(population, seen[-1].rows)
+            torch.testing.assert_close(found, seen[-1].logits, rtol=1e-6, atol=1e-6)
+
+
+def training_lowers_the_loss(bench: Bench) -> None:
+    for members in _units(bench):
+        _, seen = _watched(bench, members, 4)
+        assert (seen[-1].train_loss < seen[0].train_loss).all()
+
+
+def a_members_result_does_not_depend_on_its_company(bench: Bench) -> None:
+    if not bench.takes_several:
+        return
+    members = bench.members()
+    together = _train(bench, members, 4)
+    for order in ([0], [2, 1], [1, 0, 2], [0, 0, 1]):
+        other = _train(bench, [members[i] for i in order], 4)
+        for place, i in enumerate(order):
+            _close(bench, take(other, [place]), take(together, [i]))
+
+
+def members_may_come_and_go(bench: Bench) -> None:
+    """Dropped, copied and joined between epochs, each goes on as if nothing had been."""
+    if not bench.takes_several:
+        return
+    members = bench.members()
+    straight = _train(bench, members, 4)
+    half = _train(bench, members, 2)
+    _close(bench, _advance(bench, take(half, [2, 0]), 4), take(straight, [2, 0]))
+    _close(bench, _advance(bench, take(half, [1, 1]), 4), take(straight, [1, 1]))
+    parts = [_train(bench, [member], 2) for member in members]
+    _close(bench, _advance(bench, join(parts), 4), straight)
+
+
+def a_diverged_member_leaves_its_neighbours_unmoved(bench: Bench) -> None:
+    """To the last bit, and it did diverge."""
+    if not bench.takes_several or bench.wild is None:
+        return
+    members = bench.members()
+    calm = _train(bench, members, 4)
+    crowd = [members[0], Member(9, None, bench.wild), *members[2:]]
+    wild, seen = _watched(bench, crowd, 4)
+    assert not torch.stack([m.train_loss[1] for m in seen]).isfinite().all(), "the wild recipe should diverge"
+    others = [i for i in range(len(members)) if i != 1]
+    _same(take(wild, others), take(calm, others))
+    for measured in seen:
+        assert measured.train_loss[others].isfinite().all()
+        assert measured.logits[others].isfinite().all()
+
+
+def an_example_never_influences_the_member_that_it_validates(bench: Bench) -> None:
+    """Neither by what is seen of it nor by its label; while the members that learn from it are moved by both."""
+    recipe, fold = bench.recipes[0], 1
+    rows = bench.examples.validates(Member(0, fold, recipe)).nonzero().squeeze(1).tolist()
+    turned = bench.examples.target.clone()
+    turned[rows] = (turned[rows] + 1) % bench.examples.num_classes
+    relabelled = replace(bench.examples, target=turned)
+    for examples, spoilt in ((bench.examples, rows), (relabelled, []), (relabelled, rows)):
+        other = replace_make(bench, examples, spoilt)
+        for own_fold in (fold, 0):
+            member = Member(0, own_fold, recipe)
+            units = [[member]] if not bench.takes_several else [[member], [Member(1, 0, recipe), member]]
+            for unit in units:
+                plain, moved = _train(bench, unit, 2), _train(other, unit, 2)
+                place = len(unit) - 1
+                if own_fold == fold:
+                    _same(take(moved, [place]), take(plain, [place]))
+                else:
+                    assert not _equal(take(moved, [place]), take(plain, [place]))
+
+
+def members_of_one_seed_share_their_chance(bench: Bench) -> None:
+    """Two of the same recipe are the same network, before and after training, whatever they are called."""
+    members = [Member(3, None, bench.recipes[0]), Member(8, None, bench.recipes[0])]
+    first, second = (_train(bench, [member], 2) for member in members)
+    _same(replace(first, members=second.members), second)
+    other = bench.recipes[0].but({"seed": bench.recipes[0].seed + 1})
+    assert not _equal(bench.engine().start([Member(3, None, other)]), bench.engine().start(members[:1]))
+
+
+def a_unit_resumed_from_a_checkpoint_shows_the_same_points(bench: Bench) -> None:
+    """As after a kill: a new shelf on the same checkpoints, with nothing else remembered; to the last bit."""
+    jobs = [Job(i, recipe) for i, recipe in enumerate(bench.recipes)]
+    jobs = jobs if bench.takes_several else jobs[:1]
+    folds = list(range(int(bench.examples.fold.max()) + 1))
+    with tempfile.TemporaryDirectory() as folder:
+        straight = _points(bench, Shelf(Checkpoints(Path(folder, "straight"))), jobs, folds, [4])
+        for stop in (1, 2, 3):
+            checkpoints = Path(folder, f"at{stop}")
+            before = _points(bench, Shelf(Checkpoints(checkpoints)), jobs, folds, [stop])
+            after = _points(bench, Shelf(Checkpoints(checkpoints)), jobs, folds, [4])
+            assert before | after == straight
+            assert after == straight, "a unit that goes on tells all points of its trials again"
+
+
+LAWS: tuple[Law, ...] = (
+    stopping_and_resuming_equals_never_stopping,
+    the_same_training_gives_the_same_result,
+    training_leaves_torchs_own_chance_alone,
+    advancing_changes_nothing_that_it_was_given,
+    every_epoch_is_watched_once_and_in_order,
+    training_lowers_the_loss,
+    a_members_result_does_not_depend_on_its_company,
+    members_may_come_and_go,
+    a_diverged_member_leaves_its_neighbours_unmoved,
+    an_example_never_influences_the_member_that_it_validates,
+    members_of_one_seed_share_their_chance,
+    a_unit_resumed_from_a_checkpoint_shows_the_same_points,
+)
+
+
+def two_engines_agree(
+    fast: Bench, slow: Bench, *, epochs: int, params: Callable[[Population], dict[str, Tensor]]
+) -> None:
+    """A fast engine, all members at once, against the reference, one by one: curves, logits and trained parameters.
+
+    params: the parameters of the one member of a population, by names that both engines share.
+    """
+    members = fast.members()
+    together, seen = _watched(fast, members, epochs)
+    for i, member in enumerate(members):
+        alone, seen_alone = _watched(slow, [member], epochs)
+        found, wanted = params(take(together, [i])), params(alone)
+        assert found.keys() == wanted.keys()
+        for name, value in wanted.items():
+            torch.testing.assert_close(found[name], value, rtol=fast.rtol, atol=fast.atol)
+        own = fast.examples.validates(member)
+        for one, other in zip(seen, seen_alone, strict=True):
+            torch.testing.assert_close(one.train_loss[i].float(), other.train_loss[0].float(), rtol=1e-5, atol=1e-6)
+            logits = one.logits[i][own[one.rows]]
+            torch.testing.assert_close(
+                logits.double(), other.logits[0].double(), rtol=max(fast.rtol, 1e-6), atol=max(fast.atol, 1e-6)
+            )
+
+
+def replace_make(bench: Bench, examples: Examples, spoilt: Sequence[int]) -> Bench:
+    """The bench with other examples, the inputs of some of them spoilt."""
+    return replace(bench, examples=examples, make=lambda own, _: bench.make(own, spoilt))
+
+
+def _units(bench: Bench) -> list[list[Member]]:
+    members = bench.members()
+    return [members] if bench.takes_several else [[member] for member in members]
+
+
+def _train(bench: Bench, members: Sequence[Member], until: int) -> Population:
+    return _advance(bench, bench.engine().start(members), until)
+
+
+def _advance(bench: Bench, population: Population, until: int) -> Population:
+    return bench.engine().advance(population, until=until, watch=lambda *_: None)
+
+
+def _watched(bench: Bench, members: Sequence[Member], until: int) -> tuple[Population, list[Measured]]:
+    engine, seen = bench.engine(), []
+
+    def watch(population: Population, measured: Measured) -> None:
+        assert population.epoch == measured.epoch
+        seen.append(measured)
+
+    return engine.advance(engine.start(members), until=until, watch=watch), seen
+
+
+def _through_a_checkpoint(population: Population) -> Population:
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = Checkpoints(Path(folder))
+        checkpoints.save("unit", {name: value.numpy() for name, value in population.tensors.items()}, {})
+        loaded, _, _ = checkpoints.load("unit")
+    tensors = {name: torch.from_numpy(value.copy()) for name, value in loaded.items()}
+    return population.at(population.epoch, tensors)
+
+
+def _points(
+    bench: Bench, shelf: Shelf, jobs: Sequence[Job], folds: Sequence[int | None], marks: Sequence[int]
+) -> dict[tuple[int, int], Row]:
+    """What a unit tells on its way, by trial and epoch."""
+    told: dict[tuple[int, int], Row] = {}
+
+    def emit(trial: int, row: Row) -> None:
+        told[trial, row[0]] = row
+
+    unit = Unit(bench.engine(), jobs, folds, bench.examples, "accuracy", shelf, keep_all=True)
+    for mark in marks:
+        unit.advance(until=mark, emit=emit, saved=lambda: None)
+    return told
+
+
+def _equal(one: Population, other: Population) -> bool:
+    return all(torch.equal(value, other.tensors[name]) for name, value in one.tensors.items())
+
+
+def _same(one: Population, other: Population) -> None:
+    """Equal to the last bit; a value that is no number equals itself."""
+    assert one.epoch == other.epoch
+    assert one.members == other.members
+    assert one.tensors.keys() == other.tensors.keys()
+    for name, value in one.tensors.items():
+        torch.testing.assert_close(value, other.tensors[name], rtol=0, atol=0, equal_nan=True)
+
+
+def _close(bench: Bench, one: Population, other: Population) -> None:
+    assert [m.recipe for m in one.members] == [m.recipe for m in other.members]
+    for name, value in one.tensors.items():
+        torch.testing.assert_close(value, other.tensors[name], rtol=bench.rtol, atol=bench.atol)
