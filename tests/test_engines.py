@@ -16,7 +16,7 @@ from torch import nn
 from tame.core.errors import StoppedError
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
-from tame.parts.backbones import Backbone, cut
+from tame.parts.backbones import build_backbone, cut
 from tame.parts.losses import cross_entropy
 from tame.parts.models import MODELS, Head, apply_heads, init_head, init_module
 from tame.parts.optimizers import OPTIMIZERS
@@ -118,7 +118,7 @@ def pixel_bench(model):
     return Bench(make, examples_of(), recipes, None, takes_several=False, rtol=0, atol=0)
 
 
-def tiny_backbone(name="resnet10t"):
+def tiny_backbone(name="mobilenetv2_050"):
     """A network of timm with random weights; its norms have statistics, so that folding them is not trivial."""
     torch.manual_seed(0)
     module = timm.create_model(name, pretrained=False, num_classes=0)
@@ -129,9 +129,8 @@ def tiny_backbone(name="resnet10t"):
             part.running_var.uniform_(0.5, 1.5, generator=rng)
             part.weight.data.uniform_(0.5, 1.5, generator=rng)
             part.bias.data.normal_(0, 0.2, generator=rng)
-    module.requires_grad_(False).eval()
-    stages = tuple(f"layer{i}" for i in range(1, 5))
-    return Backbone(name, module, {"architecture": name, "input_size": [3, 64, 64]}, "0", module.num_features, stages)
+    config = {"architecture": name, "input_size": [3, 64, 64]}
+    return build_backbone(config, module.state_dict(), name=name, digest="0")
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ STARTED = time.monotonic()  # the clock of --time counts from here
 
 import json  # noqa: E402
 import sys  # noqa: E402
+import tomllib  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from dataclasses import fields  # noqa: E402
@@ -17,7 +18,7 @@ from typing import Annotated, Any  # noqa: E402
 import typer  # noqa: E402
 
 from tame import __version__  # noqa: E402
-from tame.core.config import StudyConfig, parse_set, parse_time, read_toml  # noqa: E402
+from tame.core.config import StudyConfig, flatten, parse_set, parse_time, read_toml  # noqa: E402
 from tame.core.errors import StoppedError, TameError, UsageError  # noqa: E402
 
 app = typer.Typer(
@@ -310,15 +311,11 @@ def _space(texts: list[str] | None) -> tuple[str, ...] | None:
 
 def read_toml_space(path: Path) -> dict[str, str]:
     """The dimensions of a TOML file, with or without a [space] table around them."""
-    import tomllib
-
-    from tame.core.config import _flatten
-
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
         raise UsageError(f"{path} is not a TOML file of dimensions: {problem}") from None
-    return {name: str(text) for name, text in _flatten(values.get("space", values)).items()}
+    return {name: str(text) for name, text in flatten(values.get("space", values)).items()}
 
 
 def _show_result(run: Callable[[], dict[str, Any]], watcher: Any, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -21,6 +22,7 @@ from tame.core.config import StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, TameError
 from tame.core.records import Event, History
 from tame.data.images import decode
+from tame.evaluate.card import model_card
 from tame.evaluate.report import render_failure, render_report
 from tame.loop import run
 from tame.study.record import Study, Watcher, begin, reopen
@@ -91,6 +93,7 @@ def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
             raise
     study.watcher.phase("writing the report")
     study.write("report.json", json.dumps(result, indent=1, ensure_ascii=True) + "\n")
+    study.write("model/README.md", model_card(result))
     write_report(study.folder, result, study.history)
     study.keep(Event("result", result))
     return result
@@ -117,6 +120,7 @@ class _Signals:
             signal.signal(number, handler)
         if isinstance(problem, StoppedError):
             problem.exit_code = 128 + self._number
+            problem.args = (f"stopped; everything is kept. Resume with: tame resume {shlex.quote(str(self._study.folder))}",)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         self._number = signal.Signals(number)

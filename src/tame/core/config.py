@@ -104,12 +104,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         values["time_s"] = parse_time(str(values.pop("time")))
     space = values.get("space", ())
     if isinstance(space, Mapping):
-        values["space"] = tuple(f"{name}={text}" for name, text in _flatten(space).items())
+        values["space"] = tuple(f"{name}={text}" for name, text in flatten(space).items())
     elif isinstance(space, str):
         values["space"] = (space,)
     if "set" in values:
         require(isinstance(values["set"], Mapping), f"{path}: set must be a table of recipe fields")
-        values["set"] = _flatten(values["set"])
+        values["set"] = flatten(values["set"])
     known = [item.name for item in fields(StudyConfig)]
     for key in values:
         if key not in known:
@@ -141,11 +141,12 @@ def parse_set(texts: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, by dotted names."""
     found: dict[str, Any] = {}
     for name, value in table.items():
         if isinstance(value, Mapping):
-            found |= _flatten(value, f"{prefix}{name}.")
+            found |= flatten(value, f"{prefix}{name}.")
         else:
             found[prefix + name] = value
     return found

@@ -41,7 +41,9 @@ def hold(folder: Path) -> Lease:
     lock = FileLock(folder / "study.lock", timeout=0, mode=0o600, thread_local=False)
     try:
         lock.acquire()
-        holder.write_text(f"{os.getpid()}\n", encoding="ascii")
+        handle = os.open(holder, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(handle, "w", encoding="ascii") as file:
+            file.write(f"{os.getpid()}\n")
     except Timeout:
         known = ""
         with suppress(OSError, ValueError):

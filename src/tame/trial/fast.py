@@ -49,7 +49,11 @@ def _fold(module: nn.Module, probe: Tensor) -> tuple[nn.Module, list[tuple[str, 
             folded.set_submodule(conv_path, fuse_conv_bn_eval(conv, norm))
             # timm's BatchNormAct2d holds its activation (and a dropout, which does nothing here).
             folded.set_submodule(norm_path, getattr(norm, "act", nn.Identity()))
-    return (folded, pairs) if pairs and is_same(folded, module, probe) else (module, [])
+    try:
+        same = is_same(folded, module, probe)
+    except AttributeError:
+        same = False  # a network that reaches into its norms
+    return (folded, pairs) if pairs and same else (module, [])
 
 
 def fuse(module: nn.Module, probe: Tensor, *, dtype: torch.dtype) -> nn.Module:

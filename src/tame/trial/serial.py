@@ -159,7 +159,7 @@ class Serial:
             outputs = module(x) if noise is None else module(x, noise[mine].to(x))
         target = task.examples.target[own].to(task.device)
         outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
-        smoothing = torch.tensor([recipe.loss.label_smoothing]).to(outputs)
+        smoothing = torch.tensor([recipe.loss.label_smoothing], dtype=outputs.dtype, device=task.device)
         (loss,) = mean_loss(recipe.loss.name, outputs[None], target, label_smoothing=smoothing)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

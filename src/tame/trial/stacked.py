@@ -101,7 +101,8 @@ class _Run:
         assert len({group_key(member.recipe) for member in members}) == 1, "a group shares its key"
 
         def column(pick: Callable[[Recipe], float]) -> Tensor:
-            return torch.tensor([pick(member.recipe) for member in members]).to(features)
+            values = [pick(member.recipe) for member in members]
+            return torch.tensor(values, dtype=features.dtype, device=features.device)
 
         tensors = {
             "lr": column(lambda r: r.optimizer.lr),

@@ -193,7 +193,7 @@ def pool(seen: Sequence[Measured], folds: Sequence[Fold], examples: Examples) ->
     if len(seen) == 1:
         rows = seen[0].rows.cpu()
         members = seen[0].logits.float().cpu()
-        stacked = members.view(-1, len(folds), *members.shape[1:])
+        stacked = members.view(len(members) // len(folds), len(folds), *members.shape[1:])
         place = {fold: i for i, fold in enumerate(folds)}
         index = torch.tensor([place[int(fold)] for fold in examples.fold[rows]], dtype=torch.long)
         return stacked[:, index, torch.arange(len(rows))], rows

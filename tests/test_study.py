@@ -1,0 +1,206 @@
+"""The main job from the outside: the command line on real files, stopped, killed and resumed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tame.app.drawing import draw
+
+TAME = str(Path(sys.executable).with_name("tame"))
+SMALL = ("--backbone", "none", "--trials", "3", "--epochs", "3", "--set", "input.size=32", "--seed", "3")
+UNCHANGED = ("score", "validation", "winner", "baselines", "confusion", "per_class", "finalists", "epochs", "trials")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn") / "insects"
+    draw(folder, seed=1, counts=16, mislabelled=0, near_duplicates=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def tame(*arguments, cache, cwd=None, **how):
+    environment = {**os.environ, "TAME_CACHE": str(cache), "COLUMNS": "80"}
+    return subprocess.run(
+        [TAME, *map(str, arguments)], capture_output=True, text=True, env=environment, cwd=cwd, timeout=300, **how
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(pictures, cache, tmp_path_factory):
+    """A study that ran to its end undisturbed, and what it printed."""
+    folder = tmp_path_factory.mktemp("study") / "whole"
+    done = tame("fit", pictures, *SMALL, "--out", folder, "--json", "--quiet", cache=cache)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return folder, json.loads(done.stdout)
+
+
+def test_the_result_is_one_document_that_agrees_with_itself(finished):
+    folder, result = finished
+    assert result["schema"] == "tame/1"
+    wanted = {"study", "task", "metric", "score", "validation", "optimism", "baselines", "winner", "findings"}
+    assert wanted | {"trials", "epochs", "wall_s", "model", "report"} <= set(result)
+    n = result["score"]["n"]
+    assert sum(map(sum, result["confusion"])) == n
+    assert sum(result["confusion"][i][i] for i in range(4)) / n == pytest.approx(result["score"]["value"])
+    assert result["score"]["low"] <= result["score"]["value"] <= result["score"]["high"]
+    assert result["optimism"] == pytest.approx(result["validation"]["value"] - result["score"]["value"])
+    assert json.loads((folder / "report.json").read_text()) == result
+
+
+def test_the_study_is_the_owners_alone(finished):
+    folder, _ = finished
+    assert folder.stat().st_mode & 0o777 == 0o700
+    for path in folder.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_the_split_is_kept_and_the_test_part_was_opened_once(finished, cache):
+    folder, result = finished
+    with (folder / "split.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(row["part"] == "test" for row in rows) == result["score"]["n"]
+    shown = json.loads(tame("show", folder, "--json", cache=cache).stdout)
+    assert shown["schema"] == "tame/1"
+    assert len([t for t in shown["trials"] if t["origin"] != "finalist"]) == result["trials"]
+
+
+def test_the_delivered_model_predicts_what_was_scored(finished, pictures, cache):
+    folder, result = finished
+    done = tame("predict", folder, pictures, "--json", cache=cache)
+    assert done.returncode == 0, done.stderr
+    said = {Path(each["input"]).relative_to(pictures).as_posix(): each for each in json.loads(done.stdout)["predictions"]}
+    for mistake in result["mistakes"]:
+        own = said[mistake["id"]]
+        assert own["label"] == mistake["predicted"]
+        assert own["probability"] == pytest.approx(mistake["probability"], abs=1e-4)
+    with (folder / "split.csv").open(encoding="utf-8", newline="") as file:
+        sealed = [row["id"] for row in csv.DictReader(file) if row["part"] == "test"]
+    right = sum(said[name]["label"] == name.split("/")[0] for name in sealed)
+    assert right / len(sealed) == pytest.approx(result["score"]["value"])
+
+
+def test_show_report_and_resume_of_a_finished_study(finished, cache):
+    folder, result = finished
+    table = tame("show", folder, cache=cache)
+    assert table.returncode == 0
+    assert max(map(len, table.stdout.splitlines())) <= 80
+    before = (folder / "report.html").read_bytes()
+    assert tame("report", folder, cache=cache).returncode == 0
+    assert (folder / "report.html").read_bytes() == before
+    again = tame("resume", folder, "--json", "--quiet", cache=cache)
+    assert json.loads(again.stdout) == result
+
+
+def test_a_second_process_is_refused_while_one_works(pictures, cache, tmp_path):
+    folder = tmp_path / "busy"
+    first = begin(pictures, folder, cache)
+    wait_for(lambda: (folder / "study.pid").exists())
+    second = tame("resume", folder, cache=cache)
+    assert second.returncode == 6
+    assert "is being worked on" in second.stderr
+    first.communicate(timeout=300)
+    assert first.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["coordinator", "worker"])
+def test_a_study_that_is_killed_again_and_again_ends_with_the_same_result(whom, finished, pictures, cache, tmp_path):
+    _, whole = finished
+    chance = random.Random(whom)
+    folder = tmp_path / "killed"
+    process = begin(pictures, folder, cache)
+    kills = 0
+    for _ in range(3):
+        wait_for(lambda: (folder / "study.db").exists())
+        time.sleep(chance.uniform(1.0, 7.0))
+        if process.poll() is not None:
+            break
+        victim = process.pid if whom == "coordinator" else worker_of(process.pid)
+        if victim is None:
+            continue
+        os.kill(victim, signal.SIGKILL)
+        kills += 1
+        if whom == "coordinator":
+            process.communicate()
+            process = resume(folder, cache)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert kills > 0
+    result = json.loads(output)
+    assert {key: result[key] for key in UNCHANGED} == {key: whole[key] for key in UNCHANGED}
+
+
+@pytest.mark.slow
+def test_a_study_that_is_stopped_says_how_to_go_on_and_does(finished, pictures, cache, tmp_path):
+    _, whole = finished
+    folder = tmp_path / "stopped"
+    process = begin(pictures, folder, cache, quiet=False)
+    wait_for(lambda: (folder / "split.csv").exists())
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert f"tame resume {folder}" in errors
+    output, errors = resume(folder, cache).communicate(timeout=300)
+    result = json.loads(output)
+    assert {key: result[key] for key in UNCHANGED} == {key: whole[key] for key in UNCHANGED}
+
+
+def test_pictures_that_changed_since_the_study_began_are_noticed(pictures, cache, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(pictures, own)
+    folder = tmp_path / "changed"
+    process = begin(own, folder, cache)
+    wait_for(lambda: (folder / "split.csv").exists())
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    next(iter((own / "bee").iterdir())).unlink()
+    done = tame("resume", folder, cache=cache)
+    assert done.returncode == 3
+    assert "changed since the study began" in done.stderr
+
+
+def begin(pictures, folder, cache, *, quiet=True):
+    return start("fit", pictures, *SMALL, "--out", folder, "--json", *(["--quiet"] if quiet else []), cache=cache)
+
+
+def resume(folder, cache):
+    return start("resume", folder, "--json", "--quiet", cache=cache)
+
+
+def start(*arguments, cache):
+    environment = {**os.environ, "TAME_CACHE": str(cache)}
+    return subprocess.Popen(
+        [TAME, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def worker_of(pid):
+    """The process that trains for a coordinator."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    found = [int(each) for each in children.read_text().split()] if children.exists() else []
+    return found[0] if found else None
+
+
+def wait_for(claim, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
