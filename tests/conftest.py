@@ -19,7 +19,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """torch on one thread, as the tiny networks of the tests are fastest; they then also take turns on small machines."""
+    """torch on one thread: so tiny networks are fastest, and others on the machine are left alone."""
     import torch  # slow to load, and most test files do without it
 
     threads = torch.get_num_threads()

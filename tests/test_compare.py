@@ -85,7 +85,7 @@ def test_newcombe_equals_an_implementation_of_its_own(table):
 @pytest.mark.parametrize(
     ("table", "value", "low", "high"),
     [
-        # Fagerland, Lydersen and Laake, Statistical Analysis of Contingency Tables (2017), chapter 8: Bentur et al. 2009
+        # Fagerland, Lydersen and Laake, Statistical Analysis of Contingency Tables (2017), chapter 8
         ((1, 1, 7, 12), -0.286, -0.507, -0.026),
         # Altman et al., Statistics with Confidence (2000), table 6.2
         ((14, 5, 0, 22), 0.12, 0.01, 0.23),
@@ -117,7 +117,8 @@ def test_between_equals_there_is_no_difference(right):
 
 
 @pytest.mark.parametrize(
-    ("p_both", "p_a", "p_b", "n"), [(0.7, 0.1, 0.1, 100), (0.6, 0.2, 0.05, 60), (0.9, 0.05, 0.03, 200), (0.3, 0.3, 0.1, 40)]
+    ("p_both", "p_a", "p_b", "n"),
+    [(0.7, 0.1, 0.1, 100), (0.6, 0.2, 0.05, 60), (0.9, 0.05, 0.03, 200), (0.3, 0.3, 0.1, 40)],
 )
 def test_newcombe_holds_the_truth_in_about_95_of_100(p_both, p_a, p_b, n):
     rng = stream(n, "coverage")

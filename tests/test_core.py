@@ -88,7 +88,12 @@ def test_two_recipes_have_one_key_only_if_they_are_equal(one, other):
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("optimizer.l", "optimizer.lr"), ("optimiser.lr", "optimizer.lr"), ("epoch", "epochs"), ("droput", "model.dropout")],
+    [
+        ("optimizer.l", "optimizer.lr"),
+        ("optimiser.lr", "optimizer.lr"),
+        ("epoch", "epochs"),
+        ("droput", "model.dropout"),
+    ],
 )
 def test_an_unknown_field_is_refused_with_the_nearest(name, near):
     with pytest.raises(UsageError, match=f"no recipe field named '{name}'; did you mean '{near}'"):
@@ -172,7 +177,11 @@ def test_every_point_of_the_cube_is_a_value_and_every_value_a_point(dimension, u
 
 @given(dimensions())
 def test_the_ends_of_the_cube_are_the_ends_of_the_range(dimension):
-    ends = (dimension.values[0], dimension.values[-1]) if isinstance(dimension, Choice) else (dimension.low, dimension.high)
+    ends = (
+        (dimension.values[0], dimension.values[-1])
+        if isinstance(dimension, Choice)
+        else (dimension.low, dimension.high)
+    )
     assert (dimension.at(0.0), dimension.at(1.0)) == (pytest.approx(ends) if isinstance(dimension, Float) else ends)
 
 
@@ -216,7 +225,9 @@ def test_a_space_maps_the_cube_to_recipes_and_back(point):
 
 def test_a_space_comes_back_from_json():
     assert Space.from_json(json.loads(json.dumps(SPACE.to_json()))) == SPACE
-    assert SPACE.without(["batch_size"]).but({"batch_size": SPACE.dimensions["batch_size"]}).to_json() == SPACE.to_json()
+    assert (
+        SPACE.without(["batch_size"]).but({"batch_size": SPACE.dimensions["batch_size"]}).to_json() == SPACE.to_json()
+    )
     assert not SPACE.holds({**SPACE.from_unit(np.zeros(5)), "optimizer.lr": 0.2})
     assert len(SPACE.without(["augment.flip", "no such"])) == 4
 
@@ -409,7 +420,11 @@ def test_other_times_are_refused(text):
 def test_what_is_fixed_is_read_from_flags():
     found = parse_set(("optimizer.lr=0.01", "recipe.augment.flip = true", "model.name=a=b"))
     assert found == {"optimizer.lr": 0.01, "augment.flip": True, "model.name": "a=b"}
-    for texts, words in [(("epochs",), "write FIELD=VALUE"), (("epochs=1", "epochs=2"), "set twice"), (("x=1",), "no rec")]:
+    for texts, words in [
+        (("epochs",), "write FIELD=VALUE"),
+        (("epochs=1", "epochs=2"), "set twice"),
+        (("x=1",), "no rec"),
+    ]:
         with pytest.raises(UsageError, match=words):
             parse_set(texts)
 

@@ -65,7 +65,14 @@ def features_of(examples, *, views=2, dtype=torch.float64, spoilt=()):
 def head_recipes(optimizer, hidden):
     """Of one group, in all that may differ between its members."""
     base = Recipe().but(
-        {"optimizer.name": optimizer, "optimizer.lr": 0.02, "model.hidden": hidden, "batch_size": 5, "epochs": 5, "seed": 3}
+        {
+            "optimizer.name": optimizer,
+            "optimizer.lr": 0.02,
+            "model.hidden": hidden,
+            "batch_size": 5,
+            "epochs": 5,
+            "seed": 3,
+        }
         | {"input.views": 2, "model.dropout": 0.4 if hidden else 0.0}
     )
     others = [
@@ -83,11 +90,13 @@ def stacked_bench(optimizer, hidden, dtype=torch.float64):
     return Bench(
         make=lambda examples, spoilt: Stacked(features_of(examples, dtype=dtype, spoilt=spoilt), examples),
         examples=examples_of(), recipes=recipes, wild=None if tight else wild, takes_several=True,
-        rtol=1e-10 if tight else 1e-4, atol=1e-11 if tight else 1e-5,
+        rtol=1e-10 if tight else 1e-5, atol=1e-11 if tight else 1e-5,
     )  # fmt: skip
 
 
 def serial_bench(optimizer, hidden, dtype=torch.float64):
+    """The reference on the same heads, one at a time."""
+
     def make(examples, spoilt):
         return Serial(HeadTask(features_of(examples, dtype=dtype, spoilt=spoilt), examples, CPU))
 
@@ -114,8 +123,7 @@ def pixel_bench(model):
     def make(examples, spoilt):
         return Serial(PixelTask(pictures_of(spoilt), examples, CPU))
 
-    recipes = (base, sgd, base.but({"loss.label_smoothing": 0.1, "augment.crop": 0.0}))
-    return Bench(make, examples_of(), recipes, None, takes_several=False, rtol=0, atol=0)
+    return Bench(make, examples_of(), (base, sgd), None, takes_several=False, rtol=0, atol=0)
 
 
 def tiny_backbone(name="mobilenetv2_050"):
@@ -136,7 +144,9 @@ def tiny_backbone(name="mobilenetv2_050"):
 @pytest.fixture(scope="module")
 def tuned_bench():
     backbone = tiny_backbone()
-    folded = replace(backbone, module=fold_norms(backbone.module, torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64)))
+    folded = replace(
+        backbone, module=fold_norms(backbone.module, torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64))
+    )
     lower, upper = cut(folded, 1)
     base = Recipe().but(
         {"model.unfrozen": 1, "batch_size": 8, "epochs": 4, "optimizer.lr": 1e-3, "augment.flip": True, "seed": 3}
@@ -155,10 +165,15 @@ def tuned_bench():
     return Bench(make, examples_of(num), (base,), None, takes_several=False, rtol=0, atol=0)
 
 
+def two_members(make, *arguments):
+    bench = make(*arguments)
+    return replace(bench, recipes=bench.recipes[:2])
+
+
 BENCHES = {
     **{f"stacked {name} {hidden}": (stacked_bench, name, hidden) for name in OPTIMIZERS.names() for hidden in (0, 5)},
     **{f"stacked float32 {name}": (stacked_bench, name, 5, torch.float32) for name in OPTIMIZERS.names()},
-    **{f"serial {name}": (serial_bench, name, 5) for name in OPTIMIZERS.names()},
+    **{f"serial {name}": (two_members, serial_bench, name, 5) for name in OPTIMIZERS.names()},
     **{f"serial {name}": (pixel_bench, name) for name in MODELS.names()},
 }
 
@@ -198,7 +213,7 @@ def test_the_stacked_engine_equals_the_serial_one(name, hidden):
 @pytest.mark.parametrize("name", OPTIMIZERS.names())
 def test_the_stacked_engine_equals_the_serial_one_in_float32(name):
     fast, slow = (bench(name, 5, torch.float32) for bench in (stacked_bench, serial_bench))
-    two_engines_agree(replace(fast, rtol=1e-4, atol=1e-5), slow, epochs=3, params=head_params)
+    two_engines_agree(fast, slow, epochs=3, params=head_params)
 
 
 @given(
@@ -239,13 +254,15 @@ def test_an_epoch_sees_every_example_once_in_an_order_of_its_own():
     assert torch.cat(batches).sort().values.tolist() == list(range(23))
     assert not torch.equal(epoch_order(5, 1, 23), epoch_order(5, 2, 23))
     assert not torch.equal(epoch_order(5, 1, 23), epoch_order(6, 1, 23))
-    assert torch.equal(torch.cat(epoch_batches(5, 1, 23, 4)), torch.cat(batches)), "the order is not that of the batch size"
+    assert torch.equal(torch.cat(epoch_batches(5, 1, 23, 4)), torch.cat(batches)), (
+        "the order is not that of the batch size"
+    )
 
 
 def test_views_are_drawn_evenly_for_each_example_and_epoch():
     recipe = Recipe().but({"input.views": 3})
     draws = torch.stack([view_draws(recipe, epoch, 500) for epoch in range(20)])
-    assert draws.bincount(minlength=0) if draws.ndim == 1 else set(draws.flatten().tolist()) == {0, 1, 2}
+    assert set(draws.flatten().tolist()) == {0, 1, 2}
     assert (torch.bincount(draws.flatten()) / draws.numel() - 1 / 3).abs().max() < 0.02
     assert not view_draws(Recipe(), 1, 10).any()
 
@@ -255,7 +272,12 @@ def test_dropout_keeps_units_by_one_draw_that_each_member_compares_with_its_own_
     noise = dropout_noise(0, 1, 2, (50, 40))
     assert torch.equal(noise, dropout_noise(0, 1, 2, (50, 40)))
     assert not torch.equal(noise, dropout_noise(0, 1, 3, (50, 40)))
-    one = {"mid.weight": torch.ones(40, 1), "mid.bias": torch.zeros(40), "out.weight": torch.eye(40), "out.bias": torch.zeros(40)}
+    one = {
+        "mid.weight": torch.ones(40, 1),
+        "mid.bias": torch.zeros(40),
+        "out.weight": torch.eye(40),
+        "out.bias": torch.zeros(40),
+    }
     params = {name: value.expand(4, *value.shape).contiguous() for name, value in one.items()}
     found = apply_heads(params, torch.ones(50, 1), dropout=rates, noise=noise)
     kept = found > 0
@@ -360,7 +382,7 @@ def run_unit(engine, jobs, folds, until, shelf, examples, *, metric="accuracy", 
 
 
 def test_a_curve_is_pooled_over_the_folds(tmp_path):
-    """Against a plain loop: one member a fold, trained alone, each validated example judged by the one that had not seen it."""
+    """Against a plain loop over members trained alone, each example judged by the one that had not seen it."""
     examples, recipes = examples_of(), head_recipes("adamw", 5)[:2]
     engine = Stacked(features_of(examples), examples)
     jobs = [Job(4, recipes[0]), Job(9, recipes[1])]
@@ -400,9 +422,16 @@ def test_both_engines_give_the_same_curve_over_folds_and_all_examples(tmp_path):
 def test_a_unit_of_a_diverged_and_a_calm_trial_keeps_the_calm_one(tmp_path):
     bench = stacked_bench("sgd", 0, torch.float32)
     rows = run_unit(
-        bench.engine(), [Job(0, bench.recipes[0]), Job(1, bench.wild)], [0, 1, 2], 4, Shelf(Checkpoints(tmp_path)), bench.examples
+        bench.engine(),
+        [Job(0, bench.recipes[0]), Job(1, bench.wild)],
+        [0, 1, 2],
+        4,
+        Shelf(Checkpoints(tmp_path)),
+        bench.examples,
     )
-    alone = run_unit(bench.engine(), [Job(0, bench.recipes[0])], [0, 1, 2], 4, Shelf(Checkpoints(tmp_path / "b")), bench.examples)
+    alone = run_unit(
+        bench.engine(), [Job(0, bench.recipes[0])], [0, 1, 2], 4, Shelf(Checkpoints(tmp_path / "b")), bench.examples
+    )
     assert rows[1, 4][1:] == [None, None, None]
     assert all(math.isfinite(value) for epoch in range(1, 5) for value in rows[0, epoch])
     for epoch in range(1, 5):
@@ -421,7 +450,9 @@ def test_a_stop_while_points_are_told_loses_none_of_them(tmp_path):
             if row[0] == epoch:
                 raise StoppedError("stopped by the user")
 
-        unit = Unit(bench.engine(), jobs, [0, 1, 2], bench.examples, "accuracy", Shelf(Checkpoints(folder)), keep_all=False)
+        unit = Unit(
+            bench.engine(), jobs, [0, 1, 2], bench.examples, "accuracy", Shelf(Checkpoints(folder)), keep_all=False
+        )
         with pytest.raises(StoppedError):
             unit.advance(until=4, emit=stop, saved=lambda: None)
         after = run_unit(bench.engine(), jobs, [0, 1, 2], 4, Shelf(Checkpoints(folder)), bench.examples)

@@ -47,7 +47,9 @@ def recorded(shared):
         runs = [run for run in json.load(file) if run["problem"] in CLASSES]
     found = []
     for run in runs:
-        lost = [i for i, pair in enumerate(zip(run["train_loss"], run["test_loss"], strict=True)) if np.isnan(pair).any()]
+        lost = [
+            i for i, pair in enumerate(zip(run["train_loss"], run["test_loss"], strict=True)) if np.isnan(pair).any()
+        ]
         end = lost[0] + 1 if lost else len(run["train_loss"])
         own = (run["train_loss"][:end], run["test_loss"][:end], run["test_acc"][:end])
         trial = trial_of(*own, state="diverged" if lost else "complete")
@@ -84,7 +86,9 @@ def test_overfitting_is_found_where_a_recorded_validation_loss_rose_and_only_the
 
 def test_good_recorded_runs_are_not_blamed_for_their_rate(recorded):
     """Good: within 3 points of the best accuracy of the problem. A run that ends at chance is never called good."""
-    best = {name: max(np.nanmax(run["test_acc"]) for run, _, _ in recorded if run["problem"] == name) for name in CLASSES}
+    best = {
+        name: max(np.nanmax(run["test_acc"]) for run, _, _ in recorded if run["problem"] == name) for name in CLASSES
+    }
     good = [found for run, _, found in recorded if run["test_acc"][-1] >= best[run["problem"]] - 0.03]
     assert len(good) > 100
     assert np.mean(["rate_too_high" in found for found in good]) <= 0.02
@@ -149,7 +153,9 @@ def test_clean_runs_of_the_laws_are_worth_the_name():
 
 # Edges ----------------------------------------------------------------------------------------------------------------
 
-WIDE = Space({"optimizer.lr": Float(1e-4, 1e-1, log=True), "batch_size": Int(8, 128, log=True), "model.hidden": Choice(0, 64)})
+WIDE = Space(
+    {"optimizer.lr": Float(1e-4, 1e-1, log=True), "batch_size": Int(8, 128, log=True), "model.hidden": Choice(0, 64)}
+)
 
 
 def survivors(lr, *, count=14, of=120, spread=0.0, space=WIDE):
@@ -194,7 +200,9 @@ def test_losses_without_any_optimum_seldom_look_like_an_edge():
 
 def test_few_trials_and_edges_that_cannot_be_moved_say_nothing():
     assert edges(survivors(1e-6, count=LEAST_TRIALS - 1), WIDE) == []
-    space = Space({"model.dropout": Float(0.0, 0.5), "model.hidden": Choice(64), "optimizer.lr": Float(1e-4, 1e-1, True)})
+    space = Space(
+        {"model.dropout": Float(0.0, 0.5), "model.hidden": Choice(64), "optimizer.lr": Float(1e-4, 1e-1, True)}
+    )
     rng = stream(0, "dropout")
     recipes = [Recipe().but(space.from_unit(rng.random(3))) for _ in range(40)]
     found = [ended(number, recipe, 1 + recipe.model.dropout) for number, recipe in enumerate(recipes)]

@@ -47,7 +47,7 @@ def test_halving_ends_within_its_budget_whatever_the_losses(seed, epochs, trials
     def loss(trial, recipe, epoch):
         return None if trial and rng.random() < 0.05 * lost else float(rng.random())
 
-    events, rounds = play(halving.decide, loss, config=config, seed=seed)
+    events, _ = play(halving.decide, loss, config=config, seed=seed)
     history = replay(events)
     assert len(history.trials) == trials
     assert not history.having("running", "waiting")

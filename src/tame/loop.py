@@ -12,7 +12,7 @@ from tame.study.finals import best_trials, evaluate, finalists
 from tame.study.plan import Plan, make_plan
 from tame.study.prepare import open_data
 from tame.study.record import Study, findings_events
-from tame.study.test import test
+from tame.study.test import FINAL, test
 from tame.study.tuning import fine_tune
 
 
@@ -69,6 +69,6 @@ def forget(study: Study) -> None:
     """Lets go of the weights of trials that will not go on; a head that is needed later is trained again."""
     kept = best_trials(study, 1)
     trials = study.history.trials.values()
-    going_on = [t.number for t in trials if t.state in ("running", "paused") or t in kept]
+    going_on = [t.number for t in trials if t.state in ("running", "paused") or t in kept or t.origin in FINAL]
     gone = [number for number in study.history.trials if number not in going_on]
     study.ask("forget", trials=gone, keep=going_on)

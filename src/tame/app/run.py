@@ -120,7 +120,8 @@ class _Signals:
             signal.signal(number, handler)
         if isinstance(problem, StoppedError):
             problem.exit_code = 128 + self._number
-            problem.args = (f"stopped; everything is kept. Resume with: tame resume {shlex.quote(str(self._study.folder))}",)
+            folder = shlex.quote(str(self._study.folder))
+            problem.args = (f"stopped; everything is kept. Resume with: tame resume {folder}",)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         self._number = signal.Signals(number)

@@ -11,7 +11,7 @@ from tame.evaluate import words
 
 
 def model_card(result: Mapping[str, Any]) -> str:
-    """The README.md of a model folder: front matter, what it does, how good it is, how to use it. result: of a study."""
+    """The README.md of a model folder: what the network does, how good it is, how to use it. result: of a study."""
     score, backbone = result["score"], result["backbone"]
     data = PurePath(str(result["data"])).name
     # A JSON string is a YAML string too: what comes from file names stays data.
@@ -30,7 +30,8 @@ def model_card(result: Mapping[str, Any]) -> str:
     ]
     base = f"a frozen {backbone['name']}" if backbone else "a small network from scratch"
     if result["winner"]["recipe"]["model.unfrozen"]:
-        base = f"{(backbone or {}).get('name')}, its last {result['winner']['recipe']['model.unfrozen']} stages fine-tuned"
+        stages = result["winner"]["recipe"]["model.unfrozen"]
+        base = f"{(backbone or {}).get('name')}, its last {stages} stages fine-tuned"
     labels = "\n".join(f"- {words.inert(name)}" for name in result["classes"])
     body = [
         f"# {words.inert(data)}",

@@ -23,7 +23,6 @@ from tame.study.test import folds_of, test
 ORIGIN = "fine-tune"
 ENOUGH = 6  # epochs that leave little to gain by more
 FORECAST_OFF = 2.0  # times that a forecast from the frozen backbone's speed may be too long; a rehearsal tells
-LEAST_TRIALS = 8  # with fewer recipes to try, all are heads
 
 
 def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> None:
@@ -58,11 +57,7 @@ def _recipe(study: Study, data: Data, plan: Plan, about: Any, best: Finalist) ->
     head = best.trials[0]
     stages, seed = data.backbone["stages"], plan.search.base.seed
     if study.config.clock_s is None:
-        if study.config.trials is not None and study.config.trials < LEAST_TRIALS:
-            return None, f"with fewer than {LEAST_TRIALS} trials, all of them are heads"
-        epochs = min(TUNE_EPOCHS[1], study.config.epochs or TUNE_EPOCHS[1])
-        size = min(head.recipe.input.size, data.backbone["size"])
-        return fine_tuning(head.recipe, size=size, epochs=epochs, stages=stages, seed=seed), _words(best)
+        return None, "fine-tuning takes what is left of the time; without --time a study ends with its trials"
     left = study.left_s - plan.end_s
     runs = data.split.folds + 1 if data.split.folds > 1 else 1
     for size in sorted(plan.sizes, reverse=True):

@@ -107,7 +107,7 @@ def _rate_too_high(rng: np.random.Generator) -> Trial:
     """The training loss jumps up and down by a third of itself, without settling."""
     epochs = int(rng.integers(12, 61))
     level = rng.uniform(0.5, 2.0) * np.exp(rng.normal(0, 0.35, epochs))
-    return trial_of(level, _noisy(level, 0.1, rng), state="complete")
+    return trial_of(_noisy(level, 0.0, rng), _noisy(level, 0.1, rng), state="complete")
 
 
 def _rate_too_low(rng: np.random.Generator) -> Trial:

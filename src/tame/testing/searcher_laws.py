@@ -83,7 +83,7 @@ def a_fresh_one_decides_the_same_from_the_same_history(decide: Decide) -> None:
     for decisions in rounds:
         history = replay(events[:seen])
         assert decide(history, SPACE, 0, config=CONFIG) == decisions
-        turned = History(dict(reversed(history.trials.items())))
+        turned = History(dict(reversed(list(history.trials.items()))))
         assert decide(turned, SPACE, 0, config=CONFIG) == decisions, (
             "the order in which trials are held must not matter"
         )

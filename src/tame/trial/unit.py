@@ -95,7 +95,8 @@ class Shelf:
             for place, (number, fold) in enumerate(members):
                 if (number, fold) not in self._own:
                     member = Member(number, fold, Recipe())
-                    state = {key: value[place : place + 1] for key, value in own.items()}
+                    # A copy lies in memory as torch aligns it: matrix products may differ in the last bit otherwise.
+                    state = {key: value[place : place + 1].clone() for key, value in own.items()}
                     self._own[number, fold] = Population((member,), state, epoch)
 
 

@@ -1,0 +1,309 @@
+"""Fine-tuned backbones in their plain architecture, heads on plain features, and model folders."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from tame.core.errors import RefusedError, UsageError
+from tame.core.recipe import Recipe
+from tame.core.rng import stream
+from tame.parts.backbones import Backbone, build_backbone, cut, open_backbone
+from tame.parts.models import MODELS, Head, init_head, init_module
+from tame.parts.network import Network, plain_head, read_network, write_network
+from tame.trial.fast import fold_norms, folded_pairs
+from tame.trial.pixels import Tuned, tuned_backbone
+from tame.trial.population import Examples, Member
+from tame.trial.stacked import Stacked
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NAMES = ("mobilenetv2_050", "resnet10t")
+SIZE = 64
+PROBE = torch.linspace(-1, 1, 3 * SIZE**2).view(1, 3, SIZE, SIZE)
+
+
+def shake_norms(module):
+    """Statistics and weights as training leaves them, so that folding a norm is not trivial."""
+    chance = torch.Generator().manual_seed(1)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.2, generator=chance)
+            part.running_var.uniform_(0.5, 1.5, generator=chance)
+            part.weight.data.uniform_(0.5, 1.5, generator=chance)
+            part.bias.data.normal_(0, 0.2, generator=chance)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def backbone(request):
+    torch.manual_seed(0)
+    module = timm.create_model(request.param, pretrained=False, num_classes=0)
+    shake_norms(module)
+    config = {"architecture": request.param, "input_size": [3, SIZE, SIZE], "mean": [0.5] * 3, "std": [0.25] * 3}
+    return build_backbone(config, module.state_dict(), name=request.param, digest="0")
+
+
+def pictures(num=4, seed=0):
+    return torch.from_numpy(stream(seed, "pictures").normal(size=(num, 3, SIZE, SIZE))).float()
+
+
+def trained_a_little(upper, head):
+    """A few steps that move every parameter of the upper part."""
+    tuned = Tuned(upper.requires_grad_(True), head).train()
+    for part in tuned.upper.parameters():
+        part.data += (
+            0.02 * part.data.std().nan_to_num(0.1) * torch.randn(part.shape, generator=torch.Generator().manual_seed(2))
+        )
+    return tuned.eval()
+
+
+@torch.no_grad()
+def test_the_delivered_backbone_gives_the_features_of_the_trained_one(backbone):
+    """Whose norms were folded into its convolutions, and whose upper stages were then trained."""
+    folded = fold_norms(backbone.module, PROBE)
+    pairs = folded_pairs(backbone.module, PROBE)
+    assert len(pairs) > 10, "there is something to fold"
+    for unfrozen in (1, len(backbone.stages)):
+        lower, upper = cut(replace(backbone, module=folded), unfrozen)
+        head = Head(backbone.num_features, 3, hidden=0)
+        tuned = trained_a_little(upper, head)
+        delivered = tuned_backbone(backbone, folded, pairs, tuned)
+        x = pictures()
+        wanted = tuned.upper(lower(x))
+        found = delivered.module(x)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
+        plain = backbone.module(x)
+        assert (found - plain).abs().max() > 1e-3 * plain.abs().max(), "training changed nothing"
+        assert delivered.digest != backbone.digest
+        assert [name for name, _ in delivered.module.named_parameters()] == [
+            n for n, _ in backbone.module.named_parameters()
+        ]
+
+
+@torch.no_grad()
+def test_an_untrained_folded_backbone_is_delivered_as_it_was(backbone):
+    folded, pairs = fold_norms(backbone.module, PROBE), folded_pairs(backbone.module, PROBE)
+    _, upper = cut(replace(backbone, module=folded), 1)
+    delivered = tuned_backbone(backbone, folded, pairs, Tuned(upper, Head(backbone.num_features, 2, hidden=0)))
+    wanted = backbone.module(pictures())
+    torch.testing.assert_close(delivered.module(pictures()), wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
+
+
+class WithBias(nn.Sequential):
+    """A convolution with a bias of its own before its norm, which few networks have."""
+
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@torch.no_grad()
+def test_a_bias_before_a_norm_is_not_counted_twice():
+    module = WithBias()
+    shake_norms(module)
+    module.eval()
+    own = Backbone("own", module, {}, "0", 4, ())
+    folded, pairs = fold_norms(module, PROBE), folded_pairs(module, PROBE)
+    assert pairs == [("0", "1")]
+    delivered = tuned_backbone(own, folded, pairs, Tuned(folded, Head(4, 2, hidden=0)))
+    torch.testing.assert_close(delivered.module(pictures()), module(pictures()), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_two_parts_of_a_cut_backbone_are_the_whole(backbone):
+    for unfrozen in range(1, len(backbone.stages) + 1):
+        lower, upper = cut(backbone, unfrozen)
+        torch.testing.assert_close(upper(lower(pictures(2))), backbone.module(pictures(2)), rtol=1e-5, atol=1e-5)
+    for wrong in (0, len(backbone.stages) + 1):
+        with pytest.raises(UsageError, match="stages that can be unfrozen"):
+            cut(backbone, wrong)
+
+
+def test_norms_of_a_tuned_network_keep_their_statistics(backbone):
+    _, upper = cut(backbone, 1)
+    tuned = Tuned(upper, Head(backbone.num_features, 2, hidden=0)).train()
+    assert tuned.training
+    norms = [part for part in tuned.upper.modules() if isinstance(part, nn.BatchNorm2d)]
+    assert norms
+    assert not any(part.training for part in norms)
+
+
+# Heads ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hidden", [0, 7])
+def test_a_head_on_plain_features_gives_the_logits_of_the_one_on_scaled_features(hidden):
+    plain = torch.from_numpy(5 + 3 * stream(0, "features").normal(size=(1, 20, 6))).float()
+    shift, scale = plain[0].mean(dim=0), torch.tensor(0.37)
+    engine = Stacked((plain - shift) * scale, Examples(torch.arange(20) % 3, torch.full((20,), -1), 3))
+    recipe = Recipe().but({"model.hidden": hidden, "model.dropout": 0.3, "epochs": 3})
+    population = engine.advance(engine.start([Member(0, None, recipe)]), until=3, watch=lambda *_: None)
+    head = plain_head(engine.head(population, 0), shift=shift, scale=scale)
+    assert not head.training
+    torch.testing.assert_close(head(plain[0]), engine.predict(population, torch.arange(20))[0], rtol=1e-5, atol=1e-5)
+
+
+# Model folders --------------------------------------------------------------------------------------------------------
+
+
+def network_of(backbone, hidden=5):
+    recipe = Recipe().but({"model.hidden": hidden, "model.dropout": 0.2, "input.size": SIZE, "optimizer.lr": 0.1 + 0.2})
+    head = Head(backbone.num_features, 3, hidden=hidden, dropout=0.2)
+    head.load_state_dict(init_head(backbone.num_features, 3, hidden=hidden, seed=0))
+    return Network(recipe, ("cat", "dög", "emu \U0001f600"), backbone, head.eval(), {"precision": "float32"}, 384)
+
+
+def scratch_network(name="cnn"):
+    recipe = Recipe().but({"model.name": name, "model.width": 4, "input.size": 32})
+    module = MODELS.get(name)(recipe.model, 2)
+    init_module(module, seed=1)
+    shake_norms(module)
+    return Network(recipe, ("a", "b"), None, module.eval(), {}, 384)
+
+
+@torch.no_grad()
+def test_a_network_comes_back_from_its_folder_with_the_same_logits(backbone, tmp_path):
+    network = network_of(backbone)
+    files = write_network(network, tmp_path / "model")
+    found = read_network(tmp_path / "model")
+    assert (found.recipe, found.labels, found.run, found.shortest) == (network.recipe, network.labels, network.run, 384)
+    x = pictures()
+    assert torch.equal(found.module(found.backbone.module(x)), network.module(backbone.module(x)))
+    assert dict(found.backbone.config) == dict(backbone.config)
+    assert (found.backbone.name, found.backbone.digest) == (backbone.name, backbone.digest)
+    assert not found.module.training
+    assert write_network(found, tmp_path / "again") == files, "the same network, the same files"
+    assert sorted(os.listdir(tmp_path / "model")) == ["model.json", "model.safetensors"] == sorted(files)
+    assert all((tmp_path / "model" / name).stat().st_mode & 0o077 == 0 for name in files)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", MODELS.names())
+def test_a_network_from_scratch_comes_back_with_the_same_logits(name, tmp_path):
+    network = scratch_network(name)
+    write_network(network, tmp_path)
+    found = read_network(tmp_path)
+    assert found.backbone is None
+    x = pictures(3)[:, :, :32, :32]
+    assert torch.equal(found.module(x), network.module(x))
+
+
+def test_a_folder_that_was_tampered_with_is_refused(tmp_path):
+    write_network(scratch_network(), tmp_path)
+    weights = tmp_path / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    for place in (len(content) - 1, len(content) // 2, 0):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        weights.write_bytes(changed)
+        with pytest.raises(RefusedError, match="its hash differs"):
+            read_network(tmp_path)
+    weights.write_bytes(content[:-8])
+    with pytest.raises(RefusedError, match="its hash differs"):
+        read_network(tmp_path)
+    other = load_file_of(tmp_path, content)
+    save_file({name: value + 1 for name, value in other.items()}, weights)
+    with pytest.raises(RefusedError, match="its hash differs"):
+        read_network(tmp_path)
+
+
+def load_file_of(folder, content):
+    path = folder / "model.safetensors"
+    path.write_bytes(content)
+    return load_file(path)
+
+
+def test_a_folder_with_missing_files_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"holds no model\.json"):
+        read_network(tmp_path)
+    write_network(scratch_network(), tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match=r"holds no model\.safetensors"):
+        read_network(tmp_path)
+
+
+def change(about, path, value):
+    """The description with the value at a dotted path changed, or without it."""
+    *rooms, last = path.split(".")
+    place = about
+    for room in rooms:
+        place = place[room]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return about
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("schema", None), ("schema", "tame-model/99"), ("recipe", None), ("recipe", [1]), ("recipe", {"epoch": 1}),
+        ("recipe", {"model.name": "cnm"}), ("labels", None), ("labels", ["a", "b", "c"]), ("labels", 3),
+        ("weights", None), ("weights", "x"), ("weights.sha256", None), ("backbone", None), ("backbone", {}),
+        ("backbone", [1]), ("backbone", {"name": "x", "digest": "0", "config": []}),
+        ("backbone", {"name": "x", "digest": "0", "config": {}}),
+        ("backbone", {"name": "x", "digest": "0", "config": {"architecture": "resnet10t"}}),
+        ("shortest", "big"), ("run", None),
+    ],
+)  # fmt: skip
+def test_a_description_that_does_not_fit_is_refused_as_one_that_cannot_be_used(tmp_path, path, value):
+    write_network(scratch_network(), tmp_path)
+    description = tmp_path / "model.json"
+    description.write_text(json.dumps(change(json.loads(description.read_text()), path, value)))
+    with pytest.raises((UsageError, RefusedError)):
+        read_network(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", "3", "\x00", '"text"', "[" * 100_000])
+def test_a_description_that_is_none_is_refused(tmp_path, text):
+    write_network(scratch_network(), tmp_path)
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(UsageError, match="is not a model folder that TAME can read"):
+        read_network(tmp_path)
+
+
+def test_a_folder_of_weights_that_would_have_to_be_unpickled_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"architecture": "resnet10t"}')
+    torch.save({}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(RefusedError, match="unpickled"):
+        open_backbone(str(tmp_path))
+
+
+@torch.no_grad()
+def test_a_backbone_opens_from_a_folder_and_misfits_are_refused(backbone, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(dict(backbone.config)))
+    with pytest.raises(UsageError, match=r"holds no model\.safetensors"):
+        open_backbone(str(tmp_path))
+    weights = {name: value.contiguous() for name, value in backbone.module.state_dict().items()}
+    save_file(weights, tmp_path / "model.safetensors")
+    found = open_backbone(str(tmp_path))
+    assert torch.equal(found.module(pictures(1)), backbone.module(pictures(1)))
+    assert (found.size, found.fixed_size, found.stages) == (SIZE, False, backbone.stages)
+    assert not any(part.requires_grad for part in found.module.parameters())
+    first = next(iter(weights))
+    save_file({name: value for name, value in weights.items() if name != first}, tmp_path / "model.safetensors")
+    with pytest.raises(UsageError, match=f"'{first}' is missing"):
+        open_backbone(str(tmp_path))
+    save_file({**weights, first: torch.zeros(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(UsageError, match="do not fit"):
+        open_backbone(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"architecture": "resnet9999"}')
+    with pytest.raises(UsageError, match="timm knows no architecture"):
+        open_backbone(str(tmp_path))
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(UsageError, match="cannot be read"):
+        open_backbone(str(tmp_path))
+
+
+def test_an_unknown_backbone_is_refused_with_a_near_name():
+    with pytest.raises(UsageError, match="did you mean 'resnet18'"):
+        open_backbone("resnet_18")
+    with pytest.raises(UsageError, match="no weights folder"):
+        open_backbone("./nowhere/at/all")
