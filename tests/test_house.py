@@ -133,9 +133,14 @@ BANNED_CALLS = {
 }  # fmt: skip
 
 
+# The one place that may use a network, for weights that the user names, looks first whether there is one.
+ALLOWED = {("backbones.py", "imports socket")}
+
+
 @pytest.mark.parametrize("path", source_files(), ids=lambda path: path.relative_to(SOURCE).as_posix())
 def test_no_source_unpickles_runs_strings_or_opens_connections(path):
-    assert list(findings(ast.parse(path.read_text(encoding="utf-8")))) == []
+    found = list(findings(ast.parse(path.read_text(encoding="utf-8"))))
+    assert [each for each in found if (path.name, each) not in ALLOWED] == []
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import timm
 import torch
@@ -182,7 +184,11 @@ def _open_folder(folder: Path) -> Backbone:
 
 
 def _open_named(name: str) -> Backbone:
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache  # slow to load, and only needed here
+    # Slow to load, and only needed here.
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.utils import logging as hub_logging
+
+    hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
     pretrained = timm.get_pretrained_cfg(name)
     repository = getattr(pretrained, "hf_hub_id", None)
@@ -193,7 +199,11 @@ def _open_named(name: str) -> Backbone:
     repository = repository if "/" in str(repository) and not str(repository).endswith("/") else f"timm/{name}"
     try:
         cached = try_to_load_from_cache(str(repository), "model.safetensors")
-        path = Path(cached) if isinstance(cached, str) else Path(hf_hub_download(str(repository), "model.safetensors"))
+        if not isinstance(cached, str):
+            # The hub's client tries for half a minute; a name that cannot be resolved says at once that it will fail.
+            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+            cached = hf_hub_download(str(repository), "model.safetensors")
+        path = Path(cached)
         weights = load_file(path)
     except (
         Exception
