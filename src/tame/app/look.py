@@ -16,8 +16,8 @@ from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
 from tame.core.space import Choice, Space
 from tame.data.images import printable
-from tame.study.plan import draft, forward_s, plan_of
-from tame.study.prepare import Data, open_data
+from tame.study.plan import Costs, costs, draft, forward_s, plan_of
+from tame.study.prepare import open_data
 from tame.study.record import Silent, Study, begin
 
 
@@ -35,12 +35,12 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
     """The split, the space, and how long it will take."""
     with _throwaway(config) as study:
         data = open_data(study)
-        speed = study.ask("speed") if data.backbone else None
-        about = draft(config, data, speed, used_s=0.0)
+        known = costs(study, data)
+        about = draft(config, data, known, used_s=0.0)
         plan = plan_of(config, data, about)
         split = study.state.last["data"]
         base = Recipe.from_flat(about["base"])
-        forecast = _forecast(config, data, about, base)
+        forecast = _forecast(config, about, known)
     return {
         "schema": "tame/1",
         "data": config.data,
@@ -111,15 +111,15 @@ def _throwaway(config: StudyConfig) -> Study:
     return study
 
 
-def _forecast(config: StudyConfig, data: Data, about: dict[str, Any], base: Recipe) -> dict[str, Any]:
-    if data.backbone is None:
+def _forecast(config: StudyConfig, about: dict[str, Any], known: Costs | None) -> dict[str, Any]:
+    if known is None:
         words = ["networks from scratch: how long an epoch takes is measured in the first minute of tame fit"]
         return {"features_s": None, "words": words}
     speed = about["speed"]
-    costs = {size: forward_s(speed, 2 * len(data.rows), size) for size in about["sizes"]}
+    features = {size: forward_s(speed, known.learnt[size], size) for size in about["sizes"]}
     words = [
         f"{speed['rate']:.0f} pictures a second at {speed['size']} pixels here ({speed['precision']}, {speed['way']})",
-        "features, once: " + ", ".join(f"{cost:.0f} s at {size} pixels" for size, cost in costs.items()),
+        "features, once: " + ", ".join(f"{cost:.0f} s at {size} pixels" for size, cost in features.items()),
     ]
     if config.clock_s is None:
         words.append("the clock plays no part; the study ends with its trials")
@@ -127,7 +127,7 @@ def _forecast(config: StudyConfig, data: Data, about: dict[str, Any], base: Reci
         words.append(f"the search ends by {about['search_until_s']:.0f} s of {config.clock_s:.0f} s")
         later = "fine-tuning is tried with what is left" if about["tunes"] else "no fine-tuning"
         words.append(f"{later}; {about['end_s']:.0f} s are kept for scoring, delivery and report")
-    return {"features_s": sum(costs.values()), "words": words}
+    return {"features_s": sum(features.values()), "words": words}
 
 
 def _counts(found: dict[str, Any]) -> Table:

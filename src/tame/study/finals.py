@@ -31,7 +31,7 @@ from tame.evaluate.score import (
     softmax,
 )
 from tame.study.finalist import Finalist, best_of, together
-from tame.study.plan import Plan
+from tame.study.plan import CHECKED, FINALISTS_SHARE, Plan
 from tame.study.prepare import Data
 from tame.study.record import Study
 from tame.study.test import test
@@ -39,8 +39,6 @@ from tame.study.tuning import ORIGIN as FINE_TUNE
 
 FINALIST = "finalist"
 FIELDS = ((4, 3), (3, 2), (2, 2), (2, 1), (1, 1), (1, 0))  # finalists beside the default, and fresh seeds of each
-FINALISTS_SHARE = 0.1  # of the clock
-CHECKED = 200  # test pictures that the delivered model must judge as it was scored
 PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
 

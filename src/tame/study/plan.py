@@ -23,8 +23,10 @@ from tame.study.record import Study
 SIZES_SHARE = 0.25  # of the clock that computing features may take
 SCRATCH_SHARE = 0.6  # of the clock that networks from scratch are searched in; the finalists take the rest
 SEARCH_SHARE = 0.25  # of the clock that the search ends at where there is fine-tuning to come
+FINALISTS_SHARE = 0.12  # of the clock that finalists on frozen features may take
 COHORT = 32
-END_S = 6.0  # for judging, checking the delivered model and writing the report, at the least
+END_S = 5.0  # for checking the delivered model, the report and what the forecasts miss, at the least
+CHECKED = 100  # test pictures that the delivered model must judge as it was scored
 TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
 TUNE_EPOCHS = (3, 8)  # fewer are not worth beginning, more add little
 
@@ -56,7 +58,7 @@ class Plan:
 def make_plan(study: Study, data: Data) -> Plan:
     """The plan that the study has, or a new one."""
     known = study.state.last.get("plan")
-    about = known if known is not None else draft(study.config, data, _speed(study, data), used_s=study.used_s)
+    about = known if known is not None else draft(study.config, data, costs(study, data), used_s=study.used_s)
     plan = plan_of(study.config, data, about)
     if known is None:
         recipes = [plan.search.base, *(plan.search.base.but({n: v}) for n, v in _choices(plan.space))]
@@ -70,15 +72,16 @@ def _choices(space: Space) -> list[tuple[str, Any]]:
     return [(name, value) for name, dim in space.dimensions.items() if isinstance(dim, Choice) for value in dim.values]
 
 
-def draft(config: StudyConfig, data: Data, speed: dict[str, Any] | None, *, used_s: float) -> dict[str, Any]:
-    """The plan as plain values. speed: how fast the backbone runs here; None for a network from scratch."""
+def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float) -> dict[str, Any]:
+    """The plan as plain values. known: what features cost; None for networks from scratch."""
     seed = stream_seed(config.seed, "training") % 2**31
     num = len(data.rows)
     if data.backbone is None:
         sizes: tuple[int, ...] = ()
         preset = portfolio.scratch(data.side, num, epochs=config.epochs, seed=seed)
     else:
-        sizes = _sizes(config, data, speed or {})
+        assert known is not None
+        sizes = _sizes(config, data, known)
         preset = portfolio.heads(
             sizes,
             num,
@@ -92,14 +95,14 @@ def draft(config: StudyConfig, data: Data, speed: dict[str, Any] | None, *, used
     fixed = sorted({*config.set, *(parse_dimension(text)[0] for text in config.space)})
     changes = [dict(each) for each in preset.portfolio]
     clock = config.clock_s
-    end_s = _end_s(data, base, speed)
+    end_s = _end_s(base, sizes, known)
     tunes = data.backbone is not None and data.backbone["stages"] > 1 and "model.unfrozen" not in config.set
     search_until = None
     if clock is not None and data.backbone is None:
         search_until = used_s + SCRATCH_SHARE * max(clock - used_s - end_s, 0.0)
     elif clock is not None:
-        tuned_s = _tuning_s(data, base, speed or {}) if tunes else math.inf
-        later = clock - end_s
+        tuned_s = _tuning_s(data, base, known.speed) if tunes and known else math.inf
+        later = clock - end_s - FINALISTS_SHARE * clock
         search_until = max(min(SEARCH_SHARE * clock, later), 0.0) if tuned_s < 0.6 * clock else later
         search_until = max(search_until, min(used_s + 1.0, clock))
     return {
@@ -112,7 +115,7 @@ def draft(config: StudyConfig, data: Data, speed: dict[str, Any] | None, *, used
         "search_until_s": search_until,
         "end_s": end_s,
         "tunes": tunes,
-        "speed": speed,
+        "speed": known.speed if known else None,
         "seconds_before": used_s,
     }
 
@@ -145,22 +148,45 @@ def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
     )
 
 
-def _speed(study: Study, data: Data) -> dict[str, Any] | None:
-    return study.ask("speed") if data.backbone else None
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """How fast the backbone runs here, and how many passes the features of learnt and sealed pictures need, by size."""
+
+    speed: dict[str, Any]
+    learnt: dict[int, int]
+    sealed: dict[int, int]
 
 
-def _sizes(config: StudyConfig, data: Data, speed: dict[str, Any]) -> tuple[int, ...]:
-    """Input sizes whose features can be computed in the time for it, the best guess first, at least one."""
+def costs(study: Study, data: Data) -> Costs | None:
+    """What features will cost; those that are kept from an earlier study cost nothing. None without a backbone."""
+    if data.backbone is None:
+        return None
+    crop = portfolio.crop_for(data.backbone, data.side)
+    sizes = _wanted_sizes(study.config, data)
+
+    def passes(rows: Sequence[int]) -> dict[int, int]:
+        how = {"rows": list(rows), "views": 2, "crop": crop}
+        return {size: int(study.ask("missing", size=size, **how)["passes"]) for size in sizes}
+
+    return Costs(study.ask("speed"), passes(data.rows), passes(data.sealed.rows))
+
+
+def _wanted_sizes(config: StudyConfig, data: Data) -> tuple[int, ...]:
     assert data.backbone is not None
-    wanted = portfolio.input_sizes(data.backbone["size"], data.side, fixed=data.backbone["fixed_size"])
     if "input.size" in config.set:
         return (int(config.set["input.size"]),)
+    return portfolio.input_sizes(data.backbone["size"], data.side, fixed=data.backbone["fixed_size"])
+
+
+def _sizes(config: StudyConfig, data: Data, known: Costs) -> tuple[int, ...]:
+    """Input sizes whose features can be computed in the time for it, the best guess first, at least one."""
+    wanted = _wanted_sizes(config, data)
     if config.clock_s is None:
         return wanted
     left = SIZES_SHARE * config.clock_s
     found: list[int] = []
     for size in wanted:
-        cost = forward_s(speed, 2 * len(data.rows), size)
+        cost = forward_s(known.speed, known.learnt[size], size)
         if not found or cost <= left:
             found.append(size)
             left -= cost
@@ -179,10 +205,11 @@ def _tuning_s(data: Data, base: Recipe, speed: dict[str, Any]) -> float:
     return TUNE_EPOCHS[0] * runs * TUNE_SLOWER * forward_s(speed, len(data.rows), size)
 
 
-def _end_s(data: Data, base: Recipe, speed: dict[str, Any] | None) -> float:
-    """Seconds to keep for finalists, scoring, the check of the delivered model, and the report."""
-    if speed is None:
+def _end_s(base: Recipe, sizes: Sequence[int], known: Costs | None) -> float:
+    """Seconds to keep for scoring winner and default, the check of the delivered model, and the report."""
+    if known is None:
         return END_S
-    test = len(data.sealed.rows)
-    judging = 2 * forward_s(speed, 2 * test, base.input.size) + forward_s(speed, 2 * min(test, 200), base.input.size)
-    return END_S + judging
+    first = base.input.size
+    judging = {size: forward_s(known.speed, known.sealed[size], size) for size in sizes}
+    other = max((cost for size, cost in judging.items() if size != first), default=0.0)
+    return END_S + judging[first] + other + forward_s(known.speed, 2 * CHECKED, first)

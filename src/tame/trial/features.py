@@ -135,8 +135,7 @@ def extract(
 
     Computed once for each picture, view, size, crop, weights, precision and way, then read from the cache.
     """
-    name = f"{backbone.digest[:16]}-{part}-{size}-{crop:g}-{view}-{speed.precision}-{speed.way}"
-    keys = [f"{pictures.digests[row]}-{name}" for row in rows]
+    keys = feature_keys(backbone, pictures, rows, size=size, view=view, crop=crop, speed=speed, part=part)
     have = dict(cache.get(keys)) if cache else {}
     missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in have}
     if missing:
@@ -161,6 +160,15 @@ def extract(
                 cache.put(fresh)
         have |= fresh
     return np.stack([have[key] for key in keys])
+
+
+def feature_keys(
+    backbone: Backbone, pictures: Pictures, rows: Sequence[int], *, size: int, view: int, crop: float, speed: Speed,
+    part: str = "features",
+) -> list[str]:  # fmt: skip
+    """Under which keys the features of these pictures are kept: everything that their values depend on."""
+    name = f"{backbone.digest[:16]}-{part}-{size}-{crop:g}-{view}-{speed.precision}-{speed.way}"
+    return [f"{pictures.digests[row]}-{name}" for row in rows]
 
 
 def _rewritten(module: nn.Module, device: torch.device, speed: Speed, size: int) -> tuple[nn.Module, Way]:

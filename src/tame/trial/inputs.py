@@ -19,7 +19,7 @@ from tame.data.views import central_pixels
 from tame.parts.backbones import Backbone, cut
 from tame.parts.models import Head
 from tame.trial.fast import fold_norms, folded_pairs
-from tame.trial.features import Pictures, Speed, extract, measure_speed
+from tame.trial.features import Pictures, Speed, extract, feature_keys, measure_speed
 from tame.trial.pixels import Tuned, TunedTask, tuned_backbone
 from tame.trial.population import Examples
 
@@ -74,6 +74,16 @@ class Inputs:
             return torch.from_numpy(np.stack(found)).to(self.device)
 
         return self._keep(("features", size, views, crop), rows, make)
+
+    def missing(self, rows: Sequence[int], *, size: int, views: int, crop: float) -> int:
+        """How many passes through the backbone the features of these pictures still need."""
+        have = self._features.keys()
+        own, speed = self._own(), self.speed()
+        wanted = (
+            feature_keys(own, self.pictures, rows, size=size, view=view, crop=crop, speed=speed)
+            for view in range(views)
+        )
+        return sum(key not in have for keys in wanted for key in keys)
 
     def pixels(self, rows: Sequence[int], recipe: Recipe) -> Tensor:
         """(n, 3, S, S) uint8 pictures as this recipe sees them, for networks that are trained on pixels."""

@@ -99,6 +99,10 @@ class Trainer:
         hashes = [perceptual_hash(array) for array in inputs.pictures.pixels]
         return {"pairs": find_duplicates(hashes, features, digests=inputs.pictures.digests)}
 
+    def missing(self, *, rows: list[int], size: int, views: int, crop: float) -> Reply:
+        """How many passes through the backbone the features of these pictures still need."""
+        return {"passes": self._given().missing(rows, size=size, views=views, crop=crop)}
+
     def learn(self, *, rows: list[int], labels: list[int], folds: list[int], num_classes: int) -> Reply:
         """Gives the examples that are not sealed. rows: picture numbers; folds: -1 for never validated."""
         self._rows = list(rows)
