@@ -8,7 +8,7 @@ from tame.adjust.halving import decide
 from tame.core.records import Decision, Event, Finding, decision_event
 from tame.monitor.rules import examine
 from tame.monitor.space import edges
-from tame.study.finals import best_trials, evaluate, finalists
+from tame.study.finals import FIELDS, best_trials, cost_s, evaluate, finalists
 from tame.study.plan import Plan, make_plan
 from tame.study.prepare import open_data
 from tame.study.record import Study, findings_events
@@ -20,6 +20,11 @@ def run(study: Study) -> dict[str, Any]:
     """Takes a study, new or resumed, to its end, and returns the result that the report shows."""
     data = open_data(study)
     plan = make_plan(study, data)
+    if plan.sizes:
+        study.watcher.phase(f"computing features at {', '.join(map(str, plan.sizes))} pixels, or finding them")
+    for size in plan.sizes:
+        given = plan.search.base.input
+        study.ask("prepare", size=size, views=given.views, crop=given.crop)
     study.watcher.phase(f"searching among recipes: {plan.words}")
     while True:
         test(study, plan, study.history.having("running"))  # T  train and validate, together
@@ -39,7 +44,9 @@ def adjust(study: Study, plan: Plan) -> list[Decision]:
     if study.state.last.get("search_ended"):
         return []
     decisions = decide(study.history, plan.space, study.config.seed, config=plan.search)
-    if study.used_s + plan.round_s(study, decisions) < plan.search_until_s:
+    # Where the search goes on to the end, it leaves the time that the finalists will take.
+    after = cost_s(study, *FIELDS[0]) if study.state.last["plan"]["to_the_end"] else 0.0
+    if study.used_s + plan.round_s(study, decisions) + after < plan.search_until_s:
         return decisions
     study.keep(Event("search_ended", {"used_s": study.used_s}))
     waiting = study.history.having("running")

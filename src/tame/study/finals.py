@@ -86,14 +86,14 @@ def _wanted(study: Study, plan: Plan) -> list[tuple[Trial, list[int]]]:
     """
     known = study.state.last.get("finalists")
     if known is None:
-        count, num_seeds = next((pair for pair in FIELDS if _cost_s(study, *pair) <= _room_s(study, plan)), FIELDS[-1])
+        count, num_seeds = next((pair for pair in FIELDS if cost_s(study, *pair) <= _room_s(study, plan)), FIELDS[-1])
         seeds = [stream_seed(study.config.seed, "finalist", i) % 2**31 for i in range(num_seeds)]
         known = {"trials": [t.number for t in best_trials(study, count)], "seeds": seeds}
         study.keep(Event("finalists", known))
     return [(study.history.trials[number], known["seeds"]) for number in known["trials"]]
 
 
-def _cost_s(study: Study, count: int, num_seeds: int) -> float:
+def cost_s(study: Study, count: int, num_seeds: int) -> float:
     """A forecast of the seconds that so many finalists take, from what the search took for an epoch of a trial."""
     trials = [t for t in study.history.trials.values() if t.curve.points]
     epochs = sum(t.epochs for t in trials)

@@ -24,9 +24,9 @@ SIZES_SHARE = 0.25  # of the clock that computing features may take
 SCRATCH_SHARE = 0.6  # of the clock that networks from scratch are searched in; the finalists take the rest
 SEARCH_SHARE = 0.25  # of the clock that the search ends at where there is fine-tuning to come
 FINALISTS_SHARE = 0.12  # of the clock that finalists on frozen features may take
-COHORT = 32
-END_S = 5.0  # for checking the delivered model, the report and what the forecasts miss, at the least
-CHECKED = 100  # test pictures that the delivered model must judge as it was scored
+COHORTS = (64, 32, 8)  # recipes that start together: heads on few examples, on many, networks from scratch
+END_S = 3.5  # for checking the delivered model, the report and what the forecasts miss, at the least
+CHECKED = 64  # test pictures that the delivered model must judge as it was scored
 TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
 TUNE_EPOCHS = (3, 8)  # fewer are not worth beginning, more add little
 
@@ -97,13 +97,14 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
     clock = config.clock_s
     end_s = _end_s(base, sizes, known)
     tunes = data.backbone is not None and data.backbone["stages"] > 1 and "model.unfrozen" not in config.set
-    search_until = None
+    search_until, to_the_end = None, False
     if clock is not None and data.backbone is None:
         search_until = used_s + SCRATCH_SHARE * max(clock - used_s - end_s, 0.0)
     elif clock is not None:
         tuned_s = _tuning_s(data, base, known.speed) if tunes and known else math.inf
-        later = clock - end_s - FINALISTS_SHARE * clock
-        search_until = max(min(SEARCH_SHARE * clock, later), 0.0) if tuned_s < 0.6 * clock else later
+        to_the_end = tuned_s >= 0.6 * clock
+        later = clock - end_s
+        search_until = later if to_the_end else max(min(SEARCH_SHARE * clock, later), 0.0)
         search_until = max(search_until, min(used_s + 1.0, clock))
     return {
         "base": base.flat(),
@@ -113,6 +114,7 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
         "trials": config.trials,
         "sizes": list(sizes),
         "search_until_s": search_until,
+        "to_the_end": to_the_end,
         "end_s": end_s,
         "tunes": tunes,
         "speed": known.speed if known else None,
@@ -128,7 +130,7 @@ def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
         portfolio=tuple(about["portfolio"]),
         fixed=frozenset(about["fixed"]),
         trials=about["trials"] or 100_000,
-        cohort=COHORT if data.backbone else 8,
+        cohort=_cohort(data),
     )
     learnt = data.learnt()
     facts = Facts(
@@ -146,6 +148,13 @@ def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
     return Plan(
         search, space, facts, folds, math.inf if until is None else until, about["end_s"], tuple(about["sizes"]), words
     )
+
+
+def _cohort(data: Data) -> int:
+    few, many, scratch = COHORTS
+    if data.backbone is None:
+        return scratch
+    return few if len(data.rows) < portfolio.SMALL else many
 
 
 @dataclass(frozen=True, slots=True)
