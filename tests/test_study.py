@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from tame.app.drawing import draw
+from tame.core.errors import UsageError
+from tame.parts.backbones import build_backbone
 
 TAME = str(Path(sys.executable).with_name("tame"))
 SMALL = ("--backbone", "none", "--trials", "3", "--epochs", "3", "--set", "input.size=32", "--seed", "3")
@@ -85,7 +87,9 @@ def test_the_delivered_model_predicts_what_was_scored(finished, pictures, cache)
     folder, result = finished
     done = tame("predict", folder, pictures, "--json", cache=cache)
     assert done.returncode == 0, done.stderr
-    said = {Path(each["input"]).relative_to(pictures).as_posix(): each for each in json.loads(done.stdout)["predictions"]}
+    said = {
+        Path(each["input"]).relative_to(pictures).as_posix(): each for each in json.loads(done.stdout)["predictions"]
+    }
     for mistake in result["mistakes"]:
         own = said[mistake["id"]]
         assert own["label"] == mistake["predicted"]
@@ -204,3 +208,34 @@ def wait_for(claim, seconds=60.0):
     while not claim():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.05)
+
+
+def test_a_cache_that_cannot_be_made_is_said_and_leaves_nothing_behind(pictures, tmp_path):
+    (blocked := tmp_path / "file").write_text("no folder")
+    done = tame("fit", pictures, *SMALL, "--out", tmp_path / "study", "--quiet", cache=blocked)
+    assert done.returncode == 6
+    assert "TAME_CACHE" in done.stderr
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_terminal_that_knows_only_ascii_is_no_bug(finished, cache, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = tame("show", finished[0], cache=cache)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"input_size": [3, 100000, 100000]},
+        {"input_size": "x"},
+        {"mean": ["a"]},
+        {"std": [0, 0, 0]},
+        {"crop_pct": -1},
+        {"crop_pct": float("nan")},
+    ],
+)
+def test_a_weights_folder_with_hostile_preprocessing_is_refused_at_once(hostile):
+    with pytest.raises(UsageError, match=next(iter(hostile))):
+        build_backbone({"architecture": "mobilenetv2_100", **hostile}, {}, name="hostile", digest="0")

@@ -41,8 +41,8 @@ class FittedStudy:
 
     def report(self, path: str | Path | None = None) -> Path:
         """Writes the report again, into the study's folder or to a path, and returns where it is."""
-        _, state = read_state(self.folder)
-        own = write_report(self.folder, self.result, state.history)
+        config, state = read_state(self.folder)
+        own = write_report(self.folder, self.result, state.history, config)
         if path is None:
             return own
         Path(path).write_bytes(own.read_bytes())

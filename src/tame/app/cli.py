@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 STARTED = time.monotonic()  # the clock of --time counts from here
+if __name__ == "__main__":
+    # Run with -m, Python looks for modules in the current folder first; a json.py among the data must not be run.
+    sys.path = sys.path[1:]
 
+import io  # noqa: E402
 import json  # noqa: E402
-import sys  # noqa: E402
 import tomllib  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
@@ -131,10 +135,13 @@ def report(study: FolderArgument) -> None:
     from tame.app.run import write_report
     from tame.study.record import read_state
 
-    _, state = read_state(study)
+    config, state = read_state(study)
+    if "result" not in state.last and (study / "report.html").exists():
+        print(study / "report.html")  # nothing usable was trained, and that is what it says
+        return
     if "result" not in state.last:
         raise UsageError(f"{study} is not finished; go on with: tame resume {study}")
-    print(write_report(study, state.last["result"], state.history))
+    print(write_report(study, state.last["result"], state.history, config))
 
 
 @app.command()
@@ -262,6 +269,8 @@ def top(
 
 def main() -> None:
     """The entry point: every error of ours becomes one line on stderr and its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # where the terminal is not UTF-8, as stderr does it
     try:
         app(standalone_mode=False)
     except StoppedError as stopped:
@@ -339,9 +348,9 @@ def _print_json(value: dict[str, Any]) -> None:
 
 
 def _print(what: Any) -> None:
-    from rich.console import Console
+    from tame.app.console import ResultConsole
 
-    console = Console(highlight=False)
+    console = ResultConsole()
     console.print(what)
 
 

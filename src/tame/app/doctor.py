@@ -10,10 +10,10 @@ import sys
 from importlib import metadata
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from tame import __version__
+from tame.app.console import ResultConsole
 from tame.app.run import cache_folder
 
 FLOORS = {"torch": (2, 10), "pillow": (12, 0)}  # below: known vulnerabilities in reading weights and pictures
@@ -57,7 +57,7 @@ def examine_machine() -> dict[str, Any]:
 
 def print_machine(found: dict[str, Any]) -> None:
     """For people."""
-    console = Console(highlight=False)
+    console = ResultConsole()
     gib = 2**30
     memory = f"{found['memory_bytes'] / gib:.0f} GiB" if found["memory_bytes"] else "unknown"
     rows = {

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tame.app.console import ResultConsole
 from tame.app.run import cache_folder
 from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
@@ -64,7 +64,7 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
 
 def print_check(found: dict[str, Any]) -> None:
     """For people."""
-    console = Console(highlight=False)
+    console = ResultConsole()
     console.print(Text(f"{found['pictures']} pictures of {len(found['classes'])} classes; {found['split']}"))
     console.print(_counts(found))
     if found["skipped"]:
@@ -83,7 +83,7 @@ def print_check(found: dict[str, Any]) -> None:
 
 def print_plan(found: dict[str, Any]) -> None:
     """For people."""
-    console = Console(highlight=False)
+    console = ResultConsole()
     console.print(Text(f"split: {found['split']}"))
     console.print(_counts(found))
     console.print(Text(f"metric: {found['metric']}; trials are compared after {_words(found['rungs'])} epochs"))

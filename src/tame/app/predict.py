@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tame.app.console import ResultConsole
 from tame.core.errors import DataError, UsageError, require
 from tame.data.images import UnreadablePicture, decode, printable
 from tame.evaluate.score import softmax
@@ -105,7 +106,7 @@ def print_table(found: dict[str, Any]) -> None:
         others = ", ".join(f"{printable(name)} {value:.2f}" for name, value in ranked)
         own = (each["input"], printable(each["label"]), f"{each['probability']:.3f}", others)
         table.add_row(*(Text(cell) for cell in own))
-    console = Console(highlight=False)
+    console = ResultConsole()
     console.print(table)
     errors = Console(stderr=True, highlight=False)
     for each in found["skipped"]:

@@ -19,7 +19,7 @@ import platformdirs
 from PIL import Image
 
 from tame.core.config import StudyConfig
-from tame.core.errors import NothingTrainedError, StoppedError, TameError
+from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError
 from tame.core.records import Event, History
 from tame.data.images import decode
 from tame.evaluate.card import model_card
@@ -32,10 +32,18 @@ SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops at once
 
 
 def cache_folder() -> Path:
-    """Where decoded pictures and features are kept between studies: $TAME_CACHE, or the user's cache folder."""
+    """Where decoded pictures and features are kept between studies: $TAME_CACHE, or the user's cache folder.
+
+    Raises StorageError where it cannot be made.
+    """
     given = os.environ.get("TAME_CACHE")
     folder = Path(given) if given else platformdirs.user_cache_path("tame")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as problem:
+        raise StorageError(
+            f"the cache folder {folder} cannot be made: {problem.strerror}; name another with TAME_CACHE"
+        ) from None
     return folder
 
 
@@ -46,6 +54,7 @@ def fit_study(
     from tame.data.images import scan  # before the folder is made: bad data leaves nothing behind
 
     scan(Path(config.data), val=config.val, test=config.test)
+    cache_folder()  # likewise
     absolute = replace(config, data=str(Path(config.data).resolve()), backbone=_absolute(config.backbone))
     with begin(absolute, watcher) as study:
         if started is not None:
@@ -63,12 +72,12 @@ def resume_study(folder: Path, watcher: Watcher, *, inline: bool = False) -> dic
         return _carry_out(study, inline=inline)
 
 
-def write_report(folder: Path, result: Mapping[str, Any], history: History) -> Path:
+def write_report(folder: Path, result: Mapping[str, Any], history: History, config: StudyConfig) -> Path:
     """Writes report.html of a finished study."""
     from tame.study.record import write_private
 
     ids = [each["id"] for each in result["mistakes"]]
-    paths = _paths(result, ids)
+    paths = _paths(config, ids)
     thumbnails = {name: small for name, path in paths.items() if (small := _thumbnail(path)) is not None}
     write_private(folder / "report.html", render_report(result, history, thumbnails))
     return folder / "report.html"
@@ -94,7 +103,7 @@ def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
     study.watcher.phase("writing the report")
     study.write("report.json", json.dumps(result, indent=1, ensure_ascii=True) + "\n")
     study.write("model/README.md", model_card(result))
-    write_report(study.folder, result, study.history)
+    write_report(study.folder, result, study.history, study.config)
     study.keep(Event("result", result))
     return result
 
@@ -147,12 +156,12 @@ def _absolute(backbone: str | None) -> str | None:
     return backbone
 
 
-def _paths(result: Mapping[str, Any], ids: list[str]) -> dict[str, str]:
+def _paths(config: StudyConfig, ids: list[str]) -> dict[str, str]:
     """Where the pictures of these ids lie; those that are gone are left out."""
     from tame.data.images import scan
 
     try:
-        listing = scan(Path(result["data"]))
+        listing = scan(Path(config.data), val=config.val, test=config.test)
     except TameError:
         return {}  # the report is drawn again after the pictures were moved: it is drawn without them
     return {p.id: p.path for p in listing.pictures if p.id in set(ids)}

@@ -131,7 +131,7 @@ def no_better_than_dummy(trial: Trial, facts: Facts) -> Finding | None:
     if last.valid_metric > facts.dummy + 2 * error:
         return None
     evidence = {"valid_metric": round(last.valid_metric, 4), "dummy": round(facts.dummy, 4), "n": facts.num_valid}
-    title = f"no better than the dummy: {last.valid_metric:.3f} against {facts.dummy:.3f}"
+    title = f"not shown to be better than the dummy: {last.valid_metric:.3f} against {facts.dummy:.3f}"
     return _finding("no_better_than_dummy", title, "problem", evidence, trial)
 
 

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from tame.core.errors import RefusedError, UsageError, require, unknown
 
+MOST_PIXELS = 1024  # of one side of the pictures that a network takes
+LEAST_STD = 1e-3
 UNSAFE_WEIGHTS = (".bin", ".pth", ".pt", ".ckpt", ".pkl")
 
 
@@ -70,6 +72,7 @@ def build_backbone(config: Mapping[str, Any], weights: Mapping[str, Tensor], *, 
     """The backbone of a config and its weights. Raises UsageError where the weights do not fit the architecture."""
     architecture = str(config.get("architecture", ""))
     require(timm.is_model(architecture), f"{name}: timm knows no architecture {architecture!r}")
+    _check_preprocessing(config, name)
     module = timm.create_model(architecture, pretrained=False, num_classes=0)
     wanted = module.state_dict()
     missing = [key for key in wanted if key not in weights]
@@ -82,6 +85,23 @@ def build_backbone(config: Mapping[str, Any], weights: Mapping[str, Tensor], *, 
     features = int(getattr(module, "head_hidden_size", module.num_features))  # type: ignore[arg-type]
     full = {**timm_defaults(module), **config}
     return Backbone(name, module, full, digest, features, _stages(module))
+
+
+def _check_preprocessing(config: Mapping[str, Any], name: str) -> None:
+    """Raises UsageError where the preprocessing that a config states cannot be carried out."""
+
+    def three(key: str, low: float, high: float) -> bool:
+        values = config.get(key, (high, high, high))
+        return isinstance(values, list | tuple) and len(values) == 3 and all(_within(v, low, high) for v in values)
+
+    require(three("input_size", 1, MOST_PIXELS), f"{name}: input_size must be 3 numbers of at most {MOST_PIXELS}")
+    require(three("mean", -1, 1), f"{name}: mean must be 3 numbers of -1 to 1")
+    require(three("std", LEAST_STD, 1), f"{name}: std must be 3 numbers above 0, at most 1")
+    require(_within(config.get("crop_pct", 1), 0.1, 1), f"{name}: crop_pct must be 0.1 to 1")
+
+
+def _within(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 def timm_defaults(module: nn.Module) -> dict[str, Any]:

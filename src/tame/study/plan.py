@@ -27,6 +27,7 @@ FINALISTS_SHARE = 0.12  # of the clock that finalists on frozen features may tak
 COHORTS = (64, 32, 8)  # recipes that start together: heads on few examples, on many, networks from scratch
 END_S = 3.5  # for checking the delivered model, the report and what the forecasts miss, at the least
 CHECKED = 64  # test pictures that the delivered model must judge as it was scored
+TUNING_SHARE = 0.55  # of the clock that the shortest fine-tuning may take; else the search goes on to the end
 TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
 TUNE_EPOCHS = (3, 8)  # fewer are not worth beginning, more add little
 
@@ -101,8 +102,8 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
     if clock is not None and data.backbone is None:
         search_until = used_s + SCRATCH_SHARE * max(clock - used_s - end_s, 0.0)
     elif clock is not None:
-        tuned_s = _tuning_s(data, base, known.speed) if tunes and known else math.inf
-        to_the_end = tuned_s >= 0.6 * clock
+        tuned_s = TUNE_EPOCHS[0] * _runs(data) * known.epoch_s if known else math.inf
+        to_the_end = tuned_s >= TUNING_SHARE * clock
         later = clock - end_s
         search_until = later if to_the_end else max(min(SEARCH_SHARE * clock, later), 0.0)
         search_until = max(search_until, min(used_s + 1.0, clock))
@@ -115,6 +116,8 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
         "sizes": list(sizes),
         "search_until_s": search_until,
         "to_the_end": to_the_end,
+        "epoch_s": known.epoch_s if known and math.isfinite(known.epoch_s) else None,
+        "smallest": min(known.learnt) if known else None,
         "end_s": end_s,
         "tunes": tunes,
         "speed": known.speed if known else None,
@@ -164,6 +167,7 @@ class Costs:
     speed: dict[str, Any]
     learnt: dict[int, int]
     sealed: dict[int, int]
+    epoch_s: float  # of fine-tuning at the smallest size, one fold; infinite where it cannot be tried
 
 
 def costs(study: Study, data: Data) -> Costs | None:
@@ -177,7 +181,26 @@ def costs(study: Study, data: Data) -> Costs | None:
         how = {"rows": list(rows), "views": 2, "crop": crop}
         return {size: int(study.ask("missing", size=size, **how)["passes"]) for size in sizes}
 
-    return Costs(study.ask("speed"), passes(data.rows), passes(data.sealed.rows))
+    speed = study.ask("speed", size=sizes[0], crop=crop, known=None)
+    return Costs(speed, passes(data.rows), passes(data.sealed.rows), _epoch_s(study, data, speed, min(sizes), crop))
+
+
+def _epoch_s(study: Study, data: Data, speed: dict[str, Any], size: int, crop: float) -> float:
+    """Seconds of an epoch of fine-tuning: rehearsed where that is worth it, else a forecast."""
+    assert data.backbone is not None
+    clock, stages = study.config.clock_s, data.backbone["stages"]
+    if clock is None or stages < 2 or "model.unfrozen" in study.config.set:
+        return math.inf
+    guess = TUNE_SLOWER * forward_s(speed, len(data.rows), size)
+    if TUNE_EPOCHS[0] * _runs(data) * guess > 2 * TUNING_SHARE * clock:
+        return guess
+    recipe = portfolio.fine_tuning(Recipe().but({"input.crop": crop}), size=size, epochs=8, stages=stages, seed=0)
+    return float(study.ask("rehearse", recipe=recipe.flat(), folds=[0])["epoch_s"])
+
+
+def _runs(data: Data) -> int:
+    """How many networks a fine-tuned trial is: one a fold, and one on all examples for delivery."""
+    return data.split.folds + 1 if data.split.folds > 1 else 1
 
 
 def _wanted_sizes(config: StudyConfig, data: Data) -> tuple[int, ...]:
@@ -205,13 +228,6 @@ def _sizes(config: StudyConfig, data: Data, known: Costs) -> tuple[int, ...]:
 def forward_s(speed: dict[str, Any], num_pictures: int, size: int) -> float:
     """Seconds that so many pictures take through the backbone at a size: work grows with the area."""
     return float(num_pictures / speed["rate"] * (size / speed["size"]) ** 2)
-
-
-def _tuning_s(data: Data, base: Recipe, speed: dict[str, Any]) -> float:
-    """Seconds of the shortest fine-tuning that is worth beginning, all folds, with the run on all data for delivery."""
-    runs = data.split.folds + 1 if data.split.folds > 1 else 1
-    size = base.input.size
-    return TUNE_EPOCHS[0] * runs * TUNE_SLOWER * forward_s(speed, len(data.rows), size)
 
 
 def _end_s(base: Recipe, sizes: Sequence[int], known: Costs | None) -> float:

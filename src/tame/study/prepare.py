@@ -60,15 +60,16 @@ def open_data(study: Study) -> Data:
     pictures = [p for p in listing.pictures if p.id in kept]
     _require_enough(listing, pictures)
     side = int(np.median(opened["sides"]))
+    look = _first_look(opened["backbone"], side)
+    if backbone:
+        study.ask("speed", **look, known=study.state.last.get("plan", {}).get("speed"))
     known = study.state.last.get("data")
     if known is not None:
         require(known["digests"] == _digests(pictures), "the pictures changed since the study began", error=DataError)
         pairs = known["pairs"]
     else:
         study.watcher.phase("looking for pictures that are the same")
-        if backbone:
-            study.ask("speed")
-        pairs = study.ask("duplicates", **_first_look(opened["backbone"], side))["pairs"]
+        pairs = study.ask("duplicates", **look)["pairs"]
     labels = [p.label for p in pictures]
     groups = groups_of(len(pictures), [(a, b) for a, b in pairs])
     given = [p.part for p in pictures]

@@ -15,14 +15,13 @@ from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event, Finding, Trial, decision_event
 from tame.evaluate.score import difference
 from tame.study.finalist import Finalist, best_of, validation
-from tame.study.plan import TUNE_EPOCHS, TUNE_SLOWER, Plan, forward_s
+from tame.study.plan import TUNE_EPOCHS, Plan
 from tame.study.prepare import Data
 from tame.study.record import Study, findings_events
 from tame.study.test import folds_of, test
 
 ORIGIN = "fine-tune"
 ENOUGH = 6  # epochs that leave little to gain by more
-FORECAST_OFF = 2.0  # times that a forecast from the frozen backbone's speed may be too long; a rehearsal tells
 
 
 def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> None:
@@ -60,12 +59,14 @@ def _recipe(study: Study, data: Data, plan: Plan, about: Any, best: Finalist) ->
         return None, "fine-tuning takes what is left of the time; without --time a study ends with its trials"
     left = study.left_s - plan.end_s
     runs = data.split.folds + 1 if data.split.folds > 1 else 1
+    if about["to_the_end"]:
+        return None, f"{TUNE_EPOCHS[0]} epochs of fine-tuning would take most of the time or more"
     for size in sorted(plan.sizes, reverse=True):
         recipe = fine_tuning(head.recipe, size=size, epochs=TUNE_EPOCHS[1], stages=stages, seed=seed)
         last = size == min(plan.sizes)  # a smaller input leaves time for more epochs, which help more than pixels do
         least = TUNE_EPOCHS[0] if last else ENOUGH
-        guess = runs * TUNE_SLOWER * forward_s(about["speed"], len(data.rows), size)
-        if least * guess > FORECAST_OFF * left:
+        guess = about["epoch_s"] * (size / about["smallest"]) ** 2
+        if not last and least * runs * guess > left:
             continue
         epoch_s = study.ask("rehearse", recipe=recipe.flat(), folds=folds_of(plan, head))["epoch_s"]
         epochs = math.floor((study.left_s - plan.end_s) / (epoch_s * runs))

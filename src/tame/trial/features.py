@@ -89,9 +89,8 @@ class Runner:
             return self.module(x).float()  # type: ignore[no-any-return]
 
 
-def measure_speed(backbone: Backbone, device: torch.device, pictures: Pictures, *, size: int) -> Speed:
+def measure_speed(backbone: Backbone, device: torch.device, pictures: Pictures, *, size: int, crop: float) -> Speed:
     """The fastest way to run the backbone here that does not move its features, from a few batches of real pictures."""
-    crop = float(backbone.config.get("crop_pct", 0.875))
     sizes = [each for each in (CPU_BATCHES if device.type == "cpu" else GPU_BATCHES) if each <= len(pictures.pixels)]
     sizes = sizes or [len(pictures.pixels)]
     seen = _seen(backbone, pictures, range(sizes[-1]), size=size, view=0, crop=crop)

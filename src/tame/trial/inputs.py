@@ -23,7 +23,7 @@ from tame.trial.features import Pictures, Speed, extract, feature_keys, measure_
 from tame.trial.pixels import Tuned, TunedTask, tuned_backbone
 from tame.trial.population import Examples
 
-MACHINE_FORMAT = 1  # of what is remembered of a machine
+MACHINE_FORMAT = 2  # of what is remembered of a machine
 Say = Callable[[str, int, int], None]
 
 
@@ -41,8 +41,12 @@ class Inputs:
         self._folded: nn.Module | None = None
         self._made: dict[tuple[Any, ...], Tensor] = {}
 
-    def speed(self) -> Speed:
-        """How the backbone is run here: measured once and remembered for the machine, so that a study repeats."""
+    def measure(self, *, size: int, crop: float, known: Speed | None) -> Speed:
+        """How the backbone is run here: as known, or measured once at a size and remembered for the machine.
+
+        Known is what an earlier process of the same study ran with: the study then repeats.
+        """
+        self._speed = known or self._speed
         if self._speed is None:
             backbone = self._own()
             parts = (
@@ -51,15 +55,21 @@ class Inputs:
                 self.device.type,
                 torch.__version__,
                 os.cpu_count(),
-                backbone.size,
+                size,
+                crop,
             )
             key, path = "-".join(map(str, parts)), self._cache / "machine.json"
-            known = read_json(path)
-            if key not in known:
-                found = measure_speed(backbone, self.device, self.pictures, size=backbone.size)
-                known = {**read_json(path), key: asdict(found)}
-                write_json(path, known)
-            self._speed = Speed(**known[key])
+            remembered = read_json(path)
+            if key not in remembered:
+                found = measure_speed(backbone, self.device, self.pictures, size=size, crop=crop)
+                remembered = {**read_json(path), key: asdict(found)}
+                write_json(path, remembered)
+            self._speed = Speed(**remembered[key])
+        return self._speed
+
+    def speed(self) -> Speed:
+        """How the backbone is run here."""
+        assert self._speed is not None, "measure() comes first"
         return self._speed
 
     def half(self) -> bool:

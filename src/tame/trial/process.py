@@ -18,7 +18,7 @@ from tame.core.errors import StoppedError, TameError, WorkerError
 Reply = dict[str, Any]
 Hear = Callable[[Reply], None]
 MAX_RESTARTS = 3  # of one command; a command that kills its process so often will do so again
-SETUP = ("start", "open", "learn", "network")  # what a new process must hear before it can go on
+SETUP = ("start", "open", "speed", "learn", "network")  # what a new process must hear before it can go on
 
 
 class WorkerBug(Exception):

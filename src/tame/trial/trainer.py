@@ -27,7 +27,7 @@ from tame.parts.network import Network, plain_head, read_network, write_network
 from tame.parts.optimizers import OPTIMIZERS
 from tame.parts.schedules import SCHEDULES
 from tame.store.checkpoints import Checkpoints
-from tame.trial.features import Pictures
+from tame.trial.features import Pictures, Speed
 from tame.trial.inputs import Inputs
 from tame.trial.judge import judge
 from tame.trial.pixels import PixelTask, Tuned
@@ -85,9 +85,10 @@ class Trainer:
             "backbone": about,
         }
 
-    def speed(self) -> Reply:
-        """How fast the backbone runs here."""
-        return asdict(self._given().speed())
+    def speed(self, *, size: int, crop: float, known: Reply | None) -> Reply:
+        """How the backbone is run here, and how fast: as known, or measured at a size."""
+        own = Speed(**known) if known else None
+        return asdict(self._given().measure(size=size, crop=crop, known=own))
 
     def duplicates(self, *, size: int, crop: float) -> Reply:
         """Pairs of pictures that are the same or nearly: by perceptual hash, then by the backbone's features."""
@@ -166,9 +167,12 @@ class Trainer:
 
     def rehearse(self, *, recipe: Reply, folds: list[Fold]) -> Reply:
         """Seconds that an epoch of one member takes here, from a few steps; its inputs are ready afterwards."""
-        own = Recipe.from_flat(recipe)
-        engine = self._engine(own, folds)
-        assert isinstance(engine, Serial), "heads are too fast to be worth a rehearsal"
+        own, inputs = Recipe.from_flat(recipe), self._given()
+        assert inputs.backbone is not None, "only fine-tuning is rehearsed"
+        features, classes = inputs.backbone.num_features, self._learnt().num_classes
+        heads: dict[Fold, Head] = {fold: Head(features, classes, hidden=own.model.hidden) for fold in folds}
+        autocast = torch.bfloat16 if inputs.half() else None
+        engine = Serial(inputs.tuned_task(own, self._rows, heads, self._learnt(), autocast))
         return {"epoch_s": engine.rehearse(Member(-1, folds[0], own))}
 
     def network(self, *, trial: int, recipe: Reply, epochs: int, fold: Fold, labels: list[str]) -> Reply:
