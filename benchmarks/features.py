@@ -105,7 +105,7 @@ def one_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
         plain_features(backbone, pictures, range(PLAIN_BATCH), size=size)  # warm
     else:
         start = time.perf_counter()
-        speed = measure_speed(backbone, device, pictures, size=backbone.size)
+        speed = measure_speed(backbone, device, pictures, size=size, crop=CROP)
         about = {"measure_s": round(time.perf_counter() - start, 2), "speed": asdict(speed)}
     rows = range(len(pictures.pixels))
     start, used = time.perf_counter(), cpu_s()

@@ -46,7 +46,8 @@ def adjust(study: Study, plan: Plan) -> list[Decision]:
     decisions = decide(study.history, plan.space, study.config.seed, config=plan.search)
     # Where the search goes on to the end, it leaves the time that the finalists will take.
     after = cost_s(study, *FIELDS[0]) if study.state.last["plan"]["to_the_end"] else 0.0
-    if study.used_s + plan.round_s(study, decisions) + after < plan.search_until_s:
+    first = not study.history.trials and study.left_s > 0
+    if first or study.used_s + plan.round_s(study, decisions) + after < plan.search_until_s:
         return decisions
     study.keep(Event("search_ended", {"used_s": study.used_s}))
     waiting = study.history.having("running")

@@ -105,7 +105,8 @@ def _room_s(study: Study, plan: Plan) -> float:
     clock, left = study.config.clock_s, study.left_s - plan.end_s
     if clock is None:
         return math.inf
-    return min(FINALISTS_SHARE * clock, left) if study.state.last["plan"]["tunes"] else left
+    about = study.state.last["plan"]
+    return min(FINALISTS_SHARE * clock, left) if about["tunes"] and not about["to_the_end"] else left
 
 
 def _again(study: Study, data: Data, plan: Plan, trial: Trial, seeds: Sequence[int]) -> Finalist | None:

@@ -20,16 +20,16 @@ from tame.monitor.rules import Facts
 from tame.study.prepare import Data
 from tame.study.record import Study
 
-SIZES_SHARE = 0.25  # of the clock that computing features may take
+SIZES_SHARE = 0.2  # of the clock that computing features may take
 SCRATCH_SHARE = 0.6  # of the clock that networks from scratch are searched in; the finalists take the rest
-SEARCH_SHARE = 0.25  # of the clock that the search ends at where there is fine-tuning to come
-FINALISTS_SHARE = 0.12  # of the clock that finalists on frozen features may take
+SEARCH_SHARE = 0.1  # of the clock that the search takes, its features aside, where fine-tuning is to come
+FINALISTS_SHARE = 0.06  # of the clock that finalists on frozen features may take
 COHORTS = (64, 32, 8)  # recipes that start together: heads on few examples, on many, networks from scratch
 END_S = 3.5  # for checking the delivered model, the report and what the forecasts miss, at the least
 CHECKED = 64  # test pictures that the delivered model must judge as it was scored
-TUNING_SHARE = 0.55  # of the clock that the shortest fine-tuning may take; else the search goes on to the end
+TUNING_SHARE = 0.5  # of the clock that the shortest fine-tuning may take; else the search goes on to the end
 TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
-TUNE_EPOCHS = (3, 8)  # fewer are not worth beginning, more add little
+TUNE_EPOCHS = (2, 8)  # fewer are not worth beginning, more add little
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
         tuned_s = TUNE_EPOCHS[0] * _runs(data) * known.epoch_s if known else math.inf
         to_the_end = tuned_s >= TUNING_SHARE * clock
         later = clock - end_s
-        search_until = later if to_the_end else max(min(SEARCH_SHARE * clock, later), 0.0)
-        search_until = max(search_until, min(used_s + 1.0, clock))
+        ready = used_s + sum(forward_s(known.speed, known.learnt[size], size) for size in sizes) if known else used_s
+        search_until = later if to_the_end else min(ready + SEARCH_SHARE * clock, later)
     return {
         "base": base.flat(),
         "portfolio": changes,
