@@ -87,10 +87,10 @@ def heads(sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: 
 
 def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int) -> Preset:
     """Small networks from scratch. side: the median shorter side of the pictures."""
-    sizes = tuple(size for size in (32, 48, 64, 96) if size <= max(side, 32))[-3:-1] or (32,)
+    sizes = tuple(size for size in (32, 48, 64, 96) if size <= max(side, 32))[-2:]
     base = Recipe().but(
         {
-            "model.name": "cnn",
+            "model.name": "plain_cnn",
             "model.width": 16,
             "input.size": sizes[-1],
             "optimizer.name": "adamw",
@@ -108,7 +108,7 @@ def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int) -> P
     portfolio: list[Mapping[str, Any]] = [
         {"optimizer.lr": 1e-2, "loss.label_smoothing": 0.1},
         {"input.size": sizes[0], "model.width": 24},
-        {"model.name": "plain_cnn", "optimizer.lr": 1e-3},
+        {"model.name": "cnn", "optimizer.lr": 6e-3},
         {"optimizer.lr": 1e-3, "model.width": 24, "augment.crop": 0.2},
         {"optimizer.name": "sgd", "optimizer.lr": 5e-2, "optimizer.weight_decay": 5e-4},
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from tame.study.record import Study
 
 SIZES_SHARE = 0.2  # of the clock that computing features may take
 SCRATCH_SHARE = 0.6  # of the clock that networks from scratch are searched in; the finalists take the rest
+SCRATCH_RUNS = 6  # whole trainings that a cohort from scratch and its finalists come to
+SCRATCH_EPOCHS = (4, 30)
 SEARCH_SHARE = 0.1  # of the clock that the search takes, its features aside, where fine-tuning is to come
 FINALISTS_SHARE = 0.06  # of the clock that finalists on frozen features may take
 COHORTS = (64, 32, 8)  # recipes that start together: heads on few examples, on many, networks from scratch
@@ -59,13 +61,25 @@ class Plan:
 def make_plan(study: Study, data: Data) -> Plan:
     """The plan that the study has, or a new one."""
     known = study.state.last.get("plan")
-    about = known if known is not None else draft(study.config, data, costs(study, data), used_s=study.used_s)
+    about = known if known is not None else _first_plan(study, data)
     plan = plan_of(study.config, data, about)
     if known is None:
         recipes = [plan.search.base, *(plan.search.base.but({n: v}) for n, v in _choices(plan.space))]
         study.ask("check", recipes=[recipe.flat() for recipe in recipes])
         study.keep(Event("plan", about))
     return plan
+
+
+def _first_plan(study: Study, data: Data) -> dict[str, Any]:
+    """The plan of a study that has none yet. Networks from scratch are rehearsed, to fit their epochs to the clock."""
+    config = study.config
+    about = draft(config, data, costs(study, data), used_s=study.used_s)
+    if data.backbone is None and config.clock_s is not None and config.epochs is None and "epochs" not in config.set:
+        epoch_s = study.ask("rehearse", recipe=about["base"], folds=[0])["epoch_s"] * data.split.folds
+        affordable = max(study.left_s - about["end_s"], 0.0) / epoch_s
+        epochs = min(max(int(affordable / SCRATCH_RUNS), SCRATCH_EPOCHS[0]), SCRATCH_EPOCHS[1])
+        about = draft(replace(config, epochs=epochs), data, None, used_s=study.used_s)
+    return about
 
 
 def _choices(space: Space) -> list[tuple[str, Any]]:

@@ -168,7 +168,9 @@ class Trainer:
     def rehearse(self, *, recipe: Reply, folds: list[Fold]) -> Reply:
         """Seconds that an epoch of one member takes here, from a few steps; its inputs are ready afterwards."""
         own, inputs = Recipe.from_flat(recipe), self._given()
-        assert inputs.backbone is not None, "only fine-tuning is rehearsed"
+        if inputs.backbone is None:
+            scratch = Serial(PixelTask(inputs.pixels(self._rows, own), self._learnt(), self._device))
+            return {"epoch_s": scratch.rehearse(Member(-1, folds[0], own))}
         features, classes = inputs.backbone.num_features, self._learnt().num_classes
         heads: dict[Fold, Head] = {fold: Head(features, classes, hidden=own.model.hidden) for fold in folds}
         autocast = torch.bfloat16 if inputs.half() else None
