@@ -19,6 +19,7 @@ def worker_environment() -> dict[str, str]:
         "OMP_NUM_THREADS": str(usable_cores()),
         "OMP_WAIT_POLICY": "PASSIVE",
         "GOMP_SPINCOUNT": "0",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
     }
 
 

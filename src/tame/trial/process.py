@@ -14,6 +14,7 @@ from typing import IO, Any, Protocol
 
 from tame.core import errors
 from tame.core.errors import StoppedError, TameError, WorkerError
+from tame.trial.environment import worker_environment
 
 Reply = dict[str, Any]
 Hear = Callable[[Reply], None]
@@ -109,7 +110,7 @@ class ProcessWorker:
         command = [sys.executable, "-P", "-m", "tame.trial.worker"]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
-            env={**os.environ, **worker_environment()}, start_new_session=True,
+            env={**worker_environment(), **os.environ}, start_new_session=True,
         )  # fmt: skip
         if not isinstance(log, int):
             log.close()
@@ -177,8 +178,3 @@ class InlineWorker:
             self._hear(message)
         if self._stopped:
             raise StoppedError("stopped by the user")
-
-
-def worker_environment() -> dict[str, str]:
-    """What the worker's libraries need to hear at their start: threads that wait without turning the processor."""
-    return {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}

@@ -5,7 +5,6 @@ It ends when its coordinator does: then stdin closes, and a thread that waits fo
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import json
 import os
@@ -17,6 +16,7 @@ import traceback
 from typing import Any, TextIO
 
 from tame.core.errors import StoppedError, TameError
+from tame.trial.environment import tune_allocator
 
 NUM_COMMANDS_AHEAD = 16
 
@@ -60,16 +60,6 @@ def main() -> None:
             send({"error": {"type": type(problem).__name__, "message": str(problem)}})
         except Exception as problem:  # a bug of ours must reach the user as one, whatever it is
             send({"bug": "".join(traceback.format_exception(problem))})
-
-
-def tune_allocator() -> None:
-    """Lets glibc keep large blocks: activations that are mapped and unmapped in each step cost more than their sums."""
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
-        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
-    except (OSError, AttributeError):
-        return  # another C library: nothing to tune
 
 
 def _listen(commands: queue.Queue[dict[str, Any]], stop: threading.Event) -> None:
