@@ -128,17 +128,21 @@ def extract(
     cache: ArrayCache | None,
     module: nn.Module | None = None,
     part: str = "features",
+    runners: dict[int, Runner] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """What the backbone (or `module`, a part of it) makes of these pictures in one view: (len(rows), ...) float32.
 
+    runners: of this backbone or module by size, kept between calls, since making one takes a quarter of a second.
     Computed once for each picture, view, size, crop, weights, precision and way, then read from the cache.
     """
     keys = feature_keys(backbone, pictures, rows, size=size, view=view, crop=crop, speed=speed, part=part)
     have = dict(cache.get(keys)) if cache else {}
     missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in have}
     if missing:
-        runner = Runner(module or backbone.module, backbone, device, speed, size=size)
+        runner = (runners or {}).get(size) or Runner(module or backbone.module, backbone, device, speed, size=size)
+        if runners is not None:
+            runners[size] = runner
         waiting, done, fresh = list(missing), 0, dict[str, np.ndarray]()
         batches = [waiting[i : i + speed.batch_size] for i in range(0, len(waiting), speed.batch_size)]
 

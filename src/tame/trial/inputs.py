@@ -19,7 +19,7 @@ from tame.data.views import central_pixels
 from tame.parts.backbones import Backbone, cut
 from tame.parts.models import Head
 from tame.trial.fast import fold_norms, folded_pairs
-from tame.trial.features import Pictures, Speed, extract, feature_keys, measure_speed
+from tame.trial.features import Pictures, Runner, Speed, extract, feature_keys, measure_speed
 from tame.trial.pixels import Tuned, TunedTask, tuned_backbone
 from tame.trial.population import Examples
 
@@ -39,6 +39,7 @@ class Inputs:
         self._features = ArrayCache(cache / "features")
         self._speed: Speed | None = None
         self._folded: nn.Module | None = None
+        self._runners: dict[int, Runner] = {}
         self._made: dict[tuple[Any, ...], Tensor] = {}
 
     def measure(self, *, size: int, crop: float, known: Speed | None) -> Speed:
@@ -136,7 +137,7 @@ class Inputs:
     def _extract(self, rows: Sequence[int], **how: Any) -> np.ndarray:
         return extract(
             self._own(), self.pictures, rows, speed=self.speed(), device=self.device, cache=self._features,
-            progress=lambda i, n: self._say("features", i, n), **how,
+            runners=self._runners, progress=lambda i, n: self._say("features", i, n), **how,
         )  # fmt: skip
 
     def _keep(self, key: tuple[Any, ...], rows: Sequence[int], make: Callable[[], Tensor]) -> Tensor:
