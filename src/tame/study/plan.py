@@ -29,9 +29,10 @@ FINALISTS_SHARE = 0.06  # of the clock that finalists on frozen features may tak
 COHORTS = (64, 32, 8)  # recipes that start together: heads on few examples, on many, networks from scratch
 END_S = 3.5  # for checking the delivered model, the report and what the forecasts miss, at the least
 CHECKED = 64  # test pictures that the delivered model must judge as it was scored
-TUNING_SHARE = 0.5  # of the clock that the shortest fine-tuning may take; else the search goes on to the end
+SLACK = 0.05  # of the clock that forecasts may be wrong by
 TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
 TUNE_EPOCHS = (2, 8)  # fewer are not worth beginning, more add little
+PLANNED_EPOCHS = 3  # that a plan with fine-tuning in it must have time for
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +117,12 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
     if clock is not None and data.backbone is None:
         search_until = used_s + SCRATCH_SHARE * max(clock - used_s - end_s, 0.0)
     elif clock is not None:
-        tuned_s = TUNE_EPOCHS[0] * _runs(data) * known.epoch_s if known else math.inf
-        to_the_end = tuned_s >= TUNING_SHARE * clock
+        assert known is not None
         later = clock - end_s
-        ready = used_s + sum(forward_s(known.speed, known.learnt[size], size) for size in sizes) if known else used_s
+        ready = used_s + sum(forward_s(known.speed, known.learnt[size], size) for size in sizes)
+        # What fine-tuning would have left; where that is too little for a good one, the search goes on to the end.
+        left = later - ready - (SEARCH_SHARE + FINALISTS_SHARE + SLACK) * clock
+        to_the_end = PLANNED_EPOCHS * _runs(data) * known.epoch_s > left
         search_until = later if to_the_end else min(ready + SEARCH_SHARE * clock, later)
     return {
         "base": base.flat(),
@@ -206,7 +209,7 @@ def _epoch_s(study: Study, data: Data, speed: dict[str, Any], size: int, crop: f
     if clock is None or stages < 2 or "model.unfrozen" in study.config.set:
         return math.inf
     guess = TUNE_SLOWER * forward_s(speed, len(data.rows), size)
-    if TUNE_EPOCHS[0] * _runs(data) * guess > 2 * TUNING_SHARE * clock:
+    if PLANNED_EPOCHS * _runs(data) * guess > 2 * clock:
         return guess
     recipe = portfolio.fine_tuning(Recipe().but({"input.crop": crop}), size=size, epochs=8, stages=stages, seed=0)
     return float(study.ask("rehearse", recipe=recipe.flat(), folds=[0])["epoch_s"])
