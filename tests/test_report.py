@@ -136,7 +136,7 @@ def finished(
         "schema": "tame/1", "study": "runs/ants_bees-0001", "data": "shared/data/ants_bees", "task": "images",
         "classes": list(classes), "metric": metric, "score": value.to_json(),
         "validation": {"value": validation, "n": 244, "how": "5-fold cross-validation, mean of 3 fresh seeds"},
-        "optimism": 0.006,
+        "optimism": 0.006, "test_openings": 1,
         "baselines": {
             "dummy": {**lowest.to_json(), "difference": over_dummy},
             "default": {

@@ -38,7 +38,7 @@ def result_lines(result: Mapping[str, Any]) -> RenderableType:
         _text(f"A network that tells {words.learnt(result)}.", "bold"),
         Text(),
         head,
-        _text("on the sealed test part, opened once", "dim"),
+        _text(f"on the sealed test part, {words.opened(result)}", "dim"),
         Text(),
         _scores(result),
         Text(),

@@ -92,6 +92,7 @@ def view(result: Mapping[str, Any], history: History, thumbnails: Mapping[str, b
         "learnt": words.learnt(result),
         "span": words.span(result["score"]),
         "right": _right(result),
+        "opened": words.opened(result),
         "verdict": words.verdict(result),
         "default_is_beaten": _is_beaten(result),
         "dummy_verdict": words.dummy_verdict(result),
@@ -534,8 +535,8 @@ def _terms(result: Mapping[str, Any], history: History) -> list[tuple[str, str, 
             f"{words.number(validation['value'])} ({validation['how']})."),
         (
             "test", "Sealed test",
-            f"{score['n']:,} pictures that took no part in learning or choosing. Their labels were opened once, at the "
-            f"end; the winner reached {metric} {words.number(score['value'])}.",
+            f"{score['n']:,} pictures that took no part in learning or choosing. At the end their labels were "
+            f"{words.opened(result)}; the winner reached {metric} {words.number(score['value'])}.",
         ),
         (
             "optimism", "Optimism",

@@ -127,6 +127,14 @@ def comparison(metric: str, difference: Mapping[str, Any], other: str) -> str:
     return f"better than {other} by {number(value)} ({number(low)} to {number(high)})"
 
 
+def opened(result: Mapping[str, Any]) -> str:
+    """How often the sealed test part was opened."""
+    times = result["test_openings"]
+    if times == 1:
+        return "opened once"
+    return f"opened {times} times, for the same model each time, since the study was interrupted after the first"
+
+
 def verdict(result: Mapping[str, Any]) -> str:
     """What the search was worth: the winner beside the default recipe, on the sealed test."""
     default = result["baselines"]["default"]

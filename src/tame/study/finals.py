@@ -239,7 +239,7 @@ def _result(
     """Everything that terminal, JSON and report show."""
     config, seed = study.config, study.config.seed
     metric, learnt = config.metric, data.learnt()
-    how = "the sealed test part, opened once, judged by the delivered model"
+    how = "the sealed test part, judged by the delivered model"
     own = score(metric, tested.winner, how=how, seed=seed)
     lowest = dummy(metric, learnt, tested.winner.target, num_classes=len(data.classes), seed=seed)
     beside = None
@@ -265,6 +265,7 @@ def _result(
         "classes": list(data.classes),
         "metric": metric,
         "score": own.to_json(),
+        "test_openings": study.state.openings,
         "validation": {"value": winner.value, "n": len(winner.judged.ids), "how": _how(data, winner)},
         "optimism": optimism,
         "baselines": {

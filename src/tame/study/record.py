@@ -59,6 +59,7 @@ class State:
     last: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     left_from: dict[int, int] = field(default_factory=dict)  # the epoch a trial stood at when it was told to go on
     trained_s: float = 0.0  # that training has taken in the search
+    openings: int = 0  # of the test part: more than one only where a study was killed after the first
     used_s: float = 0.0  # of the budget, over all processes that have worked on the study
 
     def after(self, event: Event) -> None:
@@ -69,6 +70,7 @@ class State:
         if event.kind == "finding":
             self.findings.append(Finding(**event.data))
         self.last[event.kind] = event.data
+        self.openings += event.kind == "test_opened"
         self.trained_s += float(event.data.get("trained_s", 0.0))
         self.used_s = max(self.used_s, float(event.data.get("used_s", 0.0)))
 
