@@ -56,7 +56,7 @@ _IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _FORM = "lay the pictures out as ants/1.jpg, bees/2.jpg: one folder for each class"
 _CONVERT = "convert it to JPEG or PNG"
 _SHARD_BYTES = 64 * 2**20  # of decoded pixels; a mapped shard keeps a file open, so shards are not small
-_DECODER = f"1-pillow{PIL.__version__}"  # in the cache key: another decoder gives slightly other pixels
+_DECODER = f"2-pillow{PIL.__version__}"  # in the cache key: another decoder gives slightly other pixels
 
 
 class UnreadablePicture(DataError):
@@ -550,11 +550,12 @@ def _decode_bytes(data: bytes, *, shortest: int | None) -> np.ndarray:
     try:
         with plugin(io.BytesIO(data), "") as image:
             _check_size(image.size)
+            whole = image.size  # reducing while decoding rounds up, which must not change the picture's shape
             if shortest is not None:
                 image.draft(None, (2 * shortest, 2 * shortest))  # a JPEG is decoded at 1/2, 1/4 or 1/8 of its size
             image.load()
             orientation = _orientation(image)
-            plain = _shrink(_to_8_bit(image), shortest)
+            plain = _shrink(_to_8_bit(image), shortest, whole)
         if plain.mode == "RGBA":
             plain = Image.alpha_composite(Image.new("RGBA", plain.size, "white"), plain).convert("RGB")
         return np.array(plain if orientation is None else plain.transpose(orientation))
@@ -623,11 +624,12 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     return image if image.mode == wanted else image.convert(wanted)
 
 
-def _shrink(image: Image.Image, shortest: int | None) -> Image.Image:
-    if shortest is None or min(image.size) <= shortest:
+def _shrink(image: Image.Image, shortest: int | None, whole: tuple[int, int]) -> Image.Image:
+    """The picture with its shorter side at most `shortest`. whole: its size before any reduction in decoding."""
+    if shortest is None or min(whole) <= shortest:
         return image
-    scale = shortest / min(image.size)
-    size = (max(round(image.width * scale), shortest), max(round(image.height * scale), shortest))
+    scale = shortest / min(whole)
+    size = (max(round(whole[0] * scale), shortest), max(round(whole[1] * scale), shortest))
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
 
 
