@@ -22,7 +22,7 @@ from tame.study.record import Study
 
 SIZES_SHARE = 0.2  # of the clock that computing features may take
 SCRATCH_SHARE = 0.6  # of the clock that networks from scratch are searched in; the finalists take the rest
-SCRATCH_RUNS = 6  # whole trainings that a cohort from scratch and its finalists come to
+SCRATCH_RUNS = 5  # whole trainings that a cohort from scratch and its finalists come to
 SCRATCH_EPOCHS = (4, 30)
 SEARCH_SHARE = 0.1  # of the clock that the search takes, its features aside, where fine-tuning is to come
 FINALISTS_SHARE = 0.06  # of the clock that finalists on frozen features may take
