@@ -49,15 +49,15 @@ def adjust(study: Study, plan: Plan) -> list[Decision]:
     first = not study.history.trials and study.left_s > 0
     if first or study.used_s + plan.round_s(study, decisions) + after < plan.search_until_s:
         return decisions
-    study.keep(Event("search_ended", {"used_s": study.used_s}))
-    waiting = study.history.having("running")
     reason = "the time for the search is used up"
-    return [
+    last = [
         Decision("complete", t.number, "all epochs are trained", t.epochs)
         if t.epochs >= t.recipe.epochs
         else Decision("pause", t.number, reason, t.epochs)
-        for t in waiting
+        for t in study.history.having("running")
     ]
+    study.keep(Event("search_ended", {"used_s": study.used_s}), *map(decision_event, last))
+    return []
 
 
 def monitor(study: Study, plan: Plan) -> list[Finding]:

@@ -138,7 +138,6 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
         "end_s": end_s,
         "tunes": tunes,
         "speed": known.speed if known else None,
-        "seconds_before": used_s,
     }
 
 

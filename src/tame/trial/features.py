@@ -46,10 +46,6 @@ class Speed:
     rate: float
     size: int
 
-    def seconds(self, num_pictures: int, *, size: int) -> float:
-        """The forecast for so many pictures of another size: work grows with the area."""
-        return num_pictures / self.rate * (size / self.size) ** 2
-
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
