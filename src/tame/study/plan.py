@@ -122,7 +122,7 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
         ready = used_s + sum(forward_s(known.speed, known.learnt[size], size) for size in sizes)
         # What fine-tuning would have left; where that is too little for a good one, the search goes on to the end.
         left = later - ready - (SEARCH_SHARE + FINALISTS_SHARE + SLACK) * clock
-        to_the_end = PLANNED_EPOCHS * _runs(data) * known.epoch_s > left
+        to_the_end = PLANNED_EPOCHS * num_runs(data) * known.epoch_s > left
         search_until = later if to_the_end else min(ready + SEARCH_SHARE * clock, later)
     return {
         "base": base.flat(),
@@ -208,13 +208,13 @@ def _epoch_s(study: Study, data: Data, speed: dict[str, Any], size: int, crop: f
     if clock is None or stages < 2 or "model.unfrozen" in study.config.set:
         return math.inf
     guess = TUNE_SLOWER * forward_s(speed, len(data.rows), size)
-    if PLANNED_EPOCHS * _runs(data) * guess > 2 * clock:
+    if PLANNED_EPOCHS * num_runs(data) * guess > 2 * clock:
         return guess
     recipe = portfolio.fine_tuning(Recipe().but({"input.crop": crop}), size=size, epochs=8, stages=stages, seed=0)
     return float(study.ask("rehearse", recipe=recipe.flat(), folds=[0])["epoch_s"])
 
 
-def _runs(data: Data) -> int:
+def num_runs(data: Data) -> int:
     """How many networks a fine-tuned trial is: one a fold, and one on all examples for delivery."""
     return data.split.folds + 1 if data.split.folds > 1 else 1
 

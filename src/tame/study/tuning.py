@@ -15,7 +15,7 @@ from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event, Finding, Trial, decision_event
 from tame.evaluate.score import difference
 from tame.study.finalist import Finalist, best_of, validation
-from tame.study.plan import TUNE_EPOCHS, Plan
+from tame.study.plan import TUNE_EPOCHS, Plan, num_runs
 from tame.study.prepare import Data
 from tame.study.record import Study, findings_events
 from tame.study.test import folds_of, test
@@ -58,7 +58,7 @@ def _recipe(study: Study, data: Data, plan: Plan, about: Any, best: Finalist) ->
     if study.config.clock_s is None:
         return None, "fine-tuning takes what is left of the time; without --time a study ends with its trials"
     left = study.left_s - plan.end_s
-    runs = data.split.folds + 1 if data.split.folds > 1 else 1
+    runs = num_runs(data)
     if about["to_the_end"]:
         return None, f"{TUNE_EPOCHS[0]} epochs of fine-tuning would take most of the time or more"
     for size in sorted(plan.sizes, reverse=True):
