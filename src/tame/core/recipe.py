@@ -12,50 +12,90 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from tame.core.errors import UsageError, require, unknown
 
 Value = int | float | str | bool
+ALL = "all"  # as a batch size: every example in one step
+TOLD = frozenset(
+    ("model.name", "loss.name", "optimizer.name", "optimizer.lr", "optimizer.weight_decay", "schedule.name",
+     "batch_size", "epochs", "seed")
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputRecipe:
+    """What a network sees of a picture."""
+
     size: int = 224  # pixels of one side of the square the network sees
     views: int = 1  # cached views of each picture: 1 is the picture itself, 2 adds its mirror image, more add crops
     crop: float = 0.875  # share of the picture's shorter side that is seen
 
     def __post_init__(self) -> None:
-        require(8 <= self.size <= 1024, f"input.size must be 8 to 1024 pixels, got {self.size}")
-        require(0.1 <= self.crop <= 1, f"input.crop must be 0.1 to 1, got {self.crop}")
-        require(1 <= self.views <= 16, f"input.views must be 1 to 16, got {self.views}")
+        _within("input.size", self.size, 8, 1024, "pixels")
+        _within("input.crop", self.crop, 0.1, 1)
+        _within("input.views", self.views, 1, 16)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableRecipe:
+    """How the columns of a table become numbers that a network sees."""
+
+    scaling: str = "quantile"  # of numeric columns: quantile (to a normal distribution) or standard (mean and spread)
+    numbers: str = "plain"  # how a number enters: plain, piecewise or periodic (Gorishniy et al., 2022)
+    bins: int = 32  # of a piecewise encoding, for each column
+    dim: int = 8  # numbers that a periodic embedding makes of one
+    sigma: float = 0.3  # spread of the first frequencies of a periodic embedding
+    one_hot: int = 32  # categories of a column that are written one-hot; columns with more go through an embedding
+
+    def __post_init__(self) -> None:
+        _one_of("table.scaling", self.scaling, ("quantile", "standard"))
+        _one_of("table.numbers", self.numbers, ("plain", "piecewise", "periodic"))
+        _within("table.bins", self.bins, 2, 256)
+        _within("table.dim", self.dim, 1, 128)
+        _above("table.sigma", self.sigma, 0, 100)
+        _within("table.one_hot", self.one_hot, 0, 1000)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelRecipe:
-    name: str = "head"  # "head" on a backbone's features, or a network from scratch
+    name: str = "head"  # head on a backbone's features, linear, mlp, a network from scratch, or own
     hidden: int = 0  # units of the head's hidden layer; 0 is a linear head
-    width: int = 16  # channels of the first stage of a network from scratch
+    width: int = 16  # channels of the first stage of a network from scratch; units of each layer of an mlp
+    depth: int = 2  # hidden layers of an mlp
+    activation: str = "relu"
+    norm: str = "none"  # of an mlp's layers: none, layer or batch
+    residual: bool = False  # whether each hidden layer of an mlp but the first is added to what it is given
     dropout: float = 0.0
     unfrozen: int = 0  # stages of the backbone that are trained, from the last one upward
 
     def __post_init__(self) -> None:
-        require(0 <= self.hidden <= 8192, f"model.hidden must be 0 to 8192, got {self.hidden}")
-        require(1 <= self.width <= 512, f"model.width must be 1 to 512, got {self.width}")
-        require(0 <= self.dropout < 1, f"model.dropout must be at least 0 and below 1, got {self.dropout}")
-        require(0 <= self.unfrozen <= 16, f"model.unfrozen must be 0 to 16, got {self.unfrozen}")
+        _within("model.hidden", self.hidden, 0, 8192)
+        _within("model.width", self.width, 1, 8192)
+        _within("model.depth", self.depth, 0, 64)
+        _one_of("model.norm", self.norm, ("none", "layer", "batch"))
+        _below("model.dropout", self.dropout, 0, 1)
+        _within("model.unfrozen", self.unfrozen, 0, 16)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossRecipe:
     name: str = "cross_entropy"
     label_smoothing: float = 0.0
+    class_weights: str = "none"  # none, or balanced: each class weighs the same in all
+    delta: float = 1.0  # where huber turns from squared to absolute, in standard deviations of the target
+    quantile: float = 0.5  # that the quantile loss estimates
+    gamma: float = 2.0  # of the focal loss: how much what is already right is played down
+    costs: str = ""  # of cost_sensitive: a CSV file, or "pizza>bread=0.2, cat>dog=3": true class > predicted class
 
     def __post_init__(self) -> None:
-        require(
-            0 <= self.label_smoothing < 1,
-            f"loss.label_smoothing must be at least 0 and below 1, got {self.label_smoothing}",
-        )
+        _below("loss.label_smoothing", self.label_smoothing, 0, 1)
+        _one_of("loss.class_weights", self.class_weights, ("none", "balanced"))
+        _above("loss.delta", self.delta, 0, 1e6)
+        _within("loss.quantile", self.quantile, 0.001, 0.999)
+        _within("loss.gamma", self.gamma, 0, 20)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,48 +103,131 @@ class OptimizerRecipe:
     name: str = "adamw"
     lr: float = 1e-3
     weight_decay: float = 1e-2
-    momentum: float = 0.9  # of sgd; AdamW's first beta
+    momentum: float = 0.9  # of sgd and its kin; Adam's first beta
+    beta2: float = 0.999  # of Adam and its kin: the memory of squared gradients
+    clip_norm: float = 0.0  # longest gradient of all parameters together; 0: no limit
+    clip_value: float = 0.0  # largest entry of a gradient; 0: no limit
 
     def __post_init__(self) -> None:
-        require(0 < self.lr <= 1e4, f"optimizer.lr must be above 0 and at most 1e4, got {self.lr}")
-        require(0 <= self.weight_decay <= 1e4, f"optimizer.weight_decay must be 0 to 1e4, got {self.weight_decay}")
-        require(0 <= self.momentum < 1, f"optimizer.momentum must be at least 0 and below 1, got {self.momentum}")
+        _above("optimizer.lr", self.lr, 0, 1e4)
+        _within("optimizer.weight_decay", self.weight_decay, 0, 1e4)
+        _below("optimizer.momentum", self.momentum, 0, 1)
+        _below("optimizer.beta2", self.beta2, 0, 1)
+        _within("optimizer.clip_norm", self.clip_norm, 0, 1e6)
+        _within("optimizer.clip_value", self.clip_value, 0, 1e6)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScheduleRecipe:
     name: str = "cosine"
     warmup: float = 0.0  # share of all steps in which the rate rises from zero
+    drops: int = 3  # of step: how often the rate falls
+    factor: float = 0.1  # of step and plateau: what a fall leaves; of exponential: what is left at the end
+    power: float = 2.0  # of polynomial
+    cycles: int = 3  # of restarts
+    patience: int = 5  # of plateau: epochs without a lower validation loss before the rate falls
 
     def __post_init__(self) -> None:
-        require(0 <= self.warmup < 1, f"schedule.warmup must be at least 0 and below 1, got {self.warmup}")
+        _below("schedule.warmup", self.warmup, 0, 1)
+        _within("schedule.drops", self.drops, 1, 1000)
+        _within("schedule.factor", self.factor, 1e-6, 1)
+        _above("schedule.power", self.power, 0, 100)
+        _within("schedule.cycles", self.cycles, 1, 1000)
+        _within("schedule.patience", self.patience, 1, 100_000)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThenRecipe:
+    """A second phase of training, with its own optimizer and schedule, from a share of the epochs on."""
+
+    start: float = 1.0  # share of the epochs after which it begins; 1: never
+    optimizer: str = "sgd"
+    lr: float = 1e-2
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    schedule: str = "cosine"
+    warmup: float = 0.0  # share of this phase
+
+    def __post_init__(self) -> None:
+        _above("then.start", self.start, 0, 1)
+        _above("then.lr", self.lr, 0, 1e4)
+        _within("then.weight_decay", self.weight_decay, 0, 1e4)
+        _below("then.momentum", self.momentum, 0, 1)
+        _below("then.warmup", self.warmup, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegularizeRecipe:
+    """What keeps a network from learning its examples by heart; decay, dropout and smoothing stand with their parts."""
+
+    l1: float = 0.0  # weight of the sum of absolute weights in the loss
+    l2: float = 0.0  # weight of half the sum of squared weights in the loss
+    max_norm: float = 0.0  # longest row of weights of one unit; 0: no limit
+    ema: float = 0.0  # memory of the averaged weights that are judged, from one step to the next; 0: none
+    swa: float = 0.0  # share of the epochs, the last ones, over whose ends the weights are averaged; 0: none
+    mixup: float = 0.0  # alpha of mixing pairs of examples; 0: none
+    cutmix: float = 0.0  # alpha of pasting a part of one picture into another; 0: none
+    early_stopping: int = 0  # epochs without a lower validation loss after which the best epoch is restored; 0: never
+
+    def __post_init__(self) -> None:
+        _within("regularize.l1", self.l1, 0, 1e4)
+        _within("regularize.l2", self.l2, 0, 1e4)
+        _within("regularize.max_norm", self.max_norm, 0, 1e6)
+        _below("regularize.ema", self.ema, 0, 1)
+        _below("regularize.swa", self.swa, 0, 1)
+        _within("regularize.mixup", self.mixup, 0, 10)
+        _within("regularize.cutmix", self.cutmix, 0, 10)
+        _within("regularize.early_stopping", self.early_stopping, 0, 100_000)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AugmentRecipe:
     flip: bool = False  # mirror images, at random
-    crop: float = 0.0  # strength of random shifts and scales, as a share of the picture's side
+    crop: float = 0.0  # strength of random shifts, as a share of the picture's side
+    rotation: float = 0.0  # degrees that a picture is turned by at most, either way
+    color: float = 0.0  # strength of random changes of brightness, contrast and saturation
+    strength: float = 0.0  # of a random augmentation drawn for each picture, from 0 (none) to 1
+    noise: float = 0.0  # of a table's numbers, in standard deviations
 
     def __post_init__(self) -> None:
-        require(0 <= self.crop <= 0.5, f"augment.crop must be 0 to 0.5, got {self.crop}")
+        _within("augment.crop", self.crop, 0, 0.5)
+        _within("augment.rotation", self.rotation, 0, 180, "degrees")
+        _within("augment.color", self.color, 0, 1)
+        _within("augment.strength", self.strength, 0, 1)
+        _within("augment.noise", self.noise, 0, 10)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     input: InputRecipe = field(default_factory=InputRecipe)
+    table: TableRecipe = field(default_factory=TableRecipe)
     model: ModelRecipe = field(default_factory=ModelRecipe)
+    own: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))  # what a model of the user's takes
     loss: LossRecipe = field(default_factory=LossRecipe)
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
     schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
+    then: ThenRecipe = field(default_factory=ThenRecipe)
+    regularize: RegularizeRecipe = field(default_factory=RegularizeRecipe)
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
-    batch_size: int = 32
+    batch_size: int | str = 32  # or "all"
     epochs: int = 30
     seed: int = 0  # of the training's own chance; never searched
 
     def __post_init__(self) -> None:
-        require(1 <= self.batch_size <= 1_000_000, f"batch_size must be 1 to 1000000, got {self.batch_size}")
-        require(1 <= self.epochs <= 100_000, f"epochs must be 1 to 100000, got {self.epochs}")
+        if self.batch_size != ALL:
+            good = isinstance(self.batch_size, int) and 1 <= self.batch_size <= 1_000_000
+            require(good, f'batch_size must be 1 to 1000000 or "all", got {self.batch_size!r}')
+        _within("epochs", self.epochs, 1, 100_000)
         require(0 <= self.seed < 2**63, f"seed must be 0 to 2**63 - 1, got {self.seed}")
+        for name in self.own:
+            require(name.isidentifier(), f"own.{name} is no name that a function's argument can have")
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def batch(self, num_examples: int) -> int:
+        """Examples in a whole batch, out of so many."""
+        return max(1, num_examples) if self.batch_size == ALL else int(self.batch_size)
 
     def flat(self) -> dict[str, Value]:
         """Every field by its dotted name."""
@@ -113,9 +236,15 @@ class Recipe:
             value = getattr(self, item.name)
             if is_dataclass(value):
                 found |= {f"{item.name}.{part.name}": getattr(value, part.name) for part in fields(value)}
+            elif isinstance(value, Mapping):
+                found |= {f"{item.name}.{name}": own for name, own in value.items()}
             else:
                 found[item.name] = value
         return found
+
+    def told(self) -> dict[str, Value]:
+        """The fields worth telling: what every training has, and what differs from a plain recipe."""
+        return {n: v for n, v in self.flat().items() if n in TOLD or n not in _PLAIN or v != _PLAIN[n]}
 
     def but(self, changes: Mapping[str, Any]) -> Recipe:
         """This recipe with some fields changed, by dotted name ("optimizer.lr").
@@ -126,11 +255,17 @@ class Recipe:
         nested: dict[str, dict[str, Value]] = {}
         for name, value in changes.items():
             short = name.removeprefix("recipe.")
+            room, _, leaf = short.rpartition(".")
+            if room == "own":
+                nested.setdefault(room, {})[leaf] = _own(short, value)
+                continue
             if short not in known:
                 raise UsageError(unknown("recipe field", short, known))
-            room, _, leaf = short.rpartition(".")
-            nested.setdefault(room, {})[leaf] = _fit(short, value, known[short])
+            fitted = _batch_size(value) if short == "batch_size" else _fit(short, value, known[short])
+            nested.setdefault(room, {})[leaf] = fitted
         own: dict[str, Any] = nested.pop("", {})
+        if "own" in nested:
+            own["own"] = MappingProxyType(dict(sorted({**self.own, **nested.pop("own")}.items())))
         for room, values in nested.items():
             own[room] = replace(getattr(self, room), **values)
         return replace(self, **own)
@@ -144,6 +279,39 @@ class Recipe:
         """16 hexadecimal digits, equal for two recipes only if every field is equal."""
         text = json.dumps(self.flat(), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _within(name: str, value: float, low: float, high: float, unit: str = "") -> None:
+    require(low <= value <= high, f"{name} must be {low:g} to {high:g}{unit and ' ' + unit}, got {value}")
+
+
+def _below(name: str, value: float, low: float, high: float) -> None:
+    require(low <= value < high, f"{name} must be at least {low:g} and below {high:g}, got {value}")
+
+
+def _above(name: str, value: float, low: float, high: float) -> None:
+    require(low < value <= high, f"{name} must be above {low:g} and at most {high:g}, got {value}")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(unknown(name, value, known))
+
+
+def _own(name: str, value: Any) -> Value:
+    """A value for a model of the user's: a number, a word, yes or no; finite."""
+    good = isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
+    require(good, f"{name} must be a number, text, or true or false, got {value!r}")
+    return value  # type: ignore[no-any-return]
+
+
+def _batch_size(value: Any) -> int | str:
+    """A whole number, or "all"."""
+    if isinstance(value, str) and value.strip().lower() == ALL:
+        return ALL
+    fitted = _fit("batch_size", value, 1)
+    assert isinstance(fitted, int)
+    return fitted
 
 
 def _fit(name: str, value: Any, like: Value) -> Value:
@@ -175,3 +343,6 @@ def _fit(name: str, value: Any, like: Value) -> Value:
     except (ValueError, TypeError, KeyError, OverflowError):
         words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}[wanted]
         raise UsageError(f"{name} must be {words}, got {value!r}") from None
+
+
+_PLAIN = Recipe().flat()

@@ -15,7 +15,7 @@ import numpy as np
 def stream_seed(seed: int, *name: str | int) -> int:
     """A 63-bit seed for the stream `name`, for generators that are not numpy's."""
     text = "\x1f".join(str(part) for part in (seed, *name))
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
