@@ -12,25 +12,34 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn import metrics as sk
 
+from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from tame.core.errors import UsageError
 from tame.core.rng import stream
 from tame.data.split import Sealed
-from tame.evaluate.compare import Z, bootstrap, paired_shares, wilson
+from tame.evaluate.calibration import calibration, expected_cost
+from tame.evaluate.compare import MOST_DRAWS, Z, bootstrap, paired_shares, wilson
 from tame.evaluate.score import (
     InconsistentError,
     Judged,
-    _on_rows,
     confusion,
     difference,
     dummy,
+    dummy_error,
+    errors,
+    guesses,
+    judged_from,
+    mean_of,
     measure,
     mistakes,
+    on_rows,
     open_test,
     per_class,
+    residuals,
     score,
     softmax,
 )
 
-METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss")
+METRICS = (*CLASSIFICATION_METRICS, *REGRESSION_METRICS)
 
 # Wilson and Newcombe --------------------------------------------------------------------------------------------------
 
@@ -155,6 +164,12 @@ def test_the_bootstrap_repeats_by_seed_and_leaves_out_what_is_no_number():
     assert low < values.mean() < high
 
 
+def test_the_bootstrap_of_large_data_draws_fewer_samples():
+    asked = []
+    bootstrap(lambda rows: asked.append(len(rows)) or 0.0, 250_000, seed=0)
+    assert len(asked) == MOST_DRAWS // 250_000
+
+
 # Scores ---------------------------------------------------------------------------------------------------------------
 
 
@@ -163,7 +178,29 @@ def judged_at_random(seed, n=60, classes=4, lean=1.5):
     target = rng.integers(classes, size=n)
     logits = rng.normal(size=(n, classes))
     logits[np.arange(n), target] += lean
-    return Judged(tuple(f"{i}.jpg" for i in range(n)), target, softmax(logits))
+    return judged_from("multiclass" if classes > 2 else "binary", [f"{i}.jpg" for i in range(n)], target, logits)
+
+
+def numbers_at_random(seed, n=60, spread=0.5):
+    rng = stream(seed, "numbers")
+    target = rng.normal(20, 3, n)
+    outputs = target + 3 * spread * rng.normal(size=n) + 0.2
+    return judged_from("regression", [f"row {i}" for i in range(n)], target, outputs[:, None])
+
+
+def for_metric(metric, seed, n=60, classes=4, lean=1.5):
+    if metric in CLASSIFICATION_METRICS:
+        return judged_at_random(seed, n, classes, lean)
+    return numbers_at_random(seed, n, spread=1 / (1 + lean))
+
+
+def on(judged, rows):
+    return Judged(tuple(judged.ids[row] for row in rows), judged.target[rows], judged.outputs[rows], judged.task)
+
+
+def classes_of(target, probabilities):
+    target, probabilities = np.array(target), np.array(probabilities, float)
+    return Judged(tuple(map(str, range(len(target)))), target, probabilities, "multiclass")
 
 
 def test_softmax_is_the_exponential_by_its_sum_and_bears_huge_logits():
@@ -179,7 +216,7 @@ def test_the_trace_of_the_confusion_matrix_is_the_accuracy(seed, n, classes):
     names = [f"class {i}" for i in range(classes)]
     counts = np.array(confusion(judged, names))
     assert counts.sum() == n
-    assert np.trace(counts) / n == pytest.approx(measure("accuracy", judged.target, judged.probabilities), abs=1e-12)
+    assert np.trace(counts) / n == pytest.approx(measure("accuracy", judged), abs=1e-12)
     assert np.array_equal(counts.sum(axis=1), np.bincount(judged.target, minlength=classes))
     assert np.array_equal(counts.sum(axis=0), np.bincount(judged.predicted, minlength=classes))
     rows = per_class(judged, names)
@@ -199,60 +236,111 @@ def test_a_confusion_matrix_that_hides_examples_is_not_reported():
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_score_lies_in_its_interval_and_repeats(metric):
-    judged = judged_at_random(1)
+    judged = for_metric(metric, 1)
     found = score(metric, judged, how="tried", seed=0)
     assert found.low < found.value < found.high
     assert (found.n, found.how) == (60, "tried")
     assert found == score(metric, judged, how="tried", seed=0)
 
 
+@pytest.mark.parametrize("classes", [2, 4])
 @pytest.mark.parametrize("metric", METRICS)
-def test_measures_are_those_of_scikit_learn(metric):
-    judged = judged_at_random(2, n=200)
+def test_measures_are_those_of_scikit_learn(metric, classes):
+    judged = for_metric(metric, 2, n=200, classes=classes)
+    target, predicted, outputs = judged.target, judged.predicted, judged.outputs
     by = {
-        "accuracy": lambda t, p, q: sk.accuracy_score(t, p),
-        "balanced_accuracy": lambda t, p, q: sk.balanced_accuracy_score(t, p),
-        "f1_macro": lambda t, p, q: sk.f1_score(t, p, average="macro"),
-        "log_loss": lambda t, p, q: sk.log_loss(t, q),
+        "accuracy": lambda: sk.accuracy_score(target, predicted),
+        "balanced_accuracy": lambda: sk.balanced_accuracy_score(target, predicted),
+        "f1_macro": lambda: sk.f1_score(target, predicted, average="macro"),
+        "log_loss": lambda: sk.log_loss(target, outputs),
+        "roc_auc": lambda: (
+            sk.roc_auc_score(target, outputs, multi_class="ovr")
+            if classes > 2
+            else sk.roc_auc_score(target, outputs[:, 1])
+        ),
+        "rmse": lambda: math.sqrt(sk.mean_squared_error(target, outputs)),
+        "mae": lambda: sk.mean_absolute_error(target, outputs),
+        "r2": lambda: sk.r2_score(target, outputs),
     }
-    wanted = by[metric](judged.target, judged.predicted, judged.probabilities)
-    assert measure(metric, judged.target, judged.probabilities) == pytest.approx(wanted, rel=1e-12)
+    assert measure(metric, judged) == pytest.approx(by[metric](), rel=1e-12)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @given(seed=st.integers(0, 1000), n=st.integers(1, 30), classes=st.integers(2, 5))
 @settings(max_examples=30, deadline=None)
 def test_what_the_bootstrap_measures_is_what_is_reported(metric, seed, n, classes):
-    judged = judged_at_random(seed, n, classes)
+    judged = for_metric(metric, seed, n, classes)
+    if metric == "roc_auc":  # with ties, which continuous scores never have
+        judged = Judged(judged.ids, judged.target, judged.outputs.round(1), judged.task)
     rows = stream(seed, "rows").integers(n, size=n)
-    wanted = measure(metric, judged.target[rows], judged.probabilities[rows])
-    assert _on_rows(metric, judged)(rows) == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+    assert on_rows(metric, judged)(rows) == pytest.approx(measure(metric, on(judged, rows)), rel=1e-9, abs=1e-12)
+
+
+def test_a_metric_of_another_task_is_refused_by_name():
+    with pytest.raises(UsageError, match="no metric of a regression task named 'rsme'; did you mean 'rmse'"):
+        measure("rsme", numbers_at_random(0))
+    with pytest.raises(UsageError, match="no metric of a binary task named 'rmse'"):
+        measure("rmse", judged_at_random(0, classes=2))
+
+
+@pytest.mark.parametrize(("task", "outputs"), [("binary", np.zeros((3, 2))), ("regression", np.zeros((2, 1)))])
+def test_outputs_that_do_not_fit_are_refused(task, outputs):
+    with pytest.raises(InconsistentError, match="do not fit together"):
+        judged_from(task, ["a", "b"], [0, 1, 1], outputs)
+    bad = np.full((2, outputs.shape[1]), math.nan)
+    with pytest.raises(InconsistentError, match="not finite"):
+        judged_from(task, ["a", "b"], [0, 1], bad)
+    with pytest.raises(UsageError, match="no task named 'regresion'; did you mean 'regression'"):
+        judged_from("regresion", ["a", "b"], [0, 1], np.zeros((2, 1)))
 
 
 def test_log_loss_of_a_certain_mistake_is_large_and_finite():
-    found = measure("log_loss", np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]))
+    found = measure("log_loss", classes_of([0, 1], [[0.0, 1.0], [0.0, 1.0]]))
     assert found == pytest.approx(-math.log(1e-15) / 2, rel=1e-6)
 
 
 def test_balanced_accuracy_is_silent_about_classes_that_are_only_predicted():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = measure("balanced_accuracy", np.array([0, 0, 1]), np.array([[1, 0, 0], [0, 0, 1], [0, 1, 0]], float))
+        found = measure("balanced_accuracy", classes_of([0, 0, 1], [[1, 0, 0], [0, 0, 1], [0, 1, 0]]))
     assert found == pytest.approx(0.75)
+
+
+def test_metrics_of_what_cannot_be_ordered_or_does_not_vary_are_numbers():
+    one = classes_of([1, 1, 1], [[0.2, 0.8, 0], [0.5, 0.5, 0], [1, 0, 0]])
+    assert measure("roc_auc", one) == on_rows("roc_auc", one)(np.arange(3)) == 0.5
+    flat = judged_from("regression", ["a", "b"], [3.0, 3.0], np.array([[3.0], [4.0]]))
+    assert measure("r2", flat) == on_rows("r2", flat)(np.arange(2)) == 0.0
+    assert measure("r2", on(flat, [0, 0])) == 1.0
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "f1_macro", "roc_auc"])
+def test_a_perfect_score_of_few_examples_is_not_certain(metric):
+    judged = judged_at_random(0, n=60, classes=3, lean=50)
+    found = score(metric, judged, how="", seed=0)
+    rarest = np.bincount(judged.target).min()
+    assert (found.value, found.high) == (1, 1)
+    assert found.low == pytest.approx(binomtest(rarest, rarest).proportion_ci(method="wilson").low, abs=1e-12)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_difference_is_that_of_the_scores_and_of_the_same_examples_only(metric):
-    a, b = judged_at_random(3, lean=3.0), judged_at_random(3, lean=0.5)
+    a, b = for_metric(metric, 3, lean=3.0), for_metric(metric, 3, lean=0.5)
     found = difference(metric, a, b, seed=0)
-    wanted = measure(metric, a.target, a.probabilities) - measure(metric, b.target, b.probabilities)
-    assert found.value == pytest.approx(wanted, abs=1e-12)
+    assert found.value == pytest.approx(measure(metric, a) - measure(metric, b), abs=1e-12)
     assert found.low < found.value < found.high
     assert found.is_real
     assert not difference(metric, a, a, seed=0).is_real
-    other = Judged(tuple(reversed(b.ids)), b.target, b.probabilities)
+    other = Judged(tuple(reversed(b.ids)), b.target, b.outputs, b.task)
     with pytest.raises(InconsistentError, match="different examples"):
         difference(metric, a, other, seed=0)
+
+
+def test_networks_are_averaged_over_the_same_examples_only():
+    a, b = judged_at_random(3, lean=3.0), judged_at_random(3, lean=0.5)
+    assert mean_of([a, b]).outputs == pytest.approx((a.outputs + b.outputs) / 2, abs=1e-15)
+    with pytest.raises(InconsistentError, match="different examples"):
+        mean_of([a, on(b, range(59))])
 
 
 def test_mistakes_come_with_the_surest_first():
@@ -269,24 +357,157 @@ def test_mistakes_come_with_the_surest_first():
     assert found[:12] == mistakes(judged, names)
 
 
+# Of regressions -------------------------------------------------------------------------------------------------------
+
+
+def test_the_largest_errors_come_first_with_their_signs():
+    judged = numbers_at_random(5)
+    found = errors(judged, most=100)
+    assert len(found) == 60
+    sizes = [abs(row["error"]) for row in found]
+    assert sizes == sorted(sizes, reverse=True)
+    for row in found:
+        place = judged.ids.index(row["id"])
+        assert row["true"] == judged.target[place]
+        assert row["error"] == row["predicted"] - row["true"]
+    assert errors(judged) == found[:12]
+
+
+def test_residuals_are_told_in_the_units_of_the_target():
+    judged = numbers_at_random(6, n=2000)
+    found, off = residuals(judged), judged.outputs - judged.target
+    assert found["rmse"] == pytest.approx(math.sqrt((off**2).mean()), rel=1e-12)
+    assert found["mean_error"] == pytest.approx(off.mean(), rel=1e-9)
+    half = Z * off.std() / math.sqrt(2000)
+    assert (found["mean_low"], found["mean_high"]) == pytest.approx((off.mean() - half, off.mean() + half))
+    assert found["mean_low"] < 0.2 < found["mean_high"]
+    assert found["within_rmse"] == pytest.approx(0.68, abs=0.04)  # of normal errors
+    assert found["median_size"] == pytest.approx(np.median(np.abs(off)))
+    points = np.array(found["points"])
+    assert len(points) == 500
+    assert points[0, 0] == judged.target.min()
+    assert points[-1, 0] == judged.target.max()
+    own = set(zip(judged.target, judged.outputs, strict=True))
+    assert {tuple(pair) for pair in found["points"]} <= own
+    assert len(residuals(numbers_at_random(6, n=7))["points"]) == 7
+
+
+# Probabilities and costs ----------------------------------------------------------------------------------------------
+
+
+def test_calibration_equals_a_count_by_hand():
+    judged = judged_at_random(7, n=500)
+    found = calibration(judged, bins=5)
+    sure, right = judged.probabilities.max(axis=1), judged.right
+    apart = 0.0
+    for part in found["bins"]:
+        own = (sure > part["from"]) & (sure <= part["to"])
+        assert part["n"] == own.sum() > 0
+        assert part["confidence"] == pytest.approx(sure[own].mean())
+        assert part["right"] == pytest.approx(right[own].mean())
+        assert part["low"] <= part["right"] <= part["high"]
+        apart += own.mean() * abs(right[own].mean() - sure[own].mean())
+    assert sum(part["n"] for part in found["bins"]) == found["n"] == 500
+    assert found["ece"] == pytest.approx(apart)
+
+
+def test_probabilities_that_are_true_are_calibrated_and_overconfident_ones_are_not():
+    rng = stream(8, "calibrated")
+    logits = 2 * rng.normal(size=(4000, 3))
+    true = softmax(logits)
+    target = np.array([rng.choice(3, p=row) for row in true])
+    assert calibration(classes_of(target, true))["ece"] < 0.03
+    assert calibration(classes_of(target, softmax(3 * logits)))["ece"] > 0.1
+
+
+def test_decisions_that_weigh_costs_cost_less_where_costs_differ():
+    rng = stream(9, "costs")
+    logits = rng.normal(size=(3000, 2))
+    target = np.array([rng.choice(2, p=row) for row in softmax(logits)])
+    judged = judged_from("binary", list(map(str, range(3000))), target, logits)
+    found = expected_cost(judged, [[0, 1], [10, 0]], seed=0)
+    counts = confusion(judged, ["a", "b"])
+    assert found["value"] == pytest.approx((counts[0][1] + 10 * counts[1][0]) / 3000)
+    assert found["low"] < found["value"] < found["high"]
+    assert found["aware"]["high"] < found["low"]
+    assert found["aware"]["changed"] > 0
+    assert found["n"] == 3000
+    # Elkan's threshold: decide for class 1 from a probability of 1 / (1 + 10) on.
+    decided = (judged.probabilities[:, 1] >= 1 / 11).astype(int)
+    by_hand = np.where(decided == target, 0, np.where(target == 1, 10, 1)).mean()
+    assert found["aware"]["value"] == pytest.approx(by_hand)
+    even = expected_cost(judged, [[0, 1], [1, 0]], seed=0)
+    assert even["value"] == even["aware"]["value"] == pytest.approx(1 - measure("accuracy", judged))
+    assert even["aware"]["changed"] == 0
+    with pytest.raises(UsageError, match="costs of 2 classes are a 2 x 2 table"):
+        expected_cost(judged, [[0, 1, 2]] * 3, seed=0)
+    with pytest.raises(UsageError, match="finite"):
+        expected_cost(judged, [[0, math.inf], [1, 0]], seed=0)
+
+
+# Guessing -------------------------------------------------------------------------------------------------------------
+
+
 def test_the_dummy_answers_with_what_is_commonest_in_the_training_data():
     learnt, target = np.array([0, 1, 1, 1, 2, 2]), np.array([1, 1, 0, 2, 0])
-    found = dummy("accuracy", learnt, target, num_classes=4, seed=0)
+    four, three = classes_of(target, np.ones((5, 4)) / 4), classes_of(target, np.ones((5, 3)) / 3)
+    found = dummy("accuracy", learnt, four, seed=0)
     assert (found.value, found.n) == (0.4, 5)
     shares = np.array([1, 3, 2]) / 6
     wanted = -np.log(shares[target]).mean()
-    assert dummy("log_loss", learnt, target, num_classes=3, seed=0).value == pytest.approx(wanted, rel=1e-6)
-    assert dummy("balanced_accuracy", learnt, target, num_classes=4, seed=0).value == pytest.approx(1 / 3)
+    assert dummy("log_loss", learnt, three, seed=0).value == pytest.approx(wanted, rel=1e-6)
+    assert dummy("balanced_accuracy", learnt, four, seed=0).value == pytest.approx(1 / 3)
+    assert dummy("roc_auc", learnt, four, seed=0).value == 0.5
+
+
+def test_the_dummy_of_a_regression_is_the_best_constant_of_the_training_data():
+    judged, learnt = numbers_at_random(1), np.array([1.0, 2.0, 3.0, 14.0])
+    assert set(guesses("rmse", learnt, judged).predicted) == {5.0}
+    assert set(guesses("mae", learnt, judged).predicted) == {2.5}
+    found = dummy("mae", learnt, judged, seed=0)
+    assert found.value == pytest.approx(np.abs(judged.target - 2.5).mean())
+    assert found.how == "always the median of the training data"
+    assert dummy("r2", judged.target, judged, seed=0).value == pytest.approx(0, abs=1e-12)
+    assert dummy("rmse", learnt, judged, seed=0).how == "always the mean of the training data"
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_error_of_guessing_is_its_spread_from_sample_to_sample(metric):
+    """Held against guessing on 400 fresh samples: random answers for metrics that a constant pins to one value."""
+    rng, n = stream(10, "guessing"), 300
+    found = []
+    for _ in range(400):
+        if metric in CLASSIFICATION_METRICS:
+            target = rng.choice(3, p=[0.5, 0.3, 0.2], size=n)
+            outputs = np.tile([0.5, 0.3, 0.2], (n, 1))
+            if metric in ("balanced_accuracy", "f1_macro"):
+                outputs = np.eye(3)[rng.choice(3, p=[0.5, 0.3, 0.2], size=n)]
+            elif metric == "roc_auc":
+                outputs = softmax(rng.normal(size=(n, 3)))
+            judged = Judged((), target, outputs, "multiclass")
+        else:
+            target = rng.normal(20, 3, n)
+            judged = Judged((), target, np.full(n, 20.0), "regression")
+        if metric == "r2":
+            found.append(1 - ((target - 20) ** 2).mean() / 9)
+        else:
+            found.append(on_rows(metric, judged)(np.arange(n)))
+    judged = Judged(tuple(map(str, range(n))), judged.target, judged.outputs, judged.task)
+    learnt = judged.target if metric not in CLASSIFICATION_METRICS else np.repeat([0, 1, 2], [50, 30, 20])
+    assert dummy_error(metric, learnt, judged, seed=0) == pytest.approx(np.std(found), rel=0.35)
 
 
 def test_the_test_part_is_recorded_before_its_labels_are_seen():
     log = []
-    judged = open_test(Sealed((3, 5), (1, 0)), ["a", "b"], np.array([[0.0, 1.0], [0.0, 1.0]]), log.append)
+    logits = np.array([[0.0, 1.0], [0.0, 1.0]])
+    judged = open_test(Sealed((3, 5), (1, 0)), ["a", "b"], logits, log.append, task="binary")
     assert log == [2]
     assert judged.right.tolist() == [True, False]
+    numbers = open_test(Sealed((3, 5), (1, 0)), ["a", "b"], np.array([[1.5], [0.0]]), log.append, task="regression")
+    assert numbers.residual.tolist() == [0.5, 0.0]
 
     def fails(count):
         raise OSError(count)
 
     with pytest.raises(OSError):
-        open_test(Sealed((3, 5), (1, 0)), ["a", "b"], np.zeros((2, 2)), fails)
+        open_test(Sealed((3, 5), (1, 0)), ["a", "b"], np.zeros((2, 2)), fails, task="binary")

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from tame.core.config import METRIC_MODES
-from tame.evaluate.score import measure, softmax
+from tame.core.config import CLASSIFICATION_METRICS, METRIC_MODES, REGRESSION_METRICS
+from tame.core.errors import ShapeError
+from tame.evaluate.score import judged_from, measure
 from tame.parts.metrics import METRICS
 from tame.testing.metric_laws import LAWS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+few = settings(max_examples=40)  # scikit-learn takes milliseconds each time
+
+
+def reported(name, task, target, canonical):
+    """The metric as the report gives it."""
+    return measure(name, judged_from(task, [str(i) for i in range(len(target))], target, canonical))
 
 
 def by_sklearn(name, logits, target):
@@ -30,20 +39,27 @@ def by_sklearn(name, logits, target):
             return sk.balanced_accuracy_score(target, predicted)
         if name == "f1_macro":
             return sk.f1_score(target, predicted, average="macro")
-        return sk.log_loss(target, probabilities, labels=range(logits.shape[-1]))
+        if name == "log_loss":
+            return sk.log_loss(target, probabilities, labels=range(logits.shape[-1]))
+        ranked = [c for c in range(logits.shape[-1]) if 0 < (target == c).sum() < len(target)]
+        each = [sk.roc_auc_score(target == c, probabilities[:, c]) for c in ranked]
+        return np.mean(each) if each else 0.5
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", METRICS.names())
 def test_every_metric_keeps_the_law(name, law):
-    law(METRICS.get(name))
+    for kind in ("numbers",) if name in REGRESSION_METRICS else ("classes", "two classes"):
+        law(METRICS.get(name), kind)
 
 
 def test_every_metric_that_can_be_asked_for_can_be_measured_along_the_curve():
     assert set(METRICS.names()) == set(METRIC_MODES)
+    assert sorted(METRIC_MODES) == sorted((*CLASSIFICATION_METRICS, *REGRESSION_METRICS))
 
 
-@pytest.mark.parametrize("name", METRICS.names())
+@pytest.mark.parametrize("name", CLASSIFICATION_METRICS)
+@few
 @given(
     seed=st.integers(0, 100_000),
     n=st.integers(1, 30),
@@ -51,7 +67,7 @@ def test_every_metric_that_can_be_asked_for_can_be_measured_along_the_curve():
     absent=st.integers(0, 5),
     lean=st.floats(0, 6),
 )
-def test_every_metric_equals_that_of_scikit_learn(name, seed, n, classes, absent, lean):
+def test_every_metric_of_classes_equals_that_of_scikit_learn(name, seed, n, classes, absent, lean):
     """With classes that never occur (their number may be all but one), and with logits that lean to the truth."""
     rng = np.random.default_rng(seed)
     present = rng.permutation(classes)[: max(1, classes - absent)]
@@ -61,7 +77,84 @@ def test_every_metric_equals_that_of_scikit_learn(name, seed, n, classes, absent
     logits = torch.from_numpy(logits)
     found = METRICS.get(name)(logits[None], torch.from_numpy(target)).item()
     assert found == pytest.approx(by_sklearn(name, logits, target), rel=1e-12, abs=1e-12)  # float64
-    assert found == pytest.approx(measure(name, target, softmax(logits.numpy())), rel=1e-12, abs=1e-12)
+    told = reported(name, "binary" if classes == 2 else "multiclass", target, logits.numpy())
+    assert found == pytest.approx(told, rel=1e-12, abs=1e-12)
+
+
+@few
+@given(
+    seed=st.integers(0, 100_000),
+    n=st.integers(2, 60),
+    levels=st.sampled_from([2, 5, 1000]),
+    share=st.floats(0.05, 0.95),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+def test_roc_auc_equals_that_of_scikit_learn(seed, n, levels, share, dtype):
+    """With as few as two values of the outputs, so that most pairs tie."""
+    rng = np.random.default_rng(seed)
+    target = (rng.random(n) < share).astype(int)
+    target[:2] = 0, 1
+    margin = rng.integers(levels, size=(3, n)) / 4
+    outputs = torch.stack([torch.zeros(3, n), torch.from_numpy(margin)], dim=-1).to(dtype)
+    found = METRICS.get("roc_auc")(outputs, torch.from_numpy(target))
+    wanted = [sk.roc_auc_score(target, row) for row in margin]
+    assert found.tolist() == pytest.approx(wanted, rel=1e-6 if dtype == torch.float32 else 1e-12)
+
+
+def test_roc_auc_is_exact_where_sums_of_ranks_are_not_in_float32():
+    n = 20_000
+    target = torch.arange(2 * n) % 2
+    outputs = torch.zeros(1, 2 * n, 2)
+    outputs[0, :, 1] = torch.arange(2 * n) // 4  # each level holds two of both classes
+    assert METRICS.get("roc_auc")(outputs, target).item() == 0.5
+
+
+def test_roc_auc_of_several_classes_equals_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    target, logits = np.arange(60) % 4, rng.normal(size=(60, 4))
+    probabilities = torch.softmax(torch.from_numpy(logits), dim=1).numpy()
+    found = METRICS.get("roc_auc")(torch.from_numpy(logits)[None], torch.from_numpy(target)).item()
+    assert found == pytest.approx(sk.roc_auc_score(target, probabilities, multi_class="ovr"), rel=1e-12)
+
+
+def test_roc_auc_is_even_without_two_sides_and_no_number_with_lost_outputs():
+    outputs = torch.randn(2, 6, 2, generator=torch.Generator().manual_seed(0))
+    for label in (0, 1):
+        assert METRICS.get("roc_auc")(outputs, torch.full((6,), label)).tolist() == [0.5, 0.5]
+    outputs[0, 3, 1] = torch.nan
+    assert METRICS.get("roc_auc")(outputs, torch.arange(6) % 2).isnan().tolist() == [True, False]
+
+
+BY_SKLEARN = {"rmse": sk.root_mean_squared_error, "mae": sk.mean_absolute_error, "r2": sk.r2_score}
+
+
+@pytest.mark.parametrize("name", REGRESSION_METRICS)
+@few
+@given(seed=st.integers(0, 100_000), n=st.integers(2, 40), noise=st.floats(0, 3), far=st.floats(-100, 100))
+def test_every_metric_of_numbers_equals_that_of_scikit_learn(name, seed, n, noise, far):
+    rng = np.random.default_rng(seed)
+    target = far + rng.normal(size=n)
+    predicted = target + noise * rng.normal(size=(3, n))
+    found = METRICS.get(name)(torch.from_numpy(predicted)[..., None], torch.from_numpy(target))
+    wanted = [BY_SKLEARN[name](target, row) for row in predicted]
+    assert found.tolist() == pytest.approx(wanted, rel=1e-9, abs=1e-12)  # float64
+    told = reported(name, "regression", target, predicted[0][:, None])
+    assert found[0].item() == pytest.approx(told, rel=1e-9, abs=1e-12)
+
+
+def test_r2_of_a_target_without_variance_is_that_of_scikit_learn():
+    target = torch.full((4,), 2.0).double()
+    outputs = torch.tensor([[2.0, 2, 2, 2], [2, 2, 2, 3], [2, 2, 2, math.nan]]).double()[..., None]
+    found = METRICS.get("r2")(outputs, target)
+    assert found[:2].tolist() == [sk.r2_score(target, row) for row in outputs[:2, :, 0]] == [1, 0]
+    assert found[2].isnan()
+
+
+@pytest.mark.parametrize("name", REGRESSION_METRICS)
+def test_metrics_of_numbers_refuse_shapes_that_would_spread(name):
+    for outputs, target in ((torch.zeros(1, 6, 2), torch.zeros(6)), (torch.zeros(1, 6, 1), torch.zeros(6, 1))):
+        with pytest.raises(ShapeError, match=r"need outputs \(M, B, 1\) and target \(B,\), got \(1, 6"):
+            METRICS.get(name)(outputs, target)
 
 
 def test_metrics_at_their_best_and_worst():
@@ -73,3 +166,6 @@ def test_metrics_at_their_best_and_worst():
         assert METRICS.get(name)(wrong, target).item() == 0
     assert METRICS.get("log_loss")(right, target).item() < 1e-12
     assert METRICS.get("log_loss")(wrong, target).item() == pytest.approx(50)
+    two = right[:, :2, :2]
+    assert METRICS.get("roc_auc")(two, target[:2]).item() == 1
+    assert METRICS.get("roc_auc")(two.flip(-1), target[:2]).item() == 0

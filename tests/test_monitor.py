@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from tame.monitor.advice import CHANGES
 from tame.monitor.curves import noise, relative_fall, smooth
 from tame.monitor.rules import RULES, Facts, examine
 from tame.monitor.space import LEAST_TRIALS, edges
-from tame.testing.rule_laws import LAWS, clean, trial_of
+from tame.testing.rule_laws import FACTS, LAWS, NUMBERS, PLANTED, as_regression, clean, trial_of
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
@@ -54,7 +55,11 @@ def recorded(shared):
         own = (run["train_loss"][:end], run["test_loss"][:end], run["test_acc"][:end])
         trial = trial_of(*own, state="diverged" if lost else "complete")
         classes = CLASSES[run["problem"]]
-        facts = Facts(classes, 10_000, "accuracy", True, 1 / classes)
+        facts = Facts(
+            task="multiclass", num_classes=classes, num_valid=10_000, metric="accuracy", higher_is_better=True,
+            dummy=1 / classes, dummy_error=math.sqrt((1 - 1 / classes) / classes / 10_000),
+            guess_loss=math.log(classes),
+        )  # fmt: skip
         found.append((run, trial, {finding.code: finding for finding in examine(trial, facts)}))
     return found
 
@@ -75,13 +80,29 @@ def test_overfitting_is_found_where_a_recorded_validation_loss_rose_and_only_the
         rise = means[-1] / means.min() - 1
         train = np.convolve(run["train_loss"], np.ones(5) / 5, mode="valid")
         learns_on = train[-1] < 0.9 * train[means.argmin()]
-        if "overfitting" in found:
+        if {"overfitting", "overconfident"} & set(found):
             fired.append(rise > 0.02)
         elif rise > 0.3 and learns_on and means.argmin() < 0.7 * len(means):
             missed.append((run["problem"], run["opt"], run["lr"]))
     assert len(fired) > 30
     assert np.mean(fired) > 0.95
     assert len(missed) <= 0.05 * len(fired), missed
+
+
+def test_a_recorded_run_is_called_overfitting_where_its_accuracy_fell_and_overconfident_where_it_held(recorded):
+    """Fell: the mean of the last five epochs lies below the best five-epoch mean, by a judge of its own."""
+    fell, held = [], []
+    for run, _, found in recorded:
+        assert not {"overfitting", "overconfident"} <= set(found)
+        means = np.convolve(run["test_acc"], np.ones(5) / 5, mode="valid")
+        if "overfitting" in found:
+            fell.append(means.max() - means[-1])
+        if "overconfident" in found:
+            held.append(means.max() - means[-1])
+    assert len(fell) >= 3, "few: in these runs the accuracy mostly held while the loss rose"
+    assert len(held) > 30
+    assert min(fell) > 0.003
+    assert np.mean(np.array(held) < 0.01) > 0.9
 
 
 def test_good_recorded_runs_are_not_blamed_for_their_rate(recorded):
@@ -131,15 +152,46 @@ def test_the_fall_is_relative_to_where_it_began():
 
 def test_examine_reports_all_that_the_rules_find():
     trial = trial_of([1, math.nan], [1, math.nan], state="diverged")
-    facts = Facts(10, 500, "accuracy", True, 0.1)
-    assert [finding.code for finding in examine(trial, facts)] == ["diverged"]
-    assert examine(trial, facts)[0].trial == trial.number
+    assert [finding.code for finding in examine(trial, FACTS)] == ["diverged"]
+    assert examine(trial, FACTS)[0].trial == trial.number
 
 
-def test_a_dummy_is_only_judged_by_accuracy():
-    trial = trial_of([2.3] * 6, [2.3] * 6, [0.05] * 6, state="complete")
-    assert RULES.get("no_better_than_dummy")(trial, Facts(10, 500, "accuracy", True, 0.1)) is not None
-    assert RULES.get("no_better_than_dummy")(trial, Facts(10, 500, "f1_macro", True, 0.1)) is None
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "roc_auc"])
+def test_a_dummy_is_judged_by_every_metric_with_the_error_of_guessing(metric):
+    facts = replace(FACTS, metric=metric, dummy=0.5, dummy_error=0.02)
+    for value, fires in ((0.45, True), (0.53, True), (0.55, False)):
+        trial = trial_of([2.3] * 6, [2.3] * 6, [value] * 6, state="complete")
+        found = RULES.get("no_better_than_dummy")(trial, facts)
+        assert (found is not None) == fires
+    assert RULES.get("no_better_than_dummy")(trial_of([1] * 6, [1] * 6, [0.5] * 6, state="complete"), facts).title == (
+        "not shown to be better than the dummy: 0.500 against 0.500"
+    )
+
+
+def test_less_is_better_for_errors_of_a_regression():
+    facts = replace(NUMBERS, dummy=12_345.678, dummy_error=100)
+    rule = RULES.get("no_better_than_dummy")
+    assert rule(trial_of([1] * 6, [1] * 6, [12_100] * 6, state="complete"), facts) is None
+    found = rule(trial_of([1] * 6, [1] * 6, [12_200] * 6, state="complete"), facts)
+    assert found.title == "not shown to be better than the dummy: 12,200 against 12,350"
+    assert found.evidence == {"valid_metric": 12200, "dummy": 12350, "n": 500, "guess": "always guessing the mean"}
+
+
+def test_a_rising_loss_is_overfitting_where_the_metric_falls_too_or_is_a_loss_itself():
+    trial = PLANTED["overconfident"](stream(0, "split"))
+    codes = [finding.code for finding in examine(trial, FACTS)]
+    assert "overconfident" in codes
+    assert "overfitting" not in codes
+    for loss_like in (replace(FACTS, metric="log_loss", higher_is_better=False), FACTS):
+        fallen = trial
+        if loss_like is FACTS:
+            points = [replace(p, valid_metric=0.9 - 0.01 * p.epoch) for p in trial.curve.points]
+            fallen = replace(trial, curve=Curve(tuple(points)))
+        codes = [finding.code for finding in examine(fallen, loss_like)]
+        assert "overfitting" in codes
+        assert "overconfident" not in codes
+    codes = [finding.code for finding in examine(as_regression(trial), NUMBERS)]
+    assert "overfitting" in codes
 
 
 def test_clean_runs_of_the_laws_are_worth_the_name():

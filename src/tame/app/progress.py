@@ -108,7 +108,8 @@ def words(trial: int, row: Sequence[Any]) -> str:
     epoch, train, valid, metric = row
     if train is None or valid is None:
         return f"trial {trial} epoch {epoch}: diverged"
-    return f"trial {trial} epoch {epoch}: train {train:.4f}, validation {valid:.4f}, metric {metric:.4f}"
+    measured = "not known" if metric is None else f"{metric:.4g}"
+    return f"trial {trial} epoch {epoch}: train {train:.4f}, validation {valid:.4f}, metric {measured}"
 
 
 def tally(history: History) -> str:

@@ -22,6 +22,8 @@ from tame.study.record import State
 MOST_TRIALS = 40
 MOST_FINDINGS = 6
 MOST_CHANGES = 6  # of the winner's fields that are named
+MOST_ENGINES = 4
+MOST_COLUMNS = 3  # of the table of trials that hold one field each: more do not fit into 80 columns
 SIGNS = {"problem": ("!!", "bold red"), "warning": ("! ", "yellow"), "info": ("· ", "dim")}
 SEARCHED_STATES = ("running", "complete", "paused", "stopped", "waiting", "diverged", "failed")
 
@@ -29,13 +31,13 @@ SEARCHED_STATES = ("running", "complete", "paused", "stopped", "waiting", "diver
 def result_lines(result: Mapping[str, Any]) -> RenderableType:
     """The end of a study: score, baselines, optimism, winner, findings, and where everything lies."""
     score = result["score"]
-    metric = words.metric_name(result["metric"])
+    metric = result["metric"]
     head = Text.assemble(
-        (f"{metric} {words.number(score['value'])}", "bold"),
-        f"  (95 % interval {words.span(score)}, {words.count(score['n'], 'test picture')})",
+        (f"{words.metric_name(metric)} {words.shown(metric, score['value'])}", "bold"),
+        f"  (95 % interval {words.span(score, metric)}, {words.examples(result, score['n'], 'test')})",
     )
     return Group(
-        _text(f"A network that tells {words.learnt(result)}.", "bold"),
+        _text(f"A network that {words.learnt(result)}.", "bold"),
         Text(),
         head,
         _text(f"on the sealed test part, {words.opened(result)}", "dim"),
@@ -45,11 +47,13 @@ def result_lines(result: Mapping[str, Any]) -> RenderableType:
         _sentence(words.verdict(result)),
         _sentence(words.dummy_verdict(result)),
         _sentence(words.optimism(result)),
+        *_judged(result),
         Text(),
         _text(_winner(result)),
         _sentence(words.trials_words(result)),
         _text(f"{words.count(result['epochs'], 'epoch')} in {words.duration(result['wall_s'])}."),
-        *_findings([Finding(**each) for each in result["findings"]], result["all_findings"]),
+        *_engines(result),
+        *_findings([Finding(**each) for each in result["findings"]], result["all_findings"], words.kind_of(result)),
         Text(),
         _places(result),
     )
@@ -66,12 +70,13 @@ def study_table(state: State) -> RenderableType:
     head = f"{words.count(len(trials), 'recipe')}: {', '.join(counted)}"
     head += f"; {again} runs of finalists" if again else ""
     more = len(ranked) - MOST_TRIALS
-    parts: list[RenderableType] = [_text(head, "bold"), _trials(ranked[:MOST_TRIALS])]
+    parts: list[RenderableType] = [_text(head, "bold"), _trials(ranked[:MOST_TRIALS], trials)]
     if more > 0:
         parts.append(_text(f"and {words.count(more, 'more recipe')}; tame show --json has all", "dim"))
     result = state.last.get("result")
     if result is None:
-        parts += _findings(state.findings, len(state.findings))
+        kind = state.last.get("data", {}).get("kind", "images")
+        parts += _findings(state.findings, len(state.findings), kind)
         parts += [Text(), _text(f"{words.duration(state.used_s)} used; not finished", "dim")]
     else:
         parts += [Text(), result_lines(result)]
@@ -110,17 +115,42 @@ def _scores(result: Mapping[str, Any]) -> RenderableType:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     for number in range(3):
         table.add_column(justify="right" if number == 1 else "left")
-    validation, baselines = result["validation"], result["baselines"]
+    validation, baselines, metric = result["validation"], result["baselines"], result["metric"]
     rows = [
-        ("winner", result["score"]["value"], words.span(result["score"])),
-        *([("default recipe", own["value"], words.span(own))] if (own := baselines["default"]) else []),
-        ("commonest class", baselines["dummy"]["value"], words.span(baselines["dummy"])),
+        ("winner", result["score"]["value"], words.span(result["score"], metric)),
+        *([("default recipe", own["value"], words.span(own, metric))] if (own := baselines["default"]) else []),
+        (words.dummy_label(result), baselines["dummy"]["value"], words.span(baselines["dummy"], metric)),
         ("winner, validation", validation["value"], validation["how"]),
     ]
     for place, (name, value, note) in enumerate(rows):
         style = "bold" if place == 0 else ""
-        table.add_row(Text(name, style), Text(words.number(value), style), _text(note, "dim"))
+        table.add_row(Text(name, style), Text(words.shown(metric, value), style), _text(note, "dim"))
     return Padding(table, (0, 0, 0, 2))
+
+
+def _judged(result: Mapping[str, Any]) -> list[Text]:
+    """What else there is to say of the answers: the spread of errors, calibration, costs."""
+    size = words.significant
+    if words.is_regression(result):
+        about = result["residuals"]
+        half, most = size(about["median_size"]), size(about["size_90"])
+        return [_sentence(f"half of all predictions are off by less than {half}, 9 of 10 by less than {most}")]
+    found = []
+    if calibration := result.get("calibration"):
+        said = f"probabilities are off by {words.number(calibration['ece'])} on average (calibration error)"
+        found.append(_sentence(said))
+    if costs := result.get("costs"):
+        span = f"{size(costs['low'])} to {size(costs['high'])}"
+        found.append(_sentence(f"expected cost {size(costs['value'])} ({span}): {costs['how']}"))
+    return found
+
+
+def _engines(result: Mapping[str, Any]) -> list[Text]:
+    """Which engine trained which group, in a line each."""
+    return [
+        _sentence(f"{each['group']} ({words.count(each['members'], 'trial')}): {each['engine']}, {each['why']}")
+        for each in result.get("engines") or []
+    ][:MOST_ENGINES]
 
 
 def _winner(result: Mapping[str, Any]) -> str:
@@ -138,7 +168,7 @@ def _winner(result: Mapping[str, Any]) -> str:
     return f"The winner is trial {winner['from_trial']}: {what}."
 
 
-def _findings(findings: list[Finding], total: int) -> list[RenderableType]:
+def _findings(findings: list[Finding], total: int, kind: str) -> list[RenderableType]:
     """The findings, each with its evidence, its change and the outcome; the rest counted."""
     order = list(SIGNS)
     shown = sorted(findings, key=lambda finding: order.index(finding.severity))[:MOST_FINDINGS]
@@ -150,7 +180,7 @@ def _findings(findings: list[Finding], total: int) -> list[RenderableType]:
     for finding in shown:
         about = finding.to_json()
         sign, style = SIGNS[finding.severity]
-        lines = [_sentence(finding.title, "bold"), _sentence(words.evidence(about), "dim")]
+        lines = [_sentence(finding.title, "bold"), _sentence(words.evidence(about, kind), "dim")]
         if finding.change:
             outcome = words.outcome(about)
             tail = f". Outcome: {outcome}" if outcome else ""
@@ -174,24 +204,23 @@ def _places(result: Mapping[str, Any]) -> RenderableType:
     return table
 
 
-def _trials(trials: list[Trial]) -> Table:
-    """One row a trial. The columns fit into 80."""
+def _trials(trials: list[Trial], every: list[Trial]) -> Table:
+    """One row a trial, with the fields that vary over all of them. The columns fit into 80."""
+    fields = words.leading([trial.recipe.flat() for trial in every], MOST_COLUMNS)
     table = Table(box=box.SIMPLE, padding=(0, 1), pad_edge=False, show_edge=False)
-    heads = ("trial", "origin", "state", "epochs", "size", "rate", "decay", "loss", "metric")
+    heads = ("trial", "origin", "state", "epochs", *(head for _, head in fields), "loss", "metric")
     for head in heads:
         table.add_column(head, justify="left" if head in ("origin", "state") else "right", no_wrap=True)
     for trial in trials:
-        recipe, last = trial.recipe, trial.curve.last
+        flat, last = trial.recipe.flat(), trial.curve.last
         table.add_row(
             str(trial.number),
             _text(trial.origin),
             Text(trial.state, "red" if trial.state in ("diverged", "failed") else ""),
-            f"{trial.epochs}/{recipe.epochs}",
-            str(recipe.input.size),
-            words.compact(recipe.optimizer.lr),
-            words.compact(recipe.optimizer.weight_decay),
+            f"{trial.epochs}/{trial.recipe.epochs}",
+            *(words.compact(flat[field]) for field, _ in fields),
             words.number(last.valid_loss if last else None, 4),
-            words.number(last.valid_metric if last else None),
+            words.measured(last.valid_metric if last else None),
         )
     return table
 

@@ -15,32 +15,49 @@ from tame.core.recipe import Recipe
 from tame.core.space import Space, parse_dimension
 
 DEFAULT_TIME_S = 300.0
-METRIC_MODES = {"accuracy": "max", "balanced_accuracy": "max", "f1_macro": "max", "log_loss": "min"}
+ARRAYS = "<arrays>"  # as data: what was given from Python lies in the study's folder
+INLINE = "<inline>"  # as model: the function exists in the process that began the study only
+TASKS = ("auto", "images", "table", "classification", "binary", "multiclass", "regression")
+METRIC_MODES = {
+    "accuracy": "max", "balanced_accuracy": "max", "f1_macro": "max", "log_loss": "min", "roc_auc": "max",
+    "rmse": "min", "mae": "min", "r2": "max",
+}  # fmt: skip
+CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc")
+REGRESSION_METRICS = ("rmse", "mae", "r2")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyConfig:
     """Everything that was asked for. None: not given, so the study decides (and says what it decided)."""
 
-    data: str
+    data: str  # a folder of pictures, a table, or ARRAYS
     task: str = "auto"
-    metric: str = "accuracy"
+    target: str | None = None  # the column of a table that is predicted
+    groups: str | None = None  # a column whose equal values stay on one side of every split
+    order: str | None = None  # a column that orders the rows: the latest are the test part
+    model: str | None = None  # where the function of the user's own module is found, or INLINE; only from Python
+    metric: str = "auto"  # the one that suits the task
     backbone: str | None = None  # a timm name, a folder in timm's local-dir format, or "none"
     time_s: float | None = None  # wall clock from start to report
     trials: int | None = None  # how many recipes are tried
     epochs: int | None = None  # the most that one of them may train
     space: tuple[str, ...] = ()  # "optimizer.lr=1e-4..1e-1:log"
     set: Mapping[str, Any] = field(default_factory=dict)  # recipe fields that are fixed
-    val: str | None = None  # folder below the data that chooses
-    test: str | None = None  # folder below the data that is sealed
+    val: str | None = None  # the part that chooses: a folder below the pictures, or another table
+    test: str | None = None  # the part that is sealed, likewise
     folds: int | None = None
     seed: int = 0
     out: str | None = None
 
     def __post_init__(self) -> None:
-        require(self.task in ("auto", "images"), f"task must be auto or images, got {self.task!r}")
-        if self.metric not in METRIC_MODES:
-            raise UsageError(unknown("metric", self.metric, METRIC_MODES))
+        if self.task not in TASKS:
+            raise UsageError(unknown("task", self.task, TASKS))
+        require(
+            self.order is None or (self.groups is None and self.folds is None),
+            "rows that are ordered are split by time: leave out the groups and the folds",
+        )
+        if self.metric != "auto" and self.metric not in METRIC_MODES:
+            raise UsageError(unknown("metric", self.metric, ("auto", *METRIC_MODES)))
         if self.time_s is not None:
             good = math.isfinite(self.time_s) and self.time_s > 0
             require(good, f"the time must be above 0 seconds, got {self.time_s:g}")
@@ -87,6 +104,14 @@ class StudyConfig:
             return cls(**plain)
         except (TypeError, AttributeError) as problem:
             raise UsageError(f"the settings do not fit: {problem}") from None
+
+
+def default_metric(task: str) -> str:
+    """The metric of a task where none was asked for: accuracy, or rmse in a regression."""
+    known = {"binary": "accuracy", "multiclass": "accuracy", "regression": "rmse"}
+    if task not in known:
+        raise UsageError(unknown("task", task, known))
+    return known[task]
 
 
 def read_toml(path: Path) -> dict[str, Any]:

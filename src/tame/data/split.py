@@ -44,7 +44,7 @@ class Sealed:
     """The labels of the test part. Only `evaluate/score.py` opens it, and the opening is kept as an event."""
 
     rows: tuple[int, ...]
-    _labels: tuple[int, ...]
+    _labels: tuple[float, ...]
 
     def open(self, record: Callable[[int], None]) -> np.ndarray:
         """The labels (n,) of the rows, once `record` has kept the opening of so many examples."""
@@ -52,10 +52,10 @@ class Sealed:
         return np.array(self._labels)
 
 
-def seal(split: Split, labels: Sequence[int]) -> Sealed:
-    """The handle on the test part of a split."""
+def seal(split: Split, labels: Sequence[float] | np.ndarray) -> Sealed:
+    """The handle on the test part of a split. labels: (N,) class numbers, or numbers of a regression."""
     rows = split.rows("test")
-    return Sealed(tuple(rows), tuple(int(labels[row]) for row in rows))
+    return Sealed(tuple(rows), tuple(np.asarray(labels)[rows].tolist()))
 
 
 def groups_of(num_examples: int, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
@@ -74,20 +74,50 @@ def groups_of(num_examples: int, pairs: Sequence[tuple[int, int]]) -> np.ndarray
     return np.array([root(i) for i in range(num_examples)])
 
 
+def strata(values: np.ndarray) -> np.ndarray:
+    """(N,) numbers of bins that a regression's target falls into, equally full, so that all parts look alike."""
+    num = max(1, min(10, len(values) // 20))
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, num + 1)[1:-1]))
+    return np.searchsorted(edges, values, side="right")
+
+
+def split_by_order(order: np.ndarray, given: Sequence[str], *, seed: int) -> Split:
+    """The split of N examples by time: the last fifth is the test part, the fifth before it chooses.
+
+    order: (N,) what they are ordered by; equal values stay in one part. Parts that were given are honoured.
+    """
+    part: np.ndarray = np.array([g if g in ("val", "test") else "train" for g in given], dtype=object)
+    how = []
+    for name, share in (("test", 1 / TEST_PARTS), ("val", 1 / (TEST_PARTS - 1))):
+        if name in part:
+            how.append(f"the {name} part was given ({(part == name).sum()})")
+            continue
+        own = (part == "train").nonzero()[0]
+        edge = np.sort(order[own])[int(len(own) * (1 - share))]
+        late = own[order[own] >= edge]
+        require(0 < len(late) < len(own), "the order column does not tell early from late rows", error=DataError)
+        part[late] = name
+        how.append(f"the last {len(late)} of the rest by order are the {name} part")
+    fold = np.where(part == "val", 0, -1)
+    return Split(tuple(part), tuple(int(f) for f in fold), 1, "; ".join(how))
+
+
 def make_split(
-    labels: Sequence[int],
+    labels: Sequence[int] | np.ndarray,
     given: Sequence[str],
     groups: np.ndarray,
     *,
     classes: Sequence[str],
     folds: int | None,
     seed: int,
+    folds_below: int = FOLDS_BELOW,
 ) -> Split:
     """The split of N examples. given: (N,) the part each came in ("", train, val, test); groups: (N,).
 
     Parts that exist are honoured: examples outside the test part that share a group with one inside are put aside.
-    Missing parts are cut from the rest, stratified by class and whole groups at a time. Below about 1,000 examples
-    validation is by folds. Raises DataError where a class is too small to be learnt and judged.
+    Missing parts are cut from the rest, stratified by class (of a regression: by `strata`, without class names) and
+    whole groups at a time. Below `folds_below` examples validation is by folds. Raises DataError where a class is too
+    small to be learnt and judged.
     """
     label = np.asarray(labels)
     part: np.ndarray = np.array([g if g in ("val", "test") else "train" for g in given], dtype=object)
@@ -115,7 +145,7 @@ def make_split(
         fold[part == "val"] = 0
         num_folds = 1
         how.append(f"the validation part was given ({(part == 'val').sum()})")
-    elif folds is not None or len(own) < FOLDS_BELOW:
+    elif folds is not None or len(own) < folds_below:
         smallest = _check_classes(label, part == "train", groups, classes, least=folds or 2)
         num_folds = min(folds or DEFAULT_FOLDS, smallest)
         fold[own] = _folds_of(label[own], groups[own], num_folds, stream_seed(seed, "split", "folds"))
@@ -161,11 +191,13 @@ def _check_classes(
     labels: np.ndarray, mask: np.ndarray, groups: np.ndarray, classes: Sequence[str], *, least: int
 ) -> int:
     """The smallest number of different examples that a class has under the mask. Raises DataError below `least`."""
+    if not classes:  # a regression
+        return len(np.unique(groups[mask]))
     counts = [len(np.unique(groups[mask & (labels == number)])) for number in range(len(classes))]
     smallest = int(np.argmin(counts))
     require(
         counts[smallest] >= least,
-        f"class {classes[smallest]!r} has {counts[smallest]} different picture(s) to learn and choose from; "
+        f"class {classes[smallest]!r} has {counts[smallest]} different example(s) to learn and choose from; "
         f"at least {least} are needed, and 20 or more are advised",
         error=DataError,
     )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from tame.core.errors import DataError, require
+
 Kind = Literal["number", "category", "boolean", "date", "identifier", "text", "constant"]
+Reading = Literal["", "decimal comma", "iso", "dmy", "mdy"]
+LEARNT: tuple[Kind, ...] = ("number", "category", "boolean", "date")  # the others are left aside
 MISSING, UNSEEN = -1, -2  # codes of a category that is not there, and of one that the table had not when it was typed
 
 
@@ -16,7 +20,8 @@ MISSING, UNSEEN = -1, -2  # codes of a category that is not there, and of one th
 class Column:
     """A column and how it is understood. Identifiers, free text and constants are not learnt from.
 
-    categories: of a category or boolean, the commonest first.
+    categories: of a category or boolean, the commonest first. reading: how the text becomes a number or a date, so
+    that a later table is read the same way.
     """
 
     name: str
@@ -24,14 +29,57 @@ class Column:
     why: str
     missing: int = 0
     categories: tuple[str, ...] = ()
+    reading: Reading = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name, "kind": self.kind, "why": self.why, "missing": self.missing,
+            "categories": list(self.categories), "reading": self.reading,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Column:
+        """The column that `to_json` wrote. Raises DataError for a record of another shape."""
+        try:
+            column = cls(**{**record, "categories": tuple(record["categories"])})
+        except (KeyError, TypeError):
+            raise DataError(f"not the record of a column: {record!r:.200}") from None
+        known = column.kind in get_args(Kind) and column.reading in get_args(Reading)
+        sound = isinstance(column.name, str) and all(isinstance(word, str) for word in column.categories)
+        require(known and sound, f"not the record of a column: {record!r:.200}", error=DataError)
+        return column
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """Typed columns. values, by name: number: (N,) float64, NaN where missing; date: the same, in days since 1970;
     category and boolean: (N,) int64 codes into `categories`, MISSING or UNSEEN; of other kinds: none.
+
+    notes: what was found and chosen in reading and typing, in words.
     """
 
     columns: tuple[Column, ...]
     values: Mapping[str, np.ndarray]
     num_rows: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RawTable:
+    """A table as it came. columns, by name: (N,) of text (object; "" for nothing), or from Parquet: bool, int64,
+    float64 (NaN for nothing) or datetime64[us] in UTC (NaT for nothing).
+
+    notes: encoding, separator and what else was found. digest: SHA-256 of the file. separator: "" for Parquet.
+    """
+
+    names: tuple[str, ...]
+    columns: Mapping[str, np.ndarray]
+    notes: tuple[str, ...]
+    num_rows: int
+    digest: str
+    separator: str = ""
+
+
+def safe_cell(text: str) -> str:
+    """The text with an apostrophe before what a spreadsheet would run as a formula."""
+    return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text

@@ -7,7 +7,7 @@ for those who do not see it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,6 +50,17 @@ class Dot:
     y: float | None
     kind: Kind = "plain"
     label: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One point of a plot of what should be equal; low and high: the interval of its height."""
+
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
     note: str = ""
 
 
@@ -99,15 +110,19 @@ def intervals(
     note_width: int = 56,
     row_height: int = 40,
     zero: bool = False,
+    show: Callable[[float | None], str] = number,
 ) -> Markup:
-    """Values with their intervals, one a row, over a common scale. `zero` draws the line of no difference."""
+    """Values with their intervals, one a row, over a common scale. `zero` draws the line of no difference.
+
+    show: how a value is written.
+    """
     scale = Scale(low, high, label_width, width - note_width - 14)
     bottom = row_height * len(rows) + 6
     parts = [_grid_down(scale, 4, bottom, 5)]
     if zero and low <= 0 <= high:
         parts.append(tag("line", x1=scale.at(0), x2=scale.at(0), y1=0, y2=bottom, class_="zero"))
     for place, row in enumerate(rows):
-        parts.append(_interval(row, scale, y=row_height * (place + 0.5) + 2, width=width))
+        parts.append(_interval(row, scale, y=row_height * (place + 0.5) + 2, width=width, show=show))
     return _svg(name, width, bottom + 24, title, desc, *parts)
 
 
@@ -185,6 +200,34 @@ def scatter(
     return _svg(name, width, height, title, desc, *parts)
 
 
+def agreement(
+    spots: Sequence[Spot],
+    *,
+    name: str,
+    title: str,
+    desc: str,
+    x_label: str,
+    y_label: str,
+    low: float,
+    high: float,
+    width: int = 520,
+    height: int = 440,
+) -> Markup:
+    """Points over two equal axes, with the line on which both values are the same. What lies outside is a cross."""
+    left, top, right, bottom = 64, 26, width - 14, height - 44
+    x, y = Scale(low, high, left, right), Scale(low, high, bottom, top)
+    parts = [_grid_across(y, left, right, 5)]
+    parts += [
+        tag("text", _tick_words(tick, x), x=x.at(tick), y=bottom + 18, class_="axis", text_anchor="middle")
+        for tick in x.ticks(5)
+    ]
+    parts.append(tag("line", x1=left, y1=bottom, x2=right, y2=top, class_="edge"))
+    parts += [_spot(spot, x, y) for spot in spots]
+    parts.append(tag("text", y_label, x=0, y=14, class_="axis name"))
+    parts.append(tag("text", x_label, x=(left + right) / 2, y=height - 4, class_="axis name", text_anchor="middle"))
+    return _svg(name, width, height, title, desc, *parts)
+
+
 def shares(parts: Sequence[tuple[str, int, str]], *, name: str, title: str, desc: str, width: int = 1040) -> Markup:
     """A bar of counts, each part with its label below. parts: label, count, class."""
     total, at, drawn = sum(amount for _, amount, _ in parts), 0.0, []
@@ -223,7 +266,7 @@ def _svg(name: str, width: float, height: float, title: str, desc: str, *parts: 
     )
 
 
-def _interval(row: Row, scale: Scale, *, y: float, width: int) -> Markup:
+def _interval(row: Row, scale: Scale, *, y: float, width: int, show: Callable[[float | None], str]) -> Markup:
     most = max(6, round((scale.start - 12) / 6.6))
     label = row.label if len(row.label) <= most else f"{row.label[: most - 1]}…"
     parts = [tag("text", label, x=0, y=y + 4.5, class_="label", unicode_bidi="isolate")]
@@ -239,9 +282,9 @@ def _interval(row: Row, scale: Scale, *, y: float, width: int) -> Markup:
     if row.value is not None:
         parts.append(_shape(row.kind, scale.at(min(max(row.value, scale.low), scale.high)), y, 6))
     parts.append(tag("text", row.note, x=width, y=y + 4.5, class_="note", text_anchor="end"))
-    said = f"{row.label}: {number(row.value)}"
+    said = f"{row.label}: {show(row.value)}"
     if row.low is not None and row.high is not None:
-        said += f" ({number(row.low)} to {number(row.high)})"
+        said += f" ({show(row.low)} to {show(row.high)})"
     return tag("g", tag("title", said), *parts, class_=f"row {row.kind}")
 
 
@@ -255,6 +298,19 @@ def _mark(dot: Dot, x: Scale, y: Scale) -> Markup:
         place = (min(max(at[0], x.start + 50), x.end - 50), at[1] + (21 if dot.kind == "winner" else -12))
         parts.append(tag("text", dot.label, x=place[0], y=place[1], class_="label halo", text_anchor="middle"))
     return tag("g", *parts, class_=f"mark {kind}")
+
+
+def _spot(spot: Spot, x: Scale, y: Scale) -> Markup:
+    across, up = x.at(min(max(spot.x, x.low), x.high)), y.at(min(max(spot.y, y.low), y.high))
+    parts = [tag("title", spot.note)] if spot.note else []
+    if spot.low is not None and spot.high is not None:
+        ends = (y.at(max(spot.low, y.low)), y.at(min(spot.high, y.high)))
+        parts.append(tag("line", x1=across, x2=across, y1=ends[0], y2=ends[1], class_="span"))
+    if x.low <= spot.x <= x.high and y.low <= spot.y <= y.high:
+        size = 3.0 if spot.low is None else 5.0
+        parts.append(tag("circle", cx=across, cy=up, r=size, class_="dot"))
+        return tag("g", *parts, class_="spot" if spot.low is None else "row winner")
+    return tag("g", *parts, _shape("lost", across, up, 4), class_="spot")
 
 
 def _shape(kind: Kind, x: float, y: float, size: float) -> Markup:
@@ -353,7 +409,9 @@ def _epoch_ticks(x: Scale, bottom: float) -> Iterable[Markup]:
 
 def _tick_words(tick: float, scale: Scale) -> str:
     step = (scale.high - scale.low) / 5
-    digits = max(0, min(4, -math.floor(math.log10(step)) if step > 0 else 0))
+    digits = max(0, -math.floor(math.log10(step)) if step > 0 else 0)
+    if digits > 4 or max(abs(scale.low), abs(scale.high)) >= 1e7:
+        return compact(float(tick))
     return number(tick, digits)
 
 

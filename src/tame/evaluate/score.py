@@ -10,10 +10,23 @@ from typing import Any
 import numpy as np
 from sklearn import metrics as sk
 
-from tame.core.errors import TameError
+from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from tame.core.errors import TameError, UsageError, unknown
 from tame.core.records import Score
+from tame.core.rng import stream
 from tame.data.split import Sealed
-from tame.evaluate.compare import Difference, bootstrap, paired_shares, wilson
+from tame.evaluate.compare import Difference, Z, bootstrap, paired_shares, wilson
+
+REGRESSION = "regression"
+METRICS_OF = {
+    "binary": CLASSIFICATION_METRICS,
+    "multiclass": CLASSIFICATION_METRICS,
+    REGRESSION: REGRESSION_METRICS,
+}
+LEAST = 1e-15  # probability: a certain mistake costs much, but not infinitely much
+RANDOM_GUESSES = 60  # draws for the spread of a metric under guessing
+MOST_POINTS = 500  # of a scatter plot
+UNSPREAD = ("balanced_accuracy", "f1_macro", "roc_auc")  # a perfect score of these has no spread in a bootstrap
 
 
 class InconsistentError(TameError):
@@ -22,22 +35,39 @@ class InconsistentError(TameError):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Predictions on examples, each with the id of its picture, in one order throughout.
+    """Predictions on examples, each with the id of its example, in one order throughout.
 
-    ids: (n,); target: (n,) class numbers; probabilities: (n, C).
+    ids: (n,); target: (n,) class numbers, or numbers in a regression; outputs: (n, C) probabilities, or (n,) or (n, 1)
+    numbers in the units of the target; task: binary, multiclass or regression.
     """
 
     ids: tuple[str, ...]
     target: np.ndarray
-    probabilities: np.ndarray
+    outputs: np.ndarray
+    task: str
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(n, C). Only of a classification."""
+        assert self.task != REGRESSION, "a regression gives numbers, not probabilities"
+        return self.outputs
 
     @property
     def predicted(self) -> np.ndarray:
-        return np.asarray(self.probabilities.argmax(axis=1))
+        """(n,) the class of highest probability, or the number."""
+        return np.asarray(self.outputs.reshape(-1) if self.task == REGRESSION else self.outputs.argmax(axis=1))
 
     @property
     def right(self) -> np.ndarray:
+        """(n,) whether the predicted class is the true one. Only of a classification."""
+        assert self.task != REGRESSION, "a number is not right or wrong, but off by some amount"
         return np.asarray(self.predicted == self.target)
+
+    @property
+    def residual(self) -> np.ndarray:
+        """(n,) the predicted number minus the true one. Only of a regression."""
+        assert self.task == REGRESSION, "classes have no difference"
+        return np.asarray(self.predicted - self.target)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -46,15 +76,43 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
-def open_test(sealed: Sealed, ids: Sequence[str], logits: np.ndarray, record: Callable[[int], None]) -> Judged:
-    """The predictions on the sealed part beside its labels; `record` keeps that it was opened. ids: of its rows."""
-    target = sealed.open(record)
-    return Judged(tuple(ids), target, softmax(logits))
+def judged_from(task: str, ids: Sequence[str], target: Sequence[float] | np.ndarray, canonical: np.ndarray) -> Judged:
+    """Predictions from what a network puts out.
+
+    canonical: (n, C) logits, or (n, 1) numbers in the units of the target. Raises UsageError for an unknown task,
+    InconsistentError where the lengths differ or a number is not finite.
+    """
+    if task not in METRICS_OF:
+        raise UsageError(unknown("task", task, METRICS_OF))
+    outputs = np.asarray(canonical, dtype=float)
+    if not len(ids) == len(target) == len(outputs):
+        raise InconsistentError(f"{len(ids)} ids, {len(target)} targets and {len(outputs)} outputs do not fit together")
+    if not np.isfinite(outputs).all():
+        raise InconsistentError("the network put out a number that is not finite; nothing is reported of it")
+    if task == REGRESSION:
+        return Judged(tuple(ids), np.asarray(target, dtype=float), outputs.reshape(len(outputs)), task)
+    return Judged(tuple(ids), np.asarray(target, dtype=np.int64), softmax(outputs), task)
 
 
-def measure(metric: str, target: np.ndarray, probabilities: np.ndarray) -> float:
-    """The metric of predictions, by scikit-learn. target: (n,); probabilities: (n, C)."""
-    predicted = probabilities.argmax(axis=1)
+def mean_of(judged: Sequence[Judged]) -> Judged:
+    """What several networks say together of the same examples: the mean of their probabilities or numbers."""
+    first = judged[0]
+    if any(each.ids != first.ids for each in judged):
+        raise InconsistentError("predictions of different examples cannot be averaged")
+    return Judged(first.ids, first.target, np.mean([each.outputs for each in judged], axis=0), first.task)
+
+
+def measure(metric: str, judged: Judged) -> float:
+    """The metric of predictions, by scikit-learn. Raises UsageError for a metric that does not fit the task.
+
+    roc_auc with more than two classes is the mean over the classes of each against the rest; classes that no example
+    or every example has are left out, and where that leaves none it is 0.5. r2 of targets that are all the same is 0,
+    or 1 if every prediction is right.
+    """
+    known = METRICS_OF[judged.task]
+    if metric not in known:
+        raise UsageError(unknown(f"metric of a {judged.task} task", metric, known))
+    target, predicted = judged.target, judged.predicted
     if metric == "accuracy":
         return float(sk.accuracy_score(target, predicted))
     if metric == "balanced_accuracy":
@@ -63,17 +121,71 @@ def measure(metric: str, target: np.ndarray, probabilities: np.ndarray) -> float
         return float(sk.recall_score(target, predicted, labels=present, average="macro", zero_division=0))
     if metric == "f1_macro":
         return float(sk.f1_score(target, predicted, average="macro", zero_division=0))
-    own = np.clip(probabilities.astype(float), 1e-15, 1)
-    return float(sk.log_loss(target, own / own.sum(axis=1, keepdims=True), labels=range(probabilities.shape[1])))
+    if metric == "log_loss":
+        own = np.clip(judged.probabilities.astype(float), LEAST, 1)
+        return float(sk.log_loss(target, own / own.sum(axis=1, keepdims=True), labels=range(own.shape[1])))
+    if metric == "roc_auc":
+        each = [sk.roc_auc_score(target == c, judged.probabilities[:, c]) for c in _ranked_classes(judged)]
+        return float(np.mean(each)) if each else 0.5
+    if metric == "rmse":
+        return float(sk.root_mean_squared_error(target, predicted))
+    if metric == "mae":
+        return float(sk.mean_absolute_error(target, predicted))
+    return float(bool((predicted == target).all())) if np.ptp(target) == 0 else float(sk.r2_score(target, predicted))
+
+
+def on_rows(metric: str, judged: Judged) -> Callable[[np.ndarray], float]:
+    """What `measure` gives on some rows, for the thousands of times that the bootstrap asks.
+
+    scikit-learn's own takes milliseconds each time, which made an interval take seconds; the tests hold both together.
+    """
+    if metric in ("balanced_accuracy", "f1_macro"):
+        return _of_cells(metric, judged)
+    if metric == "roc_auc":
+        return _of_ranks(judged)
+    if metric == "r2":
+        return _of_variance(judged)
+    lost = losses(metric, judged)
+    if metric == "rmse":
+        return lambda rows: float(np.sqrt(lost[rows].mean()))
+    return lambda rows: float(lost[rows].mean())
+
+
+def losses(metric: str, judged: Judged) -> np.ndarray:
+    """(n,) what each example adds to a metric that is a mean; of rmse and r2 the squared error."""
+    if metric == "accuracy":
+        return judged.right.astype(float)
+    if metric == "log_loss":
+        own = np.clip(judged.probabilities.astype(float), LEAST, 1)
+        return np.asarray(-np.log(own[np.arange(len(own)), judged.target] / own.sum(axis=1)))
+    return np.abs(judged.residual) if metric == "mae" else judged.residual**2
+
+
+def open_test(
+    sealed: Sealed, ids: Sequence[str], canonical: np.ndarray, record: Callable[[int], None], *, task: str
+) -> Judged:
+    """The predictions on the sealed part beside its labels; `record` keeps that it was opened. ids: of its rows.
+
+    canonical: (n, C) logits, or (n, 1) numbers of a regression.
+    """
+    target = sealed.open(record)
+    return judged_from(task, ids, target, canonical)
 
 
 def score(metric: str, judged: Judged, *, how: str, seed: int) -> Score:
-    """The metric of predictions with its 95 % interval: Wilson's for accuracy, the bootstrap's for the others."""
-    value, n = measure(metric, judged.target, judged.probabilities), len(judged.target)
+    """The metric of predictions with its 95 % interval: Wilson's for accuracy, the bootstrap's for the others.
+
+    Where every answer is right the bootstrap has nothing to draw from, and Wilson's limit for as many examples as the
+    rarest class has stands in.
+    """
+    value, n = measure(metric, judged), len(judged.target)
     if metric == "accuracy":
         low, high = wilson(int(judged.right.sum()), n)
     else:
-        low, high = bootstrap(_on_rows(metric, judged), n, seed=seed)
+        low, high = bootstrap(on_rows(metric, judged), n, seed=seed)
+    if metric in UNSPREAD and low == high == 1:
+        counts = np.bincount(judged.target)
+        low, _ = wilson(rarest := int(counts[counts > 0].min()), rarest)
     return Score(value, low, high, n, how)
 
 
@@ -84,36 +196,54 @@ def difference(metric: str, a: Judged, b: Judged, *, seed: int) -> Difference:
     if metric == "accuracy":
         return paired_shares(a.right, b.right)
 
-    on_a, on_b, n = _on_rows(metric, a), _on_rows(metric, b), len(a.target)
+    on_a, on_b, n = on_rows(metric, a), on_rows(metric, b), len(a.target)
     low, high = bootstrap(lambda rows: on_a(rows) - on_b(rows), n, seed=seed)
-    value = measure(metric, a.target, a.probabilities) - measure(metric, b.target, b.probabilities)
+    value = measure(metric, a) - measure(metric, b)
     return Difference(value, low, high, n, "paired bootstrap over the same examples")
 
 
-def _on_rows(metric: str, judged: Judged) -> Callable[[np.ndarray], float]:
-    """What `measure` gives on some rows, for the thousands of times that the bootstrap asks.
+def guesses(metric: str, learnt: np.ndarray, judged: Judged) -> Judged:
+    """What is said of the same examples without looking at one, from the targets (n,) of the training data.
 
-    scikit-learn's own takes milliseconds each time, which made an interval take seconds; the tests hold both together.
+    The shares of the classes; in a regression the mean, which is best for squared errors, or the median for mae.
     """
+    n = len(judged.target)
+    if judged.task == REGRESSION:
+        middle = np.median(learnt) if metric == "mae" else np.mean(learnt)
+        return Judged(judged.ids, judged.target, np.full(n, float(middle)), judged.task)
+    shares = np.bincount(learnt, minlength=judged.outputs.shape[1]) / len(learnt)
+    return Judged(judged.ids, judged.target, np.tile(shares, (n, 1)), judged.task)
+
+
+def dummy(metric: str, learnt: np.ndarray, judged: Judged, *, seed: int) -> Score:
+    """What guessing without looking scores on the examples of `judged`. learnt: (n,) targets of the training data."""
+    how = "always the commonest class of the training data"
+    if judged.task == REGRESSION:
+        how = f"always the {'median' if metric == 'mae' else 'mean'} of the training data"
+    return score(metric, guesses(metric, learnt, judged), how=how, seed=seed)
+
+
+def dummy_error(metric: str, learnt: np.ndarray, judged: Judged, *, seed: int) -> float:
+    """How far chance moves the metric of guessing: its standard error on as many examples.
+
+    Metrics that a constant answer pins to one value (balanced accuracy, macro F1, the area under the ROC curve) are
+    measured of random answers that follow the classes' shares.
+    """
+    guessed, n = guesses(metric, learnt, judged), len(judged.target)
     if metric == "accuracy":
-        return lambda rows: float(judged.right[rows].mean())
-    num_classes = judged.probabilities.shape[1]
-    if metric == "log_loss":
-        own = np.clip(judged.probabilities.astype(float), 1e-15, 1)
-        lost = -np.log(own[np.arange(len(own)), judged.target] / own.sum(axis=1))
-        return lambda rows: float(lost[rows].mean())
-    cell = judged.target * num_classes + judged.predicted
-
-    def of(rows: np.ndarray) -> float:
-        counts = np.bincount(cell[rows], minlength=num_classes**2).reshape(num_classes, num_classes)
-        true, predicted = counts.sum(axis=1), counts.sum(axis=0)
-        top, bottom = (
-            (counts.diagonal(), true) if metric == "balanced_accuracy" else (2 * counts.diagonal(), true + predicted)
-        )
-        present = bottom > 0
-        return float((top[present] / bottom[present]).mean())
-
-    return of
+        share = measure(metric, guessed)
+        return math.sqrt(max(share * (1 - share), 1e-12) / n)
+    if metric in UNSPREAD:
+        rng, rows = stream(seed, "guesses"), np.arange(n)
+        logits = np.log(np.clip(guessed.outputs, 1e-12, 1))
+        drawn = (judged_from(judged.task, judged.ids, judged.target, logits + rng.gumbel(size=logits.shape))
+                 for _ in range(RANDOM_GUESSES))  # fmt: skip
+        return float(np.std([on_rows(metric, each)(rows) for each in drawn]))
+    lost = losses(metric, guessed)
+    error = float(lost.std() / math.sqrt(n))
+    if metric == "rmse":
+        return error / (2 * max(math.sqrt(lost.mean()), 1e-300))
+    return error / max(float(judged.target.var()), 1e-300) if metric == "r2" else error
 
 
 def confusion(judged: Judged, classes: Sequence[str]) -> list[list[int]]:
@@ -141,7 +271,7 @@ def per_class(judged: Judged, classes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def mistakes(judged: Judged, classes: Sequence[str], *, most: int = 12) -> list[dict[str, Any]]:
-    """The wrong predictions of highest probability, with the ids of their pictures."""
+    """The wrong predictions of highest probability, with the ids of their examples."""
     wrong = np.nonzero(~judged.right)[0]
     order = wrong[np.argsort(-judged.probabilities[wrong, judged.predicted[wrong]], kind="stable")]
     return [
@@ -155,8 +285,99 @@ def mistakes(judged: Judged, classes: Sequence[str], *, most: int = 12) -> list[
     ]
 
 
-def dummy(metric: str, learnt: np.ndarray, target: np.ndarray, *, num_classes: int, seed: int) -> Score:
-    """What always answering with the shares of the classes in the training data scores: the commonest class."""
-    shares = np.bincount(learnt, minlength=num_classes) / len(learnt)
-    judged = Judged(tuple(map(str, range(len(target)))), target, np.tile(shares, (len(target), 1)))
-    return score(metric, judged, how="always the commonest class of the training data", seed=seed)
+def errors(judged: Judged, *, most: int = 12) -> list[dict[str, Any]]:
+    """The largest errors of a regression, predicted minus true, with the ids of their examples."""
+    order = np.argsort(-np.abs(judged.residual), kind="stable")[:most]
+    return [
+        {
+            "id": judged.ids[row],
+            "true": float(judged.target[row]),
+            "predicted": float(judged.predicted[row]),
+            "error": float(judged.residual[row]),
+        }
+        for row in order
+    ]
+
+
+def residuals(judged: Judged) -> dict[str, Any]:
+    """How the errors of a regression, predicted minus true, are spread.
+
+    mean_error has a 95 % interval from its standard error; median_size and size_90 are sizes of errors that 50 and
+    90 % stay below; within_rmse is the share of errors no larger than the rmse; points are (true, predicted) pairs,
+    evenly over the ranking of the true values, at most 500.
+    """
+    own, n = judged.residual, len(judged.target)
+    rmse = measure("rmse", judged)
+    half = Z * float(own.std()) / math.sqrt(n)
+    mean = float(own.mean())
+    half_way, most = np.quantile(np.abs(own), [0.5, 0.9])
+    order = np.argsort(judged.target, kind="stable")
+    picked = order[np.unique(np.linspace(0, n - 1, min(n, MOST_POINTS)).round().astype(int))]
+    return {
+        "n": n, "rmse": rmse, "mean_error": mean, "mean_low": mean - half, "mean_high": mean + half,
+        "median_size": float(half_way), "size_90": float(most),
+        "within_rmse": float((np.abs(own) <= rmse * (1 + 1e-12)).mean()),
+        "points": [[float(judged.target[row]), float(judged.predicted[row])] for row in picked],
+    }  # fmt: skip
+
+
+def _ranked_classes(judged: Judged) -> list[int]:
+    """The classes that some examples have and some have not; of two the second, whose ranking is the other's too."""
+    counts = np.bincount(judged.target, minlength=judged.outputs.shape[1])
+    found = [c for c, count in enumerate(counts) if 0 < count < len(judged.target)]
+    return [1] if judged.outputs.shape[1] == 2 and found else found
+
+
+def _of_cells(metric: str, judged: Judged) -> Callable[[np.ndarray], float]:
+    num_classes = judged.outputs.shape[1]
+    cell = judged.target * num_classes + judged.predicted
+
+    def of(rows: np.ndarray) -> float:
+        counts = np.bincount(cell[rows], minlength=num_classes**2).reshape(num_classes, num_classes)
+        true, predicted = counts.sum(axis=1), counts.sum(axis=0)
+        top, bottom = (
+            (counts.diagonal(), true) if metric == "balanced_accuracy" else (2 * counts.diagonal(), true + predicted)
+        )
+        present = bottom > 0
+        return float((top[present] / bottom[present]).mean())
+
+    return of
+
+
+def _of_ranks(judged: Judged) -> Callable[[np.ndarray], float]:
+    """The area as the share of pairs in the right order, ties as halves, from counts in an order that is sorted once.
+
+    Source: Hanley and McNeil, The meaning and use of the area under a ROC curve (1982).
+    """
+    n = len(judged.target)
+    sorted_once = []
+    for c in range(judged.outputs.shape[1])[1 if judged.outputs.shape[1] == 2 else 0 :]:
+        scores = judged.probabilities[:, c]
+        order = np.argsort(scores, kind="stable")
+        ties = np.concatenate([[0], np.nonzero(np.diff(scores[order]))[0] + 1])
+        sorted_once.append((order, judged.target[order] == c, ties))
+
+    def of(rows: np.ndarray) -> float:
+        drawn, areas = np.bincount(rows, minlength=n), []
+        for order, own, ties in sorted_once:
+            count = drawn[order].astype(float)
+            with_it = np.add.reduceat(np.where(own, count, 0.0), ties)
+            without = np.add.reduceat(np.where(own, 0.0, count), ties)
+            pairs = with_it.sum() * without.sum()
+            if pairs:
+                areas.append((with_it * (np.cumsum(without) - without / 2)).sum() / pairs)
+        return float(np.mean(areas)) if areas else 0.5
+
+    return of
+
+
+def _of_variance(judged: Judged) -> Callable[[np.ndarray], float]:
+    target, squared = judged.target, judged.residual**2
+
+    def of(rows: np.ndarray) -> float:
+        own, lost = target[rows], squared[rows].sum()
+        if np.ptp(own) == 0:
+            return float(lost == 0)
+        return float(1 - lost / ((own - own.mean()) ** 2).sum())
+
+    return of

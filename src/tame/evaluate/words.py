@@ -8,15 +8,33 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tame.core.config import METRIC_MODES
+from tame.core.records import Trial
 
 METRICS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "f1_macro": "macro F1",
     "log_loss": "log loss",
+    "roc_auc": "ROC AUC",
+    "rmse": "RMSE",
+    "mae": "mean absolute error",
+    "r2": "R²",
 }
+IN_UNITS = ("rmse", "mae")  # metrics in the units of the target, of any size
+NOUNS = {"images": "picture", "table": "row", "arrays": "example"}
+NEW_INPUT = {"images": "photo.jpg", "table": "new.csv", "arrays": "new.npy"}
 JOINERS = "\u200c\u200d"  # invisible, but scripts and emoji are spelt with them
-DATA_CODES = {"near_duplicates", "label_conflict", "leak", "skipped_files", "imbalance", "small_test"}
+DATA_CODES = {
+    "near_duplicates", "label_conflict", "leak", "skipped_files", "imbalance", "small_test", "target_leak",
+    "skipped_rows", "identifier_columns", "constant_columns", "unseen_categories", "few_rows", "duplicate_rows",
+    "infinite_values",
+}  # fmt: skip
+
+
+HEADS = {  # of columns in a table of trials
+    "input.size": "size", "optimizer.lr": "rate", "optimizer.weight_decay": "decay", "model.width": "width",
+    "model.depth": "depth", "batch_size": "batch", "model.dropout": "dropout", "model.hidden": "hidden",
+}  # fmt: skip
 
 
 def inert(text: str) -> str:
@@ -41,20 +59,52 @@ def number(value: float | None, digits: int = 3) -> str:
     """A number with so many decimals and a true minus sign; a dash for what is not known."""
     if value is None or not math.isfinite(value):
         return "–"
-    text = f"{value:.{digits}f}"
-    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+    text = f"{value:,.{digits}f}"
+    return text.lstrip("-") if round(value, digits) == 0 else text.replace("-", "−")
 
 
 def signed(value: float | None, digits: int = 3) -> str:
     """A number with its sign, zero without."""
     text = number(value, digits)
-    return text if value is None or text.startswith("−") or float(text) == 0 else f"+{text}"
+    return f"+{text}" if value is not None and round(value, digits) > 0 else text
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """A number of any size with so many significant digits: 0.0123, 1.23, 12,300, 1.23e9."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    power = int(f"{value:.{digits - 1}e}".partition("e")[2])
+    if value == 0 or not -5 <= power < 7:
+        return compact(float(value))
+    text = f"{round(value, digits - 1 - power):,.{max(0, digits - 1 - power)}f}"
+    return text.replace("-", "−")
+
+
+def shown(metric: str, value: float | None) -> str:
+    """A value of the metric: 0.962, or of a metric in the units of the target three significant digits."""
+    return significant(value) if metric in IN_UNITS else number(value)
+
+
+def shown_signed(metric: str, value: float) -> str:
+    """A difference of the metric with its sign, zero without."""
+    if metric not in IN_UNITS:
+        return signed(value)
+    return significant(value) if value <= 0 else f"+{significant(value)}"
+
+
+def measured(value: float | None) -> str:
+    """A value of a metric that is not known by name: three decimals where those tell something."""
+    if value is None or not math.isfinite(value) or value == 0 or 0.01 <= abs(value) < 100:
+        return number(value)
+    return significant(value)
 
 
 def compact(value: object) -> str:
     """A recipe's or a finding's value as a person writes it: 0.003, 3e-5, yes, linear."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float) and 1e3 <= abs(value) < 1e7:
+        return significant(value)
     if isinstance(value, float):
         text = f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
         return text.replace("-", "−") if text.startswith("-") else text
@@ -92,6 +142,46 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def task_of(result: Mapping[str, Any]) -> str:
+    """binary, multiclass or regression. Older results, of pictures only, said "images"."""
+    task = str(result["task"])
+    return task if task != "images" else "binary" if len(result["classes"]) == 2 else "multiclass"
+
+
+def is_regression(result: Mapping[str, Any]) -> bool:
+    return task_of(result) == "regression"
+
+
+def kind_of(result: Mapping[str, Any]) -> str:
+    """images, table or arrays. Older results were all of images."""
+    return str(result.get("kind", "images"))
+
+
+def noun(kind: str, n: int = 2) -> str:
+    """What one example, or n of them, of this kind of data is called: pictures, rows, examples."""
+    return NOUNS[kind] if n == 1 else f"{NOUNS[kind]}s"
+
+
+def a_noun(kind: str) -> str:
+    """One of them: a picture, a row, an example."""
+    return f"{'an' if kind == 'arrays' else 'a'} {noun(kind, 1)}"
+
+
+def examples(result: Mapping[str, Any], n: int, which: str = "") -> str:
+    """So many examples: 1,200 rows, 153 test pictures."""
+    return count(n, f"{which} {noun(kind_of(result), 1)}".strip())
+
+
+def guess_loss(result: Mapping[str, Any]) -> float:
+    """About what guessing costs: ln C nats, or 1 for the squared error of a standardised target."""
+    return 1.0 if is_regression(result) else math.log(max(len(result["classes"]), 2))
+
+
+def loss_unit(result: Mapping[str, Any]) -> str:
+    """What stands behind "loss" at an axis."""
+    return ", of the scaled target" if is_regression(result) else f", nats {a_noun(kind_of(result))}"
+
+
 def metric_name(metric: str) -> str:
     return METRICS.get(metric, metric)
 
@@ -101,9 +191,9 @@ def is_rising(metric: str) -> bool:
     return METRIC_MODES.get(metric, "max") == "max"
 
 
-def span(about: Mapping[str, Any]) -> str:
+def span(about: Mapping[str, Any], metric: str = "accuracy") -> str:
     """The interval of a score: 0.916 to 0.982."""
-    return f"{number(about['low'])} to {number(about['high'])}"
+    return f"{shown(metric, about['low'])} to {shown(metric, about['high'])}"
 
 
 def gain(metric: str, difference: Mapping[str, Any]) -> tuple[float, float, float]:
@@ -121,10 +211,11 @@ def comparison(metric: str, difference: Mapping[str, Any], other: str) -> str:
     """Better or worse by how much, or that no real difference was shown."""
     value, low, high = gain(metric, difference)
     if not is_real(difference):
-        return f"no real difference from {other}: {signed(value)} ({signed(low)} to {signed(high)})"
-    if value < 0:
-        return f"worse than {other} by {number(-value)} ({number(-high)} to {number(-low)})"
-    return f"better than {other} by {number(value)} ({number(low)} to {number(high)})"
+        own, *ends = (shown_signed(metric, each) for each in (value, low, high))
+        return f"no real difference from {other}: {own} ({ends[0]} to {ends[1]})"
+    word = "better" if value > 0 else "worse"
+    low, high = (low, high) if value > 0 else (-high, -low)
+    return f"{word} than {other} by {shown(metric, abs(value))} ({shown(metric, low)} to {shown(metric, high)})"
 
 
 def opened(result: Mapping[str, Any]) -> str:
@@ -145,35 +236,74 @@ def verdict(result: Mapping[str, Any]) -> str:
     return comparison(result["metric"], default["difference"], "the default recipe")
 
 
+def dummy_label(result: Mapping[str, Any]) -> str:
+    """What guessing without looking guesses: the commonest class, or the mean or median of the training data."""
+    if not is_regression(result):
+        return "commonest class"
+    return "training median" if result["metric"] == "mae" else "training mean"
+
+
 def dummy_verdict(result: Mapping[str, Any]) -> str:
-    """The winner beside always naming the commonest class."""
-    other = "always naming the commonest class"
+    """The winner beside guessing without looking."""
+    what = "guessing" if is_regression(result) else "naming"
+    other = f"always {what} the {dummy_label(result)}"
     return comparison(result["metric"], result["baselines"]["dummy"]["difference"], other)
 
 
 def optimism(result: Mapping[str, Any]) -> str:
     """How much better the winner looked while it was chosen than it turned out to be."""
-    score, validation, amount = result["score"], result["validation"]["value"], result["optimism"]
-    said = f"validation said {number(validation)}, the sealed test {number(score['value'])}"
-    if number(amount) == number(0.0):
+    score, amount, metric = result["score"], result["optimism"], result["metric"]
+    said = f"validation said {validation(result)}, the sealed test {shown(metric, score['value'])}"
+    unseen = abs(amount) < 0.0005 * (abs(score["value"]) if metric in IN_UNITS else 1)
+    if unseen:
         return f"{said}: no optimism"
     if amount < 0:
-        return f"{said}: optimism {number(amount)}, so none is visible"
-    within = score["low"] <= validation <= score["high"]
+        return f"{said}: optimism {shown(metric, amount)}, so none is visible"
+    within = score["low"] <= result["validation"]["value"] <= score["high"]
     how = "within the uncertainty of the test" if within else "more than the uncertainty of the test explains"
-    return f"{said}: optimism {number(amount)}, {how}"
+    return f"{said}: optimism {shown(metric, amount)}, {how}"
+
+
+def validation(result: Mapping[str, Any]) -> str:
+    """The validation value, over folds with its standard error: 0.962 ± 0.004 over 5 folds."""
+    about, metric = result["validation"], result["metric"]
+    own = shown(metric, about["value"])
+    if about.get("stderr") is None:
+        return own
+    folds = result["data_facts"].get("folds", 1)
+    return f"{own} ± {shown(metric, about['stderr'])}" + (f" over {folds} folds" if folds > 1 else "")
+
+
+def part_size(part: Mapping[str, int] | int) -> int:
+    """How many examples a part of the split holds: the sum over its classes, or the number itself."""
+    return part if isinstance(part, int) else sum(part.values())
+
+
+def target_name(result: Mapping[str, Any]) -> str:
+    """The column that is predicted; "" where it has no name."""
+    return str((result["data_facts"].get("target") or {}).get("name") or "")
 
 
 def learnt(result: Mapping[str, Any]) -> str:
-    """What the network tells apart, and from how many pictures it was learnt and tested."""
-    classes, counts = result["classes"], result["data_facts"]["counts"]
+    """What the network does, and from how many examples it was learnt and tested."""
+    own = part_size(result["data_facts"]["counts"].get("train", 0))
+    trained = examples(result, own)
+    return f"{_ability(result)}, learnt from {trained} and tested on {result['score']['n']:,} others"
+
+
+def _ability(result: Mapping[str, Any]) -> str:
+    """tells ants from bees; predicts price."""
+    target = short(target_name(result), 40)
+    if is_regression(result):
+        return f"predicts {target or 'a number'}"
+    classes = result["classes"]
     is_brief = len(classes) <= 5 and all(len(name) <= 24 for name in classes)
+    named = listed(classes) if is_brief else f"{len(classes):,} classes"
+    if target:
+        return f"predicts {target} ({named if len(classes) > 2 or not is_brief else ' or '.join(classes)})"
     if len(classes) == 2 and is_brief:
-        what = f"{classes[0]} from {classes[1]}"
-    else:
-        what = f"{listed(classes) if is_brief else f'{len(classes):,} classes'} apart"
-    own = count(sum(counts.get("train", {}).values()), "picture")
-    return f"{what}, learnt from {own} and tested on {result['score']['n']:,} others"
+        return f"tells {classes[0]} from {classes[1]}"
+    return f"tells {named} apart"
 
 
 def sentence(text: str) -> str:
@@ -188,13 +318,25 @@ def is_retrained(result: Mapping[str, Any]) -> bool:
 
 def predict_command(result: Mapping[str, Any], quote: Callable[[str], str]) -> str:
     """The command that uses the model."""
-    return f"tame predict {quote(inert(result['study']))} photo.jpg"
+    return f"tame predict {quote(inert(result['study']))} {NEW_INPUT[kind_of(result)]}"
 
 
 def trials_words(result: Mapping[str, Any]) -> str:
     """How many recipes were tried, and what became of them."""
     states = ", ".join(f"{amount:,} {state}" for state, amount in result["trial_states"].items())
     return f"{count(result['trials'], 'recipe')} tried; training runs, finalists included: {states}"
+
+
+def state(trial: Trial) -> str:
+    """What became of a trial, in words."""
+    early = trial.recipe.regularize.early_stopping and trial.epochs < trial.recipe.epochs
+    return "complete, stopped early" if early and trial.state == "complete" else trial.state
+
+
+def leading(recipes: Sequence[Mapping[str, Any]], most: int) -> list[tuple[str, str]]:
+    """At most so many fields that vary over these recipes, those first that matter most, each with a short head."""
+    found = [(field, head) for field, head in HEADS.items() if len({recipe.get(field) for recipe in recipes}) > 1]
+    return found[:most]
 
 
 def setting(dimension: Mapping[str, Any]) -> str:
@@ -205,15 +347,17 @@ def setting(dimension: Mapping[str, Any]) -> str:
     return f"{compact(dimension['low'])} to {compact(dimension['high'])}{scale}"
 
 
-def evidence(finding: Mapping[str, Any]) -> str:
+def evidence(finding: Mapping[str, Any], kind: str = "images") -> str:
     """The numbers behind a finding in a sentence; as a plain list where the code is not known here."""
     values = finding["evidence"]
-    if finding["code"] == "imbalance":
+    if finding["code"] == "imbalance" and values and all(isinstance(each, int) for each in values.values()):
         ordered = sorted(values.items(), key=lambda item: -item[1])
         return "; ".join(f"{short(name, 40)} {amount:,}" for name, amount in [ordered[0], ordered[-1]])
     plain = {key.replace(".", "_"): _short(value) for key, value in values.items()}
+    # Older findings do not say how the dummy guesses: they were all of classes.
+    known = {"guess": "always naming the commonest class", **plain, "examples": noun(kind)}
     try:
-        return _SENTENCES[finding["code"]].format_map(plain)
+        return _SENTENCES[finding["code"]].format_map(known)
     except (KeyError, IndexError):
         return "; ".join(f"{key.replace('_', ' ')}: {_short(value)}" for key, value in values.items())
 
@@ -228,6 +372,8 @@ def outcome(finding: Mapping[str, Any]) -> str:
 _SENTENCES = {
     "overfitting": "validation loss lowest in epoch {since_epoch} ({lowest_valid_loss}), {last_valid_loss} at the end; "
     "training loss {last_train_loss} by then",
+    "overconfident": "validation loss lowest in epoch {since_epoch} ({lowest_valid_loss}), {last_valid_loss} at the "
+    "end; the metric ended at {last_valid_metric}",
     "still_improving": "validation loss {last_valid_loss} after {epochs} epochs; over the last fifth of them it fell "
     "by {fall_over_last_fifth} of its height",
     "rate_too_high": "the training loss rose in {share_of_epochs_that_rose} of all epochs and reached "
@@ -235,14 +381,14 @@ _SENTENCES = {
     "rate_too_low": "the training loss ended at {last_train_loss}; guessing costs {loss_of_guessing}; "
     "learning rate {optimizer_lr}",
     "diverged": "a loss in epoch {epoch} was no finite number; learning rate {optimizer_lr}",
-    "no_better_than_dummy": "{valid_metric} on {n} validation pictures; always naming the commonest class has {dummy}",
+    "no_better_than_dummy": "{valid_metric} on {n} validation {examples}; {guess} has {dummy}",
     "best_on_edge": "the best values of {field} are {best_values}; searched was {low} to {high}",
     "near_duplicates": "for example {pairs}",
     "label_conflict": "for example {pairs}",
     "leak": "for example {pictures}",
     "skipped_files": "for example {first}",
-    "small_test": "{n} test pictures",
-    "fine_tuning": "trial {trial} against trial {frozen_trial} on the same {n} pictures: {value} ({low} to {high})",
+    "small_test": "{n} test {examples}",
+    "fine_tuning": "trial {trial} against trial {frozen_trial} on the same {n} {examples}: {value} ({low} to {high})",
 }
 
 
@@ -250,6 +396,8 @@ def _short(value: object) -> str:
     """A value of a finding; of a list of lists or of long texts only the first."""
     if isinstance(value, Sequence) and not isinstance(value, str) and value:
         first = value[0]
+        if all(isinstance(each, str) and len(each) <= 24 for each in value):
+            return listed(list(value))
         if isinstance(first, str):
             return short(first, 90)
         if isinstance(first, Sequence):

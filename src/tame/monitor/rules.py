@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,17 +15,26 @@ from tame.monitor.curves import noise, relative_fall, smooth
 
 MIN_EPOCHS = 5  # shorter curves show too little
 NEAR_ZERO = 0.02  # of the loss of guessing; what moves by less has settled
+HARDLY = 0.005  # of a share such as the accuracy; who loses less has not lost it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the rules know besides the curve. dummy: the validation metric of always naming the commonest class."""
+    """What the rules know besides the curve.
 
+    dummy: the validation metric of guessing without looking (the commonest class; the mean of a regression), with its
+    standard error dummy_error; guess_loss: the loss of always guessing the training shares, in nats, or 1 for the
+    squared error of a standardised target. num_classes is 1 in a regression.
+    """
+
+    task: str  # binary, multiclass or regression
     num_classes: int
     num_valid: int
     metric: str
     higher_is_better: bool
     dummy: float
+    dummy_error: float
+    guess_loss: float
 
 
 class Rule(Protocol):
@@ -40,22 +48,33 @@ RULES: Registry[Rule] = Registry("rule")
 
 @RULES.add("overfitting")
 def overfitting(trial: Trial, facts: Facts) -> Finding | None:
-    """The validation loss has risen from its lowest point by more than its noise while the training loss fell on."""
-    train, valid = _losses(trial)
-    if len(valid) < MIN_EPOCHS:
+    """The validation loss has risen from its lowest point by more than its noise while the training loss fell on.
+
+    Where the metric of a classification held all the same, it is overconfidence that grew, which has its own rule.
+    """
+    low = _turn(trial)
+    if low is None or _metric_held(trial, facts, low):
         return None
-    soft = smooth(valid)
-    low = int(np.argmin(soft))
-    rise, limit = soft[-1] - soft[low], max(3 * noise(valid), 0.05 * soft[low])
-    if low > 0.75 * len(soft) or rise <= limit or smooth(train)[-1] >= smooth(train)[low]:
-        return None
-    epoch = trial.curve.points[low].epoch
-    evidence = {
-        "since_epoch": epoch, "lowest_valid_loss": round(float(soft[low]), 4),
-        "last_valid_loss": round(float(soft[-1]), 4), "last_train_loss": round(train[-1], 4),
-    }  # fmt: skip
-    title = f"overfitting since epoch {epoch}: the validation loss rose by {100 * rise / soft[low]:.0f} %"
+    epoch, rise, evidence = _rise(trial, low)
+    title = f"overfitting since epoch {epoch}: the validation loss rose by {100 * rise:.0f} %"
     return _finding("overfitting", title, "warning", evidence, trial)
+
+
+@RULES.add("overconfident")
+def overconfident(trial: Trial, facts: Facts) -> Finding | None:
+    """The validation loss of a classification has risen as in overfitting, but the metric is no worse, noise aside.
+
+    The network then names the same classes as well as before and gives its mistakes ever higher probabilities.
+    Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks (2017), section 3.
+    """
+    low = _turn(trial)
+    if low is None or not _metric_held(trial, facts, low):
+        return None
+    epoch, rise, evidence = _rise(trial, low)
+    name = facts.metric.replace("_", " ")
+    title = f"overconfident since epoch {epoch}: the validation loss rose by {100 * rise:.0f} % while the {name} held"
+    evidence |= {"last_valid_metric": _rounded(_metrics(trial)[-1])}
+    return _finding("overconfident", title, "info", evidence, trial)
 
 
 @RULES.add("still_improving")
@@ -78,7 +97,7 @@ def rate_too_high(trial: Trial, facts: Facts) -> Finding | None:
     train, _ = _losses(trial)
     if trial.state == "diverged" or len(train) < MIN_EPOCHS:
         return None
-    guess = math.log(facts.num_classes)
+    guess = facts.guess_loss
     # Near zero every loss jumps by more than a twentieth of itself: on recorded good runs that was all noise.
     jump = np.maximum(0.05 * np.abs(np.array(train[:-1])), NEAR_ZERO * guess)
     rises = float(np.mean(np.diff(train) > jump))
@@ -98,7 +117,7 @@ def rate_too_low(trial: Trial, facts: Facts) -> Finding | None:
     train, valid = _losses(trial)
     if len(train) < MIN_EPOCHS or trial.epochs < trial.recipe.epochs or not valid:
         return None
-    guess = math.log(facts.num_classes)
+    guess = facts.guess_loss
     falls = float(np.mean(np.diff(train) < 0))
     if train[-1] < 0.75 * guess or falls < 0.8 or relative_fall(train, share=0.5) < 0.01:
         return None
@@ -123,15 +142,22 @@ def diverged(trial: Trial, facts: Facts) -> Finding | None:
 
 @RULES.add("no_better_than_dummy")
 def no_better_than_dummy(trial: Trial, facts: Facts) -> Finding | None:
-    """After all epochs the validation metric is within two standard errors of always naming the commonest class."""
+    """After all epochs the validation metric is within two standard errors of guessing without looking."""
     last = trial.curve.last
-    if last is None or last.valid_metric is None or trial.epochs < trial.recipe.epochs or facts.metric != "accuracy":
+    if last is None or last.valid_metric is None or trial.epochs < trial.recipe.epochs:
         return None
-    error = math.sqrt(max(facts.dummy * (1 - facts.dummy), 1e-12) / max(facts.num_valid, 1))
-    if last.valid_metric > facts.dummy + 2 * error:
+    gain = last.valid_metric - facts.dummy if facts.higher_is_better else facts.dummy - last.valid_metric
+    if gain > 2 * facts.dummy_error:
         return None
-    evidence = {"valid_metric": round(last.valid_metric, 4), "dummy": round(facts.dummy, 4), "n": facts.num_valid}
-    title = f"not shown to be better than the dummy: {last.valid_metric:.3f} against {facts.dummy:.3f}"
+    evidence = {
+        "valid_metric": _rounded(last.valid_metric), "dummy": _rounded(facts.dummy), "n": facts.num_valid,
+        "guess": _guess(facts),
+    }  # fmt: skip
+    own, other = (
+        f"{_rounded(value):,g}" if facts.task == "regression" else f"{value:.3f}"
+        for value in (last.valid_metric, facts.dummy)
+    )
+    title = f"not shown to be better than the dummy: {own} against {other}"
     return _finding("no_better_than_dummy", title, "problem", evidence, trial)
 
 
@@ -139,6 +165,57 @@ def examine(trial: Trial, facts: Facts) -> list[Finding]:
     """Everything that the rules find in one trial."""
     found = [RULES.get(name)(trial, facts) for name in RULES.names()]
     return [finding for finding in found if finding is not None]
+
+
+def _turn(trial: Trial) -> int | None:
+    """The place of the lowest validation loss, if from there it rose by more than its noise and training went on."""
+    train, valid = _losses(trial)
+    if len(valid) < MIN_EPOCHS:
+        return None
+    soft = smooth(valid)
+    low = int(np.argmin(soft))
+    rise, limit = soft[-1] - soft[low], max(3 * noise(valid), 0.05 * soft[low])
+    turned = low <= 0.75 * len(soft) and rise > limit and smooth(train)[-1] < smooth(train)[low]
+    return low if turned else None
+
+
+def _metric_held(trial: Trial, facts: Facts, low: int) -> bool:
+    """Whether the metric ended no worse than the best it was since `low`, but for its noise and a few examples."""
+    values = _metrics(trial)
+    # A metric of which less is better is a loss itself, and rises with it.
+    if not facts.higher_is_better or facts.task == "regression" or len(values) < len(_losses(trial)[1]):
+        return False
+    soft = smooth(values)
+    least = max(HARDLY, 2 / max(facts.num_valid, 1))
+    return bool(soft[low:].max() - soft[-1] <= max(3 * noise(values), least))
+
+
+def _rise(trial: Trial, low: int) -> tuple[int, float, dict[str, object]]:
+    """The epoch since which the validation loss rose, by what share, and the losses that show it."""
+    train, valid = _losses(trial)
+    soft, epoch = smooth(valid), trial.curve.points[low].epoch
+    evidence: dict[str, object] = {
+        "since_epoch": epoch, "lowest_valid_loss": round(float(soft[low]), 4),
+        "last_valid_loss": round(float(soft[-1]), 4), "last_train_loss": round(train[-1], 4),
+    }  # fmt: skip
+    return epoch, float((soft[-1] - soft[low]) / max(soft[low], 1e-12)), evidence
+
+
+def _guess(facts: Facts) -> str:
+    """What the dummy does, in words."""
+    if facts.task != "regression":
+        return "always naming the commonest class"
+    return f"always guessing the {'median' if facts.metric == 'mae' else 'mean'}"
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _metrics(trial: Trial) -> list[float]:
+    """The validation metric of the epochs in which it and both losses are finite numbers."""
+    known = [p for p in trial.curve.points if p.train_loss is not None and p.valid_loss is not None]
+    return [float(p.valid_metric) for p in known if p.valid_metric is not None]
 
 
 def _losses(trial: Trial) -> tuple[list[float], list[float]]:

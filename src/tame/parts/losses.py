@@ -1,55 +1,508 @@
-"""Losses on stacked outputs: one number for each member, which no other member moves."""
+"""Losses on stacked outputs: one number for each member and example, which no other member moves."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tame.core.errors import ShapeError
+from tame.core.errors import ShapeError, UsageError, require, unknown
+from tame.core.recipe import LossRecipe
 from tame.core.registry import Registry
 
+NUMBERS = frozenset({"regression", "counts"})
+CLASSES = frozenset({"binary", "multiclass"})
+TASKS = ("binary", "multiclass", "regression", "counts", "distribution")
 
-class Loss(Protocol):
-    """The loss of each example.
 
-    outputs: (M, B, C) logits; target: (B,); label_smoothing: (M,). Returns (M, B), in nats for likelihoods.
+@dataclass(frozen=True, slots=True)
+class LossHyper:
+    """The settings of the loss for each member.
+
+    label_smoothing, delta, quantile, gamma: (M,). class_weights: (M, C), or None where all classes weigh the same.
+    costs: (C, C), row the true class, column the predicted one, zero on the diagonal.
     """
 
-    def __call__(self, outputs: Tensor, target: Tensor, *, label_smoothing: Tensor) -> Tensor: ...
+    label_smoothing: Tensor
+    delta: Tensor
+    quantile: Tensor
+    gamma: Tensor
+    class_weights: Tensor | None = None
+    costs: Tensor | None = None
+
+
+Each = Callable[[Tensor, Tensor, LossHyper], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A loss and what it fits.
+
+    each: outputs (M, B, O) and target to the loss (M, B) of each example. target is (B,) class numbers (int64), (B, C)
+    rows of probabilities, or (B,) or (B, O) numbers.
+    tasks: those of TASKS that it can be trained for.
+    num_outputs: from the number of classes (0 for numbers) to the width O that it wants.
+    predict: outputs (..., O) to the canonical form: (..., C) logits whose softmax are the probabilities, or numbers.
+    takes_rows: whether target may be rows of probabilities, as mixup makes them.
+    settings: the fields of LossRecipe that move it.
+    """
+
+    each: Each
+    tasks: frozenset[str]
+    num_outputs: Callable[[int], int]
+    predict: Callable[[Tensor], Tensor]
+    takes_rows: bool = False
+    settings: frozenset[str] = frozenset()
 
 
 LOSSES: Registry[Loss] = Registry("loss")
 
 
-@LOSSES.add("cross_entropy")
-def cross_entropy(outputs: Tensor, target: Tensor, *, label_smoothing: Tensor) -> Tensor:
-    """Cross-entropy of softmax(outputs) against labels smoothed towards the uniform distribution.
+def _same(outputs: Tensor) -> Tensor:
+    return outputs
 
-    outputs: (M, B, C); target: (B,) class numbers; label_smoothing: (M,) in [0, 1). Returns (M, B) in nats.
+
+def _of_numbers(
+    name: str,
+    *settings: str,
+    tasks: frozenset[str] = NUMBERS,
+    predict: Callable[[Tensor], Tensor] = _same,
+) -> Callable[[Each], Each]:
+    """Registers a loss of single numbers, outputs (M, B, K) and target (B, K) to (M, B, K), as its mean over the K."""
+
+    def register(single: Each) -> Each:
+        def each(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+            wanted = target[:, None] if target.ndim == 1 else target
+            if wanted.shape != outputs.shape[1:]:  # or one of them would be spread over the other
+                got = f"{tuple(outputs.shape)} and {tuple(target.shape)}"
+                raise ShapeError(f"need outputs (M, B, K) and target (B, K), or (B,) where K is 1, got {got}")
+            return single(outputs, wanted.to(outputs.dtype), hyper).mean(dim=-1)
+
+        LOSSES.add(name)(Loss(each, tasks, lambda _: 1, predict, settings=frozenset(settings)))
+        return single
+
+    return register
+
+
+@_of_numbers("mse")
+def mse(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Squared error. Equals torch's mse_loss."""
+    return (outputs - target).square()
+
+
+@_of_numbers("mae")
+def mae(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Absolute error. Equals torch's l1_loss."""
+    return (outputs - target).abs()
+
+
+@_of_numbers("huber", "delta")
+def huber(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Half the squared error up to delta, from there on a straight line.
+
+    Source: Huber, Robust estimation of a location parameter (1964); equals torch's huber_loss.
+    """
+    error, delta = (outputs - target).abs(), hyper.delta[:, None, None]
+    return torch.where(error <= delta, 0.5 * error.square(), delta * (error - 0.5 * delta))
+
+
+@_of_numbers("log_cosh")
+def log_cosh(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Logarithm of the hyperbolic cosine of the error: half its square near 0, its size less log 2 far away."""
+    error = outputs - target
+    # cosh overflows at 89 in float32; and softplus gives up digits above its threshold, which logsigmoid does not.
+    return error - F.logsigmoid(2 * error) - math.log(2)
+
+
+@_of_numbers("quantile", "quantile")
+def quantile(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Pinball loss: least where a share `quantile` of the targets lies below the output.
+
+    Source: Koenker and Bassett, Regression quantiles (1978).
+    """
+    short, share = target - outputs, hyper.quantile[:, None, None]
+    return torch.maximum(share * short, (share - 1) * short)
+
+
+@_of_numbers("poisson", tasks=frozenset({"counts"}), predict=torch.exp)
+def poisson(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Negative log-likelihood of counts under Poisson's law, less what only the target moves.
+
+    outputs: logarithms of the rate, below 88 in float32 (709 in float64), where the rate leaves the numbers; its
+    members then diverge. Equals torch's poisson_nll_loss.
+    """
+    return outputs.exp() - target * outputs
+
+
+def _smoothed_mean(values: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Mean of values (M, B, C) over the classes, weighed by the target smoothed towards the uniform distribution."""
+    if target.ndim == 2:
+        right = (values * target.to(values.dtype)).sum(dim=-1)
+    else:
+        right = values.gather(-1, target.expand(values.shape[0], -1).unsqueeze(-1)).squeeze(-1)
+    smoothing = hyper.label_smoothing[:, None]
+    return (1 - smoothing) * right + smoothing * values.mean(dim=-1)
+
+
+def _share_of_ones(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Probability (M, B) of class 1 in the smoothed target."""
+    ones = target[:, 1] if target.ndim == 2 else target
+    smoothing = hyper.label_smoothing[:, None]
+    return (1 - smoothing) * ones.to(outputs.dtype) + 0.5 * smoothing
+
+
+def _two_logits(outputs: Tensor) -> Tensor:
+    return torch.cat([torch.zeros_like(outputs), outputs], dim=-1)
+
+
+def _hinge_logits(outputs: Tensor) -> Tensor:
+    """Logits of a margin: [0, 2 f] for one output f, else the outputs; uncalibrated, only their order is learnt."""
+    return _two_logits(2 * outputs) if outputs.shape[-1] == 1 else outputs
+
+
+def _of_classes(
+    name: str,
+    *settings: str,  # other than class_weights, which moves the average of each
+    tasks: frozenset[str] = CLASSES,
+    num_outputs: Callable[[int], int] = lambda num_classes: num_classes,
+    predict: Callable[[Tensor], Tensor] = _same,
+    takes_rows: bool = False,
+) -> Callable[[Each], Each]:
+    """Registers a loss of classes, which all can weigh."""
+
+    def register(each: Each) -> Each:
+        fields = frozenset((*settings, "class_weights"))
+        LOSSES.add(name)(Loss(each, tasks, num_outputs, predict, takes_rows, fields))
+        return each
+
+    return register
+
+
+@_of_classes("cross_entropy", "label_smoothing", tasks=CLASSES | {"distribution"}, takes_rows=True)
+def cross_entropy(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Cross-entropy of softmax(outputs) against the target smoothed towards the uniform distribution.
+
+    outputs: (M, B, C); target: (B,) class numbers or (B, C) rows of probabilities. Returns (M, B) in nats.
     Source: Szegedy et al., Rethinking the Inception Architecture (2016), section 7; equals torch's cross_entropy.
     """
-    log_p = F.log_softmax(outputs, dim=-1)
-    right = log_p.gather(-1, target.expand(outputs.shape[0], -1).unsqueeze(-1)).squeeze(-1)
-    smoothing = label_smoothing[:, None]
-    return -((1 - smoothing) * right + smoothing * log_p.mean(dim=-1))
+    return -_smoothed_mean(F.log_softmax(outputs, dim=-1), target, hyper)
 
 
-def mean_loss(
-    name: str, outputs: Tensor, target: Tensor, *, label_smoothing: Tensor, weight: Tensor | None = None
-) -> Tensor:
-    """The loss of each member, averaged over the examples of the batch that belong to it.
+@_of_classes("kl_divergence", "label_smoothing", tasks=frozenset({"distribution"}), takes_rows=True)
+def kl_divergence(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Divergence of softmax(outputs) from the smoothed target: cross-entropy less the target's own entropy.
 
-    outputs: (M, B, C); target: (B,); label_smoothing: (M,); weight: (M, B), 0 where an example is not the member's.
-    Returns (M,); 0 for a member without an example in the batch. Raises ShapeError where the shapes differ.
+    outputs: (M, B, C); target: (B, C) rows of probabilities. Returns (M, B) in nats; 0 where they are equal.
+    Source: Kullback and Leibler, On information and sufficiency (1951); equals torch's kl_div.
     """
-    if outputs.ndim != 3 or target.shape[:1] != outputs.shape[1:2]:
-        raise ShapeError(f"need outputs (M, B, C) and target (B,), got {tuple(outputs.shape)}, {tuple(target.shape)}")
-    each = LOSSES.get(name)(outputs, target, label_smoothing=label_smoothing)
+    smoothing = hyper.label_smoothing[:, None, None]
+    wanted = (1 - smoothing) * target.to(outputs.dtype) + smoothing / outputs.shape[-1]
+    return (torch.xlogy(wanted, wanted) - wanted * F.log_softmax(outputs, dim=-1)).sum(dim=-1)
+
+
+@_of_classes("focal", "label_smoothing", "gamma", tasks=CLASSES | {"distribution"}, takes_rows=True)
+def focal(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Cross-entropy in which a class of probability p counts (1 - p)^gamma: what is right already is played down.
+
+    outputs: (M, B, C); target as for cross_entropy, which it equals at gamma 0. Returns (M, B).
+    Source: Lin et al., Focal loss for dense object detection (2017), equation 4, with softmax in place of sigmoid.
+    """
+    log_p = F.log_softmax(outputs, dim=-1)
+    # (1 - p)^gamma by way of its logarithm, with p kept below 1: at p = 1 its slope is infinite for a gamma below 1.
+    log_rest = torch.log(-torch.expm1(log_p.clamp(max=-torch.finfo(log_p.dtype).eps)))
+    return -_smoothed_mean(torch.exp(hyper.gamma[:, None, None] * log_rest) * log_p, target, hyper)
+
+
+_BINARY = frozenset({"binary"})
+_of_two_classes = partial(_of_classes, tasks=_BINARY, num_outputs=lambda _: 1, predict=_two_logits, takes_rows=True)
+
+
+@_of_two_classes("binary_cross_entropy", "label_smoothing")
+def binary_cross_entropy(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Cross-entropy of sigmoid(outputs) against 0 and 1, smoothed towards one half.
+
+    outputs: (M, B, 1) logits of class 1; target: (B,) of 0 and 1, or (B, 2) rows. Returns (M, B) in nats.
+    Equals torch's binary_cross_entropy_with_logits, and cross_entropy of the logits [0, f].
+    """
+    share = _share_of_ones(outputs, target, hyper)
+    return F.binary_cross_entropy_with_logits(outputs[..., 0], share, reduction="none")
+
+
+@_of_two_classes("logistic", "label_smoothing")
+def logistic(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Logistic loss log(1 + exp(-y f)) of the margin, with y = 1 for class 1 and y = -1 for class 0.
+
+    outputs: (M, B, 1); target as for binary_cross_entropy, which it equals written another way. Returns (M, B) in nats.
+    Source: Hastie, Tibshirani and Friedman, The elements of statistical learning (2009), section 10.5.
+    """
+    share, margin = _share_of_ones(outputs, target, hyper), outputs[..., 0]
+    return -share * F.logsigmoid(margin) - (1 - share) * F.logsigmoid(-margin)
+
+
+@_of_classes("hinge", num_outputs=lambda c: 1 if c == 2 else c, predict=_hinge_logits)
+def hinge(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """What the margin lacks of 1. The canonical logits are uncalibrated: their order is learnt, not their size.
+
+    outputs: (M, B, 1) for two classes, whose margin is y f with y = -1 or 1; or (M, B, C), whose margin is the logit
+    of the target less the largest other one. target: (B,) class numbers. Returns (M, B).
+    Source: Crammer and Singer, On the algorithmic implementation of multiclass kernel-based vector machines (2001).
+    """
+    if outputs.shape[-1] == 1:
+        return F.relu(1 - (2 * target - 1).to(outputs.dtype) * outputs[..., 0])
+    place = target.expand(outputs.shape[0], -1).unsqueeze(-1)
+    others = outputs.scatter(-1, place, -math.inf).amax(dim=-1)
+    return F.relu(1 + others - outputs.gather(-1, place).squeeze(-1))
+
+
+@_of_classes("squared_hinge", num_outputs=lambda c: 1 if c == 2 else c, predict=_hinge_logits)
+def squared_hinge(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """The square of `hinge`, which is smooth where the margin reaches 1; as uncalibrated."""
+    return hinge(outputs, target, hyper).square()
+
+
+@_of_classes("cost_sensitive", "costs")
+def cost_sensitive(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """log(1 + sum over wrong classes j of c[y, j] exp(z_j - z_y)): a confusion pushes as hard as it costs.
+
+    outputs: (M, B, C); target: (B,) class numbers y; costs c: (C, C). Returns (M, B); cross-entropy where every cost
+    is 1; a cost of 0 drops its confusion. What costs much is given a smaller logit: the largest one is the decision,
+    and the softmax leans away from dear mistakes. Raises ShapeError without costs of that shape.
+    Source: Gimpel and Smith, Softmax-margin CRFs (2010), with the logarithm of the cost as their margin.
+    """
+    classes = outputs.shape[-1]
+    if hyper.costs is None or hyper.costs.shape != (classes, classes):
+        got = None if hyper.costs is None else tuple(hyper.costs.shape)
+        raise ShapeError(f"cost_sensitive on {classes} classes needs costs ({classes}, {classes}), got {got}")
+    itself = torch.eye(classes, dtype=hyper.costs.dtype, device=hyper.costs.device)
+    log_costs = (hyper.costs + itself).log()[target]
+    lead = outputs - outputs.gather(-1, target.expand(outputs.shape[0], -1).unsqueeze(-1))
+    return torch.logsumexp(lead + log_costs, dim=-1)
+
+
+def loss_hyper(
+    recipes: Sequence[LossRecipe], *, class_counts: Tensor | None, costs: Tensor | None, like: Tensor
+) -> LossHyper:
+    """The settings of these recipes, one for each member, in the dtype and on the device of `like`.
+
+    class_counts: (C,) training examples of each class, or (M, C); from them, balanced weights are n / (C n_c), and a
+    class without examples weighs as if it had one. costs: (C, C).
+    Raises UsageError for balanced weights without counts, ShapeError for costs that are no matrix of costs.
+    """
+
+    def column(name: str) -> Tensor:
+        return torch.tensor([getattr(recipe, name) for recipe in recipes], dtype=like.dtype, device=like.device)
+
+    balanced = torch.tensor([recipe.class_weights == "balanced" for recipe in recipes], device=like.device)
+    weights = None
+    if balanced.any():
+        if class_counts is None:
+            raise UsageError("class_weights balanced needs classes, and the target has none")
+        counts = class_counts.to(like)
+        fair = counts.sum(dim=-1, keepdim=True) / (counts.shape[-1] * counts.clamp(min=1))
+        weights = torch.where(balanced[:, None], fair, torch.ones_like(fair))
+    if costs is not None:
+        square = costs.ndim == 2 and costs.shape[0] == costs.shape[1]
+        good = square and bool((costs.isfinite() & (costs >= 0)).all()) and not bool(costs.diagonal().any())
+        require(good, "costs must be (C, C), finite, 0 or more, and 0 on the diagonal", error=ShapeError)
+        costs = costs.to(like)
+    smoothing, delta, quantile, gamma = map(column, ("label_smoothing", "delta", "quantile", "gamma"))
+    return LossHyper(smoothing, delta, quantile, gamma, weights, costs)
+
+
+def mean_loss(name: str, outputs: Tensor, target: Tensor, hyper: LossHyper, *, weight: Tensor | None = None) -> Tensor:
+    """`average_loss` of the loss of that name. Raises UsageError for an unknown one, with the nearest name."""
+    return average_loss(LOSSES.get(name), outputs, target, hyper, weight=weight)
+
+
+def average_loss(
+    loss: Loss, outputs: Tensor, target: Tensor, hyper: LossHyper, *, weight: Tensor | None = None
+) -> Tensor:
+    """The loss of each member, averaged over the examples of the batch that belong to it: sum of w l over sum of w.
+
+    outputs: (M, B, O); target: as the loss wants it; weight: (M, B), 0 where an example is not the member's. w is the
+    weight times that of the example's class (for a row of probabilities, the mean class weight under it).
+    Returns (M,); 0 for a member without an example in the batch. Raises ShapeError where the shapes differ.
+    Without label smoothing, it averages as torch's cross_entropy(weight=...) does.
+    """
+    _fit(loss, outputs, target)
+    if weight is not None:
+        # Taken out before and after: an example that is not the member's may have an infinite loss, whose product
+        # with 0 is no number, and so may be the product of its slope with 0.
+        outputs = torch.where(weight[..., None] > 0, outputs, 0)
+    each = loss.each(outputs, target, hyper)
+    if hyper.class_weights is not None:
+        rows = target.ndim == 2
+        of_class = hyper.class_weights @ target.to(outputs).T if rows else hyper.class_weights[:, target]
+        weight = of_class if weight is None else weight * of_class
     if weight is None:
         return each.mean(dim=1)
-    # where, not a product: an example that is not the member's may have an infinite loss, and 0 x inf is no number.
-    own = torch.where(weight > 0, each * weight, torch.zeros_like(each))
-    return own.sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+    own = torch.where(weight > 0, each * weight, 0)
+    total = weight.sum(dim=1)
+    return own.sum(dim=1) / torch.where(total > 0, total, 1)
+
+
+def cross_entropy_of(logits: Tensor, target: Tensor) -> Tensor:
+    """Plain cross-entropy of canonical logits, for evaluation. logits: (M, B, C); target: (B,). Returns (M, B) nats."""
+    log_p = F.log_softmax(logits, dim=-1)
+    return -log_p.gather(-1, target.expand(logits.shape[0], -1).unsqueeze(-1)).squeeze(-1)
+
+
+def _fit(loss: Loss, outputs: Tensor, target: Tensor) -> None:
+    """Raises ShapeError unless outputs are (M, B, O) and the target is of the kind and length that the loss wants."""
+    good = outputs.ndim == 3 and target.shape[:1] == outputs.shape[1:2]
+    if good and not loss.tasks & NUMBERS:
+        if target.ndim == 2:
+            width = max(2, outputs.shape[-1])
+            good = loss.takes_rows and target.is_floating_point() and target.shape[1] == width
+        else:
+            good = bool(loss.tasks & CLASSES) and target.ndim == 1 and target.dtype == torch.int64
+    if not good:
+        wanted = "(B,) or (B, O)" if loss.tasks & NUMBERS else _wanted_target(loss)
+        kind = str(target.dtype).removeprefix("torch.")
+        got = f"{tuple(outputs.shape)} and {tuple(target.shape)} {kind}"
+        raise ShapeError(f"need outputs (M, B, O) and target {wanted}, got {got}")
+
+
+def _wanted_target(loss: Loss) -> str:
+    kinds = {"(B,) int64": bool(loss.tasks & CLASSES), "(B, C) probabilities": loss.takes_rows}
+    return " or ".join(kind for kind, good in kinds.items() if good)
+
+
+_INSTEAD = {
+    "binary": "cross_entropy",
+    "multiclass": "cross_entropy",
+    "regression": "mse",
+    "counts": "poisson",
+    "distribution": "kl_divergence",
+}
+_SQUASHED = ("Softmax", "Softmin", "Softmax2d", "Sigmoid", "Hardsigmoid", "LogSigmoid")  # last layers that spoil logits
+_POSITIVE = ("Softplus", "ReLU", "Sigmoid", "Softmax", "Hardsigmoid")  # last layers that spoil logarithms of rates
+
+
+def check_loss(recipe: LossRecipe, *, task: str, num_classes: int, has_costs: bool) -> None:
+    """Raises UsageError, with the mend, for a loss that is unknown, does not fit the task or lacks its costs."""
+    name, loss = recipe.name, LOSSES.get(recipe.name)
+    if task not in TASKS:
+        raise UsageError(unknown("task", task, TASKS))
+    target = {
+        "binary": "2 classes",
+        "multiclass": f"{num_classes} classes",
+        "regression": "numbers",
+        "counts": "counts",
+        "distribution": f"a distribution over {num_classes} classes for each example",
+    }[task]
+    mend = f"the target has {target}; use {_INSTEAD[task]}"
+    require(task in loss.tasks, f"{name} wants {_wants(loss)}, {mend}")
+    weighs = recipe.class_weights == "none" or task not in NUMBERS
+    require(weighs, f"class_weights {recipe.class_weights} needs classes, the target has {target}; leave it at none")
+    how = 'a CSV file, or "true>predicted=2, ..."'
+    require(has_costs or name != "cost_sensitive", f"cost_sensitive needs costs: set loss.costs to {how}")
+
+
+def unused_settings(recipe: LossRecipe) -> tuple[str, ...]:
+    """The fields, such as "gamma", that are set to other than their default and that this loss does not look at."""
+    plain, own = LossRecipe(), LOSSES.get(recipe.name).settings
+    every = ("label_smoothing", "class_weights", "delta", "quantile", "gamma", "costs")
+    return tuple(name for name in every if name not in own and getattr(recipe, name) != getattr(plain, name))
+
+
+def check_outputs(name: str, outputs: Any, target: Any, *, num_classes: int, ends_in: str | None = None) -> None:
+    """Raises UsageError, with the mend, unless the outputs of an untrained model and the target fit the loss.
+
+    outputs: what the model gives for a batch, a tensor (B, O) if all is well; target: that batch's, as the loss wants
+    it; num_classes: 0 for numbers; ends_in: class name of the model's last layer, such as "Softmax", if it is known.
+    """
+    loss = LOSSES.get(name)
+    if not isinstance(outputs, Tensor):
+        what = f"a {type(outputs).__name__}" + (f" of {len(outputs)}" if isinstance(outputs, tuple | list) else "")
+        raise UsageError(f"the model gives {what}, {name} wants one tensor (B, O): let forward() return that alone")
+    require(isinstance(target, Tensor), f"the target must be a tensor, got a {type(target).__name__}")
+    numbers = bool(loss.tasks & NUMBERS)
+    width = loss.num_outputs(num_classes) if not numbers else target.shape[1] if target.ndim == 2 else 1
+    _check_shape(name, outputs, len(target), width=width, on="" if numbers else f" on {num_classes} classes")
+    bad = int((~outputs.isfinite()).any(dim=1).sum())
+    mend = "look for divisions, logarithms and roots in forward(), for its initial weights, and for gaps in the data"
+    require(not bad, f"the untrained model gives NaN or infinity for {bad} of {len(outputs)} examples: {mend}")
+    _check_ending(name, loss, outputs, ends_in)
+    _check_numbers(name, target) if numbers else _check_classes(name, loss, target, num_classes)
+
+
+def _wants(loss: Loss) -> str:
+    """What a loss wants of the target, in words."""
+    if loss.tasks == _BINARY:
+        return "2 classes"
+    if loss.tasks & CLASSES:
+        return "classes"
+    if "regression" in loss.tasks:
+        return "numbers"
+    return "counts" if "counts" in loss.tasks else "a distribution over the classes for each example"
+
+
+def _check_shape(name: str, outputs: Tensor, num_rows: int, *, width: int, on: str) -> None:
+    shape = tuple(outputs.shape)
+    kind = str(outputs.dtype).removeprefix("torch.")
+    require(
+        outputs.is_floating_point(),
+        f"the model gives {kind}, {name} wants real numbers: return what the last layer gives",
+    )
+    if outputs.ndim != 2:
+        mend = (
+            "keep the last dimension, as with unsqueeze(-1)" if outputs.ndim < 2 else "flatten or pool before the end"
+        )
+        raise UsageError(f"the model gives outputs of shape {shape}, {name}{on} wants (B, {width}): {mend}")
+    mend = "forward() must keep the examples apart"
+    require(shape[0] == num_rows, f"the model gives {shape[0]} rows for {num_rows} examples: {mend}")
+    plural = "s" if shape[1] != 1 else ""
+    wrong = f"the model gives {shape[1]} output{plural}, {name}{on} wants {width}: change the last layer"
+    require(shape[1] == width, wrong)
+
+
+def _check_ending(name: str, loss: Loss, outputs: Tensor, ends_in: str | None) -> None:
+    """Raises UsageError for outputs that have been made probabilities already, and for rates without a logarithm."""
+    if loss.tasks & NUMBERS:
+        wrong = "regression" not in loss.tasks and ends_in in _POSITIVE
+        require(not wrong, f"the model ends in {ends_in}, {name} wants logarithms of rates: remove it")
+        return
+    alone = outputs.shape[-1] == 1 and ends_in == "LogSoftmax"  # of one output it is always 0
+    squashed = ends_in in _SQUASHED or alone
+    require(not squashed, f"the model ends in {ends_in}, {name} wants logits: remove it, the loss has its own")
+    inside = outputs.shape[-1] > 1 and bool(((outputs >= 0) & (outputs <= 1)).all())
+    if inside and _sum_to_one(outputs):
+        raise UsageError(f"the model gives probabilities already, {name} wants logits: remove the softmax")
+
+
+def _sum_to_one(rows: Tensor) -> bool:
+    close = max(1e-4, 4 * torch.finfo(rows.dtype).eps)  # half precision cannot come nearer
+    return bool(((rows.float().sum(dim=1) - 1).abs() <= close).all())
+
+
+def _check_numbers(name: str, target: Tensor) -> None:
+    require(bool(target.isfinite().all()), f"the target holds NaN or infinity, {name} wants numbers: leave those out")
+    lowest = float(target.min()) if target.numel() else 0.0
+    require(name != "poisson" or lowest >= 0, f"poisson wants counts, the lowest target is {lowest:g}; use mse")
+
+
+def _check_classes(name: str, loss: Loss, target: Tensor, num_classes: int) -> None:
+    """Raises UsageError unless the target holds class numbers or rows of probabilities, as the loss wants."""
+    shape = tuple(target.shape)
+    if target.ndim == 2 and target.is_floating_point():
+        require(loss.takes_rows, f"{name} wants class numbers (B,), the target holds rows {shape}; use cross_entropy")
+        right = f"{name} on {num_classes} classes wants rows of {num_classes}"
+        require(shape[1] == num_classes, f"{right} probabilities, the target's have {shape[1]}")
+        proper = bool((target >= 0).all()) and _sum_to_one(target)
+        require(proper, "the rows of the target must be probabilities: 0 or more, with a sum of 1")
+        return
+    kind = str(target.dtype).removeprefix("torch.")
+    if not loss.tasks & CLASSES:
+        wanted = f"rows of probabilities (B, {num_classes})"
+        raise UsageError(f"{name} wants {wanted}, the target is {shape} {kind}; for class numbers use cross_entropy")
+    whole = target.ndim == 1 and target.dtype == torch.int64
+    require(whole, f"{name} wants class numbers (B,) int64, the target is {shape} {kind}; for numbers use mse")
+    inside = not len(target) or (int(target.min()) >= 0 and int(target.max()) < num_classes)
+    require(inside, f"class numbers must be 0 to {num_classes - 1}, the target's are {target.min()} to {target.max()}")

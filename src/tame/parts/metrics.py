@@ -1,4 +1,4 @@
-"""Metrics on stacked logits for curves; the numbers of a report come from scikit-learn and are held against these."""
+"""Metrics on stacked outputs for curves; the numbers of a report come from scikit-learn and are held against these."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tame.core.errors import ShapeError
 from tame.core.registry import Registry
 
 
 class Measure(Protocol):
-    """outputs: (M, B, C) logits; target: (B,) class numbers. Returns (M,)."""
+    """outputs: canonical, (M, B, C) logits with target (B,) class numbers, or (M, B, 1) with target (B,) numbers.
+
+    Returns (M,). Raises ShapeError where it is for numbers and the outputs are not.
+    """
 
     def __call__(self, outputs: Tensor, target: Tensor) -> Tensor: ...
 
@@ -60,3 +64,64 @@ def log_loss(outputs: Tensor, target: Tensor) -> Tensor:
     """Mean negative log-probability of the target, in nats."""
     log_p = F.log_softmax(outputs, dim=-1)
     return -log_p.gather(-1, target.expand(outputs.shape[0], -1).unsqueeze(-1)).squeeze(-1).mean(dim=1)
+
+
+@METRICS.add("roc_auc")
+def roc_auc(outputs: Tensor, target: Tensor) -> Tensor:
+    """Probability that an example of a class ranks above one that is not of it; a tie counts half.
+
+    Two classes are ranked by the difference of their logits. More are ranked by probability, each against the rest,
+    and the mean is taken over the classes that some examples have and others have not; without any it is 0.5. NaN
+    where an output is NaN.
+    Source: Hanley and McNeil, The meaning and use of the area under a ROC curve (1982).
+    """
+    num_classes = outputs.shape[-1]
+    two = num_classes == 2
+    rank_by = (outputs[..., 1] - outputs[..., 0])[..., None] if two else F.log_softmax(outputs, dim=-1)
+    counts = torch.bincount(target, minlength=num_classes).tolist()
+    ranked = [c for c in ((1,) if two else range(num_classes)) if 0 < counts[c] < len(target)]
+    areas = [_area(rank_by[..., 0 if two else c].contiguous(), target == c, ones=counts[c]) for c in ranked]
+    found = torch.stack(areas).mean(dim=0) if areas else torch.full_like(outputs[:, 0, 0], 0.5)
+    return torch.where(outputs.isnan().any(dim=2).any(dim=1), torch.nan, found)
+
+
+def _area(rank_by: Tensor, own: Tensor, *, ones: int) -> Tensor:
+    """Area under the ROC curve (M,). rank_by: (M, B); own: (B,) true for `ones` examples."""
+    ordered = rank_by.sort(dim=1).values
+    # Twice the rank of each, ties sharing the middle one, in whole numbers: their sums would not be exact in float32.
+    rank = torch.searchsorted(ordered, rank_by) + torch.searchsorted(ordered, rank_by, right=True) + 1
+    won = rank[:, own].sum(dim=1) - ones * (ones + 1)
+    return won.to(rank_by.dtype) / (2 * ones * (len(own) - ones))
+
+
+def _errors(outputs: Tensor, target: Tensor) -> Tensor:
+    """Prediction less target, (M, B). Raises ShapeError unless outputs are (M, B, 1) and the target is (B,)."""
+    if outputs.ndim != 3 or outputs.shape[-1] != 1 or target.shape != outputs.shape[1:2]:
+        got = f"{tuple(outputs.shape)} and {tuple(target.shape)}"
+        raise ShapeError(f"metrics of numbers need outputs (M, B, 1) and target (B,), got {got}")
+    return outputs[..., 0] - target.to(outputs.dtype)
+
+
+@METRICS.add("rmse")
+def rmse(outputs: Tensor, target: Tensor) -> Tensor:
+    """Square root of the mean squared error, in units of the target."""
+    return _errors(outputs, target).square().mean(dim=1).sqrt()
+
+
+@METRICS.add("mae")
+def mae(outputs: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error, in units of the target."""
+    return _errors(outputs, target).abs().mean(dim=1)
+
+
+@METRICS.add("r2")
+def r2(outputs: Tensor, target: Tensor) -> Tensor:
+    """Share of the target's variance that the predictions explain; below 0 where its mean would do better.
+
+    A constant target gives 1 where it is met and else 0.
+    """
+    lost = _errors(outputs, target).square().sum(dim=1)
+    wanted = target.to(outputs.dtype)
+    if bool((target == target[0]).all()):
+        return torch.where(lost == 0, 1, 0 * lost)  # 0 times: a member that is lost stays so
+    return 1 - lost / (wanted - wanted.mean()).square().sum()

@@ -1,4 +1,4 @@
-"""Models: heads on features (stacked and plain, with the same draws) and small networks from scratch."""
+"""Small networks from scratch on pictures, and the first weights of every model of ours."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tame.core.errors import UsageError, unknown
 from tame.core.recipe import ModelRecipe
 from tame.core.registry import Registry
 from tame.core.rng import stream
+from tame.parts.mlp import Periodic
 
 
 def uniform_init(shape: tuple[int, ...], *, fan_in: int, seed: int, name: str) -> Tensor:
@@ -20,69 +22,6 @@ def uniform_init(shape: tuple[int, ...], *, fan_in: int, seed: int, name: str) -
     bound = 1 / math.sqrt(fan_in)
     draws = stream(seed, "init", name).random(shape, dtype=np.float32)
     return torch.from_numpy((2 * draws - 1) * bound)
-
-
-def head_shapes(num_features: int, num_classes: int, *, hidden: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of each parameter of one head."""
-    if not hidden:
-        return {"out.weight": (num_classes, num_features), "out.bias": (num_classes,)}
-    return {
-        "mid.weight": (hidden, num_features),
-        "mid.bias": (hidden,),
-        "out.weight": (num_classes, hidden),
-        "out.bias": (num_classes,),
-    }
-
-
-def init_head(num_features: int, num_classes: int, *, hidden: int, seed: int) -> dict[str, Tensor]:
-    """The parameters of one head before training; the same for the same seed and shapes."""
-    found = {}
-    for name, shape in head_shapes(num_features, num_classes, hidden=hidden).items():
-        fan_in = hidden if name.startswith("out") and hidden else num_features
-        found[name] = uniform_init(shape, fan_in=fan_in, seed=seed, name=name)
-    return found
-
-
-def apply_heads(
-    params: dict[str, Tensor], x: Tensor, *, dropout: Tensor | None = None, noise: Tensor | None = None
-) -> Tensor:
-    """Logits of all heads for the same examples, computed together.
-
-    params: as `head_shapes`, each with a leading M; x: (B, D) features; dropout: (M,) rates of the hidden layer with
-    noise: (B, H) uniform draws in [0, 1) shared by all members. Returns (M, B, C).
-    """
-    if "mid.weight" not in params:
-        return _shared_linear(params["out.weight"], params["out.bias"], x)
-    hidden = F.relu(_shared_linear(params["mid.weight"], params["mid.bias"], x))
-    if dropout is not None and noise is not None:
-        rate = dropout[:, None, None]
-        hidden = hidden * ((noise >= rate).to(hidden.dtype) / (1 - rate))
-    return torch.baddbmm(params["out.bias"].unsqueeze(1), hidden, params["out.weight"].transpose(1, 2))
-
-
-def _shared_linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
-    """One matrix product for all members, since they share their input. (M, O, D), (M, O), (B, D) -> (M, B, O)."""
-    members, outputs, features = weight.shape
-    flat = F.linear(x, weight.reshape(members * outputs, features), bias.reshape(-1))
-    return flat.view(x.shape[0], members, outputs).transpose(0, 1)
-
-
-class Head(nn.Module):
-    """One head as a plain module: the reference of `apply_heads`, and the head of a delivered model."""
-
-    def __init__(self, num_features: int, num_classes: int, *, hidden: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.mid = nn.Linear(num_features, hidden) if hidden else None
-        self.out = nn.Linear(hidden or num_features, num_classes)
-        self.dropout = dropout
-
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """x: (B, D) features; noise: (B, H) uniform draws for dropout, or None to predict. Returns (B, C) logits."""
-        if self.mid is not None:
-            x = F.relu(self.mid(x))
-            if noise is not None:
-                x = x * ((noise >= self.dropout).to(x.dtype) / (1 - self.dropout))
-        return self.out(x)  # type: ignore[no-any-return]
 
 
 class BuildModel(Protocol):
@@ -140,23 +79,50 @@ def plain_cnn(recipe: ModelRecipe, num_classes: int) -> nn.Module:
     return nn.Sequential(*layers, *tail, nn.Dropout(recipe.dropout), nn.Linear(4 * channels, num_classes))
 
 
+TIMM = "timm:"  # before the name of an architecture of timm that is trained from scratch
+
+
+def build_model(recipe: ModelRecipe, num_outputs: int) -> nn.Module:
+    """A network from scratch on pictures: ours by name, or any of timm's as "timm:NAME". Raises UsageError."""
+    if not recipe.name.startswith(TIMM):
+        return MODELS.get(recipe.name)(recipe, num_outputs)
+    import timm
+
+    name = recipe.name.removeprefix(TIMM)
+    if not timm.is_model(name):
+        raise UsageError(unknown("timm model", name, timm.list_models()))
+    return timm.create_model(name, pretrained=False, num_classes=num_outputs, drop_rate=recipe.dropout)  # type: ignore[no-any-return]
+
+
 def init_module(module: nn.Module, *, seed: int) -> None:
     """Draws every parameter of a module anew from the seed, by name: the same network, the same first weights.
 
-    Convolutions: normal with variance 2 / fan_in (He et al., 2015); linear layers: uniform in +-1/sqrt(fan_in).
+    Convolutions: normal with variance 2 / fan_in (He et al., 2015); linear layers: uniform in +-1/sqrt(fan_in);
+    embeddings: normal with spread 1/sqrt(width); frequencies of periodic embeddings: normal with their own spread.
     """
     for path, part in module.named_modules():
-        if isinstance(part, nn.Conv2d):
-            fan_in = part.weight[0].numel()
-            normal = stream(seed, "init", path).standard_normal(tuple(part.weight.shape), dtype=np.float32)
-            with torch.no_grad():
-                part.weight.copy_(torch.from_numpy(normal * np.float32(math.sqrt(2 / fan_in))))
+        with torch.no_grad():
+            if isinstance(part, nn.Conv2d):
+                _normal(part.weight, math.sqrt(2 / part.weight[0].numel()), seed, path)
                 if part.bias is not None:
                     part.bias.zero_()
-        elif isinstance(part, nn.Linear):
-            with torch.no_grad():
+            elif isinstance(part, nn.Linear):
                 for name, value in part.named_parameters():
-                    draws = uniform_init(tuple(value.shape), fan_in=part.in_features, seed=seed, name=f"{path}.{name}")
-                    value.copy_(draws)
-        elif isinstance(part, nn.BatchNorm2d):
-            part.reset_parameters()
+                    _uniform(value, part.in_features, seed, f"{path}.{name}")
+            elif isinstance(part, nn.Embedding):
+                _normal(part.weight, 1 / math.sqrt(part.embedding_dim), seed, path)
+            elif isinstance(part, Periodic):
+                _normal(part.frequency, part.sigma, seed, f"{path}.frequency")
+                for name in ("weight", "bias"):
+                    _uniform(getattr(part, name), part.weight.shape[1], seed, f"{path}.{name}")
+            elif isinstance(part, nn.modules.batchnorm._BatchNorm | nn.LayerNorm):
+                part.reset_parameters()
+
+
+def _normal(value: Tensor, spread: float, seed: int, name: str) -> None:
+    draws = stream(seed, "init", name).standard_normal(tuple(value.shape), dtype=np.float32)
+    value.copy_(torch.from_numpy(draws * np.float32(spread)))
+
+
+def _uniform(value: Tensor, fan_in: int, seed: int, name: str) -> None:
+    value.copy_(uniform_init(tuple(value.shape), fan_in=fan_in, seed=seed, name=name))

@@ -1,4 +1,4 @@
-"""A trained network with everything it needs to judge a picture: what is scored, delivered and loaded again.
+"""A trained network with everything it needs to judge an example: what is scored, delivered and loaded again.
 
 The folder holds `model.safetensors` (all weights, the backbone's too) and `model.json` (recipe, preprocessing, labels,
 hashes). Nothing in it is code, and its hashes are verified before a weight is used.
@@ -6,14 +6,16 @@ hashes). Nothing in it is code, and its hashes are verified before a weight is u
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -21,21 +23,35 @@ from torch import Tensor, nn
 from tame.core.errors import RefusedError, UsageError, require
 from tame.core.recipe import Recipe
 from tame.parts.backbones import Backbone, build_backbone
-from tame.parts.models import MODELS, Head
+from tame.parts.losses import LOSSES
+from tame.parts.mlp import Columns, Mlp, build_table_model, head_of
+from tame.parts.models import build_model
 
 SCHEMA = "tame-model/1"
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """backbone and head, or a network from scratch. run: how the backbone is run (precision and the like)."""
+    """What judges: a module, and what turns raw inputs into what the module sees.
 
+    module: a head on a backbone, a network from scratch on pictures, or a model of tables or arrays. run: how a
+    backbone is run (precision and the like). prepared, arrays: what was fitted on the training examples (of a table:
+    its columns and their encoding; of a regression: the scale of the target), as plain values and as tensors.
+    """
+
+    kind: str  # of data: images, table or arrays
+    task: str  # binary, multiclass or regression
     recipe: Recipe
-    labels: tuple[str, ...]
-    backbone: Backbone | None
-    module: nn.Module  # the head, or the network from scratch
-    run: Mapping[str, Any]
-    shortest: int  # pixels of the shorter side that pictures are shrunk to before anything else
+    labels: tuple[str, ...]  # names of the classes; of a regression: none
+    module: nn.Module
+    backbone: Backbone | None = None
+    run: Mapping[str, Any] = field(default_factory=dict)
+    shortest: int = 0  # pixels of the shorter side that pictures are shrunk to before anything else
+    prepared: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+Build = Callable[..., nn.Module]  # a function of the user's that makes a module from its own hyperparameters
 
 
 def write_network(network: Network, folder: Path) -> dict[str, str]:
@@ -43,6 +59,7 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
     tensors = {f"module.{name}": value for name, value in network.module.state_dict().items()}
     if network.backbone is not None:
         tensors |= {f"backbone.{name}": value for name, value in network.backbone.module.state_dict().items()}
+    tensors |= {f"prepared.{name}": value for name, value in network.arrays.items()}
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     weights = folder / "model.safetensors"
@@ -54,10 +71,13 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
     digest = _sha256(weights)
     about: dict[str, Any] = {
         "schema": SCHEMA,
+        "kind": network.kind,
+        "task": network.task,
         "recipe": network.recipe.flat(),
         "labels": list(network.labels),
         "run": dict(network.run),
         "shortest": network.shortest,
+        "prepared": dict(network.prepared),
         "weights": {"file": weights.name, "sha256": digest, "size_bytes": weights.stat().st_size},
         "backbone": None,
     }
@@ -76,8 +96,8 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
     return {weights.name: digest, description.name: _sha256(description)}
 
 
-def read_network(folder: Path) -> Network:
-    """The network of a model folder, ready to judge.
+def read_network(folder: Path, build: Build | None = None) -> Network:
+    """The network of a model folder, ready to judge. build: what made the module, where it is a user's own.
 
     Raises UsageError where there is none or it does not fit together, RefusedError where a hash differs.
     """
@@ -99,30 +119,47 @@ def read_network(folder: Path) -> Network:
             backbone = build_backbone(
                 own["config"], _part(tensors, "backbone."), name=str(own["name"]), digest=str(own["digest"])
             )
-        module = _empty(recipe, len(labels), backbone)
+        kind, prepared = str(about["kind"]), about["prepared"]
+        module = _empty(kind, recipe, labels, backbone, prepared, build)
         module.load_state_dict(_part(tensors, "module."))
-        return Network(recipe, labels, backbone, module.eval(), about["run"], int(about["shortest"]))
+        return Network(
+            kind, str(about["task"]), recipe, labels, module.eval(), backbone, about["run"], int(about["shortest"]),
+            prepared, _part(tensors, "prepared."),
+        )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError, OSError) as problem:
         reason = str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
         raise UsageError(f"{folder} is not a model folder that TAME can read: {reason}") from None
 
 
-def plain_head(params: Mapping[str, Tensor], *, shift: Tensor, scale: Tensor) -> Head:
+def plain_head(head: Mlp, *, shift: Tensor, scale: Tensor) -> Mlp:
     """A head on plain features from one that was trained on (features - shift) x scale. shift: (D,); scale: ()."""
-    first = "mid" if "mid.weight" in params else "out"
-    own = {name: value.detach().cpu().clone() for name, value in params.items()}
-    own[f"{first}.weight"] = own[f"{first}.weight"] * scale.cpu()
-    own[f"{first}.bias"] = own[f"{first}.bias"] - own[f"{first}.weight"] @ shift.cpu()
-    hidden = own["mid.weight"].shape[0] if first == "mid" else 0
-    head = Head(own[f"{first}.weight"].shape[1], own["out.bias"].shape[0], hidden=hidden)
-    head.load_state_dict(own)
-    return head.eval()
+    own = copy.deepcopy(head).cpu().eval()
+    first = own.body[0] if len(own.body) else own.out
+    assert isinstance(first, nn.Linear)
+    with torch.no_grad():
+        first.weight.mul_(scale.cpu())
+        first.bias.sub_(first.weight @ shift.cpu())
+    return own
 
 
-def _empty(recipe: Recipe, num_classes: int, backbone: Backbone | None) -> nn.Module:
+def _empty(
+    kind: str, recipe: Recipe, labels: tuple[str, ...], backbone: Backbone | None, prepared: Mapping[str, Any],
+    build: Build | None,
+) -> nn.Module:  # fmt: skip
+    """The module that the weights are loaded into."""
+    if recipe.model.name == "own":
+        require(
+            build is not None,
+            "this network was built by a function of your own; give it: tame.load(folder, model=build)",
+        )
+        assert build is not None
+        return build(**recipe.own)
+    outputs = LOSSES.get(recipe.loss.name).num_outputs(len(labels))
+    if kind == "table":
+        return build_table_model(Columns.from_json(prepared["model_columns"]), outputs, recipe.model)
     if backbone is None:
-        return MODELS.get(recipe.model.name)(recipe.model, num_classes)
-    return Head(backbone.num_features, num_classes, hidden=recipe.model.hidden, dropout=recipe.model.dropout)
+        return build_model(recipe.model, outputs)
+    return head_of(backbone.num_features, outputs, recipe.model)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

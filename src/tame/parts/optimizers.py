@@ -1,136 +1,106 @@
 """Optimizers on stacked parameters: every hyperparameter is a tensor of one value for each member.
 
-`torch.optim` refuses a rate for each member, so the stacked engine steps with these; the serial engine uses
-`torch.optim` itself, and the laws hold the two together.
+`torch.optim` refuses a rate for each member, so the stacked engine steps with these; the serial engine uses plain
+optimizers, and the laws hold the two together. What does not stand here may come from the packages of the extra
+`optim`, for the serial engine alone (`extra_optimizers`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
+from tame.core.errors import UsageError, unknown
 from tame.core.recipe import OptimizerRecipe
 from tame.core.registry import Registry
+from tame.parts.adam import ADAM, ADAMW, NADAMW
+from tame.parts.descent import ADAGRAD, LION, MOMENTUM, NESTEROV, RMSPROP, SGD
+from tame.parts.extra_optimizers import EXTRA, REFUSED, extra_optimizer, require_looked_at
+from tame.parts.muon import MUON
+from tame.parts.optimizer_rules import Hyper, Optimizer, Tensors, Update, column_shape
+from tame.parts.optimizer_tensors import load_optimizer_tensors, optimizer_tensors
+from tame.parts.schedule_free import SCHEDULE_FREE_ADAMW, SCHEDULE_FREE_SGD
 
-Tensors = dict[str, Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Hyper:
-    """Hyperparameters of this step, each (M,); lr already carries the schedule."""
-
-    lr: Tensor
-    weight_decay: Tensor
-    momentum: Tensor
-
-
-class Update(Protocol):
-    """One step. All tensors are (M, ...); `params` and `state` are consumed (changed in place) and returned.
-
-    `active`: (M,) of bools, or None for all; a member that is not active keeps its parameters and state.
-    """
-
-    def __call__(
-        self, params: Tensors, grads: Tensors, state: Tensors, hyper: Hyper, *, active: Tensor | None = None
-    ) -> tuple[Tensors, Tensors]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Optimizer:
-    """`init` makes the state, `update` takes a step, `reference` is the same optimizer for one plain module."""
-
-    init: Callable[[Tensors], Tensors]
-    update: Update
-    reference: Callable[[list[nn.Parameter], OptimizerRecipe], torch.optim.Optimizer]
-
+__all__ = [
+    "OPTIMIZERS", "USES", "Hyper", "Optimizer", "Tensors", "Update", "clip_gradients", "load_optimizer_tensors",
+    "optimizer_names", "optimizer_tensors", "plain_optimizer",
+]  # fmt: skip
 
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer")
+OPTIMIZERS.add("sgd")(SGD)  # plain descent: momentum plays no part
+OPTIMIZERS.add("momentum")(MOMENTUM)  # heavy ball: Polyak, Some methods of speeding up convergence (1964)
+OPTIMIZERS.add("nesterov")(NESTEROV)  # Sutskever et al., On the importance of initialization and momentum (2013)
+OPTIMIZERS.add("adagrad")(ADAGRAD)  # Duchi et al., Adaptive Subgradient Methods (2011)
+OPTIMIZERS.add("rmsprop")(RMSPROP)  # Hinton, Neural Networks for Machine Learning, lecture 6 (2012); no momentum
+OPTIMIZERS.add("adam")(ADAM)  # Kingma and Ba, Adam (2015); weight decay goes through the gradient
+OPTIMIZERS.add("adamw")(ADAMW)  # Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019)
+OPTIMIZERS.add("nadamw")(NADAMW)  # Dozat, Incorporating Nesterov Momentum into Adam (2016); decoupled decay
+OPTIMIZERS.add("lion")(LION)
+OPTIMIZERS.add("muon")(MUON)
+OPTIMIZERS.add("schedule_free_adamw")(SCHEDULE_FREE_ADAMW)
+OPTIMIZERS.add("schedule_free_sgd")(SCHEDULE_FREE_SGD)
 
-ADAM_BETA2 = 0.999
-ADAM_EPS = 1e-8
-
-
-def _adamw_init(params: Tensors) -> Tensors:
-    members = next(iter(params.values()))
-    state = {"step": torch.zeros(members.shape[0], dtype=members.dtype, device=members.device)}
-    for name, value in params.items():
-        state[f"first.{name}"] = torch.zeros_like(value)
-        state[f"second.{name}"] = torch.zeros_like(value)
-    return state
-
-
-@torch.no_grad()
-def _adamw_update(
-    params: Tensors, grads: Tensors, state: Tensors, hyper: Hyper, *, active: Tensor | None = None
-) -> tuple[Tensors, Tensors]:
-    """AdamW. Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019), algorithm 2."""
-    lr, decay, b1, b2 = hyper.lr, hyper.weight_decay, hyper.momentum, ADAM_BETA2
-    one = torch.ones_like(lr)
-    if active is not None:
-        # An idle member takes a step of length zero: rate 0, and moments that forget and learn nothing.
-        lr, b1 = torch.where(active, lr, 0), torch.where(active, b1, 1)
-        state["step"] += active.to(state["step"].dtype)
-    else:
-        state["step"] += 1
-    step = state["step"].clamp(min=1)
-    rate = lr / (1 - torch.where(hyper.momentum > 0, hyper.momentum, 0) ** step)
-    scale2 = (1 - b2**step).sqrt()
-    for name, value in params.items():
-        first, second, grad = state[f"first.{name}"], state[f"second.{name}"], grads[name]
-        shape = (-1,) + (1,) * (value.ndim - 1)
-        first.lerp_(grad, (one - b1).view(shape).expand_as(grad))
-        if active is None:
-            second.mul_(b2).addcmul_(grad, grad, value=1 - b2)
-        else:
-            second.copy_(torch.where(active.view(shape), second * b2 + grad * grad * (1 - b2), second))
-        value.mul_((1 - lr * decay).view(shape))
-        # m / bias1 / (sqrt(v / bias2) + eps), as torch orders it.
-        bottom = second.sqrt().div_(scale2.view(shape)).add_(ADAM_EPS)
-        value.sub_(first.div(bottom).mul_(rate.view(shape)))
-    return params, state
+_PLAIN = frozenset(("lr", "weight_decay"))
+_WITH_MOMENTUM = _PLAIN | {"momentum"}
+_ALL = _PLAIN | {"momentum", "beta2"}
+USES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "sgd": _PLAIN,
+        "momentum": _WITH_MOMENTUM,
+        "nesterov": _WITH_MOMENTUM,
+        "adagrad": _PLAIN,
+        "rmsprop": _PLAIN | {"beta2"},
+        "adam": _ALL,
+        "adamw": _ALL,
+        "nadamw": _ALL,
+        "lion": _ALL,
+        "muon": _ALL,
+        "schedule_free_adamw": _ALL,
+        "schedule_free_sgd": _WITH_MOMENTUM,
+        **{name: extra.uses for name, extra in EXTRA.items()},
+    }
+)
+"""Which of lr, weight_decay, momentum and beta2 each optimizer uses; a search leaves out what does nothing."""
 
 
-def _adamw_reference(params: list[nn.Parameter], recipe: OptimizerRecipe) -> torch.optim.Optimizer:
-    betas = (recipe.momentum, ADAM_BETA2)
-    return torch.optim.AdamW(params, lr=recipe.lr, betas=betas, eps=ADAM_EPS, weight_decay=recipe.weight_decay)
+def optimizer_names(*, extra: bool) -> tuple[str, ...]:
+    """Every name that `plain_optimizer` takes, sorted; with `extra`, also those that need the extra `optim`."""
+    return tuple(sorted({*OPTIMIZERS.names(), *(EXTRA if extra else ())}))
 
 
-OPTIMIZERS.add("adamw")(Optimizer(_adamw_init, _adamw_update, _adamw_reference))
+def plain_optimizer(named: list[tuple[str, nn.Parameter]], recipe: OptimizerRecipe) -> torch.optim.Optimizer:
+    """The optimizer of that name for the parameters of one plain module.
 
-
-def _sgd_init(params: Tensors) -> Tensors:
-    return {f"velocity.{name}": torch.zeros_like(value) for name, value in params.items()}
-
-
-@torch.no_grad()
-def _sgd_update(
-    params: Tensors, grads: Tensors, state: Tensors, hyper: Hyper, *, active: Tensor | None = None
-) -> tuple[Tensors, Tensors]:
-    """Gradient descent with Nesterov momentum and coupled weight decay, as torch.optim.SGD(nesterov=True).
-
-    Source: Sutskever et al., On the importance of initialization and momentum in deep learning (2013).
+    One that has `train()` and `eval()` (schedule-free) needs the first before steps, the second before the module is
+    judged. Raises UsageError for an unknown name (with the nearest one), a licence that is not allowed, or a missing
+    package.
     """
-    lr = hyper.lr if active is None else torch.where(active, hyper.lr, 0)
-    for name, value in params.items():
-        shape = (-1,) + (1,) * (value.ndim - 1)
-        momentum = hyper.momentum.view(shape)
-        grad = grads[name] + hyper.weight_decay.view(shape) * value
-        velocity = state[f"velocity.{name}"]
-        moved = momentum * velocity + grad
-        velocity.copy_(moved if active is None else torch.where(active.view(shape), moved, velocity))
-        value.sub_(lr.view(shape) * (grad + momentum * velocity))
-    return params, state
+    if recipe.name in OPTIMIZERS.names():
+        return OPTIMIZERS.get(recipe.name).reference(named, recipe)
+    if recipe.name in EXTRA or recipe.name in REFUSED:
+        return extra_optimizer(named, recipe)
+    require_looked_at(recipe.name)
+    raise UsageError(unknown("optimizer", recipe.name, optimizer_names(extra=True)))
 
 
-def _sgd_reference(params: list[nn.Parameter], recipe: OptimizerRecipe) -> torch.optim.Optimizer:
-    nesterov = recipe.momentum > 0  # torch refuses nesterov without momentum; both are plain descent then
-    return torch.optim.SGD(
-        params, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=nesterov
-    )
+@torch.no_grad()
+def clip_gradients(grads: Tensors, *, norm: Tensor, value: Tensor) -> Tensors:
+    """The gradients, (M, ...) each, within each member's limits: first every entry, then the length of all together.
 
-
-OPTIMIZERS.add("sgd")(Optimizer(_sgd_init, _sgd_update, _sgd_reference))
+    norm, value: (M,), 0 for no limit; a member without limits keeps its gradients bit for bit. As
+    torch.nn.utils.clip_grad_value_ and then clip_grad_norm_ do for one module. The arguments are not changed. Costs
+    four passes over the gradients: leave it out where no member has a limit.
+    Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks (2013).
+    """
+    entry = torch.where(value > 0, value, torch.inf)
+    clipped = {}
+    for name, grad in grads.items():
+        limit = entry.to(grad.dtype).view(column_shape(grad))
+        clipped[name] = grad.clamp(-limit, limit)
+    lengths = [torch.linalg.vector_norm(grad.reshape(len(grad), -1), dim=1) for grad in clipped.values()]
+    length = torch.linalg.vector_norm(torch.stack(lengths), dim=0)
+    factor = torch.where(norm > 0, (norm / (length + 1e-6)).clamp(max=1), 1)
+    return {name: grad * factor.to(grad.dtype).view(column_shape(grad)) for name, grad in clipped.items()}

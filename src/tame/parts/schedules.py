@@ -2,37 +2,105 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from tame.core.errors import ShapeError, require
+from tame.core.recipe import ScheduleRecipe
 from tame.core.registry import Registry
 
+ONE_CYCLE_PEAK = 0.3  # share of the steps in which the rate of one_cycle rises
+ONE_CYCLE_FIRST = 1 / 25  # of the peak rate
+ONE_CYCLE_LAST = 1e-4 / 25
+WSD_STABLE = 0.8  # share of the steps before the decay of wsd
+LEAST_WARMUP = 0.01  # of inverse_sqrt, whose rate would have no end without one
+PLATEAU_THRESHOLD = 1e-4  # share of the best loss by which a better one must lie below it
+# A share of steps is rounded, 1/3 of 300 may come as 0.33333331; without slack a fall would come a step late.
+_SLACK = 1 + 1e-6
 
-class Schedule(Protocol):
-    """Multiplier on the peak rate. progress: (M,) in [0, 1], the share of steps done. Returns (M,) in [0, 1]."""
 
-    def __call__(self, progress: Tensor) -> Tensor: ...
+@dataclass(frozen=True, slots=True)
+class ScheduleHyper:
+    """Hyperparameters of the schedules' shapes, each (M,).
+
+    `warmup`, a share of all steps, is given by RateMultiplier; None counts as no warmup.
+    """
+
+    factor: Tensor
+    power: Tensor
+    drops: Tensor
+    cycles: Tensor
+    warmup: Tensor | None = None
+
+    def of(self, members: Tensor) -> ScheduleHyper:
+        """Those of some members only. members: their numbers."""
+        return ScheduleHyper(
+            factor=self.factor[members],
+            power=self.power[members],
+            drops=self.drops[members],
+            cycles=self.cycles[members],
+            warmup=None if self.warmup is None else self.warmup[members],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The shape of a learning rate over the steps that a warmup leaves.
+
+    multiplier: (progress (M,) in [0, 1], hyper) -> (M,) in [0, 1].
+    open_ended: the multiplier at a step does not depend on how many steps are to come, so that a run may be extended
+    (wsd: only before its decay begins; with a warmup: only if it keeps its length in steps).
+    uses: which fields of a ScheduleRecipe, besides name and warmup, have a part in it.
+    own_warmup: it begins low and rises by itself, so that a warmup before it makes no sense.
+    rises: the rate rises again on the way, so that a later rate may be higher than an earlier one.
+    """
+
+    multiplier: Callable[[Tensor, ScheduleHyper], Tensor]
+    open_ended: bool
+    uses: frozenset[str] = frozenset()
+    own_warmup: bool = False
+    rises: bool = False
 
 
 SCHEDULES: Registry[Schedule] = Registry("schedule")
 
 
-@SCHEDULES.add("constant")
-def constant(progress: Tensor) -> Tensor:
+def constant(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
     """Multiplier 1 throughout. progress: (M,); returns (M,)."""
     return torch.ones_like(progress)
 
 
-@SCHEDULES.add("linear")
-def linear(progress: Tensor) -> Tensor:
+def step(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
+    """Multiplier 1 that falls `drops` times to `factor` of what it was, at equal distances. progress, result: (M,).
+
+    Source: He et al., Deep Residual Learning (2016), section 3.4; equals torch's StepLR.
+    """
+    falls = (progress * (hyper.drops + 1) * _SLACK).floor()
+    return hyper.factor ** torch.minimum(falls, hyper.drops)
+
+
+def exponential(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
+    """Multiplier from 1 down to `factor`, by the same share in each step. progress, result: (M,)."""
+    return hyper.factor**progress
+
+
+def polynomial(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
+    """Multiplier (1 - progress) ** power, from 1 down to 0. progress, result: (M,).
+
+    Source: Chen et al., DeepLab (2018), section 4.1.
+    """
+    return (1 - progress) ** hyper.power
+
+
+def linear(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
     """Multiplier from 1 straight down to 0. progress: (M,) in [0, 1]; returns (M,)."""
     return 1 - progress
 
 
-@SCHEDULES.add("cosine")
-def cosine(progress: Tensor) -> Tensor:
+def cosine(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
     """Multiplier from 1 down to 0 along half a cosine. progress: (M,) in [0, 1]; returns (M,).
 
     Source: Loshchilov and Hutter, SGDR (2017), without restarts.
@@ -40,25 +108,172 @@ def cosine(progress: Tensor) -> Tensor:
     return 0.5 * (1 + torch.cos(torch.pi * progress))
 
 
-@SCHEDULES.add("wsd")
-def wsd(progress: Tensor) -> Tensor:
+def restarts(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
+    """Multiplier from 1 down to 0 along half a cosine, `cycles` times, each as long. progress, result: (M,).
+
+    Source: Loshchilov and Hutter, SGDR (2017), with T_mult = 1.
+    """
+    along = progress * hyper.cycles
+    before = torch.minimum((along * _SLACK).floor(), hyper.cycles - 1)
+    return 0.5 * (1 + torch.cos(torch.pi * (along - before).clamp(0, 1)))
+
+
+def one_cycle(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
+    """Multiplier from 1/25 up to 1 in the first 30 % of the steps, then down to 4e-6, both along half a cosine.
+
+    progress, result: (M,). Source: Smith and Topin, Super-Convergence (2018), in the two phases of torch's OneCycleLR.
+    """
+    up = (progress / ONE_CYCLE_PEAK).clamp(max=1)
+    down = ((progress - ONE_CYCLE_PEAK) / (1 - ONE_CYCLE_PEAK)).clamp(min=0)
+    rising = 1 - (1 - ONE_CYCLE_FIRST) * 0.5 * (1 + torch.cos(torch.pi * up))
+    falling = 1 - (1 - ONE_CYCLE_LAST) * 0.5 * (1 - torch.cos(torch.pi * down))
+    return torch.where(progress < ONE_CYCLE_PEAK, rising, falling)
+
+
+def inverse_sqrt(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
+    """Multiplier sqrt(w / p) at the share p of all steps, w being the warmup's share or 1 %, whichever is more.
+
+    progress, result: (M,). With a warmup below 1 % the rate stays at its peak until 1 % of the steps are done.
+    Source: Vaswani et al., Attention Is All You Need (2017), section 5.3.
+    """
+    warmup = torch.zeros_like(progress) if hyper.warmup is None else hyper.warmup
+    w = warmup.clamp(min=LEAST_WARMUP)
+    return (w / torch.maximum(w, warmup + progress * (1 - warmup))).sqrt()
+
+
+def wsd(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
     """Multiplier 1 for the first 80 % of the steps, then straight down to 0. progress: (M,); returns (M,).
 
+    A run may be extended from where it stood before its decay began.
     Source: Hu et al., MiniCPM (2024), section 4 (warmup-stable-decay, the decay being the last fifth).
     """
-    return ((1 - progress) / 0.2).clamp(max=1)
+    return ((1 - progress) / (1 - WSD_STABLE)).clamp(max=1)
 
 
-def rate_multiplier(names: list[str], progress: Tensor, *, warmup: Tensor) -> Tensor:
-    """The multiplier of each member's peak rate, with its own schedule and warmup.
+SCHEDULES.add("constant")(Schedule(constant, open_ended=True))
+SCHEDULES.add("step")(Schedule(step, open_ended=False, uses=frozenset(("drops", "factor"))))
+SCHEDULES.add("exponential")(Schedule(exponential, open_ended=False, uses=frozenset(("factor",))))
+SCHEDULES.add("polynomial")(Schedule(polynomial, open_ended=False, uses=frozenset(("power",))))
+SCHEDULES.add("linear")(Schedule(linear, open_ended=False))
+SCHEDULES.add("cosine")(Schedule(cosine, open_ended=False))
+SCHEDULES.add("restarts")(Schedule(restarts, open_ended=False, uses=frozenset(("cycles",)), rises=True))
+SCHEDULES.add("one_cycle")(Schedule(one_cycle, open_ended=False, own_warmup=True, rises=True))
+SCHEDULES.add("inverse_sqrt")(Schedule(inverse_sqrt, open_ended=True))
+SCHEDULES.add("wsd")(Schedule(wsd, open_ended=True))
+# The steps leave the rate of plateau alone: it falls by step_plateau, after what the validation loss did.
+SCHEDULES.add("plateau")(Schedule(constant, open_ended=True, uses=frozenset(("factor", "patience"))))
 
-    names: one schedule for each member; progress: (M,) in [0, 1]; warmup: (M,), the share of the steps in which the
-    rate rises from 0 to its peak; the schedule takes the rest. Returns (M,) in [0, 1].
+
+def check_schedule(recipe: ScheduleRecipe, *, room: str = "schedule") -> None:
+    """Raises UsageError for a name that is not registered, and for a warmup before a schedule that has its own.
+
+    room: the part of the recipe that the error names.
     """
-    rest = ((progress - warmup) / (1 - warmup)).clamp(0, 1)
-    found = torch.empty_like(progress)
-    for name in set(names):
-        members = torch.tensor([own == name for own in names], device=progress.device)
-        found = torch.where(members, SCHEDULES.get(name)(rest), found)
-    rising = progress / warmup.clamp(min=1e-12)
-    return torch.where(progress < warmup, rising, found)
+    schedule = SCHEDULES.get(recipe.name)
+    require(
+        not (schedule.own_warmup and recipe.warmup),
+        f"{room}.warmup must be 0 with {recipe.name}, which begins with a rise of its own, got {recipe.warmup:g}",
+    )
+
+
+def schedule_hyper(recipes: Sequence[ScheduleRecipe], *, like: Tensor) -> ScheduleHyper:
+    """The shapes' hyperparameters of the members' recipes, each (M,), in the dtype and on the device of `like`."""
+
+    def column(name: str) -> Tensor:
+        return torch.tensor([getattr(recipe, name) for recipe in recipes], dtype=like.dtype, device=like.device)
+
+    return ScheduleHyper(factor=column("factor"), power=column("power"), drops=column("drops"), cycles=column("cycles"))
+
+
+@dataclass(frozen=True, slots=True)
+class RateMultiplier:
+    """The multiplier of each member's peak rate, with its own schedule and warmup, made ready for many steps.
+
+    groups: a schedule, the numbers of its members (None: all) and their hyperparameters. A call waits for no device.
+    """
+
+    groups: tuple[tuple[Schedule, Tensor | None, ScheduleHyper], ...]
+    warmup: Tensor
+    warms_up: bool
+
+    @classmethod
+    def of(cls, names: Sequence[str], warmup: Tensor, hyper: ScheduleHyper) -> RateMultiplier:
+        """Members grouped by schedule.
+
+        names: one schedule for each member; warmup: (M,), the share of the steps in which the rate rises from 0 to its
+        peak; the schedule takes the rest. Raises UsageError for an unknown name, ShapeError if the sizes differ.
+        """
+        sizes = {len(names), *(len(getattr(hyper, name)) for name in ("factor", "power", "drops", "cycles"))}
+        if warmup.ndim != 1 or sizes != {len(warmup)}:
+            raise ShapeError(f"need a name, a warmup and hyperparameters for each member, got {len(names)} names, "
+                             f"warmup {tuple(warmup.shape)}, factor {tuple(hyper.factor.shape)}")  # fmt: skip
+        hyper = replace(hyper, warmup=warmup)
+        groups: list[tuple[Schedule, Tensor | None, ScheduleHyper]] = []
+        for name in dict.fromkeys(names):
+            own = [i for i, other in enumerate(names) if other == name]
+            if len(own) == len(names):
+                groups.append((SCHEDULES.get(name), None, hyper))
+            else:
+                members = torch.tensor(own, device=warmup.device)
+                groups.append((SCHEDULES.get(name), members, hyper.of(members)))
+        return cls(groups=tuple(groups), warmup=warmup, warms_up=bool((warmup > 0).any()))
+
+    def __call__(self, progress: Tensor) -> Tensor:
+        """progress: (M,) in [0, 1], the share of all steps done. Returns (M,) in [0, 1]."""
+        rest = ((progress - self.warmup) / (1 - self.warmup)).clamp(0, 1) if self.warms_up else progress.clamp(0, 1)
+        found = torch.empty_like(progress)
+        for schedule, members, hyper in self.groups:
+            if members is None:
+                found = schedule.multiplier(rest, hyper)
+            else:
+                found.index_copy_(0, members, schedule.multiplier(rest.index_select(0, members), hyper))
+        if not self.warms_up:
+            return found
+        rising = (progress / self.warmup.clamp(min=1e-12)).clamp(0, 1)
+        return torch.where(progress < self.warmup, rising, found)
+
+
+def rate_multiplier(names: list[str], progress: Tensor, *, warmup: Tensor, hyper: ScheduleHyper) -> Tensor:
+    """As RateMultiplier, for one step.
+
+    names: one schedule for each member; progress: (M,) in [0, 1]; warmup: (M,). Returns (M,) in [0, 1].
+    """
+    return RateMultiplier.of(names, warmup, hyper)(progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Plateau:
+    """What the plateau schedule remembers, each (M,): lowest loss, epochs since, multiplier of the peak rate."""
+
+    best: Tensor
+    waited: Tensor
+    multiplier: Tensor
+
+
+def start_plateau(num_members: int, *, like: Tensor) -> Plateau:
+    """Before the first epoch: no loss seen, multiplier 1. In the dtype and on the device of `like`; waited: int64."""
+    return Plateau(
+        best=like.new_full((num_members,), torch.inf),
+        waited=torch.zeros(num_members, dtype=torch.int64, device=like.device),
+        multiplier=like.new_ones(num_members),
+    )
+
+
+@torch.no_grad()
+def step_plateau(
+    state: Plateau, valid_loss: Tensor, *, patience: Tensor, factor: Tensor, is_plateau: Tensor
+) -> Plateau:
+    """After an epoch: the multiplier falls to `factor` of what it was where the loss has not fallen for too long.
+
+    valid_loss, patience (epochs), factor: (M,); is_plateau: (M,) of bools, the members with this schedule; the others
+    keep their state. Lower means by 1e-4 of the best loss; a loss that is no number is not lower. The fall comes with
+    the epoch after `patience` epochs without a lower loss. Equals torch's ReduceLROnPlateau, but has no least change.
+    """
+    better = valid_loss < state.best * (1 - PLATEAU_THRESHOLD)
+    waited = torch.where(better, 0, state.waited + 1)
+    falls = waited > patience
+    return Plateau(
+        best=torch.where(is_plateau & better, valid_loss, state.best),
+        waited=torch.where(is_plateau, torch.where(falls, 0, waited), state.waited),
+        multiplier=torch.where(is_plateau & falls, state.multiplier * factor, state.multiplier),
+    )

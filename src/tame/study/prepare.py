@@ -1,39 +1,45 @@
-"""From a folder to examples: reading, judging the data, splitting; the test part is sealed from here on."""
+"""What a study knows of its data once it is read and split: the same for pictures, tables and arrays."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tame.adjust.portfolio import crop_for, input_sizes
-from tame.core.errors import DataError, require
-from tame.core.records import Event, Finding
-from tame.data.images import Listing, Picture, Skipped, scan, write_skipped
-from tame.data.split import Sealed, Split, groups_of, make_split, seal, write_split
+from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, StudyConfig, default_metric
+from tame.core.errors import UsageError, unknown
+from tame.core.records import Finding
+from tame.data.costs import parse_costs
+from tame.data.split import Sealed, Split
 from tame.monitor.advice import CHANGES
-from tame.study.record import Study, findings_events
-
-MOST_NAMED = 20  # pairs that a finding names; the rest is counted
-LOST_SHARE = 0.5  # of a class's pictures that may be unreadable
+from tame.study.record import Study
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The pictures of a study in their order, and how they are split. Labels of the test part are in `sealed` only."""
+    """The examples of a study in their order, and how they are split. Targets of the test part are in `sealed` only.
 
+    kind: images, table or arrays; task: binary, multiclass or regression. targets: (N,) class numbers, -1 in the test
+    part; or numbers, NaN there. side: median shorter side of pictures, in pixels.
+    """
+
+    kind: str
+    task: str
+    metric: str
     classes: tuple[str, ...]
     ids: tuple[str, ...]
-    labels: tuple[int, ...]  # -1 in the test part
+    targets: np.ndarray
     split: Split
     sealed: Sealed
-    rows: tuple[int, ...]  # the examples that are learnt and chosen from
-    side: int  # median shorter side in pixels
-    backbone: dict[str, Any] | None
+    side: int = 0
+    backbone: dict[str, Any] | None = None
+    columns: int = 0  # of a table, that are learnt from
+
+    @property
+    def rows(self) -> list[int]:
+        """The examples that are learnt and chosen from."""
+        return self.split.rows("train", "val")
 
     @property
     def num_valid(self) -> int:
@@ -41,165 +47,41 @@ class Data:
         return sum(fold >= 0 for fold in self.split.fold)
 
     def learnt(self) -> np.ndarray:
-        """Labels (n,) of the examples that are not sealed."""
-        return np.array([self.labels[row] for row in self.rows])
+        """Targets (n,) of the examples that are not sealed."""
+        return np.asarray(self.targets[self.rows])
 
 
-def open_data(study: Study) -> Data:
-    """Reads the pictures, finds duplicates, splits, and hands the worker what is not sealed.
-
-    A resumed study must find the same pictures. Raises DataError where they cannot be learnt from.
-    """
-    config = study.config
-    study.watcher.phase("reading the pictures")
-    listing = scan(Path(config.data), val=config.val, test=config.test)
-    backbone = None if config.backbone in (None, "none") else config.backbone
-    opened = study.ask("open", pictures=[asdict(p) for p in listing.pictures], backbone=backbone)
-    skipped = [*listing.skipped, *(Skipped(**each) for each in opened["skipped"])]
-    kept = set(opened["kept"])
-    pictures = [p for p in listing.pictures if p.id in kept]
-    _require_enough(listing, pictures)
-    side = int(np.median(opened["sides"]))
-    look = _first_look(opened["backbone"], side)
-    if backbone:
-        study.ask("speed", **look, known=study.state.last.get("plan", {}).get("speed"))
-    known = study.state.last.get("data")
-    if known is not None:
-        require(known["digests"] == _digests(pictures), "the pictures changed since the study began", error=DataError)
-        pairs = known["pairs"]
-    else:
-        study.watcher.phase("looking for pictures that are the same")
-        pairs = study.ask("duplicates", **look)["pairs"]
-    labels = [p.label for p in pictures]
-    groups = groups_of(len(pictures), [(a, b) for a, b in pairs])
-    given = [p.part for p in pictures]
-    split = make_split(labels, given, groups, classes=listing.classes, folds=config.folds, seed=config.seed)
-    rows = split.rows("train", "val")
+def learn(study: Study, data: Data) -> None:
+    """Hands the worker what is not sealed."""
+    text = str(study.config.set.get("loss.costs", ""))
     study.ask(
         "learn",
-        rows=rows,
-        labels=[labels[r] for r in rows],
-        folds=[split.fold[r] for r in rows],
-        num_classes=len(listing.classes),
+        rows=data.rows,
+        targets=data.learnt().tolist(),
+        folds=[data.split.fold[row] for row in data.rows],
+        num_classes=len(data.classes),
+        task=data.task,
+        costs=parse_costs(text, data.classes) if text else None,
     )
-    sealed = seal(split, labels)
-    hidden = [-1 if part == "test" else label for label, part in zip(labels, split.part, strict=True)]
-    data = Data(
-        listing.classes,
-        tuple(p.id for p in pictures),
-        tuple(hidden),
-        split,
-        sealed,
-        tuple(rows),
-        side,
-        opened["backbone"],
-    )
-    if known is None:
-        if skipped:
-            write_skipped(study.folder / "skipped.csv", skipped)
-        write_split(study.folder / "split.csv", split, data.ids, groups)
-        about = _describe(listing, pictures, skipped, split, pairs, side)
-        events = findings_events(_findings(pictures, skipped, split, pairs, listing.classes))
-        study.keep(Event("data", about), *events)
-    return data
 
 
-def _first_look(backbone: dict[str, Any] | None, side: int) -> dict[str, Any]:
-    """Size and crop of the features that duplicates are found by: those that the default recipe will need as well."""
-    if backbone is None:
-        return {"size": 0, "crop": 1.0}
-    sizes = input_sizes(backbone["size"], side, fixed=backbone["fixed_size"])
-    return {"size": sizes[0], "crop": crop_for(backbone, side)}
+def metric_for(config: StudyConfig, task: str) -> str:
+    """The metric of a study. Raises UsageError for one that does not fit the task."""
+    if config.metric == "auto":
+        return default_metric(task)
+    fitting = REGRESSION_METRICS if task == "regression" else CLASSIFICATION_METRICS
+    if task == "multiclass":
+        fitting = tuple(name for name in fitting if name not in ("roc_auc", "average_precision"))
+    if config.metric not in fitting:
+        raise UsageError(f"{config.metric} does not fit a {task} target: {unknown('metric', config.metric, fitting)}")
+    return config.metric
 
 
-def _digests(pictures: Sequence[Picture]) -> list[str]:
-    return [f"{p.id}:{p.digest}" for p in pictures]
-
-
-def _describe(
-    listing: Listing,
-    pictures: Sequence[Picture],
-    skipped: Sequence[Skipped],
-    split: Split,
-    pairs: Sequence[tuple[int, int]],
-    side: int,
-) -> dict[str, Any]:
-    counts = {
-        part: dict(
-            Counter(listing.classes[p.label] for p, own in zip(pictures, split.part, strict=True) if own == part)
-        )
-        for part in ("train", "val", "test", "aside")
-    }
-    return {
-        "classes": list(listing.classes),
-        "pictures": len(pictures),
-        "counts": {k: v for k, v in counts.items() if v},
-        "skipped": len(skipped),
-        "skipped_first": [asdict(each) for each in skipped[:3]],
-        "notes": list(listing.notes),
-        "split": split.how,
-        "folds": split.folds,
-        "side": side,
-        "pairs": [list(pair) for pair in pairs],
-        "digests": _digests(pictures),
-    }
-
-
-def _findings(
-    pictures: Sequence[Picture],
-    skipped: Sequence[Skipped],
-    split: Split,
-    pairs: Sequence[tuple[int, int]],
-    classes: Sequence[str],
-) -> list[Finding]:
-    """What the doctor has to say about the data."""
-    found = []
-    named = [[pictures[a].id, pictures[b].id] for a, b in pairs]
-    conflicts = [pair for pair, (a, b) in zip(named, pairs, strict=True) if pictures[a].label != pictures[b].label]
-    aside = [pictures[row].id for row in split.rows("aside")]
-    if skipped:
-        evidence = {"count": len(skipped), "first": [f"{each.id}: {each.reason}" for each in skipped[:3]]}
-        found.append(
-            _finding("skipped_files", f"{_count(len(skipped), 'file')} could not be read", "warning", evidence)
-        )
-    if conflicts:
-        evidence = {"count": len(conflicts), "pairs": conflicts[:MOST_NAMED]}
-        title = f"{_count(len(conflicts), 'picture')} found under two labels"
-        found.append(_finding("label_conflict", title, "problem", evidence))
-    if aside:
-        evidence = {"count": len(aside), "pictures": aside[:MOST_NAMED]}
-        title = f"{_count(len(aside), 'picture')} outside the test part also found inside it, or across given parts"
-        found.append(_finding("leak", title, "problem", evidence))
-    if pairs:
-        evidence = {"count": len(pairs), "pairs": named[:MOST_NAMED]}
-        title = f"{_count(len(pairs), 'pair')} of pictures that are the same or nearly"
-        found.append(_finding("near_duplicates", title, "warning", evidence))
-    sizes = Counter(classes[p.label] for p, part in zip(pictures, split.part, strict=True) if part in ("train", "val"))
-    common, rare = max(sizes.values()), min(sizes.values())
-    if common > 3 * rare:
-        title = f"the commonest class has {common / rare:.1f} times as many pictures as the rarest"
-        found.append(_finding("imbalance", title, "warning", dict(sizes)))
-    num_test = len(split.rows("test"))
-    if num_test < 100:
-        title = f"the test part holds only {num_test} pictures: its score is uncertain"
-        found.append(_finding("small_test", title, "info", {"n": num_test}))
-    return found
-
-
-def _finding(code: str, title: str, severity: Any, evidence: dict[str, Any]) -> Finding:
+def finding(code: str, title: str, severity: Any, evidence: dict[str, Any]) -> Finding:
+    """Something that the doctor has to say about the data."""
     return Finding(code, title, severity, evidence, change=CHANGES[code])
 
 
-def _count(number: int, thing: str) -> str:
+def count(number: int, thing: str) -> str:
+    """A number with its thing, which is more than one where the number is."""
     return f"{number} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
-def _require_enough(listing: Listing, pictures: Sequence[Picture]) -> None:
-    """Raises DataError where reading has left too little of a class."""
-    before, after = Counter(p.label for p in listing.pictures), Counter(p.label for p in pictures)
-    for number, name in enumerate(listing.classes):
-        if after[number] < LOST_SHARE * before[number] or not after[number]:
-            unread = before[number] - after[number]
-            raise DataError(
-                f"{unread} of the {before[number]} pictures of class {name!r} cannot be read; mend or remove them"
-            )

@@ -2,17 +2,20 @@
 
 `PLANTED` makes a trial with the fault of each rule; a rule of your own adds its maker there. `clean` makes a run with
 nothing wrong: both losses fall to a floor with noise from epoch to epoch, and most of it is over well before the end.
+Both are of a classification; `as_regression` turns them into the same run of a regression, on which the laws hold as
+well, but for the rules in `OF_CLASSES`, which then say nothing.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tame.core.recipe import Recipe
-from tame.core.records import Curve, Point, Trial, TrialState
+from tame.core.records import Curve, Finding, Point, Trial, TrialState
 from tame.core.rng import stream
 from tame.monitor.rules import RULES, Facts
 
@@ -21,9 +24,18 @@ Maker = Callable[[np.random.Generator], Trial]
 
 RUNS = 200
 MOST_FALSE = 0.05  # share of clean runs that a rule may fire on
+SPREAD = 40.0  # standard deviation of the target of a regression
 LEAST_TRUE = 0.95  # share of runs with its fault that a rule must fire on
-FACTS = Facts(num_classes=10, num_valid=500, metric="accuracy", higher_is_better=True, dummy=0.1)
 _GUESS = math.log(10)
+FACTS = Facts(
+    task="multiclass", num_classes=10, num_valid=500, metric="accuracy", higher_is_better=True,
+    dummy=0.1, dummy_error=math.sqrt(0.1 * 0.9 / 500), guess_loss=_GUESS,
+)  # fmt: skip
+NUMBERS = Facts(
+    task="regression", num_classes=1, num_valid=500, metric="rmse", higher_is_better=False,
+    dummy=SPREAD, dummy_error=SPREAD / math.sqrt(2 * 500), guess_loss=1.0,
+)  # fmt: skip
+OF_CLASSES = {"overconfident"}  # rules that are silent in a regression
 
 
 def trial_of(
@@ -47,9 +59,32 @@ def clean(rng: np.random.Generator) -> Trial:
     return trial_of(_noisy(level, spread, rng), _noisy(level * gap, spread, rng), state="complete")
 
 
+def as_regression(trial: Trial) -> Trial:
+    """The same run with a standardised squared error as loss, 1 where guessing was, and its root mean square error."""
+    rows = [
+        (p.train_loss and p.train_loss / _GUESS, p.valid_loss and p.valid_loss / _GUESS) for p in trial.curve.points
+    ]
+    points = tuple(
+        Point(i + 1, train, valid, None if valid is None else SPREAD * math.sqrt(valid))
+        for i, (train, valid) in enumerate(rows)
+    )
+    return replace(trial, curve=Curve(points))
+
+
 def fires_on_its_fault(name: str) -> None:
+    _fires(name, [RULES.get(name)(PLANTED[name](rng), FACTS) for rng in _chances(name)])
+
+
+def fires_on_its_fault_in_a_regression(name: str) -> None:
+    found = [RULES.get(name)(as_regression(PLANTED[name](rng)), NUMBERS) for rng in _chances(name)]
+    if name in OF_CLASSES:
+        assert found == [None] * RUNS, f"{name} says something of classes in a regression"
+    else:
+        _fires(name, found)
+
+
+def _fires(name: str, found: Sequence[Finding | None]) -> None:
     assert name in PLANTED, f"give the rule {name!r} a planted fault in rule_laws.PLANTED"
-    found = [RULES.get(name)(PLANTED[name](rng), FACTS) for rng in _chances(name)]
     share = sum(finding is not None for finding in found) / RUNS
     assert share >= LEAST_TRUE, f"{name} fired on {100 * share:.1f} % of the runs with its fault"
     for finding in found:
@@ -61,8 +96,9 @@ def fires_on_its_fault(name: str) -> None:
 
 
 def is_silent_on_clean_runs(name: str) -> None:
-    share = sum(RULES.get(name)(clean(rng), FACTS) is not None for rng in _chances("clean")) / RUNS
-    assert share <= MOST_FALSE, f"{name} fired on {100 * share:.1f} % of the clean runs"
+    for facts, make in ((FACTS, clean), (NUMBERS, lambda rng: as_regression(clean(rng)))):
+        share = sum(RULES.get(name)(make(rng), facts) is not None for rng in _chances("clean")) / RUNS
+        assert share <= MOST_FALSE, f"{name} fired on {100 * share:.1f} % of the clean runs of a {facts.task} task"
 
 
 def is_silent_before_there_is_anything_to_see(name: str) -> None:
@@ -80,6 +116,7 @@ def gives_the_same_answer_twice(name: str) -> None:
 
 LAWS: tuple[Law, ...] = (
     fires_on_its_fault,
+    fires_on_its_fault_in_a_regression,
     is_silent_on_clean_runs,
     is_silent_before_there_is_anything_to_see,
     gives_the_same_answer_twice,
@@ -95,6 +132,16 @@ def _overfitting(rng: np.random.Generator) -> Trial:
     valid = 2.2 * np.exp(-4 * np.minimum(along, turn))
     valid = valid * (1 + rng.uniform(0.35, 1.5) * np.maximum(along - turn, 0) / (1 - turn))
     return trial_of(_noisy(train, 0.02, rng), _noisy(valid, 0.02, rng), state="complete")
+
+
+def _overconfident(rng: np.random.Generator) -> Trial:
+    """The losses of overfitting, but the accuracy rises to a level and stays there, with noise."""
+    trial = _overfitting(rng)
+    losses = [(point.train_loss or 0.0, point.valid_loss or 0.0) for point in trial.curve.points]
+    level = rng.uniform(0.6, 0.95) - 0.4 * np.exp(-np.arange(len(losses)) / (0.08 * len(losses)))
+    metric = np.clip(level + rng.normal(0, rng.uniform(0.001, 0.01), len(losses)), 0, 1)
+    train, valid = zip(*losses, strict=True)
+    return trial_of(train, valid, list(metric), state="complete")
 
 
 def _still_improving(rng: np.random.Generator) -> Trial:
@@ -131,6 +178,7 @@ def _no_better_than_dummy(rng: np.random.Generator) -> Trial:
 
 PLANTED: dict[str, Maker] = {
     "overfitting": _overfitting,
+    "overconfident": _overconfident,
     "still_improving": _still_improving,
     "rate_too_high": _rate_too_high,
     "rate_too_low": _rate_too_low,

@@ -17,7 +17,7 @@ from tame.core.recipe import Recipe
 from tame.data.cache import ArrayCache
 from tame.data.views import central_pixels
 from tame.parts.backbones import Backbone, cut
-from tame.parts.models import Head
+from tame.parts.mlp import Mlp
 from tame.trial.fast import fold_norms, folded_pairs
 from tame.trial.features import Pictures, Runner, Speed, extract, feature_keys, measure_speed
 from tame.trial.pixels import Tuned, TunedTask, tuned_backbone
@@ -112,7 +112,7 @@ class Inputs:
         return self._folded
 
     def tuned_task(
-        self, recipe: Recipe, rows: Sequence[int], heads: Mapping[int | None, Head], examples: Examples,
+        self, recipe: Recipe, rows: Sequence[int], heads: Mapping[int | None, Mlp], examples: Examples,
         autocast: torch.dtype | None,
     ) -> TunedTask:  # fmt: skip
         """Fine-tuning of the backbone's last stages, as this recipe wants it."""

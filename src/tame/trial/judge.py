@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tame.data.cache import ArrayCache
 from tame.data.views import central_pixels
+from tame.parts.losses import LOSSES
 from tame.parts.network import Network
 from tame.trial.features import Pictures, Speed, extract
 from tame.trial.pixels import layout, normalise
@@ -18,13 +19,13 @@ BATCH = 128
 
 @torch.no_grad()
 def judge(network: Network, pictures: Pictures, *, device: torch.device, cache: Path | None = None) -> Tensor:
-    """Logits (n, C) of pictures: of each itself, or its mean with the mirror image's if the recipe has several views.
+    """Canonical outputs (n, C) of pictures: of each itself, or its mean with the mirror image's if the recipe has several views.
 
     cache: where features of the unchanged backbone may be kept and found.
     """
     views = range(2 if network.recipe.input.views > 1 else 1)
     found = [_view(network, pictures, view, device, cache) for view in views]
-    return torch.stack(found).mean(dim=0)
+    return LOSSES.get(network.recipe.loss.name).predict(torch.stack(found).mean(dim=0))
 
 
 def _view(network: Network, pictures: Pictures, view: int, device: torch.device, cache: Path | None) -> Tensor:

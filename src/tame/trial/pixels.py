@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from tame.core.recipe import Recipe
-from tame.core.rng import stream
+from tame.data.augment import augment
 from tame.parts.backbones import Backbone
-from tame.parts.models import MODELS, Head, init_module
-from tame.trial.population import Examples, Member
+from tame.parts.mlp import Draws, Mlp
+from tame.parts.models import TIMM, build_model, init_module
+from tame.trial.population import Examples, Groups, Member
+from tame.trial.tasks import num_outputs
 
 MEAN, STD = 127.5, 64.0  # of the pixels that a network from scratch sees
 HEAD_RATE = 2.0  # of the backbone's rate: the head has further to go
@@ -30,23 +32,22 @@ class PixelTask:
     autocast: torch.dtype | None = None
 
     def build(self, member: Member) -> nn.Module:
-        module = MODELS.get(member.recipe.model.name)(member.recipe.model, self.examples.num_classes)
-        init_module(module, seed=member.recipe.seed)
+        module = build_model(member.recipe.model, num_outputs(member.recipe, self.examples))
+        if not member.recipe.model.name.startswith(TIMM):  # timm draws its own, from the seed as well
+            init_module(module, seed=member.recipe.seed)
         return module.to(self.device, memory_format=layout(member.recipe))  # type: ignore[call-overload, no-any-return]
 
-    def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int) -> Tensor:
+    def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int, step: int) -> Tensor:
         x = normalise(self.pixels[rows].to(self.device), layout(recipe))
-        return augment(x, recipe, epoch, rows, len(self.examples))
+        low, high = (0 - MEAN) / STD, (255 - MEAN) / STD
+        return augmented(x, recipe, epoch, rows, len(self.examples), low=low, high=high)
 
     def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
         x = normalise(self.pixels[rows].to(self.device), layout(recipe))
         return [x, x.flip(3)] if recipe.input.views > 1 else [x]
 
-    def noise(self, recipe: Recipe, epoch: int, step: int, batch_size: int) -> Tensor | None:
-        return None
-
-    def groups(self, module: nn.Module, recipe: Recipe) -> list[tuple[list[nn.Parameter], float]]:
-        return [(list(module.parameters()), 1.0)]
+    def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
+        return [(list(module.named_parameters()), 1.0)]
 
 
 def normalise(pixels: Tensor, form: torch.memory_format) -> Tensor:
@@ -64,40 +65,19 @@ def layout(recipe: Recipe) -> torch.memory_format:
     return torch.channels_last if width >= 16 and width % 8 == 0 else torch.contiguous_format
 
 
-def augment(x: Tensor, recipe: Recipe, epoch: int, rows: Tensor, num_examples: int) -> Tensor:
-    """Mirror images and shifts, drawn for each example and epoch; the same draws for all members of the seed.
-
-    x: (B, C, S, S) of the examples `rows`. Shifts are by whole pixels, what they uncover mirrors the picture.
-    """
-    rng = stream(recipe.seed, "augment", epoch)
-    flip, down, right = (torch.from_numpy(rng.random(num_examples))[rows] for _ in range(3))
-    if recipe.augment.flip:
-        mirrored = (flip < 0.5).to(x.device).view(-1, 1, 1, 1)
-        x = torch.where(mirrored, x.flip(3), x)
-    reach = round(recipe.augment.crop * x.shape[-1])
-    if reach:
-        x = _shift(x, ((2 * down - 1) * reach).round().long(), ((2 * right - 1) * reach).round().long())
-    return x
-
-
-def _shift(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    size = x.shape[-1]
-    place = torch.arange(size)
-
-    def source(by: Tensor) -> Tensor:
-        at = place[None, :] - by[:, None]
-        at = at.abs()
-        return torch.where(at >= size, 2 * (size - 1) - at, at).to(x.device)
-
-    rows, columns = source(down), source(right)
-    x = x.gather(2, rows[:, None, :, None].expand(-1, x.shape[1], -1, size))
-    return x.gather(3, columns[:, None, None, :].expand(-1, x.shape[1], size, -1))
+def augmented(x: Tensor, recipe: Recipe, epoch: int, rows: Tensor, num_examples: int, *, low: float, high: float) -> Tensor:
+    """Pictures (B, C, S, S) with values from low to high, as this epoch of this recipe sees them."""
+    return augment(
+        x, recipe.augment, seed=recipe.seed, epoch=epoch, rows=rows, num_examples=num_examples, low=low, high=high
+    )
 
 
 class Tuned(nn.Module):
     """The upper part of a backbone with a head on top: what fine-tuning trains."""
 
-    def __init__(self, upper: nn.Module, head: Head) -> None:
+    takes_draws = True
+
+    def __init__(self, upper: nn.Module, head: Mlp) -> None:
         super().__init__()
         self.upper = upper
         self.head = head
@@ -110,9 +90,9 @@ class Tuned(nn.Module):
                 part.eval()
         return self
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, draws: Draws | None = None) -> Tensor:
         """x: feature maps (B, C, H, W). Returns (B, num_classes) logits."""
-        return self.head(self.upper(x), noise)  # type: ignore[no-any-return]
+        return self.head(self.upper(x), draws)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +107,7 @@ class TunedTask:
     upper: nn.Module
     mean: Tensor  # (1, 3, 1, 1) in pixels from 0 to 255
     std: Tensor
-    heads: Mapping[int | None, Head]
+    heads: Mapping[int | None, Mlp]
     pixels: Tensor
     examples: Examples
     device: torch.device
@@ -139,21 +119,18 @@ class TunedTask:
         head.dropout = member.recipe.model.dropout
         return Tuned(upper, head).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int) -> Tensor:
-        x = augment(self.pixels[rows].to(self.device).float(), recipe, epoch, rows, len(self.examples))
-        return self._maps(x)
+    def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int, step: int) -> Tensor:
+        x = self.pixels[rows].to(self.device).float()
+        return self._maps(augmented(x, recipe, epoch, rows, len(self.examples), low=0, high=255))
 
     def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
         x = self.pixels[rows].to(self.device).float()
         return [self._maps(x), self._maps(x.flip(3))] if recipe.input.views > 1 else [self._maps(x)]
 
-    def noise(self, recipe: Recipe, epoch: int, step: int, batch_size: int) -> Tensor | None:
-        return None
-
-    def groups(self, module: nn.Module, recipe: Recipe) -> list[tuple[list[nn.Parameter], float]]:
+    def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
         assert isinstance(module, Tuned)
-        body = [each for each in module.upper.parameters() if each.requires_grad]
-        return [(body, 1.0), (list(module.head.parameters()), HEAD_RATE)]
+        body = [(name, each) for name, each in module.upper.named_parameters() if each.requires_grad]
+        return [(body, 1.0), (list(module.head.named_parameters()), HEAD_RATE)]
 
     @torch.no_grad()
     def _maps(self, x: Tensor) -> Tensor:

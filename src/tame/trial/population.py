@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tame.core.recipe import Recipe
-from tame.core.rng import stream
+from tame.core.rng import stream, stream_seed
+from tame.data.augment import Mix, draw_mix
 
 Tensors = dict[str, Tensor]
+Groups = list[tuple[list[tuple[str, nn.Parameter]], float]]  # named parameters, and the factor on their rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +33,31 @@ class Member:
 class Examples:
     """What the members of a study learn from. Sealed examples are not among them.
 
-    target: (N,) class numbers; fold: (N,) the fold that each example is validated in, -1 for never.
+    target: (N,) class numbers, (N,) numbers of a regression, or (N, C) rows; fold: (N,) the fold that each example is
+    validated in, -1 for never; num_classes: 0 for a regression. costs: (C, C) of confusions, where they are given.
+    together: all members walk through the same batches, whatever fold they leave out; an example weighs nothing for
+    the member that it validates. Otherwise each member's batches are cut from the examples it learns from.
     """
 
     target: Tensor
     fold: Tensor
     num_classes: int
+    together: bool = True
+    costs: Tensor | None = None
+    shift: float = 0.0  # of a regression: target = (value - shift) / scale
+    scale: float = 1.0
 
     def __len__(self) -> int:
         return int(self.target.shape[0])
 
     def to(self, device: torch.device) -> Examples:
         """The same examples on a device."""
-        return Examples(self.target.to(device), self.fold.to(device), self.num_classes)
+        costs = None if self.costs is None else self.costs.to(device)
+        return replace(self, target=self.target.to(device), fold=self.fold.to(device), costs=costs)
+
+    def undo(self, outputs: Tensor) -> Tensor:
+        """Outputs of a regression in the units of the data; those of a classification as they are."""
+        return outputs if self.num_classes else outputs * self.scale + self.shift
 
     def trains(self, member: Member) -> Tensor:
         """(N,) bools: the examples that this member learns from."""
@@ -56,6 +70,18 @@ class Examples:
         if member.fold is None:
             return torch.zeros_like(self.fold, dtype=torch.bool)
         return self.fold == member.fold
+
+    def walked(self, member: Member) -> Tensor:
+        """Rows (n,) that an epoch of this member goes through."""
+        if joint(self, member.recipe):
+            return torch.arange(len(self), device=self.fold.device)
+        return self.trains(member).nonzero().squeeze(1)
+
+    def class_counts(self, member: Member) -> Tensor | None:
+        """(C,) how many examples of each class the member learns from; None where there are no class numbers."""
+        if not self.num_classes or self.target.ndim > 1:
+            return None
+        return torch.bincount(self.target[self.trains(member)], minlength=self.num_classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +102,44 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one epoch showed: train_loss (M,) in nats, logits (M, n, C) of the examples that any member validates."""
+    """What one epoch showed: train_loss (M,), outputs (M, n, C) of the examples that any member validates.
+
+    Outputs are canonical: logits whose softmax are the probabilities, or numbers (M, n, 1).
+    """
 
     epoch: int
     train_loss: Tensor
-    logits: Tensor
-    rows: Tensor  # (n,) which examples the logits belong to
+    outputs: Tensor
+    rows: Tensor  # (n,) which examples the outputs belong to
+
+
+class Task(Protocol):
+    """What engines train: how to build a member's module and what the module is fed with."""
+
+    @property
+    def examples(self) -> Examples: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def autocast(self) -> torch.dtype | None:
+        """bfloat16 where that is faster and safe, else None; parameters stay float32."""
+        ...
+
+    def build(self, member: Member) -> nn.Module: ...
+
+    def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int, step: int) -> Tensor:
+        """The inputs of these examples as this step of this recipe sees them."""
+        ...
+
+    def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
+        """The inputs of these examples to judge them by: one view, or the picture and its mirror image."""
+        ...
+
+    def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
+        """The parameters that are trained, by name, with the factor on the rate that each group has."""
+        ...
 
 
 class Engine(Protocol):
@@ -96,21 +154,57 @@ class Engine(Protocol):
 
     def predict(self, population: Population, rows: Tensor) -> Tensor: ...
 
+    def module(self, population: Population, place: int) -> nn.Module:
+        """The network of one member, as it is judged."""
+        ...
+
 
 def epoch_order(seed: int, epoch: int, num_examples: int) -> Tensor:
     """The order (N,) in which all examples come in an epoch; the same for all members of that seed."""
     return torch.from_numpy(stream(seed, "order", epoch).permutation(num_examples))
 
 
-def epoch_batches(seed: int, epoch: int, num_examples: int, batch_size: int) -> list[Tensor]:
+def epoch_batches(seed: int, epoch: int, rows: Tensor, batch_size: int) -> list[Tensor]:
     """The batches of an epoch as row numbers: batch_size each, the last one what is left."""
-    return list(torch.split(epoch_order(seed, epoch, num_examples), batch_size))
+    order = epoch_order(seed, epoch, len(rows)).to(rows.device)
+    return list(torch.split(rows[order], batch_size))
 
 
-def dropout_noise(seed: int, epoch: int, step: int, shape: tuple[int, ...]) -> Tensor:
-    """Uniform draws (float32) of one layer and step, shared by all members of the seed."""
-    draws = stream(seed, "dropout", epoch, step).random(shape, dtype="float32")
-    return torch.from_numpy(draws)
+class StepDraws:
+    """The chance of one step: uniform draws (float32) for layer after layer, the same for all members of the seed.
+
+    mine: which examples of the whole batch are asked for, where a member sees a part of it.
+    """
+
+    def __init__(
+        self, seed: int, epoch: int, step: int, batch_size: int, device: torch.device, mine: Tensor | None = None
+    ) -> None:
+        self._name = (seed, "dropout", epoch, step)
+        self._size = batch_size
+        self._device = device
+        self._mine = mine
+        self._chance: torch.Generator | None = None
+
+    def __call__(self, width: int) -> Tensor:
+        if self._chance is None:
+            self._chance = torch.Generator(self._device).manual_seed(stream_seed(*self._name))
+        drawn = torch.rand(self._size, width, generator=self._chance, device=self._device)
+        return drawn if self._mine is None else drawn[self._mine]
+
+
+class same_chance:
+    """Gives torch's own generators a state that depends on the name alone, and puts theirs back."""
+
+    def __init__(self, seed: int, *name: str | int) -> None:
+        self._seed = stream_seed(seed, *name)
+        self._fork = torch.random.fork_rng()
+
+    def __enter__(self) -> None:
+        self._fork.__enter__()
+        torch.manual_seed(self._seed)
+
+    def __exit__(self, *problem: object) -> None:
+        self._fork.__exit__(None, None, None)
 
 
 def take(population: Population, keep: Sequence[int]) -> Population:
@@ -126,3 +220,22 @@ def join(populations: Sequence[Population]) -> Population:
     tensors = {name: torch.cat([p.tensors[name] for p in populations]) for name in first.tensors}
     members = tuple(member for p in populations for member in p.members)
     return Population(members, tensors, first.epoch)
+
+
+def joint(examples: Examples, recipe: Recipe) -> bool:
+    """Whether members that leave out different folds walk through the same batches.
+
+    Not where examples are mixed: what one member is validated on must not come into the batches of another.
+    """
+    return examples.together and not recipe.regularize.mixup and not recipe.regularize.cutmix
+
+
+def mixing(recipe: Recipe, epoch: int, step: int, x: Tensor) -> Mix | None:
+    """How the examples of this batch are mixed with each other; None where the recipe does not ask for it."""
+    own = recipe.regularize
+    if not own.mixup and not own.cutmix:
+        return None
+    side = x.shape[-1] if x.ndim == 4 else None
+    return draw_mix(
+        mixup=own.mixup, cutmix=own.cutmix, seed=recipe.seed, epoch=epoch, step=step, batch_size=len(x), side=side
+    )

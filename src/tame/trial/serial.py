@@ -5,54 +5,42 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from tame.core.recipe import Recipe
-from tame.core.rng import stream_seed
-from tame.parts.losses import mean_loss
-from tame.parts.models import Head, init_head
-from tame.parts.optimizers import OPTIMIZERS
-from tame.parts.schedules import rate_multiplier
-from tame.trial.population import Examples, Measured, Member, Population, dropout_noise, epoch_batches
-from tame.trial.stacked import view_draws
+from tame.data.augment import apply_mix
+from tame.parts.losses import LOSSES, mean_loss
+from tame.parts.optimizers import clip_gradients, load_optimizer_tensors, optimizer_tensors, plain_optimizer
+from tame.parts.regularizers import limit_norms, penalty, update_average, update_mean
+from tame.trial.population import (
+    Measured,
+    Member,
+    Population,
+    StepDraws,
+    Task,
+    Tensors,
+    epoch_batches,
+    mixing,
+    same_chance,
+)  # fmt: skip
+from tame.trial.settings import Settings, averages, optimizer_of, phase
+from tame.trial.stacked import precision
 
 EVAL_BATCH = 256
 
 
-class Task(Protocol):
-    """What the serial engine trains: how to build a member's module and what the module is fed with."""
+@dataclass(slots=True)
+class _Training:
+    """A member in training: its module, its optimizer, and what is averaged."""
 
-    @property
-    def examples(self) -> Examples: ...
-
-    @property
-    def device(self) -> torch.device: ...
-
-    @property
-    def autocast(self) -> torch.dtype | None:
-        """bfloat16 where that is faster and safe, else None; parameters stay float32."""
-        ...
-
-    def build(self, member: Member) -> nn.Module: ...
-
-    def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int) -> Tensor:
-        """The inputs of these examples as this epoch of this recipe sees them."""
-        ...
-
-    def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
-        """The inputs of these examples to judge them by: one view, or the picture and its mirror image."""
-        ...
-
-    def noise(self, recipe: Recipe, epoch: int, step: int, batch_size: int) -> Tensor | None:
-        """Dropout draws for the whole batch where the module takes them as an argument; else None."""
-        ...
-
-    def groups(self, module: nn.Module, recipe: Recipe) -> list[tuple[list[nn.Parameter], float]]:
-        """The parameters that are trained, with the factor on the rate that each group has."""
-        ...
+    member: Member
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    factors: list[float]  # on the rate, for each group of the optimizer
+    average: Tensors
+    plateau: Tensor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,175 +53,223 @@ class Serial:
         """The member before its first epoch."""
         (member,) = members
         module = self._build(member)
-        return Population((member,), _tensors_of(module, self._optimizer(module, member.recipe)))
+        own = _Training(member, module, *self._optimizer(module, member.recipe, 1), {}, None)
+        if averages(member.recipe):
+            own.average = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        if member.recipe.schedule.name == "plateau":
+            own.plateau = torch.ones(1, device=self.task.device)
+        return Population((member,), _tensors_of(own))
 
     def advance(
         self, population: Population, *, until: int, watch: Callable[[Population, Measured], None]
     ) -> Population:
         """The population trained until that many epochs in all. `watch` sees it after every epoch."""
         (member,) = population.members
-        module, optimizer = self.restore(population)
+        own = self._restore(population)
         validated = self.task.examples.validates(member).nonzero().squeeze(1)
         for epoch in range(population.epoch + 1, until + 1):
-            train_loss = self._epoch(module, optimizer, member, epoch)
-            population = population.at(epoch, _tensors_of(module, optimizer))
-            logits = self._logits(module, member.recipe, validated)
-            watch(population, Measured(epoch, torch.tensor([train_loss]), logits.unsqueeze(0), validated))
+            with same_chance(member.recipe.seed, "epoch", epoch):
+                train_loss = self._epoch(own, epoch)
+            population = population.at(epoch, _tensors_of(own))
+            outputs = self._outputs(own, validated)
+            watch(population, Measured(epoch, torch.tensor([train_loss]), outputs.unsqueeze(0), validated))
         return population
 
     def predict(self, population: Population, rows: Tensor) -> Tensor:
-        """Logits (1, n, C) of the examples in these rows, unchanged by augmentation."""
-        module, _ = self.restore(population)
-        return self._logits(module, population.members[0].recipe, rows).unsqueeze(0)
+        """Canonical outputs (1, n, C) of the examples in these rows, unchanged by augmentation."""
+        return self._outputs(self._restore(population), rows).unsqueeze(0)
 
-    def restore(self, population: Population) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """The module and the optimizer that a population of one member stands for."""
-        (member,) = population.members
-        module = self._build(member)
-        optimizer = self._optimizer(module, member.recipe)
-        own = {name: value[0] for name, value in population.tensors.items()}
-        module.load_state_dict({n.removeprefix("module."): v for n, v in own.items() if n.startswith("module.")})
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in own.items():
-            if name.startswith("optimizer."):
-                _, index, leaf = name.split(".", 2)
-                state.setdefault(int(index), {})[leaf] = value.clone()
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        return module, optimizer
+    def module(self, population: Population, place: int) -> nn.Module:
+        """The network of the member, as it is judged."""
+        own = self._restore(population)
+        with _Judged(own) as module:
+            state = {name: value.clone() for name, value in module.state_dict().items()}
+        own.module.load_state_dict(state)
+        return own.module.eval()
 
-    def rehearse(self, member: Member, steps: int = 4) -> float:
-        """Seconds that an epoch of this member takes, from a few steps of a copy that is thrown away."""
-        module, optimizer = self.restore(self.start([member]))
-        batches = epoch_batches(member.recipe.seed, 1, len(self.task.examples), member.recipe.batch_size)
+    def rehearse(self, member: Member, steps: int = 4, *, whole: bool = True) -> float:
+        """Seconds that an epoch (or a step) of this member takes, from a few steps of a copy that is thrown away."""
+        own = self._restore(self.start([member]))
+        walked = self.task.examples.walked(member)
+        batches = epoch_batches(member.recipe.seed, 1, walked, member.recipe.batch(len(walked)))
+        settings, like = self._settings(own)
+        rates = settings.rates(1, len(batches), like)[:, 0].tolist()
         times = []
-        for step, rows in enumerate(batches[:steps]):
-            begin = time.perf_counter()
-            self._step(module, optimizer, member, 1, step, rows, len(batches))
-            times.append(time.perf_counter() - begin)
+        with same_chance(member.recipe.seed, "epoch", 1):
+            for step, rows in enumerate(batches[:steps]):
+                begin = time.perf_counter()
+                self._step(own, settings, 1, step, rows, rates[step], len(batches))
+                times.append(time.perf_counter() - begin)
+        if not whole:
+            return min(times[1:] or times)
         validated = int(self.task.examples.validates(member).sum())
-        ahead = 0.4 * validated / member.recipe.batch_size  # judging is a forward pass
+        ahead = 0.4 * validated / member.recipe.batch(len(walked))  # judging is a forward pass
         return min(times[1:] or times) * (len(batches) + ahead)
 
     def _build(self, member: Member) -> nn.Module:
-        """The member's module; what torch draws while making it is overwritten, and must not move its generators."""
-        with _same_chance(member.recipe.seed, 0, 0):
+        """The member's module; what torch draws while making it must not move its generators."""
+        with same_chance(member.recipe.seed, "build"):
             return self.task.build(member)
 
-    def _optimizer(self, module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-        groups = self.task.groups(module, recipe)
-        optimizer = OPTIMIZERS.get(recipe.optimizer.name).reference(groups[0][0], recipe.optimizer)
-        for params, _ in groups[1:]:
-            optimizer.add_param_group({"params": params})
-        for group, (_, factor) in zip(optimizer.param_groups, groups, strict=True):
-            group["factor"] = factor
-        return optimizer
+    def _optimizer(self, module: nn.Module, recipe: Recipe, number: int) -> tuple[torch.optim.Optimizer, list[float]]:
+        (named, factor), *others = self.task.groups(module, recipe)
+        optimizer = plain_optimizer(named, optimizer_of(recipe, number))
+        factors = [factor] * len(optimizer.param_groups)
+        for named, factor in others:
+            optimizer.add_param_group({"params": [param for _, param in named]})
+            factors.append(factor)
+        return optimizer, factors
 
-    def _epoch(self, module: nn.Module, optimizer: torch.optim.Optimizer, member: Member, epoch: int) -> float:
-        batches = epoch_batches(member.recipe.seed, epoch, len(self.task.examples), member.recipe.batch_size)
+    def _restore(self, population: Population) -> _Training:
+        """The module and the optimizer that a population of one member stands for."""
+        (member,) = population.members
+        module = self._build(member)
+        tensors = {name: value[0] for name, value in population.tensors.items()}
+        number = phase(member.recipe, max(population.epoch, 1))
+        own = _Training(member, module, *self._optimizer(module, member.recipe, number), {}, None)
+        module.load_state_dict(_part(tensors, "module"))
+        load_optimizer_tensors(own.optimizer, _part(tensors, "optimizer"))
+        own.average = {name: value.clone() for name, value in _part(tensors, "average").items()}
+        own.plateau = population.tensors.get("plateau.multiplier")
+        return own
+
+    def _settings(self, own: _Training) -> tuple[Settings, Tensor]:
+        like = next(own.module.parameters()).detach()
+        return Settings.of([own.member], self.task.examples, like), like
+
+    def _epoch(self, own: _Training, epoch: int) -> float:
+        recipe, number = own.member.recipe, phase(own.member.recipe, epoch)
+        if number == 2 and phase(recipe, epoch - 1) == 1:
+            with _Judged(own, averaged=False) as module:
+                state = {name: value.clone() for name, value in module.state_dict().items()}
+            own.module.load_state_dict(state)
+            own.optimizer, own.factors = self._optimizer(own.module, recipe, 2)
+        settings, like = self._settings(own)
+        walked = self.task.examples.walked(own.member)
+        batches = epoch_batches(recipe.seed, epoch, walked, recipe.batch(len(walked)))
+        rates = settings.rates(epoch, len(batches), like)[:, 0]
+        if own.plateau is not None and number == 1:
+            rates = rates * own.plateau.to(rates)
         total, count = torch.zeros((), device=self.task.device), 0
-        module.train()
-        for step, rows in enumerate(batches):
-            loss, own = self._step(module, optimizer, member, epoch, step, rows, len(batches))
-            total += loss * own
-            count += own
+        own.module.train()
+        _mode(own.optimizer, train=True)
+        for step, (rows, rate) in enumerate(zip(batches, rates.tolist(), strict=True)):
+            loss, seen = self._step(own, settings, epoch, step, rows, rate, len(batches))
+            total += loss * seen
+            count += seen
+        if averages(recipe) == "swa":
+            inside, before = settings.averaging(epoch)
+            with _Judged(own, averaged=False) as module:
+                update_mean(
+                    _stacked(own.average), _stacked(module.state_dict()),
+                    count=torch.tensor([before[0] if inside[0] else 0], dtype=like.dtype, device=like.device),
+                )  # fmt: skip
         return float(total) / max(count, 1)
 
     def _step(
-        self, module: nn.Module, optimizer: torch.optim.Optimizer, member: Member,
-        epoch: int, step: int, rows: Tensor, num_steps: int,
-    ) -> tuple[Tensor, int]:  # fmt: skip
+        self, own: _Training, settings: Settings, epoch: int, step: int, rows: Tensor, rate: float, num_steps: int
+    ) -> tuple[Tensor, int]:
         """One step on the examples of a batch that are the member's: their mean loss and how many they are."""
-        recipe, task = member.recipe, self.task
-        mine = task.examples.trains(member)[rows]
-        own = rows[mine]
-        if not len(own):
+        recipe, task = own.member.recipe, self.task
+        mine = task.examples.trains(own.member)[rows]
+        seen = rows[mine]
+        if not len(seen):
             return torch.zeros((), device=task.device), 0
-        done = torch.tensor([min(((epoch - 1) + step / num_steps) / recipe.epochs, 1.0)], dtype=torch.float64)
-        warmup = torch.tensor([recipe.schedule.warmup], dtype=torch.float64)
-        multiplier = float(rate_multiplier([recipe.schedule.name], done, warmup=warmup))
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.optimizer.lr * multiplier * group["factor"]
-        noise = task.noise(recipe, epoch, step, len(rows))
-        x = task.batch(recipe, own, epoch=epoch)
-        with _same_chance(recipe.seed, epoch, step), self._precision():
-            outputs = module(x) if noise is None else module(x, noise[mine].to(x))
-        target = task.examples.target[own].to(task.device)
-        outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
-        smoothing = torch.tensor([recipe.loss.label_smoothing], dtype=outputs.dtype, device=task.device)
-        (loss,) = mean_loss(recipe.loss.name, outputs[None], target, label_smoothing=smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return loss.detach(), len(own)
+        for group, factor in zip(own.optimizer.param_groups, own.factors, strict=True):
+            group["lr"] = rate * factor
+        x = task.batch(recipe, seen, epoch=epoch, step=step)
+        mix = mixing(recipe, epoch, step, x)
+        x = x if mix is None else apply_mix(x, mix)
+        with precision(task):
+            if getattr(own.module, "takes_draws", False):
+                draws = StepDraws(recipe.seed, epoch, step, len(rows), task.device, mine.to(task.device))
+                outputs = own.module(x, draws)
+            else:
+                outputs = own.module(x)
+        outputs = outputs.float()[None] if outputs.dtype == torch.bfloat16 else outputs[None]
+        target = task.examples.target[seen].to(task.device)
+        target = target.to(outputs.dtype) if target.is_floating_point() else target
+        (loss,) = mean_loss(recipe.loss.name, outputs, target, settings.loss)
+        if mix is not None:
+            (other,) = mean_loss(recipe.loss.name, outputs, target[mix.partner], settings.loss)
+            loss = mix.lam * loss + (1 - mix.lam) * other
+        params = {name: value for name, value in own.module.named_parameters() if value.requires_grad}
+        aim = loss
+        if settings.any_penalty:
+            aim = loss + penalty({n: p[None] for n, p in params.items()}, l1=settings.l1, l2=settings.l2)[0]
+        own.optimizer.zero_grad(set_to_none=True)
+        aim.backward()
+        if settings.any_clip:
+            grads = {name: value.grad[None] for name, value in params.items() if value.grad is not None}
+            for name, value in clip_gradients(grads, norm=settings.clip_norm, value=settings.clip_value).items():
+                params[name].grad = value[0]
+        own.optimizer.step()
+        if settings.any_max_norm:
+            limit_norms({name: value.detach()[None] for name, value in params.items()}, settings.max_norm)
+        if averages(recipe) == "ema":
+            done = torch.full_like(settings.ema, (epoch - 1) * num_steps + step)
+            update_average(
+                _stacked(own.average), _stacked(own.module.state_dict()), decay=settings.ema, step=done
+            )
+        return loss.detach(), len(seen)
 
     @torch.no_grad()
-    def _logits(self, module: nn.Module, recipe: Recipe, rows: Tensor) -> Tensor:
-        module.eval()
-        found = []
-        for part in torch.split(rows, EVAL_BATCH):
-            with self._precision():
-                views = [module(x).float() for x in self.task.views(recipe, part)]
-            found.append(torch.stack(views).mean(dim=0))
+    def _outputs(self, own: _Training, rows: Tensor) -> Tensor:
+        recipe, found = own.member.recipe, []
+        with _Judged(own) as module:
+            for part in torch.split(rows, EVAL_BATCH):
+                with precision(self.task):
+                    views = [module(x) for x in self.task.views(recipe, part)]
+                views = [v.float() if v.dtype == torch.bfloat16 else v for v in views]
+                found.append(views[0] if len(views) == 1 else torch.stack(views).mean(dim=0))
         if not found:
-            return torch.zeros(0, self.task.examples.num_classes)
-        return torch.cat(found).cpu()
-
-    def _precision(self) -> torch.autocast:
-        dtype = self.task.autocast
-        return torch.autocast(self.task.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+            return torch.zeros(0, max(self.task.examples.num_classes, 1))
+        return LOSSES.get(recipe.loss.name).predict(torch.cat(found)).cpu()
 
 
-@dataclass(frozen=True, slots=True)
-class HeadTask:
-    """Heads on features, one at a time: the reference that the stacked engine is held against."""
+class _Judged:
+    """The module as it is judged: in its own mode, with averaged weights where there are some; then as it was."""
 
-    features: Tensor  # (V, N, D)
-    examples: Examples
-    device: torch.device
-    autocast: torch.dtype | None = None
+    def __init__(self, own: _Training, *, averaged: bool = True) -> None:
+        self._own = own
+        self._averaged = averaged and bool(own.average)
+        self._kept: Tensors = {}
 
-    def build(self, member: Member) -> nn.Module:
-        recipe, features = member.recipe, self.features.shape[2]
-        hidden = recipe.model.hidden
-        head = Head(features, self.examples.num_classes, hidden=hidden, dropout=recipe.model.dropout)
-        head.load_state_dict(init_head(features, self.examples.num_classes, hidden=hidden, seed=recipe.seed))
-        return head.to(self.features)
-
-    def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int) -> Tensor:
-        return self.features[view_draws(recipe, epoch, len(self.examples))[rows], rows]
-
-    def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
-        return [view[rows] for view in self.features[:2]]
-
-    def noise(self, recipe: Recipe, epoch: int, step: int, batch_size: int) -> Tensor | None:
-        if not recipe.model.hidden:
-            return None
-        return dropout_noise(recipe.seed, epoch, step, (batch_size, recipe.model.hidden))
-
-    def groups(self, module: nn.Module, recipe: Recipe) -> list[tuple[list[nn.Parameter], float]]:
-        return [(list(module.parameters()), 1.0)]
-
-
-class _same_chance:
-    """Gives torch's own generators a state that depends on seed, epoch and step alone, and puts theirs back."""
-
-    def __init__(self, seed: int, epoch: int, step: int) -> None:
-        self._seed = stream_seed(seed, "step", epoch, step)
-        self._fork = torch.random.fork_rng()
-
-    def __enter__(self) -> None:
-        self._fork.__enter__()
-        torch.manual_seed(self._seed)
+    def __enter__(self) -> nn.Module:
+        own = self._own
+        _mode(own.optimizer, train=False)
+        if self._averaged:
+            self._kept = {name: value.clone() for name, value in own.module.state_dict().items()}
+            own.module.load_state_dict(own.average)
+        return own.module.eval()
 
     def __exit__(self, *problem: object) -> None:
-        self._fork.__exit__(None, None, None)
+        own = self._own
+        if self._averaged:
+            own.module.load_state_dict(self._kept)
+        _mode(own.optimizer, train=True)
 
 
-def _tensors_of(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Copies of all that the module and the optimizer remember, each with a leading 1."""
-    found = {f"module.{name}": value.detach().clone()[None] for name, value in module.state_dict().items()}
-    for index, values in optimizer.state_dict()["state"].items():
-        for name, value in values.items():
-            if isinstance(value, Tensor):
-                found[f"optimizer.{index}.{name}"] = value.detach().clone()[None]
+def _mode(optimizer: torch.optim.Optimizer, *, train: bool) -> None:
+    """Schedule-free optimizers hold other weights while training than those that are judged."""
+    change = getattr(optimizer, "train" if train else "eval", None)
+    if callable(change):
+        change()
+
+
+def _stacked(tensors: Tensors) -> Tensors:
+    return {name: value.detach()[None] for name, value in tensors.items()}
+
+
+def _part(tensors: Tensors, room: str) -> Tensors:
+    return {name.removeprefix(f"{room}."): value for name, value in tensors.items() if name.startswith(f"{room}.")}
+
+
+def _tensors_of(own: _Training) -> Tensors:
+    """Copies of all that a training remembers, each with a leading 1."""
+    found = {f"module.{name}": value.detach().clone()[None] for name, value in own.module.state_dict().items()}
+    found |= {f"optimizer.{name}": v.clone()[None] for name, v in optimizer_tensors(own.optimizer).items()}
+    found |= {f"average.{name}": value.clone()[None] for name, value in own.average.items()}
+    if own.plateau is not None:
+        found["plateau.multiplier"] = own.plateau
     return found

@@ -1,181 +1,308 @@
 """The fast engine: all members of a group in one batched computation.
 
-A group shares its data, its seed, its shapes, its batch size and its kind of optimizer (`group_key`); everything else
-is a tensor with one value for each member. The members of the folds of cross-validation walk through the same batches;
-an example weighs nothing for the member that is validated on it.
+A group shares its data, its seed, its shapes, its batch size and its kinds of optimizer (`group_key`); everything else
+is a tensor with one value for each member. Where members walk through the same batches (`Examples.together`), an
+example weighs nothing for the member that is validated on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tame.core.recipe import Recipe
-from tame.core.rng import stream
-from tame.parts.losses import mean_loss
-from tame.parts.models import apply_heads, init_head
-from tame.parts.optimizers import OPTIMIZERS, Hyper
-from tame.parts.schedules import rate_multiplier
+from tame.data.augment import Mix, apply_mix
+from tame.parts.losses import LOSSES, mean_loss
+from tame.parts.mlp import Draws, Mlp
+from tame.parts.optimizers import OPTIMIZERS, Hyper, Optimizer, clip_gradients
+from tame.parts.regularizers import limit_norms, penalty, update_average, update_mean
 from tame.trial.population import (
-    Examples,
     Measured,
     Member,
     Population,
+    StepDraws,
+    Task,
     Tensors,
-    dropout_noise,
     epoch_batches,
+    joint,
+    mixing,
+    same_chance,
 )  # fmt: skip
+from tame.trial.settings import Settings, averages, group_key, optimizer_of, phase
 
-
-def group_key(recipe: Recipe) -> Hashable:
-    """Recipes with the same key can be trained in one group."""
-    return (
-        recipe.input.size, recipe.input.views, recipe.input.crop, recipe.model.hidden, recipe.batch_size,
-        recipe.optimizer.name, recipe.loss.name, recipe.seed,
-    )  # fmt: skip
+EVAL_VALUES = 2**24  # numbers that one layer may hold while judging: 64 MiB in float32
 
 
 @dataclass(frozen=True, slots=True)
 class Stacked:
-    """Trains heads on features. features: (V, N, D) views of each example; examples: their targets and folds."""
+    """Trains groups of members whose modules can be run for all of them at once."""
 
-    features: Tensor
-    examples: Examples
+    task: Task
 
     def start(self, members: Sequence[Member]) -> Population:
         """The members before their first epoch; those with the same seed start from the same draws."""
-        own = []
-        for member in members:
-            recipe = member.recipe
-            own.append(
-                init_head(
-                    self.features.shape[2], self.examples.num_classes, hidden=recipe.model.hidden, seed=recipe.seed
-                )
-            )
-        params = {name: torch.stack([each[name] for each in own]).to(self.features) for name in own[0]}
-        state = OPTIMIZERS.get(members[0].recipe.optimizer.name).init(params)
-        return Population(tuple(members), {**_named("param", params), **_named("state", state)})
+        modules = [self._build(member) for member in members]
+        params = {name: torch.stack([dict(m.named_parameters())[name].detach() for m in modules])
+                  for name, _ in modules[0].named_parameters()}  # fmt: skip
+        buffers = {name: torch.stack([dict(m.named_buffers())[name] for m in modules])
+                   for name, _ in modules[0].named_buffers()}  # fmt: skip
+        recipe = members[0].recipe
+        tensors = {**_named("param", params), **_named("buffer", buffers)}
+        tensors |= _named("state", OPTIMIZERS.get(recipe.optimizer.name).init(params))
+        if averages(recipe):
+            tensors |= _named("average", {name: value.clone() for name, value in {**params, **buffers}.items()})
+        if recipe.schedule.name == "plateau":
+            tensors["plateau.multiplier"] = torch.ones(len(members), device=self.task.device)
+        return Population(tuple(members), tensors)
 
     def advance(
         self, population: Population, *, until: int, watch: Callable[[Population, Measured], None]
     ) -> Population:
         """The population trained until that many epochs in all. `watch` sees it after every epoch."""
-        run = _Run.of(population, self.features, self.examples)
+        run = _Run.of(population, self.task, self._build(population.members[0]))
         tensors = {name: value.clone() for name, value in population.tensors.items()}
-        params, state = _part(tensors, "param"), _part(tensors, "state")
         for epoch in range(population.epoch + 1, until + 1):
-            train_loss, params, state = run.epoch(epoch, params, state)
-            population = population.at(epoch, {**_named("param", params), **_named("state", state)})
-            watch(population, run.measure(epoch, train_loss, params))
+            with same_chance(run.recipe.seed, "epoch", epoch):
+                train_loss = run.epoch(epoch, tensors)
+            population = population.at(epoch, dict(tensors))
+            watch(population, Measured(epoch, train_loss, self.predict(population, run.rows), run.rows))
+            tensors = {name: value.clone() for name, value in tensors.items()} if epoch < until else tensors
         return population
+
+    def rehearse(self, members: Sequence[Member], steps: int = 4) -> float:
+        """Seconds that a step of all these members takes, from a few steps of a copy that is thrown away."""
+        population = self.start(members)
+        run = _Run.of(population, self.task, self._build(members[0]))
+        times: list[float] = []
+        with same_chance(run.recipe.seed, "epoch", 1):
+            run.epoch(1, dict(population.tensors), steps=steps, times=times)
+        return min(times[1:] or times)
 
     @torch.no_grad()
     def predict(self, population: Population, rows: Tensor) -> Tensor:
-        """Logits (M, n, C) of the examples in these rows, from their first view."""
-        params = _part(dict(population.tensors), "param")
-        return predict_heads(params, self.features[:, rows])
+        """Canonical outputs (M, n, C) of the examples in these rows."""
+        recipe = population.members[0].recipe
+        template = self._build(population.members[0]).eval()
+        tensors, forward = self._judged(population), stacked_forward(template)
+        widest = max(recipe.model.width, recipe.model.hidden, 64)
+        size = max(1, EVAL_VALUES // (len(population.members) * widest))
+        found = []
+        for part in torch.split(rows, size):
+            views = [
+                forward(tensors, x, dropout=None, draws=None).float() if self.task.autocast else
+                forward(tensors, x, dropout=None, draws=None)
+                for x in self.task.views(recipe, part)
+            ]
+            found.append(views[0] if len(views) == 1 else torch.stack(views).mean(dim=0))
+        if not found:
+            return torch.zeros(len(population.members), 0, max(self.task.examples.num_classes, 1))
+        return LOSSES.get(recipe.loss.name).predict(torch.cat(found, dim=1))
 
-    def head(self, population: Population, place: int) -> Tensors:
-        """The parameters of one member's head."""
-        return {name: value[place] for name, value in _part(dict(population.tensors), "param").items()}
+    def module(self, population: Population, place: int) -> nn.Module:
+        """The network of one member, as it is judged."""
+        module = self._build(population.members[place])
+        module.load_state_dict({name: value[place] for name, value in self._judged(population).items()})
+        return module.eval()
+
+    def _judged(self, population: Population) -> Tensors:
+        """Parameters and buffers that members are judged with: averaged ones where the recipe asks for them."""
+        tensors, recipe = dict(population.tensors), population.members[0].recipe
+        if averages(recipe):
+            return _part(tensors, "average")
+        return {**evaluated(population, _part(tensors, "param")), **_part(tensors, "buffer")}
+
+    def _build(self, member: Member) -> nn.Module:
+        """The member's module; what torch draws while making it must not move its generators."""
+        with same_chance(member.recipe.seed, "build"):
+            return self.task.build(member)
+
+
+Forward = Callable[..., Tensor]
+
+
+def stacked_forward(module: nn.Module) -> Forward:
+    """(tensors with a leading M, x, dropout, draws) -> outputs (M, B, O), by the module's own way or by torch.func."""
+    if isinstance(module, Mlp):
+        return module.stacked
+
+    def one(tensors: Tensors, x: Tensor) -> Tensor:
+        return torch.func.functional_call(module, tensors, (x,))  # type: ignore[no-any-return]
+
+    every = torch.func.vmap(one, in_dims=(0, None), randomness="same")
+
+    def forward(tensors: Tensors, x: Tensor, *, dropout: Tensor | None, draws: Draws | None) -> Tensor:
+        return every(tensors, x)  # type: ignore[no-any-return]
+
+    return forward
+
+
+def evaluated(population: Population, params: Tensors) -> Tensors:
+    """The parameters to judge with, where the optimizer trains others (schedule-free)."""
+    recipe = population.members[0].recipe
+    number = phase(recipe, max(population.epoch, 1))
+    optimizer = OPTIMIZERS.get(optimizer_of(recipe, number).name)
+    if optimizer.evaluated is None:
+        return params
+    like = next(iter(params.values()))
+    settings = [optimizer_of(member.recipe, number) for member in population.members]
+
+    def column(values: list[float]) -> Tensor:
+        return torch.tensor(values, dtype=like.dtype, device=like.device)
+
+    hyper = Hyper(
+        lr=column([1.0] * len(settings)), weight_decay=column([o.weight_decay for o in settings]),
+        momentum=column([o.momentum for o in settings]), beta2=column([o.beta2 for o in settings]),
+    )  # fmt: skip
+    return optimizer.evaluated(params, _part(dict(population.tensors), "state"), hyper)
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
     """What stays the same while one population is advanced."""
 
-    features: Tensor
-    target: Tensor
+    task: Task
+    population: Population
     recipe: Recipe  # of the first member: what the whole group shares
-    trains: Tensor  # (M, N) of the features' type: 1 where the member learns from the example
+    settings: Settings
+    forward: Forward
+    walked: Tensor  # (n,) rows that an epoch goes through
+    trains: Tensor | None  # (M, N) of the parameters' type: 1 where the member learns from the example; None: from all
     rows: Tensor  # (n,) examples that some member validates
-    schedules: list[str]
-    tensors: dict[str, Tensor]  # (M,) each
+    target: Tensor
+    like: Tensor
 
     @classmethod
-    def of(cls, population: Population, features: Tensor, examples: Examples) -> _Run:
-        members = population.members
-        assert len({group_key(member.recipe) for member in members}) == 1, "a group shares its key"
-
-        def column(pick: Callable[[Recipe], float]) -> Tensor:
-            values = [pick(member.recipe) for member in members]
-            return torch.tensor(values, dtype=features.dtype, device=features.device)
-
-        tensors = {
-            "lr": column(lambda r: r.optimizer.lr),
-            "weight_decay": column(lambda r: r.optimizer.weight_decay),
-            "momentum": column(lambda r: r.optimizer.momentum),
-            "smoothing": column(lambda r: r.loss.label_smoothing),
-            "dropout": column(lambda r: r.model.dropout),
-            "warmup": column(lambda r: r.schedule.warmup),
-            "epochs": column(lambda r: r.epochs),
-        }
+    def of(cls, population: Population, task: Task, template: nn.Module) -> _Run:
+        members, examples = population.members, task.examples
+        together = joint(examples, members[0].recipe)
+        keys = {(group_key(member.recipe), None if together else member.fold) for member in members}
+        assert len(keys) == 1, "a group shares its key, and where it is not trained together its fold"
+        like = next(value for name, value in population.tensors.items() if name.startswith("param."))
+        walked = examples.walked(members[0])
+        trains = torch.stack([examples.trains(member)[walked] for member in members])
         validated = torch.stack([examples.validates(member) for member in members]).any(dim=0)
+        whole = None
+        if not bool(trains.all()):
+            whole = torch.zeros(len(members), len(examples), dtype=like.dtype, device=like.device)
+            whole[:, walked] = trains.to(like)
         return cls(
-            features=features,
-            target=examples.target,
-            recipe=members[0].recipe,
-            trains=torch.stack([examples.trains(member) for member in members]).to(features),
-            rows=validated.nonzero().squeeze(1),
-            schedules=[member.recipe.schedule.name for member in members],
-            tensors=tensors,
+            task=task, population=population, recipe=members[0].recipe,
+            settings=Settings.of(members, examples, like), forward=stacked_forward(template.train()),
+            walked=walked, trains=whole, rows=validated.nonzero().squeeze(1),
+            target=examples.target.to(like.dtype) if examples.target.is_floating_point() else examples.target,
+            like=like,
+        )  # fmt: skip
+
+    def epoch(
+        self, epoch: int, tensors: Tensors, *, steps: int | None = None, times: list[float] | None = None
+    ) -> Tensor:
+        """One epoch: moves `tensors`, and returns the loss of each member (M,) over the examples it learnt from.
+
+        steps: only so many; times: takes the seconds of each step.
+        """
+        recipe, settings = self.recipe, self.settings
+        batches = epoch_batches(recipe.seed, epoch, self.walked, recipe.batch(len(self.walked)))
+        number = phase(recipe, epoch)
+        if number == 2 and phase(recipe, epoch - 1) == 1:
+            self._second_phase(tensors)
+        optimizer = OPTIMIZERS.get(optimizer_of(recipe, number).name)
+        hyper = settings.hyper(number, self.like)
+        rates = settings.rates(epoch, len(batches), self.like)
+        if "plateau.multiplier" in tensors and number == 1:
+            rates = rates * tensors["plateau.multiplier"].to(rates)
+        counts, some_idle = self._counts(batches)
+        total = torch.zeros_like(hyper.lr)
+        for step, rows in enumerate(batches[:steps]):
+            begun = time.perf_counter()
+            weight = None if self.trains is None else self.trains[:, rows]
+            loss = self._step(
+                epoch, step, rows, weight, tensors, optimizer,
+                Hyper(lr=rates[step], weight_decay=hyper.weight_decay, momentum=hyper.momentum, beta2=hyper.beta2),
+                counts[step] > 0 if some_idle[step] else None,  # no example in this batch, no step
+                done=torch.full_like(hyper.lr, (epoch - 1) * len(batches) + step),
+            )  # fmt: skip
+            total += loss * counts[step]
+            if times is not None:
+                total.sum().item()  # waits for the device
+                times.append(time.perf_counter() - begun)
+        self._end_averages(epoch, tensors)
+        return total / counts.sum(dim=0)
+
+    def _step(
+        self, epoch: int, step: int, rows: Tensor, weight: Tensor | None, tensors: Tensors, optimizer: Optimizer,
+        hyper: Hyper, active: Tensor | None, *, done: Tensor,
+    ) -> Tensor:  # fmt: skip
+        recipe, settings = self.recipe, self.settings
+        x = self.task.batch(recipe, rows, epoch=epoch, step=step)
+        mix = mixing(recipe, epoch, step, x)
+        x = x if mix is None else apply_mix(x, mix)
+        draws = StepDraws(recipe.seed, epoch, step, len(rows), x.device)
+        params = _part(tensors, "param")
+        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
+        with torch.enable_grad():
+            with precision(self.task):
+                outputs = self.forward(
+                    {**leaves, **_part(tensors, "buffer")}, x, dropout=settings.dropout, draws=draws
+                )
+            outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+            loss = self._loss(outputs, rows, mix, weight)
+            aim = loss + penalty(leaves, l1=settings.l1, l2=settings.l2) if settings.any_penalty else loss
+            grads = dict(zip(leaves, torch.autograd.grad(aim.sum(), list(leaves.values())), strict=True))
+        if settings.any_clip:
+            grads = clip_gradients(grads, norm=settings.clip_norm, value=settings.clip_value)
+        state = _part(tensors, "state")
+        params, state = optimizer.update(params, grads, state, hyper, active=active)
+        if settings.any_max_norm:
+            limit_norms(params, settings.max_norm)
+        tensors |= {**_named("param", params), **_named("state", state)}
+        if averages(recipe) == "ema":
+            update_average(_part(tensors, "average"), {**params, **_part(tensors, "buffer")}, decay=settings.ema, step=done)
+        return loss.detach()
+
+    def _loss(self, outputs: Tensor, rows: Tensor, mix: Mix | None, weight: Tensor | None) -> Tensor:
+        name, own, target = self.recipe.loss.name, self.settings.loss, self.target[rows]
+        loss = mean_loss(name, outputs, target, own, weight=weight)
+        if mix is None:
+            return loss
+        return mix.lam * loss + (1 - mix.lam) * mean_loss(name, outputs, target[mix.partner], own, weight=weight)
+
+    def _counts(self, batches: Sequence[Tensor]) -> tuple[Tensor, list[bool]]:
+        """How many examples of each step a member learns from (steps, M), and whether a step has an idle member."""
+        if self.trains is None:
+            sizes = torch.tensor([len(rows) for rows in batches], dtype=self.like.dtype, device=self.like.device)
+            return sizes[:, None].expand(-1, len(self.settings.recipes)), [False] * len(batches)
+        counts = torch.stack([self.trains[:, rows].sum(dim=1) for rows in batches])
+        return counts, (counts == 0).any(dim=1).tolist()  # one look an epoch: a GPU need not wait in every step
+
+    def _second_phase(self, tensors: Tensors) -> None:
+        """Another optimizer takes over: it starts from the parameters that are judged, and remembers nothing."""
+        last = self.population.at(max(self.population.epoch, 1), tensors)
+        params = {name: value.clone() for name, value in evaluated(last, _part(tensors, "param")).items()}
+        for name in [name for name in tensors if name.startswith("state.")]:
+            del tensors[name]
+        tensors |= _named("param", params)
+        tensors |= _named("state", OPTIMIZERS.get(self.recipe.then.optimizer).init(params))
+
+    def _end_averages(self, epoch: int, tensors: Tensors) -> None:
+        """Averages over the ends of epochs; a member that does not average yet is judged as it is."""
+        if averages(self.recipe) != "swa":
+            return
+        inside, before = self.settings.averaging(epoch)
+        own = {**evaluated(self.population.at(epoch, tensors), _part(tensors, "param")), **_part(tensors, "buffer")}
+        count = [n if now else 0 for n, now in zip(before, inside, strict=True)]
+        update_mean(
+            _part(tensors, "average"), own, count=torch.tensor(count, dtype=self.like.dtype, device=self.like.device)
         )
 
-    def epoch(self, epoch: int, params: Tensors, state: Tensors) -> tuple[Tensor, Tensors, Tensors]:
-        """One epoch: the loss of each member (M,), averaged over the examples it learnt from, and the new state."""
-        recipe, tensors = self.recipe, self.tensors
-        optimizer = OPTIMIZERS.get(recipe.optimizer.name)
-        device = self.features.device
-        batches = epoch_batches(recipe.seed, epoch, self.target.shape[0], recipe.batch_size)
-        views = view_draws(recipe, epoch, self.target.shape[0]).to(device)
-        counts = torch.stack([self.trains[:, rows].sum(dim=1) for rows in batches])  # (steps, M)
-        some_idle = (counts == 0).any(dim=1).tolist()  # one look an epoch, so that a GPU need not wait in every step
-        all_train = bool(self.trains.all())
-        total = torch.zeros_like(tensors["lr"])
-        for step, rows in enumerate(batches):
-            rows = rows.to(device)
-            weight = None if all_train else self.trains[:, rows]
-            noise = None
-            if recipe.model.hidden:
-                noise = dropout_noise(recipe.seed, epoch, step, (len(rows), recipe.model.hidden)).to(self.features)
-            leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-            with torch.enable_grad():
-                x = self.features[views[rows], rows]
-                outputs = apply_heads(leaves, x, dropout=tensors["dropout"], noise=noise)
-                smoothing = tensors["smoothing"]
-                loss = mean_loss(recipe.loss.name, outputs, self.target[rows], label_smoothing=smoothing, weight=weight)
-                grads = dict(zip(leaves, torch.autograd.grad(loss.sum(), list(leaves.values())), strict=True))
-            total += loss.detach() * counts[step]
-            done = ((epoch - 1) + step / len(batches)) / tensors["epochs"]
-            lr = tensors["lr"] * rate_multiplier(self.schedules, done.clamp(max=1), warmup=tensors["warmup"])
-            hyper = Hyper(lr=lr, weight_decay=tensors["weight_decay"], momentum=tensors["momentum"])
-            active = counts[step] > 0 if some_idle[step] else None  # no example in this batch, no step
-            params, state = optimizer.update(params, grads, state, hyper, active=active)
-        return total / self.trains.sum(dim=1), params, state
 
-    @torch.no_grad()
-    def measure(self, epoch: int, train_loss: Tensor, params: Tensors) -> Measured:
-        return Measured(epoch, train_loss, predict_heads(params, self.features[:, self.rows]), self.rows)
-
-
-def predict_heads(params: Tensors, features: Tensor) -> Tensor:
-    """Logits (M, n, C) of features (V, n, D): of the picture itself, or its mean with the mirror image's.
-
-    A recipe that trains on more than one view is judged, and later used, with both.
-    """
-    logits = apply_heads(params, features[0])
-    return logits if len(features) == 1 else (logits + apply_heads(params, features[1])) / 2
-
-
-def view_draws(recipe: Recipe, epoch: int, num_examples: int) -> Tensor:
-    """Which cached view (N,) each example is seen in during an epoch."""
-
-    if recipe.input.views == 1:
-        return torch.zeros(num_examples, dtype=torch.long)
-    return torch.from_numpy(stream(recipe.seed, "view", epoch).integers(recipe.input.views, size=num_examples))
+def precision(task: Task) -> torch.autocast:
+    """Products in the task's own precision; parameters stay float32."""
+    dtype = task.autocast
+    return torch.autocast(task.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
 
 
 def _named(room: str, tensors: Tensors) -> Tensors:

@@ -6,8 +6,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,15 +15,13 @@ from torch import Tensor
 
 from tame.core.errors import StoppedError
 from tame.core.recipe import Recipe
-from tame.parts.losses import cross_entropy
+from tame.parts.losses import cross_entropy_of
 from tame.parts.metrics import METRICS
-from tame.store.checkpoints import Checkpoints
+from tame.parts.schedules import start_plateau, step_plateau
 from tame.trial.population import Engine, Examples, Measured, Member, Population, join, take
-from tame.trial.stacked import Stacked
+from tame.trial.shelf import Fold, Row, Shelf
 
 CHECKPOINT_S = 10.0  # between two checkpoints of a training that goes on
-Fold = int | None
-Row = list[Any]  # epoch, train_loss, valid_loss, valid_metric, as an event keeps them
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,178 +32,252 @@ class Job:
     recipe: Recipe
 
 
-class Shelf:
-    """The state of every member that has been trained, in memory and in checkpoints, by trial and fold."""
+@dataclass(slots=True)
+class Lane:
+    """Members that one engine trains as one population."""
 
-    def __init__(self, checkpoints: Checkpoints) -> None:
-        self.checkpoints = checkpoints
-        self._own: dict[tuple[int, Fold], Population] = {}
-        self._index: dict[str, tuple[int, frozenset[int]]] = {}  # of each checkpoint: epoch, and the trials it holds
-        for name in checkpoints.names():
-            _, meta, _ = checkpoints.load(name)
-            self._index[name] = _about(meta)
-        self._curves: dict[int, dict[int, Row]] = {}
-
-    def get(self, job: Job, fold: Fold) -> Population | None:
-        """The member's state, from a checkpoint where this process has not trained it."""
-        if (job.trial, fold) not in self._own:
-            self._load(job.trial)
-        found = self._own.get((job.trial, fold))
-        return replace(found, members=(Member(job.trial, fold, job.recipe),)) if found else None
-
-    def put(self, population: Population) -> None:
-        """Takes the state of every member of a population."""
-        for i, member in enumerate(population.members):
-            self._own[member.trial, member.fold] = take(population, [i])
-
-    def curve(self, trial: int) -> dict[int, Row]:
-        """The points that this trial has shown so far, by epoch."""
-        return self._curves.setdefault(trial, {})
-
-    def save(self, name: str, populations: Sequence[Population], trials: Sequence[int]) -> None:
-        """Keeps populations that are equally far, and the curves of their trials, in one checkpoint."""
-        tensors = {
-            f"{i}/{key}": value.cpu().numpy() for i, p in enumerate(populations) for key, value in p.tensors.items()
-        }
-        members = [[[m.trial, m.fold] for m in p.members] for p in populations]
-        curves = {str(trial): list(self.curve(trial).values()) for trial in trials}
-        meta = {"epoch": str(populations[0].epoch), "members": json.dumps(members), "curves": json.dumps(curves)}
-        self.checkpoints.save(name, tensors, meta)
-        self._index[name] = _about(meta)
-
-    def forget(self, trials: Sequence[int], *, keep: Sequence[int]) -> None:
-        """Drops trials that will never go on, and the checkpoints that hold none of `keep`."""
-        gone = set(trials)
-        self._own = {key: value for key, value in self._own.items() if key[0] not in gone}
-        for name in [name for name, (_, held) in self._index.items() if not held & set(keep)]:
-            self.checkpoints.drop(name)
-            del self._index[name]
-
-    def _load(self, trial: int) -> None:
-        """The furthest checkpoint that holds the trial, if there is one."""
-        names = [name for name, (_, held) in self._index.items() if trial in held]
-        if not names:
-            return
-        tensors, meta, _ = self.checkpoints.load(max(names, key=lambda name: self._index[name][0]))
-        epoch = int(meta["epoch"])
-        for number, rows in json.loads(meta["curves"]).items():
-            self.curve(int(number)).update({row[0]: row for row in rows})
-        for i, members in enumerate(json.loads(meta["members"])):
-            own = {k.split("/", 1)[1]: torch.from_numpy(v) for k, v in tensors.items() if k.startswith(f"{i}/")}
-            for place, (number, fold) in enumerate(members):
-                if (number, fold) not in self._own:
-                    member = Member(number, fold, Recipe())
-                    # A copy lies in memory as torch aligns it: matrix products may differ in the last bit otherwise.
-                    state = {key: value[place : place + 1].clone() for key, value in own.items()}
-                    self._own[number, fold] = Population((member,), state, epoch)
+    engine: Engine
+    examples: Examples
+    members: Sequence[Member]
+    population: Population | None = None
 
 
 @dataclass(slots=True)
 class Unit:
-    """Jobs that one engine advances together. folds: the members that each job has."""
+    """Jobs that are advanced together, each on the same folds; a job's value is the mean over its folds."""
 
-    engine: Engine
     jobs: Sequence[Job]
-    folds: Sequence[Fold]
-    examples: Examples
+    lanes: Sequence[Lane]
     metric: str
     shelf: Shelf
     keep_all: bool  # whether the state is kept in a checkpoint even when the training has reached its end
+    ended: dict[int, int] = field(default_factory=dict)  # trials that stopped early or diverged, and their best epoch
 
-    def advance(self, *, until: int, emit: Callable[[int, Row], None], saved: Callable[[], None]) -> None:
+    def advance(
+        self, *, until: int, emit: Callable[[int, Row], None], saved: Callable[[], None],
+        end: Callable[[int, int], None] = lambda trial, best: None,
+    ) -> None:  # fmt: skip
         """Trains to that epoch.
 
         emit: hears of every new point, and again of those that a checkpoint holds already; saved: is called when what
-        was emitted so far will not be lost any more, or need not be kept.
+        was emitted so far will not be lost any more, or need not be kept; end: of a trial that stops early, and the
+        epoch whose weights are kept.
         """
-        populations = self._begin(until)
+        epoch = self._begin(until)
         for job in self.jobs:
             for row in self.shelf.curve(job.trial).values():
                 emit(job.trial, row)
+            self._look_back(job, end)
         last = time.monotonic()
-        for epoch in range(populations[0].epoch + 1, until + 1):
-            populations, rows = self._epoch(populations, epoch)
-            for job, row in zip(self.jobs, rows, strict=True):
+        for epoch in range(epoch + 1, until + 1):
+            rows = self._epoch(epoch)
+            if not rows:
+                break
+            for job, row in rows:
                 self.shelf.curve(job.trial)[epoch] = row
             try:
-                for job, row in zip(self.jobs, rows, strict=True):
+                for job, row in rows:
                     emit(job.trial, row)
+                self._judge(epoch, rows, end)
             except StoppedError:
-                self._save(populations)
+                self._save()
                 saved()
                 raise
             if epoch < until and time.monotonic() - last > CHECKPOINT_S:
-                self._save(populations)
+                self._save()
                 saved()
                 last = time.monotonic()
-        for each in populations:
-            self.shelf.put(each)
+        for lane in self.lanes:
+            if lane.population is not None and lane.population.members:
+                self.shelf.put(lane.population)
+        for job in self.jobs:
+            if self._stops(job) and job.trial not in self.ended and until >= job.recipe.epochs:
+                self._end(job, end)
         if self.keep_all or any(until < job.recipe.epochs for job in self.jobs):
-            self._save(populations)
+            self._save()
         saved()
 
-    def _begin(self, until: int) -> list[Population]:
-        """Members as they were left: one population in the stacked engine, one a member in the serial one."""
-        known = [(job, fold, self.shelf.get(job, fold)) for job in self.jobs for fold in self.folds]
-        states = [state for _, _, state in known if state is not None]
+    def _begin(self, until: int) -> int:
+        """Members as they were left, and the epoch they stand at."""
+        states = [[self.shelf.get(m.trial, m.fold, m.recipe) for m in lane.members] for lane in self.lanes]
+        known = [state for lane in states for state in lane if state is not None]
         # A unit goes on from a common epoch; where a kill left its members apart, it starts again.
-        together = len(states) == len(known) and len({state.epoch for state in states}) == 1
-        if together and states[0].epoch <= until:
-            return [join(states)] if isinstance(self.engine, Stacked) else states
-        fresh = [Member(job.trial, fold, job.recipe) for job, fold, _ in known]
-        if isinstance(self.engine, Stacked):
-            return [self.engine.start(fresh)]
-        return [self.engine.start([member]) for member in fresh]
+        together = len(known) == sum(map(len, states)) and len({state.epoch for state in known}) == 1
+        for lane, own in zip(self.lanes, states, strict=True):
+            if together and known[0].epoch <= until:
+                lane.population = join([state for state in own if state is not None])
+            else:
+                lane.population = lane.engine.start(lane.members)
+        return known[0].epoch if together and known[0].epoch <= until else 0
 
-    def _epoch(self, populations: Sequence[Population], epoch: int) -> tuple[list[Population], list[Row]]:
-        """Everyone one epoch further, and the points that this adds to the curves."""
-        seen: list[Measured] = []
+    def _epoch(self, epoch: int) -> list[tuple[Job, Row]]:
+        """Everyone who still trains one epoch further, and the points that this adds to the curves."""
+        seen: list[tuple[Lane, Population, Measured]] = []
+        for lane in self.lanes:
+            self._leave(lane)
+            assert lane.population is not None
+            if not lane.population.members:
+                continue
+            before = lane.population
 
-        def watch(_: Population, measured: Measured) -> None:
-            seen.append(measured)
+            def watch(_: Population, measured: Measured, lane: Lane = lane, before: Population = before) -> None:
+                seen.append((lane, before, measured))
 
-        further = [self.engine.advance(each, until=epoch, watch=watch) for each in populations]
-        return further, self._rows(epoch, seen)
+            lane.population = lane.engine.advance(before, until=epoch, watch=watch)
+        found: dict[tuple[int, Fold], tuple[float, float, float]] = {}
+        for lane, population, measured in seen:
+            found |= judged(population.members, measured, lane.examples, self.metric)
+        return [(job, self._row(job, epoch, found)) for job in self.jobs if any(t == job.trial for t, _ in found)]
 
-    def _rows(self, epoch: int, seen: Sequence[Measured]) -> list[Row]:
-        """A point of each job's curve: losses and metric over all examples that its folds validate."""
-        train = torch.cat([each.train_loss.cpu() for each in seen]).view(len(self.jobs), len(self.folds)).mean(dim=1)
-        logits, rows = pool(seen, self.folds, self.examples)
-        if not len(rows):
-            return [[epoch, _finite(loss), None, None] for loss in train.tolist()]
-        target = self.examples.target[rows]
-        plain = torch.zeros(len(logits))
-        valid = cross_entropy(logits, target, label_smoothing=plain).mean(dim=1).tolist()
-        metric = METRICS.get(self.metric)(logits, target).tolist()
-        good = logits.isfinite().flatten(1).all(dim=1).tolist()
-        return [
-            [epoch, _finite(t), _finite(v) if ok else None, _finite(m) if ok else None]
-            for t, v, m, ok in zip(train.tolist(), valid, metric, good, strict=True)
-        ]
+    def _row(self, job: Job, epoch: int, found: dict[tuple[int, Fold], tuple[float, float, float]]) -> Row:
+        """A point of a job's curve: means over its folds, and the standard error of the metric's."""
+        own = {fold: values for (trial, fold), values in found.items() if trial == job.trial}
+        train = [values[0] for values in own.values()]
+        folds = [values for fold, values in own.items() if fold is not None]
+        if not folds:
+            return [epoch, _mean(train), None, None]
+        metrics = [values[2] for values in folds]
+        row: Row = [epoch, _mean(train), _mean([values[1] for values in folds]), _mean(metrics)]
+        if len(folds) > 1 and row[3] is not None:
+            row.append(_finite(float(torch.tensor(metrics, dtype=torch.float64).std() / math.sqrt(len(folds)))))
+        return row
 
-    def _save(self, populations: Sequence[Population]) -> None:
+    # Who ends before the last epoch --------------------------------------------------------------------------------
+
+    @staticmethod
+    def _stops(job: Job) -> bool:
+        return job.recipe.regularize.early_stopping > 0
+
+    def _judge(self, epoch: int, rows: Sequence[tuple[Job, Row]], end: Callable[[int, int], None]) -> None:
+        """What follows from this epoch: rates that fall, weights that are kept, trials that end."""
+        for job, row in rows:
+            if row[1] is None or (len(row) > 2 and row[2] is None and self._validated(job)):
+                self.ended[job.trial] = epoch  # it diverged
+                continue
+            if job.recipe.schedule.name == "plateau":
+                self._slow_down(job)
+            if self._stops(job) and row[2] is not None:
+                best = self._best(job)
+                if best == epoch:
+                    self._keep_best(job)
+                elif epoch - best >= job.recipe.regularize.early_stopping:
+                    self._end(job, end)
+
+    def _look_back(self, job: Job, end: Callable[[int, int], None]) -> None:
+        """Ends a trial that had ended before the process was started again."""
+        rows = self.shelf.curve(job.trial)
+        if rows and self._stops(job) and max(rows) - self._best(job) >= job.recipe.regularize.early_stopping:
+            self._end(job, end)
+
+    def _best(self, job: Job) -> int:
+        rows = self.shelf.curve(job.trial)
+        good = {epoch: row[2] for epoch, row in rows.items() if row[2] is not None}
+        return min(good, key=lambda epoch: (good[epoch], epoch)) if good else max(rows)
+
+    def _keep_best(self, job: Job) -> None:
+        for lane in self.lanes:
+            assert lane.population is not None
+            own = [i for i, member in enumerate(lane.population.members) if member.trial == job.trial]
+            if own:
+                self.shelf.put_best(take(lane.population, own))
+
+    def _end(self, job: Job, end: Callable[[int, int], None]) -> None:
+        self.ended[job.trial] = self._best(job)
+        self.shelf.take_best(job.trial)
+        end(job.trial, self.ended[job.trial])
+
+    def _leave(self, lane: Lane) -> None:
+        """Members of trials that ended leave the group; what they learnt is kept."""
+        assert lane.population is not None
+        members = lane.population.members
+        stay = [i for i, member in enumerate(members) if member.trial not in self.ended]
+        if len(stay) == len(members):
+            return
+        gone = [i for i in range(len(members)) if i not in stay]
+        finished = take(lane.population, [i for i in gone if not self._early(members[i])])
+        if finished.members:
+            self.shelf.put(finished)
+        lane.population = take(lane.population, stay)
+
+    @staticmethod
+    def _early(member: Member) -> bool:
+        return member.recipe.regularize.early_stopping > 0
+
+    def _validated(self, job: Job) -> bool:
+        return any(m.fold is not None for lane in self.lanes for m in lane.members if m.trial == job.trial)
+
+    def _slow_down(self, job: Job) -> None:
+        """The rate of a plateau schedule, from all validation losses so far."""
+        like = torch.zeros(1, dtype=torch.float64)
+        state = start_plateau(1, like=like)
+        own = job.recipe.schedule
+        for _, row in sorted(self.shelf.curve(job.trial).items()):
+            state = step_plateau(
+                state, torch.tensor([math.nan if row[2] is None else row[2]], dtype=torch.float64),
+                patience=like + own.patience, factor=like + own.factor, is_plateau=like == 0,
+            )  # fmt: skip
+        for lane in self.lanes:
+            assert lane.population is not None
+            if "plateau.multiplier" not in lane.population.tensors:
+                continue
+            multiplier = lane.population.tensors["plateau.multiplier"].clone()
+            for i, member in enumerate(lane.population.members):
+                if member.trial == job.trial:
+                    multiplier[i] = float(state.multiplier)
+            tensors = {**lane.population.tensors, "plateau.multiplier": multiplier}
+            lane.population = lane.population.at(lane.population.epoch, tensors)
+
+    def _save(self) -> None:
         trials = [job.trial for job in self.jobs]
-        digest = hashlib.blake2b(json.dumps([trials, list(self.folds)]).encode(), digest_size=6).hexdigest()
-        self.shelf.save(f"unit-{digest}", populations, trials)
+        folds = [member.fold for lane in self.lanes for member in lane.members]
+        digest = hashlib.blake2b(json.dumps([trials, folds]).encode(), digest_size=6).hexdigest()
+        populations = [lane.population for lane in self.lanes if lane.population is not None]
+        self.shelf.save(f"unit-{digest}", [p for p in populations if p.members], trials)
 
 
-def pool(seen: Sequence[Measured], folds: Sequence[Fold], examples: Examples) -> tuple[Tensor, Tensor]:
-    """Logits (T, n, C) of the validated examples, each by the member that has not seen it, and their rows (n,)."""
-    if len(seen) == 1:
-        rows = seen[0].rows.cpu()
-        members = seen[0].logits.float().cpu()
-        stacked = members.view(len(members) // len(folds), len(folds), *members.shape[1:])
-        place = {fold: i for i, fold in enumerate(folds)}
-        index = torch.tensor([place[int(fold)] for fold in examples.fold[rows]], dtype=torch.long)
-        return stacked[:, index, torch.arange(len(rows))], rows
-    rows = torch.cat([each.rows.cpu() for each in seen])
-    order = rows.argsort()
-    return torch.cat([each.logits[0].float().cpu() for each in seen])[order][None], rows[order]
+def judged(
+    members: Sequence[Member], measured: Measured, examples: Examples, metric: str
+) -> dict[tuple[int, Fold], tuple[float, float, float]]:
+    """Of each member: training loss, and loss and metric on the examples it has not seen (nan where there are none)."""
+    found = {}
+    train = measured.train_loss.tolist()
+    for fold in dict.fromkeys(member.fold for member in members):
+        places = [i for i, member in enumerate(members) if member.fold == fold]
+        own = examples.validates(replace(members[places[0]])).to(measured.rows.device)[measured.rows]
+        if fold is None or not bool(own.any()):
+            found |= {(members[i].trial, fold): (train[i], math.nan, math.nan) for i in places}
+            continue
+        outputs = measured.outputs[places][:, own.to(measured.outputs.device)].float().cpu()
+        target = examples.target[measured.rows][own].cpu()
+        loss = judging_loss(outputs, target, examples.num_classes).tolist()
+        value = METRICS.get(metric)(examples.undo(outputs), _in_units(examples, target)).tolist()
+        good = outputs.isfinite().flatten(1).all(dim=1).tolist()
+        for i, place in enumerate(places):
+            ok = good[i]
+            found[members[place].trial, fold] = (
+                train[place], loss[i] if ok else math.inf, value[i] if ok else math.inf
+            )  # fmt: skip
+    return found
 
 
-def _about(meta: Mapping[str, str]) -> tuple[int, frozenset[int]]:
-    held = {trial for members in json.loads(meta["members"]) for trial, _ in members}
-    return int(meta["epoch"]), frozenset(held)
+def judging_loss(outputs: Tensor, target: Tensor, num_classes: int) -> Tensor:
+    """What recipes of any loss are compared by (M,): log loss in nats, or the mean squared error of a regression.
+
+    outputs: (M, n, C) canonical; target: (n,) class numbers, (n, C) shares of classes, or (n,) numbers.
+    """
+    if not num_classes:
+        return (outputs.squeeze(-1) - target.to(outputs)).square().mean(dim=1)
+    if target.is_floating_point():
+        return -(target.to(outputs) * outputs.log_softmax(dim=-1)).sum(dim=-1).mean(dim=1)
+    return cross_entropy_of(outputs, target).mean(dim=1)
+
+
+def _in_units(examples: Examples, target: Tensor) -> Tensor:
+    return target if examples.num_classes else examples.undo(target.float())
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return _finite(math.fsum(values) / len(values)) if all(map(math.isfinite, values)) else None
 
 
 def _finite(value: float) -> float | None:

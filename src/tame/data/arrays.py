@@ -1,0 +1,474 @@
+"""Arrays, tensors, frames and datasets given from Python: checked, and made one of two things.
+
+What has rows and columns becomes a `Table`, whose columns are typed by what they hold; arrays of more dimensions stay
+arrays.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import numbers
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from tame.core.errors import DataError, ShapeError, UsageError, require, unknown
+from tame.data.foreign import as_array, is_from
+from tame.data.tables import LEARNT, MISSING, Column, Table
+
+MOST_CLASSES = 10  # different whole numbers that are taken for classes
+LARGEST = float(np.finfo(np.float32).max)  # networks compute in float32; what is beyond counts as infinite
+NAMED = 5  # columns that a note names before it says how many more
+NAME_BYTES = 60  # of a value that a message shows
+TASKS = ("auto", "classification", "regression", "distribution")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrays:
+    """Examples and their targets.
+
+    x: a Table of N rows, or an array (N, ...) of three or more dimensions, finite float32 or integers; y: (N,) of
+    bool, int64, float64 or text, or (N, C) float64; finite. They may share memory with what was given. notes: what was
+    changed or assumed, in sentences.
+    """
+
+    x: np.ndarray | Table
+    y: np.ndarray
+    notes: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example: (columns,) of a table, (channels, height, width) of pictures that came so."""
+        return (len(self.x.columns),) if isinstance(self.x, Table) else self.x.shape[1:]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """What is to be predicted. values: (N,) int64 codes into classes, (N,) float64 of a regression, or (N, C) float64
+    probabilities of a distribution.
+    """
+
+    task: Literal["classification", "regression", "distribution"]
+    why: str
+    classes: tuple[str, ...]  # sorted: as numbers if they are numbers, else as text; of rows, the columns' numbers
+    values: np.ndarray
+
+
+def read_arrays(x: Any, y: Any = None) -> Arrays:
+    """The examples and targets in x and y, or in x alone if that is a dataset of (x, y) pairs.
+
+    x: an array, tensor, frame or list of N examples; a table if it has rows and columns, whose columns are named x0,
+    x1, ... unless it is a frame. y: N labels or numbers, or N rows of C numbers. Raises UsageError for what cannot be
+    read at all, ShapeError for lengths and shapes that do not fit, DataError for values that cannot be used.
+    """
+    notes: list[str] = []
+    if y is None:
+        x, y = _pairs(x)
+    inputs, said = read_inputs(x)
+    target = _target(y, notes)
+    num = inputs.num_rows if isinstance(inputs, Table) else len(inputs)
+    if num != len(target):
+        raise ShapeError(f"x has {num} rows and y has {len(target)}: they must be as many")
+    require(num >= 2, "x has one row: at least 2 are needed, and many more to learn from", error=DataError)
+    indexed = all(is_from("pandas", each, "DataFrame", "Series") for each in (x, y))
+    if indexed and not x.index.equals(y.index):
+        notes.append("the indexes of x and y differ: their rows were matched by position")
+    return Arrays(inputs, target, (*said, *notes))
+
+
+def read_inputs(x: Any, *, like: Sequence[Column] = ()) -> tuple[np.ndarray | Table, tuple[str, ...]]:
+    """The x of `read_arrays` by itself, also of one row, with its notes.
+
+    like: columns whose kind is taken over by a column that holds no value here. Raises as `read_arrays` does.
+    """
+    notes: list[str] = []
+    kinds = {column.name: column.kind for column in like if column.kind in LEARNT}
+    columns = _columns(x)
+    if columns is None:
+        array = as_array(x, "x", notes)
+        if array.ndim > 2:
+            return _examples(array), tuple(notes)
+        columns = _columns_of_array(array, notes)
+    names = [name for name, _ in columns]
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    require(not twice, f"x has more than one column named {_listed(twice)}", error=DataError)
+    require(bool(names), "x has no columns", error=DataError)
+    made: list[Column] = []
+    values: dict[str, np.ndarray] = {}
+    infinite: list[str] = []
+    for name, own in columns:
+        column, found = _typed(name, own, kinds.get(name, "number"), notes)
+        beyond = np.abs(found) > LARGEST if column.kind == "number" else np.zeros(1)
+        if beyond.any():
+            infinite.append(name)
+            found = np.where(beyond, np.nan, found)
+            column = replace(column, missing=int(np.isnan(found).sum()))
+        values[name] = found
+        made.append(column)
+    num = len(values[names[0]])
+    require(num > 0, "x is empty: it has no rows", error=DataError)
+    if infinite:
+        notes.append(f"numbers that are infinite or beyond 3.4e38, in {_listed(infinite)}, count as missing")
+    return Table(tuple(made), values, num, tuple(notes)), tuple(notes)
+
+
+# The task
+
+
+def task_of(y: np.ndarray, *, task: str = "auto") -> Target:
+    """What `y` asks for, unless `task` says it.
+
+    y: as in `Arrays`. Texts, booleans and two different values are classes; other numbers that are not whole are a
+    regression; whole numbers are classes if there are at most MOST_CLASSES of them, else a regression. Rows that sum to
+    1 are distributions, or classes if they are one-hot. Raises UsageError for an unknown task, DataError if y does not
+    fit it or holds one value only.
+    """
+    if task not in TASKS:
+        raise UsageError(unknown("task", task, TASKS))
+    if y.ndim == 2:
+        return _task_of_rows(y, task)
+    require(task != "distribution", "a distribution needs y with a row of probabilities each", error=DataError)
+    found, codes = np.unique(y, return_inverse=True)
+    require(len(found) > 1, f"every y is {_shown(found[0])}: there is nothing to learn", error=DataError)
+    auto, why = _auto(found)
+    if task == "auto":
+        task = auto
+    else:
+        why = f"task={task} was asked for"
+    if task == "regression":
+        require(y.dtype.kind in "iuf", f"y holds {_word(y)}, and a regression needs numbers", error=DataError)
+        return Target("regression", why, (), y.astype(np.float64))
+    most = int(np.bincount(codes).max())
+    require(most > 1, f"y has {len(found)} classes of one row each: none can be learnt", error=DataError)
+    return Target("classification", why, tuple(_shown(each) for each in found), codes.astype(np.int64))
+
+
+def _auto(found: np.ndarray) -> tuple[str, str]:
+    """The task for these different values, and why."""
+    num = len(found)
+    if found.dtype.kind not in "iuf":
+        return "classification", f"y holds {_word(found)}"
+    if num == 2:
+        return "classification", "y has two different values"
+    if found.dtype.kind == "f" and (found != np.round(found)).any():
+        return "regression", "y holds numbers that are not whole"
+    if num <= MOST_CLASSES:
+        return "classification", f"y has {num} different whole numbers, at most {MOST_CLASSES}"
+    return "regression", f"y has {num} different whole numbers, more than {MOST_CLASSES}"
+
+
+def _task_of_rows(y: np.ndarray, task: str) -> Target:
+    """The task of rows of probabilities, (N, C)."""
+    off = np.flatnonzero((y < 0).any(axis=1) | (np.abs(y.sum(axis=1) - 1) > 1e-3))
+    if off.size:
+        raise DataError(
+            f"row {off[0]} of y is no distribution: {y.shape[1]} columns must be probabilities that sum to 1; "
+            "to predict one number or class, give y with one value a row"
+        )
+    require(task != "regression", "a regression needs y with one number a row", error=DataError)
+    names = tuple(str(i) for i in range(y.shape[1]))
+    one_hot = bool(np.isin(y, (0, 1)).all())
+    if task == "classification" and not one_hot:
+        raise DataError("y holds probabilities between 0 and 1: that is a distribution, no classification")
+    require(bool((y != y[0]).any()), "every row of y is the same: there is nothing to learn", error=DataError)
+    if one_hot and task != "distribution":
+        return Target("classification", "y is one-hot", names, y.argmax(axis=1).astype(np.int64))
+    return Target("distribution", "the rows of y are probabilities", names, y)
+
+
+def _shown(value: Any) -> str:
+    """A class's name: whole numbers without a decimal point."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _word(array: np.ndarray) -> str:
+    return {"b": "booleans", "U": "text"}.get(array.dtype.kind, "numbers")
+
+
+# Targets
+
+
+def _target(y: Any, notes: list[str]) -> np.ndarray:
+    """y as an array, (N,) or (N, C), complete and finite."""
+    if isinstance(y, str | bytes) or np.isscalar(y):
+        raise UsageError(f"y is one value, {str(y)[:NAME_BYTES]!r}: it must be as long as x; of a frame: frame[name]")
+    columns = _columns(y)
+    if columns is None:
+        array = _complete(as_array(y, "y", notes))
+    else:
+        require(bool(columns), "y has no columns", error=DataError)
+        array = np.stack([_complete(as_array(own, "y", notes)) for _, own in columns], axis=1)
+    require(array.ndim > 0, "y is one value: it must be as long as x")
+    require(array.size > 0, f"y is empty: its shape is {array.shape}", error=DataError)
+    if array.ndim == 2 and array.shape[1] == 1:
+        notes.append(f"y of shape {array.shape} was flattened")
+        array = array[:, 0]
+    good = array.ndim == 1 or (array.ndim == 2 and array.dtype.kind in "biuf")
+    if not good:
+        raise ShapeError(f"y must be (N,), or (N, C) numbers; it is {_word(array)} of shape {array.shape}")
+    if array.dtype.kind == "f" or array.ndim == 2:
+        array = array.astype(np.float64, copy=False)
+        _require_finite(array, "y")
+    return array
+
+
+def _complete(array: np.ndarray) -> np.ndarray:
+    """y in one of four types: bool, int64, float64, text. Raises DataError where a value is missing."""
+    if array.dtype.kind == "O":
+        values = array.ravel().tolist()
+        _require_none_missing([_is_missing(value) for value in values])
+        kind = _kind_of_objects(values)
+        require(
+            kind in ("boolean", "number", "category"),
+            f"y holds {_names_of_types(values)}: give numbers, text or booleans",
+            error=DataError,
+        )
+        if kind == "number":
+            if all(isinstance(value, numbers.Integral) and -(2**63) <= int(value) < 2**63 for value in values):
+                return array.astype(np.int64)
+            return _floats("y", values).reshape(array.shape)
+        array = np.array(values, np.bool_ if kind == "boolean" else np.str_).reshape(array.shape)
+    if array.dtype.kind == "U":
+        _require_none_missing((np.char.str_len(array) == 0).ravel())
+        return array
+    if array.dtype.kind in "Mm":
+        raise DataError("y holds dates: give numbers, such as days since one of them")
+    if array.dtype.kind == "u" and array.dtype.itemsize == 8:
+        return array.astype(np.float64)  # beyond int64
+    return array.astype({"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}[array.dtype.kind], copy=False)
+
+
+def _require_none_missing(missing: Iterable[Any]) -> None:
+    rows = np.flatnonzero(np.fromiter(missing, np.bool_))
+    if rows.size:
+        raise DataError(f"y is missing in {rows.size} rows, first in row {rows[0]}: leave these rows out")
+
+
+def _require_finite(array: np.ndarray, name: str) -> None:
+    finite = np.isfinite(array)
+    if not finite.all():
+        bad = np.flatnonzero(~finite.reshape(len(array), -1).all(axis=1))
+        value = array[bad[0]].ravel()[np.argmin(finite[bad[0]].ravel())]
+        raise DataError(f"{name} is {value} in row {bad[0]} ({len(bad)} such rows): leave these out or fill them")
+
+
+# Arrays of more dimensions
+
+
+def _examples(array: np.ndarray) -> np.ndarray:
+    """(N, ...) of three or more dimensions as finite float32 or integers."""
+    require(array.size > 0, f"x is empty: its shape is {array.shape}", error=DataError)
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    if array.dtype.kind in "iu":
+        return array
+    if array.dtype.kind != "f":
+        raise DataError(
+            f"x of shape {array.shape} holds {array.dtype.name} values: make it numbers with .astype(float)"
+        )
+    _require_finite(array, "x")
+    with np.errstate(over="ignore"):
+        single = array.astype(np.float32, copy=False)
+    require(bool(np.isfinite(single).all()), "x holds numbers beyond 3.4e38: scale it first", error=DataError)
+    return single
+
+
+# Columns
+
+
+def _columns(value: Any) -> list[tuple[str, Any]] | None:
+    """Names and columns of a frame; None if it is none."""
+    if is_from("pandas", value, "DataFrame"):
+        return [(_name(name), value.iloc[:, i]) for i, name in enumerate(value.columns)]
+    if is_from("polars", value, "DataFrame"):
+        return [(name, value[name]) for name in value.columns]
+    if is_from("polars", value, "LazyFrame"):
+        raise UsageError("a lazy frame holds no data yet: give frame.collect()")
+    if hasattr(value, "__dataframe__"):
+        kind = f"{type(value).__module__.split('.')[0]}.{type(value).__name__}"
+        raise UsageError(f"a {kind} cannot be read: make it a frame of pandas or polars, for instance .to_pandas()")
+    if isinstance(value, Mapping):
+        raise UsageError("columns in a dict cannot be read: make them a frame, for instance pandas.DataFrame(columns)")
+    return None
+
+
+def _name(name: Any) -> str:
+    return " ".join(map(str, name)) if isinstance(name, tuple) else str(name)
+
+
+def _columns_of_array(array: np.ndarray, notes: list[str]) -> list[tuple[str, Any]]:
+    """Columns x0, x1, ... of an array (N, D) or (N,)."""
+    require(array.ndim > 0, "x is one value: it must be (N, D), a row for each example", error=ShapeError)
+    if array.ndim == 1:
+        notes.append(f"x of shape {array.shape} was read as one column")
+        array = array[:, None]
+    if array.dtype.kind == "U":
+        raise DataError("x is an array of text: give a frame, whose columns have types of their own")
+    if array.dtype.kind in "iuf":
+        array = np.ascontiguousarray(array.T, np.float64).T
+    return [(f"x{i}", array[:, i]) for i in range(array.shape[1])]
+
+
+def _typed(name: str, own: Any, if_none: str, notes: list[str]) -> tuple[Column, np.ndarray]:
+    """A column by what it holds, and its values. if_none: its kind if it holds nothing."""
+    where = f"column {name!r} of x"
+    if is_from("pandas", own, "Series") and getattr(own.dtype, "name", "") == "category":
+        return _categories(name, _texts(own.astype(object).tolist()), "category", "categories")
+    array = as_array(own, where, notes)
+    if array.dtype.kind == "M":
+        return _number(name, _days(array), "date", "dates")
+    if array.dtype.kind == "m":
+        notes.append(f"{where} holds spans of time: they are counted in days")
+        return _number(name, array / np.timedelta64(1, "D"), "number", "spans of time, in days")
+    if array.dtype.kind == "b":
+        return _categories(name, _texts(array.tolist()), "boolean", "booleans")
+    if array.dtype.kind == "f" and np.isnan(array).all():
+        return _typed_objects(name, [None] * len(array), if_none, notes)
+    if array.dtype.kind in "iuf":
+        return _number(name, array.astype(np.float64, copy=False), "number", "numbers")
+    return _typed_objects(name, array.tolist(), if_none, notes)
+
+
+def _typed_objects(name: str, values: list[Any], if_none: str, notes: list[str]) -> tuple[Column, np.ndarray]:
+    """A column of Python's own values, by what all of them are."""
+    present = [value for value in values if not _is_missing(value)]
+    kind = _kind_of_objects(present) if present else if_none
+    if kind == "date":
+        return _number(name, _days(np.array([_utc(value) for value in values], "datetime64[us]")), "date", "dates")
+    if kind == "number":
+        return _number(name, _floats(f"column {name!r} of x", values), "number", "numbers" if present else "no value")
+    if kind in ("boolean", "category"):
+        return _categories(name, _texts(values), cast(Literal["boolean", "category"], kind), "booleans or text")
+    if kind == "mixed":
+        notes.append(f"column {name!r} of x mixes {_names_of_types(present)}: it was read as categories")
+        return _categories(name, _texts(values), "category", "mixed values")
+    raise DataError(
+        f"column {name!r} of x holds {_names_of_types(present)}, which no network can be given: make it numbers, text, "
+        "booleans or dates, or leave it out"
+    )
+
+
+def _number(name: str, values: np.ndarray, kind: Literal["number", "date"], why: str) -> tuple[Column, np.ndarray]:
+    return Column(name, kind, why, int(np.isnan(values).sum())), values
+
+
+def _categories(
+    name: str, texts: list[str | None], kind: Literal["category", "boolean"], why: str
+) -> tuple[Column, np.ndarray]:
+    counts = Counter(text for text in texts if text is not None)
+    names = sorted(counts, key=lambda text: (-counts[text], text))
+    place: dict[str | None, int] = {text: i for i, text in enumerate(names)}
+    codes = np.fromiter((place.get(text, MISSING) for text in texts), np.int64, len(texts))
+    return Column(name, kind, why, len(texts) - counts.total(), tuple(names)), codes
+
+
+def _kind_of_objects(values: list[Any]) -> str:
+    """number, boolean, category, date; mixed for scalars of several kinds; other for what is no scalar."""
+    tests: Mapping[str, Callable[[type], bool]] = {
+        "boolean": lambda kind: issubclass(kind, bool | np.bool_),
+        "number": lambda kind: issubclass(kind, _NUMBERS) and not issubclass(kind, bool | np.timedelta64),
+        "category": lambda kind: issubclass(kind, str),
+        "date": lambda kind: issubclass(kind, datetime.date | np.datetime64),
+    }
+    found = {next((word for word, fits in tests.items() if fits(kind)), "other") for kind in {type(v) for v in values}}
+    if "other" in found:
+        return "other"
+    return found.pop() if len(found) == 1 else "mixed"
+
+
+_NUMBERS = (numbers.Real, np.number, Decimal)
+
+
+def _is_missing(value: Any) -> bool:
+    """None, NaN, NaT, pandas' NA, or text without a character."""
+    if value is None or type(value).__name__ == "NAType" or (isinstance(value, str) and not value):
+        return True
+    return bool(isinstance(value, float | np.floating | np.datetime64 | datetime.date) and value != value)
+
+
+def _texts(values: Iterable[Any]) -> list[str | None]:
+    return [None if _is_missing(value) else str(value) for value in values]
+
+
+def _floats(name: str, values: list[Any]) -> np.ndarray:
+    """(N,) float64 of Python's own numbers, NaN where missing."""
+    try:
+        return np.array([math.nan if _is_missing(value) else float(value) for value in values], np.float64)
+    except OverflowError:
+        raise DataError(f"{name} holds a whole number beyond 1.8e308") from None
+
+
+def _utc(value: Any) -> Any:
+    """A date for numpy, which knows no time zones: in UTC, NaT where missing."""
+    if _is_missing(value):
+        return np.datetime64("NaT")
+    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
+        return value.astimezone(datetime.UTC).replace(tzinfo=None)
+    return value
+
+
+def _days(dates: np.ndarray) -> np.ndarray:
+    """Days since 1970, NaN where NaT."""
+    return cast(np.ndarray, (dates - np.datetime64("1970-01-01")) / np.timedelta64(1, "D"))
+
+
+def _names_of_types(values: Iterable[Any]) -> str:
+    return " and ".join(sorted({type(value).__name__ for value in values}))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(repr(name) for name in names[:NAMED]) + more
+
+
+# Datasets
+
+
+def _pairs(data: Any) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of a dataset of (x, y) pairs. Raises ShapeError at the first pair of another shape."""
+    if _columns(data) is not None or hasattr(data, "__array__") or isinstance(data, tuple):
+        raise UsageError("there is x but no y: give both")
+    if hasattr(data, "dataset") and hasattr(data, "batch_size"):
+        raise UsageError("a loader gives batches in an order of its own: give its dataset (loader.dataset)")
+    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+        raise UsageError(f"a {type(data).__name__} alone cannot be read: give x and y, or a dataset with a length")
+    num = len(data)
+    require(num > 0, "the dataset is empty", error=DataError)
+    stacks: list[np.ndarray] = []
+    for i in range(num):
+        pair = data[i]
+        if not (isinstance(pair, tuple | list) and len(pair) == 2):
+            raise DataError(f"item {i} of the dataset is a {type(pair).__name__}: it must be a pair (x, y)")
+        arrays = [_item(own, f"the {name} of item {i}") for own, name in zip(pair, "xy", strict=True)]
+        if not stacks:
+            stacks = [np.empty((num, *array.shape), array.dtype) for array in arrays]
+        stacks = [_placed(stack, array, i, name) for stack, array, name in zip(stacks, arrays, "xy", strict=True)]
+    return stacks[0], stacks[1]
+
+
+def _item(value: Any, name: str) -> np.ndarray:
+    if isinstance(value, str):
+        return np.array(value, object)
+    if isinstance(value, bool | numbers.Real):
+        return np.asarray(value)
+    return as_array(value, name, [])
+
+
+def _placed(stack: np.ndarray, array: np.ndarray, i: int, name: str) -> np.ndarray:
+    """`stack` with `array` in row i, in a type that holds both."""
+    if array.shape != stack.shape[1:]:
+        raise ShapeError(
+            f"the {name} of item {i} has shape {array.shape}, and that of item 0 has {stack.shape[1:]}: they must be "
+            "the same; resize or pad them in the dataset"
+        )
+    dtype = np.result_type(stack, array)
+    if dtype != stack.dtype:
+        stack = stack.astype(dtype)
+    stack[i] = array[()]  # text by itself, not in an array of its own
+    return stack

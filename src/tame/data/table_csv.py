@@ -1,0 +1,219 @@
+"""CSV as text: encoding and separator are found and said, every row has as many fields as the header, quotes close.
+
+pyarrow reads the cells. Python's csv module only checks the quotes, which pyarrow does not, and finds line numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
+from tame.core.errors import DataError, require
+from tame.data.tables import RawTable
+
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+SAMPLE_RECORDS, SAMPLE_CHARACTERS = 200, 4_000_000  # what the separator is found from
+MAX_BLOCK = 1 << 30  # pyarrow counts a block in an int32
+BOMS = {
+    b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16",
+}  # fmt: skip
+CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f]")
+
+
+def read_csv(data: bytes, *, where: str, digest: str) -> RawTable:
+    """The cells of a CSV file as text, nothing of them changed. where: what errors call the file.
+
+    Raises DataError, with the line, for a broken encoding, row or quote, and for a table without names or rows.
+    """
+    text, notes = _decode(data, where)
+    require(bool(text.strip()), f"{where} is empty", error=DataError)
+    separator, said = _find_separator(text)
+    notes.append(said)
+    has_quotes = '"' in text
+    gaps = _check_quotes(text, separator, where) if has_quotes else _has_gap(text)
+    if gaps:
+        notes.append("empty lines were left out")
+    cells = _parse(text, separator, where, has_quotes=has_quotes)
+    names, said_names = column_names([column[0].as_py() for column in cells.columns], where)
+    require(cells.num_rows > 1, f"{where} has a header and no rows", error=DataError)
+    columns = {name: text_array(column[1:]) for name, column in zip(names, cells.columns, strict=True)}
+    numbers = [name for name in names if re.fullmatch(r"[+-]?\d+[.,]\d+", name)]
+    if numbers:
+        notes.append(f"the first line is taken as the names of the columns, but {numbers[0]!r} looks like a value")
+    return RawTable(names, columns, (*notes, *said_names), cells.num_rows - 1, digest, separator)
+
+
+def column_names(found: Sequence[str], where: str) -> tuple[tuple[str, ...], list[str]]:
+    """The names of the columns, and notes on those that were made up. Raises DataError where two are the same."""
+    stripped = [name.strip() for name in found]
+    require(any(stripped), f"{where} has no names of columns in its first line", error=DataError)
+    twice = [name for name, count in Counter(stripped).items() if name and count > 1]
+    if twice:
+        places = [str(place) for place, name in enumerate(stripped, start=1) if name == twice[0]]
+        also = f" (also twice: {', '.join(map(repr, twice[1:6]))})" if twice[1:] else ""
+        raise DataError(f"{where} has several columns named {twice[0]!r}: {', '.join(places)}{also}; rename them")
+    names, notes = [], []
+    for place, name in enumerate(stripped, start=1):
+        given = name or f"column_{place}"
+        while not name and given in stripped:
+            given += "_"
+        names.append(given)
+        if not name:
+            notes.append(f"column {place} has no name and is called {given!r}")
+    return tuple(names), notes
+
+
+def text_array(column: pa.ChunkedArray) -> np.ndarray:
+    """(N,) object array of the texts; equal ones share one object, "" for null."""
+    encoded = column.combine_chunks().fill_null("").dictionary_encode()
+    texts = np.empty(len(encoded.dictionary), dtype=object)
+    texts[:] = encoded.dictionary.to_pylist()
+    return np.asarray(texts[encoded.indices.to_numpy()])
+
+
+def _decode(data: bytes, where: str) -> tuple[str, list[str]]:
+    """The text without its byte order mark, and what is to be said about its encoding."""
+    encoding = next((name for bom, name in BOMS.items() if data.startswith(bom)), "utf-8")
+    try:
+        text = data.decode(encoding)
+        said = {"utf-8-sig": "UTF-8 with a byte order mark", "utf-8": "UTF-8"}.get(encoding, encoding.upper())
+        notes = [f"encoding: {said}"]
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n" if b"\n" in data else b"\r", 0, problem.start) + 1
+        place = f"byte 0x{data[problem.start]:02X} on line {line}"
+        if encoding != "utf-8":
+            raise DataError(f"{where} begins as {encoding.upper()} and is not ({place}); save it as UTF-8") from None
+        text, notes = _decode_western(data, place, where)
+    found = CONTROLS.search(text)
+    if found is not None:
+        line = text.count("\n" if "\n" in text else "\r", 0, found.start()) + 1
+        if found.group() == "\0" and data[:200].count(0) * 3 > len(data[:200]):
+            raise DataError(f"{where} looks like UTF-16 without a byte order mark; save it as UTF-8")
+        character = "a NUL byte" if found.group() == "\0" else f"the control character 0x{ord(found.group()):02X}"
+        raise DataError(f"{where} holds {character} on line {line}, so it is no table in text, or it is damaged")
+    return text.removeprefix("\ufeff"), notes
+
+
+def _decode_western(data: bytes, place: str, where: str) -> tuple[str, list[str]]:
+    # Letters that UTF-8 does read would be garbled by cp1252, so a mixture of both is refused.
+    mixture = bool(re.search(r"[^\x00-\x7f\ufffd]", data.decode("utf-8", errors="replace")))
+    try:
+        require(not mixture, "", error=DataError)
+        text = data.decode("cp1252")
+    except (UnicodeDecodeError, DataError):
+        raise DataError(f"{where} is neither UTF-8 ({place}) nor wholly in cp1252; save it as UTF-8") from None
+    note = f"encoding: not UTF-8 ({place}), so read as cp1252 (Western European); look at letters with accents"
+    return text, [note]
+
+
+def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The line that each record starts on, and its fields; [] for an empty line."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    start = 1
+    for record in reader:
+        yield start, record
+        start = reader.line_num + 1
+
+
+def _find_separator(text: str) -> tuple[str, str]:
+    """The separator by which most records have as many fields as the header, and how it was found."""
+    fits = {}
+    for separator in SEPARATORS:
+        counts, sound = _field_counts(text, separator)
+        if counts and counts[0] > 1:
+            fits[separator] = (sound, counts.count(counts[0]) / len(counts), counts[0])
+    if not fits:
+        return ",", "separator: none found, so the table has one column"
+    best = max(fits, key=lambda separator: fits[separator])
+    others = [SEPARATORS[other] for other in fits if other != best and fits[other][:2] == fits[best][:2]]
+    doubt = f"; {' and '.join(others)} would fit as well" if others else ""
+    return best, f"separator: {SEPARATORS[best]}{doubt}"
+
+
+def _field_counts(text: str, separator: str) -> tuple[list[int], bool]:
+    """The number of fields of each of the first records, and whether their quotes are right with this separator."""
+    sample = text[:SAMPLE_CHARACTERS]
+    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=separator, strict=True)
+    counts = []
+    try:
+        for record in reader:
+            counts += [len(record)] if record else []
+            if len(counts) == SAMPLE_RECORDS:
+                return counts, True
+    except csv.Error:
+        return counts, len(sample) < len(text)  # of a sample the end may be cut
+    return counts[: len(counts) - (len(sample) < len(text) and len(counts) > 1)], True
+
+
+def _check_quotes(text: str, separator: str, where: str) -> bool:
+    """Whether there are empty lines before or between the rows. Raises DataError where a quote is not closed, or closes
+    inside a cell: pyarrow takes whatever follows into such a cell and says nothing.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    line, blank, gap = 1, False, False
+    try:
+        for record in reader:
+            gap = gap or (blank and bool(record))
+            blank = not record
+            line = reader.line_num + 1
+    except csv.Error as problem:
+        if "unexpected end" in str(problem):
+            said = 'a quote (") that opens in the row of line {} is never closed'
+        elif "field larger" in str(problem):
+            said = "a cell in the row of line {} is very long; is a quote not closed?"
+        else:
+            said = 'a quote (") closes inside a cell in the row of line {}; write quotes inside a quoted cell as ""'
+        raise DataError(f"{where}: {said.format(line)}") from None
+    return gap
+
+
+def _has_gap(text: str) -> bool:
+    """Whether there are empty lines before or between the rows of a text without quotes."""
+    body = text.rstrip("\r\n")
+    return body[:1] in ("\r", "\n") or any(gap in body for gap in ("\n\n", "\n\r\n", "\r\r"))
+
+
+def _parse(text: str, separator: str, where: str, *, has_quotes: bool) -> pa.Table:
+    """All records, the header too, as columns of text."""
+    data = text.encode("utf-8")
+    header = next(record for _, record in _records(text[:MAX_BLOCK], separator) if record)
+    names = [str(place) for place in range(len(header))]
+    bad: list[arrow_csv.InvalidRow] = []
+
+    def stop(row: arrow_csv.InvalidRow) -> str:
+        bad.append(row)
+        return "error"
+
+    try:
+        return arrow_csv.read_csv(
+            pa.BufferReader(data),
+            # One thread, else pyarrow does not know the number of a bad row.
+            read_options=arrow_csv.ReadOptions(
+                use_threads=False, block_size=min(len(data) + 1, MAX_BLOCK), column_names=names
+            ),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=separator, newlines_in_values=has_quotes, invalid_row_handler=stop
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                check_utf8=False, strings_can_be_null=False, null_values=[], auto_dict_encode=False,
+                column_types=dict.fromkeys(names, pa.large_string()),
+            ),
+        )  # fmt: skip
+    except pa.ArrowInvalid as problem:
+        if not bad:
+            raise DataError(f"{where} cannot be read as CSV: {problem}") from None
+        records = (line for line, record in _records(text, separator) if record)
+        line = next(islice(records, bad[0].number - 1, None))
+        got, expected = bad[0].actual_columns, bad[0].expected_columns
+        advice = "quote cells that hold the separator" if got > expected else "is the row cut off?"
+        fields = f"{got} field{'s' * (got != 1)}"
+        raise DataError(f"{where}: line {line} has {fields} and the header has {expected}; {advice}") from None

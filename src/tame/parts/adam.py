@@ -1,0 +1,103 @@
+"""Adam and its kin: steps along the mean gradient, in units of the gradient's root mean square."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from tame.core.recipe import OptimizerRecipe
+from tame.parts.optimizer_rules import Hyper, Optimizer, Rule, Single, Tensors
+
+ADAM_EPS = 1e-8
+NADAM_DECAY = 4e-3  # of the momentum's own schedule, as torch has it
+
+Named = list[tuple[str, nn.Parameter]]
+
+
+def _moments(counters: Tensors, hyper: Hyper) -> tuple[Tensor, Tensor]:
+    """What the two means are off by after this step: 1 - beta1**t and sqrt(1 - beta2**t)."""
+    counters["step"] += 1
+    return 1 - hyper.momentum ** counters["step"], (1 - hyper.beta2 ** counters["step"]).sqrt()
+
+
+def _adamw_columns(counters: Tensors, hyper: Hyper) -> tuple[Tensor, ...]:
+    scale1, scale2 = _moments(counters, hyper)
+    # m / scale1 / (sqrt(v) / scale2 + eps), with the scales taken out of the tensors
+    rate, floor = hyper.lr / scale1 * scale2, ADAM_EPS * scale2
+    return 1 - hyper.lr * hyper.weight_decay, 1 - hyper.momentum, 1 - hyper.beta2, floor, rate
+
+
+def _adamw_move(value: Tensor, grad: Tensor, slots: tuple[Tensor, ...], columns: tuple[Tensor, ...]) -> None:
+    (first, second), (keep, news, news2, floor, rate) = slots, columns
+    first.lerp_(grad, news)
+    second.lerp_(grad.square(), news2)
+    # Over a rate of 0 the bottom is infinite, and the step zero.
+    value.mul_(keep).addcdiv_(first, second.sqrt().add_(floor).div_(rate), value=-1)
+
+
+def _adam_columns(counters: Tensors, hyper: Hyper) -> tuple[Tensor, ...]:
+    return hyper.weight_decay, torch.ones_like(hyper.lr), *_adamw_columns(counters, hyper)[1:]
+
+
+def _adam_move(value: Tensor, grad: Tensor, slots: tuple[Tensor, ...], columns: tuple[Tensor, ...]) -> None:
+    _adamw_move(value, torch.addcmul(grad, value, columns[0]), slots, columns[1:])
+
+
+def _fused(kernel: Callable[..., None]) -> Callable[[Single], None]:
+    def step(one: Single) -> None:
+        first, second = one.slots
+        kernel(
+            one.params, one.grads, first, second, [], [one.step] * len(one.params), lr=one.lr, beta1=one.momentum,
+            beta2=one.beta2, weight_decay=one.weight_decay, eps=ADAM_EPS, amsgrad=False, maximize=False,
+        )  # fmt: skip
+
+    return step
+
+
+def _nadamw_columns(counters: Tensors, hyper: Hyper) -> tuple[Tensor, ...]:
+    _, scale2 = _moments(counters, hyper)
+    step = counters["step"]
+    mu = hyper.momentum * (1 - 0.5 * 0.96 ** (step * NADAM_DECAY))
+    mu_next = hyper.momentum * (1 - 0.5 * 0.96 ** ((step + 1) * NADAM_DECAY))
+    product = counters["mu_product"].mul_(mu)
+    of_grad, of_mean = (1 - mu) / (1 - product), mu_next / (1 - product * mu_next)
+    keep = 1 - hyper.lr * hyper.weight_decay
+    return keep, 1 - hyper.momentum, 1 - hyper.beta2, ADAM_EPS * scale2, hyper.lr * scale2, of_grad, of_mean
+
+
+def _nadamw_move(value: Tensor, grad: Tensor, slots: tuple[Tensor, ...], columns: tuple[Tensor, ...]) -> None:
+    (first, second), (keep, news, news2, floor, rate, of_grad, of_mean) = slots, columns
+    first.lerp_(grad, news)
+    second.lerp_(grad.square(), news2)
+    ahead = (grad * of_grad).addcmul_(first, of_mean)
+    value.mul_(keep).addcdiv_(ahead, second.sqrt().add_(floor).div_(rate), value=-1)
+
+
+def _adam_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
+    betas = (recipe.momentum, recipe.beta2)
+    return torch.optim.Adam(named, lr=recipe.lr, betas=betas, eps=ADAM_EPS, weight_decay=recipe.weight_decay)
+
+
+def adamw_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
+    """torch's AdamW."""
+    betas = (recipe.momentum, recipe.beta2)
+    return torch.optim.AdamW(named, lr=recipe.lr, betas=betas, eps=ADAM_EPS, weight_decay=recipe.weight_decay)
+
+
+def _nadamw_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
+    return torch.optim.NAdam(
+        named, lr=recipe.lr, betas=(recipe.momentum, recipe.beta2), eps=ADAM_EPS, weight_decay=recipe.weight_decay,
+        momentum_decay=NADAM_DECAY, decoupled_weight_decay=True,
+    )  # fmt: skip
+
+
+_MEANS = ("first", "second")
+ADAM_RULE = Rule(_MEANS, _adam_columns, _adam_move, counters={"step": 0.0}, fused=_fused(torch._fused_adam_))
+ADAMW_RULE = Rule(_MEANS, _adamw_columns, _adamw_move, counters={"step": 0.0}, fused=_fused(torch._fused_adamw_))
+NADAMW_RULE = Rule(_MEANS, _nadamw_columns, _nadamw_move, counters={"step": 0.0, "mu_product": 1.0})
+
+ADAM = Optimizer(ADAM_RULE.init, ADAM_RULE.update, _adam_reference)
+ADAMW = Optimizer(ADAMW_RULE.init, ADAMW_RULE.update, adamw_reference)
+NADAMW = Optimizer(NADAMW_RULE.init, NADAMW_RULE.update, _nadamw_reference)

@@ -1,0 +1,231 @@
+"""The multi-layer perceptron of tables, features and heads: a plain module, and all members of a group at once.
+
+With depth 0 it is a linear model. `forward` is the reference; `stacked` computes the same for parameters with a
+leading M in a few large matrix products.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tame.core.errors import UsageError, unknown
+from tame.core.recipe import ModelRecipe
+from tame.parts.activations import ACTIVATIONS
+
+Tensors = Mapping[str, Tensor]
+
+
+class Draws(Protocol):
+    """The chance of one step: uniform draws (B, width) in [0, 1), a fresh one for each layer that asks, in order."""
+
+    def __call__(self, width: int) -> Tensor: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the columns of an input (B, D) are, in this order.
+
+    dense: numbers as they are; periodic: numbers that become periodic embeddings of `dim` values each, their first
+    frequencies drawn with spread `sigma`; embedded: for each column of category codes how many codes there are.
+    """
+
+    dense: int
+    periodic: int = 0
+    embedded: tuple[int, ...] = ()
+    dim: int = 8
+    sigma: float = 0.3
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that `from_json` turns back."""
+        return {**asdict(self), "embedded": list(self.embedded)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Columns:
+        """The columns that `to_json` wrote."""
+        return cls(**{**values, "embedded": tuple(values["embedded"])})
+
+    @property
+    def widths(self) -> list[int]:
+        """Values that each column of codes becomes. Source: the rule of thumb of fastai, 1.6 x n^0.56."""
+        return [min(32, round(1.6 * count**0.56)) for count in self.embedded]
+
+    @property
+    def learnt(self) -> int:
+        """Values that the learnt embeddings make of one example."""
+        return self.periodic * self.dim + sum(self.widths)
+
+
+class Periodic(nn.Module):
+    """Numbers (B, P) to (B, P x dim): sines and cosines of learnt frequencies, then a layer for each number.
+
+    Source: Gorishniy, Rubachev and Babenko, On Embeddings for Numerical Features in Tabular Deep Learning (2022), 3.3.
+    """
+
+    def __init__(self, columns: int, dim: int, sigma: float) -> None:
+        super().__init__()
+        self.sigma = sigma
+        self.frequency = nn.Parameter(torch.zeros(columns, dim))
+        self.weight = nn.Parameter(torch.zeros(columns, 2 * dim, dim))
+        self.bias = nn.Parameter(torch.zeros(columns, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        angle = 2 * torch.pi * self.frequency * x[..., None]
+        waves = torch.cat([angle.cos(), angle.sin()], dim=-1)
+        return F.relu(torch.einsum("bpk,pkd->bpd", waves, self.weight) + self.bias).flatten(1)
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm that judges a batch of one by its running statistics, since one example has no spread."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and len(x) == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
+
+
+class Mlp(nn.Module):
+    """Hidden layers of one width: linear, norm, activation, dropout; each but the first may be residual."""
+
+    takes_draws = True
+
+    def __init__(self, columns: Columns, num_outputs: int, recipe: ModelRecipe) -> None:
+        super().__init__()
+        self.columns = columns
+        self.activation = ACTIVATIONS.get(recipe.activation)
+        self.norm = recipe.norm
+        self.residual = recipe.residual
+        self.dropout = recipe.dropout
+        self.periodic = Periodic(columns.periodic, columns.dim, columns.sigma) if columns.periodic else None
+        self.embeddings = nn.ModuleList(
+            nn.Embedding(count, width) for count, width in zip(columns.embedded, columns.widths, strict=True)
+        )
+        inputs, width = columns.dense + columns.learnt, recipe.width
+        sizes = [inputs] + [width] * recipe.depth
+        self.body = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        norms = {"layer": nn.LayerNorm, "batch": BatchNorm}
+        self.norms = nn.ModuleList(norms[self.norm](width) for _ in self.body if self.norm != "none")
+        self.out = nn.Linear(sizes[-1], num_outputs)
+
+    def forward(self, x: Tensor, draws: Draws | None = None) -> Tensor:
+        """x: (B, D) as `columns` says; draws: the chance of a training step, None to predict. Returns (B, O)."""
+        h = self._inputs(x)
+        for i, layer in enumerate(self.body):
+            z = layer(h)
+            z = self.activation(self.norms[i](z) if self.norm != "none" else z)
+            if draws is not None and self.dropout:
+                z = z * ((draws(z.shape[1]).to(z.dtype) >= self.dropout).to(z.dtype) / (1 - self.dropout))
+            h = h + z if self.residual and i else z
+        return self.out(h)  # type: ignore[no-any-return]
+
+    def _inputs(self, x: Tensor) -> Tensor:
+        if not self.columns.learnt:
+            return x
+        dense, numbers, codes = self._split(x)
+        found = [dense]
+        if self.periodic is not None:
+            found.append(self.periodic(numbers))
+        found += [embedding(codes[:, i]) for i, embedding in enumerate(self.embeddings)]
+        return torch.cat(found, dim=1)
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        dense, periodic = self.columns.dense, self.columns.periodic
+        return x[:, :dense], x[:, dense : dense + periodic], x[:, dense + periodic :].long()
+
+    # All members at once --------------------------------------------------------------------------------------------
+
+    def stacked(self, tensors: Tensors, x: Tensor, *, dropout: Tensor | None, draws: Draws | None) -> Tensor:
+        """Outputs (M, B, O) of members that see the same examples.
+
+        tensors: as `state_dict`, each with a leading M; x: (B, D); dropout: (M,) rates, None where all are zero;
+        draws: the chance of a training step, which also moves the running statistics in `tensors`; None to predict.
+        """
+        h: Tensor | None = None
+        for i in range(len(self.body)):
+            weight, bias = tensors[f"body.{i}.weight"], tensors[f"body.{i}.bias"]
+            z = self._first(tensors, weight, bias, x) if h is None else _linear(weight, bias, h)
+            z = self.activation(self._normed(tensors, i, z, training=draws is not None))
+            if draws is not None and dropout is not None:
+                rate = dropout[:, None, None]
+                z = z * ((draws(z.shape[2]).to(rate.dtype) >= rate).to(z.dtype) / (1 - rate))
+            h = h + z if self.residual and h is not None else z
+        weight, bias = tensors["out.weight"], tensors["out.bias"]
+        return self._first(tensors, weight, bias, x) if h is None else _linear(weight, bias, h)
+
+    def _first(self, tensors: Tensors, weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+        """The first layer: what is not learnt is shared by all members, and needs one product for all of them."""
+        if not self.columns.learnt:
+            return shared_linear(weight, bias, x)
+        dense, numbers, codes = self._split(x)
+        learnt = []
+        if self.periodic is not None:
+            angle = 2 * torch.pi * tensors["periodic.frequency"][:, None] * numbers[:, :, None]  # (M, B, P, k)
+            waves = torch.cat([angle.cos(), angle.sin()], dim=-1)
+            mixed = torch.einsum("mbpk,mpkd->mbpd", waves, tensors["periodic.weight"])
+            learnt.append(F.relu(mixed + tensors["periodic.bias"][:, None]).flatten(2))
+        for i in range(len(self.embeddings)):
+            learnt.append(tensors[f"embeddings.{i}.weight"][:, codes[:, i]])
+        cut = self.columns.dense
+        z = shared_linear(weight[:, :, :cut], bias, dense)
+        return z + torch.cat(learnt, dim=2) @ weight[:, :, cut:].transpose(1, 2)
+
+    def _normed(self, tensors: Tensors, i: int, z: Tensor, *, training: bool) -> Tensor:
+        if self.norm == "none":
+            return z
+        own = {name: tensors[f"norms.{i}.{name}"] for name in ("weight", "bias")}
+        scale, shift = own["weight"][:, None], own["bias"][:, None]
+        if self.norm == "layer":
+            return F.layer_norm(z, z.shape[-1:]) * scale + shift
+        mean, spread = (tensors[f"norms.{i}.running_{name}"] for name in ("mean", "var"))
+        eps, momentum = self.norms[i].eps, self.norms[i].momentum
+        assert isinstance(eps, float) and isinstance(momentum, float)
+        if not training or z.shape[1] == 1:
+            return (z - mean[:, None]) / (spread[:, None] + eps).sqrt() * scale + shift
+        own_mean, own_spread = z.mean(dim=1), z.var(dim=1, correction=0)
+        with torch.no_grad():
+            size = z.shape[1]
+            mean.lerp_(own_mean.detach().to(mean.dtype), momentum)
+            spread.lerp_(own_spread.detach().to(mean.dtype) * size / (size - 1), momentum)
+            tensors[f"norms.{i}.num_batches_tracked"].add_(1)
+        return (z - own_mean[:, None]) / (own_spread[:, None] + eps).sqrt() * scale + shift
+
+
+def shared_linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+    """One matrix product for all members, since they share their input. (M, O, D), (M, O), (B, D) -> (M, B, O)."""
+    members, outputs, features = weight.shape
+    flat = F.linear(x, weight.reshape(members * outputs, features), bias.reshape(-1))
+    return flat.view(x.shape[0], members, outputs).transpose(0, 1)
+
+
+def _linear(weight: Tensor, bias: Tensor, h: Tensor) -> Tensor:
+    """(M, O, I), (M, O), (M, B, I) -> (M, B, O)."""
+    return torch.baddbmm(bias.unsqueeze(1), h, weight.transpose(1, 2))
+
+
+def head_of(num_features: int, num_classes: int, recipe: ModelRecipe) -> Mlp:
+    """The head on a backbone's features: linear, or with one hidden layer of `recipe.hidden` units."""
+    plain = ModelRecipe(
+        name="head", width=max(recipe.hidden, 1), depth=1 if recipe.hidden else 0, dropout=recipe.dropout
+    )
+    return Mlp(Columns(num_features), num_classes, plain)
+
+
+TABLE_MODELS = ("linear", "mlp")
+
+
+def build_table_model(columns: Columns, num_outputs: int, recipe: ModelRecipe) -> Mlp:
+    """The model of a table: linear, or a multi-layer perceptron. Raises UsageError for another name."""
+    if recipe.name not in TABLE_MODELS:
+        raise UsageError(unknown("model of tables", recipe.name, TABLE_MODELS))
+    return Mlp(columns, num_outputs, replace(recipe, depth=0) if recipe.name == "linear" else recipe)
+
+
+def num_weights(module: nn.Module) -> int:
+    """How many numbers training moves."""
+    return sum(math.prod(value.shape) for value in module.parameters())

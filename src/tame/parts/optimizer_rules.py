@@ -1,0 +1,188 @@
+"""How the stacked optimizers step: a rule says what happens to one tensor, and the driver here does the rest.
+
+The driver widens the hyperparameters, leaves idle members alone, and on a CPU keeps what it works on in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from tame.core.recipe import OptimizerRecipe
+
+Tensors = dict[str, Tensor]
+
+# Numbers of one member from which on a kernel of torch for each member on a CPU beats batched operations, which pass
+# over the memory many times; below it the calls cost more than the passes. By the size of a member and not of the
+# population, so that a member's result does not depend on its company.
+FUSED_FROM = 16_384
+BLOCK_FROM = 2**20  # numbers of one tensor from which on a CPU goes through it block by block
+BLOCK = 2**17  # numbers in a block, so that they stay in the cache between operations
+
+
+@dataclass(frozen=True, slots=True)
+class Hyper:
+    """Hyperparameters of this step, each (M,); lr already carries the schedule. Best in float64."""
+
+    lr: Tensor
+    weight_decay: Tensor
+    momentum: Tensor
+    beta2: Tensor
+
+
+class Update(Protocol):
+    """One step. All tensors are (M, ...); `params` and `state` are consumed (changed in place) and returned.
+
+    `active`: (M,) of bools, or None for all; a member that is not active keeps its parameters and state bit for bit.
+    """
+
+    def __call__(
+        self, params: Tensors, grads: Tensors, state: Tensors, hyper: Hyper, *, active: Tensor | None = None
+    ) -> tuple[Tensors, Tensors]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """`init` makes the state, `update` takes a step, `reference` is the same optimizer for one plain module.
+
+    `evaluated` makes from (params, state, hyper) the parameters to judge and keep, where they are not those that are
+    trained; it changes none of its arguments. A reference of such an optimizer has `train()`, to be called before
+    steps, and `eval()`, to be called before the module is judged; both may be called at any time, again and again.
+    """
+
+    init: Callable[[Tensors], Tensors]
+    update: Update
+    reference: Callable[[list[tuple[str, nn.Parameter]], OptimizerRecipe], torch.optim.Optimizer]
+    evaluated: Callable[[Tensors, Tensors, Hyper], Tensors] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """What a kernel for one member is given: all its tensors, and its hyperparameters as plain numbers."""
+
+    params: tuple[Tensor, ...]
+    grads: tuple[Tensor, ...]
+    slots: tuple[tuple[Tensor, ...], ...]
+    step: Tensor  # () steps taken, this one included
+    lr: float
+    weight_decay: float
+    momentum: float
+    beta2: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An optimizer that treats every number of a tensor alike.
+
+    slots: what is remembered of each parameter, zero at first, or a copy of the parameter for those in `copies`.
+    counters: what is remembered of each member, with its value at first.
+    columns: from counters (changed in place) and hyperparameters, all (M,), what `move` needs of each member.
+    move: changes parameter and slots, given (parameter, gradient, slots, columns); the columns broadcast.
+    fused: the same step of one member by a kernel of torch that passes over the memory once; needs a counter `step`.
+    """
+
+    slots: tuple[str, ...]
+    columns: Callable[[Tensors, Hyper], tuple[Tensor, ...]]
+    move: Callable[[Tensor, Tensor, tuple[Tensor, ...], tuple[Tensor, ...]], None]
+    counters: Mapping[str, float] = field(default_factory=dict)
+    copies: frozenset[str] = frozenset()
+    fused: Callable[[Single], None] | None = None
+
+    def init(self, params: Tensors) -> Tensors:
+        """The state before the first step: counters by name, slots as SLOT.PARAMETER; each with a leading M."""
+        state = {name: column(params, start) for name, start in self.counters.items()}
+        for name, value in params.items():
+            for slot in self.slots:
+                make = torch.clone if slot in self.copies else torch.zeros_like
+                state[f"{slot}.{name}"] = make(value.detach(), memory_format=torch.contiguous_format)
+        return state
+
+    @torch.no_grad()
+    def update(
+        self, params: Tensors, grads: Tensors, state: Tensors, hyper: Hyper, *, active: Tensor | None = None
+    ) -> tuple[Tensors, Tensors]:
+        """One step, as `Update`."""
+        before = None if active is None else _copies(params, state)
+        wide = widened(hyper)
+        columns = self.columns({name: state[name] for name in self.counters}, wide)
+        if self.fused is not None and one_by_one(params):
+            self._step_singly(self.fused, params, grads, state, wide)
+        else:
+            self._step_together(params, grads, state, columns)
+        if active is not None and before is not None:
+            _give_back(active, (params, state), before)
+        return params, state
+
+    def _step_together(self, params: Tensors, grads: Tensors, state: Tensors, columns: tuple[Tensor, ...]) -> None:
+        shaped: dict[tuple[torch.dtype, int], tuple[Tensor, ...]] = {}
+        for name, value in params.items():
+            kind = (value.dtype, value.ndim)
+            if kind not in shaped:
+                shaped[kind] = tuple(each.to(value.dtype).view(column_shape(value)) for each in columns)
+            whole = (value, grads[name], *(state[f"{slot}.{name}"] for slot in self.slots))
+            for block in _blocks((*whole, *shaped[kind]), like=value):
+                self.move(block[0], block[1], block[2 : len(whole)], block[len(whole) :])
+
+    def _step_singly(
+        self, fused: Callable[[Single], None], params: Tensors, grads: Tensors, state: Tensors, hyper: Hyper
+    ) -> None:
+        names = list(params)
+        own = list(zip(*(params[name].unbind() for name in names), strict=True))
+        given = list(zip(*(grads[name].contiguous().unbind() for name in names), strict=True))
+        slots = [list(zip(*(state[f"{slot}.{name}"].unbind() for name in names), strict=True)) for slot in self.slots]
+        numbers = (each.tolist() for each in (hyper.lr, hyper.weight_decay, hyper.momentum, hyper.beta2))
+        steps = state["step"].float().unbind()
+        for i, values in enumerate(zip(*numbers, strict=True)):
+            fused(Single(own[i], given[i], tuple(each[i] for each in slots), steps[i], *values))
+
+
+def column(params: Tensors, start: float) -> Tensor:
+    """(M,) values of the widest float that the device has."""
+    some = next(iter(params.values()))
+    return torch.full((some.shape[0],), start, dtype=_wide(some), device=some.device)
+
+
+def column_shape(like: Tensor) -> tuple[int, ...]:
+    """The shape in which (M,) values meet a tensor (M, ...)."""
+    return (-1,) + (1,) * (like.ndim - 1)
+
+
+def widened(hyper: Hyper) -> Hyper:
+    """The same in float64: 1 - beta2**step in float32 is wrong in the fifth digit at the first steps."""
+    wide = _wide(hyper.lr)
+    return Hyper(hyper.lr.to(wide), hyper.weight_decay.to(wide), hyper.momentum.to(wide), hyper.beta2.to(wide))
+
+
+def one_by_one(params: Tensors) -> bool:
+    """Whether each member is stepped by a kernel of its own: on a CPU, from FUSED_FROM numbers on."""
+    if not all(value.device.type == "cpu" and value.is_contiguous() for value in params.values()):
+        return False  # elsewhere the hyperparameters would have to be fetched from the device
+    return sum(value[0].numel() for value in params.values()) >= FUSED_FROM
+
+
+def _wide(like: Tensor) -> torch.dtype:
+    return torch.float32 if like.device.type == "mps" else torch.float64
+
+
+def _blocks(tensors: tuple[Tensor, ...], *, like: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    if like.device.type != "cpu" or like.numel() < BLOCK_FROM:
+        yield tensors
+        return
+    members = max(1, BLOCK // like[0].numel())
+    yield from zip(*(torch.split(tensor, members) for tensor in tensors), strict=True)
+
+
+def _copies(*rooms: Tensors) -> tuple[Tensors, ...]:
+    return tuple({name: value.clone() for name, value in room.items()} for room in rooms)
+
+
+def _give_back(active: Tensor, rooms: tuple[Tensors, ...], before: tuple[Tensors, ...]) -> None:
+    """Gives the members that are not active what they had, whatever was computed in between, infinities included."""
+    for room, old in zip(rooms, before, strict=True):
+        for name, value in room.items():
+            mine = active.view(column_shape(value))
+            value.copy_(torch.where(mine, value, old[name]))

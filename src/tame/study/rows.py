@@ -1,0 +1,303 @@
+"""From a table, or arrays given from Python, to examples; the test part is sealed from here on."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tame.core.config import StudyConfig
+from tame.core.errors import DataError, UsageError, require, unknown
+from tame.core.records import Event, Finding
+from tame.data.arrays import Arrays, task_of
+from tame.data.sources import concat, take_rows
+from tame.data.split import Split, groups_of, make_split, seal, split_by_order, strata, write_split
+from tame.data.table_kinds import apply_kinds, type_table
+from tame.data.table_reading import read_raw
+from tame.data.tables import LEARNT, Column, RawTable, Table
+from tame.data.targets import duplicate_rows, leaks, read_later_target, read_target
+from tame.study.prepare import Data, count, finding, learn, metric_for
+from tame.study.record import Study, findings_events
+
+FOLDS_BELOW = 10_000  # rows; a table is cheap to train on, and folds use all of it
+NATURAL = 0.1  # share of rows with a twin from which on twins are what the data is like, not copies
+FEW = 200
+COLUMNS, INPUTS, TARGETS = "columns.npz", "inputs.npy", "targets.npz"  # given from Python, in the study's folder
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A table with its target and the part that each row came in. kept: which rows of the files they are."""
+
+    table: Table
+    task: str
+    classes: tuple[str, ...]
+    target: np.ndarray
+    given: list[str]
+    kept: np.ndarray
+    about: dict[str, Any]
+    beside: dict[str, np.ndarray]  # groups and order, where columns were named for them
+    ids: tuple[str, ...]
+
+
+def open_table(study: Study) -> Data:
+    """Reads a table, judges it, splits it, and hands the worker what is not sealed. Raises DataError."""
+    config = study.config
+    study.watcher.phase("reading the table")
+    known = study.state.last.get("data")
+    own = read_rows(config)
+    if known is not None:
+        same = known["digests"] == own.about["digests"]
+        require(same, "the table changed since the study began", error=DataError)
+    study.ask(
+        "open_table", files=[str(path) for path, _ in _files(config)], arrays=None,
+        columns=[column.to_json() for column in own.table.columns], kept=own.kept.tolist(),
+    )  # fmt: skip
+    return _split(study, own, known, "table")
+
+
+def open_arrays(study: Study) -> Data:
+    """Opens the arrays that were put into the study's folder, splits them, and hands the worker what is not sealed."""
+    config, folder = study.config, study.folder
+    own = read_kept(config, folder)
+    known = study.state.last.get("data")
+    if own.table.columns:
+        study.ask(
+            "open_table", files=[], arrays=str(folder / COLUMNS),
+            columns=[column.to_json() for column in own.table.columns], kept=own.kept.tolist(),
+        )  # fmt: skip
+        return _split(study, own, known, "table")
+    study.ask("open_arrays", file=str(folder / INPUTS), build=study.config.model)
+    return _split(study, own, known, "arrays")
+
+
+def read_rows(config: StudyConfig) -> Rows:
+    """The table of a config with its target. Raises DataError and UsageError."""
+    files = _files(config)
+    raws = [read_raw(path) for path, _ in files]
+    require(config.target is not None, _no_target(raws[0]), error=UsageError)
+    assert config.target is not None
+    target, labelled = read_target(raws[0], config.target, task=_task(config))
+    ignore = [name for name in (config.groups, config.order) if name]
+    for name in ignore:
+        require(name in raws[0].names, unknown("column", name, raws[0].names), error=DataError)
+        require(name != config.target, f"{name!r} is the target; it cannot also split the rows")
+    first = type_table(raws[0], target=config.target, ignore=ignore)
+    tables, targets, has = [first], [target.values], [labelled]
+    for raw in raws[1:]:
+        later, own = read_later_target(raw, target)
+        tables.append(apply_kinds(raw, first.columns, beside=(config.target, *ignore))[0])
+        targets.append(later)
+        has.append(own)
+    table, kept = concat(tables), np.concatenate(has).nonzero()[0]
+    given = np.repeat([part for _, part in files], [t.num_rows for t in tables])
+    values = np.concatenate(targets)
+    numbers = [f"{path.name}:{i + 2}" for (path, _), t in zip(files, tables, strict=True) for i in range(t.num_rows)]
+    beside = {name: np.concatenate([np.asarray(raw.columns[name]) for raw in raws]) for name in ignore}
+    about = {
+        "target": {"name": target.name, "task": target.task, "why": target.why},
+        "unlabelled": int(len(values) - len(kept)),
+        "notes": list(dict.fromkeys(note for each in tables for note in each.notes)),
+        "digests": [raw.digest for raw in raws],
+        "leaks": [{"column": each.column, "evidence": each.evidence} for each in leaks(first, target)],
+    }
+    return Rows(
+        take_rows(table, kept), target.task, target.classes, values[kept], given[kept].tolist(), kept, about,
+        {name: column[kept] for name, column in beside.items()}, tuple(numbers[row] for row in kept),
+    )  # fmt: skip
+
+
+def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool) -> None:
+    """Puts arrays given from Python into a study's folder, where its processes find them.
+
+    plain: a module of the user's own sees the array itself; otherwise rows and columns are a table.
+    """
+    target = task_of(arrays.y, task="classification" if task in ("binary", "multiclass") else task)
+    x = _matrix(arrays.x) if plain else arrays.x
+    about: dict[str, Any] = {
+        "task": target.task, "why": target.why, "classes": list(target.classes), "notes": list(arrays.notes),
+        "columns": [column.to_json() for column in x.columns] if isinstance(x, Table) else [],
+    }  # fmt: skip
+    if isinstance(x, Table):
+        _save(folder / COLUMNS, {f"c{i}": x.values[column.name] for i, column in enumerate(learnt_of(x.columns))})
+    else:
+        with (folder / INPUTS).open("wb") as file:
+            np.save(file, x, allow_pickle=False)
+        (folder / INPUTS).chmod(0o600)
+    _save(folder / TARGETS, {"y": target.values, "about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)})
+
+
+def _matrix(x: np.ndarray | Table) -> np.ndarray:
+    """The array (N, ...) that a module of the user's own sees. Raises DataError for columns that are no numbers."""
+    if not isinstance(x, Table):
+        return x
+    for column in x.columns:
+        number = column.kind in ("number", "boolean", "constant", "identifier") and column.name in x.values
+        require(number, f"column {column.name!r} holds no numbers ({column.why}); a module needs numbers", error=DataError)
+        require(not column.missing, f"column {column.name!r} has missing values; a module needs all", error=DataError)
+    return np.stack([x.values[column.name] for column in x.columns], axis=1).astype(np.float32)
+
+
+def read_kept(config: StudyConfig, folder: Path) -> Rows:
+    """The arrays that `keep_arrays` put there, a table or not."""
+    with np.load(folder / TARGETS, allow_pickle=False) as held:
+        target, about = held["y"], json.loads(held["about"].tobytes())
+    columns = tuple(Column.from_json(each) for each in about["columns"])
+    values = {}
+    if columns:
+        with np.load(folder / COLUMNS, allow_pickle=False) as held:
+            values = {column.name: held[f"c{i}"] for i, column in enumerate(learnt_of(columns))}
+    num, task = len(target), about["task"]
+    if task == "classification":
+        task = "binary" if len(about["classes"]) == 2 else "multiclass"
+    own = {
+        "target": {"name": "y", "task": task, "why": about["why"]}, "unlabelled": 0, "notes": about["notes"],
+        "digests": [], "leaks": [],
+    }  # fmt: skip
+    return Rows(
+        Table(columns, values, num, tuple(about["notes"])), task, tuple(about["classes"]), target, [""] * num,
+        np.arange(num), own, {}, tuple(map(str, range(num))),
+    )  # fmt: skip
+
+
+def _split(study: Study, own: Rows, known: Any, kind: str) -> Data:
+    config = study.config
+    pairs = duplicate_rows(own.table) if own.table.values else []
+    twins = len({row for pair in pairs for row in pair})
+    natural = twins > NATURAL * len(own.target)
+    groups = groups_of(len(own.target), [] if natural else pairs)
+    if config.groups:
+        groups = np.unique(own.beside[config.groups].astype(str), return_inverse=True)[1]
+    if config.order:
+        split = split_by_order(_ordered(own.beside[config.order], config.order), own.given, seed=config.seed)
+    else:
+        labels = own.target if own.classes else strata(own.target)
+        split = make_split(
+            labels, own.given, groups, classes=own.classes, folds=config.folds, seed=config.seed,
+            folds_below=FOLDS_BELOW,
+        )  # fmt: skip
+    sealed = seal(split, own.target)
+    hidden = np.where(np.array(split.part) == "test", -1 if own.classes else np.nan, own.target)
+    learnt = sum(column.kind in LEARNT for column in own.table.columns)
+    data = Data(
+        kind, own.task, metric_for(config, own.task), own.classes, own.ids,
+        hidden.astype(np.int64) if own.classes else hidden, split, sealed, columns=learnt,
+    )  # fmt: skip
+    learn(study, data)
+    if known is None:
+        write_split(study.folder / "split.csv", split, own.ids, groups)
+        about = _describe(own, data, kind, twins)
+        study.keep(Event("data", about), *findings_events(_findings(own, data, twins, natural)))
+    return data
+
+
+def _describe(own: Rows, data: Data, kind: str, twins: int) -> dict[str, Any]:
+    parts = data.split.part
+    counts: dict[str, Any] = {}
+    for part in ("train", "val", "test", "aside"):
+        rows = [row for row, each in enumerate(parts) if each == part]
+        if rows and own.classes:
+            counts[part] = dict(Counter(own.classes[int(own.target[row])] for row in rows))
+        elif rows:
+            counts[part] = {"rows": len(rows)}
+    return {
+        "kind": kind, "classes": list(own.classes), "examples": len(own.target), "counts": counts,
+        "columns": [
+            {"name": c.name, "kind": c.kind, "why": c.why, "missing": c.missing, "categories": len(c.categories),
+             "learnt": c.kind in LEARNT}
+            for c in own.table.columns
+        ],
+        "notes": own.about["notes"], "target": own.about["target"], "unlabelled": own.about["unlabelled"],
+        "split": data.split.how, "folds": data.split.folds, "digests": own.about["digests"], "pairs": [],
+        "twins": twins,
+    }  # fmt: skip
+
+
+def _findings(own: Rows, data: Data, twins: int, natural: bool) -> list[Finding]:
+    """What the doctor has to say about the table."""
+    found = []
+    if own.about["leaks"]:
+        names = ", ".join(each["column"] for each in own.about["leaks"])
+        evidence = {"columns": own.about["leaks"]}
+        found.append(finding("target_leak", f"the target can be read off: {names}", "problem", evidence))
+    if own.about["unlabelled"]:
+        number = own.about["unlabelled"]
+        evidence = {"count": number}
+        found.append(finding("skipped_rows", f"{count(number, 'row')} without a target left out", "warning", evidence))
+    for code, kind, word in (
+        ("identifier_columns", "identifier", "identifier"), ("constant_columns", "constant", "constant column")
+    ):  # fmt: skip
+        names = [column.name for column in own.table.columns if column.kind == kind]
+        if names:
+            evidence = {"columns": names[:20], "count": len(names)}
+            found.append(finding(code, f"{count(len(names), word)} left out", "info", evidence))
+    infinite = [note for note in own.about["notes"] if "infinite" in note]
+    if infinite:
+        found.append(finding("infinite_values", "infinite numbers count as missing", "warning", {"notes": infinite}))
+    if twins:
+        evidence = {"rows": twins, "of": len(own.target)}
+        how = "so many that they are left where they fall" if natural else "kept on one side of every split"
+        found.append(finding("duplicate_rows", f"{count(twins, 'row')} with a twin, {how}", "warning", evidence))
+    if own.classes:
+        sizes = Counter(own.classes[int(data.targets[row])] for row in data.rows)
+        common, rare = max(sizes.values()), min(sizes.values())
+        if common > 3 * rare:
+            title = f"the commonest class has {common / rare:.1f} times as many rows as the rarest"
+            found.append(finding("imbalance", title, "warning", dict(sizes.most_common(20))))
+    if len(data.rows) < FEW:
+        evidence = {"rows": len(data.rows)}
+        found.append(finding("few_rows", f"only {count(len(data.rows), 'row')} to learn from", "warning", evidence))
+    num_test = len(data.sealed.rows)
+    if num_test < 100:
+        title = f"the test part holds only {count(num_test, 'row')}: its score is uncertain"
+        found.append(finding("small_test", title, "info", {"n": num_test}))
+    return found
+
+
+def _files(config: StudyConfig) -> list[tuple[Path, str]]:
+    """The table's own file, then those of the parts that were given."""
+    parts = [(config.val, "val"), (config.test, "test")]
+    return [(Path(config.data), ""), *((Path(name), part) for name, part in parts if name is not None)]
+
+
+def _task(config: StudyConfig) -> str:
+    return "auto" if config.task == "table" else config.task
+
+
+def _no_target(raw: RawTable) -> str:
+    names = ", ".join(raw.names[:20]) + (", ..." if len(raw.names) > 20 else "")
+    return f"a table needs a column to predict: --target COLUMN (columns: {names})"
+
+
+def _ordered(values: np.ndarray, name: str) -> np.ndarray:
+    """(N,) numbers that order the rows. Raises DataError where the column has no order."""
+    if values.dtype.kind in "iufM":
+        return values.astype(np.float64)
+    raw = RawTable((name,), {name: values}, (), len(values), "")
+    typed = type_table(raw, target=None)
+    (column,) = typed.columns
+    if column.kind in ("number", "date") and not np.isnan(typed.values[name]).any():
+        return np.asarray(typed.values[name])
+    if column.kind == "identifier":
+        return np.unique(values, return_inverse=True)[1].astype(np.float64)
+    raise DataError(f"the order column {name!r} holds no numbers or dates throughout ({column.why})")
+
+
+def learnt_of(columns: Sequence[Column]) -> list[Column]:
+    """The columns that have values."""
+    return [column for column in columns if column.kind in LEARNT]
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes arrays without pickle, readable by the owner only."""
+    temporary = path.with_name(f".{path.name}")
+    with temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    temporary.chmod(0o600)
+    temporary.replace(path)
+

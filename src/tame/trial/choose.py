@@ -1,0 +1,222 @@
+"""Which engine trains a group, and how many members at once: measured in a few steps, remembered for the machine.
+
+It is not obvious: small models gain most from company, until a group no longer fits into the cache; convolutions are
+slower together on a CPU; what torch.func cannot carry is trained one by one.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tame.core.recipe import Recipe
+from tame.parts.mlp import num_weights
+from tame.parts.optimizers import OPTIMIZERS
+from tame.trial.inputs import read_json, write_json
+from tame.trial.material import Material
+from tame.trial.population import Engine, Examples, Member, Task, joint
+from tame.trial.serial import Serial
+from tame.trial.settings import group_key
+from tame.trial.shelf import Fold
+from tame.trial.stacked import Stacked
+from tame.trial.unit import Job, Lane
+
+FORMAT = 3  # of what is remembered
+SIZES = (1, 4, 16, 64)  # members at once that are tried
+GROUP_BYTES = 512 * 2**20  # of parameters, gradients, moments and activations of a group, at most
+STEPS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """stacked: whether members are trained together, at most so many; step_s: of one member, as measured."""
+
+    stacked: bool
+    members: int
+    step_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Jobs that are advanced together, with their lanes."""
+
+    jobs: list[Job]
+    lanes: list[Lane]
+
+
+class Chooser:
+    """Makes groups of jobs. A study keeps what was chosen for it, so that it repeats; a machine what was measured."""
+
+    def __init__(self, cache: Path, study: Path | None, device: torch.device) -> None:
+        self._machine = cache / "engines.json"
+        self._study = study / "engines.json" if study else None
+        self._device = device
+        self._known: dict[str, Choice] = {}
+        self._told: dict[str, dict[str, Any]] = {}
+        self._smaller = 1  # what groups are divided by, where memory ran out
+
+    def groups(
+        self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples
+    ) -> list[Group]:
+        """Jobs by what they can share, as many together as is best here."""
+        alike: dict[Hashable, list[Job]] = {}
+        for job in jobs:
+            alike.setdefault(group_key(job.recipe), []).append(job)
+        found = []
+        for own in alike.values():
+            recipe = own[0].recipe
+            choice = self.choice(material, recipe, folds, rows, examples)
+            self._tell(recipe, choice, len(own))
+            together = joint(self._task(material, recipe, rows, examples, folds[:1]).examples, recipe)
+            most = max(1, choice.members // (self._smaller * (len(folds) if together else 1)))
+            for start in range(0, len(own), most if choice.stacked else 1):
+                some = own[start : start + (most if choice.stacked else 1)]
+                lanes = self._lanes(material, some, folds, rows, examples, stacked=choice.stacked, together=together)
+                found.append(Group(some, lanes))
+        return found
+
+    def choice(
+        self, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int], examples: Examples
+    ) -> Choice:
+        """What trains recipes of this shape here."""
+        if recipe.optimizer.name not in OPTIMIZERS.names():
+            return Choice(False, 1, 0.0, f"{recipe.optimizer.name} exists for one network at a time only")
+        if not material.stacks(recipe):
+            why = getattr(material, "reason", "convolutions are slower together")
+            return Choice(False, 1, 0.0, why)
+        key = self._key(material, recipe, rows, examples, folds)
+        if key not in self._known:
+            self._known[key] = self._remembered(key) or self._measured(key, material, recipe, folds, rows, examples)
+        return self._known[key]
+
+    def epoch_s(
+        self, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int], examples: Examples
+    ) -> float:
+        """Seconds of an epoch of one member in good company."""
+        choice = self.choice(material, recipe, folds, rows, examples)
+        member = Member(-1, folds[0], recipe)
+        task = self._task(material, recipe, rows, examples, folds[:1])
+        num = len(task.examples.walked(member))
+        if not choice.step_s:
+            return Serial(task).rehearse(member)
+        ahead = 1 + 0.4 * int(task.examples.validates(member).sum()) / num
+        return choice.step_s * math.ceil(num / recipe.batch(num)) * ahead
+
+    def smaller(self) -> bool:
+        """Halves all groups from here on; False where they cannot be smaller."""
+        self._smaller *= 2
+        return self._smaller <= max(SIZES)
+
+    def told(self) -> list[dict[str, Any]]:
+        """What was chosen, and why, for people."""
+        return list(self._told.values())
+
+    def task_of(self, lane: Lane) -> Task:
+        """The task that a lane's engine trains."""
+        assert isinstance(lane.engine, Stacked | Serial)
+        return lane.engine.task
+
+    def _lanes(
+        self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int],
+        examples: Examples, *, stacked: bool, together: bool,
+    ) -> list[Lane]:  # fmt: skip
+        recipe = jobs[0].recipe
+        if stacked and together:
+            task = self._task(material, recipe, rows, examples, folds)
+            every = [Member(job.trial, fold, job.recipe) for job in jobs for fold in folds]
+            return [Lane(Stacked(task), task.examples, every)]
+        lanes = []
+        for fold in folds:
+            task = self._task(material, recipe, rows, examples, [fold])
+            members = [Member(job.trial, fold, job.recipe) for job in jobs]
+            engine: Engine = Stacked(task) if stacked else Serial(task)
+            lanes += [Lane(engine, task.examples, own) for own in ([members] if stacked else [[m] for m in members])]
+        return lanes
+
+    def _task(
+        self, material: Material, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
+    ) -> Task:
+        return material.task(recipe, rows, examples, folds)
+
+    def _measured(
+        self, key: str, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int],
+        examples: Examples,
+    ) -> Choice:  # fmt: skip
+        """Seconds of a step of one member, alone and in groups; the best of them is kept."""
+        task = self._task(material, recipe, rows, examples, folds[:1])
+        member = Member(-1, folds[0], recipe)
+        most = self._most(task, member)
+        alone = Serial(task).rehearse(member, STEPS, whole=False)
+        best = Choice(False, 1, alone, "measured: alone is fastest")
+        told = [f"alone {1e3 * alone:.2f} ms"]
+        for size in SIZES:
+            if size > most:
+                break
+            each = Stacked(task).rehearse([replace(member, trial=-1 - i) for i in range(size)], STEPS) / size
+            told.append(f"{size} together {1e3 * each:.2f}")
+            if each < best.step_s:
+                best = Choice(True, size, each, "")
+            elif each > 1.3 * best.step_s:
+                break
+        best = replace(best, why="measured, a step of one member: " + ", ".join(told))
+        self._remember(key, best)
+        return best
+
+    def _most(self, task: Task, member: Member) -> int:
+        """How many members fit into the memory that a group may take."""
+        recipe, module = member.recipe, task.build(member)
+        batch = recipe.batch(len(task.examples))
+        active = batch * max(recipe.model.width, recipe.model.hidden, 8) * max(recipe.model.depth, 1) * 4
+        return max(1, GROUP_BYTES // (4 * (num_weights(module) * 5 + active)))
+
+    def _key(
+        self, material: Material, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
+    ) -> str:
+        """Recipes with the same key take about as long: sizes are told apart by powers of two."""
+        task = self._task(material, recipe, rows, examples, folds[:1])
+        member = Member(-1, folds[0], recipe)
+        weights = num_weights(task.build(member))
+        batch = recipe.batch(len(task.examples.walked(member)))
+        parts = (
+            FORMAT, material.kind, self._device.type, torch.__version__, os.cpu_count(), round(math.log2(weights + 1)),
+            round(math.log2(batch)), recipe.model.depth, recipe.model.norm, recipe.optimizer.name,
+            recipe.then.start < 1, recipe.model.dropout > 0,
+        )  # fmt: skip
+        return "-".join(map(str, parts))
+
+    def _remembered(self, key: str) -> Choice | None:
+        for path in (self._study, self._machine):
+            found = read_json(path).get(key) if path else None
+            if isinstance(found, dict):
+                choice = Choice(**found)
+                if path == self._machine:
+                    self._remember(key, choice)
+                return choice
+        return None
+
+    def _remember(self, key: str, choice: Choice) -> None:
+        value = {
+            "stacked": choice.stacked, "members": choice.members, "step_s": choice.step_s, "why": choice.why,
+        }  # fmt: skip
+        for path in (self._study, self._machine):
+            if path is not None:
+                known = read_json(path)
+                if known.get(key) != value:
+                    write_json(path, {**known, key: value})
+
+    def _tell(self, recipe: Recipe, choice: Choice, num: int) -> None:
+        own = recipe.model
+        shape = f"{own.name} {own.depth} x {own.width}" if own.name == "mlp" else own.name
+        name = f"{shape}, batch {recipe.batch_size}, {recipe.optimizer.name}"
+        known = self._told.get(name, {"members": 0})
+        self._told[name] = {
+            "group": name, "members": max(known["members"], min(num, choice.members) if choice.stacked else 1),
+            "engine": "stacked" if choice.stacked else "serial", "why": choice.why,
+        }  # fmt: skip

@@ -1,0 +1,208 @@
+"""Arrays and a module of the user's own in the process that trains."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tame.core.errors import UsageError, require
+from tame.core.recipe import Recipe, Value
+from tame.parts.losses import LOSSES, check_outputs
+from tame.parts.network import Build, Network
+from tame.trial.material import scaled
+from tame.trial.population import Examples, Groups, Member, Task, same_chance
+from tame.trial.shelf import Fold
+from tame.trial.stacked import stacked_forward
+
+JUDGED = 256  # examples at once
+OWN = "own"  # the model's name in a recipe
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTask:
+    """A module that a function of the user's builds, on arrays. x: (N, ...) as `as_input` takes it."""
+
+    x: np.ndarray
+    make: Build
+    examples: Examples
+    device: torch.device
+    autocast: torch.dtype | None = None
+
+    def build(self, member: Member) -> nn.Module:
+        return built(self.make, member.recipe.own).to(self.device)
+
+    def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int, step: int) -> Tensor:
+        return as_input(self.x[rows.cpu().numpy()], self.device)
+
+    def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
+        return [as_input(self.x[rows.cpu().numpy()], self.device)]
+
+    def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
+        return [([(n, p) for n, p in module.named_parameters() if p.requires_grad], 1.0)]
+
+
+class ArrayMaterial:
+    """Inputs (N, ...) and the function that makes a module for them."""
+
+    kind = "arrays"
+
+    def __init__(self, x: np.ndarray, build: Build, *, device: torch.device) -> None:
+        self.build = build
+        self.reason = ""  # why the last module that was asked about is trained one at a time
+        self._x = x
+        self._device = device
+        self._stacks: dict[tuple[tuple[str, Value], ...], str] = {}
+
+    def check(self, recipe: Recipe, examples: Examples) -> None:
+        """Tries an untrained module on two examples: what it gives must be what the loss wants."""
+        require(recipe.model.name == OWN, f"model.name is {OWN!r} with a module of your own, not {recipe.model.name!r}")
+        require(not recipe.model.dropout, "model.dropout is for TAME's models; give your function an argument for it")
+        require(not recipe.augment.noise, "augment.noise is for the numbers of tables; leave it out")
+        with same_chance(recipe.seed, "build"):
+            module = built(self.build, recipe.own).to(self._device).eval()
+        num = min(2, len(self._x))
+        outputs = answers(module, as_input(self._x[:num], self._device))
+        last = [part for part in module.modules() if not list(part.children())]
+        check_outputs(
+            recipe.loss.name, outputs, examples.target[:num], num_classes=examples.num_classes,
+            ends_in=type(last[-1]).__name__ if last else None,
+        )  # fmt: skip
+
+    def stacks(self, recipe: Recipe) -> bool:
+        key = tuple(recipe.own.items())
+        if key not in self._stacks:
+            self._stacks[key] = self._why_not(recipe)
+        self.reason = self._stacks[key]
+        return not self.reason
+
+    def task(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task:
+        (fold,) = folds
+        own = replace(scaled(examples, recipe, fold), together=False)
+        order = np.asarray(rows, dtype=np.int64)
+        x = self._x if np.array_equal(order, np.arange(len(self._x))) else self._x[order]
+        return OwnTask(x, self.build, own.to(self._device), self._device)
+
+    def network(self, task: Task, module: nn.Module, recipe: Recipe, kind_of_task: str, labels: Sequence[str]) -> Network:
+        assert isinstance(task, OwnTask)
+        prepared = {
+            "target": {"shift": task.examples.shift, "scale": task.examples.scale},
+            "shape": list(self._x.shape[1:]), "dtype": str(self._x.dtype),
+        }  # fmt: skip
+        return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared)
+
+    def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
+        return judge_arrays(network, self._x[np.asarray(rows, dtype=np.int64)], device=self._device)
+
+    def _why_not(self, recipe: Recipe) -> str:
+        """Why members cannot be trained in one computation; empty where they can."""
+        module = built(self.build, recipe.own).to(self._device).train()
+        for part in module.modules():
+            if isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats:
+                return f"{type(part).__name__} keeps running statistics, which torch.func cannot carry"
+            if isinstance(part, nn.RNNBase):
+                return f"{type(part).__name__} has no rule for batches of networks in torch.func"
+            if isinstance(part, nn.modules.conv._ConvNd) and self._device.type == "cpu":
+                return "convolutions are slower together on a CPU"
+        x = as_input(self._x[: min(4, len(self._x))], self._device)
+        tensors = {name: value.detach()[None].repeat(2, *[1] * value.ndim) for name, value in module.state_dict().items()}
+        try:
+            with same_chance(0, "stack"):
+                stacked_forward(module)(tensors, x, dropout=None, draws=None)
+        except Exception as problem:  # whatever torch.func says of a module that it cannot carry is the reason
+            return f"torch.func cannot carry this module: {str(problem).splitlines()[0][:120]}"
+        return ""
+
+
+def built(make: Build, own: Any) -> nn.Module:
+    """The module that the user's function makes. Raises UsageError that says what is wrong with it."""
+    name = getattr(make, "__name__", "the model's function")
+    arguments = ", ".join(f"{key}={value!r}" for key, value in own.items())
+    try:
+        module = make(**own)
+    except (Exception, SystemExit) as problem:  # the user's code may raise anything; it is told, not hidden
+        raise UsageError(f"{name}({arguments}) raised {type(problem).__name__}: {problem}") from problem
+    require(isinstance(module, nn.Module), f"{name}({arguments}) gives a {type(module).__name__}, not an nn.Module")
+    assert isinstance(module, nn.Module)
+    some = any(value.requires_grad for value in module.parameters())
+    require(some, f"{name}({arguments}) makes a module without parameters: there is nothing to train")
+    return module
+
+
+def answers(module: nn.Module, x: Tensor) -> Any:
+    """What a module says of x. Raises UsageError where it fails."""
+    try:
+        with torch.no_grad():
+            return module(x)
+    except (Exception, SystemExit) as problem:  # as above
+        shape = tuple(x.shape)
+        raise UsageError(f"the model failed on inputs {shape}: {type(problem).__name__}: {problem}") from problem
+
+
+def as_input(x: np.ndarray, device: torch.device) -> Tensor:
+    """What a module is given: whole numbers as int64, bytes (pictures) as shares of 255, all else as float32."""
+    array = np.ascontiguousarray(x)
+    if array.dtype == np.uint8:
+        return torch.from_numpy(array).to(device).float() / 255
+    if array.dtype.kind in "iu":
+        return torch.from_numpy(array.astype(np.int64)).to(device)
+    return torch.from_numpy(array.astype(np.float32)).to(device)
+
+
+@torch.no_grad()
+def judge_arrays(network: Network, x: np.ndarray, *, device: torch.device) -> Tensor:
+    """Canonical outputs (n, C) of inputs (n, ...)."""
+    shape = tuple(network.prepared["shape"])
+    require(x.shape[1:] == shape, f"inputs are {x.shape[1:]} each, the network was trained on {shape}")
+    module, target = network.module.to(device).eval(), network.prepared["target"]
+    predict = LOSSES.get(network.recipe.loss.name).predict
+    found = [
+        predict(answers(module, as_input(x[start : start + JUDGED], device))).float().cpu()
+        for start in range(0, len(x), JUDGED)
+    ]
+    outputs = torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1))
+    return outputs if network.labels else outputs * float(target["scale"]) + float(target["shift"])
+
+
+def reference_to(make: Build) -> str | None:
+    """The "file:name" by which another process finds a function; None where it cannot.
+
+    A function of the script that runs is found only if that script can be imported without running the study again.
+    """
+    name, module = getattr(make, "__qualname__", "<"), inspect.getmodule(make)
+    file = getattr(module, "__file__", None)
+    if module is None or file is None or "<" in name or "." in name:
+        return None
+    if module.__name__ == "__main__" and "__name__" not in Path(file).read_text(encoding="utf-8", errors="replace"):
+        return None
+    return f"{Path(file).resolve()}:{name}"
+
+
+def build_of(reference: str | None) -> Build:
+    """The function of a "file:name". Raises UsageError."""
+    require(reference is not None, "a study on a model of your own goes on from Python: tame.resume(folder, model=build)")
+    assert reference is not None
+    file, _, name = reference.rpartition(":")
+    spec = importlib.util.spec_from_file_location("tame_own_model", file)
+    if spec is None or spec.loader is None or not Path(file).is_file():
+        raise UsageError(f"the model's file {file} is gone")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["tame_own_model"] = module
+    sys.path.insert(0, str(Path(file).parent))  # as when the script itself was started
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as problem:  # the user's file may raise anything; it is told, not hidden
+        raise UsageError(f"{file} cannot be imported: {type(problem).__name__}: {problem}") from problem
+    finally:
+        sys.path.pop(0)
+    found = getattr(module, name, None)
+    require(callable(found), f"{file} holds no function {name!r}")
+    return found  # type: ignore[no-any-return]

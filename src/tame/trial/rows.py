@@ -1,0 +1,114 @@
+"""The rows of a table in the process that trains: encoded for each fold by what its members learn from."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tame.core.errors import require
+from tame.core.recipe import Recipe
+from tame.data.encode import Encoder
+from tame.data.tables import Column, Table
+from tame.parts.losses import LOSSES
+from tame.parts.mlp import Columns, build_table_model
+from tame.parts.network import Network
+from tame.trial.material import need_pictures, scaled
+from tame.trial.population import Examples, Task
+from tame.trial.shelf import Fold
+from tame.trial.tasks import TableTask
+
+ENCODED = 8  # encodings that are kept: a few recipes of columns, times the folds
+JUDGED = 8192  # rows at once
+
+
+class TableMaterial:
+    """A typed table. Rows of the test part are in it, their targets are not."""
+
+    kind = "table"
+
+    def __init__(self, table: Table, *, device: torch.device) -> None:
+        self._table = table
+        self._device = device
+        self._kept: OrderedDict[Any, tuple[Encoder, Tensor]] = OrderedDict()
+
+    def check(self, recipe: Recipe, examples: Examples) -> None:
+        need_pictures(recipe)
+        build_table_model(Columns(1), 1, recipe.model)
+
+    def stacks(self, recipe: Recipe) -> bool:
+        return True
+
+    def task(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task:
+        (fold,) = folds
+        encoder, x = self._encoded(recipe, rows, examples, fold)
+        own = replace(scaled(examples, recipe, fold), together=False)
+        return TableTask(x, columns_of(encoder, recipe), own.to(self._device), self._device)
+
+    def network(self, task: Task, module: nn.Module, recipe: Recipe, kind_of_task: str, labels: Sequence[str]) -> Network:
+        assert isinstance(task, TableTask)
+        encoder = next(own for own, x in self._kept.values() if x is task.x)
+        prepared = {
+            "columns": [column.to_json() for column in self._table.columns],
+            "encoder": encoder.to_json(),
+            "model_columns": task.columns.to_json(),
+            "target": {"shift": task.examples.shift, "scale": task.examples.scale},
+        }
+        arrays = {name: torch.from_numpy(np.array(value)) for name, value in encoder.tensors().items()}
+        return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared, arrays=arrays)
+
+    def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
+        return judge_rows(network, self._table, np.array(rows, dtype=np.int64), device=self._device)
+
+    def _encoded(
+        self, recipe: Recipe, rows: Sequence[int], examples: Examples, fold: Fold
+    ) -> tuple[Encoder, Tensor]:
+        key = (*asdict(recipe.table).values(), fold, len(rows))
+        if key not in self._kept:
+            every = np.array(rows, dtype=np.int64)
+            learnt = every if fold is None else every[(examples.fold != fold).numpy()]
+            encoder = Encoder.fit(self._table, learnt, recipe.table)
+            x = torch.from_numpy(encoder.transform(self._table, every)).to(self._device)
+            self._kept[key] = (encoder, x)
+            if len(self._kept) > ENCODED * 6:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+
+def columns_of(encoder: Encoder, recipe: Recipe) -> Columns:
+    """What the columns of an encoded row are, for the model."""
+    layout, own = encoder.layout, recipe.table
+    return Columns(layout.dense, layout.periodic, layout.embedded, own.dim, own.sigma)
+
+
+@torch.no_grad()
+def judge_rows(network: Network, table: Table, rows: np.ndarray | None = None, *, device: torch.device) -> Tensor:
+    """Canonical outputs (n, C) of rows of a table that was typed by the network's own columns."""
+    encoder = restored(network)
+    target = network.prepared["target"]
+    module = network.module.to(device).eval()
+    every = np.arange(table.num_rows) if rows is None else rows
+    found = []
+    for start in range(0, len(every), JUDGED):
+        x = torch.from_numpy(encoder.transform(table, every[start : start + JUDGED])).to(device)
+        found.append(LOSSES.get(network.recipe.loss.name).predict(module(x)).float().cpu())
+    outputs = torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1))
+    return outputs if network.labels else outputs * float(target["scale"]) + float(target["shift"])
+
+
+def restored(network: Network) -> Encoder:
+    """The encoder that was delivered with a network."""
+    arrays: Mapping[str, np.ndarray] = {name: value.cpu().numpy() for name, value in network.arrays.items()}
+    return Encoder.restore(network.prepared["encoder"], arrays)
+
+
+def columns_from(network: Network) -> tuple[Column, ...]:
+    """The columns that a network was trained on, as they were understood."""
+    require(network.kind == "table", f"this model judges {network.kind}, not tables")
+    return tuple(Column.from_json(each) for each in network.prepared["columns"])

@@ -1,0 +1,108 @@
+"""Where the state of every member lies between two units of training: in memory, and in checkpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from tame.core.recipe import Recipe
+from tame.store.checkpoints import Checkpoints
+from tame.trial.population import Member, Population, take
+
+Fold = int | None
+Row = list[Any]  # epoch, train_loss, valid_loss, valid_metric and its standard error, as an event keeps them
+BEST = "best"  # in the name of what is kept of the best epoch
+
+
+class Shelf:
+    """The state of every member that has been trained, by trial and fold, with the curves of their trials."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self.checkpoints = checkpoints
+        self._own: dict[tuple[int, Fold], Population] = {}
+        self._best: dict[tuple[int, Fold], Population] = {}  # the best epoch of those that may stop early
+        self._index: dict[str, tuple[int, frozenset[int]]] = {}  # of each checkpoint: epoch, and the trials it holds
+        for name in checkpoints.names():
+            _, meta, _ = checkpoints.load(name)
+            self._index[name] = _about(meta)
+        self._curves: dict[int, dict[int, Row]] = {}
+
+    def get(self, trial: int, fold: Fold, recipe: Recipe) -> Population | None:
+        """The member's state, from a checkpoint where this process has not trained it."""
+        if (trial, fold) not in self._own:
+            self._load(trial)
+        found = self._own.get((trial, fold))
+        return replace(found, members=(Member(trial, fold, recipe),)) if found else None
+
+    def put(self, population: Population) -> None:
+        """Takes the state of every member of a population."""
+        for i, member in enumerate(population.members):
+            self._own[member.trial, member.fold] = take(population, [i])
+
+    def put_best(self, population: Population) -> None:
+        """Takes the state of members in the best epoch so far of their trial."""
+        for i, member in enumerate(population.members):
+            self._best[member.trial, member.fold] = take(population, [i])
+
+    def take_best(self, trial: int) -> None:
+        """From here on the state of a trial is that of its best epoch."""
+        self._own |= {key: value for key, value in self._best.items() if key[0] == trial}
+
+    def curve(self, trial: int) -> dict[int, Row]:
+        """The points that this trial has shown so far, by epoch."""
+        return self._curves.setdefault(trial, {})
+
+    def save(self, name: str, populations: Sequence[Population], trials: Sequence[int]) -> None:
+        """Keeps populations, what is best of their trials, and the curves of the trials, in one checkpoint."""
+        if not populations:
+            return
+        best = [value for (trial, _), value in self._best.items() if trial in trials]
+        kept = [(population, False) for population in populations] + [(population, True) for population in best]
+        tensors = {
+            f"{i}/{key}": value.cpu().numpy() for i, (p, _) in enumerate(kept) for key, value in p.tensors.items()
+        }
+        members = [[[m.trial, m.fold] for m in p.members] for p, _ in kept]
+        curves = {str(trial): list(self.curve(trial).values()) for trial in trials}
+        meta = {
+            "epoch": str(populations[0].epoch), "members": json.dumps(members), "curves": json.dumps(curves),
+            "epochs": json.dumps([p.epoch for p, _ in kept]), BEST: json.dumps([is_best for _, is_best in kept]),
+        }  # fmt: skip
+        self.checkpoints.save(name, tensors, meta)
+        self._index[name] = _about(meta)
+
+    def forget(self, trials: Sequence[int], *, keep: Sequence[int]) -> None:
+        """Drops trials that will never go on, and the checkpoints that hold none of `keep`."""
+        gone = set(trials)
+        self._own = {key: value for key, value in self._own.items() if key[0] not in gone}
+        self._best = {key: value for key, value in self._best.items() if key[0] not in gone}
+        for name in [name for name, (_, held) in self._index.items() if not held & set(keep)]:
+            self.checkpoints.drop(name)
+            del self._index[name]
+
+    def _load(self, trial: int) -> None:
+        """The furthest checkpoint that holds the trial, if there is one."""
+        names = [name for name, (_, held) in self._index.items() if trial in held]
+        if not names:
+            return
+        tensors, meta, _ = self.checkpoints.load(max(names, key=lambda name: self._index[name][0]))
+        for number, rows in json.loads(meta["curves"]).items():
+            self.curve(int(number)).update({row[0]: row for row in rows})
+        epochs, best = json.loads(meta["epochs"]), json.loads(meta[BEST])
+        for i, members in enumerate(json.loads(meta["members"])):
+            own = {k.split("/", 1)[1]: torch.from_numpy(v) for k, v in tensors.items() if k.startswith(f"{i}/")}
+            room = self._best if best[i] else self._own
+            for place, (number, fold) in enumerate(members):
+                if (number, fold) not in room:
+                    member = Member(number, fold, Recipe())
+                    # A copy lies in memory as torch aligns it: matrix products may differ in the last bit otherwise.
+                    state = {key: value[place : place + 1].clone() for key, value in own.items()}
+                    room[number, fold] = Population((member,), state, epochs[i])
+
+
+def _about(meta: Mapping[str, str]) -> tuple[int, frozenset[int]]:
+    held = {trial for members in json.loads(meta["members"]) for trial, _ in members}
+    return int(meta["epoch"]), frozenset(held)
