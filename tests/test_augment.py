@@ -208,6 +208,7 @@ COLORS = {
 
 
 @pytest.mark.parametrize("name", COLORS)
+@settings(deadline=None)
 @given(factor=st.floats(0, 2), seed=st.integers(0, 99))
 def test_colors_change_as_in_torchvision(name, factor, seed):
     unit = torch.rand(2, 3, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn import metrics as sk
 
-from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, StudyConfig, default_metric
 from tame.core.errors import UsageError
 from tame.core.rng import stream
 from tame.data.split import Sealed
 from tame.evaluate.calibration import calibration, expected_cost
 from tame.evaluate.compare import MOST_DRAWS, Z, bootstrap, paired_shares, wilson
 from tame.evaluate.score import (
+    METRICS_OF,
     InconsistentError,
     Judged,
     confusion,
@@ -292,6 +293,14 @@ def test_outputs_that_do_not_fit_are_refused(task, outputs):
         judged_from(task, ["a", "b"], [0, 1], bad)
     with pytest.raises(UsageError, match="no task named 'regresion'; did you mean 'regression'"):
         judged_from("regresion", ["a", "b"], [0, 1], np.zeros((2, 1)))
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_the_default_metric_fits_its_task(task):
+    assert default_metric(task) in METRICS_OF[task]
+    assert StudyConfig(data="x").metric == "auto"
+    with pytest.raises(UsageError, match="no task named 'binery'; did you mean 'binary'"):
+        default_metric("binery")
 
 
 def test_log_loss_of_a_certain_mistake_is_large_and_finite():

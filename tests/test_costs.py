@@ -44,7 +44,7 @@ def test_a_file_is_read_in_any_order_of_its_classes(tmp_path_factory, costs, dat
 
 def test_a_file_takes_class_names_of_any_form(tmp_path):
     classes = ("a>b", "c=d, e", "é")
-    rows = [["", *classes], ["a>b", 0, 2, 3], [], ["c=d, e", 4, 0, 5], ["é", 6, 7, 0]]
+    rows = [["true, predicted", *classes], ["a>b", 0, 2, 3], [], ["c=d, e", 4, 0, 5], ["é", 6, 7, 0]]
     path = tmp_path / "with a mark.csv"
     write(path, rows)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())

@@ -276,6 +276,7 @@ def test_settings_that_do_nothing_are_named():
 @pytest.mark.parametrize("name", LOSSES.names())
 def test_outputs_and_targets_that_fit_pass_the_check(name):
     for case in cases(LOSSES.get(name)):
+        check_outputs(name, case.outputs[0][:0], case.target[:0], num_classes=case.num_classes)
         check_outputs(name, case.outputs[0], case.target, num_classes=case.num_classes, ends_in="Linear")
         zeros = torch.zeros_like(case.outputs[0])  # as from a last layer that begins at 0
         check_outputs(name, zeros, case.target, num_classes=case.num_classes)

@@ -144,6 +144,13 @@ def test_smoothing_takes_out_a_single_spike_and_keeps_a_trend():
     assert smooth([3.0]).tolist() == [3.0]
 
 
+@given(st.lists(st.floats(-10, 10), max_size=12), st.sampled_from([1, 3, 5]))
+def test_smoothing_takes_the_median_of_what_there_is_around_each_point(values, window):
+    half = window // 2
+    wanted = [np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
+    assert smooth(values, window=window).tolist() == wanted
+
+
 def test_the_fall_is_relative_to_where_it_began():
     assert relative_fall([10] * 8 + [10, 5, 5], share=0.3) == pytest.approx(0.5)
     assert relative_fall([5] * 8 + [5, 10, 10], share=0.3) == pytest.approx(-1)
@@ -192,6 +199,18 @@ def test_a_rising_loss_is_overfitting_where_the_metric_falls_too_or_is_a_loss_it
         assert "overconfident" not in codes
     codes = [finding.code for finding in examine(as_regression(trial), NUMBERS)]
     assert "overfitting" in codes
+
+
+def test_early_stopping_leaves_no_overfitting_and_is_an_end():
+    trial = PLANTED["overfitting"](stream(0, "early"))
+    assert "overfitting" in [finding.code for finding in examine(trial, FACTS)]
+    assert "overfitting" not in [finding.code for finding in examine(replace(trial, kept_epoch=3), FACTS)]
+    short = trial_of([2.3] * 6, [2.3] * 6, [0.1] * 5 + [0.9], state="complete")
+    short = replace(short, recipe=short.recipe.but({"epochs": 40}))
+    rule = RULES.get("no_better_than_dummy")
+    assert rule(short, FACTS) is None, "it may still train on"
+    assert rule(replace(short, kept_epoch=3), FACTS) is not None, "epoch 3 is judged"
+    assert rule(replace(short, kept_epoch=6), FACTS) is None
 
 
 def test_clean_runs_of_the_laws_are_worth_the_name():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -36,6 +38,17 @@ HAVE_EXTRA = all(importlib.util.find_spec(name) for name in ("pytorch_optimizer"
 needs_extra = pytest.mark.skipif(not HAVE_EXTRA, reason="needs the extra: pip install tame-ml[optim]")
 
 
+@contextmanager
+def float64() -> Iterator[None]:
+    """The default type, in which torch's NAdam keeps its running numbers."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def hyper_of(*recipes: OptimizerRecipe) -> Hyper:
     return Hyper(*(torch.tensor([getattr(r, name) for r in recipes], dtype=torch.float64) for name in FIELDS))
 
@@ -56,32 +69,22 @@ def test_every_optimizer_keeps_the_law(name, law):
     seed=st.integers(0, 99),
 )
 @settings(max_examples=20, deadline=None)
-def test_a_few_steps_equal_those_of_the_reference_at_any_hyperparameters(
-    name, lr, decay, momentum, beta2, scale, seed, float64
-):
+def test_a_few_steps_equal_those_of_the_reference_at_any_hyperparameters(name, lr, decay, momentum, beta2, scale, seed):
     chance = torch.Generator().manual_seed(seed)
     recipe = OptimizerRecipe(lr=lr, weight_decay=decay, momentum=momentum, beta2=beta2)
-    start = torch.randn(5, 2, generator=chance)
+    start = torch.randn(5, 2, dtype=torch.float64, generator=chance)
     own = nn.Parameter(start.clone())
     reference = OPTIMIZERS.get(name).reference([("body.weight", own)], recipe)
     train_mode(reference)
     params = {"body.weight": start.clone()[None]}
     state = OPTIMIZERS.get(name).init(params)
     for _ in range(3):
-        grad = scale * torch.randn(5, 2, generator=chance)
+        grad = scale * torch.randn(5, 2, dtype=torch.float64, generator=chance)
         own.grad = grad.clone()
-        reference.step()
+        with float64():
+            reference.step()
         params, state = OPTIMIZERS.get(name).update(params, {"body.weight": grad[None]}, state, hyper_of(recipe))
     torch.testing.assert_close(params["body.weight"][0], own.detach(), rtol=1e-9, atol=1e-11)  # float64
-
-
-@pytest.fixture(scope="module")
-def float64():
-    """torch's NAdam keeps its running numbers in the default type."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS.names())
@@ -112,9 +115,10 @@ def test_large_members_take_the_fused_way_to_the_same_place(name):
     chance = torch.Generator().manual_seed(0)
     start = torch.randn(2, 180, 100, generator=chance)
     params = {"body.weight": start.clone()}
-    assert one_by_one(params)
-    assert not one_by_one({"body.weight": start[:, :40]})
     state = OPTIMIZERS.get(name).init(params)
+    assert one_by_one(params, state)
+    assert not one_by_one({"body.weight": start[:, :40].contiguous()}, {}), "too small"
+    assert not one_by_one(params, {"total.body.weight": start.mT.contiguous().mT}), "in another order"
     own = [nn.Parameter(start[i].clone()) for i in range(2)]
     plain = [OPTIMIZERS.get(name).reference([("body.weight", own[i])], recipes[i]) for i in range(2)]
     for _ in range(3):
@@ -237,7 +241,8 @@ def test_clipping_equals_torchs(norm, value, seed):
         for name, shape in (("a", (4, 2)), ("b", (5,)), ("c", ()))
     }
     before = {name: grad.clone() for name, grad in grads.items()}
-    found = clip_gradients(grads, norm=torch.tensor(norm).double(), value=torch.tensor(value).double())
+    limits = torch.tensor([norm, value], dtype=torch.float64)
+    found = clip_gradients(grads, norm=limits[0], value=limits[1])
     assert all(torch.equal(grad, before[name]) for name, grad in grads.items())
     for i in range(3):
         own = {name: nn.Parameter(torch.zeros_like(grad[i])) for name, grad in grads.items()}
@@ -280,13 +285,13 @@ def train_mode(optimizer: torch.optim.Optimizer) -> None:
 def small_module() -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3))
+        return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3)).double()  # some begin with steps of 1e-8
 
 
 def trained(module: nn.Module, optimizer: torch.optim.Optimizer, steps: range) -> list[Tensor]:
     for step in steps:
         chance = torch.Generator().manual_seed(step)
-        x, target = torch.randn(8, 5, generator=chance), torch.randint(3, (8,), generator=chance)
+        x, target = torch.randn(8, 5, generator=chance).double(), torch.randint(3, (8,), generator=chance)
         optimizer.zero_grad()
         nn.functional.cross_entropy(module(x), target).backward()
         optimizer.step()
@@ -328,6 +333,24 @@ def test_an_extra_optimizer_uses_what_it_is_said_to(name):
     changed = {field: end(replace(base, **{field: getattr(base, field) / 2})) for field in FIELDS}
     moved = {f for f, found in changed.items() if any(not torch.equal(a, b) for a, b in zip(plain, found, strict=True))}
     assert moved == USES[name]
+
+
+@pytest.mark.parametrize("name", optimizer_names(extra=HAVE_EXTRA))
+def test_further_groups_have_rates_of_their_own(name):
+    recipe = OptimizerRecipe(name=name, lr=1e-2)
+
+    def end(factor: float) -> list[Tensor]:
+        module = small_module()
+        optimizer = plain_optimizer(list(module[0].named_parameters()), recipe)
+        optimizer.add_param_group({"params": list(module[2].parameters())})
+        optimizer.param_groups[-1]["lr"] *= factor
+        train_mode(optimizer)
+        return trained(module, optimizer, range(6))
+
+    slow, fast, start = end(1.0), end(3.0), list(small_module().parameters())
+    assert not any(torch.equal(a, b) for a, b in zip(slow, start, strict=True))
+    one_rate = name.startswith(("dadapt", "prodigy"))  # theirs is found for all groups together
+    assert any(torch.equal(a, b) for a, b in zip(slow[2:], fast[2:], strict=True)) == one_rate
 
 
 def test_names_that_cannot_be_had_say_why(monkeypatch):

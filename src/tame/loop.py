@@ -10,7 +10,7 @@ from tame.monitor.rules import examine
 from tame.monitor.space import edges
 from tame.study.finals import FIELDS, best_trials, cost_s, evaluate, finalists
 from tame.study.plan import Plan, make_plan
-from tame.study.prepare import open_data
+from tame.study.opening import open_data
 from tame.study.record import Study, findings_events
 from tame.study.test import FINAL, test
 from tame.study.tuning import fine_tune

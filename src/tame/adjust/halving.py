@@ -37,7 +37,10 @@ def _at_rung(trials: dict[int, Trial], place: int, rung: int, config: SearchConf
     standing = [t for t in trials.values() if t.epochs == rung and t.state in ("running", "paused")]
     if last:
         return [Decision("complete", t.number, f"all {rung} epochs are trained", rung) for t in standing]
-    passed = [t for t in trials.values() if t.epochs >= rung and t.state not in ("diverged", "failed")]
+    passed = [
+        t for t in trials.values()
+        if (t.epochs >= rung or t.kept_epoch is not None) and t.state not in ("diverged", "failed")
+    ]  # fmt: skip
     ranked = sorted(passed, key=lambda t: (_loss_at(t, rung), t.number))
     rank = {t.number: i + 1 for i, t in enumerate(ranked)}
     best = math.ceil(len(ranked) / config.eta)
@@ -76,6 +79,8 @@ def _cohort(
 
 
 def _loss_at(trial: Trial, epoch: int) -> float:
+    if trial.kept_epoch is not None and trial.epochs < epoch:
+        return trial.loss  # it stopped early, and stays as good as it was
     for point in trial.curve.points:
         if point.epoch == epoch:
             return math.inf if point.valid_loss is None else point.valid_loss

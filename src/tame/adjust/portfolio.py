@@ -54,7 +54,7 @@ def heads(sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: 
             "input.size": sizes[0],
             "input.views": 2,
             "input.crop": crop,
-            "optimizer.name": "sgd",
+            "optimizer.name": "nesterov",
             "optimizer.lr": 3e-3,
             "optimizer.weight_decay": 1e-3,
             "schedule.name": "cosine",
@@ -110,7 +110,7 @@ def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int) -> P
         {"input.size": sizes[0], "model.width": 24},
         {"model.name": "cnn", "optimizer.lr": 6e-3},
         {"optimizer.lr": 1e-3, "model.width": 24, "augment.crop": 0.2},
-        {"optimizer.name": "sgd", "optimizer.lr": 5e-2, "optimizer.weight_decay": 5e-4},
+        {"optimizer.name": "nesterov", "optimizer.lr": 5e-2, "optimizer.weight_decay": 5e-4},
     ]
     dimensions: dict[str, Dimension] = {
         "input.size": Choice(*sizes),
@@ -122,6 +122,80 @@ def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int) -> P
         "augment.crop": Float(0.0, 0.25),
     }
     return Preset(base, tuple(portfolio), dimensions)
+
+
+def tables(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Preset:
+    """Multi-layer perceptrons on the rows of a table.
+
+    Numbers enter through piecewise-linear encodings, which bring such networks close to boosted trees (Gorishniy,
+    Rubachev and Babenko, 2022). Widths are few, so that many recipes share their shapes and are trained together.
+    """
+    small, large = num_examples < 10_000, num_examples > 100_000
+    base = Recipe().but(
+        {
+            "model.name": "mlp",
+            "model.width": 128,
+            "model.depth": 2,
+            "model.dropout": 0.2,
+            "loss.name": default_loss(task),
+            "table.numbers": "piecewise",
+            "table.bins": 32,
+            "optimizer.name": "adamw",
+            "optimizer.lr": 2e-3,
+            "optimizer.weight_decay": 3e-2,
+            "schedule.name": "wsd",
+            "batch_size": (32 if num_examples < 1000 else 64) if small else (1024 if large else 256),
+            "epochs": epochs or (30 if small else 6 if large else 12),
+            "seed": seed,
+        }
+    )
+    portfolio: list[Mapping[str, Any]] = [
+        {"model.dropout": 0.35, "optimizer.weight_decay": 1e-1},
+        {"optimizer.lr": 5e-3, "model.dropout": 0.3},
+        {"optimizer.lr": 7e-4, "model.width": 256, "model.dropout": 0.35},
+        {"table.numbers": "periodic", "optimizer.lr": 1e-3},
+        {"table.numbers": "periodic", "table.sigma": 0.1, "model.dropout": 0.1},
+        {"table.numbers": "plain", "optimizer.lr": 1e-3},
+        {"model.name": "linear", "optimizer.lr": 1e-2},
+    ]
+    dimensions: dict[str, Dimension] = {
+        "model.width": Choice(64, 128, 256),
+        "model.depth": Choice(1, 2, 3),
+        "model.dropout": Float(0.0, 0.5),
+        "table.numbers": Choice("piecewise", "periodic"),
+        "optimizer.lr": Float(5e-4, 1e-2, log=True),
+        "optimizer.weight_decay": Float(1e-3, 3e-1, log=True),
+    }
+    if task != "regression":
+        dimensions |= {"loss.label_smoothing": Choice(0.0, 0.02)}
+    return Preset(base, tuple(portfolio), dimensions)
+
+
+def own(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Preset:
+    """A module of the user's own: what it takes is in the user's space, how it is trained in this one."""
+    base = Recipe().but(
+        {
+            "model.name": "own",
+            "loss.name": default_loss(task),
+            "optimizer.name": "adamw",
+            "optimizer.lr": 2e-3,
+            "optimizer.weight_decay": 1e-2,
+            "schedule.name": "wsd",
+            "batch_size": 32 if num_examples < 2000 else 64 if num_examples < 10_000 else 256,
+            "epochs": epochs or (30 if num_examples < 10_000 else 12),
+            "seed": seed,
+        }
+    )
+    dimensions: dict[str, Dimension] = {
+        "optimizer.lr": Float(1e-4, 3e-2, log=True),
+        "optimizer.weight_decay": Float(1e-4, 3e-1, log=True),
+    }
+    return Preset(base, ({"optimizer.lr": 5e-4}, {"optimizer.lr": 8e-3}), dimensions)
+
+
+def default_loss(task: str) -> str:
+    """What is minimised where nothing else is asked for."""
+    return "mse" if task == "regression" else "cross_entropy"
 
 
 def fine_tuning(head: Recipe, *, size: int, epochs: int, stages: int, seed: int) -> Recipe:

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tame.app.predict import predict_paths
+import numpy as np
+
 from tame.app.progress import watcher_for
 from tame.app.run import fit_study, resume_study, write_report
-from tame.core.config import StudyConfig, parse_time
-from tame.core.errors import UsageError
+from tame.core.config import ARRAYS, INLINE, StudyConfig, parse_time
+from tame.core.errors import UsageError, require
 from tame.core.records import Finding, Score
 from tame.core.space import Choice, Dimension, Float
+from tame.data.arrays import read_arrays
+from tame.data.tables import Table
+from tame.study.rows import keep_arrays
+from tame.trial.environment import WORKER, reference_to
 from tame.study.record import read_state
+
+Build = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class FittedStudy:
-    """A finished study. `result` holds everything that the report shows."""
+    """A finished study. `result` holds everything that the report shows. build: made the module, where it is yours."""
 
     folder: Path
     result: Mapping[str, Any]
+    build: Build | None = None
 
     @property
     def score(self) -> Score:
@@ -34,10 +44,31 @@ class FittedStudy:
         """What the doctor saw, the gravest first."""
         return [Finding(**each) for each in self.result["findings"]]
 
-    def predict(self, *inputs: str | Path) -> list[dict[str, Any]]:
-        """For each picture its label, probability and probabilities. Folders stand for the pictures in them."""
+    def predict(self, *inputs: Any) -> list[dict[str, Any]]:
+        """For each example its label, probability and probabilities, or its value.
+
+        inputs: paths of pictures, folders or tables; or one array or frame like the one the study was fitted to.
+        """
+        from tame.app.predict import named, predict_paths
+
+        if len(inputs) == 1 and not isinstance(inputs[0], str | Path):
+            network, outputs = self._judged(inputs[0])
+            return named(network, list(map(str, range(len(outputs)))), outputs)
         found: list[dict[str, Any]] = predict_paths(self.folder, [Path(each) for each in inputs])["predictions"]
         return found
+
+    def outputs(self, x: Any) -> np.ndarray:
+        """(n, C) probabilities, or (n,) numbers of a regression, for an array or frame of n examples."""
+        from tame.evaluate.score import softmax
+
+        network, outputs = self._judged(x)
+        return softmax(outputs) if network.labels else outputs[:, 0]
+
+    def _judged(self, x: Any) -> tuple[Any, np.ndarray]:
+        from tame.app.predict import judge_inputs, open_model
+
+        network = open_model(self.folder, self.build)
+        return network, judge_inputs(network, x)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Writes the report again, into the study's folder or to a path, and returns where it is."""
@@ -50,40 +81,94 @@ class FittedStudy:
 
 
 def fit(
-    data: str | Path,
+    data: Any,
     *,
+    model: Build | None = None,
+    loss: str | None = None,
     time: str | float | None = None,
     space: Mapping[str, Dimension] | Sequence[str] = (),
+    set: Mapping[str, Any] | None = None,
     quiet: bool = False,
     **settings: Any,
 ) -> FittedStudy:
-    """The best network for a folder of pictures, found within `time`, with an honest score.
+    """The best network for pictures, a table, or arrays, found within `time`, with an honest score.
 
-    space: dimensions by recipe field (tame.Float, tame.Int, tame.Choice), or texts as on the command line; settings:
-    the fields of StudyConfig (backbone, trials, epochs, metric, seed, out, ...). Raises the errors of tame.core.errors.
+    data: a folder of pictures, a CSV or Parquet file (with `target`), (X, y) of NumPy, torch, pandas or polars, or a
+    Dataset of (x, y) pairs. model: a function that makes an nn.Module from its own hyperparameters, which `space` may
+    name. space: dimensions by recipe field (tame.Float, tame.Int, tame.Choice), or texts as on the command line; set:
+    fields that are fixed; settings: the fields of StudyConfig (target, backbone, trials, epochs, metric, seed, out,
+    ...). Raises the errors of tame.core.errors.
     """
+    refuse_inside_worker()
     seconds = parse_time(time) if isinstance(time, str) else time
-    texts = tuple(f"{name}={_text(dim)}" for name, dim in space.items()) if isinstance(space, Mapping) else tuple(space)
-    known = StudyConfig.__dataclass_fields__
     for name in settings:
-        if name not in known:
+        if name not in StudyConfig.__dataclass_fields__:
             StudyConfig.from_json({name: None})  # raises with the nearest name
-    config = StudyConfig(data=str(data), time_s=seconds, space=texts, **settings)
-    result = fit_study(config, watcher_for(quiet=quiet))
-    return FittedStudy(Path(result["study"]), result)
+    own = arguments_of(model)
+    fixed = {_field(name, own): value for name, value in (set or {}).items()}
+    if loss is not None:
+        fixed["loss.name"] = loss
+    if isinstance(space, Mapping):
+        texts = tuple(f"{_field(name, own)}={_text(dim)}" for name, dim in space.items())
+    else:
+        texts = tuple(space)
+    about: dict[str, Any] = {"time_s": seconds, "space": texts, "set": fixed, **settings}
+    watcher = watcher_for(quiet=quiet)
+    if isinstance(data, str | Path):
+        require(model is None, "a model of your own is trained on arrays: tame.fit((X, y), model=build)")
+        return FittedStudy(Path((result := fit_study(StudyConfig(data=str(data), **about), watcher))["study"]), result)
+    pair = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
+    arrays = read_arrays(*pair)
+    if not isinstance(arrays.x, Table):
+        require(model is not None, "arrays of more than two dimensions need a model of your own: model=build")
+    reference = None if model is None else (reference_to(model) or INLINE)
+    config = StudyConfig(data=ARRAYS, model=reference, **{**about, "out": about.get("out") or _out()})
+
+    def keep(folder: Path) -> None:
+        keep_arrays(arrays, config.task, folder, plain=model is not None)
+
+    if reference == INLINE:
+        watcher.note("the model's function cannot be found by another process: this one trains it")
+    result = fit_study(config, watcher, keep=keep, build=model)
+    return FittedStudy(Path(result["study"]), result, model)
 
 
-def load(folder: str | Path) -> FittedStudy:
-    """A finished study from its folder; one that was stopped is not finished (see `resume`)."""
+def refuse_inside_worker() -> None:
+    """Raises UsageError where a script that is imported to find its model would run its study again."""
+    if os.environ.get(WORKER):
+        raise UsageError('put the call of tame.fit under `if __name__ == "__main__":`, since the model is imported')
+
+
+def arguments_of(model: Build | None) -> tuple[str, ...]:
+    """The names of a function's arguments: they can be searched."""
+    return () if model is None else tuple(inspect.signature(model).parameters)
+
+
+def _field(name: str, own: Sequence[str]) -> str:
+    """The recipe field of a name: an argument of the user's function stands for itself."""
+    return f"own.{name}" if name in own else name
+
+
+def _out() -> str:
+    """The next free folder for a study on arrays, which have no name."""
+    numbers = (Path("runs") / f"arrays-{number:04d}" for number in range(1, 10_000))
+    return str(next(path for path in numbers if not path.exists()))
+
+
+def load(folder: str | Path, *, model: Build | None = None) -> FittedStudy:
+    """A finished study from its folder; one that was stopped is not finished (see `resume`).
+
+    model: the function that made the module, where it is your own.
+    """
     _, state = read_state(Path(folder))
     if "result" not in state.last:
         raise UsageError(f"{folder} is not finished; go on with: tame resume {folder}")
-    return FittedStudy(Path(folder), state.last["result"])
+    return FittedStudy(Path(folder), state.last["result"], model)
 
 
-def resume(folder: str | Path, *, quiet: bool = False) -> FittedStudy:
-    """Goes on with a study that was stopped or killed, to its end."""
-    return FittedStudy(Path(folder), resume_study(Path(folder), watcher_for(quiet=quiet)))
+def resume(folder: str | Path, *, model: Build | None = None, quiet: bool = False) -> FittedStudy:
+    """Goes on with a study that was stopped or killed, to its end. model: as in `load`."""
+    return FittedStudy(Path(folder), resume_study(Path(folder), watcher_for(quiet=quiet), build=model), model)
 
 
 def _text(dimension: Dimension) -> str:

@@ -33,7 +33,7 @@ app = typer.Typer(
     help="Test, Adjust, Monitor, Evaluate: data in, a tuned neural network and an honest report out.",
 )
 
-DataArgument = Annotated[str, typer.Argument(help="a folder of pictures: class/x.jpg, or train/, val/, test/ of such")]
+DataArgument = Annotated[str, typer.Argument(help="a folder of pictures (class/x.jpg, or train/, val/, test/ of such), or a CSV or Parquet table")]
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001")]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no progress on stderr")]
@@ -44,23 +44,27 @@ BackboneOption = Annotated[
 TimeOption = Annotated[str | None, typer.Option(help="wall clock from start to report, such as 90s or 5m")]
 TrialsOption = Annotated[int | None, typer.Option(help="how many recipes are tried")]
 EpochsOption = Annotated[int | None, typer.Option(help="the most that one recipe may train")]
-MetricOption = Annotated[str | None, typer.Option(help="accuracy, balanced_accuracy, f1_macro or log_loss")]
+MetricOption = Annotated[str | None, typer.Option(help="accuracy, log_loss, roc_auc, rmse, mae, r2 and others")]
+TargetOption = Annotated[str | None, typer.Option(help="the column of a table that is predicted")]
+GroupsOption = Annotated[str | None, typer.Option(help="a column whose equal values stay on one side of every split")]
+OrderOption = Annotated[str | None, typer.Option(help="a column that orders the rows: the latest are the test part")]
 SpaceOption = Annotated[
     list[str] | None, typer.Option(help='a TOML file, or a dimension: "optimizer.lr=1e-4..1e-1:log"')
 ]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="a recipe field that is fixed: optimizer.lr=0.01")]
-ValOption = Annotated[str | None, typer.Option(help="the folder below DATA that chooses")]
-TestOption = Annotated[str | None, typer.Option(help="the folder below DATA that is sealed")]
+ValOption = Annotated[str | None, typer.Option(help="the part that chooses: a folder below DATA, or another table")]
+TestOption = Annotated[str | None, typer.Option(help="the part that is sealed: a folder below DATA, or another table")]
 FoldsOption = Annotated[int | None, typer.Option(help="validate by so many folds")]
 SeedOption = Annotated[int | None, typer.Option(help="of everything that is drawn")]
 OutOption = Annotated[str | None, typer.Option(help="the study's folder (default runs/NAME-0001)")]
 ConfigOption = Annotated[Path | None, typer.Option(help="settings from a TOML file; flags go first")]
-TaskOption = Annotated[str | None, typer.Option(help="auto or images")]
+TaskOption = Annotated[str | None, typer.Option(help="auto, classification, regression, binary or multiclass")]
 
 
 @app.command()
 def fit(
     data: DataArgument,
+    target: TargetOption = None,
     task: TaskOption = None,
     metric: MetricOption = None,
     time: TimeOption = None,
@@ -71,6 +75,8 @@ def fit(
     set: SetOption = None,
     val: ValOption = None,
     test: TestOption = None,
+    groups: GroupsOption = None,
+    order: OrderOption = None,
     folds: FoldsOption = None,
     seed: SeedOption = None,
     out: OutOption = None,
@@ -79,10 +85,13 @@ def fit(
     quiet: QuietOption = False,
     inline: InlineOption = False,
 ) -> None:
-    """Find the best network for a folder of pictures, and say how good it is."""
+    """Find the best network for pictures or a table, and say how good it is."""
     wanted = _config(
         config,
         data=data,
+        target=target,
+        groups=groups,
+        order=order,
         task=task,
         metric=metric,
         time_s=None if time is None else parse_time(time),
@@ -147,11 +156,11 @@ def report(study: FolderArgument) -> None:
 @app.command()
 def predict(
     study: Annotated[Path, typer.Argument(help="the folder of a finished study, or its model/ folder")],
-    inputs: Annotated[list[Path], typer.Argument(help="pictures, or folders of them")],
+    inputs: Annotated[list[Path], typer.Argument(help="pictures, folders of them, or tables")],
     json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="comma-separated values on stdout")] = False,
 ) -> None:
-    """Name what is in pictures, with probabilities."""
+    """Names with probabilities for pictures, names or numbers for the rows of tables."""
     from tame.app.predict import predict_paths, print_csv, print_table
 
     if json and csv:
@@ -168,15 +177,22 @@ def predict(
 @app.command()
 def check(
     data: DataArgument,
+    target: TargetOption = None,
+    task: TaskOption = None,
     backbone: BackboneOption = None,
     val: ValOption = None,
     test: TestOption = None,
+    groups: GroupsOption = None,
+    order: OrderOption = None,
     json: JsonOption = False,
 ) -> None:
     """What is in the data, and what is wrong with it; trains nothing."""
     from tame.app.look import check_data, print_check
 
-    found = check_data(_config(None, data=data, backbone=backbone, val=val, test=test))
+    wanted = _config(
+        None, data=data, target=target, task=task, backbone=backbone, val=val, test=test, groups=groups, order=order
+    )
+    found = check_data(wanted)
     if json:
         _print_json(found)
     else:
@@ -186,6 +202,8 @@ def check(
 @app.command()
 def plan(
     data: DataArgument,
+    target: TargetOption = None,
+    task: TaskOption = None,
     metric: MetricOption = None,
     time: TimeOption = None,
     trials: TrialsOption = None,
@@ -195,6 +213,8 @@ def plan(
     set: SetOption = None,
     val: ValOption = None,
     test: TestOption = None,
+    groups: GroupsOption = None,
+    order: OrderOption = None,
     folds: FoldsOption = None,
     seed: SeedOption = None,
     config: ConfigOption = None,
@@ -206,6 +226,10 @@ def plan(
     wanted = _config(
         config,
         data=data,
+        target=target,
+        groups=groups,
+        order=order,
+        task=task,
         metric=metric,
         time_s=None if time is None else parse_time(time),
         trials=trials,

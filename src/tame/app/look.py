@@ -11,18 +11,21 @@ from rich.table import Table
 from rich.text import Text
 
 from tame.app.console import ResultConsole
-from tame.app.run import cache_folder
+from tame.app.run import cache_folder, resolved
 from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
 from tame.core.space import Choice, Space
 from tame.data.images import printable
-from tame.study.plan import Costs, costs, draft, forward_s, plan_of
-from tame.study.prepare import open_data
+from tame.study.plan import Costs, check, costs, draft, forward_s, plan_of
+from tame.study.opening import kind_of, open_data
 from tame.study.record import Silent, Study, begin
 
 
+MOST_COLUMNS = 60  # that are shown
+
+
 def check_data(config: StudyConfig) -> dict[str, Any]:
-    """Facts and findings about a folder of pictures."""
+    """Facts and findings about pictures or a table."""
     with _throwaway(config) as study:
         open_data(study)
         about = {k: v for k, v in study.state.last["data"].items() if k not in ("digests", "pairs")}
@@ -37,10 +40,14 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
         data = open_data(study)
         known = costs(study, data)
         about = draft(config, data, known, used_s=0.0)
+        check(study, data, about)
         plan = plan_of(config, data, about)
+        epoch_s = None
+        if data.backbone is None:
+            epoch_s = study.ask("rehearse", recipe=about["base"], folds=[0])["epoch_s"] * data.split.folds
         split = study.state.last["data"]
         base = Recipe.from_flat(about["base"])
-        forecast = _forecast(config, about, known)
+        forecast = _forecast(config, about, known, epoch_s)
     return {
         "schema": "tame/1",
         "data": config.data,
@@ -48,7 +55,8 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
         "counts": split["counts"],
         "split": split["split"],
         "folds": data.split.folds,
-        "metric": config.metric,
+        "metric": data.metric,
+        "task": data.task,
         "default_recipe": base.flat(),
         "portfolio": len(about["portfolio"]) + 1,
         "space": about["space"],
@@ -65,9 +73,14 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
 def print_check(found: dict[str, Any]) -> None:
     """For people."""
     console = ResultConsole()
-    console.print(Text(f"{found['pictures']} pictures of {len(found['classes'])} classes; {found['split']}"))
+    num, thing = (found["pictures"], "pictures") if found["kind"] == "images" else (found["examples"], "rows")
+    what = f"of {len(found['classes'])} classes" if found["classes"] else "with a number to predict"
+    console.print(Text(f"{num:,} {thing} {what}; {found['split']}"))
     console.print(_counts(found))
-    if found["skipped"]:
+    if found.get("columns"):
+        console.print(Text(f"target {found['target']['name']}: {found['target']['why']}"))
+        console.print(_columns(found["columns"]))
+    if found.get("skipped"):
         console.print(Text(f"{found['skipped']} files were skipped:"))
         for each in found["skipped_first"]:
             console.print(Text(f"  {each['id']}: {each['reason']}"))
@@ -105,16 +118,22 @@ def print_plan(found: dict[str, Any]) -> None:
 def _throwaway(config: StudyConfig) -> Study:
     """A study in a folder that is gone when the program ends. Decoded pictures and features stay in the cache."""
     folder = Path(tempfile.mkdtemp(prefix="tame-"))
-    study = begin(replace(config, out=str(folder), data=str(Path(config.data).resolve())), Silent())
+    kind_of(config)
+    study = begin(replace(resolved(config), out=str(folder)), Silent())
     study.hire(cache=cache_folder(), inline=False)
     study.throwaway = True
     return study
 
 
-def _forecast(config: StudyConfig, about: dict[str, Any], known: Costs | None) -> dict[str, Any]:
+def _forecast(
+    config: StudyConfig, about: dict[str, Any], known: Costs | None, epoch_s: float | None
+) -> dict[str, Any]:
     if known is None:
-        words = ["networks from scratch: how long an epoch takes is measured in the first minute of tame fit"]
-        return {"features_s": None, "words": words}
+        assert epoch_s is not None
+        words = [f"an epoch of the default recipe takes {epoch_s:.2g} s in company, its folds included"]
+        if config.clock_s is not None:
+            words.append(f"the search ends by {about['search_until_s']:.0f} s of {config.clock_s:.0f} s")
+        return {"features_s": None, "epoch_s": epoch_s, "words": words}
     speed = about["speed"]
     features = {size: forward_s(speed, known.learnt[size], size) for size in about["sizes"]}
     words = [
@@ -136,8 +155,21 @@ def _counts(found: dict[str, Any]) -> Table:
     table.add_column("class")
     for part in parts:
         table.add_column(part, justify="right")
-    for name in found["classes"]:
+    for name in found["classes"] or ["rows"]:
         table.add_row(Text(printable(name)), *(str(found["counts"][part].get(name, 0)) for part in parts))
+    return table
+
+
+def _columns(columns: list[dict[str, Any]]) -> Table:
+    """Columns and how they were understood; of very many the first."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("column", "is", "missing", "because"):
+        table.add_column(name, justify="right" if name == "missing" else "left", overflow="fold")
+    for each in columns[:MOST_COLUMNS]:
+        own = (printable(each["name"]), each["kind"], str(each["missing"]), each["why"])
+        table.add_row(*(Text(cell) for cell in own))
+    if len(columns) > MOST_COLUMNS:
+        table.add_row(Text(f"and {len(columns) - MOST_COLUMNS:,} more"), Text(""), Text(""), Text(""))
     return table
 
 

@@ -1,4 +1,4 @@
-"""`tame predict`: names and probabilities for pictures, by a delivered model and nothing else."""
+"""`tame predict`: names with probabilities, or numbers, by a delivered model and nothing else."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -18,10 +19,18 @@ from rich.text import Text
 from tame.app.console import ResultConsole
 from tame.core.errors import DataError, UsageError, require
 from tame.data.images import UnreadablePicture, decode, printable
+from tame.data.arrays import read_inputs
+from tame.data.sources import matrix_of, recoded
+from tame.data.table_kinds import apply_kinds
+from tame.data.table_reading import read_raw
+from tame.data.tables import Table as Rows
+from tame.data.tables import safe_cell
 from tame.evaluate.score import softmax
-from tame.parts.network import Network, read_network
+from tame.parts.network import Build, Network, read_network
 from tame.trial.features import Pictures
 from tame.trial.judge import judge
+from tame.trial.own import judge_arrays
+from tame.trial.rows import columns_from, judge_rows
 
 PICTURES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 BATCH = 256  # pictures that are in memory at once
@@ -29,11 +38,21 @@ SHOWN = 3  # classes that the table names for each picture
 
 
 def predict_paths(study: Path, inputs: Sequence[Path]) -> dict[str, Any]:
-    """What the study's model says of pictures and of all pictures in folders.
+    """What the study's model says of pictures and of all pictures in folders, or of the rows of tables.
 
-    Raises UsageError for a study without a model or an input that is not there, DataError where no picture can be read.
+    Raises UsageError for a study without a model or an input that is not there, DataError where nothing can be read.
     """
     network = open_model(study)
+    own = _of_pictures(network, inputs) if network.kind == "images" else _of_tables(network, inputs)
+    return {"schema": "tame/1", "model": str(study), "task": network.task, "labels": list(network.labels), **own}
+
+
+def predict_table(network: Network, table: Rows, names: Sequence[str]) -> list[dict[str, Any]]:
+    """What a network says of the rows of a table that was typed by its own columns."""
+    return named(network, names, judge_rows(network, table, device=torch.device("cpu")).numpy())
+
+
+def _of_pictures(network: Network, inputs: Sequence[Path]) -> dict[str, Any]:
     found, skipped = [], []
     for start in range(0, len(paths := find_pictures(inputs)), BATCH):
         pixels, names = [], []
@@ -43,29 +62,66 @@ def predict_paths(study: Path, inputs: Sequence[Path]) -> dict[str, Any]:
                 names.append(printable(os.fspath(path)))
             except UnreadablePicture as problem:
                 skipped.append({"input": printable(os.fspath(path)), "reason": str(problem)})
-        found += _named(network, names, pixels) if pixels else []
+        if pixels:
+            outputs = judge(network, Pictures(pixels, names), device=torch.device("cpu"))
+            found += named(network, names[-len(pixels) :], outputs.double().numpy())
     require(
         bool(found),
         f"none of the {len(paths)} inputs is a picture that can be read: {_first(skipped)}",
         error=DataError,
     )
-    return {
-        "schema": "tame/1",
-        "model": str(study),
-        "labels": list(network.labels),
-        "predictions": found,
-        "skipped": skipped,
-    }
+    return {"predictions": found, "skipped": skipped}
 
 
-def open_model(study: Path) -> Network:
-    """The network of a study's folder, or of a model folder itself."""
+def _of_tables(network: Network, inputs: Sequence[Path]) -> dict[str, Any]:
+    found: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for path in inputs:
+        raw = read_raw(path)
+        beside = [str(network.prepared["target"].get("name", ""))]
+        table, said = apply_kinds(raw, columns_from(network), beside=beside)
+        notes += said
+        names = [f"{printable(path.name)}:{row + 2}" for row in range(table.num_rows)]
+        found += predict_table(network, table, names)
+    return {"predictions": found, "skipped": [], "notes": notes}
+
+
+def judge_inputs(network: Network, x: Any) -> np.ndarray:
+    """Canonical outputs (n, C) of an array or frame given from Python."""
+    cpu = torch.device("cpu")
+    if network.kind == "table":
+        table, _ = read_inputs(x, like=columns_from(network))
+        require(isinstance(table, Rows), "this model judges the rows of a table: give one array or frame of two dimensions")
+        assert isinstance(table, Rows)
+        return judge_rows(network, recoded(table, columns_from(network)), device=cpu).double().numpy()
+    require(network.kind == "arrays", f"this model judges {network.kind}: give paths")
+    array, _ = read_inputs(x)
+    return judge_arrays(network, matrix_of(array), device=cpu).double().numpy()
+
+
+def named(network: Network, names: Sequence[str], outputs: np.ndarray) -> list[dict[str, Any]]:
+    """For each input its label with probabilities, or its number. outputs: (n, C) canonical."""
+    if not network.labels:
+        return [{"input": name, "value": float(own[0])} for name, own in zip(names, outputs, strict=True)]
+    return [
+        {
+            "input": name,
+            "label": network.labels[int(own.argmax())],
+            "probability": float(own.max()),
+            "probabilities": {label: float(value) for label, value in zip(network.labels, own, strict=True)},
+        }
+        for name, own in zip(names, softmax(outputs), strict=True)
+    ]
+
+
+def open_model(study: Path, build: Build | None = None) -> Network:
+    """The network of a study's folder, or of a model folder itself. build: made the module, where it is a user's."""
     if (study / "model" / "model.json").is_file():
-        return read_network(study / "model")
+        return read_network(study / "model", build)
     if (study / "study.db").exists():
         raise UsageError(f"{study} is not finished and has no model yet; go on with: tame resume {study}")
     require(study.is_dir(), f"no study or model folder {study}")
-    return read_network(study)
+    return read_network(study, build)
 
 
 def find_pictures(inputs: Sequence[Path]) -> list[Path]:
@@ -86,18 +142,31 @@ def find_pictures(inputs: Sequence[Path]) -> list[Path]:
 
 
 def print_csv(found: dict[str, Any]) -> None:
-    """Comma-separated values on stdout: input, label, probability, and one column for each class."""
+    """Comma-separated values on stdout: input, label, probability and one column for each class; or input, value."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["input", "label", "probability", *(_cell(label) for label in found["labels"])])
+    if not found["labels"]:
+        writer.writerow(["input", "value"])
+        writer.writerows([safe_cell(each["input"]), repr(each["value"])] for each in found["predictions"])
+        return
+    writer.writerow(["input", "label", "probability", *(safe_cell(label) for label in found["labels"])])
     for each in found["predictions"]:
         probabilities = [f"{each['probabilities'][label]:.6f}" for label in found["labels"]]
-        writer.writerow([_cell(each["input"]), _cell(each["label"]), f"{each['probability']:.6f}", *probabilities])
+        writer.writerow([safe_cell(each["input"]), safe_cell(each["label"]), f"{each['probability']:.6f}", *probabilities])
 
 
 def print_table(found: dict[str, Any]) -> None:
     """A table for people."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("picture", overflow="fold")
+    table.add_column("input", overflow="fold")
+    errors = Console(stderr=True, highlight=False)
+    for note in found.get("notes", []):
+        errors.print(Text(note))
+    if not found["labels"]:
+        table.add_column("value", justify="right")
+        for each in found["predictions"]:
+            table.add_row(Text(each["input"]), Text(f"{each['value']:.6g}"))
+        ResultConsole().print(table)
+        return
     table.add_column("is")
     table.add_column("probability", justify="right")
     table.add_column("then", overflow="fold")
@@ -108,26 +177,8 @@ def print_table(found: dict[str, Any]) -> None:
         table.add_row(*(Text(cell) for cell in own))
     console = ResultConsole()
     console.print(table)
-    errors = Console(stderr=True, highlight=False)
     for each in found["skipped"]:
         errors.print(Text(f"skipped {each['input']}: {each['reason']}"))
-
-
-def _named(network: Network, names: Sequence[str], pixels: Sequence[Any]) -> list[dict[str, Any]]:
-    logits = judge(network, Pictures(pixels, list(names)), device=torch.device("cpu"))
-    found = []
-    for name, row in zip(names, softmax(logits.double().numpy()), strict=True):
-        best = int(row.argmax())
-        shares = {label: float(share) for label, share in zip(network.labels, row, strict=True)}
-        found.append(
-            {"input": name, "label": network.labels[best], "probability": float(row[best]), "probabilities": shares}
-        )
-    return found
-
-
-def _cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" and text else text
 
 
 def _first(skipped: Sequence[dict[str, str]]) -> str:

@@ -105,7 +105,7 @@ class Display:
 
 def words(trial: int, row: Sequence[Any]) -> str:
     """A point of a curve in words."""
-    epoch, train, valid, metric = row
+    epoch, train, valid, metric = row[:4]
     if train is None or valid is None:
         return f"trial {trial} epoch {epoch}: diverged"
     measured = "not known" if metric is None else f"{metric:.4g}"

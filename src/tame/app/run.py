@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -18,13 +18,14 @@ from typing import Any
 import platformdirs
 from PIL import Image
 
-from tame.core.config import StudyConfig
-from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError
+from tame.core.config import ARRAYS, INLINE, StudyConfig
+from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, require
 from tame.core.records import Event, History
-from tame.data.images import decode
+from tame.data.images import decode, scan
 from tame.evaluate.card import model_card
 from tame.evaluate.report import render_failure, render_report
 from tame.loop import run
+from tame.study.opening import kind_of
 from tame.study.record import Study, Watcher, begin, reopen
 
 THUMBNAIL = 160  # pixels of the longer side
@@ -48,23 +49,49 @@ def cache_folder() -> Path:
 
 
 def fit_study(
-    config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None
-) -> dict[str, Any]:
-    """Begins a study and takes it to its end. started: the moment (monotonic) from which the clock counts."""
-    from tame.data.images import scan  # before the folder is made: bad data leaves nothing behind
+    config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None,
+    keep: Callable[[Path], None] | None = None, build: Callable[..., Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Begins a study and takes it to its end.
 
-    scan(Path(config.data), val=config.val, test=config.test)
+    started: the moment (monotonic) from which the clock counts; keep: puts arrays given from Python into the study's
+    folder; build: makes a module of the user's own.
+    """
+    if kind_of(config) == "images":
+        scan(Path(config.data), val=config.val, test=config.test)  # bad data leaves nothing behind
     cache_folder()  # likewise
-    absolute = replace(config, data=str(Path(config.data).resolve()), backbone=_absolute(config.backbone))
-    with begin(absolute, watcher) as study:
+    with begin(resolved(config), watcher) as study:
         if started is not None:
             study.started_at(started)
-        return _carry_out(study, inline=inline)
+        study.build = build
+        if keep is not None:
+            keep(study.folder)
+        return _carry_out(study, inline=inline or config.model == INLINE)
 
 
-def resume_study(folder: Path, watcher: Watcher, *, inline: bool = False) -> dict[str, Any]:
+def resolved(config: StudyConfig) -> StudyConfig:
+    """The config with whole paths, so that a study can be resumed from another folder."""
+    if config.data == ARRAYS:
+        return config
+    whole = replace(config, data=str(Path(config.data).resolve()), backbone=_absolute(config.backbone))
+    if Path(config.data).is_dir():
+        return whole
+    parts = {name: getattr(config, name) for name in ("val", "test")}
+    for name, value in parts.items():
+        require(value is None or Path(value).is_file(), f"--{name} of a table is another table; no file {value}")
+    return replace(whole, **{name: str(Path(value).resolve()) for name, value in parts.items() if value})
+
+
+def resume_study(
+    folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., Any] | None = None
+) -> dict[str, Any]:
     """Goes on with a study that was stopped or killed; a finished one gives its result again."""
     with reopen(folder, watcher) as study:
+        study.build = build
+        if study.config.model is not None and "result" not in study.state.last:
+            # A study's folder may come from elsewhere: what it names is not run on its word alone.
+            require(build is not None, f"this study trains a model of your own: tame.resume({str(folder)!r}, model=build)")
+            inline = True
         if "result" in study.state.last:
             watcher.note("this study is finished; here is its result again")
             return dict(study.state.last["result"])
@@ -76,8 +103,8 @@ def write_report(folder: Path, result: Mapping[str, Any], history: History, conf
     """Writes report.html of a finished study."""
     from tame.study.record import write_private
 
-    ids = [each["id"] for each in result["mistakes"]]
-    paths = _paths(config, ids)
+    ids = [each["id"] for each in result.get("mistakes", [])] if result.get("kind", "images") == "images" else []
+    paths = _paths(config, ids) if ids else {}
     thumbnails = {name: small for name, path in paths.items() if (small := _thumbnail(path)) is not None}
     write_private(folder / "report.html", render_report(result, history, thumbnails))
     return folder / "report.html"
@@ -158,8 +185,6 @@ def _absolute(backbone: str | None) -> str | None:
 
 def _paths(config: StudyConfig, ids: list[str]) -> dict[str, str]:
     """Where the pictures of these ids lie; those that are gone are left out."""
-    from tame.data.images import scan
-
     try:
         listing = scan(Path(config.data), val=config.val, test=config.test)
     except TameError:

@@ -148,7 +148,7 @@ def _judged(result: Mapping[str, Any]) -> list[Text]:
 def _engines(result: Mapping[str, Any]) -> list[Text]:
     """Which engine trained which group, in a line each."""
     return [
-        _sentence(f"{each['group']} ({words.count(each['members'], 'trial')}): {each['engine']}, {each['why']}")
+        _sentence(f"{each['engine']} engine for {each['group']} (up to {each['members']:,} at once): {each['why']}")
         for each in result.get("engines") or []
     ][:MOST_ENGINES]
 
@@ -207,27 +207,26 @@ def _places(result: Mapping[str, Any]) -> RenderableType:
 def _trials(trials: list[Trial], every: list[Trial]) -> Table:
     """One row a trial, with the fields that vary over all of them. The columns fit into 80."""
     fields = words.leading([trial.recipe.flat() for trial in every], MOST_COLUMNS)
-    table = Table(box=box.SIMPLE, padding=(0, 1), pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     heads = ("trial", "origin", "state", "epochs", *(head for _, head in fields), "loss", "metric")
     for head in heads:
         table.add_column(head, justify="left" if head in ("origin", "state") else "right", no_wrap=True)
     for trial in trials:
-        flat, last = trial.recipe.flat(), trial.curve.last
+        flat, kept = trial.recipe.flat(), words.judged_point(trial)
         table.add_row(
             str(trial.number),
             _text(trial.origin),
             Text(trial.state, "red" if trial.state in ("diverged", "failed") else ""),
             f"{trial.epochs}/{trial.recipe.epochs}",
             *(words.compact(flat[field]) for field, _ in fields),
-            words.number(last.valid_loss if last else None, 4),
-            words.measured(last.valid_metric if last else None),
+            words.number(kept.valid_loss if kept else None, 4),
+            words.measured(kept.valid_metric if kept else None),
         )
     return table
 
 
 def _loss(trial: Trial) -> float:
-    last = trial.curve.last
-    return math.inf if trial.state == "diverged" or last is None or last.valid_loss is None else last.valid_loss
+    return math.inf if trial.state == "diverged" else trial.loss
 
 
 def _sentence(text: str, style: str = "") -> Text:

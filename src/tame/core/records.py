@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -23,12 +24,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One epoch of a curve. Losses in nats an example; None where the value was not finite."""
+    """One epoch of a curve: means over the folds. None where the value was not finite.
+
+    train_loss: of the recipe's own loss; valid_loss: log loss in nats, or the squared error of a standardised target;
+    valid_error: the standard error of the metric over the folds, where there are several.
+    """
 
     epoch: int
     train_loss: float | None
     valid_loss: float | None
     valid_metric: float | None
+    valid_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,23 @@ class Trial:
     until: int = 0  # the epoch it was last told to train to
     curve: Curve = field(default_factory=Curve)
     last_reason: str = ""  # of the last decision on it
+    kept_epoch: int | None = None  # whose weights are kept, of a trial that stopped early
 
     @property
     def epochs(self) -> int:
         """Epochs trained so far."""
         return self.curve.points[-1].epoch if self.curve.points else 0
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights are judged: the last one, unless an earlier one was restored."""
+        return self.epochs if self.kept_epoch is None else self.kept_epoch
+
+    @property
+    def loss(self) -> float:
+        """The validation loss of the weights that are judged; infinite where there is none."""
+        point = next((p for p in reversed(self.curve.points) if p.epoch == self.best_epoch), None)
+        return math.inf if point is None or point.valid_loss is None else point.valid_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +140,7 @@ class History:
 
     def after(self, event: Event) -> History:
         """The history once the event has happened. Events of other kinds change nothing."""
-        step = {"decision": _decided, "curve": _measured, "trial_state": _changed}.get(event.kind)
+        step = {"decision": _decided, "curve": _measured, "trial_state": _changed, "early_stop": _stopped}.get(event.kind)
         return step(self, event.data) if step else self
 
     def _with(self, trial: Trial) -> History:
@@ -149,7 +167,7 @@ def decision_event(decision: Decision) -> Event:
 
 def curve_event(trial: int, points: Iterable[Point]) -> Event:
     """The event that keeps new points of a trial's curve."""
-    rows = [[p.epoch, p.train_loss, p.valid_loss, p.valid_metric] for p in points]
+    rows = [[p.epoch, p.train_loss, p.valid_loss, p.valid_metric, p.valid_error] for p in points]
     return Event("curve", {"trial": trial, "points": rows})
 
 
@@ -177,6 +195,12 @@ def _measured(history: History, data: Mapping[str, Any]) -> History:
     if lost is not None:
         return history._with(replace(trial, curve=Curve(tuple(ordered[: lost + 1])), state="diverged"))
     return history._with(replace(trial, curve=Curve(tuple(ordered))))
+
+
+def _stopped(history: History, data: Mapping[str, Any]) -> History:
+    """A trial that stopped early has all it will get; the weights of its best epoch are kept."""
+    trial = history.trials[data["trial"]]
+    return history._with(replace(trial, state="complete", kept_epoch=data["best"], last_reason=data["reason"]))
 
 
 def _changed(history: History, data: Mapping[str, Any]) -> History:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import repeat
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -327,7 +328,7 @@ def _typed(name: str, own: Any, if_none: str, notes: list[str]) -> tuple[Column,
         notes.append(f"{where} holds spans of time: they are counted in days")
         return _number(name, array / np.timedelta64(1, "D"), "number", "spans of time, in days")
     if array.dtype.kind == "b":
-        return _categories(name, _texts(array.tolist()), "boolean", "booleans")
+        return _categories(name, np.where(array, "True", "False").tolist(), "boolean", "booleans")
     if array.dtype.kind == "f" and np.isnan(array).all():
         return _typed_objects(name, [None] * len(array), if_none, notes)
     if array.dtype.kind in "iuf":
@@ -337,6 +338,8 @@ def _typed(name: str, own: Any, if_none: str, notes: list[str]) -> tuple[Column,
 
 def _typed_objects(name: str, values: list[Any], if_none: str, notes: list[str]) -> tuple[Column, np.ndarray]:
     """A column of Python's own values, by what all of them are."""
+    if str in (types := set(map(type, values))) and types <= {str, type(None)} and any(values):
+        return _categories(name, values, "category", "text")  # the common case, and large ones come so
     present = [value for value in values if not _is_missing(value)]
     kind = _kind_of_objects(present) if present else if_none
     if kind == "date":
@@ -361,11 +364,12 @@ def _number(name: str, values: np.ndarray, kind: Literal["number", "date"], why:
 def _categories(
     name: str, texts: list[str | None], kind: Literal["category", "boolean"], why: str
 ) -> tuple[Column, np.ndarray]:
-    counts = Counter(text for text in texts if text is not None)
-    names = sorted(counts, key=lambda text: (-counts[text], text))
+    counts = Counter(texts)
+    missing = counts.pop(None, 0) + counts.pop("", 0)
+    names = sorted((text for text in counts if text), key=lambda text: (-counts[text], text))
     place: dict[str | None, int] = {text: i for i, text in enumerate(names)}
-    codes = np.fromiter((place.get(text, MISSING) for text in texts), np.int64, len(texts))
-    return Column(name, kind, why, len(texts) - counts.total(), tuple(names)), codes
+    codes = np.fromiter(map(place.get, texts, repeat(MISSING)), np.int64, len(texts))
+    return Column(name, kind, why, missing, tuple(names)), codes
 
 
 def _kind_of_objects(values: list[Any]) -> str:

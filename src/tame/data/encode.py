@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from tame.core.errors import DataError, require
 from tame.core.recipe import TableRecipe
-from tame.data.tables import MISSING, UNSEEN, Column, Table
+from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, Table
 
 MOST_WIDTH = 4096  # columns that piecewise encodings may fill, with all others
 MOST_KNOTS = 1000  # quantiles that the scaling of a column remembers
@@ -196,8 +196,8 @@ class Encoder:
                 plans.append(found)
         reasons = _listed([f"{name!r} ({why})" for name, why in left_out])
         require(bool(plans), f"no column is left to learn from: {reasons or 'the table has none'}", error=DataError)
-        known = {column.name: column.kind for column in table.columns}
-        here = [f"{name!r} ({why})" for name, why in left_out if known[name] in (*_NUMBERS, *_CATEGORIES)]
+        learnt = {column.name for column in table.columns if column.kind in LEARNT}
+        here = [f"{name!r} ({why})" for name, why in left_out if name in learnt]
         notes = [f"left out, since nothing can be learnt from them: {_listed(here)}"] if here else []
         if recipe.numbers == "piecewise":
             plans, said = _with_bins(plans, table, rows, recipe.bins)

@@ -83,7 +83,7 @@ def _of_pandas(value: Any) -> np.ndarray:
         return cast(np.ndarray, local.to_numpy())
     if types.is_timedelta64_dtype(dtype):
         return cast(np.ndarray, value.to_numpy())
-    return cast(np.ndarray, value.astype(object).to_numpy())
+    return cast(np.ndarray, value.to_numpy(dtype=object, na_value=None))
 
 
 def _of_polars(value: Any) -> np.ndarray:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tame.core.errors import DataError, require
 from tame.data.table_kinds import apply_kinds
 from tame.data.table_reading import read_raw
-from tame.data.tables import LEARNT, Column, Table
+from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, Table
 
 
 def open_rows(files: Sequence[Path], columns: Sequence[Column]) -> Table:
@@ -36,3 +37,44 @@ def concat(tables: Sequence[Table]) -> Table:
 def take_rows(table: Table, rows: np.ndarray) -> Table:
     """These rows of a table, in this order. rows: (n,) numbers."""
     return replace(table, values={name: value[rows] for name, value in table.values.items()}, num_rows=len(rows))
+
+
+def matrix_of(x: np.ndarray | Table) -> np.ndarray:
+    """The array (N, ...) that a module of the user's own sees. Raises DataError for columns that are no numbers."""
+    if not isinstance(x, Table):
+        return x
+    for column in x.columns:
+        number = column.kind in ("number", "boolean", "constant", "identifier") and column.name in x.values
+        require(number, f"column {column.name!r} holds no numbers ({column.why}); a module needs numbers", error=DataError)
+        require(not column.missing, f"column {column.name!r} has missing values; a module needs all", error=DataError)
+    return np.stack([x.values[column.name] for column in x.columns], axis=1).astype(np.float32)
+
+
+def recoded(table: Table, columns: Sequence[Column]) -> Table:
+    """A table given from Python as the columns of an earlier one: by name, categories by their words.
+
+    A column that is not there is missing throughout. Raises DataError where none is there, or a kind does not fit.
+    """
+    own = {column.name: column for column in table.columns}
+    wanted = [column for column in columns if column.kind in LEARNT]
+    require(any(column.name in own for column in wanted), "none of the columns that were learnt from is there", error=DataError)
+    values = {column.name: _recoded(own.get(column.name), column, table) for column in wanted}
+    return Table(tuple(columns), values, table.num_rows)
+
+
+def _recoded(own: Column | None, column: Column, table: Table) -> np.ndarray:
+    numeric = column.kind in ("number", "date")
+    if own is None or own.name not in table.values:
+        return np.full(table.num_rows, np.nan) if numeric else np.full(table.num_rows, MISSING, dtype=np.int64)
+    values = table.values[own.name]
+    if numeric:
+        fits = own.kind in ("number", "date")
+        require(fits, f"column {own.name!r} held numbers before and holds words now", error=DataError)
+        return values
+    if own.kind in ("number", "date"):
+        words = np.array([f"{value:g}" for value in values], dtype=object)
+        known = {word: code for code, word in enumerate(column.categories)}
+        return np.array([MISSING if word == "nan" else known.get(word, UNSEEN) for word in words], dtype=np.int64)
+    known = {word: code for code, word in enumerate(column.categories)}
+    code = np.array([*(known.get(word, UNSEEN) for word in own.categories), UNSEEN, MISSING], dtype=np.int64)
+    return np.asarray(code[values])

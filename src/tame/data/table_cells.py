@@ -15,7 +15,7 @@ from tame.core.errors import DataError
 
 Decimal = Literal[".", ","]
 LARGEST = float(np.finfo(np.float32).max)  # networks compute in float32; what is beyond counts as infinite
-MARKS = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "nan", "NaN", "NAN", "-nan", "null", "NULL", "Null")
+MARKS = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "nan", "NaN", "NAN", "Nan", "-nan", "null", "NULL", "Null")
 # Words in their own right, and marks only where the other cells of the column are numbers, dates or booleans.
 SOFT_MARKS = ("-", "--", ".", "None", "none", "NONE", "na", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!")
 BOOLEANS = {
@@ -52,7 +52,7 @@ class Cells:
 
     def some(self, chosen: np.ndarray) -> pa.Array:
         """The values where `chosen` (K,) holds."""
-        return self.values.filter(pa.array(chosen))
+        return self.values if chosen.all() else self.values.filter(pa.array(chosen))
 
     def first_row(self, chosen: np.ndarray) -> int:
         """The first row, counted from 1, whose cell is one of the `chosen` (K,)."""
@@ -69,9 +69,12 @@ def cells_of(column: np.ndarray) -> Cells:
     """The different cells of a column (N,) of text, bool, int64, float64 or datetime64; "" where nothing is."""
     arrow = pa.array(column, from_pandas=True)
     encoded = arrow.cast(pa.large_string()).fill_null("").dictionary_encode()
-    trimmed = pc.utf8_trim_whitespace(encoded.dictionary).dictionary_encode()
-    codes = trimmed.indices.to_numpy()[encoded.indices.to_numpy()].astype(np.int64)
-    return Cells(trimmed.dictionary, codes, np.bincount(codes, minlength=len(trimmed.dictionary)))
+    values, codes = encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
+    trimmed = pc.utf8_trim_whitespace(values)
+    if not trimmed.equals(values):
+        again = trimmed.dictionary_encode()  # cells that differ in spaces only are now the same
+        values, codes = again.dictionary, again.indices.to_numpy().astype(np.int64)[codes]
+    return Cells(values, codes, np.bincount(codes, minlength=len(values)))
 
 
 @cache
@@ -167,6 +170,8 @@ def leading_zeros(values: pa.Array) -> np.ndarray:
 
 def decimal_of(values: pa.Array) -> Literal["", ".", ",", "any", "open"]:
     """By which decimal mark all the texts are numbers: neither, one, any (no difference) or open (it makes one)."""
+    if as_bool(pc.ascii_is_decimal(values)).all():
+        return "any"
     point = read_numbers(values, ".")
     by_point = not np.isnan(point).any()
     if by_point and not has_any(values, ".,"):
@@ -199,6 +204,8 @@ def order_of(values: pa.Array) -> tuple[str, str]:
     if not matches(values, r"^[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{2,4}").all():
         return "", ""
     reads = {order: ~np.isnan(read_dates(values, order)) for order in DATES}
+    if matches(values, r"^[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2}$").all():
+        return "", "dates with years of two digits, which can be read in several ways"
     whole = [order for order in DATES if reads[order].all()]
     if len(whole) == 1 or whole == ["iso"]:
         return whole[0], ""

@@ -36,6 +36,9 @@ def read_csv(data: bytes, *, where: str, digest: str) -> RawTable:
     """
     text, notes = _decode(data, where)
     require(bool(text.strip()), f"{where} is empty", error=DataError)
+    hint = re.match(r"(?i)\"?sep=.\"?[\r\n]", text)
+    advice = "which is a hint to Excel and no names of columns; delete that line"
+    require(hint is None, f"{where} begins with a line 'sep=', {advice}", error=DataError)
     separator, said = _find_separator(text)
     notes.append(said)
     has_quotes = '"' in text

@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tame.core.errors import DataError, require, unknown
+from tame.core.errors import DataError, require
 from tame.data.table_cells import (
     DATES,
     LARGEST,
     MARKS,
     NEITHER,
     SOFT_MARKS,
+    SPACES,
     Cells,
     Decimal,
     are_boolean,
@@ -32,7 +33,7 @@ from tame.data.table_cells import (
     read_numbers,
     settle_decimal,
 )
-from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, Kind, RawTable, Reading, Table
+from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, Kind, RawTable, Reading, Table, require_column
 
 EXACT = 2**53  # whole numbers beyond lose digits in float64
 FEW = 20  # rows; of fewer, different cells do not show an identifier or free text
@@ -61,11 +62,8 @@ class _Draft:
     cells: Cells
     sure: np.ndarray
     soft: np.ndarray
+    firm: np.ndarray
     decimal: str
-
-    @property
-    def firm(self) -> np.ndarray:
-        return np.asarray(~(self.sure | self.soft))
 
     def rows(self, chosen: np.ndarray) -> int:
         return int(self.cells.counts[chosen].sum())
@@ -77,7 +75,7 @@ def type_table(raw: RawTable, *, target: str | None, ignore: Sequence[str] = ())
     Raises DataError for names that are not there and for numbers that can be read in two ways.
     """
     for name in (*ignore, *([target] if target is not None else [])):
-        require(name in raw.names, unknown("column", name, raw.names), error=DataError)
+        require_column(name, raw.names)
     names = [name for name in raw.names if name != target and name not in ignore]
     require(bool(names), "there is no column beside the target and the ignored ones", error=DataError)
     drafts = [_draft(name, raw.columns[name]) for name in names]
@@ -134,15 +132,16 @@ def apply_kinds(
 
 def _draft(name: str, column: np.ndarray) -> _Draft:
     cells = cells_of(column)
-    sure, soft = cells.mask(MARKS), cells.mask(SOFT_MARKS)
-    firm = ~(sure | soft)
+    marks = cells.mask((*MARKS, *SOFT_MARKS))
+    sure = cells.mask(MARKS) if marks.any() else marks
+    soft, firm = marks & ~sure, ~marks
     if sure.any() and firm.sum() >= 10 and matches(cells.some(firm), "^[A-Z]{2}$").all():
-        sure &= ~cells.mask(("NA",))  # among codes of two letters NA is one, such as that of Namibia
+        sure = sure & ~cells.mask(("NA",))  # among codes of two letters NA is one, such as that of Namibia
         firm = ~(sure | soft)
     if not firm.any():  # nothing tells that "-" or "None" are marks
         soft = np.zeros_like(soft)
         firm = ~sure
-    return _Draft(name, cells, sure, soft, decimal_of(cells.some(firm)) if firm.any() else "")
+    return _Draft(name, cells, sure, soft, firm, decimal_of(cells.some(firm)) if firm.any() else "")
 
 
 def _settled(draft: _Draft, separator: str, sure: set[str]) -> _Draft:
@@ -202,10 +201,8 @@ def _number(draft: _Draft) -> _Typed:
     values = np.where(infinite, np.nan, numbers)[cells.codes]
     kinds = "whole numbers" if whole else "numbers"
     why = f"{kinds} from {finite[0]:.10g} to {finite[-1]:.10g}, {len(finite):,} different"
-    if (
-        not whole
-        and matches(cells.some(firm), f"[0-9][{'.' if draft.decimal == ',' else ','} '’\u00a0\u202f][0-9]").any()
-    ):
+    grouped = f"[0-9][{'.' if draft.decimal == ',' else ','}{SPACES}][0-9]"
+    if not whole and matches(cells.some(firm), grouped).any():
         why += "; thousands separated"
     reading: Reading = "decimal comma" if draft.decimal == "," else ""
     why += "; decimal comma" if reading else ""
@@ -233,7 +230,7 @@ def _numbering(name: str, finite: np.ndarray, *, num: int) -> str:
         return ""
     span = f"whole numbers from {finite[0]:.0f} to {finite[-1]:.0f}"
     if finite[-1] - finite[0] + 1 <= DENSE * num:
-        return f"{span}, one for each row and without gaps: a numbering of the rows"
+        return f"{span}, about one for each row: a numbering of the rows"
     named = ID_NAME.search(name) or ID_TAIL.search(name)
     return f"{span}, nearly all different, in a column named like an identifier" if named else ""
 
@@ -295,9 +292,23 @@ def _mixture(draft: _Draft) -> str:
     reads["dates"] = np.any([~np.isnan(read_dates(values, order)) for order in DATES], axis=0) & firm
     kind = max(reads, key=lambda kind: draft.rows(reads[kind]))
     some, num = draft.rows(reads[kind]), draft.rows(firm)
-    if some in (0, num):
+    if some == 0:
+        return _unit(draft)
+    if some == num:
         return ""
     return f"{some:,} of {num:,} are {kind}, others are not ({draft.cells.example(firm & ~reads[kind])})"
+
+
+def _unit(draft: _Draft) -> str:
+    """What is to be said of numbers that all have the same unit or sign of a currency; "" for anything else."""
+    values = draft.cells.some(draft.firm)
+    if not matches(values, r"^[+-]?(?:[$€£¥] ?[0-9][0-9.,]*|[0-9][0-9.,]* ?[^0-9.,+\s-]{1,4})$").all():
+        return ""
+    units = pc.unique(pc.replace_substring_regex(values, r"[0-9.,+\s-]", ""))
+    if len(units) > 1:
+        return ""
+    example = draft.cells.example(draft.firm)
+    return f"numbers with {units[0].as_py()!r} ({example}); write it into the name of the column, not into its cells"
 
 
 def _coded(draft: _Draft, kind: Kind, why: str, categories: tuple[str, ...], codes: np.ndarray) -> _Typed:
@@ -348,6 +359,13 @@ def _read_as(column: Column, cells: Cells) -> tuple[np.ndarray, list[str]]:
     notes = []
     if column.kind == "date":
         found = read_dates(cells.values, column.reading)
+        year_first = read_dates(cells.values, "iso")  # never in doubt, whatever the earlier table had
+        other_order = np.isnan(found) & ~np.isnan(year_first)
+        if other_order.any():
+            found = np.where(other_order, year_first, found)
+            notes.append(
+                f"{column.name}: some dates come with the year first, unlike before ({cells.example(other_order)})"
+            )
     else:
         mark = _mark(column.reading)
         found = read_numbers(cells.values, mark)

@@ -15,6 +15,7 @@ from tame.data.table_csv import column_names, text_array
 from tame.data.tables import RawTable
 
 PARQUET_MAGIC = b"PAR1"
+BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)  # what pyarrow raises for damaged files
 EXACT = 2**53  # every whole number up to here is a float64
 BYTES_PER_CELL = 16  # in memory: once in Arrow and once in numpy
 
@@ -35,12 +36,13 @@ def read_parquet(data: bytes, *, where: str, digest: str) -> RawTable:
     try:
         table = file.read()
         table.validate(full=True)
-    except (pa.ArrowException, OSError) as problem:
+        found = table.column_names
+    except BROKEN as problem:
         raise DataError(f"{where} is damaged: {_first_line(problem)}") from None
     declared = file.metadata.num_rows
     require(table.num_rows == declared, f"{where} declares {declared} rows and has {table.num_rows}", error=DataError)
     require(table.num_rows > 0 and table.num_columns > 0, f"{where} has no rows", error=DataError)
-    names, notes = column_names(table.column_names, where)
+    names, notes = column_names(found, where)
     columns: dict[str, np.ndarray] = {}
     for name, column in zip(names, table.columns, strict=True):
         if re.fullmatch(r"__index_level_\d+__", name):
@@ -57,7 +59,7 @@ def read_parquet(data: bytes, *, where: str, digest: str) -> RawTable:
 def _open(data: bytes, where: str) -> Any:
     try:
         return parquet.ParquetFile(pa.BufferReader(data))
-    except (pa.ArrowException, OSError) as problem:
+    except BROKEN as problem:
         raise DataError(f"{where} is not a whole Parquet file: {_first_line(problem)}") from None
 
 

@@ -69,7 +69,10 @@ def available_memory() -> int | None:
     try:
         limit = (group / "memory.max").read_text(encoding="ascii").strip()
         if limit != "max":
-            found.append(int(limit) - int((group / "memory.current").read_text(encoding="ascii")))
+            used = int((group / "memory.current").read_text(encoding="ascii"))
+            stat_lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+            cached = sum(int(line.split()[1]) for line in stat_lines if line.startswith("inactive_file "))
+            found.append(int(limit) - used + cached)  # what files left in memory can be had back
     except OSError:
         pass  # not in such a group
     return max(min(found), 0) if found else None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from tame.core.errors import DataError, require
+from tame.core.errors import DataError, require, unknown
 
 Kind = Literal["number", "category", "boolean", "date", "identifier", "text", "constant"]
 Reading = Literal["", "decimal comma", "iso", "dmy", "mdy"]
 LEARNT: tuple[Kind, ...] = ("number", "category", "boolean", "date")  # the others are left aside
+MOST_NAMES = 40  # of which all are listed in an error
 MISSING, UNSEEN = -1, -2  # codes of a category that is not there, and of one that the table had not when it was typed
 
 
@@ -78,6 +80,16 @@ class RawTable:
     num_rows: int
     digest: str
     separator: str = ""
+
+
+def require_column(name: str, names: Sequence[str]) -> None:
+    """Raises DataError with the nearest names unless `name` is one of `names`."""
+    if name in names:
+        return
+    if len(names) <= MOST_NAMES:
+        raise DataError(unknown("column", name, names))
+    near = ", ".join(map(repr, difflib.get_close_matches(name, names, n=3))) or "none"
+    raise DataError(f"no column named {name!r} among {len(names):,}; near it: {near}")
 
 
 def safe_cell(text: str) -> str:

@@ -25,7 +25,7 @@ from tame.data.table_cells import (
     read_numbers,
     settle_decimal,
 )
-from tame.data.tables import RawTable, Table
+from tame.data.tables import RawTable, Table, require_column
 
 Task = Literal["binary", "multiclass", "regression"]
 TASKS = ("auto", "classification", "binary", "multiclass", "regression")
@@ -66,7 +66,7 @@ def read_target(raw: RawTable, name: str, *, task: str = "auto") -> tuple[Target
     Raises UsageError for another task, DataError where the column cannot be such a target.
     """
     require(task in TASKS, unknown("task", task, TASKS))
-    require(name in raw.names, unknown("column", name, raw.names), error=DataError)
+    require_column(name, raw.names)
     cells = cells_of(raw.columns[name])
     numbers, marks = _as_numbers(raw, name, cells)
     require(not marks.all(), f"the target {name!r} is missing in every row", error=DataError)
@@ -87,7 +87,7 @@ def read_later_target(raw: RawTable, target: Target) -> tuple[np.ndarray, np.nda
 
     Raises DataError where the column is not there, or a cell is no number or no class of the earlier table.
     """
-    require(target.name in raw.names, unknown("column", target.name, raw.names), error=DataError)
+    require_column(target.name, raw.names)
     cells = cells_of(raw.columns[target.name])
     numbers, marks = _as_numbers(raw, target.name, cells)
     if target.task == "regression":

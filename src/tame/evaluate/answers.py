@@ -42,7 +42,7 @@ def of_numbers(result: Mapping[str, Any]) -> dict[str, Any]:
         "points_shown": len(about["points"]), "points_all": about["n"],
         "errors": [
             {"id": each["id"], **{key: size(each[key]) for key in ("true", "predicted")},
-             "error": f"+{size(each['error'])}" if each["error"] > 0 else size(each["error"])}
+             "error": words.shown_signed("rmse", each["error"])}
             for each in result["errors"]
         ],
     }  # fmt: skip
@@ -58,16 +58,16 @@ def _agreement(result: Mapping[str, Any]) -> Markup:
     return agreement(
         [Spot(*pair) for pair in points], name="agreement", title=f"Predicted over true {words.short(what, 40)}",
         desc="One point for each test example shown; on the dotted line a prediction is exactly right.",
-        x_label="true", y_label="predicted", low=min(ends) - air, high=max(ends) + air, width=640, height=480,
+        x_label="true", y_label="predicted", low=min(ends) - air, high=max(ends) + air, width=520, height=440,
     )  # fmt: skip
 
 
 def _bias(about: Mapping[str, Any]) -> str:
     """Whether predictions lie too high or too low on the whole."""
-    mean, low, high = (words.significant(about[key]) for key in ("mean_error", "mean_low", "mean_high"))
+    mean, low, high = (words.shown_signed("rmse", about[key]) for key in ("mean_error", "mean_low", "mean_high"))
     said = f"the mean error is {mean} ({low} to {high})"
     if about["mean_low"] <= 0 <= about["mean_high"]:
-        return f"{said}: the predictions are shown to be neither too high nor too low on the whole"
+        return f"{said}, so it is not shown that predictions lie too high or too low on the whole"
     return f"{said}: the predictions are too {'high' if about['mean_error'] > 0 else 'low'} on the whole"
 
 

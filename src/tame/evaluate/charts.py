@@ -214,13 +214,9 @@ def agreement(
     height: int = 440,
 ) -> Markup:
     """Points over two equal axes, with the line on which both values are the same. What lies outside is a cross."""
-    left, top, right, bottom = 64, 26, width - 14, height - 44
+    left, top, right, bottom = 68, 26, width - 30, height - 44
     x, y = Scale(low, high, left, right), Scale(low, high, bottom, top)
-    parts = [_grid_across(y, left, right, 5)]
-    parts += [
-        tag("text", _tick_words(tick, x), x=x.at(tick), y=bottom + 18, class_="axis", text_anchor="middle")
-        for tick in x.ticks(5)
-    ]
+    parts = [_grid_across(y, left, right, 6), _grid_down(x, top, bottom, 6)]
     parts.append(tag("line", x1=left, y1=bottom, x2=right, y2=top, class_="edge"))
     parts += [_spot(spot, x, y) for spot in spots]
     parts.append(tag("text", y_label, x=0, y=14, class_="axis name"))

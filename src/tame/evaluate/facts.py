@@ -10,7 +10,7 @@ from tame.evaluate import words
 from tame.evaluate.charts import shares
 
 PARTS = {"train": "training", "val": "validation", "test": "sealed test", "aside": "put aside"}
-KINDS = {  # of columns that are learnt from
+KINDS = {  # of columns that can be learnt from
     "number": ("number", "numbers"), "category": ("category", "categories"), "boolean": ("yes or no", "yes or no"),
     "date": ("date", "dates"),
 }  # fmt: skip
@@ -58,30 +58,38 @@ def _about(result: Mapping[str, Any], total: int) -> str:
         said += f" in {words.count(len(result['classes']), 'class')}"
     if "side" in facts:
         said += f", the median shorter side {facts['side']} pixels"
-    if kind == "table":
+    if _inputs(result):
         said += f". {_kinds(result)}"
     found = [f"{said}."]
-    if "pairs" in facts:
-        pairs = facts["pairs"]
-        alike = (
-            f"the same or nearly the same {words.noun(kind, 1)}" if kind == "images" else f"equal {words.noun(kind)}"
-        )
+    if kind == "images":
+        pairs, skipped = facts["pairs"], facts.get("skipped", 0)
         kept = " and kept on one side of the split" if pairs else ""
-        found.append(f"{words.count(pairs, 'pair')} of {alike} {'was' if pairs == 1 else 'were'} found{kept}.")
-    if "skipped" in facts:
-        skipped, thing = facts["skipped"], "file" if kind == "images" else words.noun(kind, 1)
-        found.append(f"{words.count(skipped, thing)} {'was' if skipped == 1 else 'were'} skipped.")
+        same = f"{words.count(pairs, 'pair')} of the same or nearly the same picture"
+        found.append(f"{same} {_were(pairs)} found{kept}; {words.count(skipped, 'file')} {_were(skipped)} skipped.")
+    if twins := facts.get("twins"):
+        found.append(f"{words.examples(result, twins)} {'has' if twins == 1 else 'have'} a twin that is equal.")
+    if without := facts.get("unlabelled"):
+        found.append(f"{words.examples(result, without)} without a target {_were(without)} left out.")
     return " ".join(found)
+
+
+def _were(amount: int) -> str:
+    return "was" if amount == 1 else "were"
 
 
 def _kinds(result: Mapping[str, Any]) -> str:
     """Learnt from 12 columns: 7 numbers, 4 categories and 1 date; 2 columns were left out."""
-    kinds = Counter(column["kind"] for column in _inputs(result))
+    columns = _inputs(result)
+    kinds = Counter(column["kind"] for column in columns if _is_learnt(column))
     used = [f"{kinds[kind]:,} {many if kinds[kind] > 1 else one}" for kind, (one, many) in KINDS.items() if kinds[kind]]
-    out = sum(amount for kind, amount in kinds.items() if kind not in KINDS)
-    of = words.count(sum(kinds.values()) - out, "column")
-    left = f"; {words.count(out, 'column')} {'was' if out == 1 else 'were'} left out" if out else ""
+    out = len(columns) - kinds.total()
+    of = words.count(kinds.total(), "column")
+    left = f"; {words.count(out, 'column')} {_were(out)} left out" if out else ""
     return f"Learnt from {of}{f': {words.listed(used)}' if used else ''}{left}"
+
+
+def _is_learnt(column: Mapping[str, Any]) -> bool:
+    return bool(column.get("learnt", column["kind"] in KINDS))
 
 
 def _inputs(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -97,7 +105,7 @@ def _columns(result: Mapping[str, Any], total: int) -> dict[str, Any]:
             "name": column["name"], "kind": column["kind"], "why": column["why"],
             "missing": f"{column['missing']:,} ({100 * column['missing'] / max(total, 1):.1f} %)"
             if column.get("missing") else "",
-            "categories": _amount(column.get("categories")), "is_used": column["kind"] in KINDS,
+            "categories": _amount(column.get("categories")), "is_used": _is_learnt(column),
         }
         for column in _inputs(result)
     ]  # fmt: skip

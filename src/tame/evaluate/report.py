@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import PurePath
 from typing import Any
 
@@ -38,6 +38,7 @@ def render_failure(name: str, why: str, findings: Sequence[Finding], history: Hi
     return _environment().get_template("failed.html").render(name=name, why=why, findings=found, trials=trials)
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("tame.evaluate", "templates"),
@@ -65,7 +66,8 @@ def view(result: Mapping[str, Any], history: History, thumbnails: Mapping[str, b
     return {
         "result": result,
         "name": PurePath(str(result["data"]).rstrip("/")).name or "data",
-        "kind": kind, "one": words.noun(kind, 1), "a_one": words.a_noun(kind), "many": words.noun(kind), "is_regression": is_regression,
+        "kind": kind, "one": words.noun(kind, 1), "a_one": words.a_noun(kind), "many": words.noun(kind),
+        "is_regression": is_regression,
         "metric": words.metric_name(result["metric"]),
         "shown": partial(words.shown, result["metric"]),
         "rising": words.is_rising(result["metric"]),
@@ -160,6 +162,8 @@ def _again(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows += [(f"model/{name}", f"SHA-256 {digest}") for name, digest in delivered["files"].items()]
     apart = words.compact(float(delivered["largest_difference"]))
     checked = words.examples(result, delivered["checked"], "test")
-    what = "prediction" if words.is_regression(result) else "probability"
-    rows.append(("model loaded again", f"judged {checked} the same; largest difference of a {what} {apart}"))
+    what = f"a probability {apart}"
+    if words.is_regression(result):
+        what = f"a prediction {apart} standard deviations of the target"
+    rows.append(("model loaded again", f"judged {checked} the same; largest difference of {what}"))
     return rows

@@ -78,8 +78,7 @@ def ranked(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def _loss(trial: Trial) -> float:
-    last = trial.curve.last
-    return math.inf if trial.state == "diverged" or last is None or last.valid_loss is None else last.valid_loss
+    return math.inf if trial.state == "diverged" else trial.loss
 
 
 def default_recipe(result: Mapping[str, Any], searched: Sequence[Trial]) -> Mapping[str, Value]:
@@ -224,14 +223,14 @@ def trial_row(
     trial: Trial, default: Mapping[str, Value], result: Mapping[str, Any], own: Sequence[tuple[str, str]]
 ) -> dict[str, Any]:
     """A row of the table of trials. own: the fields that have a column."""
-    flat, last = trial.recipe.flat(), trial.curve.last
+    flat, kept = trial.recipe.flat(), words.judged_point(trial)
     return {
         "number": trial.number, "origin": trial.origin, "state": words.state(trial), "kind": trial.state,
         "epochs": f"{trial.epochs} of {trial.recipe.epochs}",
         "fields": [words.compact(flat[field]) for field, _ in own],
         "other": _changed(flat, default, without=[*(field for field, _ in own), "epochs"]),
-        "loss": words.number(last.valid_loss if last else None, 4),
-        "metric": words.shown(result["metric"], last.valid_metric if last else None),
+        "loss": words.number(kept.valid_loss if kept else None, 4),
+        "metric": words.shown(result["metric"], kept.valid_metric if kept else None),
         "reason": trial.last_reason or trial.reason, "is_winner": trial.number == result["winner"]["from_trial"],
     }  # fmt: skip
 
@@ -281,8 +280,10 @@ def finalist_row(each: Mapping[str, Any], default: Mapping[str, Value], result: 
         said = ("behind" if value > 0 else "ahead") if words.is_real(behind) else "no real difference"
         interval = f"{shown(value)} ({shown(low)} to {shown(high)})"
     tie = tie_break(result)
+    # Older results named the loss by its metric.
+    decided = words.shown(tie, each["loss"] if "loss" in each else each["log_loss"]) if tie else ""
     return {
-        **each, "verdict": said, "interval": interval, "tie": words.shown(tie, each[tie]) if tie else "",
+        **each, "verdict": said, "interval": interval, "tie": decided,
         "other": _changed(each["recipe"], default) or "the default recipe itself",
     }  # fmt: skip
 

@@ -100,8 +100,8 @@ def _of_judging(result: Mapping[str, Any]) -> list[Term]:
         ),
         (
             "dummy", _capital(words.dummy_label(result)),
-            f"What is reached without looking at {words.a_noun(kind)}, by always giving the {words.dummy_label(result)}: {name} "
-            f"{dummy} here. A network must beat it.",
+            f"What is reached without looking at {words.a_noun(kind)}, by always giving the "
+            f"{words.dummy_label(result)}: {name} {dummy} here. A network must beat it.",
         ),
         (
             "default", "Default recipe",

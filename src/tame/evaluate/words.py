@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tame.core.config import METRIC_MODES
-from tame.core.records import Trial
+from tame.core.records import Point, Trial
 
 METRICS = {
     "accuracy": "accuracy",
@@ -22,7 +22,7 @@ METRICS = {
 }
 IN_UNITS = ("rmse", "mae")  # metrics in the units of the target, of any size
 NOUNS = {"images": "picture", "table": "row", "arrays": "example"}
-NEW_INPUT = {"images": "photo.jpg", "table": "new.csv", "arrays": "new.npy"}
+NEW_INPUT = {"images": "photo.jpg", "table": "new.csv"}
 JOINERS = "\u200c\u200d"  # invisible, but scripts and emoji are spelt with them
 DATA_CODES = {
     "near_duplicates", "label_conflict", "leak", "skipped_files", "imbalance", "small_test", "target_leak",
@@ -107,7 +107,7 @@ def compact(value: object) -> str:
         return significant(value)
     if isinstance(value, float):
         text = f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
-        return text.replace("-", "−") if text.startswith("-") else text
+        return f"−{text[1:]}" if text.startswith("-") else text
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, Mapping):
@@ -317,7 +317,9 @@ def is_retrained(result: Mapping[str, Any]) -> bool:
 
 
 def predict_command(result: Mapping[str, Any], quote: Callable[[str], str]) -> str:
-    """The command that uses the model."""
+    """The command that uses the model; arrays are handed over in Python."""
+    if kind_of(result) == "arrays":
+        return f"tame.load({inert(result['study'])!r}).predict(x)"
     return f"tame predict {quote(inert(result['study']))} {NEW_INPUT[kind_of(result)]}"
 
 
@@ -329,8 +331,12 @@ def trials_words(result: Mapping[str, Any]) -> str:
 
 def state(trial: Trial) -> str:
     """What became of a trial, in words."""
-    early = trial.recipe.regularize.early_stopping and trial.epochs < trial.recipe.epochs
-    return "complete, stopped early" if early and trial.state == "complete" else trial.state
+    return "complete early" if trial.kept_epoch is not None and trial.state == "complete" else trial.state
+
+
+def judged_point(trial: Trial) -> Point | None:
+    """The epoch of a trial whose weights are judged; None before the first."""
+    return next((point for point in trial.curve.points if point.epoch == trial.best_epoch), None)
 
 
 def leading(recipes: Sequence[Mapping[str, Any]], most: int) -> list[tuple[str, str]]:
@@ -353,6 +359,9 @@ def evidence(finding: Mapping[str, Any], kind: str = "images") -> str:
     if finding["code"] == "imbalance" and values and all(isinstance(each, int) for each in values.values()):
         ordered = sorted(values.items(), key=lambda item: -item[1])
         return "; ".join(f"{short(name, 40)} {amount:,}" for name, amount in [ordered[0], ordered[-1]])
+    if finding["code"] == "target_leak" and isinstance(values.get("columns"), Sequence):
+        found = [f"{short(str(each['column']), 40)}: {each['evidence']}" for each in values["columns"]]
+        return short("; ".join(found), 300)
     plain = {key.replace(".", "_"): _short(value) for key, value in values.items()}
     # Older findings do not say how the dummy guesses: they were all of classes.
     known = {"guess": "always naming the commonest class", **plain, "examples": noun(kind)}
@@ -387,6 +396,12 @@ _SENTENCES = {
     "label_conflict": "for example {pairs}",
     "leak": "for example {pictures}",
     "skipped_files": "for example {first}",
+    "identifier_columns": "{columns}",
+    "constant_columns": "{columns}",
+    "skipped_rows": "{count} {examples} without a target",
+    "duplicate_rows": "{rows} of {of} {examples} have a twin",
+    "infinite_values": "for example {notes}",
+    "few_rows": "{rows} {examples}",
     "small_test": "{n} test {examples}",
     "fine_tuning": "trial {trial} against trial {frozen_trial} on the same {n} {examples}: {value} ({low} to {high})",
 }

@@ -20,12 +20,12 @@ CHANGES = {
     "imbalance": "judge by balanced_accuracy (--metric), or collect more of the rare classes",
     "small_test": "collect more examples for the test: the interval is wide",
     "target_leak": "leave the column out if it is not known when a prediction is made",
-    "skipped_rows": "repair or remove the rows listed in skipped.csv",
-    "identifier_columns": "they were left out: a network would learn them by heart; give them as groups if rows belong "
-    "together",
-    "constant_columns": "they were left out: they say nothing; remove them, or find out why they do not vary",
+    "skipped_rows": "give these rows a target, or remove them",
+    "identifier_columns": "they were left out, since a network would learn them by heart; if rows with the same one belong "
+    "together, give it with --groups",
+    "constant_columns": "they were left out, since they say nothing; find out why they do not vary",
     "unseen_categories": "they are treated as unknown; collect examples of them for training",
-    "few_rows": "collect more rows; judge by folds (--folds), and read the interval before the score",
-    "duplicate_rows": "they were kept on one side of the split; remove the copies",
+    "few_rows": "collect more rows, and read the interval before the score",
+    "duplicate_rows": "remove the copies, unless rows can be equal by chance",
     "infinite_values": "they were treated as missing; find out how they came to be",
 }

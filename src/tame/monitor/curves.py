@@ -10,7 +10,13 @@ import numpy as np
 def smooth(values: Sequence[float], *, window: int = 3) -> np.ndarray:
     """Centred moving medians, the ends taken over what there is. values: (T,); returns (T,)."""
     array, half = np.asarray(values, dtype=float), window // 2
-    return np.array([np.median(array[max(0, i - half) : i + half + 1]) for i in range(len(array))])
+    n = len(array)
+    if n <= 2 * half:
+        return np.array([np.median(array[max(0, i - half) : i + half + 1]) for i in range(n)])
+    start = [np.median(array[: i + half + 1]) for i in range(half)]
+    middle = np.median(np.lib.stride_tricks.sliding_window_view(array, 2 * half + 1), axis=1)
+    end = [np.median(array[i - half :]) for i in range(n - half, n)]
+    return np.concatenate([start, middle, end])
 
 
 def noise(values: Sequence[float]) -> float:

@@ -115,7 +115,7 @@ def rate_too_high(trial: Trial, facts: Facts) -> Finding | None:
 def rate_too_low(trial: Trial, facts: Facts) -> Finding | None:
     """After all epochs the training loss is still near that of guessing, and has fallen evenly all the time."""
     train, valid = _losses(trial)
-    if len(train) < MIN_EPOCHS or trial.epochs < trial.recipe.epochs or not valid:
+    if len(train) < MIN_EPOCHS or not _has_ended(trial) or not valid:
         return None
     guess = facts.guess_loss
     falls = float(np.mean(np.diff(train) < 0))
@@ -142,9 +142,9 @@ def diverged(trial: Trial, facts: Facts) -> Finding | None:
 
 @RULES.add("no_better_than_dummy")
 def no_better_than_dummy(trial: Trial, facts: Facts) -> Finding | None:
-    """After all epochs the validation metric is within two standard errors of guessing without looking."""
-    last = trial.curve.last
-    if last is None or last.valid_metric is None or trial.epochs < trial.recipe.epochs:
+    """At its end the validation metric is within two standard errors of guessing without looking."""
+    last = next((point for point in trial.curve.points if point.epoch == trial.best_epoch), None)
+    if last is None or last.valid_metric is None or not _has_ended(trial):
         return None
     gain = last.valid_metric - facts.dummy if facts.higher_is_better else facts.dummy - last.valid_metric
     if gain > 2 * facts.dummy_error:
@@ -167,10 +167,16 @@ def examine(trial: Trial, facts: Facts) -> list[Finding]:
     return [finding for finding in found if finding is not None]
 
 
+def _has_ended(trial: Trial) -> bool:
+    """Whether all epochs are trained, or early stopping ended it."""
+    return trial.epochs >= trial.recipe.epochs or trial.kept_epoch is not None
+
+
 def _turn(trial: Trial) -> int | None:
     """The place of the lowest validation loss, if from there it rose by more than its noise and training went on."""
     train, valid = _losses(trial)
-    if len(valid) < MIN_EPOCHS:
+    # After early stopping the best epoch is restored: nothing of the rise is left in the weights.
+    if len(valid) < MIN_EPOCHS or trial.kept_epoch is not None:
         return None
     soft = smooth(valid)
     low = int(np.argmin(soft))

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tame.core.recipe import OptimizerRecipe
-from tame.parts.optimizer_rules import Hyper, Optimizer, Rule, Single, Tensors
+from tame.parts.optimizer_rules import Hyper, Named, Optimizer, Rule, Single, Tensors, unnamed
 
 ADAM_EPS = 1e-8
 NADAM_DECAY = 4e-3  # of the momentum's own schedule, as torch has it
-
-Named = list[tuple[str, nn.Parameter]]
 
 
 def _moments(counters: Tensors, hyper: Hyper) -> tuple[Tensor, Tensor]:
@@ -77,18 +75,19 @@ def _nadamw_move(value: Tensor, grad: Tensor, slots: tuple[Tensor, ...], columns
 
 def _adam_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
     betas = (recipe.momentum, recipe.beta2)
-    return torch.optim.Adam(named, lr=recipe.lr, betas=betas, eps=ADAM_EPS, weight_decay=recipe.weight_decay)
+    return torch.optim.Adam(unnamed(named), lr=recipe.lr, betas=betas, eps=ADAM_EPS, weight_decay=recipe.weight_decay)
 
 
 def adamw_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
     """torch's AdamW."""
     betas = (recipe.momentum, recipe.beta2)
-    return torch.optim.AdamW(named, lr=recipe.lr, betas=betas, eps=ADAM_EPS, weight_decay=recipe.weight_decay)
+    return torch.optim.AdamW(unnamed(named), lr=recipe.lr, betas=betas, eps=ADAM_EPS, weight_decay=recipe.weight_decay)
 
 
 def _nadamw_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
+    betas = (recipe.momentum, recipe.beta2)
     return torch.optim.NAdam(
-        named, lr=recipe.lr, betas=(recipe.momentum, recipe.beta2), eps=ADAM_EPS, weight_decay=recipe.weight_decay,
+        unnamed(named), lr=recipe.lr, betas=betas, eps=ADAM_EPS, weight_decay=recipe.weight_decay,
         momentum_decay=NADAM_DECAY, decoupled_weight_decay=True,
     )  # fmt: skip
 

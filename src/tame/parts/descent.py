@@ -6,15 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tame.core.recipe import OptimizerRecipe
-from tame.parts.optimizer_rules import Hyper, Optimizer, Rule, Single, Tensors
+from tame.parts.optimizer_rules import Hyper, Named, Optimizer, Rule, Single, Tensors, unnamed
 
 ADAGRAD_EPS = 1e-10
 RMSPROP_EPS = 1e-8
-
-Named = list[tuple[str, nn.Parameter]]
 
 
 def _sgd_columns(_: Tensors, hyper: Hyper) -> tuple[Tensor, ...]:
@@ -52,7 +50,7 @@ def _sgd_reference(*, momentum: bool, nesterov: bool) -> Callable[[Named, Optimi
         own = recipe.momentum if momentum else 0.0
         # torch refuses nesterov without momentum; both are plain descent then
         return torch.optim.SGD(
-            named, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=own, nesterov=nesterov and own > 0
+            unnamed(named), lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=own, nesterov=nesterov and own > 0
         )
 
     return make
@@ -78,7 +76,7 @@ def _fused_adagrad(one: Single) -> None:
 
 
 def _adagrad_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
-    return torch.optim.Adagrad(named, lr=recipe.lr, weight_decay=recipe.weight_decay, eps=ADAGRAD_EPS)
+    return torch.optim.Adagrad(unnamed(named), lr=recipe.lr, weight_decay=recipe.weight_decay, eps=ADAGRAD_EPS)
 
 
 def _rmsprop_columns(_: Tensors, hyper: Hyper) -> tuple[Tensor, ...]:
@@ -94,7 +92,7 @@ def _rmsprop_move(value: Tensor, grad: Tensor, slots: tuple[Tensor, ...], column
 
 def _rmsprop_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
     return torch.optim.RMSprop(
-        named, lr=recipe.lr, alpha=recipe.beta2, eps=RMSPROP_EPS, weight_decay=recipe.weight_decay
+        unnamed(named), lr=recipe.lr, alpha=recipe.beta2, eps=RMSPROP_EPS, weight_decay=recipe.weight_decay
     )
 
 
@@ -133,7 +131,7 @@ class Lion(torch.optim.Optimizer):
 
 def _lion_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
     betas = (recipe.momentum, recipe.beta2)
-    return Lion(named, lr=recipe.lr, betas=betas, weight_decay=recipe.weight_decay)
+    return Lion(unnamed(named), lr=recipe.lr, betas=betas, weight_decay=recipe.weight_decay)
 
 
 def _of(rule: Rule, reference: Callable[[Named, OptimizerRecipe], torch.optim.Optimizer]) -> Optimizer:

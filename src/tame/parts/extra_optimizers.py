@@ -15,10 +15,10 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import nn
 
 from tame.core.errors import UsageError, require
 from tame.core.recipe import OptimizerRecipe
+from tame.parts.optimizer_rules import Named, unnamed
 
 ALLOWED = frozenset(("Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause"))
 
@@ -52,7 +52,10 @@ EXTRA: Mapping[str, Extra] = MappingProxyType(
         "soap": Extra(_ADAPTED, "SOAP", "MIT"),
     }
 )
-"""By name, what is taken from the packages. D-Adaptation and Prodigy find the rate; lr is a factor on it, often 1."""
+"""By name, what is taken from the packages.
+
+D-Adaptation and Prodigy find one rate for all groups; lr is a factor on it, as a rule 1, that of the first group.
+"""
 
 REFUSED: Mapping[str, str] = MappingProxyType({"fromage": "CC-BY-NC-SA-4.0", "nero": "CC-BY-NC-SA-4.0"})
 """The licence of what the packages hold and TAME does not use."""
@@ -70,7 +73,7 @@ def require_looked_at(name: str) -> None:
     )
 
 
-def extra_optimizer(named: list[tuple[str, nn.Parameter]], recipe: OptimizerRecipe) -> torch.optim.Optimizer:
+def extra_optimizer(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
     """The optimizer of that name, a key of EXTRA or REFUSED. Raises UsageError if it may not or cannot be used."""
     licence = REFUSED.get(recipe.name) or EXTRA[recipe.name].licence
     require(
@@ -91,5 +94,5 @@ def extra_optimizer(named: list[tuple[str, nn.Parameter]], recipe: OptimizerReci
         values["betas"] = (recipe.momentum, recipe.beta2)
     else:
         values["momentum"] = recipe.momentum
-    found: torch.optim.Optimizer = getattr(package, extra.kind)([param for _, param in named], **values)
+    found: torch.optim.Optimizer = getattr(package, extra.kind)(unnamed(named), **values)
     return found

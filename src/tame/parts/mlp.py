@@ -136,14 +136,14 @@ class Mlp(nn.Module):
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         dense, periodic = self.columns.dense, self.columns.periodic
-        return x[:, :dense], x[:, dense : dense + periodic], x[:, dense + periodic :].long()
+        return x[..., :dense], x[..., dense : dense + periodic], x[..., dense + periodic :].long()
 
     # All members at once --------------------------------------------------------------------------------------------
 
     def stacked(self, tensors: Tensors, x: Tensor, *, dropout: Tensor | None, draws: Draws | None) -> Tensor:
         """Outputs (M, B, O) of members that see the same examples.
 
-        tensors: as `state_dict`, each with a leading M; x: (B, D); dropout: (M,) rates, None where all are zero;
+        tensors: as `state_dict`, each with a leading M; x: (B, D), or (M, B, D) of members that see their own; dropout: (M,) rates, None where all are zero;
         draws: the chance of a training step, which also moves the running statistics in `tensors`; None to predict.
         """
         h: Tensor | None = None
@@ -165,12 +165,14 @@ class Mlp(nn.Module):
         dense, numbers, codes = self._split(x)
         learnt = []
         if self.periodic is not None:
-            angle = 2 * torch.pi * tensors["periodic.frequency"][:, None] * numbers[:, :, None]  # (M, B, P, k)
+            angle = 2 * torch.pi * tensors["periodic.frequency"][:, None] * numbers[..., None]  # (M, B, P, k)
             waves = torch.cat([angle.cos(), angle.sin()], dim=-1)
             mixed = torch.einsum("mbpk,mpkd->mbpd", waves, tensors["periodic.weight"])
             learnt.append(F.relu(mixed + tensors["periodic.bias"][:, None]).flatten(2))
         for i in range(len(self.embeddings)):
-            learnt.append(tensors[f"embeddings.{i}.weight"][:, codes[:, i]])
+            own = tensors[f"embeddings.{i}.weight"]
+            every = torch.arange(len(own), device=own.device)[:, None]
+            learnt.append(own[every, codes[..., i].expand(len(own), -1)])
         cut = self.columns.dense
         z = shared_linear(weight[:, :, :cut], bias, dense)
         return z + torch.cat(learnt, dim=2) @ weight[:, :, cut:].transpose(1, 2)
@@ -197,7 +199,9 @@ class Mlp(nn.Module):
 
 
 def shared_linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
-    """One matrix product for all members, since they share their input. (M, O, D), (M, O), (B, D) -> (M, B, O)."""
+    """One matrix product for all members, if they share their input. (M, O, D), (M, O), (B, D) -> (M, B, O)."""
+    if x.ndim == 3:
+        return _linear(weight, bias, x)
     members, outputs, features = weight.shape
     flat = F.linear(x, weight.reshape(members * outputs, features), bias.reshape(-1))
     return flat.view(x.shape[0], members, outputs).transpose(0, 1)

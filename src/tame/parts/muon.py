@@ -11,18 +11,16 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tame.core.recipe import OptimizerRecipe
 from tame.parts.adam import ADAMW_RULE, adamw_reference
-from tame.parts.optimizer_rules import Hyper, Optimizer, Rule, Tensors
+from tame.parts.optimizer_rules import Hyper, Named, Optimizer, Rule, Tensors
 
 NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 NS_STEPS = 5
 NS_EPS = 1e-7
 RMS = 0.2  # of AdamW's steps, as measured by Liu et al.
-
-Named = list[tuple[str, nn.Parameter]]
 
 
 def takes_muon(name: str, ndim: int) -> bool:
@@ -98,16 +96,16 @@ def _of(state: Tensors, rule: Rule, params: Tensors) -> Tensors:
 class Muon(torch.optim.Optimizer):
     """Muon for the weights of hidden layers and torch's AdamW for the rest, in one optimizer for plain modules.
 
-    The groups that Muon moves carry `muon` as true. Groups may be split, so long as each part keeps its flag.
+    The groups that Muon moves carry `muon` as true. AdamW moves groups that are added later, unless they carry it too.
     """
 
     def __init__(self, named: Named, recipe: OptimizerRecipe) -> None:
         self._adamw = adamw_reference(named, recipe)
         fixed = {key: value for key, value in self._adamw.param_groups[0].items() if not key.startswith("param")}
-        hidden = [(name, param) for name, param in named if takes_muon(name, param.ndim)]
-        rest = [(name, param) for name, param in named if not takes_muon(name, param.ndim)]
+        hidden = [param for name, param in named if takes_muon(name, param.ndim)]
+        rest = [param for name, param in named if not takes_muon(name, param.ndim)]
         groups: list[dict[str, Any]] = [{"params": hidden, "muon": True}, {"params": rest, "muon": False}]
-        super().__init__([group for group in groups if group["params"]], fixed)
+        super().__init__([group for group in groups if group["params"]], fixed | {"muon": False})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]

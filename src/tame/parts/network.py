@@ -150,7 +150,7 @@ def _empty(
     if recipe.model.name == "own":
         require(
             build is not None,
-            "this network was built by a function of your own; give it: tame.load(folder, model=build)",
+            "this network was built by a function of your own: tame.load(folder, model=build).predict(X)",
         )
         assert build is not None
         return build(**recipe.own)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tame.core.recipe import OptimizerRecipe
 
 Tensors = dict[str, Tensor]
+Named = list[tuple[str, nn.Parameter]]
 
 # Numbers of one member from which on a kernel of torch for each member on a CPU beats batched operations, which pass
 # over the memory many times; below it the calls cost more than the passes. By the size of a member and not of the
@@ -52,11 +53,12 @@ class Optimizer:
     `evaluated` makes from (params, state, hyper) the parameters to judge and keep, where they are not those that are
     trained; it changes none of its arguments. A reference of such an optimizer has `train()`, to be called before
     steps, and `eval()`, to be called before the module is judged; both may be called at any time, again and again.
+    Every reference takes further groups by `add_param_group`, without names.
     """
 
     init: Callable[[Tensors], Tensors]
     update: Update
-    reference: Callable[[list[tuple[str, nn.Parameter]], OptimizerRecipe], torch.optim.Optimizer]
+    reference: Callable[[Named, OptimizerRecipe], torch.optim.Optimizer]
     evaluated: Callable[[Tensors, Tensors, Hyper], Tensors] | None = None
 
 
@@ -109,7 +111,7 @@ class Rule:
         before = None if active is None else _copies(params, state)
         wide = widened(hyper)
         columns = self.columns({name: state[name] for name in self.counters}, wide)
-        if self.fused is not None and one_by_one(params):
+        if self.fused is not None and one_by_one(params, state):
             self._step_singly(self.fused, params, grads, state, wide)
         else:
             self._step_together(params, grads, state, columns)
@@ -140,6 +142,11 @@ class Rule:
             fused(Single(own[i], given[i], tuple(each[i] for each in slots), steps[i], *values))
 
 
+def unnamed(named: Named) -> list[nn.Parameter]:
+    """The parameters alone: with names, torch would refuse further groups without."""
+    return [param for _, param in named]
+
+
 def column(params: Tensors, start: float) -> Tensor:
     """(M,) values of the widest float that the device has."""
     some = next(iter(params.values()))
@@ -157,10 +164,13 @@ def widened(hyper: Hyper) -> Hyper:
     return Hyper(hyper.lr.to(wide), hyper.weight_decay.to(wide), hyper.momentum.to(wide), hyper.beta2.to(wide))
 
 
-def one_by_one(params: Tensors) -> bool:
-    """Whether each member is stepped by a kernel of its own: on a CPU, from FUSED_FROM numbers on."""
-    if not all(value.device.type == "cpu" and value.is_contiguous() for value in params.values()):
-        return False  # elsewhere the hyperparameters would have to be fetched from the device
+def one_by_one(params: Tensors, state: Tensors) -> bool:
+    """Whether each member is stepped by a kernel of its own: on a CPU, from FUSED_FROM numbers on.
+
+    Elsewhere the hyperparameters would have to be fetched from the device; and the kernels read memory in its order.
+    """
+    if not all(value.device.type == "cpu" and value.is_contiguous() for value in (*params.values(), *state.values())):
+        return False
     return sum(value[0].numel() for value in params.values()) >= FUSED_FROM
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tame.core.errors import UsageError, unknown
 from tame.core.recipe import OptimizerRecipe
@@ -20,7 +20,7 @@ from tame.parts.adam import ADAM, ADAMW, NADAMW
 from tame.parts.descent import ADAGRAD, LION, MOMENTUM, NESTEROV, RMSPROP, SGD
 from tame.parts.extra_optimizers import EXTRA, REFUSED, extra_optimizer, require_looked_at
 from tame.parts.muon import MUON
-from tame.parts.optimizer_rules import Hyper, Optimizer, Tensors, Update, column_shape
+from tame.parts.optimizer_rules import Hyper, Named, Optimizer, Tensors, Update, column_shape
 from tame.parts.optimizer_tensors import load_optimizer_tensors, optimizer_tensors
 from tame.parts.schedule_free import SCHEDULE_FREE_ADAMW, SCHEDULE_FREE_SGD
 
@@ -71,7 +71,7 @@ def optimizer_names(*, extra: bool) -> tuple[str, ...]:
     return tuple(sorted({*OPTIMIZERS.names(), *(EXTRA if extra else ())}))
 
 
-def plain_optimizer(named: list[tuple[str, nn.Parameter]], recipe: OptimizerRecipe) -> torch.optim.Optimizer:
+def plain_optimizer(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
     """The optimizer of that name for the parameters of one plain module.
 
     One that has `train()` and `eval()` (schedule-free) needs the first before steps, the second before the module is

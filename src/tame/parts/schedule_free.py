@@ -10,13 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tame.core.recipe import OptimizerRecipe
 from tame.parts.adam import ADAM_EPS
-from tame.parts.optimizer_rules import Hyper, Optimizer, Rule, Tensors
-
-Named = list[tuple[str, nn.Parameter]]
+from tame.parts.optimizer_rules import Hyper, Named, Optimizer, Rule, Tensors, unnamed
 
 
 def _share(counters: Tensors, lr: Tensor) -> Tensor:
@@ -127,15 +125,16 @@ def _between(state: dict[str, Tensor], momentum: float) -> Tensor:
 
 def _adamw_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
     return ScheduleFree(
-        named, lr=recipe.lr, momentum=recipe.momentum, beta2=recipe.beta2, weight_decay=recipe.weight_decay,
+        unnamed(named), lr=recipe.lr, momentum=recipe.momentum, beta2=recipe.beta2, weight_decay=recipe.weight_decay,
         adaptive=True,
     )  # fmt: skip
 
 
 def _sgd_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
     return ScheduleFree(
-        named, lr=recipe.lr, momentum=recipe.momentum, beta2=0.0, weight_decay=recipe.weight_decay, adaptive=False
-    )
+        unnamed(named), lr=recipe.lr, momentum=recipe.momentum, beta2=0.0, weight_decay=recipe.weight_decay,
+        adaptive=False,
+    )  # fmt: skip
 
 
 _WEIGHTS = {"lr_max": 0.0, "weight_sum": 0.0}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tame.core.config import METRIC_MODES
 from tame.core.recipe import Recipe
 from tame.core.records import Trial
-from tame.evaluate.score import Judged, measure, softmax
+from tame.evaluate.score import Judged, judged_from, mean_of, measure
 from tame.study.plan import Plan
 from tame.study.prepare import Data
 from tame.study.record import Study
@@ -34,23 +36,42 @@ class Finalist:
 
 def validation(study: Study, data: Data, plan: Plan, trial: Trial) -> Judged:
     """What a trial says of the validation examples, each judged by the member that has not seen it."""
-    asked = [{"trial": trial.number, "recipe": trial.recipe.flat(), "epochs": trial.epochs}]
+    asked = [{"trial": trial.number, "recipe": trial.recipe.flat(), "epochs": trial.best_epoch, **rates_of(trial)}]
     folds = [fold for fold in folds_of(plan, trial) if fold is not None]
     found = study.ask("validation", trials=asked, folds=folds)["validation"][str(trial.number)]
     rows = found["rows"]
-    target = np.array([data.labels[row] for row in rows])
-    return Judged(tuple(data.ids[row] for row in rows), target, softmax(np.array(found["logits"])))
+    ids = [data.ids[row] for row in rows]
+    return judged_from(data.task, ids, data.targets[rows], np.array(found["outputs"]))
+
+
+def rates_of(trial: Trial) -> dict[str, Any]:
+    """What a trial's rates depended on besides its recipe: a plateau reacts to the validation losses."""
+    if trial.recipe.schedule.name != "plateau":
+        return {}
+    return {"losses": [point.valid_loss for point in trial.curve.points]}
 
 
 def together(study: Study, data: Data, plan: Plan, trial: Trial, own: Sequence[Trial]) -> Finalist:
     judged = [validation(study, data, plan, each) for each in own]
-    mean = np.mean([each.probabilities for each in judged], axis=0)
-    pooled = Judged(judged[0].ids, judged[0].target, mean)
-    values = tuple(measure(study.config.metric, each.target, each.probabilities) for each in judged)
-    return Finalist(trial.recipe, trial.number, tuple(own), pooled, values)
+    values = tuple(measure(data.metric, each) for each in judged)
+    return Finalist(trial.recipe, trial.number, tuple(own), mean_of(judged), values)
 
 
 def best_of(metric: str, finalists: Sequence[Finalist]) -> Finalist:
     """The finalist with the best validation metric; of equal ones the one that was tried first."""
     sign = 1 if METRIC_MODES[metric] == "max" else -1
     return max(finalists, key=lambda f: (sign * f.value, -f.from_trial))
+
+
+def fold_error(data: Data, finalist: Finalist) -> float | None:
+    """The standard error of the metric over the folds; None where there is one validation part."""
+    if data.split.folds < 2:
+        return None
+    fold_of = dict(zip(data.ids, data.split.fold, strict=True))
+    folds = np.array([fold_of[name] for name in finalist.judged.ids])
+    own = finalist.judged
+    values = [
+        measure(data.metric, Judged(own.ids[:0], own.target[folds == fold], own.outputs[folds == fold], own.task))
+        for fold in range(data.split.folds)
+    ]
+    return float(np.std(values, ddof=1) / math.sqrt(len(values)))

@@ -13,24 +13,29 @@ from typing import Any
 
 import numpy as np
 
-from tame.core.config import METRIC_MODES
+from tame.core.config import ARRAYS, METRIC_MODES
 from tame.core.errors import BudgetError, NothingTrainedError, StorageError
 from tame.core.records import Decision, Event, Trial, decision_event
 from tame.core.rng import stream_seed
+from tame.data.costs import parse_costs
 from tame.evaluate.compare import Difference
+from tame.evaluate.calibration import calibration, expected_cost
 from tame.evaluate.score import (
     Judged,
     confusion,
     difference,
     dummy,
+    errors,
+    guesses,
+    judged_from,
     measure,
     mistakes,
     open_test,
     per_class,
+    residuals,
     score,
-    softmax,
 )
-from tame.study.finalist import Finalist, best_of, together
+from tame.study.finalist import Finalist, best_of, fold_error, rates_of, together
 from tame.study.plan import CHECKED, FINALISTS_SHARE, Plan
 from tame.study.prepare import Data
 from tame.study.record import Study
@@ -61,7 +66,7 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     """The result of a study: the winner chosen on validation, the test part opened once, the model delivered."""
     default = next((f for f in frozen if study.history.trials[f.from_trial].origin == "default"), None)
     own = [*frozen, *_tuned(study, data, plan)]
-    winner = _winner(study, own)
+    winner = _winner(study, data, own)
     study.watcher.phase("opening the test part, once")
     tested = _open(study, data, winner, default)
     delivered = _deliver(study, data, plan, winner)
@@ -154,14 +159,16 @@ def best_trials(study: Study, count: int) -> list[Trial]:
     return best if out or default is None else [*best, default]
 
 
-def _winner(study: Study, finalists: Sequence[Finalist]) -> Finalist:
-    """The finalist with the best metric; among those that do not really differ from it, the one of lowest log loss."""
-    metric = study.config.metric
-    best = best_of(metric, finalists)
-    level = [f for f in finalists if not difference(metric, best.judged, f.judged, seed=study.config.seed).is_real]
-    return min(
-        level or [best], key=lambda f: (measure("log_loss", f.judged.target, f.judged.probabilities), f.from_trial)
-    )
+def _winner(study: Study, data: Data, finalists: Sequence[Finalist]) -> Finalist:
+    """The finalist with the best metric; among those that do not really differ from it, the one of lowest loss."""
+    best, seed = best_of(data.metric, finalists), study.config.seed
+    level = [f for f in finalists if not difference(data.metric, best.judged, f.judged, seed=seed).is_real]
+    return min(level or [best], key=lambda f: (measure(loss_of(data.task), f.judged), f.from_trial))
+
+
+def loss_of(task: str) -> str:
+    """The metric that recipes are compared by while searching: steadier than counting what is right."""
+    return "rmse" if task == "regression" else "log_loss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,22 +184,20 @@ def _open(study: Study, data: Data, winner: Finalist, default: Finalist | None) 
     """
     rows = list(data.sealed.rows)
     ids = [data.ids[row] for row in rows]
-    default_logits = None
+    other = None
     if default is not None and default is not winner:
         _choose(study, data, default)
-        default_logits = study.ask("judge", rows=rows)["logits"]
+        other = np.array(study.ask("judge", rows=rows)["outputs"])
     _choose(study, data, winner)
-    logits = study.ask("judge", rows=rows)["logits"]
+    outputs = np.array(study.ask("judge", rows=rows)["outputs"])
 
     def record(count: int) -> None:
         study.keep(Event("test_opened", {"n": count, "trial": winner.trials[0].number, "used_s": study.used_s}))
 
-    own = open_test(data.sealed, ids, np.array(logits), record)
+    own = open_test(data.sealed, ids, outputs, record, task=data.task)
     if default is winner:
         return Tested(own, own)
-    return Tested(
-        own, None if default_logits is None else Judged(own.ids, own.target, softmax(np.array(default_logits)))
-    )
+    return Tested(own, None if other is None else judged_from(data.task, ids, own.target, other))
 
 
 def _choose(study: Study, data: Data, finalist: Finalist) -> None:
@@ -203,9 +208,10 @@ def _choose(study: Study, data: Data, finalist: Finalist) -> None:
         "network",
         trial=trial.number,
         recipe=trial.recipe.flat(),
-        epochs=trial.epochs,
+        epochs=trial.best_epoch,
         fold=fold,
         labels=list(data.classes),
+        **rates_of(trial),
     )
 
 
@@ -215,10 +221,17 @@ def _deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> dict[str
     folder = study.folder / "model"
     files = study.ask("deliver", folder=str(folder))["files"]
     rows = list(data.sealed.rows)[:CHECKED]
-    before = softmax(np.array(study.ask("judge", rows=rows)["logits"]))
-    after = softmax(np.array(study.ask("judge_again", folder=str(folder), rows=rows)["logits"]))
-    apart = float(np.abs(before - after).max())
-    if apart > TOLERANCE or (before.argmax(axis=1) != after.argmax(axis=1)).any():
+    ids = [data.ids[row] for row in rows]
+    blank = np.zeros(len(rows))
+    before = judged_from(data.task, ids, blank, np.array(study.ask("judge", rows=rows)["outputs"]))
+    again = study.ask("judge_again", folder=str(folder), rows=rows)["outputs"]
+    after = judged_from(data.task, ids, blank, np.array(again))
+    apart = float(np.abs(before.outputs - after.outputs).max())
+    if data.task == "regression":
+        apart /= max(float(np.std(data.learnt())), 1e-12)
+    elif (before.predicted != after.predicted).any():
+        apart = 1.0
+    if apart > TOLERANCE:
         raise StorageError(
             f"the model in {folder} does not judge as the network that was scored (apart by {apart:.2g})"
         )
@@ -237,22 +250,17 @@ def _result(
     delivered: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything that terminal, JSON and report show."""
-    config, seed = study.config, study.config.seed
-    metric, learnt = config.metric, data.learnt()
+    config, seed, metric = study.config, study.config.seed, data.metric
     how = "the sealed test part, judged by the delivered model"
     own = score(metric, tested.winner, how=how, seed=seed)
-    lowest = dummy(metric, learnt, tested.winner.target, num_classes=len(data.classes), seed=seed)
+    learnt = data.learnt()
+    lowest = dummy(metric, learnt, tested.winner, seed=seed)
     beside = None
     if tested.default is not None:
-        base = score(metric, tested.default, how="the default recipe on the same pictures", seed=seed)
+        base = score(metric, tested.default, how="the default recipe on the same examples", seed=seed)
         over = difference(metric, tested.winner, tested.default, seed=seed)
         beside = {**base.to_json(), "difference": over.to_json(), "is_winner": winner is default}
-    constant = Judged(
-        tested.winner.ids,
-        tested.winner.target,
-        np.tile(np.bincount(learnt, minlength=len(data.classes)) / len(learnt), (len(tested.winner.target), 1)),
-    )
-    over_dummy = difference(metric, tested.winner, constant, seed=seed)
+    over_dummy = difference(metric, tested.winner, guesses(metric, learnt, tested.winner), seed=seed)
     optimism = winner.value - own.value if METRIC_MODES[metric] == "max" else own.value - winner.value
     about = {k: v for k, v in study.state.last["data"].items() if k not in ("digests", "pairs")}
     about["pairs"] = len(study.state.last["data"]["pairs"])
@@ -261,12 +269,16 @@ def _result(
         "schema": "tame/1",
         "study": str(study.folder),
         "data": config.data,
-        "task": "images",
+        "kind": data.kind,
+        "task": data.task,
         "classes": list(data.classes),
         "metric": metric,
         "score": own.to_json(),
         "test_openings": study.state.openings,
-        "validation": {"value": winner.value, "n": len(winner.judged.ids), "how": _how(data, winner)},
+        "validation": {
+            "value": winner.value, "n": len(winner.judged.ids), "how": _how(data, winner),
+            "stderr": fold_error(data, winner),
+        },
         "optimism": optimism,
         "baselines": {
             "dummy": {**lowest.to_json(), "difference": over_dummy.to_json()},
@@ -277,7 +289,7 @@ def _result(
             "from_trial": winner.from_trial,
             "trial": winner.trials[0].number,
             "seeds": [t.recipe.seed for t in winner.trials],
-            "epochs": winner.trials[0].epochs,
+            "epochs": winner.trials[0].best_epoch,
         },
         "finalists": [
             {
@@ -287,16 +299,14 @@ def _result(
                 "values": list(each.values),
                 "recipe": each.recipe.flat(),
                 "is_winner": each is winner,
-                "log_loss": measure("log_loss", each.judged.target, each.judged.probabilities),
+                loss_of(data.task): measure(loss_of(data.task), each.judged),
                 "behind": _behind(metric, winner, each, seed),
             }
             for each in finalists
         ],
         "findings": [finding.to_json() for finding in headline(study, winner)],
         "all_findings": len(study.state.findings),
-        "confusion": confusion(tested.winner, data.classes),
-        "per_class": per_class(tested.winner, data.classes),
-        "mistakes": mistakes(tested.winner, data.classes),
+        **_details(study, data, tested.winner),
         "trials": sum(t.origin not in (FINALIST,) for t in trials.values()),
         "trial_states": _states(list(trials.values())),
         "epochs": sum(t.epochs for t in trials.values()),
@@ -306,6 +316,7 @@ def _result(
         "speed": study.state.last["plan"]["speed"],
         "data_facts": about,
         "backbone": data.backbone,
+        "engines": study.state.last.get("engines", {}).get("used", []),
         "delivered": delivered,
         "wall_s": study.used_s,
         "model": delivered["folder"],
@@ -316,11 +327,34 @@ def _result(
     }
 
 
+def _details(study: Study, data: Data, judged: Judged) -> dict[str, Any]:
+    """What a task has to show besides its score: confusions and mistakes, or the errors of a regression."""
+    if data.task == "regression":
+        return {"errors": errors(judged), "residuals": residuals(judged)}
+    found: dict[str, Any] = {
+        "confusion": confusion(judged, data.classes),
+        "per_class": per_class(judged, data.classes),
+        "mistakes": mistakes(judged, data.classes),
+        "calibration": calibration(judged),
+    }
+    text = str(study.config.set.get("loss.costs", ""))
+    if text:
+        matrix = parse_costs(text, data.classes)
+        found["costs"] = {**expected_cost(judged, matrix, seed=study.config.seed), "matrix": matrix}
+    return found
+
+
 def command(study: Study) -> str:
     """The command that makes the study again."""
     config = study.config
+    if config.data == ARRAYS:
+        return f"tame.fit((X, y), seed={config.seed}, ...)"
     parts = ["tame", "fit", config.data]
     for name, value in (
+        ("target", config.target),
+        ("groups", config.groups),
+        ("order", config.order),
+        ("task", None if config.task == "auto" else config.task),
         ("backbone", config.backbone),
         ("val", config.val),
         ("test", config.test),
@@ -331,7 +365,7 @@ def command(study: Study) -> str:
     ):
         if value is not None:
             parts += [f"--{name}", str(value)]
-    if config.metric != "accuracy":
+    if config.metric != "auto":
         parts += ["--metric", config.metric]
     if config.time_s is not None:
         parts += ["--time", f"{config.time_s:g}s"]
@@ -374,5 +408,4 @@ def _states(trials: Sequence[Trial]) -> dict[str, int]:
 
 
 def _loss(trial: Trial) -> float:
-    last = trial.curve.last
-    return math.inf if last is None or last.valid_loss is None else last.valid_loss
+    return trial.loss

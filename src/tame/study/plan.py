@@ -16,17 +16,20 @@ from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event
 from tame.core.rng import stream_seed
 from tame.core.space import Choice, Space, parse_dimension
+from tame.evaluate.score import dummy_error, guesses, judged_from, measure
 from tame.monitor.rules import Facts
 from tame.study.prepare import Data
 from tame.study.record import Study
 
 SIZES_SHARE = 0.2  # of the clock that computing features may take
-SCRATCH_SHARE = 0.6  # of the clock that networks from scratch are searched in; the finalists take the rest
-SCRATCH_RUNS = 5  # whole trainings that a cohort from scratch and its finalists come to
-SCRATCH_EPOCHS = (4, 30)
+SEARCHED_SHARE = 0.6  # of the clock that networks without a backbone are searched in; the finalists take the rest
+RUNS = {"images": 5, "table": 60, "arrays": 20}  # whole trainings that a cohort and its finalists come to, at the least
+LEAST_EPOCHS = 4
+SCRATCH_EPOCHS = 30  # that a picture network may train at most where nothing else is said
 SEARCH_SHARE = 0.1  # of the clock that the search takes, its features aside, where fine-tuning is to come
 FINALISTS_SHARE = 0.06  # of the clock that finalists on frozen features may take
 COHORTS = (64, 32, 8)  # recipes that start together: heads on few examples, on many, networks from scratch
+TABLE_COHORT, OWN_COHORT = 48, 16
 END_S = 4.5  # for checking the delivered model, the report and what the forecasts miss, at the least
 CHECKED = 64  # test pictures that the delivered model must judge as it was scored
 SLACK = 0.05  # of the clock that forecasts may be wrong by
@@ -65,22 +68,31 @@ def make_plan(study: Study, data: Data) -> Plan:
     about = known if known is not None else _first_plan(study, data)
     plan = plan_of(study.config, data, about)
     if known is None:
-        recipes = [plan.search.base, *(plan.search.base.but({n: v}) for n, v in _choices(plan.space))]
-        study.ask("check", recipes=[recipe.flat() for recipe in recipes])
+        check(study, data, about)
         study.keep(Event("plan", about))
     return plan
 
 
 def _first_plan(study: Study, data: Data) -> dict[str, Any]:
-    """The plan of a study that has none yet. Networks from scratch are rehearsed, to fit their epochs to the clock."""
+    """The plan of a study that has none yet. Without a backbone a recipe is rehearsed, to fit its epochs to the clock."""
     config = study.config
     about = draft(config, data, costs(study, data), used_s=study.used_s)
-    if data.backbone is None and config.clock_s is not None and config.epochs is None and "epochs" not in config.set:
-        epoch_s = study.ask("rehearse", recipe=about["base"], folds=[0])["epoch_s"] * data.split.folds
-        affordable = max(study.left_s - about["end_s"], 0.0) / epoch_s
-        epochs = min(max(int(affordable / SCRATCH_RUNS), SCRATCH_EPOCHS[0]), SCRATCH_EPOCHS[1])
-        about = draft(replace(config, epochs=epochs), data, None, used_s=study.used_s)
+    if data.backbone is None:
+        check(study, data, about)  # before anything is trained with it
+        if config.clock_s is not None and config.epochs is None and "epochs" not in config.set:
+            epoch_s = study.ask("rehearse", recipe=about["base"], folds=[0])["epoch_s"] * data.split.folds
+            affordable = max(study.left_s - about["end_s"], 0.0) / epoch_s
+            most = SCRATCH_EPOCHS if data.kind == "images" else about["base"]["epochs"]
+            epochs = min(max(int(affordable / RUNS[data.kind]), LEAST_EPOCHS), most)
+            about = draft(replace(config, epochs=epochs), data, None, used_s=study.used_s)
     return about
+
+
+def check(study: Study, data: Data, about: dict[str, Any]) -> None:
+    """Nothing, if everything that the plan may train can be trained. Raises UsageError with the mend."""
+    plan = plan_of(study.config, data, about)
+    recipes = [plan.search.base, *(plan.search.base.but({n: v}) for n, v in _choices(plan.space))]
+    study.ask("check", recipes=[recipe.flat() for recipe in recipes])
 
 
 def _choices(space: Space) -> list[tuple[str, Any]]:
@@ -92,8 +104,12 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
     """The plan as plain values. known: what features cost; None for networks from scratch."""
     seed = stream_seed(config.seed, "training") % 2**31
     num = len(data.rows)
-    if data.backbone is None:
-        sizes: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
+    if data.kind == "table":
+        preset = portfolio.tables(num, task=data.task, epochs=config.epochs, seed=seed)
+    elif data.kind == "arrays":
+        preset = portfolio.own(num, task=data.task, epochs=config.epochs, seed=seed)
+    elif data.backbone is None:
         preset = portfolio.scratch(data.side, num, epochs=config.epochs, seed=seed)
     else:
         assert known is not None
@@ -105,9 +121,11 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
             seed=seed,
             crop=portfolio.crop_for(data.backbone, data.side),
         )
-    base = preset.base.but(config.set)
+    asked = dict(parse_dimension(text) for text in config.space)
+    middle = {name: dim.at(0.5) for name, dim in asked.items() if name.startswith("own.")}
+    base = preset.base.but({**middle, **config.set})
     dimensions = {name: dim for name, dim in preset.dimensions.items() if name not in config.set}
-    dimensions |= dict(parse_dimension(text) for text in config.space)
+    dimensions |= asked
     fixed = sorted({*config.set, *(parse_dimension(text)[0] for text in config.space)})
     changes = [dict(each) for each in preset.portfolio]
     clock = config.clock_s
@@ -115,7 +133,7 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
     tunes = data.backbone is not None and data.backbone["stages"] > 1 and "model.unfrozen" not in config.set
     search_until, to_the_end = None, False
     if clock is not None and data.backbone is None:
-        search_until = used_s + SCRATCH_SHARE * max(clock - used_s - end_s, 0.0)
+        search_until = used_s + SEARCHED_SHARE * max(clock - used_s - end_s, 0.0)
     elif clock is not None:
         assert known is not None
         later = clock - end_s
@@ -151,14 +169,7 @@ def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
         trials=about["trials"] or 100_000,
         cohort=_cohort(data),
     )
-    learnt = data.learnt()
-    facts = Facts(
-        num_classes=len(data.classes),
-        num_valid=data.num_valid,
-        metric=config.metric,
-        higher_is_better=METRIC_MODES[config.metric] == "max",
-        dummy=float(np.bincount(learnt).max() / len(learnt)),
-    )
+    facts = facts_of(data, seed=config.seed)
     folds = tuple(range(data.split.folds))
     until = about["search_until_s"]
     how = f"{len(folds)} folds" if len(folds) > 1 else "one validation part"
@@ -169,8 +180,29 @@ def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
     )
 
 
+def facts_of(data: Data, *, seed: int) -> Facts:
+    """What guessing without looking comes to on the validation examples."""
+    learnt = data.learnt()
+    valid = np.array([data.targets[row] for row in data.rows if data.split.fold[row] >= 0])
+    blank = np.zeros((len(valid), max(len(data.classes), 1)))
+    judged = judged_from(data.task, [""] * len(valid), valid, blank)
+    shares = np.bincount(learnt, minlength=len(data.classes)) / len(learnt) if data.classes else np.ones(1)
+    return Facts(
+        task=data.task,
+        num_classes=max(len(data.classes), 1),
+        num_valid=len(valid),
+        metric=data.metric,
+        higher_is_better=METRIC_MODES[data.metric] == "max",
+        dummy=measure(data.metric, guesses(data.metric, learnt, judged)),
+        dummy_error=dummy_error(data.metric, learnt, judged, seed=seed),
+        guess_loss=float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum()) if data.classes else 1.0,
+    )
+
+
 def _cohort(data: Data) -> int:
     few, many, scratch = COHORTS
+    if data.kind != "images":
+        return TABLE_COHORT if data.kind == "table" else OWN_COHORT
     if data.backbone is None:
         return scratch
     return few if len(data.rows) < portfolio.SMALL else many

@@ -70,8 +70,6 @@ def metric_for(config: StudyConfig, task: str) -> str:
     if config.metric == "auto":
         return default_metric(task)
     fitting = REGRESSION_METRICS if task == "regression" else CLASSIFICATION_METRICS
-    if task == "multiclass":
-        fitting = tuple(name for name in fitting if name not in ("roc_auc", "average_precision"))
     if config.metric not in fitting:
         raise UsageError(f"{config.metric} does not fit a {task} target: {unknown('metric', config.metric, fitting)}")
     return config.metric

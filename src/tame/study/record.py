@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -87,6 +87,8 @@ class Study:
         self.throwaway = False  # whether the folder goes with the study
         self._worker: Worker | None = None
         self._waiting: dict[int, list[Sequence[Any]]] = {}  # points of trials whose weights are not kept yet
+        self._ends: dict[int, int] = {}  # likewise: trials that stopped early, and their best epoch
+        self.build: Callable[..., Any] | None = None  # what makes a module of the user's own
         self.state = State()
         for event in store.events(STUDY):
             self.state.after(event)
@@ -120,14 +122,19 @@ class Study:
         """Stores events, with the points of curves that were waiting, in one transaction."""
         curves = [Event("curve", {"trial": trial, "points": rows}) for trial, rows in self._waiting.items()]
         self._waiting = {}
-        fresh = [*curves, *events]
+        ends = [
+            Event("early_stop", {"trial": trial, "best": best, "reason": f"the weights of epoch {best} were the best"})
+            for trial, best in self._ends.items()
+        ]
+        self._ends = {}
+        fresh = [*curves, *ends, *events]
         for event in self._store.append(STUDY, fresh) if fresh else []:
             self.state.after(event)
 
     def hire(self, *, cache: Path, inline: bool) -> None:
         """Starts the worker."""
         if inline:
-            self._worker = InlineWorker(cache=cache, study=self.folder)
+            self._worker = InlineWorker(cache=cache, study=self.folder, build=self.build)
             return
 
         def restarted(how: str) -> None:
@@ -169,6 +176,10 @@ class Study:
             row = message["row"]
             self._waiting.setdefault(message["trial"], []).append(row)
             self.watcher.point(message["trial"], row)
+        elif message["event"] == "end":
+            self._ends[message["trial"]] = message["best"]
+        elif message["event"] == "note":
+            self.watcher.note(message["text"])
         elif message["event"] == "saved":
             # Only now: a point that is stored must not be lost with the weights that it was measured on.
             self.keep()

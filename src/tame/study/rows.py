@@ -15,7 +15,7 @@ from tame.core.config import StudyConfig
 from tame.core.errors import DataError, UsageError, require, unknown
 from tame.core.records import Event, Finding
 from tame.data.arrays import Arrays, task_of
-from tame.data.sources import concat, take_rows
+from tame.data.sources import concat, matrix_of, take_rows
 from tame.data.split import Split, groups_of, make_split, seal, split_by_order, strata, write_split
 from tame.data.table_kinds import apply_kinds, type_table
 from tame.data.table_reading import read_raw
@@ -118,7 +118,7 @@ def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool) -> None
     plain: a module of the user's own sees the array itself; otherwise rows and columns are a table.
     """
     target = task_of(arrays.y, task="classification" if task in ("binary", "multiclass") else task)
-    x = _matrix(arrays.x) if plain else arrays.x
+    x = matrix_of(arrays.x) if plain else arrays.x
     about: dict[str, Any] = {
         "task": target.task, "why": target.why, "classes": list(target.classes), "notes": list(arrays.notes),
         "columns": [column.to_json() for column in x.columns] if isinstance(x, Table) else [],
@@ -130,17 +130,6 @@ def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool) -> None
             np.save(file, x, allow_pickle=False)
         (folder / INPUTS).chmod(0o600)
     _save(folder / TARGETS, {"y": target.values, "about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)})
-
-
-def _matrix(x: np.ndarray | Table) -> np.ndarray:
-    """The array (N, ...) that a module of the user's own sees. Raises DataError for columns that are no numbers."""
-    if not isinstance(x, Table):
-        return x
-    for column in x.columns:
-        number = column.kind in ("number", "boolean", "constant", "identifier") and column.name in x.values
-        require(number, f"column {column.name!r} holds no numbers ({column.why}); a module needs numbers", error=DataError)
-        require(not column.missing, f"column {column.name!r} has missing values; a module needs all", error=DataError)
-    return np.stack([x.values[column.name] for column in x.columns], axis=1).astype(np.float32)
 
 
 def read_kept(config: StudyConfig, folder: Path) -> Rows:
@@ -241,8 +230,8 @@ def _findings(own: Rows, data: Data, twins: int, natural: bool) -> list[Finding]
         found.append(finding("infinite_values", "infinite numbers count as missing", "warning", {"notes": infinite}))
     if twins:
         evidence = {"rows": twins, "of": len(own.target)}
-        how = "so many that they are left where they fall" if natural else "kept on one side of every split"
-        found.append(finding("duplicate_rows", f"{count(twins, 'row')} with a twin, {how}", "warning", evidence))
+        how = ", so many that they lie where they fall" if natural else ""
+        found.append(finding("duplicate_rows", f"{count(twins, 'row')} with a twin{how}", "warning", evidence))
     if own.classes:
         sizes = Counter(own.classes[int(data.targets[row])] for row in data.rows)
         common, rare = max(sizes.values()), min(sizes.values())

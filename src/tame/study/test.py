@@ -20,19 +20,21 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
     """
     kinds: dict[tuple[bool, int, int], list[Trial]] = {}
     for trial in trials:
-        if trial.epochs < trial.until:
+        if trial.epochs < trial.until and trial.state == "running":
             start = study.state.left_from.get(trial.number, 0)
             kinds.setdefault((trial.origin in FINAL, start, trial.until), []).append(trial)
     for (final, _, until), own in sorted(kinds.items(), key=lambda item: item[0]):
         begun = time.monotonic()
-        study.ask(
+        answer = study.ask(
             "advance",
             trials=[{"trial": t.number, "recipe": t.recipe.flat()} for t in own],
             folds=folds_of(plan, own[0]),
             until=until,
-            metric=study.config.metric,
+            metric=plan.facts.metric,
             final=final,
         )
+        if answer["engines"] != study.state.last.get("engines", {}).get("used"):
+            study.keep(Event("engines", {"used": answer["engines"]}))
         study.keep(Event("trained", {"trained_s": time.monotonic() - begun, "used_s": study.used_s}))
     study.watcher.history(study.history)
 

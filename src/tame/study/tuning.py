@@ -26,7 +26,7 @@ ENOUGH = 6  # epochs that leave little to gain by more
 
 def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> None:
     """Starts, trains and judges the fine-tuned trial, if there is a backbone and time for one."""
-    best = best_of(study.config.metric, frozen)
+    best = best_of(data.metric, frozen)
     about = study.state.last["plan"]
     if not about["tunes"] or "tuning_judged" in study.state.last:
         return
@@ -81,7 +81,7 @@ def _words(best: Finalist) -> str:
 
 def _judge(study: Study, data: Data, plan: Plan, trial: Trial, best: Finalist) -> None:
     """Keeps whether fine-tuning was worth it: a paired comparison with the best head on the validation examples."""
-    metric = study.config.metric
+    metric = data.metric
     mode = METRIC_MODES[metric]
     tuned = validation(study, data, plan, trial)
     better = difference(metric, tuned, best.judged, seed=study.config.seed)

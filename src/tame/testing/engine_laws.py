@@ -6,7 +6,7 @@ A bench makes the engine on some examples. The laws that are about company run w
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from torch import Tensor
 
 from tame.core.recipe import Recipe
 from tame.store.checkpoints import Checkpoints
-from tame.trial.population import Engine, Examples, Measured, Member, Population, join, take
-from tame.trial.unit import Job, Row, Shelf, Unit
+from tame.trial.population import Engine, Examples, Measured, Member, Population, join, joint, take
+from tame.trial.shelf import Fold, Row, Shelf
+from tame.trial.unit import Job, Lane, Unit
 
 Law = Callable[["Bench"], None]
 
@@ -28,6 +29,7 @@ class Bench:
     make: the engine on these examples; `spoilt` are rows whose inputs must be others than usual, as far off as they
     like but finite. recipes: of one group and seed, three or more where the engine takes several members. wild: one of
     the same group that diverges, or None where there is none. rtol, atol: between the same training in other company.
+    metric: what units judge by.
     """
 
     make: Callable[[Examples, Sequence[int]], Engine]
@@ -37,14 +39,31 @@ class Bench:
     takes_several: bool
     rtol: float
     atol: float
+    metric: str = "accuracy"
 
     def engine(self) -> Engine:
         return self.make(self.examples, ())
 
+    @property
+    def mixes_folds(self) -> bool:
+        """Whether one population may hold members that leave out different folds."""
+        return not self.takes_several or joint(self.examples, self.recipes[0])
+
     def members(self) -> list[Member]:
-        """A member of each recipe, on every example or without one of the folds."""
-        folds = [None, *range(int(self.examples.fold.max()) + 1)]
+        """A member of each recipe: on every example or without one of the folds, or all without the same fold."""
+        folds = [None, *range(int(self.examples.fold.max()) + 1)] if self.mixes_folds else [1]
         return [Member(i, folds[i % len(folds)], recipe) for i, recipe in enumerate(self.recipes)]
+
+    def lanes(self, jobs: Sequence[Job], folds: Sequence[Fold]) -> list[Lane]:
+        """These trials on these folds, as many together as the engine takes."""
+        every = [Member(job.trial, fold, job.recipe) for fold in folds for job in jobs]
+        if not self.takes_several:
+            parts = [[member] for member in every]
+        elif self.mixes_folds:
+            parts = [every]
+        else:
+            parts = [[member for member in every if member.fold == fold] for fold in folds]
+        return [Lane(self.engine(), self.examples, part) for part in parts]
 
 
 def stopping_and_resuming_equals_never_stopping(bench: Bench) -> None:
@@ -66,7 +85,7 @@ def the_same_training_gives_the_same_result(bench: Bench) -> None:
         again, seen_again = _watched(bench, members, 2)
         _same(first, again)
         for one, other in zip(seen, seen_again, strict=True):
-            assert torch.equal(one.logits, other.logits)
+            assert torch.equal(one.outputs, other.outputs)
             assert torch.equal(one.train_loss, other.train_loss)
 
 
@@ -97,11 +116,11 @@ def every_epoch_is_watched_once_and_in_order(bench: Bench) -> None:
         validated = torch.stack([bench.examples.validates(member) for member in members]).any(dim=0)
         for measured in seen:
             assert measured.rows.tolist() == validated.nonzero().squeeze(1).tolist()
-            assert measured.logits.shape == (len(members), len(measured.rows), bench.examples.num_classes)
+            assert measured.outputs.shape == (len(members), len(measured.rows), max(bench.examples.num_classes, 1))
             assert measured.train_loss.shape == (len(members),)
         if len(seen[-1].rows):
             found = bench.engine().predict(population, seen[-1].rows)
-            torch.testing.assert_close(found, seen[-1].logits, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(found, seen[-1].outputs, rtol=1e-6, atol=1e-6)
 
 
 def training_lowers_the_loss(bench: Bench) -> None:
@@ -140,14 +159,14 @@ def a_diverged_member_leaves_its_neighbours_unmoved(bench: Bench) -> None:
         return
     members = bench.members()
     calm = _train(bench, members, 4)
-    crowd = [members[0], Member(9, None, bench.wild), *members[2:]]
+    crowd = [members[0], replace(members[1], trial=9, recipe=bench.wild), *members[2:]]
     wild, seen = _watched(bench, crowd, 4)
     assert not torch.stack([m.train_loss[1] for m in seen]).isfinite().all(), "the wild recipe should diverge"
     others = [i for i in range(len(members)) if i != 1]
     _same(take(wild, others), take(calm, others))
     for measured in seen:
         assert measured.train_loss[others].isfinite().all()
-        assert measured.logits[others].isfinite().all()
+        assert measured.outputs[others].isfinite().all()
 
 
 def an_example_never_influences_the_member_that_it_validates(bench: Bench) -> None:
@@ -155,13 +174,14 @@ def an_example_never_influences_the_member_that_it_validates(bench: Bench) -> No
     recipe, fold = bench.recipes[0], 1
     rows = bench.examples.validates(Member(0, fold, recipe)).nonzero().squeeze(1).tolist()
     turned = bench.examples.target.clone()
-    turned[rows] = (turned[rows] + 1) % bench.examples.num_classes
+    turned[rows] = (turned[rows] + 1) % bench.examples.num_classes if bench.examples.num_classes else turned[rows] + 9
     relabelled = replace(bench.examples, target=turned)
-    for examples, spoilt in ((bench.examples, rows), (relabelled, []), (relabelled, rows)):
+    for examples, spoilt in ((bench.examples, rows), (relabelled, [])):
         other = replace_make(bench, examples, spoilt)
         for own_fold in (fold, 0):
             member = Member(0, own_fold, recipe)
-            units = [[member]] if not bench.takes_several else [[member], [Member(1, 0, recipe), member]]
+            beside = Member(1, 0 if bench.mixes_folds else own_fold, recipe)
+            units = [[member], [beside, member]] if bench.takes_several else [[member]]
             for unit in units:
                 plain, moved = _train(bench, unit, 2), _train(other, unit, 2)
                 place = len(unit) - 1
@@ -211,33 +231,58 @@ LAWS: tuple[Law, ...] = (
 )
 
 
-def two_engines_agree(
-    fast: Bench, slow: Bench, *, epochs: int, params: Callable[[Population], dict[str, Tensor]]
-) -> None:
-    """A fast engine, all members at once, against the reference, one by one: curves, logits and trained parameters.
-
-    params: the parameters of the one member of a population, by names that both engines share.
+def two_engines_agree(fast: Bench, slow: Bench, *, epochs: int) -> None:
+    """A fast engine, all members at once, against the reference, one by one: curves, outputs, and what is trained and
+    judged: parameters, buffers and their averages.
     """
     members = fast.members()
     together, seen = _watched(fast, members, epochs)
     for i, member in enumerate(members):
         alone, seen_alone = _watched(slow, [member], epochs)
-        found, wanted = params(take(together, [i])), params(alone)
+        found, wanted = _weights(take(together, [i])), _weights(alone)
+        found |= _named("judged", fast.engine().module(together, i).state_dict())
+        wanted |= _named("judged", slow.engine().module(alone, 0).state_dict())
         assert found.keys() == wanted.keys()
         for name, value in wanted.items():
             torch.testing.assert_close(found[name], value, rtol=fast.rtol, atol=fast.atol)
         own = fast.examples.validates(member)
         for one, other in zip(seen, seen_alone, strict=True):
-            torch.testing.assert_close(one.train_loss[i].float(), other.train_loss[0].float(), rtol=1e-5, atol=1e-6)
-            logits = one.logits[i][own[one.rows]]
-            torch.testing.assert_close(
-                logits.double(), other.logits[0].double(), rtol=max(fast.rtol, 1e-6), atol=max(fast.atol, 1e-6)
-            )
+            torch.testing.assert_close(one.train_loss[i], other.train_loss[0], rtol=fast.rtol, atol=fast.atol)
+            outputs = one.outputs[i][own[one.rows]]
+            torch.testing.assert_close(outputs, other.outputs[0], rtol=fast.rtol, atol=fast.atol)
+
+
+def recipes_are_trained_alike(fast: Bench, slow: Bench, *, epochs: int) -> None:
+    """The laws that every recipe has to keep, in few trainings: both engines agree; stopping after the first epoch and
+    resuming from a checkpoint changes no bit in either; and no member is moved by its company.
+    """
+    two_engines_agree(fast, slow, epochs=epochs)
+    members = fast.members()
+    together = _train(fast, members, epochs)
+    _same(_advance(fast, _through_a_checkpoint(_train(fast, members, 1)), epochs), together)
+    for place, member in enumerate(members):
+        _close(fast, _train(fast, [member], epochs), take(together, [place]))
+    alone = members[-1:]
+    straight = _train(slow, alone, epochs)
+    _same(_advance(slow, _through_a_checkpoint(_train(slow, alone, 1)), epochs), straight)
 
 
 def replace_make(bench: Bench, examples: Examples, spoilt: Sequence[int]) -> Bench:
     """The bench with other examples, the inputs of some of them spoilt."""
     return replace(bench, examples=examples, make=lambda own, _: bench.make(own, spoilt))
+
+
+def _weights(population: Population) -> dict[str, Tensor]:
+    """Parameters, buffers and averages of one member, by names that both engines share."""
+    rooms = {"param": "module", "buffer": "module", "module": "module", "average": "average"}
+    split = {name: name.split(".", 1) for name in population.tensors}
+    return {
+        f"{rooms[room]}.{own}": population.tensors[name][0] for name, (room, own) in split.items() if room in rooms
+    }
+
+
+def _named(room: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{room}.{name}": value for name, value in tensors.items()}
 
 
 def _units(bench: Bench) -> list[list[Member]]:
@@ -273,7 +318,7 @@ def _through_a_checkpoint(population: Population) -> Population:
 
 
 def _points(
-    bench: Bench, shelf: Shelf, jobs: Sequence[Job], folds: Sequence[int | None], until: int
+    bench: Bench, shelf: Shelf, jobs: Sequence[Job], folds: Sequence[Fold], until: int
 ) -> dict[tuple[int, int], Row]:
     """What a unit tells on its way, by trial and epoch."""
     told: dict[tuple[int, int], Row] = {}
@@ -281,7 +326,7 @@ def _points(
     def emit(trial: int, row: Row) -> None:
         told[trial, row[0]] = row
 
-    unit = Unit(bench.engine(), jobs, folds, bench.examples, "accuracy", shelf, keep_all=True)
+    unit = Unit(jobs, bench.lanes(jobs, folds), bench.metric, shelf, keep_all=True)
     unit.advance(until=until, emit=emit, saved=lambda: None)
     return told
 

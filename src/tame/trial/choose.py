@@ -20,7 +20,7 @@ from tame.parts.mlp import num_weights
 from tame.parts.optimizers import OPTIMIZERS
 from tame.trial.inputs import read_json, write_json
 from tame.trial.material import Material
-from tame.trial.population import Engine, Examples, Member, Task, joint
+from tame.trial.population import Examples, Member, Task
 from tame.trial.serial import Serial
 from tame.trial.settings import group_key
 from tame.trial.shelf import Fold
@@ -74,11 +74,11 @@ class Chooser:
             recipe = own[0].recipe
             choice = self.choice(material, recipe, folds, rows, examples)
             self._tell(recipe, choice, len(own))
-            together = joint(self._task(material, recipe, rows, examples, folds[:1]).examples, recipe)
-            most = max(1, choice.members // (self._smaller * (len(folds) if together else 1)))
+            sets = material.lanes(recipe, rows, examples, folds) if choice.stacked else [[fold] for fold in folds]
+            most = max(1, choice.members // (self._smaller * max(map(len, sets))))
             for start in range(0, len(own), most if choice.stacked else 1):
                 some = own[start : start + (most if choice.stacked else 1)]
-                lanes = self._lanes(material, some, folds, rows, examples, stacked=choice.stacked, together=together)
+                lanes = self._lanes(material, some, sets, rows, examples, stacked=choice.stacked)
                 found.append(Group(some, lanes))
         return found
 
@@ -124,20 +124,17 @@ class Chooser:
         return lane.engine.task
 
     def _lanes(
-        self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int],
-        examples: Examples, *, stacked: bool, together: bool,
+        self, material: Material, jobs: Sequence[Job], sets: Sequence[Sequence[Fold]], rows: Sequence[int],
+        examples: Examples, *, stacked: bool,
     ) -> list[Lane]:  # fmt: skip
-        recipe = jobs[0].recipe
-        if stacked and together:
-            task = self._task(material, recipe, rows, examples, folds)
-            every = [Member(job.trial, fold, job.recipe) for job in jobs for fold in folds]
-            return [Lane(Stacked(task), task.examples, every)]
         lanes = []
-        for fold in folds:
-            task = self._task(material, recipe, rows, examples, [fold])
-            members = [Member(job.trial, fold, job.recipe) for job in jobs]
-            engine: Engine = Stacked(task) if stacked else Serial(task)
-            lanes += [Lane(engine, task.examples, own) for own in ([members] if stacked else [[m] for m in members])]
+        for folds in sets:
+            task = self._task(material, jobs[0].recipe, rows, examples, folds)
+            members = [Member(job.trial, fold, job.recipe) for job in jobs for fold in folds]
+            if stacked:
+                lanes.append(Lane(Stacked(task), task.examples, members))
+            else:
+                lanes += [Lane(Serial(task), task.examples, [member]) for member in members]
         return lanes
 
     def _task(

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import inspect
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+WORKER = "TAME_WORKER"  # the variable that is set in a process that trains
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
@@ -20,6 +25,7 @@ def worker_environment() -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",
         "GOMP_SPINCOUNT": "0",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        WORKER: "1",
     }
 
 
@@ -43,3 +49,17 @@ def tune_allocator() -> bool:
         return kept and libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1) == 1
     except (OSError, AttributeError):
         return False  # another C library
+
+
+def reference_to(make: Callable[..., Any]) -> str | None:
+    """The "file:name" by which another process finds a function; None where it cannot.
+
+    A function of the script that runs is found only if that script can be imported without running the study again.
+    """
+    name, module = getattr(make, "__qualname__", "<"), inspect.getmodule(make)
+    file = getattr(module, "__file__", None)
+    if module is None or file is None or "<" in name or "." in name:
+        return None
+    if module.__name__ == "__main__" and "__name__" not in Path(file).read_text(encoding="utf-8", errors="replace"):
+        return None
+    return f"{Path(file).resolve()}:{name}"

@@ -16,7 +16,7 @@ from tame.parts.activations import ACTIVATIONS
 from tame.parts.losses import check_loss
 from tame.parts.network import Network
 from tame.parts.optimizers import OPTIMIZERS, plain_optimizer
-from tame.parts.schedules import SCHEDULES, check_schedule
+from tame.parts.schedules import check_schedule
 from tame.trial.population import Examples, Task
 from tame.trial.settings import optimizer_of
 from tame.trial.shelf import Fold
@@ -38,11 +38,19 @@ class Material(Protocol):
         """What engines train for members that leave out these folds. rows: of the examples, in the data."""
         ...
 
+    def lanes(
+        self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
+    ) -> list[list[Fold]]:
+        """Folds by whether their members can be trained in one computation: together, or each by itself."""
+        ...
+
     def stacks(self, recipe: Recipe) -> bool:
         """Whether members with this recipe can be trained in one computation."""
         ...
 
-    def network(self, task: Task, module: nn.Module, recipe: Recipe, kind_of_task: str, labels: Sequence[str]) -> Network:
+    def network(
+        self, task: Task, module: nn.Module, recipe: Recipe, fold: Fold, kind_of_task: str, labels: Sequence[str]
+    ) -> Network:
         """The trained module with all that it needs to judge raw examples."""
         ...
 
@@ -63,24 +71,29 @@ def examples_of(given: Reply) -> Examples:
     )
 
 
-def scaled(examples: Examples, recipe: Recipe, fold: Fold) -> Examples:
-    """The examples of a regression with the target centred and scaled by what this fold's members learn from.
+def scaled(examples: Examples, recipe: Recipe) -> Examples:
+    """The examples of a regression with the mean and spread that each fold's members see the target by.
 
     Counts stay as they are: the loss of a Poisson regression is not about distances.
     """
     if examples.num_classes or recipe.loss.name == "poisson":
         return examples
-    own = examples.target if fold is None else examples.target[examples.fold != fold]
-    shift, scale = float(own.mean()), float(own.std(correction=0))
-    scale = scale if scale > 0 else 1.0
-    return replace(examples, target=(examples.target - shift) / scale, shift=shift, scale=scale)
+    folds: list[Fold] = [None, *range(int(examples.fold.max()) + 1)]
+    learnt = {f: examples.target if f is None else examples.target[examples.fold != f] for f in folds}
+    scaling = {f: (float(own.mean()), float(own.std(correction=0)) or 1.0) for f, own in learnt.items()}
+    return replace(examples, scaling=scaling)
+
+
+def scale_of(examples: Examples, fold: Fold) -> dict[str, float]:
+    """Mean and spread that the outputs of a fold's members are turned back by."""
+    shift, scale = (0.0, 1.0) if examples.scaling is None else examples.scaling[fold]
+    return {"shift": shift, "scale": scale}
 
 
 def check_parts(recipe: Recipe, *, task: str, num_classes: int, has_costs: bool, stacked: bool) -> None:
     """Nothing, if every part that this recipe names exists and fits. Raises UsageError with the nearest name."""
     check_loss(recipe.loss, task=task, num_classes=num_classes, has_costs=has_costs)
     ACTIVATIONS.get(recipe.model.activation)
-    SCHEDULES.get(recipe.schedule.name)
     check_schedule(recipe.schedule)
     for number in (1, 2) if recipe.then.start < 1 else (1,):
         own = optimizer_of(recipe, number)
@@ -88,7 +101,8 @@ def check_parts(recipe: Recipe, *, task: str, num_classes: int, has_costs: bool,
             continue
         plain_optimizer([("weight", nn.Parameter(torch.zeros(2, 2)))], own)
     if recipe.then.start < 1:
-        SCHEDULES.get(recipe.then.schedule)
+        then = recipe.then
+        check_schedule(replace(recipe.schedule, name=then.schedule, warmup=then.warmup), room="then")
         require(recipe.then.schedule != "plateau", "then.schedule cannot be plateau; use it in the first phase")
     own_averages = (recipe.regularize.ema > 0) + (recipe.regularize.swa > 0)
     require(own_averages < 2, "regularize.ema and regularize.swa both average the weights; keep one of them")

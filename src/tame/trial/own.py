@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from tame.core.errors import UsageError, require
 from tame.core.recipe import Recipe, Value
 from tame.parts.losses import LOSSES, check_outputs
 from tame.parts.network import Build, Network
-from tame.trial.material import scaled
+from tame.trial.material import scale_of, scaled
 from tame.trial.population import Examples, Groups, Member, Task, same_chance
 from tame.trial.shelf import Fold
 from tame.trial.stacked import stacked_forward
@@ -36,6 +35,7 @@ class OwnTask:
     examples: Examples
     device: torch.device
     autocast: torch.dtype | None = None
+    by_fold: None = None
 
     def build(self, member: Member) -> nn.Module:
         return built(self.make, member.recipe.own).to(self.device)
@@ -85,16 +85,22 @@ class ArrayMaterial:
         return not self.reason
 
     def task(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task:
-        (fold,) = folds
-        own = replace(scaled(examples, recipe, fold), together=False)
+        own = replace(scaled(examples, recipe), together=False)
         order = np.asarray(rows, dtype=np.int64)
         x = self._x if np.array_equal(order, np.arange(len(self._x))) else self._x[order]
         return OwnTask(x, self.build, own.to(self._device), self._device)
 
-    def network(self, task: Task, module: nn.Module, recipe: Recipe, kind_of_task: str, labels: Sequence[str]) -> Network:
+    def lanes(
+        self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
+    ) -> list[list[Fold]]:
+        return [[fold] for fold in folds]
+
+    def network(
+        self, task: Task, module: nn.Module, recipe: Recipe, fold: Fold, kind_of_task: str, labels: Sequence[str]
+    ) -> Network:
         assert isinstance(task, OwnTask)
         prepared = {
-            "target": {"shift": task.examples.shift, "scale": task.examples.scale},
+            "target": scale_of(task.examples, fold),
             "shape": list(self._x.shape[1:]), "dtype": str(self._x.dtype),
         }  # fmt: skip
         return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared)
@@ -170,20 +176,6 @@ def judge_arrays(network: Network, x: np.ndarray, *, device: torch.device) -> Te
     ]
     outputs = torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1))
     return outputs if network.labels else outputs * float(target["scale"]) + float(target["shift"])
-
-
-def reference_to(make: Build) -> str | None:
-    """The "file:name" by which another process finds a function; None where it cannot.
-
-    A function of the script that runs is found only if that script can be imported without running the study again.
-    """
-    name, module = getattr(make, "__qualname__", "<"), inspect.getmodule(make)
-    file = getattr(module, "__file__", None)
-    if module is None or file is None or "<" in name or "." in name:
-        return None
-    if module.__name__ == "__main__" and "__name__" not in Path(file).read_text(encoding="utf-8", errors="replace"):
-        return None
-    return f"{Path(file).resolve()}:{name}"
 
 
 def build_of(reference: str | None) -> Build:

@@ -18,7 +18,7 @@ from tame.trial.features import Pictures
 from tame.trial.inputs import Inputs
 from tame.trial.judge import judge
 from tame.trial.pixels import PixelTask, Tuned, TunedTask
-from tame.trial.population import Examples, Member, Task
+from tame.trial.population import Examples, Member, Task, joint
 from tame.trial.shelf import Fold
 from tame.trial.stacked import Stacked
 from tame.trial.tasks import FeatureTask
@@ -81,7 +81,14 @@ class PictureMaterial:
         apart = replace(examples, together=False)
         return self.inputs.tuned_task(recipe, rows, _heads(heads), apart, autocast)
 
-    def network(self, task: Task, module: nn.Module, recipe: Recipe, kind_of_task: str, labels: Sequence[str]) -> Network:
+    def lanes(
+        self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
+    ) -> list[list[Fold]]:
+        return [list(folds)] if self.stacks(recipe) and joint(examples, recipe) else [[fold] for fold in folds]
+
+    def network(
+        self, task: Task, module: nn.Module, recipe: Recipe, fold: Fold, kind_of_task: str, labels: Sequence[str]
+    ) -> Network:
         backbone = self.inputs.backbone
         run = {} if backbone is None else asdict(self.inputs.speed())
         if isinstance(task, FeatureTask):

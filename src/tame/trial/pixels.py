@@ -30,6 +30,7 @@ class PixelTask:
     examples: Examples
     device: torch.device
     autocast: torch.dtype | None = None
+    by_fold: None = None
 
     def build(self, member: Member) -> nn.Module:
         module = build_model(member.recipe.model, num_outputs(member.recipe, self.examples))
@@ -112,6 +113,7 @@ class TunedTask:
     examples: Examples
     device: torch.device
     autocast: torch.dtype | None = None
+    by_fold: None = None
 
     def build(self, member: Member) -> nn.Module:
         upper = copy.deepcopy(self.upper).requires_grad_(True)

@@ -37,6 +37,7 @@ class Examples:
     validated in, -1 for never; num_classes: 0 for a regression. costs: (C, C) of confusions, where they are given.
     together: all members walk through the same batches, whatever fold they leave out; an example weighs nothing for
     the member that it validates. Otherwise each member's batches are cut from the examples it learns from.
+    scaling: of a regression, the mean and spread of what the members of a fold learn from; they see the target so.
     """
 
     target: Tensor
@@ -44,8 +45,7 @@ class Examples:
     num_classes: int
     together: bool = True
     costs: Tensor | None = None
-    shift: float = 0.0  # of a regression: target = (value - shift) / scale
-    scale: float = 1.0
+    scaling: Mapping[int | None, tuple[float, float]] | None = None  # by fold
 
     def __len__(self) -> int:
         return int(self.target.shape[0])
@@ -55,9 +55,20 @@ class Examples:
         costs = None if self.costs is None else self.costs.to(device)
         return replace(self, target=self.target.to(device), fold=self.fold.to(device), costs=costs)
 
-    def undo(self, outputs: Tensor) -> Tensor:
+    def aims(self, members: Sequence[Member], rows: Tensor, like: Tensor) -> Tensor:
+        """The target of these rows as the members see it: (n, ...), or (M, n, 1) where each has its own scale."""
+        target = self.target[rows]
+        if self.scaling is None:
+            return target.to(like.dtype) if target.is_floating_point() else target
+        shift, scale = torch.tensor([self.scaling[m.fold] for m in members], device=target.device).to(target).T
+        return ((target - shift[:, None]) / scale[:, None]).to(like.dtype)[..., None]
+
+    def undo(self, outputs: Tensor, fold: int | None) -> Tensor:
         """Outputs of a regression in the units of the data; those of a classification as they are."""
-        return outputs if self.num_classes else outputs * self.scale + self.shift
+        if self.scaling is None:
+            return outputs
+        shift, scale = self.scaling[fold]
+        return outputs * scale + shift
 
     def trains(self, member: Member) -> Tensor:
         """(N,) bools: the examples that this member learns from."""
@@ -128,6 +139,11 @@ class Task(Protocol):
         ...
 
     def build(self, member: Member) -> nn.Module: ...
+
+    @property
+    def by_fold(self) -> Sequence[int | None] | None:
+        """Folds whose members see inputs of their own: `batch` and `views` then give one of each, in this order."""
+        ...
 
     def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int, step: int) -> Tensor:
         """The inputs of these examples as this step of this recipe sees them."""
@@ -225,9 +241,17 @@ def join(populations: Sequence[Population]) -> Population:
 def joint(examples: Examples, recipe: Recipe) -> bool:
     """Whether members that leave out different folds walk through the same batches.
 
-    Not where examples are mixed: what one member is validated on must not come into the batches of another.
+    Not where a batch is more than its examples: what one member is validated on must not reach another by mixing or
+    by the statistics of a batch.
     """
-    return examples.together and not recipe.regularize.mixup and not recipe.regularize.cutmix
+    own = recipe.regularize
+    alone = own.mixup or own.cutmix or recipe.augment.noise or recipe.model.norm == "batch"
+    return examples.together and not alone
+
+
+def partners(target: Tensor, mix: Mix) -> Tensor:
+    """The targets of the examples that these are mixed with. target: (B, ...) or (M, B, 1)."""
+    return target[:, mix.partner] if target.ndim == 3 else target[mix.partner]
 
 
 def mixing(recipe: Recipe, epoch: int, step: int, x: Tensor) -> Mix | None:

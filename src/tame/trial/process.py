@@ -19,7 +19,7 @@ from tame.trial.environment import worker_environment
 Reply = dict[str, Any]
 Hear = Callable[[Reply], None]
 MAX_RESTARTS = 3  # of one command; a command that kills its process so often will do so again
-SETUP = ("start", "open", "speed", "learn", "network")  # what a new process must hear before it can go on
+SETUP = ("start", "open", "open_table", "open_arrays", "speed", "learn", "network")  # what a new process must hear before it can go on
 
 
 class WorkerBug(Exception):
@@ -151,14 +151,14 @@ class ProcessWorker:
 
 
 class InlineWorker:
-    """The same commands in this process, for debugging."""
+    """The same commands in this process: for debugging, and for modules that no other process can find."""
 
-    def __init__(self, *, cache: Path, study: Path | None) -> None:
+    def __init__(self, *, cache: Path, study: Path | None, build: Callable[..., Any] | None = None) -> None:
         from tame.trial.trainer import Trainer  # loads torch, which the coordinator otherwise never does
 
         self._hear: Hear | None = None
         self._stopped = False
-        self._trainer = Trainer(cache=str(cache), study=str(study) if study else None, emit=self._emit)
+        self._trainer = Trainer(cache=str(cache), study=str(study) if study else None, emit=self._emit, build=build)
 
     def call(self, name: str, hear: Hear | None = None, **values: Any) -> Reply:
         """The answer to a command; `hear` gets the events on the way."""

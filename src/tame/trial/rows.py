@@ -18,8 +18,8 @@ from tame.data.tables import Column, Table
 from tame.parts.losses import LOSSES
 from tame.parts.mlp import Columns, build_table_model
 from tame.parts.network import Network
-from tame.trial.material import need_pictures, scaled
-from tame.trial.population import Examples, Task
+from tame.trial.material import need_pictures, scale_of, scaled
+from tame.trial.population import Examples, Task, joint
 from tame.trial.shelf import Fold
 from tame.trial.tasks import TableTask
 
@@ -36,6 +36,7 @@ class TableMaterial:
         self._table = table
         self._device = device
         self._kept: OrderedDict[Any, tuple[Encoder, Tensor]] = OrderedDict()
+        self._stacks: OrderedDict[Any, Tensor] = OrderedDict()
 
     def check(self, recipe: Recipe, examples: Examples) -> None:
         need_pictures(recipe)
@@ -45,19 +46,34 @@ class TableMaterial:
         return True
 
     def task(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task:
-        (fold,) = folds
-        encoder, x = self._encoded(recipe, rows, examples, fold)
-        own = replace(scaled(examples, recipe, fold), together=False)
-        return TableTask(x, columns_of(encoder, recipe), own.to(self._device), self._device)
+        encoded = [self._encoded(recipe, rows, examples, fold) for fold in folds]
+        encoder, x = encoded[0]
+        own = replace(scaled(examples, recipe), together=int(examples.fold.max()) > 0).to(self._device)
+        columns = columns_of(encoder, recipe)
+        if len(folds) == 1:
+            return TableTask(x, columns, own, self._device)
+        return TableTask(self._all(recipe, rows, examples, folds), columns, own, self._device, by_fold=tuple(folds))
 
-    def network(self, task: Task, module: nn.Module, recipe: Recipe, kind_of_task: str, labels: Sequence[str]) -> Network:
+    def lanes(
+        self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
+    ) -> list[list[Fold]]:
+        if not joint(replace(examples, together=len(folds) > 1), recipe):
+            return [[fold] for fold in folds]
+        alike: dict[Any, list[Fold]] = {}
+        for fold in folds:  # a category that a fold never learns from has no column there
+            alike.setdefault(self._encoded(recipe, rows, examples, fold)[0].layout, []).append(fold)
+        return list(alike.values())
+
+    def network(
+        self, task: Task, module: nn.Module, recipe: Recipe, fold: Fold, kind_of_task: str, labels: Sequence[str]
+    ) -> Network:
         assert isinstance(task, TableTask)
         encoder = next(own for own, x in self._kept.values() if x is task.x)
         prepared = {
             "columns": [column.to_json() for column in self._table.columns],
             "encoder": encoder.to_json(),
             "model_columns": task.columns.to_json(),
-            "target": {"shift": task.examples.shift, "scale": task.examples.scale},
+            "target": scale_of(task.examples, fold),
         }
         arrays = {name: torch.from_numpy(np.array(value)) for name, value in encoder.tensors().items()}
         return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared, arrays=arrays)
@@ -79,6 +95,17 @@ class TableMaterial:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
+
+
+    def _all(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Tensor:
+        """(F, N, D) the encodings of all these folds; the last ones are kept, since every round asks for them."""
+        key = (*asdict(recipe.table).values(), tuple(folds), len(rows))
+        if key not in self._stacks:
+            if len(self._stacks) >= ENCODED:
+                self._stacks.popitem(last=False)
+            self._stacks[key] = torch.stack([self._encoded(recipe, rows, examples, fold)[1] for fold in folds])
+        self._stacks.move_to_end(key)
+        return self._stacks[key]
 
 
 def columns_of(encoder: Encoder, recipe: Recipe) -> Columns:

@@ -23,6 +23,7 @@ from tame.trial.population import (
     Tensors,
     epoch_batches,
     mixing,
+    partners,
     same_chance,
 )  # fmt: skip
 from tame.trial.settings import Settings, averages, optimizer_of, phase
@@ -72,7 +73,7 @@ class Serial:
                 train_loss = self._epoch(own, epoch)
             population = population.at(epoch, _tensors_of(own))
             outputs = self._outputs(own, validated)
-            watch(population, Measured(epoch, torch.tensor([train_loss]), outputs.unsqueeze(0), validated))
+            watch(population, Measured(epoch, train_loss, outputs.unsqueeze(0), validated))
         return population
 
     def predict(self, population: Population, rows: Tensor) -> Tensor:
@@ -137,7 +138,8 @@ class Serial:
         like = next(own.module.parameters()).detach()
         return Settings.of([own.member], self.task.examples, like), like
 
-    def _epoch(self, own: _Training, epoch: int) -> float:
+    def _epoch(self, own: _Training, epoch: int) -> Tensor:
+        """One epoch of the member. Returns its loss (1,) over the examples it learnt from."""
         recipe, number = own.member.recipe, phase(own.member.recipe, epoch)
         if number == 2 and phase(recipe, epoch - 1) == 1:
             with _Judged(own, averaged=False) as module:
@@ -150,7 +152,7 @@ class Serial:
         rates = settings.rates(epoch, len(batches), like)[:, 0]
         if own.plateau is not None and number == 1:
             rates = rates * own.plateau.to(rates)
-        total, count = torch.zeros((), device=self.task.device), 0
+        total, count = torch.zeros_like(like.flatten()[:1]), 0
         own.module.train()
         _mode(own.optimizer, train=True)
         for step, (rows, rate) in enumerate(zip(batches, rates.tolist(), strict=True)):
@@ -164,7 +166,7 @@ class Serial:
                     _stacked(own.average), _stacked(module.state_dict()),
                     count=torch.tensor([before[0] if inside[0] else 0], dtype=like.dtype, device=like.device),
                 )  # fmt: skip
-        return float(total) / max(count, 1)
+        return (total / max(count, 1)).cpu()
 
     def _step(
         self, own: _Training, settings: Settings, epoch: int, step: int, rows: Tensor, rate: float, num_steps: int
@@ -187,11 +189,10 @@ class Serial:
             else:
                 outputs = own.module(x)
         outputs = outputs.float()[None] if outputs.dtype == torch.bfloat16 else outputs[None]
-        target = task.examples.target[seen].to(task.device)
-        target = target.to(outputs.dtype) if target.is_floating_point() else target
+        target = task.examples.aims([own.member], seen, outputs).to(task.device)
         (loss,) = mean_loss(recipe.loss.name, outputs, target, settings.loss)
         if mix is not None:
-            (other,) = mean_loss(recipe.loss.name, outputs, target[mix.partner], settings.loss)
+            (other,) = mean_loss(recipe.loss.name, outputs, partners(target, mix), settings.loss)
             loss = mix.lam * loss + (1 - mix.lam) * other
         params = {name: value for name, value in own.module.named_parameters() if value.requires_grad}
         aim = loss

@@ -30,6 +30,7 @@ from tame.trial.population import (
     epoch_batches,
     joint,
     mixing,
+    partners,
     same_chance,
 )  # fmt: skip
 from tame.trial.settings import Settings, averages, group_key, optimizer_of, phase
@@ -90,13 +91,13 @@ class Stacked:
         tensors, forward = self._judged(population), stacked_forward(template)
         widest = max(recipe.model.width, recipe.model.hidden, 64)
         size = max(1, EVAL_VALUES // (len(population.members) * widest))
-        found = []
+        found, places = [], places_of(self.task, population.members)
         for part in torch.split(rows, size):
             views = [
-                forward(tensors, x, dropout=None, draws=None).float() if self.task.autocast else
-                forward(tensors, x, dropout=None, draws=None)
+                forward(tensors, x if places is None else x[places], dropout=None, draws=None)
                 for x in self.task.views(recipe, part)
             ]
+            views = [view.float() if view.dtype == torch.bfloat16 else view for view in views]
             found.append(views[0] if len(views) == 1 else torch.stack(views).mean(dim=0))
         if not found:
             return torch.zeros(len(population.members), 0, max(self.task.examples.num_classes, 1))
@@ -119,6 +120,14 @@ class Stacked:
         """The member's module; what torch draws while making it must not move its generators."""
         with same_chance(member.recipe.seed, "build"):
             return self.task.build(member)
+
+
+def places_of(task: Task, members: Sequence[Member]) -> Tensor | None:
+    """(M,) which of the inputs of `task.by_fold` each member sees; None where all see the same."""
+    if task.by_fold is None:
+        return None
+    place = {fold: i for i, fold in enumerate(task.by_fold)}
+    return torch.tensor([place[member.fold] for member in members], device=task.device)
 
 
 Forward = Callable[..., Tensor]
@@ -172,7 +181,7 @@ class _Run:
     walked: Tensor  # (n,) rows that an epoch goes through
     trains: Tensor | None  # (M, N) of the parameters' type: 1 where the member learns from the example; None: from all
     rows: Tensor  # (n,) examples that some member validates
-    target: Tensor
+    places: Tensor | None  # (M,) whose inputs each member sees, where folds have their own
     like: Tensor
 
     @classmethod
@@ -193,8 +202,7 @@ class _Run:
             task=task, population=population, recipe=members[0].recipe,
             settings=Settings.of(members, examples, like), forward=stacked_forward(template.train()),
             walked=walked, trains=whole, rows=validated.nonzero().squeeze(1),
-            target=examples.target.to(like.dtype) if examples.target.is_floating_point() else examples.target,
-            like=like,
+            places=places_of(task, members), like=like,
         )  # fmt: skip
 
     def epoch(
@@ -238,6 +246,7 @@ class _Run:
     ) -> Tensor:  # fmt: skip
         recipe, settings = self.recipe, self.settings
         x = self.task.batch(recipe, rows, epoch=epoch, step=step)
+        x = x if self.places is None else x[self.places]
         mix = mixing(recipe, epoch, step, x)
         x = x if mix is None else apply_mix(x, mix)
         draws = StepDraws(recipe.seed, epoch, step, len(rows), x.device)
@@ -260,15 +269,16 @@ class _Run:
             limit_norms(params, settings.max_norm)
         tensors |= {**_named("param", params), **_named("state", state)}
         if averages(recipe) == "ema":
-            update_average(_part(tensors, "average"), {**params, **_part(tensors, "buffer")}, decay=settings.ema, step=done)
+            update_average(_part(tensors, "average"), {**params, **_part(tensors, "buffer")}, decay=settings.ema, step=done, active=active)
         return loss.detach()
 
     def _loss(self, outputs: Tensor, rows: Tensor, mix: Mix | None, weight: Tensor | None) -> Tensor:
-        name, own, target = self.recipe.loss.name, self.settings.loss, self.target[rows]
+        name, own = self.recipe.loss.name, self.settings.loss
+        target = self.task.examples.aims(self.population.members, rows, outputs)
         loss = mean_loss(name, outputs, target, own, weight=weight)
         if mix is None:
             return loss
-        return mix.lam * loss + (1 - mix.lam) * mean_loss(name, outputs, target[mix.partner], own, weight=weight)
+        return mix.lam * loss + (1 - mix.lam) * mean_loss(name, outputs, partners(target, mix), own, weight=weight)
 
     def _counts(self, batches: Sequence[Tensor]) -> tuple[Tensor, list[bool]]:
         """How many examples of each step a member learns from (steps, M), and whether a step has an idle member."""

@@ -27,6 +27,7 @@ class FeatureTask:
     autocast: torch.dtype | None = None
     shift: Tensor | None = None  # (D,)
     scale: Tensor | None = None  # ()
+    by_fold: None = None
 
     def build(self, member: Member) -> nn.Module:
         head = head_of(self.features.shape[2], num_outputs(member.recipe, self.examples), member.recipe.model)
@@ -48,13 +49,17 @@ class FeatureTask:
 
 @dataclass(frozen=True, slots=True)
 class TableTask:
-    """Models on encoded rows. x: (N, D) float32, its columns as `columns` says; numbers: which of them are scaled."""
+    """Models on encoded rows. x: (N, D) float32, its columns as `columns` says; or (F, N, D), one for each of `by_fold`.
+
+    Encodings are fitted on what the members of a fold learn from.
+    """
 
     x: Tensor
     columns: Columns
     examples: Examples
     device: torch.device
     autocast: torch.dtype | None = None
+    by_fold: tuple[int | None, ...] | None = None
 
     def build(self, member: Member) -> nn.Module:
         model = build_table_model(self.columns, num_outputs(member.recipe, self.examples), member.recipe.model)
@@ -62,7 +67,7 @@ class TableTask:
         return model.to(self.x)
 
     def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int, step: int) -> Tensor:
-        x = self.x[rows]
+        x = self.x[..., rows, :]
         if not recipe.augment.noise:
             return x
         numbers = slice(0, self.columns.dense + self.columns.periodic)
@@ -71,7 +76,7 @@ class TableTask:
         )
 
     def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
-        return [self.x[rows]]
+        return [self.x[..., rows, :]]
 
     def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
         return [(list(module.named_parameters()), 1.0)]

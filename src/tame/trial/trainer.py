@@ -35,7 +35,7 @@ from tame.trial.population import Examples, Member, Population
 from tame.trial.rows import TableMaterial
 from tame.trial.serial import Serial
 from tame.trial.shelf import Fold, Shelf
-from tame.trial.unit import Job, Lane, Unit
+from tame.trial.unit import Job, Lane, Unit, plateau_rate, slowed
 
 Reply = dict[str, Any]
 Emit = Callable[[Reply], None]
@@ -148,8 +148,9 @@ class Trainer:
         for each in recipes:
             recipe = Recipe.from_flat(each)
             stacked = self._given().stacks(recipe)
+            counts = recipe.loss.name == "poisson" and self._task == "regression" and bool((examples.target >= 0).all())
             check_parts(
-                recipe, task=self._task, num_classes=examples.num_classes, has_costs=examples.costs is not None,
+                recipe, task="counts" if counts else self._task, num_classes=examples.num_classes, has_costs=examples.costs is not None,
                 stacked=stacked,
             )  # fmt: skip
             self._given().check(recipe, examples)
@@ -193,18 +194,21 @@ class Trainer:
         found = {}
         for each in trials:
             job = Job(each["trial"], Recipe.from_flat(each["recipe"]))
-            outputs, rows = self._pooled(job, each["epochs"], folds)
+            outputs, rows = self._pooled(job, each["epochs"], folds, each.get("losses"))
             found[str(job.trial)] = {"rows": [self._rows[row] for row in rows], "outputs": outputs.tolist()}
         return {"validation": found}
 
-    def network(self, *, trial: int, recipe: Reply, epochs: int, fold: Fold, labels: list[str]) -> Reply:
-        """Makes this member the network that is scored and delivered from here on."""
+    def network(
+        self, *, trial: int, recipe: Reply, epochs: int, fold: Fold, labels: list[str],
+        losses: list[float | None] | None = None,
+    ) -> Reply:  # fmt: skip
+        """Makes this member the network that is scored and delivered from here on. losses: see `_trained`."""
         job = Job(trial, Recipe.from_flat(recipe))
         lane = self._lane(job, fold)
-        population = self._trained(lane, epochs)
+        population = self._trained(lane, epochs, losses)
         module = lane.engine.module(population, 0)
         task = self._chooser.task_of(lane)
-        self._network = self._given().network(task, module, job.recipe, self._task, labels)
+        self._network = self._given().network(task, module, job.recipe, fold, self._task, labels)
         return {}
 
     def judge(self, *, rows: list[int]) -> Reply:
@@ -229,25 +233,33 @@ class Trainer:
         (lane,) = group.lanes
         return lane
 
-    def _pooled(self, job: Job, epochs: int, folds: Sequence[Fold]) -> tuple[Tensor, Tensor]:
+    def _pooled(
+        self, job: Job, epochs: int, folds: Sequence[Fold], losses: list[float | None] | None
+    ) -> tuple[Tensor, Tensor]:
         """Outputs (n, C) of the validated examples, each by the member that has not seen it, and their rows (n,)."""
         seen = []
         for fold in folds:
             lane = self._lane(job, fold)
             rows = self._learnt().validates(lane.members[0]).nonzero().squeeze(1)
-            own = lane.engine.predict(self._trained(lane, epochs), rows.to(self._device))[0].float().cpu()
-            seen.append((rows, lane.examples.undo(own)))
+            own = lane.engine.predict(self._trained(lane, epochs, losses), rows.to(self._device))[0].float().cpu()
+            seen.append((rows, lane.examples.undo(own, fold)))
         rows = torch.cat([rows for rows, _ in seen])
         order = rows.argsort()
         return torch.cat([outputs for _, outputs in seen])[order], rows[order]
 
-    def _trained(self, lane: Lane, epochs: int) -> Population:
-        """The member after so many epochs; trained again, alone and with the same result, where it was let go."""
+    def _trained(self, lane: Lane, epochs: int, losses: list[float | None] | None) -> Population:
+        """The member after so many epochs; trained again, alone and with the same result, where it was let go.
+
+        losses: the trial's validation losses, where its rates depended on them.
+        """
         (member,) = lane.members
         found = self._kept().get(member.trial, member.fold, member.recipe)
         if found is None or found.epoch != epochs:
-            start = found if found is not None and found.epoch < epochs else lane.engine.start([member])
-            found = lane.engine.advance(start, until=epochs, watch=lambda *_: None)
+            found = found if found is not None and found.epoch < epochs else lane.engine.start([member])
+            for epoch in range(found.epoch + 1, epochs + 1):
+                if losses is not None:
+                    found = slowed(found, plateau_rate(losses[: epoch - 1], member.recipe), member.trial)
+                found = lane.engine.advance(found, until=epoch, watch=lambda *_: None)
             self._kept().put(found)
         return found
 

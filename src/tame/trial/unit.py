@@ -207,25 +207,12 @@ class Unit:
         return any(m.fold is not None for lane in self.lanes for m in lane.members if m.trial == job.trial)
 
     def _slow_down(self, job: Job) -> None:
-        """The rate of a plateau schedule, from all validation losses so far."""
-        like = torch.zeros(1, dtype=torch.float64)
-        state = start_plateau(1, like=like)
-        own = job.recipe.schedule
-        for _, row in sorted(self.shelf.curve(job.trial).items()):
-            state = step_plateau(
-                state, torch.tensor([math.nan if row[2] is None else row[2]], dtype=torch.float64),
-                patience=like + own.patience, factor=like + own.factor, is_plateau=like == 0,
-            )  # fmt: skip
+        """Tells all members of a trial how far its rate has fallen."""
+        losses = [row[2] for _, row in sorted(self.shelf.curve(job.trial).items())]
+        rate = plateau_rate(losses, job.recipe)
         for lane in self.lanes:
             assert lane.population is not None
-            if "plateau.multiplier" not in lane.population.tensors:
-                continue
-            multiplier = lane.population.tensors["plateau.multiplier"].clone()
-            for i, member in enumerate(lane.population.members):
-                if member.trial == job.trial:
-                    multiplier[i] = float(state.multiplier)
-            tensors = {**lane.population.tensors, "plateau.multiplier": multiplier}
-            lane.population = lane.population.at(lane.population.epoch, tensors)
+            lane.population = slowed(lane.population, rate, job.trial)
 
     def _save(self) -> None:
         trials = [job.trial for job in self.jobs]
@@ -248,16 +235,41 @@ def judged(
             found |= {(members[i].trial, fold): (train[i], math.nan, math.nan) for i in places}
             continue
         outputs = measured.outputs[places][:, own.to(measured.outputs.device)].float().cpu()
-        target = examples.target[measured.rows][own].cpu()
-        loss = judging_loss(outputs, target, examples.num_classes).tolist()
-        value = METRICS.get(metric)(examples.undo(outputs), _in_units(examples, target)).tolist()
+        rows = measured.rows[own]
+        aims = examples.aims([members[places[0]]], rows, outputs).cpu()
+        loss = judging_loss(outputs, aims[0, :, 0] if aims.ndim == 3 else aims, examples.num_classes).tolist()
+        target = examples.target[rows].cpu()
+        value = METRICS.get(metric)(examples.undo(outputs, fold), target.float() if not examples.num_classes else target)
         good = outputs.isfinite().flatten(1).all(dim=1).tolist()
         for i, place in enumerate(places):
             ok = good[i]
             found[members[place].trial, fold] = (
-                train[place], loss[i] if ok else math.inf, value[i] if ok else math.inf
+                train[place], loss[i] if ok else math.inf, float(value[i]) if ok else math.inf
             )  # fmt: skip
     return found
+
+
+def plateau_rate(losses: Sequence[float | None], recipe: Recipe) -> float:
+    """What a plateau schedule makes of the rate after these validation losses, one an epoch."""
+    like = torch.zeros(1, dtype=torch.float64)
+    state, own = start_plateau(1, like=like), recipe.schedule
+    for loss in losses:
+        state = step_plateau(
+            state, like + (math.nan if loss is None else loss), patience=like + own.patience,
+            factor=like + own.factor, is_plateau=like == 0,
+        )  # fmt: skip
+    return float(state.multiplier)
+
+
+def slowed(population: Population, rate: float, trial: int) -> Population:
+    """The population with another multiplier of the rate for the members of a trial."""
+    if "plateau.multiplier" not in population.tensors:
+        return population
+    multiplier = population.tensors["plateau.multiplier"].clone()
+    for i, member in enumerate(population.members):
+        if member.trial == trial:
+            multiplier[i] = rate
+    return population.at(population.epoch, {**population.tensors, "plateau.multiplier": multiplier})
 
 
 def judging_loss(outputs: Tensor, target: Tensor, num_classes: int) -> Tensor:
@@ -270,10 +282,6 @@ def judging_loss(outputs: Tensor, target: Tensor, num_classes: int) -> Tensor:
     if target.is_floating_point():
         return -(target.to(outputs) * outputs.log_softmax(dim=-1)).sum(dim=-1).mean(dim=1)
     return cross_entropy_of(outputs, target).mean(dim=1)
-
-
-def _in_units(examples: Examples, target: Tensor) -> Tensor:
-    return target if examples.num_classes else examples.undo(target.float())
 
 
 def _mean(values: Sequence[float]) -> float | None:
