@@ -672,7 +672,7 @@ def test_a_finding_names_examples_as_the_data_has_them() -> None:
     old = finding("no_better_than_dummy", "", "problem", {"valid_metric": 0.5, "dummy": 0.5, "n": 9}, "")
     assert "always naming the commonest class has 0.5" in words.evidence(old)
     many = finding("constant_columns", "", "info", {"columns": ["a", "b", "c"]}, "")
-    assert words.evidence(many, "table") == "a, b and c"
+    assert words.evidence(many, "table") == "columns: a, b and c"
     leaks = [{"column": "price", "evidence": "equals the target in all rows"}, {"column": "id", "evidence": "so too"}]
     said = words.evidence(finding("target_leak", "", "problem", {"columns": leaks}, ""), "table")
     assert said == "price: equals the target in all rows; id: so too"

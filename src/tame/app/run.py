@@ -120,7 +120,9 @@ def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
             raise
         except TameError as problem:
             if isinstance(problem, NothingTrainedError):
-                page = render_failure(Path(study.config.data).name, str(problem), study.state.findings, study.history)
+                kind = str(study.state.last.get("data", {}).get("kind", "images"))
+                name = Path(study.config.data).name
+                page = render_failure(name, str(problem), study.state.findings, study.history, kind=kind)
                 study.write("report.html", page)
             if "plan" in study.state.last:
                 study.keep(Event("ended", {"why": str(problem), "code": problem.exit_code, "used_s": study.used_s}))

@@ -103,7 +103,7 @@ class OptimizerRecipe:
     name: str = "adamw"
     lr: float = 1e-3
     weight_decay: float = 1e-2
-    momentum: float = 0.9  # of sgd and its kin; Adam's first beta
+    momentum: float = 0.9  # of momentum and nesterov; the first beta of Adam and its kin
     beta2: float = 0.999  # of Adam and its kin: the memory of squared gradients
     clip_norm: float = 0.0  # longest gradient of all parameters together; 0: no limit
     clip_value: float = 0.0  # largest entry of a gradient; 0: no limit
@@ -141,7 +141,7 @@ class ThenRecipe:
     """A second phase of training, with its own optimizer and schedule, from a share of the epochs on."""
 
     start: float = 1.0  # share of the epochs after which it begins; 1: never
-    optimizer: str = "sgd"
+    optimizer: str = "momentum"
     lr: float = 1e-2
     weight_decay: float = 0.0
     momentum: float = 0.9

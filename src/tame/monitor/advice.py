@@ -21,8 +21,8 @@ CHANGES = {
     "small_test": "collect more examples for the test: the interval is wide",
     "target_leak": "leave the column out if it is not known when a prediction is made",
     "skipped_rows": "give these rows a target, or remove them",
-    "identifier_columns": "they were left out, since a network would learn them by heart; if rows with the same one belong "
-    "together, give it with --groups",
+    "identifier_columns": "they were left out, since a network would learn them by heart; if rows of one identifier "
+    "belong together, give it with --groups",
     "constant_columns": "they were left out, since they say nothing; find out why they do not vary",
     "unseen_categories": "they are treated as unknown; collect examples of them for training",
     "few_rows": "collect more rows, and read the interval before the score",

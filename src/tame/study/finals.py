@@ -299,7 +299,7 @@ def _result(
                 "values": list(each.values),
                 "recipe": each.recipe.flat(),
                 "is_winner": each is winner,
-                loss_of(data.task): measure(loss_of(data.task), each.judged),
+                "loss": measure(loss_of(data.task), each.judged),
                 "behind": _behind(metric, winner, each, seed),
             }
             for each in finalists

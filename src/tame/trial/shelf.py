@@ -58,17 +58,19 @@ class Shelf:
 
     def save(self, name: str, populations: Sequence[Population], trials: Sequence[int]) -> None:
         """Keeps populations, what is best of their trials, and the curves of the trials, in one checkpoint."""
-        if not populations:
-            return
         best = [value for (trial, _), value in self._best.items() if trial in trials]
+        if not populations and not best:
+            return
         kept = [(population, False) for population in populations] + [(population, True) for population in best]
         tensors = {
             f"{i}/{key}": value.cpu().numpy() for i, (p, _) in enumerate(kept) for key, value in p.tensors.items()
         }
         members = [[[m.trial, m.fold] for m in p.members] for p, _ in kept]
         curves = {str(trial): list(self.curve(trial).values()) for trial in trials}
+        furthest = max((epoch for trial in trials for epoch in self.curve(trial)), default=0)
+        epoch = populations[0].epoch if populations else furthest
         meta = {
-            "epoch": str(populations[0].epoch), "members": json.dumps(members), "curves": json.dumps(curves),
+            "epoch": str(epoch), "members": json.dumps(members), "curves": json.dumps(curves),
             "epochs": json.dumps([p.epoch for p, _ in kept]), BEST: json.dumps([is_best for _, is_best in kept]),
         }  # fmt: skip
         self.checkpoints.save(name, tensors, meta)
@@ -84,11 +86,11 @@ class Shelf:
             del self._index[name]
 
     def _load(self, trial: int) -> None:
-        """The furthest checkpoint that holds the trial, if there is one."""
-        names = [name for name, (_, held) in self._index.items() if trial in held]
-        if not names:
+        """Takes the trial from the furthest checkpoint that holds it, with the others that are furthest in this one."""
+        name = self._furthest(trial)
+        if name is None:
             return
-        tensors, meta, _ = self.checkpoints.load(max(names, key=lambda name: self._index[name][0]))
+        tensors, meta, _ = self.checkpoints.load(name)
         for number, rows in json.loads(meta["curves"]).items():
             self.curve(int(number)).update({row[0]: row for row in rows})
         epochs, best = json.loads(meta["epochs"]), json.loads(meta[BEST])
@@ -96,11 +98,15 @@ class Shelf:
             own = {k.split("/", 1)[1]: torch.from_numpy(v) for k, v in tensors.items() if k.startswith(f"{i}/")}
             room = self._best if best[i] else self._own
             for place, (number, fold) in enumerate(members):
-                if (number, fold) not in room:
+                if (number, fold) not in room and self._furthest(number) == name:
                     member = Member(number, fold, Recipe())
                     # A copy lies in memory as torch aligns it: matrix products may differ in the last bit otherwise.
                     state = {key: value[place : place + 1].clone() for key, value in own.items()}
                     room[number, fold] = Population((member,), state, epochs[i])
+
+    def _furthest(self, trial: int) -> str | None:
+        names = [name for name, (_, held) in self._index.items() if trial in held]
+        return max(names, key=lambda name: self._index[name][0]) if names else None
 
 
 def _about(meta: Mapping[str, str]) -> tuple[int, frozenset[int]]:

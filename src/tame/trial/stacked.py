@@ -47,10 +47,11 @@ class Stacked:
     def start(self, members: Sequence[Member]) -> Population:
         """The members before their first epoch; those with the same seed start from the same draws."""
         modules = [self._build(member) for member in members]
-        params = {name: torch.stack([dict(m.named_parameters())[name].detach() for m in modules])
-                  for name, _ in modules[0].named_parameters()}  # fmt: skip
-        buffers = {name: torch.stack([dict(m.named_buffers())[name] for m in modules])
-                   for name, _ in modules[0].named_buffers()}  # fmt: skip
+        trained = {name for name, value in modules[0].named_parameters() if value.requires_grad}
+        states = [module.state_dict() for module in modules]
+        whole = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+        params = {name: value for name, value in whole.items() if name in trained}
+        buffers = {name: value for name, value in whole.items() if name not in trained}  # frozen parameters too
         recipe = members[0].recipe
         tensors = {**_named("param", params), **_named("buffer", buffers)}
         tensors |= _named("state", OPTIMIZERS.get(recipe.optimizer.name).init(params))
@@ -65,7 +66,8 @@ class Stacked:
     ) -> Population:
         """The population trained until that many epochs in all. `watch` sees it after every epoch."""
         run = _Run.of(population, self.task, self._build(population.members[0]))
-        tensors = {name: value.clone() for name, value in population.tensors.items()}
+        # In one order: a checkpoint comes back in any, and the last bit of a length over all gradients depends on it.
+        tensors = {name: population.tensors[name].clone() for name in sorted(population.tensors)}
         for epoch in range(population.epoch + 1, until + 1):
             with same_chance(run.recipe.seed, "epoch", epoch):
                 train_loss = run.epoch(epoch, tensors)
@@ -260,13 +262,14 @@ class _Run:
             outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
             loss = self._loss(outputs, rows, mix, weight)
             aim = loss + penalty(leaves, l1=settings.l1, l2=settings.l2) if settings.any_penalty else loss
-            grads = dict(zip(leaves, torch.autograd.grad(aim.sum(), list(leaves.values())), strict=True))
+            grads = dict(zip(leaves, torch.autograd.grad(aim.sum(), list(leaves.values()), materialize_grads=True), strict=True))
         if settings.any_clip:
             grads = clip_gradients(grads, norm=settings.clip_norm, value=settings.clip_value)
         state = _part(tensors, "state")
         params, state = optimizer.update(params, grads, state, hyper, active=active)
         if settings.any_max_norm:
-            limit_norms(params, settings.max_norm)
+            limit = settings.max_norm
+            limit_norms(params, limit if active is None else torch.where(active, limit, 0))
         tensors |= {**_named("param", params), **_named("state", state)}
         if averages(recipe) == "ema":
             update_average(_part(tensors, "average"), {**params, **_part(tensors, "buffer")}, decay=settings.ema, step=done, active=active)

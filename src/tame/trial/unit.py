@@ -67,7 +67,8 @@ class Unit:
         for job in self.jobs:
             for row in self.shelf.curve(job.trial).values():
                 emit(job.trial, row)
-            self._look_back(job, end)
+            if job.trial in self.ended and not self._diverged(job):
+                end(job.trial, self.ended[job.trial])
         last = time.monotonic()
         for epoch in range(epoch + 1, until + 1):
             rows = self._epoch(epoch)
@@ -75,10 +76,12 @@ class Unit:
                 break
             for job, row in rows:
                 self.shelf.curve(job.trial)[epoch] = row
+            stopped = self._judge(epoch, rows)  # before anyone is told: who hears of a point may stop everything
             try:
                 for job, row in rows:
                     emit(job.trial, row)
-                self._judge(epoch, rows, end)
+                for job in stopped:
+                    end(job.trial, self.ended[job.trial])
             except StoppedError:
                 self._save()
                 saved()
@@ -88,35 +91,47 @@ class Unit:
                 saved()
                 last = time.monotonic()
         for lane in self.lanes:
-            if lane.population is not None and lane.population.members:
+            self._leave(lane)
+            if lane.population is not None:
                 self.shelf.put(lane.population)
-        for job in self.jobs:
-            if self._stops(job) and job.trial not in self.ended and until >= job.recipe.epochs:
-                self._end(job, end)
+        complete = [j for j in self.jobs if self._stops(j) and j.trial not in self.ended and until >= j.recipe.epochs]
+        for job in complete:
+            self._end(job)
         if self.keep_all or any(until < job.recipe.epochs for job in self.jobs):
             self._save()
+        for job in complete:
+            end(job.trial, self.ended[job.trial])
         saved()
 
     def _begin(self, until: int) -> int:
-        """Members as they were left, and the epoch they stand at."""
-        states = [[self.shelf.get(m.trial, m.fold, m.recipe) for m in lane.members] for lane in self.lanes]
-        known = [state for lane in states for state in lane if state is not None]
+        """Members as they were left, without those of trials that had ended, and the epoch they stand at."""
+        states = [[(m, self.shelf.get(m.trial, m.fold, m.recipe)) for m in lane.members] for lane in self.lanes]
+        for job in self.jobs:
+            self._look_back(job)
+        going = [[(m, state) for m, state in lane if m.trial not in self.ended] for lane in states]
+        known = [state for lane in going for _, state in lane if state is not None]
+        epochs = {state.epoch for state in known}
         # A unit goes on from a common epoch; where a kill left its members apart, it starts again.
-        together = len(known) == sum(map(len, states)) and len({state.epoch for state in known}) == 1
-        for lane, own in zip(self.lanes, states, strict=True):
-            if together and known[0].epoch <= until:
-                lane.population = join([state for state in own if state is not None])
-            else:
-                lane.population = lane.engine.start(lane.members)
-        return known[0].epoch if together and known[0].epoch <= until else 0
+        resumes = len(known) == sum(map(len, going)) and len(epochs) == 1 and max(epochs) <= until
+        first = known[0].epoch if resumes else 0
+        for lane, own in zip(self.lanes, going, strict=True):
+            lane.population = None
+            if own and resumes:
+                lane.population = join([state for _, state in own if state is not None])
+            elif own:
+                lane.population = lane.engine.start([member for member, _ in own])
+        for job in self.jobs:
+            rows = self.shelf.curve(job.trial)
+            for epoch in [epoch for epoch in rows if epoch > first and job.trial not in self.ended]:
+                del rows[epoch]  # what is trained again is judged by what came before it alone
+        return first
 
     def _epoch(self, epoch: int) -> list[tuple[Job, Row]]:
         """Everyone who still trains one epoch further, and the points that this adds to the curves."""
         seen: list[tuple[Lane, Population, Measured]] = []
         for lane in self.lanes:
             self._leave(lane)
-            assert lane.population is not None
-            if not lane.population.members:
+            if lane.population is None:
                 continue
             before = lane.population
 
@@ -148,26 +163,40 @@ class Unit:
     def _stops(job: Job) -> bool:
         return job.recipe.regularize.early_stopping > 0
 
-    def _judge(self, epoch: int, rows: Sequence[tuple[Job, Row]], end: Callable[[int, int], None]) -> None:
-        """What follows from this epoch: rates that fall, weights that are kept, trials that end."""
+    def _judge(self, epoch: int, rows: Sequence[tuple[Job, Row]]) -> list[Job]:
+        """What follows from this epoch: rates that fall, weights that are kept. Returns the jobs that stop early."""
+        stopped = []
         for job, row in rows:
-            if row[1] is None or (len(row) > 2 and row[2] is None and self._validated(job)):
-                self.ended[job.trial] = epoch  # it diverged
+            if self._diverged(job):
+                self.ended[job.trial] = epoch
                 continue
             if job.recipe.schedule.name == "plateau":
                 self._slow_down(job)
             if self._stops(job) and row[2] is not None:
-                best = self._best(job)
-                if best == epoch:
+                if self._best(job) == epoch:
                     self._keep_best(job)
-                elif epoch - best >= job.recipe.regularize.early_stopping:
-                    self._end(job, end)
+                elif self._is_patient_no_more(job):
+                    self._end(job)
+                    stopped.append(job)
+        return stopped
 
-    def _look_back(self, job: Job, end: Callable[[int, int], None]) -> None:
+    def _diverged(self, job: Job) -> bool:
+        rows = self.shelf.curve(job.trial)
+        row = rows[max(rows)]
+        return row[1] is None or (row[2] is None and self._validated(job))
+
+    def _is_patient_no_more(self, job: Job) -> bool:
+        return max(self.shelf.curve(job.trial)) - self._best(job) >= job.recipe.regularize.early_stopping
+
+    def _look_back(self, job: Job) -> None:
         """Ends a trial that had ended before the process was started again."""
         rows = self.shelf.curve(job.trial)
-        if rows and self._stops(job) and max(rows) - self._best(job) >= job.recipe.regularize.early_stopping:
-            self._end(job, end)
+        if not rows:
+            return
+        if self._diverged(job):
+            self.ended[job.trial] = max(rows)
+        elif self._stops(job) and (max(rows) >= job.recipe.epochs or self._is_patient_no_more(job)):
+            self._end(job)
 
     def _best(self, job: Job) -> int:
         rows = self.shelf.curve(job.trial)
@@ -176,28 +205,26 @@ class Unit:
 
     def _keep_best(self, job: Job) -> None:
         for lane in self.lanes:
-            assert lane.population is not None
-            own = [i for i, member in enumerate(lane.population.members) if member.trial == job.trial]
-            if own:
+            members = lane.population.members if lane.population is not None else ()
+            own = [i for i, member in enumerate(members) if member.trial == job.trial]
+            if own and lane.population is not None:
                 self.shelf.put_best(take(lane.population, own))
 
-    def _end(self, job: Job, end: Callable[[int, int], None]) -> None:
+    def _end(self, job: Job) -> None:
         self.ended[job.trial] = self._best(job)
         self.shelf.take_best(job.trial)
-        end(job.trial, self.ended[job.trial])
 
     def _leave(self, lane: Lane) -> None:
         """Members of trials that ended leave the group; what they learnt is kept."""
-        assert lane.population is not None
+        if lane.population is None:
+            return
         members = lane.population.members
         stay = [i for i, member in enumerate(members) if member.trial not in self.ended]
-        if len(stay) == len(members):
-            return
-        gone = [i for i in range(len(members)) if i not in stay]
-        finished = take(lane.population, [i for i in gone if not self._early(members[i])])
-        if finished.members:
-            self.shelf.put(finished)
-        lane.population = take(lane.population, stay)
+        finished = [i for i, m in enumerate(members) if m.trial in self.ended and not self._early(m)]
+        if finished:
+            self.shelf.put(take(lane.population, finished))
+        if len(stay) < len(members):
+            lane.population = take(lane.population, stay) if stay else None
 
     @staticmethod
     def _early(member: Member) -> bool:
@@ -211,15 +238,15 @@ class Unit:
         losses = [row[2] for _, row in sorted(self.shelf.curve(job.trial).items())]
         rate = plateau_rate(losses, job.recipe)
         for lane in self.lanes:
-            assert lane.population is not None
-            lane.population = slowed(lane.population, rate, job.trial)
+            if lane.population is not None:
+                lane.population = slowed(lane.population, rate, job.trial)
 
     def _save(self) -> None:
         trials = [job.trial for job in self.jobs]
         folds = [member.fold for lane in self.lanes for member in lane.members]
         digest = hashlib.blake2b(json.dumps([trials, folds]).encode(), digest_size=6).hexdigest()
         populations = [lane.population for lane in self.lanes if lane.population is not None]
-        self.shelf.save(f"unit-{digest}", [p for p in populations if p.members], trials)
+        self.shelf.save(f"unit-{digest}", populations, trials)
 
 
 def judged(
