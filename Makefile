@@ -1,7 +1,7 @@
 # One environment in .venv, made from pyproject.toml and constraints.txt; every target uses it without activating it.
 
 PYTHON ?= python3
-EXTRAS ?= dev,postgres
+EXTRAS ?= dev,postgres,optim
 BENCH ?= $(sort $(wildcard benchmarks/[a-z]*.py))
 ARGS ?=
 
@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet --no-input
 
-.PHONY: help demo test check lint ruff format types imports bench clean
+.PHONY: help demo test check lint ruff format types imports docs bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make check   what CI runs: ruff, mypy, the import contract, the tests"
 	@echo "make lint    the same without the tests"
+	@echo "make docs    write docs/parts.md again from the sources"
 	@echo "make bench   run the benchmarks, one line of JSON each (BENCH=benchmarks/one.py for one of them)"
 	@echo "make clean   remove .venv and what tools have cached; studies in runs/ are kept"
 	@echo "The first use makes .venv. PYTHON=... names another Python (3.11 or newer), ARGS=... goes on to demo and test."
@@ -42,6 +43,9 @@ types: $(STAMP)
 
 imports: $(STAMP)
 	$(BIN)/lint-imports --no-logo
+
+docs: $(STAMP)
+	$(BIN)/python docs/make_parts.py
 
 bench: $(STAMP)
 	@test -n "$(strip $(BENCH))" || { echo "there are no benchmarks in benchmarks/" >&2; exit 1; }

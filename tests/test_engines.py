@@ -96,17 +96,20 @@ def rows_of(num=NUM, *, dtype=torch.float64, spoilt=()):
 def recipes_of(changes, several=True):
     """Of one group, in all that may differ between its members."""
     base = Recipe().but(
-        {"optimizer.lr": 0.02, "batch_size": 5, "epochs": 5, "seed": 3, "input.views": 2, "model.width": 6} | changes
+        {"optimizer.lr": 0.02, "batch_size": 8, "epochs": 5, "seed": 3, "input.views": 2, "model.width": 6} | changes
     )
     if not several:
         return (base,)
     others = [
-        {"optimizer.lr": 0.01, "schedule.name": "wsd", "schedule.warmup": 0.3, "model.dropout": 0.0},
-        {"optimizer.weight_decay": 0.3, "optimizer.momentum": 0.5, "schedule.name": "linear", "epochs": 4},
-        {"loss.label_smoothing": 0.2, "optimizer.momentum": 0.0, "schedule.name": "constant", "epochs": 9},
+        {"optimizer.lr": 0.01, "schedule.name": "wsd", "schedule.warmup": 0.3, "model.dropout": 0.0}
+        | {"optimizer.momentum": 0.0},
+        {"optimizer.weight_decay": 0.3, "optimizer.momentum": 0.5, "schedule.name": "linear", "epochs": 4}
+        | {"loss.label_smoothing": 0.2},
     ]
-    if base.schedule.name == "plateau":  # whose groups have no other schedule
-        others = [{name: value for name, value in each.items() if name != "schedule.name"} for each in others]
+    shared = set()  # groups with a plateau have no other schedule; with two phases, all change in the same epoch
+    shared |= {"schedule.name"} if base.schedule.name == "plateau" else set()
+    shared |= {"epochs"} if base.then.start < 1 else set()
+    others = [{name: value for name, value in each.items() if name not in shared} for each in others]
     return (base, *(base.but(each) for each in others))
 
 
@@ -222,17 +225,15 @@ def two_members(bench):
     return replace(bench, recipes=bench.recipes[:2])
 
 
-NORMS = {"model.norm": "batch", "model.activation": "gelu"}
+# Not with Adam in float32: it makes whole steps of gradients that are nothing but rounding errors.
+NORMS = {"model.norm": "batch", "model.activation": "gelu", "optimizer.name": "nesterov"}
 BENCHES = {
-    "stacked linear heads": lambda: head_bench({"model.hidden": 0, "model.dropout": 0.0}),
     "stacked heads": lambda: head_bench({"optimizer.name": "nesterov"}),
     "stacked heads float32": lambda: head_bench({}, dtype=torch.float32),
     "stacked mixed heads": lambda: head_bench({"regularize.mixup": 0.3, "regularize.ema": 0.5}),
-    "stacked rows": lambda: table_bench({"model.norm": "layer", "model.residual": True}),
     "stacked rows float32": lambda: table_bench(NORMS, dtype=torch.float32),
     "stacked rows of a regression": lambda: table_bench({"loss.name": "huber"}, task="regression"),
     "stacked modules": lambda: own_bench({}),
-    "serial heads": lambda: two_members(head_bench({}, serial=True)),
     "serial rows": lambda: two_members(table_bench({"then.start": 0.6, "augment.noise": 0.1, **NORMS}, serial=True)),
     "serial modules": lambda: two_members(own_bench({"regularize.swa": 0.5}, serial=True)),
     **{f"serial {name}": lambda name=name: pixel_bench(name) for name in MODELS.names()},
@@ -255,15 +256,22 @@ def test_fine_tuning_keeps_the_law(tuned_bench, law):
 
 @pytest.mark.parametrize("name", OPTIMIZERS.names())
 def test_fine_tuning_goes_on_with_any_optimizer(tuned_bench, name):
-    """Whose parameters come in groups, the head with a rate of its own; in two phases."""
+    """Whose parameters come in groups, the head with a rate of its own; through a stop between two phases."""
     (base,) = tuned_bench.recipes
-    recipe = base.but({"optimizer.name": name, "then.start": 0.5, "then.optimizer": name, "epochs": 2})
-    engine_laws.stopping_and_resuming_equals_never_stopping(replace(tuned_bench, recipes=(recipe,)))
+    recipe = base.but({"optimizer.name": name, "then.start": 0.5, "then.optimizer": name, "epochs": 2, "batch_size": 7})
+    engine, found = tuned_bench.engine(), []
+    for stops in ((2,), (1, 2)):
+        population = engine.start([Member(0, 1, recipe)])
+        for until in stops:
+            population = engine.advance(population, until=until, watch=lambda *_: None)
+        found.append(population.tensors)
+    for key, value in found[0].items():
+        assert torch.equal(value, found[1][key]), key
 
 
 # Recipes: what may stand in one is trained alike by both engines, through a stop and in any company ------------------
 
-PHASES = {"then.start": 0.5, "epochs": 4}
+PHASES = {"then.start": 0.5, "epochs": 2}
 ANY_RECIPE = {
     "noise": {"augment.noise": 0.2},
     "periodic and embedded columns": {"model.depth": 1},
@@ -276,9 +284,15 @@ ANY_RECIPE = {
     "second phase after schedule-free": {**PHASES, "optimizer.name": "schedule_free_adamw"},
     "second phase of schedule-free": {**PHASES, "then.optimizer": "schedule_free_sgd", "then.lr": 0.5},
     "ema": {"regularize.ema": 0.9},
-    "swa": {"regularize.swa": 0.7, "epochs": 3},
-    "swa of schedule-free": {"regularize.swa": 0.7, "epochs": 3, "optimizer.name": "schedule_free_sgd"},
+    "swa": {"regularize.swa": 0.9, "epochs": 2},
+    "swa of schedule-free": {"regularize.swa": 0.9, "epochs": 2, "optimizer.name": "schedule_free_sgd"},
     "ema and mixup": {"regularize.ema": 0.5, "regularize.mixup": 0.4},
+    "averages and limits in batches of one": {
+        "batch_size": 1,
+        "regularize.ema": 0.9,
+        "regularize.max_norm": 0.3,
+        "optimizer.clip_norm": 0.1,
+    },
     "mixup": {"regularize.mixup": 1.0},
     "batch of one": {"batch_size": 1},
     "batch of all": {"batch_size": "all"},
@@ -294,14 +308,14 @@ OF_TABLES = ("noise", "periodic", "linear", "layer norm", "batch norm", "second 
 def test_a_recipe_on_rows_is_trained_alike(name):
     changes = {"regularize.early_stopping": 1, **ANY_RECIPE[name]}
     fast, slow = (table_bench(changes, serial=serial) for serial in (False, True))
-    recipes_are_trained_alike(fast, slow, epochs=3)
+    recipes_are_trained_alike(fast, slow, epochs=2)
 
 
-@pytest.mark.parametrize("name", [name for name in ANY_RECIPE if not name.startswith(OF_TABLES)])
+@pytest.mark.parametrize("name", [name for name in ANY_RECIPE if not name.startswith((*OF_TABLES, "batch of one"))])
 def test_a_recipe_on_heads_is_trained_alike(name):
     """Where members that leave out different folds walk through the same batches."""
     fast, slow = (head_bench(ANY_RECIPE[name], serial=serial) for serial in (False, True))
-    recipes_are_trained_alike(fast, slow, epochs=3)
+    recipes_are_trained_alike(fast, slow, epochs=2)
 
 
 @pytest.mark.parametrize("task", ["rows", "heads"])
@@ -310,11 +324,11 @@ def test_an_optimizer_is_trained_alike(name, task):
     """A batch of one example leaves the members that do not learn from it where they are."""
     changes = {"optimizer.name": name, "optimizer.lr": 1e-3 if name == "lion" else 0.02}
     bench = table_bench if task == "rows" else head_bench
-    changes |= {} if task == "rows" else {"batch_size": 1}
+    changes |= {} if task == "rows" else {"batch_size": 1, "model.hidden": 0}
     fast, slow = (bench(changes, serial=serial) for serial in (False, True))
     if name == "nadamw":  # torch keeps the product of its momenta in float32
         fast = replace(fast, rtol=1e-6, atol=1e-6)
-    recipes_are_trained_alike(fast, slow, epochs=3)
+    recipes_are_trained_alike(fast, slow, epochs=2)
 
 
 @pytest.mark.parametrize("name", SCHEDULES.names())
@@ -322,7 +336,7 @@ def test_a_schedule_is_trained_alike(name):
     changes = {"schedule.name": name, "schedule.drops": 2, "schedule.factor": 0.3, "model.hidden": 0}
     changes |= {} if SCHEDULES.get(name).own_warmup or name == "plateau" else {"schedule.warmup": 0.3}
     fast, slow = (head_bench(changes, serial=serial) for serial in (False, True))
-    recipes_are_trained_alike(fast, slow, epochs=3)
+    recipes_are_trained_alike(fast, slow, epochs=2)
 
 
 TASK_OF_LOSS = {
@@ -339,9 +353,8 @@ def test_a_loss_is_trained_alike(name):
     changes = {"loss.name": name, "loss.gamma": 1.5, "loss.quantile": 0.3, "loss.delta": 0.5}
     if LOSSES.get(name).tasks & FOR_CLASSES:
         changes |= {"loss.class_weights": "balanced", "loss.label_smoothing": 0.1}
-    for bench in (table_bench, head_bench):
-        fast, slow = (bench(changes, task=task, serial=serial) for serial in (False, True))
-        recipes_are_trained_alike(fast, slow, epochs=2)
+    fast, slow = (head_bench(changes, task=task, serial=serial) for serial in (False, True))
+    recipes_are_trained_alike(fast, slow, epochs=2)
 
 
 def test_engines_agree_in_float32():
@@ -533,3 +546,346 @@ def test_a_network_starts_from_its_seed_alone(name):
 def test_a_network_gives_logits_at_any_input_size(name, size):
     module = MODELS.get(name)(Recipe().but({"model.width": 4}).model, CLASSES).eval()
     assert module(torch.zeros(2, 3, size, size)).shape == (2, CLASSES)
+
+
+# Units, shelves and populations ---------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=6))
+@settings(max_examples=20, deadline=None)
+def test_taking_and_joining_are_inverse(keep):
+    bench = head_bench({})
+    population = bench.engine().start(bench.members())
+    chosen = take(population, keep)
+    assert [m.trial for m in chosen.members] == keep
+    again = join([take(chosen, [i]) for i in range(len(keep))])
+    assert again.members == chosen.members
+    for name, value in chosen.tensors.items():
+        assert torch.equal(again.tensors[name], value)
+        assert torch.equal(value, population.tensors[name][keep])
+
+
+class Killed(Exception):
+    """Stands for the end of a process in the midst of its work."""
+
+
+def run_unit(bench, jobs, folds, until, shelf, *, keep_all=True, emit=lambda trial, row: None, lanes=None):
+    """The points and the ends that a unit tells, by trial and epoch, and by trial."""
+    rows, ends = {}, {}
+
+    def told(trial, row):
+        rows[trial, row[0]] = row
+        emit(trial, row)
+
+    unit = Unit(jobs, lanes or bench.lanes(jobs, folds), bench.metric, shelf, keep_all)
+    unit.advance(until=until, emit=told, saved=lambda: None, end=ends.__setitem__)
+    return rows, ends
+
+
+def jobs_of(bench, changes=({},) * 3):
+    return [Job(i, recipe.but(own)) for i, (recipe, own) in enumerate(zip(bench.recipes, changes, strict=False))]
+
+
+@pytest.mark.parametrize("kind", [head_bench, table_bench])
+def test_a_curve_is_the_mean_over_the_folds(tmp_path, kind):
+    """Against a plain loop over members trained alone, each example judged by the one that had not seen it."""
+    bench = kind({})
+    jobs = [Job(4, bench.recipes[0]), Job(9, bench.recipes[1])]
+    rows, _ = run_unit(bench, jobs, [0, 1, 2], 2, Shelf(Checkpoints(tmp_path)))
+    for job in jobs:
+        seen = {fold: [] for fold in range(FOLDS)}
+        for fold, measured in seen.items():
+            start = bench.engine().start([Member(0, fold, job.recipe)])
+            bench.engine().advance(start, until=2, watch=lambda _, m, measured=measured: measured.append(m))
+        for epoch in (1, 2):
+            losses, right, train = [], [], []
+            for fold in range(FOLDS):
+                own = seen[fold][epoch - 1]
+                assert own.rows.tolist() == [i for i in range(NUM) if bench.examples.fold[i] == fold]
+                labels = bench.examples.target[own.rows]
+                log_p = torch.log_softmax(own.outputs[0].double(), 1)
+                losses.append(-float(log_p[torch.arange(len(labels)), labels].mean()))
+                right.append(float((own.outputs[0].argmax(1) == labels).double().mean()))
+                train.append(float(own.train_loss[0]))
+            _, train_loss, valid_loss, metric, error = rows[job.trial, epoch]
+            assert train_loss == pytest.approx(np.mean(train), rel=1e-6)
+            assert valid_loss == pytest.approx(np.mean(losses), rel=1e-5)
+            assert metric == pytest.approx(np.mean(right), abs=1e-6)
+            assert error == pytest.approx(np.std(right, ddof=1) / math.sqrt(FOLDS), abs=1e-6)
+
+
+def test_both_engines_give_the_same_curve_over_folds_and_all_examples(tmp_path):
+    """As a finalist is trained: a member for each fold and one on all examples, which is not validated."""
+    curves = []
+    for serial in (False, True):
+        bench = head_bench({}, serial=serial)
+        shelf = Shelf(Checkpoints(tmp_path / str(serial)))
+        curves.append(run_unit(bench, jobs_of(bench)[:1], [0, 1, 2, None], 3, shelf)[0])
+    assert curves[0].keys() == curves[1].keys()
+    for key, row in curves[0].items():
+        assert row == pytest.approx(curves[1][key], rel=1e-6)
+
+
+def test_members_on_all_examples_alone_show_no_validation(tmp_path):
+    bench = head_bench({})
+    rows, _ = run_unit(bench, jobs_of(bench)[:1], [None], 1, Shelf(Checkpoints(tmp_path)))
+    assert rows[0, 1][2:] == [None, None]
+    assert rows[0, 1][1] > 0
+
+
+def test_a_trial_of_a_population_of_64_is_trained_again_alone(tmp_path):
+    """In float32, on rows of a table: the same curve to 1e-5."""
+    num = 160
+    examples = examples_of(num, together=False)
+    rng = stream(0, "recipes")
+    base = Recipe().but({"model.name": "mlp", "model.width": 32, "batch_size": 32, "epochs": 5, "seed": 3})
+    recipes = tuple(
+        base.but(
+            {"optimizer.lr": float(10 ** rng.uniform(-4, -1.5)), "model.dropout": float(rng.uniform(0, 0.5))}
+            | {"optimizer.weight_decay": float(rng.uniform(0, 0.3)), "loss.label_smoothing": float(rng.uniform(0, 0.2))}
+        )
+        for _ in range(64)
+    )
+    bench = bench_of(table_task, examples, {}, dtype=torch.float32, own=recipes)
+    jobs = [Job(i, recipe) for i, recipe in enumerate(recipes)]
+    together, _ = run_unit(bench, jobs, [1], 5, Shelf(Checkpoints(tmp_path / "a")))
+    for job in (jobs[0], jobs[37]):
+        alone, _ = run_unit(bench, [job], [1], 5, Shelf(Checkpoints(tmp_path / str(job.trial))))
+        assert len(alone) == 5
+        for key, row in alone.items():
+            assert row == pytest.approx(together[key], abs=1e-5)
+
+
+WILD = {"optimizer.lr": 1e4, "optimizer.weight_decay": 1e4}
+
+
+def ending_bench(kind=head_bench, changes=None, **how):
+    """A calm trial, one that diverges, and one that stops early."""
+    bench = kind({"optimizer.name": "nesterov", **(changes or {})}, dtype=torch.float32, **how)
+    jobs = jobs_of(bench, ({"epochs": 7}, {**WILD, "epochs": 500}, {"epochs": 7, "optimizer.lr": 0.6}))
+    return bench, [jobs[0], jobs[1], Job(2, jobs[2].recipe.but({"regularize.early_stopping": 1}))]
+
+
+@pytest.mark.parametrize("kind", [head_bench, table_bench])
+def test_members_that_end_leave_and_their_neighbours_go_on_as_they_were(tmp_path, kind):
+    bench, jobs = ending_bench(kind)
+    shelf = Shelf(Checkpoints(tmp_path / "a"))
+    rows, ends = run_unit(bench, jobs, [0, 1, 2], 7, shelf)
+    last = {job.trial: max(epoch for trial, epoch in rows if trial == job.trial) for job in jobs}
+    assert last[0] == 7
+    assert last[1] < 5, "it diverged, and was not trained on"
+    assert rows[1, last[1]][2] is None
+    assert last[2] < 7, "it stopped early"
+    assert list(ends) == [2]
+    losses = {epoch: row[2] for (trial, epoch), row in rows.items() if trial == 2}
+    assert ends[2] == min(losses, key=losses.get) == last[2] - 1
+    alone, _ = run_unit(bench, jobs[:1], [0, 1, 2], 7, Shelf(Checkpoints(tmp_path / "b")))
+    for epoch in range(1, 8):
+        assert rows[0, epoch] == pytest.approx(alone[0, epoch], abs=2e-5)
+    engine = bench.lanes(jobs[2:], [1])[0].engine
+    best = shelf.get(2, 1, jobs[2].recipe)
+    assert best.epoch == ends[2]
+    wanted = engine.advance(engine.start(best.members), until=ends[2], watch=lambda *_: None)
+    for name, value in wanted.tensors.items():
+        torch.testing.assert_close(best.tensors[name], value, rtol=1e-5, atol=1e-5)
+
+
+def test_neighbours_of_a_member_that_left_are_bit_equal_to_those_without(tmp_path):
+    """While it is there it only takes up its place; once it has left, what remains is computed as if alone."""
+    bench, jobs = ending_bench()
+    rows, _ = run_unit(bench, jobs[:2], [0], 7, Shelf(Checkpoints(tmp_path)))
+    gone = max(epoch for trial, epoch in rows if trial == 1)
+    engine, seen = bench.engine(), []
+    members = [Member(job.trial, 0, job.recipe) for job in (jobs[0], jobs[0])]  # a calm neighbour in its place
+
+    def watch(population, measured):
+        seen.append(float(measured.train_loss[0]))
+
+    population = engine.advance(engine.start(members), until=gone, watch=watch)
+    engine.advance(take(population, [0]), until=7, watch=watch)
+    assert [rows[0, epoch][1] for epoch in range(1, 8)] == seen
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"), [(table_bench, {}), (head_bench, {"schedule.name": "plateau", "schedule.patience": 1})]
+)
+def test_a_unit_that_is_killed_tells_the_same_afterwards(tmp_path, monkeypatch, kind, changes):
+    """At any epoch, with a checkpoint after each; what had ended is not trained again, nor what a checkpoint holds."""
+    monkeypatch.setattr(unit_module, "CHECKPOINT_S", -1.0)
+    bench, jobs = ending_bench(kind, changes)
+    shelf = Shelf(Checkpoints(tmp_path / "straight"))
+    straight, ends = run_unit(bench, jobs, [0, 1], 7, shelf)
+    assert 2 in ends
+    for kill in (2, 4, 7):
+
+        def emit(trial, row, kill=kill):
+            if row[0] == kill:
+                raise Killed
+
+        folder = tmp_path / str(kill)
+        with pytest.raises(Killed):
+            run_unit(bench, jobs, [0, 1], 7, Shelf(Checkpoints(folder)), emit=emit)
+        again = Shelf(Checkpoints(folder))
+        lanes = counted(bench.lanes(jobs, [0, 1]))
+        rows, ends_again = run_unit(bench, jobs, [0, 1], 7, again, lanes=lanes)
+        assert ends_again == ends
+        assert {key: row for key, row in straight.items() if key in rows} == rows
+        assert {key for key in straight if key[0] == 0} <= set(rows)
+        for fold in (0, 1):
+            one, other = (own.get(2, fold, jobs[2].recipe) for own in (shelf, again))
+            assert one.epoch == other.epoch == ends[2]
+            assert all(torch.equal(value, other.tensors[name]) for name, value in one.tensors.items())
+        assert max(lane.engine.epochs for lane in lanes) <= 7 - (kill - 1), "an epoch was trained twice"
+
+
+class Counted:
+    """An engine that counts the epochs it trains."""
+
+    def __init__(self, engine):
+        self.engine, self.epochs = engine, 0
+
+    def start(self, members):
+        return self.engine.start(members)
+
+    def advance(self, population, *, until, watch):
+        self.epochs += until - population.epoch
+        return self.engine.advance(population, until=until, watch=watch)
+
+
+def counted(lanes):
+    return [Lane(Counted(lane.engine), lane.examples, lane.members) for lane in lanes]
+
+
+@pytest.mark.parametrize("changes", [{}, {"schedule.name": "plateau", "schedule.patience": 1}])
+def test_a_stop_while_points_are_told_loses_none_of_them(tmp_path, changes):
+    """The first point that is told meets the stop; the points of the others were measured as well, and judged."""
+    bench, jobs = ending_bench(head_bench, changes)
+    straight_shelf = Shelf(Checkpoints(tmp_path / "straight"))
+    straight, ends = run_unit(bench, jobs, [0, 1], 7, straight_shelf)
+    for epoch in (1, 2, 3, 4, 7):
+        folder = tmp_path / f"stopped{epoch}"
+
+        def stop(trial, row, epoch=epoch):
+            if row[0] == epoch:
+                raise StoppedError("stopped by the user")
+
+        with pytest.raises(StoppedError):
+            run_unit(bench, jobs, [0, 1], 7, Shelf(Checkpoints(folder)), keep_all=False, emit=stop)
+        shelf = Shelf(Checkpoints(folder))
+        after, ends_after = run_unit(bench, jobs, [0, 1], 7, shelf)
+        assert {key: row for key, row in straight.items() if key in after} == after
+        assert {key for key in straight if key[0] == 0} <= set(after)
+        assert ends_after == ends
+        one, other = (own.get(2, 0, jobs[2].recipe) for own in (straight_shelf, shelf))
+        assert all(torch.equal(value, other.tensors[name]) for name, value in one.tensors.items())
+
+
+def test_a_plateau_slows_the_trial_that_does_not_get_better(tmp_path):
+    """Against a plain loop of its own: the rate falls after the epochs without a lower loss, for this trial alone."""
+    changes = {"schedule.name": "plateau", "schedule.patience": 1, "schedule.factor": 0.1}
+    bench = table_bench({**changes, "optimizer.name": "sgd", "optimizer.lr": 3.0}, dtype=torch.float32)
+    jobs = jobs_of(bench, ({"epochs": 9}, {"epochs": 9, "optimizer.lr": 1e-3}))
+    shelf = Shelf(Checkpoints(tmp_path))
+    rows, _ = run_unit(bench, jobs, [0, 1], 9, shelf)
+    for job in jobs:
+        best, waited, rate = math.inf, 0, 1.0
+        for epoch in range(1, 10):
+            loss = rows[job.trial, epoch][2]
+            waited = 0 if loss < best * (1 - 1e-4) else waited + 1
+            best = min(best, loss) if waited == 0 else best
+            if waited > 1:
+                waited, rate = 0, rate * 0.1
+        for fold in (0, 1):
+            multiplier = shelf.get(job.trial, fold, job.recipe).tensors["plateau.multiplier"]
+            assert float(multiplier[0]) == pytest.approx(rate, rel=1e-5)
+        assert (rate < 1) == (job.trial == 0)
+    engine = bench.lanes(jobs[:1], [0])[0].engine
+    plain = engine.advance(engine.start([Member(0, 0, jobs[0].recipe)]), until=9, watch=lambda *_: None)
+    slowed = shelf.get(0, 0, jobs[0].recipe)
+    assert not torch.equal(plain.tensors["param.out.weight"], slowed.tensors["param.out.weight"])
+
+
+def test_survivors_go_on_from_the_checkpoint_of_a_larger_unit(tmp_path):
+    """After a kill between rungs: two of three trials are told to go on, in another order."""
+    bench = head_bench({})
+    jobs = jobs_of(bench)
+    straight, _ = run_unit(bench, jobs, [0, 1, 2], 4, Shelf(Checkpoints(tmp_path / "a")))
+    run_unit(bench, jobs, [0, 1, 2], 2, Shelf(Checkpoints(tmp_path / "b")))
+    shelf = Shelf(Checkpoints(tmp_path / "b"))
+    rows, _ = run_unit(bench, [jobs[2], jobs[1]], [0, 1, 2], 4, shelf)
+    assert set(rows) == {(trial, epoch) for trial in (1, 2) for epoch in range(1, 5)}
+    for key, row in rows.items():
+        assert row == pytest.approx(straight[key], rel=1e-6)
+    again = Shelf(Checkpoints(tmp_path / "b"))
+    assert again.get(0, 0, jobs[0].recipe).epoch == 2
+    assert again.get(1, 0, jobs[1].recipe).epoch == 4, "the older checkpoint of another trial does not set it back"
+    shelf.forget([0], keep=[1, 2])
+    assert shelf.get(1, 0, jobs[1].recipe).epoch == 4
+    shelf.forget([0, 1, 2], keep=[])
+    assert Checkpoints(tmp_path / "b").names() == []
+    assert shelf.get(1, 0, jobs[1].recipe) is None
+
+
+def test_a_unit_whose_members_are_apart_starts_again(tmp_path):
+    bench = head_bench({})
+    job = Job(0, bench.recipes[0])
+    straight, _ = run_unit(bench, [job], [0, 1], 3, Shelf(Checkpoints(tmp_path / "a")))
+    shelf = Shelf(Checkpoints(tmp_path / "b"))
+    for fold, until in ((0, 1), (1, 2)):
+        engine = bench.engine()
+        shelf.put(engine.advance(engine.start([Member(0, fold, job.recipe)]), until=until, watch=lambda *_: None))
+    assert run_unit(bench, [job], [0, 1], 3, shelf)[0] == straight
+
+
+def test_a_shelf_gives_what_was_put_and_nothing_else(tmp_path):
+    bench = head_bench({})
+    recipe, engine = bench.recipes[0], bench.engine()
+    population = engine.start([Member(2, 0, recipe), Member(2, None, recipe)])
+    shelf = Shelf(Checkpoints(tmp_path))
+    assert shelf.get(2, 0, recipe) is None
+    shelf.put(population)
+    found = shelf.get(2, None, recipe)
+    assert found.members == population.members[1:]
+    for name, value in population.tensors.items():
+        assert torch.equal(found.tensors[name], value[1:])
+    assert shelf.get(2, 1, recipe) is None
+    assert shelf.get(3, 0, recipe) is None
+
+
+def test_each_example_is_judged_by_the_members_that_had_not_seen_it():
+    examples = examples_of()
+    rows = (examples.fold >= 0).nonzero().squeeze(1)
+    members = [Member(7, fold, Recipe()) for fold in range(FOLDS)]
+    outputs = torch.zeros(FOLDS, len(rows), CLASSES)
+    for place, member in enumerate(members):  # right where it is judged, and wrong in all that it has learnt from
+        own = examples.fold[rows] == member.fold
+        label = torch.where(own, examples.target[rows], (examples.target[rows] + 1) % CLASSES)
+        outputs[place, torch.arange(len(rows)), label] = 9.0
+    found = judged(members, Measured(1, torch.zeros(FOLDS), outputs, rows), examples, "accuracy")
+    assert {key: value[2] for key, value in found.items()} == {(7, fold): 1.0 for fold in range(FOLDS)}
+
+
+def test_the_loss_that_recipes_are_compared_by_is_the_plain_one():
+    logits = torch.from_numpy(stream(0, "logits").normal(size=(1, 9, 3)))
+    target = torch.arange(9) % 3
+    wanted = float(nn.functional.cross_entropy(logits[0], target))
+    assert float(judging_loss(logits, target, 3)) == pytest.approx(wanted)
+    assert float(judging_loss(logits, nn.functional.one_hot(target).double(), 3)) == pytest.approx(wanted)
+    numbers = logits[:, :, :1]
+    wanted = float(nn.functional.mse_loss(numbers[0, :, 0], target.double()))
+    assert float(judging_loss(numbers, target.double(), 0)) == pytest.approx(wanted)
+
+
+def test_a_population_is_a_value():
+    population = Population((Member(0, None, Recipe()),), {"x": torch.zeros(1)})
+    later = population.at(3, {"x": torch.ones(1)})
+    assert (population.epoch, later.epoch, later.members) == (0, 3, population.members)
+
+
+def test_both_engines_rehearse_without_being_moved():
+    bench = pixel_bench("cnn")
+    assert 0 < bench.engine().rehearse(bench.members()[0]) < 60
+    bench = table_bench({"model.norm": "batch"})
+    before = torch.get_rng_state()
+    assert 0 < bench.engine().rehearse(bench.members()) < 60
+    assert torch.equal(torch.get_rng_state(), before)

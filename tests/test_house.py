@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -25,7 +26,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 START_S = 10.0  # generous: design.md aims at 0.5 s, and the benchmarks measure it; here it must only not be absurd
 
 # What is too heavy for `tame --help`, and what `import tame` must not load either.
-HEAVY = ("torch", "torchvision", "timm", "sklearn", "scipy", "sqlalchemy", "PIL", "huggingface_hub", "optuna")
+HEAVY = (
+    "torch", "torchvision", "timm", "sklearn", "scipy", "sqlalchemy", "PIL", "huggingface_hub", "optuna", "pyarrow",
+    "pandas", "polars",
+)  # fmt: skip
 REPORT_MODULES = "import sys; print(*sorted(sys.modules), file=sys.stderr)"
 HELP = f"""
 import sys
@@ -163,6 +167,33 @@ def test_the_check_of_the_sources_leaves_sound_code_alone(code):
     assert list(findings(ast.parse(code))) == []
 
 
+@pytest.mark.parametrize("path", source_files(), ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_no_source_imports_what_only_tests_need(path):
+    """Frames are read through what the caller has loaded, so that neither pandas nor polars is a dependency."""
+    assert imported_by(ast.parse(path.read_text(encoding="utf-8"))) & {"pandas", "polars"} == set()
+
+
+def imported_by(tree: ast.AST) -> set[str]:
+    """The top-level modules that this code imports, or asks importlib for."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).split(".")[0])
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
+            found |= {ast.unparse(node.args[0]).strip("'\"").split(".")[0]}
+    return found
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import pandas.api", "from polars import col", "importlib.import_module('pandas')", "if x:\n import pandas"],
+)
+def test_the_check_of_the_imports_finds_a_planted_one(code):
+    assert imported_by(ast.parse(code)) & {"pandas", "polars"}
+
+
 # What no file may hold. Each pattern is put together here, so that this file does not hold it.
 
 DOT = "[.]"
@@ -246,3 +277,20 @@ def test_the_readme_opens_with_commands_that_the_makefile_has():
     opening = re.findall(r"^make (\w+)", readme[:400], re.MULTILINE)
     assert opening[:2] == ["demo", "test"]
     assert set(re.findall(r"\bmake ([a-z]+)", readme)) & {"demo", "test", "check", "bench"} <= set(targets)
+
+
+def test_the_page_of_the_parts_is_what_the_sources_say():
+    spec = importlib.util.spec_from_file_location("make_parts", ROOT / "docs" / "make_parts.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text(encoding="utf-8") == module.parts_page(), "run make docs"
+
+
+def test_the_readme_and_the_pages_lead_to_files_that_are_there():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    assert len(pages) >= 8
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))]
+    gone = [(page.name, link) for page, link in links if ":" not in link and not (page.parent / link).exists()]
+    assert gone == []

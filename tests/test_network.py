@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -15,18 +16,25 @@ from torch import nn
 from tame.core.errors import RefusedError, UsageError
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
+from tame.data.encode import Encoder
+from tame.data.tables import MISSING, UNSEEN, Column, Table
 from tame.parts.backbones import Backbone, build_backbone, cut, open_backbone
-from tame.parts.models import MODELS, Head, init_head, init_module
+from tame.parts.mlp import build_table_model, head_of
+from tame.parts.models import MODELS, init_module
 from tame.parts.network import Network, plain_head, read_network, write_network
 from tame.trial.fast import fold_norms, folded_pairs
+from tame.trial.own import judge_arrays
 from tame.trial.pixels import Tuned, tuned_backbone
 from tame.trial.population import Examples, Member
+from tame.trial.rows import columns_from, columns_of, judge_rows, restored
 from tame.trial.stacked import Stacked
+from tame.trial.tasks import FeatureTask
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 NAMES = ("mobilenetv2_050", "resnet10t")
 SIZE = 64
+CPU = torch.device("cpu")
 PROBE = torch.linspace(-1, 1, 3 * SIZE**2).view(1, 3, SIZE, SIZE)
 
 
@@ -48,6 +56,10 @@ def backbone(request):
     shake_norms(module)
     config = {"architecture": request.param, "input_size": [3, SIZE, SIZE], "mean": [0.5] * 3, "std": [0.25] * 3}
     return build_backbone(config, module.state_dict(), name=request.param, digest="0")
+
+
+def linear_head(features, classes):
+    return head_of(features, classes, Recipe().model)
 
 
 def pictures(num=4, seed=0):
@@ -72,7 +84,7 @@ def test_the_delivered_backbone_gives_the_features_of_the_trained_one(backbone):
     assert len(pairs) > 10, "there is something to fold"
     for unfrozen in (1, len(backbone.stages)):
         lower, upper = cut(replace(backbone, module=folded), unfrozen)
-        head = Head(backbone.num_features, 3, hidden=0)
+        head = linear_head(backbone.num_features, 3)
         tuned = trained_a_little(upper, head)
         delivered = tuned_backbone(backbone, folded, pairs, tuned)
         x = pictures()
@@ -91,7 +103,7 @@ def test_the_delivered_backbone_gives_the_features_of_the_trained_one(backbone):
 def test_an_untrained_folded_backbone_is_delivered_as_it_was(backbone):
     folded, pairs = fold_norms(backbone.module, PROBE), folded_pairs(backbone.module, PROBE)
     _, upper = cut(replace(backbone, module=folded), 1)
-    delivered = tuned_backbone(backbone, folded, pairs, Tuned(upper, Head(backbone.num_features, 2, hidden=0)))
+    delivered = tuned_backbone(backbone, folded, pairs, Tuned(upper, linear_head(backbone.num_features, 2)))
     wanted = backbone.module(pictures())
     torch.testing.assert_close(delivered.module(pictures()), wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
 
@@ -111,7 +123,7 @@ def test_a_bias_before_a_norm_is_not_counted_twice():
     own = Backbone("own", module, {}, "0", 4, ())
     folded, pairs = fold_norms(module, PROBE), folded_pairs(module, PROBE)
     assert pairs == [("0", "1")]
-    delivered = tuned_backbone(own, folded, pairs, Tuned(folded, Head(4, 2, hidden=0)))
+    delivered = tuned_backbone(own, folded, pairs, Tuned(folded, linear_head(4, 2)))
     torch.testing.assert_close(delivered.module(pictures()), module(pictures()), rtol=1e-5, atol=1e-5)
 
 
@@ -127,7 +139,7 @@ def test_the_two_parts_of_a_cut_backbone_are_the_whole(backbone):
 
 def test_norms_of_a_tuned_network_keep_their_statistics(backbone):
     _, upper = cut(backbone, 1)
-    tuned = Tuned(upper, Head(backbone.num_features, 2, hidden=0)).train()
+    tuned = Tuned(upper, linear_head(backbone.num_features, 2)).train()
     assert tuned.training
     norms = [part for part in tuned.upper.modules() if isinstance(part, nn.BatchNorm2d)]
     assert norms
@@ -141,10 +153,11 @@ def test_norms_of_a_tuned_network_keep_their_statistics(backbone):
 def test_a_head_on_plain_features_gives_the_logits_of_the_one_on_scaled_features(hidden):
     plain = torch.from_numpy(5 + 3 * stream(0, "features").normal(size=(1, 20, 6))).float()
     shift, scale = plain[0].mean(dim=0), torch.tensor(0.37)
-    engine = Stacked((plain - shift) * scale, Examples(torch.arange(20) % 3, torch.full((20,), -1), 3))
+    examples = Examples(torch.arange(20) % 3, torch.full((20,), -1), 3)
+    engine = Stacked(FeatureTask((plain - shift) * scale, examples, CPU))
     recipe = Recipe().but({"model.hidden": hidden, "model.dropout": 0.3, "epochs": 3})
     population = engine.advance(engine.start([Member(0, None, recipe)]), until=3, watch=lambda *_: None)
-    head = plain_head(engine.head(population, 0), shift=shift, scale=scale)
+    head = plain_head(engine.module(population, 0), shift=shift, scale=scale)
     assert not head.training
     torch.testing.assert_close(head(plain[0]), engine.predict(population, torch.arange(20))[0], rtol=1e-5, atol=1e-5)
 
@@ -154,9 +167,11 @@ def test_a_head_on_plain_features_gives_the_logits_of_the_one_on_scaled_features
 
 def network_of(backbone, hidden=5):
     recipe = Recipe().but({"model.hidden": hidden, "model.dropout": 0.2, "input.size": SIZE, "optimizer.lr": 0.1 + 0.2})
-    head = Head(backbone.num_features, 3, hidden=hidden, dropout=0.2)
-    head.load_state_dict(init_head(backbone.num_features, 3, hidden=hidden, seed=0))
-    return Network(recipe, ("cat", "dög", "emu \U0001f600"), backbone, head.eval(), {"precision": "float32"}, 384)
+    head = head_of(backbone.num_features, 3, recipe.model)
+    init_module(head, seed=0)
+    labels = ("cat", "dög", "emu \U0001f600")
+    run = {"precision": "float32"}
+    return Network("images", "multiclass", recipe, labels, head.eval(), backbone, run, 384)
 
 
 def scratch_network(name="cnn"):
@@ -164,7 +179,7 @@ def scratch_network(name="cnn"):
     module = MODELS.get(name)(recipe.model, 2)
     init_module(module, seed=1)
     shake_norms(module)
-    return Network(recipe, ("a", "b"), None, module.eval(), {}, 384)
+    return Network("images", "binary", recipe, ("a", "b"), module.eval(), shortest=384)
 
 
 @torch.no_grad()
@@ -173,6 +188,7 @@ def test_a_network_comes_back_from_its_folder_with_the_same_logits(backbone, tmp
     files = write_network(network, tmp_path / "model")
     found = read_network(tmp_path / "model")
     assert (found.recipe, found.labels, found.run, found.shortest) == (network.recipe, network.labels, network.run, 384)
+    assert (found.kind, found.task) == ("images", "multiclass")
     x = pictures()
     assert torch.equal(found.module(found.backbone.module(x)), network.module(backbone.module(x)))
     assert dict(found.backbone.config) == dict(backbone.config)
@@ -192,6 +208,104 @@ def test_a_network_from_scratch_comes_back_with_the_same_logits(name, tmp_path):
     assert found.backbone is None
     x = pictures(3)[:, :, :32, :32]
     assert torch.equal(found.module(x), network.module(x))
+
+
+def table_of(num=40):
+    rng = stream(0, "table")
+    words = ("red", "green", "blue", "rare \U0001f600")
+    values = {
+        "size": rng.gamma(2, size=num), "empty": np.where(rng.random(num) < 0.3, np.nan, rng.normal(size=num)),
+        "colour": rng.integers(-1, 4, size=num), "town": rng.integers(0, 12, size=num),
+    }  # fmt: skip
+    columns = (
+        Column("size", "number", "numbers"), Column("empty", "number", "numbers", missing=12),
+        Column("colour", "category", "text", missing=5, categories=words),
+        Column("town", "category", "text", categories=tuple(f"t{i}" for i in range(12))),
+    )  # fmt: skip
+    return Table(columns, values, num)
+
+
+def table_network(changes=None, labels=("no", "yes")):
+    """Trained on nothing, but fitted to a real table, with its encoder as `TableMaterial` delivers it."""
+    changes = {"table.numbers": "periodic", "table.one_hot": 5, "model.norm": "batch", **(changes or {})}
+    recipe = Recipe().but({"model.name": "mlp", "model.width": 6, "loss.name": "cross_entropy" if labels else "mse"})
+    recipe, table = recipe.but(changes), table_of()
+    encoder = Encoder.fit(table, np.arange(30), recipe.table)
+    columns = columns_of(encoder, recipe)
+    module = build_table_model(columns, max(len(labels), 1), recipe.model)
+    init_module(module, seed=2)
+    prepared = {
+        "columns": [column.to_json() for column in table.columns], "encoder": encoder.to_json(),
+        "model_columns": columns.to_json(), "target": {"shift": 3.5, "scale": 2.0},
+    }  # fmt: skip
+    arrays = {name: torch.from_numpy(np.array(value)) for name, value in encoder.tensors().items()}
+    task = "binary" if labels else "regression"
+    network = Network("table", task, recipe, labels, module.eval(), prepared=prepared, arrays=arrays)
+    return network, encoder, table
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("labels", [("no", "yes"), ()])
+@pytest.mark.parametrize("numbers", ["plain", "piecewise", "periodic"])
+@pytest.mark.parametrize("scaling", ["standard", "quantile"])
+def test_a_network_of_a_table_comes_back_with_its_encoder(tmp_path, labels, numbers, scaling):
+    network, encoder, table = table_network({"table.numbers": numbers, "table.scaling": scaling}, labels)
+    files = write_network(network, tmp_path / "model")
+    found = read_network(tmp_path / "model")
+    assert (found.kind, found.task, found.labels) == ("table", network.task, labels)
+    assert columns_from(found) == table.columns
+    table.values["colour"][:2], table.values["town"][:2] = MISSING, UNSEEN
+    x = encoder.transform(table)
+    np.testing.assert_array_equal(restored(found).transform(table), x)
+    outputs = judge_rows(found, table, device=CPU)
+    wanted = network.module(torch.from_numpy(x))
+    assert torch.equal(outputs, wanted if labels else wanted * 2.0 + 3.5)
+    rows = np.array([5, 0, 39])
+    torch.testing.assert_close(judge_rows(found, table, rows, device=CPU), outputs[rows])
+    assert judge_rows(found, table, rows[:0], device=CPU).shape == (0, max(len(labels), 1))
+    assert write_network(found, tmp_path / "again") == files
+
+
+def own_module(width=3, deep=True):
+    return nn.Sequential(nn.Flatten(), nn.Linear(8, width), nn.BatchNorm1d(width), nn.Linear(width, 2 if deep else 1))
+
+
+def own_network(labels=("a", "b")):
+    recipe = Recipe().but({"model.name": "own", "own.width": 5, "own.deep": bool(labels)})
+    recipe = recipe if labels else recipe.but({"loss.name": "mse"})
+    module = own_module(5, bool(labels)).eval()
+    prepared = {"target": {"shift": -1.0, "scale": 4.0}, "shape": [2, 4], "dtype": "float32"}
+    return Network("arrays", "binary" if labels else "regression", recipe, labels, module, prepared=prepared)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("labels", [("a", "b"), ()])
+def test_a_network_of_the_users_own_comes_back_with_the_function_that_made_it(tmp_path, labels):
+    network = own_network(labels)
+    write_network(network, tmp_path)
+    found = read_network(tmp_path, own_module)
+    x = stream(0, "arrays").normal(size=(7, 2, 4)).astype(np.float32)
+    wanted = network.module(torch.from_numpy(x))
+    assert torch.equal(judge_arrays(found, x, device=CPU), wanted if labels else wanted * 4.0 - 1.0)
+    assert dict(found.recipe.own) == {"deep": bool(labels), "width": 5}
+    with pytest.raises(UsageError, match=r"inputs are \(4,\) each, the network was trained on \(2, 4\)"):
+        judge_arrays(found, x[:, 0], device=CPU)
+
+
+def test_a_network_of_the_users_own_is_refused_without_a_function_that_fits(tmp_path):
+    write_network(own_network(), tmp_path)
+    with pytest.raises(UsageError, match="built by a function of your own"):
+        read_network(tmp_path)
+
+    def other(width, deep):
+        return nn.Linear(2, width)
+
+    def failing(width, deep):
+        raise ValueError("no such width")
+
+    for build in (other, failing, lambda: own_module(), lambda width, deep: None):
+        with pytest.raises(UsageError, match="is not a model folder that TAME can read"):
+            read_network(tmp_path, build)
 
 
 def test_a_folder_that_was_tampered_with_is_refused(tmp_path):
@@ -250,11 +364,30 @@ def change(about, path, value):
         ("backbone", [1]), ("backbone", {"name": "x", "digest": "0", "config": []}),
         ("backbone", {"name": "x", "digest": "0", "config": {}}),
         ("backbone", {"name": "x", "digest": "0", "config": {"architecture": "resnet10t"}}),
-        ("shortest", "big"), ("run", None),
+        ("shortest", "big"), ("run", None), ("kind", None), ("kind", "table"), ("kind", "pictures"), ("task", None),
+        ("prepared", None), ("recipe", {"model.name": "own"}),
     ],
 )  # fmt: skip
 def test_a_description_that_does_not_fit_is_refused_as_one_that_cannot_be_used(tmp_path, path, value):
     write_network(scratch_network(), tmp_path)
+    description = tmp_path / "model.json"
+    description.write_text(json.dumps(change(json.loads(description.read_text()), path, value)))
+    with pytest.raises((UsageError, RefusedError)):
+        read_network(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("prepared", {}), ("prepared", []), ("prepared.model_columns", None), ("prepared.model_columns", [1]),
+        ("prepared.model_columns.dense", 1), ("prepared.model_columns.dense", -1),
+        ("prepared.model_columns.dense", "x"),
+        ("prepared.model_columns.embedded", [3]), ("prepared.model_columns.embedded", 3),
+        ("prepared.model_columns.other", 3), ("labels", ["a", "b", "c"]), ("kind", "images"), ("kind", "arrays"),
+    ],
+)  # fmt: skip
+def test_a_description_of_a_table_that_does_not_fit_is_refused(tmp_path, path, value):
+    write_network(table_network()[0], tmp_path)
     description = tmp_path / "model.json"
     description.write_text(json.dumps(change(json.loads(description.read_text()), path, value)))
     with pytest.raises((UsageError, RefusedError)):

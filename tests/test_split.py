@@ -128,7 +128,7 @@ def test_a_copy_of_a_test_picture_is_put_aside_and_not_learnt():
 @pytest.mark.parametrize(
     ("labels", "options", "error", "words"),
     [
-        ([0] * 50 + [1] * 2, {}, DataError, r"class 'class 1' has 2 different picture\(s\).*at least 3 are needed"),
+        ([0] * 50 + [1] * 2, {}, DataError, r"class 'class 1' has 2 different example\(s\).*at least 3 are needed"),
         ([0] * 10 + [1] * 10, {"groups": [0] * 10 + list(range(10, 20))}, DataError, "class 'class 0' has 1 different"),
         ([0, 1] * 10, {"given": ["test", "train"] * 10}, DataError, "class 'class 0' has 0 different"),
         ([0, 1] * 10, {"folds": 12}, DataError, "at least 12 are needed"),

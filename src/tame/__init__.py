@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tame.app.api import FittedStudy, fit, load, resume
+    from tame.app.estimators import TameClassifier, TameRegressor
     from tame.core.space import Choice, Float, Int
 
 __version__ = "0.1.0"
@@ -16,12 +17,16 @@ _PUBLIC = {
     "load": "tame.app.api",
     "resume": "tame.app.api",
     "FittedStudy": "tame.app.api",
+    "TameClassifier": "tame.app.estimators",
+    "TameRegressor": "tame.app.estimators",
     "Float": "tame.core.space",
     "Int": "tame.core.space",
     "Choice": "tame.core.space",
 }
 
-__all__ = ["Choice", "FittedStudy", "Float", "Int", "__version__", "fit", "load", "resume"]
+__all__ = [
+    "Choice", "FittedStudy", "Float", "Int", "TameClassifier", "TameRegressor", "__version__", "fit", "load", "resume",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -19,9 +19,9 @@ from tame.core.records import Finding, Score
 from tame.core.space import Choice, Dimension, Float
 from tame.data.arrays import read_arrays
 from tame.data.tables import Table
+from tame.study.record import read_state
 from tame.study.rows import keep_arrays
 from tame.trial.environment import WORKER, reference_to
-from tame.study.record import read_state
 
 Build = Callable[..., Any]
 

@@ -33,7 +33,8 @@ app = typer.Typer(
     help="Test, Adjust, Monitor, Evaluate: data in, a tuned neural network and an honest report out.",
 )
 
-DataArgument = Annotated[str, typer.Argument(help="a folder of pictures (class/x.jpg, or train/, val/, test/ of such), or a CSV or Parquet table")]
+DATA = "a folder of pictures (class/x.jpg, or train/, val/, test/ of such), or a CSV or Parquet table"
+DataArgument = Annotated[str, typer.Argument(help=DATA)]
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001")]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no progress on stderr")]

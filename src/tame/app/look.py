@@ -16,10 +16,9 @@ from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
 from tame.core.space import Choice, Space
 from tame.data.images import printable
-from tame.study.plan import Costs, check, costs, draft, forward_s, plan_of
 from tame.study.opening import kind_of, open_data
+from tame.study.plan import Costs, check, costs, draft, forward_s, plan_of
 from tame.study.record import Silent, Study, begin
-
 
 MOST_COLUMNS = 60  # that are shown
 
@@ -125,9 +124,7 @@ def _throwaway(config: StudyConfig) -> Study:
     return study
 
 
-def _forecast(
-    config: StudyConfig, about: dict[str, Any], known: Costs | None, epoch_s: float | None
-) -> dict[str, Any]:
+def _forecast(config: StudyConfig, about: dict[str, Any], known: Costs | None, epoch_s: float | None) -> dict[str, Any]:
     if known is None:
         assert epoch_s is not None
         words = [f"an epoch of the default recipe takes {epoch_s:.2g} s in company, its folds included"]

@@ -18,9 +18,9 @@ from rich.text import Text
 
 from tame.app.console import ResultConsole
 from tame.core.errors import DataError, UsageError, require
-from tame.data.images import UnreadablePicture, decode, printable
 from tame.data.arrays import read_inputs
-from tame.data.sources import matrix_of, recoded
+from tame.data.images import UnreadablePicture, decode, printable
+from tame.data.sources import matrix_of, recoded, short_names
 from tame.data.table_kinds import apply_kinds
 from tame.data.table_reading import read_raw
 from tame.data.tables import Table as Rows
@@ -76,12 +76,12 @@ def _of_pictures(network: Network, inputs: Sequence[Path]) -> dict[str, Any]:
 def _of_tables(network: Network, inputs: Sequence[Path]) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     notes: list[str] = []
-    for path in inputs:
-        raw = read_raw(path)
-        beside = [str(network.prepared["target"].get("name", ""))]
-        table, said = apply_kinds(raw, columns_from(network), beside=beside)
+    for path, short in zip(inputs, short_names(inputs), strict=True):
+        require(path.exists(), f"no file {printable(os.fspath(path))}")
+        raw = read_raw(path.resolve())
+        table, said = apply_kinds(raw, columns_from(network), beside=network.prepared.get("beside", ()))
         notes += said
-        names = [f"{printable(path.name)}:{row + 2}" for row in range(table.num_rows)]
+        names = [f"{printable(short)}:{line}" for line in raw.places.tolist()]
         found += predict_table(network, table, names)
     return {"predictions": found, "skipped": [], "notes": notes}
 
@@ -91,7 +91,8 @@ def judge_inputs(network: Network, x: Any) -> np.ndarray:
     cpu = torch.device("cpu")
     if network.kind == "table":
         table, _ = read_inputs(x, like=columns_from(network))
-        require(isinstance(table, Rows), "this model judges the rows of a table: give one array or frame of two dimensions")
+        wrong = "this model judges the rows of a table: give one array or frame of two dimensions"
+        require(isinstance(table, Rows), wrong)
         assert isinstance(table, Rows)
         return judge_rows(network, recoded(table, columns_from(network)), device=cpu).double().numpy()
     require(network.kind == "arrays", f"this model judges {network.kind}: give paths")
@@ -150,8 +151,8 @@ def print_csv(found: dict[str, Any]) -> None:
         return
     writer.writerow(["input", "label", "probability", *(safe_cell(label) for label in found["labels"])])
     for each in found["predictions"]:
-        probabilities = [f"{each['probabilities'][label]:.6f}" for label in found["labels"]]
-        writer.writerow([safe_cell(each["input"]), safe_cell(each["label"]), f"{each['probability']:.6f}", *probabilities])
+        numbers = [each["probability"], *(each["probabilities"][label] for label in found["labels"])]
+        writer.writerow([safe_cell(each["input"]), safe_cell(each["label"]), *(f"{number:.6f}" for number in numbers)])
 
 
 def print_table(found: dict[str, Any]) -> None:

@@ -60,13 +60,21 @@ def fit_study(
     if kind_of(config) == "images":
         scan(Path(config.data), val=config.val, test=config.test)  # bad data leaves nothing behind
     cache_folder()  # likewise
-    with begin(resolved(config), watcher) as study:
-        if started is not None:
-            study.started_at(started)
-        study.build = build
-        if keep is not None:
-            keep(study.folder)
-        return _carry_out(study, inline=inline or config.model == INLINE)
+    folder = Path("runs")
+    empty = config.out is None and not folder.exists()
+    try:
+        with begin(resolved(config), watcher) as study:
+            if started is not None:
+                study.started_at(started)
+            study.build = build
+            if keep is not None:
+                study.throwaway = True  # until all that it is about lies in it
+                keep(study.folder)
+                study.throwaway = False
+            return _carry_out(study, inline=inline or config.model == INLINE)
+    finally:
+        if empty and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()  # nothing came of it
 
 
 def resolved(config: StudyConfig) -> StudyConfig:
@@ -79,7 +87,8 @@ def resolved(config: StudyConfig) -> StudyConfig:
     parts = {name: getattr(config, name) for name in ("val", "test")}
     for name, value in parts.items():
         require(value is None or Path(value).is_file(), f"--{name} of a table is another table; no file {value}")
-    return replace(whole, **{name: str(Path(value).resolve()) for name, value in parts.items() if value})
+    found: dict[str, Any] = {name: str(Path(value).resolve()) for name, value in parts.items() if value}
+    return replace(whole, **found)
 
 
 def resume_study(
@@ -90,7 +99,8 @@ def resume_study(
         study.build = build
         if study.config.model is not None and "result" not in study.state.last:
             # A study's folder may come from elsewhere: what it names is not run on its word alone.
-            require(build is not None, f"this study trains a model of your own: tame.resume({str(folder)!r}, model=build)")
+            mend = f"tame.resume({str(folder)!r}, model=build)"
+            require(build is not None, f"this study trains a model of your own: {mend}")
             inline = True
         if "result" in study.state.last:
             watcher.note("this study is finished; here is its result again")

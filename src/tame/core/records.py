@@ -140,7 +140,8 @@ class History:
 
     def after(self, event: Event) -> History:
         """The history once the event has happened. Events of other kinds change nothing."""
-        step = {"decision": _decided, "curve": _measured, "trial_state": _changed, "early_stop": _stopped}.get(event.kind)
+        steps = {"decision": _decided, "curve": _measured, "trial_state": _changed, "early_stop": _stopped}
+        step = steps.get(event.kind)
         return step(self, event.data) if step else self
 
     def _with(self, trial: Trial) -> History:

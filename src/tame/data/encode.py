@@ -348,7 +348,7 @@ def _with_bins(plans: Sequence[_Plan], table: Table, rows: np.ndarray, bins: int
         if isinstance(plan, _Number) and plan.name in chosen:
             values = table.values[plan.name][rows]
             finite = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
-            edges = np.unique(_quantiles(finite, fewer + 1))
+            edges = _edges(finite, fewer)
             plan = replace(plan, enters="piecewise", edges=edges)
         found.append(plan)
     said = []
@@ -378,6 +378,23 @@ def _quantiles(values: np.ndarray, num: int) -> np.ndarray:
     high = np.minimum(low + 1, len(values) - 1)
     found = values[low] + (values[high] - values[low]) * (rest / (num - 1))
     return np.maximum.accumulate(found)
+
+
+def _edges(values: np.ndarray, bins: int) -> np.ndarray:
+    """Rising edges of at most `bins` bins of a piecewise encoding.
+
+    Quantiles; but a value that fills a bin alone, such as the zeros of an amount that most have not, is one edge, and
+    the other edges are quantiles of the rest, which would hardly be told apart otherwise.
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    heavy = np.zeros(len(distinct), dtype=bool)
+    heavy[np.argsort(-counts, kind="stable")[: bins // 2]] = True
+    heavy &= counts > len(values) / bins
+    rest = np.repeat(distinct[~heavy], counts[~heavy])
+    ends = np.array([values.min(), values.max()])
+    most = bins + 1 - int(heavy.sum())
+    between = _quantiles(rest, most)[1:-1] if most > 2 and len(rest) > 1 else rest[:0]
+    return np.unique(np.concatenate([ends, distinct[heavy], between]))
 
 
 def _knots(values: np.ndarray, most: int) -> np.ndarray:

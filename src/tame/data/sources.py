@@ -27,6 +27,16 @@ def open_columns(file: Path, columns: Sequence[Column]) -> Table:
     return Table(tuple(columns), values, len(next(iter(values.values()))))
 
 
+def short_names(files: Sequence[Path]) -> list[str]:
+    """The name of each file, with as many of its folders as are needed to tell it from the others."""
+    parts = [file.parts for file in files]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(own[-length:]) for own in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [str(file) for file in files]
+
+
 def concat(tables: Sequence[Table]) -> Table:
     """Tables of the same columns as one."""
     first = tables[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -159,6 +160,32 @@ def make_split(
         how.append(f"one fifth of the rest was cut as the validation part ({chosen.sum()})")
     _check_classes(label, part == "train", groups, classes, least=1)
     return Split(tuple(part), tuple(int(f) for f in fold), num_folds, "; ".join(how))
+
+
+def split_all_but_rare(
+    labels: Sequence[int] | np.ndarray, groups: np.ndarray, *, classes: Sequence[str], folds: int | None, seed: int,
+    folds_below: int = FOLDS_BELOW,
+) -> Split:  # fmt: skip
+    """The split of N examples that came in no part, where a class too small to be judged is learnt from only.
+
+    The others are split as by `make_split`. Raises DataError where every class is too small.
+    """
+    label = np.asarray(labels)
+    counts = [len(np.unique(groups[label == number])) for number in range(len(classes))]
+    rare = [n for n, count in enumerate(counts) if count - math.ceil(count / TEST_PARTS) < (folds or 2)]
+    held = np.isin(groups, groups[np.isin(label, rare)])
+    rest = (~held).nonzero()[0]
+    require(len(rest) > 0, "every class has too few different examples to learn and choose from", error=DataError)
+    kept, codes = np.unique(label[rest], return_inverse=True)
+    own = make_split(
+        codes, [""] * len(rest), groups[rest], classes=[classes[n] for n in kept], folds=folds, seed=seed,
+        folds_below=folds_below,
+    )  # fmt: skip
+    part: np.ndarray = np.full(len(label), "train", dtype=object)
+    fold = np.full(len(label), -1)
+    part[rest], fold[rest] = own.part, own.fold
+    how = f"{own.how}; {held.sum()} of classes too rare for that are learnt from and not judged"
+    return Split(tuple(part), tuple(int(f) for f in fold), own.folds, how if held.any() else own.how)
 
 
 def write_split(path: Path, split: Split, ids: Sequence[str], groups: np.ndarray) -> None:

@@ -176,6 +176,8 @@ def decimal_of(values: pa.Array) -> Literal["", ".", ",", "any", "open"]:
     by_point = not np.isnan(point).any()
     if by_point and not has_any(values, ".,"):
         return "any"
+    if by_point and matches(values, r"\.([0-9]{0,2}|[0-9]{4,})$").any():
+        return "."  # such digits after a point are no thousands, and to read the others by comma is slow
     comma = read_numbers(values, ",")
     by_comma = not np.isnan(comma).any()
     if by_point and by_comma:

@@ -42,7 +42,7 @@ def read_csv(data: bytes, *, where: str, digest: str) -> RawTable:
     separator, said = _find_separator(text)
     notes.append(said)
     has_quotes = '"' in text
-    gaps = _check_quotes(text, separator, where) if has_quotes else _has_gap(text)
+    gaps, lines = _check_quotes(text, separator, where) if has_quotes else _find_gaps(text)
     if gaps:
         notes.append("empty lines were left out")
     cells = _parse(text, separator, where, has_quotes=has_quotes)
@@ -52,7 +52,7 @@ def read_csv(data: bytes, *, where: str, digest: str) -> RawTable:
     numbers = [name for name in names if re.fullmatch(r"[+-]?\d+[.,]\d+", name)]
     if numbers:
         notes.append(f"the first line is taken as the names of the columns, but {numbers[0]!r} looks like a value")
-    return RawTable(names, columns, (*notes, *said_names), cells.num_rows - 1, digest, separator)
+    return RawTable(names, columns, (*notes, *said_names), cells.num_rows - 1, digest, separator, lines)
 
 
 def column_names(found: Sequence[str], where: str) -> tuple[tuple[str, ...], list[str]]:
@@ -157,16 +157,21 @@ def _field_counts(text: str, separator: str) -> tuple[list[int], bool]:
     return counts[: len(counts) - (len(sample) < len(text) and len(counts) > 1)], True
 
 
-def _check_quotes(text: str, separator: str, where: str) -> bool:
-    """Whether there are empty lines before or between the rows. Raises DataError where a quote is not closed, or closes
-    inside a cell: pyarrow takes whatever follows into such a cell and says nothing.
+def _check_quotes(text: str, separator: str, where: str) -> tuple[bool, np.ndarray | None]:
+    """Whether there are empty lines before or between the rows, and the line of each row, None if they are in step.
+
+    Raises DataError where a quote is not closed, or closes inside a cell: pyarrow takes whatever follows into such a
+    cell and says nothing.
     """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     line, blank, gap = 1, False, False
+    starts: list[int] = []
     try:
         for record in reader:
             gap = gap or (blank and bool(record))
             blank = not record
+            if record:
+                starts.append(line)
             line = reader.line_num + 1
     except csv.Error as problem:
         if "unexpected end" in str(problem):
@@ -176,13 +181,23 @@ def _check_quotes(text: str, separator: str, where: str) -> bool:
         else:
             said = 'a quote (") closes inside a cell in the row of line {}; write quotes inside a quoted cell as ""'
         raise DataError(f"{where}: {said.format(line)}") from None
-    return gap
+    return gap, _lines(starts)
 
 
-def _has_gap(text: str) -> bool:
-    """Whether there are empty lines before or between the rows of a text without quotes."""
+def _find_gaps(text: str) -> tuple[bool, np.ndarray | None]:
+    """As `_check_quotes`, of a text without quotes."""
     body = text.rstrip("\r\n")
-    return body[:1] in ("\r", "\n") or any(gap in body for gap in ("\n\n", "\n\r\n", "\r\r"))
+    if body[:1] not in ("\r", "\n") and not any(gap in body for gap in ("\n\n", "\n\r\n", "\r\r")):
+        return False, None
+    lines = enumerate(io.StringIO(body, newline=None), start=1)
+    return True, _lines([number for number, line in lines if line != "\n"])
+
+
+def _lines(starts: list[int]) -> np.ndarray | None:
+    """The lines (N,) of the rows, of those of all records; None where each is the one after the one before."""
+    if starts == list(range(1, len(starts) + 1)):
+        return None
+    return np.array(starts[1:], dtype=np.int64)
 
 
 def _parse(text: str, separator: str, where: str, *, has_quotes: bool) -> pa.Table:

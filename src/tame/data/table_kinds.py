@@ -369,8 +369,9 @@ def _read_as(column: Column, cells: Cells) -> tuple[np.ndarray, list[str]]:
     else:
         mark = _mark(column.reading)
         found = read_numbers(cells.values, mark)
-        other = read_numbers(cells.values, "." if mark == "," else ",")
-        if np.isnan(found[~marks]).any() and not np.isnan(other[~marks]).any():
+        unread = np.isnan(found[~marks]).any()  # the other mark is costly to try
+        other = read_numbers(cells.values, "." if mark == "," else ",") if unread else found
+        if unread and not np.isnan(other[~marks]).any():
             found = other
             notes.append(f"{column.name}: the decimal mark is not {mark!r} as in the earlier table, and was read so")
     infinite = (np.abs(found) > LARGEST) & ~marks

@@ -72,6 +72,7 @@ class RawTable:
     float64 (NaN for nothing) or datetime64[us] in UTC (NaT for nothing).
 
     notes: encoding, separator and what else was found. digest: SHA-256 of the file. separator: "" for Parquet.
+    lines: (N,) the line that each row begins on, None where every line after the first is one row.
     """
 
     names: tuple[str, ...]
@@ -80,6 +81,14 @@ class RawTable:
     num_rows: int
     digest: str
     separator: str = ""
+    lines: np.ndarray | None = None
+
+    @property
+    def places(self) -> np.ndarray:
+        """(N,) where each row is found in its file: its line, or in Parquet its number, counted from 1."""
+        if self.lines is not None:
+            return self.lines
+        return np.arange(self.num_rows) + (2 if self.separator else 1)
 
 
 def require_column(name: str, names: Sequence[str]) -> None:

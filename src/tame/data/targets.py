@@ -255,7 +255,8 @@ def _check_classes(
     rows = np.bincount(key[key >= 0], weights=cells.counts[key >= 0], minlength=len(classes)).astype(int)
     num = int(rows.sum())
     if len(classes) == 1:
-        raise DataError(f"the target {name!r} has one class only, {classes[0]!r} in {num:,} rows ({why})")
+        rows_of = f"{num:,} row{'s' * (num != 1)}"
+        raise DataError(f"the target {name!r} has one class only, {classes[0]!r} in {rows_of} ({why})")
     if len(classes) > MAX_CLASSES or (len(classes) > num / 2 and len(classes) > MAX_WHOLE):
         advice = "it looks like free text or an identifier, and cannot be predicted as a class"
         advice = advice if is_words else "take it as a regression (--task regression)"

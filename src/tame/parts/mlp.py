@@ -108,7 +108,9 @@ class Mlp(nn.Module):
         )
         inputs, width = columns.dense + columns.learnt, recipe.width
         sizes = [inputs] + [width] * recipe.depth
-        self.body = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        # Batch norm takes every bias out again: Adam would only blow up the rounding errors that are its gradient.
+        biased = self.norm != "batch"
+        self.body = nn.ModuleList(nn.Linear(a, b, bias=biased) for a, b in zip(sizes, sizes[1:], strict=False))
         norms = {"layer": nn.LayerNorm, "batch": BatchNorm}
         self.norms = nn.ModuleList(norms[self.norm](width) for _ in self.body if self.norm != "none")
         self.out = nn.Linear(sizes[-1], num_outputs)
@@ -140,24 +142,27 @@ class Mlp(nn.Module):
 
     # All members at once --------------------------------------------------------------------------------------------
 
-    def stacked(self, tensors: Tensors, x: Tensor, *, dropout: Tensor | None, draws: Draws | None) -> Tensor:
+    def stacked(
+        self, tensors: Tensors, x: Tensor, *, dropout: Tensor | None, draws: Draws | None, mine: Tensor | None = None
+    ) -> Tensor:
         """Outputs (M, B, O) of members that see the same examples.
 
         tensors: as `state_dict`, each with a leading M; x: (B, D), or (M, B, D) of members that see their own; dropout: (M,) rates, None where all are zero;
-        draws: the chance of a training step, which also moves the running statistics in `tensors`; None to predict.
+        draws: the chance of a training step, which also moves the running statistics in `tensors`; None to predict;
+        mine: (M, B), 0 where an example is not the member's and must not move what batch norm measures.
         """
         h: Tensor | None = None
         for i in range(len(self.body)):
-            weight, bias = tensors[f"body.{i}.weight"], tensors[f"body.{i}.bias"]
+            weight, bias = tensors[f"body.{i}.weight"], tensors.get(f"body.{i}.bias")
             z = self._first(tensors, weight, bias, x) if h is None else _linear(weight, bias, h)
-            z = self.activation(self._normed(tensors, i, z, training=draws is not None))
+            z = self.activation(self._normed(tensors, i, z, training=draws is not None, mine=mine))
             if draws is not None and dropout is not None:
                 z = z * kept(draws(z.shape[2]).to(dropout.dtype), dropout[:, None, None]).to(z.dtype)
             h = h + z if self.residual and h is not None else z
         weight, bias = tensors["out.weight"], tensors["out.bias"]
         return self._first(tensors, weight, bias, x) if h is None else _linear(weight, bias, h)
 
-    def _first(self, tensors: Tensors, weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+    def _first(self, tensors: Tensors, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
         """The first layer: what is not learnt is shared by all members, and needs one product for all of them."""
         if not self.columns.learnt:
             return shared_linear(weight, bias, x)
@@ -176,7 +181,7 @@ class Mlp(nn.Module):
         z = shared_linear(weight[:, :, :cut], bias, dense)
         return z + torch.cat(learnt, dim=2) @ weight[:, :, cut:].transpose(1, 2)
 
-    def _normed(self, tensors: Tensors, i: int, z: Tensor, *, training: bool) -> Tensor:
+    def _normed(self, tensors: Tensors, i: int, z: Tensor, *, training: bool, mine: Tensor | None) -> Tensor:
         if self.norm == "none":
             return z
         own = {name: tensors[f"norms.{i}.{name}"] for name in ("weight", "bias")}
@@ -188,33 +193,47 @@ class Mlp(nn.Module):
         assert isinstance(eps, float) and isinstance(momentum, float)
         if not training or z.shape[1] == 1:
             return (z - mean[:, None]) / (spread[:, None] + eps).sqrt() * scale + shift
-        own_mean, own_spread = z.mean(dim=1), z.var(dim=1, correction=0)
+        if mine is None:
+            size = torch.full((len(z), 1), z.shape[1], dtype=z.dtype, device=z.device)
+            own_mean, own_spread = z.mean(dim=1), z.var(dim=1, correction=0)
+        else:
+            size, share = mine.sum(dim=1, keepdim=True).to(z), mine[..., None].to(z)
+            own_mean = (z * share).sum(dim=1) / size.clamp(min=1)
+            own_spread = ((z - own_mean[:, None]).square() * share).sum(dim=1) / size.clamp(min=1)
+            lonely = size < 2  # one example has no spread
+            own_mean, own_spread = torch.where(lonely, mean, own_mean), torch.where(lonely, spread, own_spread)
         with torch.no_grad():
-            size = z.shape[1]
-            mean.lerp_(own_mean.detach().to(mean.dtype), momentum)
-            spread.lerp_(own_spread.detach().to(mean.dtype) * size / (size - 1), momentum)
-            tensors[f"norms.{i}.num_batches_tracked"].add_(1)
+            moved = momentum * (size > 1).to(mean)
+            mean.lerp_(own_mean.detach().to(mean), moved.expand_as(mean).to(mean))
+            unbiased = own_spread.detach() * size / (size - 1).clamp(min=1)
+            spread.lerp_(unbiased.to(spread), moved.expand_as(spread).to(spread))
+            tensors[f"norms.{i}.num_batches_tracked"].add_((size > 1).squeeze(1).to(torch.int64))
         return (z - own_mean[:, None]) / (own_spread[:, None] + eps).sqrt() * scale + shift
 
 
 def kept(draws: Tensor, rate: Tensor) -> Tensor:
-    """What dropout multiplies by: 0 where a draw is below the rate, else 1 / (1 - rate). Shapes as they broadcast."""
-    found = draws.new_empty(torch.broadcast_shapes(draws.shape, rate.shape))
+    """What dropout multiplies by: 0 where a draw is below the rate, else 1 / (1 - rate).
+
+    draws: (B, W); rate: () or (M, 1, 1). Returns (B, W) or (M, B, W).
+    """
+    found = draws.new_empty(*rate.shape[:-2], *draws.shape)
     # Written as numbers at once: on a CPU the way over a tensor of bools takes nine times as long.
     return torch.ge(draws, rate, out=found).mul_(1 / (1 - rate))
 
 
-def shared_linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+def shared_linear(weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
     """One matrix product for all members, if they share their input. (M, O, D), (M, O), (B, D) -> (M, B, O)."""
     if x.ndim == 3:
         return _linear(weight, bias, x)
     members, outputs, features = weight.shape
-    flat = F.linear(x, weight.reshape(members * outputs, features), bias.reshape(-1))
+    flat = F.linear(x, weight.reshape(members * outputs, features), None if bias is None else bias.reshape(-1))
     return flat.view(x.shape[0], members, outputs).transpose(0, 1)
 
 
-def _linear(weight: Tensor, bias: Tensor, h: Tensor) -> Tensor:
+def _linear(weight: Tensor, bias: Tensor | None, h: Tensor) -> Tensor:
     """(M, O, I), (M, O), (M, B, I) -> (M, B, O)."""
+    if bias is None:
+        return torch.bmm(h, weight.transpose(1, 2))
     return torch.baddbmm(bias.unsqueeze(1), h, weight.transpose(1, 2))
 
 

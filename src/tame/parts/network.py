@@ -28,6 +28,7 @@ from tame.parts.mlp import Columns, Mlp, build_table_model, head_of
 from tame.parts.models import build_model
 
 SCHEMA = "tame-model/1"
+KINDS = ("images", "table", "arrays")  # of data
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ def read_network(folder: Path, build: Build | None = None) -> Network:
                 own["config"], _part(tensors, "backbone."), name=str(own["name"]), digest=str(own["digest"])
             )
         kind, prepared = str(about["kind"]), about["prepared"]
+        require(kind in KINDS, f"{description} is for {kind!r}; this TAME judges {', '.join(KINDS)}")
         module = _empty(kind, recipe, labels, backbone, prepared, build)
         module.load_state_dict(_part(tensors, "module."))
         return Network(

@@ -18,8 +18,8 @@ from tame.core.errors import BudgetError, NothingTrainedError, StorageError
 from tame.core.records import Decision, Event, Trial, decision_event
 from tame.core.rng import stream_seed
 from tame.data.costs import parse_costs
-from tame.evaluate.compare import Difference
 from tame.evaluate.calibration import calibration, expected_cost
+from tame.evaluate.compare import Difference
 from tame.evaluate.score import (
     Judged,
     confusion,
@@ -276,7 +276,9 @@ def _result(
         "score": own.to_json(),
         "test_openings": study.state.openings,
         "validation": {
-            "value": winner.value, "n": len(winner.judged.ids), "how": _how(data, winner),
+            "value": winner.value,
+            "n": len(winner.judged.ids),
+            "how": _how(data, winner),
             "stderr": fold_error(data, winner),
         },
         "optimism": optimism,

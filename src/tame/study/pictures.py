@@ -125,9 +125,7 @@ def _findings(
     aside = [pictures[row].id for row in split.rows("aside")]
     if skipped:
         evidence = {"count": len(skipped), "first": [f"{each.id}: {each.reason}" for each in skipped[:3]]}
-        found.append(
-            finding("skipped_files", f"{count(len(skipped), 'file')} could not be read", "warning", evidence)
-        )
+        found.append(finding("skipped_files", f"{count(len(skipped), 'file')} could not be read", "warning", evidence))
     if conflicts:
         evidence = {"count": len(conflicts), "pairs": conflicts[:MOST_NAMED]}
         title = f"{count(len(conflicts), 'picture')} found under two labels"

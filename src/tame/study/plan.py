@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,7 +74,7 @@ def make_plan(study: Study, data: Data) -> Plan:
 
 
 def _first_plan(study: Study, data: Data) -> dict[str, Any]:
-    """The plan of a study that has none yet. Without a backbone a recipe is rehearsed, to fit its epochs to the clock."""
+    """The plan of a study without one. Without a backbone a recipe is rehearsed, to fit its epochs to the clock."""
     config = study.config
     about = draft(config, data, costs(study, data), used_s=study.used_s)
     if data.backbone is None:
@@ -88,11 +88,13 @@ def _first_plan(study: Study, data: Data) -> dict[str, Any]:
     return about
 
 
-def check(study: Study, data: Data, about: dict[str, Any]) -> None:
+def check(study: Study, data: Data, about: Mapping[str, Any]) -> None:
     """Nothing, if everything that the plan may train can be trained. Raises UsageError with the mend."""
     plan = plan_of(study.config, data, about)
     recipes = [plan.search.base, *(plan.search.base.but({n: v}) for n, v in _choices(plan.space))]
-    study.ask("check", recipes=[recipe.flat() for recipe in recipes])
+    also = [plan.search.base.but({n: v}) for n, v in _ends(plan.space)]
+    given = sorted({*study.config.set, *(parse_dimension(text)[0] for text in study.config.space)})
+    study.ask("check", recipes=[r.flat() for r in recipes], also=[r.flat() for r in also], given=given)
 
 
 def _choices(space: Space) -> list[tuple[str, Any]]:
@@ -206,6 +208,12 @@ def _cohort(data: Data) -> int:
     if data.backbone is None:
         return scratch
     return few if len(data.rows) < portfolio.SMALL else many
+
+
+def _ends(space: Space) -> list[tuple[str, Any]]:
+    """Both ends of every range in a space, with its name."""
+    ranges = {name: dim for name, dim in space.dimensions.items() if not isinstance(dim, Choice)}
+    return [(name, dim.at(u)) for name, dim in ranges.items() for u in (0.0, 1.0)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, StudyConfig, default_metric
-from tame.core.errors import UsageError, unknown
+from tame.core.errors import UsageError, require, unknown
 from tame.core.records import Finding
 from tame.data.costs import parse_costs
 from tame.data.split import Sealed, Split
@@ -54,6 +54,7 @@ class Data:
 def learn(study: Study, data: Data) -> None:
     """Hands the worker what is not sealed."""
     text = str(study.config.set.get("loss.costs", ""))
+    require(not text or bool(data.classes), "loss.costs is about confusing classes, and the target is a number")
     study.ask(
         "learn",
         rows=data.rows,

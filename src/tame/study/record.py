@@ -17,7 +17,7 @@ from tame.core.errors import StorageError, UsageError, require
 from tame.core.records import Event, Finding, History
 from tame.store.database import Database, open_store
 from tame.store.lease import Lease, hold
-from tame.trial.process import InlineWorker, ProcessWorker, Reply, Worker
+from tame.trial.process import LEAST_SILENCE_S, InlineWorker, ProcessWorker, Reply, Worker
 
 STUDY = "study"  # its name inside its own database
 
@@ -142,7 +142,14 @@ class Study:
             self.keep(Event("worker_restarted", {"how": how}))
 
         log = self.folder / "worker.log"
-        self._worker = ProcessWorker(cache=cache, study=self.folder, log=log, restarted=restarted)
+        self._worker = ProcessWorker(
+            cache=cache, study=self.folder, log=log, restarted=restarted, silence_s=self._silence_s()
+        )
+
+    def _silence_s(self) -> float | None:
+        """How long the worker may say nothing; for ever where no clock holds."""
+        clock = self.config.clock_s
+        return None if clock is None else max(LEAST_SILENCE_S, 2 * clock)
 
     def ask(self, name: str, **values: Any) -> Reply:
         """The worker's answer to a command; progress goes to the watcher, points of curves are kept."""

@@ -15,18 +15,21 @@ from tame.core.config import StudyConfig
 from tame.core.errors import DataError, UsageError, require, unknown
 from tame.core.records import Event, Finding
 from tame.data.arrays import Arrays, task_of
-from tame.data.sources import concat, matrix_of, take_rows
-from tame.data.split import Split, groups_of, make_split, seal, split_by_order, strata, write_split
+from tame.data.sources import concat, matrix_of, short_names, take_rows
+from tame.data.split import groups_of, make_split, seal, split_all_but_rare, split_by_order, strata, write_split
 from tame.data.table_kinds import apply_kinds, type_table
+from tame.data.table_order import group_codes, order_values
 from tame.data.table_reading import read_raw
-from tame.data.tables import LEARNT, Column, RawTable, Table
-from tame.data.targets import duplicate_rows, leaks, read_later_target, read_target
+from tame.data.tables import LEARNT, Column, RawTable, Table, require_column
+from tame.data.targets import Target, duplicate_rows, leaks, read_later_target, read_target
 from tame.study.prepare import Data, count, finding, learn, metric_for
 from tame.study.record import Study, findings_events
 
 FOLDS_BELOW = 10_000  # rows; a table is cheap to train on, and folds use all of it
 NATURAL = 0.1  # share of rows with a twin from which on twins are what the data is like, not copies
 FEW = 200
+LEAST_GROUPS = 3
+MOST_NAMED = 20  # rows that a finding names; the rest is counted
 COLUMNS, INPUTS, TARGETS = "columns.npz", "inputs.npy", "targets.npz"  # given from Python, in the study's folder
 
 
@@ -56,6 +59,7 @@ def open_table(study: Study) -> Data:
         require(same, "the table changed since the study began", error=DataError)
     study.ask(
         "open_table", files=[str(path) for path, _ in _files(config)], arrays=None,
+        beside=[name for name in (config.target, config.groups, config.order) if name],
         columns=[column.to_json() for column in own.table.columns], kept=own.kept.tolist(),
     )  # fmt: skip
     return _split(study, own, known, "table")
@@ -87,22 +91,24 @@ def read_rows(config: StudyConfig) -> Rows:
     for name in ignore:
         require(name in raws[0].names, unknown("column", name, raws[0].names), error=DataError)
         require(name != config.target, f"{name!r} is the target; it cannot also split the rows")
+    _require_different(files, raws)
     first = type_table(raws[0], target=config.target, ignore=ignore)
     tables, targets, has = [first], [target.values], [labelled]
-    for raw in raws[1:]:
-        later, own = read_later_target(raw, target)
-        tables.append(apply_kinds(raw, first.columns, beside=(config.target, *ignore))[0])
+    names = short_names([path for path, _ in files])
+    for raw, short, (_, part) in zip(raws[1:], names[1:], files[1:], strict=True):
+        later, own, table = _later(raw, short, part, target, first.columns, beside=(config.target, *ignore))
+        tables.append(table)
         targets.append(later)
         has.append(own)
     table, kept = concat(tables), np.concatenate(has).nonzero()[0]
     given = np.repeat([part for _, part in files], [t.num_rows for t in tables])
     values = np.concatenate(targets)
-    numbers = [f"{path.name}:{i + 2}" for (path, _), t in zip(files, tables, strict=True) for i in range(t.num_rows)]
+    numbers = [f"{short}:{line}" for short, raw in zip(names, raws, strict=True) for line in raw.places.tolist()]
     beside = {name: np.concatenate([np.asarray(raw.columns[name]) for raw in raws]) for name in ignore}
     about = {
         "target": {"name": target.name, "task": target.task, "why": target.why},
         "unlabelled": int(len(values) - len(kept)),
-        "notes": list(dict.fromkeys(note for each in tables for note in each.notes)),
+        "notes": _notes(tables, names),
         "digests": [raw.digest for raw in raws],
         "leaks": [{"column": each.column, "evidence": each.evidence} for each in leaks(first, target)],
     }
@@ -112,16 +118,47 @@ def read_rows(config: StudyConfig) -> Rows:
     )  # fmt: skip
 
 
-def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool) -> None:
+def _later(
+    raw: RawTable, short: str, part: str, target: Target, columns: Sequence[Column], *, beside: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, Table]:
+    """Target, which rows have one, and columns of the table of a part. Errors name the file."""
+    try:
+        for name in beside:
+            require_column(name, raw.names)
+        values, labelled = read_later_target(raw, target)
+        table, _ = apply_kinds(raw, columns, beside=beside)
+    except DataError as problem:
+        raise DataError(f"{short}: {problem}") from None
+    require(bool(labelled.any()), f"{short}: no row has a target, so it cannot be the {part} part", error=DataError)
+    return values, labelled, table
+
+
+def _require_different(files: Sequence[tuple[Path, str]], raws: Sequence[RawTable]) -> None:
+    """Raises DataError where two files are one: rows that are learnt from say nothing as test rows."""
+    seen: dict[str, Path] = {}
+    for (path, part), raw in zip(files, raws, strict=True):
+        other = seen.setdefault(raw.digest, path)
+        require(other is path, f"{path}, given as the {part} part, holds the same as {other}", error=DataError)
+
+
+def _notes(tables: Sequence[Table], names: Sequence[str]) -> list[str]:
+    """What was found in each table, each note once; of the later ones with the name of the file."""
+    first = list(tables[0].notes)
+    rest = [f"{name}: {note}" for name, own in zip(names[1:], tables[1:], strict=True) for note in own.notes]
+    return list(dict.fromkeys([*first, *rest]))
+
+
+def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: bool = False) -> None:
     """Puts arrays given from Python into a study's folder, where its processes find them.
 
-    plain: a module of the user's own sees the array itself; otherwise rows and columns are a table.
+    plain: a module of the user's own sees the array itself; otherwise rows and columns are a table. rare: whether
+    classes too small to be judged are learnt nevertheless.
     """
     target = task_of(arrays.y, task="classification" if task in ("binary", "multiclass") else task)
     x = matrix_of(arrays.x) if plain else arrays.x
     about: dict[str, Any] = {
         "task": target.task, "why": target.why, "classes": list(target.classes), "notes": list(arrays.notes),
-        "columns": [column.to_json() for column in x.columns] if isinstance(x, Table) else [],
+        "columns": [column.to_json() for column in x.columns] if isinstance(x, Table) else [], "rare": rare,
     }  # fmt: skip
     if isinstance(x, Table):
         _save(folder / COLUMNS, {f"c{i}": x.values[column.name] for i, column in enumerate(learnt_of(x.columns))})
@@ -146,7 +183,7 @@ def read_kept(config: StudyConfig, folder: Path) -> Rows:
         task = "binary" if len(about["classes"]) == 2 else "multiclass"
     own = {
         "target": {"name": "y", "task": task, "why": about["why"]}, "unlabelled": 0, "notes": about["notes"],
-        "digests": [], "leaks": [],
+        "digests": [], "leaks": [], "rare": about.get("rare", False),
     }  # fmt: skip
     return Rows(
         Table(columns, values, num, tuple(about["notes"])), task, tuple(about["classes"]), target, [""] * num,
@@ -161,9 +198,13 @@ def _split(study: Study, own: Rows, known: Any, kind: str) -> Data:
     natural = twins > NATURAL * len(own.target)
     groups = groups_of(len(own.target), [] if natural else pairs)
     if config.groups:
-        groups = np.unique(own.beside[config.groups].astype(str), return_inverse=True)[1]
+        groups = _grouped(own, config.groups)
     if config.order:
-        split = split_by_order(_ordered(own.beside[config.order], config.order), own.given, seed=config.seed)
+        split = split_by_order(order_values(own.beside[config.order], config.order), own.given, seed=config.seed)
+    elif own.classes and own.about.get("rare"):
+        split = split_all_but_rare(
+            own.target, groups, classes=own.classes, folds=config.folds, seed=config.seed, folds_below=FOLDS_BELOW
+        )
     else:
         labels = own.target if own.classes else strata(own.target)
         split = make_split(
@@ -211,9 +252,9 @@ def _findings(own: Rows, data: Data, twins: int, natural: bool) -> list[Finding]
     """What the doctor has to say about the table."""
     found = []
     if own.about["leaks"]:
-        names = ", ".join(each["column"] for each in own.about["leaks"])
+        leaky = ", ".join(each["column"] for each in own.about["leaks"])
         evidence = {"columns": own.about["leaks"]}
-        found.append(finding("target_leak", f"the target can be read off: {names}", "problem", evidence))
+        found.append(finding("target_leak", f"the target can be read off: {leaky}", "problem", evidence))
     if own.about["unlabelled"]:
         number = own.about["unlabelled"]
         evidence = {"count": number}
@@ -228,7 +269,17 @@ def _findings(own: Rows, data: Data, twins: int, natural: bool) -> list[Finding]
     infinite = [note for note in own.about["notes"] if "infinite" in note]
     if infinite:
         found.append(finding("infinite_values", "infinite numbers count as missing", "warning", {"notes": infinite}))
-    if twins:
+    aside = data.split.rows("aside")
+    if aside:
+        title = f"{count(len(aside), 'row')} outside the test part also found inside it, or across given parts"
+        evidence = {"count": len(aside), "pictures": [own.ids[row] for row in aside[:MOST_NAMED]]}
+        found.append(finding("leak", title, "problem", evidence))
+    copies = _copies(own, data)
+    if copies:
+        title = f"{copies} of the {count(len(data.sealed.rows), 'row')} of the test part are also learnt from"
+        evidence = {"rows": twins, "of": len(own.target), "in_test": copies}
+        found.append(finding("duplicate_rows", title, "problem", evidence))
+    elif twins:
         evidence = {"rows": twins, "of": len(own.target)}
         how = ", so many that they lie where they fall" if natural else ""
         found.append(finding("duplicate_rows", f"{count(twins, 'row')} with a twin{how}", "warning", evidence))
@@ -248,6 +299,16 @@ def _findings(own: Rows, data: Data, twins: int, natural: bool) -> list[Finding]
     return found
 
 
+def _copies(own: Rows, data: Data) -> int:
+    """Rows of a test part that was given, of which the same also lies among the rows that are not sealed."""
+    if "test" not in own.given:
+        return 0
+    sealed, learnt = set(data.sealed.rows), set(data.rows)
+    groups = groups_of(len(own.target), duplicate_rows(own.table))
+    outside = {int(groups[row]) for row in learnt}
+    return sum(int(groups[row]) in outside for row in sealed)
+
+
 def _files(config: StudyConfig) -> list[tuple[Path, str]]:
     """The table's own file, then those of the parts that were given."""
     parts = [(config.val, "val"), (config.test, "test")]
@@ -263,18 +324,20 @@ def _no_target(raw: RawTable) -> str:
     return f"a table needs a column to predict: --target COLUMN (columns: {names})"
 
 
-def _ordered(values: np.ndarray, name: str) -> np.ndarray:
-    """(N,) numbers that order the rows. Raises DataError where the column has no order."""
-    if values.dtype.kind in "iufM":
-        return values.astype(np.float64)
-    raw = RawTable((name,), {name: values}, (), len(values), "")
-    typed = type_table(raw, target=None)
-    (column,) = typed.columns
-    if column.kind in ("number", "date") and not np.isnan(typed.values[name]).any():
-        return np.asarray(typed.values[name])
-    if column.kind == "identifier":
-        return np.unique(values, return_inverse=True)[1].astype(np.float64)
-    raise DataError(f"the order column {name!r} holds no numbers or dates throughout ({column.why})")
+def _grouped(own: Rows, name: str) -> np.ndarray:
+    """(N,) groups of rows by a column. Raises DataError where a class lies in too few of them to be split."""
+    groups, said = group_codes(own.beside[name], name)
+    if said:
+        own.about["notes"].append(said)
+    free = np.array([part == "" for part in own.given])
+    least = LEAST_GROUPS - len({part for part in own.given if part})
+    for number, label in enumerate(own.classes or ("the target",)):
+        mine = free & (own.target == number) if own.classes else free
+        found = len(np.unique(groups[mine]))
+        what = f"the rows of class {label!r} lie" if own.classes else "the rows lie"
+        mend = f"at least {least} are needed to learn, choose and test by different ones"
+        require(found >= least, f"{what} in {count(found, 'group')} of {name!r}; {mend}", error=DataError)
+    return groups
 
 
 def learnt_of(columns: Sequence[Column]) -> list[Column]:
@@ -289,4 +352,3 @@ def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
         np.savez(file, allow_pickle=False, **arrays)
     temporary.chmod(0o600)
     temporary.replace(path)
-

@@ -31,6 +31,7 @@ FORMAT = 3  # of what is remembered
 SIZES = (1, 4, 16, 64)  # members at once that are tried
 GROUP_BYTES = 512 * 2**20  # of parameters, gradients, moments and activations of a group, at most
 STEPS = 4
+MOST_PARTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,12 @@ class Group:
     lanes: list[Lane]
 
 
+def is_out_of_memory(problem: RuntimeError) -> bool:
+    """Whether torch could not have the memory that it asked for, on a GPU or not."""
+    words = str(problem).lower()
+    return isinstance(problem, torch.OutOfMemoryError) or "can't allocate memory" in words
+
+
 class Chooser:
     """Makes groups of jobs. A study keeps what was chosen for it, so that it repeats; a machine what was measured."""
 
@@ -61,6 +68,7 @@ class Chooser:
         self._known: dict[str, Choice] = {}
         self._told: dict[str, dict[str, Any]] = {}
         self._smaller = 1  # what groups are divided by, where memory ran out
+        self._parts = 1  # of a batch, likewise
 
     def groups(
         self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples
@@ -86,6 +94,8 @@ class Chooser:
         self, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int], examples: Examples
     ) -> Choice:
         """What trains recipes of this shape here."""
+        if self._parts > 1:
+            return Choice(False, 1, 0.0, f"memory is short: gradients are accumulated over {self._parts} parts of a batch")
         if recipe.optimizer.name not in OPTIMIZERS.names():
             return Choice(False, 1, 0.0, f"{recipe.optimizer.name} exists for one network at a time only")
         if not material.stacks(recipe):
@@ -109,10 +119,18 @@ class Chooser:
         ahead = 1 + 0.4 * int(task.examples.validates(member).sum()) / num
         return choice.step_s * math.ceil(num / recipe.batch(num)) * ahead
 
-    def smaller(self) -> bool:
-        """Halves all groups from here on; False where they cannot be smaller."""
-        self._smaller *= 2
-        return self._smaller <= max(SIZES)
+    def smaller(self, num_jobs: int) -> str:
+        """Halves all groups from here on, or all batches where a group is one trial alone; says which it was.
+
+        Empty where nothing can be made smaller.
+        """
+        if num_jobs > 1:
+            self._smaller *= 2
+            return f"memory ran out with {num_jobs} trials together; half as many now"
+        self._parts *= 2
+        if self._parts > MOST_PARTS:
+            return ""
+        return f"memory ran out with one trial alone; gradients are accumulated over {self._parts} parts of a batch now"
 
     def told(self) -> list[dict[str, Any]]:
         """What was chosen, and why, for people."""
@@ -134,7 +152,7 @@ class Chooser:
             if stacked:
                 lanes.append(Lane(Stacked(task), task.examples, members))
             else:
-                lanes += [Lane(Serial(task), task.examples, [member]) for member in members]
+                lanes += [Lane(Serial(task, self._parts), task.examples, [member]) for member in members]
         return lanes
 
     def _task(

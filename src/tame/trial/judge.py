@@ -19,9 +19,10 @@ BATCH = 128
 
 @torch.no_grad()
 def judge(network: Network, pictures: Pictures, *, device: torch.device, cache: Path | None = None) -> Tensor:
-    """Canonical outputs (n, C) of pictures: of each itself, or its mean with the mirror image's if the recipe has several views.
+    """Canonical outputs (n, C) of pictures.
 
-    cache: where features of the unchanged backbone may be kept and found.
+    Of each picture itself, or the mean with its mirror image's if the recipe has several views. cache: where features
+    of the unchanged backbone may be kept and found.
     """
     views = range(2 if network.recipe.input.views > 1 else 1)
     found = [_view(network, pictures, view, device, cache) for view in views]

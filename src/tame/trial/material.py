@@ -38,9 +38,7 @@ class Material(Protocol):
         """What engines train for members that leave out these folds. rows: of the examples, in the data."""
         ...
 
-    def lanes(
-        self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
-    ) -> list[list[Fold]]:
+    def lanes(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> list[list[Fold]]:
         """Folds by whether their members can be trained in one computation: together, or each by itself."""
         ...
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tame.core.errors import UsageError, require
+from tame.core.errors import TameError, UsageError, require
 from tame.core.recipe import Recipe, Value
 from tame.parts.losses import LOSSES, check_outputs
 from tame.parts.network import Build, Network
@@ -90,9 +90,7 @@ class ArrayMaterial:
         x = self._x if np.array_equal(order, np.arange(len(self._x))) else self._x[order]
         return OwnTask(x, self.build, own.to(self._device), self._device)
 
-    def lanes(
-        self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
-    ) -> list[list[Fold]]:
+    def lanes(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> list[list[Fold]]:
         return [[fold] for fold in folds]
 
     def network(
@@ -110,7 +108,8 @@ class ArrayMaterial:
 
     def _why_not(self, recipe: Recipe) -> str:
         """Why members cannot be trained in one computation; empty where they can."""
-        module = built(self.build, recipe.own).to(self._device).train()
+        with same_chance(recipe.seed, "build"):
+            module = built(self.build, recipe.own).to(self._device).train()
         for part in module.modules():
             if isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats:
                 return f"{type(part).__name__} keeps running statistics, which torch.func cannot carry"
@@ -119,11 +118,14 @@ class ArrayMaterial:
             if isinstance(part, nn.modules.conv._ConvNd) and self._device.type == "cpu":
                 return "convolutions are slower together on a CPU"
         x = as_input(self._x[: min(4, len(self._x))], self._device)
-        tensors = {name: value.detach()[None].repeat(2, *[1] * value.ndim) for name, value in module.state_dict().items()}
+        state = module.state_dict()
+        tensors = {name: value.detach()[None].repeat(2, *[1] * value.ndim) for name, value in state.items()}
         try:
             with same_chance(0, "stack"):
                 stacked_forward(module)(tensors, x, dropout=None, draws=None)
-        except Exception as problem:  # whatever torch.func says of a module that it cannot carry is the reason
+        except TameError:
+            raise
+        except (Exception, SystemExit) as problem:  # whatever torch.func says of a module that it cannot carry is the reason
             return f"torch.func cannot carry this module: {str(problem).splitlines()[0][:120]}"
         return ""
 
@@ -134,6 +136,8 @@ def built(make: Build, own: Any) -> nn.Module:
     arguments = ", ".join(f"{key}={value!r}" for key, value in own.items())
     try:
         module = make(**own)
+    except TameError:
+        raise
     except (Exception, SystemExit) as problem:  # the user's code may raise anything; it is told, not hidden
         raise UsageError(f"{name}({arguments}) raised {type(problem).__name__}: {problem}") from problem
     require(isinstance(module, nn.Module), f"{name}({arguments}) gives a {type(module).__name__}, not an nn.Module")
@@ -148,6 +152,8 @@ def answers(module: nn.Module, x: Tensor) -> Any:
     try:
         with torch.no_grad():
             return module(x)
+    except TameError:
+        raise  # a second Ctrl-C
     except (Exception, SystemExit) as problem:  # as above
         shape = tuple(x.shape)
         raise UsageError(f"the model failed on inputs {shape}: {type(problem).__name__}: {problem}") from problem
@@ -180,7 +186,8 @@ def judge_arrays(network: Network, x: np.ndarray, *, device: torch.device) -> Te
 
 def build_of(reference: str | None) -> Build:
     """The function of a "file:name". Raises UsageError."""
-    require(reference is not None, "a study on a model of your own goes on from Python: tame.resume(folder, model=build)")
+    mend = "tame.resume(folder, model=build)"
+    require(reference is not None, f"a study on a model of your own goes on from Python: {mend}")
     assert reference is not None
     file, _, name = reference.rpartition(":")
     spec = importlib.util.spec_from_file_location("tame_own_model", file)
@@ -195,6 +202,7 @@ def build_of(reference: str | None) -> Build:
         raise UsageError(f"{file} cannot be imported: {type(problem).__name__}: {problem}") from problem
     finally:
         sys.path.pop(0)
-    found = getattr(module, name, None)
+    found: Build | None = getattr(module, name, None)
     require(callable(found), f"{file} holds no function {name!r}")
-    return found  # type: ignore[no-any-return]
+    assert found is not None
+    return found

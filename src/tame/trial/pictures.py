@@ -81,9 +81,7 @@ class PictureMaterial:
         apart = replace(examples, together=False)
         return self.inputs.tuned_task(recipe, rows, _heads(heads), apart, autocast)
 
-    def lanes(
-        self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
-    ) -> list[list[Fold]]:
+    def lanes(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> list[list[Fold]]:
         return [list(folds)] if self.stacks(recipe) and joint(examples, recipe) else [[fold] for fold in folds]
 
     def network(
@@ -93,14 +91,13 @@ class PictureMaterial:
         run = {} if backbone is None else asdict(self.inputs.speed())
         if isinstance(task, FeatureTask):
             assert isinstance(module, Mlp)
-            assert task.shift is not None and task.scale is not None
+            assert task.shift is not None
+            assert task.scale is not None
             module = plain_head(module, shift=task.shift, scale=task.scale)
         elif isinstance(task, TunedTask):
             assert isinstance(module, Tuned)
             backbone, module = self.inputs.tuned_backbone(module), module.head
-        return Network(
-            self.kind, kind_of_task, recipe, tuple(labels), module.eval(), backbone, run, SHORTEST
-        )
+        return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), backbone, run, SHORTEST)
 
     def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
         own = self.inputs.pictures

@@ -66,7 +66,9 @@ def layout(recipe: Recipe) -> torch.memory_format:
     return torch.channels_last if width >= 16 and width % 8 == 0 else torch.contiguous_format
 
 
-def augmented(x: Tensor, recipe: Recipe, epoch: int, rows: Tensor, num_examples: int, *, low: float, high: float) -> Tensor:
+def augmented(
+    x: Tensor, recipe: Recipe, epoch: int, rows: Tensor, num_examples: int, *, low: float, high: float
+) -> Tensor:
     """Pictures (B, C, S, S) with values from low to high, as this epoch of this recipe sees them."""
     return augment(
         x, recipe.augment, seed=recipe.seed, epoch=epoch, rows=rows, num_examples=num_examples, low=low, high=high

@@ -61,7 +61,8 @@ class Examples:
         if self.scaling is None:
             return target.to(like.dtype) if target.is_floating_point() else target
         shift, scale = torch.tensor([self.scaling[m.fold] for m in members], device=target.device).to(target).T
-        return ((target - shift[:, None]) / scale[:, None]).to(like.dtype)[..., None]
+        scaled: Tensor = (target - shift[:, None]) / scale[:, None]
+        return scaled.to(like.dtype)[..., None]
 
     def undo(self, outputs: Tensor, fold: int | None) -> Tensor:
         """Outputs of a regression in the units of the data; those of a classification as they are."""
@@ -170,6 +171,10 @@ class Engine(Protocol):
 
     def predict(self, population: Population, rows: Tensor) -> Tensor: ...
 
+    def fits(self, population: Population) -> bool:
+        """Whether this engine wrote the state, so that it can go on from it."""
+        ...
+
     def module(self, population: Population, place: int) -> nn.Module:
         """The network of one member, as it is judged."""
         ...
@@ -241,12 +246,11 @@ def join(populations: Sequence[Population]) -> Population:
 def joint(examples: Examples, recipe: Recipe) -> bool:
     """Whether members that leave out different folds walk through the same batches.
 
-    Not where a batch is more than its examples: what one member is validated on must not reach another by mixing or
-    by the statistics of a batch.
+    Not where examples are mixed, or drawn noise depends on the batch: what one member is validated on must not come
+    into the batches of another.
     """
     own = recipe.regularize
-    alone = own.mixup or own.cutmix or recipe.augment.noise or recipe.model.norm == "batch"
-    return examples.together and not alone
+    return examples.together and not (own.mixup or own.cutmix or recipe.augment.noise)
 
 
 def partners(target: Tensor, mix: Mix) -> Tensor:

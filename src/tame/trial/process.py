@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,8 +19,10 @@ from tame.trial.environment import worker_environment
 
 Reply = dict[str, Any]
 Hear = Callable[[Reply], None]
+LEAST_SILENCE_S = 60.0  # that a command may take without a word where a clock holds
 MAX_RESTARTS = 3  # of one command; a command that kills its process so often will do so again
-SETUP = ("start", "open", "open_table", "open_arrays", "speed", "learn", "network")  # what a new process must hear before it can go on
+# What a new process must hear before it can go on.
+SETUP = ("start", "open", "open_table", "open_arrays", "speed", "learn", "network")
 
 
 class WorkerBug(Exception):
@@ -37,9 +40,16 @@ class Worker(Protocol):
 
 
 class ProcessWorker:
-    """A worker in a process of its own. `restarted` hears why, each time it had to be started again."""
+    """A worker in a process of its own. `restarted` hears why, each time it had to be started again.
 
-    def __init__(self, *, cache: Path, study: Path | None, log: Path | None, restarted: Callable[[str], None]) -> None:
+    silence_s: how long a command may go on without a word before the process is ended; None for ever.
+    """
+
+    def __init__(
+        self, *, cache: Path, study: Path | None, log: Path | None, restarted: Callable[[str], None],
+        silence_s: float | None = None,
+    ) -> None:  # fmt: skip
+        self.silence_s = silence_s
         self._log = log
         self._restarted = restarted
         self._setup: list[tuple[str, dict[str, Any]]] = [
@@ -120,8 +130,13 @@ class ProcessWorker:
         if self._stopped:
             raise StoppedError("stopped by the user")
         self._write({"do": name, "with": values})
+        with _Watch(self._process, self.silence_s) as watch:
+            return self._listen(name, hear, watch)
+
+    def _listen(self, name: str, hear: Hear | None, watch: _Watch) -> Reply:
         assert self._process.stdout is not None
         for line in self._process.stdout:
+            watch.heard()
             message = json.loads(line)
             if "event" in message:
                 if hear is not None:
@@ -135,6 +150,11 @@ class ProcessWorker:
                 raise kind(message["error"]["message"])
             else:
                 raise WorkerBug(message["bug"])
+        if watch.ended:
+            raise WorkerError(
+                f"the process that trains said nothing for {self.silence_s:.0f} s on {name!r} and was ended; a module "
+                "of your own may wait in forward() for what never comes"
+            )
         raise EOFError
 
     def _write(self, message: Reply) -> None:
@@ -148,6 +168,39 @@ class ProcessWorker:
         if self._process.stdout:
             self._process.stdout.close()
         return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+class _Watch:
+    """Ends a process that says nothing for too long, so that a read from it does not wait for ever."""
+
+    def __init__(self, process: subprocess.Popen[str], silence_s: float | None) -> None:
+        self.ended = False
+        self._process = process
+        self._silence_s = silence_s
+        self._silent_s = 0.0
+        self._over = threading.Event()
+
+    def heard(self) -> None:
+        self._silent_s = 0.0
+
+    def __enter__(self) -> _Watch:
+        if self._silence_s is not None:
+            threading.Thread(target=self._count, args=(self._silence_s,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+
+    def _count(self, silence_s: float) -> None:
+        tick = min(1.0, silence_s / 4)
+        while self._silent_s < silence_s:
+            begun = time.monotonic()
+            if self._over.wait(tick):
+                return
+            # While both processes are suspended nothing can be said: a tick counts once, however long it took.
+            self._silent_s += min(time.monotonic() - begun, 2 * tick)
+        self.ended = True
+        self._process.kill()
 
 
 class InlineWorker:

@@ -32,7 +32,9 @@ class TableMaterial:
 
     kind = "table"
 
-    def __init__(self, table: Table, *, device: torch.device) -> None:
+    def __init__(self, table: Table, *, device: torch.device, beside: Sequence[str] = ()) -> None:
+        """beside: columns of the files that are no features: target, groups, order."""
+        self._beside = tuple(beside)
         self._table = table
         self._device = device
         self._kept: OrderedDict[Any, tuple[Encoder, Tensor]] = OrderedDict()
@@ -54,9 +56,7 @@ class TableMaterial:
             return TableTask(x, columns, own, self._device)
         return TableTask(self._all(recipe, rows, examples, folds), columns, own, self._device, by_fold=tuple(folds))
 
-    def lanes(
-        self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
-    ) -> list[list[Fold]]:
+    def lanes(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> list[list[Fold]]:
         if not joint(replace(examples, together=len(folds) > 1), recipe):
             return [[fold] for fold in folds]
         alike: dict[Any, list[Fold]] = {}
@@ -74,6 +74,7 @@ class TableMaterial:
             "encoder": encoder.to_json(),
             "model_columns": task.columns.to_json(),
             "target": scale_of(task.examples, fold),
+            "beside": list(self._beside),
         }
         arrays = {name: torch.from_numpy(np.array(value)) for name, value in encoder.tensors().items()}
         return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared, arrays=arrays)
@@ -81,9 +82,7 @@ class TableMaterial:
     def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
         return judge_rows(network, self._table, np.array(rows, dtype=np.int64), device=self._device)
 
-    def _encoded(
-        self, recipe: Recipe, rows: Sequence[int], examples: Examples, fold: Fold
-    ) -> tuple[Encoder, Tensor]:
+    def _encoded(self, recipe: Recipe, rows: Sequence[int], examples: Examples, fold: Fold) -> tuple[Encoder, Tensor]:
         key = (*asdict(recipe.table).values(), fold, len(rows))
         if key not in self._kept:
             every = np.array(rows, dtype=np.int64)
@@ -95,7 +94,6 @@ class TableMaterial:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
-
 
     def _all(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Tensor:
         """(F, N, D) the encodings of all these folds; the last ones are kept, since every round asks for them."""

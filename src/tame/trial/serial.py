@@ -46,9 +46,14 @@ class _Training:
 
 @dataclass(frozen=True, slots=True)
 class Serial:
-    """Trains populations of one member."""
+    """Trains populations of one member.
+
+    parts: of each batch, whose gradients are added up where memory does not hold a whole one; norms and mixing then see
+    the parts, and class weights are averaged within them.
+    """
 
     task: Task
+    parts: int = 1
 
     def start(self, members: Sequence[Member]) -> Population:
         """The member before its first epoch."""
@@ -79,6 +84,10 @@ class Serial:
     def predict(self, population: Population, rows: Tensor) -> Tensor:
         """Canonical outputs (1, n, C) of the examples in these rows, unchanged by augmentation."""
         return self._outputs(self._restore(population), rows).unsqueeze(0)
+
+    def fits(self, population: Population) -> bool:
+        """Whether this engine wrote the state, so that it can go on from it."""
+        return any(name.startswith("module.") for name in population.tensors)
 
     def module(self, population: Population, place: int) -> nn.Module:
         """The network of the member, as it is judged."""
@@ -173,33 +182,18 @@ class Serial:
     ) -> tuple[Tensor, int]:
         """One step on the examples of a batch that are the member's: their mean loss and how many they are."""
         recipe, task = own.member.recipe, self.task
-        mine = task.examples.trains(own.member)[rows]
-        seen = rows[mine]
-        if not len(seen):
+        mine = task.examples.trains(own.member)[rows].nonzero().squeeze(1)
+        if not len(mine):
             return torch.zeros((), device=task.device), 0
         for group, factor in zip(own.optimizer.param_groups, own.factors, strict=True):
             group["lr"] = rate * factor
-        x = task.batch(recipe, seen, epoch=epoch, step=step)
-        mix = mixing(recipe, epoch, step, x)
-        x = x if mix is None else apply_mix(x, mix)
-        with precision(task):
-            if getattr(own.module, "takes_draws", False):
-                draws = StepDraws(recipe.seed, epoch, step, len(rows), task.device, mine.to(task.device))
-                outputs = own.module(x, draws)
-            else:
-                outputs = own.module(x)
-        outputs = outputs.float()[None] if outputs.dtype == torch.bfloat16 else outputs[None]
-        target = task.examples.aims([own.member], seen, outputs).to(task.device)
-        (loss,) = mean_loss(recipe.loss.name, outputs, target, settings.loss)
-        if mix is not None:
-            (other,) = mean_loss(recipe.loss.name, outputs, partners(target, mix), settings.loss)
-            loss = mix.lam * loss + (1 - mix.lam) * other
-        params = {name: value for name, value in own.module.named_parameters() if value.requires_grad}
-        aim = loss
-        if settings.any_penalty:
-            aim = loss + penalty({n: p[None] for n, p in params.items()}, l1=settings.l1, l2=settings.l2)[0]
         own.optimizer.zero_grad(set_to_none=True)
-        aim.backward()
+        loss = torch.zeros((), dtype=settings.ema.dtype, device=task.device)
+        for part in torch.chunk(mine, self.parts):
+            loss += self._backward(own, settings, epoch, step, rows, part, share=len(part) / len(mine))
+        params = {name: value for name, value in own.module.named_parameters() if value.requires_grad}
+        if settings.any_penalty:
+            penalty({n: p[None] for n, p in params.items()}, l1=settings.l1, l2=settings.l2).sum().backward()
         if settings.any_clip:
             grads = {name: value.grad[None] for name, value in params.items() if value.grad is not None}
             for name, value in clip_gradients(grads, norm=settings.clip_norm, value=settings.clip_value).items():
@@ -209,10 +203,30 @@ class Serial:
             limit_norms({name: value.detach()[None] for name, value in params.items()}, settings.max_norm)
         if averages(recipe) == "ema":
             done = torch.full_like(settings.ema, (epoch - 1) * num_steps + step)
-            update_average(
-                _stacked(own.average), _stacked(own.module.state_dict()), decay=settings.ema, step=done
-            )
-        return loss.detach(), len(seen)
+            update_average(_stacked(own.average), _stacked(own.module.state_dict()), decay=settings.ema, step=done)
+        return loss, len(mine)
+
+    def _backward(
+        self, own: _Training, settings: Settings, epoch: int, step: int, rows: Tensor, part: Tensor, *, share: float
+    ) -> Tensor:
+        """Adds the gradient of a part of a batch, and returns its part of the loss. part: (n,) places in the batch."""
+        recipe, task, seen = own.member.recipe, self.task, rows[part]
+        x = task.batch(recipe, seen, epoch=epoch, step=step)
+        mix = mixing(recipe, epoch, step, x)
+        x = x if mix is None else apply_mix(x, mix)
+        with precision(task):
+            if getattr(own.module, "takes_draws", False):
+                outputs = own.module(x, StepDraws(recipe.seed, epoch, step, len(rows), task.device, part.to(task.device)))
+            else:
+                outputs = own.module(x)
+        outputs = outputs.float()[None] if outputs.dtype == torch.bfloat16 else outputs[None]
+        target = task.examples.aims([own.member], seen, outputs).to(task.device)
+        (loss,) = mean_loss(recipe.loss.name, outputs, target, settings.loss)
+        if mix is not None:
+            (other,) = mean_loss(recipe.loss.name, outputs, partners(target, mix), settings.loss)
+            loss = mix.lam * loss + (1 - mix.lam) * other
+        (loss * share if share < 1 else loss).backward()
+        return loss.detach() * share
 
     @torch.no_grad()
     def _outputs(self, own: _Training, rows: Tensor) -> Tensor:

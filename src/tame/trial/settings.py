@@ -144,7 +144,8 @@ class Settings:
 
     def averaging(self, epoch: int) -> tuple[list[int], list[int]]:
         """For each member: 1 where this epoch's end goes into its mean (swa), and how many went in before."""
-        opens = [r.epochs - max(1, round(r.regularize.swa * r.epochs)) if r.regularize.swa else None for r in self.recipes]
+        shares = [(r.epochs, r.regularize.swa) for r in self.recipes]
+        opens = [epochs - max(1, round(swa * epochs)) if swa else None for epochs, swa in shares]
         inside = [int(o is not None and epoch > o) for o in opens]
         return inside, [max(epoch - 1 - o, 0) if o is not None else 0 for o in opens]
 

@@ -35,6 +35,7 @@ from tame.trial.population import (
 )  # fmt: skip
 from tame.trial.settings import Settings, averages, group_key, optimizer_of, phase
 
+ROOMS = ("param", "buffer", "state", "average")
 EVAL_VALUES = 2**24  # numbers that one layer may hold while judging: 64 MiB in float32
 
 
@@ -105,6 +106,10 @@ class Stacked:
             return torch.zeros(len(population.members), 0, max(self.task.examples.num_classes, 1))
         return LOSSES.get(recipe.loss.name).predict(torch.cat(found, dim=1))
 
+    def fits(self, population: Population) -> bool:
+        """Whether this engine wrote the state, so that it can go on from it."""
+        return any(name.startswith("param.") for name in population.tensors)
+
     def module(self, population: Population, place: int) -> nn.Module:
         """The network of one member, as it is judged."""
         module = self._build(population.members[place])
@@ -145,7 +150,9 @@ def stacked_forward(module: nn.Module) -> Forward:
 
     every = torch.func.vmap(one, in_dims=(0, None), randomness="same")
 
-    def forward(tensors: Tensors, x: Tensor, *, dropout: Tensor | None, draws: Draws | None) -> Tensor:
+    def forward(
+        tensors: Tensors, x: Tensor, *, dropout: Tensor | None, draws: Draws | None, mine: Tensor | None = None
+    ) -> Tensor:
         return every(tensors, x)  # type: ignore[no-any-return]
 
     return forward
@@ -226,11 +233,12 @@ class _Run:
             rates = rates * tensors["plateau.multiplier"].to(rates)
         counts, some_idle = self._counts(batches)
         total = torch.zeros_like(hyper.lr)
+        rooms = {room: _part(tensors, room) for room in ROOMS}  # taken apart once, since a step of small ones is short
         for step, rows in enumerate(batches[:steps]):
             begun = time.perf_counter()
             weight = None if self.trains is None else self.trains[:, rows]
             loss = self._step(
-                epoch, step, rows, weight, tensors, optimizer,
+                epoch, step, rows, weight, rooms, optimizer,
                 Hyper(lr=rates[step], weight_decay=hyper.weight_decay, momentum=hyper.momentum, beta2=hyper.beta2),
                 counts[step] > 0 if some_idle[step] else None,  # no example in this batch, no step
                 done=torch.full_like(hyper.lr, (epoch - 1) * len(batches) + step),
@@ -239,12 +247,14 @@ class _Run:
             if times is not None:
                 total.sum().item()  # waits for the device
                 times.append(time.perf_counter() - begun)
+        for room, own in rooms.items():
+            tensors |= _named(room, own)
         self._end_averages(epoch, tensors)
         return total / counts.sum(dim=0)
 
     def _step(
-        self, epoch: int, step: int, rows: Tensor, weight: Tensor | None, tensors: Tensors, optimizer: Optimizer,
-        hyper: Hyper, active: Tensor | None, *, done: Tensor,
+        self, epoch: int, step: int, rows: Tensor, weight: Tensor | None, rooms: dict[str, Tensors],
+        optimizer: Optimizer, hyper: Hyper, active: Tensor | None, *, done: Tensor,
     ) -> Tensor:  # fmt: skip
         recipe, settings = self.recipe, self.settings
         x = self.task.batch(recipe, rows, epoch=epoch, step=step)
@@ -252,27 +262,25 @@ class _Run:
         mix = mixing(recipe, epoch, step, x)
         x = x if mix is None else apply_mix(x, mix)
         draws = StepDraws(recipe.seed, epoch, step, len(rows), x.device)
-        params = _part(tensors, "param")
+        params, buffers = rooms["param"], rooms["buffer"]
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
         with torch.enable_grad():
             with precision(self.task):
-                outputs = self.forward(
-                    {**leaves, **_part(tensors, "buffer")}, x, dropout=settings.dropout, draws=draws
-                )
+                outputs = self.forward({**leaves, **buffers}, x, dropout=settings.dropout, draws=draws, mine=weight)
             outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
             loss = self._loss(outputs, rows, mix, weight)
             aim = loss + penalty(leaves, l1=settings.l1, l2=settings.l2) if settings.any_penalty else loss
-            grads = dict(zip(leaves, torch.autograd.grad(aim.sum(), list(leaves.values()), materialize_grads=True), strict=True))
+            found = torch.autograd.grad(aim.sum(), list(leaves.values()), materialize_grads=True)
+            grads = dict(zip(leaves, found, strict=True))
         if settings.any_clip:
             grads = clip_gradients(grads, norm=settings.clip_norm, value=settings.clip_value)
-        state = _part(tensors, "state")
-        params, state = optimizer.update(params, grads, state, hyper, active=active)
+        params, rooms["state"] = optimizer.update(params, grads, rooms["state"], hyper, active=active)
+        rooms["param"] = params
         if settings.any_max_norm:
             limit = settings.max_norm
             limit_norms(params, limit if active is None else torch.where(active, limit, 0))
-        tensors |= {**_named("param", params), **_named("state", state)}
         if averages(recipe) == "ema":
-            update_average(_part(tensors, "average"), {**params, **_part(tensors, "buffer")}, decay=settings.ema, step=done, active=active)
+            update_average(rooms["average"], {**params, **buffers}, decay=settings.ema, step=done, active=active)
         return loss.detach()
 
     def _loss(self, outputs: Tensor, rows: Tensor, mix: Mix | None, weight: Tensor | None) -> Tensor:

@@ -49,7 +49,7 @@ class FeatureTask:
 
 @dataclass(frozen=True, slots=True)
 class TableTask:
-    """Models on encoded rows. x: (N, D) float32, its columns as `columns` says; or (F, N, D), one for each of `by_fold`.
+    """Models on encoded rows. x: (N, D) float32, columns as `columns` says; or (F, N, D), one for each of `by_fold`.
 
     Encodings are fitted on what the members of a fold learn from.
     """
@@ -71,9 +71,7 @@ class TableTask:
         if not recipe.augment.noise:
             return x
         numbers = slice(0, self.columns.dense + self.columns.periodic)
-        return add_noise(
-            x, strength=recipe.augment.noise, seed=recipe.seed, epoch=epoch, step=step, columns=numbers
-        )
+        return add_noise(x, strength=recipe.augment.noise, seed=recipe.seed, epoch=epoch, step=step, columns=numbers)
 
     def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
         return [self.x[..., rows, :]]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tame.core.errors import DataError, UsageError, require
+from tame.core.errors import DataError, StorageError, UsageError, require
 from tame.core.recipe import Recipe
 from tame.data.cache import ArrayCache
 from tame.data.images import Picture, load_pixels, perceptual_hash
@@ -25,7 +25,7 @@ from tame.data.tables import Column
 from tame.parts.backbones import open_backbone
 from tame.parts.network import Build, Network, read_network, write_network
 from tame.store.checkpoints import Checkpoints
-from tame.trial.choose import Chooser
+from tame.trial.choose import Chooser, Group, is_out_of_memory
 from tame.trial.features import Pictures, Speed
 from tame.trial.inputs import Inputs
 from tame.trial.material import Material, check_parts, examples_of
@@ -36,6 +36,7 @@ from tame.trial.rows import TableMaterial
 from tame.trial.serial import Serial
 from tame.trial.shelf import Fold, Shelf
 from tame.trial.unit import Job, Lane, Unit, plateau_rate, slowed
+from tame.trial.unused import refuse_unused
 
 Reply = dict[str, Any]
 Emit = Callable[[Reply], None]
@@ -87,15 +88,16 @@ class Trainer:
         }
 
     def open_table(
-        self, *, files: list[str], arrays: str | None, columns: list[Reply], kept: list[int]
-    ) -> Reply:
+        self, *, files: list[str], arrays: str | None, columns: list[Reply], kept: list[int], beside: Sequence[str] = ()
+    ) -> Reply:  # fmt: skip
         """Opens a table, its columns as they were understood; kept: rows of the files, one after the other.
 
-        arrays: where the columns lie, if they were given from Python.
+        arrays: where the columns lie, if they were given from Python; beside: columns of the files that are no features.
         """
         own = [Column.from_json(each) for each in columns]
         table = open_rows([Path(file) for file in files], own) if arrays is None else open_columns(Path(arrays), own)
-        self._material = TableMaterial(take_rows(table, np.array(kept, dtype=np.int64)), device=self._device)
+        own_rows = take_rows(table, np.array(kept, dtype=np.int64))
+        self._material = TableMaterial(own_rows, device=self._device, beside=beside)
         return {"device": self._device.type}
 
     def open_arrays(self, *, file: str, build: str | None) -> Reply:
@@ -142,18 +144,23 @@ class Trainer:
         self._examples = examples_of(given)
         return {}
 
-    def check(self, *, recipes: list[Reply]) -> Reply:
-        """Nothing, if every part that these recipes name exists and fits. Raises UsageError with the mend."""
+    def check(self, *, recipes: list[Reply], also: Sequence[Reply] = (), given: Sequence[str] = ()) -> Reply:
+        """Nothing, if every part that these recipes name exists and fits. Raises UsageError with the mend.
+
+        also: more recipes that may be trained; given: fields that the user fixed or searches, of which each must do
+        something in one of all these recipes.
+        """
         examples = self._learnt()
-        for each in recipes:
-            recipe = Recipe.from_flat(each)
+        own = [Recipe.from_flat(each) for each in recipes]
+        for recipe in own:
             stacked = self._given().stacks(recipe)
             counts = recipe.loss.name == "poisson" and self._task == "regression" and bool((examples.target >= 0).all())
             check_parts(
-                recipe, task="counts" if counts else self._task, num_classes=examples.num_classes, has_costs=examples.costs is not None,
-                stacked=stacked,
+                recipe, task="counts" if counts else self._task, num_classes=examples.num_classes,
+                has_costs=examples.costs is not None, stacked=stacked,
             )  # fmt: skip
             self._given().check(recipe, examples)
+        refuse_unused([*own, *map(Recipe.from_flat, also)], given, kind=self._given().kind)
         return {}
 
     def advance(self, *, trials: list[Reply], folds: list[Fold], until: int, metric: str, final: bool) -> Reply:
@@ -164,15 +171,33 @@ class Trainer:
         one that stops early, and "saved" when all that is safe.
         """
         jobs = [Job(each["trial"], Recipe.from_flat(each["recipe"])) for each in trials]
-        for group in self._chooser.groups(self._given(), jobs, folds, self._rows, self._learnt()):
+        waiting = self._chooser.groups(self._given(), jobs, folds, self._rows, self._learnt())
+        while waiting:
+            group = waiting.pop(0)
             unit = Unit(group.jobs, group.lanes, metric, self._kept(), keep_all=final)
-            unit.advance(
-                until=until,
-                emit=lambda trial, row: self._emit({"event": "point", "trial": trial, "row": row}),
-                saved=lambda: self._emit({"event": "saved"}),
-                end=lambda trial, best: self._emit({"event": "end", "trial": trial, "best": best}),
-            )
+            try:
+                unit.advance(
+                    until=until,
+                    emit=lambda trial, row: self._emit({"event": "point", "trial": trial, "row": row}),
+                    saved=lambda: self._emit({"event": "saved"}),
+                    end=lambda trial, best: self._emit({"event": "end", "trial": trial, "best": best}),
+                )
+            except RuntimeError as problem:
+                if not is_out_of_memory(problem):
+                    raise
+                waiting = self._smaller(group, folds) + waiting
         return {"engines": self._chooser.told()}
+
+    def _smaller(self, group: Group, folds: list[Fold]) -> list[Group]:
+        """The same jobs in groups of half the size, after memory ran out. Raises StorageError where nothing is left to halve."""
+        said = self._chooser.smaller(len(group.jobs))
+        require(
+            bool(said), f"memory ran out with trial {group.jobs[0].trial} alone; try a smaller model", error=StorageError
+        )
+        self._emit({"event": "note", "text": said})
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self._chooser.groups(self._given(), group.jobs, folds, self._rows, self._learnt())
 
     def forget(self, *, trials: list[int], keep: list[int]) -> Reply:
         """Drops trials that will never go on, and the checkpoints that hold none of `keep`."""
@@ -254,6 +279,8 @@ class Trainer:
         """
         (member,) = lane.members
         found = self._kept().get(member.trial, member.fold, member.recipe)
+        if found is not None and not lane.engine.fits(found):
+            found = None
         if found is None or found.epoch != epochs:
             found = found if found is not None and found.epoch < epochs else lane.engine.start([member])
             for epoch in range(found.epoch + 1, epochs + 1):

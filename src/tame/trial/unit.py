@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,14 +62,14 @@ class Unit:
         was emitted so far will not be lost any more, or need not be kept; end: of a trial that stops early, and the
         epoch whose weights are kept.
         """
-        epoch = self._begin(until)
+        before = self._begin(until)
         for job in self.jobs:
             for row in self.shelf.curve(job.trial).values():
                 emit(job.trial, row)
             if job.trial in self.ended and not self._diverged(job):
                 end(job.trial, self.ended[job.trial])
         last = time.monotonic()
-        for epoch in range(epoch + 1, until + 1):
+        for epoch in range(before + 1, until + 1):
             rows = self._epoch(epoch)
             if not rows:
                 break
@@ -253,7 +252,7 @@ def judged(
     members: Sequence[Member], measured: Measured, examples: Examples, metric: str
 ) -> dict[tuple[int, Fold], tuple[float, float, float]]:
     """Of each member: training loss, and loss and metric on the examples it has not seen (nan where there are none)."""
-    found = {}
+    found: dict[tuple[int, Fold], tuple[float, float, float]] = {}
     train = measured.train_loss.tolist()
     for fold in dict.fromkeys(member.fold for member in members):
         places = [i for i, member in enumerate(members) if member.fold == fold]
@@ -266,7 +265,9 @@ def judged(
         aims = examples.aims([members[places[0]]], rows, outputs).cpu()
         loss = judging_loss(outputs, aims[0, :, 0] if aims.ndim == 3 else aims, examples.num_classes).tolist()
         target = examples.target[rows].cpu()
-        value = METRICS.get(metric)(examples.undo(outputs, fold), target.float() if not examples.num_classes else target)
+        value = METRICS.get(metric)(
+            examples.undo(outputs, fold), target.float() if not examples.num_classes else target
+        )
         good = outputs.isfinite().flatten(1).all(dim=1).tolist()
         for i, place in enumerate(places):
             ok = good[i]

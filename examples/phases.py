@@ -1,0 +1,34 @@
+"""Two phases of training: Adam first, then descent with momentum, each with a schedule of its own; against one phase.
+
+Run it with `python examples/phases.py`. The studies go to runs/arrays-0001 and runs/arrays-0002.
+"""
+
+from __future__ import annotations
+
+from sklearn.datasets import load_breast_cancer
+
+import tame
+
+ONE = {"optimizer.name": "adam", "optimizer.lr": 3e-3, "schedule.name": "cosine"}
+TWO = {
+    "optimizer.name": "adam",
+    "optimizer.lr": 3e-3,
+    "schedule.name": "constant",
+    "then.start": 0.6,
+    "then.optimizer": "momentum",
+    "then.lr": 1e-2,
+    "then.schedule": "cosine",
+}
+
+# The process that trains is started anew, and must not begin these studies again.
+if __name__ == "__main__":
+    X, y = load_breast_cancer(return_X_y=True)
+    scores = []
+    for title, fixed in (("Adam throughout", ONE), ("Adam, then momentum", TWO)):
+        study = tame.fit((X, y), set=fixed, metric="log_loss", epochs=8, trials=3, folds=3, seed=0)
+        scores.append(study.score)
+        of = f"on {study.score.n} sealed rows, {study.result['winner']['epochs']} epochs"
+        print(f"{title}: log loss {study.score.value:.3f} ({study.score.low:.3f} to {study.score.high:.3f}) {of}")
+    one, two = scores
+    apart = one.high < two.low or two.high < one.low
+    print("the intervals lie apart" if apart else "the intervals overlap: no difference was shown")

@@ -1,0 +1,300 @@
+"""TAME as scikit-learn estimators: `fit` is a whole study, and what predicts afterwards is the model it delivered."""
+
+from __future__ import annotations
+
+import numbers
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, check_X_y, validate_data
+
+from tame.app.api import Build, _field, _text, arguments_of
+from tame.app.predict import judge_inputs
+from tame.app.progress import watcher_for
+from tame.app.run import fit_study
+from tame.core.config import ARRAYS, INLINE, StudyConfig, parse_time
+from tame.core.errors import DataError, ShapeError, StoppedError, UsageError
+from tame.core.space import Dimension
+from tame.data.arrays import read_arrays, read_inputs
+from tame.data.foreign import is_from
+from tame.data.sources import recoded
+from tame.data.tables import Table
+from tame.evaluate.score import softmax
+from tame.parts.losses import LOSSES
+from tame.parts.network import Network, read_network
+from tame.study.rows import keep_arrays
+from tame.trial.rows import JUDGED, columns_from, restored
+
+LEAST = 5  # examples: one is sealed, and the others must learn and choose
+MODEL = "model"  # the folder of the delivered model in that of a study
+
+
+class _Estimator(BaseEstimator):  # type: ignore[misc]
+    """What both estimators share: their settings, the study, and the delivered model as bytes."""
+
+    def __init__(
+        self, model: Build | None = None, *, space: Mapping[str, Dimension] | Sequence[str] | None = None,
+        loss: str | None = None, time: str | float | None = None, trials: int | None = 16, epochs: int | None = None,
+        metric: str = "auto", folds: int | None = None, set: Mapping[str, Any] | None = None,
+        random_state: int | np.random.RandomState | None = None, keep: str | Path | None = None, quiet: bool = True,
+    ) -> None:  # fmt: skip
+        self.model = model
+        self.space = space
+        self.loss = loss
+        self.time = time
+        self.trials = trials
+        self.epochs = epochs
+        self.metric = metric
+        self.folds = folds
+        self.set = set
+        self.random_state = random_state
+        self.keep = keep
+        self.quiet = quiet
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.model is None  # a table may have holes, a module of one's own sees all
+        tags.input_tags.three_d_array = self.model is not None
+        return tags
+
+    def _read(self, X: Any, y: Any, *, is_numeric: bool) -> tuple[Any, np.ndarray]:
+        """X as TAME takes it, and y (n,), by scikit-learn's own checks. A frame stays one where a table is learnt from."""
+        check = {"y_numeric": is_numeric, "ensure_min_samples": LEAST}
+        if not self._is_frame(X):
+            x, y = validate_data(self, X, y, **check, **self._allowed())
+            return x, y
+        validate_data(self, X, y, skip_check_array=True)
+        return X, check_X_y(np.zeros((len(X), 1)), y, **check, estimator=self)[1]
+
+    def _study(self, x: Any, y: np.ndarray, task: str) -> None:
+        """Carries a study out, and keeps its model and result."""
+        with _as_value_errors(), tempfile.TemporaryDirectory(prefix="tame-") as temporary:
+            folder = Path(temporary) / "study" if self.keep is None else _next_folder(Path(self.keep))
+            arrays = read_arrays(x, y)
+            config = self._config(task, folder)
+
+            def keep(own: Path) -> None:
+                keep_arrays(arrays, config.task, own, plain=self.model is not None, rare=True)
+
+            result = fit_study(config, watcher_for(quiet=self.quiet), inline=True, keep=keep, build=self.model)
+            self.files_ = {path.name: path.read_bytes() for path in sorted((folder / MODEL).glob("model.*"))}
+        self.study_ = result
+
+    def _config(self, task: str, folder: Path) -> StudyConfig:
+        own = arguments_of(self.model)
+        fixed = {_field(name, own): value for name, value in (self.set or {}).items()}
+        if self.loss is not None:
+            fixed["loss.name"] = self.loss
+        space = self.space or ()
+        if isinstance(space, Mapping):
+            space = [f"{_field(name, own)}={_text(dimension)}" for name, dimension in space.items()]
+        return StudyConfig(
+            data=ARRAYS, task=task, model=None if self.model is None else INLINE, metric=self.metric,
+            time_s=parse_time(self.time) if isinstance(self.time, str) else self.time, trials=_whole(self.trials),
+            epochs=_whole(self.epochs), space=tuple(space), set=fixed, folds=_whole(self.folds),
+            seed=_seed(self.random_state), out=str(folder),
+        )  # fmt: skip
+
+    def _judged(self, X: Any) -> tuple[Network, np.ndarray]:
+        """The delivered network, and its canonical outputs (n, C) of X."""
+        check_is_fitted(self, "files_")
+        if self._is_frame(X):
+            validate_data(self, X, reset=False, skip_check_array=True)
+        else:
+            X = validate_data(self, X, reset=False, **self._allowed())
+        with _as_value_errors():
+            network = self._network()
+            return network, judge_inputs(network, X) if network.kind != "table" else _judge_table(network, X)
+
+    def _network(self) -> Network:
+        """Restored each time: a fitted estimator holds bytes only, so that it copies and pickles anywhere."""
+        with tempfile.TemporaryDirectory(prefix="tame-") as temporary:
+            for name, content in self.files_.items():
+                (Path(temporary) / name).write_bytes(content)
+            return read_network(Path(temporary), self.model)
+
+    def _is_frame(self, X: Any) -> bool:
+        return self.model is None and (is_from("pandas", X, "DataFrame") or is_from("polars", X, "DataFrame"))
+
+    def _allowed(self) -> dict[str, Any]:
+        plain = self.model is not None
+        return {"allow_nd": plain, "ensure_all_finite": True if plain else "allow-nan"}
+
+
+class TameClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
+    """A network for classes, found by a study: many recipes tried, findings acted on, and scored once on sealed rows.
+
+    `fit` seals a fifth of the rows that it is given, and searches and learns from the rest; the score of the delivered
+    model on the sealed rows is in `study_["score"]`. A class of fewer than three rows is learnt and never judged. The
+    training runs in this process.
+
+    Parameters
+    ----------
+    model : function that builds an `nn.Module` from its own arguments; None: TAME's networks for tables. With it, X
+        may have more than two dimensions (n, ...).
+    space : dimensions to search by recipe field or argument of `model` (tame.Float, tame.Int, tame.Choice), or texts
+        such as "optimizer.lr=1e-4..1e-1:log"; None: TAME's own.
+    loss : what is minimised ("cross_entropy", "focal", ...).
+    time : wall clock in seconds or as text ("5m"). With it, what is tried depends on the machine's speed, and a refit
+        may differ.
+    trials : how many recipes are tried.
+    epochs : the most that one of them may train.
+    metric : by which the winner is chosen and scored: accuracy, balanced_accuracy, f1_macro, log_loss or roc_auc;
+        "auto" is accuracy.
+    folds : of the validation inside the study.
+    set : recipe fields that are fixed, such as {"model.width": 64, "batch_size": "all"}.
+    random_state : with the same int, a refit gives exactly the same model.
+    keep : folder in which every fit keeps its study, in a subfolder of its own (`study_["study"]`); None: the study's
+        files go once the model is taken from them.
+    quiet : whether nothing is shown while it works.
+
+    Attributes
+    ----------
+    classes_ : (C,) the labels, sorted, in the type of y.
+    study_ : dict, the result of the study: score, findings, baselines, winner and the rest of `report.json`.
+    files_ : dict of bytes, the delivered model.
+    n_features_in_ : number of columns that X had.
+    feature_names_in_ : (n_features_in_,) names of the columns, where X was a frame with texts for names.
+    """
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Finds, trains and delivers a network. X: (n, D) numbers, NaN where missing, or a frame; y: (n,) labels.
+
+        Raises ValueError and TypeError for data and settings that cannot be used, and the other errors of
+        tame.core.errors where training fails.
+        """
+        x, y = self._read(X, y, is_numeric=False)
+        check_classification_targets(y)
+        classes, codes = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"y holds one class only, {classes.tolist()[0]!r}: a classifier needs two or more")
+        self._study(x, np.array(_names_of(classes))[codes], "classification")
+        self.classes_ = classes
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """(n,) the likeliest class of each row, in the type of y. Raises ValueError for an X unlike that of `fit`."""
+        probabilities = self.predict_proba(X)
+        return np.asarray(self.classes_[probabilities.argmax(axis=1)])
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """(n, C) float64 probabilities in the order of `classes_`. Raises as `predict` does."""
+        network, outputs = self._judged(X)
+        place = {label: i for i, label in enumerate(network.labels)}
+        return softmax(outputs)[:, [place[name] for name in _names_of(self.classes_)]]
+
+
+class TameRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
+    """A network for one number, found by a study: many recipes tried, findings acted on, scored once on sealed rows.
+
+    `fit` seals a fifth of the rows that it is given, and searches and learns from the rest; the score of the delivered
+    model on the sealed rows is in `study_["score"]`. The training runs in this process.
+
+    Parameters
+    ----------
+    model, space, time, trials, epochs, folds, set, random_state, keep, quiet : as in `TameClassifier`.
+    loss : what is minimised ("mse", "mae", "huber", ...).
+    metric : by which the winner is chosen and scored: rmse, mae or r2; "auto" is rmse.
+
+    Attributes
+    ----------
+    study_ : dict, the result of the study: score, findings, baselines, winner and the rest of `report.json`.
+    files_ : dict of bytes, the delivered model.
+    n_features_in_ : number of columns that X had.
+    feature_names_in_ : (n_features_in_,) names of the columns, where X was a frame with texts for names.
+    """
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Finds, trains and delivers a network. X: (n, D) numbers, NaN where missing, or a frame; y: (n,) numbers.
+
+        Raises ValueError and TypeError for data and settings that cannot be used, and the other errors of
+        tame.core.errors where training fails.
+        """
+        x, y = self._read(X, y, is_numeric=True)
+        self._study(x, np.asarray(y, dtype=np.float64), "regression")
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """(n,) float64, in the unit of y. Raises ValueError for an X unlike that of `fit`."""
+        return np.asarray(self._judged(X)[1][:, 0])
+
+
+@contextmanager
+def _as_value_errors() -> Iterator[None]:
+    """What is wrong with data and settings is a ValueError in scikit-learn; one that is stopped was interrupted."""
+    try:
+        yield
+    except (DataError, UsageError, ShapeError) as problem:
+        raise ValueError(str(problem)) from problem
+    except StoppedError as problem:  # a search over estimators would take any other error for a bad candidate
+        raise KeyboardInterrupt(str(problem)) from problem
+
+
+def _judge_table(network: Network, X: Any) -> np.ndarray:
+    """Canonical outputs (n, C) of the rows of X, whose columns are those of the table that was learnt from, in order.
+
+    scikit-learn has compared the names already: those of an array, or of a frame without texts for names, say nothing.
+    """
+    columns = columns_from(network)
+    table, _ = read_inputs(X, like=columns)
+    assert isinstance(table, Table)
+    own = [(column.name, theirs) for column, theirs in zip(columns, table.columns, strict=True)]
+    renamed = Table(
+        tuple(replace(theirs, name=name) for name, theirs in own),
+        {name: table.values[theirs.name] for name, theirs in own}, table.num_rows,
+    )  # fmt: skip
+    return _judge_exactly(network, recoded(renamed, columns))
+
+
+@torch.no_grad()
+def _judge_exactly(network: Network, table: Table) -> np.ndarray:
+    """Canonical outputs (n, C) in double precision, in which the rows that come along do not show.
+
+    In single precision they move what is said of a row in its seventh digit, which scikit-learn does not accept.
+    """
+    encoder, module = restored(network), network.module.double().eval()
+    predict, target = LOSSES.get(network.recipe.loss.name).predict, network.prepared["target"]
+    rows = np.arange(table.num_rows)
+    parts = [rows[start : start + JUDGED] for start in range(0, len(rows), JUDGED)]
+    outputs = torch.cat([predict(module(torch.from_numpy(encoder.transform(table, part)).double())) for part in parts])
+    return (outputs if network.labels else outputs * float(target["scale"]) + float(target["shift"])).numpy()
+
+
+def _names_of(classes: np.ndarray) -> list[str]:
+    """Texts for labels, all different: as they are written, or their numbers where that tells two of them apart only."""
+    names = [str(label) for label in classes.tolist()]
+    return names if all(names) and len(set(names)) == len(names) else [str(i) for i in range(len(names))]
+
+
+def _seed(random_state: Any) -> int:
+    """The seed of a study: a whole number is taken as it is, so that it means the same as `tame fit --seed`."""
+    if isinstance(random_state, numbers.Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _whole(value: Any) -> Any:
+    """NumPy's whole numbers, which searches over parameters give, as Python's."""
+    return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else value
+
+
+def _next_folder(parent: Path) -> Path:
+    """A new empty folder in `parent`, which fits at the same time do not share."""
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        folder = parent / f"fit-{number:04d}"
+        try:
+            folder.mkdir(mode=0o700)
+            return folder
+        except FileExistsError:
+            number += 1

@@ -1,0 +1,390 @@
+"""Modules of the user's own: what is wrong with one is said, what cannot be trained together is trained alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tame.core.errors import UsageError
+from tame.core.recipe import Recipe
+from tame.core.rng import stream
+from tame.parts.network import read_network, write_network
+from tame.trial.environment import reference_to
+from tame.trial.own import ArrayMaterial, as_input, build_of, built, judge_arrays
+from tame.trial.population import Examples, Member
+from tame.trial.serial import Serial
+from tame.trial.stacked import Stacked
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CPU = torch.device("cpu")
+NUM, FEATURES, CLASSES = 24, 5, 3
+RECIPE = Recipe().but({"model.name": "own", "batch_size": 8, "epochs": 2})
+
+
+def inputs_of(dtype=np.float32):
+    return stream(0, "inputs").normal(size=(NUM, FEATURES)).astype(dtype)
+
+
+def examples_of(classes=CLASSES):
+    target = torch.arange(NUM) % max(classes, 1)
+    return Examples(target if classes else target + 0.5 * torch.arange(NUM, dtype=torch.float64),
+                    torch.arange(NUM) % 2, classes)  # fmt: skip
+
+
+class Says(nn.Module):
+    """A linear layer whose output is changed by `how`."""
+
+    def __init__(self, how, outputs=CLASSES):
+        super().__init__()
+        self.layer = nn.Linear(FEATURES, outputs)
+        self.how = how
+
+    def forward(self, x):
+        return self.how(self.layer(x))
+
+
+def exits(x):
+    sys.exit(3)
+
+
+def raises(x):
+    raise KeyError("no such thing")
+
+
+def check(build, recipe=RECIPE, x=None, classes=CLASSES):
+    material = ArrayMaterial(inputs_of() if x is None else x, build, device=CPU)
+    material.check(recipe, examples_of(classes))
+    return material
+
+
+def test_a_module_that_fits_is_taken():
+    check(lambda: nn.Linear(FEATURES, CLASSES))
+    check(lambda: nn.Linear(FEATURES, 1), RECIPE.but({"loss.name": "mse"}), classes=0)
+    check(lambda width: nn.Linear(FEATURES, width), RECIPE.but({"own.width": CLASSES}))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Says(lambda z: z / 0), r"NaN or infinity for 2 of 2 examples"),
+        (lambda: Says(lambda z: z * torch.nan), r"NaN or infinity for 2 of 2 examples"),
+        (lambda: Says(lambda z: (z, z)), r"gives a tuple of 2, cross_entropy wants one tensor"),
+        (lambda: Says(lambda z: {"logits": z}), r"gives a dict"),
+        (lambda: Says(lambda z: z, outputs=7), r"gives 7 outputs, cross_entropy on 3 classes wants 3"),
+        (lambda: Says(lambda z: z[:, 0]), r"wants \(B, 3\)"),
+        (lambda: Says(lambda z: z[:1]), r"gives 1 rows for 2 examples"),
+        (lambda: Says(lambda z: z.argmax(1, keepdim=True)), r"wants real numbers"),
+        (lambda: Says(lambda z: z.softmax(1)), r"gives probabilities already.*remove the softmax"),
+        (lambda: nn.Sequential(nn.Linear(FEATURES, CLASSES), nn.Softmax(1)), r"ends in Softmax.*remove it"),
+        (lambda: Says(raises), r"the model failed on inputs \(2, 5\): KeyError: 'no such thing'"),
+        (lambda: Says(exits), r"the model failed on inputs \(2, 5\): SystemExit: 3"),
+        (lambda: nn.Linear(FEATURES + 1, CLASSES), r"the model failed on inputs \(2, 5\): RuntimeError"),
+        (lambda: nn.Identity(), r"without parameters: there is nothing to train"),
+        (lambda: nn.Linear(FEATURES, CLASSES).requires_grad_(False), r"without parameters"),
+        (lambda: "a network", r"gives a str, not an nn\.Module"),
+        (lambda: nn.Linear, r"gives a type, not an nn\.Module"),
+        (lambda: sys.exit("enough"), r"raised SystemExit: enough"),
+        (lambda: 1 / 0, r"raised ZeroDivisionError"),
+        (lambda width: nn.Linear(FEATURES, width), r"raised TypeError: .*'width'"),
+    ],
+)
+def test_what_is_wrong_with_a_module_is_said(build, message):
+    with pytest.raises(UsageError, match=message):
+        check(build)
+
+
+def test_a_function_is_named_with_what_it_was_given():
+    def my_build(width, deep):
+        raise ValueError(f"no {width}")
+
+    with pytest.raises(UsageError, match=r"my_build\(deep=True, width=3\) raised ValueError: no 3"):
+        built(my_build, Recipe().but({"own.width": 3, "own.deep": True}).own)
+    with pytest.raises(UsageError, match="the model's function"):
+        built(partial(my_build, 1), {"deep": False})
+
+
+@pytest.mark.parametrize(
+    "changes", [{"model.name": "mlp"}, {"model.dropout": 0.1}, {"augment.noise": 0.1}]
+)  # fmt: skip
+def test_settings_of_tames_own_models_are_refused(changes):
+    with pytest.raises(UsageError, match=next(iter(changes))):
+        check(lambda: nn.Linear(FEATURES, CLASSES), RECIPE.but(changes))
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.layer = kind(FEATURES, 4, batch_first=True)
+        self.out = nn.Linear(4, CLASSES)
+
+    def forward(self, x):
+        return self.out(self.layer(x[:, None])[0][:, 0])
+
+
+class Decides(nn.Module):
+    """A module whose way depends on the numbers, which torch.func cannot follow."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(FEATURES, CLASSES)
+
+    def forward(self, x):
+        z = self.layer(x)
+        return z if float(z.detach().sum()) > 0 else 2 * z
+
+
+def tied():
+    model = nn.Sequential(nn.Linear(FEATURES, FEATURES), nn.Linear(FEATURES, FEATURES), nn.Linear(FEATURES, CLASSES))
+    model[1].weight = model[0].weight
+    return model
+
+
+NORMED = nn.BatchNorm1d
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (lambda: nn.Sequential(nn.Linear(FEATURES, 4), NORMED(4), nn.Linear(4, CLASSES)), "BatchNorm1d keeps running"),
+        (lambda: Recurrent(nn.LSTM), "LSTM has no rule"),
+        (lambda: Recurrent(nn.GRU), "GRU has no rule"),
+        (Decides, "torch.func cannot carry this module"),
+        (tied, "torch.func cannot carry this module"),
+        (lambda: nn.Sequential(nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(6, CLASSES)),
+         "convolutions are slower"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_together_is_trained_alone_with_the_reason(build, reason):
+    material = check(build)
+    assert not material.stacks(RECIPE)
+    assert reason in material.reason
+    examples = examples_of()
+    engine = Serial(material.task(RECIPE, range(NUM), examples, [0]))
+    start = engine.start([Member(0, 0, RECIPE)])
+    half = engine.advance(start, until=1, watch=lambda *_: None)
+    straight = engine.advance(start, until=2, watch=lambda *_: None)
+    resumed = engine.advance(half, until=2, watch=lambda *_: None)
+    for name, value in straight.tensors.items():
+        assert torch.equal(value, resumed.tensors[name]), name
+    assert any(not torch.equal(value, straight.tensors[name]) for name, value in start.tensors.items())
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: nn.Linear(FEATURES, CLASSES),
+        lambda: nn.Sequential(nn.Linear(FEATURES, 4), nn.LayerNorm(4), nn.Dropout(0.2), nn.Linear(4, CLASSES)),
+        lambda: nn.Sequential(nn.Linear(FEATURES, 4), NORMED(4, track_running_stats=False), nn.Linear(4, CLASSES)),
+    ],
+)
+def test_what_can_be_trained_together_is(build):
+    material = check(build)
+    assert material.stacks(RECIPE)
+    assert material.reason == ""
+
+
+def test_a_module_that_leaves_python_does_not_take_the_process_with_it():
+    material = ArrayMaterial(inputs_of(), lambda: Says(exits), device=CPU)
+    assert not material.stacks(RECIPE)
+
+
+class Spare(nn.Module):
+    """A parameter that plays no part."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.spare = nn.Linear(FEATURES, CLASSES), nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def test_a_parameter_without_a_part_does_not_stop_the_others():
+    material = check(Spare)
+    assert material.stacks(RECIPE)
+    task = material.task(RECIPE, range(NUM), examples_of(), [0])
+    outputs = []
+    for engine in (Stacked(task), Serial(task)):
+        population = engine.advance(engine.start([Member(0, 0, RECIPE)]), until=2, watch=lambda *_: None)
+        outputs.append(engine.predict(population, torch.arange(NUM)))
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "wanted"),
+    [(np.float64, torch.float32), (np.float16, torch.float32), (np.int32, torch.int64), (np.uint16, torch.int64),
+     (np.bool_, torch.float32), (np.uint8, torch.float32)],
+)  # fmt: skip
+def test_inputs_come_in_types_that_modules_take(dtype, wanted):
+    x = np.arange(6).reshape(2, 3).astype(dtype)
+    found = as_input(x[:, ::-1], CPU)
+    assert found.dtype == wanted
+    share = 255 if dtype == np.uint8 else 1
+    np.testing.assert_allclose(found.numpy() * share, x[:, ::-1].astype(np.float64), rtol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [CLASSES, 0])
+def test_a_trained_module_is_delivered_and_judges_as_it_did(tmp_path, classes):
+    def build(width):
+        return nn.Sequential(nn.Linear(FEATURES, width), nn.BatchNorm1d(width), nn.Linear(width, max(classes, 1)))
+
+    recipe = RECIPE.but({"own.width": 4, "loss.name": "cross_entropy" if classes else "huber"})
+    material = check(build, recipe, classes=classes)
+    examples, rows = examples_of(classes), list(range(NUM))
+    task = material.task(recipe, rows, examples, [0])
+    engine, member = Serial(task), Member(0, 0, recipe)
+    population = engine.advance(engine.start([member]), until=2, watch=lambda *_: None)
+    labels = [f"class {i}" for i in range(classes)]
+    kind = "multiclass" if classes else "regression"
+    network = material.network(task, engine.module(population, 0), recipe, 0, kind, labels)
+    outputs = material.judge(network, rows, cached=False)
+    wanted = task.examples.undo(engine.predict(population, torch.arange(NUM))[0], 0)
+    torch.testing.assert_close(outputs, wanted, rtol=1e-6, atol=1e-6)
+    if not classes:
+        learnt = examples.target[examples.fold != 0]
+        assert float(network.prepared["target"]["shift"]) == pytest.approx(float(learnt.mean()))
+    write_network(network, tmp_path)
+    again = judge_arrays(read_network(tmp_path, build), inputs_of(), device=CPU)
+    assert torch.equal(again, outputs)
+
+
+# Where another process finds the function ---------------------------------------------------------------------------
+
+SOURCE = """
+from torch import nn
+
+print("a module that talks while it is imported")
+
+def build(width=3):
+    print("and while it builds")
+    return nn.Linear(5, width)
+
+class Inside:
+    @staticmethod
+    def build():
+        return nn.Linear(5, 3)
+
+alias = lambda: nn.Linear(5, 3)
+number = 3
+"""
+
+
+def imported(path):
+    sys.path.insert(0, str(path.parent))
+    try:
+        return __import__(path.stem)
+    finally:
+        sys.path.pop(0)
+
+
+def test_a_function_of_a_file_is_found_again(tmp_path, capsys):
+    file = tmp_path / "models_of_mine.py"
+    file.write_text(SOURCE)
+    module = imported(file)
+    reference = reference_to(module.build)
+    assert reference == f"{file}:build"
+    found = build_of(reference)
+    assert found is not module.build
+    assert found(7).out_features == 7
+    assert "talks" in capsys.readouterr().out
+
+
+def test_what_another_process_cannot_find_has_no_reference(tmp_path):
+    file = tmp_path / "others_of_mine.py"
+    file.write_text(SOURCE)
+    module = imported(file)
+
+    def closure():
+        return nn.Linear(module.number, 1)
+
+    for make in (lambda: nn.Linear(1, 1), closure, module.alias, module.Inside.build, partial(module.build, 3)):
+        assert reference_to(make) is None
+
+
+GUARDED = """
+from tame.trial.environment import reference_to
+
+def build():
+    return None
+
+{guard}print(reference_to(build))
+"""
+
+
+@pytest.mark.parametrize(("guard", "found"), [("", False), ('if __name__ == "__main__":\n    ', True)])
+def test_a_function_of_the_script_is_found_only_behind_a_guard(tmp_path, guard, found):
+    """Without one, importing the script would run the study once more."""
+    script = tmp_path / "study.py"
+    script.write_text(GUARDED.format(guard=guard))
+    told = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True).stdout.strip()
+    assert told == (f"{script}:build" if found else "None")
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "message"),
+    [
+        (None, "build", "is gone"),
+        ("1 / 0", "build", "cannot be imported: ZeroDivisionError"),
+        ("def (", "build", "cannot be imported: SyntaxError"),
+        ("import sys; sys.exit(2)", "build", "cannot be imported: SystemExit: 2"),
+        (SOURCE, "built", "holds no function 'built'"),
+        (SOURCE, "number", "holds no function 'number'"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_refused(tmp_path, source, name, message):
+    file = tmp_path / "mine.py"
+    if source is not None:
+        file.write_text(source)
+    with pytest.raises(UsageError, match=message):
+        build_of(f"{file}:{name}")
+    with pytest.raises(UsageError, match="goes on from Python"):
+        build_of(None)
+
+
+@pytest.mark.slow
+def test_a_model_that_prints_does_not_break_the_conversation(tmp_path):
+    """With a worker process of its own: while its file is imported, while it is built, and in every forward pass."""
+    file = tmp_path / "loud.py"
+    file.write_text(
+        "import os, sys\nfrom torch import nn\nprint('import')\n"
+        "class Loud(nn.Linear):\n    def forward(self, x):\n        print('forward', flush=True)\n"
+        "        os.write(1, b'raw\\n')\n        return super().forward(x)\n"
+        "def build():\n    print('build')\n    return Loud(5, 3)\n"
+    )
+    np.save(tmp_path / "x.npy", inputs_of())
+    examples = examples_of()
+    commands = [
+        ("start", {"cache": str(tmp_path / "cache"), "study": str(tmp_path / "study")}),
+        ("open_arrays", {"file": str(tmp_path / "x.npy"), "build": f"{file}:build"}),
+        ("learn", {"rows": list(range(NUM)), "targets": examples.target.tolist(), "folds": examples.fold.tolist(),
+                   "num_classes": CLASSES, "task": "multiclass"}),
+        ("check", {"recipes": [RECIPE.flat()]}),
+        ("advance", {"trials": [{"trial": 0, "recipe": RECIPE.flat()}], "folds": [0], "until": 1,
+                     "metric": "accuracy", "final": False}),
+    ]  # fmt: skip
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tame.trial.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    answers = []
+    with worker:
+        for name, values in commands:
+            worker.stdin.write(json.dumps({"do": name, "with": values}) + "\n")
+            worker.stdin.flush()
+            answers.append(json.loads(worker.stdout.readline()))
+            while "event" in answers[-1]:
+                answers.append(json.loads(worker.stdout.readline()))
+        worker.stdin.close()
+        talk = worker.stderr.read()
+    assert [answer for answer in answers if "error" in answer or "bug" in answer] == []
+    assert any(answer.get("event") == "point" for answer in answers)
+    for word in ("import", "build", "forward", "raw"):
+        assert word in talk
