@@ -90,7 +90,7 @@ def _losses() -> str:
         rows.append((_code(name), fits, _codes(sorted(loss.settings)), what, source))
     about = (
         "Counts are a regression whose targets are 0 or more; a distribution is a row of probabilities for each "
-        "example.\nA loss is set by the fields of `loss.` that are named here.\n\n"
+        "example,\nwhich studies do not take yet. A loss is set by the fields of `loss.` that are named here.\n\n"
     )
     return about + _table(("`loss.name`", "for", "set by", "what", "source"), rows)
 

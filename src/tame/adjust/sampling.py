@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from tame.adjust.searcher import SearchConfig
-from tame.core.recipe import Recipe, Value
+from tame.core.recipe import PER_MEMBER, Recipe, Value
 from tame.core.rng import stream_seed
 from tame.core.space import Choice, Int, Space
 
@@ -33,7 +33,7 @@ def _all(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[str, R
     if not len(space):
         return
     tried: set[tuple[Value, ...]] = set()
-    for point in sobol_points(len(space), stream_seed(seed, "sobol")):
+    for point in _in_company(space, seed, config):
         values = _tidy(config.base, space, space.from_unit(point))
         own = tuple(values.values())
         if own not in tried:
@@ -41,6 +41,26 @@ def _all(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[str, R
             yield "sobol", config.base.but(values)
         if len(tried) == _size(space):
             return
+
+
+def _in_company(space: Space, seed: int, config: SearchConfig) -> Iterator[np.ndarray]:
+    """Sobol points whose shapes change only now and then, so that trials in a row can be trained together.
+
+    What decides shapes and batches comes from a sequence of its own, a point of it for each eighth of a cohort.
+    """
+    shared = np.array([name not in PER_MEMBER for name in space.dimensions])
+    every = sobol_points(len(space), stream_seed(seed, "sobol"))
+    if shared.all() or not shared.any():
+        yield from every
+        return
+    run = max(1, config.cohort // 8)
+    shapes = sobol_points(int(shared.sum()), stream_seed(seed, "sobol", "shapes"))
+    own = next(shapes)
+    for i, point in enumerate(every):
+        if i and i % run == 0:
+            own = next(shapes)
+        point[shared] = own
+        yield point
 
 
 def _size(space: Space) -> float:

@@ -16,7 +16,7 @@ from tame.app.run import fit_study, resume_study, write_report
 from tame.core.config import ARRAYS, INLINE, StudyConfig, parse_time
 from tame.core.errors import UsageError, require
 from tame.core.records import Finding, Score
-from tame.core.space import Choice, Dimension, Float
+from tame.core.space import Choice, Dimension, Float, Int
 from tame.data.arrays import read_arrays
 from tame.data.tables import Table
 from tame.study.record import read_state
@@ -109,9 +109,12 @@ def fit(
     if loss is not None:
         fixed["loss.name"] = loss
     if isinstance(space, Mapping):
+        for name, dim in space.items():
+            right = isinstance(dim, Float | Int | Choice)
+            require(right, f"space[{name!r}] is {dim!r}; give a tame.Float, tame.Int or tame.Choice")
         texts = tuple(f"{_field(name, own)}={_text(dim)}" for name, dim in space.items())
     else:
-        texts = tuple(space)
+        texts = (space,) if isinstance(space, str) else tuple(space)
     about: dict[str, Any] = {"time_s": seconds, "space": texts, "set": fixed, **settings}
     watcher = watcher_for(quiet=quiet)
     if isinstance(data, str | Path):

@@ -24,7 +24,7 @@ from tame.app.run import fit_study
 from tame.core.config import ARRAYS, INLINE, StudyConfig, parse_time
 from tame.core.errors import DataError, ShapeError, StoppedError, UsageError
 from tame.core.space import Dimension
-from tame.data.arrays import read_arrays, read_inputs
+from tame.data.arrays import read_arrays, read_inputs, task_of
 from tame.data.foreign import is_from
 from tame.data.sources import recoded
 from tame.data.tables import Table
@@ -67,7 +67,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         return tags
 
     def _read(self, X: Any, y: Any, *, is_numeric: bool) -> tuple[Any, np.ndarray]:
-        """X as TAME takes it, and y (n,), by scikit-learn's own checks. A frame stays one where a table is learnt from."""
+        """X as TAME takes it, a frame as it is where a table is learnt from, and y (n,); by scikit-learn's checks."""
         check = {"y_numeric": is_numeric, "ensure_min_samples": LEAST}
         if not self._is_frame(X):
             x, y = validate_data(self, X, y, **check, **self._allowed())
@@ -78,18 +78,19 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def _study(self, x: Any, y: np.ndarray, task: str) -> None:
         """Carries a study out, and keeps its model and result."""
         with _as_value_errors(), tempfile.TemporaryDirectory(prefix="tame-") as temporary:
+            arrays, config = read_arrays(x, y), self._config(task)
+            task_of(arrays.y, task=task)  # what is refused leaves no folder behind
             folder = Path(temporary) / "study" if self.keep is None else _next_folder(Path(self.keep))
-            arrays = read_arrays(x, y)
-            config = self._config(task, folder)
 
             def keep(own: Path) -> None:
                 keep_arrays(arrays, config.task, own, plain=self.model is not None, rare=True)
 
-            result = fit_study(config, watcher_for(quiet=self.quiet), inline=True, keep=keep, build=self.model)
+            watcher = watcher_for(quiet=self.quiet)
+            result = fit_study(replace(config, out=str(folder)), watcher, inline=True, keep=keep, build=self.model)
             self.files_ = {path.name: path.read_bytes() for path in sorted((folder / MODEL).glob("model.*"))}
         self.study_ = result
 
-    def _config(self, task: str, folder: Path) -> StudyConfig:
+    def _config(self, task: str) -> StudyConfig:
         own = arguments_of(self.model)
         fixed = {_field(name, own): value for name, value in (self.set or {}).items()}
         if self.loss is not None:
@@ -101,7 +102,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             data=ARRAYS, task=task, model=None if self.model is None else INLINE, metric=self.metric,
             time_s=parse_time(self.time) if isinstance(self.time, str) else self.time, trials=_whole(self.trials),
             epochs=_whole(self.epochs), space=tuple(space), set=fixed, folds=_whole(self.folds),
-            seed=_seed(self.random_state), out=str(folder),
+            seed=_seed(self.random_state),
         )  # fmt: skip
 
     def _judged(self, X: Any) -> tuple[Network, np.ndarray]:
@@ -270,7 +271,7 @@ def _judge_exactly(network: Network, table: Table) -> np.ndarray:
 
 
 def _names_of(classes: np.ndarray) -> list[str]:
-    """Texts for labels, all different: as they are written, or their numbers where that tells two of them apart only."""
+    """Texts for labels, all different: as they are written, or their numbers where those would not do."""
     names = [str(label) for label in classes.tolist()]
     return names if all(names) and len(set(names)) == len(names) else [str(i) for i in range(len(names))]
 

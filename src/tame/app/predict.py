@@ -23,8 +23,8 @@ from tame.data.images import UnreadablePicture, decode, printable
 from tame.data.sources import matrix_of, recoded, short_names
 from tame.data.table_kinds import apply_kinds
 from tame.data.table_reading import read_raw
+from tame.data.tables import LEARNT, safe_cell
 from tame.data.tables import Table as Rows
-from tame.data.tables import safe_cell
 from tame.evaluate.score import softmax
 from tame.parts.network import Build, Network, read_network
 from tame.trial.features import Pictures
@@ -94,6 +94,9 @@ def judge_inputs(network: Network, x: Any) -> np.ndarray:
         wrong = "this model judges the rows of a table: give one array or frame of two dimensions"
         require(isinstance(table, Rows), wrong)
         assert isinstance(table, Rows)
+        gone = [c.name for c in columns_from(network) if c.kind in LEARNT and c.name not in table.values]
+        mend = "give it, with gaps where nothing is known"
+        require(not gone, f"column {', '.join(map(repr, gone[:5]))} is not there; {mend}", error=DataError)
         return judge_rows(network, recoded(table, columns_from(network)), device=cpu).double().numpy()
     require(network.kind == "arrays", f"this model judges {network.kind}: give paths")
     array, _ = read_inputs(x)

@@ -61,7 +61,7 @@ def fit_study(
         scan(Path(config.data), val=config.val, test=config.test)  # bad data leaves nothing behind
     cache_folder()  # likewise
     folder = Path("runs")
-    empty = config.out is None and not folder.exists()
+    empty = not folder.exists()
     try:
         with begin(resolved(config), watcher) as study:
             if started is not None:

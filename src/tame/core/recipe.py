@@ -24,6 +24,18 @@ TOLD = frozenset(
      "batch_size", "epochs", "seed")
 )  # fmt: skip
 
+# What may differ between trials that are trained in one computation; the other fields decide shapes and batches.
+PER_MEMBER = frozenset(
+    (
+        "optimizer.lr", "optimizer.weight_decay", "optimizer.momentum", "optimizer.beta2", "optimizer.clip_norm",
+        "optimizer.clip_value", "loss.label_smoothing", "loss.class_weights", "loss.delta", "loss.quantile",
+        "loss.gamma", "model.dropout", "schedule.name", "schedule.warmup", "schedule.drops", "schedule.factor",
+        "schedule.power", "schedule.cycles", "schedule.patience", "then.lr", "then.weight_decay", "then.momentum",
+        "then.schedule", "then.warmup", "regularize.l1", "regularize.l2", "regularize.max_norm", "regularize.ema",
+        "regularize.swa", "regularize.early_stopping", "epochs",
+    )
+)  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputRecipe:

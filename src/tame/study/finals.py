@@ -43,6 +43,7 @@ from tame.study.test import test
 from tame.study.tuning import ORIGIN as FINE_TUNE
 
 FINALIST = "finalist"
+MANY = 2000  # validated examples
 FIELDS = ((4, 3), (3, 2), (2, 2), (2, 1), (1, 1), (1, 0))  # finalists beside the default, and fresh seeds of each
 PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
@@ -160,8 +161,14 @@ def best_trials(study: Study, count: int) -> list[Trial]:
 
 
 def _winner(study: Study, data: Data, finalists: Sequence[Finalist]) -> Finalist:
-    """The finalist with the best metric; among those that do not really differ from it, the one of lowest loss."""
+    """The finalist with the best metric.
+
+    On few examples the metric is too coarse to choose by: there it is the one of lowest loss among those whose metric
+    does not really differ from the best.
+    """
     best, seed = best_of(data.metric, finalists), study.config.seed
+    if len(best.judged.ids) >= MANY:
+        return best
     level = [f for f in finalists if not difference(data.metric, best.judged, f.judged, seed=seed).is_real]
     return min(level or [best], key=lambda f: (measure(loss_of(data.task), f.judged), f.from_trial))
 

@@ -15,6 +15,9 @@ from tame.study.rows import open_arrays, open_table
 def kind_of(config: StudyConfig) -> str:
     """images, table or arrays: by what the data is, and not by what is in it. Raises UsageError."""
     if config.data == ARRAYS:
+        for name in ("target", "groups", "order", "val", "test", "backbone"):
+            require(getattr(config, name) is None, f"{name} is for files and folders; arrays come as (X, y) alone")
+        require(config.task not in ("images", "table"), f"arrays are no {config.task} task")
         return "arrays"
     path = Path(config.data)
     require(path.exists(), f"no file or folder {config.data}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,32 @@ from tame.trial.shelf import Fold
 from tame.trial.stacked import Stacked
 from tame.trial.unit import Job, Lane
 
-FORMAT = 3  # of what is remembered
+FORMAT = 4  # of what is remembered
 SIZES = (1, 4, 16, 64)  # members at once that are tried
 GROUP_BYTES = 512 * 2**20  # of parameters, gradients, moments and activations of a group, at most
-STEPS = 4
+STEPS = 5
+COMPANY = 16  # members that a forecast reckons with
 MOST_PARTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds of a step of one member: alone, and in groups of some sizes."""
+
+    alone: float
+    together: dict[int, float]
+
+    def choice(self, members: int) -> Choice:
+        """What is fastest with so many members to train. A size counts where at least half of it is filled."""
+        sizes = {size: each for size, each in self.together.items() if size <= 2 * members}
+        best = min(sizes, key=lambda size: sizes[size], default=0)
+        if not best or sizes[best] >= self.alone:
+            return Choice(False, 1, self.alone, self._words())
+        return Choice(True, best, sizes[best], self._words())
+
+    def _words(self) -> str:
+        each = ", ".join(f"{size} together {1e3 * seconds:.2f}" for size, seconds in sorted(self.together.items()))
+        return f"measured, a step of one member: alone {1e3 * self.alone:.2f} ms{each and ', ' + each}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,52 +86,63 @@ class Chooser:
         self._machine = cache / "engines.json"
         self._study = study / "engines.json" if study else None
         self._device = device
-        self._known: dict[str, Choice] = {}
+        self._known: dict[str, Measured] = {}
         self._told: dict[str, dict[str, Any]] = {}
         self._smaller = 1  # what groups are divided by, where memory ran out
         self._parts = 1  # of a batch, likewise
 
     def groups(
-        self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples
-    ) -> list[Group]:
-        """Jobs by what they can share, as many together as is best here."""
+        self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
+        *, begun: Callable[[int], bool | None] = lambda trial: None,
+    ) -> list[Group]:  # fmt: skip
+        """Jobs by what they can share, as many together as is best here.
+
+        begun: whether a trial was trained together with others so far, None for one that was not: it goes on so.
+        """
         alike: dict[Hashable, list[Job]] = {}
         for job in jobs:
-            alike.setdefault(group_key(job.recipe), []).append(job)
+            alike.setdefault((group_key(job.recipe), begun(job.trial)), []).append(job)
         found = []
-        for own in alike.values():
+        for (_, before), own in alike.items():
             recipe = own[0].recipe
-            choice = self.choice(material, recipe, folds, rows, examples)
-            self._tell(recipe, choice, len(own))
+            choice = self.choice(material, recipe, folds, rows, examples, members=len(own) * len(folds))
+            if before is not None and before != choice.stacked:
+                most = choice.members if choice.stacked else len(own) * len(folds)
+                choice = replace(choice, stacked=before, members=most)
+            self._tell(recipe, choice, len(own) * len(folds))
             sets = material.lanes(recipe, rows, examples, folds) if choice.stacked else [[fold] for fold in folds]
-            most = max(1, choice.members // (self._smaller * max(map(len, sets))))
-            for start in range(0, len(own), most if choice.stacked else 1):
-                some = own[start : start + (most if choice.stacked else 1)]
+            most = max(1, choice.members // (self._smaller * max(map(len, sets)))) if choice.stacked else 1
+            for start in range(0, len(own), most):
+                some = own[start : start + most]
                 lanes = self._lanes(material, some, sets, rows, examples, stacked=choice.stacked)
                 found.append(Group(some, lanes))
         return found
 
     def choice(
-        self, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int], examples: Examples
-    ) -> Choice:
-        """What trains recipes of this shape here."""
+        self, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
+        *, members: int,
+    ) -> Choice:  # fmt: skip
+        """What trains so many members of this shape here."""
         if self._parts > 1:
-            return Choice(False, 1, 0.0, f"memory is short: gradients are accumulated over {self._parts} parts of a batch")
-        if recipe.optimizer.name not in OPTIMIZERS.names():
-            return Choice(False, 1, 0.0, f"{recipe.optimizer.name} exists for one network at a time only")
+            why = f"memory is short: gradients are accumulated over {self._parts} parts of a batch"
+            return Choice(False, 1, 0.0, why)
+        names = {recipe.optimizer.name, recipe.then.optimizer if recipe.then.start < 1 else recipe.optimizer.name}
+        extra = names - set(OPTIMIZERS.names())
+        if extra:
+            return Choice(False, 1, 0.0, f"{', '.join(sorted(extra))} exists for one network at a time only")
         if not material.stacks(recipe):
             why = getattr(material, "reason", "convolutions are slower together")
             return Choice(False, 1, 0.0, why)
         key = self._key(material, recipe, rows, examples, folds)
         if key not in self._known:
             self._known[key] = self._remembered(key) or self._measured(key, material, recipe, folds, rows, examples)
-        return self._known[key]
+        return self._known[key].choice(members)
 
     def epoch_s(
         self, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int], examples: Examples
     ) -> float:
         """Seconds of an epoch of one member in good company."""
-        choice = self.choice(material, recipe, folds, rows, examples)
+        choice = self.choice(material, recipe, folds, rows, examples, members=COMPANY)
         member = Member(-1, folds[0], recipe)
         task = self._task(material, recipe, rows, examples, folds[:1])
         num = len(task.examples.walked(member))
@@ -163,26 +195,20 @@ class Chooser:
     def _measured(
         self, key: str, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int],
         examples: Examples,
-    ) -> Choice:  # fmt: skip
-        """Seconds of a step of one member, alone and in groups; the best of them is kept."""
+    ) -> Measured:  # fmt: skip
+        """Seconds of a step of one member, alone and in groups, until groups become slower for being large."""
         task = self._task(material, recipe, rows, examples, folds[:1])
         member = Member(-1, folds[0], recipe)
-        most = self._most(task, member)
         alone = Serial(task).rehearse(member, STEPS, whole=False)
-        best = Choice(False, 1, alone, "measured: alone is fastest")
-        told = [f"alone {1e3 * alone:.2f} ms"]
-        for size in SIZES:
-            if size > most:
+        together: dict[int, float] = {}
+        for size in [size for size in SIZES if size <= self._most(task, member)]:
+            group = [replace(member, trial=-1 - i) for i in range(size)]
+            together[size] = Stacked(task).rehearse(group, STEPS) / size
+            if size > 4 and together[size] > 1.2 * min(together.values()):
                 break
-            each = Stacked(task).rehearse([replace(member, trial=-1 - i) for i in range(size)], STEPS) / size
-            told.append(f"{size} together {1e3 * each:.2f}")
-            if each < best.step_s:
-                best = Choice(True, size, each, "")
-            elif each > 1.3 * best.step_s:
-                break
-        best = replace(best, why="measured, a step of one member: " + ", ".join(told))
-        self._remember(key, best)
-        return best
+        found = Measured(alone, together)
+        self._remember(key, found)
+        return found
 
     def _most(self, task: Task, member: Member) -> int:
         """How many members fit into the memory that a group may take."""
@@ -206,20 +232,18 @@ class Chooser:
         )  # fmt: skip
         return "-".join(map(str, parts))
 
-    def _remembered(self, key: str) -> Choice | None:
+    def _remembered(self, key: str) -> Measured | None:
         for path in (self._study, self._machine):
-            found = read_json(path).get(key) if path else None
-            if isinstance(found, dict):
-                choice = Choice(**found)
+            own = read_json(path).get(key) if path else None
+            if isinstance(own, dict):
+                found = Measured(own["alone"], {int(size): each for size, each in own["together"].items()})
                 if path == self._machine:
-                    self._remember(key, choice)
-                return choice
+                    self._remember(key, found)
+                return found
         return None
 
-    def _remember(self, key: str, choice: Choice) -> None:
-        value = {
-            "stacked": choice.stacked, "members": choice.members, "step_s": choice.step_s, "why": choice.why,
-        }  # fmt: skip
+    def _remember(self, key: str, found: Measured) -> None:
+        value = {"alone": found.alone, "together": {str(size): each for size, each in found.together.items()}}
         for path in (self._study, self._machine):
             if path is not None:
                 known = read_json(path)

@@ -36,6 +36,7 @@ class OwnTask:
     device: torch.device
     autocast: torch.dtype | None = None
     by_fold: None = None
+    eval_batch: int = 256
 
     def build(self, member: Member) -> nn.Module:
         return built(self.make, member.recipe.own).to(self.device)
@@ -125,7 +126,7 @@ class ArrayMaterial:
                 stacked_forward(module)(tensors, x, dropout=None, draws=None)
         except TameError:
             raise
-        except (Exception, SystemExit) as problem:  # whatever torch.func says of a module that it cannot carry is the reason
+        except (Exception, SystemExit) as problem:  # whatever torch.func says of what it cannot carry is the reason
             return f"torch.func cannot carry this module: {str(problem).splitlines()[0][:120]}"
         return ""
 

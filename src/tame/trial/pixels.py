@@ -31,6 +31,7 @@ class PixelTask:
     device: torch.device
     autocast: torch.dtype | None = None
     by_fold: None = None
+    eval_batch: int = 256
 
     def build(self, member: Member) -> nn.Module:
         module = build_model(member.recipe.model, num_outputs(member.recipe, self.examples))
@@ -116,6 +117,7 @@ class TunedTask:
     device: torch.device
     autocast: torch.dtype | None = None
     by_fold: None = None
+    eval_batch: int = 256
 
     def build(self, member: Member) -> nn.Module:
         upper = copy.deepcopy(self.upper).requires_grad_(True)

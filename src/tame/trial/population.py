@@ -142,6 +142,11 @@ class Task(Protocol):
     def build(self, member: Member) -> nn.Module: ...
 
     @property
+    def eval_batch(self) -> int:
+        """Examples that one network judges at once."""
+        ...
+
+    @property
     def by_fold(self) -> Sequence[int | None] | None:
         """Folds whose members see inputs of their own: `batch` and `views` then give one of each, in this order."""
         ...

@@ -22,14 +22,13 @@ from tame.trial.population import (
     Task,
     Tensors,
     epoch_batches,
+    joint,
     mixing,
     partners,
     same_chance,
 )  # fmt: skip
 from tame.trial.settings import Settings, averages, optimizer_of, phase
 from tame.trial.stacked import precision
-
-EVAL_BATCH = 256
 
 
 @dataclass(slots=True)
@@ -105,6 +104,8 @@ class Serial:
         settings, like = self._settings(own)
         rates = settings.rates(1, len(batches), like)[:, 0].tolist()
         times = []
+        own.module.train()
+        _mode(own.optimizer, train=True)
         with same_chance(member.recipe.seed, "epoch", 1):
             for step, rows in enumerate(batches[:steps]):
                 begin = time.perf_counter()
@@ -182,18 +183,28 @@ class Serial:
     ) -> tuple[Tensor, int]:
         """One step on the examples of a batch that are the member's: their mean loss and how many they are."""
         recipe, task = own.member.recipe, self.task
-        mine = task.examples.trains(own.member)[rows].nonzero().squeeze(1)
-        if not len(mine):
+        mine: Tensor | None = None  # all of them: no need to look in each step
+        if joint(task.examples, recipe) and own.member.fold is not None:
+            mine = task.examples.trains(own.member)[rows].nonzero().squeeze(1)
+        count = len(rows) if mine is None else len(mine)
+        if not count:
             return torch.zeros((), device=task.device), 0
         for group, factor in zip(own.optimizer.param_groups, own.factors, strict=True):
             group["lr"] = rate * factor
         own.optimizer.zero_grad(set_to_none=True)
-        loss = torch.zeros((), dtype=settings.ema.dtype, device=task.device)
-        for part in torch.chunk(mine, self.parts):
-            loss += self._backward(own, settings, epoch, step, rows, part, share=len(part) / len(mine))
-        params = {name: value for name, value in own.module.named_parameters() if value.requires_grad}
+        if self.parts == 1:
+            loss = self._backward(own, settings, epoch, step, rows, mine, share=1.0)
+        else:
+            places = torch.arange(len(rows), device=rows.device) if mine is None else mine
+            parts = torch.chunk(places, self.parts)
+            losses = [self._backward(own, settings, epoch, step, rows, p, share=len(p) / count) for p in parts]
+            loss = torch.stack(losses).sum()
+        params: dict[str, nn.Parameter] = {}
+        if settings.any_penalty or settings.any_clip or settings.any_max_norm:
+            params = {name: value for name, value in own.module.named_parameters() if value.requires_grad}
         if settings.any_penalty:
-            penalty({n: p[None] for n, p in params.items()}, l1=settings.l1, l2=settings.l2).sum().backward()
+            own_penalty = penalty({n: p[None] for n, p in params.items()}, l1=settings.l1, l2=settings.l2)
+            torch.autograd.backward(own_penalty.sum())
         if settings.any_clip:
             grads = {name: value.grad[None] for name, value in params.items() if value.grad is not None}
             for name, value in clip_gradients(grads, norm=settings.clip_norm, value=settings.clip_value).items():
@@ -204,19 +215,24 @@ class Serial:
         if averages(recipe) == "ema":
             done = torch.full_like(settings.ema, (epoch - 1) * num_steps + step)
             update_average(_stacked(own.average), _stacked(own.module.state_dict()), decay=settings.ema, step=done)
-        return loss, len(mine)
+        return loss, count
 
     def _backward(
-        self, own: _Training, settings: Settings, epoch: int, step: int, rows: Tensor, part: Tensor, *, share: float
+        self, own: _Training, settings: Settings, epoch: int, step: int, rows: Tensor, part: Tensor | None, *, share: float
     ) -> Tensor:
-        """Adds the gradient of a part of a batch, and returns its part of the loss. part: (n,) places in the batch."""
-        recipe, task, seen = own.member.recipe, self.task, rows[part]
+        """Adds the gradient of a part of a batch, and returns its part of the loss.
+
+        part: (n,) places in the batch; None for the whole of it.
+        """
+        recipe, task = own.member.recipe, self.task
+        seen = rows if part is None else rows[part]
         x = task.batch(recipe, seen, epoch=epoch, step=step)
         mix = mixing(recipe, epoch, step, x)
         x = x if mix is None else apply_mix(x, mix)
         with precision(task):
             if getattr(own.module, "takes_draws", False):
-                outputs = own.module(x, StepDraws(recipe.seed, epoch, step, len(rows), task.device, part.to(task.device)))
+                draws = StepDraws(recipe.seed, epoch, step, len(rows), task.device, None if part is None else part.to(task.device))
+                outputs = own.module(x, draws)
             else:
                 outputs = own.module(x)
         outputs = outputs.float()[None] if outputs.dtype == torch.bfloat16 else outputs[None]
@@ -226,13 +242,14 @@ class Serial:
             (other,) = mean_loss(recipe.loss.name, outputs, partners(target, mix), settings.loss)
             loss = mix.lam * loss + (1 - mix.lam) * other
         (loss * share if share < 1 else loss).backward()
-        return loss.detach() * share
+        found: Tensor = loss.detach() * share
+        return found
 
     @torch.no_grad()
     def _outputs(self, own: _Training, rows: Tensor) -> Tensor:
         recipe, found = own.member.recipe, []
         with _Judged(own) as module:
-            for part in torch.split(rows, EVAL_BATCH):
+            for part in torch.split(rows, self.task.eval_batch):
                 with precision(self.task):
                     views = [module(x) for x in self.task.views(recipe, part)]
                 views = [v.float() if v.dtype == torch.bfloat16 else v for v in views]

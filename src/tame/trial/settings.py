@@ -8,24 +8,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tame.core.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from tame.core.recipe import PER_MEMBER, OptimizerRecipe, Recipe, ScheduleRecipe
 from tame.parts.losses import LossHyper, loss_hyper
 from tame.parts.optimizers import Hyper
 from tame.parts.schedules import RateMultiplier, ScheduleHyper, schedule_hyper
 from tame.trial.population import Examples, Member
-
-# What may differ between the members of a group; all other fields decide shapes, batches or kinds of step.
-PER_MEMBER = frozenset(
-    (
-        "optimizer.lr", "optimizer.weight_decay", "optimizer.momentum", "optimizer.beta2", "optimizer.clip_norm",
-        "optimizer.clip_value", "loss.label_smoothing", "loss.class_weights", "loss.delta", "loss.quantile",
-        "loss.gamma", "model.dropout", "schedule.name", "schedule.warmup", "schedule.drops", "schedule.factor",
-        "schedule.power", "schedule.cycles", "schedule.patience", "then.lr", "then.weight_decay", "then.momentum",
-        "then.schedule", "then.warmup", "regularize.l1", "regularize.l2", "regularize.max_norm", "regularize.ema",
-        "regularize.swa", "regularize.early_stopping", "epochs",
-    )
-)  # fmt: skip
-
 
 def group_key(recipe: Recipe) -> Hashable:
     """Recipes with the same key can be trained in one group."""

@@ -38,6 +38,13 @@ class Shelf:
         found = self._own.get((trial, fold))
         return replace(found, members=(Member(trial, fold, recipe),)) if found else None
 
+    def was_stacked(self, trial: int) -> bool | None:
+        """Whether the state of a trial is that of the stacked engine; None where there is none."""
+        if not any(number == trial for number, _ in self._own):
+            self._load(trial)
+        found = next((own for (number, _), own in self._own.items() if number == trial), None)
+        return None if found is None else any(name.startswith("param.") for name in found.tensors)
+
     def put(self, population: Population) -> None:
         """Takes the state of every member of a population."""
         for i, member in enumerate(population.members):

@@ -28,6 +28,7 @@ class FeatureTask:
     shift: Tensor | None = None  # (D,)
     scale: Tensor | None = None  # ()
     by_fold: None = None
+    eval_batch: int = 8192
 
     def build(self, member: Member) -> nn.Module:
         head = head_of(self.features.shape[2], num_outputs(member.recipe, self.examples), member.recipe.model)
@@ -36,7 +37,7 @@ class FeatureTask:
 
     def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int, step: int) -> Tensor:
         if recipe.input.views == 1:
-            return self.features[0, rows]
+            return self.features[0].index_select(0, rows.to(self.features.device))
         return self.features[view_draws(recipe, epoch, len(self.examples)).to(rows.device)[rows], rows]
 
     def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
@@ -60,6 +61,7 @@ class TableTask:
     device: torch.device
     autocast: torch.dtype | None = None
     by_fold: tuple[int | None, ...] | None = None
+    eval_batch: int = 8192
 
     def build(self, member: Member) -> nn.Module:
         model = build_table_model(self.columns, num_outputs(member.recipe, self.examples), member.recipe.model)
@@ -67,14 +69,14 @@ class TableTask:
         return model.to(self.x)
 
     def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int, step: int) -> Tensor:
-        x = self.x[..., rows, :]
+        x = self.x.index_select(-2, rows)  # less than half the time of x[rows]
         if not recipe.augment.noise:
             return x
         numbers = slice(0, self.columns.dense + self.columns.periodic)
         return add_noise(x, strength=recipe.augment.noise, seed=recipe.seed, epoch=epoch, step=step, columns=numbers)
 
     def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
-        return [self.x[..., rows, :]]
+        return [self.x.index_select(-2, rows)]
 
     def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
         return [(list(module.named_parameters()), 1.0)]

@@ -92,7 +92,8 @@ class Trainer:
     ) -> Reply:  # fmt: skip
         """Opens a table, its columns as they were understood; kept: rows of the files, one after the other.
 
-        arrays: where the columns lie, if they were given from Python; beside: columns of the files that are no features.
+        arrays: where the columns lie, if they were given from Python; beside: columns of the files that are no
+        features.
         """
         own = [Column.from_json(each) for each in columns]
         table = open_rows([Path(file) for file in files], own) if arrays is None else open_columns(Path(arrays), own)
@@ -171,7 +172,7 @@ class Trainer:
         one that stops early, and "saved" when all that is safe.
         """
         jobs = [Job(each["trial"], Recipe.from_flat(each["recipe"])) for each in trials]
-        waiting = self._chooser.groups(self._given(), jobs, folds, self._rows, self._learnt())
+        waiting = self._chooser.groups(self._given(), jobs, folds, self._rows, self._learnt(), begun=self._begun)
         while waiting:
             group = waiting.pop(0)
             unit = Unit(group.jobs, group.lanes, metric, self._kept(), keep_all=final)
@@ -189,15 +190,16 @@ class Trainer:
         return {"engines": self._chooser.told()}
 
     def _smaller(self, group: Group, folds: list[Fold]) -> list[Group]:
-        """The same jobs in groups of half the size, after memory ran out. Raises StorageError where nothing is left to halve."""
+        """The same jobs in groups of half the size, after memory ran out. Raises StorageError where that is no help."""
         said = self._chooser.smaller(len(group.jobs))
-        require(
-            bool(said), f"memory ran out with trial {group.jobs[0].trial} alone; try a smaller model", error=StorageError
-        )
+        alone = f"memory ran out with trial {group.jobs[0].trial} alone; try a smaller model"
+        require(bool(said), alone, error=StorageError)
         self._emit({"event": "note", "text": said})
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        return self._chooser.groups(self._given(), group.jobs, folds, self._rows, self._learnt())
+        return self._chooser.groups(
+            self._given(), group.jobs, folds, self._rows, self._learnt(), begun=self._begun
+        )
 
     def forget(self, *, trials: list[int], keep: list[int]) -> Reply:
         """Drops trials that will never go on, and the checkpoints that hold none of `keep`."""
@@ -254,7 +256,9 @@ class Trainer:
 
     def _lane(self, job: Job, fold: Fold) -> Lane:
         """The lane of one member alone, in the engine that trained it in company."""
-        (group,) = self._chooser.groups(self._given(), [job], [fold], self._rows, self._learnt())
+        (group,) = self._chooser.groups(
+            self._given(), [job], [fold], self._rows, self._learnt(), begun=self._begun
+        )
         (lane,) = group.lanes
         return lane
 
@@ -271,6 +275,10 @@ class Trainer:
         rows = torch.cat([rows for rows, _ in seen])
         order = rows.argsort()
         return torch.cat([outputs for _, outputs in seen])[order], rows[order]
+
+    def _begun(self, trial: int) -> bool | None:
+        """Whether what is known of a trial comes from the stacked engine; None where nothing is known of it."""
+        return self._kept().was_stacked(trial)
 
     def _trained(self, lane: Lane, epochs: int, losses: list[float | None] | None) -> Population:
         """The member after so many epochs; trained again, alone and with the same result, where it was let go.
