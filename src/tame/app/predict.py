@@ -27,8 +27,6 @@ from tame.data.tables import LEARNT, safe_cell
 from tame.data.tables import Table as Rows
 from tame.evaluate.score import softmax
 from tame.parts.network import Build, Network, read_network
-from tame.trial.features import Pictures
-from tame.trial.judge import judge
 from tame.trial.own import judge_arrays
 from tame.trial.rows import columns_from, judge_rows
 
@@ -53,6 +51,9 @@ def predict_table(network: Network, table: Rows, names: Sequence[str]) -> list[d
 
 
 def _of_pictures(network: Network, inputs: Sequence[Path]) -> dict[str, Any]:
+    from tame.trial.features import Pictures  # timm takes seconds to load; tables do not need it
+    from tame.trial.judge import judge
+
     found, skipped = [], []
     for start in range(0, len(paths := find_pictures(inputs)), BATCH):
         pixels, names = [], []

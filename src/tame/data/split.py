@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from tame.core.errors import DataError, require
 from tame.core.rng import stream_seed
@@ -21,6 +21,7 @@ Part = Literal["train", "val", "test", "aside"]
 TEST_PARTS = 5  # the test part is one fifth where none is given
 FOLDS_BELOW = 1000  # training examples; a single validation part is too noisy then
 DEFAULT_FOLDS = 5
+MANY = 2000  # examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +205,20 @@ def write_split(path: Path, split: Split, ids: Sequence[str], groups: np.ndarray
 def _folds_of(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
     """(n,) fold numbers, stratified by label, whole groups at a time; fewer folds where every class is smaller."""
     found = np.zeros(len(labels), dtype=int)
-    possible = min(num_folds, int(np.bincount(labels).max()))
-    splitter = StratifiedGroupKFold(possible, shuffle=True, random_state=seed % 2**32)
+    own, seen = labels, groups
+    if len(labels) > MANY:  # one row for each group: scikit-learn's search over groups takes seconds for thousands
+        seen, first, place = np.unique(groups, return_index=True, return_inverse=True)
+        own = labels[first]
+    possible = min(num_folds, int(np.bincount(own).max()))
+    splitter: Any = StratifiedGroupKFold if own is labels else StratifiedKFold
+    parts = splitter(possible, shuffle=True, random_state=seed % 2**32)
+    fold = np.zeros(len(own), dtype=int)
     with warnings.catch_warnings():
         # That a class has fewer examples than there are folds is known, and refused where it cannot be learnt.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        for number, (_, rows) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups)):
-            found[rows] = number
+        for number, (_, rows) in enumerate(parts.split(np.zeros(len(own)), own, seen)):
+            fold[rows] = number
+    found[:] = fold if own is labels else fold[place]
     return found
 
 

@@ -32,7 +32,9 @@ def order_values(values: np.ndarray, name: str) -> np.ndarray:
     """
     cells = cells_of(values)
     gone = cells.mask(MARKS)
-    require(not gone.any(), f"the order column {name!r} has empty cells, such as row {_row(cells, gone)}", error=DataError)
+    require(
+        not gone.any(), f"the order column {name!r} has empty cells, such as row {_row(cells, gone)}", error=DataError
+    )
     if values.dtype.kind in "iufM":
         return _finite(values.astype(np.float64), name)
     raw = RawTable((name,), {name: values}, (), len(values), "")

@@ -78,7 +78,9 @@ def _of_numbers(
             wanted = target[:, None] if target.ndim == 1 else target
             if wanted.shape != outputs.shape[3 - wanted.ndim :]:  # or one of them would be spread over the other
                 got = f"{tuple(outputs.shape)} and {tuple(target.shape)}"
-                raise ShapeError(f"need outputs (M, B, K) and target (B, K), (M, B, K), or (B,) where K is 1, got {got}")
+                raise ShapeError(
+                    f"need outputs (M, B, K) and target (B, K), (M, B, K), or (B,) where K is 1, got {got}"
+                )
             return single(outputs, wanted.to(outputs.dtype), hyper).mean(dim=-1)
 
         LOSSES.add(name)(Loss(each, tasks, lambda _: 1, predict, settings=frozenset(settings)))

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -22,10 +22,12 @@ from torch import Tensor, nn
 
 from tame.core.errors import RefusedError, UsageError, require
 from tame.core.recipe import Recipe
-from tame.parts.backbones import Backbone, build_backbone
 from tame.parts.losses import LOSSES
 from tame.parts.mlp import Columns, Mlp, build_table_model, head_of
 from tame.parts.models import build_model
+
+if TYPE_CHECKING:
+    from tame.parts.backbones import Backbone
 
 SCHEMA = "tame-model/1"
 KINDS = ("images", "table", "arrays")  # of data
@@ -116,6 +118,8 @@ def read_network(folder: Path, build: Build | None = None) -> Network:
         labels = tuple(str(label) for label in about["labels"])
         backbone = None
         if about["backbone"] is not None:
+            from tame.parts.backbones import build_backbone  # timm takes seconds to load; tables do not need it
+
             own = about["backbone"]
             backbone = build_backbone(
                 own["config"], _part(tensors, "backbone."), name=str(own["name"]), digest=str(own["digest"])

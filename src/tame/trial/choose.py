@@ -18,19 +18,19 @@ import torch
 from tame.core.recipe import Recipe
 from tame.parts.mlp import num_weights
 from tame.parts.optimizers import OPTIMIZERS
-from tame.trial.inputs import read_json, write_json
 from tame.trial.material import Material
 from tame.trial.population import Examples, Member, Task
+from tame.trial.remembered import read_json, write_json
 from tame.trial.serial import Serial
 from tame.trial.settings import group_key
 from tame.trial.shelf import Fold
 from tame.trial.stacked import Stacked
 from tame.trial.unit import Job, Lane
 
-FORMAT = 4  # of what is remembered
-SIZES = (1, 4, 16, 64)  # members at once that are tried
+FORMAT = 5  # of what is remembered
+SIZES = (4, 16, 64)  # members at once that are tried, where a group has half as many
 GROUP_BYTES = 512 * 2**20  # of parameters, gradients, moments and activations of a group, at most
-STEPS = 5
+STEPS = 4
 COMPANY = 16  # members that a forecast reckons with
 MOST_PARTS = 64
 
@@ -51,7 +51,8 @@ class Measured:
         return Choice(True, best, sizes[best], self._words())
 
     def _words(self) -> str:
-        each = ", ".join(f"{size} together {1e3 * seconds:.2f}" for size, seconds in sorted(self.together.items()))
+        tried = {size: seconds for size, seconds in sorted(self.together.items()) if math.isfinite(seconds)}
+        each = ", ".join(f"{size} together {1e3 * seconds:.2f}" for size, seconds in tried.items())
         return f"measured, a step of one member: alone {1e3 * self.alone:.2f} ms{each and ', ' + each}"
 
 
@@ -133,10 +134,17 @@ class Chooser:
         if not material.stacks(recipe):
             why = getattr(material, "reason", "convolutions are slower together")
             return Choice(False, 1, 0.0, why)
+        if members == 1:
+            return Choice(False, 1, 0.0, "one network has no company")
         key = self._key(material, recipe, rows, examples, folds)
         if key not in self._known:
-            self._known[key] = self._remembered(key) or self._measured(key, material, recipe, folds, rows, examples)
-        return self._known[key].choice(members)
+            self._known[key] = self._remembered(key) or Measured(0.0, {})
+        known = self._known[key]
+        if any(size <= 2 * members and size not in known.together for size in SIZES):
+            known = self._measured(known, members, material, recipe, folds, rows, examples)
+            self._known[key] = known
+            self._remember(key, known)
+        return known.choice(members)
 
     def epoch_s(
         self, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int], examples: Examples
@@ -193,22 +201,21 @@ class Chooser:
         return material.task(recipe, rows, examples, folds)
 
     def _measured(
-        self, key: str, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int],
-        examples: Examples,
+        self, known: Measured, members: int, material: Material, recipe: Recipe, folds: Sequence[Fold],
+        rows: Sequence[int], examples: Examples,
     ) -> Measured:  # fmt: skip
-        """Seconds of a step of one member, alone and in groups, until groups become slower for being large."""
+        """Seconds of a step of one member, alone and in groups as large as are asked for and not known yet."""
         task = self._task(material, recipe, rows, examples, folds[:1])
         member = Member(-1, folds[0], recipe)
-        alone = Serial(task).rehearse(member, STEPS, whole=False)
-        together: dict[int, float] = {}
-        for size in [size for size in SIZES if size <= self._most(task, member)]:
+        alone = known.alone or Serial(task).rehearse(member, STEPS, whole=False)
+        together, most = dict(known.together), self._most(task, member)
+        for size in [size for size in SIZES if size <= 2 * members and size not in together]:
+            if size > max(4, most) or (together and together[max(together)] > 1.2 * min(together.values())):
+                together[size] = math.inf  # too large for the memory, or past the best
+                continue
             group = [replace(member, trial=-1 - i) for i in range(size)]
             together[size] = Stacked(task).rehearse(group, STEPS) / size
-            if size > 4 and together[size] > 1.2 * min(together.values()):
-                break
-        found = Measured(alone, together)
-        self._remember(key, found)
-        return found
+        return Measured(alone, together)
 
     def _most(self, task: Task, member: Member) -> int:
         """How many members fit into the memory that a group may take."""
@@ -236,14 +243,16 @@ class Chooser:
         for path in (self._study, self._machine):
             own = read_json(path).get(key) if path else None
             if isinstance(own, dict):
-                found = Measured(own["alone"], {int(size): each for size, each in own["together"].items()})
+                sizes = {int(size): math.inf if each is None else each for size, each in own["together"].items()}
+                found = Measured(own["alone"], sizes)
                 if path == self._machine:
                     self._remember(key, found)
                 return found
         return None
 
     def _remember(self, key: str, found: Measured) -> None:
-        value = {"alone": found.alone, "together": {str(size): each for size, each in found.together.items()}}
+        known_sizes = {str(size): each if math.isfinite(each) else None for size, each in found.together.items()}
+        value = {"alone": found.alone, "together": known_sizes}
         for path in (self._study, self._machine):
             if path is not None:
                 known = read_json(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -22,6 +21,7 @@ from tame.trial.fast import fold_norms, folded_pairs
 from tame.trial.features import Pictures, Runner, Speed, extract, feature_keys, measure_speed
 from tame.trial.pixels import Tuned, TunedTask, tuned_backbone
 from tame.trial.population import Examples
+from tame.trial.remembered import read_json, write_json
 
 MACHINE_FORMAT = 2  # of what is remembered of a machine
 Say = Callable[[str, int, int], None]
@@ -152,22 +152,3 @@ class Inputs:
     def _own(self) -> Backbone:
         assert self.backbone is not None, "features need a backbone"
         return self.backbone
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file of a cache; empty where there is none or it cannot be read."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}  # only a cache: what is lost is measured again
-    return found if isinstance(found, dict) else {}
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes a JSON file in one step, readable by the owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
-        file.write(json.dumps(value, indent=1, sort_keys=True))
-    os.replace(temporary, path)

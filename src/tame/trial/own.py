@@ -67,6 +67,8 @@ class ArrayMaterial:
         """Tries an untrained module on two examples: what it gives must be what the loss wants."""
         require(recipe.model.name == OWN, f"model.name is {OWN!r} with a module of your own, not {recipe.model.name!r}")
         require(not recipe.model.dropout, "model.dropout is for TAME's models; give your function an argument for it")
+        pasted = recipe.regularize.cutmix and self._x.ndim != 4
+        require(not pasted, "regularize.cutmix pastes parts of pictures (N, C, H, W); use regularize.mixup")
         require(not recipe.augment.noise, "augment.noise is for the numbers of tables; leave it out")
         with same_chance(recipe.seed, "build"):
             module = built(self.build, recipe.own).to(self._device).eval()

@@ -219,18 +219,25 @@ class StepDraws:
 
 
 class same_chance:
-    """Gives torch's own generators a state that depends on the name alone, and puts theirs back."""
+    """Gives torch's own generators a state that depends on the name alone, and puts theirs back.
+
+    By hand, since torch's fork_rng and manual_seed take milliseconds where there is no GPU.
+    """
 
     def __init__(self, seed: int, *name: str | int) -> None:
         self._seed = stream_seed(seed, *name)
-        self._fork = torch.random.fork_rng()
 
     def __enter__(self) -> None:
-        self._fork.__enter__()
-        torch.manual_seed(self._seed)
+        self._cpu = torch.get_rng_state()
+        self._gpu = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
+        torch.default_generator.manual_seed(self._seed)
+        if self._gpu is not None:
+            torch.cuda.manual_seed(self._seed)
 
     def __exit__(self, *problem: object) -> None:
-        self._fork.__exit__(None, None, None)
+        torch.set_rng_state(self._cpu)
+        if self._gpu is not None:
+            torch.cuda.set_rng_state(self._gpu)
 
 
 def take(population: Population, keep: Sequence[int]) -> Population:

@@ -218,7 +218,15 @@ class Serial:
         return loss, count
 
     def _backward(
-        self, own: _Training, settings: Settings, epoch: int, step: int, rows: Tensor, part: Tensor | None, *, share: float
+        self,
+        own: _Training,
+        settings: Settings,
+        epoch: int,
+        step: int,
+        rows: Tensor,
+        part: Tensor | None,
+        *,
+        share: float,
     ) -> Tensor:
         """Adds the gradient of a part of a batch, and returns its part of the loss.
 
@@ -231,7 +239,9 @@ class Serial:
         x = x if mix is None else apply_mix(x, mix)
         with precision(task):
             if getattr(own.module, "takes_draws", False):
-                draws = StepDraws(recipe.seed, epoch, step, len(rows), task.device, None if part is None else part.to(task.device))
+                draws = StepDraws(
+                    recipe.seed, epoch, step, len(rows), task.device, None if part is None else part.to(task.device)
+                )
                 outputs = own.module(x, draws)
             else:
                 outputs = own.module(x)

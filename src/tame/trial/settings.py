@@ -14,6 +14,7 @@ from tame.parts.optimizers import Hyper
 from tame.parts.schedules import RateMultiplier, ScheduleHyper, schedule_hyper
 from tame.trial.population import Examples, Member
 
+
 def group_key(recipe: Recipe) -> Hashable:
     """Recipes with the same key can be trained in one group."""
     shared = tuple((name, value) for name, value in recipe.flat().items() if name not in PER_MEMBER)

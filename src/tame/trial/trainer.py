@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -22,21 +22,20 @@ from tame.data.images import Picture, load_pixels, perceptual_hash
 from tame.data.quality import find_duplicates
 from tame.data.sources import open_columns, open_rows, take_rows
 from tame.data.tables import Column
-from tame.parts.backbones import open_backbone
 from tame.parts.network import Build, Network, read_network, write_network
 from tame.store.checkpoints import Checkpoints
 from tame.trial.choose import Chooser, Group, is_out_of_memory
-from tame.trial.features import Pictures, Speed
-from tame.trial.inputs import Inputs
 from tame.trial.material import Material, check_parts, examples_of
 from tame.trial.own import ArrayMaterial, build_of
-from tame.trial.pictures import SHORTEST, PictureMaterial
 from tame.trial.population import Examples, Member, Population
 from tame.trial.rows import TableMaterial
 from tame.trial.serial import Serial
 from tame.trial.shelf import Fold, Shelf
 from tame.trial.unit import Job, Lane, Unit, plateau_rate, slowed
 from tame.trial.unused import refuse_unused
+
+if TYPE_CHECKING:
+    from tame.trial.pictures import PictureMaterial
 
 Reply = dict[str, Any]
 Emit = Callable[[Reply], None]
@@ -63,6 +62,11 @@ class Trainer:
 
     def open(self, *, pictures: Sequence[dict[str, Any]], backbone: str | None) -> Reply:
         """Opens the backbone and decodes all pictures. Returns what was kept and skipped, and what is known of both."""
+        from tame.parts.backbones import open_backbone  # timm takes seconds to load, and a table does not need it
+        from tame.trial.features import Pictures
+        from tame.trial.inputs import Inputs
+        from tame.trial.pictures import SHORTEST, PictureMaterial
+
         opened = open_backbone(backbone) if backbone else None
         given = [Picture(**each) for each in pictures]
         cache = ArrayCache(self._cache / "pixels")
@@ -110,6 +114,8 @@ class Trainer:
 
     def speed(self, *, size: int, crop: float, known: Reply | None) -> Reply:
         """How the backbone is run here, and how fast: as known, or measured at a size."""
+        from tame.trial.features import Speed
+
         own = Speed(**known) if known else None
         return asdict(self._pictures().inputs.measure(size=size, crop=crop, known=own))
 
@@ -197,9 +203,7 @@ class Trainer:
         self._emit({"event": "note", "text": said})
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        return self._chooser.groups(
-            self._given(), group.jobs, folds, self._rows, self._learnt(), begun=self._begun
-        )
+        return self._chooser.groups(self._given(), group.jobs, folds, self._rows, self._learnt(), begun=self._begun)
 
     def forget(self, *, trials: list[int], keep: list[int]) -> Reply:
         """Drops trials that will never go on, and the checkpoints that hold none of `keep`."""
@@ -209,8 +213,8 @@ class Trainer:
     def rehearse(self, *, recipe: Reply, folds: list[Fold]) -> Reply:
         """Seconds that an epoch of one member takes here, from a few steps; its inputs are ready afterwards."""
         own, material, examples = Recipe.from_flat(recipe), self._given(), self._learnt()
-        if isinstance(material, PictureMaterial):
-            engine = Serial(material.rehearsal(own, self._rows, examples, folds))
+        if material.kind == "images":
+            engine = Serial(self._pictures().rehearsal(own, self._rows, examples, folds))
             return {"epoch_s": engine.rehearse(Member(-1, folds[0], own))}
         return {"epoch_s": self._chooser.epoch_s(material, own, folds, self._rows, examples)}
 
@@ -256,9 +260,7 @@ class Trainer:
 
     def _lane(self, job: Job, fold: Fold) -> Lane:
         """The lane of one member alone, in the engine that trained it in company."""
-        (group,) = self._chooser.groups(
-            self._given(), [job], [fold], self._rows, self._learnt(), begun=self._begun
-        )
+        (group,) = self._chooser.groups(self._given(), [job], [fold], self._rows, self._learnt(), begun=self._begun)
         (lane,) = group.lanes
         return lane
 
@@ -303,9 +305,9 @@ class Trainer:
         return self._material
 
     def _pictures(self) -> PictureMaterial:
-        if not isinstance(self._material, PictureMaterial):
+        if self._given().kind != "images":
             raise UsageError("only pictures have a backbone")
-        return self._material
+        return cast("PictureMaterial", self._material)
 
     def _learnt(self) -> Examples:
         assert self._examples is not None, "learn() comes first"
