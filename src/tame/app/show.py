@@ -40,7 +40,7 @@ def result_lines(result: Mapping[str, Any]) -> RenderableType:
         _text(f"A network that {words.learnt(result)}.", "bold"),
         Text(),
         head,
-        _text(f"on the sealed test part, {words.opened(result)}", "dim"),
+        _text(f"on the sealed test part, {words.opened(result)}{words.other_metrics(result)}", "dim"),
         Text(),
         _scores(result),
         Text(),

@@ -55,7 +55,8 @@ def matrix_of(x: np.ndarray | Table) -> np.ndarray:
         return x
     for column in x.columns:
         number = column.kind in ("number", "boolean", "constant", "identifier") and column.name in x.values
-        require(number, f"column {column.name!r} holds no numbers ({column.why}); a module needs numbers", error=DataError)
+        wrong = f"column {column.name!r} holds no numbers ({column.why}); a module needs numbers"
+        require(number, wrong, error=DataError)
         require(not column.missing, f"column {column.name!r} has missing values; a module needs all", error=DataError)
     return np.stack([x.values[column.name] for column in x.columns], axis=1).astype(np.float32)
 
@@ -67,7 +68,8 @@ def recoded(table: Table, columns: Sequence[Column]) -> Table:
     """
     own = {column.name: column for column in table.columns}
     wanted = [column for column in columns if column.kind in LEARNT]
-    require(any(column.name in own for column in wanted), "none of the columns that were learnt from is there", error=DataError)
+    some = any(column.name in own for column in wanted)
+    require(some, "none of the columns that were learnt from is there", error=DataError)
     values = {column.name: _recoded(own.get(column.name), column, table) for column in wanted}
     return Table(tuple(columns), values, table.num_rows)
 

@@ -205,9 +205,9 @@ def write_split(path: Path, split: Split, ids: Sequence[str], groups: np.ndarray
 def _folds_of(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
     """(n,) fold numbers, stratified by label, whole groups at a time; fewer folds where every class is smaller."""
     found = np.zeros(len(labels), dtype=int)
-    own, seen = labels, groups
+    own = labels
     if len(labels) > MANY:  # one row for each group: scikit-learn's search over groups takes seconds for thousands
-        seen, first, place = np.unique(groups, return_index=True, return_inverse=True)
+        _, first, place = np.unique(groups, return_index=True, return_inverse=True)
         own = labels[first]
     possible = min(num_folds, int(np.bincount(own).max()))
     splitter: Any = StratifiedGroupKFold if own is labels else StratifiedKFold
@@ -216,7 +216,7 @@ def _folds_of(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int)
     with warnings.catch_warnings():
         # That a class has fewer examples than there are folds is known, and refused where it cannot be learnt.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        for number, (_, rows) in enumerate(parts.split(np.zeros(len(own)), own, seen)):
+        for number, (_, rows) in enumerate(parts.split(np.zeros(len(own)), own, groups if own is labels else None)):
             fold[rows] = number
     found[:] = fold if own is labels else fold[place]
     return found

@@ -74,7 +74,7 @@ def view(result: Mapping[str, Any], history: History, thumbnails: Mapping[str, b
         "learnt": words.learnt(result),
         "span": words.span(result["score"], result["metric"]),
         "right": _right(result),
-        "opened": words.opened(result),
+        "opened": words.opened(result) + words.other_metrics(result),
         "verdict": words.verdict(result),
         "default_is_beaten": _is_beaten(result),
         "dummy_verdict": words.dummy_verdict(result),

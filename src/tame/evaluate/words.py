@@ -218,6 +218,13 @@ def comparison(metric: str, difference: Mapping[str, Any], other: str) -> str:
     return f"{word} than {other} by {shown(metric, abs(value))} ({shown(metric, low)} to {shown(metric, high)})"
 
 
+def other_metrics(result: Mapping[str, Any]) -> str:
+    """What the other metrics of the task say of the same predictions: "; log loss 0.289, ..."."""
+    others = {name: value for name, value in result.get("metrics", {}).items() if name != result["metric"]}
+    each = ", ".join(f"{metric_name(name)} {shown(name, value)}" for name, value in others.items())
+    return f"; {each}" if each else ""
+
+
 def opened(result: Mapping[str, Any]) -> str:
     """How often the sealed test part was opened."""
     times = result["test_openings"]

@@ -21,6 +21,7 @@ from tame.data.costs import parse_costs
 from tame.evaluate.calibration import calibration, expected_cost
 from tame.evaluate.compare import Difference
 from tame.evaluate.score import (
+    METRICS_OF,
     Judged,
     confusion,
     difference,
@@ -281,6 +282,7 @@ def _result(
         "classes": list(data.classes),
         "metric": metric,
         "score": own.to_json(),
+        "metrics": {name: measure(name, tested.winner) for name in METRICS_OF[data.task]},
         "test_openings": study.state.openings,
         "validation": {
             "value": winner.value,

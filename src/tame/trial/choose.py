@@ -263,8 +263,7 @@ class Chooser:
         own = recipe.model
         shape = f"{own.name} {own.depth} x {own.width}" if own.name == "mlp" else own.name
         name = f"{shape}, batch {recipe.batch_size}, {recipe.optimizer.name}"
-        known = self._told.get(name, {"members": 0})
-        self._told[name] = {
-            "group": name, "members": max(known["members"], min(num, choice.members) if choice.stacked else 1),
-            "engine": "stacked" if choice.stacked else "serial", "why": choice.why,
-        }  # fmt: skip
+        members = min(num, choice.members) if choice.stacked else 1
+        if members > self._told.get(name, {"members": 0})["members"]:  # of the same shape, what the largest group had
+            engine = "stacked" if choice.stacked else "serial"
+            self._told[name] = {"group": name, "members": members, "engine": engine, "why": choice.why}
