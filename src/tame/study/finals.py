@@ -57,7 +57,7 @@ def finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
     """
     _require_trained(study)
     study.watcher.phase("training the finalists again with fresh seeds")
-    found = [_again(study, data, plan, trial, seeds) for trial, seeds in _wanted(study, plan)]
+    found = _again(study, data, plan, _wanted(study, plan))
     good = [each for each in found if each is not None]
     if not good:
         raise NothingTrainedError("every finalist diverged when it was trained again")
@@ -116,24 +116,39 @@ def _room_s(study: Study, plan: Plan) -> float:
     return min(FINALISTS_SHARE * clock, left) if about["tunes"] and not about["to_the_end"] else left
 
 
-def _again(study: Study, data: Data, plan: Plan, trial: Trial, seeds: Sequence[int]) -> Finalist | None:
-    """The recipe of a trial trained with these seeds; None where all of them diverged.
+def _again(
+    study: Study, data: Data, plan: Plan, wanted: Sequence[tuple[Trial, Sequence[int]]]
+) -> list[Finalist | None]:
+    """The recipes of trials trained with these seeds, all at once; None where all of a recipe diverged.
 
     Without a seed, for want of time, it is the trial itself, and the report says so.
     """
-    if not seeds:
-        return together(study, data, plan, trial, [trial])
-    reason = f"the recipe of trial {trial.number} again, with a fresh seed"
-    have = {t.recipe.seed: t for t in study.history.trials.values() if t.reason == reason}
-    number = max(study.history.trials) + 1
-    missing = [trial.recipe.but({"seed": seed}) for seed in seeds if seed not in have]
-    fresh = [Decision("start", number + i, reason, r.epochs, r, FINALIST) for i, r in enumerate(missing)]
-    study.keep(*map(decision_event, fresh))
-    test(study, plan, [t for t in study.history.having("running") if t.reason == reason])
-    done = [t for t in study.history.having("running") if t.reason == reason]
-    study.keep(*(decision_event(Decision("complete", t.number, "all epochs are trained", t.until)) for t in done))
-    own = [t for t in study.history.having("complete") if t.reason == reason]
-    return together(study, data, plan, trial, own) if own else None
+    for trial, seeds in wanted:
+        have = {t.recipe.seed for t in _seeds_of(study, trial)}
+        number = max(study.history.trials) + 1
+        missing = [trial.recipe.but({"seed": seed}) for seed in seeds if seed not in have]
+        reason = _reason(trial)
+        fresh = [Decision("start", number + i, reason, r.epochs, r, FINALIST) for i, r in enumerate(missing)]
+        study.keep(*map(decision_event, fresh))
+    running = [t for trial, _ in wanted for t in _seeds_of(study, trial) if t.state == "running"]
+    test(study, plan, running)
+    done = [study.history.trials[t.number] for t in running]
+    ended = [t for t in done if t.state == "running"]
+    study.keep(*(decision_event(Decision("complete", t.number, "all epochs are trained", t.until)) for t in ended))
+    found: list[Finalist | None] = []
+    for trial, seeds in wanted:
+        own = [t for t in _seeds_of(study, trial) if t.state == "complete"] if seeds else [trial]
+        found.append(together(study, data, plan, trial, own) if own else None)
+    return found
+
+
+def _seeds_of(study: Study, trial: Trial) -> list[Trial]:
+    """The trials that train a finalist's recipe with fresh seeds."""
+    return [t for _, t in sorted(study.history.trials.items()) if t.reason == _reason(trial)]
+
+
+def _reason(trial: Trial) -> str:
+    return f"the recipe of trial {trial.number} again, with a fresh seed"
 
 
 def _tuned(study: Study, data: Data, plan: Plan) -> list[Finalist]:
@@ -144,7 +159,7 @@ def _tuned(study: Study, data: Data, plan: Plan) -> list[Finalist]:
     trial = study.history.trials[judged["trial"]]
     if len(plan.folds) == 1:
         return [together(study, data, plan, trial, [trial])]
-    found = _again(study, data, plan, trial, [stream_seed(study.config.seed, "finalist", 0) % 2**31])
+    (found,) = _again(study, data, plan, [(trial, [stream_seed(study.config.seed, "finalist", 0) % 2**31])])
     return [found] if found else []
 
 

@@ -23,13 +23,13 @@ from tame.study.record import Study
 
 SIZES_SHARE = 0.2  # of the clock that computing features may take
 SEARCHED_SHARE = 0.6  # of the clock that networks without a backbone are searched in; the finalists take the rest
-RUNS = {"images": 5, "table": 25, "arrays": 20}  # whole trainings that a cohort and its finalists come to, at the least
+RUNS = {"images": 5, "table": 12, "arrays": 20}  # whole trainings that a cohort and its finalists come to, at the least
 LEAST_EPOCHS = 4
 SCRATCH_EPOCHS = 30  # that a picture network may train at most where nothing else is said
 SEARCH_SHARE = 0.1  # of the clock that the search takes, its features aside, where fine-tuning is to come
 FINALISTS_SHARE = 0.06  # of the clock that finalists on frozen features may take
 COHORTS = (64, 32, 8)  # recipes that start together: heads on few examples, on many, networks from scratch
-TABLE_COHORT, OWN_COHORT = 32, 16
+TABLE_COHORT, OWN_COHORT = 24, 16
 END_S = 4.5  # for checking the delivered model, the report and what the forecasts miss, at the least
 CHECKED = 64  # test pictures that the delivered model must judge as it was scored
 SLACK = 0.05  # of the clock that forecasts may be wrong by

@@ -120,14 +120,17 @@ class Study:
 
     def keep(self, *events: Event) -> None:
         """Stores events, with the points of curves that were waiting, in one transaction."""
-        curves = [Event("curve", {"trial": trial, "points": rows}) for trial, rows in self._waiting.items()]
-        self._waiting = {}
-        ends = [
+        self._keep_curves(list(self._waiting), *events)
+
+    def _keep_curves(self, trials: Sequence[int], *events: Event) -> None:
+        """Stores the waiting points of these trials, and events."""
+        curves = [Event("curve", {"trial": n, "points": self._waiting.pop(n)}) for n in trials if n in self._waiting]
+        ends = {trial: self._ends.pop(trial) for trial in trials if trial in self._ends}
+        stops = [
             Event("early_stop", {"trial": trial, "best": best, "reason": f"the weights of epoch {best} were the best"})
-            for trial, best in self._ends.items()
+            for trial, best in ends.items()
         ]
-        self._ends = {}
-        fresh = [*curves, *ends, *events]
+        fresh = [*curves, *stops, *events]
         for event in self._store.append(STUDY, fresh) if fresh else []:
             self.state.after(event)
 
@@ -189,7 +192,7 @@ class Study:
             self.watcher.note(message["text"])
         elif message["event"] == "saved":
             # Only now: a point that is stored must not be lost with the weights that it was measured on.
-            self.keep()
+            self._keep_curves(message["trials"])
 
 
 def begin(config: StudyConfig, watcher: Watcher) -> Study:

@@ -94,11 +94,12 @@ class Chooser:
 
     def groups(
         self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
-        *, begun: Callable[[int], bool | None] = lambda trial: None,
+        *, begun: Callable[[int], bool | None] = lambda trial: None, at_least: int = 1,
     ) -> list[Group]:  # fmt: skip
         """Jobs by what they can share, as many together as is best here.
 
-        begun: whether a trial was trained together with others so far, None for one that was not: it goes on so.
+        begun: whether a trial is trained in the stacked engine, None where it has not begun: it goes on as it began;
+        at_least: how many groups there should be, since so many are trained side by side.
         """
         alike: dict[Hashable, list[Job]] = {}
         for job in jobs:
@@ -113,6 +114,7 @@ class Chooser:
             self._tell(recipe, choice, len(own) * len(folds))
             sets = material.lanes(recipe, rows, examples, folds) if choice.stacked else [[fold] for fold in folds]
             most = max(1, choice.members // (self._smaller * max(map(len, sets)))) if choice.stacked else 1
+            most = min(most, math.ceil(len(own) / math.ceil(at_least / len(alike))))
             for start in range(0, len(own), most):
                 some = own[start : start + most]
                 lanes = self._lanes(material, some, sets, rows, examples, stacked=choice.stacked)

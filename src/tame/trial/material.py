@@ -42,6 +42,10 @@ class Material(Protocol):
         """Folds by whether their members can be trained in one computation: together, or each by itself."""
         ...
 
+    def small(self, recipe: Recipe) -> bool:
+        """Whether steps are so short that a training is best left to one core. Such modules draw no global chance."""
+        ...
+
     def stacks(self, recipe: Recipe) -> bool:
         """Whether members with this recipe can be trained in one computation."""
         ...

@@ -37,6 +37,7 @@ class OwnTask:
     autocast: torch.dtype | None = None
     by_fold: None = None
     eval_batch: int = 256
+    draws: bool = True
 
     def build(self, member: Member) -> nn.Module:
         return built(self.make, member.recipe.own).to(self.device)
@@ -79,6 +80,9 @@ class ArrayMaterial:
             recipe.loss.name, outputs, examples.target[:num], num_classes=examples.num_classes,
             ends_in=type(last[-1]).__name__ if last else None,
         )  # fmt: skip
+
+    def small(self, recipe: Recipe) -> bool:
+        return False
 
     def stacks(self, recipe: Recipe) -> bool:
         key = tuple(recipe.own.items())

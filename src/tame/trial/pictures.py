@@ -55,6 +55,9 @@ class PictureMaterial:
             "regularize.cutmix pastes parts of pictures; on frozen features use regularize.mixup",
         )
 
+    def small(self, recipe: Recipe) -> bool:
+        return self.stacks(recipe)
+
     def stacks(self, recipe: Recipe) -> bool:
         return recipe.model.name == "head" and not recipe.model.unfrozen
 

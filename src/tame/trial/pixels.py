@@ -32,6 +32,7 @@ class PixelTask:
     autocast: torch.dtype | None = None
     by_fold: None = None
     eval_batch: int = 256
+    draws: bool = True
 
     def build(self, member: Member) -> nn.Module:
         module = build_model(member.recipe.model, num_outputs(member.recipe, self.examples))
@@ -118,6 +119,7 @@ class TunedTask:
     autocast: torch.dtype | None = None
     by_fold: None = None
     eval_batch: int = 256
+    draws: bool = True
 
     def build(self, member: Member) -> nn.Module:
         upper = copy.deepcopy(self.upper).requires_grad_(True)

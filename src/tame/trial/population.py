@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from threading import RLock
 from typing import Protocol
 
 import torch
@@ -142,6 +144,11 @@ class Task(Protocol):
     def build(self, member: Member) -> nn.Module: ...
 
     @property
+    def draws(self) -> bool:
+        """Whether a module's training draws from torch's own generators."""
+        ...
+
+    @property
     def eval_batch(self) -> int:
         """Examples that one network judges at once."""
         ...
@@ -218,7 +225,10 @@ class StepDraws:
         return drawn if self._mine is None else drawn[self._mine]
 
 
-class same_chance:
+_CHANCE = RLock()  # torch has one generator for all threads
+
+
+class same_chance(AbstractContextManager[None]):
     """Gives torch's own generators a state that depends on the name alone, and puts theirs back.
 
     By hand, since torch's fork_rng and manual_seed take milliseconds where there is no GPU.
@@ -228,6 +238,7 @@ class same_chance:
         self._seed = stream_seed(seed, *name)
 
     def __enter__(self) -> None:
+        _CHANCE.acquire()
         self._cpu = torch.get_rng_state()
         self._gpu = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
         torch.default_generator.manual_seed(self._seed)
@@ -238,6 +249,12 @@ class same_chance:
         torch.set_rng_state(self._cpu)
         if self._gpu is not None:
             torch.cuda.set_rng_state(self._gpu)
+        _CHANCE.release()
+
+
+def epoch_chance(task: Task, seed: int, epoch: int) -> AbstractContextManager[None]:
+    """The state of torch's generators that an epoch is trained in; none where nothing draws from them."""
+    return same_chance(seed, "epoch", epoch) if task.draws else nullcontext()
 
 
 def take(population: Population, keep: Sequence[int]) -> Population:

@@ -44,6 +44,9 @@ class TableMaterial:
         need_pictures(recipe)
         build_table_model(Columns(1), 1, recipe.model)
 
+    def small(self, recipe: Recipe) -> bool:
+        return True
+
     def stacks(self, recipe: Recipe) -> bool:
         return True
 

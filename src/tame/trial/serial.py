@@ -22,6 +22,7 @@ from tame.trial.population import (
     Task,
     Tensors,
     epoch_batches,
+    epoch_chance,
     joint,
     mixing,
     partners,
@@ -73,7 +74,7 @@ class Serial:
         own = self._restore(population)
         validated = self.task.examples.validates(member).nonzero().squeeze(1)
         for epoch in range(population.epoch + 1, until + 1):
-            with same_chance(member.recipe.seed, "epoch", epoch):
+            with epoch_chance(self.task, member.recipe.seed, epoch):
                 train_loss = self._epoch(own, epoch)
             population = population.at(epoch, _tensors_of(own))
             outputs = self._outputs(own, validated)
@@ -106,7 +107,7 @@ class Serial:
         times = []
         own.module.train()
         _mode(own.optimizer, train=True)
-        with same_chance(member.recipe.seed, "epoch", 1):
+        with epoch_chance(self.task, member.recipe.seed, 1):
             for step, rows in enumerate(batches[:steps]):
                 begin = time.perf_counter()
                 self._step(own, settings, 1, step, rows, rates[step], len(batches))

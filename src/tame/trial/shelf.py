@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ class Shelf:
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
+        self._writing = Lock()  # units that are trained side by side save to one folder
         self._own: dict[tuple[int, Fold], Population] = {}
         self._best: dict[tuple[int, Fold], Population] = {}  # the best epoch of those that may stop early
         self._index: dict[str, tuple[int, frozenset[int]]] = {}  # of each checkpoint: epoch, and the trials it holds
@@ -80,8 +82,9 @@ class Shelf:
             "epoch": str(epoch), "members": json.dumps(members), "curves": json.dumps(curves),
             "epochs": json.dumps([p.epoch for p, _ in kept]), BEST: json.dumps([is_best for _, is_best in kept]),
         }  # fmt: skip
-        self.checkpoints.save(name, tensors, meta)
-        self._index[name] = _about(meta)
+        with self._writing:
+            self.checkpoints.save(name, tensors, meta)
+            self._index[name] = _about(meta)
 
     def forget(self, trials: Sequence[int], *, keep: Sequence[int]) -> None:
         """Drops trials that will never go on, and the checkpoints that hold none of `keep`."""

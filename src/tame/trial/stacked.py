@@ -28,6 +28,7 @@ from tame.trial.population import (
     Task,
     Tensors,
     epoch_batches,
+    epoch_chance,
     joint,
     mixing,
     partners,
@@ -70,7 +71,7 @@ class Stacked:
         # In one order: a checkpoint comes back in any, and the last bit of a length over all gradients depends on it.
         tensors = {name: population.tensors[name].clone() for name in sorted(population.tensors)}
         for epoch in range(population.epoch + 1, until + 1):
-            with same_chance(run.recipe.seed, "epoch", epoch):
+            with epoch_chance(self.task, run.recipe.seed, epoch):
                 train_loss = run.epoch(epoch, tensors)
             population = population.at(epoch, dict(tensors))
             watch(population, Measured(epoch, train_loss, self.predict(population, run.rows), run.rows))
@@ -82,7 +83,7 @@ class Stacked:
         population = self.start(members)
         run = _Run.of(population, self.task, self._build(members[0]))
         times: list[float] = []
-        with same_chance(run.recipe.seed, "epoch", 1):
+        with epoch_chance(self.task, run.recipe.seed, 1):
             run.epoch(1, dict(population.tensors), steps=steps, times=times)
         return min(times[1:] or times)
 

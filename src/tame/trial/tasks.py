@@ -29,6 +29,7 @@ class FeatureTask:
     scale: Tensor | None = None  # ()
     by_fold: None = None
     eval_batch: int = 8192
+    draws: bool = False
 
     def build(self, member: Member) -> nn.Module:
         head = head_of(self.features.shape[2], num_outputs(member.recipe, self.examples), member.recipe.model)
@@ -62,6 +63,7 @@ class TableTask:
     autocast: torch.dtype | None = None
     by_fold: tuple[int | None, ...] | None = None
     eval_batch: int = 8192
+    draws: bool = False
 
     def build(self, member: Member) -> nn.Module:
         model = build_table_model(self.columns, num_outputs(member.recipe, self.examples), member.recipe.model)

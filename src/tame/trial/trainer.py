@@ -6,8 +6,9 @@ on all examples, which is the one that can be delivered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,12 +26,14 @@ from tame.data.tables import Column
 from tame.parts.network import Build, Network, read_network, write_network
 from tame.store.checkpoints import Checkpoints
 from tame.trial.choose import Chooser, Group, is_out_of_memory
+from tame.trial.environment import usable_cores
 from tame.trial.material import Material, check_parts, examples_of
 from tame.trial.own import ArrayMaterial, build_of
 from tame.trial.population import Examples, Member, Population
 from tame.trial.rows import TableMaterial
 from tame.trial.serial import Serial
 from tame.trial.shelf import Fold, Shelf
+from tame.trial.side_by_side import Emit, side_by_side, threads
 from tame.trial.unit import Job, Lane, Unit, plateau_rate, slowed
 from tame.trial.unused import refuse_unused
 
@@ -38,7 +41,6 @@ if TYPE_CHECKING:
     from tame.trial.pictures import PictureMaterial
 
 Reply = dict[str, Any]
-Emit = Callable[[Reply], None]
 
 
 class Trainer:
@@ -178,22 +180,22 @@ class Trainer:
         one that stops early, and "saved" when all that is safe.
         """
         jobs = [Job(each["trial"], Recipe.from_flat(each["recipe"])) for each in trials]
-        waiting = self._chooser.groups(self._given(), jobs, folds, self._rows, self._learnt(), begun=self._begun)
-        while waiting:
-            group = waiting.pop(0)
-            unit = Unit(group.jobs, group.lanes, metric, self._kept(), keep_all=final)
-            try:
-                unit.advance(
-                    until=until,
-                    emit=lambda trial, row: self._emit({"event": "point", "trial": trial, "row": row}),
-                    saved=lambda: self._emit({"event": "saved"}),
-                    end=lambda trial, best: self._emit({"event": "end", "trial": trial, "best": best}),
-                )
-            except RuntimeError as problem:
-                if not is_out_of_memory(problem):
-                    raise
-                waiting = self._smaller(group, folds) + waiting
+        small = self._device.type == "cpu" and all(self._given().small(job.recipe) for job in jobs)
+        cores = usable_cores() if small else 1
+        with threads(1 if small else torch.get_num_threads()):
+            groups = self._groups(jobs, folds, cores)
+            while groups:
+                units = [Unit(group.jobs, group.lanes, metric, self._kept(), keep_all=final) for group in groups]
+                todo = [partial(_advance, unit, until) for unit in units]
+                failed = side_by_side(todo, cores=cores, emit=self._emit)
+                groups = [own for place in failed for own in self._smaller(groups[place], folds)]
         return {"engines": self._chooser.told()}
+
+    def _groups(self, jobs: Sequence[Job], folds: Sequence[Fold], cores: int = 1) -> list[Group]:
+        """Jobs by what trains them together, in no fewer groups than there are cores for."""
+        return self._chooser.groups(
+            self._given(), jobs, folds, self._rows, self._learnt(), begun=self._kept().was_stacked, at_least=cores
+        )
 
     def _smaller(self, group: Group, folds: list[Fold]) -> list[Group]:
         """The same jobs in groups of half the size, after memory ran out. Raises StorageError where that is no help."""
@@ -203,7 +205,7 @@ class Trainer:
         self._emit({"event": "note", "text": said})
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        return self._chooser.groups(self._given(), group.jobs, folds, self._rows, self._learnt(), begun=self._begun)
+        return self._groups(group.jobs, folds)
 
     def forget(self, *, trials: list[int], keep: list[int]) -> Reply:
         """Drops trials that will never go on, and the checkpoints that hold none of `keep`."""
@@ -216,7 +218,9 @@ class Trainer:
         if material.kind == "images":
             engine = Serial(self._pictures().rehearsal(own, self._rows, examples, folds))
             return {"epoch_s": engine.rehearse(Member(-1, folds[0], own))}
-        return {"epoch_s": self._chooser.epoch_s(material, own, folds, self._rows, examples)}
+        cores = usable_cores() if material.small(own) and self._device.type == "cpu" else 1
+        with threads(1 if cores > 1 else torch.get_num_threads()):
+            return {"epoch_s": self._chooser.epoch_s(material, own, folds, self._rows, examples) / cores}
 
     # Judging ---------------------------------------------------------------------------------------------------------
 
@@ -260,7 +264,7 @@ class Trainer:
 
     def _lane(self, job: Job, fold: Fold) -> Lane:
         """The lane of one member alone, in the engine that trained it in company."""
-        (group,) = self._chooser.groups(self._given(), [job], [fold], self._rows, self._learnt(), begun=self._begun)
+        (group,) = self._groups([job], [fold])
         (lane,) = group.lanes
         return lane
 
@@ -277,10 +281,6 @@ class Trainer:
         rows = torch.cat([rows for rows, _ in seen])
         order = rows.argsort()
         return torch.cat([outputs for _, outputs in seen])[order], rows[order]
-
-    def _begun(self, trial: int) -> bool | None:
-        """Whether what is known of a trial comes from the stacked engine; None where nothing is known of it."""
-        return self._kept().was_stacked(trial)
 
     def _trained(self, lane: Lane, epochs: int, losses: list[float | None] | None) -> Population:
         """The member after so many epochs; trained again, alone and with the same result, where it was let go.
@@ -323,3 +323,20 @@ class Trainer:
 
     def _say(self, what: str, done: int, total: int) -> None:
         self._emit({"event": "progress", "what": what, "done": done, "total": total})
+
+
+def _advance(unit: Unit, until: int, emit: Emit) -> bool:
+    """Whether memory sufficed to train a unit until that many epochs in all."""
+    trials = [job.trial for job in unit.jobs]
+    try:
+        unit.advance(
+            until=until,
+            emit=lambda trial, row: emit({"event": "point", "trial": trial, "row": row}),
+            saved=lambda: emit({"event": "saved", "trials": trials}),
+            end=lambda trial, best: emit({"event": "end", "trial": trial, "best": best}),
+        )
+    except RuntimeError as problem:
+        if not is_out_of_memory(problem):
+            raise
+        return False
+    return True
