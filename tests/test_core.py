@@ -158,7 +158,7 @@ def test_an_unknown_field_is_refused_with_the_nearest(name, near):
         ("augment.flip", "maybe", "augment.flip must be true or false"),
         ("model.name", 3, "model.name must be text, got 3"),
         ("epochs", 0, "epochs must be 1 to 100000, got 0"),
-        ("batch_size", 0, "batch_size must be 1 to 1000000 or \"all\", got 0"),
+        ("batch_size", 0, 'batch_size must be 1 to 1000000 or "all", got 0'),
         ("seed", -1, "seed must be 0 to"),
         ("seed", 2**63, "seed must be 0 to"),
         ("optimizer.lr", 0, "optimizer.lr must be above 0"),

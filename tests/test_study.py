@@ -135,9 +135,9 @@ def test_a_study_that_is_killed_again_and_again_ends_with_the_same_result(whom, 
     marks = sorted(random.Random(whom).sample(range(1, count_events(folder_of_whole) * 2 // 3), 3))
     kills = 0
     for mark in marks:
-        wait_for(lambda mark=mark: process.poll() is not None or count_events(folder) >= mark)
+        wait_until_at(process, folder, mark)
         if whom == "worker":
-            wait_for(lambda: process.poll() is not None or worker_of(process.pid) is not None)
+            wait_for_worker(process)
         victim = process.pid if whom == "coordinator" else worker_of(process.pid)
         if process.poll() is not None or victim is None:
             break
@@ -203,6 +203,16 @@ def worker_of(pid):
     children = Path(f"/proc/{pid}/task/{pid}/children")
     found = [int(each) for each in children.read_text().split()] if children.exists() else []
     return found[0] if found else None
+
+
+def wait_until_at(process, folder, mark):
+    """Until the study has so many events, or its process has ended."""
+    wait_for(lambda: process.poll() is not None or count_events(folder) >= mark)
+
+
+def wait_for_worker(process):
+    """Until the coordinator has a process that trains, or has ended."""
+    wait_for(lambda: process.poll() is not None or worker_of(process.pid) is not None)
 
 
 def count_events(folder):

@@ -9,8 +9,8 @@ from tame.core.records import Decision, Event, Finding, decision_event
 from tame.monitor.rules import examine
 from tame.monitor.space import edges
 from tame.study.finals import FIELDS, best_trials, cost_s, evaluate, finalists
-from tame.study.plan import Plan, make_plan
 from tame.study.opening import open_data
+from tame.study.plan import Plan, make_plan
 from tame.study.record import Study, findings_events
 from tame.study.test import FINAL, test
 from tame.study.tuning import fine_tune
@@ -45,7 +45,7 @@ def adjust(study: Study, plan: Plan) -> list[Decision]:
         return []
     decisions = decide(study.history, plan.space, study.config.seed, config=plan.search)
     # Where the search goes on to the end, it leaves the time that the finalists will take.
-    after = cost_s(study, *FIELDS[0]) if study.state.last["plan"]["to_the_end"] else 0.0
+    after = cost_s(study, plan, *FIELDS[0]) if study.state.last["plan"]["to_the_end"] else 0.0
     first = not study.history.trials and study.left_s > 0
     if first or study.used_s + plan.round_s(study, decisions) + after < plan.search_until_s:
         return decisions

@@ -151,7 +151,7 @@ def tables(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Pr
         }
     )
     portfolio: list[Mapping[str, Any]] = [
-        {"table.numbers": "periodic", "model.norm": "batch"},
+        {"table.numbers": "periodic", "table.sigma": 0.1, "model.norm": "batch"},
         {"table.numbers": "plain", "table.scaling": "standard", "model.norm": "batch"},
         {"optimizer.lr": 1e-3, "model.dropout": 0.3},
         {"optimizer.lr": 1e-3, "optimizer.weight_decay": 1e-1},
@@ -166,6 +166,7 @@ def tables(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Pr
         "model.dropout": Float(0.0, 0.5),
         "table.numbers": Choice("piecewise", "periodic", "plain"),
         "table.scaling": Choice("quantile", "standard"),
+        "table.sigma": Float(0.05, 1.0, log=True),
         "optimizer.lr": Float(5e-4, 1e-2, log=True),
         "optimizer.weight_decay": Float(1e-3, 3e-1, log=True),
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any, Protocol
 
 import torch
@@ -110,7 +111,7 @@ class Mlp(nn.Module):
         sizes = [inputs] + [width] * recipe.depth
         # Batch norm takes every bias out again: Adam would only blow up the rounding errors that are its gradient.
         biased = self.norm != "batch"
-        self.body = nn.ModuleList(nn.Linear(a, b, bias=biased) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.body = nn.ModuleList(nn.Linear(a, b, bias=biased) for a, b in pairwise(sizes))
         norms = {"layer": nn.LayerNorm, "batch": BatchNorm}
         self.norms = nn.ModuleList(norms[self.norm](width) for _ in self.body if self.norm != "none")
         self.out = nn.Linear(sizes[-1], num_outputs)
@@ -147,8 +148,9 @@ class Mlp(nn.Module):
     ) -> Tensor:
         """Outputs (M, B, O) of members that see the same examples.
 
-        tensors: as `state_dict`, each with a leading M; x: (B, D), or (M, B, D) of members that see their own; dropout: (M,) rates, None where all are zero;
-        draws: the chance of a training step, which also moves the running statistics in `tensors`; None to predict;
+        tensors: as `state_dict`, each with a leading M; x: (B, D), or (M, B, D) of members that see their own;
+        dropout: (M,) rates, None where all are zero; draws: the chance of a training step, which also moves the running
+        statistics in `tensors`; None to predict;
         mine: (M, B), 0 where an example is not the member's and must not move what batch norm measures.
         """
         h: Tensor | None = None
@@ -190,7 +192,8 @@ class Mlp(nn.Module):
             return F.layer_norm(z, z.shape[-1:]) * scale + shift
         mean, spread = (tensors[f"norms.{i}.running_{name}"] for name in ("mean", "var"))
         eps, momentum = self.norms[i].eps, self.norms[i].momentum
-        assert isinstance(eps, float) and isinstance(momentum, float)
+        assert isinstance(eps, float)
+        assert isinstance(momentum, float)
         if not training or z.shape[1] == 1:
             return (z - mean[:, None]) / (spread[:, None] + eps).sqrt() * scale + shift
         if mine is None:

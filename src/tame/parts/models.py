@@ -91,7 +91,7 @@ def build_model(recipe: ModelRecipe, num_outputs: int) -> nn.Module:
     name = recipe.name.removeprefix(TIMM)
     if not timm.is_model(name):
         raise UsageError(unknown("timm model", name, timm.list_models()))
-    return timm.create_model(name, pretrained=False, num_classes=num_outputs, drop_rate=recipe.dropout)  # type: ignore[no-any-return]
+    return timm.create_model(name, pretrained=False, num_classes=num_outputs, drop_rate=recipe.dropout)
 
 
 def init_module(module: nn.Module, *, seed: int) -> None:

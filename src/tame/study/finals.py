@@ -93,19 +93,22 @@ def _wanted(study: Study, plan: Plan) -> list[tuple[Trial, list[int]]]:
     """
     known = study.state.last.get("finalists")
     if known is None:
-        count, num_seeds = next((pair for pair in FIELDS if cost_s(study, *pair) <= _room_s(study, plan)), FIELDS[-1])
+        count, num_seeds = next(
+            (pair for pair in FIELDS if cost_s(study, plan, *pair) <= _room_s(study, plan)), FIELDS[-1]
+        )
         seeds = [stream_seed(study.config.seed, "finalist", i) % 2**31 for i in range(num_seeds)]
         known = {"trials": [t.number for t in best_trials(study, count)], "seeds": seeds}
         study.keep(Event("finalists", known))
     return [(study.history.trials[number], known["seeds"]) for number in known["trials"]]
 
 
-def cost_s(study: Study, count: int, num_seeds: int) -> float:
+def cost_s(study: Study, plan: Plan, count: int, num_seeds: int) -> float:
     """A forecast of the seconds that so many finalists take, from what the search took for an epoch of a trial."""
     trials = [t for t in study.history.trials.values() if t.curve.points]
     epochs = sum(t.epochs for t in trials)
     epoch_s = study.state.trained_s / max(epochs, 1)
-    return epoch_s * (count + 1) * num_seeds * max((t.recipe.epochs for t in trials), default=0)
+    members = 1 + 1 / len(plan.folds) if plan.whole else 1.0
+    return epoch_s * members * (count + 1) * num_seeds * max((t.recipe.epochs for t in trials), default=0)
 
 
 def _room_s(study: Study, plan: Plan) -> float:
@@ -226,7 +229,7 @@ def _open(study: Study, data: Data, winner: Finalist, default: Finalist | None) 
 def _choose(study: Study, data: Data, finalist: Finalist) -> None:
     """Makes the first seed of a finalist the network that is judged and delivered: no seed is picked by its luck."""
     trial = finalist.trials[0]
-    fold = None if data.split.folds > 1 else 0
+    fold = None if data.whole else 0
     study.ask(
         "network",
         trial=trial.number,
@@ -423,7 +426,8 @@ def _how(data: Data, winner: Finalist) -> str:
         seeds = "one seed, which the search had seen: there was no time for fresh ones"
     if data.split.folds > 1:
         return f"{data.split.folds}-fold cross-validation, {seeds}"
-    return f"the validation part, {seeds}"
+    after = "; what is delivered then learnt from it too" if data.refits else ""
+    return f"the validation part, {seeds}{after}"
 
 
 def _states(trials: Sequence[Trial]) -> dict[str, int]:

@@ -50,6 +50,7 @@ class Plan:
     end_s: float
     sizes: tuple[int, ...]
     words: str
+    whole: bool  # whether finalists are also trained on all that is not sealed, which is what is delivered
 
     def round_s(self, study: Study, decisions: Sequence[Decision]) -> float:
         """A forecast of the seconds that carrying out these decisions takes, from the rounds before."""
@@ -178,8 +179,9 @@ def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
     sizes = f", at {', '.join(map(str, about['sizes']))} pixels" if about["sizes"] else ""
     words = f"{len(space)} dimensions, judged by {how}{sizes}"
     return Plan(
-        search, space, facts, folds, math.inf if until is None else until, about["end_s"], tuple(about["sizes"]), words
-    )
+        search, space, facts, folds, math.inf if until is None else until, about["end_s"], tuple(about["sizes"]), words,
+        data.whole,
+    )  # fmt: skip
 
 
 def facts_of(data: Data, *, seed: int) -> Facts:

@@ -35,11 +35,17 @@ class Data:
     side: int = 0
     backbone: dict[str, Any] | None = None
     columns: int = 0  # of a table, that are learnt from
+    refits: bool = False  # whether what is delivered also learns from the part that chose
 
     @property
     def rows(self) -> list[int]:
         """The examples that are learnt and chosen from."""
         return self.split.rows("train", "val")
+
+    @property
+    def whole(self) -> bool:
+        """Whether what is delivered learns from all that is not sealed: after folds, or after a part that TAME cut."""
+        return self.split.folds > 1 or self.refits
 
     @property
     def num_valid(self) -> int:

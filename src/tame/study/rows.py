@@ -217,6 +217,7 @@ def _split(study: Study, own: Rows, known: Any, kind: str) -> Data:
     data = Data(
         kind, own.task, metric_for(config, own.task), own.classes, own.ids,
         hidden.astype(np.int64) if own.classes else hidden, split, sealed, columns=learnt,
+        refits=config.val is None,
     )  # fmt: skip
     learn(study, data)
     if known is None:

@@ -40,6 +40,6 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
 
 
 def folds_of(plan: Plan, trial: Trial) -> list[int | None]:
-    """The members of a trial: one a fold, and for a finalist under cross-validation one on all examples."""
+    """The members of a trial: one a fold, and for a finalist one on all examples, where that is what is delivered."""
     folds: list[int | None] = list(plan.folds)
-    return [*folds, None] if trial.origin == "finalist" and len(folds) > 1 else folds
+    return [*folds, None] if trial.origin == "finalist" and plan.whole else folds

@@ -101,7 +101,7 @@ class Chooser:
         begun: whether a trial is trained in the stacked engine, None where it has not begun: it goes on as it began;
         at_least: how many groups there should be, since so many are trained side by side.
         """
-        alike: dict[Hashable, list[Job]] = {}
+        alike: dict[tuple[Hashable, bool | None], list[Job]] = {}
         for job in jobs:
             alike.setdefault((group_key(job.recipe), begun(job.trial)), []).append(job)
         found = []

@@ -240,7 +240,8 @@ class same_chance(AbstractContextManager[None]):
     def __enter__(self) -> None:
         _CHANCE.acquire()
         self._cpu = torch.get_rng_state()
-        self._gpu = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
+        initialized = bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+        self._gpu = torch.cuda.get_rng_state() if initialized else None
         torch.default_generator.manual_seed(self._seed)
         if self._gpu is not None:
             torch.cuda.manual_seed(self._seed)

@@ -60,7 +60,7 @@ class TableMaterial:
         return TableTask(self._all(recipe, rows, examples, folds), columns, own, self._device, by_fold=tuple(folds))
 
     def lanes(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> list[list[Fold]]:
-        if not joint(replace(examples, together=len(folds) > 1), recipe):
+        if not joint(replace(examples, together=int(examples.fold.max()) > 0), recipe):
             return [[fold] for fold in folds]
         alike: dict[Any, list[Fold]] = {}
         for fold in folds:  # a category that a fold never learns from has no column there
