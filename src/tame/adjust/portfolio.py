@@ -13,6 +13,7 @@ from tame.core.recipe import Recipe
 from tame.core.space import Choice, Dimension, Float
 
 SMALL = 1000  # examples; below, small batches and more epochs
+BATCHES = ((1000, 32), (3000, 64), (10_000, 128), (100_000, 256))  # rows of a table below a number, and their batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ def tables(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Pr
     Rubachev and Babenko, 2022). Widths are few, so that many recipes share their shapes and are trained together.
     """
     small, large = num_examples < 10_000, num_examples > 100_000
+    batch = next((size for most, size in BATCHES if num_examples < most), 1024)
     base = Recipe().but(
         {
             "model.name": "mlp",
@@ -145,13 +147,20 @@ def tables(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Pr
             "optimizer.lr": 2e-3,
             "optimizer.weight_decay": 3e-2,
             "schedule.name": "wsd",
-            "batch_size": (32 if num_examples < 1000 else 64) if small else (1024 if large else 256),
+            "batch_size": batch,
             "epochs": epochs or (40 if small else 6 if large else 12),
             "seed": seed,
         }
     )
     portfolio: list[Mapping[str, Any]] = [
-        {"table.numbers": "periodic", "table.sigma": 0.1, "model.norm": "batch"},
+        {
+            "table.numbers": "periodic",
+            "table.dim": 16,
+            "table.scaling": "standard",
+            "model.norm": "batch",
+            "model.depth": 3,
+            "model.dropout": 0.1,
+        },
         {"table.numbers": "plain", "table.scaling": "standard", "model.norm": "batch"},
         {"optimizer.lr": 1e-3, "model.dropout": 0.3},
         {"optimizer.lr": 1e-3, "optimizer.weight_decay": 1e-1},
