@@ -83,12 +83,13 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_side(side: str, given: argparse.Namespace) -> dict[str, Any]:
-    """One side in a process of its own, both as TAME starts its worker, so that only the loops differ."""
+    """One side in a process of its own: as a user starts one, or as TAME starts its worker."""
     from tame.trial.environment import worker_environment
 
     environment = {name: value for name, value in os.environ.items() if not name.startswith(TUNED)}
     command = [sys.executable, __file__, "--one", side, "--folder", str(given.folder), "--epochs", str(given.epochs)]
-    environment |= worker_environment()
+    if side == "tame":
+        environment |= worker_environment()
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout))
 
@@ -153,6 +154,7 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
     from tame.trial.serial import Serial
     from tame.trial.unit import Job
 
+    torch.set_num_threads(1)  # as the worker trains small networks
     material, examples, _ = opened(PARTS["free"])
     recipe = Recipe().but({
         "model.name": "mlp", "model.width": WIDTH, "model.depth": DEPTH, "model.dropout": DROPOUT,

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -269,23 +270,32 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from tame.trial.choose import Chooser
+    from tame.trial.environment import usable_cores
+    from tame.trial.side_by_side import side_by_side
     from tame.trial.unit import Job
 
+    torch.set_num_threads(1)  # small trainings run side by side, one on each core
+    cores = usable_cores()
     part = PARTS[given.parts]
     material, examples, _ = opened(part)
     jobs = [Job(i, recipe_of(own, part, given.epochs)) for i, own in enumerate(draw(part, given.recipes))]
     chooser = Chooser(given.folder, None, torch.device("cpu"))
     begun = time.perf_counter()
-    chooser.groups(material, jobs, [0], range(len(examples)), examples)
+    chooser.groups(material, jobs, [0], range(len(examples)), examples, at_least=cores)
     choose_s = time.perf_counter() - begun
     seconds, losses, sizes = [0.0] * len(jobs), [0.0] * len(jobs), [1] * len(jobs)
     begun, used = time.perf_counter(), cpu_s()
-    for group in chooser.groups(material, jobs, [0], range(len(examples)), examples):
+
+    def carry_out(group: Any, _: Any) -> bool:
         start = time.perf_counter()
         found = train_group(group, given.epochs)
         for job in group.jobs:
             seconds[job.trial] = (time.perf_counter() - start) / len(group.jobs)
             losses[job.trial], sizes[job.trial] = found[job.trial], len(group.jobs)
+        return True
+
+    groups = chooser.groups(material, jobs, [0], range(len(examples)), examples, at_least=cores)
+    side_by_side([partial(carry_out, group) for group in groups], cores=cores, emit=lambda message: None)
     wall_s, used = time.perf_counter() - begun, cpu_s() - used
     return {
         "wall_s": wall_s, "cpu_s": used, "choose_s": choose_s, "seconds": seconds, "losses": losses,

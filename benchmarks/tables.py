@@ -51,7 +51,8 @@ def fit(name: str, seed: int, work: Path) -> dict[str, object]:
     command = [str(TAME), "fit", str(TABLES / table), "--target", target, "--seed", str(seed), "--time", limit]
     command += ["--out", str(out), "--json", "--quiet", *(["--test", str(TABLES / sealed)] if sealed else [])]
     begun = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TAME_CACHE": str(work / "cache")})
+    environment = {**os.environ, "TAME_CACHE": str(work / "cache")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     wall_s = time.perf_counter() - begun
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr}")

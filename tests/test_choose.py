@@ -1,0 +1,233 @@
+"""Which engine trains what, side by side or one by one, and what happens where memory runs out."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tame.core.errors import StoppedError, StorageError
+from tame.core.recipe import Recipe
+from tame.data.tables import Column, Table
+from tame.trial.choose import Chooser, Measured, is_out_of_memory
+from tame.trial.population import Examples, Member
+from tame.trial.rows import TableMaterial
+from tame.trial.serial import Serial
+from tame.trial.side_by_side import side_by_side, threads
+from tame.trial.stacked import Stacked
+from tame.trial.trainer import Trainer
+from tame.trial.unit import Job, Unit
+
+NUM = 60
+CPU = torch.device("cpu")
+
+
+def material_of():
+    rng = np.random.default_rng(0)
+    values = {"a": rng.normal(size=NUM), "b": rng.normal(size=NUM)}
+    columns = tuple(Column(name, "number", "") for name in values)
+    return TableMaterial(Table(columns, values, NUM), device=CPU)
+
+
+def examples_of():
+    fold = torch.full((NUM,), -1)
+    fold[:12] = 0
+    return Examples(torch.arange(NUM) % 2, fold, 2)
+
+
+def recipe_of(**changes):
+    base = {"model.name": "mlp", "model.width": 4, "model.depth": 1, "batch_size": 16, "epochs": 2}
+    return Recipe().but(base | changes)
+
+
+def groups_of(tmp_path, jobs, **how):
+    chooser = Chooser(tmp_path, None, CPU)
+    return chooser.groups(material_of(), jobs, [0], range(NUM), examples_of(), **how), chooser
+
+
+# The choice -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("alone", "together", "members", "stacked", "size"),
+    [
+        (1.0, {4: 0.5, 16: 0.2}, 16, True, 16),
+        (1.0, {4: 0.5, 16: 0.2}, 4, True, 4),  # sixteen places would be three quarters empty
+        (1.0, {4: 0.5, 16: 0.2}, 8, True, 16),
+        (1.0, {4: 0.5, 16: 0.9, 64: math.inf}, 64, True, 4),
+        (1.0, {4: 1.5, 16: 1.2}, 64, False, 1),
+        (1.0, {}, 1, False, 1),
+    ],
+)
+def test_what_was_fastest_with_so_many_members_is_chosen(alone, together, members, stacked, size):
+    choice = Measured(alone, together).choice(members)
+    assert (choice.stacked, choice.members) == (stacked, size)
+    assert "alone 1000.00 ms" in choice.why
+
+
+def test_a_network_without_company_is_trained_alone_and_nothing_is_measured(tmp_path):
+    (group,), chooser = groups_of(tmp_path, [Job(0, recipe_of())])
+    assert isinstance(group.lanes[0].engine, Serial)
+    assert chooser.told()[0]["why"] == "one network has no company"
+    assert not (tmp_path / "engines.json").exists()
+
+
+def test_what_was_measured_is_remembered_for_the_machine(tmp_path, monkeypatch):
+    jobs = [Job(i, recipe_of(**{"optimizer.lr": 1e-3 * (i + 1)})) for i in range(4)]
+    first, _ = groups_of(tmp_path, jobs)
+    monkeypatch.setattr(Serial, "rehearse", lambda *_, **__: pytest.fail("measured again"))
+    again, _ = groups_of(tmp_path, jobs)
+    assert [type(g.lanes[0].engine) for g in first] == [type(g.lanes[0].engine) for g in again]
+
+
+@pytest.mark.parametrize(("begun", "engine"), [(True, Stacked), (False, Serial)])
+def test_a_trial_goes_on_in_the_engine_that_it_began_in(tmp_path, begun, engine):
+    jobs = [Job(i, recipe_of()) for i in range(3)]
+    groups, _ = groups_of(tmp_path, jobs, begun=lambda trial: begun)
+    assert {type(lane.engine) for group in groups for lane in group.lanes} == {engine}
+    assert sorted(job.trial for group in groups for job in group.jobs) == [0, 1, 2]
+
+
+def test_there_are_as_many_groups_as_cores_to_train_them(tmp_path):
+    jobs = [Job(i, recipe_of()) for i in range(8)]
+    groups, _ = groups_of(tmp_path, jobs, begun=lambda trial: True, at_least=2)
+    assert [len(group.jobs) for group in groups] == [4, 4]
+
+
+# Side by side ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3])
+def test_messages_come_from_the_calling_thread_and_failures_are_counted(cores):
+    heard = []
+
+    def emit(message):
+        heard.append((message["job"], threading.current_thread() is threading.main_thread()))
+
+    def job(number):
+        def run(send):
+            for _ in range(5):
+                send({"job": number})
+            return number != 2
+
+        return run
+
+    assert side_by_side([job(i) for i in range(4)], cores=cores, emit=emit) == [2]
+    assert sorted(heard) == [(i, True) for i in range(4) for _ in range(5)]
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_stop_ends_all_jobs_and_a_fault_of_one_is_raised(cores):
+    ended = []
+
+    def endless(send):
+        try:
+            while True:
+                send({})
+        finally:
+            ended.append(1)
+
+    def stop(message):
+        raise StoppedError("stopped")
+
+    with pytest.raises(StoppedError):
+        side_by_side([endless, endless, endless], cores=cores, emit=stop)
+    assert 1 <= len(ended) <= cores
+
+    def faulty(send):
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        side_by_side([faulty, endless] if cores > 1 else [faulty], cores=cores, emit=lambda message: None)
+
+
+def test_torch_gets_its_threads_back():
+    before = torch.get_num_threads()
+    with threads(1):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
+
+
+# Memory ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parts", [2, 3, 16])
+def test_gradients_added_up_over_parts_of_a_batch_are_those_of_the_batch(parts):
+    recipe = recipe_of(**{"model.dropout": 0.3, "optimizer.clip_norm": 0.5, "regularize.l2": 1e-3})
+    task = material_of().task(recipe, range(NUM), examples_of(), [0])
+    task = replace(task, x=task.x.double())
+    member = Member(0, 0, recipe)
+    whole, split = (
+        engine.advance(engine.start([member]), until=2, watch=lambda *_: None)
+        for engine in (Serial(task), Serial(task, parts))
+    )
+    for name, value in whole.tensors.items():
+        torch.testing.assert_close(split.tensors[name], value, rtol=1e-9, atol=1e-11)
+
+
+def trainer_of(tmp_path, heard):
+    trainer = Trainer(cache=str(tmp_path / "cache"), study=str(tmp_path / "study"), emit=heard.append)
+    trainer._material = material_of()
+    examples = examples_of()
+    trainer.learn(
+        rows=list(range(NUM)), targets=examples.target.tolist(), folds=examples.fold.tolist(), num_classes=2,
+        task="binary",
+    )  # fmt: skip
+    return trainer
+
+
+def advance(trainer, num_trials):
+    trials = [{"trial": i, "recipe": recipe_of().flat()} for i in range(num_trials)]
+    return trainer.advance(trials=trials, folds=[0], until=2, metric="accuracy", final=False)
+
+
+def test_where_memory_runs_out_groups_are_halved_and_no_trial_is_lost(tmp_path, monkeypatch):
+    heard = []
+    plain = Unit.advance
+
+    def short(self, **how):
+        if len(self.jobs) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        plain(self, **how)
+
+    monkeypatch.setattr(Unit, "advance", short)
+    together = Measured(2.0, {4: 1.0}).choice(4)
+    monkeypatch.setattr(Measured, "choice", lambda self, members: together)
+    advance(trainer_of(tmp_path, heard), 4)
+    points = [(message["trial"], message["row"][0]) for message in heard if message["event"] == "point"]
+    assert sorted(points) == [(trial, epoch) for trial in range(4) for epoch in (1, 2)]
+    notes = [message["text"] for message in heard if message["event"] == "note"]
+    assert any("half as many now" in note for note in notes)
+
+
+def test_where_one_network_alone_is_too_large_gradients_are_accumulated_or_it_is_said(tmp_path, monkeypatch):
+    heard = []
+    plain = Unit.advance
+
+    def short(self, **how):
+        engine = self.lanes[0].engine
+        if not isinstance(engine, Serial) or engine.parts < 4:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        plain(self, **how)
+
+    monkeypatch.setattr(Unit, "advance", short)
+    advance(trainer_of(tmp_path, heard), 1)
+    notes = [message["text"] for message in heard if message["event"] == "note"]
+    assert notes[-1].endswith("gradients are accumulated over 4 parts of a batch now")
+    assert [message["row"][0] for message in heard if message["event"] == "point"] == [1, 2]
+
+    def never(self, **how):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Unit, "advance", never)
+    with pytest.raises(StorageError, match="memory ran out with trial 0 alone"):
+        advance(trainer_of(tmp_path / "other", []), 1)
+
+
+def test_other_faults_are_not_taken_for_a_lack_of_memory():
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
