@@ -47,7 +47,10 @@ def adjust(study: Study, plan: Plan) -> list[Decision]:
     # Where the search goes on to the end, it leaves the time that the finalists will take.
     after = cost_s(study, plan, *FIELDS[0]) if study.state.last["plan"]["to_the_end"] else 0.0
     first = not study.history.trials and study.left_s > 0
-    if first or study.used_s + plan.round_s(study, decisions) + after < plan.search_until_s:
+    until = plan.search_until_s
+    if not plan.sizes and all(decision.kind != "start" for decision in decisions):
+        until = study.used_s + study.left_s - plan.end_s  # to train the best to their end matters more than fresh seeds
+    if first or study.used_s + plan.round_s(study, decisions) + after < until:
         return decisions
     reason = "the time for the search is used up"
     last = [

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from tame.adjust import portfolio
+from tame.adjust.sampling import proposals
 from tame.adjust.searcher import SearchConfig
 from tame.core.config import METRIC_MODES, StudyConfig
 from tame.core.recipe import Recipe
@@ -23,8 +25,9 @@ from tame.study.record import Study
 
 SIZES_SHARE = 0.2  # of the clock that computing features may take
 SEARCHED_SHARE = 0.6  # of the clock that networks without a backbone are searched in; the finalists take the rest
-RUNS = {"images": 5, "table": 12, "arrays": 20}  # whole trainings that a cohort and its finalists come to, at the least
+RUNS = {"images": 5, "table": 17, "arrays": 20}  # whole trainings that a cohort and its finalists come to, at the least
 LEAST_EPOCHS = 4
+REHEARSED = 12  # recipes for a table, whose costs differ by what they are made of
 SCRATCH_EPOCHS = 30  # that a picture network may train at most where nothing else is said
 SEARCH_SHARE = 0.1  # of the clock that the search takes, its features aside, where fine-tuning is to come
 FINALISTS_SHARE = 0.06  # of the clock that finalists on frozen features may take
@@ -81,12 +84,21 @@ def _first_plan(study: Study, data: Data) -> dict[str, Any]:
     if data.backbone is None:
         check(study, data, about)  # before anything is trained with it
         if config.clock_s is not None and config.epochs is None and "epochs" not in config.set:
-            epoch_s = study.ask("rehearse", recipe=about["base"], folds=[0])["epoch_s"] * data.split.folds
+            epoch_s = _epoch_of_all_s(study, data, about)
             affordable = max(study.left_s - about["end_s"], 0.0) / epoch_s
             most = SCRATCH_EPOCHS if data.kind == "images" else about["base"]["epochs"]
             epochs = min(max(int(affordable / RUNS[data.kind]), LEAST_EPOCHS), most)
             about = draft(replace(config, epochs=epochs), data, None, used_s=study.used_s)
     return about
+
+
+def _epoch_of_all_s(study: Study, data: Data, about: dict[str, Any]) -> float:
+    """Seconds of an epoch of a trial with its folds: the mean of the recipes that are tried first."""
+    plan = plan_of(study.config, data, about)
+    tried = [recipe for _, recipe in islice(proposals(plan.space, study.config.seed, plan.search), REHEARSED)]
+    recipes = tried if data.kind == "table" else tried[:1]
+    each = [float(study.ask("rehearse", recipe=own.flat(), folds=[0])["epoch_s"]) for own in recipes]
+    return sum(each) / len(each) * data.split.folds
 
 
 def check(study: Study, data: Data, about: Mapping[str, Any]) -> None:
