@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from scipy.stats import qmc
 
 from tame.adjust import halving, portfolio
+from tame.adjust.halving import finish
 from tame.adjust.sampling import proposals, sobol_points
 from tame.adjust.searcher import SearchConfig
 from tame.core.errors import UsageError
 from tame.core.recipe import Recipe
-from tame.core.records import Decision, decision_event, replay
+from tame.core.records import Decision, Point, curve_event, decision_event, replay
 from tame.core.space import Choice, Float, Space
 from tame.testing.searcher_laws import CONFIG, LAWS, SPACE, falling, history_of, play
 
@@ -163,3 +164,18 @@ def test_rungs_rise_to_all_epochs(epochs, eta, num_rungs):
 def test_a_search_without_bounds_is_refused(wrong):
     with pytest.raises(UsageError, match=f"{next(iter(wrong))} must be"):
         SearchConfig(base=Recipe(), **wrong)
+
+
+def test_a_search_whose_time_is_short_trains_the_best_to_their_end():
+    events = []
+    for number, loss in enumerate((0.5, 0.3, 0.4, 0.2)):
+        recipe = Recipe().but({"epochs": 9, "optimizer.lr": 1e-3 * (number + 1)})
+        events.append(decision_event(Decision("start", number, "why", 1, recipe, "sobol")))
+        events.append(curve_event(number, [Point(1, loss, loss, 0.5)]))
+    history = replay(events)
+    assert [d.trial for d in finish(history, epochs=100)] == [3, 1, 2]
+    assert [(d.trial, d.until) for d in finish(history, epochs=17)] == [(3, 9), (1, 9)]
+    assert finish(history, epochs=7) == []
+    whole = [Point(epoch, 0.1, 0.1, 0.9) for epoch in range(1, 10)]
+    ended = replay([*events, curve_event(0, whole), decision_event(Decision("complete", 0, "why", 9))])
+    assert [d.trial for d in finish(ended, epochs=100)] == [3, 1]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from tame.adjust.halving import decide
+from tame.adjust.halving import decide, finish
 from tame.core.records import Decision, Event, Finding, decision_event
 from tame.monitor.rules import examine
 from tame.monitor.space import edges
@@ -14,6 +15,8 @@ from tame.study.plan import Plan, make_plan
 from tame.study.record import Study, findings_events
 from tame.study.test import FINAL, test
 from tame.study.tuning import fine_tune
+
+FINISH_SHARE = 0.8  # of the time that is left, for the best of a search that was too slow to reach its end
 
 
 def run(study: Study) -> dict[str, Any]:
@@ -47,20 +50,28 @@ def adjust(study: Study, plan: Plan) -> list[Decision]:
     # Where the search goes on to the end, it leaves the time that the finalists will take.
     after = cost_s(study, plan, *FIELDS[0]) if study.state.last["plan"]["to_the_end"] else 0.0
     first = not study.history.trials and study.left_s > 0
-    until = plan.search_until_s
-    if not plan.sizes and all(decision.kind != "start" for decision in decisions):
-        until = study.used_s + study.left_s - plan.end_s  # to train the best to their end matters more than fresh seeds
-    if first or study.used_s + plan.round_s(study, decisions) + after < until:
+    if first or study.used_s + plan.round_s(study, decisions) + after < plan.search_until_s:
         return decisions
+    if not plan.sizes:
+        ended = finish(study.history, epochs=plan.epochs_in(study, FINISH_SHARE * (study.left_s - plan.end_s)))
+        if ended:
+            going = {decision.trial for decision in ended}
+            return [*ended, *pauses(study, "the time is short", but=going)]
     reason = "the time for the search is used up"
-    last = [
+    last = pauses(study, reason)
+    study.keep(Event("search_ended", {"used_s": study.used_s}), *map(decision_event, last))
+    return []
+
+
+def pauses(study: Study, reason: str, *, but: Collection[int] = ()) -> list[Decision]:
+    """Those that run are left where they are, except some; those that are at their end are complete."""
+    return [
         Decision("complete", t.number, "all epochs are trained", t.epochs)
         if t.epochs >= t.recipe.epochs
         else Decision("pause", t.number, reason, t.epochs)
         for t in study.history.having("running")
+        if t.number not in but
     ]
-    study.keep(Event("search_ended", {"used_s": study.used_s}), *map(decision_event, last))
-    return []
 
 
 def monitor(study: Study, plan: Plan) -> list[Finding]:

@@ -31,6 +31,25 @@ def decide(history: History, space: Space, seed: int, *, config: SearchConfig) -
     return decisions + _cohort(history, trials, space, seed, config)
 
 
+def finish(history: History, *, epochs: float, enough: int = 3) -> list[Decision]:
+    """The best trials that have not reached their end, as many as so many epochs take there, until enough have.
+
+    For a search whose time is short: a few recipes that were trained to their end are worth more than many that were
+    not.
+    """
+    trials = [t for t in history.trials.values() if t.origin in SEARCHED and t.curve.points]
+    missing = enough - sum(t.state == "complete" for t in trials)
+    waiting = [t for t in trials if t.state in ("running", "paused") and t.epochs < t.recipe.epochs]
+    found: list[Decision] = []
+    for trial in sorted(waiting, key=lambda t: (-t.epochs, t.loss, t.number)):
+        epochs -= trial.recipe.epochs - trial.epochs
+        if len(found) == missing or epochs < 0:
+            break
+        reason = "among the best, and the time is short: trained to its end"
+        found.append(Decision("continue", trial.number, reason, trial.recipe.epochs))
+    return found
+
+
 def _at_rung(trials: dict[int, Trial], place: int, rung: int, config: SearchConfig) -> list[Decision]:
     """Decisions on the trials that stand at a rung, from the losses of all that have passed it."""
     last = place == len(config.rungs) - 1

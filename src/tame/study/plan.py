@@ -55,6 +55,11 @@ class Plan:
     words: str
     whole: bool  # whether finalists are also trained on all that is not sealed, which is what is delivered
 
+    def epochs_in(self, study: Study, seconds: float) -> float:
+        """How many epochs of trials fit into some seconds, from the rounds before."""
+        done = sum(trial.epochs for trial in study.history.trials.values())
+        return seconds * done / study.state.trained_s if done and study.state.trained_s else 0.0
+
     def round_s(self, study: Study, decisions: Sequence[Decision]) -> float:
         """A forecast of the seconds that carrying out these decisions takes, from the rounds before."""
         done = sum(trial.epochs for trial in study.history.trials.values())

@@ -1,0 +1,65 @@
+"""What a module of the user's own may do while it is trained: fail, or give something else than it did untrained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tame.core.errors import TameError, UsageError, require
+from tame.core.recipe import Recipe
+
+OWN = "own"  # the model's name in a recipe
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether torch could not have the memory that it asked for, on a GPU or not."""
+    words = str(problem).lower()
+    return isinstance(problem, torch.OutOfMemoryError) or "can't allocate memory" in words
+
+
+@contextmanager
+def told(recipe: Recipe) -> Iterator[None]:
+    """Raises UsageError for what a module of the user's own raises; faults of TAME's stay what they are."""
+    try:
+        yield
+    except TameError:
+        raise
+    except (Exception, SystemExit) as problem:  # the user's code may raise anything; it is told, not hidden
+        if recipe.model.name != OWN or is_out_of_memory(problem):
+            raise
+        raise UsageError(f"the model failed while it was trained: {type(problem).__name__}: {problem}") from problem
+
+
+def require_outputs(recipe: Recipe, outputs: Any, shape: tuple[int, ...]) -> None:
+    """Raises UsageError where a module of the user's own gives anything but outputs of this shape that can be learnt.
+
+    shape: (B, O), or (M, B, O) of M members.
+    """
+    if recipe.model.name != OWN:
+        return
+    found = f"outputs of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+    right = isinstance(outputs, Tensor) and tuple(outputs.shape) == shape
+    require(right, f"the model gives {found} while it is trained, where it must give {shape}")
+    learns = outputs.requires_grad or not torch.is_grad_enabled()
+    require(learns, "the model's outputs do not depend on its parameters: look for detach() and no_grad() in forward()")
+
+
+@contextmanager
+def alone(module: nn.Module, num_examples: int) -> Iterator[None]:
+    """One example has no spread: norms over a batch then use their running statistics, as TAME's own do."""
+    kind = nn.modules.batchnorm._BatchNorm
+    norms = [
+        part for part in module.modules() if isinstance(part, kind) and part.training and part.running_mean is not None
+    ]
+    some = norms if num_examples == 1 else []
+    for norm in some:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in some:
+            norm.train()
