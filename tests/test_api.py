@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 import tame
-from tame.core.errors import DataError, StoppedError, TameError, UsageError
+from tame.core.config import ARRAYS, StudyConfig
+from tame.core.errors import DataError, StoppedError, StorageError, TameError, UsageError
+from tame.study.rows import TARGETS, read_kept
 from tame.trial.own import answers, built
 
 RNG = np.random.default_rng(0)
@@ -86,6 +88,82 @@ def test_a_module_that_cannot_be_trained_is_refused_and_leaves_nothing(build, sa
     with pytest.raises(UsageError, match=said):
         tame.fit((X, Y), model=build, **SMALL)
     assert list(own_folder.iterdir()) == []
+
+
+class Later(nn.Module):
+    """A linear layer that does something else from a later call on."""
+
+    calls = 0
+
+    def __init__(self, how, norm):
+        super().__init__()
+        self.layer, self.how = nn.Linear(3, 2), how
+        self.norm = nn.BatchNorm1d(2) if norm else nn.Identity()  # with one, the serial engine trains it
+
+    def forward(self, x):
+        Later.calls += 1
+        z = self.norm(self.layer(x))
+        return self.how(z) if Later.calls > 12 else z
+
+
+def fails(z):
+    raise KeyError("late")
+
+
+def leaves(z):
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (fails, "failed while it was trained: KeyError: 'late'"),
+        (leaves, "failed while it was trained: SystemExit: 3"),
+        (lambda z: (z, z), "gives a tuple while it is trained"),
+        (lambda z: torch.cat([z, z], dim=-1), "gives outputs of shape"),
+        (lambda z: z.detach(), "do not depend on its parameters"),
+    ],
+)
+def test_a_module_that_fails_in_training_is_told_as_the_users(how, said, norm):
+    Later.calls = 0
+    with pytest.raises(UsageError, match=said):
+        tame.fit((X, Y), model=lambda: Later(how, norm), trials=2, epochs=6, quiet=True)
+
+
+def test_a_last_batch_of_one_is_no_trouble_for_a_norm_over_batches():
+    def build():
+        return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+
+    assert tame.fit((X, Y), model=build, set={"batch_size": 1}, **SMALL).score.n
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [("mlp", "model is a str"), (nn.Linear(3, 2), "model is a Linear"), (lambda: nn.LazyLinear(2), "without sizes")],
+)
+def test_what_is_no_function_of_a_whole_module_is_refused(model, said):
+    with pytest.raises(UsageError, match=said):
+        tame.fit((X, Y), model=model, **SMALL)
+
+
+def test_a_class_of_a_package_can_be_the_function():
+    study = tame.fit((X, Y), model=nn.Linear, set={"in_features": 3, "out_features": 2}, **SMALL)
+    assert study.predict(X)
+
+
+def test_shares_of_classes_are_refused_and_leave_nothing(own_folder):
+    shares = np.stack([np.linspace(0.1, 0.9, len(X)), 1 - np.linspace(0.1, 0.9, len(X))], axis=1)
+    with pytest.raises(UsageError, match="shares of classes"):
+        tame.fit((X, shares), **SMALL)
+    assert list(own_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("kept", [{"y": np.array([{}], dtype=object)}, {"y": np.zeros(3)}])
+def test_arrays_of_a_study_that_were_tampered_with_are_refused(kept, tmp_path):
+    np.savez(tmp_path / TARGETS, **kept)
+    with pytest.raises(StorageError, match="cannot be read"):
+        read_kept(StudyConfig(data=ARRAYS), tmp_path)
 
 
 def test_a_column_that_is_not_given_to_a_prediction_is_refused(monkeypatch):

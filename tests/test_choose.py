@@ -13,12 +13,13 @@ import torch
 from tame.core.errors import StoppedError, StorageError
 from tame.core.recipe import Recipe
 from tame.data.tables import Column, Table
-from tame.trial.choose import Chooser, Measured, is_out_of_memory
+from tame.trial.choose import Chooser, Measured
 from tame.trial.population import Examples, Member
 from tame.trial.rows import TableMaterial
 from tame.trial.serial import Serial
 from tame.trial.side_by_side import side_by_side, threads
 from tame.trial.stacked import Stacked
+from tame.trial.told import is_out_of_memory
 from tame.trial.trainer import Trainer
 from tame.trial.unit import Job, Unit
 

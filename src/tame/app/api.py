@@ -18,6 +18,7 @@ from tame.core.errors import UsageError, require
 from tame.core.records import Finding, Score
 from tame.core.space import Choice, Dimension, Float, Int
 from tame.data.arrays import read_arrays
+from tame.data.foreign import is_from
 from tame.data.tables import Table
 from tame.study.record import read_state
 from tame.study.rows import keep_arrays
@@ -104,6 +105,7 @@ def fit(
     for name in settings:
         if name not in StudyConfig.__dataclass_fields__:
             StudyConfig.from_json({name: None})  # raises with the nearest name
+    _require_function(model)
     own = arguments_of(model)
     fixed = {_field(name, own): value for name, value in (set or {}).items()}
     if loss is not None:
@@ -140,6 +142,12 @@ def refuse_inside_worker() -> None:
     """Raises UsageError where a script that is imported to find its model would run its study again."""
     if os.environ.get(WORKER):
         raise UsageError('put the call of tame.fit under `if __name__ == "__main__":`, since the model is imported')
+
+
+def _require_function(model: Any) -> None:
+    """Raises UsageError for a model that is no function."""
+    right = model is None or (callable(model) and not is_from("torch.nn", model, "Module"))
+    require(right, f"model is a {type(model).__name__}; give a function that makes a new nn.Module at each call")
 
 
 def arguments_of(model: Build | None) -> tuple[str, ...]:

@@ -107,8 +107,11 @@ def cost_s(study: Study, plan: Plan, count: int, num_seeds: int) -> float:
     trials = [t for t in study.history.trials.values() if t.curve.points]
     epochs = sum(t.epochs for t in trials)
     epoch_s = study.state.trained_s / max(epochs, 1)
-    members = 1 + 1 / len(plan.folds) if plan.whole else 1.0
-    return epoch_s * members * (count + 1) * num_seeds * max((t.recipe.epochs for t in trials), default=0)
+    epochs = max((t.recipe.epochs for t in trials), default=0)
+    share = 1 / len(plan.folds) if plan.whole else 0.0  # of what is trained on all examples, to be delivered
+    if not num_seeds:
+        return epoch_s * share * 2 * epochs  # winner and default, which no fresh seed has trained so
+    return epoch_s * (1 + share) * (count + 1) * num_seeds * epochs
 
 
 def _room_s(study: Study, plan: Plan) -> float:

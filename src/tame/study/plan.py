@@ -28,6 +28,9 @@ SEARCHED_SHARE = 0.6  # of the clock that networks without a backbone are search
 RUNS = {"images": 5, "table": 17, "arrays": 20}  # whole trainings that a cohort and its finalists come to, at the least
 LEAST_EPOCHS = 4
 REHEARSED = 12  # recipes for a table, whose costs differ by what they are made of
+REHEARSAL_SHARE = 0.1  # of the clock, after which no more recipes are rehearsed
+FIRST_SHARE = 0.3  # of the time that is left, for the first epochs of the recipes that start together
+LEAST_COHORT = 3
 SCRATCH_EPOCHS = 30  # that a picture network may train at most where nothing else is said
 SEARCH_SHARE = 0.1  # of the clock that the search takes, its features aside, where fine-tuning is to come
 FINALISTS_SHARE = 0.06  # of the clock that finalists on frozen features may take
@@ -94,6 +97,8 @@ def _first_plan(study: Study, data: Data) -> dict[str, Any]:
             most = SCRATCH_EPOCHS if data.kind == "images" else about["base"]["epochs"]
             epochs = min(max(int(affordable / RUNS[data.kind]), LEAST_EPOCHS), most)
             about = draft(replace(config, epochs=epochs), data, None, used_s=study.used_s)
+            first = plan_of(config, data, about).search.rungs[0]
+            about["cohort"] = min(max(int(FIRST_SHARE * affordable / first), LEAST_COHORT), _cohort(data))
     return about
 
 
@@ -102,7 +107,12 @@ def _epoch_of_all_s(study: Study, data: Data, about: dict[str, Any]) -> float:
     plan = plan_of(study.config, data, about)
     tried = [recipe for _, recipe in islice(proposals(plan.space, study.config.seed, plan.search), REHEARSED)]
     recipes = tried if data.kind == "table" else tried[:1]
-    each = [float(study.ask("rehearse", recipe=own.flat(), folds=[0])["epoch_s"]) for own in recipes]
+    each: list[float] = []
+    until = study.used_s + REHEARSAL_SHARE * (study.config.clock_s or math.inf)
+    for own in recipes:
+        each.append(float(study.ask("rehearse", recipe=own.flat(), folds=[0])["epoch_s"]))
+        if study.used_s > until:
+            break
     return sum(each) / len(each) * data.split.folds
 
 
@@ -187,7 +197,7 @@ def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
         portfolio=tuple(about["portfolio"]),
         fixed=frozenset(about["fixed"]),
         trials=about["trials"] or 100_000,
-        cohort=_cohort(data),
+        cohort=about.get("cohort") or _cohort(data),
     )
     facts = facts_of(data, seed=config.seed)
     folds = tuple(range(data.split.folds))

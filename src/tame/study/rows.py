@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from tame.core.config import StudyConfig
-from tame.core.errors import DataError, UsageError, require, unknown
+from tame.core.errors import DataError, StorageError, UsageError, require, unknown
 from tame.core.records import Event, Finding
 from tame.data.arrays import Arrays, task_of
 from tame.data.sources import concat, matrix_of, short_names, take_rows
@@ -155,6 +156,8 @@ def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: b
     classes too small to be judged are learnt nevertheless.
     """
     target = task_of(arrays.y, task="classification" if task in ("binary", "multiclass") else task)
+    shares = "y holds shares of classes, which studies do not learn yet; give one class or number for each example"
+    require(target.task != "distribution", shares)
     x = matrix_of(arrays.x) if plain else arrays.x
     about: dict[str, Any] = {
         "task": target.task, "why": target.why, "classes": list(target.classes), "notes": list(arrays.notes),
@@ -171,13 +174,16 @@ def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: b
 
 def read_kept(config: StudyConfig, folder: Path) -> Rows:
     """The arrays that `keep_arrays` put there, a table or not."""
-    with np.load(folder / TARGETS, allow_pickle=False) as held:
-        target, about = held["y"], json.loads(held["about"].tobytes())
-    columns = tuple(Column.from_json(each) for each in about["columns"])
-    values = {}
-    if columns:
-        with np.load(folder / COLUMNS, allow_pickle=False) as held:
-            values = {column.name: held[f"c{i}"] for i, column in enumerate(learnt_of(columns))}
+    try:
+        with np.load(folder / TARGETS, allow_pickle=False) as held:
+            target, about = held["y"], json.loads(held["about"].tobytes())
+        columns = tuple(Column.from_json(each) for each in about["columns"])
+        values = {}
+        if columns:
+            with np.load(folder / COLUMNS, allow_pickle=False) as held:
+                values = {column.name: held[f"c{i}"] for i, column in enumerate(learnt_of(columns))}
+    except (OSError, KeyError, TypeError, ValueError, BadZipFile) as problem:
+        raise StorageError(f"the arrays of {folder} cannot be read, begin again with tame.fit: {problem}") from None
     num, task = len(target), about["task"]
     if task == "classification":
         task = "binary" if len(about["classes"]) == 2 else "multiclass"

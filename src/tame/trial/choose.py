@@ -74,12 +74,6 @@ class Group:
     lanes: list[Lane]
 
 
-def is_out_of_memory(problem: RuntimeError) -> bool:
-    """Whether torch could not have the memory that it asked for, on a GPU or not."""
-    words = str(problem).lower()
-    return isinstance(problem, torch.OutOfMemoryError) or "can't allocate memory" in words
-
-
 class Chooser:
     """Makes groups of jobs. A study keeps what was chosen for it, so that it repeats; a machine what was measured."""
 

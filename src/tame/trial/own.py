@@ -21,9 +21,9 @@ from tame.trial.material import scale_of, scaled
 from tame.trial.population import Examples, Groups, Member, Task, same_chance
 from tame.trial.shelf import Fold
 from tame.trial.stacked import stacked_forward
+from tame.trial.told import OWN
 
 JUDGED = 256  # examples at once
-OWN = "own"  # the model's name in a recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,8 @@ def built(make: Build, own: Any) -> nn.Module:
         raise UsageError(f"{name}({arguments}) raised {type(problem).__name__}: {problem}") from problem
     require(isinstance(module, nn.Module), f"{name}({arguments}) gives a {type(module).__name__}, not an nn.Module")
     assert isinstance(module, nn.Module)
+    lazy = any(nn.parameter.is_lazy(each) for each in module.state_dict().values())
+    require(not lazy, f"{name}({arguments}) has layers without sizes (Lazy...); give them their sizes")
     some = any(value.requires_grad for value in module.parameters())
     require(some, f"{name}({arguments}) makes a module without parameters: there is nothing to train")
     return module
@@ -168,7 +170,7 @@ def answers(module: nn.Module, x: Tensor) -> Any:
 
 def as_input(x: np.ndarray, device: torch.device) -> Tensor:
     """What a module is given: whole numbers as int64, bytes (pictures) as shares of 255, all else as float32."""
-    array = np.ascontiguousarray(x)
+    array = np.require(x, requirements=("C", "W"))  # torch warns of memory that it may not write
     if array.dtype == np.uint8:
         return torch.from_numpy(array).to(device).float() / 255
     if array.dtype.kind in "iu":

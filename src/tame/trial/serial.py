@@ -30,6 +30,7 @@ from tame.trial.population import (
 )  # fmt: skip
 from tame.trial.settings import Settings, averages, optimizer_of, phase
 from tame.trial.stacked import precision
+from tame.trial.told import OWN, alone, require_outputs, told
 
 
 @dataclass(slots=True)
@@ -245,24 +246,33 @@ class Serial:
                 )
                 outputs = own.module(x, draws)
             else:
-                outputs = own.module(x)
+                with told(recipe), alone(own.module, len(x) if recipe.model.name == OWN else 0):
+                    outputs = own.module(x)
+                require_outputs(recipe, outputs, (len(x), self._width(recipe)))
         outputs = outputs.float()[None] if outputs.dtype == torch.bfloat16 else outputs[None]
         target = task.examples.aims([own.member], seen, outputs).to(task.device)
         (loss,) = mean_loss(recipe.loss.name, outputs, target, settings.loss)
         if mix is not None:
             (other,) = mean_loss(recipe.loss.name, outputs, partners(target, mix), settings.loss)
             loss = mix.lam * loss + (1 - mix.lam) * other
-        (loss * share if share < 1 else loss).backward()
+        with told(recipe):
+            (loss * share if share < 1 else loss).backward()
         found: Tensor = loss.detach() * share
         return found
+
+    def _width(self, recipe: Recipe) -> int:
+        """How many outputs a network has for each example."""
+        return LOSSES.get(recipe.loss.name).num_outputs(self.task.examples.num_classes)
 
     @torch.no_grad()
     def _outputs(self, own: _Training, rows: Tensor) -> Tensor:
         recipe, found = own.member.recipe, []
         with _Judged(own) as module:
             for part in torch.split(rows, self.task.eval_batch):
-                with precision(self.task):
+                with precision(self.task), told(recipe):
                     views = [module(x) for x in self.task.views(recipe, part)]
+                for view in views:
+                    require_outputs(recipe, view, (len(part), self._width(recipe)))
                 views = [v.float() if v.dtype == torch.bfloat16 else v for v in views]
                 found.append(views[0] if len(views) == 1 else torch.stack(views).mean(dim=0))
         if not found:

@@ -35,6 +35,7 @@ from tame.trial.population import (
     same_chance,
 )  # fmt: skip
 from tame.trial.settings import Settings, averages, group_key, optimizer_of, phase
+from tame.trial.told import require_outputs, told
 
 ROOMS = ("param", "buffer", "state", "average")
 EVAL_VALUES = 2**24  # numbers that one layer may hold while judging: 64 MiB in float32
@@ -97,10 +98,14 @@ class Stacked:
         size = max(1, EVAL_VALUES // (len(population.members) * widest))
         found, places = [], places_of(self.task, population.members)
         for part in torch.split(rows, size):
-            views = [
-                forward(tensors, x if places is None else x[places], dropout=None, draws=None)
-                for x in self.task.views(recipe, part)
-            ]
+            with told(recipe):
+                views = [
+                    forward(tensors, x if places is None else x[places], dropout=None, draws=None)
+                    for x in self.task.views(recipe, part)
+                ]
+            width = LOSSES.get(recipe.loss.name).num_outputs(self.task.examples.num_classes)
+            for view in views:
+                require_outputs(recipe, view, (len(population.members), len(part), width))
             views = [view.float() if view.dtype == torch.bfloat16 else view for view in views]
             found.append(views[0] if len(views) == 1 else torch.stack(views).mean(dim=0))
         if not found:
@@ -266,12 +271,15 @@ class _Run:
         params, buffers = rooms["param"], rooms["buffer"]
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
         with torch.enable_grad():
-            with precision(self.task):
+            with precision(self.task), told(recipe):
                 outputs = self.forward({**leaves, **buffers}, x, dropout=settings.dropout, draws=draws, mine=weight)
+            width = LOSSES.get(recipe.loss.name).num_outputs(self.task.examples.num_classes)
+            require_outputs(recipe, outputs, (len(self.population.members), len(rows), width))
             outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
             loss = self._loss(outputs, rows, mix, weight)
             aim = loss + penalty(leaves, l1=settings.l1, l2=settings.l2) if settings.any_penalty else loss
-            found = torch.autograd.grad(aim.sum(), list(leaves.values()), materialize_grads=True)
+            with told(recipe):
+                found = torch.autograd.grad(aim.sum(), list(leaves.values()), materialize_grads=True)
             grads = dict(zip(leaves, found, strict=True))
         if settings.any_clip:
             grads = clip_gradients(grads, norm=settings.clip_norm, value=settings.clip_value)

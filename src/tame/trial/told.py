@@ -52,10 +52,8 @@ def require_outputs(recipe: Recipe, outputs: Any, shape: tuple[int, ...]) -> Non
 def alone(module: nn.Module, num_examples: int) -> Iterator[None]:
     """One example has no spread: norms over a batch then use their running statistics, as TAME's own do."""
     kind = nn.modules.batchnorm._BatchNorm
-    norms = [
-        part for part in module.modules() if isinstance(part, kind) and part.training and part.running_mean is not None
-    ]
-    some = norms if num_examples == 1 else []
+    parts = module.modules() if num_examples == 1 else ()
+    some = [part for part in parts if isinstance(part, kind) and part.training and part.running_mean is not None]
     for norm in some:
         norm.eval()
     try:

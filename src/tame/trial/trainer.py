@@ -25,7 +25,7 @@ from tame.data.sources import open_columns, open_rows, take_rows
 from tame.data.tables import Column
 from tame.parts.network import Build, Network, read_network, write_network
 from tame.store.checkpoints import Checkpoints
-from tame.trial.choose import Chooser, Group, is_out_of_memory
+from tame.trial.choose import Chooser, Group
 from tame.trial.environment import usable_cores
 from tame.trial.material import Material, check_parts, examples_of
 from tame.trial.own import ArrayMaterial, build_of
@@ -34,6 +34,7 @@ from tame.trial.rows import TableMaterial
 from tame.trial.serial import Serial
 from tame.trial.shelf import Fold, Shelf
 from tame.trial.side_by_side import Emit, side_by_side, threads
+from tame.trial.told import is_out_of_memory
 from tame.trial.unit import Job, Lane, Unit, plateau_rate, slowed
 from tame.trial.unused import refuse_unused
 
@@ -110,7 +111,10 @@ class Trainer:
     def open_arrays(self, *, file: str, build: str | None) -> Reply:
         """Opens an array of inputs (N, ...), and the function that makes a module, where it can be found by name."""
         own = self._build if self._build is not None else build_of(build)
-        x = np.load(file, mmap_mode="r", allow_pickle=False)
+        try:
+            x = np.load(file, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as problem:
+            raise StorageError(f"the arrays in {file} cannot be read, begin again with tame.fit: {problem}") from None
         self._material = ArrayMaterial(x, own, device=self._device)
         return {"device": self._device.type}
 
