@@ -16,7 +16,7 @@ from tame.study.record import Study, findings_events
 from tame.study.test import FINAL, test
 from tame.study.tuning import fine_tune
 
-FINISH_SHARE = 0.8  # of the time that is left, for the best of a search that was too slow to reach its end
+FINISH_SHARE = 0.65  # of the time that is left, for the best of a search that was too slow to reach its end
 
 
 def run(study: Study) -> dict[str, Any]:
@@ -53,7 +53,8 @@ def adjust(study: Study, plan: Plan) -> list[Decision]:
     if first or study.used_s + plan.round_s(study, decisions) + after < plan.search_until_s:
         return decisions
     if not plan.sizes:
-        ended = finish(study.history, epochs=plan.epochs_in(study, FINISH_SHARE * (study.left_s - plan.end_s)))
+        left = FINISH_SHARE * (study.left_s - plan.end_s - cost_s(study, plan, 1, 0))
+        ended = finish(study.history, epochs=plan.epochs_in(study, left))
         if ended:
             going = {decision.trial for decision in ended}
             return [*ended, *pauses(study, "the time is short", but=going)]
