@@ -27,7 +27,7 @@ class Finalist:
     from_trial: int
     trials: tuple[Trial, ...]
     judged: Judged
-    values: tuple[float, ...]  # the metric of each seed
+    values: tuple[float, ...]  # the metric of each seed, the mean over its folds
 
     @property
     def value(self) -> float:
@@ -53,7 +53,7 @@ def rates_of(trial: Trial) -> dict[str, Any]:
 
 def together(study: Study, data: Data, plan: Plan, trial: Trial, own: Sequence[Trial]) -> Finalist:
     judged = [validation(study, data, plan, each) for each in own]
-    values = tuple(measure(data.metric, each) for each in judged)
+    values = tuple(float(np.mean(fold_values(data, each))) for each in judged)
     return Finalist(trial.recipe, trial.number, tuple(own), mean_of(judged), values)
 
 
@@ -63,15 +63,20 @@ def best_of(metric: str, finalists: Sequence[Finalist]) -> Finalist:
     return max(finalists, key=lambda f: (sign * f.value, -f.from_trial))
 
 
+def fold_values(data: Data, judged: Judged) -> list[float]:
+    """The metric on the validation examples of each fold; one value where there is one validation part."""
+    if data.split.folds < 2:
+        return [measure(data.metric, judged)]
+    fold_of = dict(zip(data.ids, data.split.fold, strict=True))
+    folds = np.array([fold_of[name] for name in judged.ids])
+    ids = np.array(judged.ids, dtype=object)
+    return [
+        measure(data.metric, Judged(tuple(ids[own]), judged.target[own], judged.outputs[own], judged.task))
+        for own in (folds == fold for fold in range(data.split.folds))
+    ]
+
+
 def fold_error(data: Data, finalist: Finalist) -> float | None:
     """The standard error of the metric over the folds; None where there is one validation part."""
-    if data.split.folds < 2:
-        return None
-    fold_of = dict(zip(data.ids, data.split.fold, strict=True))
-    folds = np.array([fold_of[name] for name in finalist.judged.ids])
-    own = finalist.judged
-    values = [
-        measure(data.metric, Judged(own.ids[:0], own.target[folds == fold], own.outputs[folds == fold], own.task))
-        for fold in range(data.split.folds)
-    ]
-    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
+    values = fold_values(data, finalist.judged)
+    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None

@@ -60,12 +60,14 @@ def open_pictures(study: Study) -> Data:
     )  # fmt: skip
     learn(study, data)
     if known is None:
-        if skipped:
-            write_skipped(study.folder / "skipped.csv", skipped)
-        write_split(study.folder / "split.csv", split, data.ids, groups)
         about = _describe(listing, pictures, skipped, split, pairs, side)
         events = findings_events(_findings(pictures, skipped, split, pairs, listing.classes))
         study.keep(Event("data", about), *events)
+    # After the event, so that a study with these files knows its pictures again, whenever it was killed.
+    if skipped and not (study.folder / "skipped.csv").exists():
+        write_skipped(study.folder / "skipped.csv", skipped)
+    if not (study.folder / "split.csv").exists():
+        write_split(study.folder / "split.csv", split, data.ids, groups)
     return data
 
 

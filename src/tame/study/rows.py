@@ -227,9 +227,10 @@ def _split(study: Study, own: Rows, known: Any, kind: str) -> Data:
     )  # fmt: skip
     learn(study, data)
     if known is None:
-        write_split(study.folder / "split.csv", split, own.ids, groups)
         about = _describe(own, data, kind, twins)
         study.keep(Event("data", about), *findings_events(_findings(own, data, twins, natural)))
+    if not (study.folder / "split.csv").exists():  # after the event: then the study knows its table again
+        write_split(study.folder / "split.csv", split, own.ids, groups)
     return data
 
 
