@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -29,24 +27,13 @@ from tame.parts.optimizers import (
     optimizer_tensors,
     plain_optimizer,
 )
-from tame.testing.optimizer_laws import LAWS
+from tame.testing.optimizer_laws import LAWS, float64
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 FIELDS = ("lr", "weight_decay", "momentum", "beta2")
 HAVE_EXTRA = all(importlib.util.find_spec(name) for name in ("pytorch_optimizer", "schedulefree"))
 needs_extra = pytest.mark.skipif(not HAVE_EXTRA, reason="needs the extra: pip install tame-ml[optim]")
-
-
-@contextmanager
-def float64() -> Iterator[None]:
-    """The default type, in which torch's NAdam keeps its running numbers."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def hyper_of(*recipes: OptimizerRecipe) -> Hyper:

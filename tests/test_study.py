@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from processes import count_events, wait_for, wait_for_worker, wait_until_at, worker_of
 from tame.app.drawing import draw
 from tame.core.errors import UsageError
 from tame.parts.backbones import build_backbone
@@ -196,39 +195,6 @@ def start(*arguments, cache):
     return subprocess.Popen(
         [TAME, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
-
-
-def worker_of(pid):
-    """The process that trains for a coordinator."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    found = [int(each) for each in children.read_text().split()] if children.exists() else []
-    return found[0] if found else None
-
-
-def wait_until_at(process, folder, mark):
-    """Until the study has so many events, or its process has ended."""
-    wait_for(lambda: process.poll() is not None or count_events(folder) >= mark)
-
-
-def wait_for_worker(process):
-    """Until the coordinator has a process that trains, or has ended."""
-    wait_for(lambda: process.poll() is not None or worker_of(process.pid) is not None)
-
-
-def count_events(folder):
-    """How many events a study holds; 0 before it has been begun or while its database is being made."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{folder / 'study.db'}?mode=ro", uri=True, timeout=10)) as store:
-            return store.execute("select count(*) from event").fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0
-
-
-def wait_for(claim, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not claim():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
 
 
 def test_a_cache_that_cannot_be_made_is_said_and_leaves_nothing_behind(pictures, tmp_path):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -17,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from processes import count_events, wait_for, worker_of
 from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, UsageError, WorkerError
 from tame.core.recipe import Recipe
@@ -344,23 +343,3 @@ def start(*arguments, cache):
         [TAME, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "TAME_CACHE": str(cache)},
     )  # fmt: skip
-
-
-def worker_of(pid):
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    found = [int(each) for each in children.read_text().split()] if children.exists() else []
-    return found[0] if found else None
-
-
-def count_events(folder):
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{folder / 'study.db'}?mode=ro", uri=True, timeout=10)) as store:
-            return store.execute("select count(*) from event").fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0
-
-
-def wait_for(claim, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not claim():
-        assert time.monotonic() < end, "waited too long"

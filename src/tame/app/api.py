@@ -106,17 +106,7 @@ def fit(
         if name not in StudyConfig.__dataclass_fields__:
             StudyConfig.from_json({name: None})  # raises with the nearest name
     _require_function(model)
-    own = arguments_of(model)
-    fixed = {_field(name, own): value for name, value in (set or {}).items()}
-    if loss is not None:
-        fixed["loss.name"] = loss
-    if isinstance(space, Mapping):
-        for name, dim in space.items():
-            right = isinstance(dim, Float | Int | Choice)
-            require(right, f"space[{name!r}] is {dim!r}; give a tame.Float, tame.Int or tame.Choice")
-        texts = tuple(f"{_field(name, own)}={_text(dim)}" for name, dim in space.items())
-    else:
-        texts = (space,) if isinstance(space, str) else tuple(space)
+    texts, fixed = asked(model, space, set, loss)
     about: dict[str, Any] = {"time_s": seconds, "space": texts, "set": fixed, **settings}
     watcher = watcher_for(quiet=quiet)
     if isinstance(data, str | Path):
@@ -136,6 +126,25 @@ def fit(
         watcher.note("the model's function cannot be found by another process: this one trains it")
     result = fit_study(config, watcher, keep=keep, build=model)
     return FittedStudy(Path(result["study"]), result, model)
+
+
+def asked(
+    model: Build | None, space: Mapping[str, Dimension] | Sequence[str], set: Mapping[str, Any] | None, loss: str | None
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The space as texts, and the fields that are fixed, where arguments of the model stand for themselves.
+
+    Raises UsageError for a dimension that is none.
+    """
+    own = arguments_of(model)
+    fixed = {_field(name, own): value for name, value in (set or {}).items()}
+    if loss is not None:
+        fixed["loss.name"] = loss
+    if not isinstance(space, Mapping):
+        return (space,) if isinstance(space, str) else tuple(space), fixed
+    for name, dim in space.items():
+        right = isinstance(dim, Float | Int | Choice)
+        require(right, f"space[{name!r}] is {dim!r}; give a tame.Float, tame.Int or tame.Choice")
+    return tuple(f"{_field(name, own)}={_text(dim)}" for name, dim in space.items()), fixed
 
 
 def refuse_inside_worker() -> None:

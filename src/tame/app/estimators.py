@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_X_y, validate_data
 
-from tame.app.api import Build, _field, _text, arguments_of
+from tame.app.api import Build, asked
 from tame.app.predict import judge_inputs
 from tame.app.progress import watcher_for
 from tame.app.run import fit_study
@@ -29,10 +29,9 @@ from tame.data.foreign import is_from
 from tame.data.sources import recoded
 from tame.data.tables import Table
 from tame.evaluate.score import softmax
-from tame.parts.losses import LOSSES
 from tame.parts.network import Network, read_network
 from tame.study.rows import keep_arrays
-from tame.trial.rows import JUDGED, columns_from, restored
+from tame.trial.rows import columns_from, judge_rows
 
 LEAST = 5  # examples: one is sealed, and the others must learn and choose
 MODEL = "model"  # the folder of the delivered model in that of a study
@@ -91,17 +90,11 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.study_ = result
 
     def _config(self, task: str) -> StudyConfig:
-        own = arguments_of(self.model)
-        fixed = {_field(name, own): value for name, value in (self.set or {}).items()}
-        if self.loss is not None:
-            fixed["loss.name"] = self.loss
-        space = self.space or ()
-        if isinstance(space, Mapping):
-            space = [f"{_field(name, own)}={_text(dimension)}" for name, dimension in space.items()]
+        space, fixed = asked(self.model, self.space or (), self.set, self.loss)
         return StudyConfig(
             data=ARRAYS, task=task, model=None if self.model is None else INLINE, metric=self.metric,
             time_s=parse_time(self.time) if isinstance(self.time, str) else self.time, trials=_whole(self.trials),
-            epochs=_whole(self.epochs), space=tuple(space), set=fixed, folds=_whole(self.folds),
+            epochs=_whole(self.epochs), space=space, set=fixed, folds=_whole(self.folds),
             seed=_seed(self.random_state),
         )  # fmt: skip
 
@@ -253,21 +246,9 @@ def _judge_table(network: Network, X: Any) -> np.ndarray:
         tuple(replace(theirs, name=name) for name, theirs in own),
         {name: table.values[theirs.name] for name, theirs in own}, table.num_rows,
     )  # fmt: skip
-    return _judge_exactly(network, recoded(renamed, columns))
-
-
-@torch.no_grad()
-def _judge_exactly(network: Network, table: Table) -> np.ndarray:
-    """Canonical outputs (n, C) in double precision, in which the rows that come along do not show.
-
-    In single precision they move what is said of a row in its seventh digit, which scikit-learn does not accept.
-    """
-    encoder, module = restored(network), network.module.double().eval()
-    predict, target = LOSSES.get(network.recipe.loss.name).predict, network.prepared["target"]
-    rows = np.arange(table.num_rows)
-    parts = [rows[start : start + JUDGED] for start in range(0, len(rows), JUDGED)]
-    outputs = torch.cat([predict(module(torch.from_numpy(encoder.transform(table, part)).double())) for part in parts])
-    return (outputs if network.labels else outputs * float(target["scale"]) + float(target["shift"])).numpy()
+    # In double precision, since the rows that come along must not show at all.
+    exactly = judge_rows(network, recoded(renamed, columns), device=torch.device("cpu"), dtype=torch.float64)
+    return exactly.numpy()
 
 
 def _names_of(classes: np.ndarray) -> list[str]:

@@ -16,6 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from tame.core.errors import DataError, require
 from tame.core.rng import stream_seed
+from tame.data.tables import safe_cell
 
 Part = Literal["train", "val", "test", "aside"]
 TEST_PARTS = 5  # the test part is one fifth where none is given
@@ -197,8 +198,9 @@ def write_split(path: Path, split: Split, ids: Sequence[str], groups: np.ndarray
         writer = csv.writer(file)
         writer.writerow(["id", "part", "fold", "group"])
         for row, name in enumerate(ids):
-            safe = f"'{name}" if name[:1] in "=+-@\t\r" else name
-            writer.writerow([safe, split.part[row], split.fold[row] if split.fold[row] >= 0 else "", int(groups[row])])
+            writer.writerow(
+                [safe_cell(name), split.part[row], split.fold[row] if split.fold[row] >= 0 else "", int(groups[row])]
+            )
     os.replace(temporary, path)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tame.core.errors import require
+from tame.data.costs import expected_cost as costs_of
 from tame.evaluate.compare import bootstrap, wilson
 from tame.evaluate.score import Judged
 
@@ -59,7 +60,7 @@ def expected_cost(judged: Judged, matrix: Sequence[Sequence[float]], *, seed: in
     n = len(judged.target)
 
     def of(decided: np.ndarray) -> dict[str, Any]:
-        each = costs[judged.target, decided]
+        each = costs_of(costs, judged.target, decided)
         low, high = bootstrap(lambda rows: float(each[rows].mean()), n, seed=seed)
         return {"value": float(each.mean()), "low": low, "high": high}
 

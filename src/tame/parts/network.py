@@ -53,6 +53,13 @@ class Network:
     prepared: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def in_units(self, outputs: Tensor) -> Tensor:
+        """Canonical outputs (n, C) of a regression in the units of the data; those of a classification as they are."""
+        if self.labels:
+            return outputs
+        target = self.prepared["target"]
+        return outputs * float(target["scale"]) + float(target["shift"])
+
 
 Build = Callable[..., nn.Module]  # a function of the user's that makes a module from its own hyperparameters
 

@@ -36,7 +36,7 @@ def equals_its_reference_over_twenty_steps(optimizer: Optimizer) -> None:
         run.step(optimizer, step)
     for i, recipe in enumerate(_RECIPES):
         named = [(name, nn.Parameter(value[i].clone())) for name, value in start.items()]
-        with _float64():  # in which torch then keeps its own running numbers, such as NAdam's
+        with float64():  # in which torch then keeps its own running numbers, such as NAdam's
             reference = optimizer.reference(named, recipe)
             for step in range(20):
                 _reference_step(reference, named, i, step)
@@ -310,7 +310,8 @@ def _through_a_checkpoint(tensors: Mapping[str, Tensor]) -> Tensors:
 
 
 @contextmanager
-def _float64() -> Iterator[None]:
+def float64() -> Iterator[None]:
+    """The default type, in which torch's NAdam keeps its running numbers."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:

@@ -128,8 +128,7 @@ class Chooser:
         if extra:
             return Choice(False, 1, 0.0, f"{', '.join(sorted(extra))} exists for one network at a time only")
         if not material.stacks(recipe):
-            why = getattr(material, "reason", "convolutions are slower together")
-            return Choice(False, 1, 0.0, why)
+            return Choice(False, 1, 0.0, material.reason)
         if members == 1:
             return Choice(False, 1, 0.0, "one network has no company")
         key = self._key(material, recipe, rows, examples, folds)
@@ -148,7 +147,7 @@ class Chooser:
         """Seconds of an epoch of one member in good company."""
         choice = self.choice(material, recipe, folds, rows, examples, members=COMPANY)
         member = Member(-1, folds[0], recipe)
-        task = self._task(material, recipe, rows, examples, folds[:1])
+        task = material.task(recipe, rows, examples, folds[:1])
         num = len(task.examples.walked(member))
         if not choice.step_s:
             return Serial(task).rehearse(member)
@@ -183,7 +182,7 @@ class Chooser:
     ) -> list[Lane]:  # fmt: skip
         lanes = []
         for folds in sets:
-            task = self._task(material, jobs[0].recipe, rows, examples, folds)
+            task = material.task(jobs[0].recipe, rows, examples, folds)
             members = [Member(job.trial, fold, job.recipe) for job in jobs for fold in folds]
             if stacked:
                 lanes.append(Lane(Stacked(task), task.examples, members))
@@ -191,17 +190,12 @@ class Chooser:
                 lanes += [Lane(Serial(task, self._parts), task.examples, [member]) for member in members]
         return lanes
 
-    def _task(
-        self, material: Material, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
-    ) -> Task:
-        return material.task(recipe, rows, examples, folds)
-
     def _measured(
         self, known: Measured, members: int, material: Material, recipe: Recipe, folds: Sequence[Fold],
         rows: Sequence[int], examples: Examples,
     ) -> Measured:  # fmt: skip
         """Seconds of a step of one member, alone and in groups as large as are asked for and not known yet."""
-        task = self._task(material, recipe, rows, examples, folds[:1])
+        task = material.task(recipe, rows, examples, folds[:1])
         member = Member(-1, folds[0], recipe)
         alone = known.alone or Serial(task).rehearse(member, STEPS, whole=False)
         together, most = dict(known.together), self._most(task, member)
@@ -224,7 +218,7 @@ class Chooser:
         self, material: Material, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
     ) -> str:
         """Recipes with the same key take about as long: sizes are told apart by powers of two."""
-        task = self._task(material, recipe, rows, examples, folds[:1])
+        task = material.task(recipe, rows, examples, folds[:1])
         member = Member(-1, folds[0], recipe)
         weights = num_weights(task.build(member))
         batch = recipe.batch(len(task.examples.walked(member)))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tame.core.errors import UsageError, require
 from tame.core.recipe import Recipe
+from tame.data.encode import Scaling
 from tame.parts.activations import ACTIVATIONS
 from tame.parts.losses import check_loss
 from tame.parts.network import Network
@@ -29,6 +30,11 @@ class Material(Protocol):
 
     @property
     def kind(self) -> str: ...
+
+    @property
+    def reason(self) -> str:
+        """Why the last recipe that `stacks` was asked about is trained one at a time."""
+        ...
 
     def check(self, recipe: Recipe, examples: Examples) -> None:
         """Nothing, if this recipe can be trained on this kind of data. Raises UsageError with the mend."""
@@ -82,8 +88,8 @@ def scaled(examples: Examples, recipe: Recipe) -> Examples:
         return examples
     folds: list[Fold] = [None, *range(int(examples.fold.max()) + 1)]
     learnt = {f: examples.target if f is None else examples.target[examples.fold != f] for f in folds}
-    scaling = {f: (float(own.mean()), float(own.std(correction=0)) or 1.0) for f, own in learnt.items()}
-    return replace(examples, scaling=scaling)
+    found = {fold: Scaling.of(own.numpy()) for fold, own in learnt.items()}
+    return replace(examples, scaling={fold: (own.shift, own.scale) for fold, own in found.items()})
 
 
 def scale_of(examples: Examples, fold: Fold) -> dict[str, float]:

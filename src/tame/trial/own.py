@@ -183,14 +183,13 @@ def judge_arrays(network: Network, x: np.ndarray, *, device: torch.device) -> Te
     """Canonical outputs (n, C) of inputs (n, ...)."""
     shape = tuple(network.prepared["shape"])
     require(x.shape[1:] == shape, f"inputs are {x.shape[1:]} each, the network was trained on {shape}")
-    module, target = network.module.to(device).eval(), network.prepared["target"]
+    module = network.module.to(device).eval()
     predict = LOSSES.get(network.recipe.loss.name).predict
     found = [
         predict(answers(module, as_input(x[start : start + JUDGED], device))).float().cpu()
         for start in range(0, len(x), JUDGED)
     ]
-    outputs = torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1))
-    return outputs if network.labels else outputs * float(target["scale"]) + float(target["shift"])
+    return network.in_units(torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1)))
 
 
 def build_of(reference: str | None) -> Build:

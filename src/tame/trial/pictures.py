@@ -36,6 +36,7 @@ class PictureMaterial:
     """Decoded pictures and, where there is one, the backbone they pass."""
 
     kind = "images"
+    reason = "convolutions are slower together"
 
     def __init__(self, inputs: Inputs, *, cache: Path) -> None:
         self.inputs = inputs

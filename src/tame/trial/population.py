@@ -258,6 +258,22 @@ def epoch_chance(task: Task, seed: int, epoch: int) -> AbstractContextManager[No
     return same_chance(seed, "epoch", epoch) if task.draws else nullcontext()
 
 
+def built(task: Task, member: Member) -> nn.Module:
+    """The member's module; what torch draws while making it must not move its generators."""
+    with same_chance(member.recipe.seed, "build"):
+        return task.build(member)
+
+
+def named(room: str, tensors: Mapping[str, Tensor]) -> Tensors:
+    """Tensors by names that begin with their room: "param.", "state."."""
+    return {f"{room}.{name}": value for name, value in tensors.items()}
+
+
+def in_room(tensors: Mapping[str, Tensor], room: str) -> Tensors:
+    """The tensors of a room, by their own names."""
+    return {name.removeprefix(f"{room}."): value for name, value in tensors.items() if name.startswith(f"{room}.")}
+
+
 def take(population: Population, keep: Sequence[int]) -> Population:
     """The population of these members only, in this order; clones a member that is named twice."""
     index = torch.tensor(list(keep), dtype=torch.long)

@@ -31,6 +31,7 @@ class TableMaterial:
     """A typed table. Rows of the test part are in it, their targets are not."""
 
     kind = "table"
+    reason = ""  # every model of a table can be trained in company
 
     def __init__(self, table: Table, *, device: torch.device, beside: Sequence[str] = ()) -> None:
         """beside: columns of the files that are no features: target, groups, order."""
@@ -116,18 +117,22 @@ def columns_of(encoder: Encoder, recipe: Recipe) -> Columns:
 
 
 @torch.no_grad()
-def judge_rows(network: Network, table: Table, rows: np.ndarray | None = None, *, device: torch.device) -> Tensor:
-    """Canonical outputs (n, C) of rows of a table that was typed by the network's own columns."""
+def judge_rows(
+    network: Network, table: Table, rows: np.ndarray | None = None, *, device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:  # fmt: skip
+    """Canonical outputs (n, C) of rows of a table that was typed by the network's own columns.
+
+    dtype: in float32 the rows that come along move what is said of a row in its seventh digit; in float64 they do not.
+    """
     encoder = restored(network)
-    target = network.prepared["target"]
-    module = network.module.to(device).eval()
+    module = network.module.to(device, dtype).eval()
     every = np.arange(table.num_rows) if rows is None else rows
     found = []
     for start in range(0, len(every), JUDGED):
-        x = torch.from_numpy(encoder.transform(table, every[start : start + JUDGED])).to(device)
-        found.append(LOSSES.get(network.recipe.loss.name).predict(module(x)).float().cpu())
-    outputs = torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1))
-    return outputs if network.labels else outputs * float(target["scale"]) + float(target["shift"])
+        x = torch.from_numpy(encoder.transform(table, every[start : start + JUDGED])).to(device, dtype)
+        found.append(LOSSES.get(network.recipe.loss.name).predict(module(x)).to("cpu", dtype))
+    return network.in_units(torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1), dtype=dtype))
 
 
 def restored(network: Network) -> Encoder:

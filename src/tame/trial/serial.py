@@ -21,15 +21,17 @@ from tame.trial.population import (
     StepDraws,
     Task,
     Tensors,
+    built,
     epoch_batches,
     epoch_chance,
+    in_room,
     joint,
     mixing,
     partners,
-    same_chance,
 )  # fmt: skip
 from tame.trial.settings import Settings, averages, optimizer_of, phase
 from tame.trial.stacked import precision
+from tame.trial.tasks import num_outputs
 from tame.trial.told import OWN, alone, require_outputs, told
 
 
@@ -59,7 +61,7 @@ class Serial:
     def start(self, members: Sequence[Member]) -> Population:
         """The member before its first epoch."""
         (member,) = members
-        module = self._build(member)
+        module = built(self.task, member)
         own = _Training(member, module, *self._optimizer(module, member.recipe, 1), {}, None)
         if averages(member.recipe):
             own.average = {name: value.detach().clone() for name, value in module.state_dict().items()}
@@ -119,11 +121,6 @@ class Serial:
         ahead = 0.4 * validated / member.recipe.batch(len(walked))  # judging is a forward pass
         return min(times[1:] or times) * (len(batches) + ahead)
 
-    def _build(self, member: Member) -> nn.Module:
-        """The member's module; what torch draws while making it must not move its generators."""
-        with same_chance(member.recipe.seed, "build"):
-            return self.task.build(member)
-
     def _optimizer(self, module: nn.Module, recipe: Recipe, number: int) -> tuple[torch.optim.Optimizer, list[float]]:
         (named, factor), *others = self.task.groups(module, recipe)
         optimizer = plain_optimizer(named, optimizer_of(recipe, number))
@@ -136,13 +133,13 @@ class Serial:
     def _restore(self, population: Population) -> _Training:
         """The module and the optimizer that a population of one member stands for."""
         (member,) = population.members
-        module = self._build(member)
+        module = built(self.task, member)
         tensors = {name: value[0] for name, value in population.tensors.items()}
         number = phase(member.recipe, max(population.epoch, 1))
         own = _Training(member, module, *self._optimizer(module, member.recipe, number), {}, None)
-        module.load_state_dict(_part(tensors, "module"))
-        load_optimizer_tensors(own.optimizer, _part(tensors, "optimizer"))
-        own.average = {name: value.clone() for name, value in _part(tensors, "average").items()}
+        module.load_state_dict(in_room(tensors, "module"))
+        load_optimizer_tensors(own.optimizer, in_room(tensors, "optimizer"))
+        own.average = {name: value.clone() for name, value in in_room(tensors, "average").items()}
         own.plateau = population.tensors.get("plateau.multiplier")
         return own
 
@@ -248,7 +245,7 @@ class Serial:
             else:
                 with told(recipe), alone(own.module, len(x) if recipe.model.name == OWN else 0):
                     outputs = own.module(x)
-                require_outputs(recipe, outputs, (len(x), self._width(recipe)))
+                require_outputs(recipe, outputs, (len(x), num_outputs(recipe, task.examples)))
         outputs = outputs.float()[None] if outputs.dtype == torch.bfloat16 else outputs[None]
         target = task.examples.aims([own.member], seen, outputs).to(task.device)
         (loss,) = mean_loss(recipe.loss.name, outputs, target, settings.loss)
@@ -260,19 +257,15 @@ class Serial:
         found: Tensor = loss.detach() * share
         return found
 
-    def _width(self, recipe: Recipe) -> int:
-        """How many outputs a network has for each example."""
-        return LOSSES.get(recipe.loss.name).num_outputs(self.task.examples.num_classes)
-
     @torch.no_grad()
     def _outputs(self, own: _Training, rows: Tensor) -> Tensor:
         recipe, found = own.member.recipe, []
         with _Judged(own) as module:
-            for part in torch.split(rows, self.task.eval_batch):
+            for some in torch.split(rows, self.task.eval_batch):
                 with precision(self.task), told(recipe):
-                    views = [module(x) for x in self.task.views(recipe, part)]
+                    views = [module(x) for x in self.task.views(recipe, some)]
                 for view in views:
-                    require_outputs(recipe, view, (len(part), self._width(recipe)))
+                    require_outputs(recipe, view, (len(some), num_outputs(recipe, self.task.examples)))
                 views = [v.float() if v.dtype == torch.bfloat16 else v for v in views]
                 found.append(views[0] if len(views) == 1 else torch.stack(views).mean(dim=0))
         if not found:
@@ -312,10 +305,6 @@ def _mode(optimizer: torch.optim.Optimizer, *, train: bool) -> None:
 
 def _stacked(tensors: Tensors) -> Tensors:
     return {name: value.detach()[None] for name, value in tensors.items()}
-
-
-def _part(tensors: Tensors, room: str) -> Tensors:
-    return {name.removeprefix(f"{room}."): value for name, value in tensors.items() if name.startswith(f"{room}.")}
 
 
 def _tensors_of(own: _Training) -> Tensors:

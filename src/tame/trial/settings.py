@@ -98,18 +98,6 @@ class Settings:
             **columns,
         )
 
-    def hyper(self, number: int, like: Tensor) -> Hyper:
-        """The optimizer's settings in a phase, at a rate of 1."""
-        own = [optimizer_of(recipe, number) for recipe in self.recipes]
-
-        def column(pick: Callable[[OptimizerRecipe], float]) -> Tensor:
-            return torch.tensor([pick(each) for each in own], dtype=like.dtype, device=like.device)
-
-        return Hyper(
-            lr=column(lambda o: 1.0), weight_decay=column(lambda o: o.weight_decay),
-            momentum=column(lambda o: o.momentum), beta2=column(lambda o: o.beta2),
-        )  # fmt: skip
-
     def rates(self, epoch: int, num_steps: int, like: Tensor) -> Tensor:
         """The learning rate (steps, M) of each step of an epoch, before what a plateau makes of it."""
         number = phase(self.recipes[0], epoch)
@@ -136,6 +124,19 @@ class Settings:
         opens = [epochs - max(1, round(swa * epochs)) if swa else None for epochs, swa in shares]
         inside = [int(o is not None and epoch > o) for o in opens]
         return inside, [max(epoch - 1 - o, 0) if o is not None else 0 for o in opens]
+
+
+def hyper_of(recipes: Sequence[Recipe], number: int, like: Tensor) -> Hyper:
+    """The settings (M,) of the optimizers of a phase, at a rate of 1. like: as in `Settings.of`."""
+    own = [optimizer_of(recipe, number) for recipe in recipes]
+
+    def column(pick: Callable[[OptimizerRecipe], float]) -> Tensor:
+        return torch.tensor([pick(each) for each in own], dtype=like.dtype, device=like.device)
+
+    return Hyper(
+        lr=column(lambda o: 1.0), weight_decay=column(lambda o: o.weight_decay),
+        momentum=column(lambda o: o.momentum), beta2=column(lambda o: o.beta2),
+    )  # fmt: skip
 
 
 def _schedule_of(recipe: Recipe, number: int) -> ScheduleRecipe:

@@ -27,14 +27,17 @@ from tame.trial.population import (
     StepDraws,
     Task,
     Tensors,
+    built,
     epoch_batches,
     epoch_chance,
+    in_room,
     joint,
     mixing,
+    named,
     partners,
-    same_chance,
 )  # fmt: skip
-from tame.trial.settings import Settings, averages, group_key, optimizer_of, phase
+from tame.trial.settings import Settings, averages, group_key, hyper_of, optimizer_of, phase
+from tame.trial.tasks import num_outputs
 from tame.trial.told import require_outputs, told
 
 ROOMS = ("param", "buffer", "state", "average")
@@ -49,17 +52,17 @@ class Stacked:
 
     def start(self, members: Sequence[Member]) -> Population:
         """The members before their first epoch; those with the same seed start from the same draws."""
-        modules = [self._build(member) for member in members]
+        modules = [built(self.task, member) for member in members]
         trained = {name for name, value in modules[0].named_parameters() if value.requires_grad}
         states = [module.state_dict() for module in modules]
         whole = {name: torch.stack([state[name] for state in states]) for name in states[0]}
         params = {name: value for name, value in whole.items() if name in trained}
         buffers = {name: value for name, value in whole.items() if name not in trained}  # frozen parameters too
         recipe = members[0].recipe
-        tensors = {**_named("param", params), **_named("buffer", buffers)}
-        tensors |= _named("state", OPTIMIZERS.get(recipe.optimizer.name).init(params))
+        tensors = {**named("param", params), **named("buffer", buffers)}
+        tensors |= named("state", OPTIMIZERS.get(recipe.optimizer.name).init(params))
         if averages(recipe):
-            tensors |= _named("average", {name: value.clone() for name, value in {**params, **buffers}.items()})
+            tensors |= named("average", {name: value.clone() for name, value in {**params, **buffers}.items()})
         if recipe.schedule.name == "plateau":
             tensors["plateau.multiplier"] = torch.ones(len(members), device=self.task.device)
         return Population(tuple(members), tensors)
@@ -68,7 +71,7 @@ class Stacked:
         self, population: Population, *, until: int, watch: Callable[[Population, Measured], None]
     ) -> Population:
         """The population trained until that many epochs in all. `watch` sees it after every epoch."""
-        run = _Run.of(population, self.task, self._build(population.members[0]))
+        run = _Run.of(population, self.task, built(self.task, population.members[0]))
         # In one order: a checkpoint comes back in any, and the last bit of a length over all gradients depends on it.
         tensors = {name: population.tensors[name].clone() for name in sorted(population.tensors)}
         for epoch in range(population.epoch + 1, until + 1):
@@ -82,7 +85,7 @@ class Stacked:
     def rehearse(self, members: Sequence[Member], steps: int = 4) -> float:
         """Seconds that a step of all these members takes, from a few steps of a copy that is thrown away."""
         population = self.start(members)
-        run = _Run.of(population, self.task, self._build(members[0]))
+        run = _Run.of(population, self.task, built(self.task, members[0]))
         times: list[float] = []
         with epoch_chance(self.task, run.recipe.seed, 1):
             run.epoch(1, dict(population.tensors), steps=steps, times=times)
@@ -92,7 +95,7 @@ class Stacked:
     def predict(self, population: Population, rows: Tensor) -> Tensor:
         """Canonical outputs (M, n, C) of the examples in these rows."""
         recipe = population.members[0].recipe
-        template = self._build(population.members[0]).eval()
+        template = built(self.task, population.members[0]).eval()
         tensors, forward = self._judged(population), stacked_forward(template)
         widest = max(recipe.model.width, recipe.model.hidden, 64)
         size = max(1, EVAL_VALUES // (len(population.members) * widest))
@@ -103,7 +106,7 @@ class Stacked:
                     forward(tensors, x if places is None else x[places], dropout=None, draws=None)
                     for x in self.task.views(recipe, part)
                 ]
-            width = LOSSES.get(recipe.loss.name).num_outputs(self.task.examples.num_classes)
+            width = num_outputs(recipe, self.task.examples)
             for view in views:
                 require_outputs(recipe, view, (len(population.members), len(part), width))
             views = [view.float() if view.dtype == torch.bfloat16 else view for view in views]
@@ -118,7 +121,7 @@ class Stacked:
 
     def module(self, population: Population, place: int) -> nn.Module:
         """The network of one member, as it is judged."""
-        module = self._build(population.members[place])
+        module = built(self.task, population.members[place])
         module.load_state_dict({name: value[place] for name, value in self._judged(population).items()})
         return module.eval()
 
@@ -126,13 +129,8 @@ class Stacked:
         """Parameters and buffers that members are judged with: averaged ones where the recipe asks for them."""
         tensors, recipe = dict(population.tensors), population.members[0].recipe
         if averages(recipe):
-            return _part(tensors, "average")
-        return {**evaluated(population, _part(tensors, "param")), **_part(tensors, "buffer")}
-
-    def _build(self, member: Member) -> nn.Module:
-        """The member's module; what torch draws while making it must not move its generators."""
-        with same_chance(member.recipe.seed, "build"):
-            return self.task.build(member)
+            return in_room(tensors, "average")
+        return {**evaluated(population, in_room(tensors, "param")), **in_room(tensors, "buffer")}
 
 
 def places_of(task: Task, members: Sequence[Member]) -> Tensor | None:
@@ -172,16 +170,8 @@ def evaluated(population: Population, params: Tensors) -> Tensors:
     if optimizer.evaluated is None:
         return params
     like = next(iter(params.values()))
-    settings = [optimizer_of(member.recipe, number) for member in population.members]
-
-    def column(values: list[float]) -> Tensor:
-        return torch.tensor(values, dtype=like.dtype, device=like.device)
-
-    hyper = Hyper(
-        lr=column([1.0] * len(settings)), weight_decay=column([o.weight_decay for o in settings]),
-        momentum=column([o.momentum for o in settings]), beta2=column([o.beta2 for o in settings]),
-    )  # fmt: skip
-    return optimizer.evaluated(params, _part(dict(population.tensors), "state"), hyper)
+    hyper = hyper_of([member.recipe for member in population.members], number, like)
+    return optimizer.evaluated(params, in_room(dict(population.tensors), "state"), hyper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +223,15 @@ class _Run:
         if number == 2 and phase(recipe, epoch - 1) == 1:
             self._second_phase(tensors)
         optimizer = OPTIMIZERS.get(optimizer_of(recipe, number).name)
-        hyper = settings.hyper(number, self.like)
+        hyper = hyper_of(settings.recipes, number, self.like)
         rates = settings.rates(epoch, len(batches), self.like)
         if "plateau.multiplier" in tensors and number == 1:
             rates = rates * tensors["plateau.multiplier"].to(rates)
         counts, some_idle = self._counts(batches)
         total = torch.zeros_like(hyper.lr)
-        rooms = {room: _part(tensors, room) for room in ROOMS}  # taken apart once, since a step of small ones is short
+        rooms = {
+            room: in_room(tensors, room) for room in ROOMS
+        }  # taken apart once, since a step of small ones is short
         for step, rows in enumerate(batches[:steps]):
             begun = time.perf_counter()
             weight = None if self.trains is None else self.trains[:, rows]
@@ -254,7 +246,7 @@ class _Run:
                 total.sum().item()  # waits for the device
                 times.append(time.perf_counter() - begun)
         for room, own in rooms.items():
-            tensors |= _named(room, own)
+            tensors |= named(room, own)
         self._end_averages(epoch, tensors)
         return total / counts.sum(dim=0)
 
@@ -311,21 +303,21 @@ class _Run:
     def _second_phase(self, tensors: Tensors) -> None:
         """Another optimizer takes over: it starts from the parameters that are judged, and remembers nothing."""
         last = self.population.at(max(self.population.epoch, 1), tensors)
-        params = {name: value.clone() for name, value in evaluated(last, _part(tensors, "param")).items()}
+        params = {name: value.clone() for name, value in evaluated(last, in_room(tensors, "param")).items()}
         for name in [name for name in tensors if name.startswith("state.")]:
             del tensors[name]
-        tensors |= _named("param", params)
-        tensors |= _named("state", OPTIMIZERS.get(self.recipe.then.optimizer).init(params))
+        tensors |= named("param", params)
+        tensors |= named("state", OPTIMIZERS.get(self.recipe.then.optimizer).init(params))
 
     def _end_averages(self, epoch: int, tensors: Tensors) -> None:
         """Averages over the ends of epochs; a member that does not average yet is judged as it is."""
         if averages(self.recipe) != "swa":
             return
         inside, before = self.settings.averaging(epoch)
-        own = {**evaluated(self.population.at(epoch, tensors), _part(tensors, "param")), **_part(tensors, "buffer")}
+        own = {**evaluated(self.population.at(epoch, tensors), in_room(tensors, "param")), **in_room(tensors, "buffer")}
         count = [n if now else 0 for n, now in zip(before, inside, strict=True)]
         update_mean(
-            _part(tensors, "average"), own, count=torch.tensor(count, dtype=self.like.dtype, device=self.like.device)
+            in_room(tensors, "average"), own, count=torch.tensor(count, dtype=self.like.dtype, device=self.like.device)
         )
 
 
@@ -333,11 +325,3 @@ def precision(task: Task) -> torch.autocast:
     """Products in the task's own precision; parameters stay float32."""
     dtype = task.autocast
     return torch.autocast(task.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
-
-
-def _named(room: str, tensors: Tensors) -> Tensors:
-    return {f"{room}.{name}": value for name, value in tensors.items()}
-
-
-def _part(tensors: Tensors, room: str) -> Tensors:
-    return {name.removeprefix(f"{room}."): value for name, value in tensors.items() if name.startswith(f"{room}.")}
