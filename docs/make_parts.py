@@ -185,7 +185,8 @@ def _fields() -> str:
 
 
 def _own_fields(node: ast.ClassDef) -> list[tuple[str, ast.AnnAssign]]:
-    return [(ast.unparse(each.target), each) for each in node.body if isinstance(each, ast.AnnAssign)]
+    own = [(ast.unparse(each.target), each) for each in node.body if isinstance(each, ast.AnnAssign)]
+    return [(name, each) for name, each in own if not name.startswith("_")]
 
 
 def _ranges(node: ast.ClassDef) -> Iterator[tuple[str, str]]:

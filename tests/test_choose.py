@@ -99,6 +99,15 @@ def test_there_are_as_many_groups_as_cores_to_train_them(tmp_path):
     assert [len(group.jobs) for group in groups] == [4, 4]
 
 
+def test_groups_that_take_longest_come_first(tmp_path):
+    """So that no core is left alone with a long one at the end."""
+    sizes = [32, 2, 32, 2, 32, 2]
+    jobs = [Job(i, recipe_of(batch_size=size)) for i, size in enumerate(sizes)]
+    groups, _ = groups_of(tmp_path, jobs, at_least=2)
+    found = [job.recipe.batch_size for group in groups for job in group.jobs]
+    assert found == [2, 2, 2, 32, 32, 32]
+
+
 # Side by side ---------------------------------------------------------------------------------------------------------
 
 

@@ -264,7 +264,7 @@ def test_each_dependency_is_pinned_within_its_range_and_explained(wanted):
 
 def test_the_readme_names_every_command_and_every_exit_code():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    commands = [command.callback.__name__ for command in tame.app.cli.app.registered_commands]
+    commands = [command.name or command.callback.__name__ for command in tame.app.cli.app.registered_commands]
     assert [name for name in commands if f"`tame {name}" not in readme] == []
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TameError)]
     codes = {0, 130, 143, *(kind.exit_code for kind in kinds)}

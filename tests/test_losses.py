@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,6 +19,8 @@ from tame.parts.losses import (
     NUMBERS,
     TASKS,
     LossHyper,
+    average_loss,
+    average_loss_and_slope,
     check_loss,
     check_outputs,
     cross_entropy_of,
@@ -49,6 +52,27 @@ def test_every_loss_keeps_the_law(name, law):
 @pytest.mark.parametrize("name", LOSSES.names())
 def test_every_loss_equals_a_plain_loop(name):
     equals_a_plain_loop(LOSSES.get(name), LOOPS[name])
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+@pytest.mark.parametrize("name", LOSSES.names())
+def test_a_slope_is_the_gradient_of_the_average(name, weighed):
+    loss = LOSSES.get(name)
+    for case in cases(loss):
+        for smooths in (True, False):
+            hyper = case.hyper if smooths else replace(case.hyper, label_smoothing=0 * case.hyper.label_smoothing)
+            weight = None
+            if weighed:
+                weight = (torch.arange(case.outputs[..., 0].numel()) % 3).view(case.outputs.shape[:2]).double()
+                weight[0] = 0  # a member without an example
+                balance = torch.arange(1.0, 1 + case.num_classes).double().expand(len(weight), -1)
+                hyper = replace(hyper, class_weights=balance if case.num_classes else None)
+            leaf = case.outputs.clone().requires_grad_()
+            wanted = average_loss(loss, leaf, case.target, hyper, weight=weight)
+            (along,) = torch.autograd.grad(wanted.sum(), leaf)
+            found = average_loss_and_slope(loss, case.outputs, case.target, hyper, weight=weight, smooths=smooths)
+            torch.testing.assert_close(found[0], wanted.detach(), rtol=1e-10, atol=1e-12)
+            torch.testing.assert_close(found[1], along, rtol=1e-9, atol=1e-12)
 
 
 @given(

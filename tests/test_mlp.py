@@ -15,6 +15,7 @@ from tame.core.recipe import ModelRecipe
 from tame.core.rng import stream
 from tame.parts.activations import ACTIVATIONS
 from tame.parts.mlp import BatchNorm, Columns, Mlp, build_table_model, head_of, num_weights, shared_linear
+from tame.parts.mlp_gradients import outputs_and_slopes
 from tame.parts.models import init_module
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -94,6 +95,37 @@ def test_gradients_of_all_members_at_once_are_their_own():
         model.train()(x).square().sum().backward()
         for name, value in model.named_parameters():
             torch.testing.assert_close(leaves[name].grad[place], value.grad, rtol=1e-8, atol=1e-9)
+
+
+@given(
+    columns=st.sampled_from([COLUMNS, Columns(4), Columns(0, 2), Columns(0, 0, (4,))]),
+    depth=st.integers(0, 3), norm=st.sampled_from(["none", "layer", "batch"]), residual=st.booleans(),
+    activation=st.sampled_from(ACTIVATIONS.names()), rates=st.sampled_from([None, (0.0, 0.5), (0.3, 0.9)]),
+    own_inputs=st.booleans(), some=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_gradients_written_out_equal_those_of_autograd(
+    columns, depth, norm, residual, activation, rates, own_inputs, some
+):
+    models = [model_of(columns, s, depth=depth, norm=norm, residual=residual, activation=activation) for s in range(2)]
+    x, tensors = rows_of(columns), stacked(models)
+    x = torch.stack([x, x.roll(1, dims=0)]) if own_inputs else x
+    dropout = None if rates is None else torch.tensor(rates, dtype=torch.float64)
+    mine = torch.tensor([[1.0] * 7, [1.0, 0, 1, 1, 0, 1, 1]]).double() if some else None
+    params = {name: tensors.pop(name) for name, _ in models[0].named_parameters()}
+    moved = {name: value.clone() for name, value in tensors.items()}
+    leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
+    wanted = models[0].stacked({**leaves, **tensors}, x, dropout=dropout, draws=draws_of(), mine=mine)
+    found, slopes = outputs_and_slopes(models[0], params, moved, x, dropout=dropout, draws=draws_of(), mine=mine)
+    torch.testing.assert_close(found, wanted.detach(), rtol=1e-10, atol=1e-10)
+    for name, value in tensors.items():
+        torch.testing.assert_close(moved[name], value, rtol=1e-12, atol=1e-12)
+    along = torch.from_numpy(stream(1, "along").normal(size=wanted.shape))
+    of_params = dict(zip(leaves, torch.autograd.grad(wanted, list(leaves.values()), along), strict=True))
+    given_out = slopes(along)
+    assert given_out.keys() == of_params.keys()
+    for name, value in of_params.items():
+        torch.testing.assert_close(given_out[name], value, rtol=1e-9, atol=1e-9)
 
 
 def test_the_plain_module_equals_a_loop_over_examples():

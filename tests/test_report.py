@@ -31,6 +31,7 @@ from tame.evaluate import words
 from tame.evaluate.calibration import calibration, expected_cost
 from tame.evaluate.card import model_card
 from tame.evaluate.charts import Dot, Line, Row, Spot, agreement, curves, intervals, scatter, shares, tag
+from tame.evaluate.relations import what_mattered, worth
 from tame.evaluate.report import render_report
 from tame.evaluate.score import Judged
 from tame.study.record import State
@@ -496,7 +497,10 @@ def test_the_page_runs_nothing_and_loads_nothing(page: tuple[str, str]) -> None:
 
 def test_every_chart_is_xml_with_a_title_and_a_description(page: tuple[str, str]) -> None:
     charts = re.findall(r'<svg role="img".*?</desc>.*?(?=</figure>|</div>)', page[1], flags=re.S)
-    assert len(charts) == (8 if page[0] in ("numbers", "small_numbers", "explained", "hostile_numbers") else 9)
+    isolated = len(re.findall(r'<title id="isolation-\d+-title">', page[1]))
+    plain = 8 if page[0] in ("numbers", "small_numbers", "explained", "hostile_numbers") else 9
+    assert isolated >= 1
+    assert len(charts) == plain + isolated + 3
     for chart in charts:
         root = ElementTree.fromstring(chart.strip())
         assert [child.tag for child in root][:2] == ["title", "desc"]
@@ -515,6 +519,30 @@ def test_hostile_text_is_shown_as_text() -> None:
     assert "\\xff" in text
     assert "عربي עברית" in text
     assert "{{ 7 * 7 }}" in text
+
+
+def test_what_mattered_is_told_with_the_values_behind_it() -> None:
+    result, past = made("two_classes")
+    section = report("two_classes").partition('id="mattered"')[2].partition("</section>")[0]
+    text = " ".join(read(section).text.split())
+    found = what_mattered(past, Space.from_json(result["space"]))
+    assert found.importances.each[0].name == "optimizer.lr"
+    assert found.importances.each[0].is_shown
+    assert f"lr {100 * found.importances.each[0].value:.0f} %" in text
+    assert "More than chance is shown for" in text
+    assert found.best_of is not None
+    assert words.sentence(worth(found.best_of, found.objective)) in text
+    assert "7 of the 64 trials are not known to be drawn at random" in text
+    assert "64 trials were made" in text
+
+
+def test_what_mattered_is_left_out_where_nothing_was_searched_and_said_to_be() -> None:
+    result, past = made("two_classes")
+    few = History({n: trial for n, trial in past.trials.items() if n < 5})
+    text = read(render_report(result, few, {})).text
+    assert "too few trials to tell: 5 of the 16" in text.replace("Too", "too")
+    assert "Importance of each field" not in text
+    assert "Nothing was searched that differs" in read(render_report({**result, "space": {}}, past, {})).text
 
 
 def test_all_numbers_are_on_the_page() -> None:

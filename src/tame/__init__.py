@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tame.app.api import FittedStudy, fit, load, resume
     from tame.app.estimators import TameClassifier, TameRegressor
+    from tame.app.exchange import import_trials, to_optuna
     from tame.core.space import Choice, Float, Int
 
 __version__ = "0.1.0"
@@ -17,6 +18,8 @@ _PUBLIC = {
     "load": "tame.app.api",
     "resume": "tame.app.api",
     "FittedStudy": "tame.app.api",
+    "import_trials": "tame.app.exchange",
+    "to_optuna": "tame.app.exchange",
     "TameClassifier": "tame.app.estimators",
     "TameRegressor": "tame.app.estimators",
     "Float": "tame.core.space",
@@ -25,7 +28,8 @@ _PUBLIC = {
 }
 
 __all__ = [
-    "Choice", "FittedStudy", "Float", "Int", "TameClassifier", "TameRegressor", "__version__", "fit", "load", "resume",
+    "Choice", "FittedStudy", "Float", "Int", "TameClassifier", "TameRegressor", "__version__", "fit", "import_trials",
+    "load", "resume", "to_optuna",
 ]  # fmt: skip
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from tame.adjust.halving import decide, finish
+from tame.adjust.guard import Rest
+from tame.adjust.halving import finish
+from tame.adjust.searchers import SEARCHERS
 from tame.core.records import Decision, Event, Finding, decision_event
 from tame.monitor.rules import examine
-from tame.monitor.space import edges
+from tame.study.checked import act, of_space, why_worthless
 from tame.study.finals import FIELDS, best_trials, cost_s, evaluate, finalists
+from tame.study.first import explained
 from tame.study.opening import open_data
-from tame.study.plan import Plan, make_plan
+from tame.study.plan import GOING, Plan, make_plan
 from tame.study.record import Study, findings_events
 from tame.study.test import FINAL, test
 from tame.study.tuning import fine_tune
@@ -31,22 +34,30 @@ def run(study: Study) -> dict[str, Any]:
     study.watcher.phase(f"searching among recipes: {plan.words}")
     while True:
         test(study, plan, study.history.having("running"))  # T  train and validate, together
-        findings = monitor(study, plan)  # M  name what is wrong, with evidence
-        decisions = adjust(study, plan)  # A  continue, pause, stop, start
-        study.keep(*findings_events(findings), *map(decision_event, decisions))
+        found = act(study, plan, monitor(study, plan))  # M  name what is wrong, with evidence; mend the space
+        plan = found.plan
+        decisions = adjust(study, plan, found.rest)  # A  continue, pause, stop, start, copy
+        study.keep(*findings_events(found.findings), *found.events, *map(decision_event, decisions))
         forget(study)
-        if not any(decision.kind in ("start", "continue") for decision in decisions):
+        if not any(decision.kind in GOING for decision in decisions):
             break
     chosen = finalists(study, data, plan)  # E  fresh seeds, then what is left of the time into fine-tuning,
     fine_tune(study, data, plan, chosen)
     return evaluate(study, data, plan, chosen)  # the sealed test, once
 
 
-def adjust(study: Study, plan: Plan) -> list[Decision]:
-    """What happens to the trials next; when the search has used its time, they are left where they are."""
+def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
+    """What happens to the trials next; when the search has used its time, they are left where they are.
+
+    rest: what going on is worth; where that is too little, and the user asked for it, the search ends too.
+    """
     if study.state.last.get("search_ended"):
         return []
+    if study.config.until_worthless and rest is not None and rest.is_worthless:
+        return end_search(study, why_worthless(rest), worthless=True)
+    decide = SEARCHERS.get(study.config.search)
     decisions = decide(study.history, plan.space, study.config.seed, config=plan.search)
+    decisions = explained(decisions, plan.reasons)
     # Where the search goes on to the end, it leaves the time that the finalists will take.
     after = cost_s(study, plan, *FIELDS[0]) if study.state.last["plan"]["to_the_end"] else 0.0
     first = not study.history.trials and study.left_s > 0
@@ -58,9 +69,13 @@ def adjust(study: Study, plan: Plan) -> list[Decision]:
         if ended:
             going = {decision.trial for decision in ended}
             return [*ended, *pauses(study, "the time is short", but=going)]
-    reason = "the time for the search is used up"
-    last = pauses(study, reason)
-    study.keep(Event("search_ended", {"used_s": study.used_s}), *map(decision_event, last))
+    return end_search(study, "the time for the search is used up")
+
+
+def end_search(study: Study, reason: str, *, worthless: bool = False) -> list[Decision]:
+    """Leaves the trials where they are, for good: nothing of the search trains any more."""
+    ended = Event("search_ended", {"used_s": study.used_s, "reason": reason, "worthless": worthless})
+    study.keep(ended, *map(decision_event, pauses(study, reason)))
     return []
 
 
@@ -76,16 +91,15 @@ def pauses(study: Study, reason: str, *, but: Collection[int] = ()) -> list[Deci
 
 
 def monitor(study: Study, plan: Plan) -> list[Finding]:
-    """What the rules find in trials that have been trained to their end or diverged, each examined once."""
+    """What the rules find in trials that have been trained to their end or diverged, each examined once, and in the
+    space."""
     examined = {finding.trial for finding in study.state.findings}
     found: list[Finding] = []
     for trial in study.history.trials.values():
         ended = trial.state == "diverged" or (trial.state == "running" and trial.epochs >= trial.recipe.epochs)
         if ended and trial.number not in examined:
             found += examine(trial, plan.facts)
-    known = {finding.title for finding in study.state.findings}
-    complete = [t for t in study.history.trials.values() if t.epochs >= t.recipe.epochs and t.state != "diverged"]
-    return found + [finding for finding in edges(complete, plan.space) if finding.title not in known]
+    return found + of_space(study)
 
 
 def forget(study: Study) -> None:
@@ -93,5 +107,6 @@ def forget(study: Study) -> None:
     kept = best_trials(study, 1)
     trials = study.history.trials.values()
     going_on = [t.number for t in trials if t.state in ("running", "paused") or t in kept or t.origin in FINAL]
+    going_on += [t.parent for t in trials if t.parent is not None and t.state == "running" and not t.trained]
     gone = [number for number in study.history.trials if number not in going_on]
     study.ask("forget", trials=gone, keep=going_on)

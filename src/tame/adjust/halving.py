@@ -10,7 +10,7 @@ import math
 from itertools import islice
 
 from tame.adjust.sampling import proposals
-from tame.adjust.searcher import SearchConfig
+from tame.adjust.searcher import SearchConfig, at_rest, searched
 from tame.core.records import Decision, History, Trial
 from tame.core.space import Space
 
@@ -37,7 +37,7 @@ def finish(history: History, *, epochs: float, enough: int = 3) -> list[Decision
     For a search whose time is short: a few recipes that were trained to their end are worth more than many that were
     not.
     """
-    trials = [t for t in history.trials.values() if t.origin in SEARCHED and t.curve.points]
+    trials = [t for t in searched(history) if t.curve.points]
     missing = enough - sum(t.state == "complete" for t in trials)
     waiting = [t for t in trials if t.state in ("running", "paused") and t.epochs < t.recipe.epochs]
     found: list[Decision] = []
@@ -53,7 +53,7 @@ def finish(history: History, *, epochs: float, enough: int = 3) -> list[Decision
 def _at_rung(trials: dict[int, Trial], place: int, rung: int, config: SearchConfig) -> list[Decision]:
     """Decisions on the trials that stand at a rung, from the losses of all that have passed it."""
     last = place == len(config.rungs) - 1
-    standing = [t for t in trials.values() if t.epochs == rung and t.state in ("running", "paused")]
+    standing = [t for t in trials.values() if t.epochs == rung and at_rest(t)]
     if last:
         return [Decision("complete", t.number, f"all {rung} epochs are trained", rung) for t in standing]
     passed = [

@@ -1,17 +1,21 @@
 """What is known to work: default recipes, ordered lists of good ones, and the ranges worth searching.
 
-From measurements on the photographs and tables that TAME is tried out on, and from the sources named beside each.
+From measurements on the photographs and tables that TAME is tried out on, and from the sources named beside each. What
+holds for a kind of model is data, in `spaces/`; what hangs on the size of the data is here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from tame.adjust.presets import Known, Tried, given, known
 from tame.core.recipe import Recipe
-from tame.core.space import Choice, Dimension, Float
+from tame.core.space import Choice, Dimension
 
+SMALLEST = "smallest"  # of the input sizes, in a file of `spaces/`
+SIZE_RANK = 2  # of the input size, whose features are there anyway
 SMALL = 1000  # examples; below, small batches and more epochs
 BATCHES = ((1000, 32), (3000, 64), (10_000, 128), (100_000, 256))  # rows of a table below a number, and their batch
 
@@ -23,6 +27,9 @@ class Preset:
     base: Recipe
     portfolio: tuple[Mapping[str, Any], ...]
     dimensions: Mapping[str, Dimension]
+    reasons: tuple[str, ...] = ()  # why each recipe of the portfolio is tried, in its order
+    whys: Mapping[str, str] = field(default_factory=dict)  # why each dimension has its range
+    ranks: Mapping[str, int] = field(default_factory=dict)  # 1 for the dimension that matters most
 
 
 def input_sizes(native: int, side: int, *, fixed: bool) -> tuple[int, ...]:
@@ -50,79 +57,23 @@ def crop_for(backbone: Mapping[str, Any], side: int) -> float:
 def heads(sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: int, crop: float) -> Preset:
     """Heads on frozen features. sizes: input sizes that fit into the budget, the best guess first."""
     small = num_examples < SMALL
-    base = Recipe().but(
-        {
-            "input.size": sizes[0],
-            "input.views": 2,
-            "input.crop": crop,
-            "optimizer.name": "nesterov",
-            "optimizer.lr": 3e-3,
-            "optimizer.weight_decay": 1e-3,
-            "schedule.name": "cosine",
-            "batch_size": 32 if small else 64,
-            "epochs": epochs or (40 if small else 20),
-            "seed": seed,
-        }
-    )
-    others: list[Mapping[str, Any]] = [{"input.size": size} for size in sizes[1:]]
-    portfolio: list[Mapping[str, Any]] = [
-        *others,
-        {"optimizer.lr": 1e-2, "optimizer.weight_decay": 1e-2},
-        {"optimizer.lr": 1e-3, "optimizer.weight_decay": 1e-2},
-        {"loss.label_smoothing": 0.05, "optimizer.weight_decay": 1e-2},
-        {"optimizer.name": "adamw", "optimizer.lr": 3e-3, "optimizer.weight_decay": 1e-2},
-        {"model.hidden": 256, "model.dropout": 0.3, "optimizer.lr": 1e-2, "loss.label_smoothing": 0.05},
-    ]
-    dimensions: dict[str, Dimension] = {
-        "input.size": Choice(*sizes),
-        "optimizer.lr": Float(5e-4, 3e-2, log=True),
-        "optimizer.weight_decay": Float(1e-5, 1e-1, log=True),
-        "loss.label_smoothing": Choice(0.0, 0.05, 0.1),
-        "schedule.name": Choice("cosine", "linear", "wsd"),
+    about = {
+        "input.size": sizes[0],
+        "input.crop": crop,
+        "batch_size": 32 if small else 64,
+        "epochs": epochs or (40 if small else 20),
+        "seed": seed,
     }
-    if not small:
-        dimensions |= {"model.hidden": Choice(0, 128)}
-        dimensions |= {"model.dropout": Float(0.0, 0.5)}
-    return Preset(base, tuple(portfolio), dimensions)
+    others = [Tried({"input.size": size}, "another size that fits into the time") for size in sizes[1:]]
+    found = given(known("heads"), () if small else ("many examples",))
+    return _preset(found, about, first=others, sizes=sizes)
 
 
 def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int) -> Preset:
     """Small networks from scratch. side: the median shorter side of the pictures."""
     sizes = tuple(size for size in (32, 48, 64, 96) if size <= max(side, 32))[-2:]
-    base = Recipe().but(
-        {
-            "model.name": "plain_cnn",
-            "model.width": 16,
-            "input.size": sizes[-1],
-            "optimizer.name": "adamw",
-            "optimizer.lr": 3e-3,
-            "optimizer.weight_decay": 5e-2,
-            "schedule.name": "cosine",
-            "schedule.warmup": 0.05,
-            "augment.flip": True,
-            "augment.crop": 0.1,
-            "batch_size": 32,
-            "epochs": epochs or 18,
-            "seed": seed,
-        }
-    )
-    portfolio: list[Mapping[str, Any]] = [
-        {"optimizer.lr": 1e-2, "loss.label_smoothing": 0.1},
-        {"input.size": sizes[0], "model.width": 24},
-        {"model.name": "cnn", "optimizer.lr": 6e-3},
-        {"optimizer.lr": 1e-3, "model.width": 24, "augment.crop": 0.2},
-        {"optimizer.name": "nesterov", "optimizer.lr": 5e-2, "optimizer.weight_decay": 5e-4},
-    ]
-    dimensions: dict[str, Dimension] = {
-        "input.size": Choice(*sizes),
-        "model.width": Choice(16, 24, 32),
-        "model.dropout": Float(0.0, 0.4),
-        "optimizer.lr": Float(5e-4, 2e-2, log=True),
-        "optimizer.weight_decay": Float(1e-3, 2e-1, log=True),
-        "loss.label_smoothing": Choice(0.0, 0.05, 0.1),
-        "augment.crop": Float(0.0, 0.25),
-    }
-    return Preset(base, tuple(portfolio), dimensions)
+    about = {"input.size": sizes[-1], "epochs": epochs or 18, "seed": seed}
+    return _preset(given(known("scratch")), about, sizes=sizes)
 
 
 def tables(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Preset:
@@ -132,78 +83,24 @@ def tables(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Pr
     Rubachev and Babenko, 2022). Widths are few, so that many recipes share their shapes and are trained together.
     """
     small, large = num_examples < 10_000, num_examples > 100_000
-    batch = next((size for most, size in BATCHES if num_examples < most), 1024)
-    base = Recipe().but(
-        {
-            "model.name": "mlp",
-            "model.width": 128,
-            "model.depth": 2,
-            "model.norm": "layer",
-            "model.dropout": 0.2,
-            "loss.name": default_loss(task),
-            "table.numbers": "piecewise",
-            "table.bins": 64,
-            "optimizer.name": "adamw",
-            "optimizer.lr": 2e-3,
-            "optimizer.weight_decay": 3e-2,
-            "schedule.name": "wsd",
-            "batch_size": batch,
-            "epochs": epochs or (40 if small else 6 if large else 12),
-            "seed": seed,
-        }
-    )
-    portfolio: list[Mapping[str, Any]] = [
-        {
-            "table.numbers": "periodic",
-            "table.dim": 16,
-            "table.scaling": "standard",
-            "model.norm": "batch",
-            "model.depth": 3,
-            "model.dropout": 0.1,
-        },
-        {"table.numbers": "plain", "table.scaling": "standard", "model.norm": "batch"},
-        {"optimizer.lr": 1e-3, "model.dropout": 0.3},
-        {"optimizer.lr": 1e-3, "optimizer.weight_decay": 1e-1},
-        {"model.width": 256, "model.dropout": 0.4},
-        {"table.numbers": "plain", "table.scaling": "standard"},
-        {"model.name": "linear", "optimizer.lr": 1e-2},
-    ]
-    dimensions: dict[str, Dimension] = {
-        "model.width": Choice(128, 256),
-        "model.depth": Choice(2, 3),
-        "model.norm": Choice("layer", "batch"),
-        "model.dropout": Float(0.0, 0.5),
-        "table.numbers": Choice("piecewise", "periodic", "plain"),
-        "table.scaling": Choice("quantile", "standard"),
-        "table.sigma": Float(0.05, 1.0, log=True),
-        "optimizer.lr": Float(5e-4, 1e-2, log=True),
-        "optimizer.weight_decay": Float(1e-3, 3e-1, log=True),
+    about = {
+        "loss.name": default_loss(task),
+        "batch_size": next((size for most, size in BATCHES if num_examples < most), 1024),
+        "epochs": epochs or (40 if small else 6 if large else 12),
+        "seed": seed,
     }
-    if task != "regression":
-        dimensions |= {"loss.label_smoothing": Choice(0.0, 0.02)}
-    return Preset(base, tuple(portfolio), dimensions)
+    return _preset(given(known("tables"), () if task == "regression" else ("classes",)), about)
 
 
 def own(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Preset:
     """A module of the user's own: what it takes is in the user's space, how it is trained in this one."""
-    base = Recipe().but(
-        {
-            "model.name": "own",
-            "loss.name": default_loss(task),
-            "optimizer.name": "adamw",
-            "optimizer.lr": 2e-3,
-            "optimizer.weight_decay": 1e-2,
-            "schedule.name": "wsd",
-            "batch_size": 32 if num_examples < 2000 else 64 if num_examples < 10_000 else 256,
-            "epochs": epochs or (30 if num_examples < 10_000 else 12),
-            "seed": seed,
-        }
-    )
-    dimensions: dict[str, Dimension] = {
-        "optimizer.lr": Float(1e-4, 3e-2, log=True),
-        "optimizer.weight_decay": Float(1e-4, 3e-1, log=True),
+    about = {
+        "loss.name": default_loss(task),
+        "batch_size": 32 if num_examples < 2000 else 64 if num_examples < 10_000 else 256,
+        "epochs": epochs or (30 if num_examples < 10_000 else 12),
+        "seed": seed,
     }
-    return Preset(base, ({"optimizer.lr": 5e-4}, {"optimizer.lr": 8e-3}), dimensions)
+    return _preset(given(known("own")), about)
 
 
 def default_loss(task: str) -> str:
@@ -237,6 +134,25 @@ def fine_tuning(head: Recipe, *, size: int, epochs: int, stages: int, seed: int)
             "epochs": epochs,
             "seed": seed,
         }
+    )
+
+
+def _preset(
+    found: Known, about: Mapping[str, Any], *, first: Sequence[Tried] = (), sizes: Sequence[int] = ()
+) -> Preset:
+    """The preset of what is known and what hangs on the data. first: recipes to try before; sizes: of the input."""
+    tried = (*first, *found.portfolio)
+    words = {SMALLEST: min(sizes)} if sizes else {}
+    changes = tuple({name: words.get(value, value) for name, value in each.changes.items()} for each in tried)
+    dimensions: dict[str, Dimension] = {"input.size": Choice(*sizes)} if sizes else {}
+    whys = {"input.size": "what fits into the time"} if sizes else {}
+    return Preset(
+        Recipe().but({**found.base, **about}),
+        changes,
+        dimensions | {name: each.dimension for name, each in found.space.items()},
+        reasons=tuple(each.why for each in tried),
+        whys=whys | {name: each.why for name, each in found.space.items()},
+        ranks={"input.size": SIZE_RANK} | {name: each.rank for name, each in found.space.items()},
     )
 
 

@@ -1,17 +1,64 @@
-"""Recipes to try: the portfolio in its order, then points that fill the space evenly."""
+"""Recipes to try: the portfolio in its order, then points that fill the space evenly, or by chance."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from scipy.stats import qmc
 
-from tame.adjust.searcher import SearchConfig
+from tame.adjust.searcher import (
+    DEFAULT,
+    SEARCHERS,
+    SearchConfig,
+    searched,
+    starts,
+    to_the_end,
+    trains,
+)
 from tame.core.recipe import PER_MEMBER, Recipe, Value
-from tame.core.rng import stream_seed
-from tame.core.space import Choice, Int, Space
+from tame.core.records import Decision, History, Trial
+from tame.core.rng import stream, stream_seed
+from tame.core.space import Space, field_of
+
+DRY = 4096  # points in a row that hold nothing new, after which a space is taken to be used up
+
+
+@SEARCHERS.add("random")
+def decide_random(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
+    """The default recipe, then recipes drawn evenly from the unit cube, each trained to its end.
+
+    Source: Bergstra and Bengio, Random Search for Hyper-Parameter Optimization (2012).
+    """
+    points = random_points(len(space), seed)
+    return train_all(history, once("random", points, space, config), "drawn by chance", config)
+
+
+@SEARCHERS.add("sobol")
+def decide_sobol(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
+    """The default recipe, then scrambled Sobol points of the whole space, each trained to its end.
+
+    Source: Owen, Scrambled Sobol and Niederreiter-Xing points (1998), through scipy.stats.qmc.
+    """
+    points = sobol_points(len(space), stream_seed(seed, "sobol")) if len(space) else iter(())
+    return train_all(history, once("sobol", points, space, config), "fills the space evenly", config)
+
+
+def train_all(
+    history: History, recipes: Iterator[tuple[str, Recipe]], reason: str, config: SearchConfig
+) -> list[Decision]:
+    """Trains recipe after recipe to its end, a cohort at a time; nothing once all are tried.
+
+    recipes: origin and recipe, from the first trial on.
+    """
+    trials = searched(history)
+    going = to_the_end(trials, config.rungs)
+    if any(decision.kind == "continue" for decision in going) or any(map(trains, trials)):
+        return going
+    room = max(0, min(config.cohort, config.trials - len(trials)))
+    fresh = islice(untried(recipes, trials), room)
+    return going + starts(history, fresh, rungs=config.rungs, reason=reason)
 
 
 def proposals(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[str, Recipe]]:
@@ -26,21 +73,45 @@ def proposals(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[s
             yield origin, recipe
 
 
-def _all(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[str, Recipe]]:
-    yield "default", config.base
-    for changes in config.portfolio:
-        yield "portfolio", config.base.but({k: v for k, v in changes.items() if k not in config.fixed})
-    if not len(space):
-        return
-    tried: set[tuple[Value, ...]] = set()
-    for point in _in_company(space, seed, config):
-        values = _tidy(config.base, space, space.from_unit(point))
-        own = tuple(values.values())
+def untried(recipes: Iterable[tuple[str, Recipe]], trials: Sequence[Trial]) -> Iterator[tuple[str, Recipe]]:
+    """Those of the recipes that none of the trials has: in a space that has grown since, not only the later ones."""
+    known = {trial.recipe.key() for trial in trials}
+    return ((origin, recipe) for origin, recipe in recipes if recipe.key() not in known)
+
+
+def once(origin: str, points: Iterable[np.ndarray], space: Space, config: SearchConfig) -> Iterator[tuple[str, Recipe]]:
+    """Origin and recipe: the default, then the recipe of each point of the unit cube, no recipe twice."""
+    yield DEFAULT, config.base
+    own = config.base.key()
+    for values in distinct(points, space, config.base):
+        recipe = config.base.but(values)
+        if recipe.key() != own:
+            yield origin, recipe
+
+
+def distinct(points: Iterable[np.ndarray], space: Space, base: Recipe) -> Iterator[dict[str, Value]]:
+    """The values at each point of the unit cube, none twice; ends when the space seems to be used up."""
+    tried: set[tuple[tuple[str, Value], ...]] = set()
+    most, dry = space.count, 0
+    for point in points:
+        values = tidy(base, space, space.from_unit(point))
+        own = tuple(values.items())
+        dry += 1
         if own not in tried:
             tried.add(own)
-            yield "sobol", config.base.but(values)
-        if len(tried) == _size(space):
+            dry = 0
+            yield values
+        if len(tried) == most or dry == DRY:
             return
+
+
+def _all(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[str, Recipe]]:
+    yield DEFAULT, config.base
+    for changes in config.portfolio:
+        yield "portfolio", config.base.but({k: v for k, v in changes.items() if k not in config.fixed})
+    if len(space):
+        for values in distinct(_in_company(space, seed, config), space, config.base):
+            yield "sobol", config.base.but(values)
 
 
 def _in_company(space: Space, seed: int, config: SearchConfig) -> Iterator[np.ndarray]:
@@ -48,7 +119,7 @@ def _in_company(space: Space, seed: int, config: SearchConfig) -> Iterator[np.nd
 
     What decides shapes and batches comes from a sequence of its own, a point of it for each eighth of a cohort.
     """
-    shared = np.array([name not in PER_MEMBER for name in space.dimensions])
+    shared = np.array([field_of(name) not in PER_MEMBER for name in space.dimensions])
     every = sobol_points(len(space), stream_seed(seed, "sobol"))
     if shared.all() or not shared.any():
         yield from every
@@ -63,12 +134,11 @@ def _in_company(space: Space, seed: int, config: SearchConfig) -> Iterator[np.nd
         yield point
 
 
-def _size(space: Space) -> float:
-    """How many points a space holds; infinite where it has a real dimension."""
-    return math.prod(
-        len(dim.values) if isinstance(dim, Choice) else dim.high - dim.low + 1 if isinstance(dim, Int) else math.inf
-        for dim in space.dimensions.values()
-    )
+def random_points(dimensions: int, seed: int) -> Iterator[np.ndarray]:
+    """Points (D,) of the unit cube drawn by chance, without end; none where there is no dimension."""
+    rng = stream(seed, "random")
+    while dimensions:
+        yield rng.random(dimensions)
 
 
 def sobol_points(dimensions: int, seed: int) -> Iterator[np.ndarray]:
@@ -78,8 +148,9 @@ def sobol_points(dimensions: int, seed: int) -> Iterator[np.ndarray]:
         yield from sampler.random(256 if sampler.num_generated == 0 else sampler.num_generated)
 
 
-def _tidy(base: Recipe, space: Space, values: dict[str, Value]) -> dict[str, Value]:
+def tidy(base: Recipe, space: Space, values: dict[str, Value]) -> dict[str, Value]:
     """The values, the first of the range for what means nothing: a linear head has no hidden layer to drop from."""
-    if base.model.name == "head" and not values.get("model.hidden", base.model.hidden) and "model.dropout" in values:
-        return {**values, "model.dropout": space.dimensions["model.dropout"].at(0.0)}
+    name = "model.dropout"
+    if base.model.name == "head" and not values.get("model.hidden", base.model.hidden) and name in values:
+        return {**values, name: space.dimensions[name].at(0.0) if name in space.dimensions else values[name]}
     return values

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tame.core.errors import require
 from tame.core.recipe import Recipe
-from tame.core.records import Decision, History
+from tame.core.records import Decision, History, Trial
+from tame.core.registry import Registry
 from tame.core.space import Space
+
+DEFAULT = "default"  # the origin of the recipe that is always in the race
+DEFAULT_REASON = "the default recipe, always in the race"
+NOT_SEARCHED = frozenset({"finalist", "fine-tune", "imported"})  # origins of trials that no search has started
+LOST = ("diverged", "failed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,23 +30,132 @@ class SearchConfig:
     cohort: int = 32  # how many start together
     eta: int = 3  # the best 1/eta of a rung go on
     num_rungs: int = 3
+    step: int | None = None  # epochs between the stops of trials that freeze and thaw; None: the rungs
 
     def __post_init__(self) -> None:
         require(self.trials >= 1, f"trials must be 1 or more, got {self.trials}")
         require(self.cohort >= 1, f"cohort must be 1 or more, got {self.cohort}")
         require(self.eta >= 2, f"eta must be 2 or more, got {self.eta}")
         require(self.num_rungs >= 1, f"num_rungs must be 1 or more, got {self.num_rungs}")
+        require(self.step is None or self.step >= 1, f"step must be 1 or more, got {self.step}")
 
     @property
     def rungs(self) -> tuple[int, ...]:
         """Epochs after which trials are compared, rising, the last one being all epochs."""
+        return rungs_of(self.base.epochs, self.eta, self.num_rungs)
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """Epochs after which a trial may wait for a while, rising, the last one being all epochs."""
         last = self.base.epochs
-        marks = {max(1, round(last / self.eta**k)) for k in range(self.num_rungs)}
-        return tuple(sorted(marks))
+        return self.rungs if self.step is None else (*range(self.step, last, self.step), last)
+
+    @property
+    def all_rungs(self) -> tuple[int, ...]:
+        """As many rungs as the epochs allow, from one epoch on (or nearly), each `eta` times the one before."""
+        return rungs_of(self.base.epochs, self.eta, 1 + most_halvings(self.base.epochs, self.eta))
 
 
-class Searcher(Protocol):
-    """Laws: a fresh one decides the same from the same history; every proposal lies in the space; a trial that
-    diverged never wins."""
+class Decide(Protocol):
+    """A searcher. Laws (tame.testing.searcher_laws): a fresh one decides the same from the same history; every
+    proposal lies in the space; a trial that diverged never wins.
 
-    def decide(self, history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]: ...
+    A call decides what happens next to all trials that are at rest, and which ones begin. Nothing that trains is the
+    end of the search.
+    """
+
+    def __call__(self, history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]: ...
+
+
+SEARCHERS: Registry[Decide] = Registry("search")
+
+
+def rungs_of(epochs: int, eta: int, num_rungs: int) -> tuple[int, ...]:
+    """Epochs after which trials are compared: all of them, and every time 1/eta of that, at least one."""
+    return tuple(sorted({max(1, round(epochs / eta**k)) for k in range(num_rungs)}))
+
+
+def most_halvings(epochs: int, eta: int) -> int:
+    """How often the epochs can be divided by eta before less than one is left."""
+    count = 0
+    while eta ** (count + 1) <= epochs:
+        count += 1
+    return count
+
+
+def searched(history: History) -> list[Trial]:
+    """The trials that a search has started, by number."""
+    return [trial for _, trial in sorted(history.trials.items()) if trial.origin not in NOT_SEARCHED]
+
+
+def trains(trial: Trial) -> bool:
+    """Whether a trial has not come yet to where it was told."""
+    return trial.state == "running" and not at_rest(trial)
+
+
+def at_rest(trial: Trial) -> bool:
+    """Whether a trial has come to where it was told, and may go on."""
+    return trial.state == "paused" or (trial.state == "running" and trial.epochs >= max(trial.until, 1))
+
+
+def loss_at(trial: Trial, epoch: int) -> float:
+    """The validation loss after an epoch; infinite where the trial is lost or has not come so far.
+
+    A trial that ended before, early or because its recipe is shorter, stays as good as it was.
+    """
+    if trial.state in LOST:
+        return math.inf
+    if trial.state == "complete" and trial.epochs < epoch:
+        return trial.loss
+    for point in trial.curve.points:
+        if point.epoch == epoch:
+            return math.inf if point.valid_loss is None else point.valid_loss
+    return math.inf
+
+
+def has_reached(trial: Trial, epoch: int) -> bool:
+    """Whether a trial counts among those that are compared after an epoch; one that is lost counts as the worst."""
+    return trial.epochs >= epoch or trial.state in ("complete", *LOST)
+
+
+def next_stop(recipe: Recipe, epochs: int, rungs: Sequence[int]) -> int:
+    """The epoch that a trial is told to train to from here: the next rung, or its end, which ends the last stretch."""
+    ahead = [rung for rung in rungs[:-1] if epochs < rung < recipe.epochs]
+    return ahead[0] if ahead else recipe.epochs
+
+
+def starts(
+    history: History, recipes: Iterable[tuple[str, Recipe]], *, rungs: Sequence[int], reason: str
+) -> list[Decision]:
+    """Decisions that start these recipes, numbered on from the last trial. recipes: origin and recipe."""
+    first = max(history.trials, default=-1) + 1
+    return [
+        Decision(
+            "start", first + i, DEFAULT_REASON if origin == DEFAULT else reason, next_stop(recipe, 0, rungs), recipe,
+            origin,
+        )
+        for i, (origin, recipe) in enumerate(recipes)
+    ]  # fmt: skip
+
+
+def to_the_end(trials: Iterable[Trial], rungs: Sequence[int]) -> list[Decision]:
+    """Decisions that take every trial at rest to its end, one rung a round, so that the clock can be looked at."""
+    reason = "every trial is trained to its end"
+    return [
+        complete(t)
+        if t.epochs >= t.recipe.epochs
+        else Decision("continue", t.number, reason, next_stop(t.recipe, t.epochs, rungs))
+        for t in trials
+        if at_rest(t)
+    ]
+
+
+def complete(trial: Trial) -> Decision:
+    """That a trial has reached its end."""
+    return Decision("complete", trial.number, f"all {trial.epochs} epochs are trained", trial.epochs)
+
+
+def ranks(trials: Iterable[Trial], epoch: int) -> dict[int, int]:
+    """The place of each trial, from 1, by its validation loss after an epoch; of equal ones the first goes first."""
+    ranked = sorted(trials, key=lambda t: (loss_at(t, epoch), t.number))
+    return {trial.number: place + 1 for place, trial in enumerate(ranked)}

@@ -13,15 +13,18 @@ import numpy as np
 
 from tame.app.progress import watcher_for
 from tame.app.run import fit_study, resume_study, write_report
+from tame.core.conditions import check_values
 from tame.core.config import ARRAYS, INLINE, StudyConfig, parse_time
+from tame.core.dimensions import but
 from tame.core.errors import UsageError, require
 from tame.core.records import Finding, Score
-from tame.core.space import Choice, Dimension, Float, Int
+from tame.core.space import Dimension, field_of, to_text
 from tame.data.arrays import read_arrays
 from tame.data.foreign import is_from
 from tame.data.tables import Table
-from tame.study.record import read_state
+from tame.study.record import read_state, unfinished
 from tame.study.rows import keep_arrays
+from tame.study.widening import ask_for
 from tame.trial.environment import WORKER, reference_to
 
 Build = Callable[..., Any]
@@ -89,6 +92,7 @@ def fit(
     time: str | float | None = None,
     space: Mapping[str, Dimension] | Sequence[str] = (),
     set: Mapping[str, Any] | None = None,
+    first: str | Path | Sequence[str | Path] = (),
     quiet: bool = False,
     **settings: Any,
 ) -> FittedStudy:
@@ -97,8 +101,9 @@ def fit(
     data: a folder of pictures, a CSV or Parquet file (with `target`), (X, y) of NumPy, torch, pandas or polars, or a
     Dataset of (x, y) pairs. model: a function that makes an nn.Module from its own hyperparameters, which `space` may
     name. space: dimensions by recipe field (tame.Float, tame.Int, tame.Choice), or texts as on the command line; set:
-    fields that are fixed; settings: the fields of StudyConfig (target, backbone, trials, epochs, metric, seed, out,
-    ...). Raises the errors of tame.core.errors.
+    fields that are fixed; first: folders of earlier studies whose best recipes are tried first; settings: the fields
+    of StudyConfig (target, backbone, trials, epochs, search, widen, until_worthless, metric, seed, out, ...). Raises
+    the errors of tame.core.errors.
     """
     refuse_inside_worker()
     seconds = parse_time(time) if isinstance(time, str) else time
@@ -107,7 +112,7 @@ def fit(
             StudyConfig.from_json({name: None})  # raises with the nearest name
     _require_function(model)
     texts, fixed = asked(model, space, set, loss)
-    about: dict[str, Any] = {"time_s": seconds, "space": texts, "set": fixed, **settings}
+    about: dict[str, Any] = {"time_s": seconds, "space": texts, "set": fixed, "first": _folders(first), **settings}
     watcher = watcher_for(quiet=quiet)
     if isinstance(data, str | Path):
         require(model is None, "a model of your own is trained on arrays: tame.fit((X, y), model=build)")
@@ -142,9 +147,12 @@ def asked(
     if not isinstance(space, Mapping):
         return (space,) if isinstance(space, str) else tuple(space), fixed
     for name, dim in space.items():
-        right = isinstance(dim, Float | Int | Choice)
+        right = isinstance(dim, Dimension)
         require(right, f"space[{name!r}] is {dim!r}; give a tame.Float, tame.Int or tame.Choice")
-    return tuple(f"{_field(name, own)}={_text(dim)}" for name, dim in space.items()), fixed
+    whole = {_field(name, own): _on_fields(dim, own) for name, dim in space.items()}
+    for name, dim in whole.items():
+        check_values(name, dim)
+    return tuple(to_text(name, dim) for name, dim in whole.items()), fixed
 
 
 def refuse_inside_worker() -> None:
@@ -165,8 +173,19 @@ def arguments_of(model: Build | None) -> tuple[str, ...]:
 
 
 def _field(name: str, own: Sequence[str]) -> str:
-    """The recipe field of a name: an argument of the user's function stands for itself."""
-    return f"own.{name}" if name in own else name
+    """The recipe field of a name: an argument of the user's function stands for itself, with a label or without."""
+    return f"own.{name}" if field_of(name) in own else name
+
+
+def _on_fields(dimension: Dimension, own: Sequence[str]) -> Dimension:
+    """The dimension, with conditions on arguments of the user's function as those on recipe fields."""
+    return but(dimension, when={_field(name, own): values for name, values in dimension.when.items()})
+
+
+def _folders(first: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
+    """Whole paths of the folders of earlier studies."""
+    several = [first] if isinstance(first, str | Path) else first
+    return tuple(str(Path(each).resolve()) for each in several)
 
 
 def _out() -> str:
@@ -182,22 +201,18 @@ def load(folder: str | Path, *, model: Build | None = None) -> FittedStudy:
     """
     _, state = read_state(Path(folder))
     if "result" not in state.last:
-        raise UsageError(f"{folder} is not finished; go on with: tame resume {folder}")
+        raise UsageError(unfinished(Path(folder), state))
     return FittedStudy(Path(folder), state.last["result"], model)
 
 
-def resume(folder: str | Path, *, model: Build | None = None, quiet: bool = False) -> FittedStudy:
-    """Goes on with a study that was stopped or killed, to its end. model: as in `load`."""
+def resume(
+    folder: str | Path, *, model: Build | None = None, space: Mapping[str, Dimension] | Sequence[str] = (),
+    quiet: bool = False,
+) -> FittedStudy:  # fmt: skip
+    """Goes on with a study that was stopped or killed, to its end.
+
+    model: as in `load`; space: dimensions that are new, or wider than before. Raises UsageError for a narrower space.
+    """
+    if texts := asked(model, space, None, None)[0]:
+        ask_for(Path(folder), texts)
     return FittedStudy(Path(folder), resume_study(Path(folder), watcher_for(quiet=quiet), build=model), model)
-
-
-def _text(dimension: Dimension) -> str:
-    if isinstance(dimension, Choice):
-        return "|".join(map(str, dimension.values))
-    scale = ":log" if dimension.log else ""
-    low, high = (
-        (repr(float(dimension.low)), repr(float(dimension.high)))
-        if isinstance(dimension, Float)
-        else (str(dimension.low), str(dimension.high))
-    )
-    return f"{low}..{high}{scale}"

@@ -12,7 +12,6 @@ if __name__ == "__main__":
 
 import io  # noqa: E402
 import json  # noqa: E402
-import tomllib  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from dataclasses import fields  # noqa: E402
@@ -22,8 +21,9 @@ from typing import Annotated, Any  # noqa: E402
 import typer  # noqa: E402
 
 from tame import __version__  # noqa: E402
-from tame.core.config import StudyConfig, flatten, parse_set, parse_time, read_toml  # noqa: E402
+from tame.core.config import SEARCHES, StudyConfig, parse_set, parse_time, read_toml  # noqa: E402
 from tame.core.errors import StoppedError, TameError, UsageError  # noqa: E402
+from tame.core.space_text import read_space  # noqa: E402
 
 app = typer.Typer(
     name="tame",
@@ -52,6 +52,20 @@ OrderOption = Annotated[str | None, typer.Option(help="a column that orders the 
 SpaceOption = Annotated[
     list[str] | None, typer.Option(help='a TOML file, or a dimension: "optimizer.lr=1e-4..1e-1:log"')
 ]
+WiderOption = Annotated[
+    list[str] | None, typer.Option("--space", help="as of fit: dimensions that are new, or wider than before")
+]
+WidenOption = Annotated[
+    bool | None,
+    typer.Option("--widen/--no-widen", help="whether a range grows where the best recipes lie on its edge (it does)"),
+]
+WorthlessOption = Annotated[
+    bool | None, typer.Option("--until-worthless", help="end the search once more of it would bring nothing to be seen")
+]
+SearchOption = Annotated[str | None, typer.Option(help=f"which recipes are tried: {', '.join(SEARCHES)}")]
+FirstOption = Annotated[
+    list[str] | None, typer.Option(help="the folder of an earlier study, whose best recipes are tried first")
+]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="a recipe field that is fixed: optimizer.lr=0.01")]
 ValOption = Annotated[str | None, typer.Option(help="the part that chooses: a folder below DATA, or another table")]
 TestOption = Annotated[str | None, typer.Option(help="the part that is sealed: a folder below DATA, or another table")]
@@ -72,7 +86,11 @@ def fit(
     trials: TrialsOption = None,
     epochs: EpochsOption = None,
     backbone: BackboneOption = None,
+    search: SearchOption = None,
     space: SpaceOption = None,
+    widen: WidenOption = None,
+    until_worthless: WorthlessOption = None,
+    first: FirstOption = None,
     set: SetOption = None,
     val: ValOption = None,
     test: TestOption = None,
@@ -99,7 +117,11 @@ def fit(
         trials=trials,
         epochs=epochs,
         backbone=backbone,
+        search=search,
         space=_space(space),
+        widen=widen,
+        until_worthless=until_worthless,
+        first=_folders(first),
         set=parse_set(tuple(set)) if set else None,
         val=val,
         test=test,
@@ -116,12 +138,19 @@ def fit(
 
 @app.command()
 def resume(
-    study: FolderArgument, json: JsonOption = False, quiet: QuietOption = False, inline: InlineOption = False
+    study: FolderArgument,
+    space: WiderOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    inline: InlineOption = False,
 ) -> None:
     """Go on with a study that was stopped or killed."""
     from tame.app.progress import watcher_for
     from tame.app.run import resume_study
+    from tame.study.widening import ask_for
 
+    if wider := _space(space):
+        ask_for(study, wider)
     watcher = watcher_for(quiet=quiet)
     _show_result(lambda: resume_study(study, watcher, inline=inline), watcher, as_json=json)
 
@@ -143,14 +172,14 @@ def show(study: FolderArgument, json: JsonOption = False) -> None:
 def report(study: FolderArgument) -> None:
     """Write the page of a finished study again."""
     from tame.app.run import write_report
-    from tame.study.record import read_state
+    from tame.study.record import read_state, unfinished
 
     config, state = read_state(study)
     if "result" not in state.last and (study / "report.html").exists():
         print(study / "report.html")  # nothing usable was trained, and that is what it says
         return
     if "result" not in state.last:
-        raise UsageError(f"{study} is not finished; go on with: tame resume {study}")
+        raise UsageError(unfinished(study, state))
     print(write_report(study, state.last["result"], state.history, config))
 
 
@@ -210,7 +239,9 @@ def plan(
     trials: TrialsOption = None,
     epochs: EpochsOption = None,
     backbone: BackboneOption = None,
+    search: SearchOption = None,
     space: SpaceOption = None,
+    first: FirstOption = None,
     set: SetOption = None,
     val: ValOption = None,
     test: TestOption = None,
@@ -236,7 +267,9 @@ def plan(
         trials=trials,
         epochs=epochs,
         backbone=backbone,
+        search=search,
         space=_space(space),
+        first=_folders(first),
         set=parse_set(tuple(set)) if set else None,
         val=val,
         test=test,
@@ -248,6 +281,38 @@ def plan(
         _print_json(found)
     else:
         print_plan(found)
+
+
+@app.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(help="an Optuna storage (SQLite or journal file), or a table of results")],
+    out: Annotated[str, typer.Option(help="the folder of the study that is made")],
+    study: Annotated[str | None, typer.Option(help="which study, where the source holds several")] = None,
+    map: Annotated[list[str] | None, typer.Option("--map", help="NAME=FIELD, such as lr=optimizer.lr")] = None,
+    metric: Annotated[str | None, typer.Option(help="the column of results, or what the value is called")] = None,
+    mode: Annotated[str | None, typer.Option(help="min or max, where the source does not tell")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a study of trials that another program has made, for tame show and tame fit --first."""
+    from tame.app.exchange import import_trials, parse_map
+    from tame.app.show import imported_lines
+
+    found = import_trials(source, out=out, study=study, map=parse_map(map or []), metric=metric, mode=mode)
+    if json:
+        _print_json(found.to_json())
+    else:
+        _print(imported_lines(found.to_json()))
+
+
+@app.command()
+def export(
+    study: FolderArgument,
+    optuna: Annotated[Path, typer.Option(help="the SQLite file that is made, for Optuna and its dashboard")],
+) -> None:
+    """Write the trials of a study for another program."""
+    from tame.app.exchange import export_optuna
+
+    print(export_optuna(study, optuna))
 
 
 @app.command()
@@ -336,20 +401,13 @@ def _space(texts: list[str] | None) -> tuple[str, ...] | None:
         return None
     found: list[str] = []
     for text in texts:
-        if text.endswith(".toml"):
-            found += [f"{k}={v}" for k, v in read_toml_space(Path(text)).items()]
-        else:
-            found.append(text)
+        found += read_space(Path(text)) if text.endswith(".toml") else [text]
     return tuple(found)
 
 
-def read_toml_space(path: Path) -> dict[str, str]:
-    """The dimensions of a TOML file, with or without a [space] table around them."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise UsageError(f"{path} is not a TOML file of dimensions: {problem}") from None
-    return {name: str(text) for name, text in flatten(values.get("space", values)).items()}
+def _folders(first: list[str] | None) -> tuple[str, ...] | None:
+    """Whole paths of the folders of earlier studies."""
+    return tuple(str(Path(each).resolve()) for each in first) if first else None
 
 
 def _show_result(run: Callable[[], dict[str, Any]], watcher: Any, *, as_json: bool) -> None:

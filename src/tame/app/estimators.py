@@ -43,7 +43,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self, model: Build | None = None, *, space: Mapping[str, Dimension] | Sequence[str] | None = None,
         loss: str | None = None, time: str | float | None = None, trials: int | None = 16, epochs: int | None = None,
-        metric: str = "auto", folds: int | None = None, set: Mapping[str, Any] | None = None,
+        metric: str = "auto", search: str = "auto", folds: int | None = None, set: Mapping[str, Any] | None = None,
         random_state: int | np.random.RandomState | None = None, keep: str | Path | None = None, quiet: bool = True,
     ) -> None:  # fmt: skip
         self.model = model
@@ -53,6 +53,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.trials = trials
         self.epochs = epochs
         self.metric = metric
+        self.search = search
         self.folds = folds
         self.set = set
         self.random_state = random_state
@@ -94,7 +95,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         return StudyConfig(
             data=ARRAYS, task=task, model=None if self.model is None else INLINE, metric=self.metric,
             time_s=parse_time(self.time) if isinstance(self.time, str) else self.time, trials=_whole(self.trials),
-            epochs=_whole(self.epochs), space=space, set=fixed, folds=_whole(self.folds),
+            epochs=_whole(self.epochs), search=self.search, space=space, set=fixed, folds=_whole(self.folds),
             seed=_seed(self.random_state),
         )  # fmt: skip
 
@@ -144,6 +145,8 @@ class TameClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     epochs : the most that one of them may train.
     metric : by which the winner is chosen and scored: accuracy, balanced_accuracy, f1_macro, log_loss or roc_auc;
         "auto" is accuracy.
+    search : what decides which recipes are tried: "auto", "random", "sobol", "grid", "sha", "hyperband", "asha", "pbt",
+        "tpe" or "gp".
     folds : of the validation inside the study.
     set : recipe fields that are fixed, such as {"model.width": 64, "batch_size": "all"}.
     random_state : with the same int, a refit gives exactly the same model.
@@ -195,7 +198,7 @@ class TameRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    model, space, time, trials, epochs, folds, set, random_state, keep, quiet : as in `TameClassifier`.
+    model, space, time, trials, epochs, search, folds, set, random_state, keep, quiet : as in `TameClassifier`.
     loss : what is minimised ("mse", "mae", "huber", ...).
     metric : by which the winner is chosen and scored: rmse, mae or r2; "auto" is rmse.
 

@@ -10,14 +10,27 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from tame.adjust.searchers import compared_after
 from tame.app.console import ResultConsole
 from tame.app.run import cache_folder, resolved
 from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
-from tame.core.space import Choice, Space
+from tame.core.space import Space, field_of, parse_dimension, to_text
 from tame.data.images import printable
+from tame.monitor.space import linear_ranges
+from tame.study.first import put_first
 from tame.study.opening import kind_of, open_data
-from tame.study.plan import Costs, check, costs, draft, forward_s, plan_of
+from tame.study.plan import (
+    Costs,
+    check,
+    costs,
+    draft,
+    fits_epochs,
+    fitted,
+    forward_s,
+    plan_of,
+    searched_json,
+)
 from tame.study.record import Silent, Study, begin
 
 MOST_COLUMNS = 60  # that are shown
@@ -40,12 +53,16 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
         known = costs(study, data)
         about = draft(config, data, known, used_s=0.0)
         check(study, data, about)
-        plan = plan_of(config, data, about)
         epoch_s = None
         if data.backbone is None:
             epoch_s = study.ask("rehearse", recipe=about["base"], folds=[0])["epoch_s"] * data.split.folds
+            if fits_epochs(config):
+                about = fitted(config, data, about, epoch_s, used_s=0.0)
+        about = put_first(study, data, about)
+        plan = plan_of(config, data, about)
         split = study.state.last["data"]
         base = Recipe.from_flat(about["base"])
+        questions = linear_ranges(dict(parse_dimension(text) for text in config.space))
         forecast = _forecast(config, about, known, epoch_s)
     return {
         "schema": "tame/1",
@@ -59,7 +76,10 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
         "default_recipe": base.flat(),
         "portfolio": len(about["portfolio"]) + 1,
         "space": about["space"],
-        "rungs": list(plan.search.rungs),
+        "searched": searched_json(about),
+        "questions": [{"title": f.title, "change": f.change} for f in questions],
+        "search": config.search,
+        "rungs": list(compared_after(config.search, plan.search)),
         "sizes": about["sizes"],
         "backbone": data.backbone,
         "clock_s": config.clock_s,
@@ -98,18 +118,21 @@ def print_plan(found: dict[str, Any]) -> None:
     console = ResultConsole()
     console.print(Text(f"split: {found['split']}"))
     console.print(_counts(found))
-    console.print(Text(f"metric: {found['metric']}; trials are compared after {_words(found['rungs'])} epochs"))
+    how = f"search: {found['search']}; trials are compared after {_words(found['rungs'])} epochs"
+    console.print(Text(f"metric: {found['metric']}; {how}"))
     space = Space.from_json(found["space"])
     table = Table(box=None, pad_edge=False)
     for name in ("searched", "range", "default"):
         table.add_column(name)
     for name, dimension in space.dimensions.items():
-        if isinstance(dimension, Choice):
-            span = " | ".join(map(str, dimension.values))
-        else:
-            span = f"{dimension.low:g} to {dimension.high:g}{' (log)' if dimension.log else ''}"
-        table.add_row(name, span, f"{found['default_recipe'].get(name)}")
+        span = to_text(name, dimension).partition("=")[2]
+        table.add_row(name, span, f"{found['default_recipe'].get(field_of(name))}")
     console.print(table)
+    if found["searched"]:
+        left = ", ".join(found["searched"]["left_out"])
+        console.print(Text(f"searched are {found['searched']['words']}; left at their default: {left}"))
+    for each in found["questions"]:
+        console.print(Text(f"warning: {each['title']}; {each['change']}"))
     for line in found["forecast"]["words"]:
         console.print(Text(line))
 

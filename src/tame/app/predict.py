@@ -27,6 +27,7 @@ from tame.data.tables import LEARNT, safe_cell
 from tame.data.tables import Table as Rows
 from tame.evaluate.score import softmax
 from tame.parts.network import Build, Network, read_network
+from tame.study.record import read_state, unfinished
 from tame.trial.own import judge_arrays
 from tame.trial.rows import columns_from, judge_rows
 
@@ -124,7 +125,7 @@ def open_model(study: Path, build: Build | None = None) -> Network:
     if (study / "model" / "model.json").is_file():
         return read_network(study / "model", build)
     if (study / "study.db").exists():
-        raise UsageError(f"{study} is not finished and has no model yet; go on with: tame resume {study}")
+        raise UsageError(unfinished(study, read_state(study)[1]))
     require(study.is_dir(), f"no study or model folder {study}")
     return read_network(study, build)
 

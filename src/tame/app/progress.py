@@ -120,5 +120,5 @@ def tally(history: History) -> str:
         if t.curve.last and t.curve.last.valid_loss is not None
     ]
     best = min((t.curve.last.valid_loss or 0.0 for t in ended if t.curve.last), default=None)
-    text = f"{len(history.trials)} trials, {sum(t.epochs for t in history.trials.values())} epochs"
+    text = f"{len(history.trials)} trials, {sum(t.trained for t in history.trials.values())} epochs"
     return text if best is None else f"{text}, best validation loss {best:.4f}"

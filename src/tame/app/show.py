@@ -17,6 +17,9 @@ from rich.text import Text
 from tame.core.config import StudyConfig
 from tame.core.records import Finding, Trial
 from tame.evaluate import words
+from tame.evaluate.importance import words as importance_words
+from tame.evaluate.outcomes import absent_of, objective_of, space_of
+from tame.evaluate.relations import Mattered, what_mattered, worth
 from tame.study.record import State
 
 MOST_TRIALS = 40
@@ -74,7 +77,9 @@ def study_table(state: State) -> RenderableType:
     if more > 0:
         parts.append(_text(f"and {words.count(more, 'more recipe')}; tame show --json has all", "dim"))
     result = state.last.get("result")
-    if result is None:
+    if "imported" in state.last:
+        parts += _mattered(state)
+    elif result is None:
         kind = state.last.get("data", {}).get("kind", "images")
         parts += _findings(state.findings, len(state.findings), kind)
         parts += [Text(), _text(f"{words.duration(state.used_s)} used; not finished", "dim")]
@@ -94,8 +99,41 @@ def state_json(folder: Path, config: StudyConfig, state: State) -> dict[str, Any
         "used_s": state.used_s,
         "trials": [_trial_json(trial) for _, trial in sorted(state.history.trials.items())],
         "findings": [finding.to_json() for finding in state.findings],
+        "imported": dict(state.last["imported"]) if "imported" in state.last else None,
+        "mattered": what_mattered_in(state).to_json() if result is None else result.get("mattered"),
         "result": dict(result) if result is not None else None,
     }
+
+
+def what_mattered_in(state: State) -> Mattered:
+    """Importance, isolation and the worth of more trials, of a study in any state."""
+    last = state.last
+    return what_mattered(state.history, space_of(last), objective=objective_of(last), absent=absent_of(last))
+
+
+def imported_lines(found: Mapping[str, Any]) -> RenderableType:
+    """The end of an import: how many trials, what each parameter became, and what can be done with them."""
+    better = "less" if found["mode"] == "min" else "more"
+    how = f"compared by {found['metric']} ({better} is better)"
+    head = f"{words.count(found['trials'], 'trial')} in {found['study']}, {how}"
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    for name, field in found["names"].items():
+        table.add_row(_text(name), _text(field))
+    notes = [_sentence(note, "dim") for note in found["notes"]]
+    folder = shlex.quote(words.inert(found["study"]))
+    return Group(
+        _text(head, "bold"), table, *notes, _text(f"tame show {folder}"), _text(f"tame fit DATA --first {folder}")
+    )
+
+
+def _mattered(state: State) -> list[RenderableType]:
+    """Where imported trials are from, and what mattered in them."""
+    about, found = state.last["imported"], what_mattered_in(state)
+    parts: list[RenderableType] = [Text(), _text(f"imported from {about['name']} in {about['source']}", "dim")]
+    parts.append(_sentence(importance_words(found.importances)))
+    each = [f"{one.name} {100 * one.value:.0f} %" for one in found.importances.each]
+    parts += [_sentence(f"importance: {words.listed(each, MOST_CHANGES)}")] if each else []
+    return parts + ([_sentence(worth(found.best_of, found.objective))] if found.best_of else [])
 
 
 def _trial_json(trial: Trial) -> dict[str, Any]:

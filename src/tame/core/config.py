@@ -12,7 +12,8 @@ from typing import Any
 
 from tame.core.errors import UsageError, require, unknown
 from tame.core.recipe import Recipe
-from tame.core.space import Space, parse_dimension
+from tame.core.space import Dimension, check_asked, field_of, parse_dimension
+from tame.core.space_text import flatten, texts_of
 
 DEFAULT_TIME_S = 300.0
 ARRAYS = "<arrays>"  # as data: what was given from Python lies in the study's folder
@@ -22,6 +23,7 @@ METRIC_MODES = {
     "accuracy": "max", "balanced_accuracy": "max", "f1_macro": "max", "log_loss": "min", "roc_auc": "max",
     "rmse": "min", "mae": "min", "r2": "max",
 }  # fmt: skip
+SEARCHES = ("auto", "asha", "gp", "grid", "hyperband", "pbt", "random", "sha", "sobol", "thaw", "tpe")
 CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc")
 REGRESSION_METRICS = ("rmse", "mae", "r2")
 
@@ -41,7 +43,11 @@ class StudyConfig:
     time_s: float | None = None  # wall clock from start to report
     trials: int | None = None  # how many recipes are tried
     epochs: int | None = None  # the most that one of them may train
+    search: str = "auto"  # which searcher decides what is tried
     space: tuple[str, ...] = ()  # "optimizer.lr=1e-4..1e-1:log"
+    widen: bool = True  # whether a range grows where the best recipes lie on its edge
+    until_worthless: bool = False  # whether the search ends once the rest of it would bring too little to be seen
+    first: tuple[str, ...] = ()  # folders of earlier studies whose best recipes are tried first
     set: Mapping[str, Any] = field(default_factory=dict)  # recipe fields that are fixed
     val: str | None = None  # the part that chooses: a folder below the pictures, or another table
     test: str | None = None  # the part that is sealed, likewise
@@ -58,9 +64,14 @@ class StudyConfig:
         )
         if self.metric != "auto" and self.metric not in METRIC_MODES:
             raise UsageError(unknown("metric", self.metric, ("auto", *METRIC_MODES)))
+        if self.search not in SEARCHES:
+            raise UsageError(unknown("search", self.search, SEARCHES))
         if self.time_s is not None:
             good = math.isfinite(self.time_s) and self.time_s > 0
             require(good, f"the time must be above 0 seconds, got {self.time_s:g}")
+        for name in ("widen", "until_worthless"):
+            value = getattr(self, name)
+            require(isinstance(value, bool), f"{name} must be true or false, got {value!r}")
         for name in ("trials", "epochs", "folds", "seed"):
             value = getattr(self, name)
             require(value is None or type(value) is int, f"{name} must be a whole number, got {value!r}")
@@ -72,13 +83,14 @@ class StudyConfig:
         require(self.val is None or self.val != self.test, f"val and test cannot both be {self.val!r}")
         Recipe().but(self.set)
         require("seed" not in self.set, "the seed of a study is set with --seed, not with --set")
-        searched: set[str] = set()
+        asked: dict[str, Dimension] = {}
         for text in self.space:
-            name, dimension = parse_dimension(text)
-            Space({name: dimension})
-            require(name not in self.set, f"{name} is fixed with --set and searched with --space; keep one of them")
-            require(name not in searched, f"the space of {name} is given twice; keep one of them")
-            searched.add(name)
+            name, asked_for = parse_dimension(text)
+            own = field_of(name)
+            require(own not in self.set, f"{own} is fixed with --set and searched with --space; keep one of them")
+            require(name not in asked, f"the space of {name} is given twice; keep one of them")
+            asked[name] = asked_for
+        check_asked(asked)
 
     @property
     def clock_s(self) -> float | None:
@@ -89,7 +101,7 @@ class StudyConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that `from_json` turns back into this config."""
-        return {**asdict(self), "set": dict(self.set), "space": list(self.space)}
+        return {**asdict(self), "set": dict(self.set), "space": list(self.space), "first": list(self.first)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> StudyConfig:
@@ -101,6 +113,7 @@ class StudyConfig:
         plain = dict(values)
         try:
             plain["space"] = tuple(plain.get("space", ()))
+            plain["first"] = tuple(plain.get("first", ()))
             return cls(**plain)
         except (TypeError, AttributeError) as problem:
             raise UsageError(f"the settings do not fit: {problem}") from None
@@ -127,11 +140,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not a TOML file: {problem}") from None
     if "time" in values:
         values["time_s"] = parse_time(str(values.pop("time")))
-    space = values.get("space", ())
-    if isinstance(space, Mapping):
-        values["space"] = tuple(f"{name}={text}" for name, text in flatten(space).items())
-    elif isinstance(space, str):
-        values["space"] = (space,)
+    if "space" in values:
+        values["space"] = texts_of(values["space"], where=str(path))
+    if "first" in values:
+        own = [values["first"]] if isinstance(values["first"], str) else values["first"]
+        good = isinstance(own, list) and all(isinstance(each, str) for each in own)
+        require(good, f"{path}: first must be a list of folders")
+        values["first"] = tuple(own)
     if "set" in values:
         require(isinstance(values["set"], Mapping), f"{path}: set must be a table of recipe fields")
         values["set"] = flatten(values["set"])
@@ -163,15 +178,4 @@ def parse_set(texts: tuple[str, ...]) -> dict[str, Any]:
         short = name.strip().removeprefix("recipe.")
         require(short not in found, f"{short} is set twice")
         found[short] = Recipe().but({short: value.strip()}).flat()[short]
-    return found
-
-
-def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, by dotted names."""
-    found: dict[str, Any] = {}
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            found |= flatten(value, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = value
     return found

@@ -58,18 +58,25 @@ class Trial:
 
     number: int
     recipe: Recipe
-    origin: str  # default, portfolio, sobol, fine-tune, user
+    origin: str  # default, portfolio, copy, finalist, fine-tune, user, imported, or who proposed it (sobol, tpe, ...)
     reason: str
     state: TrialState = "waiting"
     until: int = 0  # the epoch it was last told to train to
     curve: Curve = field(default_factory=Curve)
     last_reason: str = ""  # of the last decision on it
     kept_epoch: int | None = None  # whose weights are kept, of a trial that stopped early
+    parent: int | None = None  # of a copy: the trial whose weights it goes on from
+    inherited: int = 0  # of a copy: the epochs at the start of its curve that its parent trained
 
     @property
     def epochs(self) -> int:
-        """Epochs trained so far."""
+        """Epochs trained so far, those that a copy inherited among them."""
         return self.curve.points[-1].epoch if self.curve.points else 0
+
+    @property
+    def trained(self) -> int:
+        """Epochs that it trained itself."""
+        return self.epochs - self.inherited
 
     @property
     def best_epoch(self) -> int:
@@ -85,14 +92,18 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What happens to a trial next, and why. `until`: epochs in all; `recipe`: of a trial that starts."""
+    """What happens to a trial next, and why. `until`: epochs in all; `recipe`: of a trial that starts or is a copy.
 
-    kind: Literal["start", "continue", "pause", "stop", "complete"]
+    copy: a new trial that goes on from the weights of `source`, at the epoch where that one stands.
+    """
+
+    kind: Literal["start", "continue", "pause", "stop", "complete", "copy"]
     trial: int
     reason: str
     until: int = 0
     recipe: Recipe | None = None
     origin: str = ""
+    source: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +152,7 @@ class History:
     def after(self, event: Event) -> History:
         """The history once the event has happened. Events of other kinds change nothing."""
         steps = {"decision": _decided, "curve": _measured, "trial_state": _changed, "early_stop": _stopped}
+        steps |= {"imported_trial": _imported}
         step = steps.get(event.kind)
         return step(self, event.data) if step else self
 
@@ -163,6 +175,8 @@ def decision_event(decision: Decision) -> Event:
     }  # fmt: skip
     if decision.recipe is not None:
         data |= {"recipe": decision.recipe.flat(), "origin": decision.origin}
+    if decision.source is not None:
+        data["source"] = decision.source
     return Event("decision", data)
 
 
@@ -174,9 +188,12 @@ def curve_event(trial: int, points: Iterable[Point]) -> Event:
 
 def _decided(history: History, data: Mapping[str, Any]) -> History:
     number = data["trial"]
-    if data["kind"] == "start":
+    if data["kind"] in ("start", "copy"):
         recipe = Recipe.from_flat(data["recipe"])
         trial = Trial(number, recipe, data["origin"], data["reason"], "running", data["until"])
+        if data["kind"] == "copy":
+            source = history.trials[data["source"]]
+            trial = replace(trial, curve=source.curve, parent=source.number, inherited=source.epochs)
         return history._with(trial)
     states: dict[str, TrialState] = {
         "continue": "running", "pause": "paused", "stop": "stopped", "complete": "complete",
@@ -202,6 +219,16 @@ def _stopped(history: History, data: Mapping[str, Any]) -> History:
     """A trial that stopped early has all it will get; the weights of its best epoch are kept."""
     trial = history.trials[data["trial"]]
     return history._with(replace(trial, state="complete", kept_epoch=data["best"], last_reason=data["reason"]))
+
+
+def _imported(history: History, data: Mapping[str, Any]) -> History:
+    """A trial of another program, whole: points of epoch, loss and metric; its training loss is not known."""
+    points = tuple(Point(epoch, None, loss, metric) for epoch, loss, metric in data["points"])
+    trial = Trial(
+        data["trial"], Recipe.from_flat(data["recipe"]), "imported", data["reason"], data["state"], len(points),
+        Curve(points), kept_epoch=data["kept"],
+    )  # fmt: skip
+    return history._with(trial)
 
 
 def _changed(history: History, data: Mapping[str, Any]) -> History:

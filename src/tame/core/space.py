@@ -4,197 +4,306 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from tame.core.errors import UsageError, require
-from tame.core.recipe import Recipe, Value
+from tame.core.conditions import (
+    PLAIN,
+    by_field,
+    check_values,
+    field_of,
+    implied,
+    in_order,
+    label_of,
+    labelled,
+    met,
+    never,
+    refuse_overlaps,
+)
+from tame.core.dimensions import ALWAYS, Choice, Dimension, Float, Int, Purpose, When, but, covers, every_value
+from tame.core.errors import UsageError, require, unknown
+from tame.core.recipe import Value
+from tame.core.space_text import parse_dimension, to_text
 
+__all__ = [
+    "Choice",
+    "Dimension",
+    "Float",
+    "Int",
+    "Space",
+    "check_asked",
+    "field_of",
+    "joined",
+    "parse_dimension",
+    "to_text",
+]
 
-@dataclass(frozen=True, slots=True)
-class Float:
-    """A real number from low to high, both included; `log` spreads it evenly over its logarithm."""
-
-    low: float
-    high: float
-    log: bool = False
-
-    def __post_init__(self) -> None:
-        _check_bounds(self.low, self.high, self.log)
-
-    def at(self, u: float) -> float:
-        """The value at u in [0, 1]."""
-        if self.log:
-            value = math.exp(math.log(self.low) + u * (math.log(self.high) - math.log(self.low)))
-        else:
-            value = self.low + u * (self.high - self.low)
-        return min(max(value, self.low), self.high)
-
-    def where(self, value: Any) -> float:
-        """The inverse of `at`, clipped to [0, 1]."""
-        low, high, at = self.low, self.high, float(value)
-        if self.log:
-            low, high, at = math.log(low), math.log(high), math.log(max(at, 1e-300))
-        return min(max((at - low) / (high - low), 0.0), 1.0) if high > low else 0.5
-
-    def holds(self, value: Any) -> bool:
-        """Whether the value may be proposed."""
-        return isinstance(value, int | float) and self.low <= value <= self.high
-
-
-@dataclass(frozen=True, slots=True)
-class Int:
-    """A whole number from low to high, both included."""
-
-    low: int
-    high: int
-    log: bool = False
-
-    def __post_init__(self) -> None:
-        _check_bounds(self.low, self.high, self.log)
-
-    def at(self, u: float) -> int:
-        """The value at u in [0, 1]; each whole number gets its share of the (log) range."""
-        wide = Float(self.low - 0.5 + (1e-9 if self.log else 0), self.high + 0.5, self.log)
-        return min(max(round(wide.at(u)), self.low), self.high)
-
-    def where(self, value: Any) -> float:
-        """A point that `at` maps to the value."""
-        return Float(self.low - 0.5 + (1e-9 if self.log else 0), self.high + 0.5, self.log).where(value)
-
-    def holds(self, value: Any) -> bool:
-        """Whether the value may be proposed."""
-        return isinstance(value, int) and self.low <= value <= self.high
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of some values; where they are numbers in rising order, their order is kept in the unit cube."""
-
-    values: tuple[Value, ...]
-
-    def __init__(self, *values: Value) -> None:
-        object.__setattr__(self, "values", tuple(values))
-        require(len(values) > 0, "a choice needs at least one value")
-        require(len(set(map(repr, values))) == len(values), f"a choice holds the same value twice: {values}")
-
-    def at(self, u: float) -> Value:
-        """The value at u in [0, 1]."""
-        return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
-
-    def where(self, value: Any) -> float:
-        """The middle of the value's share of [0, 1]."""
-        return (self.values.index(value) + 0.5) / len(self.values)
-
-    def holds(self, value: Any) -> bool:
-        """Whether the value may be proposed."""
-        return value in self.values
-
-
-Dimension = Float | Int | Choice
+MOST_CASES = 10_000  # of conditions that are gone through to count the recipes of a space
+NUISANCE_ROOMS = ("optimizer", "schedule", "then", "regularize", "augment")
+NUISANCE = ("model.dropout", "loss.label_smoothing", "batch_size")
+SCIENTIFIC = ("optimizer.name", "schedule.name", "then.start", "then.optimizer", "then.schedule", "augment.flip")
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Dimensions by dotted recipe name. Raises UsageError for a name or a range that no recipe can have."""
+    """Dimensions by dotted recipe name, which may carry a label: "optimizer.lr", "optimizer.lr@sgd".
+
+    A dimension is active where its conditions are met, by the values of the others or, of fields that no active
+    dimension sets, by those of `base`. Raises UsageError for a name or a range that no recipe can have, for conditions
+    that go in a circle or are never met, and for two dimensions that would set one field at the same time.
+    """
 
     dimensions: Mapping[str, Dimension]
+    base: Mapping[str, Value] = field(
+        default_factory=dict, kw_only=True, repr=False
+    )  # what is missing is as in Recipe()
+    _order: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        require("seed" not in self.dimensions, "the seed is never searched over; it is set with --seed")
         for name, dimension in self.dimensions.items():
-            ends = (dimension.at(0.0), dimension.at(1.0))
-            for value in dimension.values if isinstance(dimension, Choice) else ends:
-                Recipe().but({name: value})
-            whole = isinstance(_like(name), int) and isinstance(dimension, Float)
-            require(not whole, f"{name} is a whole number; write the ends of its range as such")
+            right = isinstance(name, str) and isinstance(dimension, Dimension)
+            require(right, f"the dimension {name!r} is {dimension!r}; give a Float, an Int or a Choice")
+            check_values(name, dimension)
+        whole = labelled(self.dimensions)
+        order = in_order(whole)
+        refuse_overlaps(whole)
+        for reason in never(whole, order, None).values():
+            raise UsageError(reason)
+        object.__setattr__(self, "dimensions", whole)
+        object.__setattr__(self, "base", {**PLAIN, **self.base})
+        object.__setattr__(self, "_order", order)
 
     def __len__(self) -> int:
         return len(self.dimensions)
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The recipe fields that its dimensions set, each once, in their order."""
+        return tuple(by_field(self.dimensions))
+
+    @property
+    def count(self) -> float:
+        """How many different recipes it holds; infinite with a real dimension, or too many conditions to count."""
+        if all(not dim.when for dim in self.dimensions.values()):
+            return math.prod(dim.count for dim in self.dimensions.values())
+        asked = {each for dim in self.dimensions.values() for each in dim.when}
+        deciding = [name for name in self._order if field_of(name) in asked]
+        cases = math.prod(self.dimensions[name].count for name in deciding)
+        if cases > MOST_CASES:
+            return math.inf
+        return self._count(deciding)
+
     def from_unit(self, point: np.ndarray) -> dict[str, Value]:
-        """Recipe values at a point of the unit cube. point: (D,) in [0, 1]."""
-        return {name: dim.at(float(u)) for (name, dim), u in zip(self.dimensions.items(), point, strict=True)}
+        """Values of the active dimensions at a point of the unit cube, by recipe field. point: (D,) in [0, 1]."""
+        drawn = {name: dim.at(float(u)) for (name, dim), u in zip(self.dimensions.items(), point, strict=True)}
+        return self._chosen(drawn)
 
     def to_unit(self, values: Mapping[str, Value]) -> np.ndarray:
-        """The point (D,) of the unit cube that holds these recipe values."""
-        return np.array([dim.where(values[name]) for name, dim in self.dimensions.items()])
+        """The point (D,) of the unit cube that holds these recipe values; 0.5 for a dimension that is not active.
+
+        Numbers beside a range are moved to its end. Raises UsageError for a value that is not among a choice's.
+        """
+        own = {**self.base, **values}
+        active = self.active(values)
+        return np.array(
+            [dim.where(own[field_of(name)]) if name in active else 0.5 for name, dim in self.dimensions.items()]
+        )
+
+    def active(self, values: Mapping[str, Value]) -> set[str]:
+        """The names of the dimensions whose conditions these recipe values meet; what is missing is as in `base`."""
+        return {name for name, dim in self.dimensions.items() if not dim.when or met(dim.when, values, self.base)}
 
     def holds(self, values: Mapping[str, Value]) -> bool:
-        """Whether every dimension holds its value."""
-        return all(dim.holds(values.get(name)) for name, dim in self.dimensions.items())
+        """Whether every active dimension holds its value."""
+        own = {**self.base, **values}
+        return all(self.dimensions[name].holds(own.get(field_of(name))) for name in self.active(values))
+
+    def needs(self, name: str) -> dict[str, Value]:
+        """What must be changed of the base for a dimension to be active: a value for each condition not met."""
+        found: dict[str, Value] = {}
+        waiting = [self.dimensions[name].when]
+        for when in waiting:
+            for own, values in when.items():
+                if own in found or met({own: values}, {}, self.base):
+                    continue
+                setting = [self.dimensions[each] for each in by_field(self.dimensions).get(own, ())]
+                found[own] = next((v for v in values for dim in setting if dim.holds(v)), values[0])
+                waiting += [dim.when for dim in setting if dim.holds(found[own])][:1]
+        return found
+
+    def purpose(self, name: str) -> Purpose:
+        """What a dimension is there for: as it was given, "fixed" with one value, else by what it sets.
+
+        Rates of optimizers and schedules, strengths of regularisation and augmentation and the batch size are nuisance:
+        they must be tuned for an answer to be fair, and are no answer themselves. All else is scientific.
+        """
+        dim, own = self.dimensions[name], field_of(name)
+        if dim.count == 1:
+            return "fixed"
+        if dim.purpose is not None:
+            return dim.purpose
+        is_nuisance = own in NUISANCE or (own.partition(".")[0] in NUISANCE_ROOMS and own not in SCIENTIFIC)
+        return "nuisance" if is_nuisance else "scientific"
+
+    def on(self, base: Mapping[str, Value]) -> Space:
+        """This space, its conditions judged against another base recipe. base: Recipe.flat()."""
+        return replace(self, base=base)
+
+    def never(self) -> dict[str, str]:
+        """Dimensions that are never active on this base, each with the reason."""
+        return never(self.dimensions, self._order, self.base)
 
     def but(self, changes: Mapping[str, Dimension]) -> Space:
         """This space with some dimensions replaced or added."""
-        return Space({**self.dimensions, **changes})
+        return replace(self, dimensions={**self.dimensions, **changes})
 
     def without(self, names: Iterable[str]) -> Space:
         """This space without some dimensions."""
         gone = set(names)
-        return Space({name: dim for name, dim in self.dimensions.items() if name not in gone})
+        return replace(self, dimensions={name: dim for name, dim in self.dimensions.items() if name not in gone})
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values that `from_json` turns back into this space."""
-        found: dict[str, Any] = {}
-        for name, dim in self.dimensions.items():
-            if isinstance(dim, Choice):
-                found[name] = {"values": list(dim.values)}
-            else:
-                kind = "int" if isinstance(dim, Int) else "float"
-                found[name] = {"kind": kind, "low": dim.low, "high": dim.high, "log": dim.log}
+    def widened(
+        self, name: str, *, low: float | None = None, high: float | None = None, values: Iterable[Value] = ()
+    ) -> Space:
+        """This space with a range that goes on to `low` or `high`, or with more `values` in a choice.
+
+        Raises UsageError for a dimension that is not there, and for ends that would take something from it.
+        """
+        if name not in self.dimensions:
+            raise UsageError(unknown("dimension", name, self.dimensions))
+        old, more = self.dimensions[name], tuple(values)
+        if isinstance(old, Choice):
+            require(bool(more) and low is None and high is None, f"{name} is a choice; widen it with values=(...)")
+            wider = self.but({name: but(old, values=(*old.values, *more))})
+        else:
+            require(not more and (low, high) != (None, None), f"{name} is a range; widen it with low=... or high=...")
+            ends = {"low": old.low if low is None else low, "high": old.high if high is None else high}
+            wider = self.but({name: but(old, **ends)})
+        for reason in wider.narrower(self):
+            raise UsageError(reason)
+        return wider
+
+    def covers(self, other: Space) -> bool:
+        """Whether everything that the other space may try may be tried in this one; it may have more dimensions."""
+        return not self.narrower(other)
+
+    def narrower(self, old: Space) -> list[str]:
+        """Where this space does not cover an older one: a sentence each, with the old range. Empty where it does."""
+        found = []
+        for name, before in old.dimensions.items():
+            was = f"it was {to_text(name, before)}"
+            now = self.dimensions.get(name)
+            if now is None:
+                found.append(f"{name} is no longer in the space; {was}")
+            elif not covers(now, before):
+                found.append(
+                    f"the space of {name} may grow but not shrink: {to_text(name, now)} leaves something out; {was}"
+                )
+            elif any(
+                asked not in before.when or not set(before.when[asked]) <= set(v) for asked, v in now.when.items()
+            ):
+                found.append(f"{name} would hold in fewer cases: {to_text(name, now)}; {was}")
         return found
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that `from_json` turns back into this space; `base` is not among them."""
+        return {name: _dimension_json(dim) for name, dim in self.dimensions.items()}
+
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Space:
-        """The space that `to_json` wrote."""
-        dims: dict[str, Dimension] = {}
-        for name, item in values.items():
-            if "values" in item:
-                dims[name] = Choice(*item["values"])
-            else:
-                kind = Int if item["kind"] == "int" else Float
-                dims[name] = kind(item["low"], item["high"], item["log"])
-        return cls(dims)
+    def from_json(cls, values: Mapping[str, Any], *, base: Mapping[str, Value] | None = None) -> Space:
+        """The space that `to_json` wrote, now or before there were steps, conditions and purposes."""
+        return cls({name: _from_json(item) for name, item in values.items()}, base=base or {})
+
+    def _chosen(self, drawn: Mapping[str, Value]) -> dict[str, Value]:
+        """Of values for dimensions those of the active ones, by recipe field, in the order of the dimensions."""
+        chosen: dict[str, Value] = {}
+        active = set()
+        for name in self._order:  # those that others hang on come first
+            if name in drawn and met(self.dimensions[name].when, chosen, self.base):
+                chosen[field_of(name)] = drawn[name]
+                active.add(name)
+        return {field_of(name): drawn[name] for name in self.dimensions if name in active}
+
+    def _count(self, deciding: list[str]) -> float:
+        """The recipes of every case of the dimensions that others hang on, added up."""
+        own = [every_value(self.dimensions[name]) for name in deciding]
+        cases = {tuple(self._chosen(dict(zip(deciding, case, strict=True))).items()) for case in product(*own)}
+        free = set(self.dimensions) - set(deciding)
+        return sum(math.prod(self.dimensions[n].count for n in self.active(dict(case)) & free) for case in cases)
 
 
-def parse_dimension(text: str) -> tuple[str, Dimension]:
-    """Name and dimension of "optimizer.lr=1e-4..1e-1:log", "model.hidden=0|64|256" or "epochs=5..40".
+def joined(preset: Mapping[str, Dimension], asked: Mapping[str, Dimension]) -> dict[str, Dimension]:
+    """The dimensions of a preset with those that a user asked for in their place.
 
-    Raises UsageError that says which form is right.
+    What was asked for replaces what sets the same field. Where it holds for some values of a choice only, such as a
+    rate for one of the optimizers, the preset's own dimension stays for the other values.
     """
-    form = "write NAME=LOW..HIGH, NAME=LOW..HIGH:log or NAME=VALUE|VALUE"
-    name, equals, body = text.partition("=")
-    name, body = name.strip().removeprefix("recipe."), body.strip()
-    require(bool(equals and name and body), f"cannot read the space {text!r}: {form}")
-    if ".." not in body:
-        return name, Choice(*(_number(part.strip()) for part in body.split("|")))
-    body, _, scale = body.partition(":")
-    require(scale in ("", "log", "linear"), f"cannot read the scale {scale!r} in {text!r}: {form}")
-    low, _, high = body.partition("..")
-    ends = (_number(low.strip()), _number(high.strip()))
-    if any(isinstance(end, str | bool) for end in ends):
-        raise UsageError(f"cannot read the range {body!r} in {text!r}: {form}")
-    if not isinstance(_like(name), float) and all(float(end).is_integer() for end in ends):  # 1e1 is a whole number
-        return name, Int(int(ends[0]), int(ends[1]), scale == "log")
-    return name, Float(float(ends[0]), float(ends[1]), scale == "log")
-
-
-def _like(name: str) -> Value | None:
-    return Recipe().flat().get(name)
-
-
-def _number(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
+    own = labelled({**{n: dim for n, dim in preset.items() if n not in asked}, **asked})
+    asked_for = by_field(asked)
+    found: dict[str, Dimension] = {}
+    for name, dim in own.items():
+        if name in asked or field_of(name) not in asked_for:
+            found[name] = dim
             continue
-    return {"true": True, "false": False}.get(text.lower(), text)
+        rest = _rest([own[each].when for each in asked_for[field_of(name)]], own)
+        if rest:
+            found[name] = but(dim, when={**dim.when, **rest})
+    return found
 
 
-def _check_bounds(low: float, high: float, log: bool) -> None:
-    require(math.isfinite(low) and math.isfinite(high), f"the ends of a range must be finite, got {low}..{high}")
-    require(low <= high, f"the low end of a range must not be above the high one, got {low}..{high}")
-    require(not log or low > 0, f"a log range must start above 0, got {low}..{high}")
+def check_asked(asked: Mapping[str, Dimension]) -> None:
+    """Raises UsageError for dimensions that no space can hold, as far as is known before the others are.
+
+    A label may be the value of a choice that is not among them.
+    """
+    known: dict[str, Dimension] = {}
+    for name, dim in asked.items():
+        check_values(name, dim)
+        if not label_of(name) or dim.when or _is_implied(name, asked):
+            known[name] = dim
+    Space(known)
+
+
+def _is_implied(name: str, asked: Mapping[str, Dimension]) -> bool:
+    try:
+        return bool(implied(name, asked))
+    except UsageError:
+        return False
+
+
+def _rest(cases: list[Mapping[str, Any]], dimensions: Mapping[str, Dimension]) -> When:
+    """The condition for what these cases leave over, where all of them are about the same choice; else none."""
+    about = {tuple(case) for case in cases}
+    if len(about) != 1 or len(only := about.pop()) != 1:
+        return ALWAYS
+    setting = [dimensions[name] for name in by_field(dimensions).get(only[0], ())]
+    taken = {value for case in cases for value in case[only[0]]}
+    left = tuple(v for dim in setting if isinstance(dim, Choice) for v in dim.values if v not in taken)
+    return When({only[0]: tuple(dict.fromkeys(left))}) if left else ALWAYS
+
+
+def _dimension_json(dim: Dimension) -> dict[str, Any]:
+    if isinstance(dim, Choice):
+        found: dict[str, Any] = {"values": list(dim.values)}
+    else:
+        kind = "int" if isinstance(dim, Int) else "float"
+        found = {"kind": kind, "low": dim.low, "high": dim.high, "log": dim.log}
+        if dim.step != (1 if isinstance(dim, Int) else None):
+            found["step"] = dim.step
+    if dim.when:
+        found["when"] = {name: list(values) for name, values in dim.when.items()}
+    if dim.purpose is not None:
+        found["purpose"] = dim.purpose
+    return found
+
+
+def _from_json(item: Mapping[str, Any]) -> Dimension:
+    also: dict[str, Any] = {"when": When(item.get("when", {})), "purpose": item.get("purpose")}
+    if "values" in item:
+        return Choice(*item["values"], **also)
+    if item["kind"] == "int":
+        return Int(item["low"], item["high"], item["log"], item.get("step", 1), **also)
+    return Float(item["low"], item["high"], item["log"], item.get("step"), **also)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from tame.evaluate.words import compact, inert, number
+from tame.evaluate.svg import Scale, grid_across, grid_down, moves, svg, tag
+from tame.evaluate.words import compact, number
 
 Kind = Literal["winner", "each", "default", "dummy", "valid", "train", "finalist", "faint", "plain", "lost"]
 MOST_POINTS = 80  # of one line; a chart has no more pixels to show them
@@ -64,39 +65,6 @@ class Spot:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """From values to pixels."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool = False
-
-    def at(self, value: float) -> float:
-        low, high, own = self.low, self.high, value
-        if self.log:
-            low, high, own = math.log(low), math.log(high), math.log(max(value, 1e-300))
-        share = (own - low) / (high - low) if high > low else 0.5
-        return self.start + share * (self.end - self.start)
-
-    def ticks(self, about: int) -> list[float]:
-        """Round values inside the scale, about so many."""
-        return _log_ticks(self.low, self.high, about) if self.log else _ticks(self.low, self.high, about)
-
-
-def tag(name: str, *children: object, **attributes: object) -> Markup:
-    """An element. Every text in it is made inert and escaped, unless it is markup of ours already."""
-    own = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{_safe(value)}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
-    inside = "".join(child if isinstance(child, Markup) else _safe(child) for child in children)
-    return Markup(f"<{name}{own}>{inside}</{name}>")  # noqa: S704  both parts were escaped above
-
-
 def intervals(
     rows: Sequence[Row],
     *,
@@ -111,6 +79,7 @@ def intervals(
     row_height: int = 40,
     zero: bool = False,
     show: Callable[[float | None], str] = number,
+    x_label: str = "",
 ) -> Markup:
     """Values with their intervals, one a row, over a common scale. `zero` draws the line of no difference.
 
@@ -118,12 +87,15 @@ def intervals(
     """
     scale = Scale(low, high, label_width, width - note_width - 14)
     bottom = row_height * len(rows) + 6
-    parts = [_grid_down(scale, 4, bottom, 5)]
+    parts = [grid_down(scale, 4, bottom, 5)]
     if zero and low <= 0 <= high:
         parts.append(tag("line", x1=scale.at(0), x2=scale.at(0), y1=0, y2=bottom, class_="zero"))
     for place, row in enumerate(rows):
         parts.append(_interval(row, scale, y=row_height * (place + 0.5) + 2, width=width, show=show))
-    return _svg(name, width, bottom + 24, title, desc, *parts)
+    if x_label:
+        middle = (scale.start + scale.end) / 2
+        parts.append(tag("text", x_label, x=middle, y=bottom + 38, class_="axis name", text_anchor="middle"))
+    return svg(name, width, bottom + (44 if x_label else 24), title, desc, *parts)
 
 
 def curves(
@@ -158,12 +130,12 @@ def curves(
         overflow="hidden",
     )
     axes = [
-        _grid_across(y, left, right, 5),
+        grid_across(y, left, right, 5),
         *_epoch_ticks(x, bottom),
         tag("text", y_label, x=0, y=14, class_="axis name"),
         tag("text", "epoch", x=(left + right) / 2, y=height - 4, class_="axis name", text_anchor="middle"),
     ]
-    return _svg(name, width, height, title, desc, *axes, framed, *_end_labels(lines, x, y))
+    return svg(name, width, height, title, desc, *axes, framed, *_end_labels(lines, x, y))
 
 
 def scatter(
@@ -185,7 +157,7 @@ def scatter(
     left, top, right, bottom = 52, 52, width - 20, height - 44
     x = Scale(min(xs, default=1e-3) / 1.25, max(xs, default=1e-1) * 1.25, left, right, log=True)
     y = Scale(low, high, bottom, top)
-    parts = [_grid_across(y, left, right, 5)]
+    parts = [grid_across(y, left, right, 5)]
     parts += [
         tag("text", compact(float(tick)), x=x.at(tick), y=bottom + 18, class_="axis", text_anchor="middle")
         for tick in x.ticks(7)
@@ -197,7 +169,7 @@ def scatter(
     parts += [_mark(dot, x, y) for dot in sorted(dots, key=lambda dot: dot.kind in ("winner", "default"))]
     parts.append(tag("text", y_label, x=0, y=14, class_="axis name"))
     parts.append(tag("text", x_label, x=(left + right) / 2, y=height - 4, class_="axis name", text_anchor="middle"))
-    return _svg(name, width, height, title, desc, *parts)
+    return svg(name, width, height, title, desc, *parts)
 
 
 def agreement(
@@ -216,12 +188,12 @@ def agreement(
     """Points over two equal axes, with the line on which both values are the same. What lies outside is a cross."""
     left, top, right, bottom = 68, 26, width - 30, height - 44
     x, y = Scale(low, high, left, right), Scale(low, high, bottom, top)
-    parts = [_grid_across(y, left, right, 6), _grid_down(x, top, bottom, 6)]
+    parts = [grid_across(y, left, right, 6), grid_down(x, top, bottom, 6)]
     parts.append(tag("line", x1=left, y1=bottom, x2=right, y2=top, class_="edge"))
     parts += [_spot(spot, x, y) for spot in spots]
     parts.append(tag("text", y_label, x=0, y=14, class_="axis name"))
     parts.append(tag("text", x_label, x=(left + right) / 2, y=height - 4, class_="axis name", text_anchor="middle"))
-    return _svg(name, width, height, title, desc, *parts)
+    return svg(name, width, height, title, desc, *parts)
 
 
 def shares(parts: Sequence[tuple[str, int, str]], *, name: str, title: str, desc: str, width: int = 1040) -> Markup:
@@ -236,7 +208,7 @@ def shares(parts: Sequence[tuple[str, int, str]], *, name: str, title: str, desc
         drawn.append(tag("text", words, x=max(start, 0), y=31, class_="axis strong"))
         free_from = start + 7.5 * len(words) + 14
         at += wide
-    return _svg(name, width, 40, title, desc, *drawn)
+    return svg(name, width, 40, title, desc, *drawn)
 
 
 def thinned(points: Sequence[tuple[float, float | None]]) -> tuple[tuple[float, float | None], ...]:
@@ -245,21 +217,6 @@ def thinned(points: Sequence[tuple[float, float | None]]) -> tuple[tuple[float, 
         return tuple(points)
     step = (len(points) - 1) / (MOST_POINTS - 1)
     return tuple(points[round(i * step)] for i in range(MOST_POINTS))
-
-
-def _svg(name: str, width: float, height: float, title: str, desc: str, *parts: Markup) -> Markup:
-    heads = (tag("title", title, id=f"{name}-title"), tag("desc", desc, id=f"{name}-desc"))
-    return tag(
-        "svg",
-        *heads,
-        *parts,
-        role="img",
-        class_="chart",
-        viewBox=f"0 0 {_plain(width)} {_plain(height)}",
-        width=width,
-        height=height,
-        aria_labelledby=f"{name}-title {name}-desc",
-    )
 
 
 def _interval(row: Row, scale: Scale, *, y: float, width: int, show: Callable[[float | None], str]) -> Markup:
@@ -313,13 +270,13 @@ def _shape(kind: Kind, x: float, y: float, size: float) -> Markup:
     """A disc; a diamond for the default recipe, a square for the dummy, a ring for validation, a cross for lost."""
     if kind == "default":
         far = size * 1.15
-        return tag("path", d=_moves([(x, y - far), (x + far, y), (x, y + far), (x - far, y)]) + "Z", class_="dot")
+        return tag("path", d=moves([(x, y - far), (x + far, y), (x, y + far), (x - far, y)]) + "Z", class_="dot")
     if kind == "dummy":
         side = size * 1.6
         return tag("rect", x=x - side / 2, y=y - side / 2, width=side, height=side, class_="dot")
     if kind == "lost":
-        first = _moves([(x - size, y - size), (x + size, y + size)])
-        return tag("path", d=first + _moves([(x - size, y + size), (x + size, y - size)]), class_="cross")
+        first = moves([(x - size, y - size), (x + size, y + size)])
+        return tag("path", d=first + moves([(x - size, y + size), (x + size, y - size)]), class_="cross")
     return tag("circle", cx=x, cy=y, r=size, class_="dot")
 
 
@@ -341,17 +298,11 @@ def _path(points: Sequence[tuple[float, float | None]], x: Scale, y: Scale) -> s
     drawn, run = "", list[tuple[float, float]]()
     for epoch, value in [*thinned(points), (0.0, None)]:
         if value is None or not math.isfinite(value):
-            drawn += _moves(run)
+            drawn += moves(run)
             run = []
         else:
             run.append((x.at(epoch), min(max(y.at(value), -1000.0), 5000.0)))
     return drawn
-
-
-def _moves(points: Sequence[tuple[float, float]]) -> str:
-    if not points:
-        return ""
-    return "M" + "L".join(f"{_plain(px)} {_plain(py)}" for px, py in points)
 
 
 def _end_labels(lines: Sequence[Line], x: Scale, y: Scale) -> list[Markup]:
@@ -372,28 +323,10 @@ def _end_labels(lines: Sequence[Line], x: Scale, y: Scale) -> list[Markup]:
         places[i] = min(places[i], limit) if over else places[i]
     found = []
     for place, (height, end, line) in zip(places, ends, strict=True):
-        joint = _moves([(end + 2, height), (x.end + 10, place), (x.end + 16, place)])
+        joint = moves([(end + 2, height), (x.end + 10, place), (x.end + 16, place)])
         found.append(tag("path", d=joint, class_=f"joint {line.kind}"))
         found.append(tag("text", line.label, x=x.end + 20, y=place + 4, class_=f"label of-{line.kind}"))
     return found
-
-
-def _grid_across(y: Scale, left: float, right: float, about: int) -> Markup:
-    drawn: list[Markup] = []
-    for tick in y.ticks(about):
-        drawn.append(tag("line", x1=left, x2=right, y1=y.at(tick), y2=y.at(tick), class_="grid"))
-        words = _tick_words(tick, y)
-        drawn.append(tag("text", words, x=left - 8, y=y.at(tick) + 4, class_="axis", text_anchor="end"))
-    return tag("g", *drawn)
-
-
-def _grid_down(x: Scale, top: float, bottom: float, about: int) -> Markup:
-    drawn: list[Markup] = []
-    for tick in x.ticks(about):
-        drawn.append(tag("line", x1=x.at(tick), x2=x.at(tick), y1=top, y2=bottom, class_="grid"))
-        words = _tick_words(tick, x)
-        drawn.append(tag("text", words, x=x.at(tick), y=bottom + 17, class_="axis", text_anchor="middle"))
-    return tag("g", *drawn)
 
 
 def _epoch_ticks(x: Scale, bottom: float) -> Iterable[Markup]:
@@ -401,41 +334,3 @@ def _epoch_ticks(x: Scale, bottom: float) -> Iterable[Markup]:
     near = (x.high - x.low) / 12
     for tick in sorted({1.0, *(tick for tick in whole if tick - 1 > near)}):
         yield tag("text", f"{tick:g}", x=x.at(tick), y=bottom + 18, class_="axis", text_anchor="middle")
-
-
-def _tick_words(tick: float, scale: Scale) -> str:
-    step = (scale.high - scale.low) / 5
-    digits = max(0, -math.floor(math.log10(step)) if step > 0 else 0)
-    if digits > 4 or max(abs(scale.low), abs(scale.high)) >= 1e7:
-        return compact(float(tick))
-    return number(tick, digits)
-
-
-def _ticks(low: float, high: float, about: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten inside the range."""
-    rough = (high - low) / max(about, 1)
-    if not rough > 0 or not math.isfinite(rough):
-        return [low]
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def _log_ticks(low: float, high: float, about: int) -> list[float]:
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for factors in ((1, 2, 5), (1, 3), (1,)):
-        found = [f * 10.0**d for d in decades for f in factors if low <= f * 10.0**d <= high]
-        if len(found) <= about * 1.5:
-            return found
-    return found[:: max(1, len(found) // about)]
-
-
-def _safe(value: object) -> str:
-    return str(escape(inert(_plain(value))))
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.1f}".removesuffix(".0") if math.isfinite(value) else "0"
-    return str(value)

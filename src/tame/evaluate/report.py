@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tame.core.records import Finding, History
-from tame.evaluate import answers, facts, searched, words
+from tame.evaluate import answers, facts, mattered, searched, words
 from tame.evaluate.charts import Kind, Row, intervals
 from tame.evaluate.terms import terms
 
@@ -86,11 +86,15 @@ def view(result: Mapping[str, Any], history: History, thumbnails: Mapping[str, b
         **searched.training(result, history, trials),
         **(answers.of_numbers(result) if is_regression else answers.of_classes(result, thumbnails)),
         **facts.of_data(result),
+        **mattered.of_search(result, history),
         "recipe": searched.recipe_rows(result["winner"]["recipe"], default),
         "space": [(name, words.setting(dimension)) for name, dimension in result["space"].items()],
         "columns_of_trials": [head for _, head in columns],
         "trials": [searched.trial_row(trial, default, result, columns) for trial in trials],
         "states": searched.states(trials),
+        "rest": words.rest(result),
+        "fewer": (result.get("searched") or {}).get("words", ""),
+        "left_out": words.listed((result.get("searched") or {}).get("left_out", [])),
         "lr_chart": searched.lr_chart(result, trials),
         "finalists": [searched.finalist_row(each, default, result) for each in result["finalists"]],
         "finalist_chart": searched.finalist_chart(result),

@@ -336,6 +336,19 @@ def trials_words(result: Mapping[str, Any]) -> str:
     return f"{count(result['trials'], 'recipe')} tried; training runs, finalists included: {states}"
 
 
+def rest(result: Mapping[str, Any]) -> str:
+    """What spending as much again on the search was worth, and whether it ended for that; "" where it is not known."""
+    about = result.get("rest")
+    if not about or about["gain"] is None:
+        return ""
+    if about["stopped_because"]:
+        return f"The search stopped after {count(about['recipes'], 'recipe')} because {about['stopped_because']}."
+    return (
+        f"As many epochs again would lower the best validation loss, {significant(about['best'])}, by about "
+        f"{significant(about['gain'], 2)}; the noise of that loss is about {significant(about['noise'], 2)}."
+    )
+
+
 def state(trial: Trial) -> str:
     """What became of a trial, in words."""
     return "complete early" if trial.kept_epoch is not None and trial.state == "complete" else trial.state
@@ -354,10 +367,13 @@ def leading(recipes: Sequence[Mapping[str, Any]], most: int) -> list[tuple[str, 
 
 def setting(dimension: Mapping[str, Any]) -> str:
     """A dimension of a space in words."""
+    when = " and ".join(f"{name} is {' or '.join(map(compact, v))}" for name, v in dimension.get("when", {}).items())
+    only = f", where {when}" if when else ""
     if "values" in dimension:
-        return "one of " + ", ".join(compact(value) for value in dimension["values"])
+        return "one of " + ", ".join(compact(value) for value in dimension["values"]) + only
     scale = ", evenly over its logarithm" if dimension["log"] else ""
-    return f"{compact(dimension['low'])} to {compact(dimension['high'])}{scale}"
+    step = f", in steps of {compact(dimension['step'])}" if "step" in dimension else ""
+    return f"{compact(dimension['low'])} to {compact(dimension['high'])}{step}{scale}{only}"
 
 
 def evidence(finding: Mapping[str, Any], kind: str = "images") -> str:
@@ -399,6 +415,9 @@ _SENTENCES = {
     "diverged": "a loss in epoch {epoch} was no finite number; learning rate {optimizer_lr}",
     "no_better_than_dummy": "{valid_metric} on {n} validation {examples}; {guess} has {dummy}",
     "best_on_edge": "the best values of {field} are {best_values}; searched was {low} to {high}",
+    "linear_range": "{field} from {low} to {high}",
+    "worthless_rest": "after {recipes} recipes and {epochs} epochs the best validation loss was {best}; expected gain "
+    "{gain}, noise {noise}",
     "near_duplicates": "for example {pairs}",
     "label_conflict": "for example {pairs}",
     "leak": "for example {pictures}",

@@ -13,6 +13,9 @@ CHANGES = {
     "no_better_than_dummy": "check targets and inputs; try a higher rate or a larger network, "
     "for pictures a pretrained backbone or a larger input size",
     "best_on_edge": "a wider space",
+    "infeasible": "no setting that was searched tells them apart: look for a fault in the model or the data",
+    "linear_range": "a log range",
+    "worthless_rest": "end such a search early: --until-worthless",
     "near_duplicates": "they were kept on one side of the split; remove the copies",
     "label_conflict": "decide which label is right",
     "leak": "the copies outside the test part were put aside",

@@ -1,51 +1,246 @@
-"""What the best trials say about the space: a best value on its edge asks for a wider one."""
+"""What the trials say about the space: best recipes on its edge, recipes that diverge, ranges on the wrong scale.
+
+Source of the three questions: Godbole, Dahl, Gilmer, Shallue and Nado, Deep Learning Tuning Playbook (2023).
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.stats import hypergeom, mannwhitneyu
 
 from tame.core.errors import UsageError
-from tame.core.recipe import Recipe
+from tame.core.recipe import Recipe, Value
 from tame.core.records import Finding, Trial
-from tame.core.space import Choice, Float, Int, Space
+from tame.core.space import Choice, Dimension, Float, Int, Space, field_of, to_text
 from tame.monitor.advice import CHANGES
 
 EDGE = 0.08  # of a range, on its own (log) scale
 TOP_SHARE = 0.1
 LEAST_TRIALS = 12
+LEAST_EPOCHS = 1 / 3  # of the epochs, after which trials may be compared where too few reach their end
+NEAR = 1 / 3  # of a range, whose trials must be better than the others' by more than chance
+CHANCE = 0.05  # of such a difference where there is none
+INDEPENDENT = ("default", "portfolio", "sobol", "random", "grid")  # origins that do not follow earlier trials
+LOST = ("diverged", "failed")
+MOST_LOST = 0.3  # of the trials
+LEAST_BEGUN, LEAST_TOLD = 10, 20  # trials, and those without which a fault is not suspected
+NEARLY_ALL = 0.8
+LOST_BEYOND = 2 / 3  # of the trials beyond a threshold that parts those that were lost from the others
+BY_CHANCE = 0.05  # that a threshold on any dimension parts them so well where none matters
+FACTOR = 30.0  # between the ends of a linear range that is questioned
+DECADES = 1e-3  # of its high end, where a log range may start that was to start at 0
+LOG_FIELDS = (
+    "optimizer.lr", "optimizer.weight_decay", "then.lr", "then.weight_decay", "regularize.l1", "regularize.l2",
+    "table.sigma",
+)  # fmt: skip
 
 
-def edges(trials: list[Trial], space: Space) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """A threshold on a dimension that parts trials that were lost from the others."""
+
+    name: str
+    side: str  # on which those that were lost lie; "" for a value of a choice
+    value: Value
+    num_beyond: int
+    num_lost_beyond: int
+    chance: float
+    gain: float  # share of the lost ones beyond it, less the share of the others
+
+
+def edges(trials: Sequence[Trial], space: Space) -> list[Finding]:
     """A finding for each numeric dimension whose best recipes lie on one of its edges.
 
-    trials: those that were trained to the end. The best tenth, and at least three, must agree.
+    trials: those of the search, in any state. Compared are those that were trained to the end or, where these are
+    fewer than LEAST_TRIALS, all at the latest common epoch, not before a third of the epochs. The best tenth, and at
+    least three, must agree, and the third of the range on that side must hold better trials than the rest by more
+    than chance.
     """
-    ranked = sorted((t for t in trials if _loss(t) < math.inf), key=_loss)
-    if len(ranked) < LEAST_TRIALS:
+    losses, epoch = _comparable(trials)
+    if len(losses) < LEAST_TRIALS:
         return []
+    ranked = sorted((t for t in trials if t.number in losses), key=lambda t: (losses[t.number], t.number))
     top = ranked[: max(3, round(TOP_SHARE * len(ranked)))]
     found = []
     for name, dimension in space.dimensions.items():
         if isinstance(dimension, Choice):
             continue
-        own = [trial for trial in top if _matters(name, trial)]
+        own = [trial for trial in top if _plays_a_part(name, trial, space)]
         if len(own) < 3:
             continue
-        places = [dimension.where(trial.recipe.flat()[name]) for trial in own]
+        places = [dimension.where(_value(name, trial)) for trial in own]
         side = "low" if max(places) < EDGE else "high" if min(places) > 1 - EDGE else None
         if side is None or not _can_be_wider(name, dimension, side):
             continue
-        values = [trial.recipe.flat()[name] for trial in own]
-        evidence = {"field": name, "side": side, "best_values": values, "low": dimension.low, "high": dimension.high}
-        title = f"the best {len(own)} recipes lie on the {side} edge of {name}"
+        if not _is_better_there(name, side, trials, losses, space):
+            continue
+        evidence = {
+            "field": name, "side": side, "best_values": [_value(name, trial) for trial in own],
+            "low": dimension.low, "high": dimension.high, "compared": len(ranked), "after_epoch": epoch,
+        }  # fmt: skip
+        end = dimension.low if side == "low" else dimension.high
+        title = f"the best {len(own)} recipes lie on the {side} edge of {name}, at {end:g}"
         found.append(Finding("best_on_edge", title, "warning", evidence, change=CHANGES["best_on_edge"]))
     return found
 
 
-def _matters(name: str, trial: Trial) -> bool:
-    """Whether the field does anything in this recipe: a linear head drops nothing."""
-    model = trial.recipe.model
-    return not (name == "model.dropout" and model.name == "head" and not model.hidden)
+def infeasible(trials: Sequence[Trial], space: Space) -> Finding | None:
+    """Too many trials that diverged or failed: where a threshold on a dimension parts them from the others, or that
+    none does.
+
+    trials: those of the search, in any state; only those count that lie in `space`, the part that recipes are proposed
+    from. Evidence with a "bound": from where on (side) two thirds or more of the trials were lost; no sound trial that
+    is better than all others lies beyond it.
+    """
+    begun = [t for t in trials if (t.state in LOST or t.curve.points) and _lies_in(t, space)]
+    lost = [t for t in begun if t.state in LOST]
+    if len(begun) < LEAST_BEGUN or len(lost) <= MOST_LOST * len(begun):
+        return None
+    evidence: dict[str, object] = {"begun": len(begun), "lost": len(lost)}
+    many = f"{len(lost)} of {len(begun)} recipes diverged or failed"
+    best = _parting(begun, space)
+    if best is None and len(begun) < LEAST_TOLD and len(lost) < NEARLY_ALL * len(begun):
+        return None
+    if best is None:
+        title = f"{many}, whatever their settings"
+        return Finding("infeasible", title, "problem", evidence, change=CHANGES["infeasible"])
+    evidence |= {"field": best.name, "side": best.side, "beyond": best.num_beyond, "lost_beyond": best.num_lost_beyond}
+    beyond = f"{best.num_lost_beyond} of the {best.num_beyond}"
+    if not best.side:
+        evidence["value"] = best.value
+        title = f"{many}, {beyond} with {best.name} = {best.value}"
+        change = f"leave {best.value} out: give the other values of {best.name} with --space"
+        return Finding("infeasible", title, "warning", evidence, change=change)
+    evidence["bound"] = best.value
+    way = "above" if best.side == "high" else "below"
+    title = f"{many}, {beyond} with {best.name} {way} {best.value:.3g}"
+    change = f"recipes {'below' if best.side == 'high' else 'above'} it only"
+    return Finding("infeasible", title, "warning", evidence, change=change)
+
+
+def linear_ranges(asked: Mapping[str, Dimension]) -> list[Finding]:
+    """A finding for each linear range of a field that works on a log scale, over a factor of 30 or more.
+
+    asked: the dimensions that a user gave. Of a linear range from 1e-5 to 1e-1, nine of ten recipes lie above 1e-2.
+    """
+    found = []
+    for name, dim in asked.items():
+        if not isinstance(dim, Float) or dim.log or dim.step is not None or field_of(name) not in LOG_FIELDS:
+            continue
+        low = dim.low if dim.low > 0 else dim.high * DECADES
+        if dim.high < FACTOR * low:
+            continue
+        better = to_text(name, Float(float(f"{low:.6g}"), dim.high, log=True, when=dim.when, purpose=dim.purpose))
+        title = f"the range of {name} is linear: nine of ten recipes lie above {dim.at(0.1):.2g}"
+        evidence = {"field": name, "low": dim.low, "high": dim.high}
+        found.append(Finding("linear_range", title, "warning", evidence, change=f'write "{better}"'))
+    return found
+
+
+def _comparable(trials: Iterable[Trial]) -> tuple[dict[int, float], int | None]:
+    """The losses that trials are compared by, by number, and the epoch they are from; None for their last one."""
+    own = [t for t in trials if t.state not in LOST]
+    whole = {t.number: _loss(t) for t in own if t.state == "complete" or t.epochs >= t.recipe.epochs}
+    whole = {number: loss for number, loss in whole.items() if loss < math.inf}
+    if len(whole) >= LEAST_TRIALS:
+        return whole, None
+    longest = max((t.recipe.epochs for t in own), default=0)
+    each = [{p.epoch: p.valid_loss for p in t.curve.points if p.valid_loss is not None} for t in own]
+    for epoch in sorted({t.epochs for t in own}, reverse=True):
+        if epoch < LEAST_EPOCHS * longest:
+            break
+        found = {t.number: points[epoch] for t, points in zip(own, each, strict=True) if epoch in points}
+        if len(found) >= LEAST_TRIALS:
+            return found, epoch
+    return {}, None
+
+
+def _is_better_there(name: str, side: str, trials: Sequence[Trial], losses: Mapping[int, float], space: Space) -> bool:
+    """Whether the trials in the third of a range on this side rank before the others by more than chance.
+
+    Those that came less far rank behind, since the search put them there. A search that learns heaps trials where it
+    has found a good one, on the edge or not: only where too few others lie on both sides do they count.
+    """
+    dim = space.dimensions[name]
+    own = [t for t in trials if t.curve.points and _plays_a_part(name, t, space)]
+    ranked = sorted(own, key=lambda t: (t.state in LOST, t.number not in losses, losses.get(t.number, 0.0)
+                                        if t.number in losses else -t.epochs, _loss(t)))  # fmt: skip
+    place = {t.number: i for i, t in enumerate(ranked)}
+
+    def parts(some: Sequence[Trial]) -> tuple[list[int], list[int]]:
+        near: list[int] = []
+        far: list[int] = []
+        for trial in some:
+            where = dim.where(_value(name, trial))
+            (near if (where if side == "low" else 1 - where) <= NEAR else far).append(place[trial.number])
+        return near, far
+
+    near, far = parts([t for t in own if t.origin in INDEPENDENT])
+    if min(len(near), len(far)) < 3:
+        near, far = parts(own)
+    if min(len(near), len(far)) < 3:
+        return bool(near) and len(near) >= LEAST_TRIALS
+    return bool(mannwhitneyu(near, far, alternative="less").pvalue < CHANCE)
+
+
+def _parting(begun: Sequence[Trial], space: Space) -> Parting | None:
+    """The threshold that parts the lost trials from the others best, if it does so by more than chance."""
+    found = [each for name in space.dimensions for each in _thresholds(name, begun, space)]
+    tried = max(1, 2 * len(space))
+    good = [p for p in found if p.num_lost_beyond >= LOST_BEYOND * p.num_beyond and p.chance * tried < BY_CHANCE]
+    return max(good, key=lambda p: (p.gain, -p.chance), default=None)
+
+
+def _thresholds(name: str, begun: Sequence[Trial], space: Space) -> list[Parting]:
+    """Every threshold on a dimension with what lies beyond it, on either side; of a choice every value."""
+    dim = space.dimensions[name]
+    own = [t for t in begun if _plays_a_part(name, t, space)]
+    if isinstance(dim, Choice):
+        several = [(v, [t for t in own if _value(name, t) == v]) for v in dim.values] if dim.count > 1 else []
+        return [_judged(name, "", value, beyond, begun) for value, beyond in several if beyond]
+    best = min((t for t in own if t.state not in LOST), key=lambda t: (_loss(t), t.number), default=None)
+    ordered = sorted(own, key=lambda t: dim.where(_value(name, t)))
+    found = []
+    for i in range(1, len(ordered)):
+        left, right = (dim.where(_value(name, ordered[k])) for k in (i - 1, i))
+        if left == right:
+            continue
+        value = dim.at((left + right) / 2)
+        for side, beyond in (("low", ordered[:i]), ("high", ordered[i:])):
+            if best not in beyond and dim.low < value < dim.high:
+                found.append(_judged(name, side, value, beyond, begun))
+    return found
+
+
+def _judged(name: str, side: str, value: Value, beyond: Sequence[Trial], begun: Sequence[Trial]) -> Parting:
+    lost, there = sum(t.state in LOST for t in begun), sum(t.state in LOST for t in beyond)
+    sound = max(len(begun) - lost, 1)
+    chance = float(hypergeom.sf(there - 1, len(begun), lost, len(beyond)))
+    return Parting(
+        name, side, value, len(beyond), there, chance, there / max(lost, 1) - (len(beyond) - there) / sound
+    )  # fmt: skip
+
+
+def _lies_in(trial: Trial, space: Space) -> bool:
+    """Whether no range of the space is left by the trial's recipe."""
+    flat = trial.recipe.flat()
+    ranges = ((name, space.dimensions[name]) for name in space.active(flat))
+    return all(isinstance(d, Choice) or d.low <= flat.get(field_of(n), d.low) <= d.high for n, d in ranges)  # type: ignore[operator]
+
+
+def _plays_a_part(name: str, trial: Trial, space: Space) -> bool:
+    """Whether the dimension holds for this recipe, and its field does anything: a linear head drops nothing."""
+    flat, model = trial.recipe.flat(), trial.recipe.model
+    if field_of(name) not in flat or name not in space.active(flat):
+        return False
+    return not (field_of(name) == "model.dropout" and model.name == "head" and not model.hidden)
+
+
+def _value(name: str, trial: Trial) -> Value:
+    return trial.recipe.flat()[field_of(name)]
 
 
 def _can_be_wider(name: str, dimension: Float | Int, side: str) -> bool:
@@ -57,7 +252,7 @@ def _can_be_wider(name: str, dimension: Float | Int, side: str) -> bool:
     else:
         beyond = low - reach if side == "low" else high + reach
     try:
-        Recipe().but({name: round(beyond) if isinstance(dimension, Int) else beyond})
+        Recipe().but({field_of(name): round(beyond) if isinstance(dimension, Int) else beyond})
     except UsageError:
         return False
     return True

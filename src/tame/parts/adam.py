@@ -97,6 +97,6 @@ ADAM_RULE = Rule(_MEANS, _adam_columns, _adam_move, counters={"step": 0.0}, fuse
 ADAMW_RULE = Rule(_MEANS, _adamw_columns, _adamw_move, counters={"step": 0.0}, fused=_fused(torch._fused_adamw_))
 NADAMW_RULE = Rule(_MEANS, _nadamw_columns, _nadamw_move, counters={"step": 0.0, "mu_product": 1.0})
 
-ADAM = Optimizer(ADAM_RULE.init, ADAM_RULE.update, _adam_reference)
-ADAMW = Optimizer(ADAMW_RULE.init, ADAMW_RULE.update, adamw_reference)
-NADAMW = Optimizer(NADAMW_RULE.init, NADAMW_RULE.update, _nadamw_reference)
+ADAM = Optimizer(ADAM_RULE.init, ADAM_RULE.update, _adam_reference, slots=ADAM_RULE.slots)
+ADAMW = Optimizer(ADAMW_RULE.init, ADAMW_RULE.update, adamw_reference, slots=ADAMW_RULE.slots)
+NADAMW = Optimizer(NADAMW_RULE.init, NADAMW_RULE.update, _nadamw_reference, slots=NADAMW_RULE.slots)

@@ -135,7 +135,7 @@ def _lion_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimi
 
 
 def _of(rule: Rule, reference: Callable[[Named, OptimizerRecipe], torch.optim.Optimizer]) -> Optimizer:
-    return Optimizer(rule.init, rule.update, reference)
+    return Optimizer(rule.init, rule.update, reference, slots=rule.slots)
 
 
 SGD = _of(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -40,6 +40,14 @@ class LossHyper:
 Each = Callable[[Tensor, Tensor, LossHyper], Tensor]
 
 
+class EachAndSlope(Protocol):
+    """`Loss.each` and its slope (M, B, O) along the outputs. smooths: False where no label is smoothed."""
+
+    def __call__(
+        self, outputs: Tensor, target: Tensor, hyper: LossHyper, *, smooths: bool
+    ) -> tuple[Tensor, Tensor]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """A loss and what it fits.
@@ -51,6 +59,7 @@ class Loss:
     predict: outputs (..., O) to the canonical form: (..., C) logits whose softmax are the probabilities, or numbers.
     takes_rows: whether target may be rows of probabilities, as mixup makes them.
     settings: the fields of LossRecipe that move it.
+    with_slope: what `each` gives and its slope (M, B, O) along the outputs, written out where that is worth it.
     """
 
     each: Each
@@ -59,6 +68,7 @@ class Loss:
     predict: Callable[[Tensor], Tensor]
     takes_rows: bool = False
     settings: frozenset[str] = frozenset()
+    with_slope: EachAndSlope | None = None
 
 
 LOSSES: Registry[Loss] = Registry("loss")
@@ -181,18 +191,40 @@ def _of_classes(
     num_outputs: Callable[[int], int] = lambda num_classes: num_classes,
     predict: Callable[[Tensor], Tensor] = _same,
     takes_rows: bool = False,
+    with_slope: EachAndSlope | None = None,
 ) -> Callable[[Each], Each]:
     """Registers a loss of classes, which all can weigh."""
 
     def register(each: Each) -> Each:
         fields = frozenset((*settings, "class_weights"))
-        LOSSES.add(name)(Loss(each, tasks, num_outputs, predict, takes_rows, fields))
+        LOSSES.add(name)(Loss(each, tasks, num_outputs, predict, takes_rows, fields, with_slope))
         return each
 
     return register
 
 
-@_of_classes("cross_entropy", "label_smoothing", tasks=CLASSES | {"distribution"}, takes_rows=True)
+def _cross_entropy_with_slope(
+    outputs: Tensor, target: Tensor, hyper: LossHyper, *, smooths: bool
+) -> tuple[Tensor, Tensor]:
+    classes = outputs.shape[-1]
+    if target.ndim == 2:
+        wanted = target.to(outputs.dtype)
+    else:
+        wanted = outputs.new_zeros(len(target), classes).scatter_(1, target[:, None], 1)
+    if smooths:
+        smoothing = hyper.label_smoothing[:, None, None]
+        wanted = (1 - smoothing) * wanted + smoothing / classes
+    lead = outputs - outputs.amax(dim=-1, keepdim=True)
+    sizes = lead.exp()
+    sums = sizes.sum(dim=-1, keepdim=True)
+    each = sums.squeeze(-1).log() - (lead * wanted).sum(dim=-1)
+    return each, sizes.div_(sums).sub_(wanted)
+
+
+@_of_classes(
+    "cross_entropy", "label_smoothing", tasks=CLASSES | {"distribution"}, takes_rows=True,
+    with_slope=_cross_entropy_with_slope,
+)  # fmt: skip
 def cross_entropy(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
     """Cross-entropy of softmax(outputs) against the target smoothed towards the uniform distribution.
 
@@ -340,20 +372,60 @@ def average_loss(
     Without label smoothing, it averages as torch's cross_entropy(weight=...) does.
     """
     _fit(loss, outputs, target)
-    if weight is not None:
-        # Taken out before and after: an example that is not the member's may have an infinite loss, whose product
-        # with 0 is no number, and so may be the product of its slope with 0.
-        outputs = torch.where(weight[..., None] > 0, outputs, 0)
+    outputs = _own(outputs, weight)
     each = loss.each(outputs, target, hyper)
-    if hyper.class_weights is not None:
-        rows = target.ndim == 2
-        of_class = hyper.class_weights @ target.to(outputs).T if rows else hyper.class_weights[:, target]
-        weight = of_class if weight is None else weight * of_class
+    return _average(each, _weighed(outputs, target, hyper, weight))
+
+
+def average_loss_and_slope(
+    loss: Loss, outputs: Tensor, target: Tensor, hyper: LossHyper, *, weight: Tensor | None = None, smooths: bool = True
+) -> tuple[Tensor, Tensor]:
+    """What `average_loss` gives (M,), and the gradient (M, B, O) of its sum over the members along the outputs.
+
+    smooths: may be False where every label_smoothing is 0, and saves a few passes then.
+    """
+    if loss.with_slope is None:
+        leaf = outputs.detach().requires_grad_()
+        with torch.enable_grad():
+            found = average_loss(loss, leaf, target, hyper, weight=weight)
+        (slope,) = torch.autograd.grad(found, leaf, torch.ones_like(found))
+        return found.detach(), slope
+    _fit(loss, outputs, target)
+    outputs = _own(outputs, weight)
+    each, slope = loss.with_slope(outputs, target, hyper, smooths=smooths)
+    weight = _weighed(outputs, target, hyper, weight)
+    if weight is None:
+        return each.mean(dim=1), slope.mul_(1 / each.shape[1])
+    share = (weight / _positive(weight.sum(dim=1, keepdim=True)))[..., None]
+    return _average(each, weight), torch.where(share > 0, slope * share, 0)
+
+
+def _own(outputs: Tensor, weight: Tensor | None) -> Tensor:
+    """The outputs, with zeros for examples that are not the member's.
+
+    Taken out here and again in the average: the loss of such an example may be infinite, whose product with 0 is no
+    number, and so may be the product of its slope with 0.
+    """
+    return outputs if weight is None else torch.where(weight[..., None] > 0, outputs, 0)
+
+
+def _weighed(outputs: Tensor, target: Tensor, hyper: LossHyper, weight: Tensor | None) -> Tensor | None:
+    """(M, B) what each example weighs with its class; None where all weigh the same."""
+    if hyper.class_weights is None:
+        return weight
+    rows = target.ndim == 2
+    of_class = hyper.class_weights @ target.to(outputs).T if rows else hyper.class_weights[:, target]
+    return of_class if weight is None else weight * of_class
+
+
+def _average(each: Tensor, weight: Tensor | None) -> Tensor:
     if weight is None:
         return each.mean(dim=1)
-    own = torch.where(weight > 0, each * weight, 0)
-    total = weight.sum(dim=1)
-    return own.sum(dim=1) / torch.where(total > 0, total, 1)
+    return torch.where(weight > 0, each * weight, 0).sum(dim=1) / _positive(weight.sum(dim=1))
+
+
+def _positive(total: Tensor) -> Tensor:
+    return torch.where(total > 0, total, 1)
 
 
 def cross_entropy_of(logits: Tensor, target: Tensor) -> Tensor:

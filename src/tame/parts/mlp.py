@@ -157,7 +157,7 @@ class Mlp(nn.Module):
         for i in range(len(self.body)):
             weight, bias = tensors[f"body.{i}.weight"], tensors.get(f"body.{i}.bias")
             z = self._first(tensors, weight, bias, x) if h is None else _linear(weight, bias, h)
-            z = self.activation(self._normed(tensors, i, z, training=draws is not None, mine=mine))
+            z = self.activation(self.normed(tensors, i, z, training=draws is not None, mine=mine))
             if draws is not None and dropout is not None:
                 z = z * kept(draws(z.shape[2]).to(dropout.dtype), dropout[:, None, None]).to(z.dtype)
             h = h + z if self.residual and h is not None else z
@@ -168,22 +168,31 @@ class Mlp(nn.Module):
         """The first layer: what is not learnt is shared by all members, and needs one product for all of them."""
         if not self.columns.learnt:
             return shared_linear(weight, bias, x)
-        dense, numbers, codes = self._split(x)
-        learnt = []
+        cut = self.columns.dense
+        z = shared_linear(weight[:, :, :cut], bias, x[..., :cut])
+        return z + self.learnt(tensors, x) @ weight[:, :, cut:].transpose(1, 2)
+
+    def learnt_names(self) -> list[str]:
+        """The parameters of what is learnt before the first layer."""
+        return [name for name, _ in self.named_parameters() if name.startswith(("periodic.", "embeddings."))]
+
+    def learnt(self, tensors: Tensors, x: Tensor) -> Tensor:
+        """Values (M, B, L) that each member's embeddings make of the columns that have some."""
+        _, numbers, codes = self._split(x)
+        found = []
         if self.periodic is not None:
             angle = 2 * torch.pi * tensors["periodic.frequency"][:, None] * numbers[..., None]  # (M, B, P, k)
             waves = torch.cat([angle.cos(), angle.sin()], dim=-1)
             mixed = torch.einsum("mbpk,mpkd->mbpd", waves, tensors["periodic.weight"])
-            learnt.append(F.relu(mixed + tensors["periodic.bias"][:, None]).flatten(2))
+            found.append(F.relu(mixed + tensors["periodic.bias"][:, None]).flatten(2))
         for i in range(len(self.embeddings)):
             own = tensors[f"embeddings.{i}.weight"]
             every = torch.arange(len(own), device=own.device)[:, None]
-            learnt.append(own[every, codes[..., i].expand(len(own), -1)])
-        cut = self.columns.dense
-        z = shared_linear(weight[:, :, :cut], bias, dense)
-        return z + torch.cat(learnt, dim=2) @ weight[:, :, cut:].transpose(1, 2)
+            found.append(own[every, codes[..., i].expand(len(own), -1)])
+        return torch.cat(found, dim=2)
 
-    def _normed(self, tensors: Tensors, i: int, z: Tensor, *, training: bool, mine: Tensor | None) -> Tensor:
+    def normed(self, tensors: Tensors, i: int, z: Tensor, *, training: bool, mine: Tensor | None) -> Tensor:
+        """What the norm of layer i makes of (M, B, W); in training, batch norm also moves its running statistics."""
         if self.norm == "none":
             return z
         own = {name: tensors[f"norms.{i}.{name}"] for name in ("weight", "bias")}
@@ -214,14 +223,14 @@ class Mlp(nn.Module):
         return (z - own_mean[:, None]) / (own_spread[:, None] + eps).sqrt() * scale + shift
 
 
-def kept(draws: Tensor, rate: Tensor) -> Tensor:
-    """What dropout multiplies by: 0 where a draw is below the rate, else 1 / (1 - rate).
+def kept(draws: Tensor, rate: Tensor, scale: Tensor | None = None) -> Tensor:
+    """What dropout multiplies by: 0 where a draw is below the rate, else the scale, which is 1 / (1 - rate).
 
-    draws: (B, W); rate: () or (M, 1, 1). Returns (B, W) or (M, B, W).
+    draws: (B, W); rate, and scale if it is known already: () or (M, 1, 1). Returns (B, W) or (M, B, W).
     """
     found = draws.new_empty(*rate.shape[:-2], *draws.shape)
     # Written as numbers at once: on a CPU the way over a tensor of bools takes nine times as long.
-    return torch.ge(draws, rate, out=found).mul_(1 / (1 - rate))
+    return torch.ge(draws, rate, out=found).mul_(1 / (1 - rate) if scale is None else scale)
 
 
 def shared_linear(weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ Named = list[tuple[str, nn.Parameter]]
 # Numbers of one member from which on a kernel of torch for each member on a CPU beats batched operations, which pass
 # over the memory many times; below it the calls cost more than the passes. By the size of a member and not of the
 # population, so that a member's result does not depend on its company.
-FUSED_FROM = 16_384
+FUSED_FROM = 4_096
 BLOCK_FROM = 2**20  # numbers of one tensor from which on a CPU goes through it block by block
 BLOCK = 2**17  # numbers in a block, so that they stay in the cache between operations
 
@@ -54,12 +54,15 @@ class Optimizer:
     trained; it changes none of its arguments. A reference of such an optimizer has `train()`, to be called before
     steps, and `eval()`, to be called before the module is judged; both may be called at any time, again and again.
     Every reference takes further groups by `add_param_group`, without names.
+    slots: what is remembered of each parameter, where every number of a parameter is treated alike: all parameters may
+    then be given as one tensor (M, P). None where a parameter's shape or name matters.
     """
 
     init: Callable[[Tensors], Tensors]
     update: Update
     reference: Callable[[Named, OptimizerRecipe], torch.optim.Optimizer]
     evaluated: Callable[[Tensors, Tensors, Hyper], Tensors] | None = None
+    slots: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ class Rule:
     counters: what is remembered of each member, with its value at first.
     columns: from counters (changed in place) and hyperparameters, all (M,), what `move` needs of each member.
     move: changes parameter and slots, given (parameter, gradient, slots, columns); the columns broadcast.
-    fused: the same step of one member by a kernel of torch that passes over the memory once; needs a counter `step`.
+    fused: the same step of one member by a kernel of torch that passes over the memory once; needs `step` as its only
+    counter.
     """
 
     slots: tuple[str, ...]
@@ -109,11 +113,11 @@ class Rule:
     ) -> tuple[Tensors, Tensors]:
         """One step, as `Update`."""
         before = None if active is None else _copies(params, state)
-        wide = widened(hyper)
-        columns = self.columns({name: state[name] for name in self.counters}, wide)
         if self.fused is not None and one_by_one(params, state):
-            self._step_singly(self.fused, params, grads, state, wide)
+            state["step"] += 1
+            self._step_singly(self.fused, params, grads, state, hyper)
         else:
+            columns = self.columns({name: state[name] for name in self.counters}, widened(hyper))
             self._step_together(params, grads, state, columns)
         if active is not None and before is not None:
             _give_back(active, (params, state), before)
@@ -121,10 +125,11 @@ class Rule:
 
     def _step_together(self, params: Tensors, grads: Tensors, state: Tensors, columns: tuple[Tensor, ...]) -> None:
         shaped: dict[tuple[torch.dtype, int], tuple[Tensor, ...]] = {}
+        every = torch.stack(columns)
         for name, value in params.items():
             kind = (value.dtype, value.ndim)
             if kind not in shaped:
-                shaped[kind] = tuple(each.to(value.dtype).view(column_shape(value)) for each in columns)
+                shaped[kind] = every.to(value.dtype).view(len(every), *column_shape(value)).unbind()
             whole = (value, grads[name], *(state[f"{slot}.{name}"] for slot in self.slots))
             for block in _blocks((*whole, *shaped[kind]), like=value):
                 self.move(block[0], block[1], block[2 : len(whole)], block[len(whole) :])

@@ -20,6 +20,7 @@ from tame.core.rng import stream_seed
 from tame.data.costs import parse_costs
 from tame.evaluate.calibration import calibration, expected_cost
 from tame.evaluate.compare import Difference
+from tame.evaluate.relations import what_mattered
 from tame.evaluate.score import (
     METRICS_OF,
     Judged,
@@ -36,12 +37,14 @@ from tame.evaluate.score import (
     residuals,
     score,
 )
+from tame.study.checked import with_outcomes, worth_json
 from tame.study.finalist import Finalist, best_of, fold_error, rates_of, together
-from tame.study.plan import CHECKED, FINALISTS_SHARE, Plan
+from tame.study.plan import CHECKED, FINALISTS_SHARE, Plan, searched_json
 from tame.study.prepare import Data
 from tame.study.record import Study
 from tame.study.test import test
 from tame.study.tuning import ORIGIN as FINE_TUNE
+from tame.study.widening import space_json, space_of
 
 FINALIST = "finalist"
 MANY = 2000  # validated examples
@@ -105,7 +108,7 @@ def _wanted(study: Study, plan: Plan) -> list[tuple[Trial, list[int]]]:
 def cost_s(study: Study, plan: Plan, count: int, num_seeds: int) -> float:
     """A forecast of the seconds that so many finalists take, from what the search took for an epoch of a trial."""
     trials = [t for t in study.history.trials.values() if t.curve.points]
-    epochs = sum(t.epochs for t in trials)
+    epochs = sum(t.trained for t in trials)
     epoch_s = study.state.trained_s / max(epochs, 1)
     epochs = max((t.recipe.epochs for t in trials), default=0)
     share = 1 / len(plan.folds) if plan.whole else 0.0  # of what is trained on all examples, to be delivered
@@ -154,7 +157,10 @@ def _seeds_of(study: Study, trial: Trial) -> list[Trial]:
 
 
 def _reason(trial: Trial) -> str:
-    return f"the recipe of trial {trial.number} again, with a fresh seed"
+    again = f"the recipe of trial {trial.number} again, with a fresh seed"
+    if trial.parent is None:
+        return again
+    return f"{again}; from the first epoch on, while trial {trial.number} changed its rates as it trained"
 
 
 def _tuned(study: Study, data: Data, plan: Plan) -> list[Finalist]:
@@ -337,13 +343,16 @@ def _result(
             for each in finalists
         ],
         "findings": [finding.to_json() for finding in headline(study, winner)],
+        "rest": worth_json(study.state),
+        "searched": searched_json(study.state.last["plan"]),
         "all_findings": len(study.state.findings),
         **_details(study, data, tested.winner),
         "trials": sum(t.origin not in (FINALIST,) for t in trials.values()),
         "trial_states": _states(list(trials.values())),
-        "epochs": sum(t.epochs for t in trials.values()),
+        "epochs": sum(t.trained for t in trials.values()),
         "fine_tuning": study.state.last.get("tuning_judged"),
-        "space": study.state.last["plan"]["space"],
+        "space": space_json(study.state),
+        "mattered": what_mattered(study.history, space_of(study.state)).to_json(),
         "sizes": study.state.last["plan"]["sizes"],
         "speed": study.state.last["plan"]["speed"],
         "data_facts": about,
@@ -403,6 +412,8 @@ def command(study: Study) -> str:
         parts += ["--time", f"{config.time_s:g}s"]
     for text in config.space:
         parts += ["--space", text]
+    parts += [] if config.widen else ["--no-widen"]
+    parts += ["--until-worthless"] if config.until_worthless else []
     for name, value in config.set.items():
         parts += ["--set", f"{name}={value}"]
     return shlex.join(parts)
@@ -411,7 +422,7 @@ def command(study: Study) -> str:
 def headline(study: Study, winner: Finalist) -> list[Any]:
     """The findings for the first page: about the data, the search and the winner; those of other trials are counted."""
     own = {winner.from_trial, *(t.number for t in winner.trials)}
-    first = [f for f in study.state.findings if f.trial is None or f.trial in own or f.code == "fine_tuning"]
+    first = [f for f in with_outcomes(study.state) if f.trial is None or f.trial in own or f.code == "fine_tuning"]
     order = {"problem": 0, "warning": 1, "info": 2}
     return sorted(first, key=lambda f: order[f.severity])
 

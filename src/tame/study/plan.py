@@ -5,23 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 
 from tame.adjust import portfolio
+from tame.adjust.guard import searchable
 from tame.adjust.sampling import proposals
 from tame.adjust.searcher import SearchConfig
+from tame.adjust.searchers import WHOLE
 from tame.core.config import METRIC_MODES, StudyConfig
+from tame.core.errors import UsageError, require
 from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event
 from tame.core.rng import stream_seed
-from tame.core.space import Choice, Space, parse_dimension
+from tame.core.space import Choice, Dimension, Space, field_of, joined, parse_dimension
 from tame.evaluate.score import dummy_error, guesses, judged_from, measure
 from tame.monitor.rules import Facts
+from tame.monitor.space import linear_ranges
+from tame.study.first import put_first
 from tame.study.prepare import Data
-from tame.study.record import Study
+from tame.study.record import Study, findings_events
+from tame.study.widening import asked_space, region_of, settle
 
 SIZES_SHARE = 0.2  # of the clock that computing features may take
 SEARCHED_SHARE = 0.6  # of the clock that networks without a backbone are searched in; the finalists take the rest
@@ -31,6 +37,7 @@ REHEARSED = 12  # recipes for a table, whose costs differ by what they are made 
 REHEARSAL_SHARE = 0.1  # of the clock, after which no more recipes are rehearsed
 FIRST_SHARE = 0.3  # of the time that is left, for the first epochs of the recipes that start together
 LEAST_COHORT = 3
+MOST_CHECKED = 100  # numbers of one choice that are tried before the study begins; words are all tried
 SCRATCH_EPOCHS = 30  # that a picture network may train at most where nothing else is said
 SEARCH_SHARE = 0.1  # of the clock that the search takes, its features aside, where fine-tuning is to come
 FINALISTS_SHARE = 0.06  # of the clock that finalists on frozen features may take
@@ -38,8 +45,10 @@ COHORTS = (64, 32, 8)  # recipes that start together: heads on few examples, on 
 TABLE_COHORT, OWN_COHORT = 24, 16
 END_S = 4.5  # for checking the delivered model, the report and what the forecasts miss, at the least
 CHECKED = 64  # test pictures that the delivered model must judge as it was scored
+AS_ASKED = "searched as it was asked for"
 SLACK = 0.05  # of the clock that forecasts may be wrong by
 TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
+GOING = ("start", "continue", "copy")  # decisions after which a trial trains
 TUNE_EPOCHS = (2, 8)  # fewer are not worth beginning, more add little
 PLANNED_EPOCHS = 3  # that a plan with fine-tuning in it must have time for
 
@@ -57,20 +66,21 @@ class Plan:
     sizes: tuple[int, ...]
     words: str
     whole: bool  # whether finalists are also trained on all that is not sealed, which is what is delivered
+    reasons: Mapping[str, str]  # of recipes that are from an earlier study, by Recipe.key()
 
     def epochs_in(self, study: Study, seconds: float) -> float:
         """How many epochs of trials fit into some seconds, from the rounds before."""
-        done = sum(trial.epochs for trial in study.history.trials.values())
+        done = sum(trial.trained for trial in study.history.trials.values())
         return seconds * done / study.state.trained_s if done and study.state.trained_s else 0.0
 
     def round_s(self, study: Study, decisions: Sequence[Decision]) -> float:
         """A forecast of the seconds that carrying out these decisions takes, from the rounds before."""
-        done = sum(trial.epochs for trial in study.history.trials.values())
+        done = sum(trial.trained for trial in study.history.trials.values())
         if not done:
             return 0.0
         trials = study.history.trials
-        going = [d for d in decisions if d.kind in ("start", "continue")]
-        ahead = sum(d.until - (trials[d.trial].epochs if d.trial in trials else 0) for d in going)
+        going = [(d, d.trial if d.source is None else d.source) for d in decisions if d.kind in GOING]
+        ahead = sum(d.until - (trials[begins].epochs if begins in trials else 0) for d, begins in going)
         return study.state.trained_s / done * ahead
 
 
@@ -78,11 +88,20 @@ def make_plan(study: Study, data: Data) -> Plan:
     """The plan that the study has, or a new one."""
     known = study.state.last.get("plan")
     about = known if known is not None else _first_plan(study, data)
-    plan = plan_of(study.config, data, about)
     if known is None:
         check(study, data, about)
-        study.keep(Event("plan", about))
-    return plan
+        questions = linear_ranges(dict(parse_dimension(text) for text in study.config.space))
+        study.keep(Event("plan", about), *findings_events(replace(f, outcome=AS_ASKED) for f in questions))
+        for finding in questions:
+            study.watcher.note(f"{finding.title}; {finding.change}")
+    elif (asked := asked_space(study)) is not None:
+        try:
+            check(study, data, {**about, "space": asked.to_json()})
+        except UsageError as problem:
+            settle(study, asked, problem=str(problem))
+            raise
+        settle(study, asked)
+    return plan_of(study.config, data, {**about, "space": region_of(study.state).to_json()})
 
 
 def _first_plan(study: Study, data: Data) -> dict[str, Any]:
@@ -91,15 +110,35 @@ def _first_plan(study: Study, data: Data) -> dict[str, Any]:
     about = draft(config, data, costs(study, data), used_s=study.used_s)
     if data.backbone is None:
         check(study, data, about)  # before anything is trained with it
-        if config.clock_s is not None and config.epochs is None and "epochs" not in config.set:
+        if fits_epochs(config):
             epoch_s = _epoch_of_all_s(study, data, about)
-            affordable = max(study.left_s - about["end_s"], 0.0) / epoch_s
-            most = SCRATCH_EPOCHS if data.kind == "images" else about["base"]["epochs"]
-            epochs = min(max(int(affordable / RUNS[data.kind]), LEAST_EPOCHS), most)
-            about = draft(replace(config, epochs=epochs), data, None, used_s=study.used_s)
-            first = plan_of(config, data, about).search.rungs[0]
-            about["cohort"] = min(max(int(FIRST_SHARE * affordable / first), LEAST_COHORT), _cohort(data))
-    return about
+            about = fitted(config, data, about, epoch_s, used_s=study.used_s)
+    elif config.clock_s is not None and config.search in WHOLE:
+        search = plan_of(config, data, about).search
+        about["cohort"] = max(LEAST_COHORT, search.cohort * search.rungs[0] // search.base.epochs)
+    return put_first(study, data, about)
+
+
+def fits_epochs(config: StudyConfig) -> bool:
+    """Whether the clock decides how long recipes train, where there is no backbone."""
+    return config.clock_s is not None and config.epochs is None and "epochs" not in config.set
+
+
+def fitted(
+    config: StudyConfig, data: Data, about: Mapping[str, Any], epoch_s: float, *, used_s: float
+) -> dict[str, Any]:
+    """The plan with as many epochs, recipes and dimensions as the clock allows. epoch_s: of a trial with its folds."""
+    assert config.clock_s is not None
+    affordable = max(config.clock_s - used_s - about["end_s"], 0.0) / epoch_s
+    most = SCRATCH_EPOCHS if data.kind == "images" else about["base"]["epochs"]
+    epochs = min(max(int(affordable / RUNS[data.kind]), LEAST_EPOCHS), most)
+    config = replace(config, epochs=epochs)
+    search = plan_of(config, data, draft(config, data, None, used_s=used_s)).search
+    recipes = expected_recipes(search, SEARCHED_SHARE * affordable, whole=config.search in WHOLE)
+    found = draft(config, data, None, used_s=used_s, recipes=recipes)
+    first = search.base.epochs if config.search in WHOLE else search.rungs[0]
+    found["cohort"] = min(max(int(FIRST_SHARE * affordable / first), LEAST_COHORT), _cohort(data))
+    return found
 
 
 def _epoch_of_all_s(study: Study, data: Data, about: dict[str, Any]) -> float:
@@ -119,19 +158,53 @@ def _epoch_of_all_s(study: Study, data: Data, about: dict[str, Any]) -> float:
 def check(study: Study, data: Data, about: Mapping[str, Any]) -> None:
     """Nothing, if everything that the plan may train can be trained. Raises UsageError with the mend."""
     plan = plan_of(study.config, data, about)
-    recipes = [plan.search.base, *(plan.search.base.but({n: v}) for n, v in _choices(plan.space))]
-    also = [plan.search.base.but({n: v}) for n, v in _ends(plan.space)]
-    given = sorted({*study.config.set, *(parse_dimension(text)[0] for text in study.config.space)})
+    recipes = [plan.search.base, *(plan.search.base.but(changes) for changes in _choices(plan.space))]
+    also = [plan.search.base.but(changes) for changes in _ends(plan.space)]
+    texts = [*study.config.space, *study.state.last.get("space_asked", {}).get("texts", ())]
+    given = sorted({*study.config.set, *(field_of(parse_dimension(text)[0]) for text in texts)})
     study.ask("check", recipes=[r.flat() for r in recipes], also=[r.flat() for r in also], given=given)
 
 
-def _choices(space: Space) -> list[tuple[str, Any]]:
-    """Every value of every choice in a space, with its name."""
-    return [(name, value) for name, dim in space.dimensions.items() if isinstance(dim, Choice) for value in dim.values]
+def _choices(space: Space) -> list[dict[str, Any]]:
+    """For every value of every choice in a space, what of the base it changes; of very many numbers some."""
+    found: list[dict[str, Any]] = []
+    for name, dim in space.dimensions.items():
+        if isinstance(dim, Choice):
+            numbers = [each for each in dim.values if not isinstance(each, bool | str)]
+            some = dict.fromkeys(numbers[:: math.ceil(len(numbers) / MOST_CHECKED) or 1] + numbers[-1:])
+            words = [each for each in dim.values if isinstance(each, bool | str)]
+            found += [{**space.needs(name), field_of(name): each} for each in (*some, *words)]
+    return found
 
 
-def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float) -> dict[str, Any]:
-    """The plan as plain values. known: what features cost; None for networks from scratch."""
+def expected_recipes(search: SearchConfig, epochs: float, *, whole: bool) -> float:
+    """About how many recipes a search begins that may train so many epochs in all.
+
+    whole: whether each is trained to its end; else a part of them is, from rung to rung.
+    """
+    rungs = (0, *search.rungs)
+    each = sum((after - before) / search.eta**k for k, (before, after) in enumerate(pairwise(rungs)))
+    return epochs / (search.base.epochs if whole else each)
+
+
+def searched_json(about: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How many of the dimensions a plan searches and why not all; None where it searches all of them."""
+    left_out = list(about.get("left_out", ()))
+    if not left_out:
+        return None
+    own, recipes = len(about["space"]), about["recipes"]
+    return {"dimensions": own, "of": own + len(left_out), "recipes": recipes, "left_out": left_out, "words": (
+        f"{own} of {own + len(left_out)} dimensions, since {recipes} recipes cannot tell more apart"
+    )}  # fmt: skip
+
+
+def draft(
+    config: StudyConfig, data: Data, known: Costs | None, *, used_s: float, recipes: float | None = None
+) -> dict[str, Any]:
+    """The plan as plain values.
+
+    known: what features cost; None for networks from scratch. recipes: how many the clock allows, where it is known.
+    """
     seed = stream_seed(config.seed, "training") % 2**31
     num = len(data.rows)
     sizes: tuple[int, ...] = ()
@@ -152,12 +225,15 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
             crop=portfolio.crop_for(data.backbone, data.side),
         )
     asked = dict(parse_dimension(text) for text in config.space)
-    middle = {name: dim.at(0.5) for name, dim in asked.items() if name.startswith("own.")}
+    middle = {field_of(name): dim.at(0.5) for name, dim in reversed(asked.items()) if name.startswith("own.")}
     base = preset.base.but({**middle, **config.set})
     dimensions = {name: dim for name, dim in preset.dimensions.items() if name not in config.set}
-    dimensions |= asked
-    fixed = sorted({*config.set, *(parse_dimension(text)[0] for text in config.space)})
-    changes = [dict(each) for each in preset.portfolio]
+    fixed = sorted({*config.set, *map(field_of, asked)})
+    changes = [dict(each) for each in preset.portfolio] if config.search == "auto" else []
+    few = min((n for n in (config.trials, recipes) if n is not None), default=None)
+    every = _space(dimensions, asked, base)
+    space = every.without(set(every.dimensions) - set(searchable(every, preset.ranks, asked, few)))
+    space = space.without(space.never())
     clock = config.clock_s
     end_s = _end_s(base, sizes, known)
     tunes = data.backbone is not None and data.backbone["stages"] > 1 and "model.unfrozen" not in config.set
@@ -176,7 +252,9 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
         "base": base.flat(),
         "portfolio": changes,
         "fixed": fixed,
-        "space": Space(dimensions).to_json(),
+        "space": space.to_json(),
+        "left_out": [name for name in every.dimensions if name not in space.dimensions],
+        "recipes": None if few is None else max(1, round(few)),
         "trials": config.trials,
         "sizes": list(sizes),
         "search_until_s": search_until,
@@ -191,9 +269,10 @@ def draft(config: StudyConfig, data: Data, known: Costs | None, *, used_s: float
 
 def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
     """The plan of its plain values."""
-    space = Space.from_json(about["space"])
+    base = Recipe.from_flat(about["base"])
+    space = Space.from_json(about["space"], base=base.flat())
     search = SearchConfig(
-        base=Recipe.from_flat(about["base"]),
+        base=base,
         portfolio=tuple(about["portfolio"]),
         fixed=frozenset(about["fixed"]),
         trials=about["trials"] or 100_000,
@@ -204,10 +283,11 @@ def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
     until = about["search_until_s"]
     how = f"{len(folds)} folds" if len(folds) > 1 else "one validation part"
     sizes = f", at {', '.join(map(str, about['sizes']))} pixels" if about["sizes"] else ""
-    words = f"{len(space)} dimensions, judged by {how}{sizes}"
+    fewer = searched_json(about)
+    words = f"{fewer['words'] if fewer else f'{len(space)} dimensions'}, judged by {how}{sizes}"
     return Plan(
         search, space, facts, folds, math.inf if until is None else until, about["end_s"], tuple(about["sizes"]), words,
-        data.whole,
+        data.whole, about.get("reasons", {}),
     )  # fmt: skip
 
 
@@ -239,10 +319,19 @@ def _cohort(data: Data) -> int:
     return few if len(data.rows) < portfolio.SMALL else many
 
 
-def _ends(space: Space) -> list[tuple[str, Any]]:
-    """Both ends of every range in a space, with its name."""
+def _ends(space: Space) -> list[dict[str, Any]]:
+    """For both ends of every range in a space, what of the base they change."""
     ranges = {name: dim for name, dim in space.dimensions.items() if not isinstance(dim, Choice)}
-    return [(name, dim.at(u)) for name, dim in ranges.items() for u in (0.0, 1.0)]
+    return [{**space.needs(name), field_of(name): dim.at(u)} for name, dim in ranges.items() for u in (0.0, 1.0)]
+
+
+def _space(preset: Mapping[str, Dimension], asked: Mapping[str, Dimension], base: Recipe) -> Space:
+    """The preset's dimensions with those asked for in their place. Raises UsageError for one that never holds."""
+    space = Space(joined(preset, asked), base=base.flat())
+    idle = space.never()
+    for name in asked:
+        require(name not in idle, idle.get(name, ""))
+    return space.without(idle)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ class State:
         if event.kind == "decision" and event.data["kind"] == "continue":
             self.left_from[event.data["trial"]] = self.history.trials[event.data["trial"]].epochs
         self.history = self.history.after(event)
+        if event.kind == "decision" and event.data["kind"] == "copy":
+            self.left_from[event.data["trial"]] = self.history.trials[event.data["trial"]].inherited
         if event.kind == "finding":
             self.findings.append(Finding(**event.data))
         self.last[event.kind] = event.data
@@ -217,7 +219,9 @@ def reopen(folder: Path, watcher: Watcher) -> Study:
     lease = hold(folder)
     try:
         store = open_store(folder / "study.db", create=False)
-        return Study(folder, read_config(store, folder), store, lease, watcher)
+        study = Study(folder, read_config(store, folder), store, lease, watcher)
+        require("imported" not in study.state.last, unfinished(folder, study.state))
+        return study
     except BaseException:
         lease.release()
         raise
@@ -235,6 +239,14 @@ def read_state(folder: Path) -> tuple[StudyConfig, State]:
         return read_config(store, folder), state
     finally:
         store.close()
+
+
+def unfinished(folder: Path, state: State) -> str:
+    """What to do with a study that has no result."""
+    if "imported" in state.last:
+        best = f"try their best with: tame fit DATA --first {folder}"
+        return f"{folder} holds imported trials, which cannot go on; {best}"
+    return f"{folder} is not finished; go on with: tame resume {folder}"
 
 
 def read_config(store: Database, folder: Path) -> StudyConfig:

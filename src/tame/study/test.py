@@ -18,6 +18,7 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
     Trials of one kind that start from the same epoch and go to the same one are advanced by one command, so that a
     study which is resumed trains the same populations again.
     """
+    _copy(study, plan, trials)
     kinds: dict[tuple[bool, int, int], list[Trial]] = {}
     for trial in trials:
         if trial.epochs < trial.until and trial.state == "running":
@@ -27,7 +28,7 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
         begun = time.monotonic()
         answer = study.ask(
             "advance",
-            trials=[{"trial": t.number, "recipe": t.recipe.flat()} for t in own],
+            trials=[{"trial": t.number, "recipe": t.recipe.flat(), "inherited": t.inherited} for t in own],
             folds=folds_of(plan, own[0]),
             until=until,
             metric=plan.facts.metric,
@@ -37,6 +38,19 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
             study.keep(Event("engines", {"used": answer["engines"]}))
         study.keep(Event("trained", {"trained_s": time.monotonic() - begun, "used_s": study.used_s}))
     study.watcher.history(study.history)
+
+
+def _copy(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
+    """Gives copies that have not trained themselves the weights of their parents, before those train on.
+
+    Asked again after a kill: what the worker has already it leaves as it is.
+    """
+    fresh = [t for t in trials if t.parent is not None and not t.trained and t.state == "running"]
+    if fresh:
+        asked = [
+            {"trial": t.number, "recipe": t.recipe.flat(), "source": t.parent, "epoch": t.inherited} for t in fresh
+        ]
+        study.ask("copy", trials=asked, folds=list(plan.folds))
 
 
 def folds_of(plan: Plan, trial: Trial) -> list[int | None]:

@@ -27,7 +27,7 @@ from tame.trial.shelf import Fold
 from tame.trial.stacked import Stacked
 from tame.trial.unit import Job, Lane
 
-FORMAT = 5  # of what is remembered
+FORMAT = 6  # of what is remembered
 SIZES = (4, 16, 64)  # members at once that are tried, where a group has half as many
 GROUP_BYTES = 512 * 2**20  # of parameters, gradients, moments and activations of a group, at most
 STEPS = 4
@@ -90,7 +90,7 @@ class Chooser:
         self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
         *, begun: Callable[[int], bool | None] = lambda trial: None, at_least: int = 1,
     ) -> list[Group]:  # fmt: skip
-        """Jobs by what they can share, as many together as is best here.
+        """Jobs by what they can share, as many together as is best here; those that take longest come first.
 
         begun: whether a trial is trained in the stacked engine, None where it has not begun: it goes on as it began;
         at_least: how many groups there should be, since so many are trained side by side.
@@ -106,14 +106,17 @@ class Chooser:
                 most = choice.members if choice.stacked else len(own) * len(folds)
                 choice = replace(choice, stacked=before, members=most)
             self._tell(recipe, choice, len(own) * len(folds))
+            num = len(examples)
+            job_s = choice.step_s * math.ceil(num / recipe.batch(num)) * max(1, recipe.epochs)
             sets = material.lanes(recipe, rows, examples, folds) if choice.stacked else [[fold] for fold in folds]
             most = max(1, choice.members // (self._smaller * max(map(len, sets)))) if choice.stacked else 1
             most = min(most, math.ceil(len(own) / math.ceil(at_least / len(alike))))
             for start in range(0, len(own), most):
                 some = own[start : start + most]
                 lanes = self._lanes(material, some, sets, rows, examples, stacked=choice.stacked)
-                found.append(Group(some, lanes))
-        return found
+                found.append((job_s * len(some), Group(some, lanes)))
+        # So that no core is left alone with a long one at the end.
+        return [group for _, group in sorted(found, key=lambda each: each[0], reverse=True)]
 
     def choice(
         self, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
@@ -212,7 +215,7 @@ class Chooser:
         recipe, module = member.recipe, task.build(member)
         batch = recipe.batch(len(task.examples))
         active = batch * max(recipe.model.width, recipe.model.hidden, 8) * max(recipe.model.depth, 1) * 4
-        return max(1, GROUP_BYTES // (4 * (num_weights(module) * 5 + active)))
+        return max(1, GROUP_BYTES // (4 * (num_weights(module) * 6 + active)))
 
     def _key(
         self, material: Material, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]

@@ -59,7 +59,7 @@ class Examples:
 
     def aims(self, members: Sequence[Member], rows: Tensor, like: Tensor) -> Tensor:
         """The target of these rows as the members see it: (n, ...), or (M, n, 1) where each has its own scale."""
-        target = self.target[rows]
+        target = self.target.index_select(0, rows)  # a third of the time of target[rows]
         if self.scaling is None:
             return target.to(like.dtype) if target.is_floating_point() else target
         shift, scale = torch.tensor([self.scaling[m.fold] for m in members], device=target.device).to(target).T
@@ -206,7 +206,7 @@ def epoch_batches(seed: int, epoch: int, rows: Tensor, batch_size: int) -> list[
 class StepDraws:
     """The chance of one step: uniform draws (float32) for layer after layer, the same for all members of the seed.
 
-    mine: which examples of the whole batch are asked for, where a member sees a part of it.
+    mine: (n,) which examples of the whole batch are asked for, where only a part of it is seen.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class StepDraws:
         if self._chance is None:
             self._chance = torch.Generator(self._device).manual_seed(stream_seed(*self._name))
         drawn = torch.rand(self._size, width, generator=self._chance, device=self._device)
-        return drawn if self._mine is None else drawn[self._mine]
+        return drawn if self._mine is None else drawn.index_select(0, self._mine)
 
 
 _CHANCE = RLock()  # torch has one generator for all threads

@@ -60,6 +60,7 @@ class Settings:
     l2: Tensor
     max_norm: Tensor
     ema: Tensor
+    any_smoothing: bool
     any_clip: bool
     any_penalty: bool
     any_max_norm: bool
@@ -92,6 +93,7 @@ class Settings:
                 like=like,
             ),
             dropout=dropout,
+            any_smoothing=any(r.loss.label_smoothing for r in recipes),
             any_clip=any(r.clip_norm or r.clip_value for r in own),
             any_penalty=any(r.regularize.l1 or r.regularize.l2 for r in recipes),
             any_max_norm=any(r.regularize.max_norm for r in recipes),

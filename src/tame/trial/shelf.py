@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from tame.core.errors import StorageError
 from tame.core.recipe import Recipe
 from tame.store.checkpoints import Checkpoints
 from tame.trial.population import Member, Population, take
@@ -46,6 +47,39 @@ class Shelf:
             self._load(trial)
         found = next((own for (number, _), own in self._own.items() if number == trial), None)
         return None if found is None else any(name.startswith("param.") for name in found.tensors)
+
+    def epoch(self, trial: int) -> int:
+        """The epoch of a trial's state; 0 where there is none."""
+        if not any(number == trial for number, _ in self._own):
+            self._load(trial)
+        return max((own.epoch for (number, _), own in self._own.items() if number == trial), default=0)
+
+    def copy(
+        self, sources: Mapping[int, int], recipes: Mapping[int, Recipe], folds: Sequence[Fold], *, epoch: int
+    ) -> None:
+        """New trials in the state of others after that epoch, in a checkpoint of their own. sources: by new trial.
+
+        Trials that are here already are left as they are. Raises StorageError where a source is not at that epoch.
+        """
+        missing = [trial for trial in sources if not self.epoch(trial)]
+        copies = []
+        for trial in missing:
+            for fold in folds:
+                found = self.get(sources[trial], fold, recipes[trial])
+                if found is None or found.epoch != epoch:
+                    raise StorageError(
+                        f"the weights of trial {sources[trial]} after epoch {epoch} are lost, and trial {trial} was to "
+                        "go on from them; begin the study again"
+                    )
+                copies.append(_renamed(found, trial, recipes[trial]))
+            own = {key: best for key, best in self._best.items() if key[0] == sources[trial]}
+            self._best |= {(trial, fold): _renamed(best, trial, recipes[trial]) for (_, fold), best in own.items()}
+            rows = self.curve(sources[trial])
+            self._curves[trial] = {number: row for number, row in rows.items() if number <= epoch}
+        if missing:
+            self.save(f"copy-{missing[0]}", copies, missing)  # before the sources train on
+            for population in copies:
+                self.put(population)
 
     def put(self, population: Population) -> None:
         """Takes the state of every member of a population."""
@@ -117,6 +151,13 @@ class Shelf:
     def _furthest(self, trial: int) -> str | None:
         names = [name for name, (_, held) in self._index.items() if trial in held]
         return max(names, key=lambda name: self._index[name][0]) if names else None
+
+
+def _renamed(population: Population, trial: int, recipe: Recipe) -> Population:
+    """The same state, of a member of another trial."""
+    (member,) = population.members
+    tensors = {name: value.clone() for name, value in population.tensors.items()}
+    return Population((Member(trial, member.fold, recipe),), tensors, population.epoch)
 
 
 def _about(meta: Mapping[str, str]) -> tuple[int, frozenset[int]]:

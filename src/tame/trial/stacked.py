@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from tame.core.recipe import Recipe
 from tame.data.augment import Mix, apply_mix
-from tame.parts.losses import LOSSES, mean_loss
+from tame.parts.losses import LOSSES, average_loss_and_slope
 from tame.parts.mlp import Draws, Mlp
-from tame.parts.optimizers import OPTIMIZERS, Hyper, Optimizer, clip_gradients
+from tame.parts.mlp_gradients import outputs_and_slopes
+from tame.parts.optimizer_rules import widened
+from tame.parts.optimizers import OPTIMIZERS, Hyper
 from tame.parts.regularizers import limit_norms, penalty, update_average, update_mean
+from tame.trial.moving import Moving
 from tame.trial.population import (
     Measured,
     Member,
@@ -40,7 +44,6 @@ from tame.trial.settings import Settings, averages, group_key, hyper_of, optimiz
 from tame.trial.tasks import num_outputs
 from tame.trial.told import require_outputs, told
 
-ROOMS = ("param", "buffer", "state", "average")
 EVAL_VALUES = 2**24  # numbers that one layer may hold while judging: 64 MiB in float32
 
 
@@ -142,6 +145,8 @@ def places_of(task: Task, members: Sequence[Member]) -> Tensor | None:
 
 
 Forward = Callable[..., Tensor]
+Slopes = Callable[[Tensor], Tensors]
+Learning = Callable[..., tuple[Tensor, Slopes]]
 
 
 def stacked_forward(module: nn.Module) -> Forward:
@@ -162,6 +167,34 @@ def stacked_forward(module: nn.Module) -> Forward:
     return forward
 
 
+def stacked_learning(module: nn.Module, task: Task) -> Learning:
+    """(params, buffers, x, dropout, draws, mine) -> outputs, and what makes of their gradient those of the params."""
+    if isinstance(module, Mlp) and task.autocast is None:
+        return partial(outputs_and_slopes, module)
+    forward = stacked_forward(module)
+
+    def learn(
+        params: Tensors,
+        buffers: Tensors,
+        x: Tensor,
+        *,
+        dropout: Tensor | None,
+        draws: Draws | None,
+        mine: Tensor | None,
+    ) -> tuple[Tensor, Slopes]:
+        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
+        with torch.enable_grad(), precision(task):
+            outputs = forward({**leaves, **buffers}, x, dropout=dropout, draws=draws, mine=mine)
+
+        def slopes(of_outputs: Tensor) -> Tensors:
+            found = torch.autograd.grad(outputs, list(leaves.values()), of_outputs, materialize_grads=True)
+            return dict(zip(leaves, found, strict=True))
+
+        return outputs, slopes
+
+    return learn
+
+
 def evaluated(population: Population, params: Tensors) -> Tensors:
     """The parameters to judge with, where the optimizer trains others (schedule-free)."""
     recipe = population.members[0].recipe
@@ -175,6 +208,15 @@ def evaluated(population: Population, params: Tensors) -> Tensors:
 
 
 @dataclass(frozen=True, slots=True)
+class _Batch:
+    """A step's examples: their rows, of how many, and which of those they are (None: all)."""
+
+    rows: Tensor
+    size: int
+    mine: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Run:
     """What stays the same while one population is advanced."""
 
@@ -182,9 +224,10 @@ class _Run:
     population: Population
     recipe: Recipe  # of the first member: what the whole group shares
     settings: Settings
-    forward: Forward
+    learn: Learning
     walked: Tensor  # (n,) rows that an epoch goes through
-    trains: Tensor | None  # (M, N) of the parameters' type: 1 where the member learns from the example; None: from all
+    learnt: Tensor | None  # (N,) bools: examples that some member learns from; None: all that are walked
+    trains: Tensor | None  # (M, N) of the parameters' type: 1 where the member learns from it; None: from all learnt
     rows: Tensor  # (n,) examples that some member validates
     places: Tensor | None  # (M,) whose inputs each member sees, where folds have their own
     like: Tensor
@@ -199,17 +242,22 @@ class _Run:
         walked = examples.walked(members[0])
         trains = torch.stack([examples.trains(member)[walked] for member in members])
         validated = torch.stack([examples.validates(member) for member in members]).any(dim=0)
-        whole = None
-        if not bool(trains.all()):
+        some, learnt, whole = trains.any(dim=0), None, None
+        # Not where modules draw from torch's generators: their draws would depend on what others learn from.
+        if not task.draws and not bool(some.all()):
+            learnt = torch.zeros(len(examples), dtype=torch.bool, device=walked.device)
+            learnt[walked] = some
+        if not bool((trains if learnt is None else trains[:, some]).all()):
             whole = torch.zeros(len(members), len(examples), dtype=like.dtype, device=like.device)
             whole[:, walked] = trains.to(like)
         return cls(
             task=task, population=population, recipe=members[0].recipe,
-            settings=Settings.of(members, examples, like), forward=stacked_forward(template.train()),
-            walked=walked, trains=whole, rows=validated.nonzero().squeeze(1),
+            settings=Settings.of(members, examples, like), learn=stacked_learning(template.train(), task),
+            walked=walked, learnt=learnt, trains=whole, rows=validated.nonzero().squeeze(1),
             places=places_of(task, members), like=like,
         )  # fmt: skip
 
+    @torch.no_grad()
     def epoch(
         self, epoch: int, tensors: Tensors, *, steps: int | None = None, times: list[float] | None = None
     ) -> Tensor:
@@ -218,86 +266,104 @@ class _Run:
         steps: only so many; times: takes the seconds of each step.
         """
         recipe, settings = self.recipe, self.settings
-        batches = epoch_batches(recipe.seed, epoch, self.walked, recipe.batch(len(self.walked)))
+        batches = self._batches(epoch)
         number = phase(recipe, epoch)
         if number == 2 and phase(recipe, epoch - 1) == 1:
             self._second_phase(tensors)
         optimizer = OPTIMIZERS.get(optimizer_of(recipe, number).name)
-        hyper = hyper_of(settings.recipes, number, self.like)
-        rates = settings.rates(epoch, len(batches), self.like)
+        hyper = widened(hyper_of(settings.recipes, number, self.like))
+        rates = settings.rates(epoch, len(batches), self.like).to(hyper.lr)
         if "plateau.multiplier" in tensors and number == 1:
             rates = rates * tensors["plateau.multiplier"].to(rates)
         counts, some_idle = self._counts(batches)
-        total = torch.zeros_like(hyper.lr)
-        rooms = {
-            room: in_room(tensors, room) for room in ROOMS
-        }  # taken apart once, since a step of small ones is short
-        for step, rows in enumerate(batches[:steps]):
+        moving, losses = Moving(optimizer, _taken(tensors, "param"), _taken(tensors, "state")), []
+        buffers, average = in_room(tensors, "buffer"), in_room(tensors, "average")
+        for step, batch in enumerate(batches[:steps]):
+            if not len(batch.rows):
+                losses.append(torch.zeros_like(settings.ema))
+                continue
             begun = time.perf_counter()
-            weight = None if self.trains is None else self.trains[:, rows]
-            loss = self._step(
-                epoch, step, rows, weight, rooms, optimizer,
-                Hyper(lr=rates[step], weight_decay=hyper.weight_decay, momentum=hyper.momentum, beta2=hyper.beta2),
-                counts[step] > 0 if some_idle[step] else None,  # no example in this batch, no step
-                done=torch.full_like(hyper.lr, (epoch - 1) * len(batches) + step),
-            )  # fmt: skip
-            total += loss * counts[step]
+            active = counts[step] > 0 if some_idle[step] else None  # no example in this batch, no step
+            now = replace(hyper, lr=rates[step])
+            losses.append(self._step(epoch, step, batch, moving, buffers, now, active))
+            if averages(recipe) == "ema":
+                done = torch.full_like(settings.ema, (epoch - 1) * len(batches) + step)
+                own = {**moving.params, **buffers}
+                update_average(average, own, decay=settings.ema, step=done, active=active)
             if times is not None:
-                total.sum().item()  # waits for the device
+                losses[-1].sum().item()  # waits for the device
                 times.append(time.perf_counter() - begun)
-        for room, own in rooms.items():
-            tensors |= named(room, own)
+        tensors |= {**named("param", moving.params), **named("state", moving.state())}
         self._end_averages(epoch, tensors)
-        return total / counts.sum(dim=0)
+        return (torch.stack(losses) * counts[: len(losses)]).sum(dim=0) / counts.sum(dim=0)
 
     def _step(
-        self, epoch: int, step: int, rows: Tensor, weight: Tensor | None, rooms: dict[str, Tensors],
-        optimizer: Optimizer, hyper: Hyper, active: Tensor | None, *, done: Tensor,
+        self, epoch: int, step: int, batch: _Batch, moving: Moving, buffers: Tensors, hyper: Hyper,
+        active: Tensor | None,
     ) -> Tensor:  # fmt: skip
-        recipe, settings = self.recipe, self.settings
+        """Moves all members by one batch, and returns the loss (M,) that they had on it."""
+        recipe, settings, rows = self.recipe, self.settings, batch.rows
         x = self.task.batch(recipe, rows, epoch=epoch, step=step)
         x = x if self.places is None else x[self.places]
         mix = mixing(recipe, epoch, step, x)
         x = x if mix is None else apply_mix(x, mix)
-        draws = StepDraws(recipe.seed, epoch, step, len(rows), x.device)
-        params, buffers = rooms["param"], rooms["buffer"]
-        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-        with torch.enable_grad():
-            with precision(self.task), told(recipe):
-                outputs = self.forward({**leaves, **buffers}, x, dropout=settings.dropout, draws=draws, mine=weight)
-            width = LOSSES.get(recipe.loss.name).num_outputs(self.task.examples.num_classes)
-            require_outputs(recipe, outputs, (len(self.population.members), len(rows), width))
-            outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
-            loss = self._loss(outputs, rows, mix, weight)
-            aim = loss + penalty(leaves, l1=settings.l1, l2=settings.l2) if settings.any_penalty else loss
-            with told(recipe):
-                found = torch.autograd.grad(aim.sum(), list(leaves.values()), materialize_grads=True)
-            grads = dict(zip(leaves, found, strict=True))
-        if settings.any_clip:
-            grads = clip_gradients(grads, norm=settings.clip_norm, value=settings.clip_value)
-        params, rooms["state"] = optimizer.update(params, grads, rooms["state"], hyper, active=active)
-        rooms["param"] = params
+        weight = None if self.trains is None else self.trains[:, rows]
+        draws = StepDraws(recipe.seed, epoch, step, batch.size, x.device, batch.mine)
+        params = moving.params
+        with told(recipe):
+            outputs, slopes = self.learn(params, buffers, x, dropout=settings.dropout, draws=draws, mine=weight)
+        width = num_outputs(recipe, self.task.examples)
+        require_outputs(recipe, outputs, (len(self.population.members), len(rows), width))
+        loss, of_outputs = self._loss(outputs.detach(), rows, mix, weight)
+        with told(recipe):
+            grads = slopes(of_outputs)
+        if settings.any_penalty:
+            grads = self._with_penalty(grads, params)
+        moving.step(
+            grads, hyper, active=active, clip=(settings.clip_norm, settings.clip_value) if settings.any_clip else None
+        )
         if settings.any_max_norm:
             limit = settings.max_norm
             limit_norms(params, limit if active is None else torch.where(active, limit, 0))
-        if averages(recipe) == "ema":
-            update_average(rooms["average"], {**params, **buffers}, decay=settings.ema, step=done, active=active)
-        return loss.detach()
+        return loss
 
-    def _loss(self, outputs: Tensor, rows: Tensor, mix: Mix | None, weight: Tensor | None) -> Tensor:
-        name, own = self.recipe.loss.name, self.settings.loss
+    def _loss(self, outputs: Tensor, rows: Tensor, mix: Mix | None, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The loss (M,), and its gradient (M, B, O) along the outputs."""
+        kept, outputs = outputs.dtype, outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+        kind, own = LOSSES.get(self.recipe.loss.name), self.settings.loss
         target = self.task.examples.aims(self.population.members, rows, outputs)
-        loss = mean_loss(name, outputs, target, own, weight=weight)
-        if mix is None:
-            return loss
-        return mix.lam * loss + (1 - mix.lam) * mean_loss(name, outputs, partners(target, mix), own, weight=weight)
+        learn = partial(average_loss_and_slope, hyper=own, weight=weight, smooths=self.settings.any_smoothing)
+        loss, slope = learn(kind, outputs, target)
+        if mix is not None:
+            other, of_other = learn(kind, outputs, partners(target, mix))
+            loss, slope = mix.lam * loss + (1 - mix.lam) * other, mix.lam * slope + (1 - mix.lam) * of_other
+        return loss, slope.to(kept)
 
-    def _counts(self, batches: Sequence[Tensor]) -> tuple[Tensor, list[bool]]:
+    def _with_penalty(self, grads: Tensors, params: Tensors) -> Tensors:
+        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
+        with torch.enable_grad():
+            aim = penalty(leaves, l1=self.settings.l1, l2=self.settings.l2)
+        of_penalty = torch.autograd.grad(aim, list(leaves.values()), torch.ones_like(aim), materialize_grads=True)
+        return {name: grads[name] + more for name, more in zip(leaves, of_penalty, strict=True)}
+
+    def _batches(self, epoch: int) -> list[_Batch]:
+        """The batches of an epoch, without the examples that no member learns from."""
+        size = self.recipe.batch(len(self.walked))
+        batches = epoch_batches(self.recipe.seed, epoch, self.walked, size)
+        if self.learnt is None:
+            return [_Batch(rows, len(rows), None) for rows in batches]
+        order = torch.cat(batches)
+        places = self.learnt[order].nonzero().squeeze(1)
+        counts = torch.bincount(places // size, minlength=len(batches)).tolist()
+        parts = zip(torch.split(order[places], counts), torch.split(places % size, counts), batches, strict=True)
+        return [_Batch(rows, len(whole), mine) for rows, mine, whole in parts]
+
+    def _counts(self, batches: Sequence[_Batch]) -> tuple[Tensor, list[bool]]:
         """How many examples of each step a member learns from (steps, M), and whether a step has an idle member."""
         if self.trains is None:
-            sizes = torch.tensor([len(rows) for rows in batches], dtype=self.like.dtype, device=self.like.device)
+            sizes = torch.tensor([len(batch.rows) for batch in batches], dtype=self.like.dtype, device=self.like.device)
             return sizes[:, None].expand(-1, len(self.settings.recipes)), [False] * len(batches)
-        counts = torch.stack([self.trains[:, rows].sum(dim=1) for rows in batches])
+        counts = torch.stack([self.trains[:, batch.rows].sum(dim=1) for batch in batches])
         return counts, (counts == 0).any(dim=1).tolist()  # one look an epoch: a GPU need not wait in every step
 
     def _second_phase(self, tensors: Tensors) -> None:
@@ -319,6 +385,11 @@ class _Run:
         update_mean(
             in_room(tensors, "average"), own, count=torch.tensor(count, dtype=self.like.dtype, device=self.like.device)
         )
+
+
+def _taken(tensors: Tensors, room: str) -> Tensors:
+    """The tensors of a room, which are dropped here: what is trained has a copy of its own."""
+    return {name.removeprefix(f"{room}."): tensors.pop(name) for name in list(tensors) if name.startswith(f"{room}.")}
 
 
 def precision(task: Task) -> torch.autocast:

@@ -6,7 +6,7 @@ on all examples, which is the one that can be delivered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -179,7 +179,8 @@ class Trainer:
     def advance(self, *, trials: list[Reply], folds: list[Fold], until: int, metric: str, final: bool) -> Reply:
         """Trains trials until that many epochs in all.
 
-        trials: {"trial", "recipe"}; folds: the members of each; final: they may be delivered, so their states are kept.
+        trials: {"trial", "recipe", "inherited": epochs that a copy has from its parent}; folds: the members of each;
+        final: they may be delivered, so their states are kept.
         Emits {"event": "point", "trial", "row"} for every epoch of every trial, {"event": "end", "trial", "best"} for
         one that stops early, and "saved" when all that is safe.
         """
@@ -187,13 +188,36 @@ class Trainer:
         small = self._device.type == "cpu" and all(self._given().small(job.recipe) for job in jobs)
         cores = usable_cores() if small else 1
         with threads(1 if small else torch.get_num_threads()):
-            groups = self._groups(jobs, folds, cores)
+            copied = {each["trial"] for each in trials if each.get("inherited")}
+            groups = [g for own in self._apart(jobs, copied) for g in self._groups(own, folds, cores)]
             while groups:
                 units = [Unit(group.jobs, group.lanes, metric, self._kept(), keep_all=final) for group in groups]
                 todo = [partial(_advance, unit, until) for unit in units]
                 failed = side_by_side(todo, cores=cores, emit=self._emit)
                 groups = [own for place in failed for own in self._smaller(groups[place], folds)]
         return {"engines": self._chooser.told()}
+
+    def copy(self, *, trials: list[Reply], folds: list[Fold]) -> Reply:
+        """Makes new trials of the state that others are in, with recipes of their own, and keeps them safe.
+
+        trials: {"trial", "recipe", "source", "epoch"}: the epoch at which the source stands. A trial that is there
+        already, from before a kill, is left as it is. Raises StorageError where the source's state is lost.
+        """
+        for epoch in sorted({each["epoch"] for each in trials}):
+            own = [each for each in trials if each["epoch"] == epoch]
+            recipes = {each["trial"]: Recipe.from_flat(each["recipe"]) for each in own}
+            self._kept().copy({each["trial"]: each["source"] for each in own}, recipes, folds, epoch=epoch)
+        return {}
+
+    def _apart(self, jobs: Sequence[Job], copied: Collection[int]) -> list[list[Job]]:
+        """The jobs as they may be grouped: together, unless copies are among them and they stand at several epochs.
+
+        Where a kill left the members of a group apart it begins again, which a copy cannot.
+        """
+        if not copied:
+            return [list(jobs)]
+        epochs = {job.trial: self._kept().epoch(job.trial) for job in jobs}
+        return [[job for job in jobs if epochs[job.trial] == epoch] for epoch in sorted(set(epochs.values()))]
 
     def _groups(self, jobs: Sequence[Job], folds: Sequence[Fold], cores: int = 1) -> list[Group]:
         """Jobs by what trains them together, in no fewer groups than there are cores for."""

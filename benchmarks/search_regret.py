@@ -1,0 +1,140 @@
+"""How far behind the best recorded run is a search, after so many full trainings? Prints one JSON line a suite.
+
+The searchers of TAME, as they are shipped, play on recorded learning curves: what they start is the recorded recipe
+nearest to what they asked for, each epoch counts, and going on with a trial that waits is free. The judge is the
+`world.py` beside the curves: 0 is the best recorded run, 1 the median one. `auto` plays with a portfolio that is learnt
+from the other tasks of the same file, and without one. Population-based training is left out: what a copy becomes is in
+no record. Usage: python benchmarks/search_regret.py [--curves FILE.npz] [--no-portfolio] [--seeds 10] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from features import SHARED, git, machine
+from learn_portfolio import cover, regrets, world
+
+BUDGETS = [1, 2, 3, 5, 10, 20]
+SEARCHES = ("auto", "thaw", "asha", "hyperband", "sha", "random", "random x4", "sobol", "grid", "tpe", "gp")
+SUITES = [SHARED / "curves" / name for name in ("lcbench.npz", "taskset.npz")]
+LENGTH = 12  # recipes of the portfolio
+
+
+@dataclass(frozen=True)
+class Game:
+    """One search on one task."""
+
+    curves: Path
+    task: str
+    search: str
+    seed: int
+    portfolio: bool
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--curves", type=Path, action="append", help="a file of recorded curves (default: both suites)")
+    parser.add_argument("--no-portfolio", action="store_true", help="a space that no one has seen")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--search", default="auto,thaw,asha,random,random x4", help=f"some of {', '.join(SEARCHES)}")
+    parser.add_argument("--tasks", type=int, help="only the first so many tasks")
+    parser.add_argument("--jobs", type=int, default=2, help="games that are played at a time")
+    parser.add_argument("--json", action="store_true", help="the result alone, as one JSON document a suite")
+    given = parser.parse_args()
+    for curves in given.curves or SUITES:
+        if not curves.is_file():
+            raise SystemExit(f"no file of recorded curves {curves}")
+        suite = world().load(str(curves))
+        rows = {}
+        for search in given.search.split(","):
+            if search not in SEARCHES:
+                raise SystemExit(f"no search named {search!r}; known: {', '.join(SEARCHES)}")
+            games = [
+                Game(curves, task, search, seed, search == "auto" and not given.no_portfolio)
+                for task in suite.tasks[: given.tasks]
+                for seed in range(given.seeds)
+            ]
+            with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
+                found = np.array(pool.map(play, games, chunksize=1))
+            error = found.std(axis=0) / len(found) ** 0.5
+            rows[search] = {"mean": found.mean(axis=0).round(4).tolist(), "stderr": error.round(4).tolist()}
+            print(f"{curves.stem:10s} {search:10s}", *(f"{v:6.3f}" for v in rows[search]["mean"]), file=sys.stderr)
+        result = {"suite": curves.stem, "budgets": BUDGETS, "seeds": given.seeds, "rows": rows}
+        about = {"benchmark": "search_regret", "commit": git("rev-parse", "HEAD"), "portfolio": not given.no_portfolio}
+        print(json.dumps(result if given.json else {**about, **result, "machine": machine()}))
+
+
+def play(game: Game) -> list[float]:
+    """The regret of a search on a task after each budget."""
+    factor = 4 if game.search.endswith("x4") else 1
+    suite = loaded(game.curves)
+    task = suite.task(game.task, max(BUDGETS) * factor * suite.num_epochs)
+    search(task, game)
+    found: list[float] = task.regret([budget * factor for budget in BUDGETS])
+    return found
+
+
+@cache
+def loaded(curves: Path) -> Any:
+    return world().load(str(curves))
+
+
+def search(task: Any, game: Game) -> None:
+    """Carries out what the searcher decides until the budget of the task is spent."""
+    from tame.adjust.searcher import SearchConfig
+    from tame.adjust.searchers import SEARCHERS
+    from tame.core.recipe import Recipe
+    from tame.core.records import History, Point, curve_event, decision_event
+    from tame.core.space import Float, Space
+
+    suite = task.suite
+    bounds = zip(suite.names, suite.low, suite.high, suite.log, strict=True)
+    space = Space({f"own.{name}": Float(float(low), float(high), bool(log)) for name, low, high, log in bounds})
+    middle = space.from_unit(np.full(len(space), 0.5))  # as `tame fit` begins where nothing is known
+    base = Recipe().but({"model.name": "own", "epochs": suite.num_epochs, **middle})
+    config = SearchConfig(base=base, cohort=1, step=1, trials=len(suite.configs))
+    if game.portfolio:
+        config = replace(config, portfolio=tuple(portfolio(game.curves, game.task)))
+    decide = partial(SEARCHERS.get(game.search.removesuffix(" x4")), space=space, seed=game.seed, config=config)
+    history, which = History(), dict[int, int]()
+    while decisions := decide(history):
+        for decision in decisions:
+            if decision.kind == "start":
+                wish = {name.removeprefix("own."): value for name, value in decision.recipe.flat().items()}
+                which[decision.trial] = own = task.nearest(wish)
+                values = {f"own.{name}": value for name, value in task.config(own).items()}
+                decision = replace(decision, recipe=base.but(values))
+            history = history.after(decision_event(decision))
+        for trial in history.having("running"):
+            ahead = trial.until - trial.epochs
+            left = task.budget_epochs - task.spent
+            measured = task.train(which[trial.number], min(ahead, left)) if ahead > 0 and left > 0 else []
+            losses = [-suite.sign * value if np.isfinite(value) else None for value in measured]
+            points = [Point(trial.epochs + 1 + i, loss, loss, None) for i, loss in enumerate(losses)]
+            if points:
+                history = history.after(curve_event(trial.number, points))
+        if task.spent >= task.budget_epochs or len(which) == len(suite.configs):
+            return
+
+
+@cache
+def portfolio(curves: Path, task: str) -> list[dict[str, float]]:
+    """The list learnt from every task but this one."""
+    suite = loaded(curves)
+    chosen = cover(np.array([regrets(suite, other) for other in suite.tasks if other != task]), LENGTH)
+    return [
+        {f"own.{name}": value for name, value in zip(suite.names, suite.configs[i].tolist(), strict=True)}
+        for i in chosen
+    ]
+
+
+if __name__ == "__main__":
+    main()

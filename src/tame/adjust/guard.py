@@ -1,0 +1,224 @@
+"""What keeps a search sensible: how far a range is widened or narrowed, how many dimensions so many recipes can tell
+apart, and what the rest of the budget is worth. Pure functions; the study keeps what they return.
+
+Source of the first three: Godbole, Dahl, Gilmer, Shallue and Nado, Deep Learning Tuning Playbook (2023).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import gammaln
+
+from tame.adjust.presets import LAST_RANK
+from tame.adjust.searcher import LOST, searched
+from tame.core.errors import UsageError
+from tame.core.recipe import Recipe
+from tame.core.records import History
+from tame.core.space import Choice, Dimension, Float, Int, Space, field_of
+
+FACTORS = (3.0, 10.0)  # by which a log range grows beyond its end, at the least and at the most
+WHOLE_FACTOR = 2.0  # likewise of whole numbers such as widths, which cost
+SHORTER = 5  # how often a step beyond the end is halved where no recipe may go so far
+FEW = ((10, 2), (25, 3), (65, 5))  # below so many recipes, so many dimensions are searched
+ENOUGH_RECIPES, ENOUGH_WHOLE = 24, 3  # before a search may be called worthless
+WORTHLESS = 0.25  # of the noise: what the rest must bring to be worth it
+ROUNDS = 2  # in a row, after which it is believed
+LEAST_DRAWS = 8  # recipes; of fewer nothing is extrapolated
+APART = 1.1  # of the epochs, between two marks that are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What spending as much again would bring, after a round.
+
+    epochs: trained by all trials; recipes: begun; whole: of them trained to their end; best: the lowest validation loss
+    of these; gain: how much lower it is expected to get by as many epochs again, None where that cannot be told; noise:
+    the standard error of that loss; marks: earlier (epochs, best); below: rounds in a row in which the gain was less
+    than a quarter of the noise.
+    """
+
+    epochs: int
+    recipes: int
+    whole: int
+    best: float
+    gain: float | None
+    noise: float
+    marks: tuple[tuple[int, float], ...]
+    below: int = 0
+
+    @property
+    def is_worthless(self) -> bool:
+        """Whether the rest of the search would be spent for nothing that could be seen."""
+        return self.below >= ROUNDS
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that `from_json` turns back into this."""
+        return {
+            "epochs": self.epochs, "recipes": self.recipes, "whole": self.whole, "best": self.best, "gain": self.gain,
+            "noise": self.noise, "marks": [list(mark) for mark in self.marks], "below": self.below,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Rest:
+        """What `to_json` wrote."""
+        return cls(**{**values, "marks": tuple((int(epochs), float(best)) for epochs, best in values["marks"])})
+
+
+def wider(name: str, dimension: Dimension, side: str) -> float | int | None:
+    """The new end of a range that goes on beyond its low or high end; None where no recipe may lie beyond it.
+
+    A log range grows by its own width, at least by a factor of 3 and at most of 10; a linear one by half its width; a
+    range of whole numbers at most to the double. Where a recipe cannot hold that, by a half of it, a quarter and so on.
+    """
+    if isinstance(dimension, Choice):
+        return None
+    for halvings in range(SHORTER + 1):
+        end = _beyond(dimension, side, 0.5**halvings)
+        grows = end < dimension.low if side == "low" else end > dimension.high
+        if not grows:
+            return None
+        try:
+            Recipe().but({field_of(name): end})
+        except UsageError:
+            continue
+        return end
+    return None
+
+
+def narrowed(space: Space, bounds: Mapping[str, Mapping[str, float]]) -> Space:
+    """The part of a space within bounds: for some ranges a "low", a "high" or both.
+
+    Bounds that leave nothing of a range, are for a range of numbers in steps, or for a dimension that is not there,
+    change nothing.
+    """
+    changes: dict[str, Dimension] = {}
+    for name, own in bounds.items():
+        dim = space.dimensions.get(name)
+        if dim is None or isinstance(dim, Choice):
+            continue
+        low, high = max(dim.low, own.get("low", dim.low)), min(dim.high, own.get("high", dim.high))
+        if isinstance(dim, Int):
+            first = dim.low + math.ceil((low - dim.low) / dim.step) * dim.step
+            last = dim.low + math.floor((high - dim.low) / dim.step) * dim.step
+            if first <= last:
+                step = dim.step if first < last else 1
+                changes[name] = Int(first, last, dim.log, step, when=dim.when, purpose=dim.purpose)
+        elif low <= high and dim.step is None:
+            changes[name] = Float(low, high, dim.log, when=dim.when, purpose=dim.purpose)
+    return space.but(changes)
+
+
+def most_dimensions(recipes: float) -> int | None:
+    """How many dimensions so many recipes can tell apart; None for all of them."""
+    return next((most for below, most in FEW if recipes < below), None)
+
+
+def searchable(
+    space: Space, ranks: Mapping[str, int], asked: Collection[str], recipes: float | None
+) -> tuple[str, ...]:
+    """The names of the dimensions that are worth searching with so many recipes, in the order of the space.
+
+    ranks: of dimensions by name, 1 for what matters most; asked: those that the user gave, which are always searched,
+    with those that their conditions hang on. recipes: None where it is not known; then all are searched.
+    """
+    most = None if recipes is None else most_dimensions(recipes)
+    if most is None:
+        return tuple(space.dimensions)
+    kept = [name for name in space.dimensions if name in asked]
+    for name in kept:
+        on = space.dimensions[name].when
+        kept += [each for each in space.dimensions if field_of(each) in on and each not in kept]
+    rest = sorted((n for n in space.dimensions if n not in kept), key=lambda name: ranks.get(name, LAST_RANK))
+    kept += rest[: max(0, most - len(kept))]
+    return tuple(name for name in space.dimensions if name in kept)
+
+
+def rest_of(history: History, before: Rest | None, *, num_valid: int) -> Rest | None:
+    """What the rest is worth after another round; as before where nothing was trained since, None without a trial that
+    was trained to its end.
+
+    before: what this returned after the round before; num_valid: validated examples. The gain is the larger of two:
+    what the second half of the epochs has brought, and what as many draws again from the losses so far would bring. The
+    noise is taken as best / sqrt(num_valid): losses of single examples are spread at least about as widely as their
+    mean, for networks that are sure of themselves more, so that the noise is rather too small and the search too long.
+    """
+    trials = [t for t in searched(history) if t.curve.points or t.state in LOST]
+    ended = [t for t in trials if t.state not in LOST and (t.state == "complete" or t.epochs >= t.recipe.epochs)]
+    finite = [t.loss for t in ended if math.isfinite(t.loss)]
+    epochs = sum(t.trained for t in trials)
+    if not finite or (before is not None and epochs <= before.epochs):
+        return before
+    best, worst = min(finite), max(finite)
+    marks = () if before is None else before.marks
+    known = {t.number for t in ended}
+    losses = [t.loss if t.number in known else max(t.loss, worst) for t in trials if t.state not in LOST]
+    gain = _gain(losses, epochs, best, marks)
+    noise = best / math.sqrt(max(num_valid, 1))
+    enough = len(trials) >= ENOUGH_RECIPES and len(finite) >= ENOUGH_WHOLE
+    is_below = enough and gain is not None and gain < WORTHLESS * noise
+    if not marks or epochs >= APART * marks[-1][0]:
+        marks = (*marks, (epochs, best))
+    below = (0 if before is None else before.below) + 1 if is_below else 0
+    return Rest(epochs, len(trials), len(finite), best, gain, noise, marks, below)
+
+
+def doubling_gain(losses: Sequence[float]) -> float | None:
+    """How much lower the mean best of twice as many draws would be than that of these; None for fewer than 8.
+
+    Each doubling is taken to bring the same share of what the one before it brought, at most all of it. Source of the
+    means: Tang et al., Showing your work doesn't always work (2020).
+    """
+    if len(losses) < LEAST_DRAWS:
+        return None
+    ordered = np.sort(np.asarray(losses, float))
+    ordered = np.minimum(ordered, ordered[np.isfinite(ordered)].max()) if np.isfinite(ordered).any() else ordered
+    quarter, half, whole = (_mean_best(ordered, len(ordered) // part) for part in (4, 2, 1))
+    earlier, last = quarter - half, half - whole
+    return last * min(1.0, last / earlier) if earlier > 0 else 0.0
+
+
+def _gain(losses: Sequence[float], epochs: int, best: float, marks: Sequence[tuple[int, float]]) -> float | None:
+    """What as many epochs again would bring; None before there is a mark at half of them."""
+    half = [value for at, value in marks if at <= epochs / 2]
+    drawn = doubling_gain(losses)
+    return None if not half or drawn is None else max(half[-1] - best, drawn)
+
+
+def _mean_best(ordered: np.ndarray, size: int) -> float:
+    """The mean of the least of `size` losses drawn without putting back. ordered: (N,) rising, size <= N."""
+    num = len(ordered)
+    better = np.arange(num - size + 1)  # losses that are less than the least of the draw
+    logs = _log_choose(num - 1 - better, size - 1) - _log_choose(np.asarray(num), size)
+    return float(np.exp(logs) @ ordered[: num - size + 1])
+
+
+def _log_choose(total: np.ndarray, taken: int) -> Any:
+    return gammaln(total + 1.0) - gammaln(taken + 1.0) - gammaln(total - taken + 1.0)
+
+
+def _beyond(dim: Float | Int, side: str, share: float) -> float | int:
+    """Where a range would end that grows on one side, by a share of what it would grow by."""
+    least, most = FACTORS
+    factor = min(max(dim.high / dim.low, least), most) if dim.log else 1.0
+    if isinstance(dim, Int):
+        factor = min(factor, WHOLE_FACTOR)
+    factor **= share
+    reach = share * (dim.high - dim.low) / 2
+    if isinstance(dim, Int):
+        up = min(dim.high * (factor - 1), dim.high) if dim.log else min(reach, abs(dim.high))
+        down = dim.low - dim.low / factor if dim.log else reach
+        steps = max(1, round((down if side == "low" else up) / dim.step))
+        return dim.low - steps * dim.step if side == "low" else dim.low + (dim.count - 1 + steps) * dim.step
+    if dim.step is not None:
+        steps = max(1, round(reach / dim.step))
+        return dim.low - steps * dim.step if side == "low" else dim.low + (int(dim.count) - 1 + steps) * dim.step
+    if dim.log:
+        end = dim.low / factor if side == "low" else dim.high * factor
+    else:
+        end = dim.low - reach if side == "low" else dim.high + reach
+    return float(f"{end:.4g}")  # a number that people can read; it lies beyond the old end all the same

@@ -1,0 +1,216 @@
+"""Searchers that learn which recipes are good: TPE and Gaussian processes, by Optuna's samplers, in memory.
+
+At each call a study of Optuna's is made again from the history and asked for new points; nothing of it is kept. What is
+told: the loss of every trial that has ended, and the points of those that still train. A trial that diverged is told
+with the worst loss that was seen, so that its neighbourhood is left alone; a number that is none is never told.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+
+from tame.adjust.sampling import distinct, random_points, tidy
+from tame.adjust.searcher import (
+    DEFAULT,
+    LOST,
+    SEARCHERS,
+    SearchConfig,
+    searched,
+    starts,
+    to_the_end,
+    trains,
+)
+from tame.core.conditions import in_order
+from tame.core.recipe import Recipe, Value
+from tame.core.records import Decision, History, Trial
+from tame.core.rng import stream_seed
+from tame.core.space import Choice, Dimension, Space, field_of
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+    from optuna.trial import Trial as OptunaTrial
+
+ROUNDS = 8  # in which the trials are asked for, so that later ones can learn from earlier ones
+FIRST = 10  # trials that are drawn by chance before anything is learnt; a quarter where there are few
+TRIES = 3  # of a point that is new, before one is drawn by chance
+MOST_AT_ONCE = 16  # that a Gaussian process is asked for: each takes as long as a fit
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One of Optuna's samplers, and how it is asked."""
+
+    name: str
+    sampler: Callable[[int, int], BaseSampler]  # seed, trials before it learns
+    asks_all: bool  # also for dimensions that do not hold, since it knows no conditions; they are told as the middle
+    at_once: int
+    reason: str
+
+
+@SEARCHERS.add("tpe")
+def decide_tpe(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
+    """The tree-structured Parzen estimator over all dimensions together, each trial trained to its end.
+
+    Points that still train count as bad ones (the constant liar), so that many can be asked for at once. Sources:
+    Bergstra et al., Algorithms for Hyper-Parameter Optimization (2011); Watanabe, Tree-Structured Parzen Estimator
+    (2023).
+    """
+    method = Method("tpe", _tpe, False, 10_000, "where good recipes are more common than bad ones (TPE)")
+    return _decide(method, history, space, seed, config)
+
+
+@SEARCHERS.add("gp")
+def decide_gp(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
+    """A Gaussian process and the expected improvement over the best, each trial trained to its end.
+
+    Optuna's one needs torch, which is loaded for it. Sources: Snoek et al., Practical Bayesian Optimization (2012);
+    Ament et al., Unexpected Improvements to Expected Improvement (2023).
+    """
+    method = Method("gp", _gp, True, MOST_AT_ONCE, "where most improvement is expected (Gaussian process)")
+    return _decide(method, history, space, seed, config)
+
+
+def _decide(method: Method, history: History, space: Space, seed: int, config: SearchConfig) -> list[Decision]:
+    """Trains what has begun to its end; then the default, if it is the first, and new points of the sampler."""
+    trials = searched(history)
+    going = to_the_end(trials, config.rungs)
+    if any(decision.kind == "continue" for decision in going) or any(map(trains, trials)):
+        return going
+    most = min(config.cohort, method.at_once, max(1, math.ceil(config.trials / ROUNDS)))
+    room = max(0, min(most, config.trials - len(trials)))
+    fresh = [(DEFAULT, config.base)][len(trials) : len(trials) + room]
+    if room > len(fresh):
+        asked = _proposed(method, trials, space, stream_seed(seed, method.name, len(trials)), config)
+        with _quiet():
+            fresh += [(method.name, recipe) for recipe in islice(asked, room - len(fresh))]
+    return going + starts(history, fresh, rungs=config.rungs, reason=f"proposed {method.reason}")
+
+
+def _proposed(
+    method: Method, trials: Sequence[Trial], space: Space, seed: int, config: SearchConfig
+) -> Iterator[Recipe]:
+    """Recipes that the sampler proposes, none that is known; drawn by chance where it repeats itself."""
+    recipes = [config.base, *(t.recipe for t in trials)]
+    known = {recipe.key() for recipe in recipes}
+    left = space.count - len({recipe.key() for recipe in recipes if space.holds(recipe.flat())})
+    if left <= 0:
+        return
+    study = _study(method, trials, space, seed, config)
+    chance = distinct(random_points(len(space), stream_seed(seed, "by chance")), space, config.base)
+    by_chance = (config.base.but(values) for values in chance)
+    while left > 0:
+        proposed = (_asked(study, method, space, config) for _ in range(TRIES))
+        recipe = next((each for each in chain(proposed, by_chance) if each.key() not in known), None)
+        if recipe is None:
+            return
+        known.add(recipe.key())
+        left -= 1
+        yield recipe
+
+
+def _study(method: Method, trials: Sequence[Trial], space: Space, seed: int, config: SearchConfig) -> Study:
+    """A study of Optuna's that knows these trials."""
+    import optuna
+
+    first = min(FIRST, max(2, config.trials // 4))
+    study = optuna.create_study(sampler=method.sampler(seed % 2**32, first))
+    worst = max((t.loss for t in trials if t.state not in LOST and math.isfinite(t.loss)), default=0.0)
+    for trial in trials:
+        if not space.holds(trial.recipe.flat()):
+            continue  # a default outside of what is searched
+        point = _told(method, trial.recipe, space)
+        about = {name: _distribution(dim) for name, dim in space.dimensions.items() if name in point}
+        is_over = trial.state == "complete" or trial.state in LOST or trial.epochs >= trial.recipe.epochs
+        value = trial.loss if trial.state not in LOST and math.isfinite(trial.loss) else worst
+        state = optuna.trial.TrialState.COMPLETE if is_over else optuna.trial.TrialState.RUNNING
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=state, params=point, distributions=about, value=value if is_over else None
+            )
+        )  # fmt: skip
+    return study
+
+
+def _asked(study: Study, method: Method, space: Space, config: SearchConfig) -> Recipe:
+    """The recipe of a new point. Dimensions that do not hold under what was drawn before are not asked for."""
+    trial, place = study.ask(), {name: i for i, name in enumerate(space.dimensions)}
+    point = np.full(len(space), 0.5)
+    values: dict[str, Value] = {}
+    for name in in_order(space.dimensions):  # what others hang on comes first
+        dim = space.dimensions[name]
+        is_active = not dim.when or name in space.active(values)
+        if dim.count > 1 and (is_active or method.asks_all):
+            point[place[name]] = _suggested(trial, name, dim)
+        if is_active:
+            values[field_of(name)] = dim.at(float(point[place[name]]))
+    return config.base.but(tidy(config.base, space, space.from_unit(point)))
+
+
+def _told(method: Method, recipe: Recipe, space: Space) -> dict[str, Any]:
+    """What Optuna knows a recipe by: a number in [0, 1] for each dimension, or which word of a choice it is."""
+    own = recipe.flat()
+    active = space.active(own)
+    return {
+        name: int(u * len(dim.values)) if _is_words(dim) else float(u)
+        for (name, dim), u in zip(space.dimensions.items(), space.to_unit(own), strict=True)
+        if dim.count > 1 and (name in active or method.asks_all)
+    }
+
+
+def _suggested(trial: OptunaTrial, name: str, dim: Dimension) -> float:
+    """A point of [0, 1] for a dimension."""
+    if _is_words(dim):
+        words = list(range(len(dim.values)))
+        return (int(trial.suggest_categorical(name, words)) + 0.5) / len(words)
+    return float(trial.suggest_float(name, 0.0, 1.0))
+
+
+def _distribution(dim: Dimension) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    return CategoricalDistribution(list(range(len(dim.values)))) if _is_words(dim) else FloatDistribution(0.0, 1.0)
+
+
+def _is_words(dim: Dimension) -> TypeGuard[Choice]:
+    """Whether a dimension is a choice whose values have no order."""
+    if not isinstance(dim, Choice):
+        return False
+    numbers = [value for value in dim.values if not isinstance(value, str | bool)]
+    return len(numbers) < len(dim.values) or numbers != sorted(numbers)
+
+
+def _tpe(seed: int, first: int) -> BaseSampler:
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=seed, n_startup_trials=first, multivariate=True, group=True, constant_liar=True)
+
+
+def _gp(seed: int, first: int) -> BaseSampler:
+    from optuna.samplers import GPSampler
+
+    return GPSampler(seed=seed, n_startup_trials=first, warn_independent_sampling=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Optuna's talk from the terminal: what it logs, and its warnings of options that may change."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)

@@ -1,0 +1,109 @@
+"""What is known to work for each kind of model, as data with reasons: the TOML files in `spaces/`.
+
+A file holds a base recipe ([base]), recipes to try first ([[portfolio]], in their order, as `changes` of the base), and
+the dimensions worth searching ([space]), each with `why` and, where it is from elsewhere, its `source`. `only` names
+the case in which an entry holds; who loads the file says which cases are given. `rank` says which dimensions matter
+most, from 1 on: with few recipes only the first are searched.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from tame.core.dimensions import Choice, Dimension, Float, Int
+from tame.core.errors import require, unknown
+from tame.core.recipe import Recipe
+from tame.core.space import Space
+
+KINDS = ("heads", "scratch", "tables", "own")
+PARTS = ("base", "portfolio", "space")
+LAST_RANK = 1000  # of a dimension without a rank
+ABOUT = ("why", "source", "only")  # what is said of an entry
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A recipe to try first, as changes of the base. source: where it is from, where that is not our own trials."""
+
+    changes: Mapping[str, Any]
+    why: str
+    source: str = ""
+    only: str = ""  # the case in which it holds; "" for every case
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A dimension worth searching. source and only: as of Tried; rank: 1 for what matters most."""
+
+    dimension: Dimension
+    why: str
+    source: str = ""
+    only: str = ""
+    rank: int = LAST_RANK
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known to work for a kind of model."""
+
+    base: Mapping[str, Any]
+    portfolio: tuple[Tried, ...]
+    space: Mapping[str, Searched]
+
+
+@cache
+def known(kind: str) -> Known:
+    """What is known of a kind of model, all cases included. Raises UsageError for an entry that is wrong."""
+    text = files("tame.adjust").joinpath("spaces", f"{kind}.toml").read_text(encoding="utf-8")
+    return read_known(tomllib.loads(text), where=f"{kind}.toml")
+
+
+def given(found: Known, cases: Collection[str] = ()) -> Known:
+    """The part of what is known that holds in these cases."""
+    kept = {name: each for name, each in found.space.items() if not each.only or each.only in cases}
+    return Known(found.base, tuple(each for each in found.portfolio if not each.only or each.only in cases), kept)
+
+
+def read_known(table: Mapping[str, Any], *, where: str) -> Known:
+    """What a table of [base], [[portfolio]] and [space] says. Raises UsageError for unknown keys and for no reason."""
+    for key in table:
+        require(
+            key in ("base", "portfolio", "space"), f"{where}: {unknown('part', key, ('base', 'portfolio', 'space'))}"
+        )
+    base, space = table.get("base", {}), table.get("space", {})
+    Recipe().but(base)
+    tried = tuple(_tried(each, f"{where}: entry {i + 1} of the portfolio") for i, each in enumerate(table["portfolio"]))
+    searched = {name: _searched(each, f"{where}: {name}") for name, each in space.items()}
+    Space({name: each.dimension for name, each in searched.items()}, base=Recipe().but(base).flat())
+    return Known(base, tried, searched)
+
+
+def _tried(entry: Mapping[str, Any], where: str) -> Tried:
+    _check_keys(entry, ("changes", *ABOUT), where)
+    require(isinstance(entry.get("changes"), Mapping) and bool(entry["changes"]), f"{where} has no changes")
+    return Tried(dict(entry["changes"]), *(entry.get(key, "") for key in ABOUT))
+
+
+def _searched(entry: Mapping[str, Any], where: str) -> Searched:
+    of_kind = ("values",) if "values" in entry else ("low", "high", "log", "step")
+    _check_keys(entry, (*of_kind, "when", "purpose", "rank", *ABOUT), where)
+    own = {key: value for key, value in entry.items() if key not in (*ABOUT, "rank")}
+    rank = entry.get("rank", LAST_RANK)
+    require(type(rank) is int and rank >= 1, f"{where}: the rank must be a whole number from 1 on, got {rank!r}")
+    if "values" in own:
+        dimension: Dimension = Choice(*own.pop("values"), **own)
+    else:
+        kind = Int if all(isinstance(own[key], int) for key in ("low", "high")) else Float
+        dimension = kind(**own)
+    return Searched(dimension, *(str(entry.get(key, "")) for key in ABOUT), rank)
+
+
+def _check_keys(entry: Mapping[str, Any], keys: Collection[str], where: str) -> None:
+    for key in entry:
+        require(key in keys, f"{where}: {unknown('key', key, keys)}")
+    require(bool(entry.get("why")), f"{where} does not say why")

@@ -1,0 +1,21 @@
+"""All searchers by name. A module that registers one is imported here, and nowhere else."""
+
+from __future__ import annotations
+
+from tame.adjust import asha, grid, halving, hyperband, model_based, population_based, sampling, thaw
+from tame.adjust.searcher import SEARCHERS, Decide, SearchConfig
+
+__all__ = ["MODULES", "SEARCHERS", "WHOLE", "Decide", "compared_after"]
+
+# Searchers that train every trial to its end: under a clock, fewer of them start together.
+WHOLE = frozenset({"gp", "grid", "pbt", "random", "sobol", "tpe"})
+MODULES = (asha, grid, halving, hyperband, model_based, population_based, sampling, thaw)
+
+
+def compared_after(name: str, config: SearchConfig) -> tuple[int, ...]:
+    """The epochs after which a searcher compares trials, the last one being all epochs."""
+    if name == "pbt":
+        return population_based.marks_of(config.base.epochs)
+    if name in ("asha", "hyperband"):
+        return config.all_rungs
+    return (config.base.epochs,) if name in WHOLE else config.rungs

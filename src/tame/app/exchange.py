@@ -1,0 +1,344 @@
+"""Studies from and to other programs: trials of Optuna or of a table as a study's history, and studies as Optuna's."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tame.app.foreign_trials import ForeignStudy, ForeignTrial, Mode, read_foreign
+from tame.core.config import METRIC_MODES, StudyConfig
+from tame.core.errors import StorageError, UsageError, require, unknown
+from tame.core.recipe import Recipe, Value
+from tame.core.records import Event, Trial
+from tame.core.space import Choice, Dimension, Float, Int, Space
+from tame.evaluate.outcomes import APART, absent_of, objective_of, space_of, values_of
+from tame.study.record import Silent, State, begin, read_state
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+ALIASES = {
+    "lr": "optimizer.lr", "learning_rate": "optimizer.lr", "learning_rate_init": "optimizer.lr",
+    "wd": "optimizer.weight_decay", "weight_decay": "optimizer.weight_decay",
+    "momentum": "optimizer.momentum", "beta2": "optimizer.beta2", "beta_2": "optimizer.beta2",
+    "clip_norm": "optimizer.clip_norm", "grad_clip": "optimizer.clip_norm",
+    "batch_size": "batch_size", "batch": "batch_size", "bs": "batch_size", "num_epochs": "epochs", "n_epochs": "epochs",
+    "dropout": "model.dropout", "dropout_rate": "model.dropout", "width": "model.width", "hidden_dim": "model.width",
+    "hidden_size": "model.width", "hidden": "model.hidden", "depth": "model.depth", "num_layers": "model.depth",
+    "n_layers": "model.depth", "label_smoothing": "loss.label_smoothing", "warmup": "schedule.warmup",
+    "early_stopping": "regularize.early_stopping", "mixup": "regularize.mixup", "ema": "regularize.ema",
+}  # fmt: skip
+STATES = {"complete": "COMPLETE", "stopped": "PRUNED", "paused": "PRUNED", "diverged": "FAIL", "failed": "FAIL"}
+
+
+def to_optuna(study: Any, *, finalists: bool = False) -> optuna.Study:
+    """The trials of a study as an Optuna study in memory, for optuna.visualization and optuna-dashboard.
+
+    study: what tame.fit or tame.load returned, or the folder of a study, finished or not, or imported. The value of a
+    trial is the validation loss that TAME compares trials by (log loss in nats, or the squared error of the
+    standardised target), of the weights that are judged, so that `study.best_value` is that of TAME's best trial; less
+    is better. Of an imported study it is its own metric, in its own direction. Intermediate values are those of every
+    epoch. States: complete; pruned for trials that were stopped or wait; fail for those that diverged.
+
+    Parameters are the dimensions of the space that play a part in the trial's recipe; a range is widened where a known
+    good recipe lies outside it. What else differs from the default recipe is in the user attributes, with TAME's
+    number, origin, reason and metric. finalists: also the runs of the best recipes with fresh seeds and fine-tuned
+    ones, each as a trial, which would otherwise let the luckiest seed be the best value.
+    Raises UsageError for what is no study.
+    """
+    import optuna
+
+    folder, state = _state_of(study)
+    objective, space, absent = objective_of(state.last), space_of(state.last), absent_of(state.last)
+    trials = [t for _, t in sorted(state.history.trials.items()) if finalists or t.origin not in APART]
+    values = {
+        t.number: {k: v for k, v in values_of(t, space).items() if t.number not in absent.get(k, ())} for t in trials
+    }
+    dists = {
+        name: _distribution(dim, [own[name] for own in values.values() if name in own])
+        for name, dim in space.dimensions.items()
+    }
+    base = next((t.recipe.flat() for t in trials if t.origin == "default"), Recipe().flat())
+    made = [_frozen(t, values[t.number], dists, base, objective.sign) for t in trials]
+    with _quiet(optuna):
+        found = optuna.create_study(
+            study_name=folder.name, direction="minimize" if objective.sign > 0 else "maximize",
+            sampler=optuna.samplers.RandomSampler(seed=0),
+        )  # fmt: skip
+        found.set_metric_names([objective.name])  # an experimental method, which it says each time
+        found.set_user_attr("tame_study", str(folder))
+        found.add_trials(made)
+    return found
+
+
+def export_optuna(folder: Path, path: Path) -> Path:
+    """Writes a study as an Optuna storage in an SQLite file, readable by the owner only. Returns the path.
+
+    Raises UsageError where the file exists, StorageError where it cannot be written.
+    """
+    import optuna
+    from sqlalchemy import URL
+
+    require(not path.exists(), f"{path} exists; name another file")
+    require(path.parent.is_dir(), f"there is no folder {path.parent}")
+    source = to_optuna(folder)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        address = URL.create("sqlite", database=str(fresh)).render_as_string()
+        with _quiet(optuna):
+            storage = optuna.storages.RDBStorage(address)
+            optuna.copy_study(
+                from_study_name=source.study_name, from_storage=source._storage, to_storage=storage,
+                to_study_name=source.study_name,
+            )  # fmt: skip
+            storage.engine.dispose()
+        os.replace(fresh, path)
+    except OSError as problem:
+        raise StorageError(f"{path} cannot be written: {problem.strerror}") from None
+    finally:
+        fresh.unlink(missing_ok=True)
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import came to. notes: what was left out or renamed, in words."""
+
+    folder: Path
+    trials: int
+    metric: str
+    mode: Mode
+    names: Mapping[str, str]  # of the source's parameters: the recipe field of each
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": "tame/1", "study": str(self.folder), "trials": self.trials, "metric": self.metric,
+            "mode": self.mode, "names": dict(self.names), "notes": list(self.notes),
+        }  # fmt: skip
+
+
+def import_trials(
+    source: str | Path, *, out: str | Path, study: str | None = None, map: Mapping[str, str] | None = None,
+    metric: str | None = None, mode: str | None = None,
+) -> Imported:  # fmt: skip
+    """Makes a study's folder that holds the finished trials of an Optuna storage or a table as its history.
+
+    source: an Optuna SQLite or journal file, sqlite:///PATH, or a CSV or Parquet table of results. study: which of
+    several. map: recipe fields by the source's names; other names are mapped where they are a recipe field or a
+    well-known name of one whose values fit, else they become own.NAME. metric: the column of a table that holds the
+    results, or what the value is called; mode: min or max, where the source does not tell it.
+    Raises DataError for a source that cannot be used, UsageError for names that are not there.
+    """
+    foreign = read_foreign(str(source), study=study, metric=metric)
+    way = _mode(foreign, mode)
+    names, notes = _names(foreign, map or {})
+    dims = {field: _fitted(field, foreign.dimensions[name]) for name, field in names.items()}
+    space = Space({field: dim for field, dim in dims.items() if dim is not None})
+    if foreign.left_out:
+        notes.append(f"{foreign.left_out} trials had no finite result or had not ended well; they were left out")
+    absent = {
+        field: gone
+        for name, field in names.items()
+        if (gone := [i for i, trial in enumerate(foreign.trials) if name not in trial.params])
+    }
+    about = {
+        "source": foreign.source, "kind": foreign.kind, "name": foreign.name, "metric": foreign.metric, "mode": way,
+        "names": names, "space": space.to_json(), "absent": absent, "left_out": foreign.left_out, "notes": notes,
+    }  # fmt: skip
+    most = max(len(points_of(trial, way)[0]) for trial in foreign.trials)
+    events = [_event(i, trial, foreign, names, way, most) for i, trial in enumerate(foreign.trials)]
+    config = StudyConfig(data=str(Path(foreign.source).resolve()), out=str(out))
+    with begin(config, Silent()) as made:
+        made.keep(Event("imported", about), *events)
+    return Imported(Path(out), len(events), foreign.metric, way, names, tuple(notes))
+
+
+def points_of(trial: ForeignTrial, mode: Mode) -> tuple[list[list[Any]], int | None]:
+    """Rows of epoch, loss and metric, and the epoch that is judged where that is not the last.
+
+    The loss is the value, or its negative where more is better. Steps are counted from 1. A value that is none of the
+    steps' becomes one more epoch.
+    """
+    sign = 1.0 if mode == "min" else -1.0
+    known = [(step, value) for step, value in trial.steps if value is not None]
+    shift = 1 - min((step for step, _ in known), default=1)
+    rows: list[list[Any]] = [[step + max(shift, 0), sign * value, value] for step, value in known]
+    same = [row[0] for row in rows if row[2] == trial.value]
+    assert trial.value is not None
+    if not same:
+        rows.append([rows[-1][0] + 1 if rows else 1, sign * trial.value, trial.value])
+        return rows, None
+    return rows, None if same[-1] == rows[-1][0] else same[-1]
+
+
+def parse_map(texts: Sequence[str]) -> dict[str, str]:
+    """Names of ("lr=optimizer.lr", ...). Raises UsageError for another form, or for a name given twice."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, field = text.partition("=")
+        require(bool(equals and name.strip() and field.strip()), f"cannot read {text!r}: write NAME=FIELD")
+        require(name.strip() not in found, f"{name.strip()} is mapped twice")
+        found[name.strip()] = field.strip().removeprefix("recipe.")
+    return found
+
+
+def _event(
+    number: int, trial: ForeignTrial, foreign: ForeignStudy, names: Mapping[str, str], mode: Mode, most: int
+) -> Event:
+    points, kept = points_of(trial, mode)
+    values = {field: trial.params[name] for name, field in names.items() if name in trial.params}
+    recipe = Recipe().but({"epochs": max(most, points[-1][0]), **values})
+    where = f"row {trial.number + 1}" if foreign.kind == "table" else f"trial {trial.number}"
+    return Event(
+        "imported_trial",
+        {
+            "trial": number, "recipe": recipe.flat(), "state": trial.state, "points": points, "kept": kept,
+            "reason": f"{where} of {foreign.name!r} in {Path(foreign.source).name}",
+        },
+    )  # fmt: skip
+
+
+def _mode(foreign: ForeignStudy, mode: str | None) -> Mode:
+    if mode is None:
+        asked = f"is more of {foreign.metric!r} better or less? Say --mode max or --mode min"
+        require(foreign.mode is not None, asked)
+        assert foreign.mode is not None
+        return foreign.mode
+    known: dict[str, Mode] = {"min": "min", "max": "max"}
+    if mode not in known:
+        raise UsageError(unknown("mode", mode, known))
+    told = foreign.mode if foreign.kind != "table" else None
+    require(told in (None, mode), f"{foreign.name!r} was made with the mode {told}, and --mode says {mode}")
+    by_name = METRIC_MODES.get(foreign.metric)
+    require(by_name in (None, mode), f"of {foreign.metric} {'more' if by_name == 'max' else 'less'} is better: --mode")
+    return known[mode]
+
+
+def _names(foreign: ForeignStudy, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The recipe field of each parameter, no field twice, and what is to be said about it."""
+    fields = Recipe().flat()
+    for name, field in given.items():
+        if name not in foreign.dimensions:
+            raise UsageError(f"--map {name}={field}: {unknown('parameter', name, foreign.dimensions)}")
+        if not field.startswith("own.") and field not in fields:
+            raise UsageError(f"--map {name}={field}: {unknown('recipe field', field, fields)}")
+        twice = [other for other, own in given.items() if own == field]
+        require(len(twice) == 1, f"{' and '.join(twice)} are both mapped to {field}")
+        problem = _misfit(foreign, name, field)
+        require(not problem, f"--map {name}={field}: {problem}")
+    found, notes = dict(given), list[str]()
+    for name in foreign.dimensions:
+        if name in found:
+            continue
+        plain = name.strip().lower()
+        wanted = name if name in fields else ALIASES.get(plain, "")
+        problem = _misfit(foreign, name, wanted) if wanted else ""
+        if wanted and wanted not in found.values() and not problem:
+            found[name] = wanted
+            continue
+        found[name] = _own_name(name, set(found.values()))
+        if problem:
+            notes.append(f"{name} is {found[name]}, not {wanted}: {problem}")
+    order = {name: found[name] for name in foreign.dimensions}
+    return order, notes
+
+
+def _misfit(foreign: ForeignStudy, name: str, field: str) -> str:
+    """Why the values of a parameter do not fit a recipe field; "" where they do."""
+    try:
+        dim = _fitted(field, foreign.dimensions[name])
+        Space({field: dim})
+        for value in dict.fromkeys(t.params[name] for t in foreign.trials if name in t.params):
+            Recipe().but({field: value})
+    except UsageError as problem:
+        return str(problem)
+    return ""
+
+
+def _fitted(field: str, dim: Dimension) -> Dimension:
+    """The dimension with whole numbers where the recipe field has them. Raises UsageError where its ends are none."""
+    like = Recipe().flat().get(field)
+    if isinstance(like, int) and not isinstance(like, bool) and isinstance(dim, Float):
+        whole = dim.low == int(dim.low) and dim.high == int(dim.high)
+        require(whole, f"{field} is a whole number, and its range is {dim.low:g} to {dim.high:g}")
+        return Int(int(dim.low), int(dim.high), dim.log)
+    return dim
+
+
+def _own_name(name: str, taken: set[str]) -> str:
+    """own.NAME, the name made one that a function's argument can have."""
+    plain = re.sub(r"\W", "_", name) or "_"
+    plain = f"_{plain}" if not plain.isidentifier() else plain
+    while f"own.{plain}" in taken:
+        plain += "_"
+    return f"own.{plain}"
+
+
+def _state_of(study: Any) -> tuple[Path, State]:
+    folder = getattr(study, "folder", study)
+    right = isinstance(folder, str | Path)
+    require(right, f"give a study of TAME or its folder, got a {type(study).__name__}")
+    return Path(folder), read_state(Path(folder))[1]
+
+
+def _distribution(dim: Dimension, values: Sequence[Value]) -> BaseDistribution:
+    """Optuna's distribution for a dimension, wide enough for these values too."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(dim, Choice):
+        return CategoricalDistribution(tuple({repr(v): v for v in (*dim.values, *values)}.values()))
+    beside = not all(dim.holds(value) for value in values)
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    low, high = min([dim.low, *numbers]), max([dim.high, *numbers])
+    log = dim.log and low > 0
+    if isinstance(dim, Int):
+        step = 1 if log or beside else dim.step
+        return IntDistribution(int(low), int(high), log=log, step=step)
+    return FloatDistribution(low, high, log=log, step=None if log or beside else dim.step)
+
+
+def _frozen(
+    trial: Trial, values: Mapping[str, Value], dists: Mapping[str, BaseDistribution], base: Mapping[str, Value],
+    sign: float,
+) -> FrozenTrial:  # fmt: skip
+    from optuna.trial import TrialState, create_trial
+
+    steps = {p.epoch: sign * p.valid_loss for p in trial.curve.points if p.valid_loss is not None}
+    judged = next((p for p in trial.curve.points if p.epoch == trial.best_epoch), None)
+    state = STATES.get(trial.state, trial.state.upper())
+    if state in ("COMPLETE", "PRUNED") and not math.isfinite(trial.loss):
+        state = "FAIL" if state == "COMPLETE" else state
+    has_value = state in ("COMPLETE", "PRUNED") and math.isfinite(trial.loss)
+    return create_trial(
+        state=TrialState[state], value=sign * trial.loss if has_value else None, params=dict(values),
+        distributions={name: dists[name] for name in values}, intermediate_values=steps,
+        user_attrs={
+            "number": trial.number, "origin": trial.origin, "reason": trial.reason, "state": trial.state,
+            "epochs": trial.epochs, "valid_metric": judged.valid_metric if judged else None,
+            "recipe": {k: v for k, v in trial.recipe.told().items() if k in ("seed", "epochs") or v != base.get(k)},
+        },
+    )  # fmt: skip
+
+
+@contextmanager
+def _quiet(optuna: Any) -> Iterator[None]:
+    """Without Optuna's word on every study that is made, and on what of it is experimental."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)

@@ -1,0 +1,255 @@
+"""Dimensions as text and as tables of a TOML file: what is typed, kept in a config, and shown again.
+
+optimizer.lr=1e-4..1e-1:log          a range; on a log scale
+model.dropout=0..0.5:step=0.1        in steps
+model.hidden=0|64|256                a choice
+optimizer.lr@sgd=1e-2..1:log         the rate of one optimizer, which the label names
+optimizer.lr@plain=1e-2..1:log if optimizer.name=momentum|nesterov and optimizer.momentum=0
+batch_size=32|64:scientific          what it is there for
+own.kind="a|b"|c                     text with marks in it stands in double quotes
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tame.core.conditions import PLAIN, check_values, field_of, word
+from tame.core.dimensions import PURPOSES, Choice, Dimension, Float, Int
+from tame.core.errors import UsageError, require, unknown
+from tame.core.recipe import Value
+
+FORM = (
+    "write NAME=LOW..HIGH, NAME=LOW..HIGH:log, NAME=LOW..HIGH:step=STEP or NAME=VALUE|VALUE, and behind it, where it "
+    'holds for some recipes only, " if FIELD=VALUE"'
+)
+KEYS = ("low", "high", "log", "step", "values", "when", "purpose")  # of a dimension that is a table
+_QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")')
+_BARE = re.compile(r"[\w./+:-]+")  # text that needs no quotes
+
+
+def parse_dimension(text: str) -> tuple[str, Dimension]:
+    """Name and dimension of "optimizer.lr=1e-4..1e-1:log", "model.hidden=0|64|256" or "epochs=5..40".
+
+    Raises UsageError that says which form is right.
+    """
+    name, equals, rest = text.partition("=")
+    name = name.strip().removeprefix("recipe.")
+    body, *conditions = (part.strip() for part in _split(rest, " if "))
+    require(bool(equals and name and body) and len(conditions) <= 1, f"cannot read the space {text!r}: {FORM}")
+    also: dict[str, Any] = {"when": _read_conditions(conditions[0], text)} if conditions else {}
+    own = field_of(name)
+    if len(_split(body, "..")) > 1:
+        return name, _read_range(own, body, text, also)
+    marked = _split(body, ":")
+    if len(marked) > 1 and marked[-1].strip() in PURPOSES:
+        also["purpose"], body = marked[-1].strip(), ":".join(marked[:-1])
+    return name, Choice(*(_read_value(own, part, text) for part in _split(body, "|")), **also)
+
+
+def to_text(name: str, dimension: Dimension) -> str:
+    """The text that `parse_dimension` reads as this dimension."""
+    own = field_of(name)
+    if isinstance(dimension, Choice):
+        body = "|".join(_write(own, value) for value in dimension.values)
+    else:
+        body = f"{dimension.low!r}..{dimension.high!r}" + (":log" if dimension.log else "")
+        if dimension.step != (1 if isinstance(dimension, Int) else None):
+            body += f":step={dimension.step!r}"
+    if dimension.purpose is not None:
+        body += f":{dimension.purpose}"
+    cases = [f"{field}={'|'.join(_write(field, v) for v in values)}" for field, values in dimension.when.items()]
+    return f"{name}={body}" + (f" if {' and '.join(cases)}" if cases else "")
+
+
+def read_space(path: Path) -> tuple[str, ...]:
+    """The dimensions of a TOML file as texts, with or without a [space] table around them.
+
+    Raises UsageError for a file that is missing or no TOML, and as `texts_of` does.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise UsageError(f"{path} is not a TOML file of dimensions: {problem}") from None
+    own = values.pop("space", None)
+    if own is None:
+        return texts_of(values, where=str(path))
+    require(not values, f"{path} holds more than a space: {', '.join(values)}; give a file of settings with --config")
+    return texts_of(own, where=str(path))
+
+
+def texts_of(space: Any, *, where: str) -> tuple[str, ...]:
+    """The dimensions of a [space] table as texts: each is a text, one value, or a table.
+
+    A table holds `low` and `high`, or `values`, and what else a dimension has: `log`, `step`, `when`, `purpose`. Also
+    taken is a list of whole texts, or one. where: the file, for the errors. Raises UsageError for anything else.
+    """
+    if isinstance(space, str):
+        return (space,)
+    if isinstance(space, list | tuple):
+        wrong = next((each for each in space if not isinstance(each, str)), None)
+        require(wrong is None, f'{where}: the space holds {wrong!r}; give texts such as "optimizer.lr=1e-4..1e-1:log"')
+        return tuple(space)
+    require(isinstance(space, Mapping), f"{where}: space must be a table of dimensions, got {space!r}")
+    return tuple(_texts(space, "", where))
+
+
+def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, by dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            found |= flatten(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def _texts(table: Mapping[str, Any], prefix: str, where: str) -> Iterator[str]:
+    for key, value in table.items():
+        name = f"{prefix}{key}".removeprefix("recipe.")
+        if isinstance(value, Mapping) and not _is_dimension(name, value, where):
+            yield from _texts(value, f"{name}.", where)
+        elif isinstance(value, Mapping):
+            yield to_text(name, _from_table(name, value, where))
+        elif isinstance(value, str):
+            yield f"{name}={value}"
+        elif isinstance(value, bool | int | float):
+            yield to_text(name, Choice(value))
+        else:
+            mend = 'write "LOW..HIGH", {low = LOW, high = HIGH} or {values = [VALUE, VALUE]}'
+            raise UsageError(f"{where}: {name} is {value!r}; {mend}")
+
+
+def _is_dimension(name: str, table: Mapping[str, Any], where: str) -> bool:
+    """Whether a table is a dimension, and not a room of them such as [space.optimizer]."""
+    own = field_of(name)
+    if own in PLAIN or own.startswith("own."):
+        return True
+    is_room = own == "own" or any(field.startswith(f"{own}.") for field in PLAIN)
+    if not is_room and set(table) & set(KEYS):
+        raise UsageError(f"{where}: {unknown('recipe field', own, PLAIN)}")
+    return False
+
+
+def _from_table(name: str, table: Mapping[str, Any], where: str) -> Dimension:
+    """The dimension of {low, high, ...} or {values, ...}. Raises UsageError."""
+    for key in table:
+        if key not in KEYS:
+            raise UsageError(f"{where}: {name}: {unknown('key of a dimension', key, KEYS)}")
+    is_choice = "values" in table
+    wanted = {"values"} if is_choice else {"low", "high"}
+    mixed = set(table) & {"low", "high", "log", "step"} if is_choice else wanted - set(table)
+    require(not mixed, f"{where}: {name} needs either low and high or values, got {', '.join(table) or 'neither'}")
+    also: dict[str, Any] = {key: table[key] for key in ("purpose",) if key in table}
+    try:
+        if "when" in table:
+            require(isinstance(table["when"], Mapping), f"when must be a table of fields, got {table['when']!r}")
+            also["when"] = flatten(table["when"])
+        if not is_choice:
+            range_of = (
+                Int if _is_whole(field_of(name), [table[k] for k in ("low", "high", "step") if k in table]) else Float
+            )
+            dimension: Dimension = range_of(
+                **{k: v for k, v in table.items() if k in ("low", "high", "log", "step")}, **also
+            )
+        else:
+            require(isinstance(table["values"], list), f"values must be a list, got {table['values']!r}")
+            dimension = Choice(*table["values"], **also)
+        check_values(name, dimension)
+    except UsageError as problem:
+        raise UsageError(f"{where}: {name}: {problem}") from None
+    return dimension
+
+
+def _read_range(field: str, body: str, text: str, also: dict[str, Any]) -> Dimension:
+    span, *options = (part.strip() for part in body.split(":"))
+    found: dict[str, Any] = dict(also)
+    for option in filter(None, options):
+        known: dict[str, tuple[str, Any]] = {each: ("purpose", each) for each in PURPOSES}
+        known |= {"log": ("log", True), "linear": ("log", False)}
+        is_step = option.startswith("step=")
+        right = is_step or option in known
+        require(right, f"cannot read the scale {option!r} in {text!r}: write log, linear, step=STEP or nuisance")
+        key, value = ("step", _number(option.removeprefix("step=").strip())) if is_step else known[option]
+        require(key not in found, f"{text!r} gives its {'scale' if key == 'log' else key} twice")
+        found[key] = value
+    low, _, high = span.partition("..")
+    ends = (_number(low.strip()), _number(high.strip()))
+    if any(isinstance(end, str | bool) for end in ends):
+        raise UsageError(f"cannot read the range {span!r} in {text!r}: {FORM}")
+    kind = Int if _is_whole(field, [*ends, *([found["step"]] if "step" in found else [])]) else Float
+    return kind(*ends, **found)
+
+
+def _is_whole(field: str, numbers: list[Any]) -> bool:
+    """Whether a range is of whole numbers: as the field is; of a field of the user's own, as its ends are written."""
+    like = PLAIN.get(field)
+    if isinstance(like, int) and not isinstance(like, bool):
+        return all(isinstance(each, int | float) and float(each).is_integer() for each in numbers[:2])  # 1e1 is whole
+    return not isinstance(like, float) and all(isinstance(each, int) for each in numbers)
+
+
+def _read_conditions(text: str, whole: str) -> dict[str, tuple[Value, ...]]:
+    """The condition of "optimizer.name=momentum|nesterov and model.depth=2"."""
+    found: dict[str, tuple[Value, ...]] = {}
+    for part in _split(text, " and "):
+        field, equals, values = part.partition("=")
+        field = field.strip().removeprefix("recipe.")
+        good = bool(equals and field and values.strip())
+        require(good, f'cannot read the condition {text!r} in {whole!r}: write "if FIELD=VALUE and FIELD=VALUE|VALUE"')
+        require(field not in found, f"the condition in {whole!r} names {field} twice; write {field}=VALUE|VALUE")
+        found[field] = tuple(_read_value(field, each, whole) for each in _split(values, "|"))
+    return found
+
+
+def _read_value(field: str, text: str, whole: str) -> Value:
+    """A value in the type of its field; of a field of the user's own a number, true, false, or else text."""
+    text = text.strip()
+    if text.startswith('"'):
+        try:
+            value = json.loads(text)
+        except ValueError:
+            raise UsageError(
+                f'cannot read the text {text} in {whole!r}: quotes are closed, and \\ stands before "'
+            ) from None
+        return str(value)
+    require(bool(text), f"cannot read the space {whole!r}: a value is missing; {FORM}")
+    like = PLAIN.get(field)
+    if isinstance(like, str):
+        return text
+    if isinstance(like, bool):
+        return {"true": True, "yes": True, "false": False, "no": False}.get(text.lower(), text)
+    found: Value = _number(text)
+    return found
+
+
+def _write(field: str, value: Value) -> str:
+    """A value so that `_read_value` reads it again."""
+    if not isinstance(value, str):
+        return word(value) if isinstance(value, bool) else repr(value)
+    is_bare = bool(_BARE.fullmatch(value)) and ".." not in value and value.rpartition(":")[2] not in PURPOSES
+    return value if is_bare and _read_value(field, value, value) == value else json.dumps(value, ensure_ascii=False)
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _split(text: str, mark: str) -> list[str]:
+    """The parts of a text between marks, those inside double quotes left alone."""
+    parts = [""]
+    for i, piece in enumerate(_QUOTED.split(text)):
+        first, *rest = [piece] if i % 2 else piece.split(mark)
+        parts[-1] += first
+        parts += rest
+    return parts

@@ -1,0 +1,97 @@
+"""What each trial of a search came to, on one scale: the trials of unequal length made comparable, and said how."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tame.core.recipe import Value
+from tame.core.records import History, Trial
+from tame.core.space import Space, field_of
+
+APART = ("finalist", "fine-tune")  # origins of trials that are no part of the search
+DRAWN = ("sobol", "random", "grid")  # origins of trials that were chosen without looking at earlier ones
+HOW = (
+    "trials that were trained to their end count by their last loss; those that were stopped before, or wait, count "
+    "as no better than the worst of these, since the search had ranked them behind"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What trials are compared by, and which way it runs. sign: 1 where less is better, -1 where more is."""
+
+    name: str = "validation loss"
+    sign: float = 1.0
+
+    def shown(self, loss: float) -> float:
+        """The value behind a loss, which is always better when it is less."""
+        return self.sign * loss
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A trial of the search as it is judged. values: of the dimensions that play a part in its recipe."""
+
+    number: int
+    values: Mapping[str, Value]
+    loss: float  # infinite where it diverged
+    is_final: bool  # whether it was trained to its end
+    is_drawn: bool  # whether it was chosen without looking at earlier trials
+
+
+def outcomes(history: History, space: Space, *, absent: Mapping[str, Collection[int]] | None = None) -> list[Outcome]:
+    """The trials of the search, the best first; those without a loss yet are left out.
+
+    absent: trials in whose recipe a dimension plays no part, by its name, where the space cannot tell.
+    """
+    gone = absent or {}
+    trials = [t for t in history.trials.values() if t.origin not in APART and (t.state == "diverged" or _known(t))]
+    done = [t for t in trials if t.state == "complete"]
+    longest = max((t.epochs for t in trials if t.state != "diverged"), default=0)
+    ended = {t.number for t in done or trials if t.state != "diverged" and (done or t.epochs == longest)}
+    worst = max((t.loss for t in trials if t.number in ended), default=-math.inf)
+    found = []
+    for trial in trials:
+        is_final = trial.number in ended
+        loss = math.inf if trial.state == "diverged" else trial.loss if is_final else max(trial.loss, worst)
+        own = {k: v for k, v in values_of(trial, space).items() if trial.number not in gone.get(k, ())}
+        key = (not is_final, -trial.epochs if not is_final and math.isfinite(loss) else 0, loss, trial.number)
+        found.append(((math.isinf(loss), *key), Outcome(trial.number, own, loss, is_final, trial.origin in DRAWN)))
+    return [outcome for _, outcome in sorted(found, key=lambda pair: pair[0])]
+
+
+def values_of(trial: Trial, space: Space) -> dict[str, Value]:
+    """The value of each dimension that plays a part in the trial's recipe, by the dimension's name."""
+    flat = trial.recipe.flat()
+    active = space.active(flat)
+    return {name: flat[field_of(name)] for name in space.dimensions if name in active and field_of(name) in flat}
+
+
+def objective_of(last: Mapping[str, Mapping[str, Any]]) -> Objective:
+    """What the trials of a study are compared by. last: the last event of each kind."""
+    about = last.get("imported")
+    if about is None:
+        return Objective()
+    return Objective(str(about["metric"]), 1.0 if about["mode"] == "min" else -1.0)
+
+
+def space_of(last: Mapping[str, Mapping[str, Any]]) -> Space:
+    """The space that a study searches, as it is now, or that imported trials came from.
+
+    last: the last event of each kind.
+    """
+    plan = last.get("plan", {})
+    about = last.get("imported") or last.get("space") or plan
+    return Space.from_json(about.get("space", {}), base=plan.get("base", {}))
+
+
+def absent_of(last: Mapping[str, Mapping[str, Any]]) -> dict[str, list[int]]:
+    """The trials in which a dimension plays no part, as an imported study had them."""
+    return dict(last.get("imported", {}).get("absent", {}))
+
+
+def _known(trial: Trial) -> bool:
+    return bool(trial.curve.points) and math.isfinite(trial.loss)

@@ -1,0 +1,147 @@
+"""Gradients of all members of a group of multi-layer perceptrons, written out.
+
+A step of small networks is a row of short calls, and autograd makes three of each. Products, relu and dropout, which
+are most of them, are differentiated by hand; norms, other activations and learnt embeddings piece by piece by
+autograd. `Mlp.stacked` is the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tame.parts.activations import relu
+from tame.parts.mlp import Draws, Mlp, kept
+
+Tensors = Mapping[str, Tensor]
+Slopes = Callable[[Tensor], dict[str, Tensor]]
+_gated = torch.ops.aten.threshold_backward  # (values, by, 0): the values where `by` is above 0 or no number, else 0
+
+
+@torch.no_grad()
+def outputs_and_slopes(
+    module: Mlp, params: Tensors, buffers: Tensors, x: Tensor,
+    *, dropout: Tensor | None, draws: Draws, mine: Tensor | None = None,
+) -> tuple[Tensor, Slopes]:  # fmt: skip
+    """Outputs (M, B, O) of a training step, as `Mlp.stacked`, and what makes of their gradient that of each parameter.
+
+    params, buffers: as in the module's `state_dict`, each with a leading M; the rest as in `Mlp.stacked`. The gradients
+    can be asked for once; they come in the order of the backward pass. Nothing here is seen by autograd.
+    """
+    tensors, members = {**params, **buffers}, len(params["out.weight"])
+    first = _First.of(module, tensors, x if x.ndim == 3 else x.expand(members, -1, -1))
+    layers: list[_Layer] = []
+    rate = None if dropout is None else dropout[:, None, None]
+    scale = None if rate is None else 1 / (1 - rate)
+    h: Tensor | None = None
+    for i in range(len(module.body)):
+        name = f"body.{i}"
+        z = first.product(tensors, name) if h is None else _product(tensors, name, h)
+        chance = None if rate is None else kept(draws(z.shape[2]).to(z.dtype), rate, scale)
+        layer = _Layer.of(module, tensors, i, z, chance, inputs=h, mine=mine)
+        layers.append(layer)
+        h = layer.output if h is None or not module.residual else h + layer.output
+    outputs = first.product(tensors, "out") if h is None else _product(tensors, "out", h)
+
+    @torch.no_grad()
+    def slopes(of_outputs: Tensor) -> dict[str, Tensor]:
+        if h is None:
+            return first.slopes(tensors, "out", of_outputs)
+        found = {"out.weight": torch.bmm(of_outputs.transpose(1, 2), h), "out.bias": of_outputs.sum(dim=1)}
+        of_h = torch.bmm(of_outputs, tensors["out.weight"])
+        for i, layer in reversed(list(enumerate(layers))):
+            of_z, of_norm = layer.back(of_h)
+            found |= of_norm
+            if layer.inputs is None:
+                return found | first.slopes(tensors, f"body.{i}", of_z)
+            found[f"body.{i}.weight"] = torch.bmm(of_z.transpose(1, 2), layer.inputs)
+            if f"body.{i}.bias" in tensors:
+                found[f"body.{i}.bias"] = of_z.sum(dim=1)
+            weight = tensors[f"body.{i}.weight"]
+            of_h = torch.baddbmm(of_h, of_z, weight) if module.residual else torch.bmm(of_z, weight)
+        return found
+
+    return outputs, slopes
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    """What the first layer is fed with: (M, B, D) as it is, and (M, B, L) that is learnt from `leaves`."""
+
+    plain: Tensor
+    learnt: Tensor | None
+    leaves: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, module: Mlp, tensors: Tensors, x: Tensor) -> _First:
+        if not module.columns.learnt:
+            return cls(x, None, {})
+        leaves = {name: tensors[name].detach().requires_grad_() for name in module.learnt_names()}
+        with torch.enable_grad():
+            learnt = module.learnt({**tensors, **leaves}, x)
+        return cls(x[..., : module.columns.dense], learnt, leaves)
+
+    def product(self, tensors: Tensors, name: str) -> Tensor:
+        """The first layer (M, B, W), of that name."""
+        z = _product(tensors, name, self.plain)
+        if self.learnt is None:
+            return z
+        return z.baddbmm_(self.learnt, tensors[f"{name}.weight"][:, :, self.plain.shape[2] :].transpose(1, 2))
+
+    def slopes(self, tensors: Tensors, name: str, of_z: Tensor) -> dict[str, Tensor]:
+        """Gradients of that layer and of what is learnt before it."""
+        found, turned = {}, of_z.transpose(1, 2)
+        weight = torch.bmm(turned, self.plain)
+        if self.learnt is not None:
+            weight = torch.cat([weight, torch.bmm(turned, self.learnt)], dim=2)
+            of_learnt = torch.bmm(of_z, tensors[f"{name}.weight"][:, :, self.plain.shape[2] :])
+            given = torch.autograd.grad(self.learnt, list(self.leaves.values()), of_learnt)
+            found = dict(zip(self.leaves, given, strict=True))
+        found[f"{name}.weight"] = weight
+        if f"{name}.bias" in tensors:
+            found[f"{name}.bias"] = of_z.sum(dim=1)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A hidden layer after its product: its output (M, B, W), and from its gradient those of product and norm."""
+
+    inputs: Tensor | None  # None: those of the network
+    output: Tensor
+    back: Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]
+
+    @classmethod
+    def of(
+        cls, module: Mlp, tensors: Tensors, i: int, z: Tensor, chance: Tensor | None,
+        *, inputs: Tensor | None, mine: Tensor | None,
+    ) -> _Layer:  # fmt: skip
+        """z: the product, which is consumed; chance: what dropout multiplies by, consumed too."""
+        if module.norm == "none" and module.activation is relu:
+            if chance is None:
+                output = z.relu_()
+                return cls(inputs, output, lambda of_output: (_gated(of_output, output, 0), {}))
+            gate = _gated(chance, z, 0)  # relu and dropout are both a factor
+            return cls(inputs, z.mul_(gate), lambda of_output: (gate.mul_(of_output), {}))
+        leaves = {"": z.detach().requires_grad_()}
+        if module.norm != "none":
+            names = (f"norms.{i}.weight", f"norms.{i}.bias")
+            leaves |= {name: tensors[name].detach().requires_grad_() for name in names}
+        with torch.enable_grad():
+            bent = module.activation(module.normed({**tensors, **leaves}, i, leaves[""], training=True, mine=mine))
+
+        def back(of_output: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            of_bent = of_output if chance is None else chance * of_output
+            found = dict(zip(leaves, torch.autograd.grad(bent, list(leaves.values()), of_bent), strict=True))
+            return found.pop(""), found
+
+        return cls(inputs, bent.detach() if chance is None else bent.detach() * chance, back)
+
+
+def _product(tensors: Tensors, name: str, h: Tensor) -> Tensor:
+    """(M, B, I) to (M, B, O) by the first I columns of that layer's weight."""
+    weight, bias = tensors[f"{name}.weight"][:, :, : h.shape[2]].transpose(1, 2), tensors.get(f"{name}.bias")
+    return torch.bmm(h, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), h, weight)

@@ -1,0 +1,65 @@
+"""The parameters of a group while they are trained: side by side in one tensor where the optimizer allows it.
+
+A step of small networks is a row of short calls, and one call then moves all parameters at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from tame.parts.optimizers import Hyper, Optimizer, clip_gradients
+
+Tensors = dict[str, Tensor]
+_ALL = "all"  # the name of the one tensor (M, P)
+
+
+class Moving:
+    """params: of all members by name, which each step changes in place."""
+
+    params: Tensors
+
+    def __init__(self, optimizer: Optimizer, params: Tensors, state: Tensors) -> None:
+        self._optimizer = optimizer
+        self._shapes = {name: value.shape for name, value in params.items()}
+        self.params, self._params, self._state = params, params, state
+        if optimizer.slots is None:
+            return
+        whole = self._joined(params)
+        self._params, self.params = {_ALL: whole}, self._parts(whole)
+        of_params = {f"{slot}.{name}" for slot in optimizer.slots for name in params}
+        self._state = {name: value for name, value in state.items() if name not in of_params}
+        for slot in optimizer.slots:
+            self._state[f"{slot}.{_ALL}"] = self._joined({name: state[f"{slot}.{name}"] for name in params})
+
+    def step(
+        self, grads: Mapping[str, Tensor], hyper: Hyper, *, active: Tensor | None, clip: tuple[Tensor, Tensor] | None
+    ) -> None:
+        """One step of the optimizer. active: as in `Update`; clip: limits (M,) of norm and value of the gradients."""
+        if self._optimizer.slots is None:
+            given = {name: grads[name] for name in self._shapes}
+        else:
+            given = {_ALL: self._joined(grads)}
+        if clip is not None:
+            given = clip_gradients(given, norm=clip[0], value=clip[1])
+        self._optimizer.update(self._params, given, self._state, hyper, active=active)
+
+    def state(self) -> Tensors:
+        """What the optimizer remembers, by the names that its `init` gives."""
+        if self._optimizer.slots is None:
+            return self._state
+        joined = {f"{slot}.{_ALL}": slot for slot in self._optimizer.slots}
+        found = {name: value for name, value in self._state.items() if name not in joined}
+        for name, slot in joined.items():
+            found |= {f"{slot}.{own}": value for own, value in self._parts(self._state[name]).items()}
+        return found
+
+    def _joined(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        return torch.cat([tensors[name].flatten(1) for name in self._shapes], dim=1)
+
+    def _parts(self, whole: Tensor) -> Tensors:
+        sizes = [shape[1:].numel() for shape in self._shapes.values()]
+        parts = zip(self._shapes.items(), torch.split(whole, sizes, dim=1), strict=True)
+        return {name: part.view(shape) for (name, shape), part in parts}
