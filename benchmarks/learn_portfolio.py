@@ -1,8 +1,8 @@
 """An ordered list of recipes that covers most tasks early, learnt from recorded curves. Prints one JSON document.
 
 Recipes are chosen greedily: each next one takes most from what the ones before leave, over all tasks. A recipe's regret
-on a task is 0 at the best recorded run and 1 at the median one. Greedy choice is within 1 - 1/e of the best list of that
-length, since the mean of a minimum is submodular (Nemhauser, Wolsey and Fisher, 1978).
+on a task is 0 at the best recorded run and 1 at the median one. Greedy choice is within 1 - 1/e of the best list of
+that length, since the mean of a minimum is submodular (Nemhauser, Wolsey and Fisher, 1978).
 Usage: python benchmarks/learn_portfolio.py --curves FILE.npz [--length 12] [--without TASK]
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 from features import SHARED
 
 LENGTH = 12
+SHARPNESS = 0.5  # power of the regret that is covered: near the best, halves count more than far from it
 WORST = 2.0  # regret that counts as the worst, as in the judging
 
 
@@ -56,7 +57,8 @@ def regrets(suite: Any, task: str) -> np.ndarray:
 
 def cover(table: np.ndarray, length: int) -> list[int]:
     """Recipes by number, in the order in which each takes most from the mean regret. table: (tasks, recipes)."""
-    left, chosen = np.full(len(table), WORST), list[int]()
+    table = table**SHARPNESS
+    left, chosen = np.full(len(table), WORST**SHARPNESS), list[int]()
     for _ in range(min(length, table.shape[1])):
         with_each = np.minimum(left[:, None], table).mean(axis=0)
         with_each[chosen] = np.inf

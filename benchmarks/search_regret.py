@@ -100,9 +100,10 @@ def search(task: Any, game: Game) -> None:
     space = Space({f"own.{name}": Float(float(low), float(high), bool(log)) for name, low, high, log in bounds})
     middle = space.from_unit(np.full(len(space), 0.5))  # as `tame fit` begins where nothing is known
     base = Recipe().but({"model.name": "own", "epochs": suite.num_epochs, **middle})
-    config = SearchConfig(base=base, cohort=1, step=1, trials=len(suite.configs))
-    if game.portfolio:
-        config = replace(config, portfolio=tuple(portfolio(game.curves, game.task)))
+    known = portfolio(game.curves, game.task) if game.portfolio else []
+    for changes in known[:1]:  # the default recipe is the one that is known to work best
+        base = base.but(changes)
+    config = SearchConfig(base=base, portfolio=tuple(known[1:]), cohort=1, step=1, trials=len(suite.configs))
     decide = partial(SEARCHERS.get(game.search.removesuffix(" x4")), space=space, seed=game.seed, config=config)
     history, which = History(), dict[int, int]()
     while decisions := decide(history):

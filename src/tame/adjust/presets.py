@@ -100,7 +100,8 @@ def _searched(entry: Mapping[str, Any], where: str) -> Searched:
     else:
         kind = Int if all(isinstance(own[key], int) for key in ("low", "high")) else Float
         dimension = kind(**own)
-    return Searched(dimension, *(str(entry.get(key, "")) for key in ABOUT), rank)
+    why, source, only = (entry.get(key, "") for key in ABOUT)
+    return Searched(dimension, why, source, only, rank)
 
 
 def _check_keys(entry: Mapping[str, Any], keys: Collection[str], where: str) -> None:

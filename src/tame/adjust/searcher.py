@@ -17,6 +17,7 @@ DEFAULT = "default"  # the origin of the recipe that is always in the race
 DEFAULT_REASON = "the default recipe, always in the race"
 NOT_SEARCHED = frozenset({"finalist", "fine-tune", "imported"})  # origins of trials that no search has started
 LOST = ("diverged", "failed")
+FIRST_LOOK = 1 / 16  # of the epochs, before which a curve says little about its end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +49,10 @@ class SearchConfig:
     def stops(self) -> tuple[int, ...]:
         """Epochs after which a trial may wait for a while, rising, the last one being all epochs."""
         last = self.base.epochs
-        return self.rungs if self.step is None else (*range(self.step, last, self.step), last)
+        if self.step is None:
+            return self.rungs
+        first = max(self.step, round(FIRST_LOOK * last))
+        return (*range(first, last, self.step), last)
 
     @property
     def all_rungs(self) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from tame.adjust.candidates import candidates, features
 from tame.adjust.sampling import once, proposals, sobol_points, tidy, untried
 from tame.adjust.searcher import (
     DEFAULT,
+    DEFAULT_REASON,
     LOST,
     SEARCHERS,
     SearchConfig,
@@ -30,7 +31,6 @@ from tame.adjust.searcher import (
     loss_at,
     next_stop,
     searched,
-    starts,
     trains,
 )
 from tame.adjust.surrogate import Array, Measured, expected_improvement, fit
@@ -39,7 +39,8 @@ from tame.core.records import Decision, History, Trial
 from tame.core.rng import stream, stream_seed
 from tame.core.space import Choice, Space, field_of
 
-OPENING = 8  # recipes before anything is predicted, at the least
+OPENING = 6  # recipes before anything is predicted, at the least
+TRUSTED = 5  # recipes known to work that are trained to their end before anything is given up
 MOST_MEASURED = 120  # values that the surrogate is fitted to
 WHOLE = 12  # of the best trials, of whose curves more than the last value is told
 GROWTH, TOLD = 1.7, 5  # from one epoch of such a curve that is told to the next, and how many at most
@@ -47,6 +48,7 @@ CLIP, WARP = 2.5, 0.1  # in distances of the best from the median: the worst tha
 NEW = 256  # recipes that could begin
 BEST = 5  # trials near which half of those are drawn
 VIEWS = 8  # horizons that are drawn for a round, at most
+OPENED = "fills the space evenly"
 MOST_WAITING = 64  # trials that wait, beside two cohorts; of more the least promising are given up
 
 
@@ -54,14 +56,18 @@ MOST_WAITING = 64  # trials that wait, beside two cohorts; of more the least pro
 def decide_thaw(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
     """The default recipe and some that are spread over the space, then whatever promises most."""
     points = sobol_points(len(space), stream_seed(seed, "sobol")) if len(space) else iter(())
-    return _decide(history, space, seed, config, once("sobol", points, space, config), OPENING)
+    return _decide(history, space, seed, config, once("sobol", points, space, config), least=OPENING, trusted=0)
 
 
 @SEARCHERS.add("auto")
 def decide_auto(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
-    """The default recipe and the portfolio, some that are spread over the space, then whatever promises most."""
-    opening = proposals(space, seed, config)
-    return _decide(history, space, seed, config, opening, max(OPENING, 1 + len(config.portfolio)))
+    """The default recipe and the portfolio, some that are spread over the space, then whatever promises most.
+
+    Without a portfolio nothing is known to work, and the default recipe is one of many.
+    """
+    known = 1 + len(config.portfolio) if config.portfolio else 0
+    least, trusted = max(OPENING, known), min(TRUSTED, known)
+    return _decide(history, space, seed, config, proposals(space, seed, config), least=least, trusted=trusted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,36 +106,54 @@ class Pick:
     reason: str
     trial: Trial | None = None
     recipe: Recipe | None = None
+    origin: str = "model"
 
 
 def _decide(
-    history: History, space: Space, seed: int, config: SearchConfig, opening: Iterator[tuple[str, Recipe]], least: int
+    history: History,
+    space: Space,
+    seed: int,
+    config: SearchConfig,
+    opening: Iterator[tuple[str, Recipe]],
+    *,
+    least: int,
+    trusted: int,
 ) -> list[Decision]:
-    """What trains next. opening: origin and recipe in their order, of which `least` begin before any prediction."""
+    """What trains next. opening: origin and recipe in their order, of which `least` begin before any prediction, and
+    the first `trusted` are trained to their end before anything else goes on."""
     trials = searched(history)
     rest = [t for t in trials if at_rest(t)]
     ended = [complete(t) for t in rest if t.epochs >= t.recipe.epochs]
     waiting = [t for t in rest if t.epochs < t.recipe.epochs]
     busy = [t for t in trials if trains(t)]
     room = max(config.trials - len(trials), 0)
-    work = config.cohort * config.stops[0] - sum(t.until - t.epochs for t in busy)
+    lead = [t for t in trials[:trusted] if t in waiting][: config.cohort]
+    picks = [Pick("known to work: trained to its end before others", trial=t) for t in lead]
+    work = (config.cohort - len(lead)) * config.stops[0] - sum(t.until - t.epochs for t in busy)
+    hopeless: set[int] = set()
     fresh = untried(opening, trials)
-    some = min(config.cohort, max(least, config.cohort) - len(trials))
-    if not any(math.isfinite(t.loss) for t in trials):
-        some = max(some, min(config.cohort, work // config.stops[0]))
-    begun = list(islice(fresh, max(0, min(room, some)))) if work > 0 else []
-    if begun:
-        going = starts(history, begun, rungs=config.stops, reason="spread over the space, or known to work")
-        return [*ended, *_frozen(waiting), *going]
-    waiting_all = waiting
-    if not room and not busy:
-        waiting = _worth_it(trials, waiting, config)
-    picks, hopeless = _picks(trials, waiting, space, seed, config, room=room, work=work)
-    if not picks and room and work > 0:  # what is left of a small space
-        picks = [Pick("the last of a small space", recipe=recipe) for _, recipe in islice(fresh, 1)]
+    if work > 0:
+        some = _still_open(trials, work, least, config)
+        picks += [Pick(OPENED, recipe=recipe, origin=origin) for origin, recipe in islice(fresh, min(room, some))]
+        if len(picks) == len(lead):
+            others = [t for t in waiting if t not in lead]
+            if not room and not busy:
+                others = _worth_it(trials, others, config)
+            more, hopeless = _picks(trials, others, space, seed, config, room=room, work=work)
+            picks += more
+        if not picks and room:
+            picks = [Pick("the last of a small space", recipe=r, origin=origin) for origin, r in islice(fresh, 1)]
     chosen = {pick.trial.number for pick in picks if pick.trial is not None}
-    left = [t for t in waiting_all if t.number not in chosen]
+    left = [t for t in waiting if t.number not in chosen]
     return [*ended, *_frozen(left, hopeless), *_going(history, picks, config)]
+
+
+def _still_open(trials: Sequence[Trial], work: int, least: int, config: SearchConfig) -> int:
+    """How many recipes of the opening begin now: until there are enough, and as long as nothing can be learnt."""
+    missing = min(config.cohort, max(least, config.cohort) - len(trials))
+    if any(math.isfinite(t.loss) for t in trials):
+        return max(missing, 0)
+    return max(missing, min(config.cohort, math.ceil(work / config.stops[0])))
 
 
 def _going(history: History, picks: Sequence[Pick], config: SearchConfig) -> list[Decision]:
@@ -139,8 +163,15 @@ def _going(history: History, picks: Sequence[Pick], config: SearchConfig) -> lis
     new = [(pick, pick.recipe) for pick in picks if pick.recipe is not None]
     return [
         *(Decision("continue", t.number, p.reason, next_stop(t.recipe, t.epochs, config.stops)) for p, t in old),
-        *(Decision("start", next(number), p.reason, next_stop(r, 0, config.stops), r, "model") for p, r in new),
+        *(
+            Decision("start", next(number), _why(p), next_stop(recipe, 0, config.stops), recipe, p.origin)
+            for p, recipe in new
+        ),
     ]
+
+
+def _why(pick: Pick) -> str:
+    return {DEFAULT: DEFAULT_REASON, "portfolio": "known to work on many tasks"}.get(pick.origin, pick.reason)
 
 
 def _picks(

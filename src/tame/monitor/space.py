@@ -20,9 +20,10 @@ from tame.monitor.advice import CHANGES
 EDGE = 0.08  # of a range, on its own (log) scale
 TOP_SHARE = 0.1
 LEAST_TRIALS = 12
-LEAST_EPOCHS = 1 / 3  # of the epochs, after which trials may be compared where too few reach their end
+LEAST_TOP, LEAST_TOP_EARLY = 3, 5  # of the best that must agree; early: compared before their end
 NEAR = 1 / 3  # of a range, whose trials must be better than the others' by more than chance
-CHANCE = 0.05  # of such a difference where there is none
+CHANCE, CHANCE_EARLY = 0.05, 0.001  # of such a difference where there is none
+HOLDS_BACK = ("weight_decay", "dropout", "label_smoothing")  # fields of which less looks better at first
 INDEPENDENT = ("default", "portfolio", "sobol", "random", "grid")  # origins that do not follow earlier trials
 LOST = ("diverged", "failed")
 MOST_LOST = 0.3  # of the trials
@@ -55,27 +56,32 @@ def edges(trials: Sequence[Trial], space: Space) -> list[Finding]:
     """A finding for each numeric dimension whose best recipes lie on one of its edges.
 
     trials: those of the search, in any state. Compared are those that were trained to the end or, where these are
-    fewer than LEAST_TRIALS, all at the latest common epoch, not before a third of the epochs. The best tenth, and at
-    least three, must agree, and the third of the range on that side must hold better trials than the rest by more
-    than chance.
+    fewer than LEAST_TRIALS, all at the latest common epoch. The best tenth, and at least three, must agree, and the
+    third of the range on that side must hold better trials than the rest by more than chance. Where they are compared
+    before their end five must agree, and what always looks better at first (a high rate, little regularisation) counts
+    only if the best trial of all lies even beyond that edge, as the default recipe may.
     """
     losses, epoch = _comparable(trials)
+    is_early = epoch is not None
+    least, chance = (LEAST_TOP_EARLY, CHANCE_EARLY) if is_early else (LEAST_TOP, CHANCE)
     if len(losses) < LEAST_TRIALS:
         return []
     ranked = sorted((t for t in trials if t.number in losses), key=lambda t: (losses[t.number], t.number))
-    top = ranked[: max(3, round(TOP_SHARE * len(ranked)))]
+    top = ranked[: max(least, round(TOP_SHARE * len(ranked)))]
     found = []
     for name, dimension in space.dimensions.items():
         if isinstance(dimension, Choice):
             continue
         own = [trial for trial in top if _plays_a_part(name, trial, space)]
-        if len(own) < 3:
+        if len(own) < least:
             continue
         places = [dimension.where(_value(name, trial)) for trial in own]
         side = "low" if max(places) < EDGE else "high" if min(places) > 1 - EDGE else None
         if side is None or not _can_be_wider(name, dimension, side):
             continue
-        if not _is_better_there(name, side, trials, losses, space):
+        if is_early and _looks_better_at_first(name, side) and not _lies_beyond(name, side, own[0], dimension):
+            continue
+        if _chance(name, side, trials, losses, space) >= chance:
             continue
         evidence = {
             "field": name, "side": side, "best_values": [_value(name, trial) for trial in own],
@@ -147,24 +153,38 @@ def _comparable(trials: Iterable[Trial]) -> tuple[dict[int, float], int | None]:
     whole = {number: loss for number, loss in whole.items() if loss < math.inf}
     if len(whole) >= LEAST_TRIALS:
         return whole, None
-    longest = max((t.recipe.epochs for t in own), default=0)
     each = [{p.epoch: p.valid_loss for p in t.curve.points if p.valid_loss is not None} for t in own]
     for epoch in sorted({t.epochs for t in own}, reverse=True):
-        if epoch < LEAST_EPOCHS * longest:
-            break
         found = {t.number: points[epoch] for t, points in zip(own, each, strict=True) if epoch in points}
         if len(found) >= LEAST_TRIALS:
             return found, epoch
     return {}, None
 
 
-def _is_better_there(name: str, side: str, trials: Sequence[Trial], losses: Mapping[int, float], space: Space) -> bool:
-    """Whether the trials in the third of a range on this side rank before the others by more than chance.
+def _looks_better_at_first(name: str, side: str) -> bool:
+    """Whether that side of a dimension has the lower losses early in training, whatever comes later."""
+    own = field_of(name)
+    if own.endswith(".lr"):
+        return side == "high"
+    holds_back = own.rpartition(".")[2] in HOLDS_BACK or own.partition(".")[0] in ("regularize", "augment")
+    return holds_back and side == "low"
+
+
+def _lies_beyond(name: str, side: str, trial: Trial, dimension: Float | Int) -> bool:
+    """Whether a trial's value lies outside a range, on this side."""
+    value = float(_value(name, trial))
+    return value < dimension.low if side == "low" else value > dimension.high
+
+
+def _chance(name: str, side: str, trials: Sequence[Trial], losses: Mapping[int, float], space: Space) -> float:
+    """How likely by chance the trials in the third of a range on this side rank so far before the others.
 
     Those that came less far rank behind, since the search put them there. A search that learns heaps trials where it
     has found a good one, on the edge or not: only where too few others lie on both sides do they count.
     """
     dim = space.dimensions[name]
+    if isinstance(dim, Choice):
+        return 1.0
     own = [t for t in trials if t.curve.points and _plays_a_part(name, t, space)]
     ranked = sorted(own, key=lambda t: (t.state in LOST, t.number not in losses, losses.get(t.number, 0.0)
                                         if t.number in losses else -t.epochs, _loss(t)))  # fmt: skip
@@ -178,12 +198,16 @@ def _is_better_there(name: str, side: str, trials: Sequence[Trial], losses: Mapp
             (near if (where if side == "low" else 1 - where) <= NEAR else far).append(place[trial.number])
         return near, far
 
+    beyond = [place[t.number] for t in own if _lies_beyond(name, side, t, dim)]
+    inside = [place[t.number] for t in own if not _lies_beyond(name, side, t, dim)]
+    if min(len(beyond), len(inside)) >= LEAST_TOP:  # such as the default and known recipes, which lie where they lie
+        return float(mannwhitneyu(beyond, inside, alternative="less").pvalue)
     near, far = parts([t for t in own if t.origin in INDEPENDENT])
-    if min(len(near), len(far)) < 3:
+    if min(len(near), len(far)) < LEAST_TOP:
         near, far = parts(own)
-    if min(len(near), len(far)) < 3:
-        return bool(near) and len(near) >= LEAST_TRIALS
-    return bool(mannwhitneyu(near, far, alternative="less").pvalue < CHANCE)
+    if min(len(near), len(far)) < LEAST_TOP:
+        return 0.0 if len(near) >= LEAST_TRIALS else 1.0
+    return float(mannwhitneyu(near, far, alternative="less").pvalue)
 
 
 def _parting(begun: Sequence[Trial], space: Space) -> Parting | None:

@@ -278,10 +278,9 @@ class _Run:
         counts, some_idle = self._counts(batches)
         moving, losses = Moving(optimizer, _taken(tensors, "param"), _taken(tensors, "state")), []
         buffers, average = in_room(tensors, "buffer"), in_room(tensors, "average")
-        for step, batch in enumerate(batches[:steps]):
-            if not len(batch.rows):
-                losses.append(torch.zeros_like(settings.ema))
-                continue
+        filled = [step for step, batch in enumerate(batches) if len(batch.rows)][:steps]
+        for step in filled:
+            batch = batches[step]
             begun = time.perf_counter()
             active = counts[step] > 0 if some_idle[step] else None  # no example in this batch, no step
             now = replace(hyper, lr=rates[step])
@@ -295,7 +294,7 @@ class _Run:
                 times.append(time.perf_counter() - begun)
         tensors |= {**named("param", moving.params), **named("state", moving.state())}
         self._end_averages(epoch, tensors)
-        return (torch.stack(losses) * counts[: len(losses)]).sum(dim=0) / counts.sum(dim=0)
+        return (torch.stack(losses) * counts[filled]).sum(dim=0) / counts.sum(dim=0)
 
     def _step(
         self, epoch: int, step: int, batch: _Batch, moving: Moving, buffers: Tensors, hyper: Hyper,
