@@ -15,18 +15,20 @@ from tame.adjust import presets
 from tame.adjust.guard import Rest, doubling_gain, most_dimensions, narrowed, rest_of, searchable, wider
 from tame.adjust.portfolio import tables
 from tame.adjust.searcher import SearchConfig, searched
+from tame.adjust.searchers import SEARCHERS
 from tame.app.run import fit_study, resume_study
 from tame.core.config import StudyConfig
 from tame.core.errors import StoppedError, UsageError
 from tame.core.recipe import Recipe
-from tame.core.records import Curve, Event, Finding, History, Point, Trial
+from tame.core.records import Curve, Event, Finding, History, Point, Trial, curve_event, decision_event
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Int, Space, parse_dimension
 from tame.evaluate import relations
+from tame.monitor.rules import Facts
 from tame.monitor.space import edges, infeasible, linear_ranges
-from tame.study.checked import with_outcomes
-from tame.study.plan import expected_recipes, searched_json
-from tame.study.record import Silent, State, begin, read_state
+from tame.study.checked import act, of_space, with_outcomes
+from tame.study.plan import Plan, expected_recipes, searched_json
+from tame.study.record import Silent, State, begin, findings_events, read_state
 from tame.study.widening import narrow, region_of, space_of
 
 SPACE = Space(
@@ -40,16 +42,19 @@ SPACE = Space(
 )
 
 
-def trial_of(number, recipe, loss, *, state="complete", epochs=1, origin="sobol"):
-    points = tuple(Point(epoch, loss, loss, None) for epoch in range(1, epochs + 1))
-    return Trial(number, recipe.but({"epochs": max(epochs, 1)}), origin, "", state, epochs, Curve(points))
+PLAIN = Recipe().but({"epochs": 1})
+
+
+def trial_of(number, recipe, loss, *, state="complete", origin="sobol"):
+    """A trial of one epoch."""
+    return Trial(number, recipe, origin, "", state, 1, Curve((Point(1, loss, loss, None),)))
 
 
 def study_of(rng, loss, *, count=40, space=SPACE, lost=lambda recipe: False):
     """Trials all over a space. loss: of a recipe; lost: whether it diverges."""
     found = []
     for number in range(count):
-        recipe = Recipe().but(space.from_unit(rng.random(len(space))))
+        recipe = PLAIN.but(space.from_unit(rng.random(len(space))))
         gone = lost(recipe)
         found.append(trial_of(number, recipe, None if gone else loss(recipe), state="diverged" if gone else "complete"))
     return found
@@ -130,12 +135,12 @@ def bowl(middle):
 
 @pytest.mark.parametrize(("middle", "side"), [(1e-6, "low"), (1.0, "high")])
 def test_a_best_outside_the_space_is_seen_on_its_edge(middle, side):
-    (finding,) = edges(study_of(stream(0, "edge"), bowl(middle)), SPACE)
+    (finding,) = edges(study_of(stream(0, "edge"), bowl(middle), count=80), SPACE)
     assert (finding.evidence["field"], finding.evidence["side"]) == ("optimizer.lr", side)
 
 
 def test_clean_studies_are_silent():
-    """At most 6 of 200 studies whose best lies inside are told otherwise: measured are 2 to 4 by seed."""
+    """At most 2 of 200 studies whose best lies inside are told otherwise: of 1,000 it was 1."""
     rng, fired = stream(0, "clean"), 0
     for _ in range(200):
         middle = math.exp(rng.uniform(math.log(1e-3), math.log(1e-2)))
@@ -143,19 +148,19 @@ def test_clean_studies_are_silent():
         trials = study_of(rng, lambda r, m=middle, s=noise: bowl(m)(r) + rng.normal(0, s))
         fired += bool(edges(trials, SPACE))
         assert infeasible(trials, SPACE) is None
-    assert fired <= 6
+    assert fired <= 2
 
 
 def test_a_labelled_dimension_is_judged_by_the_trials_it_holds_for():
     space = Space({"optimizer.name": Choice("adamw", "sgd"), "optimizer.lr@sgd": Float(1e-4, 1e-1, log=True)})
     rng = stream(0, "labelled")
-    trials = study_of(rng, lambda r: bowl(1.0)(r) if r.optimizer.name == "sgd" else 200.0, space=space, count=60)
+    trials = study_of(rng, lambda r: bowl(1.0)(r) if r.optimizer.name == "sgd" else 200.0, space=space, count=120)
     (finding,) = edges(trials, space)
     assert finding.evidence["field"] == "optimizer.lr@sgd"
     assert edges(study_of(rng, lambda r: 1.0 if r.optimizer.name == "adamw" else 2.0, space=space), space) == []
 
 
-def early(middle, *, epochs=9, count=30):
+def early(middle, *, epochs=9, count=80):
     """Trials of which none has come to its end."""
     trials = study_of(stream(1, "early"), bowl(middle), count=count)
     return [replace(t, recipe=t.recipe.but({"epochs": epochs}), state="paused") for t in trials]
@@ -179,18 +184,18 @@ def test_before_the_end_what_always_looks_better_at_first_is_not_believed():
 
 
 def test_a_threshold_beyond_which_recipes_diverge_is_found():
-    trials = study_of(stream(0, "lost"), bowl(1e-3), lost=lambda recipe: recipe.optimizer.lr > 1e-2)
+    trials = study_of(stream(1, "lost"), bowl(1e-3), count=60, lost=lambda recipe: recipe.optimizer.lr > 3e-3)
     found = infeasible(trials, SPACE)
     assert (found.evidence["field"], found.evidence["side"]) == ("optimizer.lr", "high")
-    assert 5e-3 < found.evidence["bound"] < 2e-2
+    assert 2e-3 < found.evidence["bound"] < 5e-3
     assert found.evidence["lost"] == sum(t.state == "diverged" for t in trials)
     region = narrowed(SPACE, {"optimizer.lr": {"high": found.evidence["bound"]}})
     assert infeasible(trials, region) is None, "what lies outside the region counts no more"
 
 
 def test_a_threshold_never_cuts_off_the_best_recipe():
-    trials = study_of(stream(0, "lost"), bowl(1e-3), lost=lambda recipe: recipe.optimizer.lr > 1e-2)
-    best = trial_of(99, Recipe().but({"optimizer.lr": 5e-2, "model.hidden": 64}), 0.1)
+    trials = study_of(stream(1, "lost"), bowl(1e-3), count=60, lost=lambda recipe: recipe.optimizer.lr > 3e-3)
+    best = trial_of(99, PLAIN.but({"optimizer.lr": 5e-2, "model.hidden": 64}), 0.1)
     found = infeasible([*trials, best], SPACE)
     assert "bound" not in found.evidence or found.evidence["bound"] > 5e-2
 
@@ -248,7 +253,8 @@ def test_few_recipes_search_what_matters_most():
     assert searchable(space, preset.ranks, (), None) == tuple(space.dimensions)
     several = ("model.width", "model.depth", "table.sigma")
     kept = searchable(space, preset.ranks, several, 5)
-    assert set(kept) == {*several, "table.numbers"}, "what was asked for, and what it hangs on, but no more"
+    own = {*several, "table.numbers", "optimizer.lr"}
+    assert set(kept) == own, "what was asked for, what it hangs on, and what matters most, but no more"
 
 
 @pytest.mark.parametrize("kind", presets.KINDS)
@@ -275,10 +281,10 @@ def test_recipes_that_are_stopped_early_cost_less():
 
 def rounds(losses, *, each=6, num_valid=1000):
     """What the rest is worth after every round of a study whose trials come to these losses."""
+    every = [trial_of(n, PLAIN, loss) for n, loss in enumerate(losses)]
     found, rest = [], None
     for end in range(each, len(losses) + 1, each):
-        trials = {n: trial_of(n, Recipe().but({"optimizer.lr": (n + 1) * 1e-4}), losses[n]) for n in range(end)}
-        rest = rest_of(History(trials), rest, num_valid=num_valid)
+        rest = rest_of(History({n: every[n] for n in range(end)}), rest, num_valid=num_valid)
         found.append(rest)
     return found
 
@@ -308,7 +314,7 @@ def test_random_searches_stop_only_where_as_many_again_would_bring_little():
 
 def test_a_round_in_which_nothing_was_trained_changes_nothing_and_a_rest_can_be_kept():
     rest = rounds([0.5 + i / 100 for i in range(12)])[-1]
-    trials = {n: trial_of(n, Recipe().but({"optimizer.lr": (n + 1) * 1e-4}), 0.5 + n / 100) for n in range(12)}
+    trials = {n: trial_of(n, PLAIN.but({"optimizer.lr": (n + 1) * 1e-4}), 0.5 + n / 100) for n in range(12)}
     assert rest_of(History(trials), rest, num_valid=1000) is rest
     assert Rest.from_json(rest.to_json()) == rest
     assert rest_of(History(), None, num_valid=1000) is None
@@ -330,8 +336,8 @@ TOO_LOW = "optimizer.lr=1e-6..1e-5:log"
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(160, 3)).round(3)
-    rows = [[*map(str, row), "yes" if row[0] + row[1] * row[2] > 0 else "no"] for row in x.tolist()]
+    x = rng.normal(size=(400, 3)).round(3)
+    rows = [[*map(str, row), "yes" if row[0] + row[1] > 0 else "no"] for row in x.tolist()]
     path = tmp_path_factory.mktemp("data") / "rows.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([["a", "b", "c", "label"], *rows])
@@ -424,10 +430,35 @@ def test_too_few_recipes_search_fewer_dimensions_and_the_report_says_so(asked, t
     assert searched_json({"space": {"optimizer.lr": {}}}) is None, "a plan of an older study"
 
 
+def test_where_too_many_diverge_new_recipes_come_from_the_rest_of_the_space(tmp_path):
+    base = PLAIN.but({"model.hidden": 64})
+    facts = Facts(
+        task="binary", num_classes=2, num_valid=100, metric="accuracy", higher_is_better=True, dummy=0.5,
+        dummy_error=0.05, guess_loss=0.7,
+    )  # fmt: skip
+    search = SearchConfig(base=base, cohort=40)
+    plan = Plan(search, SPACE, facts, (0,), math.inf, 0.0, (), "", False, {})
+    first = SEARCHERS.get("auto")(History(), SPACE, 0, config=search)
+    with begin(StudyConfig(data="x", out=str(tmp_path / "study")), Silent()) as study:
+        study.keep(Event("plan", {"base": base.flat(), "space": SPACE.to_json()}), *map(decision_event, first))
+        for decision in first:
+            loss = None if decision.recipe.optimizer.lr > 1e-2 else 1.0
+            study.keep(curve_event(decision.trial, [Point(1, loss, loss, None)]))
+        found = act(study, plan, of_space(study))
+        assert [event.kind for event in found.events] == ["region", "worth"]
+        assert act(study, plan, of_space(study)) == found, "what is not kept is decided again"
+        study.keep(*findings_events(found.findings), *found.events)
+        assert found.plan.space == region_of(study.state)
+        assert space_of(study.state) == SPACE.on(base.flat())
+        later = SEARCHERS.get("auto")(study.history, found.plan.space, 0, config=search)
+        fresh = [d.recipe.optimizer.lr for d in later if d.kind == "start"]
+        assert fresh
+        assert max(fresh) <= found.findings[0].evidence["bound"] < 1.5e-2
+        assert of_space(study) == [], "it is told once"
+
+
 def test_what_came_of_a_narrower_region_is_told():
     evidence = {"field": "optimizer.lr", "side": "high", "bound": 1e-2, "first_after": 2}
-    trials = [
-        trial_of(n, Recipe(), None if n == 3 else 0.5, state="diverged" if n == 3 else "complete") for n in range(6)
-    ]
+    trials = [trial_of(n, PLAIN, None if n == 3 else 0.5, state="diverged" if n == 3 else "complete") for n in range(6)]
     state = State(History({t.number: t for t in trials}), [Finding("infeasible", "many", "warning", evidence)])
     assert with_outcomes(state)[0].outcome == "of 4 recipes begun since then 1 diverged or failed"

@@ -970,8 +970,9 @@ def linear(bias=True):
 def stopped_in_its_search(folder, *space):
     arrays = read_arrays(X, Y)
     config = StudyConfig(
-        data=ARRAYS, model=INLINE, out=str(folder), trials=20, epochs=1, folds=2, set={"batch_size": 30}, space=space
-    )
+        data=ARRAYS, model=INLINE, out=str(folder), trials=20, epochs=1, folds=2, set={"batch_size": 30}, space=space,
+        widen=False,
+    )  # fmt: skip
     with pytest.raises(StoppedError):
         fit_study(config, StopsSoon(), keep=lambda to: keep_arrays(arrays, "auto", to, plain=True), build=linear)
     return read_state(folder)[1]

@@ -28,6 +28,15 @@ def candidates(space: Space, best: Array, *, count: int, shapes: int | None, rng
     return settled(space, points)
 
 
+def some_of(points: Array, best: Array, *, count: int, rng: np.random.Generator) -> Array:
+    """So many of the points (N, D) that exist: half of them any, half the nearest to one of the best. best: (K, D)."""
+    chosen = rng.permutation(len(points))[: count // 2 if len(best) else count].tolist()
+    for each in best:
+        distance = np.square(points - each).sum(axis=1)
+        chosen += np.argsort(distance)[: count // 2 // len(best)].tolist()
+    return points[sorted(set(chosen))]
+
+
 def settled(space: Space, points: Array) -> Array:
     """The points (N, D) as they come back from recipes: choices in the middle of their share, what is idle at 0.5."""
     if any(dim.when for dim in space.dimensions.values()):

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from tame.adjust.presets import LAST_RANK
-from tame.adjust.searcher import LOST, searched
+from tame.adjust.searcher import DEFAULT, LOST, searched
 from tame.core.errors import UsageError
 from tame.core.recipe import Recipe
 from tame.core.records import History
@@ -28,6 +28,7 @@ FEW = ((10, 2), (25, 3), (65, 5))  # below so many recipes, so many dimensions a
 ENOUGH_RECIPES, ENOUGH_WHOLE = 24, 3  # before a search may be called worthless
 WORTHLESS = 0.25  # of the noise: what the rest must bring to be worth it
 ROUNDS = 2  # in a row, after which it is believed
+GIVEN = (DEFAULT, "portfolio")  # origins of recipes that are no draws
 LEAST_DRAWS = 8  # recipes; of fewer nothing is extrapolated
 APART = 1.1  # of the epochs, between two marks that are remembered
 
@@ -123,13 +124,15 @@ def searchable(
 ) -> tuple[str, ...]:
     """The names of the dimensions that are worth searching with so many recipes, in the order of the space.
 
-    ranks: of dimensions by name, 1 for what matters most; asked: those that the user gave, which are always searched,
-    with those that their conditions hang on. recipes: None where it is not known; then all are searched.
+    ranks: of dimensions by name, 1 for what matters most, which is always searched; asked: those that the user gave,
+    which are too, with those that set the same field or that their conditions hang on. recipes: None where it is not
+    known; then all are searched.
     """
     most = None if recipes is None else most_dimensions(recipes)
     if most is None:
         return tuple(space.dimensions)
-    kept = [name for name in space.dimensions if name in asked]
+    fields = {field_of(name) for name in asked}
+    kept = [name for name in space.dimensions if field_of(name) in fields or ranks.get(name) == 1]
     for name in kept:
         on = space.dimensions[name].when
         kept += [each for each in space.dimensions if field_of(each) in on and each not in kept]
@@ -143,7 +146,8 @@ def rest_of(history: History, before: Rest | None, *, num_valid: int) -> Rest | 
     was trained to its end.
 
     before: what this returned after the round before; num_valid: validated examples. The gain is the larger of two:
-    what the second half of the epochs has brought, and what as many draws again from the losses so far would bring. The
+    what the second half of the epochs has brought, and what as many draws again would bring, from the losses of the
+    recipes that the search has drawn, not those it was given. The
     noise is taken as best / sqrt(num_valid): losses of single examples are spread at least about as widely as their
     mean, for networks that are sure of themselves more, so that the noise is rather too small and the search too long.
     """
@@ -156,7 +160,8 @@ def rest_of(history: History, before: Rest | None, *, num_valid: int) -> Rest | 
     best, worst = min(finite), max(finite)
     marks = () if before is None else before.marks
     known = {t.number for t in ended}
-    losses = [t.loss if t.number in known else max(t.loss, worst) for t in trials if t.state not in LOST]
+    drawn = [t for t in trials if t.state not in LOST and t.origin not in GIVEN]
+    losses = [t.loss if t.number in known else max(t.loss, worst) for t in drawn]
     gain = _gain(losses, epochs, best, marks)
     noise = best / math.sqrt(max(num_valid, 1))
     enough = len(trials) >= ENOUGH_RECIPES and len(finite) >= ENOUGH_WHOLE
@@ -186,7 +191,10 @@ def _gain(losses: Sequence[float], epochs: int, best: float, marks: Sequence[tup
     """What as many epochs again would bring; None before there is a mark at half of them."""
     half = [value for at, value in marks if at <= epochs / 2]
     drawn = doubling_gain(losses)
-    return None if not half or drawn is None else max(half[-1] - best, drawn)
+    if not half or drawn is None:
+        return None
+    behind = min(losses) - best  # the best may be a recipe that was given, and no draw
+    return max(half[-1] - best, drawn - behind)
 
 
 def _mean_best(ordered: np.ndarray, size: int) -> float:

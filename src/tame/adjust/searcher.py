@@ -31,6 +31,7 @@ class SearchConfig:
     cohort: int = 32  # how many start together
     eta: int = 3  # the best 1/eta of a rung go on
     num_rungs: int = 3
+    points: Sequence[Sequence[float]] | None = None  # (N, D) in [0, 1], where only these may begin; None: anywhere
     step: int | None = None  # epochs between the stops of trials that freeze and thaw; None: the rungs
 
     def __post_init__(self) -> None:

@@ -20,8 +20,8 @@ from scipy.special import ndtr
 
 Array = NDArray[np.float64]
 
-GUESSES = 8  # ways of likeness that are drawn
-KEPT = 3  # of them, the likeliest
+GUESSES = 12  # ways of likeness that are drawn
+KEPT = 4  # of them, the likeliest
 LENGTH, SPREAD = 0.7, 0.8  # of a guess along a dimension: the median, and the standard deviation of its logarithm
 LIKELY = {  # what the other numbers of a guess are drawn from
     "shared": (0.7, 1.0),
@@ -117,6 +117,15 @@ def fit(measured: Measured, rng: np.random.Generator) -> Surrogate:
     best = sorted(found, key=lambda each: -each.evidence)[:KEPT]
     shares = np.exp([each.evidence - best[0].evidence for each in best])
     return Surrogate(best, shares / shares.sum())
+
+
+def chance_of_improvement(mean: Array, deviation: Array, target: float) -> Array:
+    """How probably a value lies below `target`. mean, deviation: (M,).
+
+    Source: Kushner, A New Method of Locating the Maximum Point of an Arbitrary Multipeak Curve (1964).
+    """
+    found: Array = ndtr((target - mean) / deviation)
+    return found
 
 
 def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:

@@ -1,11 +1,12 @@
 """Freeze-thaw: of all curves that wait and all recipes that could begin, those go next that promise most.
 
 After an opening that is spread over the space, a surrogate is fitted to all partial curves. Each place in a round goes
-to the curve, old or new, whose expected improvement over the best value so far is largest within a number of epochs
-that is drawn for that place: short views take what pays off soon, long ones what may become best. A trial that is not
-chosen waits with its weights, so that no epoch is trained twice.
+to the curve, old or new, that promises most within a number of epochs that is drawn for that place: short views take
+what pays off soon, long ones what may become best. Half of the views go by the expected improvement over the best value
+so far, which explores, half by the chance of coming below it by a step that is drawn, which stays with what is good. A
+trial that is not chosen waits with its weights, so that no epoch is trained twice.
 Sources: Swersky, Snoek and Adams, Freeze-Thaw Bayesian Optimization (2014); Rakotoarison et al., In-Context Freeze-Thaw
-Bayesian Optimization (2024), for the horizon that is drawn.
+Bayesian Optimization (2024), for the horizon and the step that are drawn.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from itertools import count, islice
 
 import numpy as np
 
-from tame.adjust.candidates import candidates, features
+from tame.adjust.candidates import candidates, features, some_of
 from tame.adjust.sampling import once, proposals, sobol_points, tidy, untried
 from tame.adjust.searcher import (
     DEFAULT,
@@ -33,7 +34,7 @@ from tame.adjust.searcher import (
     searched,
     trains,
 )
-from tame.adjust.surrogate import Array, Measured, expected_improvement, fit
+from tame.adjust.surrogate import Array, Measured, chance_of_improvement, expected_improvement, fit
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Decision, History, Trial
 from tame.core.rng import stream, stream_seed
@@ -47,6 +48,8 @@ GROWTH, TOLD = 1.7, 5  # from one epoch of such a curve that is told to the next
 CLIP, WARP = 2.5, 0.1  # in distances of the best from the median: the worst that is told; where the log scale begins
 NEW = 256  # recipes that could begin
 BEST = 5  # trials near which half of those are drawn
+EXPLORES = 0.5
+STEPS = (-3.0, -0.5)  # powers of ten, of how far below the best a view aims, where it goes by the chance of that
 VIEWS = 8  # horizons that are drawn for a round, at most
 OPENED = "fills the space evenly"
 MOST_WAITING = 64  # trials that wait, beside two cohorts; of more the least promising are given up
@@ -192,7 +195,10 @@ def _picks(
     new = np.zeros((0, len(space)))
     if room and len(space):
         near = np.array([points[t.number] for t in best[:BEST] if math.isfinite(t.loss)])
-        new = candidates(space, near, count=NEW, shapes=shapes, rng=rng)
+        if config.points is None:
+            new = candidates(space, near, count=NEW, shapes=shapes, rng=rng)
+        else:
+            new = some_of(np.asarray(config.points), near, count=NEW, rng=rng)
     if not best or not (len(waiting) + len(new)):
         return [], set()
     measured, scale = _measured(best, space, points)
@@ -202,11 +208,15 @@ def _picks(
     epochs = np.array([t.epochs for t in waiting] + [0] * len(new), float)
     ends = np.array([t.recipe.epochs for t in waiting] + [config.base.epochs] * len(new), float)
     runs = np.array([t.number for t in waiting] + [-1 - k for k in range(len(new))])
+    top = float(scale.seen(np.array([scale.best]))[0])
     views = []
     for _ in range(min(VIEWS, config.cohort)):
         horizon = int(rng.integers(1, config.base.epochs + 1))
         mean, deviation = surrogate.predict(rows, np.minimum(epochs + horizon, ends), runs)
-        gain = expected_improvement(mean, deviation, float(scale.seen(np.array([scale.best]))[0]))
+        if rng.random() < EXPLORES:
+            gain = expected_improvement(mean, deviation, top)
+        else:
+            gain = chance_of_improvement(mean, deviation, top - 10 ** rng.uniform(*STEPS))
         views.append(View(horizon, gain, mean))
     picks = _by_gain(views, trials, waiting, new, space, config, scale, rng, room=room, work=work)
     return picks, _hopeless(views, waiting, picks, config)

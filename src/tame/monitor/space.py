@@ -17,12 +17,12 @@ from tame.core.records import Finding, Trial
 from tame.core.space import Choice, Dimension, Float, Int, Space, field_of, to_text
 from tame.monitor.advice import CHANGES
 
-EDGE = 0.08  # of a range, on its own (log) scale
-TOP_SHARE = 0.1
+EDGE = 0.1  # of a range, on its own (log) scale
+TOP_SHARE = 0.05  # fewer than lie on an edge by chance, so that a best on it can show in an even spread too
 LEAST_TRIALS = 12
 LEAST_TOP, LEAST_TOP_EARLY = 3, 5  # of the best that must agree; early: compared before their end
 NEAR = 1 / 3  # of a range, whose trials must be better than the others' by more than chance
-CHANCE, CHANCE_EARLY = 0.05, 0.001  # of such a difference where there is none
+CHANCE, CHANCE_EARLY = 0.05, 0.01  # of such a difference where there is none
 HOLDS_BACK = ("weight_decay", "dropout", "label_smoothing")  # fields of which less looks better at first
 INDEPENDENT = ("default", "portfolio", "sobol", "random", "grid")  # origins that do not follow earlier trials
 LOST = ("diverged", "failed")
@@ -30,7 +30,7 @@ MOST_LOST = 0.3  # of the trials
 LEAST_BEGUN, LEAST_TOLD = 10, 20  # trials, and those without which a fault is not suspected
 NEARLY_ALL = 0.8
 LOST_BEYOND = 2 / 3  # of the trials beyond a threshold that parts those that were lost from the others
-BY_CHANCE = 0.05  # that a threshold on any dimension parts them so well where none matters
+BY_CHANCE = 0.05  # that any threshold parts them so well where none matters
 FACTOR = 30.0  # between the ends of a linear range that is questioned
 DECADES = 1e-3  # of its high end, where a log range may start that was to start at 0
 LOG_FIELDS = (
@@ -56,7 +56,7 @@ def edges(trials: Sequence[Trial], space: Space) -> list[Finding]:
     """A finding for each numeric dimension whose best recipes lie on one of its edges.
 
     trials: those of the search, in any state. Compared are those that were trained to the end or, where these are
-    fewer than LEAST_TRIALS, all at the latest common epoch. The best tenth, and at least three, must agree, and the
+    fewer than LEAST_TRIALS, all at the latest common epoch. The best twentieth, and at least three, must agree, and the
     third of the range on that side must hold better trials than the rest by more than chance. Where they are compared
     before their end five must agree, and what always looks better at first (a high rate, little regularisation) counts
     only if the best trial of all lies even beyond that edge, as the default recipe may.
@@ -213,8 +213,7 @@ def _chance(name: str, side: str, trials: Sequence[Trial], losses: Mapping[int, 
 def _parting(begun: Sequence[Trial], space: Space) -> Parting | None:
     """The threshold that parts the lost trials from the others best, if it does so by more than chance."""
     found = [each for name in space.dimensions for each in _thresholds(name, begun, space)]
-    tried = max(1, 2 * len(space))
-    good = [p for p in found if p.num_lost_beyond >= LOST_BEYOND * p.num_beyond and p.chance * tried < BY_CHANCE]
+    good = [p for p in found if p.num_lost_beyond >= LOST_BEYOND * p.num_beyond and p.chance * len(found) < BY_CHANCE]
     return max(good, key=lambda p: (p.gain, -p.chance), default=None)
 
 

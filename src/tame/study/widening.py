@@ -72,7 +72,9 @@ def narrow(
     reason, evidence: as in `widen`. Raises UsageError where that narrows nothing, or leaves nothing.
     """
     asked = {end: value for end, value in (("low", low), ("high", high)) if value is not None}
-    bounds = {**bounds_of(state), name: {**bounds_of(state).get(name, {}), **asked}}
+    known = bounds_of(state).get(name, {})
+    tighter = {end: (max if end == "low" else min)(value, known.get(end, value)) for end, value in asked.items()}
+    bounds = {**bounds_of(state), name: {**known, **tighter}}
     space = space_of(state)
     changes = narrowed(space, bounds) != region_of(state)
     require(changes, f"{name} cannot be narrowed to {' and '.join(f'{end} {value:g}' for end, value in asked.items())}")

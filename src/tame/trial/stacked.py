@@ -111,7 +111,7 @@ class Stacked:
                 ]
             width = num_outputs(recipe, self.task.examples)
             for view in views:
-                require_outputs(recipe, view, (len(population.members), len(part), width))
+                require_outputs(recipe, view, (len(population.members), len(part), width), learnt=False)
             views = [view.float() if view.dtype == torch.bfloat16 else view for view in views]
             found.append(views[0] if len(views) == 1 else torch.stack(views).mean(dim=0))
         if not found:
@@ -312,7 +312,7 @@ class _Run:
         with told(recipe):
             outputs, slopes = self.learn(params, buffers, x, dropout=settings.dropout, draws=draws, mine=weight)
         width = num_outputs(recipe, self.task.examples)
-        require_outputs(recipe, outputs, (len(self.population.members), len(rows), width))
+        require_outputs(recipe, outputs, (len(self.population.members), len(rows), width), learnt=True)
         loss, of_outputs = self._loss(outputs.detach(), rows, mix, weight)
         with told(recipe):
             grads = slopes(of_outputs)

@@ -34,18 +34,18 @@ def told(recipe: Recipe) -> Iterator[None]:
         raise UsageError(f"the model failed while it was trained: {type(problem).__name__}: {problem}") from problem
 
 
-def require_outputs(recipe: Recipe, outputs: Any, shape: tuple[int, ...]) -> None:
+def require_outputs(recipe: Recipe, outputs: Any, shape: tuple[int, ...], *, learnt: bool) -> None:
     """Raises UsageError where a module of the user's own gives anything but outputs of this shape that can be learnt.
 
-    shape: (B, O), or (M, B, O) of M members.
+    shape: (B, O), or (M, B, O) of M members; learnt: whether they are from a step of training.
     """
     if recipe.model.name != OWN:
         return
     found = f"outputs of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
     right = isinstance(outputs, Tensor) and tuple(outputs.shape) == shape
     require(right, f"the model gives {found} while it is trained, where it must give {shape}")
-    learns = outputs.requires_grad or not torch.is_grad_enabled()
-    require(learns, "the model's outputs do not depend on its parameters: look for detach() and no_grad() in forward()")
+    why = "the model's outputs do not depend on its parameters: look for detach() and no_grad() in forward()"
+    require(outputs.requires_grad or not learnt, why)
 
 
 @contextmanager
