@@ -11,7 +11,7 @@ from tame.adjust.searchers import SEARCHERS
 from tame.core.records import Decision, Event, Finding, decision_event
 from tame.monitor.rules import examine
 from tame.study.checked import act, of_space, why_worthless
-from tame.study.finals import FIELDS, best_trials, cost_s, evaluate, finalists
+from tame.study.finals import best_trials, cost_s, evaluate, finalists, reserved_s
 from tame.study.first import explained
 from tame.study.opening import open_data
 from tame.study.plan import GOING, Plan, make_plan
@@ -58,10 +58,8 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
     decide = SEARCHERS.get(study.config.search)
     decisions = decide(study.history, plan.space, study.config.seed, config=plan.search)
     decisions = explained(decisions, plan.reasons)
-    # Where the search goes on to the end, it leaves the time that the finalists will take.
-    after = cost_s(study, plan, *FIELDS[0]) if study.state.last["plan"]["to_the_end"] else 0.0
     first = not study.history.trials and study.left_s > 0
-    if first or study.used_s + plan.round_s(study, decisions) + after < plan.search_until_s:
+    if first or study.used_s + plan.round_s(study, decisions) + reserved_s(study, plan) < plan.search_until_s:
         return decisions
     if not plan.sizes:
         left = FINISH_SHARE * (study.left_s - plan.end_s - cost_s(study, plan, 1, 0))

@@ -22,7 +22,8 @@ Array = NDArray[np.float64]
 
 GUESSES = 12  # ways of likeness that are drawn
 KEPT = 4  # of them, the likeliest
-LENGTH, SPREAD = 0.7, 0.8  # of a guess along a dimension: the median, and the standard deviation of its logarithm
+LENGTH = 0.85  # of a guess along a dimension, the median
+TOGETHER, APART = 0.5, 0.7  # deviation of its logarithm: of all dimensions together, and of each
 LIKELY = {  # what the other numbers of a guess are drawn from
     "shared": (0.7, 1.0),
     "own": (0.05, 0.2, 0.5),
@@ -119,15 +120,6 @@ def fit(measured: Measured, rng: np.random.Generator) -> Surrogate:
     return Surrogate(best, shares / shares.sum())
 
 
-def chance_of_improvement(mean: Array, deviation: Array, target: float) -> Array:
-    """How probably a value lies below `target`. mean, deviation: (M,).
-
-    Source: Kushner, A New Method of Locating the Maximum Point of an Arbitrary Multipeak Curve (1964).
-    """
-    found: Array = ndtr((target - mean) / deviation)
-    return found
-
-
 def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
     """How far below `best` a value is expected to lie, above or at it counting as 0. mean, deviation: (M,).
 
@@ -139,7 +131,7 @@ def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
 
 
 def _guess(dimensions: int, rng: np.random.Generator) -> Likeness:
-    lengths = LENGTH * np.exp(SPREAD * rng.standard_normal(dimensions))
+    lengths = LENGTH * np.exp(TOGETHER * rng.standard_normal() + APART * rng.standard_normal(dimensions))
     return Likeness(lengths, **{name: float(rng.choice(values)) for name, values in LIKELY.items()})
 
 

@@ -1,12 +1,11 @@
 """Freeze-thaw: of all curves that wait and all recipes that could begin, those go next that promise most.
 
 After an opening that is spread over the space, a surrogate is fitted to all partial curves. Each place in a round goes
-to the curve, old or new, that promises most within a number of epochs that is drawn for that place: short views take
-what pays off soon, long ones what may become best. Half of the views go by the expected improvement over the best value
-so far, which explores, half by the chance of coming below it by a step that is drawn, which stays with what is good. A
-trial that is not chosen waits with its weights, so that no epoch is trained twice.
+to the curve, old or new, whose expected improvement over the best value so far is largest within a number of epochs
+that is drawn for that place: short views take what pays off soon, long ones what may become best. A trial that is not
+chosen waits with its weights, so that no epoch is trained twice.
 Sources: Swersky, Snoek and Adams, Freeze-Thaw Bayesian Optimization (2014); Rakotoarison et al., In-Context Freeze-Thaw
-Bayesian Optimization (2024), for the horizon and the step that are drawn.
+Bayesian Optimization (2024), for the horizon that is drawn.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from tame.adjust.searcher import (
     searched,
     trains,
 )
-from tame.adjust.surrogate import Array, Measured, chance_of_improvement, expected_improvement, fit
+from tame.adjust.surrogate import Array, Measured, expected_improvement, fit
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Decision, History, Trial
 from tame.core.rng import stream, stream_seed
@@ -48,8 +47,6 @@ GROWTH, TOLD = 1.7, 5  # from one epoch of such a curve that is told to the next
 CLIP, WARP = 2.5, 0.1  # in distances of the best from the median: the worst that is told; where the log scale begins
 NEW = 256  # recipes that could begin
 BEST = 5  # trials near which half of those are drawn
-EXPLORES = 0.5
-STEPS = (-3.0, -0.5)  # powers of ten, of how far below the best a view aims, where it goes by the chance of that
 VIEWS = 8  # horizons that are drawn for a round, at most
 OPENED = "fills the space evenly"
 MOST_WAITING = 64  # trials that wait, beside two cohorts; of more the least promising are given up
@@ -213,10 +210,7 @@ def _picks(
     for _ in range(min(VIEWS, config.cohort)):
         horizon = int(rng.integers(1, config.base.epochs + 1))
         mean, deviation = surrogate.predict(rows, np.minimum(epochs + horizon, ends), runs)
-        if rng.random() < EXPLORES:
-            gain = expected_improvement(mean, deviation, top)
-        else:
-            gain = chance_of_improvement(mean, deviation, top - 10 ** rng.uniform(*STEPS))
+        gain = expected_improvement(mean, deviation, top)
         views.append(View(horizon, gain, mean))
     picks = _by_gain(views, trials, waiting, new, space, config, scale, rng, room=room, work=work)
     return picks, _hopeless(views, waiting, picks, config)

@@ -152,7 +152,7 @@ def _forecast(config: StudyConfig, about: dict[str, Any], known: Costs | None, e
         assert epoch_s is not None
         words = [f"an epoch of the default recipe takes {epoch_s:.2g} s in company, its folds included"]
         if config.clock_s is not None:
-            words.append(f"the search ends by {about['search_until_s']:.0f} s of {config.clock_s:.0f} s")
+            words.append(f"search and finalists end by {about['search_until_s']:.0f} s of {config.clock_s:.0f} s")
         return {"features_s": None, "epoch_s": epoch_s, "words": words}
     speed = about["speed"]
     features = {size: forward_s(speed, known.learnt[size], size) for size in about["sizes"]}

@@ -415,6 +415,7 @@ _SENTENCES = {
     "diverged": "a loss in epoch {epoch} was no finite number; learning rate {optimizer_lr}",
     "no_better_than_dummy": "{valid_metric} on {n} validation {examples}; {guess} has {dummy}",
     "best_on_edge": "the best values of {field} are {best_values}; searched was {low} to {high}",
+    "infeasible": "{lost} of {begun} recipes that were begun there, {lost_beyond} of the {beyond} beyond it",
     "linear_range": "{field} from {low} to {high}",
     "worthless_rest": "after {recipes} recipes and {epochs} epochs the best validation loss was {best}; expected gain "
     "{gain}, noise {noise}",

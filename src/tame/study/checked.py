@@ -191,7 +191,7 @@ def _of_wider(about: Mapping[str, Any], trials: Sequence[Trial]) -> str:
         return bool(value < about["low"] if about["side"] == "low" else value > about["high"])
 
     new = [t for t in trials if is_new(t)]
-    said = f"{len(new)} recipe{'' if len(new) == 1 else 's'} lay in the new part, out to {about['to']:g}"
+    said = f"{len(new)} recipe{'' if len(new) == 1 else 's'} lay in the new part"
     best = min(_ended(trials), key=lambda t: (t.loss, t.number), default=None)
     if not new or best is None:
         return said

@@ -48,7 +48,11 @@ from tame.study.widening import space_json, space_of
 
 FINALIST = "finalist"
 MANY = 2000  # validated examples
-FIELDS = ((4, 3), (3, 2), (2, 2), (2, 1), (1, 1), (1, 0))  # finalists beside the default, and fresh seeds of each
+FIELDS = ((4, 1), (3, 1), (2, 1), (1, 1), (1, 0))  # finalists beside the default, and fresh seeds of each at first
+MOST_SEEDS, CLOCKLESS_SEEDS = 6, 3  # fresh seeds of each, where there is time for more, and where no clock holds
+LEAST_STAGE_S = 0.05
+RESERVED = (0.12, 0.4)  # of the time after the search has begun, that is kept for finalists: at least and at most
+WANTED_SEEDS = 3  # that the search leaves time for
 PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
 
@@ -60,7 +64,11 @@ def finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
     """
     _require_trained(study)
     study.watcher.phase("training the finalists again with fresh seeds")
-    found = _again(study, data, plan, _wanted(study, plan))
+    wanted, began = _wanted(study, plan), study.state.trained_s
+    found = _again(study, data, plan, wanted)
+    seeds = _more_seeds(study, plan, wanted, stage_s=study.state.trained_s - began)
+    if seeds:
+        found = _again(study, data, plan, [(trial, [*first, *seeds]) for trial, first in wanted])
     good = [each for each in found if each is not None]
     if not good:
         raise NothingTrainedError("every finalist diverged when it was trained again")
@@ -90,7 +98,7 @@ def _require_trained(study: Study) -> None:
 
 
 def _wanted(study: Study, plan: Plan) -> list[tuple[Trial, list[int]]]:
-    """Which trials are finalists and with which seeds: fewer of both where the clock leaves no room for all.
+    """Which trials are finalists, and the seed that each is trained again with: fewer where the clock leaves no room.
 
     Kept as an event, so that a study that is resumed has the same finalists.
     """
@@ -99,10 +107,34 @@ def _wanted(study: Study, plan: Plan) -> list[tuple[Trial, list[int]]]:
         count, num_seeds = next(
             (pair for pair in FIELDS if cost_s(study, plan, *pair) <= _room_s(study, plan)), FIELDS[-1]
         )
-        seeds = [stream_seed(study.config.seed, "finalist", i) % 2**31 for i in range(num_seeds)]
-        known = {"trials": [t.number for t in best_trials(study, count)], "seeds": seeds}
+        known = {"trials": [t.number for t in best_trials(study, count)], "seeds": _seeds(study, 0, num_seeds)}
         study.keep(Event("finalists", known))
     return [(study.history.trials[number], known["seeds"]) for number in known["trials"]]
+
+
+def _more_seeds(
+    study: Study, plan: Plan, wanted: Sequence[tuple[Trial, Sequence[int]]], *, stage_s: float
+) -> list[int]:
+    """Further seeds for every finalist, as many as the time that is left allows after the first one took stage_s.
+
+    Kept as an event, so that a study that is resumed trains the same ones. Without a clock three seeds in all.
+    """
+    known = study.state.last.get("more_seeds")
+    if known is None:
+        began = [len(seeds) for _, seeds in wanted]
+        count = 0
+        if any(began):
+            room = _room_s(study, plan)
+            spent = stage_s if _is_capped(study) else 0.0  # of the share of the clock that finalists may take
+            fits = (room - spent) / max(stage_s, LEAST_STAGE_S) if math.isfinite(room) else CLOCKLESS_SEEDS - 1
+            count = min(max(int(fits), 0), MOST_SEEDS - 1)
+        known = {"seeds": _seeds(study, 1, 1 + count)}
+        study.keep(Event("more_seeds", known))
+    return list(known["seeds"])
+
+
+def _seeds(study: Study, first: int, last: int) -> list[int]:
+    return [stream_seed(study.config.seed, "finalist", i) % 2**31 for i in range(first, last)]
 
 
 def cost_s(study: Study, plan: Plan, count: int, num_seeds: int) -> float:
@@ -117,12 +149,29 @@ def cost_s(study: Study, plan: Plan, count: int, num_seeds: int) -> float:
     return epoch_s * (1 + share) * (count + 1) * num_seeds * epochs
 
 
+def reserved_s(study: Study, plan: Plan) -> float:
+    """Seconds that a search leaves for its finalists; 0 where its own end leaves them room, or there is no clock."""
+    about = study.state.last["plan"]
+    if study.config.clock_s is None or (plan.sizes and not about["to_the_end"]):
+        return 0.0
+    wanted = cost_s(study, plan, FIELDS[0][0], WANTED_SEEDS)
+    if plan.sizes:
+        return wanted
+    least, most = (share * max(study.config.clock_s - plan.end_s, 0.0) for share in RESERVED)
+    return min(max(wanted, least), most)
+
+
 def _room_s(study: Study, plan: Plan) -> float:
     clock, left = study.config.clock_s, study.left_s - plan.end_s
     if clock is None:
         return math.inf
+    return min(FINALISTS_SHARE * clock, left) if _is_capped(study) else left
+
+
+def _is_capped(study: Study) -> bool:
+    """Whether finalists may take a share of the clock only, since fine-tuning takes the rest."""
     about = study.state.last["plan"]
-    return min(FINALISTS_SHARE * clock, left) if about["tunes"] and not about["to_the_end"] else left
+    return bool(about["tunes"] and not about["to_the_end"])
 
 
 def _again(

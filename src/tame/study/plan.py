@@ -239,7 +239,7 @@ def draft(
     tunes = data.backbone is not None and data.backbone["stages"] > 1 and "model.unfrozen" not in config.set
     search_until, to_the_end = None, False
     if clock is not None and data.backbone is None:
-        search_until = used_s + SEARCHED_SHARE * max(clock - used_s - end_s, 0.0)
+        search_until = max(clock - end_s, used_s)  # less what the finalists will take, which shows as it goes
     elif clock is not None:
         assert known is not None
         later = clock - end_s
