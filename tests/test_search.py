@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import qmc
 
-from tame.adjust import halving, portfolio
+from tame.adjust import portfolio
 from tame.adjust.asha import decide as asha
+from tame.adjust.finish import finish
 from tame.adjust.grid import grid_points, levels_of
-from tame.adjust.halving import finish
 from tame.adjust.hyperband import hyperband_brackets
 from tame.adjust.population_based import CHANGEABLE, changed, marks_of
 from tame.adjust.sampling import proposals, random_points, sobol_points
@@ -409,59 +409,6 @@ def test_a_model_can_be_asked_for_several_that_all_differ(name):
     rates = sorted(d.recipe.optimizer.lr for d in found)
     assert len(rates) == 6
     assert min(b / a for a, b in pairwise(rates)) > 1.0
-
-
-# Successive halving that pauses
-
-
-@given(
-    seed=st.integers(0, 1000),
-    epochs=st.integers(1, 50),
-    trials=st.integers(1, 25),
-    cohort=st.integers(1, 12),
-    eta=st.integers(2, 4),
-    num_rungs=st.integers(1, 4),
-    lost=st.integers(0, 3),
-)
-@settings(max_examples=25, deadline=None)
-def test_halving_ends_within_its_budget_whatever_the_losses(seed, epochs, trials, cohort, eta, num_rungs, lost):
-    """With losses of pure noise, some of them not finite."""
-    base = Recipe().but({"epochs": epochs})
-    config = SearchConfig(base=base, trials=trials, cohort=cohort, eta=eta, num_rungs=num_rungs)
-    rng = np.random.default_rng(seed)
-
-    def loss(trial, recipe, epoch):
-        return None if trial and rng.random() < 0.05 * lost else float(rng.random())
-
-    events, _ = play(halving.decide, loss, config=config, seed=seed)
-    history = replay(events)
-    assert len(history.trials) == trials
-    assert not history.having("running", "waiting")
-    assert history.trials[0].state == "complete"
-    assert all(t.epochs == epochs for t in history.having("complete"))
-    assert all(t.epochs in config.rungs for t in history.having("stopped", "paused"))
-
-
-def test_the_best_third_goes_on_the_next_third_waits_and_the_rest_stops():
-    config = SearchConfig(base=Recipe().but({"epochs": 9}), num_rungs=2)
-    history = history_of({n: [n, n, n] for n in range(1, 10)}, states={}, base=config.base)
-    found = {d.trial: (d.kind, d.until) for d in halving.decide(history, SPACE, 0, config=config)}
-    wanted = [("continue", 9)] * 3 + [("pause", 3)] * 3 + [("stop", 3)] * 3
-    assert found == dict(zip(range(1, 10), wanted, strict=True))
-
-
-def test_a_waiting_trial_goes_on_once_later_ones_make_it_look_better():
-    config = SearchConfig(base=Recipe().but({"epochs": 9}), num_rungs=2)
-    paused = {1: "complete", 2: "paused", 3: "stopped"}
-    losses = {1: [1.0] * 9, 2: [2.0] * 3, 3: [3.0] * 3}
-    before = history_of(losses, states=paused, base=config.base)
-    assert [d.kind for d in halving.decide(before, SPACE, 0, config=config)] == ["start"] * 32
-    after = history_of({**losses, 4: [4.0] * 3, 5: [5.0] * 3, 6: [6.0] * 3}, states=paused, base=config.base)
-    found = {d.trial: d for d in halving.decide(after, SPACE, 0, config=config)}
-    assert found[2].kind == "continue"
-    assert found[2].until == 9
-    assert found[2].reason == "rank 2 of 6 by validation loss at epoch 3; the best 2 go on"
-    assert found[4].kind == "pause"
 
 
 @pytest.mark.parametrize("dimensions", [1, 5])

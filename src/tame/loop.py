@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from tame.adjust.finish import finish
 from tame.adjust.guard import Rest
-from tame.adjust.halving import finish
 from tame.adjust.searchers import SEARCHERS
 from tame.core.records import Decision, Event, Finding, decision_event
 from tame.monitor.rules import examine

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tame.adjust import asha, grid, halving, hyperband, model_based, population_based, sampling, thaw
+from tame.adjust import asha, grid, hyperband, model_based, population_based, sampling, thaw
 from tame.adjust.searcher import SEARCHERS, Decide, SearchConfig
 
 __all__ = ["MODULES", "SEARCHERS", "WHOLE", "Decide", "compared_after"]
 
 # Searchers that train every trial to its end: under a clock, fewer of them start together.
 WHOLE = frozenset({"gp", "grid", "pbt", "random", "sobol", "tpe"})
-MODULES = (asha, grid, halving, hyperband, model_based, population_based, sampling, thaw)
+MODULES = (asha, grid, hyperband, model_based, population_based, sampling, thaw)
 
 
 def compared_after(name: str, config: SearchConfig) -> tuple[int, ...]:

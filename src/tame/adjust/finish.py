@@ -1,0 +1,25 @@
+"""The end of a search whose time is short: what is nearly trained is trained on."""
+
+from __future__ import annotations
+
+from tame.adjust.searcher import searched
+from tame.core.records import Decision, History
+
+
+def finish(history: History, *, epochs: float, enough: int = 3) -> list[Decision]:
+    """The best trials that have not reached their end, as many as so many epochs take there, until enough have.
+
+    For a search whose time is short: a few recipes that were trained to their end are worth more than many that were
+    not.
+    """
+    trials = [t for t in searched(history) if t.curve.points]
+    missing = enough - sum(t.state == "complete" for t in trials)
+    waiting = [t for t in trials if t.state in ("running", "paused") and t.epochs < t.recipe.epochs]
+    found: list[Decision] = []
+    for trial in sorted(waiting, key=lambda t: (-t.epochs, t.loss, t.number)):
+        epochs -= trial.recipe.epochs - trial.epochs
+        if len(found) == missing or epochs < 0:
+            break
+        reason = "among the best, and the time is short: trained to its end"
+        found.append(Decision("continue", trial.number, reason, trial.recipe.epochs))
+    return found
