@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import tame
+from tame.app.progress import watching
 from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, StoppedError, StorageError, TameError, UsageError
-from tame.study.rows import TARGETS, read_kept
+from tame.study.opening import open_data
+from tame.study.plan import make_plan
+from tame.study.rows import COLUMNS, INPUTS, TARGETS, read_kept
 from tame.trial.own import answers, built
 
 RNG = np.random.default_rng(0)
@@ -154,7 +160,7 @@ def test_a_class_of_a_package_can_be_the_function():
 
 def test_shares_of_classes_are_refused_and_leave_nothing(own_folder):
     shares = np.stack([np.linspace(0.1, 0.9, len(X)), 1 - np.linspace(0.1, 0.9, len(X))], axis=1)
-    with pytest.raises(UsageError, match="shares of classes"):
+    with pytest.raises(UsageError, match=r"shares of classes.*y\.argmax\(axis=1\)"):
         tame.fit((X, shares), **SMALL)
     assert list(own_folder.iterdir()) == []
 
@@ -164,6 +170,74 @@ def test_arrays_of_a_study_that_were_tampered_with_are_refused(kept, tmp_path):
     np.savez(tmp_path / TARGETS, **kept)
     with pytest.raises(StorageError, match="cannot be read"):
         read_kept(StudyConfig(data=ARRAYS), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The folders of two studies that were stopped before the first trial: on a table, and on a module of one's own."""
+    folders = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tame.app.run.run", stop_after_reading)
+        patch.setenv("TAME_CACHE", str(tmp_path_factory.mktemp("cache")))
+        for name, model in (("table", None), ("own", lambda: nn.Linear(3, 2))):
+            folders[name] = tmp_path_factory.mktemp("stopped") / name
+            with pytest.raises(StoppedError):
+                tame.fit((X, Y), model=model, out=str(folders[name]), **SMALL)
+    return folders
+
+
+def stop_after_reading(study):
+    make_plan(study, open_data(study))
+    raise StoppedError("enough")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def shorten(path):
+    if path.suffix == ".npy":
+        np.save(path, np.load(path)[:20])
+        return
+    with np.load(path) as held:
+        kept = {name: value if name == "about" else value[:20] for name, value in held.items()}
+    np.savez(path, **kept)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b""), cut, shorten])
+@pytest.mark.parametrize(("name", "file"), [("table", TARGETS), ("table", COLUMNS), ("own", TARGETS), ("own", INPUTS)])
+def test_a_study_whose_arrays_were_damaged_does_not_go_on(name, file, spoil, stopped, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(stopped[name], folder)
+    spoil(folder / file)
+    build = None if name == "table" else lambda: nn.Linear(3, 2)
+    with pytest.raises(StorageError, match="begin again with tame.fit"):
+        tame.resume(folder, model=build, quiet=True)
+
+
+def test_a_stopped_study_says_how_it_goes_on(stopped, monkeypatch):
+    for name, wanted in (("table", "tame resume {}"), ("own", "tame.resume('{}', model=build)")):
+        folder = stopped[name]
+        with pytest.raises(UsageError) as unfinished:
+            tame.load(folder)
+        with pytest.raises(UsageError) as taken:
+            tame.fit((X, Y), model=None if name == "table" else lambda: nn.Linear(3, 2), out=str(folder), **SMALL)
+        for problem in (unfinished, taken):
+            assert str(problem.value).endswith(f"go on with: {wanted.format(folder)}")
+    monkeypatch.setattr("tame.app.run.run", stop_after_reading)
+    with pytest.raises(StoppedError, match=r"Resume with: tame\.resume\('.*/own', model=build\)"):
+        tame.resume(stopped["own"], model=lambda: nn.Linear(3, 2), quiet=True)
+
+
+def test_the_terminal_is_given_back_after_a_fault(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    with pytest.raises(DataError, match="enough"), watching(quiet=False) as watcher:
+        assert watcher._bars.live.is_started
+        raise DataError("enough")
+    assert not watcher._bars.live.is_started
 
 
 def test_a_column_that_is_not_given_to_a_prediction_is_refused(monkeypatch):

@@ -238,6 +238,41 @@ def test_where_one_network_alone_is_too_large_gradients_are_accumulated_or_it_is
         advance(trainer_of(tmp_path / "other", []), 1)
 
 
+def never_enough(self, *given, **how):
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_groups_that_do_not_fit_while_they_are_measured_are_not_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(Stacked, "rehearse", never_enough)
+    jobs = [Job(i, recipe_of()) for i in range(8)]
+    groups, chooser = groups_of(tmp_path, jobs)
+    assert [len(group.jobs) for group in groups] == [1] * 8
+    assert {each["engine"] for each in chooser.told()} == {"serial"}
+
+
+def test_a_network_that_does_not_fit_while_it_is_measured_is_trained_in_parts(tmp_path, monkeypatch):
+    plain = Serial.rehearse
+
+    def short(self, *given, **how):
+        return plain(self, *given, **how) if self.parts >= 4 else never_enough(self)
+
+    monkeypatch.setattr(Serial, "rehearse", short)
+    monkeypatch.setattr(Stacked, "rehearse", never_enough)
+    groups, chooser = groups_of(tmp_path, [Job(i, recipe_of()) for i in range(2)])
+    assert len(groups) == 2
+    assert 0 < chooser.epoch_s(material_of(), recipe_of(), [0], range(NUM), examples_of()) < math.inf
+    groups, chooser = groups_of(tmp_path, [Job(0, recipe_of())])
+    task = groups[0].lanes[0].engine.task
+    assert chooser.rehearse(task, Member(0, 0, recipe_of())) < math.inf
+    assert (
+        "4 parts of a batch"
+        in chooser.choice(material_of(), recipe_of(), [0], range(NUM), examples_of(), members=4).why
+    )
+    monkeypatch.setattr(Serial, "rehearse", never_enough)
+    with pytest.raises(StorageError, match="memory ran out with one network alone"):
+        chooser.rehearse(task, Member(0, 0, recipe_of()))
+
+
 def test_other_faults_are_not_taken_for_a_lack_of_memory():
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))

@@ -318,6 +318,28 @@ def of_odd_distributions(path: Path) -> Path:
     return path
 
 
+def changed(statement: str, *values: Any) -> Callable[[Path], Path]:
+    """A storage in which one row is not as Optuna writes it."""
+
+    def write(path: Path) -> Path:
+        with sqlite3.connect(optuna_file(path)) as connection:
+            connection.execute("PRAGMA ignore_check_constraints = ON")
+            assert connection.execute(statement, values).rowcount > 0
+        connection.close()
+        return path
+
+    return write
+
+
+def distribution(name: str, **attributes: Any) -> Callable[[Path], Path]:
+    text = json.dumps({"name": name, "attributes": attributes})
+    return changed("UPDATE trial_params SET distribution_json = ? WHERE param_name = 'lr'", text)
+
+
+DEEP = "[" * 100_000
+STEP = "UPDATE trial_intermediate_values SET step = 'x' WHERE rowid = (SELECT min(rowid) FROM trial_intermediate_values)"
+
+
 def of_two_objectives(path: Path) -> Path:
     study = optuna.create_study(storage=f"sqlite:///{path}", directions=["minimize", "maximize"], study_name="two")
     study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
@@ -355,6 +377,13 @@ LOG = '{"op_code":0,"worker_id":"w","study_name":"j","directions":[1]}\n'
         (of_others, {}, DataError, "a database, but not an Optuna storage of version 3 or later"),
         (of_views, {}, DataError, "it has no table 'trial_params'"),
         (of_odd_distributions, {}, DataError, "holds a distribution that cannot be read"),
+        (changed("UPDATE trials SET number = 'x' WHERE trial_id = 1"), {}, DataError, "number of a trial is 'x'"),
+        (changed(STEP), {}, DataError, "a step is 'x', no whole number"),
+        (changed("UPDATE studies SET study_name = ?", b"\xff"), {}, DataError, "the name of a study is b'.xff'"),
+        (changed("UPDATE trial_params SET param_name = ?  WHERE param_name = 'lr'", b"\xff"), {}, DataError, "parameter"),
+        (changed("UPDATE trial_params SET distribution_json = ?", DEEP), {}, DataError, "cannot be read .RecursionError"),
+        (distribution("FloatDistribution", low=math.nan, high=math.nan, log=False, step=None), {}, DataError, "finite"),
+        (distribution("IntDistribution", low=0, high=10**400, log=False, step=1), {}, DataError, "'lr' .* finite"),
         (of_two_objectives, {}, DataError, "has 2 objectives; a study of TAME has one"),
         (of_none_finished, {}, DataError, "holds no finished trial with a value"),
         (of_several, {}, UsageError, "holds 2 studies; choose one with --study NAME: 'first one', 'second one'"),
@@ -377,6 +406,7 @@ LOG = '{"op_code":0,"worker_id":"w","study_name":"j","directions":[1]}\n'
         (written('{"op_code": 99, "worker_id": "w"}\n'), {}, DataError, "no Optuna journal"),
         (written('{"a": [1, 2]}\n{"b": 2}\n'), {}, DataError, "no Optuna journal"),
         (written(LOG + "{broken}\n" + LOG), {}, DataError, "no Optuna journal"),
+        (written(LOG + DEEP + "\n" + LOG), {}, DataError, "no Optuna journal"),
         (written(LOG), {}, DataError, "holds no finished trial"),
     ],
 )  # fmt: skip
@@ -389,6 +419,23 @@ def test_a_source_that_cannot_be_used_is_refused_and_left_as_it_is(
         import_trials(path, out=tmp_path / "made", **options)
     assert digest(path) == before
     assert not (tmp_path / "made").exists()
+
+
+def test_steps_beyond_what_epochs_can_be_are_counted_by_their_order(tmp_path: Path) -> None:
+    study = optuna.create_study(study_name="updates", storage=f"sqlite:///{tmp_path / 'a.db'}")
+    for own in ({0: 0.9, 500_000: 0.5, 1_000_000: 0.3}, {0: 0.8, 1_000_000: 0.4}):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={"lr": 0.1}, distributions={"lr": FloatDistribution(0.01, 1.0)}, value=list(own.values())[-1],
+                intermediate_values=own,
+            )
+        )  # fmt: skip
+    study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
+    made = import_trials(tmp_path / "a.db", out=tmp_path / "made")
+    assert any("counted by their order, as epochs 1 to 3" in note for note in made.notes)
+    history = read_state(tmp_path / "made")[1].history
+    assert [[p.epoch for p in t.curve.points] for t in history.trials.values()] == [[1, 2, 3], [1, 3]]
+    assert to_optuna(tmp_path / "made").best_value == 0.3
 
 
 def test_addresses_that_are_no_file_are_refused(tmp_path: Path) -> None:

@@ -59,6 +59,19 @@ def raises(x):
     raise KeyError("no such thing")
 
 
+ONE = nn.Linear(FEATURES, CLASSES)
+
+
+class Keeps(nn.Linear):
+    """A module with a state of its own kind."""
+
+    def get_extra_state(self):
+        return {"seen": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+
 def check(build, recipe=RECIPE, x=None, classes=CLASSES):
     material = ArrayMaterial(inputs_of() if x is None else x, build, device=CPU)
     material.check(recipe, examples_of(classes))
@@ -89,6 +102,11 @@ def test_a_module_that_fits_is_taken():
         (lambda: nn.Linear(FEATURES + 1, CLASSES), r"the model failed on inputs \(2, 5\): RuntimeError"),
         (lambda: nn.Identity(), r"without parameters: there is nothing to train"),
         (lambda: nn.Linear(FEATURES, CLASSES).requires_grad_(False), r"without parameters"),
+        (lambda: nn.Linear(FEATURES, CLASSES).bfloat16(), r"has tensors of torch.bfloat16.*return module\.float"),
+        (lambda: nn.Linear(FEATURES, CLASSES).half(), r"has tensors of torch.float16, which cannot be trained"),
+        (lambda: Keeps(FEATURES, CLASSES), r"keeps a dict in its state, which may hold tensors only"),
+        (lambda: ONE, r"gives parameters that it gave before; make new ones at each call"),
+        (lambda: Says(lambda z: z + torch.randn_like(z)), r"something else of the same inputs when it is asked again"),
         (lambda: "a network", r"gives a str, not an nn\.Module"),
         (lambda: nn.Linear, r"gives a type, not an nn\.Module"),
         (lambda: sys.exit("enough"), r"raised SystemExit: enough"),
@@ -307,6 +325,20 @@ def test_what_another_process_cannot_find_has_no_reference(tmp_path):
 
     for make in (lambda: nn.Linear(1, 1), closure, module.alias, module.Inside.build, partial(module.build, 3)):
         assert reference_to(make) is None
+
+
+def test_a_name_that_was_given_to_another_function_is_no_reference(tmp_path):
+    file = tmp_path / "twice_of_mine.py"
+    file.write_text("def build():\n    return 1\n\nfirst = build\n\ndef build():\n    return 2\n")
+    module = imported(file)
+    assert reference_to(module.first) is None
+    assert reference_to(module.build) == f"{file}:build"
+
+
+def test_a_script_from_a_pipe_has_no_reference():
+    script = GUARDED.format(guard='if __name__ == "__main__":\n    ')
+    told = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, check=True).stdout
+    assert told.strip() == "None"
 
 
 GUARDED = """

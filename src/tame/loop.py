@@ -58,9 +58,12 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
     decide = SEARCHERS.get(study.config.search)
     decisions = decide(study.history, plan.space, study.config.seed, config=plan.search)
     decisions = explained(decisions, plan.reasons)
-    first = not study.history.trials and study.left_s > 0
-    if first or study.used_s + plan.round_s(study, decisions) + reserved_s(study, plan) < plan.search_until_s:
+    if not study.history.trials and study.left_s > 0:
         return decisions
+    left = plan.search_until_s - study.used_s - reserved_s(study, plan)
+    fitting = plan.fitting(study, decisions, left)
+    if any(decision.kind in GOING for decision in fitting) or not any(d.kind in GOING for d in decisions):
+        return fitting
     if not plan.sizes:
         left = FINISH_SHARE * (study.left_s - plan.end_s - cost_s(study, plan, 1, 0))
         ended = finish(study.history, epochs=plan.epochs_in(study, left))

@@ -10,7 +10,6 @@ Bayesian Optimization (2024), for the horizon that is drawn.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +40,7 @@ from tame.core.space import Choice, Space, field_of
 
 OPENING = 6  # recipes before anything is predicted, at the least
 TRUSTED = 5  # recipes known to work that are trained to their end before anything is given up
-MOST_MEASURED = 120  # values that the surrogate is fitted to
+GOOD, OTHERS = 36, 36  # trials that the surrogate is told of: the best, and as many of all other ranks
 WHOLE = 12  # of the best trials, of whose curves more than the last value is told
 GROWTH, TOLD = 1.7, 5  # from one epoch of such a curve that is told to the next, and how many at most
 CLIP, WARP = 2.5, 0.1  # in distances of the best from the median: the worst that is told; where the log scale begins
@@ -186,7 +185,7 @@ def _picks(
 ) -> tuple[list[Pick], set[int]]:
     """Trials and recipes for this much work, in epochs, by what they promise; and trials to be given up."""
     rng = stream(seed, "thaw", len(trials), sum(t.epochs for t in trials))
-    best = heapq.nsmallest(MOST_MEASURED, (t for t in trials if t.curve.points), key=lambda t: (t.loss, t.number))
+    best = _told(trials)
     points = {t.number: _point(space, t.recipe.flat()) for t in {t.number: t for t in (*best, *waiting)}.values()}
     shapes = None if config.cohort == 1 else max(1, config.cohort // 8)
     new = np.zeros((0, len(space)))
@@ -260,6 +259,18 @@ def _by_gain(
     return picks
 
 
+def _told(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that the surrogate is told of, the best first: the best ones, and of the others a few from all ranks,
+    or it would take what it has not seen for as good as what it knows."""
+    ranked = sorted((t for t in trials if t.curve.points), key=lambda t: (t.loss, t.number))
+    rest = ranked[GOOD:]
+    return (
+        ranked[:GOOD] + [rest[k] for k in sorted({*np.linspace(0, len(rest) - 1, OTHERS).astype(int)})]
+        if rest
+        else ranked
+    )
+
+
 def _measured(best: Sequence[Trial], space: Space, points: Mapping[int, Array]) -> tuple[Measured, Scale]:
     """What the surrogate is fitted to, from trials in the order of their loss, and the scale that it is on."""
     losses = np.array([t.loss for t in best])
@@ -274,8 +285,6 @@ def _measured(best: Sequence[Trial], space: Space, points: Mapping[int, Array]) 
             own = {p.epoch: math.inf if p.valid_loss is None else p.valid_loss for p in trial.curve.points}
         told = [epoch for epoch in _marks(trial.epochs) if epoch in own]
         rows += [(trial.number, epoch, own[epoch]) for epoch in told]
-        if len(rows) >= MOST_MEASURED:
-            break
     values = scale.seen(np.array([loss for _, _, loss in rows]))
     deviation = float(values.std())
     scale = replace(scale, mean=float(values.mean()), deviation=deviation if deviation > 1e-9 else 1.0)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tame.app.progress import watcher_for
+from tame.app.progress import watching
 from tame.app.run import fit_study, resume_study, write_report
 from tame.core.conditions import check_values
 from tame.core.config import ARRAYS, INLINE, StudyConfig, parse_time
@@ -113,10 +113,11 @@ def fit(
     _require_function(model)
     texts, fixed = asked(model, space, set, loss)
     about: dict[str, Any] = {"time_s": seconds, "space": texts, "set": fixed, "first": _folders(first), **settings}
-    watcher = watcher_for(quiet=quiet)
     if isinstance(data, str | Path):
         require(model is None, "a model of your own is trained on arrays: tame.fit((X, y), model=build)")
-        return FittedStudy(Path((result := fit_study(StudyConfig(data=str(data), **about), watcher))["study"]), result)
+        with watching(quiet=quiet) as watcher:
+            result = fit_study(StudyConfig(data=str(data), **about), watcher)
+        return FittedStudy(Path(result["study"]), result)
     pair = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
     arrays = read_arrays(*pair)
     if not isinstance(arrays.x, Table):
@@ -127,9 +128,10 @@ def fit(
     def keep(folder: Path) -> None:
         keep_arrays(arrays, config.task, folder, plain=model is not None)
 
-    if reference == INLINE:
-        watcher.note("the model's function cannot be found by another process: this one trains it")
-    result = fit_study(config, watcher, keep=keep, build=model)
+    with watching(quiet=quiet) as watcher:
+        if reference == INLINE:
+            watcher.note("the model's function cannot be found by another process: this one trains it")
+        result = fit_study(config, watcher, keep=keep, build=model)
     return FittedStudy(Path(result["study"]), result, model)
 
 
@@ -215,4 +217,6 @@ def resume(
     """
     if texts := asked(model, space, None, None)[0]:
         ask_for(Path(folder), texts)
-    return FittedStudy(Path(folder), resume_study(Path(folder), watcher_for(quiet=quiet), build=model), model)
+    with watching(quiet=quiet) as watcher:
+        result = resume_study(Path(folder), watcher, build=model)
+    return FittedStudy(Path(folder), result, model)

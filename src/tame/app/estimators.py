@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, check_X_y, validate_data
 
 from tame.app.api import Build, asked
 from tame.app.predict import judge_inputs
-from tame.app.progress import watcher_for
+from tame.app.progress import watching
 from tame.app.run import fit_study
 from tame.core.config import ARRAYS, INLINE, StudyConfig, parse_time
 from tame.core.errors import DataError, ShapeError, StoppedError, UsageError
@@ -85,8 +85,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             def keep(own: Path) -> None:
                 keep_arrays(arrays, config.task, own, plain=self.model is not None, rare=True)
 
-            watcher = watcher_for(quiet=self.quiet)
-            result = fit_study(replace(config, out=str(folder)), watcher, inline=True, keep=keep, build=self.model)
+            with watching(quiet=self.quiet) as watcher:
+                result = fit_study(replace(config, out=str(folder)), watcher, inline=True, keep=keep, build=self.model)
             self.files_ = {path.name: path.read_bytes() for path in sorted((folder / MODEL).glob("model.*"))}
         self.study_ = result
 

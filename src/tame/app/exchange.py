@@ -8,14 +8,14 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tame.app.foreign_trials import ForeignStudy, ForeignTrial, Mode, read_foreign
 from tame.core.config import METRIC_MODES, StudyConfig
-from tame.core.errors import StorageError, UsageError, require, unknown
-from tame.core.recipe import Recipe, Value
+from tame.core.errors import DataError, StorageError, UsageError, require, unknown
+from tame.core.recipe import MOST_EPOCHS, Recipe, Value
 from tame.core.records import Event, Trial
 from tame.core.space import Choice, Dimension, Float, Int, Space
 from tame.evaluate.outcomes import APART, absent_of, objective_of, space_of, values_of
@@ -140,9 +140,10 @@ def import_trials(
     results, or what the value is called; mode: min or max, where the source does not tell it.
     Raises DataError for a source that cannot be used, UsageError for names that are not there.
     """
-    foreign = read_foreign(str(source), study=study, metric=metric)
+    foreign, counted = _by_order(read_foreign(str(source), study=study, metric=metric))
     way = _mode(foreign, mode)
     names, notes = _names(foreign, map or {})
+    notes += counted
     dims = {field: _fitted(field, foreign.dimensions[name]) for name, field in names.items()}
     space = Space({field: dim for field, dim in dims.items() if dim is not None})
     if foreign.left_out:
@@ -162,6 +163,22 @@ def import_trials(
     with begin(config, Silent()) as made:
         made.keep(Event("imported", about), *events)
     return Imported(Path(out), len(events), foreign.metric, way, names, tuple(notes))
+
+
+def _by_order(foreign: ForeignStudy) -> tuple[ForeignStudy, list[str]]:
+    """The study, its steps counted by their order where they are more than epochs can be, and a note of it."""
+    steps = sorted({step for trial in foreign.trials for step, _ in trial.steps})
+    # One more epoch may come for a value that is none of the steps'.
+    if not steps or steps[-1] + max(1 - steps[0], 0) < MOST_EPOCHS:
+        return foreign, []
+    many = f"{foreign.source} has {len(steps):,} different steps; a curve holds fewer than {MOST_EPOCHS:,}"
+    require(len(steps) < MOST_EPOCHS, many, error=DataError)
+    place = {step: i for i, step in enumerate(steps, 1)}
+    trials = tuple(
+        replace(trial, steps=tuple((place[step], value) for step, value in trial.steps)) for trial in foreign.trials
+    )
+    note = f"the steps go from {steps[0]} to {steps[-1]}; they are counted by their order, as epochs 1 to {len(steps)}"
+    return replace(foreign, trials=trials), [note]
 
 
 def points_of(trial: ForeignTrial, mode: Mode) -> tuple[list[list[Any]], int | None]:

@@ -119,7 +119,8 @@ def _require_sound(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _from_sqlite(connection: sqlite3.Connection, path: Path, study: str | None, metric: str | None) -> ForeignStudy:
-    names = dict(connection.execute("SELECT study_name, study_id FROM studies ORDER BY study_id").fetchall())
+    known_studies = connection.execute("SELECT study_name, study_id FROM studies ORDER BY study_id").fetchall()
+    names = {_text(path, "the name of a study", own): number for own, number in known_studies}
     name = choose(path, list(names), study)
 
     def rows(query: str) -> list[tuple[Any, ...]]:
@@ -131,7 +132,8 @@ def _from_sqlite(connection: sqlite3.Connection, path: Path, study: str | None, 
     known: dict[str, Any] = {}
     params: dict[int, dict[str, Value]] = {}
     dists: dict[int, dict[str, Any]] = {}
-    for trial, param, value, text in rows(_PARAMS):
+    for trial, own, value, text in rows(_PARAMS):
+        param = _text(path, "the name of a parameter", own)
         if text not in known:
             known[text] = _distribution(path, text)
         dists.setdefault(trial, {})[param] = known[text]
@@ -139,12 +141,12 @@ def _from_sqlite(connection: sqlite3.Connection, path: Path, study: str | None, 
     values = {trial: _stored(value, kind) for trial, value, kind in rows(_VALUES)}
     steps: dict[int, list[tuple[int, float | None]]] = {}
     for trial, step, value, kind in rows(_STEPS):
-        steps.setdefault(trial, []).append((int(step), _stored(value, kind)))
+        steps.setdefault(trial, []).append((_whole(path, "a step", step), _stored(value, kind)))
     trials = rows("SELECT trial_id, number, state FROM trials WHERE study_id = ? ORDER BY number, trial_id")
     plain = [
         _Plain(
-            int(place if number is None else number), str(state).lower(), params.get(trial, {}), dists.get(trial, {}),
-            values.get(trial), tuple(steps.get(trial, ())),
+            place if number is None else _whole(path, "the number of a trial", number), str(state).lower(),
+            params.get(trial, {}), dists.get(trial, {}), values.get(trial), tuple(steps.get(trial, ())),
         )
         for place, (trial, number, state) in enumerate(trials)
     ]  # fmt: skip
@@ -160,6 +162,10 @@ _STEPS = """SELECT i.trial_id, i.step, i.intermediate_value, i.intermediate_valu
     FROM trial_intermediate_values i JOIN trials t ON t.trial_id = i.trial_id WHERE t.study_id = ? ORDER BY i.step"""
 
 
+# What Optuna raises for lines of a journal that it did not write itself.
+_ODD_LINES = (LookupError, ValueError, TypeError, AttributeError, AssertionError, RecursionError, OSError)
+
+
 def read_journal(path: Path, *, study: str | None, metric: str | None) -> ForeignStudy:
     """One study of an Optuna journal file, which is read and not locked. Errors as in `read_foreign`."""
     from optuna.exceptions import OptunaError
@@ -172,8 +178,7 @@ def read_journal(path: Path, *, study: str | None, metric: str | None) -> Foreig
         name = choose(path, list(studies), study)
         own = studies[name]
         trials = storage.get_all_trials(own._study_id)
-    # What Optuna raises for lines that it did not write itself.
-    except (OptunaError, LookupError, ValueError, TypeError, AttributeError, AssertionError, OSError) as problem:
+    except (OptunaError, *_ODD_LINES) as problem:
         said = f"{type(problem).__name__}: {problem}"[:200]
         raise DataError(f"{path} is no Optuna journal, or it is damaged: {said}; it was left as it is") from None
     mode = _mode(path, name, [direction.name for direction in own.directions])
@@ -267,13 +272,20 @@ def _gathered(path: Path, kind: str, name: str, metric: str, mode: Mode, plain: 
         if own.number in kept:
             for param, distribution in own.distributions.items():
                 found.setdefault(param, []).append(distribution)
-    dims = {param: _dimension(several) for param, several in found.items()}
+    dims = {param: _dimension(path, param, several) for param, several in found.items()}
     require(bool(dims), f"the trials of {name!r} in {path} have no parameters", error=DataError)
     return ForeignStudy(str(path), kind, name, metric, mode, dims, tuple(trials), left_out)
 
 
-def _dimension(distributions: Sequence[Any]) -> Dimension:
-    """One dimension that holds what all these distributions of Optuna hold."""
+def _dimension(path: Path, param: str, distributions: Sequence[Any]) -> Dimension:
+    """One dimension that holds what all these distributions of Optuna hold. Raises DataError for what is no range."""
+    try:
+        return _joined(distributions)
+    except UsageError as problem:
+        raise DataError(f"{path} holds a distribution of {param!r:.200} that cannot be searched: {problem}") from None
+
+
+def _joined(distributions: Sequence[Any]) -> Dimension:
     if any(hasattr(each, "choices") for each in distributions):
         values = [_plain_value(v) for each in distributions for v in getattr(each, "choices", ())]
         return Choice(*{repr(value): value for value in values}.values())
@@ -315,7 +327,7 @@ def _distribution(path: Path, text: str) -> Any:
 
     try:
         return json_to_distribution(text)
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         said = f"{type(problem).__name__}: {problem}"[:200]
         raise DataError(f"{path} holds a distribution that cannot be read ({said}): {text!r:.200}") from None
 
@@ -334,6 +346,18 @@ def _plain_value(value: Any) -> Value:
     return "none" if value is None else str(value)
 
 
+def _text(path: Path, what: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"{path} is damaged: {what} is {value!r:.200}, which is no text; it was left as it is")
+    return value
+
+
+def _whole(path: Path, what: str, value: Any) -> int:
+    if not isinstance(value, int):
+        raise DataError(f"{path} is damaged: {what} is {value!r:.200}, no whole number; it was left as it is")
+    return value
+
+
 def _stored(value: Any, kind: str) -> float | None:
     """A number as Optuna keeps it: its kind tells infinite ones and NaN."""
     return _finite(value) if kind == "FINITE" else None
@@ -346,7 +370,7 @@ def _finite(value: Any) -> float | None:
 def _first_name(text: str | None) -> str | None:
     try:
         found = json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # a name for people, which a study may do without
     return str(found[0]) if isinstance(found, list) and found else None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +28,17 @@ def watcher_for(*, quiet: bool) -> Watcher:
         not sys.stderr.isatty() or os.environ.get("TERM") == "dumb" or "CI" in os.environ or "NO_COLOR" in os.environ
     )
     return Lines() if plain else Display()
+
+
+@contextmanager
+def watching(*, quiet: bool) -> Iterator[Watcher]:
+    """The watcher of one job; the terminal is given back at its end, whatever that is."""
+    watcher = watcher_for(quiet=quiet)
+    try:
+        yield watcher
+    finally:
+        if isinstance(watcher, Display):
+            watcher.close()
 
 
 class Lines:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import sys
 import time
@@ -26,7 +25,7 @@ from tame.evaluate.card import model_card
 from tame.evaluate.report import render_failure, render_report
 from tame.loop import run
 from tame.study.opening import kind_of
-from tame.study.record import Study, Watcher, begin, reopen
+from tame.study.record import Study, Watcher, begin, how_to_resume, reopen
 
 THUMBNAIL = 160  # pixels of the longer side
 SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops at once
@@ -99,7 +98,7 @@ def resume_study(
         study.build = build
         if study.config.model is not None and "result" not in study.state.last:
             # A study's folder may come from elsewhere: what it names is not run on its word alone.
-            mend = f"tame.resume({str(folder)!r}, model=build)"
+            mend = how_to_resume(folder, model=study.config.model)
             require(build is not None, f"this study trains a model of your own: {mend}")
             inline = True
         if "result" in study.state.last:
@@ -168,8 +167,8 @@ class _Signals:
             signal.signal(number, handler)
         if isinstance(problem, StoppedError):
             problem.exit_code = 128 + self._number
-            folder = shlex.quote(str(self._study.folder))
-            problem.args = (f"stopped; everything is kept. Resume with: tame resume {folder}",)
+            mend = how_to_resume(self._study.folder, model=self._study.config.model)
+            problem.args = (f"stopped; everything is kept. Resume with: {mend}",)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         self._number = signal.Signals(number)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
@@ -269,6 +270,10 @@ def _number(value: Any, what: str) -> float:
     """A number, as a plain one where it came from NumPy."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise UsageError(f"{what} must be numbers, got {value!r}")
+    try:
+        float(value)
+    except OverflowError:  # Python's whole numbers have no end
+        raise UsageError(f"{what} must be finite, got a number above {sys.float_info.max:.3g} in size") from None
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
@@ -314,6 +319,6 @@ def _distinct(values: Any, what: str) -> tuple[Value, ...]:
 
 
 def _choosable(value: Any, what: str) -> Value:
-    good = isinstance(value, numbers.Real) and math.isfinite(value)
-    require(good, f"{what} holds finite numbers, text, True or False; got {value!r}")
-    return _number(value, what)
+    own = _number(value, what) if isinstance(value, numbers.Real) else math.nan
+    require(math.isfinite(own), f"{what} holds finite numbers, text, True or False; got {value!r}")
+    return own

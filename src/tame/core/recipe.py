@@ -19,6 +19,7 @@ from tame.core.errors import UsageError, require, unknown
 
 Value = int | float | str | bool
 ALL = "all"  # as a batch size: every example in one step
+MOST_EPOCHS = 100_000
 TOLD = frozenset(
     ("model.name", "loss.name", "optimizer.name", "optimizer.lr", "optimizer.weight_decay", "schedule.name",
      "batch_size", "epochs", "seed")
@@ -232,7 +233,7 @@ class Recipe:
         if self.batch_size != ALL:
             good = isinstance(self.batch_size, int) and 1 <= self.batch_size <= 1_000_000
             require(good, f'batch_size must be 1 to 1000000 or "all", got {self.batch_size!r}')
-        _within("epochs", self.epochs, 1, 100_000)
+        _within("epochs", self.epochs, 1, MOST_EPOCHS)
         require(0 <= self.seed < 2**63, f"seed must be 0 to 2**63 - 1, got {self.seed}")
         for name in self.own:
             require(name.isidentifier(), f"own.{name} is no name that a function's argument can have")

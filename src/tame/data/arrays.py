@@ -175,7 +175,8 @@ def _task_of_rows(y: np.ndarray, task: str) -> Target:
     names = tuple(str(i) for i in range(y.shape[1]))
     one_hot = bool(np.isin(y, (0, 1)).all())
     if task == "classification" and not one_hot:
-        raise DataError("y holds probabilities between 0 and 1: that is a distribution, no classification")
+        mend = "give the class of each row: y.argmax(axis=1)"
+        raise DataError(f"y holds probabilities between 0 and 1: that is a distribution, no classification; {mend}")
     require(bool((y != y[0]).any()), "every row of y is the same: there is nothing to learn", error=DataError)
     if one_hot and task != "distribution":
         return Target("classification", "y is one-hot", names, y.argmax(axis=1).astype(np.int64))

@@ -129,7 +129,7 @@ def _widened(study: Study, plan: Plan, space: Space, finding: Finding) -> tuple[
 def _why_not(study: Study, name: str, side: str) -> str:
     """Why a range is not widened; "" where it may be."""
     config, own = study.config, field_of(name)
-    mend = f"tame resume {study.folder} --space {name}=..., while the search goes on"
+    mend = f"{how_to_widen(study, name)}, while the search goes on"
     if not config.widen:
         return f"--no-widen forbids it; to widen it yourself: {mend}"
     if "search_ended" in study.state.last or len(searched(study.history)) >= (config.trials or math.inf):
@@ -146,6 +146,13 @@ def _why_not(study: Study, name: str, side: str) -> str:
     if sum(each["field"] == name and each["side"] == side for each in times) >= MOST_TIMES:
         return f"it was widened {MOST_TIMES} times on this side"
     return ""
+
+
+def how_to_widen(study: Study, name: str) -> str:
+    """The command, or the call, by which the user widens a range."""
+    if study.config.model is None:
+        return f"tame resume {study.folder} --space {name}=..."
+    return f"tame.resume({str(study.folder)!r}, model=build, space=['{name}=...'])"
 
 
 def _narrowed(study: Study, finding: Finding) -> tuple[Event | None, Finding]:

@@ -73,15 +73,22 @@ class Plan:
         done = sum(trial.trained for trial in study.history.trials.values())
         return seconds * done / study.state.trained_s if done and study.state.trained_s else 0.0
 
-    def round_s(self, study: Study, decisions: Sequence[Decision]) -> float:
-        """A forecast of the seconds that carrying out these decisions takes, from the rounds before."""
-        done = sum(trial.trained for trial in study.history.trials.values())
-        if not done:
-            return 0.0
-        trials = study.history.trials
-        going = [(d, d.trial if d.source is None else d.source) for d in decisions if d.kind in GOING]
-        ahead = sum(d.until - (trials[begins].epochs if begins in trials else 0) for d, begins in going)
-        return study.state.trained_s / done * ahead
+    def fitting(self, study: Study, decisions: Sequence[Decision], seconds: float) -> list[Decision]:
+        """The decisions that can be carried out in some seconds, by a forecast from the rounds before, in their order.
+
+        A running trial whose turn does not come is left where it is.
+        """
+        trials, left, found = study.history.trials, self.epochs_in(study, seconds), list[Decision]()
+        known = study.state.trained_s > 0
+        for decision in decisions:
+            if decision.kind in GOING:
+                begins = decision.trial if decision.source is None else decision.source
+                left -= decision.until - (trials[begins].epochs if begins in trials else 0)
+            if decision.kind not in GOING or left >= 0 or not known:
+                found.append(decision)
+            elif decision.kind == "continue" and trials[decision.trial].state == "running":
+                found.append(Decision("pause", decision.trial, "the time is short", trials[decision.trial].epochs))
+        return found
 
 
 def make_plan(study: Study, data: Data) -> Plan:

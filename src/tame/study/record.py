@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -246,7 +247,15 @@ def unfinished(folder: Path, state: State) -> str:
     if "imported" in state.last:
         best = f"try their best with: tame fit DATA --first {folder}"
         return f"{folder} holds imported trials, which cannot go on; {best}"
-    return f"{folder} is not finished; go on with: tame resume {folder}"
+    model = state.last.get("opened", {}).get("config", {}).get("model")
+    return f"{folder} is not finished; go on with: {how_to_resume(folder, model=model)}"
+
+
+def how_to_resume(folder: Path, *, model: str | None) -> str:
+    """The command that goes on with a study, or the call where it trains a model of the user's own."""
+    if model is not None:
+        return f"tame.resume({str(folder)!r}, model=build)"
+    return f"tame resume {shlex.quote(str(folder))}"
 
 
 def read_config(store: Database, folder: Path) -> StudyConfig:
@@ -281,7 +290,8 @@ def _new_folder(config: StudyConfig) -> Path:
     if config.out is not None:
         folder = Path(config.out)
         if (folder / "study.db").exists():
-            raise UsageError(f"{folder} holds a study already; go on with: tame resume {folder}")
+            mend = how_to_resume(folder, model=config.model)
+            raise UsageError(f"{folder} holds a study already; go on with: {mend}")
         require(
             not folder.exists() or _is_empty(folder), f"{folder} exists and is not an empty folder; name another --out"
         )

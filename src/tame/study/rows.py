@@ -156,7 +156,7 @@ def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: b
     classes too small to be judged are learnt nevertheless.
     """
     target = task_of(arrays.y, task="classification" if task in ("binary", "multiclass") else task)
-    shares = "y holds shares of classes, which studies do not learn yet; give one class or number for each example"
+    shares = "y holds shares of classes, which studies do not learn; give the class of each example: y.argmax(axis=1)"
     require(target.task != "distribution", shares)
     x = matrix_of(arrays.x) if plain else arrays.x
     about: dict[str, Any] = {
@@ -178,12 +178,19 @@ def read_kept(config: StudyConfig, folder: Path) -> Rows:
         with np.load(folder / TARGETS, allow_pickle=False) as held:
             target, about = held["y"], json.loads(held["about"].tobytes())
         columns = tuple(Column.from_json(each) for each in about["columns"])
-        values = {}
+        values, lengths = {}, set()
         if columns:
             with np.load(folder / COLUMNS, allow_pickle=False) as held:
                 values = {column.name: held[f"c{i}"] for i, column in enumerate(learnt_of(columns))}
-    except (OSError, KeyError, TypeError, ValueError, BadZipFile) as problem:
-        raise StorageError(f"the arrays of {folder} cannot be read, begin again with tame.fit: {problem}") from None
+            lengths = {len(column) for column in values.values()}
+        elif (folder / INPUTS).exists():
+            lengths = {len(np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False))}
+    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as problem:
+        why = "damaged" if "pickle" in str(problem) else problem  # numpy would advise to load what it refuses
+        raise StorageError(f"the arrays of {folder} cannot be read, begin again with tame.fit: {why}") from None
+    fits = lengths <= {len(target)}
+    mend = "some of them are damaged, begin again with tame.fit"
+    require(fits, f"the arrays of {folder} are not of one length: {mend}", error=StorageError)
     num, task = len(target), about["task"]
     if task == "classification":
         task = "binary" if len(about["classes"]) == 2 else "multiclass"

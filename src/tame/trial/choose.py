@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tame.core.errors import StorageError, require
 from tame.core.recipe import Recipe
 from tame.parts.mlp import num_weights
 from tame.parts.optimizers import OPTIMIZERS
@@ -25,6 +28,7 @@ from tame.trial.serial import Serial
 from tame.trial.settings import group_key
 from tame.trial.shelf import Fold
 from tame.trial.stacked import Stacked
+from tame.trial.told import is_out_of_memory
 from tame.trial.unit import Job, Lane
 
 FORMAT = 6  # of what is remembered
@@ -83,6 +87,7 @@ class Chooser:
         self._device = device
         self._known: dict[str, Measured] = {}
         self._told: dict[str, dict[str, Any]] = {}
+        self.measuring_s = 0.0  # that measurements have taken
         self._smaller = 1  # what groups are divided by, where memory ran out
         self._parts = 1  # of a batch, likewise
 
@@ -139,9 +144,14 @@ class Chooser:
             self._known[key] = self._remembered(key) or Measured(0.0, {})
         known = self._known[key]
         if any(size <= 2 * members and size not in known.together for size in SIZES):
+            begun = time.monotonic()
             known = self._measured(known, members, material, recipe, folds, rows, examples)
+            self.measuring_s += time.monotonic() - begun
             self._known[key] = known
-            self._remember(key, known)
+            if math.isfinite(known.alone):
+                self._remember(key, known)
+        if math.isinf(known.alone):
+            return Choice(False, 1, 0.0, "memory ran out while it was measured")
         return known.choice(members)
 
     def epoch_s(
@@ -153,9 +163,19 @@ class Chooser:
         task = material.task(recipe, rows, examples, folds[:1])
         num = len(task.examples.walked(member))
         if not choice.step_s:
-            return Serial(task).rehearse(member)
+            return self.rehearse(task, member)
         ahead = 1 + 0.4 * int(task.examples.validates(member).sum()) / num
         return choice.step_s * math.ceil(num / recipe.batch(num)) * ahead
+
+    def rehearse(self, task: Task, member: Member) -> float:
+        """Seconds of an epoch of one member alone, its batches in parts where memory does not suffice for the whole.
+
+        Raises StorageError where the smallest parts are too large.
+        """
+        while math.isinf(found := _seconds(partial(Serial(task, self._parts).rehearse, member))):
+            alone = "memory ran out with one network alone; try a smaller model"
+            require(bool(self.smaller(1)), alone, error=StorageError)
+        return found
 
     def smaller(self, num_jobs: int) -> str:
         """Halves all groups from here on, or all batches where a group is one trial alone; says which it was.
@@ -200,14 +220,15 @@ class Chooser:
         """Seconds of a step of one member, alone and in groups as large as are asked for and not known yet."""
         task = material.task(recipe, rows, examples, folds[:1])
         member = Member(-1, folds[0], recipe)
-        alone = known.alone or Serial(task).rehearse(member, STEPS, whole=False)
+        alone = known.alone or _seconds(partial(Serial(task).rehearse, member, STEPS, whole=False))
         together, most = dict(known.together), self._most(task, member)
         for size in [size for size in SIZES if size <= 2 * members and size not in together]:
-            if size > max(4, most) or (together and together[max(together)] > 1.2 * min(together.values())):
+            past = bool(together) and together[max(together)] > 1.2 * min(together.values())
+            if size > max(4, most) or past or math.inf in (alone, *together.values()):
                 together[size] = math.inf  # too large for the memory, or past the best
                 continue
             group = [replace(member, trial=-1 - i) for i in range(size)]
-            together[size] = Stacked(task).rehearse(group, STEPS) / size
+            together[size] = _seconds(partial(Stacked(task).rehearse, group, STEPS)) / size
         return Measured(alone, together)
 
     def _most(self, task: Task, member: Member) -> int:
@@ -260,3 +281,13 @@ class Chooser:
         if members > self._told.get(name, {"members": 0})["members"]:  # of the same shape, what the largest group had
             engine = "stacked" if choice.stacked else "serial"
             self._told[name] = {"group": name, "members": members, "engine": engine, "why": choice.why}
+
+
+def _seconds(rehearse: Callable[[], float]) -> float:
+    """What a rehearsal measures; infinity where memory does not suffice for it."""
+    try:
+        return rehearse()
+    except RuntimeError as problem:
+        if not is_out_of_memory(problem):
+            raise
+        return math.inf

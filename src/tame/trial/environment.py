@@ -58,8 +58,10 @@ def reference_to(make: Callable[..., Any]) -> str | None:
     """
     name, module = getattr(make, "__qualname__", "<"), inspect.getmodule(make)
     file = getattr(module, "__file__", None)
-    if module is None or file is None or "<" in name or "." in name:
+    if module is None or file is None or not Path(file).is_file() or "<" in name or "." in name:
         return None
+    if getattr(module, name, None) is not make:
+        return None  # the name has been given to another since
     if getattr(module, "__package__", None):
         return None  # a file of a package may import its neighbours, so it cannot be imported by itself
     if module.__name__ == "__main__" and "__name__" not in Path(file).read_text(encoding="utf-8", errors="replace"):

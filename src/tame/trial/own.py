@@ -24,6 +24,7 @@ from tame.trial.stacked import stacked_forward
 from tame.trial.told import OWN
 
 JUDGED = 256  # examples at once
+PRECISIONS = {"torch.float32", "torch.float64"}  # of parameters: in coarser ones the moments of an optimizer are lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,10 @@ class ArrayMaterial:
         require(not recipe.augment.noise, "augment.noise is for the numbers of tables; leave it out")
         with same_chance(recipe.seed, "build"):
             module = built(self.build, recipe.own).to(self._device).eval()
+            again = built(self.build, recipe.own)
+        old = {id(value) for value in module.parameters() if value.requires_grad}
+        fresh = all(id(value) not in old for value in again.parameters())
+        require(fresh, "the model's function gives parameters that it gave before; make new ones at each call")
         num = min(2, len(self._x))
         outputs = answers(module, as_input(self._x[:num], self._device))
         last = [part for part in module.modules() if not list(part.children())]
@@ -80,6 +85,9 @@ class ArrayMaterial:
             recipe.loss.name, outputs, examples.target[:num], num_classes=examples.num_classes,
             ends_in=type(last[-1]).__name__ if last else None,
         )  # fmt: skip
+        same = torch.equal(outputs, answers(module, as_input(self._x[:num], self._device)))
+        mend = "draw random numbers, and change what it remembers, only where self.training is true"
+        require(same, f"the model says something else of the same inputs when it is asked again; {mend}")
 
     def small(self, recipe: Recipe) -> bool:
         return False
@@ -149,8 +157,15 @@ def built(make: Build, own: Any) -> nn.Module:
         raise UsageError(f"{name}({arguments}) raised {type(problem).__name__}: {problem}") from problem
     require(isinstance(module, nn.Module), f"{name}({arguments}) gives a {type(module).__name__}, not an nn.Module")
     assert isinstance(module, nn.Module)
-    lazy = any(nn.parameter.is_lazy(each) for each in module.state_dict().values())
+    state = module.state_dict().values()
+    lazy = any(nn.parameter.is_lazy(each) for each in state)
     require(not lazy, f"{name}({arguments}) has layers without sizes (Lazy...); give them their sizes")
+    extra = [type(each).__name__ for each in state if not isinstance(each, Tensor)]
+    require(not extra, f"{name}({arguments}) keeps a {', '.join(extra)} in its state, which may hold tensors only")
+    coarse = {str(each.dtype) for each in state if each.dtype == torch.bfloat16}
+    coarse |= {str(each.dtype) for each in module.parameters() if each.requires_grad} - PRECISIONS
+    said = f"{name}({arguments}) has tensors of {', '.join(sorted(coarse))}, which cannot be trained here"
+    require(not coarse, f"{said}; return module.float()")
     some = any(value.requires_grad for value in module.parameters())
     require(some, f"{name}({arguments}) makes a module without parameters: there is nothing to train")
     return module

@@ -83,8 +83,9 @@ class ProcessWorker:
             except (EOFError, BrokenPipeError):
                 how = self._ended()
                 if attempt == MAX_RESTARTS:
+                    log = f"; its last words are in {self._log}" if self._log is not None else ""
                     raise WorkerError(
-                        f"the process that trains ended {MAX_RESTARTS + 1} times ({how}) on {name!r}"
+                        f"the process that trains ended {MAX_RESTARTS + 1} times ({how}) on {name!r}{log}"
                     ) from None
                 self._restarted(how)
                 self._process = self._spawn()
@@ -153,7 +154,7 @@ class ProcessWorker:
         if watch.ended:
             raise WorkerError(
                 f"the process that trains said nothing for {self.silence_s:.0f} s on {name!r} and was ended; a module "
-                "of your own may wait in forward() for what never comes"
+                "of your own may wait for what never comes, while it is built or in forward()"
             )
         raise EOFError
 

@@ -31,7 +31,6 @@ from tame.trial.material import Material, check_parts, examples_of
 from tame.trial.own import ArrayMaterial, build_of
 from tame.trial.population import Examples, Member, Population
 from tame.trial.rows import TableMaterial
-from tame.trial.serial import Serial
 from tame.trial.shelf import Fold, Shelf
 from tame.trial.side_by_side import Emit, side_by_side, threads
 from tame.trial.told import is_out_of_memory
@@ -113,7 +112,7 @@ class Trainer:
         own = self._build if self._build is not None else build_of(build)
         try:
             x = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as problem:
+        except (OSError, EOFError, ValueError) as problem:
             raise StorageError(f"the arrays in {file} cannot be read, begin again with tame.fit: {problem}") from None
         self._material = ArrayMaterial(x, own, device=self._device)
         return {"device": self._device.type}
@@ -184,6 +183,7 @@ class Trainer:
         Emits {"event": "point", "trial", "row"} for every epoch of every trial, {"event": "end", "trial", "best"} for
         one that stops early, and "saved" when all that is safe.
         """
+        measured_s = self._chooser.measuring_s
         jobs = [Job(each["trial"], Recipe.from_flat(each["recipe"])) for each in trials]
         small = self._device.type == "cpu" and all(self._given().small(job.recipe) for job in jobs)
         cores = usable_cores() if small else 1
@@ -195,7 +195,7 @@ class Trainer:
                 todo = [partial(_advance, unit, until) for unit in units]
                 failed = side_by_side(todo, cores=cores, emit=self._emit)
                 groups = [own for place in failed for own in self._smaller(groups[place], folds)]
-        return {"engines": self._chooser.told()}
+        return {"engines": self._chooser.told(), "measuring_s": self._chooser.measuring_s - measured_s}
 
     def copy(self, *, trials: list[Reply], folds: list[Fold]) -> Reply:
         """Makes new trials of the state that others are in, with recipes of their own, and keeps them safe.
@@ -244,8 +244,8 @@ class Trainer:
         """Seconds that an epoch of one member takes here, from a few steps; its inputs are ready afterwards."""
         own, material, examples = Recipe.from_flat(recipe), self._given(), self._learnt()
         if material.kind == "images":
-            engine = Serial(self._pictures().rehearsal(own, self._rows, examples, folds))
-            return {"epoch_s": engine.rehearse(Member(-1, folds[0], own))}
+            task = self._pictures().rehearsal(own, self._rows, examples, folds)
+            return {"epoch_s": self._chooser.rehearse(task, Member(-1, folds[0], own))}
         cores = usable_cores() if material.small(own) and self._device.type == "cpu" else 1
         with threads(1 if cores > 1 else torch.get_num_threads()):
             return {"epoch_s": self._chooser.epoch_s(material, own, folds, self._rows, examples) / cores}

@@ -41,7 +41,8 @@ def main() -> None:
         if stop.is_set():
             raise StoppedError("stopped by the user")
 
-    from tame.trial.trainer import Trainer  # torch is loaded while the coordinator reads the folder
+    from tame.trial.told import is_out_of_memory  # torch is loaded while the coordinator reads the folder
+    from tame.trial.trainer import Trainer
 
     trainer: Trainer | None = None
     while True:
@@ -59,6 +60,9 @@ def main() -> None:
         except TameError as problem:
             send({"error": {"type": type(problem).__name__, "message": str(problem)}})
         except Exception as problem:  # a bug of ours must reach the user as one, whatever it is
+            if is_out_of_memory(problem):
+                send({"error": {"type": "StorageError", "message": f"memory ran out on {command['do']!r}: {problem}"}})
+                continue
             send({"bug": "".join(traceback.format_exception(problem))})
 
 
