@@ -15,7 +15,7 @@ import argparse
 import json
 import multiprocessing
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from learn_portfolio import cover, regrets, world
 BUDGETS = [1, 2, 3, 5, 10, 20]
 SEARCHES = ("auto", "thaw", "asha", "hyperband", "sha", "random", "random x4", "sobol", "grid", "tpe", "gp")
 SUITES = [SHARED / "curves" / name for name in ("lcbench.npz", "taskset.npz")]
-SAME = 1e-9  # of the unit cube: as near as rounding allows
 LENGTH = 12  # recipes of the portfolio
 
 
@@ -101,7 +100,8 @@ def search(task: Any, game: Game) -> None:
     suite = task.suite
     bounds = zip(suite.names, suite.low, suite.high, suite.log, strict=True)
     space = Space({f"own.{name}": Float(float(low), float(high), bool(log)) for name, low, high, log in bounds})
-    middle = space.from_unit(np.full(len(space), 0.5))  # as `tame fit` begins where nothing is known
+    # As `tame fit` begins where nothing is known: the middle of the space, or what is nearest to it.
+    middle = space.from_unit(suite.cube[np.square(suite.cube - 0.5).sum(axis=1).argmin()])
     base = Recipe().but({"model.name": "own", "epochs": suite.num_epochs, **middle})
     known = portfolio(game.curves, game.task) if game.portfolio else []
     for changes in known[:1]:  # the default recipe is the one that is known to work best
@@ -114,11 +114,7 @@ def search(task: Any, game: Game) -> None:
     while decisions := decide(history):
         for decision in decisions:
             if decision.kind == "start":
-                wish = {name: decision.recipe.own[name] for name in suite.names}
-                which[decision.trial] = own = task.nearest(wish)
-                if np.abs(suite.cube[own] - suite.to_cube(np.array(list(wish.values())))).max() > SAME:
-                    values = {f"own.{name}": value for name, value in task.config(own).items()}
-                    decision = replace(decision, recipe=base.but(values))
+                which[decision.trial] = task.nearest({name: decision.recipe.own[name] for name in suite.names})
             history = history.after(decision_event(decision))
         for trial in history.having("running"):
             ahead = trial.until - trial.epochs

@@ -198,9 +198,14 @@ def _ranges(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
         if call.func.id == "_one_of":
             yield ast.literal_eval(call.args[0]), ", ".join(ast.literal_eval(call.args[2]))
         elif call.func.id in words:
-            low, high, *unit = map(ast.literal_eval, call.args[2:])
+            low, high, *unit = map(_value, call.args[2:])
             text = words[call.func.id].format(_number(low), _number(high))
             yield ast.literal_eval(call.args[0]), " ".join([text, *unit])
+
+
+def _value(node: ast.expr) -> Any:
+    """What an argument of a check is: written there, or a constant of the same file."""
+    return getattr(recipes, node.id) if isinstance(node, ast.Name) else ast.literal_eval(node)
 
 
 def _told(thing: Any) -> tuple[str, str]:

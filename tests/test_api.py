@@ -211,7 +211,7 @@ def test_a_study_whose_arrays_were_damaged_does_not_go_on(name, file, spoil, sto
     shutil.copytree(stopped[name], folder)
     spoil(folder / file)
     build = None if name == "table" else lambda: nn.Linear(3, 2)
-    with pytest.raises(StorageError, match="begin again with tame.fit"):
+    with pytest.raises(StorageError, match="begin again with"):
         tame.resume(folder, model=build, quiet=True)
 
 
@@ -234,9 +234,15 @@ def test_the_terminal_is_given_back_after_a_fault(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    with pytest.raises(DataError, match="enough"), watching(quiet=False) as watcher:
-        assert watcher._bars.live.is_started
+    begun = []
+
+    def job(watcher):
+        begun.append(watcher._bars.live.is_started)
         raise DataError("enough")
+
+    with pytest.raises(DataError, match="enough"), watching(quiet=False) as watcher:
+        job(watcher)
+    assert begun == [True]
     assert not watcher._bars.live.is_started
 
 

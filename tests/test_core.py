@@ -376,6 +376,7 @@ def test_a_config_comes_back_from_json(config):
         ({"folds": 2.0}, "folds must be a whole number"),
         ({"seed": -1}, "seed must be 0"),
         ({"val": "a", "test": "a"}, "val and test cannot both be 'a'"),
+        ({"model": "mine.py:build"}, "given from Python only"),
         ({"set": {"optimizer.l": 1}}, "did you mean 'optimizer.lr'"),
         ({"set": {"seed": 1}}, "the seed of a study is set with --seed"),
         ({"set": {"epochs": 0}}, "epochs must be 1"),

@@ -337,7 +337,7 @@ def distribution(name: str, **attributes: Any) -> Callable[[Path], Path]:
 
 
 DEEP = "[" * 100_000
-STEP = "UPDATE trial_intermediate_values SET step = 'x' WHERE rowid = (SELECT min(rowid) FROM trial_intermediate_values)"
+STEP = "UPDATE trial_intermediate_values SET step = 'x' WHERE trial_intermediate_value_id = 1"
 
 
 def of_two_objectives(path: Path) -> Path:
@@ -380,8 +380,8 @@ LOG = '{"op_code":0,"worker_id":"w","study_name":"j","directions":[1]}\n'
         (changed("UPDATE trials SET number = 'x' WHERE trial_id = 1"), {}, DataError, "number of a trial is 'x'"),
         (changed(STEP), {}, DataError, "a step is 'x', no whole number"),
         (changed("UPDATE studies SET study_name = ?", b"\xff"), {}, DataError, "the name of a study is b'.xff'"),
-        (changed("UPDATE trial_params SET param_name = ?  WHERE param_name = 'lr'", b"\xff"), {}, DataError, "parameter"),
-        (changed("UPDATE trial_params SET distribution_json = ?", DEEP), {}, DataError, "cannot be read .RecursionError"),
+        (changed("UPDATE trial_params SET param_name = ? WHERE param_id = 1", b"\xff"), {}, DataError, "parameter is"),
+        (changed("UPDATE trial_params SET distribution_json = ?", DEEP), {}, DataError, "cannot be read .Recursion"),
         (distribution("FloatDistribution", low=math.nan, high=math.nan, log=False, step=None), {}, DataError, "finite"),
         (distribution("IntDistribution", low=0, high=10**400, log=False, step=1), {}, DataError, "'lr' .* finite"),
         (of_two_objectives, {}, DataError, "has 2 objectives; a study of TAME has one"),

@@ -311,3 +311,4 @@ def test_the_section_of_a_study_of_few_trials_or_of_other_values_has_what_it_can
     found = section(what_mattered(History(beside), narrow), narrow)
     assert "batch: best 0.510 of 12 trials" in found["isolation"][0]
     assert found["parallel_chart"] is not None
+    assert found["beyond"] == "lr 1 of the best trial"

@@ -612,6 +612,10 @@ def test_a_space_is_read_from_toml_in_a_config_and_in_a_file_of_its_own(tmp_path
         ("space = [5]", "the space holds 5; give texts"),
         ("trials = 5\n[space]\nepochs = 3", "holds more than a space: trials; give a file of settings with --config"),
         ("= 5", "is not a TOML file of dimensions"),
+        ("", "holds no dimension"),
+        ("[space]", "holds no dimension"),
+        ("x = " + "[" * 100_000, "nested too deep"),
+        ("a." * 3000 + "b = 1", "nested too deep"),
     ],
 )
 def test_toml_that_is_no_space_is_refused_with_its_place(tmp_path, text, words):

@@ -110,8 +110,18 @@ def _all(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[str, R
     for changes in config.portfolio:
         yield "portfolio", config.base.but({k: v for k, v in changes.items() if k not in config.fixed})
     if len(space):
-        for values in distinct(_in_company(space, seed, config), space, config.base):
+        for values in distinct(existing(_in_company(space, seed, config), config), space, config.base):
             yield "sobol", config.base.but(values)
+
+
+def existing(points: Iterable[np.ndarray], config: SearchConfig) -> Iterator[np.ndarray]:
+    """The points (D,) themselves, or those nearest to them where only some exist."""
+    if config.points is None:
+        yield from points
+        return
+    listed = np.asarray(config.points)
+    for point in points:
+        yield listed[np.square(listed - point).sum(axis=1).argmin()]
 
 
 def _in_company(space: Space, seed: int, config: SearchConfig) -> Iterator[np.ndarray]:

@@ -18,7 +18,7 @@ from itertools import count, islice
 import numpy as np
 
 from tame.adjust.candidates import candidates, features, some_of
-from tame.adjust.sampling import once, proposals, sobol_points, tidy, untried
+from tame.adjust.sampling import existing, once, proposals, sobol_points, tidy, untried
 from tame.adjust.searcher import (
     DEFAULT,
     DEFAULT_REASON,
@@ -39,6 +39,7 @@ from tame.core.rng import stream, stream_seed
 from tame.core.space import Choice, Space, field_of
 
 OPENING = 6  # recipes before anything is predicted, at the least
+INNER = 1 / 4  # share of each range that the opening of a space that nothing is known of lies in
 TRUSTED = 5  # recipes known to work that are trained to their end before anything is given up
 GOOD, OTHERS = 36, 36  # trials that the surrogate is told of: the best, and as many of all other ranks
 WHOLE = 12  # of the best trials, of whose curves more than the last value is told
@@ -55,18 +56,28 @@ MOST_WAITING = 64  # trials that wait, beside two cohorts; of more the least pro
 def decide_thaw(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
     """The default recipe and some that are spread over the space, then whatever promises most."""
     points = sobol_points(len(space), stream_seed(seed, "sobol")) if len(space) else iter(())
-    return _decide(history, space, seed, config, once("sobol", points, space, config), least=OPENING, trusted=0)
+    opening = once("sobol", existing(_middle_first(points), config), space, config)
+    return _decide(history, space, seed, config, opening, least=OPENING, trusted=0)
 
 
 @SEARCHERS.add("auto")
 def decide_auto(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
     """The default recipe and the portfolio, some that are spread over the space, then whatever promises most.
 
-    Without a portfolio nothing is known to work, and the default recipe is one of many.
+    Without a portfolio nothing is known to work, and it is `thaw`.
     """
-    known = 1 + len(config.portfolio) if config.portfolio else 0
+    if not config.portfolio:
+        return decide_thaw(history, space, seed, config=config)
+    known = 1 + len(config.portfolio)
     least, trusted = max(OPENING, known), min(TRUSTED, known)
     return _decide(history, space, seed, config, proposals(space, seed, config), least=least, trusted=trusted)
+
+
+def _middle_first(points: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The first points drawn towards the middle of the space: in many dimensions nearly all of them lie in corners, and
+    what one thinks of as a range has its likelier values in the middle."""
+    for place, point in enumerate(points):
+        yield 0.5 + INNER * (point - 0.5) if place < OPENING else point
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,8 @@ class StudyConfig:
             require(value is None or 1 <= value <= 100_000, f"{name} must be 1 to 100000, got {value}")
         require(self.folds is None or 2 <= self.folds <= 20, f"folds must be 2 to 20, got {self.folds}")
         require(0 <= self.seed < 2**63, f"seed must be 0 to 2**63 - 1, got {self.seed}")
+        mend = "a model of your own is given from Python only: tame.fit((X, y), model=build)"
+        require(self.model is None or self.data == ARRAYS, mend)
         require(self.val is None or self.val != self.test, f"val and test cannot both be {self.val!r}")
         Recipe().but(self.set)
         require("seed" not in self.set, "the seed of a study is set with --seed, not with --set")
@@ -138,6 +140,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"no config file {path}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
         raise UsageError(f"{path} is not a TOML file: {problem}") from None
+    except RecursionError:
+        raise UsageError(f"{path} is not a TOML file: it is nested too deep") from None
     if "time" in values:
         values["time_s"] = parse_time(str(values.pop("time")))
     if "space" in values:

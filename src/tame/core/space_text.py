@@ -69,17 +69,20 @@ def to_text(name: str, dimension: Dimension) -> str:
 def read_space(path: Path) -> tuple[str, ...]:
     """The dimensions of a TOML file as texts, with or without a [space] table around them.
 
-    Raises UsageError for a file that is missing or no TOML, and as `texts_of` does.
+    Raises UsageError for a file that is missing, no TOML or without a dimension, and as `texts_of` does.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        own = values.pop("space", None)
+        more = f"{path} holds more than a space: {', '.join(values)}; give a file of settings with --config"
+        require(own is None or not values, more)
+        found = texts_of(values if own is None else own, where=str(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
         raise UsageError(f"{path} is not a TOML file of dimensions: {problem}") from None
-    own = values.pop("space", None)
-    if own is None:
-        return texts_of(values, where=str(path))
-    require(not values, f"{path} holds more than a space: {', '.join(values)}; give a file of settings with --config")
-    return texts_of(own, where=str(path))
+    except RecursionError:
+        raise UsageError(f"{path} is not a TOML file of dimensions: it is nested too deep") from None
+    require(bool(found), f"{path} holds no dimension")
+    return found
 
 
 def texts_of(space: Any, *, where: str) -> tuple[str, ...]:
@@ -94,7 +97,8 @@ def texts_of(space: Any, *, where: str) -> tuple[str, ...]:
         wrong = next((each for each in space if not isinstance(each, str)), None)
         require(wrong is None, f'{where}: the space holds {wrong!r}; give texts such as "optimizer.lr=1e-4..1e-1:log"')
         return tuple(space)
-    require(isinstance(space, Mapping), f"{where}: space must be a table of dimensions, got {space!r}")
+    if not isinstance(space, Mapping):
+        raise UsageError(f"{where}: space must be a table of dimensions, got {space!r}")
     return tuple(_texts(space, "", where))
 
 
@@ -218,7 +222,8 @@ def _read_value(field: str, text: str, whole: str) -> Value:
                 f'cannot read the text {text} in {whole!r}: quotes are closed, and \\ stands before "'
             ) from None
         return str(value)
-    require(bool(text), f"cannot read the space {whole!r}: a value is missing; {FORM}")
+    if not text:  # the whole text of a long choice is not made for each of its values
+        raise UsageError(f"cannot read the space {whole!r}: a value is missing; {FORM}")
     like = PLAIN.get(field)
     if isinstance(like, str):
         return text

@@ -40,11 +40,25 @@ def section(found: Mattered, space: Space) -> dict[str, Any]:
         "isolation": [_isolation_chart(found, each, space, shown, i) for i, each in enumerate(found.isolations)],
         "scientific": any(space.purpose(each.name) == "scientific" for each in found.isolations),
         "parallel_chart": _parallel_chart(found, space, shown) if about.each else None,
+        "beyond": beyond(found, space, shown),
         "best_chart": _best_chart(found) if found.best_of else None,
         "worth": words.sentence(worth(found.best_of, found.objective)) if found.best_of else "",
         "caution": words.sentence(caution(found.best_of)) if found.best_of else "",
         "how": words.sentence(HOW),
     }
+
+
+def beyond(found: Mattered, space: Space, shown: Mapping[str, str]) -> str:
+    """Of the best trial the values that lie outside their ranges, as "lr 0.002"; "" where there are none."""
+    if not found.outcomes:
+        return ""
+    own = {name: value for name, value in found.outcomes[0].values.items() if name in space.dimensions}
+    outside = {
+        name: value
+        for name, value in own.items()
+        if not isinstance(dim := space.dimensions[name], Choice) and not dim.low <= float(value) <= dim.high
+    }
+    return ", ".join(f"{shown[name]} {words.compact(value)} of the best trial" for name, value in outside.items())
 
 
 def names(space: Space) -> dict[str, str]:

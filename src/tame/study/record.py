@@ -308,12 +308,21 @@ def _new_folder(config: StudyConfig) -> Path:
 
 
 def _make(folder: Path, *, exist_ok: bool) -> Path:
+    """The folder, made for its owner alone. Raises FileExistsError where it may not exist, else StorageError."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=exist_ok)
+        try:
+            folder.mkdir(mode=0o700, exist_ok=exist_ok)
+        except FileExistsError:
+            if not exist_ok:
+                raise
+            raise StorageError(f"{folder} is in the way and no folder; name another --out") from None
         folder.chmod(0o700)
-    except FileExistsError:
-        raise
+    except FileExistsError as problem:
+        if Path(str(problem.filename)) == folder:
+            raise
+        said = f"the study's folder {folder} cannot be made: {problem.filename} is no folder"
+        raise StorageError(said) from None
     except OSError as problem:
         raise StorageError(f"the study's folder {folder} cannot be made: {problem.strerror}") from None
     return folder

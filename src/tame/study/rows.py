@@ -175,12 +175,12 @@ def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: b
 def read_kept(config: StudyConfig, folder: Path) -> Rows:
     """The arrays that `keep_arrays` put there, a table or not."""
     try:
-        with np.load(folder / TARGETS, allow_pickle=False) as held:
+        with (folder / TARGETS).open("rb") as file, np.load(file, allow_pickle=False) as held:
             target, about = held["y"], json.loads(held["about"].tobytes())
         columns = tuple(Column.from_json(each) for each in about["columns"])
         values, lengths = {}, set()
         if columns:
-            with np.load(folder / COLUMNS, allow_pickle=False) as held:
+            with (folder / COLUMNS).open("rb") as file, np.load(file, allow_pickle=False) as held:
                 values = {column.name: held[f"c{i}"] for i, column in enumerate(learnt_of(columns))}
             lengths = {len(column) for column in values.values()}
         elif (folder / INPUTS).exists():
