@@ -27,7 +27,7 @@ from tame.app.exchange import export_optuna, import_trials, parse_map, to_optuna
 from tame.app.run import fit_study, resume_study
 from tame.app.show import state_json, study_table
 from tame.core.config import StudyConfig
-from tame.core.errors import DataError, TameError, UsageError
+from tame.core.errors import DataError, StorageError, TameError, UsageError
 from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event, Point, curve_event, decision_event
 from tame.core.space import Choice, Float, Space
@@ -562,3 +562,12 @@ def test_the_commands_import_show_and_export(
     assert tame_says("export", "made", "--optuna", "b.db").strip() == "b.db"
     assert len(optuna.load_study(study_name="made", storage=f"sqlite:///{tmp_path / 'b.db'}").trials) == 5
     assert "holds a study already" in tame_says("import", "b.db", "--out", "made", rc=2)
+
+
+def test_a_folder_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> None:
+    table = written("lr,value\n0.1,0.5\n")(tmp_path / "a.csv")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StorageError, match=r"cannot be made: .*a\.csv is no folder"):
+        import_trials(table, out=table / "made", mode="min")
+    with pytest.raises(StorageError, match="link is in the way and no folder"):
+        import_trials(table, out=tmp_path / "link", mode="min")

@@ -438,7 +438,7 @@ def test_where_too_many_diverge_new_recipes_come_from_the_rest_of_the_space(tmp_
     )  # fmt: skip
     search = SearchConfig(base=base, cohort=40)
     plan = Plan(search, SPACE, facts, (0,), math.inf, 0.0, (), "", False, {})
-    first = SEARCHERS.get("auto")(History(), SPACE, 0, config=search)
+    first = SEARCHERS.get("sobol")(History(), SPACE, 0, config=search)
     with begin(StudyConfig(data="x", out=str(tmp_path / "study")), Silent()) as study:
         study.keep(Event("plan", {"base": base.flat(), "space": SPACE.to_json()}), *map(decision_event, first))
         for decision in first:
