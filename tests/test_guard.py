@@ -133,6 +133,20 @@ def bowl(middle):
     return lambda recipe: 1 + (math.log(recipe.optimizer.lr) - math.log(middle)) ** 2
 
 
+def test_a_recipe_beyond_a_range_that_beats_all_in_it_is_told():
+    """As the default recipe may, beside a range that lies elsewhere; with few trials it may be chance."""
+    rng = np.random.default_rng(0)
+    space = Space({"optimizer.lr": Float(1e-6, 1e-5, log=True)})
+    trials = study_of(rng, lambda recipe: 1.0 + 0.1 * float(rng.random()), count=25, space=space)
+    default = trial_of(25, PLAIN.but({"optimizer.lr": 2e-3}), 0.2, origin="default")
+    (found,) = edges([*trials, default], space)
+    assert (found.code, found.evidence["side"], found.evidence["best_values"]) == ("best_on_edge", "high", [2e-3])
+    assert found.title == "the best of 26 recipes lies beyond the range of optimizer.lr, at 0.002"
+    assert edges([*trials[:10], default], space) == []
+    worse = trial_of(25, PLAIN.but({"optimizer.lr": 2e-3}), 1.05, origin="default")
+    assert edges([*trials, worse], space) == []
+
+
 @pytest.mark.parametrize(("middle", "side"), [(1e-6, "low"), (1.0, "high")])
 def test_a_best_outside_the_space_is_seen_on_its_edge(middle, side):
     (finding,) = edges(study_of(stream(0, "edge"), bowl(middle), count=80), SPACE)
@@ -390,14 +404,14 @@ def test_a_space_whose_best_lies_outside_is_widened_and_the_report_shows_it(wide
     later = [t for t in searched(state.history) if t.recipe.optimizer.lr > 1e-5 and t.origin == "model"]
     assert later, "recipes are proposed from the wider space while the study runs"
     page = (folder / "report.html").read_text()
-    assert "recipes lie on the high edge of optimizer.lr" in page
+    assert "lies beyond the range of optimizer.lr, at 0.002" in page
     assert found[0]["outcome"][:40] in page
 
 
 def test_stopped_as_it_is_widened_and_resumed_a_study_comes_to_the_same_space(wide, asked, tmp_path):
     _, result = wide
     with pytest.raises(StoppedError):
-        fit_study(asked(tmp_path / "again"), Stops("high edge"), inline=True)
+        fit_study(asked(tmp_path / "again"), Stops("beyond the range of optimizer.lr"), inline=True)
     again = resume_study(tmp_path / "again", Silent(), inline=True)
     assert again["space"] == result["space"]
     assert [f["title"] for f in again["findings"]] == [f["title"] for f in result["findings"]]

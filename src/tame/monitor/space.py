@@ -20,6 +20,7 @@ from tame.monitor.advice import CHANGES
 EDGE = 0.1  # of a range, on its own (log) scale
 TOP_SHARE = 0.05  # fewer than lie on an edge by chance, so that a best on it can show in an even spread too
 LEAST_TRIALS = 12
+LEAST_BEATEN = 20  # recipes, all of which one recipe beats by chance once in as many studies
 LEAST_TOP, LEAST_TOP_EARLY = 3, 5  # of the best that must agree; early: compared before their end
 NEAR = 1 / 3  # of a range, whose trials must be better than the others' by more than chance
 CHANCE, CHANCE_EARLY = 0.05, 0.01  # of such a difference where there is none
@@ -59,7 +60,8 @@ def edges(trials: Sequence[Trial], space: Space) -> list[Finding]:
     fewer than LEAST_TRIALS, all at the latest common epoch. The best twentieth, and at least three, must agree, and the
     third of the range on that side must hold better trials than the rest by more than chance. Where they are compared
     before their end five must agree, and what always looks better at first (a high rate, little regularisation) counts
-    only if the best trial of all lies even beyond that edge, as the default recipe may.
+    only if the best trial of all lies even beyond that edge, as the default recipe may. Of twenty trials and more it is
+    enough that the best one lies beyond the range.
     """
     losses, epoch = _comparable(trials)
     is_early = epoch is not None
@@ -71,6 +73,15 @@ def edges(trials: Sequence[Trial], space: Space) -> list[Finding]:
     found = []
     for name, dimension in space.dimensions.items():
         if isinstance(dimension, Choice):
+            continue
+        beyond = _side_beyond(name, ranked[0], dimension, space) if len(ranked) >= LEAST_BEATEN else None
+        if beyond and _can_be_wider(name, dimension, beyond):
+            evidence = {
+                "field": name, "side": beyond, "best_values": [_value(name, ranked[0])], "low": dimension.low,
+                "high": dimension.high, "compared": len(ranked), "after_epoch": epoch,
+            }  # fmt: skip
+            title = f"the best of {len(ranked)} recipes lies beyond the range of {name}, at {_value(name, ranked[0]):g}"
+            found.append(Finding("best_on_edge", title, "warning", evidence, change=CHANGES["best_on_edge"]))
             continue
         own = [trial for trial in top if _plays_a_part(name, trial, space)]
         if len(own) < least:
@@ -168,6 +179,12 @@ def _looks_better_at_first(name: str, side: str) -> bool:
         return side == "high"
     holds_back = own.rpartition(".")[2] in HOLDS_BACK or own.partition(".")[0] in ("regularize", "augment")
     return holds_back and side == "low"
+
+
+def _side_beyond(name: str, trial: Trial, dimension: Float | Int, space: Space) -> str | None:
+    """On which side of a range a trial lies that does not lie in it."""
+    sides = [side for side in ("low", "high") if _lies_beyond(name, side, trial, dimension)]
+    return sides[0] if sides and _plays_a_part(name, trial, space) else None
 
 
 def _lies_beyond(name: str, side: str, trial: Trial, dimension: Float | Int) -> bool:
