@@ -127,6 +127,7 @@ def leaves(z):
         (fails, "failed while it was trained: KeyError: 'late'"),
         (leaves, "failed while it was trained: SystemExit: 3"),
         (lambda z: (z, z), "gives a tuple while it is trained"),
+        (lambda z: None, "gives a NoneType while it is trained"),
         (lambda z: torch.cat([z, z], dim=-1), "gives outputs of shape"),
         (lambda z: z.detach(), "do not depend on its parameters"),
     ],

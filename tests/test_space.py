@@ -1019,3 +1019,10 @@ def test_a_study_that_was_stopped_goes_on_in_a_wider_space(tmp_path, monkeypatch
     assert min(each.momentum for each in later) < 0.8
     with pytest.raises(UsageError, match="is finished; begin another study"):
         tame.resume(folder, model=linear, space=wider, quiet=True)
+
+
+def test_a_wider_range_stays_on_its_scale():
+    old = Space({"optimizer.lr": Float(1e-3, 1e-2, log=True)})
+    (why,) = Space({"optimizer.lr": Float(1e-4, 1e-1)}).narrower(old)
+    assert why == "optimizer.lr is searched on a log scale and stays on it; it was optimizer.lr=0.001..0.01:log"
+    assert Space({"optimizer.lr": Float(1e-4, 1e-1, log=True)}).covers(old)

@@ -202,6 +202,9 @@ class Space:
                 found.append(
                     f"the space of {name} may grow but not shrink: {to_text(name, now)} leaves something out; {was}"
                 )
+            elif not isinstance(now, Choice) and not isinstance(before, Choice) and now.log != before.log:
+                scale = "log" if before.log else "linear"
+                found.append(f"{name} is searched on a {scale} scale and stays on it; {was}")
             elif any(
                 asked not in before.when or not set(before.when[asked]) <= set(v) for asked, v in now.when.items()
             ):

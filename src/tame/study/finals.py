@@ -126,7 +126,9 @@ def _more_seeds(
         if any(began):
             room = _room_s(study, plan)
             spent = stage_s if _is_capped(study) else 0.0  # of the share of the clock that finalists may take
-            fits = (room - spent) / max(stage_s, LEAST_STAGE_S) if math.isfinite(room) else CLOCKLESS_SEEDS - 1
+            forecast = cost_s(study, plan, len(wanted) - 1, 1)  # part of the stage may lie before a kill
+            each = max(stage_s, forecast / 2, LEAST_STAGE_S)
+            fits = (room - spent) / each if math.isfinite(room) else CLOCKLESS_SEEDS - 1
             count = min(max(int(fits), 0), MOST_SEEDS - 1)
         known = {"seeds": _seeds(study, 1, 1 + count)}
         study.keep(Event("more_seeds", known))

@@ -155,7 +155,11 @@ def stacked_forward(module: nn.Module) -> Forward:
         return module.stacked
 
     def one(tensors: Tensors, x: Tensor) -> Tensor:
-        return torch.func.functional_call(module, tensors, (x,))  # type: ignore[no-any-return]
+        outputs = torch.func.functional_call(module, tensors, (x,))
+        require(
+            outputs is not None, "the model gives a NoneType while it is trained: forward() must return its outputs"
+        )
+        return outputs  # type: ignore[no-any-return]
 
     every = torch.func.vmap(one, in_dims=(0, None), randomness="same")
 
