@@ -15,6 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from tame.core.errors import require
 from tame.core.recipe import Recipe
 from tame.data.augment import Mix, apply_mix
 from tame.parts.losses import LOSSES, average_loss_and_slope
