@@ -1,7 +1,7 @@
 """How good is the best recipe after so many seconds, by `auto` and by Optuna's TPE? Prints one JSON line.
 
 `tame fit` on the same data, with the same clock, engine and seed, once with each search, in turn; the best validation
-loss of a trial of the search (finalists and fine-tuning aside) against the seconds since the study was opened, read from
+loss of a trial of the search (finalists and fine-tuning aside) against the seconds since the study began, read from
 its events. Curves are kept when a stretch of training ends, so that a value may be a little older than its time.
 Usage: python benchmarks/search_curve.py [--jobs adult,ants_bees] [--searches auto,tpe] [--seeds 1]
 """

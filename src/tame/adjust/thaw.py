@@ -39,7 +39,7 @@ from tame.core.rng import stream, stream_seed
 from tame.core.space import Choice, Space, field_of
 
 OPENING = 6  # recipes before anything is predicted, at the least
-INNER = 1 / 4  # share of each range that the opening of a space that nothing is known of lies in
+INNER, MIDDLE = 1 / 4, 24  # share of each range in which the first points of an unknown space lie, and how many do
 TRUSTED = 5  # recipes known to work that are trained to their end before anything is given up
 GOOD, OTHERS = 36, 36  # trials that the surrogate is told of: the best, and as many of all other ranks
 WHOLE = 12  # of the best trials, of whose curves more than the last value is told
@@ -77,7 +77,7 @@ def _middle_first(points: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     """The first points drawn towards the middle of the space: in many dimensions nearly all of them lie in corners, and
     what one thinks of as a range has its likelier values in the middle."""
     for place, point in enumerate(points):
-        yield 0.5 + INNER * (point - 0.5) if place < OPENING else point
+        yield 0.5 + INNER * (point - 0.5) if place < MIDDLE else point
 
 
 @dataclass(frozen=True, slots=True)
