@@ -34,7 +34,15 @@ from tame.core.space import Choice, Float, Space
 from tame.study.first import MOST, best_recipes, explained
 from tame.study.record import Silent, begin, read_state
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+@pytest.fixture(scope="module", autouse=True)
+def _quiet():
+    """Optuna as it was found, for the tests of other files."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    yield
+    optuna.logging.set_verbosity(before)
+
 
 SPACE = Space(
     {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from dataclasses import replace
@@ -396,7 +397,7 @@ def test_a_model_says_nothing_on_the_terminal(name, capfd):
     before = optuna.logging.get_verbosity()
     play(SEARCHERS.get(name), falling, space=CONDITIONAL, config=SearchConfig(base=CONFIG.base, trials=4, cohort=2))
     assert capfd.readouterr() == ("", "")
-    assert optuna.logging.get_verbosity() == before
+    assert optuna.logging.get_verbosity() == before == logging.INFO
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp"])

@@ -7,6 +7,7 @@ with the worst loss that was seen, so that its neighbourhood is left alone; a nu
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -91,7 +92,7 @@ def _decide(method: Method, history: History, space: Space, seed: int, config: S
     fresh = [(DEFAULT, config.base)][len(trials) : len(trials) + room]
     if room > len(fresh):
         asked = _proposed(method, trials, space, stream_seed(seed, method.name, len(trials)), config)
-        with _quiet():
+        with quiet_optuna():
             fresh += [(method.name, recipe) for recipe in islice(asked, room - len(fresh))]
     return going + starts(history, fresh, rungs=config.rungs, reason=f"proposed {method.reason}")
 
@@ -202,12 +203,12 @@ def _gp(seed: int, first: int) -> BaseSampler:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Optuna's talk from the terminal: what it logs, and its warnings of options that may change."""
+def quiet_optuna(least: int = logging.ERROR) -> Iterator[None]:
+    """Keeps Optuna quiet on the terminal: what it logs below a level, and warnings of options that may change."""
     import optuna
 
     before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    optuna.logging.set_verbosity(least)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tame.adjust.model_based import quiet_optuna
 from tame.app.foreign_trials import ForeignStudy, ForeignTrial, Mode, read_foreign
 from tame.core.config import METRIC_MODES, StudyConfig
 from tame.core.errors import DataError, StorageError, UsageError, require, unknown
@@ -69,7 +69,7 @@ def to_optuna(study: Any, *, finalists: bool = False) -> optuna.Study:
     }
     base = next((t.recipe.flat() for t in trials if t.origin == "default"), Recipe().flat())
     made = [_frozen(t, values[t.number], dists, base, objective.sign) for t in trials]
-    with _quiet(optuna):
+    with quiet_optuna(logging.WARNING):
         found = optuna.create_study(
             study_name=folder.name, direction="minimize" if objective.sign > 0 else "maximize",
             sampler=optuna.samplers.RandomSampler(seed=0),
@@ -95,7 +95,7 @@ def export_optuna(folder: Path, path: Path) -> Path:
     try:
         os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         address = URL.create("sqlite", database=str(fresh)).render_as_string()
-        with _quiet(optuna):
+        with quiet_optuna(logging.WARNING):
             storage = optuna.storages.RDBStorage(address)
             optuna.copy_study(
                 from_study_name=source.study_name, from_storage=source._storage, to_storage=storage,
@@ -346,16 +346,3 @@ def _frozen(
             "recipe": {k: v for k, v in trial.recipe.told().items() if k in ("seed", "epochs") or v != base.get(k)},
         },
     )  # fmt: skip
-
-
-@contextmanager
-def _quiet(optuna: Any) -> Iterator[None]:
-    """Without Optuna's word on every study that is made, and on what of it is experimental."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(before)

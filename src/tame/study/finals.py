@@ -65,10 +65,9 @@ def finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
     _require_trained(study)
     study.watcher.phase("training the finalists again with fresh seeds")
     wanted, began = _wanted(study, plan), study.state.trained_s
-    found = _again(study, data, plan, wanted)
-    seeds = _more_seeds(study, plan, wanted, stage_s=study.state.trained_s - began)
-    if seeds:
-        found = _again(study, data, plan, [(trial, [*first, *seeds]) for trial, first in wanted])
+    _train_again(study, plan, wanted)
+    more = _more_seeds(study, plan, wanted, stage_s=study.state.trained_s - began)
+    found = _again(study, data, plan, [(trial, [*first, *more]) for trial, first in wanted])
     good = [each for each in found if each is not None]
     if not good:
         raise NothingTrainedError("every finalist diverged when it was trained again")
@@ -183,6 +182,16 @@ def _again(
 
     Without a seed, for want of time, it is the trial itself, and the report says so.
     """
+    _train_again(study, plan, wanted)
+    found: list[Finalist | None] = []
+    for trial, seeds in wanted:
+        own = [t for t in _seeds_of(study, trial) if t.state == "complete"] if seeds else [trial]
+        found.append(together(study, data, plan, trial, own) if own else None)
+    return found
+
+
+def _train_again(study: Study, plan: Plan, wanted: Sequence[tuple[Trial, Sequence[int]]]) -> None:
+    """Trains the recipes of trials with these seeds, all at once, as far as that has not been done."""
     for trial, seeds in wanted:
         have = {t.recipe.seed for t in _seeds_of(study, trial)}
         number = max(study.history.trials) + 1
@@ -195,11 +204,6 @@ def _again(
     done = [study.history.trials[t.number] for t in running]
     ended = [t for t in done if t.state == "running"]
     study.keep(*(decision_event(Decision("complete", t.number, "all epochs are trained", t.until)) for t in ended))
-    found: list[Finalist | None] = []
-    for trial, seeds in wanted:
-        own = [t for t in _seeds_of(study, trial) if t.state == "complete"] if seeds else [trial]
-        found.append(together(study, data, plan, trial, own) if own else None)
-    return found
 
 
 def _seeds_of(study: Study, trial: Trial) -> list[Trial]:
