@@ -349,12 +349,27 @@ def test_scikit_learn_agrees_on_what_is_continuous_text_or_binary():
         assert task_of(array).task == ("regression" if theirs == "continuous" else "classification")
 
 
-def test_rows_are_distributions_or_one_hot_classes():
-    soft, hard = np.array([[0.2, 0.8], [1.0, 0.0]]), np.eye(3)[[2, 0, 2]]
-    assert (task_of(soft).task, task_of(soft).classes) == ("distribution", ("0", "1"))
-    np.testing.assert_array_equal(task_of(soft).values, soft)
+def test_rows_are_probabilities_of_classes_or_one_hot_classes():
+    soft, hard = np.array([[0.2, 0.8004], [1.0, 0.0]]), np.eye(3)[[2, 0, 2]]
+    for task in ("auto", "classification"):
+        found = task_of(soft, task=task)
+        assert (found.task, found.classes, found.values.tolist()) == ("classification", ("0", "1"), [1, 0])
+        np.testing.assert_allclose(found.shares, [[0.2 / 1.0004, 0.8004 / 1.0004], [1, 0]], rtol=1e-15)
     assert (task_of(hard).task, task_of(hard).values.tolist()) == ("classification", [2, 0, 2])
-    assert task_of(hard, task="distribution").task == "distribution"
+    assert task_of(hard).shares is None
+    assert task_of(hard, names=("a", "b", "c")).classes == ("a", "b", "c")
+
+
+def test_columns_of_a_frame_name_the_classes_of_its_rows():
+    pd = library("pandas")
+    y = pd.DataFrame({"bee": [0.25, 1.0, 0.0], "wasp": [0.75, 0.0, 1.0]})
+    arrays = read_arrays(np.arange(6.0).reshape(3, 2), y)
+    assert arrays.names == ("bee", "wasp")
+    assert task_of(arrays.y, names=arrays.names).classes == ("bee", "wasp")
+    dummies = read_arrays(np.arange(6.0).reshape(3, 2), pd.get_dummies(pd.Series(["x", "y", "x"])))
+    found = task_of(dummies.y, names=dummies.names)
+    assert (found.classes, found.values.tolist(), found.shares) == (("x", "y"), [0, 1, 0], None)
+    assert read_arrays(np.arange(3.0)[:, None], pd.DataFrame({"only": [1.5, 2.0, 3.0]})).names == ()
 
 
 @pytest.mark.parametrize(
@@ -365,10 +380,10 @@ def test_rows_are_distributions_or_one_hot_classes():
         (np.array([True, False]), "regression", DataError, "y holds booleans"),
         (np.array([1.5, 2.5, 3.5]), "classification", DataError, "3 classes of one row each"),
         (np.array([2.0, 2.0]), "auto", DataError, "every y is 2: there is nothing to learn"),
-        (np.array([1, 2, 2]), "distribution", DataError, "a row of probabilities each"),
-        (np.array([[0.5, 0.5], [0.5, 0.6]]), "auto", DataError, "row 1 of y is no distribution: 2 columns"),
-        (np.array([[0.5, 0.5], [-0.5, 1.5]]), "auto", DataError, "row 1 of y is no distribution"),
-        (np.array([[0.5, 0.5], [0.2, 0.8]]), "classification", DataError, "that is a distribution"),
+        (np.array([1, 2, 2]), "distribution", UsageError, "no task named 'distribution'"),
+        (np.array([[0.5, 0.5], [0.5, 0.6]]), "auto", DataError, r"row 1 of y sums to 1\.1 \(1 such rows\)"),
+        (np.array([[0.5, 0.502], [0.2, 0.8]]), "auto", DataError, r"row 0 of y sums to 1\.002"),
+        (np.array([[0.5, 0.5], [-0.5, 1.5]]), "classification", DataError, r"row 1 of y holds -0\.5"),
         (np.array([[0.5, 0.5], [0.2, 0.8]]), "regression", DataError, "one number a row"),
         (np.eye(2)[[1, 1]], "auto", DataError, "every row of y is the same"),
     ],

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tame.core.errors import StoppedError, StorageError
 from tame.core.recipe import Recipe
@@ -62,19 +63,23 @@ def groups_of(tmp_path, jobs, **how):
         (1.0, {4: 0.5, 16: 0.9, 64: math.inf}, 64, True, 4),
         (1.0, {4: 1.5, 16: 1.2}, 64, False, 1),
         (1.0, {}, 1, False, 1),
+        (1.0, {1: 0.9}, 1, True, 1),
+        (1.0, {1: 1.1}, 1, False, 1),
     ],
 )
 def test_what_was_fastest_with_so_many_members_is_chosen(alone, together, members, stacked, size):
     choice = Measured(alone, together).choice(members)
     assert (choice.stacked, choice.members) == (stacked, size)
-    assert "alone 1000.00 ms" in choice.why
+    assert "plain 1000.00 ms" in choice.why
 
 
-def test_a_network_without_company_is_trained_alone_and_nothing_is_measured(tmp_path):
+@pytest.mark.parametrize(("stacked_s", "engine"), [(0.5, Stacked), (2.0, Serial)])
+def test_a_network_without_company_is_trained_by_what_is_faster(tmp_path, monkeypatch, stacked_s, engine):
+    monkeypatch.setattr(Serial, "rehearse", lambda *_, **__: 1.0)
+    monkeypatch.setattr(Stacked, "rehearse", lambda *_, **__: stacked_s)
     (group,), chooser = groups_of(tmp_path, [Job(0, recipe_of())])
-    assert isinstance(group.lanes[0].engine, Serial)
-    assert chooser.told()[0]["why"] == "one network has no company"
-    assert not (tmp_path / "engines.json").exists()
+    assert isinstance(group.lanes[0].engine, engine)
+    assert chooser.told()[0]["why"].endswith(f"plain 1000.00 ms, stacked alone {1e3 * stacked_s:.2f}")
 
 
 def test_what_was_measured_is_remembered_for_the_machine(tmp_path, monkeypatch):
@@ -195,6 +200,27 @@ def advance(trainer, num_trials):
     return trainer.advance(trials=trials, folds=[0], until=2, metric="accuracy", final=False)
 
 
+def delivered(trainer, number, folder):
+    member = {"trial": number, "recipe": recipe_of(seed=number).flat(), "epochs": 2, "fold": None}
+    trainer.network(**member, labels=["no", "yes"])
+    trainer.deliver(folder=str(folder))
+    return member, load_file(folder / "model.safetensors")
+
+
+def test_what_is_delivered_is_trained_side_by_side_with_the_same_result(tmp_path):
+    heard, one_by_one = [], trainer_of(tmp_path / "a", [])
+    found = [delivered(one_by_one, number, tmp_path / f"one{number}") for number in (0, 1)]
+    together = trainer_of(tmp_path / "b", heard)
+    together.train_again(members=[member for member, _ in found])
+    said = [(message["what"], message["done"], message["total"]) for message in heard]
+    assert sorted(said) == [("epochs of what is delivered", epoch, 2) for epoch in (1, 1, 2, 2)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Serial, "advance", lambda *_, **__: pytest.fail("trained once more"))
+        again = [delivered(together, number, tmp_path / f"both{number}")[1] for number in (0, 1)]
+    for (_, before), after in zip(found, again, strict=True):
+        assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
 def test_where_memory_runs_out_groups_are_halved_and_no_trial_is_lost(tmp_path, monkeypatch):
     heard = []
     plain = Unit.advance
@@ -260,7 +286,8 @@ def test_a_network_that_does_not_fit_while_it_is_measured_is_trained_in_parts(tm
     monkeypatch.setattr(Stacked, "rehearse", never_enough)
     groups, chooser = groups_of(tmp_path, [Job(i, recipe_of()) for i in range(2)])
     assert len(groups) == 2
-    assert 0 < chooser.epoch_s(material_of(), recipe_of(), [0], range(NUM), examples_of()) < math.inf
+    company, alone = chooser.epoch_s(material_of(), recipe_of(), [0], range(NUM), examples_of())
+    assert 0 < company == alone < math.inf
     groups, chooser = groups_of(tmp_path, [Job(0, recipe_of())])
     task = groups[0].lanes[0].engine.task
     assert chooser.rehearse(task, Member(0, 0, recipe_of())) < math.inf

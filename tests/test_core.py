@@ -494,6 +494,8 @@ def test_errors_form_one_tree_with_exit_codes_of_their_own():
         require(False, "no", error=RefusedError)
     require(True, "never said")
     assert unknown("thing", "x", []) == "no thing named 'x' (known: none)"
+    assert unknown("search", "GRIDD", ["grid", "tpe"]).startswith("no search named 'GRIDD'; did you mean 'grid'? (")
+    assert unknown("class", "Bee", ["BEE", "Be"]).startswith("no class named 'Bee'; did you mean 'Be'? (")
 
 
 # Chance ---------------------------------------------------------------------------------------------------------------

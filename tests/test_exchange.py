@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
@@ -579,3 +581,12 @@ def test_a_folder_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> Non
         import_trials(table, out=table / "made", mode="min")
     with pytest.raises(StorageError, match="link is in the way and no folder"):
         import_trials(table, out=tmp_path / "link", mode="min")
+
+
+def test_columns_of_lists_are_left_out_of_an_import_with_a_note(tmp_path):
+    table = pa.table({"lr": [0.1, 0.2, 0.3], "layers": [[1, 2], [3], [4, 5]], "value": [1.0, 2.0, 3.0]})
+    pq.write_table(table, tmp_path / "results.parquet")
+    found = import_trials(tmp_path / "results.parquet", out=tmp_path / "out", mode="min")
+    assert dict(found.names) == {"lr": "optimizer.lr"}
+    (note,) = found.notes
+    assert note.startswith("the column layers is left out: its type list<")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from functools import partial
 
 import numpy as np
@@ -17,10 +18,12 @@ from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.parts.network import read_network, write_network
 from tame.trial.environment import reference_to
-from tame.trial.own import ArrayMaterial, as_input, build_of, built, judge_arrays
+from tame.trial.own import FORWARD_S, ArrayMaterial, answers, as_input, build_of, built, judge_arrays
 from tame.trial.population import Examples, Member
+from tame.trial.process import _Watch
 from tame.trial.serial import Serial
 from tame.trial.stacked import Stacked
+from tame.trial.told import told
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -420,3 +423,91 @@ def test_a_model_that_prints_does_not_break_the_conversation(tmp_path):
     assert any(answer.get("event") == "point" for answer in answers)
     for word in ("import", "build", "forward", "raw"):
         assert word in talk
+
+
+class Wordless(Exception):
+    """An exception that cannot be shown."""
+
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def wordless(*_):
+    raise Wordless
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        lambda: built(wordless, {}),
+        lambda: answers(Says(wordless), torch.zeros(2, FEATURES)),
+        lambda: told_of(RECIPE),
+    ],
+)
+def test_an_exception_that_fails_to_say_what_it_is_is_named_by_its_class(fail):
+    with pytest.raises(UsageError, match=r"Wordless \(without words: its __str__ raised RuntimeError\)"):
+        fail()
+
+
+def told_of(recipe):
+    with told(recipe):
+        wordless()
+
+
+def test_a_module_whose_exception_has_no_words_is_trained_alone():
+    material = ArrayMaterial(inputs_of(), lambda: Says(wordless), device=CPU)
+    assert not material.stacks(RECIPE)
+    assert "Wordless (without words" in material.reason
+
+
+def test_what_is_tried_of_the_users_own_is_said_before_with_its_limit():
+    heard = []
+    material = ArrayMaterial(
+        inputs_of(), lambda: Says(lambda x: x), device=CPU, doing=lambda *what: heard.append(what)
+    )  # fmt: skip
+    material.check(RECIPE, examples_of())
+    material.stacks(RECIPE)
+    assert [what[:9] for what, _ in heard] == ["the funct", "forward()", "", "the funct", "forward()", ""]
+    assert [limit for _, limit in heard] == [None, FORWARD_S, None, None, FORWARD_S, None]
+
+
+def sleeper():
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdout=subprocess.PIPE, text=True)
+
+
+DOING = {"event": "doing", "what": "forward() of the model on 2 examples", "limit_s": 0.6}
+
+
+def test_a_module_that_hangs_is_named_and_then_ended(monkeypatch):
+    monkeypatch.setattr("tame.trial.process.LONG_S", 0.2)
+    notes = []
+    with sleeper() as process, _Watch(process, None, notes.append) as watch:
+        watch.heard(DOING)
+        assert process.stdout.read() == ""
+        assert process.wait() != 0
+    assert watch.ended
+    (note,) = notes
+    assert note.startswith("forward() of the model on 2 examples has taken ")
+    assert note.endswith(" s so far; Ctrl-C twice ends it, and it is ended after 1 s")
+
+
+def test_what_ends_in_time_is_not_ended_and_nothing_is_said_of_it(monkeypatch):
+    monkeypatch.setattr("tame.trial.process.LONG_S", 0.2)
+    notes = []
+    with sleeper() as process, _Watch(process, None, notes.append) as watch:
+        watch.heard(DOING)
+        watch.heard({"event": "doing", "what": "", "limit_s": None})
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.0)
+        process.kill()
+    assert (notes, watch.ended) == ([], False)
+
+
+def test_in_the_users_own_process_it_is_named_and_goes_on(monkeypatch):
+    monkeypatch.setattr("tame.trial.process.LONG_S", 0.2)
+    notes = []
+    with _Watch(None, None, notes.append) as watch:
+        watch.heard({**DOING, "limit_s": 0.3})
+        time.sleep(1.5)
+    assert not watch.ended
+    assert notes == ["forward() of the model on 2 examples has taken 1 s so far; Ctrl-C twice ends it"]

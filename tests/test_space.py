@@ -574,6 +574,21 @@ READ = {
 }
 
 
+def test_a_folder_is_no_space(tmp_path):
+    with pytest.raises(UsageError, match=r"is a folder; a space is a TOML file of dimensions, or one dimension"):
+        read_space(tmp_path)
+
+
+@pytest.mark.parametrize("columns", [0, 20, 256, 257, 10_000])
+def test_a_table_of_many_columns_is_not_given_waves(columns):
+    preset = portfolio.tables(2000, task="binary", epochs=None, seed=1, columns=columns)
+    few = columns <= 256
+    assert ("periodic" in preset.dimensions["table.numbers"].values) == few
+    assert any(changes.get("table.numbers") == "periodic" for changes in preset.portfolio) == few
+    assert ("table.sigma" in preset.dimensions) == few
+    assert len(preset.reasons) == len(preset.portfolio)
+
+
 def test_a_space_is_read_from_toml_in_a_config_and_in_a_file_of_its_own(tmp_path):
     path = tmp_path / "space.toml"
     path.write_text(TABLES)

@@ -17,7 +17,7 @@ import pytest
 
 from processes import count_events, wait_for, worker_of
 from tame.core.config import ARRAYS, StudyConfig
-from tame.core.errors import DataError, UsageError, WorkerError
+from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe
 from tame.data.table_order import order_values
 from tame.study.record import Silent, begin
@@ -331,7 +331,7 @@ def test_a_worker_that_says_nothing_is_ended_and_the_error_says_so(tmp_path):
         worker.call("learn", rows=[0, 1], targets=[0, 1], folds=[0, 1], num_classes=2, task="binary")
         worker.silence_s = 1.0
         begun = time.monotonic()
-        with pytest.raises(WorkerError, match="said nothing for 1 s on 'open_arrays'"):
+        with pytest.raises(UsageError, match="said nothing for 1 s on 'open_arrays'"):
             worker.call("open_arrays", file=str(tmp_path / "x.npy"), build=f"{file}:build")
         assert time.monotonic() - begun < 30
     finally:

@@ -13,6 +13,7 @@ from tame.monitor.rules import examine
 from tame.study.checked import act, of_space, why_worthless
 from tame.study.finals import best_trials, cost_s, evaluate, finalists, reserved_s
 from tame.study.first import explained
+from tame.study.forecast import correct, foretell
 from tame.study.opening import open_data
 from tame.study.plan import GOING, Plan, make_plan
 from tame.study.record import Study, findings_events
@@ -26,6 +27,7 @@ def run(study: Study) -> dict[str, Any]:
     """Takes a study, new or resumed, to its end, and returns the result that the report shows."""
     data = open_data(study)
     plan = make_plan(study, data)
+    foretell(study, data, plan)
     if plan.sizes:
         study.watcher.phase(f"computing features at {', '.join(map(str, plan.sizes))} pixels, or finding them")
     for size in plan.sizes:
@@ -34,6 +36,7 @@ def run(study: Study) -> dict[str, Any]:
     study.watcher.phase(f"searching among recipes: {plan.words}")
     while True:
         test(study, plan, study.history.having("running"))  # T  train and validate, together
+        correct(study, plan)
         found = act(study, plan, monitor(study, plan))  # M  name what is wrong, with evidence; mend the space
         plan = found.plan
         decisions = adjust(study, plan, found.rest)  # A  continue, pause, stop, start, copy

@@ -1,22 +1,25 @@
 """What is known to work: default recipes, ordered lists of good ones, and the ranges worth searching.
 
-From measurements on the photographs and tables that TAME is tried out on, and from the sources named beside each. What
-holds for a kind of model is data, in `spaces/`; what hangs on the size of the data is here.
+From TAME's own runs on varied tables, from measurements on the photographs and tables that it is tried out on, and from
+the sources named beside each. What holds for a kind of model is data, in `spaces/`; what hangs on the size of the data
+is here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tame.adjust.presets import Known, Tried, given, known
+from tame.adjust.presets import Known, Tried, given, known, without
+from tame.core.dimensions import but
 from tame.core.recipe import Recipe
 from tame.core.space import Choice, Dimension
 
 SMALLEST = "smallest"  # of the input sizes, in a file of `spaces/`
 SIZE_RANK = 2  # of the input size, whose features are there anyway
 SMALL = 1000  # examples; below, small batches and more epochs
+MOST_WAVES = 256  # columns that may become periodic embeddings: more take minutes an epoch
 BATCHES = ((1000, 32), (3000, 64), (10_000, 128), (100_000, 256))  # rows of a table below a number, and their batch
 
 
@@ -76,8 +79,8 @@ def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int) -> P
     return _preset(given(known("scratch")), about, sizes=sizes)
 
 
-def tables(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Preset:
-    """Multi-layer perceptrons on the rows of a table.
+def tables(num_examples: int, *, task: str, epochs: int | None, seed: int, columns: int = 0) -> Preset:
+    """Multi-layer perceptrons on the rows of a table. columns: that are learnt from, 0 where that is not known.
 
     Numbers enter through piecewise-linear encodings, which bring such networks close to boosted trees (Gorishniy,
     Rubachev and Babenko, 2022). Widths are few, so that many recipes share their shapes and are trained together.
@@ -89,7 +92,20 @@ def tables(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Pr
         "epochs": epochs or (40 if small else 6 if large else 12),
         "seed": seed,
     }
-    return _preset(given(known("tables"), () if task == "regression" else ("classes",)), about)
+    found = given(known("tables"), () if task == "regression" else ("classes",))
+    found = without(found, "loss.label_smoothing") if task == "regression" else found
+    return _preset(found if columns <= MOST_WAVES else _without_waves(found), about)
+
+
+def _without_waves(found: Known) -> Known:
+    """What is known, less the periodic embeddings of numbers."""
+    numbers = found.space["table.numbers"]
+    assert isinstance(numbers.dimension, Choice)
+    others = but(numbers.dimension, values=tuple(way for way in numbers.dimension.values if way != "periodic"))
+    space = {name: each for name, each in found.space.items() if name != "table.sigma"}
+    space["table.numbers"] = replace(numbers, dimension=others)
+    tried = tuple(each for each in found.portfolio if each.changes.get("table.numbers") != "periodic")
+    return Known(found.base, tried, space)
 
 
 def own(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Preset:

@@ -41,8 +41,9 @@ from tame.core.space import Choice, Space, field_of
 OPENING = 6  # recipes before anything is predicted, at the least
 INNER, MIDDLE = 1 / 4, 24  # share of each range in which the first points of an unknown space lie, and how many do
 TRUSTED = 5  # recipes known to work that are trained to their end before anything is given up
+SPREAD = 12  # recipes of the whole space that begin beside those that are known, so that it is not taken for theirs
 GOOD, OTHERS = 36, 36  # trials that the surrogate is told of: the best, and as many of all other ranks
-WHOLE = 12  # of the best trials, of whose curves more than the last value is told
+WHOLE = 5  # of the best trials, of whose curves more than the last value is told
 GROWTH, TOLD = 1.7, 5  # from one epoch of such a curve that is told to the next, and how many at most
 CLIP, WARP = 2.5, 0.1  # in distances of the best from the median: the worst that is told; where the log scale begins
 NEW = 256  # recipes that could begin
@@ -69,8 +70,9 @@ def decide_auto(history: History, space: Space, seed: int, *, config: SearchConf
     if not config.portfolio:
         return decide_thaw(history, space, seed, config=config)
     known = 1 + len(config.portfolio)
-    least, trusted = max(OPENING, known), min(TRUSTED, known)
-    return _decide(history, space, seed, config, proposals(space, seed, config), least=least, trusted=trusted)
+    trusted = min(TRUSTED, known)
+    opening = proposals(space, seed, config)
+    return _decide(history, space, seed, config, opening, least=known + SPREAD, trusted=trusted)
 
 
 def _middle_first(points: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -396,12 +396,13 @@ def _config(path: Path | None, **flags: Any) -> StudyConfig:
 
 
 def _space(texts: list[str] | None) -> tuple[str, ...] | None:
-    """Dimensions of the flags; a name that ends in .toml is a file of them."""
+    """Dimensions of the flags; what ends in .toml or is there under this name is a file of them."""
     if not texts:
         return None
     found: list[str] = []
     for text in texts:
-        found += read_space(Path(text)) if text.endswith(".toml") else [text]
+        is_file = text.endswith(".toml") or ("=" not in text and Path(text).exists())
+        found += read_space(Path(text)) if is_file else [text]
     return tuple(found)
 
 

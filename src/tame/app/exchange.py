@@ -143,7 +143,7 @@ def import_trials(
     foreign, counted = _by_order(read_foreign(str(source), study=study, metric=metric))
     way = _mode(foreign, mode)
     names, notes = _names(foreign, map or {})
-    notes += counted
+    notes += [*counted, *foreign.notes]
     dims = {field: _fitted(field, foreign.dimensions[name]) for name, field in names.items()}
     space = Space({field: dim for field, dim in dims.items() if dim is not None})
     if foreign.left_out:

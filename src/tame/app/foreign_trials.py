@@ -69,6 +69,7 @@ class ForeignStudy:
     dimensions: Mapping[str, Dimension]
     trials: tuple[ForeignTrial, ...]
     left_out: int  # trials that had not ended well
+    notes: tuple[str, ...] = ()  # of columns of a table that cannot be used
 
 
 def read_foreign(source: str, *, study: str | None = None, metric: str | None = None) -> ForeignStudy:
@@ -227,7 +228,8 @@ def read_results(path: Path, *, metric: str | None) -> ForeignStudy:
     known = {name: dim for name, dim in dims.items() if dim is not None}
     called = metric or result
     mode: Mode | None = None if called not in METRIC_MODES else "min" if METRIC_MODES[called] == "min" else "max"
-    return ForeignStudy(str(path), "table", path.stem, called, mode, known, tuple(trials), left_out)
+    notes = tuple(f"the column {note}" for note in table.notes if " is left out: " in note)
+    return ForeignStudy(str(path), "table", path.stem, called, mode, known, tuple(trials), left_out, notes)
 
 
 def choose(path: Path, names: Sequence[str], wanted: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,12 @@ from tame.app.console import ResultConsole
 from tame.app.run import cache_folder, resolved
 from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
-from tame.core.space import Space, field_of, parse_dimension, to_text
+from tame.core.space import Space, field_of, to_text
 from tame.data.images import printable
-from tame.monitor.space import linear_ranges
-from tame.study.first import put_first
+from tame.study.forecast import CODE as SHORT
+from tame.study.forecast import foretell
 from tame.study.opening import kind_of, open_data
-from tame.study.plan import (
-    Costs,
-    check,
-    costs,
-    draft,
-    fits_epochs,
-    fitted,
-    forward_s,
-    plan_of,
-    searched_json,
-)
+from tame.study.plan import make_plan, searched_json
 from tame.study.record import Silent, Study, begin
 
 MOST_COLUMNS = 60  # that are shown
@@ -47,23 +38,14 @@ def check_data(config: StudyConfig) -> dict[str, Any]:
 
 
 def plan_study(config: StudyConfig) -> dict[str, Any]:
-    """The split, the space, and how long it will take."""
+    """The split, the space, and what it will take."""
     with _throwaway(config) as study:
         data = open_data(study)
-        known = costs(study, data)
-        about = draft(config, data, known, used_s=0.0)
-        check(study, data, about)
-        epoch_s = None
-        if data.backbone is None:
-            epoch_s = study.ask("rehearse", recipe=about["base"], folds=[0])["epoch_s"] * data.split.folds
-            if fits_epochs(config):
-                about = fitted(config, data, about, epoch_s, used_s=0.0)
-        about = put_first(study, data, about)
-        plan = plan_of(config, data, about)
-        split = study.state.last["data"]
-        base = Recipe.from_flat(about["base"])
-        questions = linear_ranges(dict(parse_dimension(text) for text in config.space))
-        forecast = _forecast(config, about, known, epoch_s)
+        plan = make_plan(study, data)
+        foretell(study, data, plan)
+        about, split = study.state.last["plan"], study.state.last["data"]
+        forecast, findings = dict(study.state.last["forecast"]), study.state.findings
+    warned = [finding for finding in findings if finding.code in ("linear_range", SHORT)]
     return {
         "schema": "tame/1",
         "data": config.data,
@@ -73,11 +55,11 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
         "folds": data.split.folds,
         "metric": data.metric,
         "task": data.task,
-        "default_recipe": base.flat(),
+        "default_recipe": Recipe.from_flat(about["base"]).flat(),
         "portfolio": len(about["portfolio"]) + 1,
         "space": about["space"],
         "searched": searched_json(about),
-        "questions": [{"title": f.title, "change": f.change} for f in questions],
+        "questions": [{"title": f.title, "change": f.change} for f in warned],
         "search": config.search,
         "rungs": list(compared_after(config.search, plan.search)),
         "sizes": about["sizes"],
@@ -85,7 +67,7 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
         "clock_s": config.clock_s,
         "search_until_s": about["search_until_s"],
         "trials": config.trials,
-        "forecast": forecast,
+        "forecast": {**forecast, "words": [*forecast["words"], *_of_pictures(config, about, forecast)]},
     }
 
 
@@ -147,26 +129,18 @@ def _throwaway(config: StudyConfig) -> Study:
     return study
 
 
-def _forecast(config: StudyConfig, about: dict[str, Any], known: Costs | None, epoch_s: float | None) -> dict[str, Any]:
-    if known is None:
-        assert epoch_s is not None
-        words = [f"an epoch of the default recipe takes {epoch_s:.2g} s in company, its folds included"]
-        if config.clock_s is not None:
-            words.append(f"search and finalists end by {about['search_until_s']:.0f} s of {config.clock_s:.0f} s")
-        return {"features_s": None, "epoch_s": epoch_s, "words": words}
+def _of_pictures(config: StudyConfig, about: Mapping[str, Any], forecast: Mapping[str, Any]) -> list[str]:
+    """What there is to say of a backbone, and of the clock that fine-tuning goes by."""
     speed = about["speed"]
-    features = {size: forward_s(speed, known.learnt[size], size) for size in about["sizes"]}
-    words = [
-        f"{speed['rate']:.0f} pictures a second at {speed['size']} pixels here ({speed['precision']}, {speed['way']})",
-        "features, once: " + ", ".join(f"{cost:.0f} s at {size} pixels" for size, cost in features.items()),
-    ]
+    if speed is None:
+        return []
+    how = f"{speed['rate']:.0f} pictures a second at {speed['size']} pixels"
+    each = ", ".join(f"{cost:.0f} s at {size} pixels" for size, cost in forecast["features_s"].items())
+    words = [f"{how} here ({speed['precision']}, {speed['way']})", f"features, once: {each}"]
     if config.clock_s is None:
-        words.append("the clock plays no part; the study ends with its trials")
-    else:
-        words.append(f"the search ends by {about['search_until_s']:.0f} s of {config.clock_s:.0f} s")
-        later = "fine-tuning is tried with what is left" if about["tunes"] else "no fine-tuning"
-        words.append(f"{later}; {about['end_s']:.0f} s are kept for scoring, delivery and report")
-    return {"features_s": sum(features.values()), "words": words}
+        return words
+    later = "fine-tuning is tried with what is left" if about["tunes"] else "no fine-tuning"
+    return [*words, f"{later}; {about['end_s']:.0f} s are kept for scoring, delivery and report"]
 
 
 def _counts(found: dict[str, Any]) -> Table:

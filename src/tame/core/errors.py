@@ -76,5 +76,8 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """A sentence that says that `name` is not known, what is, and which known name is nearest."""
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    if not near:
+        plain = {each.lower(): each for each in reversed(names)}
+        near = [plain[each] for each in difflib.get_close_matches(str(name).lower(), plain, n=1, cutoff=0.6)]
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"no {kind} named {name!r}{hint} (known: {', '.join(names) or 'none'})"

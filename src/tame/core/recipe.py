@@ -235,8 +235,8 @@ class Recipe:
             require(good, f'batch_size must be 1 to 1000000 or "all", got {self.batch_size!r}')
         _within("epochs", self.epochs, 1, MOST_EPOCHS)
         require(0 <= self.seed < 2**63, f"seed must be 0 to 2**63 - 1, got {self.seed}")
-        for name in self.own:
-            require(name.isidentifier(), f"own.{name} is no name that a function's argument can have")
+        if odd := [name for name in self.own if not name.isidentifier()]:
+            raise UsageError(f"own.{odd[0]} is no name that a function's argument can have")
 
     def __hash__(self) -> int:
         return hash(self.key())
@@ -325,9 +325,9 @@ def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
 
 def _own(name: str, value: Any) -> Value:
     """A value for a model of the user's: a number, a word, yes or no; finite."""
-    good = isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
-    require(good, f"{name} must be a number, text, or true or false, got {value!r}")
-    return value  # type: ignore[no-any-return]
+    if not isinstance(value, (str, int)) and not (isinstance(value, float) and math.isfinite(value)):
+        raise UsageError(f"{name} must be a number, text, or true or false, got {value!r}")
+    return value
 
 
 def _batch_size(value: Any) -> int | str:

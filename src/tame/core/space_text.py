@@ -71,6 +71,8 @@ def read_space(path: Path) -> tuple[str, ...]:
 
     Raises UsageError for a file that is missing, no TOML or without a dimension, and as `texts_of` does.
     """
+    form = 'a TOML file of dimensions, or one dimension such as "optimizer.lr=1e-4..1e-1:log"'
+    require(not path.is_dir(), f"{path} is a folder; a space is {form}")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         own = values.pop("space", None)

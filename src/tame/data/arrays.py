@@ -26,7 +26,8 @@ MOST_CLASSES = 10  # different whole numbers that are taken for classes
 LARGEST = float(np.finfo(np.float32).max)  # networks compute in float32; what is beyond counts as infinite
 NAMED = 5  # columns that a note names before it says how many more
 NAME_BYTES = 60  # of a value that a message shows
-TASKS = ("auto", "classification", "regression", "distribution")
+TASKS = ("auto", "classification", "regression")
+SUM_WITHIN = 1e-3  # of 1, that a row of probabilities must come to
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,12 +36,13 @@ class Arrays:
 
     x: a Table of N rows, or an array (N, ...) of three or more dimensions, finite float32 or integers; y: (N,) of
     bool, int64, float64 or text, or (N, C) float64; finite. They may share memory with what was given. notes: what was
-    changed or assumed, in sentences.
+    changed or assumed, in sentences. names: of the C columns of y, where it came as a frame.
     """
 
     x: np.ndarray | Table
     y: np.ndarray
     notes: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,14 +52,16 @@ class Arrays:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """What is to be predicted. values: (N,) int64 codes into classes, (N,) float64 of a regression, or (N, C) float64
-    probabilities of a distribution.
+    """What is to be predicted. values: (N,) int64 codes into classes, or (N,) float64 of a regression.
+
+    shares: of rows of probabilities, (N, C) float64 with a sum of 1 each; `values` are then the likeliest classes.
     """
 
-    task: Literal["classification", "regression", "distribution"]
+    task: Literal["classification", "regression"]
     why: str
-    classes: tuple[str, ...]  # sorted: as numbers if they are numbers, else as text; of rows, the columns' numbers
+    classes: tuple[str, ...]  # sorted: as numbers if they are numbers, else as text; of rows, the columns' names
     values: np.ndarray
+    shares: np.ndarray | None = None
 
 
 def read_arrays(x: Any, y: Any = None) -> Arrays:
@@ -71,7 +75,7 @@ def read_arrays(x: Any, y: Any = None) -> Arrays:
     if y is None:
         x, y = _pairs(x)
     inputs, said = read_inputs(x)
-    target = _target(y, notes)
+    target, names = _target(y, notes)
     num = inputs.num_rows if isinstance(inputs, Table) else len(inputs)
     if num != len(target):
         raise ShapeError(f"x has {num} rows and y has {len(target)}: they must be as many")
@@ -79,7 +83,7 @@ def read_arrays(x: Any, y: Any = None) -> Arrays:
     indexed = all(is_from("pandas", each, "DataFrame", "Series") for each in (x, y))
     if indexed and not x.index.equals(y.index):
         notes.append("the indexes of x and y differ: their rows were matched by position")
-    return Arrays(inputs, target, (*said, *notes))
+    return Arrays(inputs, target, (*said, *notes), names)
 
 
 def read_inputs(x: Any, *, like: Sequence[Column] = ()) -> tuple[np.ndarray | Table, tuple[str, ...]]:
@@ -121,19 +125,18 @@ def read_inputs(x: Any, *, like: Sequence[Column] = ()) -> tuple[np.ndarray | Ta
 # The task
 
 
-def task_of(y: np.ndarray, *, task: str = "auto") -> Target:
+def task_of(y: np.ndarray, *, task: str = "auto", names: Sequence[str] = ()) -> Target:
     """What `y` asks for, unless `task` says it.
 
-    y: as in `Arrays`. Texts, booleans and two different values are classes; other numbers that are not whole are a
-    regression; whole numbers are classes if there are at most MOST_CLASSES of them, else a regression. Rows that sum to
-    1 are distributions, or classes if they are one-hot. Raises UsageError for an unknown task, DataError if y does not
-    fit it or holds one value only.
+    y, names: as in `Arrays`. Texts, booleans and two different values are classes; other numbers that are not whole are
+    a regression; whole numbers are classes if there are at most MOST_CLASSES of them, else a regression. Rows that sum
+    to 1 are probabilities of classes, and plain classes if they are one-hot. Raises UsageError for an unknown task,
+    DataError if y does not fit it or holds one value only.
     """
     if task not in TASKS:
         raise UsageError(unknown("task", task, TASKS))
     if y.ndim == 2:
-        return _task_of_rows(y, task)
-    require(task != "distribution", "a distribution needs y with a row of probabilities each", error=DataError)
+        return _task_of_rows(y, task, names or tuple(map(str, range(y.shape[1]))))
     found, codes = np.unique(y, return_inverse=True)
     require(len(found) > 1, f"every y is {_shown(found[0])}: there is nothing to learn", error=DataError)
     auto, why = _auto(found)
@@ -163,24 +166,27 @@ def _auto(found: np.ndarray) -> tuple[str, str]:
     return "regression", f"y has {num} different whole numbers, more than {MOST_CLASSES}"
 
 
-def _task_of_rows(y: np.ndarray, task: str) -> Target:
+def _task_of_rows(y: np.ndarray, task: str, names: Sequence[str]) -> Target:
     """The task of rows of probabilities, (N, C)."""
-    off = np.flatnonzero((y < 0).any(axis=1) | (np.abs(y.sum(axis=1) - 1) > 1e-3))
-    if off.size:
-        raise DataError(
-            f"row {off[0]} of y is no distribution: {y.shape[1]} columns must be probabilities that sum to 1; "
-            "to predict one number or class, give y with one value a row"
-        )
     require(task != "regression", "a regression needs y with one number a row", error=DataError)
-    names = tuple(str(i) for i in range(y.shape[1]))
-    one_hot = bool(np.isin(y, (0, 1)).all())
-    if task == "classification" and not one_hot:
-        mend = "give the class of each row: y.argmax(axis=1)"
-        raise DataError(f"y holds probabilities between 0 and 1: that is a distribution, no classification; {mend}")
+    sums = y.sum(axis=1)
+    wrong = (y < 0).any(axis=1) | (np.abs(sums - 1) > SUM_WITHIN)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        found = f"holds {y[row].min():.6g}" if (y[row] < 0).any() else f"sums to {sums[row]:.6g}"
+        raise DataError(
+            f"row {row} of y {found} ({int(wrong.sum()):,} such rows): with {y.shape[1]} columns y must hold "
+            "probabilities of classes, 0 or more, that sum to 1 in each row; to predict one number or class, give y "
+            "with one value a row"
+        )
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    require(not twice, f"y has more than one column named {_listed(twice)}", error=DataError)
     require(bool((y != y[0]).any()), "every row of y is the same: there is nothing to learn", error=DataError)
-    if one_hot and task != "distribution":
-        return Target("classification", "y is one-hot", names, y.argmax(axis=1).astype(np.int64))
-    return Target("distribution", "the rows of y are probabilities", names, y)
+    codes = y.argmax(axis=1).astype(np.int64)
+    if bool(np.isin(y, (0, 1)).all()):
+        return Target("classification", "y is one-hot", tuple(names), codes)
+    why = "the rows of y are probabilities of classes: learnt as they are, right where the likeliest class is met"
+    return Target("classification", why, tuple(names), codes, y / sums[:, None])
 
 
 def _shown(value: Any) -> str:
@@ -196,16 +202,18 @@ def _word(array: np.ndarray) -> str:
 # Targets
 
 
-def _target(y: Any, notes: list[str]) -> np.ndarray:
-    """y as an array, (N,) or (N, C), complete and finite."""
+def _target(y: Any, notes: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """y as an array, (N,) or (N, C), complete and finite, and the names of the C columns of a frame."""
     if isinstance(y, str | bytes) or np.isscalar(y):
         raise UsageError(f"y is one value, {str(y)[:NAME_BYTES]!r}: it must be as long as x; of a frame: frame[name]")
     columns = _columns(y)
+    names: tuple[str, ...] = ()
     if columns is None:
         array = _complete(as_array(y, "y", notes))
     else:
         require(bool(columns), "y has no columns", error=DataError)
         array = np.stack([_complete(as_array(own, "y", notes)) for _, own in columns], axis=1)
+        names = tuple(name for name, _ in columns)
     require(array.ndim > 0, "y is one value: it must be as long as x")
     require(array.size > 0, f"y is empty: its shape is {array.shape}", error=DataError)
     if array.ndim == 2 and array.shape[1] == 1:
@@ -217,7 +225,7 @@ def _target(y: Any, notes: list[str]) -> np.ndarray:
     if array.dtype.kind == "f" or array.ndim == 2:
         array = array.astype(np.float64, copy=False)
         _require_finite(array, "y")
-    return array
+    return array, names if array.ndim == 2 else ()
 
 
 def _complete(array: np.ndarray) -> np.ndarray:

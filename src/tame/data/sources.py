@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ import numpy as np
 from tame.core.errors import DataError, require
 from tame.data.table_kinds import apply_kinds
 from tame.data.table_reading import read_raw
-from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, Table
+from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, Kind, Table
+
+KEPT: dict[str, tuple[Kind, ...]] = {"numbers": ("number", "date"), "codes": ("category", "boolean")}
 
 
 def open_rows(files: Sequence[Path], columns: Sequence[Column]) -> Table:
@@ -19,12 +22,35 @@ def open_rows(files: Sequence[Path], columns: Sequence[Column]) -> Table:
     return concat([apply_kinds(read_raw(file), columns)[0] for file in files])
 
 
+def write_columns(file: Path, table: Table) -> None:
+    """Keeps the values of a table in a file of arrays, for `open_columns`."""
+    named = {key: [c.name for c in table.columns if c.kind in kinds] for key, kinds in KEPT.items()}
+    # Two arrays, since a wide table would make thousands of small ones.
+    write_arrays(file, {key: np.stack([table.values[n] for n in names]) for key, names in named.items() if names})
+
+
 def open_columns(file: Path, columns: Sequence[Column]) -> Table:
-    """The columns that were given from Python and lie in a file of arrays."""
+    """The columns that `write_columns` kept. Raises KeyError and ValueError for a file that holds other ones."""
     learnt = [column for column in columns if column.kind in LEARNT]
-    with np.load(file, allow_pickle=False) as held:
-        values = {column.name: held[f"c{i}"] for i, column in enumerate(learnt)}
+    # Opened here, since numpy leaves a damaged file open.
+    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as held:
+        if learnt and "c0" in held.files:  # as studies on arrays were begun before
+            values = {column.name: held[f"c{i}"] for i, column in enumerate(learnt)}
+        else:
+            values = {}
+            for key, kinds in KEPT.items():
+                names = [column.name for column in learnt if column.kind in kinds]
+                values |= dict(zip(names, held[key] if names else (), strict=True))
+            values = {column.name: values[column.name] for column in learnt}
     return Table(tuple(columns), values, len(next(iter(values.values()))))
+
+
+def write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes arrays without pickle in one step, readable by the owner only."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
+        np.savez(opened, allow_pickle=False, **arrays)
+    temporary.replace(file)
 
 
 def short_names(files: Sequence[Path]) -> list[str]:

@@ -47,16 +47,16 @@ class Sealed:
     """The labels of the test part. Only `evaluate/score.py` opens it, and the opening is kept as an event."""
 
     rows: tuple[int, ...]
-    _labels: tuple[float, ...]
+    _labels: tuple[Any, ...]
 
     def open(self, record: Callable[[int], None]) -> np.ndarray:
-        """The labels (n,) of the rows, once `record` has kept the opening of so many examples."""
+        """The labels (n,) or (n, C) of the rows, once `record` has kept the opening of so many examples."""
         record(len(self.rows))
         return np.array(self._labels)
 
 
 def seal(split: Split, labels: Sequence[float] | np.ndarray) -> Sealed:
-    """The handle on the test part of a split. labels: (N,) class numbers, or numbers of a regression."""
+    """The handle on the test part of a split. labels: (N,) class numbers, or numbers of a regression, or (N, C)."""
     rows = split.rows("test")
     return Sealed(tuple(rows), tuple(np.asarray(labels)[rows].tolist()))
 

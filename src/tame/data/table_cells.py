@@ -23,6 +23,7 @@ BOOLEANS = {
     "false": 0, "f": 0, "no": 0, "n": 0, "off": 0, "0": 0, "0.0": 0,
 }  # fmt: skip
 NEITHER, MAX_SPELLINGS = -1, 64
+FIRST = 32  # cells that often answer a question about all of them
 SPACES = " '\u2019\u00a0\u202f"  # what may separate thousands, besides the mark that is not the decimal one
 TIME = (
     r"(?:[T ](?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}(?:\.[0-9]+)?))?"
@@ -65,10 +66,16 @@ class Cells:
         return f"row {row:,}: {text if len(text) <= 40 else text[:37] + '...'!r}"
 
 
-def cells_of(column: np.ndarray) -> Cells:
-    """The different cells of a column (N,) of text, bool, int64, float64 or datetime64; "" where nothing is."""
-    arrow = pa.array(column, from_pandas=True)
-    encoded = arrow.cast(pa.large_string()).fill_null("").dictionary_encode()
+def cells_of(column: np.ndarray | pa.DictionaryArray) -> Cells:
+    """The different cells of a column (N,) of text, bool, int64, float64 or datetime64; "" where nothing is.
+
+    column: also as a dictionary of text without nulls, which is quicker.
+    """
+    if isinstance(column, np.ndarray):
+        arrow = pa.array(column, from_pandas=True)
+        encoded = arrow.cast(pa.large_string()).fill_null("").dictionary_encode()
+    else:
+        encoded = column
     values, codes = encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
     trimmed = pc.utf8_trim_whitespace(values)
     if not trimmed.equals(values):
@@ -97,16 +104,24 @@ def has_any(values: pa.Array, characters: str) -> bool:
     return any(as_bool(pc.match_substring(values, character)).any() for character in characters)
 
 
+def plain_numbers(values: pa.Array) -> np.ndarray | None:
+    """(K,) float64 of texts that all are numbers with a decimal point and without separators; None for others."""
+    try:
+        return np.array(values.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    except pa.ArrowInvalid:
+        return None
+
+
 def read_numbers(values: pa.Array, decimal: Decimal) -> np.ndarray:
     """(K,) float64, NaN for what is no number, infinite for 'inf' and beyond the range of float64.
 
     Thousands may be separated by spaces, apostrophes or the mark that is not the decimal one.
     """
-    try:  # most columns are plain, and regular expressions are slow to prepare for each of many columns
-        if decimal == "." or not has_any(values, ".,"):
-            return np.array(values.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
-    except pa.ArrowInvalid:
-        pass  # with thousands separated, or not all numbers
+    # Most columns are plain, and regular expressions are slow to prepare for each of many columns.
+    if decimal == "." or not has_any(values, ".,"):
+        found = plain_numbers(values)
+        if found is not None:
+            return found
     point, comma = (r"\.", ",") if decimal == "." else (",", r"\.")
     whole = f"(?:[0-9]+|[1-9][0-9]{{0,2}}(?:{comma}[0-9]{{3}})+|[1-9][0-9]{{0,2}}(?:[{SPACES}][0-9]{{3}})+)"
     plain = f"(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?"
@@ -159,7 +174,10 @@ def are_boolean(values: pa.Array) -> bool:
 def are_whole(values: pa.Array) -> bool:
     """Whether all the texts are whole numbers, written with digits and a sign at most."""
     plain = as_bool(pc.ascii_is_decimal(values))
-    return bool(plain.all()) or bool(matches(values.filter(pa.array(~plain)), "^[+-]?[0-9]+$").all())
+    if plain.all():
+        return True
+    others, form = values.filter(pa.array(~plain)), "^[+-]?[0-9]+$"
+    return bool(matches(others[:FIRST], form).all()) and bool(matches(others, form).all())
 
 
 def leading_zeros(values: pa.Array) -> np.ndarray:
@@ -176,7 +194,8 @@ def decimal_of(values: pa.Array) -> Literal["", ".", ",", "any", "open"]:
     by_point = not np.isnan(point).any()
     if by_point and not has_any(values, ".,"):
         return "any"
-    if by_point and matches(values, r"\.([0-9]{0,2}|[0-9]{4,})$").any():
+    form = r"\.([0-9]{0,2}|[0-9]{4,})$"
+    if by_point and (matches(values[:FIRST], form).any() or matches(values, form).any()):
         return "."  # such digits after a point are no thousands, and to read the others by comma is slow
     comma = read_numbers(values, ",")
     by_comma = not np.isnan(comma).any()

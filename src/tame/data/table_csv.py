@@ -9,7 +9,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -48,11 +48,28 @@ def read_csv(data: bytes, *, where: str, digest: str) -> RawTable:
     cells = _parse(text, separator, where, has_quotes=has_quotes)
     names, said_names = column_names([column[0].as_py() for column in cells.columns], where)
     require(cells.num_rows > 1, f"{where} has a header and no rows", error=DataError)
-    columns = {name: text_array(column[1:]) for name, column in zip(names, cells.columns, strict=True)}
+    encoded = {name: _encoded(column[1:]) for name, column in zip(names, cells.columns, strict=True)}
     numbers = [name for name in names if re.fullmatch(r"[+-]?\d+[.,]\d+", name)]
     if numbers:
         notes.append(f"the first line is taken as the names of the columns, but {numbers[0]!r} looks like a value")
-    return RawTable(names, columns, (*notes, *said_names), cells.num_rows - 1, digest, separator, lines)
+    found = (*notes, *said_names)
+    return RawTable(names, _Texts(encoded), found, cells.num_rows - 1, digest, separator, lines, encoded)
+
+
+class _Texts(Mapping[str, np.ndarray]):
+    """Columns as arrays of text, each made when it is asked for: few are."""
+
+    def __init__(self, encoded: Mapping[str, pa.DictionaryArray]) -> None:
+        self._encoded = encoded
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return _decoded(self._encoded[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._encoded)
+
+    def __len__(self) -> int:
+        return len(self._encoded)
 
 
 def column_names(found: Sequence[str], where: str) -> tuple[tuple[str, ...], list[str]]:
@@ -77,7 +94,15 @@ def column_names(found: Sequence[str], where: str) -> tuple[tuple[str, ...], lis
 
 def text_array(column: pa.ChunkedArray) -> np.ndarray:
     """(N,) object array of the texts; equal ones share one object, "" for null."""
-    encoded = column.combine_chunks().fill_null("").dictionary_encode()
+    return _decoded(_encoded(column))
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """A column of text with its different cells, "" for null."""
+    return column.combine_chunks().fill_null("").dictionary_encode()
+
+
+def _decoded(encoded: pa.DictionaryArray) -> np.ndarray:
     texts = np.empty(len(encoded.dictionary), dtype=object)
     texts[:] = encoded.dictionary.to_pylist()
     return np.asarray(texts[encoded.indices.to_numpy()])

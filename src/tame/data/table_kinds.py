@@ -28,6 +28,7 @@ from tame.data.table_cells import (
     leading_zeros,
     matches,
     order_of,
+    plain_numbers,
     read_booleans,
     read_dates,
     read_numbers,
@@ -78,7 +79,7 @@ def type_table(raw: RawTable, *, target: str | None, ignore: Sequence[str] = ())
         require_column(name, raw.names)
     names = [name for name in raw.names if name != target and name not in ignore]
     require(bool(names), "there is no column beside the target and the ignored ones", error=DataError)
-    drafts = [_draft(name, raw.columns[name]) for name in names]
+    drafts = [_draft(name, cells_of(raw.cells(name))) for name in names]
     sure = {draft.decimal for draft in drafts}
     typed = [_type(_settled(draft, raw.separator, sure)) for draft in drafts]
     if not any(one.column.kind in LEARNT for one in typed):
@@ -114,7 +115,7 @@ def apply_kinds(
     for column in columns:
         missing = raw.num_rows
         if column.name in raw.names:
-            found, said = _read_as(column, cells_of(raw.columns[column.name]))
+            found, said = _read_as(column, cells_of(raw.cells(column.name)))
             notes += said
             missing = int(np.isnan(found).sum() if found.dtype.kind == "f" else (found == MISSING).sum())
         elif column.kind in ("number", "date"):
@@ -130,8 +131,7 @@ def apply_kinds(
 # A first table: from cells to a kind
 
 
-def _draft(name: str, column: np.ndarray) -> _Draft:
-    cells = cells_of(column)
+def _draft(name: str, cells: Cells) -> _Draft:
     marks = cells.mask((*MARKS, *SOFT_MARKS))
     sure = cells.mask(MARKS) if marks.any() else marks
     soft, firm = marks & ~sure, ~marks
@@ -202,7 +202,7 @@ def _number(draft: _Draft) -> _Typed:
     kinds = "whole numbers" if whole else "numbers"
     why = f"{kinds} from {finite[0]:.10g} to {finite[-1]:.10g}, {len(finite):,} different"
     grouped = f"[0-9][{'.' if draft.decimal == ',' else ','}{SPACES}][0-9]"
-    if not whole and matches(cells.some(firm), grouped).any():
+    if not whole and plain_numbers(cells.some(firm)) is None and matches(cells.some(firm), grouped).any():
         why += "; thousands separated"
     reading: Reading = "decimal comma" if draft.decimal == "," else ""
     why += "; decimal comma" if reading else ""

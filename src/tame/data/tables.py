@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -72,7 +72,8 @@ class RawTable:
     float64 (NaN for nothing) or datetime64[us] in UTC (NaT for nothing).
 
     notes: encoding, separator and what else was found. digest: SHA-256 of the file. separator: "" for Parquet.
-    lines: (N,) the line that each row begins on, None where every line after the first is one row.
+    lines: (N,) the line that each row begins on, None where every line after the first is one row. encoded: columns of
+    text as pyarrow holds them, each a dictionary of its different cells, where they came so.
     """
 
     names: tuple[str, ...]
@@ -82,6 +83,11 @@ class RawTable:
     digest: str
     separator: str = ""
     lines: np.ndarray | None = None
+    encoded: Mapping[str, Any] = field(default_factory=dict)
+
+    def cells(self, name: str) -> Any:
+        """A column as `cells_of` takes it quickest."""
+        return self.encoded[name] if name in self.encoded else self.columns[name]
 
     @property
     def places(self) -> np.ndarray:

@@ -67,7 +67,7 @@ def read_target(raw: RawTable, name: str, *, task: str = "auto") -> tuple[Target
     """
     require(task in TASKS, unknown("task", task, TASKS))
     require_column(name, raw.names)
-    cells = cells_of(raw.columns[name])
+    cells = cells_of(raw.cells(name))
     numbers, marks = _as_numbers(raw, name, cells)
     require(not marks.all(), f"the target {name!r} is missing in every row", error=DataError)
     labelled = ~marks[cells.codes]
@@ -88,7 +88,7 @@ def read_later_target(raw: RawTable, target: Target) -> tuple[np.ndarray, np.nda
     Raises DataError where the column is not there, or a cell is no number or no class of the earlier table.
     """
     require_column(target.name, raw.names)
-    cells = cells_of(raw.columns[target.name])
+    cells = cells_of(raw.cells(target.name))
     numbers, marks = _as_numbers(raw, target.name, cells)
     if target.task == "regression":
         values = _regression(target.name, cells, numbers, marks, "", least=0).values
@@ -161,7 +161,7 @@ def _as_numbers(raw: RawTable, name: str, cells: Cells) -> tuple[np.ndarray | No
 
 
 def _others(raw: RawTable, name: str) -> list[Cells]:
-    return [cells_of(raw.columns[other]) for other in raw.names if other != name]
+    return [cells_of(raw.cells(other)) for other in raw.names if other != name]
 
 
 def _choose(cells: Cells, numbers: np.ndarray | None, marks: np.ndarray, task: str) -> tuple[bool, str]:
@@ -308,12 +308,11 @@ def _gives_away(values: np.ndarray, aim: np.ndarray, present: np.ndarray, target
     values, aim = values[present], aim[present]
     if len(values) < LEAK_ROWS or len(np.unique(aim)) < 2:
         return ""
-    different, codes = np.unique(values, return_inverse=True)
+    different = np.unique(values)
     if len(different) < 2:
         return ""
-    _, aims = np.unique(aim, return_inverse=True)
-    few = len(different) <= min(CODES_OF_CLASSES, len(values) / LEAK_ROWS_PER_VALUE)
-    if few:
+    if len(different) <= min(CODES_OF_CLASSES, len(values) / LEAK_ROWS_PER_VALUE):
+        codes, aims = (np.unique(each, return_inverse=True)[1] for each in (values, aim))
         pairs = len(np.unique(codes * (int(aims.max()) + 1) + aims))
         if pairs == len(different):
             one = " and the other way round" if pairs == aims.max() + 1 else ""

@@ -16,19 +16,21 @@ from tame.evaluate.score import Judged
 def calibration(judged: Judged, bins: int = 10) -> dict[str, Any]:
     """How often the predicted class is right beside the probability that it was given, in bins of equal width.
 
-    Returns n, the expected calibration error `ece` (the mean distance of the two, each bin by its share of examples),
-    `confidence` and `right` of all, and `bins`: for each that is not empty its ends `from` and `to`, n, mean
-    confidence, share right and Wilson's 95 % interval of that share.
+    An example that comes with shares of classes is right by the share of the class that is predicted. Returns n, the
+    expected calibration error `ece` (the mean distance of the two, each bin by its share of examples), `confidence` and
+    `right` of all, and `bins`: for each that is not empty its ends `from` and `to`, n, mean confidence, share right and
+    Wilson's 95 % interval of that share.
     Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks (2017), section 2.
     """
     require(bins >= 1, f"a calibration table has 1 bin or more, got {bins}")
     confidence = judged.probabilities.max(axis=1)
+    each = judged.right if judged.shares is None else judged.shares[np.arange(len(judged.target)), judged.predicted]
     # Each bin holds its upper end, as in the source.
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     table, apart = [], 0.0
     for number in range(bins):
         own = place == number
-        n, right = int(own.sum()), int(judged.right[own].sum())
+        n, right = int(own.sum()), min(float(each[own].sum()), int(own.sum()))
         if not n:
             continue
         low, high = wilson(right, n)
@@ -41,7 +43,7 @@ def calibration(judged: Judged, bins: int = 10) -> dict[str, Any]:
     total = len(judged.target)
     return {
         "n": total, "ece": apart / total, "confidence": float(confidence.mean()),
-        "right": float(judged.right.mean()), "bins": table,
+        "right": float(each.mean()), "bins": table,
     }  # fmt: skip
 
 

@@ -37,7 +37,7 @@ class Difference:
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n, "how": self.how, "verdict": words}
 
 
-def wilson(successes: int, n: int) -> tuple[float, float]:
+def wilson(successes: float, n: int) -> tuple[float, float]:
     """95 % interval of a share. Source: Wilson, Probable inference (1927); equals scipy's binomtest().proportion_ci."""
     if n == 0:
         return 0.0, 1.0

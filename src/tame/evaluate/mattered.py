@@ -13,7 +13,7 @@ from tame.core.space import Choice, Dimension, Space
 from tame.evaluate import words
 from tame.evaluate.charts import Row, intervals
 from tame.evaluate.importance import words as importance_words
-from tame.evaluate.outcomes import HOW
+from tame.evaluate.outcomes import HOW, outcomes
 from tame.evaluate.relation_charts import Axis, Part, Strand, best_by_part, best_of_curve, parallel, spread
 from tame.evaluate.relations import Isolation, Mattered, caution, what_mattered, worth
 
@@ -23,9 +23,10 @@ BEST_SHARE = 0.1  # of the trials that are drawn strongly
 
 
 def of_search(result: Mapping[str, Any], history: History) -> dict[str, Any]:
-    """The section "What mattered" of a finished study."""
-    space = Space.from_json(result["space"])
-    return {"mattered": section(what_mattered(history, space), space)}
+    """The section "What mattered" of a finished study, from its result, which says it; measured where it does not."""
+    space, known = Space.from_json(result["space"]), result.get("mattered")
+    found = what_mattered(history, space) if known is None else Mattered.from_json(known, outcomes(history, space))
+    return {"mattered": section(found, space)}
 
 
 def section(found: Mattered, space: Space) -> dict[str, Any]:

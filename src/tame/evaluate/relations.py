@@ -15,7 +15,7 @@ from tame.core.recipe import Value
 from tame.core.records import History
 from tame.core.rng import stream
 from tame.core.space import Choice, Dimension, Space
-from tame.evaluate.importance import Importances, importances
+from tame.evaluate.importance import Importance, Importances, importances
 from tame.evaluate.outcomes import APART, HOW, Objective, Outcome, outcomes
 
 BUCKETS = 8  # of a range
@@ -106,6 +106,19 @@ class Mattered:
             "isolation": [one.to_json() for one in self.isolations],
             "best_of": None if self.best_of is None else self.best_of.to_json(),
         }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], found: Sequence[Outcome]) -> Mattered:
+        """What `to_json` told of these outcomes, the best first; nothing is measured again."""
+        about, best = values["importance"], values["best_of"]
+        each = tuple(Importance(**one) for one in about["each"])
+        isolations = [Isolation(one["name"], tuple(Bucket(**b) for b in one["buckets"])) for one in values["isolation"]]
+        many = {name: tuple(best[name]) for name in ("sizes", "median", "low", "high")} if best else {}
+        return cls(
+            Objective(values["metric"], 1.0 if values["mode"] == "min" else -1.0), tuple(found),
+            Importances(each, about["n"], about["top"], about["enough"]), tuple(isolations),
+            BestOf(**{**best, **many}) if best else None,
+        )  # fmt: skip
 
 
 def what_mattered(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,13 +38,26 @@ class Judged:
     """Predictions on examples, each with the id of its example, in one order throughout.
 
     ids: (n,); target: (n,) class numbers, or numbers in a regression; outputs: (n, C) probabilities, or (n,) or (n, 1)
-    numbers in the units of the target; task: binary, multiclass or regression.
+    numbers in the units of the target; task: binary, multiclass or regression. shares: (n, C) of classes, where the
+    examples come with probabilities; `target` is then the likeliest class, and the log loss is against the shares.
     """
 
     ids: tuple[str, ...]
     target: np.ndarray
     outputs: np.ndarray
     task: str
+    shares: np.ndarray | None = None
+
+    @property
+    def truth(self) -> np.ndarray:
+        """What is known of the examples: `shares` where there are some, else `target`."""
+        return self.target if self.shares is None else self.shares
+
+    def only(self, chosen: np.ndarray) -> Judged:
+        """The predictions on the examples where `chosen` (n,) holds."""
+        ids = tuple(name for name, mine in zip(self.ids, chosen, strict=True) if mine)
+        shares = None if self.shares is None else self.shares[chosen]
+        return Judged(ids, self.target[chosen], self.outputs[chosen], self.task, shares)
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -79,8 +92,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def judged_from(task: str, ids: Sequence[str], target: Sequence[float] | np.ndarray, canonical: np.ndarray) -> Judged:
     """Predictions from what a network puts out.
 
-    canonical: (n, C) logits, or (n, 1) numbers in the units of the target. Raises UsageError for an unknown task,
-    InconsistentError where the lengths differ or a number is not finite.
+    target: (n,) class numbers or numbers, or (n, C) shares of classes; canonical: (n, C) logits, or (n, 1) numbers in
+    the units of the target. Raises UsageError for an unknown task, InconsistentError where the lengths differ or a
+    number is not finite.
     """
     if task not in METRICS_OF:
         raise UsageError(unknown("task", task, METRICS_OF))
@@ -91,7 +105,10 @@ def judged_from(task: str, ids: Sequence[str], target: Sequence[float] | np.ndar
         raise InconsistentError("the network put out a number that is not finite; nothing is reported of it")
     if task == REGRESSION:
         return Judged(tuple(ids), np.asarray(target, dtype=float), outputs.reshape(len(outputs)), task)
-    return Judged(tuple(ids), np.asarray(target, dtype=np.int64), softmax(outputs), task)
+    truth = np.asarray(target)
+    shares = truth.astype(float) if truth.ndim == 2 else None
+    classes = truth if shares is None else shares.argmax(axis=1)
+    return Judged(tuple(ids), classes.astype(np.int64), softmax(outputs), task, shares)
 
 
 def mean_of(judged: Sequence[Judged]) -> Judged:
@@ -99,7 +116,7 @@ def mean_of(judged: Sequence[Judged]) -> Judged:
     first = judged[0]
     if any(each.ids != first.ids for each in judged):
         raise InconsistentError("predictions of different examples cannot be averaged")
-    return Judged(first.ids, first.target, np.mean([each.outputs for each in judged], axis=0), first.task)
+    return replace(first, outputs=np.mean([each.outputs for each in judged], axis=0))
 
 
 def measure(metric: str, judged: Judged) -> float:
@@ -123,7 +140,12 @@ def measure(metric: str, judged: Judged) -> float:
         return float(sk.f1_score(target, predicted, average="macro", zero_division=0))
     if metric == "log_loss":
         own = np.clip(judged.probabilities.astype(float), LEAST, 1)
-        return float(sk.log_loss(target, own / own.sum(axis=1, keepdims=True), labels=range(own.shape[1])))
+        own /= own.sum(axis=1, keepdims=True)
+        classes, weight = range(own.shape[1]), None
+        if judged.shares is not None:  # each example once as each class, by its share
+            target, weight = np.tile(classes, len(own)), judged.shares.reshape(-1)
+            own = own.repeat(len(classes), axis=0)
+        return float(sk.log_loss(target, own, labels=classes, sample_weight=weight))
     if metric == "roc_auc":
         each = [sk.roc_auc_score(target == c, judged.probabilities[:, c]) for c in _ranked_classes(judged)]
         return float(np.mean(each)) if each else 0.5
@@ -157,6 +179,8 @@ def losses(metric: str, judged: Judged) -> np.ndarray:
         return judged.right.astype(float)
     if metric == "log_loss":
         own = np.clip(judged.probabilities.astype(float), LEAST, 1)
+        if judged.shares is not None:
+            return np.asarray(-(judged.shares * np.log(own / own.sum(axis=1, keepdims=True))).sum(axis=1))
         return np.asarray(-np.log(own[np.arange(len(own)), judged.target] / own.sum(axis=1)))
     return np.abs(judged.residual) if metric == "mae" else judged.residual**2
 
@@ -203,16 +227,22 @@ def difference(metric: str, a: Judged, b: Judged, *, seed: int) -> Difference:
 
 
 def guesses(metric: str, learnt: np.ndarray, judged: Judged) -> Judged:
-    """What is said of the same examples without looking at one, from the targets (n,) of the training data.
+    """What is said of the same examples without looking at one, from the targets (n,) or (n, C) of the training data.
 
     The shares of the classes; in a regression the mean, which is best for squared errors, or the median for mae.
     """
     n = len(judged.target)
     if judged.task == REGRESSION:
         middle = np.median(learnt) if metric == "mae" else np.mean(learnt)
-        return Judged(judged.ids, judged.target, np.full(n, float(middle)), judged.task)
-    shares = np.bincount(learnt, minlength=judged.outputs.shape[1]) / len(learnt)
-    return Judged(judged.ids, judged.target, np.tile(shares, (n, 1)), judged.task)
+        return replace(judged, outputs=np.full(n, float(middle)))
+    return replace(judged, outputs=np.tile(class_shares(learnt, judged.outputs.shape[1]), (n, 1)))
+
+
+def class_shares(learnt: np.ndarray, num_classes: int) -> np.ndarray:
+    """(C,) the share of each class in targets (n,), or the mean of shares (n, C)."""
+    if learnt.ndim == 2:
+        return np.asarray(learnt.mean(axis=0))
+    return np.bincount(learnt, minlength=num_classes) / len(learnt)
 
 
 def dummy(metric: str, learnt: np.ndarray, judged: Judged, *, seed: int) -> Score:
@@ -236,7 +266,7 @@ def dummy_error(metric: str, learnt: np.ndarray, judged: Judged, *, seed: int) -
     if metric in UNSPREAD:
         rng, rows = stream(seed, "guesses"), np.arange(n)
         logits = np.log(np.clip(guessed.outputs, 1e-12, 1))
-        drawn = (judged_from(judged.task, judged.ids, judged.target, logits + rng.gumbel(size=logits.shape))
+        drawn = (replace(judged, outputs=softmax(logits + rng.gumbel(size=logits.shape)))
                  for _ in range(RANDOM_GUESSES))  # fmt: skip
         return float(np.std([on_rows(metric, each)(rows) for each in drawn]))
     lost = losses(metric, guessed)

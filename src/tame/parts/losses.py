@@ -79,27 +79,41 @@ def _same(outputs: Tensor) -> Tensor:
 
 
 def _of_numbers(
-    name: str, *settings: str, tasks: frozenset[str] = NUMBERS, predict: Callable[[Tensor], Tensor] = _same
-) -> Callable[[Each], Each]:
-    """Registers a loss of single numbers, outputs (M, B, K) and target (B, K) to (M, B, K), as its mean over the K."""
+    name: str, *settings: str, tasks: frozenset[str] = NUMBERS, predict: Callable[[Tensor], Tensor] = _same,
+    slope: Each | None = None,
+) -> Callable[[Each], Each]:  # fmt: skip
+    """Registers a loss of single numbers, outputs (M, B, K) and target (B, K) to (M, B, K), as its mean over the K.
+
+    slope: that of the loss along the outputs, if it is written out.
+    """
 
     def register(single: Each) -> Each:
         def each(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
-            wanted = target[:, None] if target.ndim == 1 else target
-            if wanted.shape != outputs.shape[3 - wanted.ndim :]:  # or one of them would be spread over the other
-                got = f"{tuple(outputs.shape)} and {tuple(target.shape)}"
-                raise ShapeError(
-                    f"need outputs (M, B, K) and target (B, K), (M, B, K), or (B,) where K is 1, got {got}"
-                )
-            return single(outputs, wanted.to(outputs.dtype), hyper).mean(dim=-1)
+            return single(outputs, _wanted(outputs, target), hyper).mean(dim=-1)
 
-        LOSSES.add(name)(Loss(each, tasks, lambda _: 1, predict, settings=frozenset(settings)))
+        def with_slope(outputs: Tensor, target: Tensor, hyper: LossHyper, *, smooths: bool) -> tuple[Tensor, Tensor]:
+            assert slope is not None
+            wanted = _wanted(outputs, target)
+            found = slope(outputs, wanted, hyper) / outputs.shape[-1]
+            return single(outputs, wanted, hyper).mean(dim=-1), found
+
+        written = with_slope if slope is not None else None
+        LOSSES.add(name)(Loss(each, tasks, lambda _: 1, predict, settings=frozenset(settings), with_slope=written))
         return single
 
     return register
 
 
-@_of_numbers("mse")
+def _wanted(outputs: Tensor, target: Tensor) -> Tensor:
+    """The target of numbers (B, K) or (M, B, K), in the type of the outputs. Raises ShapeError for another shape."""
+    wanted = target[:, None] if target.ndim == 1 else target
+    if wanted.shape != outputs.shape[3 - wanted.ndim :]:  # or one of them would be spread over the other
+        got = f"{tuple(outputs.shape)} and {tuple(target.shape)}"
+        raise ShapeError(f"need outputs (M, B, K) and target (B, K), (M, B, K), or (B,) where K is 1, got {got}")
+    return wanted.to(outputs.dtype)
+
+
+@_of_numbers("mse", slope=lambda outputs, target, hyper: 2 * (outputs - target))
 def mse(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
     """Squared error. Equals torch's mse_loss."""
     return (outputs - target).square()

@@ -7,7 +7,7 @@ leading M in a few large matrix products.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol
@@ -116,6 +116,16 @@ class Mlp(nn.Module):
         self.norms = nn.ModuleList(norms[self.norm](width) for _ in self.body if self.norm != "none")
         self.out = nn.Linear(sizes[-1], num_outputs)
 
+    @property
+    def kind(self) -> Hashable:
+        """All that a pass depends on besides its tensors."""
+        return self.columns, self.norm, self.activation, self.residual, len(self.body)
+
+    @property
+    def widths(self) -> list[int]:
+        """Units of each hidden layer."""
+        return [layer.out_features for layer in self.body if isinstance(layer, nn.Linear)]
+
     def forward(self, x: Tensor, draws: Draws | None = None) -> Tensor:
         """x: (B, D) as `columns` says; draws: the chance of a training step, None to predict. Returns (B, O)."""
         h = self._inputs(x)
@@ -199,28 +209,47 @@ class Mlp(nn.Module):
         scale, shift = own["weight"][:, None], own["bias"][:, None]
         if self.norm == "layer":
             return F.layer_norm(z, z.shape[-1:]) * scale + shift
+        mean, spread, _ = self.statistics(tensors, i, z, training=training, mine=mine)
+        return (z - mean) / (spread + self.eps(i)).sqrt() * scale + shift
+
+    def eps(self, i: int) -> float:
+        """What the norm of layer i adds to the spread."""
+        found = self.norms[i].eps
+        assert isinstance(found, float)
+        return found
+
+    def statistics(
+        self, tensors: Tensors, i: int, z: Tensor, *, training: bool, mine: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Mean and spread (M, 1, W) by which batch norm goes, and the share (M, B, 1) of each example in them.
+
+        In training the running statistics in `tensors` are moved. The share is None where they are used, and 0 for a
+        member that uses them, since it has one example only, which has no spread.
+        """
         mean, spread = (tensors[f"norms.{i}.running_{name}"] for name in ("mean", "var"))
-        eps, momentum = self.norms[i].eps, self.norms[i].momentum
-        assert isinstance(eps, float)
-        assert isinstance(momentum, float)
         if not training or z.shape[1] == 1:
-            return (z - mean[:, None]) / (spread[:, None] + eps).sqrt() * scale + shift
+            return mean[:, None], spread[:, None], None
+        momentum = self.norms[i].momentum
+        assert isinstance(momentum, float)
         if mine is None:
             size = torch.full((len(z), 1), z.shape[1], dtype=z.dtype, device=z.device)
+            share = (1 / size)[:, None]
             own_mean, own_spread = z.mean(dim=1), z.var(dim=1, correction=0)
         else:
-            size, share = mine.sum(dim=1, keepdim=True).to(z), mine[..., None].to(z)
-            own_mean = (z * share).sum(dim=1) / size.clamp(min=1)
-            own_spread = ((z - own_mean[:, None]).square() * share).sum(dim=1) / size.clamp(min=1)
-            lonely = size < 2  # one example has no spread
+            size, own = mine.sum(dim=1, keepdim=True).to(z), mine[..., None].to(z)
+            own_mean = (z * own).sum(dim=1) / size.clamp(min=1)
+            own_spread = ((z - own_mean[:, None]).square() * own).sum(dim=1) / size.clamp(min=1)
+            lonely = size < 2
+            share = torch.where(lonely[:, None], 0, own / size.clamp(min=1)[:, None])
             own_mean, own_spread = torch.where(lonely, mean, own_mean), torch.where(lonely, spread, own_spread)
+        found = own_mean[:, None], own_spread[:, None], share
         with torch.no_grad():
             moved = momentum * (size > 1).to(mean)
             mean.lerp_(own_mean.detach().to(mean), moved.expand_as(mean).to(mean))
             unbiased = own_spread.detach() * size / (size - 1).clamp(min=1)
             spread.lerp_(unbiased.to(spread), moved.expand_as(spread).to(spread))
             tensors[f"norms.{i}.num_batches_tracked"].add_((size > 1).squeeze(1).to(torch.int64))
-        return (z - own_mean[:, None]) / (own_spread[:, None] + eps).sqrt() * scale + shift
+        return found
 
 
 def kept(draws: Tensor, rate: Tensor, scale: Tensor | None = None) -> Tensor:

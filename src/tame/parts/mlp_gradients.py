@@ -1,14 +1,16 @@
 """Gradients of all members of a group of multi-layer perceptrons, written out.
 
-A step of small networks is a row of short calls, and autograd makes three of each. Products, relu and dropout, which
-are most of them, are differentiated by hand; norms, other activations and learnt embeddings piece by piece by
-autograd. `Mlp.stacked` is the reference.
+A step of small networks is a row of short calls, and autograd makes three of each. Products, norms, relu and dropout,
+which are most of them, are differentiated by hand; other activations and learnt embeddings piece by piece by autograd.
+`Mlp.stacked` is the reference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +20,19 @@ from tame.parts.mlp import Draws, Mlp, kept
 
 Tensors = Mapping[str, Tensor]
 Slopes = Callable[[Tensor], dict[str, Tensor]]
+_native_layer_norm_back = torch.ops.aten.native_layer_norm_backward
+_PLAYED_BACK = """
+def layer_norm_back(of_hat: Tensor, z: Tensor, width: int, mean: Tensor, over: Tensor) -> Tensor:
+    return torch.ops.aten.native_layer_norm_backward(
+        of_hat, z, [width], mean, over, None, None, [True, False, False]
+    )[0]
+"""
 _gated = torch.ops.aten.threshold_backward  # (values, by, 0): the values where `by` is above 0 or no number, else 0
+
+
+def is_by_hand(module: Mlp) -> bool:
+    """Whether no part of a step is left to autograd."""
+    return module.activation is relu and not module.columns.learnt
 
 
 @torch.no_grad()
@@ -120,25 +134,72 @@ class _Layer:
         *, inputs: Tensor | None, mine: Tensor | None,
     ) -> _Layer:  # fmt: skip
         """z: the product, which is consumed; chance: what dropout multiplies by, consumed too."""
-        if module.norm == "none" and module.activation is relu:
-            if chance is None:
-                output = z.relu_()
-                return cls(inputs, output, lambda of_output: (_gated(of_output, output, 0), {}))
-            gate = _gated(chance, z, 0)  # relu and dropout are both a factor
-            return cls(inputs, z.mul_(gate), lambda of_output: (gate.mul_(of_output), {}))
-        leaves = {"": z.detach().requires_grad_()}
-        if module.norm != "none":
-            names = (f"norms.{i}.weight", f"norms.{i}.bias")
-            leaves |= {name: tensors[name].detach().requires_grad_() for name in names}
-        with torch.enable_grad():
-            bent = module.activation(module.normed({**tensors, **leaves}, i, leaves[""], training=True, mine=mine))
+        y, back_norm = _normed(module, tensors, i, z, mine=mine)
+        output, back_bend = _bent(module, y, chance)
+        return cls(inputs, output, lambda of_output: back_norm(back_bend(of_output)))
 
-        def back(of_output: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-            of_bent = of_output if chance is None else chance * of_output
-            found = dict(zip(leaves, torch.autograd.grad(bent, list(leaves.values()), of_bent), strict=True))
-            return found.pop(""), found
 
-        return cls(inputs, bent.detach() if chance is None else bent.detach() * chance, back)
+def _bent(module: Mlp, y: Tensor, chance: Tensor | None) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """What activation and dropout make of y, which is consumed, and from the gradient of that the one of y."""
+    if module.activation is relu:
+        if chance is None:
+            output = y.relu_()
+            return output, lambda of_output: _gated(of_output, output, 0)
+        gate = _gated(chance, y, 0)  # relu and dropout are both a factor
+        return y.mul_(gate), lambda of_output: gate.mul_(of_output)
+    leaf = y.detach().requires_grad_()
+    with torch.enable_grad():
+        bent = module.activation(leaf)
+
+    def back(of_output: Tensor) -> Tensor:
+        (found,) = torch.autograd.grad(bent, leaf, of_output if chance is None else chance * of_output)
+        return found
+
+    return bent.detach() if chance is None else bent.detach() * chance, back
+
+
+def _normed(
+    module: Mlp, tensors: Tensors, i: int, z: Tensor, *, mine: Tensor | None
+) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]]:
+    """What the norm of layer i makes of z, which is consumed, and from the gradient of that those of z and the norm."""
+    if module.norm == "none":
+        return z, lambda of_y: (of_y, {})
+    names = f"norms.{i}.weight", f"norms.{i}.bias"
+    scale, shift = (tensors[name][:, None] for name in names)
+    if module.norm == "layer":
+        hat, mean, over = torch.native_layer_norm(z, z.shape[-1:], None, None, module.eps(i))
+    else:
+        mean, spread, share = module.statistics(tensors, i, z, training=True, mine=mine)
+        over = (spread + module.eps(i)).rsqrt()
+        hat = (z - mean).mul_(over)
+
+    def back(of_y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        of_scale, of_shift = (of_y * hat).sum(dim=1), of_y.sum(dim=1)
+        of_hat = of_y * scale
+        if module.norm == "layer":
+            of_z = _layer_norm_back(of_hat, z, module.widths[i], mean, over)
+        elif share is None:
+            of_z = of_hat.mul_(over)
+        else:  # the mean and the spread depend on z too
+            about = torch.addcmul(scale * of_shift[:, None], hat, scale * of_scale[:, None])
+            of_z = of_hat.sub_(about.mul_(share)).mul_(over)
+        return of_z, dict(zip(names, (of_scale, of_shift), strict=True))
+
+    return torch.addcmul(shift, hat, scale), back
+
+
+def _layer_norm_back(of_hat: Tensor, z: Tensor, width: int, mean: Tensor, over: Tensor) -> Tensor:
+    """The gradient of z from that of z without its mean, over its deviation; mean and 1 / deviation as measured."""
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # which knows this call from its own language only
+        found: Tensor = _playable().layer_norm_back(of_hat, z, width, mean, over)
+        return found
+    some: Tensor = _native_layer_norm_back(of_hat, z, [width], mean, over, None, None, [True, False, False])[0]
+    return some
+
+
+@cache
+def _playable() -> Any:
+    return torch.jit.CompilationUnit(_PLAYED_BACK)
 
 
 def _product(tensors: Tensors, name: str, h: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def validation(study: Study, data: Data, plan: Plan, trial: Trial) -> Judged:
     found = study.ask("validation", trials=asked, folds=folds)["validation"][str(trial.number)]
     rows = found["rows"]
     ids = [data.ids[row] for row in rows]
-    return judged_from(data.task, ids, data.targets[rows], np.array(found["outputs"]))
+    return judged_from(data.task, ids, data.truth(rows), np.array(found["outputs"]))
 
 
 def rates_of(trial: Trial) -> dict[str, Any]:
@@ -69,11 +69,7 @@ def fold_values(data: Data, judged: Judged) -> list[float]:
         return [measure(data.metric, judged)]
     fold_of = dict(zip(data.ids, data.split.fold, strict=True))
     folds = np.array([fold_of[name] for name in judged.ids])
-    ids = np.array(judged.ids, dtype=object)
-    return [
-        measure(data.metric, Judged(tuple(ids[own]), judged.target[own], judged.outputs[own], judged.task))
-        for own in (folds == fold for fold in range(data.split.folds))
-    ]
+    return [measure(data.metric, judged.only(folds == fold)) for fold in range(data.split.folds)]
 
 
 def fold_error(data: Data, finalist: Finalist) -> float | None:

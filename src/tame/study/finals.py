@@ -141,13 +141,16 @@ def _seeds(study: Study, first: int, last: int) -> list[int]:
 def cost_s(study: Study, plan: Plan, count: int, num_seeds: int) -> float:
     """A forecast of the seconds that so many finalists take, from what the search took for an epoch of a trial."""
     trials = [t for t in study.history.trials.values() if t.curve.points]
-    epochs = sum(t.trained for t in trials)
-    epoch_s = study.state.trained_s / max(epochs, 1)
+    epoch_s = study.state.trained_s / max(sum(t.trained for t in trials), 1)
     epochs = max((t.recipe.epochs for t in trials), default=0)
-    share = 1 / len(plan.folds) if plan.whole else 0.0  # of what is trained on all examples, to be delivered
-    if not num_seeds:
-        return epoch_s * share * 2 * epochs  # winner and default, which no fresh seed has trained so
-    return epoch_s * (1 + share) * (count + 1) * num_seeds * epochs
+    if not num_seeds:  # winner and default, which nobody has trained on all examples
+        return epoch_s * plan.share_of_all * float(study.state.last["plan"].get("pair", 2.0)) * epochs
+    return finalists_s(plan, epoch_s, epochs=epochs, count=count, num_seeds=num_seeds)
+
+
+def finalists_s(plan: Plan, epoch_s: float, *, epochs: int, count: int = FIELDS[0][0], num_seeds: int) -> float:
+    """Seconds that so many finalists and the default take. epoch_s: of a trial with its folds."""
+    return epoch_s * (1 + plan.share_of_all) * (count + 1) * num_seeds * epochs
 
 
 def reserved_s(study: Study, plan: Plan) -> float:
@@ -155,11 +158,15 @@ def reserved_s(study: Study, plan: Plan) -> float:
     about = study.state.last["plan"]
     if study.config.clock_s is None or (plan.sizes and not about["to_the_end"]):
         return 0.0
-    wanted = cost_s(study, plan, FIELDS[0][0], WANTED_SEEDS)
+    return reserve_s(plan, cost_s(study, plan, FIELDS[0][0], WANTED_SEEDS), study.config.clock_s)
+
+
+def reserve_s(plan: Plan, wanted_s: float, clock_s: float) -> float:
+    """Seconds that are kept for finalists who would take so many."""
     if plan.sizes:
-        return wanted
-    least, most = (share * max(study.config.clock_s - plan.end_s, 0.0) for share in RESERVED)
-    return min(max(wanted, least), most)
+        return wanted_s
+    least, most = (share * max(clock_s - plan.end_s, 0.0) for share in RESERVED)
+    return min(max(wanted_s, least), most)
 
 
 def _room_s(study: Study, plan: Plan) -> float:
@@ -275,6 +282,8 @@ def _open(study: Study, data: Data, winner: Finalist, default: Finalist | None) 
     rows = list(data.sealed.rows)
     ids = [data.ids[row] for row in rows]
     other = None
+    both = [winner] if default is None or default is winner else [winner, default]
+    study.ask("train_again", members=[_member(data, each) for each in both])
     if default is not None and default is not winner:
         _choose(study, data, default)
         other = np.array(study.ask("judge", rows=rows)["outputs"])
@@ -287,22 +296,24 @@ def _open(study: Study, data: Data, winner: Finalist, default: Finalist | None) 
     own = open_test(data.sealed, ids, outputs, record, task=data.task)
     if default is winner:
         return Tested(own, own)
-    return Tested(own, None if other is None else judged_from(data.task, ids, own.target, other))
+    return Tested(own, None if other is None else judged_from(data.task, ids, own.truth, other))
 
 
 def _choose(study: Study, data: Data, finalist: Finalist) -> None:
     """Makes the first seed of a finalist the network that is judged and delivered: no seed is picked by its luck."""
+    study.ask("network", **_member(data, finalist), labels=list(data.classes))
+
+
+def _member(data: Data, finalist: Finalist) -> dict[str, Any]:
+    """The network of a finalist that is judged and delivered: one on all examples, where there are folds."""
     trial = finalist.trials[0]
-    fold = None if data.whole else 0
-    study.ask(
-        "network",
-        trial=trial.number,
-        recipe=trial.recipe.flat(),
-        epochs=trial.best_epoch,
-        fold=fold,
-        labels=list(data.classes),
+    return {
+        "trial": trial.number,
+        "recipe": trial.recipe.flat(),
+        "epochs": trial.best_epoch,
+        "fold": None if data.whole else 0,
         **rates_of(trial),
-    )
+    }
 
 
 def _deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> dict[str, Any]:
@@ -400,6 +411,7 @@ def _result(
         "findings": [finding.to_json() for finding in headline(study, winner)],
         "rest": worth_json(study.state),
         "searched": searched_json(study.state.last["plan"]),
+        "forecast": {name: study.state.last.get(name) for name in ("forecast", "forecast_corrected")},
         "all_findings": len(study.state.findings),
         **_details(study, data, tested.winner),
         "trials": sum(t.origin not in (FINALIST,) for t in trials.values()),

@@ -21,7 +21,7 @@ from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event
 from tame.core.rng import stream_seed
 from tame.core.space import Choice, Dimension, Space, field_of, joined, parse_dimension
-from tame.evaluate.score import dummy_error, guesses, judged_from, measure
+from tame.evaluate.score import class_shares, dummy_error, guesses, judged_from, measure
 from tame.monitor.rules import Facts
 from tame.monitor.space import linear_ranges
 from tame.study.first import put_first
@@ -67,6 +67,11 @@ class Plan:
     words: str
     whole: bool  # whether finalists are also trained on all that is not sealed, which is what is delivered
     reasons: Mapping[str, str]  # of recipes that are from an earlier study, by Recipe.key()
+
+    @property
+    def share_of_all(self) -> float:
+        """What an epoch on all examples adds to one of a trial with its folds, where that is what is delivered."""
+        return 1 / len(self.folds) if self.whole else 0.0
 
     def epochs_in(self, study: Study, seconds: float) -> float:
         """How many epochs of trials fit into some seconds, from the rounds before."""
@@ -118,8 +123,10 @@ def _first_plan(study: Study, data: Data) -> dict[str, Any]:
     if data.backbone is None:
         check(study, data, about)  # before anything is trained with it
         if fits_epochs(config):
-            epoch_s = _epoch_of_all_s(study, data, about)
+            epoch_s, pair_s = _rehearsed(study, data, about)
             about = fitted(config, data, about, epoch_s, used_s=study.used_s)
+            about["pair"] = pair_s / epoch_s
+            about["company_s"] = epoch_s
     elif config.clock_s is not None and config.search in WHOLE:
         search = plan_of(config, data, about).search
         about["cohort"] = max(LEAST_COHORT, search.cohort * search.rungs[0] // search.base.epochs)
@@ -148,18 +155,21 @@ def fitted(
     return found
 
 
-def _epoch_of_all_s(study: Study, data: Data, about: dict[str, Any]) -> float:
-    """Seconds of an epoch of a trial with its folds: the mean of the recipes that are tried first."""
+def _rehearsed(study: Study, data: Data, about: dict[str, Any]) -> tuple[float, float]:
+    """Seconds of an epoch of a trial with its folds, in company, and of two that have none: means over the recipes
+    that are tried first."""
     plan = plan_of(study.config, data, about)
     tried = [recipe for _, recipe in islice(proposals(plan.space, study.config.seed, plan.search), REHEARSED)]
     recipes = tried if data.kind == "table" else tried[:1]
-    each: list[float] = []
+    each: list[tuple[float, float]] = []
     until = study.used_s + REHEARSAL_SHARE * (study.config.clock_s or math.inf)
     for own in recipes:
-        each.append(float(study.ask("rehearse", recipe=own.flat(), folds=[0])["epoch_s"]))
+        found = study.ask("rehearse", recipe=own.flat(), folds=[0])
+        each.append((float(found["epoch_s"]), float(found["pair_s"])))
         if study.used_s > until:
             break
-    return sum(each) / len(each) * data.split.folds
+    epoch_s, pair_s = (sum(own) / len(each) * data.split.folds for own in zip(*each, strict=True))
+    return epoch_s, pair_s
 
 
 def check(study: Study, data: Data, about: Mapping[str, Any]) -> None:
@@ -216,7 +226,7 @@ def draft(
     num = len(data.rows)
     sizes: tuple[int, ...] = ()
     if data.kind == "table":
-        preset = portfolio.tables(num, task=data.task, epochs=config.epochs, seed=seed)
+        preset = portfolio.tables(num, task=data.task, epochs=config.epochs, seed=seed, columns=data.columns)
     elif data.kind == "arrays":
         preset = portfolio.own(num, task=data.task, epochs=config.epochs, seed=seed)
     elif data.backbone is None:
@@ -301,10 +311,10 @@ def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
 def facts_of(data: Data, *, seed: int) -> Facts:
     """What guessing without looking comes to on the validation examples."""
     learnt = data.learnt()
-    valid = np.array([data.targets[row] for row in data.rows if data.split.fold[row] >= 0])
+    valid = data.truth([row for row in data.rows if data.split.fold[row] >= 0])
     blank = np.zeros((len(valid), max(len(data.classes), 1)))
     judged = judged_from(data.task, [""] * len(valid), valid, blank)
-    shares = np.bincount(learnt, minlength=len(data.classes)) / len(learnt) if data.classes else np.ones(1)
+    shares = class_shares(learnt, len(data.classes)) if data.classes else np.ones(1)
     return Facts(
         task=data.task,
         num_classes=max(len(data.classes), 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,8 @@ class Data:
     """The examples of a study in their order, and how they are split. Targets of the test part are in `sealed` only.
 
     kind: images, table or arrays; task: binary, multiclass or regression. targets: (N,) class numbers, -1 in the test
-    part; or numbers, NaN there. side: median shorter side of pictures, in pixels.
+    part; or numbers, NaN there. shares: (N, C) of classes, NaN there, where examples come with probabilities; `targets`
+    are then the likeliest. side: median shorter side of pictures, in pixels.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class Data:
     backbone: dict[str, Any] | None = None
     columns: int = 0  # of a table, that are learnt from
     refits: bool = False  # whether what is delivered also learns from the part that chose
+    shares: np.ndarray | None = None
 
     @property
     def rows(self) -> list[int]:
@@ -52,9 +55,13 @@ class Data:
         """Examples that recipes are judged on while searching."""
         return sum(fold >= 0 for fold in self.split.fold)
 
+    def truth(self, rows: Sequence[int]) -> np.ndarray:
+        """What is known of these examples: targets (n,), or shares of classes (n, C)."""
+        return np.asarray((self.targets if self.shares is None else self.shares)[list(rows)])
+
     def learnt(self) -> np.ndarray:
-        """Targets (n,) of the examples that are not sealed."""
-        return np.asarray(self.targets[self.rows])
+        """What is known of the examples that are not sealed: targets (n,), or shares of classes (n, C)."""
+        return self.truth(self.rows)
 
 
 def learn(study: Study, data: Data) -> None:

@@ -20,6 +20,7 @@ from tame.store.database import Database, open_store
 from tame.store.lease import Lease, hold
 from tame.trial.process import LEAST_SILENCE_S, InlineWorker, ProcessWorker, Reply, Worker
 
+OURS_LONGER = 10  # times as long may what is not the user's own say nothing
 STUDY = "study"  # its name inside its own database
 
 
@@ -153,9 +154,12 @@ class Study:
         )
 
     def _silence_s(self) -> float | None:
-        """How long the worker may say nothing; for ever where no clock holds."""
+        """How long the worker may say nothing; for ever where no clock holds. What hangs is a module of the user's
+        own; an epoch of TAME's may last long on a large table and a slow machine."""
         clock = self.config.clock_s
-        return None if clock is None else max(LEAST_SILENCE_S, 2 * clock)
+        if clock is None:
+            return None
+        return (1 if self.config.model else OURS_LONGER) * max(LEAST_SILENCE_S, 2 * clock)
 
     def ask(self, name: str, **values: Any) -> Reply:
         """The worker's answer to a command; progress goes to the watcher, points of curves are kept."""

@@ -16,7 +16,15 @@ from tame.core.config import StudyConfig
 from tame.core.errors import DataError, StorageError, UsageError, require, unknown
 from tame.core.records import Event, Finding
 from tame.data.arrays import Arrays, task_of
-from tame.data.sources import concat, matrix_of, short_names, take_rows
+from tame.data.sources import (
+    concat,
+    matrix_of,
+    open_columns,
+    short_names,
+    take_rows,
+    write_arrays,
+    write_columns,
+)
 from tame.data.split import groups_of, make_split, seal, split_all_but_rare, split_by_order, strata, write_split
 from tame.data.table_kinds import apply_kinds, type_table
 from tame.data.table_order import group_codes, order_values
@@ -32,11 +40,14 @@ FEW = 200
 LEAST_GROUPS = 3
 MOST_NAMED = 20  # rows that a finding names; the rest is counted
 COLUMNS, INPUTS, TARGETS = "columns.npz", "inputs.npy", "targets.npz"  # given from Python, in the study's folder
+HANDED = ".handed.npz"  # the columns of a table on their way to the process that trains
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table with its target and the part that each row came in. kept: which rows of the files they are."""
+    """A table with its target and the part that each row came in. kept: which rows of the files they are; shares:
+    (N, C) of classes, where rows come with probabilities.
+    """
 
     table: Table
     task: str
@@ -47,6 +58,7 @@ class Rows:
     about: dict[str, Any]
     beside: dict[str, np.ndarray]  # groups and order, where columns were named for them
     ids: tuple[str, ...]
+    shares: np.ndarray | None = None
 
 
 def open_table(study: Study) -> Data:
@@ -58,11 +70,16 @@ def open_table(study: Study) -> Data:
     if known is not None:
         same = known["digests"] == own.about["digests"]
         require(same, "the table changed since the study began", error=DataError)
-    study.ask(
-        "open_table", files=[str(path) for path, _ in _files(config)], arrays=None,
-        beside=[name for name in (config.target, config.groups, config.order) if name],
-        columns=[column.to_json() for column in own.table.columns], kept=own.kept.tolist(),
-    )  # fmt: skip
+    handed = study.folder / HANDED  # reading a wide table once more takes as long as reading it did
+    write_columns(handed, own.table)
+    try:
+        study.ask(
+            "open_table", files=[str(path) for path, _ in _files(config)], arrays=str(handed),
+            beside=[name for name in (config.target, config.groups, config.order) if name],
+            columns=[column.to_json() for column in own.table.columns], kept=own.kept.tolist(),
+        )  # fmt: skip
+    finally:
+        handed.unlink(missing_ok=True)
     return _split(study, own, known, "table")
 
 
@@ -155,21 +172,20 @@ def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: b
     plain: a module of the user's own sees the array itself; otherwise rows and columns are a table. rare: whether
     classes too small to be judged are learnt nevertheless.
     """
-    target = task_of(arrays.y, task="classification" if task in ("binary", "multiclass") else task)
-    shares = "y holds shares of classes, which studies do not learn; give the class of each example: y.argmax(axis=1)"
-    require(target.task != "distribution", shares)
+    target = task_of(arrays.y, task="classification" if task in ("binary", "multiclass") else task, names=arrays.names)
     x = matrix_of(arrays.x) if plain else arrays.x
     about: dict[str, Any] = {
         "task": target.task, "why": target.why, "classes": list(target.classes), "notes": list(arrays.notes),
         "columns": [column.to_json() for column in x.columns] if isinstance(x, Table) else [], "rare": rare,
     }  # fmt: skip
     if isinstance(x, Table):
-        _save(folder / COLUMNS, {f"c{i}": x.values[column.name] for i, column in enumerate(learnt_of(x.columns))})
+        write_columns(folder / COLUMNS, x)
     else:
         with (folder / INPUTS).open("wb") as file:
             np.save(file, x, allow_pickle=False)
         (folder / INPUTS).chmod(0o600)
-    _save(folder / TARGETS, {"y": target.values, "about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)})
+    own = {"y": target.values, "about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
+    write_arrays(folder / TARGETS, own if target.shares is None else {**own, "shares": target.shares})
 
 
 def read_kept(config: StudyConfig, folder: Path) -> Rows:
@@ -177,14 +193,14 @@ def read_kept(config: StudyConfig, folder: Path) -> Rows:
     try:
         with (folder / TARGETS).open("rb") as file, np.load(file, allow_pickle=False) as held:
             target, about = held["y"], json.loads(held["about"].tobytes())
+            shares = held["shares"] if "shares" in held.files else None
         columns = tuple(Column.from_json(each) for each in about["columns"])
-        values, lengths = {}, set()
+        values, lengths = {}, set() if shares is None else {len(shares)}
         if columns:
-            with (folder / COLUMNS).open("rb") as file, np.load(file, allow_pickle=False) as held:
-                values = {column.name: held[f"c{i}"] for i, column in enumerate(learnt_of(columns))}
-            lengths = {len(column) for column in values.values()}
+            values = dict(open_columns(folder / COLUMNS, columns).values)
+            lengths |= {len(column) for column in values.values()}
         elif (folder / INPUTS).exists():
-            lengths = {len(np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False))}
+            lengths.add(len(np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False)))
     except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as problem:
         why = "damaged" if "pickle" in str(problem) else problem  # numpy would advise to load what it refuses
         raise StorageError(f"the arrays of {folder} cannot be read, begin again with tame.fit: {why}") from None
@@ -200,7 +216,7 @@ def read_kept(config: StudyConfig, folder: Path) -> Rows:
     }  # fmt: skip
     return Rows(
         Table(columns, values, num, tuple(about["notes"])), task, tuple(about["classes"]), target, [""] * num,
-        np.arange(num), own, {}, tuple(map(str, range(num))),
+        np.arange(num), own, {}, tuple(map(str, range(num))), shares,
     )  # fmt: skip
 
 
@@ -214,7 +230,7 @@ def _split(study: Study, own: Rows, known: Any, kind: str) -> Data:
         groups = _grouped(own, config.groups)
     if config.order:
         split = split_by_order(order_values(own.beside[config.order], config.order), own.given, seed=config.seed)
-    elif own.classes and own.about.get("rare"):
+    elif own.classes and (own.about.get("rare") or own.shares is not None):  # a class may be nobody's likeliest
         split = split_all_but_rare(
             own.target, groups, classes=own.classes, folds=config.folds, seed=config.seed, folds_below=FOLDS_BELOW
         )
@@ -224,13 +240,15 @@ def _split(study: Study, own: Rows, known: Any, kind: str) -> Data:
             labels, own.given, groups, classes=own.classes, folds=config.folds, seed=config.seed,
             folds_below=FOLDS_BELOW,
         )  # fmt: skip
-    sealed = seal(split, own.target)
-    hidden = np.where(np.array(split.part) == "test", -1 if own.classes else np.nan, own.target)
+    sealed = seal(split, own.target if own.shares is None else own.shares)
+    is_test = np.array(split.part) == "test"
+    hidden = np.where(is_test, -1 if own.classes else np.nan, own.target)
     learnt = sum(column.kind in LEARNT for column in own.table.columns)
     data = Data(
         kind, own.task, metric_for(config, own.task), own.classes, own.ids,
         hidden.astype(np.int64) if own.classes else hidden, split, sealed, columns=learnt,
         refits=config.val is None,
+        shares=None if own.shares is None else np.where(is_test[:, None], np.nan, own.shares),
     )  # fmt: skip
     learn(study, data)
     if known is None:
@@ -353,17 +371,3 @@ def _grouped(own: Rows, name: str) -> np.ndarray:
         mend = f"at least {least} are needed to learn, choose and test by different ones"
         require(found >= least, f"{what} in {count(found, 'group')} of {name!r}; {mend}", error=DataError)
     return groups
-
-
-def learnt_of(columns: Sequence[Column]) -> list[Column]:
-    """The columns that have values."""
-    return [column for column in columns if column.kind in LEARNT]
-
-
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes arrays without pickle, readable by the owner only."""
-    temporary = path.with_name(f".{path.name}")
-    with temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    temporary.chmod(0o600)
-    temporary.replace(path)

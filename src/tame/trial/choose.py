@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from tame.core.errors import StorageError, require
 from tame.core.recipe import Recipe
@@ -29,10 +30,11 @@ from tame.trial.settings import group_key
 from tame.trial.shelf import Fold
 from tame.trial.stacked import Stacked
 from tame.trial.told import is_out_of_memory
+from tame.trial.traced import Traces
 from tame.trial.unit import Job, Lane
 
-FORMAT = 6  # of what is remembered
-SIZES = (4, 16, 64)  # members at once that are tried, where a group has half as many
+FORMAT = 8  # of what is remembered
+SIZES = (1, 4, 16, 64)  # members at once that are tried, where a group has half as many
 GROUP_BYTES = 512 * 2**20  # of parameters, gradients, moments and activations of a group, at most
 STEPS = 4
 COMPANY = 16  # members that a forecast reckons with
@@ -51,23 +53,25 @@ class Measured:
         sizes = {size: each for size, each in self.together.items() if size <= 2 * members}
         best = min(sizes, key=lambda size: sizes[size], default=0)
         if not best or sizes[best] >= self.alone:
-            return Choice(False, 1, self.alone, self._words())
-        return Choice(True, best, sizes[best], self._words())
+            return Choice(False, 1, self.alone, self._words(), self.alone)
+        return Choice(True, best, sizes[best], self._words(), min(self.alone, sizes.get(1, math.inf)))
 
     def _words(self) -> str:
         tried = {size: seconds for size, seconds in sorted(self.together.items()) if math.isfinite(seconds)}
-        each = ", ".join(f"{size} together {1e3 * seconds:.2f}" for size, seconds in tried.items())
-        return f"measured, a step of one member: alone {1e3 * self.alone:.2f} ms{each and ', ' + each}"
+        each = "".join(f", {_company(size)} {1e3 * seconds:.2f}" for size, seconds in tried.items())
+        return f"measured, a step of one member: plain {1e3 * self.alone:.2f} ms{each}"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """stacked: whether members are trained together, at most so many; step_s: of one member, as measured."""
+    """stacked: whether members are trained together, at most so many; step_s: of one member, as measured; alone_s: of
+    one that has no company. 0 where nothing was measured."""
 
     stacked: bool
     members: int
     step_s: float
     why: str
+    alone_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class Chooser:
         self.measuring_s = 0.0  # that measurements have taken
         self._smaller = 1  # what groups are divided by, where memory ran out
         self._parts = 1  # of a batch, likewise
+        self._traces = Traces()
 
     def groups(
         self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
@@ -137,8 +142,6 @@ class Chooser:
             return Choice(False, 1, 0.0, f"{', '.join(sorted(extra))} exists for one network at a time only")
         if not material.stacks(recipe):
             return Choice(False, 1, 0.0, material.reason)
-        if members == 1:
-            return Choice(False, 1, 0.0, "one network has no company")
         key = self._key(material, recipe, rows, examples, folds)
         if key not in self._known:
             self._known[key] = self._remembered(key) or Measured(0.0, {})
@@ -156,16 +159,18 @@ class Chooser:
 
     def epoch_s(
         self, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int], examples: Examples
-    ) -> float:
-        """Seconds of an epoch of one member in good company."""
-        choice = self.choice(material, recipe, folds, rows, examples, members=COMPANY)
+    ) -> tuple[float, float]:
+        """Seconds of an epoch of one member, in good company and alone."""
         member = Member(-1, folds[0], recipe)
         task = material.task(recipe, rows, examples, folds[:1])
-        num = len(task.examples.walked(member))
+        choice = self.choice(material, recipe, folds, rows, examples, members=COMPANY)
         if not choice.step_s:
-            return self.rehearse(task, member)
+            alone = self.rehearse(task, member)
+            return alone, alone
+        num = len(task.examples.walked(member))
         ahead = 1 + 0.4 * int(task.examples.validates(member).sum()) / num
-        return choice.step_s * math.ceil(num / recipe.batch(num)) * ahead
+        steps = math.ceil(num / recipe.batch(num)) * ahead
+        return choice.step_s * steps, choice.alone_s * steps
 
     def rehearse(self, task: Task, member: Member) -> float:
         """Seconds of an epoch of one member alone, its batches in parts where memory does not suffice for the whole.
@@ -208,7 +213,7 @@ class Chooser:
             task = material.task(jobs[0].recipe, rows, examples, folds)
             members = [Member(job.trial, fold, job.recipe) for job in jobs for fold in folds]
             if stacked:
-                lanes.append(Lane(Stacked(task), task.examples, members))
+                lanes.append(Lane(Stacked(task, self._traces), task.examples, members))
             else:
                 lanes += [Lane(Serial(task, self._parts), task.examples, [member]) for member in members]
         return lanes
@@ -228,15 +233,13 @@ class Chooser:
                 together[size] = math.inf  # too large for the memory, or past the best
                 continue
             group = [replace(member, trial=-1 - i) for i in range(size)]
-            together[size] = _seconds(partial(Stacked(task).rehearse, group, STEPS)) / size
+            together[size] = _seconds(partial(Stacked(task, self._traces).rehearse, group, STEPS)) / size
         return Measured(alone, together)
 
     def _most(self, task: Task, member: Member) -> int:
         """How many members fit into the memory that a group may take."""
-        recipe, module = member.recipe, task.build(member)
-        batch = recipe.batch(len(task.examples))
-        active = batch * max(recipe.model.width, recipe.model.hidden, 8) * max(recipe.model.depth, 1) * 4
-        return max(1, GROUP_BYTES // (4 * (num_weights(module) * 6 + active)))
+        recipe = member.recipe
+        return max(1, GROUP_BYTES // member_bytes(task.build(member), recipe, recipe.batch(len(task.examples))))
 
     def _key(
         self, material: Material, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
@@ -281,6 +284,16 @@ class Chooser:
         if members > self._told.get(name, {"members": 0})["members"]:  # of the same shape, what the largest group had
             engine = "stacked" if choice.stacked else "serial"
             self._told[name] = {"group": name, "members": members, "engine": engine, "why": choice.why}
+
+
+def _company(size: int) -> str:
+    return "stacked alone" if size == 1 else f"{size} together"
+
+
+def member_bytes(module: nn.Module, recipe: Recipe, batch: int) -> int:
+    """Bytes of a member of a group: parameters, gradients, moments and what its layers give for a batch."""
+    active = batch * max(recipe.model.width, recipe.model.hidden, 8) * max(recipe.model.depth, 1) * 4
+    return 4 * (num_weights(module) * 6 + active)
 
 
 def _seconds(rehearse: Callable[[], float]) -> float:

@@ -5,11 +5,13 @@ A step of small networks is a row of short calls, and one call then moves all pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from copy import copy
 
 import torch
 from torch import Tensor
 
+from tame.parts.optimizer_rules import one_by_one
 from tame.parts.optimizers import Hyper, Optimizer, clip_gradients
 
 Tensors = dict[str, Tensor]
@@ -33,6 +35,27 @@ class Moving:
         self._state = {name: value for name, value in state.items() if name not in of_params}
         for slot in optimizer.slots:
             self._state[f"{slot}.{_ALL}"] = self._joined({name: state[f"{slot}.{name}"] for name in params})
+
+    @property
+    def kind(self) -> Hashable:
+        """All that a step depends on besides its tensors."""
+        return self._optimizer, tuple(self._shapes.items())
+
+    @property
+    def is_traceable(self) -> bool:
+        """Whether a step is the same row of calls each time, which change the tensors and read no number from them."""
+        return self._optimizer.slots is not None and not one_by_one(self._params, self._state)
+
+    def tensors(self) -> tuple[Tensors, Tensors]:
+        """Parameters and state as they are moved."""
+        return self._params, self._state
+
+    def over(self, params: Tensors, state: Tensors) -> Moving:
+        """The same with other tensors, as `tensors` gives them."""
+        found = copy(self)
+        found._params, found._state = params, state
+        found.params = params if self._optimizer.slots is None else found._parts(params[_ALL])
+        return found
 
     def step(
         self, grads: Mapping[str, Tensor], hyper: Hyper, *, active: Tensor | None, clip: tuple[Tensor, Tensor] | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,11 @@ from tame.trial.material import scale_of, scaled
 from tame.trial.population import Examples, Groups, Member, Task, same_chance
 from tame.trial.shelf import Fold
 from tame.trial.stacked import stacked_forward
-from tame.trial.told import OWN
+from tame.trial.told import OWN, words_of
 
 JUDGED = 256  # examples at once
+FORWARD_S = 60.0  # that an untrained module may take for a few examples before it counts as hanging
+BUILDING = "the function that makes the model"
 PRECISIONS = {"torch.float32", "torch.float64"}  # of parameters: in coarser ones the moments of an optimizer are lost
 
 
@@ -58,8 +60,13 @@ class ArrayMaterial:
 
     kind = "arrays"
 
-    def __init__(self, x: np.ndarray, build: Build, *, device: torch.device) -> None:
+    def __init__(
+        self, x: np.ndarray, build: Build, *, device: torch.device,
+        doing: Callable[[str, float | None], None] = lambda what, limit_s: None,
+    ) -> None:  # fmt: skip
+        """doing: hears what is tried of the user's own, and how many seconds that may take, None for any."""
         self.build = build
+        self._doing = doing
         self.reason = ""  # why the last module that was asked about is trained one at a time
         self._x = x
         self._device = device
@@ -72,6 +79,7 @@ class ArrayMaterial:
         pasted = recipe.regularize.cutmix and self._x.ndim != 4
         require(not pasted, "regularize.cutmix pastes parts of pictures (N, C, H, W); use regularize.mixup")
         require(not recipe.augment.noise, "augment.noise is for the numbers of tables; leave it out")
+        self._doing(BUILDING, None)  # weights may be fetched from far away
         with same_chance(recipe.seed, "build"):
             module = built(self.build, recipe.own).to(self._device).eval()
             again = built(self.build, recipe.own)
@@ -79,6 +87,7 @@ class ArrayMaterial:
         fresh = all(id(value) not in old for value in again.parameters())
         require(fresh, "the model's function gives parameters that it gave before; make new ones at each call")
         num = min(2, len(self._x))
+        self._doing(f"forward() of the model on {num} examples", FORWARD_S)
         outputs = answers(module, as_input(self._x[:num], self._device))
         last = [part for part in module.modules() if not list(part.children())]
         check_outputs(
@@ -86,6 +95,7 @@ class ArrayMaterial:
             ends_in=type(last[-1]).__name__ if last else None,
         )  # fmt: skip
         same = torch.equal(outputs, answers(module, as_input(self._x[:num], self._device)))
+        self._doing("", None)
         mend = "draw random numbers, and change what it remembers, only where self.training is true"
         require(same, f"the model says something else of the same inputs when it is asked again; {mend}")
 
@@ -123,6 +133,13 @@ class ArrayMaterial:
 
     def _why_not(self, recipe: Recipe) -> str:
         """Why members cannot be trained in one computation; empty where they can."""
+        try:
+            return self._tried(recipe)
+        finally:
+            self._doing("", None)
+
+    def _tried(self, recipe: Recipe) -> str:
+        self._doing(BUILDING, None)
         with same_chance(recipe.seed, "build"):
             module = built(self.build, recipe.own).to(self._device).train()
         for part in module.modules():
@@ -135,13 +152,14 @@ class ArrayMaterial:
         x = as_input(self._x[: min(4, len(self._x))], self._device)
         state = module.state_dict()
         tensors = {name: value.detach()[None].repeat(2, *[1] * value.ndim) for name, value in state.items()}
+        self._doing(f"forward() of the model on {len(x)} examples", FORWARD_S)
         try:
             with same_chance(0, "stack"):
                 stacked_forward(module)(tensors, x, dropout=None, draws=None)
         except TameError:
             raise
         except (Exception, SystemExit) as problem:  # whatever torch.func says of what it cannot carry is the reason
-            return f"torch.func cannot carry this module: {str(problem).splitlines()[0][:120]}"
+            return f"torch.func cannot carry this module: {words_of(problem).splitlines()[0][:120]}"
         return ""
 
 
@@ -154,7 +172,7 @@ def built(make: Build, own: Any) -> nn.Module:
     except TameError:
         raise
     except (Exception, SystemExit) as problem:  # the user's code may raise anything; it is told, not hidden
-        raise UsageError(f"{name}({arguments}) raised {type(problem).__name__}: {problem}") from problem
+        raise UsageError(f"{name}({arguments}) raised {words_of(problem)}") from problem
     require(isinstance(module, nn.Module), f"{name}({arguments}) gives a {type(module).__name__}, not an nn.Module")
     assert isinstance(module, nn.Module)
     state = module.state_dict().values()
@@ -180,7 +198,7 @@ def answers(module: nn.Module, x: Tensor) -> Any:
         raise  # a second Ctrl-C
     except (Exception, SystemExit) as problem:  # as above
         shape = tuple(x.shape)
-        raise UsageError(f"the model failed on inputs {shape}: {type(problem).__name__}: {problem}") from problem
+        raise UsageError(f"the model failed on inputs {shape}: {words_of(problem)}") from problem
 
 
 def as_input(x: np.ndarray, device: torch.device) -> Tensor:
@@ -222,7 +240,7 @@ def build_of(reference: str | None) -> Build:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as problem:  # the user's file may raise anything; it is told, not hidden
-        raise UsageError(f"{file} cannot be imported: {type(problem).__name__}: {problem}") from problem
+        raise UsageError(f"{file} cannot be imported: {words_of(problem)}") from problem
     finally:
         sys.path.pop(0)
     found: Build | None = getattr(module, name, None)

@@ -38,9 +38,15 @@ class PictureMaterial:
     kind = "images"
     reason = "convolutions are slower together"
 
-    def __init__(self, inputs: Inputs, *, cache: Path) -> None:
+    def __init__(self, inputs: Inputs, *, cache: Path, blank: bool = False) -> None:
+        """blank: whether features are zeros, on which training takes as long as on what is not computed yet."""
         self.inputs = inputs
         self._cache = cache
+        self._blank = blank
+
+    def blank(self) -> PictureMaterial:
+        """The same with blank features, to rehearse heads before there are any."""
+        return PictureMaterial(self.inputs, cache=self._cache, blank=True)
 
     def check(self, recipe: Recipe, examples: Examples) -> None:
         if self.inputs.backbone is None:
@@ -113,6 +119,10 @@ class PictureMaterial:
 
         One scale for all features: gradient descent then finds what it would find on the plain ones, in fewer steps.
         """
+        if self._blank:
+            assert self.inputs.backbone is not None
+            zeros = torch.zeros(1, 1, self.inputs.backbone.num_features, device=self.inputs.device)
+            return zeros.expand(recipe.input.views, len(rows), -1), zeros[0, 0], zeros.sum()
         plain = self.inputs.features(rows, size=recipe.input.size, views=recipe.input.views, crop=recipe.input.crop)
         shift = plain[0].mean(dim=0)
         scale = FEATURE_LENGTH / (plain[0] - shift).square().sum(dim=1).mean().sqrt().clamp(min=1e-12)

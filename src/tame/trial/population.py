@@ -304,10 +304,15 @@ def partners(target: Tensor, mix: Mix) -> Tensor:
     return target[:, mix.partner] if target.ndim == 3 else target[mix.partner]
 
 
+def mixes(recipe: Recipe) -> bool:
+    """Whether the examples of a batch are mixed with each other."""
+    return bool(recipe.regularize.mixup or recipe.regularize.cutmix)
+
+
 def mixing(recipe: Recipe, epoch: int, step: int, x: Tensor) -> Mix | None:
     """How the examples of this batch are mixed with each other; None where the recipe does not ask for it."""
     own = recipe.regularize
-    if not own.mixup and not own.cutmix:
+    if not mixes(recipe):
         return None
     side = x.shape[-1] if x.ndim == 4 else None
     return draw_mix(

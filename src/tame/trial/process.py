@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from tame.core import errors
-from tame.core.errors import StoppedError, TameError, WorkerError
+from tame.core.errors import StoppedError, TameError, UsageError, WorkerError
 from tame.trial.environment import worker_environment
 
 Reply = dict[str, Any]
 Hear = Callable[[Reply], None]
 LEAST_SILENCE_S = 60.0  # that a command may take without a word where a clock holds
+LONG_S = 10.0  # that something of the user's own may take before it is named
 MAX_RESTARTS = 3  # of one command; a command that kills its process so often will do so again
 # What a new process must hear before it can go on.
 SETUP = ("start", "open", "open_table", "open_arrays", "speed", "learn", "network")
@@ -131,16 +133,17 @@ class ProcessWorker:
         if self._stopped:
             raise StoppedError("stopped by the user")
         self._write({"do": name, "with": values})
-        with _Watch(self._process, self.silence_s) as watch:
+        note = (lambda text: None) if hear is None else (lambda text: hear({"event": "note", "text": text}))
+        with _Watch(self._process, self.silence_s, note) as watch:
             return self._listen(name, hear, watch)
 
     def _listen(self, name: str, hear: Hear | None, watch: _Watch) -> Reply:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            watch.heard()
             message = json.loads(line)
+            watch.heard(message)
             if "event" in message:
-                if hear is not None:
+                if hear is not None and message["event"] != "doing":
                     hear(message)
             elif "answer" in message:
                 return message["answer"]  # type: ignore[no-any-return]
@@ -152,11 +155,20 @@ class ProcessWorker:
             else:
                 raise WorkerBug(message["bug"])
         if watch.ended:
-            raise WorkerError(
-                f"the process that trains said nothing for {self.silence_s:.0f} s on {name!r} and was ended; a module "
-                "of your own may wait for what never comes, while it is built or in forward()"
-            )
+            raise self._hanging(name, watch)
         raise EOFError
+
+    def _hanging(self, name: str, watch: _Watch) -> TameError:
+        """What to say of a process that was ended because it had said nothing for too long."""
+        if watch.doing:
+            waits = "look for an endless loop, a lock, or something that it waits for"
+            return UsageError(f"{watch.doing['what']} did not end within {watch.limit_s:.0f} s: {waits}")
+        silent = f"the process that trains said nothing for {watch.limit_s:.0f} s on {name!r} and was ended"
+        if name != "open_arrays" and "open_arrays" not in dict(self._setup):
+            return WorkerError(f"{silent}; give more with --time, or smaller models and data")
+        return UsageError(
+            f"{silent}; a module of your own may wait for what never comes, while it is built or in forward()"
+        )
 
     def _write(self, message: Reply) -> None:
         assert self._process.stdin is not None
@@ -172,36 +184,60 @@ class ProcessWorker:
 
 
 class _Watch:
-    """Ends a process that says nothing for too long, so that a read from it does not wait for ever."""
+    """Ends a process that says nothing for too long, so that a read from it does not wait for ever.
 
-    def __init__(self, process: subprocess.Popen[str], silence_s: float | None) -> None:
+    process: None where the work is done in this one, which only hears of it. note: hears what a function or module of
+    the user's own has been silent in for a while.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[str] | None, silence_s: float | None, note: Callable[[str], None]
+    ) -> None:
         self.ended = False
+        self.doing: Reply = {}
         self._process = process
         self._silence_s = silence_s
+        self._note = note
         self._silent_s = 0.0
         self._over = threading.Event()
 
-    def heard(self) -> None:
+    def heard(self, message: Reply) -> None:
+        """Takes in that something was said, which may be what is tried next."""
         self._silent_s = 0.0
+        self.doing = message if message.get("event") == "doing" and message["what"] else {}
+
+    @property
+    def limit_s(self) -> float | None:
+        own: float | None = self.doing.get("limit_s")
+        return own if own is not None and self._process is not None else self._silence_s
 
     def __enter__(self) -> _Watch:
-        if self._silence_s is not None:
-            threading.Thread(target=self._count, args=(self._silence_s,), daemon=True).start()
+        threading.Thread(target=self._count, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
 
-    def _count(self, silence_s: float) -> None:
-        tick = min(1.0, silence_s / 4)
-        while self._silent_s < silence_s:
-            begun = time.monotonic()
+    def _count(self) -> None:
+        told: Reply = {}
+        while (limit_s := self.limit_s or math.inf) > self._silent_s:
+            tick, begun = min(1.0, limit_s / 4), time.monotonic()
             if self._over.wait(tick):
                 return
             # While both processes are suspended nothing can be said: a tick counts once, however long it took.
             self._silent_s += min(time.monotonic() - begun, 2 * tick)
-        self.ended = True
-        self._process.kill()
+            doing = self.doing
+            if doing and doing is not told and self._silent_s >= LONG_S:
+                told = doing
+                self._note(_still(doing["what"], self._silent_s, self.limit_s or math.inf))
+        if self._process is not None:
+            self.ended = True
+            self._process.kill()
+
+
+def _still(what: str, silent_s: float, limit_s: float) -> str:
+    ends = f", and it is ended after {limit_s:.0f} s" if math.isfinite(limit_s) else ""
+    return f"{what} has taken {silent_s:.0f} s so far; Ctrl-C twice ends it{ends}"
 
 
 class InlineWorker:
@@ -211,13 +247,15 @@ class InlineWorker:
         from tame.trial.trainer import Trainer  # loads torch, which the coordinator otherwise never does
 
         self._hear: Hear | None = None
+        self._watch: _Watch | None = None
         self._stopped = False
         self._trainer = Trainer(cache=str(cache), study=str(study) if study else None, emit=self._emit, build=build)
 
     def call(self, name: str, hear: Hear | None = None, **values: Any) -> Reply:
         """The answer to a command; `hear` gets the events on the way."""
         self._hear = hear
-        answer: Reply = getattr(self._trainer, name)(**values)
+        with _Watch(None, None, lambda text: self._say({"event": "note", "text": text})) as self._watch:
+            answer: Reply = getattr(self._trainer, name)(**values)
         return json.loads(json.dumps(answer, allow_nan=False))  # type: ignore[no-any-return]
 
     def stop(self) -> None:
@@ -227,8 +265,13 @@ class InlineWorker:
     def close(self) -> None:
         """Nothing to end."""
 
-    def _emit(self, message: Reply) -> None:
-        if self._hear is not None:
+    def _say(self, message: Reply) -> None:
+        if self._hear is not None and message["event"] != "doing":
             self._hear(message)
+
+    def _emit(self, message: Reply) -> None:
+        if self._watch is not None:
+            self._watch.heard(message)
+        self._say(message)
         if self._stopped:
             raise StoppedError("stopped by the user")

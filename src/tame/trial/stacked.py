@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from tame.core.recipe import Recipe
 from tame.data.augment import Mix, apply_mix
 from tame.parts.losses import LOSSES, average_loss_and_slope
 from tame.parts.mlp import Draws, Mlp
-from tame.parts.mlp_gradients import outputs_and_slopes
+from tame.parts.mlp_gradients import is_by_hand, outputs_and_slopes
 from tame.parts.optimizer_rules import widened
 from tame.parts.optimizers import OPTIMIZERS, Hyper
 from tame.parts.regularizers import limit_norms, penalty, update_average, update_mean
@@ -37,6 +38,7 @@ from tame.trial.population import (
     epoch_chance,
     in_room,
     joint,
+    mixes,
     mixing,
     named,
     partners,
@@ -44,6 +46,7 @@ from tame.trial.population import (
 from tame.trial.settings import Settings, averages, group_key, hyper_of, optimizer_of, phase
 from tame.trial.tasks import num_outputs
 from tame.trial.told import require_outputs, told
+from tame.trial.traced import Steps, Traces
 
 EVAL_VALUES = 2**24  # numbers that one layer may hold while judging: 64 MiB in float32
 
@@ -53,6 +56,7 @@ class Stacked:
     """Trains groups of members whose modules can be run for all of them at once."""
 
     task: Task
+    traces: Traces = field(default_factory=Traces)
 
     def start(self, members: Sequence[Member]) -> Population:
         """The members before their first epoch; those with the same seed start from the same draws."""
@@ -75,7 +79,7 @@ class Stacked:
         self, population: Population, *, until: int, watch: Callable[[Population, Measured], None]
     ) -> Population:
         """The population trained until that many epochs in all. `watch` sees it after every epoch."""
-        run = _Run.of(population, self.task, built(self.task, population.members[0]))
+        run = _Run.of(population, self.task, built(self.task, population.members[0]), self.traces)
         # In one order: a checkpoint comes back in any, and the last bit of a length over all gradients depends on it.
         tensors = {name: population.tensors[name].clone() for name in sorted(population.tensors)}
         for epoch in range(population.epoch + 1, until + 1):
@@ -89,10 +93,10 @@ class Stacked:
     def rehearse(self, members: Sequence[Member], steps: int = 4) -> float:
         """Seconds that a step of all these members takes, from a few steps of a copy that is thrown away."""
         population = self.start(members)
-        run = _Run.of(population, self.task, built(self.task, members[0]))
+        run = _Run.of(population, self.task, built(self.task, members[0]), self.traces, trace_at_once=True)
         times: list[float] = []
         with epoch_chance(self.task, run.recipe.seed, 1):
-            run.epoch(1, dict(population.tensors), steps=steps, times=times)
+            run.epoch(1, dict(sorted(population.tensors.items())), steps=steps, times=times)
         return min(times[1:] or times)
 
     @torch.no_grad()
@@ -222,10 +226,29 @@ class _Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class _Given:
+    """What a step learns from: of so many examples the inputs and targets, what each is to each member, and chance."""
+
+    x: Tensor
+    target: Tensor  # (B, ...), or (M, B, 1) of numbers on scales of their own
+    draws: Draws
+    weight: Tensor | None = None  # (M, B), where not every member learns from all of them
+    mix: Mix | None = None
+
+    @property
+    def size(self) -> int:
+        """How many examples."""
+        return self.target.shape[1 if self.target.ndim == 3 else 0]
+
+
+@dataclass(frozen=True, slots=True)
 class _Run:
     """What stays the same while one population is advanced."""
 
     task: Task
+    traces: Traces
+    trace_at_once: bool
+    module: nn.Module
     population: Population
     recipe: Recipe  # of the first member: what the whole group shares
     settings: Settings
@@ -238,7 +261,9 @@ class _Run:
     like: Tensor
 
     @classmethod
-    def of(cls, population: Population, task: Task, template: nn.Module) -> _Run:
+    def of(
+        cls, population: Population, task: Task, template: nn.Module, traces: Traces, *, trace_at_once: bool = False
+    ) -> _Run:
         members, examples = population.members, task.examples
         together = joint(examples, members[0].recipe)
         keys = {(group_key(member.recipe), None if together else member.fold) for member in members}
@@ -256,8 +281,9 @@ class _Run:
             whole = torch.zeros(len(members), len(examples), dtype=like.dtype, device=like.device)
             whole[:, walked] = trains.to(like)
         return cls(
-            task=task, population=population, recipe=members[0].recipe,
-            settings=Settings.of(members, examples, like), learn=stacked_learning(template.train(), task),
+            task=task, traces=traces, trace_at_once=trace_at_once, module=template.train(), population=population,
+            recipe=members[0].recipe,
+            settings=Settings.of(members, examples, like), learn=stacked_learning(template, task),
             walked=walked, learnt=learnt, trains=whole, rows=validated.nonzero().squeeze(1),
             places=places_of(task, members), like=like,
         )  # fmt: skip
@@ -283,13 +309,14 @@ class _Run:
         counts, some_idle = self._counts(batches)
         moving, losses = Moving(optimizer, _taken(tensors, "param"), _taken(tensors, "state")), []
         buffers, average = in_room(tensors, "buffer"), in_room(tensors, "average")
+        by_trace = self._steps(moving, buffers, hyper)
         filled = [step for step, batch in enumerate(batches) if len(batch.rows)][:steps]
         for step in filled:
             batch = batches[step]
             begun = time.perf_counter()
             active = counts[step] > 0 if some_idle[step] else None  # no example in this batch, no step
             now = replace(hyper, lr=rates[step])
-            losses.append(self._step(epoch, step, batch, moving, buffers, now, active))
+            losses.append(self._step(epoch, step, batch, moving, buffers, now, active, by_trace))
             if averages(recipe) == "ema":
                 done = torch.full_like(settings.ema, (epoch - 1) * len(batches) + step)
                 own = {**moving.params, **buffers}
@@ -303,23 +330,40 @@ class _Run:
 
     def _step(
         self, epoch: int, step: int, batch: _Batch, moving: Moving, buffers: Tensors, hyper: Hyper,
-        active: Tensor | None,
+        active: Tensor | None, steps: Steps | None,
     ) -> Tensor:  # fmt: skip
         """Moves all members by one batch, and returns the loss (M,) that they had on it."""
-        recipe, settings, rows = self.recipe, self.settings, batch.rows
+        given = self._given(epoch, step, batch)
+        if steps is not None and active is None:
+            return self._by_trace(steps, given, hyper)
+        return self._move(given, moving, buffers, hyper, active)
+
+    def _given(self, epoch: int, step: int, batch: _Batch) -> _Given:
+        recipe, rows = self.recipe, batch.rows
         x = self.task.batch(recipe, rows, epoch=epoch, step=step)
         x = x if self.places is None else x[self.places]
         mix = mixing(recipe, epoch, step, x)
-        x = x if mix is None else apply_mix(x, mix)
-        weight = None if self.trains is None else self.trains[:, rows]
-        draws = StepDraws(recipe.seed, epoch, step, batch.size, x.device, batch.mine)
-        params = moving.params
-        with told(recipe):
-            outputs, slopes = self.learn(params, buffers, x, dropout=settings.dropout, draws=draws, mine=weight)
-        width = num_outputs(recipe, self.task.examples)
-        require_outputs(recipe, outputs, (len(self.population.members), len(rows), width), learnt=True)
-        loss, of_outputs = self._loss(outputs.detach(), rows, mix, weight)
-        with told(recipe):
+        like = self.like.float() if self.like.dtype == torch.bfloat16 else self.like
+        target = self.task.examples.aims(self.population.members, rows, like)
+        return _Given(
+            x=x if mix is None else apply_mix(x, mix), target=target, mix=mix,
+            weight=None if self.trains is None else self.trains[:, rows],
+            draws=StepDraws(recipe.seed, epoch, step, batch.size, x.device, batch.mine),
+        )  # fmt: skip
+
+    def _move(
+        self, given: _Given, moving: Moving, buffers: Tensors, hyper: Hyper, active: Tensor | None = None
+    ) -> Tensor:
+        """Moves all members by what they are given, and returns their loss (M,)."""
+        settings, params = self.settings, moving.params
+        with told(self.recipe):
+            outputs, slopes = self.learn(
+                params, buffers, given.x, dropout=settings.dropout, draws=given.draws, mine=given.weight
+            )
+        width = num_outputs(self.recipe, self.task.examples)
+        require_outputs(self.recipe, outputs, (len(self.population.members), given.size, width), learnt=True)
+        loss, of_outputs = self._loss(outputs.detach(), given)
+        with told(self.recipe):
             grads = slopes(of_outputs)
         if settings.any_penalty:
             grads = self._with_penalty(grads, params)
@@ -331,16 +375,50 @@ class _Run:
             limit_norms(params, limit if active is None else torch.where(active, limit, 0))
         return loss
 
-    def _loss(self, outputs: Tensor, rows: Tensor, mix: Mix | None, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _steps(self, moving: Moving, buffers: Tensors, hyper: Hyper) -> Steps | None:
+        """Steps that can be traced: a fixed row of calls on tensors, without autograd and numbers read from one."""
+        kind = LOSSES.get(self.recipe.loss.name)
+        by_hand = isinstance(self.module, Mlp) and self.task.autocast is None and is_by_hand(self.module)
+        if not (by_hand and moving.is_traceable and kind.with_slope is not None and self.like.device.type == "cpu"):
+            return None
+        if self.settings.any_penalty or mixes(self.recipe):
+            return None
+        params, state = moving.tensors()
+        rooms = {
+            "param": params, "state": state, "buffer": buffers, "hyper": _tensors_of(hyper),
+            "settings": _tensors_of(self.settings), "loss": _tensors_of(self.settings.loss),
+        }  # fmt: skip
+
+        def move(tensors: Tensors) -> Tensor:
+            own: dict[str, Any] = {room: in_room(tensors, room) for room in (*rooms, "given", "draws")}
+            settings = replace(self.settings, **own["settings"], loss=replace(self.settings.loss, **own["loss"]))
+            draws = iter(own["draws"].values())
+            given = _Given(draws=lambda width: next(draws), **own["given"])
+            run, now = replace(self, settings=settings), replace(hyper, **own["hyper"])
+            return run._move(given, moving.over(own["param"], own["state"]), own["buffer"], now)
+
+        flags = [getattr(self.settings, each.name) for each in fields(self.settings) if each.name.startswith("any_")]
+        same = {f"{room}.{name}": value for room, own in rooms.items() for name, value in own.items()}
+        del same["hyper.lr"]
+        return Steps(self.traces, (kind, moving.kind, self.module.kind, *flags), move, same, at_once=self.trace_at_once)
+
+    def _by_trace(self, steps: Steps, given: _Given, hyper: Hyper) -> Tensor:
+        """As `_move`, with all that changes from step to step in plain view."""
+        assert isinstance(self.module, Mlp)
+        widths = [] if self.settings.dropout is None else self.module.widths
+        changing = {"hyper.lr": hyper.lr, **named("given", _tensors_of(given))}
+        return steps(changing | {f"draws.{i}": given.draws(width) for i, width in enumerate(widths)})
+
+    def _loss(self, outputs: Tensor, given: _Given) -> tuple[Tensor, Tensor]:
         """The loss (M,), and its gradient (M, B, O) along the outputs."""
         kept, outputs = outputs.dtype, outputs.float() if outputs.dtype == torch.bfloat16 else outputs
         kind, own = LOSSES.get(self.recipe.loss.name), self.settings.loss
-        target = self.task.examples.aims(self.population.members, rows, outputs)
-        learn = partial(average_loss_and_slope, hyper=own, weight=weight, smooths=self.settings.any_smoothing)
-        loss, slope = learn(kind, outputs, target)
-        if mix is not None:
-            other, of_other = learn(kind, outputs, partners(target, mix))
-            loss, slope = mix.lam * loss + (1 - mix.lam) * other, mix.lam * slope + (1 - mix.lam) * of_other
+        learn = partial(average_loss_and_slope, hyper=own, weight=given.weight, smooths=self.settings.any_smoothing)
+        loss, slope = learn(kind, outputs, given.target)
+        if given.mix is not None:
+            lam = given.mix.lam
+            other, of_other = learn(kind, outputs, partners(given.target, given.mix))
+            loss, slope = lam * loss + (1 - lam) * other, lam * slope + (1 - lam) * of_other
         return loss, slope.to(kept)
 
     def _with_penalty(self, grads: Tensors, params: Tensors) -> Tensors:
@@ -389,6 +467,12 @@ class _Run:
         update_mean(
             in_room(tensors, "average"), own, count=torch.tensor(count, dtype=self.like.dtype, device=self.like.device)
         )
+
+
+def _tensors_of(some: Any) -> Tensors:
+    """The fields that are tensors."""
+    values = {each.name: getattr(some, each.name) for each in fields(some)}
+    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def _taken(tensors: Tensors, room: str) -> Tensors:

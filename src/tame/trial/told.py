@@ -15,9 +15,19 @@ from tame.core.recipe import Recipe
 OWN = "own"  # the model's name in a recipe
 
 
+def words_of(problem: BaseException) -> str:
+    """The class of an exception and what it says, or that it fails to say anything."""
+    name = type(problem).__name__
+    try:
+        text = str(problem)
+    except (Exception, SystemExit) as other:  # the class may be the user's own, and its __str__ do anything
+        return f"{name} (without words: its __str__ raised {type(other).__name__})"
+    return f"{name}: {text}" if text else name
+
+
 def is_out_of_memory(problem: BaseException) -> bool:
     """Whether torch could not have the memory that it asked for, on a GPU or not."""
-    words = str(problem).lower()
+    words = words_of(problem).lower()
     return isinstance(problem, torch.OutOfMemoryError) or "can't allocate memory" in words
 
 
@@ -31,7 +41,7 @@ def told(recipe: Recipe) -> Iterator[None]:
     except (Exception, SystemExit) as problem:  # the user's code may raise anything; it is told, not hidden
         if recipe.model.name != OWN or is_out_of_memory(problem):
             raise
-        raise UsageError(f"the model failed while it was trained: {type(problem).__name__}: {problem}") from problem
+        raise UsageError(f"the model failed while it was trained: {words_of(problem)}") from problem
 
 
 def require_outputs(recipe: Recipe, outputs: Any, shape: tuple[int, ...], *, learnt: bool) -> None:

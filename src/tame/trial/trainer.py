@@ -6,7 +6,8 @@ on all examples, which is the one that can be delivered.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,10 @@ from tame.parts.network import Build, Network, read_network, write_network
 from tame.store.checkpoints import Checkpoints
 from tame.trial.choose import Chooser, Group
 from tame.trial.environment import usable_cores
+from tame.trial.load import slowdown
 from tame.trial.material import Material, check_parts, examples_of
+from tame.trial.memory import peak_bytes
+from tame.trial.needs import of_arrays, of_tables
 from tame.trial.own import ArrayMaterial, build_of
 from tame.trial.population import Examples, Member, Population
 from tame.trial.rows import TableMaterial
@@ -98,13 +102,15 @@ class Trainer:
     ) -> Reply:  # fmt: skip
         """Opens a table, its columns as they were understood; kept: rows of the files, one after the other.
 
-        arrays: where the columns lie, if they were given from Python; beside: columns of the files that are no
-        features.
+        arrays: where the values lie, if somebody has read them already; a process that is started again later reads
+        the files. beside: columns of the files that are no features.
         """
         own = [Column.from_json(each) for each in columns]
-        table = open_rows([Path(file) for file in files], own) if arrays is None else open_columns(Path(arrays), own)
-        own_rows = take_rows(table, np.array(kept, dtype=np.int64))
-        self._material = TableMaterial(own_rows, device=self._device, beside=beside)
+        if arrays is not None and (not files or Path(arrays).exists()):
+            table = open_columns(Path(arrays), own)
+        else:
+            table = take_rows(open_rows([Path(file) for file in files], own), np.array(kept, dtype=np.int64))
+        self._material = TableMaterial(table, device=self._device, beside=beside)
         return {"device": self._device.type}
 
     def open_arrays(self, *, file: str, build: str | None) -> Reply:
@@ -114,7 +120,7 @@ class Trainer:
             x = np.load(file, mmap_mode="r", allow_pickle=False)
         except (OSError, EOFError, ValueError) as problem:
             raise StorageError(f"the arrays in {file} cannot be read, begin again with tame.fit: {problem}") from None
-        self._material = ArrayMaterial(x, own, device=self._device)
+        self._material = ArrayMaterial(x, own, device=self._device, doing=self._doing)
         return {"device": self._device.type}
 
     def speed(self, *, size: int, crop: float, known: Reply | None) -> Reply:
@@ -163,13 +169,15 @@ class Trainer:
         something in one of all these recipes.
         """
         examples = self._learnt()
+        shares = examples.num_classes > 0 and examples.target.ndim == 2
         own = [Recipe.from_flat(each) for each in recipes]
         for recipe in own:
             stacked = self._given().stacks(recipe)
             counts = recipe.loss.name == "poisson" and self._task == "regression" and bool((examples.target >= 0).all())
+            task = "counts" if counts else "distribution" if shares else self._task
             check_parts(
-                recipe, task="counts" if counts else self._task, num_classes=examples.num_classes,
-                has_costs=examples.costs is not None, stacked=stacked,
+                recipe, task=task, num_classes=examples.num_classes, has_costs=examples.costs is not None,
+                stacked=stacked,
             )  # fmt: skip
             self._given().check(recipe, examples)
         refuse_unused([*own, *map(Recipe.from_flat, also)], given, kind=self._given().kind)
@@ -185,9 +193,8 @@ class Trainer:
         """
         measured_s = self._chooser.measuring_s
         jobs = [Job(each["trial"], Recipe.from_flat(each["recipe"])) for each in trials]
-        small = self._device.type == "cpu" and all(self._given().small(job.recipe) for job in jobs)
-        cores = usable_cores() if small else 1
-        with threads(1 if small else torch.get_num_threads()):
+        cores = self._cores([job.recipe for job in jobs])
+        with self._threads(cores):
             copied = {each["trial"] for each in trials if each.get("inherited")}
             groups = [g for own in self._apart(jobs, copied) for g in self._groups(own, folds, cores)]
             while groups:
@@ -241,14 +248,61 @@ class Trainer:
         return {}
 
     def rehearse(self, *, recipe: Reply, folds: list[Fold]) -> Reply:
-        """Seconds that an epoch of one member takes here, from a few steps; its inputs are ready afterwards."""
+        """Seconds that an epoch of one member takes here in company, and one of two members that have none, from a few
+        steps; its inputs are ready afterwards."""
         own, material, examples = Recipe.from_flat(recipe), self._given(), self._learnt()
-        if material.kind == "images":
+        if material.kind == "images" and not material.stacks(own):
             task = self._pictures().rehearsal(own, self._rows, examples, folds)
-            return {"epoch_s": self._chooser.rehearse(task, Member(-1, folds[0], own))}
-        cores = usable_cores() if material.small(own) and self._device.type == "cpu" else 1
-        with threads(1 if cores > 1 else torch.get_num_threads()):
-            return {"epoch_s": self._chooser.epoch_s(material, own, folds, self._rows, examples) / cores}
+            alone = self._chooser.rehearse(task, Member(-1, folds[0], own))
+            return {"epoch_s": alone, "alone_s": alone, "pair_s": 2 * alone}
+        cores = self._cores([own])
+        if material.kind == "images":
+            material = self._pictures().blank()
+        with self._threads(cores):
+            company, alone = self._chooser.epoch_s(material, own, folds, self._rows, examples)
+        return {"epoch_s": company / cores, "alone_s": alone, "pair_s": alone * (1 if cores > 1 else 2)}
+
+    def memory(
+        self, *, recipes: list[Reply], folds: list[Fold], tuning: Reply | None, rehearsed: Reply | None
+    ) -> Reply:  # fmt: skip
+        """Bytes that this process has held so far, and that training these recipes together will add.
+
+        tuning: the recipe that a backbone may be fine-tuned with; rehearsed: of a network from scratch, the one that
+        was rehearsed.
+        """
+        own, examples = [Recipe.from_flat(each) for each in recipes], self._learnt()
+        cores, chooser = self._cores(own), self._chooser
+        with self._threads(cores):
+            if self._given().kind == "images":
+                from tame.trial.picture_needs import of_pictures  # what it needs of timm is there by now
+
+                later, tried = (Recipe.from_flat(each) if each else None for each in (tuning, rehearsed))
+                inputs = self._pictures().inputs
+                adds = of_pictures(inputs, own, folds, examples, cores=cores, tuning=later, rehearsed=tried)
+            elif self._given().kind == "table":
+                adds = of_tables(self._given(), own, folds, self._rows, examples, chooser=chooser, cores=cores)
+            else:
+                adds = of_arrays(self._given(), own, folds, self._rows, examples, chooser=chooser)
+        device = None
+        if self._device.type == "cuda":
+            total = torch.cuda.get_device_properties(self._device).total_memory
+            device = {"peak_bytes": torch.cuda.max_memory_allocated(self._device), "total_bytes": total}
+        return {"process": os.getpid(), "peak_bytes": peak_bytes(), "adds_bytes": adds, "device": device}
+
+    def slowdown(self, *, recipe: Reply) -> Reply:
+        """How many times as long others on this machine make the short steps of a recipe; 1 where steps are long, since
+        what was measured of them holds it already."""
+        small = self._device.type == "cpu" and self._given().small(Recipe.from_flat(recipe))
+        return {"slowdown": slowdown(usable_cores()) if small else 1.0}
+
+    def _cores(self, recipes: Sequence[Recipe]) -> int:
+        """How many trainings of these recipes go on side by side: one on each core where their steps are small."""
+        small = self._device.type == "cpu" and all(map(self._given().small, recipes))
+        return usable_cores() if small else 1
+
+    @staticmethod
+    def _threads(cores: int) -> threads:
+        return threads(1 if cores > 1 else torch.get_num_threads())
 
     # Judging ---------------------------------------------------------------------------------------------------------
 
@@ -260,6 +314,25 @@ class Trainer:
             outputs, rows = self._pooled(job, each["epochs"], folds, each.get("losses"))
             found[str(job.trial)] = {"rows": [self._rows[row] for row in rows], "outputs": outputs.tolist()}
         return {"validation": found}
+
+    def train_again(self, *, members: list[Reply]) -> Reply:
+        """Trains members that were let go, or that nobody has trained yet, so that they are there to be judged.
+
+        members: {"trial", "recipe", "epochs", "fold", "losses"}, as `network` takes them.
+        """
+        jobs = [Job(each["trial"], Recipe.from_flat(each["recipe"])) for each in members]
+        cores = self._cores([job.recipe for job in jobs])
+
+        def train(lane: Lane, own: Reply, emit: Emit) -> bool:
+            said = {"event": "progress", "what": "epochs of what is delivered", "total": own["epochs"]}
+            self._trained(lane, own["epochs"], own.get("losses"), on_epoch=lambda done: emit({**said, "done": done}))
+            return True
+
+        with self._threads(cores):
+            lanes = [self._lane(job, each["fold"]) for job, each in zip(jobs, members, strict=True)]
+            todo = [partial(train, lane, each) for lane, each in zip(lanes, members, strict=True)]
+            side_by_side(todo, cores=cores, emit=self._emit)
+        return {}
 
     def network(
         self, *, trial: int, recipe: Reply, epochs: int, fold: Fold, labels: list[str],
@@ -310,7 +383,10 @@ class Trainer:
         order = rows.argsort()
         return torch.cat([outputs for _, outputs in seen])[order], rows[order]
 
-    def _trained(self, lane: Lane, epochs: int, losses: list[float | None] | None) -> Population:
+    def _trained(
+        self, lane: Lane, epochs: int, losses: list[float | None] | None,
+        *, on_epoch: Callable[[int], None] = lambda epoch: None,
+    ) -> Population:  # fmt: skip
         """The member after so many epochs; trained again, alone and with the same result, where it was let go.
 
         losses: the trial's validation losses, where its rates depended on them.
@@ -325,6 +401,7 @@ class Trainer:
                 if losses is not None:
                     found = slowed(found, plateau_rate(losses[: epoch - 1], member.recipe), member.trial)
                 found = lane.engine.advance(found, until=epoch, watch=lambda *_: None)
+                on_epoch(epoch)
             self._kept().put(found)
         return found
 
@@ -348,6 +425,9 @@ class Trainer:
     def _chosen(self) -> Network:
         assert self._network is not None, "network() comes first"
         return self._network
+
+    def _doing(self, what: str, limit_s: float | None) -> None:
+        self._emit({"event": "doing", "what": what, "limit_s": limit_s})
 
     def _say(self, what: str, done: int, total: int) -> None:
         self._emit({"event": "progress", "what": what, "done": done, "total": total})

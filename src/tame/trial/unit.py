@@ -264,10 +264,7 @@ def judged(
         rows = measured.rows[own]
         aims = examples.aims([members[places[0]]], rows, outputs).cpu()
         loss = judging_loss(outputs, aims[0, :, 0] if aims.ndim == 3 else aims, examples.num_classes).tolist()
-        target = examples.target[rows].cpu()
-        value = METRICS.get(metric)(
-            examples.undo(outputs, fold), target.float() if not examples.num_classes else target
-        )
+        value = _value(metric, examples.undo(outputs, fold), examples.target[rows].cpu(), examples.num_classes)
         good = outputs.isfinite().flatten(1).all(dim=1).tolist()
         for i, place in enumerate(places):
             ok = good[i]
@@ -275,6 +272,17 @@ def judged(
                 train[place], loss[i] if ok else math.inf, float(value[i]) if ok else math.inf
             )  # fmt: skip
     return found
+
+
+def _value(metric: str, outputs: Tensor, target: Tensor, num_classes: int) -> Tensor:
+    """The metric (M,) of outputs (M, n, C). Of rows of probabilities the likeliest class counts, but for log_loss."""
+    if not num_classes:
+        return METRICS.get(metric)(outputs, target.float())
+    if target.ndim == 1:
+        return METRICS.get(metric)(outputs, target)
+    if metric == "log_loss":
+        return judging_loss(outputs, target, num_classes)
+    return METRICS.get(metric)(outputs, target.argmax(dim=1))
 
 
 def plateau_rate(losses: Sequence[float | None], recipe: Recipe) -> float:
