@@ -2,8 +2,10 @@
 
 Recipes are chosen greedily: each next one takes most from what the ones before leave, over all tasks. A recipe's regret
 on a task is 0 at the best recorded run and 1 at the median one. Greedy choice is within 1 - 1/e of the best list of
-that length, since the mean of a minimum is submodular (Nemhauser, Wolsey and Fisher, 1978).
-Usage: python benchmarks/learn_portfolio.py --curves FILE.npz [--length 12] [--without TASK]
+that length, since the mean of a minimum is submodular (Nemhauser, Wolsey and Fisher, 1978). With --against, lists are
+judged on tasks that they were not learnt from, beside a list that is given.
+Usage: python benchmarks/learn_portfolio.py --curves FILE.npz [--length 12] [--without TASK] [--last]
+    [--sharpness 1] [--lead 0] [--against 0,1,2,3]
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,9 @@ import numpy as np
 from features import SHARED
 
 LENGTH = 12
-SHARPNESS = 0.5  # power of the regret that is covered: near the best, halves count more than far from it
+SHARPNESS = 0.5  # power of the regret that is covered: below 1, halves near the best count more than far from it
 WORST = 2.0  # regret that counts as the worst, as in the judging
+BUDGETS = (1, 2, 3, 5, 8)  # recipes after which lists are compared
 
 
 def main() -> None:
@@ -27,14 +31,34 @@ def main() -> None:
     parser.add_argument("--curves", type=Path, required=True)
     parser.add_argument("--length", type=int, default=LENGTH)
     parser.add_argument("--without", help="a task that must not be known, since it will be judged")
+    parser.add_argument("--last", action="store_true", help="recipes by their last epoch, not by their best")
+    parser.add_argument("--sharpness", type=float, default=SHARPNESS, help="1 for the mean regret itself")
+    parser.add_argument("--lead", type=_numbers, default=[], help="recipes, by number, that come first in any case")
+    parser.add_argument(
+        "--against", type=_numbers, help="a list, by numbers of recipes, to compare leaving one task out"
+    )
     given = parser.parse_args()
     suite = world().load(str(given.curves))
     if given.without and given.without not in suite.tasks:
         raise SystemExit(f"{given.curves.name} holds no task {given.without!r}; it holds {', '.join(suite.tasks)}")
+    if strange := [i for i in (*given.lead, *(given.against or ())) if not 0 <= i < len(suite.configs)]:
+        raise SystemExit(f"{given.curves.name} holds recipes 0 to {len(suite.configs) - 1}, not {strange[0]}")
     tasks = [task for task in suite.tasks if task != given.without]
-    chosen = cover(np.array([regrets(suite, task) for task in tasks]), given.length)
-    found = [dict(zip(suite.names, suite.configs[i].tolist(), strict=True)) for i in chosen]
-    print(json.dumps({"suite": given.curves.stem, "learnt_from": tasks, "recipes": found}, indent=1))
+    table = np.array([regrets(suite, task, last=given.last) for task in tasks])
+    chosen = cover(table, given.length, lead=given.lead, sharpness=given.sharpness)
+    found: dict[str, Any] = {"suite": given.curves.stem, "learnt_from": tasks, "numbers": chosen}
+    found["recipes"] = [dict(zip(suite.names, suite.configs[i].tolist(), strict=True)) for i in chosen]
+    with np.load(given.curves, allow_pickle=False) as file:
+        if "changes" in file.files:
+            found["changes"] = [json.loads(str(file["changes"][i])) for i in chosen]
+    found["best_on"] = {
+        i: [task for task, row in zip(tasks, table, strict=True) if _first(row, chosen) == i] for i in chosen
+    }
+    if given.against:
+        found["leave_one_out"] = compared(
+            table, tasks, given.against, given.length, lead=given.lead, sharpness=given.sharpness
+        )
+    print(json.dumps(found, indent=1))
 
 
 def world() -> Any:
@@ -45,26 +69,66 @@ def world() -> Any:
     return judge
 
 
-def regrets(suite: Any, task: str) -> np.ndarray:
-    """The regret (N,) of every recorded run at its best epoch; one that diverged at once has the worst."""
+def regrets(suite: Any, task: str, *, last: bool = False) -> np.ndarray:
+    """The regret (N,) of every recorded run at its best epoch or its last; one that had diverged has the worst."""
     scores = suite.sign * suite.valid[task]
-    best = np.where(np.isfinite(scores), scores, -np.inf).max(axis=1)
+    scores = np.where(np.isfinite(scores), scores, -np.inf)
+    best = scores[:, -1] if last else scores.max(axis=1)
     finite = best[np.isfinite(best)]
     top, median = finite.max(), np.median(finite)
     found: np.ndarray = np.clip((top - np.maximum(best, finite.min())) / (top - median), 0.0, WORST)
     return found
 
 
-def cover(table: np.ndarray, length: int) -> list[int]:
-    """Recipes by number, in the order in which each takes most from the mean regret. table: (tasks, recipes)."""
-    table = table**SHARPNESS
-    left, chosen = np.full(len(table), WORST**SHARPNESS), list[int]()
-    for _ in range(min(length, table.shape[1])):
+def cover(table: np.ndarray, length: int, *, lead: Sequence[int] = (), sharpness: float = SHARPNESS) -> list[int]:
+    """Recipes by number, in the order in which each takes most from the mean regret. table: (tasks, recipes).
+
+    lead: those that come first, whatever they take.
+    """
+    table = table**sharpness
+    left, chosen = np.full(len(table), WORST**sharpness), list[int]()
+    for place in range(min(length, table.shape[1])):
         with_each = np.minimum(left[:, None], table).mean(axis=0)
         with_each[chosen] = np.inf
-        chosen.append(int(with_each.argmin()))
+        chosen.append(lead[place] if place < len(lead) else int(with_each.argmin()))
         left = np.minimum(left, table[:, chosen[-1]])
     return chosen
+
+
+def after(regret: np.ndarray, order: Sequence[int]) -> np.ndarray:
+    """The least regret on a task (len(BUDGETS),) after so many recipes of a list. regret: (N,) of every recipe."""
+    return np.array([regret[list(order[:budget])].min() for budget in BUDGETS])
+
+
+def compared(
+    table: np.ndarray, tasks: Sequence[str], against: Sequence[int], length: int, *, lead: Sequence[int] = (),
+    sharpness: float = SHARPNESS,
+) -> dict[str, Any]:  # fmt: skip
+    """Mean regret after so many recipes of the lists learnt without the judged task, and of the list that is given."""
+    rest = [np.delete(table, i, 0) for i in range(len(table))]
+    lists = [cover(own, length, lead=lead, sharpness=sharpness) for own in rest]
+    learnt = np.array([after(row, own) for row, own in zip(table, lists, strict=True)])
+    given = np.array([after(row, against) for row in table])
+    less = given - learnt
+    return {
+        "budgets": BUDGETS,
+        "learnt": learnt.mean(axis=0).round(4).tolist(),
+        "given": given.mean(axis=0).round(4).tolist(),
+        "less": less.mean(axis=0).round(4).tolist(),
+        "stderr_of_less": (less.std(axis=0, ddof=1) / len(less) ** 0.5).round(4).tolist(),
+        "by_task": {
+            task: {"learnt": own.round(3).tolist(), "given": other.round(3).tolist()}
+            for task, own, other in zip(tasks, learnt, given, strict=True)
+        },
+    }
+
+
+def _first(row: np.ndarray, chosen: Sequence[int]) -> int:
+    return min(chosen, key=lambda i: float(row[i]))
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -28,7 +28,7 @@ ABOUT = ("why", "source", "only")  # what is said of an entry
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A recipe to try first, as changes of the base. source: where it is from, where that is not our own trials."""
+    """A recipe to try first, as changes of the base. source: the runs or the paper it is from, where it has one."""
 
     changes: Mapping[str, Any]
     why: str
@@ -67,6 +67,12 @@ def given(found: Known, cases: Collection[str] = ()) -> Known:
     """The part of what is known that holds in these cases."""
     kept = {name: each for name, each in found.space.items() if not each.only or each.only in cases}
     return Known(found.base, tuple(each for each in found.portfolio if not each.only or each.only in cases), kept)
+
+
+def without(found: Known, name: str) -> Known:
+    """What is known, the field left as it is in the base by every recipe, and recipes that change no other left out."""
+    tried = [replace(each, changes={n: v for n, v in each.changes.items() if n != name}) for each in found.portfolio]
+    return replace(found, portfolio=tuple(each for each in tried if each.changes))
 
 
 def read_known(table: Mapping[str, Any], *, where: str) -> Known:

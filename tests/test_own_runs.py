@@ -1,0 +1,154 @@
+"""TAME's own runs as recorded curves, lists of recipes learnt from them, and the lists that are shipped."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tame.adjust import portfolio, presets
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+EPOCHS, RECIPES = 2, 4
+ALL = ("linear_few", "linear_noisy")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def benchmarks():
+    """Benchmarks are scripts that import one another by their plain names."""
+    sys.path.insert(0, str(BENCHMARKS))
+    yield
+    sys.path.remove(str(BENCHMARKS))
+
+
+def run(module, *arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments)])
+    module.main()
+    return json.loads(capsys.readouterr().out)
+
+
+def record(out, *arguments, **fixtures):
+    import own_runs
+    import own_tables
+
+    monkeypatch = fixtures["monkeypatch"]
+    monkeypatch.setattr(own_tables, "JUDGED", 200)
+    size = ("--tasks", ",".join(ALL), "--recipes", RECIPES, "--epochs", EPOCHS, "--rows", 0.1)
+    return run(own_runs, "--out", out, *size, *arguments, **fixtures)
+
+
+def test_own_runs_are_read_as_recorded_curves_and_go_on_where_they_stopped(
+    shared, tmp_path, monkeypatch, capsys, one_thread
+):
+    import learn_portfolio
+
+    out, fixtures = tmp_path / "own.npz", {"monkeypatch": monkeypatch, "capsys": capsys}
+    said = record(out, **fixtures)
+    assert (said["tasks"], said["recipes"], said["epochs"]) == (2, RECIPES, EPOCHS)
+    suite = learn_portfolio.world().load(str(out))
+    assert suite.tasks == sorted(ALL)
+    assert (suite.num_epochs, suite.sign, suite.cube.shape) == (EPOCHS, -1.0, (RECIPES, len(suite.names)))
+    assert ((suite.cube >= 0) & (suite.cube <= 1)).all()
+    assert all(name.isidentifier() for name in suite.names)
+    for task in suite.tasks:
+        assert suite.valid[task].shape == (RECIPES, EPOCHS)
+        assert np.isfinite(suite.valid[task]).all()
+        assert len(np.unique(suite.valid[task][:, -1])) == RECIPES
+    judged = suite.task("linear_few", budget_epochs=RECIPES * EPOCHS)
+    for i in range(RECIPES):
+        assert judged.nearest(judged.config(i)) == i
+        judged.train(i, EPOCHS)
+    assert judged.regret([RECIPES]) == [0.0]
+
+    parts = {path: path.stat().st_mtime_ns for path in (tmp_path / "own.npz.parts").iterdir()}
+    min(parts).unlink()
+    before = out.read_bytes()
+    record(out, **fixtures)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "own.npz.parts").iterdir()}
+    assert set(kept) == set(parts)
+    assert sum(kept[path] == parts[path] for path in parts) == 1
+    with np.load(out) as again:
+        for task in ALL:  # what is trained again is what it was
+            np.testing.assert_array_equal(again[f"valid/{task}"], suite.valid[task])
+        assert json.loads(str(again["changes"][0])) == {}
+    assert out.read_bytes() == before
+
+    listed = run(
+        learn_portfolio, "--curves", out, "--length", 2, "--lead", "0", "--against", "0,1", "--last", **fixtures
+    )
+    assert listed["numbers"][0] == 0
+    assert listed["changes"][0] == {}
+    assert set(listed["leave_one_out"]["by_task"]) == set(ALL)
+
+
+def test_a_list_is_learnt_greedily_and_not_from_the_task_it_is_judged_on():
+    from learn_portfolio import BUDGETS, compared, cover
+
+    table = np.array([[0.3, 0.0, 1.0, 2.0], [0.3, 2.0, 0.0, 2.0], [0.3, 0.1, 0.9, 0.0]])
+    assert cover(table, 3)[0] == 0
+    assert cover(table, 2, lead=[3]) == [3, 2]
+    assert cover(table, 9, lead=[2, 1])[:2] == [2, 1]
+    assert sorted(cover(table, 9)) == [0, 1, 2, 3]
+    assert cover(table[:1], 1) == [1]
+    found = compared(table[:2], ["a", "b"], [0], 1)
+    assert found["by_task"]["a"]["learnt"] == [1.0] * len(BUDGETS)  # the best of b, which is the worst but one of a
+    assert found["by_task"]["b"]["learnt"] == [2.0] * len(BUDGETS)
+    assert found["given"] == [0.3] * len(BUDGETS)
+
+
+def test_tables_repeat_by_seed_are_varied_and_hold_more_to_judge_on_than_noise():
+    from own_tables import TASKS
+
+    drawn = {name: task.draw(0, 0.1) for name, task in TASKS.items()}
+    kinds = [own.task for own in drawn.values()]
+    assert {kind: kinds.count(kind) >= 5 for kind in kinds} == dict.fromkeys(
+        ("binary", "multiclass", "regression"), True
+    )
+    assert len({own.digest() for own in drawn.values()}) == len(drawn)
+    for name in ("mixed", "wine", "digits"):
+        assert TASKS[name].draw(0, 0.1).digest() == drawn[name].digest()
+    assert TASKS["mixed"].draw(1, 0.1).digest() != drawn["mixed"].digest()
+    for name, own in drawn.items():
+        assert all(len(column) == len(own.fold) for column in own.columns.values()), name
+        assert own.target in own.columns, name
+        assert (own.fold >= 0).sum() >= 150, name
+        assert own.num_own >= 50, name
+    assert np.isnan(drawn["mixed"].columns["x0"]).any()
+
+
+def test_recipes_repeat_and_each_can_be_trained_on_a_table():
+    from own_runs import KNOWN, numbered, recipes
+
+    found = recipes(8, epochs=3, seed=0)
+    assert found == recipes(8, epochs=3, seed=0)
+    assert found[0] == {}
+    base = portfolio.tables(2000, task="binary", epochs=3, seed=0).base
+    assert [base.but(own).key() for own in found[1 : 1 + len(KNOWN)]] == [base.but(own).key() for own in KNOWN]
+    assert len({base.but(own).key() for own in found}) == len(found)
+    names, values, logs = numbered(found)
+    assert values.shape == (len(found), len(names)) == (len(found), len(logs))
+    assert len(np.unique(values, axis=0)) == len(found)
+
+
+@pytest.mark.parametrize("kind", ["tables", "own"])
+def test_a_shipped_list_lies_in_the_space_that_is_searched_after_it(kind):
+    found = presets.known(kind)
+    for tried in found.portfolio:
+        for name, value in tried.changes.items():
+            assert name not in found.space or found.space[name].dimension.holds(value), (kind, name, value)
+
+
+def test_the_list_for_tables_says_where_each_recipe_comes_from():
+    assert all(tried.source for tried in presets.known("tables").portfolio)
+
+
+def test_a_regression_leaves_the_smoothing_of_labels_as_it_is():
+    numbers, classes = (portfolio.tables(3000, task=task, epochs=9, seed=1) for task in ("regression", "multiclass"))
+    assert any("loss.label_smoothing" in each for each in classes.portfolio)
+    assert not any("loss.label_smoothing" in each for each in numbers.portfolio)
+    assert len(numbers.portfolio) == len(classes.portfolio) == len(numbers.reasons)
+    only = presets.Known({}, (presets.Tried({"loss.label_smoothing": 0.1}, "so"),), {})
+    assert presets.without(only, "loss.label_smoothing").portfolio == ()
