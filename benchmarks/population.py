@@ -2,7 +2,8 @@
 
 The plain side is what a competent user writes: one recipe after another in `study.optimize`, the whole table as two
 tensors, batches by index of a random permutation, no DataLoader. TAME's side groups the recipes as `tame fit` does.
-Both see the same rows, judge after each epoch on the same validation rows, and run in processes of their own, in turn.
+Each round has recipes of its own. Both sides see the same rows, judge after each epoch on the same validation rows, and
+run in processes of their own, in turn.
 Usage: python benchmarks/population.py [--parts free,shaped,tiny,features] [--recipes 64] [--epochs 2] [--rounds 2]
 """
 
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--sleep", action="store_true", help="waiting threads of the plain side sleep, as TAME's do")
     parser.add_argument("--json", type=Path, help="also write the result here")
     parser.add_argument("--one", choices=["plain", "loader", "tame"], help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, default=SEED, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.quick:
@@ -84,6 +86,7 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
     for name in given.parts.split(","):
         passes: dict[str, list[dict[str, Any]]] = {"plain": [], "tame": []}
         for index in range(given.rounds):
+            given.seed = index  # recipes of their own in each round
             for side in ("plain", "tame") if index % 2 == 0 else ("tame", "plain"):
                 passes[side].append(run_side(side, name, given))
                 print(f"{name}, round {index + 1}, {side}: {passes[side][-1]['wall_s']:.1f} s", file=sys.stderr)
@@ -94,7 +97,7 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
         "commit": git("rev-parse", "HEAD"),
         "changed_files": len(git("status", "--porcelain").splitlines()),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "seeds": [SEED],
+        "seeds": list(range(given.rounds)),
         "data": TABLE.name,
         "recipes": given.recipes,
         "epochs": given.epochs,
@@ -119,16 +122,17 @@ def run_side(
         environment |= worker_environment()
     command = [sys.executable, __file__, "--one", side, "--parts", part, "--folder", str(given.folder)]
     command += ["--recipes", str(num or given.recipes), "--epochs", str(epochs or given.epochs)]
+    command += ["--seed", str(given.seed)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout))
 
 
-def draw(part: Part, num: int) -> list[dict[str, Any]]:
+def draw(part: Part, num: int, seed: int) -> list[dict[str, Any]]:
     """Parameters of recipes, by Optuna's random sampler; the first of each block gives it its shape."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study, found = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=SEED)), list[dict[str, Any]]()
+    study, found = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)), list[dict[str, Any]]()
     for index in range(num):
         trial = study.ask()
         suggest(trial, part)
@@ -205,7 +209,7 @@ def train_plain(given: argparse.Namespace) -> dict[str, Any]:
 
     part = PARTS[given.parts]
     _, examples, x = opened(part)
-    recipes = draw(part, given.recipes)
+    recipes = draw(part, given.recipes, given.seed)
     held = examples.fold == 0
     data = x[~held], examples.target[~held], x[held], examples.target[held]
     torch.manual_seed(SEED)
@@ -278,7 +282,7 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
     cores = usable_cores()
     part = PARTS[given.parts]
     material, examples, _ = opened(part)
-    jobs = [Job(i, recipe_of(own, part, given.epochs)) for i, own in enumerate(draw(part, given.recipes))]
+    jobs = [Job(i, recipe_of(own, part, given.epochs)) for i, own in enumerate(draw(part, given.recipes, given.seed))]
     chooser = Chooser(given.folder, None, torch.device("cpu"))
     begun = time.perf_counter()
     chooser.groups(material, jobs, [0], range(len(examples)), examples, at_least=cores)
@@ -340,7 +344,7 @@ def summary(name: str, passes: dict[str, list[dict[str, Any]]], given: argparse.
     from scipy import stats
 
     plain, tame = passes["plain"], passes["tame"]
-    recipes = draw(PARTS[name], given.recipes)
+    recipes = [draw(PARTS[name], given.recipes, seed) for seed in range(given.rounds)]
     ratio, interval = mean_ratio([p["wall_s"] / t["wall_s"] for p, t in zip(plain, tame, strict=True)])
     ends = np.array(plain[0]["losses"]), np.array(tame[0]["losses"])
     total = given.recipes * given.epochs
@@ -352,7 +356,7 @@ def summary(name: str, passes: dict[str, list[dict[str, Any]]], given: argparse.
         "cpu_ratio": round(sum(e["cpu_s"] for e in plain) / sum(e["cpu_s"] for e in tame), 2),
         "choose_s": [round(each["choose_s"], 2) for each in tame],  # in the first round measured, then remembered
         "mean_members": round(float(np.mean(tame[0]["sizes"])), 2),
-        "groups": len({json.dumps([own[k] for k in ("width", "depth", "batch")]) for own in recipes}),
+        "groups": len({json.dumps([own[k] for k in ("width", "depth", "batch")]) for own in recipes[0]}),
         "by_width": by("width", recipes, plain, tame),
         "by_batch": by("batch", recipes, plain, tame),
         "engines": tame[0]["engines"],
@@ -369,13 +373,13 @@ def summary(name: str, passes: dict[str, list[dict[str, Any]]], given: argparse.
 
 
 def by(
-    name: str, recipes: list[dict[str, Any]], plain: list[dict[str, Any]], tame: list[dict[str, Any]]
+    name: str, recipes: list[list[dict[str, Any]]], plain: list[dict[str, Any]], tame: list[dict[str, Any]]
 ) -> dict[str, float]:
     """How many times as fast the recipes with each value of a parameter were, all rounds together."""
     found = {}
-    for value in sorted({own[name] for own in recipes}):
-        own = [i for i, recipe in enumerate(recipes) if recipe[name] == value]
-        seconds = [sum(each["seconds"][i] for each in side for i in own) for side in (plain, tame)]
+    for value in sorted({own[name] for drawn in recipes for own in drawn}):
+        own = [(index, i) for index, drawn in enumerate(recipes) for i, each in enumerate(drawn) if each[name] == value]
+        seconds = [sum(side[index]["seconds"][i] for index, i in own) for side in (plain, tame)]
         found[str(value)] = round(seconds[0] / seconds[1], 2)
     return found
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -155,6 +158,16 @@ def test_a_step_that_reads_a_number_is_never_played_back():
 
     steps = Steps(Traces(after=0), "kind", move, {"a": torch.ones(3)})
     assert [float(steps({"b": torch.full((1,), value)})) for value in (2.0, 3.0, 0.5)] == [6.0, 18.0, 9.0]
+
+
+def test_a_trace_keeps_nothing_of_the_population_that_it_was_made_with():
+    task, traces = TableTask(rows_of(torch.float32), Columns(WIDTH), examples_of(), CPU), Traces(after=0)
+    trained(task, recipes_of({}), traces)
+    inputs = weakref.ref(task.x)
+    del task
+    gc.collect()
+    assert traces._known
+    assert inputs() is None
 
 
 def test_no_more_traces_are_kept_than_are_worth_it(monkeypatch):

@@ -41,7 +41,7 @@ def run(study: Study) -> dict[str, Any]:
         plan = found.plan
         decisions = adjust(study, plan, found.rest)  # A  continue, pause, stop, start, copy
         study.keep(*findings_events(found.findings), *found.events, *map(decision_event, decisions))
-        forget(study)
+        forget(study, plan)
         if not any(decision.kind in GOING for decision in decisions):
             break
     chosen = finalists(study, data, plan)  # E  fresh seeds, then what is left of the time into fine-tuning,
@@ -106,9 +106,9 @@ def monitor(study: Study, plan: Plan) -> list[Finding]:
     return found + of_space(study)
 
 
-def forget(study: Study) -> None:
+def forget(study: Study, plan: Plan) -> None:
     """Lets go of the weights of trials that will not go on; a head that is needed later is trained again."""
-    kept = best_trials(study, 1)
+    kept = best_trials(study, plan, 1)
     trials = study.history.trials.values()
     going_on = [t.number for t in trials if t.state in ("running", "paused") or t in kept or t.origin in FINAL]
     going_on += [t.parent for t in trials if t.parent is not None and t.state == "running" and not t.trained]

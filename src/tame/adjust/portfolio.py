@@ -20,6 +20,7 @@ SMALLEST = "smallest"  # of the input sizes, in a file of `spaces/`
 SIZE_RANK = 2  # of the input size, whose features are there anyway
 SMALL = 1000  # examples; below, small batches and more epochs
 MOST_WAVES = 256  # columns that may become periodic embeddings: more take minutes an epoch
+MANY_ROWS = 4000  # of a table; the recipes for it are learnt from tables with fewer
 BATCHES = ((1000, 32), (3000, 64), (10_000, 128), (100_000, 256))  # rows of a table below a number, and their batch
 
 
@@ -92,7 +93,8 @@ def tables(num_examples: int, *, task: str, epochs: int | None, seed: int, colum
         "epochs": epochs or (40 if small else 6 if large else 12),
         "seed": seed,
     }
-    found = given(known("tables"), () if task == "regression" else ("classes",))
+    holds = [("classes", task != "regression"), ("many rows", num_examples >= MANY_ROWS)]
+    found = given(known("tables"), [name for name, own in holds if own])
     found = without(found, "loss.label_smoothing") if task == "regression" else found
     return _preset(found if columns <= MOST_WAVES else _without_waves(found), about)
 

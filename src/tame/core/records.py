@@ -86,8 +86,13 @@ class Trial:
     @property
     def loss(self) -> float:
         """The validation loss of the weights that are judged; infinite where there is none."""
-        point = next((p for p in reversed(self.curve.points) if p.epoch == self.best_epoch), None)
+        point = self.judged
         return math.inf if point is None or point.valid_loss is None else point.valid_loss
+
+    @property
+    def judged(self) -> Point | None:
+        """What was measured of the weights that are judged."""
+        return next((p for p in reversed(self.curve.points) if p.epoch == self.best_epoch), None)
 
 
 @dataclass(frozen=True, slots=True)

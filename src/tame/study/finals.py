@@ -106,7 +106,7 @@ def _wanted(study: Study, plan: Plan) -> list[tuple[Trial, list[int]]]:
         count, num_seeds = next(
             (pair for pair in FIELDS if cost_s(study, plan, *pair) <= _room_s(study, plan)), FIELDS[-1]
         )
-        known = {"trials": [t.number for t in best_trials(study, count)], "seeds": _seeds(study, 0, num_seeds)}
+        known = {"trials": [t.number for t in best_trials(study, plan, count)], "seeds": _seeds(study, 0, num_seeds)}
         study.keep(Event("finalists", known))
     return [(study.history.trials[number], known["seeds"]) for number in known["trials"]]
 
@@ -237,14 +237,23 @@ def _tuned(study: Study, data: Data, plan: Plan) -> list[Finalist]:
     return [found] if found else []
 
 
-def best_trials(study: Study, count: int) -> list[Trial]:
-    """The best trials by validation loss and the default recipe; those trained to their end go first."""
+def best_trials(study: Study, plan: Plan, count: int) -> list[Trial]:
+    """The best trials and the default recipe; those trained to their end go first.
+
+    By validation loss; where there are enough examples for it, every other one by the metric, the first of them too: a
+    network may grow too sure of itself while it still gets better.
+    """
     trials = [t for t in study.history.trials.values() if t.origin not in (FINALIST, FINE_TUNE)]
     ended = [t for t in trials if t.state == "complete"]
-    ranked = sorted(ended, key=_loss) or sorted(
+    by_loss = sorted(ended, key=_loss) or sorted(
         (t for t in trials if t.curve.points), key=lambda t: (-t.epochs, _loss(t))
     )
-    best = [t for t in ranked if t.state != "diverged"][:count]
+    ranked = [t for t in by_loss if t.state != "diverged"]
+    if ended and plan.facts.num_valid >= MANY:
+        by_metric = sorted(ranked, key=lambda t: _metric(t, plan))
+        pairs = zip(by_metric, ranked, strict=True)
+        ranked = list({trial.number: trial for pair in pairs for trial in pair}.values())
+    best = ranked[:count]
     default = next((t for t in trials if t.origin == "default"), None)
     out = default is None or default in best or default.state == "diverged"
     return best if out or default is None else [*best, default]
@@ -520,3 +529,9 @@ def _states(trials: Sequence[Trial]) -> dict[str, int]:
 
 def _loss(trial: Trial) -> float:
     return trial.loss
+
+
+def _metric(trial: Trial, plan: Plan) -> float:
+    """The metric of the weights that are judged, so that lower is better."""
+    found = None if trial.judged is None else trial.judged.valid_metric
+    return math.inf if found is None else -found if plan.facts.higher_is_better else found

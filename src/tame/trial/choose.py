@@ -33,7 +33,7 @@ from tame.trial.told import is_out_of_memory
 from tame.trial.traced import Traces
 from tame.trial.unit import Job, Lane
 
-FORMAT = 8  # of what is remembered
+FORMAT = 9  # of what is remembered
 SIZES = (1, 4, 16, 64)  # members at once that are tried, where a group has half as many
 GROUP_BYTES = 512 * 2**20  # of parameters, gradients, moments and activations of a group, at most
 STEPS = 4

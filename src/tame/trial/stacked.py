@@ -273,8 +273,9 @@ class _Run:
         trains = torch.stack([examples.trains(member)[walked] for member in members])
         validated = torch.stack([examples.validates(member) for member in members]).any(dim=0)
         some, learnt, whole = trains.any(dim=0), None, None
-        # Not where modules draw from torch's generators: their draws would depend on what others learn from.
-        if not task.draws and not bool(some.all()):
+        # Not where modules draw from torch's generators: their draws would depend on what others learn from. In a
+        # rehearsal all rows are taken, as in the company of members of all folds.
+        if not task.draws and not trace_at_once and not bool(some.all()):
             learnt = torch.zeros(len(examples), dtype=torch.bool, device=walked.device)
             learnt[walked] = some
         if not bool((trains if learnt is None else trains[:, some]).all()):

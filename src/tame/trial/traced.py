@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tame.trial.population import Tensors
 
-AFTER = 100  # steps of a kind before it is traced: about what a trace costs, so that at most twice the best is spent
+AFTER = 50  # steps of a kind before it is traced: about what a trace costs, so that at most twice the best is spent
 MOST = 64  # traces that are kept
 OTHER = 0.9  # what all numbers are multiplied by that a trace is tried with
 
@@ -90,6 +90,7 @@ def _traced(move: Move, tensors: Tensors) -> Trace | None:
         # which needs another one on the machine, and tens of seconds for each shape.
         warnings.simplefilter("ignore")
         found: Trace = torch.jit.trace(flat, _copies(tensors), check_trace=False)  # type: ignore[no-untyped-call]
+    vars(found).clear()  # torch leaves the function there, and with it all the tensors that it knows
     ours, theirs = _copies(tensors, by=OTHER), _copies(tensors, by=OTHER)
     with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
         pairs = [(flat(*ours), found(*theirs)), *zip(ours, theirs, strict=True)]
