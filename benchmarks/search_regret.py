@@ -54,7 +54,10 @@ def main() -> None:
     for curves in given.curves or SUITES:
         if not curves.is_file():
             raise SystemExit(f"no file of recorded curves {curves}")
-        suite = world().load(str(curves))
+        try:
+            suite = world().load(str(curves))
+        except (OSError, ValueError, KeyError):
+            raise SystemExit(f"{curves} is no file of recorded curves, which is an .npz") from None
         rows = {}
         for search in given.search.split(","):
             if search not in SEARCHES:

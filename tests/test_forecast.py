@@ -186,6 +186,17 @@ def test_without_a_clock_all_recipes_begin_and_their_epochs_are_counted():
     assert 20 * 4 < halved < epochs
 
 
+def test_without_a_clock_what_is_known_to_work_is_trained_to_its_end():
+    recipes, epochs = forecast._without_clock(plan_with(trials=8), "auto")
+    assert forecast._trained_whole(plan_with(trials=8), recipes, epochs, "auto", clocked=False) >= 1
+
+
+def test_a_clock_that_is_too_short_for_a_search_is_told_as_such():
+    words = " ".join(replace(TOLD, search_until_s=17.0, clock_s=1.0).words())
+    assert "1 s are too short for a search" in words
+    assert "by 17 s" not in words
+
+
 def test_the_finalists_are_kept_a_part_of_the_clock():
     short, long = (reserve_s(plan_with(), wanted_s, 104.5) for wanted_s in (1e-6, 1e3))
     assert short == pytest.approx(12)

@@ -439,7 +439,7 @@ def test_a_search_ends_once_the_rest_is_worthless_and_says_why(asked, tmp_path):
 def test_too_few_recipes_search_fewer_dimensions_and_the_report_says_so(asked, tmp_path):
     result = fit_study(asked(tmp_path / "study", trials=3, epochs=1, space=()), Silent(), inline=True)
     assert set(result["space"]) == {"optimizer.lr", "model.dropout"}
-    assert result["searched"]["words"] == "2 of 5 dimensions, since 3 recipes cannot tell more apart"
+    assert result["searched"]["words"] == "2 of 5 dimensions, since so few recipes cannot tell more apart"
     assert "Searched 2 of 5 dimensions" in (tmp_path / "study" / "report.html").read_text()
     assert searched_json({"space": {"optimizer.lr": {}}}) is None, "a plan of an older study"
 

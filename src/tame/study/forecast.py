@@ -82,7 +82,11 @@ class Forecast:
         if self.all_s is not None:
             found.append(f"{begun}; the whole study takes about {duration(self.all_s)}")
         elif self.search_until_s is not None and self.clock_s is not None:
-            found.append(f"{begun}, by {self.search_until_s:.0f} s of {self.clock_s:.0f} s")
+            until, clock = self.search_until_s, self.clock_s
+            told = f"by {until:.0f} s of {clock:.0f} s"
+            if until >= clock:
+                told = f"and {clock:.0f} s are too short for a search: what began first ends a few seconds after them"
+            found.append(f"{begun}, {told}")
         memory = [
             f"about {_gb(own.needs)}" + (f" of {_gb(own.available)}{where}" if own.available else "")
             for own, where in ((self.memory, " that may be had"), (self.device, " on the device"))
@@ -200,7 +204,8 @@ def _trained_whole(plan: Plan, recipes: float, epochs: float, search: str, *, cl
     cuts = len(plan.search.rungs) - 1 + (clocked and search in THAWS)
     best = recipes / float(plan.search.eta**cuts)
     known = min(TRUSTED, 1 + len(plan.search.portfolio)) if search == "auto" and plan.search.portfolio else 0
-    time = (epochs - plan.search.cohort * first) / (last - first)
+    left = epochs - min(plan.search.cohort, recipes) * first
+    time = left / (last - first) if clocked else math.inf  # without a clock nothing cuts them off
     return max(0.0, min(max(best, known), time, recipes))
 
 

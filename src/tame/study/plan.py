@@ -211,7 +211,7 @@ def searched_json(about: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     own, recipes = len(about["space"]), about["recipes"]
     return {"dimensions": own, "of": own + len(left_out), "recipes": recipes, "left_out": left_out, "words": (
-        f"{own} of {own + len(left_out)} dimensions, since {recipes} recipes cannot tell more apart"
+        f"{own} of {own + len(left_out)} dimensions, since so few recipes cannot tell more apart"
     )}  # fmt: skip
 
 
