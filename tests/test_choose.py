@@ -98,7 +98,9 @@ def test_a_trial_goes_on_in_the_engine_that_it_began_in(tmp_path, begun, engine)
     assert sorted(job.trial for group in groups for job in group.jobs) == [0, 1, 2]
 
 
-def test_there_are_as_many_groups_as_cores_to_train_them(tmp_path):
+def test_there_are_as_many_groups_as_cores_to_train_them(tmp_path, monkeypatch):
+    together = Measured(2.0, {16: 1.0}).choice(16)
+    monkeypatch.setattr(Measured, "choice", lambda self, members: together)
     jobs = [Job(i, recipe_of()) for i in range(8)]
     groups, _ = groups_of(tmp_path, jobs, begun=lambda trial: True, at_least=2)
     assert [len(group.jobs) for group in groups] == [4, 4]

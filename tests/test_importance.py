@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tame.adjust.model_based import quiet_optuna
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Curve, History, Point, Trial
 from tame.core.rng import stream
@@ -120,8 +121,8 @@ def test_importances_are_those_of_optuna(space: Space, loss: Callable[[Mapping[s
         for name, dim in space.dimensions.items()
     }  # fmt: skip
     found = searched(loss, 200, space=space)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study()
+    with quiet_optuna():
+        study = optuna.create_study()
     study.add_trials(
         [
             optuna.trial.create_trial(

@@ -30,7 +30,7 @@ from tame.trial.settings import group_key
 from tame.trial.shelf import Fold
 from tame.trial.stacked import Stacked
 from tame.trial.told import is_out_of_memory
-from tame.trial.traced import Traces
+from tame.trial.traced import TRACES
 from tame.trial.unit import Job, Lane
 
 FORMAT = 9  # of what is remembered
@@ -94,7 +94,7 @@ class Chooser:
         self.measuring_s = 0.0  # that measurements have taken
         self._smaller = 1  # what groups are divided by, where memory ran out
         self._parts = 1  # of a batch, likewise
-        self._traces = Traces()
+        self._traces = TRACES
 
     def groups(
         self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,

@@ -50,6 +50,9 @@ class Traces:
             return self._known[key]
 
 
+TRACES = Traces()  # of this process: torch never lets go of a trace, so that studies share theirs
+
+
 @dataclass(slots=True)
 class Steps:
     """Steps of one kind on tensors that stay the same objects, and on some that change from step to step.

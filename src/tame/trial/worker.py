@@ -27,9 +27,13 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not break the conversation
+    given = os.fdopen(os.dup(sys.stdin.fileno()), encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, sys.stdin.fileno())  # nor one that reads, or closes what it reads from
+    os.close(nothing)
     commands: queue.Queue[dict[str, Any]] = queue.Queue(NUM_COMMANDS_AHEAD)
     stop = threading.Event()
-    threading.Thread(target=_listen, args=(commands, stop), daemon=True).start()
+    threading.Thread(target=_listen, args=(given, commands, stop), daemon=True).start()
     tune_allocator()
 
     def send(message: dict[str, Any]) -> None:
@@ -66,15 +70,16 @@ def main() -> None:
             send({"bug": "".join(traceback.format_exception(problem))})
 
 
-def _listen(commands: queue.Queue[dict[str, Any]], stop: threading.Event) -> None:
-    source: TextIO = sys.stdin
-    for line in source:
-        message = json.loads(line)
-        if message.get("do") == "stop":
-            stop.set()
-        else:
-            commands.put(message)
-    os._exit(0)
+def _listen(source: TextIO, commands: queue.Queue[dict[str, Any]], stop: threading.Event) -> None:
+    try:
+        for line in source:
+            message = json.loads(line)
+            if message.get("do") == "stop":
+                stop.set()
+            else:
+                commands.put(message)
+    finally:
+        os._exit(0)  # whatever happened: who cannot hear any more must not live on
 
 
 if __name__ == "__main__":
