@@ -7,8 +7,9 @@ from typing import Any
 
 from tame.adjust.finish import finish
 from tame.adjust.guard import Rest
+from tame.adjust.searcher import searched
 from tame.adjust.searchers import SEARCHERS
-from tame.core.records import Decision, Event, Finding, Trial, decision_event
+from tame.core.records import Decision, Event, Finding, decision_event
 from tame.monitor.rules import examine
 from tame.study.checked import act, of_space, why_worthless
 from tame.study.finals import best_trials, cost_s, evaluate, finalists, reserved_s
@@ -35,7 +36,9 @@ def run(study: Study) -> dict[str, Any]:
         study.ask("prepare", size=size, views=given.views, crop=given.crop)
     study.watcher.phase(f"searching among recipes: {plan.words}")
     while True:
-        test(study, plan, searching(study))  # T  train and validate, together
+        # Without finalists, which a kill may have left running: they are taken up again after the search.
+        running = [trial for trial in searched(study.history) if trial.state == "running"]
+        test(study, plan, running)  # T  train and validate, together
         correct(study, plan)
         found = act(study, plan, monitor(study, plan))  # M  name what is wrong, with evidence; mend the space
         plan = found.plan
@@ -47,11 +50,6 @@ def run(study: Study) -> dict[str, Any]:
     chosen = finalists(study, data, plan)  # E  fresh seeds, then what is left of the time into fine-tuning,
     fine_tune(study, data, plan, chosen)
     return evaluate(study, data, plan, chosen)  # the sealed test, once
-
-
-def searching(study: Study) -> list[Trial]:
-    """The trials of the search that run: finalists that a kill left running are taken up again after it."""
-    return [trial for trial in study.history.having("running") if trial.origin not in FINAL]
 
 
 def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
@@ -104,9 +102,7 @@ def monitor(study: Study, plan: Plan) -> list[Finding]:
     space."""
     examined = {finding.trial for finding in study.state.findings}
     found: list[Finding] = []
-    for trial in study.history.trials.values():
-        if trial.origin in FINAL:
-            continue
+    for trial in searched(study.history):
         ended = trial.state == "diverged" or (trial.state == "running" and trial.epochs >= trial.recipe.epochs)
         if ended and trial.number not in examined:
             found += examine(trial, plan.facts)

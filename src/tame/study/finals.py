@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tame.adjust.searcher import searched
 from tame.core.config import ARRAYS, METRIC_MODES
 from tame.core.errors import BudgetError, NothingTrainedError, StorageError
 from tame.core.records import Decision, Event, Trial, decision_event
@@ -43,7 +44,6 @@ from tame.study.plan import CHECKED, FINALISTS_SHARE, Plan, searched_json
 from tame.study.prepare import Data
 from tame.study.record import Study
 from tame.study.test import test
-from tame.study.tuning import ORIGIN as FINE_TUNE
 from tame.study.widening import space_json, space_of
 
 FINALIST = "finalist"
@@ -243,7 +243,7 @@ def best_trials(study: Study, plan: Plan, count: int) -> list[Trial]:
     By validation loss; where there are enough examples for it, every other one by the metric, the first of them too: a
     network may grow too sure of itself while it still gets better.
     """
-    trials = [t for t in study.history.trials.values() if t.origin not in (FINALIST, FINE_TUNE)]
+    trials = searched(study.history)
     ended = [t for t in trials if t.state == "complete"]
     by_loss = sorted(ended, key=_loss) or sorted(
         (t for t in trials if t.curve.points), key=lambda t: (-t.epochs, _loss(t))
@@ -290,11 +290,11 @@ def _open(study: Study, data: Data, winner: Finalist, default: Finalist | None) 
     """
     rows = list(data.sealed.rows)
     ids = [data.ids[row] for row in rows]
+    beside = None if default is winner else default
+    study.ask("train_again", members=[_member(data, each) for each in (winner, beside) if each is not None])
     other = None
-    both = [winner] if default is None or default is winner else [winner, default]
-    study.ask("train_again", members=[_member(data, each) for each in both])
-    if default is not None and default is not winner:
-        _choose(study, data, default)
+    if beside is not None:
+        _choose(study, data, beside)
         other = np.array(study.ask("judge", rows=rows)["outputs"])
     _choose(study, data, winner)
     outputs = np.array(study.ask("judge", rows=rows)["outputs"])

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -79,8 +80,7 @@ def of_tables(
         weights[recipe] = num_weights(module)
         each[recipe] = member_bytes(module, recipe, recipe.batch(len(rows)))
 
-    def members(recipe: Recipe, wanted: int) -> int:
-        return chooser.choice(material, recipe, folds, rows, examples, members=wanted).members
+    members = partial(_members, chooser, material, folds, rows, examples)
 
     copies = 2 * len(folds) if len(folds) > 1 else 1  # of each fold its own, and all of them in one array
     encodings = sum(copies * _bytes(task.x) for task in tasks.values())
@@ -106,11 +106,18 @@ def of_arrays(
         if material.stacks(recipe):
             each[recipe] = VALUES * FLOAT * weights[recipe] + batch * one.kept
 
-    def members(recipe: Recipe, wanted: int) -> int:
-        return chooser.choice(material, recipe, folds, rows, examples, members=wanted).members
+    members = partial(_members, chooser, material, folds, rows, examples)
 
     together = groups(each, len(folds), members, cores=1, judged=judged)
     return max(0, max(most, together) - first) + states(weights, len(folds))
+
+
+def _members(
+    chooser: Chooser, material: Material, folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
+    recipe: Recipe, wanted: int,
+) -> int:  # fmt: skip
+    """How many of so many members of a recipe are trained together."""
+    return chooser.choice(material, recipe, folds, rows, examples, members=wanted).members
 
 
 def groups(

@@ -93,7 +93,7 @@ class Stacked:
     def rehearse(self, members: Sequence[Member], steps: int = 4) -> float:
         """Seconds that a step of all these members takes, from a few steps of a copy that is thrown away."""
         population = self.start(members)
-        run = _Run.of(population, self.task, built(self.task, members[0]), self.traces, trace_at_once=True)
+        run = _Run.of(population, self.task, built(self.task, members[0]), self.traces, rehearsed=True)
         times: list[float] = []
         with epoch_chance(self.task, run.recipe.seed, 1):
             run.epoch(1, dict(sorted(population.tensors.items())), steps=steps, times=times)
@@ -247,7 +247,7 @@ class _Run:
 
     task: Task
     traces: Traces
-    trace_at_once: bool
+    rehearsed: bool
     module: nn.Module
     population: Population
     recipe: Recipe  # of the first member: what the whole group shares
@@ -262,7 +262,7 @@ class _Run:
 
     @classmethod
     def of(
-        cls, population: Population, task: Task, template: nn.Module, traces: Traces, *, trace_at_once: bool = False
+        cls, population: Population, task: Task, template: nn.Module, traces: Traces, *, rehearsed: bool = False
     ) -> _Run:
         members, examples = population.members, task.examples
         together = joint(examples, members[0].recipe)
@@ -275,14 +275,14 @@ class _Run:
         some, learnt, whole = trains.any(dim=0), None, None
         # Not where modules draw from torch's generators: their draws would depend on what others learn from. In a
         # rehearsal all rows are taken, as in the company of members of all folds.
-        if not task.draws and not trace_at_once and not bool(some.all()):
+        if not task.draws and not rehearsed and not bool(some.all()):
             learnt = torch.zeros(len(examples), dtype=torch.bool, device=walked.device)
             learnt[walked] = some
         if not bool((trains if learnt is None else trains[:, some]).all()):
             whole = torch.zeros(len(members), len(examples), dtype=like.dtype, device=like.device)
             whole[:, walked] = trains.to(like)
         return cls(
-            task=task, traces=traces, trace_at_once=trace_at_once, module=template.train(), population=population,
+            task=task, traces=traces, rehearsed=rehearsed, module=template.train(), population=population,
             recipe=members[0].recipe,
             settings=Settings.of(members, examples, like), learn=stacked_learning(template, task),
             walked=walked, learnt=learnt, trains=whole, rows=validated.nonzero().squeeze(1),
@@ -401,7 +401,7 @@ class _Run:
         flags = [getattr(self.settings, each.name) for each in fields(self.settings) if each.name.startswith("any_")]
         same = {f"{room}.{name}": value for room, own in rooms.items() for name, value in own.items()}
         del same["hyper.lr"]
-        return Steps(self.traces, (kind, moving.kind, self.module.kind, *flags), move, same, at_once=self.trace_at_once)
+        return Steps(self.traces, (kind, moving.kind, self.module.kind, *flags), move, same, at_once=self.rehearsed)
 
     def _by_trace(self, steps: Steps, given: _Given, hyper: Hyper) -> Tensor:
         """As `_move`, with all that changes from step to step in plain view."""
