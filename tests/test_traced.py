@@ -11,6 +11,7 @@ import torch
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.parts.mlp import Columns
+from tame.parts.optimizer_rules import FUSED_FROM
 from tame.parts.optimizers import OPTIMIZERS
 from tame.trial import traced
 from tame.trial.population import Examples, Member
@@ -109,6 +110,14 @@ def test_a_trace_gives_the_same_for_numbers(together):
     assert assert_same(task, {"loss.name": "mse"}, folds=(0, 1, None) if together else (0,)) > 0
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "adagrad", "momentum"])
+def test_a_trace_gives_the_same_for_members_that_are_stepped_one_by_one(optimizer):
+    task = TableTask(rows_of(torch.float32), Columns(WIDTH), examples_of(), CPU)
+    wide = Recipe().but({"model.name": "mlp", "model.width": 70})
+    assert sum(value.numel() for value in task.build(Member(0, 0, wide)).parameters()) >= FUSED_FROM
+    assert assert_same(task, {"optimizer.name": optimizer, "model.width": 70, "model.dropout": 0.3}) > 0
+
+
 def test_a_trace_gives_the_same_for_heads():
     features = torch.from_numpy(stream(0, "features").normal(size=(2, NUM, WIDTH))).float()
     task = FeatureTask(features, examples_of(), CPU)
@@ -147,7 +156,7 @@ def test_a_step_is_traced_when_it_was_made_often_enough():
         return tensors["a"].mul_(tensors["b"]).sum()
 
     steps = Steps(traces, "kind", move, {"a": torch.ones(3)})
-    found = [float(steps({"b": torch.full((3,), 2.0)})) for _ in range(5)]
+    found = [float(steps({"b": torch.full((1, 3), 2.0)})) for _ in range(5)]
     assert found == [6.0, 12.0, 24.0, 48.0, 96.0]
     assert len(calls) == 2 + 2  # two as written, one to trace it and one to try the trace; then none
 
@@ -157,7 +166,15 @@ def test_a_step_that_reads_a_number_is_never_played_back():
         return tensors["a"].mul_(float(tensors["b"][0])).sum()
 
     steps = Steps(Traces(after=0), "kind", move, {"a": torch.ones(3)})
-    assert [float(steps({"b": torch.full((1,), value)})) for value in (2.0, 3.0, 0.5)] == [6.0, 18.0, 9.0]
+    assert [float(steps({"b": torch.full((1, 1), value)})) for value in (2.0, 3.0, 0.5)] == [6.0, 18.0, 9.0]
+
+
+@pytest.mark.parametrize("after", [0, 2, NEVER])
+def test_several_steps_in_one_go_are_the_same_steps(after):
+    steps = Steps(Traces(after), "kind", lambda tensors: tensors["a"].mul_(tensors["b"]).sum(), {"a": torch.ones(3)})
+    rows = torch.arange(1.0, 7.0)[:, None]
+    found = torch.cat([steps({"b": rows[:1]}), steps({"b": rows[1:4]}), steps({"b": rows[4:]})])
+    assert found.tolist() == [3.0, 6.0, 18.0, 72.0, 360.0, 2160.0]
 
 
 def test_a_trace_keeps_nothing_of_the_population_that_it_was_made_with():
@@ -174,5 +191,5 @@ def test_no_more_traces_are_kept_than_are_worth_it(monkeypatch):
     monkeypatch.setattr(traced, "MOST", 3)
     traces = Traces(after=0)
     for size in range(1, 8):
-        Steps(traces, "kind", lambda tensors: tensors["a"].sum(), {})({"a": torch.ones(size)})
+        Steps(traces, "kind", lambda tensors: tensors["a"].sum(), {})({"a": torch.ones(1, size)})
     assert len(traces._known) == 3

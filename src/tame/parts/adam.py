@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from tame.core.recipe import OptimizerRecipe
-from tame.parts.optimizer_rules import Hyper, Named, Optimizer, Rule, Single, Tensors, unnamed
+from tame.parts.kernels import ADAM_EPS
+from tame.parts.optimizer_rules import Hyper, Named, Optimizer, Rule, Tensors, unnamed
 
-ADAM_EPS = 1e-8
 NADAM_DECAY = 4e-3  # of the momentum's own schedule, as torch has it
 
 
@@ -41,17 +39,6 @@ def _adam_columns(counters: Tensors, hyper: Hyper) -> tuple[Tensor, ...]:
 
 def _adam_move(value: Tensor, grad: Tensor, slots: tuple[Tensor, ...], columns: tuple[Tensor, ...]) -> None:
     _adamw_move(value, torch.addcmul(grad, value, columns[0]), slots, columns[1:])
-
-
-def _fused(kernel: Callable[..., None]) -> Callable[[Single], None]:
-    def step(one: Single) -> None:
-        first, second = one.slots
-        kernel(
-            one.params, one.grads, first, second, [], [one.step] * len(one.params), lr=one.lr, beta1=one.momentum,
-            beta2=one.beta2, weight_decay=one.weight_decay, eps=ADAM_EPS, amsgrad=False, maximize=False,
-        )  # fmt: skip
-
-    return step
 
 
 def _nadamw_columns(counters: Tensors, hyper: Hyper) -> tuple[Tensor, ...]:
@@ -93,8 +80,8 @@ def _nadamw_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Opti
 
 
 _MEANS = ("first", "second")
-ADAM_RULE = Rule(_MEANS, _adam_columns, _adam_move, counters={"step": 0.0}, fused=_fused(torch._fused_adam_))
-ADAMW_RULE = Rule(_MEANS, _adamw_columns, _adamw_move, counters={"step": 0.0}, fused=_fused(torch._fused_adamw_))
+ADAM_RULE = Rule(_MEANS, _adam_columns, _adam_move, counters={"step": 0.0}, fused="adam")
+ADAMW_RULE = Rule(_MEANS, _adamw_columns, _adamw_move, counters={"step": 0.0}, fused="adamw")
 NADAMW_RULE = Rule(_MEANS, _nadamw_columns, _nadamw_move, counters={"step": 0.0, "mu_product": 1.0})
 
 ADAM = Optimizer(ADAM_RULE.init, ADAM_RULE.update, _adam_reference, slots=ADAM_RULE.slots)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from tame.core.recipe import OptimizerRecipe
-from tame.parts.optimizer_rules import Hyper, Named, Optimizer, Rule, Single, Tensors, unnamed
+from tame.parts.kernels import ADAGRAD_EPS
+from tame.parts.optimizer_rules import Hyper, Named, Optimizer, Rule, Tensors, unnamed
 
-ADAGRAD_EPS = 1e-10
 RMSPROP_EPS = 1e-8
 
 
@@ -66,13 +66,6 @@ def _adagrad_move(value: Tensor, grad: Tensor, slots: tuple[Tensor, ...], column
     decayed = torch.addcmul(grad, value, decay)
     total.addcmul_(decayed, decayed)
     value.addcdiv_(decayed, total.sqrt().add_(ADAGRAD_EPS).div_(lr), value=-1)
-
-
-def _fused_adagrad(one: Single) -> None:
-    torch._fused_adagrad_(
-        one.params, one.grads, one.slots[0], [one.step] * len(one.params), lr=one.lr, lr_decay=0.0,
-        weight_decay=one.weight_decay, eps=ADAGRAD_EPS, maximize=False,
-    )  # fmt: skip
 
 
 def _adagrad_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
@@ -151,7 +144,7 @@ NESTEROV = _of(
     _sgd_reference(momentum=True, nesterov=True),
 )
 ADAGRAD = _of(
-    Rule(("total",), _adagrad_columns, _adagrad_move, counters={"step": 0.0}, fused=_fused_adagrad),
+    Rule(("total",), _adagrad_columns, _adagrad_move, counters={"step": 0.0}, fused="adagrad"),
     _adagrad_reference,
 )
 RMSPROP = _of(Rule(("second",), _rmsprop_columns, _rmsprop_move), _rmsprop_reference)

@@ -9,24 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from tame.parts.activations import relu
+from tame.parts.kernels import played_back
 from tame.parts.mlp import Draws, Mlp, kept
 
 Tensors = Mapping[str, Tensor]
 Slopes = Callable[[Tensor], dict[str, Tensor]]
 _native_layer_norm_back = torch.ops.aten.native_layer_norm_backward
-_PLAYED_BACK = """
-def layer_norm_back(of_hat: Tensor, z: Tensor, width: int, mean: Tensor, over: Tensor) -> Tensor:
-    return torch.ops.aten.native_layer_norm_backward(
-        of_hat, z, [width], mean, over, None, None, [True, False, False]
-    )[0]
-"""
 _gated = torch.ops.aten.threshold_backward  # (values, by, 0): the values where `by` is above 0 or no number, else 0
 
 
@@ -191,15 +184,10 @@ def _normed(
 def _layer_norm_back(of_hat: Tensor, z: Tensor, width: int, mean: Tensor, over: Tensor) -> Tensor:
     """The gradient of z from that of z without its mean, over its deviation; mean and 1 / deviation as measured."""
     if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # which knows this call from its own language only
-        found: Tensor = _playable().layer_norm_back(of_hat, z, width, mean, over)
+        found: Tensor = played_back().layer_norm_back(of_hat, z, width, mean, over)
         return found
     some: Tensor = _native_layer_norm_back(of_hat, z, [width], mean, over, None, None, [True, False, False])[0]
     return some
-
-
-@cache
-def _playable() -> Any:
-    return torch.jit.CompilationUnit(_PLAYED_BACK)
 
 
 def _product(tensors: Tensors, name: str, h: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tame.core.recipe import OptimizerRecipe
+from tame.parts.kernels import played_back
 
 Tensors = dict[str, Tensor]
 Named = list[tuple[str, nn.Parameter]]
@@ -66,20 +67,6 @@ class Optimizer:
 
 
 @dataclass(frozen=True, slots=True)
-class Single:
-    """What a kernel for one member is given: all its tensors, and its hyperparameters as plain numbers."""
-
-    params: tuple[Tensor, ...]
-    grads: tuple[Tensor, ...]
-    slots: tuple[tuple[Tensor, ...], ...]
-    step: Tensor  # () steps taken, this one included
-    lr: float
-    weight_decay: float
-    momentum: float
-    beta2: float
-
-
-@dataclass(frozen=True, slots=True)
 class Rule:
     """An optimizer that treats every number of a tensor alike.
 
@@ -87,8 +74,8 @@ class Rule:
     counters: what is remembered of each member, with its value at first.
     columns: from counters (changed in place) and hyperparameters, all (M,), what `move` needs of each member.
     move: changes parameter and slots, given (parameter, gradient, slots, columns); the columns broadcast.
-    fused: the same step of one member by a kernel of torch that passes over the memory once; needs `step` as its only
-    counter.
+    fused: the name of the same step member by member, by a kernel of torch that passes over the memory once
+    (`played_back`); needs `step` as its only counter.
     """
 
     slots: tuple[str, ...]
@@ -96,7 +83,7 @@ class Rule:
     move: Callable[[Tensor, Tensor, tuple[Tensor, ...], tuple[Tensor, ...]], None]
     counters: Mapping[str, float] = field(default_factory=dict)
     copies: frozenset[str] = frozenset()
-    fused: Callable[[Single], None] | None = None
+    fused: str = ""
 
     def init(self, params: Tensors) -> Tensors:
         """The state before the first step: counters by name, slots as SLOT.PARAMETER; each with a leading M."""
@@ -113,9 +100,9 @@ class Rule:
     ) -> tuple[Tensors, Tensors]:
         """One step, as `Update`."""
         before = None if active is None else _copies(params, state)
-        if self.fused is not None and one_by_one(params, state):
+        if self.fused and one_by_one(params, state):
             state["step"] += 1
-            self._step_singly(self.fused, params, grads, state, hyper)
+            self._step_singly(params, grads, state, hyper)
         else:
             columns = self.columns({name: state[name] for name in self.counters}, widened(hyper))
             self._step_together(params, grads, state, columns)
@@ -134,17 +121,12 @@ class Rule:
             for block in _blocks((*whole, *shaped[kind]), like=value):
                 self.move(block[0], block[1], block[2 : len(whole)], block[len(whole) :])
 
-    def _step_singly(
-        self, fused: Callable[[Single], None], params: Tensors, grads: Tensors, state: Tensors, hyper: Hyper
-    ) -> None:
-        names = list(params)
-        own = list(zip(*(params[name].unbind() for name in names), strict=True))
-        given = list(zip(*(grads[name].contiguous().unbind() for name in names), strict=True))
-        slots = [list(zip(*(state[f"{slot}.{name}"].unbind() for name in names), strict=True)) for slot in self.slots]
-        numbers = (each.tolist() for each in (hyper.lr, hyper.weight_decay, hyper.momentum, hyper.beta2))
-        steps = state["step"].float().unbind()
-        for i, values in enumerate(zip(*numbers, strict=True)):
-            fused(Single(own[i], given[i], tuple(each[i] for each in slots), steps[i], *values))
+    def _step_singly(self, params: Tensors, grads: Tensors, state: Tensors, hyper: Hyper) -> None:
+        step = getattr(played_back(), self.fused)
+        given = [grads[name].contiguous() for name in params]
+        slots = [state[f"{slot}.{name}"] for slot in self.slots for name in params]
+        columns = (hyper.lr, hyper.weight_decay, hyper.momentum, hyper.beta2)
+        step(list(params.values()), given, slots, state["step"].float(), *columns)
 
 
 def unnamed(named: Named) -> list[nn.Parameter]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tame.core.recipe import OptimizerRecipe
-from tame.parts.adam import ADAM_EPS
+from tame.parts.kernels import ADAM_EPS
 from tame.parts.optimizer_rules import Hyper, Named, Optimizer, Rule, Tensors, unnamed
 
 

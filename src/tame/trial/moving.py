@@ -11,7 +11,6 @@ from copy import copy
 import torch
 from torch import Tensor
 
-from tame.parts.optimizer_rules import one_by_one
 from tame.parts.optimizers import Hyper, Optimizer, clip_gradients
 
 Tensors = dict[str, Tensor]
@@ -44,7 +43,7 @@ class Moving:
     @property
     def is_traceable(self) -> bool:
         """Whether a step is the same row of calls each time, which change the tensors and read no number from them."""
-        return self._optimizer.slots is not None and not one_by_one(self._params, self._state)
+        return self._optimizer.slots is not None
 
     def tensors(self) -> tuple[Tensors, Tensors]:
         """Parameters and state as they are moved."""

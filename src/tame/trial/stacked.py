@@ -48,6 +48,7 @@ from tame.trial.tasks import num_outputs
 from tame.trial.told import require_outputs, told
 from tame.trial.traced import Steps, Traces
 
+AHEAD_VALUES, MOST_AHEAD = 2**18, 64  # numbers that may be prepared for steps ahead (1 MiB), and for how many at most
 EVAL_VALUES = 2**24  # numbers that one layer may hold while judging: 64 MiB in float32
 
 
@@ -96,7 +97,7 @@ class Stacked:
         run = _Run.of(population, self.task, built(self.task, members[0]), self.traces, rehearsed=True)
         times: list[float] = []
         with epoch_chance(self.task, run.recipe.seed, 1):
-            run.epoch(1, dict(sorted(population.tensors.items())), steps=steps, times=times)
+            run.epoch(1, dict(sorted(population.tensors.items())), looks=steps, times=times)
         return min(times[1:] or times)
 
     @torch.no_grad()
@@ -291,11 +292,12 @@ class _Run:
 
     @torch.no_grad()
     def epoch(
-        self, epoch: int, tensors: Tensors, *, steps: int | None = None, times: list[float] | None = None
+        self, epoch: int, tensors: Tensors, *, looks: int | None = None, times: list[float] | None = None
     ) -> Tensor:
         """One epoch: moves `tensors`, and returns the loss of each member (M,) over the examples it learnt from.
 
-        steps: only so many; times: takes the seconds of each step.
+        looks: only so many times as something is made in one go, a step or several; times: takes the seconds of a step
+        of each.
         """
         recipe, settings = self.recipe, self.settings
         batches = self._batches(epoch)
@@ -311,33 +313,71 @@ class _Run:
         moving, losses = Moving(optimizer, _taken(tensors, "param"), _taken(tensors, "state")), []
         buffers, average = in_room(tensors, "buffer"), in_room(tensors, "average")
         by_trace = self._steps(moving, buffers, hyper)
-        filled = [step for step, batch in enumerate(batches) if len(batch.rows)][:steps]
-        for step in filled:
-            batch = batches[step]
+        filled = [step for step, batch in enumerate(batches) if len(batch.rows)]
+        for some in self._in_a_row(filled, batches, some_idle, by_trace)[:looks]:
             begun = time.perf_counter()
-            active = counts[step] > 0 if some_idle[step] else None  # no example in this batch, no step
-            now = replace(hyper, lr=rates[step])
-            losses.append(self._step(epoch, step, batch, moving, buffers, now, active, by_trace))
+            first = some[0]
+            if by_trace is not None and not some_idle[first]:
+                losses.append(by_trace({"hyper.lr": rates[some], **self._ahead(epoch, some, batches)}))
+            else:
+                given, now = self._given(epoch, first, batches[first]), replace(hyper, lr=rates[first])
+                active = counts[first] > 0 if some_idle[first] else None  # no example in this batch, no step
+                losses.append(self._move(given, moving, buffers, now, active)[None])
             if averages(recipe) == "ema":
-                done = torch.full_like(settings.ema, (epoch - 1) * len(batches) + step)
+                done = torch.full_like(settings.ema, (epoch - 1) * len(batches) + first)
                 own = {**moving.params, **buffers}
+                active = counts[first] > 0 if some_idle[first] else None
                 update_average(average, own, decay=settings.ema, step=done, active=active)
             if times is not None:
                 losses[-1].sum().item()  # waits for the device
-                times.append(time.perf_counter() - begun)
+                times.append((time.perf_counter() - begun) / len(some))
         tensors |= {**named("param", moving.params), **named("state", moving.state())}
         self._end_averages(epoch, tensors)
-        return (torch.stack(losses) * counts[filled]).sum(dim=0) / counts.sum(dim=0)
+        every = torch.cat(losses)
+        return (every * counts[filled[: len(every)]]).sum(dim=0) / counts.sum(dim=0)
 
-    def _step(
-        self, epoch: int, step: int, batch: _Batch, moving: Moving, buffers: Tensors, hyper: Hyper,
-        active: Tensor | None, steps: Steps | None,
-    ) -> Tensor:  # fmt: skip
-        """Moves all members by one batch, and returns the loss (M,) that they had on it."""
-        given = self._given(epoch, step, batch)
-        if steps is not None and active is None:
-            return self._by_trace(steps, given, hyper)
-        return self._move(given, moving, buffers, hyper, active)
+    def _in_a_row(
+        self, filled: Sequence[int], batches: Sequence[_Batch], some_idle: Sequence[bool], steps: Steps | None
+    ) -> list[list[int]]:
+        """The steps of an epoch, in order: those together that can be played back in one go."""
+        alone = steps is None or averages(self.recipe) == "ema" or self.recipe.augment.noise > 0
+        found: list[list[int]] = []
+        for step in filled:
+            size, last = len(batches[step].rows), found[-1] if found else []
+            if not last or alone or some_idle[step] or some_idle[last[0]] or len(batches[last[0]].rows) != size:
+                found.append([step])
+            elif len(last) < self._most_ahead(size):
+                last.append(step)
+            else:
+                found.append([step])
+        return found
+
+    def _most_ahead(self, size: int) -> int:
+        """For how many steps of so many examples all that changes is prepared at once."""
+        assert isinstance(self.module, Mlp)
+        columns, members = self.module.columns, len(self.population.members)
+        given = (columns.dense + columns.periodic + len(columns.embedded)) * (1 if self.places is None else members)
+        drawn = 0 if self.settings.dropout is None else sum(self.module.widths)
+        weights = 0 if self.trains is None else members
+        return max(1, min(MOST_AHEAD, AHEAD_VALUES // (size * (given + drawn + weights))))
+
+    def _ahead(self, epoch: int, steps: Sequence[int], batches: Sequence[_Batch]) -> Tensors:
+        """What these steps are given, with a leading K."""
+        assert isinstance(self.module, Mlp)
+        rows = torch.cat([batches[step].rows for step in steps])
+        given = _tensors_of(self._given(epoch, steps[0], _Batch(rows, len(rows), None)))
+        dims = {"x": -2, "target": 1 if given["target"].ndim == 3 else 0, "weight": 1}
+        found = {
+            f"given.{name}": torch.unflatten(value, dims[name], (len(steps), -1)).movedim(dims[name] % value.ndim, 0)
+            for name, value in given.items()
+        }
+        widths = [] if self.settings.dropout is None else self.module.widths
+        draws = [self._draws(epoch, step, batches[step]) for step in steps]
+        found |= {f"draws.{i}": torch.stack([draw(width) for draw in draws]) for i, width in enumerate(widths)}
+        return {name: value.contiguous() for name, value in found.items()}
+
+    def _draws(self, epoch: int, step: int, batch: _Batch) -> StepDraws:
+        return StepDraws(self.recipe.seed, epoch, step, batch.size, self.walked.device, batch.mine)
 
     def _given(self, epoch: int, step: int, batch: _Batch) -> _Given:
         recipe, rows = self.recipe, batch.rows
@@ -349,7 +389,7 @@ class _Run:
         return _Given(
             x=x if mix is None else apply_mix(x, mix), target=target, mix=mix,
             weight=None if self.trains is None else self.trains[:, rows],
-            draws=StepDraws(recipe.seed, epoch, step, batch.size, x.device, batch.mine),
+            draws=self._draws(epoch, step, batch),
         )  # fmt: skip
 
     def _move(
@@ -402,13 +442,6 @@ class _Run:
         same = {f"{room}.{name}": value for room, own in rooms.items() for name, value in own.items()}
         del same["hyper.lr"]
         return Steps(self.traces, (kind, moving.kind, self.module.kind, *flags), move, same, at_once=self.rehearsed)
-
-    def _by_trace(self, steps: Steps, given: _Given, hyper: Hyper) -> Tensor:
-        """As `_move`, with all that changes from step to step in plain view."""
-        assert isinstance(self.module, Mlp)
-        widths = [] if self.settings.dropout is None else self.module.widths
-        changing = {"hyper.lr": hyper.lr, **named("given", _tensors_of(given))}
-        return steps(changing | {f"draws.{i}": given.draws(width) for i, width in enumerate(widths)})
 
     def _loss(self, outputs: Tensor, given: _Given) -> tuple[Tensor, Tensor]:
         """The loss (M,), and its gradient (M, B, O) along the outputs."""

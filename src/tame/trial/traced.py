@@ -2,18 +2,20 @@
 
 A step of small networks is a row of about a hundred short calls, and most of its time is Python's; two such trainings
 on two cores wait for each other besides, since one interpreter lock serves both. A trace of the same step takes less
-than half the time, bit for bit the same (benchmarks/README.md).
+than half the time, bit for bit the same, and several steps that are played back in one go leave the lock to the other
+training all the while (benchmarks/README.md).
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import List  # noqa: UP035
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tame.trial.population import Tensors
 
@@ -21,8 +23,8 @@ AFTER = 50  # steps of a kind before it is traced: about what a trace costs, so 
 MOST = 64  # traces that are kept
 OTHER = 0.9  # what all numbers are multiplied by that a trace is tried with
 
-Move = Callable[[Tensors], Tensor]  # changes some of the tensors in place, and returns the losses
-Trace = Callable[..., Tensor]
+Move = Callable[[Tensors], Tensor]  # changes some of the tensors in place, and returns the losses (M,)
+Trace = Callable[[list[Tensor], list[Tensor]], Tensor]  # the tensors that stay, those of K steps: the losses (K, M)
 
 
 @dataclass(slots=True)
@@ -37,14 +39,18 @@ class Traces:
     _seen: dict[Hashable, int] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
-    def find(self, key: Hashable, move: Move, tensors: Tensors, *, at_once: bool) -> Trace | None:
-        """The trace of a step, once it has been asked for often enough; None before, and for what cannot be traced."""
+    def find(self, key: Hashable, move: Move, tensors: Tensors, *, fixed: int, num: int, at_once: bool) -> Trace | None:
+        """The trace of a step, once it has been asked for often enough; None before, and for what cannot be traced.
+
+        fixed: how many of the tensors stay the same objects, the first ones; num: how many steps are to be made.
+        """
         with self._lock:
             if key not in self._known:
-                self._seen[key] = self._seen.get(key, 0) + 1
-                if self._seen[key] <= self.after and not at_once:
+                seen = self._seen.get(key, 0)
+                self._seen[key] = seen + num
+                if seen < self.after and not at_once:
                     return None
-                self._known[key] = _traced(move, tensors)
+                self._known[key] = _traced(move, tensors, fixed)
                 for old in list(self._known)[:-MOST]:
                     del self._known[old], self._seen[old]
             return self._known[key]
@@ -68,35 +74,69 @@ class Steps:
     _found: dict[Hashable, Trace] = field(default_factory=dict)
 
     def __call__(self, changing: Tensors) -> Tensor:
-        """What the step makes of all these tensors: by its trace, if there is one."""
-        sizes = tuple((name, value.shape, value.dtype) for name, value in changing.items())
+        """The losses (K, M) of K steps, made one after another: by their trace, if there is one.
+
+        changing: what each step has of its own, with a leading K.
+        """
+        num = len(next(iter(changing.values())))
+        sizes = tuple((name, value.shape[1:], value.dtype) for name, value in changing.items())
         found = self._found.get(sizes)
         if found is None:
-            tensors = {**self.same, **changing}
             same = tuple((name, value.shape, value.dtype, value.device) for name, value in self.same.items())
-            made = self.traces.find((self.kind, same, sizes), self.move, tensors, at_once=self.at_once)
-            if made is None:
-                return self.move(tensors)
-            found = self._found[sizes] = made
+            found = self.traces.find(
+                (self.kind, same, sizes), self.move, self._of(changing, 0), fixed=len(self.same), num=num,
+                at_once=self.at_once,
+            )  # fmt: skip
+            if found is None:
+                return torch.stack([self.move(self._of(changing, k)) for k in range(num)])
+            self._found[sizes] = found
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
-            return found(*self.same.values(), *changing.values())
+            return found(list(self.same.values()), list(changing.values()))
+
+    def _of(self, changing: Tensors, k: int) -> Tensors:
+        return {**self.same, **{name: value[k] for name, value in changing.items()}}
 
 
-def _traced(move: Move, tensors: Tensors) -> Trace | None:
+class _Step(nn.Module):
+    """A step as torch traces it, of all its tensors in one list."""
+
+    def __init__(self, move: Move, names: Sequence[str]) -> None:
+        super().__init__()
+        self._move = move
+        self._names = names
+
+    def forward(self, tensors: list[Tensor]) -> Tensor:
+        return self._move(dict(zip(self._names, tensors, strict=True)))
+
+
+class _Loop(nn.Module):
+    """Steps one after another, as torch's interpreter reads them."""
+
+    def __init__(self, step: nn.Module) -> None:
+        super().__init__()
+        self.step = step
+
+    def forward(self, same: List[Tensor], changing: List[Tensor]) -> Tensor:  # noqa: UP006 (torch knows only this)
+        losses: List[Tensor] = []  # noqa: UP006
+        for k in range(changing[0].size(0)):
+            losses.append(self.step(same + [each[k] for each in changing]))
+        return torch.stack(losses)
+
+
+def _traced(move: Move, tensors: Tensors, fixed: int) -> Trace | None:
     """The trace of a step; None unless it gives exactly the same as the step does, on other numbers too."""
-
-    def flat(*values: Tensor) -> Tensor:
-        return move(dict(zip(tensors, values, strict=True)))
-
-    with warnings.catch_warnings():
-        # That sizes are taken for constants, which they are here; and that torch would rather have its compiler used,
-        # which needs another one on the machine, and tens of seconds for each shape.
-        warnings.simplefilter("ignore")
-        found: Trace = torch.jit.trace(flat, _copies(tensors), check_trace=False)  # type: ignore[no-untyped-call]
-    vars(found).clear()  # torch leaves the function there, and with it all the tensors that it knows
+    # That sizes are taken for constants, which they are here; and that torch would rather have its compiler used, which
+    # needs another one on the machine, and tens of seconds for each shape. For good, since what is put back in one
+    # thread is put back for all.
+    warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
+    warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)
+    step = _Step(move, tuple(tensors))
+    trace = torch.jit.trace(step, (list(_copies(tensors)),), check_trace=False)  # type: ignore[no-untyped-call]
+    found: Trace = torch.jit.script(_Loop(trace))
     ours, theirs = _copies(tensors, by=OTHER), _copies(tensors, by=OTHER)
     with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
-        pairs = [(flat(*ours), found(*theirs)), *zip(ours, theirs, strict=True)]
+        pairs = [(step(list(ours)), found(list(theirs[:fixed]), [each[None] for each in theirs[fixed:]])[0])]
+    pairs += zip(ours, theirs, strict=True)
     return found if all(_same(a, b) for a, b in pairs) else None
 
 
