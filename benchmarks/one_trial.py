@@ -150,6 +150,7 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from tame.core.recipe import Recipe
+    from tame.parts.products import by_onednn
     from tame.trial.choose import Chooser
     from tame.trial.serial import Serial
     from tame.trial.unit import Job
@@ -165,10 +166,11 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
     # Measured in the first round, then remembered; either way the engine is warm.
     (group,) = chooser.groups(material, [Job(0, recipe)], [0], range(len(examples)), examples)
     lane = group.lanes[0]
-    lane.engine.rehearse(lane.members[0] if isinstance(lane.engine, Serial) else lane.members, 20)
-    begun, used = time.perf_counter(), cpu_s()
-    losses = train_group(group, given.epochs)
-    wall_s, used = time.perf_counter() - begun, cpu_s() - used
+    with by_onednn(group.onednn):
+        lane.engine.rehearse(lane.members[0] if isinstance(lane.engine, Serial) else lane.members, 20)
+        begun, used = time.perf_counter(), cpu_s()
+        losses = train_group(group, given.epochs)
+        wall_s, used = time.perf_counter() - begun, cpu_s() - used
     (engine,) = chooser.told()
     return {"wall_s": wall_s, "cpu_s": used, "loss": losses[0], "engine": engine, "peak_mb": peak_mb()}
 

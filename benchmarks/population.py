@@ -299,7 +299,8 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
         return True
 
     groups = chooser.groups(material, jobs, [0], range(len(examples)), examples, at_least=cores)
-    side_by_side([partial(carry_out, group) for group in groups], cores=cores, emit=lambda message: None)
+    todo, onednn = [partial(carry_out, group) for group in groups], [group.onednn for group in groups]
+    side_by_side(todo, cores=cores, emit=lambda message: None, onednn=onednn)
     wall_s, used = time.perf_counter() - begun, cpu_s() - used
     return {
         "wall_s": wall_s, "cpu_s": used, "choose_s": choose_s, "seconds": seconds, "losses": losses,

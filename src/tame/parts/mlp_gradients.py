@@ -16,6 +16,7 @@ from torch import Tensor
 from tame.parts.activations import relu
 from tame.parts.kernels import played_back
 from tame.parts.mlp import Draws, Mlp, kept
+from tame.parts.products import product
 
 Tensors = Mapping[str, Tensor]
 Slopes = Callable[[Tensor], dict[str, Tensor]]
@@ -57,18 +58,18 @@ def outputs_and_slopes(
     def slopes(of_outputs: Tensor) -> dict[str, Tensor]:
         if h is None:
             return first.slopes(tensors, "out", of_outputs)
-        found = {"out.weight": torch.bmm(of_outputs.transpose(1, 2), h), "out.bias": of_outputs.sum(dim=1)}
-        of_h = torch.bmm(of_outputs, tensors["out.weight"])
+        found = {"out.weight": product(of_outputs.transpose(1, 2), h), "out.bias": of_outputs.sum(dim=1)}
+        of_h = product(of_outputs, tensors["out.weight"])
         for i, layer in reversed(list(enumerate(layers))):
             of_z, of_norm = layer.back(of_h)
             found |= of_norm
             if layer.inputs is None:
                 return found | first.slopes(tensors, f"body.{i}", of_z)
-            found[f"body.{i}.weight"] = torch.bmm(of_z.transpose(1, 2), layer.inputs)
+            found[f"body.{i}.weight"] = product(of_z.transpose(1, 2), layer.inputs)
             if f"body.{i}.bias" in tensors:
                 found[f"body.{i}.bias"] = of_z.sum(dim=1)
             weight = tensors[f"body.{i}.weight"]
-            of_h = torch.baddbmm(of_h, of_z, weight) if module.residual else torch.bmm(of_z, weight)
+            of_h = product(of_z, weight, of_h if module.residual else None)
         return found
 
     return outputs, slopes
@@ -96,15 +97,15 @@ class _First:
         z = _product(tensors, name, self.plain)
         if self.learnt is None:
             return z
-        return z.baddbmm_(self.learnt, tensors[f"{name}.weight"][:, :, self.plain.shape[2] :].transpose(1, 2))
+        return product(self.learnt, tensors[f"{name}.weight"][:, :, self.plain.shape[2] :].transpose(1, 2), z)
 
     def slopes(self, tensors: Tensors, name: str, of_z: Tensor) -> dict[str, Tensor]:
         """Gradients of that layer and of what is learnt before it."""
         found, turned = {}, of_z.transpose(1, 2)
-        weight = torch.bmm(turned, self.plain)
+        weight = product(turned, self.plain)
         if self.learnt is not None:
-            weight = torch.cat([weight, torch.bmm(turned, self.learnt)], dim=2)
-            of_learnt = torch.bmm(of_z, tensors[f"{name}.weight"][:, :, self.plain.shape[2] :])
+            weight = torch.cat([weight, product(turned, self.learnt)], dim=2)
+            of_learnt = product(of_z, tensors[f"{name}.weight"][:, :, self.plain.shape[2] :])
             given = torch.autograd.grad(self.learnt, list(self.leaves.values()), of_learnt)
             found = dict(zip(self.leaves, given, strict=True))
         found[f"{name}.weight"] = weight
@@ -193,4 +194,4 @@ def _layer_norm_back(of_hat: Tensor, z: Tensor, width: int, mean: Tensor, over: 
 def _product(tensors: Tensors, name: str, h: Tensor) -> Tensor:
     """(M, B, I) to (M, B, O) by the first I columns of that layer's weight."""
     weight, bias = tensors[f"{name}.weight"][:, :, : h.shape[2]].transpose(1, 2), tensors.get(f"{name}.bias")
-    return torch.bmm(h, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), h, weight)
+    return product(h, weight, None if bias is None else bias.unsqueeze(1))

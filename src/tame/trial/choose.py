@@ -22,6 +22,7 @@ from tame.core.errors import StorageError, require
 from tame.core.recipe import Recipe
 from tame.parts.mlp import num_weights
 from tame.parts.optimizers import OPTIMIZERS
+from tame.parts.products import by_onednn, is_heavy, onednn_is_exact, onednn_pays
 from tame.trial.material import Material
 from tame.trial.population import Examples, Member, Task
 from tame.trial.remembered import read_json, write_json
@@ -33,7 +34,7 @@ from tame.trial.told import is_out_of_memory
 from tame.trial.traced import TRACES
 from tame.trial.unit import Job, Lane
 
-FORMAT = 9  # of what is remembered
+FORMAT = 10  # of what is remembered
 SIZES = (1, 4, 16, 64)  # members at once that are tried, where a group has half as many
 GROUP_BYTES = 512 * 2**20  # of parameters, gradients, moments and activations of a group, at most
 STEPS = 4
@@ -76,10 +77,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Jobs that are advanced together, with their lanes."""
+    """Jobs that are advanced together, with their lanes. onednn: whether oneDNN is to multiply their matrices."""
 
     jobs: list[Job]
     lanes: list[Lane]
+    onednn: bool = False
 
 
 class Chooser:
@@ -95,6 +97,7 @@ class Chooser:
         self._smaller = 1  # what groups are divided by, where memory ran out
         self._parts = 1  # of a batch, likewise
         self._traces = TRACES
+        self._onednn: bool | None = None  # whether oneDNN is as exact as MKL here, and faster
 
     def groups(
         self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
@@ -112,10 +115,11 @@ class Chooser:
         for (_, before), own in alike.items():
             recipe = own[0].recipe
             choice = self.choice(material, recipe, folds, rows, examples, members=len(own) * len(folds))
+            onednn = self._takes_onednn(material, recipe, rows, examples, folds)
             if before is not None and before != choice.stacked:
                 most = choice.members if choice.stacked else len(own) * len(folds)
                 choice = replace(choice, stacked=before, members=most)
-            self._tell(recipe, choice, len(own) * len(folds))
+            self._tell(recipe, choice, len(own) * len(folds), "; products by oneDNN" if onednn else "")
             num = len(examples)
             job_s = choice.step_s * math.ceil(num / recipe.batch(num)) * max(1, recipe.epochs)
             sets = material.lanes(recipe, rows, examples, folds) if choice.stacked else [[fold] for fold in folds]
@@ -124,7 +128,7 @@ class Chooser:
             for start in range(0, len(own), most):
                 some = own[start : start + most]
                 lanes = self._lanes(material, some, sets, rows, examples, stacked=choice.stacked)
-                found.append((job_s * len(some), Group(some, lanes)))
+                found.append((job_s * len(some), Group(some, lanes, onednn)))
         # So that no core is left alone with a long one at the end.
         return [group for _, group in sorted(found, key=lambda each: each[0], reverse=True)]
 
@@ -148,7 +152,8 @@ class Chooser:
         known = self._known[key]
         if any(size <= 2 * members and size not in known.together for size in SIZES):
             begun = time.monotonic()
-            known = self._measured(known, members, material, recipe, folds, rows, examples)
+            with by_onednn(self._takes_onednn(material, recipe, rows, examples, folds)):
+                known = self._measured(known, members, material, recipe, folds, rows, examples)
             self.measuring_s += time.monotonic() - begun
             self._known[key] = known
             if math.isfinite(known.alone):
@@ -241,6 +246,25 @@ class Chooser:
         recipe = member.recipe
         return max(1, GROUP_BYTES // member_bytes(task.build(member), recipe, recipe.batch(len(task.examples))))
 
+    def _takes_onednn(
+        self, material: Material, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
+    ) -> bool:
+        """Whether oneDNN is to multiply the matrices of members of this kind; measured once, and remembered."""
+        if self._device.type != "cpu" or not material.stacks(recipe):
+            return False
+        task, member = material.task(recipe, rows, examples, folds[:1]), Member(-1, folds[0], recipe)
+        if not is_heavy(task.build(member), recipe.batch(len(task.examples.walked(member)))):
+            return False
+        if self._onednn is None:
+            key = f"{FORMAT}-products-{torch.__version__}-{os.cpu_count()}"
+            found = next((own for own in (read_json(path).get(key) for path in self._paths()) if own is not None), None)
+            self._onednn = onednn_is_exact() and (onednn_pays() if found is None else found is True)
+            self._write(key, self._onednn)
+        return self._onednn
+
+    def _paths(self) -> list[Path]:
+        return [path for path in (self._study, self._machine) if path is not None]
+
     def _key(
         self, material: Material, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
     ) -> str:
@@ -253,12 +277,13 @@ class Chooser:
             FORMAT, material.kind, self._device.type, torch.__version__, os.cpu_count(), round(math.log2(weights + 1)),
             round(math.log2(batch)), recipe.model.depth, recipe.model.norm, recipe.optimizer.name,
             recipe.then.start < 1, recipe.model.dropout > 0,
+            self._takes_onednn(material, recipe, rows, examples, folds),
         )  # fmt: skip
         return "-".join(map(str, parts))
 
     def _remembered(self, key: str) -> Measured | None:
-        for path in (self._study, self._machine):
-            own = read_json(path).get(key) if path else None
+        for path in self._paths():
+            own = read_json(path).get(key)
             if isinstance(own, dict):
                 sizes = {int(size): math.inf if each is None else each for size, each in own["together"].items()}
                 found = Measured(own["alone"], sizes)
@@ -269,21 +294,22 @@ class Chooser:
 
     def _remember(self, key: str, found: Measured) -> None:
         known_sizes = {str(size): each if math.isfinite(each) else None for size, each in found.together.items()}
-        value = {"alone": found.alone, "together": known_sizes}
-        for path in (self._study, self._machine):
-            if path is not None:
-                known = read_json(path)
-                if known.get(key) != value:
-                    write_json(path, {**known, key: value})
+        self._write(key, {"alone": found.alone, "together": known_sizes})
 
-    def _tell(self, recipe: Recipe, choice: Choice, num: int) -> None:
+    def _write(self, key: str, value: Any) -> None:
+        for path in self._paths():
+            known = read_json(path)
+            if known.get(key) != value:
+                write_json(path, {**known, key: value})
+
+    def _tell(self, recipe: Recipe, choice: Choice, num: int, more: str) -> None:
         own = recipe.model
         shape = f"{own.name} {own.depth} x {own.width}" if own.name == "mlp" else own.name
         name = f"{shape}, batch {recipe.batch_size}, {recipe.optimizer.name}"
         members = min(num, choice.members) if choice.stacked else 1
         if members > self._told.get(name, {"members": 0})["members"]:  # of the same shape, what the largest group had
             engine = "stacked" if choice.stacked else "serial"
-            self._told[name] = {"group": name, "members": members, "engine": engine, "why": choice.why}
+            self._told[name] = {"group": name, "members": members, "engine": engine, "why": choice.why + more}
 
 
 def _company(size: int) -> str:

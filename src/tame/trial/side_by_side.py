@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from tame.core.errors import StoppedError
+from tame.parts.products import by_onednn
 
 Message = dict[str, Any]
 Emit = Callable[[Message], None]
@@ -34,12 +35,25 @@ class threads:
         torch.set_num_threads(self._before)
 
 
-def side_by_side(jobs: Sequence[Callable[[Emit], bool]], *, cores: int, emit: Emit) -> list[int]:
+def side_by_side(
+    jobs: Sequence[Callable[[Emit], bool]], *, cores: int, emit: Emit, onednn: Sequence[bool] = ()
+) -> list[int]:
     """Runs all jobs, so many at once, and returns the places of those that gave False.
 
     emit: called in this thread only, whatever thread a message comes from. What it raises ends all jobs at the next
     message of each; what a job raises is raised here when the others have ended.
+    onednn: for which jobs oneDNN is to multiply. They come first and the others after them, since torch knows one
+    library for all threads.
     """
+    failed: list[int] = []
+    for wanted in (True, False):
+        places = [place for place, _ in enumerate(jobs) if (bool(onednn) and onednn[place]) == wanted]
+        with by_onednn(wanted):
+            failed += [places[i] for i in _at_once([jobs[place] for place in places], cores=cores, emit=emit)]
+    return sorted(failed)
+
+
+def _at_once(jobs: Sequence[Callable[[Emit], bool]], *, cores: int, emit: Emit) -> list[int]:
     if cores == 1 or len(jobs) < 2:
         return [place for place, job in enumerate(jobs) if not job(emit)]
     messages: SimpleQueue[Message | None] = SimpleQueue()

@@ -24,6 +24,7 @@ from tame.parts.mlp import Draws, Mlp
 from tame.parts.mlp_gradients import is_by_hand, outputs_and_slopes
 from tame.parts.optimizer_rules import widened
 from tame.parts.optimizers import OPTIMIZERS, Hyper
+from tame.parts.products import is_by_onednn
 from tame.parts.regularizers import limit_norms, penalty, update_average, update_mean
 from tame.trial.moving import Moving
 from tame.trial.population import (
@@ -441,7 +442,8 @@ class _Run:
         flags = [getattr(self.settings, each.name) for each in fields(self.settings) if each.name.startswith("any_")]
         same = {f"{room}.{name}": value for room, own in rooms.items() for name, value in own.items()}
         del same["hyper.lr"]
-        return Steps(self.traces, (kind, moving.kind, self.module.kind, *flags), move, same, at_once=self.rehearsed)
+        depends = (kind, moving.kind, self.module.kind, is_by_onednn(), *flags)
+        return Steps(self.traces, depends, move, same, at_once=self.rehearsed)
 
     def _loss(self, outputs: Tensor, given: _Given) -> tuple[Tensor, Tensor]:
         """The loss (M,), and its gradient (M, B, O) along the outputs."""

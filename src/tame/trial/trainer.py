@@ -25,6 +25,7 @@ from tame.data.quality import find_duplicates
 from tame.data.sources import open_columns, open_rows, take_rows
 from tame.data.tables import Column
 from tame.parts.network import Build, Network, read_network, write_network
+from tame.parts.products import by_onednn
 from tame.store.checkpoints import Checkpoints
 from tame.trial.choose import Chooser, Group
 from tame.trial.environment import usable_cores
@@ -200,7 +201,8 @@ class Trainer:
             while groups:
                 units = [Unit(group.jobs, group.lanes, metric, self._kept(), keep_all=final) for group in groups]
                 todo = [partial(_advance, unit, until) for unit in units]
-                failed = side_by_side(todo, cores=cores, emit=self._emit)
+                onednn = [group.onednn for group in groups]
+                failed = side_by_side(todo, cores=cores, emit=self._emit, onednn=onednn)
                 groups = [own for place in failed for own in self._smaller(groups[place], folds)]
         return {"engines": self._chooser.told(), "measuring_s": self._chooser.measuring_s - measured_s}
 
@@ -329,9 +331,9 @@ class Trainer:
             return True
 
         with self._threads(cores):
-            lanes = [self._lane(job, each["fold"]) for job, each in zip(jobs, members, strict=True)]
-            todo = [partial(train, lane, each) for lane, each in zip(lanes, members, strict=True)]
-            side_by_side(todo, cores=cores, emit=self._emit)
+            groups = [self._alone(job, each["fold"]) for job, each in zip(jobs, members, strict=True)]
+            todo = [partial(train, group.lanes[0], each) for group, each in zip(groups, members, strict=True)]
+            side_by_side(todo, cores=cores, emit=self._emit, onednn=[group.onednn for group in groups])
         return {}
 
     def network(
@@ -340,8 +342,10 @@ class Trainer:
     ) -> Reply:  # fmt: skip
         """Makes this member the network that is scored and delivered from here on. losses: see `_trained`."""
         job = Job(trial, Recipe.from_flat(recipe))
-        lane = self._lane(job, fold)
-        population = self._trained(lane, epochs, losses)
+        group = self._alone(job, fold)
+        (lane,) = group.lanes
+        with by_onednn(group.onednn):
+            population = self._trained(lane, epochs, losses)
         module = lane.engine.module(population, 0)
         task = self._chooser.task_of(lane)
         self._network = self._given().network(task, module, job.recipe, fold, self._task, labels)
@@ -363,11 +367,10 @@ class Trainer:
 
     # Members one by one ----------------------------------------------------------------------------------------------
 
-    def _lane(self, job: Job, fold: Fold) -> Lane:
-        """The lane of one member alone, in the engine that trained it in company."""
+    def _alone(self, job: Job, fold: Fold) -> Group:
+        """One member alone, in the engine that trained it in company."""
         (group,) = self._groups([job], [fold])
-        (lane,) = group.lanes
-        return lane
+        return group
 
     def _pooled(
         self, job: Job, epochs: int, folds: Sequence[Fold], losses: list[float | None] | None
@@ -375,9 +378,12 @@ class Trainer:
         """Outputs (n, C) of the validated examples, each by the member that has not seen it, and their rows (n,)."""
         seen = []
         for fold in folds:
-            lane = self._lane(job, fold)
+            group = self._alone(job, fold)
+            (lane,) = group.lanes
             rows = self._learnt().validates(lane.members[0]).nonzero().squeeze(1)
-            own = lane.engine.predict(self._trained(lane, epochs, losses), rows.to(self._device))[0].float().cpu()
+            with by_onednn(group.onednn):
+                population = self._trained(lane, epochs, losses)
+                own = lane.engine.predict(population, rows.to(self._device))[0].float().cpu()
             seen.append((rows, lane.examples.undo(own, fold)))
         rows = torch.cat([rows for rows, _ in seen])
         order = rows.argsort()

@@ -1,0 +1,93 @@
+"""Products of the matrices of all members, and which of torch's two libraries multiplies them on a CPU.
+
+By default torch multiplies float32 with MKL, which on other processors than Intel's leaves half of AVX-512 unused;
+oneDNN, which torch has too, was 2.2 times as fast there (benchmarks/README.md). It takes 12 microseconds more for each
+call, and torch gives it float32 only where rounding to bfloat16 is allowed, which it makes use of where the processor
+has units for it (AMX). Whether it is as exact as MKL is therefore looked at, and whether it is faster is measured.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tame.parts.mlp import Mlp, num_weights
+
+HEAVY = 2**19  # multiplications of one member in the mean product of a step, from which oneDNN may pay
+GAIN = 1.2  # how much faster it must be on a product of members that are heavy
+INEXACT = 4.0  # times the error of MKL that it may have
+_MATMUL: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+_TINY = 16**3  # multiplications up to which torch asks MKL all the same
+
+
+class by_onednn(AbstractContextManager[None]):
+    """Lets oneDNN multiply float32 on the CPU, in all threads, or MKL; and puts back what was."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
+
+    def __enter__(self) -> None:
+        self._before = _MATMUL.fp32_precision
+        _MATMUL.fp32_precision = "bf16" if self._wanted else "ieee"
+
+    def __exit__(self, *problem: object) -> None:
+        _MATMUL.fp32_precision = self._before
+
+
+def is_by_onednn() -> bool:
+    """Whether oneDNN multiplies now."""
+    return str(_MATMUL.fp32_precision) == "bf16"
+
+
+def is_heavy(module: object, batch: int) -> bool:
+    """Whether members of this kind are large enough for oneDNN.
+
+    By the size of one of them, and not of the group, so that a member's result does not depend on its company.
+    """
+    return isinstance(module, Mlp) and batch * num_weights(module) >= HEAVY * (len(module.body) + 1)
+
+
+def product(a: Tensor, b: Tensor, add: Tensor | None = None) -> Tensor:
+    """(M, R, K) times (M, K, C), plus (M, 1, C) or (M, R, C) where it is given: (M, R, C).
+
+    A member's result does not depend on how many there are, to the last bit.
+    """
+    if is_by_onednn() and a.shape[1] * a.shape[2] * b.shape[2] <= _TINY and a.device.type == "cpu":
+        # Whether torch takes these for too small, it would decide by all members together.
+        found = (a.unsqueeze(3) * b.unsqueeze(1)).sum(dim=2)
+        return found if add is None else found + add
+    return torch.bmm(a, b) if add is None else torch.baddbmm(add, a, b)
+
+
+def onednn_is_exact() -> bool:
+    """Whether oneDNN multiplies float32 as exactly here as MKL does."""
+    chance = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(2, 128, 128, generator=chance) for _ in range(2))
+    exact = torch.bmm(a.double(), b.double())
+    with by_onednn(True):
+        theirs = (torch.bmm(a, b) - exact).abs().max()
+    with by_onednn(False):
+        usual = (torch.bmm(a, b) - exact).abs().max()
+    return bool(theirs <= INEXACT * usual)
+
+
+def onednn_pays() -> bool:
+    """Whether oneDNN is clearly faster here, measured on a product as one thread makes it of members that are heavy."""
+    chance = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(8, 128, 128, generator=chance) for _ in range(2))
+    usual, theirs = (_seconds(a, b, wanted) for wanted in (False, True))
+    return usual >= GAIN * theirs
+
+
+def _seconds(a: Tensor, b: Tensor, wanted: bool) -> float:
+    times = []
+    with by_onednn(wanted):
+        for _ in range(20):
+            begun = time.perf_counter()
+            torch.bmm(a, b)
+            times.append(time.perf_counter() - begun)
+    return min(times)
