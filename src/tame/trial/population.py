@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -207,6 +208,8 @@ class StepDraws:
     """The chance of one step: uniform draws (float32) for layer after layer, the same for all members of the seed.
 
     mine: (n,) which examples of the whole batch are asked for, where only a part of it is seen.
+    On a CPU a draw is the middle of one of 65,536 equal parts, four of them from one number of 64 bits, a fifth of the
+    time of torch's own: of a small group, drawing was a quarter of a step.
     """
 
     def __init__(
@@ -216,13 +219,21 @@ class StepDraws:
         self._size = batch_size
         self._device = device
         self._mine = mine
-        self._chance: torch.Generator | None = None
+        self._chance: torch.Generator | np.random.SFC64 | None = None
 
     def __call__(self, width: int) -> Tensor:
-        if self._chance is None:
-            self._chance = torch.Generator(self._device).manual_seed(stream_seed(*self._name))
-        drawn = torch.rand(self._size, width, generator=self._chance, device=self._device)
+        drawn = self._drawn(width)
         return drawn if self._mine is None else drawn.index_select(0, self._mine)
+
+    def _drawn(self, width: int) -> Tensor:
+        if self._chance is None:
+            seed, on_cpu = stream_seed(*self._name), self._device.type == "cpu"
+            self._chance = np.random.SFC64(seed) if on_cpu else torch.Generator(self._device).manual_seed(seed)
+        if isinstance(self._chance, torch.Generator):
+            return torch.rand(self._size, width, generator=self._chance, device=self._device)
+        count = self._size * width
+        parts = self._chance.random_raw(-(-count // 4)).view(np.uint16)[:count]
+        return torch.from_numpy(parts).to(torch.float32).mul_(2.0**-16).add_(2.0**-17).view(self._size, width)
 
 
 _CHANCE = RLock()  # torch has one generator for all threads
