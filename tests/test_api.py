@@ -120,12 +120,21 @@ def leaves(z):
     raise SystemExit(3)
 
 
+class Ended(BaseException):
+    """What no `except Exception` catches."""
+
+
+def ends(z):
+    raise Ended
+
+
 @pytest.mark.parametrize("norm", [False, True])
 @pytest.mark.parametrize(
     ("how", "said"),
     [
         (fails, "failed while it was trained: KeyError: 'late'"),
         (leaves, "failed while it was trained: SystemExit: 3"),
+        (ends, "failed while it was trained: Ended"),
         (lambda z: (z, z), "gives a tuple while it is trained"),
         (lambda z: None, "gives a NoneType while it is trained"),
         (lambda z: torch.cat([z, z], dim=-1), "gives outputs of shape"),
@@ -143,6 +152,19 @@ def test_a_last_batch_of_one_is_no_trouble_for_a_norm_over_batches():
         return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
 
     assert tame.fit((X, Y), model=build, set={"batch_size": 1}, **SMALL).score.n
+
+
+def test_numbers_of_numpy_and_torch_are_numbers():
+    own = {"optimizer.lr": np.float32(0.25), "batch_size": np.int64(16), "model.dropout": torch.tensor(0.125)}
+    study = tame.fit((X, Y), set=own, **{name: np.int64(v) if type(v) is int else v for name, v in SMALL.items()})
+    recipe = study.result["winner"]["recipe"]
+    assert (recipe["optimizer.lr"], recipe["batch_size"], recipe["model.dropout"]) == (0.25, 16, 0.125)
+
+
+@pytest.mark.parametrize("value", [[0.1], np.array([0.1, 0.2]), None, {"a": 1}])
+def test_what_is_no_single_value_of_a_field_is_refused(value):
+    with pytest.raises(UsageError, match=r"set\['optimizer.lr'\] is a .*; give one number, text"):
+        tame.fit((X, Y), set={"optimizer.lr": value}, **SMALL)
 
 
 @pytest.mark.parametrize(

@@ -550,3 +550,9 @@ def test_reading_arrays_loads_no_library_of_frames_or_tensors():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""
+
+
+def test_numbers_beyond_what_networks_compute_in_are_refused_as_targets():
+    y = read_arrays(np.arange(6.0)[:, None], [0.5, 1e39, 2.5, 3.5, 4.5, 5.5]).y
+    with pytest.raises(DataError, match=r"y holds 1e\+39 in row 1, which is beyond 3.4e\+38: divide y"):
+        task_of(y)

@@ -259,7 +259,7 @@ def test_a_network_of_a_table_comes_back_with_its_encoder(tmp_path, labels, numb
     np.testing.assert_array_equal(restored(found).transform(table), x)
     outputs = judge_rows(found, table, device=CPU)
     wanted = network.module(torch.from_numpy(x))
-    assert torch.equal(outputs, wanted if labels else wanted * 2.0 + 3.5)
+    assert torch.equal(outputs, wanted if labels else wanted.double() * 2.0 + 3.5)
     rows = np.array([5, 0, 39])
     torch.testing.assert_close(judge_rows(found, table, rows, device=CPU), outputs[rows])
     assert judge_rows(found, table, rows[:0], device=CPU).shape == (0, max(len(labels), 1))
@@ -440,3 +440,12 @@ def test_an_unknown_backbone_is_refused_with_a_near_name():
         open_backbone("resnet_18")
     with pytest.raises(UsageError, match="no weights folder"):
         open_backbone("./nowhere/at/all")
+
+
+def test_numbers_whose_mean_dwarfs_their_spread_keep_their_digits():
+    prepared = {"target": {"shift": 1.7e9, "scale": 10.0}}
+    network = Network("table", "regression", Recipe(), (), nn.Identity(), prepared=prepared)
+    found = network.in_units(torch.tensor([[0.125], [-0.25]]))
+    assert found.flatten().tolist() == [1.7e9 + 1.25, 1.7e9 - 2.5]
+    examples = Examples(torch.tensor([1.7e9, 1.7e9 + 20.0]).double(), torch.zeros(2), 0, scaling={0: (1.7e9, 10.0)})
+    assert examples.undo(torch.tensor([0.125, 2.0]), 0).tolist() == [1.7e9 + 1.25, 1.7e9 + 20]

@@ -15,7 +15,7 @@ import tame
 from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe
-from tame.data.arrays import read_arrays
+from tame.data.arrays import read_arrays, task_of
 from tame.evaluate.calibration import calibration
 from tame.evaluate.score import difference, dummy, guesses, judged_from, losses, mean_of, measure, on_rows, score
 from tame.parts.losses import LOSSES, loss_hyper
@@ -245,3 +245,35 @@ def test_rows_of_a_study_are_kept_for_the_day_it_is_resumed(tmp_path):
     np.testing.assert_allclose(found.shares, P, rtol=1e-12)
     np.testing.assert_array_equal(found.target, P.argmax(axis=1))
     assert [found.table.values[f"x{i}"].tolist() for i in range(FEATURES)] == X.astype(np.float64).T.tolist()
+
+
+def tied(order):
+    """Rows of probabilities in which two of three classes are the likeliest, their columns in this order."""
+    rows = np.array([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4]])[np.arange(4000) % 2]
+    return rows[:, order]
+
+
+def test_of_classes_that_are_equally_likely_none_is_right_more_often_for_where_its_column_stands():
+    x = np.arange(4000.0)[:, None]
+    for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
+        target = task_of(read_arrays(x, tied(order)).y)
+        assert "in 4,000 rows several are the likeliest" in target.why
+        shares = np.bincount(target.values, minlength=3)[np.argsort(order)] / 4000
+        np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.03)
+        np.testing.assert_array_equal(target.shares.astype(np.float32).argmax(axis=1), target.values)
+        np.testing.assert_allclose(target.shares, tied(order), atol=2e-6)
+        np.testing.assert_allclose(target.shares.sum(axis=1), 1, atol=1e-12)
+
+
+def test_rows_of_16_bits_that_nearly_sum_to_1_are_made_to():
+    rows = torch.from_numpy(P).to(torch.bfloat16)
+    read = read_arrays(X, rows)
+    np.testing.assert_allclose(read.y.sum(axis=1), 1, atol=1e-12)
+    assert "y holds 16-bit numbers: its rows were made to sum to 1" in read.notes
+    task_of(read.y)
+
+
+def test_classes_are_counted_by_their_shares():
+    examples = Examples(torch.from_numpy(P), torch.arange(NUM) % 2, CLASSES)
+    found = examples.class_counts(Member(0, 0, Recipe()))
+    np.testing.assert_allclose(found.numpy(), P[1::2].sum(axis=0))

@@ -112,7 +112,8 @@ def fit(
             StudyConfig.from_json({name: None})  # raises with the nearest name
     _require_function(model)
     texts, fixed = asked(model, space, set, loss)
-    about: dict[str, Any] = {"time_s": seconds, "space": texts, "set": fixed, "first": _folders(first), **settings}
+    given = {name: _scalar(value) for name, value in settings.items()}
+    about: dict[str, Any] = {"time_s": seconds, "space": texts, "set": fixed, "first": _folders(first), **given}
     if isinstance(data, str | Path):
         require(model is None, "a model of your own is trained on arrays: tame.fit((X, y), model=build)")
         with watching(quiet=quiet) as watcher:
@@ -143,7 +144,7 @@ def asked(
     Raises UsageError for a dimension that is none.
     """
     own = arguments_of(model)
-    fixed = {_field(name, own): value for name, value in (set or {}).items()}
+    fixed = {_field(name, own): _plain(name, value) for name, value in (set or {}).items()}
     if loss is not None:
         fixed["loss.name"] = loss
     if not isinstance(space, Mapping):
@@ -155,6 +156,19 @@ def asked(
     for name, dim in whole.items():
         check_values(name, dim)
     return tuple(to_text(name, dim) for name, dim in whole.items()), fixed
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A number, text, True or False. Raises UsageError for anything else."""
+    value = _scalar(value)
+    right = isinstance(value, str | int | float)
+    require(right, f"set[{name!r}] is a {type(value).__name__}; give one number, text, True or False")
+    return value
+
+
+def _scalar(value: Any) -> Any:
+    """The plain value of a number of numpy or torch; anything else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
 
 
 def refuse_inside_worker() -> None:

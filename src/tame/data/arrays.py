@@ -19,15 +19,18 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from tame.core.errors import DataError, ShapeError, UsageError, require, unknown
+from tame.core.rng import stream
 from tame.data.foreign import as_array, is_from
 from tame.data.tables import LEARNT, MISSING, Column, Table
 
 MOST_CLASSES = 10  # different whole numbers that are taken for classes
+HAIR = 1e-6  # of a probability; below what matters, above what float32 rounds off
 LARGEST = float(np.finfo(np.float32).max)  # networks compute in float32; what is beyond counts as infinite
 NAMED = 5  # columns that a note names before it says how many more
 NAME_BYTES = 60  # of a value that a message shows
 TASKS = ("auto", "classification", "regression")
 SUM_WITHIN = 1e-3  # of 1, that a row of probabilities must come to
+COARSE_WITHIN = 0.02  # the same of 16-bit numbers, whose rounding adds up
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +149,12 @@ def task_of(y: np.ndarray, *, task: str = "auto", names: Sequence[str] = ()) -> 
         why = f"task={task} was asked for"
     if task == "regression":
         require(y.dtype.kind in "iuf", f"y holds {_word(y)}, and a regression needs numbers", error=DataError)
-        return Target("regression", why, (), y.astype(np.float64))
+        numbers = y.astype(np.float64)
+        beyond = np.abs(numbers) > LARGEST
+        if beyond.any():
+            where = f"y holds {numbers[beyond][0]:.3g} in row {int(beyond.argmax())}"
+            raise DataError(f"{where}, which is beyond {LARGEST:.1e}: divide y by a number, or take its logarithm")
+        return Target("regression", why, (), numbers)
     most = int(np.bincount(codes).max())
     require(most > 1, f"y has {len(found)} classes of one row each: none can be learnt", error=DataError)
     return Target("classification", why, tuple(_shown(each) for each in found), codes.astype(np.int64))
@@ -182,11 +190,27 @@ def _task_of_rows(y: np.ndarray, task: str, names: Sequence[str]) -> Target:
     twice = [name for name, times in Counter(names).items() if times > 1]
     require(not twice, f"y has more than one column named {_listed(twice)}", error=DataError)
     require(bool((y != y[0]).any()), "every row of y is the same: there is nothing to learn", error=DataError)
-    codes = y.argmax(axis=1).astype(np.int64)
     if bool(np.isin(y, (0, 1)).all()):
-        return Target("classification", "y is one-hot", tuple(names), codes)
+        return Target("classification", "y is one-hot", tuple(names), y.argmax(axis=1).astype(np.int64))
     why = "the rows of y are probabilities of classes: learnt as they are, right where the likeliest class is met"
-    return Target("classification", why, tuple(names), codes, y / sums[:, None])
+    shares, tied = _without_ties(y / sums[:, None])
+    if tied:
+        why += f"; in {tied:,} rows several are the likeliest, and one of them, drawn, is taken for it"
+    return Target("classification", why, tuple(names), shares.argmax(axis=1).astype(np.int64), shares)
+
+
+def _without_ties(shares: np.ndarray) -> tuple[np.ndarray, int]:
+    """The rows (N, C), of several likeliest classes one made likelier by a hair, and in how many rows that was so.
+
+    Drawn, since the first of them would be right more often the further to the left its column stands.
+    """
+    likeliest = shares > shares.max(axis=1, keepdims=True) - HAIR / 2
+    tied = likeliest.sum(axis=1) > 1
+    places = np.where(likeliest, stream(0, "ties").random(shares.shape), -1.0).argmax(axis=1)
+    found = shares.copy()
+    found[tied, places[tied]] += HAIR
+    found[tied] /= 1 + HAIR
+    return found, int(tied.sum())
 
 
 def _shown(value: Any) -> str:
@@ -225,6 +249,11 @@ def _target(y: Any, notes: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     if array.dtype.kind == "f" or array.ndim == 2:
         array = array.astype(np.float64, copy=False)
         _require_finite(array, "y")
+    if array.ndim == 2 and str(getattr(y, "dtype", "")).endswith("float16"):
+        sums = array.sum(axis=1, keepdims=True)
+        if bool((np.abs(sums - 1) <= COARSE_WITHIN).all()) and bool((sums != 1).any()):
+            notes.append("y holds 16-bit numbers: its rows were made to sum to 1")
+            array = array / sums
     return array, names if array.ndim == 2 else ()
 
 

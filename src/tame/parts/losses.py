@@ -483,7 +483,8 @@ def check_loss(recipe: LossRecipe, *, task: str, num_classes: int, has_costs: bo
         "counts": "counts",
         "distribution": f"a distribution over {num_classes} classes for each example",
     }[task]
-    mend = f"the target has {target}; use {_INSTEAD[task]}"
+    same = " (where each example is of one class it is cross_entropy)" if name == "kl_divergence" else ""
+    mend = f"the target has {target}{same if task not in NUMBERS else ''}; use {_INSTEAD[task]}"
     require(task in loss.tasks, f"{name} wants {_wants(loss)}, {mend}")
     weighs = recipe.class_weights == "none" or task not in NUMBERS
     require(weighs, f"class_weights {recipe.class_weights} needs classes, the target has {target}; leave it at none")

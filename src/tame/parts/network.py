@@ -54,11 +54,14 @@ class Network:
     arrays: Mapping[str, Tensor] = field(default_factory=dict)
 
     def in_units(self, outputs: Tensor) -> Tensor:
-        """Canonical outputs (n, C) of a regression in the units of the data; those of a classification as they are."""
+        """Canonical outputs (n, C) of a regression in the units of the data; those of a classification as they are.
+
+        Numbers are float64 then: where their mean dwarfs their spread (seconds since 1970), float32 would round them.
+        """
         if self.labels:
             return outputs
         target = self.prepared["target"]
-        return outputs * float(target["scale"]) + float(target["shift"])
+        return outputs.double() * float(target["scale"]) + float(target["shift"])
 
 
 Build = Callable[..., nn.Module]  # a function of the user's that makes a module from its own hyperparameters

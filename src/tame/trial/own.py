@@ -156,9 +156,9 @@ class ArrayMaterial:
         try:
             with same_chance(0, "stack"):
                 stacked_forward(module)(tensors, x, dropout=None, draws=None)
-        except TameError:
+        except (TameError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as problem:  # whatever torch.func says of what it cannot carry is the reason
+        except BaseException as problem:  # whatever torch.func says of what it cannot carry is the reason
             return f"torch.func cannot carry this module: {words_of(problem).splitlines()[0][:120]}"
         return ""
 
@@ -169,9 +169,9 @@ def built(make: Build, own: Any) -> nn.Module:
     arguments = ", ".join(f"{key}={value!r}" for key, value in own.items())
     try:
         module = make(**own)
-    except TameError:
+    except (TameError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as problem:  # the user's code may raise anything; it is told, not hidden
+    except BaseException as problem:  # the user's code may raise anything; it is told, not hidden
         raise UsageError(f"{name}({arguments}) raised {words_of(problem)}") from problem
     require(isinstance(module, nn.Module), f"{name}({arguments}) gives a {type(module).__name__}, not an nn.Module")
     assert isinstance(module, nn.Module)
@@ -194,9 +194,9 @@ def answers(module: nn.Module, x: Tensor) -> Any:
     try:
         with torch.no_grad():
             return module(x)
-    except TameError:
-        raise  # a second Ctrl-C
-    except (Exception, SystemExit) as problem:  # as above
+    except (TameError, KeyboardInterrupt):  # Ctrl-C, once or twice
+        raise
+    except BaseException as problem:  # as above
         shape = tuple(x.shape)
         raise UsageError(f"the model failed on inputs {shape}: {words_of(problem)}") from problem
 
@@ -239,7 +239,7 @@ def build_of(reference: str | None) -> Build:
     sys.path.insert(0, str(Path(file).parent))  # as when the script itself was started
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as problem:  # the user's file may raise anything; it is told, not hidden
+    except BaseException as problem:  # the user's file may raise anything; it is told, not hidden
         raise UsageError(f"{file} cannot be imported: {words_of(problem)}") from problem
     finally:
         sys.path.pop(0)

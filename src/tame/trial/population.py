@@ -68,11 +68,11 @@ class Examples:
         return scaled.to(like.dtype)[..., None]
 
     def undo(self, outputs: Tensor, fold: int | None) -> Tensor:
-        """Outputs of a regression in the units of the data; those of a classification as they are."""
+        """Outputs of a regression in the units of the data, in float64; those of a classification as they are."""
         if self.scaling is None:
             return outputs
         shift, scale = self.scaling[fold]
-        return outputs * scale + shift
+        return outputs.double() * scale + shift
 
     def trains(self, member: Member) -> Tensor:
         """(N,) bools: the examples that this member learns from."""
@@ -93,10 +93,11 @@ class Examples:
         return self.trains(member).nonzero().squeeze(1)
 
     def class_counts(self, member: Member) -> Tensor | None:
-        """(C,) how many examples of each class the member learns from; None where there are no class numbers."""
-        if not self.num_classes or self.target.ndim > 1:
+        """(C,) how many examples of each class the member learns from, shares of examples added up; None of numbers."""
+        if not self.num_classes:
             return None
-        return torch.bincount(self.target[self.trains(member)], minlength=self.num_classes)
+        own = self.target[self.trains(member)]
+        return own.sum(dim=0) if own.ndim == 2 else torch.bincount(own, minlength=self.num_classes)
 
 
 @dataclass(frozen=True, slots=True)

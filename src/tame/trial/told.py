@@ -20,7 +20,7 @@ def words_of(problem: BaseException) -> str:
     name = type(problem).__name__
     try:
         text = str(problem)
-    except (Exception, SystemExit) as other:  # the class may be the user's own, and its __str__ do anything
+    except BaseException as other:  # the class may be the user's own, and its __str__ do anything
         return f"{name} (without words: its __str__ raised {type(other).__name__})"
     return f"{name}: {text}" if text else name
 
@@ -36,9 +36,9 @@ def told(recipe: Recipe) -> Iterator[None]:
     """Raises UsageError for what a module of the user's own raises; faults of TAME's stay what they are."""
     try:
         yield
-    except TameError:
+    except (TameError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as problem:  # the user's code may raise anything; it is told, not hidden
+    except BaseException as problem:  # the user's code may raise anything; it is told, not hidden
         if recipe.model.name != OWN or is_out_of_memory(problem):
             raise
         raise UsageError(f"the model failed while it was trained: {words_of(problem)}") from problem

@@ -277,7 +277,7 @@ def judged(
 def _value(metric: str, outputs: Tensor, target: Tensor, num_classes: int) -> Tensor:
     """The metric (M,) of outputs (M, n, C). Of rows of probabilities the likeliest class counts, but for log_loss."""
     if not num_classes:
-        return METRICS.get(metric)(outputs, target.float())
+        return METRICS.get(metric)(outputs, target.to(outputs))
     if target.ndim == 1:
         return METRICS.get(metric)(outputs, target)
     if metric == "log_loss":

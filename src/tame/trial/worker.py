@@ -63,7 +63,9 @@ def main() -> None:
             send({"stopped": True})
         except TameError as problem:
             send({"error": {"type": type(problem).__name__, "message": str(problem)}})
-        except Exception as problem:  # a bug of ours must reach the user as one, whatever it is
+        except KeyboardInterrupt:  # which nobody at the keyboard can have sent
+            send({"error": {"type": "UsageError", "message": "the model raised KeyboardInterrupt"}})
+        except BaseException as problem:  # a bug of ours must reach the user as one, whatever it is
             if is_out_of_memory(problem):
                 send({"error": {"type": "StorageError", "message": f"memory ran out on {command['do']!r}: {problem}"}})
                 continue
