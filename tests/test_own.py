@@ -18,7 +18,7 @@ from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.parts.network import read_network, write_network
 from tame.trial.environment import reference_to
-from tame.trial.own import FORWARD_S, ArrayMaterial, answers, as_input, build_of, built, judge_arrays
+from tame.trial.own import FORWARD_S, ArrayMaterial, answers, as_input, build_of, built, forward_s, judge_arrays
 from tame.trial.population import Examples, Member
 from tame.trial.process import _Watch
 from tame.trial.serial import Serial
@@ -511,3 +511,9 @@ def test_in_the_users_own_process_it_is_named_and_goes_on(monkeypatch):
         time.sleep(1.5)
     assert not watch.ended
     assert notes == ["forward() of the model on 2 examples has taken 1 s so far; Ctrl-C twice ends it"]
+
+
+def test_a_module_that_may_compile_in_its_first_pass_has_the_time_for_it():
+    plain = nn.Linear(2, 2)
+    assert forward_s(plain) == FORWARD_S
+    assert forward_s(nn.Sequential(torch.compile(plain), nn.ReLU())) is None

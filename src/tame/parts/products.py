@@ -54,7 +54,7 @@ def is_heavy(module: object, batch: int) -> bool:
 def product(a: Tensor, b: Tensor, add: Tensor | None = None) -> Tensor:
     """(M, R, K) times (M, K, C), plus (M, 1, C) or (M, R, C) where it is given: (M, R, C).
 
-    A member's result does not depend on how many there are, to the last bit.
+    A member's result does not depend on how many there are, with oneDNN to the last bit.
     """
     if is_by_onednn() and a.shape[1] * a.shape[2] * b.shape[2] <= _TINY and a.device.type == "cpu":
         # Whether torch takes these for too small, it would decide by all members together.

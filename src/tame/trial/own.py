@@ -87,7 +87,7 @@ class ArrayMaterial:
         fresh = all(id(value) not in old for value in again.parameters())
         require(fresh, "the model's function gives parameters that it gave before; make new ones at each call")
         num = min(2, len(self._x))
-        self._doing(f"forward() of the model on {num} examples", FORWARD_S)
+        self._doing(f"forward() of the model on {num} examples", forward_s(module))
         outputs = answers(module, as_input(self._x[:num], self._device))
         last = [part for part in module.modules() if not list(part.children())]
         check_outputs(
@@ -152,7 +152,7 @@ class ArrayMaterial:
         x = as_input(self._x[: min(4, len(self._x))], self._device)
         state = module.state_dict()
         tensors = {name: value.detach()[None].repeat(2, *[1] * value.ndim) for name, value in state.items()}
-        self._doing(f"forward() of the model on {len(x)} examples", FORWARD_S)
+        self._doing(f"forward() of the model on {len(x)} examples", forward_s(module))
         try:
             with same_chance(0, "stack"):
                 stacked_forward(module)(tensors, x, dropout=None, draws=None)
@@ -161,6 +161,12 @@ class ArrayMaterial:
         except BaseException as problem:  # whatever torch.func says of what it cannot carry is the reason
             return f"torch.func cannot carry this module: {words_of(problem).splitlines()[0][:120]}"
         return ""
+
+
+def forward_s(module: nn.Module) -> float | None:
+    """Seconds that a first pass of a few examples may take before it counts as hanging; None where it may compile."""
+    compiles = any(type(part).__name__ == "OptimizedModule" for part in module.modules())  # of torch.compile
+    return None if compiles else FORWARD_S
 
 
 def built(make: Build, own: Any) -> nn.Module:

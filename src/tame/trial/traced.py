@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tame.trial.population import Tensors
 
 AFTER = 50  # steps of a kind before it is traced: about what a trace costs, so that at most twice the best is spent
-MOST = 64  # traces that are kept
+MOST = 200  # traces of a process: torch never lets go of one, and each takes 2.4 MB
 OTHER = 0.9  # what all numbers are multiplied by that a trace is tried with
 
 Move = Callable[[Tensors], Tensor]  # changes some of the tensors in place, and returns the losses (M,)
@@ -50,13 +50,13 @@ class Traces:
                 self._seen[key] = seen + num
                 if seen < self.after and not at_once:
                     return None
+                if len(self._known) >= MOST:
+                    return None
                 self._known[key] = _traced(move, tensors, fixed)
-                for old in list(self._known)[:-MOST]:
-                    del self._known[old], self._seen[old]
             return self._known[key]
 
 
-TRACES = Traces()  # of this process: torch never lets go of a trace, so that studies share theirs
+TRACES = Traces()  # of this process: studies share theirs
 
 
 @dataclass(slots=True)

@@ -1,0 +1,152 @@
+"""Products by either of torch's libraries: exact, and of each member the same whatever the company."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tame.core.recipe import Recipe
+from tame.core.rng import stream
+from tame.data.tables import Column, Table
+from tame.parts.mlp import Columns, build_table_model
+from tame.parts.products import by_onednn, is_by_onednn, is_heavy, onednn_is_exact, product
+from tame.trial import choose
+from tame.trial.choose import Chooser
+from tame.trial.population import Examples, Member
+from tame.trial.rows import TableMaterial
+from tame.trial.serial import Serial
+from tame.trial.side_by_side import side_by_side
+from tame.trial.stacked import Stacked
+from tame.trial.tasks import TableTask
+from tame.trial.traced import Traces
+from tame.trial.unit import Job
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CPU = torch.device("cpu")
+NUM = 300
+WIDE, BATCH = 200, 64  # heavy enough for oneDNN
+
+
+def rows_of(columns):
+    return torch.from_numpy(stream(0, "rows").normal(size=(NUM, columns))).float()
+
+
+def examples_of():
+    return Examples(torch.arange(NUM) % 2, torch.where(torch.arange(NUM) < 60, 0, -1), 2)
+
+
+def recipe_of(**changes):
+    base = {"model.name": "mlp", "model.width": WIDE, "model.depth": 2, "model.dropout": 0.2, "batch_size": BATCH}
+    return Recipe().but(base | {"epochs": 3, "optimizer.lr": 0.01, "seed": 5} | changes)
+
+
+@pytest.mark.parametrize("onednn", [False, True])
+@settings(deadline=None)  # the first call sets the library up
+@given(rows=st.integers(1, 70), inner=st.integers(1, 70), columns=st.integers(1, 70), members=st.integers(2, 9))
+def test_a_members_product_is_the_same_in_any_company_to_the_last_bit_by_onednn(onednn, rows, inner, columns, members):
+    chance = torch.Generator().manual_seed(rows + 71 * inner + 71**2 * columns)
+    a, b = (torch.randn(members, *shape, generator=chance) for shape in ((rows, inner), (inner, columns)))
+    add = torch.randn(members, 1, columns, generator=chance)
+    exact = a.double() @ b.double()
+    close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)  # float32
+    # MKL's last bit hangs on where a matrix begins in memory, unless its rows are whole vectors.
+    same = partial(torch.testing.assert_close, rtol=0, atol=0) if onednn else close
+    with by_onednn(onednn):
+        for more, wanted in ((None, exact), (add, exact + add.double())):
+            found = product(a, b, more)
+            alone = product(a[-1:], b[-1:], None if more is None else more[-1:])
+            same(alone[0], found[-1])
+            if not onednn or onednn_is_exact():
+                close(found.double(), wanted)
+        turned = product(a.transpose(1, 2).contiguous().transpose(1, 2), b)
+        shared = product(a[:1].expand(members, -1, -1), b)
+        same(shared[-1], product(a[:1], b[-1:])[0])
+        close(turned, product(a, b))
+
+
+def test_what_was_set_before_is_set_again():
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    with by_onednn(True):
+        assert is_by_onednn()
+        with by_onednn(False):
+            assert not is_by_onednn()
+        assert is_by_onednn()
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_large_perceptrons_alone_are_heavy():
+    model = Recipe().but({"model.name": "mlp", "model.width": 128, "model.depth": 2}).model
+    wide = build_table_model(Columns(64), 2, model)
+    assert is_heavy(wide, 256)
+    assert not is_heavy(wide, 8)
+    assert not is_heavy(torch.nn.Linear(4096, 4096), 1024), "a module of the user's own"
+
+
+@pytest.mark.skipif(not onednn_is_exact(), reason="oneDNN rounds float32 on this processor")
+@pytest.mark.parametrize("after", [0, 10**9])
+def test_members_by_onednn_equal_plain_modules_and_do_not_mind_their_company(after):
+    """Every batch, the last one of 12 examples too, whose products are so small that torch would ask MKL."""
+    task = TableTask(rows_of(9), Columns(9), examples_of(), CPU)
+    members = [Member(i, 0, recipe_of(**{"optimizer.lr": 0.01 / (1 + i), "batch_size": 57})) for i in range(5)]
+    assert is_heavy(task.build(members[0]), 57)
+
+    def trained(some, engine):
+        population = engine.start(some)
+        seen = []
+        population = engine.advance(population, until=3, watch=lambda _, measured: seen.append(measured))
+        return population.tensors, seen
+
+    with by_onednn(True):
+        together = trained(members, Stacked(task, Traces(after)))
+        alone = trained(members[2:3], Stacked(task, Traces(after)))
+    plain = trained(members[2:3], Serial(task))
+    for name, value in together[0].items():
+        assert torch.equal(value[2], alone[0][name][0]), name
+    for own, other in zip(alone[1], plain[1], strict=True):
+        torch.testing.assert_close(own.train_loss, other.train_loss, rtol=1e-4, atol=1e-4)  # float32
+        torch.testing.assert_close(own.outputs, other.outputs, rtol=1e-3, atol=1e-3)
+
+
+def material_of():
+    values = {f"x{i}": column for i, column in enumerate(rows_of(9).double().numpy().T.copy())}
+    return TableMaterial(Table(tuple(Column(name, "number", "") for name in values), values, NUM), device=CPU)
+
+
+@pytest.mark.parametrize(("exact", "pays"), [(True, True), (True, False), (False, True)])
+def test_onednn_is_taken_for_heavy_members_where_it_is_exact_and_pays(tmp_path, monkeypatch, exact, pays):
+    measured = []
+    monkeypatch.setattr(choose, "onednn_is_exact", lambda: exact)
+    monkeypatch.setattr(choose, "onednn_pays", lambda: measured.append(1) or pays)
+    jobs = [Job(0, recipe_of()), Job(1, recipe_of(**{"model.width": 8}))]
+    for study in ("one", "other"):  # the second one remembers
+        chooser = Chooser(tmp_path / "cache", tmp_path / study, CPU)
+        groups = chooser.groups(material_of(), jobs, [0], range(NUM), examples_of())
+        by_trial = {group.jobs[0].trial: group.onednn for group in groups}
+        assert by_trial == {0: exact and pays, 1: False}
+        words = {each["group"]: "products by oneDNN" in each["why"] for each in chooser.told()}
+        assert sorted(words.values()) == [False, exact and pays]
+        assert any("products" in key for key in json.loads((tmp_path / study / "engines.json").read_text()))
+    assert len(measured) == int(exact)
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_jobs_side_by_side_have_the_library_that_is_theirs(cores):
+    wanted = [True, False, True, False, False]
+    seen = [None] * len(wanted)
+
+    def job(place, emit):
+        seen[place] = is_by_onednn()
+        return place not in (1, 2)
+
+    todo = [lambda emit, place=place: job(place, emit) for place in range(len(wanted))]
+    assert side_by_side(todo, cores=cores, emit=lambda message: None, onednn=wanted) == [1, 2]
+    assert seen == wanted
+    assert not is_by_onednn()
+    assert side_by_side(todo, cores=cores, emit=lambda message: None) == [1, 2]
+    assert seen == [False] * len(wanted)
