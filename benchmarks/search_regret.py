@@ -28,6 +28,7 @@ BUDGETS = [1, 2, 3, 5, 10, 20]
 SEARCHES = ("auto", "thaw", "asha", "hyperband", "sha", "random", "random x4", "sobol", "grid", "tpe", "gp")
 SUITES = [SHARED / "curves" / name for name in ("lcbench.npz", "taskset.npz")]
 LENGTH = 12  # recipes of the portfolio
+BRACKET = 9  # recipes that successive halving compares: of fewer none would be cut twice and one be left
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,9 @@ def search(task: Any, game: Game) -> None:
     for changes in known[:1]:  # the default recipe is the one that is known to work best
         base = base.but(changes)
     config = SearchConfig(
-        base=base, portfolio=tuple(known[1:]), cohort=1, step=1, trials=len(suite.configs), points=suite.cube
-    )
+        base=base, portfolio=tuple(known[1:]), cohort=BRACKET if game.search == "sha" else 1, step=1,
+        trials=len(suite.configs), points=suite.cube,
+    )  # fmt: skip
     decide = partial(SEARCHERS.get(game.search.removesuffix(" x4")), space=space, seed=game.seed, config=config)
     history, which = History(), dict[int, int]()
     while decisions := decide(history):

@@ -13,7 +13,7 @@ from scipy import integrate, stats
 from tame.adjust import thaw
 from tame.adjust.candidates import candidates, features, settled, some_of
 from tame.adjust.searcher import SEARCHERS, SearchConfig
-from tame.adjust.surrogate import GUESSES, Likeness, Measured, expected_improvement, fit
+from tame.adjust.surrogate import FEW, GUESSES, KEPT, MORE, Likeness, Measured, expected_improvement, fit
 from tame.core.recipe import Recipe
 from tame.core.records import History, replay
 from tame.core.space import Choice, Float, Space
@@ -65,12 +65,13 @@ def test_the_surrogate_predicts_what_plain_linear_algebra_does(seed):
 
 
 def test_the_surrogate_keeps_the_likeliest_of_its_guesses():
-    rng = np.random.default_rng(0)
-    surrogate = fit(measured(rng), rng)
-    evidence = [process.evidence for process in surrogate.processes]
-    assert len(evidence) < GUESSES
-    assert evidence == sorted(evidence, reverse=True)
-    assert surrogate.shares.sum() == pytest.approx(1.0)
+    for curves, times in ((2, MORE), (6, FEW // 18), (40, 1)):  # of three measurements each: more guesses where few
+        rng = np.random.default_rng(0)
+        surrogate = fit(measured(rng, curves=curves), rng)
+        evidence = [process.evidence for process in surrogate.processes]
+        assert len(evidence) == KEPT * times < GUESSES * times
+        assert evidence == sorted(evidence, reverse=True)
+        assert surrogate.shares.sum() == pytest.approx(1.0)
 
 
 def test_a_curve_is_like_itself_and_less_like_others():

@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 
 GUESSES = 12  # ways of likeness that are drawn
 KEPT = 4  # of them, the likeliest
+FEW, MORE = 60, 6  # measurements below which more are drawn and kept, since few tell little; so many times at most
 LENGTH = 0.85  # of a guess along a dimension, the median
 TOGETHER, APART = 0.5, 0.7  # deviation of its logarithm: of all dimensions together, and of each
 LIKELY = {  # what the other numbers of a guess are drawn from
@@ -114,8 +115,9 @@ class Surrogate:
 
 def fit(measured: Measured, rng: np.random.Generator) -> Surrogate:
     """The surrogate of what was measured; a few milliseconds for 150 measurements."""
-    found = [_process(_guess(measured.points.shape[1], rng), measured) for _ in range(GUESSES)]
-    best = sorted(found, key=lambda each: -each.evidence)[:KEPT]
+    times = max(1, min(MORE, FEW // len(measured.values)))
+    found = [_process(_guess(measured.points.shape[1], rng), measured) for _ in range(GUESSES * times)]
+    best = sorted(found, key=lambda each: -each.evidence)[: KEPT * times]
     shares = np.exp([each.evidence - best[0].evidence for each in best])
     return Surrogate(best, shares / shares.sum())
 
