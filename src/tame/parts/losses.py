@@ -228,11 +228,8 @@ def _cross_entropy_with_slope(
     if smooths:
         smoothing = hyper.label_smoothing[:, None, None]
         wanted = (1 - smoothing) * wanted + smoothing / classes
-    lead = outputs - outputs.amax(dim=-1, keepdim=True)
-    sizes = lead.exp()
-    sums = sizes.sum(dim=-1, keepdim=True)
-    each = sums.squeeze(-1).log() - (lead * wanted).sum(dim=-1)
-    return each, sizes.div_(sums).sub_(wanted)
+    log_p = outputs.log_softmax(dim=-1)
+    return -(log_p * wanted).sum(dim=-1), log_p.exp_().sub_(wanted)
 
 
 @_of_classes(

@@ -98,6 +98,7 @@ class Chooser:
         self._parts = 1  # of a batch, likewise
         self._traces = TRACES
         self._onednn: bool | None = None  # whether oneDNN is as exact as MKL here, and faster
+        self._heavy: dict[Hashable, bool] = {}  # of each kind of member
 
     def groups(
         self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
@@ -252,8 +253,11 @@ class Chooser:
         """Whether oneDNN is to multiply the matrices of members of this kind; measured once, and remembered."""
         if self._device.type != "cpu" or not material.stacks(recipe):
             return False
-        task, member = material.task(recipe, rows, examples, folds[:1]), Member(-1, folds[0], recipe)
-        if not is_heavy(task.build(member), recipe.batch(len(task.examples.walked(member)))):
+        kind = (group_key(recipe), len(rows), folds[0])
+        if kind not in self._heavy:
+            task, member = material.task(recipe, rows, examples, folds[:1]), Member(-1, folds[0], recipe)
+            self._heavy[kind] = is_heavy(task.build(member), recipe.batch(len(task.examples.walked(member))))
+        if not self._heavy[kind]:
             return False
         if self._onednn is None:
             key = f"{FORMAT}-products-{torch.__version__}-{os.cpu_count()}"

@@ -220,21 +220,29 @@ class StepDraws:
         self._size = batch_size
         self._device = device
         self._mine = mine
-        self._chance: torch.Generator | np.random.SFC64 | None = None
+        self._chance: torch.Generator | None = None
+        self._bits: np.random.SFC64 | None = None
 
     def __call__(self, width: int) -> Tensor:
-        drawn = self._drawn(width)
+        if self._device.type == "cpu":
+            return uniform(self.parts(width))
+        if self._chance is None:
+            self._chance = torch.Generator(self._device).manual_seed(stream_seed(*self._name))
+        drawn = torch.rand(self._size, width, generator=self._chance, device=self._device)
         return drawn if self._mine is None else drawn.index_select(0, self._mine)
 
-    def _drawn(self, width: int) -> Tensor:
-        if self._chance is None:
-            seed, on_cpu = stream_seed(*self._name), self._device.type == "cpu"
-            self._chance = np.random.SFC64(seed) if on_cpu else torch.Generator(self._device).manual_seed(seed)
-        if isinstance(self._chance, torch.Generator):
-            return torch.rand(self._size, width, generator=self._chance, device=self._device)
+    def parts(self, width: int) -> np.ndarray:
+        """The draws of the next layer on a CPU, (n, width) uint16: which part each is in, for `uniform`."""
+        if self._bits is None:
+            self._bits = np.random.SFC64(stream_seed(*self._name))
         count = self._size * width
-        parts = self._chance.random_raw(-(-count // 4)).view(np.uint16)[:count]
-        return torch.from_numpy(parts).to(torch.float32).mul_(2.0**-16).add_(2.0**-17).view(self._size, width)
+        drawn = self._bits.random_raw(-(-count // 4)).view(np.uint16)[:count].reshape(self._size, width)
+        return drawn if self._mine is None else drawn[self._mine.numpy()]
+
+
+def uniform(parts: np.ndarray) -> Tensor:
+    """Draws (float32) in the middle of these of 65,536 equal parts of [0, 1)."""
+    return torch.from_numpy(parts).to(torch.float32).mul_(2.0**-16).add_(2.0**-17)
 
 
 _CHANCE = RLock()  # torch has one generator for all threads

@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from itertools import groupby
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -43,6 +45,7 @@ from tame.trial.population import (
     mixing,
     named,
     partners,
+    uniform,
 )  # fmt: skip
 from tame.trial.settings import Settings, averages, group_key, hyper_of, optimizer_of, phase
 from tame.trial.tasks import num_outputs
@@ -318,16 +321,15 @@ class _Run:
         for some in self._in_a_row(filled, batches, some_idle, by_trace)[:looks]:
             begun = time.perf_counter()
             first = some[0]
-            if by_trace is not None and not some_idle[first]:
+            active = counts[first] > 0 if some_idle[first] else None  # no example in this batch, no step
+            if by_trace is not None and active is None:
                 losses.append(by_trace({"hyper.lr": rates[some], **self._ahead(epoch, some, batches)}))
             else:
                 given, now = self._given(epoch, first, batches[first]), replace(hyper, lr=rates[first])
-                active = counts[first] > 0 if some_idle[first] else None  # no example in this batch, no step
                 losses.append(self._move(given, moving, buffers, now, active)[None])
             if averages(recipe) == "ema":
                 done = torch.full_like(settings.ema, (epoch - 1) * len(batches) + first)
                 own = {**moving.params, **buffers}
-                active = counts[first] > 0 if some_idle[first] else None
                 update_average(average, own, decay=settings.ema, step=done, active=active)
             if times is not None:
                 losses[-1].sum().item()  # waits for the device
@@ -341,16 +343,12 @@ class _Run:
         self, filled: Sequence[int], batches: Sequence[_Batch], some_idle: Sequence[bool], steps: Steps | None
     ) -> list[list[int]]:
         """The steps of an epoch, in order: those together that can be played back in one go."""
-        alone = steps is None or averages(self.recipe) == "ema" or self.recipe.augment.noise > 0
+        if steps is None or averages(self.recipe) == "ema" or self.recipe.augment.noise:
+            return [[step] for step in filled]
         found: list[list[int]] = []
-        for step in filled:
-            size, last = len(batches[step].rows), found[-1] if found else []
-            if not last or alone or some_idle[step] or some_idle[last[0]] or len(batches[last[0]].rows) != size:
-                found.append([step])
-            elif len(last) < self._most_ahead(size):
-                last.append(step)
-            else:
-                found.append([step])
+        for (size, _), same in groupby(filled, lambda step: (len(batches[step].rows), step if some_idle[step] else -1)):
+            some, most = list(same), self._most_ahead(size)
+            found += [some[start : start + most] for start in range(0, len(some), most)]
         return found
 
     def _most_ahead(self, size: int) -> int:
@@ -374,7 +372,8 @@ class _Run:
         }
         widths = [] if self.settings.dropout is None else self.module.widths
         draws = [self._draws(epoch, step, batches[step]) for step in steps]
-        found |= {f"draws.{i}": torch.stack([draw(width) for draw in draws]) for i, width in enumerate(widths)}
+        for i, width in enumerate(widths):
+            found[f"draws.{i}"] = uniform(np.stack([draw.parts(width) for draw in draws]))
         return {name: value.contiguous() for name, value in found.items()}
 
     def _draws(self, epoch: int, step: int, batch: _Batch) -> StepDraws:
