@@ -25,7 +25,11 @@ _TINY = 16**3  # multiplications up to which torch asks MKL all the same
 
 
 class by_onednn(AbstractContextManager[None]):
-    """Lets oneDNN multiply float32 on the CPU, in all threads, or MKL; and puts back what was."""
+    """Lets oneDNN multiply float32 on the CPU, in all threads, or MKL; and puts back what was.
+
+    Not for modules of the user's own: where oneDNN multiplies, torch.get_float32_matmul_precision() raises, which
+    torch.compile asks.
+    """
 
     def __init__(self, wanted: bool) -> None:
         self._wanted = wanted
