@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tame.adjust.searcher import searched
+from tame.adjust.searcher import DEFAULT, searched
 from tame.core.records import Decision, History
 
 
@@ -10,13 +10,15 @@ def finish(history: History, *, epochs: float, enough: int = 3) -> list[Decision
     """The best trials that have not reached their end, as many as so many epochs take there, until enough have.
 
     For a search whose time is short: a few recipes that were trained to their end are worth more than many that were
-    not.
+    not. The default recipe comes second.
     """
     trials = [t for t in searched(history) if t.curve.points]
     missing = enough - sum(t.state == "complete" for t in trials)
     waiting = [t for t in trials if t.state in ("running", "paused") and t.epochs < t.recipe.epochs]
     found: list[Decision] = []
-    for trial in sorted(waiting, key=lambda t: (-t.epochs, t.loss, t.number)):
+    ranked = sorted(waiting, key=lambda t: (-t.epochs, t.loss, t.number))
+    # The best one is compared with the default recipe, so that comes right behind it.
+    for trial in sorted(ranked, key=lambda t: 0 if t is ranked[0] else 1 if t.origin == DEFAULT else 2):
         epochs -= trial.recipe.epochs - trial.epochs
         if len(found) == missing or epochs < 0:
             break

@@ -49,7 +49,7 @@ CLIP, WARP = 2.5, 0.1  # in distances of the best from the median: the worst tha
 NEW = 384  # recipes that could begin
 BEST = 5  # trials near which half of those are drawn
 VIEWS = 8  # horizons that are drawn for a round, at most
-OPENED = "fills the space evenly"
+OPENED = "one of the first, spread over the space or the middle of it"
 MOST_WAITING = 64  # trials that wait, beside two cohorts; of more the least promising are given up
 
 

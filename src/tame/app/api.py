@@ -106,7 +106,7 @@ def fit(
     the errors of tame.core.errors.
     """
     refuse_inside_worker()
-    seconds = parse_time(time) if isinstance(time, str) else time
+    seconds = parse_time(time) if isinstance(time, str) else _scalar(time)
     for name in settings:
         if name not in StudyConfig.__dataclass_fields__:
             StudyConfig.from_json({name: None})  # raises with the nearest name

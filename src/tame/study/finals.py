@@ -16,7 +16,7 @@ import numpy as np
 from tame.adjust.searcher import searched
 from tame.core.config import ARRAYS, METRIC_MODES
 from tame.core.errors import BudgetError, NothingTrainedError, StorageError
-from tame.core.records import Decision, Event, Trial, decision_event
+from tame.core.records import Decision, Event, Finding, Trial, decision_event
 from tame.core.rng import stream_seed
 from tame.data.costs import parse_costs
 from tame.evaluate.calibration import calibration, expected_cost
@@ -38,11 +38,12 @@ from tame.evaluate.score import (
     residuals,
     score,
 )
+from tame.monitor.advice import CHANGES
 from tame.study.checked import with_outcomes, worth_json
 from tame.study.finalist import Finalist, best_of, fold_error, rates_of, together
 from tame.study.plan import CHECKED, FINALISTS_SHARE, Plan, searched_json
 from tame.study.prepare import Data
-from tame.study.record import Study
+from tame.study.record import Study, findings_events
 from tame.study.test import test
 from tame.study.widening import space_json, space_of
 
@@ -53,6 +54,7 @@ MOST_SEEDS, CLOCKLESS_SEEDS = 6, 3  # fresh seeds of each, where there is time f
 LEAST_STAGE_S = 0.05
 RESERVED = (0.12, 0.4)  # of the time after the search has begun, that is kept for finalists: at least and at most
 WANTED_SEEDS = 3  # that the search leaves time for
+CUT_SHORT = "cut_short"
 PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
 
@@ -79,6 +81,7 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     default = next((f for f in frozen if study.history.trials[f.from_trial].origin == "default"), None)
     own = [*frozen, *_tuned(study, data, plan)]
     winner = _winner(study, data, own)
+    study.keep(*findings_events(_cut_short(study, winner, default)))
     study.watcher.phase("opening the test part, once")
     tested = _open(study, data, winner, default)
     delivered = _deliver(study, data, plan, winner)
@@ -275,6 +278,23 @@ def _winner(study: Study, data: Data, finalists: Sequence[Finalist]) -> Finalist
 def loss_of(task: str) -> str:
     """The metric that recipes are compared by while searching: steadier than counting what is right."""
     return "rmse" if task == "regression" else "log_loss"
+
+
+def _cut_short(study: Study, winner: Finalist, default: Finalist | None) -> list[Finding]:
+    """That the winner, or the default that it is compared with, did not come to the end of its training."""
+    if any(finding.code == CUT_SHORT for finding in study.state.findings):
+        return []  # a resumed study has found it before
+    asked = {"the winner": winner.trials[0]}
+    if default is not None and default is not winner:
+        asked["the default recipe, with which the winner is compared,"] = default.trials[0]
+    return [
+        Finding(
+            CUT_SHORT, f"{name} was trained for {trial.epochs} of {trial.recipe.epochs} epochs only", "warning",
+            {"trial": trial.number, "epochs": trial.epochs, "of": trial.recipe.epochs}, CHANGES[CUT_SHORT],
+        )
+        for name, trial in asked.items()
+        if trial.state in ("running", "paused") and trial.epochs < trial.recipe.epochs
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tame.adjust.guard import narrowed
+from tame.adjust.searcher import searched
 from tame.core.errors import UsageError, require
 from tame.core.recipe import Recipe
 from tame.core.records import Event
@@ -93,6 +94,10 @@ def ask_for(folder: Path, texts: Sequence[str]) -> None:
         require("result" not in last, f"{folder} is finished; {mend}")
         require("plan" in last, f"{folder} was stopped before its search began; {mend}")
         require("search_ended" not in last and "finalists" not in last, f"the search of {folder} has ended; {mend}")
+        most = study.config.trials
+        used_up = most is not None and len(searched(study.history)) >= most
+        mend = f"begin another study in it, with tame fit --first {folder}"
+        require(not used_up, f"all {most} recipes of {folder} have begun: none would be in the wider space; {mend}")
         own = [*last.get("space_asked", {}).get("texts", ()), *texts]
         _wider(study, own)
         study.keep(Event("space_asked", {"texts": own, "outcome": ""}))

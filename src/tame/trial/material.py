@@ -112,6 +112,10 @@ def check_parts(recipe: Recipe, *, task: str, num_classes: int, has_costs: bool,
         then = recipe.then
         check_schedule(replace(recipe.schedule, name=then.schedule, warmup=then.warmup), room="then")
         require(recipe.then.schedule != "plateau", "then.schedule cannot be plateau; use it in the first phase")
+    names = [optimizer_of(recipe, number).name for number in ((1, 2) if recipe.then.start < 1 else (1,))]
+    free = next((name for name in names if name.startswith("schedule_free")), "")
+    limited = "judges an average of the weights, which no regularize.max_norm reaches"
+    require(not (free and recipe.regularize.max_norm), f"{free} {limited}; use another optimizer, or leave it at 0")
     own_averages = (recipe.regularize.ema > 0) + (recipe.regularize.swa > 0)
     require(own_averages < 2, "regularize.ema and regularize.swa both average the weights; keep one of them")
 

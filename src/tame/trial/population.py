@@ -63,7 +63,8 @@ class Examples:
         target = self.target.index_select(0, rows)  # a third of the time of target[rows]
         if self.scaling is None:
             return target.to(like.dtype) if target.is_floating_point() else target
-        shift, scale = torch.tensor([self.scaling[m.fold] for m in members], device=target.device).to(target).T
+        own = [self.scaling[member.fold] for member in members]
+        shift, scale = torch.tensor(own, dtype=target.dtype, device=target.device).T
         scaled: Tensor = (target - shift[:, None]) / scale[:, None]
         return scaled.to(like.dtype)[..., None]
 

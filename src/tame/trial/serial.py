@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 import torch
 from torch import Tensor, nn
@@ -111,9 +112,11 @@ class Serial:
         own.module.train()
         _mode(own.optimizer, train=True)
         with epoch_chance(self.task, member.recipe.seed, 1):
-            for step, rows in enumerate(batches[:steps]):
+            # Not the last batch, which may be of a few examples: it would pass for a fast one.
+            whole_ones = [step for step, rows in enumerate(batches) if len(rows) == len(batches[0])]
+            for step in islice(cycle(whole_ones), steps):
                 begin = time.perf_counter()
-                self._step(own, settings, 1, step, rows, rates[step], len(batches))
+                self._step(own, settings, 1, step, batches[step], rates[step], len(batches))
                 times.append(time.perf_counter() - begin)
         if not whole:
             return min(times[1:] or times)

@@ -13,6 +13,7 @@ from tame.core.errors import TameError, UsageError, require
 from tame.core.recipe import Recipe
 
 OWN = "own"  # the model's name in a recipe
+MOST_WORDS = 2000  # characters of what an exception says that are passed on
 
 
 def words_of(problem: BaseException) -> str:
@@ -22,7 +23,7 @@ def words_of(problem: BaseException) -> str:
         text = str(problem)
     except BaseException as other:  # the class may be the user's own, and its __str__ do anything
         return f"{name} (without words: its __str__ raised {type(other).__name__})"
-    return f"{name}: {text}" if text else name
+    return f"{name}: {text[:MOST_WORDS]}" if text else name
 
 
 def is_out_of_memory(problem: BaseException) -> bool:
@@ -54,6 +55,8 @@ def require_outputs(recipe: Recipe, outputs: Any, shape: tuple[int, ...], *, lea
     found = f"outputs of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
     right = isinstance(outputs, Tensor) and tuple(outputs.shape) == shape
     require(right, f"the model gives {found} while it is trained, where it must give {shape}")
+    real = not outputs.dtype.is_complex
+    require(real, f"the model gives {str(outputs.dtype).removeprefix('torch.')} outputs while it is trained")
     why = "the model's outputs do not depend on its parameters: look for detach() and no_grad() in forward()"
     require(outputs.requires_grad or not learnt, why)
 
