@@ -139,6 +139,7 @@ def ends(z):
         (lambda z: None, "gives a NoneType while it is trained"),
         (lambda z: torch.cat([z, z], dim=-1), "gives outputs of shape"),
         (lambda z: z.detach(), "do not depend on its parameters"),
+        (lambda z: z.to(torch.complex64), "gives complex64 outputs while it is trained"),
     ],
 )
 def test_a_module_that_fails_in_training_is_told_as_the_users(how, said, norm):
@@ -159,6 +160,12 @@ def test_numbers_of_numpy_and_torch_are_numbers():
     study = tame.fit((X, Y), set=own, **{name: np.int64(v) if type(v) is int else v for name, v in SMALL.items()})
     recipe = study.result["winner"]["recipe"]
     assert (recipe["optimizer.lr"], recipe["batch_size"], recipe["model.dropout"]) == (0.25, 16, 0.125)
+
+
+def test_a_time_of_numpy_is_taken_and_a_limit_that_would_not_hold_refused():
+    limited = {"optimizer.name": "schedule_free_adamw", "regularize.max_norm": 1.0}
+    with pytest.raises(UsageError, match="schedule_free_adamw judges an average of the weights"):
+        tame.fit((X, Y), time=np.float32(30), set=limited, quiet=True)
 
 
 @pytest.mark.parametrize("value", [[0.1], np.array([0.1, 0.2]), None, {"a": 1}])

@@ -889,3 +889,33 @@ def test_both_engines_rehearse_without_being_moved():
     before = torch.get_rng_state()
     assert 0 < bench.engine().rehearse(bench.members()) < 60
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("engine", [Serial, Stacked])
+@pytest.mark.parametrize("num", [67, 35])  # batches of 32, 32 and 3; of 32 and 3
+def test_a_rehearsal_is_not_taken_in_by_a_last_batch_of_a_few_examples(engine, num, monkeypatch):
+    """It measures seconds of a step, by a clock that moves with the examples that the module is given."""
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    kind = TableTask.batch
+
+    def batch(self, recipe, rows, **how):
+        clock[0] += len(rows)
+        return kind(self, recipe, rows, **how)
+
+    monkeypatch.setattr(TableTask, "batch", batch)
+    x = torch.from_numpy(stream(0, "x").normal(size=(num, 4)))
+    task = TableTask(x, Columns(4), Examples(torch.arange(num) % 2, torch.full((num,), -1), 2), CPU)
+    member = Member(0, None, Recipe().but({"model.name": "mlp", "model.width": 4, "batch_size": 32}))
+    if engine is Serial:
+        assert Serial(task).rehearse(member, whole=False) == 32
+    else:
+        assert Stacked(task).rehearse([member]) == 32
+
+
+def test_targets_far_from_zero_or_tiny_are_seen_on_their_own_scale():
+    for shift, scale in ((1.7e9 + 37.0, 10.0), (3e-51, 1e-50)):
+        target = torch.tensor([shift - scale, shift, shift + 2 * scale], dtype=torch.float64)
+        examples = Examples(target, torch.zeros(3), 0, scaling={0: (shift, scale)})
+        found = examples.aims([Member(0, 0, Recipe())], torch.arange(3), torch.zeros(1))
+        torch.testing.assert_close(found[0, :, 0], torch.tensor([-1.0, 0.0, 2.0]), rtol=1e-6, atol=1e-6)  # float32

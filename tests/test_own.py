@@ -517,3 +517,9 @@ def test_a_module_that_may_compile_in_its_first_pass_has_the_time_for_it():
     plain = nn.Linear(2, 2)
     assert forward_s(plain) == FORWARD_S
     assert forward_s(nn.Sequential(torch.compile(plain), nn.ReLU())) is None
+
+
+def test_a_long_complaint_of_a_module_is_cut():
+    with pytest.raises(UsageError) as caught:
+        built(lambda: (_ for _ in ()).throw(ValueError("z" * 10**6)), {})
+    assert 1000 < len(str(caught.value)) < 3000

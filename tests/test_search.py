@@ -515,3 +515,7 @@ def test_a_search_whose_time_is_short_trains_the_best_to_their_end():
     whole = [Point(epoch, 0.1, 0.1, 0.9) for epoch in range(1, 10)]
     ended = replay([*events, curve_event(0, whole), decision_event(Decision("complete", 0, "why", 9))])
     assert [d.trial for d in finish(ended, epochs=100)] == [3, 1]
+    default = decision_event(Decision("start", 0, "why", 1, Recipe().but({"epochs": 9}), "default"))
+    assert [d.trial for d in finish(replay([default, *events[1:]]), epochs=17)] == [3, 0], (
+        "it is compared with the best"
+    )

@@ -989,11 +989,11 @@ def linear(bias=True):
     return nn.Linear(3, 2, bias=bias)
 
 
-def stopped_in_its_search(folder, *space):
+def stopped_in_its_search(folder, *space, trials=20, search="auto"):
     arrays = read_arrays(X, Y)
     config = StudyConfig(
-        data=ARRAYS, model=INLINE, out=str(folder), trials=20, epochs=1, folds=2, set={"batch_size": 30}, space=space,
-        widen=False,
+        data=ARRAYS, model=INLINE, out=str(folder), trials=trials, epochs=1, folds=2, set={"batch_size": 30},
+        space=space, widen=False, search=search,
     )  # fmt: skip
     with pytest.raises(StoppedError):
         fit_study(config, StopsSoon(), keep=lambda to: keep_arrays(arrays, "auto", to, plain=True), build=linear)
@@ -1034,6 +1034,19 @@ def test_a_study_that_was_stopped_goes_on_in_a_wider_space(tmp_path, monkeypatch
     assert min(each.momentum for each in later) < 0.8
     with pytest.raises(UsageError, match="is finished; begin another study"):
         tame.resume(folder, model=linear, space=wider, quiet=True)
+
+
+def test_a_wider_space_in_which_nothing_would_begin_any_more_is_refused(tmp_path, monkeypatch, one_thread):
+    monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "study"
+    state = stopped_in_its_search(
+        folder, "optimizer.lr=0.01..0.02:log", "own.bias=true|false", search="random", trials=3
+    )
+    assert len(state.history.trials) == 3
+    with pytest.raises(
+        UsageError, match=r"all 3 recipes of .* have begun: none would be in the wider space; .* --first"
+    ):
+        tame.resume(folder, model=linear, space=("optimizer.lr=0.001..0.1:log",), quiet=True)
 
 
 def test_a_wider_range_stays_on_its_scale():
