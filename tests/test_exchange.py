@@ -236,7 +236,7 @@ def test_trials_of_optuna_become_a_history_by_well_known_names(tmp_path: Path, k
     assert (found.trials, found.metric, found.mode) == (5, "accuracy", "max")
     said = " ".join(found.notes)
     assert "dropout is own.dropout, not model.dropout: model.dropout must be at least 0 and below 1, got 1.0" in said
-    assert "1 trials had no finite result" in said
+    assert "1 trial without a finite result" in said
     config, state = read_state(tmp_path / "made")
     trials = state.history.trials
     assert [t.state for t in trials.values()] == ["complete", "stopped", "complete", "complete", "stopped"]
@@ -271,7 +271,7 @@ def test_a_table_of_results_is_read_by_its_columns(tmp_path: Path) -> None:
         "note": "own.note",
     }  # fmt: skip
     assert found.trials == 30
-    assert found.notes == ("2 trials had no finite result or had not ended well; they were left out",)
+    assert found.notes == ("2 trials without a finite result, or that had not ended well: left out",)
     _, state = read_state(tmp_path / "made")
     space = Space.from_json(state.last["imported"]["space"])
     assert space.dimensions["optimizer.lr"] == Choice(1e-4, 1e-3, 1e-2, 1e-1)

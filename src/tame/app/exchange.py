@@ -147,7 +147,8 @@ def import_trials(
     dims = {field: _fitted(field, foreign.dimensions[name]) for name, field in names.items()}
     space = Space({field: dim for field, dim in dims.items() if dim is not None})
     if foreign.left_out:
-        notes.append(f"{foreign.left_out} trials had no finite result or had not ended well; they were left out")
+        many = "1 trial" if foreign.left_out == 1 else f"{foreign.left_out} trials"
+        notes.append(f"{many} without a finite result, or that had not ended well: left out")
     absent = {
         field: gone
         for name, field in names.items()
