@@ -50,6 +50,7 @@ SLACK = 0.05  # of the clock that forecasts may be wrong by
 TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
 GOING = ("start", "continue", "copy")  # decisions after which a trial trains
 TUNE_EPOCHS = (2, 8)  # fewer are not worth beginning, more add little
+NEW_INPUTS = 1 / 3  # of the recipes that begin have inputs that nobody had before
 PLANNED_EPOCHS = 3  # that a plan with fine-tuning in it must have time for
 
 
@@ -123,8 +124,8 @@ def _first_plan(study: Study, data: Data) -> dict[str, Any]:
     if data.backbone is None:
         check(study, data, about)  # before anything is trained with it
         if fits_epochs(config):
-            epoch_s, pair_s = _rehearsed(study, data, about)
-            about = fitted(config, data, about, epoch_s, used_s=study.used_s)
+            epoch_s, pair_s, prepare_s = _rehearsed(study, data, about)
+            about = fitted(config, data, about, epoch_s, used_s=study.used_s, prepare_s=prepare_s)
             about["pair"] = pair_s / epoch_s
             about["company_s"] = epoch_s
     elif config.clock_s is not None and config.search in WHOLE:
@@ -139,9 +140,12 @@ def fits_epochs(config: StudyConfig) -> bool:
 
 
 def fitted(
-    config: StudyConfig, data: Data, about: Mapping[str, Any], epoch_s: float, *, used_s: float
+    config: StudyConfig, data: Data, about: Mapping[str, Any], epoch_s: float, *, used_s: float, prepare_s: float = 0.0
 ) -> dict[str, Any]:
-    """The plan with as many epochs, recipes and dimensions as the clock allows. epoch_s: of a trial with its folds."""
+    """The plan with as many epochs, recipes and dimensions as the clock allows.
+
+    epoch_s, prepare_s: of a trial with its folds, the second one where nobody before it had inputs like its own.
+    """
     assert config.clock_s is not None
     affordable = max(config.clock_s - used_s - about["end_s"], 0.0) / epoch_s
     most = SCRATCH_EPOCHS if data.kind == "images" else about["base"]["epochs"]
@@ -151,25 +155,28 @@ def fitted(
     recipes = expected_recipes(search, SEARCHED_SHARE * affordable, whole=config.search in WHOLE)
     found = draft(config, data, None, used_s=used_s, recipes=recipes)
     first = search.base.epochs if config.search in WHOLE else search.rungs[0]
-    found["cohort"] = min(max(int(FIRST_SHARE * affordable / first), LEAST_COHORT), _cohort(data))
+    each = first + NEW_INPUTS * prepare_s / epoch_s  # epochs that the beginning of a recipe is worth
+    found["cohort"] = min(max(int(FIRST_SHARE * affordable / each), LEAST_COHORT), _cohort(data))
     return found
 
 
-def _rehearsed(study: Study, data: Data, about: dict[str, Any]) -> tuple[float, float]:
+def _rehearsed(study: Study, data: Data, about: dict[str, Any]) -> tuple[float, float, float]:
     """Seconds of an epoch of a trial with its folds, in company, and of two that have none: means over the recipes
-    that are tried first."""
+    that are tried first; and of what the inputs of the slowest of these took."""
     plan = plan_of(study.config, data, about)
     tried = [recipe for _, recipe in islice(proposals(plan.space, study.config.seed, plan.search), REHEARSED)]
     recipes = tried if data.kind == "table" else tried[:1]
     each: list[tuple[float, float]] = []
+    prepare_s = 0.0
     until = study.used_s + REHEARSAL_SHARE * (study.config.clock_s or math.inf)
     for own in recipes:
         found = study.ask("rehearse", recipe=own.flat(), folds=[0])
         each.append((float(found["epoch_s"]), float(found["pair_s"])))
+        prepare_s = max(prepare_s, float(found["prepare_s"]))
         if study.used_s > until:
             break
     epoch_s, pair_s = (sum(own) / len(each) * data.split.folds for own in zip(*each, strict=True))
-    return epoch_s, pair_s
+    return epoch_s, pair_s, prepare_s * data.split.folds
 
 
 def check(study: Study, data: Data, about: Mapping[str, Any]) -> None:

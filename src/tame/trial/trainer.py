@@ -7,6 +7,7 @@ on all examples, which is the one that can be delivered.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -251,18 +252,22 @@ class Trainer:
 
     def rehearse(self, *, recipe: Reply, folds: list[Fold]) -> Reply:
         """Seconds that an epoch of one member takes here in company, and one of two members that have none, from a few
-        steps; its inputs are ready afterwards."""
+        steps; and that its inputs took, which are ready afterwards."""
         own, material, examples = Recipe.from_flat(recipe), self._given(), self._learnt()
         if material.kind == "images" and not material.stacks(own):
             task = self._pictures().rehearsal(own, self._rows, examples, folds)
             alone = self._chooser.rehearse(task, Member(-1, folds[0], own))
-            return {"epoch_s": alone, "alone_s": alone, "pair_s": 2 * alone}
+            return {"epoch_s": alone, "alone_s": alone, "pair_s": 2 * alone, "prepare_s": 0.0}
         cores = self._cores([own])
         if material.kind == "images":
             material = self._pictures().blank()
         with self._threads(cores):
+            begun = time.monotonic()
+            material.task(own, self._rows, examples, folds[:1])
+            prepare_s = time.monotonic() - begun
             company, alone = self._chooser.epoch_s(material, own, folds, self._rows, examples)
-        return {"epoch_s": company / cores, "alone_s": alone, "pair_s": alone * (1 if cores > 1 else 2)}
+        pair_s = alone * (1 if cores > 1 else 2)
+        return {"epoch_s": company / cores, "alone_s": alone, "pair_s": pair_s, "prepare_s": prepare_s}
 
     def memory(
         self, *, recipes: list[Reply], folds: list[Fold], tuning: Reply | None, rehearsed: Reply | None
