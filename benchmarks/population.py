@@ -299,7 +299,7 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
         return True
 
     groups = chooser.groups(material, jobs, [0], range(len(examples)), examples, at_least=cores)
-    todo, onednn = [partial(carry_out, group) for group in groups], [group.onednn for group in groups]
+    todo, onednn = [partial(carry_out, group) for group in groups], [group.precision.onednn for group in groups]
     side_by_side(todo, cores=cores, emit=lambda message: None, onednn=onednn)
     wall_s, used = time.perf_counter() - begun, cpu_s() - used
     return {

@@ -14,10 +14,11 @@ from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.data.tables import Column, Table
 from tame.parts.mlp import Columns, build_table_model
-from tame.parts.products import by_onednn, is_by_onednn, is_heavy, onednn_is_exact, product
-from tame.trial import choose
+from tame.parts.products import by_onednn, is_by_onednn, is_heavier, is_heavy, onednn_is_exact, product
+from tame.trial import precision
 from tame.trial.choose import Chooser
 from tame.trial.population import Examples, Member
+from tame.trial.precision import agrees
 from tame.trial.rows import TableMaterial
 from tame.trial.serial import Serial
 from tame.trial.side_by_side import side_by_side
@@ -121,18 +122,97 @@ def material_of():
 @pytest.mark.parametrize(("exact", "pays"), [(True, True), (True, False), (False, True)])
 def test_onednn_is_taken_for_heavy_members_where_it_is_exact_and_pays(tmp_path, monkeypatch, exact, pays):
     measured = []
-    monkeypatch.setattr(choose, "onednn_is_exact", lambda: exact)
-    monkeypatch.setattr(choose, "onednn_pays", lambda: measured.append(1) or pays)
+    monkeypatch.setattr(precision, "onednn_is_exact", lambda: exact)
+    monkeypatch.setattr(precision, "onednn_pays", lambda: measured.append(1) or pays)
     jobs = [Job(0, recipe_of()), Job(1, recipe_of(**{"model.width": 8}))]
     for study in ("one", "other"):  # the second one remembers
         chooser = Chooser(tmp_path / "cache", tmp_path / study, CPU)
         groups = chooser.groups(material_of(), jobs, [0], range(NUM), examples_of())
-        by_trial = {group.jobs[0].trial: group.onednn for group in groups}
+        by_trial = {group.jobs[0].trial: group.precision.onednn for group in groups}
         assert by_trial == {0: exact and pays, 1: False}
         words = {each["group"]: "products by oneDNN" in each["why"] for each in chooser.told()}
         assert sorted(words.values()) == [False, exact and pays]
-        assert any("products" in key for key in json.loads((tmp_path / study / "engines.json").read_text()))
+        known = json.loads((tmp_path / study / "engines.json").read_text())
+        assert any(key.startswith("products") for key in known) == exact
     assert len(measured) == int(exact)
+
+
+# Products of bfloat16 -------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(rows=st.integers(1, 70), inner=st.integers(1, 70), columns=st.integers(1, 70), members=st.integers(2, 9))
+def test_products_of_bfloat16_are_those_of_rounded_numbers_in_any_company(rows, inner, columns, members):
+    chance = torch.Generator().manual_seed(rows + 71 * inner + 71**2 * columns)
+    a, b = (torch.randn(members, *shape, generator=chance) for shape in ((rows, inner), (inner, columns)))
+    add = torch.randn(members, 1, columns, generator=chance)
+    found = product(a.bfloat16(), b, add)
+    exact = a.bfloat16().double() @ b.bfloat16().double() + add
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), exact, rtol=1e-2, atol=0.1)  # the sum is rounded to bfloat16 once
+    for i in range(members):
+        assert torch.equal(found[i], product(a[i : i + 1].bfloat16(), b[i : i + 1], add[i : i + 1])[0])
+
+
+@pytest.mark.parametrize("changes", [{}, {"model.norm": "layer"}, {"model.norm": "batch"}, {"model.residual": True}])
+def test_members_in_bfloat16_are_near_float32_and_do_not_mind_their_company(changes):
+    task = TableTask(rows_of(9), Columns(9), examples_of(), CPU)
+    some = {"batch_size": 57, "model.depth": 3, "model.width": 72, **changes}
+    members = [Member(i, 0, recipe_of(**some, **{"optimizer.lr": 1e-3 / (1 + i)})) for i in range(3)]
+
+    def trained(some, engine):
+        seen = []
+        population = engine.advance(engine.start(some), until=3, watch=lambda _, measured: seen.append(measured))
+        return population.tensors, seen
+
+    together, of_all = trained(members, Stacked(task, Traces(0), half=True))
+    alone, _ = trained(members[1:2], Stacked(task, Traces(10**9), half=True))
+    usual, of_usual = trained(members, Stacked(task, Traces(0)))
+    for name, value in together.items():
+        assert torch.equal(value[1], alone[name][0]), name
+        assert value.dtype == usual[name].dtype, name
+    assert any(not torch.equal(value, usual[name]) for name, value in together.items()), "it makes a difference"
+    for own, other in zip(of_all, of_usual, strict=True):
+        torch.testing.assert_close(own.train_loss, other.train_loss, rtol=0.02, atol=0)
+        torch.testing.assert_close(own.outputs, other.outputs, rtol=0, atol=0.1)
+
+
+def test_which_members_are_large_enough_for_bfloat16():
+    def built(width, depth):
+        return build_table_model(Columns(64), 2, recipe_of(**{"model.width": width, "model.depth": depth}).model)
+
+    assert is_heavier(built(256, 2), 64)
+    assert not is_heavier(built(256, 2), 63)
+    assert not is_heavier(built(256, 1), 10_000), "no product lies between two hidden layers"
+    assert not is_heavier(torch.nn.Linear(4096, 4096), 1024), "a module of the user's own"
+
+
+@pytest.mark.parametrize(("pays", "loss"), [(True, 1.0), (True, 1.02), (False, 1.0)])
+def test_bfloat16_is_taken_where_it_pays_and_curves_agree(tmp_path, monkeypatch, pays, loss):
+    """Whether it pays is the machine's, whether curves agree is the study's, which asks for it once."""
+    asked = []
+    monkeypatch.setattr(precision, "half_pays", lambda device: asked.append("pays") or pays)
+    monkeypatch.setattr(Stacked, "first_loss", lambda self, *_: asked.append("loss") or (loss if self.half else 1.0))
+    jobs = [Job(i, recipe_of(**{"model.width": width})) for i, width in enumerate((256, 264, 8))]
+    for study in ("one", "other", "other"):
+        chooser = Chooser(tmp_path / "cache", tmp_path / study, CPU)
+        groups = chooser.groups(material_of(), jobs, [0], range(NUM), examples_of())
+        taken = {group.jobs[0].trial: group.precision.half for group in groups}
+        assert taken == {0: pays and loss == 1.0, 1: pays and loss == 1.0, 2: False}
+        for group in groups:
+            engine = group.lanes[0].engine
+            assert (isinstance(engine, Stacked) and engine.half) == group.precision.half
+        told = sum("bfloat16" in each["why"] for each in chooser.told())
+        assert told == (2 if pays and loss == 1.0 else 0)
+    assert asked == ["pays"] + (["loss"] * 4 if pays else [])
+
+
+def test_whether_curves_agree_is_seen_in_the_first_steps():
+    task = TableTask(rows_of(9), Columns(9), examples_of(), CPU)
+    member = Member(0, 0, recipe_of(**{"optimizer.lr": 1e-3}))
+    assert agrees(task, member)
+    wild = Member(0, 0, recipe_of(**{"optimizer.lr": 3.0, "model.depth": 6}))
+    assert not agrees(task, wild), "where steps throw the weights about, rounding is not forgotten"
 
 
 @pytest.mark.parametrize("cores", [1, 2])

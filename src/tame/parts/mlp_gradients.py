@@ -32,24 +32,27 @@ def is_by_hand(module: Mlp) -> bool:
 @torch.no_grad()
 def outputs_and_slopes(
     module: Mlp, params: Tensors, buffers: Tensors, x: Tensor,
-    *, dropout: Tensor | None, draws: Draws, mine: Tensor | None = None,
+    *, dropout: Tensor | None, draws: Draws, mine: Tensor | None = None, half: bool = False,
 ) -> tuple[Tensor, Slopes]:  # fmt: skip
     """Outputs (M, B, O) of a training step, as `Mlp.stacked`, and what makes of their gradient that of each parameter.
 
     params, buffers: as in the module's `state_dict`, each with a leading M; the rest as in `Mlp.stacked`. The gradients
     can be asked for once; they come in the order of the backward pass. Nothing here is seen by autograd.
+    half: products between hidden layers are of numbers rounded to bfloat16, added up in float32; inputs, outputs and
+    all that is not a product keep their type.
     """
     tensors, members = {**params, **buffers}, len(params["out.weight"])
     first = _First.of(module, tensors, x if x.ndim == 3 else x.expand(members, -1, -1))
     layers: list[_Layer] = []
     rate = None if dropout is None else dropout[:, None, None]
     scale = None if rate is None else 1 / (1 - rate)
+    rounded = Tensor.bfloat16 if half else _as_it_is
     h: Tensor | None = None
     for i in range(len(module.body)):
-        name = f"body.{i}"
-        z = first.product(tensors, name) if h is None else _product(tensors, name, h)
+        name, inputs = f"body.{i}", None if h is None else rounded(h)
+        z = first.product(tensors, name) if inputs is None else _product(tensors, name, inputs)
         chance = None if rate is None else kept(draws(z.shape[2]).to(z.dtype), rate, scale)
-        layer = _Layer.of(module, tensors, i, z, chance, inputs=h, mine=mine)
+        layer = _Layer.of(module, tensors, i, z, chance, inputs=inputs, mine=mine)
         layers.append(layer)
         h = layer.output if h is None or not module.residual else h + layer.output
     outputs = first.product(tensors, "out") if h is None else _product(tensors, "out", h)
@@ -65,9 +68,10 @@ def outputs_and_slopes(
             found |= of_norm
             if layer.inputs is None:
                 return found | first.slopes(tensors, f"body.{i}", of_z)
-            found[f"body.{i}.weight"] = product(of_z.transpose(1, 2), layer.inputs)
             if f"body.{i}.bias" in tensors:
                 found[f"body.{i}.bias"] = of_z.sum(dim=1)
+            of_z = rounded(of_z)
+            found[f"body.{i}.weight"] = product(of_z.transpose(1, 2), layer.inputs)
             weight = tensors[f"body.{i}.weight"]
             of_h = product(of_z, weight, of_h if module.residual else None)
         return found
@@ -189,6 +193,10 @@ def _layer_norm_back(of_hat: Tensor, z: Tensor, width: int, mean: Tensor, over: 
         return found
     some: Tensor = _native_layer_norm_back(of_hat, z, [width], mean, over, None, None, [True, False, False])[0]
     return some
+
+
+def _as_it_is(h: Tensor) -> Tensor:
+    return h
 
 
 def _product(tensors: Tensors, name: str, h: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ has units for it (AMX). Whether it is as exact as MKL is therefore looked at, an
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from tame.parts.mlp import Mlp, num_weights
 
 HEAVY = 2**19  # multiplications of one member in the mean product of a step, from which oneDNN may pay
+HEAVIER = 2**22  # multiplications of one member between two hidden layers, from which rounding to bfloat16 may pay
 GAIN = 1.2  # how much faster it must be on a product of members that are heavy
 INEXACT = 4.0  # times the error of MKL that it may have
 _MATMUL: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
@@ -55,16 +57,28 @@ def is_heavy(module: object, batch: int) -> bool:
     return isinstance(module, Mlp) and batch * num_weights(module) >= HEAVY * (len(module.body) + 1)
 
 
+def is_heavier(module: object, batch: int) -> bool:
+    """Whether members of this kind are large enough for products of bfloat16, likewise."""
+    return isinstance(module, Mlp) and len(module.body) > 1 and batch * module.widths[0] ** 2 >= HEAVIER
+
+
 def product(a: Tensor, b: Tensor, add: Tensor | None = None) -> Tensor:
     """(M, R, K) times (M, K, C), plus (M, 1, C) or (M, R, C) where it is given: (M, R, C).
 
-    A member's result does not depend on how many there are, with oneDNN to the last bit.
+    Where a is bfloat16, b is rounded to it too; the result is float32. A member's result does not depend on how many
+    there are, with oneDNN to the last bit.
     """
-    if is_by_onednn() and a.shape[1] * a.shape[2] * b.shape[2] <= _TINY and a.device.type == "cpu":
+    half = a.dtype == torch.bfloat16
+    b = b.bfloat16() if half else b
+    if (half or is_by_onednn()) and a.shape[1] * a.shape[2] * b.shape[2] <= _TINY and a.device.type == "cpu":
         # Whether torch takes these for too small, it would decide by all members together.
+        a, b = (a.float(), b.float()) if half else (a, b)
         found = (a.unsqueeze(3) * b.unsqueeze(1)).sum(dim=2)
-        return found if add is None else found + add
-    return torch.bmm(a, b) if add is None else torch.baddbmm(add, a, b)
+    elif half:
+        found = torch.bmm(a, b).float()
+    else:
+        return torch.bmm(a, b) if add is None else torch.baddbmm(add, a, b)
+    return found if add is None else found.add_(add)
 
 
 def onednn_is_exact() -> bool:
@@ -87,11 +101,22 @@ def onednn_pays() -> bool:
     return usual >= GAIN * theirs
 
 
-def _seconds(a: Tensor, b: Tensor, wanted: bool) -> float:
+def half_pays(device: torch.device) -> bool:
+    """Whether products of numbers rounded to bfloat16, rounding included, are clearly faster on members that are heavy.
+
+    On a GPU without units for bfloat16 they are not, and on a CPU without instructions for it they are far slower.
+    """
+    chance = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(4, *shape, generator=chance).to(device) for shape in ((512, 128), (128, 128)))
+    best = min(_seconds(a, b, wanted) for wanted in ((False, True) if device.type == "cpu" else (False,)))
+    return best >= GAIN * _seconds(a, b, False, lambda a, b: product(a.bfloat16(), b))
+
+
+def _seconds(a: Tensor, b: Tensor, wanted: bool, multiply: Callable[[Tensor, Tensor], Tensor] = torch.bmm) -> float:
     times = []
     with by_onednn(wanted):
         for _ in range(20):
             begun = time.perf_counter()
-            torch.bmm(a, b)
+            multiply(a, b)[0, 0, 0].item()  # waits for a GPU
             times.append(time.perf_counter() - begun)
     return min(times)

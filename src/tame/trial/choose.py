@@ -22,9 +22,10 @@ from tame.core.errors import StorageError, require
 from tame.core.recipe import Recipe
 from tame.parts.mlp import num_weights
 from tame.parts.optimizers import OPTIMIZERS
-from tame.parts.products import by_onednn, is_heavy, onednn_is_exact, onednn_pays
+from tame.parts.products import by_onednn
 from tame.trial.material import Material
 from tame.trial.population import Examples, Member, Task
+from tame.trial.precision import Precision, Precisions
 from tame.trial.remembered import read_json, write_json
 from tame.trial.serial import Serial
 from tame.trial.settings import group_key
@@ -34,7 +35,7 @@ from tame.trial.told import is_out_of_memory
 from tame.trial.traced import TRACES
 from tame.trial.unit import Job, Lane
 
-FORMAT = 10  # of what is remembered
+FORMAT = 11  # of what is remembered
 SIZES = (1, 4, 16, 64)  # members at once that are tried, where a group has half as many
 GROUP_BYTES = 512 * 2**20  # of parameters, gradients, moments and activations of a group, at most
 STEPS = 4
@@ -77,11 +78,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Jobs that are advanced together, with their lanes. onednn: whether oneDNN is to multiply their matrices."""
+    """Jobs that are advanced together, with their lanes, and how their matrices are to be multiplied."""
 
     jobs: list[Job]
     lanes: list[Lane]
-    onednn: bool = False
+    precision: Precision
 
 
 class Chooser:
@@ -97,8 +98,7 @@ class Chooser:
         self._smaller = 1  # what groups are divided by, where memory ran out
         self._parts = 1  # of a batch, likewise
         self._traces = TRACES
-        self._onednn: bool | None = None  # whether oneDNN is as exact as MKL here, and faster
-        self._heavy: dict[Hashable, bool] = {}  # of each kind of member
+        self._precisions = Precisions(self._study, self._machine, device)
 
     def groups(
         self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
@@ -116,11 +116,11 @@ class Chooser:
         for (_, before), own in alike.items():
             recipe = own[0].recipe
             choice = self.choice(material, recipe, folds, rows, examples, members=len(own) * len(folds))
-            onednn = self._takes_onednn(material, recipe, rows, examples, folds)
+            precision = self._precisions.of(material, recipe, rows, examples, folds)
             if before is not None and before != choice.stacked:
                 most = choice.members if choice.stacked else len(own) * len(folds)
                 choice = replace(choice, stacked=before, members=most)
-            self._tell(recipe, choice, len(own) * len(folds), "; products by oneDNN" if onednn else "")
+            self._tell(recipe, choice, len(own) * len(folds), precision.words)
             num = len(examples)
             job_s = choice.step_s * math.ceil(num / recipe.batch(num)) * max(1, recipe.epochs)
             sets = material.lanes(recipe, rows, examples, folds) if choice.stacked else [[fold] for fold in folds]
@@ -128,8 +128,9 @@ class Chooser:
             most = min(most, math.ceil(len(own) / math.ceil(at_least / len(alike))))
             for start in range(0, len(own), most):
                 some = own[start : start + most]
-                lanes = self._lanes(material, some, sets, rows, examples, stacked=choice.stacked)
-                found.append((job_s * len(some), Group(some, lanes, onednn)))
+                half = precision.half if choice.stacked else None
+                lanes = self._lanes(material, some, sets, rows, examples, half=half)
+                found.append((job_s * len(some), Group(some, lanes, precision)))
         # So that no core is left alone with a long one at the end.
         return [group for _, group in sorted(found, key=lambda each: each[0], reverse=True)]
 
@@ -153,15 +154,18 @@ class Chooser:
         known = self._known[key]
         if any(size <= 2 * members and size not in known.together for size in SIZES):
             begun = time.monotonic()
-            with by_onednn(self._takes_onednn(material, recipe, rows, examples, folds)):
-                known = self._measured(known, members, material, recipe, folds, rows, examples)
+            known = self._measured(known, members, material, recipe, folds, rows, examples)
             self.measuring_s += time.monotonic() - begun
             self._known[key] = known
             if math.isfinite(known.alone):
                 self._remember(key, known)
         if math.isinf(known.alone):
             return Choice(False, 1, 0.0, "memory ran out while it was measured")
-        return known.choice(members)
+        found = known.choice(members)
+        # What is trained in bfloat16 in company is so alone, too.
+        return replace(
+            found, stacked=found.stacked or self._precisions.of(material, recipe, rows, examples, folds).half
+        )
 
     def epoch_s(
         self, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int], examples: Examples
@@ -212,14 +216,15 @@ class Chooser:
 
     def _lanes(
         self, material: Material, jobs: Sequence[Job], sets: Sequence[Sequence[Fold]], rows: Sequence[int],
-        examples: Examples, *, stacked: bool,
+        examples: Examples, *, half: bool | None,
     ) -> list[Lane]:  # fmt: skip
+        """half: as of the stacked engine; None: in the serial one."""
         lanes = []
         for folds in sets:
             task = material.task(jobs[0].recipe, rows, examples, folds)
             members = [Member(job.trial, fold, job.recipe) for job in jobs for fold in folds]
-            if stacked:
-                lanes.append(Lane(Stacked(task, self._traces), task.examples, members))
+            if half is not None:
+                lanes.append(Lane(Stacked(task, self._traces, half), task.examples, members))
             else:
                 lanes += [Lane(Serial(task, self._parts), task.examples, [member]) for member in members]
         return lanes
@@ -230,41 +235,24 @@ class Chooser:
     ) -> Measured:  # fmt: skip
         """Seconds of a step of one member, alone and in groups as large as are asked for and not known yet."""
         task = material.task(recipe, rows, examples, folds[:1])
-        member = Member(-1, folds[0], recipe)
-        alone = known.alone or _seconds(partial(Serial(task).rehearse, member, STEPS, whole=False))
-        together, most = dict(known.together), self._most(task, member)
-        for size in [size for size in SIZES if size <= 2 * members and size not in together]:
-            past = bool(together) and together[max(together)] > 1.2 * min(together.values())
-            if size > max(4, most) or past or math.inf in (alone, *together.values()):
-                together[size] = math.inf  # too large for the memory, or past the best
-                continue
-            group = [replace(member, trial=-1 - i) for i in range(size)]
-            together[size] = _seconds(partial(Stacked(task, self._traces).rehearse, group, STEPS)) / size
+        member, precision = Member(-1, folds[0], recipe), self._precisions.of(material, recipe, rows, examples, folds)
+        stacked = Stacked(task, self._traces, precision.half)
+        with by_onednn(precision.onednn):
+            alone = known.alone or _seconds(partial(Serial(task).rehearse, member, STEPS, whole=False))
+            together, most = dict(known.together), self._most(task, member)
+            for size in [size for size in SIZES if size <= 2 * members and size not in together]:
+                past = bool(together) and together[max(together)] > 1.2 * min(together.values())
+                if size > max(4, most) or past or math.inf in (alone, *together.values()):
+                    together[size] = math.inf  # too large for the memory, or past the best
+                    continue
+                group = [replace(member, trial=-1 - i) for i in range(size)]
+                together[size] = _seconds(partial(stacked.rehearse, group, STEPS)) / size
         return Measured(alone, together)
 
     def _most(self, task: Task, member: Member) -> int:
         """How many members fit into the memory that a group may take."""
         recipe = member.recipe
         return max(1, GROUP_BYTES // member_bytes(task.build(member), recipe, recipe.batch(len(task.examples))))
-
-    def _takes_onednn(
-        self, material: Material, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
-    ) -> bool:
-        """Whether oneDNN is to multiply the matrices of members of this kind; measured once, and remembered."""
-        if self._device.type != "cpu" or not material.stacks(recipe):
-            return False
-        kind = (group_key(recipe), len(rows), folds[0])
-        if kind not in self._heavy:
-            task, member = material.task(recipe, rows, examples, folds[:1]), Member(-1, folds[0], recipe)
-            self._heavy[kind] = is_heavy(task.build(member), recipe.batch(len(task.examples.walked(member))))
-        if not self._heavy[kind]:
-            return False
-        if self._onednn is None:
-            key = f"{FORMAT}-products-{torch.__version__}-{os.cpu_count()}"
-            found = next((own for own in (read_json(path).get(key) for path in self._paths()) if own is not None), None)
-            self._onednn = onednn_is_exact() and (onednn_pays() if found is None else found is True)
-            self._write(key, self._onednn)
-        return self._onednn
 
     def _paths(self) -> list[Path]:
         return [path for path in (self._study, self._machine) if path is not None]
@@ -281,9 +269,8 @@ class Chooser:
             FORMAT, material.kind, self._device.type, torch.__version__, os.cpu_count(), round(math.log2(weights + 1)),
             round(math.log2(batch)), recipe.model.depth, recipe.model.norm, recipe.optimizer.name,
             recipe.then.start < 1, recipe.model.dropout > 0,
-            self._takes_onednn(material, recipe, rows, examples, folds),
         )  # fmt: skip
-        return "-".join(map(str, parts))
+        return "-".join(map(str, parts)) + self._precisions.of(material, recipe, rows, examples, folds).key
 
     def _remembered(self, key: str) -> Measured | None:
         for path in self._paths():

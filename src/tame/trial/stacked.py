@@ -53,15 +53,19 @@ from tame.trial.told import require_outputs, told
 from tame.trial.traced import Steps, Traces
 
 AHEAD_VALUES, MOST_AHEAD = 2**18, 64  # numbers that may be prepared for steps ahead (1 MiB), and for how many at most
-EVAL_VALUES = 2**24  # numbers that one layer may hold while judging: 64 MiB in float32
+EVAL_VALUES = 2**21  # numbers that one layer may hold while judging: 8 MiB in float32, which the cache holds
 
 
 @dataclass(frozen=True, slots=True)
 class Stacked:
-    """Trains groups of members whose modules can be run for all of them at once."""
+    """Trains groups of members whose modules can be run for all of them at once.
+
+    half: whether the products between hidden layers of an mlp are of bfloat16 while it is trained.
+    """
 
     task: Task
     traces: Traces = field(default_factory=Traces)
+    half: bool = False
 
     def start(self, members: Sequence[Member]) -> Population:
         """The members before their first epoch; those with the same seed start from the same draws."""
@@ -84,7 +88,7 @@ class Stacked:
         self, population: Population, *, until: int, watch: Callable[[Population, Measured], None]
     ) -> Population:
         """The population trained until that many epochs in all. `watch` sees it after every epoch."""
-        run = _Run.of(population, self.task, built(self.task, population.members[0]), self.traces)
+        run = _Run.of(population, self)
         # In one order: a checkpoint comes back in any, and the last bit of a length over all gradients depends on it.
         tensors = {name: population.tensors[name].clone() for name in sorted(population.tensors)}
         for epoch in range(population.epoch + 1, until + 1):
@@ -98,13 +102,20 @@ class Stacked:
     def rehearse(self, members: Sequence[Member], steps: int = 4) -> float:
         """Seconds that a step of all these members takes, from a few steps of a copy that is thrown away."""
         population = self.start(members)
-        run = _Run.of(population, self.task, built(self.task, members[0]), self.traces, rehearsed=True)
+        run = _Run.of(population, self, rehearsed=True)
         times: list[float] = []
         tensors = dict(sorted(population.tensors.items()))
         with epoch_chance(self.task, run.recipe.seed, 1):
             while len(times) < 2:  # the first one is not worth much
                 run.epoch(1, tensors, looks=steps, times=times)
         return min(times[1:] or times)
+
+    def first_loss(self, member: Member, looks: int) -> float:
+        """The loss over the first steps of a member, in its own scale; `looks` as in `_Run.epoch`."""
+        population = self.start([member])
+        run = _Run.of(population, self, rehearsed=True)
+        with epoch_chance(self.task, member.recipe.seed, 1):
+            return float(run.epoch(1, dict(sorted(population.tensors.items())), looks=looks))
 
     @torch.no_grad()
     def predict(self, population: Population, rows: Tensor) -> Tensor:
@@ -183,10 +194,10 @@ def stacked_forward(module: nn.Module) -> Forward:
     return forward
 
 
-def stacked_learning(module: nn.Module, task: Task) -> Learning:
+def stacked_learning(module: nn.Module, task: Task, *, half: bool) -> Learning:
     """(params, buffers, x, dropout, draws, mine) -> outputs, and what makes of their gradient those of the params."""
     if isinstance(module, Mlp) and task.autocast is None:
-        return partial(outputs_and_slopes, module)
+        return partial(outputs_and_slopes, module, half=half)
     forward = stacked_forward(module)
 
     def learn(
@@ -254,6 +265,7 @@ class _Run:
 
     task: Task
     traces: Traces
+    half: bool
     rehearsed: bool
     module: nn.Module
     population: Population
@@ -268,10 +280,9 @@ class _Run:
     like: Tensor
 
     @classmethod
-    def of(
-        cls, population: Population, task: Task, template: nn.Module, traces: Traces, *, rehearsed: bool = False
-    ) -> _Run:
-        members, examples = population.members, task.examples
+    def of(cls, population: Population, engine: Stacked, *, rehearsed: bool = False) -> _Run:
+        task, members = engine.task, population.members
+        template, examples = built(task, members[0]), task.examples
         together = joint(examples, members[0].recipe)
         keys = {(group_key(member.recipe), None if together else member.fold) for member in members}
         assert len(keys) == 1, "a group shares its key, and where it is not trained together its fold"
@@ -289,9 +300,9 @@ class _Run:
             whole = torch.zeros(len(members), len(examples), dtype=like.dtype, device=like.device)
             whole[:, walked] = trains.to(like)
         return cls(
-            task=task, traces=traces, rehearsed=rehearsed, module=template.train(), population=population,
-            recipe=members[0].recipe,
-            settings=Settings.of(members, examples, like), learn=stacked_learning(template, task),
+            task=task, traces=engine.traces, half=engine.half, rehearsed=rehearsed, module=template.train(),
+            population=population, recipe=members[0].recipe,
+            settings=Settings.of(members, examples, like), learn=stacked_learning(template, task, half=engine.half),
             walked=walked, learnt=learnt, trains=whole, rows=validated.nonzero().squeeze(1),
             places=places_of(task, members), like=like,
         )  # fmt: skip
@@ -444,7 +455,7 @@ class _Run:
         flags = [getattr(self.settings, each.name) for each in fields(self.settings) if each.name.startswith("any_")]
         same = {f"{room}.{name}": value for room, own in rooms.items() for name, value in own.items()}
         del same["hyper.lr"]
-        depends = (kind, moving.kind, self.module.kind, is_by_onednn(), *flags)
+        depends = (kind, moving.kind, self.module.kind, is_by_onednn(), self.half, *flags)
         return Steps(self.traces, depends, move, same, at_once=self.rehearsed)
 
     def _loss(self, outputs: Tensor, given: _Given) -> tuple[Tensor, Tensor]:

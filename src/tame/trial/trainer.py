@@ -202,7 +202,7 @@ class Trainer:
             while groups:
                 units = [Unit(group.jobs, group.lanes, metric, self._kept(), keep_all=final) for group in groups]
                 todo = [partial(_advance, unit, until) for unit in units]
-                onednn = [group.onednn for group in groups]
+                onednn = [group.precision.onednn for group in groups]
                 failed = side_by_side(todo, cores=cores, emit=self._emit, onednn=onednn)
                 groups = [own for place in failed for own in self._smaller(groups[place], folds)]
         return {"engines": self._chooser.told(), "measuring_s": self._chooser.measuring_s - measured_s}
@@ -338,7 +338,7 @@ class Trainer:
         with self._threads(cores):
             groups = [self._alone(job, each["fold"]) for job, each in zip(jobs, members, strict=True)]
             todo = [partial(train, group.lanes[0], each) for group, each in zip(groups, members, strict=True)]
-            side_by_side(todo, cores=cores, emit=self._emit, onednn=[group.onednn for group in groups])
+            side_by_side(todo, cores=cores, emit=self._emit, onednn=[group.precision.onednn for group in groups])
         return {}
 
     def network(
@@ -349,7 +349,7 @@ class Trainer:
         job = Job(trial, Recipe.from_flat(recipe))
         group = self._alone(job, fold)
         (lane,) = group.lanes
-        with by_onednn(group.onednn):
+        with by_onednn(group.precision.onednn):
             population = self._trained(lane, epochs, losses)
         module = lane.engine.module(population, 0)
         task = self._chooser.task_of(lane)
@@ -386,7 +386,7 @@ class Trainer:
             group = self._alone(job, fold)
             (lane,) = group.lanes
             rows = self._learnt().validates(lane.members[0]).nonzero().squeeze(1)
-            with by_onednn(group.onednn):
+            with by_onednn(group.precision.onednn):
                 population = self._trained(lane, epochs, losses)
                 own = lane.engine.predict(population, rows.to(self._device))[0].float().cpu()
             seen.append((rows, lane.examples.undo(own, fold)))

@@ -1,0 +1,103 @@
+"""How the matrices of a kind of members are multiplied on this machine: measured once, and remembered.
+
+Float32 by MKL or by oneDNN, or rounded to bfloat16 between hidden layers while parameters stay float32. By what one
+member is, so that its result does not depend on its company.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from tame.core.recipe import Recipe
+from tame.parts.products import by_onednn, half_pays, is_heavier, is_heavy, onednn_is_exact, onednn_pays
+from tame.trial.material import Material
+from tame.trial.population import Examples, Member, Task
+from tame.trial.remembered import read_json, write_json
+from tame.trial.settings import group_key
+from tame.trial.shelf import Fold
+from tame.trial.stacked import Stacked
+
+FORMAT = 1  # of what is remembered
+LOOKS = 24  # at the first steps of a recipe, where the curves of both precisions are compared
+AGREES = 0.01  # by how much of itself the loss over these steps may differ
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """onednn: whether oneDNN multiplies float32, and not MKL; half: whether hidden layers multiply bfloat16."""
+
+    onednn: bool = False
+    half: bool = False
+
+    @property
+    def key(self) -> str:
+        """Tells measurements in one precision from those in another."""
+        return ("-onednn" if self.onednn else "") + ("-half" if self.half else "")
+
+    @property
+    def words(self) -> str:
+        """How products are made where it is not by MKL, for people."""
+        float32 = "; products by oneDNN" if self.onednn else ""
+        return "; products between hidden layers in bfloat16" if self.half else float32
+
+
+@dataclass(slots=True)
+class Precisions:
+    """Of kinds of members. paths: files in which a study, and then the machine, remember what was measured.
+
+    That curves agree is remembered for the study alone, since it is a matter of its data.
+    """
+
+    study: Path | None
+    machine: Path
+    device: torch.device
+    _known: dict[Hashable, Precision] = field(default_factory=dict)
+    _measured: dict[str, bool] = field(default_factory=dict)
+
+    def of(
+        self, material: Material, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
+    ) -> Precision:
+        """What multiplies members of this kind."""
+        if not material.stacks(recipe):
+            return Precision()
+        kind = (group_key(recipe), len(rows), folds[0])
+        if kind not in self._known:
+            task, member = material.task(recipe, rows, examples, folds[:1]), Member(-1, folds[0], recipe)
+            self._known[kind] = self._of(task, member, material.kind)
+        return self._known[kind]
+
+    def _of(self, task: Task, member: Member, data: str) -> Precision:
+        module, batch = task.build(member), member.recipe.batch(len(task.examples.walked(member)))
+        if any(value.dtype != torch.float32 for value in module.parameters()):
+            return Precision()
+        cpu, own = self.device.type == "cpu", member.recipe
+        onednn = cpu and is_heavy(module, batch) and onednn_is_exact() and self._is("products", onednn_pays)
+        half = is_heavier(module, batch) and self._is("bfloat16", partial(half_pays, self.device))
+        if half:
+            name = f"agrees-{data}-{own.model.norm}-{own.model.activation}-{own.model.residual}-{own.optimizer.name}"
+            with by_onednn(onednn):
+                half = self._is(name, partial(agrees, task, member), shared=False)
+        return Precision(onednn, half)
+
+    def _is(self, name: str, measure: Callable[[], bool], *, shared: bool = True) -> bool:
+        """What was measured under this name, by the study or, if it is shared, by the machine."""
+        key = f"{name}-{FORMAT}-{torch.__version__}-{self.device.type}-{os.cpu_count()}"
+        if key not in self._measured:
+            paths = [path for path in (self.study, self.machine if shared else None) if path is not None]
+            found = [own for own in (read_json(path).get(key) for path in paths) if isinstance(own, bool)]
+            self._measured[key] = found[0] if found else measure()
+            for path in paths:
+                write_json(path, {**read_json(path), key: self._measured[key]})
+        return self._measured[key]
+
+
+def agrees(task: Task, member: Member) -> bool:
+    """Whether the first steps of this member have about the same loss in both precisions."""
+    usual, half = (Stacked(task, half=half).first_loss(member, LOOKS) for half in (False, True))
+    return abs(half - usual) <= AGREES * abs(usual)
