@@ -191,6 +191,28 @@ def test_no_more_traces_are_made_than_are_worth_it(monkeypatch):
     monkeypatch.setattr(traced, "MOST", 3)
     traces = Traces(after=0)
     for size in range(1, 8):
-        found = Steps(traces, "kind", lambda tensors: tensors["a"].sum(), {})({"a": torch.ones(1, size)})
+        found = Steps(traces, f"kind {size}", lambda tensors: tensors["a"].sum(), {})({"a": torch.ones(1, size)})
         assert found.tolist() == [size]
     assert len(traces._known) == 3
+
+
+def test_a_trace_serves_other_sizes_where_it_gives_the_same():
+    traces = Traces(after=0)
+    for size in (3, 5):
+        sums = Steps(traces, "sum", lambda tensors: tensors["a"].sum(), {})
+        means = Steps(traces, "mean", lambda tensors: tensors["a"].sum() / len(tensors["a"]), {})  # a constant to torch
+        assert sums({"a": torch.ones(1, size)}).tolist() == [size]
+        assert means({"a": torch.ones(1, size)}).tolist() == [1.0]
+    assert {kind: len(made) for kind, made in traces._made.items()} == {"sum": 1, "mean": 2}
+
+
+def test_members_of_other_sizes_share_a_trace_and_are_trained_the_same():
+    task, traces = TableTask(rows_of(torch.float32), Columns(WIDTH), examples_of(), CPU), Traces(after=0)
+    for width, batch in ((6, 16), (9, 16), (6, 25)):
+        recipes = recipes_of({"model.width": width, "batch_size": batch, "model.dropout": 0.2})
+        (slow, of_slow), (fast, of_fast) = trained(task, recipes, Traces(NEVER)), trained(task, recipes, traces)
+        for name, value in slow.tensors.items():
+            assert torch.equal(value, fast.tensors[name]), name
+        assert all(torch.equal(a.outputs, b.outputs) for a, b in zip(of_slow, of_fast, strict=True))
+    assert sum(map(len, traces._made.values())) == 1
+    assert len(traces._known) > 3, "each with its last batch, which is smaller"

@@ -224,7 +224,7 @@ def _cross_entropy_with_slope(
     if target.ndim == 2:
         wanted = target.to(outputs.dtype)
     else:
-        wanted = outputs.new_zeros(len(target), classes).scatter_(1, target[:, None], 1)
+        wanted = outputs.new_zeros(target.shape[0], classes).scatter_(1, target[:, None], 1)
     if smooths:
         smoothing = hyper.label_smoothing[:, None, None]
         wanted = (1 - smoothing) * wanted + smoothing / classes

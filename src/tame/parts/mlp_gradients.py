@@ -41,7 +41,7 @@ def outputs_and_slopes(
     half: products between hidden layers are of numbers rounded to bfloat16, added up in float32; inputs, outputs and
     all that is not a product keep their type.
     """
-    tensors, members = {**params, **buffers}, len(params["out.weight"])
+    tensors, members = {**params, **buffers}, params["out.weight"].shape[0]
     first = _First.of(module, tensors, x if x.ndim == 3 else x.expand(members, -1, -1))
     layers: list[_Layer] = []
     rate = None if dropout is None else dropout[:, None, None]

@@ -5,6 +5,7 @@ A step of small networks is a row of short calls, and one call then moves all pa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from copy import copy
 
@@ -24,7 +25,6 @@ class Moving:
 
     def __init__(self, optimizer: Optimizer, params: Tensors, state: Tensors) -> None:
         self._optimizer = optimizer
-        self._shapes = {name: value.shape for name, value in params.items()}
         self.params, self._params, self._state = params, params, state
         if optimizer.slots is None:
             return
@@ -37,8 +37,8 @@ class Moving:
 
     @property
     def kind(self) -> Hashable:
-        """All that a step depends on besides its tensors."""
-        return self._optimizer, tuple(self._shapes.items())
+        """All that a step depends on besides its tensors and their sizes."""
+        return self._optimizer, tuple(self.params)
 
     @property
     def is_traceable(self) -> bool:
@@ -49,11 +49,11 @@ class Moving:
         """Parameters and state as they are moved."""
         return self._params, self._state
 
-    def over(self, params: Tensors, state: Tensors) -> Moving:
-        """The same with other tensors, as `tensors` gives them."""
+    def over(self, params: Tensors, state: Tensors, like: Tensors) -> Moving:
+        """The same with other tensors, as `tensors` gives them, and for parameters of the shapes of `like`."""
         found = copy(self)
-        found._params, found._state = params, state
-        found.params = params if self._optimizer.slots is None else found._parts(params[_ALL])
+        found.params, found._params, found._state = like, params, state
+        found.params = found._parts(params[_ALL])
         return found
 
     def step(
@@ -61,7 +61,7 @@ class Moving:
     ) -> None:
         """One step of the optimizer. active: as in `Update`; clip: limits (M,) of norm and value of the gradients."""
         if self._optimizer.slots is None:
-            given = {name: grads[name] for name in self._shapes}
+            given = {name: grads[name] for name in self.params}
         else:
             given = {_ALL: self._joined(grads)}
         if clip is not None:
@@ -79,9 +79,10 @@ class Moving:
         return found
 
     def _joined(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        return torch.cat([tensors[name].flatten(1) for name in self._shapes], dim=1)
+        return torch.cat([tensors[name].flatten(1) for name in self.params], dim=1)
 
     def _parts(self, whole: Tensor) -> Tensors:
-        sizes = [shape[1:].numel() for shape in self._shapes.values()]
-        parts = zip(self._shapes.items(), torch.split(whole, sizes, dim=1), strict=True)
-        return {name: part.view(shape) for (name, shape), part in parts}
+        # Read from tensors, sizes are no constants to a trace, which then serves other sizes too.
+        sizes = [math.prod(like.shape[1:]) for like in self.params.values()]
+        parts = zip(self.params.items(), torch.split(whole, sizes, dim=1), strict=True)
+        return {name: part.view_as(like) for (name, like), part in parts}

@@ -441,7 +441,7 @@ class _Run:
         params, state = moving.tensors()
         rooms = {
             "param": params, "state": state, "buffer": buffers, "hyper": _tensors_of(hyper),
-            "settings": _tensors_of(self.settings), "loss": _tensors_of(self.settings.loss),
+            "settings": _tensors_of(self.settings), "loss": _tensors_of(self.settings.loss), "like": moving.params,
         }  # fmt: skip
 
         def move(tensors: Tensors) -> Tensor:
@@ -450,7 +450,7 @@ class _Run:
             draws = iter(own["draws"].values())
             given = _Given(draws=lambda width: next(draws), **own["given"])
             run, now = replace(self, settings=settings), replace(hyper, **own["hyper"])
-            return run._move(given, moving.over(own["param"], own["state"]), own["buffer"], now)
+            return run._move(given, moving.over(own["param"], own["state"], own["like"]), own["buffer"], now)
 
         flags = [getattr(self.settings, each.name) for each in fields(self.settings) if each.name.startswith("any_")]
         same = {f"{room}.{name}": value for room, own in rooms.items() for name, value in own.items()}

@@ -35,25 +35,39 @@ class Traces:
     """
 
     after: int = AFTER
-    _known: dict[Hashable, Trace | None] = field(default_factory=dict)
+    _known: dict[Hashable, Trace | None] = field(default_factory=dict)  # by kind and sizes
+    _made: dict[Hashable, list[Trace]] = field(default_factory=dict)  # by kind
     _seen: dict[Hashable, int] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
-    def find(self, key: Hashable, move: Move, tensors: Tensors, *, fixed: int, num: int, at_once: bool) -> Trace | None:
+    def find(
+        self, kind: Hashable, sizes: Hashable, move: Move, tensors: Tensors, *, fixed: int, num: int, at_once: bool
+    ) -> Trace | None:
         """The trace of a step, once it has been asked for often enough; None before, and for what cannot be traced.
 
-        fixed: how many of the tensors stay the same objects, the first ones; num: how many steps are to be made.
+        kind, sizes: all that it depends on besides its tensors; a trace that was made for other sizes is taken where
+        it gives exactly the same. fixed: how many of the tensors stay the same objects, the first ones; num: how many
+        steps are to be made.
         """
+        key = (kind, sizes)
         with self._lock:
             if key not in self._known:
+                step = _Step(move, tuple(tensors))
                 seen = self._seen.get(key, 0)
                 self._seen[key] = seen + num
-                if seen < self.after and not at_once:
-                    return None
-                if len(self._known) >= MOST:
-                    return None
-                self._known[key] = _traced(move, tensors, fixed)
+                made = self._made.get(kind, []) if not seen else []
+                found = next((trace for trace in made if _plays(trace, step, tensors, fixed)), None)
+                if found is None:
+                    if (seen < self.after and not at_once) or sum(map(len, self._made.values())) >= MOST:
+                        return None
+                    found = self._traced(kind, step, tensors, fixed)
+                self._known[key] = found
             return self._known[key]
+
+    def _traced(self, kind: Hashable, step: _Step, tensors: Tensors, fixed: int) -> Trace | None:
+        found = _traced(step, tensors)
+        self._made.setdefault(kind, []).append(found)
+        return found if _plays(found, step, tensors, fixed) else None
 
 
 TRACES = Traces()  # of this process: studies share theirs
@@ -63,7 +77,7 @@ TRACES = Traces()  # of this process: studies share theirs
 class Steps:
     """Steps of one kind on tensors that stay the same objects, and on some that change from step to step.
 
-    kind: all that a step depends on besides its tensors; at_once: the first one is traced.
+    kind: all that a step depends on besides its tensors and their sizes; at_once: the first one is traced.
     """
 
     traces: Traces
@@ -84,7 +98,7 @@ class Steps:
         if found is None:
             same = tuple((name, value.shape, value.dtype, value.device) for name, value in self.same.items())
             found = self.traces.find(
-                (self.kind, same, sizes), self.move, self._of(changing, 0), fixed=len(self.same), num=num,
+                self.kind, (same, sizes), self.move, self._of(changing, 0), fixed=len(self.same), num=num,
                 at_once=self.at_once,
             )  # fmt: skip
             if found is None:
@@ -123,21 +137,27 @@ class _Loop(nn.Module):
         return torch.stack(losses)
 
 
-def _traced(move: Move, tensors: Tensors, fixed: int) -> Trace | None:
-    """The trace of a step; None unless it gives exactly the same as the step does, on other numbers too."""
+def _traced(step: _Step, tensors: Tensors) -> Trace:
+    """The trace of a step."""
     # That sizes are taken for constants, which they are here; and that torch would rather have its compiler used, which
     # needs another one on the machine, and tens of seconds for each shape. For good, since what is put back in one
     # thread is put back for all.
     warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
     warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)
-    step = _Step(move, tuple(tensors))
     trace = torch.jit.trace(step, (list(_copies(tensors)),), check_trace=False)  # type: ignore[no-untyped-call]
     found: Trace = torch.jit.script(_Loop(trace))
+    return found
+
+
+def _plays(trace: Trace, step: _Step, tensors: Tensors, fixed: int) -> bool:
+    """Whether a trace gives exactly the same as the step does, on other numbers than it was made with."""
     ours, theirs = _copies(tensors, by=OTHER), _copies(tensors, by=OTHER)
-    with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
-        pairs = [(step(list(ours)), found(list(theirs[:fixed]), [each[None] for each in theirs[fixed:]])[0])]
-    pairs += zip(ours, theirs, strict=True)
-    return found if all(_same(a, b) for a, b in pairs) else None
+    try:
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+            losses = trace(list(theirs[:fixed]), [each[None] for each in theirs[fixed:]])[0]
+    except RuntimeError:  # where sizes have become part of it
+        return False
+    return _same(losses, step(list(ours))) and all(map(_same, ours, theirs))
 
 
 def _copies(tensors: Tensors, *, by: float = 1.0) -> tuple[Tensor, ...]:
@@ -145,4 +165,4 @@ def _copies(tensors: Tensors, *, by: float = 1.0) -> tuple[Tensor, ...]:
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    return torch.equal(a, b) or bool(((a == b) | (a.isnan() & b.isnan())).all())
+    return a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all())
