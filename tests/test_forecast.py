@@ -315,6 +315,18 @@ def test_the_plan_of_a_table_tells_epochs_recipes_and_memory(table, monkeypatch,
         assert line in " ".join(shown.split())
 
 
+def test_what_holds_one_value_is_fixed_for_the_default_recipe_too_and_not_counted(
+    table, monkeypatch, tmp_path, one_thread
+):
+    monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
+    space = ("model.dropout=0.3", "optimizer.name=adamw", "optimizer.lr@adamw=0.02")
+    found = plan_study(StudyConfig(data=str(table), target="label", trials=9, epochs=2, space=space))
+    assert found["default_recipe"]["model.dropout"] == 0.3
+    assert found["default_recipe"]["optimizer.name"] == "adamw"
+    assert {"model.dropout", "optimizer.name", "optimizer.lr@adamw"} < set(found["space"])
+    assert found["searched"]["dimensions"] == 2 == len(found["space"]) - len(space)
+
+
 def linear(width: int = 8) -> nn.Module:
     return nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, 2))
 

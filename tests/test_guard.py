@@ -271,6 +271,23 @@ def test_few_recipes_search_what_matters_most():
     assert set(kept) == own, "what was asked for, what it hangs on, and what matters most, but no more"
 
 
+@pytest.mark.parametrize("fixed", [Choice(0.1), Float(0.1, 0.1)])
+def test_what_holds_one_value_takes_no_place_among_the_few(fixed):
+    preset = tables(5000, task="binary", epochs=None, seed=0)
+    space = Space({**preset.dimensions, "model.dropout": fixed}, base=preset.base.flat())
+    assert "model.dropout" not in space.searched
+    kept = searchable(space, preset.ranks, ("model.dropout",), 9)
+    assert kept == searchable(space, preset.ranks, (), 9)
+    assert set(kept) == {"model.dropout", "optimizer.lr", "table.numbers"}, "as two of three that hold more"
+
+
+def test_of_what_holds_one_value_no_wider_range_is_asked():
+    space = SPACE.but({"model.dropout": Float(0.3, 0.3)})
+    trials = study_of(stream(0, "edge"), lambda recipe: 1.0 + recipe.optimizer.lr, count=30, space=space)
+    best = trial_of(30, PLAIN.but({"model.dropout": 0.0, "model.hidden": 64}), 0.1, origin="default")
+    assert all(finding.evidence["field"] != "model.dropout" for finding in edges([*trials, best], space))
+
+
 @pytest.mark.parametrize("kind", presets.KINDS)
 def test_every_dimension_that_is_known_has_a_rank_of_its_own(kind):
     ranks = [each.rank for each in presets.known(kind).space.values()]

@@ -147,6 +147,15 @@ def test_a_field_that_plays_a_part_in_some_recipes_counts_among_these_only() -> 
     assert "optimizer.momentum" not in values_of(replace(trial(0, [0.5]), recipe=recipe), BRANCHED)
 
 
+def test_what_holds_one_value_is_no_field_that_could_matter() -> None:
+    space = SPACE.but({"model.dropout": Float(0.3, 0.3)})
+    found = searched(by_much, 60, space=space)
+    beside = replace(found[0], values={**found[0].values, "model.dropout": 0.0})  # a default that lies elsewhere
+    about = importances([beside, *found[1:]], space)
+    assert {one.name for one in about.each} == {*SPACE.dimensions} - {"model.dropout"}
+    assert about.enough == 50
+
+
 def test_the_same_study_has_the_same_result_and_another_seed_resamples_otherwise() -> None:
     found = searched(by_much, 60)
     assert importances(found, SPACE) == importances(found, SPACE)
