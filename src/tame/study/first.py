@@ -119,11 +119,10 @@ def _fitting(
     if size is not None and sizes and size not in sizes:
         gone["input.size"] = f"features are not computed at {size} pixels"
     changes = {name: value for name, value in changes.items() if name not in gone and value != flat.get(name)}
-    try:
-        study.ask("check", recipes=[base.but(changes).flat()], also=[], given=[])
-    except UsageError as problem:
-        study.watcher.note(f"{earlier.told}, cannot be trained here: {problem}")
+    spelled = _spelled_here(study, earlier, changes, base)
+    if spelled is None:
         return {}
+    changes = {name: value for name, value in spelled.items() if value != flat.get(name)}
     for name in changes:
         try:
             study.ask("check", recipes=[base.but(changes).flat()], also=[], given=[name])
@@ -131,6 +130,26 @@ def _fitting(
             gone[name] = str(problem).removeprefix(f"{name} ")
     dropped |= gone
     return {name: value for name, value in changes.items() if name not in gone}
+
+
+def _spelled_here(
+    study: Study, earlier: Earlier, changes: Mapping[str, Value], base: Recipe
+) -> dict[str, Value] | None:
+    """The changes, names in small letters where others cannot be trained; None where neither can. Both are told."""
+    words = {n: v for n, v in changes.items() if isinstance(v, str) and v.isidentifier() and not n.startswith("own.")}
+    small = {name: word.lower() for name, word in words.items()}
+    try:
+        study.ask("check", recipes=[base.but(changes).flat()], also=[], given=[])
+    except UsageError as problem:
+        try:
+            study.ask("check", recipes=[base.but({**changes, **small}).flat()], also=[], given=[])
+        except UsageError:
+            study.watcher.note(f"{earlier.told}, cannot be trained here: {problem}")
+            return None
+        told = ", ".join(f"{name} {words[name]} is {own}" for name, own in small.items() if words[name] != own)
+        study.watcher.note(f"{earlier.told}, by the names here: {told}")
+        return {**changes, **small}
+    return dict(changes)
 
 
 def _are_alike(one: Outcome, other: Outcome, space: Space) -> bool:
