@@ -411,6 +411,7 @@ LOG = '{"op_code":0,"worker_id":"w","study_name":"j","directions":[1]}\n'
         (changed("UPDATE studies SET study_name = ?", b"\xff"), {}, DataError, "the name of a study is b'.xff'"),
         (changed("UPDATE trial_params SET param_name = ? WHERE param_id = 1", b"\xff"), {}, DataError, "parameter is"),
         (changed("UPDATE trial_params SET distribution_json = ?", DEEP), {}, DataError, "cannot be read .Recursion"),
+        (changed("UPDATE trial_params SET param_value = 9e999 WHERE param_name = 'lr'"), {}, DataError, "in no range"),
         (distribution("FloatDistribution", low=math.nan, high=math.nan, log=False, step=None), {}, DataError, "finite"),
         (distribution("IntDistribution", low=0, high=10**400, log=False, step=1), {}, DataError, "'lr' .* finite"),
         (of_two_objectives, {}, DataError, "has 2 objectives; a study of TAME has one"),
