@@ -445,8 +445,15 @@ def test_a_space_that_must_not_grow_stays_and_the_finding_says_so(asked, tmp_pat
 
 def test_a_search_ends_once_the_rest_is_worthless_and_says_why(asked, tmp_path):
     settings = {"until_worthless": True, "trials": 400, "space": ("optimizer.lr=1e-9..1e-8:log",), "widen": False}
-    result = fit_study(asked(tmp_path / "study", search="sobol", **settings), Silent(), inline=True)
+    heard: list[str] = []
+
+    class Notes(Silent):
+        def note(self, text):
+            heard.append(text)
+
+    result = fit_study(asked(tmp_path / "study", search="sobol", **settings), Notes(), inline=True)
     assert 24 <= result["rest"]["recipes"] < 400
+    assert f"the search ends early: {result['rest']['stopped_because']}" in heard
     (finding,) = [f for f in result["findings"] if f["code"] == "worthless_rest"]
     assert finding["outcome"] == f"the search ended there, after {result['rest']['recipes']} recipes"
     page = (tmp_path / "study" / "report.html").read_text()
