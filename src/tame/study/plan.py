@@ -412,8 +412,9 @@ def num_runs(data: Data) -> int:
 
 def _wanted_sizes(config: StudyConfig, data: Data) -> tuple[int, ...]:
     assert data.backbone is not None
-    if "input.size" in config.set:
-        return (int(config.set["input.size"]),)
+    given = {**_given_by(dict(map(parse_dimension, config.space))), **config.set}
+    if "input.size" in given:
+        return (int(given["input.size"]),)
     return portfolio.input_sizes(data.backbone["size"], data.side, fixed=data.backbone["fixed_size"])
 
 
