@@ -40,6 +40,12 @@ def own_folder(tmp_path, monkeypatch, one_thread):
         ({"targett": "x"}, "did you mean 'target'"),
         ({"space": {"optimizer.lr": (1e-3, 1)}}, "give a tame.Float"),
         ({"space": "optimizer.lr"}, "cannot read the space 'optimizer.lr'"),
+        *(({"space": space}, 'space is .*; give {"optimizer.lr": tame') for space in (None, 5, [3], b"x")),
+        ({"space": {3: tame.Float(0, 1)}}, r"space\[3\] is Float"),
+        (
+            {"space": {"widht": tame.Int(4, 8)}, "model": lambda width=4: nn.Linear(3, width)},
+            "no argument of the model or recipe field named 'widht'; did you mean 'width'",
+        ),
         ({"metric": "rsme"}, "did you mean 'rmse'"),
     ],
 )

@@ -258,6 +258,25 @@ def test_trials_of_optuna_become_a_history_by_well_known_names(tmp_path: Path, k
     study_table(state)
 
 
+def test_names_are_taken_for_a_field_however_they_are_written_and_near_ones_are_asked_about(tmp_path: Path) -> None:
+    names = ["LR", "lr", "Optimizer.Name", "Batch-Size", "weightDecay", "droput", "colour"]
+    rows = [f"0.{i},0.0{i},Adam,{8 * i},0.0{i},0.{i},{'red' if i % 2 else 'blue'},{i}" for i in range(1, 9)]
+    (tmp_path / "runs.csv").write_text("\n".join([",".join([*names, "value"]), *rows]))
+    found = import_trials(tmp_path / "runs.csv", out=tmp_path / "made", mode="min")
+    assert dict(found.names) == {
+        "LR": "own.LR", "lr": "optimizer.lr", "Optimizer.Name": "optimizer.name", "Batch-Size": "batch_size",
+        "weightDecay": "optimizer.weight_decay", "droput": "own.droput", "colour": "own.colour",
+    }  # fmt: skip
+    assert found.notes == (
+        "LR is own.LR, not optimizer.lr: that is lr",
+        "droput is own.droput; if model.dropout is meant, say --map droput=model.dropout",
+    )
+    kept = read_state(tmp_path / "made")[1].history.trials[0].recipe
+    assert (kept.optimizer.name, kept.optimizer.lr) == ("Adam", 0.01), "values stay as they are written"
+    with pytest.raises(UsageError, match=r"no recipe field named 'optimizer\.lrr'; did you mean 'optimizer\.lr'\?"):
+        import_trials(tmp_path / "runs.csv", out=tmp_path / "b", mode="min", map={"lr": "optimizer.lrr"})
+
+
 def test_a_table_of_results_is_read_by_its_columns(tmp_path: Path) -> None:
     rows = ["learning_rate,Batch,hidden units,act,note,err"]
     rows += [
@@ -392,6 +411,7 @@ LOG = '{"op_code":0,"worker_id":"w","study_name":"j","directions":[1]}\n'
         (changed("UPDATE studies SET study_name = ?", b"\xff"), {}, DataError, "the name of a study is b'.xff'"),
         (changed("UPDATE trial_params SET param_name = ? WHERE param_id = 1", b"\xff"), {}, DataError, "parameter is"),
         (changed("UPDATE trial_params SET distribution_json = ?", DEEP), {}, DataError, "cannot be read .Recursion"),
+        (changed("UPDATE trial_params SET param_value = 9e999 WHERE param_name = 'lr'"), {}, DataError, "in no range"),
         (distribution("FloatDistribution", low=math.nan, high=math.nan, log=False, step=None), {}, DataError, "finite"),
         (distribution("IntDistribution", low=0, high=10**400, log=False, step=1), {}, DataError, "'lr' .* finite"),
         (of_two_objectives, {}, DataError, "has 2 objectives; a study of TAME has one"),
@@ -513,7 +533,7 @@ def test_the_best_recipes_of_a_study_come_first_and_differ(folder: Path) -> None
 
 def test_a_study_begins_with_what_an_earlier_one_found_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
-    rows = [f"{0.02 + i % 5 * 0.004},{'lion' if i % 2 else 'adamw'},{64 + i},{0.5 + i / 100}" for i in range(12)]
+    rows = [f"{0.02 + i % 5 * 0.004},{'Lion' if i % 2 else 'AdamW'},{64 + i},{0.5 + i / 100}" for i in range(12)]
     (tmp_path / "runs.csv").write_text("\n".join(["lr,optimizer.name,n_trees,value", *rows]))
     import_trials(tmp_path / "runs.csv", out=tmp_path / "runs", mode="min", map={"n_trees": "own.trees"})
     data = [f"{math.sin(i)},{i % 7},{'yes' if math.sin(i) > 0 else 'no'}" for i in range(240)]
@@ -533,7 +553,10 @@ def test_a_study_begins_with_what_an_earlier_one_found_best(tmp_path: Path, monk
     assert trials[0].origin == "default"
     assert (trials[1].origin, trials[1].recipe.optimizer.lr) == ("portfolio", 0.02)
     assert trials[1].reason == "trial 0 of the earlier study runs, its best"
+    assert trials[1].recipe.optimizer.name == "adamw"
     assert "own.trees: the model here takes no such argument" in " ".join(heard)
+    (note,) = [each for each in heard if "by the names here" in each]
+    assert note.endswith("by the names here: optimizer.name AdamW is adamw, optimizer.name Lion is lion")
     assert result["mattered"]["importance"]["n"] == 2
     wrong = replace(config, first=("none",), out=str(tmp_path / "b"))
     with pytest.raises(UsageError, match="no study folder"):

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from tame.adjust.searcher import SearchConfig
+from tame.app.drawing import draw
 from tame.app.look import plan_study, print_plan
 from tame.core.config import ARRAYS, StudyConfig
 from tame.core.recipe import Recipe
@@ -313,6 +314,30 @@ def test_the_plan_of_a_table_tells_epochs_recipes_and_memory(table, monkeypatch,
     assert all(len(line) <= 80 for line in shown.splitlines())
     for line in told["words"]:
         assert line in " ".join(shown.split())
+
+
+def test_what_holds_one_value_is_fixed_for_the_default_recipe_too_and_not_counted(
+    table, monkeypatch, tmp_path, one_thread
+):
+    monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
+    space = ("model.dropout=0.3", "optimizer.name=adamw", "optimizer.lr@adamw=0.02")
+    found = plan_study(StudyConfig(data=str(table), target="label", trials=9, epochs=2, space=space))
+    assert found["default_recipe"]["model.dropout"] == 0.3
+    assert found["default_recipe"]["optimizer.name"] == "adamw"
+    assert {"model.dropout", "optimizer.name", "optimizer.lr@adamw"} < set(found["space"])
+    assert found["searched"]["dimensions"] == 2 == len(found["space"]) - len(space)
+
+
+def test_features_are_computed_at_the_one_size_that_was_asked_for(shared, monkeypatch, tmp_path, one_thread):
+    monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
+    draw(tmp_path / "insects", seed=1, counts=8, mislabelled=0, near_duplicates=0)
+    config = StudyConfig(
+        data=str(tmp_path / "insects"), backbone=str(shared / "weights" / "mobilenetv2_100"), trials=3, epochs=1,
+        space=("input.size=64",),
+    )  # fmt: skip
+    found = plan_study(config)
+    assert found["default_recipe"]["input.size"] == 64
+    assert set(found["forecast"]["features_s"]) == {"64"}
 
 
 def linear(width: int = 8) -> nn.Module:

@@ -271,6 +271,23 @@ def test_few_recipes_search_what_matters_most():
     assert set(kept) == own, "what was asked for, what it hangs on, and what matters most, but no more"
 
 
+@pytest.mark.parametrize("fixed", [Choice(0.1), Float(0.1, 0.1)])
+def test_what_holds_one_value_takes_no_place_among_the_few(fixed):
+    preset = tables(5000, task="binary", epochs=None, seed=0)
+    space = Space({**preset.dimensions, "model.dropout": fixed}, base=preset.base.flat())
+    assert "model.dropout" not in space.searched
+    kept = searchable(space, preset.ranks, ("model.dropout",), 9)
+    assert kept == searchable(space, preset.ranks, (), 9)
+    assert set(kept) == {"model.dropout", "optimizer.lr", "table.numbers"}, "as two of three that hold more"
+
+
+def test_of_what_holds_one_value_no_wider_range_is_asked():
+    space = SPACE.but({"model.dropout": Float(0.3, 0.3)})
+    trials = study_of(stream(0, "edge"), lambda recipe: 1.0 + recipe.optimizer.lr, count=30, space=space)
+    best = trial_of(30, PLAIN.but({"model.dropout": 0.0, "model.hidden": 64}), 0.1, origin="default")
+    assert all(finding.evidence["field"] != "model.dropout" for finding in edges([*trials, best], space))
+
+
 @pytest.mark.parametrize("kind", presets.KINDS)
 def test_every_dimension_that_is_known_has_a_rank_of_its_own(kind):
     ranks = [each.rank for each in presets.known(kind).space.values()]
@@ -428,8 +445,15 @@ def test_a_space_that_must_not_grow_stays_and_the_finding_says_so(asked, tmp_pat
 
 def test_a_search_ends_once_the_rest_is_worthless_and_says_why(asked, tmp_path):
     settings = {"until_worthless": True, "trials": 400, "space": ("optimizer.lr=1e-9..1e-8:log",), "widen": False}
-    result = fit_study(asked(tmp_path / "study", search="sobol", **settings), Silent(), inline=True)
+    heard: list[str] = []
+
+    class Notes(Silent):
+        def note(self, text):
+            heard.append(text)
+
+    result = fit_study(asked(tmp_path / "study", search="sobol", **settings), Notes(), inline=True)
     assert 24 <= result["rest"]["recipes"] < 400
+    assert f"the search ends early: {result['rest']['stopped_because']}" in heard
     (finding,) = [f for f in result["findings"] if f["code"] == "worthless_rest"]
     assert finding["outcome"] == f"the search ended there, after {result['rest']['recipes']} recipes"
     page = (tmp_path / "study" / "report.html").read_text()

@@ -543,6 +543,12 @@ def test_text_that_cannot_be_read_is_refused_with_the_right_form(text, words):
         parse_dimension(text)
 
 
+def test_of_several_texts_it_is_told_which_one_is_wrong():
+    for text in ("model.dropout=nan..1", "model.dropout=0.3..0.1", "model.dropout=0..1:log", "model.dropout=0.1|0.1"):
+        with pytest.raises(UsageError, match=r"model\.dropout"):
+            parse_dimension(text)
+
+
 # TOML -----------------------------------------------------------------------------------------------------------------
 
 TABLES = """

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
+from threadpoolctl import threadpool_info
 
 from tame.adjust import thaw
 from tame.adjust.candidates import candidates, features, settled, some_of
 from tame.adjust.searcher import SEARCHERS, SearchConfig
-from tame.adjust.surrogate import FEW, GUESSES, KEPT, MORE, Likeness, Measured, expected_improvement, fit
+from tame.adjust.surrogate import FEW, GUESSES, KEPT, MORE, Likeness, Measured, Surrogate, expected_improvement, fit
 from tame.core.recipe import Recipe
 from tame.core.records import History, replay
 from tame.core.space import Choice, Float, Space
@@ -72,6 +73,29 @@ def test_the_surrogate_keeps_the_likeliest_of_its_guesses():
         assert len(evidence) == KEPT * times < GUESSES * times
         assert evidence == sorted(evidence, reverse=True)
         assert surrogate.shares.sum() == pytest.approx(1.0)
+
+
+def test_the_surrogate_is_worked_out_on_one_thread_and_gives_the_others_back():
+    def threads():
+        return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+
+    class Watching(np.random.Generator):
+        def standard_normal(self, *given):
+            seen.extend(threads())
+            return super().standard_normal(*given)
+
+    class Process:
+        def predict(self, asked):
+            seen.extend(threads())
+            return np.zeros(len(asked.runs)), np.ones(len(asked.runs))
+
+    seen: list[int] = []
+    known, before = measured(np.random.default_rng(0)), threads()
+    fit(known, Watching(np.random.PCG64(0)))
+    Surrogate([Process()], np.ones(1)).predict(known.points, known.epochs, known.runs)
+    assert len(seen) > GUESSES
+    assert set(seen) == {1}
+    assert threads() == before
 
 
 def test_a_curve_is_like_itself_and_less_like_others():

@@ -83,6 +83,8 @@ def end_search(study: Study, reason: str, *, worthless: bool = False) -> list[De
     """Leaves the trials where they are, for good: nothing of the search trains any more."""
     ended = Event("search_ended", {"used_s": study.used_s, "reason": reason, "worthless": worthless})
     study.keep(ended, *map(decision_event, pauses(study, reason)))
+    if worthless:
+        study.watcher.note(f"the search ends early: {reason}")
     return []
 
 

@@ -126,7 +126,7 @@ def searchable(
 
     ranks: of dimensions by name, 1 for what matters most, which is always searched; asked: those that the user gave,
     which are too, with those that set the same field or that their conditions hang on. recipes: None where it is not
-    known; then all are searched.
+    known; then all are searched. What holds one value is kept and takes no place.
     """
     most = None if recipes is None else most_dimensions(recipes)
     if most is None:
@@ -136,9 +136,10 @@ def searchable(
     for name in kept:
         on = space.dimensions[name].when
         kept += [each for each in space.dimensions if field_of(each) in on and each not in kept]
-    rest = sorted((n for n in space.dimensions if n not in kept), key=lambda name: ranks.get(name, LAST_RANK))
-    kept += rest[: max(0, most - len(kept))]
-    return tuple(name for name in space.dimensions if name in kept)
+    several = space.searched
+    rest = sorted((n for n in several if n not in kept), key=lambda name: ranks.get(name, LAST_RANK))
+    kept += rest[: max(0, most - sum(name in several for name in kept))]
+    return tuple(name for name in space.dimensions if name in kept or name not in several)
 
 
 def rest_of(history: History, before: Rest | None, *, num_valid: int) -> Rest | None:

@@ -76,7 +76,9 @@ def proposals(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[s
 def untried(recipes: Iterable[tuple[str, Recipe]], trials: Sequence[Trial]) -> Iterator[tuple[str, Recipe]]:
     """Those of the recipes that none of the trials has: in a space that has grown since, not only the later ones."""
     known = {trial.recipe.key() for trial in trials}
-    return ((origin, recipe) for origin, recipe in recipes if recipe.key() not in known)
+    for origin, recipe in recipes:
+        if recipe.key() not in known:
+            yield origin, recipe
 
 
 def once(origin: str, points: Iterable[np.ndarray], space: Space, config: SearchConfig) -> Iterator[tuple[str, Recipe]]:

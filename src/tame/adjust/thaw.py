@@ -245,7 +245,7 @@ def _by_gain(
     that begin together are not all alike."""
     picks: list[Pick] = []
     free = np.ones(len(waiting) + len(new), bool)
-    known = {t.recipe for t in trials}
+    known = {t.recipe.key() for t in trials}
     while work > 0 and free.any():
         view = views[len(picks) % len(views)]
         allowed = free.copy()
@@ -262,8 +262,8 @@ def _by_gain(
             picks.append(Pick(words, trial=trial))
             continue
         recipe = config.base.but(tidy(config.base, space, space.from_unit(new[place - len(waiting)])))
-        if recipe not in known:
-            known.add(recipe)
+        if recipe.key() not in known:
+            known.add(recipe.key())
             work -= config.stops[0]
             room -= 1
             picks.append(Pick(words, recipe=recipe))

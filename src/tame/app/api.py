@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ import numpy as np
 
 from tame.app.progress import watching
 from tame.app.run import fit_study, resume_study, write_report
-from tame.core.conditions import check_values
+from tame.core.conditions import PLAIN, check_values
 from tame.core.config import ARRAYS, INLINE, StudyConfig, parse_time
 from tame.core.dimensions import but
-from tame.core.errors import UsageError, require
+from tame.core.errors import UsageError, require, unknown
 from tame.core.records import Finding, Score
 from tame.core.space import Dimension, field_of, to_text
 from tame.data.arrays import read_arrays
@@ -148,14 +148,24 @@ def asked(
     if loss is not None:
         fixed["loss.name"] = loss
     if not isinstance(space, Mapping):
-        return (space,) if isinstance(space, str) else tuple(space), fixed
+        return _texts(space), fixed
     for name, dim in space.items():
-        right = isinstance(dim, Dimension)
+        right = isinstance(name, str) and isinstance(dim, Dimension)
         require(right, f"space[{name!r}] is {dim!r}; give a tame.Float, tame.Int or tame.Choice")
+        if own and "." not in name and field_of(name) not in (*own, *PLAIN):
+            raise UsageError(unknown("argument of the model or recipe field", field_of(name), (*own, *PLAIN)))
     whole = {_field(name, own): _on_fields(dim, own) for name, dim in space.items()}
     for name, dim in whole.items():
         check_values(name, dim)
     return tuple(to_text(name, dim) for name, dim in whole.items()), fixed
+
+
+def _texts(space: Any) -> tuple[str, ...]:
+    """Dimensions as texts. Raises UsageError for anything else."""
+    several = tuple(space) if isinstance(space, Iterable) and not isinstance(space, str) else (space,)
+    form = '{"optimizer.lr": tame.Float(1e-4, 1e-1, log=True)}, or texts such as "optimizer.lr=1e-4..1e-1:log"'
+    require(all(isinstance(each, str) for each in several), f"space is {space!r}; give {form}")
+    return several
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import math
 import os
@@ -37,6 +38,7 @@ ALIASES = {
     "n_layers": "model.depth", "label_smoothing": "loss.label_smoothing", "warmup": "schedule.warmup",
     "early_stopping": "regularize.early_stopping", "mixup": "regularize.mixup", "ema": "regularize.ema",
 }  # fmt: skip
+NEAR = 0.8  # how alike two names are, from 0 to 1, for one to be asked about
 STATES = {"complete": "COMPLETE", "stopped": "PRUNED", "paused": "PRUNED", "diverged": "FAIL", "failed": "FAIL"}
 
 
@@ -136,7 +138,8 @@ def import_trials(
 
     source: an Optuna SQLite or journal file, sqlite:///PATH, or a CSV or Parquet table of results. study: which of
     several. map: recipe fields by the source's names; other names are mapped where they are a recipe field or a
-    well-known name of one whose values fit, else they become own.NAME. metric: the column of a table that holds the
+    well-known name of one whose values fit, however they are written ("batchSize", "Batch-Size"), else they become
+    own.NAME. metric: the column of a table that holds the
     results, or what the value is called; mode: min or max, where the source does not tell it.
     Raises DataError for a source that cannot be used, UsageError for names that are not there.
     """
@@ -256,20 +259,40 @@ def _names(foreign: ForeignStudy, given: Mapping[str, str]) -> tuple[dict[str, s
         problem = _misfit(foreign, name, field)
         require(not problem, f"--map {name}={field}: {problem}")
     found, notes = dict(given), list[str]()
-    for name in foreign.dimensions:
+    spelled = {**{_spelling(name): field for name, field in ALIASES.items()}, **{_spelling(f): f for f in fields}}
+    # Of several names for one field it is the one that is written as the field, or as its well-known name.
+    for name in sorted(foreign.dimensions, key=lambda each: (each not in fields, each not in ALIASES)):
         if name in found:
             continue
-        plain = name.strip().lower()
-        wanted = name if name in fields else ALIASES.get(plain, "")
+        wanted = spelled.get(_spelling(name), "")
         problem = _misfit(foreign, name, wanted) if wanted else ""
-        if wanted and wanted not in found.values() and not problem:
+        taken = next((other for other, field in found.items() if field == wanted), None)
+        if wanted and taken is None and not problem:
             found[name] = wanted
             continue
         found[name] = _own_name(name, set(found.values()))
-        if problem:
-            notes.append(f"{name} is {found[name]}, not {wanted}: {problem}")
+        if wanted:
+            notes.append(f"{name} is {found[name]}, not {wanted}: {problem or f'that is {taken}'}")
     order = {name: found[name] for name in foreign.dimensions}
-    return order, notes
+    return order, [*notes, *_near(order, spelled)]
+
+
+def _spelling(name: str) -> str:
+    """A name without what programs write differently: case, and what parts words."""
+    return re.sub(r"[\s_-]", "", name).lower()
+
+
+def _near(names: Mapping[str, str], spelled: Mapping[str, str]) -> list[str]:
+    """A note for each name that is like one of a recipe field but none, if no other has that field."""
+    found = []
+    for name, own in names.items():
+        if _spelling(name) in spelled or not own.startswith("own."):
+            continue
+        near = difflib.get_close_matches(_spelling(name), spelled, n=1, cutoff=NEAR)
+        if near and spelled[near[0]] not in names.values():
+            field = spelled[near[0]]
+            found.append(f"{name} is {own}; if {field} is meant, say --map {name}={field}")
+    return found
 
 
 def _misfit(foreign: ForeignStudy, name: str, field: str) -> str:

@@ -273,10 +273,19 @@ def _gathered(path: Path, kind: str, name: str, metric: str, mode: Mode, plain: 
     for own in plain:
         if own.number in kept:
             for param, distribution in own.distributions.items():
+                _require_number(path, param, own, distribution)
                 found.setdefault(param, []).append(distribution)
     dims = {param: _dimension(path, param, several) for param, several in found.items()}
     require(bool(dims), f"the trials of {name!r} in {path} have no parameters", error=DataError)
     return ForeignStudy(str(path), kind, name, metric, mode, dims, tuple(trials), left_out)
+
+
+def _require_number(path: Path, param: str, own: _Plain, distribution: Any) -> None:
+    """Raises DataError for a value of a range that is no finite number, which SQLite keeps as any other."""
+    value = own.params.get(param)
+    good = hasattr(distribution, "choices") or _finite(value) is not None
+    odd = f"{path} is damaged: {param!r:.200} of trial {own.number} is {value!r:.200}, which lies in no range"
+    require(good, f"{odd}; it was left as it is", error=DataError)
 
 
 def _dimension(path: Path, param: str, distributions: Sequence[Any]) -> Dimension:

@@ -92,6 +92,8 @@ class Trial:
     @property
     def judged(self) -> Point | None:
         """What was measured of the weights that are judged."""
+        if self.kept_epoch is None:
+            return self.curve.last  # a search asks thousands of trials for it, and all but a few kept their last epoch
         return next((p for p in reversed(self.curve.points) if p.epoch == self.best_epoch), None)
 
 

@@ -85,6 +85,11 @@ class Space:
         return tuple(by_field(self.dimensions))
 
     @property
+    def searched(self) -> tuple[str, ...]:
+        """The names of the dimensions that hold more than one value; the others are fixed."""
+        return tuple(name for name, dim in self.dimensions.items() if dim.count > 1)
+
+    @property
     def count(self) -> float:
         """How many different recipes it holds; infinite with a real dimension, or too many conditions to count."""
         if all(not dim.when for dim in self.dimensions.values()):

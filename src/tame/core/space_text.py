@@ -42,13 +42,11 @@ def parse_dimension(text: str) -> tuple[str, Dimension]:
     body, *conditions = (part.strip() for part in _split(rest, " if "))
     require(bool(equals and name and body) and len(conditions) <= 1, f"cannot read the space {text!r}: {FORM}")
     also: dict[str, Any] = {"when": _read_conditions(conditions[0], text)} if conditions else {}
-    own = field_of(name)
-    if len(_split(body, "..")) > 1:
-        return name, _read_range(own, body, text, also)
-    marked = _split(body, ":")
-    if len(marked) > 1 and marked[-1].strip() in PURPOSES:
-        also["purpose"], body = marked[-1].strip(), ":".join(marked[:-1])
-    return name, Choice(*(_read_value(own, part, text) for part in _split(body, "|")), **also)
+    try:
+        return name, _read_dimension(field_of(name), body, text, also)
+    except UsageError as problem:  # of many dimensions it must be told which one is wrong
+        said = str(problem)
+        raise UsageError(said if name in said else f"{name}: {said}") from None
 
 
 def to_text(name: str, dimension: Dimension) -> str:
@@ -170,6 +168,15 @@ def _from_table(name: str, table: Mapping[str, Any], where: str) -> Dimension:
     except UsageError as problem:
         raise UsageError(f"{where}: {name}: {problem}") from None
     return dimension
+
+
+def _read_dimension(field: str, body: str, text: str, also: dict[str, Any]) -> Dimension:
+    if len(_split(body, "..")) > 1:
+        return _read_range(field, body, text, also)
+    marked = _split(body, ":")
+    if len(marked) > 1 and marked[-1].strip() in PURPOSES:
+        also["purpose"], body = marked[-1].strip(), ":".join(marked[:-1])
+    return Choice(*(_read_value(field, part, text) for part in _split(body, "|")), **also)
 
 
 def _read_range(field: str, body: str, text: str, also: dict[str, Any]) -> Dimension:

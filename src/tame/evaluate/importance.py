@@ -73,7 +73,7 @@ def importances(found: Sequence[Outcome], space: Space, *, seed: int = 0) -> Imp
     Sources: Watanabe, Bansal and Hutter, PED-ANOVA (2023); Ito et al., Conditional PED-ANOVA (2026).
     """
     num = len(found)
-    names = [name for name in space.dimensions if len({repr(each.values.get(name)) for each in found}) > 1]
+    names = [name for name in space.searched if len({repr(each.values.get(name)) for each in found}) > 1]
     enough = max(50, 10 * len(names))
     top = min(max(math.ceil(TOP * num), LEAST_TOP), num)
     if num < LEAST or not names:

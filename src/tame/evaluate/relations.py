@@ -23,6 +23,7 @@ RESAMPLES = 500
 MOST_ISOLATED = 6  # dimensions with a plot of their own
 LEAST_DRAWS = 8  # trials; of fewer no curve is drawn
 CONFIDENCE = 0.95
+ROUNDING = 1e-9  # of a mean: less than that lies between means of equal losses
 SIMULATIONS = 400
 MOST_CURVE = 60  # numbers of trials at which the curve is measured
 
@@ -262,7 +263,7 @@ def doubling_gain(losses: np.ndarray) -> float | None:
         return None
     quarter, half, whole = (expected_best(losses, max(num // part, 1)) for part in (4, 2, 1))
     before, last = quarter - half, half - whole
-    return last * min(1.0, last / before) if before > 0 else 0.0
+    return last * min(1.0, last / before) if before > ROUNDING * abs(whole) else 0.0
 
 
 def worth(about: BestOf, objective: Objective) -> str:

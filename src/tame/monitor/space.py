@@ -54,7 +54,7 @@ class Parting:
 
 
 def edges(trials: Sequence[Trial], space: Space) -> list[Finding]:
-    """A finding for each numeric dimension whose best recipes lie on one of its edges.
+    """A finding for each numeric dimension of several values whose best recipes lie on one of its edges.
 
     trials: those of the search, in any state. Compared are those that were trained to the end or, where these are
     fewer than LEAST_TRIALS, all at the latest common epoch. The best twentieth, and at least three, must agree, and the
@@ -71,7 +71,8 @@ def edges(trials: Sequence[Trial], space: Space) -> list[Finding]:
     ranked = sorted((t for t in trials if t.number in losses), key=lambda t: (losses[t.number], t.number))
     top = ranked[: max(least, round(TOP_SHARE * len(ranked)))]
     found = []
-    for name, dimension in space.dimensions.items():
+    for name in space.searched:
+        dimension = space.dimensions[name]
         if isinstance(dimension, Choice):
             continue
         beyond = _side_beyond(name, ranked[0], dimension, space) if len(ranked) >= LEAST_BEATEN else None

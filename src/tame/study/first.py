@@ -43,8 +43,9 @@ def put_first(study: Study, data: Data, about: Mapping[str, Any]) -> dict[str, A
     base = Recipe.from_flat(about["base"])
     found: list[Earlier] = []
     dropped: dict[str, str] = {}
+    named: dict[str, str] = {}
     for earlier in _in_turn([best_recipes(Path(each), data.kind) for each in study.config.first]):
-        changes = _fitting(study, earlier, about, base, dropped)
+        changes = _fitting(study, earlier, about, base, dropped, named)
         if changes and changes not in [each.changes for each in found]:
             found.append(Earlier(changes, earlier.told))
         if len(found) == MOST:
@@ -52,6 +53,9 @@ def put_first(study: Study, data: Data, about: Mapping[str, Any]) -> dict[str, A
     if dropped:
         said = "; ".join(f"{name}: {why}" for name, why in dropped.items())
         study.watcher.note(f"recipes of earlier studies are taken without what does nothing with them here ({said})")
+    if named:
+        said = ", ".join(f"{there} is {here}" for there, here in named.items())
+        study.watcher.note(f"recipes of earlier studies are taken by the names here: {said}")
     if not found:
         study.watcher.note("no recipe of the earlier studies differs from the default and fits here")
     reasons = {base.but(each.changes).key(): each.told for each in reversed(found)}
@@ -105,11 +109,16 @@ def _taken(own: Outcome, state: State, space: Space, kind: str) -> dict[str, Val
 
 
 def _fitting(
-    study: Study, earlier: Earlier, about: Mapping[str, Any], base: Recipe, dropped: dict[str, str]
+    study: Study,
+    earlier: Earlier,
+    about: Mapping[str, Any],
+    base: Recipe,
+    dropped: dict[str, str],
+    named: dict[str, str],
 ) -> dict[str, Value]:
     """The changes of the base recipe that can be trained and do something here; none where they cannot be trained.
 
-    dropped: takes in what is left out, and why.
+    dropped: takes in what is left out, and why; named: what is named otherwise here, and how.
     """
     flat, sizes, fixed = base.flat(), about["sizes"], set(about["fixed"])
     known = {*flat, *(field_of(name) for name in about["space"])}
@@ -119,11 +128,11 @@ def _fitting(
     if size is not None and sizes and size not in sizes:
         gone["input.size"] = f"features are not computed at {size} pixels"
     changes = {name: value for name, value in changes.items() if name not in gone and value != flat.get(name)}
-    try:
-        study.ask("check", recipes=[base.but(changes).flat()], also=[], given=[])
-    except UsageError as problem:
-        study.watcher.note(f"{earlier.told}, cannot be trained here: {problem}")
+    spelled = _spelled_here(study, earlier, changes, base)
+    if spelled is None:
         return {}
+    named |= {f"{name} {changes[name]}": str(value) for name, value in spelled.items() if value != changes[name]}
+    changes = {name: value for name, value in spelled.items() if value != flat.get(name)}
     for name in changes:
         try:
             study.ask("check", recipes=[base.but(changes).flat()], also=[], given=[name])
@@ -131,6 +140,24 @@ def _fitting(
             gone[name] = str(problem).removeprefix(f"{name} ")
     dropped |= gone
     return {name: value for name, value in changes.items() if name not in gone}
+
+
+def _spelled_here(
+    study: Study, earlier: Earlier, changes: Mapping[str, Value], base: Recipe
+) -> dict[str, Value] | None:
+    """The changes, names in small letters where others cannot be trained; None, which is told, where neither can."""
+    words = {n: v for n, v in changes.items() if isinstance(v, str) and v.isidentifier() and not n.startswith("own.")}
+    small = {name: word.lower() for name, word in words.items()}
+    try:
+        study.ask("check", recipes=[base.but(changes).flat()], also=[], given=[])
+    except UsageError as problem:
+        try:
+            study.ask("check", recipes=[base.but({**changes, **small}).flat()], also=[], given=[])
+        except UsageError:
+            study.watcher.note(f"{earlier.told}, cannot be trained here: {problem}")
+            return None
+        return {**changes, **small}
+    return dict(changes)
 
 
 def _are_alike(one: Outcome, other: Outcome, space: Space) -> bool:

@@ -216,7 +216,7 @@ def searched_json(about: Mapping[str, Any]) -> dict[str, Any] | None:
     left_out = list(about.get("left_out", ()))
     if not left_out:
         return None
-    own, recipes = len(about["space"]), about["recipes"]
+    own, recipes = len(Space.from_json(about["space"]).searched), about["recipes"]
     return {"dimensions": own, "of": own + len(left_out), "recipes": recipes, "left_out": left_out, "words": (
         f"{own} of {own + len(left_out)} dimensions, since so few recipes cannot tell more apart"
     )}  # fmt: skip
@@ -249,8 +249,7 @@ def draft(
             crop=portfolio.crop_for(data.backbone, data.side),
         )
     asked = dict(parse_dimension(text) for text in config.space)
-    middle = {field_of(name): dim.at(0.5) for name, dim in reversed(asked.items()) if name.startswith("own.")}
-    base = preset.base.but({**middle, **config.set})
+    base = preset.base.but({**_given_by(asked), **config.set})
     dimensions = {name: dim for name, dim in preset.dimensions.items() if name not in config.set}
     fixed = sorted({*config.set, *map(field_of, asked)})
     changes = [dict(each) for each in preset.portfolio] if config.search == "auto" else []
@@ -308,7 +307,7 @@ def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
     how = f"{len(folds)} folds" if len(folds) > 1 else "one validation part"
     sizes = f", at {', '.join(map(str, about['sizes']))} pixels" if about["sizes"] else ""
     fewer = searched_json(about)
-    words = f"{fewer['words'] if fewer else f'{len(space)} dimensions'}, judged by {how}{sizes}"
+    words = f"{fewer['words'] if fewer else f'{len(space.searched)} dimensions'}, judged by {how}{sizes}"
     return Plan(
         search, space, facts, folds, math.inf if until is None else until, about["end_s"], tuple(about["sizes"]), words,
         data.whole, about.get("reasons", {}),
@@ -347,6 +346,16 @@ def _ends(space: Space) -> list[dict[str, Any]]:
     """For both ends of every range in a space, what of the base they change."""
     ranges = {name: dim for name, dim in space.dimensions.items() if not isinstance(dim, Choice)}
     return [{**space.needs(name), field_of(name): dim.at(u)} for name, dim in ranges.items() for u in (0.0, 1.0)]
+
+
+def _given_by(asked: dict[str, Dimension]) -> dict[str, Any]:
+    """What the dimensions that a user asked for say of the default recipe: one value where they hold no other, and the
+    middle of what only the user's own model knows."""
+    return {
+        field_of(name): dim.at(0.5)
+        for name, dim in reversed(asked.items())
+        if name.startswith("own.") or (dim.count == 1 and name == field_of(name) and not dim.when)
+    }
 
 
 def _space(preset: Mapping[str, Dimension], asked: Mapping[str, Dimension], base: Recipe) -> Space:
@@ -403,8 +412,9 @@ def num_runs(data: Data) -> int:
 
 def _wanted_sizes(config: StudyConfig, data: Data) -> tuple[int, ...]:
     assert data.backbone is not None
-    if "input.size" in config.set:
-        return (int(config.set["input.size"]),)
+    given = {**_given_by(dict(map(parse_dimension, config.space))), **config.set}
+    if "input.size" in given:
+        return (int(given["input.size"]),)
     return portfolio.input_sizes(data.backbone["size"], data.side, fixed=data.backbone["fixed_size"])
 
 
