@@ -26,7 +26,7 @@ from tame.evaluate.outcomes import outcomes
 from tame.evaluate.relations import Mattered, what_mattered
 from tame.monitor.rules import Facts
 from tame.study import forecast
-from tame.study.finals import reserve_s
+from tame.study.finals import SURE, reserve_s
 from tame.study.forecast import BOOKS_S, Forecast, Memory, correct, foretell
 from tame.study.opening import open_data
 from tame.study.plan import Plan, make_plan
@@ -198,9 +198,15 @@ def test_a_clock_that_is_too_short_for_a_search_is_told_as_such():
 
 
 def test_the_finalists_are_kept_a_part_of_the_clock():
-    short, long = (reserve_s(plan_with(), wanted_s, 104.5) for wanted_s in (1e-6, 1e3))
+    short, long = (reserve_s(plan_with(), epoch_s, epochs=36, clock_s=104.5) for epoch_s in (1e-6, 10.0))
     assert short == pytest.approx(12)
     assert long == pytest.approx(40)
+
+
+def test_the_finalists_are_kept_no_more_than_those_that_fit_will_need():
+    """Two, once each, take 2 x 36 x 1.5 epochs: the folds, and all examples. Three would need more than they may."""
+    epoch_s = 25.0 / (2 * 36 * 1.5)
+    assert reserve_s(plan_with(), epoch_s, epochs=36, clock_s=104.5) == pytest.approx(SURE * 25.0)
 
 
 def test_the_words_fit_a_terminal_and_tell_the_clock_or_the_whole():

@@ -19,7 +19,7 @@ from tame.adjust.searchers import WHOLE
 from tame.adjust.thaw import TRUSTED
 from tame.core.records import Event, Finding
 from tame.evaluate.words import duration
-from tame.study.finals import CLOCKLESS_SEEDS, WANTED_SEEDS, finalists_s, reserve_s
+from tame.study.finals import CLOCKLESS_SEEDS, finalists_s, reserve_s
 from tame.study.plan import TUNE_EPOCHS, Plan, expected_recipes, forward_s
 from tame.study.prepare import Data
 from tame.study.record import Study, findings_events
@@ -154,7 +154,7 @@ def forecast(study: Study, data: Data, plan: Plan) -> Forecast:
     else:
         assert until is not None
         if not plan.sizes or about["to_the_end"]:
-            until -= reserve_s(plan, _last_s(plan, mean_s, WANTED_SEEDS), config.clock_s)
+            until -= reserve_s(plan, mean_s, epochs=plan.search.base.epochs, clock_s=config.clock_s)
         left = max(until - study.used_s - sum(features_s.values()), 0.0)
         recipes, epochs, all_s = _begun(plan, left / mean_s, config.search), left / mean_s, None
     whole = _trained_whole(plan, recipes, epochs, config.search, clocked=config.clock_s is not None)

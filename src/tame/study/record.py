@@ -64,6 +64,11 @@ class State:
     openings: int = 0  # of the test part: more than one only where a study was killed after the first
     used_s: float = 0.0  # of the budget, over all processes that have worked on the study
 
+    @property
+    def epoch_s(self) -> float:
+        """Seconds that an epoch of a trial has taken, its inputs aside; 0 before there was one."""
+        return self.trained_s / max(sum(trial.trained for trial in self.history.trials.values()), 1)
+
     def after(self, event: Event) -> None:
         """Takes one event in."""
         if event.kind == "decision" and event.data["kind"] == "continue":

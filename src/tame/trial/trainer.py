@@ -191,21 +191,23 @@ class Trainer:
         trials: {"trial", "recipe", "inherited": epochs that a copy has from its parent}; folds: the members of each;
         final: they may be delivered, so their states are kept.
         Emits {"event": "point", "trial", "row"} for every epoch of every trial, {"event": "end", "trial", "best"} for
-        one that stops early, and "saved" when all that is safe.
+        one that stops early, and "saved" when all that is safe. Returns what engines were chosen, and the seconds until
+        they had their inputs.
         """
-        measured_s = self._chooser.measuring_s
         jobs = [Job(each["trial"], Recipe.from_flat(each["recipe"])) for each in trials]
         cores = self._cores([job.recipe for job in jobs])
         with self._threads(cores):
             copied = {each["trial"] for each in trials if each.get("inherited")}
+            begun = time.monotonic()
             groups = [g for own in self._apart(jobs, copied) for g in self._groups(own, folds, cores)]
+            preparing_s = time.monotonic() - begun
             while groups:
                 units = [Unit(group.jobs, group.lanes, metric, self._kept(), keep_all=final) for group in groups]
                 todo = [partial(_advance, unit, until) for unit in units]
                 onednn = [group.onednn for group in groups]
                 failed = side_by_side(todo, cores=cores, emit=self._emit, onednn=onednn)
                 groups = [own for place in failed for own in self._smaller(groups[place], folds)]
-        return {"engines": self._chooser.told(), "measuring_s": self._chooser.measuring_s - measured_s}
+        return {"engines": self._chooser.told(), "preparing_s": preparing_s}
 
     def copy(self, *, trials: list[Reply], folds: list[Fold]) -> Reply:
         """Makes new trials of the state that others are in, with recipes of their own, and keeps them safe.
