@@ -1,24 +1,29 @@
-"""The clock of a study: what begins first, what is kept for the end, and who is trained again."""
+"""The clock of a study: what begins first, what is kept for the end, who is trained again, and what is too short."""
 
 from __future__ import annotations
 
+import json
 import math
 import time
+from dataclasses import replace
 
 import pytest
 
 from tame.adjust.finish import finish, unfinished
 from tame.adjust.searcher import SEARCHERS, SearchConfig
+from tame.app.cli import _show_result
 from tame.core.config import StudyConfig
+from tame.core.errors import BudgetError, UsageError
 from tame.core.recipe import Recipe
 from tame.core.records import Curve, Decision, Event, History, Point, Trial, curve_event, decision_event
 from tame.core.space import Float, Space
 from tame.loop import PROBED, adjust, first_round, last_stretch
 from tame.monitor.rules import Facts
 from tame.study import finals
+from tame.study.clock import give_time, require_time
 from tame.study.finals import SURE
 from tame.study.plan import END_S, Plan, _end_s
-from tame.study.record import Silent, begin
+from tame.study.record import Silent, begin, read_state, reopen
 
 SPACE = Space({"optimizer.lr": Float(1e-4, 1e-1, log=True), "optimizer.weight_decay": Float(1e-6, 1e-1, log=True)})
 FACTS = Facts(
@@ -221,3 +226,43 @@ def test_a_default_that_is_the_best_is_trained_again_once(clocked):
     study.keep(decision_event(Decision("complete", 0, "", EPOCHS)))
     best, num_seeds = finals._field(study, plan_with())
     assert ([trial.number for trial in best], num_seeds) == ([0], 1)
+
+
+# Too short -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_leaves_no_time_for_a_first_recipe_is_told_with_what_goes_on(clocked):
+    study = clocked(1.0)
+    with pytest.raises(BudgetError, match=r"a first recipe could be trained: 0 s of 1 s .* tame resume .* --time 5m"):
+        require_time(study, plan_with())
+    assert BudgetError.exit_code == 5
+    slow = clocked(30.0)
+    slow.keep(Event("forecast", {"mean_s": 31.0, "clock_s": 30.0}))
+    with pytest.raises(BudgetError):
+        adjust(slow, plan_with(), None)
+    require_time(clocked(30.0), replace(plan_with(), end_s=20.0))
+
+
+def test_a_resume_gives_more_time_until_the_first_recipe_has_begun(clocked):
+    study = clocked(1.0)
+    folder = study.folder
+    study.keep(Event("ended", {"why": "", "code": 5, "used_s": 4.0}))
+    study.close()
+    give_time(folder, 50.0)
+    with reopen(folder, Silent()) as again:
+        assert 50.0 < again.config.clock_s < 60.0
+        assert again.left_s == pytest.approx(50.0, abs=1.0)
+        searched(again)
+    assert read_state(folder)[1].last["clock"]["time_s"] > 50.0
+    with pytest.raises(UsageError, match="has begun to train"):
+        give_time(folder, 50.0)
+    with pytest.raises(UsageError, match="above 0"):
+        give_time(folder, -1.0)
+
+
+def test_a_model_whose_training_was_cut_short_is_shown_and_the_exit_code_tells(capsys):
+    result = {"whole": 0, "winner": {"epochs": 2, "recipe": BASE.flat()}}
+    with pytest.raises(BudgetError, match="trained for 2 of 18 epochs"):
+        _show_result(lambda: result, Silent(), as_json=True)
+    assert json.loads(capsys.readouterr().out) == result
+    _show_result(lambda: {"whole": 1}, Silent(), as_json=True)

@@ -191,9 +191,9 @@ def test_without_a_clock_what_is_known_to_work_is_trained_to_its_end():
     assert forecast._trained_whole(plan_with(trials=8), recipes, epochs, "auto", clocked=False) >= 1
 
 
-def test_a_clock_that_is_too_short_for_a_search_is_told_as_such():
+def test_a_clock_that_is_too_short_to_train_anything_is_told_as_such():
     words = " ".join(replace(TOLD, search_until_s=17.0, clock_s=1.0).words())
-    assert "1 s are too short for a search" in words
+    assert "1 s are too short, nothing will be trained" in words
     assert "by 17 s" not in words
 
 

@@ -12,6 +12,7 @@ from tame.adjust.searchers import SEARCHERS, WHOLE
 from tame.core.records import Decision, Event, Finding, decision_event
 from tame.monitor.rules import examine
 from tame.study.checked import act, of_space, why_worthless
+from tame.study.clock import require_time
 from tame.study.finals import SURE, best_trials, cost_s, evaluate, finalists, reserved_s
 from tame.study.first import explained
 from tame.study.forecast import correct, foretell
@@ -84,10 +85,12 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
 def first_round(study: Study, plan: Plan, decisions: list[Decision]) -> list[Decision]:
     """The recipes that begin first: under a clock a few, since what was rehearsed may be far from what they take.
 
-    Heads on a backbone take little; and a search that trains recipes wholly looks at the clock in between.
+    Heads on a backbone take little; and a search that trains recipes wholly looks at the clock in between. Raises
+    BudgetError where there is no time for any.
     """
     if study.config.clock_s is None or plan.sizes:
         return decisions
+    require_time(study, plan)
     if study.config.search in WHOLE:
         return decisions
     last, left = study.state.last, study.left_s - plan.end_s

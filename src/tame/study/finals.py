@@ -97,7 +97,7 @@ def _require_trained(study: Study) -> None:
         raise NothingTrainedError(
             f"all {len(trials)} trials diverged; try a lower learning rate: --set optimizer.lr=1e-3"
         )
-    raise BudgetError("the time ended before a first trial was trained; give more with --time")
+    raise BudgetError("the time ended before a first recipe was trained; begin again with a longer --time")
 
 
 def _wanted(study: Study, plan: Plan) -> list[tuple[Trial, list[int]]]:
@@ -489,6 +489,7 @@ def _result(
         **_details(study, data, tested.winner),
         "trials": sum(t.origin not in (FINALIST,) for t in trials.values()),
         "trial_states": _states(list(trials.values())),
+        "whole": sum(t.state == "complete" for t in trials.values()),
         "epochs": sum(t.trained for t in trials.values()),
         "fine_tuning": study.state.last.get("tuning_judged"),
         "space": space_json(study.state),

@@ -85,7 +85,7 @@ class Forecast:
             until, clock = self.search_until_s, self.clock_s
             told = f"by {until:.0f} s of {clock:.0f} s"
             if until >= clock:
-                told = f"and {clock:.0f} s are too short for a search: what began first ends a few seconds after them"
+                begun, told = f"{clock:g} s are too short", "nothing will be trained"
             found.append(f"{begun}, {told}")
         memory = [
             f"about {_gb(own.needs)}" + (f" of {_gb(own.available)}{where}" if own.available else "")
@@ -100,7 +100,8 @@ def foretell(study: Study, data: Data, plan: Plan) -> None:
 
     Where memory will be short a finding says what would help.
     """
-    if "forecast" in study.state.last or study.history.trials:
+    known = study.state.last.get("forecast")
+    if study.history.trials or (known is not None and known["clock_s"] == study.config.clock_s):
         return
     found = forecast(study, data, plan)
     short = [own for own in (found.memory, found.device) if own is not None and own.is_short]

@@ -106,6 +106,8 @@ class Plan:
 def make_plan(study: Study, data: Data) -> Plan:
     """The plan that the study has, or a new one."""
     known = study.state.last.get("plan")
+    if known is not None and not study.history.trials and "clock" in study.state.last:
+        known = None  # a resume gave the study more time before anything was trained
     about = known if known is not None else _first_plan(study, data)
     if known is None:
         check(study, data, about)

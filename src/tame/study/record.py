@@ -9,7 +9,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,7 +89,6 @@ class Study:
 
     def __init__(self, folder: Path, config: StudyConfig, store: Database, lease: Lease, watcher: Watcher) -> None:
         self.folder = folder
-        self.config = config
         self.watcher = watcher
         self._store = store
         self._lease = lease
@@ -101,6 +100,7 @@ class Study:
         self.state = State()
         for event in store.events(STUDY):
             self.state.after(event)
+        self.config = replace(config, **self.state.last.get("clock", {}))  # a resume may have given it more time
         self._started = time.monotonic() - self.state.used_s
 
     @property
@@ -260,11 +260,16 @@ def unfinished(folder: Path, state: State) -> str:
     return f"{folder} is not finished; go on with: {how_to_resume(folder, model=model)}"
 
 
-def how_to_resume(folder: Path, *, model: str | None) -> str:
-    """The command that goes on with a study, or the call where it trains a model of the user's own."""
+def how_to_resume(folder: Path, *, model: str | None, time: str = "") -> str:
+    """The command that goes on with a study, or the call where it trains a model of the user's own.
+
+    time: that it is given more of, such as 5m.
+    """
     if model is not None:
-        return f"tame.resume({str(folder)!r}, model=build)"
-    return f"tame resume {shlex.quote(str(folder))}"
+        more = f", time={time!r}" if time else ""
+        return f"tame.resume({str(folder)!r}, model=build{more})"
+    more = f" --time {time}" if time else ""
+    return f"tame resume {shlex.quote(str(folder))}{more}"
 
 
 def read_config(store: Database, folder: Path) -> StudyConfig:
