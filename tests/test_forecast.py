@@ -304,6 +304,7 @@ def test_the_plan_of_a_table_tells_epochs_recipes_and_memory(table, monkeypatch,
     monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
     found = plan_study(StudyConfig(data=str(table), target="label", time_s=30.0))
+    assert not (tmp_path / "cache").exists(), "a plan writes nothing"
     told = json.loads(json.dumps(found, allow_nan=False))["forecast"]
     assert 0 < told["epoch_s"] <= told["alone_s"] < 30
     assert told["recipes"] >= 3

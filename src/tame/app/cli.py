@@ -259,7 +259,7 @@ def plan(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """The split, the space and the cost forecast; begins no study, and keeps in the cache what it measured."""
+    """The split, the space and the cost forecast; writes nothing."""
     from tame.app.look import plan_study, print_plan
 
     wanted = _config(

@@ -143,10 +143,10 @@ class Study:
         for event in self._store.append(STUDY, fresh) if fresh else []:
             self.state.after(event)
 
-    def hire(self, *, cache: Path, inline: bool) -> None:
-        """Starts the worker."""
+    def hire(self, *, cache: Path, inline: bool, under: Path | None = None) -> None:
+        """Starts the worker. under: a cache that is read too, and that nothing is put into."""
         if inline:
-            self._worker = InlineWorker(cache=cache, study=self.folder, build=self.build)
+            self._worker = InlineWorker(cache=cache, study=self.folder, build=self.build, under=under)
             return
 
         def restarted(how: str) -> None:
@@ -155,7 +155,7 @@ class Study:
 
         log = self.folder / "worker.log"
         self._worker = ProcessWorker(
-            cache=cache, study=self.folder, log=log, restarted=restarted, silence_s=self._silence_s()
+            cache=cache, study=self.folder, log=log, restarted=restarted, silence_s=self._silence_s(), under=under
         )
 
     def _silence_s(self) -> float | None:

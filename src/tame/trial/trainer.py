@@ -50,10 +50,16 @@ Reply = dict[str, Any]
 
 
 class Trainer:
-    """The commands of the worker. `emit` sends what happens on the way to the coordinator."""
+    """The commands of the worker. `emit` sends what happens on the way to the coordinator.
 
-    def __init__(self, *, cache: str, study: str | None, emit: Emit, build: Build | None = None) -> None:
+    under: another cache, whose pixels and features are read too.
+    """
+
+    def __init__(
+        self, *, cache: str, study: str | None, emit: Emit, build: Build | None = None, under: str | None = None
+    ) -> None:
         self._cache = Path(cache)
+        self._under = Path(under) if under else None
         self._study = Path(study) if study else None
         self._emit = emit
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -77,11 +83,11 @@ class Trainer:
 
         opened = open_backbone(backbone) if backbone else None
         given = [Picture(**each) for each in pictures]
-        cache = ArrayCache(self._cache / "pixels")
+        cache = ArrayCache(self._cache / "pixels", under=self._under and self._under / "pixels")
         loaded = load_pixels(given, shortest=SHORTEST, cache=cache, on_progress=lambda i, n: self._say("decode", i, n))
         require(len(loaded.pictures) > 0, "none of the pictures can be read", error=DataError)
         own = Pictures(loaded.arrays, [picture.digest for picture in loaded.pictures])
-        inputs = Inputs(own, opened, cache=self._cache, device=self._device, say=self._say)
+        inputs = Inputs(own, opened, cache=self._cache, under=self._under, device=self._device, say=self._say)
         self._material = PictureMaterial(inputs, cache=self._cache)
         about = None
         if opened is not None:
