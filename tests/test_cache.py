@@ -72,6 +72,17 @@ def test_only_what_is_there_comes_back_in_the_order_asked(tmp_path):
     assert cache.keys() == {"a", "b"}
 
 
+def test_a_cache_under_another_is_read_and_left_as_it_is(tmp_path):
+    ArrayCache(tmp_path / "below").put(some("a"))
+    before = shards(tmp_path / "below")
+    cache = ArrayCache(tmp_path / "above", under=tmp_path / "below")
+    cache.put(some("b", 8))
+    assert cache.keys() == {"a", "b"}
+    assert list(cache.get(["b", "c", "a"])) == ["b", "a"]
+    assert shards(tmp_path / "below") == before
+    assert ArrayCache(tmp_path / "none", under=tmp_path / "gone").keys() == frozenset()
+
+
 def test_two_open_caches_see_each_other(tmp_path):
     one, two = ArrayCache(tmp_path), ArrayCache(tmp_path)
     two.keys()

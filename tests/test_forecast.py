@@ -27,7 +27,7 @@ from tame.evaluate.outcomes import outcomes
 from tame.evaluate.relations import Mattered, what_mattered
 from tame.monitor.rules import Facts
 from tame.study import forecast
-from tame.study.finals import reserve_s
+from tame.study.finals import SURE, reserve_s
 from tame.study.forecast import BOOKS_S, Forecast, Memory, correct, foretell
 from tame.study.opening import open_data
 from tame.study.plan import Plan, make_plan
@@ -192,16 +192,22 @@ def test_without_a_clock_what_is_known_to_work_is_trained_to_its_end():
     assert forecast._trained_whole(plan_with(trials=8), recipes, epochs, "auto", clocked=False) >= 1
 
 
-def test_a_clock_that_is_too_short_for_a_search_is_told_as_such():
+def test_a_clock_that_is_too_short_to_train_anything_is_told_as_such():
     words = " ".join(replace(TOLD, search_until_s=17.0, clock_s=1.0).words())
-    assert "1 s are too short for a search" in words
+    assert "1 s are too short, nothing will be trained" in words
     assert "by 17 s" not in words
 
 
 def test_the_finalists_are_kept_a_part_of_the_clock():
-    short, long = (reserve_s(plan_with(), wanted_s, 104.5) for wanted_s in (1e-6, 1e3))
+    short, long = (reserve_s(plan_with(), epoch_s, epochs=36, clock_s=104.5) for epoch_s in (1e-6, 10.0))
     assert short == pytest.approx(12)
     assert long == pytest.approx(40)
+
+
+def test_the_finalists_are_kept_no_more_than_those_that_fit_will_need():
+    """Two, once each, take 2 x 36 x 1.5 epochs: the folds, and all examples. Three would need more than they may."""
+    epoch_s = 25.0 / (2 * 36 * 1.5)
+    assert reserve_s(plan_with(), epoch_s, epochs=36, clock_s=104.5) == pytest.approx(SURE * 25.0)
 
 
 def test_the_words_fit_a_terminal_and_tell_the_clock_or_the_whole():
@@ -299,6 +305,7 @@ def test_the_plan_of_a_table_tells_epochs_recipes_and_memory(table, monkeypatch,
     monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
     found = plan_study(StudyConfig(data=str(table), target="label", time_s=30.0))
+    assert not (tmp_path / "cache").exists(), "a plan writes nothing"
     told = json.loads(json.dumps(found, allow_nan=False))["forecast"]
     assert 0 < told["epoch_s"] <= told["alone_s"] < 30
     assert told["recipes"] >= 3

@@ -67,6 +67,19 @@ def test_the_result_is_one_document_that_agrees_with_itself(finished):
     assert json.loads((folder / "report.json").read_text()) == result
 
 
+def test_a_plan_reads_the_cache_and_leaves_it_as_it_is(finished, pictures, cache, tmp_path):
+    def held(folder):
+        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    before, empty = held(cache), tmp_path / "empty"
+    assert any("pixels" in path.parts for path in before)
+    for own in (cache, empty):
+        done = tame("plan", pictures, "--backbone", "none", "--trials", "2", "--epochs", "1", cache=own, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert held(cache) == before
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_study_is_the_owners_alone(finished):
     folder, _ = finished
     assert folder.stat().st_mode & 0o777 == 0o700

@@ -234,6 +234,20 @@ def test_a_useless_setting_is_refused_before_anything_is_trained(table, cache, t
     assert list(tmp_path.iterdir()) == []
 
 
+# The clock
+
+
+def test_a_clock_that_is_too_short_trains_nothing_and_says_how_to_go_on(table, cache, tmp_path):
+    study = tmp_path / "short"
+    done = tame("fit", table, "--target", "label", "--time", "1s", "--quiet", "--out", study, cache=cache)
+    assert done.returncode == 5
+    assert done.stdout == ""
+    assert f"go on with more: tame resume {study} --time 5m" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (study / "model").exists()
+    assert tame("resume", study, "--quiet", cache=cache).returncode == 5, "it has no more time than before"
+
+
 # Prediction
 
 

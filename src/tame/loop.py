@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from tame.adjust.finish import finish
+from tame.adjust.finish import finish, unfinished
 from tame.adjust.guard import Rest
 from tame.adjust.searcher import searched
-from tame.adjust.searchers import SEARCHERS
+from tame.adjust.searchers import SEARCHERS, WHOLE
 from tame.core.records import Decision, Event, Finding, decision_event
 from tame.monitor.rules import examine
 from tame.study.checked import act, of_space, why_worthless
-from tame.study.finals import best_trials, cost_s, evaluate, finalists, reserved_s
+from tame.study.clock import require_time
+from tame.study.finals import SURE, best_trials, cost_s, evaluate, finalists, reserved_s
 from tame.study.first import explained
 from tame.study.forecast import correct, foretell
 from tame.study.opening import open_data
-from tame.study.plan import GOING, Plan, make_plan
+from tame.study.plan import FIRST_SHARE, GOING, Plan, make_plan
 from tame.study.record import Study, findings_events
 from tame.study.test import FINAL, test
 from tame.study.tuning import fine_tune
 
+PROBED = 5  # recipes that begin before it is known what an epoch takes here
 FINISH_SHARE = 0.65  # of the time that is left, for the best of a search that was too slow to reach its end
 
 
@@ -64,19 +66,47 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
     decide = SEARCHERS.get(study.config.search)
     decisions = decide(study.history, plan.space, study.config.seed, config=plan.search)
     decisions = explained(decisions, plan.reasons)
-    if not study.history.trials and study.left_s > 0:
-        return decisions
+    if not study.history.trials:
+        return first_round(study, plan, decisions)
     left = plan.search_until_s - study.used_s - reserved_s(study, plan)
+    if not plan.sizes:
+        left -= study.state.epoch_s * unfinished(study.history)
     fitting = plan.fitting(study, decisions, left)
     if any(decision.kind in GOING for decision in fitting) or not any(d.kind in GOING for d in decisions):
         return fitting
     if not plan.sizes:
-        left = FINISH_SHARE * (study.left_s - plan.end_s - cost_s(study, plan, 1, 0))
-        ended = finish(study.history, epochs=plan.epochs_in(study, left))
+        ended = last_stretch(study, plan)
         if ended:
             going = {decision.trial for decision in ended}
             return [*ended, *pauses(study, "the time is short", but=going)]
     return end_search(study, "the time for the search is used up")
+
+
+def first_round(study: Study, plan: Plan, decisions: list[Decision]) -> list[Decision]:
+    """The recipes that begin first: under a clock a few, since what was rehearsed may be far from what they take.
+
+    Heads on a backbone take little; and a search that trains recipes wholly looks at the clock in between. Raises
+    BudgetError where there is no time for any.
+    """
+    if study.config.clock_s is None or plan.sizes:
+        return decisions
+    require_time(study, plan)
+    if study.config.search in WHOLE:
+        return decisions
+    last, left = study.state.last, study.left_s - plan.end_s
+    each_s = plan.search.rungs[0] * last["forecast"]["mean_s"] + last["plan"].get("inputs_s", 0.0)
+    return decisions[: min(PROBED, max(1, int(FIRST_SHARE * left / each_s)))]
+
+
+def last_stretch(study: Study, plan: Plan) -> list[Decision]:
+    """The best trials that are trained to their end when a search has no more time: as many as leave a fresh seed of
+    the best and the default its time; where none would come to its end that way, or no seed fits, without."""
+    left, fresh_s = study.left_s - plan.end_s, cost_s(study, plan, 1, 1)
+    ended = finish(study.history, epochs=plan.epochs_in(study, left - SURE * fresh_s))
+    if ended or (left > fresh_s and study.history.having("complete")):
+        return ended
+    left = FINISH_SHARE * (left - cost_s(study, plan, 1, 0))
+    return finish(study.history, epochs=plan.epochs_in(study, left))
 
 
 def end_search(study: Study, reason: str, *, worthless: bool = False) -> list[Decision]:

@@ -22,6 +22,7 @@ from tame.core.space import Dimension, field_of, to_text
 from tame.data.arrays import read_arrays
 from tame.data.foreign import is_from
 from tame.data.tables import Table
+from tame.study.clock import give_time
 from tame.study.record import read_state, unfinished
 from tame.study.rows import keep_arrays
 from tame.study.widening import ask_for
@@ -232,13 +233,17 @@ def load(folder: str | Path, *, model: Build | None = None) -> FittedStudy:
 
 
 def resume(
-    folder: str | Path, *, model: Build | None = None, space: Mapping[str, Dimension] | Sequence[str] = (),
-    quiet: bool = False,
+    folder: str | Path, *, model: Build | None = None, time: str | float | None = None,
+    space: Mapping[str, Dimension] | Sequence[str] = (), quiet: bool = False,
 ) -> FittedStudy:  # fmt: skip
     """Goes on with a study that was stopped or killed, to its end.
 
-    model: as in `load`; space: dimensions that are new, or wider than before. Raises UsageError for a narrower space.
+    model: as in `load`; time: from now on, for a study that had too little to train anything; space: dimensions that
+    are new, or wider than before. Raises UsageError for a narrower space, and for a time where recipes have begun.
     """
+    seconds = parse_time(time) if isinstance(time, str) else _scalar(time)
+    if seconds is not None:
+        give_time(Path(folder), seconds)
     if texts := asked(model, space, None, None)[0]:
         ask_for(Path(folder), texts)
     with watching(quiet=quiet) as watcher:

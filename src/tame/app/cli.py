@@ -22,7 +22,7 @@ import typer  # noqa: E402
 
 from tame import __version__  # noqa: E402
 from tame.core.config import SEARCHES, StudyConfig, parse_set, parse_time, read_toml  # noqa: E402
-from tame.core.errors import StoppedError, TameError, UsageError  # noqa: E402
+from tame.core.errors import BudgetError, StoppedError, TameError, UsageError  # noqa: E402
 from tame.core.space_text import read_space  # noqa: E402
 
 app = typer.Typer(
@@ -43,6 +43,9 @@ BackboneOption = Annotated[
     str | None, typer.Option(help="a timm name, a weights folder, or none for a small network from scratch")
 ]
 TimeOption = Annotated[str | None, typer.Option(help="wall clock from start to report, such as 90s or 5m")]
+MoreTimeOption = Annotated[
+    str | None, typer.Option("--time", help="wall clock from now on, where there was too little to train anything")
+]
 TrialsOption = Annotated[int | None, typer.Option(help="how many recipes are tried")]
 EpochsOption = Annotated[int | None, typer.Option(help="the most that one recipe may train")]
 MetricOption = Annotated[str | None, typer.Option(help="accuracy, log_loss, roc_auc, rmse, mae, r2 and others")]
@@ -139,6 +142,7 @@ def fit(
 @app.command()
 def resume(
     study: FolderArgument,
+    time: MoreTimeOption = None,
     space: WiderOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -147,8 +151,11 @@ def resume(
     """Go on with a study that was stopped or killed."""
     from tame.app.progress import watcher_for
     from tame.app.run import resume_study
+    from tame.study.clock import give_time
     from tame.study.widening import ask_for
 
+    if time is not None:
+        give_time(study, parse_time(time))
     if wider := _space(space):
         ask_for(study, wider)
     watcher = watcher_for(quiet=quiet)
@@ -252,7 +259,7 @@ def plan(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """The split, the space and the cost forecast; begins no study, and keeps in the cache what it measured."""
+    """The split, the space and the cost forecast; writes nothing."""
     from tame.app.look import plan_study, print_plan
 
     wanted = _config(
@@ -424,6 +431,10 @@ def _show_result(run: Callable[[], dict[str, Any]], watcher: Any, *, as_json: bo
         from tame.app.show import result_lines
 
         _print(result_lines(result))
+    if not result.get("whole", 1):  # older studies do not tell
+        own = f"{result['winner']['epochs']} of {result['winner']['recipe']['epochs']} epochs"
+        said = f"the time ended before a first recipe was trained to its end; what is delivered was trained for {own}"
+        raise BudgetError(f"{said}: begin again with a longer --time")
 
 
 def _print_json(value: dict[str, Any]) -> None:

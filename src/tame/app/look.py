@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from tame.adjust.searchers import compared_after
 from tame.app.console import ResultConsole
-from tame.app.run import cache_folder, resolved
+from tame.app.run import cache_folder, cache_path, resolved
 from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
 from tame.core.space import Space, field_of, to_text
@@ -38,8 +39,8 @@ def check_data(config: StudyConfig) -> dict[str, Any]:
 
 
 def plan_study(config: StudyConfig) -> dict[str, Any]:
-    """The split, the space, and what it will take."""
-    with _throwaway(config) as study:
+    """The split, the space, and what it will take. Reads the cache, and leaves nothing there or elsewhere."""
+    with _throwaway(config, keeps=False) as study:
         data = open_data(study)
         plan = make_plan(study, data)
         foretell(study, data, plan)
@@ -119,14 +120,28 @@ def print_plan(found: dict[str, Any]) -> None:
         console.print(Text(line))
 
 
-def _throwaway(config: StudyConfig) -> Study:
-    """A study in a folder that is gone when the program ends. Decoded pictures and features stay in the cache."""
+def _throwaway(config: StudyConfig, *, keeps: bool = True) -> Study:
+    """A study in a folder that is gone when the program ends.
+
+    keeps: whether decoded pictures and features stay in the cache; else they lie in the study's folder.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tame-"))
     kind_of(config)
     study = begin(replace(resolved(config), out=str(folder)), Silent())
-    study.hire(cache=cache_folder(), inline=False)
     study.throwaway = True
+    if keeps:
+        study.hire(cache=cache_folder(), inline=False)
+    else:
+        study.hire(cache=_borrowed(folder / "cache"), inline=False, under=cache_path())
     return study
+
+
+def _borrowed(folder: Path) -> Path:
+    """The folder, made, with a copy of what the cache remembers of this machine."""
+    folder.mkdir(mode=0o700)
+    for path in cache_path().glob("*.json"):
+        shutil.copyfile(path, folder / path.name)
+    return folder
 
 
 def _of_pictures(config: StudyConfig, about: Mapping[str, Any], forecast: Mapping[str, Any]) -> list[str]:

@@ -31,13 +31,15 @@ THUMBNAIL = 160  # pixels of the longer side
 SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops at once
 
 
-def cache_folder() -> Path:
-    """Where decoded pictures and features are kept between studies: $TAME_CACHE, or the user's cache folder.
-
-    Raises StorageError where it cannot be made.
-    """
+def cache_path() -> Path:
+    """Where decoded pictures and features are kept between studies: $TAME_CACHE, or the user's cache folder."""
     given = os.environ.get("TAME_CACHE")
-    folder = Path(given) if given else platformdirs.user_cache_path("tame")
+    return Path(given) if given else platformdirs.user_cache_path("tame")
+
+
+def cache_folder() -> Path:
+    """The folder of the cache, made where there is none. Raises StorageError where it cannot be made."""
+    folder = cache_path()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as problem:

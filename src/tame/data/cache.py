@@ -54,11 +54,12 @@ class ArrayCache:
     """The arrays in one folder. Each thread opens its own; any number of processes may share the folder.
 
     `notes` says which files were put aside, and why. A shard that is in use keeps one file open. The folder may be
-    removed at any time.
+    removed at any time. under: another cache, whose arrays are read too and which nothing is put into.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, under: Path | None = None) -> None:
         self.folder = folder
+        self._under = ArrayCache(under) if under is not None else None
         self.notes: list[str] = []
         self._shards: dict[str, _Shard] = {}
         self._ignored: set[str] = set()
@@ -66,7 +67,8 @@ class ArrayCache:
     def keys(self) -> frozenset[str]:
         """Every key that is stored now. A shard whose bytes are damaged is found out by `get` only."""
         self._refresh()
-        return frozenset(key for shard in self._shards.values() for key in shard.places)
+        below = self._under.keys() if self._under is not None else frozenset()
+        return below.union(key for shard in self._shards.values() for key in shard.places)
 
     def get(self, keys: Sequence[str]) -> dict[str, np.ndarray]:
         """Read-only, memory-mapped arrays of those keys that are stored, in the order of `keys`.
@@ -80,6 +82,8 @@ class ArrayCache:
             if hits and self._is_sound(name, shard):
                 found |= {key: shard.view(key) for key in hits}
                 wanted -= hits
+        if wanted and self._under is not None:
+            found |= self._under.get(sorted(wanted))
         return {key: found[key] for key in keys if key in found}
 
     def put(self, items: Mapping[str, np.ndarray]) -> None:

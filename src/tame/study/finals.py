@@ -50,10 +50,12 @@ from tame.study.widening import space_json, space_of
 FINALIST = "finalist"
 MANY = 2000  # validated examples
 FIELDS = ((4, 1), (3, 1), (2, 1), (1, 1), (1, 0))  # finalists beside the default, and fresh seeds of each at first
+ROOMY = 1.35  # times the forecast that more than the best and the default must fit in; what is left is for more seeds
 MOST_SEEDS, CLOCKLESS_SEEDS = 6, 3  # fresh seeds of each, where there is time for more, and where no clock holds
 LEAST_STAGE_S = 0.05
+SURE = 1.15  # times what a field must fit in, that the search leaves for it
 RESERVED = (0.12, 0.4)  # of the time after the search has begun, that is kept for finalists: at least and at most
-WANTED_SEEDS = 3  # that the search leaves time for
+WANTED = ((4, 3), (4, 2), *FIELDS[:-1])  # finalists and seeds that the search leaves time for, the best first
 CUT_SHORT = "cut_short"
 PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
@@ -66,9 +68,8 @@ def finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
     """
     _require_trained(study)
     study.watcher.phase("training the finalists again with fresh seeds")
-    wanted, began = _wanted(study, plan), study.state.trained_s
-    _train_again(study, plan, wanted)
-    more = _more_seeds(study, plan, wanted, stage_s=study.state.trained_s - began)
+    wanted = _wanted(study, plan)
+    more = _further_seeds(study, plan, wanted)
     found = _again(study, data, plan, [(trial, [*first, *more]) for trial, first in wanted])
     good = [each for each in found if each is not None]
     if not good:
@@ -96,7 +97,7 @@ def _require_trained(study: Study) -> None:
         raise NothingTrainedError(
             f"all {len(trials)} trials diverged; try a lower learning rate: --set optimizer.lr=1e-3"
         )
-    raise BudgetError("the time ended before a first trial was trained; give more with --time")
+    raise BudgetError("the time ended before a first recipe was trained; begin again with a longer --time")
 
 
 def _wanted(study: Study, plan: Plan) -> list[tuple[Trial, list[int]]]:
@@ -106,35 +107,69 @@ def _wanted(study: Study, plan: Plan) -> list[tuple[Trial, list[int]]]:
     """
     known = study.state.last.get("finalists")
     if known is None:
-        count, num_seeds = next(
-            (pair for pair in FIELDS if cost_s(study, plan, *pair) <= _room_s(study, plan)), FIELDS[-1]
-        )
-        known = {"trials": [t.number for t in best_trials(study, plan, count)], "seeds": _seeds(study, 0, num_seeds)}
+        best, num_seeds = _field(study, plan)
+        known = {"trials": [t.number for t in best], "seeds": _seeds(study, 0, num_seeds)}
         study.keep(Event("finalists", known))
     return [(study.history.trials[number], known["seeds"]) for number in known["trials"]]
 
 
+def _field(study: Study, plan: Plan) -> tuple[list[Trial], int]:
+    """The trials that are trained again, and with how many seeds at first: the largest field that there is room for."""
+    room = _room_s(study, plan)
+    fields = [(best_trials(study, plan, count), num_seeds) for count, num_seeds in FIELDS]
+    for best, num_seeds in fields:
+        count = len(best) - 1
+        if _roomy(count) * cost_s(study, plan, count, num_seeds) <= room:
+            return best, num_seeds
+    return fields[-1]
+
+
+def _roomy(count: int) -> float:
+    """How many times its forecast the room for so many finalists and the default must be."""
+    return ROOMY if count > 1 else 1.0
+
+
+def _further_seeds(study: Study, plan: Plan, wanted: Sequence[tuple[Trial, list[int]]]) -> list[int]:
+    """Trains the finalists, then with further seeds as long as there is time for them; returns those.
+
+    What a seed took is looked at after each stage, since finalists may be cheaper than what was searched.
+    """
+    # After a kill a part of the stage lies before it, and what was measured says too little.
+    least = cost_s(study, plan, len(wanted) - 1, 1) / 2 if "more_seeds" in study.state.last else LEAST_STAGE_S
+    more: list[int] = []
+    spent, num = 0.0, 1
+    while True:
+        began = study.state.trained_s
+        _train_again(study, plan, [(trial, [*first, *more]) for trial, first in wanted])
+        stage_s = study.state.trained_s - began
+        spent += stage_s
+        found = _more_seeds(study, plan, wanted, more, each_s=max(stage_s / num, least), spent=spent)
+        if found == more:
+            return more
+        more, num = found, len(found) - len(more)
+
+
 def _more_seeds(
-    study: Study, plan: Plan, wanted: Sequence[tuple[Trial, Sequence[int]]], *, stage_s: float
-) -> list[int]:
-    """Further seeds for every finalist, as many as the time that is left allows after the first one took stage_s.
+    study: Study, plan: Plan, wanted: Sequence[tuple[Trial, list[int]]], have: Sequence[int], *, each_s: float,
+    spent: float,
+) -> list[int]:  # fmt: skip
+    """The seeds in `have` and as many more as the time that is left allows; the same ones where there are enough.
 
     Kept as an event, so that a study that is resumed trains the same ones. Without a clock three seeds in all.
+    each_s: what a seed of all finalists takes; spent: seconds of all stages.
     """
     known = study.state.last.get("more_seeds")
-    if known is None:
-        began = [len(seeds) for _, seeds in wanted]
-        count = 0
-        if any(began):
-            room = _room_s(study, plan)
-            spent = stage_s if _is_capped(study) else 0.0  # of the share of the clock that finalists may take
-            forecast = cost_s(study, plan, len(wanted) - 1, 1)  # part of the stage may lie before a kill
-            each = max(stage_s, forecast / 2, LEAST_STAGE_S)
-            fits = (room - spent) / each if math.isfinite(room) else CLOCKLESS_SEEDS - 1
-            count = min(max(int(fits), 0), MOST_SEEDS - 1)
-        known = {"seeds": _seeds(study, 1, 1 + count)}
-        study.keep(Event("more_seeds", known))
-    return list(known["seeds"])
+    if known is not None and (known.get("over", True) or len(known["seeds"]) > len(have)):
+        return list(known["seeds"])
+    num, count = len(have), 0
+    if all(seeds for _, seeds in wanted):
+        # Of the share of the clock that finalists may take, what they have spent is gone.
+        room = _room_s(study, plan) - spent * _is_capped(study)
+        most = (CLOCKLESS_SEEDS if math.isinf(room) else MOST_SEEDS) - 1 - num
+        count = int(min(max(room / each_s, 0), most))
+    found = [*have, *_seeds(study, 1 + num, 1 + num + count)]
+    study.keep(Event("more_seeds", {"seeds": found, "over": not count}))
+    return found
 
 
 def _seeds(study: Study, first: int, last: int) -> list[int]:
@@ -143,12 +178,14 @@ def _seeds(study: Study, first: int, last: int) -> list[int]:
 
 def cost_s(study: Study, plan: Plan, count: int, num_seeds: int) -> float:
     """A forecast of the seconds that so many finalists take, from what the search took for an epoch of a trial."""
-    trials = [t for t in study.history.trials.values() if t.curve.points]
-    epoch_s = study.state.trained_s / max(sum(t.trained for t in trials), 1)
-    epochs = max((t.recipe.epochs for t in trials), default=0)
+    epoch_s, epochs = study.state.epoch_s, _most_epochs(study)
     if not num_seeds:  # winner and default, which nobody has trained on all examples
         return epoch_s * plan.share_of_all * float(study.state.last["plan"].get("pair", 2.0)) * epochs
     return finalists_s(plan, epoch_s, epochs=epochs, count=count, num_seeds=num_seeds)
+
+
+def _most_epochs(study: Study) -> int:
+    return max((t.recipe.epochs for t in study.history.trials.values() if t.curve.points), default=0)
 
 
 def finalists_s(plan: Plan, epoch_s: float, *, epochs: int, count: int = FIELDS[0][0], num_seeds: int) -> float:
@@ -161,15 +198,22 @@ def reserved_s(study: Study, plan: Plan) -> float:
     about = study.state.last["plan"]
     if study.config.clock_s is None or (plan.sizes and not about["to_the_end"]):
         return 0.0
-    return reserve_s(plan, cost_s(study, plan, FIELDS[0][0], WANTED_SEEDS), study.config.clock_s)
+    return reserve_s(plan, study.state.epoch_s, epochs=_most_epochs(study), clock_s=study.config.clock_s)
 
 
-def reserve_s(plan: Plan, wanted_s: float, clock_s: float) -> float:
-    """Seconds that are kept for finalists who would take so many."""
+def reserve_s(plan: Plan, epoch_s: float, *, epochs: int, clock_s: float) -> float:
+    """Seconds that are kept for the finalists: for as many as there will be time for, and no more than they need.
+
+    epoch_s: of a trial with its folds.
+    """
+    wanted = [
+        SURE * _roomy(count) * finalists_s(plan, epoch_s, epochs=epochs, count=count, num_seeds=num_seeds)
+        for count, num_seeds in WANTED
+    ]
     if plan.sizes:
-        return wanted_s
+        return wanted[0]
     least, most = (share * max(clock_s - plan.end_s, 0.0) for share in RESERVED)
-    return min(max(wanted_s, least), most)
+    return max(next((need for need in wanted if need <= most), most), least)
 
 
 def _room_s(study: Study, plan: Plan) -> float:
@@ -445,6 +489,7 @@ def _result(
         **_details(study, data, tested.winner),
         "trials": sum(t.origin not in (FINALIST,) for t in trials.values()),
         "trial_states": _states(list(trials.values())),
+        "whole": sum(t.state == "complete" for t in trials.values()),
         "epochs": sum(t.trained for t in trials.values()),
         "fine_tuning": study.state.last.get("tuning_judged"),
         "space": space_json(study.state),

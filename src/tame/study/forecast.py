@@ -19,7 +19,7 @@ from tame.adjust.searchers import WHOLE
 from tame.adjust.thaw import TRUSTED
 from tame.core.records import Event, Finding
 from tame.evaluate.words import duration
-from tame.study.finals import CLOCKLESS_SEEDS, WANTED_SEEDS, finalists_s, reserve_s
+from tame.study.finals import CLOCKLESS_SEEDS, finalists_s, reserve_s
 from tame.study.plan import TUNE_EPOCHS, Plan, expected_recipes, forward_s
 from tame.study.prepare import Data
 from tame.study.record import Study, findings_events
@@ -85,7 +85,7 @@ class Forecast:
             until, clock = self.search_until_s, self.clock_s
             told = f"by {until:.0f} s of {clock:.0f} s"
             if until >= clock:
-                told = f"and {clock:.0f} s are too short for a search: what began first ends a few seconds after them"
+                begun, told = f"{clock:g} s are too short", "nothing will be trained"
             found.append(f"{begun}, {told}")
         memory = [
             f"about {_gb(own.needs)}" + (f" of {_gb(own.available)}{where}" if own.available else "")
@@ -100,7 +100,8 @@ def foretell(study: Study, data: Data, plan: Plan) -> None:
 
     Where memory will be short a finding says what would help.
     """
-    if "forecast" in study.state.last or study.history.trials:
+    known = study.state.last.get("forecast")
+    if study.history.trials or (known is not None and known["clock_s"] == study.config.clock_s):
         return
     found = forecast(study, data, plan)
     short = [own for own in (found.memory, found.device) if own is not None and own.is_short]
@@ -154,7 +155,7 @@ def forecast(study: Study, data: Data, plan: Plan) -> Forecast:
     else:
         assert until is not None
         if not plan.sizes or about["to_the_end"]:
-            until -= reserve_s(plan, _last_s(plan, mean_s, WANTED_SEEDS), config.clock_s)
+            until -= reserve_s(plan, mean_s, epochs=plan.search.base.epochs, clock_s=config.clock_s)
         left = max(until - study.used_s - sum(features_s.values()), 0.0)
         recipes, epochs, all_s = _begun(plan, left / mean_s, config.search), left / mean_s, None
     whole = _trained_whole(plan, recipes, epochs, config.search, clocked=config.clock_s is not None)

@@ -43,7 +43,8 @@ SEARCH_SHARE = 0.1  # of the clock that the search takes, its features aside, wh
 FINALISTS_SHARE = 0.06  # of the clock that finalists on frozen features may take
 COHORTS = (64, 32, 8)  # recipes that start together: heads on few examples, on many, networks from scratch
 TABLE_COHORT, OWN_COHORT = 24, 16
-END_S = 4.5  # for checking the delivered model, the report and what the forecasts miss, at the least
+END_S = 4.5  # for checking the delivered model, the report and what the forecasts miss
+END_SHARE, LEAST_END_S = 0.12, 2.0  # of a clock so short that this is less, where no backbone has to judge pictures
 CHECKED = 64  # test pictures that the delivered model must judge as it was scored
 AS_ASKED = "searched as it was asked for"
 SLACK = 0.05  # of the clock that forecasts may be wrong by
@@ -76,8 +77,8 @@ class Plan:
 
     def epochs_in(self, study: Study, seconds: float) -> float:
         """How many epochs of trials fit into some seconds, from the rounds before."""
-        done = sum(trial.trained for trial in study.history.trials.values())
-        return seconds * done / study.state.trained_s if done and study.state.trained_s else 0.0
+        epoch_s = study.state.epoch_s
+        return seconds / epoch_s if epoch_s else 0.0
 
     def fitting(self, study: Study, decisions: Sequence[Decision], seconds: float) -> list[Decision]:
         """The decisions that can be carried out in some seconds, by a forecast from the rounds before, in their order.
@@ -86,7 +87,12 @@ class Plan:
         """
         trials, left, found = study.history.trials, self.epochs_in(study, seconds), list[Decision]()
         known = study.state.trained_s > 0
+        ready = {trial.recipe.table for trial in trials.values()}
+        inputs = self.epochs_in(study, float(study.state.last["plan"].get("inputs_s", 0.0)))
         for decision in decisions:
+            if decision.recipe is not None and decision.recipe.table not in ready:
+                left -= inputs
+                ready.add(decision.recipe.table)
             if decision.kind in GOING:
                 begins = decision.trial if decision.source is None else decision.source
                 left -= decision.until - (trials[begins].epochs if begins in trials else 0)
@@ -100,6 +106,8 @@ class Plan:
 def make_plan(study: Study, data: Data) -> Plan:
     """The plan that the study has, or a new one."""
     known = study.state.last.get("plan")
+    if known is not None and not study.history.trials and "clock" in study.state.last:
+        known = None  # a resume gave the study more time before anything was trained
     about = known if known is not None else _first_plan(study, data)
     if known is None:
         check(study, data, about)
@@ -125,9 +133,12 @@ def _first_plan(study: Study, data: Data) -> dict[str, Any]:
         check(study, data, about)  # before anything is trained with it
         if fits_epochs(config):
             epoch_s, pair_s, prepare_s = _rehearsed(study, data, about)
-            about = fitted(config, data, about, epoch_s, used_s=study.used_s, prepare_s=prepare_s)
+            # Steps of a few milliseconds do not show what other programs take.
+            slower = float(study.ask("slowdown", recipe=about["base"])["slowdown"])
+            about = fitted(config, data, about, slower * epoch_s, used_s=study.used_s, prepare_s=prepare_s)
             about["pair"] = pair_s / epoch_s
             about["company_s"] = epoch_s
+            about["inputs_s"] = prepare_s  # of a recipe that encodes the columns as none before it
     elif config.clock_s is not None and config.search in WHOLE:
         search = plan_of(config, data, about).search
         about["cohort"] = max(LEAST_COHORT, search.cohort * search.rungs[0] // search.base.epochs)
@@ -258,7 +269,7 @@ def draft(
     space = every.without(set(every.dimensions) - set(searchable(every, preset.ranks, asked, few)))
     space = space.without(space.never())
     clock = config.clock_s
-    end_s = _end_s(base, sizes, known)
+    end_s = _end_s(base, sizes, known, clock)
     tunes = data.backbone is not None and data.backbone["stages"] > 1 and "model.unfrozen" not in config.set
     search_until, to_the_end = None, False
     if clock is not None and data.backbone is None:
@@ -438,10 +449,10 @@ def forward_s(speed: dict[str, Any], num_pictures: int, size: int) -> float:
     return float(num_pictures / speed["rate"] * (size / speed["size"]) ** 2)
 
 
-def _end_s(base: Recipe, sizes: Sequence[int], known: Costs | None) -> float:
+def _end_s(base: Recipe, sizes: Sequence[int], known: Costs | None, clock_s: float | None) -> float:
     """Seconds to keep for scoring winner and default, the check of the delivered model, and the report."""
     if known is None:
-        return END_S
+        return END_S if clock_s is None else min(max(END_SHARE * clock_s, LEAST_END_S), END_S)
     first = base.input.size
     judging = {size: forward_s(known.speed, known.sealed[size], size) for size in sizes}
     other = max((cost for size, cost in judging.items() if size != first), default=0.0)

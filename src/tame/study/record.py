@@ -9,7 +9,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,6 +64,11 @@ class State:
     openings: int = 0  # of the test part: more than one only where a study was killed after the first
     used_s: float = 0.0  # of the budget, over all processes that have worked on the study
 
+    @property
+    def epoch_s(self) -> float:
+        """Seconds that an epoch of a trial has taken, its inputs aside; 0 before there was one."""
+        return self.trained_s / max(sum(trial.trained for trial in self.history.trials.values()), 1)
+
     def after(self, event: Event) -> None:
         """Takes one event in."""
         if event.kind == "decision" and event.data["kind"] == "continue":
@@ -84,7 +89,6 @@ class Study:
 
     def __init__(self, folder: Path, config: StudyConfig, store: Database, lease: Lease, watcher: Watcher) -> None:
         self.folder = folder
-        self.config = config
         self.watcher = watcher
         self._store = store
         self._lease = lease
@@ -96,6 +100,7 @@ class Study:
         self.state = State()
         for event in store.events(STUDY):
             self.state.after(event)
+        self.config = replace(config, **self.state.last.get("clock", {}))  # a resume may have given it more time
         self._started = time.monotonic() - self.state.used_s
 
     @property
@@ -138,10 +143,10 @@ class Study:
         for event in self._store.append(STUDY, fresh) if fresh else []:
             self.state.after(event)
 
-    def hire(self, *, cache: Path, inline: bool) -> None:
-        """Starts the worker."""
+    def hire(self, *, cache: Path, inline: bool, under: Path | None = None) -> None:
+        """Starts the worker. under: a cache that is read too, and that nothing is put into."""
         if inline:
-            self._worker = InlineWorker(cache=cache, study=self.folder, build=self.build)
+            self._worker = InlineWorker(cache=cache, study=self.folder, build=self.build, under=under)
             return
 
         def restarted(how: str) -> None:
@@ -150,7 +155,7 @@ class Study:
 
         log = self.folder / "worker.log"
         self._worker = ProcessWorker(
-            cache=cache, study=self.folder, log=log, restarted=restarted, silence_s=self._silence_s()
+            cache=cache, study=self.folder, log=log, restarted=restarted, silence_s=self._silence_s(), under=under
         )
 
     def _silence_s(self) -> float | None:
@@ -255,11 +260,16 @@ def unfinished(folder: Path, state: State) -> str:
     return f"{folder} is not finished; go on with: {how_to_resume(folder, model=model)}"
 
 
-def how_to_resume(folder: Path, *, model: str | None) -> str:
-    """The command that goes on with a study, or the call where it trains a model of the user's own."""
+def how_to_resume(folder: Path, *, model: str | None, time: str = "") -> str:
+    """The command that goes on with a study, or the call where it trains a model of the user's own.
+
+    time: that it is given more of, such as 5m.
+    """
     if model is not None:
-        return f"tame.resume({str(folder)!r}, model=build)"
-    return f"tame resume {shlex.quote(str(folder))}"
+        more = f", time={time!r}" if time else ""
+        return f"tame.resume({str(folder)!r}, model=build{more})"
+    more = f" --time {time}" if time else ""
+    return f"tame resume {shlex.quote(str(folder))}{more}"
 
 
 def read_config(store: Database, folder: Path) -> StudyConfig:

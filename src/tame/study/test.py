@@ -36,8 +36,8 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
         )
         if answer["engines"] != study.state.last.get("engines", {}).get("used"):
             study.keep(Event("engines", {"used": answer["engines"]}))
-        # What was measured is remembered, and says nothing of what further epochs take.
-        trained_s = time.monotonic() - begun - answer["measuring_s"]
+        # What was measured is remembered and inputs stay ready: they say nothing of what further epochs take.
+        trained_s = time.monotonic() - begun - answer["preparing_s"]
         study.keep(Event("trained", {"trained_s": trained_s, "used_s": study.used_s}))
     study.watcher.history(study.history)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -94,7 +93,6 @@ class Chooser:
         self._device = device
         self._known: dict[str, Measured] = {}
         self._told: dict[str, dict[str, Any]] = {}
-        self.measuring_s = 0.0  # that measurements have taken
         self._smaller = 1  # what groups are divided by, where memory ran out
         self._parts = 1  # of a batch, likewise
         self._traces = TRACES
@@ -153,9 +151,7 @@ class Chooser:
             self._known[key] = self._remembered(key) or Measured(0.0, {})
         known = self._known[key]
         if any(size <= 2 * members and size not in known.together for size in SIZES):
-            begun = time.monotonic()
             known = self._measured(known, members, material, recipe, folds, rows, examples)
-            self.measuring_s += time.monotonic() - begun
             self._known[key] = known
             if math.isfinite(known.alone):
                 self._remember(key, known)

@@ -30,13 +30,17 @@ Say = Callable[[str, int, int], None]
 class Inputs:
     """Pictures and, where there is one, the backbone they pass. `say` hears of progress: what, done, of how many."""
 
-    def __init__(self, pictures: Pictures, backbone: Backbone | None, *, cache: Path, device: torch.device, say: Say):
+    def __init__(
+        self, pictures: Pictures, backbone: Backbone | None, *, cache: Path, under: Path | None = None,
+        device: torch.device, say: Say,
+    ) -> None:  # fmt: skip
+        """under: another cache, whose features are read too."""
         self.pictures = pictures
         self.backbone = backbone
         self.device = device
         self._cache = cache
         self._say = say
-        self._features = ArrayCache(cache / "features")
+        self._features = ArrayCache(cache / "features", under=under and under / "features")
         self._speed: Speed | None = None
         self._folded: nn.Module | None = None
         self._runners: dict[int, Runner] = {}

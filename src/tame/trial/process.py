@@ -49,13 +49,16 @@ class ProcessWorker:
 
     def __init__(
         self, *, cache: Path, study: Path | None, log: Path | None, restarted: Callable[[str], None],
-        silence_s: float | None = None,
+        silence_s: float | None = None, under: Path | None = None,
     ) -> None:  # fmt: skip
         self.silence_s = silence_s
         self._log = log
         self._restarted = restarted
         self._setup: list[tuple[str, dict[str, Any]]] = [
-            ("start", {"cache": str(cache), "study": str(study) if study else None})
+            (
+                "start",
+                {"cache": str(cache), "study": str(study) if study else None, "under": str(under) if under else None},
+            )
         ]
         self._lock = threading.Lock()
         self._stopped = False
@@ -243,13 +246,16 @@ def _still(what: str, silent_s: float, limit_s: float) -> str:
 class InlineWorker:
     """The same commands in this process: for debugging, and for modules that no other process can find."""
 
-    def __init__(self, *, cache: Path, study: Path | None, build: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self, *, cache: Path, study: Path | None, build: Callable[..., Any] | None = None, under: Path | None = None
+    ) -> None:
         from tame.trial.trainer import Trainer  # loads torch, which the coordinator otherwise never does
 
         self._hear: Hear | None = None
         self._watch: _Watch | None = None
         self._stopped = False
-        self._trainer = Trainer(cache=str(cache), study=str(study) if study else None, emit=self._emit, build=build)
+        own = {name: str(path) if path else None for name, path in (("study", study), ("under", under))}
+        self._trainer = Trainer(cache=str(cache), **own, emit=self._emit, build=build)
 
     def call(self, name: str, hear: Hear | None = None, **values: Any) -> Reply:
         """The answer to a command; `hear` gets the events on the way."""

@@ -50,10 +50,16 @@ Reply = dict[str, Any]
 
 
 class Trainer:
-    """The commands of the worker. `emit` sends what happens on the way to the coordinator."""
+    """The commands of the worker. `emit` sends what happens on the way to the coordinator.
 
-    def __init__(self, *, cache: str, study: str | None, emit: Emit, build: Build | None = None) -> None:
+    under: another cache, whose pixels and features are read too.
+    """
+
+    def __init__(
+        self, *, cache: str, study: str | None, emit: Emit, build: Build | None = None, under: str | None = None
+    ) -> None:
         self._cache = Path(cache)
+        self._under = Path(under) if under else None
         self._study = Path(study) if study else None
         self._emit = emit
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -77,11 +83,11 @@ class Trainer:
 
         opened = open_backbone(backbone) if backbone else None
         given = [Picture(**each) for each in pictures]
-        cache = ArrayCache(self._cache / "pixels")
+        cache = ArrayCache(self._cache / "pixels", under=self._under and self._under / "pixels")
         loaded = load_pixels(given, shortest=SHORTEST, cache=cache, on_progress=lambda i, n: self._say("decode", i, n))
         require(len(loaded.pictures) > 0, "none of the pictures can be read", error=DataError)
         own = Pictures(loaded.arrays, [picture.digest for picture in loaded.pictures])
-        inputs = Inputs(own, opened, cache=self._cache, device=self._device, say=self._say)
+        inputs = Inputs(own, opened, cache=self._cache, under=self._under, device=self._device, say=self._say)
         self._material = PictureMaterial(inputs, cache=self._cache)
         about = None
         if opened is not None:
@@ -191,21 +197,23 @@ class Trainer:
         trials: {"trial", "recipe", "inherited": epochs that a copy has from its parent}; folds: the members of each;
         final: they may be delivered, so their states are kept.
         Emits {"event": "point", "trial", "row"} for every epoch of every trial, {"event": "end", "trial", "best"} for
-        one that stops early, and "saved" when all that is safe.
+        one that stops early, and "saved" when all that is safe. Returns what engines were chosen, and the seconds until
+        they had their inputs.
         """
-        measured_s = self._chooser.measuring_s
         jobs = [Job(each["trial"], Recipe.from_flat(each["recipe"])) for each in trials]
         cores = self._cores([job.recipe for job in jobs])
         with self._threads(cores):
             copied = {each["trial"] for each in trials if each.get("inherited")}
+            begun = time.monotonic()
             groups = [g for own in self._apart(jobs, copied) for g in self._groups(own, folds, cores)]
+            preparing_s = time.monotonic() - begun
             while groups:
                 units = [Unit(group.jobs, group.lanes, metric, self._kept(), keep_all=final) for group in groups]
                 todo = [partial(_advance, unit, until) for unit in units]
                 onednn = [group.precision.onednn for group in groups]
                 failed = side_by_side(todo, cores=cores, emit=self._emit, onednn=onednn)
                 groups = [own for place in failed for own in self._smaller(groups[place], folds)]
-        return {"engines": self._chooser.told(), "measuring_s": self._chooser.measuring_s - measured_s}
+        return {"engines": self._chooser.told(), "preparing_s": preparing_s}
 
     def copy(self, *, trials: list[Reply], folds: list[Fold]) -> Reply:
         """Makes new trials of the state that others are in, with recipes of their own, and keeps them safe.

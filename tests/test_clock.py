@@ -1,0 +1,268 @@
+"""The clock of a study: what begins first, what is kept for the end, who is trained again, and what is too short."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import replace
+
+import pytest
+
+from tame.adjust.finish import finish, unfinished
+from tame.adjust.searcher import SEARCHERS, SearchConfig
+from tame.app.cli import _show_result
+from tame.core.config import StudyConfig
+from tame.core.errors import BudgetError, UsageError
+from tame.core.recipe import Recipe
+from tame.core.records import Curve, Decision, Event, History, Point, Trial, curve_event, decision_event
+from tame.core.space import Float, Space
+from tame.loop import PROBED, adjust, first_round, last_stretch
+from tame.monitor.rules import Facts
+from tame.study import finals
+from tame.study.clock import give_time, require_time
+from tame.study.finals import SURE
+from tame.study.plan import END_S, Plan, _end_s
+from tame.study.record import Silent, begin, read_state, reopen
+
+SPACE = Space({"optimizer.lr": Float(1e-4, 1e-1, log=True), "optimizer.weight_decay": Float(1e-6, 1e-1, log=True)})
+FACTS = Facts(
+    task="binary", num_classes=2, num_valid=100, metric="accuracy", higher_is_better=True, dummy=0.5,
+    dummy_error=0.05, guess_loss=0.7,
+)  # fmt: skip
+EPOCHS = 18
+BASE = Recipe().but({"epochs": EPOCHS})
+END = 2.0
+
+
+def plan_with(*, until=math.inf, **search):
+    own = {"base": BASE, "portfolio": tuple({"optimizer.lr": 10.0**-k} for k in range(2, 6)), "cohort": 24, **search}
+    return Plan(SearchConfig(**own), SPACE, FACTS, (0, 1), until, END, (), "", False, {})
+
+
+@pytest.fixture
+def clocked(tmp_path):
+    """Makes a study of so many seconds in all, of which hardly any are used."""
+    opened = []
+
+    def make(time_s, **more):
+        config = StudyConfig(data="x", out=str(tmp_path / f"study{len(opened)}"), time_s=time_s, **more)
+        opened.append(begin(config, Silent()))
+        plan = {"base": BASE.flat(), "space": SPACE.to_json(), "tunes": False, "to_the_end": False}
+        opened[-1].keep(Event("plan", plan), Event("forecast", {"mean_s": 0.1, "clock_s": time_s}))
+        return opened[-1]
+
+    yield make
+    for study in opened:
+        study.close()
+
+
+def trained(study, decisions, *, epoch_s):
+    """Trains what was decided, an epoch of a trial in so many seconds."""
+    study.keep(*map(decision_event, decisions))
+    epochs = 0
+    for each in decisions:
+        before = study.history.trials[each.trial].epochs
+        fresh = range(before + 1, each.until + 1)
+        epochs += len(fresh)
+        study.keep(curve_event(each.trial, [Point(e, 1 / (each.trial + 2), 1 / e + each.trial, None) for e in fresh]))
+    study.keep(Event("trained", {"trained_s": epochs * epoch_s, "used_s": study.used_s}))
+
+
+def trial_of(number, epochs, *, state="paused", origin="sobol"):
+    points = tuple(Point(e + 1, 1.0, 1.0 + number, None) for e in range(epochs))
+    return Trial(number, BASE.but({"seed": number}), origin, "", state, epochs, Curve(points))
+
+
+def history_of(*trials):
+    return History({trial.number: trial for trial in trials})
+
+
+def all_begin(study, plan):
+    return SEARCHERS.get(study.config.search)(study.history, plan.space, 0, config=plan.search)
+
+
+# The search ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_few_recipes_begin_before_it_is_known_what_an_epoch_takes(clocked):
+    plan = plan_with()
+    every = all_begin(clocked(60.0), plan)
+    assert len(every) > PROBED
+    assert first_round(clocked(60.0), plan, every) == every[:PROBED]
+    assert first_round(clocked(3.0), plan, every) == every[:1], "no more than there is time for"
+    assert first_round(clocked(60.0, search="random"), plan, every) == every, "it looks at the clock in between"
+    assert first_round(clocked(None, trials=30), plan, every) == every
+
+
+def test_the_first_round_of_inputs_that_take_long_is_smaller(clocked):
+    study = clocked(60.0)
+    study.keep(Event("plan", {**study.state.last["plan"], "inputs_s": 8.0}))
+    assert len(first_round(study, plan_with(), all_begin(study, plan_with()))) == 2
+
+
+def test_what_the_best_and_the_default_are_short_of_their_end_is_told():
+    default = trial_of(0, 2, origin="default")
+    assert unfinished(history_of(default, trial_of(1, 6), trial_of(2, 2))) == (EPOCHS - 2) + (EPOCHS - 6)
+    assert unfinished(history_of(default, trial_of(1, EPOCHS, state="running"))) == EPOCHS - 2, "one is at its end"
+    done = [trial_of(n, EPOCHS, state="complete") for n in (1, 2)]
+    assert unfinished(history_of(default, *done)) == 0
+    assert unfinished(History()) == 0
+
+
+def test_nothing_is_trained_on_at_the_end_once_enough_are_complete():
+    done = [trial_of(n, EPOCHS, state="complete") for n in range(5)]
+    assert finish(history_of(*done, trial_of(5, 2)), epochs=math.inf, enough=3) == []
+
+
+@pytest.mark.parametrize("search", ["auto", "thaw", "asha"])
+@pytest.mark.parametrize("epoch_s", [0.02, 0.2, 0.35])
+def test_some_recipes_reach_their_last_epoch_however_slow_the_first_round_was(clocked, search, epoch_s):
+    """What was forecast was a fifth of what it takes, at the worst: the clock does not move here, so it is given."""
+    study = clocked(40.0, search=search)
+    plan = plan_with(until=38.0)
+    while decisions := adjust(study, plan, None):
+        going = [decision for decision in decisions if decision.kind in ("start", "continue")]
+        study.keep(*(decision_event(decision) for decision in decisions if decision not in going))
+        if not going:
+            break
+        trained(study, going, epoch_s=epoch_s)
+        study._started = time.monotonic() - study.state.trained_s
+    complete = study.history.having("complete")
+    assert len(complete) >= 2
+    assert any(trial.origin == "default" for trial in complete)
+    assert study.left_s > END
+
+
+@pytest.mark.parametrize(("spare", "going"), [(2.0, [0, 1]), (1.0, [1]), (-1.0, [1])])
+def test_what_is_trained_on_at_the_end_leaves_time_for_a_fresh_seed_where_one_fits(clocked, spare, going):
+    """spare: how often the best fits into what the default and the best leave, trained again once each."""
+    epoch_s, begun = 1.0, 6
+    missing, fresh = epoch_s * (EPOCHS - begun), epoch_s * 2 * EPOCHS
+    study = clocked(END + 1.0 + SURE * fresh + spare * missing)
+    trained(study, [Decision("start", 0, "", begun, BASE, "default")], epoch_s=epoch_s)
+    trained(study, [Decision("start", 1, "", begun, BASE.but({"seed": 1}), "sobol")], epoch_s=epoch_s)
+    study.keep(curve_event(1, [Point(begun, 0.1, 0.1, None)]))
+    assert sorted(decision.trial for decision in last_stretch(study, plan_with())) == going
+
+
+def test_inputs_that_nobody_had_are_counted_when_a_recipe_begins(clocked):
+    study, plan = clocked(60.0), plan_with()
+    trained(study, [Decision("start", 0, "", 2, BASE, "default")], epoch_s=1.0)
+    other = BASE.but({"table.numbers": "piecewise"})
+    fresh = [Decision("start", 1, "", 2, BASE.but({"seed": 1}), "sobol"), Decision("start", 2, "", 2, other, "sobol")]
+    assert plan.fitting(study, fresh, 4.5) == fresh
+    study.keep(Event("plan", {**study.state.last["plan"], "inputs_s": 3.0}))
+    assert plan.fitting(study, fresh, 4.5) == fresh[:1]
+    assert plan.fitting(study, fresh, 7.5) == fresh
+
+
+def test_a_short_clock_keeps_less_for_its_end():
+    kept = [_end_s(BASE, (), None, clock) for clock in (5.0, 20.0, 30.0, 60.0, 300.0, None)]
+    assert kept == pytest.approx([2.0, 2.4, 3.6, END_S, END_S, END_S])
+
+
+# The finalists -------------------------------------------------------------------------------------------------------
+
+
+def searched(study, *, count=6, epoch_s=0.1):
+    trained(
+        study, [Decision("start", n, "", EPOCHS, BASE.but({"seed": n}), "default" if n == count - 1 else "sobol")
+                for n in range(count)],
+        epoch_s=epoch_s,
+    )  # fmt: skip
+    study.keep(*(decision_event(Decision("complete", n, "", EPOCHS)) for n in range(count)))
+
+
+def wanted_of(study, *numbers):
+    return [(study.history.trials[n], [7]) for n in numbers]
+
+
+@pytest.mark.parametrize(("left", "count"), [(0.7, 0), (2.5, 2), (60.0, finals.MOST_SEEDS - 1)])
+def test_time_that_finalists_leave_goes_to_further_seeds(clocked, left, count):
+    study = clocked(left + END + 0.2)
+    searched(study)
+    found = finals._more_seeds(study, plan_with(), wanted_of(study, 1, 0), [], each_s=1.0, spent=1.0)
+    assert len(found) == count
+    again = finals._more_seeds(study, plan_with(), wanted_of(study, 1, 0), [], each_s=1e-3, spent=1.0)
+    assert again == found, "a study that is resumed has the same ones"
+
+
+def test_more_is_looked_for_after_each_stage(clocked):
+    study = clocked(60.0)
+    searched(study)
+    first = finals._more_seeds(study, plan_with(), wanted_of(study, 1, 0), [], each_s=30.0, spent=30.0)
+    assert len(first) == 1
+    more = finals._more_seeds(study, plan_with(), wanted_of(study, 1, 0), first, each_s=20.0, spent=50.0)
+    assert more[:1] == first
+    assert len(more) == 3
+    full = finals._more_seeds(study, plan_with(), wanted_of(study, 1, 0), more, each_s=0.1, spent=50.0)
+    assert len(full) == finals.MOST_SEEDS - 1
+    assert finals._more_seeds(study, plan_with(), wanted_of(study, 1, 0), full, each_s=0.1, spent=50.0) == full
+
+
+def test_without_a_clock_there_are_three_seeds(clocked):
+    study = clocked(None, trials=6)
+    searched(study)
+    found = finals._more_seeds(study, plan_with(), wanted_of(study, 1, 0), [], each_s=1.0, spent=1.0)
+    assert len(found) == finals.CLOCKLESS_SEEDS - 1
+    last = finals._more_seeds(study, plan_with(), wanted_of(study, 1, 0), found, each_s=1.0, spent=1.0)
+    assert last == found
+
+
+def test_a_field_of_many_needs_more_room_than_it_is_forecast_to_take(clocked):
+    epoch_s = 0.1
+    cost = epoch_s * EPOCHS * 5
+    for room, count in ((1.2 * cost, 4), (1.5 * cost, 5)):
+        study = clocked(room + END)
+        searched(study, epoch_s=epoch_s)
+        best, num_seeds = finals._field(study, plan_with())
+        assert (len(best), num_seeds) == (count, 1)
+
+
+def test_a_default_that_is_the_best_is_trained_again_once(clocked):
+    study = clocked(0.1 * EPOCHS * 1.2 + END)
+    trained(study, [Decision("start", 0, "", EPOCHS, BASE, "default")], epoch_s=0.1)
+    study.keep(decision_event(Decision("complete", 0, "", EPOCHS)))
+    best, num_seeds = finals._field(study, plan_with())
+    assert ([trial.number for trial in best], num_seeds) == ([0], 1)
+
+
+# Too short -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_leaves_no_time_for_a_first_recipe_is_told_with_what_goes_on(clocked):
+    study = clocked(1.0)
+    with pytest.raises(BudgetError, match=r"a first recipe could be trained: 0 s of 1 s .* tame resume .* --time 5m"):
+        require_time(study, plan_with())
+    assert BudgetError.exit_code == 5
+    slow = clocked(30.0)
+    slow.keep(Event("forecast", {"mean_s": 31.0, "clock_s": 30.0}))
+    with pytest.raises(BudgetError):
+        adjust(slow, plan_with(), None)
+    require_time(clocked(30.0), replace(plan_with(), end_s=20.0))
+
+
+def test_a_resume_gives_more_time_until_the_first_recipe_has_begun(clocked):
+    study = clocked(1.0)
+    folder = study.folder
+    study.keep(Event("ended", {"why": "", "code": 5, "used_s": 4.0}))
+    study.close()
+    give_time(folder, 50.0)
+    with reopen(folder, Silent()) as again:
+        assert 50.0 < again.config.clock_s < 60.0
+        assert again.left_s == pytest.approx(50.0, abs=1.0)
+        searched(again)
+    assert read_state(folder)[1].last["clock"]["time_s"] > 50.0
+    with pytest.raises(UsageError, match="has begun to train"):
+        give_time(folder, 50.0)
+    with pytest.raises(UsageError, match="above 0"):
+        give_time(folder, -1.0)
+
+
+def test_a_model_whose_training_was_cut_short_is_shown_and_the_exit_code_tells(capsys):
+    result = {"whole": 0, "winner": {"epochs": 2, "recipe": BASE.flat()}}
+    with pytest.raises(BudgetError, match="trained for 2 of 18 epochs"):
+        _show_result(lambda: result, Silent(), as_json=True)
+    assert json.loads(capsys.readouterr().out) == result
+    _show_result(lambda: {"whole": 1}, Silent(), as_json=True)
