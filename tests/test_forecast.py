@@ -277,6 +277,24 @@ def test_a_first_round_as_forecast_is_kept_without_a_word(study):
     assert heard.notes == []
 
 
+def test_a_search_that_trains_recipes_wholly_is_held_to_their_last_stretch(tmp_path):
+    heard = Heard()
+    with begin(StudyConfig(data="x", out=str(tmp_path / "study"), time_s=30.0, search="random"), heard) as own:
+        own.keep(Event("forecast", {**TOLD.to_json(), "mean_s": 0.01}))
+        stretches = [(0, 4, 1.0), (4, 12, 1.5), (12, 36, 2.0)]  # of three recipes; the first one is slow to begin
+        own.keep(*(decision_event(Decision("start", n, "", 36, BASE.but({"seed": n}), "random")) for n in range(3)))
+        for before, after, used_s in stretches:
+            assert "forecast_corrected" not in own.state.last
+            for n in range(3):
+                own.keep(curve_event(n, [Point(e + 1, 1.0, 1.0, None) for e in range(before, after)]))
+            own.keep(Event("trained", {"trained_s": 0.4, "used_s": used_s}))
+            correct(own, plan_with())
+        found = own.state.last["forecast_corrected"]
+    assert found["mean_s"] == pytest.approx(0.5 / (3 * 24))
+    assert found["recipes"] == pytest.approx(25.0 / found["mean_s"] / 36, rel=0.1)
+    assert heard.notes == []
+
+
 def test_a_study_without_a_forecast_is_not_corrected(study):
     own, heard = study
     trained(own, trained_s=24.0)
