@@ -205,6 +205,9 @@ def test_the_finalists_are_kept_a_part_of_the_clock():
 
 def test_the_finalists_are_kept_no_more_than_those_that_fit_will_need():
     """Two, once each, take 2 x 36 x 1.5 epochs: the folds, and all examples. Three would need more than they may."""
+    heads = replace(plan_with(), sizes=(224,))
+    assert reserve_s(heads, 1e-6, epochs=36, clock_s=104.5) < 0.01
+    assert reserve_s(heads, 10.0, epochs=36, clock_s=104.5) == pytest.approx(40), "a slow first round ends no search"
     epoch_s = 25.0 / (2 * 36 * 1.5)
     assert reserve_s(plan_with(), epoch_s, epochs=36, clock_s=104.5) == pytest.approx(SURE * 25.0)
 
