@@ -206,6 +206,9 @@ def test_the_finalists_are_kept_a_part_of_the_clock():
 
 def test_the_finalists_are_kept_no_more_than_those_that_fit_will_need():
     """Two, once each, take 2 x 36 x 1.5 epochs: the folds, and all examples. Three would need more than they may."""
+    heads = replace(plan_with(), sizes=(224,))
+    assert reserve_s(heads, 1e-6, epochs=36, clock_s=104.5) < 0.01
+    assert reserve_s(heads, 10.0, epochs=36, clock_s=104.5) == pytest.approx(40), "a slow first round ends no search"
     epoch_s = 25.0 / (2 * 36 * 1.5)
     assert reserve_s(plan_with(), epoch_s, epochs=36, clock_s=104.5) == pytest.approx(SURE * 25.0)
 
@@ -275,6 +278,24 @@ def test_a_first_round_as_forecast_is_kept_without_a_word(study):
     correct(own, plan_with(trials=30))
     assert own.state.last["forecast_corrected"]["recipes"] == 40
     assert own.state.last["forecast_corrected"]["all_s"] > 0
+    assert heard.notes == []
+
+
+def test_a_search_that_trains_recipes_wholly_is_held_to_their_last_stretch(tmp_path):
+    heard = Heard()
+    with begin(StudyConfig(data="x", out=str(tmp_path / "study"), time_s=30.0, search="random"), heard) as own:
+        own.keep(Event("forecast", {**TOLD.to_json(), "mean_s": 0.01}))
+        stretches = [(0, 4, 1.0), (4, 12, 1.5), (12, 36, 2.0)]  # of three recipes; the first one is slow to begin
+        own.keep(*(decision_event(Decision("start", n, "", 36, BASE.but({"seed": n}), "random")) for n in range(3)))
+        for before, after, used_s in stretches:
+            assert "forecast_corrected" not in own.state.last
+            for n in range(3):
+                own.keep(curve_event(n, [Point(e + 1, 1.0, 1.0, None) for e in range(before, after)]))
+            own.keep(Event("trained", {"trained_s": 0.4, "used_s": used_s}))
+            correct(own, plan_with())
+        found = own.state.last["forecast_corrected"]
+    assert found["mean_s"] == pytest.approx(0.5 / (3 * 24))
+    assert found["recipes"] == pytest.approx(25.0 / found["mean_s"] / 36, rel=0.1)
     assert heard.notes == []
 
 

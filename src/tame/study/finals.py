@@ -210,10 +210,9 @@ def reserve_s(plan: Plan, epoch_s: float, *, epochs: int, clock_s: float) -> flo
         SURE * _roomy(count) * finalists_s(plan, epoch_s, epochs=epochs, count=count, num_seeds=num_seeds)
         for count, num_seeds in WANTED
     ]
-    if plan.sizes:
-        return wanted[0]
     least, most = (share * max(clock_s - plan.end_s, 0.0) for share in RESERVED)
-    return max(next((need for need in wanted if need <= most), most), least)
+    need = next((need for need in wanted if need <= most), most)
+    return need if plan.sizes else max(need, least)  # heads on a backbone take little, and may be kept no more
 
 
 def _room_s(study: Study, plan: Plan) -> float:

@@ -112,13 +112,22 @@ def foretell(study: Study, data: Data, plan: Plan) -> None:
 
 
 def correct(study: Study, plan: Plan) -> None:
-    """Holds the forecast against the first round that trained, once, and tells where it was far off."""
-    known, history = study.state.last.get("forecast"), study.history
-    epochs = sum(trial.trained for trial in history.trials.values())
+    """Holds the forecast against the first round that trained, once, and tells where it was far off.
+
+    Of a search that trains recipes wholly it is the last stretch of the first ones: the stretches before are short, and
+    the first one is slow.
+    """
+    known, history, epochs = study.state.last.get("forecast"), study.history, study.state.epochs
     if known is None or "forecast_corrected" in study.state.last or not epochs:
         return
     search, until, recipes = study.config.search, known["search_until_s"], float(known["recipes"])
-    mean_s = study.state.trained_s / epochs + known["slower"] * BOOKS_S
+    mean_s = study.state.epoch_s + known["slower"] * BOOKS_S
+    if search in WHOLE:
+        if not any(trial.epochs >= trial.recipe.epochs for trial in history.trials.values()):
+            return
+        if len(study.state.marks) > 1:
+            (before_s, before), (after_s, after) = study.state.marks[-2:]
+            mean_s = (after_s - before_s) / max(after - before, 1)
     if until is None:
         _, total = _without_clock(plan, search)
     else:

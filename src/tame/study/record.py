@@ -61,13 +61,19 @@ class State:
     last: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     left_from: dict[int, int] = field(default_factory=dict)  # the epoch a trial stood at when it was told to go on
     trained_s: float = 0.0  # that training has taken in the search
+    marks: list[tuple[float, int]] = field(default_factory=list)  # after each training: seconds used, epochs trained
     openings: int = 0  # of the test part: more than one only where a study was killed after the first
     used_s: float = 0.0  # of the budget, over all processes that have worked on the study
 
     @property
     def epoch_s(self) -> float:
         """Seconds that an epoch of a trial has taken, its inputs aside; 0 before there was one."""
-        return self.trained_s / max(sum(trial.trained for trial in self.history.trials.values()), 1)
+        return self.trained_s / max(self.epochs, 1)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that all trials have trained."""
+        return sum(trial.trained for trial in self.history.trials.values())
 
     def after(self, event: Event) -> None:
         """Takes one event in."""
@@ -82,6 +88,8 @@ class State:
         self.openings += event.kind == "test_opened"
         self.trained_s += float(event.data.get("trained_s", 0.0))
         self.used_s = max(self.used_s, float(event.data.get("used_s", 0.0)))
+        if event.kind == "trained":
+            self.marks.append((self.used_s, self.epochs))
 
 
 class Study:
