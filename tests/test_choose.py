@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from dataclasses import replace
@@ -88,6 +89,34 @@ def test_what_was_measured_is_remembered_for_the_machine(tmp_path, monkeypatch):
     monkeypatch.setattr(Serial, "rehearse", lambda *_, **__: pytest.fail("measured again"))
     again, _ = groups_of(tmp_path, jobs)
     assert [type(g.lanes[0].engine) for g in first] == [type(g.lanes[0].engine) for g in again]
+
+
+DAMAGED = [{}, 3, {"alone": "x", "together": {}}, {"alone": None, "together": {}}, {"alone": 1.0, "together": [1]},
+           {"alone": -1.0, "together": {}}, {"alone": 1.0, "together": {"0": 1.0}}]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", DAMAGED, ids=str)
+def test_what_is_remembered_wrongly_is_measured_again(tmp_path, value):
+    jobs = [Job(i, recipe_of()) for i in range(4)]
+    groups_of(tmp_path, jobs)
+    file = tmp_path / "engines.json"
+    known = json.loads(file.read_text())
+    file.write_text(json.dumps(dict.fromkeys(known, value)))
+    groups_of(tmp_path, jobs)
+    again = json.loads(file.read_text())
+    assert again.keys() == known.keys()
+    assert all(each != value and each["alone"] > 0 for each in again.values())
+
+
+def test_a_file_of_measurements_that_cannot_be_read_or_written_ends_nothing(tmp_path):
+    jobs, file = [Job(0, recipe_of())], tmp_path / "engines.json"
+    file.write_text("[" * 200_000)
+    groups_of(tmp_path, jobs)
+    assert json.loads(file.read_text())
+    file.unlink()
+    file.mkdir()
+    assert len(groups_of(tmp_path, jobs)[0]) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["engines.json"], "nothing half written is left"
 
 
 @pytest.mark.parametrize(("begun", "engine"), [(True, Stacked), (False, Serial)])

@@ -194,7 +194,7 @@ def test_without_a_clock_what_is_known_to_work_is_trained_to_its_end():
 
 def test_a_clock_that_is_too_short_to_train_anything_is_told_as_such():
     words = " ".join(replace(TOLD, search_until_s=17.0, clock_s=1.0).words())
-    assert "1 s are too short, nothing will be trained" in words
+    assert "a clock of 1 s is too short, nothing will be trained" in words
     assert "by 17 s" not in words
 
 

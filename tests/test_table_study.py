@@ -237,6 +237,14 @@ def test_a_useless_setting_is_refused_before_anything_is_trained(table, cache, t
 # The clock
 
 
+def test_a_plan_where_nothing_limits_the_study_is_for_five_minutes(table, cache, tmp_path):
+    done = tame("plan", table, "--target", "label", "--json", cache=cache, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    forecast = json.loads(done.stdout)["forecast"]
+    assert forecast["clock_s"] == 300
+    assert 100 < forecast["search_until_s"] < 300
+
+
 def test_a_clock_that_is_too_short_trains_nothing_and_says_how_to_go_on(table, cache, tmp_path):
     study = tmp_path / "short"
     done = tame("fit", table, "--target", "label", "--time", "1s", "--quiet", "--out", study, cache=cache)

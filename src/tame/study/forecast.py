@@ -85,7 +85,7 @@ class Forecast:
             until, clock = self.search_until_s, self.clock_s
             told = f"by {until:.0f} s of {clock:.0f} s"
             if until >= clock:
-                begun, told = f"{clock:g} s are too short", "nothing will be trained"
+                begun, told = f"a clock of {clock:g} s is too short", "nothing will be trained"
             found.append(f"{begun}, {told}")
         memory = [
             f"about {_gb(own.needs)}" + (f" of {_gb(own.available)}{where}" if own.available else "")

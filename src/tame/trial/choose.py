@@ -25,7 +25,7 @@ from tame.parts.products import by_onednn
 from tame.trial.material import Material
 from tame.trial.population import Examples, Member, Task
 from tame.trial.precision import Precision, Precisions
-from tame.trial.remembered import read_json, write_json
+from tame.trial.remembered import read_json, recall, write_json
 from tame.trial.serial import Serial
 from tame.trial.settings import group_key
 from tame.trial.shelf import Fold
@@ -48,6 +48,20 @@ class Measured:
 
     alone: float
     together: dict[int, float]
+
+    @classmethod
+    def from_json(cls, own: Any) -> Measured:
+        """What `to_json` wrote. Raises TypeError, KeyError, ValueError or AttributeError for anything else."""
+        sizes = {int(size): math.inf if each is None else float(each) for size, each in own["together"].items()}
+        found = cls(float(own["alone"]), sizes)
+        if not all(each > 0 for each in (found.alone, *sizes, *sizes.values())):
+            raise ValueError(own)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; null for infinity."""
+        sizes = {str(size): each if math.isfinite(each) else None for size, each in self.together.items()}
+        return {"alone": self.alone, "together": sizes}
 
     def choice(self, members: int) -> Choice:
         """What is fastest with so many members to train. A size counts where at least half of it is filled."""
@@ -270,24 +284,18 @@ class Chooser:
 
     def _remembered(self, key: str) -> Measured | None:
         for path in self._paths():
-            own = read_json(path).get(key)
-            if isinstance(own, dict):
-                sizes = {int(size): math.inf if each is None else each for size, each in own["together"].items()}
-                found = Measured(own["alone"], sizes)
+            found = recall(path, key, Measured.from_json)
+            if found is not None:
                 if path == self._machine:
                     self._remember(key, found)
                 return found
         return None
 
     def _remember(self, key: str, found: Measured) -> None:
-        known_sizes = {str(size): each if math.isfinite(each) else None for size, each in found.together.items()}
-        self._write(key, {"alone": found.alone, "together": known_sizes})
-
-    def _write(self, key: str, value: Any) -> None:
         for path in self._paths():
             known = read_json(path)
-            if known.get(key) != value:
-                write_json(path, {**known, key: value})
+            if known.get(key) != found.to_json():
+                write_json(path, {**known, key: found.to_json()})
 
     def _tell(self, recipe: Recipe, choice: Choice, num: int, more: str) -> None:
         own = recipe.model

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -45,6 +45,15 @@ class Speed:
     batch_size: int
     rate: float
     size: int
+
+    @classmethod
+    def from_json(cls, own: Any) -> Speed:
+        """The values of the fields by name. Raises TypeError or ValueError for anything else."""
+        found = cls(**own)
+        numbers = (found.batch_size, found.rate, found.size)
+        if found.precision not in get_args(Precision) or found.way not in get_args(Way) or min(numbers) <= 0:
+            raise ValueError(own)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from tame.trial.fast import fold_norms, folded_pairs
 from tame.trial.features import Pictures, Runner, Speed, extract, feature_keys, measure_speed
 from tame.trial.pixels import Tuned, TunedTask, tuned_backbone
 from tame.trial.population import Examples
-from tame.trial.remembered import read_json, write_json
+from tame.trial.remembered import read_json, recall, write_json
 
 MACHINE_FORMAT = 2  # of what is remembered of a machine
 Say = Callable[[str, int, int], None]
@@ -64,12 +64,10 @@ class Inputs:
                 crop,
             )
             key, path = "-".join(map(str, parts)), self._cache / "machine.json"
-            remembered = read_json(path)
-            if key not in remembered:
-                found = measure_speed(backbone, self.device, self.pictures, size=size, crop=crop)
-                remembered = {**read_json(path), key: asdict(found)}
-                write_json(path, remembered)
-            self._speed = Speed(**remembered[key])
+            self._speed = recall(path, key, Speed.from_json)
+            if self._speed is None:
+                self._speed = measure_speed(backbone, self.device, self.pictures, size=size, crop=crop)
+                write_json(path, {**read_json(path), key: asdict(self._speed)})
         return self._speed
 
     def speed(self) -> Speed:

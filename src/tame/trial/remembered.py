@@ -1,28 +1,47 @@
-"""Small JSON files that a machine or a study remembers measurements in."""
+"""Small JSON files that a machine or a study remembers measurements in.
+
+They are only a cache: what is lost, damaged or cannot be written is measured again.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def recall(path: Path, key: str, read: Callable[[Any], T]) -> T | None:
+    """What `read` makes of what is remembered under this key; None where nothing is, or nothing that it can read."""
+    try:
+        return read(read_json(path)[key])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a cache; empty where there is none or it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}  # only a cache: what is lost is measured again
+    except (OSError, ValueError, RecursionError):
+        return {}
     return found if isinstance(found, dict) else {}
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes a JSON file in one step, readable by the owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Writes a JSON file in one step, readable by the owner only; nothing where it cannot be written."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
-        file.write(json.dumps(value, indent=1, sort_keys=True))
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(json.dumps(value, indent=1, sort_keys=True))
+        os.replace(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
