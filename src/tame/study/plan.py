@@ -161,7 +161,7 @@ def fitted(
     affordable = max(config.clock_s - used_s - about["end_s"], 0.0) / epoch_s
     most = SCRATCH_EPOCHS if data.kind == "images" else about["base"]["epochs"]
     epochs = min(max(int(affordable / RUNS[data.kind]), LEAST_EPOCHS), most)
-    config = replace(config, epochs=epochs, time_s=config.clock_s)
+    config = replace(config, epochs=epochs, time_s=config.clock_s)  # the default clock ends where epochs are given
     search = plan_of(config, data, draft(config, data, None, used_s=used_s)).search
     recipes = expected_recipes(search, SEARCHED_SHARE * affordable, whole=config.search in WHOLE)
     found = draft(config, data, None, used_s=used_s, recipes=recipes)

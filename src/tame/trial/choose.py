@@ -25,7 +25,7 @@ from tame.parts.products import by_onednn
 from tame.trial.material import Material
 from tame.trial.population import Examples, Member, Task
 from tame.trial.precision import Precision, Precisions
-from tame.trial.remembered import read_json, recall, write_json
+from tame.trial.remembered import recall, remember
 from tame.trial.serial import Serial
 from tame.trial.settings import group_key
 from tame.trial.shelf import Fold
@@ -293,9 +293,7 @@ class Chooser:
 
     def _remember(self, key: str, found: Measured) -> None:
         for path in self._paths():
-            known = read_json(path)
-            if known.get(key) != found.to_json():
-                write_json(path, {**known, key: found.to_json()})
+            remember(path, key, found.to_json())
 
     def _tell(self, recipe: Recipe, choice: Choice, num: int, more: str) -> None:
         own = recipe.model

@@ -21,7 +21,7 @@ from tame.trial.fast import fold_norms, folded_pairs
 from tame.trial.features import Pictures, Runner, Speed, extract, feature_keys, measure_speed
 from tame.trial.pixels import Tuned, TunedTask, tuned_backbone
 from tame.trial.population import Examples
-from tame.trial.remembered import read_json, recall, write_json
+from tame.trial.remembered import recall, remember
 
 MACHINE_FORMAT = 2  # of what is remembered of a machine
 Say = Callable[[str, int, int], None]
@@ -67,7 +67,7 @@ class Inputs:
             self._speed = recall(path, key, Speed.from_json)
             if self._speed is None:
                 self._speed = measure_speed(backbone, self.device, self.pictures, size=size, crop=crop)
-                write_json(path, {**read_json(path), key: asdict(self._speed)})
+                remember(path, key, asdict(self._speed))
         return self._speed
 
     def speed(self) -> Speed:

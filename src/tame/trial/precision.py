@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,10 +19,11 @@ from tame.core.recipe import Recipe
 from tame.parts.products import by_onednn, half_pays, is_heavier, is_heavy, onednn_is_exact, onednn_pays
 from tame.trial.material import Material
 from tame.trial.population import Examples, Member, Task
-from tame.trial.remembered import read_json, write_json
+from tame.trial.remembered import recall, remember
 from tame.trial.settings import group_key
 from tame.trial.shelf import Fold
 from tame.trial.stacked import Stacked
+from tame.trial.traced import TRACES
 
 FORMAT = 1  # of what is remembered
 LOOKS = 24  # at the first steps of a recipe, where the curves of both precisions are compared
@@ -49,7 +51,7 @@ class Precision:
 
 @dataclass(slots=True)
 class Precisions:
-    """Of kinds of members. paths: files in which a study, and then the machine, remember what was measured.
+    """Of kinds of members. study, machine: files in which a study, and then the machine, remember what was measured.
 
     That curves agree is remembered for the study alone, since it is a matter of its data.
     """
@@ -90,14 +92,22 @@ class Precisions:
         key = f"{name}-{FORMAT}-{torch.__version__}-{self.device.type}-{os.cpu_count()}"
         if key not in self._measured:
             paths = [path for path in (self.study, self.machine if shared else None) if path is not None]
-            found = [own for own in (read_json(path).get(key) for path in paths) if isinstance(own, bool)]
-            self._measured[key] = found[0] if found else measure()
+            known = (recall(path, key, _yes_or_no) for path in paths)
+            found = next((own for own in known if own is not None), None)
+            self._measured[key] = measure() if found is None else found
             for path in paths:
-                write_json(path, {**read_json(path), key: self._measured[key]})
+                remember(path, key, self._measured[key])
         return self._measured[key]
 
 
 def agrees(task: Task, member: Member) -> bool:
     """Whether the first steps of this member have about the same loss in both precisions."""
-    usual, half = (Stacked(task, half=half).first_loss(member, LOOKS) for half in (False, True))
+    usual, half = (Stacked(task, TRACES, half).first_loss(member, LOOKS) for half in (False, True))
     return abs(half - usual) <= AGREES * abs(usual)
+
+
+def _yes_or_no(value: Any) -> bool:
+    """A remembered answer. Raises TypeError for anything else."""
+    if not isinstance(value, bool):
+        raise TypeError(value)
+    return value

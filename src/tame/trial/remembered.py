@@ -24,6 +24,13 @@ def recall(path: Path, key: str, read: Callable[[Any], T]) -> T | None:
         return None
 
 
+def remember(path: Path, key: str, value: Any) -> None:
+    """Keeps a value under this key, beside what the file holds."""
+    known = read_json(path)
+    if known.get(key) != value:
+        write_json(path, {**known, key: value})
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a cache; empty where there is none or it cannot be read."""
     try:

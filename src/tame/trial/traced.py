@@ -139,9 +139,9 @@ class _Loop(nn.Module):
 
 def _traced(step: _Step, tensors: Tensors) -> Trace:
     """The trace of a step."""
-    # That sizes are taken for constants, which they are here; and that torch would rather have its compiler used, which
-    # needs another one on the machine, and tens of seconds for each shape. For good, since what is put back in one
-    # thread is put back for all.
+    # That what Python computes is taken for a constant, which `_plays` finds out about; and that torch would rather
+    # have its compiler used, which needs another one on the machine, and tens of seconds for each shape. For good,
+    # since what is put back in one thread is put back for all.
     warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
     warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)
     trace = torch.jit.trace(step, (list(_copies(tensors)),), check_trace=False)  # type: ignore[no-untyped-call]
