@@ -158,7 +158,7 @@ def test_inputs_that_nobody_had_are_counted_when_a_recipe_begins(clocked):
 
 
 def test_a_short_clock_keeps_less_for_its_end():
-    kept = [_end_s(BASE, (), None, clock) for clock in (5.0, 20.0, 30.0, 60.0, 300.0, None)]
+    kept = [_end_s(BASE, (), None, clock)[0] for clock in (5.0, 20.0, 30.0, 60.0, 300.0, None)]
     assert kept == pytest.approx([2.0, 2.4, 3.6, END_S, END_S, END_S])
 
 

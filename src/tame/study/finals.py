@@ -165,6 +165,8 @@ def _more_seeds(
     if all(seeds for _, seeds in wanted):
         # Of the share of the clock that finalists may take, what they have spent is gone.
         room = _room_s(study, plan) - spent * _is_capped(study)
+        if len({trial.recipe.input.size for trial, _ in wanted}) == 1 and not _is_capped(study):
+            room += study.state.last["plan"].get("other_size_s", 0.0)
         most = (CLOCKLESS_SEEDS if math.isinf(room) else MOST_SEEDS) - 1 - num
         count = int(min(max(room / each_s, 0), most))
     found = [*have, *_seeds(study, 1 + num, 1 + num + count)]

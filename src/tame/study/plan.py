@@ -44,7 +44,7 @@ FINALISTS_SHARE = 0.06  # of the clock that finalists on frozen features may tak
 COHORTS = (64, 32, 8)  # recipes that start together: heads on few examples, on many, networks from scratch
 TABLE_COHORT, OWN_COHORT = 24, 16
 END_S = 4.5  # for checking the delivered model, the report and what the forecasts miss
-END_SHARE, LEAST_END_S = 0.12, 2.0  # of a clock so short that this is less, where no backbone has to judge pictures
+END_SHARE, LEAST_END_S = 0.12, 2.0  # of a clock so short that this is less, and seconds at the least
 CHECKED = 64  # test pictures that the delivered model must judge as it was scored
 AS_ASKED = "searched as it was asked for"
 SLACK = 0.05  # of the clock that forecasts may be wrong by
@@ -269,7 +269,7 @@ def draft(
     space = every.without(set(every.dimensions) - set(searchable(every, preset.ranks, asked, few)))
     space = space.without(space.never())
     clock = config.clock_s
-    end_s = _end_s(base, sizes, known, clock)
+    end_s, other_size_s = _end_s(base, sizes, known, clock)
     tunes = data.backbone is not None and data.backbone["stages"] > 1 and "model.unfrozen" not in config.set
     search_until, to_the_end = None, False
     if clock is not None and data.backbone is None:
@@ -296,6 +296,7 @@ def draft(
         "epoch_s": known.epoch_s if known and math.isfinite(known.epoch_s) else None,
         "smallest": min(known.learnt) if known else None,
         "end_s": end_s,
+        "other_size_s": other_size_s,
         "tunes": tunes,
         "speed": known.speed if known else None,
     }
@@ -449,11 +450,13 @@ def forward_s(speed: dict[str, Any], num_pictures: int, size: int) -> float:
     return float(num_pictures / speed["rate"] * (size / speed["size"]) ** 2)
 
 
-def _end_s(base: Recipe, sizes: Sequence[int], known: Costs | None, clock_s: float | None) -> float:
-    """Seconds to keep for scoring winner and default, the check of the delivered model, and the report."""
+def _end_s(base: Recipe, sizes: Sequence[int], known: Costs | None, clock_s: float | None) -> tuple[float, float]:
+    """Seconds to keep for scoring winner and default, the check of the delivered model, and the report; and how many
+    of them are for a winner of another input size than the default's."""
+    own = END_S if clock_s is None else min(max(END_SHARE * clock_s, LEAST_END_S), END_S)
     if known is None:
-        return END_S if clock_s is None else min(max(END_SHARE * clock_s, LEAST_END_S), END_S)
+        return own, 0.0
     first = base.input.size
     judging = {size: forward_s(known.speed, known.sealed[size], size) for size in sizes}
     other = max((cost for size, cost in judging.items() if size != first), default=0.0)
-    return END_S + judging[first] + other + forward_s(known.speed, 2 * CHECKED, first)
+    return own + judging[first] + other + forward_s(known.speed, 2 * CHECKED, first), other
