@@ -3,9 +3,10 @@
 Recipes are chosen greedily: each next one takes most from what the ones before leave, over all tasks. A recipe's regret
 on a task is 0 at the best recorded run and 1 at the median one. Greedy choice is within 1 - 1/e of the best list of
 that length, since the mean of a minimum is submodular (Nemhauser, Wolsey and Fisher, 1978). With --against, lists are
-judged on tasks that they were not learnt from, beside a list that is given.
-Usage: python benchmarks/learn_portfolio.py --curves FILE.npz [--length 12] [--without TASK] [--last]
-    [--sharpness 1] [--lead 0] [--against 0,1,2,3]
+judged on tasks that they were not learnt from, beside a list that is given. Files of the same recipes are taken
+together; trainings in them may differ in length.
+Usage: python benchmarks/learn_portfolio.py --curves FILE.npz... [--length 12] [--without TASK] [--last]
+    [--sharpness 1] [--lead 0] [--among 0,1,2,3] [--against 0,1,2,3]
 """
 
 from __future__ import annotations
@@ -28,27 +29,41 @@ BUDGETS = (1, 2, 3, 5, 8)  # recipes after which lists are compared
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--curves", type=Path, required=True)
+    parser.add_argument("--curves", type=Path, nargs="+", required=True)
     parser.add_argument("--length", type=int, default=LENGTH)
     parser.add_argument("--without", help="a task that must not be known, since it will be judged")
     parser.add_argument("--last", action="store_true", help="recipes by their last epoch, not by their best")
     parser.add_argument("--sharpness", type=float, default=SHARPNESS, help="1 for the mean regret itself")
     parser.add_argument("--lead", type=_numbers, default=[], help="recipes, by number, that come first in any case")
     parser.add_argument(
+        "--among", type=_numbers, help="recipes, by number, that may be chosen; all where none are named"
+    )
+    parser.add_argument(
         "--against", type=_numbers, help="a list, by numbers of recipes, to compare leaving one task out"
     )
     given = parser.parse_args()
-    suite = world().load(str(given.curves))
-    if given.without and given.without not in suite.tasks:
-        raise SystemExit(f"{given.curves.name} holds no task {given.without!r}; it holds {', '.join(suite.tasks)}")
-    if strange := [i for i in (*given.lead, *(given.against or ())) if not 0 <= i < len(suite.configs)]:
-        raise SystemExit(f"{given.curves.name} holds recipes 0 to {len(suite.configs) - 1}, not {strange[0]}")
-    tasks = [task for task in suite.tasks if task != given.without]
-    table = np.array([regrets(suite, task, last=given.last) for task in tasks])
-    chosen = cover(table, given.length, lead=given.lead, sharpness=given.sharpness)
-    found: dict[str, Any] = {"suite": given.curves.stem, "learnt_from": tasks, "numbers": chosen}
-    found["recipes"] = [dict(zip(suite.names, suite.configs[i].tolist(), strict=True)) for i in chosen]
-    with np.load(given.curves, allow_pickle=False) as file:
+    suites = [world().load(str(path)) for path in given.curves]
+    first, curves = suites[0], " and ".join(path.name for path in given.curves)
+    if any(each.names != first.names or not np.array_equal(each.configs, first.configs) for each in suites):
+        raise SystemExit(f"{curves} hold different recipes")
+    own = [(task, regrets(suite, task, last=given.last)) for suite in suites for task in suite.tasks]
+    every = [task for task, _ in own]
+    if twice := [task for task in set(every) if every.count(task) > 1]:
+        raise SystemExit(f"{curves} both hold the task {twice[0]!r}")
+    if given.without and given.without not in every:
+        raise SystemExit(f"{curves}: no task {given.without!r}; there are {', '.join(every)}")
+    if strange := [
+        i for i in (*given.lead, *(given.among or ()), *(given.against or ())) if not 0 <= i < len(first.configs)
+    ]:
+        raise SystemExit(f"{curves}: recipes are 0 to {len(first.configs) - 1}, not {strange[0]}")
+    tasks = [task for task in every if task != given.without]
+    table = np.array([row for task, row in own if task != given.without])
+    chosen = cover(table, given.length, lead=given.lead, among=given.among, sharpness=given.sharpness)
+    found: dict[str, Any] = {
+        "suite": "+".join(path.stem for path in given.curves), "learnt_from": tasks, "numbers": chosen,
+    }  # fmt: skip
+    found["recipes"] = [dict(zip(first.names, first.configs[i].tolist(), strict=True)) for i in chosen]
+    with np.load(given.curves[0], allow_pickle=False) as file:
         if "changes" in file.files:
             found["changes"] = [json.loads(str(file["changes"][i])) for i in chosen]
     found["best_on"] = {
@@ -56,7 +71,7 @@ def main() -> None:
     }
     if given.against:
         found["leave_one_out"] = compared(
-            table, tasks, given.against, given.length, lead=given.lead, sharpness=given.sharpness
+            table, tasks, given.against, given.length, lead=given.lead, among=given.among, sharpness=given.sharpness
         )
     print(json.dumps(found, indent=1))
 
@@ -80,16 +95,21 @@ def regrets(suite: Any, task: str, *, last: bool = False) -> np.ndarray:
     return found
 
 
-def cover(table: np.ndarray, length: int, *, lead: Sequence[int] = (), sharpness: float = SHARPNESS) -> list[int]:
+def cover(
+    table: np.ndarray, length: int, *, lead: Sequence[int] = (), among: Sequence[int] | None = None,
+    sharpness: float = SHARPNESS,
+) -> list[int]:  # fmt: skip
     """Recipes by number, in the order in which each takes most from the mean regret. table: (tasks, recipes).
 
-    lead: those that come first, whatever they take.
+    lead: those that come first, whatever they take; among: those that may come after them, None for all.
     """
     table = table**sharpness
     left, chosen = np.full(len(table), WORST**sharpness), list[int]()
-    for place in range(min(length, table.shape[1])):
+    may = set(range(table.shape[1])) if among is None else {*among, *lead}
+    barred = sorted({*range(table.shape[1])} - may)
+    for place in range(min(length, len(may))):
         with_each = np.minimum(left[:, None], table).mean(axis=0)
-        with_each[chosen] = np.inf
+        with_each[[*chosen, *barred]] = np.inf
         chosen.append(lead[place] if place < len(lead) else int(with_each.argmin()))
         left = np.minimum(left, table[:, chosen[-1]])
     return chosen
@@ -102,11 +122,11 @@ def after(regret: np.ndarray, order: Sequence[int]) -> np.ndarray:
 
 def compared(
     table: np.ndarray, tasks: Sequence[str], against: Sequence[int], length: int, *, lead: Sequence[int] = (),
-    sharpness: float = SHARPNESS,
+    among: Sequence[int] | None = None, sharpness: float = SHARPNESS,
 ) -> dict[str, Any]:  # fmt: skip
     """Mean regret after so many recipes of the lists learnt without the judged task, and of the list that is given."""
     rest = [np.delete(table, i, 0) for i in range(len(table))]
-    lists = [cover(own, length, lead=lead, sharpness=sharpness) for own in rest]
+    lists = [cover(own, length, lead=lead, among=among, sharpness=sharpness) for own in rest]
     learnt = np.array([after(row, own) for row, own in zip(table, lists, strict=True)])
     given = np.array([after(row, against) for row in table])
     less = given - learnt

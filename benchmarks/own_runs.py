@@ -1,11 +1,13 @@
-"""TAME's own runs on varied tables: the same recipes on every task, their curves in one file. Prints one JSON line.
+"""TAME's own runs on varied tasks: the same recipes on every task, their curves in one file. Prints one JSON line.
 
 Made for learning which recipes to try first (`learn_portfolio.py`); the file is read by the `world.py` beside the other
-recorded curves, so that searches can be judged on it as well (`search_regret.py`). The tables are drawn for the purpose
-(`own_tables.py`) or come with scikit-learn. The recipes are the default, a list from knowledge, small steps from the
-default, and points that fill the space, as TAME proposes them. Each has the batch that TAME takes for so many rows.
+recorded curves, so that searches can be judged on it as well (`search_regret.py`). Tables are drawn for the purpose
+(`own_tables.py`) or come with scikit-learn; heads learn the features that MobileNetV2 makes of photographs and drawn
+pictures (`own_pictures.py`). The recipes are the default, a list from knowledge, small steps from the default, and
+points that fill the space, as TAME proposes them. Each has the batch that TAME takes for so many examples.
 What was recorded is kept in a file a task, so that a run that was stopped goes on where it was.
-Usage: python benchmarks/own_runs.py --out FILE.npz [--tasks NAMES] [--points 32] [--epochs 20] [--rows 1.0] [--seed 0]
+Usage: python benchmarks/own_runs.py --out FILE.npz [--kind tables|heads] [--tasks NAMES] [--points 32] [--epochs 20]
+    [--rows 1.0] [--seed 0] [--shipped]
 """
 
 from __future__ import annotations
@@ -16,16 +18,20 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from features import git, machine
-from own_tables import TASKS, Drawn, write_csv
+import own_pictures
+import own_tables
+from features import WEIGHTS, git, machine
 
 POINTS, EPOCHS, SEED = 32, 20, 0
-TYPICAL_ROWS = 2000  # of a table whose preset the recipes are drawn from; only batch and epochs hang on the rows
+TYPICAL_ROWS = 2000  # of a task whose preset the recipes are drawn from: many examples, so that nothing is left out
+RECORDED = ("train", "valid", "metric")  # losses, and accuracy or root mean square error on what is judged
+PIXELS = 96  # of one side of what the backbone sees
 COHORT = 32  # recipes that the space is asked for at a time: an eighth of them share a shape
 MOST = 16  # members of a group, so that what is recorded does not hang on what is fastest here
 PERIODIC = {"table.numbers": "periodic", "table.dim": 16, "table.scaling": "standard"}
@@ -64,50 +70,112 @@ PAIRS: Sequence[Mapping[str, Any]] = (  # steps that are known to go together
     {"table.numbers": "plain", "table.scaling": "quantile", "optimizer.lr": 5e-3},
     {"model.name": "linear", "optimizer.lr": 3e-3},
 )
+HIDDEN = {"model.hidden": 256, "model.dropout": 0.3}
+HEADS_KNOWN: Sequence[Mapping[str, Any]] = (  # from knowledge, to hold learnt ones to
+    {"optimizer.lr": 1e-2, "optimizer.weight_decay": 1e-2},
+    {"optimizer.lr": 1e-3, "optimizer.weight_decay": 1e-2},
+    {"loss.label_smoothing": 0.05, "optimizer.weight_decay": 1e-2},
+    {"optimizer.name": "adamw", "optimizer.weight_decay": 1e-2},
+    {**HIDDEN, "optimizer.lr": 1e-2, "loss.label_smoothing": 0.05},
+)
+HEADS_NEAR: Mapping[str, Sequence[Any]] = {
+    "optimizer.lr": (5e-4, 1e-3, 2e-3, 6e-3, 1e-2, 2e-2),
+    "optimizer.weight_decay": (1e-4, 1e-2, 3e-2, 1e-1),
+    "loss.label_smoothing": (0.05, 0.1),
+    "schedule.name": ("linear", "wsd"),
+    "input.views": (1,),
+    "model.hidden": (128,),
+    "regularize.mixup": (0.2,),
+}
+HEADS_PAIRS: Sequence[Mapping[str, Any]] = (
+    {"optimizer.lr": 5e-4, "optimizer.weight_decay": 1e-1},
+    {"optimizer.lr": 1e-3, "optimizer.weight_decay": 1e-1},
+    {"optimizer.lr": 1e-2, "optimizer.weight_decay": 1e-1},
+    {"optimizer.lr": 2e-3, "loss.label_smoothing": 0.1},
+    {"optimizer.name": "adamw", "optimizer.lr": 1e-3, "optimizer.weight_decay": 1e-1},
+    {"optimizer.name": "adamw", "optimizer.lr": 3e-4, "optimizer.weight_decay": 1e-1},
+    {**HIDDEN, "optimizer.lr": 3e-3},
+    {**HIDDEN, "model.dropout": 0.5, "optimizer.lr": 1e-3, "optimizer.weight_decay": 1e-2},
+    {**HIDDEN, "model.dropout": 0.5, "optimizer.name": "adamw", "optimizer.lr": 1e-3, "optimizer.weight_decay": 1e-1},
+    {**HIDDEN, "optimizer.lr": 1e-3},
+    {"regularize.mixup": 0.2, "optimizer.lr": 1e-2},
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What own runs of a kind of model are made of.
+
+    name: of the file in `spaces/`; tasks: by name, each with `draw`, whose result has `digest`, `num_own` and `task`;
+    preset: for so many examples of a task; opened: the material of a drawn task and its examples, which may keep what
+    is slow to make in a folder.
+    """
+
+    name: str
+    tasks: Mapping[str, Any]
+    preset: Callable[..., Any]
+    opened: Callable[[Any, Path], tuple[Any, Any]]
+    known: Sequence[Mapping[str, Any]]
+    near: Mapping[str, Sequence[Any]]
+    pairs: Sequence[Mapping[str, Any]]
+
+    def steps(self) -> Iterator[Mapping[str, Any]]:
+        """Steps away from the default: one value changed, or a few that go together."""
+        for name, values in self.near.items():
+            yield from ({name: value} for value in values)
+        yield from self.pairs
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the file of curves; FILE.parts keeps what is recorded")
-    parser.add_argument("--tasks", default=",".join(TASKS), help=f"some of {', '.join(TASKS)}")
+    parser.add_argument("--kind", choices=list(KINDS), default="tables")
+    every = "; ".join(f"of {name}: {', '.join(each.tasks)}" for name, each in KINDS.items())
+    parser.add_argument("--tasks", help=f"some of the tasks of a kind, all where none are named. {every}")
     parser.add_argument("--points", type=int, default=POINTS, help="recipes that fill the space, beside the others")
     parser.add_argument("--recipes", type=int, help="only the first so many of all recipes")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--rows", type=float, default=1.0, help="share of the rows of each drawn table that is learnt")
+    parser.add_argument(
+        "--rows", type=float, default=1.0, help="share of the examples that is learnt, of what is drawn"
+    )
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--shipped", action="store_true", help="only the default and the list that TAME comes with")
     given = parser.parse_args()
-    names = given.tasks.split(",")
-    if unknown := [name for name in names if name not in TASKS]:
-        raise SystemExit(f"no task named {', '.join(unknown)}; known: {', '.join(TASKS)}")
+    kind = KINDS[given.kind]
+    names = given.tasks.split(",") if given.tasks else list(kind.tasks)
+    if unknown := [name for name in names if name not in kind.tasks]:
+        raise SystemExit(f"no task named {', '.join(unknown)}; known: {', '.join(kind.tasks)}")
     begun = time.perf_counter()
-    changes = recipes(given.points, epochs=given.epochs, seed=given.seed)[: given.recipes]
+    if given.shipped:
+        changes = shipped(kind)
+    else:
+        changes = recipes(kind, given.points, epochs=given.epochs, seed=given.seed)[: given.recipes]
     parts = given.out.with_name(given.out.name + ".parts")
     parts.mkdir(parents=True, exist_ok=True)
     found = {}
     for name in names:
-        found[name] = recorded(name, changes, parts, epochs=given.epochs, share=given.rows, seed=given.seed)
+        found[name] = recorded(kind, name, changes, parts, epochs=given.epochs, share=given.rows, seed=given.seed)
         print(f"{name}: {time.perf_counter() - begun:.0f} s so far", file=sys.stderr)
-    write_suite(given.out, changes, found, epochs=given.epochs, seed=given.seed)
+    write_suite(given.out, kind, changes, found, epochs=given.epochs, seed=given.seed)
     print(json.dumps({
-        "benchmark": "own_runs", "commit": git("rev-parse", "HEAD"), "seeds": [given.seed], "tasks": len(found),
-        "recipes": len(changes), "epochs": given.epochs, "wall_s": round(time.perf_counter() - begun, 1),
-        "file": str(given.out), "machine": machine(),
+        "benchmark": "own_runs", "commit": git("rev-parse", "HEAD"), "seeds": [given.seed], "kind": given.kind,
+        "tasks": len(found), "recipes": len(changes), "epochs": given.epochs,
+        "wall_s": round(time.perf_counter() - begun, 1), "file": str(given.out), "machine": machine(),
     }))  # fmt: skip
 
 
 # Recipes --------------------------------------------------------------------------------------------------------------
 
 
-def recipes(points: int, *, epochs: int, seed: int) -> list[dict[str, Any]]:
+def recipes(kind: Kind, points: int, *, epochs: int, seed: int) -> list[dict[str, Any]]:
     """Changes of the default recipe, none twice: none, what was known, small steps, points of the space."""
-    from tame.adjust import portfolio
     from tame.adjust.sampling import proposals
     from tame.adjust.searcher import SearchConfig
     from tame.core.space import Space
 
-    preset = portfolio.tables(TYPICAL_ROWS, task="binary", epochs=epochs, seed=seed)
+    preset = kind.preset(TYPICAL_ROWS, task="binary", epochs=epochs, seed=seed)
     space = Space(preset.dimensions, base=preset.base.flat())
-    known = (*KNOWN, *near())
+    known = (*kind.known, *kind.steps())
     proposed = proposals(space, seed, SearchConfig(base=preset.base, portfolio=known, cohort=COHORT))
     base = preset.base.flat()
     found, left = list[dict[str, Any]](), points
@@ -119,28 +187,31 @@ def recipes(points: int, *, epochs: int, seed: int) -> list[dict[str, Any]]:
     return found
 
 
-def near() -> Iterator[Mapping[str, Any]]:
-    """Steps away from the default: one value changed, or a few that go together."""
-    for name, values in NEAR.items():
-        yield from ({name: value} for value in values)
-    yield from PAIRS
+def shipped(kind: Kind) -> list[dict[str, Any]]:
+    """Changes of the default recipe: none, then the lists of all cases in the order of their file, none twice."""
+    from tame.adjust.presets import known
+
+    found: list[dict[str, Any]] = [{}]
+    found += [dict(each.changes) for each in known(kind.name).portfolio]
+    return [own for i, own in enumerate(found) if own not in found[:i]]
 
 
 # Training -------------------------------------------------------------------------------------------------------------
 
 
 def recorded(
-    name: str, changes: Sequence[Mapping[str, Any]], parts: Path, *, epochs: int, share: float, seed: int
+    kind: Kind, name: str, changes: Sequence[Mapping[str, Any]], parts: Path, *, epochs: int, share: float, seed: int
 ) -> dict[str, np.ndarray]:
-    """Training and validation loss (N, E) of every recipe on a task: trained now, or kept from an earlier run."""
-    drawn = TASKS[name].draw(seed, share)
-    base = base_of(drawn, epochs=epochs, seed=seed)
-    settings = json.dumps([drawn.digest(), base.flat(), list(changes)], sort_keys=True)
+    """What is recorded (N, E) of every recipe on a task: trained now, or kept from an earlier run."""
+    drawn = kind.tasks[name].draw(seed, share)
+    base = kind.preset(drawn.num_own, task=drawn.task, epochs=epochs, seed=seed).base
+    settings = json.dumps([RECORDED, drawn.digest(), base.flat(), list(changes)], sort_keys=True)
     path = parts / f"{name}-{hashlib.blake2b(settings.encode(), digest_size=6).hexdigest()}.npz"
     if path.is_file():
         with np.load(path, allow_pickle=False) as kept:
-            return {kind: kept[kind] for kind in ("train", "valid")}
-    found = train(drawn, base, changes)
+            return {part: kept[part] for part in RECORDED}
+    material, examples = kind.opened(drawn, parts)
+    found = train(material, examples, base, changes)
     fresh = path.with_suffix(".tmp")
     with fresh.open("wb") as file:
         np.savez_compressed(file, **found)
@@ -148,37 +219,30 @@ def recorded(
     return found
 
 
-def base_of(drawn: Drawn, *, epochs: int, seed: int) -> Any:
-    """The default recipe for a table: its loss and its batch hang on the task and the rows."""
-    from tame.adjust import portfolio
-
-    return portfolio.tables(drawn.num_own, task=drawn.task, epochs=epochs, seed=seed).base
-
-
-def train(drawn: Drawn, base: Any, changes: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """Training and validation loss (N, E) of every recipe; not a number where one had diverged."""
+def train(material: Any, examples: Any, base: Any, changes: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """What is recorded (N, E) of every recipe; not a number where one had diverged."""
     import torch
 
     from tame.trial.settings import group_key
     from tame.trial.unit import Job
 
     torch.set_num_threads(1)
-    material, examples = opened(drawn)
-    useless = {"loss.label_smoothing"} if drawn.task == "regression" else set()
+    useless = set() if examples.num_classes else {"loss.label_smoothing"}
     alike: dict[Any, list[Job]] = {}
     for i, own in enumerate(changes):
         recipe = base.but({field: value for field, value in own.items() if field not in useless})
         alike.setdefault(group_key(recipe), []).append(Job(i, recipe))
-    found = {kind: np.full((len(changes), base.epochs), np.nan, np.float32) for kind in ("train", "valid")}
+    found = {part: np.full((len(changes), base.epochs), np.nan, np.float32) for part in RECORDED}
     for jobs in alike.values():
         for start in range(0, len(jobs), MOST):
-            for trial, epoch, losses in curves(material, jobs[start : start + MOST], examples, epochs=base.epochs):
-                found["train"][trial, epoch - 1], found["valid"][trial, epoch - 1] = losses
+            for trial, epoch, values in curves(material, jobs[start : start + MOST], examples, epochs=base.epochs):
+                for part, value in zip(RECORDED, values, strict=True):
+                    found[part][trial, epoch - 1] = value
     return found
 
 
-def opened(drawn: Drawn) -> tuple[Any, Any]:
-    """The material that TAME trains on and its examples, read from a file as a user's are."""
+def opened_table(drawn: own_tables.Drawn, keep: Path) -> tuple[Any, Any]:
+    """The material that TAME trains on and its examples, read from a file as a user's are; nothing is kept."""
     import torch
 
     from tame.data.table_kinds import type_table
@@ -188,23 +252,44 @@ def opened(drawn: Drawn) -> tuple[Any, Any]:
     from tame.trial.rows import TableMaterial
 
     with tempfile.TemporaryDirectory() as folder:
-        raw = read_raw(write_csv(drawn, Path(folder) / "table.csv"))
+        raw = read_raw(own_tables.write_csv(drawn, Path(folder) / "table.csv"))
     target, _ = read_target(raw, drawn.target, task="regression" if drawn.task == "regression" else "classification")
     material = TableMaterial(type_table(raw, target=drawn.target), device=torch.device("cpu"))
     return material, Examples(torch.from_numpy(target.values), torch.from_numpy(drawn.fold), len(target.classes))
 
 
+def opened_pictures(drawn: own_pictures.Pictured, keep: Path) -> tuple[Any, Any]:
+    """The material that TAME trains heads on and its examples; features are kept, since tasks share pictures.
+
+    The backbone runs in float32, since what is fastest differs from machine to machine.
+    """
+    import torch
+
+    from tame.parts.backbones import open_backbone
+    from tame.trial.features import Pictures, Speed
+    from tame.trial.inputs import Inputs
+    from tame.trial.pictures import PictureMaterial
+    from tame.trial.population import Examples
+
+    pictures = Pictures(drawn.pixels, drawn.digests)
+    device = torch.device("cpu")
+    inputs = Inputs(pictures, open_backbone(str(WEIGHTS)), cache=keep, device=device, say=lambda *_: None)
+    inputs.measure(size=PIXELS, crop=1.0, known=Speed("float32", "folded", 32, 0.0, PIXELS))
+    target, fold = torch.from_numpy(drawn.target), torch.from_numpy(drawn.fold)
+    return PictureMaterial(inputs, cache=keep), Examples(target, fold, drawn.num_classes)
+
+
 def curves(
     material: Any, jobs: Sequence[Any], examples: Any, *, epochs: int
-) -> Iterator[tuple[int, int, tuple[float, float]]]:
-    """Number, epoch, training and validation loss of recipes of one shape, trained together; means over the folds."""
+) -> Iterator[tuple[int, int, tuple[float, ...]]]:
+    """Number, epoch and what is recorded of recipes of one shape, trained together; means over the folds."""
     from tame.trial.population import Member
     from tame.trial.stacked import Stacked
     from tame.trial.unit import judged
 
     rows, folds = range(len(examples)), list(range(int(examples.fold.max()) + 1))
     metric = "accuracy" if examples.num_classes else "rmse"
-    found: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    found: dict[tuple[int, int], list[tuple[float, ...]]] = {}
     for lane in material.lanes(jobs[0].recipe, rows, examples, folds):
         task = material.task(jobs[0].recipe, rows, examples, lane)
         engine = Stacked(task)
@@ -213,35 +298,33 @@ def curves(
             seen: list[Any] = []
             population = engine.advance(population, until=epoch, watch=lambda _, m, seen=seen: seen.append(m))
             losses = judged(population.members, seen[0], task.examples, metric)
-            for (trial, _), (own, held, _) in losses.items():
-                found.setdefault((trial, epoch), []).append((own, held))
+            for (trial, _), values in losses.items():
+                found.setdefault((trial, epoch), []).append(values)
     for (trial, epoch), each in found.items():
-        yield trial, epoch, tuple(np.mean(each, axis=0) if np.isfinite(each).all() else (np.nan, np.nan))
+        yield trial, epoch, tuple(np.mean(each, axis=0) if np.isfinite(each).all() else [np.nan] * len(RECORDED))
 
 
 # The file -------------------------------------------------------------------------------------------------------------
 
 
 def write_suite(
-    path: Path, changes: Sequence[Mapping[str, Any]], found: Mapping[str, Mapping[str, np.ndarray]], *, epochs: int,
-    seed: int,
+    path: Path, kind: Kind, changes: Sequence[Mapping[str, Any]], found: Mapping[str, Mapping[str, np.ndarray]], *,
+    epochs: int, seed: int,
 ) -> None:  # fmt: skip
     """All tasks in one file, in the format of the recorded curves, with the changes of each recipe as JSON beside."""
-    names, configs, logs = numbered(changes)
+    names, configs, logs = numbered(kind, changes)
     np.savez_compressed(
         path, allow_pickle=False, configs=configs, hp_names=np.array(names), hp_low=configs.min(axis=0),
         hp_high=configs.max(axis=0), hp_scale=np.array(["log" if log else "linear" for log in logs]),
         epochs=np.arange(1, epochs + 1), mode=np.array("min"), seed=np.array(seed),
         changes=np.array([json.dumps(own, sort_keys=True) for own in changes]),
-        **{f"{kind}/{task}": own[kind] for task, own in found.items() for kind in ("train", "valid")},
+        **{f"{part}/{task}": own[part] for task, own in found.items() for part in RECORDED},
     )  # fmt: skip
 
 
-def numbered(changes: Sequence[Mapping[str, Any]]) -> tuple[list[str], np.ndarray, list[bool]]:
+def numbered(kind: Kind, changes: Sequence[Mapping[str, Any]]) -> tuple[list[str], np.ndarray, list[bool]]:
     """Names, (N, D) values and which lie on a log scale, of all that differs; a word is 0 or 1 a value."""
-    from tame.adjust import portfolio
-
-    preset = portfolio.tables(TYPICAL_ROWS, task="binary", epochs=1, seed=0)
+    preset = kind.preset(TYPICAL_ROWS, task="binary", epochs=1, seed=0)
     base = preset.base.flat()
     names, columns, logs = list[str](), list[list[float]](), list[bool]()
     for field in sorted({field for own in changes for field in own}):
@@ -257,6 +340,29 @@ def numbered(changes: Sequence[Mapping[str, Any]]) -> tuple[list[str], np.ndarra
             columns.append([float(value) for value in values])
             logs.append(getattr(preset.dimensions.get(field), "log", False))
     return names, np.array(columns).T.reshape(len(changes), len(names)), logs
+
+
+# Kinds ----------------------------------------------------------------------------------------------------------------
+
+
+def preset_of_tables(num: int, *, task: str, epochs: int, seed: int) -> Any:
+    """What TAME takes for a table: loss and batch hang on the task and the rows."""
+    from tame.adjust import portfolio
+
+    return portfolio.tables(num, task=task, epochs=epochs, seed=seed)
+
+
+def preset_of_heads(num: int, *, task: str, epochs: int, seed: int) -> Any:
+    """What TAME takes for heads on small pictures, which are seen whole: the batch hangs on how many there are."""
+    from tame.adjust import portfolio
+
+    return portfolio.heads((PIXELS,), num, epochs=epochs, seed=seed, crop=1.0)
+
+
+KINDS = {
+    "tables": Kind("tables", own_tables.TASKS, preset_of_tables, opened_table, KNOWN, NEAR, PAIRS),
+    "heads": Kind("heads", own_pictures.TASKS, preset_of_heads, opened_pictures, HEADS_KNOWN, HEADS_NEAR, HEADS_PAIRS),
+}
 
 
 if __name__ == "__main__":

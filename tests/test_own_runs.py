@@ -14,6 +14,7 @@ from tame.adjust import portfolio, presets
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 EPOCHS, RECIPES = 2, 4
 ALL = ("linear_few", "linear_noisy")
+HEADS = ("drawn_easy_100", "pets_60")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,13 +31,14 @@ def run(module, *arguments, monkeypatch, capsys):
     return json.loads(capsys.readouterr().out)
 
 
-def record(out, *arguments, **fixtures):
+def record(out, *arguments, tasks=ALL, **fixtures):
+    import own_pictures
     import own_runs
     import own_tables
 
-    monkeypatch = fixtures["monkeypatch"]
-    monkeypatch.setattr(own_tables, "JUDGED", 200)
-    size = ("--tasks", ",".join(ALL), "--recipes", RECIPES, "--epochs", EPOCHS, "--rows", 0.1)
+    fixtures["monkeypatch"].setattr(own_tables, "JUDGED", 200)
+    fixtures["monkeypatch"].setattr(own_pictures, "JUDGED", 16)
+    size = ("--tasks", ",".join(tasks), "--recipes", RECIPES, "--epochs", EPOCHS, "--rows", 0.1)
     return run(own_runs, "--out", out, *size, *arguments, **fixtures)
 
 
@@ -84,6 +86,46 @@ def test_own_runs_are_read_as_recorded_curves_and_go_on_where_they_stopped(
     assert set(listed["leave_one_out"]["by_task"]) == set(ALL)
 
 
+def test_heads_are_recorded_as_tables_are_and_files_of_the_same_recipes_are_taken_together(
+    shared, tmp_path, monkeypatch, capsys, one_thread
+):
+    import learn_portfolio
+
+    outs, fixtures = [tmp_path / f"{name}.npz" for name in HEADS], {"monkeypatch": monkeypatch, "capsys": capsys}
+    for out, name in zip(outs, HEADS, strict=True):
+        said = record(out, "--kind", "heads", tasks=[name], **fixtures)
+        assert (said["kind"], said["tasks"], said["recipes"]) == ("heads", 1, RECIPES)
+        suite = learn_portfolio.world().load(str(out))
+        assert suite.valid[name].shape == (RECIPES, EPOCHS)
+        assert len(np.unique(suite.valid[name][:, -1])) == RECIPES
+    how = ("--length", 3, "--lead", "0", "--among", "2,3", "--against", "0,1")
+    listed = run(learn_portfolio, "--curves", *outs, *how, **fixtures)
+    assert set(listed["leave_one_out"]["by_task"]) == set(listed["learnt_from"]) == set(HEADS)
+    assert listed["numbers"][0] == 0
+    assert sorted(listed["numbers"]) == [0, 2, 3]
+    with pytest.raises(SystemExit, match="both hold the task"):
+        run(learn_portfolio, "--curves", outs[0], outs[0], **fixtures)
+
+
+def test_sets_of_pictures_repeat_by_seed_and_are_judged_on_pictures_that_were_not_learnt(shared):
+    from own_pictures import TASKS
+
+    drawn = {name: TASKS[name].draw(0, 0.1) for name in ("uneven_200", "ten_wrong_600", "ten_4000")}
+    assert len({own.digest() for own in drawn.values()}) == len(drawn)
+    assert TASKS["uneven_200"].draw(0, 0.1).digest() == drawn["uneven_200"].digest()
+    assert TASKS["uneven_200"].draw(1, 0.1).digest() != drawn["uneven_200"].digest()
+    for name, own in drawn.items():
+        learnt, judged = ({own.digests[i] for i in np.flatnonzero(own.fold == fold)} for fold in (-1, 0))
+        assert not learnt & judged, name
+        assert len(own.pixels) == len(own.digests) == len(own.target) == len(own.fold)
+        assert set(own.target.tolist()) == set(range(own.num_classes)), name
+    uneven = drawn["uneven_200"]
+    shares = [np.bincount(uneven.target[uneven.fold == fold]) / (uneven.fold == fold).sum() for fold in (-1, 0)]
+    np.testing.assert_allclose(*shares, atol=0.01)
+    wrong = drawn["ten_wrong_600"]
+    assert 0.1 < (wrong.target != np.repeat(np.arange(10), len(wrong.target) // 10)).mean() < 0.3
+
+
 def test_a_list_is_learnt_greedily_and_not_from_the_task_it_is_judged_on():
     from learn_portfolio import BUDGETS, compared, cover
 
@@ -93,6 +135,7 @@ def test_a_list_is_learnt_greedily_and_not_from_the_task_it_is_judged_on():
     assert cover(table, 9, lead=[2, 1])[:2] == [2, 1]
     assert sorted(cover(table, 9)) == [0, 1, 2, 3]
     assert cover(table[:1], 1) == [1]
+    assert cover(table, 9, lead=[3], among=[1, 0]) == [3, 1, 0]
     found = compared(table[:2], ["a", "b"], [0], 1)
     assert found["by_task"]["a"]["learnt"] == [1.0] * len(BUDGETS)  # the best of b, which is the worst but one of a
     assert found["by_task"]["b"]["learnt"] == [2.0] * len(BUDGETS)
@@ -119,21 +162,23 @@ def test_tables_repeat_by_seed_are_varied_and_hold_more_to_judge_on_than_noise()
     assert np.isnan(drawn["mixed"].columns["x0"]).any()
 
 
-def test_recipes_repeat_and_each_can_be_trained_on_a_table():
-    from own_runs import KNOWN, numbered, recipes
+@pytest.mark.parametrize("name", ["tables", "heads"])
+def test_recipes_repeat_and_each_is_another_change_of_the_default(name):
+    from own_runs import KINDS, numbered, recipes
 
-    found = recipes(8, epochs=3, seed=0)
-    assert found == recipes(8, epochs=3, seed=0)
+    kind = KINDS[name]
+    found = recipes(kind, 8, epochs=3, seed=0)
+    assert found == recipes(kind, 8, epochs=3, seed=0)
     assert found[0] == {}
-    base = portfolio.tables(2000, task="binary", epochs=3, seed=0).base
-    assert [base.but(own).key() for own in found[1 : 1 + len(KNOWN)]] == [base.but(own).key() for own in KNOWN]
+    base, known = kind.preset(2000, task="binary", epochs=3, seed=0).base, kind.known
+    assert [base.but(own).key() for own in found[1 : 1 + len(known)]] == [base.but(own).key() for own in known]
     assert len({base.but(own).key() for own in found}) == len(found)
-    names, values, logs = numbered(found)
+    names, values, logs = numbered(kind, found)
     assert values.shape == (len(found), len(names)) == (len(found), len(logs))
     assert len(np.unique(values, axis=0)) == len(found)
 
 
-@pytest.mark.parametrize("kind", ["tables", "own"])
+@pytest.mark.parametrize("kind", ["heads", "tables", "own"])
 def test_a_shipped_list_lies_in_the_space_that_is_searched_after_it(kind):
     found = presets.known(kind)
     for tried in found.portfolio:
@@ -141,8 +186,26 @@ def test_a_shipped_list_lies_in_the_space_that_is_searched_after_it(kind):
             assert name not in found.space or found.space[name].dimension.holds(value), (kind, name, value)
 
 
-def test_the_list_for_tables_says_where_each_recipe_comes_from():
-    assert all(tried.source for tried in presets.known("tables").portfolio)
+@pytest.mark.parametrize("kind", ["heads", "tables"])
+def test_a_learnt_list_says_where_each_recipe_comes_from(kind):
+    assert all(tried.source for tried in presets.known(kind).portfolio)
+
+
+def test_few_and_many_pictures_have_lists_of_their_own_and_share_what_is_good_for_both():
+    few, many = (portfolio.heads((96,), num, epochs=None, seed=1, crop=1.0) for num in (200, 2000))
+    shared = [each for each in few.portfolio if each in many.portfolio]
+    assert len(shared) == 1
+    assert few.portfolio[0] != many.portfolio[0]
+    assert max(each.get("optimizer.lr", 0) for each in few.portfolio) <= 5e-3  # quick ones diverge on a few pictures
+
+
+@pytest.mark.parametrize("name", ["tables", "heads"])
+def test_the_shipped_list_can_be_recorded_alone(name):
+    from own_runs import KINDS, shipped
+
+    found = shipped(KINDS[name])
+    assert found[0] == {}
+    assert found[1:] == [dict(tried.changes) for tried in presets.known(name).portfolio]
 
 
 def test_a_regression_leaves_the_smoothing_of_labels_as_it_is():

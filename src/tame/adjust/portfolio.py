@@ -69,7 +69,7 @@ def heads(sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: 
         "seed": seed,
     }
     others = [Tried({"input.size": size}, "another size that fits into the time") for size in sizes[1:]]
-    found = given(known("heads"), () if small else ("many examples",))
+    found = given(known("heads"), ("few examples" if small else "many examples",))
     return _preset(found, about, first=others, sizes=sizes)
 
 

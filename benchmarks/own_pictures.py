@@ -1,0 +1,124 @@
+"""Varied sets of pictures for `own_runs.py`: small photographs from the shared data, and insects drawn from a seed.
+
+Each set has more pictures to be judged on than to learn from, where there are so many, in the same shares of classes
+and with as many wrong labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from features import SHARED
+
+JUDGED = 1000  # pictures that are only judged on, at most
+POOL = 500  # pictures that there are of each class; of the photographs there are no more
+PHOTOGRAPHS = SHARED / "data" / "cifar10_small"
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """Pictures with their classes. fold: (N,) 0 for those that are judged on, -1 for those that are learnt from."""
+
+    pixels: Sequence[np.ndarray]
+    digests: Sequence[str]
+    target: np.ndarray
+    fold: np.ndarray
+    num_classes: int
+    task: str = "multiclass"
+
+    @property
+    def num_own(self) -> int:
+        """Pictures that a user would have: those that are learnt from."""
+        return int((self.fold < 0).sum())
+
+    def digest(self) -> str:
+        """Tells sets apart: what was recorded on one says nothing of another."""
+        said = hashlib.blake2b("".join(self.digests).encode(), digest_size=8)
+        said.update(self.target.tobytes() + self.fold.tobytes())
+        return said.hexdigest()
+
+
+@dataclass(frozen=True)
+class Task:
+    """How many pictures of each class are learnt from. wrong: the share of all labels that name another class."""
+
+    counts: Mapping[str, int]
+    drawn: bool = False
+    wrong: float = 0.0
+
+    def draw(self, seed: int, share: float = 1.0) -> Pictured:
+        """The set of a seed. share: of the pictures that are learnt from."""
+        rng = np.random.default_rng([seed, *" ".join(self.counts).encode()])
+        learnt = [max(2, round(count * share)) for count in self.counts.values()]
+        more = min(JUDGED / sum(learnt), *((POOL - count) / count for count in learnt))
+        pixels, target, fold = list[np.ndarray](), list[int](), list[int]()
+        for code, (name, count) in enumerate(zip(self.counts, learnt, strict=True)):
+            judged = int(count * more)
+            order = rng.permutation(POOL)[: count + judged].tolist()
+            pixels += [drawing(seed, name, i) for i in order] if self.drawn else [photographs(name)[i] for i in order]
+            target += [code] * len(order)
+            fold += [-1] * count + [0] * judged
+        said, num = np.array(target), len(self.counts)
+        other = (said + rng.integers(1, num, len(said))) % num
+        said = np.where(rng.random(len(said)) < self.wrong, other, said)
+        return Pictured(pixels, [_digest(each) for each in pixels], said, np.array(fold), num)
+
+
+@cache
+def photographs(name: str) -> list[np.ndarray]:
+    """All photographs of a class, in the order of their names."""
+    from tame.data.images import decode
+
+    paths: list[Path] = sorted(PHOTOGRAPHS.glob(f"*/{name}/*"))
+    if not paths:
+        raise SystemExit(f"no photographs of class {name!r} in {PHOTOGRAPHS}")
+    return [decode(str(path), shortest=None) for path in paths]
+
+
+@cache
+def drawing(seed: int, name: str, number: int) -> np.ndarray:
+    """One drawn picture of a class."""
+    from tame.app.drawing import picture
+    from tame.core.rng import stream
+
+    return np.asarray(picture(name, stream(seed, "own pictures", name, number)))
+
+
+def _digest(pixels: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=16).hexdigest()
+
+
+ALL = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+FIVE = ("bird", "cat", "deer", "dog", "frog")  # animals, which are harder to tell apart than what people build
+INSECTS = ("bee", "wasp", "other_insect", "nothing")
+
+
+def _each(names: Sequence[str], count: int) -> Mapping[str, int]:
+    return dict.fromkeys(names, count)
+
+
+TASKS: Mapping[str, Task] = {
+    # fewer than 1,000 pictures, for which TAME plans smaller batches and more epochs
+    "pets_60": Task(_each(("cat", "dog"), 30)),
+    "vehicles_200": Task(_each(("airplane", "ship"), 100)),
+    "uneven_200": Task({"deer": 140, "horse": 45, "bird": 15}),
+    "animals_60": Task(_each(FIVE, 12)),
+    "ten_200": Task(_each(ALL, 20)),
+    "ten_wrong_600": Task(_each(ALL, 60), wrong=0.2),
+    "drawn_easy_100": Task(_each(("wasp", "nothing"), 50), drawn=True),
+    "drawn_hard_400": Task(_each(INSECTS, 100), drawn=True),
+    "drawn_wrong_300": Task(_each(("bee", "wasp", "other_insect"), 100), drawn=True, wrong=0.25),
+    # many pictures
+    "three_1100": Task({"automobile": 400, "truck": 350, "ship": 350}),
+    "uneven_1000": Task({"cat": 400, "dog": 300, "bird": 200, "deer": 70, "frog": 30}),
+    "ten_1000": Task(_each(ALL, 100)),
+    "ten_wrong_2000": Task(_each(ALL, 200), wrong=0.2),
+    "ten_4000": Task(_each(ALL, 400)),
+    "drawn_1200": Task(_each(INSECTS, 300), drawn=True),
+    "drawn_uneven_1000": Task({"bee": 150, "wasp": 400, "other_insect": 400, "nothing": 50}, drawn=True, wrong=0.1),
+}
