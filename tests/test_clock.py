@@ -22,7 +22,7 @@ from tame.monitor.rules import Facts
 from tame.study import finals
 from tame.study.clock import give_time, require_time
 from tame.study.finals import SURE
-from tame.study.plan import END_S, Plan, _end_s
+from tame.study.plan import END_S, Costs, Plan, _end_s
 from tame.study.record import Silent, begin, read_state, reopen
 
 SPACE = Space({"optimizer.lr": Float(1e-4, 1e-1, log=True), "optimizer.weight_decay": Float(1e-6, 1e-1, log=True)})
@@ -158,8 +158,16 @@ def test_inputs_that_nobody_had_are_counted_when_a_recipe_begins(clocked):
 
 
 def test_a_short_clock_keeps_less_for_its_end():
-    kept = [_end_s(BASE, (), None, clock)[0] for clock in (5.0, 20.0, 30.0, 60.0, 300.0, None)]
-    assert kept == pytest.approx([2.0, 2.4, 3.6, END_S, END_S, END_S])
+    clocks = (5.0, 20.0, 30.0, 60.0, 300.0, None)
+    kept = [_end_s(BASE, (), None, clock) for clock in clocks]
+    assert [end_s for end_s, _ in kept] == pytest.approx([2.0, 2.4, 3.6, END_S, END_S, END_S])
+    assert {other_size_s for _, other_size_s in kept} == {0.0}
+    # Two passes of 64 checked pictures at 100 a second, and 100 sealed ones at each of two sizes.
+    size = BASE.input.size
+    known = Costs({"rate": 100.0, "size": size}, {size: 0, 2 * size: 0}, {size: 100, 2 * size: 100}, math.inf)
+    judged = [_end_s(BASE, (size, 2 * size), known, clock) for clock in clocks]
+    assert [end_s - own for (end_s, _), (own, _) in zip(judged, kept, strict=True)] == pytest.approx([1.28 + 1 + 4] * 6)
+    assert {other_size_s for _, other_size_s in judged} == {4.0}
 
 
 # The finalists -------------------------------------------------------------------------------------------------------
@@ -208,6 +216,39 @@ def test_without_a_clock_there_are_three_seeds(clocked):
     assert len(found) == finals.CLOCKLESS_SEEDS - 1
     last = finals._more_seeds(study, plan_with(), wanted_of(study, 1, 0), found, each_s=1.0, spent=1.0)
     assert last == found
+
+
+@pytest.mark.parametrize(("left", "count"), [(0.5, 0), (1.5, 1), (60.0, 4)])
+def test_time_that_is_too_short_for_a_further_seed_goes_to_the_next_best(clocked, left, count):
+    """each_s: what two finalists take with all their seeds, so a third takes one second, and some more to be sure."""
+    study = clocked(left * finals.ROOMY + END + 0.2)
+    searched(study)
+    study.keep(Event("finalists", {"trials": [0, 5], "seeds": [7]}))
+    found = finals._more_finalists(study, plan_with(), wanted_of(study, 0, 5), each_s=2.0)
+    assert [trial.number for trial, _ in found] == [0, 5, 1, 2, 3, 4][: 2 + count]
+    assert all(seeds == [7] for _, seeds in found)
+    assert finals._wanted(study, plan_with()) == found, "a study that is resumed has the same ones"
+    assert finals._more_finalists(study, plan_with(), found, each_s=1e-3) == found
+
+
+def test_there_are_no_more_finalists_without_a_clock_or_where_one_share_of_it_is_theirs(clocked):
+    studies = clocked(None, trials=6), clocked(60.0)
+    studies[1].keep(Event("plan", {**studies[1].state.last["plan"], "tunes": True}))
+    for study in studies:
+        searched(study)
+        study.keep(Event("finalists", {"trials": [0, 5], "seeds": [7]}))
+        found = finals._more_finalists(study, plan_with(), wanted_of(study, 0, 5), each_s=0.1)
+        assert [trial.number for trial, _ in found] == [0, 5]
+
+
+def test_what_is_kept_for_judging_another_input_size_is_free_where_all_finalists_have_one(clocked):
+    study = clocked(20.0)
+    searched(study)
+    study.keep(Event("plan", {**study.state.last["plan"], "other_size_s": 3.0}))
+    same, other = [study.history.trials[n] for n in (1, 0)], study.history.trials[2]
+    larger = replace(other, recipe=other.recipe.but({"input.size": 320}))
+    rooms = [finals._room_s(study, plan_with(), [*same, *more]) for more in ([], [larger])]
+    assert rooms[0] - rooms[1] == pytest.approx(3.0, abs=0.1)
 
 
 def test_a_field_of_many_needs_more_room_than_it_is_forecast_to_take(clocked):

@@ -51,6 +51,7 @@ FINALIST = "finalist"
 MANY = 2000  # validated examples
 FIELDS = ((4, 1), (3, 1), (2, 1), (1, 1), (1, 0))  # finalists beside the default, and fresh seeds of each at first
 ROOMY = 1.35  # times the forecast that more than the best and the default must fit in; what is left is for more seeds
+MOST_FINALISTS = 8  # beside the default, where there is time for more
 MOST_SEEDS, CLOCKLESS_SEEDS = 6, 3  # fresh seeds of each, where there is time for more, and where no clock holds
 LEAST_STAGE_S = 0.05
 SURE = 1.15  # times what a field must fit in, that the search leaves for it
@@ -69,7 +70,8 @@ def finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
     _require_trained(study)
     study.watcher.phase("training the finalists again with fresh seeds")
     wanted = _wanted(study, plan)
-    more = _further_seeds(study, plan, wanted)
+    more, each_s = _further_seeds(study, plan, wanted)
+    wanted = _more_finalists(study, plan, wanted, each_s=each_s * (1 + len(more)))
     found = _again(study, data, plan, [(trial, [*first, *more]) for trial, first in wanted])
     good = [each for each in found if each is not None]
     if not good:
@@ -129,8 +131,9 @@ def _roomy(count: int) -> float:
     return ROOMY if count > 1 else 1.0
 
 
-def _further_seeds(study: Study, plan: Plan, wanted: Sequence[tuple[Trial, list[int]]]) -> list[int]:
-    """Trains the finalists, then with further seeds as long as there is time for them; returns those.
+def _further_seeds(study: Study, plan: Plan, wanted: Sequence[tuple[Trial, list[int]]]) -> tuple[list[int], float]:
+    """Trains the finalists, then with further seeds as long as there is time for them; returns those, and the seconds
+    that one seed of all finalists takes.
 
     What a seed took is looked at after each stage, since finalists may be cheaper than what was searched.
     """
@@ -143,9 +146,10 @@ def _further_seeds(study: Study, plan: Plan, wanted: Sequence[tuple[Trial, list[
         _train_again(study, plan, [(trial, [*first, *more]) for trial, first in wanted])
         stage_s = study.state.trained_s - began
         spent += stage_s
-        found = _more_seeds(study, plan, wanted, more, each_s=max(stage_s / num, least), spent=spent)
+        each_s = max(stage_s / num, least)
+        found = _more_seeds(study, plan, wanted, more, each_s=each_s, spent=spent)
         if found == more:
-            return more
+            return more, each_s
         more, num = found, len(found) - len(more)
 
 
@@ -164,14 +168,31 @@ def _more_seeds(
     num, count = len(have), 0
     if all(seeds for _, seeds in wanted):
         # Of the share of the clock that finalists may take, what they have spent is gone.
-        room = _room_s(study, plan) - spent * _is_capped(study)
-        if len({trial.recipe.input.size for trial, _ in wanted}) == 1 and not _is_capped(study):
-            room += study.state.last["plan"].get("other_size_s", 0.0)
+        room = _room_s(study, plan, [trial for trial, _ in wanted]) - spent * _is_capped(study)
         most = (CLOCKLESS_SEEDS if math.isinf(room) else MOST_SEEDS) - 1 - num
         count = int(min(max(room / each_s, 0), most))
     found = [*have, *_seeds(study, 1 + num, 1 + num + count)]
     study.keep(Event("more_seeds", {"seeds": found, "over": not count}))
     return found
+
+
+def _more_finalists(
+    study: Study, plan: Plan, wanted: list[tuple[Trial, list[int]]], *, each_s: float
+) -> list[tuple[Trial, list[int]]]:
+    """The finalists and as many of the next best trials as there is still time for.
+
+    Where a further seed of all does not fit any more. They are trained with the same seeds, so that nobody is judged by
+    more of them than others. Kept as an event. each_s: what all seeds of all finalists have taken.
+    """
+    known, (_, seeds) = study.state.last["finalists"], wanted[0]
+    if study.config.clock_s is None or _is_capped(study) or not seeds or known.get("over"):
+        return wanted
+    have = [trial for trial, _ in wanted]
+    num = int(_room_s(study, plan, have) / (ROOMY * each_s / len(have)))
+    every = best_trials(study, plan, min(len(have) + num, MOST_FINALISTS))
+    have += [trial for trial in every if trial not in have][: max(num, 0)]
+    study.keep(Event("finalists", {**known, "trials": [trial.number for trial in have], "over": True}))
+    return [(trial, seeds) for trial in have]
 
 
 def _seeds(study: Study, first: int, last: int) -> list[int]:
@@ -217,11 +238,15 @@ def reserve_s(plan: Plan, epoch_s: float, *, epochs: int, clock_s: float) -> flo
     return need if plan.sizes else max(need, least)  # heads on a backbone take little, and may be kept no more
 
 
-def _room_s(study: Study, plan: Plan) -> float:
+def _room_s(study: Study, plan: Plan, finalists: Sequence[Trial] = ()) -> float:
+    """Seconds that finalists may take; of these ones, if they are known."""
     clock, left = study.config.clock_s, study.left_s - plan.end_s
     if clock is None:
         return math.inf
-    return min(FINALISTS_SHARE * clock, left) if _is_capped(study) else left
+    if _is_capped(study):
+        return min(FINALISTS_SHARE * clock, left)
+    one_size = len({trial.recipe.input.size for trial in finalists}) == 1
+    return left + one_size * float(study.state.last["plan"].get("other_size_s", 0.0))
 
 
 def _is_capped(study: Study) -> bool:
