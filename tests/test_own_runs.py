@@ -135,7 +135,7 @@ def test_a_list_is_learnt_greedily_and_not_from_the_task_it_is_judged_on():
     assert cover(table, 9, lead=[2, 1])[:2] == [2, 1]
     assert sorted(cover(table, 9)) == [0, 1, 2, 3]
     assert cover(table[:1], 1) == [1]
-    assert cover(table, 9, lead=[3], among=[1, 0]) == [3, 1, 0]
+    assert cover(table, 9, lead=[3], among=[1, 0]) == [3, 0, 1]
     found = compared(table[:2], ["a", "b"], [0], 1)
     assert found["by_task"]["a"]["learnt"] == [1.0] * len(BUDGETS)  # the best of b, which is the worst but one of a
     assert found["by_task"]["b"]["learnt"] == [2.0] * len(BUDGETS)
@@ -191,12 +191,11 @@ def test_a_learnt_list_says_where_each_recipe_comes_from(kind):
     assert all(tried.source for tried in presets.known(kind).portfolio)
 
 
-def test_few_and_many_pictures_have_lists_of_their_own_and_share_what_is_good_for_both():
+def test_few_and_many_pictures_have_lists_of_their_own():
     few, many = (portfolio.heads((96,), num, epochs=None, seed=1, crop=1.0) for num in (200, 2000))
-    shared = [each for each in few.portfolio if each in many.portfolio]
-    assert len(shared) == 1
-    assert few.portfolio[0] != many.portfolio[0]
-    assert max(each.get("optimizer.lr", 0) for each in few.portfolio) <= 5e-3  # quick ones diverge on a few pictures
+    assert not [each for each in few.portfolio if each in many.portfolio]
+    assert not any("model.hidden" in each for each in few.portfolio), "it is not searched for few pictures"
+    assert all(each["model.hidden"] for each in many.portfolio)
 
 
 @pytest.mark.parametrize("name", ["tables", "heads"])
