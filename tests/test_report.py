@@ -682,6 +682,7 @@ def test_the_model_card_says_what_the_network_does(case: str, task: str, said: s
     assert said in card
     assert words.shown(result["metric"], result["score"]["value"]) in card
     assert words.span(result["score"], result["metric"]) in card
+    assert words.sentence(words.verdict(result)) in card, "names keep their capitals"
     front = card.split("---")[1]
     assert f"value: {result['score']['value']:.6g}}}" in front
 

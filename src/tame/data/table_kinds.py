@@ -206,7 +206,7 @@ def _number(draft: _Draft) -> _Typed:
         why += "; thousands separated"
     reading: Reading = "decimal comma" if draft.decimal == "," else ""
     why += "; decimal comma" if reading else ""
-    why += f"; {draft.rows(infinite):,} infinite" if infinite.any() else ""
+    why += f"; {draft.rows(infinite):,} infinite or too large" if infinite.any() else ""
     column = Column(draft.name, "number", why, missing, reading=reading)
     said = _numbering(draft.name, finite, num=draft.rows(firm)) if whole else ""
     if said:

@@ -43,7 +43,7 @@ def model_card(result: Mapping[str, Any]) -> str:
         f"# {words.inert(data)}",
         _what(result),
         f"**{value}** ({words.span(score, metric)}, 95 % interval, n = {score['n']}), {score['how']}. "
-        f"{words.verdict(result).capitalize()}.",
+        f"{words.sentence(words.verdict(result))}",
         f"{LIMITS[kind]} {_limit(result)}",
         f"```\n{words.predict_command({**result, 'study': 'MODEL_FOLDER'}, str)}\n```",
     ]

@@ -301,7 +301,8 @@ def _findings(own: Rows, data: Data, twins: int, natural: bool) -> list[Finding]
             found.append(finding(code, f"{count(len(names), word)} left out", "info", evidence))
     infinite = [note for note in own.about["notes"] if "infinite" in note]
     if infinite:
-        found.append(finding("infinite_values", "infinite numbers count as missing", "warning", {"notes": infinite}))
+        title = "numbers that are infinite or too large count as missing"
+        found.append(finding("infinite_values", title, "warning", {"notes": infinite}))
     aside = data.split.rows("aside")
     if aside:
         title = f"{count(len(aside), 'row')} outside the test part also found inside it, or across given parts"
