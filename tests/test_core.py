@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ from tame.core.records import (
 from tame.core.registry import Registry
 from tame.core.rng import stream, stream_seed
 from tame.core.space import Choice, Float, Int, Space, parse_dimension
+from tame.core.space_text import read_space
 
 FIELDS = {
     "input.size": st.integers(8, 1024),
@@ -430,6 +433,8 @@ def test_toml_is_read_with_tables_for_what_is_fixed_and_searched(tmp_path):
         ("time = true", "cannot read the time"),
         ("set = 5", "set must be a table"),
         ("\udcff", "is not a TOML file"),
+        (f"trials = {'9' * 6000}", "is not a TOML file"),
+        (f"# {' ' * (1 << 20)}", "bytes, more than"),
     ],
 )
 def test_toml_that_cannot_be_obeyed_is_refused(tmp_path, text, words):
@@ -444,6 +449,11 @@ def test_a_toml_file_that_is_none_is_refused(tmp_path):
         read_toml(tmp_path / "none.toml")
     with pytest.raises(UsageError, match="is not a TOML file"):
         read_toml(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    for endless in (tmp_path / "pipe", Path("/dev/zero")):
+        for read in (read_toml, read_space):
+            with pytest.raises(UsageError, match="a device or a pipe"):
+                read(endless)
 
 
 @pytest.mark.parametrize(

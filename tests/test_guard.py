@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -413,8 +414,13 @@ def test_a_space_whose_best_lies_outside_is_widened_and_the_report_shows_it(wide
     found = [f for f in result["findings"] if f["code"] == "best_on_edge" and "to" in f["evidence"]]
     assert found
     assert all(f["evidence"]["field"] == "optimizer.lr" for f in found)
-    assert "in the new part" in found[0]["outcome"]
-    assert "the best recipe among them" in found[0]["outcome"]
+    told = re.fullmatch(
+        r"(\d+) recipes lay in the new part, the best recipe (.*): trial \d+, at (.*)", found[0]["outcome"]
+    )
+    assert told
+    assert int(told[1]) >= 5
+    inside = float(told[3]) <= found[0]["evidence"]["to"]  # or the default, which lies beyond all that was asked for
+    assert told[2] == ("among them" if inside else "not")
     assert result["space"]["optimizer.lr"]["high"] >= 1e-4
     assert result["space"]["optimizer.lr"]["low"] == 1e-6
     _, state = read_state(folder)
@@ -500,3 +506,17 @@ def test_what_came_of_a_narrower_region_is_told():
     trials = [trial_of(n, PLAIN, None if n == 3 else 0.5, state="diverged" if n == 3 else "complete") for n in range(6)]
     state = State(History({t.number: t for t in trials}), [Finding("infeasible", "many", "warning", evidence)])
     assert with_outcomes(state)[0].outcome == "of 4 recipes begun since then 1 diverged or failed"
+
+
+@pytest.mark.parametrize(("side", "old", "to", "rates", "said"), [
+    ("high", 1e-4, 1e-3, (5e-5, 2e-4, 1e-3, 2e-3), "2 recipes lay in the new part, the best recipe not: trial 3"),
+    ("low", 1e-2, 1e-3, (5e-2, 2e-3, 1e-3, 1e-4), "2 recipes lay in the new part, the best recipe not: trial 3"),
+    ("high", 1e-4, 1e-2, (5e-5, 2e-4, 1e-3, 2e-3), "3 recipes lay in the new part, the best recipe among them: "),
+])  # fmt: skip
+def test_what_lies_beyond_the_new_part_of_a_range_does_not_count_as_found_by_widening_it(side, old, to, rates, said):
+    ends = {"low": 1e-6, "high": 1.0, side: old}
+    evidence = {"field": "optimizer.lr", "side": side, **ends, "to": to}
+    recipes = [PLAIN.but({"optimizer.lr": rate}) for rate in rates]
+    trials = [trial_of(n, recipe, 1.0 - n / 10) for n, recipe in enumerate(recipes)]
+    state = State(History({t.number: t for t in trials}), [Finding("best_on_edge", "edge", "info", evidence)])
+    assert with_outcomes(state)[0].outcome.startswith(said)

@@ -127,6 +127,19 @@ def test_a_part_without_the_column_that_splits_is_refused(tmp_path, role):
         read_rows(settings(own, test=str(other), **{role: "who"}))
 
 
+def test_a_table_of_which_nothing_can_be_learnt_is_refused_with_what_its_columns_are(tmp_path, cache):
+    words = (
+        np.random.default_rng(0).permutation(["good", "dull", "a", "long", "film", "with", "plot"] * 60).reshape(-1, 14)
+    )
+    lines = [[" ".join([*row, str(i)]), ("yes", "no")[i % 2]] for i, row in enumerate(words)]
+    path = write(tmp_path / "text.csv", ("review", "label"), lines)
+    with pytest.raises(DataError, match=r"no column is left to learn from: 'review' \(text: "):
+        read_rows(settings(path))
+    done = tame("check", path, "--target", "label", cache=cache)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "free text, identifiers and constants are not" in " ".join(done.stderr.split())
+
+
 def test_rows_are_named_by_the_line_that_they_begin_on(tmp_path):
     lines = ["alpha,color,label", "", "1.5,red,yes", '2.5,"two', 'lines",no', "3.5,red,yes", "4.5,red,no"]
     path = tmp_path / "gaps.csv"

@@ -17,7 +17,7 @@ DEFAULT = "default"  # the origin of the recipe that is always in the race
 DEFAULT_REASON = "the default recipe, always in the race"
 NOT_SEARCHED = frozenset({"finalist", "fine-tune", "imported"})  # origins of trials that no search has started
 LOST = ("diverged", "failed")
-FIRST_LOOK = 1 / 16  # of the epochs, before which a curve says little about its end
+FIRST_LOOK = 1 / 25  # of the epochs, before which a curve says little about its end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

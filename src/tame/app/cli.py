@@ -408,7 +408,7 @@ def _space(texts: list[str] | None) -> tuple[str, ...] | None:
         return None
     found: list[str] = []
     for text in texts:
-        is_file = text.endswith(".toml") or ("=" not in text and Path(text).exists())
+        is_file = text.endswith(".toml") or (bool(text) and "=" not in text and Path(text).exists())
         found += read_space(Path(text)) if is_file else [text]
     return tuple(found)
 

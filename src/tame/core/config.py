@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from tame.core.errors import UsageError, require, unknown
 from tame.core.recipe import Recipe
 from tame.core.space import Dimension, check_asked, field_of, parse_dimension
 from tame.core.space_text import flatten, texts_of
+from tame.core.toml_file import read_toml_file
 
 DEFAULT_TIME_S = 300.0
 ARRAYS = "<arrays>"  # as data: what was given from Python lies in the study's folder
@@ -134,14 +134,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises UsageError for a file that is missing or no TOML, and for an unknown key.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UsageError(f"no config file {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
-        raise UsageError(f"{path} is not a TOML file: {problem}") from None
-    except RecursionError:
-        raise UsageError(f"{path} is not a TOML file: it is nested too deep") from None
+    require(path.exists(), f"no config file {path}")
+    values = read_toml_file(path, what="a TOML file")
     if "time" in values:
         values["time_s"] = parse_time(str(values.pop("time")))
     if "space" in values:

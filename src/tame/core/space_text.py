@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tame.core.conditions import PLAIN, check_values, field_of, word
 from tame.core.dimensions import PURPOSES, Choice, Dimension, Float, Int
 from tame.core.errors import UsageError, require, unknown
 from tame.core.recipe import Value
+from tame.core.toml_file import read_toml_file
 
 FORM = (
     "write NAME=LOW..HIGH, NAME=LOW..HIGH:log, NAME=LOW..HIGH:step=STEP or NAME=VALUE|VALUE, and behind it, where it "
@@ -71,16 +71,11 @@ def read_space(path: Path) -> tuple[str, ...]:
     """
     form = 'a TOML file of dimensions, or one dimension such as "optimizer.lr=1e-4..1e-1:log"'
     require(not path.is_dir(), f"{path} is a folder; a space is {form}")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        own = values.pop("space", None)
-        more = f"{path} holds more than a space: {', '.join(values)}; give a file of settings with --config"
-        require(own is None or not values, more)
-        found = texts_of(values if own is None else own, where=str(path))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise UsageError(f"{path} is not a TOML file of dimensions: {problem}") from None
-    except RecursionError:
-        raise UsageError(f"{path} is not a TOML file of dimensions: it is nested too deep") from None
+    values = read_toml_file(path, what="a TOML file of dimensions")
+    own = values.pop("space", None)
+    more = f"{path} holds more than a space: {', '.join(values)}; give a file of settings with --config"
+    require(own is None or not values, more)
+    found = texts_of(values if own is None else own, where=str(path))
     require(bool(found), f"{path} holds no dimension")
     return found
 

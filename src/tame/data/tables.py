@@ -107,6 +107,16 @@ def require_column(name: str, names: Sequence[str]) -> None:
     raise DataError(f"no column named {name!r} among {len(names):,}; near it: {near}")
 
 
+def require_learnt(columns: Sequence[Column]) -> None:
+    """Raises DataError, with what each column is taken for, unless one of them can be learnt from."""
+    if any(column.kind in LEARNT for column in columns):
+        return
+    found = [f"{column.name!r} ({column.kind}: {column.why})" for column in columns[:MOST_NAMES]]
+    more = f" and {len(columns) - MOST_NAMES:,} more" if len(columns) > MOST_NAMES else ""
+    mend = "numbers, categories and dates are learnt from; free text, identifiers and constants are not"
+    raise DataError(f"no column is left to learn from: {', '.join(found)}{more}; {mend}")
+
+
 def safe_cell(text: str) -> str:
     """The text with an apostrophe before what a spreadsheet would run as a formula."""
     return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text

@@ -195,7 +195,9 @@ def _of_wider(about: Mapping[str, Any], trials: Sequence[Trial]) -> str:
         value = trial.recipe.flat().get(own)
         if isinstance(value, str) or value is None:
             return False
-        return bool(value < about["low"] if about["side"] == "low" else value > about["high"])
+        beyond = value < about["low"] if about["side"] == "low" else value > about["high"]
+        within = value >= about["to"] if about["side"] == "low" else value <= about["to"]
+        return bool(beyond and (within or math.isclose(value, about["to"])))
 
     new = [t for t in trials if is_new(t)]
     said = f"{len(new)} recipe{'' if len(new) == 1 else 's'} lay in the new part"

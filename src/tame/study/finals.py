@@ -564,6 +564,7 @@ def command(study: Study) -> str:
         ("order", config.order),
         ("task", None if config.task == "auto" else config.task),
         ("backbone", config.backbone),
+        ("search", None if config.search == "auto" else config.search),
         ("val", config.val),
         ("test", config.test),
         ("folds", config.folds),
@@ -579,6 +580,8 @@ def command(study: Study) -> str:
         parts += ["--time", f"{config.time_s:g}s"]
     for text in config.space:
         parts += ["--space", text]
+    for folder in config.first:
+        parts += ["--first", folder]
     parts += [] if config.widen else ["--no-widen"]
     parts += ["--until-worthless"] if config.until_worthless else []
     for name, value in config.set.items():

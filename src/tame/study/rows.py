@@ -29,7 +29,7 @@ from tame.data.split import groups_of, make_split, seal, split_all_but_rare, spl
 from tame.data.table_kinds import apply_kinds, type_table
 from tame.data.table_order import group_codes, order_values
 from tame.data.table_reading import read_raw
-from tame.data.tables import LEARNT, Column, RawTable, Table, require_column
+from tame.data.tables import LEARNT, Column, RawTable, Table, require_column, require_learnt
 from tame.data.targets import Target, duplicate_rows, leaks, read_later_target, read_target
 from tame.study.prepare import Data, count, finding, learn, metric_for
 from tame.study.record import Study, findings_events
@@ -111,6 +111,7 @@ def read_rows(config: StudyConfig) -> Rows:
         require(name != config.target, f"{name!r} is the target; it cannot also split the rows")
     _require_different(files, raws)
     first = type_table(raws[0], target=config.target, ignore=ignore)
+    require_learnt(first.columns)
     tables, targets, has = [first], [target.values], [labelled]
     names = short_names([path for path, _ in files])
     for raw, short, (_, part) in zip(raws[1:], names[1:], files[1:], strict=True):
@@ -179,6 +180,7 @@ def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: b
         "columns": [column.to_json() for column in x.columns] if isinstance(x, Table) else [], "rare": rare,
     }  # fmt: skip
     if isinstance(x, Table):
+        require_learnt(x.columns)
         write_columns(folder / COLUMNS, x)
     else:
         with (folder / INPUTS).open("wb") as file:

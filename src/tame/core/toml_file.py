@@ -1,0 +1,28 @@
+"""TOML files that users write: settings, and dimensions of a space."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from tame.core.errors import UsageError, require
+
+MOST_BYTES = 1 << 20
+
+
+def read_toml_file(path: Path, *, what: str) -> dict[str, Any]:
+    """The values of a TOML file. what: what it should be, for the errors.
+
+    Raises UsageError for what is no file (a device or a pipe might never end), is too large, or is no TOML.
+    """
+    said = f"{path} is not {what}"
+    try:
+        require(not path.exists() or path.is_file(), f"{said}: it is a folder, a device or a pipe")
+        size = path.stat().st_size
+        require(size <= MOST_BYTES, f"{said}: it has {size:,} bytes, more than {MOST_BYTES:,}")
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as problem:  # no text, no TOML, or a number of thousands of digits
+        raise UsageError(f"{said}: {problem}") from None
+    except RecursionError:
+        raise UsageError(f"{said}: it is nested too deep") from None
