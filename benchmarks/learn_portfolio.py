@@ -23,6 +23,7 @@ from features import SHARED
 
 LENGTH = 12
 SHARPNESS = 0.5  # power of the regret that is covered: below 1, halves near the best count more than far from it
+TIE = 1e-6  # weight of a recipe's own mean regret: it decides where several take as much, or nothing is left to take
 WORST = 2.0  # regret that counts as the worst, as in the judging
 BUDGETS = (1, 2, 3, 5, 8)  # recipes after which lists are compared
 
@@ -105,10 +106,11 @@ def cover(
     """
     table = table**sharpness
     left, chosen = np.full(len(table), WORST**sharpness), list[int]()
+    own = TIE * table.mean(axis=0)
     may = set(range(table.shape[1])) if among is None else {*among, *lead}
     barred = sorted({*range(table.shape[1])} - may)
     for place in range(min(length, len(may))):
-        with_each = np.minimum(left[:, None], table).mean(axis=0)
+        with_each = np.minimum(left[:, None], table).mean(axis=0) + own
         with_each[[*chosen, *barred]] = np.inf
         chosen.append(lead[place] if place < len(lead) else int(with_each.argmin()))
         left = np.minimum(left, table[:, chosen[-1]])

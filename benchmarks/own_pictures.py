@@ -122,3 +122,14 @@ TASKS: Mapping[str, Task] = {
     "drawn_1200": Task(_each(INSECTS, 300), drawn=True),
     "drawn_uneven_1000": Task({"bee": 150, "wasp": 400, "other_insect": 400, "nothing": 50}, drawn=True, wrong=0.1),
 }
+
+# for networks from scratch, which need more of them
+SCRATCH: Mapping[str, Task] = {
+    "vehicles_400": Task(_each(("airplane", "ship"), 200)),
+    "animals_500": Task(_each(FIVE, 100)),
+    **{name: TASKS[name] for name in ("drawn_wrong_300", "drawn_hard_400", "ten_wrong_600")},
+    "pets_wrong_800": Task(_each(("cat", "dog"), 400), wrong=0.15),
+    **{name: TASKS[name] for name in ("uneven_1000", "ten_1000", "drawn_uneven_1000", "three_1100", "drawn_1200")},
+    "ten_wrong_2000": TASKS["ten_wrong_2000"],
+    "ten_2500": Task(_each(ALL, 250)),
+}

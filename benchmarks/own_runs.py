@@ -3,11 +3,12 @@
 Made for learning which recipes to try first (`learn_portfolio.py`); the file is read by the `world.py` beside the other
 recorded curves, so that searches can be judged on it as well (`search_regret.py`). Tables are drawn for the purpose
 (`own_tables.py`) or come with scikit-learn; heads learn the features that MobileNetV2 makes of photographs and drawn
-pictures (`own_pictures.py`). The recipes are the default, a list from knowledge, small steps from the default, and
-points that fill the space, as TAME proposes them. Each has the batch that TAME takes for so many examples.
+pictures (`own_pictures.py`); small networks from scratch learn such pictures themselves, at 32 pixels. The recipes are
+the default, a list from knowledge, small steps from the default, and points that fill the space, as TAME proposes them.
+Each has the batch that TAME takes for so many examples.
 What was recorded is kept in a file a task, so that a run that was stopped goes on where it was.
-Usage: python benchmarks/own_runs.py --out FILE.npz [--kind tables|heads] [--tasks NAMES] [--points 32] [--epochs 20]
-    [--rows 1.0] [--seed 0] [--shipped]
+Usage: python benchmarks/own_runs.py --out FILE.npz [--kind tables|heads|scratch] [--tasks NAMES] [--points 32]
+    [--epochs 20] [--rows 1.0] [--seed 0] [--shipped]
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ POINTS, EPOCHS, SEED = 32, 20, 0
 TYPICAL_ROWS = 2000  # of a task whose preset the recipes are drawn from: many examples, so that nothing is left out
 RECORDED = ("train", "valid", "metric")  # losses, and accuracy or root mean square error on what is judged
 PIXELS = 96  # of one side of what the backbone sees
+FINE = 32  # pixels of one side of what a network from scratch sees: the size of the photographs
 COHORT = 32  # recipes that the space is asked for at a time: an eighth of them share a shape
 MOST = 16  # members of a group, so that what is recorded does not hang on what is fastest here
 PERIODIC = {"table.numbers": "periodic", "table.dim": 16, "table.scaling": "standard"}
@@ -99,6 +101,30 @@ HEADS_PAIRS: Sequence[Mapping[str, Any]] = (
     {**HIDDEN, "model.dropout": 0.5, "optimizer.name": "adamw", "optimizer.lr": 1e-3, "optimizer.weight_decay": 1e-1},
     {**HIDDEN, "optimizer.lr": 1e-3},
     {"regularize.mixup": 0.2, "optimizer.lr": 1e-2},
+)
+RESIDUAL = {"model.name": "cnn", "optimizer.lr": 6e-3}
+DESCENT = {"optimizer.name": "nesterov", "optimizer.lr": 5e-2, "optimizer.weight_decay": 5e-4}
+SCRATCH_KNOWN: Sequence[Mapping[str, Any]] = (  # from knowledge, to hold learnt ones to
+    {"optimizer.lr": 1e-2, "loss.label_smoothing": 0.1},
+    {"model.width": 24},
+    RESIDUAL,
+    {"optimizer.lr": 1e-3, "model.width": 24, "augment.crop": 0.2},
+    DESCENT,
+)
+SCRATCH_NEAR: Mapping[str, Sequence[Any]] = {
+    "optimizer.lr": (1e-3, 1.7e-3),
+    "augment.crop": (0.0, 0.2),
+    "loss.label_smoothing": (0.1,),
+    "regularize.mixup": (0.2,),
+}
+SCRATCH_PAIRS: Sequence[Mapping[str, Any]] = (
+    {**RESIDUAL, "optimizer.lr": 3e-3},
+    {**RESIDUAL, "optimizer.lr": 1.2e-2, "optimizer.weight_decay": 1e-1},
+    {**RESIDUAL, "loss.label_smoothing": 0.1, "augment.crop": 0.2},
+    {**RESIDUAL, "regularize.mixup": 0.2},
+    {**RESIDUAL, "model.width": 24, "model.dropout": 0.2},
+    {**DESCENT, "model.name": "cnn", "optimizer.lr": 1e-1},
+    {"model.width": 24, "model.dropout": 0.3, "augment.crop": 0.2},
 )
 
 
@@ -188,11 +214,18 @@ def recipes(kind: Kind, points: int, *, epochs: int, seed: int) -> list[dict[str
 
 
 def shipped(kind: Kind) -> list[dict[str, Any]]:
-    """Changes of the default recipe: none, then the lists of all cases in the order of their file, none twice."""
+    """Changes of the default recipe: none, then the lists of all cases in the order of their file, none twice.
+
+    Sizes of the input are left out where the file has a word for them: here pictures are seen at one size.
+    """
+    from tame.adjust.portfolio import SMALLEST
     from tame.adjust.presets import known
 
     found: list[dict[str, Any]] = [{}]
-    found += [dict(each.changes) for each in known(kind.name).portfolio]
+    found += [
+        {name: value for name, value in each.changes.items() if value != SMALLEST}
+        for each in known(kind.name).portfolio
+    ]
     return [own for i, own in enumerate(found) if own not in found[:i]]
 
 
@@ -279,11 +312,30 @@ def opened_pictures(drawn: own_pictures.Pictured, keep: Path) -> tuple[Any, Any]
     return PictureMaterial(inputs, cache=keep), Examples(target, fold, drawn.num_classes)
 
 
+def opened_pixels(drawn: own_pictures.Pictured, keep: Path) -> tuple[Any, Any]:
+    """The material that TAME trains networks from scratch on and its examples; nothing is kept."""
+    import torch
+
+    from tame.trial.features import Pictures
+    from tame.trial.inputs import Inputs
+    from tame.trial.pictures import PictureMaterial
+    from tame.trial.population import Examples
+
+    pictures = Pictures(drawn.pixels, drawn.digests)
+    inputs = Inputs(pictures, None, cache=keep, device=torch.device("cpu"), say=lambda *_: None)
+    target, fold = torch.from_numpy(drawn.target), torch.from_numpy(drawn.fold)
+    return PictureMaterial(inputs, cache=keep), Examples(target, fold, drawn.num_classes)
+
+
 def curves(
     material: Any, jobs: Sequence[Any], examples: Any, *, epochs: int
 ) -> Iterator[tuple[int, int, tuple[float, ...]]]:
-    """Number, epoch and what is recorded of recipes of one shape, trained together; means over the folds."""
+    """Number, epoch and what is recorded of recipes of one shape; means over the folds.
+
+    They are trained together where the material allows that, one by one otherwise.
+    """
     from tame.trial.population import Member
+    from tame.trial.serial import Serial
     from tame.trial.stacked import Stacked
     from tame.trial.unit import judged
 
@@ -292,14 +344,17 @@ def curves(
     found: dict[tuple[int, int], list[tuple[float, ...]]] = {}
     for lane in material.lanes(jobs[0].recipe, rows, examples, folds):
         task = material.task(jobs[0].recipe, rows, examples, lane)
-        engine = Stacked(task)
-        population = engine.start([Member(job.trial, fold, job.recipe) for job in jobs for fold in lane])
-        for epoch in range(1, epochs + 1):
-            seen: list[Any] = []
-            population = engine.advance(population, until=epoch, watch=lambda _, m, seen=seen: seen.append(m))
-            losses = judged(population.members, seen[0], task.examples, metric)
-            for (trial, _), values in losses.items():
-                found.setdefault((trial, epoch), []).append(values)
+        members = [Member(job.trial, fold, job.recipe) for job in jobs for fold in lane]
+        together = material.stacks(jobs[0].recipe)
+        engine: Stacked | Serial = Stacked(task) if together else Serial(task)
+        for own in [members] if together else [[member] for member in members]:
+            population = engine.start(own)
+            for epoch in range(1, epochs + 1):
+                seen: list[Any] = []
+                population = engine.advance(population, until=epoch, watch=lambda _, m, seen=seen: seen.append(m))
+                losses = judged(population.members, seen[0], task.examples, metric)
+                for (trial, _), values in losses.items():
+                    found.setdefault((trial, epoch), []).append(values)
     for (trial, epoch), each in found.items():
         yield trial, epoch, tuple(np.mean(each, axis=0) if np.isfinite(each).all() else [np.nan] * len(RECORDED))
 
@@ -359,9 +414,19 @@ def preset_of_heads(num: int, *, task: str, epochs: int, seed: int) -> Any:
     return portfolio.heads((PIXELS,), num, epochs=epochs, seed=seed, crop=1.0)
 
 
+def preset_of_scratch(num: int, *, task: str, epochs: int, seed: int) -> Any:
+    """What TAME takes for small networks from scratch on small pictures."""
+    from tame.adjust import portfolio
+
+    return portfolio.scratch(FINE, num, epochs=epochs, seed=seed)
+
+
 KINDS = {
     "tables": Kind("tables", own_tables.TASKS, preset_of_tables, opened_table, KNOWN, NEAR, PAIRS),
     "heads": Kind("heads", own_pictures.TASKS, preset_of_heads, opened_pictures, HEADS_KNOWN, HEADS_NEAR, HEADS_PAIRS),
+    "scratch": Kind(
+        "scratch", own_pictures.SCRATCH, preset_of_scratch, opened_pixels, SCRATCH_KNOWN, SCRATCH_NEAR, SCRATCH_PAIRS
+    ),
 }
 
 

@@ -15,6 +15,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 EPOCHS, RECIPES = 2, 4
 ALL = ("linear_few", "linear_noisy")
 HEADS = ("drawn_easy_100", "pets_60")
+SCRATCH = "vehicles_400"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,6 +108,24 @@ def test_heads_are_recorded_as_tables_are_and_files_of_the_same_recipes_are_take
         run(learn_portfolio, "--curves", outs[0], outs[0], **fixtures)
 
 
+def test_networks_from_scratch_are_recorded_one_by_one_and_none_is_moved_by_the_others(
+    shared, tmp_path, monkeypatch, capsys, one_thread
+):
+    import learn_portfolio
+
+    outs, fixtures = (
+        [tmp_path / f"{name}.npz" for name in ("four", "two")],
+        {"monkeypatch": monkeypatch, "capsys": capsys},
+    )
+    for out, more in zip(outs, ((), ("--recipes", 2)), strict=True):
+        said = record(out, "--kind", "scratch", *more, tasks=[SCRATCH], **fixtures)
+        assert (said["kind"], said["tasks"]) == ("scratch", 1)
+    four, two = (learn_portfolio.world().load(str(out)).valid[SCRATCH] for out in outs)
+    assert (four.shape, two.shape) == ((RECIPES, EPOCHS), (2, EPOCHS))
+    assert len(np.unique(four[:, -1])) == RECIPES
+    np.testing.assert_array_equal(four[:2], two)
+
+
 def test_sets_of_pictures_repeat_by_seed_and_are_judged_on_pictures_that_were_not_learnt(shared):
     from own_pictures import TASKS
 
@@ -135,6 +154,7 @@ def test_a_list_is_learnt_greedily_and_not_from_the_task_it_is_judged_on():
     assert cover(table, 9, lead=[2, 1])[:2] == [2, 1]
     assert sorted(cover(table, 9)) == [0, 1, 2, 3]
     assert cover(table[:1], 1) == [1]
+    assert cover(table[1:], 4) == [2, 3, 0, 1]  # nothing is left to take after two: the least mean regret goes first
     assert cover(table, 9, lead=[3], among=[1, 0]) == [3, 0, 1]
     found = compared(table[:2], ["a", "b"], [0], 1)
     assert found["by_task"]["a"]["learnt"] == [1.0] * len(BUDGETS)  # the best of b, which is the worst but one of a
@@ -162,7 +182,7 @@ def test_tables_repeat_by_seed_are_varied_and_hold_more_to_judge_on_than_noise()
     assert np.isnan(drawn["mixed"].columns["x0"]).any()
 
 
-@pytest.mark.parametrize("name", ["tables", "heads"])
+@pytest.mark.parametrize("name", ["tables", "heads", "scratch"])
 def test_recipes_repeat_and_each_is_another_change_of_the_default(name):
     from own_runs import KINDS, numbered, recipes
 
@@ -178,7 +198,7 @@ def test_recipes_repeat_and_each_is_another_change_of_the_default(name):
     assert len(np.unique(values, axis=0)) == len(found)
 
 
-@pytest.mark.parametrize("kind", ["heads", "tables", "own"])
+@pytest.mark.parametrize("kind", ["heads", "tables", "scratch", "own"])
 def test_a_shipped_list_lies_in_the_space_that_is_searched_after_it(kind):
     found = presets.known(kind)
     for tried in found.portfolio:
@@ -186,9 +206,11 @@ def test_a_shipped_list_lies_in_the_space_that_is_searched_after_it(kind):
             assert name not in found.space or found.space[name].dimension.holds(value), (kind, name, value)
 
 
-@pytest.mark.parametrize("kind", ["heads", "tables"])
+@pytest.mark.parametrize("kind", ["heads", "tables", "scratch"])
 def test_a_learnt_list_says_where_each_recipe_comes_from(kind):
-    assert all(tried.source for tried in presets.known(kind).portfolio)
+    tried = [each for each in presets.known(kind).portfolio if portfolio.SMALLEST not in each.changes.values()]
+    assert len(tried) >= 5
+    assert all(each.source for each in tried)
 
 
 def test_few_and_many_pictures_have_lists_of_their_own():
@@ -198,13 +220,15 @@ def test_few_and_many_pictures_have_lists_of_their_own():
     assert all(each["model.hidden"] for each in many.portfolio)
 
 
-@pytest.mark.parametrize("name", ["tables", "heads"])
+@pytest.mark.parametrize("name", ["tables", "heads", "scratch"])
 def test_the_shipped_list_can_be_recorded_alone(name):
     from own_runs import KINDS, shipped
 
-    found = shipped(KINDS[name])
+    found, listed = shipped(KINDS[name]), presets.known(name).portfolio
     assert found[0] == {}
-    assert found[1:] == [dict(tried.changes) for tried in presets.known(name).portfolio]
+    assert len(found) == len(listed) + 1
+    for own, tried in zip(found[1:], listed, strict=True):  # pictures are seen at one size here
+        assert own == {field: value for field, value in tried.changes.items() if value != portfolio.SMALLEST}
 
 
 def test_a_regression_leaves_the_smoothing_of_labels_as_it_is():
