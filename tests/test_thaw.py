@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -188,7 +189,16 @@ def test_alone_a_search_finishes_what_is_known_to_work_one_after_another():
     curves = [e.data["trial"] for e in events if e.kind == "curve"]
     assert started[:4] == [0, 1, 2, 3]
     assert max(i for i, trial in enumerate(curves) if trial == 0) < curves.index(1) < curves.index(2)
-    assert decide(history, SPACE, 0, config=config)[0].until == 2  # a sixteenth of 27 epochs
+    longer = replace(config, base=CONFIG.base.but({"epochs": 50}))
+    assert decide(history, SPACE, 0, config=longer)[0].until == 2  # a twenty-fifth of 50 epochs
+
+
+def test_few_trials_do_not_all_begin_before_anything_is_learnt():
+    events, _ = play(SEARCHERS.get("auto"), falling, config=replace(CONFIG, trials=40, cohort=64))
+    rounds = [e.data["origin"] for e in events if e.kind == "decision" and e.data["kind"] == "start"]
+    assert len(rounds) == 40
+    assert rounds[0] == "default"
+    assert rounds.count("model") >= 10
 
 
 def test_the_better_curve_goes_on_and_says_what_it_promises():

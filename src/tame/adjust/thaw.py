@@ -45,6 +45,7 @@ SPREAD = 12  # recipes of the whole space that begin beside those that are known
 GOOD, OTHERS = 36, 36  # trials that the surrogate is told of: the best, and as many of all other ranks
 WHOLE = 5  # of the best trials, of whose curves more than the last value is told
 GROWTH, TOLD = 1.7, 5  # from one epoch of such a curve that is told to the next, and how many at most
+PARTS, LEAST_TOGETHER = 4, 8  # parts that so many trials begin in, so that later ones learn from earlier; at the least
 CLIP, WARP = 2.5, 0.1  # in distances of the best from the median: the worst that is told; where the log scale begins
 NEW = 384  # recipes that could begin
 BEST = 5  # trials near which half of those are drawn
@@ -133,6 +134,7 @@ def _decide(
 ) -> list[Decision]:
     """What trains next. opening: origin and recipe in their order, of which `least` begin before any prediction, and
     the first `trusted` are trained to their end before anything else goes on."""
+    config = replace(config, cohort=min(config.cohort, max(math.ceil(config.trials / PARTS), LEAST_TOGETHER)))
     trials = searched(history)
     rest = [t for t in trials if at_rest(t)]
     ended = [complete(t) for t in rest if t.epochs >= t.recipe.epochs]
