@@ -301,6 +301,15 @@ def test_a_table_of_results_is_read_by_its_columns(tmp_path: Path) -> None:
     assert {one["name"] for one in about["importance"]["each"]} >= {"optimizer.lr", "own.hidden_units"}
 
 
+@pytest.mark.parametrize(("words", "taken"), [(("complete", "FAIL", "Pruned"), 2), (("Ohio", "Utah", "Iowa"), 3)])
+def test_a_column_of_states_is_heeded_in_any_table_unless_it_holds_other_words(tmp_path: Path, words, taken) -> None:
+    rows = [f"{10.0 ** -(1 + i % 4)},{words[i % 3]},{i}" for i in range(30)]
+    (tmp_path / "t.csv").write_text("\n".join(["lr,state,value", *rows]) + "\n")
+    found = import_trials(tmp_path / "t.csv", out=tmp_path / "made", mode="min")
+    assert found.trials == 10 * taken
+    assert ("state" in found.names) is (taken == 3)
+
+
 def test_a_table_that_optuna_wrote_is_read_by_its_parameters_and_states(tmp_path: Path) -> None:
     rows = ["0,0.5,0.1,1,COMPLETE", "1,0.4,0.2,2,PRUNED", "2,,0.3,3,FAIL", "3,0.1,0.4,4,RUNNING"]
     (tmp_path / "t.csv").write_text("\n".join(["number,value,params_lr,params_x,state", *rows]) + "\n")

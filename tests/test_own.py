@@ -178,7 +178,7 @@ NORMED = nn.BatchNorm1d
         (lambda: Recurrent(nn.LSTM), "LSTM has no rule"),
         (lambda: Recurrent(nn.GRU), "GRU has no rule"),
         (Decides, "torch.func cannot carry this module"),
-        (tied, "torch.func cannot carry this module"),
+        (tied, "layers that share their weights"),
         (lambda: nn.Sequential(nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(6, CLASSES)),
          "convolutions are slower"),
     ],

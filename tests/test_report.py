@@ -843,6 +843,7 @@ def test_numbers_are_written_as_people_write_them() -> None:
         "3e-5", "0.003", "30", "0.0001", "yes", "sgd", "0", "12,345",
     ]  # fmt: skip
     assert [words.number(v) for v in (None, math.nan, math.inf, -0.0001, -0.25)] == ["–", "–", "–", "0.000", "−0.250"]
+    assert [words.number(v) for v in (1e11, -1e308)] == ["100,000,000,000.000", "−1e308"]
     big = [words.significant(v) for v in (0.0, 0.0123456, 9.999, -1.5, 47_612.0, 999_999.0, 1.234e9, 4e-7, None)]
     assert big == ["0", "0.0123", "10.0", "−1.50", "47,600", "1,000,000", "1.23e9", "4e-7", "–"]
     assert [words.compact(-4e-7), words.compact(12_345.0)] == ["−4e-7", "12,300"]

@@ -43,6 +43,7 @@ OLDER = "if it was written by Optuna 2, upgrade a copy: optuna storage upgrade -
 VALUE_NAMES = ("value", "values_0", "objective", "score", "metric")  # of a table's column of results
 LOG_FROM = 100.0  # a column of positive numbers whose ends are so many times apart is spread over its logarithm
 FEW = 6  # different numbers in a column that are taken for a choice, where each comes up three times on average
+STATES = {"complete", "pruned", "fail", "running", "waiting"}  # in Optuna's words
 MISSING = ("", "nan", "none", "null", "na")
 
 
@@ -199,20 +200,20 @@ def read_journal(path: Path, *, study: str | None, metric: str | None) -> Foreig
 def read_results(path: Path, *, metric: str | None) -> ForeignStudy:
     """The rows of a CSV or Parquet file, each a trial: one column of results, the others hyperparameters.
 
-    Of a table that Optuna's `trials_dataframe` wrote the columns params_* are taken, and the states are heeded.
+    Of a table that Optuna's `trials_dataframe` wrote the columns params_* are taken. A column "state" of Optuna's words
+    is heeded in any table.
     Errors as in `read_foreign`.
     """
     table = read_raw(path)
     result = _result_column(table, path, metric)
     optunas = [name for name in table.names if name.startswith("params_")]
-    aside = {result, *(("state", "number") if optunas else ())}
+    states = [str(cell).lower() for cell in _cells(table.columns["state"])] if "state" in table.names else []
+    states = states if optunas or set(states) <= STATES else []
+    aside = {result, *(("number",) if optunas else ()), *(("state",) if states else ())}
     taken = optunas or [name for name in table.names if name not in aside]
     require(bool(taken), f"{path} has no column beside {result!r}; give one for each hyperparameter", error=DataError)
     columns = {name.removeprefix("params_") if optunas else name: _cells(table.columns[name]) for name in taken}
     values = [_number_of(cell) for cell in _cells(table.columns[result])]
-    states = (
-        [str(cell).lower() for cell in _cells(table.columns["state"])] if optunas and "state" in table.columns else []
-    )
     trials, left_out = [], 0
     for row, value in enumerate(values):
         state = states[row] if states else "complete"

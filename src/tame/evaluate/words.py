@@ -20,6 +20,7 @@ METRICS = {
     "mae": "mean absolute error",
     "r2": "R²",
 }
+HUGE = 1e12  # from which on a number is shown with its exponent
 IN_UNITS = ("rmse", "mae")  # metrics in the units of the target, of any size
 NOUNS = {"images": "picture", "table": "row", "arrays": "example"}
 NEW_INPUT = {"images": "photo.jpg", "table": "new.csv"}
@@ -56,9 +57,11 @@ def short(text: str, most: int) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with so many decimals and a true minus sign; a dash for what is not known."""
+    """A number with so many decimals and a true minus sign, a huge one with an exponent; a dash for what is unknown."""
     if value is None or not math.isfinite(value):
         return "–"
+    if abs(value) >= HUGE:
+        return compact(float(value))
     text = f"{value:,.{digits}f}"
     return text.lstrip("-") if round(value, digits) == 0 else text.replace("-", "−")
 

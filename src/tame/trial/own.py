@@ -142,6 +142,9 @@ class ArrayMaterial:
         self._doing(BUILDING, None)
         with same_chance(recipe.seed, "build"):
             module = built(self.build, recipe.own).to(self._device).train()
+        every = list(module.named_parameters(remove_duplicate=False))
+        if len({id(value) for _, value in every}) < len(every):
+            return "layers that share their weights cannot be carried by torch.func"
         for part in module.modules():
             if isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats:
                 return f"{type(part).__name__} keeps running statistics, which torch.func cannot carry"
