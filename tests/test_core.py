@@ -435,6 +435,7 @@ def test_toml_is_read_with_tables_for_what_is_fixed_and_searched(tmp_path):
         ("\udcff", "is not a TOML file"),
         (f"trials = {'9' * 6000}", "is not a TOML file"),
         (f"# {' ' * (1 << 20)}", "bytes, more than"),
+        ("[set]\n" + "a." * 3000 + "b = 1", "nested too deep"),
     ],
 )
 def test_toml_that_cannot_be_obeyed_is_refused(tmp_path, text, words):

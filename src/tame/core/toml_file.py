@@ -9,6 +9,7 @@ from typing import Any
 from tame.core.errors import UsageError, require
 
 MOST_BYTES = 1 << 20
+DEEPEST = 20  # levels of tables and lists; names with dots make them too
 
 
 def read_toml_file(path: Path, *, what: str) -> dict[str, Any]:
@@ -21,8 +22,18 @@ def read_toml_file(path: Path, *, what: str) -> dict[str, Any]:
         require(not path.exists() or path.is_file(), f"{said}: it is a folder, a device or a pipe")
         size = path.stat().st_size
         require(size <= MOST_BYTES, f"{said}: it has {size:,} bytes, more than {MOST_BYTES:,}")
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as problem:  # no text, no TOML, or a number of thousands of digits
         raise UsageError(f"{said}: {problem}") from None
     except RecursionError:
         raise UsageError(f"{said}: it is nested too deep") from None
+    require(_is_within(values, DEEPEST), f"{said}: it is nested too deep")
+    return values
+
+
+def _is_within(value: Any, levels: int) -> bool:
+    """Whether tables and lists lie in each other no deeper than so many levels."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_within(each, levels - 1) for each in inner)
