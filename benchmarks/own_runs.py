@@ -296,24 +296,20 @@ def opened_pictures(drawn: own_pictures.Pictured, keep: Path) -> tuple[Any, Any]
 
     The backbone runs in float32, since what is fastest differs from machine to machine.
     """
-    import torch
-
     from tame.parts.backbones import open_backbone
-    from tame.trial.features import Pictures, Speed
-    from tame.trial.inputs import Inputs
-    from tame.trial.pictures import PictureMaterial
-    from tame.trial.population import Examples
+    from tame.trial.features import Speed
 
-    pictures = Pictures(drawn.pixels, drawn.digests)
-    device = torch.device("cpu")
-    inputs = Inputs(pictures, open_backbone(str(WEIGHTS)), cache=keep, device=device, say=lambda *_: None)
-    inputs.measure(size=PIXELS, crop=1.0, known=Speed("float32", "folded", 32, 0.0, PIXELS))
-    target, fold = torch.from_numpy(drawn.target), torch.from_numpy(drawn.fold)
-    return PictureMaterial(inputs, cache=keep), Examples(target, fold, drawn.num_classes)
+    known = Speed("float32", "folded", 32, 0.0, PIXELS)
+    return _opened(drawn, keep, open_backbone(str(WEIGHTS)), known)
 
 
 def opened_pixels(drawn: own_pictures.Pictured, keep: Path) -> tuple[Any, Any]:
     """The material that TAME trains networks from scratch on and its examples; nothing is kept."""
+    return _opened(drawn, keep, None, None)
+
+
+def _opened(drawn: own_pictures.Pictured, keep: Path, backbone: Any, known: Any) -> tuple[Any, Any]:
+    """backbone, known: what makes features of the pictures and how fast, None where a network sees them itself."""
     import torch
 
     from tame.trial.features import Pictures
@@ -322,7 +318,9 @@ def opened_pixels(drawn: own_pictures.Pictured, keep: Path) -> tuple[Any, Any]:
     from tame.trial.population import Examples
 
     pictures = Pictures(drawn.pixels, drawn.digests)
-    inputs = Inputs(pictures, None, cache=keep, device=torch.device("cpu"), say=lambda *_: None)
+    inputs = Inputs(pictures, backbone, cache=keep, device=torch.device("cpu"), say=lambda *_: None)
+    if known is not None:
+        inputs.measure(size=PIXELS, crop=1.0, known=known)
     target, fold = torch.from_numpy(drawn.target), torch.from_numpy(drawn.fold)
     return PictureMaterial(inputs, cache=keep), Examples(target, fold, drawn.num_classes)
 
