@@ -72,7 +72,7 @@ def compare(rounds: int, sizes: list[int], folder: Path) -> dict[str, Any]:
 
 def run_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
     """One pass in a process of its own: as a user starts one, or as TAME starts its worker."""
-    from tame.trial.environment import worker_environment
+    from tame.worker.environment import worker_environment
 
     environment = {name: value for name, value in os.environ.items() if not name.startswith(TUNED)}
     if side == "tame":
@@ -84,7 +84,7 @@ def run_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
 
 def one_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
     """Rates of one pass over all pictures; its features go to the folder."""
-    from tame.trial.environment import tune_allocator
+    from tame.worker.environment import tune_allocator
 
     if side == "tame":
         tune_allocator()
@@ -92,8 +92,8 @@ def one_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
 
     from tame.data.cache import ArrayCache
     from tame.data.images import load_pixels, scan
+    from tame.kinds.pictures.features import Pictures, extract, measure_speed
     from tame.parts.backbones import open_backbone
-    from tame.trial.features import Pictures, extract, measure_speed
 
     torch.manual_seed(SEED)
     loaded = load_pixels(scan(DATA).pictures, shortest=SHORTEST, cache=ArrayCache(folder / "pixels"))
@@ -174,7 +174,7 @@ def summary(plain: list[dict[str, Any]], tame: list[dict[str, Any]], size: int, 
 
 def machine() -> dict[str, Any]:
     """The processor and its usable cores."""
-    from tame.trial.environment import usable_cores
+    from tame.worker.environment import usable_cores
 
     info = Path("/proc/cpuinfo")
     names = [line for line in info.read_text().splitlines() if "model name" in line] if info.is_file() else []

@@ -84,7 +84,7 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
 
 def run_side(side: str, given: argparse.Namespace) -> dict[str, Any]:
     """One side in a process of its own: as a user starts one, or as TAME starts its worker."""
-    from tame.trial.environment import worker_environment
+    from tame.worker.environment import worker_environment
 
     environment = {name: value for name, value in os.environ.items() if not name.startswith(TUNED)}
     command = [sys.executable, __file__, "--one", side, "--folder", str(given.folder), "--epochs", str(given.epochs)]
@@ -96,7 +96,7 @@ def run_side(side: str, given: argparse.Namespace) -> dict[str, Any]:
 
 def train_plain(given: argparse.Namespace) -> dict[str, Any]:
     """The bare loop, with memory kept by the allocator as in TAME's worker."""
-    from tame.trial.environment import tune_allocator
+    from tame.worker.environment import tune_allocator
 
     tune_allocator()
     import torch
@@ -144,7 +144,7 @@ def bare(x: Any, y: Any, x_valid: Any, y_valid: Any, *, epochs: int, steps: int 
 
 def train_tame(given: argparse.Namespace) -> dict[str, Any]:
     """The engine that is chosen here for one recipe, advanced epoch by epoch."""
-    from tame.trial.environment import tune_allocator
+    from tame.worker.environment import tune_allocator
 
     tune_allocator()
     import torch

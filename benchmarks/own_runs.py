@@ -281,8 +281,8 @@ def opened_table(drawn: own_tables.Drawn, keep: Path) -> tuple[Any, Any]:
     from tame.data.table_kinds import type_table
     from tame.data.table_reading import read_raw
     from tame.data.targets import read_target
+    from tame.kinds.tables.material import TableMaterial
     from tame.trial.population import Examples
-    from tame.trial.rows import TableMaterial
 
     with tempfile.TemporaryDirectory() as folder:
         raw = read_raw(own_tables.write_csv(drawn, Path(folder) / "table.csv"))
@@ -296,8 +296,8 @@ def opened_pictures(drawn: own_pictures.Pictured, keep: Path) -> tuple[Any, Any]
 
     The backbone runs in float32, since what is fastest differs from machine to machine.
     """
+    from tame.kinds.pictures.features import Speed
     from tame.parts.backbones import open_backbone
-    from tame.trial.features import Speed
 
     known = Speed("float32", "folded", 32, 0.0, PIXELS)
     return _opened(drawn, keep, open_backbone(str(WEIGHTS)), known)
@@ -312,9 +312,9 @@ def _opened(drawn: own_pictures.Pictured, keep: Path, backbone: Any, known: Any)
     """backbone, known: what makes features of the pictures and how fast, None where a network sees them itself."""
     import torch
 
-    from tame.trial.features import Pictures
-    from tame.trial.inputs import Inputs
-    from tame.trial.pictures import PictureMaterial
+    from tame.kinds.pictures.features import Pictures
+    from tame.kinds.pictures.inputs import Inputs
+    from tame.kinds.pictures.material import PictureMaterial
     from tame.trial.population import Examples
 
     pictures = Pictures(drawn.pixels, drawn.digests)

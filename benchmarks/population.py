@@ -115,7 +115,7 @@ def run_side(
     side: str, part: str, given: argparse.Namespace, *, num: int | None = None, epochs: int | None = None
 ) -> dict[str, Any]:
     """One side in a process of its own: as a user starts one, or as TAME starts its worker."""
-    from tame.trial.environment import worker_environment
+    from tame.worker.environment import worker_environment
 
     environment = {name: value for name, value in os.environ.items() if not name.startswith(TUNED)}
     if side == "tame" or given.sleep:
@@ -161,8 +161,8 @@ def opened(part: Part) -> tuple[Any, Any, Any]:
     from tame.data.table_kinds import type_table
     from tame.data.table_reading import read_raw
     from tame.data.targets import read_target
+    from tame.kinds.tables.material import TableMaterial
     from tame.trial.population import Examples
-    from tame.trial.rows import TableMaterial
 
     raw = read_raw(TABLE)
     target, _ = read_target(raw, TARGET)
@@ -194,7 +194,7 @@ class Features:
         return [folds]
 
     def task(self, recipe: Any, rows: Any, examples: Any, folds: Any) -> Any:
-        from tame.trial.tasks import FeatureTask
+        from tame.kinds.pictures.tasks import FeatureTask
 
         return FeatureTask(self.features, examples, examples.target.device)
 
@@ -268,15 +268,15 @@ def fit_plain(own: dict[str, Any], x: Any, y: Any, x_valid: Any, y_valid: Any, *
 
 def train_tame(given: argparse.Namespace) -> dict[str, Any]:
     """Seconds of each group and the last validation loss of each recipe, grouped as the worker groups them."""
-    from tame.trial.environment import tune_allocator
+    from tame.worker.environment import tune_allocator
 
     tune_allocator()
     import torch
 
     from tame.trial.choose import Chooser
-    from tame.trial.environment import usable_cores
     from tame.trial.side_by_side import side_by_side
     from tame.trial.unit import Job
+    from tame.worker.environment import usable_cores
 
     torch.set_num_threads(1)  # small trainings run side by side, one on each core
     cores = usable_cores()

@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
-    from tame.trial.environment import tune_allocator, worker_environment
+    from tame.worker.environment import tune_allocator, worker_environment
 
     os.environ |= worker_environment()
     tune_allocator()

@@ -69,7 +69,7 @@ def best_losses(folder: Path) -> list[tuple[float, float]]:
     """Seconds since the opening, and validation losses of epochs of trials of the search that were stored then."""
     from tame.adjust.searcher import NOT_SEARCHED
     from tame.store.database import open_store
-    from tame.study.record import STUDY
+    from tame.study.state import STUDY
 
     store = open_store(folder / "study.db", create=False, read_only=True)
     events = list(store.events(STUDY))

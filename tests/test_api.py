@@ -14,10 +14,10 @@ import tame
 from tame.app.progress import watching
 from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, StoppedError, StorageError, TameError, UsageError
+from tame.kinds.arrays.material import answers, make_module
+from tame.kinds.arrays.source import COLUMNS, INPUTS, TARGETS, read_kept
 from tame.study.opening import open_data
 from tame.study.plan import make_plan
-from tame.study.rows import COLUMNS, INPUTS, TARGETS, read_kept
-from tame.trial.own import answers, built
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(80, 3)).astype(np.float32)
@@ -293,4 +293,4 @@ def test_a_second_stop_is_not_taken_for_a_fault_of_the_module():
     with pytest.raises(StoppedError):
         answers(Stops(2, 2), torch.zeros(1, 2))
     with pytest.raises(StoppedError):
-        built(stops, {})
+        make_module(stops, {})

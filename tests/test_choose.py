@@ -15,15 +15,15 @@ from safetensors.torch import load_file
 from tame.core.errors import StoppedError, StorageError
 from tame.core.recipe import Recipe
 from tame.data.tables import Column, Table
+from tame.kinds.tables.material import TableMaterial
 from tame.trial.choose import Chooser, Measured
+from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Examples, Member
-from tame.trial.rows import TableMaterial
 from tame.trial.serial import Serial
 from tame.trial.side_by_side import side_by_side, threads
 from tame.trial.stacked import Stacked
-from tame.trial.told import is_out_of_memory
-from tame.trial.trainer import Trainer
 from tame.trial.unit import Job, Unit
+from tame.worker.trainer import Trainer
 
 NUM = 60
 CPU = torch.device("cpu")

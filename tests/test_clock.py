@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tame.adjust.finish import finish, unfinished
+from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import SEARCHERS, SearchConfig
 from tame.app.cli import _show_result
 from tame.core.config import StudyConfig
@@ -21,11 +21,12 @@ from tame.core.records import Curve, Decision, Event, History, Point, Trial, cur
 from tame.core.space import Float, Space
 from tame.loop import PROBED, adjust, first_round, last_stretch
 from tame.monitor.rules import Facts
-from tame.study import finals
+from tame.study import finalists as finals
 from tame.study.clock import give_time, require_time
-from tame.study.finals import SURE
 from tame.study.plan import END_S, Costs, Plan, _end_s
-from tame.study.record import Silent, begin, read_state, reopen
+from tame.study.reserve import SURE
+from tame.study.session import begin, reopen
+from tame.study.state import Silent, read_state
 
 SPACE = Space({"optimizer.lr": Float(1e-4, 1e-1, log=True), "optimizer.weight_decay": Float(1e-6, 1e-1, log=True)})
 FACTS = Facts(

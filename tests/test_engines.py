@@ -16,6 +16,10 @@ from torch import nn
 from tame.core.errors import StoppedError
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
+from tame.kinds.arrays.material import OwnTask
+from tame.kinds.pictures.inference import fold_norms
+from tame.kinds.pictures.tasks import FeatureTask, PixelTask, TunedTask, view_draws
+from tame.kinds.tables.material import TableTask
 from tame.parts.backbones import build_backbone, cut
 from tame.parts.losses import CLASSES as FOR_CLASSES
 from tame.parts.losses import LOSSES
@@ -27,25 +31,12 @@ from tame.store.checkpoints import Checkpoints
 from tame.testing import engine_laws
 from tame.testing.engine_laws import LAWS, Bench, recipes_are_trained_alike, two_engines_agree
 from tame.trial import unit as unit_module
-from tame.trial.fast import fold_norms
-from tame.trial.own import OwnTask
-from tame.trial.pixels import PixelTask, TunedTask
-from tame.trial.population import (
-    Examples,
-    Measured,
-    Member,
-    Population,
-    StepDraws,
-    epoch_batches,
-    epoch_order,
-    join,
-    take,
-)  # fmt: skip
+from tame.trial.draws import StepDraws, epoch_batches, epoch_order
+from tame.trial.member_states import Shelf
+from tame.trial.population import Examples, Measured, Member, Population, join, take
 from tame.trial.serial import Serial
 from tame.trial.settings import group_key
-from tame.trial.shelf import Shelf
 from tame.trial.stacked import Stacked
-from tame.trial.tasks import FeatureTask, TableTask, view_draws
 from tame.trial.unit import Job, Lane, Unit, judged, judging_loss
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -33,8 +33,9 @@ from tame.core.errors import DataError, StorageError, TameError, UsageError
 from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event, Point, curve_event, decision_event
 from tame.core.space import Choice, Float, Space
-from tame.study.first import MOST, best_recipes, explained
-from tame.study.record import Silent, begin, read_state
+from tame.study.earlier import MOST, best_recipes, explained
+from tame.study.session import begin
+from tame.study.state import Silent, read_state
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from tame.data.cache import ArrayCache
+from tame.kinds.pictures import inference as fast
+from tame.kinds.pictures.features import AGREEMENT, Pictures, Runner, Speed, extract, measure_speed
+from tame.kinds.pictures.inference import FusedConv, can_fuse, distance, fold_norms, folded_pairs, fuse
 from tame.parts.backbones import Backbone, build_backbone, cut
-from tame.trial import fast
-from tame.trial.environment import tune_allocator, usable_cores, worker_environment
-from tame.trial.fast import FusedConv, can_fuse, distance, fold_norms, folded_pairs, fuse
-from tame.trial.features import AGREEMENT, Pictures, Runner, Speed, extract, measure_speed
+from tame.worker.environment import tune_allocator, usable_cores, worker_environment
 
 NAMES = ("mobilenetv2_100", "resnet18", "efficientnet_b0", "mobilenetv3_small_050", "convnext_atto")
 SIZE = 64
@@ -256,7 +256,7 @@ def test_a_stop_loses_nothing_that_was_computed(tmp_path):
 
 
 def test_features_are_stored_in_chunks(tmp_path, monkeypatch):
-    monkeypatch.setattr("tame.trial.features.CHUNK", 4)
+    monkeypatch.setattr("tame.kinds.pictures.features.CHUNK", 4)
     features(pictures(9), range(9), cache=ArrayCache(tmp_path))
     assert len(list(tmp_path.glob("*.safetensors"))) == 3
 

@@ -17,27 +17,28 @@ from torch import nn
 
 from tame.adjust.searcher import SearchConfig
 from tame.app.drawing import draw
-from tame.app.look import plan_study, print_plan
+from tame.app.preview import plan_study, print_plan
 from tame.core.config import ARRAYS, StudyConfig
 from tame.core.recipe import Recipe
 from tame.core.records import Curve, Decision, Event, History, Point, Trial, curve_event, decision_event
 from tame.core.space import Choice, Float, Space
 from tame.data.arrays import read_arrays
+from tame.evaluate.best_of import Mattered, what_mattered
 from tame.evaluate.outcomes import outcomes
-from tame.evaluate.relations import Mattered, what_mattered
+from tame.kinds.arrays.source import keep_arrays
 from tame.monitor.rules import Facts
 from tame.study import forecast
-from tame.study.finals import SURE, reserve_s
 from tame.study.forecast import BOOKS_S, Forecast, Memory, correct, foretell
 from tame.study.opening import open_data
 from tame.study.plan import Plan, make_plan
-from tame.study.record import Silent, begin
-from tame.study.rows import keep_arrays
-from tame.trial import memory
-from tame.trial.environment import usable_cores
-from tame.trial.load import slowdown
-from tame.trial.needs import Alone, Pass, groups, one_pass, states
+from tame.study.reserve import SURE, reserve_s
+from tame.study.session import begin
+from tame.study.state import Silent
+from tame.trial.memory_needs import Alone, Pass, groups, one_pass, states
 from tame.trial.stacked import EVAL_VALUES
+from tame.worker import machine as memory
+from tame.worker.environment import usable_cores
+from tame.worker.machine import slowdown
 
 SPACE = Space({"optimizer.lr": Float(1e-4, 1e-1, log=True), "model.dropout": Float(0.0, 0.5)})
 FACTS = Facts(
@@ -76,7 +77,7 @@ def study(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell it")
 def test_the_peak_is_what_a_process_has_held_and_not_what_its_parent_did():
     code = """
-from tame.trial.memory import peak_bytes
+from tame.worker.machine import peak_bytes
 before = peak_bytes()
 own = b"x" * 2**26
 del own

@@ -24,13 +24,14 @@ from tame.core.recipe import Recipe
 from tame.core.records import Curve, Event, Finding, History, Point, Trial, curve_event, decision_event
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Int, Space, parse_dimension
-from tame.evaluate import relations
+from tame.evaluate import best_of as relations
 from tame.monitor.rules import Facts
 from tame.monitor.space import edges, infeasible, linear_ranges
-from tame.study.checked import act, of_space, with_outcomes
+from tame.study.doctor import act, of_space, with_outcomes
 from tame.study.plan import Plan, expected_recipes, searched_json
-from tame.study.record import Silent, State, begin, findings_events, read_state
-from tame.study.widening import narrow, region_of, space_of
+from tame.study.session import begin
+from tame.study.space import narrow, region_of, space_of
+from tame.study.state import Silent, State, findings_events, read_state
 
 SPACE = Space(
     {

@@ -19,21 +19,19 @@ from tame.core.recipe import Recipe, Value
 from tame.core.records import Curve, History, Point, Trial
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Int, Space
-from tame.evaluate.importance import LEAST, importances
-from tame.evaluate.importance import words as importance_words
-from tame.evaluate.mattered import section
-from tame.evaluate.outcomes import Objective, Outcome, outcomes, values_of
-from tame.evaluate.relations import (
+from tame.evaluate.best_of import (
     best_of,
-    caution,
     cdf_band,
     doubling_gain,
     expected_best,
     isolation,
     retrain_noise,
     what_mattered,
-    worth,
-)  # fmt: skip
+)
+from tame.evaluate.importance import LEAST, importances
+from tame.evaluate.outcomes import Objective, Outcome, outcomes, values_of
+from tame.report.importance_section import caution, section, worth
+from tame.report.importance_section import in_words as importance_words
 
 SPACE = Space(
     {

@@ -18,17 +18,16 @@ from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.data.encode import Encoder
 from tame.data.tables import MISSING, UNSEEN, Column, Table
+from tame.kinds.arrays.material import judge_arrays
+from tame.kinds.pictures.inference import fold_norms, folded_pairs
+from tame.kinds.pictures.tasks import FeatureTask, Tuned, tuned_backbone
+from tame.kinds.tables.material import columns_from, columns_of, judge_rows, restored
 from tame.parts.backbones import Backbone, build_backbone, cut, open_backbone
 from tame.parts.mlp import build_table_model, head_of
 from tame.parts.models import MODELS, init_module
 from tame.parts.network import Network, plain_head, read_network, write_network
-from tame.trial.fast import fold_norms, folded_pairs
-from tame.trial.own import judge_arrays
-from tame.trial.pixels import Tuned, tuned_backbone
 from tame.trial.population import Examples, Member
-from tame.trial.rows import columns_from, columns_of, judge_rows, restored
 from tame.trial.stacked import Stacked
-from tame.trial.tasks import FeatureTask
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -16,14 +16,23 @@ from torch import nn
 from tame.core.errors import UsageError
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
+from tame.kinds.arrays.material import (
+    FORWARD_S,
+    ArrayMaterial,
+    answers,
+    as_input,
+    build_of,
+    forward_s,
+    judge_arrays,
+    make_module,
+)
 from tame.parts.network import read_network, write_network
-from tame.trial.environment import reference_to
-from tame.trial.own import FORWARD_S, ArrayMaterial, answers, as_input, build_of, built, forward_s, judge_arrays
+from tame.trial.own_module import told
 from tame.trial.population import Examples, Member
-from tame.trial.process import _Watch
 from tame.trial.serial import Serial
 from tame.trial.stacked import Stacked
-from tame.trial.told import told
+from tame.worker.environment import reference_to
+from tame.worker.process import _Watch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -127,9 +136,9 @@ def test_a_function_is_named_with_what_it_was_given():
         raise ValueError(f"no {width}")
 
     with pytest.raises(UsageError, match=r"my_build\(deep=True, width=3\) raised ValueError: no 3"):
-        built(my_build, Recipe().but({"own.width": 3, "own.deep": True}).own)
+        make_module(my_build, Recipe().but({"own.width": 3, "own.deep": True}).own)
     with pytest.raises(UsageError, match="the model's function"):
-        built(partial(my_build, 1), {"deep": False})
+        make_module(partial(my_build, 1), {"deep": False})
 
 
 @pytest.mark.parametrize(
@@ -345,7 +354,7 @@ def test_a_script_from_a_pipe_has_no_reference():
 
 
 GUARDED = """
-from tame.trial.environment import reference_to
+from tame.worker.environment import reference_to
 
 def build():
     return None
@@ -406,7 +415,7 @@ def test_a_model_that_prints_does_not_break_the_conversation(tmp_path):
                      "metric": "accuracy", "final": False}),
     ]  # fmt: skip
     worker = subprocess.Popen(
-        [sys.executable, "-m", "tame.trial.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-m", "tame.worker.serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     answers = []
@@ -439,7 +448,7 @@ def wordless(*_):
 @pytest.mark.parametrize(
     "fail",
     [
-        lambda: built(wordless, {}),
+        lambda: make_module(wordless, {}),
         lambda: answers(Says(wordless), torch.zeros(2, FEATURES)),
         lambda: told_of(RECIPE),
     ],
@@ -479,7 +488,7 @@ DOING = {"event": "doing", "what": "forward() of the model on 2 examples", "limi
 
 
 def test_a_module_that_hangs_is_named_and_then_ended(monkeypatch):
-    monkeypatch.setattr("tame.trial.process.LONG_S", 0.2)
+    monkeypatch.setattr("tame.worker.process.LONG_S", 0.2)
     notes = []
     with sleeper() as process, _Watch(process, None, notes.append) as watch:
         watch.heard(DOING)
@@ -492,7 +501,7 @@ def test_a_module_that_hangs_is_named_and_then_ended(monkeypatch):
 
 
 def test_what_ends_in_time_is_not_ended_and_nothing_is_said_of_it(monkeypatch):
-    monkeypatch.setattr("tame.trial.process.LONG_S", 0.2)
+    monkeypatch.setattr("tame.worker.process.LONG_S", 0.2)
     notes = []
     with sleeper() as process, _Watch(process, None, notes.append) as watch:
         watch.heard(DOING)
@@ -504,7 +513,7 @@ def test_what_ends_in_time_is_not_ended_and_nothing_is_said_of_it(monkeypatch):
 
 
 def test_in_the_users_own_process_it_is_named_and_goes_on(monkeypatch):
-    monkeypatch.setattr("tame.trial.process.LONG_S", 0.2)
+    monkeypatch.setattr("tame.worker.process.LONG_S", 0.2)
     notes = []
     with _Watch(None, None, notes.append) as watch:
         watch.heard({**DOING, "limit_s": 0.3})
@@ -521,5 +530,5 @@ def test_a_module_that_may_compile_in_its_first_pass_has_the_time_for_it():
 
 def test_a_long_complaint_of_a_module_is_cut():
     with pytest.raises(UsageError) as caught:
-        built(lambda: (_ for _ in ()).throw(ValueError("z" * 10**6)), {})
+        make_module(lambda: (_ for _ in ()).throw(ValueError("z" * 10**6)), {})
     assert 1000 < len(str(caught.value)) < 3000

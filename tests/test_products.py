@@ -13,17 +13,16 @@ from hypothesis import strategies as st
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.data.tables import Column, Table
+from tame.kinds.tables.material import TableMaterial, TableTask
 from tame.parts.mlp import Columns, build_table_model
 from tame.parts.products import by_onednn, is_by_onednn, is_heavier, is_heavy, onednn_is_exact, product
 from tame.trial import precision
 from tame.trial.choose import Chooser
 from tame.trial.population import Examples, Member
 from tame.trial.precision import agrees
-from tame.trial.rows import TableMaterial
 from tame.trial.serial import Serial
 from tame.trial.side_by_side import side_by_side
 from tame.trial.stacked import Stacked
-from tame.trial.tasks import TableTask
 from tame.trial.traced import Traces
 from tame.trial.unit import Job
 

@@ -27,14 +27,15 @@ from tame.core.records import Curve, Finding, History, Point, Trial
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Space
 from tame.evaluate import score as scores
-from tame.evaluate import words
+from tame.evaluate.best_of import what_mattered
 from tame.evaluate.calibration import calibration, expected_cost
-from tame.evaluate.card import model_card
-from tame.evaluate.charts import Dot, Line, Row, Spot, agreement, curves, intervals, scatter, shares, tag
-from tame.evaluate.relations import what_mattered, worth
-from tame.evaluate.report import render_report
 from tame.evaluate.score import Judged
-from tame.study.record import State
+from tame.report import words
+from tame.report.charts import Dot, Line, Row, Spot, agreement, curves, intervals, scatter, shares, tag
+from tame.report.importance_section import worth
+from tame.report.model_card import model_card
+from tame.report.page import render_report
+from tame.study.state import State
 
 JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
 HOSTILE = (

@@ -16,9 +16,9 @@ from scipy.stats import qmc
 
 from tame.adjust import portfolio
 from tame.adjust.asha import decide as asha
-from tame.adjust.finish import finish
 from tame.adjust.grid import grid_points, levels_of
 from tame.adjust.hyperband import hyperband_brackets
+from tame.adjust.last_stretch import finish
 from tame.adjust.population_based import CHANGEABLE, changed, marks_of
 from tame.adjust.sampling import proposals, random_points, sobol_points
 from tame.adjust.searcher import SearchConfig
@@ -28,7 +28,7 @@ from tame.core.errors import StorageError, UsageError
 from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event, Point, curve_event, decision_event, replay
 from tame.core.space import Choice, Float, Int, Space
-from tame.study.record import State
+from tame.study.state import State
 from tame.testing.searcher_laws import (
     CONDITIONAL,
     CONFIG,
@@ -275,7 +275,7 @@ def small_net(width: int):
 
 def trainer_of(folder, heard):
     """What the worker does, for a small network on made-up numbers; made again, it is the worker after a kill."""
-    from tame.trial.trainer import Trainer
+    from tame.worker.trainer import Trainer
 
     trainer = Trainer(cache=str(folder / "cache"), study=str(folder / "study"), emit=heard.append, build=small_net)
     rng = np.random.default_rng(0)

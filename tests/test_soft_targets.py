@@ -18,14 +18,14 @@ from tame.core.recipe import Recipe
 from tame.data.arrays import read_arrays, task_of
 from tame.evaluate.calibration import calibration
 from tame.evaluate.score import difference, dummy, guesses, judged_from, losses, mean_of, measure, on_rows, score
+from tame.kinds.arrays.source import keep_arrays, read_kept
+from tame.kinds.tables.material import TableTask
 from tame.parts.losses import LOSSES, loss_hyper
 from tame.parts.mlp import Columns
-from tame.study.record import read_state
-from tame.study.rows import keep_arrays, read_kept
+from tame.study.state import read_state
 from tame.trial.population import Examples, Member
 from tame.trial.serial import Serial
 from tame.trial.stacked import Stacked
-from tame.trial.tasks import TableTask
 from tame.trial.unit import judged
 
 pytestmark = pytest.mark.usefixtures("one_thread")

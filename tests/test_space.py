@@ -32,9 +32,10 @@ from tame.core.records import Event
 from tame.core.space import Choice, Float, Int, Space, check_asked, joined, parse_dimension, to_text
 from tame.core.space_text import read_space, texts_of
 from tame.data.arrays import read_arrays
-from tame.study.record import Silent, begin, read_state, reopen
-from tame.study.rows import keep_arrays
-from tame.study.widening import ask_for, asked_space, settle, space_of, widen
+from tame.kinds.arrays.source import keep_arrays
+from tame.study.session import begin, reopen
+from tame.study.space import ask_for, asked_space, settle, space_of, widen
+from tame.study.state import Silent, read_state
 
 unit = st.floats(0, 1)
 LR = Float(1e-4, 1e-1, log=True)

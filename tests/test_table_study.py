@@ -20,10 +20,11 @@ from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe
 from tame.data.table_order import order_values
-from tame.study.record import Silent, begin
-from tame.study.rows import read_rows
-from tame.trial.process import ProcessWorker
-from tame.trial.unused import refuse_unused
+from tame.kinds.tables.source import read_rows
+from tame.parts.unused_settings import refuse_unused
+from tame.study.session import begin
+from tame.study.state import Silent
+from tame.worker.process import ProcessWorker
 
 TAME = str(Path(sys.executable).with_name("tame"))
 SMALL = ("--trials", "2", "--epochs", "2", "--seed", "1", "--json", "--quiet")

@@ -10,13 +10,14 @@ import torch
 
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
+from tame.kinds.pictures.tasks import FeatureTask
+from tame.kinds.tables.material import TableTask
 from tame.parts.mlp import Columns
 from tame.parts.optimizer_rules import FUSED_FROM
 from tame.parts.optimizers import OPTIMIZERS
 from tame.trial import traced
 from tame.trial.population import Examples, Member
 from tame.trial.stacked import Stacked
-from tame.trial.tasks import FeatureTask, TableTask
 from tame.trial.traced import Steps, Traces
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from tame.adjust.finish import finish, unfinished
 from tame.adjust.guard import Rest
+from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import searched
 from tame.adjust.searchers import SEARCHERS, WHOLE
 from tame.core.records import Decision, Event, Finding, decision_event
 from tame.monitor.rules import examine
-from tame.study.checked import act, of_space, why_worthless
 from tame.study.clock import require_time
-from tame.study.finals import SURE, best_trials, cost_s, evaluate, finalists, reserved_s
-from tame.study.first import explained
+from tame.study.doctor import act, of_space, why_worthless
+from tame.study.earlier import explained
+from tame.study.evaluate import evaluate
+from tame.study.finalists import best_trials, finalists
 from tame.study.forecast import correct, foretell
 from tame.study.opening import open_data
 from tame.study.plan import FIRST_SHARE, GOING, Plan, make_plan
-from tame.study.record import Study, findings_events
+from tame.study.reserve import SURE, cost_s, reserved_s
+from tame.study.session import Study
+from tame.study.state import findings_events
 from tame.study.test import FINAL, test
 from tame.study.tuning import fine_tune
 

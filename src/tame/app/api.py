@@ -22,11 +22,11 @@ from tame.core.space import Dimension, field_of, to_text
 from tame.data.arrays import read_arrays
 from tame.data.foreign import is_from
 from tame.data.tables import Table
+from tame.kinds.arrays.source import keep_arrays
 from tame.study.clock import give_time
-from tame.study.record import read_state, unfinished
-from tame.study.rows import keep_arrays
-from tame.study.widening import ask_for
-from tame.trial.environment import WORKER, reference_to
+from tame.study.space import ask_for
+from tame.study.state import read_state, unfinished
+from tame.worker.environment import WORKER, reference_to
 
 Build = Callable[..., Any]
 

@@ -152,7 +152,7 @@ def resume(
     from tame.app.progress import watcher_for
     from tame.app.run import resume_study
     from tame.study.clock import give_time
-    from tame.study.widening import ask_for
+    from tame.study.space import ask_for
 
     if time is not None:
         give_time(study, parse_time(time))
@@ -166,7 +166,7 @@ def resume(
 def show(study: FolderArgument, json: JsonOption = False) -> None:
     """Trials, curves, findings and scores of a study."""
     from tame.app.show import state_json, study_table
-    from tame.study.record import read_state
+    from tame.study.state import read_state
 
     config, state = read_state(study)
     if json:
@@ -179,7 +179,7 @@ def show(study: FolderArgument, json: JsonOption = False) -> None:
 def report(study: FolderArgument) -> None:
     """Write the page of a finished study again."""
     from tame.app.run import write_report
-    from tame.study.record import read_state, unfinished
+    from tame.study.state import read_state, unfinished
 
     config, state = read_state(study)
     if "result" not in state.last and (study / "report.html").exists():
@@ -224,7 +224,7 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """What is in the data, and what is wrong with it; trains nothing."""
-    from tame.app.look import check_data, print_check
+    from tame.app.preview import check_data, print_check
 
     wanted = _config(
         None, data=data, target=target, task=task, backbone=backbone, val=val, test=test, groups=groups, order=order
@@ -260,7 +260,7 @@ def plan(
     json: JsonOption = False,
 ) -> None:
     """The split, the space and the cost forecast; writes nothing."""
-    from tame.app.look import plan_study, print_plan
+    from tame.app.preview import plan_study, print_plan
 
     wanted = _config(
         config,

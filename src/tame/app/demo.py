@@ -9,7 +9,7 @@ from tame.app.drawing import CLASSES, draw
 from tame.app.run import fit_study
 from tame.core.config import StudyConfig
 from tame.core.errors import UsageError
-from tame.study.record import Watcher
+from tame.study.state import Watcher
 
 COUNT = 320  # pictures of each class
 

@@ -29,9 +29,9 @@ from tame.data.foreign import is_from
 from tame.data.sources import recoded
 from tame.data.tables import Table
 from tame.evaluate.score import softmax
+from tame.kinds.arrays.source import keep_arrays
+from tame.kinds.tables.material import columns_from, judge_rows
 from tame.parts.network import Network, read_network
-from tame.study.rows import keep_arrays
-from tame.trial.rows import columns_from, judge_rows
 
 LEAST = 5  # examples: one is sealed, and the others must learn and choose
 MODEL = "model"  # the folder of the delivered model in that of a study

@@ -20,7 +20,8 @@ from tame.core.recipe import MOST_EPOCHS, Recipe, Value
 from tame.core.records import Event, Trial
 from tame.core.space import Choice, Dimension, Float, Int, Space
 from tame.evaluate.outcomes import APART, absent_of, objective_of, space_of, values_of
-from tame.study.record import Silent, State, begin, read_state
+from tame.study.session import begin
+from tame.study.state import Silent, State, read_state
 
 if TYPE_CHECKING:
     import optuna

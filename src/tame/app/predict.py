@@ -26,10 +26,10 @@ from tame.data.table_reading import read_raw
 from tame.data.tables import LEARNT, safe_cell
 from tame.data.tables import Table as Rows
 from tame.evaluate.score import softmax
+from tame.kinds.arrays.material import judge_arrays
+from tame.kinds.tables.material import columns_from, judge_rows
 from tame.parts.network import Build, Network, read_network
-from tame.study.record import read_state, unfinished
-from tame.trial.own import judge_arrays
-from tame.trial.rows import columns_from, judge_rows
+from tame.study.state import read_state, unfinished
 
 PICTURES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 BATCH = 256  # pictures that are in memory at once
@@ -52,8 +52,8 @@ def predict_table(network: Network, table: Rows, names: Sequence[str]) -> list[d
 
 
 def _of_pictures(network: Network, inputs: Sequence[Path]) -> dict[str, Any]:
-    from tame.trial.features import Pictures  # timm takes seconds to load; tables do not need it
-    from tame.trial.judge import judge
+    from tame.kinds.pictures.features import Pictures  # timm takes seconds to load; tables do not need it
+    from tame.kinds.pictures.prediction import judge
 
     found, skipped = [], []
     for start in range(0, len(paths := find_pictures(inputs)), BATCH):

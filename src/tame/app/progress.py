@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from tame.core.records import History
-from tame.study.record import Silent, Watcher
+from tame.study.state import Silent, Watcher
 
 EVERY_S = 0.1  # a display that changes more often only costs time
 LINE_S = 0.5  # between two lines where nothing is animated: one an epoch, but not a thousand a second

@@ -21,11 +21,12 @@ from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, require
 from tame.core.records import Event, History
 from tame.data.images import decode, scan
-from tame.evaluate.card import model_card
-from tame.evaluate.report import render_failure, render_report
+from tame.kinds.known import kind_of
 from tame.loop import run
-from tame.study.opening import kind_of
-from tame.study.record import Study, Watcher, begin, how_to_resume, reopen
+from tame.report.model_card import model_card
+from tame.report.page import render_failure, render_report
+from tame.study.session import Study, begin, reopen
+from tame.study.state import Watcher, how_to_resume
 
 THUMBNAIL = 160  # pixels of the longer side
 SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops at once
@@ -112,7 +113,7 @@ def resume_study(
 
 def write_report(folder: Path, result: Mapping[str, Any], history: History, config: StudyConfig) -> Path:
     """Writes report.html of a finished study."""
-    from tame.study.record import write_private
+    from tame.store.disk import write_private
 
     ids = [each["id"] for each in result.get("mistakes", [])] if result.get("kind", "images") == "images" else []
     paths = _paths(config, ids) if ids else {}

@@ -16,11 +16,12 @@ from rich.text import Text
 
 from tame.core.config import StudyConfig
 from tame.core.records import Finding, Trial
-from tame.evaluate import words
-from tame.evaluate.importance import words as importance_words
+from tame.evaluate.best_of import Mattered, what_mattered
 from tame.evaluate.outcomes import absent_of, objective_of, space_of
-from tame.evaluate.relations import Mattered, what_mattered, worth
-from tame.study.record import State
+from tame.report import words
+from tame.report.importance_section import in_words as importance_words
+from tame.report.importance_section import worth
+from tame.study.state import State
 
 MOST_TRIALS = 40
 MOST_FINDINGS = 6

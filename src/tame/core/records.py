@@ -240,3 +240,6 @@ def _imported(history: History, data: Mapping[str, Any]) -> History:
 
 def _changed(history: History, data: Mapping[str, Any]) -> History:
     return history._with(replace(history.trials[data["trial"]], state=data["state"]))
+
+
+FINALIST = "finalist"

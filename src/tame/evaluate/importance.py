@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,16 +180,3 @@ def _shares(found: np.ndarray) -> np.ndarray:
     """Rows of (K, D) that sum to one; equal shares where nothing differs."""
     sums = found.sum(axis=1, keepdims=True)
     return np.where(sums > 0, found / np.where(sums > 0, sums, 1), 1 / found.shape[1])
-
-
-def words(about: Importances, shown: Mapping[str, str] | None = None) -> str:
-    """What the importances say, and how far they can be trusted, in one or two sentences. shown: names to print."""
-    if not about.each:
-        if about.n >= LEAST:
-            return "nothing was searched that differs between the trials"
-        return f"too few trials to tell: {about.n} of the {LEAST} that are needed at the least; {about.enough} would do"
-    names = [(shown or {}).get(one.name, one.name) for one in about.each if one.is_shown]
-    said = f"more than chance is shown for {', '.join(names)}" if names else "no field is shown to matter beyond chance"
-    if about.is_enough:
-        return f"{said}, over {about.n:,} trials"
-    return f"{said}; a first hint only, over {about.n:,} trials: {about.enough} would do"

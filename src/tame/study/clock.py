@@ -7,7 +7,8 @@ from pathlib import Path
 from tame.core.errors import BudgetError, require
 from tame.core.records import Event
 from tame.study.plan import Plan
-from tame.study.record import Silent, Study, how_to_resume, reopen
+from tame.study.session import Study, reopen
+from tame.study.state import Silent, how_to_resume
 
 
 def require_time(study: Study, plan: Plan) -> None:

@@ -13,9 +13,9 @@ from tame.core.config import METRIC_MODES
 from tame.core.recipe import Recipe
 from tame.core.records import Trial
 from tame.evaluate.score import Judged, judged_from, mean_of, measure
+from tame.kinds.kind import Data
 from tame.study.plan import Plan
-from tame.study.prepare import Data
-from tame.study.record import Study
+from tame.study.session import Study
 from tame.study.test import folds_of
 
 
@@ -76,3 +76,6 @@ def fold_error(data: Data, finalist: Finalist) -> float | None:
     """The standard error of the metric over the folds; None where there is one validation part."""
     values = fold_values(data, finalist.judged)
     return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+
+
+MANY = 2000  # validated examples

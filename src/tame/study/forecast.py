@@ -18,12 +18,13 @@ from tame.adjust.sampling import proposals
 from tame.adjust.searchers import WHOLE
 from tame.adjust.thaw import TRUSTED
 from tame.core.records import Event, Finding
-from tame.evaluate.words import duration
-from tame.study.finals import CLOCKLESS_SEEDS, finalists_s, reserve_s
+from tame.kinds.kind import Data
+from tame.report.words import duration
 from tame.study.plan import TUNE_EPOCHS, Plan, expected_recipes, forward_s
-from tame.study.prepare import Data
-from tame.study.record import Study, findings_events
-from tame.trial.memory import available_bytes, peak_bytes
+from tame.study.reserve import CLOCKLESS_SEEDS, finalists_s, reserve_s
+from tame.study.session import Study
+from tame.study.state import findings_events
+from tame.worker.machine import available_bytes, peak_bytes
 
 CODE = "memory_short"
 BOOKS_S = 0.0025  # of an epoch of a trial, for keeping its curve and choosing what trains next (measured on two cores)

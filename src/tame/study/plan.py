@@ -22,12 +22,13 @@ from tame.core.records import Decision, Event
 from tame.core.rng import stream_seed
 from tame.core.space import Choice, Dimension, Space, field_of, joined, parse_dimension
 from tame.evaluate.score import class_shares, dummy_error, guesses, judged_from, measure
+from tame.kinds.kind import Data
 from tame.monitor.rules import Facts
 from tame.monitor.space import linear_ranges
-from tame.study.first import put_first
-from tame.study.prepare import Data
-from tame.study.record import Study, findings_events
-from tame.study.widening import asked_space, region_of, settle
+from tame.study.earlier import put_first
+from tame.study.session import Study
+from tame.study.space import asked_space, region_of, settle
+from tame.study.state import findings_events
 
 SIZES_SHARE = 0.2  # of the clock that computing features may take
 SEARCHED_SHARE = 0.6  # of the clock that networks without a backbone are searched in; the finalists take the rest

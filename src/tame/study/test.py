@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tame.core.records import Event, Trial
 from tame.study.plan import Plan
-from tame.study.record import Study
+from tame.study.session import Study
 
 FINAL = ("finalist", "fine-tune")  # origins whose weights may be delivered
 

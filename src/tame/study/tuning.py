@@ -14,10 +14,11 @@ from tame.core.config import METRIC_MODES
 from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event, Finding, Trial, decision_event
 from tame.evaluate.score import difference
+from tame.kinds.kind import Data
 from tame.study.finalist import Finalist, best_of, validation
 from tame.study.plan import TUNE_EPOCHS, Plan, num_runs
-from tame.study.prepare import Data
-from tame.study.record import Study, findings_events
+from tame.study.session import Study
+from tame.study.state import findings_events
 from tame.study.test import folds_of, test
 
 ORIGIN = "fine-tune"

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from tame.core.recipe import Recipe
 from tame.store.checkpoints import Checkpoints
+from tame.trial.member_states import Fold, Row, Shelf
 from tame.trial.population import Engine, Examples, Measured, Member, Population, join, joint, take
-from tame.trial.shelf import Fold, Row, Shelf
 from tame.trial.unit import Job, Lane, Unit
 
 Law = Callable[["Bench"], None]

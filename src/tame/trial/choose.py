@@ -22,16 +22,16 @@ from tame.core.recipe import Recipe
 from tame.parts.mlp import num_weights
 from tame.parts.optimizers import OPTIMIZERS
 from tame.parts.products import by_onednn
-from tame.trial.material import Material
+from tame.trial.measurements import recall, remember
+from tame.trial.member_states import Fold
+from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Examples, Member, Task
 from tame.trial.precision import Precision, Precisions
-from tame.trial.remembered import recall, remember
 from tame.trial.serial import Serial
 from tame.trial.settings import group_key
-from tame.trial.shelf import Fold
 from tame.trial.stacked import Stacked
-from tame.trial.told import is_out_of_memory
 from tame.trial.traced import TRACES
+from tame.trial.training_material import Material
 from tame.trial.unit import Job, Lane
 
 FORMAT = 11  # of what is remembered

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from threading import RLock
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tame.core.recipe import Recipe
-from tame.core.rng import stream, stream_seed
 from tame.data.augment import Mix, draw_mix
+from tame.parts.losses import LOSSES
+from tame.trial.draws import same_chance
 
 Tensors = dict[str, Tensor]
 Groups = list[tuple[list[tuple[str, nn.Parameter]], float]]  # named parameters, and the factor on their rate
@@ -195,85 +194,6 @@ class Engine(Protocol):
         ...
 
 
-def epoch_order(seed: int, epoch: int, num_examples: int) -> Tensor:
-    """The order (N,) in which all examples come in an epoch; the same for all members of that seed."""
-    return torch.from_numpy(stream(seed, "order", epoch).permutation(num_examples))
-
-
-def epoch_batches(seed: int, epoch: int, rows: Tensor, batch_size: int) -> list[Tensor]:
-    """The batches of an epoch as row numbers: batch_size each, the last one what is left."""
-    order = epoch_order(seed, epoch, len(rows)).to(rows.device)
-    return list(torch.split(rows[order], batch_size))
-
-
-class StepDraws:
-    """The chance of one step: uniform draws (float32) for layer after layer, the same for all members of the seed.
-
-    mine: (n,) which examples of the whole batch are asked for, where only a part of it is seen.
-    On a CPU a draw is the middle of one of 65,536 equal parts, four of them from one number of 64 bits, a fifth of the
-    time of torch's own: of a small group, drawing was a quarter of a step.
-    """
-
-    def __init__(
-        self, seed: int, epoch: int, step: int, batch_size: int, device: torch.device, mine: Tensor | None = None
-    ) -> None:
-        self._name = (seed, "dropout", epoch, step)
-        self._size = batch_size
-        self._device = device
-        self._mine = mine
-        self._chance: torch.Generator | None = None
-        self._bits: np.random.SFC64 | None = None
-
-    def __call__(self, width: int) -> Tensor:
-        if self._device.type == "cpu":
-            return uniform(self.parts(width))
-        if self._chance is None:
-            self._chance = torch.Generator(self._device).manual_seed(stream_seed(*self._name))
-        drawn = torch.rand(self._size, width, generator=self._chance, device=self._device)
-        return drawn if self._mine is None else drawn.index_select(0, self._mine)
-
-    def parts(self, width: int) -> np.ndarray:
-        """The draws of the next layer on a CPU, (n, width) uint16: which part each is in, for `uniform`."""
-        if self._bits is None:
-            self._bits = np.random.SFC64(stream_seed(*self._name))
-        count = self._size * width
-        drawn = self._bits.random_raw(-(-count // 4)).view(np.uint16)[:count].reshape(self._size, width)
-        return drawn if self._mine is None else drawn[self._mine.numpy()]
-
-
-def uniform(parts: np.ndarray) -> Tensor:
-    """Draws (float32) in the middle of these of 65,536 equal parts of [0, 1)."""
-    return torch.from_numpy(parts).to(torch.float32).mul_(2.0**-16).add_(2.0**-17)
-
-
-_CHANCE = RLock()  # torch has one generator for all threads
-
-
-class same_chance(AbstractContextManager[None]):
-    """Gives torch's own generators a state that depends on the name alone, and puts theirs back.
-
-    By hand, since torch's fork_rng and manual_seed take milliseconds where there is no GPU.
-    """
-
-    def __init__(self, seed: int, *name: str | int) -> None:
-        self._seed = stream_seed(seed, *name)
-
-    def __enter__(self) -> None:
-        _CHANCE.acquire()
-        self._cpu = torch.get_rng_state()
-        initialized = bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
-        self._gpu = torch.cuda.get_rng_state() if initialized else None
-        torch.default_generator.manual_seed(self._seed)
-        if self._gpu is not None:
-            torch.cuda.manual_seed(self._seed)
-
-    def __exit__(self, *problem: object) -> None:
-        torch.set_rng_state(self._cpu)
-        if self._gpu is not None:
-            torch.cuda.set_rng_state(self._gpu)
-        _CHANCE.release()
-
-
 def epoch_chance(task: Task, seed: int, epoch: int) -> AbstractContextManager[None]:
     """The state of torch's generators that an epoch is trained in; none where nothing draws from them."""
     return same_chance(seed, "epoch", epoch) if task.draws else nullcontext()
@@ -339,3 +259,8 @@ def mixing(recipe: Recipe, epoch: int, step: int, x: Tensor) -> Mix | None:
     return draw_mix(
         mixup=own.mixup, cutmix=own.cutmix, seed=recipe.seed, epoch=epoch, step=step, batch_size=len(x), side=side
     )
+
+
+def num_outputs(recipe: Recipe, examples: Examples) -> int:
+    """Numbers that the model gives for each example, as the loss wants them."""
+    return LOSSES.get(recipe.loss.name).num_outputs(examples.num_classes)

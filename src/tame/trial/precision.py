@@ -17,13 +17,13 @@ import torch
 
 from tame.core.recipe import Recipe
 from tame.parts.products import by_onednn, half_pays, is_heavier, is_heavy, onednn_is_exact, onednn_pays
-from tame.trial.material import Material
+from tame.trial.measurements import recall, remember
+from tame.trial.member_states import Fold
 from tame.trial.population import Examples, Member, Task
-from tame.trial.remembered import recall, remember
 from tame.trial.settings import group_key
-from tame.trial.shelf import Fold
 from tame.trial.stacked import Stacked
 from tame.trial.traced import TRACES
+from tame.trial.training_material import Material
 
 FORMAT = 1  # of what is remembered
 LOOKS = 24  # at the first steps of a recipe, where the curves of both precisions are compared

@@ -15,25 +15,24 @@ from tame.data.augment import apply_mix
 from tame.parts.losses import LOSSES, mean_loss
 from tame.parts.optimizers import clip_gradients, load_optimizer_tensors, optimizer_tensors, plain_optimizer
 from tame.parts.regularizers import limit_norms, penalty, update_average, update_mean
+from tame.trial.draws import StepDraws, epoch_batches
+from tame.trial.own_module import OWN, alone, require_outputs, told
 from tame.trial.population import (
     Measured,
     Member,
     Population,
-    StepDraws,
     Task,
     Tensors,
     built,
-    epoch_batches,
     epoch_chance,
     in_room,
     joint,
     mixing,
+    num_outputs,
     partners,
-)  # fmt: skip
+)
 from tame.trial.settings import Settings, averages, optimizer_of, phase
 from tame.trial.stacked import precision
-from tame.trial.tasks import num_outputs
-from tame.trial.told import OWN, alone, require_outputs, told
 
 
 @dataclass(slots=True)

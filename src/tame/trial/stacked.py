@@ -28,28 +28,26 @@ from tame.parts.optimizer_rules import widened
 from tame.parts.optimizers import OPTIMIZERS, Hyper
 from tame.parts.products import is_by_onednn
 from tame.parts.regularizers import limit_norms, penalty, update_average, update_mean
-from tame.trial.moving import Moving
+from tame.trial.draws import StepDraws, epoch_batches, uniform
+from tame.trial.flat_parameters import Moving
+from tame.trial.own_module import require_outputs, told
 from tame.trial.population import (
     Measured,
     Member,
     Population,
-    StepDraws,
     Task,
     Tensors,
     built,
-    epoch_batches,
     epoch_chance,
     in_room,
     joint,
     mixes,
     mixing,
     named,
+    num_outputs,
     partners,
-    uniform,
-)  # fmt: skip
+)
 from tame.trial.settings import Settings, averages, group_key, hyper_of, optimizer_of, phase
-from tame.trial.tasks import num_outputs
-from tame.trial.told import require_outputs, told
 from tame.trial.traced import Steps, Traces
 
 AHEAD_VALUES, MOST_AHEAD = 2**18, 64  # numbers that may be prepared for steps ahead (1 MiB), and for how many at most

@@ -17,8 +17,8 @@ from tame.core.recipe import Recipe
 from tame.parts.losses import cross_entropy_of
 from tame.parts.metrics import METRICS
 from tame.parts.schedules import start_plateau, step_plateau
+from tame.trial.member_states import Fold, Row, Shelf
 from tame.trial.population import Engine, Examples, Measured, Member, Population, join, take
-from tame.trial.shelf import Fold, Row, Shelf
 
 CHECKPOINT_S = 10.0  # between two checkpoints of a training that goes on
 

@@ -1,0 +1,287 @@
+"""Arrays and a module of the user's own in the process that trains."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tame.core.errors import TameError, UsageError, require
+from tame.core.recipe import Recipe, Value
+from tame.parts.losses import LOSSES, check_outputs
+from tame.parts.mlp import num_weights
+from tame.parts.network import Build, Network
+from tame.trial.choose import Chooser
+from tame.trial.draws import same_chance
+from tame.trial.member_states import Fold
+from tame.trial.memory_needs import FLOAT, VALUES, Alone, groups, members_together, one_pass, states
+from tame.trial.own_module import OWN, told, words_of
+from tame.trial.population import Examples, Groups, Member, Task, built
+from tame.trial.stacked import stacked_forward
+from tame.trial.training_material import Material, scale_of, scaled
+
+JUDGED = 256  # examples at once
+FORWARD_S = 60.0  # that an untrained module may take for a few examples before it counts as hanging
+BUILDING = "the function that makes the model"
+PRECISIONS = {"torch.float32", "torch.float64"}  # of parameters: in coarser ones the moments of an optimizer are lost
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTask:
+    """A module that a function of the user's builds, on arrays. x: (N, ...) as `as_input` takes it."""
+
+    x: np.ndarray
+    make: Build
+    examples: Examples
+    device: torch.device
+    autocast: torch.dtype | None = None
+    by_fold: None = None
+    eval_batch: int = 256
+    draws: bool = True
+
+    def build(self, member: Member) -> nn.Module:
+        return make_module(self.make, member.recipe.own).to(self.device)
+
+    def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int, step: int) -> Tensor:
+        return as_input(self.x[rows.cpu().numpy()], self.device)
+
+    def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
+        return [as_input(self.x[rows.cpu().numpy()], self.device)]
+
+    def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
+        return [([(n, p) for n, p in module.named_parameters() if p.requires_grad], 1.0)]
+
+
+class ArrayMaterial:
+    """Inputs (N, ...) and the function that makes a module for them."""
+
+    kind = "arrays"
+
+    def __init__(
+        self, x: np.ndarray, build: Build, *, device: torch.device,
+        doing: Callable[[str, float | None], None] = lambda what, limit_s: None,
+    ) -> None:  # fmt: skip
+        """doing: hears what is tried of the user's own, and how many seconds that may take, None for any."""
+        self.build = build
+        self._doing = doing
+        self.reason = ""  # why the last module that was asked about is trained one at a time
+        self._x = x
+        self._device = device
+        self._stacks: dict[tuple[tuple[str, Value], ...], str] = {}
+
+    def check(self, recipe: Recipe, examples: Examples) -> None:
+        """Tries an untrained module on two examples: what it gives must be what the loss wants."""
+        require(recipe.model.name == OWN, f"model.name is {OWN!r} with a module of your own, not {recipe.model.name!r}")
+        require(not recipe.model.dropout, "model.dropout is for TAME's models; give your function an argument for it")
+        pasted = recipe.regularize.cutmix and self._x.ndim != 4
+        require(not pasted, "regularize.cutmix pastes parts of pictures (N, C, H, W); use regularize.mixup")
+        require(not recipe.augment.noise, "augment.noise is for the numbers of tables; leave it out")
+        self._doing(BUILDING, None)  # weights may be fetched from far away
+        with same_chance(recipe.seed, "build"):
+            module = make_module(self.build, recipe.own).to(self._device).eval()
+            again = make_module(self.build, recipe.own)
+        old = {id(value) for value in module.parameters() if value.requires_grad}
+        fresh = all(id(value) not in old for value in again.parameters())
+        require(fresh, "the model's function gives parameters that it gave before; make new ones at each call")
+        num = min(2, len(self._x))
+        self._doing(f"forward() of the model on {num} examples", forward_s(module))
+        outputs = answers(module, as_input(self._x[:num], self._device))
+        last = [part for part in module.modules() if not list(part.children())]
+        check_outputs(
+            recipe.loss.name, outputs, examples.target[:num], num_classes=examples.num_classes,
+            ends_in=type(last[-1]).__name__ if last else None,
+        )  # fmt: skip
+        same = torch.equal(outputs, answers(module, as_input(self._x[:num], self._device)))
+        self._doing("", None)
+        mend = "draw random numbers, and change what it remembers, only where self.training is true"
+        require(same, f"the model says something else of the same inputs when it is asked again; {mend}")
+
+    def small(self, recipe: Recipe) -> bool:
+        return False
+
+    def stacks(self, recipe: Recipe) -> bool:
+        key = tuple(recipe.own.items())
+        if key not in self._stacks:
+            self._stacks[key] = self._why_not(recipe)
+        self.reason = self._stacks[key]
+        return not self.reason
+
+    def task(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task:
+        own = replace(scaled(examples, recipe), together=False)
+        order = np.asarray(rows, dtype=np.int64)
+        x = self._x if np.array_equal(order, np.arange(len(self._x))) else self._x[order]
+        return OwnTask(x, self.build, own.to(self._device), self._device)
+
+    def lanes(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> list[list[Fold]]:
+        return [[fold] for fold in folds]
+
+    def network(
+        self, task: Task, module: nn.Module, recipe: Recipe, fold: Fold, kind_of_task: str, labels: Sequence[str]
+    ) -> Network:
+        assert isinstance(task, OwnTask)
+        prepared = {
+            "target": scale_of(task.examples, fold),
+            "shape": list(self._x.shape[1:]), "dtype": str(self._x.dtype),
+        }  # fmt: skip
+        return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared)
+
+    def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
+        return judge_arrays(network, self._x[np.asarray(rows, dtype=np.int64)], device=self._device)
+
+    def _why_not(self, recipe: Recipe) -> str:
+        """Why members cannot be trained in one computation; empty where they can."""
+        try:
+            return self._tried(recipe)
+        finally:
+            self._doing("", None)
+
+    def _tried(self, recipe: Recipe) -> str:
+        self._doing(BUILDING, None)
+        with same_chance(recipe.seed, "build"):
+            module = make_module(self.build, recipe.own).to(self._device).train()
+        every = list(module.named_parameters(remove_duplicate=False))
+        if len({id(value) for _, value in every}) < len(every):
+            return "layers that share their weights cannot be carried by torch.func"
+        for part in module.modules():
+            if isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats:
+                return f"{type(part).__name__} keeps running statistics, which torch.func cannot carry"
+            if isinstance(part, nn.RNNBase):
+                return f"{type(part).__name__} has no rule for batches of networks in torch.func"
+            if isinstance(part, nn.modules.conv._ConvNd) and self._device.type == "cpu":
+                return "convolutions are slower together on a CPU"
+        x = as_input(self._x[: min(4, len(self._x))], self._device)
+        state = module.state_dict()
+        tensors = {name: value.detach()[None].repeat(2, *[1] * value.ndim) for name, value in state.items()}
+        self._doing(f"forward() of the model on {len(x)} examples", forward_s(module))
+        try:
+            with same_chance(0, "stack"):
+                stacked_forward(module)(tensors, x, dropout=None, draws=None)
+        except (TameError, KeyboardInterrupt):
+            raise
+        except BaseException as problem:  # whatever torch.func says of what it cannot carry is the reason
+            return f"torch.func cannot carry this module: {words_of(problem).splitlines()[0][:120]}"
+        return ""
+
+
+def forward_s(module: nn.Module) -> float | None:
+    """Seconds that a first pass of a few examples may take before it counts as hanging; None where it may compile."""
+    compiles = any(type(part).__name__ == "OptimizedModule" for part in module.modules())  # of torch.compile
+    return None if compiles else FORWARD_S
+
+
+def make_module(make: Build, own: Any) -> nn.Module:
+    """The module that the user's function makes. Raises UsageError that says what is wrong with it."""
+    name = getattr(make, "__name__", "the model's function")
+    arguments = ", ".join(f"{key}={value!r}" for key, value in own.items())
+    try:
+        module = make(**own)
+    except (TameError, KeyboardInterrupt):
+        raise
+    except BaseException as problem:  # the user's code may raise anything; it is told, not hidden
+        raise UsageError(f"{name}({arguments}) raised {words_of(problem)}") from problem
+    require(isinstance(module, nn.Module), f"{name}({arguments}) gives a {type(module).__name__}, not an nn.Module")
+    assert isinstance(module, nn.Module)
+    state = module.state_dict().values()
+    lazy = any(nn.parameter.is_lazy(each) for each in state)
+    require(not lazy, f"{name}({arguments}) has layers without sizes (Lazy...); give them their sizes")
+    extra = [type(each).__name__ for each in state if not isinstance(each, Tensor)]
+    require(not extra, f"{name}({arguments}) keeps a {', '.join(extra)} in its state, which may hold tensors only")
+    coarse = {str(each.dtype) for each in state if each.dtype == torch.bfloat16}
+    coarse |= {str(each.dtype) for each in module.parameters() if each.requires_grad} - PRECISIONS
+    said = f"{name}({arguments}) has tensors of {', '.join(sorted(coarse))}, which cannot be trained here"
+    require(not coarse, f"{said}; return module.float()")
+    some = any(value.requires_grad for value in module.parameters())
+    require(some, f"{name}({arguments}) makes a module without parameters: there is nothing to train")
+    return module
+
+
+def answers(module: nn.Module, x: Tensor) -> Any:
+    """What a module says of x. Raises UsageError where it fails."""
+    try:
+        with torch.no_grad():
+            return module(x)
+    except (TameError, KeyboardInterrupt):  # Ctrl-C, once or twice
+        raise
+    except BaseException as problem:  # as above
+        shape = tuple(x.shape)
+        raise UsageError(f"the model failed on inputs {shape}: {words_of(problem)}") from problem
+
+
+def as_input(x: np.ndarray, device: torch.device) -> Tensor:
+    """What a module is given: whole numbers as int64, bytes (pictures) as shares of 255, all else as float32."""
+    array = np.require(x, requirements=("C", "W"))  # torch warns of memory that it may not write
+    if array.dtype == np.uint8:
+        return torch.from_numpy(array).to(device).float() / 255
+    if array.dtype.kind in "iu":
+        return torch.from_numpy(array.astype(np.int64)).to(device)
+    return torch.from_numpy(array.astype(np.float32)).to(device)
+
+
+@torch.no_grad()
+def judge_arrays(network: Network, x: np.ndarray, *, device: torch.device) -> Tensor:
+    """Canonical outputs (n, C) of inputs (n, ...)."""
+    shape = tuple(network.prepared["shape"])
+    require(x.shape[1:] == shape, f"inputs are {x.shape[1:]} each, the network was trained on {shape}")
+    module = network.module.to(device).eval()
+    predict = LOSSES.get(network.recipe.loss.name).predict
+    found = [
+        predict(answers(module, as_input(x[start : start + JUDGED], device))).float().cpu()
+        for start in range(0, len(x), JUDGED)
+    ]
+    return network.in_units(torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1)))
+
+
+def build_of(reference: str | None) -> Build:
+    """The function of a "file:name". Raises UsageError."""
+    mend = "tame.resume(folder, model=build)"
+    require(reference is not None, f"a study on a model of your own goes on from Python: {mend}")
+    assert reference is not None
+    file, _, name = reference.rpartition(":")
+    spec = importlib.util.spec_from_file_location("tame_own_model", file)
+    if spec is None or spec.loader is None or not Path(file).is_file():
+        raise UsageError(f"the model's file {file} is gone")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["tame_own_model"] = module
+    sys.path.insert(0, str(Path(file).parent))  # as when the script itself was started
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as problem:  # the user's file may raise anything; it is told, not hidden
+        raise UsageError(f"{file} cannot be imported: {words_of(problem)}") from problem
+    finally:
+        sys.path.pop(0)
+    found: Build | None = getattr(module, name, None)
+    require(callable(found), f"{file} holds no function {name!r}")
+    assert found is not None
+    return found
+
+
+def of_arrays(
+    material: Material, recipes: Sequence[Recipe], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
+    *, chooser: Chooser,
+) -> int:  # fmt: skip
+    """Bytes that training these recipes of the user's own module adds to what rehearsing the first of them took."""
+    task = material.task(recipes[0], rows, examples, folds[:1])
+    x = task.views(recipes[0], torch.arange(min(2, len(rows))))[0]  # one has no spread, which some norms want
+    judged = int((examples.fold >= 0).sum()) // len(folds)
+    weights, each, most, first = dict[Recipe, int](), dict[Recipe, int](), 0, 0
+    for recipe in recipes:
+        module, batch = built(task, Member(-1, folds[0], recipe)), recipe.batch(len(rows))
+        with told(recipe):
+            one, weights[recipe] = one_pass(module, x), num_weights(module)
+        alone = Alone.of(weights[recipe], one, batch=batch, judged=judged)
+        most, first = max(most, alone.most), first or alone.step
+        if material.stacks(recipe):
+            each[recipe] = VALUES * FLOAT * weights[recipe] + batch * one.kept
+
+    members = partial(members_together, chooser, material, folds, rows, examples)
+
+    together = groups(each, len(folds), members, cores=1, judged=judged)
+    return max(0, max(most, together) - first) + states(weights, len(folds))

@@ -1,0 +1,91 @@
+"""Arrays given from Python: kept in the study's folder, read again, split; the test part is sealed from here on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from tame.core.config import StudyConfig
+from tame.core.errors import StorageError, require
+from tame.data.arrays import Arrays, task_of
+from tame.data.sources import matrix_of, open_columns, write_arrays, write_columns
+from tame.data.tables import Column, Table, require_learnt
+from tame.kinds.kind import Data
+from tame.kinds.tables.source import Rows, _split
+from tame.study.session import Study
+
+COLUMNS, INPUTS, TARGETS = "columns.npz", "inputs.npy", "targets.npz"  # given from Python, in the study's folder
+
+
+def open_arrays(study: Study) -> Data:
+    """Opens the arrays that were put into the study's folder, splits them, and hands the worker what is not sealed."""
+    config, folder = study.config, study.folder
+    own = read_kept(config, folder)
+    known = study.state.last.get("data")
+    if own.table.columns:
+        study.ask(
+            "open_table", files=[], arrays=str(folder / COLUMNS),
+            columns=[column.to_json() for column in own.table.columns], kept=own.kept.tolist(),
+        )  # fmt: skip
+        return _split(study, own, known, "table")
+    study.ask("open_arrays", file=str(folder / INPUTS), build=study.config.model)
+    return _split(study, own, known, "arrays")
+
+
+def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: bool = False) -> None:
+    """Puts arrays given from Python into a study's folder, where its processes find them.
+
+    plain: a module of the user's own sees the array itself; otherwise rows and columns are a table. rare: whether
+    classes too small to be judged are learnt nevertheless.
+    """
+    target = task_of(arrays.y, task="classification" if task in ("binary", "multiclass") else task, names=arrays.names)
+    x = matrix_of(arrays.x) if plain else arrays.x
+    about: dict[str, Any] = {
+        "task": target.task, "why": target.why, "classes": list(target.classes), "notes": list(arrays.notes),
+        "columns": [column.to_json() for column in x.columns] if isinstance(x, Table) else [], "rare": rare,
+    }  # fmt: skip
+    if isinstance(x, Table):
+        require_learnt(x.columns)
+        write_columns(folder / COLUMNS, x)
+    else:
+        with (folder / INPUTS).open("wb") as file:
+            np.save(file, x, allow_pickle=False)
+        (folder / INPUTS).chmod(0o600)
+    own = {"y": target.values, "about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
+    write_arrays(folder / TARGETS, own if target.shares is None else {**own, "shares": target.shares})
+
+
+def read_kept(config: StudyConfig, folder: Path) -> Rows:
+    """The arrays that `keep_arrays` put there, a table or not."""
+    try:
+        with (folder / TARGETS).open("rb") as file, np.load(file, allow_pickle=False) as held:
+            target, about = held["y"], json.loads(held["about"].tobytes())
+            shares = held["shares"] if "shares" in held.files else None
+        columns = tuple(Column.from_json(each) for each in about["columns"])
+        values, lengths = {}, set() if shares is None else {len(shares)}
+        if columns:
+            values = dict(open_columns(folder / COLUMNS, columns).values)
+            lengths |= {len(column) for column in values.values()}
+        elif (folder / INPUTS).exists():
+            lengths.add(len(np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False)))
+    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as problem:
+        why = "damaged" if "pickle" in str(problem) else problem  # numpy would advise to load what it refuses
+        raise StorageError(f"the arrays of {folder} cannot be read, begin again with tame.fit: {why}") from None
+    fits = lengths <= {len(target)}
+    mend = "some of them are damaged, begin again with tame.fit"
+    require(fits, f"the arrays of {folder} are not of one length: {mend}", error=StorageError)
+    num, task = len(target), about["task"]
+    if task == "classification":
+        task = "binary" if len(about["classes"]) == 2 else "multiclass"
+    own = {
+        "target": {"name": "y", "task": task, "why": about["why"]}, "unlabelled": 0, "notes": about["notes"],
+        "digests": [], "leaks": [], "rare": about.get("rare", False),
+    }  # fmt: skip
+    return Rows(
+        Table(columns, values, num, tuple(about["notes"])), task, tuple(about["classes"]), target, [""] * num,
+        np.arange(num), own, {}, tuple(map(str, range(num))), shares,
+    )  # fmt: skip

@@ -1,0 +1,221 @@
+"""What the report says of what mattered in the search: sentences, charts and their values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from tame.core.records import History
+from tame.core.space import Choice, Dimension, Space
+from tame.evaluate.best_of import BestOf, Isolation, Mattered, what_mattered
+from tame.evaluate.importance import LEAST, Importances
+from tame.evaluate.outcomes import HOW, Objective, outcomes
+from tame.report import words
+from tame.report.charts import Row, intervals
+from tame.report.search_charts import Axis, Part, Strand, best_by_part, best_of_curve, parallel, spread
+
+MOST_AXES = 8  # of parallel coordinates, the result among them
+MOST_STRANDS = 200
+BEST_SHARE = 0.1  # of the trials that are drawn strongly
+
+
+def of_search(result: Mapping[str, Any], history: History) -> dict[str, Any]:
+    """The section "What mattered" of a finished study, from its result, which says it; measured where it does not."""
+    space, known = Space.from_json(result["space"]), result.get("mattered")
+    found = what_mattered(history, space) if known is None else Mattered.from_json(known, outcomes(history, space))
+    return {"mattered": section(found, space)}
+
+
+def section(found: Mattered, space: Space) -> dict[str, Any]:
+    """What the template prints; charts are None where there is nothing to draw."""
+    about = found.importances
+    shown = names(space)
+    return {
+        "words": words.sentence(in_words(about, shown)),
+        "n": about.n,
+        "top": about.top,
+        "importance_chart": _importance_chart(found, shown) if about.each else None,
+        "isolation": [_isolation_chart(found, each, space, shown, i) for i, each in enumerate(found.isolations)],
+        "scientific": any(space.purpose(each.name) == "scientific" for each in found.isolations),
+        "parallel_chart": _parallel_chart(found, space, shown) if about.each else None,
+        "beyond": beyond(found, space, shown),
+        "best_chart": _best_chart(found) if found.best_of else None,
+        "worth": words.sentence(worth(found.best_of, found.objective)) if found.best_of else "",
+        "caution": words.sentence(caution(found.best_of)) if found.best_of else "",
+        "how": words.sentence(HOW),
+    }
+
+
+def beyond(found: Mattered, space: Space, shown: Mapping[str, str]) -> str:
+    """Of the best trial the values that lie outside their ranges, as "lr 0.002"; "" where there are none."""
+    if not found.outcomes:
+        return ""
+    own = {name: value for name, value in found.outcomes[0].values.items() if name in space.dimensions}
+    outside = {
+        name: value
+        for name, value in own.items()
+        if not isinstance(dim := space.dimensions[name], Choice) and not dim.low <= float(value) <= dim.high
+    }
+    return ", ".join(f"{shown[name]} {words.compact(value)} of the best trial" for name, value in outside.items())
+
+
+def names(space: Space) -> dict[str, str]:
+    """A short name for each dimension: the last part of its field, where no other has the same."""
+    short = {name: name.rpartition(".")[2] for name in space.dimensions}
+    every = list(short.values())
+    return {name: own if every.count(own) == 1 else name for name, own in short.items()}
+
+
+def _importance_chart(found: Mattered, shown: Mapping[str, str]) -> Markup:
+    rows = [
+        Row(shown[one.name], one.value, one.low, one.high, f"{100 * one.value:.0f} %",
+            "winner" if one.is_shown else "plain")
+        for one in found.importances.each
+    ]  # fmt: skip
+    return intervals(
+        rows, name="importance", title="Share of each hyperparameter in what sets the best trials apart",
+        desc="; ".join(f"{row.label} {row.note}" for row in rows), low=0.0,
+        high=min(1.0, 1.05 * max(one.high for one in found.importances.each)), width=1040, label_width=200,
+        row_height=30, show=lambda value: words.number(value, 2), x_label="share of the importance",
+    )  # fmt: skip
+
+
+def _isolation_chart(found: Mattered, each: Isolation, space: Space, shown: Mapping[str, str], place: int) -> Markup:
+    low, high = _frame_of_parts(found)
+    dim, what = space.dimensions[each.name], found.objective.name
+    parts = []
+    for b in each.buckets:
+        own = words.compact(b.value) if b.value is not None else _between(dim, b.start, b.end)
+        said = f"{own}: best {words.significant(b.best)} of {words.count(b.n, 'trial')}, {b.final} trained to the end"
+        parts.append(Part(b.start, b.end, b.best, b.low, b.high, not b.final, own, said))
+    chosen = isinstance(dim, Choice)
+    middles = [((part.start + part.end) / 2, part.label) for part in parts]
+    ends = [(u, words.compact(dim.at(u))) for u in (0.0, 0.5, 1.0)]
+    return best_by_part(
+        parts, middles if chosen else ends, name=f"isolation-{place}", low=low, high=high,
+        title=f"Best {what} for each part of {each.name}", desc="; ".join(part.note for part in parts),
+        x_label=shown[each.name], y_label=f"best {what}",
+    )  # fmt: skip
+
+
+def _frame(found: Mattered) -> tuple[float, float]:
+    """A range for what came of trials, without the worst few, in the objective's own direction."""
+    losses = sorted(each.loss for each in found.outcomes if math.isfinite(each.loss))
+    if not losses:
+        return 0.0, 1.0
+    ends = losses[0], losses[int(0.9 * (len(losses) - 1))]
+    air = 0.08 * (ends[1] - ends[0]) or 0.05 * abs(ends[0]) or 0.05
+    low, high = sorted(found.objective.shown(end) for end in (ends[0] - air, ends[1] + air))
+    return low, high
+
+
+def _frame_of_parts(found: Mattered) -> tuple[float, float]:
+    """A range for the best of every part, the same in all plots, so that they can be held against each other."""
+    low, high = _frame(found)
+    parts = [bucket for each in found.isolations for bucket in each.buckets]
+    ends = [v for bucket in parts for v in (bucket.best, bucket.low, bucket.high) if v is not None]
+    if not ends:
+        return low, high
+    air = 0.08 * (max(ends) - min(ends)) or 0.05 * abs(max(ends)) or 0.05
+    return max(low, min(ends) - air), min(high, max(ends) + air)
+
+
+def _between(dim: Dimension, start: float, end: float) -> str:
+    return f"{words.compact(dim.at(start))} to {words.compact(dim.at(end))}"
+
+
+def _parallel_chart(found: Mattered, space: Space, shown: Mapping[str, str]) -> Markup:
+    own = [one.name for one in found.importances.each][: MOST_AXES - 1]
+    low, high = _frame(found)
+    axes = [Axis(shown[name], tuple(_ticks(space.dimensions[name]))) for name in own]
+    ends = tuple((u, words.significant(low + u * (high - low), 2)) for u in (0.0, 0.5, 1.0))
+    axes.append(Axis(found.objective.name, ends))
+    trials = [each for each in found.outcomes if math.isfinite(each.loss)]
+    best = max(1, round(BEST_SHARE * len(trials)))
+    rest = trials[best:]
+    drawn = [*trials[:best], *rest[:: math.ceil(len(rest) / MOST_STRANDS) or 1]]
+    columns = [_places([each.values.get(name) for each in drawn], space.dimensions[name]) for name in own]
+    value = [min((found.objective.shown(each.loss) - low) / (high - low), 1.0) for each in drawn]
+    strands = [
+        Strand(
+            (*(column[i] for column in columns), max(value[i], 0.0)),
+            "winner" if i == 0 else "finalist" if i < best else "faint",
+            f"trial {each.number}: {found.objective.name} {words.significant(found.objective.shown(each.loss))}",
+        )
+        for i, each in enumerate(drawn)
+    ]
+    return parallel(
+        strands, axes, name="parallel", title="Every trial over the fields that mattered, and what came of it",
+        desc="Each line is a trial; the best is heavy, the best tenth is strong, the others are faint.",
+    )  # fmt: skip
+
+
+def _ticks(dim: Dimension) -> list[tuple[float, str]]:
+    if not isinstance(dim, Choice):
+        return [(u, words.compact(dim.at(u))) for u in (0.0, 0.5, 1.0)]
+    values = dim.values
+    return [((i + 0.5) / len(values), words.compact(value)) for i, value in enumerate(values)]
+
+
+def _places(values: Sequence[Any], dim: Dimension) -> list[float | None]:
+    """Where values lie on an axis; those of a choice are moved apart, those it does not hold are left out."""
+    if not isinstance(dim, Choice):
+        return [None if value is None else dim.where(value) for value in values]
+    known = [i for i, value in enumerate(values) if value is not None and dim.holds(value)]
+    apart = dict(zip(known, spread([dim.where(values[i]) for i in known]), strict=True))
+    return [apart.get(i) for i in range(len(values))]
+
+
+def _best_chart(found: Mattered) -> Markup:
+    about = found.best_of
+    assert about is not None
+    low, high = _frame(found)
+    rising = found.objective.sign < 0
+    best = found.objective.shown(found.outcomes[0].loss)
+    return best_of_curve(
+        about.sizes, about.median, about.low, about.high, made=about.n, best=best, floor=low, ceiling=high,
+        name="best-of", title="The best of n trials",
+        desc=f"Median best {found.objective.name} of n trials with its 95 % band; {about.n} trials were made, and the "
+        f"best of them has {words.significant(best)}.", y_label=f"best {found.objective.name}", rising=rising,
+    )  # fmt: skip
+
+
+def in_words(about: Importances, shown: Mapping[str, str] | None = None) -> str:
+    """What the importances say, and how far they can be trusted, in one or two sentences. shown: names to print."""
+    if not about.each:
+        if about.n >= LEAST:
+            return "nothing was searched that differs between the trials"
+        return f"too few trials to tell: {about.n} of the {LEAST} that are needed at the least; {about.enough} would do"
+    names = [(shown or {}).get(one.name, one.name) for one in about.each if one.is_shown]
+    said = f"more than chance is shown for {', '.join(names)}" if names else "no field is shown to matter beyond chance"
+    if about.is_enough:
+        return f"{said}, over {about.n:,} trials"
+    return f"{said}; a first hint only, over {about.n:,} trials: {about.enough} would do"
+
+
+def worth(about: BestOf, objective: Objective) -> str:
+    """Whether more trials would help, in one sentence."""
+    if about.gain is None:
+        return "too few trials to say what more of them would bring"
+    way = "lower" if objective.sign > 0 else "raise"
+    said = f"twice as many trials would {way} the best {objective.name} by about {about.gain:.2g}"
+    if about.noise is None:
+        return f"{said}; how much the seed alone moves it was not measured"
+    helps = about.gain > about.noise
+    verdict = "more trials may help" if helps else "more trials would hardly help"
+    return f"{verdict}: {said}, {'more' if helps else 'less'} than the seed alone moves it ({about.noise:.2g})"
+
+
+def caution(about: BestOf) -> str:
+    """What the band means where trials were not drawn at random; "" where all of them were."""
+    other = about.n - about.drawn
+    if not other:
+        return ""
+    return (
+        f"{other:,} of the {about.n:,} trials are not known to be drawn at random (the default, known good recipes, "
+        "proposals made from earlier trials, imported ones): the curve and its band then tell of drawing again from "
+        "this list, and a search that learns from its trials may gain more than the band says"
+    )

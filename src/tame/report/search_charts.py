@@ -1,0 +1,196 @@
+"""Charts of what mattered in a search: isolation, parallel coordinates, the best of n trials. Pure, as in charts.py."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from tame.report.svg import Scale, grid_across, moves, svg, tag
+
+MOST_LETTERS = 16  # of a label below or beside an axis
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of an axis with the best value in it and its band; hollow: no trial in it was trained to its end."""
+
+    start: float  # of the axis, in [0, 1]
+    end: float
+    best: float | None
+    low: float | None
+    high: float | None
+    hollow: bool
+    label: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of parallel coordinates. ticks: places in [0, 1] with what stands there."""
+
+    label: str
+    ticks: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Strand:
+    """A trial over all axes: places in [0, 1], None where an axis plays no part in it."""
+
+    places: tuple[float | None, ...]
+    kind: str = "faint"  # faint, finalist or winner
+    note: str = ""
+
+
+def best_by_part(
+    parts: Sequence[Part],
+    ticks: Sequence[tuple[float, str]],
+    *,
+    name: str,
+    title: str,
+    desc: str,
+    low: float,
+    high: float,
+    x_label: str,
+    y_label: str,
+    width: int = 328,
+    height: int = 232,
+) -> Markup:
+    """The best value in each part of an axis, with its band. ticks: places in [0, 1] and their words.
+
+    What lies outside the frame is drawn on its edge.
+    """
+    left, top, right, bottom = 48, 28, width - 8, height - 44
+    x, y = Scale(0, 1, left, right), Scale(low, high, bottom, top)
+    drawn = [grid_across(y, left, right, 4)]
+    for place, words in ticks:
+        anchor = "start" if place <= 0.01 else "end" if place >= 0.99 else "middle"
+        drawn.append(_text(_short(words), x.at(place), bottom + 17, anchor=anchor))
+    drawn += [_part(part, x, y) for part in parts]
+    drawn.append(tag("text", y_label, x=0, y=14, class_="axis name"))
+    drawn.append(tag("text", x_label, x=(left + right) / 2, y=height - 5, class_="axis strong", text_anchor="middle"))
+    return svg(name, width, height, title, desc, *drawn)
+
+
+def parallel(
+    strands: Sequence[Strand],
+    axes: Sequence[Axis],
+    *,
+    name: str,
+    title: str,
+    desc: str,
+    width: int = 1040,
+    height: int = 340,
+) -> Markup:
+    """Each trial as a line over one axis for each field, the last of which is what came of it.
+
+    Source: Inselberg, The plane with parallel coordinates (1985).
+    """
+    left, top, right, bottom = 56, 34, width - 84, height - 22
+    across = Scale(0, max(len(axes) - 1, 1), left, right)
+    y = Scale(0, 1, bottom, top)
+    order = {"faint": 0, "finalist": 1, "winner": 2}
+    drawn = [_strand(each, across, y) for each in sorted(strands, key=lambda each: order[each.kind])]
+    for place, axis in enumerate(axes):
+        at = across.at(place)
+        drawn.append(tag("line", x1=at, x2=at, y1=top, y2=bottom, class_="post"))
+        drawn.append(_text(_short(axis.label), at, 14, anchor="middle", kind="axis strong"))
+        drawn += [_text(_short(words), at + 6, y.at(tick) + 4, kind="axis halo plainly") for tick, words in axis.ticks]
+    return svg(name, width, height, title, desc, *drawn)
+
+
+def best_of_curve(
+    sizes: Sequence[int],
+    median: Sequence[float],
+    low: Sequence[float | None],
+    high: Sequence[float],
+    *,
+    made: int,
+    best: float,
+    floor: float,
+    ceiling: float,
+    name: str,
+    title: str,
+    desc: str,
+    y_label: str,
+    rising: bool = False,
+    width: int = 1040,
+    height: int = 300,
+) -> Markup:
+    """The best of n trials over n, on a logarithmic axis, with its band. made: trials there are; best: of them all.
+
+    low: where the band has no lower end it reaches to the end of the axis that is better. rising: more is better.
+    """
+    left, top, right, bottom = 60, 40, width - 150, height - 42
+    x, y = Scale(min(sizes), max(sizes), left, right, log=True), Scale(floor, ceiling, bottom, top)
+
+    def at(value: float) -> float:
+        return y.at(min(max(value, floor), ceiling))
+
+    open_end = ceiling if rising else floor
+    lows = [open_end if value is None else value for value in low]
+    there = [(x.at(n), at(v)) for n, v in zip(sizes, high, strict=True)]
+    back = [(x.at(n), at(v)) for n, v in zip(sizes, lows, strict=True)]
+    drawn = [grid_across(y, left, right, 5)]
+    drawn.append(tag("path", d=moves([*there, *reversed(back)]) + "Z", class_="band"))
+    drawn += [tag("path", d=moves(edge), class_="band-edge") for edge in (there, back)]
+    drawn.append(
+        tag("path", d=moves([(x.at(n), at(v)) for n, v in zip(sizes, median, strict=True)]), class_="line winner")
+    )
+    drawn += [_text(f"{tick:,.0f}", x.at(tick), bottom + 17, anchor="middle") for tick in x.ticks(9) if tick >= 1]
+    drawn.append(tag("line", x1=x.at(made), x2=x.at(made), y1=top - 10, y2=bottom, class_="edge"))
+    drawn.append(_text(f"{made:,} trials were made", x.at(made) - 6, top - 14, anchor="end"))
+    drawn.append(tag("circle", cx=x.at(made), cy=at(best), r=5, class_="found"))
+    drawn.append(_text("median best of n", right + 8, at(median[-1]) + 4, kind="label of-winner"))
+    drawn.append(tag("text", y_label, x=0, y=14, class_="axis name"))
+    drawn.append(_text("trials drawn from those that were made", (left + right) / 2, height - 4, anchor="middle"))
+    return svg(name, width, height, title, desc, *drawn)
+
+
+def spread(values: Sequence[float]) -> list[float]:
+    """The values with equal ones moved apart a little, so that lines through the same place can be told from others."""
+    seen: dict[float, int] = {}
+    found = []
+    for value in values:
+        rank = seen[value] = seen.get(value, 0) + 1
+        # Multiples of the golden ratio fill the gap evenly, however many there are.
+        found.append(value + 0.05 * ((rank * 0.618033988749895) % 1 - 0.5))
+    return found
+
+
+def _part(part: Part, x: Scale, y: Scale) -> Markup:
+    if part.best is None:
+        return tag("g")
+    start, end = x.at(part.start) + 2, x.at(part.end) - 2
+    middle = (start + end) / 2
+    best = y.at(min(max(part.best, y.low), y.high))
+    drawn = [tag("title", part.note)]
+    if part.low is not None and part.high is not None:
+        ends = sorted(y.at(min(max(v, y.low), y.high)) for v in (part.low, part.high))
+        drawn.append(
+            tag("rect", x=start, y=ends[0], width=end - start, height=max(ends[1] - ends[0], 1.0), class_="band")
+        )
+    drawn.append(tag("line", x1=start, x2=end, y1=best, y2=best, class_="span"))
+    drawn.append(tag("circle", cx=middle, cy=best, r=4, class_="ring" if part.hollow else "dot"))
+    return tag("g", *drawn, class_="row plain" if part.hollow else "row winner")
+
+
+def _strand(strand: Strand, across: Scale, y: Scale) -> Markup:
+    drawn, run = "", list[tuple[float, float]]()
+    for place, value in enumerate([*strand.places, None]):
+        if value is None or not math.isfinite(value):
+            drawn += moves(run)
+            run = []
+        else:
+            run.append((across.at(place), y.at(min(max(value, -0.03), 1.03))))
+    return tag("g", tag("title", strand.note), tag("path", d=drawn, class_=f"line {strand.kind}"))
+
+
+def _text(words: str, x: float, y: float, *, anchor: str = "start", kind: str = "axis") -> Markup:
+    return tag("text", words, x=x, y=y, class_=kind, text_anchor=anchor)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"

@@ -1,0 +1,90 @@
+"""The test part opened, once, and the winner written as a model that must judge as it was scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tame.core.errors import StorageError
+from tame.core.records import Event
+from tame.evaluate.score import Judged, judged_from, open_test
+from tame.kinds.kind import Data
+from tame.study.finalist import Finalist, rates_of
+from tame.study.plan import CHECKED, Plan
+from tame.study.session import Study
+
+TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    winner: Judged
+    default: Judged | None  # None where the default recipe diverged
+
+
+def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | None) -> Tested:
+    """The sealed part, judged by the winner and by the default recipe before its labels are looked at.
+
+    A study that was killed after the opening judges the same weights again: the event says that it was opened before.
+    """
+    rows = list(data.sealed.rows)
+    ids = [data.ids[row] for row in rows]
+    beside = None if default is winner else default
+    study.ask("train_again", members=[_member(data, each) for each in (winner, beside) if each is not None])
+    other = None
+    if beside is not None:
+        _choose(study, data, beside)
+        other = np.array(study.ask("judge", rows=rows)["outputs"])
+    _choose(study, data, winner)
+    outputs = np.array(study.ask("judge", rows=rows)["outputs"])
+
+    def record(count: int) -> None:
+        study.keep(Event("test_opened", {"n": count, "trial": winner.trials[0].number, "used_s": study.used_s}))
+
+    own = open_test(data.sealed, ids, outputs, record, task=data.task)
+    if default is winner:
+        return Tested(own, own)
+    return Tested(own, None if other is None else judged_from(data.task, ids, own.truth, other))
+
+
+def _choose(study: Study, data: Data, finalist: Finalist) -> None:
+    """Makes the first seed of a finalist the network that is judged and delivered: no seed is picked by its luck."""
+    study.ask("network", **_member(data, finalist), labels=list(data.classes))
+
+
+def _member(data: Data, finalist: Finalist) -> dict[str, Any]:
+    """The network of a finalist that is judged and delivered: one on all examples, where there are folds."""
+    trial = finalist.trials[0]
+    return {
+        "trial": trial.number,
+        "recipe": trial.recipe.flat(),
+        "epochs": trial.best_epoch,
+        "fold": None if data.whole else 0,
+        **rates_of(trial),
+    }
+
+
+def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> dict[str, Any]:
+    """Writes the model, loads it again from its folder, and compares what both say of test pictures."""
+    study.watcher.phase("writing the model and judging with it again")
+    folder = study.folder / "model"
+    files = study.ask("deliver", folder=str(folder))["files"]
+    rows = list(data.sealed.rows)[:CHECKED]
+    ids = [data.ids[row] for row in rows]
+    blank = np.zeros(len(rows))
+    before = judged_from(data.task, ids, blank, np.array(study.ask("judge", rows=rows)["outputs"]))
+    again = study.ask("judge_again", folder=str(folder), rows=rows)["outputs"]
+    after = judged_from(data.task, ids, blank, np.array(again))
+    apart = float(np.abs(before.outputs - after.outputs).max())
+    if data.task == "regression":
+        apart /= max(float(np.std(data.learnt())), 1e-12)
+    elif (before.predicted != after.predicted).any():
+        apart = 1.0
+    if apart > TOLERANCE:
+        raise StorageError(
+            f"the model in {folder} does not judge as the network that was scored (apart by {apart:.2g})"
+        )
+    study.keep(Event("delivered", {"files": files, "checked": len(rows), "largest_difference": apart}))
+    return {"folder": str(folder), "files": files, "checked": len(rows), "largest_difference": apart}

@@ -1,0 +1,228 @@
+"""The search checks itself: what its trials say of the space is acted on while it runs, and what came of it is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tame.adjust.guard import Rest, narrowed, rest_of, wider
+from tame.adjust.searcher import LOST, searched
+from tame.core.errors import UsageError
+from tame.core.records import Event, Finding, Trial
+from tame.core.space import Choice, Space, field_of, to_text
+from tame.monitor.advice import CHANGES
+from tame.monitor.space import edges, infeasible
+from tame.study.plan import Plan
+from tame.study.session import Study
+from tame.study.space import bounds_of, narrow, region_of, space_of, wider_events
+from tame.study.state import State
+
+MOST_TIMES = 3  # that a side of a dimension is widened, or narrowed
+COSTLY = ("epochs", "batch_size", "input")  # fields and rooms that are never widened by themselves: time and memory
+FIXED_BEFOREHAND = ("grid",)  # searches whose recipes are all decided at the start
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What follows from a round: the plan from now on, the findings with what was changed, the events that keep it."""
+
+    plan: Plan
+    findings: list[Finding]
+    events: list[Event]
+    rest: Rest | None
+
+
+def of_space(study: Study) -> list[Finding]:
+    """What the trials say of the space, each finding once."""
+    trials = searched(study.history)
+    found = edges(trials, space_of(study.state))
+    lost = infeasible(trials, region_of(study.state))
+    known = [_key(finding) for finding in study.state.findings]
+    return [each for each in (*found, *([lost] if lost else [])) if known.count(_key(each)) < _most(each)]
+
+
+def act(study: Study, plan: Plan, findings: Sequence[Finding]) -> Checked:
+    """Widens the space where the best recipes lie on its edge, narrows what is proposed where too many diverge, and
+    weighs the rest of the search. Nothing is kept here, so that all of it is kept at once."""
+    space, region, own, events = space_of(study.state), None, list(findings), []
+    for i, finding in enumerate(own):
+        if finding.code == "best_on_edge":
+            space, own[i] = _widened(study, plan, space, finding)
+        elif finding.code == "infeasible" and "bound" in finding.evidence:
+            region, own[i] = _narrowed(study, finding)
+    wide = [f for f in own if f.code == "best_on_edge" and "to" in f.evidence]
+    events += wider_events(
+        study.state, space, reason="; ".join(f.title for f in wide), evidence={"fields": [f.evidence for f in wide]}
+    )
+    events += [region] if region else []
+    rest = _rest(study, plan)
+    if rest is not None:
+        events.append(Event("worth", rest.to_json()))
+        if rest.is_worthless and all(f.code != "worthless_rest" for f in study.state.findings):
+            own.append(_worthless(rest))
+    for finding in own:
+        if "to" in finding.evidence or "bound" in finding.evidence:
+            study.watcher.note(f"{finding.title}: from now on {finding.change}")
+    if events and (wide or region):
+        bounds = region.data["bounds"] if region else bounds_of(study.state)
+        plan = replace(plan, space=narrowed(space, bounds))
+    return Checked(plan, own, events, rest)
+
+
+def why_worthless(rest: Rest) -> str:
+    """Why the search ends before its budget does."""
+    return (
+        f"as many epochs again would lower the best validation loss by about {rest.gain:.2g}, less than a quarter of "
+        f"its noise ({rest.noise:.2g})"
+    )
+
+
+def with_outcomes(state: State) -> list[Finding]:
+    """The findings of a study, those about its search with what came of them."""
+    return [replace(f, outcome=f.outcome or _outcome(state, f)) for f in state.findings]
+
+
+def worth_json(state: State) -> dict[str, Any] | None:
+    """What the rest of the search was worth, and whether and why the search ended early, for the report."""
+    known = state.last.get("worth")
+    if known is None:
+        return None
+    ended = state.last.get("search_ended", {})
+    return {name: known[name] for name in ("recipes", "epochs", "best", "gain", "noise")} | {
+        "stopped_because": ended.get("reason", "") if ended.get("worthless") else ""
+    }
+
+
+def _rest(study: Study, plan: Plan) -> Rest | None:
+    """What the rest is worth after this round; None where nothing is to be kept."""
+    known = study.state.last.get("worth")
+    before = None if known is None else Rest.from_json(known)
+    found = rest_of(study.history, before, num_valid=plan.facts.num_valid)
+    return None if found == before else found
+
+
+def _worthless(rest: Rest) -> Finding:
+    title = f"after {rest.recipes} recipes the search has little left to gain: {why_worthless(rest)}"
+    evidence = {"recipes": rest.recipes, "epochs": rest.epochs, "best": rest.best, "gain": rest.gain}
+    return Finding("worthless_rest", title, "info", {**evidence, "noise": rest.noise}, change=CHANGES["worthless_rest"])
+
+
+def _widened(study: Study, plan: Plan, space: Space, finding: Finding) -> tuple[Space, Finding]:
+    """The space with one side of a range further out, or as it is and why."""
+    name, side = str(finding.evidence["field"]), str(finding.evidence["side"])
+    dim = space.dimensions[name]
+    end = wider(name, dim, side)
+    why = _why_not(study, name, side)
+    if end is None or why or isinstance(dim, Choice):
+        return space, replace(finding, outcome=f"not widened: {why or 'no recipe may lie further out'}")
+    try:
+        wide = space.widened(name, low=end) if side == "low" else space.widened(name, high=end)
+        recipe = plan.search.base.but({**space.needs(name), field_of(name): end})
+        study.ask("check", recipes=[recipe.flat()], also=[], given=[])
+    except UsageError as problem:
+        return space, replace(finding, outcome=f"not widened: {problem}")
+    evidence = {**finding.evidence, "to": end}
+    return wide, replace(finding, evidence=evidence, change=f"searched is {to_text(name, wide.dimensions[name])}")
+
+
+def _why_not(study: Study, name: str, side: str) -> str:
+    """Why a range is not widened; "" where it may be."""
+    config, own = study.config, field_of(name)
+    mend = f"{how_to_widen(study, name)}, while the search goes on"
+    if not config.widen:
+        return f"--no-widen forbids it; to widen it yourself: {mend}"
+    if "search_ended" in study.state.last or len(searched(study.history)) >= (config.trials or math.inf):
+        return f"no recipe is left to begin; begin another study with a wider --space {name}=..."
+    if config.search in FIXED_BEFOREHAND:
+        return "a grid is fixed beforehand"
+    if own in COSTLY or own.partition(".")[0] in COSTLY:
+        return f"it costs time or memory, which is yours to spend: {mend}"
+    if own.startswith("own."):
+        return f"what your model bears is not known: {mend}"
+    if side in bounds_of(study.state).get(name, {}):
+        return "recipes further out diverged"
+    times = [f.evidence for f in study.state.findings if f.code == "best_on_edge" and "to" in f.evidence]
+    if sum(each["field"] == name and each["side"] == side for each in times) >= MOST_TIMES:
+        return f"it was widened {MOST_TIMES} times on this side"
+    return ""
+
+
+def how_to_widen(study: Study, name: str) -> str:
+    """The command, or the call, by which the user widens a range."""
+    if study.config.model is None:
+        return f"tame resume {study.folder} --space {name}=..."
+    return f"tame.resume({str(study.folder)!r}, model=build, space=['{name}=...'])"
+
+
+def _narrowed(study: Study, finding: Finding) -> tuple[Event | None, Finding]:
+    """The event that narrows what is proposed, or none and why."""
+    name, bound = str(finding.evidence["field"]), float(finding.evidence["bound"])
+    low, high = (bound, None) if finding.evidence["side"] == "low" else (None, bound)
+    first = max(study.history.trials, default=-1) + 1
+    own = replace(finding, evidence={**finding.evidence, "first_after": first})
+    try:
+        return narrow(study.state, name, low=low, high=high, reason=finding.title, evidence=own.evidence), own
+    except UsageError as problem:
+        evidence = {key: value for key, value in finding.evidence.items() if key != "bound"}
+        return None, replace(finding, evidence=evidence, outcome=f"not narrowed: {problem}")
+
+
+def _outcome(state: State, finding: Finding) -> str:
+    trials = [t for t in searched(state.history) if t.curve.points or t.state in LOST]
+    about = finding.evidence
+    if finding.code == "best_on_edge" and "to" in about:
+        return _of_wider(about, trials)
+    if finding.code == "infeasible" and "first_after" in about:
+        later = [t for t in trials if t.number >= about["first_after"]]
+        lost = sum(t.state in LOST for t in later)
+        said = f"of {len(later)} recipes begun since then {lost} diverged or failed"
+        return said if later else "no recipe was begun since then"
+    if finding.code == "worthless_rest":
+        if state.last.get("search_ended", {}).get("worthless"):
+            return f"the search ended there, after {about['recipes']} recipes"
+        gained = max(0.0, about["best"] - min((t.loss for t in _ended(trials)), default=math.inf))
+        more, epochs = len(trials) - about["recipes"], sum(t.trained for t in trials) - about["epochs"]
+        return f"{more} more recipes and {epochs} more epochs lowered the best validation loss by {gained:.2g}"
+    return ""
+
+
+def _of_wider(about: Mapping[str, Any], trials: Sequence[Trial]) -> str:
+    """Whether the best recipe lies in the new part of a range."""
+    own = field_of(about["field"])
+
+    def is_new(trial: Trial) -> bool:
+        value = trial.recipe.flat().get(own)
+        if isinstance(value, str) or value is None:
+            return False
+        beyond = value < about["low"] if about["side"] == "low" else value > about["high"]
+        within = value >= about["to"] if about["side"] == "low" else value <= about["to"]
+        return bool(beyond and (within or math.isclose(value, about["to"])))
+
+    new = [t for t in trials if is_new(t)]
+    said = f"{len(new)} recipe{'' if len(new) == 1 else 's'} lay in the new part"
+    best = min(_ended(trials), key=lambda t: (t.loss, t.number), default=None)
+    if not new or best is None:
+        return said
+    where = "the best recipe among them" if is_new(best) else "the best recipe not"
+    return f"{said}, {where}: trial {best.number}, at {best.recipe.flat()[own]:.3g}"
+
+
+def _ended(trials: Sequence[Trial]) -> list[Trial]:
+    """Those that were trained to their end, or where there are none, all that did not get lost."""
+    sound = [t for t in trials if t.state not in LOST]
+    return [t for t in sound if t.state == "complete" or t.epochs >= t.recipe.epochs] or sound
+
+
+def _key(finding: Finding) -> tuple[object, ...]:
+    """What makes two findings about the space the same: the same side of the same range."""
+    about = finding.evidence
+    if finding.code == "best_on_edge":
+        return finding.code, about["field"], about["side"], about[about["side"]]
+    return finding.code, about.get("field"), about.get("side"), about.get("value")
+
+
+def _most(finding: Finding) -> int:
+    """How often a finding may come."""
+    return MOST_TIMES if "bound" in finding.evidence else 1

@@ -1,0 +1,184 @@
+"""Recipes of earlier studies that a study tries first: the best of each that differ, as far as they fit here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+from tame.core.errors import UsageError, require
+from tame.core.recipe import Recipe, Value
+from tame.core.records import Decision
+from tame.core.space import Choice, Space, field_of
+from tame.evaluate.outcomes import Outcome, absent_of, outcomes, space_of
+from tame.kinds.kind import Data
+from tame.study.session import Study
+from tame.study.state import State, read_state
+
+MOST = 8  # recipes of all earlier studies together
+APART = 0.1  # of a range, within which two values are taken for the same
+NEVER = ("seed", "epochs", "input.views", "input.crop", "model.unfrozen")  # the new study decides them
+ANYWHERE = ("optimizer", "schedule", "then", "regularize")  # what suits any kind of data
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A recipe of an earlier study: what it sets, and where it is from, in words."""
+
+    changes: Mapping[str, Value]
+    told: str
+
+
+def put_first(study: Study, data: Data, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan with the best recipes of the earlier studies before its portfolio, each that can be trained here.
+
+    What does nothing in this study, or is decided by it, is dropped, and a note says so. Raises UsageError for a folder
+    that holds no study, or no recipe that was trained to its end, and where the search takes no recipes.
+    """
+    if not study.config.first:
+        return dict(about)
+    own = study.config.search
+    require(own == "auto", f"the search {own!r} takes no recipes of earlier studies; leave out --search or --first")
+    base = Recipe.from_flat(about["base"])
+    found: list[Earlier] = []
+    dropped: dict[str, str] = {}
+    named: dict[str, str] = {}
+    for earlier in _in_turn([best_recipes(Path(each), data.kind) for each in study.config.first]):
+        changes = _fitting(study, earlier, about, base, dropped, named)
+        if changes and changes not in [each.changes for each in found]:
+            found.append(Earlier(changes, earlier.told))
+        if len(found) == MOST:
+            break
+    if dropped:
+        said = "; ".join(f"{name}: {why}" for name, why in dropped.items())
+        study.watcher.note(f"recipes of earlier studies are taken without what does nothing with them here ({said})")
+    if named:
+        said = ", ".join(f"{there} is {here}" for there, here in named.items())
+        study.watcher.note(f"recipes of earlier studies are taken by the names here: {said}")
+    if not found:
+        study.watcher.note("no recipe of the earlier studies differs from the default and fits here")
+    reasons = {base.but(each.changes).key(): each.told for each in reversed(found)}
+    portfolio = [*(dict(each.changes) for each in found), *about["portfolio"]]
+    return {**about, "portfolio": portfolio, "reasons": reasons}
+
+
+def explained(decisions: Iterable[Decision], reasons: Mapping[str, str]) -> list[Decision]:
+    """The decisions, those that start a recipe of an earlier study with where it is from. reasons: by Recipe.key()."""
+    return [
+        replace(d, reason=reasons[d.recipe.key()])
+        if d.origin == "portfolio" and d.recipe is not None and d.recipe.key() in reasons
+        else d
+        for d in decisions
+    ]
+
+
+def best_recipes(folder: Path, kind: str) -> list[Earlier]:
+    """The best recipes of a study that differ from each other, at most MOST, the winner first.
+
+    kind: of the new study's data; of a study on data of another kind only what suits any kind is taken. Raises
+    UsageError for what is no study, or one without a trial that was trained to its end.
+    """
+    _, state = read_state(folder)
+    space = space_of(state.last)
+    ranked = [each for each in outcomes(state.history, space, absent=absent_of(state.last)) if each.is_final]
+    require(bool(ranked), f"--first {folder}: no trial of this study was trained to its end")
+    winner = state.last.get("result", {}).get("winner", {}).get("from_trial")
+    ranked.sort(key=lambda each: each.number != winner)
+    kept: list[Outcome] = []
+    for each in ranked:
+        if len(kept) < MOST and not any(_are_alike(each, other, space) for other in kept):
+            kept.append(each)
+    return [
+        Earlier(
+            _taken(each, state, space, kind), f"trial {each.number} of the earlier study {folder.name}, its {_place(i)}"
+        )
+        for i, each in enumerate(kept)
+    ]
+
+
+def _taken(own: Outcome, state: State, space: Space, kind: str) -> dict[str, Value]:
+    """The fields of a trial's recipe that another study may take: of an imported one those that it had."""
+    if "imported" in state.last:
+        return {field_of(name): value for name, value in own.values.items() if field_of(name) not in NEVER}
+    flat = state.history.trials[own.number].recipe.flat()
+    taken = {name: value for name, value in flat.items() if name not in NEVER}
+    if state.last.get("data", {}).get("kind", "images") == kind:
+        return taken
+    return {n: v for n, v in taken.items() if n.partition(".")[0] in ANYWHERE or n == "batch_size"}
+
+
+def _fitting(
+    study: Study,
+    earlier: Earlier,
+    about: Mapping[str, Any],
+    base: Recipe,
+    dropped: dict[str, str],
+    named: dict[str, str],
+) -> dict[str, Value]:
+    """The changes of the base recipe that can be trained and do something here; none where they cannot be trained.
+
+    dropped: takes in what is left out, and why; named: what is named otherwise here, and how.
+    """
+    flat, sizes, fixed = base.flat(), about["sizes"], set(about["fixed"])
+    known = {*flat, *(field_of(name) for name in about["space"])}
+    changes = {name: value for name, value in earlier.changes.items() if name not in fixed}
+    gone = {name: "the model here takes no such argument" for name in changes if name not in known}
+    size = earlier.changes.get("input.size")
+    if size is not None and sizes and size not in sizes:
+        gone["input.size"] = f"features are not computed at {size} pixels"
+    changes = {name: value for name, value in changes.items() if name not in gone and value != flat.get(name)}
+    spelled = _spelled_here(study, earlier, changes, base)
+    if spelled is None:
+        return {}
+    named |= {f"{name} {changes[name]}": str(value) for name, value in spelled.items() if value != changes[name]}
+    changes = {name: value for name, value in spelled.items() if value != flat.get(name)}
+    for name in changes:
+        try:
+            study.ask("check", recipes=[base.but(changes).flat()], also=[], given=[name])
+        except UsageError as problem:
+            gone[name] = str(problem).removeprefix(f"{name} ")
+    dropped |= gone
+    return {name: value for name, value in changes.items() if name not in gone}
+
+
+def _spelled_here(
+    study: Study, earlier: Earlier, changes: Mapping[str, Value], base: Recipe
+) -> dict[str, Value] | None:
+    """The changes, names in small letters where others cannot be trained; None, which is told, where neither can."""
+    words = {n: v for n, v in changes.items() if isinstance(v, str) and v.isidentifier() and not n.startswith("own.")}
+    small = {name: word.lower() for name, word in words.items()}
+    try:
+        study.ask("check", recipes=[base.but(changes).flat()], also=[], given=[])
+    except UsageError as problem:
+        try:
+            study.ask("check", recipes=[base.but({**changes, **small}).flat()], also=[], given=[])
+        except UsageError:
+            study.watcher.note(f"{earlier.told}, cannot be trained here: {problem}")
+            return None
+        return {**changes, **small}
+    return dict(changes)
+
+
+def _are_alike(one: Outcome, other: Outcome, space: Space) -> bool:
+    """Whether two trials have the same choices, and numbers that lie close together."""
+    if one.values.keys() != other.values.keys():
+        return False
+    for name, value in one.values.items():
+        dim, beside = space.dimensions[name], other.values[name]
+        if isinstance(dim, Choice):
+            if value != beside:
+                return False
+        elif abs(dim.where(value) - dim.where(beside)) > APART:
+            return False
+    return True
+
+
+def _in_turn(several: Sequence[Sequence[Earlier]]) -> list[Earlier]:
+    """The best of each, then the second of each, and so on."""
+    return [each for each in chain.from_iterable(zip_longest(*several)) if each is not None]
+
+
+def _place(index: int) -> str:
+    return "best" if index == 0 else f"number {index + 1}"

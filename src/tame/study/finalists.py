@@ -1,0 +1,224 @@
+"""The finalists: the best of the search and the default recipe, each trained again with fresh seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tame.adjust.searcher import searched
+from tame.core.errors import BudgetError, NothingTrainedError
+from tame.core.records import FINALIST, Decision, Event, Trial, decision_event
+from tame.core.rng import stream_seed
+from tame.kinds.kind import Data
+from tame.study.finalist import MANY, Finalist, together
+from tame.study.plan import Plan
+from tame.study.reserve import (
+    CLOCKLESS_SEEDS,
+    FIELDS,
+    MOST_FINALISTS,
+    MOST_SEEDS,
+    ROOMY,
+    cost_s,
+    is_capped,
+    room_s,
+    roomy,
+)
+from tame.study.session import Study
+from tame.study.test import test
+
+LEAST_STAGE_S = 0.05
+
+
+def finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
+    """The best few of the search and the default recipe, each trained again with fresh seeds.
+
+    Raises NothingTrainedError or BudgetError where no recipe was trained at all.
+    """
+    _require_trained(study)
+    study.watcher.phase("training the finalists again with fresh seeds")
+    wanted = _wanted(study, plan)
+    more, each_s = _further_seeds(study, plan, wanted)
+    wanted = _more_finalists(study, plan, wanted, each_s=each_s * (1 + len(more)))
+    found = trained_again(study, data, plan, [(trial, [*first, *more]) for trial, first in wanted])
+    good = [each for each in found if each is not None]
+    if not good:
+        raise NothingTrainedError("every finalist diverged when it was trained again")
+    return good
+
+
+def _require_trained(study: Study) -> None:
+    trials = list(study.history.trials.values())
+    if any(t.state in ("complete", "paused") and t.curve.points for t in trials):
+        return
+    if any(t.state == "diverged" for t in trials):
+        raise NothingTrainedError(
+            f"all {len(trials)} trials diverged; try a lower learning rate: --set optimizer.lr=1e-3"
+        )
+    raise BudgetError("the time ended before a first recipe was trained; begin again with a longer --time")
+
+
+def _wanted(study: Study, plan: Plan) -> list[tuple[Trial, list[int]]]:
+    """Which trials are finalists, and the seed that each is trained again with: fewer where the clock leaves no room.
+
+    Kept as an event, so that a study that is resumed has the same finalists.
+    """
+    known = study.state.last.get("finalists")
+    if known is None:
+        best, num_seeds = _field(study, plan)
+        known = {"trials": [t.number for t in best], "seeds": _seeds(study, 0, num_seeds)}
+        study.keep(Event("finalists", known))
+    return [(study.history.trials[number], known["seeds"]) for number in known["trials"]]
+
+
+def _field(study: Study, plan: Plan) -> tuple[list[Trial], int]:
+    """The trials that are trained again, and with how many seeds at first: the largest field that there is room for."""
+    room = room_s(study, plan)
+    fields = [(best_trials(study, plan, count), num_seeds) for count, num_seeds in FIELDS]
+    for best, num_seeds in fields:
+        count = len(best) - 1
+        if roomy(count) * cost_s(study, plan, count, num_seeds) <= room:
+            return best, num_seeds
+    return fields[-1]
+
+
+def _further_seeds(study: Study, plan: Plan, wanted: Sequence[tuple[Trial, list[int]]]) -> tuple[list[int], float]:
+    """Trains the finalists, then with further seeds as long as there is time for them; returns those, and the seconds
+    that one seed of all finalists takes.
+
+    What a seed took is looked at after each stage, since finalists may be cheaper than what was searched.
+    """
+    # After a kill a part of the stage lies before it, and what was measured says too little.
+    least = cost_s(study, plan, len(wanted) - 1, 1) / 2 if "more_seeds" in study.state.last else LEAST_STAGE_S
+    more: list[int] = []
+    spent, num = 0.0, 1
+    while True:
+        began = study.state.trained_s
+        _train_again(study, plan, [(trial, [*first, *more]) for trial, first in wanted])
+        stage_s = study.state.trained_s - began
+        spent += stage_s
+        each_s = max(stage_s / num, least)
+        found = _more_seeds(study, plan, wanted, more, each_s=each_s, spent=spent)
+        if found == more:
+            return more, each_s
+        more, num = found, len(found) - len(more)
+
+
+def _more_seeds(
+    study: Study, plan: Plan, wanted: Sequence[tuple[Trial, list[int]]], have: Sequence[int], *, each_s: float,
+    spent: float,
+) -> list[int]:  # fmt: skip
+    """The seeds in `have` and as many more as the time that is left allows; the same ones where there are enough.
+
+    Kept as an event, so that a study that is resumed trains the same ones. Without a clock three seeds in all.
+    each_s: what a seed of all finalists takes; spent: seconds of all stages.
+    """
+    known = study.state.last.get("more_seeds")
+    if known is not None and (known.get("over", True) or len(known["seeds"]) > len(have)):
+        return list(known["seeds"])
+    num, count = len(have), 0
+    if all(seeds for _, seeds in wanted):
+        # Of the share of the clock that finalists may take, what they have spent is gone.
+        room = room_s(study, plan, [trial for trial, _ in wanted]) - spent * is_capped(study)
+        most = (CLOCKLESS_SEEDS if math.isinf(room) else MOST_SEEDS) - 1 - num
+        count = int(min(max(room / each_s, 0), most))
+    found = [*have, *_seeds(study, 1 + num, 1 + num + count)]
+    study.keep(Event("more_seeds", {"seeds": found, "over": not count}))
+    return found
+
+
+def _more_finalists(
+    study: Study, plan: Plan, wanted: list[tuple[Trial, list[int]]], *, each_s: float
+) -> list[tuple[Trial, list[int]]]:
+    """The finalists and as many of the next best trials as there is still time for.
+
+    Where a further seed of all does not fit any more. They are trained with the same seeds, so that nobody is judged by
+    more of them than others. Kept as an event. each_s: what all seeds of all finalists have taken.
+    """
+    known, (_, seeds) = study.state.last["finalists"], wanted[0]
+    if study.config.clock_s is None or is_capped(study) or not seeds or known.get("over"):
+        return wanted
+    have = [trial for trial, _ in wanted]
+    num = int(room_s(study, plan, have) / (ROOMY * each_s / len(have)))
+    every = best_trials(study, plan, min(len(have) + num, MOST_FINALISTS))
+    have += [trial for trial in every if trial not in have][: max(num, 0)]
+    study.keep(Event("finalists", {**known, "trials": [trial.number for trial in have], "over": True}))
+    return [(trial, seeds) for trial in have]
+
+
+def _seeds(study: Study, first: int, last: int) -> list[int]:
+    return [stream_seed(study.config.seed, "finalist", i) % 2**31 for i in range(first, last)]
+
+
+def trained_again(
+    study: Study, data: Data, plan: Plan, wanted: Sequence[tuple[Trial, Sequence[int]]]
+) -> list[Finalist | None]:
+    """The recipes of trials trained with these seeds, all at once; None where all of a recipe diverged.
+
+    Without a seed, for want of time, it is the trial itself, and the report says so.
+    """
+    _train_again(study, plan, wanted)
+    found: list[Finalist | None] = []
+    for trial, seeds in wanted:
+        own = [t for t in _seeds_of(study, trial) if t.state == "complete"] if seeds else [trial]
+        found.append(together(study, data, plan, trial, own) if own else None)
+    return found
+
+
+def _train_again(study: Study, plan: Plan, wanted: Sequence[tuple[Trial, Sequence[int]]]) -> None:
+    """Trains the recipes of trials with these seeds, all at once, as far as that has not been done."""
+    for trial, seeds in wanted:
+        have = {t.recipe.seed for t in _seeds_of(study, trial)}
+        number = max(study.history.trials) + 1
+        missing = [trial.recipe.but({"seed": seed}) for seed in seeds if seed not in have]
+        reason = _reason(trial)
+        fresh = [Decision("start", number + i, reason, r.epochs, r, FINALIST) for i, r in enumerate(missing)]
+        study.keep(*map(decision_event, fresh))
+    running = [t for trial, _ in wanted for t in _seeds_of(study, trial) if t.state == "running"]
+    test(study, plan, running)
+    done = [study.history.trials[t.number] for t in running]
+    ended = [t for t in done if t.state == "running"]
+    study.keep(*(decision_event(Decision("complete", t.number, "all epochs are trained", t.until)) for t in ended))
+
+
+def _seeds_of(study: Study, trial: Trial) -> list[Trial]:
+    """The trials that train a finalist's recipe with fresh seeds."""
+    return [t for _, t in sorted(study.history.trials.items()) if t.reason == _reason(trial)]
+
+
+def _reason(trial: Trial) -> str:
+    again = f"the recipe of trial {trial.number} again, with a fresh seed"
+    if trial.parent is None:
+        return again
+    return f"{again}; from the first epoch on, while trial {trial.number} changed its rates as it trained"
+
+
+def best_trials(study: Study, plan: Plan, count: int) -> list[Trial]:
+    """The best trials and the default recipe; those trained to their end go first.
+
+    By validation loss; where there are enough examples for it, every other one by the metric, the first of them too: a
+    network may grow too sure of itself while it still gets better.
+    """
+    trials = searched(study.history)
+    ended = [t for t in trials if t.state == "complete"]
+    by_loss = sorted(ended, key=_loss) or sorted(
+        (t for t in trials if t.curve.points), key=lambda t: (-t.epochs, _loss(t))
+    )
+    ranked = [t for t in by_loss if t.state != "diverged"]
+    if ended and plan.facts.num_valid >= MANY:
+        by_metric = sorted(ranked, key=lambda t: _metric(t, plan))
+        pairs = zip(by_metric, ranked, strict=True)
+        ranked = list({trial.number: trial for pair in pairs for trial in pair}.values())
+    best = ranked[:count]
+    default = next((t for t in trials if t.origin == "default"), None)
+    out = default is None or default in best or default.state == "diverged"
+    return best if out or default is None else [*best, default]
+
+
+def _loss(trial: Trial) -> float:
+    return trial.loss
+
+
+def _metric(trial: Trial, plan: Plan) -> float:
+    """The metric of the weights that are judged, so that lower is better."""
+    found = None if trial.judged is None else trial.judged.valid_metric
+    return math.inf if found is None else -found if plan.facts.higher_is_better else found

@@ -1,0 +1,91 @@
+"""The time that finalists take, and what a search leaves for them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tame.core.records import Trial
+from tame.study.plan import FINALISTS_SHARE, Plan
+from tame.study.session import Study
+
+FIELDS = ((4, 1), (3, 1), (2, 1), (1, 1), (1, 0))  # finalists beside the default, and fresh seeds of each at first
+
+
+ROOMY = 1.35  # times the forecast that more than the best and the default must fit in; what is left is for more seeds
+
+
+MOST_FINALISTS = 8  # beside the default, where there is time for more
+
+
+MOST_SEEDS, CLOCKLESS_SEEDS = 6, 3  # fresh seeds of each, where there is time for more, and where no clock holds
+
+
+SURE = 1.15  # times what a field must fit in, that the search leaves for it
+
+
+RESERVED = (0.12, 0.4)  # of the time after the search has begun, that is kept for finalists: at least and at most
+
+
+WANTED = ((4, 3), (4, 2), *FIELDS[:-1])  # finalists and seeds that the search leaves time for, the best first
+
+
+def roomy(count: int) -> float:
+    """How many times its forecast the room for so many finalists and the default must be."""
+    return ROOMY if count > 1 else 1.0
+
+
+def cost_s(study: Study, plan: Plan, count: int, num_seeds: int) -> float:
+    """A forecast of the seconds that so many finalists take, from what the search took for an epoch of a trial."""
+    epoch_s, epochs = study.state.epoch_s, _most_epochs(study)
+    if not num_seeds:  # winner and default, which nobody has trained on all examples
+        return epoch_s * plan.share_of_all * float(study.state.last["plan"].get("pair", 2.0)) * epochs
+    return finalists_s(plan, epoch_s, epochs=epochs, count=count, num_seeds=num_seeds)
+
+
+def _most_epochs(study: Study) -> int:
+    return max((t.recipe.epochs for t in study.history.trials.values() if t.curve.points), default=0)
+
+
+def finalists_s(plan: Plan, epoch_s: float, *, epochs: int, count: int = FIELDS[0][0], num_seeds: int) -> float:
+    """Seconds that so many finalists and the default take. epoch_s: of a trial with its folds."""
+    return epoch_s * (1 + plan.share_of_all) * (count + 1) * num_seeds * epochs
+
+
+def reserved_s(study: Study, plan: Plan) -> float:
+    """Seconds that a search leaves for its finalists; 0 where its own end leaves them room, or there is no clock."""
+    about = study.state.last["plan"]
+    if study.config.clock_s is None or (plan.sizes and not about["to_the_end"]):
+        return 0.0
+    return reserve_s(plan, study.state.epoch_s, epochs=_most_epochs(study), clock_s=study.config.clock_s)
+
+
+def reserve_s(plan: Plan, epoch_s: float, *, epochs: int, clock_s: float) -> float:
+    """Seconds that are kept for the finalists: for as many as there will be time for, and no more than they need.
+
+    epoch_s: of a trial with its folds.
+    """
+    wanted = [
+        SURE * roomy(count) * finalists_s(plan, epoch_s, epochs=epochs, count=count, num_seeds=num_seeds)
+        for count, num_seeds in WANTED
+    ]
+    least, most = (share * max(clock_s - plan.end_s, 0.0) for share in RESERVED)
+    need = next((need for need in wanted if need <= most), most)
+    return need if plan.sizes else max(need, least)  # heads on a backbone take little, and may be kept no more
+
+
+def room_s(study: Study, plan: Plan, finalists: Sequence[Trial] = ()) -> float:
+    """Seconds that finalists may take; of these ones, if they are known."""
+    clock, left = study.config.clock_s, study.left_s - plan.end_s
+    if clock is None:
+        return math.inf
+    if is_capped(study):
+        return min(FINALISTS_SHARE * clock, left)
+    one_size = len({trial.recipe.input.size for trial in finalists}) == 1
+    return left + one_size * float(study.state.last["plan"].get("other_size_s", 0.0))
+
+
+def is_capped(study: Study) -> bool:
+    """Whether finalists may take a share of the clock only, since fine-tuning takes the rest."""
+    about = study.state.last["plan"]
+    return bool(about["tunes"] and not about["to_the_end"])

@@ -1,0 +1,233 @@
+"""A study: its folder, its events, its worker. What all stages are given and what keeps what they return."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tame.core.config import StudyConfig
+from tame.core.errors import StorageError, UsageError, require
+from tame.core.records import Event, History
+from tame.store.database import Database, open_store
+from tame.store.disk import write_private
+from tame.store.lease import Lease, hold
+from tame.study.state import STUDY, State, Watcher, how_to_resume, read_config, unfinished
+from tame.worker.process import LEAST_SILENCE_S, InlineWorker, ProcessWorker, Reply, Worker
+
+OURS_LONGER = 10  # times as long may what is not the user's own say nothing
+
+
+class Study:
+    """An open study; use as a context manager. Everything that happens goes through `keep`."""
+
+    def __init__(self, folder: Path, config: StudyConfig, store: Database, lease: Lease, watcher: Watcher) -> None:
+        self.folder = folder
+        self.watcher = watcher
+        self._store = store
+        self._lease = lease
+        self.throwaway = False  # whether the folder goes with the study
+        self._worker: Worker | None = None
+        self._waiting: dict[int, list[Sequence[Any]]] = {}  # points of trials whose weights are not kept yet
+        self._ends: dict[int, int] = {}  # likewise: trials that stopped early, and their best epoch
+        self.build: Callable[..., Any] | None = None  # what makes a module of the user's own
+        self.state = State()
+        for event in store.events(STUDY):
+            self.state.after(event)
+        self.config = replace(config, **self.state.last.get("clock", {}))  # a resume may have given it more time
+        self._started = time.monotonic() - self.state.used_s
+
+    @property
+    def history(self) -> History:
+        return self.state.history
+
+    @property
+    def worker(self) -> Worker:
+        assert self._worker is not None, "hire() comes first"
+        return self._worker
+
+    @property
+    def used_s(self) -> float:
+        """Seconds of the budget that are used up, earlier processes included."""
+        return time.monotonic() - self._started
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that are left of the clock; infinite where the clock plays no part."""
+        clock = self.config.clock_s
+        return float("inf") if clock is None else clock - self.used_s
+
+    def started_at(self, monotonic: float) -> None:
+        """Counts the budget from an earlier moment than the opening."""
+        self._started = monotonic - self.state.used_s
+
+    def keep(self, *events: Event) -> None:
+        """Stores events, with the points of curves that were waiting, in one transaction."""
+        self._keep_curves(list(self._waiting), *events)
+
+    def _keep_curves(self, trials: Sequence[int], *events: Event) -> None:
+        """Stores the waiting points of these trials, and events."""
+        curves = [Event("curve", {"trial": n, "points": self._waiting.pop(n)}) for n in trials if n in self._waiting]
+        ends = {trial: self._ends.pop(trial) for trial in trials if trial in self._ends}
+        stops = [
+            Event("early_stop", {"trial": trial, "best": best, "reason": f"the weights of epoch {best} were the best"})
+            for trial, best in ends.items()
+        ]
+        fresh = [*curves, *stops, *events]
+        for event in self._store.append(STUDY, fresh) if fresh else []:
+            self.state.after(event)
+
+    def hire(self, *, cache: Path, inline: bool, under: Path | None = None) -> None:
+        """Starts the worker. under: a cache that is read too, and that nothing is put into."""
+        if inline:
+            self._worker = InlineWorker(cache=cache, study=self.folder, build=self.build, under=under)
+            return
+
+        def restarted(how: str) -> None:
+            self.watcher.note(f"the process that trains ended ({how}); it is started again from the last checkpoint")
+            self.keep(Event("worker_restarted", {"how": how}))
+
+        log = self.folder / "worker.log"
+        self._worker = ProcessWorker(
+            cache=cache, study=self.folder, log=log, restarted=restarted, silence_s=self._silence_s(), under=under
+        )
+
+    def _silence_s(self) -> float | None:
+        """How long the worker may say nothing; for ever where no clock holds. What hangs is a module of the user's
+        own; an epoch of TAME's may last long on a large table and a slow machine."""
+        clock = self.config.clock_s
+        if clock is None:
+            return None
+        return (1 if self.config.model else OURS_LONGER) * max(LEAST_SILENCE_S, 2 * clock)
+
+    def ask(self, name: str, **values: Any) -> Reply:
+        """The worker's answer to a command; progress goes to the watcher, points of curves are kept."""
+        return self.worker.call(name, self._hear, **values)
+
+    def write(self, name: str, text: str) -> Path:
+        """Writes a file of the study in one step, readable by the owner only."""
+        path = self.folder / name
+        write_private(path, text)
+        return path
+
+    def close(self) -> None:
+        """Ends the worker and gives the study free."""
+        if self._worker is not None:
+            self._worker.close()
+        self._store.close()
+        self._lease.release()
+        if self.throwaway:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+    def _hear(self, message: Reply) -> None:
+        if message["event"] == "progress":
+            self.watcher.progress(message["what"], message["done"], message["total"])
+        elif message["event"] == "point":
+            row = message["row"]
+            self._waiting.setdefault(message["trial"], []).append(row)
+            self.watcher.point(message["trial"], row)
+        elif message["event"] == "end":
+            self._ends[message["trial"]] = message["best"]
+        elif message["event"] == "note":
+            self.watcher.note(message["text"])
+        elif message["event"] == "saved":
+            # Only now: a point that is stored must not be lost with the weights that it was measured on.
+            self._keep_curves(message["trials"])
+
+
+def begin(config: StudyConfig, watcher: Watcher) -> Study:
+    """A new study in a new folder. Raises UsageError for a folder that exists, StorageError where it cannot be made."""
+    folder = _new_folder(config)
+    try:
+        lease = hold(folder)
+        store = open_store(folder / "study.db", create=True)
+    except BaseException:
+        _remove_if_ours(folder)
+        raise
+    study = Study(folder, config, store, lease, watcher)
+    study.write("config.json", json.dumps(config.to_json(), indent=1, sort_keys=True) + "\n")
+    study.keep(Event("opened", {"config": config.to_json()}))
+    return study
+
+
+def reopen(folder: Path, watcher: Watcher) -> Study:
+    """A study that was begun earlier. Raises UsageError where there is none, StorageError where it is in use."""
+    require(folder.is_dir(), f"no study folder {folder}")
+    require((folder / "study.db").exists(), f"{folder} is no study: it holds no study.db")
+    lease = hold(folder)
+    try:
+        store = open_store(folder / "study.db", create=False)
+        study = Study(folder, read_config(store, folder), store, lease, watcher)
+        require("imported" not in study.state.last, unfinished(folder, study.state))
+        return study
+    except BaseException:
+        lease.release()
+        raise
+
+
+def _new_folder(config: StudyConfig) -> Path:
+    """The folder of a new study, made: as asked for, or the next free runs/NAME-0001."""
+    if config.out is not None:
+        folder = Path(config.out)
+        if (folder / "study.db").exists():
+            mend = how_to_resume(folder, model=config.model)
+            raise UsageError(f"{folder} holds a study already; go on with: {mend}")
+        require(
+            not folder.exists() or _is_empty(folder), f"{folder} exists and is not an empty folder; name another --out"
+        )
+        return _make(folder, exist_ok=True)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(config.data).resolve().name).strip(".-") or "study"
+    for number in range(1, 10_000):
+        folder = Path("runs") / f"{name}-{number:04d}"
+        if not folder.exists():
+            try:
+                return _make(folder, exist_ok=False)
+            except FileExistsError:
+                continue  # another process took the number a moment ago
+    raise UsageError(f"runs/ holds 9,999 studies named {name}; name a folder with --out")
+
+
+def _make(folder: Path, *, exist_ok: bool) -> Path:
+    """The folder, made for its owner alone. Raises FileExistsError where it may not exist, else StorageError."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, exist_ok=exist_ok)
+        except FileExistsError:
+            if not exist_ok:
+                raise
+            raise StorageError(f"{folder} is in the way and no folder; name another --out") from None
+        folder.chmod(0o700)
+    except FileExistsError as problem:
+        if Path(str(problem.filename)) == folder:
+            raise
+        said = f"the study's folder {folder} cannot be made: {problem.filename} is no folder"
+        raise StorageError(said) from None
+    except OSError as problem:
+        raise StorageError(f"the study's folder {folder} cannot be made: {problem.strerror}") from None
+    return folder
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _remove_if_ours(folder: Path) -> None:
+    """Removes a folder in which nothing but what a failed start leaves has been made."""
+    ours = {"study.lock", "study.pid", "study.db", ".study.db.lock", ".study.db.new"}
+    names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+    if names <= ours:
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
