@@ -1,0 +1,38 @@
+"""Typed values to plain JSON values and back: what goes through a file, a database or a pipe has a type on both sides."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from tame.core.errors import StorageError, TameError
+
+T = TypeVar("T")
+
+
+def to_plain(value: object) -> Any:
+    """The dicts, lists and scalars that JSON can hold, of frozen dataclasses and what they hold. Fields keep their order.
+
+    Numbers of numpy become those of Python. Raises TypeError for what has no plain form.
+    """
+    return msgspec.to_builtins(value, str_keys=True, enc_hook=_scalar)
+
+
+def from_plain(kind: type[T], plain: object, *, what: str, error: type[TameError] = StorageError) -> T:
+    """The value of this type that `to_plain` wrote. Fields that are missing have their default, unknown ones are left.
+
+    what: names the value in the error, such as "the event 12 (plan)". Raises `error` where the values do not fit, with
+    the place in them.
+    """
+    try:
+        return msgspec.convert(plain, kind)
+    except msgspec.ValidationError as problem:
+        raise error(f"{what} is damaged: {problem}") from None
+
+
+def _scalar(value: object) -> object:
+    item = getattr(value, "item", None)
+    if item is None or getattr(value, "ndim", None) != 0:
+        raise TypeError(f"a {type(value).__name__} has no plain form")
+    return item()
