@@ -407,7 +407,7 @@ def test_a_model_that_prints_does_not_break_the_conversation(tmp_path):
     examples = examples_of()
     commands = [
         ("start", {"cache": str(tmp_path / "cache"), "study": str(tmp_path / "study")}),
-        ("open_arrays", {"file": str(tmp_path / "x.npy"), "build": f"{file}:build"}),
+        ("open", {"kind": "arrays", "given": {"file": str(tmp_path / "x.npy"), "build": f"{file}:build"}}),
         ("learn", {"rows": list(range(NUM)), "targets": examples.target.tolist(), "folds": examples.fold.tolist(),
                    "num_classes": CLASSES, "task": "multiclass"}),
         ("check", {"recipes": [RECIPE.flat()]}),

@@ -281,7 +281,7 @@ def trainer_of(folder, heard):
     rng = np.random.default_rng(0)
     folder.mkdir(exist_ok=True)
     np.save(folder / "x.npy", rng.normal(size=(60, 3)).astype(np.float32))
-    trainer.open_arrays(file=str(folder / "x.npy"), build=None)
+    trainer.open(kind="arrays", given={"file": str(folder / "x.npy"), "build": None})
     trainer.learn(
         rows=list(range(60)), targets=rng.integers(2, size=60).tolist(), folds=[i % 3 for i in range(60)],
         num_classes=2, task="binary",

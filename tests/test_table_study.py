@@ -368,7 +368,7 @@ def test_a_worker_that_says_nothing_is_ended_and_the_error_says_so(tmp_path):
         worker.silence_s = 1.0
         begun = time.monotonic()
         with pytest.raises(UsageError, match="said nothing for 1 s on 'open_arrays'"):
-            worker.call("open_arrays", file=str(tmp_path / "x.npy"), build=f"{file}:build")
+            worker.call("open", kind="arrays", given={"file": str(tmp_path / "x.npy"), "build": f"{file}:build"})
         assert time.monotonic() - begun < 30
     finally:
         worker.close()

@@ -38,7 +38,8 @@ def run(study: Study) -> dict[str, Any]:
         study.watcher.phase(f"computing features at {', '.join(map(str, plan.sizes))} pixels, or finding them")
     for size in plan.sizes:
         given = plan.search.base.input
-        study.ask("prepare", size=size, views=given.views, crop=given.crop)
+        asked = {"size": size, "views": given.views, "crop": given.crop}
+        study.ask("ask", question="prepare", given=asked)
     study.watcher.phase(f"searching among recipes: {plan.words}")
     while True:
         # Without finalists, which a kill may have left running: they are taken up again after the search.

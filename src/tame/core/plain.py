@@ -1,4 +1,4 @@
-"""Typed values to plain JSON values and back: what goes through a file, a database or a pipe has a type on both sides."""
+"""Typed values to plain JSON values and back: what goes through a file or a pipe has a type on both sides."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def to_plain(value: object) -> Any:
-    """The dicts, lists and scalars that JSON can hold, of frozen dataclasses and what they hold. Fields keep their order.
+    """The dicts, lists and scalars, as JSON has them, of frozen dataclasses and what they hold; fields in their order.
 
     Numbers of numpy become those of Python. Raises TypeError for what has no plain form.
     """

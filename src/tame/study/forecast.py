@@ -229,7 +229,8 @@ def _features_s(study: Study, data: Data, plan: Plan, about: Mapping[str, Any]) 
     given, found = plan.search.base.input, {}
     for size in plan.sizes:
         how = {"rows": list(data.rows), "size": size, "views": given.views, "crop": given.crop}
-        found[size] = forward_s(about["speed"], study.ask("missing", **how)["passes"], size)
+        missing = study.ask("ask", question="missing", given=how)["passes"]
+        found[size] = forward_s(about["speed"], missing, size)
     return found
 
 

@@ -399,9 +399,10 @@ def costs(study: Study, data: Data) -> Costs | None:
 
     def passes(rows: Sequence[int]) -> dict[int, int]:
         how = {"rows": list(rows), "views": 2, "crop": crop}
-        return {size: int(study.ask("missing", size=size, **how)["passes"]) for size in sizes}
+        asked = {size: study.ask("ask", question="missing", given={"size": size, **how}) for size in sizes}
+        return {size: int(found["passes"]) for size, found in asked.items()}
 
-    speed = study.ask("speed", size=sizes[0], crop=crop, known=None)
+    speed = study.ask("ask", question="speed", given={"size": sizes[0], "crop": crop, "known": None})
     return Costs(speed, passes(data.rows), passes(data.sealed.rows), _epoch_s(study, data, speed, min(sizes), crop))
 
 

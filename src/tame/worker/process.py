@@ -24,7 +24,7 @@ LEAST_SILENCE_S = 60.0  # that a command may take without a word where a clock h
 LONG_S = 10.0  # that something of the user's own may take before it is named
 MAX_RESTARTS = 3  # of one command; a command that kills its process so often will do so again
 # What a new process must hear before it can go on.
-SETUP = ("start", "open", "open_table", "open_arrays", "speed", "learn", "network")
+SETUP = ("start", "open", "speed", "learn", "network")
 
 
 class WorkerBug(Exception):
@@ -54,8 +54,9 @@ class ProcessWorker:
         self.silence_s = silence_s
         self._log = log
         self._restarted = restarted
-        self._setup: list[tuple[str, dict[str, Any]]] = [
+        self._setup: list[tuple[str, str, dict[str, Any]]] = [
             (
+                "start",
                 "start",
                 {"cache": str(cache), "study": str(study) if study else None, "under": str(under) if under else None},
             )
@@ -79,11 +80,12 @@ class ProcessWorker:
             try:
                 if self._fresh:
                     self._fresh = False
-                    for earlier, own in list(self._setup):
+                    for _, earlier, own in list(self._setup):
                         self._ask(earlier, own, None)
                 answer = self._ask(name, values, hear)
-                if name in SETUP:
-                    self._setup = [each for each in self._setup if each[0] != name] + [(name, values)]
+                told = values["question"] if name == "ask" else name
+                if told in SETUP:
+                    self._setup = [each for each in self._setup if each[0] != told] + [(told, name, values)]
                 return answer
             except (EOFError, BrokenPipeError):
                 how = self._ended()
@@ -138,9 +140,9 @@ class ProcessWorker:
         self._write({"do": name, "with": values})
         note = (lambda text: None) if hear is None else (lambda text: hear({"event": "note", "text": text}))
         with _Watch(self._process, self.silence_s, note) as watch:
-            return self._listen(name, hear, watch)
+            return self._listen(name, values, hear, watch)
 
-    def _listen(self, name: str, hear: Hear | None, watch: _Watch) -> Reply:
+    def _listen(self, name: str, given: Reply, hear: Hear | None, watch: _Watch) -> Reply:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             message = json.loads(line)
@@ -158,16 +160,16 @@ class ProcessWorker:
             else:
                 raise WorkerBug(message["bug"])
         if watch.ended:
-            raise self._hanging(name, watch)
+            raise self._hanging(name, given, watch)
         raise EOFError
 
-    def _hanging(self, name: str, watch: _Watch) -> TameError:
+    def _hanging(self, name: str, given: Reply, watch: _Watch) -> TameError:
         """What to say of a process that was ended because it had said nothing for too long."""
         if watch.doing:
             waits = "look for an endless loop, a lock, or something that it waits for"
             return UsageError(f"{watch.doing['what']} did not end within {watch.limit_s:.0f} s: {waits}")
         silent = f"the process that trains said nothing for {watch.limit_s:.0f} s on {name!r} and was ended"
-        if name != "open_arrays" and "open_arrays" not in dict(self._setup):
+        if not any(values.get("kind") == "arrays" for values in (given, *(own for _, _, own in self._setup))):
             return WorkerError(f"{silent}; give more with --time, or smaller models and data")
         return UsageError(
             f"{silent}; a module of your own may wait for what never comes, while it is built or in forward()"

@@ -72,7 +72,26 @@ class Trainer:
 
     # Opening the data ------------------------------------------------------------------------------------------------
 
-    def open(self, *, pictures: Sequence[dict[str, Any]], backbone: str | None) -> Reply:
+    def open(self, *, kind: str, given: Reply) -> Reply:
+        """Opens data of this kind, as its source gives it. Returns what is known of it then."""
+        openers: dict[str, Callable[..., Reply]] = {
+            "images": self._open_pictures,
+            "table": self._open_table,
+            "arrays": self._open_arrays,
+        }
+        return openers[kind](**given)
+
+    def ask(self, *, question: str, given: Reply) -> Reply:
+        """The answer to a question that only this kind of data knows."""
+        answers: dict[str, Callable[..., Reply]] = {
+            "speed": self._speed,
+            "duplicates": self._duplicates,
+            "missing": self._missing,
+            "prepare": self._prepare,
+        }
+        return answers[question](**given)
+
+    def _open_pictures(self, *, pictures: Sequence[dict[str, Any]], backbone: str | None) -> Reply:
         """Opens the backbone and decodes all pictures. Returns what was kept and skipped, and what is known of both."""
         from tame.kinds.pictures.features import Pictures
         from tame.kinds.pictures.inputs import Inputs
@@ -103,7 +122,7 @@ class Trainer:
             "backbone": about,
         }
 
-    def open_table(
+    def _open_table(
         self, *, files: list[str], arrays: str | None, columns: list[Reply], kept: list[int], beside: Sequence[str] = ()
     ) -> Reply:  # fmt: skip
         """Opens a table, its columns as they were understood; kept: rows of the files, one after the other.
@@ -119,7 +138,7 @@ class Trainer:
         self._material = TableMaterial(table, device=self._device, beside=beside)
         return {"device": self._device.type}
 
-    def open_arrays(self, *, file: str, build: str | None) -> Reply:
+    def _open_arrays(self, *, file: str, build: str | None) -> Reply:
         """Opens an array of inputs (N, ...), and the function that makes a module, where it can be found by name."""
         own = self._build if self._build is not None else build_of(build)
         try:
@@ -129,14 +148,14 @@ class Trainer:
         self._material = ArrayMaterial(x, own, device=self._device, doing=self._doing)
         return {"device": self._device.type}
 
-    def speed(self, *, size: int, crop: float, known: Reply | None) -> Reply:
+    def _speed(self, *, size: int, crop: float, known: Reply | None) -> Reply:
         """How the backbone is run here, and how fast: as known, or measured at a size."""
         from tame.kinds.pictures.features import Speed
 
         own = Speed(**known) if known else None
         return asdict(self._pictures().inputs.measure(size=size, crop=crop, known=own))
 
-    def duplicates(self, *, size: int, crop: float) -> Reply:
+    def _duplicates(self, *, size: int, crop: float) -> Reply:
         """Pairs of pictures that are the same or nearly: by perceptual hash, then by the backbone's features."""
         inputs = self._pictures().inputs
         features = None
@@ -146,11 +165,11 @@ class Trainer:
         hashes = [perceptual_hash(array) for array in inputs.pictures.pixels]
         return {"pairs": find_duplicates(hashes, features, digests=inputs.pictures.digests)}
 
-    def missing(self, *, rows: list[int], size: int, views: int, crop: float) -> Reply:
+    def _missing(self, *, rows: list[int], size: int, views: int, crop: float) -> Reply:
         """How many passes through the backbone the features of these pictures still need."""
         return {"passes": self._pictures().inputs.missing(rows, size=size, views=views, crop=crop)}
 
-    def prepare(self, *, size: int, views: int, crop: float) -> Reply:
+    def _prepare(self, *, size: int, views: int, crop: float) -> Reply:
         """Computes (or finds) the features of all examples at a size."""
         self._pictures().inputs.features(self._rows, size=size, views=views, crop=crop)
         return {}

@@ -27,12 +27,11 @@ def open_arrays(study: Study) -> Data:
     own = read_kept(config, folder)
     known = study.state.last.get("data")
     if own.table.columns:
-        study.ask(
-            "open_table", files=[], arrays=str(folder / COLUMNS),
-            columns=[column.to_json() for column in own.table.columns], kept=own.kept.tolist(),
-        )  # fmt: skip
+        columns = [column.to_json() for column in own.table.columns]
+        given = {"files": [], "arrays": str(folder / COLUMNS), "columns": columns, "kept": own.kept.tolist()}
+        study.ask("open", kind="table", given=given)
         return _split(study, own, known, "table")
-    study.ask("open_arrays", file=str(folder / INPUTS), build=study.config.model)
+    study.ask("open", kind="arrays", given={"file": str(folder / INPUTS), "build": study.config.model})
     return _split(study, own, known, "arrays")
 
 

@@ -32,7 +32,8 @@ def open_pictures(study: Study) -> Data:
     study.watcher.phase("reading the pictures")
     listing = scan(Path(config.data), val=config.val, test=config.test)
     backbone = None if config.backbone in (None, "none") else config.backbone
-    opened = study.ask("open", pictures=[asdict(p) for p in listing.pictures], backbone=backbone)
+    asked = {"pictures": [asdict(p) for p in listing.pictures], "backbone": backbone}
+    opened = study.ask("open", kind="images", given=asked)
     skipped = [*listing.skipped, *(Skipped(**each) for each in opened["skipped"])]
     kept = set(opened["kept"])
     pictures = [p for p in listing.pictures if p.id in kept]
@@ -40,14 +41,15 @@ def open_pictures(study: Study) -> Data:
     side = int(np.median(opened["sides"]))
     look = _first_look(opened["backbone"], side)
     if backbone:
-        study.ask("speed", **look, known=study.state.last.get("plan", {}).get("speed"))
+        known_speed = study.state.last.get("plan", {}).get("speed")
+        study.ask("ask", question="speed", given={**look, "known": known_speed})
     known = study.state.last.get("data")
     if known is not None:
         require(known["digests"] == _digests(pictures), "the pictures changed since the study began", error=DataError)
         pairs = known["pairs"]
     else:
         study.watcher.phase("looking for pictures that are the same")
-        pairs = study.ask("duplicates", **look)["pairs"]
+        pairs = study.ask("ask", question="duplicates", given=look)["pairs"]
     labels = [p.label for p in pictures]
     groups = groups_of(len(pictures), [(a, b) for a, b in pairs])
     given = [p.part for p in pictures]

@@ -67,11 +67,12 @@ def open_table(study: Study) -> Data:
     handed = study.folder / HANDED  # reading a wide table once more takes as long as reading it did
     write_columns(handed, own.table)
     try:
-        study.ask(
-            "open_table", files=[str(path) for path, _ in _files(config)], arrays=str(handed),
-            beside=[name for name in (config.target, config.groups, config.order) if name],
-            columns=[column.to_json() for column in own.table.columns], kept=own.kept.tolist(),
-        )  # fmt: skip
+        beside = [name for name in (config.target, config.groups, config.order) if name]
+        given = {
+            "files": [str(path) for path, _ in _files(config)], "arrays": str(handed), "beside": beside,
+            "columns": [column.to_json() for column in own.table.columns], "kept": own.kept.tolist(),
+        }  # fmt: skip
+        study.ask("open", kind="table", given=given)
     finally:
         handed.unlink(missing_ok=True)
     return _split(study, own, known, "table")
