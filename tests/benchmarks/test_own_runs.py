@@ -11,7 +11,7 @@ import pytest
 
 from tame.adjust import portfolio, presets
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 EPOCHS, RECIPES = 2, 4
 ALL = ("linear_few", "linear_noisy")
 HEADS = ("drawn_easy_100", "pets_60")

@@ -649,7 +649,7 @@ def test_toml_that_is_no_space_is_refused_with_its_place(tmp_path, text, words):
 
 
 def test_the_page_on_spaces_says_the_same_in_its_three_forms():
-    page = (Path(__file__).parents[1] / "docs" / "search.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| [a-z ]+ \| `(.+)` \| `(.+)` \| `(.+)` \|$", page.replace("\\|", "|"), re.MULTILINE)
     assert len(rows) == 6
     for text, _, toml in rows:
