@@ -22,7 +22,7 @@ from tame.study.plan import FIRST_SHARE, GOING, Plan, make_plan
 from tame.study.reserve import SURE, cost_s, reserved_s
 from tame.study.session import Study
 from tame.study.state import findings_events
-from tame.study.test import FINAL, test
+from tame.study.test import test
 from tame.study.tuning import fine_tune
 
 PROBED = 5  # recipes that begin before it is known what an epoch takes here
@@ -149,7 +149,7 @@ def forget(study: Study, plan: Plan) -> None:
     """Lets go of the weights of trials that will not go on; a head that is needed later is trained again."""
     kept = best_trials(study, plan, 1)
     trials = study.history.trials.values()
-    going_on = [t.number for t in trials if t.state in ("running", "paused") or t in kept or t.origin in FINAL]
+    going_on = [t.number for t in trials if t.state in ("running", "paused") or t in kept or t.may_be_delivered]
     going_on += [t.parent for t in trials if t.parent is not None and t.state == "running" and not t.trained]
     gone = [number for number in study.history.trials if number not in going_on]
     study.ask("forget", trials=gone, keep=going_on)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from tame.adjust.presets import LAST_RANK
-from tame.adjust.searcher import DEFAULT, LOST, searched
+from tame.adjust.searcher import LOST, searched
 from tame.core.errors import UsageError
 from tame.core.recipe import Recipe
 from tame.core.records import History
@@ -28,7 +28,6 @@ FEW = ((10, 2), (25, 3), (65, 5))  # below so many recipes, so many dimensions a
 ENOUGH_RECIPES, ENOUGH_WHOLE = 24, 3  # before a search may be called worthless
 WORTHLESS = 0.25  # of the noise: what the rest must bring to be worth it
 ROUNDS = 2  # in a row, after which it is believed
-GIVEN = (DEFAULT, "portfolio")  # origins of recipes that are no draws
 LEAST_DRAWS = 8  # recipes; of fewer nothing is extrapolated
 APART = 1.1  # of the epochs, between two marks that are remembered
 
@@ -161,7 +160,7 @@ def rest_of(history: History, before: Rest | None, *, num_valid: int) -> Rest | 
     best, worst = min(finite), max(finite)
     marks = () if before is None else before.marks
     known = {t.number for t in ended}
-    drawn = [t for t in trials if t.state not in LOST and t.origin not in GIVEN]
+    drawn = [t for t in trials if t.state not in LOST and not t.was_given]
     losses = [t.loss if t.number in known else max(t.loss, worst) for t in drawn]
     gain = _gain(losses, epochs, best, marks)
     noise = best / math.sqrt(max(num_valid, 1))

@@ -9,13 +9,11 @@ from typing import Any, Protocol
 
 from tame.core.errors import require
 from tame.core.recipe import Recipe
-from tame.core.records import Decision, History, Trial
+from tame.core.records import DEFAULT, Decision, History, Origin, Trial
 from tame.core.registry import Registry
 from tame.core.space import Space
 
-DEFAULT = "default"  # the origin of the recipe that is always in the race
 DEFAULT_REASON = "the default recipe, always in the race"
-NOT_SEARCHED = frozenset({"finalist", "fine-tune", "imported"})  # origins of trials that no search has started
 LOST = ("diverged", "failed")
 FIRST_LOOK = 1 / 25  # of the epochs, before which a curve says little about its end
 
@@ -90,7 +88,7 @@ def most_halvings(epochs: int, eta: int) -> int:
 
 def searched(history: History) -> list[Trial]:
     """The trials that a search has started, by number."""
-    return [trial for _, trial in sorted(history.trials.items()) if trial.origin not in NOT_SEARCHED]
+    return [trial for _, trial in sorted(history.trials.items()) if trial.is_searched]
 
 
 def trains(trial: Trial) -> bool:
@@ -130,7 +128,7 @@ def next_stop(recipe: Recipe, epochs: int, rungs: Sequence[int]) -> int:
 
 
 def starts(
-    history: History, recipes: Iterable[tuple[str, Recipe]], *, rungs: Sequence[int], reason: str
+    history: History, recipes: Iterable[tuple[Origin, Recipe]], *, rungs: Sequence[int], reason: str
 ) -> list[Decision]:
     """Decisions that start these recipes, numbered on from the last trial. recipes: origin and recipe."""
     first = max(history.trials, default=-1) + 1

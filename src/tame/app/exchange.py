@@ -19,7 +19,7 @@ from tame.core.errors import DataError, StorageError, UsageError, require, unkno
 from tame.core.recipe import MOST_EPOCHS, Recipe, Value
 from tame.core.records import Event, Trial
 from tame.core.space import Choice, Dimension, Float, Int, Space
-from tame.evaluate.outcomes import APART, absent_of, objective_of, space_of, values_of
+from tame.evaluate.outcomes import absent_of, objective_of, space_of, values_of
 from tame.study.session import begin
 from tame.study.state import Silent, State, read_state
 
@@ -62,7 +62,7 @@ def to_optuna(study: Any, *, finalists: bool = False) -> optuna.Study:
 
     folder, state = _state_of(study)
     objective, space, absent = objective_of(state.last), space_of(state.last), absent_of(state.last)
-    trials = [t for _, t in sorted(state.history.trials.items()) if finalists or t.origin not in APART]
+    trials = [t for _, t in sorted(state.history.trials.items()) if finalists or not t.may_be_delivered]
     values = {
         t.number: {k: v for k, v in values_of(t, space).items() if t.number not in absent.get(k, ())} for t in trials
     }
@@ -70,7 +70,7 @@ def to_optuna(study: Any, *, finalists: bool = False) -> optuna.Study:
         name: _distribution(dim, [own[name] for own in values.values() if name in own])
         for name, dim in space.dimensions.items()
     }
-    base = next((t.recipe.flat() for t in trials if t.origin == "default"), Recipe().flat())
+    base = next((t.recipe.flat() for t in trials if t.is_default), Recipe().flat())
     made = [_frozen(t, values[t.number], dists, base, objective.sign) for t in trials]
     with quiet_optuna(logging.WARNING):
         found = optuna.create_study(

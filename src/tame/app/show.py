@@ -65,7 +65,7 @@ def result_lines(result: Mapping[str, Any]) -> RenderableType:
 
 def study_table(state: State) -> RenderableType:
     """A study that runs or has ended: its trials, the best first, its findings, and its scores if there are any."""
-    trials = [trial for trial in state.history.trials.values() if trial.origin != "finalist"]
+    trials = [trial for trial in state.history.trials.values() if not trial.is_finalist]
     if not trials:
         return Text("no trial yet")
     ranked = sorted(trials, key=lambda trial: (_loss(trial), trial.number))

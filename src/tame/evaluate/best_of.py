@@ -16,7 +16,7 @@ from tame.core.records import History
 from tame.core.rng import stream
 from tame.core.space import Choice, Dimension, Space
 from tame.evaluate.importance import Importance, Importances, importances
-from tame.evaluate.outcomes import APART, HOW, Objective, Outcome, outcomes
+from tame.evaluate.outcomes import HOW, Objective, Outcome, outcomes
 
 BUCKETS = 8  # of a range
 RESAMPLES = 500
@@ -187,7 +187,7 @@ def retrain_noise(history: History) -> float | None:
     """The standard deviation of the loss of a recipe over its seeds, pooled over the recipes trained again."""
     groups: dict[str, list[float]] = {}
     for trial in history.trials.values():
-        if trial.origin == APART[0] and trial.state == "complete" and math.isfinite(trial.loss):
+        if trial.is_finalist and trial.state == "complete" and math.isfinite(trial.loss):
             groups.setdefault(trial.reason, []).append(trial.loss)
     several = [values for values in groups.values() if len(values) > 1]
     if not several:

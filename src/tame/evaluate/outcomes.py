@@ -11,8 +11,6 @@ from tame.core.recipe import Value
 from tame.core.records import History, Trial
 from tame.core.space import Space, field_of
 
-APART = ("finalist", "fine-tune")  # origins of trials that are no part of the search
-DRAWN = ("sobol", "random", "grid")  # origins of trials that were chosen without looking at earlier ones
 HOW = (
     "trials that were trained to their end count by their last loss; those that were stopped before, or wait, count "
     "as no better than the worst of these, since the search had ranked them behind"
@@ -48,7 +46,7 @@ def outcomes(history: History, space: Space, *, absent: Mapping[str, Collection[
     absent: trials in whose recipe a dimension plays no part, by its name, where the space cannot tell.
     """
     gone = absent or {}
-    trials = [t for t in history.trials.values() if t.origin not in APART and (t.state == "diverged" or _known(t))]
+    trials = [t for t in history.trials.values() if not t.may_be_delivered and (t.state == "diverged" or _known(t))]
     done = [t for t in trials if t.state == "complete"]
     longest = max((t.epochs for t in trials if t.state != "diverged"), default=0)
     ended = {t.number for t in done or trials if t.state != "diverged" and (done or t.epochs == longest)}
@@ -59,7 +57,7 @@ def outcomes(history: History, space: Space, *, absent: Mapping[str, Collection[
         loss = math.inf if trial.state == "diverged" else trial.loss if is_final else max(trial.loss, worst)
         own = {k: v for k, v in values_of(trial, space).items() if trial.number not in gone.get(k, ())}
         key = (not is_final, -trial.epochs if not is_final and math.isfinite(loss) else 0, loss, trial.number)
-        found.append(((math.isinf(loss), *key), Outcome(trial.number, own, loss, is_final, trial.origin in DRAWN)))
+        found.append(((math.isinf(loss), *key), Outcome(trial.number, own, loss, is_final, trial.is_drawn)))
     return [outcome for _, outcome in sorted(found, key=lambda pair: pair[0])]
 
 

@@ -23,7 +23,7 @@ CUT_SHORT = "cut_short"
 
 def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> dict[str, Any]:
     """The result of a study: the winner chosen on validation, the test part opened once, the model delivered."""
-    default = next((f for f in frozen if study.history.trials[f.from_trial].origin == "default"), None)
+    default = next((f for f in frozen if study.history.trials[f.from_trial].is_default), None)
     own = [*frozen, *_tuned(study, data, plan)]
     winner = _winner(study, data, own)
     study.keep(*findings_events(_cut_short(study, winner, default)))

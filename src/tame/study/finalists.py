@@ -209,7 +209,7 @@ def best_trials(study: Study, plan: Plan, count: int) -> list[Trial]:
         pairs = zip(by_metric, ranked, strict=True)
         ranked = list({trial.number: trial for pair in pairs for trial in pair}.values())
     best = ranked[:count]
-    default = next((t for t in trials if t.origin == "default"), None)
+    default = next((t for t in trials if t.is_default), None)
     out = default is None or default in best or default.state == "diverged"
     return best if out or default is None else [*best, default]
 

@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Any
 
 from tame.core.config import ARRAYS, METRIC_MODES
-from tame.core.records import FINALIST, Trial
+from tame.core.records import Trial
 from tame.data.costs import parse_costs
 from tame.evaluate.best_of import what_mattered
 from tame.evaluate.calibration import calibration, expected_cost
@@ -119,7 +119,7 @@ def make_result(
         "forecast": {name: study.state.last.get(name) for name in ("forecast", "forecast_corrected")},
         "all_findings": len(study.state.findings),
         **_details(study, data, tested.winner),
-        "trials": sum(t.origin not in (FINALIST,) for t in trials.values()),
+        "trials": sum(not t.is_finalist for t in trials.values()),
         "trial_states": _states(list(trials.values())),
         "whole": sum(t.state == "complete" for t in trials.values()),
         "epochs": sum(t.trained for t in trials.values()),

@@ -9,8 +9,6 @@ from tame.core.records import Event, Trial
 from tame.study.plan import Plan
 from tame.study.session import Study
 
-FINAL = ("finalist", "fine-tune")  # origins whose weights may be delivered
-
 
 def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
     """Trains these trials and keeps their curves.
@@ -23,7 +21,7 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
     for trial in trials:
         if trial.epochs < trial.until and trial.state == "running":
             start = study.state.left_from.get(trial.number, 0)
-            kinds.setdefault((trial.origin in FINAL, start, trial.until), []).append(trial)
+            kinds.setdefault((trial.may_be_delivered, start, trial.until), []).append(trial)
     for (final, _, until), own in sorted(kinds.items(), key=lambda item: item[0]):
         begun = time.monotonic()
         answer = study.ask(
@@ -58,4 +56,4 @@ def _copy(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
 def folds_of(plan: Plan, trial: Trial) -> list[int | None]:
     """The members of a trial: one a fold, and for a finalist one on all examples, where that is what is delivered."""
     folds: list[int | None] = list(plan.folds)
-    return [*folds, None] if trial.origin == "finalist" and plan.whole else folds
+    return [*folds, None] if trial.is_finalist and plan.whole else folds

@@ -12,7 +12,7 @@ from typing import Any
 from tame.adjust.portfolio import fine_tuning
 from tame.core.config import METRIC_MODES
 from tame.core.recipe import Recipe
-from tame.core.records import Decision, Event, Finding, Trial, decision_event
+from tame.core.records import FINE_TUNED, Decision, Event, Finding, Trial, decision_event
 from tame.evaluate.score import difference
 from tame.kinds.kind import Data
 from tame.study.finalist import Finalist, best_of, validation
@@ -21,7 +21,6 @@ from tame.study.session import Study
 from tame.study.state import findings_events
 from tame.study.test import folds_of, test
 
-ORIGIN = "fine-tune"
 ENOUGH = 6  # epochs that leave little to gain by more
 
 
@@ -31,14 +30,14 @@ def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) 
     about = study.state.last["plan"]
     if not about["tunes"] or "tuning_judged" in study.state.last:
         return
-    trial = next((t for t in study.history.trials.values() if t.origin == ORIGIN), None)
+    trial = next((t for t in study.history.trials.values() if t.is_fine_tuned), None)
     if trial is None:
         recipe, why = _recipe(study, data, plan, about, best)
         if recipe is None:
             study.keep(Event("tuning_judged", {"kept": False, "why": why}))
             return
         number = max(study.history.trials) + 1
-        study.keep(decision_event(Decision("start", number, why, recipe.epochs, recipe, ORIGIN)))
+        study.keep(decision_event(Decision("start", number, why, recipe.epochs, recipe, FINE_TUNED)))
         trial = study.history.trials[number]
     study.watcher.phase(f"fine-tuning the backbone for {trial.until} epochs at {trial.recipe.input.size} pixels")
     test(study, plan, [trial])
