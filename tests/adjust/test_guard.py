@@ -13,18 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tame.adjust import presets
-from tame.adjust.guard import Rest, doubling_gain, most_dimensions, narrowed, rest_of, searchable, wider
+from tame.adjust.guard import Rest, most_dimensions, narrowed, rest_of, searchable, wider
 from tame.adjust.portfolio import tables
 from tame.adjust.searcher import SearchConfig, searched
 from tame.adjust.searchers import SEARCHERS
 from tame.app.run import fit_study, resume_study
 from tame.core.config import StudyConfig
 from tame.core.errors import StoppedError, UsageError
+from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
 from tame.core.records import Curve, Event, Finding, History, Point, Trial, curve_event, decision_event
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Int, Space, parse_dimension
-from tame.evaluate import best_of as relations
 from tame.monitor.rules import Facts
 from tame.monitor.space import edges, infeasible, linear_ranges
 from tame.study.doctor import act, of_space, with_outcomes
@@ -349,16 +349,8 @@ def test_a_round_in_which_nothing_was_trained_changes_nothing_and_a_rest_can_be_
     rest = rounds([0.5 + i / 100 for i in range(12)])[-1]
     trials = {n: trial_of(n, PLAIN.but({"optimizer.lr": (n + 1) * 1e-4}), 0.5 + n / 100) for n in range(12)}
     assert rest_of(History(trials), rest, num_valid=1000) is rest
-    assert Rest.from_json(rest.to_json()) == rest
+    assert from_plain(Rest, to_plain(rest), what="the rest") == rest
     assert rest_of(History(), None, num_valid=1000) is None
-
-
-@given(losses=st.lists(st.floats(0, 10), min_size=1, max_size=60))
-def test_the_gain_of_a_doubling_is_the_same_as_in_the_report(losses):
-    expected = relations.doubling_gain(np.sort(losses))
-    found = doubling_gain(losses)
-    assert (found is None) == (expected is None)
-    assert found is None or found == pytest.approx(expected, abs=1e-9)
 
 
 # Whole studies --------------------------------------------------------------------------------------------------------

@@ -9,13 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from scipy.special import gammaln
 
 from tame.adjust.presets import LAST_RANK
 from tame.adjust.searcher import LOST, searched
+from tame.core.best_of_draws import doubling_gain, in_order
 from tame.core.errors import UsageError
 from tame.core.recipe import Recipe
 from tame.core.records import History
@@ -28,7 +25,6 @@ FEW = ((10, 2), (25, 3), (65, 5))  # below so many recipes, so many dimensions a
 ENOUGH_RECIPES, ENOUGH_WHOLE = 24, 3  # before a search may be called worthless
 WORTHLESS = 0.25  # of the noise: what the rest must bring to be worth it
 ROUNDS = 2  # in a row, after which it is believed
-LEAST_DRAWS = 8  # recipes; of fewer nothing is extrapolated
 APART = 1.1  # of the epochs, between two marks that are remembered
 
 
@@ -55,18 +51,6 @@ class Rest:
     def is_worthless(self) -> bool:
         """Whether the rest of the search would be spent for nothing that could be seen."""
         return self.below >= ROUNDS
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values that `from_json` turns back into this."""
-        return {
-            "epochs": self.epochs, "recipes": self.recipes, "whole": self.whole, "best": self.best, "gain": self.gain,
-            "noise": self.noise, "marks": [list(mark) for mark in self.marks], "below": self.below,
-        }  # fmt: skip
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Rest:
-        """What `to_json` wrote."""
-        return cls(**{**values, "marks": tuple((int(epochs), float(best)) for epochs, best in values["marks"])})
 
 
 def wider(name: str, dimension: Dimension, side: str) -> float | int | None:
@@ -172,41 +156,14 @@ def rest_of(history: History, before: Rest | None, *, num_valid: int) -> Rest | 
     return Rest(epochs, len(trials), len(finite), best, gain, noise, marks, below)
 
 
-def doubling_gain(losses: Sequence[float]) -> float | None:
-    """How much lower the mean best of twice as many draws would be than that of these; None for fewer than 8.
-
-    Each doubling is taken to bring the same share of what the one before it brought, at most all of it. Source of the
-    means: Tang et al., Showing your work doesn't always work (2020).
-    """
-    if len(losses) < LEAST_DRAWS:
-        return None
-    ordered = np.sort(np.asarray(losses, float))
-    ordered = np.minimum(ordered, ordered[np.isfinite(ordered)].max()) if np.isfinite(ordered).any() else ordered
-    quarter, half, whole = (_mean_best(ordered, len(ordered) // part) for part in (4, 2, 1))
-    earlier, last = quarter - half, half - whole
-    return last * min(1.0, last / earlier) if earlier > 0 else 0.0
-
-
 def _gain(losses: Sequence[float], epochs: int, best: float, marks: Sequence[tuple[int, float]]) -> float | None:
     """What as many epochs again would bring; None before there is a mark at half of them."""
     half = [value for at, value in marks if at <= epochs / 2]
-    drawn = doubling_gain(losses)
+    drawn = doubling_gain(in_order(losses))
     if not half or drawn is None:
         return None
     behind = min(losses) - best  # the best may be a recipe that was given, and no draw
     return max(half[-1] - best, drawn - behind)
-
-
-def _mean_best(ordered: np.ndarray, size: int) -> float:
-    """The mean of the least of `size` losses drawn without putting back. ordered: (N,) rising, size <= N."""
-    num = len(ordered)
-    better = np.arange(num - size + 1)  # losses that are less than the least of the draw
-    logs = _log_choose(num - 1 - better, size - 1) - _log_choose(np.asarray(num), size)
-    return float(np.exp(logs) @ ordered[: num - size + 1])
-
-
-def _log_choose(total: np.ndarray, taken: int) -> Any:
-    return gammaln(total + 1.0) - gammaln(taken + 1.0) - gammaln(total - taken + 1.0)
 
 
 def _beyond(dim: Float | Int, side: str, share: float) -> float | int:
