@@ -9,12 +9,13 @@ from tame.adjust.guard import Rest
 from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import searched
 from tame.adjust.searchers import SEARCHERS, WHOLE
-from tame.core.records import Decision, Event, Finding, decision_event
+from tame.core.records import Decision, Finding, decision_event
 from tame.monitor.rules import examine
-from tame.study.clock import require_time
+from tame.study.clock import foretold, require_time
 from tame.study.doctor import act, of_space, why_worthless
 from tame.study.earlier import explained
 from tame.study.evaluate import evaluate
+from tame.study.events import SearchEnded
 from tame.study.finalists import best_trials, finalists
 from tame.study.forecast import correct, foretell
 from tame.study.opening import open_data
@@ -63,7 +64,7 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
 
     rest: what going on is worth; where that is too little, and the user asked for it, the search ends too.
     """
-    if study.state.last.get("search_ended"):
+    if study.state.search_ended is not None:
         return []
     if study.config.until_worthless and rest is not None and rest.is_worthless:
         return end_search(study, why_worthless(rest), worthless=True)
@@ -97,9 +98,9 @@ def first_round(study: Study, plan: Plan, decisions: list[Decision]) -> list[Dec
     require_time(study, plan)
     if study.config.search in WHOLE:
         return decisions
-    last, left = study.state.last, study.left_s - plan.end_s
-    each_s = plan.search.rungs[0] * last["forecast"]["mean_s"] + last["plan"].get("inputs_s", 0.0)
-    return decisions[: min(PROBED, max(1, int(FIRST_SHARE * left / each_s)))]
+    each_s = plan.search.rungs[0] * foretold(study.state).mean_s + plan.inputs_s
+    fitting = int(FIRST_SHARE * (study.left_s - plan.end_s) / each_s)
+    return decisions[: min(PROBED, max(1, fitting))]
 
 
 def last_stretch(study: Study, plan: Plan) -> list[Decision]:
@@ -115,7 +116,7 @@ def last_stretch(study: Study, plan: Plan) -> list[Decision]:
 
 def end_search(study: Study, reason: str, *, worthless: bool = False) -> list[Decision]:
     """Leaves the trials where they are, for good: nothing of the search trains any more."""
-    ended = Event("search_ended", {"used_s": study.used_s, "reason": reason, "worthless": worthless})
+    ended = SearchEnded(used_s=study.used_s, reason=reason, worthless=worthless)
     study.keep(ended, *map(decision_event, pauses(study, reason)))
     if worthless:
         study.watcher.note(f"the search ends early: {reason}")

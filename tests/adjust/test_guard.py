@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tame.adjust import presets
-from tame.adjust.guard import Rest, most_dimensions, narrowed, rest_of, searchable, wider
+from tame.adjust.guard import Rest, most_dimensions, narrowed, rest_of, searchable
 from tame.adjust.portfolio import tables
 from tame.adjust.searcher import SearchConfig, searched
 from tame.adjust.searchers import SEARCHERS
@@ -25,6 +25,7 @@ from tame.core.recipe import Recipe
 from tame.core.records import Curve, Event, Finding, History, Point, Trial, curve_event, decision_event
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Int, Space, parse_dimension
+from tame.monitor.remedies import wider
 from tame.monitor.rules import Facts
 from tame.monitor.space import edges, infeasible, linear_ranges
 from tame.study.doctor import act, of_space, with_outcomes

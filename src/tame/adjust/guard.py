@@ -1,7 +1,7 @@
-"""What keeps a search sensible: how far a range is widened or narrowed, how many dimensions so many recipes can tell
+"""What keeps a search sensible: which part of a space is proposed from, how many dimensions so many recipes can tell
 apart, and what the rest of the budget is worth. Pure functions; the study keeps what they return.
 
-Source of the first three: Godbole, Dahl, Gilmer, Shallue and Nado, Deep Learning Tuning Playbook (2023).
+Source of the first two: Godbole, Dahl, Gilmer, Shallue and Nado, Deep Learning Tuning Playbook (2023).
 """
 
 from __future__ import annotations
@@ -9,18 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tame.adjust.presets import LAST_RANK
 from tame.adjust.searcher import LOST, searched
 from tame.core.best_of_draws import doubling_gain, in_order
-from tame.core.errors import UsageError
-from tame.core.recipe import Recipe
 from tame.core.records import History
 from tame.core.space import Choice, Dimension, Float, Int, Space, field_of
 
-FACTORS = (3.0, 10.0)  # by which a log range grows beyond its end, at the least and at the most
-WHOLE_FACTOR = 2.0  # likewise of whole numbers such as widths, which cost
-SHORTER = 5  # how often a step beyond the end is halved where no recipe may go so far
 FEW = ((10, 2), (25, 3), (65, 5))  # below so many recipes, so many dimensions are searched
 ENOUGH_RECIPES, ENOUGH_WHOLE = 24, 3  # before a search may be called worthless
 WORTHLESS = 0.25  # of the noise: what the rest must bring to be worth it
@@ -38,6 +34,8 @@ class Rest:
     than a quarter of the noise.
     """
 
+    event_kind: ClassVar[str] = "worth"
+
     epochs: int
     recipes: int
     whole: int
@@ -51,27 +49,6 @@ class Rest:
     def is_worthless(self) -> bool:
         """Whether the rest of the search would be spent for nothing that could be seen."""
         return self.below >= ROUNDS
-
-
-def wider(name: str, dimension: Dimension, side: str) -> float | int | None:
-    """The new end of a range that goes on beyond its low or high end; None where no recipe may lie beyond it.
-
-    A log range grows by its own width, at least by a factor of 3 and at most of 10; a linear one by half its width; a
-    range of whole numbers at most to the double. Where a recipe cannot hold that, by a half of it, a quarter and so on.
-    """
-    if isinstance(dimension, Choice):
-        return None
-    for halvings in range(SHORTER + 1):
-        end = _beyond(dimension, side, 0.5**halvings)
-        grows = end < dimension.low if side == "low" else end > dimension.high
-        if not grows:
-            return None
-        try:
-            Recipe().but({field_of(name): end})
-        except UsageError:
-            continue
-        return end
-    return None
 
 
 def narrowed(space: Space, bounds: Mapping[str, Mapping[str, float]]) -> Space:
@@ -164,26 +141,3 @@ def _gain(losses: Sequence[float], epochs: int, best: float, marks: Sequence[tup
         return None
     behind = min(losses) - best  # the best may be a recipe that was given, and no draw
     return max(half[-1] - best, drawn - behind)
-
-
-def _beyond(dim: Float | Int, side: str, share: float) -> float | int:
-    """Where a range would end that grows on one side, by a share of what it would grow by."""
-    least, most = FACTORS
-    factor = min(max(dim.high / dim.low, least), most) if dim.log else 1.0
-    if isinstance(dim, Int):
-        factor = min(factor, WHOLE_FACTOR)
-    factor **= share
-    reach = share * (dim.high - dim.low) / 2
-    if isinstance(dim, Int):
-        up = min(dim.high * (factor - 1), dim.high) if dim.log else min(reach, abs(dim.high))
-        down = dim.low - dim.low / factor if dim.log else reach
-        steps = max(1, round((down if side == "low" else up) / dim.step))
-        return dim.low - steps * dim.step if side == "low" else dim.low + (dim.count - 1 + steps) * dim.step
-    if dim.step is not None:
-        steps = max(1, round(reach / dim.step))
-        return dim.low - steps * dim.step if side == "low" else dim.low + (int(dim.count) - 1 + steps) * dim.step
-    if dim.log:
-        end = dim.low / factor if side == "low" else dim.high * factor
-    else:
-        end = dim.low - reach if side == "low" else dim.high + reach
-    return float(f"{end:.4g}")  # a number that people can read; it lies beyond the old end all the same

@@ -34,8 +34,8 @@ def check_data(config: StudyConfig) -> dict[str, Any]:
     """Facts and findings about pictures or a table."""
     with _throwaway(config) as study:
         open_data(study)
-        about = {k: v for k, v in study.state.last["data"].items() if k not in ("digests", "pairs")}
-        about["pairs"] = len(study.state.last["data"]["pairs"])
+        about = {k: v for k, v in (study.state.data or {}).items() if k not in ("digests", "pairs")}
+        about["pairs"] = len((study.state.data or {})["pairs"])
         findings = [finding.to_json() for finding in study.state.findings]
     return {"schema": "tame/1", "data": config.data, **about, "findings": findings}
 
@@ -46,7 +46,7 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
         data = open_data(study)
         plan = make_plan(study, data)
         foretell(study, data, plan)
-        about, split = study.state.last["plan"], study.state.last["data"]
+        about, split = study.state.last["plan"], (study.state.data or {})
         forecast, findings = dict(study.state.last["forecast"]), study.state.findings
     warned = [finding for finding in findings if finding.code in ("linear_range", SHORT)]
     return {

@@ -222,7 +222,7 @@ class History:
         what = f"event {event.id} ({event.kind})"
         match event.kind:
             case "decision":
-                return from_plain(_Decided, event.data, what=what).after(self)
+                return _after_decision(self, decision_of(event))
             case "curve":
                 return from_plain(_Measured, event.data, what=what).after(self)
             case "trial_state":
@@ -278,30 +278,34 @@ _Number = int | float | None
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """A decision as it is kept."""
+    """A decision as it is kept: the recipe by its fields."""
 
     kind: DecisionKind
     trial: int
     reason: str
-    until: int
+    until: int = 0
     recipe: Mapping[str, Value] | None = None
     origin: str = ""
     source: int | None = None
 
-    def after(self, history: History) -> History:
-        if self.kind in ("start", "copy"):
-            return self._begun(history)
-        trial, state = history.trials[self.trial], _STATE_AFTER[self.kind]
-        until = self.until or trial.until
-        return history.having_added(replace(trial, state=state, until=until, last_reason=self.reason))
 
-    def _begun(self, history: History) -> History:
-        recipe = Recipe.from_flat(self.recipe or {})
-        trial = Trial(self.trial, recipe, self.origin, self.reason, "running", self.until)
-        if self.kind == "copy" and self.source is not None:
-            source = history.trials[self.source]
-            trial = replace(trial, curve=source.curve, parent=source.number, inherited=source.epochs)
-        return history.having_added(trial)
+def decision_of(event: Event) -> Decision:
+    """The decision that `decision_event` keeps."""
+    kept = from_plain(_Decided, event.data, what=f"event {event.id} ({event.kind})")
+    recipe = None if kept.recipe is None else Recipe.from_flat(kept.recipe)
+    return Decision(kept.kind, kept.trial, kept.reason, kept.until, recipe, kept.origin, kept.source)
+
+
+def _after_decision(history: History, decision: Decision) -> History:
+    if decision.recipe is None:
+        trial = history.trials[decision.trial]
+        state, until = _STATE_AFTER[decision.kind], decision.until or trial.until
+        return history.having_added(replace(trial, state=state, until=until, last_reason=decision.reason))
+    trial = Trial(decision.trial, decision.recipe, decision.origin, decision.reason, "running", decision.until)
+    if decision.source is not None:
+        source = history.trials[decision.source]
+        trial = replace(trial, curve=source.curve, parent=source.number, inherited=source.epochs)
+    return history.having_added(trial)
 
 
 @dataclass(frozen=True, slots=True)

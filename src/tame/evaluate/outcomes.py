@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tame.core.recipe import Value
 from tame.core.records import History, Trial
@@ -66,29 +65,6 @@ def values_of(trial: Trial, space: Space) -> dict[str, Value]:
     flat = trial.recipe.flat()
     active = space.active(flat)
     return {name: flat[field_of(name)] for name in space.dimensions if name in active and field_of(name) in flat}
-
-
-def objective_of(last: Mapping[str, Mapping[str, Any]]) -> Objective:
-    """What the trials of a study are compared by. last: the last event of each kind."""
-    about = last.get("imported")
-    if about is None:
-        return Objective()
-    return Objective(str(about["metric"]), 1.0 if about["mode"] == "min" else -1.0)
-
-
-def space_of(last: Mapping[str, Mapping[str, Any]]) -> Space:
-    """The space that a study searches, as it is now, or that imported trials came from.
-
-    last: the last event of each kind.
-    """
-    plan = last.get("plan", {})
-    about = last.get("imported") or last.get("space") or plan
-    return Space.from_json(about.get("space", {}), base=plan.get("base", {}))
-
-
-def absent_of(last: Mapping[str, Mapping[str, Any]]) -> dict[str, list[int]]:
-    """The trials in which a dimension plays no part, as an imported study had them."""
-    return dict(last.get("imported", {}).get("absent", {}))
 
 
 def _known(trial: Trial) -> bool:

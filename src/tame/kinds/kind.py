@@ -13,7 +13,7 @@ from tame.core.errors import UsageError, require, unknown
 from tame.core.records import Finding
 from tame.data.costs import parse_costs
 from tame.data.split import Sealed, Split
-from tame.monitor.advice import CHANGES
+from tame.monitor.remedies import CHANGES
 from tame.study.session import Study
 
 

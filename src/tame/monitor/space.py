@@ -15,7 +15,7 @@ from tame.core.errors import UsageError
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Finding, Trial
 from tame.core.space import Choice, Dimension, Float, Int, Space, field_of, to_text
-from tame.monitor.advice import CHANGES
+from tame.monitor.remedies import CHANGES
 
 EDGE = 0.1  # of a range, on its own (log) scale
 TOP_SHARE = 0.05  # fewer than lie on an edge by chance, so that a best on it can show in an even spread too

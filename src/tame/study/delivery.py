@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from tame.core.errors import StorageError
-from tame.core.records import Event
 from tame.evaluate.score import Judged, judged_from, open_test
 from tame.kinds.kind import Data
+from tame.study.events import Delivered, SealOpened
 from tame.study.finalist import Finalist, rates_of
 from tame.study.plan import CHECKED, Plan
 from tame.study.session import Study
@@ -41,7 +41,7 @@ def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | 
     outputs = np.array(study.ask("judge", rows=rows)["outputs"])
 
     def record(count: int) -> None:
-        study.keep(Event("test_opened", {"n": count, "trial": winner.trials[0].number, "used_s": study.used_s}))
+        study.keep(SealOpened(n=count, trial=winner.trials[0].number, used_s=study.used_s))
 
     own = open_test(data.sealed, ids, outputs, record, task=data.task)
     if default is winner:
@@ -86,5 +86,5 @@ def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> dict[str,
         raise StorageError(
             f"the model in {folder} does not judge as the network that was scored (apart by {apart:.2g})"
         )
-    study.keep(Event("delivered", {"files": files, "checked": len(rows), "largest_difference": apart}))
+    study.keep(Delivered(files=files, checked=len(rows), largest_difference=apart))
     return {"folder": str(folder), "files": files, "checked": len(rows), "largest_difference": apart}

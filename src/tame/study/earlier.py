@@ -12,10 +12,10 @@ from tame.core.errors import UsageError, require
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Decision
 from tame.core.space import Choice, Space, field_of
-from tame.evaluate.outcomes import Outcome, absent_of, outcomes, space_of
+from tame.evaluate.outcomes import Outcome, outcomes
 from tame.kinds.kind import Data
 from tame.study.session import Study
-from tame.study.state import State, read_state
+from tame.study.state import State, absent_of, explored_space, read_state
 
 MOST = 8  # recipes of all earlier studies together
 APART = 0.1  # of a range, within which two values are taken for the same
@@ -81,10 +81,10 @@ def best_recipes(folder: Path, kind: str) -> list[Earlier]:
     UsageError for what is no study, or one without a trial that was trained to its end.
     """
     _, state = read_state(folder)
-    space = space_of(state.last)
-    ranked = [each for each in outcomes(state.history, space, absent=absent_of(state.last)) if each.is_final]
+    space = explored_space(state)
+    ranked = [each for each in outcomes(state.history, space, absent=absent_of(state)) if each.is_final]
     require(bool(ranked), f"--first {folder}: no trial of this study was trained to its end")
-    winner = state.last.get("result", {}).get("winner", {}).get("from_trial")
+    winner = (state.result or {}).get("winner", {}).get("from_trial")
     ranked.sort(key=lambda each: each.number != winner)
     kept: list[Outcome] = []
     for each in ranked:
@@ -100,11 +100,11 @@ def best_recipes(folder: Path, kind: str) -> list[Earlier]:
 
 def _taken(own: Outcome, state: State, space: Space, kind: str) -> dict[str, Value]:
     """The fields of a trial's recipe that another study may take: of an imported one those that it had."""
-    if "imported" in state.last:
+    if state.imported is not None:
         return {field_of(name): value for name, value in own.values.items() if field_of(name) not in NEVER}
     flat = state.history.trials[own.number].recipe.flat()
     taken = {name: value for name, value in flat.items() if name not in NEVER}
-    if state.last.get("data", {}).get("kind", "images") == kind:
+    if state.kind == kind:
         return taken
     return {n: v for n, v in taken.items() if n.partition(".")[0] in ANYWHERE or n == "batch_size"}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from tame.core.records import Event, Trial
+from tame.core.records import Trial
+from tame.study.events import EnginesUsed, Trained
 from tame.study.plan import Plan
 from tame.study.session import Study
 
@@ -32,11 +33,11 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
             metric=plan.facts.metric,
             final=final,
         )
-        if answer["engines"] != study.state.last.get("engines", {}).get("used"):
-            study.keep(Event("engines", {"used": answer["engines"]}))
+        if study.state.engines is None or answer["engines"] != list(study.state.engines.used):
+            study.keep(EnginesUsed(used=tuple(answer["engines"])))
         # What was measured is remembered and inputs stay ready: they say nothing of what further epochs take.
         trained_s = time.monotonic() - begun - answer["preparing_s"]
-        study.keep(Event("trained", {"trained_s": trained_s, "used_s": study.used_s}))
+        study.keep(Trained(trained_s=trained_s, used_s=study.used_s))
     study.watcher.history(study.history)
 
 

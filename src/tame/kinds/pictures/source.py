@@ -12,6 +12,7 @@ import numpy as np
 
 from tame.adjust.portfolio import crop_for, input_sizes
 from tame.core.errors import DataError, require
+from tame.core.plain import to_plain
 from tame.core.records import Event, Finding
 from tame.data.images import Listing, Picture, Skipped, scan, write_skipped
 from tame.data.split import Split, groups_of, make_split, seal, write_split
@@ -41,9 +42,9 @@ def open_pictures(study: Study) -> Data:
     side = int(np.median(opened["sides"]))
     look = _first_look(opened["backbone"], side)
     if backbone:
-        known_speed = study.state.last.get("plan", {}).get("speed")
+        known_speed = None if study.state.plan is None else to_plain(study.state.plan.speed)
         study.ask("ask", question="speed", given={**look, "known": known_speed})
-    known = study.state.last.get("data")
+    known = study.state.data
     if known is not None:
         require(known["digests"] == _digests(pictures), "the pictures changed since the study began", error=DataError)
         pairs = known["pairs"]

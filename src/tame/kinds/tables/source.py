@@ -59,7 +59,7 @@ def open_table(study: Study) -> Data:
     """Reads a table, judges it, splits it, and hands the worker what is not sealed. Raises DataError."""
     config = study.config
     study.watcher.phase("reading the table")
-    known = study.state.last.get("data")
+    known = study.state.data
     own = read_rows(config)
     if known is not None:
         same = known["digests"] == own.about["digests"]
