@@ -22,8 +22,8 @@ from tame.core.recipe import Recipe
 from tame.parts.mlp import num_weights
 from tame.parts.optimizers import OPTIMIZERS
 from tame.parts.products import by_onednn
+from tame.trial.commands import EngineUse, Fold
 from tame.trial.measurements import recall, remember
-from tame.trial.member_states import Fold
 from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Examples, Member, Task
 from tame.trial.precision import Precision, Precisions
@@ -106,7 +106,7 @@ class Chooser:
         self._study = study / "engines.json" if study else None
         self._device = device
         self._known: dict[str, Measured] = {}
-        self._told: dict[str, dict[str, Any]] = {}
+        self._told: dict[str, EngineUse] = {}
         self._smaller = 1  # what groups are divided by, where memory ran out
         self._parts = 1  # of a batch, likewise
         self._traces = TRACES
@@ -215,9 +215,9 @@ class Chooser:
             return ""
         return f"memory ran out with one trial alone; gradients are accumulated over {self._parts} parts of a batch now"
 
-    def told(self) -> list[dict[str, Any]]:
+    def told(self) -> tuple[EngineUse, ...]:
         """What was chosen, and why, for people."""
-        return list(self._told.values())
+        return tuple(self._told.values())
 
     def task_of(self, lane: Lane) -> Task:
         """The task that a lane's engine trains."""
@@ -300,9 +300,11 @@ class Chooser:
         shape = f"{own.name} {own.depth} x {own.width}" if own.name == "mlp" else own.name
         name = f"{shape}, batch {recipe.batch_size}, {recipe.optimizer.name}"
         members = min(num, choice.members) if choice.stacked else 1
-        if members > self._told.get(name, {"members": 0})["members"]:  # of the same shape, what the largest group had
-            engine = "stacked" if choice.stacked else "serial"
-            self._told[name] = {"group": name, "members": members, "engine": engine, "why": choice.why + more}
+        known = self._told.get(name)
+        if known is None or members > known.members:  # of the same shape, what the largest group had
+            self._told[name] = EngineUse(
+                group=name, members=members, engine="stacked" if choice.stacked else "serial", why=choice.why + more
+            )
 
 
 def _company(size: int) -> str:

@@ -17,8 +17,8 @@ import torch
 
 from tame.core.recipe import Recipe
 from tame.parts.products import by_onednn, half_pays, is_heavier, is_heavy, onednn_is_exact, onednn_pays
+from tame.trial.commands import Fold
 from tame.trial.measurements import recall, remember
-from tame.trial.member_states import Fold
 from tame.trial.population import Examples, Member, Task
 from tame.trial.settings import group_key
 from tame.trial.stacked import Stacked
