@@ -256,8 +256,8 @@ class InlineWorker:
         self._hear: Hear | None = None
         self._watch: _Watch | None = None
         self._stopped = False
-        own = {name: str(path) if path else None for name, path in (("study", study), ("under", under))}
-        self._trainer = Trainer(cache=str(cache), **own, emit=self._emit, build=build)
+        own, below = (str(path) if path else None for path in (study, under))
+        self._trainer = Trainer(cache=str(cache), study=own, under=below, emit=self._emit, build=build)
 
     def call(self, name: str, hear: Hear | None = None, **values: Any) -> Reply:
         """The answer to a command; `hear` gets the events on the way."""

@@ -32,6 +32,7 @@ from tame.parts.products import by_onednn
 from tame.parts.unused_settings import refuse_unused
 from tame.store.checkpoints import Checkpoints
 from tame.trial.choose import Chooser, Group
+from tame.trial.measurer import Measurer
 from tame.trial.member_states import Fold, Shelf
 from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Examples, Member, Population
@@ -50,12 +51,14 @@ Reply = dict[str, Any]
 class Trainer:
     """The commands of the worker. `emit` sends what happens on the way to the coordinator.
 
-    under: another cache, whose pixels and features are read too.
+    under: another cache, whose pixels and features are read too; measurer: says how long a step takes; run: trains a
+    unit as `Unit.advance` does.
     """
 
     def __init__(
-        self, *, cache: str, study: str | None, emit: Emit, build: Build | None = None, under: str | None = None
-    ) -> None:
+        self, *, cache: str, study: str | None, emit: Emit, build: Build | None = None, under: str | None = None,
+        measurer: Measurer | None = None, run: Callable[..., None] = Unit.advance,
+    ) -> None:  # fmt: skip
         self._cache = Path(cache)
         self._under = Path(under) if under else None
         self._study = Path(study) if study else None
@@ -64,7 +67,8 @@ class Trainer:
         self._shelf = Shelf(Checkpoints(Path(study) / "checkpoints")) if study else None
         self._build = build
         self._material: Material | None = None
-        self._chooser = Chooser(self._cache, self._study, self._device)
+        self._chooser = Chooser(self._cache, self._study, self._device, measurer=measurer)
+        self._run = run
         self._network: Network | None = None
         self._rows: list[int] = []
         self._examples: Examples | None = None
@@ -226,11 +230,28 @@ class Trainer:
             preparing_s = time.monotonic() - begun
             while groups:
                 units = [Unit(group.jobs, group.lanes, metric, self._kept(), keep_all=final) for group in groups]
-                todo = [partial(_advance, unit, until) for unit in units]
+                todo = [partial(self._advance, unit, until) for unit in units]
                 onednn = [group.precision.onednn for group in groups]
                 failed = side_by_side(todo, cores=cores, emit=self._emit, onednn=onednn)
                 groups = [own for place in failed for own in self._smaller(groups[place], folds)]
         return {"engines": self._chooser.told(), "preparing_s": preparing_s}
+
+    def _advance(self, unit: Unit, until: int, emit: Emit) -> bool:
+        """Whether memory sufficed to train a unit until that many epochs in all."""
+        trials = [job.trial for job in unit.jobs]
+        try:
+            self._run(
+                unit,
+                until=until,
+                emit=lambda trial, row: emit({"event": "point", "trial": trial, "row": row}),
+                saved=lambda: emit({"event": "saved", "trials": trials}),
+                end=lambda trial, best: emit({"event": "end", "trial": trial, "best": best}),
+            )
+        except RuntimeError as problem:
+            if not is_out_of_memory(problem):
+                raise
+            return False
+        return True
 
     def copy(self, *, trials: list[Reply], folds: list[Fold]) -> Reply:
         """Makes new trials of the state that others are in, with recipes of their own, and keeps them safe.
@@ -467,20 +488,3 @@ class Trainer:
 
     def _say(self, what: str, done: int, total: int) -> None:
         self._emit({"event": "progress", "what": what, "done": done, "total": total})
-
-
-def _advance(unit: Unit, until: int, emit: Emit) -> bool:
-    """Whether memory sufficed to train a unit until that many epochs in all."""
-    trials = [job.trial for job in unit.jobs]
-    try:
-        unit.advance(
-            until=until,
-            emit=lambda trial, row: emit({"event": "point", "trial": trial, "row": row}),
-            saved=lambda: emit({"event": "saved", "trials": trials}),
-            end=lambda trial, best: emit({"event": "end", "trial": trial, "best": best}),
-        )
-    except RuntimeError as problem:
-        if not is_out_of_memory(problem):
-            raise
-        return False
-    return True
