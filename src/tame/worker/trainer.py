@@ -54,6 +54,7 @@ from tame.trial.commands import (
     Unsealed,
     Validation,
 )
+from tame.trial.measurer import Measurer
 from tame.trial.member_states import Shelf
 from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Examples, Member, Population
@@ -72,12 +73,14 @@ Reply = dict[str, Any]
 class Trainer:
     """The commands of the worker. `emit` sends what happens on the way to the coordinator.
 
-    under: another cache, whose pixels and features are read too.
+    under: another cache, whose pixels and features are read too; measurer: says how long a step takes; run: trains a
+    unit as `Unit.advance` does.
     """
 
     def __init__(
-        self, *, cache: Path, study: Path | None, emit: Emit, build: Build | None = None, under: Path | None = None
-    ) -> None:
+        self, *, cache: Path, study: Path | None, emit: Emit, build: Build | None = None, under: Path | None = None,
+        measurer: Measurer | None = None, run: Callable[..., None] = Unit.advance,
+    ) -> None:  # fmt: skip
         self._cache = cache
         self._under = under
         self._study = study
@@ -86,7 +89,8 @@ class Trainer:
         self._shelf = Shelf(Checkpoints(study / "checkpoints")) if study else None
         self._build = build
         self._material: Material | None = None
-        self._chooser = Chooser(self._cache, self._study, self._device)
+        self._chooser = Chooser(self._cache, self._study, self._device, measurer=measurer)
+        self._run = run
         self._network: Network | None = None
         self._rows: list[int] = []
         self._examples: Examples | None = None
@@ -229,11 +233,28 @@ class Trainer:
             preparing_s = time.monotonic() - begun
             while groups:
                 units = [Unit(group.jobs, group.lanes, metric, self._kept(), keep_all=final) for group in groups]
-                todo = [partial(_advance, unit, until) for unit in units]
+                todo = [partial(self._advance, unit, until) for unit in units]
                 onednn = [group.precision.onednn for group in groups]
                 failed = side_by_side(todo, cores=cores, emit=self._emit, onednn=onednn)
                 groups = [own for place in failed for own in self._smaller(groups[place], folds)]
         return Advanced(engines=self._chooser.told(), preparing_s=preparing_s)
+
+    def _advance(self, unit: Unit, until: int, emit: Emit) -> bool:
+        """Whether memory sufficed to train a unit until that many epochs in all."""
+        trials = [job.trial for job in unit.jobs]
+        try:
+            self._run(
+                unit,
+                until=until,
+                emit=lambda trial, point: emit(PointMeasured(trial, point)),
+                saved=lambda: emit(Saved(trials)),
+                end=lambda trial, best: emit(EndedEarly(trial, best)),
+            )
+        except RuntimeError as problem:
+            if not is_out_of_memory(problem):
+                raise
+            return False
+        return True
 
     def copy(self, trials: Sequence[AskedCopy], *, folds: Sequence[Fold]) -> None:
         for epoch in sorted({each.epoch for each in trials}):
@@ -429,20 +450,3 @@ class Trainer:
 
     def _say(self, what: str, done: int, total: int) -> None:
         self._emit(Progress(what, done, total))
-
-
-def _advance(unit: Unit, until: int, emit: Emit) -> bool:
-    """Whether memory sufficed to train a unit until that many epochs in all."""
-    trials = [job.trial for job in unit.jobs]
-    try:
-        unit.advance(
-            until=until,
-            emit=lambda trial, point: emit(PointMeasured(trial, point)),
-            saved=lambda: emit(Saved(trials)),
-            end=lambda trial, best: emit(EndedEarly(trial, best)),
-        )
-    except RuntimeError as problem:
-        if not is_out_of_memory(problem):
-            raise
-        return False
-    return True
