@@ -10,6 +10,7 @@ from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import searched
 from tame.adjust.searchers import SEARCHERS, WHOLE
 from tame.core.records import Decision, Finding, decision_event
+from tame.kinds.pictures.commands import Features, prepare
 from tame.monitor.rules import examine
 from tame.study.clock import foretold, require_time
 from tame.study.doctor import act, of_space, why_worthless
@@ -39,8 +40,7 @@ def run(study: Study) -> dict[str, Any]:
         study.watcher.phase(f"computing features at {', '.join(map(str, plan.sizes))} pixels, or finding them")
     for size in plan.sizes:
         given = plan.search.base.input
-        asked = {"size": size, "views": given.views, "crop": given.crop}
-        study.ask("ask", question="prepare", given=asked)
+        prepare(study.worker, Features(size, given.views, given.crop))
     study.watcher.phase(f"searching among recipes: {plan.words}")
     while True:
         # Without finalists, which a kill may have left running: they are taken up again after the search.
@@ -153,4 +153,4 @@ def forget(study: Study, plan: Plan) -> None:
     going_on = [t.number for t in trials if t.state in ("running", "paused") or t in kept or t.may_be_delivered]
     going_on += [t.parent for t in trials if t.parent is not None and t.state == "running" and not t.trained]
     gone = [number for number in study.history.trials if number not in going_on]
-    study.ask("forget", trials=gone, keep=going_on)
+    study.worker.forget(gone, keep=going_on)

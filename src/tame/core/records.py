@@ -261,8 +261,7 @@ def decision_event(decision: Decision) -> Event:
 
 def curve_event(trial: int, points: Iterable[Point]) -> Event:
     """The event that keeps new points of a trial's curve."""
-    rows = [[p.epoch, p.train_loss, p.valid_loss, p.valid_metric, p.valid_error] for p in points]
-    return Event("curve", {"trial": trial, "points": rows})
+    return Event("curve", {"trial": trial, "points": [point.row() for point in points]})
 
 
 def early_stop_event(trial: int, best: int) -> Event:

@@ -15,6 +15,7 @@ from tame.data.costs import parse_costs
 from tame.data.split import Sealed, Split
 from tame.monitor.remedies import CHANGES
 from tame.study.session import Study
+from tame.trial.commands import Unsealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,15 @@ def learn(study: Study, data: Data) -> None:
     """Hands the worker what is not sealed."""
     text = str(study.config.set.get("loss.costs", ""))
     require(not text or bool(data.classes), "loss.costs is about confusing classes, and the target is a number")
-    study.ask(
-        "learn",
-        rows=data.rows,
-        targets=data.learnt().tolist(),
-        folds=[data.split.fold[row] for row in data.rows],
-        num_classes=len(data.classes),
-        task=data.task,
-        costs=parse_costs(text, data.classes) if text else None,
+    study.worker.learn(
+        Unsealed(
+            rows=data.rows,
+            targets=data.learnt().tolist(),
+            folds=[data.split.fold[row] for row in data.rows],
+            num_classes=len(data.classes),
+            task=data.task,
+            costs=parse_costs(text, data.classes) if text else None,
+        )
     )
 
 

@@ -37,17 +37,6 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Speed:
-    """How a backbone is run on this machine. rate: pictures a second at the size that it was measured with."""
-
-    precision: str = ""
-    way: str = ""
-    batch_size: int = 0
-    rate: Number
-    size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanEvent:
     """The plan as it was drafted, in values that JSON holds.
 
@@ -73,7 +62,7 @@ class PlanEvent:
     end_s: Number = 0.0
     other_size_s: Number = 0.0
     tunes: bool = False
-    speed: Speed | None = None
+    speed: Plain | None = None
     cohort: int | None = None
     pair: Number | None = None
     company_s: Number | None = None

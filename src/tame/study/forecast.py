@@ -17,6 +17,7 @@ from tame.adjust.searchers import WHOLE
 from tame.adjust.thaw import TRUSTED
 from tame.core.records import Finding
 from tame.kinds.kind import Data
+from tame.kinds.pictures.commands import Features, missing
 from tame.report.words import duration
 from tame.study.events import Forecast, ForecastCorrected, Memory
 from tame.study.plan import TUNE_EPOCHS, Plan, expected_recipes, forward_s
@@ -106,9 +107,9 @@ def correct(study: Study, plan: Plan) -> None:
 def forecast(study: Study, data: Data, plan: Plan) -> Forecast:
     """What the study will take from here, by its plan. Rehearses the default recipe for a few steps."""
     config = study.config
-    tried = study.ask("rehearse", recipe=plan.search.base.flat(), folds=[0])
-    slower = float(study.ask("slowdown", recipe=plan.search.base.flat())["slowdown"])
-    epoch_s, alone_s = (slower * tried[name] * data.split.folds for name in ("epoch_s", "alone_s"))
+    tried = study.worker.rehearse(plan.search.base, folds=[0])
+    slower = study.worker.slowdown(plan.search.base)
+    epoch_s, alone_s = (slower * own * data.split.folds for own in (tried.epoch_s, tried.alone_s))
     mean_s = (epoch_s if plan.company_s is None else slower * plan.company_s) + slower * BOOKS_S
     features_s = _features_s(study, data, plan)
     memory, device = _memory(study, data, plan)
@@ -177,9 +178,8 @@ def _features_s(study: Study, data: Data, plan: Plan) -> dict[int, float]:
     if plan.speed is None:
         return found
     for size in plan.sizes:
-        how = {"rows": list(data.rows), "size": size, "views": given.views, "crop": given.crop}
-        missing = study.ask("ask", question="missing", given=how)["passes"]
-        found[size] = forward_s(plan.speed, missing, size)
+        passes = missing(study.worker, Features(size, given.views, given.crop, data.rows))
+        found[size] = forward_s(plan.speed, passes, size)
     return found
 
 
@@ -195,19 +195,14 @@ def _memory(study: Study, data: Data, plan: Plan) -> tuple[Memory | None, Memory
         tuning = portfolio.fine_tuning(head, size=size, epochs=epochs, stages=stages, seed=head.seed)
     elif not plan.sizes:
         tried = plan.search.base
-    reply = study.ask(
-        "memory", recipes=[recipe.flat() for recipe in first], folds=list(plan.folds),
-        tuning=tuning.flat() if tuning else None, rehearsed=tried.flat() if tried else None,
-    )  # fmt: skip
-    device = reply["device"]
-    on_device = None
-    if device is not None:
-        on_device = Memory(device["peak_bytes"] + reply["adds_bytes"], device["total_bytes"])
+    use = study.worker.memory(first, folds=plan.folds, tuning=tuning, rehearsed=tried)
+    device = use.device
+    on_device = None if device is None else Memory(device.peak_bytes + use.adds_bytes, device.total_bytes)
     own, left = peak_bytes(), available_bytes()
-    if reply["peak_bytes"] is None or own is None:
+    if use.peak_bytes is None or own is None:
         return None, on_device
-    held = reply["peak_bytes"] + (own if reply["process"] != os.getpid() else 0)
-    needs = held + (reply["adds_bytes"] if device is None else 0)
+    held = use.peak_bytes + (own if use.process != os.getpid() else 0)
+    needs = held + (use.adds_bytes if device is None else 0)
     return Memory(needs, None if left is None else left + held), on_device
 
 

@@ -17,12 +17,15 @@ from tame.adjust.searcher import SearchConfig
 from tame.adjust.searchers import WHOLE
 from tame.core.config import METRIC_MODES, StudyConfig
 from tame.core.errors import UsageError, require
+from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event
 from tame.core.rng import stream_seed
 from tame.core.space import Choice, Dimension, Space, field_of, joined, parse_dimension
 from tame.evaluate.score import class_shares, dummy_error, guesses, judged_from, measure
 from tame.kinds.kind import Data
+from tame.kinds.pictures import commands
+from tame.kinds.pictures.commands import Features, Look, Speed
 from tame.monitor.rules import Facts
 from tame.monitor.space import linear_ranges
 from tame.study.earlier import put_first
@@ -135,7 +138,7 @@ def _first_plan(study: Study, data: Data) -> dict[str, Any]:
         if fits_epochs(config):
             epoch_s, pair_s, prepare_s = _rehearsed(study, data, about)
             # Steps of a few milliseconds do not show what other programs take.
-            slower = float(study.ask("slowdown", recipe=about["base"])["slowdown"])
+            slower = study.worker.slowdown(Recipe.from_flat(about["base"]))
             about = fitted(config, data, about, slower * epoch_s, used_s=study.used_s, prepare_s=prepare_s)
             about["pair"] = pair_s / epoch_s
             about["company_s"] = epoch_s
@@ -182,9 +185,9 @@ def _rehearsed(study: Study, data: Data, about: dict[str, Any]) -> tuple[float, 
     prepare_s = 0.0
     until = study.used_s + REHEARSAL_SHARE * (study.config.clock_s or math.inf)
     for own in recipes:
-        found = study.ask("rehearse", recipe=own.flat(), folds=[0])
-        each.append((float(found["epoch_s"]), float(found["pair_s"])))
-        prepare_s = max(prepare_s, float(found["prepare_s"]))
+        found = study.worker.rehearse(own, folds=[0])
+        each.append((found.epoch_s, found.pair_s))
+        prepare_s = max(prepare_s, found.prepare_s)
         if study.used_s > until:
             break
     epoch_s, pair_s = (sum(own) / len(each) * data.split.folds for own in zip(*each, strict=True))
@@ -198,7 +201,7 @@ def check(study: Study, data: Data, about: Mapping[str, Any]) -> None:
     also = [plan.search.base.but(changes) for changes in _ends(plan.space)]
     texts = [*study.config.space, *study.state.last.get("space_asked", {}).get("texts", ())]
     given = sorted({*study.config.set, *(field_of(parse_dimension(text)[0]) for text in texts)})
-    study.ask("check", recipes=[r.flat() for r in recipes], also=[r.flat() for r in also], given=given)
+    study.worker.check(recipes, also=also, given=given)
 
 
 def _choices(space: Space) -> list[dict[str, Any]]:
@@ -299,7 +302,7 @@ def draft(
         "end_s": end_s,
         "other_size_s": other_size_s,
         "tunes": tunes,
-        "speed": known.speed if known else None,
+        "speed": to_plain(known.speed) if known else None,
     }
 
 
@@ -384,7 +387,7 @@ def _space(preset: Mapping[str, Dimension], asked: Mapping[str, Dimension], base
 class Costs:
     """How fast the backbone runs here, and how many passes the features of learnt and sealed pictures need, by size."""
 
-    speed: dict[str, Any]
+    speed: Speed
     learnt: dict[int, int]
     sealed: dict[int, int]
     epoch_s: float  # of fine-tuning at the smallest size, one fold; infinite where it cannot be tried
@@ -398,15 +401,13 @@ def costs(study: Study, data: Data) -> Costs | None:
     sizes = _wanted_sizes(study.config, data)
 
     def passes(rows: Sequence[int]) -> dict[int, int]:
-        how = {"rows": list(rows), "views": 2, "crop": crop}
-        asked = {size: study.ask("ask", question="missing", given={"size": size, **how}) for size in sizes}
-        return {size: int(found["passes"]) for size, found in asked.items()}
+        return {size: commands.missing(study.worker, Features(size, 2, crop, list(rows))) for size in sizes}
 
-    speed = study.ask("ask", question="speed", given={"size": sizes[0], "crop": crop, "known": None})
+    speed = commands.speed(study.worker, Look(sizes[0], crop), None)
     return Costs(speed, passes(data.rows), passes(data.sealed.rows), _epoch_s(study, data, speed, min(sizes), crop))
 
 
-def _epoch_s(study: Study, data: Data, speed: dict[str, Any], size: int, crop: float) -> float:
+def _epoch_s(study: Study, data: Data, speed: Speed, size: int, crop: float) -> float:
     """Seconds of an epoch of fine-tuning: rehearsed where that is worth it, else a forecast."""
     assert data.backbone is not None
     clock, stages = study.config.clock_s, data.backbone["stages"]
@@ -416,7 +417,7 @@ def _epoch_s(study: Study, data: Data, speed: dict[str, Any], size: int, crop: f
     if PLANNED_EPOCHS * num_runs(data) * guess > 2 * clock:
         return guess
     recipe = portfolio.fine_tuning(Recipe().but({"input.crop": crop}), size=size, epochs=8, stages=stages, seed=0)
-    return float(study.ask("rehearse", recipe=recipe.flat(), folds=[0])["epoch_s"])
+    return study.worker.rehearse(recipe, folds=[0]).epoch_s
 
 
 def num_runs(data: Data) -> int:
@@ -447,9 +448,9 @@ def _sizes(config: StudyConfig, data: Data, known: Costs) -> tuple[int, ...]:
     return tuple(found)
 
 
-def forward_s(speed: dict[str, Any], num_pictures: int, size: int) -> float:
+def forward_s(speed: Speed, num_pictures: int, size: int) -> float:
     """Seconds that so many pictures take through the backbone at a size: work grows with the area."""
-    return float(num_pictures / speed["rate"] * (size / speed["size"]) ** 2)
+    return num_pictures / speed.rate * (size / speed.size) ** 2
 
 
 def _end_s(base: Recipe, sizes: Sequence[int], known: Costs | None, clock_s: float | None) -> tuple[float, float]:

@@ -6,13 +6,13 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from tame.adjust.guard import Rest
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, require
 from tame.core.plain import from_plain
-from tame.core.records import Event, Finding, History, decision_of
+from tame.core.records import Event, Finding, History, Point, decision_of
 from tame.core.space import Space
 from tame.evaluate.outcomes import Objective
 from tame.store.database import Database, open_store
@@ -53,7 +53,7 @@ class Watcher(Protocol):
 
     def progress(self, what: str, done: int, total: int) -> None: ...
 
-    def point(self, trial: int, row: Sequence[Any]) -> None: ...
+    def point(self, trial: int, point: Point) -> None: ...
 
     def history(self, history: History) -> None: ...
 
@@ -67,7 +67,7 @@ class Silent:
 
     def progress(self, what: str, done: int, total: int) -> None: ...
 
-    def point(self, trial: int, row: Sequence[Any]) -> None: ...
+    def point(self, trial: int, point: Point) -> None: ...
 
     def history(self, history: History) -> None: ...
 
