@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from tame.core.errors import require
-from tame.core.recipe import Recipe
+from tame.core.recipe import Recipe, Value
 from tame.core.records import DEFAULT, Decision, History, Origin, Trial
 from tame.core.registry import Registry
 from tame.core.space import Space
@@ -23,7 +23,7 @@ class SearchConfig:
     """What a search is bounded by."""
 
     base: Recipe  # the default recipe, with what the user fixed
-    portfolio: tuple[Mapping[str, Any], ...] = ()  # good recipes to try first, as changes of the base
+    portfolio: tuple[Mapping[str, Value], ...] = ()  # good recipes to try first, as changes of the base
     fixed: frozenset[str] = field(default_factory=frozenset)  # fields that neither portfolio nor space may change
     trials: int = 100_000  # how many recipes are tried at most
     cohort: int = 32  # how many start together
