@@ -10,6 +10,8 @@ from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import searched
 from tame.adjust.searchers import SEARCHERS, WHOLE
 from tame.core.records import Decision, Event, Finding, decision_event
+from tame.kinds.kind import Data
+from tame.kinds.known import KINDS
 from tame.monitor.rules import examine
 from tame.study.clock import require_time
 from tame.study.doctor import act, of_space, why_worthless
@@ -17,7 +19,7 @@ from tame.study.earlier import explained
 from tame.study.evaluate import evaluate
 from tame.study.finalists import best_trials, finalists
 from tame.study.forecast import correct, foretell
-from tame.study.opening import open_data
+from tame.study.opening import open_data, port_of
 from tame.study.plan import FIRST_SHARE, GOING, Plan, make_plan
 from tame.study.reserve import SURE, cost_s, reserved_s
 from tame.study.session import Study
@@ -34,12 +36,7 @@ def run(study: Study) -> dict[str, Any]:
     data = open_data(study)
     plan = make_plan(study, data)
     foretell(study, data, plan)
-    if plan.sizes:
-        study.watcher.phase(f"computing features at {', '.join(map(str, plan.sizes))} pixels, or finding them")
-    for size in plan.sizes:
-        given = plan.search.base.input
-        asked = {"size": size, "views": given.views, "crop": given.crop}
-        study.ask("ask", question="prepare", given=asked)
+    prepare(study, data, plan)
     study.watcher.phase(f"searching among recipes: {plan.words}")
     while True:
         # Without finalists, which a kill may have left running: they are taken up again after the search.
@@ -56,6 +53,16 @@ def run(study: Study) -> dict[str, Any]:
     chosen = finalists(study, data, plan)  # E  fresh seeds, then what is left of the time into fine-tuning,
     fine_tune(study, data, plan, chosen)
     return evaluate(study, data, plan, chosen)  # the sealed test, once
+
+
+def prepare(study: Study, data: Data, plan: Plan) -> None:
+    """Computes the features that recipes begin with, or finds them, where this kind of data has some."""
+    features = KINDS.get(data.kind).features
+    if features is None or not plan.sizes:
+        return
+    study.watcher.phase(f"computing features at {', '.join(map(str, plan.sizes))} pixels, or finding them")
+    for size in plan.sizes:
+        features.prepare(port_of(study), plan.search.base, size=size)
 
 
 def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:

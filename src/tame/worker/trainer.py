@@ -150,7 +150,7 @@ class Trainer:
 
     def _speed(self, *, size: int, crop: float, known: Reply | None) -> Reply:
         """How the backbone is run here, and how fast: as known, or measured at a size."""
-        from tame.kinds.pictures.features import Speed
+        from tame.kinds.costs import Speed
 
         own = Speed(**known) if known else None
         return asdict(self._pictures().inputs.measure(size=size, crop=crop, known=own))
