@@ -17,10 +17,11 @@ from tame.adjust.searchers import WHOLE
 from tame.adjust.thaw import TRUSTED
 from tame.core.records import Finding
 from tame.kinds.kind import Data
-from tame.kinds.pictures.commands import Features, missing
+from tame.kinds.known import KINDS
 from tame.report.words import duration
 from tame.study.events import Forecast, ForecastCorrected, Memory
-from tame.study.plan import TUNE_EPOCHS, Plan, expected_recipes, forward_s
+from tame.study.opening import port_of
+from tame.study.plan import TUNE_EPOCHS, Plan, expected_recipes
 from tame.study.reserve import CLOCKLESS_SEEDS, finalists_s, reserve_s
 from tame.study.session import Study
 from tame.study.state import findings_events
@@ -174,13 +175,11 @@ def _last_s(plan: Plan, epoch_s: float, num_seeds: int) -> float:
 
 def _features_s(study: Study, data: Data, plan: Plan) -> dict[int, float]:
     """Seconds that the features take at each size; those that are kept from an earlier study take none."""
-    given, found = plan.search.base.input, dict[int, float]()
-    if plan.speed is None:
-        return found
-    for size in plan.sizes:
-        passes = missing(study.worker, Features(size, given.views, given.crop, data.rows))
-        found[size] = forward_s(plan.speed, passes, size)
-    return found
+    features = KINDS.get(data.kind).features
+    if features is None or plan.speed is None:
+        return {}
+    base, speed, port = plan.search.base, plan.speed, port_of(study)
+    return {size: features.missing_s(port, data, base, speed, size=size) for size in plan.sizes}
 
 
 def _memory(study: Study, data: Data, plan: Plan) -> tuple[Memory | None, Memory | None]:
@@ -190,7 +189,7 @@ def _memory(study: Study, data: Data, plan: Plan) -> tuple[Memory | None, Memory
     tuning = tried = None
     if plan.tunes and study.config.clock_s is not None and not plan.to_the_end:
         assert data.backbone is not None
-        head, stages = plan.search.base, data.backbone["stages"]
+        head, stages = plan.search.base, data.backbone.stages
         size, epochs = max(plan.sizes), TUNE_EPOCHS[1]
         tuning = portfolio.fine_tuning(head, size=size, epochs=epochs, stages=stages, seed=head.seed)
     elif not plan.sizes:
@@ -208,9 +207,8 @@ def _memory(study: Study, data: Data, plan: Plan) -> tuple[Memory | None, Memory
 
 def _short(kind: str, memory: Memory) -> Finding:
     title = f"the study will need about {_gb(memory.needs)} of memory, and {_gb(memory.available or 0)} may be had"
-    smaller = {"table": "a narrower model (--set model.width=64)", "arrays": "a smaller model"}
-    inputs = "a smaller input (--set input.size=...)"
-    change = f"end other programs, or give {smaller.get(kind, inputs)} or smaller batches (--set batch_size=16)"
+    smaller = KINDS.get(kind).smaller
+    change = f"end other programs, or give {smaller} or smaller batches (--set batch_size=16)"
     evidence = {"needs_bytes": memory.needs, "available_bytes": memory.available}
     return Finding(CODE, title, "warning", evidence, change)
 

@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
@@ -132,7 +133,7 @@ def make_result(
         "sizes": list(plan.sizes),
         "speed": to_plain(plan.speed),
         "data_facts": about,
-        "backbone": data.backbone,
+        "backbone": None if data.backbone is None else asdict(data.backbone),
         "engines": [] if study.state.engines is None else list(study.state.engines.used),
         "delivered": delivered,
         "wall_s": study.used_s,

@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from tame.adjust.portfolio import crop_for, input_sizes
+from tame.adjust.portfolio import input_sizes
 from tame.core.errors import DataError, require
 from tame.core.records import Event, Finding
 from tame.data.images import Listing, Picture, Skipped, scan, write_skipped
 from tame.data.split import Split, groups_of, make_split, seal, write_split
-from tame.kinds.kind import Data, count, finding, learn, metric_for
+from tame.kinds.costs import Speed
+from tame.kinds.kind import BackboneFacts, Data, answer, count, finding, learn, metric_for
 from tame.kinds.pictures import commands
-from tame.kinds.pictures.commands import Look, Speed
+from tame.kinds.pictures.commands import Look
+from tame.kinds.pictures.costs import crop_for
 from tame.study.session import Study
 from tame.study.state import findings_events
 
@@ -40,7 +42,8 @@ def open_pictures(study: Study) -> Data:
     pictures = [p for p in listing.pictures if p.id in kept]
     _require_enough(listing, pictures)
     side = int(np.median(opened.sides))
-    look = _first_look(opened.backbone, side)
+    facts = None if opened.backbone is None else answer(BackboneFacts, opened.backbone)
+    look = _first_look(facts, side)
     if backbone:
         known_speed = None if study.state.plan is None else study.state.plan.speed
         commands.speed(study.worker, look, None if known_speed is None else Speed.from_json(known_speed))
@@ -60,7 +63,7 @@ def open_pictures(study: Study) -> Data:
     ids = tuple(p.id for p in pictures)
     data = Data(
         "images", task, metric_for(config, task), listing.classes, ids, hidden, split, seal(split, labels), side,
-        opened.backbone,
+        facts,
     )  # fmt: skip
     learn(study, data)
     if known is None:
@@ -75,11 +78,11 @@ def open_pictures(study: Study) -> Data:
     return data
 
 
-def _first_look(backbone: dict[str, Any] | None, side: int) -> Look:
+def _first_look(backbone: BackboneFacts | None, side: int) -> Look:
     """Size and crop of the features that duplicates are found by: those that the default recipe will need as well."""
     if backbone is None:
         return Look(size=0, crop=1.0)
-    sizes = input_sizes(backbone["size"], side, fixed=backbone["fixed_size"])
+    sizes = input_sizes(backbone.size, side, fixed=backbone.fixed_size)
     return Look(size=sizes[0], crop=crop_for(backbone, side))
 
 
