@@ -15,13 +15,15 @@ from tame.kinds.known import KINDS
 from tame.monitor.rules import examine
 from tame.study.clock import foretold, require_time
 from tame.study.doctor import act, of_space, why_worthless
+from tame.study.draft import FIRST_SHARE
 from tame.study.earlier import explained
 from tame.study.evaluate import evaluate
 from tame.study.events import SearchEnded
 from tame.study.finalists import best_trials, finalists
+from tame.study.fitting import GOING, epochs_in, fitting
 from tame.study.forecast import correct, foretell
 from tame.study.opening import open_data, port_of
-from tame.study.plan import FIRST_SHARE, GOING, Plan, make_plan
+from tame.study.plan import Plan, make_plan
 from tame.study.reserve import SURE, cost_s, reserved_s
 from tame.study.session import Study
 from tame.study.state import findings_events
@@ -83,14 +85,13 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
     left = plan.search_until_s - study.used_s - reserved_s(study, plan)
     if not plan.sizes:
         left -= study.state.epoch_s * unfinished(study.history)
-    fitting = plan.fitting(study, decisions, left)
-    if any(decision.kind in GOING for decision in fitting) or not any(d.kind in GOING for d in decisions):
-        return fitting
+    going = fitting(plan, study.state, decisions, left)
+    if any(decision.kind in GOING for decision in going) or not any(d.kind in GOING for d in decisions):
+        return going
     if not plan.sizes:
         ended = last_stretch(study, plan)
         if ended:
-            going = {decision.trial for decision in ended}
-            return [*ended, *pauses(study, "the time is short", but=going)]
+            return [*ended, *pauses(study, "the time is short", but={decision.trial for decision in ended})]
     return end_search(study, "the time for the search is used up")
 
 
@@ -106,19 +107,19 @@ def first_round(study: Study, plan: Plan, decisions: list[Decision]) -> list[Dec
     if study.config.search in WHOLE:
         return decisions
     each_s = plan.search.rungs[0] * foretold(study.state).mean_s + plan.inputs_s
-    fitting = int(FIRST_SHARE * (study.left_s - plan.end_s) / each_s)
-    return decisions[: min(PROBED, max(1, fitting))]
+    num = int(FIRST_SHARE * (study.left_s - plan.end_s) / each_s)
+    return decisions[: min(PROBED, max(1, num))]
 
 
 def last_stretch(study: Study, plan: Plan) -> list[Decision]:
     """The best trials that are trained to their end when a search has no more time: as many as leave a fresh seed of
     the best and the default its time; where none would come to its end that way, or no seed fits, without."""
     left, fresh_s = study.left_s - plan.end_s, cost_s(study, plan, 1, 1)
-    ended = finish(study.history, epochs=plan.epochs_in(study, left - SURE * fresh_s))
+    ended = finish(study.history, epochs=epochs_in(study.state, left - SURE * fresh_s))
     if ended or (left > fresh_s and study.history.having("complete")):
         return ended
     left = FINISH_SHARE * (left - cost_s(study, plan, 1, 0))
-    return finish(study.history, epochs=plan.epochs_in(study, left))
+    return finish(study.history, epochs=epochs_in(study.state, left))
 
 
 def end_search(study: Study, reason: str, *, worthless: bool = False) -> list[Decision]:

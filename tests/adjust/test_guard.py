@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plans import plain_plan
 from tame.adjust import presets
 from tame.adjust.guard import Rest, most_dimensions, narrowed, rest_of, searchable
 from tame.adjust.portfolio import tables
@@ -29,7 +30,8 @@ from tame.monitor.remedies import wider
 from tame.monitor.rules import Facts
 from tame.monitor.space import edges, infeasible, linear_ranges
 from tame.study.doctor import act, of_space, with_outcomes
-from tame.study.plan import Plan, expected_recipes, searched_json
+from tame.study.draft import expected_recipes, searched_json
+from tame.study.events import PlanEvent
 from tame.study.session import begin
 from tame.study.space import narrow, region_of, space_of
 from tame.study.state import Silent, State, findings_events, read_state
@@ -465,7 +467,7 @@ def test_too_few_recipes_search_fewer_dimensions_and_the_report_says_so(asked, t
     assert set(result["space"]) == {"optimizer.lr", "model.dropout"}
     assert result["searched"]["words"] == "2 of 5 dimensions, since so few recipes cannot tell more apart"
     assert "Searched 2 of 5 dimensions" in (tmp_path / "study" / "report.html").read_text()
-    assert searched_json({"space": {"optimizer.lr": {}}}) is None, "a plan of an older study"
+    assert searched_json(PlanEvent(space={"optimizer.lr": {}})) is None, "a plan of an older study"
 
 
 def test_where_too_many_diverge_new_recipes_come_from_the_rest_of_the_space(tmp_path):
@@ -475,7 +477,7 @@ def test_where_too_many_diverge_new_recipes_come_from_the_rest_of_the_space(tmp_
         dummy_error=0.05, guess_loss=0.7,
     )  # fmt: skip
     search = SearchConfig(base=base, cohort=40)
-    plan = Plan(search, SPACE, facts, (0,), math.inf, 0.0, (), "", False, {})
+    plan = plain_plan(search, SPACE, facts, folds=(0,), end_s=0.0, whole=False)
     first = SEARCHERS.get("sobol")(History(), SPACE, 0, config=search)
     with begin(StudyConfig(data="x", out=str(tmp_path / "study")), Silent()) as study:
         study.keep(Event("plan", {"base": base.flat(), "space": SPACE.to_json()}), *map(decision_event, first))

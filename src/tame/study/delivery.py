@@ -10,9 +10,10 @@ import numpy as np
 from tame.core.errors import StorageError
 from tame.evaluate.score import Judged, judged_from, open_test
 from tame.kinds.kind import Data
+from tame.study.clock_shares import CHECKED
 from tame.study.events import Delivered, SealOpened
 from tame.study.finalist import Finalist, state_of
-from tame.study.plan import CHECKED, Plan
+from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.trial.commands import MemberOf
 

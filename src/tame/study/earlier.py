@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
 
 from tame.core.errors import UsageError, require
 from tame.core.recipe import Recipe, Value
@@ -14,6 +13,7 @@ from tame.core.records import Decision
 from tame.core.space import Choice, Space, field_of
 from tame.evaluate.outcomes import Outcome, outcomes
 from tame.kinds.kind import Data
+from tame.study.events import PlanEvent
 from tame.study.session import Study
 from tame.study.state import State, absent_of, explored_space, read_state
 
@@ -31,22 +31,24 @@ class Earlier:
     told: str
 
 
-def put_first(study: Study, data: Data, about: Mapping[str, Any]) -> dict[str, Any]:
+def put_first(study: Study, data: Data, own: PlanEvent) -> PlanEvent:
     """The plan with the best recipes of the earlier studies before its portfolio, each that can be trained here.
 
     What does nothing in this study, or is decided by it, is dropped, and a note says so. Raises UsageError for a folder
     that holds no study, or no recipe that was trained to its end, and where the search takes no recipes.
     """
     if not study.config.first:
-        return dict(about)
-    own = study.config.search
-    require(own == "auto", f"the search {own!r} takes no recipes of earlier studies; leave out --search or --first")
-    base = Recipe.from_flat(about["base"])
+        return own
+    search = study.config.search
+    require(
+        search == "auto", f"the search {search!r} takes no recipes of earlier studies; leave out --search or --first"
+    )
+    base = Recipe.from_flat(own.base)
     found: list[Earlier] = []
     dropped: dict[str, str] = {}
     named: dict[str, str] = {}
     for earlier in _in_turn([best_recipes(Path(each), data.kind) for each in study.config.first]):
-        changes = _fitting(study, earlier, about, base, dropped, named)
+        changes = _fitting(study, earlier, own, base, dropped, named)
         if changes and changes not in [each.changes for each in found]:
             found.append(Earlier(changes, earlier.told))
         if len(found) == MOST:
@@ -60,8 +62,7 @@ def put_first(study: Study, data: Data, about: Mapping[str, Any]) -> dict[str, A
     if not found:
         study.watcher.note("no recipe of the earlier studies differs from the default and fits here")
     reasons = {base.but(each.changes).key(): each.told for each in reversed(found)}
-    portfolio = [*(dict(each.changes) for each in found), *about["portfolio"]]
-    return {**about, "portfolio": portfolio, "reasons": reasons}
+    return replace(own, portfolio=(*(each.changes for each in found), *own.portfolio), reasons=reasons)
 
 
 def explained(decisions: Iterable[Decision], reasons: Mapping[str, str]) -> list[Decision]:
@@ -112,7 +113,7 @@ def _taken(own: Outcome, state: State, space: Space, kind: str) -> dict[str, Val
 def _fitting(
     study: Study,
     earlier: Earlier,
-    about: Mapping[str, Any],
+    own: PlanEvent,
     base: Recipe,
     dropped: dict[str, str],
     named: dict[str, str],
@@ -121,8 +122,8 @@ def _fitting(
 
     dropped: takes in what is left out, and why; named: what is named otherwise here, and how.
     """
-    flat, sizes, fixed = base.flat(), about["sizes"], set(about["fixed"])
-    known = {*flat, *(field_of(name) for name in about["space"])}
+    flat, sizes, fixed = base.flat(), own.sizes, set(own.fixed)
+    known = {*flat, *(field_of(name) for name in own.space)}
     changes = {name: value for name, value in earlier.changes.items() if name not in fixed}
     gone = {name: "the model here takes no such argument" for name in changes if name not in known}
     size = earlier.changes.get("input.size")

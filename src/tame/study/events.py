@@ -295,7 +295,7 @@ def event_of(value: StudyEvent) -> Event:
     """The event that keeps a value; what is sparse stands in it only where it says something."""
     sparse: frozenset[str] = getattr(value, "sparse", frozenset())
     plain = to_plain(value)
-    said = {name: each for name, each in plain.items() if name not in sparse or each not in (None, False)}
+    said = {k: v for k, v in plain.items() if k not in sparse or not (v is None or v is False)}
     return Event(value.event_kind, said)
 
 

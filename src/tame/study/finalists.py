@@ -71,7 +71,7 @@ def _wanted(study: Study, plan: Plan) -> list[Wanted]:
         best, num_seeds = _field(study, plan)
         known = FinalistsChosen(trials=tuple(t.number for t in best), seeds=tuple(_seeds(study, 0, num_seeds)))
         study.keep(known)
-    return [(study.history.trials[number], known.seeds) for number in known.trials]
+    return [(study.history.trials[number], list(known.seeds)) for number in known.trials]
 
 
 def _field(study: Study, plan: Plan) -> tuple[list[Trial], int]:

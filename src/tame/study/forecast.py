@@ -19,9 +19,10 @@ from tame.core.records import Finding
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.report.words import duration
+from tame.study.draft import expected_recipes
 from tame.study.events import Forecast, ForecastCorrected, Memory
 from tame.study.opening import port_of
-from tame.study.plan import TUNE_EPOCHS, Plan, expected_recipes
+from tame.study.plan import TUNE_EPOCHS, Plan
 from tame.study.reserve import CLOCKLESS_SEEDS, finalists_s, reserve_s
 from tame.study.session import Study
 from tame.study.state import findings_events

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from tame.core.records import Trial
-from tame.study.plan import FINALISTS_SHARE, Plan
+from tame.study.clock_shares import FINALISTS_SHARE
+from tame.study.plan import Plan
 from tame.study.session import Study
 
 FIELDS = ((4, 1), (3, 1), (2, 1), (1, 1), (1, 0))  # finalists beside the default, and fresh seeds of each at first

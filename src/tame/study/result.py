@@ -34,9 +34,10 @@ from tame.evaluate.score import (
 from tame.kinds.kind import Data
 from tame.study.delivery import Tested
 from tame.study.doctor import with_outcomes, worth_json
+from tame.study.draft import searched_json
 from tame.study.events import StudyEvent, event_of
 from tame.study.finalist import Finalist, fold_error
-from tame.study.plan import Plan, searched_json
+from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.study.space import planned, space_json, space_of
 from tame.study.state import State

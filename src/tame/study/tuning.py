@@ -61,6 +61,7 @@ def _recipe(study: Study, data: Data, plan: Plan, best: Finalist) -> tuple[Recip
     if plan.to_the_end:
         return None, f"{TUNE_EPOCHS[0]} epochs of fine-tuning would take most of the time or more"
     assert plan.epoch_s is not None
+    assert plan.smallest is not None
     for size in sorted(plan.sizes, reverse=True):
         recipe = fine_tuning(head.recipe, size=size, epochs=TUNE_EPOCHS[1], stages=stages, seed=seed)
         last = size == min(plan.sizes)  # a smaller input leaves time for more epochs, which help more than pixels do
