@@ -19,7 +19,7 @@ from tame.study.earlier import explained
 from tame.study.evaluate import evaluate
 from tame.study.finalists import best_trials, finalists
 from tame.study.forecast import correct, foretell
-from tame.study.opening import open_data, port_of
+from tame.study.opening import open_data
 from tame.study.plan import FIRST_SHARE, GOING, Plan, make_plan
 from tame.study.reserve import SURE, cost_s, reserved_s
 from tame.study.session import Study
@@ -62,7 +62,7 @@ def prepare(study: Study, data: Data, plan: Plan) -> None:
         return
     study.watcher.phase(f"computing features at {', '.join(map(str, plan.sizes))} pixels, or finding them")
     for size in plan.sizes:
-        features.prepare(port_of(study), plan.search.base, size=size)
+        features.prepare(study.worker, plan.search.base, size=size)
 
 
 def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
@@ -159,4 +159,4 @@ def forget(study: Study, plan: Plan) -> None:
     going_on = [t.number for t in trials if t.state in ("running", "paused") or t in kept or t.origin in FINAL]
     going_on += [t.parent for t in trials if t.parent is not None and t.state == "running" and not t.trained]
     gone = [number for number in study.history.trials if number not in going_on]
-    study.ask("forget", trials=gone, keep=going_on)
+    study.worker.forget(gone, keep=going_on)

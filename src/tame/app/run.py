@@ -180,7 +180,7 @@ class _Signals:
             raise StoppedError("stopped at once", signal_number=number)
         self._first_at = now
         self._study.watcher.note("stopping after this epoch; once more to stop at once")
-        self._study.worker.stop()
+        self._study.executor.stop()
 
 
 def _what_is_kept(study: Study) -> str:

@@ -36,6 +36,11 @@ class Point:
     valid_metric: float | None
     valid_error: float | None = None
 
+    def row(self) -> list[int | float | None]:
+        """As an event keeps it, and `Point(*row)` reads it: the standard error stands there only where there is one."""
+        row = [self.epoch, self.train_loss, self.valid_loss, self.valid_metric]
+        return row if self.valid_error is None else [*row, self.valid_error]
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:

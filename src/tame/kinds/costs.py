@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal
+
+from tame.core.plain import from_plain
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Way = Literal["plain", "folded", "fused"]
@@ -25,11 +27,10 @@ class Speed:
     size: int
 
     @classmethod
-    def from_json(cls, own: Any) -> Speed:
-        """The values of the fields by name. Raises TypeError or ValueError for anything else."""
-        found = cls(**own)
-        numbers = (found.batch_size, found.rate, found.size)
-        if found.precision not in get_args(Precision) or found.way not in get_args(Way) or min(numbers) <= 0:
+    def from_json(cls, own: object) -> Speed:
+        """The values of the fields by name. Raises StorageError or ValueError for anything else."""
+        found = from_plain(cls, own, what="the speed of a backbone")
+        if min(found.batch_size, found.rate, found.size) <= 0:
             raise ValueError(own)
         return found
 

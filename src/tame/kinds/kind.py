@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
 from tame.adjust.portfolio import Preset
 from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, StudyConfig, default_metric
-from tame.core.errors import UsageError, WorkerError, require, unknown
-from tame.core.plain import from_plain
+from tame.core.errors import UsageError, require, unknown
 from tame.core.recipe import Recipe
 from tame.core.records import Finding
 from tame.data.costs import parse_costs
@@ -19,17 +18,25 @@ from tame.data.split import Sealed, Split
 from tame.kinds.costs import Costs, Speed
 from tame.monitor.advice import CHANGES
 from tame.study.session import Study
+from tame.trial.commands import Plain, Unsealed
 
-T = TypeVar("T")
 Rehearse = Callable[[Recipe], float]  # seconds that an epoch of a recipe takes, from a few steps
 
 
 class Port(Protocol):
     """The worker, as a kind of data sees it. What is given and answered are plain JSON values."""
 
-    def open(self, kind: str, given: Mapping[str, object]) -> object: ...
+    def open(self, kind: str, given: Plain) -> Plain:
+        """Opens data of this kind there. Returns what is known of it then."""
+        ...
 
-    def ask(self, question: str, given: Mapping[str, object]) -> object: ...
+    def ask(self, question: str, given: Plain) -> Plain:
+        """The answer to a question that only this kind of data knows."""
+        ...
+
+    def tell(self, question: str, given: Plain) -> None:
+        """As `ask`, where what follows depends on it: a process that is started again is told it again."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,23 +155,19 @@ class Data:
         return self.truth(self.rows)
 
 
-def answer(kind: type[T], plain: object) -> T:
-    """What the worker answered, as the type that is expected of it."""
-    return from_plain(kind, plain, what="what the process that trains answered", error=WorkerError)
-
-
 def learn(study: Study, data: Data) -> None:
     """Hands the worker what is not sealed."""
     text = str(study.config.set.get("loss.costs", ""))
     require(not text or bool(data.classes), "loss.costs is about confusing classes, and the target is a number")
-    study.ask(
-        "learn",
-        rows=data.rows,
-        targets=data.learnt().tolist(),
-        folds=[data.split.fold[row] for row in data.rows],
-        num_classes=len(data.classes),
-        task=data.task,
-        costs=parse_costs(text, data.classes) if text else None,
+    study.worker.learn(
+        Unsealed(
+            rows=data.rows,
+            targets=data.learnt().tolist(),
+            folds=[data.split.fold[row] for row in data.rows],
+            num_classes=len(data.classes),
+            task=data.task,
+            costs=parse_costs(text, data.classes) if text else None,
+        )
     )
 
 

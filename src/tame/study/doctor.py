@@ -120,7 +120,7 @@ def _widened(study: Study, plan: Plan, space: Space, finding: Finding) -> tuple[
     try:
         wide = space.widened(name, low=end) if side == "low" else space.widened(name, high=end)
         recipe = plan.search.base.but({**space.needs(name), field_of(name): end})
-        study.ask("check", recipes=[recipe.flat()], also=[], given=[])
+        study.worker.check([recipe])
     except UsageError as problem:
         return space, replace(finding, outcome=f"not widened: {problem}")
     evidence = {**finding.evidence, "to": end}

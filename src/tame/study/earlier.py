@@ -136,7 +136,7 @@ def _fitting(
     changes = {name: value for name, value in spelled.items() if value != flat.get(name)}
     for name in changes:
         try:
-            study.ask("check", recipes=[base.but(changes).flat()], also=[], given=[name])
+            study.worker.check([base.but(changes)], given=[name])
         except UsageError as problem:
             gone[name] = str(problem).removeprefix(f"{name} ")
     dropped |= gone
@@ -150,10 +150,10 @@ def _spelled_here(
     words = {n: v for n, v in changes.items() if isinstance(v, str) and v.isidentifier() and not n.startswith("own.")}
     small = {name: word.lower() for name, word in words.items()}
     try:
-        study.ask("check", recipes=[base.but(changes).flat()], also=[], given=[])
+        study.worker.check([base.but(changes)])
     except UsageError as problem:
         try:
-            study.ask("check", recipes=[base.but({**changes, **small}).flat()], also=[], given=[])
+            study.worker.check([base.but({**changes, **small})])
         except UsageError:
             study.watcher.note(f"{earlier.told}, cannot be trained here: {problem}")
             return None

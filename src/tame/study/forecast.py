@@ -17,13 +17,11 @@ from tame.adjust import portfolio
 from tame.adjust.sampling import proposals
 from tame.adjust.searchers import WHOLE
 from tame.adjust.thaw import TRUSTED
-from tame.core.plain import from_plain
 from tame.core.records import Event, Finding
 from tame.kinds.costs import Speed
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.report.words import duration
-from tame.study.opening import port_of
 from tame.study.plan import TUNE_EPOCHS, Plan, expected_recipes
 from tame.study.reserve import CLOCKLESS_SEEDS, finalists_s, reserve_s
 from tame.study.session import Study
@@ -154,9 +152,9 @@ def correct(study: Study, plan: Plan) -> None:
 def forecast(study: Study, data: Data, plan: Plan) -> Forecast:
     """What the study will take from here, by its plan. Rehearses the default recipe for a few steps."""
     config, about = study.config, study.state.last["plan"]
-    tried = study.ask("rehearse", recipe=plan.search.base.flat(), folds=[0])
-    slower = float(study.ask("slowdown", recipe=plan.search.base.flat())["slowdown"])
-    epoch_s, alone_s = (slower * tried[name] * data.split.folds for name in ("epoch_s", "alone_s"))
+    tried = study.worker.rehearse(plan.search.base, folds=[0])
+    slower = study.worker.slowdown(plan.search.base)
+    epoch_s, alone_s = (slower * own * data.split.folds for own in (tried.epoch_s, tried.alone_s))
     company_s = about.get("company_s")
     mean_s = (epoch_s if company_s is None else slower * company_s) + slower * BOOKS_S
     features_s = _features_s(study, data, plan, about)
@@ -233,8 +231,8 @@ def _features_s(study: Study, data: Data, plan: Plan, about: Mapping[str, Any]) 
     features = KINDS.get(data.kind).features
     if features is None or not plan.sizes:
         return {}
-    port, speed = port_of(study), from_plain(Speed, about["speed"], what="the plan")
-    return {size: features.missing_s(port, data, plan.search.base, speed, size=size) for size in plan.sizes}
+    base, speed = plan.search.base, Speed.from_json(about["speed"])
+    return {size: features.missing_s(study.worker, data, base, speed, size=size) for size in plan.sizes}
 
 
 def _memory(study: Study, data: Data, plan: Plan, about: Mapping[str, Any]) -> tuple[Memory | None, Memory | None]:
@@ -249,19 +247,14 @@ def _memory(study: Study, data: Data, plan: Plan, about: Mapping[str, Any]) -> t
         tuning = portfolio.fine_tuning(head, size=size, epochs=epochs, stages=stages, seed=head.seed)
     elif not plan.sizes:
         tried = plan.search.base
-    reply = study.ask(
-        "memory", recipes=[recipe.flat() for recipe in first], folds=list(plan.folds),
-        tuning=tuning.flat() if tuning else None, rehearsed=tried.flat() if tried else None,
-    )  # fmt: skip
-    device = reply["device"]
-    on_device = None
-    if device is not None:
-        on_device = Memory(device["peak_bytes"] + reply["adds_bytes"], device["total_bytes"])
+    use = study.worker.memory(first, folds=plan.folds, tuning=tuning, rehearsed=tried)
+    device = use.device
+    on_device = None if device is None else Memory(device.peak_bytes + use.adds_bytes, device.total_bytes)
     own, left = peak_bytes(), available_bytes()
-    if reply["peak_bytes"] is None or own is None:
+    if use.peak_bytes is None or own is None:
         return None, on_device
-    held = reply["peak_bytes"] + (own if reply["process"] != os.getpid() else 0)
-    needs = held + (reply["adds_bytes"] if device is None else 0)
+    held = use.peak_bytes + (own if use.process != os.getpid() else 0)
+    needs = held + (use.adds_bytes if device is None else 0)
     return Memory(needs, None if left is None else left + held), on_device
 
 

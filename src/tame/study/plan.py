@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import Any
 
@@ -17,6 +17,7 @@ from tame.adjust.searcher import SearchConfig
 from tame.adjust.searchers import WHOLE
 from tame.core.config import METRIC_MODES, StudyConfig
 from tame.core.errors import UsageError, require
+from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event
 from tame.core.rng import stream_seed
@@ -28,7 +29,6 @@ from tame.kinds.known import KINDS
 from tame.monitor.rules import Facts
 from tame.monitor.space import linear_ranges
 from tame.study.earlier import put_first
-from tame.study.opening import port_of
 from tame.study.session import Study
 from tame.study.space import asked_space, region_of, settle
 from tame.study.state import findings_events
@@ -132,7 +132,7 @@ def _first_plan(study: Study, data: Data) -> dict[str, Any]:
         if fits_epochs(config):
             epoch_s, pair_s, prepare_s = _rehearsed(study, data, about)
             # Steps of a few milliseconds do not show what other programs take.
-            slower = float(study.ask("slowdown", recipe=about["base"])["slowdown"])
+            slower = study.worker.slowdown(Recipe.from_flat(about["base"]))
             about = fitted(config, data, about, slower * epoch_s, used_s=study.used_s, prepare_s=prepare_s)
             about["pair"] = pair_s / epoch_s
             about["company_s"] = epoch_s
@@ -180,9 +180,9 @@ def _rehearsed(study: Study, data: Data, about: dict[str, Any]) -> tuple[float, 
     prepare_s = 0.0
     until = study.used_s + REHEARSAL_SHARE * (study.config.clock_s or math.inf)
     for own in recipes:
-        found = study.ask("rehearse", recipe=own.flat(), folds=[0])
-        each.append((float(found["epoch_s"]), float(found["pair_s"])))
-        prepare_s = max(prepare_s, float(found["prepare_s"]))
+        found = study.worker.rehearse(own, folds=[0])
+        each.append((found.epoch_s, found.pair_s))
+        prepare_s = max(prepare_s, found.prepare_s)
         if study.used_s > until:
             break
     epoch_s, pair_s = (sum(own) / len(each) * data.split.folds for own in zip(*each, strict=True))
@@ -196,7 +196,7 @@ def check(study: Study, data: Data, about: Mapping[str, Any]) -> None:
     also = [plan.search.base.but(changes) for changes in _ends(plan.space)]
     texts = [*study.config.space, *study.state.last.get("space_asked", {}).get("texts", ())]
     given = sorted({*study.config.set, *(field_of(parse_dimension(text)[0]) for text in texts)})
-    study.ask("check", recipes=[r.flat() for r in recipes], also=[r.flat() for r in also], given=given)
+    study.worker.check(recipes, also=also, given=given)
 
 
 def _choices(space: Space) -> list[dict[str, Any]]:
@@ -279,7 +279,7 @@ def draft(
         "end_s": end_s,
         "other_size_s": other_size_s,
         "tunes": known is not None and known.tunes,
-        "speed": asdict(known.speed) if known else None,
+        "speed": to_plain(known.speed) if known else None,
     }
 
 
@@ -348,9 +348,9 @@ def costs_of(study: Study, data: Data) -> Costs | None:
         return None
 
     def rehearse(recipe: Recipe) -> float:
-        return float(study.ask("rehearse", recipe=recipe.flat(), folds=[0])["epoch_s"])
+        return study.worker.rehearse(recipe, folds=[0]).epoch_s
 
-    return features.costs(study.config, data, port_of(study), rehearse)
+    return features.costs(study.config, data, study.worker, rehearse)
 
 
 def _end_s(base: Recipe, sizes: Sequence[int], known: Costs | None, clock_s: float | None) -> tuple[float, float]:

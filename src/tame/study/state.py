@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, require
-from tame.core.records import Event, Finding, History
+from tame.core.records import Event, Finding, History, Point
 from tame.store.database import Database, open_store
 
 STUDY = "study"  # its name inside its own database
@@ -23,7 +23,7 @@ class Watcher(Protocol):
 
     def progress(self, what: str, done: int, total: int) -> None: ...
 
-    def point(self, trial: int, row: Sequence[Any]) -> None: ...
+    def point(self, trial: int, point: Point) -> None: ...
 
     def history(self, history: History) -> None: ...
 
@@ -37,7 +37,7 @@ class Silent:
 
     def progress(self, what: str, done: int, total: int) -> None: ...
 
-    def point(self, trial: int, row: Sequence[Any]) -> None: ...
+    def point(self, trial: int, point: Point) -> None: ...
 
     def history(self, history: History) -> None: ...
 

@@ -69,7 +69,7 @@ def _recipe(study: Study, data: Data, plan: Plan, about: Any, best: Finalist) ->
         guess = about["epoch_s"] * (size / about["smallest"]) ** 2
         if not last and least * runs * guess > left:
             continue
-        epoch_s = study.ask("rehearse", recipe=recipe.flat(), folds=folds_of(plan, head))["epoch_s"]
+        epoch_s = study.worker.rehearse(recipe, folds=folds_of(plan, head)).epoch_s
         epochs = math.floor((study.left_s - plan.end_s) / (epoch_s * runs))
         if epochs >= least:
             return recipe.but({"epochs": min(epochs, TUNE_EPOCHS[1])}), _words(best)

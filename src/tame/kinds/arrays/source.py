@@ -29,9 +29,9 @@ def open_arrays(study: Study) -> Data:
     if own.table.columns:
         columns = [column.to_json() for column in own.table.columns]
         given = {"files": [], "arrays": str(folder / COLUMNS), "columns": columns, "kept": own.kept.tolist()}
-        study.ask("open", kind="table", given=given)
+        study.worker.open("table", given)
         return _split(study, own, known, "table")
-    study.ask("open", kind="arrays", given={"file": str(folder / INPUTS), "build": study.config.model})
+    study.worker.open("arrays", {"file": str(folder / INPUTS), "build": study.config.model})
     return _split(study, own, known, "arrays")
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from tame.adjust import portfolio
 from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
 from tame.core.space import parse_dimension
 from tame.kinds.costs import PLANNED_EPOCHS, Costs, Speed
-from tame.kinds.kind import BackboneFacts, Data, Port, Rehearse, answer
+from tame.kinds.kind import BackboneFacts, Data, Port, Rehearse
+from tame.kinds.pictures.commands import Features, Look, missing, prepare, speed
 
 SIZES_SHARE = 0.2  # of the clock that computing features may take
 TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
@@ -25,38 +25,27 @@ def costs(config: StudyConfig, data: Data, port: Port, rehearse: Rehearse) -> Co
     crop, wanted = crop_for(backbone, data.side), wanted_sizes(config, backbone, data.side)
 
     def passes(rows: Sequence[int]) -> dict[int, int]:
-        return {size: missing(port, rows, size=size, views=2, crop=crop) for size in wanted}
+        return {size: missing(port, Features(size, 2, crop, list(rows))) for size in wanted}
 
-    speed = measured_speed(port, size=wanted[0], crop=crop)
+    measured = speed(port, Look(wanted[0], crop), None)
     learnt, sealed = passes(data.rows), passes(data.sealed.rows)
     tunes = backbone.stages > 1 and "model.unfrozen" not in config.set
     epoch_s = math.inf
     if config.clock_s is not None and tunes:
-        epoch_s = _epoch_s(config.clock_s, data, backbone, speed, min(wanted), crop, rehearse)
-    return Costs(speed, learnt, sealed, epoch_s, affordable_sizes(config.clock_s, wanted, speed, learnt), tunes)
-
-
-def measured_speed(port: Port, *, size: int, crop: float, known: Speed | None = None) -> Speed:
-    """How the backbone is run here, and how fast: as known, or measured at a size."""
-    given = {"size": size, "crop": crop, "known": None if known is None else asdict(known)}
-    return answer(Speed, port.ask("speed", given))
-
-
-def missing(port: Port, rows: Sequence[int], *, size: int, views: int, crop: float) -> int:
-    """How many passes through the backbone the features of these examples still need."""
-    given = {"rows": list(rows), "size": size, "views": views, "crop": crop}
-    return answer(dict[str, int], port.ask("missing", given))["passes"]
+        epoch_s = _epoch_s(config.clock_s, data, backbone, measured, min(wanted), crop, rehearse)
+    sizes = affordable_sizes(config.clock_s, wanted, measured, learnt)
+    return Costs(measured, learnt, sealed, epoch_s, sizes, tunes)
 
 
 def missing_s(port: Port, data: Data, recipe: Recipe, speed: Speed, *, size: int) -> float:
     """Seconds that the features of the learnt pictures still take at a size; views and crop are those of a recipe."""
     given = recipe.input
-    return speed.seconds(missing(port, data.rows, size=size, views=given.views, crop=given.crop), size)
+    return speed.seconds(missing(port, Features(size, given.views, given.crop, data.rows)), size)
 
 
-def prepare(port: Port, recipe: Recipe, *, size: int) -> None:
+def compute(port: Port, recipe: Recipe, *, size: int) -> None:
     """Computes the features of the learnt pictures at a size, or finds them; views and crop are those of a recipe."""
-    port.ask("prepare", {"size": size, "views": recipe.input.views, "crop": recipe.input.crop})
+    prepare(port, Features(size, recipe.input.views, recipe.input.crop))
 
 
 def crop_for(backbone: BackboneFacts, side: int) -> float:

@@ -6,7 +6,7 @@ from tame.adjust import portfolio
 from tame.adjust.portfolio import Preset
 from tame.core.config import StudyConfig
 from tame.kinds.kind import Data, Features, Kind
-from tame.kinds.pictures.costs import costs, crop_for, missing_s, prepare
+from tame.kinds.pictures.costs import compute, costs, crop_for, missing_s
 
 HEADS_COHORTS, SCRATCH_COHORT = (64, 32), 8  # recipes that start together: heads on few examples, on many; networks
 SCRATCH_EPOCHS = 30  # that a picture network may train at most where nothing else is said
@@ -35,6 +35,6 @@ PICTURES = Kind(
     cohort=cohort,
     runs=5,
     most_epochs=SCRATCH_EPOCHS,
-    features=Features(costs, missing_s, prepare),
+    features=Features(costs, missing_s, compute),
     smaller="a smaller input (--set input.size=...)",
 )

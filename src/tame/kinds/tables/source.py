@@ -72,7 +72,7 @@ def open_table(study: Study) -> Data:
             "files": [str(path) for path, _ in _files(config)], "arrays": str(handed), "beside": beside,
             "columns": [column.to_json() for column in own.table.columns], "kept": own.kept.tolist(),
         }  # fmt: skip
-        study.ask("open", kind="table", given=given)
+        study.worker.open("table", given)
     finally:
         handed.unlink(missing_ok=True)
     return _split(study, own, known, "table")
