@@ -260,7 +260,7 @@ def _memory(study: Study, data: Data, plan: Plan, about: Mapping[str, Any]) -> t
 
 def _short(kind: str, memory: Memory) -> Finding:
     title = f"the study will need about {_gb(memory.needs)} of memory, and {_gb(memory.available or 0)} may be had"
-    smaller = KINDS.get(kind).smaller
+    smaller = KINDS.get(kind).words.smaller
     change = f"end other programs, or give {smaller} or smaller batches (--set batch_size=16)"
     evidence = {"needs_bytes": memory.needs, "available_bytes": memory.available}
     return Finding(CODE, title, "warning", evidence, change)
