@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -17,9 +17,11 @@ from typing import Any
 import platformdirs
 from PIL import Image
 
+from tame.core.answers import ClassAnswers
 from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, require
 from tame.core.records import Event, History
+from tame.core.result import Result
 from tame.data.images import decode, scan
 from tame.kinds.known import kind_of
 from tame.loop import run
@@ -53,7 +55,7 @@ def cache_folder() -> Path:
 def fit_study(
     config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None,
     keep: Callable[[Path], None] | None = None, build: Callable[..., Any] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> Result:  # fmt: skip
     """Begins a study and takes it to its end.
 
     started: the moment (monotonic) from which the clock counts; keep: puts arrays given from Python into the study's
@@ -95,7 +97,7 @@ def resolved(config: StudyConfig) -> StudyConfig:
 
 def resume_study(
     folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., Any] | None = None
-) -> dict[str, Any]:
+) -> Result:
     """Goes on with a study that was stopped or killed; a finished one gives its result again."""
     with reopen(folder, watcher) as study:
         study.build = build
@@ -106,23 +108,25 @@ def resume_study(
             inline = True
         if "result" in study.state.last:
             watcher.note("this study is finished; here is its result again")
-            return dict(study.state.last["result"])
+            return Result.from_json(study.state.last["result"])
         watcher.note(_what_is_kept(study))
         return _carry_out(study, inline=inline)
 
 
-def write_report(folder: Path, result: Mapping[str, Any], history: History, config: StudyConfig) -> Path:
+def write_report(folder: Path, result: Result, history: History, config: StudyConfig) -> Path:
     """Writes report.html of a finished study."""
     from tame.store.disk import write_private
 
-    ids = [each["id"] for each in result.get("mistakes", [])] if result.get("kind", "images") == "images" else []
+    answers = result.answers
+    shown = answers.mistakes if result.kind == "images" and isinstance(answers, ClassAnswers) else ()
+    ids = [each.id for each in shown]
     paths = _paths(config, ids) if ids else {}
     thumbnails = {name: small for name, path in paths.items() if (small := _thumbnail(path)) is not None}
     write_private(folder / "report.html", render_report(result, history, thumbnails))
     return folder / "report.html"
 
 
-def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
+def _carry_out(study: Study, *, inline: bool) -> Result:
     with _Signals(study):
         study.hire(cache=cache_folder(), inline=inline)
         try:
@@ -142,10 +146,11 @@ def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
                 study.throwaway = True  # refused before anything was trained: nothing is left behind
             raise
     study.watcher.phase("writing the report")
-    study.write("report.json", json.dumps(result, indent=1, ensure_ascii=True) + "\n")
+    plain = result.to_json()
+    study.write("report.json", json.dumps(plain, indent=1, ensure_ascii=True) + "\n")
     study.write("model/README.md", model_card(result))
     write_report(study.folder, result, study.history, study.config)
-    study.keep(Event("result", result))
+    study.keep(Event("result", plain))
     return result
 
 

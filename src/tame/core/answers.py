@@ -50,7 +50,7 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A wrong answer: the id of its example, the true class, the one that was named, and the probability given to it."""
+    """A wrong answer: the id of its example, the true class, the one that was named and the probability given to it."""
 
     id: str
     true: str
@@ -119,7 +119,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwareCost:
-    """The mean cost, with its 95 % interval, of deciding for the lowest expected cost; changed: answers that it turns."""
+    """The mean cost, with its 95 % interval, of deciding for the lowest expected cost. changed: answers that differ."""
 
     value: float
     low: float

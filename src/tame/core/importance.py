@@ -1,4 +1,4 @@
-"""What mattered in a search, as values: importance of each dimension, the best for each value, what more would bring."""
+"""What mattered in a search, as values: importance, the best for each value, and what more trials would bring."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tame.core.importance import Objective
 from tame.core.recipe import Value
 from tame.core.records import History, Trial
 from tame.core.space import Space, field_of
@@ -17,18 +18,6 @@ HOW = (
     "trials that were trained to their end count by their last loss; those that were stopped before, or wait, count "
     "as no better than the worst of these, since the search had ranked them behind"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """What trials are compared by, and which way it runs. sign: 1 where less is better, -1 where more is."""
-
-    name: str = "validation loss"
-    sign: float = 1.0
-
-    def shown(self, loss: float) -> float:
-        """The value behind a loss, which is always better when it is less."""
-        return self.sign * loss
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tame.core.errors import StorageError
 from tame.core.records import Event
+from tame.core.result import Delivered
 from tame.evaluate.score import Judged, judged_from, open_test
 from tame.kinds.kind import Data
 from tame.study.finalist import Finalist, rates_of
@@ -66,7 +67,7 @@ def _member(data: Data, finalist: Finalist) -> dict[str, Any]:
     }
 
 
-def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> dict[str, Any]:
+def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> Delivered:
     """Writes the model, loads it again from its folder, and compares what both say of test pictures."""
     study.watcher.phase("writing the model and judging with it again")
     folder = study.folder / "model"
@@ -87,4 +88,4 @@ def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> dict[str,
             f"the model in {folder} does not judge as the network that was scored (apart by {apart:.2g})"
         )
     study.keep(Event("delivered", {"files": files, "checked": len(rows), "largest_difference": apart}))
-    return {"folder": str(folder), "files": files, "checked": len(rows), "largest_difference": apart}
+    return Delivered(folder=str(folder), files=files, checked=len(rows), largest_difference=apart)

@@ -19,7 +19,7 @@ from tame.adjust.searchers import WHOLE
 from tame.adjust.thaw import TRUSTED
 from tame.core.records import Event, Finding
 from tame.kinds.kind import Data
-from tame.report.words import duration
+from tame.report.formats import duration
 from tame.study.plan import TUNE_EPOCHS, Plan, expected_recipes, forward_s
 from tame.study.reserve import CLOCKLESS_SEEDS, finalists_s, reserve_s
 from tame.study.session import Study
