@@ -294,7 +294,7 @@ class Result:
         for each in fields(self):
             value = getattr(self, each.name)
             if each.name == "answers":
-                found |= _answers_json(value)
+                found |= answers_json(value)
             elif each.name == "space":
                 found["space"] = self.space.to_json()
             else:
@@ -328,7 +328,8 @@ def _without_none(value: DataFacts | FineTuning | None) -> dict[str, object] | N
     return None if value is None else {name: each for name, each in to_plain(value).items() if each is not None}
 
 
-def _answers_json(answers: Answers) -> dict[str, object]:
+def answers_json(answers: Answers) -> dict[str, object]:
+    """The plain values of the answers, as they stand among those of the result."""
     plain: dict[str, Any] = to_plain(answers)
     if isinstance(answers, NumberAnswers):
         return plain
