@@ -10,7 +10,8 @@ from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import searched
 from tame.adjust.searchers import SEARCHERS, WHOLE
 from tame.core.records import Decision, Event, Finding, decision_event
-from tame.kinds.pictures.commands import Features, prepare
+from tame.kinds.kind import Data
+from tame.kinds.known import KINDS
 from tame.monitor.rules import examine
 from tame.study.clock import require_time
 from tame.study.doctor import act, of_space, why_worthless
@@ -35,11 +36,7 @@ def run(study: Study) -> dict[str, Any]:
     data = open_data(study)
     plan = make_plan(study, data)
     foretell(study, data, plan)
-    if plan.sizes:
-        study.watcher.phase(f"computing features at {', '.join(map(str, plan.sizes))} pixels, or finding them")
-    for size in plan.sizes:
-        given = plan.search.base.input
-        prepare(study.worker, Features(size, given.views, given.crop))
+    prepare(study, data, plan)
     study.watcher.phase(f"searching among recipes: {plan.words}")
     while True:
         # Without finalists, which a kill may have left running: they are taken up again after the search.
@@ -56,6 +53,16 @@ def run(study: Study) -> dict[str, Any]:
     chosen = finalists(study, data, plan)  # E  fresh seeds, then what is left of the time into fine-tuning,
     fine_tune(study, data, plan, chosen)
     return evaluate(study, data, plan, chosen)  # the sealed test, once
+
+
+def prepare(study: Study, data: Data, plan: Plan) -> None:
+    """Computes the features that recipes begin with, or finds them, where this kind of data has some."""
+    features = KINDS.get(data.kind).features
+    if features is None or not plan.sizes:
+        return
+    study.watcher.phase(f"computing features at {', '.join(map(str, plan.sizes))} pixels, or finding them")
+    for size in plan.sizes:
+        features.prepare(study.worker, plan.search.base, size=size)
 
 
 def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:

@@ -19,11 +19,12 @@ from tame.core.errors import BudgetError, UsageError
 from tame.core.recipe import Recipe
 from tame.core.records import Curve, Decision, Event, History, Point, Trial, curve_event, decision_event
 from tame.core.space import Float, Space
+from tame.kinds.costs import Costs, Speed
 from tame.loop import PROBED, adjust, first_round, last_stretch
 from tame.monitor.rules import Facts
 from tame.study import finalists as finals
 from tame.study.clock import give_time, require_time
-from tame.study.plan import END_S, Costs, Plan, _end_s
+from tame.study.plan import END_S, Plan, _end_s
 from tame.study.reserve import SURE
 from tame.study.session import begin, reopen
 from tame.study.state import Silent, read_state
@@ -167,7 +168,9 @@ def test_a_short_clock_keeps_less_for_its_end():
     assert {other_size_s for _, other_size_s in kept} == {0.0}
     # Two passes of 64 checked pictures at 100 a second, and 100 sealed ones at each of two sizes.
     size = BASE.input.size
-    known = Costs({"rate": 100.0, "size": size}, {size: 0, 2 * size: 0}, {size: 100, 2 * size: 100}, math.inf)
+    known = Costs(
+        Speed("float32", "plain", 8, 100.0, size), {size: 0, 2 * size: 0}, {size: 100, 2 * size: 100}, math.inf
+    )
     judged = [_end_s(BASE, (size, 2 * size), known, clock) for clock in clocks]
     assert [end_s - own for (end_s, _), (own, _) in zip(judged, kept, strict=True)] == pytest.approx([1.28 + 1 + 4] * 6)
     assert {other_size_s for _, other_size_s in judged} == {4.0}

@@ -14,7 +14,7 @@ from typing import Any
 from tame.adjust.presets import Known, Tried, given, known, without
 from tame.core.dimensions import but
 from tame.core.recipe import Recipe
-from tame.core.space import Choice, Dimension
+from tame.core.space import Choice, Dimension, field_of
 
 SMALLEST = "smallest"  # of the input sizes, in a file of `spaces/`
 SIZE_RANK = 2  # of the input size, whose features are there anyway
@@ -53,9 +53,14 @@ def input_sizes(native: int, side: int, *, fixed: bool) -> tuple[int, ...]:
     return tuple(small)
 
 
-def crop_for(backbone: Mapping[str, Any], side: int) -> float:
-    """Small pictures are seen whole; of large ones the centre, as the backbone was judged when it was made."""
-    return 1.0 if side < backbone["size"] // 2 else float(backbone["crop"])
+def given_by(asked: dict[str, Dimension]) -> dict[str, Any]:
+    """What the dimensions that a user asked for say of the default recipe: one value where they hold no other, and the
+    middle of what only the user's own model knows."""
+    return {
+        field_of(name): dim.at(0.5)
+        for name, dim in reversed(asked.items())
+        if name.startswith("own.") or (dim.count == 1 and name == field_of(name) and not dim.when)
+    }
 
 
 def heads(sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: int, crop: float) -> Preset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
         "search": config.search,
         "rungs": list(compared_after(config.search, plan.search)),
         "sizes": about["sizes"],
-        "backbone": data.backbone,
+        "backbone": None if data.backbone is None else asdict(data.backbone),
         "clock_s": config.clock_s,
         "search_until_s": about["search_until_s"],
         "trials": config.trials,

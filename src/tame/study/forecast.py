@@ -18,10 +18,11 @@ from tame.adjust.sampling import proposals
 from tame.adjust.searchers import WHOLE
 from tame.adjust.thaw import TRUSTED
 from tame.core.records import Event, Finding
+from tame.kinds.costs import Speed
 from tame.kinds.kind import Data
-from tame.kinds.pictures.commands import Features, Speed, missing
+from tame.kinds.known import KINDS
 from tame.report.words import duration
-from tame.study.plan import TUNE_EPOCHS, Plan, expected_recipes, forward_s
+from tame.study.plan import TUNE_EPOCHS, Plan, expected_recipes
 from tame.study.reserve import CLOCKLESS_SEEDS, finalists_s, reserve_s
 from tame.study.session import Study
 from tame.study.state import findings_events
@@ -227,11 +228,11 @@ def _last_s(plan: Plan, epoch_s: float, num_seeds: int) -> float:
 
 def _features_s(study: Study, data: Data, plan: Plan, about: Mapping[str, Any]) -> dict[int, float]:
     """Seconds that the features take at each size; those that are kept from an earlier study take none."""
-    given, found = plan.search.base.input, {}
-    for size in plan.sizes:
-        passes = missing(study.worker, Features(size, given.views, given.crop, data.rows))
-        found[size] = forward_s(Speed.from_json(about["speed"]), passes, size)
-    return found
+    features = KINDS.get(data.kind).features
+    if features is None or not plan.sizes:
+        return {}
+    base, speed = plan.search.base, Speed.from_json(about["speed"])
+    return {size: features.missing_s(study.worker, data, base, speed, size=size) for size in plan.sizes}
 
 
 def _memory(study: Study, data: Data, plan: Plan, about: Mapping[str, Any]) -> tuple[Memory | None, Memory | None]:
@@ -241,7 +242,7 @@ def _memory(study: Study, data: Data, plan: Plan, about: Mapping[str, Any]) -> t
     tuning = tried = None
     if about["tunes"] and study.config.clock_s is not None and not about["to_the_end"]:
         assert data.backbone is not None
-        head, stages = plan.search.base, data.backbone["stages"]
+        head, stages = plan.search.base, data.backbone.stages
         size, epochs = max(plan.sizes), TUNE_EPOCHS[1]
         tuning = portfolio.fine_tuning(head, size=size, epochs=epochs, stages=stages, seed=head.seed)
     elif not plan.sizes:
@@ -259,9 +260,8 @@ def _memory(study: Study, data: Data, plan: Plan, about: Mapping[str, Any]) -> t
 
 def _short(kind: str, memory: Memory) -> Finding:
     title = f"the study will need about {_gb(memory.needs)} of memory, and {_gb(memory.available or 0)} may be had"
-    smaller = {"table": "a narrower model (--set model.width=64)", "arrays": "a smaller model"}
-    inputs = "a smaller input (--set input.size=...)"
-    change = f"end other programs, or give {smaller.get(kind, inputs)} or smaller batches (--set batch_size=16)"
+    smaller = KINDS.get(kind).smaller
+    change = f"end other programs, or give {smaller} or smaller batches (--set batch_size=16)"
     evidence = {"needs_bytes": memory.needs, "available_bytes": memory.available}
     return Finding(CODE, title, "warning", evidence, change)
 

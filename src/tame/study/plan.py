@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tame.adjust import portfolio
 from tame.adjust.guard import searchable
+from tame.adjust.portfolio import given_by
 from tame.adjust.sampling import proposals
 from tame.adjust.searcher import SearchConfig
 from tame.adjust.searchers import WHOLE
@@ -23,9 +23,9 @@ from tame.core.records import Decision, Event
 from tame.core.rng import stream_seed
 from tame.core.space import Choice, Dimension, Space, field_of, joined, parse_dimension
 from tame.evaluate.score import class_shares, dummy_error, guesses, judged_from, measure
+from tame.kinds.costs import PLANNED_EPOCHS, Costs
 from tame.kinds.kind import Data
-from tame.kinds.pictures import commands
-from tame.kinds.pictures.commands import Features, Look, Speed
+from tame.kinds.known import KINDS
 from tame.monitor.rules import Facts
 from tame.monitor.space import linear_ranges
 from tame.study.earlier import put_first
@@ -33,30 +33,23 @@ from tame.study.session import Study
 from tame.study.space import asked_space, region_of, settle
 from tame.study.state import findings_events
 
-SIZES_SHARE = 0.2  # of the clock that computing features may take
 SEARCHED_SHARE = 0.6  # of the clock that networks without a backbone are searched in; the finalists take the rest
-RUNS = {"images": 5, "table": 17, "arrays": 20}  # whole trainings that a cohort and its finalists come to, at the least
 LEAST_EPOCHS = 4
-REHEARSED = 12  # recipes for a table, whose costs differ by what they are made of
+REHEARSED = 12  # recipes, where their costs differ by what they are made of
 REHEARSAL_SHARE = 0.1  # of the clock, after which no more recipes are rehearsed
 FIRST_SHARE = 0.3  # of the time that is left, for the first epochs of the recipes that start together
 LEAST_COHORT = 3
 MOST_CHECKED = 100  # numbers of one choice that are tried before the study begins; words are all tried
-SCRATCH_EPOCHS = 30  # that a picture network may train at most where nothing else is said
 SEARCH_SHARE = 0.1  # of the clock that the search takes, its features aside, where fine-tuning is to come
 FINALISTS_SHARE = 0.06  # of the clock that finalists on frozen features may take
-COHORTS = (64, 32, 8)  # recipes that start together: heads on few examples, on many, networks from scratch
-TABLE_COHORT, OWN_COHORT = 24, 16
 END_S = 4.5  # for checking the delivered model, the report and what the forecasts miss
 END_SHARE, LEAST_END_S = 0.12, 2.0  # of a clock so short that this is less, and seconds at the least
 CHECKED = 64  # test pictures that the delivered model must judge as it was scored
 AS_ASKED = "searched as it was asked for"
 SLACK = 0.05  # of the clock that forecasts may be wrong by
-TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
 GOING = ("start", "continue", "copy")  # decisions after which a trial trains
 TUNE_EPOCHS = (2, 8)  # fewer are not worth beginning, more add little
 NEW_INPUTS = 1 / 3  # of the recipes that begin have inputs that nobody had before
-PLANNED_EPOCHS = 3  # that a plan with fine-tuning in it must have time for
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +125,9 @@ def make_plan(study: Study, data: Data) -> Plan:
 def _first_plan(study: Study, data: Data) -> dict[str, Any]:
     """The plan of a study without one. Without a backbone a recipe is rehearsed, to fit its epochs to the clock."""
     config = study.config
-    about = draft(config, data, costs(study, data), used_s=study.used_s)
-    if data.backbone is None:
+    costs = costs_of(study, data)
+    about = draft(config, data, costs, used_s=study.used_s)
+    if costs is None:
         check(study, data, about)  # before anything is trained with it
         if fits_epochs(config):
             epoch_s, pair_s, prepare_s = _rehearsed(study, data, about)
@@ -163,15 +157,16 @@ def fitted(
     """
     assert config.clock_s is not None
     affordable = max(config.clock_s - used_s - about["end_s"], 0.0) / epoch_s
-    most = SCRATCH_EPOCHS if data.kind == "images" else about["base"]["epochs"]
-    epochs = min(max(int(affordable / RUNS[data.kind]), LEAST_EPOCHS), most)
+    kind = KINDS.get(data.kind)
+    most = kind.most_epochs or about["base"]["epochs"]
+    epochs = min(max(int(affordable / kind.runs), LEAST_EPOCHS), most)
     config = replace(config, epochs=epochs, time_s=config.clock_s)  # the default clock ends where epochs are given
     search = plan_of(config, data, draft(config, data, None, used_s=used_s)).search
     recipes = expected_recipes(search, SEARCHED_SHARE * affordable, whole=config.search in WHOLE)
     found = draft(config, data, None, used_s=used_s, recipes=recipes)
     first = search.base.epochs if config.search in WHOLE else search.rungs[0]
     each = first + NEW_INPUTS * prepare_s / epoch_s  # epochs that the beginning of a recipe is worth
-    found["cohort"] = min(max(int(FIRST_SHARE * affordable / each), LEAST_COHORT), _cohort(data))
+    found["cohort"] = min(max(int(FIRST_SHARE * affordable / each), LEAST_COHORT), kind.cohort(data))
     return found
 
 
@@ -180,7 +175,7 @@ def _rehearsed(study: Study, data: Data, about: dict[str, Any]) -> tuple[float, 
     that are tried first; and of what the inputs of the slowest of these took."""
     plan = plan_of(study.config, data, about)
     tried = [recipe for _, recipe in islice(proposals(plan.space, study.config.seed, plan.search), REHEARSED)]
-    recipes = tried if data.kind == "table" else tried[:1]
+    recipes = tried if KINDS.get(data.kind).rehearses_many else tried[:1]
     each: list[tuple[float, float]] = []
     prepare_s = 0.0
     until = study.used_s + REHEARSAL_SHARE * (study.config.clock_s or math.inf)
@@ -245,26 +240,10 @@ def draft(
     known: what features cost; None for networks from scratch. recipes: how many the clock allows, where it is known.
     """
     seed = stream_seed(config.seed, "training") % 2**31
-    num = len(data.rows)
-    sizes: tuple[int, ...] = ()
-    if data.kind == "table":
-        preset = portfolio.tables(num, task=data.task, epochs=config.epochs, seed=seed, columns=data.columns)
-    elif data.kind == "arrays":
-        preset = portfolio.own(num, task=data.task, epochs=config.epochs, seed=seed)
-    elif data.backbone is None:
-        preset = portfolio.scratch(data.side, num, epochs=config.epochs, seed=seed)
-    else:
-        assert known is not None
-        sizes = _sizes(config, data, known)
-        preset = portfolio.heads(
-            sizes,
-            num,
-            epochs=config.epochs,
-            seed=seed,
-            crop=portfolio.crop_for(data.backbone, data.side),
-        )
+    sizes = () if known is None else known.sizes
+    preset = KINDS.get(data.kind).preset(config, data, sizes, seed=seed)
     asked = dict(parse_dimension(text) for text in config.space)
-    base = preset.base.but({**_given_by(asked), **config.set})
+    base = preset.base.but({**given_by(asked), **config.set})
     dimensions = {name: dim for name, dim in preset.dimensions.items() if name not in config.set}
     fixed = sorted({*config.set, *map(field_of, asked)})
     changes = [dict(each) for each in preset.portfolio] if config.search == "auto" else []
@@ -274,17 +253,15 @@ def draft(
     space = space.without(space.never())
     clock = config.clock_s
     end_s, other_size_s = _end_s(base, sizes, known, clock)
-    tunes = data.backbone is not None and data.backbone["stages"] > 1 and "model.unfrozen" not in config.set
     search_until, to_the_end = None, False
-    if clock is not None and data.backbone is None:
+    if clock is not None and known is None:
         search_until = max(clock - end_s, used_s)  # less what the finalists will take, which shows as it goes
-    elif clock is not None:
-        assert known is not None
+    elif clock is not None and known is not None:
         later = clock - end_s
-        ready = used_s + sum(forward_s(known.speed, known.learnt[size], size) for size in sizes)
+        ready = used_s + sum(known.speed.seconds(known.learnt[size], size) for size in sizes)
         # What fine-tuning would have left; where that is too little for a good one, the search goes on to the end.
         left = later - ready - (SEARCH_SHARE + FINALISTS_SHARE + SLACK) * clock
-        to_the_end = PLANNED_EPOCHS * num_runs(data) * known.epoch_s > left
+        to_the_end = PLANNED_EPOCHS * data.num_runs * known.epoch_s > left
         search_until = later if to_the_end else min(ready + SEARCH_SHARE * clock, later)
     return {
         "base": base.flat(),
@@ -301,7 +278,7 @@ def draft(
         "smallest": min(known.learnt) if known else None,
         "end_s": end_s,
         "other_size_s": other_size_s,
-        "tunes": tunes,
+        "tunes": known is not None and known.tunes,
         "speed": to_plain(known.speed) if known else None,
     }
 
@@ -315,7 +292,7 @@ def plan_of(config: StudyConfig, data: Data, about: Any) -> Plan:
         portfolio=tuple(about["portfolio"]),
         fixed=frozenset(about["fixed"]),
         trials=about["trials"] or 100_000,
-        cohort=about.get("cohort") or _cohort(data),
+        cohort=about.get("cohort") or KINDS.get(data.kind).cohort(data),
     )
     facts = facts_of(data, seed=config.seed)
     folds = tuple(range(data.split.folds))
@@ -349,29 +326,10 @@ def facts_of(data: Data, *, seed: int) -> Facts:
     )
 
 
-def _cohort(data: Data) -> int:
-    few, many, scratch = COHORTS
-    if data.kind != "images":
-        return TABLE_COHORT if data.kind == "table" else OWN_COHORT
-    if data.backbone is None:
-        return scratch
-    return few if len(data.rows) < portfolio.SMALL else many
-
-
 def _ends(space: Space) -> list[dict[str, Any]]:
     """For both ends of every range in a space, what of the base they change."""
     ranges = {name: dim for name, dim in space.dimensions.items() if not isinstance(dim, Choice)}
     return [{**space.needs(name), field_of(name): dim.at(u)} for name, dim in ranges.items() for u in (0.0, 1.0)]
-
-
-def _given_by(asked: dict[str, Dimension]) -> dict[str, Any]:
-    """What the dimensions that a user asked for say of the default recipe: one value where they hold no other, and the
-    middle of what only the user's own model knows."""
-    return {
-        field_of(name): dim.at(0.5)
-        for name, dim in reversed(asked.items())
-        if name.startswith("own.") or (dim.count == 1 and name == field_of(name) and not dim.when)
-    }
 
 
 def _space(preset: Mapping[str, Dimension], asked: Mapping[str, Dimension], base: Recipe) -> Space:
@@ -383,74 +341,16 @@ def _space(preset: Mapping[str, Dimension], asked: Mapping[str, Dimension], base
     return space.without(idle)
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """How fast the backbone runs here, and how many passes the features of learnt and sealed pictures need, by size."""
-
-    speed: Speed
-    learnt: dict[int, int]
-    sealed: dict[int, int]
-    epoch_s: float  # of fine-tuning at the smallest size, one fold; infinite where it cannot be tried
-
-
-def costs(study: Study, data: Data) -> Costs | None:
-    """What features will cost; those that are kept from an earlier study cost nothing. None without a backbone."""
-    if data.backbone is None:
+def costs_of(study: Study, data: Data) -> Costs | None:
+    """What features will cost, where this kind of data has some; those of an earlier study cost nothing."""
+    features = KINDS.get(data.kind).features
+    if features is None:
         return None
-    crop = portfolio.crop_for(data.backbone, data.side)
-    sizes = _wanted_sizes(study.config, data)
 
-    def passes(rows: Sequence[int]) -> dict[int, int]:
-        return {size: commands.missing(study.worker, Features(size, 2, crop, list(rows))) for size in sizes}
+    def rehearse(recipe: Recipe) -> float:
+        return study.worker.rehearse(recipe, folds=[0]).epoch_s
 
-    speed = commands.speed(study.worker, Look(sizes[0], crop), None)
-    return Costs(speed, passes(data.rows), passes(data.sealed.rows), _epoch_s(study, data, speed, min(sizes), crop))
-
-
-def _epoch_s(study: Study, data: Data, speed: Speed, size: int, crop: float) -> float:
-    """Seconds of an epoch of fine-tuning: rehearsed where that is worth it, else a forecast."""
-    assert data.backbone is not None
-    clock, stages = study.config.clock_s, data.backbone["stages"]
-    if clock is None or stages < 2 or "model.unfrozen" in study.config.set:
-        return math.inf
-    guess = TUNE_SLOWER * forward_s(speed, len(data.rows), size)
-    if PLANNED_EPOCHS * num_runs(data) * guess > 2 * clock:
-        return guess
-    recipe = portfolio.fine_tuning(Recipe().but({"input.crop": crop}), size=size, epochs=8, stages=stages, seed=0)
-    return study.worker.rehearse(recipe, folds=[0]).epoch_s
-
-
-def num_runs(data: Data) -> int:
-    """How many networks a fine-tuned trial is: one a fold, and one on all examples for delivery."""
-    return data.split.folds + 1 if data.split.folds > 1 else 1
-
-
-def _wanted_sizes(config: StudyConfig, data: Data) -> tuple[int, ...]:
-    assert data.backbone is not None
-    given = {**_given_by(dict(map(parse_dimension, config.space))), **config.set}
-    if "input.size" in given:
-        return (int(given["input.size"]),)
-    return portfolio.input_sizes(data.backbone["size"], data.side, fixed=data.backbone["fixed_size"])
-
-
-def _sizes(config: StudyConfig, data: Data, known: Costs) -> tuple[int, ...]:
-    """Input sizes whose features can be computed in the time for it, the best guess first, at least one."""
-    wanted = _wanted_sizes(config, data)
-    if config.clock_s is None:
-        return wanted
-    left = SIZES_SHARE * config.clock_s
-    found: list[int] = []
-    for size in wanted:
-        cost = forward_s(known.speed, known.learnt[size], size)
-        if not found or cost <= left:
-            found.append(size)
-            left -= cost
-    return tuple(found)
-
-
-def forward_s(speed: Speed, num_pictures: int, size: int) -> float:
-    """Seconds that so many pictures take through the backbone at a size: work grows with the area."""
-    return num_pictures / speed.rate * (size / speed.size) ** 2
+    return features.costs(study.config, data, study.worker, rehearse)
 
 
 def _end_s(base: Recipe, sizes: Sequence[int], known: Costs | None, clock_s: float | None) -> tuple[float, float]:
@@ -460,6 +360,6 @@ def _end_s(base: Recipe, sizes: Sequence[int], known: Costs | None, clock_s: flo
     if known is None:
         return own, 0.0
     first = base.input.size
-    judging = {size: forward_s(known.speed, known.sealed[size], size) for size in sizes}
+    judging = {size: known.speed.seconds(known.sealed[size], size) for size in sizes}
     other = max((cost for size, cost in judging.items() if size != first), default=0.0)
-    return own + judging[first] + other + forward_s(known.speed, 2 * CHECKED, first), other
+    return own + judging[first] + other + known.speed.seconds(2 * CHECKED, first), other

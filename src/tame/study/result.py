@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
@@ -129,7 +130,7 @@ def make_result(
         "sizes": study.state.last["plan"]["sizes"],
         "speed": study.state.last["plan"]["speed"],
         "data_facts": about,
-        "backbone": data.backbone,
+        "backbone": None if data.backbone is None else asdict(data.backbone),
         "engines": study.state.last.get("engines", {}).get("used", []),
         "delivered": delivered,
         "wall_s": study.used_s,

@@ -16,7 +16,7 @@ from tame.core.records import Decision, Event, Finding, Trial, decision_event
 from tame.evaluate.score import difference
 from tame.kinds.kind import Data
 from tame.study.finalist import Finalist, best_of, validation
-from tame.study.plan import TUNE_EPOCHS, Plan, num_runs
+from tame.study.plan import TUNE_EPOCHS, Plan
 from tame.study.session import Study
 from tame.study.state import findings_events
 from tame.study.test import folds_of, test
@@ -55,11 +55,11 @@ def _recipe(study: Study, data: Data, plan: Plan, about: Any, best: Finalist) ->
     """The recipe to fine-tune with, as long as the time allows, and why it is tried or not."""
     assert data.backbone is not None
     head = best.trials[0]
-    stages, seed = data.backbone["stages"], plan.search.base.seed
+    stages, seed = data.backbone.stages, plan.search.base.seed
     if study.config.clock_s is None:
         return None, "fine-tuning takes what is left of the time; without --time a study ends with its trials"
     left = study.left_s - plan.end_s
-    runs = num_runs(data)
+    runs = data.num_runs
     if about["to_the_end"]:
         return None, f"{TUNE_EPOCHS[0]} epochs of fine-tuning would take most of the time or more"
     for size in sorted(plan.sizes, reverse=True):

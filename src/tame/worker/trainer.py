@@ -26,7 +26,7 @@ from tame.data.quality import find_duplicates
 from tame.data.sources import open_columns, open_rows, take_rows
 from tame.data.tables import Column
 from tame.kinds.arrays.material import ArrayMaterial, build_of, of_arrays
-from tame.kinds.pictures.commands import Speed
+from tame.kinds.costs import Speed
 from tame.kinds.tables.material import TableMaterial, of_tables
 from tame.parts.network import Build, Network, read_network, write_network
 from tame.parts.products import by_onednn

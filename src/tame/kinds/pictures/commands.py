@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 from tame.core.errors import WorkerError
 from tame.core.plain import from_plain, to_plain
 from tame.data.images import Picture, Skipped
-from tame.trial.commands import Commands
+from tame.kinds.costs import Speed
+from tame.kinds.kind import BackboneFacts, Port
 
 T = TypeVar("T")
 IMAGES = "images"  # the name of this kind of data
-Precision = Literal["float32", "bfloat16", "float16"]
-Way = Literal["plain", "folded", "fused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +32,7 @@ class Opened:
     skipped: tuple[Skipped, ...]
     sides: tuple[int, ...]
     device: str
-    backbone: dict[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """How a backbone is run here. rate: pictures a second at the size it was measured with.
-
-    way: plain, with norms folded into convolutions, or these fused with their activations as well.
-    """
-
-    precision: Precision
-    way: Way
-    batch_size: int
-    rate: float
-    size: int
-
-    @classmethod
-    def from_json(cls, own: object) -> Speed:
-        """The values of the fields by name. Raises StorageError or ValueError for anything else."""
-        found = from_plain(cls, own, what="the speed of a backbone")
-        if min(found.batch_size, found.rate, found.size) <= 0:
-            raise ValueError(own)
-        return found
+    backbone: BackboneFacts | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +72,12 @@ class Missing:
     passes: int
 
 
-def open_pictures(worker: Commands, given: Given) -> Opened:
+def open_pictures(worker: Port, given: Given) -> Opened:
     """Opens the backbone and decodes all pictures. Raises DataError where none can be read."""
     return _read(Opened, worker.open(IMAGES, to_plain(given)), "open")
 
 
-def speed(worker: Commands, look: Look, known: Speed | None) -> Speed:
+def speed(worker: Port, look: Look, known: Speed | None) -> Speed:
     """How the backbone is run here, and how fast: as known, or measured at a size."""
     found = _read(Speed, worker.ask("speed", to_plain(SpeedAsked(look.size, look.crop, known))), "speed")
     # So that a process which is started again does not measure it again, and runs as this one did.
@@ -108,17 +85,17 @@ def speed(worker: Commands, look: Look, known: Speed | None) -> Speed:
     return found
 
 
-def duplicates(worker: Commands, look: Look) -> tuple[tuple[int, int], ...]:
+def duplicates(worker: Port, look: Look) -> tuple[tuple[int, int], ...]:
     """Pairs of pictures that are the same or nearly: by perceptual hash, then by the backbone's features."""
     return _read(Duplicates, worker.ask("duplicates", to_plain(look)), "duplicates").pairs
 
 
-def missing(worker: Commands, features: Features) -> int:
+def missing(worker: Port, features: Features) -> int:
     """How many passes through the backbone these features still need."""
     return _read(Missing, worker.ask("missing", to_plain(features)), "missing").passes
 
 
-def prepare(worker: Commands, features: Features) -> None:
+def prepare(worker: Port, features: Features) -> None:
     """Computes (or finds) these features."""
     worker.ask("prepare", to_plain(features))
 

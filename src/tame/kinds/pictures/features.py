@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tame.data.cache import ArrayCache
 from tame.data.views import square_view
-from tame.kinds.pictures.commands import Precision, Speed, Way
+from tame.kinds.costs import Precision, Speed, Way
 from tame.kinds.pictures.inference import distance, fold_norms, fuse
 from tame.parts.backbones import Backbone
 

@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from tame.adjust.portfolio import crop_for, input_sizes
+from tame.adjust.portfolio import input_sizes
 from tame.core.errors import DataError, require
 from tame.core.records import Event, Finding
 from tame.data.images import Listing, Picture, Skipped, scan, write_skipped
 from tame.data.split import Split, groups_of, make_split, seal, write_split
-from tame.kinds.kind import Data, count, finding, learn, metric_for
+from tame.kinds.costs import Speed
+from tame.kinds.kind import BackboneFacts, Data, count, finding, learn, metric_for
 from tame.kinds.pictures import commands
-from tame.kinds.pictures.commands import Look, Speed
+from tame.kinds.pictures.commands import Look
+from tame.kinds.pictures.costs import crop_for
 from tame.study.session import Study
 from tame.study.state import findings_events
 
@@ -75,11 +77,11 @@ def open_pictures(study: Study) -> Data:
     return data
 
 
-def _first_look(backbone: dict[str, Any] | None, side: int) -> Look:
+def _first_look(backbone: BackboneFacts | None, side: int) -> Look:
     """Size and crop of the features that duplicates are found by: those that the default recipe will need as well."""
     if backbone is None:
         return Look(size=0, crop=1.0)
-    sizes = input_sizes(backbone["size"], side, fixed=backbone["fixed_size"])
+    sizes = input_sizes(backbone.size, side, fixed=backbone.fixed_size)
     return Look(size=sizes[0], crop=crop_for(backbone, side))
 
 
