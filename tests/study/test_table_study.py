@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from tame.kinds.tables.source import read_rows
 from tame.parts.unused_settings import refuse_unused
 from tame.study.session import begin
 from tame.study.state import Silent
-from tame.worker.process import ProcessWorker
 
 TAME = str(Path(sys.executable).with_name("tame"))
 SMALL = ("--trials", "2", "--epochs", "2", "--seed", "1", "--json", "--quiet")
@@ -355,23 +353,6 @@ def test_a_model_that_a_study_names_is_not_run_by_the_command_line(table, cache,
         assert len(done.stderr.splitlines()) == 1
     assert "model=build" in tame("resume", study, cache=cache).stderr
     assert not sprung.exists()
-
-
-def test_a_worker_that_says_nothing_is_ended_and_the_error_says_so(tmp_path):
-    file = tmp_path / "waits.py"
-    file.write_text("import time\n\ntime.sleep(600)\n")
-    np.save(tmp_path / "x.npy", np.zeros((4, 2), dtype=np.float32))
-    worker = ProcessWorker(cache=tmp_path, study=None, log=None, restarted=lambda how: None, silence_s=120.0)
-    try:
-        # Any command, so that torch is loaded before the patience is cut.
-        worker.call("learn", rows=[0, 1], targets=[0, 1], folds=[0, 1], num_classes=2, task="binary")
-        worker.silence_s = 1.0
-        begun = time.monotonic()
-        with pytest.raises(UsageError, match="said nothing for 1 s on 'open_arrays'"):
-            worker.call("open", kind="arrays", given={"file": str(tmp_path / "x.npy"), "build": f"{file}:build"})
-        assert time.monotonic() - begun < 30
-    finally:
-        worker.close()
 
 
 def start(*arguments, cache):
