@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -15,13 +15,16 @@ from typing import Any
 
 import platformdirs
 
+from tame.core.answers import ClassAnswers
 from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, require
 from tame.core.records import Event, History
-from tame.kinds.known import FIRST, KINDS, kind_of
+from tame.core.result import Result
+from tame.kinds.known import KINDS, kind_of
 from tame.loop import run
 from tame.report.model_card import model_card
 from tame.report.page import render_failure, render_report
+from tame.study.events import Ended, Stopped
 from tame.study.session import Study, begin, reopen
 from tame.study.state import Watcher, how_to_resume
 
@@ -49,7 +52,7 @@ def cache_folder() -> Path:
 def fit_study(
     config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None,
     keep: Callable[[Path], None] | None = None, build: Callable[..., Any] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> Result:  # fmt: skip
     """Begins a study and takes it to its end.
 
     started: the moment (monotonic) from which the clock counts; keep: puts arrays given from Python into the study's
@@ -90,56 +93,58 @@ def resolved(config: StudyConfig) -> StudyConfig:
 
 def resume_study(
     folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., Any] | None = None
-) -> dict[str, Any]:
+) -> Result:
     """Goes on with a study that was stopped or killed; a finished one gives its result again."""
     with reopen(folder, watcher) as study:
         study.build = build
-        if study.config.model is not None and "result" not in study.state.last:
+        if study.config.model is not None and study.state.result is None:
             # A study's folder may come from elsewhere: what it names is not run on its word alone.
             mend = how_to_resume(folder, model=study.config.model)
             require(build is not None, f"this study trains a model of your own: {mend}")
             inline = True
-        if "result" in study.state.last:
+        if study.state.result is not None:
             watcher.note("this study is finished; here is its result again")
-            return dict(study.state.last["result"])
+            return Result.from_json(study.state.result)
         watcher.note(_what_is_kept(study))
         return _carry_out(study, inline=inline)
 
 
-def write_report(folder: Path, result: Mapping[str, Any], history: History, config: StudyConfig) -> Path:
+def write_report(folder: Path, result: Result, history: History, config: StudyConfig) -> Path:
     """Writes report.html of a finished study."""
     from tame.store.disk import write_private
 
-    ids = [each["id"] for each in result.get("mistakes", [])]
-    thumbnails = KINDS.get(str(result.get("kind", FIRST))).thumbnails_of(config, ids)
+    answers = result.answers
+    ids = [each.id for each in answers.mistakes] if isinstance(answers, ClassAnswers) else []
+    thumbnails = KINDS.get(result.kind).thumbnails_of(config, ids)
     write_private(folder / "report.html", render_report(result, history, thumbnails))
     return folder / "report.html"
 
 
-def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
+def _carry_out(study: Study, *, inline: bool) -> Result:
     with _Signals(study):
         study.hire(cache=cache_folder(), inline=inline)
         try:
             result = run(study)
         except StoppedError:
-            study.keep(Event("stopped", {"used_s": study.used_s}))
+            study.keep(Stopped(used_s=study.used_s))
             raise
         except TameError as problem:
             if isinstance(problem, NothingTrainedError):
-                kind = str(study.state.last.get("data", {}).get("kind", FIRST))
+                kind = study.state.kind
                 name = Path(study.config.data).name
                 page = render_failure(name, str(problem), study.state.findings, study.history, kind=kind)
                 study.write("report.html", page)
-            if "plan" in study.state.last:
-                study.keep(Event("ended", {"why": str(problem), "code": problem.exit_code, "used_s": study.used_s}))
+            if study.state.plan is not None:
+                study.keep(Ended(why=str(problem), code=problem.exit_code, used_s=study.used_s))
             else:
                 study.throwaway = True  # refused before anything was trained: nothing is left behind
             raise
     study.watcher.phase("writing the report")
-    study.write("report.json", json.dumps(result, indent=1, ensure_ascii=True) + "\n")
+    plain = result.to_json()
+    study.write("report.json", json.dumps(plain, indent=1, ensure_ascii=True) + "\n")
     study.write("model/README.md", model_card(result))
     write_report(study.folder, result, study.history, study.config)
-    study.keep(Event("result", result))
+    study.keep(Event("result", plain))
     return result
 
 

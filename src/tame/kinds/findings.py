@@ -8,7 +8,7 @@ from typing import Literal
 from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, StudyConfig, default_metric
 from tame.core.errors import UsageError, unknown
 from tame.core.records import Finding
-from tame.monitor.advice import CHANGES
+from tame.monitor.remedies import CHANGES
 
 Severity = Literal["info", "warning", "problem"]
 

@@ -49,8 +49,8 @@ def learn(study: Study, data: Data) -> None:
 
 def _known(study: Study) -> Known:
     """What earlier processes kept of this study's data."""
-    speed = study.state.last.get("plan", {}).get("speed")
-    return Known(study.state.last.get("data"), None if speed is None else Speed.from_json(speed))
+    speed = None if study.state.plan is None else study.state.plan.speed
+    return Known(study.state.data, None if speed is None else Speed.from_json(speed))
 
 
 def _write_files(study: Study, opened: Opened) -> None:
