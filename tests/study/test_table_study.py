@@ -19,6 +19,7 @@ from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe
 from tame.data.table_order import order_values
+from tame.kinds.tables.kind import TABLES
 from tame.kinds.tables.source import read_rows
 from tame.parts.unused_settings import refuse_unused
 from tame.study.session import begin
@@ -229,14 +230,14 @@ def test_groups_stay_on_one_side_and_too_few_are_refused(cache, tmp_path):
 def test_a_setting_that_nothing_uses_is_refused_with_what_would_use_it(fixed, said):
     base = Recipe().but({"model.name": "mlp"})
     with pytest.raises(UsageError, match=said):
-        refuse_unused([base.but(fixed)], sorted(fixed), kind="table")
+        refuse_unused([base.but(fixed)], sorted(fixed), uses=TABLES.uses)
 
 
 def test_a_setting_that_one_of_the_recipes_uses_is_obeyed():
     base = Recipe().but({"model.name": "mlp", "schedule.power": 3.0, "then.lr": 0.1})
     others = [base.but({"schedule.name": "polynomial"}), base.but({"then.start": 0.5})]
-    refuse_unused([base, *others], ["schedule.power", "then.lr", "model.dropout", "loss.costs"], kind="table")
-    refuse_unused([base.but({"model.name": "linear"})], ["model.dropout"], kind="table")  # 0 asks for nothing
+    refuse_unused([base, *others], ["schedule.power", "then.lr", "model.dropout", "loss.costs"], uses=TABLES.uses)
+    refuse_unused([base.but({"model.name": "linear"})], ["model.dropout"], uses=TABLES.uses)  # 0 asks for nothing
 
 
 def test_a_useless_setting_is_refused_before_anything_is_trained(table, cache, tmp_path):

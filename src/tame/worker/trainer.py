@@ -27,6 +27,7 @@ from tame.data.sources import open_columns, open_rows, take_rows
 from tame.data.tables import Column
 from tame.kinds.arrays.material import ArrayMaterial, build_of, of_arrays
 from tame.kinds.costs import Speed
+from tame.kinds.known import KINDS
 from tame.kinds.tables.material import TableMaterial, of_tables
 from tame.parts.network import Build, Network, read_network, write_network
 from tame.parts.products import by_onednn
@@ -219,7 +220,7 @@ class Trainer:
                 stacked=stacked,
             )  # fmt: skip
             self._given().check(recipe, examples)
-        refuse_unused([*recipes, *also], given, kind=self._given().kind)
+        refuse_unused([*recipes, *also], given, uses=KINDS.get(self._given().kind).uses)
 
     def advance(
         self, trials: Sequence[Asked], *, folds: Sequence[Fold], until: int, metric: str, final: bool
