@@ -14,7 +14,8 @@ import tame
 from tame.app.progress import watching
 from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, StoppedError, StorageError, TameError, UsageError
-from tame.kinds.arrays.material import answers, make_module
+from tame.kinds.arrays.material import make_module
+from tame.kinds.arrays.prediction import answers
 from tame.kinds.arrays.source import COLUMNS, INPUTS, TARGETS, read_kept
 from tame.study.opening import open_data
 from tame.study.plan import make_plan
