@@ -17,15 +17,14 @@ from tame.core.rng import stream
 from tame.kinds.arrays.material import (
     FORWARD_S,
     ArrayMaterial,
-    answers,
-    as_input,
     build_of,
     forward_s,
-    judge_arrays,
     make_module,
 )
-from tame.parts.network import read_network, write_network
-from tame.trial.own_module import told
+from tame.kinds.arrays.prediction import answers, as_input, judge_arrays
+from tame.kinds.materials import read_model
+from tame.parts.network import write_network
+from tame.trial.own_module import naming_failures
 from tame.trial.population import Examples, Member
 from tame.trial.serial import Serial
 from tame.trial.stacked import Stacked
@@ -279,7 +278,7 @@ def test_a_trained_module_is_delivered_and_judges_as_it_did(tmp_path, classes):
         learnt = examples.target[examples.fold != 0]
         assert float(network.prepared["target"]["shift"]) == pytest.approx(float(learnt.mean()))
     write_network(network, tmp_path)
-    again = judge_arrays(read_network(tmp_path, build), inputs_of(), device=CPU)
+    again = judge_arrays(read_model(tmp_path, build), inputs_of(), device=CPU)
     assert torch.equal(again, outputs)
 
 
@@ -415,7 +414,7 @@ def test_an_exception_that_fails_to_say_what_it_is_is_named_by_its_class(fail):
 
 
 def told_of(recipe):
-    with told(recipe):
+    with naming_failures(recipe):
         wordless()
 
 

@@ -15,8 +15,11 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from measurers import ALONE, TOGETHER, OutOfMemory, Told, run_out
 from tame.core.errors import StoppedError, StorageError
+from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
+from tame.data.sources import write_columns
 from tame.data.tables import Column, Table
+from tame.kinds.tables.commands import Given
 from tame.kinds.tables.material import TableMaterial
 from tame.trial.choose import Chooser, Measured
 from tame.trial.commands import Asked, MemberOf, Note, PointMeasured, StateOf, Unsealed
@@ -33,11 +36,14 @@ NUM = 60
 CPU = torch.device("cpu")
 
 
-def material_of():
+def table_of():
     rng = np.random.default_rng(0)
     values = {"a": rng.normal(size=NUM), "b": rng.normal(size=NUM)}
-    columns = tuple(Column(name, "number", "") for name in values)
-    return TableMaterial(Table(columns, values, NUM), device=CPU)
+    return Table(tuple(Column(name, "number", "") for name in values), values, NUM)
+
+
+def material_of():
+    return TableMaterial(table_of(), device=CPU)
 
 
 def examples_of():
@@ -83,7 +89,7 @@ def test_a_network_without_company_is_trained_by_what_is_faster(tmp_path, stacke
     measurer = Told(alone_s=1.0, together_s=stacked_s)
     (group,), chooser = groups_of(tmp_path, [Job(0, recipe_of())], measurer=measurer)
     assert isinstance(group.lanes[0].engine, engine)
-    assert chooser.told()[0].why.endswith(f"plain 1000.00 ms, stacked alone {1e3 * stacked_s:.2f}")
+    assert chooser.uses()[0].why.endswith(f"plain 1000.00 ms, stacked alone {1e3 * stacked_s:.2f}")
 
 
 class Refuses(Rehearsals):
@@ -228,7 +234,10 @@ def test_gradients_added_up_over_parts_of_a_batch_are_those_of_the_batch(parts):
 def trainer_of(tmp_path, heard, **how):
     """how: a measurer, and what trains a unit."""
     trainer = Trainer(cache=tmp_path / "cache", study=tmp_path / "study", emit=heard.append, **how)
-    trainer._material = material_of()
+    columns = tmp_path / "columns.npz"
+    tmp_path.mkdir(exist_ok=True)
+    write_columns(columns, table_of())
+    trainer.open("table", to_plain(Given(files=(), arrays=str(columns), columns=table_of().columns, kept=())))
     examples = examples_of()
     trainer.learn(
         Unsealed(
@@ -309,7 +318,7 @@ def test_groups_that_do_not_fit_while_they_are_measured_are_not_used(tmp_path):
     jobs = [Job(i, recipe_of()) for i in range(8)]
     groups, chooser = groups_of(tmp_path, jobs, measurer=OutOfMemory(parts=1))
     assert [len(group.jobs) for group in groups] == [1] * 8
-    assert {each.engine for each in chooser.told()} == {"serial"}
+    assert {each.engine for each in chooser.uses()} == {"serial"}
 
 
 def test_a_network_that_does_not_fit_while_it_is_measured_is_trained_in_parts(tmp_path):
