@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,7 +17,7 @@ def to_plain(value: object) -> Any:
 
     Numbers of numpy become those of Python. Raises TypeError for what has no plain form.
     """
-    return _listed(msgspec.to_builtins(value, str_keys=True, enc_hook=_scalar))
+    return _listed(msgspec.to_builtins(value, str_keys=True, enc_hook=_plain))
 
 
 def from_plain(kind: type[T], plain: object, *, what: str, error: type[TameError] = StorageError) -> T:
@@ -38,7 +39,9 @@ def _listed(plain: Any) -> Any:
     return [_listed(value) for value in plain] if isinstance(plain, list | tuple) else plain
 
 
-def _scalar(value: object) -> object:
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):  # such as a read-only view of a dict
+        return dict(value)
     item = getattr(value, "item", None)
     if item is None or getattr(value, "ndim", None) != 0:
         raise TypeError(f"a {type(value).__name__} has no plain form")

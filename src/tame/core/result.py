@@ -202,8 +202,8 @@ class BackboneFacts:
     num_features: int | None = None
     stages: int = 1
     crop: Number | None = None
-    license: str | None = None
-    architecture: str | None = None
+    license: object = None  # as its file says
+    architecture: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

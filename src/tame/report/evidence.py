@@ -18,11 +18,13 @@ DATA_CODES = {
 def evidence(finding: Finding, kind: str = "images") -> str:
     """The numbers behind a finding in a sentence; as a plain list where the code is not known here."""
     values = finding.evidence
-    if finding.code == "imbalance" and values and all(isinstance(each, int) for each in values.values()):
-        ordered = sorted(values.items(), key=lambda item: -item[1])
+    counts = {name: each for name, each in values.items() if isinstance(each, int)}
+    if finding.code == "imbalance" and values and len(counts) == len(values):
+        ordered = sorted(counts.items(), key=lambda item: -item[1])
         return "; ".join(f"{short(name, 40)} {amount:,}" for name, amount in [ordered[0], ordered[-1]])
-    if finding.code == "target_leak" and isinstance(values.get("columns"), Sequence):
-        found = [f"{short(str(each['column']), 40)}: {each['evidence']}" for each in values["columns"]]
+    columns = values.get("columns")
+    if finding.code == "target_leak" and isinstance(columns, Sequence):
+        found = [f"{short(str(each['column']), 40)}: {each['evidence']}" for each in columns]
         return short("; ".join(found), 300)
     plain = {key.replace(".", "_"): _short(value) for key, value in values.items()}
     # Older findings do not say how the dummy guesses: they were all of classes.

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from tame.core.answers import Answers, ClassAnswers, NumberAnswers
 from tame.core.config import ARRAYS, METRIC_MODES
-from tame.core.plain import from_plain
-from tame.core.records import FINALIST, Finding, Trial
+from tame.core.plain import from_plain, to_plain
+from tame.core.records import Finding, Trial
 from tame.core.result import (
     BackboneFacts,
     Baselines,
@@ -25,7 +25,6 @@ from tame.core.result import (
     FineTuning,
     Forecasts,
     Guessing,
-    RestWorth,
     Result,
     Task,
     Validation,
@@ -50,11 +49,13 @@ from tame.evaluate.score import (
 )
 from tame.kinds.kind import Data
 from tame.study.delivery import Tested
-from tame.study.doctor import with_outcomes, worth_json
+from tame.study.doctor import rest_worth, with_outcomes
+from tame.study.draft import searched_json
+from tame.study.events import StudyEvent, event_of
 from tame.study.finalist import Finalist, fold_error
-from tame.study.plan import Plan, searched_json
+from tame.study.plan import Plan
 from tame.study.session import Study
-from tame.study.space import space_of
+from tame.study.space import planned, space_of
 
 T = TypeVar("T")
 PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
@@ -76,11 +77,10 @@ def make_result(
     delivered: Delivered,
 ) -> Result:
     """Everything that terminal, JSON and report show."""
-    seed, metric, last = study.config.seed, data.metric, study.state.last
+    seed, metric, state = study.config.seed, data.metric, study.state
     own = score(metric, tested.winner, how="the sealed test part, judged by the delivered model", seed=seed)
     optimism = winner.value - own.value if METRIC_MODES[metric] == "max" else own.value - winner.value
     trials = study.history.trials
-    headlines = headline(study, winner)
     return Result(
         study=str(study.folder),
         data=study.config.data,
@@ -107,24 +107,24 @@ def make_result(
             epochs=winner.trials[0].best_epoch,
         ),
         finalists=tuple(_row(data, trials[each.from_trial].origin, each, winner, seed=seed) for each in finalists),
-        findings=tuple(headlines),
-        rest=_part(RestWorth, worth_json(study.state), "the worth of the rest"),
-        searched=_part(FewerDimensions, searched_json(last["plan"]), "the dimensions that are searched"),
-        forecast=Forecasts(forecast=last.get("forecast"), forecast_corrected=last.get("forecast_corrected")),
+        findings=tuple(headline(study, winner)),
+        rest=rest_worth(state),
+        searched=_part(FewerDimensions, searched_json(planned(state)), "the dimensions that are searched"),
+        forecast=Forecasts(forecast=_as_kept(state.forecast), forecast_corrected=_as_kept(state.forecast_corrected)),
         all_findings=len(study.state.findings),
         answers=_answers(study, data, tested.winner),
-        trials=sum(t.origin not in (FINALIST,) for t in trials.values()),
+        trials=sum(not t.is_finalist for t in trials.values()),
         trial_states=_states(list(trials.values())),
         whole=sum(t.state == "complete" for t in trials.values()),
         epochs=sum(t.trained for t in trials.values()),
-        fine_tuning=_part(FineTuning, last.get("tuning_judged"), "what fine-tuning brought"),
+        fine_tuning=_part(FineTuning, _as_kept(state.tuning_judged), "what fine-tuning brought"),
         space=space_of(study.state),
         mattered=what_mattered(study.history, space_of(study.state)),
-        sizes=tuple(last["plan"]["sizes"]),
-        speed=last["plan"]["speed"],
-        data_facts=_facts(last["data"]),
-        backbone=_part(BackboneFacts, data.backbone, "the backbone"),
-        engines=from_plain(tuple[EngineChoice, ...], last.get("engines", {}).get("used", []), what="the engines"),
+        sizes=plan.sizes,
+        speed=to_plain(plan.speed),
+        data_facts=_facts(state.data or {}),
+        backbone=_part(BackboneFacts, to_plain(data.backbone), "the backbone"),
+        engines=from_plain(tuple[EngineChoice, ...], state.engines.used if state.engines else (), what="the engines"),
         delivered=delivered,
         wall_s=study.used_s,
         model=delivered.folder,
@@ -133,6 +133,10 @@ def make_result(
         machine={"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()},
         versions={name: metadata.version(name) for name in PACKAGES},
     )
+
+
+def _as_kept(value: StudyEvent | None) -> Mapping[str, object] | None:
+    return None if value is None else event_of(value).data
 
 
 def _task(data: Data) -> Task:
