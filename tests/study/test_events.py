@@ -60,7 +60,10 @@ KEPT = {
     "search_ended": {"used_s": 12.5, "reason": "the time is used up", "worthless": False},
     "finalists": {"trials": [3, 0], "seeds": [7]},
     "more_seeds": {"seeds": [8, 9], "over": False},
-    "tuning_judged": {"kept": True, "why": "kept", "difference": {"value": 0.5, "is_real": True}, "trial": 0},
+    "tuning_judged": {
+        "kept": True, "why": "kept", "trial": 0,
+        "difference": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 100, "how": "paired", "verdict": "real"},
+    },
     "test_opened": {"n": 100, "trial": 31, "used_s": 20.0},
     "delivered": {"files": {"model.json": "ab"}, "checked": 64, "largest_difference": 0.0},
     "forecast": {

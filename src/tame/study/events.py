@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from tame.adjust.guard import Rest
+from tame.core.answers import Difference
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
 from tame.core.records import Event
@@ -137,7 +138,7 @@ class TuningJudged:
     sparse: ClassVar[frozenset[str]] = frozenset({"difference", "trial"})
     kept: bool = False
     why: str = ""
-    difference: Plain | None = None
+    difference: Difference | None = None
     trial: int | None = None
 
 
