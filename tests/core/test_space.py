@@ -1052,7 +1052,7 @@ def test_a_wider_space_in_which_nothing_would_begin_any_more_is_refused(tmp_path
     )
     assert len(state.history.trials) == 3
     with pytest.raises(
-        UsageError, match=r"all 3 recipes of .* have begun: none would be in the wider space; .* --first"
+        UsageError, match=r"all 3 recipes of .* have begun: none would be in the wider space; .* --start-from"
     ):
         tame.resume(folder, model=linear, space=("optimizer.lr=0.001..0.1:log",), quiet=True)
 

@@ -37,15 +37,17 @@ def put_first(study: Study, data: Data, about: Mapping[str, Any]) -> dict[str, A
     What does nothing in this study, or is decided by it, is dropped, and a note says so. Raises UsageError for a folder
     that holds no study, or no recipe that was trained to its end, and where the search takes no recipes.
     """
-    if not study.config.first:
+    if not study.config.start_from:
         return dict(about)
     own = study.config.search
-    require(own == "auto", f"the search {own!r} takes no recipes of earlier studies; leave out --search or --first")
+    require(
+        own == "auto", f"the search {own!r} takes no recipes of earlier studies; leave out --search or --start-from"
+    )
     base = Recipe.from_flat(about["base"])
     found: list[Earlier] = []
     dropped: dict[str, str] = {}
     named: dict[str, str] = {}
-    for earlier in _in_turn([best_recipes(Path(each), data.kind) for each in study.config.first]):
+    for earlier in _in_turn([best_recipes(Path(each), data.kind) for each in study.config.start_from]):
         changes = _fitting(study, earlier, about, base, dropped, named)
         if changes and changes not in [each.changes for each in found]:
             found.append(Earlier(changes, earlier.told))
@@ -83,7 +85,7 @@ def best_recipes(folder: Path, kind: str) -> list[Earlier]:
     _, state = read_state(folder)
     space = space_of(state.last)
     ranked = [each for each in outcomes(state.history, space, absent=absent_of(state.last)) if each.is_final]
-    require(bool(ranked), f"--first {folder}: no trial of this study was trained to its end")
+    require(bool(ranked), f"--start-from {folder}: no trial of this study was trained to its end")
     winner = state.last.get("result", {}).get("winner", {}).get("from_trial")
     ranked.sort(key=lambda each: each.number != winner)
     kept: list[Outcome] = []

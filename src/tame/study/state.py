@@ -101,7 +101,7 @@ def read_state(folder: Path) -> tuple[StudyConfig, State]:
 def unfinished(folder: Path, state: State) -> str:
     """What to do with a study that has no result."""
     if "imported" in state.last:
-        best = f"try their best with: tame fit DATA --first {folder}"
+        best = f"try their best with: tame fit DATA --start-from {folder}"
         return f"{folder} holds imported trials, which cannot go on; {best}"
     model = state.last.get("opened", {}).get("config", {}).get("model")
     return f"{folder} is not finished; go on with: {how_to_resume(folder, model=model)}"
