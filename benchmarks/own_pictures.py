@@ -83,7 +83,7 @@ def photographs(name: str) -> list[np.ndarray]:
 @cache
 def drawing(seed: int, name: str, number: int) -> np.ndarray:
     """One drawn picture of a class."""
-    from tame.app.drawing import picture
+    from tame.app.drawing.picture import picture
     from tame.core.rng import stream
 
     return np.asarray(picture(name, stream(seed, "own pictures", name, number)))
