@@ -72,7 +72,7 @@ class Task:
 @cache
 def photographs(name: str) -> list[np.ndarray]:
     """All photographs of a class, in the order of their names."""
-    from tame.data.images import decode
+    from tame.data.image_decoding import decode
 
     paths: list[Path] = sorted(PHOTOGRAPHS.glob(f"*/{name}/*"))
     if not paths:

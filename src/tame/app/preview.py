@@ -18,7 +18,7 @@ from tame.app.run import cache_folder, cache_path, resolved
 from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
 from tame.core.space import Space, field_of, to_text
-from tame.data.images import printable
+from tame.core.text import printable
 from tame.kinds.known import kind_of
 from tame.study.forecast import CODE as SHORT
 from tame.study.forecast import foretell

@@ -20,7 +20,8 @@ from PIL import Image
 from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, require
 from tame.core.records import Event, History
-from tame.data.images import decode, scan
+from tame.data.image_decoding import decode
+from tame.data.images import scan
 from tame.kinds.known import kind_of
 from tame.loop import run
 from tame.report.model_card import model_card

@@ -90,12 +90,12 @@ class Art:
     top: Pen
 
 
-_CIRCLE: Points = np.stack((np.cos(np.linspace(0, 2 * np.pi, 25)), np.sin(np.linspace(0, 2 * np.pi, 25))), axis=1)
+CIRCLE: Points = np.stack((np.cos(np.linspace(0, 2 * np.pi, 25)), np.sin(np.linspace(0, 2 * np.pi, 25))), axis=1)
 
 
 def oval(x: float, y: float, rx: float, ry: float) -> Points:
     """The outline of an ellipse."""
-    return np.array((x, y)) + _CIRCLE * (rx, ry)
+    return np.array((x, y)) + CIRCLE * (rx, ry)
 
 
 def turned(points: Points, angle: float, origin: Span) -> Points:

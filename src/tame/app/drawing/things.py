@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from tame.app.drawing.shapes import (
-    _CIRCLE,
     BLACK,
+    CIRCLE,
     WHITE,
     Art,
     Rng,
@@ -60,7 +60,7 @@ def stones(art: Art, rng: Rng) -> None:
         x, y = rng.uniform(-0.3, 0.3, 2)
         wobble = 1 + 0.1 * rng.normal(0, 1, 25)[:, None]
         wobble[-1] = wobble[0]
-        art.body.fill((x, y) + _CIRCLE * wobble * rng.uniform(0.14, 0.3, 2), colour)
+        art.body.fill((x, y) + CIRCLE * wobble * rng.uniform(0.14, 0.3, 2), colour)
         if rng.random() < 0.3:  # a banded pebble, to tempt whoever looks for stripes alone
             pebble, at = Spindle(x0=-0.25, x1=0.25, width=0.17, blunt=0.45), np.array((x, y))
             art.body.fill(at + pebble.outline(), colour)
