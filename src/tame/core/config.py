@@ -346,7 +346,7 @@ def default_metric(task: str) -> str:
     return known[task]
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, object]:
     """The settings of a TOML file by field. `time` is text or a number of seconds, `set` and `space` are tables.
 
     Raises UsageError for a file that is missing or no TOML, and for an unknown key.
