@@ -296,7 +296,7 @@ def opened_pictures(drawn: own_pictures.Pictured, keep: Path) -> tuple[Any, Any]
 
     The backbone runs in float32, since what is fastest differs from machine to machine.
     """
-    from tame.kinds.pictures.features import Speed
+    from tame.kinds.costs import Speed
     from tame.parts.backbones import open_backbone
 
     known = Speed("float32", "folded", 32, 0.0, PIXELS)

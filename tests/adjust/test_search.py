@@ -273,11 +273,13 @@ def small_net(width: int):
     return nn.Sequential(nn.Linear(3, width), nn.ReLU(), nn.Linear(width, 2))
 
 
-def trainer_of(folder, heard):
+def trainer_of(folder, heard, measurer):
     """What the worker does, for a small network on made-up numbers; made again, it is the worker after a kill."""
     from tame.worker.trainer import Trainer
 
-    trainer = Trainer(cache=str(folder / "cache"), study=str(folder / "study"), emit=heard.append, build=small_net)
+    trainer = Trainer(
+        cache=str(folder / "cache"), study=str(folder / "study"), emit=heard.append, build=small_net, measurer=measurer
+    )
     rng = np.random.default_rng(0)
     folder.mkdir(exist_ok=True)
     np.save(folder / "x.npy", rng.normal(size=(60, 3)).astype(np.float32))
@@ -309,23 +311,20 @@ def copied(trainer, recipes, epoch):
 
 
 @pytest.fixture(params=["alone", "together"])
-def engine(request, monkeypatch, one_thread):
-    """Networks are trained one by one, or in one computation."""
-    from tame.trial.choose import Choice as Chosen
-    from tame.trial.choose import Measured
+def measurer(request, one_thread):
+    """Networks are trained one by one, or in one computation, as this one says."""
+    from measurers import ALONE, TOGETHER
 
-    chosen = Chosen(request.param == "together", 16 if request.param == "together" else 1, 1e-3, "for the test")
-    monkeypatch.setattr(Measured, "choice", lambda self, members: chosen)
-    return request.param
+    return ALONE if request.param == "alone" else TOGETHER
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
-def test_a_copy_goes_on_exactly_where_its_parent_stands(engine, schedule, tmp_path):
+def test_a_copy_goes_on_exactly_where_its_parent_stands(measurer, schedule, tmp_path):
     """With the recipe of its parent it does what its parent does; with another rate something else."""
     own = OWN.but({"schedule.name": schedule, "schedule.patience": 1})
     recipes = {0: own, 1: own, 2: own.but({"optimizer.lr": 1e-3})}
     heard = []
-    trainer = trainer_of(tmp_path, heard)
+    trainer = trainer_of(tmp_path, heard, measurer)
     advance(trainer, {0: own}, 3)
     copied(trainer, recipes, 3)
     advance(trainer, recipes, 6, inherited=3)
@@ -337,12 +336,12 @@ def test_a_copy_goes_on_exactly_where_its_parent_stands(engine, schedule, tmp_pa
 
 
 @pytest.mark.parametrize("killed_after", ["copy", "training on", "training on apart"])
-def test_copies_outlive_a_kill(engine, killed_after, tmp_path):
+def test_copies_outlive_a_kill(measurer, killed_after, tmp_path):
     """A new process that is asked for the same again, from the checkpoints, comes to the same points."""
     recipes = {0: OWN, 1: OWN.but({"optimizer.lr": 3e-3}), 2: OWN.but({"optimizer.lr": 3e-2})}
     heard = {name: [] for name in ("whole", "first", "second")}
-    whole = trainer_of(tmp_path / "whole", heard["whole"])
-    trainer = trainer_of(tmp_path / "killed", heard["first"])
+    whole = trainer_of(tmp_path / "whole", heard["whole"], measurer)
+    trainer = trainer_of(tmp_path / "killed", heard["first"], measurer)
     for each in (whole, trainer):
         advance(each, {0: OWN}, 2)
         copied(each, recipes, 2)
@@ -351,7 +350,7 @@ def test_copies_outlive_a_kill(engine, killed_after, tmp_path):
     if killed_after == "training on apart":  # as where memory ran out, or with more cores
         advance(trainer, {0: OWN}, 4)
         advance(trainer, {n: r for n, r in recipes.items() if n}, 3, inherited=2)
-    again = trainer_of(tmp_path / "killed", heard["second"])
+    again = trainer_of(tmp_path / "killed", heard["second"], measurer)
     copied(again, recipes, 2)
     for each in (whole, again):
         advance(each, recipes, 5, inherited=2)
@@ -361,8 +360,8 @@ def test_copies_outlive_a_kill(engine, killed_after, tmp_path):
         np.testing.assert_allclose([second[e] for e in wanted], [wanted[e] for e in wanted], rtol=1e-5)
 
 
-def test_a_copy_whose_parent_is_lost_is_an_error_that_says_so(engine, tmp_path):
-    trainer = trainer_of(tmp_path, [])
+def test_a_copy_whose_parent_is_lost_is_an_error_that_says_so(measurer, tmp_path):
+    trainer = trainer_of(tmp_path, [], measurer)
     advance(trainer, {0: OWN}, 2)
     trainer.forget(trials=[0], keep=[])
     with pytest.raises(StorageError, match="the weights of trial 0 after epoch 2 are lost"):

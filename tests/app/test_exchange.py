@@ -293,7 +293,7 @@ def test_a_table_of_results_is_read_by_its_columns(tmp_path: Path) -> None:
     assert found.trials == 30
     assert found.notes == ("2 trials without a finite result, or that had not ended well: left out",)
     _, state = read_state(tmp_path / "made")
-    space = Space.from_json(state.last["imported"]["space"])
+    space = Space.from_json(state.imported.space)
     assert space.dimensions["optimizer.lr"] == Choice(1e-4, 1e-3, 1e-2, 1e-1)
     assert space.dimensions["batch_size"] == Choice(32, 64, 128)
     assert to_optuna(tmp_path / "made").best_value == pytest.approx(1 / 30)

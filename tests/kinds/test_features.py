@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from tame.data.cache import ArrayCache
+from tame.kinds.costs import Speed
 from tame.kinds.pictures import inference as fast
-from tame.kinds.pictures.features import AGREEMENT, Pictures, Runner, Speed, extract, measure_speed
+from tame.kinds.pictures.features import AGREEMENT, Pictures, Runner, extract, measure_speed
 from tame.kinds.pictures.inference import FusedConv, can_fuse, distance, fold_norms, folded_pairs, fuse
 from tame.parts.backbones import Backbone, build_backbone, cut
 from tame.worker.environment import tune_allocator, usable_cores, worker_environment

@@ -16,8 +16,8 @@ from tame.data.tables import Column, Table
 from tame.kinds.tables.material import TableMaterial, TableTask
 from tame.parts.mlp import Columns, build_table_model
 from tame.parts.products import by_onednn, is_by_onednn, is_heavier, is_heavy, onednn_is_exact, product
-from tame.trial import precision
 from tame.trial.choose import Chooser
+from tame.trial.measurer import Rehearsals
 from tame.trial.population import Examples, Member
 from tame.trial.precision import agrees
 from tame.trial.serial import Serial
@@ -118,14 +118,34 @@ def material_of():
     return TableMaterial(Table(tuple(Column(name, "number", "") for name in values), values, NUM), device=CPU)
 
 
+class Machine(Rehearsals):
+    """A machine that is told what it is good at, and what the first loss in bfloat16 is; it keeps what it was asked."""
+
+    def __init__(self, *, exact=False, pays=False, loss=1.0):
+        self.exact, self.pays, self.loss, self.asked = exact, pays, loss, []
+
+    def onednn_is_exact(self):
+        return self.exact
+
+    def onednn_pays(self):
+        self.asked.append("onednn")
+        return self.pays
+
+    def half_pays(self, device):
+        self.asked.append("pays")
+        return self.pays
+
+    def first_loss(self, engine, member, looks):
+        self.asked.append("loss")
+        return self.loss if engine.half else 1.0
+
+
 @pytest.mark.parametrize(("exact", "pays"), [(True, True), (True, False), (False, True)])
-def test_onednn_is_taken_for_heavy_members_where_it_is_exact_and_pays(tmp_path, monkeypatch, exact, pays):
-    measured = []
-    monkeypatch.setattr(precision, "onednn_is_exact", lambda: exact)
-    monkeypatch.setattr(precision, "onednn_pays", lambda: measured.append(1) or pays)
+def test_onednn_is_taken_for_heavy_members_where_it_is_exact_and_pays(tmp_path, exact, pays):
+    machine = Machine(exact=exact, pays=pays)
     jobs = [Job(0, recipe_of()), Job(1, recipe_of(**{"model.width": 8}))]
     for study in ("one", "other"):  # the second one remembers
-        chooser = Chooser(tmp_path / "cache", tmp_path / study, CPU)
+        chooser = Chooser(tmp_path / "cache", tmp_path / study, CPU, measurer=machine)
         groups = chooser.groups(material_of(), jobs, [0], range(NUM), examples_of())
         by_trial = {group.jobs[0].trial: group.precision.onednn for group in groups}
         assert by_trial == {0: exact and pays, 1: False}
@@ -133,7 +153,7 @@ def test_onednn_is_taken_for_heavy_members_where_it_is_exact_and_pays(tmp_path, 
         assert sorted(words.values()) == [False, exact and pays]
         known = json.loads((tmp_path / study / "engines.json").read_text())
         assert any(key.startswith("products") for key in known) == exact
-    assert len(measured) == int(exact)
+    assert machine.asked.count("onednn") == int(exact)
 
 
 # Products of bfloat16 -------------------------------------------------------------------------------------------------
@@ -187,14 +207,12 @@ def test_which_members_are_large_enough_for_bfloat16():
 
 
 @pytest.mark.parametrize(("pays", "loss"), [(True, 1.0), (True, 1.02), (False, 1.0)])
-def test_bfloat16_is_taken_where_it_pays_and_curves_agree(tmp_path, monkeypatch, pays, loss):
+def test_bfloat16_is_taken_where_it_pays_and_curves_agree(tmp_path, pays, loss):
     """Whether it pays is the machine's, whether curves agree is the study's, which asks for it once."""
-    asked = []
-    monkeypatch.setattr(precision, "half_pays", lambda device: asked.append("pays") or pays)
-    monkeypatch.setattr(Stacked, "first_loss", lambda self, *_: asked.append("loss") or (loss if self.half else 1.0))
+    machine = Machine(pays=pays, loss=loss)
     jobs = [Job(i, recipe_of(**{"model.width": width})) for i, width in enumerate((256, 264, 8))]
     for study in ("one", "other", "other"):
-        chooser = Chooser(tmp_path / "cache", tmp_path / study, CPU)
+        chooser = Chooser(tmp_path / "cache", tmp_path / study, CPU, measurer=machine)
         groups = chooser.groups(material_of(), jobs, [0], range(NUM), examples_of())
         taken = {group.jobs[0].trial: group.precision.half for group in groups}
         assert taken == {0: pays and loss == 1.0, 1: pays and loss == 1.0, 2: False}
@@ -203,15 +221,17 @@ def test_bfloat16_is_taken_where_it_pays_and_curves_agree(tmp_path, monkeypatch,
             assert (isinstance(engine, Stacked) and engine.half) == group.precision.half
         told = sum("bfloat16" in each["why"] for each in chooser.told())
         assert told == (2 if pays and loss == 1.0 else 0)
-    assert asked == ["pays"] + (["loss"] * 4 if pays else [])
+    assert machine.asked == ["pays"] + (["loss"] * 4 if pays else [])
 
 
 def test_whether_curves_agree_is_seen_in_the_first_steps():
     task = TableTask(rows_of(9), Columns(9), examples_of(), CPU)
     member = Member(0, 0, recipe_of(**{"optimizer.lr": 1e-3}))
-    assert agrees(task, member)
+    assert agrees(task, member, measurer=Rehearsals())
     wild = Member(0, 0, recipe_of(**{"optimizer.lr": 3.0, "model.depth": 6}))
-    assert not agrees(task, wild), "where steps throw the weights about, rounding is not forgotten"
+    assert not agrees(task, wild, measurer=Rehearsals()), (
+        "where steps throw the weights about, rounding is not forgotten"
+    )
 
 
 @pytest.mark.parametrize("cores", [1, 2])

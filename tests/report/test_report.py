@@ -939,7 +939,7 @@ def test_a_study_as_json_can_be_read_back_whole() -> None:
     config, own = StudyConfig(data="x"), state("hostile")
     found = json.loads(json.dumps(state_json(Path("runs/x"), config, own), allow_nan=False))
     assert found["schema"] == "tame/1"
-    assert found["result"]["score"] == own.last["result"]["score"]
+    assert found["result"]["score"] == own.result["score"]
     assert len(found["trials"]) == len(own.history.trials)
     first = found["trials"][0]
     assert first["recipe"] == BASE.flat()

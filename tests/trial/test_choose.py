@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from measurers import ALONE, TOGETHER, OutOfMemory, Told, run_out
 from tame.core.errors import StoppedError, StorageError
 from tame.core.recipe import Recipe
 from tame.data.tables import Column, Table
 from tame.kinds.tables.material import TableMaterial
 from tame.trial.choose import Chooser, Measured
+from tame.trial.measurer import Rehearsals
 from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Examples, Member
 from tame.trial.serial import Serial
@@ -47,8 +50,8 @@ def recipe_of(**changes):
     return Recipe().but(base | changes)
 
 
-def groups_of(tmp_path, jobs, **how):
-    chooser = Chooser(tmp_path, None, CPU)
+def groups_of(tmp_path, jobs, *, measurer=None, **how):
+    chooser = Chooser(tmp_path, None, CPU, measurer=measurer)
     return chooser.groups(material_of(), jobs, [0], range(NUM), examples_of(), **how), chooser
 
 
@@ -75,19 +78,27 @@ def test_what_was_fastest_with_so_many_members_is_chosen(alone, together, member
 
 
 @pytest.mark.parametrize(("stacked_s", "engine"), [(0.5, Stacked), (2.0, Serial)])
-def test_a_network_without_company_is_trained_by_what_is_faster(tmp_path, monkeypatch, stacked_s, engine):
-    monkeypatch.setattr(Serial, "rehearse", lambda *_, **__: 1.0)
-    monkeypatch.setattr(Stacked, "rehearse", lambda *_, **__: stacked_s)
-    (group,), chooser = groups_of(tmp_path, [Job(0, recipe_of())])
+def test_a_network_without_company_is_trained_by_what_is_faster(tmp_path, stacked_s, engine):
+    measurer = Told(alone_s=1.0, together_s=stacked_s)
+    (group,), chooser = groups_of(tmp_path, [Job(0, recipe_of())], measurer=measurer)
     assert isinstance(group.lanes[0].engine, engine)
     assert chooser.told()[0]["why"].endswith(f"plain 1000.00 ms, stacked alone {1e3 * stacked_s:.2f}")
 
 
-def test_what_was_measured_is_remembered_for_the_machine(tmp_path, monkeypatch):
+class Refuses(Rehearsals):
+    """Someone who must not be asked how long a step takes."""
+
+    def alone(self, engine, member, steps, *, whole=False):
+        pytest.fail("measured again")
+
+    def together(self, engine, members, steps):
+        pytest.fail("measured again")
+
+
+def test_what_was_measured_is_remembered_for_the_machine(tmp_path):
     jobs = [Job(i, recipe_of(**{"optimizer.lr": 1e-3 * (i + 1)})) for i in range(4)]
     first, _ = groups_of(tmp_path, jobs)
-    monkeypatch.setattr(Serial, "rehearse", lambda *_, **__: pytest.fail("measured again"))
-    again, _ = groups_of(tmp_path, jobs)
+    again, _ = groups_of(tmp_path, jobs, measurer=Refuses())
     assert [type(g.lanes[0].engine) for g in first] == [type(g.lanes[0].engine) for g in again]
 
 
@@ -127,21 +138,17 @@ def test_a_trial_goes_on_in_the_engine_that_it_began_in(tmp_path, begun, engine)
     assert sorted(job.trial for group in groups for job in group.jobs) == [0, 1, 2]
 
 
-def test_there_are_as_many_groups_as_cores_to_train_them(tmp_path, monkeypatch):
-    together = Measured(2.0, {16: 1.0}).choice(16)
-    monkeypatch.setattr(Measured, "choice", lambda self, members: together)
+def test_there_are_as_many_groups_as_cores_to_train_them(tmp_path):
     jobs = [Job(i, recipe_of()) for i in range(8)]
-    groups, _ = groups_of(tmp_path, jobs, begun=lambda trial: True, at_least=2)
+    groups, _ = groups_of(tmp_path, jobs, measurer=TOGETHER, begun=lambda trial: True, at_least=2)
     assert [len(group.jobs) for group in groups] == [4, 4]
 
 
-def test_groups_that_take_longest_come_first(tmp_path, monkeypatch):
-    """So that no core is left alone with a long one at the end."""
-    monkeypatch.setattr(Serial, "rehearse", lambda *_, **__: 2.0)
-    monkeypatch.setattr(Stacked, "rehearse", lambda *_, **__: 1.0)  # the same for a step of few examples as of many
+def test_groups_that_take_longest_come_first(tmp_path):
+    """So that no core is left alone with a long one at the end; a step of few examples takes as long as of many."""
     sizes = [32, 2, 32, 2, 32, 2]
     jobs = [Job(i, recipe_of(batch_size=size)) for i, size in enumerate(sizes)]
-    groups, _ = groups_of(tmp_path, jobs, at_least=2)
+    groups, _ = groups_of(tmp_path, jobs, measurer=TOGETHER, at_least=2)
     found = [job.recipe.batch_size for group in groups for job in group.jobs]
     assert found == [2, 2, 2, 32, 32, 32]
 
@@ -217,8 +224,9 @@ def test_gradients_added_up_over_parts_of_a_batch_are_those_of_the_batch(parts):
         torch.testing.assert_close(split.tensors[name], value, rtol=1e-9, atol=1e-11)
 
 
-def trainer_of(tmp_path, heard):
-    trainer = Trainer(cache=str(tmp_path / "cache"), study=str(tmp_path / "study"), emit=heard.append)
+def trainer_of(tmp_path, heard, **how):
+    """how: a measurer, and what trains a unit."""
+    trainer = Trainer(cache=str(tmp_path / "cache"), study=str(tmp_path / "study"), emit=heard.append, **how)
     trainer._material = material_of()
     examples = examples_of()
     trainer.learn(
@@ -241,94 +249,80 @@ def delivered(trainer, number, folder):
 
 
 def test_what_is_delivered_is_trained_side_by_side_with_the_same_result(tmp_path):
-    heard, one_by_one = [], trainer_of(tmp_path / "a", [])
+    heard, one_by_one = [], trainer_of(tmp_path / "a", [], measurer=ALONE)
     found = [delivered(one_by_one, number, tmp_path / f"one{number}") for number in (0, 1)]
-    together = trainer_of(tmp_path / "b", heard)
+    together = trainer_of(tmp_path / "b", heard, measurer=ALONE)
     together.train_again(members=[member for member, _ in found])
     said = [(message["what"], message["done"], message["total"]) for message in heard]
     assert sorted(said) == [("epochs of what is delivered", epoch, 2) for epoch in (1, 1, 2, 2)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Serial, "advance", lambda *_, **__: pytest.fail("trained once more"))
+    steps = []
+    listening = register_optimizer_step_pre_hook(lambda *_: steps.append(1))
+    try:
         again = [delivered(together, number, tmp_path / f"both{number}")[1] for number in (0, 1)]
+    finally:
+        listening.remove()
+    assert not steps, "trained once more"
     for (_, before), after in zip(found, again, strict=True):
         assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
-def test_where_memory_runs_out_groups_are_halved_and_no_trial_is_lost(tmp_path, monkeypatch):
+def test_where_memory_runs_out_groups_are_halved_and_no_trial_is_lost(tmp_path):
     heard = []
-    plain = Unit.advance
 
-    def short(self, **how):
-        if len(self.jobs) > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        plain(self, **how)
+    def short(unit, **how):
+        if len(unit.jobs) > 1:
+            run_out()
+        Unit.advance(unit, **how)
 
-    monkeypatch.setattr(Unit, "advance", short)
-    together = Measured(2.0, {4: 1.0}).choice(4)
-    monkeypatch.setattr(Measured, "choice", lambda self, members: together)
-    advance(trainer_of(tmp_path, heard), 4)
+    advance(trainer_of(tmp_path, heard, measurer=TOGETHER, run=short), 4)
     points = [(message["trial"], message["row"][0]) for message in heard if message["event"] == "point"]
     assert sorted(points) == [(trial, epoch) for trial in range(4) for epoch in (1, 2)]
     notes = [message["text"] for message in heard if message["event"] == "note"]
     assert any("half as many now" in note for note in notes)
 
 
-def test_where_one_network_alone_is_too_large_gradients_are_accumulated_or_it_is_said(tmp_path, monkeypatch):
+def test_where_one_network_alone_is_too_large_gradients_are_accumulated_or_it_is_said(tmp_path):
     heard = []
-    plain = Unit.advance
 
-    def short(self, **how):
-        engine = self.lanes[0].engine
+    def short(unit, **how):
+        engine = unit.lanes[0].engine
         if not isinstance(engine, Serial) or engine.parts < 4:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
-        plain(self, **how)
+        Unit.advance(unit, **how)
 
-    monkeypatch.setattr(Unit, "advance", short)
-    advance(trainer_of(tmp_path, heard), 1)
+    advance(trainer_of(tmp_path, heard, run=short), 1)
     notes = [message["text"] for message in heard if message["event"] == "note"]
     assert notes[-1].endswith("gradients are accumulated over 4 parts of a batch now")
     assert [message["row"][0] for message in heard if message["event"] == "point"] == [1, 2]
 
-    def never(self, **how):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+    def never(unit, **how):
+        run_out()
 
-    monkeypatch.setattr(Unit, "advance", never)
     with pytest.raises(StorageError, match="memory ran out with trial 0 alone"):
-        advance(trainer_of(tmp_path / "other", []), 1)
+        advance(trainer_of(tmp_path / "other", [], run=never), 1)
 
 
-def never_enough(self, *given, **how):
-    raise torch.OutOfMemoryError("CUDA out of memory")
-
-
-def test_groups_that_do_not_fit_while_they_are_measured_are_not_used(tmp_path, monkeypatch):
-    monkeypatch.setattr(Stacked, "rehearse", never_enough)
+def test_groups_that_do_not_fit_while_they_are_measured_are_not_used(tmp_path):
     jobs = [Job(i, recipe_of()) for i in range(8)]
-    groups, chooser = groups_of(tmp_path, jobs)
+    groups, chooser = groups_of(tmp_path, jobs, measurer=OutOfMemory(parts=1))
     assert [len(group.jobs) for group in groups] == [1] * 8
     assert {each["engine"] for each in chooser.told()} == {"serial"}
 
 
-def test_a_network_that_does_not_fit_while_it_is_measured_is_trained_in_parts(tmp_path, monkeypatch):
-    plain = Serial.rehearse
-
-    def short(self, *given, **how):
-        return plain(self, *given, **how) if self.parts >= 4 else never_enough(self)
-
-    monkeypatch.setattr(Serial, "rehearse", short)
-    monkeypatch.setattr(Stacked, "rehearse", never_enough)
-    groups, chooser = groups_of(tmp_path, [Job(i, recipe_of()) for i in range(2)])
+def test_a_network_that_does_not_fit_while_it_is_measured_is_trained_in_parts(tmp_path):
+    short = OutOfMemory(parts=4)
+    groups, chooser = groups_of(tmp_path, [Job(i, recipe_of()) for i in range(2)], measurer=short)
     assert len(groups) == 2
     company, alone = chooser.epoch_s(material_of(), recipe_of(), [0], range(NUM), examples_of())
     assert 0 < company == alone < math.inf
-    groups, chooser = groups_of(tmp_path, [Job(0, recipe_of())])
+    groups, chooser = groups_of(tmp_path, [Job(0, recipe_of())], measurer=short)
     task = groups[0].lanes[0].engine.task
     assert chooser.rehearse(task, Member(0, 0, recipe_of())) < math.inf
     assert (
         "4 parts of a batch"
         in chooser.choice(material_of(), recipe_of(), [0], range(NUM), examples_of(), members=4).why
     )
-    monkeypatch.setattr(Serial, "rehearse", never_enough)
+    short.parts = math.inf
     with pytest.raises(StorageError, match="memory ran out with one network alone"):
         chooser.rehearse(task, Member(0, 0, recipe_of()))
 

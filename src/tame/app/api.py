@@ -226,9 +226,9 @@ def load(folder: str | Path, *, model: Build | None = None) -> FittedStudy:
     model: the function that made the module, where it is your own.
     """
     _, state = read_state(Path(folder))
-    if "result" not in state.last:
+    if state.result is None:
         raise UsageError(unfinished(Path(folder), state))
-    return FittedStudy(Path(folder), state.last["result"], model)
+    return FittedStudy(Path(folder), state.result, model)
 
 
 def resume(

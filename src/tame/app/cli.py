@@ -109,12 +109,12 @@ def report(study: FolderArgument) -> None:
     from tame.study.state import read_state, unfinished
 
     config, state = read_state(study)
-    if "result" not in state.last and (study / "report.html").exists():
+    if state.result is None and (study / "report.html").exists():
         print(study / "report.html")  # nothing usable was trained, and that is what it says
         return
-    if "result" not in state.last:
+    if state.result is None:
         raise UsageError(unfinished(study, state))
-    print(write_report(study, state.last["result"], state.history, config))
+    print(write_report(study, state.result, state.history, config))
 
 
 @app.command()

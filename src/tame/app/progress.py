@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from tame.core.records import History
+from tame.core.records import History, Point
 from tame.study.state import Silent, Watcher
 
 EVERY_S = 0.1  # a display that changes more often only costs time
@@ -46,7 +45,6 @@ class Lines:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, color_system=None, width=100, soft_wrap=True)
-        self._best: dict[int, Sequence[Any]] = {}
         self._last = 0.0
         self._epoch = 0
         self._begun = time.monotonic()
@@ -60,12 +58,12 @@ class Lines:
             self._last = now
             self._console.print(Text(f"  {what}: {done} of {total}"))
 
-    def point(self, trial: int, row: Sequence[Any]) -> None:
+    def point(self, trial: int, point: Point) -> None:
         now = time.monotonic()
-        if row[0] == self._epoch and now - self._last < LINE_S:
+        if point.epoch == self._epoch and now - self._last < LINE_S:
             return
-        self._epoch, self._last = row[0], now
-        self._console.print(Text(f"  {words(trial, row)}"))
+        self._epoch, self._last = point.epoch, now
+        self._console.print(Text(f"  {words(trial, point)}"))
 
     def history(self, history: History) -> None:
         self._console.print(Text(f"{time.monotonic() - self._begun:6.1f} s  {tally(history)}"))
@@ -99,10 +97,10 @@ class Display:
             self._last = time.monotonic()
             self._bars.update(self._task, description=what, completed=done, total=total, note=f"{done}/{total}")
 
-    def point(self, trial: int, row: Sequence[Any]) -> None:
+    def point(self, trial: int, point: Point) -> None:
         if time.monotonic() - self._last > EVERY_S:
             self._last = time.monotonic()
-            self._bars.update(self._task, description="training", total=None, note=words(trial, row))
+            self._bars.update(self._task, description="training", total=None, note=words(trial, point))
 
     def history(self, history: History) -> None:
         self._bars.update(self._task, note=tally(history))
@@ -115,13 +113,13 @@ class Display:
         self._bars.stop()
 
 
-def words(trial: int, row: Sequence[Any]) -> str:
+def words(trial: int, point: Point) -> str:
     """A point of a curve in words."""
-    epoch, train, valid, metric = row[:4]
+    train, valid = point.train_loss, point.valid_loss
     if train is None or valid is None:
-        return f"trial {trial} epoch {epoch}: diverged"
-    measured = "not known" if metric is None else f"{metric:.4g}"
-    return f"trial {trial} epoch {epoch}: train {train:.4f}, validation {valid:.4f}, metric {measured}"
+        return f"trial {trial} epoch {point.epoch}: diverged"
+    measured = "not known" if point.valid_metric is None else f"{point.valid_metric:.4g}"
+    return f"trial {trial} epoch {point.epoch}: train {train:.4f}, validation {valid:.4f}, metric {measured}"
 
 
 def tally(history: History) -> str:

@@ -26,6 +26,7 @@ from tame.kinds.known import kind_of
 from tame.loop import run
 from tame.report.model_card import model_card
 from tame.report.page import render_failure, render_report
+from tame.study.events import Ended, Stopped
 from tame.study.session import Study, begin, reopen
 from tame.study.state import Watcher, how_to_resume
 
@@ -100,14 +101,14 @@ def resume_study(
     """Goes on with a study that was stopped or killed; a finished one gives its result again."""
     with reopen(folder, watcher) as study:
         study.build = build
-        if study.config.model is not None and "result" not in study.state.last:
+        if study.config.model is not None and study.state.result is None:
             # A study's folder may come from elsewhere: what it names is not run on its word alone.
             mend = how_to_resume(folder, model=study.config.model)
             require(build is not None, f"this study trains a model of your own: {mend}")
             inline = True
-        if "result" in study.state.last:
+        if study.state.result is not None:
             watcher.note("this study is finished; here is its result again")
-            return dict(study.state.last["result"])
+            return dict(study.state.result)
         watcher.note(_what_is_kept(study))
         return _carry_out(study, inline=inline)
 
@@ -129,16 +130,16 @@ def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
         try:
             result = run(study)
         except StoppedError:
-            study.keep(Event("stopped", {"used_s": study.used_s}))
+            study.keep(Stopped(used_s=study.used_s))
             raise
         except TameError as problem:
             if isinstance(problem, NothingTrainedError):
-                kind = str(study.state.last.get("data", {}).get("kind", "images"))
+                kind = study.state.kind
                 name = Path(study.config.data).name
                 page = render_failure(name, str(problem), study.state.findings, study.history, kind=kind)
                 study.write("report.html", page)
-            if "plan" in study.state.last:
-                study.keep(Event("ended", {"why": str(problem), "code": problem.exit_code, "used_s": study.used_s}))
+            if study.state.plan is not None:
+                study.keep(Ended(why=str(problem), code=problem.exit_code, used_s=study.used_s))
             else:
                 study.throwaway = True  # refused before anything was trained: nothing is left behind
             raise
@@ -181,7 +182,7 @@ class _Signals:
             raise StoppedError("stopped at once", signal_number=number)
         self._first_at = now
         self._study.watcher.note("stopping after this epoch; once more to stop at once")
-        self._study.worker.stop()
+        self._study.executor.stop()
 
 
 def _what_is_kept(study: Study) -> str:

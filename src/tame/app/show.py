@@ -15,13 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from tame.core.config import StudyConfig
+from tame.core.plain import to_plain
 from tame.core.records import Finding, Trial
 from tame.evaluate.best_of import Mattered, what_mattered
-from tame.evaluate.outcomes import absent_of, objective_of, space_of
 from tame.report import words
 from tame.report.importance_section import in_words as importance_words
 from tame.report.importance_section import worth
-from tame.study.state import State
+from tame.study.state import State, absent_of, explored_space, objective_of
 
 MOST_TRIALS = 40
 MOST_FINDINGS = 6
@@ -65,7 +65,7 @@ def result_lines(result: Mapping[str, Any]) -> RenderableType:
 
 def study_table(state: State) -> RenderableType:
     """A study that runs or has ended: its trials, the best first, its findings, and its scores if there are any."""
-    trials = [trial for trial in state.history.trials.values() if trial.origin != "finalist"]
+    trials = [trial for trial in state.history.trials.values() if not trial.is_finalist]
     if not trials:
         return Text("no trial yet")
     ranked = sorted(trials, key=lambda trial: (_loss(trial), trial.number))
@@ -77,11 +77,11 @@ def study_table(state: State) -> RenderableType:
     parts: list[RenderableType] = [_text(head, "bold"), _trials(ranked[:MOST_TRIALS], trials)]
     if more > 0:
         parts.append(_text(f"and {words.count(more, 'more recipe')}; tame show --json has all", "dim"))
-    result = state.last.get("result")
-    if "imported" in state.last:
+    result = state.result
+    if state.imported is not None:
         parts += _mattered(state)
     elif result is None:
-        kind = state.last.get("data", {}).get("kind", "images")
+        kind = state.kind
         parts += _findings(state.findings, len(state.findings), kind)
         parts += [Text(), _text(f"{words.duration(state.used_s)} used; not finished", "dim")]
     else:
@@ -91,7 +91,7 @@ def study_table(state: State) -> RenderableType:
 
 def state_json(folder: Path, config: StudyConfig, state: State) -> dict[str, Any]:
     """The study as plain values: every trial with its recipe and curve, the findings, the result once there is one."""
-    result = state.last.get("result")
+    result = state.result
     return {
         "schema": "tame/1",
         "study": str(folder),
@@ -100,7 +100,7 @@ def state_json(folder: Path, config: StudyConfig, state: State) -> dict[str, Any
         "used_s": state.used_s,
         "trials": [_trial_json(trial) for _, trial in sorted(state.history.trials.items())],
         "findings": [finding.to_json() for finding in state.findings],
-        "imported": dict(state.last["imported"]) if "imported" in state.last else None,
+        "imported": None if state.imported is None else to_plain(state.imported),
         "mattered": what_mattered_in(state).to_json() if result is None else result.get("mattered"),
         "result": dict(result) if result is not None else None,
     }
@@ -108,8 +108,7 @@ def state_json(folder: Path, config: StudyConfig, state: State) -> dict[str, Any
 
 def what_mattered_in(state: State) -> Mattered:
     """Importance, isolation and the worth of more trials, of a study in any state."""
-    last = state.last
-    return what_mattered(state.history, space_of(last), objective=objective_of(last), absent=absent_of(last))
+    return what_mattered(state.history, explored_space(state), objective=objective_of(state), absent=absent_of(state))
 
 
 def imported_lines(found: Mapping[str, Any]) -> RenderableType:
@@ -129,8 +128,9 @@ def imported_lines(found: Mapping[str, Any]) -> RenderableType:
 
 def _mattered(state: State) -> list[RenderableType]:
     """Where imported trials are from, and what mattered in them."""
-    about, found = state.last["imported"], what_mattered_in(state)
-    parts: list[RenderableType] = [Text(), _text(f"imported from {about['name']} in {about['source']}", "dim")]
+    about, found = state.imported, what_mattered_in(state)
+    parts: list[RenderableType] = [Text()]
+    parts += [] if about is None else [_text(f"imported from {about.name} in {about.source}", "dim")]
     parts.append(_sentence(importance_words(found.importances)))
     each = [f"{one.name} {100 * one.value:.0f} %" for one in found.importances.each]
     parts += [_sentence(f"importance: {words.listed(each, MOST_CHANGES)}")] if each else []

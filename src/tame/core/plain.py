@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,7 +17,7 @@ def to_plain(value: object) -> Any:
 
     Numbers of numpy become those of Python. Raises TypeError for what has no plain form.
     """
-    return msgspec.to_builtins(value, str_keys=True, enc_hook=_scalar)
+    return msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
 
 
 def from_plain(kind: type[T], plain: object, *, what: str, error: type[TameError] = StorageError) -> T:
@@ -31,7 +32,9 @@ def from_plain(kind: type[T], plain: object, *, what: str, error: type[TameError
         raise error(f"{what} is damaged: {problem}") from None
 
 
-def _scalar(value: object) -> object:
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):  # such as a read-only view of a dict
+        return dict(value)
     item = getattr(value, "item", None)
     if item is None or getattr(value, "ndim", None) != 0:
         raise TypeError(f"a {type(value).__name__} has no plain form")

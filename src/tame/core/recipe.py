@@ -210,8 +210,16 @@ class AugmentRecipe:
         _within("augment.noise", self.noise, 0, 10)
 
 
+class _WorkedOut:
+    """What a search asks thousands of recipes for, again and again: worked out once, and no field of theirs."""
+
+    __slots__ = ("_flat", "_key")
+    _flat: dict[str, Value]
+    _key: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Recipe:
+class Recipe(_WorkedOut):
     input: InputRecipe = field(default_factory=InputRecipe)
     table: TableRecipe = field(default_factory=TableRecipe)
     model: ModelRecipe = field(default_factory=ModelRecipe)
@@ -225,9 +233,6 @@ class Recipe:
     batch_size: int | str = 32  # or "all"
     epochs: int = 30
     seed: int = 0  # of the training's own chance; never searched
-    # Worked out once: a search asks thousands of recipes for them, again and again.
-    _flat: dict[str, Value] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _key: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.batch_size != ALL:
@@ -247,15 +252,13 @@ class Recipe:
 
     def flat(self) -> dict[str, Value]:
         """Every field by its dotted name."""
-        if not self._flat:
-            self._flat.update(self._flattened())
+        if not hasattr(self, "_flat"):
+            object.__setattr__(self, "_flat", self._flattened())
         return dict(self._flat)
 
     def _flattened(self) -> dict[str, Value]:
         found: dict[str, Value] = {}
         for item in fields(self):
-            if not item.init:
-                continue
             value = getattr(self, item.name)
             if is_dataclass(value):
                 found |= {f"{item.name}.{part.name}": getattr(value, part.name) for part in fields(value)}
@@ -300,10 +303,10 @@ class Recipe:
 
     def key(self) -> str:
         """16 hexadecimal digits, equal for two recipes only if every field is equal."""
-        if not self._key:
+        if not hasattr(self, "_key"):
             text = json.dumps(self.flat(), sort_keys=True)
-            self._key.append(hashlib.blake2b(text.encode(), digest_size=8).hexdigest())
-        return self._key[0]
+            object.__setattr__(self, "_key", hashlib.blake2b(text.encode(), digest_size=8).hexdigest())
+        return self._key
 
 
 def _within(name: str, value: float, low: float, high: float, unit: str = "") -> None:

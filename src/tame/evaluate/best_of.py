@@ -9,19 +9,19 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.special import betainc, betaincinv, gammaln
+from scipy.special import betainc, betaincinv
 
+from tame.core.best_of_draws import LEAST_DRAWS, doubling_gain
 from tame.core.recipe import Value
 from tame.core.records import History
 from tame.core.rng import stream
 from tame.core.space import Choice, Dimension, Space
 from tame.evaluate.importance import Importance, Importances, importances
-from tame.evaluate.outcomes import APART, HOW, Objective, Outcome, outcomes
+from tame.evaluate.outcomes import HOW, Objective, Outcome, outcomes
 
 BUCKETS = 8  # of a range
 RESAMPLES = 500
 MOST_ISOLATED = 6  # dimensions with a plot of their own
-LEAST_DRAWS = 8  # trials; of fewer no curve is drawn
 CONFIDENCE = 0.95
 ROUNDING = 1e-9  # of a mean: less than that lies between means of equal losses
 SIMULATIONS = 400
@@ -187,7 +187,7 @@ def retrain_noise(history: History) -> float | None:
     """The standard deviation of the loss of a recipe over its seeds, pooled over the recipes trained again."""
     groups: dict[str, list[float]] = {}
     for trial in history.trials.values():
-        if trial.origin == APART[0] and trial.state == "complete" and math.isfinite(trial.loss):
+        if trial.is_finalist and trial.state == "complete" and math.isfinite(trial.loss):
             groups.setdefault(trial.reason, []).append(trial.loss)
     several = [values for values in groups.values() if len(values) > 1]
     if not several:
@@ -216,10 +216,10 @@ def best_of(found: Sequence[Outcome], objective: Objective, *, noise: float | No
     # Under the best trial the distribution may still hold the share above[0].
     at = np.searchsorted(above, shares)
     low = [None if i == 0 else float(losses[i - 1]) for i in at]
-    shown = objective.shown
+    gain, shown = doubling_gain(losses, rounding=ROUNDING), objective.shown
     return BestOf(
         tuple(sizes), tuple(shown(float(v)) for v in median), tuple(None if v is None else shown(v) for v in low),
-        tuple(shown(float(v)) for v in high), doubling_gain(losses), noise, num, sum(each.is_drawn for each in found),
+        tuple(shown(float(v)) for v in high), gain, noise, num, sum(each.is_drawn for each in found),
     )  # fmt: skip
 
 
@@ -238,34 +238,3 @@ def cdf_band(num: int, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.n
     below = betaincinv(ranks, num + 1 - ranks, level)
     above = betaincinv(ranks, num + 1 - ranks, 1 - level)
     return np.asarray(below), np.asarray(above)
-
-
-def expected_best(losses: np.ndarray, size: int) -> float:
-    """The mean of the least of `size` losses drawn without putting back. losses: (N,) in rising order, size <= N.
-
-    Sources: Dodge et al., Show your work (2019); without their bias: Tang et al., Showing your work doesn't always
-    work (2020).
-    """
-    num = len(losses)
-    ranks = np.arange(num - size + 1)  # how many are better than the least of the draw
-    logs = _log_choose(num - 1 - ranks, size - 1) - _log_choose(num, size)
-    return float(np.exp(logs) @ losses[: num - size + 1])
-
-
-def doubling_gain(losses: np.ndarray) -> float | None:
-    """How much lower the mean best of 2 N losses would be than that of the N given ones, in rising order.
-
-    Each doubling is taken to bring the same share of what the doubling before it brought, as where the losses thin
-    out towards a least one like a power; the share is that of the last two doublings, at most 1.
-    """
-    num = len(losses)
-    if num < LEAST_DRAWS:
-        return None
-    quarter, half, whole = (expected_best(losses, max(num // part, 1)) for part in (4, 2, 1))
-    before, last = quarter - half, half - whole
-    return last * min(1.0, last / before) if before > ROUNDING * abs(whole) else 0.0
-
-
-def _log_choose(total: Any, taken: Any) -> Any:
-    every, own = np.asarray(total), np.asarray(taken)
-    return gammaln(every + 1.0) - gammaln(own + 1.0) - gammaln(every - own + 1.0)

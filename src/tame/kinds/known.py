@@ -6,6 +6,15 @@ from pathlib import Path
 
 from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import require
+from tame.core.registry import Registry
+from tame.kinds.arrays.kind import ARRAYS_KIND
+from tame.kinds.kind import Kind
+from tame.kinds.pictures.kind import PICTURES
+from tame.kinds.tables.kind import TABLES
+
+KINDS: Registry[Kind] = Registry("kind of data")
+for _kind in (PICTURES, TABLES, ARRAYS_KIND):
+    KINDS.add(_kind.name)(_kind)
 
 
 def kind_of(config: StudyConfig) -> str:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from tame.core.errors import StorageError
-from tame.core.records import Event
 from tame.evaluate.score import Judged, judged_from, open_test
 from tame.kinds.kind import Data
-from tame.study.finalist import Finalist, rates_of
-from tame.study.plan import CHECKED, Plan
+from tame.study.clock_shares import CHECKED
+from tame.study.events import Delivered, SealOpened
+from tame.study.finalist import Finalist, state_of
+from tame.study.plan import Plan
 from tame.study.session import Study
+from tame.trial.commands import MemberOf
 
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
 
@@ -32,16 +34,16 @@ def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | 
     rows = list(data.sealed.rows)
     ids = [data.ids[row] for row in rows]
     beside = None if default is winner else default
-    study.ask("train_again", members=[_member(data, each) for each in (winner, beside) if each is not None])
+    study.worker.train_again([_member(data, each) for each in (winner, beside) if each is not None])
     other = None
     if beside is not None:
         _choose(study, data, beside)
-        other = np.array(study.ask("judge", rows=rows)["outputs"])
+        other = np.array(study.worker.judge(rows))
     _choose(study, data, winner)
-    outputs = np.array(study.ask("judge", rows=rows)["outputs"])
+    outputs = np.array(study.worker.judge(rows))
 
     def record(count: int) -> None:
-        study.keep(Event("test_opened", {"n": count, "trial": winner.trials[0].number, "used_s": study.used_s}))
+        study.keep(SealOpened(n=count, trial=winner.trials[0].number, used_s=study.used_s))
 
     own = open_test(data.sealed, ids, outputs, record, task=data.task)
     if default is winner:
@@ -51,31 +53,24 @@ def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | 
 
 def _choose(study: Study, data: Data, finalist: Finalist) -> None:
     """Makes the first seed of a finalist the network that is judged and delivered: no seed is picked by its luck."""
-    study.ask("network", **_member(data, finalist), labels=list(data.classes))
+    study.worker.network(_member(data, finalist), labels=data.classes)
 
 
-def _member(data: Data, finalist: Finalist) -> dict[str, Any]:
+def _member(data: Data, finalist: Finalist) -> MemberOf:
     """The network of a finalist that is judged and delivered: one on all examples, where there are folds."""
-    trial = finalist.trials[0]
-    return {
-        "trial": trial.number,
-        "recipe": trial.recipe.flat(),
-        "epochs": trial.best_epoch,
-        "fold": None if data.whole else 0,
-        **rates_of(trial),
-    }
+    return MemberOf(state_of(finalist.trials[0]), None if data.whole else 0)
 
 
 def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> dict[str, Any]:
     """Writes the model, loads it again from its folder, and compares what both say of test pictures."""
     study.watcher.phase("writing the model and judging with it again")
     folder = study.folder / "model"
-    files = study.ask("deliver", folder=str(folder))["files"]
+    files = dict(study.worker.deliver(str(folder)))
     rows = list(data.sealed.rows)[:CHECKED]
     ids = [data.ids[row] for row in rows]
     blank = np.zeros(len(rows))
-    before = judged_from(data.task, ids, blank, np.array(study.ask("judge", rows=rows)["outputs"]))
-    again = study.ask("judge_again", folder=str(folder), rows=rows)["outputs"]
+    before = judged_from(data.task, ids, blank, np.array(study.worker.judge(rows)))
+    again = study.worker.judge_again(str(folder), rows=rows)
     after = judged_from(data.task, ids, blank, np.array(again))
     apart = float(np.abs(before.outputs - after.outputs).max())
     if data.task == "regression":
@@ -86,5 +81,5 @@ def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> dict[str,
         raise StorageError(
             f"the model in {folder} does not judge as the network that was scored (apart by {apart:.2g})"
         )
-    study.keep(Event("delivered", {"files": files, "checked": len(rows), "largest_difference": apart}))
+    study.keep(Delivered(files=files, checked=len(rows), largest_difference=apart))
     return {"folder": str(folder), "files": files, "checked": len(rows), "largest_difference": apart}

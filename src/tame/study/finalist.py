@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from tame.kinds.kind import Data
 from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.study.test import folds_of
+from tame.trial.commands import StateOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +36,17 @@ class Finalist:
 
 def validation(study: Study, data: Data, plan: Plan, trial: Trial) -> Judged:
     """What a trial says of the validation examples, each judged by the member that has not seen it."""
-    asked = [{"trial": trial.number, "recipe": trial.recipe.flat(), "epochs": trial.best_epoch, **rates_of(trial)}]
     folds = [fold for fold in folds_of(plan, trial) if fold is not None]
-    found = study.ask("validation", trials=asked, folds=folds)["validation"][str(trial.number)]
-    rows = found["rows"]
-    ids = [data.ids[row] for row in rows]
-    return judged_from(data.task, ids, data.truth(rows), np.array(found["outputs"]))
+    found = study.worker.validation(state_of(trial), folds=folds)
+    ids = [data.ids[row] for row in found.rows]
+    return judged_from(data.task, ids, data.truth(found.rows), np.array(found.outputs))
 
 
-def rates_of(trial: Trial) -> dict[str, Any]:
-    """What a trial's rates depended on besides its recipe: a plateau reacts to the validation losses."""
-    if trial.recipe.schedule.name != "plateau":
-        return {}
-    return {"losses": [point.valid_loss for point in trial.curve.points]}
+def state_of(trial: Trial) -> StateOf:
+    """The weights of a trial that are judged. The rates of a plateau depended on the validation losses."""
+    depends = trial.recipe.schedule.name == "plateau"
+    losses = [point.valid_loss for point in trial.curve.points] if depends else None
+    return StateOf(trial=trial.number, recipe=trial.recipe, epochs=trial.best_epoch, losses=losses)
 
 
 def together(study: Study, data: Data, plan: Plan, trial: Trial, own: Sequence[Trial]) -> Finalist:

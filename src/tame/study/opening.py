@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from tame.kinds.arrays.source import open_arrays
-from tame.kinds.kind import Data
+from tame.kinds.kind import Data, Port
 from tame.kinds.known import kind_of
 from tame.kinds.pictures.source import open_pictures
 from tame.kinds.tables.source import open_table
 from tame.study.session import Study
+
+
+def port_of(study: Study) -> Port:
+    """The worker of a study, as a kind of data sees it."""
+    return study.worker
 
 
 def open_data(study: Study) -> Data:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
 from tame.core.config import METRIC_MODES, command_of
-from tame.core.records import FINALIST, Trial
+from tame.core.plain import to_plain
+from tame.core.records import Trial
 from tame.data.costs import parse_costs
 from tame.evaluate.best_of import what_mattered
 from tame.evaluate.calibration import calibration, expected_cost
@@ -31,10 +33,13 @@ from tame.evaluate.score import (
 from tame.kinds.kind import Data
 from tame.study.delivery import Tested
 from tame.study.doctor import with_outcomes, worth_json
+from tame.study.draft import searched_json
+from tame.study.events import StudyEvent, event_of
 from tame.study.finalist import Finalist, fold_error
-from tame.study.plan import Plan, searched_json
+from tame.study.plan import Plan
 from tame.study.session import Study
-from tame.study.space import space_json, space_of
+from tame.study.space import planned, space_json, space_of
+from tame.study.state import State
 
 PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
 
@@ -67,8 +72,8 @@ def make_result(
         beside = {**base.to_json(), "difference": over.to_json(), "is_winner": winner is default}
     over_dummy = difference(metric, tested.winner, guesses(metric, learnt, tested.winner), seed=seed)
     optimism = winner.value - own.value if METRIC_MODES[metric] == "max" else own.value - winner.value
-    about = {k: v for k, v in study.state.last["data"].items() if k not in ("digests", "pairs")}
-    about["pairs"] = len(study.state.last["data"]["pairs"])
+    about = {k: v for k, v in (study.state.data or {}).items() if k not in ("digests", "pairs")}
+    about["pairs"] = len((study.state.data or {})["pairs"])
     trials = study.history.trials
     return {
         "schema": "tame/1",
@@ -114,22 +119,22 @@ def make_result(
         ],
         "findings": [finding.to_json() for finding in headline(study, winner)],
         "rest": worth_json(study.state),
-        "searched": searched_json(study.state.last["plan"]),
-        "forecast": {name: study.state.last.get(name) for name in ("forecast", "forecast_corrected")},
+        "searched": searched_json(planned(study.state)),
+        "forecast": _forecasts(study.state),
         "all_findings": len(study.state.findings),
         **_details(study, data, tested.winner),
-        "trials": sum(t.origin not in (FINALIST,) for t in trials.values()),
+        "trials": sum(not t.is_finalist for t in trials.values()),
         "trial_states": _states(list(trials.values())),
         "whole": sum(t.state == "complete" for t in trials.values()),
         "epochs": sum(t.trained for t in trials.values()),
-        "fine_tuning": study.state.last.get("tuning_judged"),
+        "fine_tuning": _as_kept(study.state.tuning_judged),
         "space": space_json(study.state),
         "mattered": what_mattered(study.history, space_of(study.state)).to_json(),
-        "sizes": study.state.last["plan"]["sizes"],
-        "speed": study.state.last["plan"]["speed"],
+        "sizes": list(plan.sizes),
+        "speed": to_plain(plan.speed),
         "data_facts": about,
-        "backbone": data.backbone,
-        "engines": study.state.last.get("engines", {}).get("used", []),
+        "backbone": None if data.backbone is None else asdict(data.backbone),
+        "engines": [] if study.state.engines is None else list(study.state.engines.used),
         "delivered": delivered,
         "wall_s": study.used_s,
         "model": delivered["folder"],
@@ -138,6 +143,14 @@ def make_result(
         "machine": {"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()},
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
+
+
+def _as_kept(value: StudyEvent | None) -> Mapping[str, object] | None:
+    return None if value is None else event_of(value).data
+
+
+def _forecasts(state: State) -> dict[str, Mapping[str, object] | None]:
+    return {"forecast": _as_kept(state.forecast), "forecast_corrected": _as_kept(state.forecast_corrected)}
 
 
 def _details(study: Study, data: Data, judged: Judged) -> dict[str, Any]:

@@ -13,12 +13,16 @@ from typing import Any
 
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, UsageError, require
-from tame.core.records import Event, History
+from tame.core.records import Event, History, Point, curve_event, early_stop_event
 from tame.store.database import Database, open_store
 from tame.store.disk import write_private
 from tame.store.lease import Lease, hold
+from tame.study.events import Opened, StudyEvent, WorkerRestarted, event_of
 from tame.study.state import STUDY, State, Watcher, how_to_resume, read_config, unfinished
-from tame.worker.process import LEAST_SILENCE_S, InlineWorker, ProcessWorker, Reply, Worker
+from tame.trial.commands import Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
+from tame.worker.executor import Executor, Place
+from tame.worker.executors import inline_executor, process_executor
+from tame.worker.watch import LEAST_SILENCE_S
 
 OURS_LONGER = 10  # times as long may what is not the user's own say nothing
 
@@ -32,14 +36,15 @@ class Study:
         self._store = store
         self._lease = lease
         self.throwaway = False  # whether the folder goes with the study
-        self._worker: Worker | None = None
-        self._waiting: dict[int, list[Sequence[Any]]] = {}  # points of trials whose weights are not kept yet
+        self._executor: Executor | None = None
+        self._waiting: dict[int, list[Point]] = {}  # points of trials whose weights are not kept yet
         self._ends: dict[int, int] = {}  # likewise: trials that stopped early, and their best epoch
         self.build: Callable[..., Any] | None = None  # what makes a module of the user's own
         self.state = State()
         for event in store.events(STUDY):
             self.state.after(event)
-        self.config = replace(config, **self.state.last.get("clock", {}))  # a resume may have given it more time
+        clock = self.state.clock  # a resume may have given it more time
+        self.config = config if clock is None else replace(config, time_s=clock.time_s)
         self._started = time.monotonic() - self.state.used_s
 
     @property
@@ -47,9 +52,14 @@ class Study:
         return self.state.history
 
     @property
-    def worker(self) -> Worker:
-        assert self._worker is not None, "hire() comes first"
-        return self._worker
+    def executor(self) -> Executor:
+        assert self._executor is not None, "hire() comes first"
+        return self._executor
+
+    @property
+    def worker(self) -> Commands:
+        """Whoever trains; progress goes to the watcher, points of curves are kept."""
+        return self.executor.commands
 
     @property
     def used_s(self) -> float:
@@ -66,36 +76,36 @@ class Study:
         """Counts the budget from an earlier moment than the opening."""
         self._started = monotonic - self.state.used_s
 
-    def keep(self, *events: Event) -> None:
+    def keep(self, *events: Event | StudyEvent) -> None:
         """Stores events, with the points of curves that were waiting, in one transaction."""
-        self._keep_curves(list(self._waiting), *events)
+        plain = [event if isinstance(event, Event) else event_of(event) for event in events]
+        self._keep_curves(list(self._waiting), *plain)
 
     def _keep_curves(self, trials: Sequence[int], *events: Event) -> None:
         """Stores the waiting points of these trials, and events."""
-        curves = [Event("curve", {"trial": n, "points": self._waiting.pop(n)}) for n in trials if n in self._waiting]
+        waiting = {trial: self._waiting.pop(trial) for trial in trials if trial in self._waiting}
+        curves = [curve_event(trial, points) for trial, points in waiting.items()]
         ends = {trial: self._ends.pop(trial) for trial in trials if trial in self._ends}
-        stops = [
-            Event("early_stop", {"trial": trial, "best": best, "reason": f"the weights of epoch {best} were the best"})
-            for trial, best in ends.items()
-        ]
+        stops = [early_stop_event(trial, best) for trial, best in ends.items()]
         fresh = [*curves, *stops, *events]
         for event in self._store.append(STUDY, fresh) if fresh else []:
             self.state.after(event)
 
     def hire(self, *, cache: Path, inline: bool, under: Path | None = None) -> None:
         """Starts the worker. under: a cache that is read too, and that nothing is put into."""
+        place = Place(cache=cache, study=self.folder, under=under)
         if inline:
-            self._worker = InlineWorker(cache=cache, study=self.folder, build=self.build, under=under)
+            self._executor = inline_executor(place, hear=self._hear, build=self.build)
             return
 
         def restarted(how: str) -> None:
             self.watcher.note(f"the process that trains ended ({how}); it is started again from the last checkpoint")
-            self.keep(Event("worker_restarted", {"how": how}))
+            self.keep(WorkerRestarted(how=how))
 
-        log = self.folder / "worker.log"
-        self._worker = ProcessWorker(
-            cache=cache, study=self.folder, log=log, restarted=restarted, silence_s=self._silence_s(), under=under
-        )
+        self._executor = process_executor(
+            place, hear=self._hear, log=self.folder / "worker.log", restarted=restarted, silence_s=self._silence_s(),
+            own_model=self.config.model is not None,
+        )  # fmt: skip
 
     def _silence_s(self) -> float | None:
         """How long the worker may say nothing; for ever where no clock holds. What hangs is a module of the user's
@@ -105,10 +115,6 @@ class Study:
             return None
         return (1 if self.config.model else OURS_LONGER) * max(LEAST_SILENCE_S, 2 * clock)
 
-    def ask(self, name: str, **values: Any) -> Reply:
-        """The worker's answer to a command; progress goes to the watcher, points of curves are kept."""
-        return self.worker.call(name, self._hear, **values)
-
     def write(self, name: str, text: str) -> Path:
         """Writes a file of the study in one step, readable by the owner only."""
         path = self.folder / name
@@ -117,8 +123,8 @@ class Study:
 
     def close(self) -> None:
         """Ends the worker and gives the study free."""
-        if self._worker is not None:
-            self._worker.close()
+        if self._executor is not None:
+            self._executor.close()
         self._store.close()
         self._lease.release()
         if self.throwaway:
@@ -130,20 +136,20 @@ class Study:
     def __exit__(self, *problem: object) -> None:
         self.close()
 
-    def _hear(self, message: Reply) -> None:
-        if message["event"] == "progress":
-            self.watcher.progress(message["what"], message["done"], message["total"])
-        elif message["event"] == "point":
-            row = message["row"]
-            self._waiting.setdefault(message["trial"], []).append(row)
-            self.watcher.point(message["trial"], row)
-        elif message["event"] == "end":
-            self._ends[message["trial"]] = message["best"]
-        elif message["event"] == "note":
-            self.watcher.note(message["text"])
-        elif message["event"] == "saved":
-            # Only now: a point that is stored must not be lost with the weights that it was measured on.
-            self._keep_curves(message["trials"])
+    def _hear(self, message: Message) -> None:
+        match message:
+            case Progress(what, done, total):
+                self.watcher.progress(what, done, total)
+            case PointMeasured(trial, point):
+                self._waiting.setdefault(trial, []).append(point)
+                self.watcher.point(trial, point)
+            case EndedEarly(trial, best):
+                self._ends[trial] = best
+            case Note(text):
+                self.watcher.note(text)
+            case Saved(trials):
+                # Only now: a point that is stored must not be lost with the weights that it was measured on.
+                self._keep_curves(trials)
 
 
 def begin(config: StudyConfig, watcher: Watcher) -> Study:
@@ -157,7 +163,7 @@ def begin(config: StudyConfig, watcher: Watcher) -> Study:
         raise
     study = Study(folder, config, store, lease, watcher)
     study.write("config.json", json.dumps(config.to_json(), indent=1, sort_keys=True) + "\n")
-    study.keep(Event("opened", {"config": config.to_json()}))
+    study.keep(Opened(config=config.to_json()))
     return study
 
 
@@ -169,7 +175,7 @@ def reopen(folder: Path, watcher: Watcher) -> Study:
     try:
         store = open_store(folder / "study.db", create=False)
         study = Study(folder, read_config(store, folder), store, lease, watcher)
-        require("imported" not in study.state.last, unfinished(folder, study.state))
+        require(study.state.imported is None, unfinished(folder, study.state))
         return study
     except BaseException:
         lease.release()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from tame.core.records import Event, Trial
+from tame.core.plain import to_plain
+from tame.core.records import Trial
+from tame.study.events import EnginesUsed, Trained
 from tame.study.plan import Plan
 from tame.study.session import Study
-
-FINAL = ("finalist", "fine-tune")  # origins whose weights may be delivered
+from tame.trial.commands import Asked, AskedCopy, Fold
 
 
 def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
@@ -23,22 +24,19 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
     for trial in trials:
         if trial.epochs < trial.until and trial.state == "running":
             start = study.state.left_from.get(trial.number, 0)
-            kinds.setdefault((trial.origin in FINAL, start, trial.until), []).append(trial)
+            kinds.setdefault((trial.may_be_delivered, start, trial.until), []).append(trial)
     for (final, _, until), own in sorted(kinds.items(), key=lambda item: item[0]):
         begun = time.monotonic()
-        answer = study.ask(
-            "advance",
-            trials=[{"trial": t.number, "recipe": t.recipe.flat(), "inherited": t.inherited} for t in own],
-            folds=folds_of(plan, own[0]),
-            until=until,
-            metric=plan.facts.metric,
-            final=final,
-        )
-        if answer["engines"] != study.state.last.get("engines", {}).get("used"):
-            study.keep(Event("engines", {"used": answer["engines"]}))
+        answer = study.worker.advance(
+            [Asked(trial=t.number, recipe=t.recipe, inherited=t.inherited) for t in own],
+            folds=folds_of(plan, own[0]), until=until, metric=plan.facts.metric, final=final,
+        )  # fmt: skip
+        used = tuple(to_plain(engine) for engine in answer.engines)
+        if study.state.engines is None or used != study.state.engines.used:
+            study.keep(EnginesUsed(used=used))
         # What was measured is remembered and inputs stay ready: they say nothing of what further epochs take.
-        trained_s = time.monotonic() - begun - answer["preparing_s"]
-        study.keep(Event("trained", {"trained_s": trained_s, "used_s": study.used_s}))
+        trained_s = time.monotonic() - begun - answer.preparing_s
+        study.keep(Trained(trained_s=trained_s, used_s=study.used_s))
     study.watcher.history(study.history)
 
 
@@ -47,15 +45,16 @@ def _copy(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
 
     Asked again after a kill: what the worker has already it leaves as it is.
     """
-    fresh = [t for t in trials if t.parent is not None and not t.trained and t.state == "running"]
+    fresh = [
+        AskedCopy(trial=t.number, recipe=t.recipe, source=t.parent, epoch=t.inherited)
+        for t in trials
+        if t.parent is not None and not t.trained and t.state == "running"
+    ]
     if fresh:
-        asked = [
-            {"trial": t.number, "recipe": t.recipe.flat(), "source": t.parent, "epoch": t.inherited} for t in fresh
-        ]
-        study.ask("copy", trials=asked, folds=list(plan.folds))
+        study.worker.copy(fresh, folds=plan.folds)
 
 
-def folds_of(plan: Plan, trial: Trial) -> list[int | None]:
+def folds_of(plan: Plan, trial: Trial) -> list[Fold]:
     """The members of a trial: one a fold, and for a finalist one on all examples, where that is what is delivered."""
-    folds: list[int | None] = list(plan.folds)
-    return [*folds, None] if trial.origin == "finalist" and plan.whole else folds
+    folds: list[Fold] = list(plan.folds)
+    return [*folds, None] if trial.is_finalist and plan.whole else folds

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from tame.core.recipe import Recipe
+from tame.core.records import Point
 from tame.store.checkpoints import Checkpoints
-from tame.trial.member_states import Fold, Row, Shelf
+from tame.trial.commands import Fold
+from tame.trial.member_states import Shelf
 from tame.trial.population import Engine, Examples, Measured, Member, Population, join, joint, take
 from tame.trial.unit import Job, Lane, Unit
 
@@ -316,12 +318,12 @@ def _through_a_checkpoint(population: Population) -> Population:
 
 def _points(
     bench: Bench, shelf: Shelf, jobs: Sequence[Job], folds: Sequence[Fold], until: int
-) -> dict[tuple[int, int], Row]:
+) -> dict[tuple[int, int], Point]:
     """What a unit tells on its way, by trial and epoch."""
-    told: dict[tuple[int, int], Row] = {}
+    told: dict[tuple[int, int], Point] = {}
 
-    def emit(trial: int, row: Row) -> None:
-        told[trial, row[0]] = row
+    def emit(trial: int, point: Point) -> None:
+        told[trial, point.epoch] = point
 
     unit = Unit(jobs, bench.lanes(jobs, folds), bench.metric, shelf, keep_all=True)
     unit.advance(until=until, emit=emit, saved=lambda: None)

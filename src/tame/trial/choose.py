@@ -22,8 +22,9 @@ from tame.core.recipe import Recipe
 from tame.parts.mlp import num_weights
 from tame.parts.optimizers import OPTIMIZERS
 from tame.parts.products import by_onednn
+from tame.trial.commands import EngineUse, Fold
 from tame.trial.measurements import recall, remember
-from tame.trial.member_states import Fold
+from tame.trial.measurer import Measurer, Rehearsals
 from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Examples, Member, Task
 from tame.trial.precision import Precision, Precisions
@@ -99,18 +100,24 @@ class Group:
 
 
 class Chooser:
-    """Makes groups of jobs. A study keeps what was chosen for it, so that it repeats; a machine what was measured."""
+    """Makes groups of jobs. A study keeps what was chosen for it, so that it repeats; a machine what was measured.
 
-    def __init__(self, cache: Path, study: Path | None, device: torch.device) -> None:
+    measurer: says how long a step takes; by default it is measured here.
+    """
+
+    def __init__(
+        self, cache: Path, study: Path | None, device: torch.device, *, measurer: Measurer | None = None
+    ) -> None:
         self._machine = cache / "engines.json"
         self._study = study / "engines.json" if study else None
         self._device = device
         self._known: dict[str, Measured] = {}
-        self._told: dict[str, dict[str, Any]] = {}
+        self._told: dict[str, EngineUse] = {}
         self._smaller = 1  # what groups are divided by, where memory ran out
         self._parts = 1  # of a batch, likewise
         self._traces = TRACES
-        self._precisions = Precisions(self._study, self._machine, device)
+        self._measurer = measurer or Rehearsals()
+        self._precisions = Precisions(self._study, self._machine, device, self._measurer)
 
     def groups(
         self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
@@ -197,7 +204,7 @@ class Chooser:
 
         Raises StorageError where the smallest parts are too large.
         """
-        while math.isinf(found := _seconds(partial(Serial(task, self._parts).rehearse, member))):
+        while math.isinf(found := self._seconds_alone(Serial(task, self._parts), member, whole=True)):
             alone = "memory ran out with one network alone; try a smaller model"
             require(bool(self.smaller(1)), alone, error=StorageError)
         return found
@@ -215,9 +222,9 @@ class Chooser:
             return ""
         return f"memory ran out with one trial alone; gradients are accumulated over {self._parts} parts of a batch now"
 
-    def told(self) -> list[dict[str, Any]]:
+    def told(self) -> tuple[EngineUse, ...]:
         """What was chosen, and why, for people."""
-        return list(self._told.values())
+        return tuple(self._told.values())
 
     def task_of(self, lane: Lane) -> Task:
         """The task that a lane's engine trains."""
@@ -248,7 +255,7 @@ class Chooser:
         member, precision = Member(-1, folds[0], recipe), self._precisions.of(material, recipe, rows, examples, folds)
         stacked = Stacked(task, self._traces, precision.half)
         with by_onednn(precision.onednn):
-            alone = known.alone or _seconds(partial(Serial(task).rehearse, member, STEPS, whole=False))
+            alone = known.alone or self._seconds_alone(Serial(task), member)
             together, most = dict(known.together), self._most(task, member)
             for size in [size for size in SIZES if size <= 2 * members and size not in together]:
                 past = bool(together) and together[max(together)] > 1.2 * min(together.values())
@@ -256,8 +263,11 @@ class Chooser:
                     together[size] = math.inf  # too large for the memory, or past the best
                     continue
                 group = [replace(member, trial=-1 - i) for i in range(size)]
-                together[size] = _seconds(partial(stacked.rehearse, group, STEPS)) / size
+                together[size] = _seconds(partial(self._measurer.together, stacked, group, STEPS)) / size
         return Measured(alone, together)
+
+    def _seconds_alone(self, engine: Serial, member: Member, *, whole: bool = False) -> float:
+        return _seconds(partial(self._measurer.alone, engine, member, STEPS, whole=whole))
 
     def _most(self, task: Task, member: Member) -> int:
         """How many members fit into the memory that a group may take."""
@@ -300,9 +310,11 @@ class Chooser:
         shape = f"{own.name} {own.depth} x {own.width}" if own.name == "mlp" else own.name
         name = f"{shape}, batch {recipe.batch_size}, {recipe.optimizer.name}"
         members = min(num, choice.members) if choice.stacked else 1
-        if members > self._told.get(name, {"members": 0})["members"]:  # of the same shape, what the largest group had
-            engine = "stacked" if choice.stacked else "serial"
-            self._told[name] = {"group": name, "members": members, "engine": engine, "why": choice.why + more}
+        known = self._told.get(name)
+        if known is None or members > known.members:  # of the same shape, what the largest group had
+            self._told[name] = EngineUse(
+                group=name, members=members, engine="stacked" if choice.stacked else "serial", why=choice.why + more
+            )
 
 
 def _company(size: int) -> str:
@@ -315,10 +327,10 @@ def member_bytes(module: nn.Module, recipe: Recipe, batch: int) -> int:
     return 4 * (num_weights(module) * 6 + active)
 
 
-def _seconds(rehearse: Callable[[], float]) -> float:
-    """What a rehearsal measures; infinity where memory does not suffice for it."""
+def _seconds(measure: Callable[[], float]) -> float:
+    """What is measured; infinity where memory does not suffice for it."""
     try:
-        return rehearse()
+        return measure()
     except RuntimeError as problem:
         if not is_out_of_memory(problem):
             raise

@@ -11,27 +11,29 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from tame.core.errors import StorageError
 
 T = TypeVar("T")
 
 
-def recall(path: Path, key: str, read: Callable[[Any], T]) -> T | None:
+def recall(path: Path, key: str, read: Callable[[object], T]) -> T | None:
     """What `read` makes of what is remembered under this key; None where nothing is, or nothing that it can read."""
     try:
         return read(read_json(path)[key])
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, StorageError):
         return None
 
 
-def remember(path: Path, key: str, value: Any) -> None:
+def remember(path: Path, key: str, value: object) -> None:
     """Keeps a value under this key, beside what the file holds."""
     known = read_json(path)
     if known.get(key) != value:
         write_json(path, {**known, key: value})
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, object]:
     """The object in a JSON file of a cache; empty where there is none or it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -40,7 +42,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: dict[str, object]) -> None:
     """Writes a JSON file in one step, readable by the owner only; nothing where it cannot be written."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:

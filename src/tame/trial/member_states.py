@@ -6,17 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
-from typing import Any
 
 import torch
 
 from tame.core.errors import StorageError
 from tame.core.recipe import Recipe
+from tame.core.records import Point
 from tame.store.checkpoints import Checkpoints
+from tame.trial.commands import Fold
 from tame.trial.population import Member, Population, take
 
-Fold = int | None
-Row = list[Any]  # epoch, train_loss, valid_loss, valid_metric and its standard error, as an event keeps them
 BEST = "best"  # in the name of what is kept of the best epoch
 
 
@@ -32,7 +31,7 @@ class Shelf:
         for name in checkpoints.names():
             _, meta, _ = checkpoints.load(name)
             self._index[name] = _about(meta)
-        self._curves: dict[int, dict[int, Row]] = {}
+        self._curves: dict[int, dict[int, Point]] = {}
 
     def get(self, trial: int, fold: Fold, recipe: Recipe) -> Population | None:
         """The member's state, from a checkpoint where this process has not trained it."""
@@ -74,8 +73,8 @@ class Shelf:
                 copies.append(_renamed(found, trial, recipes[trial]))
             own = {key: best for key, best in self._best.items() if key[0] == sources[trial]}
             self._best |= {(trial, fold): _renamed(best, trial, recipes[trial]) for (_, fold), best in own.items()}
-            rows = self.curve(sources[trial])
-            self._curves[trial] = {number: row for number, row in rows.items() if number <= epoch}
+            points = self.curve(sources[trial])
+            self._curves[trial] = {number: point for number, point in points.items() if number <= epoch}
         if missing:
             self.save(f"copy-{missing[0]}", copies, missing)  # before the sources train on
             for population in copies:
@@ -95,7 +94,7 @@ class Shelf:
         """From here on the state of a trial is that of its best epoch."""
         self._own |= {key: value for key, value in self._best.items() if key[0] == trial}
 
-    def curve(self, trial: int) -> dict[int, Row]:
+    def curve(self, trial: int) -> dict[int, Point]:
         """The points that this trial has shown so far, by epoch."""
         return self._curves.setdefault(trial, {})
 
@@ -109,7 +108,7 @@ class Shelf:
             f"{i}/{key}": value.cpu().numpy() for i, (p, _) in enumerate(kept) for key, value in p.tensors.items()
         }
         members = [[[m.trial, m.fold] for m in p.members] for p, _ in kept]
-        curves = {str(trial): list(self.curve(trial).values()) for trial in trials}
+        curves = {str(trial): [point.row() for point in self.curve(trial).values()] for trial in trials}
         furthest = max((epoch for trial in trials for epoch in self.curve(trial)), default=0)
         epoch = populations[0].epoch if populations else furthest
         meta = {
@@ -136,7 +135,7 @@ class Shelf:
             return
         tensors, meta, _ = self.checkpoints.load(name)
         for number, rows in json.loads(meta["curves"]).items():
-            self.curve(int(number)).update({row[0]: row for row in rows})
+            self.curve(int(number)).update({row[0]: Point(*row) for row in rows})
         epochs, best = json.loads(meta["epochs"]), json.loads(meta[BEST])
         for i, members in enumerate(json.loads(meta["members"])):
             own = {k.split("/", 1)[1]: torch.from_numpy(v) for k, v in tensors.items() if k.startswith(f"{i}/")}

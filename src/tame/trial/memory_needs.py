@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tame.core.recipe import Recipe
 from tame.trial.choose import Chooser
-from tame.trial.member_states import Fold
+from tame.trial.commands import Fold
 from tame.trial.population import Examples
 from tame.trial.settings import group_key
 from tame.trial.stacked import EVAL_VALUES

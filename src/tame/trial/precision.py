@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 from tame.core.recipe import Recipe
-from tame.parts.products import by_onednn, half_pays, is_heavier, is_heavy, onednn_is_exact, onednn_pays
+from tame.parts.products import by_onednn, is_heavier, is_heavy
+from tame.trial.commands import Fold
 from tame.trial.measurements import recall, remember
-from tame.trial.member_states import Fold
+from tame.trial.measurer import Measurer
 from tame.trial.population import Examples, Member, Task
 from tame.trial.settings import group_key
 from tame.trial.stacked import Stacked
@@ -59,6 +60,7 @@ class Precisions:
     study: Path | None
     machine: Path
     device: torch.device
+    measurer: Measurer
     _known: dict[Hashable, Precision] = field(default_factory=dict)
     _measured: dict[str, bool] = field(default_factory=dict)
 
@@ -78,13 +80,14 @@ class Precisions:
         module, batch = task.build(member), member.recipe.batch(len(task.examples.walked(member)))
         if any(value.dtype != torch.float32 for value in module.parameters()):
             return Precision()
-        cpu, own = self.device.type == "cpu", member.recipe
-        onednn = cpu and is_heavy(module, batch) and onednn_is_exact() and self._is("products", onednn_pays)
-        half = is_heavier(module, batch) and self._is("bfloat16", partial(half_pays, self.device))
+        cpu, own, machine = self.device.type == "cpu", member.recipe, self.measurer
+        exact = cpu and is_heavy(module, batch) and machine.onednn_is_exact()
+        onednn = exact and self._is("products", machine.onednn_pays)
+        half = is_heavier(module, batch) and self._is("bfloat16", partial(machine.half_pays, self.device))
         if half:
             name = f"agrees-{data}-{own.model.norm}-{own.model.activation}-{own.model.residual}-{own.optimizer.name}"
             with by_onednn(onednn):
-                half = self._is(name, partial(agrees, task, member), shared=False)
+                half = self._is(name, partial(agrees, task, member, measurer=machine), shared=False)
         return Precision(onednn, half)
 
     def _is(self, name: str, measure: Callable[[], bool], *, shared: bool = True) -> bool:
@@ -100,9 +103,9 @@ class Precisions:
         return self._measured[key]
 
 
-def agrees(task: Task, member: Member) -> bool:
+def agrees(task: Task, member: Member, *, measurer: Measurer) -> bool:
     """Whether the first steps of this member have about the same loss in both precisions."""
-    usual, half = (Stacked(task, TRACES, half).first_loss(member, LOOKS) for half in (False, True))
+    usual, half = (measurer.first_loss(Stacked(task, TRACES, half), member, LOOKS) for half in (False, True))
     return abs(half - usual) <= AGREES * abs(usual)
 
 

@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from threading import Event
-from typing import Any
 
 import torch
 
 from tame.core.errors import StoppedError
 from tame.parts.products import by_onednn
+from tame.trial.commands import Message
 
-Message = dict[str, Any]
 Emit = Callable[[Message], None]
 
 

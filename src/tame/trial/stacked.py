@@ -97,7 +97,9 @@ class Stacked:
             tensors = {name: value.clone() for name, value in tensors.items()} if epoch < until else tensors
         return population
 
-    def rehearse(self, members: Sequence[Member], steps: int = 4) -> float:
+    def rehearse(
+        self, members: Sequence[Member], steps: int = 4, *, clock: Callable[[], float] = time.perf_counter
+    ) -> float:
         """Seconds that a step of all these members takes, from a few steps of a copy that is thrown away."""
         population = self.start(members)
         run = _Run.of(population, self, rehearsed=True)
@@ -105,7 +107,7 @@ class Stacked:
         tensors = dict(sorted(population.tensors.items()))
         with epoch_chance(self.task, run.recipe.seed, 1):
             while len(times) < 2:  # the first one is not worth much
-                run.epoch(1, tensors, looks=steps, times=times)
+                run.epoch(1, tensors, looks=steps, times=times, clock=clock)
         return min(times[1:] or times)
 
     def first_loss(self, member: Member, looks: int) -> float:
@@ -307,12 +309,13 @@ class _Run:
 
     @torch.no_grad()
     def epoch(
-        self, epoch: int, tensors: Tensors, *, looks: int | None = None, times: list[float] | None = None
-    ) -> Tensor:
+        self, epoch: int, tensors: Tensors, *, looks: int | None = None, times: list[float] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> Tensor:  # fmt: skip
         """One epoch: moves `tensors`, and returns the loss of each member (M,) over the examples it learnt from.
 
         looks: only so many times as something is made in one go, a step or several; times: takes the seconds of a step
-        of each.
+        of each, by the clock.
         """
         recipe, settings = self.recipe, self.settings
         batches = self._batches(epoch)
@@ -330,7 +333,7 @@ class _Run:
         by_trace = self._steps(moving, buffers, hyper)
         filled = [step for step, batch in enumerate(batches) if len(batch.rows)]
         for some in self._in_a_row(filled, batches, some_idle, by_trace)[:looks]:
-            begun = time.perf_counter()
+            begun = clock()
             first = some[0]
             active = counts[first] > 0 if some_idle[first] else None  # no example in this batch, no step
             if by_trace is not None and active is None:
@@ -344,7 +347,7 @@ class _Run:
                 update_average(average, own, decay=settings.ema, step=done, active=active)
             if times is not None and len(batches[first].rows) == len(batches[filled[0]].rows):  # not a short last one
                 losses[-1].sum().item()  # waits for the device
-                times.append((time.perf_counter() - begun) / len(some))
+                times.append((clock() - begun) / len(some))
         tensors |= {**named("param", moving.params), **named("state", moving.state())}
         self._end_averages(epoch, tensors)
         every = torch.cat(losses)

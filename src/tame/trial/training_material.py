@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,11 +18,9 @@ from tame.parts.losses import check_loss
 from tame.parts.network import Network
 from tame.parts.optimizers import OPTIMIZERS, plain_optimizer
 from tame.parts.schedules import check_schedule
-from tame.trial.member_states import Fold
+from tame.trial.commands import Fold, Unsealed
 from tame.trial.population import Examples, Task
 from tame.trial.settings import optimizer_of
-
-Reply = dict[str, Any]
 
 
 class Material(Protocol):
@@ -67,15 +65,15 @@ class Material(Protocol):
         ...
 
 
-def examples_of(given: Reply) -> Examples:
-    """Examples from the plain values of a command: targets, folds, num_classes, and costs where there are some."""
-    target = np.array(given["targets"], dtype=np.float64)
-    whole = given["num_classes"] > 0 and target.ndim == 1
+def examples_of(given: Unsealed) -> Examples:
+    """The examples that are not sealed, as tensors."""
+    target = np.array(given.targets, dtype=np.float64)
+    whole = given.num_classes > 0 and target.ndim == 1
     return Examples(
         torch.from_numpy(target.astype(np.int64)) if whole else torch.from_numpy(target),
-        torch.tensor(given["folds"]),
-        given["num_classes"],
-        costs=None if given.get("costs") is None else torch.tensor(given["costs"], dtype=torch.float64),
+        torch.tensor(given.folds),
+        given.num_classes,
+        costs=None if given.costs is None else torch.tensor(given.costs, dtype=torch.float64),
     )
 
 

@@ -14,10 +14,12 @@ from torch import Tensor
 
 from tame.core.errors import StoppedError
 from tame.core.recipe import Recipe
+from tame.core.records import Point
 from tame.parts.losses import cross_entropy_of
 from tame.parts.metrics import METRICS
 from tame.parts.schedules import start_plateau, step_plateau
-from tame.trial.member_states import Fold, Row, Shelf
+from tame.trial.commands import Fold
+from tame.trial.member_states import Shelf
 from tame.trial.population import Engine, Examples, Measured, Member, Population, join, take
 
 CHECKPOINT_S = 10.0  # between two checkpoints of a training that goes on
@@ -53,7 +55,7 @@ class Unit:
     ended: dict[int, int] = field(default_factory=dict)  # trials that stopped early or diverged, and their best epoch
 
     def advance(
-        self, *, until: int, emit: Callable[[int, Row], None], saved: Callable[[], None],
+        self, *, until: int, emit: Callable[[int, Point], None], saved: Callable[[], None],
         end: Callable[[int, int], None] = lambda trial, best: None,
     ) -> None:  # fmt: skip
         """Trains to that epoch.
@@ -64,21 +66,21 @@ class Unit:
         """
         before = self._begin(until)
         for job in self.jobs:
-            for row in self.shelf.curve(job.trial).values():
-                emit(job.trial, row)
+            for point in self.shelf.curve(job.trial).values():
+                emit(job.trial, point)
             if job.trial in self.ended and not self._diverged(job):
                 end(job.trial, self.ended[job.trial])
         last = time.monotonic()
         for epoch in range(before + 1, until + 1):
-            rows = self._epoch(epoch)
-            if not rows:
+            points = self._epoch(epoch)
+            if not points:
                 break
-            for job, row in rows:
-                self.shelf.curve(job.trial)[epoch] = row
-            stopped = self._judge(epoch, rows)  # before anyone is told: who hears of a point may stop everything
+            for job, point in points:
+                self.shelf.curve(job.trial)[epoch] = point
+            stopped = self._judge(epoch, points)  # before anyone is told: who hears of a point may stop everything
             try:
-                for job, row in rows:
-                    emit(job.trial, row)
+                for job, point in points:
+                    emit(job.trial, point)
                 for job in stopped:
                     end(job.trial, self.ended[job.trial])
             except StoppedError:
@@ -120,12 +122,12 @@ class Unit:
             elif own:
                 lane.population = lane.engine.start([member for member, _ in own])
         for job in self.jobs:
-            rows = self.shelf.curve(job.trial)
-            for epoch in [epoch for epoch in rows if epoch > first and job.trial not in self.ended]:
-                del rows[epoch]  # what is trained again is judged by what came before it alone
+            curve = self.shelf.curve(job.trial)
+            for epoch in [epoch for epoch in curve if epoch > first and job.trial not in self.ended]:
+                del curve[epoch]  # what is trained again is judged by what came before it alone
         return first
 
-    def _epoch(self, epoch: int) -> list[tuple[Job, Row]]:
+    def _epoch(self, epoch: int) -> list[tuple[Job, Point]]:
         """Everyone who still trains one epoch further, and the points that this adds to the curves."""
         seen: list[tuple[Lane, Population, Measured]] = []
         for lane in self.lanes:
@@ -141,20 +143,20 @@ class Unit:
         found: dict[tuple[int, Fold], tuple[float, float, float]] = {}
         for lane, population, measured in seen:
             found |= judged(population.members, measured, lane.examples, self.metric)
-        return [(job, self._row(job, epoch, found)) for job in self.jobs if any(t == job.trial for t, _ in found)]
+        return [(job, self._point(job, epoch, found)) for job in self.jobs if any(t == job.trial for t, _ in found)]
 
-    def _row(self, job: Job, epoch: int, found: dict[tuple[int, Fold], tuple[float, float, float]]) -> Row:
+    def _point(self, job: Job, epoch: int, found: dict[tuple[int, Fold], tuple[float, float, float]]) -> Point:
         """A point of a job's curve: means over its folds, and the standard error of the metric's."""
         own = {fold: values for (trial, fold), values in found.items() if trial == job.trial}
-        train = [values[0] for values in own.values()]
+        train = _mean([values[0] for values in own.values()])
         folds = [values for fold, values in own.items() if fold is not None]
         if not folds:
-            return [epoch, _mean(train), None, None]
+            return Point(epoch, train, None, None)
         metrics = [values[2] for values in folds]
-        row: Row = [epoch, _mean(train), _mean([values[1] for values in folds]), _mean(metrics)]
-        if len(folds) > 1 and row[3] is not None:
-            row.append(_finite(float(torch.tensor(metrics, dtype=torch.float64).std() / math.sqrt(len(folds)))))
-        return row
+        metric, error = _mean(metrics), None
+        if len(folds) > 1 and metric is not None:
+            error = _finite(float(torch.tensor(metrics, dtype=torch.float64).std() / math.sqrt(len(folds))))
+        return Point(epoch, train, _mean([values[1] for values in folds]), metric, error)
 
     # Who ends before the last epoch --------------------------------------------------------------------------------
 
@@ -162,16 +164,16 @@ class Unit:
     def _stops(job: Job) -> bool:
         return job.recipe.regularize.early_stopping > 0
 
-    def _judge(self, epoch: int, rows: Sequence[tuple[Job, Row]]) -> list[Job]:
+    def _judge(self, epoch: int, points: Sequence[tuple[Job, Point]]) -> list[Job]:
         """What follows from this epoch: rates that fall, weights that are kept. Returns the jobs that stop early."""
         stopped = []
-        for job, row in rows:
+        for job, point in points:
             if self._diverged(job):
                 self.ended[job.trial] = epoch
                 continue
             if job.recipe.schedule.name == "plateau":
                 self._slow_down(job)
-            if self._stops(job) and row[2] is not None:
+            if self._stops(job) and point.valid_loss is not None:
                 if self._best(job) == epoch:
                     self._keep_best(job)
                 elif self._is_patient_no_more(job):
@@ -180,27 +182,27 @@ class Unit:
         return stopped
 
     def _diverged(self, job: Job) -> bool:
-        rows = self.shelf.curve(job.trial)
-        row = rows[max(rows)]
-        return row[1] is None or (row[2] is None and self._validated(job))
+        curve = self.shelf.curve(job.trial)
+        last = curve[max(curve)]
+        return last.train_loss is None or (last.valid_loss is None and self._validated(job))
 
     def _is_patient_no_more(self, job: Job) -> bool:
         return max(self.shelf.curve(job.trial)) - self._best(job) >= job.recipe.regularize.early_stopping
 
     def _look_back(self, job: Job) -> None:
         """Ends a trial that had ended before the process was started again."""
-        rows = self.shelf.curve(job.trial)
-        if not rows:
+        curve = self.shelf.curve(job.trial)
+        if not curve:
             return
         if self._diverged(job):
-            self.ended[job.trial] = max(rows)
-        elif self._stops(job) and (max(rows) >= job.recipe.epochs or self._is_patient_no_more(job)):
+            self.ended[job.trial] = max(curve)
+        elif self._stops(job) and (max(curve) >= job.recipe.epochs or self._is_patient_no_more(job)):
             self._end(job)
 
     def _best(self, job: Job) -> int:
-        rows = self.shelf.curve(job.trial)
-        good = {epoch: row[2] for epoch, row in rows.items() if row[2] is not None}
-        return min(good, key=lambda epoch: (good[epoch], epoch)) if good else max(rows)
+        curve = self.shelf.curve(job.trial)
+        good = {epoch: point.valid_loss for epoch, point in curve.items() if point.valid_loss is not None}
+        return min(good, key=lambda epoch: (good[epoch], epoch)) if good else max(curve)
 
     def _keep_best(self, job: Job) -> None:
         for lane in self.lanes:
@@ -234,7 +236,7 @@ class Unit:
 
     def _slow_down(self, job: Job) -> None:
         """Tells all members of a trial how far its rate has fallen."""
-        losses = [row[2] for _, row in sorted(self.shelf.curve(job.trial).items())]
+        losses = [point.valid_loss for _, point in sorted(self.shelf.curve(job.trial).items())]
         rate = plateau_rate(losses, job.recipe)
         for lane in self.lanes:
             if lane.population is not None:

@@ -6,19 +6,37 @@ It ends when its coordinator does: then stdin closes, and a thread that waits fo
 from __future__ import annotations
 
 import faulthandler
-import json
 import os
 import queue
 import signal
 import sys
 import threading
 import traceback
-from typing import Any, TextIO
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TextIO
 
-from tame.core.errors import StoppedError, TameError
+from tame.core.errors import StoppedError, TameError, WorkerError
+from tame.trial.commands import Message
 from tame.worker.environment import tune_allocator
+from tame.worker.wire import (
+    Answer,
+    Bug,
+    Call,
+    Failed,
+    Request,
+    Said,
+    Start,
+    Stop,
+    Stopped,
+    carry_out,
+    handlers_of,
+    read_request,
+    said_line,
+)
 
 NUM_COMMANDS_AHEAD = 16
+Requests = queue.Queue[Request | WorkerError]
 
 
 def main() -> None:
@@ -31,55 +49,70 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, sys.stdin.fileno())  # nor one that reads, or closes what it reads from
     os.close(nothing)
-    commands: queue.Queue[dict[str, Any]] = queue.Queue(NUM_COMMANDS_AHEAD)
+    requests: Requests = queue.Queue(NUM_COMMANDS_AHEAD)
     stop = threading.Event()
-    threading.Thread(target=_listen, args=(given, commands, stop), daemon=True).start()
+    threading.Thread(target=_listen, args=(given, requests, stop), daemon=True).start()
     tune_allocator()
 
-    def send(message: dict[str, Any]) -> None:
-        answers.write(json.dumps(message, allow_nan=False) + "\n")
+    def send(said: Said) -> None:
+        answers.write(said_line(said))
         answers.flush()
 
-    def emit(message: dict[str, Any]) -> None:
+    def emit(message: Message) -> None:
         send(message)
         if stop.is_set():
             raise StoppedError("stopped by the user")
 
-    from tame.trial.own_module import is_out_of_memory  # torch is loaded while the coordinator reads the folder
-    from tame.worker.trainer import Trainer
+    from tame.worker.trainer import Trainer  # torch is loaded while the coordinator reads the folder
 
-    trainer: Trainer | None = None
+    def start(place: Start) -> Mapping[str, Callable[..., object]]:
+        study, under = (Path(each) if each else None for each in (place.study, place.under))
+        return handlers_of(Trainer(cache=Path(place.cache), study=study, under=under, emit=emit))
+
+    handlers: Mapping[str, Callable[..., object]] = {}
     while True:
-        command = commands.get()
+        request = requests.get()
         try:
-            name, values = command["do"], command["with"]
-            if name == "start":
-                trainer = Trainer(**values, emit=emit)
-                send({"answer": {}})
-            else:
-                send({"answer": getattr(trainer, name)(**values)})
-        except StoppedError:
-            stop.clear()
-            send({"stopped": True})
-        except TameError as problem:
-            send({"error": {"type": type(problem).__name__, "message": str(problem)}})
-        except KeyboardInterrupt:  # which nobody at the keyboard can have sent
-            send({"error": {"type": "UsageError", "message": "the model raised KeyboardInterrupt"}})
+            if isinstance(request, WorkerError):
+                raise request
+            if isinstance(request, Start):
+                handlers = start(request)
+                send(Answer(None))
+            elif isinstance(request, Call):
+                send(Answer(carry_out(handlers, request)))
         except BaseException as problem:  # a bug of ours must reach the user as one, whatever it is
-            if is_out_of_memory(problem):
-                send({"error": {"type": "StorageError", "message": f"memory ran out on {command['do']!r}: {problem}"}})
-                continue
-            send({"bug": "".join(traceback.format_exception(problem))})
+            if isinstance(problem, StoppedError):
+                stop.clear()
+            send(_end(problem, request))
 
 
-def _listen(source: TextIO, commands: queue.Queue[dict[str, Any]], stop: threading.Event) -> None:
+def _end(problem: BaseException, request: Request | WorkerError) -> Said:
+    """What the coordinator hears of a command that gave no answer."""
+    from tame.trial.own_module import is_out_of_memory  # torch is there by now
+
+    if isinstance(problem, StoppedError):
+        return Stopped()
+    if isinstance(problem, TameError):
+        return Failed(type(problem).__name__, str(problem))
+    if isinstance(problem, KeyboardInterrupt):  # which nobody at the keyboard can have sent
+        return Failed("UsageError", "the model raised KeyboardInterrupt")
+    if is_out_of_memory(problem):
+        name = request.name if isinstance(request, Call) else "start"
+        return Failed("StorageError", f"memory ran out on {name!r}: {problem}")
+    return Bug("".join(traceback.format_exception(problem)))
+
+
+def _listen(source: TextIO, requests: Requests, stop: threading.Event) -> None:
     try:
         for line in source:
-            message = json.loads(line)
-            if message.get("do") == "stop":
+            try:
+                request: Request | WorkerError = read_request(line)
+            except WorkerError as problem:
+                request = problem
+            if isinstance(request, Stop):
                 stop.set()
             else:
-                commands.put(message)
+                requests.put(request)
     finally:
         os._exit(0)  # whatever happened: who cannot hear any more must not live on
 

@@ -1,4 +1,4 @@
-"""What the process that trains can do: one method a command, plain JSON values in and out.
+"""What whoever trains can do: the commands of `trial/commands.py`, with torch.
 
 A trial is trained as one member for each fold it is validated in; a finalist under cross-validation also as one member
 on all examples, which is the one that can be delivered.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,13 +28,36 @@ from tame.data.quality import find_duplicates
 from tame.data.sources import open_columns, open_rows, take_rows
 from tame.data.tables import Column
 from tame.kinds.arrays.material import ArrayMaterial, build_of, of_arrays
+from tame.kinds.costs import Speed
 from tame.kinds.tables.material import TableMaterial, of_tables
 from tame.parts.network import Build, Network, read_network, write_network
 from tame.parts.products import by_onednn
 from tame.parts.unused_settings import refuse_unused
 from tame.store.checkpoints import Checkpoints
 from tame.trial.choose import Chooser, Group
-from tame.trial.member_states import Fold, Shelf
+from tame.trial.commands import (
+    Advanced,
+    Asked,
+    AskedCopy,
+    DeviceMemory,
+    Doing,
+    EndedEarly,
+    Fold,
+    MemberOf,
+    MemoryUse,
+    Note,
+    Outputs,
+    Plain,
+    PointMeasured,
+    Progress,
+    Rehearsed,
+    Saved,
+    StateOf,
+    Unsealed,
+    Validation,
+)
+from tame.trial.measurer import Measurer
+from tame.trial.member_states import Shelf
 from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Examples, Member, Population
 from tame.trial.side_by_side import Emit, side_by_side, threads
@@ -52,21 +75,24 @@ Reply = dict[str, Any]
 class Trainer:
     """The commands of the worker. `emit` sends what happens on the way to the coordinator.
 
-    under: another cache, whose pixels and features are read too.
+    under: another cache, whose pixels and features are read too; measurer: says how long a step takes; run: trains a
+    unit as `Unit.advance` does.
     """
 
     def __init__(
-        self, *, cache: str, study: str | None, emit: Emit, build: Build | None = None, under: str | None = None
-    ) -> None:
-        self._cache = Path(cache)
-        self._under = Path(under) if under else None
-        self._study = Path(study) if study else None
+        self, *, cache: Path, study: Path | None, emit: Emit, build: Build | None = None, under: Path | None = None,
+        measurer: Measurer | None = None, run: Callable[..., None] = Unit.advance,
+    ) -> None:  # fmt: skip
+        self._cache = cache
+        self._under = under
+        self._study = study
         self._emit = emit
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._shelf = Shelf(Checkpoints(Path(study) / "checkpoints")) if study else None
+        self._shelf = Shelf(Checkpoints(study / "checkpoints")) if study else None
         self._build = build
         self._material: Material | None = None
-        self._chooser = Chooser(self._cache, self._study, self._device)
+        self._chooser = Chooser(self._cache, self._study, self._device, measurer=measurer)
+        self._run = run
         self._network: Network | None = None
         self._rows: list[int] = []
         self._examples: Examples | None = None
@@ -74,8 +100,7 @@ class Trainer:
 
     # Opening the data ------------------------------------------------------------------------------------------------
 
-    def open(self, *, kind: str, given: Reply) -> Reply:
-        """Opens data of this kind, as its source gives it. Returns what is known of it then."""
+    def open(self, kind: str, given: Plain) -> Plain:
         openers: dict[str, Callable[..., Reply]] = {
             "images": self._open_pictures,
             "table": self._open_table,
@@ -83,8 +108,7 @@ class Trainer:
         }
         return openers[kind](**given)
 
-    def ask(self, *, question: str, given: Reply) -> Reply:
-        """The answer to a question that only this kind of data knows."""
+    def ask(self, question: str, given: Plain) -> Plain:
         answers: dict[str, Callable[..., Reply]] = {
             "speed": self._speed,
             "duplicates": self._duplicates,
@@ -92,6 +116,9 @@ class Trainer:
             "prepare": self._prepare,
         }
         return answers[question](**given)
+
+    def tell(self, question: str, given: Plain) -> None:
+        self.ask(question, given)
 
     def _open_pictures(self, *, pictures: Sequence[dict[str, Any]], backbone: str | None) -> Reply:
         """Opens the backbone and decodes all pictures. Returns what was kept and skipped, and what is known of both."""
@@ -152,9 +179,7 @@ class Trainer:
 
     def _speed(self, *, size: int, crop: float, known: Reply | None) -> Reply:
         """How the backbone is run here, and how fast: as known, or measured at a size."""
-        from tame.kinds.pictures.features import Speed
-
-        own = Speed(**known) if known else None
+        own = Speed.from_json(known) if known else None
         return asdict(self._pictures().inputs.measure(size=size, crop=crop, known=own))
 
     def _duplicates(self, *, size: int, crop: float) -> Reply:
@@ -167,38 +192,27 @@ class Trainer:
         hashes = [perceptual_hash(array) for array in inputs.pictures.pixels]
         return {"pairs": find_duplicates(hashes, features, digests=inputs.pictures.digests)}
 
-    def _missing(self, *, rows: list[int], size: int, views: int, crop: float) -> Reply:
+    def _missing(self, *, rows: list[int] | None, size: int, views: int, crop: float) -> Reply:
         """How many passes through the backbone the features of these pictures still need."""
-        return {"passes": self._pictures().inputs.missing(rows, size=size, views=views, crop=crop)}
+        own = self._rows if rows is None else rows
+        return {"passes": self._pictures().inputs.missing(own, size=size, views=views, crop=crop)}
 
-    def _prepare(self, *, size: int, views: int, crop: float) -> Reply:
+    def _prepare(self, *, rows: list[int] | None, size: int, views: int, crop: float) -> Reply:
         """Computes (or finds) the features of all examples at a size."""
-        self._pictures().inputs.features(self._rows, size=size, views=views, crop=crop)
+        self._pictures().inputs.features(self._rows if rows is None else rows, size=size, views=views, crop=crop)
         return {}
 
     # Training --------------------------------------------------------------------------------------------------------
 
-    def learn(
-        self, *, rows: list[int], targets: list[Any], folds: list[int], num_classes: int, task: str,
-        costs: list[list[float]] | None = None,
-    ) -> Reply:  # fmt: skip
-        """Gives the examples that are not sealed. rows: of the data; folds: -1 for never validated."""
-        self._rows = list(rows)
-        self._task = task
-        given = {"targets": targets, "folds": folds, "num_classes": num_classes, "costs": costs}
-        self._examples = examples_of(given)
-        return {}
+    def learn(self, examples: Unsealed) -> None:
+        self._rows = list(examples.rows)
+        self._task = examples.task
+        self._examples = examples_of(examples)
 
-    def check(self, *, recipes: list[Reply], also: Sequence[Reply] = (), given: Sequence[str] = ()) -> Reply:
-        """Nothing, if every part that these recipes name exists and fits. Raises UsageError with the mend.
-
-        also: more recipes that may be trained; given: fields that the user fixed or searches, of which each must do
-        something in one of all these recipes.
-        """
+    def check(self, recipes: Sequence[Recipe], *, also: Sequence[Recipe] = (), given: Sequence[str] = ()) -> None:
         examples = self._learnt()
         shares = examples.num_classes > 0 and examples.target.ndim == 2
-        own = [Recipe.from_flat(each) for each in recipes]
-        for recipe in own:
+        for recipe in recipes:
             stacked = self._given().stacks(recipe)
             counts = recipe.loss.name == "poisson" and self._task == "regression" and bool((examples.target >= 0).all())
             task = "counts" if counts else "distribution" if shares else self._task
@@ -207,44 +221,48 @@ class Trainer:
                 stacked=stacked,
             )  # fmt: skip
             self._given().check(recipe, examples)
-        refuse_unused([*own, *map(Recipe.from_flat, also)], given, kind=self._given().kind)
-        return {}
+        refuse_unused([*recipes, *also], given, kind=self._given().kind)
 
-    def advance(self, *, trials: list[Reply], folds: list[Fold], until: int, metric: str, final: bool) -> Reply:
-        """Trains trials until that many epochs in all.
-
-        trials: {"trial", "recipe", "inherited": epochs that a copy has from its parent}; folds: the members of each;
-        final: they may be delivered, so their states are kept.
-        Emits {"event": "point", "trial", "row"} for every epoch of every trial, {"event": "end", "trial", "best"} for
-        one that stops early, and "saved" when all that is safe. Returns what engines were chosen, and the seconds until
-        they had their inputs.
-        """
-        jobs = [Job(each["trial"], Recipe.from_flat(each["recipe"])) for each in trials]
+    def advance(
+        self, trials: Sequence[Asked], *, folds: Sequence[Fold], until: int, metric: str, final: bool
+    ) -> Advanced:
+        jobs = [Job(each.trial, each.recipe) for each in trials]
         cores = self._cores([job.recipe for job in jobs])
         with self._threads(cores):
-            copied = {each["trial"] for each in trials if each.get("inherited")}
+            copied = {each.trial for each in trials if each.inherited}
             begun = time.monotonic()
             groups = [g for own in self._apart(jobs, copied) for g in self._groups(own, folds, cores)]
             preparing_s = time.monotonic() - begun
             while groups:
                 units = [Unit(group.jobs, group.lanes, metric, self._kept(), keep_all=final) for group in groups]
-                todo = [partial(_advance, unit, until) for unit in units]
+                todo = [partial(self._advance, unit, until) for unit in units]
                 onednn = [group.precision.onednn for group in groups]
                 failed = side_by_side(todo, cores=cores, emit=self._emit, onednn=onednn)
                 groups = [own for place in failed for own in self._smaller(groups[place], folds)]
-        return {"engines": self._chooser.told(), "preparing_s": preparing_s}
+        return Advanced(engines=self._chooser.told(), preparing_s=preparing_s)
 
-    def copy(self, *, trials: list[Reply], folds: list[Fold]) -> Reply:
-        """Makes new trials of the state that others are in, with recipes of their own, and keeps them safe.
+    def _advance(self, unit: Unit, until: int, emit: Emit) -> bool:
+        """Whether memory sufficed to train a unit until that many epochs in all."""
+        trials = [job.trial for job in unit.jobs]
+        try:
+            self._run(
+                unit,
+                until=until,
+                emit=lambda trial, point: emit(PointMeasured(trial, point)),
+                saved=lambda: emit(Saved(trials)),
+                end=lambda trial, best: emit(EndedEarly(trial, best)),
+            )
+        except RuntimeError as problem:
+            if not is_out_of_memory(problem):
+                raise
+            return False
+        return True
 
-        trials: {"trial", "recipe", "source", "epoch"}: the epoch at which the source stands. A trial that is there
-        already, from before a kill, is left as it is. Raises StorageError where the source's state is lost.
-        """
-        for epoch in sorted({each["epoch"] for each in trials}):
-            own = [each for each in trials if each["epoch"] == epoch]
-            recipes = {each["trial"]: Recipe.from_flat(each["recipe"]) for each in own}
-            self._kept().copy({each["trial"]: each["source"] for each in own}, recipes, folds, epoch=epoch)
-        return {}
+    def copy(self, trials: Sequence[AskedCopy], *, folds: Sequence[Fold]) -> None:
+        for epoch in sorted({each.epoch for each in trials}):
+            own = [each for each in trials if each.epoch == epoch]
+            recipes = {each.trial: each.recipe for each in own}
+            self._kept().copy({each.trial: each.source for each in own}, recipes, folds, epoch=epoch)
 
     def _apart(self, jobs: Sequence[Job], copied: Collection[int]) -> list[list[Job]]:
         """The jobs as they may be grouped: together, unless copies are among them and they stand at several epochs.
@@ -262,72 +280,60 @@ class Trainer:
             self._given(), jobs, folds, self._rows, self._learnt(), begun=self._kept().was_stacked, at_least=cores
         )
 
-    def _smaller(self, group: Group, folds: list[Fold]) -> list[Group]:
+    def _smaller(self, group: Group, folds: Sequence[Fold]) -> list[Group]:
         """The same jobs in groups of half the size, after memory ran out. Raises StorageError where that is no help."""
         said = self._chooser.smaller(len(group.jobs))
         alone = f"memory ran out with trial {group.jobs[0].trial} alone; try a smaller model"
         require(bool(said), alone, error=StorageError)
-        self._emit({"event": "note", "text": said})
+        self._emit(Note(said))
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         return self._groups(group.jobs, folds)
 
-    def forget(self, *, trials: list[int], keep: list[int]) -> Reply:
-        """Drops trials that will never go on, and the checkpoints that hold none of `keep`."""
+    def forget(self, trials: Sequence[int], *, keep: Sequence[int]) -> None:
         self._kept().forget(trials, keep=keep)
-        return {}
 
-    def rehearse(self, *, recipe: Reply, folds: list[Fold]) -> Reply:
-        """Seconds that an epoch of one member takes here in company, and one of two members that have none, from a few
-        steps; and that its inputs took, which are ready afterwards."""
-        own, material, examples = Recipe.from_flat(recipe), self._given(), self._learnt()
-        if material.kind == "images" and not material.stacks(own):
-            task = self._pictures().rehearsal(own, self._rows, examples, folds)
-            alone = self._chooser.rehearse(task, Member(-1, folds[0], own))
-            return {"epoch_s": alone, "alone_s": alone, "pair_s": 2 * alone, "prepare_s": 0.0}
-        cores = self._cores([own])
+    def rehearse(self, recipe: Recipe, *, folds: Sequence[Fold]) -> Rehearsed:
+        material, examples = self._given(), self._learnt()
+        if material.kind == "images" and not material.stacks(recipe):
+            task = self._pictures().rehearsal(recipe, self._rows, examples, folds)
+            alone = self._chooser.rehearse(task, Member(-1, folds[0], recipe))
+            return Rehearsed(epoch_s=alone, alone_s=alone, pair_s=2 * alone, prepare_s=0.0)
+        cores = self._cores([recipe])
         if material.kind == "images":
             material = self._pictures().blank()
         with self._threads(cores):
             begun = time.monotonic()
-            material.task(own, self._rows, examples, folds[:1])
+            material.task(recipe, self._rows, examples, folds[:1])
             prepare_s = time.monotonic() - begun
-            company, alone = self._chooser.epoch_s(material, own, folds, self._rows, examples)
+            company, alone = self._chooser.epoch_s(material, recipe, folds, self._rows, examples)
         pair_s = alone * (1 if cores > 1 else 2)
-        return {"epoch_s": company / cores, "alone_s": alone, "pair_s": pair_s, "prepare_s": prepare_s}
+        return Rehearsed(epoch_s=company / cores, alone_s=alone, pair_s=pair_s, prepare_s=prepare_s)
 
     def memory(
-        self, *, recipes: list[Reply], folds: list[Fold], tuning: Reply | None, rehearsed: Reply | None
-    ) -> Reply:  # fmt: skip
-        """Bytes that this process has held so far, and that training these recipes together will add.
-
-        tuning: the recipe that a backbone may be fine-tuned with; rehearsed: of a network from scratch, the one that
-        was rehearsed.
-        """
-        own, examples = [Recipe.from_flat(each) for each in recipes], self._learnt()
-        cores, chooser = self._cores(own), self._chooser
+        self, recipes: Sequence[Recipe], *, folds: Sequence[Fold], tuning: Recipe | None, rehearsed: Recipe | None
+    ) -> MemoryUse:
+        examples = self._learnt()
+        cores, chooser = self._cores(recipes), self._chooser
         with self._threads(cores):
             if self._given().kind == "images":
                 from tame.kinds.pictures.memory import of_pictures  # what it needs of timm is there by now
 
-                later, tried = (Recipe.from_flat(each) if each else None for each in (tuning, rehearsed))
                 inputs = self._pictures().inputs
-                adds = of_pictures(inputs, own, folds, examples, cores=cores, tuning=later, rehearsed=tried)
+                adds = of_pictures(inputs, recipes, folds, examples, cores=cores, tuning=tuning, rehearsed=rehearsed)
             elif self._given().kind == "table":
-                adds = of_tables(self._given(), own, folds, self._rows, examples, chooser=chooser, cores=cores)
+                adds = of_tables(self._given(), recipes, folds, self._rows, examples, chooser=chooser, cores=cores)
             else:
-                adds = of_arrays(self._given(), own, folds, self._rows, examples, chooser=chooser)
+                adds = of_arrays(self._given(), recipes, folds, self._rows, examples, chooser=chooser)
         device = None
         if self._device.type == "cuda":
             total = torch.cuda.get_device_properties(self._device).total_memory
-            device = {"peak_bytes": torch.cuda.max_memory_allocated(self._device), "total_bytes": total}
-        return {"process": os.getpid(), "peak_bytes": peak_bytes(), "adds_bytes": adds, "device": device}
+            device = DeviceMemory(peak_bytes=torch.cuda.max_memory_allocated(self._device), total_bytes=total)
+        return MemoryUse(process=os.getpid(), peak_bytes=peak_bytes(), adds_bytes=adds, device=device)
 
-    def slowdown(self, *, recipe: Reply) -> Reply:
-        """How many times as long others on this machine make the short steps of a recipe; 1 where steps are long, since
-        what was measured of them holds it already."""
-        small = self._device.type == "cpu" and self._given().small(Recipe.from_flat(recipe))
-        return {"slowdown": slowdown(usable_cores()) if small else 1.0}
+    def slowdown(self, recipe: Recipe) -> float:
+        small = self._device.type == "cpu" and self._given().small(recipe)
+        return slowdown(usable_cores()) if small else 1.0
 
     def _cores(self, recipes: Sequence[Recipe]) -> int:
         """How many trainings of these recipes go on side by side: one on each core where their steps are small."""
@@ -340,81 +346,61 @@ class Trainer:
 
     # Judging ---------------------------------------------------------------------------------------------------------
 
-    def validation(self, *, trials: list[Reply], folds: list[Fold]) -> Reply:
-        """Canonical outputs of the validated examples for each trial, each by the member that has not seen it."""
-        found = {}
-        for each in trials:
-            job = Job(each["trial"], Recipe.from_flat(each["recipe"]))
-            outputs, rows = self._pooled(job, each["epochs"], folds, each.get("losses"))
-            found[str(job.trial)] = {"rows": [self._rows[row] for row in rows], "outputs": outputs.tolist()}
-        return {"validation": found}
+    def validation(self, state: StateOf, *, folds: Sequence[Fold]) -> Validation:
+        outputs, rows = self._pooled(state, folds)
+        return Validation(rows=[self._rows[row] for row in rows], outputs=outputs.tolist())
 
-    def train_again(self, *, members: list[Reply]) -> Reply:
-        """Trains members that were let go, or that nobody has trained yet, so that they are there to be judged.
+    def train_again(self, members: Sequence[MemberOf]) -> None:
+        cores = self._cores([each.state.recipe for each in members])
 
-        members: {"trial", "recipe", "epochs", "fold", "losses"}, as `network` takes them.
-        """
-        jobs = [Job(each["trial"], Recipe.from_flat(each["recipe"])) for each in members]
-        cores = self._cores([job.recipe for job in jobs])
-
-        def train(lane: Lane, own: Reply, emit: Emit) -> bool:
-            said = {"event": "progress", "what": "epochs of what is delivered", "total": own["epochs"]}
-            self._trained(lane, own["epochs"], own.get("losses"), on_epoch=lambda done: emit({**said, "done": done}))
+        def train(lane: Lane, own: StateOf, emit: Emit) -> bool:
+            what, total = "epochs of what is delivered", own.epochs
+            self._trained(lane, own, on_epoch=lambda done: emit(Progress(what, done, total)))
             return True
 
         with self._threads(cores):
-            groups = [self._alone(job, each["fold"]) for job, each in zip(jobs, members, strict=True)]
-            todo = [partial(train, group.lanes[0], each) for group, each in zip(groups, members, strict=True)]
+            groups = [self._alone(each.state, each.fold) for each in members]
+            todo = [partial(train, group.lanes[0], each.state) for group, each in zip(groups, members, strict=True)]
             side_by_side(todo, cores=cores, emit=self._emit, onednn=[group.precision.onednn for group in groups])
-        return {}
 
-    def network(
-        self, *, trial: int, recipe: Reply, epochs: int, fold: Fold, labels: list[str],
-        losses: list[float | None] | None = None,
-    ) -> Reply:  # fmt: skip
-        """Makes this member the network that is scored and delivered from here on. losses: see `_trained`."""
-        job = Job(trial, Recipe.from_flat(recipe))
-        group = self._alone(job, fold)
+    def network(self, member: MemberOf, *, labels: Sequence[str]) -> None:
+        group = self._alone(member.state, member.fold)
         (lane,) = group.lanes
         with by_onednn(group.precision.onednn):
-            population = self._trained(lane, epochs, losses)
+            population = self._trained(lane, member.state)
         module = lane.engine.module(population, 0)
         task = self._chooser.task_of(lane)
-        self._network = self._given().network(task, module, job.recipe, fold, self._task, labels)
-        return {}
+        self._network = self._given().network(task, module, member.state.recipe, member.fold, self._task, labels)
 
-    def judge(self, *, rows: list[int]) -> Reply:
-        """Canonical outputs of examples by that network."""
-        return {"outputs": self._given().judge(self._chosen(), rows, cached=True).tolist()}
+    def judge(self, rows: Sequence[int]) -> Outputs:
+        found: Outputs = self._given().judge(self._chosen(), rows, cached=True).tolist()
+        return found
 
-    def deliver(self, *, folder: str) -> Reply:
-        """Writes that network as a model folder, and returns its files with their hashes."""
-        return {"files": write_network(self._chosen(), Path(folder))}
+    def deliver(self, folder: str) -> Mapping[str, str]:
+        return write_network(self._chosen(), Path(folder))
 
-    def judge_again(self, *, folder: str, rows: list[int]) -> Reply:
-        """Canonical outputs by the network of a model folder, from the folder and the raw examples alone."""
+    def judge_again(self, folder: str, *, rows: Sequence[int]) -> Outputs:
         build = self._material.build if isinstance(self._material, ArrayMaterial) else None
         network = read_network(Path(folder), build)
-        return {"outputs": self._given().judge(network, rows, cached=False).tolist()}
+        found: Outputs = self._given().judge(network, rows, cached=False).tolist()
+        return found
 
     # Members one by one ----------------------------------------------------------------------------------------------
 
-    def _alone(self, job: Job, fold: Fold) -> Group:
+    def _alone(self, state: StateOf, fold: Fold) -> Group:
         """One member alone, in the engine that trained it in company."""
-        (group,) = self._groups([job], [fold])
+        (group,) = self._groups([Job(state.trial, state.recipe)], [fold])
         return group
 
-    def _pooled(
-        self, job: Job, epochs: int, folds: Sequence[Fold], losses: list[float | None] | None
-    ) -> tuple[Tensor, Tensor]:
+    def _pooled(self, state: StateOf, folds: Sequence[Fold]) -> tuple[Tensor, Tensor]:
         """Outputs (n, C) of the validated examples, each by the member that has not seen it, and their rows (n,)."""
         seen = []
         for fold in folds:
-            group = self._alone(job, fold)
+            group = self._alone(state, fold)
             (lane,) = group.lanes
             rows = self._learnt().validates(lane.members[0]).nonzero().squeeze(1)
             with by_onednn(group.precision.onednn):
-                population = self._trained(lane, epochs, losses)
+                population = self._trained(lane, state)
                 own = lane.engine.predict(population, rows.to(self._device))[0].float().cpu()
             seen.append((rows, lane.examples.undo(own, fold)))
         rows = torch.cat([rows for rows, _ in seen])
@@ -422,14 +408,11 @@ class Trainer:
         return torch.cat([outputs for _, outputs in seen])[order], rows[order]
 
     def _trained(
-        self, lane: Lane, epochs: int, losses: list[float | None] | None,
-        *, on_epoch: Callable[[int], None] = lambda epoch: None,
-    ) -> Population:  # fmt: skip
-        """The member after so many epochs; trained again, alone and with the same result, where it was let go.
-
-        losses: the trial's validation losses, where its rates depended on them.
-        """
+        self, lane: Lane, state: StateOf, *, on_epoch: Callable[[int], None] = lambda epoch: None
+    ) -> Population:
+        """The member in that state; trained again, alone and with the same result, where it was let go."""
         (member,) = lane.members
+        epochs, losses = state.epochs, state.losses
         found = self._kept().get(member.trial, member.fold, member.recipe)
         if found is not None and not lane.engine.fits(found):
             found = None
@@ -465,24 +448,7 @@ class Trainer:
         return self._network
 
     def _doing(self, what: str, limit_s: float | None) -> None:
-        self._emit({"event": "doing", "what": what, "limit_s": limit_s})
+        self._emit(Doing(what, limit_s))
 
     def _say(self, what: str, done: int, total: int) -> None:
-        self._emit({"event": "progress", "what": what, "done": done, "total": total})
-
-
-def _advance(unit: Unit, until: int, emit: Emit) -> bool:
-    """Whether memory sufficed to train a unit until that many epochs in all."""
-    trials = [job.trial for job in unit.jobs]
-    try:
-        unit.advance(
-            until=until,
-            emit=lambda trial, row: emit({"event": "point", "trial": trial, "row": row}),
-            saved=lambda: emit({"event": "saved", "trials": trials}),
-            end=lambda trial, best: emit({"event": "end", "trial": trial, "best": best}),
-        )
-    except RuntimeError as problem:
-        if not is_out_of_memory(problem):
-            raise
-        return False
-    return True
+        self._emit(Progress(what, done, total))

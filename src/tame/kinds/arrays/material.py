@@ -20,8 +20,8 @@ from tame.parts.losses import LOSSES, check_outputs
 from tame.parts.mlp import num_weights
 from tame.parts.network import Build, Network
 from tame.trial.choose import Chooser
+from tame.trial.commands import Fold
 from tame.trial.draws import same_chance
-from tame.trial.member_states import Fold
 from tame.trial.memory_needs import FLOAT, VALUES, Alone, groups, members_together, one_pass, states
 from tame.trial.own_module import OWN, told, words_of
 from tame.trial.population import Examples, Groups, Member, Task, built

@@ -25,13 +25,13 @@ def open_arrays(study: Study) -> Data:
     """Opens the arrays that were put into the study's folder, splits them, and hands the worker what is not sealed."""
     config, folder = study.config, study.folder
     own = read_kept(config, folder)
-    known = study.state.last.get("data")
+    known = study.state.data
     if own.table.columns:
         columns = [column.to_json() for column in own.table.columns]
         given = {"files": [], "arrays": str(folder / COLUMNS), "columns": columns, "kept": own.kept.tolist()}
-        study.ask("open", kind="table", given=given)
+        study.worker.open("table", given)
         return _split(study, own, known, "table")
-    study.ask("open", kind="arrays", given={"file": str(folder / INPUTS), "build": study.config.model})
+    study.worker.open("arrays", {"file": str(folder / INPUTS), "build": study.config.model})
     return _split(study, own, known, "arrays")
 
 

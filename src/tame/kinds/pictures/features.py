@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -16,11 +15,10 @@ from torch import Tensor, nn
 
 from tame.data.cache import ArrayCache
 from tame.data.views import square_view
+from tame.kinds.costs import Precision, Speed, Way
 from tame.kinds.pictures.inference import distance, fold_norms, fuse
 from tame.parts.backbones import Backbone
 
-Precision = Literal["float32", "bfloat16", "float16"]
-Way = Literal["plain", "folded", "fused"]
 CPU_BATCHES = (8, 16, 32)
 GPU_BATCHES = (64, 256)
 # Largest relative distance (root mean square) of features in half precision from those in float32. For MobileNetV2 on
@@ -31,29 +29,6 @@ AGREEMENT = 0.12
 PATIENCE_S = 0.6  # after so long no further way of running a backbone is tried
 LOADERS, AHEAD = 2, 3  # threads that cut views out of pictures, and batches that they are ahead
 CHUNK = 1000  # features that are stored at once: a killed process loses fewer
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """How a backbone is run here. rate: pictures a second at the size it was measured with.
-
-    way: plain, with norms folded into convolutions, or these fused with their activations as well.
-    """
-
-    precision: Precision
-    way: Way
-    batch_size: int
-    rate: float
-    size: int
-
-    @classmethod
-    def from_json(cls, own: Any) -> Speed:
-        """The values of the fields by name. Raises TypeError or ValueError for anything else."""
-        found = cls(**own)
-        numbers = (found.batch_size, found.rate, found.size)
-        if found.precision not in get_args(Precision) or found.way not in get_args(Way) or min(numbers) <= 0:
-            raise ValueError(own)
-        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from tame.core.recipe import Recipe
 from tame.data.cache import ArrayCache
 from tame.data.views import central_pixels
-from tame.kinds.pictures.features import Pictures, Runner, Speed, extract, feature_keys, measure_speed
+from tame.kinds.costs import Speed
+from tame.kinds.pictures.features import Pictures, Runner, extract, feature_keys, measure_speed
 from tame.kinds.pictures.inference import fold_norms, folded_pairs
 from tame.kinds.pictures.tasks import Tuned, TunedTask, tuned_backbone
 from tame.parts.backbones import Backbone, cut

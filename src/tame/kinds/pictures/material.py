@@ -18,7 +18,7 @@ from tame.kinds.pictures.tasks import FeatureTask, PixelTask, Tuned, TunedTask
 from tame.parts.mlp import Mlp
 from tame.parts.models import build_model
 from tame.parts.network import Network, plain_head
-from tame.trial.member_states import Fold
+from tame.trial.commands import Fold
 from tame.trial.population import Examples, Member, Task, joint
 from tame.trial.stacked import Stacked
 

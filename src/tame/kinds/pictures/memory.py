@@ -13,8 +13,8 @@ from tame.parts.backbones import Backbone, cut
 from tame.parts.mlp import head_of, num_weights
 from tame.parts.models import build_model
 from tame.trial.choose import SIZES, member_bytes
+from tame.trial.commands import Fold
 from tame.trial.draws import same_chance
-from tame.trial.member_states import Fold
 from tame.trial.memory_needs import FLOAT, Alone, groups, one_pass, states
 from tame.trial.population import Examples, num_outputs
 

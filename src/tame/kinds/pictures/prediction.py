@@ -9,7 +9,8 @@ from torch import Tensor
 
 from tame.data.cache import ArrayCache
 from tame.data.views import central_pixels
-from tame.kinds.pictures.features import Pictures, Speed, extract
+from tame.kinds.costs import Speed
+from tame.kinds.pictures.features import Pictures, extract
 from tame.kinds.pictures.tasks import layout, normalise
 from tame.parts.losses import LOSSES
 from tame.parts.network import Network

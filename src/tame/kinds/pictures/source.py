@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from tame.adjust.portfolio import crop_for, input_sizes
+from tame.adjust.portfolio import input_sizes
 from tame.core.errors import DataError, require
 from tame.core.records import Event, Finding
 from tame.data.images import Listing, Picture, Skipped, scan, write_skipped
 from tame.data.split import Split, groups_of, make_split, seal, write_split
-from tame.kinds.kind import Data, count, finding, learn, metric_for
+from tame.kinds.costs import Speed
+from tame.kinds.kind import BackboneFacts, Data, answer, count, finding, learn, metric_for
+from tame.kinds.pictures import commands
+from tame.kinds.pictures.commands import Look
+from tame.kinds.pictures.costs import crop_for
 from tame.study.session import Study
 from tame.study.state import findings_events
 
@@ -32,24 +36,24 @@ def open_pictures(study: Study) -> Data:
     study.watcher.phase("reading the pictures")
     listing = scan(Path(config.data), val=config.val, test=config.test)
     backbone = None if config.backbone in (None, "none") else config.backbone
-    asked = {"pictures": [asdict(p) for p in listing.pictures], "backbone": backbone}
-    opened = study.ask("open", kind="images", given=asked)
-    skipped = [*listing.skipped, *(Skipped(**each) for each in opened["skipped"])]
-    kept = set(opened["kept"])
+    opened = commands.open_pictures(study.worker, commands.Given(tuple(listing.pictures), backbone))
+    skipped = [*listing.skipped, *opened.skipped]
+    kept = set(opened.kept)
     pictures = [p for p in listing.pictures if p.id in kept]
     _require_enough(listing, pictures)
-    side = int(np.median(opened["sides"]))
-    look = _first_look(opened["backbone"], side)
+    side = int(np.median(opened.sides))
+    facts = None if opened.backbone is None else answer(BackboneFacts, opened.backbone)
+    look = _first_look(facts, side)
     if backbone:
-        known_speed = study.state.last.get("plan", {}).get("speed")
-        study.ask("ask", question="speed", given={**look, "known": known_speed})
-    known = study.state.last.get("data")
+        known_speed = None if study.state.plan is None else study.state.plan.speed
+        commands.speed(study.worker, look, None if known_speed is None else Speed.from_json(known_speed))
+    known = study.state.data
     if known is not None:
         require(known["digests"] == _digests(pictures), "the pictures changed since the study began", error=DataError)
         pairs = known["pairs"]
     else:
         study.watcher.phase("looking for pictures that are the same")
-        pairs = study.ask("ask", question="duplicates", given=look)["pairs"]
+        pairs = commands.duplicates(study.worker, look)
     labels = [p.label for p in pictures]
     groups = groups_of(len(pictures), [(a, b) for a, b in pairs])
     given = [p.part for p in pictures]
@@ -59,7 +63,7 @@ def open_pictures(study: Study) -> Data:
     ids = tuple(p.id for p in pictures)
     data = Data(
         "images", task, metric_for(config, task), listing.classes, ids, hidden, split, seal(split, labels), side,
-        opened["backbone"],
+        facts,
     )  # fmt: skip
     learn(study, data)
     if known is None:
@@ -74,12 +78,12 @@ def open_pictures(study: Study) -> Data:
     return data
 
 
-def _first_look(backbone: dict[str, Any] | None, side: int) -> dict[str, Any]:
+def _first_look(backbone: BackboneFacts | None, side: int) -> Look:
     """Size and crop of the features that duplicates are found by: those that the default recipe will need as well."""
     if backbone is None:
-        return {"size": 0, "crop": 1.0}
-    sizes = input_sizes(backbone["size"], side, fixed=backbone["fixed_size"])
-    return {"size": sizes[0], "crop": crop_for(backbone, side)}
+        return Look(size=0, crop=1.0)
+    sizes = input_sizes(backbone.size, side, fixed=backbone.fixed_size)
+    return Look(size=sizes[0], crop=crop_for(backbone, side))
 
 
 def _digests(pictures: Sequence[Picture]) -> list[str]:

@@ -22,7 +22,7 @@ from tame.parts.mlp import Columns, build_table_model, num_weights
 from tame.parts.models import init_module
 from tame.parts.network import Network
 from tame.trial.choose import Chooser, member_bytes
-from tame.trial.member_states import Fold
+from tame.trial.commands import Fold
 from tame.trial.memory_needs import groups, members_together, size_bytes, states
 from tame.trial.population import Examples, Groups, Member, Task, built, joint, num_outputs
 from tame.trial.training_material import Material, need_pictures, scale_of, scaled

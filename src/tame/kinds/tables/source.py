@@ -59,7 +59,7 @@ def open_table(study: Study) -> Data:
     """Reads a table, judges it, splits it, and hands the worker what is not sealed. Raises DataError."""
     config = study.config
     study.watcher.phase("reading the table")
-    known = study.state.last.get("data")
+    known = study.state.data
     own = read_rows(config)
     if known is not None:
         same = known["digests"] == own.about["digests"]
@@ -72,7 +72,7 @@ def open_table(study: Study) -> Data:
             "files": [str(path) for path, _ in _files(config)], "arrays": str(handed), "beside": beside,
             "columns": [column.to_json() for column in own.table.columns], "kept": own.kept.tolist(),
         }  # fmt: skip
-        study.ask("open", kind="table", given=given)
+        study.worker.open("table", given)
     finally:
         handed.unlink(missing_ok=True)
     return _split(study, own, known, "table")

@@ -1,0 +1,104 @@
+"""What a study asks the worker of pictures alone, with its types. Loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tame.core.errors import WorkerError
+from tame.core.plain import from_plain, to_plain
+from tame.data.images import Picture, Skipped
+from tame.kinds.costs import Speed
+from tame.kinds.kind import Port
+
+T = TypeVar("T")
+IMAGES = "images"  # the name of this kind of data
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the process that trains opens. backbone: a name or a folder; None for networks from scratch."""
+
+    pictures: tuple[Picture, ...]
+    backbone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is known of pictures once they are decoded. kept: ids; sides: the shorter one of each, in pixels."""
+
+    kept: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    sides: tuple[int, ...]
+    device: str
+    backbone: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedAsked:
+    """known: what an earlier process of the same study ran with."""
+
+    size: int
+    crop: float
+    known: Speed | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How pictures are seen. size: pixels of the square; crop: share of the shorter side."""
+
+    size: int
+    crop: float
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Features of pictures at a size, of so many views. rows: of the data; None for all examples that are learnt."""
+
+    size: int
+    views: int
+    crop: float
+    rows: Sequence[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    pairs: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    passes: int
+
+
+def open_pictures(worker: Port, given: Given) -> Opened:
+    """Opens the backbone and decodes all pictures. Raises DataError where none can be read."""
+    return _read(Opened, worker.open(IMAGES, to_plain(given)), "open")
+
+
+def speed(worker: Port, look: Look, known: Speed | None) -> Speed:
+    """How the backbone is run here, and how fast: as known, or measured at a size."""
+    found = _read(Speed, worker.ask("speed", to_plain(SpeedAsked(look.size, look.crop, known))), "speed")
+    # So that a process which is started again does not measure it again, and runs as this one did.
+    worker.tell("speed", to_plain(SpeedAsked(look.size, look.crop, found)))
+    return found
+
+
+def duplicates(worker: Port, look: Look) -> tuple[tuple[int, int], ...]:
+    """Pairs of pictures that are the same or nearly: by perceptual hash, then by the backbone's features."""
+    return _read(Duplicates, worker.ask("duplicates", to_plain(look)), "duplicates").pairs
+
+
+def missing(worker: Port, features: Features) -> int:
+    """How many passes through the backbone these features still need."""
+    return _read(Missing, worker.ask("missing", to_plain(features)), "missing").passes
+
+
+def prepare(worker: Port, features: Features) -> None:
+    """Computes (or finds) these features."""
+    worker.ask("prepare", to_plain(features))
+
+
+def _read(kind: type[T], answer: Mapping[str, object], question: str) -> T:
+    return from_plain(kind, answer, what=f"the answer to {question!r} of pictures", error=WorkerError)

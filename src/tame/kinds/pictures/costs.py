@@ -1,0 +1,88 @@
+"""What the features of pictures cost: at which sizes there is time for them, and what fine-tuning would take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tame.adjust import portfolio
+from tame.core.config import StudyConfig
+from tame.core.recipe import Recipe
+from tame.core.space import parse_dimension
+from tame.kinds.costs import PLANNED_EPOCHS, Costs, Speed
+from tame.kinds.kind import BackboneFacts, Data, Port, Rehearse
+from tame.kinds.pictures import commands
+from tame.kinds.pictures.commands import Features, Look
+
+SIZES_SHARE = 0.2  # of the clock that computing features may take
+TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
+
+
+def costs(config: StudyConfig, data: Data, port: Port, rehearse: Rehearse) -> Costs | None:
+    """What features will cost; those that are kept from an earlier study cost nothing. None without a backbone."""
+    backbone = data.backbone
+    if backbone is None:
+        return None
+    crop, wanted = crop_for(backbone, data.side), wanted_sizes(config, backbone, data.side)
+
+    def passes(rows: Sequence[int]) -> dict[int, int]:
+        return {size: commands.missing(port, Features(size, 2, crop, list(rows))) for size in wanted}
+
+    speed = commands.speed(port, Look(wanted[0], crop), None)
+    learnt, sealed = passes(data.rows), passes(data.sealed.rows)
+    tunes = backbone.stages > 1 and "model.unfrozen" not in config.set
+    epoch_s = math.inf
+    if config.clock_s is not None and tunes:
+        epoch_s = _epoch_s(config.clock_s, data, backbone, speed, min(wanted), crop, rehearse)
+    return Costs(speed, learnt, sealed, epoch_s, affordable_sizes(config.clock_s, wanted, speed, learnt), tunes)
+
+
+def missing_s(port: Port, data: Data, recipe: Recipe, speed: Speed, *, size: int) -> float:
+    """Seconds that the features of the learnt pictures still take at a size; views and crop are those of a recipe."""
+    given = recipe.input
+    return speed.seconds(commands.missing(port, Features(size, given.views, given.crop, data.rows)), size)
+
+
+def prepare(port: Port, recipe: Recipe, *, size: int) -> None:
+    """Computes the features of the learnt pictures at a size, or finds them; views and crop are those of a recipe."""
+    commands.prepare(port, Features(size, recipe.input.views, recipe.input.crop))
+
+
+def crop_for(backbone: BackboneFacts, side: int) -> float:
+    """Small pictures are seen whole; of large ones the centre, as the backbone was judged when it was made."""
+    return 1.0 if side < backbone.size // 2 else backbone.crop
+
+
+def wanted_sizes(config: StudyConfig, backbone: BackboneFacts, side: int) -> tuple[int, ...]:
+    """Input sizes worth trying, the best guess first: the one that the user gave, or those that suit the pictures."""
+    given = {**portfolio.given_by(dict(map(parse_dimension, config.space))), **config.set}
+    if "input.size" in given:
+        return (int(given["input.size"]),)
+    return portfolio.input_sizes(backbone.size, side, fixed=backbone.fixed_size)
+
+
+def affordable_sizes(
+    clock_s: float | None, wanted: tuple[int, ...], speed: Speed, passes: dict[int, int]
+) -> tuple[int, ...]:
+    """Input sizes whose features can be computed in the time for it, the best guess first, at least one."""
+    if clock_s is None:
+        return wanted
+    left = SIZES_SHARE * clock_s
+    found: list[int] = []
+    for size in wanted:
+        cost = speed.seconds(passes[size], size)
+        if not found or cost <= left:
+            found.append(size)
+            left -= cost
+    return tuple(found)
+
+
+def _epoch_s(
+    clock_s: float, data: Data, backbone: BackboneFacts, speed: Speed, size: int, crop: float, rehearse: Rehearse
+) -> float:
+    """Seconds of an epoch of fine-tuning: rehearsed where that is worth it, else a forecast."""
+    guess = TUNE_SLOWER * speed.seconds(len(data.rows), size)
+    if PLANNED_EPOCHS * data.num_runs * guess > 2 * clock_s:
+        return guess
+    base = Recipe().but({"input.crop": crop})
+    return rehearse(portfolio.fine_tuning(base, size=size, epochs=8, stages=backbone.stages, seed=0))

@@ -1,0 +1,100 @@
+"""The commands as a study gives them: typed values become plain ones, and what comes back becomes typed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from tame.core.plain import to_plain
+from tame.core.recipe import Recipe
+from tame.trial.commands import (
+    Advanced,
+    Asked,
+    AskedCopy,
+    Fold,
+    MemberOf,
+    MemoryUse,
+    Outputs,
+    Plain,
+    Rehearsed,
+    StateOf,
+    Unsealed,
+    Validation,
+)
+from tame.worker.wire import Call, read_answer
+
+T = TypeVar("T")
+
+
+class CarryOut(Protocol):
+    """Takes a command with plain values to whoever carries it out, and returns the plain answer."""
+
+    def __call__(self, call: Call) -> object: ...
+
+
+class Client:
+    """Commands that are carried out elsewhere."""
+
+    def __init__(self, carry_out: CarryOut) -> None:
+        self._carry_out = carry_out
+
+    def open(self, kind: str, given: Plain) -> Plain:
+        return self._ask(dict[str, object], "open", kind=kind, given=given)
+
+    def ask(self, question: str, given: Plain) -> Plain:
+        return self._ask(dict[str, object], "ask", question=question, given=given)
+
+    def tell(self, question: str, given: Plain) -> None:
+        self._do("tell", question=question, given=given)
+
+    def learn(self, examples: Unsealed) -> None:
+        self._do("learn", examples=examples)
+
+    def check(self, recipes: Sequence[Recipe], *, also: Sequence[Recipe] = (), given: Sequence[str] = ()) -> None:
+        self._do("check", recipes=recipes, also=also, given=given)
+
+    def rehearse(self, recipe: Recipe, *, folds: Sequence[Fold]) -> Rehearsed:
+        return self._ask(Rehearsed, "rehearse", recipe=recipe, folds=folds)
+
+    def memory(
+        self, recipes: Sequence[Recipe], *, folds: Sequence[Fold], tuning: Recipe | None, rehearsed: Recipe | None
+    ) -> MemoryUse:
+        return self._ask(MemoryUse, "memory", recipes=recipes, folds=folds, tuning=tuning, rehearsed=rehearsed)
+
+    def slowdown(self, recipe: Recipe) -> float:
+        return self._ask(float, "slowdown", recipe=recipe)
+
+    def advance(
+        self, trials: Sequence[Asked], *, folds: Sequence[Fold], until: int, metric: str, final: bool
+    ) -> Advanced:
+        return self._ask(Advanced, "advance", trials=trials, folds=folds, until=until, metric=metric, final=final)
+
+    def copy(self, trials: Sequence[AskedCopy], *, folds: Sequence[Fold]) -> None:
+        self._do("copy", trials=trials, folds=folds)
+
+    def forget(self, trials: Sequence[int], *, keep: Sequence[int]) -> None:
+        self._do("forget", trials=trials, keep=keep)
+
+    def validation(self, state: StateOf, *, folds: Sequence[Fold]) -> Validation:
+        return self._ask(Validation, "validation", state=state, folds=folds)
+
+    def train_again(self, members: Sequence[MemberOf]) -> None:
+        self._do("train_again", members=members)
+
+    def network(self, member: MemberOf, *, labels: Sequence[str]) -> None:
+        self._do("network", member=member, labels=labels)
+
+    def judge(self, rows: Sequence[int]) -> Outputs:
+        return self._ask(list[list[float]], "judge", rows=rows)
+
+    def deliver(self, folder: str) -> Mapping[str, str]:
+        return self._ask(dict[str, str], "deliver", folder=folder)
+
+    def judge_again(self, folder: str, *, rows: Sequence[int]) -> Outputs:
+        return self._ask(list[list[float]], "judge_again", folder=folder, rows=rows)
+
+    def _ask(self, kind: type[T], name: str, /, **values: object) -> T:
+        return read_answer(kind, self._carry_out(Call(name, to_plain(values))), name=name)
+
+    def _do(self, name: str, /, **values: object) -> None:
+        self._carry_out(Call(name, to_plain(values)))

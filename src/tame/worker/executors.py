@@ -1,0 +1,28 @@
+"""Starts the executor that a study asks for. Loads torch only where the study trains in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tame.worker.executor import Executor, Hear, Place
+from tame.worker.process import ProcessExecutor
+
+if TYPE_CHECKING:
+    from tame.parts.network import Build
+
+
+def inline_executor(place: Place, *, hear: Hear, build: Build | None) -> Executor:
+    """This process. build: what makes a module of the user's own."""
+    from tame.worker.inline import InlineExecutor  # loads torch, which the coordinator otherwise never does
+
+    return InlineExecutor(place, hear=hear, build=build)
+
+
+def process_executor(
+    place: Place, *, hear: Hear, log: Path | None, restarted: Callable[[str], None], silence_s: float | None,
+    own_model: bool,
+) -> Executor:  # fmt: skip
+    """One process of its own; for the arguments see `ProcessExecutor`."""
+    return ProcessExecutor(place, hear=hear, log=log, restarted=restarted, silence_s=silence_s, own_model=own_model)
