@@ -25,7 +25,6 @@ from tame.monitor.space import linear_ranges
 from tame.study.draft import LEAST_COHORT, draft, drafted_space, fits_epochs, fitted, search_of, searched_json
 from tame.study.earlier import put_first
 from tame.study.events import PlanEvent
-from tame.study.opening import port_of
 from tame.study.session import Study
 from tame.study.space import asked_space, region_of, settle
 from tame.study.state import findings_events
@@ -187,7 +186,7 @@ def costs_of(study: Study, data: Data) -> Costs | None:
     def rehearse(recipe: Recipe) -> float:
         return study.worker.rehearse(recipe, folds=[0]).epoch_s
 
-    return features.costs(study.config, data, port_of(study), rehearse)
+    return features.costs(study.config, data, study.worker, rehearse)
 
 
 def facts_of(data: Data, *, seed: int) -> Facts:

@@ -15,6 +15,7 @@ from tame.core.plain import from_plain
 from tame.core.records import Event, Finding, History, Point, decision_of
 from tame.core.space import Space
 from tame.evaluate.outcomes import Objective
+from tame.kinds.known import FIRST
 from tame.store.database import Database, open_store
 from tame.study.events import (
     EVENTS,
@@ -122,7 +123,7 @@ class State:
     @property
     def kind(self) -> str:
         """The kind of data; pictures where it is not known, as in the first studies."""
-        return "images" if self.data is None else str(self.data.get("kind", "images"))
+        return FIRST if self.data is None else str(self.data.get("kind", FIRST))
 
     def after(self, event: Event) -> None:
         """Takes one event in; one of an unknown kind changes nothing but the time that is used."""
