@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from tame.adjust.guard import Rest
 from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import searched
 from tame.adjust.searchers import SEARCHERS, WHOLE
 from tame.core.records import Decision, Finding, decision_event
+from tame.core.result import Result
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.monitor.rules import examine
@@ -34,7 +34,7 @@ PROBED = 5  # recipes that begin before it is known what an epoch takes here
 FINISH_SHARE = 0.65  # of the time that is left, for the best of a search that was too slow to reach its end
 
 
-def run(study: Study) -> dict[str, Any]:
+def run(study: Study) -> Result:
     """Takes a study, new or resumed, to its end, and returns the result that the report shows."""
     data = open_data(study)
     plan = make_plan(study, data)

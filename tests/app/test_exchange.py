@@ -567,7 +567,8 @@ def test_a_study_begins_with_what_an_earlier_one_found_best(tmp_path: Path, monk
     assert "own.trees: the model here takes no such argument" in " ".join(heard)
     (note,) = [each for each in heard if "by the names here" in each]
     assert note.endswith("by the names here: optimizer.name AdamW is adamw, optimizer.name Lion is lion")
-    assert result["mattered"]["importance"]["n"] == 2
+    assert result.mattered is not None
+    assert result.mattered.importance.n == 2
     wrong = replace(config, start_from=("none",), out=str(tmp_path / "b"))
     with pytest.raises(UsageError, match="no study folder"):
         fit_study(wrong, Silent(), inline=True)

@@ -13,6 +13,7 @@ import pytest
 
 from tame.adjust.model_based import quiet_optuna
 from tame.core.best_of_draws import doubling_gain
+from tame.core.importance import Objective
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Curve, History, Point, Trial
 from tame.core.rng import stream
@@ -26,8 +27,8 @@ from tame.evaluate.best_of import (
     what_mattered,
 )
 from tame.evaluate.importance import LEAST, importances
-from tame.evaluate.outcomes import Objective, Outcome, outcomes, values_of
-from tame.report.importance_section import caution, section, worth
+from tame.evaluate.outcomes import Outcome, outcomes, values_of
+from tame.report.importance_section import ImportanceSection, caution, section, worth
 from tame.report.importance_section import in_words as importance_words
 
 SPACE = Space(
@@ -290,25 +291,29 @@ def test_the_gain_is_held_against_what_the_seed_alone_moves() -> None:
     assert "3 of the 20 trials are not known to be drawn at random" in caution(replace(about, drawn=17))
 
 
+def told(history: History, space: Space) -> ImportanceSection:
+    return section(what_mattered(history, space), outcomes(history, space), space)
+
+
 def test_the_section_of_a_study_of_few_trials_or_of_other_values_has_what_it_can() -> None:
     trials = {i: trial(i, [0.5 + 0.01 * i], state="complete") for i in range(4)}
-    few = section(what_mattered(History(trials), SPACE), SPACE)
-    assert (few["importance_chart"], few["parallel_chart"], few["best_chart"], few["isolation"]) == (
+    few = told(History(trials), SPACE)
+    assert (few.importance_chart, few.parallel_chart, few.best_chart, few.isolation) == (
         None,
         None,
         None,
         [],
     )
     lost = {i: trial(i, [0.5], state="diverged") for i in range(20)}
-    none = section(what_mattered(History(lost), SPACE), SPACE)
-    assert none["best_chart"] is None
+    none = told(History(lost), SPACE)
+    assert none.best_chart is None
     beside = {
         i: replace(trial(i, [0.5 + 0.01 * i]), recipe=Recipe().but({"model.norm": n, "optimizer.lr": 10.0 ** -(i % 7)}))
         for i in range(24)
         for n in [("layer", "batch")[i % 2]]
     }
     narrow = Space({"model.norm": Choice("layer", "none"), "optimizer.lr": Float(1e-3, 1e-1, log=True)})
-    found = section(what_mattered(History(beside), narrow), narrow)
-    assert "batch: best 0.510 of 12 trials" in found["isolation"][0]
-    assert found["parallel_chart"] is not None
-    assert found["beyond"] == "lr 1 of the best trial"
+    found = told(History(beside), narrow)
+    assert "batch: best 0.510 of 12 trials" in found.isolation[0]
+    assert found.parallel_chart is not None
+    assert found.beyond == "lr 1 of the best trial"

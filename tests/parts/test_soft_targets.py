@@ -86,7 +86,7 @@ def test_one_hot_rows_are_judged_as_their_classes_are():
     for metric in ("accuracy", "log_loss", "roc_auc"):
         assert score(metric, soft, how="", seed=0).value == pytest.approx(score(metric, hard, how="", seed=0).value)
     mine, theirs = calibration(soft), calibration(hard)
-    assert mine["ece"] == pytest.approx(theirs["ece"], abs=1e-12)
+    assert mine.ece == pytest.approx(theirs.ece, abs=1e-12)
 
 
 def test_rows_are_kept_where_predictions_are_averaged_or_compared():
@@ -108,8 +108,8 @@ def test_guessing_gives_the_mean_of_the_rows():
 
 def test_a_network_that_says_the_rows_themselves_is_calibrated():
     perfect = judged_from("multiclass", IDS, P, np.log(P))
-    assert calibration(perfect)["ece"] == pytest.approx(0, abs=1e-12)
-    assert calibration(replace(perfect, shares=None))["ece"] > 0.05
+    assert calibration(perfect).ece == pytest.approx(0, abs=1e-12)
+    assert calibration(replace(perfect, shares=None)).ece > 0.05
 
 
 # Training

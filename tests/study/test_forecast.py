@@ -20,12 +20,12 @@ from tame.adjust.searcher import SearchConfig
 from tame.app.drawing.picture_set import draw
 from tame.app.preview import plan_study, print_plan
 from tame.core.config import ARRAYS, StudyConfig
+from tame.core.importance import Mattered
 from tame.core.recipe import Recipe
 from tame.core.records import Curve, Decision, History, Point, Trial, curve_event, decision_event
 from tame.core.space import Choice, Float, Space
 from tame.data.arrays import read_arrays
-from tame.evaluate.best_of import Mattered, what_mattered
-from tame.evaluate.outcomes import outcomes
+from tame.evaluate.best_of import what_mattered
 from tame.kinds.arrays.source import keep_arrays
 from tame.monitor.rules import Facts
 from tame.study import forecast
@@ -418,4 +418,4 @@ def test_what_mattered_comes_back_from_the_result_as_it_was_measured(count):
     history = History(trials)
     measured = what_mattered(history, space)
     plain = json.loads(json.dumps(measured.to_json()))
-    assert Mattered.from_json(plain, outcomes(history, space)) == measured
+    assert Mattered.from_json(plain) == measured

@@ -332,8 +332,8 @@ def _own_name(name: str, taken: set[str]) -> str:
 
 def _state_of(study: object) -> tuple[Path, State]:
     folder = getattr(study, "folder", study)
-    right = isinstance(folder, str | Path)
-    require(right, f"give a study of TAME or its folder, got a {type(study).__name__}")
+    if not isinstance(folder, str | Path):
+        raise UsageError(f"give a study of TAME or its folder, got a {type(study).__name__}")
     return Path(folder), read_state(Path(folder))[1]
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -15,10 +15,12 @@ from typing import Any
 
 import platformdirs
 
+from tame.core.answers import ClassAnswers
 from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, require
 from tame.core.records import Event, History
-from tame.kinds.known import FIRST, KINDS, kind_of
+from tame.core.result import Result
+from tame.kinds.known import KINDS, kind_of
 from tame.loop import run
 from tame.report.model_card import model_card
 from tame.report.page import render_failure, render_report
@@ -50,7 +52,7 @@ def cache_folder() -> Path:
 def fit_study(
     config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None,
     keep: Callable[[Path], None] | None = None, build: Callable[..., Any] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> Result:  # fmt: skip
     """Begins a study and takes it to its end.
 
     started: the moment (monotonic) from which the clock counts; keep: puts arrays given from Python into the study's
@@ -91,7 +93,7 @@ def resolved(config: StudyConfig) -> StudyConfig:
 
 def resume_study(
     folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., Any] | None = None
-) -> dict[str, Any]:
+) -> Result:
     """Goes on with a study that was stopped or killed; a finished one gives its result again."""
     with reopen(folder, watcher) as study:
         study.build = build
@@ -102,22 +104,23 @@ def resume_study(
             inline = True
         if study.state.result is not None:
             watcher.note("this study is finished; here is its result again")
-            return dict(study.state.result)
+            return Result.from_json(study.state.result)
         watcher.note(_what_is_kept(study))
         return _carry_out(study, inline=inline)
 
 
-def write_report(folder: Path, result: Mapping[str, Any], history: History, config: StudyConfig) -> Path:
+def write_report(folder: Path, result: Result, history: History, config: StudyConfig) -> Path:
     """Writes report.html of a finished study."""
     from tame.store.disk import write_private
 
-    ids = [each["id"] for each in result.get("mistakes", [])]
-    thumbnails = KINDS.get(str(result.get("kind", FIRST))).thumbnails_of(config, ids)
+    answers = result.answers
+    ids = [each.id for each in answers.mistakes] if isinstance(answers, ClassAnswers) else []
+    thumbnails = KINDS.get(result.kind).thumbnails_of(config, ids)
     write_private(folder / "report.html", render_report(result, history, thumbnails))
     return folder / "report.html"
 
 
-def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
+def _carry_out(study: Study, *, inline: bool) -> Result:
     with _Signals(study):
         study.hire(cache=cache_folder(), inline=inline)
         try:
@@ -137,10 +140,11 @@ def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
                 study.throwaway = True  # refused before anything was trained: nothing is left behind
             raise
     study.watcher.phase("writing the report")
-    study.write("report.json", json.dumps(result, indent=1, ensure_ascii=True) + "\n")
+    plain = result.to_json()
+    study.write("report.json", json.dumps(plain, indent=1, ensure_ascii=True) + "\n")
     study.write("model/README.md", model_card(result))
     write_report(study.folder, result, study.history, study.config)
-    study.keep(Event("result", result))
+    study.keep(Event("result", plain))
     return result
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from scipy.special import betainc, betaincinv
 
 from tame.core.best_of_draws import LEAST_DRAWS, doubling_gain
+from tame.core.importance import BestOf, Bucket, Importances, Isolation, Mattered, Objective
 from tame.core.recipe import Value
 from tame.core.records import History
 from tame.core.rng import stream
 from tame.core.space import Choice, Dimension, Space
-from tame.evaluate.importance import Importance, Importances, importances
-from tame.evaluate.outcomes import HOW, Objective, Outcome, outcomes
+from tame.evaluate.importance import importances
+from tame.evaluate.outcomes import HOW, Outcome, outcomes
 
 BUCKETS = 8  # of a range
 RESAMPLES = 500
@@ -26,100 +25,6 @@ CONFIDENCE = 0.95
 ROUNDING = 1e-9  # of a mean: less than that lies between means of equal losses
 SIMULATIONS = 400
 MOST_CURVE = 60  # numbers of trials at which the curve is measured
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """The trials whose values lie in one part of a dimension. low, high: of the best in 95 % of resamples.
-
-    start, end: of the part in the unit cube; value: of a choice, else None.
-    """
-
-    start: float
-    end: float
-    value: Value | None
-    n: int
-    final: int  # of them were trained to their end
-    best: float | None
-    low: float | None
-    high: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "start": self.start, "end": self.end, "value": self.value, "n": self.n, "final": self.final,
-            "best": self.best, "low": self.low, "high": self.high,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Isolation:
-    """The best that was found for each part of a dimension, whatever the other dimensions were."""
-
-    name: str
-    buckets: tuple[Bucket, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "buckets": [bucket.to_json() for bucket in self.buckets]}
-
-
-@dataclass(frozen=True, slots=True)
-class BestOf:
-    """What the best of so many trials comes to, drawn from those that were made.
-
-    sizes: numbers of trials; median, low, high: of the best of so many, with a 95 % band that holds for all sizes at
-    once (low is None where the trials are too few to bound it); gain: that twice as many trials would bring, None
-    where that cannot be told; noise: standard deviation of the same recipe trained with other seeds, None where it
-    was not measured; drawn: trials that were chosen without looking at earlier ones.
-    """
-
-    sizes: tuple[int, ...]
-    median: tuple[float, ...]
-    low: tuple[float | None, ...]
-    high: tuple[float, ...]
-    gain: float | None
-    noise: float | None
-    n: int
-    drawn: int
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "sizes": list(self.sizes), "median": list(self.median), "low": list(self.low), "high": list(self.high),
-            "gain": self.gain, "noise": self.noise, "n": self.n, "drawn": self.drawn,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Mattered:
-    """What mattered in a search: all values are as `objective` names them, in its own direction."""
-
-    objective: Objective
-    outcomes: tuple[Outcome, ...]  # the best first; their losses are better when they are less
-    importances: Importances
-    isolations: tuple[Isolation, ...]
-    best_of: BestOf | None
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "metric": self.objective.name,
-            "mode": "min" if self.objective.sign > 0 else "max",
-            "how": HOW,
-            "importance": self.importances.to_json(),
-            "isolation": [one.to_json() for one in self.isolations],
-            "best_of": None if self.best_of is None else self.best_of.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any], found: Sequence[Outcome]) -> Mattered:
-        """What `to_json` told of these outcomes, the best first; nothing is measured again."""
-        about, best = values["importance"], values["best_of"]
-        each = tuple(Importance(**one) for one in about["each"])
-        isolations = [Isolation(one["name"], tuple(Bucket(**b) for b in one["buckets"])) for one in values["isolation"]]
-        many = {name: tuple(best[name]) for name in ("sizes", "median", "low", "high")} if best else {}
-        return cls(
-            Objective(values["metric"], 1.0 if values["mode"] == "min" else -1.0), tuple(found),
-            Importances(each, about["n"], about["top"], about["enough"]), tuple(isolations),
-            BestOf(**{**best, **many}) if best else None,
-        )  # fmt: skip
 
 
 def what_mattered(
@@ -133,7 +38,10 @@ def what_mattered(
     names = _isolated(about, space)
     isolations = tuple(isolation(found, name, space.dimensions[name], own, seed=seed) for name in names)
     noise = retrain_noise(history)
-    return Mattered(own, tuple(found), about, isolations, best_of(found, own, noise=noise))
+    return Mattered(
+        metric=own.name, mode="min" if own.sign > 0 else "max", how=HOW, importance=about, isolation=isolations,
+        best_of=best_of(found, own, noise=noise),
+    )  # fmt: skip
 
 
 def isolation(found: Sequence[Outcome], name: str, dim: Dimension, objective: Objective, *, seed: int = 0) -> Isolation:

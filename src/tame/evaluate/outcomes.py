@@ -17,18 +17,6 @@ HOW = (
 
 
 @dataclass(frozen=True, slots=True)
-class Objective:
-    """What trials are compared by, and which way it runs. sign: 1 where less is better, -1 where more is."""
-
-    name: str = "validation loss"
-    sign: float = 1.0
-
-    def shown(self, loss: float) -> float:
-        """The value behind a loss, which is always better when it is less."""
-        return self.sign * loss
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """A trial of the search as it is judged. values: of the dimensions that play a part in its recipe."""
 

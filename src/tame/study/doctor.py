@@ -11,6 +11,7 @@ from tame.adjust.searcher import LOST, searched
 from tame.core.errors import UsageError
 from tame.core.plain import from_plain
 from tame.core.records import Event, Finding, Trial
+from tame.core.result import RestWorth
 from tame.core.space import Choice, Space, field_of, to_text
 from tame.monitor.remedies import CHANGES, Lost, Narrowed, OnEdge, Widened, change_for
 from tame.monitor.space import edges, infeasible
@@ -87,15 +88,15 @@ def with_outcomes(state: State) -> list[Finding]:
     return [replace(f, outcome=f.outcome or _outcome(state, f)) for f in state.findings]
 
 
-def worth_json(state: State) -> dict[str, object] | None:
+def worth_of_the_rest(state: State) -> RestWorth | None:
     """What the rest of the search was worth, and whether and why the search ended early, for the report."""
     known, ended = state.worth, state.search_ended
     if known is None:
         return None
-    return {
-        "recipes": known.recipes, "epochs": known.epochs, "best": known.best, "gain": known.gain, "noise": known.noise,
-        "stopped_because": ended.reason if ended is not None and ended.worthless else "",
-    }  # fmt: skip
+    return RestWorth(
+        recipes=known.recipes, epochs=known.epochs, best=known.best, gain=known.gain, noise=known.noise,
+        stopped_because=ended.reason if ended is not None and ended.worthless else "",
+    )  # fmt: skip
 
 
 def _rest(study: Study, plan: Plan) -> Rest | None:

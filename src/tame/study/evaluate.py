@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tame.core.records import Finding
+from tame.core.result import Result
 from tame.core.rng import stream_seed
 from tame.evaluate.score import difference, measure
 from tame.kinds.kind import Data
@@ -21,7 +21,7 @@ from tame.study.state import findings_events
 CUT_SHORT = "cut_short"
 
 
-def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> dict[str, Any]:
+def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> Result:
     """The result of a study: the winner chosen on validation, the test part opened once, the model delivered."""
     default = next((f for f in frozen if study.history.trials[f.from_trial].is_default), None)
     own = [*frozen, *_tuned(study, data, plan)]

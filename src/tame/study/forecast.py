@@ -18,7 +18,7 @@ from tame.adjust.thaw import TRUSTED
 from tame.core.records import Finding
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
-from tame.report.words import duration
+from tame.report.formats import duration
 from tame.study.draft import expected_recipes
 from tame.study.events import Forecast, ForecastCorrected, Memory
 from tame.study.plan import TUNE_EPOCHS, Plan

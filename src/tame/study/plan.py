@@ -22,7 +22,7 @@ from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.monitor.rules import Facts
 from tame.monitor.space import linear_ranges
-from tame.study.draft import LEAST_COHORT, draft, drafted_space, fits_epochs, fitted, search_of, searched_json
+from tame.study.draft import LEAST_COHORT, draft, drafted_space, fewer_dimensions, fits_epochs, fitted, search_of
 from tame.study.earlier import put_first
 from tame.study.events import PlanEvent
 from tame.study.session import Study
@@ -105,7 +105,7 @@ def plan_of(own: PlanEvent, data: Data, space: Space, facts: Facts) -> Plan:
     folds = tuple(range(data.split.folds))
     how = f"{len(folds)} folds" if len(folds) > 1 else "one validation part"
     sizes = f", at {', '.join(map(str, own.sizes))} pixels" if own.sizes else ""
-    fewer = searched_json(replace(own, space=space.to_json()))
+    fewer = fewer_dimensions(replace(own, space=space.to_json()))
     return Plan(
         search=search_of(own, data),
         space=space,
@@ -125,7 +125,7 @@ def plan_of(own: PlanEvent, data: Data, space: Space, facts: Facts) -> Plan:
         company_s=own.company_s,
         inputs_s=own.inputs_s or 0.0,
         reasons=own.reasons or {},
-        words=f"{fewer['words'] if fewer else f'{len(space.searched)} dimensions'}, judged by {how}{sizes}",
+        words=f"{fewer.words if fewer else f'{len(space.searched)} dimensions'}, judged by {how}{sizes}",
     )
 
 

@@ -11,10 +11,10 @@ from typing import Protocol
 from tame.adjust.guard import Rest
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, require
+from tame.core.importance import Objective
 from tame.core.plain import from_plain
 from tame.core.records import Event, Finding, History, Point, decision_of
 from tame.core.space import Space
-from tame.evaluate.outcomes import Objective
 from tame.kinds.known import FIRST
 from tame.store.database import Database, open_store
 from tame.study.events import (

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from tame.adjust.portfolio import fine_tuning
 from tame.core.config import METRIC_MODES
+from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
 from tame.core.records import FINE_TUNED, Decision, Finding, Trial, decision_event
 from tame.evaluate.score import difference
@@ -91,8 +92,8 @@ def _judge(study: Study, data: Data, plan: Plan, trial: Trial, best: Finalist) -
     verdict = "kept: it beats the frozen network by more than the noise" if kept else "not kept: no real gain was shown"
     span = f"{better.value:+.3f} ({better.low:+.3f} to {better.high:+.3f})"
     title = f"fine-tuning changed the validation {metric} by {span}"
-    evidence = {"trial": trial.number, "frozen_trial": best.from_trial, **better.to_json()}
+    evidence = {"trial": trial.number, "frozen_trial": best.from_trial, **to_plain(better)}
     change = f"train the last {trial.recipe.model.unfrozen} stages of the backbone as well"
     finding = Finding("fine_tuning", title, "info", evidence, change, verdict, trial.number)
-    judged = TuningJudged(kept=kept, why=verdict, difference=better.to_json(), trial=trial.number)
+    judged = TuningJudged(kept=kept, why=verdict, difference=to_plain(better), trial=trial.number)
     study.keep(judged, *findings_events([finding]))
