@@ -75,7 +75,7 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
     """
     if study.state.search_ended is not None:
         return []
-    if study.config.until_worthless and rest is not None and rest.is_worthless:
+    if study.config.stop_search_early and rest is not None and rest.is_worthless:
         return end_search(study, why_worthless(rest), worthless=True)
     decide = SEARCHERS.get(study.config.search)
     decisions = decide(study.history, plan.space, study.config.seed, config=plan.search)

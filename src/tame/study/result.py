@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 from collections.abc import Mapping, Sequence, Sized
 from importlib import metadata
 from typing import TypeVar
 
 from tame.core.answers import Answers, ClassAnswers, NumberAnswers
-from tame.core.config import ARRAYS, METRIC_MODES
+from tame.core.config import METRIC_MODES, command_of
 from tame.core.plain import from_plain, to_plain
 from tame.core.records import Finding, Trial
 from tame.core.result import (
@@ -213,39 +212,7 @@ def _engines(state: State) -> tuple[EngineChoice, ...]:
 
 def command(study: Study) -> str:
     """The command that makes the study again."""
-    config = study.config
-    if config.data == ARRAYS:
-        return f"tame.fit((X, y), seed={config.seed}, ...)"
-    parts = ["tame", "fit", config.data]
-    for name, value in (
-        ("target", config.target),
-        ("groups", config.groups),
-        ("order", config.order),
-        ("task", None if config.task == "auto" else config.task),
-        ("backbone", config.backbone),
-        ("search", None if config.search == "auto" else config.search),
-        ("val", config.val),
-        ("test", config.test),
-        ("folds", config.folds),
-        ("trials", config.trials),
-        ("epochs", config.epochs),
-        ("seed", config.seed),
-    ):
-        if value is not None:
-            parts += [f"--{name}", str(value)]
-    if config.metric != "auto":
-        parts += ["--metric", config.metric]
-    if config.time_s is not None:
-        parts += ["--time", f"{config.time_s:g}s"]
-    for text in config.space:
-        parts += ["--space", text]
-    for folder in config.first:
-        parts += ["--first", folder]
-    parts += [] if config.widen else ["--no-widen"]
-    parts += ["--until-worthless"] if config.until_worthless else []
-    for name, value in config.set.items():
-        parts += ["--set", f"{name}={value}"]
-    return shlex.join(parts)
+    return command_of(study.config)
 
 
 def headline(study: Study, winner: Finalist) -> list[Finding]:
