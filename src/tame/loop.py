@@ -22,7 +22,7 @@ from tame.study.events import SearchEnded
 from tame.study.finalists import best_trials, finalists
 from tame.study.fitting import GOING, epochs_in, fitting
 from tame.study.forecast import correct, foretell
-from tame.study.opening import open_data, port_of
+from tame.study.opening import open_data
 from tame.study.plan import Plan, make_plan
 from tame.study.reserve import SURE, cost_s, reserved_s
 from tame.study.session import Study
@@ -65,7 +65,7 @@ def prepare(study: Study, data: Data, plan: Plan) -> None:
         return
     study.watcher.phase(f"computing features at {', '.join(map(str, plan.sizes))} pixels, or finding them")
     for size in plan.sizes:
-        features.prepare(port_of(study), plan.search.base, size=size)
+        features.prepare(study.worker, plan.search.base, size=size)
 
 
 def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
@@ -75,7 +75,7 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
     """
     if study.state.search_ended is not None:
         return []
-    if study.config.until_worthless and rest is not None and rest.is_worthless:
+    if study.config.stop_search_early and rest is not None and rest.is_worthless:
         return end_search(study, why_worthless(rest), worthless=True)
     decide = SEARCHERS.get(study.config.search)
     decisions = decide(study.history, plan.space, study.config.seed, config=plan.search)

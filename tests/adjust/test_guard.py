@@ -30,7 +30,7 @@ from tame.monitor.remedies import wider
 from tame.monitor.rules import Facts
 from tame.monitor.space import edges, infeasible, linear_ranges
 from tame.study.doctor import act, of_space, with_outcomes
-from tame.study.draft import expected_recipes, searched_json
+from tame.study.draft import expected_recipes, fewer_dimensions
 from tame.study.events import PlanEvent
 from tame.study.session import begin
 from tame.study.space import narrow, region_of, space_of
@@ -446,7 +446,7 @@ def test_a_space_that_must_not_grow_stays_and_the_finding_says_so(asked, tmp_pat
 
 
 def test_a_search_ends_once_the_rest_is_worthless_and_says_why(asked, tmp_path):
-    settings = {"until_worthless": True, "trials": 400, "space": ("optimizer.lr=1e-9..1e-8:log",), "widen": False}
+    settings = {"stop_search_early": True, "trials": 400, "space": ("optimizer.lr=1e-9..1e-8:log",), "widen": False}
     heard: list[str] = []
 
     class Notes(Silent):
@@ -467,7 +467,7 @@ def test_too_few_recipes_search_fewer_dimensions_and_the_report_says_so(asked, t
     assert set(result.space.dimensions) == {"optimizer.lr", "model.dropout"}
     assert result.searched.words == "2 of 5 dimensions, since so few recipes cannot tell more apart"
     assert "Searched 2 of 5 dimensions" in (tmp_path / "study" / "report.html").read_text()
-    assert searched_json(PlanEvent(space={"optimizer.lr": {}})) is None, "a plan of an older study"
+    assert fewer_dimensions(PlanEvent(space={"optimizer.lr": {}})) is None, "a plan of an older study"
 
 
 def test_where_too_many_diverge_new_recipes_come_from_the_rest_of_the_space(tmp_path):

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tame.core.config import DEFAULT_TIME_S, StudyConfig, parse_set, parse_time, read_toml
+from tame.core.config import DEFAULT_TIME_S, StudyConfig, read_toml
 from tame.core.errors import RefusedError, TameError, UsageError, require, unknown
+from tame.core.options import parse_set, parse_time
 from tame.core.recipe import Recipe
 from tame.core.records import (
     Curve,

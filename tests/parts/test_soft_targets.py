@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 import tame
-from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe
 from tame.data.arrays import read_arrays, task_of
@@ -241,9 +240,9 @@ def test_a_loss_that_cannot_learn_from_rows_is_refused_with_one_that_can(loss):
 
 def test_rows_of_a_study_are_kept_for_the_day_it_is_resumed(tmp_path):
     keep_arrays(read_arrays(X, P), "auto", tmp_path, plain=False)
-    found = read_kept(StudyConfig(data=ARRAYS), tmp_path)
+    found = read_kept(tmp_path)
     np.testing.assert_allclose(found.shares, P, rtol=1e-12)
-    np.testing.assert_array_equal(found.target, P.argmax(axis=1))
+    np.testing.assert_array_equal(found.values, P.argmax(axis=1))
     assert [found.table.values[f"x{i}"].tolist() for i in range(FEATURES)] == X.astype(np.float64).T.tolist()
 
 

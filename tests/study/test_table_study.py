@@ -95,13 +95,13 @@ def test_another_part_is_read_by_the_columns_of_the_first(table, tmp_path):
     other = write(
         tmp_path / "good.csv", ("label", "more", "color", "alpha"), [(r[3], "1", r[2], r[0]) for r in rows_of(1, 9)]
     )
-    own = read_rows(settings(table, test=str(other)))
+    own = read_rows(settings(table, test=str(other))).rows
     assert own.ids[0] == f"{table.parent.name}/good.csv:2"
     assert own.ids[-1] == f"{tmp_path.name}/good.csv:10"
     assert len(set(own.ids)) == len(own.ids), "two files of one name must not share names of rows"
     assert np.isnan(own.table.values["beta"][-9:]).all()
-    assert any("'beta'" in note for note in own.about["notes"])
-    assert any("'more'" in note for note in own.about["notes"])
+    assert any("'beta'" in note for note in own.notes)
+    assert any("'more'" in note for note in own.notes)
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_rows_are_named_by_the_line_that_they_begin_on(tmp_path):
     lines = ["alpha,color,label", "", "1.5,red,yes", '2.5,"two', 'lines",no', "3.5,red,yes", "4.5,red,no"]
     path = tmp_path / "gaps.csv"
     path.write_text("\n".join(lines) + "\n")
-    assert read_rows(settings(path)).ids == ("gaps.csv:3", "gaps.csv:4", "gaps.csv:6", "gaps.csv:7")
+    assert read_rows(settings(path)).rows.ids == ("gaps.csv:3", "gaps.csv:4", "gaps.csv:6", "gaps.csv:7")
     path.write_text("alpha,label\n\n\n1,yes\n2,no\n\n3,yes\n4,no\n")
-    assert read_rows(settings(path)).ids == ("gaps.csv:4", "gaps.csv:5", "gaps.csv:7", "gaps.csv:8")
+    assert read_rows(settings(path)).rows.ids == ("gaps.csv:4", "gaps.csv:5", "gaps.csv:7", "gaps.csv:8")
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ from rich.text import Text
 
 from tame.app.console import ResultConsole
 from tame.core.errors import DataError, UsageError, require
+from tame.core.text import printable
 from tame.data.arrays import read_inputs
-from tame.data.images import UnreadablePicture, decode, printable
+from tame.data.image_decoding import UnreadablePicture, decode
 from tame.data.sources import matrix_of, recoded, short_names
 from tame.data.table_kinds import apply_kinds
 from tame.data.table_reading import read_raw

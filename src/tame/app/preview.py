@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sized
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from tame.adjust.searchers import compared_after
 from tame.app.console import ResultConsole
 from tame.app.run import cache_folder, cache_path, resolved
 from tame.core.config import StudyConfig
+from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
 from tame.core.space import Space, field_of, to_text
-from tame.data.images import printable
+from tame.core.text import printable
 from tame.kinds.known import kind_of
 from tame.study.clock import foretold
-from tame.study.draft import searched_json
+from tame.study.draft import fewer_dimensions
 from tame.study.events import Forecast, event_of
 from tame.study.forecast import CODE as SHORT
 from tame.study.forecast import foretell
@@ -38,7 +40,9 @@ def check_data(config: StudyConfig) -> dict[str, Any]:
     with _throwaway(config) as study:
         open_data(study)
         about = {k: v for k, v in (study.state.data or {}).items() if k not in ("digests", "pairs")}
-        about["pairs"] = len((study.state.data or {})["pairs"])
+        pairs = (study.state.data or {})["pairs"]
+        assert isinstance(pairs, Sized)
+        about["pairs"] = len(pairs)
         findings = [finding.to_json() for finding in study.state.findings]
     return {"schema": "tame/1", "data": config.data, **about, "findings": findings}
 
@@ -64,7 +68,7 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
         "default_recipe": Recipe.from_flat(kept.base).flat(),
         "portfolio": len(kept.portfolio) + 1,
         "space": kept.space,
-        "searched": searched_json(kept),
+        "searched": to_plain(fewer_dimensions(kept)),
         "questions": [{"title": f.title, "change": f.change} for f in warned],
         "search": config.search,
         "rungs": list(compared_after(config.search, plan.search)),

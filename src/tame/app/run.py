@@ -9,21 +9,18 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import platformdirs
-from PIL import Image
 
 from tame.core.answers import ClassAnswers
 from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, require
 from tame.core.records import Event, History
 from tame.core.result import Result
-from tame.data.images import decode, scan
-from tame.kinds.known import kind_of
+from tame.kinds.known import KINDS, kind_of
 from tame.loop import run
 from tame.report.model_card import model_card
 from tame.report.page import render_failure, render_report
@@ -31,7 +28,6 @@ from tame.study.events import Ended, Stopped
 from tame.study.session import Study, begin, reopen
 from tame.study.state import Watcher, how_to_resume
 
-THUMBNAIL = 160  # pixels of the longer side
 SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops at once
 
 
@@ -62,8 +58,7 @@ def fit_study(
     started: the moment (monotonic) from which the clock counts; keep: puts arrays given from Python into the study's
     folder; build: makes a module of the user's own.
     """
-    if kind_of(config) == "images":
-        scan(Path(config.data), val=config.val, test=config.test)  # bad data leaves nothing behind
+    kind_of(config).look_at(config)  # bad data leaves nothing behind
     cache_folder()  # likewise
     folder = Path("runs")
     empty = not folder.exists()
@@ -119,10 +114,8 @@ def write_report(folder: Path, result: Result, history: History, config: StudyCo
     from tame.store.disk import write_private
 
     answers = result.answers
-    shown = answers.mistakes if result.kind == "images" and isinstance(answers, ClassAnswers) else ()
-    ids = [each.id for each in shown]
-    paths = _paths(config, ids) if ids else {}
-    thumbnails = {name: small for name, path in paths.items() if (small := _thumbnail(path)) is not None}
+    ids = [each.id for each in answers.mistakes] if isinstance(answers, ClassAnswers) else []
+    thumbnails = KINDS.get(result.kind).thumbnails_of(config, ids)
     write_private(folder / "report.html", render_report(result, history, thumbnails))
     return folder / "report.html"
 
@@ -201,26 +194,6 @@ def _absolute(backbone: str | None) -> str | None:
     if backbone and backbone != "none" and Path(backbone).expanduser().is_dir():
         return str(Path(backbone).expanduser().resolve())
     return backbone
-
-
-def _paths(config: StudyConfig, ids: list[str]) -> dict[str, str]:
-    """Where the pictures of these ids lie; those that are gone are left out."""
-    try:
-        listing = scan(Path(config.data), val=config.val, test=config.test)
-    except TameError:
-        return {}  # the report is drawn again after the pictures were moved: it is drawn without them
-    return {p.id: p.path for p in listing.pictures if p.id in set(ids)}
-
-
-def _thumbnail(path: str) -> bytes | None:
-    try:
-        image = Image.fromarray(decode(path, shortest=THUMBNAIL))
-    except TameError:
-        return None
-    image.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))
-    buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=82)
-    return buffer.getvalue()
 
 
 def say_bug(folder: Path | None, text: str) -> str:

@@ -12,7 +12,6 @@ from tame.evaluate.score import Judged, judged_from, open_test
 from tame.kinds.kind import Data
 from tame.study import events
 from tame.study.clock_shares import CHECKED
-from tame.study.events import SealOpened
 from tame.study.finalist import Finalist, state_of
 from tame.study.plan import Plan
 from tame.study.session import Study
@@ -44,7 +43,7 @@ def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | 
     outputs = np.array(study.worker.judge(rows))
 
     def record(count: int) -> None:
-        study.keep(SealOpened(n=count, trial=winner.trials[0].number, used_s=study.used_s))
+        study.keep(events.SealOpened(n=count, trial=winner.trials[0].number, used_s=study.used_s))
 
     own = open_test(data.sealed, ids, outputs, record, task=data.task)
     if default is winner:

@@ -14,6 +14,7 @@ from tame.adjust.searchers import WHOLE
 from tame.core.config import StudyConfig
 from tame.core.errors import require
 from tame.core.recipe import Recipe
+from tame.core.result import FewerDimensions
 from tame.core.rng import stream_seed
 from tame.core.space import Dimension, Space, field_of, joined, parse_dimension
 from tame.kinds.costs import Costs
@@ -121,15 +122,13 @@ def expected_recipes(search: SearchConfig, epochs: float, *, whole: bool) -> flo
     return epochs / (search.base.epochs if whole else each)
 
 
-def searched_json(own: PlanEvent) -> dict[str, object] | None:
+def fewer_dimensions(own: PlanEvent) -> FewerDimensions | None:
     """How many of the dimensions a plan searches and why not all; None where it searches all of them."""
     if not own.left_out:
         return None
-    num = len(Space.from_json(own.space).searched)
-    return {
-        "dimensions": num, "of": num + len(own.left_out), "recipes": own.recipes, "left_out": list(own.left_out),
-        "words": f"{num} of {num + len(own.left_out)} dimensions, since so few recipes cannot tell more apart",
-    }  # fmt: skip
+    num, of = len(Space.from_json(own.space).searched), len(own.left_out)
+    words = f"{num} of {num + of} dimensions, since so few recipes cannot tell more apart"
+    return FewerDimensions(dimensions=num, of=num + of, recipes=own.recipes or 0, left_out=own.left_out, words=words)
 
 
 def _space(preset: Mapping[str, Dimension], asked: Mapping[str, Dimension], base: Recipe) -> Space:

@@ -17,7 +17,7 @@ from tame.core.records import Event
 
 Number = int | float
 Plain = Mapping[str, object]
-DataFacts = Mapping[str, Any]  # what a source tells of the data, by its kind
+DataFacts = Mapping[str, object]  # what the source of a kind of data tells; the kind has a type for it
 ResultPlain = Mapping[str, Any]  # what report.json holds
 
 

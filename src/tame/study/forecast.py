@@ -21,7 +21,6 @@ from tame.kinds.known import KINDS
 from tame.report.formats import duration
 from tame.study.draft import expected_recipes
 from tame.study.events import Forecast, ForecastCorrected, Memory
-from tame.study.opening import port_of
 from tame.study.plan import TUNE_EPOCHS, Plan
 from tame.study.reserve import CLOCKLESS_SEEDS, finalists_s, reserve_s
 from tame.study.session import Study
@@ -179,8 +178,8 @@ def _features_s(study: Study, data: Data, plan: Plan) -> dict[int, float]:
     features = KINDS.get(data.kind).features
     if features is None or plan.speed is None:
         return {}
-    base, speed, port = plan.search.base, plan.speed, port_of(study)
-    return {size: features.missing_s(port, data, base, speed, size=size) for size in plan.sizes}
+    base, speed = plan.search.base, plan.speed
+    return {size: features.missing_s(study.worker, data, base, speed, size=size) for size in plan.sizes}
 
 
 def _memory(study: Study, data: Data, plan: Plan) -> tuple[Memory | None, Memory | None]:
@@ -208,7 +207,7 @@ def _memory(study: Study, data: Data, plan: Plan) -> tuple[Memory | None, Memory
 
 def _short(kind: str, memory: Memory) -> Finding:
     title = f"the study will need about {_gb(memory.needs)} of memory, and {_gb(memory.available or 0)} may be had"
-    smaller = KINDS.get(kind).smaller
+    smaller = KINDS.get(kind).words.smaller
     change = f"end other programs, or give {smaller} or smaller batches (--set batch_size=16)"
     evidence = {"needs_bytes": memory.needs, "available_bytes": memory.available}
     return Finding(CODE, title, "warning", evidence, change)

@@ -22,10 +22,9 @@ from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.monitor.rules import Facts
 from tame.monitor.space import linear_ranges
-from tame.study.draft import LEAST_COHORT, draft, drafted_space, fits_epochs, fitted, search_of, searched_json
+from tame.study.draft import LEAST_COHORT, draft, drafted_space, fewer_dimensions, fits_epochs, fitted, search_of
 from tame.study.earlier import put_first
 from tame.study.events import PlanEvent
-from tame.study.opening import port_of
 from tame.study.session import Study
 from tame.study.space import asked_space, region_of, settle
 from tame.study.state import findings_events
@@ -106,7 +105,7 @@ def plan_of(own: PlanEvent, data: Data, space: Space, facts: Facts) -> Plan:
     folds = tuple(range(data.split.folds))
     how = f"{len(folds)} folds" if len(folds) > 1 else "one validation part"
     sizes = f", at {', '.join(map(str, own.sizes))} pixels" if own.sizes else ""
-    fewer = searched_json(replace(own, space=space.to_json()))
+    fewer = fewer_dimensions(replace(own, space=space.to_json()))
     return Plan(
         search=search_of(own, data),
         space=space,
@@ -126,7 +125,7 @@ def plan_of(own: PlanEvent, data: Data, space: Space, facts: Facts) -> Plan:
         company_s=own.company_s,
         inputs_s=own.inputs_s or 0.0,
         reasons=own.reasons or {},
-        words=f"{fewer['words'] if fewer else f'{len(space.searched)} dimensions'}, judged by {how}{sizes}",
+        words=f"{fewer.words if fewer else f'{len(space.searched)} dimensions'}, judged by {how}{sizes}",
     )
 
 
@@ -187,7 +186,7 @@ def costs_of(study: Study, data: Data) -> Costs | None:
     def rehearse(recipe: Recipe) -> float:
         return study.worker.rehearse(recipe, folds=[0]).epoch_s
 
-    return features.costs(study.config, data, port_of(study), rehearse)
+    return features.costs(study.config, data, study.worker, rehearse)
 
 
 def facts_of(data: Data, *, seed: int) -> Facts:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 from collections.abc import Mapping, Sequence, Sized
 from importlib import metadata
 from typing import TypeVar
 
 from tame.core.answers import Answers, ClassAnswers, NumberAnswers
-from tame.core.config import ARRAYS, METRIC_MODES
+from tame.core.config import METRIC_MODES, command_of
 from tame.core.plain import from_plain, to_plain
 from tame.core.records import Finding, Trial
 from tame.core.result import (
@@ -20,7 +19,6 @@ from tame.core.result import (
     DefaultScore,
     Delivered,
     EngineChoice,
-    FewerDimensions,
     FinalistRow,
     FineTuning,
     Forecasts,
@@ -49,13 +47,14 @@ from tame.evaluate.score import (
 )
 from tame.kinds.kind import Data
 from tame.study.delivery import Tested
-from tame.study.doctor import rest_worth, with_outcomes
-from tame.study.draft import searched_json
+from tame.study.doctor import with_outcomes, worth_of_the_rest
+from tame.study.draft import fewer_dimensions
 from tame.study.events import StudyEvent, event_of
 from tame.study.finalist import Finalist, fold_error
 from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.study.space import planned, space_of
+from tame.study.state import State
 
 T = TypeVar("T")
 PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
@@ -108,8 +107,8 @@ def make_result(
         ),
         finalists=tuple(_row(data, trials[each.from_trial].origin, each, winner, seed=seed) for each in finalists),
         findings=tuple(headline(study, winner)),
-        rest=rest_worth(state),
-        searched=_part(FewerDimensions, searched_json(planned(state)), "the dimensions that are searched"),
+        rest=worth_of_the_rest(state),
+        searched=fewer_dimensions(planned(state)),
         forecast=Forecasts(forecast=_as_kept(state.forecast), forecast_corrected=_as_kept(state.forecast_corrected)),
         all_findings=len(study.state.findings),
         answers=_answers(study, data, tested.winner),
@@ -117,14 +116,14 @@ def make_result(
         trial_states=_states(list(trials.values())),
         whole=sum(t.state == "complete" for t in trials.values()),
         epochs=sum(t.trained for t in trials.values()),
-        fine_tuning=_part(FineTuning, _as_kept(state.tuning_judged), "what fine-tuning brought"),
+        fine_tuning=_part(FineTuning, state.tuning_judged, "what fine-tuning brought"),
         space=space_of(study.state),
         mattered=what_mattered(study.history, space_of(study.state)),
         sizes=plan.sizes,
-        speed=to_plain(plan.speed),
+        speed=None if plan.speed is None else to_plain(plan.speed),
         data_facts=_facts(state.data or {}),
-        backbone=_part(BackboneFacts, to_plain(data.backbone), "the backbone"),
-        engines=from_plain(tuple[EngineChoice, ...], state.engines.used if state.engines else (), what="the engines"),
+        backbone=_part(BackboneFacts, data.backbone, "the backbone"),
+        engines=_engines(state),
         delivered=delivered,
         wall_s=study.used_s,
         model=delivered.folder,
@@ -133,10 +132,6 @@ def make_result(
         machine={"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()},
         versions={name: metadata.version(name) for name in PACKAGES},
     )
-
-
-def _as_kept(value: StudyEvent | None) -> Mapping[str, object] | None:
-    return None if value is None else event_of(value).data
 
 
 def _task(data: Data) -> Task:
@@ -201,46 +196,23 @@ def _facts(about: Mapping[str, object]) -> DataFacts:
     return from_plain(DataFacts, {**about, "pairs": len(pairs)}, what="what is known of the data")
 
 
-def _part(kind: type[T], plain: object, what: str) -> T | None:
-    """A part of the result from the plain values of an event; None where there is none."""
-    return None if plain is None else from_plain(kind, plain, what=what)
+def _part(kind: type[T], value: object, what: str) -> T | None:
+    """A part of the result from an event or what is known of the data; None where there is none."""
+    return None if value is None else from_plain(kind, to_plain(value), what=what)
+
+
+def _as_kept(value: StudyEvent | None) -> Mapping[str, object] | None:
+    return None if value is None else event_of(value).data
+
+
+def _engines(state: State) -> tuple[EngineChoice, ...]:
+    used = () if state.engines is None else state.engines.used
+    return from_plain(tuple[EngineChoice, ...], used, what="the engines")
 
 
 def command(study: Study) -> str:
     """The command that makes the study again."""
-    config = study.config
-    if config.data == ARRAYS:
-        return f"tame.fit((X, y), seed={config.seed}, ...)"
-    parts = ["tame", "fit", config.data]
-    for name, value in (
-        ("target", config.target),
-        ("groups", config.groups),
-        ("order", config.order),
-        ("task", None if config.task == "auto" else config.task),
-        ("backbone", config.backbone),
-        ("search", None if config.search == "auto" else config.search),
-        ("val", config.val),
-        ("test", config.test),
-        ("folds", config.folds),
-        ("trials", config.trials),
-        ("epochs", config.epochs),
-        ("seed", config.seed),
-    ):
-        if value is not None:
-            parts += [f"--{name}", str(value)]
-    if config.metric != "auto":
-        parts += ["--metric", config.metric]
-    if config.time_s is not None:
-        parts += ["--time", f"{config.time_s:g}s"]
-    for text in config.space:
-        parts += ["--space", text]
-    for folder in config.first:
-        parts += ["--first", folder]
-    parts += [] if config.widen else ["--no-widen"]
-    parts += ["--until-worthless"] if config.until_worthless else []
-    for name, value in config.set.items():
-        parts += ["--set", f"{name}={value}"]
-    return shlex.join(parts)
+    return command_of(study.config)
 
 
 def headline(study: Study, winner: Finalist) -> list[Finding]:

@@ -15,6 +15,7 @@ from tame.core.importance import Objective
 from tame.core.plain import from_plain
 from tame.core.records import Event, Finding, History, Point, decision_of
 from tame.core.space import Space
+from tame.kinds.known import FIRST
 from tame.store.database import Database, open_store
 from tame.study.events import (
     EVENTS,
@@ -122,7 +123,7 @@ class State:
     @property
     def kind(self) -> str:
         """The kind of data; pictures where it is not known, as in the first studies."""
-        return "images" if self.data is None else str(self.data.get("kind", "images"))
+        return FIRST if self.data is None else str(self.data.get("kind", FIRST))
 
     def after(self, event: Event) -> None:
         """Takes one event in; one of an unknown kind changes nothing but the time that is used."""
@@ -225,7 +226,7 @@ def read_state(folder: Path) -> tuple[StudyConfig, State]:
 def unfinished(folder: Path, state: State) -> str:
     """What to do with a study that has no result."""
     if state.imported is not None:
-        best = f"try their best with: tame fit DATA --first {folder}"
+        best = f"try their best with: tame fit DATA --start-from {folder}"
         return f"{folder} holds imported trials, which cannot go on; {best}"
     model = None if state.opened is None else state.opened.config.get("model")
     return f"{folder} is not finished; go on with: {how_to_resume(folder, model=None if model is None else str(model))}"

@@ -21,7 +21,9 @@ from torch import Tensor
 from tame.core.errors import DataError, StorageError, UsageError, require
 from tame.core.recipe import Recipe
 from tame.data.cache import ArrayCache
-from tame.data.images import Picture, load_pixels, perceptual_hash
+from tame.data.image_hashes import perceptual_hash
+from tame.data.image_loading import load_pixels
+from tame.data.images import Picture
 from tame.data.quality import find_duplicates
 from tame.data.sources import open_columns, open_rows, take_rows
 from tame.data.tables import Column

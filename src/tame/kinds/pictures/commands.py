@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tame.core.errors import WorkerError
 from tame.core.plain import from_plain, to_plain
 from tame.data.images import Picture, Skipped
 from tame.kinds.costs import Speed
-from tame.kinds.kind import Port
+from tame.kinds.kind import BackboneFacts, Port
 
 T = TypeVar("T")
 IMAGES = "images"  # the name of this kind of data
@@ -32,7 +32,7 @@ class Opened:
     skipped: tuple[Skipped, ...]
     sides: tuple[int, ...]
     device: str
-    backbone: dict[str, Any] | None
+    backbone: BackboneFacts | None
 
 
 @dataclass(frozen=True, slots=True)

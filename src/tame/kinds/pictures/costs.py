@@ -11,8 +11,7 @@ from tame.core.recipe import Recipe
 from tame.core.space import parse_dimension
 from tame.kinds.costs import PLANNED_EPOCHS, Costs, Speed
 from tame.kinds.kind import BackboneFacts, Data, Port, Rehearse
-from tame.kinds.pictures import commands
-from tame.kinds.pictures.commands import Features, Look
+from tame.kinds.pictures.commands import Features, Look, missing, prepare, speed
 
 SIZES_SHARE = 0.2  # of the clock that computing features may take
 TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
@@ -26,26 +25,27 @@ def costs(config: StudyConfig, data: Data, port: Port, rehearse: Rehearse) -> Co
     crop, wanted = crop_for(backbone, data.side), wanted_sizes(config, backbone, data.side)
 
     def passes(rows: Sequence[int]) -> dict[int, int]:
-        return {size: commands.missing(port, Features(size, 2, crop, list(rows))) for size in wanted}
+        return {size: missing(port, Features(size, 2, crop, list(rows))) for size in wanted}
 
-    speed = commands.speed(port, Look(wanted[0], crop), None)
+    measured = speed(port, Look(wanted[0], crop), None)
     learnt, sealed = passes(data.rows), passes(data.sealed.rows)
     tunes = backbone.stages > 1 and "model.unfrozen" not in config.set
     epoch_s = math.inf
     if config.clock_s is not None and tunes:
-        epoch_s = _epoch_s(config.clock_s, data, backbone, speed, min(wanted), crop, rehearse)
-    return Costs(speed, learnt, sealed, epoch_s, affordable_sizes(config.clock_s, wanted, speed, learnt), tunes)
+        epoch_s = _epoch_s(config.clock_s, data, backbone, measured, min(wanted), crop, rehearse)
+    sizes = affordable_sizes(config.clock_s, wanted, measured, learnt)
+    return Costs(measured, learnt, sealed, epoch_s, sizes, tunes)
 
 
 def missing_s(port: Port, data: Data, recipe: Recipe, speed: Speed, *, size: int) -> float:
     """Seconds that the features of the learnt pictures still take at a size; views and crop are those of a recipe."""
     given = recipe.input
-    return speed.seconds(commands.missing(port, Features(size, given.views, given.crop, data.rows)), size)
+    return speed.seconds(missing(port, Features(size, given.views, given.crop, data.rows)), size)
 
 
-def prepare(port: Port, recipe: Recipe, *, size: int) -> None:
+def compute(port: Port, recipe: Recipe, *, size: int) -> None:
     """Computes the features of the learnt pictures at a size, or finds them; views and crop are those of a recipe."""
-    commands.prepare(port, Features(size, recipe.input.views, recipe.input.crop))
+    prepare(port, Features(size, recipe.input.views, recipe.input.crop))
 
 
 def crop_for(backbone: BackboneFacts, side: int) -> float:
