@@ -12,7 +12,8 @@ from tame.core.answers import Answers, ClassAnswers, NumberAnswers
 from tame.core.config import METRIC_MODES, command_of
 from tame.core.plain import from_plain, to_plain
 from tame.core.records import Finding, Trial
-from tame.core.result import (
+from tame.core.result import Result
+from tame.core.result_parts import (
     BackboneFacts,
     Baselines,
     DataFacts,
@@ -23,7 +24,6 @@ from tame.core.result import (
     FineTuning,
     Forecasts,
     Guessing,
-    Result,
     Task,
     Validation,
     Winner,
