@@ -20,7 +20,7 @@ from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
 from tame.core.space import Space, field_of, to_text
 from tame.core.text import printable
-from tame.kinds.known import kind_of
+from tame.kinds.known import KINDS, kind_of
 from tame.study.clock import foretold
 from tame.study.draft import fewer_dimensions
 from tame.study.events import Forecast, event_of
@@ -84,7 +84,7 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
 def print_check(found: dict[str, Any]) -> None:
     """For people."""
     console = ResultConsole()
-    num, thing = (found["pictures"], "pictures") if found["kind"] == "images" else (found["examples"], "rows")
+    num, thing = found.get("pictures", found.get("examples")), KINDS.get(found["kind"]).words.nouns
     what = f"of {len(found['classes'])} classes" if found["classes"] else "with a number to predict"
     console.print(Text(f"{num:,} {thing} {what}; {found['split']}"))
     console.print(_counts(found))

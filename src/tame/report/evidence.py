@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tame.core.records import Finding
+from tame.kinds.known import FIRST
 from tame.report.formats import compact, listed, short
 from tame.report.words import noun
 
@@ -15,7 +16,7 @@ DATA_CODES = {
 }  # fmt: skip
 
 
-def evidence(finding: Finding, kind: str = "images") -> str:
+def evidence(finding: Finding, kind: str = FIRST) -> str:
     """The numbers behind a finding in a sentence; as a plain list where the code is not known here."""
     values = finding.evidence
     counts = {name: each for name, each in values.items() if isinstance(each, int)}

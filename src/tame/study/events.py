@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from tame.adjust.guard import Rest
 from tame.core.answers import Difference
@@ -18,7 +18,7 @@ from tame.core.records import Event
 Number = int | float
 Plain = Mapping[str, object]
 DataFacts = Mapping[str, object]  # what the source of a kind of data tells; the kind has a type for it
-ResultPlain = Mapping[str, Any]  # what report.json holds
+ResultPlain = Mapping[str, object]  # what report.json holds; core/result.py has the type for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

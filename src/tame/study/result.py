@@ -47,7 +47,7 @@ from tame.evaluate.score import (
 )
 from tame.kinds.kind import Data
 from tame.study.delivery import Tested
-from tame.study.doctor import with_outcomes, worth_of_the_rest
+from tame.study.doctor import rest_worth, with_outcomes
 from tame.study.draft import fewer_dimensions
 from tame.study.events import StudyEvent, event_of
 from tame.study.finalist import Finalist, fold_error
@@ -107,7 +107,7 @@ def make_result(
         ),
         finalists=tuple(_row(data, trials[each.from_trial].origin, each, winner, seed=seed) for each in finalists),
         findings=tuple(headline(study, winner)),
-        rest=worth_of_the_rest(state),
+        rest=rest_worth(state),
         searched=fewer_dimensions(planned(state)),
         forecast=Forecasts(forecast=_as_kept(state.forecast), forecast_corrected=_as_kept(state.forecast_corrected)),
         all_findings=len(study.state.findings),
