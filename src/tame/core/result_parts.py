@@ -184,15 +184,19 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneFacts:
-    """The pretrained network under a head. size: pixels of its input; stages: that can be fine-tuned."""
+    """What is known of the backbone that makes features of examples.
+
+    size: pixels of one side that its weights were trained on, fixed_size: whether it takes no other; stages: that
+    fine-tuning may unfreeze; crop: the share of a side that it was judged on.
+    """
 
     name: str
     digest: str
     size: int
-    fixed_size: bool | None = None
-    num_features: int | None = None
+    fixed_size: bool = False
+    num_features: int = 0
     stages: int = 1
-    crop: Number | None = None
+    crop: float = 0.875
     license: object = None  # as its file says
     architecture: object = None
 
