@@ -9,13 +9,13 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet --no-input
 
-.PHONY: help demo test check lint ruff format types imports docs bench clean
+.PHONY: help demo test check lint ruff format spelling types imports docs bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    draw a set of pictures, tune a network on them, write the report; offline, about a minute"
-	@echo "make test    run the tests"
-	@echo "make check   what CI runs: ruff, mypy, the import contract, the tests"
+	@echo "make test    run the tests, a process on each core (ARGS='-n 0 tests/data' for some of them in one)"
+	@echo "make check   what CI runs: ruff, typos, mypy, the import contract, the tests"
 	@echo "make lint    the same without the tests"
 	@echo "make docs    write docs/parts.md again from the sources"
 	@echo "make bench   run the benchmarks, one line of JSON each (BENCH=benchmarks/one.py for one of them)"
@@ -26,17 +26,20 @@ demo: $(STAMP)
 	$(BIN)/tame demo $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: lint test
 
-lint: ruff format types imports
+lint: ruff format spelling types imports
 
 ruff: $(STAMP)
 	$(BIN)/ruff check .
 
 format: $(STAMP)
 	$(BIN)/ruff format --check .
+
+spelling: $(STAMP)
+	$(BIN)/typos
 
 types: $(STAMP)
 	$(BIN)/mypy

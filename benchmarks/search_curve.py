@@ -67,7 +67,7 @@ def fit(job: str, search: str, seed: int, work: Path) -> dict[str, object]:
 
 def best_losses(folder: Path) -> list[tuple[float, float]]:
     """Seconds since the opening, and validation losses of epochs of trials of the search that were stored then."""
-    from tame.adjust.searcher import NOT_SEARCHED
+    from tame.core.records import replay
     from tame.store.database import open_store
     from tame.study.state import STUDY
 
@@ -75,10 +75,9 @@ def best_losses(folder: Path) -> list[tuple[float, float]]:
     events = list(store.events(STUDY))
     store.close()
     begun = datetime.fromisoformat(events[0].at)
-    searched, found = set[int](), list[tuple[float, float]]()
+    searched = {trial.number for trial in replay(events).trials.values() if trial.is_searched}
+    found: list[tuple[float, float]] = []
     for event in events:
-        if event.kind == "decision" and event.data.get("origin", "finalist") not in NOT_SEARCHED:
-            searched.add(event.data["trial"])
         if event.kind == "curve" and event.data["trial"] in searched:
             losses = [row[2] for row in event.data["points"] if row[2] is not None]
             at = (datetime.fromisoformat(event.at) - begun).total_seconds()

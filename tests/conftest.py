@@ -7,11 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Test processes share the cores, so each of them, and each process that a test starts, takes one. torch reads this
     # when it is loaded, which is after this file.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Others use the same cores: how long an example takes says nothing.
+settings.register_profile("tame", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tame")
+
+PROCESS_BYTES = 3 * 2**30  # that a process of tests and those that it starts may need at once
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` makes: one for each usable core, as far as memory goes."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    known = {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= set(getattr(os, "sysconf_names", ()))
+    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // PROCESS_BYTES if known else cores
+    return max(1, min(cores, most))
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def count_events(folder):
         return 0
 
 
-def wait_for(claim, seconds=60.0):
+def wait_for(claim, seconds=180.0):
     end = time.monotonic() + seconds
     while not claim():
         assert time.monotonic() < end, "waited too long"

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from tame.adjust.guard import Rest
 from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import searched
 from tame.adjust.searchers import SEARCHERS, WHOLE
-from tame.core.records import Decision, Event, Finding, decision_event
+from tame.core.records import Decision, Finding, decision_event
+from tame.core.result import Result
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.monitor.rules import examine
-from tame.study.clock import require_time
+from tame.study.clock import foretold, require_time
 from tame.study.doctor import act, of_space, why_worthless
+from tame.study.draft import FIRST_SHARE
 from tame.study.earlier import explained
 from tame.study.evaluate import evaluate
+from tame.study.events import SearchEnded
 from tame.study.finalists import best_trials, finalists
+from tame.study.fitting import GOING, epochs_in, fitting
 from tame.study.forecast import correct, foretell
 from tame.study.opening import open_data
-from tame.study.plan import FIRST_SHARE, GOING, Plan, make_plan
+from tame.study.plan import Plan, make_plan
 from tame.study.reserve import SURE, cost_s, reserved_s
 from tame.study.session import Study
 from tame.study.state import findings_events
-from tame.study.test import FINAL, test
+from tame.study.test import test
 from tame.study.tuning import fine_tune
 
 PROBED = 5  # recipes that begin before it is known what an epoch takes here
 FINISH_SHARE = 0.65  # of the time that is left, for the best of a search that was too slow to reach its end
 
 
-def run(study: Study) -> dict[str, Any]:
+def run(study: Study) -> Result:
     """Takes a study, new or resumed, to its end, and returns the result that the report shows."""
     data = open_data(study)
     plan = make_plan(study, data)
@@ -70,7 +73,7 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
 
     rest: what going on is worth; where that is too little, and the user asked for it, the search ends too.
     """
-    if study.state.last.get("search_ended"):
+    if study.state.search_ended is not None:
         return []
     if study.config.until_worthless and rest is not None and rest.is_worthless:
         return end_search(study, why_worthless(rest), worthless=True)
@@ -82,14 +85,13 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
     left = plan.search_until_s - study.used_s - reserved_s(study, plan)
     if not plan.sizes:
         left -= study.state.epoch_s * unfinished(study.history)
-    fitting = plan.fitting(study, decisions, left)
-    if any(decision.kind in GOING for decision in fitting) or not any(d.kind in GOING for d in decisions):
-        return fitting
+    going = fitting(plan, study.state, decisions, left)
+    if any(decision.kind in GOING for decision in going) or not any(d.kind in GOING for d in decisions):
+        return going
     if not plan.sizes:
         ended = last_stretch(study, plan)
         if ended:
-            going = {decision.trial for decision in ended}
-            return [*ended, *pauses(study, "the time is short", but=going)]
+            return [*ended, *pauses(study, "the time is short", but={decision.trial for decision in ended})]
     return end_search(study, "the time for the search is used up")
 
 
@@ -104,25 +106,25 @@ def first_round(study: Study, plan: Plan, decisions: list[Decision]) -> list[Dec
     require_time(study, plan)
     if study.config.search in WHOLE:
         return decisions
-    last, left = study.state.last, study.left_s - plan.end_s
-    each_s = plan.search.rungs[0] * last["forecast"]["mean_s"] + last["plan"].get("inputs_s", 0.0)
-    return decisions[: min(PROBED, max(1, int(FIRST_SHARE * left / each_s)))]
+    each_s = plan.search.rungs[0] * foretold(study.state).mean_s + plan.inputs_s
+    num = int(FIRST_SHARE * (study.left_s - plan.end_s) / each_s)
+    return decisions[: min(PROBED, max(1, num))]
 
 
 def last_stretch(study: Study, plan: Plan) -> list[Decision]:
     """The best trials that are trained to their end when a search has no more time: as many as leave a fresh seed of
     the best and the default its time; where none would come to its end that way, or no seed fits, without."""
     left, fresh_s = study.left_s - plan.end_s, cost_s(study, plan, 1, 1)
-    ended = finish(study.history, epochs=plan.epochs_in(study, left - SURE * fresh_s))
+    ended = finish(study.history, epochs=epochs_in(study.state, left - SURE * fresh_s))
     if ended or (left > fresh_s and study.history.having("complete")):
         return ended
     left = FINISH_SHARE * (left - cost_s(study, plan, 1, 0))
-    return finish(study.history, epochs=plan.epochs_in(study, left))
+    return finish(study.history, epochs=epochs_in(study.state, left))
 
 
 def end_search(study: Study, reason: str, *, worthless: bool = False) -> list[Decision]:
     """Leaves the trials where they are, for good: nothing of the search trains any more."""
-    ended = Event("search_ended", {"used_s": study.used_s, "reason": reason, "worthless": worthless})
+    ended = SearchEnded(used_s=study.used_s, reason=reason, worthless=worthless)
     study.keep(ended, *map(decision_event, pauses(study, reason)))
     if worthless:
         study.watcher.note(f"the search ends early: {reason}")
@@ -156,7 +158,7 @@ def forget(study: Study, plan: Plan) -> None:
     """Lets go of the weights of trials that will not go on; a head that is needed later is trained again."""
     kept = best_trials(study, plan, 1)
     trials = study.history.trials.values()
-    going_on = [t.number for t in trials if t.state in ("running", "paused") or t in kept or t.origin in FINAL]
+    going_on = [t.number for t in trials if t.state in ("running", "paused") or t in kept or t.may_be_delivered]
     going_on += [t.parent for t in trials if t.parent is not None and t.state == "running" and not t.trained]
     gone = [number for number in study.history.trials if number not in going_on]
     study.worker.forget(gone, keep=going_on)

@@ -12,23 +12,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plans import plain_plan
 from tame.adjust import presets
-from tame.adjust.guard import Rest, doubling_gain, most_dimensions, narrowed, rest_of, searchable, wider
+from tame.adjust.guard import Rest, most_dimensions, narrowed, rest_of, searchable
 from tame.adjust.portfolio import tables
 from tame.adjust.searcher import SearchConfig, searched
 from tame.adjust.searchers import SEARCHERS
 from tame.app.run import fit_study, resume_study
 from tame.core.config import StudyConfig
 from tame.core.errors import StoppedError, UsageError
+from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
 from tame.core.records import Curve, Event, Finding, History, Point, Trial, curve_event, decision_event
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Int, Space, parse_dimension
-from tame.evaluate import best_of as relations
+from tame.monitor.remedies import wider
 from tame.monitor.rules import Facts
 from tame.monitor.space import edges, infeasible, linear_ranges
 from tame.study.doctor import act, of_space, with_outcomes
-from tame.study.plan import Plan, expected_recipes, searched_json
+from tame.study.draft import expected_recipes, fewer_dimensions
+from tame.study.events import PlanEvent
 from tame.study.session import begin
 from tame.study.space import narrow, region_of, space_of
 from tame.study.state import Silent, State, findings_events, read_state
@@ -349,16 +352,8 @@ def test_a_round_in_which_nothing_was_trained_changes_nothing_and_a_rest_can_be_
     rest = rounds([0.5 + i / 100 for i in range(12)])[-1]
     trials = {n: trial_of(n, PLAIN.but({"optimizer.lr": (n + 1) * 1e-4}), 0.5 + n / 100) for n in range(12)}
     assert rest_of(History(trials), rest, num_valid=1000) is rest
-    assert Rest.from_json(rest.to_json()) == rest
+    assert from_plain(Rest, to_plain(rest), what="the rest") == rest
     assert rest_of(History(), None, num_valid=1000) is None
-
-
-@given(losses=st.lists(st.floats(0, 10), min_size=1, max_size=60))
-def test_the_gain_of_a_doubling_is_the_same_as_in_the_report(losses):
-    expected = relations.doubling_gain(np.sort(losses))
-    found = doubling_gain(losses)
-    assert (found is None) == (expected is None)
-    assert found is None or found == pytest.approx(expected, abs=1e-9)
 
 
 # Whole studies --------------------------------------------------------------------------------------------------------
@@ -412,24 +407,24 @@ def wide(asked, tmp_path_factory):
 
 def test_a_space_whose_best_lies_outside_is_widened_and_the_report_shows_it(wide):
     folder, result = wide
-    found = [f for f in result["findings"] if f["code"] == "best_on_edge" and "to" in f["evidence"]]
+    found = [f for f in result.findings if f.code == "best_on_edge" and "to" in f.evidence]
     assert found
-    assert all(f["evidence"]["field"] == "optimizer.lr" for f in found)
+    assert all(f.evidence["field"] == "optimizer.lr" for f in found)
     told = re.fullmatch(
-        r"(\d+) recipes lay in the new part, the best recipe (.*): trial \d+, at (.*)", found[0]["outcome"]
+        r"(\d+) recipes lay in the new part, the best recipe (.*): trial \d+, at (.*)", found[0].outcome
     )
     assert told
     assert int(told[1]) >= 1
-    inside = float(told[3]) <= found[0]["evidence"]["to"]  # or the default, which lies beyond all that was asked for
+    inside = float(told[3]) <= found[0].evidence["to"]  # or the default, which lies beyond all that was asked for
     assert told[2] == ("among them" if inside else "not")
-    assert result["space"]["optimizer.lr"]["high"] >= 1e-4
-    assert result["space"]["optimizer.lr"]["low"] == 1e-6
+    assert result.space.dimensions["optimizer.lr"].high >= 1e-4
+    assert result.space.dimensions["optimizer.lr"].low == 1e-6
     _, state = read_state(folder)
     later = [t for t in searched(state.history) if t.recipe.optimizer.lr > 1e-5 and t.origin == "model"]
     assert later, "recipes are proposed from the wider space while the study runs"
     page = (folder / "report.html").read_text()
     assert "lies beyond the range of optimizer.lr, at 0.002" in page
-    assert found[0]["outcome"][:40] in page
+    assert found[0].outcome[:40] in page
 
 
 def test_stopped_as_it_is_widened_and_resumed_a_study_comes_to_the_same_space(wide, asked, tmp_path):
@@ -437,17 +432,17 @@ def test_stopped_as_it_is_widened_and_resumed_a_study_comes_to_the_same_space(wi
     with pytest.raises(StoppedError):
         fit_study(asked(tmp_path / "again"), Stops("beyond the range of optimizer.lr"), inline=True)
     again = resume_study(tmp_path / "again", Silent(), inline=True)
-    assert again["space"] == result["space"]
-    assert [f["title"] for f in again["findings"]] == [f["title"] for f in result["findings"]]
-    assert again["winner"]["recipe"] == result["winner"]["recipe"]
+    assert again.space == result.space
+    assert [f.title for f in again.findings] == [f.title for f in result.findings]
+    assert again.winner.recipe == result.winner.recipe
 
 
 def test_a_space_that_must_not_grow_stays_and_the_finding_says_so(asked, tmp_path):
     result = fit_study(asked(tmp_path / "study", widen=False, trials=26), Silent(), inline=True)
-    (finding,) = [f for f in result["findings"] if f["code"] == "best_on_edge"]
-    assert finding["outcome"].startswith("not widened: --no-widen forbids it")
-    assert result["space"]["optimizer.lr"]["high"] == 1e-5
-    assert "--no-widen" in result["command"]
+    (finding,) = [f for f in result.findings if f.code == "best_on_edge"]
+    assert finding.outcome.startswith("not widened: --no-widen forbids it")
+    assert result.space.dimensions["optimizer.lr"].high == 1e-5
+    assert "--no-widen" in result.command
 
 
 def test_a_search_ends_once_the_rest_is_worthless_and_says_why(asked, tmp_path):
@@ -459,20 +454,20 @@ def test_a_search_ends_once_the_rest_is_worthless_and_says_why(asked, tmp_path):
             heard.append(text)
 
     result = fit_study(asked(tmp_path / "study", search="sobol", **settings), Notes(), inline=True)
-    assert 24 <= result["rest"]["recipes"] < 400
-    assert f"the search ends early: {result['rest']['stopped_because']}" in heard
-    (finding,) = [f for f in result["findings"] if f["code"] == "worthless_rest"]
-    assert finding["outcome"] == f"the search ended there, after {result['rest']['recipes']} recipes"
+    assert 24 <= result.rest.recipes < 400
+    assert f"the search ends early: {result.rest.stopped_because}" in heard
+    (finding,) = [f for f in result.findings if f.code == "worthless_rest"]
+    assert finding.outcome == f"the search ended there, after {result.rest.recipes} recipes"
     page = (tmp_path / "study" / "report.html").read_text()
-    assert f"The search stopped after {result['rest']['recipes']} recipes because as many epochs again" in page
+    assert f"The search stopped after {result.rest.recipes} recipes because as many epochs again" in page
 
 
 def test_too_few_recipes_search_fewer_dimensions_and_the_report_says_so(asked, tmp_path):
     result = fit_study(asked(tmp_path / "study", trials=3, epochs=1, space=()), Silent(), inline=True)
-    assert set(result["space"]) == {"optimizer.lr", "model.dropout"}
-    assert result["searched"]["words"] == "2 of 5 dimensions, since so few recipes cannot tell more apart"
+    assert set(result.space.dimensions) == {"optimizer.lr", "model.dropout"}
+    assert result.searched.words == "2 of 5 dimensions, since so few recipes cannot tell more apart"
     assert "Searched 2 of 5 dimensions" in (tmp_path / "study" / "report.html").read_text()
-    assert searched_json({"space": {"optimizer.lr": {}}}) is None, "a plan of an older study"
+    assert fewer_dimensions(PlanEvent(space={"optimizer.lr": {}})) is None, "a plan of an older study"
 
 
 def test_where_too_many_diverge_new_recipes_come_from_the_rest_of_the_space(tmp_path):
@@ -482,7 +477,7 @@ def test_where_too_many_diverge_new_recipes_come_from_the_rest_of_the_space(tmp_
         dummy_error=0.05, guess_loss=0.7,
     )  # fmt: skip
     search = SearchConfig(base=base, cohort=40)
-    plan = Plan(search, SPACE, facts, (0,), math.inf, 0.0, (), "", False, {})
+    plan = plain_plan(search, SPACE, facts, folds=(0,), end_s=0.0, whole=False)
     first = SEARCHERS.get("sobol")(History(), SPACE, 0, config=search)
     with begin(StudyConfig(data="x", out=str(tmp_path / "study")), Silent()) as study:
         study.keep(Event("plan", {"base": base.flat(), "space": SPACE.to_json()}), *map(decision_event, first))

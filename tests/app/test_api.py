@@ -12,7 +12,6 @@ from torch import nn
 
 import tame
 from tame.app.progress import watching
-from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, StoppedError, StorageError, TameError, UsageError
 from tame.kinds.arrays.material import make_module
 from tame.kinds.arrays.prediction import answers
@@ -199,7 +198,7 @@ def test_a_class_of_a_package_can_be_the_function():
 def test_arrays_of_a_study_that_were_tampered_with_are_refused(kept, tmp_path):
     np.savez(tmp_path / TARGETS, **kept)
     with pytest.raises(StorageError, match="cannot be read"):
-        read_kept(StudyConfig(data=ARRAYS), tmp_path)
+        read_kept(tmp_path)
 
 
 @pytest.fixture(scope="module")

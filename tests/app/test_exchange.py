@@ -293,7 +293,7 @@ def test_a_table_of_results_is_read_by_its_columns(tmp_path: Path) -> None:
     assert found.trials == 30
     assert found.notes == ("2 trials without a finite result, or that had not ended well: left out",)
     _, state = read_state(tmp_path / "made")
-    space = Space.from_json(state.last["imported"]["space"])
+    space = Space.from_json(state.imported.space)
     assert space.dimensions["optimizer.lr"] == Choice(1e-4, 1e-3, 1e-2, 1e-1)
     assert space.dimensions["batch_size"] == Choice(32, 64, 128)
     assert to_optuna(tmp_path / "made").best_value == pytest.approx(1 / 30)
@@ -567,7 +567,8 @@ def test_a_study_begins_with_what_an_earlier_one_found_best(tmp_path: Path, monk
     assert "own.trees: the model here takes no such argument" in " ".join(heard)
     (note,) = [each for each in heard if "by the names here" in each]
     assert note.endswith("by the names here: optimizer.name AdamW is adamw, optimizer.name Lion is lion")
-    assert result["mattered"]["importance"]["n"] == 2
+    assert result.mattered is not None
+    assert result.mattered.importance.n == 2
     wrong = replace(config, first=("none",), out=str(tmp_path / "b"))
     with pytest.raises(UsageError, match="no study folder"):
         fit_study(wrong, Silent(), inline=True)

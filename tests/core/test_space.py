@@ -33,6 +33,7 @@ from tame.core.space import Choice, Float, Int, Space, check_asked, joined, pars
 from tame.core.space_text import read_space, texts_of
 from tame.data.arrays import read_arrays
 from tame.kinds.arrays.source import keep_arrays
+from tame.study.events import PlanEvent, event_of
 from tame.study.session import begin, reopen
 from tame.study.space import ask_for, asked_space, settle, space_of, widen
 from tame.study.state import Silent, read_state
@@ -887,7 +888,7 @@ def test_a_wider_space_is_an_event_with_its_reason_and_holds_from_then_on(stoppe
         assert space_of(study.state) == Space.from_json(PLAN["space"])
         wider = space_of(study.state).widened("optimizer.lr", high=1.0)
         assert widen(study, wider, reason="on its edge", evidence={"best": [0.1]}) == wider
-        assert study.state.last["space"] == {
+        assert event_of(study.state.space).data == {
             "space": wider.to_json(),
             "reason": "on its edge",
             "evidence": {"best": [0.1]},
@@ -896,9 +897,9 @@ def test_a_wider_space_is_an_event_with_its_reason_and_holds_from_then_on(stoppe
             widen(study, Space.from_json(PLAN["space"]), reason="smaller")
         widen(study, wider, reason="the same again")
     _, state = read_state(stopped)
-    assert state.last["space"]["reason"] == "on its edge"
+    assert state.space.reason == "on its edge"
     assert space_of(state).dimensions["optimizer.lr"] == Float(1e-4, 1, log=True)
-    assert state.last["plan"] == PLAN, "the plan stays as it was made"
+    assert state.plan == PlanEvent(**PLAN), "the plan stays as it was made"
 
 
 def test_what_a_resume_asks_for_waits_until_the_study_has_checked_it(stopped):
@@ -913,13 +914,13 @@ def test_what_a_resume_asks_for_waits_until_the_study_has_checked_it(stopped):
         settle(study, asked_for)
         assert asked_space(study) is None
         assert space_of(study.state) == asked_for
-        assert study.state.last["space"]["reason"] == "asked for on resume"
+        assert study.state.space.reason == "asked for on resume"
     ask_for(stopped, ["model.width=8..16"])
     with reopen(stopped, Silent()) as study:
         settle(study, asked_space(study), problem="a head has no width")
         assert asked_space(study) is None
         assert space_of(study.state) == asked_for
-        assert study.state.last["space_asked"]["outcome"] == "refused: a head has no width"
+        assert study.state.space_asked.outcome == "refused: a head has no width"
 
 
 @pytest.mark.parametrize(
@@ -939,7 +940,7 @@ def test_what_a_resume_asks_for_waits_until_the_study_has_checked_it(stopped):
 def test_a_resume_does_not_take_what_no_study_can_search(stopped, texts, words):
     with pytest.raises(UsageError, match=words):
         ask_for(stopped, texts)
-    assert "space_asked" not in read_state(stopped)[1].last
+    assert read_state(stopped)[1].space_asked is None
 
 
 @pytest.mark.parametrize(
@@ -1031,12 +1032,12 @@ def test_a_study_that_was_stopped_goes_on_in_a_wider_space(tmp_path, monkeypatch
         tame.resume(folder, model=linear, space=("optimizer.lr=0.015..0.02:log",), quiet=True)
     with pytest.raises(UsageError, match=r"schedule\.power would do nothing"):
         tame.resume(folder, model=linear, space=("schedule.power=1..3",), quiet=True)
-    assert "refused" in read_state(folder)[1].last["space_asked"]["outcome"]
+    assert "refused" in read_state(folder)[1].space_asked.outcome
     wider = {"optimizer.lr": Float(0.01, 10, log=True), "optimizer.momentum": Float(0.1, 0.8)}
     tame.resume(folder, model=linear, space=wider, quiet=True)
     state = read_state(folder)[1]
     assert 0 < len(first.history.trials) < 20
-    assert state.last["space"]["reason"] == "asked for on resume"
+    assert state.space.reason == "asked for on resume"
     later = [t.recipe.optimizer for n, t in state.history.trials.items() if n not in first.history.trials]
     assert max(each.lr for each in later) > 0.02
     assert min(each.momentum for each in later) < 0.8

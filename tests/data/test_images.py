@@ -351,7 +351,7 @@ def test_what_is_no_regular_file_is_skipped_without_waiting(pets, tmp_path):
     (pets / "cats" / "phone.heic").write_bytes(b"x")
     start = time.perf_counter()
     listing = scan(pets)
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 30  # it waits for no writer, and reads no endless file
     found = {item.id: item.reason for item in listing.skipped}
     assert found.pop("cats/pipe.jpg") == "a pipe and not a file"
     assert found.pop("cats/phone.heic") == ".heic files cannot be read; convert it to JPEG or PNG"

@@ -123,7 +123,7 @@ def test_between_equals_there_is_no_difference(right):
     assert found.value == 0
     assert found.low <= 0 <= found.high
     assert not found.is_real
-    assert found.to_json()["verdict"] == "no real difference"
+    assert found.verdict == "no real difference"
 
 
 @pytest.mark.parametrize(
@@ -221,12 +221,12 @@ def test_the_trace_of_the_confusion_matrix_is_the_accuracy(seed, n, classes):
     assert np.array_equal(counts.sum(axis=1), np.bincount(judged.target, minlength=classes))
     assert np.array_equal(counts.sum(axis=0), np.bincount(judged.predicted, minlength=classes))
     rows = per_class(judged, names)
-    assert [row["right"] for row in rows] == np.diag(counts).tolist()
-    assert sum(row["n"] for row in rows) == n
+    assert [row.right for row in rows] == np.diag(counts).tolist()
+    assert sum(row.n for row in rows) == n
     for row in rows:
-        assert (row["value"] is None) == (row["n"] == 0)
-        if row["n"]:
-            assert row["low"] <= row["value"] <= row["high"]
+        assert (row.value is None) == (row.n == 0)
+        if row.n:
+            assert row.low <= row.value <= row.high
 
 
 def test_a_confusion_matrix_that_hides_examples_is_not_reported():
@@ -357,12 +357,12 @@ def test_mistakes_come_with_the_surest_first():
     names = ["a", "b", "c", "d"]
     found = mistakes(judged, names, most=100)
     assert len(found) == int((~judged.right).sum())
-    probabilities = [row["probability"] for row in found]
+    probabilities = [row.probability for row in found]
     assert probabilities == sorted(probabilities, reverse=True)
     for row in found:
-        place = judged.ids.index(row["id"])
-        assert row["true"] == names[judged.target[place]]
-        assert row["predicted"] == names[judged.predicted[place]] != row["true"]
+        place = judged.ids.index(row.id)
+        assert row.true == names[judged.target[place]]
+        assert row.predicted == names[judged.predicted[place]] != row.true
     assert found[:12] == mistakes(judged, names)
 
 
@@ -373,32 +373,32 @@ def test_the_largest_errors_come_first_with_their_signs():
     judged = numbers_at_random(5)
     found = errors(judged, most=100)
     assert len(found) == 60
-    sizes = [abs(row["error"]) for row in found]
+    sizes = [abs(row.error) for row in found]
     assert sizes == sorted(sizes, reverse=True)
     for row in found:
-        place = judged.ids.index(row["id"])
-        assert row["true"] == judged.target[place]
-        assert row["error"] == row["predicted"] - row["true"]
+        place = judged.ids.index(row.id)
+        assert row.true == judged.target[place]
+        assert row.error == row.predicted - row.true
     assert errors(judged) == found[:12]
 
 
 def test_residuals_are_told_in_the_units_of_the_target():
     judged = numbers_at_random(6, n=2000)
     found, off = residuals(judged), judged.outputs - judged.target
-    assert found["rmse"] == pytest.approx(math.sqrt((off**2).mean()), rel=1e-12)
-    assert found["mean_error"] == pytest.approx(off.mean(), rel=1e-9)
+    assert found.rmse == pytest.approx(math.sqrt((off**2).mean()), rel=1e-12)
+    assert found.mean_error == pytest.approx(off.mean(), rel=1e-9)
     half = Z * off.std() / math.sqrt(2000)
-    assert (found["mean_low"], found["mean_high"]) == pytest.approx((off.mean() - half, off.mean() + half))
-    assert found["mean_low"] < 0.2 < found["mean_high"]
-    assert found["within_rmse"] == pytest.approx(0.68, abs=0.04)  # of normal errors
-    assert found["median_size"] == pytest.approx(np.median(np.abs(off)))
-    points = np.array(found["points"])
+    assert (found.mean_low, found.mean_high) == pytest.approx((off.mean() - half, off.mean() + half))
+    assert found.mean_low < 0.2 < found.mean_high
+    assert found.within_rmse == pytest.approx(0.68, abs=0.04)  # of normal errors
+    assert found.median_size == pytest.approx(np.median(np.abs(off)))
+    points = np.array(found.points)
     assert len(points) == 500
     assert points[0, 0] == judged.target.min()
     assert points[-1, 0] == judged.target.max()
     own = set(zip(judged.target, judged.outputs, strict=True))
-    assert {tuple(pair) for pair in found["points"]} <= own
-    assert len(residuals(numbers_at_random(6, n=7))["points"]) == 7
+    assert set(found.points) <= own
+    assert len(residuals(numbers_at_random(6, n=7)).points) == 7
 
 
 # Probabilities and costs ----------------------------------------------------------------------------------------------
@@ -409,15 +409,15 @@ def test_calibration_equals_a_count_by_hand():
     found = calibration(judged, bins=5)
     sure, right = judged.probabilities.max(axis=1), judged.right
     apart = 0.0
-    for part in found["bins"]:
-        own = (sure > part["from"]) & (sure <= part["to"])
-        assert part["n"] == own.sum() > 0
-        assert part["confidence"] == pytest.approx(sure[own].mean())
-        assert part["right"] == pytest.approx(right[own].mean())
-        assert part["low"] <= part["right"] <= part["high"]
+    for part in found.bins:
+        own = (sure > part.start) & (sure <= part.end)
+        assert part.n == own.sum() > 0
+        assert part.confidence == pytest.approx(sure[own].mean())
+        assert part.right == pytest.approx(right[own].mean())
+        assert part.low <= part.right <= part.high
         apart += own.mean() * abs(right[own].mean() - sure[own].mean())
-    assert sum(part["n"] for part in found["bins"]) == found["n"] == 500
-    assert found["ece"] == pytest.approx(apart)
+    assert sum(part.n for part in found.bins) == found.n == 500
+    assert found.ece == pytest.approx(apart)
 
 
 def test_probabilities_that_are_true_are_calibrated_and_overconfident_ones_are_not():
@@ -425,8 +425,8 @@ def test_probabilities_that_are_true_are_calibrated_and_overconfident_ones_are_n
     logits = 2 * rng.normal(size=(4000, 3))
     true = softmax(logits)
     target = np.array([rng.choice(3, p=row) for row in true])
-    assert calibration(classes_of(target, true))["ece"] < 0.03
-    assert calibration(classes_of(target, softmax(3 * logits)))["ece"] > 0.1
+    assert calibration(classes_of(target, true)).ece < 0.03
+    assert calibration(classes_of(target, softmax(3 * logits))).ece > 0.1
 
 
 def test_decisions_that_weigh_costs_cost_less_where_costs_differ():
@@ -436,18 +436,18 @@ def test_decisions_that_weigh_costs_cost_less_where_costs_differ():
     judged = judged_from("binary", list(map(str, range(3000))), target, logits)
     found = expected_cost(judged, [[0, 1], [10, 0]], seed=0)
     counts = confusion(judged, ["a", "b"])
-    assert found["value"] == pytest.approx((counts[0][1] + 10 * counts[1][0]) / 3000)
-    assert found["low"] < found["value"] < found["high"]
-    assert found["aware"]["high"] < found["low"]
-    assert found["aware"]["changed"] > 0
-    assert found["n"] == 3000
+    assert found.value == pytest.approx((counts[0][1] + 10 * counts[1][0]) / 3000)
+    assert found.low < found.value < found.high
+    assert found.aware.high < found.low
+    assert found.aware.changed > 0
+    assert found.n == 3000
     # Elkan's threshold: decide for class 1 from a probability of 1 / (1 + 10) on.
     decided = (judged.probabilities[:, 1] >= 1 / 11).astype(int)
     by_hand = np.where(decided == target, 0, np.where(target == 1, 10, 1)).mean()
-    assert found["aware"]["value"] == pytest.approx(by_hand)
+    assert found.aware.value == pytest.approx(by_hand)
     even = expected_cost(judged, [[0, 1], [1, 0]], seed=0)
-    assert even["value"] == even["aware"]["value"] == pytest.approx(1 - measure("accuracy", judged))
-    assert even["aware"]["changed"] == 0
+    assert even.value == even.aware.value == pytest.approx(1 - measure("accuracy", judged))
+    assert even.aware.changed == 0
     with pytest.raises(UsageError, match="costs of 2 classes are a 2 x 2 table"):
         expected_cost(judged, [[0, 1, 2]] * 3, seed=0)
     with pytest.raises(UsageError, match="finite"):

@@ -16,8 +16,8 @@ from tame.core.recipe import Recipe
 from tame.core.records import Curve, Point, Trial
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Int, Space
-from tame.monitor.advice import CHANGES
 from tame.monitor.curves import noise, relative_fall, smooth
+from tame.monitor.remedies import CHANGES
 from tame.monitor.rules import RULES, Facts, examine
 from tame.monitor.space import LEAST_TRIALS, edges
 from tame.testing.rule_laws import FACTS, LAWS, NUMBERS, PLANTED, as_regression, clean, trial_of

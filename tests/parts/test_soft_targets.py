@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 import tame
-from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe
 from tame.data.arrays import read_arrays, task_of
@@ -87,7 +86,7 @@ def test_one_hot_rows_are_judged_as_their_classes_are():
     for metric in ("accuracy", "log_loss", "roc_auc"):
         assert score(metric, soft, how="", seed=0).value == pytest.approx(score(metric, hard, how="", seed=0).value)
     mine, theirs = calibration(soft), calibration(hard)
-    assert mine["ece"] == pytest.approx(theirs["ece"], abs=1e-12)
+    assert mine.ece == pytest.approx(theirs.ece, abs=1e-12)
 
 
 def test_rows_are_kept_where_predictions_are_averaged_or_compared():
@@ -109,8 +108,8 @@ def test_guessing_gives_the_mean_of_the_rows():
 
 def test_a_network_that_says_the_rows_themselves_is_calibrated():
     perfect = judged_from("multiclass", IDS, P, np.log(P))
-    assert calibration(perfect)["ece"] == pytest.approx(0, abs=1e-12)
-    assert calibration(replace(perfect, shares=None))["ece"] > 0.05
+    assert calibration(perfect).ece == pytest.approx(0, abs=1e-12)
+    assert calibration(replace(perfect, shares=None)).ece > 0.05
 
 
 # Training
@@ -241,9 +240,9 @@ def test_a_loss_that_cannot_learn_from_rows_is_refused_with_one_that_can(loss):
 
 def test_rows_of_a_study_are_kept_for_the_day_it_is_resumed(tmp_path):
     keep_arrays(read_arrays(X, P), "auto", tmp_path, plain=False)
-    found = read_kept(StudyConfig(data=ARRAYS), tmp_path)
+    found = read_kept(tmp_path)
     np.testing.assert_allclose(found.shares, P, rtol=1e-12)
-    np.testing.assert_array_equal(found.target, P.argmax(axis=1))
+    np.testing.assert_array_equal(found.values, P.argmax(axis=1))
     assert [found.table.values[f"x{i}"].tolist() for i in range(FEATURES)] == X.astype(np.float64).T.tolist()
 
 

@@ -638,7 +638,7 @@ def test_only_one_process_holds_the_lease_and_a_killed_one_lets_go(tmp_path):
     started = time.monotonic()
     with pytest.raises(StorageError, match=rf"being worked on by another tame process \(pid {command.pid}\)"):
         hold(tmp_path)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20  # it does not wait for the other, which sleeps for a minute
     command.send_signal(signal.SIGKILL)
     command.communicate()
     with hold(tmp_path), pytest.raises(StorageError, match=rf"pid {os.getpid()}"):

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from plans import plain_plan
 from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import SEARCHERS, SearchConfig
 from tame.app.cli import _show_result
@@ -24,8 +25,10 @@ from tame.loop import PROBED, adjust, first_round, last_stretch
 from tame.monitor.rules import Facts
 from tame.study import finalists as finals
 from tame.study.clock import give_time, require_time
-from tame.study.plan import END_S, Plan, _end_s
-from tame.study.reserve import SURE
+from tame.study.clock_shares import END_S, ending
+from tame.study.fitting import fitting
+from tame.study.reserve import SURE, room_s
+from tame.study.result import command
 from tame.study.session import begin, reopen
 from tame.study.state import Silent, read_state
 
@@ -39,9 +42,11 @@ BASE = Recipe().but({"epochs": EPOCHS})
 END = 2.0
 
 
-def plan_with(*, until=math.inf, **search):
+def plan_with(*, until=math.inf, inputs_s=0.0, tunes=False, other_size_s=0.0, **search):
     own = {"base": BASE, "portfolio": tuple({"optimizer.lr": 10.0**-k} for k in range(2, 6)), "cohort": 24, **search}
-    return Plan(SearchConfig(**own), SPACE, FACTS, (0, 1), until, END, (), "", False, {})
+    changes = {"search_until_s": until, "end_s": END, "whole": False, "inputs_s": inputs_s, "tunes": tunes}
+    changes["other_size_s"] = other_size_s
+    return plain_plan(SearchConfig(**own), SPACE, FACTS, **changes)
 
 
 @pytest.fixture
@@ -101,8 +106,8 @@ def test_a_few_recipes_begin_before_it_is_known_what_an_epoch_takes(clocked):
 
 def test_the_first_round_of_inputs_that_take_long_is_smaller(clocked):
     study = clocked(60.0)
-    study.keep(Event("plan", {**study.state.last["plan"], "inputs_s": 8.0}))
-    assert len(first_round(study, plan_with(), all_begin(study, plan_with()))) == 2
+    slow = plan_with(inputs_s=8.0)
+    assert len(first_round(study, slow, all_begin(study, slow))) == 2
 
 
 def test_what_the_best_and_the_default_are_short_of_their_end_is_told():
@@ -155,25 +160,26 @@ def test_inputs_that_nobody_had_are_counted_when_a_recipe_begins(clocked):
     trained(study, [Decision("start", 0, "", 2, BASE, "default")], epoch_s=1.0)
     other = BASE.but({"table.numbers": "piecewise"})
     fresh = [Decision("start", 1, "", 2, BASE.but({"seed": 1}), "sobol"), Decision("start", 2, "", 2, other, "sobol")]
-    assert plan.fitting(study, fresh, 4.5) == fresh
-    study.keep(Event("plan", {**study.state.last["plan"], "inputs_s": 3.0}))
-    assert plan.fitting(study, fresh, 4.5) == fresh[:1]
-    assert plan.fitting(study, fresh, 7.5) == fresh
+    assert fitting(plan, study.state, fresh, 4.5) == fresh
+    slow = plan_with(inputs_s=3.0)
+    assert fitting(slow, study.state, fresh, 4.5) == fresh[:1]
+    assert fitting(slow, study.state, fresh, 7.5) == fresh
 
 
 def test_a_short_clock_keeps_less_for_its_end():
     clocks = (5.0, 20.0, 30.0, 60.0, 300.0, None)
-    kept = [_end_s(BASE, (), None, clock) for clock in clocks]
-    assert [end_s for end_s, _ in kept] == pytest.approx([2.0, 2.4, 3.6, END_S, END_S, END_S])
-    assert {other_size_s for _, other_size_s in kept} == {0.0}
+    kept = [ending(BASE, (), None, clock) for clock in clocks]
+    assert [own.end_s for own in kept] == pytest.approx([2.0, 2.4, 3.6, END_S, END_S, END_S])
+    assert {own.other_size_s for own in kept} == {0.0}
     # Two passes of 64 checked pictures at 100 a second, and 100 sealed ones at each of two sizes.
     size = BASE.input.size
     known = Costs(
         Speed("float32", "plain", 8, 100.0, size), {size: 0, 2 * size: 0}, {size: 100, 2 * size: 100}, math.inf
     )
-    judged = [_end_s(BASE, (size, 2 * size), known, clock) for clock in clocks]
-    assert [end_s - own for (end_s, _), (own, _) in zip(judged, kept, strict=True)] == pytest.approx([1.28 + 1 + 4] * 6)
-    assert {other_size_s for _, other_size_s in judged} == {4.0}
+    judged = [ending(BASE, (size, 2 * size), known, clock) for clock in clocks]
+    more = [own.end_s - least.end_s for own, least in zip(judged, kept, strict=True)]
+    assert more == pytest.approx([1.28 + 1 + 4] * 6)
+    assert {own.other_size_s for own in judged} == {4.0}
 
 
 # The finalists -------------------------------------------------------------------------------------------------------
@@ -239,21 +245,20 @@ def test_time_that_is_too_short_for_a_further_seed_goes_to_the_next_best(clocked
 
 def test_there_are_no_more_finalists_without_a_clock_or_where_one_share_of_it_is_theirs(clocked):
     studies = clocked(None, trials=6), clocked(60.0)
-    studies[1].keep(Event("plan", {**studies[1].state.last["plan"], "tunes": True}))
-    for study in studies:
+    plans = plan_with(), plan_with(tunes=True)
+    for study, plan in zip(studies, plans, strict=True):
         searched(study)
         study.keep(Event("finalists", {"trials": [0, 5], "seeds": [7]}))
-        found = finals._more_finalists(study, plan_with(), wanted_of(study, 0, 5), each_s=0.1)
+        found = finals._more_finalists(study, plan, wanted_of(study, 0, 5), each_s=0.1)
         assert [trial.number for trial, _ in found] == [0, 5]
 
 
 def test_what_is_kept_for_judging_another_input_size_is_free_where_all_finalists_have_one(clocked):
     study = clocked(20.0)
     searched(study)
-    study.keep(Event("plan", {**study.state.last["plan"], "other_size_s": 3.0}))
     same, other = [study.history.trials[n] for n in (1, 0)], study.history.trials[2]
     larger = replace(other, recipe=other.recipe.but({"input.size": 320}))
-    rooms = [finals._room_s(study, plan_with(), [*same, *more]) for more in ([], [larger])]
+    rooms = [room_s(study, plan_with(other_size_s=3.0), [*same, *more]) for more in ([], [larger])]
     assert rooms[0] - rooms[1] == pytest.approx(3.0, abs=0.1)
 
 
@@ -300,7 +305,7 @@ def test_a_resume_gives_more_time_until_the_first_recipe_has_begun(clocked):
         assert 50.0 < again.config.clock_s < 60.0
         assert again.left_s == pytest.approx(50.0, abs=1.0)
         searched(again)
-    assert read_state(folder)[1].last["clock"]["time_s"] > 50.0
+    assert read_state(folder)[1].clock.time_s > 50.0
     with pytest.raises(UsageError, match="has begun to train"):
         give_time(folder, 50.0)
     with pytest.raises(UsageError, match="above 0"):
@@ -327,7 +332,7 @@ TOLD = {
 
 def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
     told = StudyConfig(data="x.csv", **TOLD)
-    assert shlex.split(finals.command(SimpleNamespace(config=told))) == [
+    assert shlex.split(command(SimpleNamespace(config=told))) == [
         "tame", "fit", "x.csv", "--target", "income", "--groups", "who", "--task", "classification", "--backbone",
         "none", "--search", "tpe", "--val", "v", "--test", "t", "--folds", "3", "--trials", "7", "--epochs", "3",
         "--seed", "5", "--metric", "log_loss", "--time", "90s", "--space", "optimizer.lr=1e-4..1e-1:log", "--first",

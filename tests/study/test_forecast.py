@@ -15,22 +15,24 @@ import pytest
 import torch
 from torch import nn
 
+from plans import plain_plan
 from tame.adjust.searcher import SearchConfig
 from tame.app.drawing import draw
 from tame.app.preview import plan_study, print_plan
 from tame.core.config import ARRAYS, StudyConfig
+from tame.core.importance import Mattered
 from tame.core.recipe import Recipe
-from tame.core.records import Curve, Decision, Event, History, Point, Trial, curve_event, decision_event
+from tame.core.records import Curve, Decision, History, Point, Trial, curve_event, decision_event
 from tame.core.space import Choice, Float, Space
 from tame.data.arrays import read_arrays
-from tame.evaluate.best_of import Mattered, what_mattered
-from tame.evaluate.outcomes import outcomes
+from tame.evaluate.best_of import what_mattered
 from tame.kinds.arrays.source import keep_arrays
 from tame.monitor.rules import Facts
 from tame.study import forecast
-from tame.study.forecast import BOOKS_S, Forecast, Memory, correct, foretell
+from tame.study.events import Forecast, Memory, Trained, event_of
+from tame.study.forecast import BOOKS_S, correct, foretell, in_words
 from tame.study.opening import open_data
-from tame.study.plan import Plan, make_plan
+from tame.study.plan import make_plan
 from tame.study.reserve import SURE, reserve_s
 from tame.study.session import begin
 from tame.study.state import Silent
@@ -46,7 +48,10 @@ FACTS = Facts(
     dummy_error=0.05, guess_loss=0.7,
 )  # fmt: skip
 BASE = Recipe().but({"epochs": 36})
-TOLD = Forecast(0.5, 2.0, 0.6, 1.2, 40, 5, 25.0, 30.0, None, Memory(1_400_000_000, 24_000_000_000), None)
+TOLD = Forecast(
+    epoch_s=0.5, alone_s=2.0, mean_s=0.6, slower=1.2, recipes=40, whole=5, search_until_s=25.0, clock_s=30.0,
+    memory=Memory(1_400_000_000, 24_000_000_000),
+)  # fmt: skip
 
 
 class Heard(Silent):
@@ -61,7 +66,7 @@ class Heard(Silent):
 
 def plan_with(space=SPACE, **search):
     own = {"base": BASE, "portfolio": tuple({"optimizer.lr": 10.0**-k} for k in range(2, 9)), "cohort": 24, **search}
-    return Plan(SearchConfig(**own), space, FACTS, (0, 1), math.inf, 4.5, (), "", True, {})
+    return plain_plan(SearchConfig(**own), space, FACTS)
 
 
 @pytest.fixture
@@ -194,7 +199,7 @@ def test_without_a_clock_what_is_known_to_work_is_trained_to_its_end():
 
 
 def test_a_clock_that_is_too_short_to_train_anything_is_told_as_such():
-    words = " ".join(replace(TOLD, search_until_s=17.0, clock_s=1.0).words())
+    words = " ".join(in_words(replace(TOLD, search_until_s=17.0, clock_s=1.0)))
     assert "a clock of 1 s is too short, nothing will be trained" in words
     assert "by 17 s" not in words
 
@@ -216,19 +221,22 @@ def test_the_finalists_are_kept_no_more_than_those_that_fit_will_need():
 
 def test_the_words_fit_a_terminal_and_tell_the_clock_or_the_whole():
     for told in (TOLD, replace(TOLD, all_s=7321.0, search_until_s=None, clock_s=None, recipes=100_000)):
-        assert all(len(line) <= 110 for line in told.words())
-    assert TOLD.words() == [
+        assert all(len(line) <= 110 for line in in_words(told))
+    assert list(in_words(TOLD)) == [
         "an epoch of the default recipe takes 0.5 s in company, 2 s alone",
         "about 40 recipes begin, and 5 of them train to the end, by 25 s of 30 s",
         "memory: about 1.4 GB of 24 GB that may be had",
     ]
-    assert "2 h 2 min" in replace(TOLD, all_s=7321.0, search_until_s=None).words()[1]
-    assert replace(TOLD, memory=None).words()[-1].endswith("of 30 s"), "nothing is said of what is not known"
-    assert "one recipe begins, and none" in replace(TOLD, recipes=1, whole=0).words()[1]
-    assert replace(TOLD, slower=2.7).words()[0].endswith("alone; other programs make it 2.7 times slower")
-    gpu = replace(TOLD, device=Memory(2_000_000_000, 140_000_000_000)).words()[-1]
+    assert "2 h 2 min" in in_words(replace(TOLD, all_s=7321.0, search_until_s=None))[1]
+    assert in_words(replace(TOLD, memory=None))[-1].endswith("of 30 s"), "nothing is said of what is not known"
+    assert "one recipe begins, and none" in in_words(replace(TOLD, recipes=1, whole=0))[1]
+    assert in_words(replace(TOLD, slower=2.7))[0].endswith("alone; other programs make it 2.7 times slower")
+    gpu = in_words(replace(TOLD, device=Memory(2_000_000_000, 140_000_000_000)))[-1]
     assert gpu.endswith("about 2.0 GB of 140 GB on the device")
-    assert json.loads(json.dumps(TOLD.to_json()))["memory"] == {"needs": 1_400_000_000, "available": 24_000_000_000}
+    assert json.loads(json.dumps(event_of(TOLD).data))["memory"] == {
+        "needs": 1_400_000_000,
+        "available": 24_000_000_000,
+    }
 
 
 def test_what_does_not_fit_is_a_finding_with_what_would_help():
@@ -253,19 +261,19 @@ def trained(study, trained_s, epochs=1, count=24):
     study.keep(*map(decision_event, some))
     for n in range(count):
         study.keep(curve_event(n, [Point(e + 1, 1.0, 1.0, None) for e in range(epochs)]))
-    study.keep(Event("trained", {"trained_s": trained_s, "used_s": 1.0}))
+    study.keep(Trained(trained_s=trained_s, used_s=1.0))
 
 
 def test_a_first_round_that_surprises_is_told_once(study):
     own, heard = study
-    own.keep(Event("forecast", TOLD.to_json()))
+    own.keep(TOLD)
     correct(own, plan_with())
-    assert "forecast_corrected" not in own.state.last, "nothing has trained"
+    assert own.state.forecast_corrected is None, "nothing has trained"
     trained(own, trained_s=24 * 3.0)
     correct(own, plan_with())
-    found = own.state.last["forecast_corrected"]
-    assert found["mean_s"] == pytest.approx(3.0 + 1.2 * BOOKS_S)
-    assert found["recipes"] == 24
+    found = own.state.forecast_corrected
+    assert found.mean_s == pytest.approx(3.0 + 1.2 * BOOKS_S)
+    assert found.recipes == 24
     (note,) = heard.notes
     assert note.startswith("an epoch took 3 s, 0.6 s was forecast: about 24 recipes begin, and none of them")
     correct(own, plan_with())
@@ -274,29 +282,29 @@ def test_a_first_round_that_surprises_is_told_once(study):
 
 def test_a_first_round_as_forecast_is_kept_without_a_word(study):
     own, heard = study
-    own.keep(Event("forecast", {**TOLD.to_json(), "search_until_s": None}))
+    own.keep(replace(TOLD, search_until_s=None))
     trained(own, trained_s=24 * 0.6)
     correct(own, plan_with(trials=30))
-    assert own.state.last["forecast_corrected"]["recipes"] == 40
-    assert own.state.last["forecast_corrected"]["all_s"] > 0
+    assert own.state.forecast_corrected.recipes == 40
+    assert own.state.forecast_corrected.all_s > 0
     assert heard.notes == []
 
 
 def test_a_search_that_trains_recipes_wholly_is_held_to_their_last_stretch(tmp_path):
     heard = Heard()
     with begin(StudyConfig(data="x", out=str(tmp_path / "study"), time_s=30.0, search="random"), heard) as own:
-        own.keep(Event("forecast", {**TOLD.to_json(), "mean_s": 0.01}))
+        own.keep(replace(TOLD, mean_s=0.01))
         stretches = [(0, 4, 1.0), (4, 12, 1.5), (12, 36, 2.0)]  # of three recipes; the first one is slow to begin
         own.keep(*(decision_event(Decision("start", n, "", 36, BASE.but({"seed": n}), "random")) for n in range(3)))
         for before, after, used_s in stretches:
-            assert "forecast_corrected" not in own.state.last
+            assert own.state.forecast_corrected is None
             for n in range(3):
                 own.keep(curve_event(n, [Point(e + 1, 1.0, 1.0, None) for e in range(before, after)]))
-            own.keep(Event("trained", {"trained_s": 0.4, "used_s": used_s}))
+            own.keep(Trained(trained_s=0.4, used_s=used_s))
             correct(own, plan_with())
-        found = own.state.last["forecast_corrected"]
-    assert found["mean_s"] == pytest.approx(0.5 / (3 * 24))
-    assert found["recipes"] == pytest.approx(25.0 / found["mean_s"] / 36, rel=0.1)
+        found = own.state.forecast_corrected
+    assert found.mean_s == pytest.approx(0.5 / (3 * 24))
+    assert found.recipes == pytest.approx(25.0 / found.mean_s / 36, rel=0.1)
     assert heard.notes == []
 
 
@@ -305,7 +313,7 @@ def test_a_study_without_a_forecast_is_not_corrected(study):
     trained(own, trained_s=24.0)
     correct(own, plan_with())
     foretell(own, None, plan_with())
-    assert not {"forecast", "forecast_corrected"} & set(own.state.last), "it was begun before there were any"
+    assert own.state.forecast is own.state.forecast_corrected is None, "it was begun before there were any"
     assert heard.notes == []
 
 
@@ -385,10 +393,10 @@ def test_arrays_without_a_clock_are_told_how_long_all_of_it_takes(tmp_path, one_
         data = open_data(own)
         plan = make_plan(own, data)
         foretell(own, data, plan)
-        told = own.state.last["forecast"]
-        assert told["recipes"] == 4
-        assert told["all_s"] > plan.end_s
-        assert told["memory"] is None or told["memory"]["needs"] >= memory.peak_bytes()
+        told = own.state.forecast
+        assert told.recipes == 4
+        assert told.all_s > plan.end_s
+        assert told.memory is None or told.memory.needs >= memory.peak_bytes()
         assert any("the whole study takes about" in note for note in heard.notes)
         before = list(heard.notes)
         foretell(own, data, plan)
@@ -410,4 +418,4 @@ def test_what_mattered_comes_back_from_the_result_as_it_was_measured(count):
     history = History(trials)
     measured = what_mattered(history, space)
     plain = json.loads(json.dumps(measured.to_json()))
-    assert Mattered.from_json(plain, outcomes(history, space)) == measured
+    assert Mattered.from_json(plain) == measured

@@ -19,6 +19,7 @@ from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe
 from tame.data.table_order import order_values
+from tame.kinds.tables.kind import TABLES
 from tame.kinds.tables.source import read_rows
 from tame.parts.unused_settings import refuse_unused
 from tame.study.session import begin
@@ -93,13 +94,13 @@ def test_another_part_is_read_by_the_columns_of_the_first(table, tmp_path):
     other = write(
         tmp_path / "good.csv", ("label", "more", "color", "alpha"), [(r[3], "1", r[2], r[0]) for r in rows_of(1, 9)]
     )
-    own = read_rows(settings(table, test=str(other)))
+    own = read_rows(settings(table, test=str(other))).rows
     assert own.ids[0] == f"{table.parent.name}/good.csv:2"
     assert own.ids[-1] == f"{tmp_path.name}/good.csv:10"
     assert len(set(own.ids)) == len(own.ids), "two files of one name must not share names of rows"
     assert np.isnan(own.table.values["beta"][-9:]).all()
-    assert any("'beta'" in note for note in own.about["notes"])
-    assert any("'more'" in note for note in own.about["notes"])
+    assert any("'beta'" in note for note in own.notes)
+    assert any("'more'" in note for note in own.notes)
 
 
 @pytest.mark.parametrize(
@@ -143,9 +144,9 @@ def test_rows_are_named_by_the_line_that_they_begin_on(tmp_path):
     lines = ["alpha,color,label", "", "1.5,red,yes", '2.5,"two', 'lines",no', "3.5,red,yes", "4.5,red,no"]
     path = tmp_path / "gaps.csv"
     path.write_text("\n".join(lines) + "\n")
-    assert read_rows(settings(path)).ids == ("gaps.csv:3", "gaps.csv:4", "gaps.csv:6", "gaps.csv:7")
+    assert read_rows(settings(path)).rows.ids == ("gaps.csv:3", "gaps.csv:4", "gaps.csv:6", "gaps.csv:7")
     path.write_text("alpha,label\n\n\n1,yes\n2,no\n\n3,yes\n4,no\n")
-    assert read_rows(settings(path)).ids == ("gaps.csv:4", "gaps.csv:5", "gaps.csv:7", "gaps.csv:8")
+    assert read_rows(settings(path)).rows.ids == ("gaps.csv:4", "gaps.csv:5", "gaps.csv:7", "gaps.csv:8")
 
 
 @pytest.mark.parametrize(
@@ -229,14 +230,14 @@ def test_groups_stay_on_one_side_and_too_few_are_refused(cache, tmp_path):
 def test_a_setting_that_nothing_uses_is_refused_with_what_would_use_it(fixed, said):
     base = Recipe().but({"model.name": "mlp"})
     with pytest.raises(UsageError, match=said):
-        refuse_unused([base.but(fixed)], sorted(fixed), kind="table")
+        refuse_unused([base.but(fixed)], sorted(fixed), uses=TABLES.uses)
 
 
 def test_a_setting_that_one_of_the_recipes_uses_is_obeyed():
     base = Recipe().but({"model.name": "mlp", "schedule.power": 3.0, "then.lr": 0.1})
     others = [base.but({"schedule.name": "polynomial"}), base.but({"then.start": 0.5})]
-    refuse_unused([base, *others], ["schedule.power", "then.lr", "model.dropout", "loss.costs"], kind="table")
-    refuse_unused([base.but({"model.name": "linear"})], ["model.dropout"], kind="table")  # 0 asks for nothing
+    refuse_unused([base, *others], ["schedule.power", "then.lr", "model.dropout", "loss.costs"], uses=TABLES.uses)
+    refuse_unused([base.but({"model.name": "linear"})], ["model.dropout"], uses=TABLES.uses)  # 0 asks for nothing
 
 
 def test_a_useless_setting_is_refused_before_anything_is_trained(table, cache, tmp_path):

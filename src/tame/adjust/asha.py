@@ -12,7 +12,6 @@ from itertools import islice
 
 from tame.adjust.sampling import once, random_points, untried
 from tame.adjust.searcher import (
-    DEFAULT,
     SEARCHERS,
     SearchConfig,
     at_rest,
@@ -66,12 +65,12 @@ def _promoted(
             words = f"rank {place[trial.number]} of {len(rivals)} at epoch {rung}"
             if place[trial.number] <= best:
                 why = f"{words}; the best {best} go on"
-            elif trial.origin == DEFAULT:
+            elif trial.is_default:
                 why = f"{words}; the default recipe stays in the race"
             else:
                 continue
             found.append(Decision("continue", trial.number, why, next_stop(trial.recipe, rung, rungs)))
-    default = {t.number for t in waiting if t.origin == DEFAULT}
+    default = {t.number for t in waiting if t.is_default}
     return sorted(found, key=lambda decision: decision.trial not in default)
 
 

@@ -1,7 +1,7 @@
-"""What keeps a search sensible: how far a range is widened or narrowed, how many dimensions so many recipes can tell
+"""What keeps a search sensible: which part of a space is proposed from, how many dimensions so many recipes can tell
 apart, and what the rest of the budget is worth. Pure functions; the study keeps what they return.
 
-Source of the first three: Godbole, Dahl, Gilmer, Shallue and Nado, Deep Learning Tuning Playbook (2023).
+Source of the first two: Godbole, Dahl, Gilmer, Shallue and Nado, Deep Learning Tuning Playbook (2023).
 """
 
 from __future__ import annotations
@@ -9,27 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from scipy.special import gammaln
+from typing import ClassVar
 
 from tame.adjust.presets import LAST_RANK
-from tame.adjust.searcher import DEFAULT, LOST, searched
-from tame.core.errors import UsageError
-from tame.core.recipe import Recipe
+from tame.adjust.searcher import LOST, searched
+from tame.core.best_of_draws import doubling_gain, in_order
 from tame.core.records import History
 from tame.core.space import Choice, Dimension, Float, Int, Space, field_of
 
-FACTORS = (3.0, 10.0)  # by which a log range grows beyond its end, at the least and at the most
-WHOLE_FACTOR = 2.0  # likewise of whole numbers such as widths, which cost
-SHORTER = 5  # how often a step beyond the end is halved where no recipe may go so far
 FEW = ((10, 2), (25, 3), (65, 5))  # below so many recipes, so many dimensions are searched
 ENOUGH_RECIPES, ENOUGH_WHOLE = 24, 3  # before a search may be called worthless
 WORTHLESS = 0.25  # of the noise: what the rest must bring to be worth it
 ROUNDS = 2  # in a row, after which it is believed
-GIVEN = (DEFAULT, "portfolio")  # origins of recipes that are no draws
-LEAST_DRAWS = 8  # recipes; of fewer nothing is extrapolated
 APART = 1.1  # of the epochs, between two marks that are remembered
 
 
@@ -42,6 +33,8 @@ class Rest:
     the standard error of that loss; marks: earlier (epochs, best); below: rounds in a row in which the gain was less
     than a quarter of the noise.
     """
+
+    event_kind: ClassVar[str] = "worth"
 
     epochs: int
     recipes: int
@@ -56,39 +49,6 @@ class Rest:
     def is_worthless(self) -> bool:
         """Whether the rest of the search would be spent for nothing that could be seen."""
         return self.below >= ROUNDS
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values that `from_json` turns back into this."""
-        return {
-            "epochs": self.epochs, "recipes": self.recipes, "whole": self.whole, "best": self.best, "gain": self.gain,
-            "noise": self.noise, "marks": [list(mark) for mark in self.marks], "below": self.below,
-        }  # fmt: skip
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Rest:
-        """What `to_json` wrote."""
-        return cls(**{**values, "marks": tuple((int(epochs), float(best)) for epochs, best in values["marks"])})
-
-
-def wider(name: str, dimension: Dimension, side: str) -> float | int | None:
-    """The new end of a range that goes on beyond its low or high end; None where no recipe may lie beyond it.
-
-    A log range grows by its own width, at least by a factor of 3 and at most of 10; a linear one by half its width; a
-    range of whole numbers at most to the double. Where a recipe cannot hold that, by a half of it, a quarter and so on.
-    """
-    if isinstance(dimension, Choice):
-        return None
-    for halvings in range(SHORTER + 1):
-        end = _beyond(dimension, side, 0.5**halvings)
-        grows = end < dimension.low if side == "low" else end > dimension.high
-        if not grows:
-            return None
-        try:
-            Recipe().but({field_of(name): end})
-        except UsageError:
-            continue
-        return end
-    return None
 
 
 def narrowed(space: Space, bounds: Mapping[str, Mapping[str, float]]) -> Space:
@@ -161,7 +121,7 @@ def rest_of(history: History, before: Rest | None, *, num_valid: int) -> Rest | 
     best, worst = min(finite), max(finite)
     marks = () if before is None else before.marks
     known = {t.number for t in ended}
-    drawn = [t for t in trials if t.state not in LOST and t.origin not in GIVEN]
+    drawn = [t for t in trials if t.state not in LOST and not t.was_given]
     losses = [t.loss if t.number in known else max(t.loss, worst) for t in drawn]
     gain = _gain(losses, epochs, best, marks)
     noise = best / math.sqrt(max(num_valid, 1))
@@ -173,61 +133,11 @@ def rest_of(history: History, before: Rest | None, *, num_valid: int) -> Rest | 
     return Rest(epochs, len(trials), len(finite), best, gain, noise, marks, below)
 
 
-def doubling_gain(losses: Sequence[float]) -> float | None:
-    """How much lower the mean best of twice as many draws would be than that of these; None for fewer than 8.
-
-    Each doubling is taken to bring the same share of what the one before it brought, at most all of it. Source of the
-    means: Tang et al., Showing your work doesn't always work (2020).
-    """
-    if len(losses) < LEAST_DRAWS:
-        return None
-    ordered = np.sort(np.asarray(losses, float))
-    ordered = np.minimum(ordered, ordered[np.isfinite(ordered)].max()) if np.isfinite(ordered).any() else ordered
-    quarter, half, whole = (_mean_best(ordered, len(ordered) // part) for part in (4, 2, 1))
-    earlier, last = quarter - half, half - whole
-    return last * min(1.0, last / earlier) if earlier > 0 else 0.0
-
-
 def _gain(losses: Sequence[float], epochs: int, best: float, marks: Sequence[tuple[int, float]]) -> float | None:
     """What as many epochs again would bring; None before there is a mark at half of them."""
     half = [value for at, value in marks if at <= epochs / 2]
-    drawn = doubling_gain(losses)
+    drawn = doubling_gain(in_order(losses))
     if not half or drawn is None:
         return None
     behind = min(losses) - best  # the best may be a recipe that was given, and no draw
     return max(half[-1] - best, drawn - behind)
-
-
-def _mean_best(ordered: np.ndarray, size: int) -> float:
-    """The mean of the least of `size` losses drawn without putting back. ordered: (N,) rising, size <= N."""
-    num = len(ordered)
-    better = np.arange(num - size + 1)  # losses that are less than the least of the draw
-    logs = _log_choose(num - 1 - better, size - 1) - _log_choose(np.asarray(num), size)
-    return float(np.exp(logs) @ ordered[: num - size + 1])
-
-
-def _log_choose(total: np.ndarray, taken: int) -> Any:
-    return gammaln(total + 1.0) - gammaln(taken + 1.0) - gammaln(total - taken + 1.0)
-
-
-def _beyond(dim: Float | Int, side: str, share: float) -> float | int:
-    """Where a range would end that grows on one side, by a share of what it would grow by."""
-    least, most = FACTORS
-    factor = min(max(dim.high / dim.low, least), most) if dim.log else 1.0
-    if isinstance(dim, Int):
-        factor = min(factor, WHOLE_FACTOR)
-    factor **= share
-    reach = share * (dim.high - dim.low) / 2
-    if isinstance(dim, Int):
-        up = min(dim.high * (factor - 1), dim.high) if dim.log else min(reach, abs(dim.high))
-        down = dim.low - dim.low / factor if dim.log else reach
-        steps = max(1, round((down if side == "low" else up) / dim.step))
-        return dim.low - steps * dim.step if side == "low" else dim.low + (dim.count - 1 + steps) * dim.step
-    if dim.step is not None:
-        steps = max(1, round(reach / dim.step))
-        return dim.low - steps * dim.step if side == "low" else dim.low + (int(dim.count) - 1 + steps) * dim.step
-    if dim.log:
-        end = dim.low / factor if side == "low" else dim.high * factor
-    else:
-        end = dim.low - reach if side == "low" else dim.high + reach
-    return float(f"{end:.4g}")  # a number that people can read; it lies beyond the old end all the same

@@ -13,7 +13,6 @@ from itertools import cycle, islice, repeat
 
 from tame.adjust.sampling import once, random_points, untried
 from tame.adjust.searcher import (
-    DEFAULT,
     SEARCHERS,
     SearchConfig,
     at_rest,
@@ -103,7 +102,7 @@ def _halve(own: Sequence[Trial], rungs: Sequence[int], eta: int) -> list[Decisio
     found = []
     for trial in standing:
         words = f"rank {place[trial.number]} of {len(rivals)} in its bracket at epoch {rung}"
-        if place[trial.number] <= best or trial.origin == DEFAULT:
+        if place[trial.number] <= best or trial.is_default:
             why = f"the best {best} go on" if place[trial.number] <= best else "the default recipe stays in the race"
             until = next_stop(trial.recipe, trial.epochs, rungs)
             found.append(Decision("continue", trial.number, f"{words}; {why}", until))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tame.adjust.searcher import DEFAULT, searched
+from tame.adjust.searcher import searched
 from tame.core.records import Decision, History
 
 
@@ -20,7 +20,7 @@ def finish(history: History, *, epochs: float, enough: int = 3) -> list[Decision
     found: list[Decision] = []
     ranked = sorted(waiting, key=lambda t: (-t.epochs, t.loss, t.number))
     # The best one is compared with the default recipe, so that comes right behind it.
-    for trial in sorted(ranked, key=lambda t: 0 if t is ranked[0] else 1 if t.origin == DEFAULT else 2):
+    for trial in sorted(ranked, key=lambda t: 0 if t is ranked[0] else 1 if t.is_default else 2):
         epochs -= trial.recipe.epochs - trial.epochs
         if len(found) >= missing or epochs < 0:
             break

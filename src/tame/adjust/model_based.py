@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 import numpy as np
 
 from tame.adjust.sampling import distinct, random_points, tidy
 from tame.adjust.searcher import (
-    DEFAULT,
     LOST,
     SEARCHERS,
     SearchConfig,
@@ -31,7 +30,7 @@ from tame.adjust.searcher import (
 )
 from tame.core.conditions import in_order
 from tame.core.recipe import Recipe, Value
-from tame.core.records import Decision, History, Trial
+from tame.core.records import DEFAULT, Decision, History, Origin, Trial
 from tame.core.rng import stream_seed
 from tame.core.space import Choice, Dimension, Space, field_of
 
@@ -51,7 +50,7 @@ MOST_AT_ONCE = 16  # that a Gaussian process is asked for: each takes as long as
 class Method:
     """One of Optuna's samplers, and how it is asked."""
 
-    name: str
+    name: Literal["tpe", "gp"]
     sampler: Callable[[int, int], BaseSampler]  # seed, trials before it learns
     asks_all: bool  # also for dimensions that do not hold, since it knows no conditions; they are told as the middle
     at_once: int
@@ -89,7 +88,7 @@ def _decide(method: Method, history: History, space: Space, seed: int, config: S
         return going
     most = min(config.cohort, method.at_once, max(1, math.ceil(config.trials / ROUNDS)))
     room = max(0, min(most, config.trials - len(trials)))
-    fresh = [(DEFAULT, config.base)][len(trials) : len(trials) + room]
+    fresh: list[tuple[Origin, Recipe]] = [(DEFAULT, config.base)][len(trials) : len(trials) + room]
     if room > len(fresh):
         asked = _proposed(method, trials, space, stream_seed(seed, method.name, len(trials)), config)
         with quiet_optuna():
@@ -157,7 +156,7 @@ def _asked(study: Study, method: Method, space: Space, config: SearchConfig) -> 
     return config.base.but(tidy(config.base, space, space.from_unit(point)))
 
 
-def _told(method: Method, recipe: Recipe, space: Space) -> dict[str, Any]:
+def _told(method: Method, recipe: Recipe, space: Space) -> dict[str, float]:
     """What Optuna knows a recipe by: a number in [0, 1] for each dimension, or which word of a choice it is."""
     own = recipe.flat()
     active = space.active(own)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
+from typing import Final
 
 import numpy as np
 
 from tame.adjust.sampling import once, random_points, tidy, untried
 from tame.adjust.searcher import (
-    DEFAULT,
     SEARCHERS,
     SearchConfig,
     at_rest,
@@ -25,11 +25,11 @@ from tame.adjust.searcher import (
     trains,
 )
 from tame.core.recipe import Recipe, Value
-from tame.core.records import Decision, History, Trial
+from tame.core.records import Decision, History, Origin, Trial
 from tame.core.rng import stream
 from tame.core.space import Choice, Dimension, Space, field_of
 
-COPY = "copy"  # the origin of a trial that goes on from the weights of another
+COPY: Final[Origin] = "copy"  # the origin of a trial that goes on from the weights of another
 SHARE = 0.2  # of the population that is replaced, and of those that replace it
 TURNS = 10  # how often a training of many epochs is looked at
 DRAWN_ANEW = 0.25  # of the changed values
@@ -89,7 +89,7 @@ def _go_on(
     ordered = sorted(alive, key=lambda t: place[t.number])
     num = max(1, round(SHARE * len(alive))) if len(alive) > 1 else 0
     best = ordered[: max(1, num)]
-    others = [t for t in ordered[len(best) :] if t.origin != DEFAULT]
+    others = [t for t in ordered[len(best) :] if not t.is_default]
     worst = others[max(0, len(others) - num) :]
     rng = stream(seed, "pbt", history_mark(history), epoch)
     found: list[Decision] = []

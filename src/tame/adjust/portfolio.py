@@ -13,7 +13,7 @@ from typing import Any
 
 from tame.adjust.presets import Known, Tried, given, known, without
 from tame.core.dimensions import but
-from tame.core.recipe import Recipe
+from tame.core.recipe import Recipe, Value
 from tame.core.space import Choice, Dimension, field_of
 
 SMALLEST = "smallest"  # of the input sizes, in a file of `spaces/`
@@ -29,7 +29,7 @@ class Preset:
     """A default recipe, changes of it to try first, and dimensions to search."""
 
     base: Recipe
-    portfolio: tuple[Mapping[str, Any], ...]
+    portfolio: tuple[Mapping[str, Value], ...]
     dimensions: Mapping[str, Dimension]
     reasons: tuple[str, ...] = ()  # why each recipe of the portfolio is tried, in its order
     whys: Mapping[str, str] = field(default_factory=dict)  # why each dimension has its range
@@ -66,7 +66,7 @@ def given_by(asked: dict[str, Dimension]) -> dict[str, Any]:
 def heads(sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: int, crop: float) -> Preset:
     """Heads on frozen features. sizes: input sizes that fit into the budget, the best guess first."""
     small = num_examples < SMALL
-    about = {
+    about: dict[str, Value] = {
         "input.size": sizes[0],
         "input.crop": crop,
         "batch_size": 32 if small else 64,
@@ -92,7 +92,7 @@ def tables(num_examples: int, *, task: str, epochs: int | None, seed: int, colum
     Rubachev and Babenko, 2022). Widths are few, so that many recipes share their shapes and are trained together.
     """
     small, large = num_examples < 10_000, num_examples > 100_000
-    about = {
+    about: dict[str, Value] = {
         "loss.name": default_loss(task),
         "batch_size": next((size for most, size in BATCHES if num_examples < most), 1024),
         "epochs": epochs or (40 if small else 6 if large else 12),
@@ -161,11 +161,11 @@ def fine_tuning(head: Recipe, *, size: int, epochs: int, stages: int, seed: int)
 
 
 def _preset(
-    found: Known, about: Mapping[str, Any], *, first: Sequence[Tried] = (), sizes: Sequence[int] = ()
+    found: Known, about: Mapping[str, Value], *, first: Sequence[Tried] = (), sizes: Sequence[int] = ()
 ) -> Preset:
     """The preset of what is known and what hangs on the data. first: recipes to try before; sizes: of the input."""
     tried = (*first, *found.portfolio)
-    words = {SMALLEST: min(sizes)} if sizes else {}
+    words: dict[Value, Value] = {SMALLEST: min(sizes)} if sizes else {}
     changes = tuple({name: words.get(value, value) for name, value in each.changes.items()} for each in tried)
     dimensions: dict[str, Dimension] = {"input.size": Choice(*sizes)} if sizes else {}
     whys = {"input.size": "what fits into the time"} if sizes else {}

@@ -17,7 +17,7 @@ from typing import Any
 
 from tame.core.dimensions import Choice, Dimension, Float, Int
 from tame.core.errors import require, unknown
-from tame.core.recipe import Recipe
+from tame.core.recipe import Recipe, Value
 from tame.core.space import Space
 
 KINDS = ("heads", "scratch", "tables", "own")
@@ -30,7 +30,7 @@ ABOUT = ("why", "source", "only")  # what is said of an entry
 class Tried:
     """A recipe to try first, as changes of the base. source: the runs or the paper it is from, where it has one."""
 
-    changes: Mapping[str, Any]
+    changes: Mapping[str, Value]
     why: str
     source: str = ""
     only: str = ""  # the case in which it holds; "" for every case
@@ -51,7 +51,7 @@ class Searched:
 class Known:
     """What is known to work for a kind of model."""
 
-    base: Mapping[str, Any]
+    base: Mapping[str, Value]
     portfolio: tuple[Tried, ...]
     space: Mapping[str, Searched]
 

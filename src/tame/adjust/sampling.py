@@ -9,7 +9,6 @@ import numpy as np
 from scipy.stats import qmc
 
 from tame.adjust.searcher import (
-    DEFAULT,
     SEARCHERS,
     SearchConfig,
     searched,
@@ -18,7 +17,7 @@ from tame.adjust.searcher import (
     trains,
 )
 from tame.core.recipe import PER_MEMBER, Recipe, Value
-from tame.core.records import Decision, History, Trial
+from tame.core.records import DEFAULT, Decision, History, Origin, Trial
 from tame.core.rng import stream, stream_seed
 from tame.core.space import Space, field_of
 
@@ -46,7 +45,7 @@ def decide_sobol(history: History, space: Space, seed: int, *, config: SearchCon
 
 
 def train_all(
-    history: History, recipes: Iterator[tuple[str, Recipe]], reason: str, config: SearchConfig
+    history: History, recipes: Iterator[tuple[Origin, Recipe]], reason: str, config: SearchConfig
 ) -> list[Decision]:
     """Trains recipe after recipe to its end, a cohort at a time; nothing once all are tried.
 
@@ -61,7 +60,7 @@ def train_all(
     return going + starts(history, fresh, rungs=config.rungs, reason=reason)
 
 
-def proposals(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[str, Recipe]]:
+def proposals(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[Origin, Recipe]]:
     """Origin and recipe, each recipe once: the default, the portfolio, then scrambled Sobol points without end.
 
     Source: Owen, Scrambled Sobol and Niederreiter-Xing points (1998), through scipy.stats.qmc.
@@ -73,7 +72,7 @@ def proposals(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[s
             yield origin, recipe
 
 
-def untried(recipes: Iterable[tuple[str, Recipe]], trials: Sequence[Trial]) -> Iterator[tuple[str, Recipe]]:
+def untried(recipes: Iterable[tuple[Origin, Recipe]], trials: Sequence[Trial]) -> Iterator[tuple[Origin, Recipe]]:
     """Those of the recipes that none of the trials has: in a space that has grown since, not only the later ones."""
     known = {trial.recipe.key() for trial in trials}
     for origin, recipe in recipes:
@@ -81,7 +80,9 @@ def untried(recipes: Iterable[tuple[str, Recipe]], trials: Sequence[Trial]) -> I
             yield origin, recipe
 
 
-def once(origin: str, points: Iterable[np.ndarray], space: Space, config: SearchConfig) -> Iterator[tuple[str, Recipe]]:
+def once(
+    origin: Origin, points: Iterable[np.ndarray], space: Space, config: SearchConfig
+) -> Iterator[tuple[Origin, Recipe]]:
     """Origin and recipe: the default, then the recipe of each point of the unit cube, no recipe twice."""
     yield DEFAULT, config.base
     own = config.base.key()
@@ -107,7 +108,7 @@ def distinct(points: Iterable[np.ndarray], space: Space, base: Recipe) -> Iterat
             return
 
 
-def _all(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[str, Recipe]]:
+def _all(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[Origin, Recipe]]:
     yield DEFAULT, config.base
     for changes in config.portfolio:
         yield "portfolio", config.base.but({k: v for k, v in changes.items() if k not in config.fixed})

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from tame.core.errors import require
-from tame.core.recipe import Recipe
-from tame.core.records import Decision, History, Trial
+from tame.core.recipe import Recipe, Value
+from tame.core.records import DEFAULT, Decision, History, Origin, Trial
 from tame.core.registry import Registry
 from tame.core.space import Space
 
-DEFAULT = "default"  # the origin of the recipe that is always in the race
 DEFAULT_REASON = "the default recipe, always in the race"
-NOT_SEARCHED = frozenset({"finalist", "fine-tune", "imported"})  # origins of trials that no search has started
 LOST = ("diverged", "failed")
 FIRST_LOOK = 1 / 25  # of the epochs, before which a curve says little about its end
 
@@ -25,7 +23,7 @@ class SearchConfig:
     """What a search is bounded by."""
 
     base: Recipe  # the default recipe, with what the user fixed
-    portfolio: tuple[Mapping[str, Any], ...] = ()  # good recipes to try first, as changes of the base
+    portfolio: tuple[Mapping[str, Value], ...] = ()  # good recipes to try first, as changes of the base
     fixed: frozenset[str] = field(default_factory=frozenset)  # fields that neither portfolio nor space may change
     trials: int = 100_000  # how many recipes are tried at most
     cohort: int = 32  # how many start together
@@ -90,7 +88,7 @@ def most_halvings(epochs: int, eta: int) -> int:
 
 def searched(history: History) -> list[Trial]:
     """The trials that a search has started, by number."""
-    return [trial for _, trial in sorted(history.trials.items()) if trial.origin not in NOT_SEARCHED]
+    return [trial for _, trial in sorted(history.trials.items()) if trial.is_searched]
 
 
 def trains(trial: Trial) -> bool:
@@ -130,7 +128,7 @@ def next_stop(recipe: Recipe, epochs: int, rungs: Sequence[int]) -> int:
 
 
 def starts(
-    history: History, recipes: Iterable[tuple[str, Recipe]], *, rungs: Sequence[int], reason: str
+    history: History, recipes: Iterable[tuple[Origin, Recipe]], *, rungs: Sequence[int], reason: str
 ) -> list[Decision]:
     """Decisions that start these recipes, numbered on from the last trial. recipes: origin and recipe."""
     first = max(history.trials, default=-1) + 1

@@ -20,7 +20,6 @@ import numpy as np
 from tame.adjust.candidates import candidates, features, some_of
 from tame.adjust.sampling import existing, once, proposals, sobol_points, tidy, untried
 from tame.adjust.searcher import (
-    DEFAULT,
     DEFAULT_REASON,
     LOST,
     SEARCHERS,
@@ -34,7 +33,7 @@ from tame.adjust.searcher import (
 )
 from tame.adjust.surrogate import Array, Measured, expected_improvement, fit
 from tame.core.recipe import Recipe, Value
-from tame.core.records import Decision, History, Trial
+from tame.core.records import DEFAULT, Decision, History, Origin, Trial
 from tame.core.rng import stream, stream_seed
 from tame.core.space import Choice, Space, field_of
 
@@ -119,7 +118,7 @@ class Pick:
     reason: str
     trial: Trial | None = None
     recipe: Recipe | None = None
-    origin: str = "model"
+    origin: Origin = "model"
 
 
 def _decide(
@@ -127,7 +126,7 @@ def _decide(
     space: Space,
     seed: int,
     config: SearchConfig,
-    opening: Iterator[tuple[str, Recipe]],
+    opening: Iterator[tuple[Origin, Recipe]],
     *,
     least: int,
     trusted: int,
@@ -328,14 +327,14 @@ def _worth_it(trials: Sequence[Trial], waiting: Sequence[Trial], config: SearchC
     if len(over) < math.ceil(len(trials) / config.eta ** (config.num_rungs - 1)):
         return list(waiting)
     best = min(over, key=lambda t: (t.loss, t.number))
-    return [t for t in waiting if t.origin == DEFAULT or loss_at(t, t.epochs) < loss_at(best, t.epochs)]
+    return [t for t in waiting if t.is_default or loss_at(t, t.epochs) < loss_at(best, t.epochs)]
 
 
 def _hopeless(views: Sequence[View], waiting: Sequence[Trial], picks: Sequence[Pick], config: SearchConfig) -> set[int]:
     """Trials that are given up, since more wait than can be kept: those that promise least in any view."""
     chosen = {pick.trial.number for pick in picks if pick.trial is not None}
     most = np.max([view.gain[: len(waiting)] for view in views], axis=0)
-    left = [(g, t.number) for g, t in zip(most, waiting, strict=True) if t.number not in chosen and t.origin != DEFAULT]
+    left = [(g, t.number) for g, t in zip(most, waiting, strict=True) if t.number not in chosen and not t.is_default]
     return {number for _, number in sorted(left)[: max(0, len(left) - MOST_WAITING - 2 * config.cohort)]}
 
 

@@ -18,6 +18,7 @@ from tame.core.config import ARRAYS, INLINE, StudyConfig, parse_time
 from tame.core.dimensions import but
 from tame.core.errors import UsageError, require, unknown
 from tame.core.records import Finding, Score
+from tame.core.result import Result
 from tame.core.space import Dimension, field_of, to_text
 from tame.data.arrays import read_arrays
 from tame.data.foreign import is_from
@@ -78,7 +79,7 @@ class FittedStudy:
     def report(self, path: str | Path | None = None) -> Path:
         """Writes the report again, into the study's folder or to a path, and returns where it is."""
         config, state = read_state(self.folder)
-        own = write_report(self.folder, self.result, state.history, config)
+        own = write_report(self.folder, Result.from_json(self.result), state.history, config)
         if path is None:
             return own
         Path(path).write_bytes(own.read_bytes())
@@ -119,7 +120,7 @@ def fit(
         require(model is None, "a model of your own is trained on arrays: tame.fit((X, y), model=build)")
         with watching(quiet=quiet) as watcher:
             result = fit_study(StudyConfig(data=str(data), **about), watcher)
-        return FittedStudy(Path(result["study"]), result)
+        return FittedStudy(Path(result.study), result.to_json())
     pair = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
     arrays = read_arrays(*pair)
     if not isinstance(arrays.x, Table):
@@ -134,7 +135,7 @@ def fit(
         if reference == INLINE:
             watcher.note("the model's function cannot be found by another process: this one trains it")
         result = fit_study(config, watcher, keep=keep, build=model)
-    return FittedStudy(Path(result["study"]), result, model)
+    return FittedStudy(Path(result.study), result.to_json(), model)
 
 
 def asked(
@@ -227,9 +228,9 @@ def load(folder: str | Path, *, model: Build | None = None) -> FittedStudy:
     model: the function that made the module, where it is your own.
     """
     _, state = read_state(Path(folder))
-    if "result" not in state.last:
+    if state.result is None:
         raise UsageError(unfinished(Path(folder), state))
-    return FittedStudy(Path(folder), state.last["result"], model)
+    return FittedStudy(Path(folder), state.result, model)
 
 
 def resume(
@@ -248,4 +249,4 @@ def resume(
         ask_for(Path(folder), texts)
     with watching(quiet=quiet) as watcher:
         result = resume_study(Path(folder), watcher, build=model)
-    return FittedStudy(Path(folder), result, model)
+    return FittedStudy(Path(folder), result.to_json(), model)

@@ -13,10 +13,10 @@ if __name__ == "__main__":
 import io  # noqa: E402
 import json  # noqa: E402
 import traceback  # noqa: E402
-from collections.abc import Callable  # noqa: E402
+from collections.abc import Callable, Mapping  # noqa: E402
 from dataclasses import fields  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Annotated, Any  # noqa: E402
+from typing import TYPE_CHECKING, Annotated, Any  # noqa: E402
 
 import typer  # noqa: E402
 
@@ -24,6 +24,9 @@ from tame import __version__  # noqa: E402
 from tame.core.config import SEARCHES, StudyConfig, parse_set, parse_time, read_toml  # noqa: E402
 from tame.core.errors import BudgetError, StoppedError, TameError, UsageError  # noqa: E402
 from tame.core.space_text import read_space  # noqa: E402
+
+if TYPE_CHECKING:
+    from tame.core.result import Result
 
 app = typer.Typer(
     name="tame",
@@ -179,15 +182,16 @@ def show(study: FolderArgument, json: JsonOption = False) -> None:
 def report(study: FolderArgument) -> None:
     """Write the page of a finished study again."""
     from tame.app.run import write_report
+    from tame.core.result import Result
     from tame.study.state import read_state, unfinished
 
     config, state = read_state(study)
-    if "result" not in state.last and (study / "report.html").exists():
+    if state.result is None and (study / "report.html").exists():
         print(study / "report.html")  # nothing usable was trained, and that is what it says
         return
-    if "result" not in state.last:
+    if state.result is None:
         raise UsageError(unfinished(study, state))
-    print(write_report(study, state.last["result"], state.history, config))
+    print(write_report(study, Result.from_json(state.result), state.history, config))
 
 
 @app.command()
@@ -418,7 +422,7 @@ def _folders(first: list[str] | None) -> tuple[str, ...] | None:
     return tuple(str(Path(each).resolve()) for each in first) if first else None
 
 
-def _show_result(run: Callable[[], dict[str, Any]], watcher: Any, *, as_json: bool) -> None:
+def _show_result(run: Callable[[], Result], watcher: Any, *, as_json: bool) -> None:
     try:
         result = run()
     finally:
@@ -426,18 +430,18 @@ def _show_result(run: Callable[[], dict[str, Any]], watcher: Any, *, as_json: bo
         if close:
             close()
     if as_json:
-        _print_json(result)
+        _print_json(result.to_json())
     else:
         from tame.app.show import result_lines
 
         _print(result_lines(result))
-    if not result.get("whole", 1):  # older studies do not tell
-        own = f"{result['winner']['epochs']} of {result['winner']['recipe']['epochs']} epochs"
+    if not result.whole:
+        own = f"{result.winner.epochs} of {result.winner.recipe['epochs']} epochs"
         said = f"the time ended before a first recipe was trained to its end; what is delivered was trained for {own}"
         raise BudgetError(f"{said}: begin again with a longer --time")
 
 
-def _print_json(value: dict[str, Any]) -> None:
+def _print_json(value: Mapping[str, object]) -> None:
     sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
     sys.stdout.flush()
 

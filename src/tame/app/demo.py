@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from tame.app.drawing import CLASSES, draw
 from tame.app.run import fit_study
 from tame.core.config import StudyConfig
 from tame.core.errors import UsageError
+from tame.core.result import Result
 from tame.study.state import Watcher
 
 COUNT = 320  # pictures of each class
@@ -16,7 +16,7 @@ COUNT = 320  # pictures of each class
 
 def run_demo(
     watcher: Watcher, *, time_s: float, seed: int, out: str | None, pictures: str | None, started: float
-) -> dict[str, Any]:
+) -> Result:
     """Draws the pictures (once for a seed) and fits a small network to them."""
     folder = Path(pictures) if pictures else Path("runs") / f"demo-pictures-{seed}"
     if not folder.exists():

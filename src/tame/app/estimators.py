@@ -85,7 +85,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             with watching(quiet=self.quiet) as watcher:
                 result = fit_study(replace(config, out=str(folder)), watcher, inline=True, keep=keep, build=self.model)
             self.files_ = {path.name: path.read_bytes() for path in sorted((folder / MODEL).glob("model.*"))}
-        self.study_ = result
+        self.study_ = result.to_json()
 
     def _config(self, task: str) -> StudyConfig:
         space, fixed = asked(self.model, self.space or (), self.set, self.loss)

@@ -19,9 +19,10 @@ from tame.core.errors import DataError, StorageError, UsageError, require, unkno
 from tame.core.recipe import MOST_EPOCHS, Recipe, Value
 from tame.core.records import Event, Trial
 from tame.core.space import Choice, Dimension, Float, Int, Space
-from tame.evaluate.outcomes import APART, absent_of, objective_of, space_of, values_of
+from tame.evaluate.outcomes import values_of
+from tame.study import events
 from tame.study.session import begin
-from tame.study.state import Silent, State, read_state
+from tame.study.state import Silent, State, absent_of, explored_space, objective_of, read_state
 
 if TYPE_CHECKING:
     import optuna
@@ -61,8 +62,8 @@ def to_optuna(study: Any, *, finalists: bool = False) -> optuna.Study:
     import optuna
 
     folder, state = _state_of(study)
-    objective, space, absent = objective_of(state.last), space_of(state.last), absent_of(state.last)
-    trials = [t for _, t in sorted(state.history.trials.items()) if finalists or t.origin not in APART]
+    objective, space, absent = objective_of(state), explored_space(state), absent_of(state)
+    trials = [t for _, t in sorted(state.history.trials.items()) if finalists or not t.may_be_delivered]
     values = {
         t.number: {k: v for k, v in values_of(t, space).items() if t.number not in absent.get(k, ())} for t in trials
     }
@@ -70,7 +71,7 @@ def to_optuna(study: Any, *, finalists: bool = False) -> optuna.Study:
         name: _distribution(dim, [own[name] for own in values.values() if name in own])
         for name, dim in space.dimensions.items()
     }
-    base = next((t.recipe.flat() for t in trials if t.origin == "default"), Recipe().flat())
+    base = next((t.recipe.flat() for t in trials if t.is_default), Recipe().flat())
     made = [_frozen(t, values[t.number], dists, base, objective.sign) for t in trials]
     with quiet_optuna(logging.WARNING):
         found = optuna.create_study(
@@ -156,18 +157,18 @@ def import_trials(
     absent = {
         field: gone
         for name, field in names.items()
-        if (gone := [i for i, trial in enumerate(foreign.trials) if name not in trial.params])
+        if (gone := tuple(i for i, trial in enumerate(foreign.trials) if name not in trial.params))
     }
-    about = {
-        "source": foreign.source, "kind": foreign.kind, "name": foreign.name, "metric": foreign.metric, "mode": way,
-        "names": names, "space": space.to_json(), "absent": absent, "left_out": foreign.left_out, "notes": notes,
-    }  # fmt: skip
+    about = events.Imported(
+        source=foreign.source, kind=foreign.kind, name=foreign.name, metric=foreign.metric, mode=way, names=names,
+        space=space.to_json(), absent=absent, left_out=foreign.left_out, notes=tuple(notes),
+    )  # fmt: skip
     most = max(len(points_of(trial, way)[0]) for trial in foreign.trials)
-    events = [_event(i, trial, foreign, names, way, most) for i, trial in enumerate(foreign.trials)]
+    trials = [_event(i, trial, foreign, names, way, most) for i, trial in enumerate(foreign.trials)]
     config = StudyConfig(data=str(Path(foreign.source).resolve()), out=str(out))
     with begin(config, Silent()) as made:
-        made.keep(Event("imported", about), *events)
-    return Imported(Path(out), len(events), foreign.metric, way, names, tuple(notes))
+        made.keep(about, *trials)
+    return Imported(Path(out), len(trials), foreign.metric, way, names, tuple(notes))
 
 
 def _by_order(foreign: ForeignStudy) -> tuple[ForeignStudy, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Sized
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,20 @@ from tame.adjust.searchers import compared_after
 from tame.app.console import ResultConsole
 from tame.app.run import cache_folder, cache_path, resolved
 from tame.core.config import StudyConfig
+from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
 from tame.core.space import Space, field_of, to_text
 from tame.data.images import printable
-from tame.kinds.known import kind_of
+from tame.kinds.known import KINDS, kind_of
+from tame.study.clock import foretold
+from tame.study.draft import fewer_dimensions
+from tame.study.events import Forecast, event_of
 from tame.study.forecast import CODE as SHORT
 from tame.study.forecast import foretell
 from tame.study.opening import open_data
-from tame.study.plan import make_plan, searched_json
+from tame.study.plan import Plan, make_plan
 from tame.study.session import Study, begin
+from tame.study.space import planned
 from tame.study.state import Silent
 
 MOST_COLUMNS = 60  # that are shown
@@ -34,8 +39,10 @@ def check_data(config: StudyConfig) -> dict[str, Any]:
     """Facts and findings about pictures or a table."""
     with _throwaway(config) as study:
         open_data(study)
-        about = {k: v for k, v in study.state.last["data"].items() if k not in ("digests", "pairs")}
-        about["pairs"] = len(study.state.last["data"]["pairs"])
+        about = {k: v for k, v in (study.state.data or {}).items() if k not in ("digests", "pairs")}
+        pairs = (study.state.data or {})["pairs"]
+        assert isinstance(pairs, Sized)
+        about["pairs"] = len(pairs)
         findings = [finding.to_json() for finding in study.state.findings]
     return {"schema": "tame/1", "data": config.data, **about, "findings": findings}
 
@@ -46,8 +53,8 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
         data = open_data(study)
         plan = make_plan(study, data)
         foretell(study, data, plan)
-        about, split = study.state.last["plan"], study.state.last["data"]
-        forecast, findings = dict(study.state.last["forecast"]), study.state.findings
+        kept, split, findings = planned(study.state), study.state.data or {}, study.state.findings
+        forecast = foretold(study.state)
     warned = [finding for finding in findings if finding.code in ("linear_range", SHORT)]
     return {
         "schema": "tame/1",
@@ -58,26 +65,26 @@ def plan_study(config: StudyConfig) -> dict[str, Any]:
         "folds": data.split.folds,
         "metric": data.metric,
         "task": data.task,
-        "default_recipe": Recipe.from_flat(about["base"]).flat(),
-        "portfolio": len(about["portfolio"]) + 1,
-        "space": about["space"],
-        "searched": searched_json(about),
+        "default_recipe": Recipe.from_flat(kept.base).flat(),
+        "portfolio": len(kept.portfolio) + 1,
+        "space": kept.space,
+        "searched": to_plain(fewer_dimensions(kept)),
         "questions": [{"title": f.title, "change": f.change} for f in warned],
         "search": config.search,
         "rungs": list(compared_after(config.search, plan.search)),
-        "sizes": about["sizes"],
+        "sizes": list(plan.sizes),
         "backbone": None if data.backbone is None else asdict(data.backbone),
         "clock_s": config.clock_s,
-        "search_until_s": about["search_until_s"],
+        "search_until_s": kept.search_until_s,
         "trials": config.trials,
-        "forecast": {**forecast, "words": [*forecast["words"], *_of_pictures(config, about, forecast)]},
+        "forecast": {**event_of(forecast).data, "words": [*forecast.words, *_of_pictures(config, plan, forecast)]},
     }
 
 
 def print_check(found: dict[str, Any]) -> None:
     """For people."""
     console = ResultConsole()
-    num, thing = (found["pictures"], "pictures") if found["kind"] == "images" else (found["examples"], "rows")
+    num, thing = found.get("pictures", found.get("examples")), KINDS.get(found["kind"]).words.nouns
     what = f"of {len(found['classes'])} classes" if found["classes"] else "with a number to predict"
     console.print(Text(f"{num:,} {thing} {what}; {found['split']}"))
     console.print(_counts(found))
@@ -146,18 +153,18 @@ def _borrowed(folder: Path) -> Path:
     return folder
 
 
-def _of_pictures(config: StudyConfig, about: Mapping[str, Any], forecast: Mapping[str, Any]) -> list[str]:
+def _of_pictures(config: StudyConfig, plan: Plan, forecast: Forecast) -> list[str]:
     """What there is to say of a backbone, and of the clock that fine-tuning goes by."""
-    speed = about["speed"]
+    speed = plan.speed
     if speed is None:
         return []
-    how = f"{speed['rate']:.0f} pictures a second at {speed['size']} pixels"
-    each = ", ".join(f"{cost:.0f} s at {size} pixels" for size, cost in forecast["features_s"].items())
-    words = [f"{how} here ({speed['precision']}, {speed['way']})", f"features, once: {each}"]
+    how = f"{speed.rate:.0f} pictures a second at {speed.size} pixels"
+    each = ", ".join(f"{cost:.0f} s at {size} pixels" for size, cost in forecast.features_s.items())
+    words = [f"{how} here ({speed.precision}, {speed.way})", f"features, once: {each}"]
     if config.clock_s is None:
         return words
-    later = "fine-tuning is tried with what is left" if about["tunes"] else "no fine-tuning"
-    return [*words, f"{later}; {about['end_s']:.0f} s are kept for scoring, delivery and report"]
+    later = "fine-tuning is tried with what is left" if plan.tunes else "no fine-tuning"
+    return [*words, f"{later}; {plan.end_s:.0f} s are kept for scoring, delivery and report"]
 
 
 def _counts(found: dict[str, Any]) -> Table:

@@ -7,28 +7,27 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import platformdirs
-from PIL import Image
 
+from tame.core.answers import ClassAnswers
 from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, require
 from tame.core.records import Event, History
-from tame.data.images import decode, scan
-from tame.kinds.known import kind_of
+from tame.core.result import Result
+from tame.kinds.known import KINDS, kind_of
 from tame.loop import run
 from tame.report.model_card import model_card
 from tame.report.page import render_failure, render_report
+from tame.study.events import Ended, Stopped
 from tame.study.session import Study, begin, reopen
 from tame.study.state import Watcher, how_to_resume
 
-THUMBNAIL = 160  # pixels of the longer side
 SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops at once
 
 
@@ -53,14 +52,13 @@ def cache_folder() -> Path:
 def fit_study(
     config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None,
     keep: Callable[[Path], None] | None = None, build: Callable[..., Any] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> Result:  # fmt: skip
     """Begins a study and takes it to its end.
 
     started: the moment (monotonic) from which the clock counts; keep: puts arrays given from Python into the study's
     folder; build: makes a module of the user's own.
     """
-    if kind_of(config) == "images":
-        scan(Path(config.data), val=config.val, test=config.test)  # bad data leaves nothing behind
+    kind_of(config).look_at(config)  # bad data leaves nothing behind
     cache_folder()  # likewise
     folder = Path("runs")
     empty = not folder.exists()
@@ -95,57 +93,58 @@ def resolved(config: StudyConfig) -> StudyConfig:
 
 def resume_study(
     folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., Any] | None = None
-) -> dict[str, Any]:
+) -> Result:
     """Goes on with a study that was stopped or killed; a finished one gives its result again."""
     with reopen(folder, watcher) as study:
         study.build = build
-        if study.config.model is not None and "result" not in study.state.last:
+        if study.config.model is not None and study.state.result is None:
             # A study's folder may come from elsewhere: what it names is not run on its word alone.
             mend = how_to_resume(folder, model=study.config.model)
             require(build is not None, f"this study trains a model of your own: {mend}")
             inline = True
-        if "result" in study.state.last:
+        if study.state.result is not None:
             watcher.note("this study is finished; here is its result again")
-            return dict(study.state.last["result"])
+            return Result.from_json(study.state.result)
         watcher.note(_what_is_kept(study))
         return _carry_out(study, inline=inline)
 
 
-def write_report(folder: Path, result: Mapping[str, Any], history: History, config: StudyConfig) -> Path:
+def write_report(folder: Path, result: Result, history: History, config: StudyConfig) -> Path:
     """Writes report.html of a finished study."""
     from tame.store.disk import write_private
 
-    ids = [each["id"] for each in result.get("mistakes", [])] if result.get("kind", "images") == "images" else []
-    paths = _paths(config, ids) if ids else {}
-    thumbnails = {name: small for name, path in paths.items() if (small := _thumbnail(path)) is not None}
+    answers = result.answers
+    ids = [each.id for each in answers.mistakes] if isinstance(answers, ClassAnswers) else []
+    thumbnails = KINDS.get(result.kind).thumbnails_of(config, ids)
     write_private(folder / "report.html", render_report(result, history, thumbnails))
     return folder / "report.html"
 
 
-def _carry_out(study: Study, *, inline: bool) -> dict[str, Any]:
+def _carry_out(study: Study, *, inline: bool) -> Result:
     with _Signals(study):
         study.hire(cache=cache_folder(), inline=inline)
         try:
             result = run(study)
         except StoppedError:
-            study.keep(Event("stopped", {"used_s": study.used_s}))
+            study.keep(Stopped(used_s=study.used_s))
             raise
         except TameError as problem:
             if isinstance(problem, NothingTrainedError):
-                kind = str(study.state.last.get("data", {}).get("kind", "images"))
+                kind = study.state.kind
                 name = Path(study.config.data).name
                 page = render_failure(name, str(problem), study.state.findings, study.history, kind=kind)
                 study.write("report.html", page)
-            if "plan" in study.state.last:
-                study.keep(Event("ended", {"why": str(problem), "code": problem.exit_code, "used_s": study.used_s}))
+            if study.state.plan is not None:
+                study.keep(Ended(why=str(problem), code=problem.exit_code, used_s=study.used_s))
             else:
                 study.throwaway = True  # refused before anything was trained: nothing is left behind
             raise
     study.watcher.phase("writing the report")
-    study.write("report.json", json.dumps(result, indent=1, ensure_ascii=True) + "\n")
+    plain = result.to_json()
+    study.write("report.json", json.dumps(plain, indent=1, ensure_ascii=True) + "\n")
     study.write("model/README.md", model_card(result))
     write_report(study.folder, result, study.history, study.config)
-    study.keep(Event("result", result))
+    study.keep(Event("result", plain))
     return result
 
 
@@ -195,26 +194,6 @@ def _absolute(backbone: str | None) -> str | None:
     if backbone and backbone != "none" and Path(backbone).expanduser().is_dir():
         return str(Path(backbone).expanduser().resolve())
     return backbone
-
-
-def _paths(config: StudyConfig, ids: list[str]) -> dict[str, str]:
-    """Where the pictures of these ids lie; those that are gone are left out."""
-    try:
-        listing = scan(Path(config.data), val=config.val, test=config.test)
-    except TameError:
-        return {}  # the report is drawn again after the pictures were moved: it is drawn without them
-    return {p.id: p.path for p in listing.pictures if p.id in set(ids)}
-
-
-def _thumbnail(path: str) -> bytes | None:
-    try:
-        image = Image.fromarray(decode(path, shortest=THUMBNAIL))
-    except TameError:
-        return None
-    image.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))
-    buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=82)
-    return buffer.getvalue()
 
 
 def say_bug(folder: Path | None, text: str) -> str:

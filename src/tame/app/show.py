@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tame.core.answers import NumberAnswers
 from tame.core.config import StudyConfig
+from tame.core.importance import Mattered
+from tame.core.plain import to_plain
 from tame.core.records import Finding, Trial
-from tame.evaluate.best_of import Mattered, what_mattered
-from tame.evaluate.outcomes import absent_of, objective_of, space_of
-from tame.report import words
+from tame.core.result import Result
+from tame.evaluate.best_of import what_mattered
+from tame.report import formats, words
+from tame.report.evidence import evidence, outcome
 from tame.report.importance_section import in_words as importance_words
 from tame.report.importance_section import worth
-from tame.study.state import State
+from tame.study.state import State, absent_of, explored_space, objective_of
 
 MOST_TRIALS = 40
 MOST_FINDINGS = 6
@@ -32,13 +36,13 @@ SIGNS = {"problem": ("!!", "bold red"), "warning": ("! ", "yellow"), "info": ("Â
 SEARCHED_STATES = ("running", "complete", "paused", "stopped", "waiting", "diverged", "failed")
 
 
-def result_lines(result: Mapping[str, Any]) -> RenderableType:
+def result_lines(result: Result) -> RenderableType:
     """The end of a study: score, baselines, optimism, winner, findings, and where everything lies."""
-    score = result["score"]
-    metric = result["metric"]
+    score = result.score
+    metric = result.metric
     head = Text.assemble(
-        (f"{words.metric_name(metric)} {words.shown(metric, score['value'])}", "bold"),
-        f"  (95 % interval {words.span(score, metric)}, {words.examples(result, score['n'], 'test')})",
+        (f"{formats.metric_name(metric)} {formats.shown(metric, score.value)}", "bold"),
+        f"  (95 % interval {words.span(score, metric)}, {words.examples(result, score.n, 'test')})",
     )
     return Group(
         _text(f"A network that {words.learnt(result)}.", "bold"),
@@ -55,9 +59,9 @@ def result_lines(result: Mapping[str, Any]) -> RenderableType:
         Text(),
         _text(_winner(result)),
         _sentence(words.trials_words(result)),
-        _text(f"{words.count(result['epochs'], 'epoch')} in {words.duration(result['wall_s'])}."),
+        _text(f"{formats.count(result.epochs, 'epoch')} in {formats.duration(result.wall_s)}."),
         *_engines(result),
-        *_findings([Finding(**each) for each in result["findings"]], result["all_findings"], words.kind_of(result)),
+        *_findings(result.findings, result.all_findings, result.kind),
         Text(),
         _places(result),
     )
@@ -65,33 +69,33 @@ def result_lines(result: Mapping[str, Any]) -> RenderableType:
 
 def study_table(state: State) -> RenderableType:
     """A study that runs or has ended: its trials, the best first, its findings, and its scores if there are any."""
-    trials = [trial for trial in state.history.trials.values() if trial.origin != "finalist"]
+    trials = [trial for trial in state.history.trials.values() if not trial.is_finalist]
     if not trials:
         return Text("no trial yet")
     ranked = sorted(trials, key=lambda trial: (_loss(trial), trial.number))
     again = len(state.history.trials) - len(trials)
     counted = [f"{n} {name}" for name in SEARCHED_STATES if (n := sum(trial.state == name for trial in trials))]
-    head = f"{words.count(len(trials), 'recipe')}: {', '.join(counted)}"
+    head = f"{formats.count(len(trials), 'recipe')}: {', '.join(counted)}"
     head += f"; {again} runs of finalists" if again else ""
     more = len(ranked) - MOST_TRIALS
     parts: list[RenderableType] = [_text(head, "bold"), _trials(ranked[:MOST_TRIALS], trials)]
     if more > 0:
-        parts.append(_text(f"and {words.count(more, 'more recipe')}; tame show --json has all", "dim"))
-    result = state.last.get("result")
-    if "imported" in state.last:
+        parts.append(_text(f"and {formats.count(more, 'more recipe')}; tame show --json has all", "dim"))
+    result = state.result
+    if state.imported is not None:
         parts += _mattered(state)
     elif result is None:
-        kind = state.last.get("data", {}).get("kind", "images")
+        kind = state.kind
         parts += _findings(state.findings, len(state.findings), kind)
-        parts += [Text(), _text(f"{words.duration(state.used_s)} used; not finished", "dim")]
+        parts += [Text(), _text(f"{formats.duration(state.used_s)} used; not finished", "dim")]
     else:
-        parts += [Text(), result_lines(result)]
+        parts += [Text(), result_lines(Result.from_json(result))]
     return Group(*parts)
 
 
 def state_json(folder: Path, config: StudyConfig, state: State) -> dict[str, Any]:
     """The study as plain values: every trial with its recipe and curve, the findings, the result once there is one."""
-    result = state.last.get("result")
+    result = state.result
     return {
         "schema": "tame/1",
         "study": str(folder),
@@ -100,7 +104,7 @@ def state_json(folder: Path, config: StudyConfig, state: State) -> dict[str, Any
         "used_s": state.used_s,
         "trials": [_trial_json(trial) for _, trial in sorted(state.history.trials.items())],
         "findings": [finding.to_json() for finding in state.findings],
-        "imported": dict(state.last["imported"]) if "imported" in state.last else None,
+        "imported": None if state.imported is None else to_plain(state.imported),
         "mattered": what_mattered_in(state).to_json() if result is None else result.get("mattered"),
         "result": dict(result) if result is not None else None,
     }
@@ -108,20 +112,19 @@ def state_json(folder: Path, config: StudyConfig, state: State) -> dict[str, Any
 
 def what_mattered_in(state: State) -> Mattered:
     """Importance, isolation and the worth of more trials, of a study in any state."""
-    last = state.last
-    return what_mattered(state.history, space_of(last), objective=objective_of(last), absent=absent_of(last))
+    return what_mattered(state.history, explored_space(state), objective=objective_of(state), absent=absent_of(state))
 
 
 def imported_lines(found: Mapping[str, Any]) -> RenderableType:
     """The end of an import: how many trials, what each parameter became, and what can be done with them."""
     better = "less" if found["mode"] == "min" else "more"
     how = f"compared by {found['metric']} ({better} is better)"
-    head = f"{words.count(found['trials'], 'trial')} in {found['study']}, {how}"
+    head = f"{formats.count(found['trials'], 'trial')} in {found['study']}, {how}"
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     for name, field in found["names"].items():
         table.add_row(_text(name), _text(field))
     notes = [_sentence(note, "dim") for note in found["notes"]]
-    folder = shlex.quote(words.inert(found["study"]))
+    folder = shlex.quote(formats.inert(found["study"]))
     return Group(
         _text(head, "bold"), table, *notes, _text(f"tame show {folder}"), _text(f"tame fit DATA --first {folder}")
     )
@@ -129,11 +132,12 @@ def imported_lines(found: Mapping[str, Any]) -> RenderableType:
 
 def _mattered(state: State) -> list[RenderableType]:
     """Where imported trials are from, and what mattered in them."""
-    about, found = state.last["imported"], what_mattered_in(state)
-    parts: list[RenderableType] = [Text(), _text(f"imported from {about['name']} in {about['source']}", "dim")]
-    parts.append(_sentence(importance_words(found.importances)))
-    each = [f"{one.name} {100 * one.value:.0f} %" for one in found.importances.each]
-    parts += [_sentence(f"importance: {words.listed(each, MOST_CHANGES)}")] if each else []
+    about, found = state.imported, what_mattered_in(state)
+    parts: list[RenderableType] = [Text()]
+    parts += [] if about is None else [_text(f"imported from {about.name} in {about.source}", "dim")]
+    parts.append(_sentence(importance_words(found.importance)))
+    each = [f"{one.name} {100 * one.value:.0f} %" for one in found.importance.each]
+    parts += [_sentence(f"importance: {formats.listed(each, MOST_CHANGES)}")] if each else []
     return parts + ([_sentence(worth(found.best_of, found.objective))] if found.best_of else [])
 
 
@@ -149,65 +153,62 @@ def _trial_json(trial: Trial) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _scores(result: Mapping[str, Any]) -> RenderableType:
+def _scores(result: Result) -> RenderableType:
     """The score beside the validation value and the baselines."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     for number in range(3):
         table.add_column(justify="right" if number == 1 else "left")
-    validation, baselines, metric = result["validation"], result["baselines"], result["metric"]
+    validation, baselines, metric = result.validation, result.baselines, result.metric
     rows = [
-        ("winner", result["score"]["value"], words.span(result["score"], metric)),
-        *([("default recipe", own["value"], words.span(own, metric))] if (own := baselines["default"]) else []),
-        (words.dummy_label(result), baselines["dummy"]["value"], words.span(baselines["dummy"], metric)),
-        ("winner, validation", validation["value"], validation["how"]),
+        ("winner", result.score.value, words.span(result.score, metric)),
+        *([("default recipe", own.value, words.span(own, metric))] if (own := baselines.default) else []),
+        (words.dummy_label(result), baselines.dummy.value, words.span(baselines.dummy, metric)),
+        ("winner, validation", validation.value, validation.how),
     ]
     for place, (name, value, note) in enumerate(rows):
         style = "bold" if place == 0 else ""
-        table.add_row(Text(name, style), Text(words.shown(metric, value), style), _text(note, "dim"))
+        table.add_row(Text(name, style), Text(formats.shown(metric, value), style), _text(note, "dim"))
     return Padding(table, (0, 0, 0, 2))
 
 
-def _judged(result: Mapping[str, Any]) -> list[Text]:
+def _judged(result: Result) -> list[Text]:
     """What else there is to say of the answers: the spread of errors, calibration, costs."""
-    size = words.significant
-    if words.is_regression(result):
-        about = result["residuals"]
-        half, most = size(about["median_size"]), size(about["size_90"])
+    size = formats.significant
+    answers = result.answers
+    if isinstance(answers, NumberAnswers):
+        half, most = size(answers.residuals.median_size), size(answers.residuals.size_90)
         return [_sentence(f"half of all predictions are off by less than {half}, 9 of 10 by less than {most}")]
     found = []
-    if calibration := result.get("calibration"):
-        said = f"probabilities are off by {words.number(calibration['ece'])} on average (calibration error)"
+    if calibration := answers.calibration:
+        said = f"probabilities are off by {formats.number(calibration.ece)} on average (calibration error)"
         found.append(_sentence(said))
-    if costs := result.get("costs"):
-        span = f"{size(costs['low'])} to {size(costs['high'])}"
-        found.append(_sentence(f"expected cost {size(costs['value'])} ({span}): {costs['how']}"))
+    if costs := answers.costs:
+        span = f"{size(costs.low)} to {size(costs.high)}"
+        found.append(_sentence(f"expected cost {size(costs.value)} ({span}): {costs.how}"))
     return found
 
 
-def _engines(result: Mapping[str, Any]) -> list[Text]:
+def _engines(result: Result) -> list[Text]:
     """Which engine trained which group, in a line each."""
     return [
-        _sentence(f"{each['engine']} engine for {each['group']} (up to {each['members']:,} at once): {each['why']}")
-        for each in result.get("engines") or []
+        _sentence(f"{each.engine} engine for {each.group} (up to {each.members:,} at once): {each.why}")
+        for each in result.engines
     ][:MOST_ENGINES]
 
 
-def _winner(result: Mapping[str, Any]) -> str:
+def _winner(result: Result) -> str:
     """The winner in a few words: how it differs from the default recipe."""
-    winner = result["winner"]
-    default: Mapping[str, Any] = next(
-        (each["recipe"] for each in result["finalists"] if each["origin"] == "default"), {}
-    )
+    winner, default = result.winner, result.default_recipe
     changed = [
-        f"{field} {words.compact(value)}"
-        for field, value in winner["recipe"].items()
+        f"{field} {formats.compact(value)}"
+        for field, value in winner.recipe.items()
         if field != "seed" and field in default and value != default[field]
     ]
-    what = words.listed(changed, MOST_CHANGES) if changed else "the default recipe itself"
-    return f"The winner is trial {winner['from_trial']}: {what}."
+    what = formats.listed(changed, MOST_CHANGES) if changed else "the default recipe itself"
+    return f"The winner is trial {winner.from_trial}: {what}."
 
 
-def _findings(findings: list[Finding], total: int, kind: str) -> list[RenderableType]:
+def _findings(findings: Sequence[Finding], total: int, kind: str) -> list[RenderableType]:
     """The findings, each with its evidence, its change and the outcome; the rest counted."""
     order = list(SIGNS)
     shown = sorted(findings, key=lambda finding: order.index(finding.severity))[:MOST_FINDINGS]
@@ -217,28 +218,27 @@ def _findings(findings: list[Finding], total: int, kind: str) -> list[Renderable
     table.add_column(width=2, no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
     for finding in shown:
-        about = finding.to_json()
         sign, style = SIGNS[finding.severity]
-        lines = [_sentence(finding.title, "bold"), _sentence(words.evidence(about, kind), "dim")]
+        lines = [_sentence(finding.title, "bold"), _sentence(evidence(finding, kind), "dim")]
         if finding.change:
-            outcome = words.outcome(about)
-            tail = f". Outcome: {outcome}" if outcome else ""
+            said = outcome(finding)
+            tail = f". Outcome: {said}" if said else ""
             lines.append(_sentence(f"change: {finding.change}{tail}"))
         table.add_row(Text(sign, style), Text("\n").join(lines))
     parts: list[RenderableType] = [Text(), table]
     if total > len(shown):
         parts.append(
-            _text(f"   and {words.count(total - len(shown), 'more finding')}; tame show --json has all", "dim")
+            _text(f"   and {formats.count(total - len(shown), 'more finding')}; tame show --json has all", "dim")
         )
     return parts
 
 
-def _places(result: Mapping[str, Any]) -> RenderableType:
+def _places(result: Result) -> RenderableType:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row(Text("model"), _text(result["model"]))
-    table.add_row(Text("report"), _text(result["report"]))
+    table.add_row(Text("model"), _text(result.model))
+    table.add_row(Text("report"), _text(result.report))
     table.add_row(Text("use it"), _text(words.predict_command(result, shlex.quote), "bold"))
     return table
 
@@ -257,9 +257,9 @@ def _trials(trials: list[Trial], every: list[Trial]) -> Table:
             _text(trial.origin),
             Text(trial.state, "red" if trial.state in ("diverged", "failed") else ""),
             f"{trial.epochs}/{trial.recipe.epochs}",
-            *(words.compact(flat[field]) for field, _ in fields),
-            words.number(kept.valid_loss if kept else None, 4),
-            words.measured(kept.valid_metric if kept else None),
+            *(formats.compact(flat[field]) for field, _ in fields),
+            formats.number(kept.valid_loss if kept else None, 4),
+            formats.measured(kept.valid_metric if kept else None),
         )
     return table
 
@@ -269,7 +269,7 @@ def _loss(trial: Trial) -> float:
 
 
 def _sentence(text: str, style: str = "") -> Text:
-    return _text(words.sentence(text), style)
+    return _text(formats.sentence(text), style)
 
 
 def _capital(text: str) -> str:
@@ -278,4 +278,4 @@ def _capital(text: str) -> str:
 
 def _text(text: object, style: str = "") -> Text:
     """A text that is printed as it is: no markup of rich, no control characters, folded where it is too long."""
-    return Text(words.inert(str(text)), style, overflow="fold")
+    return Text(formats.inert(str(text)), style, overflow="fold")

@@ -17,7 +17,7 @@ def to_plain(value: object) -> Any:
 
     Numbers of numpy become those of Python. Raises TypeError for what has no plain form.
     """
-    return msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
+    return _listed(msgspec.to_builtins(value, str_keys=True, enc_hook=_plain))
 
 
 def from_plain(kind: type[T], plain: object, *, what: str, error: type[TameError] = StorageError) -> T:
@@ -30,6 +30,13 @@ def from_plain(kind: type[T], plain: object, *, what: str, error: type[TameError
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as problem:
         raise error(f"{what} is damaged: {problem}") from None
+
+
+def _listed(plain: Any) -> Any:
+    """Plain values with a list in place of each tuple, which msgspec leaves as it is."""
+    if isinstance(plain, dict):
+        return {key: _listed(value) for key, value in plain.items()}
+    return [_listed(value) for value in plain] if isinstance(plain, list | tuple) else plain
 
 
 def _plain(value: object) -> object:

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Final, Literal, get_args
 
-from tame.core.recipe import Recipe
+from tame.core.plain import from_plain
+from tame.core.recipe import Recipe, Value
 
 TrialState = Literal["waiting", "running", "paused", "complete", "stopped", "diverged", "failed"]
+Severity = Literal["info", "warning", "problem"]
+DecisionKind = Literal["start", "continue", "pause", "stop", "complete", "copy"]
+# Who proposed a trial: by hand or by rule; the searchers; what trains after the search; another program. Searchers of
+# other packages bring words of their own, which are kept as they are.
+Origin = Literal[
+    "default", "portfolio", "user", "sobol", "random", "grid", "tpe", "gp", "model", "copy", "finalist", "fine-tune",
+    "imported",
+]  # fmt: skip
+ORIGINS: Final[tuple[Origin, ...]] = get_args(Origin)
+
+DEFAULT: Final[Origin] = "default"  # the recipe that is always in the race
+FINALIST: Final[Origin] = "finalist"  # a recipe of the search, trained again with a fresh seed
+FINE_TUNED: Final[Origin] = "fine-tune"
+IMPORTED: Final[Origin] = "imported"
+
+_GIVEN: Final[frozenset[Origin | str]] = frozenset[Origin | str]({DEFAULT, "portfolio"})
+_DRAWN: Final[frozenset[Origin | str]] = frozenset[Origin | str]({"sobol", "random", "grid"})
+_AFTER_THE_SEARCH: Final[frozenset[Origin | str]] = frozenset[Origin | str]({FINALIST, FINE_TUNED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +36,7 @@ class Event:
     """Something that happened in a study: what the store keeps. `data` holds plain JSON values, never NaN."""
 
     kind: str
-    data: Mapping[str, Any]
+    data: Mapping[str, object]
     id: int = 0  # given by the store, rising by one, from 1
     at: str = ""  # UTC, ISO 8601; for people only, nothing is decided by it
 
@@ -63,7 +82,7 @@ class Trial:
 
     number: int
     recipe: Recipe
-    origin: str  # default, portfolio, copy, finalist, fine-tune, user, imported, or who proposed it (sobol, tpe, ...)
+    origin: Origin | str  # of an older study or another package's searcher it may be any word
     reason: str
     state: TrialState = "waiting"
     until: int = 0  # the epoch it was last told to train to
@@ -72,6 +91,43 @@ class Trial:
     kept_epoch: int | None = None  # whose weights are kept, of a trial that stopped early
     parent: int | None = None  # of a copy: the trial whose weights it goes on from
     inherited: int = 0  # of a copy: the epochs at the start of its curve that its parent trained
+
+    @property
+    def is_default(self) -> bool:
+        return self.origin == DEFAULT
+
+    @property
+    def was_given(self) -> bool:
+        """Whether its recipe was known before the search: the default or one of the portfolio."""
+        return self.origin in _GIVEN
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether its recipe was chosen from the space without looking at earlier trials."""
+        return self.origin in _DRAWN
+
+    @property
+    def is_independent(self) -> bool:
+        """Whether its recipe does not follow from earlier trials: given or drawn."""
+        return self.was_given or self.is_drawn
+
+    @property
+    def is_finalist(self) -> bool:
+        return self.origin == FINALIST
+
+    @property
+    def is_fine_tuned(self) -> bool:
+        return self.origin == FINE_TUNED
+
+    @property
+    def may_be_delivered(self) -> bool:
+        """Whether it was trained after the search, as a finalist or by fine-tuning: its weights may be delivered."""
+        return self.origin in _AFTER_THE_SEARCH
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether a search started it: neither trained after the search nor imported."""
+        return self.origin != IMPORTED and not self.may_be_delivered
 
     @property
     def epochs(self) -> int:
@@ -109,12 +165,12 @@ class Decision:
     copy: a new trial that goes on from the weights of `source`, at the epoch where that one stands.
     """
 
-    kind: Literal["start", "continue", "pause", "stop", "complete", "copy"]
+    kind: DecisionKind
     trial: int
     reason: str
     until: int = 0
     recipe: Recipe | None = None
-    origin: str = ""
+    origin: Origin | str = ""
     source: int | None = None
 
 
@@ -124,13 +180,13 @@ class Finding:
 
     code: str
     title: str
-    severity: Literal["info", "warning", "problem"]
-    evidence: Mapping[str, Any]
+    severity: Severity
+    evidence: Mapping[str, object]
     change: str = ""
     outcome: str = ""
     trial: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "code": self.code, "title": self.title, "severity": self.severity, "evidence": dict(self.evidence),
             "change": self.change, "outcome": self.outcome, "trial": self.trial,
@@ -147,7 +203,7 @@ class Score:
     n: int
     how: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n, "how": self.how}
 
 
@@ -163,12 +219,23 @@ class History:
 
     def after(self, event: Event) -> History:
         """The history once the event has happened. Events of other kinds change nothing."""
-        steps = {"decision": _decided, "curve": _measured, "trial_state": _changed, "early_stop": _stopped}
-        steps |= {"imported_trial": _imported}
-        step = steps.get(event.kind)
-        return step(self, event.data) if step else self
+        what = f"event {event.id} ({event.kind})"
+        match event.kind:
+            case "decision":
+                return _after_decision(self, decision_of(event))
+            case "curve":
+                return from_plain(_Measured, event.data, what=what).after(self)
+            case "trial_state":
+                return from_plain(_Changed, event.data, what=what).after(self)
+            case "early_stop":
+                return from_plain(_Stopped, event.data, what=what).after(self)
+            case "imported_trial":
+                return from_plain(_Imported, event.data, what=what).after(self)
+            case _:
+                return self
 
-    def _with(self, trial: Trial) -> History:
+    def having_added(self, trial: Trial) -> History:
+        """The history with this trial, in place of the one of its number if there is one."""
         return History({**self.trials, trial.number: trial})
 
 
@@ -182,7 +249,7 @@ def replay(events: Iterable[Event]) -> History:
 
 def decision_event(decision: Decision) -> Event:
     """The event that keeps a decision."""
-    data: dict[str, Any] = {
+    data: dict[str, object] = {
         "kind": decision.kind, "trial": decision.trial, "reason": decision.reason, "until": decision.until,
     }  # fmt: skip
     if decision.recipe is not None:
@@ -194,57 +261,114 @@ def decision_event(decision: Decision) -> Event:
 
 def curve_event(trial: int, points: Iterable[Point]) -> Event:
     """The event that keeps new points of a trial's curve."""
-    rows = [[p.epoch, p.train_loss, p.valid_loss, p.valid_metric, p.valid_error] for p in points]
-    return Event("curve", {"trial": trial, "points": rows})
+    return Event("curve", {"trial": trial, "points": [point.row() for point in points]})
 
 
-def _decided(history: History, data: Mapping[str, Any]) -> History:
-    number = data["trial"]
-    if data["kind"] in ("start", "copy"):
-        recipe = Recipe.from_flat(data["recipe"])
-        trial = Trial(number, recipe, data["origin"], data["reason"], "running", data["until"])
-        if data["kind"] == "copy":
-            source = history.trials[data["source"]]
-            trial = replace(trial, curve=source.curve, parent=source.number, inherited=source.epochs)
-        return history._with(trial)
-    states: dict[str, TrialState] = {
-        "continue": "running", "pause": "paused", "stop": "stopped", "complete": "complete",
-    }  # fmt: skip
-    trial = history.trials[number]
-    until = data["until"] or trial.until
-    return history._with(replace(trial, state=states[data["kind"]], until=until, last_reason=data["reason"]))
+def early_stop_event(trial: int, best: int) -> Event:
+    """The event that keeps that a trial stopped early, with the weights of its best epoch."""
+    return Event("early_stop", {"trial": trial, "best": best, "reason": f"the weights of epoch {best} were the best"})
 
 
-def _measured(history: History, data: Mapping[str, Any]) -> History:
-    """New points; a loss that is not finite ends the curve and the trial."""
-    trial = history.trials[data["trial"]]
-    points = {point.epoch: point for point in trial.curve.points}
-    points |= {row[0]: Point(*row) for row in data["points"]}
-    ordered = [points[epoch] for epoch in sorted(points)]
-    lost = next((i for i, p in enumerate(ordered) if p.train_loss is None or p.valid_loss is None), None)
-    if lost is not None:
-        return history._with(replace(trial, curve=Curve(tuple(ordered[: lost + 1])), state="diverged"))
-    return history._with(replace(trial, curve=Curve(tuple(ordered))))
+_STATE_AFTER: Final[Mapping[DecisionKind, TrialState]] = {
+    "continue": "running", "pause": "paused", "stop": "stopped", "complete": "complete",
+}  # fmt: skip
+_Number = int | float | None
 
 
-def _stopped(history: History, data: Mapping[str, Any]) -> History:
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A decision as it is kept: the recipe by its fields."""
+
+    kind: DecisionKind
+    trial: int
+    reason: str
+    until: int = 0
+    recipe: Mapping[str, Value] | None = None
+    origin: str = ""
+    source: int | None = None
+
+
+def decision_of(event: Event) -> Decision:
+    """The decision that `decision_event` keeps."""
+    kept = from_plain(_Decided, event.data, what=f"event {event.id} ({event.kind})")
+    recipe = None if kept.recipe is None else Recipe.from_flat(kept.recipe)
+    return Decision(kept.kind, kept.trial, kept.reason, kept.until, recipe, kept.origin, kept.source)
+
+
+def _after_decision(history: History, decision: Decision) -> History:
+    if decision.recipe is None:
+        trial = history.trials[decision.trial]
+        state, until = _STATE_AFTER[decision.kind], decision.until or trial.until
+        return history.having_added(replace(trial, state=state, until=until, last_reason=decision.reason))
+    trial = Trial(decision.trial, decision.recipe, decision.origin, decision.reason, "running", decision.until)
+    if decision.source is not None:
+        source = history.trials[decision.source]
+        trial = replace(trial, curve=source.curve, parent=source.number, inherited=source.epochs)
+    return history.having_added(trial)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """New points of a curve; a loss that is not finite ends the curve and the trial."""
+
+    trial: int
+    points: tuple[tuple[_Number, ...], ...]  # in the order of Point's fields; those of older studies have no error
+
+    def after(self, history: History) -> History:
+        trial = history.trials[self.trial]
+        points = {point.epoch: point for point in trial.curve.points}
+        points |= {point.epoch: point for point in map(_point, self.points)}
+        ordered = [points[epoch] for epoch in sorted(points)]
+        lost = next((i for i, p in enumerate(ordered) if p.train_loss is None or p.valid_loss is None), None)
+        if lost is not None:
+            return history.having_added(replace(trial, curve=Curve(tuple(ordered[: lost + 1])), state="diverged"))
+        return history.having_added(replace(trial, curve=Curve(tuple(ordered))))
+
+
+def _point(row: Sequence[_Number]) -> Point:
+    epoch, train_loss, valid_loss, valid_metric, *error = row
+    return Point(int(epoch or 0), train_loss, valid_loss, valid_metric, error[0] if error else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stopped:
     """A trial that stopped early has all it will get; the weights of its best epoch are kept."""
-    trial = history.trials[data["trial"]]
-    return history._with(replace(trial, state="complete", kept_epoch=data["best"], last_reason=data["reason"]))
+
+    trial: int
+    best: int
+    reason: str
+
+    def after(self, history: History) -> History:
+        trial = history.trials[self.trial]
+        return history.having_added(replace(trial, state="complete", kept_epoch=self.best, last_reason=self.reason))
 
 
-def _imported(history: History, data: Mapping[str, Any]) -> History:
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """A trial in another state, for no reason that is kept."""
+
+    trial: int
+    state: TrialState
+
+    def after(self, history: History) -> History:
+        return history.having_added(replace(history.trials[self.trial], state=self.state))
+
+
+@dataclass(frozen=True, slots=True)
+class _Imported:
     """A trial of another program, whole: points of epoch, loss and metric; its training loss is not known."""
-    points = tuple(Point(epoch, None, loss, metric) for epoch, loss, metric in data["points"])
-    trial = Trial(
-        data["trial"], Recipe.from_flat(data["recipe"]), "imported", data["reason"], data["state"], len(points),
-        Curve(points), kept_epoch=data["kept"],
-    )  # fmt: skip
-    return history._with(trial)
 
+    trial: int
+    recipe: Mapping[str, Value]
+    state: TrialState
+    points: tuple[tuple[int, _Number, _Number], ...]
+    kept: int | None
+    reason: str
 
-def _changed(history: History, data: Mapping[str, Any]) -> History:
-    return history._with(replace(history.trials[data["trial"]], state=data["state"]))
-
-
-FINALIST = "finalist"
+    def after(self, history: History) -> History:
+        points = tuple(Point(epoch, None, loss, metric) for epoch, loss, metric in self.points)
+        trial = Trial(
+            self.trial, Recipe.from_flat(self.recipe), IMPORTED, self.reason, self.state, len(points), Curve(points),
+            kept_epoch=self.kept,
+        )  # fmt: skip
+        return history.having_added(trial)

@@ -11,10 +11,14 @@ Part = TypeVar("Part")
 
 
 class Registry(Generic[Part]):
-    """Parts of one kind by name. To be registered is to be tested: the laws run over every entry."""
+    """Parts of one kind by name. To be registered is to be tested: the laws run over every entry.
 
-    def __init__(self, kind: str) -> None:
+    group: of entry points, by which parts of other packages join; they are loaded when one is looked for.
+    """
+
+    def __init__(self, kind: str, *, group: str = "") -> None:
         self.kind = kind
+        self._group = group
         self._parts: dict[str, Part] = {}
 
     def add(self, name: str) -> Callable[[Part], Part]:
@@ -31,9 +35,28 @@ class Registry(Generic[Part]):
     def get(self, name: str) -> Part:
         """The part of that name. Raises UsageError with the nearest name."""
         if name not in self._parts:
+            self._join()
+        if name not in self._parts:
             raise UsageError(unknown(self.kind, name, self._parts))
         return self._parts[name]
 
     def names(self) -> tuple[str, ...]:
-        """All names, sorted."""
+        """All names, sorted. Raises UsageError where a part of another package cannot be loaded."""
+        self._join()
         return tuple(sorted(self._parts))
+
+    def _join(self) -> None:
+        """Takes in what other packages have, once."""
+        group, self._group = self._group, ""
+        if not group:
+            return
+        from importlib.metadata import entry_points  # takes as long as half of `tame --help`
+
+        for entry in entry_points(group=group):
+            try:
+                self.add(entry.name)(entry.load())
+            except Exception as problem:
+                self._group = group  # asked again, it fails again
+                of = f" of the package {entry.dist.name}" if entry.dist is not None else ""
+                why = f"{type(problem).__name__}: {problem}"
+                raise UsageError(f"the {self.kind} {entry.name!r}{of} cannot be loaded: {why}") from problem

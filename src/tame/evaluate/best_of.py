@@ -4,122 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from scipy.special import betainc, betaincinv, gammaln
+from scipy.special import betainc, betaincinv
 
+from tame.core.best_of_draws import LEAST_DRAWS, doubling_gain
+from tame.core.importance import BestOf, Bucket, Importances, Isolation, Mattered, Objective
 from tame.core.recipe import Value
 from tame.core.records import History
 from tame.core.rng import stream
 from tame.core.space import Choice, Dimension, Space
-from tame.evaluate.importance import Importance, Importances, importances
-from tame.evaluate.outcomes import APART, HOW, Objective, Outcome, outcomes
+from tame.evaluate.importance import importances
+from tame.evaluate.outcomes import HOW, Outcome, outcomes
 
 BUCKETS = 8  # of a range
 RESAMPLES = 500
 MOST_ISOLATED = 6  # dimensions with a plot of their own
-LEAST_DRAWS = 8  # trials; of fewer no curve is drawn
 CONFIDENCE = 0.95
 ROUNDING = 1e-9  # of a mean: less than that lies between means of equal losses
 SIMULATIONS = 400
 MOST_CURVE = 60  # numbers of trials at which the curve is measured
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """The trials whose values lie in one part of a dimension. low, high: of the best in 95 % of resamples.
-
-    start, end: of the part in the unit cube; value: of a choice, else None.
-    """
-
-    start: float
-    end: float
-    value: Value | None
-    n: int
-    final: int  # of them were trained to their end
-    best: float | None
-    low: float | None
-    high: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "start": self.start, "end": self.end, "value": self.value, "n": self.n, "final": self.final,
-            "best": self.best, "low": self.low, "high": self.high,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Isolation:
-    """The best that was found for each part of a dimension, whatever the other dimensions were."""
-
-    name: str
-    buckets: tuple[Bucket, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "buckets": [bucket.to_json() for bucket in self.buckets]}
-
-
-@dataclass(frozen=True, slots=True)
-class BestOf:
-    """What the best of so many trials comes to, drawn from those that were made.
-
-    sizes: numbers of trials; median, low, high: of the best of so many, with a 95 % band that holds for all sizes at
-    once (low is None where the trials are too few to bound it); gain: that twice as many trials would bring, None
-    where that cannot be told; noise: standard deviation of the same recipe trained with other seeds, None where it
-    was not measured; drawn: trials that were chosen without looking at earlier ones.
-    """
-
-    sizes: tuple[int, ...]
-    median: tuple[float, ...]
-    low: tuple[float | None, ...]
-    high: tuple[float, ...]
-    gain: float | None
-    noise: float | None
-    n: int
-    drawn: int
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "sizes": list(self.sizes), "median": list(self.median), "low": list(self.low), "high": list(self.high),
-            "gain": self.gain, "noise": self.noise, "n": self.n, "drawn": self.drawn,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Mattered:
-    """What mattered in a search: all values are as `objective` names them, in its own direction."""
-
-    objective: Objective
-    outcomes: tuple[Outcome, ...]  # the best first; their losses are better when they are less
-    importances: Importances
-    isolations: tuple[Isolation, ...]
-    best_of: BestOf | None
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "metric": self.objective.name,
-            "mode": "min" if self.objective.sign > 0 else "max",
-            "how": HOW,
-            "importance": self.importances.to_json(),
-            "isolation": [one.to_json() for one in self.isolations],
-            "best_of": None if self.best_of is None else self.best_of.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any], found: Sequence[Outcome]) -> Mattered:
-        """What `to_json` told of these outcomes, the best first; nothing is measured again."""
-        about, best = values["importance"], values["best_of"]
-        each = tuple(Importance(**one) for one in about["each"])
-        isolations = [Isolation(one["name"], tuple(Bucket(**b) for b in one["buckets"])) for one in values["isolation"]]
-        many = {name: tuple(best[name]) for name in ("sizes", "median", "low", "high")} if best else {}
-        return cls(
-            Objective(values["metric"], 1.0 if values["mode"] == "min" else -1.0), tuple(found),
-            Importances(each, about["n"], about["top"], about["enough"]), tuple(isolations),
-            BestOf(**{**best, **many}) if best else None,
-        )  # fmt: skip
 
 
 def what_mattered(
@@ -133,7 +38,10 @@ def what_mattered(
     names = _isolated(about, space)
     isolations = tuple(isolation(found, name, space.dimensions[name], own, seed=seed) for name in names)
     noise = retrain_noise(history)
-    return Mattered(own, tuple(found), about, isolations, best_of(found, own, noise=noise))
+    return Mattered(
+        metric=own.name, mode="min" if own.sign > 0 else "max", how=HOW, importance=about, isolation=isolations,
+        best_of=best_of(found, own, noise=noise),
+    )  # fmt: skip
 
 
 def isolation(found: Sequence[Outcome], name: str, dim: Dimension, objective: Objective, *, seed: int = 0) -> Isolation:
@@ -187,7 +95,7 @@ def retrain_noise(history: History) -> float | None:
     """The standard deviation of the loss of a recipe over its seeds, pooled over the recipes trained again."""
     groups: dict[str, list[float]] = {}
     for trial in history.trials.values():
-        if trial.origin == APART[0] and trial.state == "complete" and math.isfinite(trial.loss):
+        if trial.is_finalist and trial.state == "complete" and math.isfinite(trial.loss):
             groups.setdefault(trial.reason, []).append(trial.loss)
     several = [values for values in groups.values() if len(values) > 1]
     if not several:
@@ -216,10 +124,10 @@ def best_of(found: Sequence[Outcome], objective: Objective, *, noise: float | No
     # Under the best trial the distribution may still hold the share above[0].
     at = np.searchsorted(above, shares)
     low = [None if i == 0 else float(losses[i - 1]) for i in at]
-    shown = objective.shown
+    gain, shown = doubling_gain(losses, rounding=ROUNDING), objective.shown
     return BestOf(
         tuple(sizes), tuple(shown(float(v)) for v in median), tuple(None if v is None else shown(v) for v in low),
-        tuple(shown(float(v)) for v in high), doubling_gain(losses), noise, num, sum(each.is_drawn for each in found),
+        tuple(shown(float(v)) for v in high), gain, noise, num, sum(each.is_drawn for each in found),
     )  # fmt: skip
 
 
@@ -238,34 +146,3 @@ def cdf_band(num: int, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.n
     below = betaincinv(ranks, num + 1 - ranks, level)
     above = betaincinv(ranks, num + 1 - ranks, 1 - level)
     return np.asarray(below), np.asarray(above)
-
-
-def expected_best(losses: np.ndarray, size: int) -> float:
-    """The mean of the least of `size` losses drawn without putting back. losses: (N,) in rising order, size <= N.
-
-    Sources: Dodge et al., Show your work (2019); without their bias: Tang et al., Showing your work doesn't always
-    work (2020).
-    """
-    num = len(losses)
-    ranks = np.arange(num - size + 1)  # how many are better than the least of the draw
-    logs = _log_choose(num - 1 - ranks, size - 1) - _log_choose(num, size)
-    return float(np.exp(logs) @ losses[: num - size + 1])
-
-
-def doubling_gain(losses: np.ndarray) -> float | None:
-    """How much lower the mean best of 2 N losses would be than that of the N given ones, in rising order.
-
-    Each doubling is taken to bring the same share of what the doubling before it brought, as where the losses thin
-    out towards a least one like a power; the share is that of the last two doublings, at most 1.
-    """
-    num = len(losses)
-    if num < LEAST_DRAWS:
-        return None
-    quarter, half, whole = (expected_best(losses, max(num // part, 1)) for part in (4, 2, 1))
-    before, last = quarter - half, half - whole
-    return last * min(1.0, last / before) if before > ROUNDING * abs(whole) else 0.0
-
-
-def _log_choose(total: Any, taken: Any) -> Any:
-    every, own = np.asarray(total), np.asarray(taken)
-    return gammaln(every + 1.0) - gammaln(own + 1.0) - gammaln(every - own + 1.0)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from tame.core.answers import AwareCost, Calibration, CalibrationBin, ExpectedCost
 from tame.core.errors import require
 from tame.data.costs import expected_cost as costs_of
 from tame.evaluate.compare import bootstrap, wilson
 from tame.evaluate.score import Judged
 
 
-def calibration(judged: Judged, bins: int = 10) -> dict[str, Any]:
+def calibration(judged: Judged, bins: int = 10) -> Calibration:
     """How often the predicted class is right beside the probability that it was given, in bins of equal width.
 
-    An example that comes with shares of classes is right by the share of the class that is predicted. Returns n, the
-    expected calibration error `ece` (the mean distance of the two, each bin by its share of examples), `confidence` and
-    `right` of all, and `bins`: for each that is not empty its ends `from` and `to`, n, mean confidence, share right and
-    Wilson's 95 % interval of that share.
+    An example that comes with shares of classes is right by the share of the class that is predicted. The expected
+    calibration error is the mean distance of the two, each bin by its share of examples; bins without an answer are
+    left out.
     Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks (2017), section 2.
     """
     require(bins >= 1, f"a calibration table has 1 bin or more, got {bins}")
@@ -37,17 +36,17 @@ def calibration(judged: Judged, bins: int = 10) -> dict[str, Any]:
         mean = float(confidence[own].mean())
         apart += n * abs(right / n - mean)
         table.append(
-            {"from": number / bins, "to": (number + 1) / bins, "n": n, "confidence": mean, "right": right / n,
-             "low": low, "high": high}
-        )  # fmt: skip
+            CalibrationBin(
+                start=number / bins, end=(number + 1) / bins, n=n, confidence=mean, right=right / n, low=low, high=high
+            )
+        )
     total = len(judged.target)
-    return {
-        "n": total, "ece": apart / total, "confidence": float(confidence.mean()),
-        "right": float(each.mean()), "bins": table,
-    }  # fmt: skip
+    return Calibration(
+        n=total, ece=apart / total, confidence=float(confidence.mean()), right=float(each.mean()), bins=tuple(table)
+    )
 
 
-def expected_cost(judged: Judged, matrix: Sequence[Sequence[float]], *, seed: int) -> dict[str, Any]:
+def expected_cost(judged: Judged, matrix: Sequence[Sequence[float]], *, seed: int) -> ExpectedCost:
     """What the predictions cost an example, with a 95 % interval, and what decisions that weigh the costs would.
 
     matrix: (C, C), row the true class, column the decision. `value`, `low`, `high` are of always deciding for the
@@ -61,12 +60,15 @@ def expected_cost(judged: Judged, matrix: Sequence[Sequence[float]], *, seed: in
     cheapest = (judged.probabilities @ costs).argmin(axis=1)
     n = len(judged.target)
 
-    def of(decided: np.ndarray) -> dict[str, Any]:
+    def of(decided: np.ndarray) -> tuple[float, float, float]:
         each = costs_of(costs, judged.target, decided)
         low, high = bootstrap(lambda rows: float(each[rows].mean()), n, seed=seed)
-        return {"value": float(each.mean()), "low": low, "high": high}
+        return float(each.mean()), low, high
 
-    return {
-        **of(judged.predicted), "n": n, "how": "mean cost of the predictions on the sealed test part",
-        "matrix": costs.tolist(), "aware": {**of(cheapest), "changed": int((cheapest != judged.predicted).sum())},
-    }  # fmt: skip
+    (value, low, high), (least, least_low, least_high) = of(judged.predicted), of(cheapest)
+    changed = int((cheapest != judged.predicted).sum())
+    return ExpectedCost(
+        value=value, low=low, high=high, n=n, how="mean cost of the predictions on the sealed test part",
+        matrix=tuple(map(tuple, costs.tolist())),
+        aware=AwareCost(value=least, low=least_low, high=least_high, changed=changed),
+    )  # fmt: skip

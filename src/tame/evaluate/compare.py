@@ -4,37 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from tame.core.answers import Difference
 from tame.core.rng import stream
 
 Z = 1.959963984540054  # two-sided 95 % of the normal distribution
 RESAMPLES = 2000
 LEAST_RESAMPLES = 200
 MOST_DRAWS = 100_000_000  # rows of all resamples together, or an interval of large data takes minutes
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How much better `a` is than `b`, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-    how: str
-
-    @property
-    def is_real(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return self.low > 0 or self.high < 0
-
-    def to_json(self) -> dict[str, Any]:
-        words = "real" if self.is_real else "no real difference"
-        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n, "how": self.how, "verdict": words}
 
 
 def wilson(successes: float, n: int) -> tuple[float, float]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
 
+from tame.core.importance import Importance, Importances
 from tame.core.rng import stream
 from tame.core.space import Choice, Dimension, Space
 from tame.evaluate.outcomes import Outcome
@@ -21,47 +21,6 @@ CELLS = 50  # of a dimension's range
 RESAMPLES = 100
 SHUFFLES = 200
 SHOWN = 0.99  # of shuffled studies have less than what is called shown
-
-
-@dataclass(frozen=True, slots=True)
-class Importance:
-    """The share of one dimension in what sets the best trials apart; low, high: of 90 % of resampled studies.
-
-    is_shown: whether it is more than what chance alone gives where the dimension plays no part.
-    """
-
-    name: str
-    value: float
-    low: float
-    high: float
-    n: int  # trials in which the dimension played a part
-    is_shown: bool
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name, "value": self.value, "low": self.low, "high": self.high, "n": self.n,
-            "is_shown": self.is_shown,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Importances:
-    """All dimensions, the most important first; none where the trials are too few. enough: trials that would do."""
-
-    each: tuple[Importance, ...]
-    n: int
-    top: int  # trials that count as the best
-    enough: int
-
-    @property
-    def is_enough(self) -> bool:
-        return self.n >= self.enough
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "method": "PED-ANOVA", "n": self.n, "top": self.top, "enough": self.enough, "is_enough": self.is_enough,
-            "each": [one.to_json() for one in self.each],
-        }  # fmt: skip
 
 
 def importances(found: Sequence[Outcome], space: Space, *, seed: int = 0) -> Importances:
@@ -77,7 +36,7 @@ def importances(found: Sequence[Outcome], space: Space, *, seed: int = 0) -> Imp
     enough = max(50, 10 * len(names))
     top = min(max(math.ceil(TOP * num), LEAST_TOP), num)
     if num < LEAST or not names:
-        return Importances((), num, top, enough)
+        return Importances(n=num, top=top, enough=enough, is_enough=num >= enough, each=())
     columns = [_Column.of(name, space.dimensions[name], found) for name in names]
     once, rng = np.ones((1, num)), stream(seed, "importance")
     first = _best(once, top)
@@ -95,7 +54,8 @@ def importances(found: Sequence[Outcome], space: Space, *, seed: int = 0) -> Imp
         )
         for i, c in enumerate(columns)
     ]  # fmt: skip
-    return Importances(tuple(sorted(each, key=lambda one: (-one.value, one.name))), num, top, enough)
+    ranked = tuple(sorted(each, key=lambda one: (-one.value, one.name)))
+    return Importances(n=num, top=top, enough=enough, is_enough=num >= enough, each=ranked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +130,7 @@ def _density(counts: np.ndarray) -> np.ndarray:
     return np.asarray((np.einsum("kg,kgh->kh", counts, kernels) + flat) / (total + 1)[:, None])
 
 
-def _kernels(edges: np.ndarray, centre: Any, width: Any) -> np.ndarray:
+def _kernels(edges: np.ndarray, centre: np.ndarray | float, width: np.ndarray | float) -> np.ndarray:
     """Shares of a normal distribution between the edges, of what lies between the first and the last."""
     below = ndtr((edges - centre) / width)
     return np.asarray(np.diff(below, axis=-1) / (below[..., -1:] - below[..., :1]))

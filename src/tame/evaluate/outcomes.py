@@ -5,30 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tame.core.recipe import Value
 from tame.core.records import History, Trial
 from tame.core.space import Space, field_of
 
-APART = ("finalist", "fine-tune")  # origins of trials that are no part of the search
-DRAWN = ("sobol", "random", "grid")  # origins of trials that were chosen without looking at earlier ones
 HOW = (
     "trials that were trained to their end count by their last loss; those that were stopped before, or wait, count "
     "as no better than the worst of these, since the search had ranked them behind"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """What trials are compared by, and which way it runs. sign: 1 where less is better, -1 where more is."""
-
-    name: str = "validation loss"
-    sign: float = 1.0
-
-    def shown(self, loss: float) -> float:
-        """The value behind a loss, which is always better when it is less."""
-        return self.sign * loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +33,7 @@ def outcomes(history: History, space: Space, *, absent: Mapping[str, Collection[
     absent: trials in whose recipe a dimension plays no part, by its name, where the space cannot tell.
     """
     gone = absent or {}
-    trials = [t for t in history.trials.values() if t.origin not in APART and (t.state == "diverged" or _known(t))]
+    trials = [t for t in history.trials.values() if not t.may_be_delivered and (t.state == "diverged" or _known(t))]
     done = [t for t in trials if t.state == "complete"]
     longest = max((t.epochs for t in trials if t.state != "diverged"), default=0)
     ended = {t.number for t in done or trials if t.state != "diverged" and (done or t.epochs == longest)}
@@ -59,7 +44,7 @@ def outcomes(history: History, space: Space, *, absent: Mapping[str, Collection[
         loss = math.inf if trial.state == "diverged" else trial.loss if is_final else max(trial.loss, worst)
         own = {k: v for k, v in values_of(trial, space).items() if trial.number not in gone.get(k, ())}
         key = (not is_final, -trial.epochs if not is_final and math.isfinite(loss) else 0, loss, trial.number)
-        found.append(((math.isinf(loss), *key), Outcome(trial.number, own, loss, is_final, trial.origin in DRAWN)))
+        found.append(((math.isinf(loss), *key), Outcome(trial.number, own, loss, is_final, trial.is_drawn)))
     return [outcome for _, outcome in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -68,29 +53,6 @@ def values_of(trial: Trial, space: Space) -> dict[str, Value]:
     flat = trial.recipe.flat()
     active = space.active(flat)
     return {name: flat[field_of(name)] for name in space.dimensions if name in active and field_of(name) in flat}
-
-
-def objective_of(last: Mapping[str, Mapping[str, Any]]) -> Objective:
-    """What the trials of a study are compared by. last: the last event of each kind."""
-    about = last.get("imported")
-    if about is None:
-        return Objective()
-    return Objective(str(about["metric"]), 1.0 if about["mode"] == "min" else -1.0)
-
-
-def space_of(last: Mapping[str, Mapping[str, Any]]) -> Space:
-    """The space that a study searches, as it is now, or that imported trials came from.
-
-    last: the last event of each kind.
-    """
-    plan = last.get("plan", {})
-    about = last.get("imported") or last.get("space") or plan
-    return Space.from_json(about.get("space", {}), base=plan.get("base", {}))
-
-
-def absent_of(last: Mapping[str, Mapping[str, Any]]) -> dict[str, list[int]]:
-    """The trials in which a dimension plays no part, as an imported study had them."""
-    return dict(last.get("imported", {}).get("absent", {}))
 
 
 def _known(trial: Trial) -> bool:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from sklearn import metrics as sk
 
+from tame.core.answers import ClassScore, Difference, Mistake, NumberError, Residuals
 from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from tame.core.errors import TameError, UsageError, unknown
 from tame.core.records import Score
 from tame.core.rng import stream
 from tame.data.split import Sealed
-from tame.evaluate.compare import Difference, Z, bootstrap, paired_shares, wilson
+from tame.evaluate.compare import Z, bootstrap, paired_shares, wilson
 
 REGRESSION = "regression"
 METRICS_OF = {
@@ -276,7 +276,7 @@ def dummy_error(metric: str, learnt: np.ndarray, judged: Judged, *, seed: int) -
     return error / max(float(judged.target.var()), 1e-300) if metric == "r2" else error
 
 
-def confusion(judged: Judged, classes: Sequence[str]) -> list[list[int]]:
+def confusion(judged: Judged, classes: Sequence[str]) -> tuple[tuple[int, ...], ...]:
     """Counts, row the true class, column the predicted one.
 
     Raises InconsistentError where their trace is not the accuracy.
@@ -285,10 +285,10 @@ def confusion(judged: Judged, classes: Sequence[str]) -> list[list[int]]:
     accuracy = sk.accuracy_score(judged.target, judged.predicted)
     if not math.isclose(np.trace(counts) / counts.sum(), accuracy, rel_tol=0, abs_tol=1e-12):
         raise InconsistentError("the confusion matrix does not agree with the accuracy; it is not reported")
-    return [[int(cell) for cell in row] for row in counts]
+    return tuple(tuple(int(cell) for cell in row) for row in counts)
 
 
-def per_class(judged: Judged, classes: Sequence[str]) -> list[dict[str, Any]]:
+def per_class(judged: Judged, classes: Sequence[str]) -> tuple[ClassScore, ...]:
     """For each class: how many there are and the share recognised, with Wilson's interval."""
     found = []
     for number, name in enumerate(classes):
@@ -296,40 +296,35 @@ def per_class(judged: Judged, classes: Sequence[str]) -> list[dict[str, Any]]:
         n, right = int(own.sum()), int((judged.right & own).sum())
         low, high = wilson(right, n)
         share = right / n if n else None
-        found.append({"class": name, "n": n, "right": right, "value": share, "low": low, "high": high})
-    return found
+        found.append(ClassScore(name, n, right, share, low, high))
+    return tuple(found)
 
 
-def mistakes(judged: Judged, classes: Sequence[str], *, most: int = 12) -> list[dict[str, Any]]:
+def mistakes(judged: Judged, classes: Sequence[str], *, most: int = 12) -> tuple[Mistake, ...]:
     """The wrong predictions of highest probability, with the ids of their examples."""
     wrong = np.nonzero(~judged.right)[0]
     order = wrong[np.argsort(-judged.probabilities[wrong, judged.predicted[wrong]], kind="stable")]
-    return [
-        {
-            "id": judged.ids[row],
-            "true": classes[judged.target[row]],
-            "predicted": classes[judged.predicted[row]],
-            "probability": float(judged.probabilities[row, judged.predicted[row]]),
-        }
+    return tuple(
+        Mistake(
+            judged.ids[row], classes[judged.target[row]], classes[judged.predicted[row]],
+            float(judged.probabilities[row, judged.predicted[row]]),
+        )
         for row in order[:most]
-    ]
+    )  # fmt: skip
 
 
-def errors(judged: Judged, *, most: int = 12) -> list[dict[str, Any]]:
+def errors(judged: Judged, *, most: int = 12) -> tuple[NumberError, ...]:
     """The largest errors of a regression, predicted minus true, with the ids of their examples."""
     order = np.argsort(-np.abs(judged.residual), kind="stable")[:most]
-    return [
-        {
-            "id": judged.ids[row],
-            "true": float(judged.target[row]),
-            "predicted": float(judged.predicted[row]),
-            "error": float(judged.residual[row]),
-        }
+    return tuple(
+        NumberError(
+            judged.ids[row], float(judged.target[row]), float(judged.predicted[row]), float(judged.residual[row])
+        )
         for row in order
-    ]
+    )
 
 
-def residuals(judged: Judged) -> dict[str, Any]:
+def residuals(judged: Judged) -> Residuals:
     """How the errors of a regression, predicted minus true, are spread.
 
     mean_error has a 95 % interval from its standard error; median_size and size_90 are sizes of errors that 50 and
@@ -343,12 +338,12 @@ def residuals(judged: Judged) -> dict[str, Any]:
     half_way, most = np.quantile(np.abs(own), [0.5, 0.9])
     order = np.argsort(judged.target, kind="stable")
     picked = order[np.unique(np.linspace(0, n - 1, min(n, MOST_POINTS)).round().astype(int))]
-    return {
-        "n": n, "rmse": rmse, "mean_error": mean, "mean_low": mean - half, "mean_high": mean + half,
-        "median_size": float(half_way), "size_90": float(most),
-        "within_rmse": float((np.abs(own) <= rmse * (1 + 1e-12)).mean()),
-        "points": [[float(judged.target[row]), float(judged.predicted[row])] for row in picked],
-    }  # fmt: skip
+    return Residuals(
+        n=n, rmse=rmse, mean_error=mean, mean_low=mean - half, mean_high=mean + half,
+        median_size=float(half_way), size_90=float(most),
+        within_rmse=float((np.abs(own) <= rmse * (1 + 1e-12)).mean()),
+        points=tuple((float(judged.target[row]), float(judged.predicted[row])) for row in picked),
+    )  # fmt: skip
 
 
 def _ranked_classes(judged: Judged) -> list[int]:

@@ -1,42 +1,33 @@
-"""What a study knows of its data once it is read and split: the same for pictures, tables and arrays."""
+"""A kind of data: all that a study, its report and its worker must know of pictures, tables or arrays.
+
+What loads much (reading, splitting, training) is named by a reference, "package.module:name", and loaded when it is
+called for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from tame.adjust.portfolio import Preset
-from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, StudyConfig, default_metric
-from tame.core.errors import UsageError, require, unknown
+from tame.core.config import StudyConfig
+from tame.core.errors import DataError, require
 from tame.core.recipe import Recipe
 from tame.core.records import Finding
-from tame.data.costs import parse_costs
-from tame.data.split import Sealed, Split
 from tame.kinds.costs import Costs, Speed
-from tame.monitor.advice import CHANGES
-from tame.study.session import Study
-from tame.trial.commands import Plain, Unsealed
+from tame.trial.commands import Plain
+
+if TYPE_CHECKING:
+    from tame.data.images import Skipped
+    from tame.data.split import Sealed, Split  # scikit-learn takes a second to load, and a report does not need it
 
 Rehearse = Callable[[Recipe], float]  # seconds that an epoch of a recipe takes, from a few steps
-
-
-class Port(Protocol):
-    """The worker, as a kind of data sees it. What is given and answered are plain JSON values."""
-
-    def open(self, kind: str, given: Plain) -> Plain:
-        """Opens data of this kind there. Returns what is known of it then."""
-        ...
-
-    def ask(self, question: str, given: Plain) -> Plain:
-        """The answer to a question that only this kind of data knows."""
-        ...
-
-    def tell(self, question: str, given: Plain) -> None:
-        """As `ask`, where what follows depends on it: a process that is started again is told it again."""
-        ...
+Phase = Callable[[str], None]  # hears what is being done now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,57 +50,12 @@ class BackboneFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
-    """What a kind knows of features that are computed before anything trains on them.
-
-    costs: what they will take, None where there is no backbone; missing_s: seconds that those of a recipe still take
-    at a size; prepare: computes them.
-    """
-
-    costs: Callable[[StudyConfig, Data, Port, Rehearse], Costs | None]
-    missing_s: MissingS
-    prepare: Prepare
-
-
-class MissingS(Protocol):
-    def __call__(self, port: Port, data: Data, recipe: Recipe, speed: Speed, *, size: int) -> float: ...
-
-
-class Prepare(Protocol):
-    def __call__(self, port: Port, recipe: Recipe, *, size: int) -> None: ...
-
-
-class MakePreset(Protocol):
-    def __call__(self, config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int) -> Preset: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """A kind of data.
-
-    preset: the recipes and the space to begin with, sizes: of the inputs, where features are computed; cohort: how many
-    recipes start together; runs: whole trainings that a cohort and its finalists come to, at the least; most_epochs:
-    that a network may train where the clock decides, None for as many as the preset says; rehearses_many: whether what
-    an epoch takes depends on the recipe so much that several are rehearsed; smaller: what needs less memory.
-    """
-
-    name: str  # as files have it
-    preset: MakePreset
-    cohort: Callable[[Data], int]
-    runs: int
-    most_epochs: int | None = None
-    rehearses_many: bool = False
-    features: Features | None = None
-    smaller: str
-
-
-@dataclass(frozen=True, slots=True)
 class Data:
     """The examples of a study in their order, and how they are split. Targets of the test part are in `sealed` only.
 
-    kind: images, table or arrays; task: binary, multiclass or regression. targets: (N,) class numbers, -1 in the test
-    part; or numbers, NaN there. shares: (N, C) of classes, NaN there, where examples come with probabilities; `targets`
-    are then the likeliest. side: median shorter side of pictures, in pixels.
+    kind: its name; task: binary, multiclass or regression. targets: (N,) class numbers, -1 in the test part; or
+    numbers, NaN there. shares: (N, C) of classes, NaN there, where examples come with probabilities; `targets` are then
+    the likeliest. side: median shorter side of pictures, in pixels.
     """
 
     kind: str
@@ -122,18 +68,19 @@ class Data:
     sealed: Sealed
     side: int = 0
     backbone: BackboneFacts | None = None
-    columns: int = 0  # of a table, that are learnt from
-    refits: bool = False  # whether what is delivered also learns from the part that chose
+    columns: int = 0  # of a table, that are trained on
+    refits: bool = False  # whether what is delivered is also trained on the part that chose
     shares: np.ndarray | None = None
 
     @property
     def rows(self) -> list[int]:
-        """The examples that are learnt and chosen from."""
+        """The examples that are trained on and chosen by."""
         return self.split.rows("train", "val")
 
     @property
     def whole(self) -> bool:
-        """Whether what is delivered learns from all that is not sealed: after folds, or after a part that TAME cut."""
+        """Whether what is delivered is trained on all that is not sealed: after folds, or after a part that TAME
+        cut."""
         return self.split.folds > 1 or self.refits
 
     @property
@@ -155,37 +102,206 @@ class Data:
         return self.truth(self.rows)
 
 
-def learn(study: Study, data: Data) -> None:
-    """Hands the worker what is not sealed."""
-    text = str(study.config.set.get("loss.costs", ""))
-    require(not text or bool(data.classes), "loss.costs is about confusing classes, and the target is a number")
-    study.worker.learn(
-        Unsealed(
-            rows=data.rows,
-            targets=data.learnt().tolist(),
-            folds=[data.split.fold[row] for row in data.rows],
-            num_classes=len(data.classes),
-            task=data.task,
-            costs=parse_costs(text, data.classes) if text else None,
-        )
-    )
+class Facts(Protocol):
+    """What a study keeps of its data as its "data" event: a frozen dataclass of plain values, of each kind its own.
+
+    classes: () of a regression; counts: examples of each class by part of the split, or "rows" of a regression; notes:
+    what was found in reading; split: how it was made, in words; pairs: rows that are the same or nearly; digests: of
+    all that was read: where one is another, the data has changed.
+    """
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def classes(self) -> Sequence[str]: ...
+
+    @property
+    def counts(self) -> Mapping[str, Mapping[str, int]]: ...
+
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+    @property
+    def split(self) -> str: ...
+
+    @property
+    def folds(self) -> int: ...
+
+    @property
+    def pairs(self) -> Sequence[tuple[int, int]]: ...
+
+    @property
+    def digests(self) -> Sequence[str]: ...
 
 
-def metric_for(config: StudyConfig, task: str) -> str:
-    """The metric of a study. Raises UsageError for one that does not fit the task."""
-    if config.metric == "auto":
-        return default_metric(task)
-    fitting = REGRESSION_METRICS if task == "regression" else CLASSIFICATION_METRICS
-    if config.metric not in fitting:
-        raise UsageError(f"{config.metric} does not fit a {task} target: {unknown('metric', config.metric, fitting)}")
-    return config.metric
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What earlier processes kept of a study that goes on. data: its "data" event; speed: of its backbone here."""
+
+    data: Plain | None = None
+    speed: Speed | None = None
+
+    def require_same(self, digests: Sequence[str], what: str) -> None:
+        """Raises DataError where the data is not what the study began with. what: pictures, table."""
+        same = self.data is None or self.data.get("digests") == list(digests)
+        require(same, f"the {what} changed since the study began", error=DataError)
 
 
-def finding(code: str, title: str, severity: Any, evidence: dict[str, Any]) -> Finding:
-    """Something that the doctor has to say about the data."""
-    return Finding(code, title, severity, evidence, change=CHANGES[code])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """Data that was read, judged and split. groups: (N,) numbers, the same for what may not be parted; skipped: files
+    that were left out."""
+
+    data: Data
+    facts: Facts
+    groups: np.ndarray
+    findings: tuple[Finding, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
 
-def count(number: int, thing: str) -> str:
-    """A number with its thing, which is more than one where the number is."""
-    return f"{number} {thing}" if number == 1 else f"{number:,} {thing}s"
+class Port(Protocol):
+    """The worker, as a kind of data sees it. What is given and answered are plain JSON values."""
+
+    def open(self, kind: str, given: Plain) -> Plain:
+        """Opens data of this kind there. Returns what is known of it then."""
+        ...
+
+    def ask(self, question: str, given: Plain) -> Plain:
+        """The answer to a question that only this kind of data knows."""
+        ...
+
+    def tell(self, question: str, given: Plain) -> None:
+        """As `ask`, where what follows depends on it: a process that is started again is told it again."""
+        ...
+
+
+class Read(Protocol):
+    """How a kind of data is read. Raises DataError and UsageError.
+
+    The test part is sealed from here on. Where `known` has data, that is what must be found again. folder: of the
+    study, where arrays lie that were given from Python, or that are handed to the worker.
+    """
+
+    def __call__(self, config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened: ...
+
+
+class MissingS(Protocol):
+    """Seconds that the features of a recipe still take at a size."""
+
+    def __call__(self, port: Port, data: Data, recipe: Recipe, speed: Speed, *, size: int) -> float: ...
+
+
+class Prepare(Protocol):
+    """Computes the features of a recipe at a size, or finds them."""
+
+    def __call__(self, port: Port, recipe: Recipe, *, size: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a kind knows of features that are computed before anything trains on them.
+
+    costs: what they will take, None where there is no backbone.
+    """
+
+    costs: Callable[[StudyConfig, Data, Port, Rehearse], Costs | None]
+    missing_s: MissingS
+    prepare: Prepare
+
+
+class MakePreset(Protocol):
+    """The recipes and the space to begin with. sizes: of the inputs, where features are computed."""
+
+    def __call__(self, config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int) -> Preset: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What people read of a kind of data.
+
+    noun: one example; new_input: such as a file for `tame predict`, "" where new examples are given from Python only;
+    card_type, card_task: what model hubs call such data, and the first half of what they call the task; takes: a
+    sentence on what the delivered model takes; stranger: what it can never say that it does not know; smaller: what
+    needs less memory; is_file: whether each example is a file of its own.
+    """
+
+    noun: str
+    new_input: str
+    card_type: str
+    card_task: str
+    takes: str
+    smaller: str
+    stranger: str = ""
+    is_file: bool = False
+
+    @property
+    def nouns(self) -> str:
+        """Several examples."""
+        return f"{self.noun}s"
+
+    @property
+    def a_noun(self) -> str:
+        """One example with its article."""
+        return f"{'an' if self.noun[:1] in 'aeiou' else 'a'} {self.noun}"
+
+
+def any_config(config: StudyConfig) -> None:
+    """Refuses nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of data.
+
+    claims: whether a study's data is of this kind, by what it is (a folder, the ending of a file), not what is in it;
+    check: raises UsageError for settings that it does not take; uses: the parts of a recipe that it looks at, of those
+    that some kinds do not (input, table, own, augment).
+    cohort: how many recipes start together; runs: whole trainings that a cohort and its finalists come to, at the
+    least; most_epochs: that a network may train where the clock decides, None for as many as the preset says;
+    rehearses_many: whether what an epoch takes depends on the recipe so much that several are rehearsed.
+    source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
+    (`OpenMaterial`), to what a delivered model does with new examples (`Prediction`), to what refuses bad data before
+    anything is made, and to what draws small pictures of examples.
+    """
+
+    name: str  # as files have it
+    words: Words
+    claims: Callable[[StudyConfig], bool]
+    check: Callable[[StudyConfig], None] = any_config
+    uses: frozenset[str] = field(default_factory=frozenset)
+    preset: MakePreset
+    cohort: Callable[[Data], int]
+    runs: int
+    most_epochs: int | None = None
+    rehearses_many: bool = False
+    features: Features | None = None
+    source: str
+    material: str
+    prediction: str
+    look: str = ""
+    thumbnails: str = ""
+
+    def read(self, config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
+        """Data that was read, judged and split: see `Read`."""
+        read: Read = referred(self.source)
+        return read(config, known, port, phase=phase, folder=folder)
+
+    def look_at(self, config: StudyConfig) -> None:
+        """Raises DataError for data that is easily seen to be of no use."""
+        if self.look:
+            look: Callable[[StudyConfig], None] = referred(self.look)
+            look(config)
+
+    def thumbnails_of(self, config: StudyConfig, ids: Sequence[str]) -> Mapping[str, bytes]:
+        """Small JPEG files by id, of those examples that can be shown and are still there."""
+        if not self.thumbnails or not ids:
+            return {}
+        draw: Callable[[StudyConfig, Sequence[str]], Mapping[str, bytes]] = referred(self.thumbnails)
+        return draw(config, ids)
+
+
+def referred(reference: str) -> Any:  # what is referred to has the type that the caller states
+    """What "package.module:name" refers to."""
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)

@@ -1,37 +1,43 @@
-"""Every kind of data by name, and which one a study is about. Loads no torch."""
+"""Every kind of data by name, and which one a study is about. Loads no torch.
+
+Kinds of other packages join by the entry point group "tame.kinds": name = "package.module:KIND".
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from tame.core.config import ARRAYS, StudyConfig
-from tame.core.errors import require
+from tame.core.errors import UsageError, require
 from tame.core.registry import Registry
-from tame.kinds.arrays.kind import ARRAYS_KIND
+from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.kind import Kind
 from tame.kinds.pictures.kind import PICTURES
 from tame.kinds.tables.kind import TABLES
 
-KINDS: Registry[Kind] = Registry("kind of data")
-for _kind in (PICTURES, TABLES, ARRAYS_KIND):
-    KINDS.add(_kind.name)(_kind)
+FIRST = PICTURES.name  # the kind of the first studies, which named none
+KINDS: Registry[Kind] = Registry("kind of data", group="tame.kinds")
+OURS = (PICTURES, TABLES, OWN_ARRAYS)
+for _each in OURS:
+    KINDS.add(_each.name)(_each)
 
 
-def kind_of(config: StudyConfig) -> str:
-    """images, table or arrays: by what the data is, and not by what is in it. Raises UsageError."""
-    if config.data == ARRAYS:
-        for name in ("target", "groups", "order", "val", "test", "backbone"):
-            require(getattr(config, name) is None, f"{name} is for files and folders; arrays come as (X, y) alone")
-        require(config.task not in ("images", "table"), f"arrays are no {config.task} task")
-        return "arrays"
-    path = Path(config.data)
-    require(path.exists(), f"no file or folder {config.data}")
-    kind = "images" if path.is_dir() else "table"
-    if kind == "images":
-        for name in ("target", "groups", "order"):
-            require(getattr(config, name) is None, f"--{name} names a column of a table; {config.data} is a folder")
-        require(config.task in ("auto", "images", "classification"), f"a folder of pictures is no {config.task} task")
-    else:
-        require(config.backbone is None, "a backbone is for pictures; leave out --backbone")
-        require(config.task != "images", f"{config.data} is a file; pictures come in a folder")
+def kind_of(config: StudyConfig) -> Kind:
+    """The kind of data that a study is about: by what the data is, and not by what is in it.
+
+    A kind of another package goes first, for a file of any ending may be a table. Raises UsageError for data that is
+    not there, that two such kinds claim, or that does not fit the other settings.
+    """
+    if config.data != ARRAYS:
+        require(Path(config.data).exists(), f"no file or folder {config.data}")
+        others = [name for name in KINDS.names() if KINDS.get(name) not in OURS and KINDS.get(name).claims(config)]
+        if len(others) > 1:
+            raise UsageError(f"{config.data} is claimed by the kinds {' and '.join(others)}; uninstall one of them")
+        if others:
+            return _checked(KINDS.get(others[0]), config)
+    return _checked(next(kind for kind in OURS if kind.claims(config)), config)
+
+
+def _checked(kind: Kind, config: StudyConfig) -> Kind:
+    kind.check(config)
     return kind

@@ -10,8 +10,8 @@ import numpy as np
 
 from tame.core.records import Finding, Trial
 from tame.core.registry import Registry
-from tame.monitor.advice import CHANGES
 from tame.monitor.curves import noise, relative_fall, smooth
+from tame.monitor.remedies import CHANGES
 
 MIN_EPOCHS = 5  # shorter curves show too little
 NEAR_ZERO = 0.02  # of the loss of guessing; what moves by less has settled

@@ -15,7 +15,7 @@ from tame.core.errors import UsageError
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Finding, Trial
 from tame.core.space import Choice, Dimension, Float, Int, Space, field_of, to_text
-from tame.monitor.advice import CHANGES
+from tame.monitor.remedies import CHANGES
 
 EDGE = 0.1  # of a range, on its own (log) scale
 TOP_SHARE = 0.05  # fewer than lie on an edge by chance, so that a best on it can show in an even spread too
@@ -25,7 +25,6 @@ LEAST_TOP, LEAST_TOP_EARLY = 3, 5  # of the best that must agree; early: compare
 NEAR = 1 / 3  # of a range, whose trials must be better than the others' by more than chance
 CHANCE, CHANCE_EARLY = 0.05, 0.01  # of such a difference where there is none
 HOLDS_BACK = ("weight_decay", "dropout", "label_smoothing")  # fields of which less looks better at first
-INDEPENDENT = ("default", "portfolio", "sobol", "random", "grid")  # origins that do not follow earlier trials
 LOST = ("diverged", "failed")
 MOST_LOST = 0.3  # of the trials
 LEAST_BEGUN, LEAST_TOLD = 10, 20  # trials, and those without which a fault is not suspected
@@ -220,7 +219,7 @@ def _chance(name: str, side: str, trials: Sequence[Trial], losses: Mapping[int, 
     inside = [place[t.number] for t in own if not _lies_beyond(name, side, t, dim)]
     if min(len(beyond), len(inside)) >= LEAST_TOP:  # such as the default and known recipes, which lie where they lie
         return float(mannwhitneyu(beyond, inside, alternative="less").pvalue)
-    near, far = parts([t for t in own if t.origin in INDEPENDENT])
+    near, far = parts([t for t in own if t.is_independent])
     if min(len(near), len(far)) < LEAST_TOP:
         near, far = parts(own)
     if min(len(near), len(far)) < LEAST_TOP:

@@ -13,8 +13,8 @@ from typing import Literal
 
 from markupsafe import Markup
 
+from tame.report.formats import compact, number
 from tame.report.svg import Scale, grid_across, grid_down, moves, svg, tag
-from tame.report.words import compact, number
 
 Kind = Literal["winner", "each", "default", "dummy", "valid", "train", "finalist", "faint", "plain", "lost"]
 MOST_POINTS = 80  # of one line; a chart has no more pixels to show them

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from tame.core.answers import ClassAnswers
 from tame.core.records import History
-from tame.report import words
+from tame.core.result import Result
+from tame.report import formats, words
 from tame.report.search_section import gap
 
 Term = tuple[str, str, str]
@@ -27,75 +26,75 @@ METRICS = {
 }
 
 
-def terms(result: Mapping[str, Any], history: History) -> list[Term]:
+def terms(result: Result, history: History) -> list[Term]:
     """The glossary: anchor, term, meaning."""
     return [*_of_training(result), *_of_judging(result), *_of_recipes(result, history)]
 
 
-def _of_training(result: Mapping[str, Any]) -> list[Term]:
-    many = words.noun(words.kind_of(result))
+def _of_training(result: Result) -> list[Term]:
+    many = words.noun(result.kind)
     return [
         (
             "recipe", "Recipe and trial",
             f"A recipe is everything that decides how a network is trained; a trial is a recipe being trained. "
-            f"This study tried {words.count(result['trials'], 'recipe')} in {words.duration(result['wall_s'])}.",
+            f"This study tried {formats.count(result.trials, 'recipe')} in {formats.duration(result.wall_s)}.",
         ),
         (
             "epoch", "Epoch",
             f"One pass through the training {many}. The winner was trained for "
-            f"{words.count(result['winner']['epochs'], 'epoch')}; all trials together for {result['epochs']:,}.",
+            f"{formats.count(result.winner.epochs, 'epoch')}; all trials together for {result.epochs:,}.",
         ),
         ("loss", "Loss", _loss(result)),
-        ("metric", _capital(words.metric_name(result["metric"])), words.sentence(METRICS[result["metric"]])),
+        ("metric", _capital(formats.metric_name(result.metric)), formats.sentence(METRICS[result.metric])),
     ]  # fmt: skip
 
 
-def _loss(result: Mapping[str, Any]) -> str:
-    if words.is_regression(result):
+def _loss(result: Result) -> str:
+    if result.is_regression:
         return (
             "What training makes small: how far the predictions lie from the truth, on the target scaled to mean 0 and "
             "standard deviation 1. The squared error of always guessing the mean is about 1 there."
         )
-    amount = len(result["classes"])
+    amount = len(result.classes)
     return (
         f"What training makes small: minus the logarithm of the probability given to the right class, averaged, in "
         f"nats. Giving every one of the {amount} classes the same probability costs ln {amount} = "
-        f"{words.number(words.guess_loss(result))}."
+        f"{formats.number(words.guess_loss(result))}."
     )
 
 
-def _of_judging(result: Mapping[str, Any]) -> list[Term]:
-    score, metric, name = result["score"], result["metric"], words.metric_name(result["metric"])
-    kind = words.kind_of(result)
+def _of_judging(result: Result) -> list[Term]:
+    score, metric, name = result.score, result.metric, formats.metric_name(result.metric)
+    kind = result.kind
     many = words.noun(kind)
-    folds, n = result["data_facts"].get("folds", 1), result["validation"]["n"]
+    folds, n = result.data_facts.folds, result.validation.n
     judged = (
         f"Here the {n:,} {many} outside the test part were divided into {folds} folds: each fold was "
         f"judged by a network that had learnt from the other {folds - 1}."
         if folds > 1
         else f"Here {n:,} {many} that no recipe learnt from."
     )
-    dummy = words.shown(metric, result["baselines"]["dummy"]["value"])
+    dummy = formats.shown(metric, result.baselines.dummy.value)
     found: list[Term] = [
         (
             "validation", "Validation",
             f"What recipes are compared on. {judged} The winner reached {name} {words.validation(result)} "
-            f"({result['validation']['how']}).",
+            f"({result.validation.how}).",
         ),
         (
             "test", "Sealed test",
-            f"{score['n']:,} {many} that took no part in learning or choosing. At the end their "
-            f"{'true values' if words.is_regression(result) else 'labels'} were "
-            f"{words.opened(result)}; the winner reached {name} {words.shown(metric, score['value'])}.",
+            f"{score.n:,} {many} that took no part in learning or choosing. At the end their "
+            f"{'true values' if result.is_regression else 'labels'} were "
+            f"{words.opened(result)}; the winner reached {name} {formats.shown(metric, score.value)}.",
         ),
         (
             "optimism", "Optimism",
             f"How much better a winner looks on the {many} that chose it than on {many} that did not: the best of "
-            f"many is partly the luckiest. {words.sentence(words.optimism(result))}",
+            f"many is partly the luckiest. {formats.sentence(words.optimism(result))}",
         ),
         (
             "interval", "95 % interval",
-            f"A test of {score['n']:,} {many} leaves room for chance. Intervals made this way hold the true value in "
+            f"A test of {score.n:,} {many} leaves room for chance. Intervals made this way hold the true value in "
             f"about 95 of 100 studies; here {words.span(score, metric)}. More test {many} would make it narrower.",
         ),
         (
@@ -111,8 +110,8 @@ def _of_judging(result: Mapping[str, Any]) -> list[Term]:
     ]  # fmt: skip
     if folds > 1:
         found.append(("fold", "Fold", f"One of {folds} parts that take turns: learn from the others, judge this one."))
-    if result.get("calibration"):
-        ece = words.number(result["calibration"]["ece"])
+    if isinstance(result.answers, ClassAnswers) and result.answers.calibration:
+        ece = formats.number(result.answers.calibration.ece)
         found.append(
             (
                 "calibration", "Calibration",
@@ -123,12 +122,12 @@ def _of_judging(result: Mapping[str, Any]) -> list[Term]:
     return found
 
 
-def _of_recipes(result: Mapping[str, Any], history: History) -> list[Term]:
-    own, many = result["winner"]["recipe"], words.noun(words.kind_of(result))
-    winner = history.trials.get(result["winner"]["trial"])
-    space = result["space"]
-    searched = f"; searched was {words.setting(space['optimizer.lr'])}" if "optimizer.lr" in space else ""
-    seeds = words.count(len(result["winner"]["seeds"]), "fresh seed")
+def _of_recipes(result: Result, history: History) -> list[Term]:
+    own, many = result.winner.recipe, words.noun(result.kind)
+    winner = history.trials.get(result.winner.trial)
+    rate = result.space.dimensions.get("optimizer.lr")
+    searched = f"; searched was {words.setting(rate)}" if rate else ""
+    seeds = formats.count(len(result.winner.seeds), "fresh seed")
     found: list[Term] = [
         (
             "overfitting", "Overfitting",
@@ -138,25 +137,25 @@ def _of_recipes(result: Mapping[str, Any], history: History) -> list[Term]:
         (
             "rate", "Learning rate",
             f"How far the weights move in one step: too high and the loss jumps or grows without bound, too low and "
-            f"little is learnt. The winner's is {words.compact(own['optimizer.lr'])}{searched}.",
+            f"little is learnt. The winner's is {formats.compact(own['optimizer.lr'])}{searched}.",
         ),
         (
             "decay", "Weight decay",
-            f"A pull of the weights towards zero, against overfitting: {words.compact(own['optimizer.weight_decay'])} "
-            f"in the winner.",
+            f"A pull of the weights towards zero, against overfitting: "
+            f"{formats.compact(own['optimizer.weight_decay'])} in the winner.",
         ),
         (
             "seed", "Seed",
             f"Where chance starts: first weights, order of {many}. One seed can be lucky"
-            + (f", so the winner was trained again with {seeds}." if words.is_retrained(result)
+            + (f", so the winner was trained again with {seeds}." if result.winner.is_retrained
                else "; there was no time here to train the winner with others."),
         ),
     ]  # fmt: skip
-    if result.get("backbone"):
+    if result.backbone:
         found.append(
             (
                 "backbone", "Backbone, head, fine-tuning",
-                f"The backbone ({result['backbone']['name']}) was trained on other pictures before and turns a picture "
+                f"The backbone ({result.backbone.name}) was trained on other pictures before and turns a picture "
                 f"into numbers, its features; the head turns these into classes. With a frozen backbone only the head "
                 f"learns; fine-tuning trains the last stages of the backbone as well.",
             )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from tame.core.importance import BestOf, Importances, Isolation, Mattered, Objective
+from tame.core.recipe import Value
 from tame.core.records import History
+from tame.core.result import Result
 from tame.core.space import Choice, Dimension, Space
-from tame.evaluate.best_of import BestOf, Isolation, Mattered, what_mattered
-from tame.evaluate.importance import LEAST, Importances
-from tame.evaluate.outcomes import HOW, Objective, outcomes
-from tame.report import words
+from tame.evaluate.best_of import what_mattered
+from tame.evaluate.importance import LEAST
+from tame.evaluate.outcomes import HOW, Outcome, outcomes
+from tame.report import formats
 from tame.report.charts import Row, intervals
 from tame.report.search_charts import Axis, Part, Strand, best_by_part, best_of_curve, parallel, spread
 
@@ -22,44 +25,62 @@ MOST_STRANDS = 200
 BEST_SHARE = 0.1  # of the trials that are drawn strongly
 
 
-def of_search(result: Mapping[str, Any], history: History) -> dict[str, Any]:
-    """The section "What mattered" of a finished study, from its result, which says it; measured where it does not."""
-    space, known = Space.from_json(result["space"]), result.get("mattered")
-    found = what_mattered(history, space) if known is None else Mattered.from_json(known, outcomes(history, space))
-    return {"mattered": section(found, space)}
-
-
-def section(found: Mattered, space: Space) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportanceSection:
     """What the template prints; charts are None where there is nothing to draw."""
-    about = found.importances
+
+    words: str
+    n: int
+    top: int
+    importance_chart: Markup | None
+    isolation: list[Markup]
+    scientific: bool
+    parallel_chart: Markup | None
+    beyond: str
+    best_chart: Markup | None
+    worth: str
+    caution: str
+    how: str
+
+
+def of_search(result: Result, history: History) -> ImportanceSection:
+    """The section "What mattered" of a finished study, from its result, which says it; measured where it does not."""
+    space = result.space
+    return section(result.mattered or what_mattered(history, space), outcomes(history, space), space)
+
+
+def section(found: Mattered, trials: Sequence[Outcome], space: Space) -> ImportanceSection:
+    """The section "What mattered". trials: the outcomes that it was measured on, the best first."""
+    about, best = found.importance, found.best_of
     shown = names(space)
-    return {
-        "words": words.sentence(in_words(about, shown)),
-        "n": about.n,
-        "top": about.top,
-        "importance_chart": _importance_chart(found, shown) if about.each else None,
-        "isolation": [_isolation_chart(found, each, space, shown, i) for i, each in enumerate(found.isolations)],
-        "scientific": any(space.purpose(each.name) == "scientific" for each in found.isolations),
-        "parallel_chart": _parallel_chart(found, space, shown) if about.each else None,
-        "beyond": beyond(found, space, shown),
-        "best_chart": _best_chart(found) if found.best_of else None,
-        "worth": words.sentence(worth(found.best_of, found.objective)) if found.best_of else "",
-        "caution": words.sentence(caution(found.best_of)) if found.best_of else "",
-        "how": words.sentence(HOW),
-    }
+    isolated = [_isolation_chart(found, trials, each, space, shown, i) for i, each in enumerate(found.isolation)]
+    return ImportanceSection(
+        words=formats.sentence(in_words(about, shown)),
+        n=about.n,
+        top=about.top,
+        importance_chart=_importance_chart(about, shown) if about.each else None,
+        isolation=isolated,
+        scientific=any(space.purpose(each.name) == "scientific" for each in found.isolation),
+        parallel_chart=_parallel_chart(found, trials, space, shown) if about.each else None,
+        beyond=beyond(trials, space, shown),
+        best_chart=_best_chart(best, trials, found.objective) if best else None,
+        worth=formats.sentence(worth(best, found.objective)) if best else "",
+        caution=formats.sentence(caution(best)) if best else "",
+        how=formats.sentence(HOW),
+    )
 
 
-def beyond(found: Mattered, space: Space, shown: Mapping[str, str]) -> str:
+def beyond(trials: Sequence[Outcome], space: Space, shown: Mapping[str, str]) -> str:
     """Of the best trial the values that lie outside their ranges, as "lr 0.002"; "" where there are none."""
-    if not found.outcomes:
+    if not trials:
         return ""
-    own = {name: value for name, value in found.outcomes[0].values.items() if name in space.dimensions}
+    own = {name: value for name, value in trials[0].values.items() if name in space.dimensions}
     outside = {
         name: value
         for name, value in own.items()
         if not isinstance(dim := space.dimensions[name], Choice) and not dim.low <= float(value) <= dim.high
     }
-    return ", ".join(f"{shown[name]} {words.compact(value)} of the best trial" for name, value in outside.items())
+    return ", ".join(f"{shown[name]} {formats.compact(value)} of the best trial" for name, value in outside.items())
 
 
 def names(space: Space) -> dict[str, str]:
@@ -69,31 +90,35 @@ def names(space: Space) -> dict[str, str]:
     return {name: own if every.count(own) == 1 else name for name, own in short.items()}
 
 
-def _importance_chart(found: Mattered, shown: Mapping[str, str]) -> Markup:
+def _importance_chart(about: Importances, shown: Mapping[str, str]) -> Markup:
     rows = [
         Row(shown[one.name], one.value, one.low, one.high, f"{100 * one.value:.0f} %",
             "winner" if one.is_shown else "plain")
-        for one in found.importances.each
+        for one in about.each
     ]  # fmt: skip
     return intervals(
         rows, name="importance", title="Share of each hyperparameter in what sets the best trials apart",
         desc="; ".join(f"{row.label} {row.note}" for row in rows), low=0.0,
-        high=min(1.0, 1.05 * max(one.high for one in found.importances.each)), width=1040, label_width=200,
-        row_height=30, show=lambda value: words.number(value, 2), x_label="share of the importance",
+        high=min(1.0, 1.05 * max(one.high for one in about.each)), width=1040, label_width=200,
+        row_height=30, show=lambda value: formats.number(value, 2), x_label="share of the importance",
     )  # fmt: skip
 
 
-def _isolation_chart(found: Mattered, each: Isolation, space: Space, shown: Mapping[str, str], place: int) -> Markup:
-    low, high = _frame_of_parts(found)
-    dim, what = space.dimensions[each.name], found.objective.name
+def _isolation_chart(
+    found: Mattered, trials: Sequence[Outcome], each: Isolation, space: Space, shown: Mapping[str, str], place: int
+) -> Markup:
+    low, high = _frame_of_parts(found, trials)
+    dim, what = space.dimensions[each.name], found.metric
     parts = []
     for b in each.buckets:
-        own = words.compact(b.value) if b.value is not None else _between(dim, b.start, b.end)
-        said = f"{own}: best {words.significant(b.best)} of {words.count(b.n, 'trial')}, {b.final} trained to the end"
+        own = formats.compact(b.value) if b.value is not None else _between(dim, b.start, b.end)
+        said = (
+            f"{own}: best {formats.significant(b.best)} of {formats.count(b.n, 'trial')}, {b.final} trained to the end"
+        )
         parts.append(Part(b.start, b.end, b.best, b.low, b.high, not b.final, own, said))
     chosen = isinstance(dim, Choice)
     middles = [((part.start + part.end) / 2, part.label) for part in parts]
-    ends = [(u, words.compact(dim.at(u))) for u in (0.0, 0.5, 1.0)]
+    ends = [(u, formats.compact(dim.at(u))) for u in (0.0, 0.5, 1.0)]
     return best_by_part(
         parts, middles if chosen else ends, name=f"isolation-{place}", low=low, high=high,
         title=f"Best {what} for each part of {each.name}", desc="; ".join(part.note for part in parts),
@@ -101,21 +126,21 @@ def _isolation_chart(found: Mattered, each: Isolation, space: Space, shown: Mapp
     )  # fmt: skip
 
 
-def _frame(found: Mattered) -> tuple[float, float]:
+def _frame(trials: Sequence[Outcome], objective: Objective) -> tuple[float, float]:
     """A range for what came of trials, without the worst few, in the objective's own direction."""
-    losses = sorted(each.loss for each in found.outcomes if math.isfinite(each.loss))
+    losses = sorted(each.loss for each in trials if math.isfinite(each.loss))
     if not losses:
         return 0.0, 1.0
     ends = losses[0], losses[int(0.9 * (len(losses) - 1))]
     air = 0.08 * (ends[1] - ends[0]) or 0.05 * abs(ends[0]) or 0.05
-    low, high = sorted(found.objective.shown(end) for end in (ends[0] - air, ends[1] + air))
+    low, high = sorted(objective.shown(end) for end in (ends[0] - air, ends[1] + air))
     return low, high
 
 
-def _frame_of_parts(found: Mattered) -> tuple[float, float]:
+def _frame_of_parts(found: Mattered, trials: Sequence[Outcome]) -> tuple[float, float]:
     """A range for the best of every part, the same in all plots, so that they can be held against each other."""
-    low, high = _frame(found)
-    parts = [bucket for each in found.isolations for bucket in each.buckets]
+    low, high = _frame(trials, found.objective)
+    parts = [bucket for each in found.isolation for bucket in each.buckets]
     ends = [v for bucket in parts for v in (bucket.best, bucket.low, bucket.high) if v is not None]
     if not ends:
         return low, high
@@ -124,26 +149,27 @@ def _frame_of_parts(found: Mattered) -> tuple[float, float]:
 
 
 def _between(dim: Dimension, start: float, end: float) -> str:
-    return f"{words.compact(dim.at(start))} to {words.compact(dim.at(end))}"
+    return f"{formats.compact(dim.at(start))} to {formats.compact(dim.at(end))}"
 
 
-def _parallel_chart(found: Mattered, space: Space, shown: Mapping[str, str]) -> Markup:
-    own = [one.name for one in found.importances.each][: MOST_AXES - 1]
-    low, high = _frame(found)
+def _parallel_chart(found: Mattered, every: Sequence[Outcome], space: Space, shown: Mapping[str, str]) -> Markup:
+    own = [one.name for one in found.importance.each][: MOST_AXES - 1]
+    objective = found.objective
+    low, high = _frame(every, objective)
     axes = [Axis(shown[name], tuple(_ticks(space.dimensions[name]))) for name in own]
-    ends = tuple((u, words.significant(low + u * (high - low), 2)) for u in (0.0, 0.5, 1.0))
-    axes.append(Axis(found.objective.name, ends))
-    trials = [each for each in found.outcomes if math.isfinite(each.loss)]
+    ends = tuple((u, formats.significant(low + u * (high - low), 2)) for u in (0.0, 0.5, 1.0))
+    axes.append(Axis(objective.name, ends))
+    trials = [each for each in every if math.isfinite(each.loss)]
     best = max(1, round(BEST_SHARE * len(trials)))
     rest = trials[best:]
     drawn = [*trials[:best], *rest[:: math.ceil(len(rest) / MOST_STRANDS) or 1]]
     columns = [_places([each.values.get(name) for each in drawn], space.dimensions[name]) for name in own]
-    value = [min((found.objective.shown(each.loss) - low) / (high - low), 1.0) for each in drawn]
+    value = [min((objective.shown(each.loss) - low) / (high - low), 1.0) for each in drawn]
     strands = [
         Strand(
             (*(column[i] for column in columns), max(value[i], 0.0)),
             "winner" if i == 0 else "finalist" if i < best else "faint",
-            f"trial {each.number}: {found.objective.name} {words.significant(found.objective.shown(each.loss))}",
+            f"trial {each.number}: {objective.name} {formats.significant(objective.shown(each.loss))}",
         )
         for i, each in enumerate(drawn)
     ]
@@ -155,12 +181,12 @@ def _parallel_chart(found: Mattered, space: Space, shown: Mapping[str, str]) -> 
 
 def _ticks(dim: Dimension) -> list[tuple[float, str]]:
     if not isinstance(dim, Choice):
-        return [(u, words.compact(dim.at(u))) for u in (0.0, 0.5, 1.0)]
+        return [(u, formats.compact(dim.at(u))) for u in (0.0, 0.5, 1.0)]
     values = dim.values
-    return [((i + 0.5) / len(values), words.compact(value)) for i, value in enumerate(values)]
+    return [((i + 0.5) / len(values), formats.compact(value)) for i, value in enumerate(values)]
 
 
-def _places(values: Sequence[Any], dim: Dimension) -> list[float | None]:
+def _places(values: Sequence[Value | None], dim: Dimension) -> list[float | None]:
     """Where values lie on an axis; those of a choice are moved apart, those it does not hold are left out."""
     if not isinstance(dim, Choice):
         return [None if value is None else dim.where(value) for value in values]
@@ -169,17 +195,15 @@ def _places(values: Sequence[Any], dim: Dimension) -> list[float | None]:
     return [apart.get(i) for i in range(len(values))]
 
 
-def _best_chart(found: Mattered) -> Markup:
-    about = found.best_of
-    assert about is not None
-    low, high = _frame(found)
-    rising = found.objective.sign < 0
-    best = found.objective.shown(found.outcomes[0].loss)
+def _best_chart(about: BestOf, trials: Sequence[Outcome], objective: Objective) -> Markup:
+    low, high = _frame(trials, objective)
+    rising = objective.sign < 0
+    best = objective.shown(trials[0].loss)
     return best_of_curve(
         about.sizes, about.median, about.low, about.high, made=about.n, best=best, floor=low, ceiling=high,
         name="best-of", title="The best of n trials",
-        desc=f"Median best {found.objective.name} of n trials with its 95 % band; {about.n} trials were made, and the "
-        f"best of them has {words.significant(best)}.", y_label=f"best {found.objective.name}", rising=rising,
+        desc=f"Median best {objective.name} of n trials with its 95 % band; {about.n} trials were made, and the "
+        f"best of them has {formats.significant(best)}.", y_label=f"best {objective.name}", rising=rising,
     )  # fmt: skip
 
 

@@ -3,83 +3,75 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePath
-from typing import Any
 
-from tame.report import words
-
-TYPES = {"images": "imagefolder", "table": "tabular", "arrays": "arrays"}
-LIMITS = {
-    "images": "Pictures are turned upright, made RGB, cropped to the central square and resized as `model.json` says.",
-    "table": "It takes a table with the columns that `model.json` names, in any order; missing values and categories "
-    "that were not in the training data are allowed.",
-    "arrays": "It takes arrays of the shape that `model.json` names.",
-}
+from tame.core.result import Result
+from tame.kinds.known import KINDS
+from tame.report import formats, words
 
 
-def model_card(result: Mapping[str, Any]) -> str:
+def model_card(result: Result) -> str:
     """The README.md of a model folder: what the network does, how good it is, how to use it. result: of a study."""
-    score, backbone, kind = result["score"], result.get("backbone"), words.kind_of(result)
-    data = PurePath(str(result["data"])).name
+    score, backbone, own = result.score, result.backbone, KINDS.get(result.kind).words
+    data = PurePath(result.data).name
     task = _hub_task(result)
     # A JSON string is a YAML string too: what comes from file names stays data.
     front = [
         "---",
         "library_name: tame",
-        f"license: {json.dumps((backbone or {}).get('license') or 'other')}",
+        f"license: {json.dumps((backbone and backbone.license) or 'other')}",
         f"tags: [{task}]",
         "model-index:",
         f"- name: {json.dumps(data)}",
         "  results:",
         f"  - task: {{type: {task}}}",
-        f"    dataset: {{name: {json.dumps(data)}, type: {TYPES[kind]}, split: test}}",
-        f"    metrics: [{{type: {result['metric']}, value: {score['value']:.6g}}}]",
+        f"    dataset: {{name: {json.dumps(data)}, type: {own.card_type}, split: test}}",
+        f"    metrics: [{{type: {result.metric}, value: {score.value:.6g}}}]",
         "---",
     ]
-    metric = result["metric"]
-    value = f"{words.metric_name(metric)} {words.shown(metric, score['value'])}"
+    metric = result.metric
+    value = f"{formats.metric_name(metric)} {formats.shown(metric, score.value)}"
     body = [
-        f"# {words.inert(data)}",
+        f"# {formats.inert(data)}",
         _what(result),
-        f"**{value}** ({words.span(score, metric)}, 95 % interval, n = {score['n']}), {score['how']}. "
-        f"{words.sentence(words.verdict(result))}",
-        f"{LIMITS[kind]} {_limit(result)}",
-        f"```\n{words.predict_command({**result, 'study': 'MODEL_FOLDER'}, str)}\n```",
+        f"**{value}** ({words.span(score, metric)}, 95 % interval, n = {score.n}), {score.how}. "
+        f"{formats.sentence(words.verdict(result))}",
+        f"{own.takes} {_limit(result)}",
+        f"```\n{words.predict_command(replace(result, study='MODEL_FOLDER'), str)}\n```",
     ]
     return "\n".join(front) + "\n\n" + "\n\n".join(body) + "\n"
 
 
-def _hub_task(result: Mapping[str, Any]) -> str:
-    what = "regression" if words.is_regression(result) else "classification"
-    return f"{'image' if words.kind_of(result) == 'images' else 'tabular'}-{what}"
+def _hub_task(result: Result) -> str:
+    what = "regression" if result.is_regression else "classification"
+    return f"{KINDS.get(result.kind).words.card_task}-{what}"
 
 
-def _what(result: Mapping[str, Any]) -> str:
+def _what(result: Result) -> str:
     """What the network does, and the classes that it names."""
-    target = words.inert(words.short(words.target_name(result), 80))
-    many, base = words.noun(words.kind_of(result)), _base(result)
-    if words.is_regression(result):
+    target = formats.inert(formats.short(result.target, 80))
+    many, base = words.noun(result.kind), _base(result)
+    if result.is_regression:
         return f"Predicts {target or 'a number'} with {base}, tuned by TAME."
-    about = f"{len(result['classes'])} classes of {many} apart{f', by {target},' if target else ''}"
-    labels = "\n".join(f"- {words.inert(name)}" for name in result["classes"])
+    about = f"{len(result.classes)} classes of {many} apart{f', by {target},' if target else ''}"
+    labels = "\n".join(f"- {formats.inert(name)}" for name in result.classes)
     return f"Tells {about} with {base}, tuned by TAME:\n\n{labels}"
 
 
-def _base(result: Mapping[str, Any]) -> str:
-    recipe, backbone = result["winner"]["recipe"], result.get("backbone")
-    if words.kind_of(result) != "images":
-        return f"a network of the kind {words.inert(str(recipe['model.name']))}"
+def _base(result: Result) -> str:
+    recipe, backbone = result.winner.recipe, result.backbone
+    if KINDS.get(result.kind).features is None:
+        return f"a network of the kind {formats.inert(str(recipe['model.name']))}"
     if not backbone:
         return "a small network from scratch"
-    name, stages = words.inert(str(backbone["name"])), recipe["model.unfrozen"]
+    name, stages = formats.inert(backbone.name), recipe["model.unfrozen"]
     return f"{name}, its last {stages} stages fine-tuned" if stages else f"a frozen {name}"
 
 
-def _limit(result: Mapping[str, Any]) -> str:
-    one = words.a_noun(words.kind_of(result))
-    if words.is_regression(result):
-        return f"It always gives a number, also for {one} unlike any that it has seen."
-    if words.kind_of(result) == "images":
-        return "It always names one of its classes, also for a picture of something else."
-    return f"It always names one of its classes, also for {one} unlike any that it has seen."
+def _limit(result: Result) -> str:
+    own = KINDS.get(result.kind).words
+    unlike = f"{own.a_noun} unlike any that it has seen"
+    if result.is_regression:
+        return f"It always gives a number, also for {unlike}."
+    return f"It always names one of its classes, also for {own.stranger or unlike}."

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from markupsafe import Markup
 
 from tame.core.recipe import Recipe, Value
-from tame.core.records import History, Trial
-from tame.report import words
+from tame.core.records import History, Point, Trial
+from tame.core.result import FinalistRow, Result
+from tame.core.space import Choice
+from tame.kinds.known import KINDS
+from tame.report import formats, words
 from tame.report.charts import Dot, Kind, Line, Row, curves, intervals, scatter
 
-FINALIST = "finalist"
 MOST_LINES = 150  # curves in one chart; more are thinned evenly over the ranking
 MOST_COLUMNS = 4  # of the table of trials that hold one field each
 FIELDS = {
@@ -73,6 +75,119 @@ FIELDS = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """The learning curves, how many of them are drawn, and what the winner's two losses say."""
+
+    curves_chart: Markup
+    train_chart: Markup
+    metric_chart: Markup
+    curves_shown: int
+    curves_all: int
+    winner_gap: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeRow:
+    """A field of the winner's recipe beside the default's."""
+
+    field: str
+    own: str
+    default: str
+    differs: bool
+    about: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRow:
+    """A row of the table of trials. fields: of those that have a column; other: changes that have none."""
+
+    number: int
+    origin: str
+    state: str
+    kind: str
+    epochs: str
+    fields: list[str]
+    other: str
+    loss: str
+    metric: str
+    reason: str
+    is_winner: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalistLine:
+    """A finalist with what is said of its difference to the winner. tie: what decides between equal ones."""
+
+    from_trial: int
+    value: float
+    values: tuple[float, ...]
+    is_winner: bool
+    tie: str
+    interval: str
+    verdict: str
+    other: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What the templates print of the search, the recipe and the finalists."""
+
+    recipe: list[RecipeRow]
+    space: list[tuple[str, str]]
+    columns_of_trials: list[str]
+    trials: list[TrialRow]
+    states: str
+    rest_worth: str
+    fewer_dimensions: str
+    not_searched: str
+    lr_chart: Markup | None
+    finalists: list[FinalistLine]
+    finalist_chart: Markup
+    tie_break: str
+    is_retrained: bool
+    fine_tuning: FineTuningWords | None
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuningWords:
+    """What fine-tuning added, or why it was not tried."""
+
+    head: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRow:
+    """Which engine trained a group of trials, and why."""
+
+    group: str
+    members: str
+    engine: str
+    why: str
+
+
+def search(result: Result, trials: Sequence[Trial]) -> Search:
+    """The sections on the recipe, the search and the finalists. trials: of the search, the best first."""
+    default, own, fewer = default_recipe(result, trials), columns(trials), result.searched
+    return Search(
+        recipe=recipe_rows(result.winner.recipe, default),
+        space=[(name, words.setting(dimension)) for name, dimension in result.space.dimensions.items()],
+        columns_of_trials=[head for _, head in own],
+        trials=[trial_row(trial, default, result, own) for trial in trials],
+        states=states(trials),
+        rest_worth=words.rest(result),
+        fewer_dimensions=fewer.words if fewer else "",
+        not_searched=formats.listed(fewer.left_out) if fewer else "",
+        lr_chart=lr_chart(result, trials),
+        finalists=[finalist_row(each, default, result) for each in result.finalists],
+        finalist_chart=finalist_chart(result),
+        tie_break=formats.metric_name(tie_break(result)),
+        is_retrained=result.winner.is_retrained,
+        fine_tuning=fine_tuning(result) if KINDS.get(result.kind).features is not None else None,
+    )
+
+
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(trials, key=lambda trial: (_loss(trial), trial.number))
 
@@ -81,71 +196,82 @@ def _loss(trial: Trial) -> float:
     return math.inf if trial.state == "diverged" else trial.loss
 
 
-def default_recipe(result: Mapping[str, Any], searched: Sequence[Trial]) -> Mapping[str, Value]:
+def default_recipe(result: Result, searched: Sequence[Trial]) -> Mapping[str, Value]:
     """The fields of the default recipe."""
     for trial in searched:
         if trial.origin == "default":
             return trial.recipe.flat()
-    known = [each["recipe"] for each in result["finalists"] if each["origin"] == "default"]
-    return known[0] if known else {}
+    return result.default_recipe
 
 
-def training(result: Mapping[str, Any], history: History, searched: Sequence[Trial]) -> dict[str, Any]:
+def training(result: Result, history: History, searched: Sequence[Trial]) -> Training:
     """The learning curves: the winner on its own terms among all recipes, then training loss and metric."""
-    own = history.trials.get(result["winner"]["trial"]) or history.trials.get(result["winner"]["from_trial"])
-    finalists = {each["from_trial"] for each in result["finalists"]}
+    own = history.trials.get(result.winner.trial) or history.trials.get(result.winner.from_trial)
+    finalists = {each.from_trial for each in result.finalists}
     rest = [trial for trial in searched if trial.number not in finalists and trial.curve.points]
     shown = rest[:: math.ceil(len(rest) / MOST_LINES)] if rest else []
-    parts = {
-        "valid": _lines(history, shown, finalists, result, own, field="valid_loss"),
-        "train": _lines(history, shown, finalists, result, own, field="train_loss"),
-        "metric": _lines(history, shown, finalists, result, own, field="valid_metric"),
-    }
+    valid, train, metric = (
+        _lines(history, shown, finalists, result, own, of=of) for of in (_valid_loss, _train_loss, _valid_metric)
+    )
     guess = words.guess_loss(result)
-    fit = [Line(_points(own, "train_loss"), "train", "its training loss")] if own else []
-    low, high = _metric_range(result["metric"], parts["metric"])
-    name, unit = words.metric_name(result["metric"]), words.loss_unit(result)
-    return {
-        "curves_chart": curves(
-            [*parts["valid"], *fit],
+    fit = [Line(_points(own, _train_loss), "train", "its training loss")] if own else []
+    low, high = _metric_range(result.metric, metric)
+    name, unit = formats.metric_name(result.metric), words.loss_unit(result)
+    return Training(
+        curves_chart=curves(
+            [*valid, *fit],
             name="curves", title="Validation loss of every recipe by epoch",
             desc="The winner is the heavy line; its training loss is dashed; other recipes are faint.",
-            low=0.0, high=_ceiling([*parts["valid"], *fit], guess), y_label=f"validation loss{unit}",
+            low=0.0, high=_ceiling([*valid, *fit], guess), y_label=f"validation loss{unit}",
         ),
-        "train_chart": curves(
-            parts["train"], name="train", title="Training loss of every recipe by epoch",
+        train_chart=curves(
+            train, name="train", title="Training loss of every recipe by epoch",
             desc="The winner is the heavy line; other recipes are faint.",
-            low=0.0, high=_ceiling(parts["train"], guess), y_label=f"training loss{unit}",
+            low=0.0, high=_ceiling(train, guess), y_label=f"training loss{unit}",
             width=506, height=280, label_width=98,
         ),
-        "metric_chart": curves(
-            parts["metric"], name="metric", title=f"Validation {name} of every recipe by epoch",
+        metric_chart=curves(
+            metric, name="metric", title=f"Validation {name} of every recipe by epoch",
             desc="The winner is the heavy line; other recipes are faint.",
             low=low, high=high, y_label=f"validation {name}", width=506, height=280, label_width=98,
         ),
-        "curves_shown": len(shown) + len(finalists), "curves_all": len(rest) + len(finalists),
-        "winner_gap": gap(own),
-    }  # fmt: skip
+        curves_shown=len(shown) + len(finalists), curves_all=len(rest) + len(finalists), winner_gap=gap(own),
+    )  # fmt: skip
 
 
 def _lines(
-    history: History, rest: Sequence[Trial], finalists: set[int], result: Mapping[str, Any], own: Trial | None,
-    *, field: str,
+    history: History, rest: Sequence[Trial], finalists: set[int], result: Result, own: Trial | None,
+    *, of: Of,
 ) -> list[Line]:  # fmt: skip
     """One quantity of all trials as lines: faint, finalists with their number, the default, the winner."""
-    lines = [Line(_points(trial, field), "faint") for trial in rest]
+    lines = [Line(_points(trial, of), "faint") for trial in rest]
     for number in sorted(finalists):
         trial = history.trials.get(number)
-        if trial is None or number == result["winner"]["from_trial"]:
+        if trial is None or number == result.winner.from_trial:
             continue
         is_default = trial.origin == "default"
         label = f"default, trial {number}" if is_default else f"trial {number}"
-        lines.append(Line(_points(trial, field), "default" if is_default else "finalist", label))
-    return [*lines, Line(_points(own, field), "winner", "the winner")] if own else lines
+        lines.append(Line(_points(trial, of), "default" if is_default else "finalist", label))
+    return [*lines, Line(_points(own, of), "winner", "the winner")] if own else lines
 
 
-def _points(trial: Trial, field: str) -> tuple[tuple[float, float | None], ...]:
-    return tuple((point.epoch, getattr(point, field)) for point in trial.curve.points)
+Of = Callable[[Point], float | None]
+
+
+def _valid_loss(point: Point) -> float | None:
+    return point.valid_loss
+
+
+def _train_loss(point: Point) -> float | None:
+    return point.train_loss
+
+
+def _valid_metric(point: Point) -> float | None:
+    return point.valid_metric
+
+
+def _points(trial: Trial, of: Of) -> tuple[tuple[float, float | None], ...]:
+    return tuple((point.epoch, of(point)) for point in trial.curve.points)
 
 
 def _values(lines: Sequence[Line]) -> list[float]:
@@ -162,7 +288,7 @@ def _ceiling(lines: Sequence[Line], guess: float) -> float:
 def _metric_range(metric: str, lines: Sequence[Line]) -> tuple[float, float]:
     """The metric's axis without the worst few values, which the first epochs have."""
     values = sorted(_values(lines)) or [0.0, 1.0]
-    if not words.is_rising(metric):
+    if not formats.is_rising(metric):
         return 0.0, 1.05 * values[int(0.95 * (len(values) - 1))] or 1.0
     low = values[int(0.02 * (len(values) - 1))]
     if metric == "r2":
@@ -178,23 +304,23 @@ def gap(trial: Trial | None) -> str:
         return ""
     known = [(p.valid_loss, p.epoch) for p in trial.curve.points if p.valid_loss is not None]
     low, epoch = min(known)
-    train, valid = words.number(last.train_loss), words.number(last.valid_loss)
-    where = "in the last epoch" if epoch == last.epoch else f"in epoch {epoch} ({words.number(low)})"
+    train, valid = formats.number(last.train_loss), formats.number(last.valid_loss)
+    where = "in the last epoch" if epoch == last.epoch else f"in epoch {epoch} ({formats.number(low)})"
     said = f"In the last epoch the winner's training loss is {train} and its validation loss {valid}"
     return f"{said}; the validation loss was lowest {where}."
 
 
-def recipe_rows(own: Mapping[str, Value], default: Mapping[str, Value]) -> list[dict[str, Any]]:
+def recipe_rows(own: Mapping[str, Value], default: Mapping[str, Value]) -> list[RecipeRow]:
     """The fields worth telling: what every training has, what is not plain, and what differs from the default."""
     told = Recipe.from_flat(own).told()
     return [
-        {
-            "field": field,
-            "own": words.compact(value) if field != "seed" else str(value),
-            "default": words.compact(default[field]) if field in default and field != "seed" else "–",
-            "differs": _differs(field, value, default),
-            "about": FIELDS.get(field, ""),
-        }
+        RecipeRow(
+            field=field,
+            own=formats.compact(value) if field != "seed" else str(value),
+            default=formats.compact(default[field]) if field in default and field != "seed" else "–",
+            differs=_differs(field, value, default),
+            about=FIELDS.get(field, ""),
+        )
         for field, value in own.items()
         if field in told or _differs(field, value, default)
     ]
@@ -207,7 +333,7 @@ def _differs(field: str, value: Value, default: Mapping[str, Value]) -> bool:
 def _changed(recipe: Mapping[str, Value], default: Mapping[str, Value], *, without: Sequence[str] = ()) -> str:
     """The fields in which a recipe differs from the default one."""
     found = [
-        f"{field} {words.compact(value)}"
+        f"{field} {formats.compact(value)}"
         for field, value in recipe.items()
         if field not in without and _differs(field, value, default)
     ]
@@ -219,20 +345,18 @@ def columns(searched: Sequence[Trial]) -> list[tuple[str, str]]:
     return words.leading([trial.recipe.flat() for trial in searched], MOST_COLUMNS)
 
 
-def trial_row(
-    trial: Trial, default: Mapping[str, Value], result: Mapping[str, Any], own: Sequence[tuple[str, str]]
-) -> dict[str, Any]:
+def trial_row(trial: Trial, default: Mapping[str, Value], result: Result, own: Sequence[tuple[str, str]]) -> TrialRow:
     """A row of the table of trials. own: the fields that have a column."""
     flat, kept = trial.recipe.flat(), words.judged_point(trial)
-    return {
-        "number": trial.number, "origin": trial.origin, "state": words.state(trial), "kind": trial.state,
-        "epochs": f"{trial.epochs} of {trial.recipe.epochs}",
-        "fields": [words.compact(flat[field]) for field, _ in own],
-        "other": _changed(flat, default, without=[*(field for field, _ in own), "epochs"]),
-        "loss": words.number(kept.valid_loss if kept else None, 4),
-        "metric": words.shown(result["metric"], kept.valid_metric if kept else None),
-        "reason": trial.last_reason or trial.reason, "is_winner": trial.number == result["winner"]["from_trial"],
-    }  # fmt: skip
+    return TrialRow(
+        number=trial.number, origin=trial.origin, state=words.state(trial), kind=trial.state,
+        epochs=f"{trial.epochs} of {trial.recipe.epochs}",
+        fields=[formats.compact(flat[field]) for field, _ in own],
+        other=_changed(flat, default, without=[*(field for field, _ in own), "epochs"]),
+        loss=formats.number(kept.valid_loss if kept else None, 4),
+        metric=formats.shown(result.metric, kept.valid_metric if kept else None),
+        reason=trial.last_reason or trial.reason, is_winner=trial.number == result.winner.from_trial,
+    )  # fmt: skip
 
 
 def states(trials: Sequence[Trial]) -> str:
@@ -240,10 +364,10 @@ def states(trials: Sequence[Trial]) -> str:
     found: dict[str, int] = {}
     for trial in trials:
         found[words.state(trial)] = found.get(words.state(trial), 0) + 1
-    return words.listed([f"{amount:,} {state}" for state, amount in found.items()])
+    return formats.listed([f"{amount:,} {state}" for state, amount in found.items()])
 
 
-def lr_chart(result: Mapping[str, Any], searched: Sequence[Trial]) -> Markup | None:
+def lr_chart(result: Result, searched: Sequence[Trial]) -> Markup | None:
     """Learning rate against validation loss, the winner marked, with the edges of the space; None for one rate."""
     if len({trial.recipe.optimizer.lr for trial in searched}) < 2:
         return None
@@ -254,15 +378,15 @@ def lr_chart(result: Mapping[str, Any], searched: Sequence[Trial]) -> Markup | N
         label = ""
         if trial.origin == "default":
             kind, label = "default", "default"
-        if trial.number == result["winner"]["from_trial"]:
+        if trial.number == result.winner.from_trial:
             kind, label = "winner", f"the winner, trial {trial.number}"
         shown = None if math.isinf(loss) else loss
-        note = f"trial {trial.number}: rate {words.compact(trial.recipe.optimizer.lr)}, loss {words.number(shown)}"
+        note = f"trial {trial.number}: rate {formats.compact(trial.recipe.optimizer.lr)}, loss {formats.number(shown)}"
         dots.append(Dot(trial.recipe.optimizer.lr, shown, kind, label, f"{note}, {trial.state}"))
     losses = sorted(dot.y for dot in dots if dot.y is not None)
     most = 1.1 * max(losses[int(0.9 * (len(losses) - 1))], losses[0]) if losses else 1.0
-    dimension = result["space"].get("optimizer.lr", {})
-    edges = (dimension["low"], dimension["high"]) if "low" in dimension else None
+    dim = result.space.dimensions.get("optimizer.lr")
+    edges = None if dim is None or isinstance(dim, Choice) else (dim.low, dim.high)
     return scatter(
         dots, name="rates", title="Learning rate and validation loss of every recipe", x_label="learning rate",
         desc="One mark for each recipe; the winner is labelled; crosses on the upper edge lie above it or diverged.",
@@ -270,76 +394,72 @@ def lr_chart(result: Mapping[str, Any], searched: Sequence[Trial]) -> Markup | N
     )  # fmt: skip
 
 
-def finalist_row(each: Mapping[str, Any], default: Mapping[str, Value], result: Mapping[str, Any]) -> dict[str, Any]:
+def finalist_row(each: FinalistRow, default: Mapping[str, Value], result: Result) -> FinalistLine:
     """A finalist with its values and what is said of its difference to the winner."""
-    behind, metric = each["behind"], result["metric"]
-    shown = partial(words.shown_signed, metric)
+    behind, metric = each.behind, result.metric
+    shown = partial(formats.shown_signed, metric)
     said, interval = "the winner", ""
     if behind is not None:
         value, low, high = words.gain(metric, behind)
-        said = ("behind" if value > 0 else "ahead") if words.is_real(behind) else "no real difference"
+        said = ("behind" if value > 0 else "ahead") if behind.is_real else "no real difference"
         interval = f"{shown(value)} ({shown(low)} to {shown(high)})"
     tie = tie_break(result)
-    # Older results named the loss by its metric.
-    decided = words.shown(tie, each["loss"] if "loss" in each else each["log_loss"]) if tie else ""
-    return {
-        **each, "verdict": said, "interval": interval, "tie": decided,
-        "other": _changed(each["recipe"], default) or "the default recipe itself",
-    }  # fmt: skip
+    return FinalistLine(
+        from_trial=each.from_trial, value=each.value, values=each.values, is_winner=each.is_winner,
+        tie=formats.shown(tie, each.loss) if tie else "", interval=interval, verdict=said,
+        other=_changed(each.recipe, default) or "the default recipe itself",
+    )  # fmt: skip
 
 
-def tie_break(result: Mapping[str, Any]) -> str:
+def tie_break(result: Result) -> str:
     """The metric that decides between finalists without a real difference; "" where it is the study's own."""
-    found = "rmse" if words.is_regression(result) else "log_loss"
-    return "" if found == result["metric"] else found
+    found = "rmse" if result.is_regression else "log_loss"
+    return "" if found == result.metric else found
 
 
-def finalist_chart(result: Mapping[str, Any]) -> Markup:
+def finalist_chart(result: Result) -> Markup:
     """Each finalist's values, one tick a seed, around their mean."""
     rows = []
-    for each in result["finalists"]:
-        kind: Kind = "winner" if each["is_winner"] else "default" if each["origin"] == "default" else "finalist"
-        label = f"trial {each['from_trial']}, {each['origin']}"
-        note = words.shown(result["metric"], each["value"])
-        rows.append(Row(label, each["value"], note=note, kind=kind, dots=tuple(each["values"])))
-    values = [value for each in result["finalists"] for value in (*each["values"], each["value"])]
-    low, high = value_range(result["metric"], values)
-    if result["metric"] == "log_loss":
+    for each in result.finalists:
+        kind: Kind = "winner" if each.is_winner else "default" if each.origin == "default" else "finalist"
+        label = f"trial {each.from_trial}, {each.origin}"
+        note = formats.shown(result.metric, each.value)
+        rows.append(Row(label, each.value, note=note, kind=kind, dots=each.values))
+    values = [value for each in result.finalists for value in (*each.values, each.value)]
+    low, high = value_range(result.metric, values)
+    if result.metric == "log_loss":
         low = max(0.0, min(values) - 0.1 * (max(values) - min(values)) - 1e-3)
     return intervals(
         rows, name="finalists", title="Validation values of the finalists, one tick a seed",
         desc="; ".join(f"{row.label} {row.note}" for row in rows), low=low, high=high, width=1040, label_width=180,
-        row_height=34, show=partial(words.shown, result["metric"]),
+        row_height=34, show=partial(formats.shown, result.metric),
     )  # fmt: skip
 
 
-def fine_tuning(result: Mapping[str, Any]) -> dict[str, str]:
+def fine_tuning(result: Result) -> FineTuningWords:
     """What fine-tuning added, or why it was not tried."""
-    about = result.get("fine_tuning")
+    about = result.fine_tuning
     if about is None:
         why = "there is no backbone: the network was trained from scratch, all of it"
-        return {"head": "Not tried", "why": why if result.get("backbone") is None else "the study's plan left it out"}
-    difference = about.get("difference")
+        return FineTuningWords("Not tried", why if result.backbone is None else "the study's plan left it out")
+    difference = about.difference
     if difference is None:
-        return {"head": "Tried without success" if "trial" in about else "Not tried", "why": about["why"]}
-    change = words.comparison(result["metric"], difference, "the best network on frozen features")
-    head = "Kept" if about["kept"] else "Tried, not kept"
-    return {"head": head, "why": f"{change}, on the validation pictures. {about['why']}"}
+        return FineTuningWords("Not tried" if about.trial is None else "Tried without success", about.why)
+    change = words.comparison(result.metric, difference, "the best network on frozen features")
+    head = "Kept" if about.kept else "Tried, not kept"
+    return FineTuningWords(head, f"{change}, on the validation pictures. {about.why}")
 
 
 def value_range(metric: str, values: Sequence[float]) -> tuple[float, float]:
     """A range that holds these values of a metric with some air, but never what the metric cannot be."""
     low, high = min(values), max(values)
-    air = 0.06 * (high - low) or 0.05 * (abs(high) if metric in words.IN_UNITS else 1) or 0.05
+    air = 0.06 * (high - low) or 0.05 * (abs(high) if metric in formats.IN_UNITS else 1) or 0.05
     if metric == "log_loss":
         return 0.0, high + air
     least = -math.inf if metric == "r2" else 0.0
-    return max(least, low - air), high + air if metric in words.IN_UNITS else min(1.0, high + air)
+    return max(least, low - air), high + air if metric in formats.IN_UNITS else min(1.0, high + air)
 
 
-def engines(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def engines(result: Result) -> list[EngineRow]:
     """Which engine trained which group of trials, and why."""
-    return [
-        {"group": each["group"], "members": f"{each['members']:,}", "engine": each["engine"], "why": each["why"]}
-        for each in result.get("engines") or []
-    ]
+    return [EngineRow(each.group, f"{each.members:,}", each.engine, each.why) for each in result.engines]

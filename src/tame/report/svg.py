@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from tame.report.words import compact, inert, number
+from tame.report.formats import compact, inert, number
 
 
 @dataclass(frozen=True, slots=True)

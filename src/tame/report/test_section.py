@@ -4,164 +4,268 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tame.report import words
+from tame.core.answers import Calibration, ClassAnswers, ClassScore, ExpectedCost, Mistake, NumberAnswers, Residuals
+from tame.core.result import Result
+from tame.report import formats, words
 from tame.report.charts import Row, Spot, agreement, intervals
 
 MATRIX_CLASSES = 30  # a larger matrix cannot be read; its largest mistakes can
 COST_CLASSES = 12
 MOST_PAIRS = 25
+Counts = Sequence[Sequence[int]]
 
 
-def of_classes(result: Mapping[str, Any], thumbnails: Mapping[str, bytes]) -> dict[str, Any]:
-    """What the templates print of a classification's answers. thumbnails: JPEG files by picture id."""
-    return {
-        "matrix": _matrix(result),
-        "pairs": _pairs(result),
-        "class_chart": _class_chart(result),
-        "mistakes": [_mistake(each, thumbnails) for each in result["mistakes"]],
-        "calibration": _calibration(result),
-        "costs": _costs(result),
-    }
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of the confusion matrix. shade: percent of its row."""
+
+    count: int
+    shade: int
+    is_right: bool
+    words: str
 
 
-def of_numbers(result: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    name: str
+    cells: list[Cell]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The confusion matrix. totals: of its columns."""
+
+    rows: list[MatrixRow]
+    totals: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two classes that are confused: how often, of so many examples of the true one."""
+
+    true: str
+    predicted: str
+    count: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class MistakeLine:
+    """A wrong answer. source: a data URL of its thumbnail, "" where there is none."""
+
+    id: str
+    true: str
+    predicted: str
+    probability: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationWords:
+    chart: Markup
+    ece: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """What the answers for one true class cost."""
+
+    name: str
+    cells: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostWords:
+    """The expected cost. rows: the table of costs; none where it is too large to be read."""
+
+    value: str
+    span: str
+    how: str
+    n: int
+    rows: list[CostRow]
+    aware: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassSection:
+    """What the templates print of a classification's answers. withheld: that the matrix did not fit the accuracy."""
+
+    withheld: bool
+    matrix: Matrix | None
+    pairs: list[Pair]
+    class_chart: Markup
+    mistakes: list[MistakeLine]
+    calibration: CalibrationWords | None
+    costs: CostWords | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorLine:
+    id: str
+    true: str
+    predicted: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberSection:
     """What the templates print of a regression's answers."""
-    about = result["residuals"]
-    size = words.significant
-    return {
-        "agreement_chart": _agreement(result),
-        "bias": _bias(about),
-        "spread": f"half of all predictions are off by less than {size(about['median_size'])}, 9 of 10 by less than "
-        f"{size(about['size_90'])}, {100 * about['within_rmse']:.0f} % by no more than the RMSE of "
-        f"{size(about['rmse'])}",
-        "points_shown": len(about["points"]), "points_all": about["n"],
-        "errors": [
-            {"id": each["id"], **{key: size(each[key]) for key in ("true", "predicted")},
-             "error": words.shown_signed("rmse", each["error"])}
-            for each in result["errors"]
+
+    agreement_chart: Markup
+    bias: str
+    spread: str
+    points_shown: int
+    points_all: int
+    errors: list[ErrorLine]
+
+
+def of_classes(result: Result, answers: ClassAnswers, thumbnails: Mapping[str, bytes]) -> ClassSection:
+    """The sections on a classification's answers. thumbnails: JPEG files by picture id."""
+    counts = answers.confusion
+    return ClassSection(
+        withheld=counts is None,
+        matrix=None if counts is None or len(counts) > MATRIX_CLASSES else _matrix(result.classes, counts),
+        pairs=_pairs(result.classes, counts or ()),
+        class_chart=_class_chart(answers.per_class, words.noun(result.kind)),
+        mistakes=[_mistake(each, thumbnails) for each in answers.mistakes],
+        calibration=_calibration(result, answers.calibration) if answers.calibration else None,
+        costs=_costs(result.classes, answers.costs) if answers.costs else None,
+    )
+
+
+def of_numbers(result: Result, answers: NumberAnswers) -> NumberSection:
+    """The sections on a regression's answers."""
+    about, size = answers.residuals, formats.significant
+    return NumberSection(
+        agreement_chart=_agreement(result, about),
+        bias=_bias(about),
+        spread=f"half of all predictions are off by less than {size(about.median_size)}, 9 of 10 by less than "
+        f"{size(about.size_90)}, {100 * about.within_rmse:.0f} % by no more than the RMSE of {size(about.rmse)}",
+        points_shown=len(about.points),
+        points_all=about.n,
+        errors=[
+            ErrorLine(each.id, size(each.true), size(each.predicted), formats.shown_signed("rmse", each.error))
+            for each in answers.errors
         ],
-    }  # fmt: skip
+    )
 
 
-def _agreement(result: Mapping[str, Any]) -> Markup:
+def _agreement(result: Result, about: Residuals) -> Markup:
     """Predicted over true numbers. Predictions far outside the true range lie on the edge."""
-    points = result["residuals"]["points"]
-    true, predicted = [pair[0] for pair in points], sorted(pair[1] for pair in points)
+    true, predicted = [pair[0] for pair in about.points], sorted(pair[1] for pair in about.points)
     ends = [*true, predicted[len(predicted) // 50], predicted[-1 - len(predicted) // 50]]
     air = 0.04 * (max(ends) - min(ends)) or 0.05 * abs(ends[0]) or 1.0
-    what = words.target_name(result) or "target"
+    what = result.target or "target"
     return agreement(
-        [Spot(*pair) for pair in points], name="agreement", title=f"Predicted over true {words.short(what, 40)}",
+        [Spot(*pair) for pair in about.points], name="agreement",
+        title=f"Predicted over true {formats.short(what, 40)}",
         desc="One point for each test example shown; on the dotted line a prediction is exactly right.",
         x_label="true", y_label="predicted", low=min(ends) - air, high=max(ends) + air, width=520, height=440,
     )  # fmt: skip
 
 
-def _bias(about: Mapping[str, Any]) -> str:
+def _bias(about: Residuals) -> str:
     """Whether predictions lie too high or too low on the whole."""
-    mean, low, high = (words.shown_signed("rmse", about[key]) for key in ("mean_error", "mean_low", "mean_high"))
+    mean, low, high = (formats.shown_signed("rmse", v) for v in (about.mean_error, about.mean_low, about.mean_high))
     said = f"the mean error is {mean} ({low} to {high})"
-    if about["mean_low"] <= 0 <= about["mean_high"]:
+    if about.mean_low <= 0 <= about.mean_high:
         return f"{said}, so it is not shown that predictions lie too high or too low on the whole"
-    return f"{said}: the predictions are too {'high' if about['mean_error'] > 0 else 'low'} on the whole"
+    return f"{said}: the predictions are too {'high' if about.mean_error > 0 else 'low'} on the whole"
 
 
-def _calibration(result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The reliability chart and what it says; None for older results."""
-    about = result.get("calibration")
-    if about is None:
-        return None
+def _calibration(result: Result, about: Calibration) -> CalibrationWords:
+    """The reliability chart and what it says."""
     spots = [
         Spot(
-            part["confidence"], part["right"], part["low"], part["high"],
-            f"{words.examples(result, part['n'])} with a probability of {words.number(part['confidence'])} "
-            f"on average: {words.number(part['right'])} right",
+            part.confidence, part.right, part.low, part.high,
+            f"{words.examples(result, part.n)} with a probability of {formats.number(part.confidence)} "
+            f"on average: {formats.number(part.right)} right",
         )
-        for part in about["bins"]
+        for part in about.bins
     ]  # fmt: skip
-    least = min([min(part["confidence"], part["low"]) for part in about["bins"]], default=0.0)
-    apart = about["confidence"] - about["right"]
+    least = min([min(part.confidence, part.low) for part in about.bins], default=0.0)
+    apart = about.confidence - about.right
     lean = "surer than it is right" if apart > 0 else "less sure than it is right"
-    return {
-        "chart": agreement(
-            spots, name="calibration", title="Share right over the probability given, with 95 % intervals",
-            desc="; ".join(spot.note for spot in spots), x_label="probability given", y_label="share right",
-            low=math.floor(10 * least) / 10, high=1.0, width=460, height=380,
-        ),
-        "ece": words.number(about["ece"]),
-        "words": f"on average the network gives its answer a probability of {words.number(about['confidence'])}, and "
-        f"{words.number(about['right'])} of the answers are right"
-        + (f": it is {lean}" if abs(apart) >= 0.0005 else ""),
-    }  # fmt: skip
+    chart = agreement(
+        spots, name="calibration", title="Share right over the probability given, with 95 % intervals",
+        desc="; ".join(spot.note for spot in spots), x_label="probability given", y_label="share right",
+        low=math.floor(10 * least) / 10, high=1.0, width=460, height=380,
+    )  # fmt: skip
+    said = f"on average the network gives its answer a probability of {formats.number(about.confidence)}, and "
+    said += f"{formats.number(about.right)} of the answers are right"
+    return CalibrationWords(
+        chart, formats.number(about.ece), said + (f": it is {lean}" if abs(apart) >= 0.0005 else "")
+    )
 
 
-def _costs(result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The expected cost of the answers; None where no costs were given."""
-    about = result.get("costs")
-    if about is None:
-        return None
-    aware = about.get("aware")
-    size = words.significant
-    rows = [{"name": name, "cells": [words.compact(float(cell)) for cell in row]}
-            for name, row in zip(result["classes"], about["matrix"], strict=True)]  # fmt: skip
-    return {
-        "value": size(about["value"]), "span": f"{size(about['low'])} to {size(about['high'])}", "how": about["how"],
-        "n": about["n"], "rows": rows if len(rows) <= COST_CLASSES else [],
-        "aware": aware and f"deciding for the lowest expected cost instead would turn "
-        f"{words.count(aware['changed'], 'answer')} and cost {size(aware['value'])} "
-        f"({size(aware['low'])} to {size(aware['high'])})",
-    }  # fmt: skip
+def _costs(classes: Sequence[str], about: ExpectedCost) -> CostWords:
+    """The expected cost of the answers, and what deciding by the costs would change."""
+    aware, size = about.aware, formats.significant
+    rows = [
+        CostRow(name, [formats.compact(float(cell)) for cell in row])
+        for name, row in zip(classes, about.matrix, strict=True)
+    ]
+    instead = aware and (
+        f"deciding for the lowest expected cost instead would turn {formats.count(aware.changed, 'answer')} and cost "
+        f"{size(aware.value)} ({size(aware.low)} to {size(aware.high)})"
+    )
+    return CostWords(
+        value=size(about.value),
+        span=f"{size(about.low)} to {size(about.high)}",
+        how=about.how,
+        n=about.n,
+        rows=rows if len(rows) <= COST_CLASSES else [],
+        aware=instead or "",
+    )
 
 
-def _matrix(result: Mapping[str, Any]) -> dict[str, Any] | None:
+def _matrix(classes: Sequence[str], counts: Counts) -> Matrix:
     """The confusion matrix with the strength of each cell's shade, as a share of its row."""
-    counts = result["confusion"]
-    if counts is None or len(counts) > MATRIX_CLASSES:
-        return None
     rows = []
-    for truth, (name, row) in enumerate(zip(result["classes"], counts, strict=True)):
+    for truth, (name, row) in enumerate(zip(classes, counts, strict=True)):
         total = sum(row)
         cells = [
-            {
-                "count": amount, "shade": round(100 * amount / total) if total else 0, "is_right": truth == column,
-                "words": f"{amount} of {total} {name} called {result['classes'][column]}",
-            }
+            Cell(
+                amount, round(100 * amount / total) if total else 0, truth == column,
+                f"{amount} of {total} {name} called {classes[column]}",
+            )
             for column, amount in enumerate(row)
         ]  # fmt: skip
-        rows.append({"name": name, "cells": cells, "total": total})
-    return {"rows": rows, "totals": [sum(column) for column in zip(*counts, strict=True)]}
+        rows.append(MatrixRow(name, cells, total))
+    return Matrix(rows, [sum(column) for column in zip(*counts, strict=True)])
 
 
-def _pairs(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _pairs(classes: Sequence[str], counts: Counts) -> list[Pair]:
     """The pairs of classes that are confused most, the most frequent first."""
-    counts, classes = result["confusion"] or [], result["classes"]
     found = [
-        {"true": classes[t], "predicted": classes[p], "count": amount, "of": sum(row)}
+        Pair(classes[t], classes[p], amount, sum(row))
         for t, row in enumerate(counts)
         for p, amount in enumerate(row)
         if t != p and amount
     ]
-    return sorted(found, key=lambda pair: (-pair["count"], pair["of"]))[:MOST_PAIRS]
+    return sorted(found, key=lambda pair: (-pair.count, pair.of))[:MOST_PAIRS]
 
 
-def _class_chart(result: Mapping[str, Any]) -> Markup:
+def _class_chart(per_class: Sequence[ClassScore], many: str) -> Markup:
     """The share of each class that was recognised, the hardest first where there are many."""
-    classes, many = list(result["per_class"]), words.noun(words.kind_of(result))
+    classes = list(per_class)
     if len(classes) > 8:
-        classes.sort(key=lambda each: (2.0 if each["value"] is None else each["value"], each["class"]))
+        classes.sort(key=lambda each: (2.0 if each.value is None else each.value, each.name))
     rows = [
         Row(
-            words.inert(each["class"]), each["value"], each["low"] if each["n"] else None,
-            each["high"] if each["n"] else None, _class_note(each, many), "each",
+            formats.inert(each.name), each.value, each.low if each.n else None, each.high if each.n else None,
+            _class_note(each, many), "each",
         )
         for each in classes
     ]  # fmt: skip
-    low = min([each["low"] for each in classes if each["n"]], default=0.0)
+    low = min([each.low for each in classes if each.n], default=0.0)
     label_width = min(40 + 7 * max(len(row.label) for row in rows), 230)
     return intervals(
         rows, name="classes", title="Share of each class that was recognised, with 95 % intervals",
@@ -170,13 +274,14 @@ def _class_chart(result: Mapping[str, Any]) -> Markup:
     )  # fmt: skip
 
 
-def _class_note(each: Mapping[str, Any], many: str) -> str:
-    if not each["n"]:
+def _class_note(each: ClassScore, many: str) -> str:
+    if not each.n:
         return f"no test {many}"
-    return f"{each['right']} of {each['n']} · {words.number(each['value'])} ({words.span(each)})"
+    return f"{each.right} of {each.n} · {formats.number(each.value)} ({words.span(each)})"
 
 
-def _mistake(mistake: Mapping[str, Any], thumbnails: Mapping[str, bytes]) -> dict[str, Any]:
-    jpeg = thumbnails.get(mistake["id"])
+def _mistake(mistake: Mistake, thumbnails: Mapping[str, bytes]) -> MistakeLine:
+    jpeg = thumbnails.get(mistake.id)
     source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" if jpeg else ""
-    return {**mistake, "source": source, "probability": f"{100 * mistake['probability']:.1f} %"}
+    share = f"{100 * mistake.probability:.1f} %"
+    return MistakeLine(mistake.id, mistake.true, mistake.predicted, share, source)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tame.core.errors import StorageError
-from tame.core.records import Event
+from tame.core.result import Delivered
 from tame.evaluate.score import Judged, judged_from, open_test
 from tame.kinds.kind import Data
+from tame.study import events
+from tame.study.clock_shares import CHECKED
 from tame.study.finalist import Finalist, state_of
-from tame.study.plan import CHECKED, Plan
+from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.trial.commands import MemberOf
 
@@ -42,7 +43,7 @@ def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | 
     outputs = np.array(study.worker.judge(rows))
 
     def record(count: int) -> None:
-        study.keep(Event("test_opened", {"n": count, "trial": winner.trials[0].number, "used_s": study.used_s}))
+        study.keep(events.SealOpened(n=count, trial=winner.trials[0].number, used_s=study.used_s))
 
     own = open_test(data.sealed, ids, outputs, record, task=data.task)
     if default is winner:
@@ -60,7 +61,7 @@ def _member(data: Data, finalist: Finalist) -> MemberOf:
     return MemberOf(state_of(finalist.trials[0]), None if data.whole else 0)
 
 
-def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> dict[str, Any]:
+def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> Delivered:
     """Writes the model, loads it again from its folder, and compares what both say of test pictures."""
     study.watcher.phase("writing the model and judging with it again")
     folder = study.folder / "model"
@@ -80,5 +81,5 @@ def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> dict[str,
         raise StorageError(
             f"the model in {folder} does not judge as the network that was scored (apart by {apart:.2g})"
         )
-    study.keep(Event("delivered", {"files": files, "checked": len(rows), "largest_difference": apart}))
-    return {"folder": str(folder), "files": files, "checked": len(rows), "largest_difference": apart}
+    study.keep(events.Delivered(files=files, checked=len(rows), largest_difference=apart))
+    return Delivered(folder=str(folder), files=files, checked=len(rows), largest_difference=apart)

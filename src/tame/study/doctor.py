@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from tame.adjust.guard import Rest, narrowed, rest_of, wider
+from tame.adjust.guard import Rest, narrowed, rest_of
 from tame.adjust.searcher import LOST, searched
 from tame.core.errors import UsageError
+from tame.core.plain import from_plain
 from tame.core.records import Event, Finding, Trial
+from tame.core.result import RestWorth
 from tame.core.space import Choice, Space, field_of, to_text
-from tame.monitor.advice import CHANGES
+from tame.monitor.remedies import CHANGES, Lost, Narrowed, OnEdge, Widened, change_for
 from tame.monitor.space import edges, infeasible
+from tame.study.events import Region, event_of
 from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.study.space import bounds_of, narrow, region_of, space_of, wider_events
@@ -44,30 +46,32 @@ def of_space(study: Study) -> list[Finding]:
 
 
 def act(study: Study, plan: Plan, findings: Sequence[Finding]) -> Checked:
-    """Widens the space where the best recipes lie on its edge, narrows what is proposed where too many diverge, and
-    weighs the rest of the search. Nothing is kept here, so that all of it is kept at once."""
-    space, region, own, events = space_of(study.state), None, list(findings), []
+    """Makes the change that each finding asks for, as far as it may be made, and weighs the rest of the search.
+
+    Nothing is kept here, so that all of it is kept at once.
+    """
+    space, region, own = space_of(study.state), None, list(findings)
     for i, finding in enumerate(own):
-        if finding.code == "best_on_edge":
-            space, own[i] = _widened(study, plan, space, finding)
-        elif finding.code == "infeasible" and "bound" in finding.evidence:
-            region, own[i] = _narrowed(study, finding)
+        match change_for(plan.search.base, finding, space):
+            case Widened() as change:
+                space, own[i] = _widened(study, plan, space, finding, change)
+            case Narrowed() as change:
+                region, own[i] = _narrowed(study, finding, change)
     wide = [f for f in own if f.code == "best_on_edge" and "to" in f.evidence]
-    events += wider_events(
+    events: list[Event] = wider_events(
         study.state, space, reason="; ".join(f.title for f in wide), evidence={"fields": [f.evidence for f in wide]}
     )
-    events += [region] if region else []
+    events += [event_of(region)] if region else []
     rest = _rest(study, plan)
     if rest is not None:
-        events.append(Event("worth", rest.to_json()))
+        events.append(event_of(rest))
         if rest.is_worthless and all(f.code != "worthless_rest" for f in study.state.findings):
             own.append(_worthless(rest))
     for finding in own:
         if "to" in finding.evidence or "bound" in finding.evidence:
             study.watcher.note(f"{finding.title}: from now on {finding.change}")
     if events and (wide or region):
-        bounds = region.data["bounds"] if region else bounds_of(study.state)
-        plan = replace(plan, space=narrowed(space, bounds))
+        plan = replace(plan, space=narrowed(space, region.bounds if region else bounds_of(study.state)))
     return Checked(plan, own, events, rest)
 
 
@@ -84,21 +88,20 @@ def with_outcomes(state: State) -> list[Finding]:
     return [replace(f, outcome=f.outcome or _outcome(state, f)) for f in state.findings]
 
 
-def worth_json(state: State) -> dict[str, Any] | None:
+def worth_of_the_rest(state: State) -> RestWorth | None:
     """What the rest of the search was worth, and whether and why the search ended early, for the report."""
-    known = state.last.get("worth")
+    known, ended = state.worth, state.search_ended
     if known is None:
         return None
-    ended = state.last.get("search_ended", {})
-    return {name: known[name] for name in ("recipes", "epochs", "best", "gain", "noise")} | {
-        "stopped_because": ended.get("reason", "") if ended.get("worthless") else ""
-    }
+    return RestWorth(
+        recipes=known.recipes, epochs=known.epochs, best=known.best, gain=known.gain, noise=known.noise,
+        stopped_because=ended.reason if ended is not None and ended.worthless else "",
+    )  # fmt: skip
 
 
 def _rest(study: Study, plan: Plan) -> Rest | None:
     """What the rest is worth after this round; None where nothing is to be kept."""
-    known = study.state.last.get("worth")
-    before = None if known is None else Rest.from_json(known)
+    before = study.state.worth
     found = rest_of(study.history, before, num_valid=plan.facts.num_valid)
     return None if found == before else found
 
@@ -109,11 +112,10 @@ def _worthless(rest: Rest) -> Finding:
     return Finding("worthless_rest", title, "info", {**evidence, "noise": rest.noise}, change=CHANGES["worthless_rest"])
 
 
-def _widened(study: Study, plan: Plan, space: Space, finding: Finding) -> tuple[Space, Finding]:
+def _widened(study: Study, plan: Plan, space: Space, finding: Finding, change: Widened) -> tuple[Space, Finding]:
     """The space with one side of a range further out, or as it is and why."""
-    name, side = str(finding.evidence["field"]), str(finding.evidence["side"])
+    name, side, end = change.name, change.side, change.to
     dim = space.dimensions[name]
-    end = wider(name, dim, side)
     why = _why_not(study, name, side)
     if end is None or why or isinstance(dim, Choice):
         return space, replace(finding, outcome=f"not widened: {why or 'no recipe may lie further out'}")
@@ -133,7 +135,7 @@ def _why_not(study: Study, name: str, side: str) -> str:
     mend = f"{how_to_widen(study, name)}, while the search goes on"
     if not config.widen:
         return f"--no-widen forbids it; to widen it yourself: {mend}"
-    if "search_ended" in study.state.last or len(searched(study.history)) >= (config.trials or math.inf):
+    if study.state.search_ended is not None or len(searched(study.history)) >= (config.trials or math.inf):
         return f"no recipe is left to begin; begin another study with a wider --space {name}=..."
     if config.search in FIXED_BEFOREHAND:
         return "a grid is fixed beforehand"
@@ -156,10 +158,10 @@ def how_to_widen(study: Study, name: str) -> str:
     return f"tame.resume({str(study.folder)!r}, model=build, space=['{name}=...'])"
 
 
-def _narrowed(study: Study, finding: Finding) -> tuple[Event | None, Finding]:
-    """The event that narrows what is proposed, or none and why."""
-    name, bound = str(finding.evidence["field"]), float(finding.evidence["bound"])
-    low, high = (bound, None) if finding.evidence["side"] == "low" else (None, bound)
+def _narrowed(study: Study, finding: Finding, change: Narrowed) -> tuple[Region | None, Finding]:
+    """What narrows the space that is proposed from, or none and why."""
+    name, bound = change.name, float(change.bound)
+    low, high = (bound, None) if change.side == "low" else (None, bound)
     first = max(study.history.trials, default=-1) + 1
     own = replace(finding, evidence={**finding.evidence, "first_after": first})
     try:
@@ -171,34 +173,55 @@ def _narrowed(study: Study, finding: Finding) -> tuple[Event | None, Finding]:
 
 def _outcome(state: State, finding: Finding) -> str:
     trials = [t for t in searched(state.history) if t.curve.points or t.state in LOST]
-    about = finding.evidence
-    if finding.code == "best_on_edge" and "to" in about:
-        return _of_wider(about, trials)
-    if finding.code == "infeasible" and "first_after" in about:
-        later = [t for t in trials if t.number >= about["first_after"]]
-        lost = sum(t.state in LOST for t in later)
-        said = f"of {len(later)} recipes begun since then {lost} diverged or failed"
-        return said if later else "no recipe was begun since then"
+    if finding.code == "best_on_edge" and "to" in finding.evidence:
+        return _of_wider(OnEdge.of(finding), trials)
+    if finding.code == "infeasible":
+        return _of_narrower(Lost.of(finding), trials)
     if finding.code == "worthless_rest":
-        if state.last.get("search_ended", {}).get("worthless"):
-            return f"the search ended there, after {about['recipes']} recipes"
-        gained = max(0.0, about["best"] - min((t.loss for t in _ended(trials)), default=math.inf))
-        more, epochs = len(trials) - about["recipes"], sum(t.trained for t in trials) - about["epochs"]
-        return f"{more} more recipes and {epochs} more epochs lowered the best validation loss by {gained:.2g}"
+        about = from_plain(_Weighed, finding.evidence, what=f"the evidence of {finding.code}")
+        return _of_the_rest(state, about, trials)
     return ""
 
 
-def _of_wider(about: Mapping[str, Any], trials: Sequence[Trial]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Weighed:
+    """The evidence of a rest that is worth little: what had been trained then, and the best validation loss."""
+
+    recipes: int
+    epochs: int
+    best: float
+
+
+def _of_the_rest(state: State, about: _Weighed, trials: Sequence[Trial]) -> str:
+    """What the rest of the search brought after all."""
+    if state.search_ended is not None and state.search_ended.worthless:
+        return f"the search ended there, after {about.recipes} recipes"
+    gained = max(0.0, about.best - min((t.loss for t in _ended(trials)), default=math.inf))
+    more, epochs = len(trials) - about.recipes, sum(t.trained for t in trials) - about.epochs
+    return f"{more} more recipes and {epochs} more epochs lowered the best validation loss by {gained:.2g}"
+
+
+def _of_narrower(about: Lost, trials: Sequence[Trial]) -> str:
+    """How many of the recipes that began in the narrower part were lost; "" where it was not narrowed."""
+    if about.first_after is None:
+        return ""
+    later = [t for t in trials if t.number >= about.first_after]
+    lost = sum(t.state in LOST for t in later)
+    said = f"of {len(later)} recipes begun since then {lost} diverged or failed"
+    return said if later else "no recipe was begun since then"
+
+
+def _of_wider(about: OnEdge, trials: Sequence[Trial]) -> str:
     """Whether the best recipe lies in the new part of a range."""
-    own = field_of(about["field"])
+    own, to = field_of(about.field), about.to
 
     def is_new(trial: Trial) -> bool:
         value = trial.recipe.flat().get(own)
-        if isinstance(value, str) or value is None:
+        if isinstance(value, str) or value is None or to is None:
             return False
-        beyond = value < about["low"] if about["side"] == "low" else value > about["high"]
-        within = value >= about["to"] if about["side"] == "low" else value <= about["to"]
-        return bool(beyond and (within or math.isclose(value, about["to"])))
+        beyond = value < about.low if about.side == "low" else value > about.high
+        within = value >= to if about.side == "low" else value <= to
+        return beyond and (within or math.isclose(value, to))
 
     new = [t for t in trials if is_new(t)]
     said = f"{len(new)} recipe{'' if len(new) == 1 else 's'} lay in the new part"
@@ -219,7 +242,7 @@ def _key(finding: Finding) -> tuple[object, ...]:
     """What makes two findings about the space the same: the same side of the same range."""
     about = finding.evidence
     if finding.code == "best_on_edge":
-        return finding.code, about["field"], about["side"], about[about["side"]]
+        return finding.code, about["field"], about["side"], about[str(about["side"])]
     return finding.code, about.get("field"), about.get("side"), about.get("value")
 
 

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
 
 from tame.core.errors import UsageError, require
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Decision
 from tame.core.space import Choice, Space, field_of
-from tame.evaluate.outcomes import Outcome, absent_of, outcomes, space_of
+from tame.evaluate.outcomes import Outcome, outcomes
 from tame.kinds.kind import Data
+from tame.study.events import PlanEvent
 from tame.study.session import Study
-from tame.study.state import State, read_state
+from tame.study.state import State, absent_of, explored_space, read_state
 
 MOST = 8  # recipes of all earlier studies together
 APART = 0.1  # of a range, within which two values are taken for the same
@@ -31,22 +31,24 @@ class Earlier:
     told: str
 
 
-def put_first(study: Study, data: Data, about: Mapping[str, Any]) -> dict[str, Any]:
+def put_first(study: Study, data: Data, own: PlanEvent) -> PlanEvent:
     """The plan with the best recipes of the earlier studies before its portfolio, each that can be trained here.
 
     What does nothing in this study, or is decided by it, is dropped, and a note says so. Raises UsageError for a folder
     that holds no study, or no recipe that was trained to its end, and where the search takes no recipes.
     """
     if not study.config.first:
-        return dict(about)
-    own = study.config.search
-    require(own == "auto", f"the search {own!r} takes no recipes of earlier studies; leave out --search or --first")
-    base = Recipe.from_flat(about["base"])
+        return own
+    search = study.config.search
+    require(
+        search == "auto", f"the search {search!r} takes no recipes of earlier studies; leave out --search or --first"
+    )
+    base = Recipe.from_flat(own.base)
     found: list[Earlier] = []
     dropped: dict[str, str] = {}
     named: dict[str, str] = {}
     for earlier in _in_turn([best_recipes(Path(each), data.kind) for each in study.config.first]):
-        changes = _fitting(study, earlier, about, base, dropped, named)
+        changes = _fitting(study, earlier, own, base, dropped, named)
         if changes and changes not in [each.changes for each in found]:
             found.append(Earlier(changes, earlier.told))
         if len(found) == MOST:
@@ -60,8 +62,7 @@ def put_first(study: Study, data: Data, about: Mapping[str, Any]) -> dict[str, A
     if not found:
         study.watcher.note("no recipe of the earlier studies differs from the default and fits here")
     reasons = {base.but(each.changes).key(): each.told for each in reversed(found)}
-    portfolio = [*(dict(each.changes) for each in found), *about["portfolio"]]
-    return {**about, "portfolio": portfolio, "reasons": reasons}
+    return replace(own, portfolio=(*(each.changes for each in found), *own.portfolio), reasons=reasons)
 
 
 def explained(decisions: Iterable[Decision], reasons: Mapping[str, str]) -> list[Decision]:
@@ -81,10 +82,10 @@ def best_recipes(folder: Path, kind: str) -> list[Earlier]:
     UsageError for what is no study, or one without a trial that was trained to its end.
     """
     _, state = read_state(folder)
-    space = space_of(state.last)
-    ranked = [each for each in outcomes(state.history, space, absent=absent_of(state.last)) if each.is_final]
+    space = explored_space(state)
+    ranked = [each for each in outcomes(state.history, space, absent=absent_of(state)) if each.is_final]
     require(bool(ranked), f"--first {folder}: no trial of this study was trained to its end")
-    winner = state.last.get("result", {}).get("winner", {}).get("from_trial")
+    winner = (state.result or {}).get("winner", {}).get("from_trial")
     ranked.sort(key=lambda each: each.number != winner)
     kept: list[Outcome] = []
     for each in ranked:
@@ -100,11 +101,11 @@ def best_recipes(folder: Path, kind: str) -> list[Earlier]:
 
 def _taken(own: Outcome, state: State, space: Space, kind: str) -> dict[str, Value]:
     """The fields of a trial's recipe that another study may take: of an imported one those that it had."""
-    if "imported" in state.last:
+    if state.imported is not None:
         return {field_of(name): value for name, value in own.values.items() if field_of(name) not in NEVER}
     flat = state.history.trials[own.number].recipe.flat()
     taken = {name: value for name, value in flat.items() if name not in NEVER}
-    if state.last.get("data", {}).get("kind", "images") == kind:
+    if state.kind == kind:
         return taken
     return {n: v for n, v in taken.items() if n.partition(".")[0] in ANYWHERE or n == "batch_size"}
 
@@ -112,7 +113,7 @@ def _taken(own: Outcome, state: State, space: Space, kind: str) -> dict[str, Val
 def _fitting(
     study: Study,
     earlier: Earlier,
-    about: Mapping[str, Any],
+    own: PlanEvent,
     base: Recipe,
     dropped: dict[str, str],
     named: dict[str, str],
@@ -121,8 +122,8 @@ def _fitting(
 
     dropped: takes in what is left out, and why; named: what is named otherwise here, and how.
     """
-    flat, sizes, fixed = base.flat(), about["sizes"], set(about["fixed"])
-    known = {*flat, *(field_of(name) for name in about["space"])}
+    flat, sizes, fixed = base.flat(), own.sizes, set(own.fixed)
+    known = {*flat, *(field_of(name) for name in own.space)}
     changes = {name: value for name, value in earlier.changes.items() if name not in fixed}
     gone = {name: "the model here takes no such argument" for name in changes if name not in known}
     size = earlier.changes.get("input.size")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tame.core.records import Finding
+from tame.core.result import Result
 from tame.core.rng import stream_seed
 from tame.evaluate.score import difference, measure
 from tame.kinds.kind import Data
-from tame.monitor.advice import CHANGES
+from tame.monitor.remedies import CHANGES
 from tame.study.delivery import deliver, open_sealed
 from tame.study.finalist import MANY, Finalist, best_of, together
 from tame.study.finalists import trained_again
@@ -21,9 +21,9 @@ from tame.study.state import findings_events
 CUT_SHORT = "cut_short"
 
 
-def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> dict[str, Any]:
+def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> Result:
     """The result of a study: the winner chosen on validation, the test part opened once, the model delivered."""
-    default = next((f for f in frozen if study.history.trials[f.from_trial].origin == "default"), None)
+    default = next((f for f in frozen if study.history.trials[f.from_trial].is_default), None)
     own = [*frozen, *_tuned(study, data, plan)]
     winner = _winner(study, data, own)
     study.keep(*findings_events(_cut_short(study, winner, default)))
@@ -35,10 +35,10 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
 
 def _tuned(study: Study, data: Data, plan: Plan) -> list[Finalist]:
     """The fine-tuned trial, if it was kept: under cross-validation trained once more, on all examples too."""
-    judged = study.state.last.get("tuning_judged", {})
-    if not judged.get("kept"):
+    judged = study.state.tuning_judged
+    if judged is None or not judged.kept or judged.trial is None:
         return []
-    trial = study.history.trials[judged["trial"]]
+    trial = study.history.trials[judged.trial]
     if len(plan.folds) == 1:
         return [together(study, data, plan, trial, [trial])]
     (found,) = trained_again(study, data, plan, [(trial, [stream_seed(study.config.seed, "finalist", 0) % 2**31])])

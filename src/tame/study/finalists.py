@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tame.adjust.searcher import searched
 from tame.core.errors import BudgetError, NothingTrainedError
-from tame.core.records import FINALIST, Decision, Event, Trial, decision_event
+from tame.core.records import FINALIST, Decision, Trial, decision_event
 from tame.core.rng import stream_seed
 from tame.kinds.kind import Data
+from tame.study.events import FinalistsChosen, MoreSeeds
 from tame.study.finalist import MANY, Finalist, together
 from tame.study.plan import Plan
 from tame.study.reserve import (
@@ -27,6 +29,8 @@ from tame.study.session import Study
 from tame.study.test import test
 
 LEAST_STAGE_S = 0.05
+
+Wanted = tuple[Trial, Sequence[int]]  # a trial whose recipe is trained again, and with which seeds
 
 
 def finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
@@ -57,17 +61,17 @@ def _require_trained(study: Study) -> None:
     raise BudgetError("the time ended before a first recipe was trained; begin again with a longer --time")
 
 
-def _wanted(study: Study, plan: Plan) -> list[tuple[Trial, list[int]]]:
+def _wanted(study: Study, plan: Plan) -> list[Wanted]:
     """Which trials are finalists, and the seed that each is trained again with: fewer where the clock leaves no room.
 
     Kept as an event, so that a study that is resumed has the same finalists.
     """
-    known = study.state.last.get("finalists")
+    known = study.state.finalists
     if known is None:
         best, num_seeds = _field(study, plan)
-        known = {"trials": [t.number for t in best], "seeds": _seeds(study, 0, num_seeds)}
-        study.keep(Event("finalists", known))
-    return [(study.history.trials[number], known["seeds"]) for number in known["trials"]]
+        known = FinalistsChosen(trials=tuple(t.number for t in best), seeds=tuple(_seeds(study, 0, num_seeds)))
+        study.keep(known)
+    return [(study.history.trials[number], list(known.seeds)) for number in known.trials]
 
 
 def _field(study: Study, plan: Plan) -> tuple[list[Trial], int]:
@@ -81,14 +85,14 @@ def _field(study: Study, plan: Plan) -> tuple[list[Trial], int]:
     return fields[-1]
 
 
-def _further_seeds(study: Study, plan: Plan, wanted: Sequence[tuple[Trial, list[int]]]) -> tuple[list[int], float]:
+def _further_seeds(study: Study, plan: Plan, wanted: Sequence[Wanted]) -> tuple[list[int], float]:
     """Trains the finalists, then with further seeds as long as there is time for them; returns those, and the seconds
     that one seed of all finalists takes.
 
     What a seed took is looked at after each stage, since finalists may be cheaper than what was searched.
     """
     # After a kill a part of the stage lies before it, and what was measured says too little.
-    least = cost_s(study, plan, len(wanted) - 1, 1) / 2 if "more_seeds" in study.state.last else LEAST_STAGE_S
+    least = cost_s(study, plan, len(wanted) - 1, 1) / 2 if study.state.more_seeds is not None else LEAST_STAGE_S
     more: list[int] = []
     spent, num = 0.0, 1
     while True:
@@ -104,7 +108,7 @@ def _further_seeds(study: Study, plan: Plan, wanted: Sequence[tuple[Trial, list[
 
 
 def _more_seeds(
-    study: Study, plan: Plan, wanted: Sequence[tuple[Trial, list[int]]], have: Sequence[int], *, each_s: float,
+    study: Study, plan: Plan, wanted: Sequence[Wanted], have: Sequence[int], *, each_s: float,
     spent: float,
 ) -> list[int]:  # fmt: skip
     """The seeds in `have` and as many more as the time that is left allows; the same ones where there are enough.
@@ -112,36 +116,34 @@ def _more_seeds(
     Kept as an event, so that a study that is resumed trains the same ones. Without a clock three seeds in all.
     each_s: what a seed of all finalists takes; spent: seconds of all stages.
     """
-    known = study.state.last.get("more_seeds")
-    if known is not None and (known.get("over", True) or len(known["seeds"]) > len(have)):
-        return list(known["seeds"])
+    known = study.state.more_seeds
+    if known is not None and (known.over or len(known.seeds) > len(have)):
+        return list(known.seeds)
     num, count = len(have), 0
     if all(seeds for _, seeds in wanted):
         # Of the share of the clock that finalists may take, what they have spent is gone.
-        room = room_s(study, plan, [trial for trial, _ in wanted]) - spent * is_capped(study)
+        room = room_s(study, plan, [trial for trial, _ in wanted]) - spent * is_capped(plan)
         most = (CLOCKLESS_SEEDS if math.isinf(room) else MOST_SEEDS) - 1 - num
         count = int(min(max(room / each_s, 0), most))
     found = [*have, *_seeds(study, 1 + num, 1 + num + count)]
-    study.keep(Event("more_seeds", {"seeds": found, "over": not count}))
+    study.keep(MoreSeeds(seeds=tuple(found), over=not count))
     return found
 
 
-def _more_finalists(
-    study: Study, plan: Plan, wanted: list[tuple[Trial, list[int]]], *, each_s: float
-) -> list[tuple[Trial, list[int]]]:
+def _more_finalists(study: Study, plan: Plan, wanted: list[Wanted], *, each_s: float) -> list[Wanted]:
     """The finalists and as many of the next best trials as there is still time for.
 
     Where a further seed of all does not fit any more. They are trained with the same seeds, so that nobody is judged by
     more of them than others. Kept as an event. each_s: what all seeds of all finalists have taken.
     """
-    known, (_, seeds) = study.state.last["finalists"], wanted[0]
-    if study.config.clock_s is None or is_capped(study) or not seeds or known.get("over"):
+    known, (_, seeds) = study.state.finalists, wanted[0]
+    if study.config.clock_s is None or is_capped(plan) or not seeds or known is None or known.over:
         return wanted
     have = [trial for trial, _ in wanted]
     num = int(room_s(study, plan, have) / (ROOMY * each_s / len(have)))
     every = best_trials(study, plan, min(len(have) + num, MOST_FINALISTS))
     have += [trial for trial in every if trial not in have][: max(num, 0)]
-    study.keep(Event("finalists", {**known, "trials": [trial.number for trial in have], "over": True}))
+    study.keep(replace(known, trials=tuple(trial.number for trial in have), over=True))
     return [(trial, seeds) for trial in have]
 
 
@@ -149,9 +151,7 @@ def _seeds(study: Study, first: int, last: int) -> list[int]:
     return [stream_seed(study.config.seed, "finalist", i) % 2**31 for i in range(first, last)]
 
 
-def trained_again(
-    study: Study, data: Data, plan: Plan, wanted: Sequence[tuple[Trial, Sequence[int]]]
-) -> list[Finalist | None]:
+def trained_again(study: Study, data: Data, plan: Plan, wanted: Sequence[Wanted]) -> list[Finalist | None]:
     """The recipes of trials trained with these seeds, all at once; None where all of a recipe diverged.
 
     Without a seed, for want of time, it is the trial itself, and the report says so.
@@ -164,7 +164,7 @@ def trained_again(
     return found
 
 
-def _train_again(study: Study, plan: Plan, wanted: Sequence[tuple[Trial, Sequence[int]]]) -> None:
+def _train_again(study: Study, plan: Plan, wanted: Sequence[Wanted]) -> None:
     """Trains the recipes of trials with these seeds, all at once, as far as that has not been done."""
     for trial, seeds in wanted:
         have = {t.recipe.seed for t in _seeds_of(study, trial)}
@@ -209,7 +209,7 @@ def best_trials(study: Study, plan: Plan, count: int) -> list[Trial]:
         pairs = zip(by_metric, ranked, strict=True)
         ranked = list({trial.number: trial for pair in pairs for trial in pair}.values())
     best = ranked[:count]
-    default = next((t for t in trials if t.origin == "default"), None)
+    default = next((t for t in trials if t.is_default), None)
     out = default is None or default in best or default.state == "diverged"
     return best if out or default is None else [*best, default]
 

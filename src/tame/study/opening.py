@@ -2,15 +2,64 @@
 
 from __future__ import annotations
 
-from tame.kinds.arrays.source import open_arrays
-from tame.kinds.kind import Data
+from tame.core.errors import require
+from tame.core.plain import to_plain
+from tame.core.records import Event
+from tame.data.costs import parse_costs
+from tame.data.images import write_skipped
+from tame.data.split import write_split
+from tame.kinds.costs import Speed
+from tame.kinds.kind import Data, Known, Opened
 from tame.kinds.known import kind_of
-from tame.kinds.pictures.source import open_pictures
-from tame.kinds.tables.source import open_table
 from tame.study.session import Study
+from tame.study.state import findings_events
+from tame.trial.commands import Unsealed
 
 
 def open_data(study: Study) -> Data:
-    """Reads, judges and splits the data, and hands the worker what is not sealed. Raises DataError."""
-    openers = {"images": open_pictures, "table": open_table, "arrays": open_arrays}
-    return openers[kind_of(study.config)](study)
+    """Reads, judges and splits the data, and hands the worker what is not sealed.
+
+    A study that goes on must find the same data again. Raises DataError.
+    """
+    kind, known = kind_of(study.config), _known(study)
+    opened = kind.read(study.config, known, study.worker, phase=study.watcher.phase, folder=study.folder)
+    known.require_same(opened.facts.digests, "data")
+    learn(study, opened.data)
+    if known.data is None:
+        study.keep(Event("data", to_plain(opened.facts)), *findings_events(opened.findings))
+    _write_files(study, opened)
+    return opened.data
+
+
+def learn(study: Study, data: Data) -> None:
+    """Hands the worker what is not sealed."""
+    text = str(study.config.set.get("loss.costs", ""))
+    require(not text or bool(data.classes), "loss.costs is about confusing classes, and the target is a number")
+    study.worker.learn(
+        Unsealed(
+            rows=data.rows,
+            targets=data.learnt().tolist(),
+            folds=[data.split.fold[row] for row in data.rows],
+            num_classes=len(data.classes),
+            task=data.task,
+            costs=parse_costs(text, data.classes) if text else None,
+        )
+    )
+
+
+def _known(study: Study) -> Known:
+    """What earlier processes kept of this study's data."""
+    speed = None if study.state.plan is None else study.state.plan.speed
+    return Known(study.state.data, None if speed is None else Speed.from_json(speed))
+
+
+def _write_files(study: Study, opened: Opened) -> None:
+    """Writes skipped.csv and split.csv, where they are not there yet.
+
+    After the event, so that a study with these files knows its data again, whenever it was killed.
+    """
+    skipped, split = study.folder / "skipped.csv", study.folder / "split.csv"
+    if opened.skipped and not skipped.exists():
+        write_skipped(skipped, opened.skipped)
+    if not split.exists():
+        write_split(split, opened.data.split, opened.data.ids, opened.groups)

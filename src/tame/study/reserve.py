@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from tame.core.records import Trial
-from tame.study.plan import FINALISTS_SHARE, Plan
+from tame.study.clock_shares import FINALISTS_SHARE
+from tame.study.plan import Plan
 from tame.study.session import Study
 
 FIELDS = ((4, 1), (3, 1), (2, 1), (1, 1), (1, 0))  # finalists beside the default, and fresh seeds of each at first
@@ -39,7 +40,7 @@ def cost_s(study: Study, plan: Plan, count: int, num_seeds: int) -> float:
     """A forecast of the seconds that so many finalists take, from what the search took for an epoch of a trial."""
     epoch_s, epochs = study.state.epoch_s, _most_epochs(study)
     if not num_seeds:  # winner and default, which nobody has trained on all examples
-        return epoch_s * plan.share_of_all * float(study.state.last["plan"].get("pair", 2.0)) * epochs
+        return epoch_s * plan.share_of_all * plan.pair * epochs
     return finalists_s(plan, epoch_s, epochs=epochs, count=count, num_seeds=num_seeds)
 
 
@@ -54,8 +55,7 @@ def finalists_s(plan: Plan, epoch_s: float, *, epochs: int, count: int = FIELDS[
 
 def reserved_s(study: Study, plan: Plan) -> float:
     """Seconds that a search leaves for its finalists; 0 where its own end leaves them room, or there is no clock."""
-    about = study.state.last["plan"]
-    if study.config.clock_s is None or (plan.sizes and not about["to_the_end"]):
+    if study.config.clock_s is None or (plan.sizes and not plan.to_the_end):
         return 0.0
     return reserve_s(plan, study.state.epoch_s, epochs=_most_epochs(study), clock_s=study.config.clock_s)
 
@@ -79,13 +79,12 @@ def room_s(study: Study, plan: Plan, finalists: Sequence[Trial] = ()) -> float:
     clock, left = study.config.clock_s, study.left_s - plan.end_s
     if clock is None:
         return math.inf
-    if is_capped(study):
+    if is_capped(plan):
         return min(FINALISTS_SHARE * clock, left)
     one_size = len({trial.recipe.input.size for trial in finalists}) == 1
-    return left + one_size * float(study.state.last["plan"].get("other_size_s", 0.0))
+    return left + one_size * plan.other_size_s
 
 
-def is_capped(study: Study) -> bool:
+def is_capped(plan: Plan) -> bool:
     """Whether finalists may take a share of the clock only, since fine-tuning takes the rest."""
-    about = study.state.last["plan"]
-    return bool(about["tunes"] and not about["to_the_end"])
+    return plan.tunes and not plan.to_the_end

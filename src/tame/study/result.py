@@ -5,17 +5,33 @@ from __future__ import annotations
 import os
 import platform
 import shlex
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence, Sized
 from importlib import metadata
-from typing import Any
+from typing import TypeVar
 
+from tame.core.answers import Answers, ClassAnswers, NumberAnswers
 from tame.core.config import ARRAYS, METRIC_MODES
-from tame.core.records import FINALIST, Trial
+from tame.core.plain import from_plain, to_plain
+from tame.core.records import Finding, Trial
+from tame.core.result import (
+    BackboneFacts,
+    Baselines,
+    DataFacts,
+    DefaultScore,
+    Delivered,
+    EngineChoice,
+    FinalistRow,
+    FineTuning,
+    Forecasts,
+    Guessing,
+    Result,
+    Task,
+    Validation,
+    Winner,
+)
 from tame.data.costs import parse_costs
 from tame.evaluate.best_of import what_mattered
 from tame.evaluate.calibration import calibration, expected_cost
-from tame.evaluate.compare import Difference
 from tame.evaluate.score import (
     METRICS_OF,
     Judged,
@@ -32,12 +48,16 @@ from tame.evaluate.score import (
 )
 from tame.kinds.kind import Data
 from tame.study.delivery import Tested
-from tame.study.doctor import with_outcomes, worth_json
+from tame.study.doctor import with_outcomes, worth_of_the_rest
+from tame.study.draft import fewer_dimensions
+from tame.study.events import StudyEvent, event_of
 from tame.study.finalist import Finalist, fold_error
-from tame.study.plan import Plan, searched_json
+from tame.study.plan import Plan
 from tame.study.session import Study
-from tame.study.space import space_json, space_of
+from tame.study.space import planned, space_of
+from tame.study.state import State
 
+T = TypeVar("T")
 PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
 
 
@@ -54,109 +74,142 @@ def make_result(
     winner: Finalist,
     default: Finalist | None,
     tested: Tested,
-    delivered: dict[str, Any],
-) -> dict[str, Any]:
+    delivered: Delivered,
+) -> Result:
     """Everything that terminal, JSON and report show."""
-    config, seed, metric = study.config, study.config.seed, data.metric
-    how = "the sealed test part, judged by the delivered model"
-    own = score(metric, tested.winner, how=how, seed=seed)
-    learnt = data.learnt()
-    lowest = dummy(metric, learnt, tested.winner, seed=seed)
-    beside = None
-    if tested.default is not None:
-        base = score(metric, tested.default, how="the default recipe on the same examples", seed=seed)
-        over = difference(metric, tested.winner, tested.default, seed=seed)
-        beside = {**base.to_json(), "difference": over.to_json(), "is_winner": winner is default}
-    over_dummy = difference(metric, tested.winner, guesses(metric, learnt, tested.winner), seed=seed)
+    seed, metric, state = study.config.seed, data.metric, study.state
+    own = score(metric, tested.winner, how="the sealed test part, judged by the delivered model", seed=seed)
     optimism = winner.value - own.value if METRIC_MODES[metric] == "max" else own.value - winner.value
-    about = {k: v for k, v in study.state.last["data"].items() if k not in ("digests", "pairs")}
-    about["pairs"] = len(study.state.last["data"]["pairs"])
     trials = study.history.trials
-    return {
-        "schema": "tame/1",
-        "study": str(study.folder),
-        "data": config.data,
-        "kind": data.kind,
-        "task": data.task,
-        "classes": list(data.classes),
-        "metric": metric,
-        "score": own.to_json(),
-        "metrics": {name: measure(name, tested.winner) for name in METRICS_OF[data.task]},
-        "test_openings": study.state.openings,
-        "validation": {
-            "value": winner.value,
-            "n": len(winner.judged.ids),
-            "how": _how(data, winner),
-            "stderr": fold_error(data, winner),
-        },
-        "optimism": optimism,
-        "baselines": {
-            "dummy": {**lowest.to_json(), "difference": over_dummy.to_json()},
-            "default": beside,
-        },
-        "winner": {
-            "recipe": {**winner.recipe.flat(), "seed": winner.trials[0].recipe.seed},
-            "from_trial": winner.from_trial,
-            "trial": winner.trials[0].number,
-            "seeds": [t.recipe.seed for t in winner.trials],
-            "epochs": winner.trials[0].best_epoch,
-        },
-        "finalists": [
-            {
-                "from_trial": each.from_trial,
-                "origin": trials[each.from_trial].origin,
-                "value": each.value,
-                "values": list(each.values),
-                "recipe": each.recipe.flat(),
-                "is_winner": each is winner,
-                "loss": measure(loss_of(data.task), each.judged),
-                "behind": _behind(metric, winner, each, seed),
-            }
-            for each in finalists
-        ],
-        "findings": [finding.to_json() for finding in headline(study, winner)],
-        "rest": worth_json(study.state),
-        "searched": searched_json(study.state.last["plan"]),
-        "forecast": {name: study.state.last.get(name) for name in ("forecast", "forecast_corrected")},
-        "all_findings": len(study.state.findings),
-        **_details(study, data, tested.winner),
-        "trials": sum(t.origin not in (FINALIST,) for t in trials.values()),
-        "trial_states": _states(list(trials.values())),
-        "whole": sum(t.state == "complete" for t in trials.values()),
-        "epochs": sum(t.trained for t in trials.values()),
-        "fine_tuning": study.state.last.get("tuning_judged"),
-        "space": space_json(study.state),
-        "mattered": what_mattered(study.history, space_of(study.state)).to_json(),
-        "sizes": study.state.last["plan"]["sizes"],
-        "speed": study.state.last["plan"]["speed"],
-        "data_facts": about,
-        "backbone": None if data.backbone is None else asdict(data.backbone),
-        "engines": study.state.last.get("engines", {}).get("used", []),
-        "delivered": delivered,
-        "wall_s": study.used_s,
-        "model": delivered["folder"],
-        "report": str(study.folder / "report.html"),
-        "command": command(study),
-        "machine": {"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()},
-        "versions": {name: metadata.version(name) for name in PACKAGES},
-    }
+    headlines = headline(study, winner)
+    return Result(
+        study=str(study.folder),
+        data=study.config.data,
+        kind=data.kind,
+        task=_task(data),
+        classes=data.classes,
+        metric=metric,
+        score=own,
+        metrics={name: measure(name, tested.winner) for name in METRICS_OF[data.task]},
+        test_openings=study.state.openings,
+        validation=Validation(
+            value=winner.value,
+            n=len(winner.judged.ids),
+            how=_how(data, winner),
+            stderr=fold_error(data, winner),
+        ),
+        optimism=optimism,
+        baselines=_baselines(data, tested, seed=seed, is_winner=winner is default),
+        winner=Winner(
+            recipe={**winner.recipe.flat(), "seed": winner.trials[0].recipe.seed},
+            from_trial=winner.from_trial,
+            trial=winner.trials[0].number,
+            seeds=tuple(t.recipe.seed for t in winner.trials),
+            epochs=winner.trials[0].best_epoch,
+        ),
+        finalists=tuple(_row(data, trials[each.from_trial].origin, each, winner, seed=seed) for each in finalists),
+        findings=tuple(headlines),
+        rest=worth_of_the_rest(state),
+        searched=fewer_dimensions(planned(state)),
+        forecast=Forecasts(forecast=_as_kept(state.forecast), forecast_corrected=_as_kept(state.forecast_corrected)),
+        all_findings=len(study.state.findings),
+        answers=_answers(study, data, tested.winner),
+        trials=sum(not t.is_finalist for t in trials.values()),
+        trial_states=_states(list(trials.values())),
+        whole=sum(t.state == "complete" for t in trials.values()),
+        epochs=sum(t.trained for t in trials.values()),
+        fine_tuning=_part(FineTuning, state.tuning_judged, "what fine-tuning brought"),
+        space=space_of(study.state),
+        mattered=what_mattered(study.history, space_of(study.state)),
+        sizes=plan.sizes,
+        speed=None if plan.speed is None else to_plain(plan.speed),
+        data_facts=_facts(state.data or {}),
+        backbone=_part(BackboneFacts, data.backbone, "the backbone"),
+        engines=_engines(state),
+        delivered=delivered,
+        wall_s=study.used_s,
+        model=delivered.folder,
+        report=str(study.folder / "report.html"),
+        command=command(study),
+        machine={"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()},
+        versions={name: metadata.version(name) for name in PACKAGES},
+    )
 
 
-def _details(study: Study, data: Data, judged: Judged) -> dict[str, Any]:
+def _task(data: Data) -> Task:
+    if data.task == "regression":
+        return "regression"
+    return "binary" if data.task == "binary" else "multiclass"
+
+
+def _baselines(data: Data, tested: Tested, *, seed: int, is_winner: bool) -> Baselines:
+    """Guessing without looking, and the default recipe where it was trained, on the same examples as the winner."""
+    metric, own, learnt = data.metric, tested.winner, data.learnt()
+    lowest = dummy(metric, learnt, own, seed=seed)
+    over = difference(metric, own, guesses(metric, learnt, own), seed=seed)
+    guessing = Guessing(
+        value=lowest.value, low=lowest.low, high=lowest.high, n=lowest.n, how=lowest.how, difference=over
+    )
+    if tested.default is None:
+        return Baselines(dummy=guessing, default=None)
+    base = score(metric, tested.default, how="the default recipe on the same examples", seed=seed)
+    gain = difference(metric, own, tested.default, seed=seed)
+    beside = DefaultScore(
+        value=base.value, low=base.low, high=base.high, n=base.n, how=base.how, difference=gain, is_winner=is_winner
+    )
+    return Baselines(dummy=guessing, default=beside)
+
+
+def _row(data: Data, origin: str, each: Finalist, winner: Finalist, *, seed: int) -> FinalistRow:
+    behind = None if each is winner else difference(data.metric, winner.judged, each.judged, seed=seed)
+    return FinalistRow(
+        from_trial=each.from_trial,
+        origin=origin,
+        value=each.value,
+        values=each.values,
+        recipe=each.recipe.flat(),
+        is_winner=each is winner,
+        loss=measure(loss_of(data.task), each.judged),
+        behind=behind,
+    )
+
+
+def _answers(study: Study, data: Data, judged: Judged) -> Answers:
     """What a task has to show besides its score: confusions and mistakes, or the errors of a regression."""
     if data.task == "regression":
-        return {"errors": errors(judged), "residuals": residuals(judged)}
-    found: dict[str, Any] = {
-        "confusion": confusion(judged, data.classes),
-        "per_class": per_class(judged, data.classes),
-        "mistakes": mistakes(judged, data.classes),
-        "calibration": calibration(judged),
-    }
+        return NumberAnswers(errors=errors(judged), residuals=residuals(judged))
     text = str(study.config.set.get("loss.costs", ""))
+    costs = None
     if text:
-        matrix = parse_costs(text, data.classes)
-        found["costs"] = {**expected_cost(judged, matrix, seed=study.config.seed), "matrix": matrix}
-    return found
+        costs = expected_cost(judged, parse_costs(text, data.classes), seed=study.config.seed)
+    return ClassAnswers(
+        confusion=confusion(judged, data.classes),
+        per_class=per_class(judged, data.classes),
+        mistakes=mistakes(judged, data.classes),
+        calibration=calibration(judged),
+        costs=costs,
+    )
+
+
+def _facts(about: Mapping[str, object]) -> DataFacts:
+    """What the event of the data tells, without what only a resumed study needs; of its pairs their number."""
+    pairs = about["pairs"]
+    assert isinstance(pairs, Sized)
+    return from_plain(DataFacts, {**about, "pairs": len(pairs)}, what="what is known of the data")
+
+
+def _part(kind: type[T], value: object, what: str) -> T | None:
+    """A part of the result from an event or what is known of the data; None where there is none."""
+    return None if value is None else from_plain(kind, to_plain(value), what=what)
+
+
+def _as_kept(value: StudyEvent | None) -> Mapping[str, object] | None:
+    return None if value is None else event_of(value).data
+
+
+def _engines(state: State) -> tuple[EngineChoice, ...]:
+    used = () if state.engines is None else state.engines.used
+    return from_plain(tuple[EngineChoice, ...], used, what="the engines")
 
 
 def command(study: Study) -> str:
@@ -196,19 +249,12 @@ def command(study: Study) -> str:
     return shlex.join(parts)
 
 
-def headline(study: Study, winner: Finalist) -> list[Any]:
+def headline(study: Study, winner: Finalist) -> list[Finding]:
     """The findings for the first page: about the data, the search and the winner; those of other trials are counted."""
     own = {winner.from_trial, *(t.number for t in winner.trials)}
     first = [f for f in with_outcomes(study.state) if f.trial is None or f.trial in own or f.code == "fine_tuning"]
     order = {"problem": 0, "warning": 1, "info": 2}
     return sorted(first, key=lambda f: order[f.severity])
-
-
-def _behind(metric: str, winner: Finalist, other: Finalist, seed: int) -> dict[str, Any] | None:
-    if winner is other:
-        return None
-    found: Difference = difference(metric, winner.judged, other.judged, seed=seed)
-    return found.to_json()
 
 
 def _how(data: Data, winner: Finalist) -> str:

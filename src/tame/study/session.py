@@ -13,10 +13,11 @@ from typing import Any
 
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, UsageError, require
-from tame.core.records import Event, History, Point
+from tame.core.records import Event, History, Point, curve_event, early_stop_event
 from tame.store.database import Database, open_store
 from tame.store.disk import write_private
 from tame.store.lease import Lease, hold
+from tame.study.events import Opened, StudyEvent, WorkerRestarted, event_of
 from tame.study.state import STUDY, State, Watcher, how_to_resume, read_config, unfinished
 from tame.trial.commands import Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 from tame.worker.executor import Executor, Place
@@ -42,7 +43,8 @@ class Study:
         self.state = State()
         for event in store.events(STUDY):
             self.state.after(event)
-        self.config = replace(config, **self.state.last.get("clock", {}))  # a resume may have given it more time
+        clock = self.state.clock  # a resume may have given it more time
+        self.config = config if clock is None else replace(config, time_s=clock.time_s)
         self._started = time.monotonic() - self.state.used_s
 
     @property
@@ -74,22 +76,17 @@ class Study:
         """Counts the budget from an earlier moment than the opening."""
         self._started = monotonic - self.state.used_s
 
-    def keep(self, *events: Event) -> None:
+    def keep(self, *events: Event | StudyEvent) -> None:
         """Stores events, with the points of curves that were waiting, in one transaction."""
-        self._keep_curves(list(self._waiting), *events)
+        plain = [event if isinstance(event, Event) else event_of(event) for event in events]
+        self._keep_curves(list(self._waiting), *plain)
 
     def _keep_curves(self, trials: Sequence[int], *events: Event) -> None:
         """Stores the waiting points of these trials, and events."""
         waiting = {trial: self._waiting.pop(trial) for trial in trials if trial in self._waiting}
-        curves = [
-            Event("curve", {"trial": trial, "points": [point.row() for point in points]})
-            for trial, points in waiting.items()
-        ]
+        curves = [curve_event(trial, points) for trial, points in waiting.items()]
         ends = {trial: self._ends.pop(trial) for trial in trials if trial in self._ends}
-        stops = [
-            Event("early_stop", {"trial": trial, "best": best, "reason": f"the weights of epoch {best} were the best"})
-            for trial, best in ends.items()
-        ]
+        stops = [early_stop_event(trial, best) for trial, best in ends.items()]
         fresh = [*curves, *stops, *events]
         for event in self._store.append(STUDY, fresh) if fresh else []:
             self.state.after(event)
@@ -103,7 +100,7 @@ class Study:
 
         def restarted(how: str) -> None:
             self.watcher.note(f"the process that trains ended ({how}); it is started again from the last checkpoint")
-            self.keep(Event("worker_restarted", {"how": how}))
+            self.keep(WorkerRestarted(how=how))
 
         self._executor = process_executor(
             place, hear=self._hear, log=self.folder / "worker.log", restarted=restarted, silence_s=self._silence_s(),
@@ -166,7 +163,7 @@ def begin(config: StudyConfig, watcher: Watcher) -> Study:
         raise
     study = Study(folder, config, store, lease, watcher)
     study.write("config.json", json.dumps(config.to_json(), indent=1, sort_keys=True) + "\n")
-    study.keep(Event("opened", {"config": config.to_json()}))
+    study.keep(Opened(config=config.to_json()))
     return study
 
 
@@ -178,7 +175,7 @@ def reopen(folder: Path, watcher: Watcher) -> Study:
     try:
         store = open_store(folder / "study.db", create=False)
         study = Study(folder, read_config(store, folder), store, lease, watcher)
-        require("imported" not in study.state.last, unfinished(folder, study.state))
+        require(study.state.imported is None, unfinished(folder, study.state))
         return study
     except BaseException:
         lease.release()

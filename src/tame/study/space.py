@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tame.adjust.guard import narrowed
 from tame.adjust.searcher import searched
@@ -18,25 +17,24 @@ from tame.core.errors import UsageError, require
 from tame.core.recipe import Recipe
 from tame.core.records import Event
 from tame.core.space import Space, field_of, parse_dimension
+from tame.study.events import Plain, PlanEvent, Region, SpaceAsked, SpaceKept, event_of
 from tame.study.session import Study, reopen
 from tame.study.state import Silent, State
 
 ON_RESUME = "asked for on resume"
 
 
-def space_json(state: State) -> Mapping[str, Any]:
+def space_json(state: State) -> Plain:
     """The space of a study as it is now, as plain values: the newest that was kept, else the plan's."""
-    newest = state.last.get("space") or state.last["plan"]
-    found: Mapping[str, Any] = newest["space"]
-    return found
+    return (state.space or planned(state)).space
 
 
 def space_of(state: State) -> Space:
     """The space of a study as it is now, its conditions judged against the study's base recipe."""
-    return Space.from_json(space_json(state), base=Recipe.from_flat(state.last["plan"]["base"]).flat())
+    return Space.from_json(space_json(state), base=Recipe.from_flat(planned(state).base).flat())
 
 
-def widen(study: Study, space: Space, *, reason: str, evidence: Mapping[str, Any] | None = None) -> Space:
+def widen(study: Study, space: Space, *, reason: str, evidence: Plain | None = None) -> Space:
     """Keeps a wider space, and returns it as the study will search it; one that is as before is not kept again.
 
     reason: in words, for people; evidence: the numbers behind it, plain JSON values. Raises UsageError for a space that
@@ -46,12 +44,13 @@ def widen(study: Study, space: Space, *, reason: str, evidence: Mapping[str, Any
     return space.on(space_of(study.state).base)
 
 
-def wider_events(state: State, space: Space, *, reason: str, evidence: Mapping[str, Any] | None = None) -> list[Event]:
+def wider_events(state: State, space: Space, *, reason: str, evidence: Plain | None = None) -> list[Event]:
     """The event that keeps a wider space; none where it is as before. Arguments and errors as of `widen`."""
     old = space_of(state)
     for problem in space.narrower(old):
         raise UsageError(problem)
-    return [_event(space, reason, evidence or {})] if space.to_json() != old.to_json() else []
+    kept = SpaceKept(space=space.to_json(), reason=reason, evidence=evidence or {})
+    return [event_of(kept)] if space.to_json() != old.to_json() else []
 
 
 def region_of(state: State) -> Space:
@@ -61,14 +60,13 @@ def region_of(state: State) -> Space:
 
 def bounds_of(state: State) -> Mapping[str, Mapping[str, float]]:
     """Between which values new recipes are proposed, where it was narrowed: "low" or "high" by dimension."""
-    found: Mapping[str, Mapping[str, float]] = state.last.get("region", {}).get("bounds", {})
-    return found
+    return {} if state.region is None else state.region.bounds
 
 
 def narrow(
     state: State, name: str, *, low: float | None = None, high: float | None = None, reason: str,
-    evidence: Mapping[str, Any] | None = None,
-) -> Event:  # fmt: skip
+    evidence: Plain | None = None,
+) -> Region:  # fmt: skip
     """The event after which new recipes are proposed from `low` on, or up to `high`, of a dimension; the space stays.
 
     reason, evidence: as in `widen`. Raises UsageError where that narrows nothing, or leaves nothing.
@@ -80,7 +78,7 @@ def narrow(
     space = space_of(state)
     changes = narrowed(space, bounds) != region_of(state)
     require(changes, f"{name} cannot be narrowed to {' and '.join(f'{end} {value:g}' for end, value in asked.items())}")
-    return Event("region", {"bounds": bounds, "reason": reason, "evidence": dict(evidence or {})})
+    return Region(bounds=bounds, reason=reason, evidence=evidence or {})
 
 
 def ask_for(folder: Path, texts: Sequence[str]) -> None:
@@ -90,38 +88,45 @@ def ask_for(folder: Path, texts: Sequence[str]) -> None:
     that is narrower, with the old range, and for a study whose search has ended.
     """
     with reopen(folder, Silent()) as study:
-        last = study.state.last
+        state = study.state
         mend = "begin another study with this space, with tame fit"
-        require("result" not in last, f"{folder} is finished; {mend}")
-        require("plan" in last, f"{folder} was stopped before its search began; {mend}")
-        require("search_ended" not in last and "finalists" not in last, f"the search of {folder} has ended; {mend}")
+        require(state.result is None, f"{folder} is finished; {mend}")
+        require(state.plan is not None, f"{folder} was stopped before its search began; {mend}")
+        is_over = state.search_ended is not None or state.finalists is not None
+        require(not is_over, f"the search of {folder} has ended; {mend}")
         most = study.config.trials
         used_up = most is not None and len(searched(study.history)) >= most
         mend = f"begin another study in it, with tame fit --first {folder}"
         require(not used_up, f"all {most} recipes of {folder} have begun: none would be in the wider space; {mend}")
-        own = [*last.get("space_asked", {}).get("texts", ()), *texts]
+        own = (*asked_texts(state), *texts)
         _wider(study, own)
-        study.keep(Event("space_asked", {"texts": own, "outcome": ""}))
+        study.keep(SpaceAsked(texts=own))
 
 
 def asked_space(study: Study) -> Space | None:
     """The space that a resume has asked for and that is not checked yet; None where there is none."""
-    texts = study.state.last.get("space_asked", {}).get("texts", ())
+    texts = asked_texts(study.state)
     return _wider(study, texts) if texts else None
 
 
 def settle(study: Study, space: Space, *, problem: str = "") -> None:
     """Keeps a space that was asked for, or why it cannot be: either way it waits no longer."""
-    texts: list[str] = []
     if problem:
-        study.keep(Event("space_asked", {"texts": texts, "outcome": f"refused: {problem}"}))
+        study.keep(SpaceAsked(outcome=f"refused: {problem}"))
         return
-    kept = _event(space, ON_RESUME, {"texts": list(study.state.last["space_asked"]["texts"])})
-    study.keep(kept, Event("space_asked", {"texts": texts, "outcome": "taken"}))
+    kept = SpaceKept(space=space.to_json(), reason=ON_RESUME, evidence={"texts": asked_texts(study.state)})
+    study.keep(kept, SpaceAsked(outcome="taken"))
 
 
-def _event(space: Space, reason: str, evidence: Mapping[str, Any]) -> Event:
-    return Event("space", {"space": space.to_json(), "reason": reason, "evidence": dict(evidence)})
+def asked_texts(state: State) -> tuple[str, ...]:
+    """The dimensions that a resume has asked for and that are not checked yet."""
+    return () if state.space_asked is None else state.space_asked.texts
+
+
+def planned(state: State) -> PlanEvent:
+    """The plan that the study has kept; to be called once there is one."""
+    assert state.plan is not None, "a study is planned before its space is asked for"
+    return state.plan
 
 
 def _wider(study: Study, texts: Sequence[str]) -> Space:

@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from tame.adjust.guard import Rest
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, require
-from tame.core.records import Event, Finding, History, Point
+from tame.core.importance import Objective
+from tame.core.plain import from_plain
+from tame.core.records import Event, Finding, History, Point, decision_of
+from tame.core.space import Space
+from tame.kinds.known import FIRST
 from tame.store.database import Database, open_store
+from tame.study.events import (
+    EVENTS,
+    Clock,
+    DataFacts,
+    Delivered,
+    Ended,
+    EnginesUsed,
+    FinalistsChosen,
+    Forecast,
+    ForecastCorrected,
+    Imported,
+    MoreSeeds,
+    Opened,
+    PlanEvent,
+    Region,
+    ResultPlain,
+    SealOpened,
+    SearchEnded,
+    SpaceAsked,
+    SpaceKept,
+    Stopped,
+    Trained,
+    TuningJudged,
+    WorkerRestarted,
+    read_event,
+)
 
 STUDY = "study"  # its name inside its own database
 
@@ -46,16 +77,38 @@ class Silent:
 
 @dataclass(slots=True)
 class State:
-    """What the events tell: the trials, the findings, and the last word of every other kind of event."""
+    """What the events tell: the trials, the findings, and of every other kind of event the last one, by its kind."""
 
     history: History = field(default_factory=History)
     findings: list[Finding] = field(default_factory=list)
-    last: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     left_from: dict[int, int] = field(default_factory=dict)  # the epoch a trial stood at when it was told to go on
     trained_s: float = 0.0  # that training has taken in the search
     marks: list[tuple[float, int]] = field(default_factory=list)  # after each training: seconds used, epochs trained
     openings: int = 0  # of the test part: more than one only where a study was killed after the first
     used_s: float = 0.0  # of the budget, over all processes that have worked on the study
+    opened: Opened | None = None
+    clock: Clock | None = None
+    data: DataFacts | None = None
+    plan: PlanEvent | None = None
+    space: SpaceKept | None = None
+    space_asked: SpaceAsked | None = None
+    region: Region | None = None
+    worth: Rest | None = None
+    search_ended: SearchEnded | None = None
+    finalists: FinalistsChosen | None = None
+    more_seeds: MoreSeeds | None = None
+    tuning_judged: TuningJudged | None = None
+    test_opened: SealOpened | None = None
+    delivered: Delivered | None = None
+    result: ResultPlain | None = None
+    forecast: Forecast | None = None
+    forecast_corrected: ForecastCorrected | None = None
+    engines: EnginesUsed | None = None
+    trained: Trained | None = None
+    worker_restarted: WorkerRestarted | None = None
+    stopped: Stopped | None = None
+    ended: Ended | None = None
+    imported: Imported | None = None
 
     @property
     def epoch_s(self) -> float:
@@ -67,21 +120,93 @@ class State:
         """Epochs that all trials have trained."""
         return sum(trial.trained for trial in self.history.trials.values())
 
+    @property
+    def kind(self) -> str:
+        """The kind of data; pictures where it is not known, as in the first studies."""
+        return FIRST if self.data is None else str(self.data.get("kind", FIRST))
+
     def after(self, event: Event) -> None:
-        """Takes one event in."""
-        if event.kind == "decision" and event.data["kind"] == "continue":
-            self.left_from[event.data["trial"]] = self.history.trials[event.data["trial"]].epochs
-        self.history = self.history.after(event)
-        if event.kind == "decision" and event.data["kind"] == "copy":
-            self.left_from[event.data["trial"]] = self.history.trials[event.data["trial"]].inherited
-        if event.kind == "finding":
-            self.findings.append(Finding(**event.data))
-        self.last[event.kind] = event.data
-        self.openings += event.kind == "test_opened"
-        self.trained_s += float(event.data.get("trained_s", 0.0))
-        self.used_s = max(self.used_s, float(event.data.get("used_s", 0.0)))
-        if event.kind == "trained":
-            self.marks.append((self.used_s, self.epochs))
+        """Takes one event in; one of an unknown kind changes nothing but the time that is used."""
+        used_s = event.data.get("used_s")
+        if isinstance(used_s, int | float):
+            self.used_s = max(self.used_s, float(used_s))
+        step = STEPS.get(event.kind)
+        if step is not None:
+            step(self, event)
+
+
+def _of_trials(state: State, event: Event) -> None:
+    state.history = state.history.after(event)
+
+
+def _decided(state: State, event: Event) -> None:
+    if event.data["kind"] == "continue":
+        number = decision_of(event).trial
+        state.left_from[number] = state.history.trials[number].epochs
+    state.history = state.history.after(event)
+    if event.data["kind"] == "copy":
+        number = decision_of(event).trial
+        state.left_from[number] = state.history.trials[number].inherited
+
+
+def _found(state: State, event: Event) -> None:
+    state.findings.append(from_plain(Finding, event.data, what=f"event {event.id} (finding)"))
+
+
+def _held(state: State, event: Event) -> None:
+    setattr(state, event.kind, read_event(event))
+
+
+def _of_data(state: State, event: Event) -> None:
+    state.data = event.data
+
+
+def _of_result(state: State, event: Event) -> None:
+    state.result = event.data
+
+
+def _of_opening(state: State, event: Event) -> None:
+    _held(state, event)
+    state.openings += 1
+
+
+def _of_training(state: State, event: Event) -> None:
+    _held(state, event)
+    assert state.trained is not None
+    state.trained_s += state.trained.trained_s
+    state.marks.append((state.used_s, state.epochs))
+
+
+STEPS: Mapping[str, Callable[[State, Event], None]] = {
+    **dict.fromkeys(EVENTS, _held),
+    "decision": _decided,
+    "curve": _of_trials,
+    "trial_state": _of_trials,
+    "early_stop": _of_trials,
+    "imported_trial": _of_trials,
+    "finding": _found,
+    "data": _of_data,
+    "result": _of_result,
+    "test_opened": _of_opening,
+    "trained": _of_training,
+}
+
+
+def objective_of(state: State) -> Objective:
+    """What the trials of a study are compared by."""
+    about = state.imported
+    return Objective() if about is None else Objective(about.metric, 1.0 if about.mode == "min" else -1.0)
+
+
+def explored_space(state: State) -> Space:
+    """The space that a study searches, as it is now, or that imported trials came from; empty where there is none."""
+    plan = state.plan or PlanEvent()
+    return Space.from_json((state.imported or state.space or plan).space, base=plan.base)
+
+
+def absent_of(state: State) -> Mapping[str, Sequence[int]]:
+    """The trials in which a dimension plays no part, as an imported study had them."""
+    return {} if state.imported is None else state.imported.absent
 
 
 def read_state(folder: Path) -> tuple[StudyConfig, State]:
@@ -100,11 +225,11 @@ def read_state(folder: Path) -> tuple[StudyConfig, State]:
 
 def unfinished(folder: Path, state: State) -> str:
     """What to do with a study that has no result."""
-    if "imported" in state.last:
+    if state.imported is not None:
         best = f"try their best with: tame fit DATA --first {folder}"
         return f"{folder} holds imported trials, which cannot go on; {best}"
-    model = state.last.get("opened", {}).get("config", {}).get("model")
-    return f"{folder} is not finished; go on with: {how_to_resume(folder, model=model)}"
+    model = None if state.opened is None else state.opened.config.get("model")
+    return f"{folder} is not finished; go on with: {how_to_resume(folder, model=None if model is None else str(model))}"
 
 
 def how_to_resume(folder: Path, *, model: str | None, time: str = "") -> str:
@@ -123,7 +248,7 @@ def read_config(store: Database, folder: Path) -> StudyConfig:
     """The config that a study was begun with."""
     for event in store.events(STUDY):
         if event.kind == "opened":
-            return StudyConfig.from_json(event.data["config"])
+            return StudyConfig.from_json(from_plain(Opened, event.data, what=f"event {event.id} (opened)").config)
     raise StorageError(f"{folder} was begun but holds no config; begin it again with tame fit")
 
 

@@ -6,12 +6,11 @@ import time
 from collections.abc import Sequence
 
 from tame.core.plain import to_plain
-from tame.core.records import Event, Trial
+from tame.core.records import Trial
+from tame.study.events import EnginesUsed, Trained
 from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.trial.commands import Asked, AskedCopy, Fold
-
-FINAL = ("finalist", "fine-tune")  # origins whose weights may be delivered
 
 
 def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
@@ -25,19 +24,19 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
     for trial in trials:
         if trial.epochs < trial.until and trial.state == "running":
             start = study.state.left_from.get(trial.number, 0)
-            kinds.setdefault((trial.origin in FINAL, start, trial.until), []).append(trial)
+            kinds.setdefault((trial.may_be_delivered, start, trial.until), []).append(trial)
     for (final, _, until), own in sorted(kinds.items(), key=lambda item: item[0]):
         begun = time.monotonic()
         answer = study.worker.advance(
             [Asked(trial=t.number, recipe=t.recipe, inherited=t.inherited) for t in own],
             folds=folds_of(plan, own[0]), until=until, metric=plan.facts.metric, final=final,
         )  # fmt: skip
-        used = to_plain(answer.engines)
-        if used != study.state.last.get("engines", {}).get("used"):
-            study.keep(Event("engines", {"used": used}))
+        used = tuple(to_plain(engine) for engine in answer.engines)
+        if study.state.engines is None or used != study.state.engines.used:
+            study.keep(EnginesUsed(used=used))
         # What was measured is remembered and inputs stay ready: they say nothing of what further epochs take.
         trained_s = time.monotonic() - begun - answer.preparing_s
-        study.keep(Event("trained", {"trained_s": trained_s, "used_s": study.used_s}))
+        study.keep(Trained(trained_s=trained_s, used_s=study.used_s))
     study.watcher.history(study.history)
 
 
@@ -58,4 +57,4 @@ def _copy(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
 def folds_of(plan: Plan, trial: Trial) -> list[Fold]:
     """The members of a trial: one a fold, and for a finalist one on all examples, where that is what is delivered."""
     folds: list[Fold] = list(plan.folds)
-    return [*folds, None] if trial.origin == "finalist" and plan.whole else folds
+    return [*folds, None] if trial.is_finalist and plan.whole else folds

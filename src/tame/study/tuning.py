@@ -7,51 +7,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from tame.adjust.portfolio import fine_tuning
 from tame.core.config import METRIC_MODES
+from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
-from tame.core.records import Decision, Event, Finding, Trial, decision_event
+from tame.core.records import FINE_TUNED, Decision, Finding, Trial, decision_event
 from tame.evaluate.score import difference
 from tame.kinds.kind import Data
+from tame.study.events import TuningJudged
 from tame.study.finalist import Finalist, best_of, validation
 from tame.study.plan import TUNE_EPOCHS, Plan
 from tame.study.session import Study
 from tame.study.state import findings_events
 from tame.study.test import folds_of, test
 
-ORIGIN = "fine-tune"
 ENOUGH = 6  # epochs that leave little to gain by more
 
 
 def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> None:
     """Starts, trains and judges the fine-tuned trial, if there is a backbone and time for one."""
     best = best_of(data.metric, frozen)
-    about = study.state.last["plan"]
-    if not about["tunes"] or "tuning_judged" in study.state.last:
+    if not plan.tunes or study.state.tuning_judged is not None:
         return
-    trial = next((t for t in study.history.trials.values() if t.origin == ORIGIN), None)
+    trial = next((t for t in study.history.trials.values() if t.is_fine_tuned), None)
     if trial is None:
-        recipe, why = _recipe(study, data, plan, about, best)
+        recipe, why = _recipe(study, data, plan, best)
         if recipe is None:
-            study.keep(Event("tuning_judged", {"kept": False, "why": why}))
+            study.keep(TuningJudged(kept=False, why=why))
             return
         number = max(study.history.trials) + 1
-        study.keep(decision_event(Decision("start", number, why, recipe.epochs, recipe, ORIGIN)))
+        study.keep(decision_event(Decision("start", number, why, recipe.epochs, recipe, FINE_TUNED)))
         trial = study.history.trials[number]
     study.watcher.phase(f"fine-tuning the backbone for {trial.until} epochs at {trial.recipe.input.size} pixels")
     test(study, plan, [trial])
     trial = study.history.trials[trial.number]
     if trial.state == "diverged":
-        study.keep(Event("tuning_judged", {"kept": False, "why": "fine-tuning diverged"}))
+        study.keep(TuningJudged(kept=False, why="fine-tuning diverged"))
         return
     if trial.state == "running":
         study.keep(decision_event(Decision("complete", trial.number, "all epochs are trained", trial.until)))
     _judge(study, data, plan, study.history.trials[trial.number], best)
 
 
-def _recipe(study: Study, data: Data, plan: Plan, about: Any, best: Finalist) -> tuple[Recipe | None, str]:
+def _recipe(study: Study, data: Data, plan: Plan, best: Finalist) -> tuple[Recipe | None, str]:
     """The recipe to fine-tune with, as long as the time allows, and why it is tried or not."""
     assert data.backbone is not None
     head = best.trials[0]
@@ -60,13 +59,15 @@ def _recipe(study: Study, data: Data, plan: Plan, about: Any, best: Finalist) ->
         return None, "fine-tuning takes what is left of the time; without --time a study ends with its trials"
     left = study.left_s - plan.end_s
     runs = data.num_runs
-    if about["to_the_end"]:
+    if plan.to_the_end:
         return None, f"{TUNE_EPOCHS[0]} epochs of fine-tuning would take most of the time or more"
+    assert plan.epoch_s is not None
+    assert plan.smallest is not None
     for size in sorted(plan.sizes, reverse=True):
         recipe = fine_tuning(head.recipe, size=size, epochs=TUNE_EPOCHS[1], stages=stages, seed=seed)
         last = size == min(plan.sizes)  # a smaller input leaves time for more epochs, which help more than pixels do
         least = TUNE_EPOCHS[0] if last else ENOUGH
-        guess = about["epoch_s"] * (size / about["smallest"]) ** 2
+        guess = plan.epoch_s * (size / plan.smallest) ** 2
         if not last and least * runs * guess > left:
             continue
         epoch_s = study.worker.rehearse(recipe, folds=folds_of(plan, head)).epoch_s
@@ -91,8 +92,8 @@ def _judge(study: Study, data: Data, plan: Plan, trial: Trial, best: Finalist) -
     verdict = "kept: it beats the frozen network by more than the noise" if kept else "not kept: no real gain was shown"
     span = f"{better.value:+.3f} ({better.low:+.3f} to {better.high:+.3f})"
     title = f"fine-tuning changed the validation {metric} by {span}"
-    evidence = {"trial": trial.number, "frozen_trial": best.from_trial, **better.to_json()}
+    evidence = {"trial": trial.number, "frozen_trial": best.from_trial, **to_plain(better)}
     change = f"train the last {trial.recipe.model.unfrozen} stages of the backbone as well"
     finding = Finding("fine_tuning", title, "info", evidence, change, verdict, trial.number)
-    judged = {"kept": kept, "why": verdict, "difference": better.to_json(), "trial": trial.number}
-    study.keep(Event("tuning_judged", judged), *findings_events([finding]))
+    judged = TuningJudged(kept=kept, why=verdict, difference=to_plain(better), trial=trial.number)
+    study.keep(judged, *findings_events([finding]))

@@ -112,8 +112,10 @@ def nobody_can_change_what_is_stored(open_store: Opener) -> None:
     data: dict[str, Any] = {"list": [1]}
     stored = store.append("study", [Event("kind", data)])
     data["list"].append(2)
-    stored[0].data["list"].append(3)
-    store.events("study")[0].data["list"].append(4)
+    for number, event in enumerate((stored[0], store.events("study")[0]), 3):
+        own = event.data["list"]
+        assert isinstance(own, list)
+        own.append(number)
     assert store.events("study")[0].data == {"list": [1]}
     store.close()
 

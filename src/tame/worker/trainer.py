@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from tame.core.recipe import Recipe
+from tame.kinds.known import KINDS
 from tame.kinds.materials import open_material
 from tame.parts.network import Build
 from tame.parts.unused_settings import refuse_unused
@@ -107,7 +108,7 @@ class Trainer:
                 stacked=stacked,
             )  # fmt: skip
             material.check(recipe, examples)
-        refuse_unused([*recipes, *also], given, kind=material.kind)
+        refuse_unused([*recipes, *also], given, uses=KINDS.get(material.kind).uses)
 
     def rehearse(self, recipe: Recipe, *, folds: Sequence[Fold]) -> Rehearsed:
         bench, rows, examples = self._bench, self._bench.rows, self._bench.learned.examples

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tame.adjust import portfolio
 from tame.adjust.portfolio import Preset
-from tame.core.config import StudyConfig
-from tame.kinds.kind import Data, Kind
+from tame.core.config import ARRAYS, StudyConfig
+from tame.core.errors import require
+from tame.kinds.kind import Data, Kind, Words
 
 COHORT = 16  # recipes that start together
 
@@ -15,4 +16,35 @@ def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int
     return portfolio.own(len(data.rows), task=data.task, epochs=config.epochs, seed=seed)
 
 
-ARRAYS_KIND = Kind(name="arrays", preset=preset, cohort=lambda data: COHORT, runs=20, smaller="a smaller model")
+def claims(config: StudyConfig) -> bool:
+    """Whether the data was given from Python. Rows and columns without a module of the user's own become a table."""
+    return config.data == ARRAYS
+
+
+def check(config: StudyConfig) -> None:
+    """Raises UsageError for settings that are about files and folders."""
+    for name in ("target", "groups", "order", "val", "test", "backbone"):
+        require(getattr(config, name) is None, f"{name} is for files and folders; arrays come as (X, y) alone")
+    require(config.task not in ("images", "table"), f"arrays are no {config.task} task")
+
+
+OWN_ARRAYS = Kind(
+    name="arrays",
+    words=Words(
+        noun="example",
+        new_input="",
+        card_type="arrays",
+        card_task="tabular",
+        takes="It takes arrays of the shape that `model.json` names.",
+        smaller="a smaller model",
+    ),
+    claims=claims,
+    check=check,
+    uses=frozenset({"own"}),
+    preset=preset,
+    cohort=lambda data: COHORT,
+    runs=20,
+    source="tame.kinds.arrays.source:read",
+    material="tame.kinds.arrays.material:open_material",
+    prediction="tame.kinds.arrays.prediction:PREDICTION",
+)

@@ -11,28 +11,33 @@ import numpy as np
 
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, require
+from tame.core.plain import to_plain
 from tame.data.arrays import Arrays, task_of
 from tame.data.sources import matrix_of, open_columns, write_arrays, write_columns
 from tame.data.tables import Column, Table, require_learnt
-from tame.kinds.kind import Data
-from tame.kinds.tables.source import Rows, _split
-from tame.study.session import Study
+from tame.kinds.arrays.commands import Given
+from tame.kinds.arrays.kind import OWN_ARRAYS
+from tame.kinds.kind import Known, Opened, Phase, Port
+from tame.kinds.tables.commands import Given as TableGiven
+from tame.kinds.tables.kind import TABLES
+from tame.kinds.tables.rows import Rows, TargetFacts, split_rows
 
 COLUMNS, INPUTS, TARGETS = "columns.npz", "inputs.npy", "targets.npz"  # given from Python, in the study's folder
 
 
-def open_arrays(study: Study) -> Data:
-    """Opens the arrays that were put into the study's folder, splits them, and hands the worker what is not sealed."""
-    config, folder = study.config, study.folder
-    own = read_kept(config, folder)
-    known = study.state.last.get("data")
+def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
+    """Opens the arrays that were put into the study's folder, and splits them.
+
+    Rows and columns without a module of the user's own are a table.
+    """
+    own = read_kept(folder)
     if own.table.columns:
-        columns = [column.to_json() for column in own.table.columns]
-        given = {"files": [], "arrays": str(folder / COLUMNS), "columns": columns, "kept": own.kept.tolist()}
-        study.worker.open("table", given)
-        return _split(study, own, known, "table")
-    study.worker.open("arrays", {"file": str(folder / INPUTS), "build": study.config.model})
-    return _split(study, own, known, "arrays")
+        rows = tuple(range(len(own.values)))
+        given = TableGiven(files=(), arrays=str(folder / COLUMNS), columns=own.table.columns, kept=rows)
+        port.open(TABLES.name, to_plain(given))
+        return split_rows(own, config, kind=TABLES.name)
+    port.open(OWN_ARRAYS.name, to_plain(Given(file=str(folder / INPUTS), build=config.model)))
+    return split_rows(own, config, kind=OWN_ARRAYS.name)
 
 
 def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: bool = False) -> None:
@@ -58,7 +63,7 @@ def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: b
     write_arrays(folder / TARGETS, own if target.shares is None else {**own, "shares": target.shares})
 
 
-def read_kept(config: StudyConfig, folder: Path) -> Rows:
+def read_kept(folder: Path) -> Rows:
     """The arrays that `keep_arrays` put there, a table or not."""
     try:
         with (folder / TARGETS).open("rb") as file, np.load(file, allow_pickle=False) as held:
@@ -80,11 +85,8 @@ def read_kept(config: StudyConfig, folder: Path) -> Rows:
     num, task = len(target), about["task"]
     if task == "classification":
         task = "binary" if len(about["classes"]) == 2 else "multiclass"
-    own = {
-        "target": {"name": "y", "task": task, "why": about["why"]}, "unlabelled": 0, "notes": about["notes"],
-        "digests": [], "leaks": [], "rare": about.get("rare", False),
-    }  # fmt: skip
     return Rows(
-        Table(columns, values, num, tuple(about["notes"])), task, tuple(about["classes"]), target, [""] * num,
-        np.arange(num), own, {}, tuple(map(str, range(num))), shares,
+        table=Table(columns, values, num, tuple(about["notes"])), task=task, classes=tuple(about["classes"]),
+        values=target, given=("",) * num, ids=tuple(map(str, range(num))), target=TargetFacts("y", task, about["why"]),
+        notes=tuple(about["notes"]), shares=shares, keep_rare=about.get("rare", False),
     )  # fmt: skip

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tame.adjust import portfolio
 from tame.adjust.portfolio import Preset
-from tame.core.config import StudyConfig
-from tame.kinds.kind import Data, Features, Kind
+from tame.core.config import ARRAYS, StudyConfig
+from tame.core.errors import require
+from tame.kinds.kind import Data, Features, Kind, Words
 from tame.kinds.pictures.costs import compute, costs, crop_for, missing_s
 
 HEADS_COHORTS, SCRATCH_COHORT = (64, 32), 8  # recipes that start together: heads on few examples, on many; networks
@@ -29,12 +32,41 @@ def cohort(data: Data) -> int:
     return few if len(data.rows) < portfolio.SMALL else many
 
 
+def claims(config: StudyConfig) -> bool:
+    """Whether the data is a folder."""
+    return config.data != ARRAYS and Path(config.data).is_dir()
+
+
+def check(config: StudyConfig) -> None:
+    """Raises UsageError for settings that are about tables."""
+    for name in ("target", "groups", "order"):
+        require(getattr(config, name) is None, f"--{name} names a column of a table; {config.data} is a folder")
+    require(config.task in ("auto", "images", "classification"), f"a folder of pictures is no {config.task} task")
+
+
 PICTURES = Kind(
     name="images",
+    words=Words(
+        noun="picture",
+        new_input="photo.jpg",
+        card_type="imagefolder",
+        card_task="image",
+        takes="Pictures are turned upright, made RGB, cropped to the central square and resized as `model.json` says.",
+        smaller="a smaller input (--set input.size=...)",
+        stranger="a picture of something else",
+        is_file=True,
+    ),
+    claims=claims,
+    check=check,
+    uses=frozenset({"input", "augment"}),
     preset=preset,
     cohort=cohort,
     runs=5,
     most_epochs=SCRATCH_EPOCHS,
     features=Features(costs, missing_s, compute),
-    smaller="a smaller input (--set input.size=...)",
+    source="tame.kinds.pictures.source:read",
+    material="tame.kinds.pictures.material:open_material",
+    prediction="tame.kinds.pictures.prediction:PREDICTION",
+    look="tame.kinds.pictures.source:look",
+    thumbnails="tame.kinds.pictures.thumbnails:draw",
 )

@@ -3,58 +3,77 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tame.adjust.portfolio import input_sizes
-from tame.core.errors import DataError, require
-from tame.core.records import Event, Finding
-from tame.data.images import Listing, Picture, Skipped, scan, write_skipped
-from tame.data.split import Split, groups_of, make_split, seal, write_split
-from tame.kinds.costs import Speed
-from tame.kinds.kind import BackboneFacts, Data, count, finding, learn, metric_for
+from tame.core.config import StudyConfig
+from tame.core.errors import DataError
+from tame.core.plain import from_plain
+from tame.core.records import Finding
+from tame.data.images import Listing, Picture, Skipped, scan
+from tame.data.split import Split, groups_of, make_split, seal
+from tame.kinds.findings import count, finding, metric_for
+from tame.kinds.kind import BackboneFacts, Data, Known, Opened, Phase, Port
 from tame.kinds.pictures import commands
 from tame.kinds.pictures.commands import Look
 from tame.kinds.pictures.costs import crop_for
-from tame.study.session import Study
-from tame.study.state import findings_events
 
 MOST_NAMED = 20  # pairs that a finding names; the rest is counted
 LOST_SHARE = 0.5  # of a class's pictures that may be unreadable
 
 
-def open_pictures(study: Study) -> Data:
-    """Reads the pictures, finds duplicates, splits, and hands the worker what is not sealed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureFacts:
+    """What a study keeps of its pictures. counts: of each class, by part; side: the median shorter one, in pixels.
 
-    A resumed study must find the same pictures. Raises DataError where they cannot be learnt from.
+    pairs: rows that are the same or nearly; digests: "id:digest" of each picture.
     """
-    config = study.config
-    study.watcher.phase("reading the pictures")
+
+    kind: str = "images"
+    classes: tuple[str, ...] = ()
+    pictures: int = 0
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    skipped: int = 0
+    skipped_first: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    split: str = ""
+    folds: int = 1
+    side: int = 0
+    pairs: tuple[tuple[int, int], ...]
+    digests: tuple[str, ...]
+
+
+def look(config: StudyConfig) -> None:
+    """Raises DataError for a folder that contains nothing to learn from; decodes nothing."""
+    scan(Path(config.data), val=config.val, test=config.test)
+
+
+def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
+    """Reads the pictures, finds duplicates, splits. Raises DataError where they cannot be trained on."""
+    phase("reading the pictures")
     listing = scan(Path(config.data), val=config.val, test=config.test)
     backbone = None if config.backbone in (None, "none") else config.backbone
-    opened = commands.open_pictures(study.worker, commands.Given(tuple(listing.pictures), backbone))
-    skipped = [*listing.skipped, *opened.skipped]
+    opened = commands.open_pictures(port, commands.Given(tuple(listing.pictures), backbone))
+    skipped = (*listing.skipped, *opened.skipped)
     kept = set(opened.kept)
     pictures = [p for p in listing.pictures if p.id in kept]
     _require_enough(listing, pictures)
     side = int(np.median(opened.sides))
-    look = _first_look(opened.backbone, side)
+    seen = _first_look(opened.backbone, side)
     if backbone:
-        known_speed = study.state.last.get("plan", {}).get("speed")
-        commands.speed(study.worker, look, None if known_speed is None else Speed.from_json(known_speed))
-    known = study.state.last.get("data")
-    if known is not None:
-        require(known["digests"] == _digests(pictures), "the pictures changed since the study began", error=DataError)
-        pairs = known["pairs"]
+        commands.speed(port, seen, known.speed)
+    known.require_same(_digests(pictures), "pictures")
+    if known.data is not None:
+        pairs = from_plain(PictureFacts, known.data, what="what is known of the pictures").pairs
     else:
-        study.watcher.phase("looking for pictures that are the same")
-        pairs = commands.duplicates(study.worker, look)
+        phase("looking for pictures that are the same")
+        pairs = commands.duplicates(port, seen)
     labels = [p.label for p in pictures]
-    groups = groups_of(len(pictures), [(a, b) for a, b in pairs])
+    groups = groups_of(len(pictures), pairs)
     given = [p.part for p in pictures]
     split = make_split(labels, given, groups, classes=listing.classes, folds=config.folds, seed=config.seed)
     hidden = np.array([-1 if part == "test" else label for label, part in zip(labels, split.part, strict=True)])
@@ -64,17 +83,9 @@ def open_pictures(study: Study) -> Data:
         "images", task, metric_for(config, task), listing.classes, ids, hidden, split, seal(split, labels), side,
         opened.backbone,
     )  # fmt: skip
-    learn(study, data)
-    if known is None:
-        about = _describe(listing, pictures, skipped, split, pairs, side)
-        events = findings_events(_findings(pictures, skipped, split, pairs, listing.classes))
-        study.keep(Event("data", about), *events)
-    # After the event, so that a study with these files knows its pictures again, whenever it was killed.
-    if skipped and not (study.folder / "skipped.csv").exists():
-        write_skipped(study.folder / "skipped.csv", skipped)
-    if not (study.folder / "split.csv").exists():
-        write_split(study.folder / "split.csv", split, data.ids, groups)
-    return data
+    facts = _facts(listing, pictures, skipped, split, pairs, side)
+    found = _findings(pictures, skipped, split, pairs, listing.classes)
+    return Opened(data=data, facts=facts, groups=groups, findings=tuple(found), skipped=skipped)
 
 
 def _first_look(backbone: BackboneFacts | None, side: int) -> Look:
@@ -89,34 +100,25 @@ def _digests(pictures: Sequence[Picture]) -> list[str]:
     return [f"{p.id}:{p.digest}" for p in pictures]
 
 
-def _describe(
+def _facts(
     listing: Listing,
     pictures: Sequence[Picture],
     skipped: Sequence[Skipped],
     split: Split,
     pairs: Sequence[tuple[int, int]],
     side: int,
-) -> dict[str, Any]:
+) -> PictureFacts:
     counts = {
         part: dict(
             Counter(listing.classes[p.label] for p, own in zip(pictures, split.part, strict=True) if own == part)
         )
         for part in ("train", "val", "test", "aside")
     }
-    return {
-        "kind": "images",
-        "classes": list(listing.classes),
-        "pictures": len(pictures),
-        "counts": {k: v for k, v in counts.items() if v},
-        "skipped": len(skipped),
-        "skipped_first": [asdict(each) for each in skipped[:3]],
-        "notes": list(listing.notes),
-        "split": split.how,
-        "folds": split.folds,
-        "side": side,
-        "pairs": [list(pair) for pair in pairs],
-        "digests": _digests(pictures),
-    }
+    return PictureFacts(
+        classes=listing.classes, pictures=len(pictures), counts={k: v for k, v in counts.items() if v},
+        skipped=len(skipped), skipped_first=tuple(skipped[:3]), notes=listing.notes, split=split.how,
+        folds=split.folds, side=side, pairs=tuple(pairs), digests=tuple(_digests(pictures)),
+    )  # fmt: skip
 
 
 def _findings(
@@ -132,7 +134,8 @@ def _findings(
     conflicts = [pair for pair, (a, b) in zip(named, pairs, strict=True) if pictures[a].label != pictures[b].label]
     aside = [pictures[row].id for row in split.rows("aside")]
     if skipped:
-        evidence = {"count": len(skipped), "first": [f"{each.id}: {each.reason}" for each in skipped[:3]]}
+        first = [f"{each.id}: {each.reason}" for each in skipped[:3]]
+        evidence: dict[str, object] = {"count": len(skipped), "first": first}
         found.append(finding("skipped_files", f"{count(len(skipped), 'file')} could not be read", "warning", evidence))
     if conflicts:
         evidence = {"count": len(conflicts), "pairs": conflicts[:MOST_NAMED]}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tame.adjust import portfolio
 from tame.adjust.portfolio import Preset
-from tame.core.config import StudyConfig
-from tame.kinds.kind import Data, Kind
+from tame.core.config import ARRAYS, StudyConfig
+from tame.core.errors import require
+from tame.kinds.kind import Data, Kind, Words
 
 COHORT = 24  # recipes that start together
 
@@ -16,11 +19,36 @@ def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int
     return portfolio.tables(num, task=data.task, epochs=config.epochs, seed=seed, columns=data.columns)
 
 
+def claims(config: StudyConfig) -> bool:
+    """Whether the data is a file."""
+    return config.data != ARRAYS and not Path(config.data).is_dir()
+
+
+def check(config: StudyConfig) -> None:
+    """Raises UsageError for settings that are about pictures."""
+    require(config.backbone is None, "a backbone is for pictures; leave out --backbone")
+    require(config.task != "images", f"{config.data} is a file; pictures come in a folder")
+
+
 TABLES = Kind(
     name="table",
+    words=Words(
+        noun="row",
+        new_input="new.csv",
+        card_type="tabular",
+        card_task="tabular",
+        takes="It takes a table with the columns that `model.json` names, in any order; missing values and categories "
+        "that were not in the training data are allowed.",
+        smaller="a narrower model (--set model.width=64)",
+    ),
+    claims=claims,
+    check=check,
+    uses=frozenset({"table", "augment"}),
     preset=preset,
     cohort=lambda data: COHORT,
     runs=17,
     rehearses_many=True,
-    smaller="a narrower model (--set model.width=64)",
+    source="tame.kinds.tables.source:read",
+    material="tame.kinds.tables.material:open_material",
+    prediction="tame.kinds.tables.prediction:PREDICTION",
 )

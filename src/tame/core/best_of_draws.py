@@ -1,0 +1,52 @@
+"""What the best of so many draws comes to, and what twice as many would bring: for the search as for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+Array = NDArray[np.float64]
+
+LEAST_DRAWS = 8  # of fewer nothing is extrapolated
+
+
+def in_order(losses: Sequence[float]) -> Array:
+    """The losses (N,) in rising order; what is not finite counts as the worst that is, where any is."""
+    ordered = np.sort(np.asarray(losses, float))
+    finite = ordered[np.isfinite(ordered)]
+    return np.minimum(ordered, finite.max()) if len(finite) else ordered
+
+
+def expected_best(losses: Array, size: int) -> float:
+    """The mean of the least of `size` losses drawn without putting back. losses: (N,) in rising order, size <= N.
+
+    Sources: Dodge et al., Show your work (2019); without their bias: Tang et al., Showing your work doesn't always
+    work (2020).
+    """
+    num = len(losses)
+    ranks = np.arange(num - size + 1)  # how many are better than the least of the draw
+    logs = _log_choose(num - 1 - ranks, size - 1) - _log_choose(np.asarray(num), size)
+    return float(np.exp(logs) @ losses[: num - size + 1])
+
+
+def doubling_gain(losses: Array, *, rounding: float = 0.0) -> float | None:
+    """How much lower the mean best of 2 N losses would be than that of these N; None for fewer than 8.
+
+    losses: (N,) in rising order; rounding: the share of the mean best by which means of equal losses may differ. Each
+    doubling is taken to bring the same share of what the doubling before it brought, as where the losses thin out
+    towards a least one like a power; the share is that of the last two doublings, at most 1.
+    """
+    num = len(losses)
+    if num < LEAST_DRAWS:
+        return None
+    quarter, half, whole = (expected_best(losses, num // part) for part in (4, 2, 1))
+    before, last = quarter - half, half - whole
+    return last * min(1.0, last / before) if before > rounding * abs(whole) else 0.0
+
+
+def _log_choose(total: NDArray[np.int_], taken: int) -> Array:
+    found: Array = gammaln(total + 1.0) - gammaln(taken + 1.0) - gammaln(total - taken + 1.0)
+    return found

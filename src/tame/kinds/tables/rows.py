@@ -1,0 +1,243 @@
+"""Rows that were read, from a table or from arrays given from Python: splitting them, and what there is to say of them.
+
+The test part is sealed from here on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tame.core.config import StudyConfig
+from tame.core.errors import DataError, require
+from tame.core.records import Finding
+from tame.data.split import Split, groups_of, make_split, seal, split_all_but_rare, split_by_order, strata
+from tame.data.table_order import group_codes, order_values
+from tame.data.tables import LEARNT, Table
+from tame.data.targets import Leak, duplicate_rows
+from tame.kinds.findings import count, finding, metric_for
+from tame.kinds.kind import Data, Opened
+
+FOLDS_BELOW = 10_000  # rows; a table is cheap to train on, and folds use all of it
+NATURAL = 0.1  # share of rows with a twin from which on twins are what the data is like, not copies
+FEW = 200
+LEAST_GROUPS = 3
+MOST_NAMED = 20  # rows that a finding names; the rest is counted
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """What is predicted, and why it was taken for its task."""
+
+    name: str
+    task: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnFacts:
+    """A column as it was understood, and why. categories: how many; learnt: whether it is trained on."""
+
+    name: str
+    kind: str
+    why: str
+    missing: int
+    categories: int
+    learnt: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFacts:
+    """What a study keeps of its rows. counts: of each class, by part; or "rows", of a regression.
+
+    unlabelled: rows without a target; twins: rows that equal another; digests: of the files.
+    """
+
+    kind: str
+    classes: tuple[str, ...]
+    examples: int
+    counts: Mapping[str, Mapping[str, int]]
+    columns: tuple[ColumnFacts, ...]
+    notes: tuple[str, ...]
+    target: TargetFacts
+    unlabelled: int
+    split: str
+    folds: int
+    digests: tuple[str, ...]
+    pairs: tuple[tuple[int, int], ...] = ()
+    twins: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """A table with its target and the part that each row came in.
+
+    classes: () of a regression; given: "" where a row came in no part; beside: groups and order, where columns were
+    named for them; shares: (N, C) of classes, where rows come with probabilities; unlabelled: rows that were left out
+    for want of a target; leaks: columns that give the target away; keep_rare: whether classes too small to be judged
+    are trained on nevertheless.
+    """
+
+    table: Table
+    task: str
+    classes: tuple[str, ...]
+    values: np.ndarray
+    given: tuple[str, ...]
+    ids: tuple[str, ...]
+    target: TargetFacts
+    notes: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    beside: Mapping[str, np.ndarray] = field(default_factory=dict)
+    shares: np.ndarray | None = None
+    unlabelled: int = 0
+    leaks: tuple[Leak, ...] = ()
+    keep_rare: bool = False
+
+
+def split_rows(own: Rows, config: StudyConfig, *, kind: str) -> Opened:
+    """The rows, split as the config says, with what there is to say of them. Raises DataError and UsageError."""
+    pairs = duplicate_rows(own.table) if own.table.values else []
+    twins = len({row for pair in pairs for row in pair})
+    natural = twins > NATURAL * len(own.values)
+    groups, notes = groups_of(len(own.values), [] if natural else pairs), own.notes
+    if config.groups:
+        groups, said = _grouped(own, config.groups)
+        notes += said
+    split = _split(own, groups, config)
+    sealed = seal(split, own.values if own.shares is None else own.shares)
+    is_test = np.array(split.part) == "test"
+    hidden = np.where(is_test, -1 if own.classes else np.nan, own.values)
+    data = Data(
+        kind, own.task, metric_for(config, own.task), own.classes, own.ids,
+        hidden.astype(np.int64) if own.classes else hidden, split, sealed,
+        columns=sum(column.kind in LEARNT for column in own.table.columns), refits=config.val is None,
+        shares=None if own.shares is None else np.where(is_test[:, None], np.nan, own.shares),
+    )  # fmt: skip
+    findings = [*_of_columns(own, notes), *_of_split(own, data, twins, natural)]
+    return Opened(data=data, facts=_facts(own, data, notes, twins), groups=groups, findings=tuple(findings))
+
+
+def _split(own: Rows, groups: np.ndarray, config: StudyConfig) -> Split:
+    if config.order:
+        return split_by_order(order_values(own.beside[config.order], config.order), own.given, seed=config.seed)
+    if own.classes and (own.keep_rare or own.shares is not None):  # a class may be nobody's likeliest
+        return split_all_but_rare(
+            own.values, groups, classes=own.classes, folds=config.folds, seed=config.seed, folds_below=FOLDS_BELOW
+        )
+    labels = own.values if own.classes else strata(own.values)
+    return make_split(
+        labels, own.given, groups, classes=own.classes, folds=config.folds, seed=config.seed, folds_below=FOLDS_BELOW
+    )
+
+
+def _facts(own: Rows, data: Data, notes: tuple[str, ...], twins: int) -> RowFacts:
+    parts = data.split.part
+    counts: dict[str, dict[str, int]] = {}
+    for part in ("train", "val", "test", "aside"):
+        rows = [row for row, each in enumerate(parts) if each == part]
+        if rows and own.classes:
+            counts[part] = dict(Counter(own.classes[int(own.values[row])] for row in rows))
+        elif rows:
+            counts[part] = {"rows": len(rows)}
+    columns = tuple(
+        ColumnFacts(
+            name=c.name, kind=c.kind, why=c.why, missing=c.missing, categories=len(c.categories),
+            learnt=c.kind in LEARNT,
+        )
+        for c in own.table.columns
+    )  # fmt: skip
+    return RowFacts(
+        kind=data.kind, classes=own.classes, examples=len(own.values), counts=counts, columns=columns, notes=notes,
+        target=own.target, unlabelled=own.unlabelled, split=data.split.how, folds=data.split.folds,
+        digests=own.digests, twins=twins,
+    )  # fmt: skip
+
+
+def _of_columns(own: Rows, notes: tuple[str, ...]) -> list[Finding]:
+    """What the doctor has to say about columns and targets."""
+    found = []
+    if own.leaks:
+        leaky = ", ".join(each.column for each in own.leaks)
+        evidence: dict[str, object] = {
+            "columns": [{"column": each.column, "evidence": each.evidence} for each in own.leaks]
+        }
+        found.append(finding("target_leak", f"the target can be read off: {leaky}", "problem", evidence))
+    if own.unlabelled:
+        number = own.unlabelled
+        evidence = {"count": number}
+        found.append(finding("skipped_rows", f"{count(number, 'row')} without a target left out", "warning", evidence))
+    for code, kind, word in (
+        ("identifier_columns", "identifier", "identifier"), ("constant_columns", "constant", "constant column")
+    ):  # fmt: skip
+        names = [column.name for column in own.table.columns if column.kind == kind]
+        if names:
+            evidence = {"columns": names[:20], "count": len(names)}
+            found.append(finding(code, f"{count(len(names), word)} left out", "info", evidence))
+    infinite = [note for note in notes if "infinite" in note]
+    if infinite:
+        title = "numbers that are infinite or too large count as missing"
+        found.append(finding("infinite_values", title, "warning", {"notes": infinite}))
+    return found
+
+
+def _of_split(own: Rows, data: Data, twins: int, natural: bool) -> list[Finding]:
+    """What the doctor has to say about rows and parts."""
+    found = []
+    aside = data.split.rows("aside")
+    if aside:
+        title = f"{count(len(aside), 'row')} outside the test part also found inside it, or across given parts"
+        evidence: dict[str, object] = {"count": len(aside), "pictures": [own.ids[row] for row in aside[:MOST_NAMED]]}
+        found.append(finding("leak", title, "problem", evidence))
+    copies = _copies(own, data)
+    if copies:
+        title = f"{copies} of the {count(len(data.sealed.rows), 'row')} of the test part are also learnt from"
+        evidence = {"rows": twins, "of": len(own.values), "in_test": copies}
+        found.append(finding("duplicate_rows", title, "problem", evidence))
+    elif twins:
+        evidence = {"rows": twins, "of": len(own.values)}
+        how = ", so many that they lie where they fall" if natural else ""
+        found.append(finding("duplicate_rows", f"{count(twins, 'row')} with a twin{how}", "warning", evidence))
+    if own.classes:
+        sizes = Counter(own.classes[int(data.targets[row])] for row in data.rows)
+        common, rare = max(sizes.values()), min(sizes.values())
+        if common > 3 * rare:
+            title = f"the commonest class has {common / rare:.1f} times as many rows as the rarest"
+            found.append(finding("imbalance", title, "warning", dict(sizes.most_common(20))))
+    if len(data.rows) < FEW:
+        evidence = {"rows": len(data.rows)}
+        found.append(finding("few_rows", f"only {count(len(data.rows), 'row')} to learn from", "warning", evidence))
+    num_test = len(data.sealed.rows)
+    if num_test < 100:
+        title = f"the test part holds only {count(num_test, 'row')}: its score is uncertain"
+        found.append(finding("small_test", title, "info", {"n": num_test}))
+    return found
+
+
+def _copies(own: Rows, data: Data) -> int:
+    """Rows of a test part that was given, of which the same also lies among the rows that are not sealed."""
+    if "test" not in own.given:
+        return 0
+    sealed, learnt = set(data.sealed.rows), set(data.rows)
+    groups = groups_of(len(own.values), duplicate_rows(own.table))
+    outside = {int(groups[row]) for row in learnt}
+    return sum(int(groups[row]) in outside for row in sealed)
+
+
+def _grouped(own: Rows, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(N,) groups of rows by a column, and what was found in it.
+
+    Raises DataError where a class lies in too few of them to be split.
+    """
+    groups, said = group_codes(own.beside[name], name)
+    free = np.array([part == "" for part in own.given])
+    least = LEAST_GROUPS - len({part for part in own.given if part})
+    for number, label in enumerate(own.classes or ("the target",)):
+        mine = free & (own.values == number) if own.classes else free
+        found = len(np.unique(groups[mine]))
+        what = f"the rows of class {label!r} lie" if own.classes else "the rows lie"
+        mend = f"at least {least} are needed to learn, choose and test by different ones"
+        require(found >= least, f"{what} in {count(found, 'group')} of {name!r}; {mend}", error=DataError)
+    return groups, (said,) if said else ()

@@ -1,0 +1,183 @@
+"""From a finding to the change that it asks for: in words for people, and as a change of the space where there is one.
+
+A remedy is a function of (recipe, finding, space): one changed field within its range, or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from tame.core.errors import UsageError
+from tame.core.plain import from_plain
+from tame.core.recipe import Recipe, Value
+from tame.core.records import Finding
+from tame.core.registry import Registry
+from tame.core.space import Choice, Dimension, Float, Int, Space, field_of
+
+Side = Literal["low", "high"]
+Number = int | float
+
+FACTORS = (3.0, 10.0)  # by which a log range grows beyond its end, at the least and at the most
+WHOLE_FACTOR = 2.0  # likewise of whole numbers such as widths, which cost
+SHORTER = 5  # how often a step beyond the end is halved where no recipe may go so far
+
+# What people are told to change, by the code of the finding.
+CHANGES: Mapping[str, str] = {
+    "overfitting": "more regularisation (weight decay, dropout, augmentation), fewer epochs, or more data",
+    "overconfident": "where probabilities matter: label smoothing, fewer epochs, or calibrated probabilities; "
+    "the classes that are named did not suffer",
+    "still_improving": "more epochs, or a higher learning rate",
+    "rate_too_high": "a lower learning rate, or warmup",
+    "rate_too_low": "a higher learning rate, or more epochs",
+    "diverged": "a lower learning rate, or warmup",
+    "no_better_than_dummy": "check targets and inputs; try a higher rate or a larger network, "
+    "for pictures a pretrained backbone or a larger input size",
+    "best_on_edge": "a wider space",
+    "infeasible": "no setting that was searched tells them apart: look for a fault in the model or the data",
+    "linear_range": "a log range",
+    "cut_short": "more time (--time), or fewer epochs (--set epochs=...): what is compared should come to its end",
+    "worthless_rest": "end such a search early: --until-worthless",
+    "near_duplicates": "they were kept on one side of the split; remove the copies",
+    "label_conflict": "decide which label is right",
+    "leak": "the copies outside the test part were put aside",
+    "skipped_files": "repair or remove the files listed in skipped.csv",
+    "imbalance": "judge by balanced_accuracy (--metric), or collect more of the rare classes",
+    "small_test": "collect more examples for the test: the interval is wide",
+    "target_leak": "leave the column out if it is not known when a prediction is made",
+    "skipped_rows": "give these rows a target, or remove them",
+    "identifier_columns": "they were left out, since a network would learn them by heart; if rows of one identifier "
+    "belong together, give it with --groups",
+    "constant_columns": "they were left out, since they say nothing; find out why they do not vary",
+    "unseen_categories": "they are treated as unknown; collect examples of them for training",
+    "few_rows": "collect more rows, and read the interval before the score",
+    "duplicate_rows": "remove the copies, unless rows can be equal by chance",
+    "infinite_values": "they were treated as missing; find out how they came to be",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Widened:
+    """A range that goes on beyond one of its ends. to: the new end; None where no recipe may lie further out."""
+
+    name: str
+    side: Side
+    to: Number | None
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """New recipes are proposed from a bound on (side high: up to it) only, since most beyond it were lost."""
+
+    name: str
+    side: Side  # on which those that were lost lie
+    bound: Number
+
+
+Change = Widened | Narrowed
+
+
+class Remedy(Protocol):
+    """What a finding asks for, as a change of one field; None where it asks for nothing that can be done here."""
+
+    def __call__(self, recipe: Recipe, finding: Finding, space: Space) -> Change | None: ...
+
+
+REMEDIES: Registry[Remedy] = Registry("remedy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnEdge:
+    """The evidence of best recipes on an edge. low, high: of the range then; to: the new end, once it was widened."""
+
+    field: str
+    side: Side
+    low: Number
+    high: Number
+    to: Number | None = None
+
+    @classmethod
+    def of(cls, finding: Finding) -> OnEdge:
+        return from_plain(cls, finding.evidence, what=f"the evidence of {finding.code}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The evidence of too many lost trials. bound: from where on most were lost; first_after: the number of the first
+    trial that could begin once it was narrowed."""
+
+    field: str = ""
+    side: Literal["low", "high", ""] = ""
+    value: Value | None = None
+    bound: Number | None = None
+    first_after: int | None = None
+
+    @classmethod
+    def of(cls, finding: Finding) -> Lost:
+        return from_plain(cls, finding.evidence, what=f"the evidence of {finding.code}")
+
+
+def change_for(recipe: Recipe, finding: Finding, space: Space) -> Change | None:
+    """The change that a finding asks for; None where it has no remedy, or the remedy nothing to change."""
+    if finding.code not in REMEDIES.names():
+        return None
+    return REMEDIES.get(finding.code)(recipe, finding, space)
+
+
+@REMEDIES.add("best_on_edge")
+def further_out(recipe: Recipe, finding: Finding, space: Space) -> Change | None:
+    """The range on whose edge the best recipes lie goes on beyond it."""
+    about = OnEdge.of(finding)
+    return Widened(about.field, about.side, wider(about.field, space.dimensions[about.field], about.side))
+
+
+@REMEDIES.add("infeasible")
+def away_from_the_lost(recipe: Recipe, finding: Finding, space: Space) -> Change | None:
+    """New recipes stay on the side of a bound on which trials train."""
+    about = Lost.of(finding)
+    return Narrowed(about.field, about.side, about.bound) if about.side and about.bound is not None else None
+
+
+def wider(name: str, dimension: Dimension, side: Side) -> Number | None:
+    """The new end of a range that goes on beyond its low or high end; None where no recipe may lie beyond it.
+
+    A log range grows by its own width, at least by a factor of 3 and at most of 10; a linear one by half its width; a
+    range of whole numbers at most to the double. Where a recipe cannot hold that, by a half of it, a quarter and so on.
+    """
+    if isinstance(dimension, Choice):
+        return None
+    for halvings in range(SHORTER + 1):
+        end = _beyond(dimension, side, 0.5**halvings)
+        grows = end < dimension.low if side == "low" else end > dimension.high
+        if not grows:
+            return None
+        try:
+            Recipe().but({field_of(name): end})
+        except UsageError:
+            continue
+        return end
+    return None
+
+
+def _beyond(dim: Float | Int, side: Side, share: float) -> Number:
+    """Where a range would end that grows on one side, by a share of what it would grow by."""
+    least, most = FACTORS
+    factor = min(max(dim.high / dim.low, least), most) if dim.log else 1.0
+    if isinstance(dim, Int):
+        factor = min(factor, WHOLE_FACTOR)
+    factor **= share
+    reach = share * (dim.high - dim.low) / 2
+    if isinstance(dim, Int):
+        up = min(dim.high * (factor - 1), dim.high) if dim.log else min(reach, abs(dim.high))
+        down = dim.low - dim.low / factor if dim.log else reach
+        steps = max(1, round((down if side == "low" else up) / dim.step))
+        return dim.low - steps * dim.step if side == "low" else dim.low + (dim.count - 1 + steps) * dim.step
+    if dim.step is not None:
+        steps = max(1, round(reach / dim.step))
+        return dim.low - steps * dim.step if side == "low" else dim.low + (int(dim.count) - 1 + steps) * dim.step
+    if dim.log:
+        end = dim.low / factor if side == "low" else dim.high * factor
+    else:
+        end = dim.low - reach if side == "low" else dim.high + reach
+    return float(f"{end:.4g}")  # a number that people can read; it lies beyond the old end all the same

@@ -1,0 +1,39 @@
+"""Whether everything that a plan may train can be trained: asked before anything is."""
+
+from __future__ import annotations
+
+import math
+
+from tame.core.recipe import Recipe, Value
+from tame.core.space import Choice, Space, field_of, parse_dimension
+from tame.study.session import Study
+from tame.study.space import asked_texts
+
+MOST_CHECKED = 100  # numbers of one choice that are tried before the study begins; words are all tried
+
+
+def check(study: Study, base: Recipe, space: Space) -> None:
+    """Nothing, if the base recipe can be trained with everything in the space. Raises UsageError with the remedy."""
+    recipes = [base, *(base.but(changes) for changes in _choices(space))]
+    also = [base.but(changes) for changes in _ends(space)]
+    texts = [*study.config.space, *asked_texts(study.state)]
+    given = sorted({*study.config.set, *(field_of(parse_dimension(text)[0]) for text in texts)})
+    study.worker.check(recipes, also=also, given=given)
+
+
+def _choices(space: Space) -> list[dict[str, Value]]:
+    """For every value of every choice in a space, what of the base it changes; of very many numbers some."""
+    found: list[dict[str, Value]] = []
+    for name, dim in space.dimensions.items():
+        if isinstance(dim, Choice):
+            numbers = [each for each in dim.values if not isinstance(each, bool | str)]
+            some = dict.fromkeys(numbers[:: math.ceil(len(numbers) / MOST_CHECKED) or 1] + numbers[-1:])
+            words = [each for each in dim.values if isinstance(each, bool | str)]
+            found += [{**space.needs(name), field_of(name): each} for each in (*some, *words)]
+    return found
+
+
+def _ends(space: Space) -> list[dict[str, Value]]:
+    """For both ends of every range in a space, what of the base they change."""
+    ranges = {name: dim for name, dim in space.dimensions.items() if not isinstance(dim, Choice)}
+    return [{**space.needs(name), field_of(name): dim.at(u)} for name, dim in ranges.items() for u in (0.0, 1.0)]

@@ -1,0 +1,62 @@
+"""A study in the terminal: 80 columns, inert texts, and the same as plain values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from made_results import BASE, CASES, HOSTILE, made, printed, state
+from tame.app.show import result_lines, state_json, study_table
+from tame.core.config import StudyConfig
+from tame.core.records import History, Trial
+from tame.report import formats, words
+from tame.study.state import State
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_terminal_keeps_to_80_columns_and_sends_no_control_characters(case: str) -> None:
+    result, _ = made(case)
+    for text in (printed(result_lines(result)), printed(study_table(state(case)))):
+        assert all(len(line) <= 80 for line in text.splitlines())
+        assert all(char.isprintable() or char in "\n\u200c\u200d" for char in text)
+        assert text.strip()
+
+
+def test_the_summary_in_the_terminal_says_what_matters() -> None:
+    result, _ = made("two_classes")
+    text = " ".join(printed(result_lines(result)).split())
+    score = result.score
+    for needed in (
+        formats.number(score.value), f"{formats.number(score.low)} to {formats.number(score.high)}",
+        words.optimism(result)[1:], words.verdict(result)[1:], result.model, result.report,
+        "tame predict runs/ants_bees-0001 photo.jpg", "verfitting since epoch 21", "58 s", "64 recipes",
+    ):  # fmt: skip
+        assert needed in text
+    first = replace(result.findings[0], title=HOSTILE[7])
+    hostile = replace(result, findings=(first, *result.findings[1:]))
+    assert "[bold]markup[/bold] [link=http://evil.example]x[/link]" in printed(result_lines(hostile), width=2000)
+
+
+def test_the_table_of_a_running_study_shows_trials_without_curves() -> None:
+    running = State(history=History({0: Trial(0, BASE, "default", "the default recipe", "running", 4)}))
+    text = printed(study_table(running))
+    assert "running" in text
+    assert "0/40" in text
+    assert "no trial yet" in printed(study_table(State()))
+
+
+def test_a_study_as_json_can_be_read_back_whole() -> None:
+    config, own = StudyConfig(data="x"), state("hostile")
+    found = json.loads(json.dumps(state_json(Path("runs/x"), config, own), allow_nan=False))
+    assert found["schema"] == "tame/1"
+    assert found["result"]["score"] == own.result["score"]
+    assert len(found["trials"]) == len(own.history.trials)
+    first = found["trials"][0]
+    assert first["recipe"] == BASE.flat()
+    assert first["points"][0]["epoch"] == 1
+    assert first["reason"] == own.history.trials[0].reason
+    assert len(found["findings"]) == 4
+    assert json.loads(json.dumps(state_json(Path("runs/x"), config, State())))["result"] is None

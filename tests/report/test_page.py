@@ -1,0 +1,186 @@
+"""The page: every number is there, whatever comes from outside is inert, and nothing runs or loads."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import pytest
+
+from made_results import BASE, CASES, classes_of, made, printed, read, report, state
+from tame.app.show import result_lines, study_table
+from tame.core.answers import NumberAnswers
+from tame.core.recipe import Recipe
+from tame.core.records import History, Trial
+from tame.core.space import Space
+from tame.report import formats, words
+from tame.report.model_card import model_card
+from tame.report.page import render_report
+
+
+@pytest.fixture(scope="module", params=CASES)
+def page(request: pytest.FixtureRequest) -> tuple[str, str]:
+    return request.param, report(request.param)
+
+
+def test_the_page_is_well_formed_and_every_link_stays_inside_it(page: tuple[str, str]) -> None:
+    found = read(page[1])
+    assert len(found.ids) == len(set(found.ids))
+    links = [value for _, name, value in found.attributes if name in ("href", "xlink:href")]
+    assert links
+    assert {link[1:] for link in links if link.startswith("#")} <= set(found.ids)
+    assert all(link.startswith("#") for link in links)
+    labels = [value for _, name, value in found.attributes if name == "aria-labelledby"]
+    assert {part for label in labels for part in label.split()} <= set(found.ids)
+
+
+def test_the_page_runs_nothing_and_loads_nothing(page: tuple[str, str]) -> None:
+    found = read(page[1])
+    assert not found.tags & {"script", "iframe", "object", "embed", "link", "form", "base", "foreignobject", "use"}
+    assert not [attribute for attribute in found.attributes if attribute[1].startswith("on")]
+    sources = [value for _, name, value in found.attributes if name in ("src", "srcset", "poster", "data")]
+    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    style = page[1].partition("<style>")[2].partition("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "default-src 'none'" in page[1]
+    assert "<script" not in page[1]
+    if not page[0].startswith("hostile"):
+        assert "http:" not in page[1]
+        assert "https:" not in page[1]
+
+
+def test_every_chart_is_xml_with_a_title_and_a_description(page: tuple[str, str]) -> None:
+    charts = re.findall(r'<svg role="img".*?</desc>.*?(?=</figure>|</div>)', page[1], flags=re.S)
+    isolated = len(re.findall(r'<title id="isolation-\d+-title">', page[1]))
+    plain = 8 if page[0] in ("numbers", "small_numbers", "explained", "hostile_numbers") else 9
+    assert isolated >= 1
+    assert len(charts) == plain + isolated + 3
+    for chart in charts:
+        root = ElementTree.fromstring(chart.strip())
+        assert [child.tag for child in root][:2] == ["title", "desc"]
+        assert all((child.text or "").strip() for child in list(root)[:2])
+        assert "nan" not in chart.lower().replace("finance", "")
+
+
+def test_hostile_text_is_shown_as_text() -> None:
+    html = report("hostile")
+    html.encode("utf-8")
+    text = read(html).text
+    for char in ("\x1b", "\x00", "\u202e", "\u2066", "\u2028", "\x07"):
+        assert char not in html
+    assert "<script>alert(1)</script>" in text
+    assert "\\x1b" in text or "\\u001b" in text
+    assert "\\xff" in text
+    assert "عربي עברית" in text
+    assert "{{ 7 * 7 }}" in text
+
+
+def test_all_numbers_are_on_the_page() -> None:
+    result, _ = made("two_classes")
+    text = " ".join(read(report("two_classes")).text.split())
+    score, default = result.score, result.baselines.default
+    assert default is not None
+    for value in (score.value, score.low, score.high, default.value, result.validation.value):
+        assert formats.number(value) in text
+    assert words.optimism(result)[1:] in text
+    assert words.verdict(result)[1:] in text
+    assert f"{result.epochs:,}" in text
+    assert "57.83" not in text
+    assert "58 s" in text
+    for each in classes_of(result).per_class:
+        assert f"{each.right} of {each.n}" in text
+    for each in result.finalists:
+        assert formats.number(each.loss) in text
+        assert all(formats.number(value) in text for value in each.values)
+    for field, value in Recipe.from_flat(result.winner.recipe).told().items():
+        assert field in text
+        assert formats.compact(value).replace(",", "") in text.replace(",", "")
+    for needed in (result.command, "tame predict runs/ants_bees-0001 photo.jpg", "ab12" * 16, "Linux-6.8.0-x86_64"):
+        assert needed in text
+    for each in classes_of(result).mistakes:
+        assert f"{100 * each.probability:.1f} %" in text
+    for finding in result.findings:
+        assert finding.title[1:] in text
+        assert finding.change in text
+    assert all(str(count) in text for row in classes_of(result).confusion or () for count in row)
+
+
+def test_a_regression_shows_its_errors_and_no_classes() -> None:
+    result, _ = made("numbers")
+    html = report("numbers")
+    text = " ".join(read(html).text.split())
+    assert isinstance(result.answers, NumberAnswers)
+    about, score = result.answers.residuals, result.score
+    for value in (score.value, score.low, score.high, about.median_size, about.size_90, about.rmse):
+        assert formats.significant(value) in text
+    for needed in ("A network that predicts price", "training mean", "± 2,500 over 5 folds", "on 800 test rows"):
+        assert needed in text
+    for each in result.answers.errors:
+        assert each.id in text
+        assert formats.significant(each.true) in text
+    chart = html.partition('id="agreement"')[2].partition("</figure>")[0]
+    assert chart.count("<circle") + chart.count('class="cross"') == len(about.points) == 500
+    for absent in ("Confusion", "Each class", "mistakes", "ommonest class", "nats", "accuracy"):
+        assert absent not in text
+    for each in result.finalists:
+        assert formats.significant(each.value) in text
+    assert f"{formats.metric_name('rmse')}, less is better" in text
+    assert "%" not in text.partition("95 % interval")[0]
+
+
+def test_what_decides_between_equal_finalists_has_a_column_unless_it_is_the_metric_itself() -> None:
+    result, _ = made("small_numbers")
+    text = " ".join(read(report("small_numbers")).text.split())
+    assert "the one of the lowest RMSE wins" in text
+    assert "the one of the lowest" not in read(report("numbers")).text
+    assert "the one of the lowest" not in read(report("log_loss")).text
+    assert "the one of the lowest log loss wins" in " ".join(read(report("table")).text.split())
+    assert all(formats.significant(each.loss) in text for each in result.finalists)
+
+
+@pytest.mark.parametrize("case", ["table", "numbers", "arrays"])
+def test_a_page_without_pictures_does_not_speak_of_them(case: str) -> None:
+    text = read(report(case)).text
+    assert "picture" not in text.lower()
+    assert "Fine-tuning" not in text
+    result, _ = made(case)
+    for own in (printed(result_lines(result)), printed(study_table(state(case)))):
+        assert "picture" not in own.lower()
+    assert "picture" not in model_card(result).lower()
+
+
+@pytest.mark.parametrize("case", ["numbers", "table", "arrays", "two_classes"])
+def test_nothing_found_is_said_for_every_task(case: str) -> None:
+    result, past = made(case)
+    html = render_report(replace(result, findings=(), all_findings=0), past, {})
+    read(html)
+    assert "Nothing was found wrong" in html
+
+
+def test_a_study_without_findings_notes_backbone_or_trained_curves_still_has_a_report() -> None:
+    result, _ = made("two_classes")
+    facts = replace(result.data_facts, notes=(), skipped=0, skipped_first=(), folds=1)
+    bare = replace(
+        result, findings=(), all_findings=0, space=Space({}), backbone=None, fine_tuning=None, speed=None,
+        data_facts=facts,
+    )  # fmt: skip
+    html = render_report(bare, History({0: Trial(0, BASE, "default", "the default recipe")}), {})
+    assert "Nothing was found wrong" in html
+    assert "trained from scratch" in html
+    read(html)
+
+
+def test_a_default_recipe_that_is_no_finalist_and_a_winner_without_fresh_seeds_are_said_to_be() -> None:
+    result, past = made("two_classes")
+    changed = replace(
+        result,
+        finalists=tuple(replace(each, origin="sobol") for each in result.finalists),
+        winner=replace(result.winner, trial=result.winner.from_trial),
+        baselines=replace(result.baselines, default=None),
+    )
+    html = render_report(changed, past, {})
+    assert "nothing is said of a gain over it" in html
+    assert "There was no time to train the best again" in html
+    assert "as it was trained again" not in html

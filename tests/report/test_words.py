@@ -1,0 +1,65 @@
+"""Sentences about a result: verdicts that follow from intervals, and optimism with its sign and weight."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from made_results import made
+from tame.core.answers import Difference
+from tame.core.records import Score
+from tame.core.result import Validation
+from tame.report import words
+
+
+def difference(value: float, low: float, high: float) -> Difference:
+    return Difference(value, low, high, 100)
+
+
+@pytest.mark.parametrize(
+    ("metric", "about", "said"),
+    [
+        ("accuracy", difference(0.02, -0.01, 0.05), "no real difference from it: +0.020 (−0.010 to +0.050)"),
+        ("accuracy", difference(0.03, 0.01, 0.05), "better than it by 0.030 (0.010 to 0.050)"),
+        ("accuracy", difference(-0.03, -0.05, -0.01), "worse than it by 0.030 (0.010 to 0.050)"),
+        ("log_loss", difference(-0.03, -0.05, -0.01), "better than it by 0.030 (0.010 to 0.050)"),
+        ("log_loss", difference(0.03, 0.01, 0.05), "worse than it by 0.030 (0.010 to 0.050)"),
+        ("rmse", difference(-31_234.0, -52_000.0, -9_876.0), "better than it by 31,200 (9,880 to 52,000)"),
+        ("mae", difference(0.00123, -0.002, 0.004), "no real difference from it: −0.00123 (−0.00400 to +0.00200)"),
+        ("r2", difference(0.03, 0.01, 0.05), "better than it by 0.030 (0.010 to 0.050)"),
+    ],
+)
+def test_a_verdict_follows_from_the_interval_and_the_way_the_metric_runs(
+    metric: str, about: Difference, said: str
+) -> None:
+    assert words.comparison(metric, about, "it") == said
+
+
+@pytest.mark.parametrize(
+    ("test", "validation", "said"),
+    [
+        (0.961, 0.967, "validation said 0.967, the sealed test 0.961: optimism 0.006, within the uncertainty of the"),
+        (0.80, 0.99, "optimism 0.190, more than the uncertainty of the test explains"),
+        (0.97, 0.96, "optimism −0.010, so none is visible"),
+        (0.96, 0.96, "no optimism"),
+    ],
+)
+def test_optimism_is_named_with_its_sign_and_its_weight(test: float, validation: float, said: str) -> None:
+    result = replace(
+        made("two_classes")[0], score=Score(test, test - 0.04, test + 0.02, 153, ""), optimism=validation - test,
+        validation=Validation(value=validation, n=244, how=""),
+    )  # fmt: skip
+    assert said in words.optimism(result)
+
+
+def test_optimism_of_an_error_is_told_in_the_units_of_the_target() -> None:
+    result = replace(
+        made("numbers")[0], score=Score(47_612.0, 40_000.0, 55_000.0, 800, ""), optimism=1490.0,
+        validation=Validation(value=46_122.0, n=3200, how="", stderr=512.3),
+    )  # fmt: skip
+    assert result.data_facts.folds == 5
+    said = "validation said 46,100 ± 512 over 5 folds, the sealed test 47,600: optimism 1,490, within the uncertainty"
+    assert words.optimism(result).startswith(said)
+    assert "no optimism" in words.optimism(replace(result, optimism=12.0))
+    assert "optimism −1,490, so none" in words.optimism(replace(result, optimism=-1490.0))
