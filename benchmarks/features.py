@@ -91,7 +91,8 @@ def one_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
     import torch
 
     from tame.data.cache import ArrayCache
-    from tame.data.images import load_pixels, scan
+    from tame.data.image_loading import load_pixels
+    from tame.data.images import scan
     from tame.kinds.pictures.features import Pictures, extract, measure_speed
     from tame.parts.backbones import open_backbone
 

@@ -72,7 +72,7 @@ class Task:
 @cache
 def photographs(name: str) -> list[np.ndarray]:
     """All photographs of a class, in the order of their names."""
-    from tame.data.images import decode
+    from tame.data.image_decoding import decode
 
     paths: list[Path] = sorted(PHOTOGRAPHS.glob(f"*/{name}/*"))
     if not paths:
@@ -83,7 +83,7 @@ def photographs(name: str) -> list[np.ndarray]:
 @cache
 def drawing(seed: int, name: str, number: int) -> np.ndarray:
     """One drawn picture of a class."""
-    from tame.app.drawing import picture
+    from tame.app.drawing.picture import picture
     from tame.core.rng import stream
 
     return np.asarray(picture(name, stream(seed, "own pictures", name, number)))

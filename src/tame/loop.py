@@ -46,7 +46,7 @@ def run(study: Study) -> Result:
         running = [trial for trial in searched(study.history) if trial.state == "running"]
         test(study, plan, running)  # T  train and validate, together
         correct(study, plan)
-        found = act(study, plan, monitor(study, plan))  # M  name what is wrong, with evidence; mend the space
+        found = act(study, plan, monitor(study, plan))  # M  name what is wrong, with evidence; correct the space
         plan = found.plan
         decisions = adjust(study, plan, found.rest)  # A  continue, pause, stop, start, copy
         study.keep(*findings_events(found.findings), *found.events, *map(decision_event, decisions))
@@ -75,7 +75,7 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
     """
     if study.state.search_ended is not None:
         return []
-    if study.config.until_worthless and rest is not None and rest.is_worthless:
+    if study.config.stop_search_early and rest is not None and rest.is_worthless:
         return end_search(study, why_worthless(rest), worthless=True)
     decide = SEARCHERS.get(study.config.search)
     decisions = decide(study.history, plan.space, study.config.seed, config=plan.search)

@@ -446,7 +446,7 @@ def test_a_space_that_must_not_grow_stays_and_the_finding_says_so(asked, tmp_pat
 
 
 def test_a_search_ends_once_the_rest_is_worthless_and_says_why(asked, tmp_path):
-    settings = {"until_worthless": True, "trials": 400, "space": ("optimizer.lr=1e-9..1e-8:log",), "widen": False}
+    settings = {"stop_search_early": True, "trials": 400, "space": ("optimizer.lr=1e-9..1e-8:log",), "widen": False}
     heard: list[str] = []
 
     class Notes(Silent):

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tame.app.drawing import CLASSES, SUBJECTS, Drawn, Pose, draw, picture
+from tame.app.drawing.picture import CLASSES, SUBJECTS, picture
+from tame.app.drawing.picture_set import Drawn, draw
+from tame.app.drawing.shapes import Pose
 from tame.core.errors import UsageError
 from tame.core.rng import stream
 

@@ -513,7 +513,7 @@ def test_nothing_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_imported_trials_cannot_go_on_and_the_error_says_what_to_do(tmp_path: Path) -> None:
     import_trials(optuna_file(tmp_path / "a.db"), out=tmp_path / "made")
     for act in (lambda: resume_study(tmp_path / "made", Silent()), lambda: tame.load(tmp_path / "made")):
-        with pytest.raises(UsageError, match=r"holds imported trials, which cannot go on; .* tame fit DATA --first"):
+        with pytest.raises(UsageError, match=r"holds imported trials, which cannot go on; .* tame fit DATA --start"):
             act()
     with pytest.raises(UsageError, match="holds a study already"):
         import_trials(tmp_path / "a.db", out=tmp_path / "made")
@@ -556,7 +556,7 @@ def test_a_study_begins_with_what_an_earlier_one_found_best(tmp_path: Path, monk
 
     config = StudyConfig(
         data=str(tmp_path / "data.csv"), target="y", trials=2, epochs=1, folds=2, out=str(tmp_path / "new"),
-        first=(str(tmp_path / "runs"),),
+        start_from=(str(tmp_path / "runs"),),
     )  # fmt: skip
     result = fit_study(config, Notes(), inline=True)
     trials = read_state(tmp_path / "new")[1].history.trials
@@ -569,7 +569,7 @@ def test_a_study_begins_with_what_an_earlier_one_found_best(tmp_path: Path, monk
     assert note.endswith("by the names here: optimizer.name AdamW is adamw, optimizer.name Lion is lion")
     assert result.mattered is not None
     assert result.mattered.importance.n == 2
-    wrong = replace(config, first=("none",), out=str(tmp_path / "b"))
+    wrong = replace(config, start_from=("none",), out=str(tmp_path / "b"))
     with pytest.raises(UsageError, match="no study folder"):
         fit_study(wrong, Silent(), inline=True)
     with pytest.raises(UsageError, match="the search 'random' takes no recipes of earlier studies"):

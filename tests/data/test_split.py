@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from tame.core.errors import DataError, UsageError
 from tame.core.rng import stream
-from tame.data.images import perceptual_hash
+from tame.data.image_hashes import perceptual_hash
 from tame.data.quality import find_duplicates
 from tame.data.split import groups_of, make_split, seal, write_split
 from tame.data.views import central_pixels, square_view

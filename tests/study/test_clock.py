@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 import time
-from dataclasses import fields, replace
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 
@@ -28,7 +26,6 @@ from tame.study.clock import give_time, require_time
 from tame.study.clock_shares import END_S, ending
 from tame.study.fitting import fitting
 from tame.study.reserve import SURE, room_s
-from tame.study.result import command
 from tame.study.session import begin, reopen
 from tame.study.state import Silent, read_state
 
@@ -318,25 +315,3 @@ def test_a_model_whose_training_was_cut_short_is_shown_and_the_exit_code_tells(c
         _show_result(lambda: result, Silent(), as_json=True)
     assert json.loads(capsys.readouterr().out) == result
     _show_result(lambda: {"whole": 1}, Silent(), as_json=True)
-
-
-# What is told --------------------------------------------------------------------------------------------------------
-
-TOLD = {
-    "task": "classification", "target": "income", "groups": "who", "metric": "log_loss", "backbone": "none",
-    "time_s": 90.0, "trials": 7, "epochs": 3, "search": "tpe", "space": ("optimizer.lr=1e-4..1e-1:log",),
-    "widen": False, "until_worthless": True, "first": ("runs/a b",), "set": {"model.width": 64}, "val": "v",
-    "test": "t", "folds": 3, "seed": 5,
-}  # fmt: skip
-
-
-def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
-    told = StudyConfig(data="x.csv", **TOLD)
-    assert shlex.split(command(SimpleNamespace(config=told))) == [
-        "tame", "fit", "x.csv", "--target", "income", "--groups", "who", "--task", "classification", "--backbone",
-        "none", "--search", "tpe", "--val", "v", "--test", "t", "--folds", "3", "--trials", "7", "--epochs", "3",
-        "--seed", "5", "--metric", "log_loss", "--time", "90s", "--space", "optimizer.lr=1e-4..1e-1:log", "--first",
-        "runs/a b", "--no-widen", "--until-worthless", "--set", "model.width=64",
-    ]  # fmt: skip
-    left_out = {"data", "order", "model", "out"}  # named already, not beside groups, only from Python, another folder
-    assert {each.name for each in fields(StudyConfig)} - left_out == set(TOLD)

@@ -17,7 +17,7 @@ from torch import nn
 
 from plans import plain_plan
 from tame.adjust.searcher import SearchConfig
-from tame.app.drawing import draw
+from tame.app.drawing.picture_set import draw
 from tame.app.preview import plan_study, print_plan
 from tame.core.config import ARRAYS, StudyConfig
 from tame.core.importance import Mattered

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from processes import count_events, wait_for, wait_for_worker, wait_until_at, worker_of
-from tame.app.drawing import draw
+from tame.app.drawing.picture_set import draw
 from tame.core.errors import UsageError
 from tame.parts.backbones import build_backbone
 

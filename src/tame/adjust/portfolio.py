@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tame.adjust.presets import Known, Tried, given, known, without
-from tame.core.dimensions import but
 from tame.core.recipe import Recipe, Value
 from tame.core.space import Choice, Dimension, field_of
 
@@ -108,7 +107,8 @@ def _without_waves(found: Known) -> Known:
     """What is known, less the periodic embeddings of numbers."""
     numbers = found.space["table.numbers"]
     assert isinstance(numbers.dimension, Choice)
-    others = but(numbers.dimension, values=tuple(way for way in numbers.dimension.values if way != "periodic"))
+    own = numbers.dimension
+    others = Choice(*(way for way in own.values if way != "periodic"), when=own.when, purpose=own.purpose)
     space = {name: each for name, each in found.space.items() if name != "table.sigma"}
     space["table.numbers"] = replace(numbers, dimension=others)
     tried = tuple(each for each in found.portfolio if each.changes.get("table.numbers") != "periodic")

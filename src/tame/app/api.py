@@ -14,9 +14,10 @@ import numpy as np
 from tame.app.progress import watching
 from tame.app.run import fit_study, resume_study, write_report
 from tame.core.conditions import PLAIN, check_values
-from tame.core.config import ARRAYS, INLINE, StudyConfig, parse_time
+from tame.core.config import ARRAYS, INLINE, StudyConfig, by_field
 from tame.core.dimensions import but
 from tame.core.errors import UsageError, require, unknown
+from tame.core.options import parse_time, whole_paths
 from tame.core.records import Finding, Score
 from tame.core.result import Result
 from tame.core.space import Dimension, field_of, to_text
@@ -94,7 +95,7 @@ def fit(
     time: str | float | None = None,
     space: Mapping[str, Dimension] | Sequence[str] = (),
     set: Mapping[str, Any] | None = None,
-    first: str | Path | Sequence[str | Path] = (),
+    start_from: str | Path | Sequence[str | Path] = (),
     quiet: bool = False,
     **settings: Any,
 ) -> FittedStudy:
@@ -103,19 +104,18 @@ def fit(
     data: a folder of pictures, a CSV or Parquet file (with `target`), (X, y) of NumPy, torch, pandas or polars, or a
     Dataset of (x, y) pairs. model: a function that makes an nn.Module from its own hyperparameters, which `space` may
     name. space: dimensions by recipe field (tame.Float, tame.Int, tame.Choice), or texts as on the command line; set:
-    fields that are fixed; first: folders of earlier studies whose best recipes are tried first; settings: the fields
-    of StudyConfig (target, backbone, trials, epochs, search, widen, until_worthless, metric, seed, out, ...). Raises
-    the errors of tame.core.errors.
+    fields that are fixed; start_from: folders of earlier studies whose best recipes are tried first; settings: the
+    fields of StudyConfig (target, backbone, trials, epochs, search, widen, stop_search_early, metric, seed, out, ...).
+    Raises the errors of tame.core.errors.
     """
     refuse_inside_worker()
     seconds = parse_time(time) if isinstance(time, str) else _scalar(time)
-    for name in settings:
-        if name not in StudyConfig.__dataclass_fields__:
-            StudyConfig.from_json({name: None})  # raises with the nearest name
+    named = {**settings, **({"start_from": start_from} if start_from else {})}
+    given = {name: _scalar(value) for name, value in by_field(named).items()}
     _require_function(model)
     texts, fixed = asked(model, space, set, loss)
-    given = {name: _scalar(value) for name, value in settings.items()}
-    about: dict[str, Any] = {"time_s": seconds, "space": texts, "set": fixed, "first": _folders(first), **given}
+    earlier = _folders(given.pop("start_from", ()))
+    about: dict[str, Any] = {"time_s": seconds, "space": texts, "set": fixed, "start_from": earlier, **given}
     if isinstance(data, str | Path):
         require(model is None, "a model of your own is trained on arrays: tame.fit((X, y), model=build)")
         with watching(quiet=quiet) as watcher:
@@ -210,10 +210,9 @@ def _on_fields(dimension: Dimension, own: Sequence[str]) -> Dimension:
     return but(dimension, when={_field(name, own): values for name, values in dimension.when.items()})
 
 
-def _folders(first: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
-    """Whole paths of the folders of earlier studies."""
-    several = [first] if isinstance(first, str | Path) else first
-    return tuple(str(Path(each).resolve()) for each in several)
+def _folders(folders: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
+    """Whole paths of one folder or several."""
+    return whole_paths([folders] if isinstance(folders, str | Path) else folders)
 
 
 def _out() -> str:

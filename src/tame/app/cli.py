@@ -14,16 +14,16 @@ import io  # noqa: E402
 import json  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Callable, Mapping  # noqa: E402
-from dataclasses import fields  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Annotated, Any  # noqa: E402
 
 import typer  # noqa: E402
 
 from tame import __version__  # noqa: E402
-from tame.core.config import SEARCHES, StudyConfig, parse_set, parse_time, read_toml  # noqa: E402
+from tame.app.flags import with_settings  # noqa: E402
+from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
 from tame.core.errors import BudgetError, StoppedError, TameError, UsageError  # noqa: E402
-from tame.core.space_text import read_space  # noqa: E402
+from tame.core.options import parse_space, parse_time  # noqa: E402
 
 if TYPE_CHECKING:
     from tame.core.result import Result
@@ -36,110 +36,37 @@ app = typer.Typer(
     help="Test, Adjust, Monitor, Evaluate: data in, a tuned neural network and an honest report out.",
 )
 
-DATA = "a folder of pictures (class/x.jpg, or train/, val/, test/ of such), or a CSV or Parquet table"
-DataArgument = Annotated[str, typer.Argument(help=DATA)]
-FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001")]
+FIT = tuple(name for name in OPTIONS)
+PLAN = tuple(name for name in FIT if name not in ("widen", "stop_search_early", "out"))  # what a plan depends on
+CHECK = ("data", "task", "target", "groups", "order", "backbone", "val", "test")
+FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no progress on stderr")]
 InlineOption = Annotated[bool, typer.Option("--inline", help="train in this process, for debugging", hidden=True)]
-BackboneOption = Annotated[
-    str | None, typer.Option(help="a timm name, a weights folder, or none for a small network from scratch")
-]
-TimeOption = Annotated[str | None, typer.Option(help="wall clock from start to report, such as 90s or 5m")]
 MoreTimeOption = Annotated[
-    str | None, typer.Option("--time", help="wall clock from now on, where there was too little to train anything")
-]
-TrialsOption = Annotated[int | None, typer.Option(help="how many recipes are tried")]
-EpochsOption = Annotated[int | None, typer.Option(help="the most that one recipe may train")]
-MetricOption = Annotated[str | None, typer.Option(help="accuracy, log_loss, roc_auc, rmse, mae, r2 and others")]
-TargetOption = Annotated[str | None, typer.Option(help="the column of a table that is predicted")]
-GroupsOption = Annotated[str | None, typer.Option(help="a column whose equal values stay on one side of every split")]
-OrderOption = Annotated[str | None, typer.Option(help="a column that orders the rows: the latest are the test part")]
-SpaceOption = Annotated[
-    list[str] | None, typer.Option(help='a TOML file, or a dimension: "optimizer.lr=1e-4..1e-1:log"')
+    str | None,
+    typer.Option("--time", help="wall clock from now on, where there was too little to train anything", metavar="TIME"),
 ]
 WiderOption = Annotated[
-    list[str] | None, typer.Option("--space", help="as of fit: dimensions that are new, or wider than before")
+    list[str] | None,
+    typer.Option("--space", help="as of fit: dimensions that are new, or wider than before", metavar="SPACE"),
 ]
-WidenOption = Annotated[
-    bool | None,
-    typer.Option("--widen/--no-widen", help="whether a range grows where the best recipes lie on its edge (it does)"),
-]
-WorthlessOption = Annotated[
-    bool | None, typer.Option("--until-worthless", help="end the search once more of it would bring nothing to be seen")
-]
-SearchOption = Annotated[str | None, typer.Option(help=f"which recipes are tried: {', '.join(SEARCHES)}")]
-FirstOption = Annotated[
-    list[str] | None, typer.Option(help="the folder of an earlier study, whose best recipes are tried first")
-]
-SetOption = Annotated[list[str] | None, typer.Option("--set", help="a recipe field that is fixed: optimizer.lr=0.01")]
-ValOption = Annotated[str | None, typer.Option(help="the part that chooses: a folder below DATA, or another table")]
-TestOption = Annotated[str | None, typer.Option(help="the part that is sealed: a folder below DATA, or another table")]
-FoldsOption = Annotated[int | None, typer.Option(help="validate by so many folds")]
-SeedOption = Annotated[int | None, typer.Option(help="of everything that is drawn")]
-OutOption = Annotated[str | None, typer.Option(help="the study's folder (default runs/NAME-0001)")]
-ConfigOption = Annotated[Path | None, typer.Option(help="settings from a TOML file; flags go first")]
-TaskOption = Annotated[str | None, typer.Option(help="auto, classification, regression, binary or multiclass")]
+TimeOption = Annotated[str, typer.Option(help=OPTIONS["time_s"].help, metavar="TIME")]
+SeedOption = Annotated[int, typer.Option(help=OPTIONS["seed"].help, metavar="N")]
+OutOption = Annotated[str | None, typer.Option(help=OPTIONS["out"].help, metavar="FOLDER")]
 
 
 @app.command()
+@with_settings(FIT, file=True)
 def fit(
-    data: DataArgument,
-    target: TargetOption = None,
-    task: TaskOption = None,
-    metric: MetricOption = None,
-    time: TimeOption = None,
-    trials: TrialsOption = None,
-    epochs: EpochsOption = None,
-    backbone: BackboneOption = None,
-    search: SearchOption = None,
-    space: SpaceOption = None,
-    widen: WidenOption = None,
-    until_worthless: WorthlessOption = None,
-    first: FirstOption = None,
-    set: SetOption = None,
-    val: ValOption = None,
-    test: TestOption = None,
-    groups: GroupsOption = None,
-    order: OrderOption = None,
-    folds: FoldsOption = None,
-    seed: SeedOption = None,
-    out: OutOption = None,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
-    inline: InlineOption = False,
+    config: StudyConfig, json: JsonOption = False, quiet: QuietOption = False, inline: InlineOption = False
 ) -> None:
     """Find the best network for pictures or a table, and say how good it is."""
-    wanted = _config(
-        config,
-        data=data,
-        target=target,
-        groups=groups,
-        order=order,
-        task=task,
-        metric=metric,
-        time_s=None if time is None else parse_time(time),
-        trials=trials,
-        epochs=epochs,
-        backbone=backbone,
-        search=search,
-        space=_space(space),
-        widen=widen,
-        until_worthless=until_worthless,
-        first=_folders(first),
-        set=parse_set(tuple(set)) if set else None,
-        val=val,
-        test=test,
-        folds=folds,
-        seed=seed,
-        out=out,
-    )
     from tame.app.progress import watcher_for
     from tame.app.run import fit_study
 
     watcher = watcher_for(quiet=quiet)
-    _show_result(lambda: fit_study(wanted, watcher, inline=inline, started=STARTED), watcher, as_json=json)
+    _show_result(lambda: fit_study(config, watcher, inline=inline, started=STARTED), watcher, as_json=json)
 
 
 @app.command()
@@ -159,7 +86,7 @@ def resume(
 
     if time is not None:
         give_time(study, parse_time(time))
-    if wider := _space(space):
+    if wider := parse_space(space or ()):
         ask_for(study, wider)
     watcher = watcher_for(quiet=quiet)
     _show_result(lambda: resume_study(study, watcher, inline=inline), watcher, as_json=json)
@@ -216,24 +143,12 @@ def predict(
 
 
 @app.command()
-def check(
-    data: DataArgument,
-    target: TargetOption = None,
-    task: TaskOption = None,
-    backbone: BackboneOption = None,
-    val: ValOption = None,
-    test: TestOption = None,
-    groups: GroupsOption = None,
-    order: OrderOption = None,
-    json: JsonOption = False,
-) -> None:
+@with_settings(CHECK)
+def check(config: StudyConfig, json: JsonOption = False) -> None:
     """What is in the data, and what is wrong with it; trains nothing."""
     from tame.app.preview import check_data, print_check
 
-    wanted = _config(
-        None, data=data, target=target, task=task, backbone=backbone, val=val, test=test, groups=groups, order=order
-    )
-    found = check_data(wanted)
+    found = check_data(config)
     if json:
         _print_json(found)
     else:
@@ -241,53 +156,12 @@ def check(
 
 
 @app.command()
-def plan(
-    data: DataArgument,
-    target: TargetOption = None,
-    task: TaskOption = None,
-    metric: MetricOption = None,
-    time: TimeOption = None,
-    trials: TrialsOption = None,
-    epochs: EpochsOption = None,
-    backbone: BackboneOption = None,
-    search: SearchOption = None,
-    space: SpaceOption = None,
-    first: FirstOption = None,
-    set: SetOption = None,
-    val: ValOption = None,
-    test: TestOption = None,
-    groups: GroupsOption = None,
-    order: OrderOption = None,
-    folds: FoldsOption = None,
-    seed: SeedOption = None,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-) -> None:
+@with_settings(PLAN, file=True)
+def plan(config: StudyConfig, json: JsonOption = False) -> None:
     """The split, the space and the cost forecast; writes nothing."""
     from tame.app.preview import plan_study, print_plan
 
-    wanted = _config(
-        config,
-        data=data,
-        target=target,
-        groups=groups,
-        order=order,
-        task=task,
-        metric=metric,
-        time_s=None if time is None else parse_time(time),
-        trials=trials,
-        epochs=epochs,
-        backbone=backbone,
-        search=search,
-        space=_space(space),
-        first=_folders(first),
-        set=parse_set(tuple(set)) if set else None,
-        val=val,
-        test=test,
-        folds=folds,
-        seed=seed,
-    )
-    found = plan_study(wanted)
+    found = plan_study(config)
     if json:
         _print_json(found)
     else:
@@ -304,7 +178,7 @@ def import_(
     mode: Annotated[str | None, typer.Option(help="min or max, where the source does not tell")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a study of trials that another program has made, for tame show and tame fit --first."""
+    """Make a study of trials that another program has made, for tame show and tame fit --start-from."""
     from tame.app.exchange import import_trials, parse_map
     from tame.app.show import imported_lines
 
@@ -354,8 +228,8 @@ def demo(
     from tame.app.progress import watcher_for
 
     watcher = watcher_for(quiet=quiet)
-    seconds = parse_time(time or "60s")
-    run = lambda: run_demo(watcher, time_s=seconds, seed=seed or 0, out=out, pictures=pictures, started=STARTED)  # noqa: E731
+    seconds = parse_time(time)
+    run = lambda: run_demo(watcher, time_s=seconds, seed=seed, out=out, pictures=pictures, started=STARTED)  # noqa: E731
     _show_result(run, watcher, as_json=json)
 
 
@@ -396,30 +270,6 @@ def main() -> None:
 
         _say(f"tame: {say_bug(None, ''.join(traceback.format_exception(problem)))}")
         sys.exit(1)
-
-
-def _config(path: Path | None, **flags: Any) -> StudyConfig:
-    """The config of flags over file over defaults. Raises UsageError."""
-    given = {name: value for name, value in flags.items() if value is not None}
-    values = {**(read_toml(path) if path else {}), **given}
-    known = {item.name for item in fields(StudyConfig)}
-    return StudyConfig(**{name: value for name, value in values.items() if name in known})
-
-
-def _space(texts: list[str] | None) -> tuple[str, ...] | None:
-    """Dimensions of the flags; what ends in .toml or is there under this name is a file of them."""
-    if not texts:
-        return None
-    found: list[str] = []
-    for text in texts:
-        is_file = text.endswith(".toml") or (bool(text) and "=" not in text and Path(text).exists())
-        found += read_space(Path(text)) if is_file else [text]
-    return tuple(found)
-
-
-def _folders(first: list[str] | None) -> tuple[str, ...] | None:
-    """Whole paths of the folders of earlier studies."""
-    return tuple(str(Path(each).resolve()) for each in first) if first else None
 
 
 def _show_result(run: Callable[[], Result], watcher: Any, *, as_json: bool) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tame.app.drawing import CLASSES, draw
+from tame.app.drawing.picture import CLASSES
+from tame.app.drawing.picture_set import draw
 from tame.app.run import fit_study
 from tame.core.config import StudyConfig
 from tame.core.errors import UsageError

@@ -20,8 +20,9 @@ from tame.app.api import Build, asked
 from tame.app.predict import judge_inputs
 from tame.app.progress import watching
 from tame.app.run import fit_study
-from tame.core.config import ARRAYS, INLINE, StudyConfig, parse_time
+from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import DataError, ShapeError, StoppedError, UsageError
+from tame.core.options import parse_time
 from tame.core.space import Dimension
 from tame.data.arrays import read_arrays, task_of
 from tame.data.foreign import is_from

@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tame.adjust.model_based import quiet_optuna
-from tame.app.foreign_trials import ForeignStudy, ForeignTrial, Mode, read_foreign
+from tame.app.foreign_study import ForeignStudy, ForeignTrial, Mode
+from tame.app.foreign_trials import read_foreign
 from tame.core.config import METRIC_MODES, StudyConfig
 from tame.core.errors import DataError, StorageError, UsageError, require, unknown
 from tame.core.recipe import MOST_EPOCHS, Recipe, Value
@@ -44,7 +45,7 @@ NEAR = 0.8  # how alike two names are, from 0 to 1, for one to be asked about
 STATES = {"complete": "COMPLETE", "stopped": "PRUNED", "paused": "PRUNED", "diverged": "FAIL", "failed": "FAIL"}
 
 
-def to_optuna(study: Any, *, finalists: bool = False) -> optuna.Study:
+def to_optuna(study: object, *, finalists: bool = False) -> optuna.Study:
     """The trials of a study as an Optuna study in memory, for optuna.visualization and optuna-dashboard.
 
     study: what tame.fit or tame.load returned, or the folder of a study, finished or not, or imported. The value of a
@@ -125,7 +126,7 @@ class Imported:
     names: Mapping[str, str]  # of the source's parameters: the recipe field of each
     notes: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "schema": "tame/1", "study": str(self.folder), "trials": self.trials, "metric": self.metric,
             "mode": self.mode, "names": dict(self.names), "notes": list(self.notes),
@@ -187,7 +188,7 @@ def _by_order(foreign: ForeignStudy) -> tuple[ForeignStudy, list[str]]:
     return replace(foreign, trials=trials), [note]
 
 
-def points_of(trial: ForeignTrial, mode: Mode) -> tuple[list[list[Any]], int | None]:
+def points_of(trial: ForeignTrial, mode: Mode) -> tuple[list[tuple[int, float, float]], int | None]:
     """Rows of epoch, loss and metric, and the epoch that is judged where that is not the last.
 
     The loss is the value, or its negative where more is better. Steps are counted from 1. A value that is none of the
@@ -196,11 +197,11 @@ def points_of(trial: ForeignTrial, mode: Mode) -> tuple[list[list[Any]], int | N
     sign = 1.0 if mode == "min" else -1.0
     known = [(step, value) for step, value in trial.steps if value is not None]
     shift = 1 - min((step for step, _ in known), default=1)
-    rows: list[list[Any]] = [[step + max(shift, 0), sign * value, value] for step, value in known]
+    rows = [(step + max(shift, 0), sign * value, value) for step, value in known]
     same = [row[0] for row in rows if row[2] == trial.value]
     assert trial.value is not None
     if not same:
-        rows.append([rows[-1][0] + 1 if rows else 1, sign * trial.value, trial.value])
+        rows.append((rows[-1][0] + 1 if rows else 1, sign * trial.value, trial.value))
         return rows, None
     return rows, None if same[-1] == rows[-1][0] else same[-1]
 
@@ -226,7 +227,8 @@ def _event(
     return Event(
         "imported_trial",
         {
-            "trial": number, "recipe": recipe.flat(), "state": trial.state, "points": points, "kept": kept,
+            "trial": number, "recipe": recipe.flat(), "state": trial.state, "points": [list(row) for row in points],
+            "kept": kept,
             "reason": f"{where} of {foreign.name!r} in {Path(foreign.source).name}",
         },
     )  # fmt: skip
@@ -328,10 +330,10 @@ def _own_name(name: str, taken: set[str]) -> str:
     return f"own.{plain}"
 
 
-def _state_of(study: Any) -> tuple[Path, State]:
+def _state_of(study: object) -> tuple[Path, State]:
     folder = getattr(study, "folder", study)
-    right = isinstance(folder, str | Path)
-    require(right, f"give a study of TAME or its folder, got a {type(study).__name__}")
+    if not isinstance(folder, str | Path):
+        raise UsageError(f"give a study of TAME or its folder, got a {type(study).__name__}")
     return Path(folder), read_state(Path(folder))[1]
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from tame.app.console import ResultConsole
 from tame.core.errors import UsageError, require
-from tame.data.images import printable
+from tame.core.text import printable
 from tame.data.tables import safe_cell
 from tame.evaluate.score import softmax
 from tame.kinds.materials import prediction_of, read_model

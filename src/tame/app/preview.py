@@ -19,7 +19,7 @@ from tame.core.config import StudyConfig
 from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
 from tame.core.space import Space, field_of, to_text
-from tame.data.images import printable
+from tame.core.text import printable
 from tame.kinds.known import KINDS, kind_of
 from tame.study.clock import foretold
 from tame.study.draft import fewer_dimensions

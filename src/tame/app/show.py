@@ -126,7 +126,7 @@ def imported_lines(found: Mapping[str, Any]) -> RenderableType:
     notes = [_sentence(note, "dim") for note in found["notes"]]
     folder = shlex.quote(formats.inert(found["study"]))
     return Group(
-        _text(head, "bold"), table, *notes, _text(f"tame show {folder}"), _text(f"tame fit DATA --first {folder}")
+        _text(head, "bold"), table, *notes, _text(f"tame show {folder}"), _text(f"tame fit DATA --start-from {folder}")
     )
 
 

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tame.core.errors import UsageError, require, unknown
-from tame.core.recipe import Recipe
+from tame.core.options import (
+    OPTION,
+    Option,
+    Texts,
+    parse_set,
+    parse_space,
+    parse_time,
+    read_time,
+    whole_paths,
+    write_set,
+    write_time,
+)
+from tame.core.recipe import Recipe, Value
 from tame.core.space import Dimension, check_asked, field_of, parse_dimension
 from tame.core.space_text import flatten, texts_of
 from tame.core.toml_file import read_toml_file
 
+T = TypeVar("T")
 DEFAULT_TIME_S = 300.0
 ARRAYS = "<arrays>"  # as data: what was given from Python lies in the study's folder
 INLINE = "<inline>"  # as model: the function exists in the process that began the study only
@@ -28,32 +41,186 @@ CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss
 REGRESSION_METRICS = ("rmse", "mae", "r2")
 
 
+# The report of a study writes its command in this order; what is not named here comes after, in the order of fields.
+WRITTEN = (
+    "target", "groups", "order", "task", "backbone", "search", "val", "test", "folds", "trials", "epochs", "seed",
+    "metric", "time_s", "space", "start_from", "widen", "stop_search_early", "set",
+)  # fmt: skip
+DATA, SEARCH = "Data", "Search"  # headings of the help
+
+
+def toml_space(value: object, where: str) -> object:
+    """The dimensions of a [space] table."""
+    return texts_of(value, where=where)
+
+
+def toml_folders(value: object, where: str) -> object:
+    """Folders, as they are written: a list of them, or one."""
+    several = [value] if isinstance(value, str) else value
+    if not isinstance(several, list) or not all(isinstance(each, str) for each in several):
+        raise UsageError(f"{where}: start_from must be a list of folders")
+    return tuple(several)
+
+
+def toml_set(value: object, where: str) -> object:
+    """Recipe fields of a [set] table, by dotted names."""
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{where}: set must be a table of recipe fields")
+    return flatten(value)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyConfig:
     """Everything that was asked for. None: not given, so the study decides (and says what it decided)."""
 
-    data: str  # a folder of pictures, a table, or ARRAYS
-    task: str = "auto"
-    target: str | None = None  # the column of a table that is predicted
-    groups: str | None = None  # a column whose equal values stay on one side of every split
-    order: str | None = None  # a column that orders the rows: the latest are the test part
+    data: str = field(  # or ARRAYS
+        metadata={
+            OPTION: Option(
+                "a folder of pictures (class/x.jpg, or train/, val/, test/ of such), or a CSV or Parquet table",
+                kind="argument",
+                metavar="DATA",
+            )
+        }
+    )
+    task: str = field(
+        default="auto",
+        metadata={OPTION: Option("auto, classification, regression, binary or multiclass", metavar="TASK", group=DATA)},
+    )
+    target: str | None = field(
+        default=None, metadata={OPTION: Option("the column of a table that is predicted", metavar="COLUMN", group=DATA)}
+    )
+    groups: str | None = field(
+        default=None,
+        metadata={
+            OPTION: Option("a column whose equal values stay on one side of every split", metavar="COLUMN", group=DATA)
+        },
+    )
+    order: str | None = field(
+        default=None,
+        metadata={
+            OPTION: Option("a column that orders the rows: the latest are the test part", metavar="COLUMN", group=DATA)
+        },
+    )
     model: str | None = None  # where the function of the user's own module is found, or INLINE; only from Python
-    metric: str = "auto"  # the one that suits the task
-    backbone: str | None = None  # a timm name, a folder in timm's local-dir format, or "none"
-    time_s: float | None = None  # wall clock from start to report
-    trials: int | None = None  # how many recipes are tried
-    epochs: int | None = None  # the most that one of them may train
-    search: str = "auto"  # which searcher decides what is tried
-    space: tuple[str, ...] = ()  # "optimizer.lr=1e-4..1e-1:log"
-    widen: bool = True  # whether a range grows where the best recipes lie on its edge
-    until_worthless: bool = False  # whether the search ends once the rest of it would bring too little to be seen
-    first: tuple[str, ...] = ()  # folders of earlier studies whose best recipes are tried first
-    set: Mapping[str, Any] = field(default_factory=dict)  # recipe fields that are fixed
-    val: str | None = None  # the part that chooses: a folder below the pictures, or another table
-    test: str | None = None  # the part that is sealed, likewise
-    folds: int | None = None
-    seed: int = 0
-    out: str | None = None
+    metric: str = field(  # auto: the one that suits the task
+        default="auto",
+        metadata={
+            OPTION: Option("accuracy, log_loss, roc_auc, rmse, mae, r2 and others", metavar="METRIC", group=DATA)
+        },
+    )
+    backbone: str | None = field(
+        default=None,
+        metadata={
+            OPTION: Option(
+                "a timm name, a weights folder, or none for a small network from scratch", metavar="NAME", group=SEARCH
+            )
+        },
+    )
+    time_s: float | None = field(
+        default=None,
+        metadata={
+            OPTION: Option(
+                "wall clock from start to report, such as 90s or 5m",
+                metavar="TIME",
+                flag="time",
+                read=read_time,
+                write=write_time,
+            )
+        },
+    )
+    trials: int | None = field(
+        default=None, metadata={OPTION: Option("how many recipes are tried", kind="whole", metavar="N")}
+    )
+    epochs: int | None = field(
+        default=None, metadata={OPTION: Option("the most that one recipe may train", kind="whole", metavar="N")}
+    )
+    search: str = field(
+        default="auto",
+        metadata={OPTION: Option(f"which recipes are tried: {', '.join(SEARCHES)}", metavar="NAME", group=SEARCH)},
+    )
+    space: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            OPTION: Option(
+                'a TOML file, or a dimension: "model.width=16..256:log"',
+                kind="texts",
+                metavar="SPACE",
+                group=SEARCH,
+                read=parse_space,
+                toml=toml_space,
+            )
+        },
+    )
+    widen: bool = field(
+        default=True,
+        metadata={
+            OPTION: Option(
+                "whether a range grows where the best recipes lie on its edge (it does)",
+                kind="switch",
+                group=SEARCH,
+                has_no=True,
+            )
+        },
+    )
+    stop_search_early: bool = field(
+        default=False,
+        metadata={
+            OPTION: Option(
+                "stop when further trials are unlikely to help", kind="switch", group=SEARCH, older="until_worthless"
+            )
+        },
+    )
+    start_from: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            OPTION: Option(
+                "folder of an earlier study whose best recipes are tried first",
+                kind="texts",
+                metavar="STUDY",
+                group=SEARCH,
+                older="first",
+                read=whole_paths,
+                toml=toml_folders,
+            )
+        },
+    )
+    set: Mapping[str, Value] = field(
+        default_factory=dict,
+        metadata={
+            OPTION: Option(
+                "a recipe field that is fixed: optimizer.lr=0.01",
+                kind="texts",
+                metavar="FIELD=VALUE",
+                group=SEARCH,
+                read=parse_set,
+                write=write_set,
+                toml=toml_set,
+            )
+        },
+    )
+    val: str | None = field(
+        default=None,
+        metadata={
+            OPTION: Option("the part that chooses: a folder below DATA, or another table", metavar="PART", group=DATA)
+        },
+    )
+    test: str | None = field(
+        default=None,
+        metadata={
+            OPTION: Option("the part that is sealed: a folder below DATA, or another table", metavar="PART", group=DATA)
+        },
+    )
+    folds: int | None = field(
+        default=None, metadata={OPTION: Option("validate by so many folds", kind="whole", metavar="N", group=DATA)}
+    )
+    seed: int = field(
+        default=0,
+        metadata={OPTION: Option("seed for all random choices", kind="whole", metavar="N", repeated="always")},
+    )
+    out: str | None = field(
+        default=None,
+        metadata={OPTION: Option("the study's folder (default runs/NAME-0001)", metavar="FOLDER", repeated="never")},
+    )
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -69,7 +236,7 @@ class StudyConfig:
         if self.time_s is not None:
             good = math.isfinite(self.time_s) and self.time_s > 0
             require(good, f"the time must be above 0 seconds, got {self.time_s:g}")
-        for name in ("widen", "until_worthless"):
+        for name in ("widen", "stop_search_early"):
             value = getattr(self, name)
             require(isinstance(value, bool), f"{name} must be true or false, got {value!r}")
         for name in ("trials", "epochs", "folds", "seed"):
@@ -101,24 +268,74 @@ class StudyConfig:
             return DEFAULT_TIME_S
         return self.time_s
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values that `from_json` turns back into this config."""
-        return {**asdict(self), "set": dict(self.set), "space": list(self.space), "first": list(self.first)}
+    def to_json(self) -> dict[str, object]:
+        """Plain values that `from_json` turns back into this config, by the names that older versions know."""
+        plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from)}
+        return {stored_name(name): value for name, value in plain.items()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> StudyConfig:
         """The config of these values. Raises UsageError for an unknown key, with the nearest one."""
-        known = [item.name for item in fields(cls)]
-        for key in values:
-            if key not in known:
-                raise UsageError(unknown("setting", key, known))
-        plain = dict(values)
+        plain = by_field(values)
         try:
-            plain["space"] = tuple(plain.get("space", ()))
-            plain["first"] = tuple(plain.get("first", ()))
+            plain |= {name: tuple(plain[name]) for name in ("space", "start_from") if name in plain}
             return cls(**plain)
         except (TypeError, AttributeError) as problem:
             raise UsageError(f"the settings do not fit: {problem}") from None
+
+
+FIELDS = tuple(item.name for item in fields(StudyConfig))
+OPTIONS: Mapping[str, Option] = {
+    item.name: item.metadata[OPTION] for item in fields(StudyConfig) if OPTION in item.metadata
+}
+PYTHON_ONLY = ("model",)  # the fields that are no options
+_OLDER = {each.older: name for name, each in OPTIONS.items() if each.older}
+_STORED = {name: older for older, name in _OLDER.items()}
+_FLAGS = {each.flag: name for name, each in OPTIONS.items() if each.flag}
+
+
+def stored_name(name: str) -> str:
+    """What config.json calls a field: a field that was renamed keeps its older name there."""
+    return _STORED.get(name, name)
+
+
+def by_field(values: Mapping[str, T], *, also: Iterable[str] = ()) -> dict[str, T]:
+    """These settings by the names of the fields, which may be given by their older names.
+
+    also: what else is known, for the error. Raises UsageError for an unknown name, with the nearest one, and for a
+    setting that is given by both its names.
+    """
+    found: dict[str, T] = {}
+    for key, value in values.items():
+        name = _OLDER.get(key, key)
+        if name not in FIELDS:
+            raise UsageError(unknown("setting", key, (*FIELDS, *also)))
+        require(name not in found, f"{name} is the new name of {stored_name(name)}; give one of them")
+        found[name] = value
+    return found
+
+
+def config_of(texts: Mapping[str, Texts], file: Path | None = None) -> StudyConfig:
+    """The settings of a command line over those of a TOML file over the defaults.
+
+    texts: of each field what was given for it; nothing where there is none. Raises UsageError.
+    """
+    given = {name: OPTIONS[name].value_of(own) for name, own in texts.items() if own}
+    return StudyConfig.from_json({**(read_toml(file) if file else {}), **given})
+
+
+def command_of(config: StudyConfig) -> str:
+    """The line that makes the study again: `tame fit ...` with all that is not as it would be without being given."""
+    if config.data == ARRAYS:
+        return f"tame.fit((X, y), seed={config.seed}, ...)"
+    plain = StudyConfig(data=config.data)
+    words = ["tame", "fit", config.data]
+    for name in (*WRITTEN, *(name for name in OPTIONS if name not in WRITTEN)):
+        own, value = OPTIONS[name], getattr(config, name)
+        is_told = own.repeated == "always" or (own.repeated == "given" and value != getattr(plain, name))
+        if is_told and own.kind != "argument":
+            words += own.words(name, value)
+    return shlex.join(words)
 
 
 def default_metric(task: str) -> str:
@@ -129,8 +346,8 @@ def default_metric(task: str) -> str:
     return known[task]
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The settings of a TOML file: keys as in StudyConfig, `time` as text or seconds, `set` and `space` as tables.
+def read_toml(path: Path) -> dict[str, object]:
+    """The settings of a TOML file by field. `time` is text or a number of seconds, `set` and `space` are tables.
 
     Raises UsageError for a file that is missing or no TOML, and for an unknown key.
     """
@@ -138,42 +355,12 @@ def read_toml(path: Path) -> dict[str, Any]:
     values = read_toml_file(path, what="a TOML file")
     if "time" in values:
         values["time_s"] = parse_time(str(values.pop("time")))
-    if "space" in values:
-        values["space"] = texts_of(values["space"], where=str(path))
-    if "first" in values:
-        own = [values["first"]] if isinstance(values["first"], str) else values["first"]
-        good = isinstance(own, list) and all(isinstance(each, str) for each in own)
-        require(good, f"{path}: first must be a list of folders")
-        values["first"] = tuple(own)
-    if "set" in values:
-        require(isinstance(values["set"], Mapping), f"{path}: set must be a table of recipe fields")
-        values["set"] = flatten(values["set"])
-    known = [item.name for item in fields(StudyConfig)]
-    for key in values:
-        if key not in known:
-            raise UsageError(f"{path}: {unknown('setting', key, [*known, 'time'])}")
-    return values
+    try:
+        named = by_field(values, also=_FLAGS)
+    except UsageError as problem:
+        raise UsageError(f"{path}: {problem}") from None
+    return {name: _from_toml(OPTIONS.get(name), value, str(path)) for name, value in named.items()}
 
 
-def parse_time(text: str) -> float:
-    """Seconds of "90", "90s", "5m", "1h30m" or "1.5h". Raises UsageError."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip().lower())
-    joined = "".join(number + unit for number, unit in parts)
-    if not parts or joined != text.strip().lower():
-        raise UsageError(f"cannot read the time {text!r}; write it as 90s, 5m or 1h30m")
-    units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-    seconds = sum(float(number) * units[unit] for number, unit in parts)
-    require(seconds > 0, f"the time must be above 0 seconds, got {text!r}")
-    return seconds
-
-
-def parse_set(texts: tuple[str, ...]) -> dict[str, Any]:
-    """Recipe fields of ("optimizer.lr=0.01", ...). Raises UsageError for a wrong form or an unknown field."""
-    found: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        require(bool(equals), f"cannot read {text!r}: write FIELD=VALUE, such as optimizer.lr=0.01")
-        short = name.strip().removeprefix("recipe.")
-        require(short not in found, f"{short} is set twice")
-        found[short] = Recipe().but({short: value.strip()}).flat()[short]
-    return found
+def _from_toml(own: Option | None, value: object, where: str) -> object:
+    return value if own is None or own.toml is None else own.toml(value, where)

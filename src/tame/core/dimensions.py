@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import numbers
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ class When(Mapping[str, tuple[Value, ...]]):
 
     __slots__ = ("_items",)
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
+    def __init__(self, fields: Mapping[str, object]) -> None:
         """fields: each with a value, or with several in a tuple or list. Raises UsageError for an empty one."""
         require(isinstance(fields, Mapping), f"`when` maps recipe fields to values, got {fields!r}")
         self._items: dict[str, tuple[Value, ...]] = {}
@@ -95,12 +95,12 @@ class Float:
             return min(max(_between(self.low, self.high, self.log, u), self.low), self.high)
         return self._nearest(_between(*_edges(self, self.step), self.log, u))
 
-    def where(self, value: Any) -> float:
+    def where(self, value: object) -> float:
         """The inverse of `at`, clipped to [0, 1]."""
         low, high = (self.low, self.high) if self.step is None else _edges(self, self.step)
         return _place(low, high, self.log, float(_number(value, "a value of a range")))
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         """Whether the value may be proposed."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
             return False
@@ -142,14 +142,15 @@ class Int:
         steps = round((_between(*_edges(self, self.step), self.log, u) - self.low) / self.step)
         return self.low + min(max(steps, 0), self.count - 1) * self.step
 
-    def where(self, value: Any) -> float:
+    def where(self, value: object) -> float:
         """A point that `at` maps to the value, clipped to [0, 1]."""
         return _place(*_edges(self, self.step), self.log, float(_number(value, "a value of a range")))
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         """Whether the value may be proposed."""
-        is_whole = isinstance(value, int) and not isinstance(value, bool)
-        return is_whole and self.low <= value <= self.high and (value - self.low) % self.step == 0
+        if not isinstance(value, int) or isinstance(value, bool):
+            return False
+        return self.low <= value <= self.high and (value - self.low) % self.step == 0
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -162,11 +163,11 @@ class Choice:
 
     values: tuple[Value, ...]
     _: KW_ONLY
-    when: Mapping[str, Any]
+    when: When
     purpose: Purpose | None
     _index: Mapping[Value, int] = field(compare=False, repr=False)  # so that `where` is quick in a long one
 
-    def __init__(self, *values: Value, when: Mapping[str, Any] = ALWAYS, purpose: Purpose | None = None) -> None:
+    def __init__(self, *values: Value, when: Mapping[str, object] = ALWAYS, purpose: Purpose | None = None) -> None:
         if len(values) == 1 and isinstance(values[0], list | tuple | set | frozenset):
             raise UsageError(f"write Choice(1, 2, 3), each value by itself; got Choice({values[0]!r})")
         require(len(values) > 0, "a choice needs at least one value")
@@ -183,29 +184,39 @@ class Choice:
         """The value at u in [0, 1]."""
         return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
 
-    def where(self, value: Any) -> float:
+    def where(self, value: object) -> float:
         """The middle of the value's share of [0, 1]. Raises UsageError for a value that is not among them."""
-        if not self.holds(value):
+        place = self._place(value)
+        if place is None:
             raise UsageError(unknown("choice", value, map(str, self.values[:20])))
-        return (self._index[value] + 0.5) / len(self.values)
+        return (place + 0.5) / len(self.values)
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         """Whether the value may be proposed."""
-        if not isinstance(value, bool | int | float | str) or value not in self._index:
-            return False
-        return isinstance(self.values[self._index[value]], bool) == isinstance(value, bool)
+        return self._place(value) is not None
+
+    def _place(self, value: object) -> int | None:
+        """Which of the values it is; 1 and 1.0 are one, 1 and true are not."""
+        place = self._index.get(value) if isinstance(value, bool | int | float | str) else None
+        is_same = place is not None and isinstance(self.values[place], bool) == isinstance(value, bool)
+        return place if is_same else None
 
 
 Dimension = Float | Int | Choice
 
 
-def but(dimension: Dimension, **changes: Any) -> Dimension:
-    """The dimension with some of its settings changed."""
-    names = ("when", "purpose") if isinstance(dimension, Choice) else ("low", "high", "log", "step", "when", "purpose")
-    own = {name: getattr(dimension, name) for name in names} | changes
+def but(dimension: Dimension, *, when: Mapping[str, object]) -> Dimension:
+    """The dimension under other conditions."""
     if isinstance(dimension, Choice):
-        return Choice(*own.pop("values", dimension.values), **own)
-    return type(dimension)(**own)
+        return Choice(*dimension.values, when=when, purpose=dimension.purpose)
+    return replace(dimension, when=when)
+
+
+def stretched(dimension: Float | Int, *, low: float | None, high: float | None) -> Float | Int:
+    """The range with other ends, where they are given. Raises UsageError for ends that are no range."""
+    make: Callable[..., Float | Int] = type(dimension)
+    ends = (dimension.low if low is None else low, dimension.high if high is None else high)
+    return make(*ends, dimension.log, dimension.step, when=dimension.when, purpose=dimension.purpose)
 
 
 def covers(new: Dimension, old: Dimension) -> bool:
@@ -234,7 +245,7 @@ def every_value(dimension: Dimension) -> tuple[Value, ...]:
     return tuple(float(_decimal(dimension.low) + k * step) for k in range(int(dimension.count)))
 
 
-def _set(dimension: Any, **values: Any) -> None:
+def _set(dimension: object, **values: object) -> None:
     for name, value in values.items():
         object.__setattr__(dimension, name, value)
 
@@ -266,7 +277,7 @@ def _decimal(value: float) -> Decimal:
     return Decimal(repr(value))
 
 
-def _number(value: Any, what: str) -> float:
+def _number(value: object, what: str) -> float:
     """A number, as a plain one where it came from NumPy."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise UsageError(f"{what} must be numbers, got {value!r}")
@@ -277,7 +288,7 @@ def _number(value: Any, what: str) -> float:
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
-def _whole(value: Any, what: str) -> int:
+def _whole(value: object, what: str) -> int:
     number = _number(value, what)
     require(math.isfinite(number), f"{what} must be finite, got {value!r}")
     require(number == int(number), f"{what} of whole numbers must be whole, got {value!r}")
@@ -301,13 +312,13 @@ def _check_range(low: float, high: float, log: bool, step: float | None) -> None
     require(few, f"steps of {step} make more than {MOST_STEPS:,} values of {low}..{high}; leave the step out")
 
 
-def _check_purpose(purpose: Any, count: float) -> None:
+def _check_purpose(purpose: object, count: float) -> None:
     if purpose is not None and purpose not in PURPOSES:
         raise UsageError(unknown("purpose", purpose, PURPOSES))
     require(purpose != "fixed" or count == 1, "what is fixed has one value: write Choice(VALUE)")
 
 
-def _distinct(values: Any, what: str) -> tuple[Value, ...]:
+def _distinct(values: Iterable[object], what: str) -> tuple[Value, ...]:
     """The values as plain ones. Raises UsageError for what no recipe holds, and for one that comes twice."""
     found: dict[Value, Value] = {}
     for value in values:
@@ -318,7 +329,7 @@ def _distinct(values: Any, what: str) -> tuple[Value, ...]:
     return tuple(found.values())
 
 
-def _choosable(value: Any, what: str) -> Value:
+def _choosable(value: object, what: str) -> Value:
     own = _number(value, what) if isinstance(value, numbers.Real) else math.nan
     require(math.isfinite(own), f"{what} holds finite numbers, text, True or False; got {value!r}")
     return own

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, SupportsFloat
 
 from tame.core.errors import UsageError, require, unknown
 
@@ -272,7 +272,7 @@ class Recipe(_WorkedOut):
         """The fields worth telling: what every training has, and what differs from a plain recipe."""
         return {n: v for n, v in self.flat().items() if n in TOLD or n not in _PLAIN or v != _PLAIN[n]}
 
-    def but(self, changes: Mapping[str, Any]) -> Recipe:
+    def but(self, changes: Mapping[str, object]) -> Recipe:
         """This recipe with some fields changed, by dotted name ("optimizer.lr").
 
         Raises UsageError for an unknown name (with the nearest one), a wrong type or a value out of range.
@@ -297,7 +297,7 @@ class Recipe(_WorkedOut):
         return replace(self, **own)
 
     @classmethod
-    def from_flat(cls, values: Mapping[str, Any]) -> Recipe:
+    def from_flat(cls, values: Mapping[str, object]) -> Recipe:
         """The recipe whose `flat()` is `values`; missing fields take their defaults."""
         return cls().but(values)
 
@@ -326,14 +326,14 @@ def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
         raise UsageError(unknown(name, value, known))
 
 
-def _own(name: str, value: Any) -> Value:
+def _own(name: str, value: object) -> Value:
     """A value for a model of the user's: a number, a word, yes or no; finite."""
     if not isinstance(value, (str, int)) and not (isinstance(value, float) and math.isfinite(value)):
         raise UsageError(f"{name} must be a number, text, or true or false, got {value!r}")
     return value
 
 
-def _batch_size(value: Any) -> int | str:
+def _batch_size(value: object) -> int | str:
     """A whole number, or "all"."""
     if isinstance(value, str) and value.strip().lower() == ALL:
         return ALL
@@ -342,7 +342,7 @@ def _batch_size(value: Any) -> int | str:
     return fitted
 
 
-def _fit(name: str, value: Any, like: Value) -> Value:
+def _fit(name: str, value: object, like: Value) -> Value:
     """`value` in the type of `like`, from text where it comes from a flag. Raises UsageError."""
     wanted = type(like).__name__
     try:
@@ -360,6 +360,8 @@ def _fit(name: str, value: Any, like: Value) -> Value:
             raise ValueError
         if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]+\s*", value):
             value = int(value)  # not by way of a float, which holds 53 bits
+        if not isinstance(value, SupportsFloat | str):
+            raise ValueError
         number = float(value)
         if not math.isfinite(number):
             raise ValueError

@@ -23,7 +23,19 @@ from tame.core.conditions import (
     never,
     refuse_overlaps,
 )
-from tame.core.dimensions import ALWAYS, Choice, Dimension, Float, Int, Purpose, When, but, covers, every_value
+from tame.core.dimensions import (
+    ALWAYS,
+    Choice,
+    Dimension,
+    Float,
+    Int,
+    Purpose,
+    When,
+    but,
+    covers,
+    every_value,
+    stretched,
+)
 from tame.core.errors import UsageError, require, unknown
 from tame.core.recipe import Value
 from tame.core.space_text import parse_dimension, to_text
@@ -182,11 +194,10 @@ class Space:
         old, more = self.dimensions[name], tuple(values)
         if isinstance(old, Choice):
             require(bool(more) and low is None and high is None, f"{name} is a choice; widen it with values=(...)")
-            wider = self.but({name: but(old, values=(*old.values, *more))})
+            wider = self.but({name: Choice(*old.values, *more, when=old.when, purpose=old.purpose)})
         else:
             require(not more and (low, high) != (None, None), f"{name} is a range; widen it with low=... or high=...")
-            ends = {"low": old.low if low is None else low, "high": old.high if high is None else high}
-            wider = self.but({name: but(old, **ends)})
+            wider = self.but({name: stretched(old, low=low, high=high)})
         for reason in wider.narrower(self):
             raise UsageError(reason)
         return wider
@@ -216,7 +227,7 @@ class Space:
                 found.append(f"{name} would hold in fewer cases: {to_text(name, now)}; {was}")
         return found
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values that `from_json` turns back into this space; `base` is not among them."""
         return {name: _dimension_json(dim) for name, dim in self.dimensions.items()}
 
@@ -282,7 +293,7 @@ def _is_implied(name: str, asked: Mapping[str, Dimension]) -> bool:
         return False
 
 
-def _rest(cases: list[Mapping[str, Any]], dimensions: Mapping[str, Dimension]) -> When:
+def _rest(cases: list[Mapping[str, tuple[Value, ...]]], dimensions: Mapping[str, Dimension]) -> When:
     """The condition for what these cases leave over, where all of them are about the same choice; else none."""
     about = {tuple(case) for case in cases}
     if len(about) != 1 or len(only := about.pop()) != 1:
@@ -293,9 +304,9 @@ def _rest(cases: list[Mapping[str, Any]], dimensions: Mapping[str, Dimension]) -
     return When({only[0]: tuple(dict.fromkeys(left))}) if left else ALWAYS
 
 
-def _dimension_json(dim: Dimension) -> dict[str, Any]:
+def _dimension_json(dim: Dimension) -> dict[str, object]:
     if isinstance(dim, Choice):
-        found: dict[str, Any] = {"values": list(dim.values)}
+        found: dict[str, object] = {"values": list(dim.values)}
     else:
         kind = "int" if isinstance(dim, Int) else "float"
         found = {"kind": kind, "low": dim.low, "high": dim.high, "log": dim.log}
@@ -309,9 +320,9 @@ def _dimension_json(dim: Dimension) -> dict[str, Any]:
 
 
 def _from_json(item: Mapping[str, Any]) -> Dimension:
-    also: dict[str, Any] = {"when": When(item.get("when", {})), "purpose": item.get("purpose")}
+    when, purpose = When(item.get("when", {})), item.get("purpose")
     if "values" in item:
-        return Choice(*item["values"], **also)
+        return Choice(*item["values"], when=when, purpose=purpose)
     if item["kind"] == "int":
-        return Int(item["low"], item["high"], item["log"], item.get("step", 1), **also)
-    return Float(item["low"], item["high"], item["log"], item.get("step"), **also)
+        return Int(item["low"], item["high"], item["log"], item.get("step", 1), when=when, purpose=purpose)
+    return Float(item["low"], item["high"], item["log"], item.get("step"), when=when, purpose=purpose)

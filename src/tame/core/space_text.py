@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tame.core.conditions import PLAIN, check_values, field_of, word
-from tame.core.dimensions import PURPOSES, Choice, Dimension, Float, Int
+from tame.core.dimensions import ALWAYS, PURPOSES, Choice, Dimension, Float, Int, When
 from tame.core.errors import UsageError, require, unknown
 from tame.core.recipe import Value
 from tame.core.toml_file import read_toml_file
@@ -41,9 +41,9 @@ def parse_dimension(text: str) -> tuple[str, Dimension]:
     name = name.strip().removeprefix("recipe.")
     body, *conditions = (part.strip() for part in _split(rest, " if "))
     require(bool(equals and name and body) and len(conditions) <= 1, f"cannot read the space {text!r}: {FORM}")
-    also: dict[str, Any] = {"when": _read_conditions(conditions[0], text)} if conditions else {}
+    asked = _read_conditions(conditions[0], text) if conditions else ALWAYS
     try:
-        return name, _read_dimension(field_of(name), body, text, also)
+        return name, _read_dimension(field_of(name), body, text, When(asked))
     except UsageError as problem:  # of many dimensions it must be told which one is wrong
         said = str(problem)
         raise UsageError(said if name in said else f"{name}: {said}") from None
@@ -80,7 +80,7 @@ def read_space(path: Path) -> tuple[str, ...]:
     return found
 
 
-def texts_of(space: Any, *, where: str) -> tuple[str, ...]:
+def texts_of(space: object, *, where: str) -> tuple[str, ...]:
     """The dimensions of a [space] table as texts: each is a text, one value, or a table.
 
     A table holds `low` and `high`, or `values`, and what else a dimension has: `log`, `step`, `when`, `purpose`. Also
@@ -97,9 +97,9 @@ def texts_of(space: Any, *, where: str) -> tuple[str, ...]:
     return tuple(_texts(space, "", where))
 
 
-def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(table: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Nested tables as one, by dotted names."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name, value in table.items():
         if isinstance(value, Mapping):
             found |= flatten(value, f"{prefix}{name}.")
@@ -108,7 +108,7 @@ def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _texts(table: Mapping[str, Any], prefix: str, where: str) -> Iterator[str]:
+def _texts(table: Mapping[str, object], prefix: str, where: str) -> Iterator[str]:
     for key, value in table.items():
         name = f"{prefix}{key}".removeprefix("recipe.")
         if isinstance(value, Mapping) and not _is_dimension(name, value, where):
@@ -124,7 +124,7 @@ def _texts(table: Mapping[str, Any], prefix: str, where: str) -> Iterator[str]:
             raise UsageError(f"{where}: {name} is {value!r}; {mend}")
 
 
-def _is_dimension(name: str, table: Mapping[str, Any], where: str) -> bool:
+def _is_dimension(name: str, table: Mapping[str, object], where: str) -> bool:
     """Whether a table is a dimension, and not a room of them such as [space.optimizer]."""
     own = field_of(name)
     if own in PLAIN or own.startswith("own."):
@@ -144,41 +144,35 @@ def _from_table(name: str, table: Mapping[str, Any], where: str) -> Dimension:
     wanted = {"values"} if is_choice else {"low", "high"}
     mixed = set(table) & {"low", "high", "log", "step"} if is_choice else wanted - set(table)
     require(not mixed, f"{where}: {name} needs either low and high or values, got {', '.join(table) or 'neither'}")
-    also: dict[str, Any] = {key: table[key] for key in ("purpose",) if key in table}
     try:
-        if "when" in table:
-            require(isinstance(table["when"], Mapping), f"when must be a table of fields, got {table['when']!r}")
-            also["when"] = flatten(table["when"])
-        if not is_choice:
-            range_of = (
-                Int if _is_whole(field_of(name), [table[k] for k in ("low", "high", "step") if k in table]) else Float
-            )
-            dimension: Dimension = range_of(
-                **{k: v for k, v in table.items() if k in ("low", "high", "log", "step")}, **also
-            )
-        else:
-            require(isinstance(table["values"], list), f"values must be a list, got {table['values']!r}")
-            dimension = Choice(*table["values"], **also)
+        when = table.get("when", {})
+        require(isinstance(when, Mapping), f"when must be a table of fields, got {when!r}")
+        values = table.get("values", [])
+        require(isinstance(values, list), f"values must be a list, got {values!r}")
+        own = {key: table[key] for key in ("low", "high", "log", "step") if key in table}
+        is_whole = _is_whole(field_of(name), [own[key] for key in ("low", "high", "step") if key in own])
+        make: Callable[..., Dimension] = Choice if is_choice else Int if is_whole else Float
+        dimension = make(*values, **own, when=flatten(when), purpose=table.get("purpose"))
         check_values(name, dimension)
     except UsageError as problem:
         raise UsageError(f"{where}: {name}: {problem}") from None
     return dimension
 
 
-def _read_dimension(field: str, body: str, text: str, also: dict[str, Any]) -> Dimension:
+def _read_dimension(field: str, body: str, text: str, when: When) -> Dimension:
     if len(_split(body, "..")) > 1:
-        return _read_range(field, body, text, also)
+        return _read_range(field, body, text, when)
     marked = _split(body, ":")
-    if len(marked) > 1 and marked[-1].strip() in PURPOSES:
-        also["purpose"], body = marked[-1].strip(), ":".join(marked[:-1])
-    return Choice(*(_read_value(field, part, text) for part in _split(body, "|")), **also)
+    purpose = next((each for each in PURPOSES if len(marked) > 1 and each == marked[-1].strip()), None)
+    body = body if purpose is None else ":".join(marked[:-1])
+    return Choice(*(_read_value(field, part, text) for part in _split(body, "|")), when=when, purpose=purpose)
 
 
-def _read_range(field: str, body: str, text: str, also: dict[str, Any]) -> Dimension:
+def _read_range(field: str, body: str, text: str, when: When) -> Dimension:
     span, *options = (part.strip() for part in body.split(":"))
-    found: dict[str, Any] = dict(also)
+    found: dict[str, object] = {}
     for option in filter(None, options):
-        known: dict[str, tuple[str, Any]] = {each: ("purpose", each) for each in PURPOSES}
+        known: dict[str, tuple[str, object]] = {each: ("purpose", each) for each in PURPOSES}
         known |= {"log": ("log", True), "linear": ("log", False)}
         is_step = option.startswith("step=")
         right = is_step or option in known
@@ -190,11 +184,12 @@ def _read_range(field: str, body: str, text: str, also: dict[str, Any]) -> Dimen
     ends = (_number(low.strip()), _number(high.strip()))
     if any(isinstance(end, str | bool) for end in ends):
         raise UsageError(f"cannot read the range {span!r} in {text!r}: {FORM}")
-    kind = Int if _is_whole(field, [*ends, *([found["step"]] if "step" in found else [])]) else Float
-    return kind(*ends, **found)
+    is_whole = _is_whole(field, [*ends, *([found["step"]] if "step" in found else [])])
+    make: Callable[..., Dimension] = Int if is_whole else Float
+    return make(*ends, **found, when=when)
 
 
-def _is_whole(field: str, numbers: list[Any]) -> bool:
+def _is_whole(field: str, numbers: Sequence[object]) -> bool:
     """Whether a range is of whole numbers: as the field is; of a field of the user's own, as its ends are written."""
     like = PLAIN.get(field)
     if isinstance(like, int) and not isinstance(like, bool):
@@ -233,8 +228,7 @@ def _read_value(field: str, text: str, whole: str) -> Value:
         return text
     if isinstance(like, bool):
         return {"true": True, "yes": True, "false": False, "no": False}.get(text.lower(), text)
-    found: Value = _number(text)
-    return found
+    return _number(text)
 
 
 def _write(field: str, value: Value) -> str:
@@ -245,8 +239,9 @@ def _write(field: str, value: Value) -> str:
     return value if is_bare and _read_value(field, value, value) == value else json.dumps(value, ensure_ascii=False)
 
 
-def _number(text: str) -> Any:
-    for kind in (int, float):
+def _number(text: str) -> Value:
+    kinds: tuple[Callable[[str], int | float], ...] = (int, float)
+    for kind in kinds:
         try:
             return kind(text)
         except ValueError:

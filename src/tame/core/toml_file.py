@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from tame.core.errors import UsageError, require
 
@@ -12,7 +11,7 @@ MOST_BYTES = 1 << 20
 DEEPEST = 20  # levels of tables and lists; names with dots make them too
 
 
-def read_toml_file(path: Path, *, what: str) -> dict[str, Any]:
+def read_toml_file(path: Path, *, what: str) -> dict[str, object]:
     """The values of a TOML file. what: what it should be, for the errors.
 
     Raises UsageError for what is no file (a device or a pipe might never end), is too large, or is no TOML.
@@ -31,7 +30,7 @@ def read_toml_file(path: Path, *, what: str) -> dict[str, Any]:
     return values
 
 
-def _is_within(value: Any, levels: int) -> bool:
+def _is_within(value: object, levels: int) -> bool:
     """Whether tables and lists lie in each other no deeper than so many levels."""
     if not isinstance(value, dict | list):
         return True

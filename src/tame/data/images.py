@@ -1,47 +1,26 @@
-"""Pictures in folders: which there are, their pixels, and which of them look alike.
+"""Pictures in folders: which there are, their classes and parts.
 
-Nothing here trusts a file. A picture is opened only if it is a regular file inside the folder, known by its first
-bytes, and small enough by its header; whatever cannot be read is skipped with its reason and never stops a study.
+Nothing here trusts a folder: no link is followed out of it, and whatever cannot be read is skipped with its reason and
+never stops a study.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
-import io
 import itertools
 import os
-import stat
 import unicodedata
-import warnings
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import PIL
-from PIL import (
-    BmpImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
-
 from tame.core.errors import DataError, require, unknown
-from tame.data.cache import ArrayCache
-
-MAX_FILE_BYTES = 100_000_000
-MAX_PIXELS = 50_000_000
-MAX_ASPECT = 50  # longer side over shorter side
+from tame.core.text import printable
+from tame.data.image_decoding import CONVERT, UnreadablePicture, open_regular
 
 Part = Literal["", "train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -54,13 +33,6 @@ _PICTURES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif"
 _UNSUPPORTED = frozenset({".heic", ".heif", ".avif", ".jxl", ".jp2"})
 _IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _FORM = "lay the pictures out as ants/1.jpg, bees/2.jpg: one folder for each class"
-_CONVERT = "convert it to JPEG or PNG"
-_SHARD_BYTES = 64 * 2**20  # of decoded pixels; a mapped shard keeps a file open, so shards are not small
-_DECODER = f"2-pillow{PIL.__version__}"  # in the cache key: another decoder gives slightly other pixels
-
-
-class UnreadablePicture(DataError):
-    """One file that cannot be used as a picture. The message is the reason, one line without the path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +65,6 @@ class Listing:
     skipped: tuple[Skipped, ...]
     parts: tuple[Part, ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """Pictures that could be decoded with their pixels, each (H, W, 3) uint8, and those that could not."""
-
-    pictures: tuple[Picture, ...]
-    arrays: tuple[np.ndarray, ...]
-    skipped: tuple[Skipped, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,19 +125,6 @@ def scan(root: Path, *, val: str | None = None, test: str | None = None) -> List
     listing = Listing(printable(top), classes, pictures, skipped, parts, tuple(found.notes))
     notes = _check(top, listing, layout, named=_given(top, folders, val=val, test=test))
     return replace(listing, notes=(*listing.notes, *notes))
-
-
-def printable(text: str) -> str:
-    """The text with backslashes, control characters and undecodable bytes escaped; no two texts become equal."""
-    return "".join(char if char.isprintable() and char != "\\" else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # os.fsdecode keeps an undecodable byte like this
-        return f"\\x{code - 0xDC00:02x}"
-    short = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(char)
-    return short or (f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}")
 
 
 def _real_folder(root: Path) -> str:
@@ -312,7 +262,7 @@ def _note_file(found: _Found, top: str, path: str, *, class_name: str | None, pa
         if os.path.islink(path):
             path = _target(top, path)
         elif kind in _UNSUPPORTED:
-            raise UnreadablePicture(f"{kind} files cannot be read; {_CONVERT}")
+            raise UnreadablePicture(f"{kind} files cannot be read; {CONVERT}")
         if kind not in _PICTURES:
             found.others[kind] += 1
             return False
@@ -356,7 +306,7 @@ def _hash_all(found: _Found) -> tuple[tuple[Picture, ...], tuple[Skipped, ...], 
 
 def _digest_or_reason(path: str) -> tuple[str, int] | str:
     try:
-        with _open_regular(path) as file:
+        with open_regular(path) as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
             return digest, file.tell()
     except UnreadablePicture as problem:
@@ -421,247 +371,6 @@ def _extension(path: str) -> str:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def decode(path: str, *, shortest: int | None) -> np.ndarray:
-    """The picture as (H, W, 3) uint8 RGB, upright, first frame only, transparency on white.
-
-    shortest: pixels; a picture whose shorter side is longer is shrunk to it (antialiased), none is enlarged.
-    Raises UnreadablePicture with the reason. Files up to 100 MB and 50 million pixels are read.
-    """
-    with _judged_warnings():
-        return _decode_bytes(_read(path), shortest=shortest)
-
-
-def load_pixels(
-    pictures: Sequence[Picture],
-    *,
-    shortest: int,
-    cache: ArrayCache,
-    workers: int = 2,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Loaded:
-    """The pixels of these pictures, from the cache where they are in it, else decoded and put there.
-
-    Equal files are decoded once and share one array. on_progress gets the pictures done and all pictures, in this
-    thread. Raises StorageError if the cache cannot be written.
-    """
-    groups: dict[str, list[Picture]] = defaultdict(list)
-    for picture in pictures:
-        groups[f"{picture.digest}-{shortest}-{_DECODER}"].append(picture)
-    arrays = cache.get(list(groups))
-    todo = [key for key in groups if key not in arrays]
-    done = sum(len(groups[key]) for key in arrays)
-    if on_progress is not None:
-        on_progress(done, len(pictures))
-    reasons: dict[str, str] = {}
-    pending: dict[str, np.ndarray] = {}
-    with _judged_warnings(), ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(todo), 64):  # a bound on what waits in memory
-            keys = todo[start : start + 64]
-            results = pool.map(lambda key: _decode_first(groups[key], shortest=shortest), keys)
-            for key, result in zip(keys, results, strict=True):
-                if isinstance(result, str):
-                    reasons[key] = result
-                else:
-                    pending[key] = result
-                done += len(groups[key])
-                if on_progress is not None:
-                    on_progress(done, len(pictures))
-            if sum(array.nbytes for array in pending.values()) >= _SHARD_BYTES:
-                arrays, pending = arrays | _stored(cache, pending), {}
-    arrays |= _stored(cache, pending)
-    key_of = {picture.id: key for key, group in groups.items() for picture in group}
-    kept = tuple(picture for picture in pictures if key_of[picture.id] in arrays)
-    skipped = [Skipped(p.id, reasons[key_of[p.id]]) for p in pictures if key_of[p.id] in reasons]
-    return Loaded(kept, tuple(arrays[key_of[picture.id]] for picture in kept), tuple(skipped))
-
-
-@contextlib.contextmanager
-def _judged_warnings() -> Iterator[None]:
-    """While it lasts, Pillow's warnings about odd tags beside good pixels are not heard; one about a bomb is an error.
-
-    Entered by the calling thread only: filters are the whole process's before Python 3.14.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
-def _stored(cache: ArrayCache, pending: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays as views of the cache, so that memory is freed; those trimmed again meanwhile as they are."""
-    cache.put(pending)
-    return {**pending, **cache.get(list(pending))}
-
-
-def _decode_first(group: Sequence[Picture], *, shortest: int) -> np.ndarray | str:
-    """The pixels of the first of these equal files that can be read, else the reason of the last."""
-    reason = ""
-    for picture in group:
-        try:
-            data = _read(picture.path)
-            if hashlib.blake2b(data, digest_size=16).hexdigest() != picture.digest:
-                raise UnreadablePicture("the file has changed since it was listed")
-            return _decode_bytes(data, shortest=shortest)
-        except UnreadablePicture as problem:
-            reason = str(problem)
-    return reason
-
-
-def _open_regular(path: str) -> io.BufferedReader:
-    """A file opened without following a link, waiting for a pipe or touching a device. Raises UnreadablePicture."""
-    try:
-        _require_regular(os.lstat(path).st_mode)
-        flags = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
-        file = os.fdopen(os.open(path, os.O_RDONLY | sum(getattr(os, flag, 0) for flag in flags)), "rb")
-    except OSError as problem:
-        raise UnreadablePicture(f"cannot be opened: {problem.strerror}") from None
-    try:
-        status = os.fstat(file.fileno())  # of what is open now, whatever has the name
-        _require_regular(status.st_mode)
-        require(status.st_size > 0, "an empty file", error=UnreadablePicture)
-        limit = f"beyond the limit of {MAX_FILE_BYTES // 10**6} MB"
-        require(status.st_size <= MAX_FILE_BYTES, f"{status.st_size} bytes are {limit}", error=UnreadablePicture)
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def _require_regular(mode: int) -> None:
-    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder"}
-    kind = kinds.get(stat.S_IFMT(mode), "a device")
-    require(stat.S_ISREG(mode), f"{kind} and not a file", error=UnreadablePicture)
-
-
-def _read(path: str) -> bytes:
-    with _open_regular(path) as file:
-        try:
-            return file.read(MAX_FILE_BYTES)
-        except OSError as problem:
-            raise UnreadablePicture(f"cannot be read: {problem.strerror}") from None
-
-
-def _decode_bytes(data: bytes, *, shortest: int | None) -> np.ndarray:
-    # Not Image.open: it loads plugins of formats that are not wanted, and its limit on pixels is the process's.
-    # The reader is chosen by the first bytes, and the size in the header is judged before anything is decoded.
-    plugin = _plugin(data)
-    try:
-        with plugin(io.BytesIO(data), "") as image:
-            _check_size(image.size)
-            whole = image.size  # reducing while decoding rounds up, which must not change the picture's shape
-            if shortest is not None:
-                image.draft(None, (2 * shortest, 2 * shortest))  # a JPEG is decoded at 1/2, 1/4 or 1/8 of its size
-            image.load()
-            orientation = _orientation(image)
-            plain = _shrink(_to_8_bit(image), shortest, whole)
-        if plain.mode == "RGBA":
-            plain = Image.alpha_composite(Image.new("RGBA", plain.size, "white"), plain).convert("RGB")
-        return np.array(plain if orientation is None else plain.transpose(orientation))
-    except UnreadablePicture:
-        raise
-    except Exception as problem:  # Pillow's plugins raise a dozen kinds for a broken file
-        lines = str(problem).splitlines()
-        reason = printable(lines[0])[:160] if lines else type(problem).__name__
-        raise UnreadablePicture(f"cannot be decoded: {reason}") from None
-
-
-def _plugin(data: bytes) -> type[ImageFile.ImageFile]:
-    """The reader for what the first bytes say, whatever the file's name says. Raises UnreadablePicture."""
-    readers: dict[bytes, type[ImageFile.ImageFile]] = {
-        b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile, b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
-        b"GIF87a": GifImagePlugin.GifImageFile, b"GIF89a": GifImagePlugin.GifImageFile,
-        b"BM": BmpImagePlugin.BmpImageFile, b"II*\0": TiffImagePlugin.TiffImageFile,
-        b"MM\0*": TiffImagePlugin.TiffImageFile,
-    }  # fmt: skip
-    for start, reader in readers.items():
-        if data.startswith(start):
-            return reader
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return WebPImagePlugin.WebPImageFile
-    head = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    others = {
-        b"<!doctype html": "an HTML page", b"<html": "an HTML page", b"<svg": "an SVG drawing", b"<?xml": "an XML file",
-        b"%pdf": "a PDF file", b"%!ps": "a PostScript file", b"8bps": "a Photoshop file",
-    }  # fmt: skip
-    what = next((name for start, name in others.items() if head.startswith(start)), "no picture by its first bytes")
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis"):
-        raise UnreadablePicture(f"a HEIC or AVIF picture inside; {_CONVERT}")
-    raise UnreadablePicture(f"{what}, not JPEG, PNG, WebP, BMP, GIF or TIFF")
-
-
-def _check_size(size: tuple[int, int]) -> None:
-    short, long = sorted(size)
-    text = f"{size[0]} x {size[1]} pixels"
-    limit = f"beyond the limit of {MAX_PIXELS // 10**6} million"
-    require(short * long <= MAX_PIXELS, f"{text} are {limit}", error=UnreadablePicture)
-    require(short >= 2, f"{text} show nothing", error=UnreadablePicture)
-    require(long <= MAX_ASPECT * short, f"{text} are a strip, longer than {MAX_ASPECT}:1", error=UnreadablePicture)
-
-
-def _orientation(image: ImageFile.ImageFile) -> Image.Transpose | None:
-    """How a stored picture is turned upright. A TIFF has been turned already when it was loaded."""
-    try:
-        tag = int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # broken EXIF beside good pixels is common, and every viewer shows such a picture as it is stored
-        return None
-    ways = Image.Transpose
-    return {
-        2: ways.FLIP_LEFT_RIGHT, 3: ways.ROTATE_180, 4: ways.FLIP_TOP_BOTTOM, 5: ways.TRANSPOSE,
-        6: ways.ROTATE_270, 7: ways.TRANSVERSE, 8: ways.ROTATE_90,
-    }.get(tag)  # fmt: skip
-
-
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """The image in mode RGB, or RGBA if some of it can be seen through."""
-    if image.mode.startswith("I;16"):
-        grey = (np.asarray(image).astype(np.uint32) + 128) // 257  # 65535 is white, as 255 is
-        image = Image.fromarray(grey.astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise UnreadablePicture(f"pixels of mode {image.mode} have no known white; save it with 8 or 16 bits")
-    wanted = "RGBA" if image.has_transparency_data else "RGB"
-    return image if image.mode == wanted else image.convert(wanted)
-
-
-def _shrink(image: Image.Image, shortest: int | None, whole: tuple[int, int]) -> Image.Image:
-    """The picture with its shorter side at most `shortest`. whole: its size before any reduction in decoding."""
-    if shortest is None or min(whole) <= shortest:
-        return image
-    scale = shortest / min(whole)
-    size = (max(round(whole[0] * scale), shortest), max(round(whole[1] * scale), shortest))
-    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
-
-
-def perceptual_hash(array: np.ndarray) -> int:
-    """64 bits that stay nearly the same when a picture is re-encoded or resized a little.
-
-    array: (H, W, 3) uint8. Bit by bit: whether each of the 8 x 8 lowest frequencies of the grey picture is above
-    their median. Two pictures of one plain colour hash equal.
-    Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010), section 3.2.1.
-    """
-    grey = Image.fromarray(array).convert("L").resize((32, 32), Image.Resampling.BICUBIC, reducing_gap=3.0)
-    waves = np.cos(np.pi * np.outer(np.arange(8), 2 * np.arange(32) + 1) / 64)
-    block = waves @ np.asarray(grey, dtype=np.float64) @ waves.T
-    low = np.round(block.ravel(), 3)  # a plain picture has rounding noise where it should have zeros
-    bits = low > np.median(low[1:])  # the first is the mean brightness
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-def close_pairs(hashes: np.ndarray, *, limit: int) -> list[tuple[int, int]]:
-    """The pairs (i, j), i < j, whose hashes differ in at most `limit` bits, in order.
-
-    hashes: (N,) uint64. Every pair is looked at: 10,000 hashes take about 0.4 s, 100,000 about 40 s. Among K equal
-    hashes all K(K - 1)/2 pairs come back.
-    """
-    pairs: list[tuple[int, int]] = []
-    rows = max(1, 2**22 // max(1, len(hashes)))
-    for start in range(0, len(hashes), rows):
-        distances = np.bitwise_count(hashes[start : start + rows, None] ^ hashes[None, start:])
-        first, second = np.nonzero(distances <= limit)
-        keep = second > first
-        pairs += zip((first[keep] + start).tolist(), (second[keep] + start).tolist(), strict=True)
-    return pairs
 
 
 def write_skipped(path: Path, skipped: Iterable[Skipped]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tame.data.images import close_pairs
+from tame.data.image_hashes import close_pairs
 
 SURE_BITS = 6  # of 64: re-encoded copies differ by no more, different photographs by twice as much
 LIKELY_BITS = 12  # so close a pair is the same picture if its features agree as well

@@ -38,7 +38,7 @@ CHANGES: Mapping[str, str] = {
     "infeasible": "no setting that was searched tells them apart: look for a fault in the model or the data",
     "linear_range": "a log range",
     "cut_short": "more time (--time), or fewer epochs (--set epochs=...): what is compared should come to its end",
-    "worthless_rest": "end such a search early: --until-worthless",
+    "worthless_rest": "end such a search early: --stop-search-early",
     "near_duplicates": "they were kept on one side of the split; remove the copies",
     "label_conflict": "decide which label is right",
     "leak": "the copies outside the test part were put aside",

@@ -37,17 +37,18 @@ def put_first(study: Study, data: Data, own: PlanEvent) -> PlanEvent:
     What does nothing in this study, or is decided by it, is dropped, and a note says so. Raises UsageError for a folder
     that holds no study, or no recipe that was trained to its end, and where the search takes no recipes.
     """
-    if not study.config.first:
+    if not study.config.start_from:
         return own
     search = study.config.search
     require(
-        search == "auto", f"the search {search!r} takes no recipes of earlier studies; leave out --search or --first"
+        search == "auto",
+        f"the search {search!r} takes no recipes of earlier studies; leave out --search or --start-from",
     )
     base = Recipe.from_flat(own.base)
     found: list[Earlier] = []
     dropped: dict[str, str] = {}
     named: dict[str, str] = {}
-    for earlier in _in_turn([best_recipes(Path(each), data.kind) for each in study.config.first]):
+    for earlier in _in_turn([best_recipes(Path(each), data.kind) for each in study.config.start_from]):
         changes = _fitting(study, earlier, own, base, dropped, named)
         if changes and changes not in [each.changes for each in found]:
             found.append(Earlier(changes, earlier.told))
@@ -84,9 +85,10 @@ def best_recipes(folder: Path, kind: str) -> list[Earlier]:
     _, state = read_state(folder)
     space = explored_space(state)
     ranked = [each for each in outcomes(state.history, space, absent=absent_of(state)) if each.is_final]
-    require(bool(ranked), f"--first {folder}: no trial of this study was trained to its end")
-    winner = (state.result or {}).get("winner", {}).get("from_trial")
-    ranked.sort(key=lambda each: each.number != winner)
+    require(bool(ranked), f"--start-from {folder}: no trial of this study was trained to its end")
+    winner = (state.result or {}).get("winner")
+    first = winner.get("from_trial") if isinstance(winner, Mapping) else None
+    ranked.sort(key=lambda each: each.number != first)
     kept: list[Outcome] = []
     for each in ranked:
         if len(kept) < MOST and not any(_are_alike(each, other, space) for other in kept):

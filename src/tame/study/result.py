@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 from collections.abc import Mapping, Sequence, Sized
 from importlib import metadata
 from typing import TypeVar
 
 from tame.core.answers import Answers, ClassAnswers, NumberAnswers
-from tame.core.config import ARRAYS, METRIC_MODES
+from tame.core.config import METRIC_MODES, command_of
 from tame.core.plain import from_plain, to_plain
 from tame.core.records import Finding, Trial
 from tame.core.result import (
@@ -48,7 +47,7 @@ from tame.evaluate.score import (
 )
 from tame.kinds.kind import Data
 from tame.study.delivery import Tested
-from tame.study.doctor import with_outcomes, worth_of_the_rest
+from tame.study.doctor import rest_worth, with_outcomes
 from tame.study.draft import fewer_dimensions
 from tame.study.events import StudyEvent, event_of
 from tame.study.finalist import Finalist, fold_error
@@ -81,7 +80,6 @@ def make_result(
     own = score(metric, tested.winner, how="the sealed test part, judged by the delivered model", seed=seed)
     optimism = winner.value - own.value if METRIC_MODES[metric] == "max" else own.value - winner.value
     trials = study.history.trials
-    headlines = headline(study, winner)
     return Result(
         study=str(study.folder),
         data=study.config.data,
@@ -108,8 +106,8 @@ def make_result(
             epochs=winner.trials[0].best_epoch,
         ),
         finalists=tuple(_row(data, trials[each.from_trial].origin, each, winner, seed=seed) for each in finalists),
-        findings=tuple(headlines),
-        rest=worth_of_the_rest(state),
+        findings=tuple(headline(study, winner)),
+        rest=rest_worth(state),
         searched=fewer_dimensions(planned(state)),
         forecast=Forecasts(forecast=_as_kept(state.forecast), forecast_corrected=_as_kept(state.forecast_corrected)),
         all_findings=len(study.state.findings),
@@ -214,39 +212,7 @@ def _engines(state: State) -> tuple[EngineChoice, ...]:
 
 def command(study: Study) -> str:
     """The command that makes the study again."""
-    config = study.config
-    if config.data == ARRAYS:
-        return f"tame.fit((X, y), seed={config.seed}, ...)"
-    parts = ["tame", "fit", config.data]
-    for name, value in (
-        ("target", config.target),
-        ("groups", config.groups),
-        ("order", config.order),
-        ("task", None if config.task == "auto" else config.task),
-        ("backbone", config.backbone),
-        ("search", None if config.search == "auto" else config.search),
-        ("val", config.val),
-        ("test", config.test),
-        ("folds", config.folds),
-        ("trials", config.trials),
-        ("epochs", config.epochs),
-        ("seed", config.seed),
-    ):
-        if value is not None:
-            parts += [f"--{name}", str(value)]
-    if config.metric != "auto":
-        parts += ["--metric", config.metric]
-    if config.time_s is not None:
-        parts += ["--time", f"{config.time_s:g}s"]
-    for text in config.space:
-        parts += ["--space", text]
-    for folder in config.first:
-        parts += ["--first", folder]
-    parts += [] if config.widen else ["--no-widen"]
-    parts += ["--until-worthless"] if config.until_worthless else []
-    for name, value in config.set.items():
-        parts += ["--set", f"{name}={value}"]
-    return shlex.join(parts)
+    return command_of(study.config)
 
 
 def headline(study: Study, winner: Finalist) -> list[Finding]:

@@ -96,7 +96,7 @@ def ask_for(folder: Path, texts: Sequence[str]) -> None:
         require(not is_over, f"the search of {folder} has ended; {mend}")
         most = study.config.trials
         used_up = most is not None and len(searched(study.history)) >= most
-        mend = f"begin another study in it, with tame fit --first {folder}"
+        mend = f"begin another study in it, with tame fit --start-from {folder}"
         require(not used_up, f"all {most} recipes of {folder} have begun: none would be in the wider space; {mend}")
         own = (*asked_texts(state), *texts)
         _wider(study, own)

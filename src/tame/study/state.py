@@ -226,7 +226,7 @@ def read_state(folder: Path) -> tuple[StudyConfig, State]:
 def unfinished(folder: Path, state: State) -> str:
     """What to do with a study that has no result."""
     if state.imported is not None:
-        best = f"try their best with: tame fit DATA --first {folder}"
+        best = f"try their best with: tame fit DATA --start-from {folder}"
         return f"{folder} holds imported trials, which cannot go on; {best}"
     model = None if state.opened is None else state.opened.config.get("model")
     return f"{folder} is not finished; go on with: {how_to_resume(folder, model=None if model is None else str(model))}"

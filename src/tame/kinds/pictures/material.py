@@ -15,7 +15,8 @@ from tame.core.errors import DataError, WorkerError, require
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
 from tame.data.cache import ArrayCache
-from tame.data.images import load_pixels, perceptual_hash
+from tame.data.image_hashes import perceptual_hash
+from tame.data.image_loading import load_pixels
 from tame.data.quality import find_duplicates
 from tame.kinds.costs import Speed
 from tame.kinds.kind import BackboneFacts

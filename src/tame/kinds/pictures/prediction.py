@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from tame.core.errors import DataError, UsageError, require
+from tame.core.text import printable
 from tame.data.cache import ArrayCache
-from tame.data.images import UnreadablePicture, decode, printable
+from tame.data.image_decoding import UnreadablePicture, decode
 from tame.data.views import central_pixels
 from tame.kinds.costs import Speed
 from tame.kinds.pictures.features import Pictures, extract

@@ -10,7 +10,8 @@ from PIL import Image
 
 from tame.core.config import StudyConfig
 from tame.core.errors import TameError
-from tame.data.images import decode, scan
+from tame.data.image_decoding import decode
+from tame.data.images import scan
 
 THUMBNAIL = 160  # pixels of the longer side
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from tame.core.errors import DataError, require
+from tame.core.text import printable
 from tame.data.arrays import read_inputs
 from tame.data.encode import Encoder
-from tame.data.images import printable
 from tame.data.sources import recoded, short_names
 from tame.data.table_kinds import apply_kinds
 from tame.data.table_reading import read_raw

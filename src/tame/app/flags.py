@@ -1,0 +1,86 @@
+"""The options of a command, made from the fields of `StudyConfig`: names, help and types stand there and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import Annotated, Concatenate, ParamSpec
+
+import typer
+
+from tame.core.config import OPTIONS, StudyConfig, config_of
+from tame.core.options import NO, YES, Kind, Option, Texts
+
+P = ParamSpec("P")
+Given = str | int | bool | list[str] | Path | None  # as Typer parses it
+FILE = "settings from a TOML file; flags go first"
+TYPES: dict[Kind, object] = {
+    "argument": str, "text": str | None, "whole": int | None, "switch": bool | None, "texts": list[str] | None,
+}  # fmt: skip
+
+
+def with_settings(
+    names: Iterable[str], *, file: bool = False
+) -> Callable[[Callable[Concatenate[StudyConfig, P], None]], Callable[..., None]]:
+    """A decorator: the first argument of a command, the settings, comes from the options of these fields.
+
+    file: whether there is --config too. The other arguments of the command stay as they are, behind these options.
+    """
+
+    def decorate(command: Callable[Concatenate[StudyConfig, P], None]) -> Callable[..., None]:
+        params = [each for name in names for each in _parameters(name, OPTIONS[name])]
+        own = [each.name for each in params]
+        if file:
+            params.append(_parameter("config", Annotated[Path | None, typer.Option(help=FILE, metavar="FILE")]))
+
+        def parsed(**given: Given) -> None:
+            texts: dict[str, Texts] = {}
+            for key in own:
+                name = _FIELD.get(key, key)
+                texts[name] = texts.get(name, ()) + _texts(given.pop(key))
+            path = given.pop("config", None) if file else None
+            assert path is None or isinstance(path, Path)
+            command(config_of(texts, path), **given)  # type: ignore[arg-type, call-arg]
+
+        first, *others = signature(command, eval_str=True).parameters.values()
+        assert first.annotation is StudyConfig
+        whole = [*params, *(each.replace(kind=Parameter.KEYWORD_ONLY) for each in others)]
+        parsed.__signature__ = Signature(whole)  # type: ignore[attr-defined]
+        parsed.__annotations__ = {each.name: each.annotation for each in whole}
+        parsed.__name__, parsed.__doc__ = command.__name__, command.__doc__
+        return parsed
+
+    return decorate
+
+
+_FIELD = {each.older: name for name, each in OPTIONS.items() if each.older}
+
+
+def _parameters(name: str, own: Option) -> list[Parameter]:
+    """The parameter of a field, and a hidden one of its older name."""
+    kind = TYPES[own.kind]
+    if own.kind == "argument":
+        return [_parameter(name, Annotated[kind, typer.Argument(help=own.help, metavar=own.metavar)], Parameter.empty)]
+    flag = f"--{own.flag_of(name)}"
+    said = typer.Option(
+        f"{flag}/--no-{flag[2:]}" if own.has_no else flag,
+        help=own.help, metavar=own.metavar, rich_help_panel=own.group,
+    )  # fmt: skip
+    found = [_parameter(name, Annotated[kind, said])]
+    if own.older:
+        before = typer.Option(f"--{own.older.replace('_', '-')}", hidden=True)
+        found.append(_parameter(own.older, Annotated[kind, before]))
+    return found
+
+
+def _parameter(name: str, annotation: object, default: object = None) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _texts(given: Given) -> Texts:
+    if given is None:
+        return ()
+    if isinstance(given, bool):
+        return (YES if given else NO,)
+    return tuple(given) if isinstance(given, list) else (str(given),)

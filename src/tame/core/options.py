@@ -1,0 +1,130 @@
+"""One setting of a study as people write it: its flag, its help, and how a text becomes its value and the other way.
+
+`StudyConfig` has one for each field. Command line, TOML files and the line that makes a study again are made from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from tame.core.errors import UsageError, require
+from tame.core.recipe import Recipe, Value
+from tame.core.space_text import read_space
+
+Kind = Literal["argument", "text", "whole", "switch", "texts"]
+Texts = tuple[str, ...]
+OPTION = "option"  # the key of a field's metadata
+YES, NO = "true", "false"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """How one setting is written. Where `read`, `write` and `toml` are left out, its kind says how.
+
+    kind: the command's argument, one text, one whole number, a switch, or a text each time that the flag is given.
+    older: the name that it had before; it still works everywhere, and config.json keeps it. read: from the texts on
+    the command line; write: the inverse. toml: from a value of a TOML file, and the file's name for the errors.
+    """
+
+    help: str
+    _: KW_ONLY
+    kind: Kind = "text"
+    metavar: str | None = None
+    group: str | None = None  # the heading in the help; None: with the general options
+    flag: str = ""  # without dashes; "": as the field
+    older: str = ""
+    has_no: bool = False  # of a switch: whether --no-FLAG says no
+    repeated: Literal["always", "given", "never"] = "given"  # when the line that makes a study again has it
+    read: Callable[[Texts], object] | None = None
+    write: Callable[[object], Texts] | None = None
+    toml: Callable[[object, str], object] | None = None
+
+    def value_of(self, texts: Texts) -> object:
+        """The value of these texts. Raises UsageError."""
+        if self.read is not None:
+            return self.read(texts)
+        if self.kind == "texts":
+            return texts
+        last = texts[-1]
+        return int(last) if self.kind == "whole" else last == YES if self.kind == "switch" else last
+
+    def texts_of(self, value: object) -> Texts:
+        """The texts that `value_of` turns into this value."""
+        if self.write is not None:
+            return self.write(value)
+        if isinstance(value, bool):
+            return (YES if value else NO,)
+        return tuple(map(str, value)) if isinstance(value, tuple | list) else (str(value),)
+
+    def words(self, name: str, value: object) -> list[str]:
+        """The words of a command line that give the field `name` this value."""
+        flag = self.flag_of(name)
+        texts = self.texts_of(value)
+        if self.kind == "switch":
+            return [f"--{flag}" if texts == (YES,) else f"--no-{flag}"]
+        return [word for text in texts for word in (f"--{flag}", text)]
+
+    def flag_of(self, name: str) -> str:
+        """The flag of the field `name`, without its dashes."""
+        return self.flag or name.replace("_", "-")
+
+
+def parse_time(text: str) -> float:
+    """Seconds of "90", "90s", "5m", "1h30m" or "1.5h". Raises UsageError."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip().lower())
+    joined = "".join(number + unit for number, unit in parts)
+    if not parts or joined != text.strip().lower():
+        raise UsageError(f"cannot read the time {text!r}; write it as 90s, 5m or 1h30m")
+    units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+    seconds = sum(float(number) * units[unit] for number, unit in parts)
+    require(seconds > 0, f"the time must be above 0 seconds, got {text!r}")
+    return seconds
+
+
+def read_time(texts: Texts) -> float:
+    """Seconds of the last text, which counts."""
+    return parse_time(texts[-1])
+
+
+def write_time(seconds: object) -> Texts:
+    """Seconds as `parse_time` reads them: without an exponent, every digit kept."""
+    assert isinstance(seconds, int | float)
+    text = format(Decimal(repr(seconds)), "f")
+    return (f"{text.rstrip('0').rstrip('.') if '.' in text else text}s",)
+
+
+def parse_set(texts: Sequence[str]) -> dict[str, Value]:
+    """Recipe fields of ("optimizer.lr=0.01", ...). Raises UsageError for a wrong form or an unknown field."""
+    found: dict[str, Value] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        require(bool(equals), f"cannot read {text!r}: write FIELD=VALUE, such as optimizer.lr=0.01")
+        short = name.strip().removeprefix("recipe.")
+        require(short not in found, f"{short} is set twice")
+        found[short] = Recipe().but({short: value.strip()}).flat()[short]
+    return found
+
+
+def write_set(values: object) -> Texts:
+    """Recipe fields as `parse_set` reads them."""
+    assert isinstance(values, Mapping)
+    return tuple(f"{name}={value}" for name, value in values.items())
+
+
+def parse_space(texts: Sequence[str]) -> Texts:
+    """Dimensions as texts; what ends in .toml or is there under this name is a file of them."""
+    found: list[str] = []
+    for text in texts:
+        is_file = text.endswith(".toml") or (bool(text) and "=" not in text and Path(text).exists())
+        found += read_space(Path(text)) if is_file else [text]
+    return tuple(found)
+
+
+def whole_paths(folders: Sequence[str | Path]) -> Texts:
+    """Whole paths of these folders."""
+    return tuple(str(Path(each).resolve()) for each in folders)

@@ -1,0 +1,185 @@
+"""One picture from a file to pixels.
+
+Nothing here trusts a file. A picture is opened only if it is a regular file, known by its first bytes, and small enough
+by its header; what cannot be read is refused with its reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from tame.core.errors import DataError, require
+from tame.core.text import printable
+
+MAX_FILE_BYTES = 100_000_000
+MAX_PIXELS = 50_000_000
+MAX_ASPECT = 50  # longer side over shorter side
+CONVERT = "convert it to JPEG or PNG"
+
+
+class UnreadablePicture(DataError):
+    """One file that cannot be used as a picture. The message is the reason, one line without the path."""
+
+
+def decode(path: str, *, shortest: int | None) -> np.ndarray:
+    """The picture as (H, W, 3) uint8 RGB, upright, first frame only, transparency on white.
+
+    shortest: pixels; a picture whose shorter side is longer is shrunk to it (antialiased), none is enlarged.
+    Raises UnreadablePicture with the reason. Files up to 100 MB and 50 million pixels are read.
+    """
+    with judged_warnings():
+        return decode_bytes(read_bytes(path), shortest=shortest)
+
+
+@contextlib.contextmanager
+def judged_warnings() -> Iterator[None]:
+    """While it lasts, Pillow's warnings about odd tags beside good pixels are not heard; one about a bomb is an error.
+
+    Entered by the calling thread only: filters are the whole process's before Python 3.14.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def open_regular(path: str) -> io.BufferedReader:
+    """A file opened without following a link, waiting for a pipe or touching a device. Raises UnreadablePicture."""
+    try:
+        _require_regular(os.lstat(path).st_mode)
+        flags = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+        file = os.fdopen(os.open(path, os.O_RDONLY | sum(getattr(os, flag, 0) for flag in flags)), "rb")
+    except OSError as problem:
+        raise UnreadablePicture(f"cannot be opened: {problem.strerror}") from None
+    try:
+        status = os.fstat(file.fileno())  # of what is open now, whatever has the name
+        _require_regular(status.st_mode)
+        require(status.st_size > 0, "an empty file", error=UnreadablePicture)
+        limit = f"beyond the limit of {MAX_FILE_BYTES // 10**6} MB"
+        require(status.st_size <= MAX_FILE_BYTES, f"{status.st_size} bytes are {limit}", error=UnreadablePicture)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _require_regular(mode: int) -> None:
+    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder"}
+    kind = kinds.get(stat.S_IFMT(mode), "a device")
+    require(stat.S_ISREG(mode), f"{kind} and not a file", error=UnreadablePicture)
+
+
+def read_bytes(path: str) -> bytes:
+    with open_regular(path) as file:
+        try:
+            return file.read(MAX_FILE_BYTES)
+        except OSError as problem:
+            raise UnreadablePicture(f"cannot be read: {problem.strerror}") from None
+
+
+def decode_bytes(data: bytes, *, shortest: int | None) -> np.ndarray:
+    # Not Image.open: it loads plugins of formats that are not wanted, and its limit on pixels is the process's.
+    # The reader is chosen by the first bytes, and the size in the header is judged before anything is decoded.
+    plugin = _plugin(data)
+    try:
+        with plugin(io.BytesIO(data), "") as image:
+            _check_size(image.size)
+            whole = image.size  # reducing while decoding rounds up, which must not change the picture's shape
+            if shortest is not None:
+                image.draft(None, (2 * shortest, 2 * shortest))  # a JPEG is decoded at 1/2, 1/4 or 1/8 of its size
+            image.load()
+            orientation = _orientation(image)
+            plain = _shrink(_to_8_bit(image), shortest, whole)
+        if plain.mode == "RGBA":
+            plain = Image.alpha_composite(Image.new("RGBA", plain.size, "white"), plain).convert("RGB")
+        return np.array(plain if orientation is None else plain.transpose(orientation))
+    except UnreadablePicture:
+        raise
+    except Exception as problem:  # Pillow's plugins raise a dozen kinds for a broken file
+        lines = str(problem).splitlines()
+        reason = printable(lines[0])[:160] if lines else type(problem).__name__
+        raise UnreadablePicture(f"cannot be decoded: {reason}") from None
+
+
+def _plugin(data: bytes) -> type[ImageFile.ImageFile]:
+    """The reader for what the first bytes say, whatever the file's name says. Raises UnreadablePicture."""
+    readers: dict[bytes, type[ImageFile.ImageFile]] = {
+        b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile, b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
+        b"GIF87a": GifImagePlugin.GifImageFile, b"GIF89a": GifImagePlugin.GifImageFile,
+        b"BM": BmpImagePlugin.BmpImageFile, b"II*\0": TiffImagePlugin.TiffImageFile,
+        b"MM\0*": TiffImagePlugin.TiffImageFile,
+    }  # fmt: skip
+    for start, reader in readers.items():
+        if data.startswith(start):
+            return reader
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return WebPImagePlugin.WebPImageFile
+    head = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    others = {
+        b"<!doctype html": "an HTML page", b"<html": "an HTML page", b"<svg": "an SVG drawing", b"<?xml": "an XML file",
+        b"%pdf": "a PDF file", b"%!ps": "a PostScript file", b"8bps": "a Photoshop file",
+    }  # fmt: skip
+    what = next((name for start, name in others.items() if head.startswith(start)), "no picture by its first bytes")
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis"):
+        raise UnreadablePicture(f"a HEIC or AVIF picture inside; {CONVERT}")
+    raise UnreadablePicture(f"{what}, not JPEG, PNG, WebP, BMP, GIF or TIFF")
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    short, long = sorted(size)
+    text = f"{size[0]} x {size[1]} pixels"
+    limit = f"beyond the limit of {MAX_PIXELS // 10**6} million"
+    require(short * long <= MAX_PIXELS, f"{text} are {limit}", error=UnreadablePicture)
+    require(short >= 2, f"{text} show nothing", error=UnreadablePicture)
+    require(long <= MAX_ASPECT * short, f"{text} are a strip, longer than {MAX_ASPECT}:1", error=UnreadablePicture)
+
+
+def _orientation(image: ImageFile.ImageFile) -> Image.Transpose | None:
+    """How a stored picture is turned upright. A TIFF has been turned already when it was loaded."""
+    try:
+        tag = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # broken EXIF beside good pixels is common, and every viewer shows such a picture as it is stored
+        return None
+    ways = Image.Transpose
+    return {
+        2: ways.FLIP_LEFT_RIGHT, 3: ways.ROTATE_180, 4: ways.FLIP_TOP_BOTTOM, 5: ways.TRANSPOSE,
+        6: ways.ROTATE_270, 7: ways.TRANSVERSE, 8: ways.ROTATE_90,
+    }.get(tag)  # fmt: skip
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """The image in mode RGB, or RGBA if some of it can be seen through."""
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image).astype(np.uint32) + 128) // 257  # 65535 is white, as 255 is
+        image = Image.fromarray(grey.astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise UnreadablePicture(f"pixels of mode {image.mode} have no known white; save it with 8 or 16 bits")
+    wanted = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == wanted else image.convert(wanted)
+
+
+def _shrink(image: Image.Image, shortest: int | None, whole: tuple[int, int]) -> Image.Image:
+    """The picture with its shorter side at most `shortest`. whole: its size before any reduction in decoding."""
+    if shortest is None or min(whole) <= shortest:
+        return image
+    scale = shortest / min(whole)
+    size = (max(round(whole[0] * scale), shortest), max(round(whole[1] * scale), shortest))
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)

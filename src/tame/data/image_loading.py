@@ -1,0 +1,92 @@
+"""The pixels of many pictures, through the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import PIL
+
+from tame.data.cache import ArrayCache
+from tame.data.image_decoding import UnreadablePicture, decode_bytes, judged_warnings, read_bytes
+from tame.data.images import Picture, Skipped
+
+_SHARD_BYTES = 64 * 2**20  # of decoded pixels; a mapped shard keeps a file open, so shards are not small
+_DECODER = f"2-pillow{PIL.__version__}"  # in the cache key: another decoder gives slightly other pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Pictures that could be decoded with their pixels, each (H, W, 3) uint8, and those that could not."""
+
+    pictures: tuple[Picture, ...]
+    arrays: tuple[np.ndarray, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def load_pixels(
+    pictures: Sequence[Picture],
+    *,
+    shortest: int,
+    cache: ArrayCache,
+    workers: int = 2,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Loaded:
+    """The pixels of these pictures, from the cache where they are in it, else decoded and put there.
+
+    Equal files are decoded once and share one array. on_progress gets the pictures done and all pictures, in this
+    thread. Raises StorageError if the cache cannot be written.
+    """
+    groups: dict[str, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        groups[f"{picture.digest}-{shortest}-{_DECODER}"].append(picture)
+    arrays = cache.get(list(groups))
+    todo = [key for key in groups if key not in arrays]
+    done = sum(len(groups[key]) for key in arrays)
+    if on_progress is not None:
+        on_progress(done, len(pictures))
+    reasons: dict[str, str] = {}
+    pending: dict[str, np.ndarray] = {}
+    with judged_warnings(), ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(todo), 64):  # a bound on what waits in memory
+            keys = todo[start : start + 64]
+            results = pool.map(lambda key: _decode_first(groups[key], shortest=shortest), keys)
+            for key, result in zip(keys, results, strict=True):
+                if isinstance(result, str):
+                    reasons[key] = result
+                else:
+                    pending[key] = result
+                done += len(groups[key])
+                if on_progress is not None:
+                    on_progress(done, len(pictures))
+            if sum(array.nbytes for array in pending.values()) >= _SHARD_BYTES:
+                arrays, pending = arrays | _stored(cache, pending), {}
+    arrays |= _stored(cache, pending)
+    key_of = {picture.id: key for key, group in groups.items() for picture in group}
+    kept = tuple(picture for picture in pictures if key_of[picture.id] in arrays)
+    skipped = [Skipped(p.id, reasons[key_of[p.id]]) for p in pictures if key_of[p.id] in reasons]
+    return Loaded(kept, tuple(arrays[key_of[picture.id]] for picture in kept), tuple(skipped))
+
+
+def _stored(cache: ArrayCache, pending: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays as views of the cache, so that memory is freed; those trimmed again meanwhile as they are."""
+    cache.put(pending)
+    return {**pending, **cache.get(list(pending))}
+
+
+def _decode_first(group: Sequence[Picture], *, shortest: int) -> np.ndarray | str:
+    """The pixels of the first of these equal files that can be read, else the reason of the last."""
+    reason = ""
+    for picture in group:
+        try:
+            data = read_bytes(picture.path)
+            if hashlib.blake2b(data, digest_size=16).hexdigest() != picture.digest:
+                raise UnreadablePicture("the file has changed since it was listed")
+            return decode_bytes(data, shortest=shortest)
+        except UnreadablePicture as problem:
+            reason = str(problem)
+    return reason
