@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -166,13 +167,13 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
     # Measured in the first round, then remembered; either way the engine is warm.
     (group,) = chooser.groups(material, [Job(0, recipe)], [0], range(len(examples)), examples)
     lane = group.lanes[0]
-    with by_onednn(group.onednn):
+    with by_onednn(group.precision.onednn):
         lane.engine.rehearse(lane.members[0] if isinstance(lane.engine, Serial) else lane.members, 20)
         begun, used = time.perf_counter(), cpu_s()
         losses = train_group(group, given.epochs)
         wall_s, used = time.perf_counter() - begun, cpu_s() - used
-    (engine,) = chooser.told()
-    return {"wall_s": wall_s, "cpu_s": used, "loss": losses[0], "engine": engine, "peak_mb": peak_mb()}
+    (engine,) = chooser.uses()
+    return {"wall_s": wall_s, "cpu_s": used, "loss": losses[0], "engine": asdict(engine), "peak_mb": peak_mb()}
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -304,7 +304,7 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
     wall_s, used = time.perf_counter() - begun, cpu_s() - used
     return {
         "wall_s": wall_s, "cpu_s": used, "choose_s": choose_s, "seconds": seconds, "losses": losses,
-        "sizes": sizes, "engines": chooser.told(), "peak_mb": peak_mb(),
+        "sizes": sizes, "engines": list(map(asdict, chooser.uses())), "peak_mb": peak_mb(),
     }  # fmt: skip
 
 

@@ -485,6 +485,4 @@ def printed(what: RenderableType, *, width: int = 80) -> str:
 
 def state(case: str) -> State:
     result, past = made(case)
-    return State(
-        history=past, findings=list(result.findings), last={"result": plain_case(case)[0], "data": {}}, used_s=57.8
-    )
+    return State(history=past, findings=list(result.findings), result=plain_case(case)[0], data={}, used_s=57.8)

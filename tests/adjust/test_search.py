@@ -40,6 +40,7 @@ from tame.testing.searcher_laws import (
     history_of,
     play,
 )
+from tame.trial.commands import Asked, AskedCopy, PointMeasured, Unsealed
 
 # A Gaussian process takes a tenth of a second for each proposal.
 SMALLER = {"gp": replace(CONFIG, trials=4, cohort=2)}
@@ -278,15 +279,17 @@ def trainer_of(folder, heard, measurer):
     from tame.worker.trainer import Trainer
 
     trainer = Trainer(
-        cache=str(folder / "cache"), study=str(folder / "study"), emit=heard.append, build=small_net, measurer=measurer
+        cache=folder / "cache", study=folder / "study", emit=heard.append, build=small_net, measurer=measurer
     )
     rng = np.random.default_rng(0)
     folder.mkdir(exist_ok=True)
     np.save(folder / "x.npy", rng.normal(size=(60, 3)).astype(np.float32))
-    trainer.open(kind="arrays", given={"file": str(folder / "x.npy"), "build": None})
+    trainer.open("arrays", {"file": str(folder / "x.npy"), "build": None})
     trainer.learn(
-        rows=list(range(60)), targets=rng.integers(2, size=60).tolist(), folds=[i % 3 for i in range(60)],
-        num_classes=2, task="binary",
+        Unsealed(
+            rows=range(60), targets=rng.integers(2, size=60).tolist(), folds=[i % 3 for i in range(60)],
+            num_classes=2, task="binary",
+        )
     )  # fmt: skip
     return trainer
 
@@ -296,18 +299,18 @@ FOLDS = [0, 1, 2]
 
 
 def rows_of(heard, trial):
-    return {m["row"][0]: m["row"][1:] for m in heard if m["event"] == "point" and m["trial"] == trial}
+    return {m.point.epoch: m.point.row()[1:] for m in heard if isinstance(m, PointMeasured) and m.trial == trial}
 
 
 def advance(trainer, recipes, until, inherited=0):
     """recipes: by trial; trials other than 0 are copies that have epochs of their parent."""
-    asked = [{"trial": n, "recipe": r.flat(), "inherited": inherited if n else 0} for n, r in recipes.items()]
-    trainer.advance(trials=asked, folds=FOLDS, until=until, metric="accuracy", final=False)
+    asked = [Asked(trial=n, recipe=r, inherited=inherited if n else 0) for n, r in recipes.items()]
+    trainer.advance(asked, folds=FOLDS, until=until, metric="accuracy", final=False)
 
 
 def copied(trainer, recipes, epoch):
-    asked = [{"trial": n, "recipe": r.flat(), "source": 0, "epoch": epoch} for n, r in recipes.items() if n]
-    trainer.copy(trials=asked, folds=FOLDS)
+    asked = [AskedCopy(trial=n, recipe=r, source=0, epoch=epoch) for n, r in recipes.items() if n]
+    trainer.copy(asked, folds=FOLDS)
 
 
 @pytest.fixture(params=["alone", "together"])
@@ -363,7 +366,7 @@ def test_copies_outlive_a_kill(measurer, killed_after, tmp_path):
 def test_a_copy_whose_parent_is_lost_is_an_error_that_says_so(measurer, tmp_path):
     trainer = trainer_of(tmp_path, [], measurer)
     advance(trainer, {0: OWN}, 2)
-    trainer.forget(trials=[0], keep=[])
+    trainer.forget([0], keep=[])
     with pytest.raises(StorageError, match="the weights of trial 0 after epoch 2 are lost"):
         copied(trainer, {1: OWN}, 2)
 

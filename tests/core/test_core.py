@@ -13,16 +13,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tame.core.config import DEFAULT_TIME_S, StudyConfig, read_toml
-from tame.core.errors import RefusedError, TameError, UsageError, require, unknown
+from tame.core.errors import RefusedError, StorageError, TameError, UsageError, require, unknown
 from tame.core.options import parse_set, parse_time
 from tame.core.recipe import Recipe
 from tame.core.records import (
+    ORIGINS,
     Curve,
     Decision,
     Event,
     History,
     Point,
     Score,
+    Trial,
     curve_event,
     decision_event,
     replay,
@@ -571,6 +573,26 @@ def stories(draw):
         else:
             events.append(Event("something else", {"trial": 99}))
     return events
+
+
+@pytest.mark.parametrize("origin", [*ORIGINS, "a searcher of another package"])
+def test_who_proposed_a_trial_is_told_by_predicates_as_by_the_sets_before(origin):
+    trial = Trial(0, Recipe(), origin, "")
+    assert trial.is_searched == (origin not in {"finalist", "fine-tune", "imported"})
+    assert trial.may_be_delivered == (origin in ("finalist", "fine-tune"))
+    assert trial.is_drawn == (origin in ("sobol", "random", "grid"))
+    assert trial.was_given == (origin in ("default", "portfolio"))
+    assert trial.is_independent == (origin in ("default", "portfolio", "sobol", "random", "grid"))
+    assert (trial.is_default, trial.is_finalist) == (origin == "default", origin == "finalist")
+    assert trial.is_fine_tuned == (origin == "fine-tune")
+    kept = decision_event(Decision("start", 0, "", 1, Recipe(), origin))
+    assert replay([kept]).trials[0].origin == origin
+
+
+def test_a_damaged_decision_or_curve_is_named():
+    for kind, data in (("decision", {"kind": "begin", "trial": 0, "reason": ""}), ("curve", {"trial": 0, "points": 1})):
+        with pytest.raises(StorageError, match=rf"event 7 \({kind}\) is damaged"):
+            History().after(Event(kind, data, id=7))
 
 
 @given(stories())

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
 import subprocess
 import sys
-import time
 from functools import partial
 
 import numpy as np
@@ -20,20 +17,18 @@ from tame.core.rng import stream
 from tame.kinds.arrays.material import (
     FORWARD_S,
     ArrayMaterial,
-    answers,
-    as_input,
     build_of,
     forward_s,
-    judge_arrays,
     make_module,
 )
-from tame.parts.network import read_network, write_network
-from tame.trial.own_module import told
+from tame.kinds.arrays.prediction import answers, as_input, judge_arrays
+from tame.kinds.materials import read_model
+from tame.parts.network import write_network
+from tame.trial.own_module import naming_failures
 from tame.trial.population import Examples, Member
 from tame.trial.serial import Serial
 from tame.trial.stacked import Stacked
 from tame.worker.environment import reference_to
-from tame.worker.process import _Watch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -283,7 +278,7 @@ def test_a_trained_module_is_delivered_and_judges_as_it_did(tmp_path, classes):
         learnt = examples.target[examples.fold != 0]
         assert float(network.prepared["target"]["shift"]) == pytest.approx(float(learnt.mean()))
     write_network(network, tmp_path)
-    again = judge_arrays(read_network(tmp_path, build), inputs_of(), device=CPU)
+    again = judge_arrays(read_model(tmp_path, build), inputs_of(), device=CPU)
     assert torch.equal(again, outputs)
 
 
@@ -394,47 +389,6 @@ def test_a_reference_that_leads_nowhere_is_refused(tmp_path, source, name, messa
         build_of(None)
 
 
-@pytest.mark.slow
-def test_a_model_that_prints_does_not_break_the_conversation(tmp_path):
-    """With a worker process of its own: while its file is imported, while it is built, and in every forward pass."""
-    file = tmp_path / "loud.py"
-    file.write_text(
-        "import os, sys\nfrom torch import nn\nprint('import')\n"
-        "class Loud(nn.Linear):\n    def forward(self, x):\n        print('forward', flush=True)\n"
-        "        os.write(1, b'raw\\n')\n        return super().forward(x)\n"
-        "def build():\n    print('build')\n    return Loud(5, 3)\n"
-    )
-    np.save(tmp_path / "x.npy", inputs_of())
-    examples = examples_of()
-    commands = [
-        ("start", {"cache": str(tmp_path / "cache"), "study": str(tmp_path / "study")}),
-        ("open", {"kind": "arrays", "given": {"file": str(tmp_path / "x.npy"), "build": f"{file}:build"}}),
-        ("learn", {"rows": list(range(NUM)), "targets": examples.target.tolist(), "folds": examples.fold.tolist(),
-                   "num_classes": CLASSES, "task": "multiclass"}),
-        ("check", {"recipes": [RECIPE.flat()]}),
-        ("advance", {"trials": [{"trial": 0, "recipe": RECIPE.flat()}], "folds": [0], "until": 1,
-                     "metric": "accuracy", "final": False}),
-    ]  # fmt: skip
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "tame.worker.serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    answers = []
-    with worker:
-        for name, values in commands:
-            worker.stdin.write(json.dumps({"do": name, "with": values}) + "\n")
-            worker.stdin.flush()
-            answers.append(json.loads(worker.stdout.readline()))
-            while "event" in answers[-1]:
-                answers.append(json.loads(worker.stdout.readline()))
-        worker.stdin.close()
-        talk = worker.stderr.read()
-    assert [answer for answer in answers if "error" in answer or "bug" in answer] == []
-    assert any(answer.get("event") == "point" for answer in answers)
-    for word in ("import", "build", "forward", "raw"):
-        assert word in talk
-
-
 class Wordless(Exception):
     """An exception that cannot be shown."""
 
@@ -460,7 +414,7 @@ def test_an_exception_that_fails_to_say_what_it_is_is_named_by_its_class(fail):
 
 
 def told_of(recipe):
-    with told(recipe):
+    with naming_failures(recipe):
         wordless()
 
 
@@ -479,49 +433,6 @@ def test_what_is_tried_of_the_users_own_is_said_before_with_its_limit():
     material.stacks(RECIPE)
     assert [what[:9] for what, _ in heard] == ["the funct", "forward()", "", "the funct", "forward()", ""]
     assert [limit for _, limit in heard] == [None, FORWARD_S, None, None, FORWARD_S, None]
-
-
-def sleeper():
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdout=subprocess.PIPE, text=True)
-
-
-DOING = {"event": "doing", "what": "forward() of the model on 2 examples", "limit_s": 0.6}
-
-
-def test_a_module_that_hangs_is_named_and_then_ended(monkeypatch):
-    monkeypatch.setattr("tame.worker.process.LONG_S", 0.2)
-    notes = []
-    with sleeper() as process, _Watch(process, None, notes.append) as watch:
-        watch.heard(DOING)
-        assert process.stdout.read() == ""
-        assert process.wait() != 0
-    assert watch.ended
-    (note,) = notes
-    assert note.startswith("forward() of the model on 2 examples has taken ")
-    assert note.endswith(" s so far; Ctrl-C twice ends it, and it is ended after 1 s")
-
-
-def test_what_ends_in_time_is_not_ended_and_nothing_is_said_of_it(monkeypatch):
-    monkeypatch.setattr("tame.worker.process.LONG_S", 0.2)
-    notes = []
-    with sleeper() as process, _Watch(process, None, notes.append) as watch:
-        watch.heard(DOING)
-        watch.heard({"event": "doing", "what": "", "limit_s": None})
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(1.0)
-        process.kill()
-    assert (notes, watch.ended) == ([], False)
-
-
-def test_in_the_users_own_process_it_is_named_and_goes_on(monkeypatch):
-    monkeypatch.setattr("tame.worker.process.LONG_S", 0.2)
-    notes = []
-    with _Watch(None, None, notes.append) as watch:
-        watch.heard({**DOING, "limit_s": 0.3})
-        time.sleep(1.5)
-    assert not watch.ended
-    (note,) = notes
-    assert re.fullmatch(r"forward\(\) of the model on 2 examples has taken \d s so far; Ctrl-C twice ends it", note)
 
 
 def test_a_module_that_may_compile_in_its_first_pass_has_the_time_for_it():

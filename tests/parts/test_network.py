@@ -18,14 +18,16 @@ from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.data.encode import Encoder
 from tame.data.tables import MISSING, UNSEEN, Column, Table
-from tame.kinds.arrays.material import judge_arrays
+from tame.kinds.arrays.prediction import judge_arrays
+from tame.kinds.materials import read_model
 from tame.kinds.pictures.inference import fold_norms, folded_pairs
 from tame.kinds.pictures.tasks import FeatureTask, Tuned, tuned_backbone
-from tame.kinds.tables.material import columns_from, columns_of, judge_rows, restored
+from tame.kinds.tables.material import columns_of
+from tame.kinds.tables.prediction import columns_from, judge_rows, restored
 from tame.parts.backbones import Backbone, build_backbone, cut, open_backbone
 from tame.parts.mlp import build_table_model, head_of
 from tame.parts.models import MODELS, init_module
-from tame.parts.network import Network, plain_head, read_network, write_network
+from tame.parts.network import Network, plain_head, write_network
 from tame.trial.population import Examples, Member
 from tame.trial.stacked import Stacked
 
@@ -185,7 +187,7 @@ def scratch_network(name="cnn"):
 def test_a_network_comes_back_from_its_folder_with_the_same_logits(backbone, tmp_path):
     network = network_of(backbone)
     files = write_network(network, tmp_path / "model")
-    found = read_network(tmp_path / "model")
+    found = read_model(tmp_path / "model")
     assert (found.recipe, found.labels, found.run, found.shortest) == (network.recipe, network.labels, network.run, 384)
     assert (found.kind, found.task) == ("images", "multiclass")
     x = pictures()
@@ -203,7 +205,7 @@ def test_a_network_comes_back_from_its_folder_with_the_same_logits(backbone, tmp
 def test_a_network_from_scratch_comes_back_with_the_same_logits(name, tmp_path):
     network = scratch_network(name)
     write_network(network, tmp_path)
-    found = read_network(tmp_path)
+    found = read_model(tmp_path)
     assert found.backbone is None
     x = pictures(3)[:, :, :32, :32]
     assert torch.equal(found.module(x), network.module(x))
@@ -250,7 +252,7 @@ def table_network(changes=None, labels=("no", "yes")):
 def test_a_network_of_a_table_comes_back_with_its_encoder(tmp_path, labels, numbers, scaling):
     network, encoder, table = table_network({"table.numbers": numbers, "table.scaling": scaling}, labels)
     files = write_network(network, tmp_path / "model")
-    found = read_network(tmp_path / "model")
+    found = read_model(tmp_path / "model")
     assert (found.kind, found.task, found.labels) == ("table", network.task, labels)
     assert columns_from(found) == table.columns
     table.values["colour"][:2], table.values["town"][:2] = MISSING, UNSEEN
@@ -282,7 +284,7 @@ def own_network(labels=("a", "b")):
 def test_a_network_of_the_users_own_comes_back_with_the_function_that_made_it(tmp_path, labels):
     network = own_network(labels)
     write_network(network, tmp_path)
-    found = read_network(tmp_path, own_module)
+    found = read_model(tmp_path, own_module)
     x = stream(0, "arrays").normal(size=(7, 2, 4)).astype(np.float32)
     wanted = network.module(torch.from_numpy(x))
     assert torch.equal(judge_arrays(found, x, device=CPU), wanted if labels else wanted * 4.0 - 1.0)
@@ -294,7 +296,7 @@ def test_a_network_of_the_users_own_comes_back_with_the_function_that_made_it(tm
 def test_a_network_of_the_users_own_is_refused_without_a_function_that_fits(tmp_path):
     write_network(own_network(), tmp_path)
     with pytest.raises(UsageError, match="built by a function of your own"):
-        read_network(tmp_path)
+        read_model(tmp_path)
 
     def other(width, deep):
         return nn.Linear(2, width)
@@ -304,7 +306,7 @@ def test_a_network_of_the_users_own_is_refused_without_a_function_that_fits(tmp_
 
     for build in (other, failing, lambda: own_module(), lambda width, deep: None):
         with pytest.raises(UsageError, match="is not a model folder that TAME can read"):
-            read_network(tmp_path, build)
+            read_model(tmp_path, build)
 
 
 def test_a_folder_that_was_tampered_with_is_refused(tmp_path):
@@ -316,14 +318,14 @@ def test_a_folder_that_was_tampered_with_is_refused(tmp_path):
         changed[place] ^= 1
         weights.write_bytes(changed)
         with pytest.raises(RefusedError, match="its hash differs"):
-            read_network(tmp_path)
+            read_model(tmp_path)
     weights.write_bytes(content[:-8])
     with pytest.raises(RefusedError, match="its hash differs"):
-        read_network(tmp_path)
+        read_model(tmp_path)
     other = load_file_of(tmp_path, content)
     save_file({name: value + 1 for name, value in other.items()}, weights)
     with pytest.raises(RefusedError, match="its hash differs"):
-        read_network(tmp_path)
+        read_model(tmp_path)
 
 
 def load_file_of(folder, content):
@@ -334,11 +336,11 @@ def load_file_of(folder, content):
 
 def test_a_folder_with_missing_files_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"holds no model\.json"):
-        read_network(tmp_path)
+        read_model(tmp_path)
     write_network(scratch_network(), tmp_path)
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(UsageError, match=r"holds no model\.safetensors"):
-        read_network(tmp_path)
+        read_model(tmp_path)
 
 
 def change(about, path, value):
@@ -372,7 +374,7 @@ def test_a_description_that_does_not_fit_is_refused_as_one_that_cannot_be_used(t
     description = tmp_path / "model.json"
     description.write_text(json.dumps(change(json.loads(description.read_text()), path, value)))
     with pytest.raises((UsageError, RefusedError)):
-        read_network(tmp_path)
+        read_model(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -390,7 +392,7 @@ def test_a_description_of_a_table_that_does_not_fit_is_refused(tmp_path, path, v
     description = tmp_path / "model.json"
     description.write_text(json.dumps(change(json.loads(description.read_text()), path, value)))
     with pytest.raises((UsageError, RefusedError)):
-        read_network(tmp_path)
+        read_model(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", "3", "\x00", '"text"', "[" * 100_000])
@@ -398,7 +400,7 @@ def test_a_description_that_is_none_is_refused(tmp_path, text):
     write_network(scratch_network(), tmp_path)
     (tmp_path / "model.json").write_text(text)
     with pytest.raises(UsageError, match="is not a model folder that TAME can read"):
-        read_network(tmp_path)
+        read_model(tmp_path)
 
 
 def test_a_folder_of_weights_that_would_have_to_be_unpickled_is_refused(tmp_path):

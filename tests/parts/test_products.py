@@ -149,7 +149,7 @@ def test_onednn_is_taken_for_heavy_members_where_it_is_exact_and_pays(tmp_path, 
         groups = chooser.groups(material_of(), jobs, [0], range(NUM), examples_of())
         by_trial = {group.jobs[0].trial: group.precision.onednn for group in groups}
         assert by_trial == {0: exact and pays, 1: False}
-        words = {each["group"]: "products by oneDNN" in each["why"] for each in chooser.told()}
+        words = {each.group: "products by oneDNN" in each.why for each in chooser.uses()}
         assert sorted(words.values()) == [False, exact and pays]
         known = json.loads((tmp_path / study / "engines.json").read_text())
         assert any(key.startswith("products") for key in known) == exact
@@ -219,7 +219,7 @@ def test_bfloat16_is_taken_where_it_pays_and_curves_agree(tmp_path, pays, loss):
         for group in groups:
             engine = group.lanes[0].engine
             assert (isinstance(engine, Stacked) and engine.half) == group.precision.half
-        told = sum("bfloat16" in each["why"] for each in chooser.told())
+        told = sum("bfloat16" in each.why for each in chooser.uses())
         assert told == (2 if pays and loss == 1.0 else 0)
     assert machine.asked == ["pays"] + (["loss"] * 4 if pays else [])
 

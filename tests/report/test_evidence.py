@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from tame.core.records import Finding
-from tame.report import words
 from tame.report.evidence import evidence
 
 
 def test_a_finding_names_examples_as_the_data_has_them() -> None:
     small = Finding("small_test", "", "info", {"n": 40})
-    assert [evidence(small, kind) for kind in words.NOUNS] == [
+    assert [evidence(small, kind) for kind in ("images", "table", "arrays")] == [
         "40 test pictures", "40 test rows", "40 test examples",
     ]  # fmt: skip
     old = Finding("no_better_than_dummy", "", "problem", {"valid_metric": 0.5, "dummy": 0.5, "n": 9})

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +19,11 @@ from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe
 from tame.data.table_order import order_values
+from tame.kinds.tables.kind import TABLES
 from tame.kinds.tables.source import read_rows
 from tame.parts.unused_settings import refuse_unused
 from tame.study.session import begin
 from tame.study.state import Silent
-from tame.worker.process import ProcessWorker
 
 TAME = str(Path(sys.executable).with_name("tame"))
 SMALL = ("--trials", "2", "--epochs", "2", "--seed", "1", "--json", "--quiet")
@@ -231,14 +230,14 @@ def test_groups_stay_on_one_side_and_too_few_are_refused(cache, tmp_path):
 def test_a_setting_that_nothing_uses_is_refused_with_what_would_use_it(fixed, said):
     base = Recipe().but({"model.name": "mlp"})
     with pytest.raises(UsageError, match=said):
-        refuse_unused([base.but(fixed)], sorted(fixed), kind="table")
+        refuse_unused([base.but(fixed)], sorted(fixed), uses=TABLES.uses)
 
 
 def test_a_setting_that_one_of_the_recipes_uses_is_obeyed():
     base = Recipe().but({"model.name": "mlp", "schedule.power": 3.0, "then.lr": 0.1})
     others = [base.but({"schedule.name": "polynomial"}), base.but({"then.start": 0.5})]
-    refuse_unused([base, *others], ["schedule.power", "then.lr", "model.dropout", "loss.costs"], kind="table")
-    refuse_unused([base.but({"model.name": "linear"})], ["model.dropout"], kind="table")  # 0 asks for nothing
+    refuse_unused([base, *others], ["schedule.power", "then.lr", "model.dropout", "loss.costs"], uses=TABLES.uses)
+    refuse_unused([base.but({"model.name": "linear"})], ["model.dropout"], uses=TABLES.uses)  # 0 asks for nothing
 
 
 def test_a_useless_setting_is_refused_before_anything_is_trained(table, cache, tmp_path):
@@ -355,23 +354,6 @@ def test_a_model_that_a_study_names_is_not_run_by_the_command_line(table, cache,
         assert len(done.stderr.splitlines()) == 1
     assert "model=build" in tame("resume", study, cache=cache).stderr
     assert not sprung.exists()
-
-
-def test_a_worker_that_says_nothing_is_ended_and_the_error_says_so(tmp_path):
-    file = tmp_path / "waits.py"
-    file.write_text("import time\n\ntime.sleep(600)\n")
-    np.save(tmp_path / "x.npy", np.zeros((4, 2), dtype=np.float32))
-    worker = ProcessWorker(cache=tmp_path, study=None, log=None, restarted=lambda how: None, silence_s=120.0)
-    try:
-        # Any command, so that torch is loaded before the patience is cut.
-        worker.call("learn", rows=[0, 1], targets=[0, 1], folds=[0, 1], num_classes=2, task="binary")
-        worker.silence_s = 1.0
-        begun = time.monotonic()
-        with pytest.raises(UsageError, match="said nothing for 1 s on 'open_arrays'"):
-            worker.call("open", kind="arrays", given={"file": str(tmp_path / "x.npy"), "build": f"{file}:build"})
-        assert time.monotonic() - begun < 30
-    finally:
-        worker.close()
 
 
 def start(*arguments, cache):

@@ -15,10 +15,14 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from measurers import ALONE, TOGETHER, OutOfMemory, Told, run_out
 from tame.core.errors import StoppedError, StorageError
+from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
+from tame.data.sources import write_columns
 from tame.data.tables import Column, Table
+from tame.kinds.tables.commands import Given
 from tame.kinds.tables.material import TableMaterial
 from tame.trial.choose import Chooser, Measured
+from tame.trial.commands import Asked, MemberOf, Note, PointMeasured, StateOf, Unsealed
 from tame.trial.measurer import Rehearsals
 from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Examples, Member
@@ -32,11 +36,14 @@ NUM = 60
 CPU = torch.device("cpu")
 
 
-def material_of():
+def table_of():
     rng = np.random.default_rng(0)
     values = {"a": rng.normal(size=NUM), "b": rng.normal(size=NUM)}
-    columns = tuple(Column(name, "number", "") for name in values)
-    return TableMaterial(Table(columns, values, NUM), device=CPU)
+    return Table(tuple(Column(name, "number", "") for name in values), values, NUM)
+
+
+def material_of():
+    return TableMaterial(table_of(), device=CPU)
 
 
 def examples_of():
@@ -82,7 +89,7 @@ def test_a_network_without_company_is_trained_by_what_is_faster(tmp_path, stacke
     measurer = Told(alone_s=1.0, together_s=stacked_s)
     (group,), chooser = groups_of(tmp_path, [Job(0, recipe_of())], measurer=measurer)
     assert isinstance(group.lanes[0].engine, engine)
-    assert chooser.told()[0]["why"].endswith(f"plain 1000.00 ms, stacked alone {1e3 * stacked_s:.2f}")
+    assert chooser.uses()[0].why.endswith(f"plain 1000.00 ms, stacked alone {1e3 * stacked_s:.2f}")
 
 
 class Refuses(Rehearsals):
@@ -226,25 +233,30 @@ def test_gradients_added_up_over_parts_of_a_batch_are_those_of_the_batch(parts):
 
 def trainer_of(tmp_path, heard, **how):
     """how: a measurer, and what trains a unit."""
-    trainer = Trainer(cache=str(tmp_path / "cache"), study=str(tmp_path / "study"), emit=heard.append, **how)
-    trainer._material = material_of()
+    trainer = Trainer(cache=tmp_path / "cache", study=tmp_path / "study", emit=heard.append, **how)
+    columns = tmp_path / "columns.npz"
+    tmp_path.mkdir(exist_ok=True)
+    write_columns(columns, table_of())
+    trainer.open("table", to_plain(Given(files=(), arrays=str(columns), columns=table_of().columns, kept=())))
     examples = examples_of()
     trainer.learn(
-        rows=list(range(NUM)), targets=examples.target.tolist(), folds=examples.fold.tolist(), num_classes=2,
-        task="binary",
+        Unsealed(
+            rows=range(NUM), targets=examples.target.tolist(), folds=examples.fold.tolist(), num_classes=2,
+            task="binary",
+        )
     )  # fmt: skip
     return trainer
 
 
 def advance(trainer, num_trials):
-    trials = [{"trial": i, "recipe": recipe_of().flat()} for i in range(num_trials)]
-    return trainer.advance(trials=trials, folds=[0], until=2, metric="accuracy", final=False)
+    trials = [Asked(trial=i, recipe=recipe_of()) for i in range(num_trials)]
+    return trainer.advance(trials, folds=[0], until=2, metric="accuracy", final=False)
 
 
 def delivered(trainer, number, folder):
-    member = {"trial": number, "recipe": recipe_of(seed=number).flat(), "epochs": 2, "fold": None}
-    trainer.network(**member, labels=["no", "yes"])
-    trainer.deliver(folder=str(folder))
+    member = MemberOf(StateOf(trial=number, recipe=recipe_of(seed=number), epochs=2), None)
+    trainer.network(member, labels=["no", "yes"])
+    trainer.deliver(str(folder))
     return member, load_file(folder / "model.safetensors")
 
 
@@ -252,8 +264,8 @@ def test_what_is_delivered_is_trained_side_by_side_with_the_same_result(tmp_path
     heard, one_by_one = [], trainer_of(tmp_path / "a", [], measurer=ALONE)
     found = [delivered(one_by_one, number, tmp_path / f"one{number}") for number in (0, 1)]
     together = trainer_of(tmp_path / "b", heard, measurer=ALONE)
-    together.train_again(members=[member for member, _ in found])
-    said = [(message["what"], message["done"], message["total"]) for message in heard]
+    together.train_again([member for member, _ in found])
+    said = [(message.what, message.done, message.total) for message in heard]
     assert sorted(said) == [("epochs of what is delivered", epoch, 2) for epoch in (1, 1, 2, 2)]
     steps = []
     listening = register_optimizer_step_pre_hook(lambda *_: steps.append(1))
@@ -275,9 +287,9 @@ def test_where_memory_runs_out_groups_are_halved_and_no_trial_is_lost(tmp_path):
         Unit.advance(unit, **how)
 
     advance(trainer_of(tmp_path, heard, measurer=TOGETHER, run=short), 4)
-    points = [(message["trial"], message["row"][0]) for message in heard if message["event"] == "point"]
+    points = [(message.trial, message.point.epoch) for message in heard if isinstance(message, PointMeasured)]
     assert sorted(points) == [(trial, epoch) for trial in range(4) for epoch in (1, 2)]
-    notes = [message["text"] for message in heard if message["event"] == "note"]
+    notes = [message.text for message in heard if isinstance(message, Note)]
     assert any("half as many now" in note for note in notes)
 
 
@@ -291,9 +303,9 @@ def test_where_one_network_alone_is_too_large_gradients_are_accumulated_or_it_is
         Unit.advance(unit, **how)
 
     advance(trainer_of(tmp_path, heard, run=short), 1)
-    notes = [message["text"] for message in heard if message["event"] == "note"]
+    notes = [message.text for message in heard if isinstance(message, Note)]
     assert notes[-1].endswith("gradients are accumulated over 4 parts of a batch now")
-    assert [message["row"][0] for message in heard if message["event"] == "point"] == [1, 2]
+    assert [message.point.epoch for message in heard if isinstance(message, PointMeasured)] == [1, 2]
 
     def never(unit, **how):
         run_out()
@@ -306,7 +318,7 @@ def test_groups_that_do_not_fit_while_they_are_measured_are_not_used(tmp_path):
     jobs = [Job(i, recipe_of()) for i in range(8)]
     groups, chooser = groups_of(tmp_path, jobs, measurer=OutOfMemory(parts=1))
     assert [len(group.jobs) for group in groups] == [1] * 8
-    assert {each["engine"] for each in chooser.told()} == {"serial"}
+    assert {each.engine for each in chooser.uses()} == {"serial"}
 
 
 def test_a_network_that_does_not_fit_while_it_is_measured_is_trained_in_parts(tmp_path):

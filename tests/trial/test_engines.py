@@ -32,7 +32,7 @@ from tame.testing import engine_laws
 from tame.testing.engine_laws import LAWS, Bench, recipes_are_trained_alike, two_engines_agree
 from tame.trial import unit as unit_module
 from tame.trial.draws import StepDraws, epoch_batches, epoch_order
-from tame.trial.member_states import Shelf
+from tame.trial.member_states import MemberStates
 from tame.trial.population import Examples, Measured, Member, Population, join, take
 from tame.trial.serial import Serial
 from tame.trial.settings import group_key
@@ -560,7 +560,7 @@ class Killed(Exception):
     """Stands for the end of a process in the midst of its work."""
 
 
-def run_unit(bench, jobs, folds, until, shelf, *, keep_all=True, emit=lambda trial, row: None, lanes=None):
+def run_unit(bench, jobs, folds, until, states, *, keep_all=True, emit=lambda trial, row: None, lanes=None):
     """The points and the ends that a unit tells, by trial and epoch, and by trial."""
     rows, ends = {}, {}
 
@@ -568,7 +568,7 @@ def run_unit(bench, jobs, folds, until, shelf, *, keep_all=True, emit=lambda tri
         rows[trial, row[0]] = row
         emit(trial, row)
 
-    unit = Unit(jobs, lanes or bench.lanes(jobs, folds), bench.metric, shelf, keep_all)
+    unit = Unit(jobs, lanes or bench.lanes(jobs, folds), bench.metric, states, keep_all)
     unit.advance(until=until, emit=told, saved=lambda: None, end=ends.__setitem__)
     return rows, ends
 
@@ -582,7 +582,7 @@ def test_a_curve_is_the_mean_over_the_folds(tmp_path, kind):
     """Against a plain loop over members trained alone, each example judged by the one that had not seen it."""
     bench = kind({})
     jobs = [Job(4, bench.recipes[0]), Job(9, bench.recipes[1])]
-    rows, _ = run_unit(bench, jobs, [0, 1, 2], 2, Shelf(Checkpoints(tmp_path)))
+    rows, _ = run_unit(bench, jobs, [0, 1, 2], 2, MemberStates(Checkpoints(tmp_path)))
     for job in jobs:
         seen = {fold: [] for fold in range(FOLDS)}
         for fold, measured in seen.items():
@@ -610,8 +610,8 @@ def test_both_engines_give_the_same_curve_over_folds_and_all_examples(tmp_path):
     curves = []
     for serial in (False, True):
         bench = head_bench({}, serial=serial)
-        shelf = Shelf(Checkpoints(tmp_path / str(serial)))
-        curves.append(run_unit(bench, jobs_of(bench)[:1], [0, 1, 2, None], 3, shelf)[0])
+        states = MemberStates(Checkpoints(tmp_path / str(serial)))
+        curves.append(run_unit(bench, jobs_of(bench)[:1], [0, 1, 2, None], 3, states)[0])
     assert curves[0].keys() == curves[1].keys()
     for key, row in curves[0].items():
         assert row == pytest.approx(curves[1][key], rel=1e-6)
@@ -619,7 +619,7 @@ def test_both_engines_give_the_same_curve_over_folds_and_all_examples(tmp_path):
 
 def test_members_on_all_examples_alone_show_no_validation(tmp_path):
     bench = head_bench({})
-    rows, _ = run_unit(bench, jobs_of(bench)[:1], [None], 1, Shelf(Checkpoints(tmp_path)))
+    rows, _ = run_unit(bench, jobs_of(bench)[:1], [None], 1, MemberStates(Checkpoints(tmp_path)))
     assert rows[0, 1][2:] == [None, None]
     assert rows[0, 1][1] > 0
 
@@ -639,9 +639,9 @@ def test_a_trial_of_a_population_of_64_is_trained_again_alone(tmp_path):
     )
     bench = bench_of(table_task, examples, {}, dtype=torch.float32, own=recipes)
     jobs = [Job(i, recipe) for i, recipe in enumerate(recipes)]
-    together, _ = run_unit(bench, jobs, [1], 5, Shelf(Checkpoints(tmp_path / "a")))
+    together, _ = run_unit(bench, jobs, [1], 5, MemberStates(Checkpoints(tmp_path / "a")))
     for job in (jobs[0], jobs[37]):
-        alone, _ = run_unit(bench, [job], [1], 5, Shelf(Checkpoints(tmp_path / str(job.trial))))
+        alone, _ = run_unit(bench, [job], [1], 5, MemberStates(Checkpoints(tmp_path / str(job.trial))))
         assert len(alone) == 5
         for key, row in alone.items():
             assert row == pytest.approx(together[key], abs=1e-5)
@@ -660,8 +660,8 @@ def ending_bench(kind=head_bench, changes=None, **how):
 @pytest.mark.parametrize("kind", [head_bench, table_bench])
 def test_members_that_end_leave_and_their_neighbours_go_on_as_they_were(tmp_path, kind):
     bench, jobs = ending_bench(kind)
-    shelf = Shelf(Checkpoints(tmp_path / "a"))
-    rows, ends = run_unit(bench, jobs, [0, 1, 2], 7, shelf)
+    states = MemberStates(Checkpoints(tmp_path / "a"))
+    rows, ends = run_unit(bench, jobs, [0, 1, 2], 7, states)
     last = {job.trial: max(epoch for trial, epoch in rows if trial == job.trial) for job in jobs}
     assert last[0] == 7
     assert last[1] < 5, "it diverged, and was not trained on"
@@ -670,11 +670,11 @@ def test_members_that_end_leave_and_their_neighbours_go_on_as_they_were(tmp_path
     assert list(ends) == [2]
     losses = {epoch: row[2] for (trial, epoch), row in rows.items() if trial == 2}
     assert ends[2] == min(losses, key=losses.get) == last[2] - 1
-    alone, _ = run_unit(bench, jobs[:1], [0, 1, 2], 7, Shelf(Checkpoints(tmp_path / "b")))
+    alone, _ = run_unit(bench, jobs[:1], [0, 1, 2], 7, MemberStates(Checkpoints(tmp_path / "b")))
     for epoch in range(1, 8):
         assert rows[0, epoch] == pytest.approx(alone[0, epoch], abs=2e-5)
     engine = bench.lanes(jobs[2:], [1])[0].engine
-    best = shelf.get(2, 1, jobs[2].recipe)
+    best = states.get(2, 1, jobs[2].recipe)
     assert best.epoch == ends[2]
     wanted = engine.advance(engine.start(best.members), until=ends[2], watch=lambda *_: None)
     for name, value in wanted.tensors.items():
@@ -684,7 +684,7 @@ def test_members_that_end_leave_and_their_neighbours_go_on_as_they_were(tmp_path
 def test_neighbours_of_a_member_that_left_are_bit_equal_to_those_without(tmp_path):
     """While it is there it only takes up its place; once it has left, what remains is computed as if alone."""
     bench, jobs = ending_bench()
-    rows, _ = run_unit(bench, jobs[:2], [0], 7, Shelf(Checkpoints(tmp_path)))
+    rows, _ = run_unit(bench, jobs[:2], [0], 7, MemberStates(Checkpoints(tmp_path)))
     gone = max(epoch for trial, epoch in rows if trial == 1)
     engine, seen = bench.engine(), []
     members = [Member(job.trial, 0, job.recipe) for job in (jobs[0], jobs[0])]  # a calm neighbour in its place
@@ -704,8 +704,8 @@ def test_a_unit_that_is_killed_tells_the_same_afterwards(tmp_path, monkeypatch, 
     """At any epoch, with a checkpoint after each; what had ended is not trained again, nor what a checkpoint holds."""
     monkeypatch.setattr(unit_module, "CHECKPOINT_S", -1.0)
     bench, jobs = ending_bench(kind, changes)
-    shelf = Shelf(Checkpoints(tmp_path / "straight"))
-    straight, ends = run_unit(bench, jobs, [0, 1], 7, shelf)
+    states = MemberStates(Checkpoints(tmp_path / "straight"))
+    straight, ends = run_unit(bench, jobs, [0, 1], 7, states)
     assert 2 in ends
     for kill in (2, 4, 7):
 
@@ -715,15 +715,15 @@ def test_a_unit_that_is_killed_tells_the_same_afterwards(tmp_path, monkeypatch, 
 
         folder = tmp_path / str(kill)
         with pytest.raises(Killed):
-            run_unit(bench, jobs, [0, 1], 7, Shelf(Checkpoints(folder)), emit=emit)
-        again = Shelf(Checkpoints(folder))
+            run_unit(bench, jobs, [0, 1], 7, MemberStates(Checkpoints(folder)), emit=emit)
+        again = MemberStates(Checkpoints(folder))
         lanes = counted(bench.lanes(jobs, [0, 1]))
         rows, ends_again = run_unit(bench, jobs, [0, 1], 7, again, lanes=lanes)
         assert ends_again == ends
         assert {key: row for key, row in straight.items() if key in rows} == rows
         assert {key for key in straight if key[0] == 0} <= set(rows)
         for fold in (0, 1):
-            one, other = (own.get(2, fold, jobs[2].recipe) for own in (shelf, again))
+            one, other = (own.get(2, fold, jobs[2].recipe) for own in (states, again))
             assert one.epoch == other.epoch == ends[2]
             assert all(torch.equal(value, other.tensors[name]) for name, value in one.tensors.items())
         assert max(lane.engine.epochs for lane in lanes) <= 7 - (kill - 1), "an epoch was trained twice"
@@ -751,8 +751,8 @@ def counted(lanes):
 def test_a_stop_while_points_are_told_loses_none_of_them(tmp_path, changes):
     """The first point that is told meets the stop; the points of the others were measured as well, and judged."""
     bench, jobs = ending_bench(head_bench, changes)
-    straight_shelf = Shelf(Checkpoints(tmp_path / "straight"))
-    straight, ends = run_unit(bench, jobs, [0, 1], 7, straight_shelf)
+    straight_states = MemberStates(Checkpoints(tmp_path / "straight"))
+    straight, ends = run_unit(bench, jobs, [0, 1], 7, straight_states)
     for epoch in (1, 2, 3, 4, 7):
         folder = tmp_path / f"stopped{epoch}"
 
@@ -761,13 +761,13 @@ def test_a_stop_while_points_are_told_loses_none_of_them(tmp_path, changes):
                 raise StoppedError("stopped by the user")
 
         with pytest.raises(StoppedError):
-            run_unit(bench, jobs, [0, 1], 7, Shelf(Checkpoints(folder)), keep_all=False, emit=stop)
-        shelf = Shelf(Checkpoints(folder))
-        after, ends_after = run_unit(bench, jobs, [0, 1], 7, shelf)
+            run_unit(bench, jobs, [0, 1], 7, MemberStates(Checkpoints(folder)), keep_all=False, emit=stop)
+        states = MemberStates(Checkpoints(folder))
+        after, ends_after = run_unit(bench, jobs, [0, 1], 7, states)
         assert {key: row for key, row in straight.items() if key in after} == after
         assert {key for key in straight if key[0] == 0} <= set(after)
         assert ends_after == ends
-        one, other = (own.get(2, 0, jobs[2].recipe) for own in (straight_shelf, shelf))
+        one, other = (own.get(2, 0, jobs[2].recipe) for own in (straight_states, states))
         assert all(torch.equal(value, other.tensors[name]) for name, value in one.tensors.items())
 
 
@@ -776,8 +776,8 @@ def test_a_plateau_slows_the_trial_that_does_not_get_better(tmp_path):
     changes = {"schedule.name": "plateau", "schedule.patience": 1, "schedule.factor": 0.1}
     bench = table_bench({**changes, "optimizer.name": "sgd", "optimizer.lr": 3.0}, dtype=torch.float32)
     jobs = jobs_of(bench, ({"epochs": 9}, {"epochs": 9, "optimizer.lr": 1e-3}))
-    shelf = Shelf(Checkpoints(tmp_path))
-    rows, _ = run_unit(bench, jobs, [0, 1], 9, shelf)
+    states = MemberStates(Checkpoints(tmp_path))
+    rows, _ = run_unit(bench, jobs, [0, 1], 9, states)
     for job in jobs:
         best, waited, rate = math.inf, 0, 1.0
         for epoch in range(1, 10):
@@ -787,12 +787,12 @@ def test_a_plateau_slows_the_trial_that_does_not_get_better(tmp_path):
             if waited > 1:
                 waited, rate = 0, rate * 0.1
         for fold in (0, 1):
-            multiplier = shelf.get(job.trial, fold, job.recipe).tensors["plateau.multiplier"]
+            multiplier = states.get(job.trial, fold, job.recipe).tensors["plateau.multiplier"]
             assert float(multiplier[0]) == pytest.approx(rate, rel=1e-5)
         assert (rate < 1) == (job.trial == 0)
     engine = bench.lanes(jobs[:1], [0])[0].engine
     plain = engine.advance(engine.start([Member(0, 0, jobs[0].recipe)]), until=9, watch=lambda *_: None)
-    slowed = shelf.get(0, 0, jobs[0].recipe)
+    slowed = states.get(0, 0, jobs[0].recipe)
     assert not torch.equal(plain.tensors["param.out.weight"], slowed.tensors["param.out.weight"])
 
 
@@ -800,47 +800,47 @@ def test_survivors_go_on_from_the_checkpoint_of_a_larger_unit(tmp_path):
     """After a kill between rungs: two of three trials are told to go on, in another order."""
     bench = head_bench({})
     jobs = jobs_of(bench)
-    straight, _ = run_unit(bench, jobs, [0, 1, 2], 4, Shelf(Checkpoints(tmp_path / "a")))
-    run_unit(bench, jobs, [0, 1, 2], 2, Shelf(Checkpoints(tmp_path / "b")))
-    shelf = Shelf(Checkpoints(tmp_path / "b"))
-    rows, _ = run_unit(bench, [jobs[2], jobs[1]], [0, 1, 2], 4, shelf)
+    straight, _ = run_unit(bench, jobs, [0, 1, 2], 4, MemberStates(Checkpoints(tmp_path / "a")))
+    run_unit(bench, jobs, [0, 1, 2], 2, MemberStates(Checkpoints(tmp_path / "b")))
+    states = MemberStates(Checkpoints(tmp_path / "b"))
+    rows, _ = run_unit(bench, [jobs[2], jobs[1]], [0, 1, 2], 4, states)
     assert set(rows) == {(trial, epoch) for trial in (1, 2) for epoch in range(1, 5)}
     for key, row in rows.items():
         assert row == pytest.approx(straight[key], rel=1e-6)
-    again = Shelf(Checkpoints(tmp_path / "b"))
+    again = MemberStates(Checkpoints(tmp_path / "b"))
     assert again.get(0, 0, jobs[0].recipe).epoch == 2
     assert again.get(1, 0, jobs[1].recipe).epoch == 4, "the older checkpoint of another trial does not set it back"
-    shelf.forget([0], keep=[1, 2])
-    assert shelf.get(1, 0, jobs[1].recipe).epoch == 4
-    shelf.forget([0, 1, 2], keep=[])
+    states.forget([0], keep=[1, 2])
+    assert states.get(1, 0, jobs[1].recipe).epoch == 4
+    states.forget([0, 1, 2], keep=[])
     assert Checkpoints(tmp_path / "b").names() == []
-    assert shelf.get(1, 0, jobs[1].recipe) is None
+    assert states.get(1, 0, jobs[1].recipe) is None
 
 
 def test_a_unit_whose_members_are_apart_starts_again(tmp_path):
     bench = head_bench({})
     job = Job(0, bench.recipes[0])
-    straight, _ = run_unit(bench, [job], [0, 1], 3, Shelf(Checkpoints(tmp_path / "a")))
-    shelf = Shelf(Checkpoints(tmp_path / "b"))
+    straight, _ = run_unit(bench, [job], [0, 1], 3, MemberStates(Checkpoints(tmp_path / "a")))
+    states = MemberStates(Checkpoints(tmp_path / "b"))
     for fold, until in ((0, 1), (1, 2)):
         engine = bench.engine()
-        shelf.put(engine.advance(engine.start([Member(0, fold, job.recipe)]), until=until, watch=lambda *_: None))
-    assert run_unit(bench, [job], [0, 1], 3, shelf)[0] == straight
+        states.put(engine.advance(engine.start([Member(0, fold, job.recipe)]), until=until, watch=lambda *_: None))
+    assert run_unit(bench, [job], [0, 1], 3, states)[0] == straight
 
 
 def test_a_shelf_gives_what_was_put_and_nothing_else(tmp_path):
     bench = head_bench({})
     recipe, engine = bench.recipes[0], bench.engine()
     population = engine.start([Member(2, 0, recipe), Member(2, None, recipe)])
-    shelf = Shelf(Checkpoints(tmp_path))
-    assert shelf.get(2, 0, recipe) is None
-    shelf.put(population)
-    found = shelf.get(2, None, recipe)
+    states = MemberStates(Checkpoints(tmp_path))
+    assert states.get(2, 0, recipe) is None
+    states.put(population)
+    found = states.get(2, None, recipe)
     assert found.members == population.members[1:]
     for name, value in population.tensors.items():
         assert torch.equal(found.tensors[name], value[1:])
-    assert shelf.get(2, 1, recipe) is None
-    assert shelf.get(3, 0, recipe) is None
+    assert states.get(2, 1, recipe) is None
+    assert states.get(3, 0, recipe) is None
 
 
 def test_each_example_is_judged_by_the_members_that_had_not_seen_it():

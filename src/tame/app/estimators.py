@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
@@ -25,14 +24,12 @@ from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import DataError, ShapeError, StoppedError, UsageError
 from tame.core.options import parse_time
 from tame.core.space import Dimension
-from tame.data.arrays import read_arrays, read_inputs, task_of
+from tame.data.arrays import read_arrays, task_of
 from tame.data.foreign import is_from
-from tame.data.sources import recoded
-from tame.data.tables import Table
 from tame.evaluate.score import softmax
 from tame.kinds.arrays.source import keep_arrays
-from tame.kinds.tables.material import columns_from, judge_rows
-from tame.parts.network import Network, read_network
+from tame.kinds.materials import read_model
+from tame.parts.network import Network
 
 LEAST = 5  # examples: one is sealed, and the others must learn and choose
 MODEL = "model"  # the folder of the delivered model in that of a study
@@ -109,14 +106,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             X = validate_data(self, X, reset=False, **self._allowed())
         with _as_value_errors():
             network = self._network()
-            return network, judge_inputs(network, X) if network.kind != "table" else _judge_table(network, X)
+            return network, judge_inputs(network, X, by_place=True)  # scikit-learn has compared the names already
 
     def _network(self) -> Network:
         """Restored each time: a fitted estimator holds bytes only, so that it copies and pickles anywhere."""
         with tempfile.TemporaryDirectory(prefix="tame-") as temporary:
             for name, content in self.files_.items():
                 (Path(temporary) / name).write_bytes(content)
-            return read_network(Path(temporary), self.model)
+            return read_model(Path(temporary), self.model)
 
     def _is_frame(self, X: Any) -> bool:
         return self.model is None and (is_from("pandas", X, "DataFrame") or is_from("polars", X, "DataFrame"))
@@ -235,24 +232,6 @@ def _as_value_errors() -> Iterator[None]:
         raise ValueError(str(problem)) from problem
     except StoppedError as problem:  # a search over estimators would take any other error for a bad candidate
         raise KeyboardInterrupt(str(problem)) from problem
-
-
-def _judge_table(network: Network, X: Any) -> np.ndarray:
-    """Canonical outputs (n, C) of the rows of X, whose columns are those of the table that was learnt from, in order.
-
-    scikit-learn has compared the names already: those of an array, or of a frame without texts for names, say nothing.
-    """
-    columns = columns_from(network)
-    table, _ = read_inputs(X, like=columns)
-    assert isinstance(table, Table)
-    own = [(column.name, theirs) for column, theirs in zip(columns, table.columns, strict=True)]
-    renamed = Table(
-        tuple(replace(theirs, name=name) for name, theirs in own),
-        {name: table.values[theirs.name] for name, theirs in own}, table.num_rows,
-    )  # fmt: skip
-    # In double precision, since the rows that come along must not show at all.
-    exactly = judge_rows(network, recoded(renamed, columns), device=torch.device("cpu"), dtype=torch.float64)
-    return exactly.numpy()
 
 
 def _names_of(classes: np.ndarray) -> list[str]:

@@ -22,7 +22,7 @@ from tame.core.result import ColumnFacts, DataFacts, FewerDimensions, without_no
 from tame.core.space import Space, field_of, to_text
 from tame.core.text import printable
 from tame.kinds.kind import BackboneFacts
-from tame.kinds.known import kind_of
+from tame.kinds.known import FIRST, KINDS, kind_of
 from tame.study.clock import foretold
 from tame.study.draft import fewer_dimensions
 from tame.study.events import Forecast
@@ -140,7 +140,8 @@ def print_check(found: Check) -> None:
     """For people."""
     console = ResultConsole()
     facts = found.facts
-    num, thing = (facts.examples, "rows") if facts.pictures is None else (facts.pictures, "pictures")
+    num = facts.examples if facts.pictures is None else facts.pictures
+    thing = KINDS.get(facts.kind or FIRST).words.nouns
     what = f"of {len(facts.classes)} classes" if facts.classes else "with a number to predict"
     console.print(Text(f"{num or 0:,} {thing} {what}; {facts.split}"))
     console.print(_counts(facts.counts, facts.classes or ()))

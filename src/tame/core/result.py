@@ -7,10 +7,11 @@ is the only place that knows what older versions did not write, or wrote otherwi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, get_type_hints
 
 from tame.core.answers import Answers, ClassAnswers, Difference, Number, NumberAnswers
+from tame.core.errors import StorageError, require
 from tame.core.importance import Mattered
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
@@ -202,8 +203,8 @@ class BackboneFacts:
     num_features: int | None = None
     stages: int = 1
     crop: Number | None = None
-    license: str | None = None
-    architecture: str | None = None
+    license: object = None  # as its file says
+    architecture: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,8 +305,14 @@ class Result:
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> Result:
         """The result that `to_json` wrote, now or in an older version. Raises StorageError where it is damaged."""
-        plain = _as_of_now(values)
+        try:
+            plain = _as_of_now(values)
+        except (AttributeError, KeyError, TypeError) as problem:
+            raise StorageError(f"the result is damaged: {type(problem).__name__} {problem}") from None
         hints = get_type_hints(cls)
+        for each in fields(cls):
+            optional = each.default is not MISSING or each.default_factory is not MISSING
+            require(each.name in plain or optional, f"the result has no {each.name}", error=StorageError)
         kept = [each.name for each in fields(cls) if each.name in plain]
         return cls(**{name: _read(name, hints[name], plain[name]) for name in kept})
 

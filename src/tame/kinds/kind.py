@@ -239,8 +239,9 @@ class Kind:
     cohort: how many recipes start together; runs: whole trainings that a cohort and its finalists come to, at the
     least; most_epochs: that a network may train where the clock decides, None for as many as the preset says;
     rehearses_many: whether what an epoch takes depends on the recipe so much that several are rehearsed.
-    source, material, look, thumbnails: references to a `Read`, to what opens it for training, to what refuses bad data
-    before anything is made, and to small pictures of examples.
+    source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
+    (`OpenMaterial`), to what a delivered model does with new examples (`Prediction`), to what refuses bad data before
+    anything is made, and to what draws small pictures of examples.
     """
 
     name: str  # as files have it
@@ -256,6 +257,7 @@ class Kind:
     features: Features | None = None
     source: str
     material: str
+    prediction: str
     look: str = ""
     thumbnails: str = ""
 

@@ -23,14 +23,12 @@ from torch import Tensor, nn
 from tame.core.errors import RefusedError, UsageError, require
 from tame.core.recipe import Recipe
 from tame.parts.losses import LOSSES
-from tame.parts.mlp import Columns, Mlp, build_table_model, head_of
-from tame.parts.models import build_model
+from tame.parts.mlp import Mlp
 
 if TYPE_CHECKING:
     from tame.parts.backbones import Backbone
 
 SCHEMA = "tame-model/1"
-KINDS = ("images", "table", "arrays")  # of data
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Network:
     its columns and their encoding; of a regression: the scale of the target), as plain values and as tensors.
     """
 
-    kind: str  # of data: images, table or arrays
+    kind: str  # of data
     task: str  # binary, multiclass or regression
     recipe: Recipe
     labels: tuple[str, ...]  # names of the classes; of a regression: none
@@ -65,6 +63,24 @@ class Network:
 
 
 Build = Callable[..., nn.Module]  # a function of the user's that makes a module from its own hyperparameters
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a model folder says of its network, before there is a module to load the weights into."""
+
+    kind: str
+    recipe: Recipe
+    labels: tuple[str, ...]
+    prepared: Mapping[str, Any]
+    backbone: Backbone | None
+
+    @property
+    def num_outputs(self) -> int:
+        return LOSSES.get(self.recipe.loss.name).num_outputs(len(self.labels))
+
+
+Empty = Callable[[Described], nn.Module]  # a module with the shapes of the weights, whatever is in it
 
 
 def write_network(network: Network, folder: Path) -> dict[str, str]:
@@ -109,8 +125,8 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
     return {weights.name: digest, description.name: _sha256(description)}
 
 
-def read_network(folder: Path, build: Build | None = None) -> Network:
-    """The network of a model folder, ready to judge. build: what made the module, where it is a user's own.
+def read_network(folder: Path, empty: Empty) -> Network:
+    """The network of a model folder, ready to judge. empty: makes the module that the weights are loaded into.
 
     Raises UsageError where there is none or it does not fit together, RefusedError where a hash differs.
     """
@@ -135,8 +151,7 @@ def read_network(folder: Path, build: Build | None = None) -> Network:
                 own["config"], _part(tensors, "backbone."), name=str(own["name"]), digest=str(own["digest"])
             )
         kind, prepared = str(about["kind"]), about["prepared"]
-        require(kind in KINDS, f"{description} is for {kind!r}; this TAME judges {', '.join(KINDS)}")
-        module = _empty(kind, recipe, labels, backbone, prepared, build)
+        module = empty(Described(kind, recipe, labels, prepared, backbone))
         module.load_state_dict(_part(tensors, "module."))
         return Network(
             kind, str(about["task"]), recipe, labels, module.eval(), backbone, about["run"], int(about["shortest"]),
@@ -156,26 +171,6 @@ def plain_head(head: Mlp, *, shift: Tensor, scale: Tensor) -> Mlp:
         first.weight.mul_(scale.cpu())
         first.bias.sub_(first.weight @ shift.cpu())
     return own
-
-
-def _empty(
-    kind: str, recipe: Recipe, labels: tuple[str, ...], backbone: Backbone | None, prepared: Mapping[str, Any],
-    build: Build | None,
-) -> nn.Module:  # fmt: skip
-    """The module that the weights are loaded into."""
-    if recipe.model.name == "own":
-        require(
-            build is not None,
-            "this network was built by a function of your own: tame.load(folder, model=build).predict(X)",
-        )
-        assert build is not None
-        return build(**recipe.own)
-    outputs = LOSSES.get(recipe.loss.name).num_outputs(len(labels))
-    if kind == "table":
-        return build_table_model(Columns.from_json(prepared["model_columns"]), outputs, recipe.model)
-    if backbone is None:
-        return build_model(recipe.model, outputs)
-    return head_of(backbone.num_features, outputs, recipe.model)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from tame.core.errors import UsageError
 from tame.core.recipe import Recipe
@@ -20,17 +20,17 @@ OFF = {
 MOST_NAMED = 8  # parts that a sentence names
 
 
-def refuse_unused(recipes: Sequence[Recipe], names: Sequence[str], *, kind: str) -> None:
+def refuse_unused(recipes: Sequence[Recipe], names: Sequence[str], *, uses: Collection[str]) -> None:
     """Raises UsageError for one of the `names` that does nothing in any of the recipes, and says what would use it.
 
-    recipes: all that may be trained, at least one; names: what the user fixed or searches; kind: images, table or
-    arrays.
+    recipes: all that may be trained, at least one; names: what the user fixed or searches; uses: the
+    parts of a recipe that this kind of data looks at, of those that some do not: input, table, own, augment.
     """
     for name in names:
         room, _, leaf = name.rpartition(".")
         if room not in _ROOMS or all(recipe.flat().get(name) == OFF.get(name, _NOTHING) for recipe in recipes):
             continue
-        said = [_ROOMS[room](recipe, leaf, kind) for recipe in recipes]
+        said = [_ROOMS[room](recipe, leaf, uses) for recipe in recipes]
         if all(said):
             raise UsageError(f"{name} would do nothing: {said[0]}")
 
@@ -38,19 +38,19 @@ def refuse_unused(recipes: Sequence[Recipe], names: Sequence[str], *, kind: str)
 _NOTHING = object()
 
 
-def _input(recipe: Recipe, leaf: str, kind: str) -> str:
-    return "" if kind == "images" else "it is about pictures; leave it out"
+def _input(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
+    return "" if "input" in uses else "it is about pictures; leave it out"
 
 
-def _table(recipe: Recipe, leaf: str, kind: str) -> str:
-    if kind != "table":
+def _table(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
+    if "table" not in uses:
         return "it is about the columns of tables; leave it out"
     wanted = {"bins": "piecewise", "dim": "periodic", "sigma": "periodic"}.get(leaf)
     own = recipe.table.numbers
     return "" if wanted in (None, own) else f"table.numbers is {own!r}; {wanted!r} uses it"
 
 
-def _model(recipe: Recipe, leaf: str, kind: str) -> str:
+def _model(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
     own = recipe.model
     if leaf in ("hidden", "unfrozen"):
         return "" if own.name == "head" else f"it is for heads on a backbone, and model.name is {own.name!r}"
@@ -71,18 +71,18 @@ def _model(recipe: Recipe, leaf: str, kind: str) -> str:
     return "" if own.depth >= least else f"model.depth is {own.depth}; from {least} on it is used"
 
 
-def _own(recipe: Recipe, leaf: str, kind: str) -> str:
-    return "" if kind == "arrays" else "it is an argument of a model of your own, which only tame.fit takes"
+def _own(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
+    return "" if "own" in uses else "it is an argument of a model of your own, which only tame.fit takes"
 
 
-def _loss(recipe: Recipe, leaf: str, kind: str) -> str:
+def _loss(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
     name = recipe.loss.name
     if leaf in ("name", "costs") or leaf in LOSSES.get(name).settings:  # costs are also what the report weighs
         return ""
     return f"{name} does not look at it; {_some(n for n in LOSSES.names() if leaf in LOSSES.get(n).settings)}"
 
 
-def _optimizer(recipe: Recipe, leaf: str, kind: str) -> str:
+def _optimizer(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
     if leaf == "name" or leaf.startswith("clip_") or leaf in USES[recipe.optimizer.name]:
         return ""
     if leaf == "beta2" and recipe.then.start < 1 and leaf in USES[recipe.then.optimizer]:
@@ -90,7 +90,7 @@ def _optimizer(recipe: Recipe, leaf: str, kind: str) -> str:
     return f"{recipe.optimizer.name} does not look at it; {_some(n for n in sorted(USES) if leaf in USES[n])}"
 
 
-def _schedule(recipe: Recipe, leaf: str, kind: str) -> str:
+def _schedule(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
     running = [recipe.schedule.name, *([recipe.then.schedule] if recipe.then.start < 1 else [])]
     if leaf in ("name", "warmup") or any(leaf in SCHEDULES.get(name).uses for name in running):
         return ""
@@ -98,7 +98,7 @@ def _schedule(recipe: Recipe, leaf: str, kind: str) -> str:
     return f"{running[0]} does not look at it; {users}"
 
 
-def _then(recipe: Recipe, leaf: str, kind: str) -> str:
+def _then(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
     then = recipe.then
     if then.start >= 1:
         return "there is no second phase; it begins after the share of the epochs that then.start gives, such as 0.5"
@@ -107,8 +107,8 @@ def _then(recipe: Recipe, leaf: str, kind: str) -> str:
     return ""
 
 
-def _augment(recipe: Recipe, leaf: str, kind: str) -> str:
-    if kind == "arrays":
+def _augment(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
+    if "augment" not in uses:
         return "arrays are given to a model of your own as they are; change them in its forward()"
     return ""  # what pictures and tables do not take is refused by their own check
 
@@ -119,7 +119,7 @@ def _some(names: Iterable[str]) -> str:
     return f"{', '.join(found[:MOST_NAMED])}{more} would"
 
 
-_ROOMS: dict[str, Callable[[Recipe, str, str], str]] = {
+_ROOMS: dict[str, Callable[[Recipe, str, Collection[str]], str]] = {
     "input": _input, "table": _table, "model": _model, "own": _own, "loss": _loss, "optimizer": _optimizer,
     "schedule": _schedule, "then": _then, "augment": _augment,
 }  # fmt: skip

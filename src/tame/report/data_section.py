@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from tame.core.result import ColumnFacts, Result, SkippedFile
+from tame.kinds.known import KINDS
 from tame.report import formats, words
 from tame.report.charts import shares
 
 PARTS = {"train": "training", "val": "validation", "test": "sealed test", "aside": "put aside"}
-KINDS = {  # of columns that can be learnt from
+COLUMN_KINDS = {  # of columns that can be learnt from
     "number": ("number", "numbers"), "category": ("category", "categories"), "boolean": ("yes or no", "yes or no"),
     "date": ("date", "dates"),
 }  # fmt: skip
@@ -111,10 +112,11 @@ def _about(result: Result, total: int) -> str:
     if _inputs(result):
         said += f". {_kinds(result)}"
     found = [f"{said}."]
-    if result.kind == "images":
+    own = KINDS.get(result.kind).words
+    if own.is_file:
         pairs, skipped = facts.pairs, facts.skipped or 0
         kept = " and kept on one side of the split" if pairs else ""
-        same = f"{formats.count(pairs, 'pair')} of the same or nearly the same picture"
+        same = f"{formats.count(pairs, 'pair')} of the same or nearly the same {own.noun}"
         found.append(f"{same} {_were(pairs)} found{kept}; {formats.count(skipped, 'file')} {_were(skipped)} skipped.")
     if twins := facts.twins:
         found.append(f"{words.examples(result, twins)} {'has' if twins == 1 else 'have'} a twin that is equal.")
@@ -131,7 +133,11 @@ def _kinds(result: Result) -> str:
     """Learnt from 12 columns: 7 numbers, 4 categories and 1 date; 2 columns were left out."""
     columns = _inputs(result)
     kinds = Counter(column.kind for column in columns if column.learnt)
-    used = [f"{kinds[kind]:,} {many if kinds[kind] > 1 else one}" for kind, (one, many) in KINDS.items() if kinds[kind]]
+    used = [
+        f"{kinds[kind]:,} {many if kinds[kind] > 1 else one}"
+        for kind, (one, many) in COLUMN_KINDS.items()
+        if kinds[kind]
+    ]
     out = len(columns) - kinds.total()
     of = formats.count(kinds.total(), "column")
     left = f"; {formats.count(out, 'column')} {_were(out)} left out" if out else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tame.core.records import Finding
+from tame.kinds.known import FIRST
 from tame.report.formats import compact, listed, short
 from tame.report.words import noun
 
@@ -15,12 +16,12 @@ DATA_CODES = {
 }  # fmt: skip
 
 
-def evidence(finding: Finding, kind: str = "images") -> str:
+def evidence(finding: Finding, kind: str = FIRST) -> str:
     """The numbers behind a finding in a sentence; as a plain list where the code is not known here."""
     values = finding.evidence
-    amounts = {name: each for name, each in values.items() if isinstance(each, int)}
-    if finding.code == "imbalance" and values and len(amounts) == len(values):
-        ordered = sorted(amounts.items(), key=lambda item: -item[1])
+    counts = {name: each for name, each in values.items() if isinstance(each, int)}
+    if finding.code == "imbalance" and values and len(counts) == len(values):
+        ordered = sorted(counts.items(), key=lambda item: -item[1])
         return "; ".join(f"{short(name, 40)} {amount:,}" for name, amount in [ordered[0], ordered[-1]])
     columns = values.get("columns")
     if finding.code == "target_leak" and isinstance(columns, Sequence):

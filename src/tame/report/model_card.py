@@ -7,20 +7,13 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from tame.core.result import Result
+from tame.kinds.known import KINDS
 from tame.report import formats, words
-
-TYPES = {"images": "imagefolder", "table": "tabular", "arrays": "arrays"}
-LIMITS = {
-    "images": "Pictures are turned upright, made RGB, cropped to the central square and resized as `model.json` says.",
-    "table": "It takes a table with the columns that `model.json` names, in any order; missing values and categories "
-    "that were not in the training data are allowed.",
-    "arrays": "It takes arrays of the shape that `model.json` names.",
-}
 
 
 def model_card(result: Result) -> str:
     """The README.md of a model folder: what the network does, how good it is, how to use it. result: of a study."""
-    score, backbone, kind = result.score, result.backbone, result.kind
+    score, backbone, own = result.score, result.backbone, KINDS.get(result.kind).words
     data = PurePath(result.data).name
     task = _hub_task(result)
     # A JSON string is a YAML string too: what comes from file names stays data.
@@ -33,7 +26,7 @@ def model_card(result: Result) -> str:
         f"- name: {json.dumps(data)}",
         "  results:",
         f"  - task: {{type: {task}}}",
-        f"    dataset: {{name: {json.dumps(data)}, type: {TYPES[kind]}, split: test}}",
+        f"    dataset: {{name: {json.dumps(data)}, type: {own.card_type}, split: test}}",
         f"    metrics: [{{type: {result.metric}, value: {score.value:.6g}}}]",
         "---",
     ]
@@ -44,7 +37,7 @@ def model_card(result: Result) -> str:
         _what(result),
         f"**{value}** ({words.span(score, metric)}, 95 % interval, n = {score.n}), {score.how}. "
         f"{formats.sentence(words.verdict(result))}",
-        f"{LIMITS[kind]} {_limit(result)}",
+        f"{own.takes} {_limit(result)}",
         f"```\n{words.predict_command(replace(result, study='MODEL_FOLDER'), str)}\n```",
     ]
     return "\n".join(front) + "\n\n" + "\n\n".join(body) + "\n"
@@ -52,7 +45,7 @@ def model_card(result: Result) -> str:
 
 def _hub_task(result: Result) -> str:
     what = "regression" if result.is_regression else "classification"
-    return f"{'image' if result.kind == 'images' else 'tabular'}-{what}"
+    return f"{KINDS.get(result.kind).words.card_task}-{what}"
 
 
 def _what(result: Result) -> str:
@@ -68,7 +61,7 @@ def _what(result: Result) -> str:
 
 def _base(result: Result) -> str:
     recipe, backbone = result.winner.recipe, result.backbone
-    if result.kind != "images":
+    if KINDS.get(result.kind).features is None:
         return f"a network of the kind {formats.inert(str(recipe['model.name']))}"
     if not backbone:
         return "a small network from scratch"
@@ -77,9 +70,8 @@ def _base(result: Result) -> str:
 
 
 def _limit(result: Result) -> str:
-    one = words.a_noun(result.kind)
+    own = KINDS.get(result.kind).words
+    unlike = f"{own.a_noun} unlike any that it has seen"
     if result.is_regression:
-        return f"It always gives a number, also for {one} unlike any that it has seen."
-    if result.kind == "images":
-        return "It always names one of its classes, also for a picture of something else."
-    return f"It always names one of its classes, also for {one} unlike any that it has seen."
+        return f"It always gives a number, also for {unlike}."
+    return f"It always names one of its classes, also for {own.stranger or unlike}."

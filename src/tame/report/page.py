@@ -18,6 +18,7 @@ from markupsafe import Markup
 from tame.core.answers import NumberAnswers
 from tame.core.records import FINALIST, Finding, History, Trial
 from tame.core.result import Result
+from tame.kinds.known import FIRST, KINDS
 from tame.report import data_section, formats, importance_section, search_section, test_section, words
 from tame.report.charts import Kind, Row, intervals
 from tame.report.data_section import DataSection
@@ -46,12 +47,13 @@ class FindingLine:
 class Page:
     """What the templates print: values, sentences, and charts as markup. classes, numbers: one of them, by the task.
 
-    one, a_one, many: what an example is called; shown: writes a value of the metric.
+    is_shown: whether examples have small pictures; one, a_one, many: what an example is called; shown: writes a value
+    of the metric.
     """
 
     result: Result
     name: str
-    kind: str
+    is_shown: bool
     one: str
     a_one: str
     many: str
@@ -97,10 +99,10 @@ def render_report(result: Result, history: History, thumbnails: Mapping[str, byt
     return _printed("report.html", view(result, history, thumbnails))
 
 
-def render_failure(name: str, why: str, findings: Sequence[Finding], history: History, *, kind: str = "images") -> str:
+def render_failure(name: str, why: str, findings: Sequence[Finding], history: History, *, kind: str = FIRST) -> str:
     """The page of a study in which nothing usable was trained: why, what was found, and every trial.
 
-    kind: images, table or arrays.
+    kind: of data, by its name.
     """
     found = [_finding(finding, kind) for finding in findings]
     trials = list(history.trials.values())
@@ -141,7 +143,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
     return Page(
         result=result,
         name=PurePath(result.data.rstrip("/")).name or "data",
-        kind=kind,
+        is_shown=bool(KINDS.get(kind).thumbnails),
         one=words.noun(kind, 1),
         a_one=words.a_noun(kind),
         many=words.noun(kind),

@@ -13,6 +13,7 @@ from tame.core.recipe import Recipe, Value
 from tame.core.records import History, Point, Trial
 from tame.core.result import FinalistRow, Result
 from tame.core.space import Choice
+from tame.kinds.known import KINDS
 from tame.report import formats, words
 from tame.report.charts import Dot, Kind, Line, Row, curves, intervals, scatter
 
@@ -183,7 +184,7 @@ def search(result: Result, trials: Sequence[Trial]) -> Search:
         finalist_chart=finalist_chart(result),
         tie_break=formats.metric_name(tie_break(result)),
         is_retrained=result.winner.is_retrained,
-        fine_tuning=fine_tuning(result) if result.kind == "images" else None,
+        fine_tuning=fine_tuning(result) if KINDS.get(result.kind).features is not None else None,
     )
 
 

@@ -11,6 +11,7 @@ from tame.core.recipe import Value
 from tame.core.records import Point, Trial
 from tame.core.result import Result
 from tame.core.space import Choice, Dimension, Int
+from tame.kinds.known import KINDS
 from tame.report.formats import (
     IN_UNITS,
     compact,
@@ -25,8 +26,6 @@ from tame.report.formats import (
     significant,
 )
 
-NOUNS = {"images": "picture", "table": "row", "arrays": "example"}
-NEW_INPUT = {"images": "photo.jpg", "table": "new.csv"}
 HEADS = {  # of columns in a table of trials
     "input.size": "size", "optimizer.lr": "rate", "optimizer.weight_decay": "decay", "model.width": "width",
     "model.depth": "depth", "batch_size": "batch", "model.dropout": "dropout", "model.hidden": "hidden",
@@ -52,12 +51,13 @@ class Scored(Interval, Protocol):
 
 def noun(kind: str, n: int = 2) -> str:
     """What one example, or n of them, of this kind of data is called: pictures, rows, examples."""
-    return NOUNS[kind] if n == 1 else f"{NOUNS[kind]}s"
+    own = KINDS.get(kind).words
+    return own.noun if n == 1 else own.nouns
 
 
 def a_noun(kind: str) -> str:
     """One of them: a picture, a row, an example."""
-    return f"{'an' if kind == 'arrays' else 'a'} {noun(kind, 1)}"
+    return KINDS.get(kind).words.a_noun
 
 
 def examples(result: Result, n: int, which: str = "") -> str:
@@ -188,10 +188,11 @@ def _ability(result: Result) -> str:
 
 
 def predict_command(result: Result, quote: Callable[[str], str]) -> str:
-    """The command that uses the model; arrays are handed over in Python."""
-    if result.kind == "arrays":
+    """The command that uses the model, or the call where new examples are given from Python only."""
+    new_input = KINDS.get(result.kind).words.new_input
+    if not new_input:
         return f"tame.load({inert(result.study)!r}).predict(x)"
-    return f"tame predict {quote(inert(result.study))} {NEW_INPUT[result.kind]}"
+    return f"tame predict {quote(inert(result.study))} {new_input}"
 
 
 def trials_words(result: Result) -> str:

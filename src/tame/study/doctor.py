@@ -88,7 +88,7 @@ def with_outcomes(state: State) -> list[Finding]:
     return [replace(f, outcome=f.outcome or _outcome(state, f)) for f in state.findings]
 
 
-def worth_of_the_rest(state: State) -> RestWorth | None:
+def rest_worth(state: State) -> RestWorth | None:
     """What the rest of the search was worth, and whether and why the search ended early, for the report."""
     known, ended = state.worth, state.search_ended
     if known is None:

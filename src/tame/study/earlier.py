@@ -86,8 +86,9 @@ def best_recipes(folder: Path, kind: str) -> list[Earlier]:
     space = explored_space(state)
     ranked = [each for each in outcomes(state.history, space, absent=absent_of(state)) if each.is_final]
     require(bool(ranked), f"--start-from {folder}: no trial of this study was trained to its end")
-    winner = (state.result or {}).get("winner", {}).get("from_trial")
-    ranked.sort(key=lambda each: each.number != winner)
+    winner = (state.result or {}).get("winner")
+    first = winner.get("from_trial") if isinstance(winner, Mapping) else None
+    ranked.sort(key=lambda each: each.number != first)
     kept: list[Outcome] = []
     for each in ranked:
         if len(kept) < MOST and not any(_are_alike(each, other, space) for other in kept):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from tame.adjust.guard import Rest
+from tame.core.answers import Difference
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
 from tame.core.records import Event
@@ -17,7 +18,7 @@ from tame.core.records import Event
 Number = int | float
 Plain = Mapping[str, object]
 DataFacts = Mapping[str, object]  # what the source of a kind of data tells; the kind has a type for it
-ResultPlain = Mapping[str, Any]  # what report.json holds
+ResultPlain = Mapping[str, object]  # what report.json holds; core/result.py has the type for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +138,7 @@ class TuningJudged:
     sparse: ClassVar[frozenset[str]] = frozenset({"difference", "trial"})
     kept: bool = False
     why: str = ""
-    difference: Plain | None = None
+    difference: Difference | None = None
     trial: int | None = None
 
 

@@ -47,7 +47,7 @@ from tame.evaluate.score import (
 )
 from tame.kinds.kind import Data
 from tame.study.delivery import Tested
-from tame.study.doctor import with_outcomes, worth_of_the_rest
+from tame.study.doctor import rest_worth, with_outcomes
 from tame.study.draft import fewer_dimensions
 from tame.study.events import StudyEvent, event_of
 from tame.study.finalist import Finalist, fold_error
@@ -80,7 +80,6 @@ def make_result(
     own = score(metric, tested.winner, how="the sealed test part, judged by the delivered model", seed=seed)
     optimism = winner.value - own.value if METRIC_MODES[metric] == "max" else own.value - winner.value
     trials = study.history.trials
-    headlines = headline(study, winner)
     return Result(
         study=str(study.folder),
         data=study.config.data,
@@ -107,8 +106,8 @@ def make_result(
             epochs=winner.trials[0].best_epoch,
         ),
         finalists=tuple(_row(data, trials[each.from_trial].origin, each, winner, seed=seed) for each in finalists),
-        findings=tuple(headlines),
-        rest=worth_of_the_rest(state),
+        findings=tuple(headline(study, winner)),
+        rest=rest_worth(state),
         searched=fewer_dimensions(planned(state)),
         forecast=Forecasts(forecast=_as_kept(state.forecast), forecast_corrected=_as_kept(state.forecast_corrected)),
         all_findings=len(study.state.findings),

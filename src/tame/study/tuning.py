@@ -95,5 +95,5 @@ def _judge(study: Study, data: Data, plan: Plan, trial: Trial, best: Finalist) -
     evidence = {"trial": trial.number, "frozen_trial": best.from_trial, **to_plain(better)}
     change = f"train the last {trial.recipe.model.unfrozen} stages of the backbone as well"
     finding = Finding("fine_tuning", title, "info", evidence, change, verdict, trial.number)
-    judged = TuningJudged(kept=kept, why=verdict, difference=to_plain(better), trial=trial.number)
+    judged = TuningJudged(kept=kept, why=verdict, difference=better, trial=trial.number)
     study.keep(judged, *findings_events([finding]))

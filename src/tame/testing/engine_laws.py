@@ -17,7 +17,7 @@ from tame.core.recipe import Recipe
 from tame.core.records import Point
 from tame.store.checkpoints import Checkpoints
 from tame.trial.commands import Fold
-from tame.trial.member_states import Shelf
+from tame.trial.member_states import MemberStates
 from tame.trial.population import Engine, Examples, Measured, Member, Population, join, joint, take
 from tame.trial.unit import Job, Lane, Unit
 
@@ -203,16 +203,16 @@ def members_of_one_seed_share_their_chance(bench: Bench) -> None:
 
 
 def a_unit_resumed_from_a_checkpoint_shows_the_same_points(bench: Bench) -> None:
-    """As after a kill: a new shelf on the same checkpoints, with nothing else remembered; to the last bit."""
+    """As after a kill: new states on the same checkpoints, with nothing else remembered; to the last bit."""
     jobs = [Job(i, recipe) for i, recipe in enumerate(bench.recipes)]
     jobs = jobs if bench.takes_several else jobs[:1]
     folds = list(range(int(bench.examples.fold.max()) + 1))
     with tempfile.TemporaryDirectory() as folder:
-        straight = _points(bench, Shelf(Checkpoints(Path(folder, "straight"))), jobs, folds, 3)
+        straight = _points(bench, MemberStates(Checkpoints(Path(folder, "straight"))), jobs, folds, 3)
         for stop in (1, 2):
             checkpoints = Path(folder, f"at{stop}")
-            before = _points(bench, Shelf(Checkpoints(checkpoints)), jobs, folds, stop)
-            after = _points(bench, Shelf(Checkpoints(checkpoints)), jobs, folds, 3)
+            before = _points(bench, MemberStates(Checkpoints(checkpoints)), jobs, folds, stop)
+            after = _points(bench, MemberStates(Checkpoints(checkpoints)), jobs, folds, 3)
             assert before | after == straight
             assert after == straight, "a unit that goes on tells all points of its trials again"
 
@@ -317,7 +317,7 @@ def _through_a_checkpoint(population: Population) -> Population:
 
 
 def _points(
-    bench: Bench, shelf: Shelf, jobs: Sequence[Job], folds: Sequence[Fold], until: int
+    bench: Bench, states: MemberStates, jobs: Sequence[Job], folds: Sequence[Fold], until: int
 ) -> dict[tuple[int, int], Point]:
     """What a unit tells on its way, by trial and epoch."""
     told: dict[tuple[int, int], Point] = {}
@@ -325,7 +325,7 @@ def _points(
     def emit(trial: int, point: Point) -> None:
         told[trial, point.epoch] = point
 
-    unit = Unit(jobs, bench.lanes(jobs, folds), bench.metric, shelf, keep_all=True)
+    unit = Unit(jobs, bench.lanes(jobs, folds), bench.metric, states, keep_all=True)
     unit.advance(until=until, emit=emit, saved=lambda: None)
     return told
 

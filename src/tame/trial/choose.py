@@ -112,7 +112,7 @@ class Chooser:
         self._study = study / "engines.json" if study else None
         self._device = device
         self._known: dict[str, Measured] = {}
-        self._told: dict[str, EngineUse] = {}
+        self._uses: dict[str, EngineUse] = {}
         self._smaller = 1  # what groups are divided by, where memory ran out
         self._parts = 1  # of a batch, likewise
         self._traces = TRACES
@@ -222,9 +222,9 @@ class Chooser:
             return ""
         return f"memory ran out with one trial alone; gradients are accumulated over {self._parts} parts of a batch now"
 
-    def told(self) -> tuple[EngineUse, ...]:
+    def uses(self) -> tuple[EngineUse, ...]:
         """What was chosen, and why, for people."""
-        return tuple(self._told.values())
+        return tuple(self._uses.values())
 
     def task_of(self, lane: Lane) -> Task:
         """The task that a lane's engine trains."""
@@ -310,9 +310,9 @@ class Chooser:
         shape = f"{own.name} {own.depth} x {own.width}" if own.name == "mlp" else own.name
         name = f"{shape}, batch {recipe.batch_size}, {recipe.optimizer.name}"
         members = min(num, choice.members) if choice.stacked else 1
-        known = self._told.get(name)
+        known = self._uses.get(name)
         if known is None or members > known.members:  # of the same shape, what the largest group had
-            self._told[name] = EngineUse(
+            self._uses[name] = EngineUse(
                 group=name, members=members, engine="stacked" if choice.stacked else "serial", why=choice.why + more
             )
 

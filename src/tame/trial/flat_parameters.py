@@ -18,7 +18,7 @@ Tensors = dict[str, Tensor]
 _ALL = "all"  # the name of the one tensor (M, P)
 
 
-class Moving:
+class FlatParameters:
     """params: of all members by name, which each step changes in place."""
 
     params: Tensors
@@ -49,7 +49,7 @@ class Moving:
         """Parameters and state as they are moved."""
         return self._params, self._state
 
-    def over(self, params: Tensors, state: Tensors, like: Tensors) -> Moving:
+    def over(self, params: Tensors, state: Tensors, like: Tensors) -> FlatParameters:
         """The same with other tensors, as `tensors` gives them, and for parameters of the shapes of `like`."""
         found = copy(self)
         found.params, found._params, found._state = like, params, state

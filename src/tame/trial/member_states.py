@@ -19,7 +19,7 @@ from tame.trial.population import Member, Population, take
 BEST = "best"  # in the name of what is kept of the best epoch
 
 
-class Shelf:
+class MemberStates:
     """The state of every member that has been trained, by trial and fold, with the curves of their trials."""
 
     def __init__(self, checkpoints: Checkpoints) -> None:

@@ -33,7 +33,7 @@ def is_out_of_memory(problem: BaseException) -> bool:
 
 
 @contextmanager
-def told(recipe: Recipe) -> Iterator[None]:
+def naming_failures(recipe: Recipe) -> Iterator[None]:
     """Raises UsageError for what a module of the user's own raises; faults of TAME's stay what they are."""
     try:
         yield

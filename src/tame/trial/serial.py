@@ -16,7 +16,7 @@ from tame.parts.losses import LOSSES, mean_loss
 from tame.parts.optimizers import clip_gradients, load_optimizer_tensors, optimizer_tensors, plain_optimizer
 from tame.parts.regularizers import limit_norms, penalty, update_average, update_mean
 from tame.trial.draws import StepDraws, epoch_batches
-from tame.trial.own_module import OWN, alone, require_outputs, told
+from tame.trial.own_module import OWN, alone, naming_failures, require_outputs
 from tame.trial.population import (
     Measured,
     Member,
@@ -247,7 +247,7 @@ class Serial:
                 )
                 outputs = own.module(x, draws)
             else:
-                with told(recipe), alone(own.module, len(x) if recipe.model.name == OWN else 0):
+                with naming_failures(recipe), alone(own.module, len(x) if recipe.model.name == OWN else 0):
                     outputs = own.module(x)
                 require_outputs(recipe, outputs, (len(x), num_outputs(recipe, task.examples)), learnt=True)
         outputs = outputs.float()[None] if outputs.dtype == torch.bfloat16 else outputs[None]
@@ -256,7 +256,7 @@ class Serial:
         if mix is not None:
             (other,) = mean_loss(recipe.loss.name, outputs, partners(target, mix), settings.loss)
             loss = mix.lam * loss + (1 - mix.lam) * other
-        with told(recipe):
+        with naming_failures(recipe):
             (loss * share if share < 1 else loss).backward()
         found: Tensor = loss.detach() * share
         return found
@@ -266,7 +266,7 @@ class Serial:
         recipe, found = own.member.recipe, []
         with _Judged(own) as module:
             for some in torch.split(rows, self.task.eval_batch):
-                with precision(self.task), told(recipe):
+                with precision(self.task), naming_failures(recipe):
                     views = [module(x) for x in self.task.views(recipe, some)]
                 width = num_outputs(recipe, self.task.examples)
                 for view in views:

@@ -29,8 +29,8 @@ from tame.parts.optimizers import OPTIMIZERS, Hyper
 from tame.parts.products import is_by_onednn
 from tame.parts.regularizers import limit_norms, penalty, update_average, update_mean
 from tame.trial.draws import StepDraws, epoch_batches, uniform
-from tame.trial.flat_parameters import Moving
-from tame.trial.own_module import require_outputs, told
+from tame.trial.flat_parameters import FlatParameters
+from tame.trial.own_module import naming_failures, require_outputs
 from tame.trial.population import (
     Measured,
     Member,
@@ -127,7 +127,7 @@ class Stacked:
         size = max(1, EVAL_VALUES // (len(population.members) * widest))
         found, places = [], places_of(self.task, population.members)
         for part in torch.split(rows, size):
-            with told(recipe):
+            with naming_failures(recipe):
                 views = [
                     forward(tensors, x if places is None else x[places], dropout=None, draws=None)
                     for x in self.task.views(recipe, part)
@@ -328,9 +328,9 @@ class _Run:
         if "plateau.multiplier" in tensors and number == 1:
             rates = rates * tensors["plateau.multiplier"].to(rates)
         counts, some_idle = self._counts(batches)
-        moving, losses = Moving(optimizer, _taken(tensors, "param"), _taken(tensors, "state")), []
+        flat, losses = FlatParameters(optimizer, _taken(tensors, "param"), _taken(tensors, "state")), []
         buffers, average = in_room(tensors, "buffer"), in_room(tensors, "average")
-        by_trace = self._steps(moving, buffers, hyper)
+        by_trace = self._steps(flat, buffers, hyper)
         filled = [step for step, batch in enumerate(batches) if len(batch.rows)]
         for some in self._in_a_row(filled, batches, some_idle, by_trace)[:looks]:
             begun = clock()
@@ -340,15 +340,15 @@ class _Run:
                 losses.append(by_trace({"hyper.lr": rates[some], **self._ahead(epoch, some, batches)}))
             else:
                 given, now = self._given(epoch, first, batches[first]), replace(hyper, lr=rates[first])
-                losses.append(self._move(given, moving, buffers, now, active)[None])
+                losses.append(self._move(given, flat, buffers, now, active)[None])
             if averages(recipe) == "ema":
                 done = torch.full_like(settings.ema, (epoch - 1) * len(batches) + first)
-                own = {**moving.params, **buffers}
+                own = {**flat.params, **buffers}
                 update_average(average, own, decay=settings.ema, step=done, active=active)
             if times is not None and len(batches[first].rows) == len(batches[filled[0]].rows):  # not a short last one
                 losses[-1].sum().item()  # waits for the device
                 times.append((clock() - begun) / len(some))
-        tensors |= {**named("param", moving.params), **named("state", moving.state())}
+        tensors |= {**named("param", flat.params), **named("state", flat.state())}
         self._end_averages(epoch, tensors)
         every = torch.cat(losses)
         return (every * counts[filled[: len(every)]]).sum(dim=0) / counts.sum(dim=0)
@@ -408,22 +408,22 @@ class _Run:
         )  # fmt: skip
 
     def _move(
-        self, given: _Given, moving: Moving, buffers: Tensors, hyper: Hyper, active: Tensor | None = None
+        self, given: _Given, flat: FlatParameters, buffers: Tensors, hyper: Hyper, active: Tensor | None = None
     ) -> Tensor:
         """Moves all members by what they are given, and returns their loss (M,)."""
-        settings, params = self.settings, moving.params
-        with told(self.recipe):
+        settings, params = self.settings, flat.params
+        with naming_failures(self.recipe):
             outputs, slopes = self.learn(
                 params, buffers, given.x, dropout=settings.dropout, draws=given.draws, mine=given.weight
             )
         width = num_outputs(self.recipe, self.task.examples)
         require_outputs(self.recipe, outputs, (len(self.population.members), given.size, width), learnt=True)
         loss, of_outputs = self._loss(outputs.detach(), given)
-        with told(self.recipe):
+        with naming_failures(self.recipe):
             grads = slopes(of_outputs)
         if settings.any_penalty:
             grads = self._with_penalty(grads, params)
-        moving.step(
+        flat.step(
             grads, hyper, active=active, clip=(settings.clip_norm, settings.clip_value) if settings.any_clip else None
         )
         if settings.any_max_norm:
@@ -431,18 +431,18 @@ class _Run:
             limit_norms(params, limit if active is None else torch.where(active, limit, 0))
         return loss
 
-    def _steps(self, moving: Moving, buffers: Tensors, hyper: Hyper) -> Steps | None:
+    def _steps(self, flat: FlatParameters, buffers: Tensors, hyper: Hyper) -> Steps | None:
         """Steps that can be traced: a fixed row of calls on tensors, without autograd and numbers read from one."""
         kind = LOSSES.get(self.recipe.loss.name)
         by_hand = isinstance(self.module, Mlp) and self.task.autocast is None and is_by_hand(self.module)
-        if not (by_hand and moving.is_traceable and kind.with_slope is not None and self.like.device.type == "cpu"):
+        if not (by_hand and flat.is_traceable and kind.with_slope is not None and self.like.device.type == "cpu"):
             return None
         if self.settings.any_penalty or mixes(self.recipe):
             return None
-        params, state = moving.tensors()
+        params, state = flat.tensors()
         rooms = {
             "param": params, "state": state, "buffer": buffers, "hyper": _tensors_of(hyper),
-            "settings": _tensors_of(self.settings), "loss": _tensors_of(self.settings.loss), "like": moving.params,
+            "settings": _tensors_of(self.settings), "loss": _tensors_of(self.settings.loss), "like": flat.params,
         }  # fmt: skip
 
         def move(tensors: Tensors) -> Tensor:
@@ -451,12 +451,12 @@ class _Run:
             draws = iter(own["draws"].values())
             given = _Given(draws=lambda width: next(draws), **own["given"])
             run, now = replace(self, settings=settings), replace(hyper, **own["hyper"])
-            return run._move(given, moving.over(own["param"], own["state"], own["like"]), own["buffer"], now)
+            return run._move(given, flat.over(own["param"], own["state"], own["like"]), own["buffer"], now)
 
         flags = [getattr(self.settings, each.name) for each in fields(self.settings) if each.name.startswith("any_")]
         same = {f"{room}.{name}": value for room, own in rooms.items() for name, value in own.items()}
         del same["hyper.lr"]
-        depends = (kind, moving.kind, self.module.kind, is_by_onednn(), self.half, *flags)
+        depends = (kind, flat.kind, self.module.kind, is_by_onednn(), self.half, *flags)
         return Steps(self.traces, depends, move, same, at_once=self.rehearsed)
 
     def _loss(self, outputs: Tensor, given: _Given) -> tuple[Tensor, Tensor]:

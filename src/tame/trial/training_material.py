@@ -2,32 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tame.core.errors import UsageError, require
+from tame.core.errors import UsageError, WorkerError, require, unknown
 from tame.core.recipe import Recipe
 from tame.data.encode import Scaling
 from tame.parts.activations import ACTIVATIONS
 from tame.parts.losses import check_loss
-from tame.parts.network import Network
+from tame.parts.network import Build, Network
 from tame.parts.optimizers import OPTIMIZERS, plain_optimizer
 from tame.parts.schedules import check_schedule
-from tame.trial.commands import Fold, Unsealed
+from tame.trial.commands import Fold, Plain, Unsealed
 from tame.trial.population import Examples, Task
 from tame.trial.settings import optimizer_of
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """Where a kind of data is opened. cache: for what it makes; under: another cache, which is read too; study: its
+    folder; build: what makes a module of the user's own.
+
+    doing: hears what is tried of the user's own, "" for nothing any more, and how many seconds that may take, None for
+    any; say: hears of progress: what, done, of how many.
+    """
+
+    cache: Path
+    under: Path | None
+    study: Path | None
+    device: torch.device
+    build: Build | None
+    doing: Callable[[str, float | None], None]
+    say: Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """What would be trained together, of which the memory is asked.
+
+    cores: trainings that go on side by side; tuning: a recipe that a backbone may be fine-tuned with; rehearsed: the
+    recipe of which some steps have been tried already; members: how many of so many members of a recipe are trained
+    together.
+    """
+
+    recipes: Sequence[Recipe]
+    folds: Sequence[Fold]
+    rows: Sequence[int]
+    examples: Examples
+    cores: int
+    tuning: Recipe | None
+    rehearsed: Recipe | None
+    members: Callable[[Recipe, int], int]
+
+
 class Material(Protocol):
-    """Pictures, a table or arrays, in the process that trains."""
+    """A kind of data in the process that trains. rows: of the data, of the examples that are not sealed."""
 
     @property
     def kind(self) -> str: ...
+
+    def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
+        """The answer to a question that only this kind knows. Raises WorkerError for one that it does not."""
+        ...
 
     @property
     def reason(self) -> str:
@@ -54,6 +96,18 @@ class Material(Protocol):
         """Whether members with this recipe can be trained in one computation."""
         ...
 
+    def rehearsed(self) -> Material:
+        """What takes as long to train on as this, and needs none of the inputs that take long to make."""
+        ...
+
+    def rehearsal(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task | None:
+        """The task that a recipe is rehearsed with whose members are always trained one by one; None for others."""
+        ...
+
+    def adds_bytes(self, trained: Trained) -> int:
+        """Bytes that training all this adds to what the process has held so far."""
+        ...
+
     def network(
         self, task: Task, module: nn.Module, recipe: Recipe, fold: Fold, kind_of_task: str, labels: Sequence[str]
     ) -> Network:
@@ -63,6 +117,21 @@ class Material(Protocol):
     def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
         """Canonical outputs (n, C) of rows of the data. cached: whether what was kept of this study may be used."""
         ...
+
+    def read(self, folder: Path) -> Network:
+        """The network that was delivered into a folder, as whoever gets it reads it."""
+        ...
+
+
+class OpenMaterial(Protocol):
+    """Opens data of a kind, as its source gives it. Returns also what is known of it then."""
+
+    def __call__(self, given: Plain, room: Room) -> tuple[Material, Plain]: ...
+
+
+def not_asked(question: str, kind: str, known: Iterable[str] = ()) -> WorkerError:
+    """What to raise for a question that a kind does not answer."""
+    return WorkerError(unknown(f"question about {kind}", question, known))
 
 
 def examples_of(given: Unsealed) -> Examples:

@@ -19,7 +19,7 @@ from tame.parts.losses import cross_entropy_of
 from tame.parts.metrics import METRICS
 from tame.parts.schedules import start_plateau, step_plateau
 from tame.trial.commands import Fold
-from tame.trial.member_states import Shelf
+from tame.trial.member_states import MemberStates
 from tame.trial.population import Engine, Examples, Measured, Member, Population, join, take
 
 CHECKPOINT_S = 10.0  # between two checkpoints of a training that goes on
@@ -50,7 +50,7 @@ class Unit:
     jobs: Sequence[Job]
     lanes: Sequence[Lane]
     metric: str
-    shelf: Shelf
+    states: MemberStates
     keep_all: bool  # whether the state is kept in a checkpoint even when the training has reached its end
     ended: dict[int, int] = field(default_factory=dict)  # trials that stopped early or diverged, and their best epoch
 
@@ -66,7 +66,7 @@ class Unit:
         """
         before = self._begin(until)
         for job in self.jobs:
-            for point in self.shelf.curve(job.trial).values():
+            for point in self.states.curve(job.trial).values():
                 emit(job.trial, point)
             if job.trial in self.ended and not self._diverged(job):
                 end(job.trial, self.ended[job.trial])
@@ -76,7 +76,7 @@ class Unit:
             if not points:
                 break
             for job, point in points:
-                self.shelf.curve(job.trial)[epoch] = point
+                self.states.curve(job.trial)[epoch] = point
             stopped = self._judge(epoch, points)  # before anyone is told: who hears of a point may stop everything
             try:
                 for job, point in points:
@@ -94,7 +94,7 @@ class Unit:
         for lane in self.lanes:
             self._leave(lane)
             if lane.population is not None:
-                self.shelf.put(lane.population)
+                self.states.put(lane.population)
         complete = [j for j in self.jobs if self._stops(j) and j.trial not in self.ended and until >= j.recipe.epochs]
         for job in complete:
             self._end(job)
@@ -106,7 +106,7 @@ class Unit:
 
     def _begin(self, until: int) -> int:
         """Members as they were left, without those of trials that had ended, and the epoch they stand at."""
-        states = [[(m, self.shelf.get(m.trial, m.fold, m.recipe)) for m in lane.members] for lane in self.lanes]
+        states = [[(m, self.states.get(m.trial, m.fold, m.recipe)) for m in lane.members] for lane in self.lanes]
         for job in self.jobs:
             self._look_back(job)
         going = [[(m, state) for m, state in lane if m.trial not in self.ended] for lane in states]
@@ -122,7 +122,7 @@ class Unit:
             elif own:
                 lane.population = lane.engine.start([member for member, _ in own])
         for job in self.jobs:
-            curve = self.shelf.curve(job.trial)
+            curve = self.states.curve(job.trial)
             for epoch in [epoch for epoch in curve if epoch > first and job.trial not in self.ended]:
                 del curve[epoch]  # what is trained again is judged by what came before it alone
         return first
@@ -182,16 +182,16 @@ class Unit:
         return stopped
 
     def _diverged(self, job: Job) -> bool:
-        curve = self.shelf.curve(job.trial)
+        curve = self.states.curve(job.trial)
         last = curve[max(curve)]
         return last.train_loss is None or (last.valid_loss is None and self._validated(job))
 
     def _is_patient_no_more(self, job: Job) -> bool:
-        return max(self.shelf.curve(job.trial)) - self._best(job) >= job.recipe.regularize.early_stopping
+        return max(self.states.curve(job.trial)) - self._best(job) >= job.recipe.regularize.early_stopping
 
     def _look_back(self, job: Job) -> None:
         """Ends a trial that had ended before the process was started again."""
-        curve = self.shelf.curve(job.trial)
+        curve = self.states.curve(job.trial)
         if not curve:
             return
         if self._diverged(job):
@@ -200,7 +200,7 @@ class Unit:
             self._end(job)
 
     def _best(self, job: Job) -> int:
-        curve = self.shelf.curve(job.trial)
+        curve = self.states.curve(job.trial)
         good = {epoch: point.valid_loss for epoch, point in curve.items() if point.valid_loss is not None}
         return min(good, key=lambda epoch: (good[epoch], epoch)) if good else max(curve)
 
@@ -209,11 +209,11 @@ class Unit:
             members = lane.population.members if lane.population is not None else ()
             own = [i for i, member in enumerate(members) if member.trial == job.trial]
             if own and lane.population is not None:
-                self.shelf.put_best(take(lane.population, own))
+                self.states.put_best(take(lane.population, own))
 
     def _end(self, job: Job) -> None:
         self.ended[job.trial] = self._best(job)
-        self.shelf.take_best(job.trial)
+        self.states.take_best(job.trial)
 
     def _leave(self, lane: Lane) -> None:
         """Members of trials that ended leave the group; what they learnt is kept."""
@@ -223,7 +223,7 @@ class Unit:
         stay = [i for i, member in enumerate(members) if member.trial not in self.ended]
         finished = [i for i, m in enumerate(members) if m.trial in self.ended and not self._early(m)]
         if finished:
-            self.shelf.put(take(lane.population, finished))
+            self.states.put(take(lane.population, finished))
         if len(stay) < len(members):
             lane.population = take(lane.population, stay) if stay else None
 
@@ -236,7 +236,7 @@ class Unit:
 
     def _slow_down(self, job: Job) -> None:
         """Tells all members of a trial how far its rate has fallen."""
-        losses = [point.valid_loss for _, point in sorted(self.shelf.curve(job.trial).items())]
+        losses = [point.valid_loss for _, point in sorted(self.states.curve(job.trial).items())]
         rate = plateau_rate(losses, job.recipe)
         for lane in self.lanes:
             if lane.population is not None:
@@ -247,7 +247,7 @@ class Unit:
         folds = [member.fold for lane in self.lanes for member in lane.members]
         digest = hashlib.blake2b(json.dumps([trials, folds]).encode(), digest_size=6).hexdigest()
         populations = [lane.population for lane in self.lanes if lane.population is not None]
-        self.shelf.save(f"unit-{digest}", populations, trials)
+        self.states.save(f"unit-{digest}", populations, trials)
 
 
 def judged(

@@ -167,6 +167,9 @@ class ProcessExecutor:
 
     def _ended(self) -> str:
         code = self._process.wait()
+        if self._process.stdin:
+            with suppress(BrokenPipeError):  # what it did not read any more
+                self._process.stdin.close()
         if self._process.stdout:
             self._process.stdout.close()
         return f"signal {-code}" if code < 0 else f"exit code {code}"

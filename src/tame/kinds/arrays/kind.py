@@ -46,4 +46,5 @@ OWN_ARRAYS = Kind(
     runs=20,
     source="tame.kinds.arrays.source:read",
     material="tame.kinds.arrays.material:open_material",
+    prediction="tame.kinds.arrays.prediction:PREDICTION",
 )

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tame.core.errors import TameError, UsageError, require
+from tame.core.errors import StorageError, TameError, UsageError, WorkerError, require
+from tame.core.plain import from_plain
 from tame.core.recipe import Recipe, Value
-from tame.parts.losses import LOSSES, check_outputs
+from tame.kinds.arrays.commands import Given
+from tame.kinds.arrays.prediction import answers, as_input, empty_network, judge_arrays
+from tame.parts.losses import check_outputs
 from tame.parts.mlp import num_weights
-from tame.parts.network import Build, Network
-from tame.trial.choose import Chooser
-from tame.trial.commands import Fold
+from tame.parts.network import Build, Network, read_network
+from tame.trial.commands import Fold, Plain
 from tame.trial.draws import same_chance
-from tame.trial.memory_needs import FLOAT, VALUES, Alone, groups, members_together, one_pass, states
-from tame.trial.own_module import OWN, told, words_of
+from tame.trial.memory_needs import FLOAT, VALUES, Alone, groups, one_pass, states
+from tame.trial.own_module import OWN, naming_failures, words_of
 from tame.trial.population import Examples, Groups, Member, Task, built
 from tame.trial.stacked import stacked_forward
-from tame.trial.training_material import Material, scale_of, scaled
+from tame.trial.training_material import Room, Trained, not_asked, scale_of, scaled
 
-JUDGED = 256  # examples at once
 FORWARD_S = 60.0  # that an untrained module may take for a few examples before it counts as hanging
 BUILDING = "the function that makes the model"
 PRECISIONS = {"torch.float32", "torch.float64"}  # of parameters: in coarser ones the moments of an optimizer are lost
@@ -76,6 +76,21 @@ class ArrayMaterial:
         self._x = x
         self._device = device
         self._stacks: dict[tuple[tuple[str, Value], ...], str] = {}
+
+    def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
+        raise not_asked(question, "arrays")
+
+    def rehearsed(self) -> ArrayMaterial:
+        return self
+
+    def rehearsal(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task | None:
+        return None
+
+    def adds_bytes(self, trained: Trained) -> int:
+        return of_arrays(self, trained)
+
+    def read(self, folder: Path) -> Network:
+        return read_network(folder, partial(empty_network, build=self.build))
 
     def check(self, recipe: Recipe, examples: Examples) -> None:
         """Tries an untrained module on two examples: what it gives must be what the loss wants."""
@@ -177,7 +192,7 @@ def forward_s(module: nn.Module) -> float | None:
     return None if compiles else FORWARD_S
 
 
-def make_module(make: Build, own: Any) -> nn.Module:
+def make_module(make: Build, own: Mapping[str, Value]) -> nn.Module:
     """The module that the user's function makes. Raises UsageError that says what is wrong with it."""
     name = getattr(make, "__name__", "the model's function")
     arguments = ", ".join(f"{key}={value!r}" for key, value in own.items())
@@ -201,42 +216,6 @@ def make_module(make: Build, own: Any) -> nn.Module:
     some = any(value.requires_grad for value in module.parameters())
     require(some, f"{name}({arguments}) makes a module without parameters: there is nothing to train")
     return module
-
-
-def answers(module: nn.Module, x: Tensor) -> Any:
-    """What a module says of x. Raises UsageError where it fails."""
-    try:
-        with torch.no_grad():
-            return module(x)
-    except (TameError, KeyboardInterrupt):  # Ctrl-C, once or twice
-        raise
-    except BaseException as problem:  # as above
-        shape = tuple(x.shape)
-        raise UsageError(f"the model failed on inputs {shape}: {words_of(problem)}") from problem
-
-
-def as_input(x: np.ndarray, device: torch.device) -> Tensor:
-    """What a module is given: whole numbers as int64, bytes (pictures) as shares of 255, all else as float32."""
-    array = np.require(x, requirements=("C", "W"))  # torch warns of memory that it may not write
-    if array.dtype == np.uint8:
-        return torch.from_numpy(array).to(device).float() / 255
-    if array.dtype.kind in "iu":
-        return torch.from_numpy(array.astype(np.int64)).to(device)
-    return torch.from_numpy(array.astype(np.float32)).to(device)
-
-
-@torch.no_grad()
-def judge_arrays(network: Network, x: np.ndarray, *, device: torch.device) -> Tensor:
-    """Canonical outputs (n, C) of inputs (n, ...)."""
-    shape = tuple(network.prepared["shape"])
-    require(x.shape[1:] == shape, f"inputs are {x.shape[1:]} each, the network was trained on {shape}")
-    module = network.module.to(device).eval()
-    predict = LOSSES.get(network.recipe.loss.name).predict
-    found = [
-        predict(answers(module, as_input(x[start : start + JUDGED], device))).float().cpu()
-        for start in range(0, len(x), JUDGED)
-    ]
-    return network.in_units(torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1)))
 
 
 def build_of(reference: str | None) -> Build:
@@ -263,25 +242,32 @@ def build_of(reference: str | None) -> Build:
     return found
 
 
-def of_arrays(
-    material: Material, recipes: Sequence[Recipe], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
-    *, chooser: Chooser,
-) -> int:  # fmt: skip
-    """Bytes that training these recipes of the user's own module adds to what rehearsing the first of them took."""
+def of_arrays(material: ArrayMaterial, trained: Trained) -> int:
+    """Bytes that training all this of the user's own adds to what rehearsing the first recipe took."""
+    recipes, folds, rows, examples = trained.recipes, trained.folds, trained.rows, trained.examples
     task = material.task(recipes[0], rows, examples, folds[:1])
     x = task.views(recipes[0], torch.arange(min(2, len(rows))))[0]  # one has no spread, which some norms want
     judged = int((examples.fold >= 0).sum()) // len(folds)
     weights, each, most, first = dict[Recipe, int](), dict[Recipe, int](), 0, 0
     for recipe in recipes:
         module, batch = built(task, Member(-1, folds[0], recipe)), recipe.batch(len(rows))
-        with told(recipe):
+        with naming_failures(recipe):
             one, weights[recipe] = one_pass(module, x), num_weights(module)
         alone = Alone.of(weights[recipe], one, batch=batch, judged=judged)
         most, first = max(most, alone.most), first or alone.step
         if material.stacks(recipe):
             each[recipe] = VALUES * FLOAT * weights[recipe] + batch * one.kept
-
-    members = partial(members_together, chooser, material, folds, rows, examples)
-
-    together = groups(each, len(folds), members, cores=1, judged=judged)
+    together = groups(each, len(folds), trained.members, cores=1, judged=judged)
     return max(0, max(most, together) - first) + states(weights, len(folds))
+
+
+def open_material(given: Plain, room: Room) -> tuple[ArrayMaterial, Plain]:
+    """Opens an array of inputs (N, ...), and the function that makes a module, where it can be found by name."""
+    asked = from_plain(Given, given, what="'open' of arrays", error=WorkerError)
+    own = room.build if room.build is not None else build_of(asked.build)
+    try:
+        x = np.load(asked.file, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError) as problem:
+        said = f"the arrays in {asked.file} cannot be read, begin again with tame.fit: {problem}"
+        raise StorageError(said) from None
+    return ArrayMaterial(x, own, device=room.device, doing=room.doing), {"device": room.device.type}

@@ -66,6 +66,7 @@ PICTURES = Kind(
     features=Features(costs, missing_s, compute),
     source="tame.kinds.pictures.source:read",
     material="tame.kinds.pictures.material:open_material",
+    prediction="tame.kinds.pictures.prediction:PREDICTION",
     look="tame.kinds.pictures.source:look",
     thumbnails="tame.kinds.pictures.thumbnails:draw",
 )

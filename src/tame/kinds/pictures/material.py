@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from tame.core.errors import require
+from tame.core.errors import DataError, WorkerError, require
+from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
+from tame.data.cache import ArrayCache
+from tame.data.image_hashes import perceptual_hash
+from tame.data.image_loading import load_pixels
+from tame.data.quality import find_duplicates
+from tame.kinds.costs import Speed
+from tame.kinds.kind import BackboneFacts
+from tame.kinds.pictures.commands import Duplicates, Features, Given, Look, Missing, Opened, SpeedAsked
 from tame.kinds.pictures.features import Pictures
 from tame.kinds.pictures.inputs import Inputs
-from tame.kinds.pictures.prediction import judge
+from tame.kinds.pictures.memory import of_pictures
+from tame.kinds.pictures.prediction import empty_network, judge
 from tame.kinds.pictures.tasks import FeatureTask, PixelTask, Tuned, TunedTask
+from tame.parts.backbones import Backbone, open_backbone
 from tame.parts.mlp import Mlp
 from tame.parts.models import build_model
-from tame.parts.network import Network, plain_head
-from tame.trial.commands import Fold
+from tame.parts.network import Network, plain_head, read_network
+from tame.trial.commands import Fold, Plain
 from tame.trial.population import Examples, Member, Task, joint
 from tame.trial.stacked import Stacked
+from tame.trial.training_material import Room, Trained, not_asked
+
+T = TypeVar("T")
 
 SHORTEST = 384  # pixels of the shorter side of what is kept of a picture: enough for every input size
 FEATURE_LENGTH = 16.0  # of the scaled features, on average: the rates of the portfolio are meant for it
@@ -43,7 +58,20 @@ class PictureMaterial:
         self._cache = cache
         self._blank = blank
 
-    def blank(self) -> PictureMaterial:
+    def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
+        """Answers the questions of `kinds/pictures/commands.py`."""
+        answers: dict[str, Callable[[Plain, Sequence[int]], object]] = {
+            "speed": self._speed,
+            "duplicates": self._duplicates,
+            "missing": self._missing,
+            "prepare": self._prepare,
+        }
+        if question not in answers:
+            raise not_asked(question, "pictures", answers)
+        found = answers[question](given, rows)
+        return {} if found is None else to_plain(found)
+
+    def rehearsed(self) -> PictureMaterial:
         """The same with blank features, to rehearse heads before there are any."""
         return PictureMaterial(self.inputs, cache=self._cache, blank=True)
 
@@ -79,8 +107,10 @@ class PictureMaterial:
         heads = self._first_heads(recipe, rows, examples, folds)
         return inputs.tuned_task(recipe, rows, heads, apart, autocast)
 
-    def rehearsal(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task:
+    def rehearsal(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task | None:
         """As `task`, but heads are not trained first."""
+        if self.stacks(recipe):
+            return None
         if recipe.model.name != "head":
             return self.task(recipe, rows, examples, folds)
         assert self.inputs.backbone is not None
@@ -108,10 +138,39 @@ class PictureMaterial:
             backbone, module = self.inputs.tuned_backbone(module), module.head
         return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), backbone, run, SHORTEST)
 
+    def adds_bytes(self, trained: Trained) -> int:
+        return of_pictures(self.inputs, trained)
+
+    def read(self, folder: Path) -> Network:
+        return read_network(folder, empty_network)
+
     def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
         own = self.inputs.pictures
         some = Pictures([own.pixels[row] for row in rows], [own.digests[row] for row in rows])
         return judge(network, some, device=self.inputs.device, cache=self._cache if cached else None)
+
+    def _speed(self, given: Plain, _: Sequence[int]) -> Speed:
+        asked = _read(SpeedAsked, given, "speed")
+        return self.inputs.measure(size=asked.size, crop=asked.crop, known=asked.known)
+
+    def _duplicates(self, given: Plain, _: Sequence[int]) -> Duplicates:
+        """Pairs of pictures that are the same or nearly: by perceptual hash, then by the backbone's features."""
+        look, features = _read(Look, given, "duplicates"), None
+        if self.inputs.backbone is not None:
+            rows = range(len(self.inputs.pictures.pixels))
+            features = self.inputs.features(rows, size=look.size, views=1, crop=look.crop)[0].cpu().numpy()
+        hashes = [perceptual_hash(array) for array in self.inputs.pictures.pixels]
+        return Duplicates(tuple(find_duplicates(hashes, features, digests=self.inputs.pictures.digests)))
+
+    def _missing(self, given: Plain, rows: Sequence[int]) -> Missing:
+        asked = _read(Features, given, "missing")
+        own = rows if asked.rows is None else asked.rows
+        return Missing(self.inputs.missing(own, size=asked.size, views=asked.views, crop=asked.crop))
+
+    def _prepare(self, given: Plain, rows: Sequence[int]) -> None:
+        asked = _read(Features, given, "prepare")
+        own = rows if asked.rows is None else asked.rows
+        self.inputs.features(own, size=asked.size, views=asked.views, crop=asked.crop)
 
     def _scaled(self, recipe: Recipe, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """Features (V, N, D) that are centred and have length 16 on average, with the shift (D,) and the scale ().
@@ -145,3 +204,37 @@ class PictureMaterial:
 
 def _heads(modules: dict[Fold, nn.Module]) -> dict[Fold, Mlp]:
     return {fold: module for fold, module in modules.items() if isinstance(module, Mlp)}
+
+
+def open_material(given: Plain, room: Room) -> tuple[PictureMaterial, Plain]:
+    """Opens the backbone and decodes all pictures: `kinds/pictures/commands.py` has what is given and answered."""
+    asked = _read(Given, given, "open")
+    backbone = open_backbone(asked.backbone) if asked.backbone else None
+    pixels = ArrayCache(room.cache / "pixels", under=room.under and room.under / "pixels")
+    decoded = partial(room.say, "decode")
+    loaded = load_pixels(asked.pictures, shortest=SHORTEST, cache=pixels, on_progress=decoded)
+    require(len(loaded.pictures) > 0, "none of the pictures can be read", error=DataError)
+    own = Pictures(loaded.arrays, [picture.digest for picture in loaded.pictures])
+    inputs = Inputs(own, backbone, cache=room.cache, under=room.under, device=room.device, say=room.say)
+    about = Opened(
+        kept=tuple(picture.id for picture in loaded.pictures),
+        skipped=tuple(loaded.skipped),
+        sides=tuple(min(array.shape[:2]) for array in loaded.arrays),
+        device=room.device.type,
+        backbone=None if backbone is None else facts_of(backbone),
+    )
+    return PictureMaterial(inputs, cache=room.cache), to_plain(about)
+
+
+def facts_of(backbone: Backbone) -> BackboneFacts:
+    """What the coordinator must know of a backbone."""
+    config = backbone.config
+    return BackboneFacts(
+        name=backbone.name, digest=backbone.digest, size=backbone.size, fixed_size=backbone.fixed_size,
+        num_features=backbone.num_features, stages=len(backbone.stages), crop=float(config.get("crop_pct", 0.875)),
+        license=config.get("license"), architecture=config.get("architecture"),
+    )  # fmt: skip
+
+
+def _read(kind: type[T], given: Plain, question: str) -> T:
+    return from_plain(kind, given, what=f"{question!r} of pictures", error=WorkerError)

@@ -17,20 +17,15 @@ from tame.trial.commands import Fold
 from tame.trial.draws import same_chance
 from tame.trial.memory_needs import FLOAT, Alone, groups, one_pass, states
 from tame.trial.population import Examples, num_outputs
+from tame.trial.training_material import Trained
 
 
-def of_pictures(
-    inputs: Inputs, recipes: Sequence[Recipe], folds: Sequence[Fold], examples: Examples, *, cores: int,
-    tuning: Recipe | None, rehearsed: Recipe | None,
-) -> int:  # fmt: skip
-    """Bytes that training these recipes adds to what the process has held so far.
-
-    cores: groups of heads that are trained side by side; tuning: the recipe that the backbone may be fine-tuned with;
-    rehearsed: the network from scratch of which some steps have been tried already.
-    """
+def of_pictures(inputs: Inputs, trained: Trained) -> int:
+    """Bytes that training all this adds to what the process has held so far."""
+    recipes, folds, examples, tuning = trained.recipes, trained.folds, trained.examples, trained.tuning
     if inputs.backbone is None:
-        return _scratch(inputs, recipes, folds, examples, rehearsed)
-    found = _heads(inputs.backbone, recipes, folds, examples, cores)
+        return _scratch(inputs, recipes, folds, examples, trained.rehearsed)
+    found = _heads(inputs.backbone, recipes, folds, examples, trained.cores)
     if tuning is None:
         return found
     # Steps at the smallest size may have been tried, but larger blocks do not fit into the holes that they left.

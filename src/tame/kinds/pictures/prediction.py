@@ -2,20 +2,84 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from tame.core.errors import DataError, UsageError, require
+from tame.core.text import printable
 from tame.data.cache import ArrayCache
+from tame.data.image_decoding import UnreadablePicture, decode
 from tame.data.views import central_pixels
 from tame.kinds.costs import Speed
 from tame.kinds.pictures.features import Pictures, extract
 from tame.kinds.pictures.tasks import layout, normalise
+from tame.kinds.prediction import Left, Predicted, Prediction
 from tame.parts.losses import LOSSES
-from tame.parts.network import Network
+from tame.parts.mlp import head_of
+from tame.parts.models import build_model
+from tame.parts.network import Build, Described, Network
 
 BATCH = 128
+READ = 256  # pictures that are in memory at once
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+def empty_network(described: Described) -> nn.Module:
+    """A head on a backbone, or a network from scratch."""
+    backbone, own = described.backbone, described.recipe.model
+    if backbone is None:
+        return build_model(own, described.num_outputs)
+    return head_of(backbone.num_features, described.num_outputs, own)
+
+
+def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
+    """What a network says of pictures, and of all pictures in folders."""
+    names: list[str] = []
+    outputs: list[np.ndarray] = []
+    left: list[Left] = []
+    for start in range(0, len(paths := find_pictures(inputs)), READ):
+        pixels, own = [], []
+        for path in paths[start : start + READ]:
+            try:
+                pixels.append(decode(os.fspath(path), shortest=network.shortest))
+                own.append(printable(os.fspath(path)))
+            except UnreadablePicture as problem:
+                left.append(Left(printable(os.fspath(path)), str(problem)))
+        if pixels:
+            outputs.append(judge(network, Pictures(pixels, own), device=torch.device("cpu")).double().numpy())
+            names += own
+    first = f"{left[0].input}: {left[0].reason}" if left else "nothing was given"
+    said = f"none of the {len(paths)} inputs is a picture that can be read: {first}"
+    require(bool(outputs), said, error=DataError)
+    return Predicted(tuple(names), np.concatenate(outputs), tuple(left))
+
+
+def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
+    """Nothing: pictures are given as files."""
+    raise UsageError(f"this model judges {network.kind}: give paths")
+
+
+def find_pictures(inputs: Sequence[Path]) -> list[Path]:
+    """The files named, and the files in folders that look like pictures, sorted. Links are not followed."""
+    found: list[Path] = []
+    for each in inputs:
+        try:
+            mode = each.stat().st_mode
+        except OSError as problem:
+            raise UsageError(f"no file or folder {printable(os.fspath(each))}: {problem.strerror}") from None
+        if stat.S_ISDIR(mode):
+            inside = sorted(Path(top) / name for top, _, names in os.walk(each) for name in names)
+            found += [path for path in inside if path.suffix.lower() in SUFFIXES and not path.is_symlink()]
+        else:
+            found.append(each)
+    require(bool(found), "there are no pictures in what was given", error=DataError)
+    return found
 
 
 @torch.no_grad()
@@ -48,3 +112,10 @@ def _view(network: Network, pictures: Pictures, view: int, device: torch.device,
         )
         logits.append(module(x.flip(3) if view else x).float().cpu())
     return torch.cat(logits)
+
+
+def _empty(described: Described, _: Build | None) -> nn.Module:
+    return empty_network(described)
+
+
+PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs)

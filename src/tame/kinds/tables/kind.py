@@ -50,4 +50,5 @@ TABLES = Kind(
     rehearses_many=True,
     source="tame.kinds.tables.source:read",
     material="tame.kinds.tables.material:open_material",
+    prediction="tame.kinds.tables.prediction:PREDICTION",
 )

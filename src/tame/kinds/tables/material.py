@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from typing import Any
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tame.core.errors import require
-from tame.core.recipe import Recipe
+from tame.core.errors import WorkerError
+from tame.core.plain import from_plain
+from tame.core.recipe import Recipe, TableRecipe
 from tame.data.augment import add_noise
 from tame.data.encode import Encoder
-from tame.data.tables import Column, Table
-from tame.parts.losses import LOSSES
+from tame.data.sources import open_columns, open_rows, take_rows
+from tame.data.tables import Table
+from tame.kinds.tables.commands import Given
+from tame.kinds.tables.prediction import empty_network, judge_rows
 from tame.parts.mlp import Columns, build_table_model, num_weights
 from tame.parts.models import init_module
-from tame.parts.network import Network
-from tame.trial.choose import Chooser, member_bytes
-from tame.trial.commands import Fold
-from tame.trial.memory_needs import groups, members_together, size_bytes, states
+from tame.parts.network import Network, read_network
+from tame.trial.choose import member_bytes
+from tame.trial.commands import Fold, Plain
+from tame.trial.memory_needs import groups, size_bytes, states
 from tame.trial.population import Examples, Groups, Member, Task, built, joint, num_outputs
-from tame.trial.training_material import Material, need_pictures, scale_of, scaled
+from tame.trial.training_material import Room, Trained, need_pictures, not_asked, scale_of, scaled
 
 ENCODED = 8  # encodings that are kept: a few recipes of columns, times the folds
-JUDGED = 8192  # rows at once
 
 
 class TableMaterial:
@@ -42,8 +43,23 @@ class TableMaterial:
         self._beside = tuple(beside)
         self._table = table
         self._device = device
-        self._kept: OrderedDict[Any, tuple[Encoder, Tensor]] = OrderedDict()
-        self._stacks: OrderedDict[Any, Tensor] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[Encoder, Tensor]] = OrderedDict()
+        self._stacks: OrderedDict[Hashable, Tensor] = OrderedDict()
+
+    def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
+        raise not_asked(question, "tables")
+
+    def rehearsed(self) -> TableMaterial:
+        return self
+
+    def rehearsal(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task | None:
+        return None
+
+    def adds_bytes(self, trained: Trained) -> int:
+        return of_tables(self, trained)
+
+    def read(self, folder: Path) -> Network:
+        return read_network(folder, empty_network)
 
     def check(self, recipe: Recipe, examples: Examples) -> None:
         need_pictures(recipe)
@@ -67,7 +83,7 @@ class TableMaterial:
     def lanes(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> list[list[Fold]]:
         if not joint(replace(examples, together=int(examples.fold.max()) > 0), recipe):
             return [[fold] for fold in folds]
-        alike: dict[Any, list[Fold]] = {}
+        alike: dict[Hashable, list[Fold]] = {}
         for fold in folds:  # a category that a fold never learns from has no column there
             alike.setdefault(self._encoded(recipe, rows, examples, fold)[0].layout, []).append(fold)
         return list(alike.values())
@@ -91,7 +107,7 @@ class TableMaterial:
         return judge_rows(network, self._table, np.array(rows, dtype=np.int64), device=self._device)
 
     def _encoded(self, recipe: Recipe, rows: Sequence[int], examples: Examples, fold: Fold) -> tuple[Encoder, Tensor]:
-        key = (*asdict(recipe.table).values(), fold, len(rows))
+        key = (recipe.table, fold, len(rows))
         if key not in self._kept:
             every = np.array(rows, dtype=np.int64)
             learnt = every if fold is None else every[(examples.fold != fold).numpy()]
@@ -105,7 +121,7 @@ class TableMaterial:
 
     def _all(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Tensor:
         """(F, N, D) the encodings of all these folds; the last ones are kept, since every round asks for them."""
-        key = (*asdict(recipe.table).values(), tuple(folds), len(rows))
+        key = (recipe.table, tuple(folds), len(rows))
         if key not in self._stacks:
             if len(self._stacks) >= ENCODED:
                 self._stacks.popitem(last=False)
@@ -118,37 +134,6 @@ def columns_of(encoder: Encoder, recipe: Recipe) -> Columns:
     """What the columns of an encoded row are, for the model."""
     layout, own = encoder.layout, recipe.table
     return Columns(layout.dense, layout.periodic, layout.embedded, own.dim, own.sigma)
-
-
-@torch.no_grad()
-def judge_rows(
-    network: Network, table: Table, rows: np.ndarray | None = None, *, device: torch.device,
-    dtype: torch.dtype = torch.float32,
-) -> Tensor:  # fmt: skip
-    """Canonical outputs (n, C) of rows of a table that was typed by the network's own columns.
-
-    dtype: in float32 the rows that come along move what is said of a row in its seventh digit; in float64 they do not.
-    """
-    encoder = restored(network)
-    module = network.module.to(device, dtype).eval()
-    every = np.arange(table.num_rows) if rows is None else rows
-    found = []
-    for start in range(0, len(every), JUDGED):
-        x = torch.from_numpy(encoder.transform(table, every[start : start + JUDGED])).to(device, dtype)
-        found.append(LOSSES.get(network.recipe.loss.name).predict(module(x)).to("cpu", dtype))
-    return network.in_units(torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1), dtype=dtype))
-
-
-def restored(network: Network) -> Encoder:
-    """The encoder that was delivered with a network."""
-    arrays: Mapping[str, np.ndarray] = {name: value.cpu().numpy() for name, value in network.arrays.items()}
-    return Encoder.restore(network.prepared["encoder"], arrays)
-
-
-def columns_from(network: Network) -> tuple[Column, ...]:
-    """The columns that a network was trained on, as they were understood."""
-    require(network.kind == "table", f"this model judges {network.kind}, not tables")
-    return tuple(Column.from_json(each) for each in network.prepared["columns"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,19 +171,14 @@ class TableTask:
         return [(list(module.named_parameters()), 1.0)]
 
 
-def of_tables(
-    material: Material, recipes: Sequence[Recipe], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
-    *, chooser: Chooser, cores: int,
-) -> int:  # fmt: skip
-    """Bytes that training these recipes on a table adds: their groups, the states that wait, and the encodings.
-
-    cores: groups that are trained side by side.
-    """
-    tasks: dict[Any, TableTask] = {}
+def of_tables(material: TableMaterial, trained: Trained) -> int:
+    """Bytes that training all this on a table adds: its groups, the states that wait, and the encodings."""
+    folds, rows, examples = trained.folds, trained.rows, trained.examples
+    tasks: dict[TableRecipe, TableTask] = {}
     each: dict[Recipe, int] = {}
     weights: dict[Recipe, int] = {}
-    for recipe in recipes:
-        key = tuple(asdict(recipe.table).values())
+    for recipe in trained.recipes:
+        key = recipe.table
         if key not in tasks:
             task = material.task(recipe, rows, examples, folds[:1])
             assert isinstance(task, TableTask)
@@ -206,10 +186,20 @@ def of_tables(
         module = built(tasks[key], Member(-1, folds[0], recipe))
         weights[recipe] = num_weights(module)
         each[recipe] = member_bytes(module, recipe, recipe.batch(len(rows)))
-
-    members = partial(members_together, chooser, material, folds, rows, examples)
-
     copies = 2 * len(folds) if len(folds) > 1 else 1  # of each fold its own, and all of them in one array
     encodings = sum(copies * size_bytes(task.x) for task in tasks.values())
     judged = int((examples.fold >= 0).sum())
-    return groups(each, len(folds), members, cores=cores, judged=judged) + states(weights, len(folds)) + encodings
+    together = groups(each, len(folds), trained.members, cores=trained.cores, judged=judged)
+    return together + states(weights, len(folds)) + encodings
+
+
+def open_material(given: Plain, room: Room) -> tuple[TableMaterial, Plain]:
+    """Opens a table: `kinds/tables/commands.py` has what is given."""
+    asked = from_plain(Given, given, what="'open' of a table", error=WorkerError)
+    arrays = None if asked.arrays is None else Path(asked.arrays)
+    if arrays is not None and (not asked.files or arrays.exists()):
+        table = open_columns(arrays, asked.columns)
+    else:
+        files = [Path(file) for file in asked.files]
+        table = take_rows(open_rows(files, asked.columns), np.array(asked.kept, dtype=np.int64))
+    return TableMaterial(table, device=room.device, beside=asked.beside), {"device": room.device.type}

@@ -1,0 +1,38 @@
+"""The halves of every kind of data that need torch, by the name of the kind; each is loaded when it is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from tame.kinds.kind import referred
+from tame.kinds.known import KINDS
+from tame.kinds.prediction import Prediction
+from tame.parts.network import Build, Described, Network, read_network
+from tame.trial.commands import Plain
+from tame.trial.training_material import Material, OpenMaterial, Room
+
+
+def open_material(kind: str, given: Plain, room: Room) -> tuple[Material, Plain]:
+    """Opens data of this kind for training. Returns also what is known of it then. Raises UsageError."""
+    opens: OpenMaterial = referred(KINDS.get(kind).material)
+    return opens(given, room)
+
+
+def prediction_of(kind: str) -> Prediction:
+    """What a model of this kind does with new examples."""
+    found: Prediction = referred(KINDS.get(kind).prediction)
+    return found
+
+
+def read_model(folder: Path, build: Build | None = None) -> Network:
+    """The network of a model folder, ready to judge. build: what made the module, where it is a user's own.
+
+    Raises UsageError where there is none or it does not fit together, RefusedError where a hash differs.
+    """
+
+    def empty(described: Described) -> nn.Module:
+        return prediction_of(described.kind).empty(described, build)
+
+    return read_network(folder, empty)

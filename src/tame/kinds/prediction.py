@@ -1,0 +1,50 @@
+"""What a delivered model does with new examples: the half of a kind of data that needs nothing of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from torch import nn
+
+from tame.parts.network import Build, Described, Network
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An input that could not be read, and why."""
+
+    input: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """Canonical outputs (n, C) of inputs by name, what was left out, and what was noticed (None: nothing ever is)."""
+
+    names: tuple[str, ...]
+    outputs: np.ndarray
+    left: tuple[Left, ...] = ()
+    notes: tuple[str, ...] | None = None
+
+
+class OfInputs(Protocol):
+    def __call__(self, network: Network, x: object, *, by_place: bool) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """empty: the module that the weights of a model folder are loaded into, build made it where it is a user's own;
+    of_paths: files and folders, as the command line has them; of_inputs: canonical outputs (n, C) of an array or frame
+    given from Python.
+
+    Each raises UsageError for what this kind does not take, DataError for what cannot be read. by_place: columns of a
+    table are those of the network in their order, whatever their names, and nothing of a row depends on the others.
+    """
+
+    empty: Callable[[Described, Build | None], nn.Module]
+    of_paths: Callable[[Network, Sequence[Path]], Predicted]
+    of_inputs: OfInputs

@@ -1,0 +1,113 @@
+"""Judging rows of tables with a trained network: for scores, for parity checks and for `tame predict`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tame.core.errors import DataError, require
+from tame.core.text import printable
+from tame.data.arrays import read_inputs
+from tame.data.encode import Encoder
+from tame.data.sources import recoded, short_names
+from tame.data.table_kinds import apply_kinds
+from tame.data.table_reading import read_raw
+from tame.data.tables import LEARNT, Column, Table
+from tame.kinds.prediction import Predicted, Prediction
+from tame.parts.losses import LOSSES
+from tame.parts.mlp import Columns, build_table_model
+from tame.parts.network import Build, Described, Network
+
+JUDGED = 8192  # rows at once
+CPU = torch.device("cpu")
+
+
+def empty_network(described: Described) -> nn.Module:
+    """The model of a table with these columns."""
+    columns = Columns.from_json(described.prepared["model_columns"])
+    return build_table_model(columns, described.num_outputs, described.recipe.model)
+
+
+@torch.no_grad()
+def judge_rows(
+    network: Network, table: Table, rows: np.ndarray | None = None, *, device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:  # fmt: skip
+    """Canonical outputs (n, C) of rows of a table that was typed by the network's own columns.
+
+    dtype: in float32 the rows that come along move what is said of a row in its seventh digit; in float64 they do not.
+    """
+    encoder = restored(network)
+    module = network.module.to(device, dtype).eval()
+    every = np.arange(table.num_rows) if rows is None else rows
+    found = []
+    for start in range(0, len(every), JUDGED):
+        x = torch.from_numpy(encoder.transform(table, every[start : start + JUDGED])).to(device, dtype)
+        found.append(LOSSES.get(network.recipe.loss.name).predict(module(x)).to("cpu", dtype))
+    return network.in_units(torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1), dtype=dtype))
+
+
+def restored(network: Network) -> Encoder:
+    """The encoder that was delivered with a network."""
+    arrays: Mapping[str, np.ndarray] = {name: value.cpu().numpy() for name, value in network.arrays.items()}
+    return Encoder.restore(network.prepared["encoder"], arrays)
+
+
+def columns_from(network: Network) -> tuple[Column, ...]:
+    """The columns that a network was trained on, as they were understood."""
+    require(network.kind == "table", f"this model judges {network.kind}, not tables")
+    return tuple(Column.from_json(each) for each in network.prepared["columns"])
+
+
+def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
+    """What a network says of the rows of tables."""
+    names: list[str] = []
+    notes: list[str] = []
+    outputs = [np.zeros((0, max(len(network.labels), 1)), dtype=np.float32)]
+    for path, short in zip(inputs, short_names(inputs), strict=True):
+        require(path.exists(), f"no file {printable(os.fspath(path))}")
+        raw = read_raw(path.resolve())
+        table, said = apply_kinds(raw, columns_from(network), beside=network.prepared.get("beside", ()))
+        notes += said
+        names += [f"{printable(short)}:{line}" for line in raw.places.tolist()]
+        outputs.append(judge_rows(network, table, device=CPU).numpy())
+    return Predicted(tuple(names), np.concatenate(outputs), notes=tuple(notes))
+
+
+def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
+    """Canonical outputs (n, C) of the rows of an array or frame."""
+    columns = columns_from(network)
+    table, _ = read_inputs(x, like=columns)
+    wrong = "this model judges the rows of a table: give one array or frame of two dimensions"
+    require(isinstance(table, Table), wrong)
+    assert isinstance(table, Table)
+    if by_place:
+        # In double precision, since the rows that come along must not show at all.
+        own = recoded(_renamed(table, columns), columns)
+        return judge_rows(network, own, device=CPU, dtype=torch.float64).numpy()
+    gone = [c.name for c in columns if c.kind in LEARNT and c.name not in table.values]
+    mend = "give it, with gaps where nothing is known"
+    require(not gone, f"column {', '.join(map(repr, gone[:5]))} is not there; {mend}", error=DataError)
+    return judge_rows(network, recoded(table, columns), device=CPU).double().numpy()
+
+
+def _renamed(table: Table, columns: Sequence[Column]) -> Table:
+    """The table with the names of these columns, which are its own in order."""
+    own = [(column.name, theirs) for column, theirs in zip(columns, table.columns, strict=True)]
+    return Table(
+        tuple(replace(theirs, name=name) for name, theirs in own),
+        {name: table.values[theirs.name] for name, theirs in own}, table.num_rows,
+    )  # fmt: skip
+
+
+def _empty(described: Described, _: Build | None) -> nn.Module:
+    return empty_network(described)
+
+
+PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs)

@@ -1,0 +1,109 @@
+"""What all commands work on: the data, the examples that are not sealed, the choice of engines, the states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from tame.core.errors import StorageError, require
+from tame.core.recipe import Recipe
+from tame.trial.choose import Chooser, Group
+from tame.trial.commands import Fold, Note, Unsealed
+from tame.trial.member_states import MemberStates
+from tame.trial.memory_needs import members_together
+from tame.trial.population import Examples
+from tame.trial.side_by_side import Emit, threads
+from tame.trial.training_material import Material, examples_of
+from tame.trial.unit import Job
+from tame.worker.environment import usable_cores
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The examples that are not sealed. rows: of the data."""
+
+    rows: list[int]
+    examples: Examples
+    task: str
+
+    @classmethod
+    def of(cls, given: Unsealed) -> Learned:
+        return cls(list(given.rows), examples_of(given), given.task)
+
+
+class Bench:
+    """Set up by the first commands: `open` gives the material, `learn` the examples."""
+
+    def __init__(self, chooser: Chooser, states: MemberStates | None, device: torch.device, emit: Emit) -> None:
+        self.chooser = chooser
+        self.device = device
+        self.emit = emit
+        self._states = states
+        self._material: Material | None = None
+        self._learned: Learned | None = None
+
+    @property
+    def material(self) -> Material:
+        assert self._material is not None, "open() comes first"
+        return self._material
+
+    @material.setter
+    def material(self, opened: Material) -> None:
+        self._material = opened
+
+    @property
+    def learned(self) -> Learned:
+        assert self._learned is not None, "learn() comes first"
+        return self._learned
+
+    @learned.setter
+    def learned(self, given: Learned) -> None:
+        self._learned = given
+
+    @property
+    def rows(self) -> Sequence[int]:
+        """Of the examples that are not sealed, in the data; none before they are known."""
+        return self._learned.rows if self._learned is not None else []
+
+    @property
+    def states(self) -> MemberStates:
+        assert self._states is not None, "this worker has no study"
+        return self._states
+
+    def groups(self, jobs: Sequence[Job], folds: Sequence[Fold], cores: int = 1) -> list[Group]:
+        """Jobs by what trains them together, in no fewer groups than there are cores for."""
+        own = self.learned
+        return self.chooser.groups(
+            self.material, jobs, folds, own.rows, own.examples, begun=self.states.was_stacked, at_least=cores
+        )
+
+    def smaller(self, group: Group, folds: Sequence[Fold]) -> list[Group]:
+        """The same jobs in groups of half the size, after memory ran out. Raises StorageError where that is no help."""
+        said = self.chooser.smaller(len(group.jobs))
+        alone = f"memory ran out with trial {group.jobs[0].trial} alone; try a smaller model"
+        require(bool(said), alone, error=StorageError)
+        self.emit(Note(said))
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self.groups(group.jobs, folds)
+
+    def members(self, folds: Sequence[Fold]) -> Callable[[Recipe, int], int]:
+        """How many of so many members of a recipe are trained together."""
+        own = self.learned
+        return partial(members_together, self.chooser, self.material, folds, own.rows, own.examples)
+
+    def is_small(self, recipes: Sequence[Recipe]) -> bool:
+        """Whether the steps of all these recipes are so short that each training is best left to one core."""
+        return self.device.type == "cpu" and all(map(self.material.small, recipes))
+
+    def cores(self, recipes: Sequence[Recipe]) -> int:
+        """How many trainings of these recipes go on side by side: one on each core where their steps are small."""
+        return usable_cores() if self.is_small(recipes) else 1
+
+    @staticmethod
+    def threads(cores: int) -> threads:
+        """Threads of torch for so many trainings side by side."""
+        return threads(1 if cores > 1 else torch.get_num_threads())

@@ -1,0 +1,109 @@
+"""Judging: members one by one, each as it was trained in company, and the network that is delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tame.parts.network import Network, write_network
+from tame.parts.products import by_onednn
+from tame.trial.choose import Group
+from tame.trial.commands import Fold, MemberOf, Outputs, Progress, StateOf, Validation
+from tame.trial.population import Population
+from tame.trial.side_by_side import Emit, side_by_side
+from tame.trial.unit import Job, Lane, plateau_rate, slowed
+from tame.worker.bench import Bench
+
+
+class Judging:
+    """The commands that judge."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._network: Network | None = None
+
+    def validation(self, state: StateOf, *, folds: Sequence[Fold]) -> Validation:
+        learned, seen = self._bench.learned, []
+        for fold in folds:
+            group = self._alone(state, fold)
+            (lane,) = group.lanes
+            rows = learned.examples.validates(lane.members[0]).nonzero().squeeze(1)
+            with by_onednn(group.precision.onednn):
+                population = self._trained(lane, state)
+                own = lane.engine.predict(population, rows.to(self._bench.device))[0].float().cpu()
+            seen.append((rows, lane.examples.undo(own, fold)))
+        rows = torch.cat([rows for rows, _ in seen])
+        order = rows.argsort()
+        outputs = torch.cat([outputs for _, outputs in seen])[order]
+        return Validation(rows=[learned.rows[row] for row in rows[order]], outputs=_plain(outputs))
+
+    def train_again(self, members: Sequence[MemberOf]) -> None:
+        bench = self._bench
+        cores = bench.cores([each.state.recipe for each in members])
+
+        def train(lane: Lane, own: StateOf, emit: Emit) -> bool:
+            what, total = "epochs of what is delivered", own.epochs
+            self._trained(lane, own, on_epoch=lambda done: emit(Progress(what, done, total)))
+            return True
+
+        with bench.threads(cores):
+            groups = [self._alone(each.state, each.fold) for each in members]
+            todo = [partial(train, group.lanes[0], each.state) for group, each in zip(groups, members, strict=True)]
+            side_by_side(todo, cores=cores, emit=bench.emit, onednn=[group.precision.onednn for group in groups])
+
+    def network(self, member: MemberOf, *, labels: Sequence[str]) -> None:
+        bench, recipe = self._bench, member.state.recipe
+        group = self._alone(member.state, member.fold)
+        (lane,) = group.lanes
+        with by_onednn(group.precision.onednn):
+            population = self._trained(lane, member.state)
+        module = lane.engine.module(population, 0)
+        task = bench.chooser.task_of(lane)
+        self._network = bench.material.network(task, module, recipe, member.fold, bench.learned.task, labels)
+
+    def judge(self, rows: Sequence[int]) -> Outputs:
+        return _plain(self._bench.material.judge(self._chosen(), rows, cached=True))
+
+    def deliver(self, folder: str) -> Mapping[str, str]:
+        return write_network(self._chosen(), Path(folder))
+
+    def judge_again(self, folder: str, *, rows: Sequence[int]) -> Outputs:
+        material = self._bench.material
+        return _plain(material.judge(material.read(Path(folder)), rows, cached=False))
+
+    def _alone(self, state: StateOf, fold: Fold) -> Group:
+        """One member alone, in the engine that trained it in company."""
+        (group,) = self._bench.groups([Job(state.trial, state.recipe)], [fold])
+        return group
+
+    def _trained(
+        self, lane: Lane, state: StateOf, *, on_epoch: Callable[[int], None] = lambda epoch: None
+    ) -> Population:
+        """The member in that state; trained again, alone and with the same result, where it was let go."""
+        (member,) = lane.members
+        epochs, losses, states = state.epochs, state.losses, self._bench.states
+        found = states.get(member.trial, member.fold, member.recipe)
+        if found is not None and not lane.engine.fits(found):
+            found = None
+        if found is None or found.epoch != epochs:
+            found = found if found is not None and found.epoch < epochs else lane.engine.start([member])
+            for epoch in range(found.epoch + 1, epochs + 1):
+                if losses is not None:
+                    found = slowed(found, plateau_rate(losses[: epoch - 1], member.recipe), member.trial)
+                found = lane.engine.advance(found, until=epoch, watch=lambda *_: None)
+                on_epoch(epoch)
+            states.put(found)
+        return found
+
+    def _chosen(self) -> Network:
+        assert self._network is not None, "network() comes first"
+        return self._network
+
+
+def _plain(outputs: Tensor) -> list[list[float]]:
+    found: list[list[float]] = outputs.tolist()
+    return found

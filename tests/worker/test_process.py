@@ -1,0 +1,182 @@
+"""A process that trains: talked to from outside, silent, killed and started again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tame.core.errors import StoppedError, UsageError, WorkerError
+from tame.core.recipe import Recipe
+from tame.trial.commands import Asked, PointMeasured, Progress, Unsealed
+from tame.worker.executor import Place
+from tame.worker.inline import InlineExecutor
+from tame.worker.process import ProcessExecutor
+from tame.worker.wire import Call, request_line
+
+NUM, CLASSES = 24, 3
+RECIPE = Recipe().but({"model.name": "own", "batch_size": 8, "epochs": 2})
+EXAMPLES = Unsealed(
+    rows=list(range(NUM)), targets=[i % CLASSES for i in range(NUM)], folds=[i % 2 for i in range(NUM)],
+    num_classes=CLASSES, task="multiclass",
+)  # fmt: skip
+MODEL = "from torch import nn\ndef build():\n    return nn.Linear(5, 3)\n"
+
+
+@contextlib.contextmanager
+def executor_in(folder, *, hear=lambda message: None, restarted=lambda how: None, **how):
+    place = Place(cache=folder / "cache", study=folder / "study")
+    own = ProcessExecutor(place, hear=hear, log=None, restarted=restarted, **how)
+    try:
+        yield own
+    finally:
+        own.close()
+
+
+@pytest.fixture
+def given(tmp_path):
+    """What the kind "arrays" opens: inputs, and the file of a model."""
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(NUM, 5)).astype(np.float32))
+    (tmp_path / "own.py").write_text(MODEL)
+    return {"file": str(tmp_path / "x.npy"), "build": f"{tmp_path / 'own.py'}:build"}
+
+
+def advance(commands, trial=0, until=1):
+    return commands.advance(
+        [Asked(trial=trial, recipe=RECIPE)], folds=[0], until=until, metric="accuracy", final=False
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_model_that_prints_does_not_break_the_conversation(tmp_path):
+    """While its file is imported, while it is built, and in every forward pass."""
+    file = tmp_path / "loud.py"
+    file.write_text(
+        "import os, sys\nfrom torch import nn\nprint('import')\n"
+        "class Loud(nn.Linear):\n    def forward(self, x):\n        print('forward', flush=True)\n"
+        "        os.write(1, b'raw\\n')\n        return super().forward(x)\n"
+        "def build():\n    print('build')\n    return Loud(5, 3)\n"
+    )
+    np.save(tmp_path / "x.npy", np.zeros((NUM, 5), dtype=np.float32))
+    trials = [Asked(trial=0, recipe=RECIPE)]
+    commands = [
+        ("start", {"cache": str(tmp_path / "cache"), "study": str(tmp_path / "study")}),
+        ("open", {"kind": "arrays", "given": {"file": str(tmp_path / "x.npy"), "build": f"{file}:build"}}),
+        ("learn", {"examples": EXAMPLES}),
+        ("check", {"recipes": [RECIPE]}),
+        ("advance", {"trials": trials, "folds": [0], "until": 1, "metric": "accuracy", "final": False}),
+    ]
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tame.worker.serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    answers = []
+    with worker:
+        for name, values in commands:
+            worker.stdin.write(request_line(Call(name, values)))
+            worker.stdin.flush()
+            answers.append(json.loads(worker.stdout.readline()))
+            while "event" in answers[-1]:
+                answers.append(json.loads(worker.stdout.readline()))
+        worker.stdin.close()
+        talk = worker.stderr.read()
+    assert [answer for answer in answers if "error" in answer or "bug" in answer] == []
+    assert any(answer.get("event") == "point" for answer in answers)
+    for word in ("import", "build", "forward", "raw"):
+        assert word in talk
+
+
+def test_a_line_that_is_no_command_is_refused_and_the_next_one_is_carried_out(tmp_path):
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tame.worker.serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    lines = ["nonsense\n", '{"do": "judge", "with": {}}\n', '{"do": "start", "with": {"cache": 1}}\n',
+             f'{{"do": "start", "with": {{"cache": "{tmp_path}"}}}}\n', '{"do": "learned", "with": {}}\n']  # fmt: skip
+    with worker:
+        worker.stdin.writelines(lines)
+        worker.stdin.flush()
+        answers = [json.loads(worker.stdout.readline()) for _ in lines]
+        worker.stdin.close()
+    said = [each.get("error", {}).get("message", "") for each in answers]
+    assert answers[3] == {"answer": None}
+    assert said[0] == "this is not a command: 'nonsense\\n'"
+    assert said[1].startswith("the command 'judge' is damaged")
+    assert said[2].startswith("the command 'start' is damaged")
+    assert said[4].startswith("no command named 'learned'; did you mean 'learn'?")
+
+
+def test_a_worker_that_says_nothing_is_ended_and_the_error_says_so(tmp_path, given):
+    (tmp_path / "waits.py").write_text("import time\n\ntime.sleep(600)\n")
+    waits = {**given, "build": f"{tmp_path / 'waits.py'}:build"}
+    with executor_in(tmp_path, silence_s=120.0, own_model=True) as executor:
+        executor.commands.learn(EXAMPLES)  # any command, so that torch is loaded before the patience is cut
+        executor.silence_s = 1.0
+        begun = time.monotonic()
+        with pytest.raises(UsageError, match=r"said nothing for 1 s on 'open' and was ended; a module of your own"):
+            executor.commands.open("arrays", waits)
+        assert time.monotonic() - begun < 30
+
+
+def test_a_process_that_was_killed_is_started_again_and_goes_on_where_it_was(tmp_path, given):
+    """It hears again what the first one was told, and nobody hears twice what was said on the way."""
+    heard, reasons = [], []
+    with executor_in(tmp_path, hear=heard.append, restarted=reasons.append) as executor:
+        commands, first = executor.commands, executor.pid
+        commands.open("arrays", given)
+        commands.learn(EXAMPLES)
+        advance(commands)
+        os.kill(first, signal.SIGKILL)
+        advance(commands, until=2)
+        assert executor.pid != first
+    assert reasons == ["signal 9"]
+    points = [(each.trial, each.point.epoch) for each in heard if isinstance(each, PointMeasured)]
+    assert points == [(0, 1), (0, 1), (0, 2)], "a checkpoint's points are said again, and only they"
+
+
+@pytest.mark.slow
+def test_a_command_that_kills_its_process_each_time_is_given_up_with_its_name(tmp_path, given):
+    (tmp_path / "dies.py").write_text("import os\nos._exit(7)\n")
+    reasons = []
+    dies = {**given, "build": f"{tmp_path / 'dies.py'}:build"}
+    said = pytest.raises(WorkerError, match=r"ended 4 times \(exit code 7\) on 'open'")
+    with executor_in(tmp_path, restarted=reasons.append) as executor, said:
+        executor.commands.open("arrays", dies)
+    assert reasons == ["exit code 7"] * 3
+
+
+def test_a_bad_command_is_refused_by_the_process_with_its_name(tmp_path):
+    with executor_in(tmp_path) as executor, pytest.raises(WorkerError, match="the command 'judge' is damaged"):
+        executor.commands.judge(["first"])
+
+
+@pytest.mark.parametrize("kind", ["process", "inline"])
+def test_both_executors_answer_and_stop_alike(tmp_path, given, kind):
+    heard = []
+    place = Place(cache=tmp_path / "cache", study=tmp_path / "study")
+    if kind == "inline":
+        executor = InlineExecutor(place, hear=heard.append)
+    else:
+        executor = ProcessExecutor(place, hear=heard.append, log=None, restarted=pytest.fail)
+    try:
+        commands = executor.commands
+        assert commands.open("arrays", given)["device"] in ("cpu", "cuda")
+        commands.learn(EXAMPLES)
+        commands.check([RECIPE])
+        answer = advance(commands)
+        assert [each.group for each in answer.engines] == ["own, batch 8, adamw"]
+        assert [each.point.epoch for each in heard if isinstance(each, PointMeasured)] == [1]
+        assert not any(isinstance(each, Progress) for each in heard)
+        with pytest.raises(UsageError, match=r"model\.name is 'own' with a module of your own"):
+            commands.check([Recipe()])
+        executor.stop()
+        with pytest.raises(StoppedError):
+            advance(commands, trial=1, until=2)
+    finally:
+        executor.close()
