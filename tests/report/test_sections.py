@@ -11,7 +11,7 @@ from made_results import BASE, COLUMNS, classes_of, made, printed, read, report,
 from tame.app.show import result_lines
 from tame.core.answers import Difference
 from tame.core.records import History, Trial
-from tame.core.result import FineTuning
+from tame.core.result_parts import FineTuning
 from tame.core.space import Space
 from tame.evaluate.best_of import what_mattered
 from tame.report import formats

@@ -9,7 +9,7 @@ import pytest
 from made_results import made
 from tame.core.answers import Difference
 from tame.core.records import Score
-from tame.core.result import Validation
+from tame.core.result_parts import Validation
 from tame.report import words
 
 

@@ -186,7 +186,7 @@ def import_(
     if json:
         _print_json(found.to_json())
     else:
-        _print(imported_lines(found.to_json()))
+        _print(imported_lines(found))
 
 
 @app.command()

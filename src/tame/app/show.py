@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -26,6 +26,9 @@ from tame.report.evidence import evidence, outcome
 from tame.report.importance_section import in_words as importance_words
 from tame.report.importance_section import worth
 from tame.study.state import State, absent_of, explored_space, objective_of
+
+if TYPE_CHECKING:
+    from tame.app.exchange import Imported
 
 MOST_TRIALS = 40
 MOST_FINDINGS = 6
@@ -93,7 +96,7 @@ def study_table(state: State) -> RenderableType:
     return Group(*parts)
 
 
-def state_json(folder: Path, config: StudyConfig, state: State) -> dict[str, Any]:
+def state_json(folder: Path, config: StudyConfig, state: State) -> dict[str, object]:
     """The study as plain values: every trial with its recipe and curve, the findings, the result once there is one."""
     result = state.result
     return {
@@ -115,16 +118,16 @@ def what_mattered_in(state: State) -> Mattered:
     return what_mattered(state.history, explored_space(state), objective=objective_of(state), absent=absent_of(state))
 
 
-def imported_lines(found: Mapping[str, Any]) -> RenderableType:
+def imported_lines(found: Imported) -> RenderableType:
     """The end of an import: how many trials, what each parameter became, and what can be done with them."""
-    better = "less" if found["mode"] == "min" else "more"
-    how = f"compared by {found['metric']} ({better} is better)"
-    head = f"{formats.count(found['trials'], 'trial')} in {found['study']}, {how}"
+    better = "less" if found.mode == "min" else "more"
+    how = f"compared by {found.metric} ({better} is better)"
+    head = f"{formats.count(found.trials, 'trial')} in {found.folder}, {how}"
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    for name, field in found["names"].items():
+    for name, field in found.names.items():
         table.add_row(_text(name), _text(field))
-    notes = [_sentence(note, "dim") for note in found["notes"]]
-    folder = shlex.quote(formats.inert(found["study"]))
+    notes = [_sentence(note, "dim") for note in found.notes]
+    folder = shlex.quote(formats.inert(str(found.folder)))
     return Group(
         _text(head, "bold"), table, *notes, _text(f"tame show {folder}"), _text(f"tame fit DATA --start-from {folder}")
     )
@@ -141,7 +144,7 @@ def _mattered(state: State) -> list[RenderableType]:
     return parts + ([_sentence(worth(found.best_of, found.objective))] if found.best_of else [])
 
 
-def _trial_json(trial: Trial) -> dict[str, Any]:
+def _trial_json(trial: Trial) -> dict[str, object]:
     points = [
         {"epoch": p.epoch, "train_loss": p.train_loss, "valid_loss": p.valid_loss, "valid_metric": p.valid_metric}
         for p in trial.curve.points

@@ -8,226 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Literal, get_type_hints
+from typing import Any, get_type_hints
 
-from tame.core.answers import Answers, ClassAnswers, Difference, Number, NumberAnswers
+from tame.core.answers import Answers, ClassAnswers, Number, NumberAnswers
 from tame.core.errors import StorageError, require
 from tame.core.importance import Mattered
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
 from tame.core.records import Finding, Score
+from tame.core.result_parts import (
+    BackboneFacts,
+    Baselines,
+    DataFacts,
+    Delivered,
+    EngineChoice,
+    FewerDimensions,
+    FinalistRow,
+    FineTuning,
+    Forecasts,
+    RestWorth,
+    Task,
+    Validation,
+    Winner,
+)
 from tame.core.space import Space
 
-Task = Literal["binary", "multiclass", "regression"]
+Plain = Mapping[str, Any]  # values as JSON has them
+SPARSE = ("data_facts", "fine_tuning")  # parts that leave out what they have not
+NAMES = {"per_class": {"name": "class"}, "bins": {"start": "from", "end": "to"}}  # in JSON, of fields of these lists
 LEARNT = ("number", "category", "boolean", "date")  # kinds of columns that older versions learnt from
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Validation:
-    """What the winner reached on the examples that chose it. stderr: over folds, None where there is one part."""
-
-    value: float
-    n: int
-    how: str
-    stderr: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guessing:
-    """What guessing without looking scores on the sealed test, and how much better the winner is."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-    how: str
-    difference: Difference
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefaultScore:
-    """What the default recipe scores on the sealed test, and how much better the winner is."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-    how: str
-    difference: Difference
-    is_winner: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Baselines:
-    """What the score is held against. default: None where that recipe could not be trained to its end."""
-
-    dummy: Guessing
-    default: DefaultScore | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Winner:
-    """The recipe that won. trial: whose weights are delivered; from_trial: of the search, whose recipe it has."""
-
-    recipe: Mapping[str, Value]
-    from_trial: int
-    trial: int
-    seeds: tuple[int, ...]
-    epochs: int
-
-    @property
-    def is_retrained(self) -> bool:
-        """Whether it was trained again with seeds that the search had not seen."""
-        return self.trial != self.from_trial
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinalistRow:
-    """A finalist: the metric of each seed and their mean, the loss, and how far the winner is ahead of it."""
-
-    from_trial: int
-    origin: str
-    value: float
-    values: tuple[float, ...]
-    recipe: Mapping[str, Value]
-    is_winner: bool
-    loss: float
-    behind: Difference | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestWorth:
-    """What the rest of the search was worth: the best loss, what as many epochs again would gain, and its noise.
-
-    stopped_because: why the search ended early, "" where it did not.
-    """
-
-    recipes: int
-    epochs: int
-    best: Number | None
-    gain: Number | None
-    noise: Number | None
-    stopped_because: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FewerDimensions:
-    """That a search has so few recipes that it left dimensions out. of: dimensions there are."""
-
-    dimensions: int
-    of: int
-    recipes: Number
-    left_out: tuple[str, ...]
-    words: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecasts:
-    """What the study was forecast to take, and the correction after its first round; None where there was none."""
-
-    forecast: Mapping[str, object] | None = None
-    forecast_corrected: Mapping[str, object] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FineTuning:
-    """Whether the fine-tuned network was kept and why, with its gain over the best frozen one where it was trained."""
-
-    kept: bool
-    why: str
-    difference: Difference | None = None
-    trial: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnFacts:
-    """A column of a table as it is understood, and why. categories: how many; learnt: whether it is an input."""
-
-    name: str
-    kind: str
-    why: str
-    missing: int = 0
-    categories: int = 0
-    learnt: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetFacts:
-    """The column that is predicted, and why it was taken for its task."""
-
-    name: str
-    task: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SkippedFile:
-    id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataFacts:
-    """What is known of the data; None where a kind of data has no such fact.
-
-    counts: examples of each class by part of the split, or "rows" of a regression; twins: examples that equal another;
-    side: median shorter side of pictures, in pixels; pairs: of pictures that are the same or nearly.
-    """
-
-    kind: str | None = None
-    classes: tuple[str, ...] | None = None
-    examples: int | None = None
-    pictures: int | None = None
-    counts: Mapping[str, Mapping[str, int]]
-    skipped: int | None = None
-    skipped_first: tuple[SkippedFile, ...] | None = None
-    columns: tuple[ColumnFacts, ...] | None = None
-    notes: tuple[str, ...] = ()
-    target: TargetFacts | None = None
-    unlabelled: int | None = None
-    split: str = ""
-    folds: int = 1
-    twins: int | None = None
-    side: int | None = None
-    pairs: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackboneFacts:
-    """The pretrained network under a head. size: pixels of its input; stages: that can be fine-tuned."""
-
-    name: str
-    digest: str
-    size: int
-    fixed_size: bool | None = None
-    num_features: int | None = None
-    stages: int = 1
-    crop: Number | None = None
-    license: object = None  # as its file says
-    architecture: object = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineChoice:
-    """Which engine trained a group of trials, how many of them at once, and why."""
-
-    group: str
-    members: int
-    engine: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivered:
-    """The model's folder, the SHA-256 of its files, and how it judged when it was loaded again.
-
-    largest_difference: of a probability, or of a number in standard deviations of the target.
-    """
-
-    folder: str
-    files: Mapping[str, str]
-    checked: int
-    largest_difference: Number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,10 +126,6 @@ class Result:
         return cls(**{name: _read(name, hints[name], plain[name]) for name in kept})
 
 
-SPARSE = ("data_facts", "fine_tuning")  # parts that leave out what they have not
-NAMES = {"per_class": {"name": "class"}, "bins": {"start": "from", "end": "to"}}  # in JSON, of fields of these lists
-
-
 def _read(name: str, kind: Any, plain: Any) -> Any:
     """A field of a result from its plain value."""
     what = f"the result ({name})"
@@ -338,23 +143,22 @@ def without_none(value: DataFacts | FineTuning | None) -> dict[str, object] | No
 
 def answers_json(answers: Answers) -> dict[str, object]:
     """The plain values of the answers, as they stand among those of the result."""
-    plain: dict[str, Any] = to_plain(answers)
+    found: dict[str, object] = to_plain(answers)
     if isinstance(answers, NumberAnswers):
-        return plain
-    plain["per_class"] = [_renamed(each, NAMES["per_class"]) for each in plain["per_class"]]
-    for name in ("calibration", "costs"):
-        if plain[name] is None:
-            del plain[name]
-    if answers.calibration is not None:
-        plain["calibration"]["bins"] = [_renamed(each, NAMES["bins"]) for each in plain["calibration"]["bins"]]
-    return plain
+        return found
+    told = answers.calibration
+    found["per_class"] = [_renamed(to_plain(each), NAMES["per_class"]) for each in answers.per_class]
+    if told is not None:
+        found["calibration"] = {**to_plain(told), "bins": [_renamed(to_plain(own), NAMES["bins"]) for own in told.bins]}
+    absent = {name for name in ("calibration", "costs") if found[name] is None}
+    return {name: value for name, value in found.items() if name not in absent}
 
 
-def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def _renamed(values: Plain, names: Mapping[str, str]) -> dict[str, object]:
     return {names.get(name, name): value for name, value in values.items()}
 
 
-def _as_of_now(values: Mapping[str, Any]) -> dict[str, Any]:
+def _as_of_now(values: Plain) -> dict[str, object]:
     """The plain values of a result of any version as this one writes them, the answers apart.
 
     The first versions were for pictures only: they named no kind, and their task was "images".
@@ -371,7 +175,7 @@ def _as_of_now(values: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _facts_of_now(values: Mapping[str, Any]) -> dict[str, Any]:
+def _facts_of_now(values: Plain) -> dict[str, object]:
     """Older facts have a number for a part that has no classes, and the list of a column's categories."""
     parts = {part: {"rows": own} if isinstance(own, int) else own for part, own in values["counts"].items()}
     facts = {**values, "counts": parts, "notes": values.get("notes") or []}
@@ -382,7 +186,7 @@ def _facts_of_now(values: Mapping[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def _column_of_now(values: Mapping[str, Any]) -> dict[str, Any]:
+def _column_of_now(values: Plain) -> dict[str, object]:
     categories = values.get("categories") or 0
     return {
         "learnt": values["kind"] in LEARNT, **values, "missing": values.get("missing") or 0,
@@ -390,7 +194,7 @@ def _column_of_now(values: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _answers_of_now(values: Mapping[str, Any]) -> dict[str, Any]:
+def _answers_of_now(values: Plain) -> dict[str, object]:
     if values["task"] == "regression":
         return {name: values[name] for name in ("errors", "residuals")}
     found = {name: values.get(name) for name in ("confusion", "mistakes", "calibration", "costs")}

@@ -19,6 +19,7 @@ from tame.core.config import StudyConfig
 from tame.core.errors import DataError, require
 from tame.core.recipe import Recipe
 from tame.core.records import Finding
+from tame.core.result_parts import BackboneFacts
 from tame.kinds.costs import Costs, Speed
 from tame.trial.commands import Plain
 
@@ -28,25 +29,6 @@ if TYPE_CHECKING:
 
 Rehearse = Callable[[Recipe], float]  # seconds that an epoch of a recipe takes, from a few steps
 Phase = Callable[[str], None]  # hears what is being done now
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackboneFacts:
-    """What is known of the backbone that makes features of examples.
-
-    size: pixels of one side that its weights were trained on, fixed_size: whether it takes no other; stages: that
-    fine-tuning may unfreeze; crop: the share of a side that it was judged on.
-    """
-
-    name: str
-    digest: str
-    size: int
-    fixed_size: bool
-    num_features: int
-    stages: int
-    crop: float
-    license: object  # as its file says
-    architecture: object
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tame.core.result import ColumnFacts, Result, SkippedFile
+from tame.core.result import Result
+from tame.core.result_parts import ColumnFacts, SkippedFile
 from tame.kinds.known import KINDS
 from tame.report import formats, words
 from tame.report.charts import shares

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from tame.core.recipe import Recipe, Value
 from tame.core.records import History, Point, Trial
-from tame.core.result import FinalistRow, Result
+from tame.core.result import Result
+from tame.core.result_parts import FinalistRow
 from tame.core.space import Choice
 from tame.kinds.known import KINDS
 from tame.report import formats, words

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tame.core.errors import StorageError
-from tame.core.result import Delivered
+from tame.core.result_parts import Delivered
 from tame.evaluate.score import Judged, judged_from, open_test
 from tame.kinds.kind import Data
 from tame.study import events

@@ -11,7 +11,7 @@ from tame.adjust.searcher import LOST, searched
 from tame.core.errors import UsageError
 from tame.core.plain import from_plain
 from tame.core.records import Event, Finding, Trial
-from tame.core.result import RestWorth
+from tame.core.result_parts import RestWorth
 from tame.core.space import Choice, Space, field_of, to_text
 from tame.monitor.remedies import CHANGES, Lost, Narrowed, OnEdge, Widened, change_for
 from tame.monitor.space import edges, infeasible

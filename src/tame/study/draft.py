@@ -14,7 +14,7 @@ from tame.adjust.searchers import WHOLE
 from tame.core.config import StudyConfig
 from tame.core.errors import require
 from tame.core.recipe import Recipe
-from tame.core.result import FewerDimensions
+from tame.core.result_parts import FewerDimensions
 from tame.core.rng import stream_seed
 from tame.core.space import Dimension, Space, field_of, joined, parse_dimension
 from tame.kinds.costs import Costs

@@ -12,8 +12,8 @@ from tame.core.answers import Answers, ClassAnswers, NumberAnswers
 from tame.core.config import METRIC_MODES, command_of
 from tame.core.plain import from_plain, to_plain
 from tame.core.records import Finding, Trial
-from tame.core.result import (
-    BackboneFacts,
+from tame.core.result import Result
+from tame.core.result_parts import (
     Baselines,
     DataFacts,
     DefaultScore,
@@ -23,7 +23,6 @@ from tame.core.result import (
     FineTuning,
     Forecasts,
     Guessing,
-    Result,
     Task,
     Validation,
     Winner,
@@ -122,7 +121,7 @@ def make_result(
         sizes=plan.sizes,
         speed=None if plan.speed is None else to_plain(plan.speed),
         data_facts=facts_of(state.data or {}),
-        backbone=_part(BackboneFacts, data.backbone, "the backbone"),
+        backbone=data.backbone,
         engines=_engines(state),
         delivered=delivered,
         wall_s=study.used_s,

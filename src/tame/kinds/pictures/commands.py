@@ -8,9 +8,10 @@ from typing import TypeVar
 
 from tame.core.errors import WorkerError
 from tame.core.plain import from_plain, to_plain
+from tame.core.result_parts import BackboneFacts
 from tame.data.images import Picture, Skipped
 from tame.kinds.costs import Speed
-from tame.kinds.kind import BackboneFacts, Port
+from tame.kinds.kind import Port
 
 T = TypeVar("T")
 IMAGES = "images"  # the name of this kind of data

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from tame.adjust import portfolio
 from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
+from tame.core.result_parts import BackboneFacts
 from tame.core.space import parse_dimension
 from tame.kinds.costs import PLANNED_EPOCHS, Costs, Speed
-from tame.kinds.kind import BackboneFacts, Data, Port, Rehearse
+from tame.kinds.kind import Data, Port, Rehearse
 from tame.kinds.pictures.commands import Features, Look, missing, prepare, speed
 
 SIZES_SHARE = 0.2  # of the clock that computing features may take

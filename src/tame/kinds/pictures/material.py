@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from tame.core.errors import DataError, WorkerError, require
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
+from tame.core.result_parts import BackboneFacts
 from tame.data.cache import ArrayCache
 from tame.data.image_hashes import perceptual_hash
 from tame.data.image_loading import load_pixels
 from tame.data.quality import find_duplicates
 from tame.kinds.costs import Speed
-from tame.kinds.kind import BackboneFacts
 from tame.kinds.pictures.commands import Duplicates, Features, Given, Look, Missing, Opened, SpeedAsked
 from tame.kinds.pictures.features import Pictures
 from tame.kinds.pictures.inputs import Inputs

@@ -14,10 +14,11 @@ from tame.core.config import StudyConfig
 from tame.core.errors import DataError
 from tame.core.plain import from_plain
 from tame.core.records import Finding
+from tame.core.result_parts import BackboneFacts
 from tame.data.images import Listing, Picture, Skipped, scan
 from tame.data.split import Split, groups_of, make_split, seal
 from tame.kinds.findings import count, finding, metric_for
-from tame.kinds.kind import BackboneFacts, Data, Known, Opened, Phase, Port
+from tame.kinds.kind import Data, Known, Opened, Phase, Port
 from tame.kinds.pictures import commands
 from tame.kinds.pictures.commands import Look
 from tame.kinds.pictures.costs import crop_for
