@@ -11,10 +11,15 @@ import numpy as np
 
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, require
+from tame.core.plain import to_plain
 from tame.data.arrays import Arrays, task_of
 from tame.data.sources import matrix_of, open_columns, write_arrays, write_columns
 from tame.data.tables import Column, Table, require_learnt
+from tame.kinds.arrays.commands import Given
+from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.kind import Known, Opened, Phase, Port
+from tame.kinds.tables.commands import Given as TableGiven
+from tame.kinds.tables.kind import TABLES
 from tame.kinds.tables.rows import Rows, TargetFacts, split_rows
 
 COLUMNS, INPUTS, TARGETS = "columns.npz", "inputs.npy", "targets.npz"  # given from Python, in the study's folder
@@ -27,12 +32,12 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     """
     own = read_kept(folder)
     if own.table.columns:
-        columns = [column.to_json() for column in own.table.columns]
-        rows = list(range(len(own.values)))
-        port.open("table", {"files": [], "arrays": str(folder / COLUMNS), "columns": columns, "kept": rows})
-        return split_rows(own, config, kind="table")
-    port.open("arrays", {"file": str(folder / INPUTS), "build": config.model})
-    return split_rows(own, config, kind="arrays")
+        rows = tuple(range(len(own.values)))
+        given = TableGiven(files=(), arrays=str(folder / COLUMNS), columns=own.table.columns, kept=rows)
+        port.open(TABLES.name, to_plain(given))
+        return split_rows(own, config, kind=TABLES.name)
+    port.open(OWN_ARRAYS.name, to_plain(Given(file=str(folder / INPUTS), build=config.model)))
+    return split_rows(own, config, kind=OWN_ARRAYS.name)
 
 
 def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: bool = False) -> None:
