@@ -18,10 +18,10 @@ from tame.core.config import StudyConfig
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Finding
-from tame.core.result import ColumnFacts, DataFacts, FewerDimensions, without_none
+from tame.core.result import without_none
+from tame.core.result_parts import BackboneFacts, ColumnFacts, DataFacts, FewerDimensions
 from tame.core.space import Space, field_of, to_text
 from tame.core.text import printable
-from tame.kinds.kind import BackboneFacts
 from tame.kinds.known import FIRST, KINDS, kind_of
 from tame.study.clock import foretold
 from tame.study.draft import fewer_dimensions
