@@ -46,7 +46,7 @@ def run(study: Study) -> Result:
         running = [trial for trial in searched(study.history) if trial.state == "running"]
         test(study, plan, running)  # T  train and validate, together
         correct(study, plan)
-        found = act(study, plan, monitor(study, plan))  # M  name what is wrong, with evidence; mend the space
+        found = act(study, plan, monitor(study, plan))  # M  name what is wrong, with evidence; correct the space
         plan = found.plan
         decisions = adjust(study, plan, found.rest)  # A  continue, pause, stop, start, copy
         study.keep(*findings_events(found.findings), *found.events, *map(decision_event, decisions))

@@ -61,8 +61,9 @@ KEPT = {
     "finalists": {"trials": [3, 0], "seeds": [7]},
     "more_seeds": {"seeds": [8, 9], "over": False},
     "tuning_judged": {
-        "kept": True, "why": "kept", "trial": 0,
+        "kept": True, "why": "kept",
         "difference": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 100, "how": "paired", "verdict": "real"},
+        "trial": 0,
     },
     "test_opened": {"n": 100, "trial": 31, "used_s": 20.0},
     "delivered": {"files": {"model.json": "ab"}, "checked": 64, "largest_difference": 0.0},

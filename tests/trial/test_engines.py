@@ -560,13 +560,13 @@ class Killed(Exception):
     """Stands for the end of a process in the midst of its work."""
 
 
-def run_unit(bench, jobs, folds, until, states, *, keep_all=True, emit=lambda trial, row: None, lanes=None):
+def run_unit(bench, jobs, folds, until, states, *, keep_all=True, emit=lambda trial, point: None, lanes=None):
     """The points and the ends that a unit tells, by trial and epoch, and by trial."""
     rows, ends = {}, {}
 
-    def told(trial, row):
-        rows[trial, row[0]] = row
-        emit(trial, row)
+    def told(trial, point):
+        rows[trial, point.epoch] = point.row()
+        emit(trial, point)
 
     unit = Unit(jobs, lanes or bench.lanes(jobs, folds), bench.metric, states, keep_all)
     unit.advance(until=until, emit=told, saved=lambda: None, end=ends.__setitem__)
@@ -709,8 +709,8 @@ def test_a_unit_that_is_killed_tells_the_same_afterwards(tmp_path, monkeypatch, 
     assert 2 in ends
     for kill in (2, 4, 7):
 
-        def emit(trial, row, kill=kill):
-            if row[0] == kill:
+        def emit(trial, point, kill=kill):
+            if point.epoch == kill:
                 raise Killed
 
         folder = tmp_path / str(kill)
@@ -756,8 +756,8 @@ def test_a_stop_while_points_are_told_loses_none_of_them(tmp_path, changes):
     for epoch in (1, 2, 3, 4, 7):
         folder = tmp_path / f"stopped{epoch}"
 
-        def stop(trial, row, epoch=epoch):
-            if row[0] == epoch:
+        def stop(trial, point, epoch=epoch):
+            if point.epoch == epoch:
                 raise StoppedError("stopped by the user")
 
         with pytest.raises(StoppedError):

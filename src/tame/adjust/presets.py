@@ -11,12 +11,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
 from tame.core.dimensions import Choice, Dimension, Float, Int
-from tame.core.errors import require, unknown
+from tame.core.errors import UsageError, require, unknown
+from tame.core.plain import from_plain
 from tame.core.recipe import Recipe, Value
 from tame.core.space import Space
 
@@ -75,24 +76,25 @@ def without(found: Known, name: str) -> Known:
     return replace(found, portfolio=tuple(each for each in tried if each.changes))
 
 
-def read_known(table: Mapping[str, Any], *, where: str) -> Known:
+def read_known(table: Mapping[str, object], *, where: str) -> Known:
     """What a table of [base], [[portfolio]] and [space] says. Raises UsageError for unknown keys and for no reason."""
     for key in table:
-        require(
-            key in ("base", "portfolio", "space"), f"{where}: {unknown('part', key, ('base', 'portfolio', 'space'))}"
-        )
-    base, space = table.get("base", {}), table.get("space", {})
+        require(key in PARTS, f"{where}: {unknown('part', key, PARTS)}")
+    read = partial(from_plain, what=where, error=UsageError)
+    base = read(dict[str, Value], table.get("base", {}))
+    listed = read(list[dict[str, object]], table.get("portfolio", []))
+    named = read(dict[str, dict[str, Any]], table.get("space", {}))
     Recipe().but(base)
-    tried = tuple(_tried(each, f"{where}: entry {i + 1} of the portfolio") for i, each in enumerate(table["portfolio"]))
-    searched = {name: _searched(each, f"{where}: {name}") for name, each in space.items()}
+    tried = tuple(_tried(each, f"{where}: entry {i + 1} of the portfolio") for i, each in enumerate(listed))
+    searched = {name: _searched(each, f"{where}: {name}") for name, each in named.items()}
     Space({name: each.dimension for name, each in searched.items()}, base=Recipe().but(base).flat())
     return Known(base, tried, searched)
 
 
-def _tried(entry: Mapping[str, Any], where: str) -> Tried:
+def _tried(entry: Mapping[str, object], where: str) -> Tried:
     _check_keys(entry, ("changes", *ABOUT), where)
     require(isinstance(entry.get("changes"), Mapping) and bool(entry["changes"]), f"{where} has no changes")
-    return Tried(dict(entry["changes"]), *(entry.get(key, "") for key in ABOUT))
+    return from_plain(Tried, entry, what=where, error=UsageError)
 
 
 def _searched(entry: Mapping[str, Any], where: str) -> Searched:
@@ -110,7 +112,7 @@ def _searched(entry: Mapping[str, Any], where: str) -> Searched:
     return Searched(dimension, why, source, only, rank)
 
 
-def _check_keys(entry: Mapping[str, Any], keys: Collection[str], where: str) -> None:
+def _check_keys(entry: Mapping[str, object], keys: Collection[str], where: str) -> None:
     for key in entry:
         require(key in keys, f"{where}: {unknown('key', key, keys)}")
     require(bool(entry.get("why")), f"{where} does not say why")

@@ -85,15 +85,36 @@ class Data:
 
 
 class Facts(Protocol):
-    """What a study keeps of its data as its "data" event: a frozen dataclass of plain values, of each kind its own."""
+    """What a study keeps of its data as its "data" event: a frozen dataclass of plain values, of each kind its own.
+
+    classes: () of a regression; counts: examples of each class by part of the split, or "rows" of a regression; notes:
+    what was found in reading; split: how it was made, in words; pairs: rows that are the same or nearly; digests: of
+    all that was read: where one is another, the data has changed.
+    """
 
     @property
     def kind(self) -> str: ...
 
     @property
-    def digests(self) -> Sequence[str]:
-        """Of all that was read: where one is another, the data has changed."""
-        ...
+    def classes(self) -> Sequence[str]: ...
+
+    @property
+    def counts(self) -> Mapping[str, Mapping[str, int]]: ...
+
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+    @property
+    def split(self) -> str: ...
+
+    @property
+    def folds(self) -> int: ...
+
+    @property
+    def pairs(self) -> Sequence[tuple[int, int]]: ...
+
+    @property
+    def digests(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,7 @@ def edges(trials: Sequence[Trial], space: Space) -> list[Finding]:
     enough that the best one lies beyond the range.
     """
     losses, epoch = _comparable(trials)
-    is_early = epoch is not None
-    least, chance = (LEAST_TOP_EARLY, CHANCE_EARLY) if is_early else (LEAST_TOP, CHANCE)
+    least = LEAST_TOP if epoch is None else LEAST_TOP_EARLY
     if len(losses) < LEAST_TRIALS:
         return []
     ranked = sorted((t for t in trials if t.number in losses), key=lambda t: (losses[t.number], t.number))
@@ -76,32 +75,38 @@ def edges(trials: Sequence[Trial], space: Space) -> list[Finding]:
             continue
         beyond = _side_beyond(name, ranked[0], dimension, space) if len(ranked) >= LEAST_BEATEN else None
         if beyond and _can_be_wider(name, dimension, beyond):
-            evidence = {
-                "field": name, "side": beyond, "best_values": [_value(name, ranked[0])], "low": dimension.low,
-                "high": dimension.high, "compared": len(ranked), "after_epoch": epoch,
-            }  # fmt: skip
             title = f"the best of {len(ranked)} recipes lies beyond the range of {name}, at {_value(name, ranked[0]):g}"
-            found.append(Finding("best_on_edge", title, "warning", evidence, change=CHANGES["best_on_edge"]))
+            found.append(_on_edge(title, name, beyond, ranked[:1], dimension, compared=len(ranked), epoch=epoch))
             continue
         own = [trial for trial in top if _plays_a_part(name, trial, space)]
-        if len(own) < least:
-            continue
-        places = [dimension.where(_value(name, trial)) for trial in own]
-        side = "low" if max(places) < EDGE else "high" if min(places) > 1 - EDGE else None
+        side = _edge_of(name, own, dimension) if len(own) >= least else None
         if side is None or not _can_be_wider(name, dimension, side):
             continue
-        if is_early and _looks_better_at_first(name, side) and not _lies_beyond(name, side, own[0], dimension):
+        if epoch is not None and _looks_better_at_first(name, side) and not _lies_beyond(name, side, own[0], dimension):
             continue
-        if _chance(name, side, trials, losses, space) >= chance:
+        if _chance(name, side, trials, losses, space) >= (CHANCE if epoch is None else CHANCE_EARLY):
             continue
-        evidence = {
-            "field": name, "side": side, "best_values": [_value(name, trial) for trial in own],
-            "low": dimension.low, "high": dimension.high, "compared": len(ranked), "after_epoch": epoch,
-        }  # fmt: skip
         end = dimension.low if side == "low" else dimension.high
         title = f"the best {len(own)} recipes lie on the {side} edge of {name}, at {end:g}"
-        found.append(Finding("best_on_edge", title, "warning", evidence, change=CHANGES["best_on_edge"]))
+        found.append(_on_edge(title, name, side, own, dimension, compared=len(ranked), epoch=epoch))
     return found
+
+
+def _edge_of(name: str, best: Sequence[Trial], dimension: Float | Int) -> str | None:
+    """The side of a range on whose edge all of the best trials lie; None where they do not."""
+    places = [dimension.where(_value(name, trial)) for trial in best]
+    return "low" if max(places) < EDGE else "high" if min(places) > 1 - EDGE else None
+
+
+def _on_edge(
+    title: str, name: str, side: str, best: Sequence[Trial], dimension: Float | Int, *, compared: int,
+    epoch: int | None,
+) -> Finding:  # fmt: skip
+    evidence = {
+        "field": name, "side": side, "best_values": [_value(name, trial) for trial in best], "low": dimension.low,
+        "high": dimension.high, "compared": compared, "after_epoch": epoch,
+    }  # fmt: skip
+    return Finding("best_on_edge", title, "warning", evidence, change=CHANGES["best_on_edge"])
 
 
 def infeasible(trials: Sequence[Trial], space: Space) -> Finding | None:

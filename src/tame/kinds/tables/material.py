@@ -19,6 +19,7 @@ from tame.data.encode import Encoder
 from tame.data.sources import open_columns, open_rows, take_rows
 from tame.data.tables import Table
 from tame.kinds.tables.commands import Given
+from tame.kinds.tables.kind import TABLES
 from tame.kinds.tables.prediction import empty_network, judge_rows
 from tame.parts.mlp import Columns, build_table_model, num_weights
 from tame.parts.models import init_module
@@ -35,11 +36,14 @@ ENCODED = 8  # encodings that are kept: a few recipes of columns, times the fold
 class TableMaterial:
     """A typed table. Rows of the test part are in it, their targets are not."""
 
-    kind = "table"
     reason = ""  # every model of a table can be trained in company
 
-    def __init__(self, table: Table, *, device: torch.device, beside: Sequence[str] = ()) -> None:
-        """beside: columns of the files that are no features: target, groups, order."""
+    def __init__(
+        self, table: Table, *, device: torch.device, beside: Sequence[str] = (), kind: str = TABLES.name
+    ) -> None:
+        """beside: columns of the files that are no features: target, groups, order; kind: of data, which may be one
+        that is turned into columns."""
+        self.kind = kind
         self._beside = tuple(beside)
         self._table = table
         self._device = device

@@ -10,13 +10,17 @@ import numpy as np
 
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, UsageError, require, unknown
+from tame.core.plain import to_plain
+from tame.core.result_parts import TargetFacts
 from tame.data.sources import concat, short_names, take_rows, write_columns
 from tame.data.table_kinds import apply_kinds, type_table
 from tame.data.table_reading import read_raw
 from tame.data.tables import Column, RawTable, Table, require_column, require_learnt
 from tame.data.targets import Target, leaks, read_later_target, read_target
 from tame.kinds.kind import Known, Opened, Phase, Port
-from tame.kinds.tables.rows import Rows, TargetFacts, split_rows
+from tame.kinds.tables.commands import Given
+from tame.kinds.tables.kind import TABLES
+from tame.kinds.tables.rows import Rows, split_rows
 
 HANDED = ".handed.npz"  # the columns of a table on their way to the process that trains
 
@@ -39,14 +43,14 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     write_columns(handed, own.table)
     try:
         beside = [name for name in (config.target, config.groups, config.order) if name]
-        given: dict[str, object] = {
-            "files": [str(path) for path, _ in _files(config)], "arrays": str(handed), "beside": beside,
-            "columns": [column.to_json() for column in own.table.columns], "kept": found.kept.tolist(),
-        }  # fmt: skip
-        port.open("table", given)
+        given = Given(
+            files=tuple(str(path) for path, _ in _files(config)), arrays=str(handed), columns=own.table.columns,
+            kept=tuple(found.kept.tolist()), beside=tuple(beside),
+        )  # fmt: skip
+        port.open(TABLES.name, to_plain(given))
     finally:
         handed.unlink(missing_ok=True)
-    return split_rows(own, config, kind="table")
+    return split_rows(own, config, kind=TABLES.name)
 
 
 def read_rows(config: StudyConfig) -> Found:
@@ -78,7 +82,7 @@ def read_rows(config: StudyConfig) -> Found:
     rows = Rows(
         table=take_rows(table, kept), task=target.task, classes=target.classes, values=values[kept],
         given=tuple(given[kept].tolist()), ids=tuple(numbers[row] for row in kept),
-        target=TargetFacts(target.name, target.task, target.why), notes=tuple(_notes(tables, names)),
+        target=TargetFacts(name=target.name, task=target.task, why=target.why), notes=tuple(_notes(tables, names)),
         digests=tuple(raw.digest for raw in raws), beside={name: column[kept] for name, column in beside.items()},
         unlabelled=int(len(values) - len(kept)), leaks=tuple(leaks(first, target)),
     )  # fmt: skip
@@ -122,7 +126,7 @@ def _files(config: StudyConfig) -> list[tuple[Path, str]]:
 
 
 def _task(config: StudyConfig) -> str:
-    return "auto" if config.task == "table" else config.task
+    return "auto" if config.task == TABLES.name else config.task
 
 
 def _no_target(raw: RawTable) -> str:

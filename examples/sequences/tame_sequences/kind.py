@@ -1,0 +1,51 @@
+"""Short sequences of integers, as a kind of data."""
+
+from __future__ import annotations
+
+from tame.adjust import portfolio
+from tame.adjust.portfolio import Preset
+from tame.core.config import ARRAYS, StudyConfig
+from tame.core.errors import require
+from tame.kinds.kind import Data, Kind, Words
+
+ENDING = ".seq"
+NOT_TAKEN = ("target", "groups", "order", "backbone", "val", "test")
+
+
+def claims(config: StudyConfig) -> bool:
+    """Whether the data is a file with the ending of sequences."""
+    return config.data != ARRAYS and config.data.endswith(ENDING)
+
+
+def check(config: StudyConfig) -> None:
+    """Raises UsageError for settings that are about other kinds of data."""
+    for name in NOT_TAKEN:
+        require(getattr(config, name) is None, f"--{name} is not for sequences; leave it out")
+    require(config.task in ("auto", "classification"), f"sequences have classes; {config.task} is another task")
+
+
+def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int) -> Preset:
+    """The recipes of tables, since a sequence is trained on as a few numbers."""
+    return portfolio.tables(len(data.rows), task=data.task, epochs=config.epochs, seed=seed, columns=data.columns)
+
+
+SEQUENCES = Kind(
+    name="sequences",
+    words=Words(
+        noun="sequence",
+        new_input="new.seq",
+        card_type="text",
+        card_task="tabular",
+        takes="It takes a text file with the integers of one sequence a line.",
+        smaller="a narrower model (--set model.width=64)",
+    ),
+    claims=claims,
+    check=check,
+    uses=frozenset({"table", "augment"}),
+    preset=preset,
+    cohort=lambda data: 8,
+    runs=12,
+    source="tame_sequences.source:read",
+    material="tame_sequences.material:open_material",
+    prediction="tame_sequences.prediction:PREDICTION",
+)
