@@ -336,7 +336,7 @@ def test_the_plan_of_a_table_tells_epochs_recipes_and_memory(table, monkeypatch,
     monkeypatch.setenv("COLUMNS", "80")
     found = plan_study(StudyConfig(data=str(table), target="label", time_s=30.0))
     assert not (tmp_path / "cache").exists(), "a plan writes nothing"
-    told = json.loads(json.dumps(found, allow_nan=False))["forecast"]
+    told = json.loads(json.dumps(found.to_json(), allow_nan=False))["forecast"]
     assert 0 < told["epoch_s"] <= told["alone_s"] < 30
     assert told["recipes"] >= 3
     assert 0 <= told["whole"] <= told["recipes"]
@@ -359,10 +359,10 @@ def test_what_holds_one_value_is_fixed_for_the_default_recipe_too_and_not_counte
     monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
     space = ("model.dropout=0.3", "optimizer.name=adamw", "optimizer.lr@adamw=0.02")
     found = plan_study(StudyConfig(data=str(table), target="label", trials=9, epochs=2, space=space))
-    assert found["default_recipe"]["model.dropout"] == 0.3
-    assert found["default_recipe"]["optimizer.name"] == "adamw"
-    assert {"model.dropout", "optimizer.name", "optimizer.lr@adamw"} < set(found["space"])
-    assert found["searched"]["dimensions"] == 2 == len(found["space"]) - len(space)
+    assert found.default_recipe["model.dropout"] == 0.3
+    assert found.default_recipe["optimizer.name"] == "adamw"
+    assert {"model.dropout", "optimizer.name", "optimizer.lr@adamw"} < set(found.space)
+    assert found.searched.dimensions == 2 == len(found.space) - len(space)
 
 
 def test_features_are_computed_at_the_one_size_that_was_asked_for(shared, monkeypatch, tmp_path, one_thread):
@@ -373,8 +373,8 @@ def test_features_are_computed_at_the_one_size_that_was_asked_for(shared, monkey
         space=("input.size=64",),
     )  # fmt: skip
     found = plan_study(config)
-    assert found["default_recipe"]["input.size"] == 64
-    assert set(found["forecast"]["features_s"]) == {"64"}
+    assert found.default_recipe["input.size"] == 64
+    assert set(found.forecast.features_s) == {"64"}
 
 
 def linear(width: int = 8) -> nn.Module:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from tame.core.config import ARRAYS, INLINE, StudyConfig, by_field
 from tame.core.dimensions import but
 from tame.core.errors import UsageError, require, unknown
 from tame.core.options import parse_time, whole_paths
+from tame.core.recipe import Value
 from tame.core.records import Finding, Score
 from tame.core.result import Result
 from tame.core.space import Dimension, field_of, to_text
@@ -30,7 +31,8 @@ from tame.study.space import ask_for
 from tame.study.state import read_state, unfinished
 from tame.worker.environment import WORKER, reference_to
 
-Build = Callable[..., Any]
+if TYPE_CHECKING:
+    from tame.parts.network import Build, Network  # which loads torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,14 @@ class FittedStudy:
         found: list[dict[str, Any]] = predict_paths(self.folder, [Path(each) for each in inputs])["predictions"]
         return found
 
-    def outputs(self, x: Any) -> np.ndarray:
+    def outputs(self, x: object) -> np.ndarray:
         """(n, C) probabilities, or (n,) numbers of a regression, for an array or frame of n examples."""
         from tame.evaluate.score import softmax
 
         network, outputs = self._judged(x)
         return softmax(outputs) if network.labels else outputs[:, 0]
 
-    def _judged(self, x: Any) -> tuple[Any, np.ndarray]:
+    def _judged(self, x: object) -> tuple[Network, np.ndarray]:
         from tame.app.predict import judge_inputs, open_model
 
         network = open_model(self.folder, self.build)
@@ -88,16 +90,16 @@ class FittedStudy:
 
 
 def fit(
-    data: Any,
+    data: object,
     *,
     model: Build | None = None,
     loss: str | None = None,
     time: str | float | None = None,
     space: Mapping[str, Dimension] | Sequence[str] = (),
-    set: Mapping[str, Any] | None = None,
+    set: Mapping[str, object] | None = None,
     start_from: str | Path | Sequence[str | Path] = (),
     quiet: bool = False,
-    **settings: Any,
+    **settings: object,
 ) -> FittedStudy:
     """The best network for pictures, a table, or arrays, found within `time`, with an honest score.
 
@@ -139,8 +141,11 @@ def fit(
 
 
 def asked(
-    model: Build | None, space: Mapping[str, Dimension] | Sequence[str], set: Mapping[str, Any] | None, loss: str | None
-) -> tuple[tuple[str, ...], dict[str, Any]]:
+    model: Build | None,
+    space: Mapping[str, Dimension] | Sequence[str],
+    set: Mapping[str, object] | None,
+    loss: str | None,
+) -> tuple[tuple[str, ...], dict[str, Value]]:
     """The space as texts, and the fields that are fixed, where arguments of the model stand for themselves.
 
     Raises UsageError for a dimension that is none.
@@ -162,25 +167,27 @@ def asked(
     return tuple(to_text(name, dim) for name, dim in whole.items()), fixed
 
 
-def _texts(space: Any) -> tuple[str, ...]:
+def _texts(space: object) -> tuple[str, ...]:
     """Dimensions as texts. Raises UsageError for anything else."""
     several = tuple(space) if isinstance(space, Iterable) and not isinstance(space, str) else (space,)
     form = '{"optimizer.lr": tame.Float(1e-4, 1e-1, log=True)}, or texts such as "optimizer.lr=1e-4..1e-1:log"'
-    require(all(isinstance(each, str) for each in several), f"space is {space!r}; give {form}")
-    return several
+    texts = tuple(each for each in several if isinstance(each, str))
+    require(len(texts) == len(several), f"space is {space!r}; give {form}")
+    return texts
 
 
-def _plain(name: str, value: Any) -> Any:
+def _plain(name: str, value: object) -> Value:
     """A number, text, True or False. Raises UsageError for anything else."""
     value = _scalar(value)
-    right = isinstance(value, str | int | float)
-    require(right, f"set[{name!r}] is a {type(value).__name__}; give one number, text, True or False")
+    if not isinstance(value, str | int | float):
+        raise UsageError(f"set[{name!r}] is a {type(value).__name__}; give one number, text, True or False")
     return value
 
 
-def _scalar(value: Any) -> Any:
+def _scalar(value: object) -> Any:
     """The plain value of a number of numpy or torch; anything else as it is."""
-    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+    item = getattr(value, "item", None)
+    return item() if getattr(value, "ndim", None) == 0 and item is not None else value
 
 
 def refuse_inside_worker() -> None:
@@ -189,7 +196,7 @@ def refuse_inside_worker() -> None:
         raise UsageError('put the call of tame.fit under `if __name__ == "__main__":`, since the model is imported')
 
 
-def _require_function(model: Any) -> None:
+def _require_function(model: object) -> None:
     """Raises UsageError for a model that is no function."""
     right = model is None or (callable(model) and not is_from("torch.nn", model, "Module"))
     require(right, f"model is a {type(model).__name__}; give a function that makes a new nn.Module at each call")

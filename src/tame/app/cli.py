@@ -150,7 +150,7 @@ def check(config: StudyConfig, json: JsonOption = False) -> None:
 
     found = check_data(config)
     if json:
-        _print_json(found)
+        _print_json(found.to_json())
     else:
         print_check(found)
 
@@ -163,7 +163,7 @@ def plan(config: StudyConfig, json: JsonOption = False) -> None:
 
     found = plan_study(config)
     if json:
-        _print_json(found)
+        _print_json(found.to_json())
     else:
         print_plan(found)
 

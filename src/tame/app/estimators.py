@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_X_y, validate_data
 
-from tame.app.api import Build, asked
+from tame.app.api import asked
 from tame.app.predict import judge_inputs
 from tame.app.progress import watching
 from tame.app.run import fit_study
@@ -29,7 +29,7 @@ from tame.data.foreign import is_from
 from tame.evaluate.score import softmax
 from tame.kinds.arrays.source import keep_arrays
 from tame.kinds.materials import read_model
-from tame.parts.network import Network
+from tame.parts.network import Build, Network
 
 LEAST = 5  # examples: one is sealed, and the others must learn and choose
 MODEL = "model"  # the folder of the delivered model in that of a study
@@ -41,7 +41,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self, model: Build | None = None, *, space: Mapping[str, Dimension] | Sequence[str] | None = None,
         loss: str | None = None, time: str | float | None = None, trials: int | None = 16, epochs: int | None = None,
-        metric: str = "auto", search: str = "auto", folds: int | None = None, set: Mapping[str, Any] | None = None,
+        metric: str = "auto", search: str = "auto", folds: int | None = None, set: Mapping[str, object] | None = None,
         random_state: int | np.random.RandomState | None = None, keep: str | Path | None = None, quiet: bool = True,
     ) -> None:  # fmt: skip
         self.model = model
@@ -73,7 +73,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         validate_data(self, X, y, skip_check_array=True)
         return X, check_X_y(np.zeros((len(X), 1)), y, **check, estimator=self)[1]
 
-    def _study(self, x: Any, y: np.ndarray, task: str) -> None:
+    def _study(self, x: object, y: np.ndarray, task: str) -> None:
         """Carries a study out, and keeps its model and result."""
         with _as_value_errors(), tempfile.TemporaryDirectory(prefix="tame-") as temporary:
             arrays, config = read_arrays(x, y), self._config(task)
@@ -97,7 +97,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             seed=_seed(self.random_state),
         )  # fmt: skip
 
-    def _judged(self, X: Any) -> tuple[Network, np.ndarray]:
+    def _judged(self, X: object) -> tuple[Network, np.ndarray]:
         """The delivered network, and its canonical outputs (n, C) of X."""
         check_is_fitted(self, "files_")
         if self._is_frame(X):
@@ -115,10 +115,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
                 (Path(temporary) / name).write_bytes(content)
             return read_model(Path(temporary), self.model)
 
-    def _is_frame(self, X: Any) -> bool:
+    def _is_frame(self, X: object) -> bool:
         return self.model is None and (is_from("pandas", X, "DataFrame") or is_from("polars", X, "DataFrame"))
 
-    def _allowed(self) -> dict[str, Any]:
+    def _allowed(self) -> dict[str, object]:
         plain = self.model is not None
         return {"allow_nd": plain, "ensure_all_finite": True if plain else "allow-nan"}
 
@@ -161,7 +161,7 @@ class TameClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     feature_names_in_ : (n_features_in_,) names of the columns, where X was a frame with texts for names.
     """
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: object, y: object) -> Self:
         """Finds, trains and delivers a network. X: (n, D) numbers, NaN where missing, or a frame; y: (n,) labels.
 
         Raises ValueError and TypeError for data and settings that cannot be used, and the other errors of
@@ -176,12 +176,12 @@ class TameClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         self.classes_ = classes
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: object) -> np.ndarray:
         """(n,) the likeliest class of each row, in the type of y. Raises ValueError for an X unlike that of `fit`."""
         probabilities = self.predict_proba(X)
         return np.asarray(self.classes_[probabilities.argmax(axis=1)])
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: object) -> np.ndarray:
         """(n, C) float64 probabilities in the order of `classes_`. Raises as `predict` does."""
         network, outputs = self._judged(X)
         place = {label: i for i, label in enumerate(network.labels)}
@@ -208,7 +208,7 @@ class TameRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     feature_names_in_ : (n_features_in_,) names of the columns, where X was a frame with texts for names.
     """
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: object, y: object) -> Self:
         """Finds, trains and delivers a network. X: (n, D) numbers, NaN where missing, or a frame; y: (n,) numbers.
 
         Raises ValueError and TypeError for data and settings that cannot be used, and the other errors of
@@ -218,7 +218,7 @@ class TameRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         self._study(x, np.asarray(y, dtype=np.float64), "regression")
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: object) -> np.ndarray:
         """(n,) float64, in the unit of y. Raises ValueError for an X unlike that of `fit`."""
         return np.asarray(self._judged(X)[1][:, 0])
 
@@ -240,14 +240,14 @@ def _names_of(classes: np.ndarray) -> list[str]:
     return names if all(names) and len(set(names)) == len(names) else [str(i) for i in range(len(names))]
 
 
-def _seed(random_state: Any) -> int:
+def _seed(random_state: object) -> int:
     """The seed of a study: a whole number is taken as it is, so that it means the same as `tame fit --seed`."""
     if isinstance(random_state, numbers.Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: int | None) -> int | None:
     """NumPy's whole numbers, which searches over parameters give, as Python's."""
     return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else value
 

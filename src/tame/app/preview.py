@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sized
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -16,18 +15,22 @@ from tame.adjust.searchers import compared_after
 from tame.app.console import ResultConsole
 from tame.app.run import cache_folder, cache_path, resolved
 from tame.core.config import StudyConfig
-from tame.core.plain import to_plain
-from tame.core.recipe import Recipe
+from tame.core.plain import from_plain, to_plain
+from tame.core.recipe import Recipe, Value
+from tame.core.records import Finding
+from tame.core.result import without_none
+from tame.core.result_parts import BackboneFacts, ColumnFacts, DataFacts, FewerDimensions
 from tame.core.space import Space, field_of, to_text
 from tame.core.text import printable
-from tame.kinds.known import KINDS, kind_of
+from tame.kinds.known import FIRST, KINDS, kind_of
 from tame.study.clock import foretold
 from tame.study.draft import fewer_dimensions
-from tame.study.events import Forecast, event_of
+from tame.study.events import Forecast
 from tame.study.forecast import CODE as SHORT
 from tame.study.forecast import foretell
 from tame.study.opening import open_data
 from tame.study.plan import Plan, make_plan
+from tame.study.result import facts_of
 from tame.study.session import Study, begin
 from tame.study.space import planned
 from tame.study.state import Silent
@@ -35,97 +38,151 @@ from tame.study.state import Silent
 MOST_COLUMNS = 60  # that are shown
 
 
-def check_data(config: StudyConfig) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What is in the data, and what is wrong with it."""
+
+    data: str
+    facts: DataFacts
+    findings: tuple[Finding, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The document of `tame check --json`."""
+        findings = [finding.to_json() for finding in self.findings]
+        return {"schema": "tame/1", "data": self.data, **(without_none(self.facts) or {}), "findings": findings}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What may not be meant as it was asked, and what to do."""
+
+    title: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a study would do: the split, the space, and what it will take.
+
+    portfolio: recipes that are tried first; rungs: epochs after which trials are compared; clock_s, search_until_s:
+    seconds, None without a clock.
+    """
+
+    schema: str = "tame/1"
+    data: str
+    classes: tuple[str, ...]
+    counts: Mapping[str, Mapping[str, int]]  # of examples, by part and class
+    split: str
+    folds: int
+    metric: str
+    task: str
+    default_recipe: Mapping[str, Value]
+    portfolio: int
+    space: Mapping[str, object]
+    searched: FewerDimensions | None
+    questions: tuple[Question, ...]
+    search: str
+    rungs: tuple[int, ...]
+    sizes: tuple[int, ...]
+    backbone: BackboneFacts | None
+    clock_s: float | int | None
+    search_until_s: float | int | None
+    trials: int | None
+    forecast: Forecast
+
+    def to_json(self) -> dict[str, object]:
+        """The document of `tame plan --json`."""
+        plain: dict[str, object] = to_plain(self)
+        return plain
+
+
+def check_data(config: StudyConfig) -> Check:
     """Facts and findings about pictures or a table."""
     with _throwaway(config) as study:
         open_data(study)
-        about = {k: v for k, v in (study.state.data or {}).items() if k not in ("digests", "pairs")}
-        pairs = (study.state.data or {})["pairs"]
-        assert isinstance(pairs, Sized)
-        about["pairs"] = len(pairs)
-        findings = [finding.to_json() for finding in study.state.findings]
-    return {"schema": "tame/1", "data": config.data, **about, "findings": findings}
+        facts = facts_of(study.state.data or {})
+        return Check(data=config.data, facts=facts, findings=tuple(study.state.findings))
 
 
-def plan_study(config: StudyConfig) -> dict[str, Any]:
+def plan_study(config: StudyConfig) -> Preview:
     """The split, the space, and what it will take. Reads the cache, and leaves nothing there or elsewhere."""
     with _throwaway(config, keeps=False) as study:
         data = open_data(study)
         plan = make_plan(study, data)
         foretell(study, data, plan)
-        kept, split, findings = planned(study.state), study.state.data or {}, study.state.findings
+        kept, facts, findings = planned(study.state), facts_of(study.state.data or {}), study.state.findings
         forecast = foretold(study.state)
-    warned = [finding for finding in findings if finding.code in ("linear_range", SHORT)]
-    return {
-        "schema": "tame/1",
-        "data": config.data,
-        "classes": split["classes"],
-        "counts": split["counts"],
-        "split": split["split"],
-        "folds": data.split.folds,
-        "metric": data.metric,
-        "task": data.task,
-        "default_recipe": Recipe.from_flat(kept.base).flat(),
-        "portfolio": len(kept.portfolio) + 1,
-        "space": kept.space,
-        "searched": to_plain(fewer_dimensions(kept)),
-        "questions": [{"title": f.title, "change": f.change} for f in warned],
-        "search": config.search,
-        "rungs": list(compared_after(config.search, plan.search)),
-        "sizes": list(plan.sizes),
-        "backbone": None if data.backbone is None else asdict(data.backbone),
-        "clock_s": config.clock_s,
-        "search_until_s": kept.search_until_s,
-        "trials": config.trials,
-        "forecast": {**event_of(forecast).data, "words": [*forecast.words, *_of_pictures(config, plan, forecast)]},
-    }
+    return Preview(
+        data=config.data,
+        classes=facts.classes or (),
+        counts=facts.counts,
+        split=facts.split,
+        folds=data.split.folds,
+        metric=data.metric,
+        task=data.task,
+        default_recipe=Recipe.from_flat(kept.base).flat(),
+        portfolio=len(kept.portfolio) + 1,
+        space=kept.space,
+        searched=fewer_dimensions(kept),
+        questions=tuple(Question(f.title, f.change) for f in findings if f.code in ("linear_range", SHORT)),
+        search=config.search,
+        rungs=tuple(compared_after(config.search, plan.search)),
+        sizes=plan.sizes,
+        backbone=data.backbone,
+        clock_s=config.clock_s,
+        search_until_s=kept.search_until_s,
+        trials=config.trials,
+        forecast=replace(forecast, words=(*forecast.words, *_of_pictures(config, plan, forecast))),
+    )
 
 
-def print_check(found: dict[str, Any]) -> None:
+def print_check(found: Check) -> None:
     """For people."""
     console = ResultConsole()
-    num, thing = found.get("pictures", found.get("examples")), KINDS.get(found["kind"]).words.nouns
-    what = f"of {len(found['classes'])} classes" if found["classes"] else "with a number to predict"
-    console.print(Text(f"{num:,} {thing} {what}; {found['split']}"))
-    console.print(_counts(found))
-    if found.get("columns"):
-        console.print(Text(f"target {found['target']['name']}: {found['target']['why']}"))
-        console.print(_columns(found["columns"]))
-    if found.get("skipped"):
-        console.print(Text(f"{found['skipped']} files were skipped:"))
-        for each in found["skipped_first"]:
-            console.print(Text(f"  {each['id']}: {each['reason']}"))
-    for note in found["notes"]:
+    facts = found.facts
+    num = facts.examples if facts.pictures is None else facts.pictures
+    thing = KINDS.get(facts.kind or FIRST).words.nouns
+    what = f"of {len(facts.classes)} classes" if facts.classes else "with a number to predict"
+    console.print(Text(f"{num or 0:,} {thing} {what}; {facts.split}"))
+    console.print(_counts(facts.counts, facts.classes or ()))
+    if facts.columns and facts.target:
+        console.print(Text(f"target {facts.target.name}: {facts.target.why}"))
+        console.print(_columns(facts.columns))
+    if facts.skipped:
+        console.print(Text(f"{facts.skipped} files were skipped:"))
+        for each in facts.skipped_first or ():
+            console.print(Text(f"  {each.id}: {each.reason}"))
+    for note in facts.notes:
         console.print(Text(f"note: {note}"))
-    for finding in found["findings"]:
-        console.print(Text(f"{finding['severity']}: {finding['title']}. {finding['change']}."))
-        for pair in finding["evidence"].get("pairs", [])[:3]:
-            console.print(Text(f"  {pair[0]}  and  {pair[1]}"))
-    if not found["findings"]:
+    for finding in found.findings:
+        console.print(Text(f"{finding.severity}: {finding.title}. {finding.change}."))
+        for one, other in _pairs(finding)[:3]:
+            console.print(Text(f"  {one}  and  {other}"))
+    if not found.findings:
         console.print(Text("nothing wrong was found"))
 
 
-def print_plan(found: dict[str, Any]) -> None:
+def print_plan(found: Preview) -> None:
     """For people."""
     console = ResultConsole()
-    console.print(Text(f"split: {found['split']}"))
-    console.print(_counts(found))
-    how = f"search: {found['search']}; trials are compared after {_words(found['rungs'])} epochs"
-    console.print(Text(f"metric: {found['metric']}; {how}"))
-    space = Space.from_json(found["space"])
+    console.print(Text(f"split: {found.split}"))
+    console.print(_counts(found.counts, found.classes))
+    how = f"search: {found.search}; trials are compared after {', '.join(map(str, found.rungs))} epochs"
+    console.print(Text(f"metric: {found.metric}; {how}"))
+    space = Space.from_json(found.space)
     table = Table(box=None, pad_edge=False)
     for name in ("searched", "range", "default"):
         table.add_column(name)
     for name, dimension in space.dimensions.items():
         span = to_text(name, dimension).partition("=")[2]
-        table.add_row(name, span, f"{found['default_recipe'].get(field_of(name))}")
+        table.add_row(name, span, f"{found.default_recipe.get(field_of(name))}")
     console.print(table)
-    if found["searched"]:
-        left = ", ".join(found["searched"]["left_out"])
-        console.print(Text(f"searched are {found['searched']['words']}; left at their default: {left}"))
-    for each in found["questions"]:
-        console.print(Text(f"warning: {each['title']}; {each['change']}"))
-    for line in found["forecast"]["words"]:
+    if found.searched is not None:
+        left = ", ".join(found.searched.left_out)
+        console.print(Text(f"searched are {found.searched.words}; left at their default: {left}"))
+    for each in found.questions:
+        console.print(Text(f"warning: {each.title}; {each.change}"))
+    for line in found.forecast.words:
         console.print(Text(line))
 
 
@@ -167,29 +224,29 @@ def _of_pictures(config: StudyConfig, plan: Plan, forecast: Forecast) -> list[st
     return [*words, f"{later}; {plan.end_s:.0f} s are kept for scoring, delivery and report"]
 
 
-def _counts(found: dict[str, Any]) -> Table:
+def _counts(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False)
-    parts = list(found["counts"])
     table.add_column("class")
-    for part in parts:
+    for part in counts:
         table.add_column(part, justify="right")
-    for name in found["classes"] or ["rows"]:
-        table.add_row(Text(printable(name)), *(str(found["counts"][part].get(name, 0)) for part in parts))
+    for name in classes or ("rows",):
+        table.add_row(Text(printable(name)), *(str(own.get(name, 0)) for own in counts.values()))
     return table
 
 
-def _columns(columns: list[dict[str, Any]]) -> Table:
+def _columns(columns: Sequence[ColumnFacts]) -> Table:
     """Columns and how they were understood; of very many the first."""
     table = Table(box=None, pad_edge=False)
     for name in ("column", "is", "missing", "because"):
         table.add_column(name, justify="right" if name == "missing" else "left", overflow="fold")
     for each in columns[:MOST_COLUMNS]:
-        own = (printable(each["name"]), each["kind"], str(each["missing"]), each["why"])
+        own = (printable(each.name), each.kind, str(each.missing), each.why)
         table.add_row(*(Text(cell) for cell in own))
     if len(columns) > MOST_COLUMNS:
         table.add_row(Text(f"and {len(columns) - MOST_COLUMNS:,} more"), Text(""), Text(""), Text(""))
     return table
 
 
-def _words(rungs: list[int]) -> str:
-    return ", ".join(map(str, rungs))
+def _pairs(finding: Finding) -> Sequence[tuple[str, str]]:
+    """Pictures that a finding shows side by side."""
+    return from_plain(tuple[tuple[str, str], ...], finding.evidence.get("pairs", ()), what="the pairs of a finding")

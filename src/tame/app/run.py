@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import platformdirs
 
@@ -51,7 +50,7 @@ def cache_folder() -> Path:
 
 def fit_study(
     config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None,
-    keep: Callable[[Path], None] | None = None, build: Callable[..., Any] | None = None,
+    keep: Callable[[Path], None] | None = None, build: Callable[..., object] | None = None,
 ) -> Result:  # fmt: skip
     """Begins a study and takes it to its end.
 
@@ -84,15 +83,17 @@ def resolved(config: StudyConfig) -> StudyConfig:
     whole = replace(config, data=str(Path(config.data).resolve()), backbone=_absolute(config.backbone))
     if Path(config.data).is_dir():
         return whole
-    parts = {name: getattr(config, name) for name in ("val", "test")}
-    for name, value in parts.items():
-        require(value is None or Path(value).is_file(), f"--{name} of a table is another table; no file {value}")
-    found: dict[str, Any] = {name: str(Path(value).resolve()) for name, value in parts.items() if value}
-    return replace(whole, **found)
+    return replace(whole, val=_other_table("val", config.val), test=_other_table("test", config.test))
+
+
+def _other_table(name: str, path: str | None) -> str | None:
+    """The whole path of a part that is a table by itself. Raises UsageError where there is no such file."""
+    require(path is None or Path(path).is_file(), f"--{name} of a table is another table; no file {path}")
+    return str(Path(path).resolve()) if path else path
 
 
 def resume_study(
-    folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., Any] | None = None
+    folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., object] | None = None
 ) -> Result:
     """Goes on with a study that was stopped or killed; a finished one gives its result again."""
     with reopen(folder, watcher) as study:
@@ -155,7 +156,7 @@ class _Signals:
         self._study = study
         self._first_at: float | None = None
         self._number = signal.SIGINT
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
 
     def __enter__(self) -> None:
         try:

@@ -108,7 +108,7 @@ class Result:
             elif each.name == "space":
                 found["space"] = self.space.to_json()
             else:
-                found[each.name] = _without_none(value) if each.name in SPARSE else to_plain(value)
+                found[each.name] = without_none(value) if each.name in SPARSE else to_plain(value)
         return found
 
     @classmethod
@@ -136,7 +136,8 @@ def _read(name: str, kind: Any, plain: Any) -> Any:
     return from_plain(kind, plain, what=what)
 
 
-def _without_none(value: DataFacts | FineTuning | None) -> dict[str, object] | None:
+def without_none(value: DataFacts | FineTuning | None) -> dict[str, object] | None:
+    """Plain values, without the facts that are not there."""
     return None if value is None else {name: each for name, each in to_plain(value).items() if each is not None}
 
 

@@ -120,7 +120,7 @@ def make_result(
         mattered=what_mattered(study.history, space_of(study.state)),
         sizes=plan.sizes,
         speed=None if plan.speed is None else to_plain(plan.speed),
-        data_facts=_facts(state.data or {}),
+        data_facts=facts_of(state.data or {}),
         backbone=data.backbone,
         engines=_engines(state),
         delivered=delivered,
@@ -188,7 +188,7 @@ def _answers(study: Study, data: Data, judged: Judged) -> Answers:
     )
 
 
-def _facts(about: Mapping[str, object]) -> DataFacts:
+def facts_of(about: Mapping[str, object]) -> DataFacts:
     """What the event of the data tells, without what only a resumed study needs; of its pairs their number."""
     pairs = about["pairs"]
     assert isinstance(pairs, Sized)
