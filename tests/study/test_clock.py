@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import replace
@@ -12,7 +11,6 @@ import pytest
 from plans import plain_plan
 from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import SEARCHERS, SearchConfig
-from tame.app.cli import _show_result
 from tame.core.config import StudyConfig
 from tame.core.errors import BudgetError, UsageError
 from tame.core.recipe import Recipe
@@ -307,11 +305,3 @@ def test_a_resume_gives_more_time_until_the_first_recipe_has_begun(clocked):
         give_time(folder, 50.0)
     with pytest.raises(UsageError, match="above 0"):
         give_time(folder, -1.0)
-
-
-def test_a_model_whose_training_was_cut_short_is_shown_and_the_exit_code_tells(capsys):
-    result = {"whole": 0, "winner": {"epochs": 2, "recipe": BASE.flat()}}
-    with pytest.raises(BudgetError, match="trained for 2 of 18 epochs"):
-        _show_result(lambda: result, Silent(), as_json=True)
-    assert json.loads(capsys.readouterr().out) == result
-    _show_result(lambda: {"whole": 1}, Silent(), as_json=True)

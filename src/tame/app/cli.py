@@ -13,9 +13,9 @@ if __name__ == "__main__":
 import io  # noqa: E402
 import json  # noqa: E402
 import traceback  # noqa: E402
-from collections.abc import Callable, Mapping  # noqa: E402
+from collections.abc import Mapping  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import TYPE_CHECKING, Annotated, Any  # noqa: E402
+from typing import TYPE_CHECKING, Annotated  # noqa: E402
 
 import typer  # noqa: E402
 
@@ -26,6 +26,8 @@ from tame.core.errors import BudgetError, StoppedError, TameError, UsageError  #
 from tame.core.options import parse_space, parse_time  # noqa: E402
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from tame.core.result import Result
 
 app = typer.Typer(
@@ -62,11 +64,12 @@ def fit(
     config: StudyConfig, json: JsonOption = False, quiet: QuietOption = False, inline: InlineOption = False
 ) -> None:
     """Find the best network for pictures or a table, and say how good it is."""
-    from tame.app.progress import watcher_for
+    from tame.app.progress import watching
     from tame.app.run import fit_study
 
-    watcher = watcher_for(quiet=quiet)
-    _show_result(lambda: fit_study(config, watcher, inline=inline, started=STARTED), watcher, as_json=json)
+    with watching(quiet=quiet) as watcher:
+        result = fit_study(config, watcher, inline=inline, started=STARTED)
+    _show_result(result, as_json=json)
 
 
 @app.command()
@@ -79,7 +82,7 @@ def resume(
     inline: InlineOption = False,
 ) -> None:
     """Go on with a study that was stopped or killed."""
-    from tame.app.progress import watcher_for
+    from tame.app.progress import watching
     from tame.app.run import resume_study
     from tame.study.clock import give_time
     from tame.study.space import ask_for
@@ -88,8 +91,9 @@ def resume(
         give_time(study, parse_time(time))
     if wider := parse_space(space or ()):
         ask_for(study, wider)
-    watcher = watcher_for(quiet=quiet)
-    _show_result(lambda: resume_study(study, watcher, inline=inline), watcher, as_json=json)
+    with watching(quiet=quiet) as watcher:
+        result = resume_study(study, watcher, inline=inline)
+    _show_result(result, as_json=json)
 
 
 @app.command()
@@ -207,7 +211,7 @@ def doctor(json: JsonOption = False) -> None:
 
     found = examine_machine()
     if json:
-        _print_json(found)
+        _print_json(found.to_json())
     else:
         print_machine(found)
 
@@ -225,12 +229,12 @@ def demo(
 ) -> None:
     """Draw a picture set of bees, wasps, other insects and nothing, and run the whole job on it, offline."""
     from tame.app.demo import run_demo
-    from tame.app.progress import watcher_for
+    from tame.app.progress import watching
 
-    watcher = watcher_for(quiet=quiet)
     seconds = parse_time(time)
-    run = lambda: run_demo(watcher, time_s=seconds, seed=seed, out=out, pictures=pictures, started=STARTED)  # noqa: E731
-    _show_result(run, watcher, as_json=json)
+    with watching(quiet=quiet) as watcher:
+        result = run_demo(watcher, time_s=seconds, seed=seed, out=out, pictures=pictures, started=STARTED)
+    _show_result(result, as_json=json)
 
 
 @app.callback(invoke_without_command=True)
@@ -272,13 +276,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _show_result(run: Callable[[], Result], watcher: Any, *, as_json: bool) -> None:
-    try:
-        result = run()
-    finally:
-        close = getattr(watcher, "close", None)
-        if close:
-            close()
+def _show_result(result: Result, *, as_json: bool) -> None:
     if as_json:
         _print_json(result.to_json())
     else:
@@ -296,7 +294,7 @@ def _print_json(value: Mapping[str, object]) -> None:
     sys.stdout.flush()
 
 
-def _print(what: Any) -> None:
+def _print(what: RenderableType) -> None:
     from tame.app.console import ResultConsole
 
     console = ResultConsole()
