@@ -13,7 +13,7 @@ from tame.core.errors import BudgetError
 
 
 def test_a_model_whose_training_was_cut_short_is_shown_and_the_exit_code_tells(capsys):
-    result, _ = made()
+    result, _ = made("two_classes")
     winner = replace(result.winner, epochs=2, recipe={**result.winner.recipe, "epochs": 18})
     result = replace(result, whole=0, winner=winner)
     with pytest.raises(BudgetError, match="trained for 2 of 18 epochs"):
