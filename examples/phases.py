@@ -25,7 +25,7 @@ if __name__ == "__main__":
     X, y = load_breast_cancer(return_X_y=True)
     scores = []
     for title, fixed in (("Adam throughout", ONE), ("Adam, then momentum", TWO)):
-        study = tame.fit((X, y), set=fixed, metric="log_loss", epochs=8, trials=3, folds=3, seed=0)
+        study = tame.fit((X, y), set=fixed, metric="log_loss", epochs=6, trials=2, folds=3, seed=0)
         scores.append(study.score)
         of = f"on {study.score.n} sealed rows, {study.result['winner']['epochs']} epochs"
         print(f"{title}: log loss {study.score.value:.3f} ({study.score.low:.3f} to {study.score.high:.3f}) {of}")

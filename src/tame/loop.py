@@ -82,17 +82,20 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
     decisions = explained(decisions, plan.reasons)
     if not study.history.trials:
         return first_round(study, plan, decisions)
-    left = plan.search_until_s - study.used_s - reserved_s(study, plan)
-    if not plan.sizes:
-        left -= study.state.epoch_s * unfinished(study.history)
-    going = fitting(plan, study.state, decisions, left)
+    going = fitting(plan, study.state, decisions, search_left_s(study, plan))
     if any(decision.kind in GOING for decision in going) or not any(d.kind in GOING for d in decisions):
         return going
-    if not plan.sizes:
-        ended = last_stretch(study, plan)
-        if ended:
-            return [*ended, *pauses(study, "the time is short", but={decision.trial for decision in ended})]
+    ended = last_stretch(study, plan) if not plan.sizes else []
+    if ended:
+        return [*ended, *pauses(study, "the time is short", but={decision.trial for decision in ended})]
     return end_search(study, "the time for the search is used up")
+
+
+def search_left_s(study: Study, plan: Plan) -> float:
+    """Seconds that the search has left: less what the finalists will take, and without a backbone what its best
+    recipes are short of their end."""
+    left = plan.search_until_s - study.used_s - reserved_s(study, plan)
+    return left if plan.sizes else left - study.state.epoch_s * unfinished(study.history)
 
 
 def first_round(study: Study, plan: Plan, decisions: list[Decision]) -> list[Decision]:

@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import json
 import re
-import sys
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 from torch import nn
 
 import tame
-from tame.app import cli
+from command_line import tame_here
 
 DATA = Path(__file__).parents[1] / "data" / "old_studies"
 FINISHED = {"table": "table", "pictures": "pictures-study", "own": "own"}  # the study in each archive
@@ -37,16 +36,14 @@ def unpacked(name, folder, monkeypatch):
     with zipfile.ZipFile(DATA / f"{name}.zip") as archive:
         archive.extractall(folder)
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("TAME_CACHE", str(folder / "cache"))
     return folder / STUDIES[name]
 
 
-def said(capsys, monkeypatch, *words):
+def said(*words):
     """What `tame` prints."""
-    monkeypatch.setattr(sys, "argv", ["tame", *map(str, words)])
-    capsys.readouterr()
-    cli.main()  # raises SystemExit for any code but 0
-    return capsys.readouterr().out
+    done = tame_here(*words, cache="cache")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def numbers(text):
@@ -78,23 +75,22 @@ class Page(HTMLParser):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_an_old_study_is_shown_as_it_was(name, tmp_path, monkeypatch, capsys):
+def test_an_old_study_is_shown_as_it_was(name, tmp_path, monkeypatch):
     study = unpacked(name, tmp_path, monkeypatch)
-    monkeypatch.setenv("COLUMNS", "120")
-    assert json.loads(said(capsys, monkeypatch, "show", study.name, "--json")) == json.loads(
+    assert json.loads(said("show", study.name, "--json")) == json.loads(
         (tmp_path / "show.json").read_text(encoding="utf-8")
     )
-    text = said(capsys, monkeypatch, "show", study.name)
+    text = said("show", study.name)
     assert numbers(text) == numbers((tmp_path / "show.txt").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", FINISHED)
-def test_the_report_of_an_old_study_has_the_same_parts_numbers_and_charts(name, tmp_path, monkeypatch, capsys):
+def test_the_report_of_an_old_study_has_the_same_parts_numbers_and_charts(name, tmp_path, monkeypatch):
     study = unpacked(name, tmp_path, monkeypatch)
     page = study / "report.html"
     before = Page(page.read_text(encoding="utf-8"))
     page.unlink()
-    assert said(capsys, monkeypatch, "report", study.name).strip() == f"{study.name}/report.html"
+    assert said("report", study.name).strip() == f"{study.name}/report.html"
     after = Page(page.read_text(encoding="utf-8"))
     assert len(before.parts) > 5
     assert after.parts == before.parts
@@ -112,9 +108,9 @@ def assert_same_predictions(found, kept):
 
 
 @pytest.mark.parametrize(("name", "inputs"), [("table", "rows.csv"), ("pictures", "new")])
-def test_the_network_of_an_old_study_predicts_what_it_did(name, inputs, tmp_path, monkeypatch, capsys):
+def test_the_network_of_an_old_study_predicts_what_it_did(name, inputs, tmp_path, monkeypatch):
     study = unpacked(name, tmp_path, monkeypatch)
-    found = json.loads(said(capsys, monkeypatch, "predict", study.name, inputs, "--json"))
+    found = json.loads(said("predict", study.name, inputs, "--json"))
     kept = json.loads((tmp_path / "predict.json").read_text(encoding="utf-8"))
     assert (found["task"], found["labels"]) == (kept["task"], kept["labels"])
     assert_same_predictions(found["predictions"], kept["predictions"])
@@ -126,10 +122,10 @@ def test_an_old_module_of_ones_own_predicts_what_it_did(tmp_path, monkeypatch):
     assert_same_predictions(found, json.loads((tmp_path / "predict.json").read_text(encoding="utf-8")))
 
 
-def test_an_old_study_that_was_stopped_resumes_to_what_it_would_have_found(tmp_path, monkeypatch, capsys):
+def test_an_old_study_that_was_stopped_resumes_to_what_it_would_have_found(tmp_path, monkeypatch):
     study = unpacked("stopped", tmp_path, monkeypatch)
     kept = json.loads((tmp_path / "resumed.json").read_text(encoding="utf-8"))
-    said(capsys, monkeypatch, "resume", study.name, "--quiet")
+    said("resume", study.name, "--quiet")
     found = json.loads((study / "report.json").read_text(encoding="utf-8"))
     assert found.keys() == kept.keys()
     assert found["trials"] == kept["trials"]

@@ -15,13 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from command_line import tame_here
 from processes import count_events, wait_for, wait_for_worker, wait_until_at, worker_of
 from tame.app.drawing.picture_set import draw
 from tame.core.errors import UsageError
 from tame.parts.backbones import build_backbone
 
 TAME = str(Path(sys.executable).with_name("tame"))
-SMALL = ("--backbone", "none", "--trials", "3", "--epochs", "3", "--set", "input.size=32", "--seed", "3")
+SMALL = (
+    "--backbone", "none", "--trials", "2", "--epochs", "2", "--set", "input.size=32", "--set", "model.width=4",
+    "--seed", "3",
+)  # fmt: skip
 UNCHANGED = ("score", "validation", "winner", "baselines", "confusion", "per_class", "finalists", "epochs", "trials")
 
 
@@ -92,14 +96,14 @@ def test_the_split_is_kept_and_the_test_part_was_opened_once(finished, cache):
     with (folder / "split.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert sum(row["part"] == "test" for row in rows) == result["score"]["n"]
-    shown = json.loads(tame("show", folder, "--json", cache=cache).stdout)
+    shown = json.loads(tame_here("show", folder, "--json", cache=cache).stdout)
     assert shown["schema"] == "tame/1"
     assert len([t for t in shown["trials"] if t["origin"] != "finalist"]) == result["trials"]
 
 
 def test_the_delivered_model_predicts_what_was_scored(finished, pictures, cache):
     folder, result = finished
-    done = tame("predict", folder, pictures, "--json", cache=cache)
+    done = tame_here("predict", folder, pictures, "--json", cache=cache)
     assert done.returncode == 0, done.stderr
     said = {
         Path(each["input"]).relative_to(pictures).as_posix(): each for each in json.loads(done.stdout)["predictions"]
@@ -116,13 +120,13 @@ def test_the_delivered_model_predicts_what_was_scored(finished, pictures, cache)
 
 def test_show_report_and_resume_of_a_finished_study(finished, cache):
     folder, result = finished
-    table = tame("show", folder, cache=cache)
+    table = tame_here("show", folder, cache=cache)
     assert table.returncode == 0
     assert max(map(len, table.stdout.splitlines())) <= 80
     before = (folder / "report.html").read_bytes()
-    assert tame("report", folder, cache=cache).returncode == 0
+    assert tame_here("report", folder, cache=cache).returncode == 0
     assert (folder / "report.html").read_bytes() == before
-    again = tame("resume", folder, "--json", "--quiet", cache=cache)
+    again = tame_here("resume", folder, "--json", "--quiet", cache=cache)
     assert json.loads(again.stdout) == result
 
 
@@ -144,7 +148,7 @@ def test_a_study_that_is_killed_again_and_again_ends_with_the_same_result(whom, 
     folder = tmp_path / "killed"
     process = begin(pictures, folder, cache)
     # At a place in the work, not at a time: how long the work takes differs between machines.
-    marks = sorted(random.Random(whom).sample(range(1, count_events(folder_of_whole) * 2 // 3), 3))
+    marks = sorted(random.Random(whom).sample(range(1, count_events(folder_of_whole) * 2 // 3), 2))
     kills = 0
     for mark in marks:
         wait_until_at(process, folder, mark)

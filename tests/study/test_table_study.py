@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from command_line import tame_here
 from processes import count_events, wait_for, worker_of
 from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, UsageError
@@ -83,7 +84,7 @@ def settings(table, **more):
 
 
 def test_a_refused_table_leaves_nothing_behind(table, cache, tmp_path):
-    done = tame("fit", table, "--target", "lable", *SMALL, cache=cache, cwd=tmp_path)
+    done = tame_here("fit", table, "--target", "lable", *SMALL, cache=cache, cwd=tmp_path)
     assert done.returncode == 3
     assert "did you mean 'label'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -182,7 +183,7 @@ def test_what_does_not_order_the_rows_is_refused(texts, said):
 
 def test_a_given_test_part_that_is_learnt_from_is_a_problem_that_is_told(table, cache, tmp_path):
     copies = write(tmp_path / "copies.csv", HEADER, [*rows_of(0)[:60], *rows_of(5, 4)])
-    done = tame("check", table, "--target", "label", "--test", copies, "--json", cache=cache)
+    done = tame_here("check", table, "--target", "label", "--test", copies, "--json", cache=cache)
     (found,) = (each for each in json.loads(done.stdout)["findings"] if each["code"] == "duplicate_rows")
     assert found["severity"] == "problem"
     assert "60 of the 64 rows" in found["title"]
@@ -203,7 +204,7 @@ def test_groups_stay_on_one_side_and_too_few_are_refused(cache, tmp_path):
             sides.setdefault(who, set()).add((each["part"], each["fold"]))
     assert all(len(own) == 1 for own in sides.values())
     few = write(tmp_path / "few.csv", (*HEADER, "who"), [[*r, "ab"[i % 2]] for i, r in enumerate(rows_of(0))])
-    done = tame("check", few, "--target", "label", "--groups", "who", cache=cache)
+    done = tame_here("check", few, "--target", "label", "--groups", "who", cache=cache)
     assert done.returncode == 3
     assert "2 groups of 'who'" in done.stderr
 
@@ -282,7 +283,7 @@ def test_predictions_are_what_was_scored_however_the_columns_lie(finished, table
     shutil.copytree(study / "model", alone)
     said = {}
     for model, path in ((study, table), (alone, shuffled)):
-        done = tame("predict", model, path, "--json", cache=cache)
+        done = tame_here("predict", model, path, "--json", cache=cache)
         assert done.returncode == 0, done.stderr
         said[path] = json.loads(done.stdout)["predictions"]
     assert said[table] == said[shuffled]
@@ -297,12 +298,12 @@ def test_predictions_are_what_was_scored_however_the_columns_lie(finished, table
 def test_what_is_odd_in_a_later_table_is_told_and_the_target_is_not_odd(finished, table, cache, tmp_path):
     study, _ = finished
     odd = write(tmp_path / "odd.csv", ("alpha", "color", "label"), [(r[0], "purple", r[3]) for r in rows_of(2, 3)])
-    done = json.loads(tame("predict", study, odd, "--json", cache=cache).stdout)
+    done = json.loads(tame_here("predict", study, odd, "--json", cache=cache).stdout)
     assert len(done["predictions"]) == 3
     assert len(done["notes"]) == 2, done["notes"]
     assert "'beta'" in done["notes"][0]
     assert "purple" in done["notes"][1]
-    assert tame("predict", study, tmp_path / "none.csv", cache=cache).returncode == 2
+    assert tame_here("predict", study, tmp_path / "none.csv", cache=cache).returncode == 2
 
 
 # Killed
@@ -348,11 +349,13 @@ def test_a_model_that_a_study_names_is_not_run_by_the_command_line(table, cache,
     trap, sprung, study = tmp_path / "trap.py", tmp_path / "sprung", tmp_path / "hostile"
     trap.write_text(f"open({str(sprung)!r}, 'w')\n\n\ndef build():\n    pass\n")
     begin(StudyConfig(data=ARRAYS, model=f"{trap}:build", out=str(study)), Silent()).close()
+    said = {}
     for arguments in (("resume", study), ("report", study), ("predict", study, table)):
-        done = tame(*arguments, cache=cache)
+        done = tame_here(*arguments, cache=cache)
         assert done.returncode == 2, done.stderr
         assert len(done.stderr.splitlines()) == 1
-    assert "model=build" in tame("resume", study, cache=cache).stderr
+        said[arguments[0]] = done.stderr
+    assert "model=build" in said["resume"]
     assert not sprung.exists()
 
 

@@ -89,7 +89,7 @@ def read_arrays(x: Any, y: Any = None) -> Arrays:
     return Arrays(inputs, target, (*said, *notes), names)
 
 
-def read_inputs(x: Any, *, like: Sequence[Column] = ()) -> tuple[np.ndarray | Table, tuple[str, ...]]:
+def read_inputs(x: object, *, like: Sequence[Column] = ()) -> tuple[np.ndarray | Table, tuple[str, ...]]:
     """The x of `read_arrays` by itself, also of one row, with its notes.
 
     like: columns whose kind is taken over by a column that holds no value here. Raises as `read_arrays` does.
@@ -213,7 +213,7 @@ def _without_ties(shares: np.ndarray) -> tuple[np.ndarray, int]:
     return found, int(tied.sum())
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """A class's name: whole numbers without a decimal point."""
     value = value.item() if isinstance(value, np.generic) else value
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
@@ -226,7 +226,7 @@ def _word(array: np.ndarray) -> str:
 # Targets
 
 
-def _target(y: Any, notes: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+def _target(y: object, notes: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """y as an array, (N,) or (N, C), complete and finite, and the names of the C columns of a frame."""
     if isinstance(y, str | bytes) or np.isscalar(y):
         raise UsageError(f"y is one value, {str(y)[:NAME_BYTES]!r}: it must be as long as x; of a frame: frame[name]")
@@ -283,7 +283,7 @@ def _complete(array: np.ndarray) -> np.ndarray:
     return array.astype({"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}[array.dtype.kind], copy=False)
 
 
-def _require_none_missing(missing: Iterable[Any]) -> None:
+def _require_none_missing(missing: Iterable[object]) -> None:
     rows = np.flatnonzero(np.fromiter(missing, np.bool_))
     if rows.size:
         raise DataError(f"y is missing in {rows.size} rows, first in row {rows[0]}: leave these rows out")
@@ -321,7 +321,7 @@ def _examples(array: np.ndarray) -> np.ndarray:
 # Columns
 
 
-def _columns(value: Any) -> list[tuple[str, Any]] | None:
+def _columns(value: Any) -> list[tuple[str, object]] | None:
     """Names and columns of a frame; None if it is none."""
     if is_from("pandas", value, "DataFrame"):
         return [(_name(name), value.iloc[:, i]) for i, name in enumerate(value.columns)]
@@ -337,11 +337,11 @@ def _columns(value: Any) -> list[tuple[str, Any]] | None:
     return None
 
 
-def _name(name: Any) -> str:
+def _name(name: object) -> str:
     return " ".join(map(str, name)) if isinstance(name, tuple) else str(name)
 
 
-def _columns_of_array(array: np.ndarray, notes: list[str]) -> list[tuple[str, Any]]:
+def _columns_of_array(array: np.ndarray, notes: list[str]) -> list[tuple[str, object]]:
     """Columns x0, x1, ... of an array (N, D) or (N,)."""
     require(array.ndim > 0, "x is one value: it must be (N, D), a row for each example", error=ShapeError)
     if array.ndim == 1:
@@ -410,7 +410,7 @@ def _categories(
     return Column(name, kind, why, missing, tuple(names)), codes
 
 
-def _kind_of_objects(values: list[Any]) -> str:
+def _kind_of_objects(values: list[object]) -> str:
     """number, boolean, category, date; mixed for scalars of several kinds; other for what is no scalar."""
     tests: Mapping[str, Callable[[type], bool]] = {
         "boolean": lambda kind: issubclass(kind, bool | np.bool_),
@@ -427,14 +427,14 @@ def _kind_of_objects(values: list[Any]) -> str:
 _NUMBERS = (numbers.Real, np.number, Decimal)
 
 
-def _is_missing(value: Any) -> bool:
+def _is_missing(value: object) -> bool:
     """None, NaN, NaT, pandas' NA, or text without a character."""
     if value is None or type(value).__name__ == "NAType" or (isinstance(value, str) and not value):
         return True
     return bool(isinstance(value, float | np.floating | np.datetime64 | datetime.date) and value != value)
 
 
-def _texts(values: Iterable[Any]) -> list[str | None]:
+def _texts(values: Iterable[object]) -> list[str | None]:
     return [None if _is_missing(value) else str(value) for value in values]
 
 
@@ -446,7 +446,7 @@ def _floats(name: str, values: list[Any]) -> np.ndarray:
         raise DataError(f"{name} holds a whole number beyond 1.8e308") from None
 
 
-def _utc(value: Any) -> Any:
+def _utc(value: object) -> object:
     """A date for numpy, which knows no time zones: in UTC, NaT where missing."""
     if _is_missing(value):
         return np.datetime64("NaT")
@@ -460,7 +460,7 @@ def _days(dates: np.ndarray) -> np.ndarray:
     return cast(np.ndarray, (dates - np.datetime64("1970-01-01")) / np.timedelta64(1, "D"))
 
 
-def _names_of_types(values: Iterable[Any]) -> str:
+def _names_of_types(values: Iterable[object]) -> str:
     return " and ".join(sorted({type(value).__name__ for value in values}))
 
 
@@ -472,7 +472,7 @@ def _listed(names: Sequence[str]) -> str:
 # Datasets
 
 
-def _pairs(data: Any) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(data: object) -> tuple[np.ndarray, np.ndarray]:
     """x and y of a dataset of (x, y) pairs. Raises ShapeError at the first pair of another shape."""
     if _columns(data) is not None or hasattr(data, "__array__") or isinstance(data, tuple):
         raise UsageError("there is x but no y: give both")
@@ -494,7 +494,7 @@ def _pairs(data: Any) -> tuple[np.ndarray, np.ndarray]:
     return stacks[0], stacks[1]
 
 
-def _item(value: Any, name: str) -> np.ndarray:
+def _item(value: object, name: str) -> np.ndarray:
     if isinstance(value, str):
         return np.array(value, object)
     if isinstance(value, bool | numbers.Real):

@@ -20,7 +20,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors
@@ -36,7 +35,7 @@ _STALE_S = 3600.0  # a half-written file older than this belongs to no living wr
 
 @dataclass(slots=True)
 class _Shard:
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     places: dict[str, tuple[int, tuple[int, ...]]]  # first byte and shape of each array
     start: int  # of the arrays within the file
     size: int

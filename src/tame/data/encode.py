@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from scipy.special import ndtri
 
-from tame.core.errors import DataError, require
+from tame.core.errors import DataError, UsageError, require
 from tame.core.recipe import TableRecipe
 from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, Table
 
@@ -46,11 +46,11 @@ class Layout:
         """Columns of the matrix."""
         return self.dense + self.periodic + len(self.embedded)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {"dense": self.dense, "periodic": self.periodic, "embedded": list(self.embedded)}
 
     @classmethod
-    def from_json(cls, value: Any) -> Layout:
+    def from_json(cls, value: object) -> Layout:
         """The layout that `to_json` wrote. Raises UsageError."""
         found = _fields(value, "a layout", dense=int, periodic=int, embedded=list)
         good = found["dense"] >= 0 and found["periodic"] >= 0 and all(_is_whole(c, 2) for c in found["embedded"])
@@ -230,11 +230,11 @@ class Encoder:
                 code += width
         return matrix
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Names and small things; `tensors` has the rest."""
-        columns: list[dict[str, Any]] = []
+        columns: list[dict[str, object]] = []
         for plan in self.plans:
-            entry: dict[str, Any] = {"name": plan.name, "enters": plan.enters, "mark": plan.mark}
+            entry: dict[str, object] = {"name": plan.name, "enters": plan.enters, "mark": plan.mark}
             if isinstance(plan, _Category):
                 entry |= {"kind": "category", "categories": list(plan.categories)}
             else:
@@ -252,7 +252,7 @@ class Encoder:
         }
 
     @classmethod
-    def restore(cls, json: Any, tensors: Mapping[str, np.ndarray]) -> Encoder:
+    def restore(cls, json: object, tensors: Mapping[str, np.ndarray]) -> Encoder:
         """The encoder that gave `to_json` and `tensors`. Raises UsageError for what no encoder can have given."""
         found = _fields(json, "an encoder", layout=dict, notes=list, columns=list)
         require(all(isinstance(note, str) for note in found["notes"]), "an encoder's notes must be texts")
@@ -436,7 +436,7 @@ def _write_pieces(values: np.ndarray, edges: np.ndarray, out: np.ndarray) -> Non
 # Reading back
 
 
-def _restored(entry: Any, knots: np.ndarray, edges: np.ndarray) -> _Plan:
+def _restored(entry: object, knots: np.ndarray, edges: np.ndarray) -> _Plan:
     """The plan of one column, from its JSON and from the tensors that begin with its own part. Raises UsageError."""
     found = _fields(entry, "a column of an encoder", name=str, kind=str, enters=str, mark=bool)
     where = f"column {found['name']!r} of an encoder"
@@ -462,7 +462,7 @@ def _restored(entry: Any, knots: np.ndarray, edges: np.ndarray) -> _Plan:
     return _Number(**{**found, "knots": knots, "edges": edges})
 
 
-def _restored_category(entry: Any, where: str) -> _Category:
+def _restored_category(entry: object, where: str) -> _Category:
     found = _fields(entry, where, name=str, kind=str, enters=str, mark=bool, categories=list)
     names = found["categories"]
     good = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
@@ -478,9 +478,10 @@ def _restored_category(entry: Any, where: str) -> _Category:
     return _Category(found["name"], tuple(names), found["enters"], found["mark"])
 
 
-def _fields(value: Any, what: str, **kinds: type) -> dict[str, Any]:
+def _fields(value: object, what: str, **kinds: type) -> dict[str, Any]:
     """The fields of a JSON object, each of its type; a whole number may stand for a float. Raises UsageError."""
-    require(isinstance(value, dict), f"{what} must be a JSON object, got {type(value).__name__}")
+    if not isinstance(value, dict):
+        raise UsageError(f"{what} must be a JSON object, got {type(value).__name__}")
     lacking = [name for name in kinds if name not in value]
     require(not lacking, f"{what} lacks {', '.join(lacking)}")
     found = {}
@@ -500,16 +501,16 @@ _WORDS: Mapping[type, str] = {
 }  # fmt: skip
 
 
-def _is_whole(value: Any, least: int) -> bool:
+def _is_whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _float64(name: str, array: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _float64(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """`array` if it is float64, finite and of this shape (-1: any length). Raises UsageError."""
     good = isinstance(array, np.ndarray) and array.dtype == np.float64 and array.ndim == len(shape)
     good = good and all(want in (-1, got) for want, got in zip(shape, array.shape, strict=True))
     require(good and bool(np.isfinite(array).all()), f"an encoder's {name} must be finite float64 of shape {shape}")
-    return cast(np.ndarray, array)
+    return array
 
 
 def _listed(texts: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -47,7 +47,7 @@ class Sealed:
     """The labels of the test part. Only `evaluate/score.py` opens it, and the opening is kept as an event."""
 
     rows: tuple[int, ...]
-    _labels: tuple[Any, ...]
+    _labels: tuple[object, ...]
 
     def open(self, record: Callable[[int], None]) -> np.ndarray:
         """The labels (n,) or (n, C) of the rows, once `record` has kept the opening of so many examples."""
@@ -212,7 +212,7 @@ def _folds_of(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int)
         _, first, place = np.unique(groups, return_index=True, return_inverse=True)
         own = labels[first]
     possible = min(num_folds, int(np.bincount(own).max()))
-    splitter: Any = StratifiedGroupKFold if own is labels else StratifiedKFold
+    splitter = StratifiedGroupKFold if own is labels else StratifiedKFold
     parts = splitter(possible, shuffle=True, random_state=seed % 2**32)
     fold = np.zeros(len(own), dtype=int)
     with warnings.catch_warnings():

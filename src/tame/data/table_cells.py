@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -89,7 +89,7 @@ def _value_set(texts: tuple[str, ...]) -> pa.Array:
     return pa.array(texts, pa.large_string())
 
 
-def as_bool(array: Any) -> np.ndarray:
+def as_bool(array: pa.Array) -> np.ndarray:
     """(K,) numpy booleans of an arrow array of booleans."""
     return np.asarray(array.to_numpy(zero_copy_only=False), dtype=bool)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +55,7 @@ def read_parquet(data: bytes, *, where: str, digest: str) -> RawTable:
     return RawTable(tuple(columns), columns, ("format: Parquet", *notes), table.num_rows, digest)
 
 
-def _open(data: bytes, where: str) -> Any:
+def _open(data: bytes, where: str) -> parquet.ParquetFile:
     try:
         return parquet.ParquetFile(pa.BufferReader(data))
     except BROKEN as problem:

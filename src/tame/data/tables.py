@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal
 
 import numpy as np
 
-from tame.core.errors import DataError, require, unknown
+from tame.core.errors import DataError, unknown
+from tame.core.plain import from_plain
 
 Kind = Literal["number", "category", "boolean", "date", "identifier", "text", "constant"]
 Reading = Literal["", "decimal comma", "iso", "dmy", "mdy"]
@@ -33,23 +34,19 @@ class Column:
     categories: tuple[str, ...] = ()
     reading: Reading = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "name": self.name, "kind": self.kind, "why": self.why, "missing": self.missing,
             "categories": list(self.categories), "reading": self.reading,
         }  # fmt: skip
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Column:
+    def from_json(cls, record: object) -> Column:
         """The column that `to_json` wrote. Raises DataError for a record of another shape."""
         try:
-            column = cls(**{**record, "categories": tuple(record["categories"])})
-        except (KeyError, TypeError):
+            return from_plain(cls, record, what="a column", error=DataError)
+        except DataError:
             raise DataError(f"not the record of a column: {record!r:.200}") from None
-        known = column.kind in get_args(Kind) and column.reading in get_args(Reading)
-        sound = isinstance(column.name, str) and all(isinstance(word, str) for word in column.categories)
-        require(known and sound, f"not the record of a column: {record!r:.200}", error=DataError)
-        return column
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +80,9 @@ class RawTable:
     digest: str
     separator: str = ""
     lines: np.ndarray | None = None
-    encoded: Mapping[str, Any] = field(default_factory=dict)
+    encoded: Mapping[str, object] = field(default_factory=dict)
 
-    def cells(self, name: str) -> Any:
+    def cells(self, name: str) -> object:
         """A column as `cells_of` takes it quickest."""
         return self.encoded[name] if name in self.encoded else self.columns[name]
 

@@ -130,6 +130,11 @@ def infeasible(trials: Sequence[Trial], space: Space) -> Finding | None:
         title = f"{many}, whatever their settings"
         return Finding("infeasible", title, "problem", evidence, change=CHANGES["infeasible"])
     evidence |= {"field": best.name, "side": best.side, "beyond": best.num_beyond, "lost_beyond": best.num_lost_beyond}
+    return _lost_beyond(many, best, evidence)
+
+
+def _lost_beyond(many: str, best: Parting, evidence: dict[str, object]) -> Finding:
+    """The finding that names what parts the lost trials from the others."""
     beyond = f"{best.num_lost_beyond} of the {best.num_beyond}"
     if not best.side:
         evidence["value"] = best.value

@@ -68,7 +68,7 @@ def open_backbone(name: str) -> Backbone:
     return _open_named(name)
 
 
-def build_backbone(config: Mapping[str, Any], weights: Mapping[str, Tensor], *, name: str, digest: str) -> Backbone:
+def build_backbone(config: Mapping[str, object], weights: Mapping[str, Tensor], *, name: str, digest: str) -> Backbone:
     """The backbone of a config and its weights. Raises UsageError where the weights do not fit the architecture."""
     architecture = str(config.get("architecture", ""))
     require(timm.is_model(architecture), f"{name}: timm knows no architecture {architecture!r}")
@@ -87,7 +87,7 @@ def build_backbone(config: Mapping[str, Any], weights: Mapping[str, Tensor], *, 
     return Backbone(name, module, full, digest, features, _stages(module))
 
 
-def _check_preprocessing(config: Mapping[str, Any], name: str) -> None:
+def _check_preprocessing(config: Mapping[str, object], name: str) -> None:
     """Raises UsageError where the preprocessing that a config states cannot be carried out."""
 
     def three(key: str, low: float, high: float) -> bool:
@@ -104,7 +104,7 @@ def _within(value: object, low: float, high: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
-def timm_defaults(module: nn.Module) -> dict[str, Any]:
+def timm_defaults(module: nn.Module) -> dict[str, object]:
     """Preprocessing that timm holds for an architecture: the part of it that TAME uses."""
     found = dict(getattr(module, "pretrained_cfg", {}) or {})
     keys = ("input_size", "fixed_input_size", "interpolation", "crop_pct", "mean", "std", "license", "tag")
@@ -236,7 +236,7 @@ def _open_named(name: str) -> Backbone:
     return build_backbone(config, weights, name=name, digest=digest)
 
 
-def timm_defaults_of(pretrained: Any) -> dict[str, Any]:
+def timm_defaults_of(pretrained: object) -> dict[str, object]:
     """The part of a timm pretrained config that TAME uses."""
     keys = ("input_size", "fixed_input_size", "interpolation", "crop_pct", "mean", "std", "license", "tag")
     return {key: getattr(pretrained, key) for key in keys if getattr(pretrained, key, None) is not None}

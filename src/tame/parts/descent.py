@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.optimizer import ParamsT
 
 from tame.core.recipe import OptimizerRecipe
 from tame.parts.kernels import ADAGRAD_EPS
@@ -105,7 +105,7 @@ class Lion(torch.optim.Optimizer):
     Source: Chen et al., Symbolic Discovery of Optimization Algorithms (2023), algorithm 2.
     """
 
-    def __init__(self, params: Any, *, lr: float, betas: tuple[float, float], weight_decay: float) -> None:
+    def __init__(self, params: ParamsT, *, lr: float, betas: tuple[float, float], weight_decay: float) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
 
     @torch.no_grad()

@@ -12,7 +12,6 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import torch
 
@@ -89,7 +88,7 @@ def extra_optimizer(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimi
         raise UsageError(
             f"optimizer {recipe.name!r} needs the package {extra.package}: pip install tame-ml[optim]"
         ) from None
-    values: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    values: dict[str, object] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
     if "beta2" in extra.uses:
         values["betas"] = (recipe.momentum, recipe.beta2)
     else:

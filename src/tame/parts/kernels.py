@@ -7,7 +7,6 @@ what is called here is called again each time it is played back.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -59,7 +58,7 @@ def NAME(
 
 
 @cache
-def played_back() -> Any:
+def played_back() -> torch.jit.CompilationUnit:
     """The functions by name: `layer_norm_back`, and of some optimizers the step of each member by a kernel of torch.
 
     adam, adamw, adagrad: (params, grads, slots, step (M,) float32, lr, weight_decay, momentum, beta2 (M,) float64);

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -496,7 +496,7 @@ def unused_settings(recipe: LossRecipe) -> tuple[str, ...]:
     return tuple(name for name in every if name not in own and getattr(recipe, name) != getattr(plain, name))
 
 
-def check_outputs(name: str, outputs: Any, target: Any, *, num_classes: int, ends_in: str | None = None) -> None:
+def check_outputs(name: str, outputs: object, target: object, *, num_classes: int, ends_in: str | None = None) -> None:
     """Raises UsageError, with the mend, unless the outputs of an untrained model and the target fit the loss.
 
     outputs: what the model gives for a batch, a tensor (B, O) if all is well; target: that batch's, as the loss wants
@@ -506,7 +506,8 @@ def check_outputs(name: str, outputs: Any, target: Any, *, num_classes: int, end
     if not isinstance(outputs, Tensor):
         what = f"a {type(outputs).__name__}" + (f" of {len(outputs)}" if isinstance(outputs, tuple | list) else "")
         raise UsageError(f"the model gives {what}, {name} wants one tensor (B, O): let forward() return that alone")
-    require(isinstance(target, Tensor), f"the target must be a tensor, got a {type(target).__name__}")
+    if not isinstance(target, Tensor):
+        raise UsageError(f"the target must be a tensor, got a {type(target).__name__}")
     numbers = bool(loss.tasks & NUMBERS)
     width = loss.num_outputs(num_classes) if not numbers else target.shape[1] if target.ndim == 2 else 1
     _check_shape(name, outputs, len(target), width=width, on="" if numbers else f" on {num_classes} classes")

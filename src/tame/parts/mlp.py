@@ -43,13 +43,13 @@ class Columns:
     dim: int = 8
     sigma: float = 0.3
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values that `from_json` turns back."""
         return {**asdict(self), "embedded": list(self.embedded)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Columns:
-        """The columns that `to_json` wrote."""
+        """The columns that `to_json` wrote. Raises KeyError or TypeError for anything else."""
         return cls(**{**values, "embedded": tuple(values["embedded"])})
 
     @property

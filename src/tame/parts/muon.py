@@ -104,7 +104,7 @@ class Muon(torch.optim.Optimizer):
         fixed = {key: value for key, value in self._adamw.param_groups[0].items() if not key.startswith("param")}
         hidden = [param for name, param in named if takes_muon(name, param.ndim)]
         rest = [param for name, param in named if not takes_muon(name, param.ndim)]
-        groups: list[dict[str, Any]] = [{"params": hidden, "muon": True}, {"params": rest, "muon": False}]
+        groups: list[dict[str, object]] = [{"params": hidden, "muon": True}, {"params": rest, "muon": False}]
         super().__init__([group for group in groups if group["params"]], fixed | {"muon": False})
 
     @torch.no_grad()

@@ -98,7 +98,7 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
     _sync(temporary)
     os.replace(temporary, weights)
     digest = _sha256(weights)
-    about: dict[str, Any] = {
+    about: dict[str, object] = {
         "schema": SCHEMA,
         "kind": network.kind,
         "task": network.task,

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.optimizer import ParamsT
 
 from tame.core.recipe import OptimizerRecipe
 from tame.parts.kernels import ADAM_EPS
@@ -67,7 +68,7 @@ class ScheduleFree(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, params: Any, *, lr: float, momentum: float, beta2: float, weight_decay: float, adaptive: bool
+        self, params: ParamsT, *, lr: float, momentum: float, beta2: float, weight_decay: float, adaptive: bool
     ) -> None:
         fixed = {"lr": lr, "momentum": momentum, "beta2": beta2, "weight_decay": weight_decay, "adaptive": adaptive}
         super().__init__(params, fixed | {"steps": 0, "lr_max": 0.0, "weight_sum": 0.0, "training": False})

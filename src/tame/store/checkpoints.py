@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -199,7 +198,7 @@ def _pack(tensors: Mapping[str, np.ndarray], meta: Mapping[str, str]) -> bytes:
 
 
 def _unpack(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    tensors: dict[str, Any] = safetensors.load(content)
+    tensors: dict[str, np.ndarray] = safetensors.load(content)
     header_end = 8 + int.from_bytes(content[:8], "little")
     meta: dict[str, str] = json.loads(json.loads(content[8:header_end])["__metadata__"][_META])
     return tensors, meta

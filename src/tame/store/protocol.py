@@ -6,7 +6,7 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from tame.core.errors import require
 from tame.core.records import Event
@@ -55,9 +55,9 @@ def to_text(event: Event) -> str:
     return json.dumps(event.data, allow_nan=False, separators=(",", ":"))
 
 
-def from_text(text: str) -> dict[str, Any]:
+def from_text(text: str) -> dict[str, object]:
     """The data that `to_text` wrote."""
-    data: dict[str, Any] = json.loads(text)
+    data: dict[str, object] = json.loads(text)
     return data
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from filelock import FileLock, Timeout
@@ -175,7 +174,7 @@ def _check_objects(connection: sqlite3.Connection, path: Path) -> None:
         raise RefusedError(f"{path} {how} the {kind} {name!r} on {table!r}, unlike a database of TAME; it is not used")
 
 
-def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str, str], list[Any]]:
+def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str, str], list[object]]:
     """Columns by kind, name and table of every object. Not its SQL text, which another SQLAlchemy may write otherwise.
 
     The tables of ANALYZE are left out.

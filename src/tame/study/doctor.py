@@ -50,13 +50,7 @@ def act(study: Study, plan: Plan, findings: Sequence[Finding]) -> Checked:
 
     Nothing is kept here, so that all of it is kept at once.
     """
-    space, region, own = space_of(study.state), None, list(findings)
-    for i, finding in enumerate(own):
-        match change_for(plan.search.base, finding, space):
-            case Widened() as change:
-                space, own[i] = _widened(study, plan, space, finding, change)
-            case Narrowed() as change:
-                region, own[i] = _narrowed(study, finding, change)
+    space, region, own = _changed(study, plan, findings)
     wide = [f for f in own if f.code == "best_on_edge" and "to" in f.evidence]
     events: list[Event] = wider_events(
         study.state, space, reason="; ".join(f.title for f in wide), evidence={"fields": [f.evidence for f in wide]}
@@ -73,6 +67,19 @@ def act(study: Study, plan: Plan, findings: Sequence[Finding]) -> Checked:
     if events and (wide or region):
         plan = replace(plan, space=narrowed(space, region.bounds if region else bounds_of(study.state)))
     return Checked(plan, own, events, rest)
+
+
+def _changed(study: Study, plan: Plan, findings: Sequence[Finding]) -> tuple[Space, Region | None, list[Finding]]:
+    """The space, and the part of it that is proposed from, after what the findings ask for; and these with what came of
+    it."""
+    space, region, own = space_of(study.state), None, list(findings)
+    for i, finding in enumerate(own):
+        match change_for(plan.search.base, finding, space):
+            case Widened() as change:
+                space, own[i] = _widened(study, plan, space, finding, change)
+            case Narrowed() as change:
+                region, own[i] = _narrowed(study, finding, change)
+    return space, region, own
 
 
 def why_worthless(rest: Rest) -> str:
@@ -145,10 +152,13 @@ def _why_not(study: Study, name: str, side: str) -> str:
         return f"what your model bears is not known: {mend}"
     if side in bounds_of(study.state).get(name, {}):
         return "recipes further out diverged"
-    times = [f.evidence for f in study.state.findings if f.code == "best_on_edge" and "to" in f.evidence]
-    if sum(each["field"] == name and each["side"] == side for each in times) >= MOST_TIMES:
-        return f"it was widened {MOST_TIMES} times on this side"
-    return ""
+    often = _times_widened(study.state, name, side) >= MOST_TIMES
+    return f"it was widened {MOST_TIMES} times on this side" if often else ""
+
+
+def _times_widened(state: State, name: str, side: str) -> int:
+    times = [f.evidence for f in state.findings if f.code == "best_on_edge" and "to" in f.evidence]
+    return sum(each["field"] == name and each["side"] == side for each in times)
 
 
 def how_to_widen(study: Study, name: str) -> str:
@@ -213,23 +223,23 @@ def _of_narrower(about: Lost, trials: Sequence[Trial]) -> str:
 
 def _of_wider(about: OnEdge, trials: Sequence[Trial]) -> str:
     """Whether the best recipe lies in the new part of a range."""
-    own, to = field_of(about.field), about.to
-
-    def is_new(trial: Trial) -> bool:
-        value = trial.recipe.flat().get(own)
-        if isinstance(value, str) or value is None or to is None:
-            return False
-        beyond = value < about.low if about.side == "low" else value > about.high
-        within = value >= to if about.side == "low" else value <= to
-        return beyond and (within or math.isclose(value, to))
-
-    new = [t for t in trials if is_new(t)]
+    new = [t for t in trials if _is_in_the_new_part(about, t)]
     said = f"{len(new)} recipe{'' if len(new) == 1 else 's'} lay in the new part"
     best = min(_ended(trials), key=lambda t: (t.loss, t.number), default=None)
     if not new or best is None:
         return said
-    where = "the best recipe among them" if is_new(best) else "the best recipe not"
-    return f"{said}, {where}: trial {best.number}, at {best.recipe.flat()[own]:.3g}"
+    where = "the best recipe among them" if best in new else "the best recipe not"
+    return f"{said}, {where}: trial {best.number}, at {best.recipe.flat()[field_of(about.field)]:.3g}"
+
+
+def _is_in_the_new_part(about: OnEdge, trial: Trial) -> bool:
+    """Whether a trial's value lies where only the wider range reaches."""
+    value = trial.recipe.flat().get(field_of(about.field))
+    if isinstance(value, str) or value is None or about.to is None:
+        return False
+    beyond = value < about.low if about.side == "low" else value > about.high
+    within = value >= about.to if about.side == "low" else value <= about.to
+    return beyond and (within or math.isclose(value, about.to))
 
 
 def _ended(trials: Sequence[Trial]) -> list[Trial]:

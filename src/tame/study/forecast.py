@@ -24,7 +24,7 @@ from tame.study.events import Forecast, ForecastCorrected, Memory
 from tame.study.plan import TUNE_EPOCHS, Plan
 from tame.study.reserve import CLOCKLESS_SEEDS, finalists_s, reserve_s
 from tame.study.session import Study
-from tame.study.state import findings_events
+from tame.study.state import State, findings_events
 from tame.worker.machine import available_bytes, peak_bytes
 
 CODE = "memory_short"
@@ -81,13 +81,9 @@ def correct(study: Study, plan: Plan) -> None:
     if known is None or study.state.forecast_corrected is not None or not epochs:
         return
     search, until, recipes = study.config.search, known.search_until_s, float(known.recipes)
-    mean_s = study.state.epoch_s + known.slower * BOOKS_S
-    if search in WHOLE:
-        if not any(trial.epochs >= trial.recipe.epochs for trial in history.trials.values()):
-            return
-        if len(study.state.marks) > 1:
-            (before_s, before), (after_s, after) = study.state.marks[-2:]
-            mean_s = (after_s - before_s) / max(after - before, 1)
+    mean_s = _measured_s(study.state, known, search)
+    if mean_s is None:
+        return
     if until is None:
         _, total = _without_clock(plan, search)
     else:
@@ -103,6 +99,17 @@ def correct(study: Study, plan: Plan) -> None:
         begun = _begun_words(found.recipes, found.whole)
         more = f"; the whole study takes about {duration(all_s)}" if all_s is not None else ""
         study.watcher.note(f"an epoch took {_s(mean_s)}, {_s(known.mean_s)} was forecast: {begun}{more}")
+
+
+def _measured_s(state: State, known: Forecast, search: str) -> float | None:
+    """Seconds of an epoch of a trial, with what is done beside training; None where that cannot be told yet."""
+    if search in WHOLE:
+        if not any(trial.epochs >= trial.recipe.epochs for trial in state.history.trials.values()):
+            return None
+        if len(state.marks) > 1:
+            (before_s, before), (after_s, after) = state.marks[-2:]
+            return (after_s - before_s) / max(after - before, 1)
+    return state.epoch_s + known.slower * BOOKS_S
 
 
 def forecast(study: Study, data: Data, plan: Plan) -> Forecast:

@@ -91,13 +91,18 @@ def make_plan(study: Study, data: Data) -> Plan:
         for finding in questions:
             study.watcher.note(f"{finding.title}; {finding.change}")
     elif (asked := asked_space(study)) is not None:
-        try:
-            check(study, base, asked)
-        except UsageError as problem:
-            settle(study, asked, problem=str(problem))
-            raise
-        settle(study, asked)
+        _settle(study, base, asked)
     return plan_of(own, data, region_of(study.state), facts_of(data, seed=study.config.seed))
+
+
+def _settle(study: Study, base: Recipe, asked: Space) -> None:
+    """Searches the space that a resume asked for from here on. Raises UsageError where it cannot be trained."""
+    try:
+        check(study, base, asked)
+    except UsageError as problem:
+        settle(study, asked, problem=str(problem))
+        raise
+    settle(study, asked)
 
 
 def plan_of(own: PlanEvent, data: Data, space: Space, facts: Facts) -> Plan:

@@ -218,11 +218,14 @@ def _make(folder: Path, *, exist_ok: bool) -> Path:
     except FileExistsError as problem:
         if Path(str(problem.filename)) == folder:
             raise
-        said = f"the study's folder {folder} cannot be made: {problem.filename} is no folder"
-        raise StorageError(said) from None
+        raise _not_made(folder, f"{problem.filename} is no folder") from None
     except OSError as problem:
-        raise StorageError(f"the study's folder {folder} cannot be made: {problem.strerror}") from None
+        raise _not_made(folder, str(problem.strerror)) from None
     return folder
+
+
+def _not_made(folder: Path, why: str) -> StorageError:
+    return StorageError(f"the study's folder {folder} cannot be made: {why}")
 
 
 def _is_empty(folder: Path) -> bool:

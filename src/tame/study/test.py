@@ -26,18 +26,23 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
             start = study.state.left_from.get(trial.number, 0)
             kinds.setdefault((trial.may_be_delivered, start, trial.until), []).append(trial)
     for (final, _, until), own in sorted(kinds.items(), key=lambda item: item[0]):
-        begun = time.monotonic()
-        answer = study.worker.advance(
-            [Asked(trial=t.number, recipe=t.recipe, inherited=t.inherited) for t in own],
-            folds=folds_of(plan, own[0]), until=until, metric=plan.facts.metric, final=final,
-        )  # fmt: skip
-        used = tuple(to_plain(engine) for engine in answer.engines)
-        if study.state.engines is None or used != study.state.engines.used:
-            study.keep(EnginesUsed(used=used))
-        # What was measured is remembered and inputs stay ready: they say nothing of what further epochs take.
-        trained_s = time.monotonic() - begun - answer.preparing_s
-        study.keep(Trained(trained_s=trained_s, used_s=study.used_s))
+        _advance(study, plan, own, until=until, final=final)
     study.watcher.history(study.history)
+
+
+def _advance(study: Study, plan: Plan, own: Sequence[Trial], *, until: int, final: bool) -> None:
+    """Trains trials of one kind together, and keeps what it took and which engines did it."""
+    begun = time.monotonic()
+    answer = study.worker.advance(
+        [Asked(trial=t.number, recipe=t.recipe, inherited=t.inherited) for t in own],
+        folds=folds_of(plan, own[0]), until=until, metric=plan.facts.metric, final=final,
+    )  # fmt: skip
+    used = tuple(to_plain(engine) for engine in answer.engines)
+    if study.state.engines is None or used != study.state.engines.used:
+        study.keep(EnginesUsed(used=used))
+    # What was measured is remembered and inputs stay ready: they say nothing of what further epochs take.
+    trained_s = time.monotonic() - begun - answer.preparing_s
+    study.keep(Trained(trained_s=trained_s, used_s=study.used_s))
 
 
 def _copy(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:

@@ -6,7 +6,6 @@ Each law takes a function that opens the same store, at first an empty one; it m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from tame.core.errors import UsageError
 from tame.core.records import Event
@@ -15,7 +14,7 @@ from tame.store.protocol import Store
 Opener = Callable[[], Store]
 Law = Callable[[Opener], None]
 
-_ODD: tuple[Mapping[str, Any], ...] = (
+_ODD: tuple[Mapping[str, object], ...] = (
     {},
     {"": None},
     {"text": "é 漢 \U0001f600 \u202e \x00 \x1f \x7f \ufeff \n \\ ' \" ; -- %s :x ? {0}"},
@@ -80,7 +79,7 @@ def an_unknown_study_has_no_events(open_store: Opener) -> None:
 
 def odd_data_comes_back_as_it_was(open_store: Opener) -> None:
     store = open_store()
-    deep: Any = 0
+    deep: object = 0
     for _ in range(200):
         deep = [deep]
     store.append("study", [Event("odd", data) for data in (*_ODD, {"deep": deep})])
@@ -109,13 +108,13 @@ def what_json_cannot_hold_is_refused_and_nothing_is_stored(open_store: Opener) -
 
 def nobody_can_change_what_is_stored(open_store: Opener) -> None:
     store = open_store()
-    data: dict[str, Any] = {"list": [1]}
-    stored = store.append("study", [Event("kind", data)])
-    data["list"].append(2)
+    own = [1]
+    stored = store.append("study", [Event("kind", {"list": own})])
+    own.append(2)
     for number, event in enumerate((stored[0], store.events("study")[0]), 3):
-        own = event.data["list"]
-        assert isinstance(own, list)
-        own.append(number)
+        kept = event.data["list"]
+        assert isinstance(kept, list)
+        kept.append(number)
     assert store.events("study")[0].data == {"list": [1]}
     store.close()
 

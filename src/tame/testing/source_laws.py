@@ -1,0 +1,184 @@
+"""The laws of a kind of data: how every source reads, splits and seals, and that a model says of new inputs what it
+was scored by.
+
+Each law takes a `Sample` of the kind and an empty folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tame.core.config import StudyConfig
+from tame.core.errors import TameError
+from tame.core.plain import to_plain
+from tame.core.recipe import Recipe
+from tame.core.rng import stream_seed
+from tame.kinds.kind import Kind, Known, Opened
+from tame.kinds.known import KINDS
+from tame.kinds.materials import read_model
+from tame.parts.network import Build, Network
+from tame.trial.commands import Commands, MemberOf, StateOf, Unsealed
+from tame.worker.executor import Place
+from tame.worker.inline import InlineExecutor
+
+AGREEMENT = 1e-4  # of outputs in float32 that are computed twice, in batches of other sizes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bad:
+    """Data or settings that must be refused. named: a part of the message that says where or what is wrong."""
+
+    config: StudyConfig
+    named: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Examples of a kind of data, at least 60 of them, some of which are the same.
+
+    same: pairs of ids of examples that are the same, where the kind can tell; bad: what must be refused; predict:
+    canonical outputs (n, C) of a delivered model for the inputs of these ids, by way of files or arrays as users have
+    them. keep: puts arrays into a study's folder, where they come from Python; build: makes a module of the user's own.
+    """
+
+    kind: Kind
+    config: StudyConfig
+    same: tuple[tuple[str, str], ...]
+    bad: tuple[Bad, ...]
+    predict: Callable[[Network, Sequence[str], Path], np.ndarray]
+    keep: Callable[[Path], None] = lambda folder: None
+    build: Build | None = None
+
+
+Law = Callable[[Sample, Path], None]
+
+
+def every_example_is_in_one_part(sample: Sample, folder: Path) -> None:
+    opened, _ = _read(sample, folder)
+    data = opened.data
+    num, split = len(data.ids), data.split
+    assert len(set(data.ids)) == num > 0
+    assert {len(split.part), len(split.fold), len(data.targets), len(opened.groups)} == {num}
+    rows = [row for part in ("train", "val", "test", "aside") for row in split.rows(part)]
+    assert sorted(rows) == list(range(num))
+    assert data.sealed.rows == tuple(split.rows("test"))
+    assert len(data.sealed.rows) > 0
+    folds = np.array(split.fold)
+    assert set(folds[folds >= 0].tolist()) == set(range(split.folds)), "every fold judges some"
+    assert (folds[split.rows("test", "aside")] == -1).all()
+    assert (folds[split.rows("val")] == 0).all()
+
+
+def targets_of_the_test_part_are_sealed(sample: Sample, folder: Path) -> None:
+    data = _read(sample, folder)[0].data
+    unknown = data.targets < 0 if data.classes else np.isnan(data.targets)
+    assert np.flatnonzero(unknown).tolist() == list(data.sealed.rows)
+    opened: list[int] = []
+    labels = data.sealed.open(opened.append)
+    assert opened == [len(labels)] == [len(data.sealed.rows)]
+
+
+def the_same_seed_makes_the_same_split(sample: Sample, folder: Path) -> None:
+    (first, _), (again, _) = _read(sample, folder / "1"), _read(sample, folder / "2")
+    assert first.data.ids == again.data.ids
+    assert first.data.split == again.data.split
+    np.testing.assert_array_equal(first.data.targets, again.data.targets)
+    assert to_plain(first.facts) == to_plain(again.facts)
+    other, _ = _read(replace(sample, config=replace(sample.config, seed=sample.config.seed + 1)), folder / "3")
+    assert other.data.split.part != first.data.split.part, "another seed, another split"
+
+
+def what_is_the_same_is_on_one_side(sample: Sample, folder: Path) -> None:
+    opened, _ = _read(sample, folder)
+    split, place = opened.data.split, {name: row for row, name in enumerate(opened.data.ids)}
+    for a, b in sample.same:
+        assert opened.groups[place[a]] == opened.groups[place[b]], f"{a} and {b} are the same"
+    for group in np.unique(opened.groups):
+        rows = [int(row) for row in np.flatnonzero(opened.groups == group) if split.part[row] != "aside"]
+        assert len({split.part[row] for row in rows}) <= 1
+        assert len({split.fold[row] for row in rows}) <= 1
+
+
+def a_study_that_goes_on_finds_the_same(sample: Sample, folder: Path) -> None:
+    first, _ = _read(sample, folder / "1")
+    again, _ = _read(sample, folder / "2", known=Known(to_plain(first.facts)))
+    assert again.data.split == first.data.split
+    if first.facts.digests:
+        other = {**to_plain(first.facts), "digests": ["another"]}
+        said = _refusal(sample, folder / "3", known=Known(other))
+        assert "changed since the study began" in said
+
+
+def what_is_bad_is_named(sample: Sample, folder: Path) -> None:
+    for number, bad in enumerate(sample.bad):
+        assert bad.named in _refusal(replace(sample, config=bad.config), folder / str(number))
+
+
+def what_a_study_keeps_of_its_data_tells_the_parts(sample: Sample, folder: Path) -> None:
+    opened, _ = _read(sample, folder)
+    facts, split = opened.facts, opened.data.split
+    assert facts.kind == opened.data.kind
+    assert tuple(facts.classes) == opened.data.classes
+    assert (facts.split, facts.folds) == (split.how, split.folds)
+    parts = {part: len(split.rows(part)) for part in dict.fromkeys(split.part)}
+    assert {part: sum(own.values()) for part, own in facts.counts.items()} == parts
+
+
+def a_model_says_of_new_inputs_what_it_was_scored_by(sample: Sample, folder: Path) -> None:
+    opened, commands = _read(sample, folder)
+    data = opened.data
+    commands.learn(
+        Unsealed(
+            rows=data.rows, targets=data.learnt().tolist(), folds=[data.split.fold[row] for row in data.rows],
+            num_classes=len(data.classes), task=data.task,
+        )
+    )  # fmt: skip
+    seed = stream_seed(sample.config.seed, "training") % 2**31
+    base = (
+        KINDS.get(data.kind).preset(replace(sample.config, epochs=1), data, (), seed=seed).base.but(sample.config.set)
+    )
+    recipe: Recipe = base.but({"epochs": 1})
+    commands.network(MemberOf(StateOf(trial=0, recipe=recipe, epochs=1), None), labels=data.classes)
+    rows = list(data.sealed.rows)
+    scored = np.array(commands.judge(rows))
+    commands.deliver(str(folder / "model"))
+    network = read_model(folder / "model", sample.build)
+    told = sample.predict(network, [data.ids[row] for row in rows], folder)
+    np.testing.assert_allclose(told, scored, rtol=AGREEMENT, atol=AGREEMENT)
+
+
+LAWS: tuple[Law, ...] = (
+    every_example_is_in_one_part,
+    targets_of_the_test_part_are_sealed,
+    the_same_seed_makes_the_same_split,
+    what_is_the_same_is_on_one_side,
+    a_study_that_goes_on_finds_the_same,
+    what_is_bad_is_named,
+    what_a_study_keeps_of_its_data_tells_the_parts,
+    a_model_says_of_new_inputs_what_it_was_scored_by,
+)
+
+
+def _read(sample: Sample, folder: Path, known: Known | None = None) -> tuple[Opened, Commands]:
+    """What the source says, and the worker that it has opened the data in."""
+    study = folder / "study"
+    study.mkdir(parents=True)
+    sample.keep(study)
+    place = Place(cache=folder / "cache", study=study, under=None)
+    commands = InlineExecutor(place, hear=lambda message: None, build=sample.build).commands
+    sample.kind.check(sample.config)
+    opened = sample.kind.read(sample.config, known or Known(), commands, phase=lambda text: None, folder=study)
+    return opened, commands
+
+
+def _refusal(sample: Sample, folder: Path, known: Known | None = None) -> str:
+    """What is said where the data or the settings of a sample are refused, as they must be."""
+    try:
+        _read(sample, folder, known)
+    except TameError as problem:
+        return str(problem)
+    raise AssertionError(f"{sample.config.data} was not refused")

@@ -1,0 +1,177 @@
+"""A few examples of every kind of data, for the laws of sources."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from tame.core.config import ARRAYS, INLINE, StudyConfig
+from tame.data.arrays import read_arrays
+from tame.data.images import printable
+from tame.kinds.arrays.kind import OWN_ARRAYS
+from tame.kinds.arrays.source import keep_arrays
+from tame.kinds.known import KINDS
+from tame.kinds.materials import prediction_of
+from tame.kinds.pictures.kind import PICTURES
+from tame.kinds.tables.kind import TABLES
+from tame.testing.source_laws import Bad, Sample
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "sequences"
+NUM = 80
+
+# As an entry point would: the registry loads those once a process, before a test could add one.
+sys.path.insert(0, str(EXAMPLE))
+from tame_sequences.kind import SEQUENCES  # noqa: E402
+
+if SEQUENCES.name not in KINDS.names():
+    KINDS.add(SEQUENCES.name)(SEQUENCES)
+
+
+def pictures(folder: Path) -> Sample:
+    """Noise in two colours, one picture twice; and a folder of one class."""
+    chance = np.random.default_rng(0)
+    root, one_class = folder / "pictures", folder / "one_class"
+    for number in range(NUM):
+        name = ("red", "blue")[number % 2]
+        pixels = chance.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        pixels[..., 2 * (number % 2)] //= 3
+        for to in (root / name, one_class / "red"):
+            to.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(to / f"{number:02}.png")
+    (root / "red" / "copy.png").write_bytes((root / "red" / "00.png").read_bytes())
+
+    def predict(network, ids, to):
+        found = prediction_of("images").of_paths(network, [root / name for name in ids])
+        told = dict(zip(found.names, found.outputs, strict=True))
+        return np.array([told[printable(os.fspath(root / name))] for name in ids])
+
+    config = StudyConfig(data=str(root), backbone="none", set={"input.size": 32})
+    return Sample(
+        kind=PICTURES, config=config, same=(("red/00.png", "red/copy.png"),), predict=predict,
+        bad=(
+            Bad(config=StudyConfig(data=str(one_class)), named="red"),
+            Bad(config=StudyConfig(data=str(root), target="label"), named="--target"),
+        ),
+    )  # fmt: skip
+
+
+def table(folder: Path) -> Sample:
+    """Numbers and words, one row twice."""
+    rows = rows_of(NUM)
+    path = folder / "table.csv"
+    write(path, ("a", "b", "word", "label"), [*rows, rows[0]])
+
+    def predict(network, ids, to):
+        lines = [int(name.rpartition(":")[2]) - 2 for name in ids]
+        new = to / "new.csv"
+        write(new, ("a", "b", "word"), [[*rows, rows[0]][line][:3] for line in lines])
+        return prediction_of("table").of_paths(network, [new]).outputs
+
+    config = StudyConfig(data=str(path), target="label")
+    return Sample(
+        kind=TABLES, config=config, same=(("table.csv:2", f"table.csv:{NUM + 2}"),), predict=predict,
+        bad=(
+            Bad(config=StudyConfig(data=str(path), target="lable"), named="did you mean 'label'"),
+            Bad(config=StudyConfig(data=str(path), target="label", backbone="none"), named="--backbone"),
+        ),
+    )  # fmt: skip
+
+
+def arrays(folder: Path) -> Sample:
+    """Arrays (3, 4) for a module of one's own."""
+    x, y = numbers_of(NUM)
+    x = x.reshape(NUM, 3, 4)
+
+    def predict(network, ids, to):
+        return prediction_of("arrays").of_inputs(network, x[[int(name) for name in ids]], by_place=False)
+
+    return Sample(
+        kind=OWN_ARRAYS, config=StudyConfig(data=ARRAYS, model=INLINE), same=(), predict=predict, build=build,
+        keep=lambda to: keep_arrays(read_arrays(x, y), "auto", to, plain=True),
+        bad=(Bad(config=StudyConfig(data=ARRAYS, target="y"), named="target is for files"),),
+    )  # fmt: skip
+
+
+def matrix(folder: Path) -> Sample:
+    """Rows and columns given from Python, which are a table; one row twice."""
+    x, y = numbers_of(NUM)
+    x[1], y[1] = x[0], y[0]
+
+    def predict(network, ids, to):
+        return prediction_of("table").of_inputs(network, x[[int(name) for name in ids]], by_place=False)
+
+    return Sample(
+        kind=OWN_ARRAYS, config=StudyConfig(data=ARRAYS), same=(("0", "1"),), predict=predict,
+        keep=lambda to: keep_arrays(read_arrays(x, y), "auto", to, plain=False),
+        bad=(Bad(config=StudyConfig(data=ARRAYS, task="images"), named="images"),),
+    )  # fmt: skip
+
+
+def sequences(folder: Path) -> Sample:
+    """Integers that rise or do not, one sequence twice; and a line that is none."""
+    lines = [*sequence_lines(NUM), sequence_lines(NUM)[0]]
+    path, broken = folder / "data.seq", folder / "broken.seq"
+    path.write_text("\n".join(lines) + "\n")
+    broken.write_text("1 2 3 rising\n4 x 6 mixed\n")
+
+    def predict(network, ids, to):
+        new = to / "new.seq"
+        own = [lines[int(name.rpartition(":")[2]) - 1].rpartition(" ")[0] for name in ids]
+        new.write_text("\n".join(own) + "\n")
+        return prediction_of("sequences").of_paths(network, [new]).outputs
+
+    return Sample(
+        kind=SEQUENCES, config=StudyConfig(data=str(path)), same=(("data.seq:1", f"data.seq:{NUM + 1}"),),
+        predict=predict,
+        bad=(
+            Bad(config=StudyConfig(data=str(broken)), named="broken.seq:2"),
+            Bad(config=StudyConfig(data=str(path), target="label"), named="--target"),
+        ),
+    )  # fmt: skip
+
+
+SAMPLES = {"images": pictures, "table": table, "arrays": arrays, "table from Python": matrix, "sequences": sequences}
+
+
+def build() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+
+
+def sequence_lines(num: int) -> list[str]:
+    """Lines of a file of sequences, half of them sorted."""
+    chance = random.Random(0)
+    found = []
+    for number in range(num):
+        own = [chance.randint(0, 99) for _ in range(chance.randint(4, 7))]
+        own = sorted(own) if number % 2 else own
+        found.append(f"{' '.join(map(str, own))} {'rising' if number % 2 else 'mixed'}")
+    return found
+
+
+def rows_of(num: int) -> list[list[str]]:
+    chance = random.Random(0)
+    return [
+        [f"{chance.gauss(n % 2, 1):.4f}", f"{chance.gauss(0, 1):.4f}", chance.choice("xyz"), ("no", "yes")[n % 2]]
+        for n in range(num)
+    ]
+
+
+def numbers_of(num: int) -> tuple[np.ndarray, np.ndarray]:
+    """(num, 12) float32 and (num,) classes."""
+    chance = np.random.default_rng(0)
+    y = np.arange(num) // 2 % 2
+    return (chance.normal(size=(num, 12)) + y[:, None]).astype(np.float32), y
+
+
+def write(path: Path, header, rows) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
