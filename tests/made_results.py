@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import math
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -486,3 +489,29 @@ def printed(what: RenderableType, *, width: int = 80) -> str:
 def state(case: str) -> State:
     result, past = made(case)
     return State(history=past, findings=list(result.findings), result=plain_case(case)[0], data={}, used_s=57.8)
+
+
+OLD = Path(__file__).parent / "data" / "old_results.zip"  # report.json as versions with plain dicts wrote it
+OLD_RESULTS = (
+    "table-with-costs",
+    "numbers",
+    "shares-of-classes",
+    "pictures",
+    "backbone",
+    "clock",
+    "many",
+    "own-module",
+)
+
+
+@cache
+def text_of(name: str) -> str:
+    """The report.json of a study that was made before results had types."""
+    with zipfile.ZipFile(OLD) as archive:
+        return archive.read(f"{name}.json").decode()
+
+
+def old_result(name: str) -> dict[str, Any]:
+    """Its plain values."""
+    found: dict[str, Any] = json.loads(text_of(name))
+    return found

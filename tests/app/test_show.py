@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from made_results import BASE, CASES, HOSTILE, made, printed, state
+from made_results import BASE, CASES, HOSTILE, OLD_RESULTS, made, old_result, printed, state
 from tame.app.show import result_lines, state_json, study_table
 from tame.core.config import StudyConfig
 from tame.core.records import History, Trial
@@ -46,6 +46,19 @@ def test_the_table_of_a_running_study_shows_trials_without_curves() -> None:
     assert "running" in text
     assert "0/40" in text
     assert "no trial yet" in printed(study_table(State()))
+
+
+@pytest.mark.parametrize("name", OLD_RESULTS)
+def test_a_finished_study_is_shown_from_what_an_earlier_version_wrote(name: str) -> None:
+    plain = old_result(name)
+    done = State(history=History({0: Trial(0, BASE, "default", "the default recipe", "complete")}), result=plain)
+    text = " ".join(printed(study_table(done), width=200).split())
+    for needed in (
+        formats.shown(plain["metric"], plain["score"]["value"]), plain["model"], f"{plain['epochs']:,} epoch",
+        f"The winner is trial {plain['winner']['from_trial']}", plain["validation"]["how"],
+    ):  # fmt: skip
+        assert needed in text
+    assert state_json(Path("runs/x"), StudyConfig(data="x"), done)["result"] == plain
 
 
 def test_a_study_as_json_can_be_read_back_whole() -> None:

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from copy import deepcopy
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from made_results import CASES, plain_case
+from made_results import CASES, OLD_RESULTS, old_result, plain_case, text_of
 from tame.core.answers import ClassAnswers, Difference, NumberAnswers
 from tame.core.errors import StorageError
 from tame.core.plain import to_plain
 from tame.core.result import Result
-
-OLD = Path(__file__).parents[1] / "data" / "old_results.zip"  # report.json as versions with plain dicts wrote it
-NAMES = ("table-with-costs", "numbers", "shares-of-classes", "pictures", "backbone", "clock", "many", "own-module")
-
-
-@cache
-def text_of(name: str) -> str:
-    with zipfile.ZipFile(OLD) as archive:
-        return archive.read(f"{name}.json").decode()
-
-
-def old(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(text_of(name))
-    return found
 
 
 def written(result: Result) -> str:
@@ -39,16 +22,16 @@ def written(result: Result) -> str:
     return json.dumps(result.to_json(), indent=1, ensure_ascii=True) + "\n"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OLD_RESULTS)
 def test_what_was_written_before_there_were_types_is_written_back_byte_for_byte(name: str) -> None:
-    result = Result.from_json(old(name))
+    result = Result.from_json(old_result(name))
     assert written(result) == text_of(name)
     assert Result.from_json(result.to_json()) == result
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OLD_RESULTS)
 def test_the_answers_are_those_of_the_task(name: str) -> None:
-    result = Result.from_json(old(name))
+    result = Result.from_json(old_result(name))
     assert isinstance(result.answers, NumberAnswers if result.task == "regression" else ClassAnswers)
     assert result.is_regression == (name == "numbers")
     if isinstance(result.answers, ClassAnswers):
@@ -70,7 +53,7 @@ def test_a_result_of_the_first_versions_is_read_with_what_it_lacks_and_comes_bac
 
 
 def test_what_older_versions_did_not_write_has_its_default() -> None:
-    plain = old("pictures")
+    plain = old_result("pictures")
     for name in ("kind", "metrics", "whole", "mattered", "rest", "searched", "engines", "versions", "forecast", "speed",
                  "sizes", "backbone", "fine_tuning", "calibration"):  # fmt: skip
         del plain[name]
@@ -91,7 +74,7 @@ def test_what_older_versions_did_not_write_has_its_default() -> None:
 
 
 def test_older_columns_say_by_their_kind_whether_they_are_inputs_and_list_their_categories() -> None:
-    plain = old("table-with-costs")
+    plain = old_result("table-with-costs")
     plain["data_facts"]["columns"] = [
         {"name": "a", "kind": "number", "why": "", "categories": []},
         {"name": "b", "kind": "identifier", "why": "", "missing": 3, "categories": ["x", "y"]},
@@ -101,7 +84,7 @@ def test_older_columns_say_by_their_kind_whether_they_are_inputs_and_list_their_
 
 
 def test_a_part_that_has_no_classes_was_a_number() -> None:
-    plain = old("numbers")
+    plain = old_result("numbers")
     plain["data_facts"]["counts"] = {"train": 12, "test": 3}
     assert Result.from_json(plain).data_facts.counts == {"train": {"rows": 12}, "test": {"rows": 3}}
 
@@ -117,19 +100,19 @@ def test_a_part_that_has_no_classes_was_a_number() -> None:
 )
 def test_a_damaged_result_is_named_with_the_place(change: dict[str, Any], place: str) -> None:
     with pytest.raises(StorageError, match=rf"the result \({place}\) is damaged"):
-        Result.from_json({**old("pictures"), **change})
+        Result.from_json({**old_result("pictures"), **change})
 
 
 @pytest.mark.parametrize("name", ["task", "finalists", "score", "per_class", "model"])
 def test_a_result_that_lacks_what_every_version_wrote_is_refused(name: str) -> None:
-    plain = old("pictures")
+    plain = old_result("pictures")
     del plain[name]
     with pytest.raises(StorageError, match=name):
         Result.from_json(plain)
 
 
 def test_reading_changes_nothing_of_what_is_read() -> None:
-    plain = old("table-with-costs")
+    plain = old_result("table-with-costs")
     before = deepcopy(plain)
     Result.from_json(plain).to_json()["winner"]["recipe"]["optimizer.lr"] = 7.0  # type: ignore[index]
     assert plain == before

@@ -64,28 +64,46 @@ def _loss(result: Result) -> str:
 
 
 def _of_judging(result: Result) -> list[Term]:
-    score, metric, name = result.score, result.metric, formats.metric_name(result.metric)
-    kind = result.kind
-    many = words.noun(kind)
-    folds, n = result.data_facts.folds, result.validation.n
+    folds, answers = result.data_facts.folds, result.answers
+    found = [_validation(result), *_of_test(result), *_of_baselines(result)]
+    if folds > 1:
+        found.append(("fold", "Fold", f"One of {folds} parts that take turns: learn from the others, judge this one."))
+    if isinstance(answers, ClassAnswers) and answers.calibration:
+        ece = formats.number(answers.calibration.ece)
+        found.append(
+            (
+                "calibration", "Calibration",
+                f"Probabilities are calibrated if of all answers given with 0.8 about 8 in 10 are right. The expected "
+                f"calibration error is the mean distance between the two: {ece} here.",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _validation(result: Result) -> Term:
+    many, folds, n = words.noun(result.kind), result.data_facts.folds, result.validation.n
     judged = (
         f"Here the {n:,} {many} outside the test part were divided into {folds} folds: each fold was "
         f"judged by a network that had learnt from the other {folds - 1}."
         if folds > 1
         else f"Here {n:,} {many} that no recipe learnt from."
     )
-    dummy = formats.shown(metric, result.baselines.dummy.value)
-    found: list[Term] = [
-        (
-            "validation", "Validation",
-            f"What recipes are compared on. {judged} The winner reached {name} {words.validation(result)} "
-            f"({result.validation.how}).",
-        ),
+    return (
+        "validation", "Validation",
+        f"What recipes are compared on. {judged} The winner reached {formats.metric_name(result.metric)} "
+        f"{words.validation(result)} ({result.validation.how}).",
+    )  # fmt: skip
+
+
+def _of_test(result: Result) -> list[Term]:
+    score, metric, many = result.score, result.metric, words.noun(result.kind)
+    reached = f"{formats.metric_name(metric)} {formats.shown(metric, score.value)}"
+    return [
         (
             "test", "Sealed test",
             f"{score.n:,} {many} that took no part in learning or choosing. At the end their "
             f"{'true values' if result.is_regression else 'labels'} were "
-            f"{words.opened(result)}; the winner reached {name} {formats.shown(metric, score.value)}.",
+            f"{words.opened(result)}; the winner reached {reached}.",
         ),
         (
             "optimism", "Optimism",
@@ -97,10 +115,17 @@ def _of_judging(result: Result) -> list[Term]:
             f"A test of {score.n:,} {many} leaves room for chance. Intervals made this way hold the true value in "
             f"about 95 of 100 studies; here {words.span(score, metric)}. More test {many} would make it narrower.",
         ),
+    ]  # fmt: skip
+
+
+def _of_baselines(result: Result) -> list[Term]:
+    label, metric = words.dummy_label(result), result.metric
+    reached = f"{formats.metric_name(metric)} {formats.shown(metric, result.baselines.dummy.value)}"
+    return [
         (
-            "dummy", _capital(words.dummy_label(result)),
-            f"What is reached without looking at {words.a_noun(kind)}, by always giving the "
-            f"{words.dummy_label(result)}: {name} {dummy} here. A network must beat it.",
+            "dummy", _capital(label),
+            f"What is reached without looking at {words.a_noun(result.kind)}, by always giving the {label}: {reached} "
+            f"here. A network must beat it.",
         ),
         (
             "default", "Default recipe",
@@ -108,18 +133,6 @@ def _of_judging(result: Result) -> list[Term]:
             f"show what it was worth: {words.verdict(result)}.",
         ),
     ]  # fmt: skip
-    if folds > 1:
-        found.append(("fold", "Fold", f"One of {folds} parts that take turns: learn from the others, judge this one."))
-    if isinstance(result.answers, ClassAnswers) and result.answers.calibration:
-        ece = formats.number(result.answers.calibration.ece)
-        found.append(
-            (
-                "calibration", "Calibration",
-                f"Probabilities are calibrated if of all answers given with 0.8 about 8 in 10 are right. The expected "
-                f"calibration error is the mean distance between the two: {ece} here.",
-            )
-        )  # fmt: skip
-    return found
 
 
 def _of_recipes(result: Result, history: History) -> list[Term]:

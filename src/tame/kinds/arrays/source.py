@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, require
-from tame.core.plain import to_plain
+from tame.core.plain import from_plain, to_plain
+from tame.core.result_parts import TargetFacts
 from tame.data.arrays import Arrays, task_of
 from tame.data.sources import matrix_of, open_columns, write_arrays, write_columns
 from tame.data.tables import Column, Table, require_learnt
@@ -20,9 +21,21 @@ from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.kind import Known, Opened, Phase, Port
 from tame.kinds.tables.commands import Given as TableGiven
 from tame.kinds.tables.kind import TABLES
-from tame.kinds.tables.rows import Rows, TargetFacts, split_rows
+from tame.kinds.tables.rows import Rows, split_rows
 
 COLUMNS, INPUTS, TARGETS = "columns.npz", "inputs.npy", "targets.npz"  # given from Python, in the study's folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What is kept beside the values of arrays. columns: () where they are no table; rare: as of `keep_arrays`."""
+
+    task: str
+    why: str
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    rare: bool = False
 
 
 def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
@@ -48,10 +61,10 @@ def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: b
     """
     target = task_of(arrays.y, task="classification" if task in ("binary", "multiclass") else task, names=arrays.names)
     x = matrix_of(arrays.x) if plain else arrays.x
-    about: dict[str, Any] = {
-        "task": target.task, "why": target.why, "classes": list(target.classes), "notes": list(arrays.notes),
-        "columns": [column.to_json() for column in x.columns] if isinstance(x, Table) else [], "rare": rare,
-    }  # fmt: skip
+    about = Kept(
+        task=target.task, why=target.why, classes=target.classes, notes=tuple(arrays.notes),
+        columns=x.columns if isinstance(x, Table) else (), rare=rare,
+    )  # fmt: skip
     if isinstance(x, Table):
         require_learnt(x.columns)
         write_columns(folder / COLUMNS, x)
@@ -59,7 +72,7 @@ def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: b
         with (folder / INPUTS).open("wb") as file:
             np.save(file, x, allow_pickle=False)
         (folder / INPUTS).chmod(0o600)
-    own = {"y": target.values, "about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
+    own = {"y": target.values, "about": np.frombuffer(json.dumps(to_plain(about)).encode(), dtype=np.uint8)}
     write_arrays(folder / TARGETS, own if target.shares is None else {**own, "shares": target.shares})
 
 
@@ -67,9 +80,10 @@ def read_kept(folder: Path) -> Rows:
     """The arrays that `keep_arrays` put there, a table or not."""
     try:
         with (folder / TARGETS).open("rb") as file, np.load(file, allow_pickle=False) as held:
-            target, about = held["y"], json.loads(held["about"].tobytes())
+            target, told = held["y"], json.loads(held["about"].tobytes())
             shares = held["shares"] if "shares" in held.files else None
-        columns = tuple(Column.from_json(each) for each in about["columns"])
+        about = from_plain(Kept, told, what=f"what is kept of the arrays of {folder}")
+        columns = about.columns
         values, lengths = {}, set() if shares is None else {len(shares)}
         if columns:
             values = dict(open_columns(folder / COLUMNS, columns).values)
@@ -82,11 +96,11 @@ def read_kept(folder: Path) -> Rows:
     fits = lengths <= {len(target)}
     mend = "some of them are damaged, begin again with tame.fit"
     require(fits, f"the arrays of {folder} are not of one length: {mend}", error=StorageError)
-    num, task = len(target), about["task"]
+    num, task = len(target), about.task
     if task == "classification":
-        task = "binary" if len(about["classes"]) == 2 else "multiclass"
+        task = "binary" if len(about.classes) == 2 else "multiclass"
     return Rows(
-        table=Table(columns, values, num, tuple(about["notes"])), task=task, classes=tuple(about["classes"]),
-        values=target, given=("",) * num, ids=tuple(map(str, range(num))), target=TargetFacts("y", task, about["why"]),
-        notes=tuple(about["notes"]), shares=shares, keep_rare=about.get("rare", False),
+        table=Table(columns, values, num, about.notes), task=task, classes=about.classes, values=target,
+        given=("",) * num, ids=tuple(map(str, range(num))), target=TargetFacts(name="y", task=task, why=about.why),
+        notes=about.notes, shares=shares, keep_rare=about.rare,
     )  # fmt: skip

@@ -10,7 +10,6 @@ import copy
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from timm.layers import GELU, GELUTanh
@@ -103,7 +102,7 @@ class FusedConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, activation: Pointwise, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
         super().__init__()
-        ops: Any = torch.ops.mkldnn
+        ops = torch.ops.mkldnn
         weight = conv.weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
         bias = None if conv.bias is None else conv.bias.detach().to(dtype)
         form = [list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +44,7 @@ class Inputs:
         self._speed: Speed | None = None
         self._folded: nn.Module | None = None
         self._runners: dict[int, Runner] = {}
-        self._made: dict[tuple[Any, ...], Tensor] = {}
+        self._made: dict[tuple[Hashable, ...], Tensor] = {}
 
     def measure(self, *, size: int, crop: float, known: Speed | None) -> Speed:
         """How the backbone is run here: as known, or measured once at a size and remembered for the machine.
@@ -137,13 +136,13 @@ class Inputs:
         size = self._own().size
         return torch.linspace(-1, 1, 3 * size**2).view(1, 3, size, size)
 
-    def _extract(self, rows: Sequence[int], **how: Any) -> np.ndarray:
+    def _extract(self, rows: Sequence[int], *, size: int, view: int, crop: float) -> np.ndarray:
         return extract(
             self._own(), self.pictures, rows, speed=self.speed(), device=self.device, cache=self._features,
-            runners=self._runners, progress=lambda i, n: self._say("features", i, n), **how,
+            runners=self._runners, progress=lambda i, n: self._say("features", i, n), size=size, view=view, crop=crop,
         )  # fmt: skip
 
-    def _keep(self, key: tuple[Any, ...], rows: Sequence[int], make: Callable[[], Tensor]) -> Tensor:
+    def _keep(self, key: tuple[Hashable, ...], rows: Sequence[int], make: Callable[[], Tensor]) -> Tensor:
         """What `make` makes, made once. Of pixels only the last size is kept: they are large."""
         full = (*key, hash(tuple(rows)))
         if full not in self._made:

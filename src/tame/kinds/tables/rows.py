@@ -14,6 +14,7 @@ import numpy as np
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, require
 from tame.core.records import Finding
+from tame.core.result_parts import ColumnFacts, TargetFacts
 from tame.data.split import Split, groups_of, make_split, seal, split_all_but_rare, split_by_order, strata
 from tame.data.table_order import group_codes, order_values
 from tame.data.tables import LEARNT, Table
@@ -26,27 +27,6 @@ NATURAL = 0.1  # share of rows with a twin from which on twins are what the data
 FEW = 200
 LEAST_GROUPS = 3
 MOST_NAMED = 20  # rows that a finding names; the rest is counted
-
-
-@dataclass(frozen=True, slots=True)
-class TargetFacts:
-    """What is predicted, and why it was taken for its task."""
-
-    name: str
-    task: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnFacts:
-    """A column as it was understood, and why. categories: how many; learnt: whether it is trained on."""
-
-    name: str
-    kind: str
-    why: str
-    missing: int
-    categories: int
-    learnt: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

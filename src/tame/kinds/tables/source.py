@@ -11,6 +11,7 @@ import numpy as np
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, UsageError, require, unknown
 from tame.core.plain import to_plain
+from tame.core.result_parts import TargetFacts
 from tame.data.sources import concat, short_names, take_rows, write_columns
 from tame.data.table_kinds import apply_kinds, type_table
 from tame.data.table_reading import read_raw
@@ -19,7 +20,7 @@ from tame.data.targets import Target, leaks, read_later_target, read_target
 from tame.kinds.kind import Known, Opened, Phase, Port
 from tame.kinds.tables.commands import Given
 from tame.kinds.tables.kind import TABLES
-from tame.kinds.tables.rows import Rows, TargetFacts, split_rows
+from tame.kinds.tables.rows import Rows, split_rows
 
 HANDED = ".handed.npz"  # the columns of a table on their way to the process that trains
 
@@ -81,7 +82,7 @@ def read_rows(config: StudyConfig) -> Found:
     rows = Rows(
         table=take_rows(table, kept), task=target.task, classes=target.classes, values=values[kept],
         given=tuple(given[kept].tolist()), ids=tuple(numbers[row] for row in kept),
-        target=TargetFacts(target.name, target.task, target.why), notes=tuple(_notes(tables, names)),
+        target=TargetFacts(name=target.name, task=target.task, why=target.why), notes=tuple(_notes(tables, names)),
         digests=tuple(raw.digest for raw in raws), beside={name: column[kept] for name, column in beside.items()},
         unlabelled=int(len(values) - len(kept)), leaks=tuple(leaks(first, target)),
     )  # fmt: skip
