@@ -59,11 +59,14 @@ class FittedStudy:
         inputs: paths of pictures, folders or tables; or one array or frame like the one the study was fitted to.
         """
         from tame.app.predict import named, predict_paths
+        from tame.core.plain import to_plain
 
         if len(inputs) == 1 and not isinstance(inputs[0], str | Path):
             network, outputs = self._judged(inputs[0])
-            return named(network, list(map(str, range(len(outputs)))), outputs)
-        found: list[dict[str, Any]] = predict_paths(self.folder, [Path(each) for each in inputs])["predictions"]
+            own = named(network, list(map(str, range(len(outputs)))), outputs)
+        else:
+            own = predict_paths(self.folder, [Path(each) for each in inputs]).predictions
+        found: list[dict[str, Any]] = to_plain(own)
         return found
 
     def outputs(self, x: object) -> np.ndarray:

@@ -139,7 +139,7 @@ def predict(
         raise UsageError("give --json or --csv, not both")
     found = predict_paths(study, inputs)
     if json:
-        _print_json(found)
+        _print_json(found.to_json())
     elif csv:
         print_csv(found)
     else:

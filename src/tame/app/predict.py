@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +16,66 @@ from rich.text import Text
 
 from tame.app.console import ResultConsole
 from tame.core.errors import UsageError, require
+from tame.core.plain import to_plain
 from tame.core.text import printable
 from tame.data.tables import safe_cell
 from tame.evaluate.score import softmax
 from tame.kinds.materials import prediction_of, read_model
+from tame.kinds.prediction import Left
 from tame.parts.network import Build, Network
 from tame.study.state import read_state, unfinished
 
 SHOWN = 3  # classes that the table names for each picture
 
 
-def predict_paths(study: Path, inputs: Sequence[Path]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A label for an input, with the probability of each class."""
+
+    input: str
+    label: str
+    probability: float
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Valued:
+    """A number for an input."""
+
+    input: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """What a model says of inputs. notes: None where nothing is ever noticed of this kind of data."""
+
+    model: str
+    task: str
+    labels: tuple[str, ...]
+    predictions: Sequence[Labelled | Valued]
+    skipped: tuple[Left, ...]
+    notes: tuple[str, ...] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that --json prints."""
+        plain: dict[str, Any] = {"schema": "tame/1", **to_plain(self)}
+        if self.notes is None:
+            del plain["notes"]
+        return plain
+
+
+def predict_paths(study: Path, inputs: Sequence[Path]) -> Predictions:
     """What the study's model says of the inputs: of files and folders, as its kind of data takes them.
 
     Raises UsageError for a study without a model or an input that is not there, DataError where nothing can be read.
     """
     network = open_model(study)
     found = prediction_of(network.kind).of_paths(network, inputs)
-    own: dict[str, Any] = {
-        "schema": "tame/1", "model": str(study), "task": network.task, "labels": list(network.labels),
-        "predictions": named(network, found.names, found.outputs), "skipped": [asdict(each) for each in found.left],
-    }  # fmt: skip
-    return own if found.notes is None else {**own, "notes": list(found.notes)}
+    return Predictions(
+        model=str(study), task=network.task, labels=network.labels,
+        predictions=named(network, found.names, found.outputs), skipped=found.left, notes=found.notes,
+    )  # fmt: skip
 
 
 def judge_inputs(network: Network, x: object, *, by_place: bool = False) -> np.ndarray:
@@ -45,19 +83,17 @@ def judge_inputs(network: Network, x: object, *, by_place: bool = False) -> np.n
     return prediction_of(network.kind).of_inputs(network, x, by_place=by_place)
 
 
-def named(network: Network, names: Sequence[str], outputs: np.ndarray) -> list[dict[str, Any]]:
+def named(network: Network, names: Sequence[str], outputs: np.ndarray) -> Sequence[Labelled | Valued]:
     """For each input its label with probabilities, or its number. outputs: (n, C) canonical."""
     if not network.labels:
-        return [{"input": name, "value": float(own[0])} for name, own in zip(names, outputs, strict=True)]
+        return [Valued(name, float(own[0])) for name, own in zip(names, outputs, strict=True)]
     return [
-        {
-            "input": name,
-            "label": network.labels[int(own.argmax())],
-            "probability": float(own.max()),
-            "probabilities": {label: float(value) for label, value in zip(network.labels, own, strict=True)},
-        }
+        Labelled(
+            name, network.labels[int(own.argmax())], float(own.max()),
+            {label: float(value) for label, value in zip(network.labels, own, strict=True)},
+        )
         for name, own in zip(names, softmax(outputs), strict=True)
-    ]
+    ]  # fmt: skip
 
 
 def open_model(study: Path, build: Build | None = None) -> Network:
@@ -70,41 +106,45 @@ def open_model(study: Path, build: Build | None = None) -> Network:
     return read_model(study, build)
 
 
-def print_csv(found: dict[str, Any]) -> None:
+def print_csv(found: Predictions) -> None:
     """Comma-separated values on stdout: input, label, probability and one column for each class; or input, value."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    if not found["labels"]:
+    if found.labels:
+        writer.writerow(["input", "label", "probability", *(safe_cell(label) for label in found.labels)])
+    else:
         writer.writerow(["input", "value"])
-        writer.writerows([safe_cell(each["input"]), repr(each["value"])] for each in found["predictions"])
-        return
-    writer.writerow(["input", "label", "probability", *(safe_cell(label) for label in found["labels"])])
-    for each in found["predictions"]:
-        numbers = [each["probability"], *(each["probabilities"][label] for label in found["labels"])]
-        writer.writerow([safe_cell(each["input"]), safe_cell(each["label"]), *(f"{number:.6f}" for number in numbers)])
+    for each in found.predictions:
+        if isinstance(each, Valued):
+            writer.writerow([safe_cell(each.input), repr(each.value)])
+        else:
+            numbers = [each.probability, *(each.probabilities[label] for label in found.labels)]
+            writer.writerow([safe_cell(each.input), safe_cell(each.label), *(f"{number:.6f}" for number in numbers)])
 
 
-def print_table(found: dict[str, Any]) -> None:
+def print_table(found: Predictions) -> None:
     """A table for people."""
     table = Table(box=None, pad_edge=False)
     table.add_column("input", overflow="fold")
     errors = Console(stderr=True, highlight=False)
-    for note in found.get("notes", []):
+    for note in found.notes or ():
         errors.print(Text(note))
-    if not found["labels"]:
+    if found.labels:
+        table.add_column("is")
+        table.add_column("probability", justify="right")
+        table.add_column("then", overflow="fold")
+    else:
         table.add_column("value", justify="right")
-        for each in found["predictions"]:
-            table.add_row(Text(each["input"]), Text(f"{each['value']:.6g}"))
-        ResultConsole().print(table)
-        return
-    table.add_column("is")
-    table.add_column("probability", justify="right")
-    table.add_column("then", overflow="fold")
-    for each in found["predictions"]:
-        ranked = sorted(each["probabilities"].items(), key=lambda item: -item[1])[1:SHOWN]
-        others = ", ".join(f"{printable(name)} {value:.2f}" for name, value in ranked)
-        own = (each["input"], printable(each["label"]), f"{each['probability']:.3f}", others)
-        table.add_row(*(Text(cell) for cell in own))
-    console = ResultConsole()
-    console.print(table)
-    for each in found["skipped"]:
-        errors.print(Text(f"skipped {each['input']}: {each['reason']}"))
+    for each in found.predictions:
+        table.add_row(*map(Text, _cells(each)))
+    ResultConsole().print(table)
+    for left in found.skipped:
+        errors.print(Text(f"skipped {left.input}: {left.reason}"))
+
+
+def _cells(each: Labelled | Valued) -> tuple[str, ...]:
+    """A row of the table for people."""
+    if isinstance(each, Valued):
+        return each.input, f"{each.value:.6g}"
+    ranked = sorted(each.probabilities.items(), key=lambda item: -item[1])[1:SHOWN]
+    others = ", ".join(f"{printable(name)} {value:.2f}" for name, value in ranked)
+    return each.input, printable(each.label), f"{each.probability:.3f}", others

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from tame.core.errors import StorageError, require
+from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
 from tame.parts.mlp import num_weights
 from tame.parts.optimizers import OPTIMIZERS
@@ -44,6 +44,14 @@ MOST_PARTS = 64
 
 
 @dataclass(frozen=True, slots=True)
+class _Remembered:
+    """As a file has it: by size as text, null for infinity."""
+
+    alone: float
+    together: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """Seconds of a step of one member: alone, and in groups of some sizes."""
 
@@ -51,18 +59,19 @@ class Measured:
     together: dict[int, float]
 
     @classmethod
-    def from_json(cls, own: Any) -> Measured:
-        """What `to_json` wrote. Raises TypeError, KeyError, ValueError or AttributeError for anything else."""
-        sizes = {int(size): math.inf if each is None else float(each) for size, each in own["together"].items()}
-        found = cls(float(own["alone"]), sizes)
+    def from_json(cls, own: object) -> Measured:
+        """What `to_json` wrote. Raises StorageError or ValueError for anything else."""
+        known = from_plain(_Remembered, own, what="what was measured of a step")
+        sizes = {int(size): math.inf if each is None else each for size, each in known.together.items()}
+        found = cls(known.alone, sizes)
         if not all(each > 0 for each in (found.alone, *sizes, *sizes.values())):
             raise ValueError(own)
         return found
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> object:
         """Plain values; null for infinity."""
         sizes = {str(size): each if math.isfinite(each) else None for size, each in self.together.items()}
-        return {"alone": self.alone, "together": sizes}
+        return to_plain(_Remembered(self.alone, sizes))
 
     def choice(self, members: int) -> Choice:
         """What is fastest with so many members to train. A size counts where at least half of it is filled."""

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -93,7 +92,7 @@ def one_pass(module: nn.Module, x: Tensor, autocast: torch.dtype | None = None) 
     """What one of the examples x (B, ...) leaves behind in the layers of a network."""
     kept = at_once = 0
 
-    def see(_: nn.Module, taken: Any, given: Any) -> None:
+    def see(_: nn.Module, taken: object, given: object) -> None:
         nonlocal kept, at_once
         kept += size_bytes(given)
         at_once = max(at_once, size_bytes(taken) + size_bytes(given))
@@ -111,7 +110,7 @@ def one_pass(module: nn.Module, x: Tensor, autocast: torch.dtype | None = None) 
     return Pass(kept // len(x), at_once // len(x))
 
 
-def size_bytes(value: Any) -> int:
+def size_bytes(value: object) -> int:
     """Of a tensor, or of all that a tuple, list or dictionary holds."""
     if isinstance(value, Tensor):
         return value.numel() * value.element_size()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,20 +44,20 @@ def naming_failures(recipe: Recipe) -> Iterator[None]:
         raise UsageError(f"the model failed while it was trained: {words_of(problem)}") from problem
 
 
-def require_outputs(recipe: Recipe, outputs: Any, shape: tuple[int, ...], *, learnt: bool) -> None:
-    """Raises UsageError where a module of the user's own gives anything but outputs of this shape that can be learnt.
+def require_outputs(recipe: Recipe, outputs: object, shape: tuple[int, ...], *, trained: bool) -> None:
+    """Raises UsageError where a module of the user's own gives anything but outputs of this shape to train on.
 
-    shape: (B, O), or (M, B, O) of M members; learnt: whether they are from a step of training.
+    shape: (B, O), or (M, B, O) of M members; trained: whether they are from a step of training.
     """
     if recipe.model.name != OWN:
         return
     found = f"outputs of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
-    right = isinstance(outputs, Tensor) and tuple(outputs.shape) == shape
-    require(right, f"the model gives {found} while it is trained, where it must give {shape}")
+    if not isinstance(outputs, Tensor) or tuple(outputs.shape) != shape:
+        raise UsageError(f"the model gives {found} while it is trained, where it must give {shape}")
     real = not outputs.dtype.is_complex
     require(real, f"the model gives {str(outputs.dtype).removeprefix('torch.')} outputs while it is trained")
     why = "the model's outputs do not depend on its parameters: look for detach() and no_grad() in forward()"
-    require(outputs.requires_grad or not learnt, why)
+    require(outputs.requires_grad or not trained, why)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -109,7 +108,7 @@ def agrees(task: Task, member: Member, *, measurer: Measurer) -> bool:
     return abs(half - usual) <= AGREES * abs(usual)
 
 
-def _yes_or_no(value: Any) -> bool:
+def _yes_or_no(value: object) -> bool:
     """A remembered answer. Raises TypeError for anything else."""
     if not isinstance(value, bool):
         raise TypeError(value)

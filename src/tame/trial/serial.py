@@ -249,7 +249,7 @@ class Serial:
             else:
                 with naming_failures(recipe), alone(own.module, len(x) if recipe.model.name == OWN else 0):
                     outputs = own.module(x)
-                require_outputs(recipe, outputs, (len(x), num_outputs(recipe, task.examples)), learnt=True)
+                require_outputs(recipe, outputs, (len(x), num_outputs(recipe, task.examples)), trained=True)
         outputs = outputs.float()[None] if outputs.dtype == torch.bfloat16 else outputs[None]
         target = task.examples.aims([own.member], seen, outputs).to(task.device)
         (loss,) = mean_loss(recipe.loss.name, outputs, target, settings.loss)
@@ -270,7 +270,7 @@ class Serial:
                     views = [module(x) for x in self.task.views(recipe, some)]
                 width = num_outputs(recipe, self.task.examples)
                 for view in views:
-                    require_outputs(recipe, view, (len(some), width), learnt=False)
+                    require_outputs(recipe, view, (len(some), width), trained=False)
                 views = [v.float() if v.dtype == torch.bfloat16 else v for v in views]
                 found.append(views[0] if len(views) == 1 else torch.stack(views).mean(dim=0))
         if not found:

@@ -8,11 +8,11 @@ example weighs nothing for the member that is validated on it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -49,6 +49,11 @@ from tame.trial.population import (
 )
 from tame.trial.settings import Settings, averages, group_key, hyper_of, optimizer_of, phase
 from tame.trial.traced import Steps, Traces
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+D = TypeVar("D", bound="DataclassInstance")
 
 AHEAD_VALUES, MOST_AHEAD = 2**18, 64  # numbers that may be prepared for steps ahead (1 MiB), and for how many at most
 EVAL_VALUES = 2**21  # numbers that one layer may hold while judging: 8 MiB in float32, which the cache holds
@@ -134,7 +139,7 @@ class Stacked:
                 ]
             width = num_outputs(recipe, self.task.examples)
             for view in views:
-                require_outputs(recipe, view, (len(population.members), len(part), width), learnt=False)
+                require_outputs(recipe, view, (len(population.members), len(part), width), trained=False)
             views = [view.float() if view.dtype == torch.bfloat16 else view for view in views]
             found.append(views[0] if len(views) == 1 else torch.stack(views).mean(dim=0))
         if not found:
@@ -417,7 +422,7 @@ class _Run:
                 params, buffers, given.x, dropout=settings.dropout, draws=given.draws, mine=given.weight
             )
         width = num_outputs(self.recipe, self.task.examples)
-        require_outputs(self.recipe, outputs, (len(self.population.members), given.size, width), learnt=True)
+        require_outputs(self.recipe, outputs, (len(self.population.members), given.size, width), trained=True)
         loss, of_outputs = self._loss(outputs.detach(), given)
         with naming_failures(self.recipe):
             grads = slopes(of_outputs)
@@ -446,11 +451,12 @@ class _Run:
         }  # fmt: skip
 
         def move(tensors: Tensors) -> Tensor:
-            own: dict[str, Any] = {room: in_room(tensors, room) for room in (*rooms, "given", "draws")}
-            settings = replace(self.settings, **own["settings"], loss=replace(self.settings.loss, **own["loss"]))
+            own = {room: in_room(tensors, room) for room in (*rooms, "given", "draws")}
+            settings = _with(self.settings, {**own["settings"], "loss": _with(self.settings.loss, own["loss"])})
             draws = iter(own["draws"].values())
-            given = _Given(draws=lambda width: next(draws), **own["given"])
-            run, now = replace(self, settings=settings), replace(hyper, **own["hyper"])
+            part = own["given"]
+            given = _Given(part["x"], part["target"], lambda width: next(draws), part.get("weight"))
+            run, now = replace(self, settings=settings), _with(hyper, own["hyper"])
             return run._move(given, flat.over(own["param"], own["state"], own["like"]), own["buffer"], now)
 
         flags = [getattr(self.settings, each.name) for each in fields(self.settings) if each.name.startswith("any_")]
@@ -519,7 +525,12 @@ class _Run:
         )
 
 
-def _tensors_of(some: Any) -> Tensors:
+def _with(some: D, values: Mapping[str, object]) -> D:
+    """The same with other values of these fields."""
+    return replace(some, **values)
+
+
+def _tensors_of(some: DataclassInstance) -> Tensors:
     """The fields that are tensors."""
     values = {each.name: getattr(some, each.name) for each in fields(some)}
     return {name: value for name, value in values.items() if isinstance(value, Tensor)}

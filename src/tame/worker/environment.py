@@ -7,7 +7,6 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 WORKER = "TAME_WORKER"  # the variable that is set in a process that trains
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
@@ -55,7 +54,7 @@ def tune_allocator() -> bool:
         return False  # another C library
 
 
-def reference_to(make: Callable[..., Any]) -> str | None:
+def reference_to(make: Callable[..., object]) -> str | None:
     """The "file:name" by which another process finds a function; None where it cannot.
 
     A function of the script that runs is found only if that script can be imported without running the study again.

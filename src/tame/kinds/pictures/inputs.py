@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Inputs:
         self._speed: Speed | None = None
         self._folded: nn.Module | None = None
         self._runners: dict[int, Runner] = {}
-        self._made: dict[tuple[Hashable, ...], Tensor] = {}
+        self._made: dict[tuple[object, ...], Tensor] = {}
 
     def measure(self, *, size: int, crop: float, known: Speed | None) -> Speed:
         """How the backbone is run here: as known, or measured once at a size and remembered for the machine.
@@ -138,11 +138,11 @@ class Inputs:
 
     def _extract(self, rows: Sequence[int], *, size: int, view: int, crop: float) -> np.ndarray:
         return extract(
-            self._own(), self.pictures, rows, speed=self.speed(), device=self.device, cache=self._features,
-            runners=self._runners, progress=lambda i, n: self._say("features", i, n), size=size, view=view, crop=crop,
+            self._own(), self.pictures, rows, size=size, view=view, crop=crop, speed=self.speed(), device=self.device,
+            cache=self._features, runners=self._runners, progress=lambda i, n: self._say("features", i, n),
         )  # fmt: skip
 
-    def _keep(self, key: tuple[Hashable, ...], rows: Sequence[int], make: Callable[[], Tensor]) -> Tensor:
+    def _keep(self, key: tuple[object, ...], rows: Sequence[int], make: Callable[[], Tensor]) -> Tensor:
         """What `make` makes, made once. Of pixels only the last size is kept: they are large."""
         full = (*key, hash(tuple(rows)))
         if full not in self._made:
