@@ -14,8 +14,8 @@ from PIL import Image
 from torch import nn
 
 from tame.core.config import ARRAYS, INLINE, StudyConfig
+from tame.core.text import printable
 from tame.data.arrays import read_arrays
-from tame.data.images import printable
 from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.arrays.source import keep_arrays
 from tame.kinds.known import KINDS
