@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -11,18 +15,19 @@ import torch
 from torch import nn
 
 import tame
+from processes import count_events, wait_for
 from tame.app.progress import watching
 from tame.core.errors import DataError, StoppedError, StorageError, TameError, UsageError
 from tame.kinds.arrays.material import make_module
 from tame.kinds.arrays.prediction import answers
 from tame.kinds.arrays.source import COLUMNS, INPUTS, TARGETS, read_kept
-from tame.study.opening import open_data
-from tame.study.plan import make_plan
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(80, 3)).astype(np.float32)
 Y = (X[:, 0] + 0.3 * X[:, 1] > 0).astype(int)
 SMALL = {"trials": 1, "epochs": 1, "quiet": True}
+LONG = {**SMALL, "trials": 500, "epochs": 50}  # it does not end before it is stopped
+PLANNED = 8  # events after which the first trials have begun
 
 
 @pytest.fixture(autouse=True)
@@ -203,21 +208,30 @@ def test_arrays_of_a_study_that_were_tampered_with_are_refused(kept, tmp_path):
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
-    """The folders of two studies that were stopped before the first trial: on a table, and on a module of one's own."""
+    """The folders of two studies that were stopped in training: on a table, and on a module of one's own."""
     folders = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tame.app.run.run", stop_after_reading)
         patch.setenv("TAME_CACHE", str(tmp_path_factory.mktemp("cache")))
         for name, model in (("table", None), ("own", lambda: nn.Linear(3, 2))):
             folders[name] = tmp_path_factory.mktemp("stopped") / name
-            with pytest.raises(StoppedError):
-                tame.fit((X, Y), model=model, out=str(folders[name]), **SMALL)
+            with stopping(folders[name]), pytest.raises(StoppedError):
+                tame.fit((X, Y), model=model, out=str(folders[name]), **LONG)
     return folders
 
 
-def stop_after_reading(study):
-    make_plan(study, open_data(study))
-    raise StoppedError("enough")
+@contextmanager
+def stopping(folder):
+    """Presses Ctrl-C once the study has come further than it is now, and trains."""
+    mark = max(PLANNED, count_events(folder)) + 1
+
+    def press():
+        wait_for(lambda: count_events(folder) >= mark)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press, daemon=True)
+    thread.start()
+    yield
+    thread.join()
 
 
 def cut(path):
@@ -244,7 +258,7 @@ def test_a_study_whose_arrays_were_damaged_does_not_go_on(name, file, spoil, sto
         tame.resume(folder, model=build, quiet=True)
 
 
-def test_a_stopped_study_says_how_it_goes_on(stopped, monkeypatch):
+def test_a_stopped_study_says_how_it_goes_on(stopped):
     for name, wanted in (("table", "tame resume {}"), ("own", "tame.resume('{}', model=build)")):
         folder = stopped[name]
         with pytest.raises(UsageError) as unfinished:
@@ -253,8 +267,10 @@ def test_a_stopped_study_says_how_it_goes_on(stopped, monkeypatch):
             tame.fit((X, Y), model=None if name == "table" else lambda: nn.Linear(3, 2), out=str(folder), **SMALL)
         for problem in (unfinished, taken):
             assert str(problem.value).endswith(f"go on with: {wanted.format(folder)}")
-    monkeypatch.setattr("tame.app.run.run", stop_after_reading)
-    with pytest.raises(StoppedError, match=r"Resume with: tame\.resume\('.*/own', model=build\)"):
+    with (
+        stopping(stopped["own"]),
+        pytest.raises(StoppedError, match=r"Resume with: tame\.resume\('.*/own', model=build\)"),
+    ):
         tame.resume(stopped["own"], model=lambda: nn.Linear(3, 2), quiet=True)
 
 

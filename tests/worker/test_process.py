@@ -180,3 +180,33 @@ def test_both_executors_answer_and_stop_alike(tmp_path, given, kind):
             advance(commands, trial=1, until=2)
     finally:
         executor.close()
+
+
+class Interrupted:
+    """A pipe in whose next write, halfway, Ctrl-C comes."""
+
+    def __init__(self, pipe, press):
+        self.pipe, self.press = pipe, press
+
+    def write(self, text):
+        half = len(text) // 2
+        self.pipe.write(text[:half])
+        press, self.press = self.press, lambda: None
+        press()
+        self.pipe.write(text[half:])
+
+    def flush(self):
+        self.pipe.flush()
+
+    def close(self):
+        self.pipe.close()
+
+
+def test_a_stop_that_comes_while_a_command_is_written_is_told_after_it(tmp_path, given):
+    """As a signal handler does: in the same thread, in the middle of the write."""
+    with executor_in(tmp_path) as executor:
+        executor.commands.open("arrays", given)
+        executor.commands.learn(EXAMPLES)
+        executor._process.stdin = Interrupted(executor._process.stdin, executor.stop)
+        with pytest.raises(StoppedError):
+            advance(executor.commands, until=2)

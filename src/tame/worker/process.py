@@ -55,10 +55,14 @@ class ProcessExecutor:
 
     def stop(self) -> None:
         self._stopped = True
-        try:
-            self._write(Stop())
-        except (BrokenPipeError, ValueError, OSError):
-            return  # it is dead already, and whoever waits for an answer will notice
+        # A signal may come in the middle of a write of this same thread: that write is then followed by the word.
+        if self._lock.acquire(blocking=False):
+            try:
+                self._send(Stop())
+            except (BrokenPipeError, ValueError, OSError):
+                return  # it is dead already, and whoever waits for an answer will notice
+            finally:
+                self._lock.release()
 
     def close(self) -> None:
         if self._process.stdin:
@@ -160,10 +164,15 @@ class ProcessExecutor:
         )
 
     def _write(self, request: Request) -> None:
-        assert self._process.stdin is not None
         with self._lock:
-            self._process.stdin.write(request_line(request))
-            self._process.stdin.flush()
+            self._send(request)
+        if self._stopped:
+            self.stop()
+
+    def _send(self, request: Request) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(request_line(request))
+        self._process.stdin.flush()
 
     def _ended(self) -> str:
         code = self._process.wait()
