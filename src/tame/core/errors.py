@@ -57,7 +57,7 @@ class StoppedError(TameError):
 
 
 class WorkerError(TameError):
-    """The process that trains ended without an answer, more often than it may be restarted."""
+    """The process that trains ended without an answer, more often than it may be restarted, or was not understood."""
 
 
 class ShapeError(TameError):
