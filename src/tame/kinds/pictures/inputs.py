@@ -44,7 +44,7 @@ class Inputs:
         self._speed: Speed | None = None
         self._folded: nn.Module | None = None
         self._runners: dict[int, Runner] = {}
-        self._made: dict[tuple[Hashable, ...], Tensor] = {}
+        self._made: dict[tuple[object, ...], Tensor] = {}
 
     def measure(self, *, size: int, crop: float, known: Speed | None) -> Speed:
         """How the backbone is run here: as known, or measured once at a size and remembered for the machine.
@@ -142,7 +142,7 @@ class Inputs:
             runners=self._runners, progress=lambda i, n: self._say("features", i, n), size=size, view=view, crop=crop,
         )  # fmt: skip
 
-    def _keep(self, key: tuple[Hashable, ...], rows: Sequence[int], make: Callable[[], Tensor]) -> Tensor:
+    def _keep(self, key: tuple[object, ...], rows: Sequence[int], make: Callable[[], Tensor]) -> Tensor:
         """What `make` makes, made once. Of pixels only the last size is kept: they are large."""
         full = (*key, hash(tuple(rows)))
         if full not in self._made:
