@@ -201,14 +201,14 @@ def test_few_trials_do_not_all_begin_before_anything_is_learnt():
     assert rounds.count("model") >= 10
 
 
-def test_the_better_curve_goes_on_and_says_what_it_promises():
+def test_the_better_curve_continues_and_says_what_it_is_expected_to_reach():
     """Of two curves that are clearly apart, with no recipe left to begin."""
     base = Recipe().but({"epochs": 9})
     history = history_of({0: [1.0, 0.9, 0.8], 1: [5.0, 4.9, 4.8], 2: [1.1, 0.6, 0.2]}, states={}, base=base)
     config = SearchConfig(base=base, trials=3, cohort=1, num_rungs=2)
     (going,) = [d for d in SEARCHERS.get("thaw")(history, SPACE, 0, config=config) if d.kind == "continue"]
     assert (going.trial, going.until) == (2, 9)
-    assert going.reason.startswith("promises most within ")
+    assert going.reason.startswith("most promising within ")
 
 
 def test_more_than_can_wait_are_given_up_but_never_the_default():

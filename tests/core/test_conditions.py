@@ -93,10 +93,10 @@ def test_a_label_stands_for_the_value_of_one_choice():
     ("dimensions", "words"),
     [
         ({"optimizer.lr@sgd": LR}, 'label of optimizer.lr@sgd is no value .* write the condition: ".*if FIELD=sgd"'),
-        ({"optimizer.lr@": LR}, "'optimizer.lr@' is no name of a dimension"),
-        ({"optimizer.lr@a@b": LR}, "is no name of a dimension; write FIELD or FIELD@LABEL"),
+        ({"optimizer.lr@": LR}, "'optimizer.lr@' is not a valid name of a dimension"),
+        ({"optimizer.lr@a@b": LR}, "is not a valid name of a dimension; write FIELD or FIELD@LABEL"),
         ({"optimizer.rl@sgd": LR}, "no recipe field named 'optimizer.rl'; did you mean 'optimizer.lr'"),
-        ({"seed@a": Int(0, 9)}, "the seed is never searched"),
+        ({"seed@a": Int(0, 9)}, "the seed cannot be searched"),
         ({"optimizer.lr": but(LR, when={"optimiser.name": "sgd"})}, "cannot be met: .* did you mean 'optimizer.name'"),
         (
             {"optimizer.lr": but(LR, when={"model.depth": 100})},
@@ -104,7 +104,7 @@ def test_a_label_stands_for_the_value_of_one_choice():
         ),
         ({"optimizer.lr": but(LR, when={"model.depth": 1.5})}, "model.depth must be a whole number, got 1.5"),
         ({"optimizer.lr": but(LR, when={"augment.flip": 1})}, "augment.flip must be true or false, got 1"),
-        ({"optimizer.lr": but(LR, when={"seed": 1})}, "on the seed, which is never searched"),
+        ({"optimizer.lr": but(LR, when={"seed": 1})}, "on the seed, which cannot be searched"),
         ({"optimizer.lr": but(LR, when={"model.depth@a": 1})}, "write the recipe field: model.depth"),
         (
             {"optimizer.name": OPTIMIZERS, "optimizer.lr": but(LR, when={"optimizer.name": "lion"})},

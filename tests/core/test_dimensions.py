@@ -59,7 +59,7 @@ def test_steps_have_their_share_of_the_log_range():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Float(2, 1), r"low end .* not be above the high one, got 2.0\.\.1.0; write 1.0\.\.2.0"),
+        (lambda: Float(2, 1), r"low end .* not be above the high end, got 2.0\.\.1.0; write 1.0\.\.2.0"),
         (lambda: Int(9, 3), r"got 9\.\.3; write 3\.\.9"),
         (lambda: Float(0, 1, log=True), "a log range must start above 0"),
         (lambda: Int(-2, 9, log=True), "a log range must start above 0"),
@@ -84,14 +84,14 @@ def test_steps_have_their_share_of_the_log_range():
         (lambda: Int(True, 3), "the ends of a range must be numbers, got True"),
         (lambda: Float(0, 1, "log"), "log is True or False, got 'log'"),
         (lambda: Choice(), "at least one value"),
-        (lambda: Choice([1, 2]), r"write Choice\(1, 2, 3\), each value by itself"),
+        (lambda: Choice([1, 2]), r"write Choice\(1, 2, 3\), each value as an argument"),
         (lambda: Choice(1, 2, 1.0), "the same value twice: 1 and 1.0"),
         (lambda: Choice(1, True), "the same value twice: 1 and True"),
         (lambda: Choice("a", "a"), "the same value twice: 'a' and 'a'"),
         (lambda: Choice(1, None), "finite numbers, text, True or False; got None"),
         (lambda: Choice(math.nan), "finite numbers, text, True or False; got nan"),
         (lambda: Choice(1, 2, purpose="scientifc"), "no purpose named 'scientifc'; did you mean 'scientific'"),
-        (lambda: Float(0, 1, purpose="fixed"), "what is fixed has one value"),
+        (lambda: Float(0, 1, purpose="fixed"), "a fixed dimension has one value"),
         (lambda: Float(0, 1, when={"model.depth": ()}), "the condition on model.depth names no value"),
         (
             lambda: Float(0, 1, when={"model.depth": (1, 1.0)}),

@@ -448,7 +448,7 @@ def test_decisions_that_weigh_costs_cost_less_where_costs_differ():
     even = expected_cost(judged, [[0, 1], [1, 0]], seed=0)
     assert even.value == even.aware.value == pytest.approx(1 - measure("accuracy", judged))
     assert even.aware.changed == 0
-    with pytest.raises(UsageError, match="costs of 2 classes are a 2 x 2 table"):
+    with pytest.raises(UsageError, match="costs of 2 classes must be a 2 x 2 table"):
         expected_cost(judged, [[0, 1, 2]] * 3, seed=0)
     with pytest.raises(UsageError, match="finite"):
         expected_cost(judged, [[0, math.inf], [1, 0]], seed=0)

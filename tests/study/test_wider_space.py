@@ -80,7 +80,7 @@ def test_what_a_resume_asks_for_waits_until_the_study_has_checked_it(stopped):
     [
         (["optimizer.lr=1e-3..1:log"], r"leaves something out; it was optimizer.lr=0.0001\.\.0.1:log"),
         (["model.hidden=0|128"], r"it was model.hidden=0\|64"),
-        (["optimizer.lr=1e-5..1:log if model.hidden=64"], "would hold in fewer cases"),
+        (["optimizer.lr=1e-5..1:log if model.hidden=64"], "would be active in fewer cases"),
         (["batch_size=8..64"], "batch_size is fixed in this study with --set"),
         (["model.depth=1..4 if model.hidden=32"], "which it never is in this space"),
         (["schedule.drops=1..4 if schedule.name=step"], "which it never is in this space; it is cosine"),
