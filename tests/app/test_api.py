@@ -138,14 +138,14 @@ def ends(z):
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        (fails, "failed while it was trained: KeyError: 'late'"),
-        (leaves, "failed while it was trained: SystemExit: 3"),
-        (ends, "failed while it was trained: Ended"),
-        (lambda z: (z, z), "gives a tuple while it is trained"),
-        (lambda z: None, "gives a NoneType while it is trained"),
-        (lambda z: torch.cat([z, z], dim=-1), "gives outputs of shape"),
+        (fails, "failed in training: KeyError: 'late'"),
+        (leaves, "failed in training: SystemExit: 3"),
+        (ends, "failed in training: Ended"),
+        (lambda z: (z, z), "returns a tuple in training"),
+        (lambda z: None, "returns None in training"),
+        (lambda z: torch.cat([z, z], dim=-1), "returns outputs of shape"),
         (lambda z: z.detach(), "do not depend on its parameters"),
-        (lambda z: z.to(torch.complex64), "gives complex64 outputs while it is trained"),
+        (lambda z: z.to(torch.complex64), "returns complex64 outputs"),
     ],
 )
 def test_a_module_that_fails_in_training_is_told_as_the_users(how, said, norm):
@@ -170,7 +170,7 @@ def test_numbers_of_numpy_and_torch_are_numbers():
 
 def test_a_time_of_numpy_is_taken_and_a_limit_that_would_not_hold_refused():
     limited = {"optimizer.name": "schedule_free_adamw", "regularize.max_norm": 1.0}
-    with pytest.raises(UsageError, match="schedule_free_adamw judges an average of the weights"):
+    with pytest.raises(UsageError, match="schedule_free_adamw evaluates an average of the weights"):
         tame.fit((X, Y), time=np.float32(30), set=limited, quiet=True)
 
 

@@ -92,7 +92,7 @@ def test_a_label_stands_for_the_value_of_one_choice():
 @pytest.mark.parametrize(
     ("dimensions", "words"),
     [
-        ({"optimizer.lr@sgd": LR}, 'label of optimizer.lr@sgd is no value .* write the condition: ".*if FIELD=sgd"'),
+        ({"optimizer.lr@sgd": LR}, 'label of optimizer.lr@sgd is not a value .* write the condition: ".*if FIELD=sgd"'),
         ({"optimizer.lr@": LR}, "'optimizer.lr@' is not a valid name of a dimension"),
         ({"optimizer.lr@a@b": LR}, "is not a valid name of a dimension; write FIELD or FIELD@LABEL"),
         ({"optimizer.rl@sgd": LR}, "no recipe field named 'optimizer.rl'; did you mean 'optimizer.lr'"),
@@ -108,19 +108,19 @@ def test_a_label_stands_for_the_value_of_one_choice():
         ({"optimizer.lr": but(LR, when={"model.depth@a": 1})}, "write the recipe field: model.depth"),
         (
             {"optimizer.name": OPTIMIZERS, "optimizer.lr": but(LR, when={"optimizer.name": "lion"})},
-            "optimizer.lr holds only if optimizer.name is lion, which it never is in this space",
+            "optimizer.lr is active only if optimizer.name is lion, which it never is in this space",
         ),
         (
             {"model.depth": Int(1, 3), "optimizer.lr": but(LR, when={"model.depth": (4, 5)})},
             "only if model.depth is 4 or 5, which it never is",
         ),
-        ({"optimizer.lr": but(LR, when={"optimizer.lr": 0.1})}, "in a circle: optimizer.lr depends on optimizer.lr"),
+        ({"optimizer.lr": but(LR, when={"optimizer.lr": 0.1})}, "are circular: optimizer.lr depends on optimizer.lr"),
         (
             {
                 "model.depth": Int(1, 3, when={"model.width": 16}),
                 "model.width": Choice(16, 32, when={"model.depth": 2}),
             },
-            "the conditions go in a circle: model.(depth|width) depends on model.(width|depth) depends on",
+            "the conditions are circular: model.(depth|width) depends on model.(width|depth) depends on",
         ),
         (
             {"optimizer.lr": LR, "optimizer.name": OPTIMIZERS, "optimizer.lr@adamw": LR},
@@ -134,7 +134,7 @@ def test_a_label_stands_for_the_value_of_one_choice():
             },
             "would both set optimizer.lr",
         ),
-        ({"epochs": Float(5, 40)}, "epochs is a whole number; write the ends of its range as such"),
+        ({"epochs": Float(5, 40)}, "epochs is a whole number; write the ends of its range as whole numbers"),
         ({"model.dropout": Int(0, 0)}, "model.dropout is a real number; search it with a Float"),
         ({"optimizer.lr": Choice("0.1", "0.2")}, "optimizer.lr must be a number, got the text '0.1'; write 0.1"),
         ({"augment.flip": Choice("yes", "no")}, "augment.flip must be true or false, got the text 'yes'; write True"),

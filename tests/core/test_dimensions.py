@@ -95,7 +95,7 @@ def test_steps_have_their_share_of_the_log_range():
         (lambda: Float(0, 1, when={"model.depth": ()}), "the condition on model.depth names no value"),
         (
             lambda: Float(0, 1, when={"model.depth": (1, 1.0)}),
-            "the condition on model.depth holds the same value twice",
+            "the condition on model.depth has the same value twice",
         ),
         (lambda: Float(0, 1, when=["model.depth"]), "`when` maps recipe fields to values"),
     ],

@@ -145,7 +145,7 @@ def test_a_space_is_read_from_toml_in_a_config_and_in_a_file_of_its_own(tmp_path
         ("epochs = 2024-01-01", "epochs is datetime.date"),
         ("space = 5", "space must be a table of dimensions, got 5"),
         ("space = [5]", "the space has 5; give texts"),
-        ("trials = 5\n[space]\nepochs = 3", "holds more than a space: trials; give a file of settings with --config"),
+        ("trials = 5\n[space]\nepochs = 3", "contains more than a space: trials; give a file of settings with --config"),
         ("= 5", "is not a TOML file of dimensions"),
         ("", "contains no dimension"),
         ("[space]", "contains no dimension"),

@@ -152,7 +152,7 @@ def test_a_dimension_is_read_from_text(text, name, dimension):
         ("optimizer.lr=0..1:log", "a log range must start above 0"),
         ("optimizer.lr=nan..1", "must be finite"),
         ("optimizer.lr=0..inf", "must be finite"),
-        ("epochs=3|3", "a choice holds the same value twice"),
+        ("epochs=3|3", "a choice has the same value twice"),
     ],
 )
 def test_a_dimension_that_cannot_be_read_is_refused_with_the_right_form(text, words):

@@ -78,14 +78,14 @@ def test_what_a_resume_asks_for_waits_until_the_study_has_checked_it(stopped):
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        (["optimizer.lr=1e-3..1:log"], r"leaves something out; it was optimizer.lr=0.0001\.\.0.1:log"),
+        (["optimizer.lr=1e-3..1:log"], r"leaves values out; it was optimizer.lr=0.0001\.\.0.1:log"),
         (["model.hidden=0|128"], r"it was model.hidden=0\|64"),
         (["optimizer.lr=1e-5..1:log if model.hidden=64"], "would be active in fewer cases"),
         (["batch_size=8..64"], "batch_size is fixed in this study with --set"),
         (["model.depth=1..4 if model.hidden=32"], "which it never is in this space"),
         (["schedule.drops=1..4 if schedule.name=step"], "which it never is in this space; it is cosine"),
         (["optimizer.l=1..2"], "did you mean 'optimizer.lr'"),
-        (["optimizer.lr@sgd=1..2"], "the label of optimizer.lr@sgd is no value"),
+        (["optimizer.lr@sgd=1..2"], "the label of optimizer.lr@sgd is not a value"),
         (["optimizer.lr"], "cannot read the space"),
     ],
 )
@@ -128,7 +128,7 @@ def test_the_command_line_says_what_the_range_was(stopped, monkeypatch, capsys):
             cli.main()
         assert ended.value.code == 2
         said = capsys.readouterr().err
-        assert "tame: the space of optimizer.lr may grow but not shrink" in said
+        assert "tame: the range of optimizer.lr may grow but not shrink" in said
         assert "it was optimizer.lr=0.0001..0.1:log" in said
 
 

@@ -335,7 +335,7 @@ def test_a_network_that_does_not_fit_while_it_is_measured_is_trained_in_parts(tm
         in chooser.choice(material_of(), recipe_of(), [0], range(NUM), examples_of(), members=4).why
     )
     short.parts = math.inf
-    with pytest.raises(StorageError, match="memory ran out with one network alone"):
+    with pytest.raises(StorageError, match="memory ran out with a single network"):
         chooser.rehearse(task, Member(0, 0, recipe_of()))
 
 

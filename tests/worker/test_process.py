@@ -119,7 +119,7 @@ def test_a_worker_that_says_nothing_is_ended_and_the_error_says_so(tmp_path, giv
         executor.commands.learn(EXAMPLES)  # any command, so that torch is loaded before the patience is cut
         executor.silence_s = 1.0
         begun = time.monotonic()
-        with pytest.raises(UsageError, match=r"said nothing for 1 s on 'open' and was ended; a module of your own"):
+        with pytest.raises(UsageError, match=r"sent nothing for 1 s on 'open' and was ended; a module of your own"):
             executor.commands.open("arrays", waits)
         assert time.monotonic() - begun < 30
 
