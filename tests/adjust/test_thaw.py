@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info
 from tame.adjust import thaw
 from tame.adjust.candidates import candidates, features, settled, some_of
 from tame.adjust.searcher import SEARCHERS, SearchConfig
-from tame.adjust.surrogate import FEW, GUESSES, KEPT, MORE, Likeness, Measured, Surrogate, expected_improvement, fit
+from tame.adjust.surrogate import FEW, GUESSES, KEPT, MORE, Kernel, Measured, Surrogate, expected_improvement, fit
 from tame.core.recipe import Recipe
 from tame.core.records import History, replay
 from tame.core.space import Choice, Float, Space
@@ -51,7 +51,7 @@ def test_the_surrogate_predicts_what_plain_linear_algebra_does(seed):
     surrogate = fit(known, rng)
     mean, square = np.zeros(12), np.zeros(12)
     for share, process in zip(surrogate.shares, surrogate.processes, strict=True):
-        like = process.likeness
+        like = process.kernel
         inverse = np.linalg.inv(covariance(like, known, known) + like.noise * np.eye(len(known.runs)))
         across = covariance(like, asked, known)
         own = across @ inverse @ known.values
@@ -100,7 +100,7 @@ def test_the_surrogate_is_worked_out_on_one_thread_and_gives_the_others_back():
 
 
 def test_a_curve_is_like_itself_and_less_like_others():
-    like = Likeness(np.ones(2), 1.0, 0.3, 0.01, 0.5, 1.0)
+    like = Kernel(np.ones(2), 1.0, 0.3, 0.01, 0.5, 1.0)
     own = Measured(np.zeros((1, 2)), np.ones(1), np.array([0]), np.zeros(1))
     other = Measured(np.zeros((1, 2)), np.ones(1), np.array([1]), np.zeros(1))
     assert like.between(own, own)[0, 0] == pytest.approx(1.3)

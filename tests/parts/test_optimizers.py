@@ -346,10 +346,10 @@ def test_names_that_cannot_be_had_say_why(monkeypatch):
         plain_optimizer(named, OptimizerRecipe(name="nesterof"))
     with pytest.raises(UsageError, match=r"no optimizer named 'prodigi'; did you mean 'prodigy'\?"):
         plain_optimizer(named, OptimizerRecipe(name="prodigi"))
-    with pytest.raises(UsageError, match=r"'nero' follows code under CC-BY-NC-SA-4.0; TAME uses only Apache-2.0"):
+    with pytest.raises(UsageError, match=r"'nero' is based on code under CC-BY-NC-SA-4.0; TAME uses only Apache-2.0"):
         plain_optimizer(named, OptimizerRecipe(name="nero"))
     if HAVE_EXTRA:
-        with pytest.raises(UsageError, match=r"'adan' is one of pytorch_optimizer's, but the licence .* not looked at"):
+        with pytest.raises(UsageError, match=r"'adan' is in pytorch_optimizer, but the licence .* not reviewed"):
             plain_optimizer(named, OptimizerRecipe(name="adan"))
     monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)  # as if it were not installed
     with pytest.raises(UsageError, match=r"needs the package pytorch_optimizer: pip install tame-ml\[optim\]"):
@@ -417,7 +417,7 @@ def test_what_no_tensor_can_hold_is_refused():
     param = nn.Parameter(torch.zeros(2))
     hoarder = Hoarder([param])
     hoarder.state[param] = {"set": {1, 2}}
-    with pytest.raises(UsageError, match=r"Hoarder keeps in state\.0\.set what no checkpoint can hold"):
+    with pytest.raises(UsageError, match=r"Hoarder has a value in state\.0\.set that no checkpoint can hold"):
         optimizer_tensors(hoarder)
 
 
@@ -425,7 +425,7 @@ def test_the_tensors_of_more_parameters_are_refused():
     two = Hoarder([nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))])
     two.fill(1)
     kept = optimizer_tensors(two)
-    with pytest.raises(UsageError, match=r"the checkpoint holds state 1; this Hoarder has only 1"):
+    with pytest.raises(UsageError, match=r"the checkpoint has state 1; this Hoarder has only 1"):
         load_optimizer_tensors(Hoarder([nn.Parameter(torch.zeros(2))]), kept)
-    with pytest.raises(UsageError, match="not all of an optimizer's"):
+    with pytest.raises(UsageError, match="tensors of the optimizer are incomplete"):
         load_optimizer_tensors(two, {name: kept[name] for name in kept if not name.startswith("group")})

@@ -128,7 +128,7 @@ def test_the_command_line_says_what_the_range_was(stopped, monkeypatch, capsys):
             cli.main()
         assert ended.value.code == 2
         said = capsys.readouterr().err
-        assert "tame: the range of optimizer.lr may grow but not shrink" in said
+        assert "tame: the space of optimizer.lr may grow but not shrink" in said
         assert "it was optimizer.lr=0.0001..0.1:log" in said
 
 
@@ -176,7 +176,7 @@ def test_a_study_that_was_stopped_goes_on_in_a_wider_space(tmp_path, monkeypatch
     first = stopped_in_its_search(folder, "optimizer.lr=0.01..0.02:log", "own.bias=true|false")
     with pytest.raises(UsageError, match=r"it was optimizer\.lr=0\.01\.\.0\.02:log"):
         tame.resume(folder, model=linear, space=("optimizer.lr=0.015..0.02:log",), quiet=True)
-    with pytest.raises(UsageError, match=r"schedule\.power would do nothing"):
+    with pytest.raises(UsageError, match=r"schedule\.power would have no effect"):
         tame.resume(folder, model=linear, space=("schedule.power=1..3",), quiet=True)
     assert "refused" in read_state(folder)[1].space_asked.outcome
     wider = {"optimizer.lr": Float(0.01, 10, log=True), "optimizer.momentum": Float(0.1, 0.8)}

@@ -216,7 +216,7 @@ class Space:
                 found.append(f"{name} is no longer in the space; {was}")
             elif not covers(now, before):
                 found.append(
-                    f"the range of {name} may grow but not shrink: {to_text(name, now)} leaves values out; {was}"
+                    f"the space of {name} may grow but not shrink: {to_text(name, now)} leaves values out; {was}"
                 )
             elif not isinstance(now, Choice) and not isinstance(before, Choice) and now.log != before.log:
                 scale = "log" if before.log else "linear"
