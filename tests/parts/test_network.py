@@ -413,7 +413,7 @@ def test_a_folder_of_weights_that_would_have_to_be_unpickled_is_refused(tmp_path
 @torch.no_grad()
 def test_a_backbone_opens_from_a_folder_and_misfits_are_refused(backbone, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(dict(backbone.config)))
-    with pytest.raises(UsageError, match=r"contains no model\.safetensors"):
+    with pytest.raises(UsageError, match=r"has no model\.safetensors"):
         open_backbone(str(tmp_path))
     weights = {name: value.contiguous() for name, value in backbone.module.state_dict().items()}
     save_file(weights, tmp_path / "model.safetensors")

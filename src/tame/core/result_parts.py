@@ -131,7 +131,7 @@ class FineTuning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnFacts:
-    """How a column of a table was interpreted, and why. categories: how many; learnt: whether it is an input."""
+    """How a column of a table was interpreted and why, whether it is an input, and its number of categories."""
 
     name: str
     kind: str
