@@ -122,7 +122,7 @@ def test_what_is_narrowed_is_an_event_and_leaves_the_space_as_it_was(tmp_path):
     with begin(StudyConfig(data="x", out=str(tmp_path / "study")), Silent()) as study:
         study.keep(Event("plan", plan))
         study.keep(narrow(study.state, "optimizer.lr", high=1e-2, reason="too many diverged", evidence={"lost": 9}))
-        study.keep(narrow(study.state, "optimizer.lr", low=1e-3, reason="nothing is learnt"))
+        study.keep(narrow(study.state, "optimizer.lr", low=1e-3, reason="nothing is learned"))
         with pytest.raises(UsageError, match=r"optimizer\.lr cannot be narrowed to high 1"):
             narrow(study.state, "optimizer.lr", high=1.0, reason="no change")
     _, state = read_state(tmp_path / "study")

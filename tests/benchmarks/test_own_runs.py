@@ -1,4 +1,4 @@
-"""TAME's own runs as recorded curves, lists of recipes learnt from them, and the lists that are shipped."""
+"""TAME's own runs as recorded curves, lists of recipes selected from them, and the lists that are shipped."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_heads_are_recorded_as_tables_are_and_files_of_the_same_recipes_are_take
     assert set(listed["leave_one_out"]["by_task"]) == set(listed["learnt_from"]) == set(HEADS)
     assert listed["numbers"][0] == 0
     assert sorted(listed["numbers"]) == [0, 2, 3]
-    with pytest.raises(SystemExit, match="both hold the task"):
+    with pytest.raises(SystemExit, match="both have the task"):
         run(learn_portfolio, "--curves", outs[0], outs[0], **fixtures)
 
 
@@ -134,8 +134,8 @@ def test_sets_of_pictures_repeat_by_seed_and_are_judged_on_pictures_that_were_no
     assert TASKS["uneven_200"].draw(0, 0.1).digest() == drawn["uneven_200"].digest()
     assert TASKS["uneven_200"].draw(1, 0.1).digest() != drawn["uneven_200"].digest()
     for name, own in drawn.items():
-        learnt, judged = ({own.digests[i] for i in np.flatnonzero(own.fold == fold)} for fold in (-1, 0))
-        assert not learnt & judged, name
+        trained, judged = ({own.digests[i] for i in np.flatnonzero(own.fold == fold)} for fold in (-1, 0))
+        assert not trained & judged, name
         assert len(own.pixels) == len(own.digests) == len(own.target) == len(own.fold)
         assert set(own.target.tolist()) == set(range(own.num_classes)), name
     uneven = drawn["uneven_200"]

@@ -848,7 +848,7 @@ def test_each_example_is_judged_by_the_members_that_had_not_seen_it():
     rows = (examples.fold >= 0).nonzero().squeeze(1)
     members = [Member(7, fold, Recipe()) for fold in range(FOLDS)]
     outputs = torch.zeros(FOLDS, len(rows), CLASSES)
-    for place, member in enumerate(members):  # right where it is judged, and wrong in all that it has learnt from
+    for place, member in enumerate(members):  # right where it is judged, and wrong in all that it was trained on
         own = examples.fold[rows] == member.fold
         label = torch.where(own, examples.target[rows], (examples.target[rows] + 1) % CLASSES)
         outputs[place, torch.arange(len(rows)), label] = 9.0

@@ -180,13 +180,13 @@ class Mlp(nn.Module):
             return shared_linear(weight, bias, x)
         cut = self.columns.dense
         z = shared_linear(weight[:, :, :cut], bias, x[..., :cut])
-        return z + self.embeddings(tensors, x) @ weight[:, :, cut:].transpose(1, 2)
+        return z + self.embedded(tensors, x) @ weight[:, :, cut:].transpose(1, 2)
 
     def embedding_names(self) -> list[str]:
         """The names of the embedding parameters before the first layer."""
         return [name for name, _ in self.named_parameters() if name.startswith(("periodic.", "embeddings."))]
 
-    def embeddings(self, tensors: Tensors, x: Tensor) -> Tensor:
+    def embedded(self, tensors: Tensors, x: Tensor) -> Tensor:
         """The values (M, B, L) of each member's embeddings of the columns that have one."""
         _, numbers, codes = self._split(x)
         found = []

@@ -93,7 +93,7 @@ class _First:
             return cls(x, None, {})
         leaves = {name: tensors[name].detach().requires_grad_() for name in module.embedding_names()}
         with torch.enable_grad():
-            embedded = module.embeddings({**tensors, **leaves}, x)
+            embedded = module.embedded({**tensors, **leaves}, x)
         return cls(x[..., : module.columns.dense], embedded, leaves)
 
     def product(self, tensors: Tensors, name: str) -> Tensor:
