@@ -174,7 +174,7 @@ def test_only_points_that_exist_begin_where_they_are_given():
     assert set(model) <= exist
 
 
-def test_what_is_known_to_work_is_trained_to_its_end_before_others_go_on():
+def test_what_is_known_to_work_is_trained_to_its_end_before_others_continue():
     config = SearchConfig(base=CONFIG.base, portfolio=CONFIG.portfolio, trials=30, cohort=8)
     events, _ = play(SEARCHERS.get("auto"), falling, config=config)
     order = [e.data["trial"] for e in events if e.kind == "decision" and e.data["kind"] == "complete"]
@@ -193,7 +193,7 @@ def test_alone_a_search_finishes_what_is_known_to_work_one_after_another():
     assert decide(history, SPACE, 0, config=longer)[0].until == 2  # a twenty-fifth of 50 epochs
 
 
-def test_few_trials_do_not_all_begin_before_anything_is_learnt():
+def test_few_trials_do_not_all_start_before_there_is_anything_to_learn_from():
     events, _ = play(SEARCHERS.get("auto"), falling, config=replace(CONFIG, trials=40, cohort=64))
     rounds = [e.data["origin"] for e in events if e.kind == "decision" and e.data["kind"] == "start"]
     assert len(rounds) == 40
@@ -211,7 +211,7 @@ def test_the_better_curve_continues_and_says_what_it_is_expected_to_reach():
     assert going.reason.startswith("most promising within ")
 
 
-def test_more_than_can_wait_are_given_up_but_never_the_default():
+def test_the_default_is_never_given_up_even_if_too_many_wait():
     base = Recipe().but({"epochs": 9})
     losses = {n: [3.0 - 0.01 * n] * 3 for n in range(120)}
     history = history_of(losses, states=dict.fromkeys(range(120), "paused"), base=base)

@@ -64,7 +64,7 @@ def test_a_setting_that_arrays_do_not_have_is_refused_and_leaves_nothing(setting
         (X, np.where(Y, X[:, 0], np.nan), "y is nan"),
     ],
 )
-def test_arrays_that_cannot_be_learnt_from_are_refused_and_leave_nothing(x, y, said, own_folder):
+def test_arrays_that_cannot_be_trained_on_are_refused_and_leave_nothing(x, y, said, own_folder):
     with pytest.raises(TameError, match=said):
         tame.fit((x, y), **SMALL)
     assert list(own_folder.iterdir()) == []
@@ -148,7 +148,7 @@ def ends(z):
         (lambda z: z.to(torch.complex64), "returns complex64 outputs"),
     ],
 )
-def test_a_module_that_fails_in_training_is_told_as_the_users(how, said, norm):
+def test_a_failure_of_a_module_in_training_is_reported_as_the_users(how, said, norm):
     Later.calls = 0
     with pytest.raises(UsageError, match=said):
         tame.fit((X, Y), model=lambda: Later(how, norm), trials=2, epochs=6, quiet=True)

@@ -70,7 +70,7 @@ def test_a_condition_on_a_field_outside_the_space_is_judged_on_the_base():
     assert stepped.but({"batch_size": Int(1, 9)}).without(["epochs"]).base["schedule.name"] == "step"
 
 
-def test_what_hangs_on_something_that_never_holds_never_holds():
+def test_what_depends_on_an_inactive_dimension_is_never_active():
     space = Space(
         {
             "schedule.drops": Int(1, 5, when={"schedule.name": "step"}),

@@ -121,7 +121,7 @@ def test_toml_that_cannot_be_obeyed_is_refused(tmp_path, text, words):
         read_toml(path)
 
 
-def test_a_toml_file_that_is_none_is_refused(tmp_path):
+def test_a_file_that_is_not_toml_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no config file"):
         read_toml(tmp_path / "none.toml")
     with pytest.raises(UsageError, match="is not a TOML file"):

@@ -100,12 +100,12 @@ def test_steps_have_their_share_of_the_log_range():
         (lambda: Float(0, 1, when=["model.depth"]), "`when` maps recipe fields to values"),
     ],
 )
-def test_a_dimension_that_is_none_is_refused(make, words):
+def test_an_invalid_dimension_is_refused(make, words):
     with pytest.raises(UsageError, match=words):
         make()
 
 
-def test_numbers_of_numpy_are_taken_as_plain_ones():
+def test_numpy_numbers_become_plain_ones():
     dims = {
         "batch_size": Int(np.int64(2), np.int32(8)),
         "optimizer.lr": Float(np.float32(0.5), 1),
@@ -116,7 +116,7 @@ def test_numbers_of_numpy_are_taken_as_plain_ones():
     assert Int(2.0, 8.0) == Int(2, 8)
 
 
-def test_true_is_no_number_of_a_range_or_of_a_choice():
+def test_true_is_not_a_number_in_a_range_or_a_choice():
     assert not Int(0, 3).holds(True)
     assert not Float(0, 3).holds(True)
     assert not Choice(0, 1).holds(True)

@@ -136,7 +136,7 @@ def test_losses_of_two_classes_equal_those_of_torch(seed, smoothing):
 
 
 @given(seed=st.integers(0, 10_000))
-def test_kl_divergence_equals_that_of_torch_and_is_nothing_at_the_target(seed):
+def test_kl_divergence_equals_that_of_torch_and_is_zero_at_the_target(seed):
     chance = torch.Generator().manual_seed(seed)
     outputs = 3 * torch.randn(1, 8, 4, dtype=torch.float64, generator=chance)
     target = torch.softmax(2 * torch.randn(8, 4, dtype=torch.float64, generator=chance), dim=1)
@@ -157,7 +157,7 @@ def test_focal_without_gamma_and_equal_costs_are_cross_entropy(seed, scale):
     torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
 
 
-def test_focal_plays_down_what_is_right_already():
+def test_focal_down_weights_easy_examples():
     logits = torch.tensor([0.9, 0.1]).double().log().expand(1, 2, 2)
     found = each("focal", logits, torch.tensor([0, 1]), hyper_of(LossRecipe(gamma=2)))
     assert found[0].tolist() == pytest.approx([-0.01 * math.log(0.9), -0.81 * math.log(0.1)])
@@ -278,7 +278,7 @@ def test_a_loss_is_checked_against_the_task(name, task):
         (LossRecipe(), "multiclas", "no task named 'multiclas'; did you mean 'multiclass'"),
     ],
 )
-def test_a_loss_that_cannot_be_trained_is_refused_with_the_mend(recipe, task, message):
+def test_a_loss_that_cannot_be_trained_is_refused_with_the_fix(recipe, task, message):
     with pytest.raises(UsageError, match=message):
         check_loss(recipe, task=task, num_classes=3, has_costs=False)
 

@@ -369,7 +369,7 @@ def change(about, path, value):
         ("prepared", None), ("recipe", {"model.name": "own"}),
     ],
 )  # fmt: skip
-def test_a_description_that_does_not_fit_is_refused_as_one_that_cannot_be_used(tmp_path, path, value):
+def test_a_description_that_does_not_fit_is_refused_as_unusable(tmp_path, path, value):
     write_network(scratch_network(), tmp_path)
     description = tmp_path / "model.json"
     description.write_text(json.dumps(change(json.loads(description.read_text()), path, value)))
@@ -396,7 +396,7 @@ def test_a_description_of_a_table_that_does_not_fit_is_refused(tmp_path, path, v
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", "3", "\x00", '"text"', "[" * 100_000])
-def test_a_description_that_is_none_is_refused(tmp_path, text):
+def test_an_invalid_description_is_refused(tmp_path, text):
     write_network(scratch_network(), tmp_path)
     (tmp_path / "model.json").write_text(text)
     with pytest.raises(UsageError, match="is not a model folder that TAME can read"):

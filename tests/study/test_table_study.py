@@ -128,7 +128,7 @@ def test_a_part_without_the_column_that_splits_is_refused(tmp_path, role):
         read_rows(settings(own, test=str(other), **{role: "who"}))
 
 
-def test_a_table_of_which_nothing_can_be_learnt_is_refused_with_what_its_columns_are(tmp_path, cache):
+def test_a_table_without_inputs_is_refused_with_what_its_columns_are(tmp_path, cache):
     words = (
         np.random.default_rng(0).permutation(["good", "dull", "a", "long", "film", "with", "plot"] * 60).reshape(-1, 14)
     )
@@ -181,7 +181,7 @@ def test_what_does_not_order_the_rows_is_refused(texts, said):
         order_values(np.array(texts * 3, dtype=object), "when")
 
 
-def test_a_given_test_part_that_is_learnt_from_is_a_problem_that_is_told(table, cache, tmp_path):
+def test_a_given_test_part_that_overlaps_the_training_data_is_reported(table, cache, tmp_path):
     copies = write(tmp_path / "copies.csv", HEADER, [*rows_of(0)[:60], *rows_of(5, 4)])
     done = tame_here("check", table, "--target", "label", "--test", copies, "--json", cache=cache)
     (found,) = (each for each in json.loads(done.stdout)["findings"] if each["code"] == "duplicate_rows")

@@ -234,7 +234,7 @@ def test_an_error_keeps_its_class_and_one_that_is_not_known_is_still_one_for_the
 
 
 @pytest.mark.parametrize("line", ["", "no json", "[1]", "7", '{"answ', '{"with": {}}', '{"do": 7}', "[" * 100_000])
-def test_a_line_that_is_no_command_is_refused(line):
+def test_an_invalid_line_is_refused(line):
     with pytest.raises(WorkerError, match=r"this is not a command|this is not a command"):
         read_request(line)
 

@@ -220,7 +220,7 @@ class Space:
                 )
             elif not isinstance(now, Choice) and not isinstance(before, Choice) and now.log != before.log:
                 scale = "log" if before.log else "linear"
-                found.append(f"{name} is searched on a {scale} scale, which cannot be changed; {was}")
+                found.append(f"{name} is searched on a {scale} scale, which cannot change; {was}")
             elif any(
                 asked not in before.when or not set(before.when[asked]) <= set(v) for asked, v in now.when.items()
             ):
