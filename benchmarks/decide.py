@@ -1,7 +1,7 @@
-"""How long does a search think? Seconds of `auto` for one decision after many trials, and for 64 proposals at once.
+"""How long does a search take to decide? Seconds of `auto` per decision after many trials, and for 64 at once.
 
-Prints one JSON line: the median of some decisions in processor time, with histories of finished trials of 50 epochs,
-each decision made on a history that it has not seen before (one more trial each time), as in a study.
+Prints one JSON line: the median processor time of several decisions, with histories of finished trials of 50 epochs.
+Each decision gets a new history (one more trial each time), as in a study.
 Usage: python benchmarks/decide.py [--search auto] [--trials 1000,10000] [--repeats 9]
 """
 
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def decision_s(search: str, num: int, cohort: int, repeats: int) -> float:
-    """Median seconds of processor time for a decision after so many finished trials."""
+    """Median seconds of processor time for a decision after `num` finished trials."""
     from tame.adjust.searcher import SearchConfig
     from tame.adjust.searchers import SEARCHERS
     from tame.core.recipe import Recipe

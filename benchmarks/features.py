@@ -1,8 +1,8 @@
 """Frozen features: TAME's extraction against an eager float32 loop over the same backbone. Prints one JSON line.
 
-Both begin with decoded pictures and end with features; both cut the same views, so that only their handling differs.
-The loop is what one writes without thinking of speed: batches of 32, NCHW float32, no_grad, the allocator as it is.
-Each pass runs in a process of its own, the two in turn; the ratio is the geometric mean over the rounds with its 95 %
+Both start with decoded pictures and end with features, and both crop the same views, so that only the processing
+differs. The loop is written without regard to speed: batches of 32, NCHW float32, no_grad, the default allocator.
+Each pass runs in a separate process, the two in turn; the ratio is the geometric mean over the rounds with its 95 %
 interval (Student's t on logarithms). Usage: python benchmarks/features.py [--rounds 3] [--sizes 160 224 288]
 """
 
@@ -28,12 +28,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
 DATA, WEIGHTS = SHARED / "data" / "ants_bees", SHARED / "weights" / "mobilenetv2_100"
 PACKAGES = ("torch", "timm", "numpy", "pillow", "scikit-learn")
-TUNED = ("OMP_", "GOMP_", "KMP_", "MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # what the plain loop must not inherit
+TUNED = ("OMP_", "GOMP_", "KMP_", "MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # not for the plain loop
 SHORTEST, CROP, PLAIN_BATCH, SEED = 384, 0.875, 32, 0
 
 
 def main() -> None:
-    """Compares both over the rounds, or (in a process of its own) makes one pass."""
+    """Compares both over the rounds, or (in a separate process) runs one pass."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=[160, 224, 288])
@@ -71,7 +71,7 @@ def compare(rounds: int, sizes: list[int], folder: Path) -> dict[str, Any]:
 
 
 def run_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
-    """One pass in a process of its own: as a user starts one, or as TAME starts its worker."""
+    """One pass in a separate process: started as by a user, or as TAME starts its worker."""
     from tame.worker.environment import worker_environment
 
     environment = {name: value for name, value in os.environ.items() if not name.startswith(TUNED)}
@@ -83,7 +83,7 @@ def run_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
 
 
 def one_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
-    """Rates of one pass over all pictures; its features go to the folder."""
+    """The rates of one pass over all pictures; its features are stored in the folder."""
     from tame.worker.environment import tune_allocator
 
     if side == "tame":
@@ -100,10 +100,10 @@ def one_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
     loaded = load_pixels(scan(DATA).pictures, shortest=SHORTEST, cache=ArrayCache(folder / "pixels"))
     pictures = Pictures(loaded.arrays, [each.digest for each in loaded.pictures])
     for array in pictures.pixels:
-        array.max()  # read once, so that no side waits for the disk
+        array.max()  # reads everything once, so that neither side waits for the disk
     backbone, device, about = open_backbone(str(WEIGHTS)), torch.device("cpu"), dict[str, Any]()
     if side == "plain":
-        plain_features(backbone, pictures, range(PLAIN_BATCH), size=size)  # warm
+        plain_features(backbone, pictures, range(PLAIN_BATCH), size=size)  # warm-up
     else:
         start = time.perf_counter()
         speed = measure_speed(backbone, device, pictures, size=size, crop=CROP)
@@ -144,7 +144,7 @@ def plain_features(backbone: Any, pictures: Any, rows: range, *, size: int) -> n
 
 
 def summary(plain: list[dict[str, Any]], tame: list[dict[str, Any]], size: int, folder: Path) -> dict[str, Any]:
-    """Rates of both sides at one size, their ratio, and what the difference does to a linear head."""
+    """The rates of both sides at one size, their ratio, and the effect of the differences on a linear head."""
     from scipy import stats
     from sklearn.linear_model import LogisticRegression
 
@@ -184,13 +184,13 @@ def machine() -> dict[str, Any]:
 
 
 def cpu_s() -> float:
-    """Seconds of all cores that this process has used."""
+    """CPU seconds that this process has used on all cores."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def git(*words: str) -> str:
-    """What git says about the repository; empty where there is none."""
+    """The output of git; empty if there is no repository."""
     done = subprocess.run(["git", "-C", str(REPOSITORY), *words], capture_output=True, text=True, check=False)
     return done.stdout.strip()
 

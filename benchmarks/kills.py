@@ -1,6 +1,6 @@
-"""Is anything lost? A study is killed with SIGKILL at random moments, resumed each time, and compared with a whole one.
+"""Is anything lost? Kills a study with SIGKILL at random times, resumes it, and compares it with an uninterrupted one.
 
-Kills the coordinator and the worker in turn; prints one JSON line with the moments and whether the result was the same.
+Kills the coordinator and the worker in turn. Prints one JSON line with the times and whether the result was the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COMPARED = ("score", "validation", "winner", "baselines", "confusion", "finalist
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--seed", type=int, default=0, help="of the random times")
     given = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="tame-kills-"))
     os.environ["TAME_CACHE"] = str(work / "cache")
@@ -75,7 +75,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 def worker_of(pid: int) -> int | None:
-    """The process that trains for a coordinator (Linux)."""
+    """The training process of a coordinator (Linux)."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return int(found[0]) if found else None
 

@@ -1,10 +1,10 @@
-"""An ordered list of recipes that covers most tasks early, learnt from recorded curves. Prints one JSON document.
+"""Selects an ordered list of recipes that covers most tasks early, from recorded curves. Prints one JSON document.
 
-Recipes are chosen greedily: each next one takes most from what the ones before leave, over all tasks. A recipe's regret
-on a task is 0 at the best recorded run and 1 at the median one. Greedy choice is within 1 - 1/e of the best list of
-that length, since the mean of a minimum is submodular (Nemhauser, Wolsey and Fisher, 1978). With --against, lists are
-judged on tasks that they were not learnt from, beside a list that is given. Files of the same recipes are taken
-together; trainings in them may differ in length.
+Recipes are chosen greedily: each one reduces the remaining regret over all tasks the most. A recipe's regret on a task
+is 0 at the best recorded run and 1 at the median one. The greedy list is within 1 - 1/e of the best list of that
+length, since the mean of a minimum is submodular (Nemhauser, Wolsey and Fisher, 1978). With --against, lists are
+evaluated on held-out tasks, together with a given list. Files with the same recipes are combined; trainings in them may
+differ in length.
 Usage: python benchmarks/learn_portfolio.py --curves FILE.npz... [--length 12] [--without TASK] [--last]
     [--sharpness 1] [--lead 0] [--among 0,1,2,3] [--against 0,1,2,3]
 """
@@ -22,35 +22,33 @@ import numpy as np
 from features import SHARED
 
 LENGTH = 12
-SHARPNESS = 0.5  # power of the regret that is covered: below 1, halves near the best count more than far from it
-TIE = 1e-6  # weight of a recipe's own mean regret: it decides where several take as much, or nothing is left to take
-WORST = 2.0  # regret that counts as the worst, as in the judging
-BUDGETS = (1, 2, 3, 5, 8)  # recipes after which lists are compared
+SHARPNESS = 0.5  # exponent of the regret: below 1, halving it near the best counts more than far from it
+TIE = 1e-6  # weight of a recipe's own mean regret, which breaks ties and decides once nothing is left to gain
+WORST = 2.0  # the largest regret, as in the evaluation
+BUDGETS = (1, 2, 3, 5, 8)  # numbers of recipes after which lists are compared
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--curves", type=Path, nargs="+", required=True)
     parser.add_argument("--length", type=int, default=LENGTH)
-    parser.add_argument("--without", help="a task that must not be known, since it will be judged")
-    parser.add_argument("--last", action="store_true", help="recipes by their last epoch, not by their best")
-    parser.add_argument("--sharpness", type=float, default=SHARPNESS, help="1 for the mean regret itself")
-    parser.add_argument("--lead", type=_numbers, default=[], help="recipes, by number, that come first in any case")
+    parser.add_argument("--without", help="a task to hold out, because it will be used for evaluation")
+    parser.add_argument("--last", action="store_true", help="rate recipes by their last epoch, not by their best")
+    parser.add_argument("--sharpness", type=float, default=SHARPNESS, help="1 for the plain mean regret")
+    parser.add_argument("--lead", type=_numbers, default=[], help="recipes, by number, that always come first")
+    parser.add_argument("--among", type=_numbers, help="recipes, by number, that may be chosen (default: all)")
     parser.add_argument(
-        "--among", type=_numbers, help="recipes, by number, that may be chosen; all where none are named"
-    )
-    parser.add_argument(
-        "--against", type=_numbers, help="a list, by numbers of recipes, to compare leaving one task out"
+        "--against", type=_numbers, help="a list of recipes, by number, to compare with by leaving one task out"
     )
     given = parser.parse_args()
     suites = [world().load(str(path)) for path in given.curves]
     first, curves = suites[0], " and ".join(path.name for path in given.curves)
     if any(each.names != first.names or not np.array_equal(each.configs, first.configs) for each in suites):
-        raise SystemExit(f"{curves} hold different recipes")
+        raise SystemExit(f"{curves} have different recipes")
     own = [(task, regrets(suite, task, last=given.last)) for suite in suites for task in suite.tasks]
     every = [task for task, _ in own]
     if twice := [task for task in set(every) if every.count(task) > 1]:
-        raise SystemExit(f"{curves} both hold the task {twice[0]!r}")
+        raise SystemExit(f"{curves} both have the task {twice[0]!r}")
     if given.without and given.without not in every:
         raise SystemExit(f"{curves}: no task {given.without!r}; there are {', '.join(every)}")
     if strange := [
@@ -78,7 +76,7 @@ def main() -> None:
 
 
 def world() -> Any:
-    """The judge of recorded curves, which lies beside them."""
+    """The module that evaluates recorded curves, from the folder of the curves."""
     sys.path.insert(0, str(SHARED / "curves"))
     import world as judge
 
@@ -86,7 +84,7 @@ def world() -> Any:
 
 
 def regrets(suite: Any, task: str, *, last: bool = False) -> np.ndarray:
-    """The regret (N,) of every recorded run at its best epoch or its last; one that had diverged has the worst."""
+    """The regret (N,) of every recorded run at its best epoch or its last; one that diverged has the worst."""
     scores = suite.sign * suite.valid[task]
     scores = np.where(np.isfinite(scores), scores, -np.inf)
     best = scores[:, -1] if last else scores.max(axis=1)
@@ -100,9 +98,9 @@ def cover(
     table: np.ndarray, length: int, *, lead: Sequence[int] = (), among: Sequence[int] | None = None,
     sharpness: float = SHARPNESS,
 ) -> list[int]:  # fmt: skip
-    """Recipes by number, in the order in which each takes most from the mean regret. table: (tasks, recipes).
+    """Recipes by number, in the order in which each reduces the mean regret the most. table: (tasks, recipes).
 
-    lead: those that come first, whatever they take; among: those that may come after them, None for all.
+    lead: those that always come first; among: those that may follow, None for all.
     """
     table = table**sharpness
     left, chosen = np.full(len(table), WORST**sharpness), list[int]()
@@ -118,7 +116,7 @@ def cover(
 
 
 def after(regret: np.ndarray, order: Sequence[int]) -> np.ndarray:
-    """The least regret on a task (len(BUDGETS),) after so many recipes of a list. regret: (N,) of every recipe."""
+    """The lowest regret on a task (len(BUDGETS),) after each budget of a list. regret: (N,) of every recipe."""
     return np.array([regret[list(order[:budget])].min() for budget in BUDGETS])
 
 
@@ -126,21 +124,21 @@ def compared(
     table: np.ndarray, tasks: Sequence[str], against: Sequence[int], length: int, *, lead: Sequence[int] = (),
     among: Sequence[int] | None = None, sharpness: float = SHARPNESS,
 ) -> dict[str, Any]:  # fmt: skip
-    """Mean regret after so many recipes of the lists learnt without the judged task, and of the list that is given."""
+    """Mean regret after each budget, of lists selected without the evaluated task, and of the given list."""
     rest = [np.delete(table, i, 0) for i in range(len(table))]
     lists = [cover(own, length, lead=lead, among=among, sharpness=sharpness) for own in rest]
-    learnt = np.array([after(row, own) for row, own in zip(table, lists, strict=True)])
+    selected = np.array([after(row, own) for row, own in zip(table, lists, strict=True)])
     given = np.array([after(row, against) for row in table])
-    less = given - learnt
+    less = given - selected
     return {
         "budgets": BUDGETS,
-        "learnt": learnt.mean(axis=0).round(4).tolist(),
+        "learnt": selected.mean(axis=0).round(4).tolist(),
         "given": given.mean(axis=0).round(4).tolist(),
         "less": less.mean(axis=0).round(4).tolist(),
         "stderr_of_less": (less.std(axis=0, ddof=1) / len(less) ** 0.5).round(4).tolist(),
         "by_task": {
             task: {"learnt": own.round(3).tolist(), "given": other.round(3).tolist()}
-            for task, own, other in zip(tasks, learnt, given, strict=True)
+            for task, own, other in zip(tasks, selected, given, strict=True)
         },
     }
 

@@ -1,7 +1,7 @@
-"""Photographs to report: does `tame fit` keep its promises on real photographs within its time?
+"""From photographs to the report: does `tame fit` keep its promises on real photographs within its time?
 
 Runs the command line as a user would, for several seeds, first with an empty cache and then with cached features, and
-prints one JSON line: test accuracy and wall time of each run, recipes tried, and the most memory that was used.
+prints one JSON line: test accuracy and wall time of each run, recipes tried, and peak memory.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default=str(SHARED / "data" / "ants_bees"))
     parser.add_argument("--backbone", default=str(SHARED / "weights" / "mobilenetv2_100"))
-    parser.add_argument("--test", default="val", help="folder that is sealed; empty: as the data says")
+    parser.add_argument("--test", default="val", help="folder that is sealed; empty: as in the data")
     parser.add_argument("--time", default="60s")
-    parser.add_argument("--again", default="20s", help="time of the runs with cached features; empty: none")
+    parser.add_argument("--again", default="20s", help="time of the runs with cached features; empty: no such runs")
     parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="tame-bench-"))
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def fit(given: argparse.Namespace, seed: int, limit: str, cache: Path, out: Path) -> dict[str, object]:
-    """One run of the command line, timed from outside."""
+    """One run of the command line, timed externally."""
     command = [str(TAME), "fit", given.data, "--backbone", given.backbone, "--seed", str(seed), "--time", limit]
     command += ["--out", str(out), "--json", "--quiet", *(["--test", given.test] if given.test else [])]
     begun = time.perf_counter()

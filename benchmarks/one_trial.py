@@ -1,8 +1,8 @@
-"""One trial: what TAME's bookkeeping costs against a bare PyTorch loop that trains the same. Prints one JSON line.
+"""One trial: the overhead of TAME compared with a bare PyTorch loop that trains the same. Prints one JSON line.
 
-Both train a perceptron of two layers of 128 units on the rows of adult, batch 256, AdamW, cosine schedule, dropout,
-and judge it after each epoch. TAME's side takes the engine that is chosen for a single recipe here and advances it
-epoch by epoch as a unit does, without a study. Both run in processes of their own with the same threads, in turn.
+Both train a perceptron with two layers of 128 units on the rows of adult, batch 256, AdamW, cosine schedule, dropout,
+and validate it after each epoch. TAME's side uses the engine that is chosen here for a single recipe and advances it
+epoch by epoch as a unit does, without a study. Both run in turn in separate processes with the same number of threads.
 Usage: python benchmarks/one_trial.py [--epochs 3] [--rounds 5] [--quick] [--json FILE]
 """
 
@@ -30,7 +30,7 @@ PACKAGES = ("torch", "numpy", "pyarrow")
 
 
 def main() -> None:
-    """Compares both over the rounds, or (in a process of its own) trains one of them."""
+    """Compares both over the rounds, or (in a separate process) trains one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=5)
@@ -73,7 +73,7 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
         "data": TABLE.name,
         "epochs": given.epochs,
         "rounds": given.rounds,
-        "time_ratio": ratio,  # of TAME's time to that of the bare loop: 1.03 is 3 % slower
+        "time_ratio": ratio,  # TAME's time divided by that of the bare loop: 1.03 is 3 % slower
         "interval": interval,
         "cpu_time_ratio": round(cpu[1] / cpu[0], 3),
         "engine": passes["tame"][0]["engine"],
@@ -84,7 +84,7 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_side(side: str, given: argparse.Namespace) -> dict[str, Any]:
-    """One side in a process of its own: as a user starts one, or as TAME starts its worker."""
+    """One side in a separate process: started as by a user, or as TAME starts its worker."""
     from tame.worker.environment import worker_environment
 
     environment = {name: value for name, value in os.environ.items() if not name.startswith(TUNED)}
@@ -96,7 +96,7 @@ def run_side(side: str, given: argparse.Namespace) -> dict[str, Any]:
 
 
 def train_plain(given: argparse.Namespace) -> dict[str, Any]:
-    """The bare loop, with memory kept by the allocator as in TAME's worker."""
+    """The bare loop, with TAME's allocator settings."""
     from tame.worker.environment import tune_allocator
 
     tune_allocator()
@@ -106,14 +106,14 @@ def train_plain(given: argparse.Namespace) -> dict[str, Any]:
     held = examples.fold == 0
     data = x[~held], examples.target[~held], x[held], examples.target[held]
     torch.manual_seed(SEED)
-    bare(*data, epochs=1, steps=20)  # warm
+    bare(*data, epochs=1, steps=20)  # warm-up
     begun, used = time.perf_counter(), cpu_s()
     loss = bare(*data, epochs=given.epochs)
     return {"wall_s": time.perf_counter() - begun, "cpu_s": cpu_s() - used, "loss": loss, "peak_mb": peak_mb()}
 
 
 def bare(x: Any, y: Any, x_valid: Any, y_valid: Any, *, epochs: int, steps: int | None = None) -> float:
-    """The last validation loss. steps: only so many of each epoch."""
+    """The last validation loss. steps: the limit of steps per epoch."""
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -164,7 +164,7 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
         "optimizer.lr": LR, "optimizer.weight_decay": DECAY, "schedule.name": "cosine",
     })  # fmt: skip
     chooser = Chooser(given.folder, None, torch.device("cpu"))
-    # Measured in the first round, then remembered; either way the engine is warm.
+    # Measured in the first round, then cached; either way the engine is warm.
     (group,) = chooser.groups(material, [Job(0, recipe)], [0], range(len(examples)), examples)
     lane = group.lanes[0]
     with by_onednn(group.precision.onednn):

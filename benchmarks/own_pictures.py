@@ -1,7 +1,7 @@
 """Varied sets of pictures for `own_runs.py`: small photographs from the shared data, and insects drawn from a seed.
 
-Each set has more pictures to be judged on than to learn from, where there are so many, in the same shares of classes
-and with as many wrong labels.
+Each set has more pictures for evaluation than for training, if there are enough, with the same shares of classes and
+of wrong labels.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 from features import SHARED
 
-JUDGED = 1000  # pictures that are only judged on, at most
-POOL = 500  # pictures that there are of each class; of the photographs there are no more
+JUDGED = 1000  # the most pictures for evaluation
+POOL = 500  # pictures of each class; there are no more photographs
 PHOTOGRAPHS = SHARED / "data" / "cifar10_small"
 
 
 @dataclass(frozen=True)
 class Pictured:
-    """Pictures with their classes. fold: (N,) 0 for those that are judged on, -1 for those that are learnt from."""
+    """Pictures with their classes. fold: (N,) 0 for evaluation, -1 for training."""
 
     pixels: Sequence[np.ndarray]
     digests: Sequence[str]
@@ -33,11 +33,11 @@ class Pictured:
 
     @property
     def num_own(self) -> int:
-        """Pictures that a user would have: those that are learnt from."""
+        """The number of pictures that a user would have: those for training."""
         return int((self.fold < 0).sum())
 
     def digest(self) -> str:
-        """Tells sets apart: what was recorded on one says nothing of another."""
+        """Identifies a set, so that records of one are not used for another."""
         said = hashlib.blake2b("".join(self.digests).encode(), digest_size=8)
         said.update(self.target.tobytes() + self.fold.tobytes())
         return said.hexdigest()
@@ -45,19 +45,19 @@ class Pictured:
 
 @dataclass(frozen=True)
 class Task:
-    """How many pictures of each class are learnt from. wrong: the share of all labels that name another class."""
+    """The number of training pictures of each class. wrong: the share of all labels that are wrong."""
 
     counts: Mapping[str, int]
     drawn: bool = False
     wrong: float = 0.0
 
     def draw(self, seed: int, share: float = 1.0) -> Pictured:
-        """The set of a seed. share: of the pictures that are learnt from."""
+        """The set of a seed. share: of the training pictures."""
         rng = np.random.default_rng([seed, *" ".join(self.counts).encode()])
-        learnt = [max(2, round(count * share)) for count in self.counts.values()]
-        more = min(JUDGED / sum(learnt), *((POOL - count) / count for count in learnt))
+        trained = [max(2, round(count * share)) for count in self.counts.values()]
+        more = min(JUDGED / sum(trained), *((POOL - count) / count for count in trained))
         pixels, target, fold = list[np.ndarray](), list[int](), list[int]()
-        for code, (name, count) in enumerate(zip(self.counts, learnt, strict=True)):
+        for code, (name, count) in enumerate(zip(self.counts, trained, strict=True)):
             judged = int(count * more)
             order = rng.permutation(POOL)[: count + judged].tolist()
             pixels += [drawing(seed, name, i) for i in order] if self.drawn else [photographs(name)[i] for i in order]

@@ -1,12 +1,12 @@
 """TAME's own runs on varied tasks: the same recipes on every task, their curves in one file. Prints one JSON line.
 
-Made for learning which recipes to try first (`learn_portfolio.py`); the file is read by the `world.py` beside the other
-recorded curves, so that searches can be judged on it as well (`search_regret.py`). Tables are drawn for the purpose
-(`own_tables.py`) or come with scikit-learn; heads learn the features that MobileNetV2 makes of photographs and drawn
-pictures (`own_pictures.py`); small networks from scratch learn such pictures themselves, at 32 pixels. The recipes are
-the default, a list from knowledge, small steps from the default, and points that fill the space, as TAME proposes them.
-Each has the batch that TAME takes for so many examples.
-What was recorded is kept in a file a task, so that a run that was stopped goes on where it was.
+For selecting which recipes to try first (`learn_portfolio.py`). The `world.py` beside the other recorded curves can
+read the file, so that searches can be evaluated on it too (`search_regret.py`). Tables are generated (`own_tables.py`)
+or come with scikit-learn; heads are trained on MobileNetV2 features of photographs and drawn pictures
+(`own_pictures.py`); small networks from scratch are trained on such pictures at 32 pixels. The recipes are the default,
+a hand-written list, small steps from the default, and points that fill the space, as TAME proposes them. Each has the
+batch size that TAME uses for that many examples. Each task is recorded in its own file, so that a stopped run continues
+where it was.
 Usage: python benchmarks/own_runs.py --out FILE.npz [--kind tables|heads|scratch] [--tasks NAMES] [--points 32]
     [--epochs 20] [--rows 1.0] [--seed 0] [--shipped]
 """
@@ -30,15 +30,15 @@ import own_tables
 from features import WEIGHTS, git, machine
 
 POINTS, EPOCHS, SEED = 32, 20, 0
-TYPICAL_ROWS = 2000  # of a task whose preset the recipes are drawn from: many examples, so that nothing is left out
-RECORDED = ("train", "valid", "metric")  # losses, and accuracy or root mean square error on what is judged
-PIXELS = 96  # of one side of what the backbone sees
-FINE = 32  # pixels of one side of what a network from scratch sees: the size of the photographs
-COHORT = 32  # recipes that the space is asked for at a time: an eighth of them share a shape
-MOST = 16  # members of a group, so that what is recorded does not hang on what is fastest here
+TYPICAL_ROWS = 2000  # of the task whose preset the recipes come from: many examples, so that nothing is left out
+RECORDED = ("train", "valid", "metric")  # losses, and accuracy or root mean square error in the evaluation
+PIXELS = 96  # side of the backbone's input
+FINE = 32  # side of the input of a network from scratch, in pixels: the size of the photographs
+COHORT = 32  # recipes drawn from the space at a time: an eighth of them share a shape
+MOST = 16  # members of a group; fixed, so that records do not depend on what is fastest here
 PERIODIC = {"table.numbers": "periodic", "table.dim": 16, "table.scaling": "standard"}
 PLAIN = {"table.numbers": "plain", "table.scaling": "standard"}
-KNOWN: Sequence[Mapping[str, Any]] = (  # a list from knowledge and from trials on other tables, to hold learnt ones to
+KNOWN: Sequence[Mapping[str, Any]] = (  # hand-written, also from trials on other tables, to compare selected lists with
     {**PERIODIC, "model.norm": "batch", "model.depth": 3, "model.dropout": 0.1},
     {**PLAIN, "model.norm": "batch"},
     {"optimizer.lr": 1e-3, "model.dropout": 0.3},
@@ -47,7 +47,7 @@ KNOWN: Sequence[Mapping[str, Any]] = (  # a list from knowledge and from trials 
     PLAIN,
     {"model.name": "linear", "optimizer.lr": 1e-2},
 )
-NEAR: Mapping[str, Sequence[Any]] = {  # other values than the default's, one at a time
+NEAR: Mapping[str, Sequence[Any]] = {  # single changes of the default
     "optimizer.lr": (5e-4, 1e-3, 4e-3, 8e-3),
     "model.dropout": (0.0, 0.1, 0.4),
     "optimizer.weight_decay": (1e-3, 3e-1),
@@ -56,7 +56,7 @@ NEAR: Mapping[str, Sequence[Any]] = {  # other values than the default's, one at
     "model.norm": ("batch",),
     "loss.label_smoothing": (0.02,),
 }
-PAIRS: Sequence[Mapping[str, Any]] = (  # steps that are known to go together
+PAIRS: Sequence[Mapping[str, Any]] = (  # changes that are known to work together
     {"model.norm": "batch", "optimizer.lr": 5e-3},
     {"model.dropout": 0.4, "optimizer.weight_decay": 3e-1},
     {"optimizer.lr": 5e-3, "model.dropout": 0.4},
@@ -73,7 +73,7 @@ PAIRS: Sequence[Mapping[str, Any]] = (  # steps that are known to go together
     {"model.name": "linear", "optimizer.lr": 3e-3},
 )
 HIDDEN = {"model.hidden": 256, "model.dropout": 0.3}
-HEADS_KNOWN: Sequence[Mapping[str, Any]] = (  # from knowledge, to hold learnt ones to
+HEADS_KNOWN: Sequence[Mapping[str, Any]] = (  # hand-written, to compare selected lists with
     {"optimizer.lr": 1e-2, "optimizer.weight_decay": 1e-2},
     {"optimizer.lr": 1e-3, "optimizer.weight_decay": 1e-2},
     {"loss.label_smoothing": 0.05, "optimizer.weight_decay": 1e-2},
@@ -104,7 +104,7 @@ HEADS_PAIRS: Sequence[Mapping[str, Any]] = (
 )
 RESIDUAL = {"model.name": "cnn", "optimizer.lr": 6e-3}
 DESCENT = {"optimizer.name": "nesterov", "optimizer.lr": 5e-2, "optimizer.weight_decay": 5e-4}
-SCRATCH_KNOWN: Sequence[Mapping[str, Any]] = (  # from knowledge, to hold learnt ones to
+SCRATCH_KNOWN: Sequence[Mapping[str, Any]] = (  # hand-written, to compare selected lists with
     {"optimizer.lr": 1e-2, "loss.label_smoothing": 0.1},
     {"model.width": 24},
     RESIDUAL,
@@ -130,11 +130,11 @@ SCRATCH_PAIRS: Sequence[Mapping[str, Any]] = (
 
 @dataclass(frozen=True)
 class Kind:
-    """What own runs of a kind of model are made of.
+    """The runs of a kind of model.
 
     name: of the file in `spaces/`; tasks: by name, each with `draw`, whose result has `digest`, `num_own` and `task`;
-    preset: for so many examples of a task; opened: the material of a drawn task and its examples, which may keep what
-    is slow to make in a folder.
+    preset: for a number of examples of a task; opened: the material of a drawn task and its examples, which may cache
+    slow results in a folder.
     """
 
     name: str
@@ -146,7 +146,7 @@ class Kind:
     pairs: Sequence[Mapping[str, Any]]
 
     def steps(self) -> Iterator[Mapping[str, Any]]:
-        """Steps away from the default: one value changed, or a few that go together."""
+        """Changes of the default: a single value, or a few that work together."""
         for name, values in self.near.items():
             yield from ({name: value} for value in values)
         yield from self.pairs
@@ -154,18 +154,18 @@ class Kind:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="the file of curves; FILE.parts keeps what is recorded")
+    parser.add_argument("--out", type=Path, required=True, help="the file of curves; FILE.parts holds the records")
     parser.add_argument("--kind", choices=list(KINDS), default="tables")
     every = "; ".join(f"of {name}: {', '.join(each.tasks)}" for name, each in KINDS.items())
-    parser.add_argument("--tasks", help=f"some of the tasks of a kind, all where none are named. {every}")
-    parser.add_argument("--points", type=int, default=POINTS, help="recipes that fill the space, beside the others")
-    parser.add_argument("--recipes", type=int, help="only the first so many of all recipes")
+    parser.add_argument("--tasks", help=f"some of the tasks of a kind (default: all). {every}")
+    parser.add_argument("--points", type=int, default=POINTS, help="recipes that fill the space, besides the others")
+    parser.add_argument("--recipes", type=int, help="only this many recipes, from the first")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument(
-        "--rows", type=float, default=1.0, help="share of the examples that is learnt, of what is drawn"
+        "--rows", type=float, default=1.0, help="share of the training examples that is used, for drawn data"
     )
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--shipped", action="store_true", help="only the default and the list that TAME comes with")
+    parser.add_argument("--shipped", action="store_true", help="only the default and the shipped list")
     given = parser.parse_args()
     kind = KINDS[given.kind]
     names = given.tasks.split(",") if given.tasks else list(kind.tasks)
@@ -194,7 +194,7 @@ def main() -> None:
 
 
 def recipes(kind: Kind, points: int, *, epochs: int, seed: int) -> list[dict[str, Any]]:
-    """Changes of the default recipe, none twice: none, what was known, small steps, points of the space."""
+    """Changes of the default recipe, without duplicates: none, the known list, small steps, points of the space."""
     from tame.adjust.sampling import proposals
     from tame.adjust.searcher import SearchConfig
     from tame.core.space import Space
@@ -214,9 +214,9 @@ def recipes(kind: Kind, points: int, *, epochs: int, seed: int) -> list[dict[str
 
 
 def shipped(kind: Kind) -> list[dict[str, Any]]:
-    """Changes of the default recipe: none, then the lists of all cases in the order of their file, none twice.
+    """Changes of the default recipe: none, then the lists of all cases in the order of their file, without duplicates.
 
-    Sizes of the input are left out where the file has a word for them: here pictures are seen at one size.
+    Input sizes are left out if the file has a word for them: here all pictures have one size.
     """
     from tame.adjust.portfolio import SMALLEST
     from tame.adjust.presets import known
@@ -235,7 +235,7 @@ def shipped(kind: Kind) -> list[dict[str, Any]]:
 def recorded(
     kind: Kind, name: str, changes: Sequence[Mapping[str, Any]], parts: Path, *, epochs: int, share: float, seed: int
 ) -> dict[str, np.ndarray]:
-    """What is recorded (N, E) of every recipe on a task: trained now, or kept from an earlier run."""
+    """The records (N, E) of every recipe on a task: trained now, or from an earlier run."""
     drawn = kind.tasks[name].draw(seed, share)
     base = kind.preset(drawn.num_own, task=drawn.task, epochs=epochs, seed=seed).base
     settings = json.dumps([RECORDED, drawn.digest(), base.flat(), list(changes)], sort_keys=True)
@@ -253,7 +253,7 @@ def recorded(
 
 
 def train(material: Any, examples: Any, base: Any, changes: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """What is recorded (N, E) of every recipe; not a number where one had diverged."""
+    """The records (N, E) of every recipe; NaN after one has diverged."""
     import torch
 
     from tame.trial.settings import group_key
@@ -275,7 +275,7 @@ def train(material: Any, examples: Any, base: Any, changes: Sequence[Mapping[str
 
 
 def opened_table(drawn: own_tables.Drawn, keep: Path) -> tuple[Any, Any]:
-    """The material that TAME trains on and its examples, read from a file as a user's are; nothing is kept."""
+    """The material that TAME trains on and its examples, read from a file as a user's would be; nothing is cached."""
     import torch
 
     from tame.data.table_kinds import type_table
@@ -292,9 +292,9 @@ def opened_table(drawn: own_tables.Drawn, keep: Path) -> tuple[Any, Any]:
 
 
 def opened_pictures(drawn: own_pictures.Pictured, keep: Path) -> tuple[Any, Any]:
-    """The material that TAME trains heads on and its examples; features are kept, since tasks share pictures.
+    """The material that TAME trains heads on and its examples; features are cached, since tasks share pictures.
 
-    The backbone runs in float32, since what is fastest differs from machine to machine.
+    The backbone runs in float32, since the fastest precision differs between machines.
     """
     from tame.kinds.costs import Speed
     from tame.parts.backbones import open_backbone
@@ -304,12 +304,12 @@ def opened_pictures(drawn: own_pictures.Pictured, keep: Path) -> tuple[Any, Any]
 
 
 def opened_pixels(drawn: own_pictures.Pictured, keep: Path) -> tuple[Any, Any]:
-    """The material that TAME trains networks from scratch on and its examples; nothing is kept."""
+    """The material that TAME trains networks from scratch on and its examples; nothing is cached."""
     return _opened(drawn, keep, None, None)
 
 
 def _opened(drawn: own_pictures.Pictured, keep: Path, backbone: Any, known: Any) -> tuple[Any, Any]:
-    """backbone, known: what makes features of the pictures and how fast, None where a network sees them itself."""
+    """backbone, known: the network that computes features and its measured speed; None for a network from scratch."""
     import torch
 
     from tame.kinds.pictures.features import Pictures
@@ -328,9 +328,9 @@ def _opened(drawn: own_pictures.Pictured, keep: Path, backbone: Any, known: Any)
 def curves(
     material: Any, jobs: Sequence[Any], examples: Any, *, epochs: int
 ) -> Iterator[tuple[int, int, tuple[float, ...]]]:
-    """Number, epoch and what is recorded of recipes of one shape; means over the folds.
+    """Number, epoch and records of recipes of one shape; means over the folds.
 
-    They are trained together where the material allows that, one by one otherwise.
+    They are trained together if the material allows it, otherwise one by one.
     """
     from tame.trial.population import Member
     from tame.trial.serial import Serial
@@ -364,7 +364,7 @@ def write_suite(
     path: Path, kind: Kind, changes: Sequence[Mapping[str, Any]], found: Mapping[str, Mapping[str, np.ndarray]], *,
     epochs: int, seed: int,
 ) -> None:  # fmt: skip
-    """All tasks in one file, in the format of the recorded curves, with the changes of each recipe as JSON beside."""
+    """Writes all tasks to one file, in the format of the recorded curves, with the changes of each recipe as JSON."""
     names, configs, logs = numbered(kind, changes)
     np.savez_compressed(
         path, allow_pickle=False, configs=configs, hp_names=np.array(names), hp_low=configs.min(axis=0),
@@ -376,7 +376,7 @@ def write_suite(
 
 
 def numbered(kind: Kind, changes: Sequence[Mapping[str, Any]]) -> tuple[list[str], np.ndarray, list[bool]]:
-    """Names, (N, D) values and which lie on a log scale, of all that differs; a word is 0 or 1 a value."""
+    """Names, (N, D) values and log scales of all fields that differ; unordered choices become 0 or 1 per value."""
     preset = kind.preset(TYPICAL_ROWS, task="binary", epochs=1, seed=0)
     base = preset.base.flat()
     names, columns, logs = list[str](), list[list[float]](), list[bool]()
@@ -399,21 +399,21 @@ def numbered(kind: Kind, changes: Sequence[Mapping[str, Any]]) -> tuple[list[str
 
 
 def preset_of_tables(num: int, *, task: str, epochs: int, seed: int) -> Any:
-    """What TAME takes for a table: loss and batch hang on the task and the rows."""
+    """TAME's preset for a table: loss and batch size depend on the task and the number of rows."""
     from tame.adjust import portfolio
 
     return portfolio.tables(num, task=task, epochs=epochs, seed=seed)
 
 
 def preset_of_heads(num: int, *, task: str, epochs: int, seed: int) -> Any:
-    """What TAME takes for heads on small pictures, which are seen whole: the batch hangs on how many there are."""
+    """TAME's preset for heads on small pictures, which are not cropped: the batch size depends on their number."""
     from tame.adjust import portfolio
 
     return portfolio.heads((PIXELS,), num, epochs=epochs, seed=seed, crop=1.0)
 
 
 def preset_of_scratch(num: int, *, task: str, epochs: int, seed: int) -> Any:
-    """What TAME takes for small networks from scratch on small pictures."""
+    """TAME's preset for small networks from scratch on small pictures."""
     from tame.adjust import portfolio
 
     return portfolio.scratch(FINE, num, epochs=epochs, seed=seed)

@@ -1,7 +1,7 @@
-"""Varied tables for `own_runs.py`: drawn from a seed, or those that come with scikit-learn.
+"""Varied tables for `own_runs.py`: generated from a seed, or those that come with scikit-learn.
 
-A drawn table has far more rows to be judged on than to learn from, so that curves differ by what was learnt and not by
-which rows happened to be held out. Real ones are judged by folds where they are small.
+A generated table has far more rows for evaluation than for training, so that curves differ by the training and not by
+which rows happened to be held out. Small real tables are evaluated by cross-validation.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-JUDGED = 1500  # rows of a drawn table that are only judged on
+JUDGED = 1500  # rows of a generated table for evaluation
 FOLDS, FOLDS_BELOW, HELD_OUT = 3, 300, 0.4
 TARGET = "target"
-Values = tuple[dict[str, np.ndarray], np.ndarray]  # columns by name, and the target (words for classes)
+Values = tuple[dict[str, np.ndarray], np.ndarray]  # columns by name, and the target (text for classes)
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A table with its target among the columns. fold: (N,) the fold that a row is judged in, -1 for never."""
+    """A table with its target among the columns. fold: (N,) the fold that validates a row, -1 for none."""
 
     columns: Mapping[str, np.ndarray]
     task: str
     fold: np.ndarray
-    num_own: int  # rows that a user would have: those that are learnt, and in folds all of them
+    num_own: int  # rows that a user would have: those for training, or all with folds
     target: str = TARGET
 
     def digest(self) -> str:
-        """Tells tables apart: what was recorded on one says nothing of another."""
+        """Identifies a table, so that records of one are not used for another."""
         said = hashlib.blake2b(self.fold.tobytes(), digest_size=8)
         for name, column in self.columns.items():
             said.update(name.encode() + np.ascontiguousarray(column).tobytes())
@@ -42,21 +42,21 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Task:
-    """What is drawn, and from how many rows is learnt; None for a real table, which is as long as it is."""
+    """A generator of tables, and the number of training rows; None for a real table, whose length is fixed."""
 
     make: Callable[[Generator, int], Values]
     rows: int | None = None
 
     def draw(self, seed: int, share: float = 1.0) -> Drawn:
-        """The table of a seed. share: of the rows of a drawn table that are learnt from."""
+        """The table of a seed. share: of the training rows of a generated table."""
         rng = np.random.default_rng([seed, *self.make.__name__.encode()])
-        learnt = max(50, round((self.rows or 0) * share))
-        columns, target = self.make(rng, learnt + JUDGED)
+        trained = max(50, round((self.rows or 0) * share))
+        columns, target = self.make(rng, trained + JUDGED)
         num = len(target)
         classes = np.unique(target) if target.dtype.kind == "U" else ()
         task = "regression" if not len(classes) else "binary" if len(classes) == 2 else "multiclass"
         if self.rows is not None:
-            fold = np.where(np.arange(num) < learnt, -1, 0)
+            fold = np.where(np.arange(num) < trained, -1, 0)
         elif num < FOLDS_BELOW:
             fold = _folds(rng, target, FOLDS)
         else:
@@ -66,7 +66,7 @@ class Task:
 
 
 def write_csv(drawn: Drawn, path: Path) -> Path:
-    """The table as a file; numbers with six digits, nothing for what is missing."""
+    """Writes the table to a file; numbers with six digits, empty cells for missing values."""
     columns = [_cells(column) for column in drawn.columns.values()]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -82,14 +82,14 @@ def _cells(column: np.ndarray) -> list[str]:
 
 
 def _folds(rng: Generator, target: np.ndarray, num: int) -> np.ndarray:
-    """Fold numbers, each with its share of every class, or of small and large values."""
+    """Fold numbers, stratified by class, or by small and large values."""
     order = np.lexsort((rng.random(len(target)), target))
     fold = np.empty(len(target), dtype=np.int64)
     fold[order] = np.arange(len(target)) % num
     return fold
 
 
-# What targets and columns are made of ---------------------------------------------------------------------------------
+# Building blocks of targets and columns -------------------------------------------------------------------------------
 
 
 def normal(rng: Generator, num: int, dims: int) -> np.ndarray:
@@ -125,7 +125,7 @@ def trees(rng: Generator, x: np.ndarray, *, count: int = 20, depth: int = 3) -> 
 
 
 def categories(rng: Generator, num: int, sizes: Sequence[int]) -> np.ndarray:
-    """(num, len(sizes)) codes, few of them frequent, as words in texts are."""
+    """(num, len(sizes)) codes, few of them frequent, like words in a text."""
     shares = [1 / np.arange(1, size + 1) for size in sizes]
     return np.stack([rng.choice(len(p), num, p=p / p.sum()) for p in shares], axis=1)
 
@@ -135,7 +135,7 @@ def words(codes: np.ndarray, prefix: str = "c") -> dict[str, np.ndarray]:
 
 
 def effects(rng: Generator, codes: np.ndarray) -> np.ndarray:
-    """What each category adds, and some pairs of them."""
+    """The effect of each category and of some pairs."""
     score = np.zeros(len(codes))
     for column in codes.T:
         score += rng.standard_normal(column.max() + 1)[column]
@@ -146,13 +146,13 @@ def effects(rng: Generator, codes: np.ndarray) -> np.ndarray:
 
 
 def binary(rng: Generator, score: np.ndarray, *, gain: float = 3.0, share: float = 0.5) -> np.ndarray:
-    """Yes or no by chance, "yes" for about this share, the surer the larger the gain."""
+    """Random yes or no, "yes" for about this share; the larger the gain, the more certain."""
     odds = gain * (score - np.quantile(score, 1 - share))
     return np.where(rng.random(len(score)) < 1 / (1 + np.exp(-odds)), "yes", "no")
 
 
 def classes(score: np.ndarray, num: int) -> np.ndarray:
-    """As many classes as are asked for, by the quantiles of a score."""
+    """`num` classes, by the quantiles of a score."""
     edges = np.quantile(score, np.arange(1, num) / num)
     return np.array([f"k{code}" for code in np.searchsorted(edges, score)])
 

@@ -1,9 +1,9 @@
-"""Populations on a table: TAME's engines against plain PyTorch under Optuna, the same recipes. Prints one JSON line.
+"""Populations on a table: TAME's engines against plain PyTorch with Optuna, same recipes. Prints one JSON line.
 
 The plain side is what a competent user writes: one recipe after another in `study.optimize`, the whole table as two
 tensors, batches by index of a random permutation, no DataLoader. TAME's side groups the recipes as `tame fit` does.
-Each round has recipes of its own. Both sides see the same rows, judge after each epoch on the same validation rows, and
-run in processes of their own, in turn.
+Each round has new recipes. Both sides use the same rows, validate after each epoch on the same rows, and run in turn in
+separate processes.
 Usage: python benchmarks/population.py [--parts free,shaped,tiny,features] [--recipes 64] [--epochs 2] [--rounds 2]
 """
 
@@ -34,13 +34,13 @@ SEED, HELD_OUT, FEATURES, PER_SHAPE, LOADED = 0, 0.2, 64, 8, 4
 
 @dataclass(frozen=True)
 class Part:
-    """A space of recipes. shared: recipes that have one shape in common; 1: every recipe draws its own."""
+    """A space of recipes. shared: how many recipes have the same shape; 1: every recipe draws its own."""
 
     widths: tuple[int, ...]
     depths: tuple[int, ...]
     batches: tuple[int, ...]
     shared: int = 1
-    features: bool = False  # a linear head on fixed features, not the table's own columns
+    features: bool = False  # a linear head on fixed features instead of the table's columns
 
 
 PARTS = {
@@ -53,7 +53,7 @@ PARTS = {
 
 
 def main() -> None:
-    """Compares both sides over the rounds, or (in a process of its own) trains on one of them."""
+    """Compares both sides over the rounds, or (in a separate process) trains one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", default="free,shaped,tiny,tiny_shaped,features")
     parser.add_argument("--recipes", type=int, default=64)
@@ -86,7 +86,7 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
     for name in given.parts.split(","):
         passes: dict[str, list[dict[str, Any]]] = {"plain": [], "tame": []}
         for index in range(given.rounds):
-            given.seed = index  # recipes of their own in each round
+            given.seed = index  # new recipes in each round
             for side in ("plain", "tame") if index % 2 == 0 else ("tame", "plain"):
                 passes[side].append(run_side(side, name, given))
                 print(f"{name}, round {index + 1}, {side}: {passes[side][-1]['wall_s']:.1f} s", file=sys.stderr)
@@ -114,7 +114,7 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
 def run_side(
     side: str, part: str, given: argparse.Namespace, *, num: int | None = None, epochs: int | None = None
 ) -> dict[str, Any]:
-    """One side in a process of its own: as a user starts one, or as TAME starts its worker."""
+    """One side in a separate process: started as by a user, or as TAME starts its worker."""
     from tame.worker.environment import worker_environment
 
     environment = {name: value for name, value in os.environ.items() if not name.startswith(TUNED)}
@@ -128,7 +128,7 @@ def run_side(
 
 
 def draw(part: Part, num: int, seed: int) -> list[dict[str, Any]]:
-    """Parameters of recipes, by Optuna's random sampler; the first of each block gives it its shape."""
+    """Parameters of recipes from Optuna's random sampler; the first of each block determines its shape."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -142,7 +142,7 @@ def draw(part: Part, num: int, seed: int) -> list[dict[str, Any]]:
 
 
 def suggest(trial: Any, part: Part) -> dict[str, Any]:
-    """What an objective asks Optuna for."""
+    """The parameters that an objective requests from Optuna."""
     return {
         "width": trial.suggest_categorical("width", part.widths),
         "depth": trial.suggest_categorical("depth", part.depths),
@@ -180,7 +180,7 @@ def opened(part: Part) -> tuple[Any, Any, Any]:
 
 
 class Features:
-    """Fixed features (1, N, D) as a material for the chooser, as those of a frozen backbone are."""
+    """Fixed features (1, N, D), like those of a frozen backbone, as a material for the chooser."""
 
     kind = "features"
 
@@ -278,7 +278,7 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
     from tame.trial.unit import Job
     from tame.worker.environment import usable_cores
 
-    torch.set_num_threads(1)  # small trainings run side by side, one on each core
+    torch.set_num_threads(1)  # small trainings run side by side, one per core
     cores = usable_cores()
     part = PARTS[given.parts]
     material, examples, _ = opened(part)
@@ -309,7 +309,7 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def train_group(group: Any, epochs: int) -> dict[int, float]:
-    """The last validation loss of each trial of a group, trained epoch by epoch and judged as a unit does."""
+    """The last validation loss of each trial of a group, trained and validated epoch by epoch as in a unit."""
     from tame.trial.unit import judged
 
     losses: dict[int, float] = {}
@@ -341,7 +341,7 @@ def recipe_of(own: dict[str, Any], part: Part, epochs: int) -> Any:
 
 
 def summary(name: str, passes: dict[str, list[dict[str, Any]]], given: argparse.Namespace) -> dict[str, Any]:
-    """Rates of both sides, their ratio (also by width and batch), and whether they end alike."""
+    """The rates of both sides, their ratio (also by width and batch), and whether the results agree."""
     from scipy import stats
 
     plain, tame = passes["plain"], passes["tame"]
@@ -355,7 +355,7 @@ def summary(name: str, passes: dict[str, list[dict[str, Any]]], given: argparse.
         "ratio": ratio,
         "interval": interval,
         "cpu_ratio": round(sum(e["cpu_s"] for e in plain) / sum(e["cpu_s"] for e in tame), 2),
-        "choose_s": [round(each["choose_s"], 2) for each in tame],  # in the first round measured, then remembered
+        "choose_s": [round(each["choose_s"], 2) for each in tame],  # measured in the first round, then cached
         "mean_members": round(float(np.mean(tame[0]["sizes"])), 2),
         "groups": len({json.dumps([own[k] for k in ("width", "depth", "batch")]) for own in recipes[0]}),
         "by_width": by("width", recipes, plain, tame),
@@ -376,7 +376,7 @@ def summary(name: str, passes: dict[str, list[dict[str, Any]]], given: argparse.
 def by(
     name: str, recipes: list[list[dict[str, Any]]], plain: list[dict[str, Any]], tame: list[dict[str, Any]]
 ) -> dict[str, float]:
-    """How many times as fast the recipes with each value of a parameter were, all rounds together."""
+    """The speed-up of the recipes with each value of a parameter, over all rounds."""
     found = {}
     for value in sorted({own[name] for drawn in recipes for own in drawn}):
         own = [(index, i) for index, drawn in enumerate(recipes) for i, each in enumerate(drawn) if each[name] == value]
@@ -386,7 +386,7 @@ def by(
 
 
 def mean_ratio(ratios: list[float]) -> tuple[float, list[float]]:
-    """The geometric mean and its 95 % interval (Student's t on logarithms); not numbers for the ends of one round."""
+    """The geometric mean and its 95 % interval (Student's t on logarithms); NaN for the ends with a single round."""
     from scipy import stats
 
     logs = np.log(ratios)
@@ -396,13 +396,13 @@ def mean_ratio(ratios: list[float]) -> tuple[float, list[float]]:
 
 
 def loader_costs(given: argparse.Namespace) -> dict[str, float]:
-    """How many times as long the plain side takes with a DataLoader, on a few recipes of one epoch."""
+    """The slowdown of the plain side with a DataLoader, on a few recipes of one epoch."""
     slow, fast = (run_side(side, "free", given, num=LOADED, epochs=1) for side in ("loader", "plain"))
     return {"recipes": LOADED, "times_as_slow": round(slow["wall_s"] / fast["wall_s"], 2)}
 
 
 def peak_mb() -> float:
-    """The most memory that this process held."""
+    """The peak memory of this process."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 

@@ -1,8 +1,8 @@
-"""Products of bfloat16 between hidden layers against float32: how much faster, and do the curves agree? One JSON line.
+"""Products in bfloat16 between hidden layers against float32: how much faster, and do the curves agree? One JSON line.
 
-Populations of one shape on adult, four rates each, from three seeds, in both precisions in turn, by the engine and with
-the library that `tame fit` takes here. Curves: the largest difference of validation log loss between the precisions in
-any epoch, beside the one between two seeds.
+Populations of one shape on adult, four rates each, with three seeds, in both precisions in turn, with the engine and
+the library that `tame fit` uses here. Curves: the largest difference of validation log loss between the precisions in
+any epoch, compared with the difference between two seeds.
 Usage: python benchmarks/precision.py [--epochs 6] [--seeds 3]
 """
 
@@ -36,7 +36,7 @@ def main() -> None:
 
     from tame.parts.products import by_onednn, onednn_is_exact, onednn_pays
 
-    torch.set_num_threads(1)  # as one of the trainings side by side has
+    torch.set_num_threads(1)  # as in trainings that run side by side
     load_before, onednn = os.getloadavg(), onednn_is_exact() and onednn_pays()
     with by_onednn(onednn):
         data = opened(PARTS["free"])
@@ -56,7 +56,7 @@ def of_shape(shape: tuple[int, int, int], data: Any, epochs: int, seeds: int) ->
     for seed in range(seeds):
         seconds = {}
         for half in (False, True) if seed % 2 else (True, False):
-            trained(shape, data, 1, seed, half)  # so that neither pays for what is made once
+            trained(shape, data, 1, seed, half)  # warm-up, so that one-time costs are not measured
             begun = time.perf_counter()
             curves[half].append(trained(shape, data, epochs, seed, half))
             seconds[half] = time.perf_counter() - begun

@@ -1,8 +1,8 @@
-"""How good is the best recipe after so many seconds, by `auto` and by Optuna's TPE? Prints one JSON line.
+"""How good is the best recipe over time, with `auto` and with Optuna's TPE? Prints one JSON line.
 
-`tame fit` on the same data, with the same clock, engine and seed, once with each search, in turn; the best validation
-loss of a trial of the search (finalists and fine-tuning aside) against the seconds since the study began, read from
-its events. Curves are kept when a stretch of training ends, so that a value may be a little older than its time.
+Runs `tame fit` on the same data, with the same clock, engine and seed, with each search in turn, and reads the best
+validation loss of the search (without finalists and fine-tuning) against the seconds since the start of the study from
+its events. Curves are stored after each stretch of training, so that a value may be slightly older than its time.
 Usage: python benchmarks/search_curve.py [--jobs adult,ants_bees] [--searches auto,tpe] [--seeds 1]
 """
 
@@ -28,7 +28,7 @@ JOBS = {
         [str(DATA / "ants_bees"), "--test", "val", "--backbone", str(SHARED / "weights" / "mobilenetv2_100")], 60,
     ),
 }  # fmt: skip
-MARKS = 12  # times at which the curve is told
+MARKS = 12  # times at which the curve is sampled
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def fit(job: str, search: str, seed: int, work: Path) -> dict[str, object]:
 
 
 def best_losses(folder: Path) -> list[tuple[float, float]]:
-    """Seconds since the opening, and validation losses of epochs of trials of the search that were stored then."""
+    """Seconds since the start, and the validation losses of the search's trials that were stored then."""
     from tame.core.records import replay
     from tame.store.database import open_store
     from tame.study.state import STUDY

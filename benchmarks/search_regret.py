@@ -1,11 +1,10 @@
-"""How far behind the best recorded run is a search, after so many full trainings? Prints one JSON line a suite.
+"""How far is a search behind the best recorded run after a number of full trainings? Prints one JSON line per suite.
 
-The searchers of TAME, as they are shipped, play on recorded learning curves: what they start is the recorded recipe
-nearest to what they asked for, each epoch counts, and going on with a trial that waits is free. The judge is the
-`world.py` beside the curves: 0 is the best recorded run, 1 the median one. `auto` plays with a portfolio that is learnt
-from the other tasks of the same file, and without one. `auto` and `thaw` are told which recipes were recorded, as the
-judged baselines are that draw from them; the others propose anything and get what is nearest. Population-based training
-is left out: what a copy becomes is in no record.
+The shipped searchers of TAME run on recorded learning curves: each proposal becomes the nearest recorded recipe, every
+epoch counts, and continuing a waiting trial costs nothing extra. The `world.py` beside the curves evaluates them: 0 is
+the best recorded run, 1 the median one. `auto` runs with a portfolio selected on the other tasks of the same file, and
+without one. `auto` and `thaw` know which recipes were recorded, like the baselines, which draw from them; the others
+propose anything and get the nearest one. Population-based training is left out: no record says how copies behave.
 Usage: python benchmarks/search_regret.py [--curves FILE.npz] [--no-portfolio] [--seeds 10] [--search NAMES] [--json]
 """
 
@@ -28,7 +27,7 @@ BUDGETS = [1, 2, 3, 5, 10, 20]
 SEARCHES = ("auto", "thaw", "asha", "hyperband", "sha", "random", "random x4", "sobol", "grid", "tpe", "gp")
 SUITES = [SHARED / "curves" / name for name in ("lcbench.npz", "taskset.npz")]
 LENGTH = 12  # recipes of the portfolio
-BRACKET = 9  # recipes that successive halving compares: of fewer none would be cut twice and one be left
+BRACKET = 9  # recipes that successive halving compares: the fewest that can be cut twice with one left
 
 
 @dataclass(frozen=True)
@@ -45,20 +44,20 @@ class Game:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--curves", type=Path, action="append", help="a file of recorded curves (default: both suites)")
-    parser.add_argument("--no-portfolio", action="store_true", help="a space that no one has seen")
+    parser.add_argument("--no-portfolio", action="store_true", help="without a portfolio, as in an unknown space")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--search", default="auto,thaw,asha,random,random x4", help=f"some of {', '.join(SEARCHES)}")
-    parser.add_argument("--tasks", type=int, help="only the first so many tasks")
-    parser.add_argument("--jobs", type=int, default=2, help="games that are played at a time")
-    parser.add_argument("--json", action="store_true", help="the result alone, as one JSON document a suite")
+    parser.add_argument("--tasks", type=int, help="only this many tasks, from the first")
+    parser.add_argument("--jobs", type=int, default=2, help="games that run at the same time")
+    parser.add_argument("--json", action="store_true", help="print only the result, as one JSON document per suite")
     given = parser.parse_args()
     for curves in given.curves or SUITES:
         if not curves.is_file():
-            raise SystemExit(f"no file of recorded curves {curves}")
+            raise SystemExit(f"there is no file of recorded curves {curves}")
         try:
             suite = world().load(str(curves))
         except (OSError, ValueError, KeyError):
-            raise SystemExit(f"{curves} is no file of recorded curves, which is an .npz") from None
+            raise SystemExit(f"{curves} is not a file of recorded curves (.npz)") from None
         rows = {}
         for search in given.search.split(","):
             if search not in SEARCHES:
@@ -94,7 +93,7 @@ def loaded(curves: Path) -> Any:
 
 
 def search(task: Any, game: Game) -> None:
-    """Carries out what the searcher decides until the budget of the task is spent."""
+    """Executes the searcher's decisions until the budget of the task is spent."""
     from tame.adjust.searcher import SearchConfig
     from tame.adjust.searchers import SEARCHERS
     from tame.core.recipe import Recipe
@@ -104,11 +103,11 @@ def search(task: Any, game: Game) -> None:
     suite = task.suite
     bounds = zip(suite.names, suite.low, suite.high, suite.log, strict=True)
     space = Space({f"own.{name}": Float(float(low), float(high), bool(log)) for name, low, high, log in bounds})
-    # As `tame fit` begins where nothing is known: the middle of the space, or what is nearest to it.
+    # As `tame fit` starts if nothing is known: the middle of the space, or the recipe nearest to it.
     middle = space.from_unit(suite.cube[np.square(suite.cube - 0.5).sum(axis=1).argmin()])
     base = Recipe().but({"model.name": "own", "epochs": suite.num_epochs, **middle})
     known = portfolio(game.curves, game.task) if game.portfolio else []
-    for changes in known[:1]:  # the default recipe is the one that is known to work best
+    for changes in known[:1]:  # the default recipe is the best known one
         base = base.but(changes)
     config = SearchConfig(
         base=base, portfolio=tuple(known[1:]), cohort=BRACKET if game.search == "sha" else 1, step=1,
@@ -135,7 +134,7 @@ def search(task: Any, game: Game) -> None:
 
 @cache
 def portfolio(curves: Path, task: str) -> list[dict[str, float]]:
-    """The list learnt from every task but this one."""
+    """The list selected on all tasks but this one."""
     suite = loaded(curves)
     chosen = cover(np.array([regrets(suite, other) for other in suite.tasks if other != task]), LENGTH)
     return [

@@ -1,4 +1,4 @@
-"""How long does `tame --help` take, and does it load torch? Compared in one run with starting Python alone."""
+"""How long does `tame --help` take, and does it load torch? Compared with starting Python, in one run."""
 
 from __future__ import annotations
 

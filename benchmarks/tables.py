@@ -1,7 +1,7 @@
-"""Tables to report: does `tame fit` keep its promises on real tables within its time?
+"""From tables to the report: does `tame fit` keep its promises on real tables within its time?
 
-Runs the command line as a user would, for several seeds (each with a split of its own where no test part is given), and
-prints one JSON line: the test metrics and the wall time of each run, their means, and the most memory that was used.
+Runs the command line as a user would, for several seeds (each with its own split if no test part is given), and prints
+one JSON line: the test metrics and the wall time of each run, their means, and peak memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from main_job import SHARED, TAME, about
 
 TABLES = SHARED / "data" / "tables"
-JOBS = {  # the file, the target, the sealed file, the time, and what is aimed at
+JOBS = {  # the file, the target, the sealed file, the time, and the goal
     "adult": ("adult_train.csv", "income", "adult_test.csv", "2m", {"accuracy": 0.866, "log_loss": 0.287}),
     "abalone": ("abalone.csv", "rings", None, "1m", {"rmse": 2.12}),
     "phoneme": ("phoneme.csv", "label", None, "1m", {"accuracy": 0.895}),
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def fit(name: str, seed: int, work: Path) -> dict[str, object]:
-    """One run of the command line, timed from outside."""
+    """One run of the command line, timed externally."""
     table, target, sealed, limit, _ = JOBS[name]
     out = work / f"{name}-{seed}"
     command = [str(TAME), "fit", str(TABLES / table), "--target", target, "--seed", str(seed), "--time", limit]

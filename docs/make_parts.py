@@ -1,4 +1,4 @@
-"""Writes docs/parts.md from the sources: every part of training that has a name, and every field of a recipe."""
+"""Writes docs/parts.md from the sources: every named part of training, and every field of a recipe."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ from tame.parts.schedules import SCHEDULES
 PAGE = Path(__file__).parent / "parts.md"
 HEAD = """# Parts
 
-Every part of training that a recipe can name, and every field of a recipe. A field is fixed with
-`--set optimizer.name=lion` (from Python `set={"optimizer.name": "lion"}`) and searched with
-`--space "optimizer.lr=1e-4..1e-1:log"` or `--space "optimizer.name=adamw|lion"`. A name that does not exist, or does
-not fit the data, is refused before anything is trained.
+Every part of training that a recipe can name, and every field of a recipe. Fix a field with
+`--set optimizer.name=lion` (in Python `set={"optimizer.name": "lion"}`); search it with
+`--space "optimizer.lr=1e-4..1e-1:log"` or `--space "optimizer.name=adamw|lion"`. TAME refuses a name that does not
+exist or does not fit the data before it trains anything.
 
-This page is made from the sources by `make docs`; a test compares the two.
+`make docs` writes this page from the sources; a test compares the two.
 """
 
-# Where an optimizer or a schedule is told of, if not beside its registration or in its own docstring.
-OPTIMIZERS_TOLD = {
+# Where an optimizer or a schedule is described, if not beside its registration or in its own docstring.
+DESCRIBED_OPTIMIZERS = {
     "lion": descent.Lion,
     "muon": muon,
     "schedule_free_adamw": schedule_free,
     "schedule_free_sgd": schedule_free,
 }
-SCHEDULES_TOLD = {"plateau": schedules.step_plateau}
-# The models that are no functions in a registry of their own.
+DESCRIBED_SCHEDULES = {"plateau": schedules.step_plateau}
+# The models that are not functions in a registry.
 OTHER_MODELS = {
     "head": ("pictures, with a backbone", "A linear layer on the backbone's features, or one hidden layer before it"),
     "linear": ("tables", "A linear model"),
-    "mlp": ("tables", "Hidden layers of one width: linear, norm, activation, dropout; residual if asked for"),
+    "mlp": ("tables", "Hidden layers of equal width: linear, norm, activation, dropout; optionally residual"),
     f"{TIMM}NAME": ("pictures", "Any architecture of timm, trained from scratch"),
-    "own": ("arrays", "What a function of your own builds: `tame.fit((X, y), model=build)`"),
+    "own": ("arrays", "The module that your own function builds: `tame.fit((X, y), model=build)`"),
 }
-# Which parts the text of a field names.
+# The kinds of parts that text fields name.
 NAMES = {
     "model.name": "a model",
     "model.activation": "an activation",
@@ -85,12 +85,12 @@ def parts_page() -> str:
 def _losses() -> str:
     rows = []
     for name in LOSSES.names():
-        loss, (what, source) = LOSSES.get(name), _told(getattr(losses, name))
+        loss, (what, source) = LOSSES.get(name), _described(getattr(losses, name))
         fits = ", ".join(task for task in TASKS if task in loss.tasks)
         rows.append((_code(name), fits, _codes(sorted(loss.settings)), what, source))
     about = (
         "Counts are a regression whose targets are 0 or more; a distribution is a row of probabilities for each "
-        "example,\nwhich studies do not take yet. A loss is set by the fields of `loss.` that are named here.\n\n"
+        "example.\nEach loss uses only the fields of `loss.` that are listed here.\n\n"
     )
     return about + _table(("`loss.name`", "for", "set by", "what", "source"), rows)
 
@@ -99,11 +99,11 @@ def _optimizers() -> str:
     comments, rows = _comments(optimizers), []
     for name in OPTIMIZERS.names():
         beside = next((said for line, said in comments.items() if line.startswith(f'OPTIMIZERS.add("{name}")')), "")
-        text = beside or " ".join(_told(OPTIMIZERS_TOLD[name]))
+        text = beside or " ".join(_described(DESCRIBED_OPTIMIZERS[name]))
         rows.append((_code(name), _codes(sorted(USES[name])), text))
     about = (
-        "An optimizer is set by the fields of `optimizer.` that are named here, and by `clip_norm` and `clip_value`, "
-        "which all\nof them obey.\n\n"
+        "Each optimizer uses the fields of `optimizer.` that are listed here, and all of them use `clip_norm` and\n"
+        "`clip_value`.\n\n"
     )
     return about + _table(("`optimizer.name`", "set by", "what, and source"), rows)
 
@@ -113,20 +113,20 @@ def _extra_optimizers() -> str:
         (_code(name), _codes(sorted(extra.uses)), f"{extra.package}: {extra.kind}", extra.licence)
         for name, extra in sorted(EXTRA.items())
     ]
-    about = "They need `pip install tame-ml[optim]`, and train one network at a time.\n\n"
-    return about + _table(("`optimizer.name`", "set by", "from", "licence of the code it follows"), rows)
+    about = "They need `pip install tame-ml[optim]`, and train only one network at a time.\n\n"
+    return about + _table(("`optimizer.name`", "set by", "from", "licence of the original code"), rows)
 
 
 def _schedules() -> str:
     rows = []
     for name in SCHEDULES.names():
         one = SCHEDULES.get(name)
-        what, source = _told(SCHEDULES_TOLD.get(name, one.multiplier))
+        what, source = _described(DESCRIBED_SCHEDULES.get(name, one.multiplier))
         fields = [*sorted(one.uses), *([] if one.own_warmup else ["warmup"])]
         rows.append((_code(name), _codes(fields), "yes" if one.open_ended else "no", what, source))
     about = (
-        "The multiplier is of `optimizer.lr`; a schedule is set by the fields of `schedule.` that are named here.\n"
-        "Open-ended: the rate at a step does not depend on how many steps are to come.\n\n"
+        "The multiplier applies to `optimizer.lr`; each schedule uses only the fields of `schedule.` that are listed\n"
+        "here. Open-ended: the rate at a step does not depend on how many steps follow.\n\n"
     )
     return about + _table(("`schedule.name`", "set by", "open-ended", "what", "source"), rows)
 
@@ -138,19 +138,19 @@ def _regularizers() -> str:
 
 
 def _activations() -> str:
-    rows = [(_code(name), *_told(ACTIVATIONS.get(name))) for name in ACTIVATIONS.names()]
+    rows = [(_code(name), *_described(ACTIVATIONS.get(name))) for name in ACTIVATIONS.names()]
     return _table(("`model.activation`", "what", "source"), rows)
 
 
 def _models() -> str:
     missing = set(TABLE_MODELS) - set(OTHER_MODELS)
     if missing:
-        raise KeyError(f"models of tables that this page does not tell of: {missing}")
-    rows = [(_code(name), "pictures", _told(MODELS.get(name))[0]) for name in MODELS.names()]
+        raise KeyError(f"models of tables that this page does not describe: {missing}")
+    rows = [(_code(name), "pictures", _described(MODELS.get(name))[0]) for name in MODELS.names()]
     rows += [(_code(name), data, f"{what}.") for name, (data, what) in OTHER_MODELS.items()]
     about = (
-        "A backbone is no model of a recipe: `--backbone` names any pretrained network of timm, or a folder in timm's\n"
-        "local-dir format, and `model.unfrozen` says how many of its last stages are trained.\n\n"
+        "A backbone is not a model of a recipe: `--backbone` names any pretrained timm network, or a folder in timm's\n"
+        "local-dir format, and `model.unfrozen` sets how many of its last stages are trained.\n\n"
     )
     return about + _table(("`model.name`", "for", "what"), rows)
 
@@ -160,13 +160,13 @@ def _metrics() -> str:
     for name in METRICS.names():
         task = "classification" if name in CLASSIFICATION_METRICS else "regression"
         better = "higher" if METRIC_MODES[name] == "max" else "lower"
-        rows.append((_code(name), task, better, _told(METRICS.get(name))[0]))
-    about = "The numbers of a report come from scikit-learn; these, for the curves, are held to them by tests.\n\n"
+        rows.append((_code(name), task, better, _described(METRICS.get(name))[0]))
+    about = "The numbers in reports come from scikit-learn; tests check that these, for curves, agree with them.\n\n"
     return about + _table(("`--metric`", "for", "better is", "what"), rows)
 
 
 def _fields() -> str:
-    """The fields of a recipe: default, range and the comment beside each, in the order of the source."""
+    """The fields of a recipe: default, range and comment of each, in the order of the source."""
     defaults, text = Recipe().flat(), inspect.getsource(recipes)
     lines, comments = text.splitlines(), _comments(recipes)
     rooms = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
@@ -204,12 +204,12 @@ def _ranges(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
 
 
 def _value(node: ast.expr) -> Any:
-    """What an argument of a check is: written there, or a constant of the same file."""
+    """The value of an argument of a check: a literal, or a constant of the same file."""
     return getattr(recipes, node.id) if isinstance(node, ast.Name) else ast.literal_eval(node)
 
 
-def _told(thing: Any) -> tuple[str, str]:
-    """The first sentence of a docstring, and the source that it names, or what it equals; "" where it names none."""
+def _described(thing: Any) -> tuple[str, str]:
+    """The first sentence of a docstring, and the source that it names or what it equals; "" if it names none."""
     text = " ".join((inspect.getdoc(thing) or "").split())
     what = re.match(r".*?\.(?=\s|$)", text)
     if what is None:
@@ -219,7 +219,7 @@ def _told(thing: Any) -> tuple[str, str]:
 
 
 def _comments(module: Any) -> dict[str, str]:
-    """The comments at the ends of a module's lines, by the whole line without its indent."""
+    """The comments at the ends of a module's lines, by the whole line without its indentation."""
     text = inspect.getsource(module)
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return {token.line.strip(): token.string[1:].strip() for token in tokens if token.type == tokenize.COMMENT}

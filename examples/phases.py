@@ -1,4 +1,4 @@
-"""Two phases of training: Adam first, then descent with momentum, each with a schedule of its own; against one phase.
+"""Two phases of training, Adam first, then momentum, each with its own schedule; compared with a single phase.
 
 Run it with `python examples/phases.py`. The studies go to runs/arrays-0001 and runs/arrays-0002.
 """
@@ -20,7 +20,7 @@ TWO = {
     "then.schedule": "cosine",
 }
 
-# The process that trains is started anew, and must not begin these studies again.
+# The training process is started separately, and must not run these studies again.
 if __name__ == "__main__":
     X, y = load_breast_cancer(return_X_y=True)
     scores = []
@@ -31,4 +31,4 @@ if __name__ == "__main__":
         print(f"{title}: log loss {study.score.value:.3f} ({study.score.low:.3f} to {study.score.high:.3f}) {of}")
     one, two = scores
     apart = one.high < two.low or two.high < one.low
-    print("the intervals lie apart" if apart else "the intervals overlap: no difference was shown")
+    print("the intervals do not overlap" if apart else "the intervals overlap: no difference was shown")

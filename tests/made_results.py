@@ -129,9 +129,9 @@ def finished(
             )
     own = judged(names, target, num, skill=skill, seed=1)
     other = judged(names, target, num, skill=skill - 0.2, seed=1)
-    learnt = np.arange(4 * num_test) % num
-    learnt[: num_test // 2] = 0
-    lowest = scores.dummy(metric, learnt, own, seed=0)
+    train_targets = np.arange(4 * num_test) % num
+    train_targets[: num_test // 2] = 0
+    lowest = scores.dummy(metric, train_targets, own, seed=0)
     value = scores.score(metric, own, how="the sealed test part, opened once", seed=0)
     against = to_plain(scores.difference(metric, own, other, seed=0))
     gained = (0.44, 0.36, 0.52) if metric != "log_loss" else (-0.44, -0.52, -0.36)
@@ -285,11 +285,11 @@ def of_prices(*, scale: float = 250_000.0, metric: str = "rmse") -> tuple[dict[s
     base, past = finished(classes=("a", "b"), num_trials=32)
     ids = [f"row {i}" for i in range(800)]
     own, other = of_numbers(ids, scale=scale, skill=6), of_numbers(ids, scale=scale, skill=5)
-    learnt = scale * np.exp(stream(6, "learnt").normal(0, 0.5, 900))
+    train_targets = scale * np.exp(stream(6, "learnt").normal(0, 0.5, 900))
     value = scores.score(metric, own, how="the sealed test part, judged by the delivered model", seed=0)
     beside = scores.score(metric, other, how="the default recipe on the same rows", seed=0)
     against = to_plain(scores.difference(metric, own, other, seed=0))
-    over = to_plain(scores.difference(metric, own, scores.guesses(metric, learnt, own), seed=0))
+    over = to_plain(scores.difference(metric, own, scores.guesses(metric, train_targets, own), seed=0))
     gap = 0.004 if metric == "r2" else -0.03 * value.value
     result = as_table(base, "regression", "price", "numbers with 734 different values")
     for key in ("classes", "confusion", "per_class", "mistakes", "calibration"):
@@ -304,7 +304,7 @@ def of_prices(*, scale: float = 250_000.0, metric: str = "rmse") -> tuple[dict[s
         "metric": metric, "score": value.to_json(), "optimism": gap if metric == "r2" else -gap,
         "validation": {"value": value.value + gap, "stderr": 0.01 * scale, "n": 3200, "how": "5 folds, 3 seeds"},
         "baselines": {
-            "dummy": {**scores.dummy(metric, learnt, own, seed=0).to_json(), "difference": over},
+            "dummy": {**scores.dummy(metric, train_targets, own, seed=0).to_json(), "difference": over},
             "default": {**beside.to_json(), "difference": against, "is_winner": False},
         },
         "findings": [finding("no_better_than_dummy", "not shown to be better than the dummy: 138,000 against 140,000",

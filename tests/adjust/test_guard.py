@@ -88,7 +88,7 @@ def study_of(rng, loss, *, count=40, space=SPACE, lost=lambda recipe: False):
         ("model.hidden", Choice(0, 64), "high", None),
     ],
 )
-def test_a_range_goes_on_as_far_as_is_said_and_as_a_recipe_can_hold(name, dim, side, end):
+def test_a_range_grows_as_far_as_documented_and_as_recipes_allow(name, dim, side, end):
     assert wider(name, dim, side) == (None if end is None else pytest.approx(end, rel=1e-3))
 
 
@@ -122,7 +122,7 @@ def test_what_is_narrowed_is_an_event_and_leaves_the_space_as_it_was(tmp_path):
     with begin(StudyConfig(data="x", out=str(tmp_path / "study")), Silent()) as study:
         study.keep(Event("plan", plan))
         study.keep(narrow(study.state, "optimizer.lr", high=1e-2, reason="too many diverged", evidence={"lost": 9}))
-        study.keep(narrow(study.state, "optimizer.lr", low=1e-3, reason="nothing is learnt"))
+        study.keep(narrow(study.state, "optimizer.lr", low=1e-3, reason="nothing is learned"))
         with pytest.raises(UsageError, match=r"optimizer\.lr cannot be narrowed to high 1"):
             narrow(study.state, "optimizer.lr", high=1.0, reason="no change")
     _, state = read_state(tmp_path / "study")
@@ -138,7 +138,7 @@ def bowl(middle):
     return lambda recipe: 1 + (math.log(recipe.optimizer.lr) - math.log(middle)) ** 2
 
 
-def test_a_recipe_beyond_a_range_that_beats_all_in_it_is_told():
+def test_a_recipe_beyond_a_range_that_beats_all_in_it_is_reported():
     """As the default recipe may, beside a range that lies elsewhere; with few trials it may be chance."""
     rng = np.random.default_rng(0)
     space = Space({"optimizer.lr": Float(1e-6, 1e-5, log=True)})
@@ -225,7 +225,7 @@ def test_a_choice_that_diverges_is_named():
     assert "leave 128 out" in found.change
 
 
-def test_where_nothing_parts_them_a_fault_is_suspected():
+def test_without_a_setting_that_separates_them_a_fault_is_suspected():
     rng = stream(0, "fault")
     told = [infeasible(study_of(rng, bowl(1e-3), lost=lambda _: rng.random() < 0.6), SPACE) for _ in range(50)]
     assert all(found is not None for found in told)
@@ -243,7 +243,7 @@ def test_few_trials_or_few_lost_say_nothing():
 
 
 @pytest.mark.parametrize(
-    ("text", "mend"),
+    ("text", "fix"),
     [
         ("optimizer.lr=1e-5..1e-1", 'write "optimizer.lr=1e-05..0.1:log"'),
         ("optimizer.weight_decay=0..0.1", 'write "optimizer.weight_decay=0.0001..0.1:log"'),
@@ -252,11 +252,11 @@ def test_few_trials_or_few_lost_say_nothing():
         ("model.dropout=0..0.5", None),
     ],
 )
-def test_a_linear_range_where_a_log_range_is_meant_is_questioned(text, mend):
+def test_a_linear_range_where_a_log_range_is_meant_is_questioned(text, fix):
     found = linear_ranges(dict([parse_dimension(text)]))
-    assert [finding.change for finding in found] == ([] if mend is None else [mend])
-    if mend is not None:
-        parse_dimension(mend.split('"')[1])
+    assert [finding.change for finding in found] == ([] if fix is None else [fix])
+    if fix is not None:
+        parse_dimension(fix.split('"')[1])
 
 
 # Dimensions for a budget ----------------------------------------------------------------------------------------------
@@ -273,11 +273,11 @@ def test_few_recipes_search_what_matters_most():
     several = ("model.width", "model.depth", "table.sigma")
     kept = searchable(space, preset.ranks, several, 5)
     own = {*several, "table.numbers", "optimizer.lr"}
-    assert set(kept) == own, "what was asked for, what it hangs on, and what matters most, but no more"
+    assert set(kept) == own, "what was asked for, what it depends on, and what matters most, but no more"
 
 
 @pytest.mark.parametrize("fixed", [Choice(0.1), Float(0.1, 0.1)])
-def test_what_holds_one_value_takes_no_place_among_the_few(fixed):
+def test_a_dimension_of_one_value_does_not_count_among_the_few(fixed):
     preset = tables(5000, task="binary", epochs=None, seed=0)
     space = Space({**preset.dimensions, "model.dropout": fixed}, base=preset.base.flat())
     assert "model.dropout" not in space.searched
@@ -286,7 +286,7 @@ def test_what_holds_one_value_takes_no_place_among_the_few(fixed):
     assert set(kept) == {"model.dropout", "optimizer.lr", "table.numbers"}, "as two of three that hold more"
 
 
-def test_of_what_holds_one_value_no_wider_range_is_asked():
+def test_no_wider_range_is_suggested_for_a_dimension_of_one_value():
     space = SPACE.but({"model.dropout": Float(0.3, 0.3)})
     trials = study_of(stream(0, "edge"), lambda recipe: 1.0 + recipe.optimizer.lr, count=30, space=space)
     best = trial_of(30, PLAIN.but({"model.dropout": 0.0, "model.hidden": 64}), 0.1, origin="default")
@@ -300,7 +300,7 @@ def test_every_dimension_that_is_known_has_a_rank_of_its_own(kind):
     assert presets.known(kind).space["optimizer.lr"].rank == min(ranks)
 
 
-def test_a_rank_that_is_none_is_refused():
+def test_an_invalid_rank_is_refused():
     entry = {"low": 1e-4, "high": 1e-1, "why": "so", "rank": 0}
     with pytest.raises(UsageError, match=r"x\.toml: optimizer\.lr: the rank must be a whole number from 1 on, got 0"):
         presets.read_known({"portfolio": [], "space": {"optimizer.lr": entry}}, where="x.toml")
@@ -325,7 +325,7 @@ def rounds(losses, *, each=6, num_valid=1000):
     return found
 
 
-def test_a_search_that_gains_nothing_any_more_is_called_worthless_and_one_that_does_is_not():
+def test_only_a_search_that_no_longer_gains_is_called_worthless():
     flat = rounds([0.9, 0.5, 0.5001, *[0.5 + 0.0001 * (i % 7) for i in range(60)]])
     first = next(rest for rest in flat if rest.is_worthless)
     assert first.recipes >= 24
@@ -334,7 +334,7 @@ def test_a_search_that_gains_nothing_any_more_is_called_worthless_and_one_that_d
     assert not any(rest.is_worthless for rest in falling)
 
 
-def test_random_searches_stop_only_where_as_many_again_would_bring_little():
+def test_random_searches_stop_only_if_as_many_again_would_gain_little():
     """Of 100 studies of 240 random recipes: where the rest is called worthless, 9 of 10 times it was."""
     rng, judged, right = stream(0, "worth"), 0, 0
     for _ in range(100):
@@ -497,7 +497,7 @@ def test_where_too_many_diverge_new_recipes_come_from_the_rest_of_the_space(tmp_
         assert of_space(study) == [], "it is told once"
 
 
-def test_what_came_of_a_narrower_region_is_told():
+def test_the_result_of_a_narrower_region_is_reported():
     evidence = {"field": "optimizer.lr", "side": "high", "bound": 1e-2, "first_after": 2}
     trials = [trial_of(n, PLAIN, None if n == 3 else 0.5, state="diverged" if n == 3 else "complete") for n in range(6)]
     state = State(History({t.number: t for t in trials}), [Finding("infeasible", "many", "warning", evidence)])
@@ -509,7 +509,7 @@ def test_what_came_of_a_narrower_region_is_told():
     ("low", 1e-2, 1e-3, (5e-2, 2e-3, 1e-3, 1e-4), "2 recipes lay in the new part, the best recipe not: trial 3"),
     ("high", 1e-4, 1e-2, (5e-5, 2e-4, 1e-3, 2e-3), "3 recipes lay in the new part, the best recipe among them: "),
 ])  # fmt: skip
-def test_what_lies_beyond_the_new_part_of_a_range_does_not_count_as_found_by_widening_it(side, old, to, rates, said):
+def test_values_beyond_the_new_part_of_a_range_do_not_count_as_found_by_widening(side, old, to, rates, said):
     ends = {"low": 1e-6, "high": 1.0, side: old}
     evidence = {"field": "optimizer.lr", "side": side, **ends, "to": to}
     recipes = [PLAIN.but({"optimizer.lr": rate}) for rate in rates]

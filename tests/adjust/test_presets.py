@@ -32,7 +32,7 @@ PRESETS = {
 }
 
 
-def test_a_preset_is_what_its_file_says_with_what_hangs_on_the_data():
+def test_a_preset_is_what_its_file_says_with_what_depends_on_the_data():
     own = PRESETS["own"]()
     changed = {name: value for name, value in own.base.flat().items() if value != Recipe().flat()[name]}
     assert changed == {

@@ -178,7 +178,7 @@ def test_asha_promotes_before_it_starts_and_trains_no_epoch_twice():
     assert len(epochs) == len(set(epochs))
 
 
-def test_asha_takes_up_again_who_waited():
+def test_asha_continues_trials_that_waited():
     config = SearchConfig(base=CONFIG.base, trials=9, cohort=3)
     losses = {0: [9.0], 1: [2.0], 2: [3.0], 3: [4.0], 4: [5.0], 5: [6.0]}
     states = {1: "complete", 2: "paused", 3: "paused"}
@@ -191,7 +191,7 @@ def test_asha_takes_up_again_who_waited():
 POPULATION = SearchConfig(base=CONFIG.base, trials=10, cohort=10)
 
 
-def test_the_worst_fifth_goes_on_from_the_best_fifth():
+def test_the_worst_fifth_continues_from_the_best_fifth():
     events, rounds = play(SEARCHERS.get("pbt"), falling, config=POPULATION)
     history = replay(events)
     for decisions in rounds[1:-1]:
@@ -205,13 +205,13 @@ def test_the_worst_fifth_goes_on_from_the_best_fifth():
         assert trial.trained == trial.epochs - trial.inherited > 0
 
 
-def test_who_diverged_is_replaced_and_the_population_keeps_its_size():
+def test_a_diverged_member_is_replaced_and_the_population_keeps_its_size():
     losses = lambda trial, recipe, epoch: None if trial in (3, 4) and epoch > 3 else falling(trial, recipe, epoch)  # noqa: E731
     _, rounds = play(SEARCHERS.get("pbt"), losses, config=POPULATION)
     assert all(sum(d.kind in ("continue", "copy") for d in decisions) == 10 for decisions in rounds[1:-1])
 
 
-def test_who_stopped_early_is_not_replaced():
+def test_a_member_that_stopped_early_is_not_replaced():
     """It has all that it will get, and is no worse for it."""
     pbt = SEARCHERS.get("pbt")
     history = replay(map(decision_event, pbt(replay([]), SPACE, 0, config=POPULATION)))
@@ -225,7 +225,7 @@ def test_who_stopped_early_is_not_replaced():
 
 @given(seed=st.integers(0, 500))
 @settings(max_examples=50, deadline=None)
-def test_a_copy_changes_what_may_change_and_stays_in_the_space(seed):
+def test_a_copy_changes_only_fields_that_may_change_and_stays_in_the_space(seed):
     rng = np.random.default_rng(seed)
     space = SPACE.but({"optimizer.momentum": Float(0.5, 0.99), "loss.label_smoothing": Choice(0.0, 0.1, 0.2)})
     recipe = Recipe().but({"model.hidden": 64, "epochs": 9, **space.from_unit(rng.random(len(space)))})
@@ -244,7 +244,7 @@ def test_a_population_whose_recipes_cannot_change_trains_on_without_copies():
     assert all(trial.state == "complete" for trial in replay(events).trials.values())
 
 
-def test_a_copy_is_told_by_the_events():
+def test_a_copy_follows_from_the_events():
     start = Decision("start", 0, "why", 2, CONFIG.base, "default")
     points = [Point(1, 0.5, 0.5, 0.5), Point(2, 0.4, 0.4, 0.5)]
     other = CONFIG.base.but({"optimizer.lr": 0.02})
@@ -322,7 +322,7 @@ def measurer(request, one_thread):
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
-def test_a_copy_goes_on_exactly_where_its_parent_stands(measurer, schedule, tmp_path):
+def test_a_copy_continues_exactly_where_its_parent_is(measurer, schedule, tmp_path):
     """With the recipe of its parent it does what its parent does; with another rate something else."""
     own = OWN.but({"schedule.name": schedule, "schedule.patience": 1})
     recipes = {0: own, 1: own, 2: own.but({"optimizer.lr": 1e-3})}

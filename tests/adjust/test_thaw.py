@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info
 from tame.adjust import thaw
 from tame.adjust.candidates import candidates, features, settled, some_of
 from tame.adjust.searcher import SEARCHERS, SearchConfig
-from tame.adjust.surrogate import FEW, GUESSES, KEPT, MORE, Likeness, Measured, Surrogate, expected_improvement, fit
+from tame.adjust.surrogate import FEW, GUESSES, KEPT, MORE, Kernel, Measured, Surrogate, expected_improvement, fit
 from tame.core.recipe import Recipe
 from tame.core.records import History, replay
 from tame.core.space import Choice, Float, Space
@@ -51,7 +51,7 @@ def test_the_surrogate_predicts_what_plain_linear_algebra_does(seed):
     surrogate = fit(known, rng)
     mean, square = np.zeros(12), np.zeros(12)
     for share, process in zip(surrogate.shares, surrogate.processes, strict=True):
-        like = process.likeness
+        like = process.kernel
         inverse = np.linalg.inv(covariance(like, known, known) + like.noise * np.eye(len(known.runs)))
         across = covariance(like, asked, known)
         own = across @ inverse @ known.values
@@ -100,7 +100,7 @@ def test_the_surrogate_is_worked_out_on_one_thread_and_gives_the_others_back():
 
 
 def test_a_curve_is_like_itself_and_less_like_others():
-    like = Likeness(np.ones(2), 1.0, 0.3, 0.01, 0.5, 1.0)
+    like = Kernel(np.ones(2), 1.0, 0.3, 0.01, 0.5, 1.0)
     own = Measured(np.zeros((1, 2)), np.ones(1), np.array([0]), np.zeros(1))
     other = Measured(np.zeros((1, 2)), np.ones(1), np.array([1]), np.zeros(1))
     assert like.between(own, own)[0, 0] == pytest.approx(1.3)
@@ -174,7 +174,7 @@ def test_only_points_that_exist_begin_where_they_are_given():
     assert set(model) <= exist
 
 
-def test_what_is_known_to_work_is_trained_to_its_end_before_others_go_on():
+def test_what_is_known_to_work_is_trained_to_its_end_before_others_continue():
     config = SearchConfig(base=CONFIG.base, portfolio=CONFIG.portfolio, trials=30, cohort=8)
     events, _ = play(SEARCHERS.get("auto"), falling, config=config)
     order = [e.data["trial"] for e in events if e.kind == "decision" and e.data["kind"] == "complete"]
@@ -193,7 +193,7 @@ def test_alone_a_search_finishes_what_is_known_to_work_one_after_another():
     assert decide(history, SPACE, 0, config=longer)[0].until == 2  # a twenty-fifth of 50 epochs
 
 
-def test_few_trials_do_not_all_begin_before_anything_is_learnt():
+def test_few_trials_do_not_all_start_before_there_is_anything_to_learn_from():
     events, _ = play(SEARCHERS.get("auto"), falling, config=replace(CONFIG, trials=40, cohort=64))
     rounds = [e.data["origin"] for e in events if e.kind == "decision" and e.data["kind"] == "start"]
     assert len(rounds) == 40
@@ -201,17 +201,17 @@ def test_few_trials_do_not_all_begin_before_anything_is_learnt():
     assert rounds.count("model") >= 10
 
 
-def test_the_better_curve_goes_on_and_says_what_it_promises():
+def test_the_better_curve_continues_and_says_what_it_is_expected_to_reach():
     """Of two curves that are clearly apart, with no recipe left to begin."""
     base = Recipe().but({"epochs": 9})
     history = history_of({0: [1.0, 0.9, 0.8], 1: [5.0, 4.9, 4.8], 2: [1.1, 0.6, 0.2]}, states={}, base=base)
     config = SearchConfig(base=base, trials=3, cohort=1, num_rungs=2)
     (going,) = [d for d in SEARCHERS.get("thaw")(history, SPACE, 0, config=config) if d.kind == "continue"]
     assert (going.trial, going.until) == (2, 9)
-    assert going.reason.startswith("promises most within ")
+    assert going.reason.startswith("most promising within ")
 
 
-def test_more_than_can_wait_are_given_up_but_never_the_default():
+def test_the_default_is_never_given_up_even_if_too_many_wait():
     base = Recipe().but({"epochs": 9})
     losses = {n: [3.0 - 0.01 * n] * 3 for n in range(120)}
     history = history_of(losses, states=dict.fromkeys(range(120), "paused"), base=base)

@@ -69,7 +69,7 @@ def test_a_setting_that_arrays_do_not_have_is_refused_and_leaves_nothing(setting
         (X, np.where(Y, X[:, 0], np.nan), "y is nan"),
     ],
 )
-def test_arrays_that_cannot_be_learnt_from_are_refused_and_leave_nothing(x, y, said, own_folder):
+def test_arrays_that_cannot_be_trained_on_are_refused_and_leave_nothing(x, y, said, own_folder):
     with pytest.raises(TameError, match=said):
         tame.fit((x, y), **SMALL)
     assert list(own_folder.iterdir()) == []
@@ -143,17 +143,17 @@ def ends(z):
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        (fails, "failed while it was trained: KeyError: 'late'"),
-        (leaves, "failed while it was trained: SystemExit: 3"),
-        (ends, "failed while it was trained: Ended"),
-        (lambda z: (z, z), "gives a tuple while it is trained"),
-        (lambda z: None, "gives a NoneType while it is trained"),
-        (lambda z: torch.cat([z, z], dim=-1), "gives outputs of shape"),
+        (fails, "failed in training: KeyError: 'late'"),
+        (leaves, "failed in training: SystemExit: 3"),
+        (ends, "failed in training: Ended"),
+        (lambda z: (z, z), "returns a tuple in training"),
+        (lambda z: None, "returns None in training"),
+        (lambda z: torch.cat([z, z], dim=-1), "returns outputs of shape"),
         (lambda z: z.detach(), "do not depend on its parameters"),
-        (lambda z: z.to(torch.complex64), "gives complex64 outputs while it is trained"),
+        (lambda z: z.to(torch.complex64), "returns complex64 outputs"),
     ],
 )
-def test_a_module_that_fails_in_training_is_told_as_the_users(how, said, norm):
+def test_a_failure_of_a_module_in_training_is_reported_as_the_users(how, said, norm):
     Later.calls = 0
     with pytest.raises(UsageError, match=said):
         tame.fit((X, Y), model=lambda: Later(how, norm), trials=2, epochs=6, quiet=True)
@@ -175,7 +175,7 @@ def test_numbers_of_numpy_and_torch_are_numbers():
 
 def test_a_time_of_numpy_is_taken_and_a_limit_that_would_not_hold_refused():
     limited = {"optimizer.name": "schedule_free_adamw", "regularize.max_norm": 1.0}
-    with pytest.raises(UsageError, match="schedule_free_adamw judges an average of the weights"):
+    with pytest.raises(UsageError, match="schedule_free_adamw evaluates an average of the weights"):
         tame.fit((X, Y), time=np.float32(30), set=limited, quiet=True)
 
 

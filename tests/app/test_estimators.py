@@ -108,7 +108,7 @@ def test_kept_studies_lie_beside_each_other(tmp_path):
     np.testing.assert_allclose(own.predict_proba(X), by_study, atol=1e-5)  # float64 against float32
 
 
-def test_frames_of_any_columns_are_learnt_from():
+def test_frames_of_any_columns_are_trained_on():
     rng = np.random.default_rng(0)
     words = rng.choice(["red", "green", "blue"], size=80)
     frame = pd.DataFrame({
@@ -144,7 +144,7 @@ def test_names_of_columns_are_checked_as_scikit_learn_wants():
     check_dataframe_column_names_consistency("TameClassifier", classifier())
 
 
-def test_missing_numbers_are_learnt_from_and_infinite_ones_refused():
+def test_missing_numbers_are_trained_on_and_infinite_ones_refused():
     holes = np.where(np.arange(60)[:, None] % 9 == 0, np.nan, X)
     own = classifier().fit(holes, CODES)
     assert np.isfinite(own.predict_proba(holes)).all()
@@ -152,7 +152,7 @@ def test_missing_numbers_are_learnt_from_and_infinite_ones_refused():
         own.predict(np.full((1, 2), np.inf))
 
 
-def test_a_class_of_one_row_is_learnt_and_never_judged():
+def test_a_class_of_one_row_is_trained_on_and_never_judged():
     labels = CODES.copy()
     labels[0] = 7
     own = classifier().fit(X, labels)

@@ -56,4 +56,4 @@ def test_two_phases_are_compared_with_one(tmp_path):
         assert low <= value <= high < 0.66  # 0.66 nats: guessing by the shares of the two classes
         found.append((low, high))
     apart = found[0][1] < found[1][0] or found[1][1] < found[0][0]
-    assert compared.startswith("the intervals lie apart" if apart else "the intervals overlap")
+    assert compared.startswith("the intervals do not overlap" if apart else "the intervals overlap")

@@ -1,4 +1,4 @@
-"""TAME's own runs as recorded curves, lists of recipes learnt from them, and the lists that are shipped."""
+"""TAME's own runs as recorded curves, lists of recipes selected from them, and the lists that are shipped."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def record(out, *arguments, tasks=ALL, **fixtures):
     return run(own_runs, "--out", out, *size, *arguments, **fixtures)
 
 
-def test_own_runs_are_read_as_recorded_curves_and_go_on_where_they_stopped(
+def test_own_runs_are_read_as_recorded_curves_and_continue_where_they_stopped(
     shared, tmp_path, monkeypatch, capsys, one_thread
 ):
     import learn_portfolio
@@ -104,11 +104,11 @@ def test_heads_are_recorded_as_tables_are_and_files_of_the_same_recipes_are_take
     assert set(listed["leave_one_out"]["by_task"]) == set(listed["learnt_from"]) == set(HEADS)
     assert listed["numbers"][0] == 0
     assert sorted(listed["numbers"]) == [0, 2, 3]
-    with pytest.raises(SystemExit, match="both hold the task"):
+    with pytest.raises(SystemExit, match="both have the task"):
         run(learn_portfolio, "--curves", outs[0], outs[0], **fixtures)
 
 
-def test_networks_from_scratch_are_recorded_one_by_one_and_none_is_moved_by_the_others(
+def test_networks_from_scratch_are_recorded_one_by_one_and_do_not_affect_each_other(
     shared, tmp_path, monkeypatch, capsys, one_thread
 ):
     import learn_portfolio
@@ -126,7 +126,7 @@ def test_networks_from_scratch_are_recorded_one_by_one_and_none_is_moved_by_the_
     np.testing.assert_array_equal(four[:2], two)
 
 
-def test_sets_of_pictures_repeat_by_seed_and_are_judged_on_pictures_that_were_not_learnt(shared):
+def test_sets_of_pictures_repeat_by_seed_and_are_judged_on_held_out_pictures(shared):
     from own_pictures import TASKS
 
     drawn = {name: TASKS[name].draw(0, 0.1) for name in ("uneven_200", "ten_wrong_600", "ten_4000")}
@@ -134,8 +134,8 @@ def test_sets_of_pictures_repeat_by_seed_and_are_judged_on_pictures_that_were_no
     assert TASKS["uneven_200"].draw(0, 0.1).digest() == drawn["uneven_200"].digest()
     assert TASKS["uneven_200"].draw(1, 0.1).digest() != drawn["uneven_200"].digest()
     for name, own in drawn.items():
-        learnt, judged = ({own.digests[i] for i in np.flatnonzero(own.fold == fold)} for fold in (-1, 0))
-        assert not learnt & judged, name
+        trained, judged = ({own.digests[i] for i in np.flatnonzero(own.fold == fold)} for fold in (-1, 0))
+        assert not trained & judged, name
         assert len(own.pixels) == len(own.digests) == len(own.target) == len(own.fold)
         assert set(own.target.tolist()) == set(range(own.num_classes)), name
     uneven = drawn["uneven_200"]
@@ -145,7 +145,7 @@ def test_sets_of_pictures_repeat_by_seed_and_are_judged_on_pictures_that_were_no
     assert 0.1 < (wrong.target != np.repeat(np.arange(10), len(wrong.target) // 10)).mean() < 0.3
 
 
-def test_a_list_is_learnt_greedily_and_not_from_the_task_it_is_judged_on():
+def test_a_list_is_selected_greedily_and_not_from_the_task_it_is_judged_on():
     from learn_portfolio import BUDGETS, compared, cover
 
     table = np.array([[0.3, 0.0, 1.0, 2.0], [0.3, 2.0, 0.0, 2.0], [0.3, 0.1, 0.9, 0.0]])
@@ -207,7 +207,7 @@ def test_a_shipped_list_lies_in_the_space_that_is_searched_after_it(kind):
 
 
 @pytest.mark.parametrize("kind", ["heads", "tables", "scratch"])
-def test_a_learnt_list_says_where_each_recipe_comes_from(kind):
+def test_a_selected_list_says_where_each_recipe_comes_from(kind):
     tried = [each for each in presets.known(kind).portfolio if portfolio.SMALLEST not in each.changes.values()]
     assert len(tried) >= 5
     assert all(each.source for each in tried)

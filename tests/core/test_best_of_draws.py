@@ -80,7 +80,7 @@ def test_the_gain_in_the_report_is_what_it_was(losses: list[float]) -> None:
 
 
 @given(losses=st.lists(st.floats(0, 10), min_size=1, max_size=60))
-def test_search_and_report_tell_the_same_gain_but_for_rounding(losses: list[float]) -> None:
+def test_search_and_report_give_the_same_gain_except_for_rounding(losses: list[float]) -> None:
     in_search, in_report = doubling_gain(in_order(losses)), doubling_gain(np.sort(losses), rounding=ROUNDING)
     assert (in_search is None) == (in_report is None)
     assert in_search is None or in_search == pytest.approx(in_report, abs=1e-8)

@@ -70,7 +70,7 @@ def test_a_condition_on_a_field_outside_the_space_is_judged_on_the_base():
     assert stepped.but({"batch_size": Int(1, 9)}).without(["epochs"]).base["schedule.name"] == "step"
 
 
-def test_what_hangs_on_something_that_never_holds_never_holds():
+def test_what_depends_on_an_inactive_dimension_is_never_active():
     space = Space(
         {
             "schedule.drops": Int(1, 5, when={"schedule.name": "step"}),
@@ -92,11 +92,11 @@ def test_a_label_stands_for_the_value_of_one_choice():
 @pytest.mark.parametrize(
     ("dimensions", "words"),
     [
-        ({"optimizer.lr@sgd": LR}, 'label of optimizer.lr@sgd is no value .* write the condition: ".*if FIELD=sgd"'),
-        ({"optimizer.lr@": LR}, "'optimizer.lr@' is no name of a dimension"),
-        ({"optimizer.lr@a@b": LR}, "is no name of a dimension; write FIELD or FIELD@LABEL"),
+        ({"optimizer.lr@sgd": LR}, 'label of optimizer.lr@sgd is not a value .* write the condition: ".*if FIELD=sgd"'),
+        ({"optimizer.lr@": LR}, "'optimizer.lr@' is not a valid name of a dimension"),
+        ({"optimizer.lr@a@b": LR}, "is not a valid name of a dimension; write FIELD or FIELD@LABEL"),
         ({"optimizer.rl@sgd": LR}, "no recipe field named 'optimizer.rl'; did you mean 'optimizer.lr'"),
-        ({"seed@a": Int(0, 9)}, "the seed is never searched"),
+        ({"seed@a": Int(0, 9)}, "the seed cannot be searched"),
         ({"optimizer.lr": but(LR, when={"optimiser.name": "sgd"})}, "cannot be met: .* did you mean 'optimizer.name'"),
         (
             {"optimizer.lr": but(LR, when={"model.depth": 100})},
@@ -104,23 +104,23 @@ def test_a_label_stands_for_the_value_of_one_choice():
         ),
         ({"optimizer.lr": but(LR, when={"model.depth": 1.5})}, "model.depth must be a whole number, got 1.5"),
         ({"optimizer.lr": but(LR, when={"augment.flip": 1})}, "augment.flip must be true or false, got 1"),
-        ({"optimizer.lr": but(LR, when={"seed": 1})}, "on the seed, which is never searched"),
+        ({"optimizer.lr": but(LR, when={"seed": 1})}, "on the seed, which cannot be searched"),
         ({"optimizer.lr": but(LR, when={"model.depth@a": 1})}, "write the recipe field: model.depth"),
         (
             {"optimizer.name": OPTIMIZERS, "optimizer.lr": but(LR, when={"optimizer.name": "lion"})},
-            "optimizer.lr holds only if optimizer.name is lion, which it never is in this space",
+            "optimizer.lr is active only if optimizer.name is lion, which it never is in this space",
         ),
         (
             {"model.depth": Int(1, 3), "optimizer.lr": but(LR, when={"model.depth": (4, 5)})},
             "only if model.depth is 4 or 5, which it never is",
         ),
-        ({"optimizer.lr": but(LR, when={"optimizer.lr": 0.1})}, "in a circle: optimizer.lr depends on optimizer.lr"),
+        ({"optimizer.lr": but(LR, when={"optimizer.lr": 0.1})}, "are circular: optimizer.lr depends on optimizer.lr"),
         (
             {
                 "model.depth": Int(1, 3, when={"model.width": 16}),
                 "model.width": Choice(16, 32, when={"model.depth": 2}),
             },
-            "the conditions go in a circle: model.(depth|width) depends on model.(width|depth) depends on",
+            "the conditions are circular: model.(depth|width) depends on model.(width|depth) depends on",
         ),
         (
             {"optimizer.lr": LR, "optimizer.name": OPTIMIZERS, "optimizer.lr@adamw": LR},
@@ -134,7 +134,7 @@ def test_a_label_stands_for_the_value_of_one_choice():
             },
             "would both set optimizer.lr",
         ),
-        ({"epochs": Float(5, 40)}, "epochs is a whole number; write the ends of its range as such"),
+        ({"epochs": Float(5, 40)}, "epochs is a whole number; write the ends of its range as whole numbers"),
         ({"model.dropout": Int(0, 0)}, "model.dropout is a real number; search it with a Float"),
         ({"optimizer.lr": Choice("0.1", "0.2")}, "optimizer.lr must be a number, got the text '0.1'; write 0.1"),
         ({"augment.flip": Choice("yes", "no")}, "augment.flip must be true or false, got the text 'yes'; write True"),

@@ -59,7 +59,7 @@ def test_steps_have_their_share_of_the_log_range():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Float(2, 1), r"low end .* not be above the high one, got 2.0\.\.1.0; write 1.0\.\.2.0"),
+        (lambda: Float(2, 1), r"low end .* not be above the high end, got 2.0\.\.1.0; write 1.0\.\.2.0"),
         (lambda: Int(9, 3), r"got 9\.\.3; write 3\.\.9"),
         (lambda: Float(0, 1, log=True), "a log range must start above 0"),
         (lambda: Int(-2, 9, log=True), "a log range must start above 0"),
@@ -84,28 +84,28 @@ def test_steps_have_their_share_of_the_log_range():
         (lambda: Int(True, 3), "the ends of a range must be numbers, got True"),
         (lambda: Float(0, 1, "log"), "log is True or False, got 'log'"),
         (lambda: Choice(), "at least one value"),
-        (lambda: Choice([1, 2]), r"write Choice\(1, 2, 3\), each value by itself"),
+        (lambda: Choice([1, 2]), r"write Choice\(1, 2, 3\), each value as an argument"),
         (lambda: Choice(1, 2, 1.0), "the same value twice: 1 and 1.0"),
         (lambda: Choice(1, True), "the same value twice: 1 and True"),
         (lambda: Choice("a", "a"), "the same value twice: 'a' and 'a'"),
         (lambda: Choice(1, None), "finite numbers, text, True or False; got None"),
         (lambda: Choice(math.nan), "finite numbers, text, True or False; got nan"),
         (lambda: Choice(1, 2, purpose="scientifc"), "no purpose named 'scientifc'; did you mean 'scientific'"),
-        (lambda: Float(0, 1, purpose="fixed"), "what is fixed has one value"),
+        (lambda: Float(0, 1, purpose="fixed"), "a fixed dimension has one value"),
         (lambda: Float(0, 1, when={"model.depth": ()}), "the condition on model.depth names no value"),
         (
             lambda: Float(0, 1, when={"model.depth": (1, 1.0)}),
-            "the condition on model.depth holds the same value twice",
+            "the condition on model.depth has the same value twice",
         ),
         (lambda: Float(0, 1, when=["model.depth"]), "`when` maps recipe fields to values"),
     ],
 )
-def test_a_dimension_that_is_none_is_refused(make, words):
+def test_an_invalid_dimension_is_refused(make, words):
     with pytest.raises(UsageError, match=words):
         make()
 
 
-def test_numbers_of_numpy_are_taken_as_plain_ones():
+def test_numpy_numbers_become_plain_ones():
     dims = {
         "batch_size": Int(np.int64(2), np.int32(8)),
         "optimizer.lr": Float(np.float32(0.5), 1),
@@ -116,7 +116,7 @@ def test_numbers_of_numpy_are_taken_as_plain_ones():
     assert Int(2.0, 8.0) == Int(2, 8)
 
 
-def test_true_is_no_number_of_a_range_or_of_a_choice():
+def test_true_is_not_a_number_in_a_range_or_a_choice():
     assert not Int(0, 3).holds(True)
     assert not Float(0, 3).holds(True)
     assert not Choice(0, 1).holds(True)

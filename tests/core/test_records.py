@@ -54,7 +54,7 @@ def stories(draw):
 
 
 @pytest.mark.parametrize("origin", [*ORIGINS, "a searcher of another package"])
-def test_who_proposed_a_trial_is_told_by_predicates_as_by_the_sets_before(origin):
+def test_predicates_on_origins_agree_with_the_former_sets(origin):
     trial = Trial(0, Recipe(), origin, "")
     assert trial.is_searched == (origin not in {"finalist", "fine-tune", "imported"})
     assert trial.may_be_delivered == (origin in ("finalist", "fine-tune"))
@@ -74,7 +74,7 @@ def test_a_damaged_decision_or_curve_is_named():
 
 
 @given(stories())
-def test_replaying_equals_going_on_and_events_survive_json(events):
+def test_replaying_equals_continuing_and_events_survive_json(events):
     history = History()
     for i, event in enumerate(events):
         before = dict(history.trials)
@@ -111,8 +111,8 @@ def test_points_that_come_twice_count_once_and_the_last_one_holds():
     event = curve_event(0, [Point(1, 3.0, 3.0, 0.1), Point(2, 2.0, 2.0, 0.2)])
     once = started().after(event)
     assert once.after(event) == once
-    mended = once.after(curve_event(0, [Point(2, 1.5, 1.5, 0.3)]))
-    assert mended.trials[0].curve.points == (Point(1, 3.0, 3.0, 0.1), Point(2, 1.5, 1.5, 0.3))
+    corrected = once.after(curve_event(0, [Point(2, 1.5, 1.5, 0.3)]))
+    assert corrected.trials[0].curve.points == (Point(1, 3.0, 3.0, 0.1), Point(2, 1.5, 1.5, 0.3))
 
 
 def test_decisions_change_the_state_and_keep_the_reason_of_the_start():

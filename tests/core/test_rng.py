@@ -21,7 +21,7 @@ def test_a_stream_depends_on_seed_and_name_alone(seed, name):
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), names.map(tuple)), min_size=2, max_size=20))
-def test_streams_of_other_names_or_seeds_are_others(keys):
+def test_different_names_or_seeds_give_different_streams(keys):
     texts = {(seed, *map(str, name)) for seed, name in keys}
     assert len({stream_seed(seed, *name) for seed, name in keys}) == len(texts)
 

@@ -82,7 +82,7 @@ def test_a_space_covers_itself_and_what_it_grew_from(space, data):
             assert covers(less, dim) == (less.high == dim.high)
 
 
-def test_what_a_dimension_is_there_for_follows_from_what_it_sets():
+def test_the_purpose_of_a_dimension_follows_from_the_field_that_it_sets():
     space = Space(
         {
             "optimizer.name": OPTIMIZERS, "optimizer.lr@adamw": LR, "model.width": Choice(64), "model.depth": Int(1, 4),
@@ -146,7 +146,7 @@ def test_a_dimension_that_holds_in_fewer_cases_is_narrower():
     )
     less = space.but({"optimizer.lr": but(LR, when={"optimizer.name": "adamw"})})
     more = space.but({"optimizer.lr": LR})
-    assert [why for why in less.narrower(space) if "would hold in fewer cases" in why]
+    assert [why for why in less.narrower(space) if "would be active in fewer cases" in why]
     assert more.covers(space)
     assert not space.covers(more)
     (gone,) = space.without(["optimizer.name"]).narrower(space)
@@ -156,5 +156,5 @@ def test_a_dimension_that_holds_in_fewer_cases_is_narrower():
 def test_a_wider_range_stays_on_its_scale():
     old = Space({"optimizer.lr": Float(1e-3, 1e-2, log=True)})
     (why,) = Space({"optimizer.lr": Float(1e-4, 1e-1)}).narrower(old)
-    assert why == "optimizer.lr is searched on a log scale and stays on it; it was optimizer.lr=0.001..0.01:log"
+    assert why == "optimizer.lr is searched on a log scale, which cannot change; it was optimizer.lr=0.001..0.01:log"
     assert Space({"optimizer.lr": Float(1e-4, 1e-1, log=True)}).covers(old)

@@ -49,7 +49,7 @@ def test_a_dimension_is_read_from_text_and_written_again(text, name, dimension):
     [
         ("optimizer.lr=1e-4..", r"cannot read the range '1e-4\.\.' in 'optimizer.lr=1e-4\.\.': write NAME=LOW"),
         ("optimizer.lr=..", r"cannot read the range '\.\.'"),
-        ("optimizer.lr=1..0", "not be above the high one"),
+        ("optimizer.lr=1..0", "not be above the high end"),
         ("optimizer.lr=0..1:step=x", "the step of a range must be numbers, got 'x'"),
         ("optimizer.lr=0..1:step=0.1:step=0.2", "gives its step twice"),
         ("optimizer.lr=1..2:log:linear", "gives its scale twice"),
@@ -69,7 +69,7 @@ def test_text_that_cannot_be_read_is_refused_with_the_right_form(text, words):
         parse_dimension(text)
 
 
-def test_of_several_texts_it_is_told_which_one_is_wrong():
+def test_the_error_names_which_of_several_texts_is_wrong():
     for text in ("model.dropout=nan..1", "model.dropout=0.3..0.1", "model.dropout=0..1:log", "model.dropout=0.1|0.1"):
         with pytest.raises(UsageError, match=r"model\.dropout"):
             parse_dimension(text)
@@ -104,7 +104,7 @@ READ = {
 }
 
 
-def test_a_folder_is_no_space(tmp_path):
+def test_a_folder_is_not_a_space(tmp_path):
     with pytest.raises(UsageError, match=r"is a folder; a space is a TOML file of dimensions, or one dimension"):
         read_space(tmp_path)
 
@@ -144,16 +144,16 @@ def test_a_space_is_read_from_toml_in_a_config_and_in_a_file_of_its_own(tmp_path
         ('"epochs" = {low = 1.5, high = 2}', "epochs must be a whole number, got 1.5"),
         ("epochs = 2024-01-01", "epochs is datetime.date"),
         ("space = 5", "space must be a table of dimensions, got 5"),
-        ("space = [5]", "the space holds 5; give texts"),
-        ("trials = 5\n[space]\nepochs = 3", "holds more than a space: trials; give a file of settings with --config"),
+        ("space = [5]", "the space has 5; give texts"),
+        ("trials = 5\n[space]\nepochs = 3", "more than a space: trials; give a file of settings with --config"),
         ("= 5", "is not a TOML file of dimensions"),
-        ("", "holds no dimension"),
-        ("[space]", "holds no dimension"),
+        ("", "contains no dimension"),
+        ("[space]", "contains no dimension"),
         ("x = " + "[" * 100_000, "nested too deep"),
         ("a." * 3000 + "b = 1", "nested too deep"),
     ],
 )
-def test_toml_that_is_no_space_is_refused_with_its_place(tmp_path, text, words):
+def test_toml_that_is_not_a_space_is_refused_with_its_place(tmp_path, text, words):
     path = tmp_path / "space.toml"
     path.write_text(text)
     with pytest.raises(UsageError, match=words) as caught:

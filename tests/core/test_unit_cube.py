@@ -102,7 +102,7 @@ def test_a_space_comes_back_from_json():
 @pytest.mark.parametrize(
     ("dimension", "words"),
     [
-        ({"seed": Int(0, 5)}, "the seed is never searched"),
+        ({"seed": Int(0, 5)}, "the seed cannot be searched"),
         ({"optimizer.rate": Float(0, 1)}, "no recipe field named 'optimizer.rate'"),
         ({"model.dropout": Float(0, 1)}, "model.dropout must be at least 0 and below 1"),
         ({"model.dropout": Choice(0.1, 7, 0.2)}, "model.dropout must be at least 0 and below 1, got 7"),
@@ -148,11 +148,11 @@ def test_a_dimension_is_read_from_text(text, name, dimension):
         ("epochs=a..b", "cannot read the range 'a..b'"),
         ("epochs=1..true", "cannot read the range"),
         ("epochs=1..5:lag", "cannot read the scale 'lag'"),
-        ("epochs=5..1", "the low end of a range must not be above the high one"),
+        ("epochs=5..1", "the low end of a range must not be above the high end"),
         ("optimizer.lr=0..1:log", "a log range must start above 0"),
         ("optimizer.lr=nan..1", "must be finite"),
         ("optimizer.lr=0..inf", "must be finite"),
-        ("epochs=3|3", "a choice holds the same value twice"),
+        ("epochs=3|3", "a choice has the same value twice"),
     ],
 )
 def test_a_dimension_that_cannot_be_read_is_refused_with_the_right_form(text, words):

@@ -67,7 +67,7 @@ def test_the_laws_of_a_split(collection, folds, seed):
             assert asked == "test"
         if "val" in given and split.part[row] == "val":
             assert asked == "val"
-    # There is something to learn from, to choose by and to test on, and every class can be learnt.
+    # There is something to learn from, to choose by and to test on, and every class can be trained on.
     assert split.rows("test")
     assert any(fold >= 0 for fold in split.fold)
     assert {labels[row] for row in split.rows("train")} == set(range(max(labels) + 1))
@@ -114,7 +114,7 @@ def test_very_few_examples_are_still_split(counts):
     assert split.folds >= 2
 
 
-def test_a_copy_of_a_test_picture_is_put_aside_and_not_learnt():
+def test_a_copy_of_a_test_picture_is_put_aside_and_not_trained_on():
     labels = [0, 1] * 40
     given = ["train"] * 60 + ["test"] * 20
     groups = np.arange(80)

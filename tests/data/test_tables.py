@@ -292,7 +292,7 @@ def test_infinite_numbers_are_missing_and_counted(cell):
     assert any(note.startswith("x: 1 cell is infinite") and f"row 2: {cell!r}" in note for note in table.notes)
 
 
-def test_a_word_after_many_numbers_is_named_and_the_column_is_not_learnt_from():
+def test_a_word_after_many_numbers_is_named_and_the_column_is_not_an_input():
     column, table = column_of([*(str(i / 2) for i in range(20_000)), "abc"])
     assert column.kind == "text"
     assert "20,000 of 20,001 are numbers, others are not (row 20,001: 'abc')" in column.why
@@ -401,7 +401,7 @@ def test_dates_in_doubt_stay_words_and_are_said(cells, said):
     assert any(said in note for note in table.notes)
 
 
-def test_identifiers_text_and_constants_are_told_from_what_can_be_learnt():
+def test_identifiers_text_and_constants_are_not_inputs():
     rng = np.random.default_rng(0)
     num = 200
     words = ["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dogs"]
@@ -430,7 +430,7 @@ def test_identifiers_text_and_constants_are_told_from_what_can_be_learnt():
     assert all(column.why for column in table.columns)
 
 
-def test_a_numbering_is_learnt_from_where_there_is_nothing_else():
+def test_a_numbering_is_an_input_if_there_is_nothing_else():
     column, table = column_of([str(i) for i in range(50)])
     assert column.kind == "number"
     assert "no other column" in column.why

@@ -204,7 +204,7 @@ def classes_of(target, probabilities):
     return Judged(tuple(map(str, range(len(target)))), target, probabilities, "multiclass")
 
 
-def test_softmax_is_the_exponential_by_its_sum_and_bears_huge_logits():
+def test_softmax_is_the_normalised_exponential_and_handles_huge_logits():
     logits = np.array([[1.0, 2.0, 4.0], [1e4, -1e4, 1e4 - 1]])
     wanted = np.exp(logits[0]) / np.exp(logits[0]).sum()
     assert softmax(logits)[0] == pytest.approx(wanted, rel=1e-12)
@@ -382,7 +382,7 @@ def test_the_largest_errors_come_first_with_their_signs():
     assert errors(judged) == found[:12]
 
 
-def test_residuals_are_told_in_the_units_of_the_target():
+def test_residuals_are_in_the_units_of_the_target():
     judged = numbers_at_random(6, n=2000)
     found, off = residuals(judged), judged.outputs - judged.target
     assert found.rmse == pytest.approx(math.sqrt((off**2).mean()), rel=1e-12)
@@ -448,7 +448,7 @@ def test_decisions_that_weigh_costs_cost_less_where_costs_differ():
     even = expected_cost(judged, [[0, 1], [1, 0]], seed=0)
     assert even.value == even.aware.value == pytest.approx(1 - measure("accuracy", judged))
     assert even.aware.changed == 0
-    with pytest.raises(UsageError, match="costs of 2 classes are a 2 x 2 table"):
+    with pytest.raises(UsageError, match="costs of 2 classes must be a 2 x 2 table"):
         expected_cost(judged, [[0, 1, 2]] * 3, seed=0)
     with pytest.raises(UsageError, match="finite"):
         expected_cost(judged, [[0, math.inf], [1, 0]], seed=0)
@@ -457,27 +457,27 @@ def test_decisions_that_weigh_costs_cost_less_where_costs_differ():
 # Guessing -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_dummy_answers_with_what_is_commonest_in_the_training_data():
-    learnt, target = np.array([0, 1, 1, 1, 2, 2]), np.array([1, 1, 0, 2, 0])
+def test_the_dummy_answers_with_the_most_common_class_of_the_training_data():
+    train_targets, target = np.array([0, 1, 1, 1, 2, 2]), np.array([1, 1, 0, 2, 0])
     four, three = classes_of(target, np.ones((5, 4)) / 4), classes_of(target, np.ones((5, 3)) / 3)
-    found = dummy("accuracy", learnt, four, seed=0)
+    found = dummy("accuracy", train_targets, four, seed=0)
     assert (found.value, found.n) == (0.4, 5)
     shares = np.array([1, 3, 2]) / 6
     wanted = -np.log(shares[target]).mean()
-    assert dummy("log_loss", learnt, three, seed=0).value == pytest.approx(wanted, rel=1e-6)
-    assert dummy("balanced_accuracy", learnt, four, seed=0).value == pytest.approx(1 / 3)
-    assert dummy("roc_auc", learnt, four, seed=0).value == 0.5
+    assert dummy("log_loss", train_targets, three, seed=0).value == pytest.approx(wanted, rel=1e-6)
+    assert dummy("balanced_accuracy", train_targets, four, seed=0).value == pytest.approx(1 / 3)
+    assert dummy("roc_auc", train_targets, four, seed=0).value == 0.5
 
 
 def test_the_dummy_of_a_regression_is_the_best_constant_of_the_training_data():
-    judged, learnt = numbers_at_random(1), np.array([1.0, 2.0, 3.0, 14.0])
-    assert set(guesses("rmse", learnt, judged).predicted) == {5.0}
-    assert set(guesses("mae", learnt, judged).predicted) == {2.5}
-    found = dummy("mae", learnt, judged, seed=0)
+    judged, train_targets = numbers_at_random(1), np.array([1.0, 2.0, 3.0, 14.0])
+    assert set(guesses("rmse", train_targets, judged).predicted) == {5.0}
+    assert set(guesses("mae", train_targets, judged).predicted) == {2.5}
+    found = dummy("mae", train_targets, judged, seed=0)
     assert found.value == pytest.approx(np.abs(judged.target - 2.5).mean())
     assert found.how == "always the median of the training data"
     assert dummy("r2", judged.target, judged, seed=0).value == pytest.approx(0, abs=1e-12)
-    assert dummy("rmse", learnt, judged, seed=0).how == "always the mean of the training data"
+    assert dummy("rmse", train_targets, judged, seed=0).how == "always the mean of the training data"
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -502,8 +502,8 @@ def test_the_error_of_guessing_is_its_spread_from_sample_to_sample(metric):
         else:
             found.append(on_rows(metric, judged)(np.arange(n)))
     judged = Judged(tuple(map(str, range(n))), judged.target, judged.outputs, judged.task)
-    learnt = judged.target if metric not in CLASSIFICATION_METRICS else np.repeat([0, 1, 2], [50, 30, 20])
-    assert dummy_error(metric, learnt, judged, seed=0) == pytest.approx(np.std(found), rel=0.35)
+    train_targets = judged.target if metric not in CLASSIFICATION_METRICS else np.repeat([0, 1, 2], [50, 30, 20])
+    assert dummy_error(metric, train_targets, judged, seed=0) == pytest.approx(np.std(found), rel=0.35)
 
 
 def test_the_test_part_is_recorded_before_its_labels_are_seen():

@@ -134,7 +134,7 @@ def test_importances_are_those_of_optuna(space: Space, loss: Callable[[Mapping[s
     assert own == pytest.approx({name: value / total for name, value in raw.items()}, abs=0.01)
 
 
-def test_a_field_that_plays_a_part_in_some_recipes_counts_among_these_only() -> None:
+def test_a_field_that_is_active_in_some_recipes_counts_only_among_these() -> None:
     found = searched(by_branch, 120, space=BRANCHED)
     about = {one.name: one for one in importances(found, BRANCHED).each}
     assert about["optimizer.momentum"].n == sum(each.values["optimizer.name"] == "sgd" for each in found) < 120
@@ -143,7 +143,7 @@ def test_a_field_that_plays_a_part_in_some_recipes_counts_among_these_only() -> 
     assert "optimizer.momentum" not in values_of(replace(trial(0, [0.5]), recipe=recipe), BRANCHED)
 
 
-def test_what_holds_one_value_is_no_field_that_could_matter() -> None:
+def test_a_dimension_of_one_value_cannot_matter() -> None:
     space = SPACE.but({"model.dropout": Float(0.3, 0.3)})
     found = searched(by_much, 60, space=space)
     beside = replace(found[0], values={**found[0].values, "model.dropout": 0.0})  # a default that lies elsewhere
@@ -160,7 +160,7 @@ def test_the_same_study_has_the_same_result_and_another_seed_resamples_otherwise
     assert other != importances(found, SPACE)
 
 
-def test_too_few_trials_say_so_and_how_many_would_do() -> None:
+def test_too_few_trials_say_so_and_how_many_are_enough() -> None:
     few = importances(searched(by_rate, LEAST - 1), SPACE)
     assert few.each == ()
     assert importance_words(few) == "too few trials to tell: 15 of the 16 that are needed at the least; 50 would do"
@@ -213,7 +213,7 @@ def test_each_part_of_a_range_has_the_best_that_lies_in_it() -> None:
     assert [bucket.best for bucket in empty.buckets if not bucket.n] == [None, None]
 
 
-def test_more_is_better_turns_every_value_round() -> None:
+def test_if_higher_is_better_every_value_changes_its_sign() -> None:
     found, sign = searched(by_much, 40), Objective("score", -1.0)
     low, high = (
         isolation(found, "model.norm", SPACE.dimensions["model.norm"], o).buckets[0] for o in (Objective(), sign)
@@ -253,7 +253,7 @@ def test_the_median_best_of_n_is_below_half_of_all_draws_and_inside_its_band() -
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
-def test_what_twice_as_many_trials_bring_is_forecast_for_losses_that_thin_out_like_a_power(power: float) -> None:
+def test_the_gain_of_twice_as_many_trials_is_forecast_for_losses_with_a_power_law(power: float) -> None:
     def expected(num: int) -> float:
         """Of the least of `num` uniform draws, each to the power."""
         return math.exp(math.lgamma(power + 1) + math.lgamma(num + 1) - math.lgamma(num + power + 1))
@@ -275,7 +275,7 @@ def test_no_curve_for_too_few_trials_and_no_gain_where_all_are_equal() -> None:
     assert set(flat.median) == {0.5}
 
 
-def test_the_gain_is_held_against_what_the_seed_alone_moves() -> None:
+def test_the_gain_is_compared_with_the_effect_of_the_seed() -> None:
     again = "the recipe of trial 1 again, with a fresh seed"
     trials = [trial(i, [0.5 + 0.01 * i]) for i in range(20)]
     repeats = [replace(trial(20 + i, [0.4 + 0.1 * i], origin="finalist"), reason=again) for i in range(3)]

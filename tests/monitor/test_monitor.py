@@ -116,7 +116,7 @@ def test_good_recorded_runs_are_not_blamed_for_their_rate(recorded):
     assert not any({"rate_too_low", "no_better_than_dummy", "diverged"} & set(found) for found in good)
 
 
-def test_recorded_runs_that_learnt_nothing_are_all_found_out(recorded):
+def test_recorded_runs_that_learned_nothing_are_all_found(recorded):
     """At chance on a balanced problem: whatever else is said, the run is not passed over in silence."""
     for run, trial, found in recorded:
         if run["problem"] != "svhn_wrn164" and trial.curve.last.valid_metric is not None:

@@ -50,7 +50,7 @@ def test_the_gain_keeps_the_mean_square_of_normal_sums(name):
     assert kept == pytest.approx(1, abs=0.01)
 
 
-def test_the_recipe_without_a_word_has_an_activation():
+def test_the_default_recipe_has_an_activation():
     assert ModelRecipe().activation in ACTIVATIONS.names()
     assert gain(ModelRecipe().activation) == math.sqrt(2)
 

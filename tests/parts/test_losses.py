@@ -136,7 +136,7 @@ def test_losses_of_two_classes_equal_those_of_torch(seed, smoothing):
 
 
 @given(seed=st.integers(0, 10_000))
-def test_kl_divergence_equals_that_of_torch_and_is_nothing_at_the_target(seed):
+def test_kl_divergence_equals_that_of_torch_and_is_zero_at_the_target(seed):
     chance = torch.Generator().manual_seed(seed)
     outputs = 3 * torch.randn(1, 8, 4, dtype=torch.float64, generator=chance)
     target = torch.softmax(2 * torch.randn(8, 4, dtype=torch.float64, generator=chance), dim=1)
@@ -157,13 +157,13 @@ def test_focal_without_gamma_and_equal_costs_are_cross_entropy(seed, scale):
     torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
 
 
-def test_focal_plays_down_what_is_right_already():
+def test_focal_down_weights_easy_examples():
     logits = torch.tensor([0.9, 0.1]).double().log().expand(1, 2, 2)
     found = each("focal", logits, torch.tensor([0, 1]), hyper_of(LossRecipe(gamma=2)))
     assert found[0].tolist() == pytest.approx([-0.01 * math.log(0.9), -0.81 * math.log(0.1)])
 
 
-def test_a_confusion_that_costs_nothing_is_not_learnt_against():
+def test_a_confusion_that_costs_nothing_is_not_penalised():
     costs = torch.tensor([[0.0, 0, 3], [1, 0, 1], [1, 1, 0]])
     outputs = torch.tensor([[[0.0, 9, -2]]]).double().requires_grad_()
     found = each("cost_sensitive", outputs, torch.tensor([0]), hyper_of(costs=costs))
@@ -260,7 +260,7 @@ def test_a_loss_is_checked_against_the_task(name, task):
     if task in LOSSES.get(name).tasks:
         check_loss(LossRecipe(name=name), **check)
     else:
-        with pytest.raises(UsageError, match=f"^{name} wants .*, the target has .*; use ") as caught:
+        with pytest.raises(UsageError, match=f"^{name} needs .*, but the target has .*; use ") as caught:
             check_loss(LossRecipe(name=name), **check)
         check_loss(LossRecipe(name=str(caught.value).rpartition("use ")[2]), **check)
 
@@ -268,17 +268,17 @@ def test_a_loss_is_checked_against_the_task(name, task):
 @pytest.mark.parametrize(
     ("recipe", "task", "message"),
     [
-        (LossRecipe(name="mse"), "multiclass", "^mse wants numbers, the target has 3 classes; use cross_entropy$"),
-        (LossRecipe(), "regression", "^cross_entropy wants classes, the target has numbers; use mse$"),
-        (LossRecipe(name="logistic"), "multiclass", "^logistic wants 2 classes, the target has 3 classes; use cross"),
-        (LossRecipe(name="poisson"), "regression", "^poisson wants counts, the target has numbers; use mse$"),
+        (LossRecipe(name="mse"), "multiclass", "^mse needs numbers, but the target has 3 classes; use cross_entropy$"),
+        (LossRecipe(), "regression", "^cross_entropy needs classes, but the target has numbers; use mse$"),
+        (LossRecipe(name="logistic"), "multiclass", "^logistic needs 2 classes, but the target has 3 classes; use"),
+        (LossRecipe(name="poisson"), "regression", "^poisson needs counts, but the target has numbers; use mse$"),
         (LossRecipe(name="hing"), "multiclass", "no loss named 'hing'; did you mean 'hinge'"),
         (LossRecipe(name="cost_sensitive"), "multiclass", "cost_sensitive needs costs: set loss.costs to a CSV file"),
         (LossRecipe(name="mse", class_weights="balanced"), "regression", "balanced needs classes, .* leave it at none"),
         (LossRecipe(), "multiclas", "no task named 'multiclas'; did you mean 'multiclass'"),
     ],
 )
-def test_a_loss_that_cannot_be_trained_is_refused_with_the_mend(recipe, task, message):
+def test_a_loss_that_cannot_be_trained_is_refused_with_the_fix(recipe, task, message):
     with pytest.raises(UsageError, match=message):
         check_loss(recipe, task=task, num_classes=3, has_costs=False)
 
@@ -315,17 +315,17 @@ NUMBER = torch.linspace(-1, 1, 6)
 @pytest.mark.parametrize(
     ("name", "outputs", "target", "message"),
     [
-        ("cross_entropy", (PLAIN, None), LABELS, r"gives a tuple of 2, cross_entropy wants one tensor \(B, O\)"),
-        ("cross_entropy", {"logits": PLAIN}, LABELS, "gives a dict, cross_entropy wants one tensor"),
-        ("cross_entropy", PLAIN.argmax(dim=1), LABELS, "gives int64, cross_entropy wants real numbers"),
-        ("cross_entropy", PLAIN[:, :, None], LABELS, r"shape \(6, 3, 1\), .* wants \(B, 3\): flatten or pool"),
-        ("mse", NUMBER, NUMBER, r"shape \(6,\), mse wants \(B, 1\): keep the last dimension"),
+        ("cross_entropy", (PLAIN, None), LABELS, r"returns a tuple of 2, cross_entropy needs one tensor \(B, O\)"),
+        ("cross_entropy", {"logits": PLAIN}, LABELS, "returns a dict, cross_entropy needs one tensor"),
+        ("cross_entropy", PLAIN.argmax(dim=1), LABELS, "returns int64, but cross_entropy needs real numbers"),
+        ("cross_entropy", PLAIN[:, :, None], LABELS, r"shape \(6, 3, 1\), .* needs \(B, 3\): flatten or pool"),
+        ("mse", NUMBER, NUMBER, r"shape \(6,\), but mse needs \(B, 1\): keep the last dimension"),
         ("cross_entropy", PLAIN[:2], LABELS, "2 rows for 6 examples"),
-        ("cross_entropy", PLAIN[:, :1], LABELS, "gives 1 output, cross_entropy on 3 classes wants 3: change the last"),
-        ("mse", PLAIN, NUMBER, "gives 3 outputs, mse wants 1: change the last layer"),
-        ("mse", PLAIN[:, :2], PLAIN, "gives 2 outputs, mse wants 3"),
+        ("cross_entropy", PLAIN[:, :1], LABELS, "returns 1 output, but cross_entropy on 3 classes needs 3: change the"),
+        ("mse", PLAIN, NUMBER, "returns 3 outputs, but mse needs 1: change the last layer"),
+        ("mse", PLAIN[:, :2], PLAIN, "returns 2 outputs, but mse needs 3"),
         ("cross_entropy", PLAIN.log(), LABELS, "NaN or infinity for [1-6] of 6 examples"),
-        ("cross_entropy", ROWS, LABELS, "gives probabilities already, cross_entropy wants logits: remove the softmax"),
+        ("cross_entropy", ROWS, LABELS, "already returns probabilities, but cross_entropy needs logits: remove the"),
         ("focal", ROWS.half(), LABELS, "remove the softmax"),
         ("cross_entropy", ROWS.log(), LABELS, None),
         ("mse", torch.full((6, 1), 1.0), NUMBER, None),
@@ -333,15 +333,20 @@ NUMBER = torch.linspace(-1, 1, 6)
             "kl_divergence",
             PLAIN,
             LABELS,
-            r"wants rows of probabilities \(B, 3\), the target is \(6,\) int64; .* cross_e",
+            r"needs rows of probabilities \(B, 3\), the target is \(6,\) int64; .* cross_e",
         ),
-        ("hinge", PLAIN, ROWS, r"hinge wants class numbers \(B,\), the target holds rows \(6, 3\); use cross_entropy"),
-        ("cross_entropy", PLAIN, ROWS[:, :2], "on 3 classes wants rows of 3 probabilities, the target's have 2"),
+        ("hinge", PLAIN, ROWS, r"hinge needs class numbers \(B,\), but the target has rows \(6, 3\); use"),
+        ("cross_entropy", PLAIN, ROWS[:, :2], "on 3 classes needs rows of 3 probabilities, but the target's have 2"),
         ("cross_entropy", PLAIN, PLAIN, "must be probabilities: 0 or more, with a sum of 1"),
-        ("cross_entropy", PLAIN, NUMBER, r"wants class numbers \(B,\) int64, the target is \(6,\) float32; .* use mse"),
-        ("cross_entropy", PLAIN, LABELS + 1, "class numbers must be 0 to 2, the target's are 1 to 3"),
-        ("mse", NUMBER[:, None], NUMBER.log(), "the target holds NaN or infinity"),
-        ("poisson", NUMBER[:, None], NUMBER, "poisson wants counts, the lowest target is -1; use mse"),
+        (
+            "cross_entropy",
+            PLAIN,
+            NUMBER,
+            r"needs class numbers \(B,\) int64, but the target is \(6,\) float32; .* use mse",
+        ),
+        ("cross_entropy", PLAIN, LABELS + 1, "class numbers must be 0 to 2, but the target's are 1 to 3"),
+        ("mse", NUMBER[:, None], NUMBER.log(), "the target has NaN or infinity"),
+        ("poisson", NUMBER[:, None], NUMBER, "poisson needs counts, but the lowest target is -1; use mse"),
         ("mse", NUMBER[:, None], [1.0] * 6, "the target must be a tensor, got a list"),
     ],
 )
@@ -372,7 +377,7 @@ def test_a_last_layer_that_spoils_the_logits_is_named(name, layer, good):
     if good:
         check_outputs(name, outputs, target, **check)
     else:
-        with pytest.raises(UsageError, match=f"ends in {type(layer).__name__}, {name} wants logits: remove it"):
+        with pytest.raises(UsageError, match=f"ends in {type(layer).__name__}, but {name} needs logits: remove it"):
             check_outputs(name, outputs, target, **check)
 
 
@@ -382,5 +387,5 @@ def test_one_output_is_refused_behind_a_sigmoid_only_if_it_is_known():
     for ends_in in ("Sigmoid", "LogSoftmax"):
         with pytest.raises(UsageError, match=f"ends in {ends_in}"):
             check_outputs("binary_cross_entropy", outputs, target, num_classes=2, ends_in=ends_in)
-    with pytest.raises(UsageError, match="ends in Softplus, poisson wants logarithms of rates"):
+    with pytest.raises(UsageError, match="ends in Softplus, but poisson needs logarithms of rates"):
         check_outputs("poisson", outputs, target.float(), num_classes=0, ends_in="Softplus")

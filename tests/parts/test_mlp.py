@@ -227,7 +227,7 @@ def test_columns_come_back_from_their_json():
     assert Columns.from_json(COLUMNS.to_json()) == COLUMNS
     assert Columns(2).to_json()["embedded"] == []
     assert Columns(0, embedded=(2, 10, 10_000)).widths == [2, 6, 32]
-    assert COLUMNS.learnt == 2 * 3 + sum(COLUMNS.widths)
+    assert COLUMNS.embedding_width == 2 * 3 + sum(COLUMNS.widths)
 
 
 def test_models_by_name():

@@ -97,7 +97,7 @@ def test_every_name_says_what_it_uses():
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "adagrad"])
-def test_large_members_take_the_fused_way_to_the_same_place(name):
+def test_large_members_use_the_fused_kernel_with_the_same_result(name):
     recipes = [OptimizerRecipe(lr=lr, weight_decay=0.1) for lr in (1e-3, 1e-2)]
     chance = torch.Generator().manual_seed(0)
     start = torch.randn(2, 180, 100, generator=chance)
@@ -340,16 +340,16 @@ def test_further_groups_have_rates_of_their_own(name):
     assert any(torch.equal(a, b) for a, b in zip(slow[2:], fast[2:], strict=True)) == one_rate
 
 
-def test_names_that_cannot_be_had_say_why(monkeypatch):
+def test_unavailable_names_say_why(monkeypatch):
     named = list(small_module().named_parameters())
     with pytest.raises(UsageError, match=r"no optimizer named 'nesterof'; did you mean 'nesterov'\?"):
         plain_optimizer(named, OptimizerRecipe(name="nesterof"))
     with pytest.raises(UsageError, match=r"no optimizer named 'prodigi'; did you mean 'prodigy'\?"):
         plain_optimizer(named, OptimizerRecipe(name="prodigi"))
-    with pytest.raises(UsageError, match=r"'nero' follows code under CC-BY-NC-SA-4.0; TAME uses only Apache-2.0"):
+    with pytest.raises(UsageError, match=r"'nero' is based on code under CC-BY-NC-SA-4.0; TAME uses only Apache-2.0"):
         plain_optimizer(named, OptimizerRecipe(name="nero"))
     if HAVE_EXTRA:
-        with pytest.raises(UsageError, match=r"'adan' is one of pytorch_optimizer's, but the licence .* not looked at"):
+        with pytest.raises(UsageError, match=r"'adan' is in pytorch_optimizer, but the licence .* not reviewed"):
             plain_optimizer(named, OptimizerRecipe(name="adan"))
     monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)  # as if it were not installed
     with pytest.raises(UsageError, match=r"needs the package pytorch_optimizer: pip install tame-ml\[optim\]"):
@@ -392,7 +392,7 @@ def same(a: object, b: object) -> bool:
     return type(a) is type(b) and a == b
 
 
-def test_what_an_optimizer_remembers_comes_back_as_it_was():
+def test_the_state_of_an_optimizer_comes_back_unchanged():
     first, other = ([nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))] for _ in range(2))
     full, empty = Hoarder(first), Hoarder(other, rate=0.7, betas=(0.1, 0.2))
     full.fill([1, 2.5])
@@ -413,11 +413,11 @@ def test_what_an_optimizer_remembers_comes_back_as_it_was():
     assert (dict(full.state), full.param_groups[0]["count"]) == ({}, 0)
 
 
-def test_what_no_tensor_can_hold_is_refused():
+def test_state_that_no_tensor_can_hold_is_refused():
     param = nn.Parameter(torch.zeros(2))
     hoarder = Hoarder([param])
     hoarder.state[param] = {"set": {1, 2}}
-    with pytest.raises(UsageError, match=r"Hoarder keeps in state\.0\.set what no checkpoint can hold"):
+    with pytest.raises(UsageError, match=r"Hoarder has a value in state\.0\.set that no checkpoint can hold"):
         optimizer_tensors(hoarder)
 
 
@@ -425,7 +425,7 @@ def test_the_tensors_of_more_parameters_are_refused():
     two = Hoarder([nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))])
     two.fill(1)
     kept = optimizer_tensors(two)
-    with pytest.raises(UsageError, match=r"the checkpoint holds state 1; this Hoarder has only 1"):
+    with pytest.raises(UsageError, match=r"the checkpoint has state 1; this Hoarder has only 1"):
         load_optimizer_tensors(Hoarder([nn.Parameter(torch.zeros(2))]), kept)
-    with pytest.raises(UsageError, match="not all of an optimizer's"):
+    with pytest.raises(UsageError, match="tensors of the optimizer are incomplete"):
         load_optimizer_tensors(two, {name: kept[name] for name in kept if not name.startswith("group")})

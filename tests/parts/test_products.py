@@ -49,13 +49,13 @@ def recipe_of(**changes):
 @pytest.mark.parametrize("onednn", [False, True])
 @settings(deadline=None)  # the first call sets the library up
 @given(rows=st.integers(1, 70), inner=st.integers(1, 70), columns=st.integers(1, 70), members=st.integers(2, 9))
-def test_a_members_product_is_the_same_in_any_company_to_the_last_bit_by_onednn(onednn, rows, inner, columns, members):
+def test_a_members_product_is_bit_identical_in_any_group_with_onednn(onednn, rows, inner, columns, members):
     chance = torch.Generator().manual_seed(rows + 71 * inner + 71**2 * columns)
     a, b = (torch.randn(members, *shape, generator=chance) for shape in ((rows, inner), (inner, columns)))
     add = torch.randn(members, 1, columns, generator=chance)
     exact = a.double() @ b.double()
     close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)  # float32
-    # MKL's last bit hangs on where a matrix begins in memory, unless its rows are whole vectors.
+    # MKL's last bit depends on where a matrix starts in memory, unless its rows are whole vectors.
     same = partial(torch.testing.assert_close, rtol=0, atol=0) if onednn else close
     with by_onednn(onednn):
         for more, wanted in ((None, exact), (add, exact + add.double())):
@@ -90,7 +90,7 @@ def test_large_perceptrons_alone_are_heavy():
 
 @pytest.mark.skipif(not onednn_is_exact(), reason="oneDNN rounds float32 on this processor")
 @pytest.mark.parametrize("after", [0, 10**9])
-def test_members_by_onednn_equal_plain_modules_and_do_not_mind_their_company(after):
+def test_members_by_onednn_equal_plain_modules_in_any_group(after):
     """Every batch, the last one of 12 examples too, whose products are so small that torch would ask MKL."""
     task = TableTask(rows_of(9), Columns(9), examples_of(), CPU)
     members = [Member(i, 0, recipe_of(**{"optimizer.lr": 0.01 / (1 + i), "batch_size": 57})) for i in range(5)]
@@ -161,7 +161,7 @@ def test_onednn_is_taken_for_heavy_members_where_it_is_exact_and_pays(tmp_path, 
 
 @settings(deadline=None)
 @given(rows=st.integers(1, 70), inner=st.integers(1, 70), columns=st.integers(1, 70), members=st.integers(2, 9))
-def test_products_of_bfloat16_are_those_of_rounded_numbers_in_any_company(rows, inner, columns, members):
+def test_products_in_bfloat16_are_those_of_rounded_numbers_in_any_group(rows, inner, columns, members):
     chance = torch.Generator().manual_seed(rows + 71 * inner + 71**2 * columns)
     a, b = (torch.randn(members, *shape, generator=chance) for shape in ((rows, inner), (inner, columns)))
     add = torch.randn(members, 1, columns, generator=chance)
@@ -174,7 +174,7 @@ def test_products_of_bfloat16_are_those_of_rounded_numbers_in_any_company(rows, 
 
 
 @pytest.mark.parametrize("changes", [{}, {"model.norm": "layer"}, {"model.norm": "batch"}, {"model.residual": True}])
-def test_members_in_bfloat16_are_near_float32_and_do_not_mind_their_company(changes):
+def test_members_in_bfloat16_are_near_float32_in_any_group(changes):
     task = TableTask(rows_of(9), Columns(9), examples_of(), CPU)
     some = {"batch_size": 57, "model.depth": 3, "model.width": 72, **changes}
     members = [Member(i, 0, recipe_of(**some, **{"optimizer.lr": 1e-3 / (1 + i)})) for i in range(3)]

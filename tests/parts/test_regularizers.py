@@ -33,7 +33,7 @@ def test_the_regularizers_keep_the_law(law, dtype):
 
 
 @pytest.mark.parametrize("name", REGULARIZERS.names())
-def test_what_is_told_of_a_regularizer_names_fields_of_a_recipe(name):
+def test_the_description_of_a_regularizer_names_fields_of_a_recipe(name):
     part = REGULARIZERS.get(name)
     assert part.fields
     assert set(part.fields) <= Recipe().flat().keys()
@@ -42,7 +42,7 @@ def test_what_is_told_of_a_regularizer_names_fields_of_a_recipe(name):
     assert "(19" in part.source or "(20" in part.source
 
 
-def test_every_regularizer_of_a_recipe_is_told_once():
+def test_every_regularizer_of_a_recipe_is_described_once():
     told = [field for name in REGULARIZERS.names() for field in REGULARIZERS.get(name).fields]
     assert len(told) == len(set(told))
     rooms = {field for field in Recipe().flat() if field.startswith(("regularize.", "augment."))}
@@ -64,7 +64,7 @@ def test_averages_of_other_parameters_are_refused_with_their_names():
         update_average(here, there, decay=torch.zeros(1), step=torch.tensor(0))
 
 
-def test_the_moving_average_lets_go_of_the_initial_weights():
+def test_the_moving_average_forgets_the_initial_weights():
     average = {"w": torch.full((1, 1), 100.0)}
     for step in range(20):
         update_average(average, {"w": torch.ones(1, 1)}, decay=torch.tensor([0.9999]), step=torch.tensor([step]))

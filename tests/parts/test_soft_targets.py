@@ -1,4 +1,4 @@
-"""Targets that are rows of probabilities: learnt as they are, judged by their likeliest class and by the rows."""
+"""Targets that are rows of probabilities: trained on as they are, judged by their likeliest class and by the rows."""
 
 from __future__ import annotations
 

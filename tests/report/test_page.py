@@ -94,7 +94,7 @@ def test_all_numbers_are_on_the_page() -> None:
     for each in result.finalists:
         assert formats.number(each.loss) in text
         assert all(formats.number(value) in text for value in each.values)
-    for field, value in Recipe.from_flat(result.winner.recipe).told().items():
+    for field, value in Recipe.from_flat(result.winner.recipe).shown().items():
         assert field in text
         assert formats.compact(value).replace(",", "") in text.replace(",", "")
     for needed in (result.command, "tame predict runs/ants_bees-0001 photo.jpg", "ab12" * 16, "Linux-6.8.0-x86_64"):

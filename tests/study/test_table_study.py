@@ -128,7 +128,7 @@ def test_a_part_without_the_column_that_splits_is_refused(tmp_path, role):
         read_rows(settings(own, test=str(other), **{role: "who"}))
 
 
-def test_a_table_of_which_nothing_can_be_learnt_is_refused_with_what_its_columns_are(tmp_path, cache):
+def test_a_table_without_inputs_is_refused_with_what_its_columns_are(tmp_path, cache):
     words = (
         np.random.default_rng(0).permutation(["good", "dull", "a", "long", "film", "with", "plot"] * 60).reshape(-1, 14)
     )
@@ -181,7 +181,7 @@ def test_what_does_not_order_the_rows_is_refused(texts, said):
         order_values(np.array(texts * 3, dtype=object), "when")
 
 
-def test_a_given_test_part_that_is_learnt_from_is_a_problem_that_is_told(table, cache, tmp_path):
+def test_a_given_test_part_that_overlaps_the_training_data_is_reported(table, cache, tmp_path):
     copies = write(tmp_path / "copies.csv", HEADER, [*rows_of(0)[:60], *rows_of(5, 4)])
     done = tame_here("check", table, "--target", "label", "--test", copies, "--json", cache=cache)
     (found,) = (each for each in json.loads(done.stdout)["findings"] if each["code"] == "duplicate_rows")
@@ -218,11 +218,11 @@ def test_groups_stay_on_one_side_and_too_few_are_refused(cache, tmp_path):
         ({"input.size": 96}, "pictures"),
         ({"model.hidden": 64}, "heads on a backbone"),
         ({"own.x": 3}, "a model of your own"),
-        ({"optimizer.name": "rmsprop", "optimizer.momentum": 0.5}, "rmsprop does not look at it"),
+        ({"optimizer.name": "rmsprop", "optimizer.momentum": 0.5}, "rmsprop does not use it"),
         ({"loss.gamma": 3.0}, "focal would"),
         ({"schedule.name": "cosine", "schedule.power": 3.0}, "polynomial would"),
         ({"then.lr": 0.1}, "then.start"),
-        ({"then.start": 0.5, "then.optimizer": "sgd", "then.momentum": 0.5}, "sgd does not look at it"),
+        ({"then.start": 0.5, "then.optimizer": "sgd", "then.momentum": 0.5}, "sgd does not use it"),
         ({"model.name": "linear", "model.dropout": 0.3}, "no hidden layers"),
         ({"model.depth": 0, "model.width": 8}, "from 1 on"),
         ({"table.numbers": "plain", "table.bins": 8}, "'piecewise' uses it"),
@@ -244,7 +244,7 @@ def test_a_setting_that_one_of_the_recipes_uses_is_obeyed():
 def test_a_useless_setting_is_refused_before_anything_is_trained(table, cache, tmp_path):
     done = tame("fit", table, "--target", "label", "--space", "schedule.power=1..3", *SMALL, cache=cache, cwd=tmp_path)
     assert done.returncode == 2
-    assert "schedule.power would do nothing" in done.stderr
+    assert "schedule.power would have no effect" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -78,14 +78,14 @@ def test_what_a_resume_asks_for_waits_until_the_study_has_checked_it(stopped):
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        (["optimizer.lr=1e-3..1:log"], r"leaves something out; it was optimizer.lr=0.0001\.\.0.1:log"),
+        (["optimizer.lr=1e-3..1:log"], r"leaves values out; it was optimizer.lr=0.0001\.\.0.1:log"),
         (["model.hidden=0|128"], r"it was model.hidden=0\|64"),
-        (["optimizer.lr=1e-5..1:log if model.hidden=64"], "would hold in fewer cases"),
+        (["optimizer.lr=1e-5..1:log if model.hidden=64"], "would be active in fewer cases"),
         (["batch_size=8..64"], "batch_size is fixed in this study with --set"),
         (["model.depth=1..4 if model.hidden=32"], "which it never is in this space"),
         (["schedule.drops=1..4 if schedule.name=step"], "which it never is in this space; it is cosine"),
         (["optimizer.l=1..2"], "did you mean 'optimizer.lr'"),
-        (["optimizer.lr@sgd=1..2"], "the label of optimizer.lr@sgd is no value"),
+        (["optimizer.lr@sgd=1..2"], "the label of optimizer.lr@sgd is not a value"),
         (["optimizer.lr"], "cannot read the space"),
     ],
 )
@@ -176,7 +176,7 @@ def test_a_study_that_was_stopped_goes_on_in_a_wider_space(tmp_path, monkeypatch
     first = stopped_in_its_search(folder, "optimizer.lr=0.01..0.02:log", "own.bias=true|false")
     with pytest.raises(UsageError, match=r"it was optimizer\.lr=0\.01\.\.0\.02:log"):
         tame.resume(folder, model=linear, space=("optimizer.lr=0.015..0.02:log",), quiet=True)
-    with pytest.raises(UsageError, match=r"schedule\.power would do nothing"):
+    with pytest.raises(UsageError, match=r"schedule\.power would have no effect"):
         tame.resume(folder, model=linear, space=("schedule.power=1..3",), quiet=True)
     assert "refused" in read_state(folder)[1].space_asked.outcome
     wider = {"optimizer.lr": Float(0.01, 10, log=True), "optimizer.momentum": Float(0.1, 0.8)}

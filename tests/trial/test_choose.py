@@ -78,14 +78,14 @@ def groups_of(tmp_path, jobs, *, measurer=None, **how):
         (1.0, {1: 1.1}, 1, False, 1),
     ],
 )
-def test_what_was_fastest_with_so_many_members_is_chosen(alone, together, members, stacked, size):
+def test_the_fastest_engine_for_a_number_of_members_is_chosen(alone, together, members, stacked, size):
     choice = Measured(alone, together).choice(members)
     assert (choice.stacked, choice.members) == (stacked, size)
     assert "plain 1000.00 ms" in choice.why
 
 
 @pytest.mark.parametrize(("stacked_s", "engine"), [(0.5, Stacked), (2.0, Serial)])
-def test_a_network_without_company_is_trained_by_what_is_faster(tmp_path, stacked_s, engine):
+def test_a_single_network_is_trained_by_what_is_faster(tmp_path, stacked_s, engine):
     measurer = Told(alone_s=1.0, together_s=stacked_s)
     (group,), chooser = groups_of(tmp_path, [Job(0, recipe_of())], measurer=measurer)
     assert isinstance(group.lanes[0].engine, engine)
@@ -102,7 +102,7 @@ class Refuses(Rehearsals):
         pytest.fail("measured again")
 
 
-def test_what_was_measured_is_remembered_for_the_machine(tmp_path):
+def test_measurements_are_cached_for_the_machine(tmp_path):
     jobs = [Job(i, recipe_of(**{"optimizer.lr": 1e-3 * (i + 1)})) for i in range(4)]
     first, _ = groups_of(tmp_path, jobs)
     again, _ = groups_of(tmp_path, jobs, measurer=Refuses())
@@ -114,7 +114,7 @@ DAMAGED = [{}, 3, {"alone": "x", "together": {}}, {"alone": None, "together": {}
 
 
 @pytest.mark.parametrize("value", DAMAGED, ids=str)
-def test_what_is_remembered_wrongly_is_measured_again(tmp_path, value):
+def test_an_invalid_cached_measurement_is_measured_again(tmp_path, value):
     jobs = [Job(i, recipe_of()) for i in range(4)]
     groups_of(tmp_path, jobs)
     file = tmp_path / "engines.json"
@@ -138,7 +138,7 @@ def test_a_file_of_measurements_that_cannot_be_read_or_written_ends_nothing(tmp_
 
 
 @pytest.mark.parametrize(("begun", "engine"), [(True, Stacked), (False, Serial)])
-def test_a_trial_goes_on_in_the_engine_that_it_began_in(tmp_path, begun, engine):
+def test_a_trial_continues_in_the_engine_that_it_started_in(tmp_path, begun, engine):
     jobs = [Job(i, recipe_of()) for i in range(3)]
     groups, _ = groups_of(tmp_path, jobs, begun=lambda trial: begun)
     assert {type(lane.engine) for group in groups for lane in group.lanes} == {engine}
@@ -278,7 +278,7 @@ def test_what_is_delivered_is_trained_side_by_side_with_the_same_result(tmp_path
         assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
-def test_where_memory_runs_out_groups_are_halved_and_no_trial_is_lost(tmp_path):
+def test_if_memory_runs_out_groups_are_halved_and_no_trial_is_lost(tmp_path):
     heard = []
 
     def short(unit, **how):
@@ -293,7 +293,7 @@ def test_where_memory_runs_out_groups_are_halved_and_no_trial_is_lost(tmp_path):
     assert any("half as many now" in note for note in notes)
 
 
-def test_where_one_network_alone_is_too_large_gradients_are_accumulated_or_it_is_said(tmp_path):
+def test_if_one_network_is_too_large_gradients_are_accumulated_or_an_error_says_so(tmp_path):
     heard = []
 
     def short(unit, **how):
@@ -335,10 +335,10 @@ def test_a_network_that_does_not_fit_while_it_is_measured_is_trained_in_parts(tm
         in chooser.choice(material_of(), recipe_of(), [0], range(NUM), examples_of(), members=4).why
     )
     short.parts = math.inf
-    with pytest.raises(StorageError, match="memory ran out with one network alone"):
+    with pytest.raises(StorageError, match="memory ran out with a single network"):
         chooser.rehearse(task, Member(0, 0, recipe_of()))
 
 
-def test_other_faults_are_not_taken_for_a_lack_of_memory():
+def test_other_faults_are_not_mistaken_for_a_lack_of_memory():
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))

@@ -246,7 +246,7 @@ def test_fine_tuning_keeps_the_law(tuned_bench, law):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS.names())
-def test_fine_tuning_goes_on_with_any_optimizer(tuned_bench, name):
+def test_fine_tuning_continues_with_any_optimizer(tuned_bench, name):
     """Whose parameters come in groups, the head with a rate of its own; through a stop between two phases."""
     (base,) = tuned_bench.recipes
     recipe = base.but({"optimizer.name": name, "then.start": 0.5, "then.optimizer": name, "epochs": 2, "batch_size": 7})
@@ -658,7 +658,7 @@ def ending_bench(kind=head_bench, changes=None, **how):
 
 
 @pytest.mark.parametrize("kind", [head_bench, table_bench])
-def test_members_that_end_leave_and_their_neighbours_go_on_as_they_were(tmp_path, kind):
+def test_members_that_end_leave_and_their_neighbours_are_not_affected(tmp_path, kind):
     bench, jobs = ending_bench(kind)
     states = MemberStates(Checkpoints(tmp_path / "a"))
     rows, ends = run_unit(bench, jobs, [0, 1, 2], 7, states)
@@ -700,7 +700,7 @@ def test_neighbours_of_a_member_that_left_are_bit_equal_to_those_without(tmp_pat
 @pytest.mark.parametrize(
     ("kind", "changes"), [(table_bench, {}), (head_bench, {"schedule.name": "plateau", "schedule.patience": 1})]
 )
-def test_a_unit_that_is_killed_tells_the_same_afterwards(tmp_path, monkeypatch, kind, changes):
+def test_a_unit_that_is_killed_sends_the_same_points_afterwards(tmp_path, monkeypatch, kind, changes):
     """At any epoch, with a checkpoint after each; what had ended is not trained again, nor what a checkpoint holds."""
     monkeypatch.setattr(unit_module, "CHECKPOINT_S", -1.0)
     bench, jobs = ending_bench(kind, changes)
@@ -748,7 +748,7 @@ def counted(lanes):
 
 
 @pytest.mark.parametrize("changes", [{}, {"schedule.name": "plateau", "schedule.patience": 1}])
-def test_a_stop_while_points_are_told_loses_none_of_them(tmp_path, changes):
+def test_a_stop_while_points_are_sent_loses_none_of_them(tmp_path, changes):
     """The first point that is told meets the stop; the points of the others were measured as well, and judged."""
     bench, jobs = ending_bench(head_bench, changes)
     straight_states = MemberStates(Checkpoints(tmp_path / "straight"))
@@ -796,7 +796,7 @@ def test_a_plateau_slows_the_trial_that_does_not_get_better(tmp_path):
     assert not torch.equal(plain.tensors["param.out.weight"], slowed.tensors["param.out.weight"])
 
 
-def test_survivors_go_on_from_the_checkpoint_of_a_larger_unit(tmp_path):
+def test_survivors_continue_from_the_checkpoint_of_a_larger_unit(tmp_path):
     """After a kill between rungs: two of three trials are told to go on, in another order."""
     bench = head_bench({})
     jobs = jobs_of(bench)
@@ -828,7 +828,7 @@ def test_a_unit_whose_members_are_apart_starts_again(tmp_path):
     assert run_unit(bench, [job], [0, 1], 3, states)[0] == straight
 
 
-def test_a_shelf_gives_what_was_put_and_nothing_else(tmp_path):
+def test_a_store_of_states_gives_what_was_put_and_nothing_else(tmp_path):
     bench = head_bench({})
     recipe, engine = bench.recipes[0], bench.engine()
     population = engine.start([Member(2, 0, recipe), Member(2, None, recipe)])
@@ -848,7 +848,7 @@ def test_each_example_is_judged_by_the_members_that_had_not_seen_it():
     rows = (examples.fold >= 0).nonzero().squeeze(1)
     members = [Member(7, fold, Recipe()) for fold in range(FOLDS)]
     outputs = torch.zeros(FOLDS, len(rows), CLASSES)
-    for place, member in enumerate(members):  # right where it is judged, and wrong in all that it has learnt from
+    for place, member in enumerate(members):  # right where it is judged, and wrong in all that it was trained on
         own = examples.fold[rows] == member.fold
         label = torch.where(own, examples.target[rows], (examples.target[rows] + 1) % CLASSES)
         outputs[place, torch.arange(len(rows)), label] = 9.0
@@ -884,7 +884,7 @@ def test_both_engines_rehearse_without_being_moved():
 
 @pytest.mark.parametrize("engine", [Serial, Stacked])
 @pytest.mark.parametrize("num", [67, 35])  # batches of 32, 32 and 3; of 32 and 3
-def test_a_rehearsal_is_not_taken_in_by_a_last_batch_of_a_few_examples(engine, num):
+def test_a_rehearsal_is_not_misled_by_a_small_last_batch(engine, num):
     """It measures seconds of a step, by a clock that moves with the examples that the module is given."""
     seen = []
 

@@ -162,7 +162,7 @@ def test_a_step_is_traced_when_it_was_made_often_enough():
     assert len(calls) == 2 + 2  # two as written, one to trace it and one to try the trace; then none
 
 
-def test_a_step_that_reads_a_number_is_never_played_back():
+def test_a_step_that_reads_a_number_is_never_run_as_a_trace():
     def move(tensors):
         return tensors["a"].mul_(float(tensors["b"][0])).sum()
 
@@ -171,7 +171,7 @@ def test_a_step_that_reads_a_number_is_never_played_back():
 
 
 @pytest.mark.parametrize("after", [0, 2, NEVER])
-def test_several_steps_in_one_go_are_the_same_steps(after):
+def test_several_steps_in_one_call_are_the_same_steps(after):
     steps = Steps(Traces(after), "kind", lambda tensors: tensors["a"].mul_(tensors["b"]).sum(), {"a": torch.ones(3)})
     rows = torch.arange(1.0, 7.0)[:, None]
     found = torch.cat([steps({"b": rows[:1]}), steps({"b": rows[1:4]}), steps({"b": rows[4:]})])

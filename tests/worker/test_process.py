@@ -55,7 +55,7 @@ def advance(commands, trial=0, until=1):
 
 
 @pytest.mark.slow
-def test_a_model_that_prints_does_not_break_the_conversation(tmp_path):
+def test_a_model_that_prints_does_not_break_the_protocol(tmp_path):
     """While its file is imported, while it is built, and in every forward pass."""
     file = tmp_path / "loud.py"
     file.write_text(
@@ -93,7 +93,7 @@ def test_a_model_that_prints_does_not_break_the_conversation(tmp_path):
         assert word in talk
 
 
-def test_a_line_that_is_no_command_is_refused_and_the_next_one_is_carried_out(tmp_path):
+def test_an_invalid_line_is_refused_and_the_next_command_is_executed(tmp_path):
     worker = subprocess.Popen(
         [sys.executable, "-m", "tame.worker.serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -112,19 +112,19 @@ def test_a_line_that_is_no_command_is_refused_and_the_next_one_is_carried_out(tm
     assert said[4].startswith("no command named 'learned'; did you mean 'learn'?")
 
 
-def test_a_worker_that_says_nothing_is_ended_and_the_error_says_so(tmp_path, given):
+def test_a_silent_worker_is_ended_and_the_error_says_so(tmp_path, given):
     (tmp_path / "waits.py").write_text("import time\n\ntime.sleep(600)\n")
     waits = {**given, "build": f"{tmp_path / 'waits.py'}:build"}
     with executor_in(tmp_path, silence_s=120.0, own_model=True) as executor:
         executor.commands.learn(EXAMPLES)  # any command, so that torch is loaded before the patience is cut
         executor.silence_s = 1.0
         begun = time.monotonic()
-        with pytest.raises(UsageError, match=r"said nothing for 1 s on 'open' and was ended; a module of your own"):
+        with pytest.raises(UsageError, match=r"sent nothing for 1 s on 'open' and was ended; a module of your own"):
             executor.commands.open("arrays", waits)
         assert time.monotonic() - begun < 30
 
 
-def test_a_process_that_was_killed_is_started_again_and_goes_on_where_it_was(tmp_path, given):
+def test_a_killed_process_is_restarted_and_continues_where_it_was(tmp_path, given):
     """It hears again what the first one was told, and nobody hears twice what was said on the way."""
     heard, reasons = [], []
     with executor_in(tmp_path, hear=heard.append, restarted=reasons.append) as executor:
@@ -141,7 +141,7 @@ def test_a_process_that_was_killed_is_started_again_and_goes_on_where_it_was(tmp
 
 
 @pytest.mark.slow
-def test_a_command_that_kills_its_process_each_time_is_given_up_with_its_name(tmp_path, given):
+def test_a_command_that_kills_its_process_each_time_is_given_up_and_named(tmp_path, given):
     (tmp_path / "dies.py").write_text("import os\nos._exit(7)\n")
     reasons = []
     dies = {**given, "build": f"{tmp_path / 'dies.py'}:build"}

@@ -31,7 +31,7 @@ def test_a_module_that_hangs_is_named_and_then_ended(monkeypatch):
     assert note.endswith(" s so far; Ctrl-C twice ends it, and it is ended after 1 s")
 
 
-def test_what_ends_in_time_is_not_ended_and_nothing_is_said_of_it(monkeypatch):
+def test_what_ends_in_time_is_neither_ended_nor_reported(monkeypatch):
     monkeypatch.setattr("tame.worker.watch.LONG_S", 0.2)
     notes = []
     with sleeper() as process, Watch(process, None, notes.append) as watch:
@@ -43,7 +43,7 @@ def test_what_ends_in_time_is_not_ended_and_nothing_is_said_of_it(monkeypatch):
     assert (notes, watch.ended) == ([], False)
 
 
-def test_in_the_users_own_process_it_is_named_and_goes_on(monkeypatch):
+def test_in_the_users_own_process_it_is_named_and_continues(monkeypatch):
     monkeypatch.setattr("tame.worker.watch.LONG_S", 0.2)
     notes = []
     with Watch(None, None, notes.append) as watch:

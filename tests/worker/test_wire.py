@@ -234,8 +234,8 @@ def test_an_error_keeps_its_class_and_one_that_is_not_known_is_still_one_for_the
 
 
 @pytest.mark.parametrize("line", ["", "no json", "[1]", "7", '{"answ', '{"with": {}}', '{"do": 7}', "[" * 100_000])
-def test_a_line_that_is_no_command_is_refused(line):
-    with pytest.raises(WorkerError, match=r"this is not a command|this is no command"):
+def test_an_invalid_line_is_refused(line):
+    with pytest.raises(WorkerError, match=r"this is not a command|this is not a command"):
         read_request(line)
 
 
@@ -243,7 +243,7 @@ def test_a_line_that_is_no_command_is_refused(line):
     ("line", "words"),
     [
         ("Loading weights ...", "this is not a message: 'Loading weights"),
-        ("{}", "this is no message"),
+        ("{}", "this is not a message"),
         ('{"event": "poin", "trial": 1}', "no message named 'poin'; did you mean 'point'?"),
         ('{"event": ["point"]}', "no message named"),
         ('{"event": "point", "trial": 1}', "the message 'point' is damaged: .*`point`"),

@@ -1,4 +1,4 @@
-"""What a delivered model says of new sequences."""
+"""Predictions of a delivered model for new sequences."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def empty(described: Described, build: Build | None) -> nn.Module:
 
 
 def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
-    """What a network says of the sequences of files, which have no classes."""
+    """The predictions of a network for sequences in files without classes."""
     names: list[str] = []
     sequences: list[tuple[int, ...]] = []
     for path in inputs:
@@ -35,8 +35,8 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
 
 
 def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
-    """Sequences come in files only."""
-    raise UsageError("this model judges sequences: give the path of a .seq file")
+    """Raises UsageError: sequences come only in files."""
+    raise UsageError("this model needs sequences: give the path of a .seq file")
 
 
 PREDICTION = Prediction(empty=empty, of_paths=of_paths, of_inputs=of_inputs)

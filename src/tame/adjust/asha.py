@@ -1,7 +1,7 @@
-"""Asynchronous successive halving: whoever is among the best 1/eta of its rung goes on at once, the others wait.
+"""Asynchronous successive halving: a trial among the best 1/eta of its rung continues at once, the others wait.
 
-Source: Li et al., A System for Massively Parallel Hyperparameter Tuning (2020), Algorithm 2. A trial that waits keeps
-its weights and goes on from them, so that no epoch is trained twice.
+Source: Li et al., A System for Massively Parallel Hyperparameter Tuning (2020), Algorithm 2. A waiting trial keeps its
+weights and continues from them, so that no epoch is trained twice.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from tame.core.space import Space
 
 @SEARCHERS.add("asha")
 def decide(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
-    """Promotions first, from the highest rung down, then new recipes, as many together as a cohort holds.
+    """Promotions first, from the highest rung down, then new recipes; together at most one cohort.
 
-    Once no recipe may start any more, 1/eta is rounded up: the best of each rung goes on to the end.
+    Once no more recipes may start, 1/eta is rounded up, so that the best of each rung continues to the end.
     """
     trials, rungs = searched(history), config.all_rungs
     rest = [t for t in trials if at_rest(t)]
@@ -44,7 +44,7 @@ def decide(history: History, space: Space, seed: int, *, config: SearchConfig) -
     recipes = once("random", random_points(len(space), seed), space, config)
     fresh = starts(
         history, islice(untried(recipes, trials), room), rungs=rungs,
-        reason="drawn by chance, since there was room for one more",
+        reason="drawn at random: there was room for one more",
     )  # fmt: skip
     if not up and not fresh and not busy:
         up = _promoted(trials, waiting, rungs, lambda num: math.ceil(num / config.eta))[:free]
@@ -55,7 +55,7 @@ def decide(history: History, space: Space, seed: int, *, config: SearchConfig) -
 def _promoted(
     trials: Sequence[Trial], waiting: Sequence[Trial], rungs: Sequence[int], share: Callable[[int], int]
 ) -> list[Decision]:
-    """The trials that go on from their rung: the default, and who is among the best of all that have come so far."""
+    """The trials that continue from their rung: the default, and those among the best that have reached it."""
     found = []
     for rung in sorted({t.epochs for t in waiting}, reverse=True):
         rivals = [t for t in trials if has_reached(t, rung)]
@@ -64,9 +64,9 @@ def _promoted(
         for trial in standing:
             words = f"rank {place[trial.number]} of {len(rivals)} at epoch {rung}"
             if place[trial.number] <= best:
-                why = f"{words}; the best {best} go on"
+                why = f"{words}; the best {best} continue"
             elif trial.is_default:
-                why = f"{words}; the default recipe stays in the race"
+                why = f"{words}; the default recipe always continues"
             else:
                 continue
             found.append(Decision("continue", trial.number, why, next_stop(trial.recipe, rung, rungs)))
@@ -75,7 +75,7 @@ def _promoted(
 
 
 def _pauses(trials: Sequence[Trial], waiting: Sequence[Trial], going: set[int]) -> list[Decision]:
-    """Those that run and do not go on wait where they are."""
+    """Running trials that are not promoted wait."""
     found = []
     for trial in waiting:
         if trial.state == "running" and trial.number not in going:

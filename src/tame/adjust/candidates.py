@@ -1,4 +1,4 @@
-"""Points of a space that could begin: spread over it, and near the best; and what a surrogate sees of a point."""
+"""Candidate points of a space, spread over it and near the best; and the features that a surrogate sees."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tame.adjust.surrogate import Array
 from tame.core.recipe import PER_MEMBER
 from tame.core.space import Choice, Space, field_of
 
-NEAR = 0.15  # standard deviation of a step away from one of the best points, in the unit cube
+NEAR = 0.15  # standard deviation of a step from one of the best points, in the unit cube
 
 
 def candidates(space: Space, best: Array, *, count: int, shapes: int | None, rng: np.random.Generator) -> Array:
     """Points (count, D): half of them anywhere, half near one of the best. best: (K, D).
 
-    shapes: how many combinations of what decides shapes and batches they share, so that those that begin together can
-    be trained together; None: each has its own.
+    shapes: how many different combinations of shapes and batch size the points have, so that recipes that start
+    together can be trained together; None: each point has its own.
     """
     points = rng.random((count, len(space)))
     if len(best):
@@ -29,7 +29,7 @@ def candidates(space: Space, best: Array, *, count: int, shapes: int | None, rng
 
 
 def some_of(points: Array, best: Array, *, count: int, rng: np.random.Generator) -> Array:
-    """So many of the points (N, D) that exist: half of them any, half the nearest to one of the best. best: (K, D)."""
+    """`count` of the given points (N, D): half of them any, half those nearest to one of the best. best: (K, D)."""
     chosen = rng.permutation(len(points))[: count // 2 if len(best) else count].tolist()
     for each in best:
         distance = np.square(points - each).sum(axis=1)
@@ -38,7 +38,7 @@ def some_of(points: Array, best: Array, *, count: int, rng: np.random.Generator)
 
 
 def settled(space: Space, points: Array) -> Array:
-    """The points (N, D) as they come back from recipes: choices in the middle of their share, what is idle at 0.5."""
+    """The points (N, D) as `to_unit` gives them: choices in the middle of their share, inactive dimensions at 0.5."""
     if any(dim.when for dim in space.dimensions.values()):
         return np.array([space.to_unit(space.from_unit(point)) for point in points]).reshape(points.shape)
     found = points.copy()
@@ -50,7 +50,7 @@ def settled(space: Space, points: Array) -> Array:
 
 
 def features(space: Space, points: Array) -> Array:
-    """What distances are measured on, (N, F): a column for each dimension, one for each word of a choice of words."""
+    """Features (N, F) for distances: a column for each dimension, or one for each value of an unordered choice."""
     columns = []
     for column, dim in enumerate(space.dimensions.values()):
         own = points[:, column]
@@ -63,11 +63,11 @@ def features(space: Space, points: Array) -> Array:
 
 
 def _is_words(dim: Choice) -> bool:
-    """Whether it chooses among more than two values that have no order."""
+    """Whether it chooses among more than two unordered values."""
     return len(dim.values) > 2 and any(isinstance(value, str) for value in dim.values)
 
 
 def _inside(points: Array) -> Array:
-    """Points beyond a wall of the unit cube, mirrored into it."""
+    """The points, with those outside the unit cube reflected into it."""
     found: Array = 1 - np.abs(1 - np.abs(points) % 2)
     return found

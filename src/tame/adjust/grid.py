@@ -15,16 +15,16 @@ from tame.core.records import Decision, History
 from tame.core.rng import stream_seed
 from tame.core.space import Choice, Dimension, Space
 
-Levels = list[float]  # points of [0, 1], rising
-MOST_COUNTED = 1000  # points of a grid whose recipes are counted one by one
-MANY = 4096  # values of a range beyond which evenly spread points are all different
+Levels = list[float]  # points of [0, 1], ascending
+MOST_COUNTED = 1000  # points of a grid up to which its recipes are counted one by one
+MANY = 4096  # values of a range from which evenly spaced points are certainly different
 
 
 @SEARCHERS.add("grid")
 def decide(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
     """The default recipe, then every point of the grid once, each trained to its end.
 
-    The grid has as many points as fit into the trials that are asked for, and the search ends with them.
+    The grid has as many points as fit into the number of trials, and the search ends with it.
     """
     levels = levels_of(space, config.trials - 1, config.base)
     points = grid_points(levels, stream_seed(seed, "grid")) if len(space) else iter(())
@@ -33,10 +33,10 @@ def decide(history: History, space: Space, seed: int, *, config: SearchConfig) -
 
 
 def levels_of(space: Space, most: int, base: Recipe) -> list[Levels]:
-    """The points of [0, 1] that each dimension takes, evenly spread, ends included; their product is at most `most`.
+    """The points of [0, 1] that each dimension takes, evenly spaced, ends included; their product is at most `most`.
 
-    Every dimension gets its second value before any gets its third, and none more than it has. Where there is room for
-    one value only, it is that of the base recipe. Points that differ in dimensions only that do not hold are one.
+    Every dimension gets its second value before any gets its third, and none more than it has. A dimension that gets
+    only one value has that of the base recipe. Points that differ only in inactive dimensions count once.
     """
     dims = list(space.dimensions.values())
     own = space.to_unit(base.flat()) if space.holds(base.flat()) else np.full(len(dims), 0.5)
@@ -58,7 +58,7 @@ def levels_of(space: Space, most: int, base: Recipe) -> list[Levels]:
 
 
 def counts_of(limits: Sequence[float], most: int) -> list[int]:
-    """How many values each dimension takes: as evenly as can be, none beyond its limit, their product within `most`."""
+    """How many values each dimension takes: as equal as possible, within its limit, their product at most `most`."""
     counts = [1] * len(limits)
     growing = [place for place, limit in enumerate(limits) if limit > 1]
     while growing:
@@ -73,13 +73,13 @@ def counts_of(limits: Sequence[float], most: int) -> list[int]:
 
 
 def _num_distinct(levels: Sequence[Levels], space: Space, base: Recipe) -> int:
-    """How many different recipes a grid holds."""
+    """How many different recipes a grid contains."""
     cells = (_at(levels, cell) for cell in product(*(range(len(each)) for each in levels)))
     return len({tuple(tidy(base, space, space.from_unit(point)).items()) for point in cells})
 
 
 def grid_points(levels: Sequence[Levels], seed: int) -> Iterator[np.ndarray]:
-    """Every point (D,) of the grid once: the cells in which Sobol points fall, then those in which none fell."""
+    """Every point (D,) of the grid once: the cells in the order in which Sobol points hit them, then the rest."""
     sizes = np.array([len(each) for each in levels])
     seen: set[tuple[int, ...]] = set()
     for point in sobol_points(len(levels), seed):
@@ -99,7 +99,7 @@ def _at(levels: Sequence[Levels], cell: Sequence[int]) -> np.ndarray:
 
 
 def _levels(dim: Dimension, count: int, own: float) -> Levels:
-    """So many points of [0, 1] at which a dimension has different values. own: the point of the base recipe."""
+    """`count` points of [0, 1] at which a dimension has different values. own: the point of the base recipe."""
     if count == 1:
         return [own]
     wanted = [i / (count - 1) for i in range(count)]
@@ -107,14 +107,14 @@ def _levels(dim: Dimension, count: int, own: float) -> Levels:
         return wanted
     left = _every(dim)
     found = []
-    for u in wanted:  # the nearest value that is not taken: in a log range of whole numbers, several would be the same
+    for u in wanted:  # the nearest value that is still free: in a log range of whole numbers, several would be the same
         found.append(min(left, key=lambda each: abs(each - u)))
         left.remove(found[-1])
     return sorted(found)
 
 
 def _every(dim: Dimension) -> Levels:
-    """A point of [0, 1] for every value of a dimension that has finitely many."""
+    """A point of [0, 1] for each value of a dimension that has finitely many."""
     if isinstance(dim, Choice):
         return [dim.where(value) for value in dim.values]
     step = dim.step or 0.0

@@ -1,5 +1,5 @@
-"""What keeps a search sensible: which part of a space is proposed from, how many dimensions so many recipes can tell
-apart, and what the rest of the budget is worth. Pure functions; the study keeps what they return.
+"""Checks on a search: which part of a space to propose from, how many dimensions to search with a given number of
+recipes, and what the rest of the budget is worth. Pure functions; the study keeps what they return.
 
 Source of the first two: Godbole, Dahl, Gilmer, Shallue and Nado, Deep Learning Tuning Playbook (2023).
 """
@@ -17,21 +17,20 @@ from tame.core.best_of_draws import doubling_gain, in_order
 from tame.core.records import History
 from tame.core.space import Choice, Dimension, Float, Int, Space, field_of
 
-FEW = ((10, 2), (25, 3), (65, 5))  # below so many recipes, so many dimensions are searched
-ENOUGH_RECIPES, ENOUGH_WHOLE = 24, 3  # before a search may be called worthless
-WORTHLESS = 0.25  # of the noise: what the rest must bring to be worth it
-ROUNDS = 2  # in a row, after which it is believed
-APART = 1.1  # of the epochs, between two marks that are remembered
+FEW = ((10, 2), (25, 3), (65, 5))  # (recipes, dimensions): with fewer recipes, only this many dimensions are searched
+ENOUGH_RECIPES, ENOUGH_WHOLE = 24, 3  # recipes started and trained to their end before a search may be called worthless
+WORTHLESS = 0.25  # of the noise: the least gain that makes the rest worth its time
+ROUNDS = 2  # in a row before the verdict counts
+APART = 1.1  # ratio of the epochs of two marks that are kept
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What spending as much again would bring, after a round.
+    """What spending the same number of epochs again would gain, after a round.
 
-    epochs: trained by all trials; recipes: begun; whole: of them trained to their end; best: the lowest validation loss
-    of these; gain: how much lower it is expected to get by as many epochs again, None where that cannot be told; noise:
-    the standard error of that loss; marks: earlier (epochs, best); below: rounds in a row in which the gain was less
-    than a quarter of the noise.
+    epochs: trained by all trials; recipes: started; whole: how many were trained to their end; best: their lowest
+    validation loss; gain: the expected decrease with as many epochs again, None if unknown; noise: the standard error
+    of that loss; marks: earlier (epochs, best); below: rounds in a row with a gain below a quarter of the noise.
     """
 
     event_kind: ClassVar[str] = "worth"
@@ -47,15 +46,14 @@ class Rest:
 
     @property
     def is_worthless(self) -> bool:
-        """Whether the rest of the search would be spent for nothing that could be seen."""
+        """Whether the rest of the search is unlikely to gain anything noticeable."""
         return self.below >= ROUNDS
 
 
 def narrowed(space: Space, bounds: Mapping[str, Mapping[str, float]]) -> Space:
-    """The part of a space within bounds: for some ranges a "low", a "high" or both.
+    """The part of a space within bounds, which give some ranges a "low", a "high" or both.
 
-    Bounds that leave nothing of a range, are for a range of numbers in steps, or for a dimension that is not there,
-    change nothing.
+    Bounds that leave nothing of a range, or are for a range with steps or an unknown dimension, have no effect.
     """
     changes: dict[str, Dimension] = {}
     for name, own in bounds.items():
@@ -75,18 +73,18 @@ def narrowed(space: Space, bounds: Mapping[str, Mapping[str, float]]) -> Space:
 
 
 def most_dimensions(recipes: float) -> int | None:
-    """How many dimensions so many recipes can tell apart; None for all of them."""
+    """How many dimensions to search with this many recipes; None for all of them."""
     return next((most for below, most in FEW if recipes < below), None)
 
 
 def searchable(
     space: Space, ranks: Mapping[str, int], asked: Collection[str], recipes: float | None
 ) -> tuple[str, ...]:
-    """The names of the dimensions that are worth searching with so many recipes, in the order of the space.
+    """The names of the dimensions that are worth searching with this many recipes, in the order of the space.
 
-    ranks: of dimensions by name, 1 for what matters most, which is always searched; asked: those that the user gave,
-    which are too, with those that set the same field or that their conditions hang on. recipes: None where it is not
-    known; then all are searched. What holds one value is kept and takes no place.
+    ranks: by name, 1 for what matters most, which is always searched; asked: those that the user gave, which are also
+    always searched, with those that set the same field or that their conditions depend on. recipes: None if unknown;
+    then all are searched. Dimensions of one value are kept and do not count.
     """
     most = None if recipes is None else most_dimensions(recipes)
     if most is None:
@@ -103,14 +101,14 @@ def searchable(
 
 
 def rest_of(history: History, before: Rest | None, *, num_valid: int) -> Rest | None:
-    """What the rest is worth after another round; as before where nothing was trained since, None without a trial that
-    was trained to its end.
+    """What the rest is worth after another round. Unchanged if nothing was trained since; None if no trial was trained
+    to its end.
 
-    before: what this returned after the round before; num_valid: validated examples. The gain is the larger of two:
-    what the second half of the epochs has brought, and what as many draws again would bring, from the losses of the
-    recipes that the search has drawn, not those it was given. The
-    noise is taken as best / sqrt(num_valid): losses of single examples are spread at least about as widely as their
-    mean, for networks that are sure of themselves more, so that the noise is rather too small and the search too long.
+    before: the result of the previous round; num_valid: number of validated examples. The gain is the larger of two:
+    what the second half of the epochs has gained, and what as many draws again would gain, extrapolated from the
+    losses of the recipes that the search has drawn, not those it was given. The noise is estimated as
+    best / sqrt(num_valid): the losses of single examples have a standard deviation of at least about their mean, and
+    more for confident networks, so that the noise is rather underestimated and the search rather too long.
     """
     trials = [t for t in searched(history) if t.curve.points or t.state in LOST]
     ended = [t for t in trials if t.state not in LOST and (t.state == "complete" or t.epochs >= t.recipe.epochs)]
@@ -134,10 +132,10 @@ def rest_of(history: History, before: Rest | None, *, num_valid: int) -> Rest | 
 
 
 def _gain(losses: Sequence[float], epochs: int, best: float, marks: Sequence[tuple[int, float]]) -> float | None:
-    """What as many epochs again would bring; None before there is a mark at half of them."""
+    """What as many epochs again would gain; None before there is a mark at half of the epochs."""
     half = [value for at, value in marks if at <= epochs / 2]
     drawn = doubling_gain(in_order(losses))
     if not half or drawn is None:
         return None
-    behind = min(losses) - best  # the best may be a recipe that was given, and no draw
+    behind = min(losses) - best  # the best may be a recipe that was given, not drawn
     return max(half[-1] - best, drawn - behind)

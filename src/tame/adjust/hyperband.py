@@ -1,4 +1,4 @@
-"""Successive halving in brackets: all of a bracket train to a rung, the best 1/eta go on, the others stop.
+"""Successive halving in brackets: a whole bracket trains to a rung, the best 1/eta continue, the others stop.
 
 Sources: Jamieson and Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter Optimization (2016); Li et
 al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization (2018).
@@ -32,7 +32,7 @@ from tame.core.space import Space
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """So many trials that are compared with each other, and after which epochs."""
+    """How many trials are compared with each other, and after which epochs."""
 
     size: int
     rungs: tuple[int, ...]
@@ -40,19 +40,19 @@ class Bracket:
 
 @SEARCHERS.add("sha")
 def decide_sha(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
-    """Synchronous successive halving: a bracket is a cohort of random recipes; one bracket after the other."""
+    """Synchronous successive halving: each bracket is a cohort of random recipes; one bracket follows the other."""
     bracket = Bracket(min(config.cohort, config.trials), config.rungs)
     return _decide(repeat(bracket), history, space, seed, config)
 
 
 @SEARCHERS.add("hyperband")
 def decide_hyperband(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
-    """Hyperband: brackets from many recipes that are cut early to few that all train to the end, over and over."""
+    """Hyperband: from brackets of many recipes that are cut early to few that all train to the end, repeatedly."""
     return _decide(cycle(hyperband_brackets(config)), history, space, seed, config)
 
 
 def hyperband_brackets(config: SearchConfig) -> list[Bracket]:
-    """The brackets of one turn, the one that cuts earliest first; smaller where fewer trials are asked for.
+    """The brackets of one turn, the one that cuts earliest first; smaller if fewer trials are requested.
 
     Source: Li et al. (2018), Algorithm 1: of s_max + 1 brackets, the one with s cuts begins with
     ceil((s_max + 1) / (s + 1) * eta**s) recipes.
@@ -67,7 +67,7 @@ def hyperband_brackets(config: SearchConfig) -> list[Bracket]:
 def _decide(
     brackets: Iterator[Bracket], history: History, space: Space, seed: int, config: SearchConfig
 ) -> list[Decision]:
-    """What happens in the first bracket that is not full or not done. Those before it are."""
+    """The decisions for the first bracket that is not full or not finished. All earlier ones are."""
     trials, first = searched(history), 0
     found: list[Decision] = []
     while first < config.trials:
@@ -75,7 +75,7 @@ def _decide(
         size = min(bracket.size, config.trials - first)
         own = trials[first : first + size]
         if any(map(trains, own)):
-            return found  # a bracket is compared when all of it has come to the rung
+            return found  # a bracket is compared once all of it has reached the rung
         if len(own) == size:
             found += _halve(own, bracket.rungs, config.eta)
             if any(decision.kind == "continue" for decision in found):
@@ -85,13 +85,13 @@ def _decide(
         recipes = once("random", random_points(len(space), seed), space, config)
         fresh = islice(untried(recipes, trials), min(config.cohort, size - len(own)))
         begun = starts(history, fresh, rungs=bracket.rungs, reason=_reason(bracket))
-        # Where the space is used up, the bracket stays smaller than it should be.
+        # If the space is exhausted, the bracket stays smaller than planned.
         return found + (begun or _halve(own, bracket.rungs, config.eta))
     return found
 
 
 def _halve(own: Sequence[Trial], rungs: Sequence[int], eta: int) -> list[Decision]:
-    """Decisions on the trials of a bracket that stand at a rung: the best 1/eta of all that have reached it go on."""
+    """Decisions on the trials of a bracket at a rung: the best 1/eta of all that have reached it continue."""
     ended = [complete(t) for t in own if at_rest(t) and t.epochs >= t.recipe.epochs]
     standing = [t for t in own if at_rest(t) and t.epochs < t.recipe.epochs]
     if not standing:
@@ -103,16 +103,16 @@ def _halve(own: Sequence[Trial], rungs: Sequence[int], eta: int) -> list[Decisio
     for trial in standing:
         words = f"rank {place[trial.number]} of {len(rivals)} in its bracket at epoch {rung}"
         if place[trial.number] <= best or trial.is_default:
-            why = f"the best {best} go on" if place[trial.number] <= best else "the default recipe stays in the race"
+            why = f"the best {best} continue" if place[trial.number] <= best else "the default recipe always continues"
             until = next_stop(trial.recipe, trial.epochs, rungs)
             found.append(Decision("continue", trial.number, f"{words}; {why}", until))
         else:
-            found.append(Decision("stop", trial.number, f"{words}; the best {best} go on", rung))
+            found.append(Decision("stop", trial.number, f"{words}; the best {best} continue", rung))
     return ended + found
 
 
 def _reason(bracket: Bracket) -> str:
     if len(bracket.rungs) == 1:
-        return f"drawn by chance, one of {bracket.size} that all train to their end"
+        return f"drawn at random, one of {bracket.size} that all train to their end"
     after = ", ".join(map(str, bracket.rungs[:-1]))
-    return f"drawn by chance, one of {bracket.size} that are compared after {after} epochs"
+    return f"drawn at random, one of {bracket.size} that are compared after {after} epochs"

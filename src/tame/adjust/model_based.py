@@ -1,8 +1,8 @@
-"""Searchers that learn which recipes are good: TPE and Gaussian processes, by Optuna's samplers, in memory.
+"""Searchers that learn which recipes are good: TPE and Gaussian processes, through Optuna's samplers, in memory.
 
-At each call a study of Optuna's is made again from the history and asked for new points; nothing of it is kept. What is
-told: the loss of every trial that has ended, and the points of those that still train. A trial that diverged is told
-with the worst loss that was seen, so that its neighbourhood is left alone; a number that is none is never told.
+Each call rebuilds an Optuna study from the history and asks it for new points; nothing of it is kept. The sampler gets
+the loss of every trial that has ended, and the points of those still in training. A trial that diverged is reported
+with the worst loss seen, so that the sampler avoids its neighbourhood; NaN is never reported.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import Trial as OptunaTrial
 
-ROUNDS = 8  # in which the trials are asked for, so that later ones can learn from earlier ones
-FIRST = 10  # trials that are drawn by chance before anything is learnt; a quarter where there are few
-TRIES = 3  # of a point that is new, before one is drawn by chance
-MOST_AT_ONCE = 16  # that a Gaussian process is asked for: each takes as long as a fit
+ROUNDS = 8  # rounds in which trials are requested, so that later ones can learn from earlier ones
+FIRST = 10  # random trials before the sampler takes over; a quarter of the trials if there are few
+TRIES = 3  # attempts to get a new point before one is drawn at random
+MOST_AT_ONCE = 16  # points per request to a Gaussian process: each takes as long as a fit
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One of Optuna's samplers, and how it is asked."""
+    """One of Optuna's samplers, and how it is used."""
 
     name: Literal["tpe", "gp"]
-    sampler: Callable[[int, int], BaseSampler]  # seed, trials before it learns
-    asks_all: bool  # also for dimensions that do not hold, since it knows no conditions; they are told as the middle
+    sampler: Callable[[int, int], BaseSampler]  # from the seed and the number of random trials
+    asks_all: bool  # whether it is asked for inactive dimensions too, since it has no conditions; they get the middle
     at_once: int
     reason: str
 
@@ -61,7 +61,7 @@ class Method:
 def decide_tpe(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
     """The tree-structured Parzen estimator over all dimensions together, each trial trained to its end.
 
-    Points that still train count as bad ones (the constant liar), so that many can be asked for at once. Sources:
+    Points in training count as bad (the constant liar), so that many can be requested at once. Sources:
     Bergstra et al., Algorithms for Hyper-Parameter Optimization (2011); Watanabe, Tree-Structured Parzen Estimator
     (2023).
     """
@@ -71,17 +71,17 @@ def decide_tpe(history: History, space: Space, seed: int, *, config: SearchConfi
 
 @SEARCHERS.add("gp")
 def decide_gp(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
-    """A Gaussian process and the expected improvement over the best, each trial trained to its end.
+    """A Gaussian process with expected improvement over the best, each trial trained to its end.
 
-    Optuna's one needs torch, which is loaded for it. Sources: Snoek et al., Practical Bayesian Optimization (2012);
-    Ament et al., Unexpected Improvements to Expected Improvement (2023).
+    Optuna's implementation needs torch, which is loaded for it. Sources: Snoek et al., Practical Bayesian Optimization
+    (2012); Ament et al., Unexpected Improvements to Expected Improvement (2023).
     """
-    method = Method("gp", _gp, True, MOST_AT_ONCE, "where most improvement is expected (Gaussian process)")
+    method = Method("gp", _gp, True, MOST_AT_ONCE, "where the most improvement is expected (Gaussian process)")
     return _decide(method, history, space, seed, config)
 
 
 def _decide(method: Method, history: History, space: Space, seed: int, config: SearchConfig) -> list[Decision]:
-    """Trains what has begun to its end; then the default, if it is the first, and new points of the sampler."""
+    """Trains running trials to their end; then starts the default, if it is the first, and new points."""
     trials = searched(history)
     going = to_the_end(trials, config.rungs)
     if any(decision.kind == "continue" for decision in going) or any(map(trains, trials)):
@@ -99,7 +99,7 @@ def _decide(method: Method, history: History, space: Space, seed: int, config: S
 def _proposed(
     method: Method, trials: Sequence[Trial], space: Space, seed: int, config: SearchConfig
 ) -> Iterator[Recipe]:
-    """Recipes that the sampler proposes, none that is known; drawn by chance where it repeats itself."""
+    """New recipes from the sampler; drawn at random if it only repeats known ones."""
     recipes = [config.base, *(t.recipe for t in trials)]
     known = {recipe.key() for recipe in recipes}
     left = space.count - len({recipe.key() for recipe in recipes if space.holds(recipe.flat())})
@@ -119,7 +119,7 @@ def _proposed(
 
 
 def _study(method: Method, trials: Sequence[Trial], space: Space, seed: int, config: SearchConfig) -> Study:
-    """A study of Optuna's that knows these trials."""
+    """An Optuna study with these trials."""
     import optuna
 
     first = min(FIRST, max(2, config.trials // 4))
@@ -127,8 +127,8 @@ def _study(method: Method, trials: Sequence[Trial], space: Space, seed: int, con
     worst = max((t.loss for t in trials if t.state not in LOST and math.isfinite(t.loss)), default=0.0)
     for trial in trials:
         if not space.holds(trial.recipe.flat()):
-            continue  # a default outside of what is searched
-        point = _told(method, trial.recipe, space)
+            continue  # a default outside the space
+        point = _params_of(method, trial.recipe, space)
         about = {name: _distribution(dim) for name, dim in space.dimensions.items() if name in point}
         is_over = trial.state == "complete" or trial.state in LOST or trial.epochs >= trial.recipe.epochs
         value = trial.loss if trial.state not in LOST and math.isfinite(trial.loss) else worst
@@ -142,11 +142,11 @@ def _study(method: Method, trials: Sequence[Trial], space: Space, seed: int, con
 
 
 def _asked(study: Study, method: Method, space: Space, config: SearchConfig) -> Recipe:
-    """The recipe of a new point. Dimensions that do not hold under what was drawn before are not asked for."""
+    """The recipe of a new point. Dimensions that are inactive given the values drawn before are skipped."""
     trial, place = study.ask(), {name: i for i, name in enumerate(space.dimensions)}
     point = np.full(len(space), 0.5)
     values: dict[str, Value] = {}
-    for name in in_order(space.dimensions):  # what others hang on comes first
+    for name in in_order(space.dimensions):  # those that others depend on come first
         dim = space.dimensions[name]
         is_active = not dim.when or name in space.active(values)
         if dim.count > 1 and (is_active or method.asks_all):
@@ -156,8 +156,8 @@ def _asked(study: Study, method: Method, space: Space, config: SearchConfig) -> 
     return config.base.but(tidy(config.base, space, space.from_unit(point)))
 
 
-def _told(method: Method, recipe: Recipe, space: Space) -> dict[str, float]:
-    """What Optuna knows a recipe by: a number in [0, 1] for each dimension, or which word of a choice it is."""
+def _params_of(method: Method, recipe: Recipe, space: Space) -> dict[str, float]:
+    """A recipe as Optuna parameters: a number in [0, 1] for each dimension, or the index in an unordered choice."""
     own = recipe.flat()
     active = space.active(own)
     return {
@@ -182,7 +182,7 @@ def _distribution(dim: Dimension) -> BaseDistribution:
 
 
 def _is_words(dim: Dimension) -> TypeGuard[Choice]:
-    """Whether a dimension is a choice whose values have no order."""
+    """Whether a dimension is a choice of unordered values."""
     if not isinstance(dim, Choice):
         return False
     numbers = [value for value in dim.values if not isinstance(value, str | bool)]
@@ -203,7 +203,7 @@ def _gp(seed: int, first: int) -> BaseSampler:
 
 @contextmanager
 def quiet_optuna(least: int = logging.ERROR) -> Iterator[None]:
-    """Keeps Optuna quiet on the terminal: what it logs below a level, and warnings of options that may change."""
+    """Keeps Optuna quiet on the terminal: hides logs below a level, and warnings about experimental options."""
     import optuna
 
     before = optuna.logging.get_verbosity()

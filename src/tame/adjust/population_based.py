@@ -1,7 +1,7 @@
-"""Population-based training: the worst of a population go on from the weights of the best, with changed rates.
+"""Population-based training: the worst of a population continue from the weights of the best, with changed rates.
 
 Source: Jaderberg et al., Population Based Training of Neural Networks (2017): truncation selection of a fifth, changes
-by a factor of 0.8 or 1.2, and now and then a value drawn anew.
+by a factor of 0.8 or 1.2, and sometimes a newly drawn value.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from tame.core.records import Decision, History, Origin, Trial
 from tame.core.rng import stream
 from tame.core.space import Choice, Dimension, Space, field_of
 
-COPY: Final[Origin] = "copy"  # the origin of a trial that goes on from the weights of another
-SHARE = 0.2  # of the population that is replaced, and of those that replace it
-TURNS = 10  # how often a training of many epochs is looked at
-DRAWN_ANEW = 0.25  # of the changed values
+COPY: Final[Origin] = "copy"  # the origin of a trial that continues from the weights of another
+SHARE = 0.2  # of the population that is replaced, and of those that are copied
+TURNS = 10  # how often the members of a long training are compared
+REDRAWN = 0.25  # share of the changed values that are drawn again
 FACTORS = (0.8, 1.2)
 TRIES = 16
 
-# What may change while a network trains: the weights and what the optimizer remembers keep their shape and meaning.
+# Fields that may change during training: weights and optimizer state keep their shape and meaning.
 CHANGEABLE = frozenset(
     (
         "optimizer.lr", "optimizer.weight_decay", "optimizer.momentum", "optimizer.beta2", "optimizer.clip_norm",
@@ -44,18 +44,18 @@ CHANGEABLE = frozenset(
         "loss.label_smoothing", "regularize.l1", "regularize.l2", "regularize.max_norm",
     )
 )  # fmt: skip
-NEAR_ONE = frozenset(("optimizer.momentum", "optimizer.beta2", "then.momentum"))  # whose distance from 1 is what counts
+NEAR_ONE = frozenset(("optimizer.momentum", "optimizer.beta2", "then.momentum"))  # 1 minus these is changed
 
 
 @SEARCHERS.add("pbt")
 def decide(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
-    """A population of random recipes that trains all the time and passes on its best weights; then the next one.
+    """A population of random recipes that keeps training and passes on its best weights; then the next population.
 
-    The default recipe is never replaced. A population is a cohort; copies are not counted as recipes that were tried.
+    The default recipe is never replaced. A population is a cohort; copies do not count as recipes tried.
     """
     trials = searched(history)
     if any(map(trains, trials)):
-        return []  # they are compared when all have come to the same epoch
+        return []  # they are compared once all have reached the same epoch
     marks = marks_of(config.base.epochs)
     ended = [complete(t) for t in trials if at_rest(t) and t.epochs >= t.recipe.epochs]
     alive = [t for t in trials if at_rest(t) and t.epochs < t.recipe.epochs]
@@ -64,11 +64,11 @@ def decide(history: History, space: Space, seed: int, *, config: SearchConfig) -
         own = begun[(len(begun) - 1) // config.cohort * config.cohort :]
         over = [t for t in trials if t.state == "complete" and t.number >= own[0].number]
         missing = len(own) - len(alive) - len(over) - len(ended)
-        return ended + _go_on(history, alive, missing, space, seed, marks)
+        return ended + _next_turn(history, alive, missing, space, seed, marks)
     room = max(0, min(config.cohort, config.trials - len(begun)))
     recipes = once("random", random_points(len(space), seed), space, config)
     fresh = islice(untried(recipes, trials), room)
-    return ended + starts(history, fresh, rungs=marks, reason="drawn by chance, to begin a population with")
+    return ended + starts(history, fresh, rungs=marks, reason="drawn at random to start a population")
 
 
 def marks_of(epochs: int) -> tuple[int, ...]:
@@ -77,10 +77,10 @@ def marks_of(epochs: int) -> tuple[int, ...]:
     return (*range(every, epochs, every), epochs)
 
 
-def _go_on(
+def _next_turn(
     history: History, alive: Sequence[Trial], missing: int, space: Space, seed: int, marks: Sequence[int]
 ) -> list[Decision]:
-    """Everyone goes on to the next mark, but the worst, who are replaced by copies of the best.
+    """All members continue to the next mark, except the worst, which are replaced by copies of the best.
 
     missing: members that diverged and have not been replaced.
     """
@@ -113,7 +113,7 @@ def _go_on(
 
 
 def history_mark(history: History) -> int:
-    """A number that no earlier round had: how many trials there are."""
+    """A number that no earlier round had: the number of trials."""
     return len(history.trials)
 
 
@@ -121,15 +121,15 @@ def _copy(number: int, source: Trial, recipe: Recipe, loser: Trial | None, marks
     before = source.recipe.flat()
     steps = [f"{n} {_short(before[n])} to {_short(v)}" for n, v in recipe.flat().items() if v != before[n]]
     place = f"in place of trial {loser.number}" if loser is not None else "in place of one that diverged"
-    reason = f"goes on from trial {source.number} at epoch {source.epochs} {place}, with {', '.join(steps)}"
+    reason = f"continues from trial {source.number} at epoch {source.epochs} {place}, with {', '.join(steps)}"
     until = next_stop(recipe, source.epochs, marks)
     return Decision("copy", number, reason, until, recipe, COPY, source.number)
 
 
 def changed(recipe: Recipe, space: Space, rng: np.random.Generator) -> Recipe | None:
-    """The recipe with other values of what may change while it trains; None where nothing can.
+    """The recipe with other values of the fields that may change during training; None if there are none.
 
-    Every such field of the space is changed by a factor of 0.8 or 1.2 or drawn anew, and stays in its range.
+    Each such field of the space is multiplied by 0.8 or 1.2 or drawn again, and stays in its range.
     """
     own = recipe.flat()
     for _ in range(TRIES):
@@ -144,8 +144,8 @@ def changed(recipe: Recipe, space: Space, rng: np.random.Generator) -> Recipe | 
 
 
 def _changed(name: str, value: Value, dim: Dimension, rng: np.random.Generator) -> Value:
-    anew, draw = rng.random() < DRAWN_ANEW, float(rng.random())
-    if anew or isinstance(value, str | bool) or (isinstance(dim, Choice) and not dim.holds(value)):
+    redrawn, draw = rng.random() < REDRAWN, float(rng.random())
+    if redrawn or isinstance(value, str | bool) or (isinstance(dim, Choice) and not dim.holds(value)):
         return dim.at(draw)
     if isinstance(dim, Choice):
         place = dim.values.index(value) + (1 if draw < 0.5 else -1)

@@ -1,8 +1,8 @@
 """What is known to work: default recipes, ordered lists of good ones, and the ranges worth searching.
 
-From TAME's own runs on varied tables, from measurements on the photographs and tables that it is tried out on, and from
-the sources named beside each. What holds for a kind of model is data, in `spaces/`; what hangs on the size of the data
-is here.
+From TAME's own runs on many tables, from measurements on the photographs and tables that it is tested on, and from the
+sources named beside each entry. What applies to a kind of model is data, in `spaces/`; what depends on the size of the
+data is here.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from tame.adjust.presets import Known, Tried, given, known, without
 from tame.core.recipe import Recipe, Value
 from tame.core.space import Choice, Dimension, field_of
 
-SMALLEST = "smallest"  # of the input sizes, in a file of `spaces/`
-SIZE_RANK = 2  # of the input size, whose features are there anyway
-SMALL = 1000  # examples; below, small batches and more epochs
-MOST_WAVES = 256  # columns that may become periodic embeddings: more take minutes an epoch
-MANY_ROWS = 4000  # of a table; the recipes for it are learnt from tables with fewer
-BATCHES = ((1000, 32), (3000, 64), (10_000, 128), (100_000, 256))  # rows of a table below a number, and their batch
+SMALLEST = "smallest"  # stands for the smallest input size in the files of `spaces/`
+SIZE_RANK = 2  # of the input size, whose features are computed anyway
+SMALL = 1000  # examples; with fewer, small batches and more epochs
+MOST_WAVES = 256  # columns that may become periodic embeddings: more take minutes per epoch
+MANY_ROWS = 4000  # rows of a table; the tables that the recipes were selected on have fewer
+BATCHES = ((1000, 32), (3000, 64), (10_000, 128), (100_000, 256))  # (rows below, batch size) of tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Preset:
     base: Recipe
     portfolio: tuple[Mapping[str, Value], ...]
     dimensions: Mapping[str, Dimension]
-    reasons: tuple[str, ...] = ()  # why each recipe of the portfolio is tried, in its order
+    reasons: tuple[str, ...] = ()  # why each recipe of the portfolio is tried, in order
     whys: Mapping[str, str] = field(default_factory=dict)  # why each dimension has its range
     ranks: Mapping[str, int] = field(default_factory=dict)  # 1 for the dimension that matters most
 
@@ -39,9 +39,9 @@ def input_sizes(native: int, side: int, *, fixed: bool) -> tuple[int, ...]:
     """Input sizes worth trying for a backbone, the best guess first.
 
     native: pixels that the backbone was trained on; side: the median shorter side of the pictures. Networks trained on
-    random crops see things larger than they later are, so that somewhat larger inputs suit them (Touvron et al.,
-    Fixing the train-test resolution discrepancy, 2019). Pictures much smaller than the input gain little from being
-    blown up, and cost as much as large ones.
+    random crops see objects larger than at test time, so that somewhat larger inputs suit them (Touvron et al., Fixing
+    the train-test resolution discrepancy, 2019). Upscaling pictures much smaller than the input gains little, and they
+    then cost as much as large ones.
     """
     if fixed:
         return (native,)
@@ -53,8 +53,8 @@ def input_sizes(native: int, side: int, *, fixed: bool) -> tuple[int, ...]:
 
 
 def given_by(asked: dict[str, Dimension]) -> dict[str, Any]:
-    """What the dimensions that a user asked for say of the default recipe: one value where they hold no other, and the
-    middle of what only the user's own model knows."""
+    """Fields of the default recipe that follow from the dimensions that the user gave: the value of those that have
+    only one, and the middle of the range of the own model's arguments."""
     return {
         field_of(name): dim.at(0.5)
         for name, dim in reversed(asked.items())
@@ -72,7 +72,7 @@ def heads(sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: 
         "epochs": epochs or (40 if small else 20),
         "seed": seed,
     }
-    others = [Tried({"input.size": size}, "another size that fits into the time") for size in sizes[1:]]
+    others = [Tried({"input.size": size}, "another input size that fits into the time") for size in sizes[1:]]
     found = given(known("heads"), ("few examples" if small else "many examples",))
     return _preset(found, about, first=others, sizes=sizes)
 
@@ -85,10 +85,10 @@ def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int) -> P
 
 
 def tables(num_examples: int, *, task: str, epochs: int | None, seed: int, columns: int = 0) -> Preset:
-    """Multi-layer perceptrons on the rows of a table. columns: that are learnt from, 0 where that is not known.
+    """Multi-layer perceptrons on the rows of a table. columns: number of input columns, 0 if unknown.
 
-    Numbers enter through piecewise-linear encodings, which bring such networks close to boosted trees (Gorishniy,
-    Rubachev and Babenko, 2022). Widths are few, so that many recipes share their shapes and are trained together.
+    Numbers get piecewise-linear encodings, which bring such networks close to boosted trees (Gorishniy, Rubachev and
+    Babenko, 2022). There are few widths, so that many recipes have the same shapes and are trained together.
     """
     small, large = num_examples < 10_000, num_examples > 100_000
     about: dict[str, Value] = {
@@ -104,7 +104,7 @@ def tables(num_examples: int, *, task: str, epochs: int | None, seed: int, colum
 
 
 def _without_waves(found: Known) -> Known:
-    """What is known, less the periodic embeddings of numbers."""
+    """What is known, without the periodic embeddings of numbers."""
     numbers = found.space["table.numbers"]
     assert isinstance(numbers.dimension, Choice)
     own = numbers.dimension
@@ -116,7 +116,7 @@ def _without_waves(found: Known) -> Known:
 
 
 def own(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Preset:
-    """A module of the user's own: what it takes is in the user's space, how it is trained in this one."""
+    """A module of the user's own: the user's space has its arguments, this one how it is trained."""
     about = {
         "loss.name": default_loss(task),
         "batch_size": 32 if num_examples < 2000 else 64 if num_examples < 10_000 else 256,
@@ -127,15 +127,15 @@ def own(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Prese
 
 
 def default_loss(task: str) -> str:
-    """What is minimised where nothing else is asked for."""
+    """The loss of a task if the user gives none."""
     return "mse" if task == "regression" else "cross_entropy"
 
 
 def fine_tuning(head: Recipe, *, size: int, epochs: int, stages: int, seed: int) -> Recipe:
-    """How the best head is taken further: the last stages of the backbone trained with it.
+    """The recipe that continues the best head: the last stages of the backbone are trained with it.
 
-    Measured on 4,000 small photographs at 96 pixels with MobileNetV2, its last four of seven stages trained: 0.70 with
-    the frozen backbone became 0.82 in eight epochs.
+    Measured on 4,000 small photographs at 96 pixels with MobileNetV2, training its last four of seven stages: from 0.70
+    with the frozen backbone to 0.82 in eight epochs.
     """
     return head.but(
         {
@@ -163,12 +163,12 @@ def fine_tuning(head: Recipe, *, size: int, epochs: int, stages: int, seed: int)
 def _preset(
     found: Known, about: Mapping[str, Value], *, first: Sequence[Tried] = (), sizes: Sequence[int] = ()
 ) -> Preset:
-    """The preset of what is known and what hangs on the data. first: recipes to try before; sizes: of the input."""
+    """The preset of what is known and what depends on the data. first: recipes to try before; sizes: of the input."""
     tried = (*first, *found.portfolio)
     words: dict[Value, Value] = {SMALLEST: min(sizes)} if sizes else {}
     changes = tuple({name: words.get(value, value) for name, value in each.changes.items()} for each in tried)
     dimensions: dict[str, Dimension] = {"input.size": Choice(*sizes)} if sizes else {}
-    whys = {"input.size": "what fits into the time"} if sizes else {}
+    whys = {"input.size": "the sizes that fit into the time"} if sizes else {}
     return Preset(
         Recipe().but({**found.base, **about}),
         changes,

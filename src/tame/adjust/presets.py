@@ -1,9 +1,9 @@
 """What is known to work for each kind of model, as data with reasons: the TOML files in `spaces/`.
 
-A file holds a base recipe ([base]), recipes to try first ([[portfolio]], in their order, as `changes` of the base), and
-the dimensions worth searching ([space]), each with `why` and, where it is from elsewhere, its `source`. `only` names
-the case in which an entry holds; who loads the file says which cases are given. `rank` says which dimensions matter
-most, from 1 on: with few recipes only the first are searched.
+A file contains a base recipe ([base]), recipes to try first ([[portfolio]], in order, as `changes` of the base), and
+the dimensions worth searching ([space]), each with `why` and its `source` if it has one. `only` names the case in
+which an entry applies; the caller says which cases apply. `rank` orders the dimensions by how much they matter, from 1
+on: with few recipes only the first are searched.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from tame.core.space import Space
 KINDS = ("heads", "scratch", "tables", "own")
 PARTS = ("base", "portfolio", "space")
 LAST_RANK = 1000  # of a dimension without a rank
-ABOUT = ("why", "source", "only")  # what is said of an entry
+ABOUT = ("why", "source", "only")  # keys that describe an entry
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A recipe to try first, as changes of the base. source: the runs or the paper it is from, where it has one."""
+    """A recipe to try first, as changes of the base. source: the runs or the paper it comes from, if any."""
 
     changes: Mapping[str, Value]
     why: str
     source: str = ""
-    only: str = ""  # the case in which it holds; "" for every case
+    only: str = ""  # the case in which it applies; "" for every case
 
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """A dimension worth searching. source and only: as of Tried; rank: 1 for what matters most."""
+    """A dimension worth searching. source and only: as for Tried; rank: 1 for what matters most."""
 
     dimension: Dimension
     why: str
@@ -59,25 +59,25 @@ class Known:
 
 @cache
 def known(kind: str) -> Known:
-    """What is known of a kind of model, all cases included. Raises UsageError for an entry that is wrong."""
+    """What is known about a kind of model, in all cases. Raises UsageError for an invalid entry."""
     text = files("tame.adjust").joinpath("spaces", f"{kind}.toml").read_text(encoding="utf-8")
     return read_known(tomllib.loads(text), where=f"{kind}.toml")
 
 
 def given(found: Known, cases: Collection[str] = ()) -> Known:
-    """The part of what is known that holds in these cases."""
+    """The part of what is known that applies in these cases."""
     kept = {name: each for name, each in found.space.items() if not each.only or each.only in cases}
     return Known(found.base, tuple(each for each in found.portfolio if not each.only or each.only in cases), kept)
 
 
 def without(found: Known, name: str) -> Known:
-    """What is known, the field left as it is in the base by every recipe, and recipes that change no other left out."""
+    """What is known without changes of this field; recipes that change nothing else are left out."""
     tried = [replace(each, changes={n: v for n, v in each.changes.items() if n != name}) for each in found.portfolio]
     return replace(found, portfolio=tuple(each for each in tried if each.changes))
 
 
 def read_known(table: Mapping[str, object], *, where: str) -> Known:
-    """What a table of [base], [[portfolio]] and [space] says. Raises UsageError for unknown keys and for no reason."""
+    """The content of a table of [base], [[portfolio]] and [space]. Raises UsageError for unknown keys or no reason."""
     for key in table:
         require(key in PARTS, f"{where}: {unknown('part', key, PARTS)}")
     read = partial(from_plain, what=where, error=UsageError)

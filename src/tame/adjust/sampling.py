@@ -1,4 +1,4 @@
-"""Recipes to try: the portfolio in its order, then points that fill the space evenly, or by chance."""
+"""Recipes to try: the portfolio in order, then points that fill the space evenly, or random points."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from tame.core.records import DEFAULT, Decision, History, Origin, Trial
 from tame.core.rng import stream, stream_seed
 from tame.core.space import Space, field_of
 
-DRY = 4096  # points in a row that hold nothing new, after which a space is taken to be used up
+DRY = 4096  # points in a row without a new recipe, after which a space counts as exhausted
 
 
 @SEARCHERS.add("random")
 def decide_random(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
-    """The default recipe, then recipes drawn evenly from the unit cube, each trained to its end.
+    """The default recipe, then recipes drawn uniformly from the unit cube, each trained to its end.
 
     Source: Bergstra and Bengio, Random Search for Hyper-Parameter Optimization (2012).
     """
     points = random_points(len(space), seed)
-    return train_all(history, once("random", points, space, config), "drawn by chance", config)
+    return train_all(history, once("random", points, space, config), "drawn at random", config)
 
 
 @SEARCHERS.add("sobol")
@@ -47,7 +47,7 @@ def decide_sobol(history: History, space: Space, seed: int, *, config: SearchCon
 def train_all(
     history: History, recipes: Iterator[tuple[Origin, Recipe]], reason: str, config: SearchConfig
 ) -> list[Decision]:
-    """Trains recipe after recipe to its end, a cohort at a time; nothing once all are tried.
+    """Trains recipe after recipe to its end, one cohort at a time; no decisions once all are tried.
 
     recipes: origin and recipe, from the first trial on.
     """
@@ -61,7 +61,7 @@ def train_all(
 
 
 def proposals(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[Origin, Recipe]]:
-    """Origin and recipe, each recipe once: the default, the portfolio, then scrambled Sobol points without end.
+    """Origin and recipe, each recipe once: the default, the portfolio, then endless scrambled Sobol points.
 
     Source: Owen, Scrambled Sobol and Niederreiter-Xing points (1998), through scipy.stats.qmc.
     """
@@ -73,7 +73,7 @@ def proposals(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[O
 
 
 def untried(recipes: Iterable[tuple[Origin, Recipe]], trials: Sequence[Trial]) -> Iterator[tuple[Origin, Recipe]]:
-    """Those of the recipes that none of the trials has: in a space that has grown since, not only the later ones."""
+    """The recipes that no trial has; in a space that has grown since, these are not only the later ones."""
     known = {trial.recipe.key() for trial in trials}
     for origin, recipe in recipes:
         if recipe.key() not in known:
@@ -83,7 +83,7 @@ def untried(recipes: Iterable[tuple[Origin, Recipe]], trials: Sequence[Trial]) -
 def once(
     origin: Origin, points: Iterable[np.ndarray], space: Space, config: SearchConfig
 ) -> Iterator[tuple[Origin, Recipe]]:
-    """Origin and recipe: the default, then the recipe of each point of the unit cube, no recipe twice."""
+    """Origin and recipe: the default, then the recipe of each point of the unit cube, without duplicates."""
     yield DEFAULT, config.base
     own = config.base.key()
     for values in distinct(points, space, config.base):
@@ -93,7 +93,7 @@ def once(
 
 
 def distinct(points: Iterable[np.ndarray], space: Space, base: Recipe) -> Iterator[dict[str, Value]]:
-    """The values at each point of the unit cube, none twice; ends when the space seems to be used up."""
+    """The values at each point of the unit cube, without duplicates; ends when the space seems exhausted."""
     tried: set[tuple[tuple[str, Value], ...]] = set()
     most, dry = space.count, 0
     for point in points:
@@ -118,7 +118,7 @@ def _all(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[Origin
 
 
 def existing(points: Iterable[np.ndarray], config: SearchConfig) -> Iterator[np.ndarray]:
-    """The points (D,) themselves, or those nearest to them where only some exist."""
+    """The points (D,) themselves, or those nearest to them if only some exist."""
     if config.points is None:
         yield from points
         return
@@ -128,9 +128,10 @@ def existing(points: Iterable[np.ndarray], config: SearchConfig) -> Iterator[np.
 
 
 def _in_company(space: Space, seed: int, config: SearchConfig) -> Iterator[np.ndarray]:
-    """Sobol points whose shapes change only now and then, so that trials in a row can be trained together.
+    """Sobol points whose shapes change only rarely, so that consecutive trials can be trained together.
 
-    What decides shapes and batches comes from a sequence of its own, a point of it for each eighth of a cohort.
+    The dimensions that decide shapes and batches have a sequence of their own, with one point for each eighth of a
+    cohort.
     """
     shared = np.array([field_of(name) not in PER_MEMBER for name in space.dimensions])
     every = sobol_points(len(space), stream_seed(seed, "sobol"))
@@ -148,21 +149,21 @@ def _in_company(space: Space, seed: int, config: SearchConfig) -> Iterator[np.nd
 
 
 def random_points(dimensions: int, seed: int) -> Iterator[np.ndarray]:
-    """Points (D,) of the unit cube drawn by chance, without end; none where there is no dimension."""
+    """Endless random points (D,) of the unit cube; none if there is no dimension."""
     rng = stream(seed, "random")
     while dimensions:
         yield rng.random(dimensions)
 
 
 def sobol_points(dimensions: int, seed: int) -> Iterator[np.ndarray]:
-    """Points (D,) of the unit cube that fill it ever more evenly; 2**16 of them."""
+    """2**16 points (D,) that fill the unit cube ever more evenly."""
     sampler = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
     for _ in range(8, 17):
         yield from sampler.random(256 if sampler.num_generated == 0 else sampler.num_generated)
 
 
 def tidy(base: Recipe, space: Space, values: dict[str, Value]) -> dict[str, Value]:
-    """The values, the first of the range for what means nothing: a linear head has no hidden layer to drop from."""
+    """The values, with the first of the range for fields that have no effect, such as the dropout of a linear head."""
     name = "model.dropout"
     if base.model.name == "head" and not values.get("model.hidden", base.model.hidden) and name in values:
         return {**values, name: space.dimensions[name].at(0.0) if name in space.dimensions else values[name]}

@@ -1,4 +1,4 @@
-"""The protocol of a search: a function of history, space and seed, with no handle on anything else."""
+"""The protocol of a searcher: a function of history, space and seed, without access to anything else."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from tame.core.space import Space
 
 DEFAULT_REASON = "the default recipe, always in the race"
 LOST = ("diverged", "failed")
-FIRST_LOOK = 1 / 25  # of the epochs, before which a curve says little about its end
+FIRST_LOOK = 1 / 25  # share of the epochs before which a curve says little about its end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchConfig:
-    """What a search is bounded by."""
+    """The bounds of a search."""
 
-    base: Recipe  # the default recipe, with what the user fixed
+    base: Recipe  # the default recipe, with the fields that the user fixed
     portfolio: tuple[Mapping[str, Value], ...] = ()  # good recipes to try first, as changes of the base
     fixed: frozenset[str] = field(default_factory=frozenset)  # fields that neither portfolio nor space may change
-    trials: int = 100_000  # how many recipes are tried at most
-    cohort: int = 32  # how many start together
-    eta: int = 3  # the best 1/eta of a rung go on
+    trials: int = 100_000  # the most recipes that are tried
+    cohort: int = 32  # how many trials start together
+    eta: int = 3  # the best 1/eta of a rung continue
     num_rungs: int = 3
-    points: Sequence[Sequence[float]] | None = None  # (N, D) in [0, 1], where only these may begin; None: anywhere
-    step: int | None = None  # epochs between the stops of trials that freeze and thaw; None: the rungs
+    points: Sequence[Sequence[float]] | None = None  # (N, D) in [0, 1]: only these may start; None: any
+    step: int | None = None  # epochs between the stops of freeze-thaw trials; None: the rungs
 
     def __post_init__(self) -> None:
         require(self.trials >= 1, f"trials must be 1 or more, got {self.trials}")
@@ -41,12 +41,12 @@ class SearchConfig:
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """Epochs after which trials are compared, rising, the last one being all epochs."""
+        """Epochs after which trials are compared, ascending; the last one is all epochs."""
         return rungs_of(self.base.epochs, self.eta, self.num_rungs)
 
     @property
     def stops(self) -> tuple[int, ...]:
-        """Epochs after which a trial may wait for a while, rising, the last one being all epochs."""
+        """Epochs after which a trial may pause, ascending; the last one is all epochs."""
         last = self.base.epochs
         if self.step is None:
             return self.rungs
@@ -55,16 +55,16 @@ class SearchConfig:
 
     @property
     def all_rungs(self) -> tuple[int, ...]:
-        """As many rungs as the epochs allow, from one epoch on (or nearly), each `eta` times the one before."""
+        """As many rungs as the epochs allow, from about one epoch on, each `eta` times the one before."""
         return rungs_of(self.base.epochs, self.eta, 1 + most_halvings(self.base.epochs, self.eta))
 
 
 class Decide(Protocol):
-    """A searcher. Laws (tame.testing.searcher_laws): a fresh one decides the same from the same history; every
+    """A searcher. Laws (tame.testing.searcher_laws): a fresh one makes the same decisions from the same history; every
     proposal lies in the space; a trial that diverged never wins.
 
-    A call decides what happens next to all trials that are at rest, and which ones begin. Nothing that trains is the
-    end of the search.
+    A call decides what happens next to all trials at rest, and which new ones start. The search ends when nothing is in
+    training after it.
     """
 
     def __call__(self, history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]: ...
@@ -74,7 +74,7 @@ SEARCHERS: Registry[Decide] = Registry("search")
 
 
 def rungs_of(epochs: int, eta: int, num_rungs: int) -> tuple[int, ...]:
-    """Epochs after which trials are compared: all of them, and every time 1/eta of that, at least one."""
+    """Epochs after which trials are compared: all epochs, and repeatedly 1/eta of that, at least one."""
     return tuple(sorted({max(1, round(epochs / eta**k)) for k in range(num_rungs)}))
 
 
@@ -87,24 +87,24 @@ def most_halvings(epochs: int, eta: int) -> int:
 
 
 def searched(history: History) -> list[Trial]:
-    """The trials that a search has started, by number."""
+    """The trials that the search has started, by number."""
     return [trial for _, trial in sorted(history.trials.items()) if trial.is_searched]
 
 
 def trains(trial: Trial) -> bool:
-    """Whether a trial has not come yet to where it was told."""
+    """Whether a trial has not yet reached the epoch that it was asked to train to."""
     return trial.state == "running" and not at_rest(trial)
 
 
 def at_rest(trial: Trial) -> bool:
-    """Whether a trial has come to where it was told, and may go on."""
+    """Whether a trial has reached the epoch that it was asked to train to, and may continue."""
     return trial.state == "paused" or (trial.state == "running" and trial.epochs >= max(trial.until, 1))
 
 
 def loss_at(trial: Trial, epoch: int) -> float:
-    """The validation loss after an epoch; infinite where the trial is lost or has not come so far.
+    """The validation loss after an epoch; infinite if the trial is lost or has not come that far.
 
-    A trial that ended before, early or because its recipe is shorter, stays as good as it was.
+    A trial that ended earlier, by early stopping or because its recipe is shorter, keeps its loss.
     """
     if trial.state in LOST:
         return math.inf
@@ -117,12 +117,12 @@ def loss_at(trial: Trial, epoch: int) -> float:
 
 
 def has_reached(trial: Trial, epoch: int) -> bool:
-    """Whether a trial counts among those that are compared after an epoch; one that is lost counts as the worst."""
+    """Whether a trial is compared after an epoch; one that is lost is, and ranks last."""
     return trial.epochs >= epoch or trial.state in ("complete", *LOST)
 
 
 def next_stop(recipe: Recipe, epochs: int, rungs: Sequence[int]) -> int:
-    """The epoch that a trial is told to train to from here: the next rung, or its end, which ends the last stretch."""
+    """The epoch that a trial trains to from here: the next rung, or its end after the last rung."""
     ahead = [rung for rung in rungs[:-1] if epochs < rung < recipe.epochs]
     return ahead[0] if ahead else recipe.epochs
 
@@ -130,7 +130,7 @@ def next_stop(recipe: Recipe, epochs: int, rungs: Sequence[int]) -> int:
 def starts(
     history: History, recipes: Iterable[tuple[Origin, Recipe]], *, rungs: Sequence[int], reason: str
 ) -> list[Decision]:
-    """Decisions that start these recipes, numbered on from the last trial. recipes: origin and recipe."""
+    """Decisions that start these recipes, numbered from the last trial on. recipes: origin and recipe."""
     first = max(history.trials, default=-1) + 1
     return [
         Decision(
@@ -142,7 +142,7 @@ def starts(
 
 
 def to_the_end(trials: Iterable[Trial], rungs: Sequence[int]) -> list[Decision]:
-    """Decisions that take every trial at rest to its end, one rung a round, so that the clock can be looked at."""
+    """Decisions that train every trial at rest to its end, one rung per round, so that the clock can be checked."""
     reason = "every trial is trained to its end"
     return [
         complete(t)
@@ -154,11 +154,11 @@ def to_the_end(trials: Iterable[Trial], rungs: Sequence[int]) -> list[Decision]:
 
 
 def complete(trial: Trial) -> Decision:
-    """That a trial has reached its end."""
+    """The decision that a trial has reached its end."""
     return Decision("complete", trial.number, f"all {trial.epochs} epochs are trained", trial.epochs)
 
 
 def ranks(trials: Iterable[Trial], epoch: int) -> dict[int, int]:
-    """The place of each trial, from 1, by its validation loss after an epoch; of equal ones the first goes first."""
+    """The rank of each trial, from 1, by its validation loss after an epoch; ties go by number."""
     ranked = sorted(trials, key=lambda t: (loss_at(t, epoch), t.number))
     return {trial.number: place + 1 for place, trial in enumerate(ranked)}

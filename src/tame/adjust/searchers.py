@@ -13,7 +13,7 @@ MODULES = (asha, grid, hyperband, model_based, population_based, sampling, thaw)
 
 
 def compared_after(name: str, config: SearchConfig) -> tuple[int, ...]:
-    """The epochs after which a searcher compares trials, the last one being all epochs."""
+    """The epochs after which a searcher compares trials; the last one is all epochs."""
     if name == "pbt":
         return population_based.marks_of(config.base.epochs)
     if name in ("asha", "hyperband"):

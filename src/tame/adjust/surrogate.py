@@ -1,9 +1,9 @@
-"""What a recipe's curve will come to, learnt from all partial curves of a study: Gaussian processes with their doubt.
+"""Predicts how a recipe's curve will end, from all partial curves of a study: Gaussian processes with uncertainty.
 
-Two curves are alike where their recipes are near and their epochs are near on a log scale, and each curve has ways of
-its own that stay with it. How fast likeness falls off along each dimension is not known: several guesses are drawn, and
-each counts by how well it explains what was measured, so that a few measurements are never taken for many.
-Sources: Swersky, Snoek and Adams, Freeze-Thaw Bayesian Optimization (2014), for the two kinds of likeness; Garnett,
+Two curves are similar if their recipes are close and their epochs are close on a log scale, and each curve also has
+behaviour of its own. How fast similarity falls off along each dimension is not known: several guesses are drawn, and
+each is weighted by how well it explains the measurements, so that few measurements do not give false confidence.
+Sources: Swersky, Snoek and Adams, Freeze-Thaw Bayesian Optimization (2014), for the two kinds of similarity; Garnett,
 Osborne and Hennig, Active Learning of Linear Embeddings (2014), section 3, for averaging over guesses.
 """
 
@@ -23,26 +23,26 @@ from threadpoolctl import ThreadpoolController
 
 Array = NDArray[np.float64]
 
-GUESSES = 12  # ways of likeness that are drawn
-KEPT = 4  # of them, the likeliest
-FEW, MORE = 60, 6  # measurements below which more are drawn and kept, since few tell little; so many times at most
-LENGTH = 0.85  # of a guess along a dimension, the median
-TOGETHER, APART = 0.5, 0.7  # deviation of its logarithm: of all dimensions together, and of each
-LIKELY = {  # what the other numbers of a guess are drawn from
+GUESSES = 12  # kernels that are drawn
+KEPT = 4  # how many of them are kept, the likeliest
+FEW, MORE = 60, 6  # with fewer measurements, more guesses are drawn and kept, up to this factor
+LENGTH = 0.85  # median of a guess along a dimension
+TOGETHER, APART = 0.5, 0.7  # standard deviation of its logarithm: for all dimensions together, and for each
+LIKELY = {  # distributions of the other parameters of a guess
     "shared": (0.7, 1.0),
     "own": (0.05, 0.2, 0.5),
     "noise": (0.003, 0.02, 0.1),
     "level": (0.3, 0.7),
     "time": (1.0, 2.5),
 }
-LEAST = 1e-6  # variance that is always left
+LEAST = 1e-6  # the smallest variance
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Values of curves at epochs, lower is better, scaled to mean 0 and deviation 1.
+    """Values of curves at epochs, lower is better, scaled to mean 0 and standard deviation 1.
 
-    points: (N, D) where the recipes lie; epochs, values: (N,); runs: (N,) numbers that tell curves apart.
+    points: (N, D) of the recipes; epochs, values: (N,); runs: (N,) numbers that identify the curves.
     """
 
     points: Array
@@ -52,18 +52,18 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
-    """How alike two measurements are: a covariance, by the distance of recipes, of epochs, and by the curve."""
+class Kernel:
+    """The covariance of two measurements: by the distance of their recipes, of their epochs, and within a curve."""
 
     lengths: Array  # (D,)
-    shared: float  # variance of what a curve shares with its neighbours
-    own: float  # variance of what is a curve's own
+    shared: float  # variance that a curve shares with its neighbours
+    own: float  # variance of each curve's own behaviour
     noise: float  # variance of one measurement
     level: float  # share of the covariance that does not depend on the epoch
-    time: float  # length along the logarithm of the epochs
+    time: float  # length scale along the logarithm of the epochs
 
     def between(self, a: Measured, b: Measured) -> Array:
-        """The covariance (N, M) of two sets of measurements, noise aside: Matern 5/2 times an exponential in time."""
+        """The covariance (N, M) of two sets of measurements without noise: Matern 5/2 times an exponential in time."""
         u, v = a.points / self.lengths, b.points / self.lengths
         squares = (u * u).sum(1)[:, None] + (v * v).sum(1)[None] - 2 * u @ v.T
         distance = np.sqrt(5 * np.maximum(squares, 0.0))
@@ -79,25 +79,25 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A Gaussian process given what was measured. lower: (N, N), of the Cholesky factors; weights: (N,)."""
+    """A Gaussian process conditioned on the measurements. lower: (N, N), the Cholesky factor; weights: (N,)."""
 
-    likeness: Likeness
+    kernel: Kernel
     measured: Measured
     lower: Array
     weights: Array
-    evidence: float  # logarithm of how probable the measurements are
+    evidence: float  # log marginal likelihood of the measurements
 
     def predict(self, asked: Measured) -> tuple[Array, Array]:
-        """Mean and variance, (M,) each; the values of `asked` are not looked at."""
-        across = self.likeness.between(asked, self.measured)
+        """Mean and variance, (M,) each; the values of `asked` are not used."""
+        across = self.kernel.between(asked, self.measured)
         inner = solve_triangular(self.lower, across.T, lower=True, check_finite=False)
-        variance = self.likeness.shared + self.likeness.own - (inner * inner).sum(0)
+        variance = self.kernel.shared + self.kernel.own - (inner * inner).sum(0)
         return across @ self.weights, np.maximum(variance, LEAST)
 
 
 @dataclass(frozen=True, slots=True)
 class Surrogate:
-    """Some processes, and how much each counts."""
+    """Several processes and their weights."""
 
     processes: Sequence[Process]
     shares: Array
@@ -105,7 +105,7 @@ class Surrogate:
     def predict(self, points: Array, epochs: Array, runs: NDArray[np.int64]) -> tuple[Array, Array]:
         """Mean and standard deviation (M,) of the curves of these recipes at these epochs.
 
-        points: (M, D); runs: (M,), numbers that no measured run has where a recipe has not begun.
+        points: (M, D); runs: (M,); a recipe that has not started gets a number that no measured run has.
         """
         asked = Measured(points, epochs, runs, np.zeros(len(epochs)))
         mean, square = np.zeros(len(epochs)), np.zeros(len(epochs))
@@ -118,7 +118,7 @@ class Surrogate:
 
 
 def fit(measured: Measured, rng: np.random.Generator) -> Surrogate:
-    """The surrogate of what was measured; a few milliseconds for 150 measurements."""
+    """The surrogate fitted to the measurements; takes a few milliseconds for 150 of them."""
     times = max(1, min(MORE, FEW // len(measured.values)))
     with one_thread():
         found = [_process(_guess(measured.points.shape[1], rng), measured) for _ in range(GUESSES * times)]
@@ -128,7 +128,7 @@ def fit(measured: Measured, rng: np.random.Generator) -> Surrogate:
 
 
 def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
-    """How far below `best` a value is expected to lie, above or at it counting as 0. mean, deviation: (M,).
+    """How far below `best` a value is expected to lie; values at or above it count as 0. mean, deviation: (M,).
 
     Source: Jones, Schonlau and Welch, Efficient Global Optimization of Expensive Black-Box Functions (1998).
     """
@@ -139,11 +139,11 @@ def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Linear algebra of NumPy and SciPy on one thread, and afterwards on as many as before.
+    """Runs the linear algebra of NumPy and SciPy on one thread, then restores the number of threads.
 
-    Matrices of this size gain nothing by more, and threads that share a busy core wait for each other: beside a
-    training, the Cholesky factor of 150 measurements took 72 ms on two threads and 0.1 ms on one. Nor do the last
-    digits then hang on how many cores a machine has.
+    Matrices of this size gain nothing from more, and threads that share a busy core wait for each other: while a
+    network was training, the Cholesky factor of 150 measurements took 72 ms on two threads and 0.1 ms on one. Also, the
+    last digits then do not depend on how many cores a machine has.
     """
     with _libraries().limit(limits=1, user_api="blas"):
         yield
@@ -151,18 +151,18 @@ def one_thread() -> Iterator[None]:
 
 @cache
 def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()  # looks through all that the process has loaded, which takes a millisecond
+    return ThreadpoolController()  # inspects all loaded libraries, which takes a millisecond
 
 
-def _guess(dimensions: int, rng: np.random.Generator) -> Likeness:
+def _guess(dimensions: int, rng: np.random.Generator) -> Kernel:
     lengths = LENGTH * np.exp(TOGETHER * rng.standard_normal() + APART * rng.standard_normal(dimensions))
-    return Likeness(lengths, **{name: float(rng.choice(values)) for name, values in LIKELY.items()})
+    return Kernel(lengths, **{name: float(rng.choice(values)) for name, values in LIKELY.items()})
 
 
-def _process(likeness: Likeness, measured: Measured) -> Process:
-    covariance = likeness.between(measured, measured)
-    covariance[np.diag_indices_from(covariance)] += likeness.noise
+def _process(kernel: Kernel, measured: Measured) -> Process:
+    covariance = kernel.between(measured, measured)
+    covariance[np.diag_indices_from(covariance)] += kernel.noise
     lower = cholesky(covariance, lower=True, check_finite=False)
     weights = cho_solve((lower, True), measured.values, check_finite=False)
     evidence = -0.5 * float(measured.values @ weights) - float(np.log(np.diag(lower)).sum())
-    return Process(likeness, measured, lower, weights, evidence)
+    return Process(kernel, measured, lower, weights, evidence)

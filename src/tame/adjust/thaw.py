@@ -1,11 +1,11 @@
-"""Freeze-thaw: of all curves that wait and all recipes that could begin, those go next that promise most.
+"""Freeze-thaw: of all waiting curves and all candidate recipes, the most promising are trained next.
 
-After an opening that is spread over the space, a surrogate is fitted to all partial curves. Each place in a round goes
-to the curve, old or new, whose expected improvement over the best value so far is largest within a number of epochs
-that is drawn for that place: short views take what pays off soon, long ones what may become best. A trial that is not
-chosen waits with its weights, so that no epoch is trained twice.
+After an opening that covers the space, a surrogate is fitted to all partial curves. Each place in a round goes to the
+curve, old or new, with the largest expected improvement over the best value so far, within a number of epochs drawn for
+that place: short horizons pick what pays off soon, long ones what may become best. A trial that is not chosen waits
+with its weights, so that no epoch is trained twice.
 Sources: Swersky, Snoek and Adams, Freeze-Thaw Bayesian Optimization (2014); Rakotoarison et al., In-Context Freeze-Thaw
-Bayesian Optimization (2024), for the horizon that is drawn.
+Bayesian Optimization (2024), for the random horizon.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ from tame.core.records import DEFAULT, Decision, History, Origin, Trial
 from tame.core.rng import stream, stream_seed
 from tame.core.space import Choice, Space, field_of
 
-OPENING = 6  # recipes before anything is predicted, at the least
-INNER, MIDDLE = 1 / 4, 24  # share of each range in which the first points of an unknown space lie, and how many do
+OPENING = 6  # the fewest recipes before the first prediction
+INNER, MIDDLE = 1 / 4, 24  # share of each range that holds the first points of an unknown space, and their number
 TRUSTED = 5  # recipes known to work that are trained to their end before anything is given up
-SPREAD = 12  # recipes of the whole space that begin beside those that are known, so that it is not taken for theirs
-GOOD, OTHERS = 36, 36  # trials that the surrogate is told of: the best, and as many of all other ranks
-WHOLE = 5  # of the best trials, of whose curves more than the last value is told
-GROWTH, TOLD = 1.7, 5  # from one epoch of such a curve that is told to the next, and how many at most
-PARTS, LEAST_TOGETHER = 4, 8  # parts that so many trials begin in, so that later ones learn from earlier; at the least
-CLIP, WARP = 2.5, 0.1  # in distances of the best from the median: the worst that is told; where the log scale begins
-NEW = 384  # recipes that could begin
-BEST = 5  # trials near which half of those are drawn
-VIEWS = 8  # horizons that are drawn for a round, at most
-OPENED = "one of the first, spread over the space or the middle of it"
-MOST_WAITING = 64  # trials that wait, beside two cohorts; of more the least promising are given up
+SPREAD = 12  # recipes of the whole space that start along with the known ones, so that it is covered too
+GOOD, OTHERS = 36, 36  # trials that the surrogate is fitted to: the best, and as many of the other ranks
+WHOLE = 5  # the best trials, of whose curves more than the last value is used
+GROWTH, MOST_USED = 1.7, 5  # ratio of two consecutive epochs of such a curve that are used, and the most of them
+PARTS, LEAST_TOGETHER = 4, 8  # the trials start in parts, so that later ones learn from earlier; least size
+CLIP, WARP = 2.5, 0.1  # in units of median minus best: the worst value used; where the log scale starts
+NEW = 384  # candidate recipes
+BEST = 5  # trials near which half of the candidates are drawn
+VIEWS = 8  # the most horizons drawn for a round
+OPENED = "one of the first, which cover the space or its middle"
+MOST_WAITING = 64  # waiting trials, in addition to two cohorts; beyond that the least promising are given up
 
 
 @SEARCHERS.add("thaw")
 def decide_thaw(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
-    """The default recipe and some that are spread over the space, then whatever promises most."""
+    """The default recipe and some that cover the space, then whatever is most promising."""
     points = sobol_points(len(space), stream_seed(seed, "sobol")) if len(space) else iter(())
     opening = once("sobol", existing(_middle_first(points), config), space, config)
     return _decide(history, space, seed, config, opening, least=OPENING, trusted=0)
@@ -63,9 +63,9 @@ def decide_thaw(history: History, space: Space, seed: int, *, config: SearchConf
 
 @SEARCHERS.add("auto")
 def decide_auto(history: History, space: Space, seed: int, *, config: SearchConfig) -> list[Decision]:
-    """The default recipe and the portfolio, some that are spread over the space, then whatever promises most.
+    """The default recipe and the portfolio, some that cover the space, then whatever is most promising.
 
-    Without a portfolio nothing is known to work, and it is `thaw`.
+    Without a portfolio nothing is known to work, and this is `thaw`.
     """
     if not config.portfolio:
         return decide_thaw(history, space, seed, config=config)
@@ -76,15 +76,15 @@ def decide_auto(history: History, space: Space, seed: int, *, config: SearchConf
 
 
 def _middle_first(points: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """The first points drawn towards the middle of the space: in many dimensions nearly all of them lie in corners, and
-    what one thinks of as a range has its likelier values in the middle."""
+    """The points, the first ones moved towards the middle of the space: in many dimensions nearly all points lie in
+    corners, and people choose ranges with the likelier values in the middle."""
     for place, point in enumerate(points):
         yield 0.5 + INNER * (point - 0.5) if place < MIDDLE else point
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From losses to what the surrogate sees: how far above the best, in log steps, with mean 0 and deviation 1."""
+    """The surrogate's scale of losses: log distance from the best, with mean 0 and standard deviation 1."""
 
     best: float
     unit: float  # from the best to the median
@@ -92,19 +92,19 @@ class Scale:
     deviation: float = 1.0
 
     def seen(self, losses: Array) -> Array:
-        """How the surrogate sees losses (N,); those that are not finite as the worst."""
+        """Losses (N,) on the surrogate's scale; those that are not finite count as the worst."""
         above = np.clip((losses - self.best) / self.unit, 0.0, CLIP)
         found: Array = (np.log(above + WARP) - self.mean) / self.deviation
         return found
 
     def loss(self, seen: float) -> float:
-        """The loss that is seen as this."""
+        """The loss for a value on the surrogate's scale."""
         return self.best + self.unit * (math.exp(min(seen * self.deviation + self.mean, CLIP)) - WARP)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What every curve promises within a number of epochs: gain and mean (R,), as the surrogate sees losses."""
+    """What every curve is expected to reach within a number of epochs: gain and mean (R,), on the surrogate's scale."""
 
     epochs: int
     gain: Array
@@ -113,7 +113,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A trial that goes on, or a recipe that begins, and why."""
+    """A trial that continues, or a recipe that starts, and why."""
 
     reason: str
     trial: Trial | None = None
@@ -131,8 +131,8 @@ def _decide(
     least: int,
     trusted: int,
 ) -> list[Decision]:
-    """What trains next. opening: origin and recipe in their order, of which `least` begin before any prediction, and
-    the first `trusted` are trained to their end before anything else goes on."""
+    """What trains next. opening: origin and recipe in order, of which `least` start before any prediction, and the
+    first `trusted` are trained to their end before anything else continues."""
     config = replace(config, cohort=min(config.cohort, max(math.ceil(config.trials / PARTS), LEAST_TOGETHER)))
     trials = searched(history)
     rest = [t for t in trials if at_rest(t)]
@@ -162,7 +162,7 @@ def _decide(
 
 
 def _still_open(trials: Sequence[Trial], work: int, least: int, config: SearchConfig) -> int:
-    """How many recipes of the opening begin now: until there are enough, and as long as nothing can be learnt."""
+    """How many recipes of the opening start now: until there are enough, and while there is nothing to learn from."""
     missing = min(config.cohort, max(least, config.cohort) - len(trials))
     if any(math.isfinite(t.loss) for t in trials):
         return max(missing, 0)
@@ -170,7 +170,7 @@ def _still_open(trials: Sequence[Trial], work: int, least: int, config: SearchCo
 
 
 def _going(history: History, picks: Sequence[Pick], config: SearchConfig) -> list[Decision]:
-    """The decisions on trials that go on, then on those that begin, numbered on from the last."""
+    """The decisions on trials that continue, then on those that start, numbered from the last trial on."""
     number = count(max(history.trials, default=-1) + 1)
     old = [(pick, pick.trial) for pick in picks if pick.trial is not None]
     new = [(pick, pick.recipe) for pick in picks if pick.recipe is not None]
@@ -197,9 +197,9 @@ def _picks(
     room: int,
     work: int,
 ) -> tuple[list[Pick], set[int]]:
-    """Trials and recipes for this much work, in epochs, by what they promise; and trials to be given up."""
+    """The most promising trials and recipes for this much work, in epochs, and the trials to give up."""
     rng = stream(seed, "thaw", len(trials), sum(t.epochs for t in trials))
-    best = _told(trials)
+    best = _fitted(trials)
     points = {t.number: _point(space, t.recipe.flat()) for t in {t.number: t for t in (*best, *waiting)}.values()}
     shapes = None if config.cohort == 1 else max(1, config.cohort // 8)
     new = np.zeros((0, len(space)))
@@ -242,8 +242,8 @@ def _by_gain(
     room: int,
     work: int,
 ) -> list[Pick]:
-    """The views choose in turn, among what is not taken; of new recipes each time among a random half, so that those
-    that begin together are not all alike."""
+    """The views choose in turn among what is still free; of new recipes each time among a random half, so that those
+    that start together are not all alike."""
     picks: list[Pick] = []
     free = np.ones(len(waiting) + len(new), bool)
     known = {t.recipe.key() for t in trials}
@@ -254,9 +254,7 @@ def _by_gain(
             allowed[len(waiting) :] &= rng.random(len(new)) < 0.5
         place = int(np.where(allowed, view.gain, -1.0).argmax())
         free[place] = False
-        words = (
-            f"promises most within {view.epochs} epochs: a loss of {scale.loss(float(view.mean[place])):.4g} expected"
-        )
+        words = f"most promising within {view.epochs} epochs: expected loss {scale.loss(float(view.mean[place])):.4g}"
         if place < len(waiting):
             trial = waiting[place]
             work -= next_stop(trial.recipe, trial.epochs, config.stops) - trial.epochs
@@ -273,9 +271,11 @@ def _by_gain(
     return picks
 
 
-def _told(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that the surrogate is told of, the best first: the best ones, and of the others a few from all ranks,
-    or it would take what it has not seen for as good as what it knows."""
+def _fitted(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that the surrogate is fitted to, the best first: the best ones, and a few from all other ranks.
+
+    Without these it would expect unseen recipes to be as good as those it knows.
+    """
     ranked = sorted((t for t in trials if t.curve.points), key=lambda t: (t.loss, t.number))
     rest = ranked[GOOD:]
     return (
@@ -286,7 +286,7 @@ def _told(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def _measured(best: Sequence[Trial], space: Space, points: Mapping[int, Array]) -> tuple[Measured, Scale]:
-    """What the surrogate is fitted to, from trials in the order of their loss, and the scale that it is on."""
+    """The measurements that the surrogate is fitted to, from trials in the order of their loss, and their scale."""
     losses = np.array([t.loss for t in best])
     finite = losses[np.isfinite(losses)]
     lowest = min((p.valid_loss for t in best[:WHOLE] for p in t.curve.points if p.valid_loss is not None), default=0.0)
@@ -297,8 +297,8 @@ def _measured(best: Sequence[Trial], space: Space, points: Mapping[int, Array]) 
         own = {p.epoch: math.inf if p.valid_loss is None else p.valid_loss for p in trial.curve.points[-1:]}
         if place < WHOLE:
             own = {p.epoch: math.inf if p.valid_loss is None else p.valid_loss for p in trial.curve.points}
-        told = [epoch for epoch in _marks(trial.epochs) if epoch in own]
-        rows += [(trial.number, epoch, own[epoch]) for epoch in told]
+        used = [epoch for epoch in _marks(trial.epochs) if epoch in own]
+        rows += [(trial.number, epoch, own[epoch]) for epoch in used]
     values = scale.seen(np.array([loss for _, _, loss in rows]))
     deviation = float(values.std())
     scale = replace(scale, mean=float(values.mean()), deviation=deviation if deviation > 1e-9 else 1.0)
@@ -312,17 +312,17 @@ def _measured(best: Sequence[Trial], space: Space, points: Mapping[int, Array]) 
 
 
 def _marks(last: int) -> list[int]:
-    """Epochs of a curve that are told: its last one, and before it ever wider apart."""
+    """The epochs of a curve that are used: few, ever wider apart, and always the last one."""
     marks, epoch = [last], 1
     while epoch < last:
         marks.append(epoch)
         epoch = math.ceil(epoch * GROWTH)
-    return sorted(marks)[-TOLD:]
+    return sorted(marks)[-MOST_USED:]
 
 
 def _worth_it(trials: Sequence[Trial], waiting: Sequence[Trial], config: SearchConfig) -> list[Trial]:
-    """Of trials that wait when no recipe may begin any more, those that should go on: all until enough are complete,
-    then the default and those that are ahead of the best complete one at their epoch."""
+    """The waiting trials that should continue once no recipe may start: all until enough are complete, then the default
+    and those that are ahead of the best complete one at their epoch."""
     over = [t for t in trials if (t.state not in LOST and t.epochs >= t.recipe.epochs) or t.state == "complete"]
     if len(over) < math.ceil(len(trials) / config.eta ** (config.num_rungs - 1)):
         return list(waiting)
@@ -331,7 +331,7 @@ def _worth_it(trials: Sequence[Trial], waiting: Sequence[Trial], config: SearchC
 
 
 def _hopeless(views: Sequence[View], waiting: Sequence[Trial], picks: Sequence[Pick], config: SearchConfig) -> set[int]:
-    """Trials that are given up, since more wait than can be kept: those that promise least in any view."""
+    """Trials that are given up because more wait than can be kept: the least promising in every view."""
     chosen = {pick.trial.number for pick in picks if pick.trial is not None}
     most = np.max([view.gain[: len(waiting)] for view in views], axis=0)
     left = [(g, t.number) for g, t in zip(most, waiting, strict=True) if t.number not in chosen and not t.is_default]
@@ -341,17 +341,17 @@ def _hopeless(views: Sequence[View], waiting: Sequence[Trial], picks: Sequence[P
 def _frozen(left: Sequence[Trial], hopeless: Collection[int] = ()) -> list[Decision]:
     """Trials that are not chosen wait with their weights, or are given up."""
     found = [
-        Decision("stop", t.number, "promises least of all that wait", t.epochs) for t in left if t.number in hopeless
+        Decision("stop", t.number, "least promising of all that wait", t.epochs) for t in left if t.number in hopeless
     ]
     return found + [
-        Decision("pause", t.number, "waits: others promise more", t.epochs)
+        Decision("pause", t.number, "waits: others are more promising", t.epochs)
         for t in left
         if t.number not in hopeless and t.state == "running"
     ]
 
 
 def _point(space: Space, values: Mapping[str, Value]) -> Array:
-    """Where recipe values lie in the unit cube, (D,); 0.5 for what does not hold, or for a word that is no choice."""
+    """The point (D,) of recipe values in the unit cube; 0.5 for inactive dimensions and for values not in a choice."""
     active = space.active(values)
     return np.array(
         [

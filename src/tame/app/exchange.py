@@ -371,6 +371,6 @@ def _frozen(
         user_attrs={
             "number": trial.number, "origin": trial.origin, "reason": trial.reason, "state": trial.state,
             "epochs": trial.epochs, "valid_metric": judged.valid_metric if judged else None,
-            "recipe": {k: v for k, v in trial.recipe.told().items() if k in ("seed", "epochs") or v != base.get(k)},
+            "recipe": {k: v for k, v in trial.recipe.shown().items() if k in ("seed", "epochs") or v != base.get(k)},
         },
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""What the answers of a network on the sealed test part are worth: the frozen values that evaluation returns.
+"""How good a network's answers on the sealed test part are: the frozen values that evaluation returns.
 
-`Number` is a number that is written back as it was read: 1 stays 1, and 1.0 stays 1.0.
+`Number` is written back as it was read: 1 stays 1, and 1.0 stays 1.0.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class Difference:
 
     @property
     def is_real(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One class: how many examples it has, how many of them were recognised, and their share with its interval.
+    """One class: how many examples it has, how many were recognised, and their share with its interval.
 
-    value: None where the test part has no example of the class.
+    value: None if the test part has no example of the class.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A wrong answer: the id of its example, the true class, the one that was named and the probability given to it."""
+    """A wrong answer: the id of its example, the true class, the predicted class and its probability."""
 
     id: str
     true: str
@@ -60,7 +60,7 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class NumberError:
-    """How far a predicted number is off: predicted minus true, with the id of the example."""
+    """The error of a predicted number: predicted minus true, with the id of the example."""
 
     id: str
     true: float
@@ -70,10 +70,11 @@ class NumberError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residuals:
-    """How the errors of a regression, predicted minus true, are spread, in the units of the target.
+    """The distribution of a regression's errors, predicted minus true, in the units of the target.
 
-    mean_error: with its 95 % interval; median_size, size_90: sizes of errors that 50 and 90 % stay below; within_rmse:
-    the share of errors no larger than the rmse; points: (true, predicted), evenly over the ranking of the true values.
+    mean_error: with its 95 % interval; median_size, size_90: 50 and 90 % of the absolute errors are smaller;
+    within_rmse: the share of errors no larger than the rmse; points: (true, predicted), evenly spaced over the ranking
+    of the true values.
     """
 
     n: int
@@ -89,7 +90,7 @@ class Residuals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationBin:
-    """The answers whose probability lies above `start` and not above `end`.
+    """The answers whose probability lies above `start` and is at most `end`.
 
     confidence: their mean probability; right: the share that is right, with Wilson's 95 % interval.
     """
@@ -105,9 +106,9 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """How often answers are right beside the probability that they were given.
+    """How often answers are right, compared with their predicted probability.
 
-    ece: the expected calibration error; confidence, right: of all answers; bins: those that hold an answer.
+    ece: the expected calibration error; confidence, right: of all answers; bins: the non-empty ones.
     """
 
     n: int
@@ -119,7 +120,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwareCost:
-    """The mean cost, with its 95 % interval, of deciding for the lowest expected cost. changed: answers that differ."""
+    """The mean cost of deciding for the lowest expected cost, with its 95 % interval. changed: answers that differ."""
 
     value: float
     low: float
@@ -137,26 +138,26 @@ class ExpectedCost:
     n: int
     how: str
     matrix: tuple[tuple[Number, ...], ...]
-    aware: AwareCost | None = None  # older results do not have it
+    aware: AwareCost | None = None  # missing in older results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassAnswers:
-    """What a classification has to show besides its score.
+    """What is reported of a classification besides its score.
 
-    confusion: counts, row the true class, column the answer; None where they did not agree with the accuracy.
+    confusion: counts, row the true class, column the answer; None if they did not agree with the accuracy.
     """
 
     confusion: tuple[tuple[int, ...], ...] | None
     per_class: tuple[ClassScore, ...]
     mistakes: tuple[Mistake, ...]
-    calibration: Calibration | None = None  # older results do not have it
-    costs: ExpectedCost | None = None  # None where no costs were given
+    calibration: Calibration | None = None  # missing in older results
+    costs: ExpectedCost | None = None  # None if no costs were given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberAnswers:
-    """What a regression has to show besides its score: its largest errors, and how all of them are spread."""
+    """What is reported of a regression besides its score: its largest errors, and the distribution of all of them."""
 
     errors: tuple[NumberError, ...]
     residuals: Residuals

@@ -1,4 +1,4 @@
-"""What the best of so many draws comes to, and what twice as many would bring: for the search as for the report."""
+"""The expected best of n draws, and how much twice as many draws would gain; used by the search and the report."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from scipy.special import gammaln
 
 Array = NDArray[np.float64]
 
-LEAST_DRAWS = 8  # of fewer nothing is extrapolated
+LEAST_DRAWS = 8  # with fewer, nothing is extrapolated
 
 
 def in_order(losses: Sequence[float]) -> Array:
-    """The losses (N,) in rising order; what is not finite counts as the worst that is, where any is."""
+    """The losses (N,) in ascending order; losses that are not finite are replaced by the worst finite one, if any."""
     ordered = np.sort(np.asarray(losses, float))
     finite = ordered[np.isfinite(ordered)]
     return np.minimum(ordered, finite.max()) if len(finite) else ordered
 
 
 def expected_best(losses: Array, size: int) -> float:
-    """The mean of the least of `size` losses drawn without putting back. losses: (N,) in rising order, size <= N.
+    """The mean of the smallest of `size` losses drawn without replacement. losses: (N,) in ascending order, size <= N.
 
-    Sources: Dodge et al., Show your work (2019); without their bias: Tang et al., Showing your work doesn't always
-    work (2020).
+    Sources: Dodge et al., Show your work (2019); unbiased: Tang et al., Showing your work doesn't always work (2020).
     """
     num = len(losses)
-    ranks = np.arange(num - size + 1)  # how many are better than the least of the draw
+    ranks = np.arange(num - size + 1)  # how many are better than the smallest of the draw
     logs = _log_choose(num - 1 - ranks, size - 1) - _log_choose(np.asarray(num), size)
     return float(np.exp(logs) @ losses[: num - size + 1])
 
@@ -35,9 +34,9 @@ def expected_best(losses: Array, size: int) -> float:
 def doubling_gain(losses: Array, *, rounding: float = 0.0) -> float | None:
     """How much lower the mean best of 2 N losses would be than that of these N; None for fewer than 8.
 
-    losses: (N,) in rising order; rounding: the share of the mean best by which means of equal losses may differ. Each
-    doubling is taken to bring the same share of what the doubling before it brought, as where the losses thin out
-    towards a least one like a power; the share is that of the last two doublings, at most 1.
+    losses: (N,) in ascending order; rounding: relative rounding error of the mean of equal losses. Assumes that each
+    doubling gains the same share of what the doubling before it gained, which holds if the losses thin out towards
+    their minimum like a power law. The share is taken from the last two doublings, at most 1.
     """
     num = len(losses)
     if num < LEAST_DRAWS:

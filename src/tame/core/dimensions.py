@@ -1,8 +1,8 @@
 """One dimension of a search space: a range of numbers, of whole numbers, or a choice; to and from [0, 1].
 
-Each dimension may hold under conditions only (`when`), and has a purpose: what a question is about is scientific, what
-must be tuned so that the answer is fair is nuisance, and a dimension of one value is fixed. Source: Godbole, Dahl,
-Gilmer, Shallue and Nado, Deep Learning Tuning Playbook (2023).
+A dimension may have conditions (`when`), and has a purpose: scientific if the question is about it, nuisance if it must
+be tuned for a fair answer, and fixed if it has one value. Source: Godbole, Dahl, Gilmer, Shallue and Nado, Deep
+Learning Tuning Playbook (2023).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from tame.core.recipe import Value
 
 Purpose = Literal["scientific", "nuisance", "fixed"]
 PURPOSES: tuple[Purpose, ...] = ("scientific", "nuisance", "fixed")
-MOST_STEPS = 10**9  # values of a range with steps; beyond them it may as well have none
-LEAST_LOG = 1e-300  # where a log range may start
-SAME = 1e-9  # of a step: how far a number may lie beside a step and still be it
+MOST_STEPS = 10**9  # values of a range with steps; with more, the steps make no difference
+LEAST_LOG = 1e-300  # the lowest start of a log range
+SAME = 1e-9  # of a step: a number this close to a step counts as the step
 
 
 class When(Mapping[str, tuple[Value, ...]]):
-    """Conditions: recipe fields, each with the values that it may have. Never changes, and can be hashed."""
+    """Conditions: recipe fields, each with its allowed values. Immutable and hashable."""
 
     __slots__ = ("_items",)
 
     def __init__(self, fields: Mapping[str, object]) -> None:
-        """fields: each with a value, or with several in a tuple or list. Raises UsageError for an empty one."""
+        """fields: each with one value, or with several in a tuple or list. Raises UsageError if there is no value."""
         require(isinstance(fields, Mapping), f"`when` maps recipe fields to values, got {fields!r}")
         self._items: dict[str, tuple[Value, ...]] = {}
         for name, values in fields.items():
@@ -64,7 +64,7 @@ class Float:
     """A real number from low to high, both included; `log` spreads it evenly over its logarithm.
 
     step: only low, low + step, low + 2 step and so on up to high, each with its share of the (log) range. when: fields
-    that must have one of some values for the dimension to hold. Raises UsageError for ends that are no range.
+    that must have one of these values for the dimension to be active. Raises UsageError for an invalid range.
     """
 
     low: float
@@ -84,7 +84,7 @@ class Float:
 
     @property
     def count(self) -> float:
-        """How many values it holds; infinite where it has no steps."""
+        """The number of values; infinite without steps."""
         if self.step is None:
             return math.inf if self.low < self.high else 1
         return _count(self.low, self.high, self.step)
@@ -107,7 +107,7 @@ class Float:
         return self.step is None or math.isclose(self._nearest(value), value, rel_tol=SAME, abs_tol=SAME * self.step)
 
     def _nearest(self, value: float) -> float:
-        """The step nearest to a value. In decimals, as it was written: 0.1 + 2 * 0.1 is 0.3."""
+        """The step nearest to a value, computed in decimals as it was written: 0.1 + 2 * 0.1 is 0.3."""
         assert self.step is not None
         steps = min(max(round((value - self.low) / self.step), 0), _count(self.low, self.high, self.step) - 1)
         return float(_decimal(self.low) + steps * _decimal(self.step))
@@ -115,7 +115,7 @@ class Float:
 
 @dataclass(frozen=True, slots=True)
 class Int:
-    """A whole number from low to high, both included, in steps from low on; `log` as in Float. Errors as in Float."""
+    """A whole number from low to high, both included, in steps from low; `log` and errors as in Float."""
 
     low: int
     high: int
@@ -138,7 +138,7 @@ class Int:
         return (self.high - self.low) // self.step + 1
 
     def at(self, u: float) -> int:
-        """The value at u in [0, 1]; each one has its share of the (log) range."""
+        """The value at u in [0, 1]; each value has its share of the (log) range."""
         steps = round((_between(*_edges(self, self.step), self.log, u) - self.low) / self.step)
         return self.low + min(max(steps, 0), self.count - 1) * self.step
 
@@ -155,21 +155,21 @@ class Int:
 
 @dataclass(frozen=True, slots=True, init=False)
 class Choice:
-    """One of some values; where they are numbers in rising order, their order is kept in the unit cube.
+    """One of several values. If they are numbers in ascending order, the unit cube keeps that order.
 
-    Raises UsageError for no value, for one that comes twice (1, 1.0 and true are the same), and for what is neither
-    number, text, true nor false.
+    Raises UsageError if there is no value, if one occurs twice (1, 1.0 and true are the same), and if one is not a
+    number, text, true or false.
     """
 
     values: tuple[Value, ...]
     _: KW_ONLY
     when: When
     purpose: Purpose | None
-    _index: Mapping[Value, int] = field(compare=False, repr=False)  # so that `where` is quick in a long one
+    _index: Mapping[Value, int] = field(compare=False, repr=False)  # makes `where` fast in a long choice
 
     def __init__(self, *values: Value, when: Mapping[str, object] = ALWAYS, purpose: Purpose | None = None) -> None:
         if len(values) == 1 and isinstance(values[0], list | tuple | set | frozenset):
-            raise UsageError(f"write Choice(1, 2, 3), each value by itself; got Choice({values[0]!r})")
+            raise UsageError(f"write Choice(1, 2, 3), each value as an argument; got Choice({values[0]!r})")
         require(len(values) > 0, "a choice needs at least one value")
         own = _distinct(values, "a choice")
         _set(self, values=own, when=When(when), purpose=purpose, _index={value: i for i, value in enumerate(own)})
@@ -185,7 +185,7 @@ class Choice:
         return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
 
     def where(self, value: object) -> float:
-        """The middle of the value's share of [0, 1]. Raises UsageError for a value that is not among them."""
+        """The middle of the value's share of [0, 1]. Raises UsageError for a value that is not in the choice."""
         place = self._place(value)
         if place is None:
             raise UsageError(unknown("choice", value, map(str, self.values[:20])))
@@ -196,7 +196,7 @@ class Choice:
         return self._place(value) is not None
 
     def _place(self, value: object) -> int | None:
-        """Which of the values it is; 1 and 1.0 are one, 1 and true are not."""
+        """The index of the value; 1 and 1.0 are the same, 1 and true are not."""
         place = self._index.get(value) if isinstance(value, bool | int | float | str) else None
         is_same = place is not None and isinstance(self.values[place], bool) == isinstance(value, bool)
         return place if is_same else None
@@ -206,21 +206,21 @@ Dimension = Float | Int | Choice
 
 
 def but(dimension: Dimension, *, when: Mapping[str, object]) -> Dimension:
-    """The dimension under other conditions."""
+    """The dimension with other conditions."""
     if isinstance(dimension, Choice):
         return Choice(*dimension.values, when=when, purpose=dimension.purpose)
     return replace(dimension, when=when)
 
 
 def stretched(dimension: Float | Int, *, low: float | None, high: float | None) -> Float | Int:
-    """The range with other ends, where they are given. Raises UsageError for ends that are no range."""
+    """The range with those ends replaced that are given. Raises UsageError for an invalid range."""
     make: Callable[..., Float | Int] = type(dimension)
     ends = (dimension.low if low is None else low, dimension.high if high is None else high)
     return make(*ends, dimension.log, dimension.step, when=dimension.when, purpose=dimension.purpose)
 
 
 def covers(new: Dimension, old: Dimension) -> bool:
-    """Whether every value of the old dimension is one of the new one, conditions aside."""
+    """Whether the new dimension contains every value of the old one; conditions are ignored."""
     if isinstance(old, Choice):
         return all(new.holds(value) for value in old.values)
     if isinstance(new, Choice):
@@ -231,12 +231,12 @@ def covers(new: Dimension, old: Dimension) -> bool:
         return new.holds(old.low)
     if old.step is None:
         return False
-    several = old.step / new.step  # steps of the new one in a step of the old one
+    several = old.step / new.step  # steps of the new range in one step of the old range
     return new.holds(old.low) and math.isclose(several, round(several), rel_tol=SAME) and round(several) > 0
 
 
 def every_value(dimension: Dimension) -> tuple[Value, ...]:
-    """Every value of a dimension that holds a finite number of them, in order."""
+    """All values of a dimension that has finitely many, in order."""
     if isinstance(dimension, Choice):
         return dimension.values
     if isinstance(dimension, Int):
@@ -251,7 +251,7 @@ def _set(dimension: object, **values: object) -> None:
 
 
 def _edges(dimension: Float | Int, step: float) -> tuple[float, float]:
-    """The range in which each step has its share: half a step more at either end, and above 0 where it is log."""
+    """The range in which each step has its share: half a step more at either end, and above 0 if it is log."""
     last = dimension.low + (int(dimension.count) - 1) * step
     first = dimension.low - step / 2
     return (max(first, dimension.low / 2) if dimension.log else first), last + step / 2
@@ -278,12 +278,12 @@ def _decimal(value: float) -> Decimal:
 
 
 def _number(value: object, what: str) -> float:
-    """A number, as a plain one where it came from NumPy."""
+    """A plain number, converted if it came from NumPy."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise UsageError(f"{what} must be numbers, got {value!r}")
     try:
         float(value)
-    except OverflowError:  # Python's whole numbers have no end
+    except OverflowError:  # Python's integers are unbounded
         raise UsageError(f"{what} must be finite, got a number above {sys.float_info.max:.3g} in size") from None
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
@@ -298,7 +298,7 @@ def _whole(value: object, what: str) -> int:
 def _check_range(low: float, high: float, log: bool, step: float | None) -> None:
     require(isinstance(log, bool), f"log is True or False, got {log!r}")
     require(math.isfinite(low) and math.isfinite(high), f"the ends of a range must be finite, got {low}..{high}")
-    backwards = f"the low end of a range must not be above the high one, got {low}..{high}; write {high}..{low}"
+    backwards = f"the low end of a range must not be above the high end, got {low}..{high}; write {high}..{low}"
     require(low <= high, backwards)
     require(math.isfinite(high - low), f"the range {low}..{high} is too wide to be searched")
     require(not log or low > 0, f"a log range must start above 0, got {low}..{high}")
@@ -309,27 +309,27 @@ def _check_range(low: float, high: float, log: bool, step: float | None) -> None
     fits = step <= (high - low) * (1 + SAME)
     require(fits, f"the step of a range must not be larger than the range, got {step} in {low}..{high}")
     few = (high - low) / step <= MOST_STEPS
-    require(few, f"steps of {step} make more than {MOST_STEPS:,} values of {low}..{high}; leave the step out")
+    require(few, f"steps of {step} make more than {MOST_STEPS:,} values in {low}..{high}; leave the step out")
 
 
 def _check_purpose(purpose: object, count: float) -> None:
     if purpose is not None and purpose not in PURPOSES:
         raise UsageError(unknown("purpose", purpose, PURPOSES))
-    require(purpose != "fixed" or count == 1, "what is fixed has one value: write Choice(VALUE)")
+    require(purpose != "fixed" or count == 1, "a fixed dimension has one value: write Choice(VALUE)")
 
 
 def _distinct(values: Iterable[object], what: str) -> tuple[Value, ...]:
-    """The values as plain ones. Raises UsageError for what no recipe holds, and for one that comes twice."""
+    """The values as plain ones. Raises UsageError for a value that no recipe can hold, and for a duplicate."""
     found: dict[Value, Value] = {}
     for value in values:
         own = value if isinstance(value, bool | str) else _choosable(value, what)
         if own in found:
-            raise UsageError(f"{what} holds the same value twice: {found[own]!r} and {own!r}")
+            raise UsageError(f"{what} has the same value twice: {found[own]!r} and {own!r}")
         found[own] = own
     return tuple(found.values())
 
 
 def _choosable(value: object, what: str) -> Value:
     own = _number(value, what) if isinstance(value, numbers.Real) else math.nan
-    require(math.isfinite(own), f"{what} holds finite numbers, text, True or False; got {value!r}")
+    require(math.isfinite(own), f"{what} takes finite numbers, text, True or False; got {value!r}")
     return own

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class TameError(Exception):
-    """Something the user can act on; never a bug of TAME."""
+    """A problem that the user can act on; never a bug in TAME."""
 
     exit_code = 1
 
@@ -19,7 +19,7 @@ class UsageError(TameError):
 
 
 class DataError(TameError):
-    """The data cannot be used as it is; the user can mend it."""
+    """The data cannot be used as it is; the user can fix it."""
 
     exit_code = 3
 
@@ -31,7 +31,7 @@ class NothingTrainedError(TameError):
 
 
 class BudgetError(TameError):
-    """The budget ended before a first complete trial."""
+    """The budget ended before the first trial was complete."""
 
     exit_code = 5
 
@@ -43,13 +43,13 @@ class StorageError(TameError):
 
 
 class RefusedError(TameError):
-    """Refused for safety: a pickle, a path that leaves its folder, a size beyond the limit."""
+    """Refused for safety: a pickle, a path outside its folder, a size above the limit."""
 
     exit_code = 7
 
 
 class StoppedError(TameError):
-    """The user stopped the study; it can be resumed. `signal_number` makes the exit code."""
+    """The user stopped the study; it can be resumed. `signal_number` determines the exit code."""
 
     def __init__(self, message: str, *, signal_number: int = 2) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ class StoppedError(TameError):
 
 
 class WorkerError(TameError):
-    """The process that trains ended without an answer, more often than it may be restarted, or was not understood."""
+    """The training process died without an answer, more often than it may be restarted, or sent what is not one."""
 
 
 class ShapeError(TameError):
@@ -73,7 +73,7 @@ def require(claim: bool, message: str, *, error: type[TameError] = UsageError) -
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """A sentence that says that `name` is not known, what is, and which known name is nearest."""
+    """A sentence that says that `name` is unknown, which names are known, and which is nearest."""
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     if not near:

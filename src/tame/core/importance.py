@@ -1,4 +1,4 @@
-"""What mattered in a search, as values: importance, the best for each value, and what more trials would bring."""
+"""What mattered in a search, as values: importance, the best loss for each value, and the gain of more trials."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from tame.core.recipe import Value
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What trials are compared by, and which way it runs. sign: 1 where less is better, -1 where more is."""
+    """What trials are compared by, and its direction. sign: 1 if lower is better, -1 if higher is."""
 
     name: str = "validation loss"
     sign: float = 1.0
 
     def shown(self, loss: float) -> float:
-        """The value behind a loss, which is always better when it is less."""
+        """The value that a loss stands for; a lower loss is always better."""
         return self.sign * loss
 
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """The share of one dimension in what sets the best trials apart; low, high: of 90 % of resampled studies.
+    """One dimension's share in what sets the best trials apart; low, high: of 90 % of resampled studies.
 
-    is_shown: whether it is more than what chance alone gives where the dimension plays no part.
+    is_shown: whether it exceeds what chance alone gives a dimension that has no effect.
     """
 
     name: str
     value: float
     low: float
     high: float
-    n: int  # trials in which the dimension played a part
+    n: int  # trials in which the dimension was active
     is_shown: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importances:
-    """All dimensions, the most important first; none where the trials are too few. enough: trials that would do."""
+    """All dimensions, the most important first; none if there are too few trials. enough: how many would be enough."""
 
     method: str = "PED-ANOVA"
     n: int
@@ -51,7 +51,7 @@ class Importances:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The trials whose values lie in one part of a dimension. low, high: of the best in 95 % of resamples.
+    """The trials whose values lie in one part of a dimension. low, high: of the best loss in 95 % of resamples.
 
     start, end: of the part in the unit cube; value: of a choice, else None.
     """
@@ -60,7 +60,7 @@ class Bucket:
     end: float
     value: Value | None
     n: int
-    final: int  # of them were trained to their end
+    final: int  # how many of them were trained to their end
     best: float | None
     low: float | None
     high: float | None
@@ -68,7 +68,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """The best that was found for each part of a dimension, whatever the other dimensions were."""
+    """The best that was found in each part of a dimension, over all values of the other dimensions."""
 
     name: str
     buckets: tuple[Bucket, ...]
@@ -76,12 +76,12 @@ class Isolation:
 
 @dataclass(frozen=True, slots=True)
 class BestOf:
-    """What the best of so many trials comes to, drawn from those that were made.
+    """The expected best of n trials, drawn from those that were made.
 
-    sizes: numbers of trials; median, low, high: of the best of so many, with a 95 % band that holds for all sizes at
-    once (low is None where the trials are too few to bound it); gain: that twice as many trials would bring, None
-    where that cannot be told; noise: standard deviation of the same recipe trained with other seeds, None where it
-    was not measured; drawn: trials that were chosen without looking at earlier ones.
+    sizes: numbers of trials; median, low, high: of the best of that many, with a simultaneous 95 % band over all sizes
+    (low is None if there are too few trials to bound it); gain: what twice as many trials would gain, None if unknown;
+    noise: standard deviation of the same recipe trained with other seeds, None if it was not measured; drawn: trials
+    that were chosen without looking at earlier ones.
     """
 
     sizes: tuple[int, ...]
@@ -96,11 +96,11 @@ class BestOf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mattered:
-    """What mattered in a search: all values are as `metric` names them, in its own direction."""
+    """What mattered in a search; all values are those of `metric`, in its own direction."""
 
     metric: str
     mode: Literal["min", "max"]
-    how: str  # trials of unequal length were made comparable
+    how: str  # how trials of unequal length were made comparable
     importance: Importances
     isolation: tuple[Isolation, ...]
     best_of: BestOf | None
@@ -110,11 +110,11 @@ class Mattered:
         return Objective(self.metric, 1.0 if self.mode == "min" else -1.0)
 
     def to_json(self) -> dict[str, object]:
-        """Plain values, which `from_json` turns back into these."""
+        """Plain values that `from_json` turns back into this object."""
         found: dict[str, object] = to_plain(self)
         return found
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> Mattered:
-        """Raises StorageError where the values do not fit."""
+        """The object that `to_json` wrote. Raises StorageError if the values do not fit."""
         return from_plain(cls, values, what="what mattered in the search")

@@ -1,6 +1,6 @@
-"""One setting of a study as people write it: its flag, its help, and how a text becomes its value and the other way.
+"""One setting of a study as users write it: its flag, its help, and the conversion from text to value and back.
 
-`StudyConfig` has one for each field. Command line, TOML files and the line that makes a study again are made from them.
+`StudyConfig` has one for each field. The command line, TOML files and the command that reproduces a study use them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ YES, NO = "true", "false"
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """How one setting is written. Where `read`, `write` and `toml` are left out, its kind says how.
+    """How one setting is written. If `read`, `write` and `toml` are left out, `kind` decides.
 
-    kind: the command's argument, one text, one whole number, a switch, or a text each time that the flag is given.
-    older: the name that it had before; it still works everywhere, and config.json keeps it. read: from the texts on
-    the command line; write: the inverse. toml: from a value of a TOML file, and the file's name for the errors.
+    kind: the command's argument, one text, one whole number, a switch, or one text for each use of the flag. older: its
+    former name, which still works everywhere and stays in config.json. read: from the texts on the command line;
+    write: the inverse. toml: from a value in a TOML file, with the file's name for the errors.
     """
 
     help: str
@@ -38,14 +38,14 @@ class Option:
     group: str | None = None  # the heading in the help; None: with the general options
     flag: str = ""  # without dashes; "": as the field
     older: str = ""
-    has_no: bool = False  # of a switch: whether --no-FLAG says no
-    repeated: Literal["always", "given", "never"] = "given"  # when the line that makes a study again has it
+    has_no: bool = False  # of a switch: whether there is a --no-FLAG
+    repeated: Literal["always", "given", "never"] = "given"  # when the command that reproduces a study includes it
     read: Callable[[Texts], object] | None = None
     write: Callable[[object], Texts] | None = None
     toml: Callable[[object, str], object] | None = None
 
     def value_of(self, texts: Texts) -> object:
-        """The value of these texts. Raises UsageError."""
+        """The value that these texts stand for. Raises UsageError."""
         if self.read is not None:
             return self.read(texts)
         if self.kind == "texts":
@@ -62,7 +62,7 @@ class Option:
         return tuple(map(str, value)) if isinstance(value, tuple | list) else (str(value),)
 
     def words(self, name: str, value: object) -> list[str]:
-        """The words of a command line that give the field `name` this value."""
+        """The command-line arguments that set the field `name` to this value."""
         flag = self.flag_of(name)
         texts = self.texts_of(value)
         if self.kind == "switch":
@@ -87,19 +87,19 @@ def parse_time(text: str) -> float:
 
 
 def read_time(texts: Texts) -> float:
-    """Seconds of the last text, which counts."""
+    """Seconds of the last text, which is the one that counts."""
     return parse_time(texts[-1])
 
 
 def write_time(seconds: object) -> Texts:
-    """Seconds as `parse_time` reads them: without an exponent, every digit kept."""
+    """Seconds as `parse_time` reads them: no exponent, all digits kept."""
     assert isinstance(seconds, int | float)
     text = format(Decimal(repr(seconds)), "f")
     return (f"{text.rstrip('0').rstrip('.') if '.' in text else text}s",)
 
 
 def parse_set(texts: Sequence[str]) -> dict[str, Value]:
-    """Recipe fields of ("optimizer.lr=0.01", ...). Raises UsageError for a wrong form or an unknown field."""
+    """Recipe fields of ("optimizer.lr=0.01", ...). Raises UsageError for a malformed text or an unknown field."""
     found: dict[str, Value] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -117,7 +117,7 @@ def write_set(values: object) -> Texts:
 
 
 def parse_space(texts: Sequence[str]) -> Texts:
-    """Dimensions as texts; what ends in .toml or is there under this name is a file of them."""
+    """Dimensions as texts; a text that ends in .toml or names an existing path is a file of dimensions."""
     found: list[str] = []
     for text in texts:
         is_file = text.endswith(".toml") or (bool(text) and "=" not in text and Path(text).exists())
@@ -126,5 +126,5 @@ def parse_space(texts: Sequence[str]) -> Texts:
 
 
 def whole_paths(folders: Sequence[str | Path]) -> Texts:
-    """Whole paths of these folders."""
+    """Absolute paths of these folders."""
     return tuple(str(Path(each).resolve()) for each in folders)

@@ -1,4 +1,4 @@
-"""Typed values to plain JSON values and back: what goes through a file or a pipe has a type on both sides."""
+"""Typed values to plain JSON values and back, so that both ends of a file or a pipe have types."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ T = TypeVar("T")
 
 
 def to_plain(value: object) -> Any:
-    """The dicts, lists and scalars, as JSON has them, of frozen dataclasses and what they hold; fields in their order.
+    """Frozen dataclasses and their contents as JSON dicts, lists and scalars; fields in their order.
 
-    Numbers of numpy become those of Python. Raises TypeError for what has no plain form.
+    NumPy numbers become Python numbers. Raises TypeError for a value that has no plain form.
     """
     return _listed(msgspec.to_builtins(value, str_keys=True, enc_hook=_plain))
 
 
 def from_plain(kind: type[T], plain: object, *, what: str, error: type[TameError] = StorageError) -> T:
-    """The value of this type that `to_plain` wrote. Fields that are missing have their default, unknown ones are left.
+    """The value of this type that `to_plain` wrote. Missing fields get their default, unknown ones are ignored.
 
-    what: names the value in the error, such as "the event 12 (plan)". Raises `error` where the values do not fit, with
-    the place in them.
+    what: names the value in the error, such as "the event 12 (plan)". Raises `error` if the values do not fit, and says
+    where.
     """
     try:
         return msgspec.convert(plain, kind)
@@ -33,7 +33,7 @@ def from_plain(kind: type[T], plain: object, *, what: str, error: type[TameError
 
 
 def _listed(plain: Any) -> Any:
-    """Plain values with a list in place of each tuple, which msgspec leaves as it is."""
+    """Plain values with lists in place of tuples, which msgspec leaves as they are."""
     if isinstance(plain, dict):
         return {key: _listed(value) for key, value in plain.items()}
     return [_listed(value) for value in plain] if isinstance(plain, list | tuple) else plain

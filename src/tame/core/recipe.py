@@ -1,7 +1,7 @@
-"""A recipe: everything that is needed to train one model again.
+"""A recipe: everything needed to train one model again.
 
-Its fields are reached by dotted names ("optimizer.lr"), the same in spaces, flags, files and reports. Ranges are
-checked when a recipe is made, so that no recipe exists that cannot be trained.
+Its fields have dotted names ("optimizer.lr"), the same in spaces, flags, files and reports. Ranges are checked when a
+recipe is created, so that every recipe can be trained.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any, SupportsFloat
 from tame.core.errors import UsageError, require, unknown
 
 Value = int | float | str | bool
-ALL = "all"  # as a batch size: every example in one step
+ALL = "all"  # as a batch size: all examples in one step
 MOST_EPOCHS = 100_000
 TOLD = frozenset(
     ("model.name", "loss.name", "optimizer.name", "optimizer.lr", "optimizer.weight_decay", "schedule.name",
      "batch_size", "epochs", "seed")
 )  # fmt: skip
 
-# What may differ between trials that are trained in one computation; the other fields decide shapes and batches.
+# Fields that may differ between trials trained in one computation; the others determine shapes and batches.
 PER_MEMBER = frozenset(
     (
         "optimizer.lr", "optimizer.weight_decay", "optimizer.momentum", "optimizer.beta2", "optimizer.clip_norm",
@@ -40,9 +40,9 @@ PER_MEMBER = frozenset(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputRecipe:
-    """What a network sees of a picture."""
+    """How a picture is fed to a network."""
 
-    size: int = 224  # pixels of one side of the square the network sees
+    size: int = 224  # side of the square that the network sees, in pixels
     views: int = 1  # cached views of each picture: 1 is the picture itself, 2 adds its mirror image, more add crops
     crop: float = 0.875  # share of the picture's shorter side that is seen
 
@@ -54,14 +54,14 @@ class InputRecipe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableRecipe:
-    """How the columns of a table become numbers that a network sees."""
+    """How the columns of a table become the inputs of a network."""
 
-    scaling: str = "quantile"  # of numeric columns: quantile (to a normal distribution) or standard (mean and spread)
-    numbers: str = "plain"  # how a number enters: plain, piecewise or periodic (Gorishniy et al., 2022)
-    bins: int = 32  # of a piecewise encoding, for each column
-    dim: int = 8  # numbers that a periodic embedding makes of one
-    sigma: float = 0.3  # spread of the first frequencies of a periodic embedding
-    one_hot: int = 32  # categories of a column that are written one-hot; columns with more go through an embedding
+    scaling: str = "quantile"  # of numeric columns: quantile (to a normal distribution) or standard (z-scores)
+    numbers: str = "plain"  # encoding of a number: plain, piecewise or periodic (Gorishniy et al., 2022)
+    bins: int = 32  # of a piecewise encoding, per column
+    dim: int = 8  # outputs of a periodic embedding per number
+    sigma: float = 0.3  # standard deviation of the initial frequencies of a periodic embedding
+    one_hot: int = 32  # columns with up to this many categories are one-hot encoded; those with more get an embedding
 
     def __post_init__(self) -> None:
         _one_of("table.scaling", self.scaling, ("quantile", "standard"))
@@ -74,15 +74,15 @@ class TableRecipe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelRecipe:
-    name: str = "head"  # head on a backbone's features, linear, mlp, a network from scratch, or own
+    name: str = "head"  # head (on a backbone's features), linear, mlp, a network from scratch, or own
     hidden: int = 0  # units of the head's hidden layer; 0 is a linear head
     width: int = 16  # channels of the first stage of a network from scratch; units of each layer of an mlp
     depth: int = 2  # hidden layers of an mlp
     activation: str = "relu"
     norm: str = "none"  # of an mlp's layers: none, layer or batch
-    residual: bool = False  # whether each hidden layer of an mlp but the first is added to what it is given
+    residual: bool = False  # skip connections around every hidden layer of an mlp but the first
     dropout: float = 0.0
-    unfrozen: int = 0  # stages of the backbone that are trained, from the last one upward
+    unfrozen: int = 0  # stages of the backbone that are trained, counted from the last
 
     def __post_init__(self) -> None:
         _within("model.hidden", self.hidden, 0, 8192)
@@ -97,10 +97,10 @@ class ModelRecipe:
 class LossRecipe:
     name: str = "cross_entropy"
     label_smoothing: float = 0.0
-    class_weights: str = "none"  # none, or balanced: each class weighs the same in all
+    class_weights: str = "none"  # none, or balanced: every class has the same total weight
     delta: float = 1.0  # where huber turns from squared to absolute, in standard deviations of the target
-    quantile: float = 0.5  # that the quantile loss estimates
-    gamma: float = 2.0  # of the focal loss: how much what is already right is played down
+    quantile: float = 0.5  # the quantile that the quantile loss estimates
+    gamma: float = 2.0  # of the focal loss: how much well-classified examples are down-weighted
     costs: str = ""  # of cost_sensitive: a CSV file, or "pizza>bread=0.2, cat>dog=3": true class > predicted class
 
     def __post_init__(self) -> None:
@@ -116,9 +116,9 @@ class OptimizerRecipe:
     name: str = "adamw"
     lr: float = 1e-3
     weight_decay: float = 1e-2
-    momentum: float = 0.9  # of momentum and nesterov; the first beta of Adam and its kin
-    beta2: float = 0.999  # of Adam and its kin: the memory of squared gradients
-    clip_norm: float = 0.0  # longest gradient of all parameters together; 0: no limit
+    momentum: float = 0.9  # of momentum and nesterov; the first beta of the Adam family
+    beta2: float = 0.999  # of the Adam family: decay of the mean squared gradient
+    clip_norm: float = 0.0  # largest norm of the gradient of all parameters; 0: no limit
     clip_value: float = 0.0  # largest entry of a gradient; 0: no limit
 
     def __post_init__(self) -> None:
@@ -135,7 +135,7 @@ class ScheduleRecipe:
     name: str = "cosine"
     warmup: float = 0.0  # share of all steps in which the rate rises from zero
     drops: int = 3  # of step: how often the rate falls
-    factor: float = 0.1  # of step and plateau: what a fall leaves; of exponential: what is left at the end
+    factor: float = 0.1  # of step and plateau: multiplier of each drop; of exponential: multiplier at the end
     power: float = 2.0  # of polynomial
     cycles: int = 3  # of restarts
     patience: int = 5  # of plateau: epochs without a lower validation loss before the rate falls
@@ -171,13 +171,13 @@ class ThenRecipe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegularizeRecipe:
-    """What keeps a network from learning its examples by heart; decay, dropout and smoothing stand with their parts."""
+    """What keeps a network from memorising its examples; decay, dropout and smoothing are set with their parts."""
 
     l1: float = 0.0  # weight of the sum of absolute weights in the loss
     l2: float = 0.0  # weight of half the sum of squared weights in the loss
-    max_norm: float = 0.0  # longest row of weights of one unit; 0: no limit
-    ema: float = 0.0  # memory of the averaged weights that are judged, from one step to the next; 0: none
-    swa: float = 0.0  # share of the epochs, the last ones, over whose ends the weights are averaged; 0: none
+    max_norm: float = 0.0  # largest norm of one unit's weights; 0: no limit
+    ema: float = 0.0  # decay per step of the averaged weights that are judged; 0: none
+    swa: float = 0.0  # share of the epochs, at the end, over which the weights are averaged; 0: none
     mixup: float = 0.0  # alpha of mixing pairs of examples; 0: none
     cutmix: float = 0.0  # alpha of pasting a part of one picture into another; 0: none
     early_stopping: int = 0  # epochs without a lower validation loss after which the best epoch is restored; 0: never
@@ -195,12 +195,12 @@ class RegularizeRecipe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AugmentRecipe:
-    flip: bool = False  # mirror images, at random
+    flip: bool = False  # random mirror images
     crop: float = 0.0  # strength of random shifts, as a share of the picture's side
-    rotation: float = 0.0  # degrees that a picture is turned by at most, either way
+    rotation: float = 0.0  # largest random rotation in degrees, either way
     color: float = 0.0  # strength of random changes of brightness, contrast and saturation
-    strength: float = 0.0  # of a random augmentation drawn for each picture, from 0 (none) to 1
-    noise: float = 0.0  # of a table's numbers, in standard deviations
+    strength: float = 0.0  # of a random augmentation drawn for each picture, 0 (none) to 1
+    noise: float = 0.0  # added to a table's numbers, in standard deviations
 
     def __post_init__(self) -> None:
         _within("augment.crop", self.crop, 0, 0.5)
@@ -211,7 +211,7 @@ class AugmentRecipe:
 
 
 class _WorkedOut:
-    """What a search asks thousands of recipes for, again and again: worked out once, and no field of theirs."""
+    """Values that a search asks thousands of recipes for repeatedly: computed once, and not fields of the recipe."""
 
     __slots__ = ("_flat", "_key")
     _flat: dict[str, Value]
@@ -223,7 +223,7 @@ class Recipe(_WorkedOut):
     input: InputRecipe = field(default_factory=InputRecipe)
     table: TableRecipe = field(default_factory=TableRecipe)
     model: ModelRecipe = field(default_factory=ModelRecipe)
-    own: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))  # what a model of the user's takes
+    own: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))  # arguments of the user's own model
     loss: LossRecipe = field(default_factory=LossRecipe)
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
     schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
@@ -232,7 +232,7 @@ class Recipe(_WorkedOut):
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     batch_size: int | str = 32  # or "all"
     epochs: int = 30
-    seed: int = 0  # of the training's own chance; never searched
+    seed: int = 0  # of the randomness in training; never searched
 
     def __post_init__(self) -> None:
         if self.batch_size != ALL:
@@ -241,13 +241,13 @@ class Recipe(_WorkedOut):
         _within("epochs", self.epochs, 1, MOST_EPOCHS)
         require(0 <= self.seed < 2**63, f"seed must be 0 to 2**63 - 1, got {self.seed}")
         if odd := [name for name in self.own if not name.isidentifier()]:
-            raise UsageError(f"own.{odd[0]} is no name that a function's argument can have")
+            raise UsageError(f"own.{odd[0]} is not a valid name of a function argument")
 
     def __hash__(self) -> int:
         return hash(self.key())
 
     def batch(self, num_examples: int) -> int:
-        """Examples in a whole batch, out of so many."""
+        """Examples in a full batch, given the number of training examples."""
         return max(1, num_examples) if self.batch_size == ALL else int(self.batch_size)
 
     def flat(self) -> dict[str, Value]:
@@ -268,8 +268,8 @@ class Recipe(_WorkedOut):
                 found[item.name] = value
         return found
 
-    def told(self) -> dict[str, Value]:
-        """The fields worth telling: what every training has, and what differs from a plain recipe."""
+    def shown(self) -> dict[str, Value]:
+        """The fields worth showing: those of every training, and those that differ from a plain recipe."""
         return {n: v for n, v in self.flat().items() if n in TOLD or n not in _PLAIN or v != _PLAIN[n]}
 
     def but(self, changes: Mapping[str, object]) -> Recipe:
@@ -327,7 +327,7 @@ def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def _own(name: str, value: object) -> Value:
-    """A value for a model of the user's: a number, a word, yes or no; finite."""
+    """A value for the user's own model: a finite number, text, true or false."""
     if not isinstance(value, (str, int)) and not (isinstance(value, float) and math.isfinite(value)):
         raise UsageError(f"{name} must be a number, text, or true or false, got {value!r}")
     return value
@@ -343,7 +343,7 @@ def _batch_size(value: object) -> int | str:
 
 
 def _fit(name: str, value: object, like: Value) -> Value:
-    """`value` in the type of `like`, from text where it comes from a flag. Raises UsageError."""
+    """`value` in the type of `like`, parsed if it is text. Raises UsageError."""
     wanted = type(like).__name__
     try:
         if isinstance(like, bool):
@@ -359,7 +359,7 @@ def _fit(name: str, value: object, like: Value) -> Value:
         if isinstance(value, bool):
             raise ValueError
         if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]+\s*", value):
-            value = int(value)  # not by way of a float, which holds 53 bits
+            value = int(value)  # not through a float, which has only 53 bits
         if not isinstance(value, SupportsFloat | str):
             raise ValueError
         number = float(value)

@@ -13,15 +13,15 @@ from tame.core.recipe import Recipe, Value
 TrialState = Literal["waiting", "running", "paused", "complete", "stopped", "diverged", "failed"]
 Severity = Literal["info", "warning", "problem"]
 DecisionKind = Literal["start", "continue", "pause", "stop", "complete", "copy"]
-# Who proposed a trial: by hand or by rule; the searchers; what trains after the search; another program. Searchers of
-# other packages bring words of their own, which are kept as they are.
+# Who proposed a trial: the user or a rule; the searchers; what trains after the search; another program. Searchers
+# from other packages have their own origins, which are kept as they are.
 Origin = Literal[
     "default", "portfolio", "user", "sobol", "random", "grid", "tpe", "gp", "model", "copy", "finalist", "fine-tune",
     "imported",
 ]  # fmt: skip
 ORIGINS: Final[tuple[Origin, ...]] = get_args(Origin)
 
-DEFAULT: Final[Origin] = "default"  # the recipe that is always in the race
+DEFAULT: Final[Origin] = "default"  # the recipe that always takes part
 FINALIST: Final[Origin] = "finalist"  # a recipe of the search, trained again with a fresh seed
 FINE_TUNED: Final[Origin] = "fine-tune"
 IMPORTED: Final[Origin] = "imported"
@@ -33,20 +33,20 @@ _AFTER_THE_SEARCH: Final[frozenset[Origin | str]] = frozenset[Origin | str]({FIN
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened in a study: what the store keeps. `data` holds plain JSON values, never NaN."""
+    """Something that happened in a study, as the store keeps it. `data` holds plain JSON values, never NaN."""
 
     kind: str
     data: Mapping[str, object]
-    id: int = 0  # given by the store, rising by one, from 1
-    at: str = ""  # UTC, ISO 8601; for people only, nothing is decided by it
+    id: int = 0  # assigned by the store: 1, 2, 3, ...
+    at: str = ""  # UTC, ISO 8601; for people only, no decision depends on it
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One epoch of a curve: means over the folds. None where the value was not finite.
+    """One epoch of a curve: means over the folds. None if the value was not finite.
 
-    train_loss: of the recipe's own loss; valid_loss: log loss in nats, or the squared error of a standardised target;
-    valid_error: the standard error of the metric over the folds, where there are several.
+    train_loss: the recipe's own loss; valid_loss: log loss in nats, or the squared error of a standardised target;
+    valid_error: the standard error of the metric over the folds, if there are several.
     """
 
     epoch: int
@@ -56,7 +56,7 @@ class Point:
     valid_error: float | None = None
 
     def row(self) -> list[int | float | None]:
-        """As an event keeps it, and `Point(*row)` reads it: the standard error stands there only where there is one."""
+        """The point as an event keeps it and `Point(*row)` reads it; the standard error only if there is one."""
         row = [self.epoch, self.train_loss, self.valid_loss, self.valid_metric]
         return row if self.valid_error is None else [*row, self.valid_error]
 
@@ -72,25 +72,25 @@ class Curve:
         return self.points[-1] if self.points else None
 
     def upto(self, epoch: int) -> Curve:
-        """The part of the curve that ends with `epoch`."""
+        """The part of the curve up to `epoch`, included."""
         return Curve(tuple(point for point in self.points if point.epoch <= epoch))
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A recipe being trained, with its curve so far."""
+    """A recipe in training, with its curve so far."""
 
     number: int
     recipe: Recipe
-    origin: Origin | str  # of an older study or another package's searcher it may be any word
+    origin: Origin | str  # any text if it is from an older study or another package's searcher
     reason: str
     state: TrialState = "waiting"
-    until: int = 0  # the epoch it was last told to train to
+    until: int = 0  # the epoch that it was last asked to train to
     curve: Curve = field(default_factory=Curve)
-    last_reason: str = ""  # of the last decision on it
-    kept_epoch: int | None = None  # whose weights are kept, of a trial that stopped early
-    parent: int | None = None  # of a copy: the trial whose weights it goes on from
-    inherited: int = 0  # of a copy: the epochs at the start of its curve that its parent trained
+    last_reason: str = ""  # of the last decision about it
+    kept_epoch: int | None = None  # of a trial that stopped early: the epoch whose weights are kept
+    parent: int | None = None  # of a copy: the trial whose weights it continues from
+    inherited: int = 0  # of a copy: how many epochs at the start of its curve its parent trained
 
     @property
     def is_default(self) -> bool:
@@ -98,7 +98,7 @@ class Trial:
 
     @property
     def was_given(self) -> bool:
-        """Whether its recipe was known before the search: the default or one of the portfolio."""
+        """Whether its recipe was known before the search: the default, or one from the portfolio."""
         return self.origin in _GIVEN
 
     @property
@@ -108,7 +108,7 @@ class Trial:
 
     @property
     def is_independent(self) -> bool:
-        """Whether its recipe does not follow from earlier trials: given or drawn."""
+        """Whether its recipe does not depend on earlier trials: given or drawn."""
         return self.was_given or self.is_drawn
 
     @property
@@ -121,17 +121,17 @@ class Trial:
 
     @property
     def may_be_delivered(self) -> bool:
-        """Whether it was trained after the search, as a finalist or by fine-tuning: its weights may be delivered."""
+        """Whether its weights may be delivered: it was trained after the search, as a finalist or by fine-tuning."""
         return self.origin in _AFTER_THE_SEARCH
 
     @property
     def is_searched(self) -> bool:
-        """Whether a search started it: neither trained after the search nor imported."""
+        """Whether the search started it: neither trained after the search nor imported."""
         return self.origin != IMPORTED and not self.may_be_delivered
 
     @property
     def epochs(self) -> int:
-        """Epochs trained so far, those that a copy inherited among them."""
+        """Epochs trained so far, including those that a copy inherited."""
         return self.curve.points[-1].epoch if self.curve.points else 0
 
     @property
@@ -146,23 +146,23 @@ class Trial:
 
     @property
     def loss(self) -> float:
-        """The validation loss of the weights that are judged; infinite where there is none."""
+        """The validation loss of the weights that are judged; infinite if there is none."""
         point = self.judged
         return math.inf if point is None or point.valid_loss is None else point.valid_loss
 
     @property
     def judged(self) -> Point | None:
-        """What was measured of the weights that are judged."""
+        """The point of the curve that belongs to the weights that are judged."""
         if self.kept_epoch is None:
-            return self.curve.last  # a search asks thousands of trials for it, and all but a few kept their last epoch
+            return self.curve.last  # the fast path, since a search calls this for thousands of trials
         return next((p for p in reversed(self.curve.points) if p.epoch == self.best_epoch), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What happens to a trial next, and why. `until`: epochs in all; `recipe`: of a trial that starts or is a copy.
+    """What happens to a trial next, and why. `until`: total epochs; `recipe`: of a trial that starts or is a copy.
 
-    copy: a new trial that goes on from the weights of `source`, at the epoch where that one stands.
+    copy: a new trial that continues from the weights of `source`, at that trial's current epoch.
     """
 
     kind: DecisionKind
@@ -176,7 +176,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the doctor saw: `evidence` holds the numbers, `change` what to do, `outcome` whether that helped."""
+    """What the doctor found: `evidence` holds the numbers, `change` what to do, `outcome` whether that helped."""
 
     code: str
     title: str
@@ -195,7 +195,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A number with its 95 % interval, the number of examples behind it, and how it was measured."""
+    """A number with its 95 % interval, the number of examples, and how it was measured."""
 
     value: float
     low: float
@@ -209,7 +209,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All trials of a study by number: what a searcher may know."""
+    """All trials of a study by number: all that a searcher may know."""
 
     trials: Mapping[int, Trial] = field(default_factory=dict)
 
@@ -218,7 +218,7 @@ class History:
         return [trial for _, trial in sorted(self.trials.items()) if trial.state in states]
 
     def after(self, event: Event) -> History:
-        """The history once the event has happened. Events of other kinds change nothing."""
+        """The history after the event. Events of other kinds change nothing."""
         what = f"event {event.id} ({event.kind})"
         match event.kind:
             case "decision":
@@ -235,12 +235,12 @@ class History:
                 return self
 
     def having_added(self, trial: Trial) -> History:
-        """The history with this trial, in place of the one of its number if there is one."""
+        """The history with this trial, which replaces the one with the same number."""
         return History({**self.trials, trial.number: trial})
 
 
 def replay(events: Iterable[Event]) -> History:
-    """The history that these events tell."""
+    """The history that follows from these events."""
     history = History()
     for event in events:
         history = history.after(event)
@@ -248,7 +248,7 @@ def replay(events: Iterable[Event]) -> History:
 
 
 def decision_event(decision: Decision) -> Event:
-    """The event that keeps a decision."""
+    """The event that records a decision."""
     data: dict[str, object] = {
         "kind": decision.kind, "trial": decision.trial, "reason": decision.reason, "until": decision.until,
     }  # fmt: skip
@@ -260,12 +260,12 @@ def decision_event(decision: Decision) -> Event:
 
 
 def curve_event(trial: int, points: Iterable[Point]) -> Event:
-    """The event that keeps new points of a trial's curve."""
+    """The event that records new points of a trial's curve."""
     return Event("curve", {"trial": trial, "points": [point.row() for point in points]})
 
 
 def early_stop_event(trial: int, best: int) -> Event:
-    """The event that keeps that a trial stopped early, with the weights of its best epoch."""
+    """The event that records that a trial stopped early, and its best epoch."""
     return Event("early_stop", {"trial": trial, "best": best, "reason": f"the weights of epoch {best} were the best"})
 
 
@@ -277,7 +277,7 @@ _Number = int | float | None
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """A decision as it is kept: the recipe by its fields."""
+    """A decision as it is stored, with the fields of its recipe."""
 
     kind: DecisionKind
     trial: int
@@ -289,7 +289,7 @@ class _Decided:
 
 
 def decision_of(event: Event) -> Decision:
-    """The decision that `decision_event` keeps."""
+    """The decision that `decision_event` recorded."""
     kept = from_plain(_Decided, event.data, what=f"event {event.id} ({event.kind})")
     recipe = None if kept.recipe is None else Recipe.from_flat(kept.recipe)
     return Decision(kept.kind, kept.trial, kept.reason, kept.until, recipe, kept.origin, kept.source)
@@ -312,7 +312,7 @@ class _Measured:
     """New points of a curve; a loss that is not finite ends the curve and the trial."""
 
     trial: int
-    points: tuple[tuple[_Number, ...], ...]  # in the order of Point's fields; those of older studies have no error
+    points: tuple[tuple[_Number, ...], ...]  # in the order of Point's fields; older studies have no valid_error
 
     def after(self, history: History) -> History:
         trial = history.trials[self.trial]
@@ -332,7 +332,7 @@ def _point(row: Sequence[_Number]) -> Point:
 
 @dataclass(frozen=True, slots=True)
 class _Stopped:
-    """A trial that stopped early has all it will get; the weights of its best epoch are kept."""
+    """A trial that stopped early; it gets no more epochs, and the weights of its best epoch are kept."""
 
     trial: int
     best: int
@@ -345,7 +345,7 @@ class _Stopped:
 
 @dataclass(frozen=True, slots=True)
 class _Changed:
-    """A trial in another state, for no reason that is kept."""
+    """A trial changed its state; no reason is stored."""
 
     trial: int
     state: TrialState
@@ -356,7 +356,7 @@ class _Changed:
 
 @dataclass(frozen=True, slots=True)
 class _Imported:
-    """A trial of another program, whole: points of epoch, loss and metric; its training loss is not known."""
+    """A complete trial of another program: points of epoch, loss and metric; its training loss is unknown."""
 
     trial: int
     recipe: Mapping[str, Value]

@@ -11,9 +11,9 @@ Part = TypeVar("Part")
 
 
 class Registry(Generic[Part]):
-    """Parts of one kind by name. To be registered is to be tested: the laws run over every entry.
+    """Parts of one kind by name. Every registered part is tested: the laws run over all entries.
 
-    group: of entry points, by which parts of other packages join; they are loaded when one is looked for.
+    group: the entry points through which other packages add parts; they are loaded at the first lookup.
     """
 
     def __init__(self, kind: str, *, group: str = "") -> None:
@@ -41,22 +41,22 @@ class Registry(Generic[Part]):
         return self._parts[name]
 
     def names(self) -> tuple[str, ...]:
-        """All names, sorted. Raises UsageError where a part of another package cannot be loaded."""
+        """All names, sorted. Raises UsageError if a part of another package cannot be loaded."""
         self._join()
         return tuple(sorted(self._parts))
 
     def _join(self) -> None:
-        """Takes in what other packages have, once."""
+        """Loads the parts of other packages, once."""
         group, self._group = self._group, ""
         if not group:
             return
-        from importlib.metadata import entry_points  # takes as long as half of `tame --help`
+        from importlib.metadata import entry_points  # takes half the time of `tame --help`
 
         for entry in entry_points(group=group):
             try:
                 self.add(entry.name)(entry.load())
             except Exception as problem:
-                self._group = group  # asked again, it fails again
+                self._group = group  # so that the next call fails again
                 of = f" of the package {entry.dist.name}" if entry.dist is not None else ""
                 why = f"{type(problem).__name__}: {problem}"
                 raise UsageError(f"the {self.kind} {entry.name!r}{of} cannot be loaded: {why}") from problem

@@ -1,7 +1,7 @@
 """The result of a study: the frozen values behind the terminal, the report, the model card and `report.json`.
 
-`Result.to_json` writes the keys in the order of the fields; `Result.from_json` reads what any version has written, and
-is the only place that knows what older versions did not write, or wrote otherwise.
+`Result.to_json` writes the keys in the order of the fields. `Result.from_json` reads the results of all versions, and
+is the only place that knows what older versions wrote differently.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from tame.core.result_parts import (
 )
 from tame.core.space import Space
 
-Plain = Mapping[str, Any]  # values as JSON has them
-SPARSE = ("data_facts", "fine_tuning")  # parts that leave out what they have not
-NAMES = {"per_class": {"name": "class"}, "bins": {"start": "from", "end": "to"}}  # in JSON, of fields of these lists
-LEARNT = ("number", "category", "boolean", "date")  # kinds of columns that older versions learnt from
+Plain = Mapping[str, Any]  # JSON values
+SPARSE = ("data_facts", "fine_tuning")  # parts that leave out missing values
+NAMES = {"per_class": {"name": "class"}, "bins": {"start": "from", "end": "to"}}  # fields with another name in JSON
+INPUT_KINDS = ("number", "category", "boolean", "date")  # kinds of columns that older versions used as inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """Everything that terminal, JSON and report show. task: binary, multiclass or regression."""
+    """Everything that the terminal, JSON and the report show. task: binary, multiclass or regression."""
 
     schema: str = "tame/1"
     study: str
@@ -63,14 +63,14 @@ class Result:
     searched: FewerDimensions | None
     forecast: Forecasts
     all_findings: int
-    answers: Answers  # in JSON its fields stand here, among those of the result
+    answers: Answers  # in JSON its fields are listed here, among those of the result
     trials: int
     trial_states: Mapping[str, int]
-    whole: int = 1  # trials that were trained to their end; older results do not tell
+    whole: int = 1  # trials that were trained to their end; missing in older results
     epochs: int
     fine_tuning: FineTuning | None
     space: Space
-    mattered: Mattered | None  # None: of an older result, so that it must be measured
+    mattered: Mattered | None  # None: of an older result, so it must be computed
     sizes: tuple[int, ...] = ()
     speed: Mapping[str, Value] | None = None
     data_facts: DataFacts
@@ -90,16 +90,16 @@ class Result:
 
     @property
     def default_recipe(self) -> Mapping[str, Value]:
-        """The fields of the default recipe; none where it is not a finalist."""
+        """The fields of the default recipe; empty if it is not a finalist."""
         return next((each.recipe for each in self.finalists if each.origin == "default"), {})
 
     @property
     def target(self) -> str:
-        """The name of what is predicted; "" where it has none."""
+        """The name of what is predicted; "" if it has none."""
         return self.data_facts.target.name if self.data_facts.target else ""
 
     def to_json(self) -> dict[str, object]:
-        """Plain values in the order in which `report.json` has them; what a kind of result has not is left out."""
+        """Plain values in the order of `report.json`; fields that this kind of result does not have are left out."""
         found: dict[str, object] = {}
         for each in fields(self):
             value = getattr(self, each.name)
@@ -113,7 +113,7 @@ class Result:
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> Result:
-        """The result that `to_json` wrote, now or in an older version. Raises StorageError where it is damaged."""
+        """The result that this or an older version wrote with `to_json`. Raises StorageError if it is damaged."""
         try:
             plain = _as_of_now(values)
         except (AttributeError, KeyError, TypeError) as problem:
@@ -137,12 +137,12 @@ def _read(name: str, kind: Any, plain: Any) -> Any:
 
 
 def without_none(value: DataFacts | FineTuning | None) -> dict[str, object] | None:
-    """Plain values, without the facts that are not there."""
+    """Plain values, without facts that are None."""
     return None if value is None else {name: each for name, each in to_plain(value).items() if each is not None}
 
 
 def answers_json(answers: Answers) -> dict[str, object]:
-    """The plain values of the answers, as they stand among those of the result."""
+    """The plain values of the answers, as they are listed among those of the result."""
     found: dict[str, object] = to_plain(answers)
     if isinstance(answers, NumberAnswers):
         return found
@@ -159,9 +159,9 @@ def _renamed(values: Plain, names: Mapping[str, str]) -> dict[str, object]:
 
 
 def _as_of_now(values: Plain) -> dict[str, object]:
-    """The plain values of a result of any version as this one writes them, the answers apart.
+    """The plain values of a result of any version as this version writes them, without the answers.
 
-    The first versions were for pictures only: they named no kind, and their task was "images".
+    The first versions supported only pictures: they stored no kind, and their task was "images".
     """
     plain = {"kind": "images", "classes": [], "metrics": {}, "test_openings": 1, "versions": {}, **values}
     plain |= {name: plain.get(name) for name in ("rest", "searched", "fine_tuning", "mattered", "speed", "backbone")}
@@ -176,7 +176,7 @@ def _as_of_now(values: Plain) -> dict[str, object]:
 
 
 def _facts_of_now(values: Plain) -> dict[str, object]:
-    """Older facts have a number for a part that has no classes, and the list of a column's categories."""
+    """Older facts hold a number for a part without classes, and the list of a column's categories."""
     parts = {part: {"rows": own} if isinstance(own, int) else own for part, own in values["counts"].items()}
     facts = {**values, "counts": parts, "notes": values.get("notes") or []}
     if values.get("columns") is not None:
@@ -189,7 +189,7 @@ def _facts_of_now(values: Plain) -> dict[str, object]:
 def _column_of_now(values: Plain) -> dict[str, object]:
     categories = values.get("categories") or 0
     return {
-        "learnt": values["kind"] in LEARNT, **values, "missing": values.get("missing") or 0,
+        "learnt": values["kind"] in INPUT_KINDS, **values, "missing": values.get("missing") or 0,
         "categories": categories if isinstance(categories, int) else len(categories),
     }  # fmt: skip
 

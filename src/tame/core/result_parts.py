@@ -1,4 +1,4 @@
-"""The parts of a study's result: frozen values, their fields in the order in which `report.json` has them."""
+"""The parts of a study's result: frozen values, with fields in the order of `report.json`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Task = Literal["binary", "multiclass", "regression"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """What the winner reached on the examples that chose it. stderr: over folds, None where there is one part."""
+    """The winner's score on the validation examples that chose it. stderr: over folds, None without folds."""
 
     value: float
     n: int
@@ -24,7 +24,7 @@ class Validation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guessing:
-    """What guessing without looking scores on the sealed test, and how much better the winner is."""
+    """The score of guessing without the inputs on the sealed test part, and how much better the winner is."""
 
     value: float
     low: float
@@ -36,7 +36,7 @@ class Guessing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultScore:
-    """What the default recipe scores on the sealed test, and how much better the winner is."""
+    """The score of the default recipe on the sealed test part, and how much better the winner is."""
 
     value: float
     low: float
@@ -49,7 +49,7 @@ class DefaultScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baselines:
-    """What the score is held against. default: None where that recipe could not be trained to its end."""
+    """What the score is compared with. default: None if that recipe could not be trained to its end."""
 
     dummy: Guessing
     default: DefaultScore | None
@@ -57,7 +57,7 @@ class Baselines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Winner:
-    """The recipe that won. trial: whose weights are delivered; from_trial: of the search, whose recipe it has."""
+    """The recipe that won. trial: its weights are delivered; from_trial: the trial of the search with its recipe."""
 
     recipe: Mapping[str, Value]
     from_trial: int
@@ -67,13 +67,13 @@ class Winner:
 
     @property
     def is_retrained(self) -> bool:
-        """Whether it was trained again with seeds that the search had not seen."""
+        """Whether it was trained again with seeds that the search had not used."""
         return self.trial != self.from_trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalistRow:
-    """A finalist: the metric of each seed and their mean, the loss, and how far the winner is ahead of it."""
+    """A finalist: the metric of each seed and their mean, the loss, and how far it is behind the winner."""
 
     from_trial: int
     origin: str
@@ -87,9 +87,9 @@ class FinalistRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestWorth:
-    """What the rest of the search was worth: the best loss, what as many epochs again would gain, and its noise.
+    """What continuing the search was worth: the best loss, the gain of as many epochs again, and the noise.
 
-    stopped_because: why the search ended early, "" where it did not.
+    stopped_because: why the search ended early, "" if it did not.
     """
 
     recipes: int
@@ -102,7 +102,7 @@ class RestWorth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FewerDimensions:
-    """That a search has so few recipes that it left dimensions out. of: dimensions there are."""
+    """The search had so few recipes that it left dimensions out. of: how many dimensions there are."""
 
     dimensions: int
     of: int
@@ -113,7 +113,7 @@ class FewerDimensions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecasts:
-    """What the study was forecast to take, and the correction after its first round; None where there was none."""
+    """How long the study was expected to take, and the correction after its first round; None if there was none."""
 
     forecast: Mapping[str, object] | None = None
     forecast_corrected: Mapping[str, object] | None = None
@@ -121,7 +121,7 @@ class Forecasts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FineTuning:
-    """Whether the fine-tuned network was kept and why, with its gain over the best frozen one where it was trained."""
+    """Whether the fine-tuned network was kept and why, with its gain over the best frozen one if it was trained."""
 
     kept: bool
     why: str
@@ -131,7 +131,7 @@ class FineTuning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnFacts:
-    """A column of a table as it is understood, and why. categories: how many; learnt: whether it is an input."""
+    """How a column of a table was interpreted and why, whether it is an input, and its number of categories."""
 
     name: str
     kind: str
@@ -143,7 +143,7 @@ class ColumnFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetFacts:
-    """The column that is predicted, and why it was taken for its task."""
+    """The column that is predicted, and how its task was determined."""
 
     name: str
     task: str
@@ -158,10 +158,10 @@ class SkippedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
-    """What is known of the data; None where a kind of data has no such fact.
+    """Facts about the data; None if this kind of data does not have that fact.
 
-    counts: examples of each class by part of the split, or "rows" of a regression; twins: examples that equal another;
-    side: median shorter side of pictures, in pixels; pairs: of pictures that are the same or nearly.
+    counts: examples of each class by part of the split, or "rows" for a regression; twins: examples that equal another;
+    side: median shorter side of the pictures, in pixels; pairs: pairs of identical or nearly identical pictures.
     """
 
     kind: str | None = None
@@ -184,10 +184,10 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneFacts:
-    """What is known of the backbone that makes features of examples.
+    """Facts about the backbone that turns examples into features.
 
-    size: pixels of one side that its weights were trained on, fixed_size: whether it takes no other; stages: that
-    fine-tuning may unfreeze; crop: the share of a side that it was judged on.
+    size: side in pixels that its weights were trained on; fixed_size: whether it accepts no other; stages: how many
+    fine-tuning may unfreeze; crop: the share of a side that it was evaluated on.
     """
 
     name: str
@@ -197,13 +197,13 @@ class BackboneFacts:
     num_features: int = 0
     stages: int = 1
     crop: float = 0.875
-    license: object = None  # as its file says
+    license: object = None  # as stated in its file
     architecture: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineChoice:
-    """Which engine trained a group of trials, how many of them at once, and why."""
+    """Which engine trained a group of trials, how many at once, and why."""
 
     group: str
     members: int
@@ -213,9 +213,9 @@ class EngineChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """The model's folder, the SHA-256 of its files, and how it judged when it was loaded again.
+    """The model's folder, the SHA-256 of its files, and how its predictions compared after loading it again.
 
-    largest_difference: of a probability, or of a number in standard deviations of the target.
+    largest_difference: between probabilities, or between numbers in standard deviations of the target.
     """
 
     folder: str

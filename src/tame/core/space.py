@@ -53,7 +53,7 @@ __all__ = [
     "to_text",
 ]
 
-MOST_CASES = 10_000  # of conditions that are gone through to count the recipes of a space
+MOST_CASES = 10_000  # combinations of conditions that are enumerated to count the recipes of a space
 NUISANCE_ROOMS = ("optimizer", "schedule", "then", "regularize", "augment")
 NUISANCE = ("model.dropout", "loss.label_smoothing", "batch_size")
 SCIENTIFIC = ("optimizer.name", "schedule.name", "then.start", "then.optimizer", "then.schedule", "augment.flip")
@@ -63,15 +63,15 @@ SCIENTIFIC = ("optimizer.name", "schedule.name", "then.start", "then.optimizer",
 class Space:
     """Dimensions by dotted recipe name, which may carry a label: "optimizer.lr", "optimizer.lr@sgd".
 
-    A dimension is active where its conditions are met, by the values of the others or, of fields that no active
-    dimension sets, by those of `base`. Raises UsageError for a name or a range that no recipe can have, for conditions
-    that go in a circle or are never met, and for two dimensions that would set one field at the same time.
+    A dimension is active if its conditions are met, by the values of the others or, for fields that no active dimension
+    sets, by those of `base`. Raises UsageError for a name or a range that no recipe can have, for conditions that are
+    circular or never met, and for two dimensions that would set one field at the same time.
     """
 
     dimensions: Mapping[str, Dimension]
     base: Mapping[str, Value] = field(
         default_factory=dict, kw_only=True, repr=False
-    )  # what is missing is as in Recipe()
+    )  # missing fields are as in Recipe()
     _order: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -93,17 +93,17 @@ class Space:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The recipe fields that its dimensions set, each once, in their order."""
+        """The recipe fields that the dimensions set, each once, in order."""
         return tuple(by_field(self.dimensions))
 
     @property
     def searched(self) -> tuple[str, ...]:
-        """The names of the dimensions that hold more than one value; the others are fixed."""
+        """The names of the dimensions with more than one value; the others are fixed."""
         return tuple(name for name, dim in self.dimensions.items() if dim.count > 1)
 
     @property
     def count(self) -> float:
-        """How many different recipes it holds; infinite with a real dimension, or too many conditions to count."""
+        """The number of different recipes; infinite with a real dimension, or with too many conditions to count."""
         if all(not dim.when for dim in self.dimensions.values()):
             return math.prod(dim.count for dim in self.dimensions.values())
         asked = {each for dim in self.dimensions.values() for each in dim.when}
@@ -119,9 +119,9 @@ class Space:
         return self._chosen(drawn)
 
     def to_unit(self, values: Mapping[str, Value]) -> np.ndarray:
-        """The point (D,) of the unit cube that holds these recipe values; 0.5 for a dimension that is not active.
+        """The point (D,) of the unit cube with these recipe values; 0.5 for a dimension that is not active.
 
-        Numbers beside a range are moved to its end. Raises UsageError for a value that is not among a choice's.
+        Numbers outside a range are moved to its end. Raises UsageError for a value that is not in a choice.
         """
         own = {**self.base, **values}
         active = self.active(values)
@@ -130,16 +130,16 @@ class Space:
         )
 
     def active(self, values: Mapping[str, Value]) -> set[str]:
-        """The names of the dimensions whose conditions these recipe values meet; what is missing is as in `base`."""
+        """The names of the dimensions whose conditions these values meet; missing values are those of `base`."""
         return {name for name, dim in self.dimensions.items() if not dim.when or met(dim.when, values, self.base)}
 
     def holds(self, values: Mapping[str, Value]) -> bool:
-        """Whether every active dimension holds its value."""
+        """Whether every active dimension contains its value."""
         own = {**self.base, **values}
         return all(self.dimensions[name].holds(own.get(field_of(name))) for name in self.active(values))
 
     def needs(self, name: str) -> dict[str, Value]:
-        """What must be changed of the base for a dimension to be active: a value for each condition not met."""
+        """The changes of the base that make a dimension active: a value for each condition that is not met."""
         found: dict[str, Value] = {}
         waiting = [self.dimensions[name].when]
         for when in waiting:
@@ -152,10 +152,10 @@ class Space:
         return found
 
     def purpose(self, name: str) -> Purpose:
-        """What a dimension is there for: as it was given, "fixed" with one value, else by what it sets.
+        """The purpose of a dimension: as given, "fixed" if it has one value, otherwise the usual one of its field.
 
-        Rates of optimizers and schedules, strengths of regularisation and augmentation and the batch size are nuisance:
-        they must be tuned for an answer to be fair, and are no answer themselves. All else is scientific.
+        Rates of optimizers and schedules, strengths of regularisation and augmentation, and the batch size are
+        nuisance: they must be tuned for a fair answer, but are not the question. All others are scientific.
         """
         dim, own = self.dimensions[name], field_of(name)
         if dim.count == 1:
@@ -166,11 +166,11 @@ class Space:
         return "nuisance" if is_nuisance else "scientific"
 
     def on(self, base: Mapping[str, Value]) -> Space:
-        """This space, its conditions judged against another base recipe. base: Recipe.flat()."""
+        """This space with its conditions evaluated on another base recipe. base: Recipe.flat()."""
         return replace(self, base=base)
 
     def never(self) -> dict[str, str]:
-        """Dimensions that are never active on this base, each with the reason."""
+        """The dimensions that are never active on this base, each with the reason."""
         return never(self.dimensions, self._order, self.base)
 
     def but(self, changes: Mapping[str, Dimension]) -> Space:
@@ -185,9 +185,9 @@ class Space:
     def widened(
         self, name: str, *, low: float | None = None, high: float | None = None, values: Iterable[Value] = ()
     ) -> Space:
-        """This space with a range that goes on to `low` or `high`, or with more `values` in a choice.
+        """This space with a range that is extended to `low` or `high`, or with more `values` in a choice.
 
-        Raises UsageError for a dimension that is not there, and for ends that would take something from it.
+        Raises UsageError for an unknown dimension, and for ends that would shrink it.
         """
         if name not in self.dimensions:
             raise UsageError(unknown("dimension", name, self.dimensions))
@@ -203,11 +203,11 @@ class Space:
         return wider
 
     def covers(self, other: Space) -> bool:
-        """Whether everything that the other space may try may be tried in this one; it may have more dimensions."""
+        """Whether this space contains every recipe of the other one; it may have more dimensions."""
         return not self.narrower(other)
 
     def narrower(self, old: Space) -> list[str]:
-        """Where this space does not cover an older one: a sentence each, with the old range. Empty where it does."""
+        """A sentence for each dimension in which this space does not cover an older one, with the old range."""
         found = []
         for name, before in old.dimensions.items():
             was = f"it was {to_text(name, before)}"
@@ -216,38 +216,38 @@ class Space:
                 found.append(f"{name} is no longer in the space; {was}")
             elif not covers(now, before):
                 found.append(
-                    f"the space of {name} may grow but not shrink: {to_text(name, now)} leaves something out; {was}"
+                    f"the space of {name} may grow but not shrink: {to_text(name, now)} leaves values out; {was}"
                 )
             elif not isinstance(now, Choice) and not isinstance(before, Choice) and now.log != before.log:
                 scale = "log" if before.log else "linear"
-                found.append(f"{name} is searched on a {scale} scale and stays on it; {was}")
+                found.append(f"{name} is searched on a {scale} scale, which cannot change; {was}")
             elif any(
                 asked not in before.when or not set(before.when[asked]) <= set(v) for asked, v in now.when.items()
             ):
-                found.append(f"{name} would hold in fewer cases: {to_text(name, now)}; {was}")
+                found.append(f"{name} would be active in fewer cases: {to_text(name, now)}; {was}")
         return found
 
     def to_json(self) -> dict[str, object]:
-        """Plain values that `from_json` turns back into this space; `base` is not among them."""
+        """Plain values that `from_json` turns back into this space; `base` is not included."""
         return {name: _dimension_json(dim) for name, dim in self.dimensions.items()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], *, base: Mapping[str, Value] | None = None) -> Space:
-        """The space that `to_json` wrote, now or before there were steps, conditions and purposes."""
+        """The space that `to_json` wrote, also before there were steps, conditions and purposes."""
         return cls({name: _from_json(item) for name, item in values.items()}, base=base or {})
 
     def _chosen(self, drawn: Mapping[str, Value]) -> dict[str, Value]:
-        """Of values for dimensions those of the active ones, by recipe field, in the order of the dimensions."""
+        """The values of the active dimensions by recipe field, in the order of the dimensions."""
         chosen: dict[str, Value] = {}
         active = set()
-        for name in self._order:  # those that others hang on come first
+        for name in self._order:  # those that others depend on come first
             if name in drawn and met(self.dimensions[name].when, chosen, self.base):
                 chosen[field_of(name)] = drawn[name]
                 active.add(name)
         return {field_of(name): drawn[name] for name in self.dimensions if name in active}
 
     def _count(self, deciding: list[str]) -> float:
-        """The recipes of every case of the dimensions that others hang on, added up."""
+        """The number of recipes, summed over all values of the dimensions that others depend on."""
         own = [every_value(self.dimensions[name]) for name in deciding]
         cases = {tuple(self._chosen(dict(zip(deciding, case, strict=True))).items()) for case in product(*own)}
         free = set(self.dimensions) - set(deciding)
@@ -255,10 +255,10 @@ class Space:
 
 
 def joined(preset: Mapping[str, Dimension], asked: Mapping[str, Dimension]) -> dict[str, Dimension]:
-    """The dimensions of a preset with those that a user asked for in their place.
+    """The dimensions of a preset, with those that the user gave in their place.
 
-    What was asked for replaces what sets the same field. Where it holds for some values of a choice only, such as a
-    rate for one of the optimizers, the preset's own dimension stays for the other values.
+    A given dimension replaces the one that sets the same field. If it is active only for some values of a choice, such
+    as a rate for one of the optimizers, the preset's own dimension stays for the other values.
     """
     own = labelled({**{n: dim for n, dim in preset.items() if n not in asked}, **asked})
     asked_for = by_field(asked)
@@ -274,9 +274,9 @@ def joined(preset: Mapping[str, Dimension], asked: Mapping[str, Dimension]) -> d
 
 
 def check_asked(asked: Mapping[str, Dimension]) -> None:
-    """Raises UsageError for dimensions that no space can hold, as far as is known before the others are.
+    """Raises UsageError for dimensions that no space can have, as far as can be told without the other dimensions.
 
-    A label may be the value of a choice that is not among them.
+    A label may be the value of a choice that is not among these dimensions.
     """
     known: dict[str, Dimension] = {}
     for name, dim in asked.items():
@@ -294,7 +294,7 @@ def _is_implied(name: str, asked: Mapping[str, Dimension]) -> bool:
 
 
 def _rest(cases: list[Mapping[str, tuple[Value, ...]]], dimensions: Mapping[str, Dimension]) -> When:
-    """The condition for what these cases leave over, where all of them are about the same choice; else none."""
+    """The condition for the values that these cases leave, if all of them are about the same choice; otherwise none."""
     about = {tuple(case) for case in cases}
     if len(about) != 1 or len(only := about.pop()) != 1:
         return ALWAYS

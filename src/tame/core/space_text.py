@@ -1,12 +1,12 @@
-"""Dimensions as text and as tables of a TOML file: what is typed, kept in a config, and shown again.
+"""Dimensions as text and as tables of a TOML file: as users write them and as configs keep them.
 
 optimizer.lr=1e-4..1e-1:log          a range; on a log scale
 model.dropout=0..0.5:step=0.1        in steps
 model.hidden=0|64|256                a choice
-optimizer.lr@sgd=1e-2..1:log         the rate of one optimizer, which the label names
+optimizer.lr@sgd=1e-2..1:log         the rate of the optimizer that the label names
 optimizer.lr@plain=1e-2..1:log if optimizer.name=momentum|nesterov and optimizer.momentum=0
-batch_size=32|64:scientific          what it is there for
-own.kind="a|b"|c                     text with marks in it stands in double quotes
+batch_size=32|64:scientific          with its purpose
+own.kind="a|b"|c                     text with special characters goes in double quotes
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tame.core.recipe import Value
 from tame.core.toml_file import read_toml_file
 
 FORM = (
-    "write NAME=LOW..HIGH, NAME=LOW..HIGH:log, NAME=LOW..HIGH:step=STEP or NAME=VALUE|VALUE, and behind it, where it "
-    'holds for some recipes only, " if FIELD=VALUE"'
+    "write NAME=LOW..HIGH, NAME=LOW..HIGH:log, NAME=LOW..HIGH:step=STEP or NAME=VALUE|VALUE; if it is active only for "
+    'some recipes, add " if FIELD=VALUE"'
 )
 KEYS = ("low", "high", "log", "step", "values", "when", "purpose")  # of a dimension that is a table
 _QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")')
@@ -35,7 +35,7 @@ _BARE = re.compile(r"[\w./+:-]+")  # text that needs no quotes
 def parse_dimension(text: str) -> tuple[str, Dimension]:
     """Name and dimension of "optimizer.lr=1e-4..1e-1:log", "model.hidden=0|64|256" or "epochs=5..40".
 
-    Raises UsageError that says which form is right.
+    Raises UsageError, which shows the right form.
     """
     name, equals, rest = text.partition("=")
     name = name.strip().removeprefix("recipe.")
@@ -44,7 +44,7 @@ def parse_dimension(text: str) -> tuple[str, Dimension]:
     asked = _read_conditions(conditions[0], text) if conditions else ALWAYS
     try:
         return name, _read_dimension(field_of(name), body, text, When(asked))
-    except UsageError as problem:  # of many dimensions it must be told which one is wrong
+    except UsageError as problem:  # there may be many dimensions, so say which one is wrong
         said = str(problem)
         raise UsageError(said if name in said else f"{name}: {said}") from None
 
@@ -67,30 +67,30 @@ def to_text(name: str, dimension: Dimension) -> str:
 def read_space(path: Path) -> tuple[str, ...]:
     """The dimensions of a TOML file as texts, with or without a [space] table around them.
 
-    Raises UsageError for a file that is missing, no TOML or without a dimension, and as `texts_of` does.
+    Raises UsageError for a file that is missing, is not TOML or has no dimension, and as `texts_of` does.
     """
     form = 'a TOML file of dimensions, or one dimension such as "optimizer.lr=1e-4..1e-1:log"'
     require(not path.is_dir(), f"{path} is a folder; a space is {form}")
     values = read_toml_file(path, what="a TOML file of dimensions")
     own = values.pop("space", None)
-    more = f"{path} holds more than a space: {', '.join(values)}; give a file of settings with --config"
+    more = f"{path} contains more than a space: {', '.join(values)}; give a file of settings with --config"
     require(own is None or not values, more)
     found = texts_of(values if own is None else own, where=str(path))
-    require(bool(found), f"{path} holds no dimension")
+    require(bool(found), f"{path} contains no dimension")
     return found
 
 
 def texts_of(space: object, *, where: str) -> tuple[str, ...]:
     """The dimensions of a [space] table as texts: each is a text, one value, or a table.
 
-    A table holds `low` and `high`, or `values`, and what else a dimension has: `log`, `step`, `when`, `purpose`. Also
-    taken is a list of whole texts, or one. where: the file, for the errors. Raises UsageError for anything else.
+    A table holds `low` and `high`, or `values`, and optionally `log`, `step`, `when` and `purpose`. A list of complete
+    texts, or a single one, is accepted too. where: the file, for the errors. Raises UsageError for anything else.
     """
     if isinstance(space, str):
         return (space,)
     if isinstance(space, list | tuple):
         wrong = next((each for each in space if not isinstance(each, str)), None)
-        require(wrong is None, f'{where}: the space holds {wrong!r}; give texts such as "optimizer.lr=1e-4..1e-1:log"')
+        require(wrong is None, f'{where}: the space has {wrong!r}; give texts such as "optimizer.lr=1e-4..1e-1:log"')
         return tuple(space)
     if not isinstance(space, Mapping):
         raise UsageError(f"{where}: space must be a table of dimensions, got {space!r}")
@@ -98,7 +98,7 @@ def texts_of(space: object, *, where: str) -> tuple[str, ...]:
 
 
 def flatten(table: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Nested tables as one, by dotted names."""
+    """Nested tables as one table with dotted names."""
     found: dict[str, object] = {}
     for name, value in table.items():
         if isinstance(value, Mapping):
@@ -120,12 +120,12 @@ def _texts(table: Mapping[str, object], prefix: str, where: str) -> Iterator[str
         elif isinstance(value, bool | int | float):
             yield to_text(name, Choice(value))
         else:
-            mend = 'write "LOW..HIGH", {low = LOW, high = HIGH} or {values = [VALUE, VALUE]}'
-            raise UsageError(f"{where}: {name} is {value!r}; {mend}")
+            fix = 'write "LOW..HIGH", {low = LOW, high = HIGH} or {values = [VALUE, VALUE]}'
+            raise UsageError(f"{where}: {name} is {value!r}; {fix}")
 
 
 def _is_dimension(name: str, table: Mapping[str, object], where: str) -> bool:
-    """Whether a table is a dimension, and not a room of them such as [space.optimizer]."""
+    """Whether a table is a dimension, and not a group of dimensions such as [space.optimizer]."""
     own = field_of(name)
     if own in PLAIN or own.startswith("own."):
         return True
@@ -190,7 +190,7 @@ def _read_range(field: str, body: str, text: str, when: When) -> Dimension:
 
 
 def _is_whole(field: str, numbers: Sequence[object]) -> bool:
-    """Whether a range is of whole numbers: as the field is; of a field of the user's own, as its ends are written."""
+    """Whether a range is of whole numbers: by the field's type; for an own field, by how its ends are written."""
     like = PLAIN.get(field)
     if isinstance(like, int) and not isinstance(like, bool):
         return all(isinstance(each, int | float) and float(each).is_integer() for each in numbers[:2])  # 1e1 is whole
@@ -211,7 +211,7 @@ def _read_conditions(text: str, whole: str) -> dict[str, tuple[Value, ...]]:
 
 
 def _read_value(field: str, text: str, whole: str) -> Value:
-    """A value in the type of its field; of a field of the user's own a number, true, false, or else text."""
+    """A value in the type of its field; for an own field a number, true, false, or otherwise text."""
     text = text.strip()
     if text.startswith('"'):
         try:
@@ -221,7 +221,7 @@ def _read_value(field: str, text: str, whole: str) -> Value:
                 f'cannot read the text {text} in {whole!r}: quotes are closed, and \\ stands before "'
             ) from None
         return str(value)
-    if not text:  # the whole text of a long choice is not made for each of its values
+    if not text:  # checked here, so that a long choice does not build its error text for every value
         raise UsageError(f"cannot read the space {whole!r}: a value is missing; {FORM}")
     like = PLAIN.get(field)
     if isinstance(like, str):
@@ -232,7 +232,7 @@ def _read_value(field: str, text: str, whole: str) -> Value:
 
 
 def _write(field: str, value: Value) -> str:
-    """A value so that `_read_value` reads it again."""
+    """The text that `_read_value` reads as this value."""
     if not isinstance(value, str):
         return word(value) if isinstance(value, bool) else repr(value)
     is_bare = bool(_BARE.fullmatch(value)) and ".." not in value and value.rpartition(":")[2] not in PURPOSES
@@ -250,7 +250,7 @@ def _number(text: str) -> Value:
 
 
 def _split(text: str, mark: str) -> list[str]:
-    """The parts of a text between marks, those inside double quotes left alone."""
+    """The parts of a text between marks; marks inside double quotes do not count."""
     parts = [""]
     for i, piece in enumerate(_QUOTED.split(text)):
         first, *rest = [piece] if i % 2 else piece.split(mark)

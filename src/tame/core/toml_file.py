@@ -1,4 +1,4 @@
-"""TOML files that users write: settings, and dimensions of a space."""
+"""TOML files that users write: settings and dimensions of a space."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from tame.core.errors import UsageError, require
 
 MOST_BYTES = 1 << 20
-DEEPEST = 20  # levels of tables and lists; names with dots make them too
+DEEPEST = 20  # levels of tables and lists; dotted names create levels too
 
 
 def read_toml_file(path: Path, *, what: str) -> dict[str, object]:
-    """The values of a TOML file. what: what it should be, for the errors.
+    """The values of a TOML file. what: what the file should be, for the errors.
 
-    Raises UsageError for what is no file (a device or a pipe might never end), is too large, or is no TOML.
+    Raises UsageError if it is not a file (a device or a pipe might never end), is too large, or is not TOML.
     """
     said = f"{path} is not {what}"
     try:
@@ -22,16 +22,16 @@ def read_toml_file(path: Path, *, what: str) -> dict[str, object]:
         size = path.stat().st_size
         require(size <= MOST_BYTES, f"{said}: it has {size:,} bytes, more than {MOST_BYTES:,}")
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as problem:  # no text, no TOML, or a number of thousands of digits
+    except (OSError, ValueError) as problem:  # not text, not TOML, or a number with thousands of digits
         raise UsageError(f"{said}: {problem}") from None
     except RecursionError:
-        raise UsageError(f"{said}: it is nested too deep") from None
-    require(_is_within(values, DEEPEST), f"{said}: it is nested too deep")
+        raise UsageError(f"{said}: it is nested too deeply") from None
+    require(_is_within(values, DEEPEST), f"{said}: it is nested too deeply")
     return values
 
 
 def _is_within(value: object, levels: int) -> bool:
-    """Whether tables and lists lie in each other no deeper than so many levels."""
+    """Whether tables and lists are nested at most this deep."""
     if not isinstance(value, dict | list):
         return True
     inner = value.values() if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""How the searched values and what came of them hang together: isolation, and what more trials would bring."""
+"""How results depend on the searched values: isolation, and what more trials would gain."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tame.evaluate.outcomes import HOW, Outcome, outcomes
 
 BUCKETS = 8  # of a range
 RESAMPLES = 500
-MOST_ISOLATED = 6  # dimensions with a plot of their own
+MOST_ISOLATED = 6  # dimensions that get their own plot
 CONFIDENCE = 0.95
-ROUNDING = 1e-9  # of a mean: less than that lies between means of equal losses
+ROUNDING = 1e-9  # relative: means of equal losses differ by less
 SIMULATIONS = 400
-MOST_CURVE = 60  # numbers of trials at which the curve is measured
+MOST_CURVE = 60  # points of the curve
 
 
 def what_mattered(
     history: History, space: Space, *, objective: Objective | None = None,
     absent: Mapping[str, Sequence[int]] | None = None, seed: int = 0,
 ) -> Mattered:  # fmt: skip
-    """Importance, isolation and the worth of more trials. The same study and seed give the same result."""
+    """Importance, isolation and the gain of more trials. The same study and seed give the same result."""
     own = objective or Objective()
     found = outcomes(history, space, absent=absent)
     about = importances(found, space, seed=seed)
@@ -45,9 +45,9 @@ def what_mattered(
 
 
 def isolation(found: Sequence[Outcome], name: str, dim: Dimension, objective: Objective, *, seed: int = 0) -> Isolation:
-    """The best of each part of a dimension over all other dimensions, with what resampled trials give.
+    """The best of each part of a dimension over all other dimensions, with a band from resampled trials.
 
-    No resample is better than the best that was seen, so that the band reaches to the worse side only.
+    No resample is better than the best that was seen, so that the band extends only to the worse side.
     Source: Godbole, Dahl, Gilmer, Shallue and Nado, Deep Learning Tuning Playbook (2023), isolation plots.
     """
     rng = stream(seed, "isolation", name)
@@ -83,16 +83,16 @@ def _bucket(
 
 
 def _isolated(about: Importances, space: Space) -> list[str]:
-    """The dimensions with a plot of their own: those that are scientific, the most important ones first.
+    """The dimensions that get their own plot: the scientific ones, the most important first.
 
-    Where none is, the most important of all.
+    If none is scientific, the most important of all.
     """
     ranked = [one.name for one in about.each]
     return ([name for name in ranked if space.purpose(name) == "scientific"] or ranked)[:MOST_ISOLATED]
 
 
 def retrain_noise(history: History) -> float | None:
-    """The standard deviation of the loss of a recipe over its seeds, pooled over the recipes trained again."""
+    """The standard deviation of a recipe's loss over its seeds, pooled over the recipes that were trained again."""
     groups: dict[str, list[float]] = {}
     for trial in history.trials.values():
         if trial.is_finalist and trial.state == "complete" and math.isfinite(trial.loss):
@@ -105,10 +105,10 @@ def retrain_noise(history: History) -> float | None:
 
 
 def best_of(found: Sequence[Outcome], objective: Objective, *, noise: float | None = None) -> BestOf | None:
-    """The median best of n trials with its band, and what twice as many would bring; None for too few trials.
+    """The median best of n trials with its band, and the gain of twice as many; None with too few trials.
 
     The band comes from a simultaneous band around the distribution of single trials (Lourie, Cho and He, Show your
-    work with confidence, 2024). It takes the trials for independent draws.
+    work with confidence, 2024). It assumes that the trials are independent draws.
     """
     losses = np.array([each.loss for each in found])
     if np.isfinite(losses).sum() < LEAST_DRAWS:
@@ -116,12 +116,12 @@ def best_of(found: Sequence[Outcome], objective: Objective, *, noise: float | No
     losses = np.sort(np.where(np.isfinite(losses), losses, losses[np.isfinite(losses)].max()))
     num = len(losses)
     sizes = sorted({round(size) for size in np.geomspace(1, 2 * num, MOST_CURVE)})
-    shares = 1 - 0.5 ** (1 / np.array(sizes))  # of the distribution, below which the best of n lies every other time
+    shares = 1 - 0.5 ** (1 / np.array(sizes))  # quantiles that are the median best of n
     below, above = cdf_band(num)
     steps = np.arange(1, num + 1) / num
     median = losses[np.searchsorted(steps, shares - 1e-12).clip(max=num - 1)]
     high = losses[np.searchsorted(below, shares).clip(max=num - 1)]
-    # Under the best trial the distribution may still hold the share above[0].
+    # Below the best trial there may still be the share above[0] of the distribution.
     at = np.searchsorted(above, shares)
     low = [None if i == 0 else float(losses[i - 1]) for i in at]
     gain, shown = doubling_gain(losses, rounding=ROUNDING), objective.shown
@@ -135,8 +135,8 @@ def best_of(found: Sequence[Outcome], objective: Objective, *, noise: float | No
 def cdf_band(num: int, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of a distribution function at (below) and just before (above) each of `num` ordered draws, both (num,).
 
-    The true function lies between them everywhere at once with the given confidence: each order statistic has an
-    equal-tailed interval of its Beta distribution, at a level that is set by simulating uniform draws.
+    The true function lies between them everywhere simultaneously with the given confidence: each order statistic has
+    an equal-tailed interval of its Beta distribution, at a level found by simulating uniform draws.
     Source: Aldor-Noiman, Brown, Buja, Rolke and Stine, The power to see (2013); Lourie, Cho and He (2024).
     """
     ranks = np.arange(1, num + 1)

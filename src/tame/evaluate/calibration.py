@@ -1,4 +1,4 @@
-"""Whether probabilities can be believed, and what decisions that rest on them cost."""
+"""Whether predicted probabilities are reliable, and what decisions based on them cost."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from tame.evaluate.score import Judged
 
 
 def calibration(judged: Judged, bins: int = 10) -> Calibration:
-    """How often the predicted class is right beside the probability that it was given, in bins of equal width.
+    """How often the predicted class is right, compared with its predicted probability, in bins of equal width.
 
-    An example that comes with shares of classes is right by the share of the class that is predicted. The expected
-    calibration error is the mean distance of the two, each bin by its share of examples; bins without an answer are
-    left out.
+    For an example with shares of classes, the share of the predicted class counts as right. The expected calibration
+    error is the mean distance of the two, each bin weighted by its share of examples; empty bins are left out.
     Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks (2017), section 2.
     """
-    require(bins >= 1, f"a calibration table has 1 bin or more, got {bins}")
+    require(bins >= 1, f"a calibration table needs 1 bin or more, got {bins}")
     confidence = judged.probabilities.max(axis=1)
     each = judged.right if judged.shares is None else judged.shares[np.arange(len(judged.target)), judged.predicted]
-    # Each bin holds its upper end, as in the source.
+    # Each bin includes its upper end, as in the source.
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     table, apart = [], 0.0
     for number in range(bins):
@@ -47,15 +46,15 @@ def calibration(judged: Judged, bins: int = 10) -> Calibration:
 
 
 def expected_cost(judged: Judged, matrix: Sequence[Sequence[float]], *, seed: int) -> ExpectedCost:
-    """What the predictions cost an example, with a 95 % interval, and what decisions that weigh the costs would.
+    """The mean cost of the predictions, with a 95 % interval, and that of decisions that take the costs into account.
 
-    matrix: (C, C), row the true class, column the decision. `value`, `low`, `high` are of always deciding for the
-    class of highest probability; `aware` holds the same of deciding for the lowest expected cost, and `changed`, how
-    many decisions that turns. Raises UsageError where the matrix does not fit the classes or a cost is not finite.
+    matrix: (C, C), row the true class, column the decision. `value`, `low`, `high` are for deciding for the most
+    probable class; `aware` is the same for deciding for the lowest expected cost, with `changed`, the number of
+    decisions that differ. Raises UsageError if the matrix does not fit the classes or a cost is not finite.
     Source: Elkan, The foundations of cost-sensitive learning (2001), equation 1.
     """
     costs, size = np.asarray(matrix, dtype=float), judged.probabilities.shape[1]
-    require(costs.shape == (size, size), f"costs of {size} classes are a {size} x {size} table, got {costs.shape}")
+    require(costs.shape == (size, size), f"costs of {size} classes must be a {size} x {size} table, got {costs.shape}")
     require(bool(np.isfinite(costs).all()), "every cost must be a finite number")
     cheapest = (judged.probabilities @ costs).argmin(axis=1)
     n = len(judged.target)

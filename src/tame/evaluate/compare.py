@@ -1,4 +1,4 @@
-"""Comparisons that carry their uncertainty: intervals of a share, and of the difference between two paired ones."""
+"""Comparisons with their uncertainty: intervals of a share, and of the difference between two paired shares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tame.core.rng import stream
 Z = 1.959963984540054  # two-sided 95 % of the normal distribution
 RESAMPLES = 2000
 LEAST_RESAMPLES = 200
-MOST_DRAWS = 100_000_000  # rows of all resamples together, or an interval of large data takes minutes
+MOST_DRAWS = 100_000_000  # rows of all resamples together: without this limit, an interval of large data takes minutes
 
 
 def wilson(successes: float, n: int) -> tuple[float, float]:
@@ -23,7 +23,7 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
     share, z2 = successes / n, Z * Z
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    # The share itself is an end where it is 0 or 1, which the sums miss by a last digit.
+    # If the share is 0 or 1 it is itself an end, which the sums miss by a last digit.
     return min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
 
 
@@ -54,7 +54,7 @@ def paired_shares(right_a: np.ndarray, right_b: np.ndarray) -> Difference:
 
 
 def bootstrap(measure: Callable[[np.ndarray], float], n: int, *, seed: int) -> tuple[float, float]:
-    """95 % percentile interval of a number measured on rows drawn again from n. measure: (n,) row numbers to a number.
+    """95 % percentile bootstrap interval of a number over n rows. measure: (n,) row numbers to a number.
 
     2000 resamples; fewer above 50,000 rows, down to 200.
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.

@@ -1,4 +1,4 @@
-"""How much each hyperparameter mattered for being among the best: PED-ANOVA, with what chance alone would give."""
+"""How much each hyperparameter mattered for being among the best: PED-ANOVA, compared with chance."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tame.core.rng import stream
 from tame.core.space import Choice, Dimension, Space
 from tame.evaluate.outcomes import Outcome
 
-LEAST = 16  # trials; of fewer nothing is said
+LEAST = 16  # trials; with fewer, no importance is given
 TOP = 0.1  # share of the trials that count as the best
-LEAST_TOP = 8  # of them, at the least
-CELLS = 50  # of a dimension's range
+LEAST_TOP = 8  # the fewest trials that count as the best
+CELLS = 50  # parts of a dimension's range
 RESAMPLES = 100
 SHUFFLES = 200
-SHOWN = 0.99  # of shuffled studies have less than what is called shown
+SHOWN = 0.99  # share of shuffled studies that must have less for an importance to count as shown
 
 
 def importances(found: Sequence[Outcome], space: Space, *, seed: int = 0) -> Importances:
     """How much each dimension sets the best trials apart from all, as shares of one.
 
     found: the trials, the best first. The measure is the Pearson divergence between the density of a dimension's
-    values among the best and among all trials. A dimension that plays a part in some recipes only adds what it does
-    among these, by their shares. The seed is of the resampling, so that the same study has the same result.
+    values among the best and among all trials. A dimension that is active only in some recipes counts by its effect
+    among these, weighted by their share. The seed is for the resampling, so that the same study gives the same result.
     Sources: Watanabe, Bansal and Hutter, PED-ANOVA (2023); Ito et al., Conditional PED-ANOVA (2026).
     """
     num = len(found)
@@ -60,7 +60,7 @@ def importances(found: Sequence[Outcome], space: Space, *, seed: int = 0) -> Imp
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A dimension's values as cells of its range. cells: (N,), -1 where it plays no part."""
+    """A dimension's values as cells of its range. cells: (N,), -1 where it is not active."""
 
     name: str
     cells: np.ndarray
@@ -71,7 +71,7 @@ class _Column:
     def of(cls, name: str, dim: Dimension, found: Sequence[Outcome]) -> _Column:
         values = [each.values.get(name) for each in found]
         if isinstance(dim, Choice):
-            # A recipe of the portfolio may have a value that the space does not hold.
+            # A recipe of the portfolio may have a value outside the space.
             known = list(dict.fromkeys([*map(repr, dim.values), *(repr(v) for v in values if v is not None)]))
             cells = [-1 if value is None else known.index(repr(value)) for value in values]
             return cls(name, np.array(cells), len(known), True)
@@ -81,7 +81,7 @@ class _Column:
 
 
 def _best(weights: np.ndarray, top: int) -> np.ndarray:
-    """The weights (K, N) of the best trials, `top` in all, where the trials lie in the order of their ranks."""
+    """The weights (K, N) of the best trials, `top` in total; the trials are in the order of their ranks."""
     before = np.cumsum(weights, axis=1) - weights
     return np.asarray(np.clip(top - before, 0, weights))
 
@@ -92,7 +92,7 @@ def _measured(columns: Sequence[_Column], everyone: np.ndarray, best: np.ndarray
 
 
 def _divergence(column: _Column, everyone: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """(K,) over the trials in which the dimension plays a part: alpha^2 / beta of the Pearson divergence."""
+    """(K,) over the trials in which the dimension is active: alpha^2 / beta of the Pearson divergence."""
     plays = column.cells >= 0
     alpha, beta = (weights[:, plays].sum(axis=1) / weights.sum(axis=1) for weights in (best, everyone))
     cells = np.eye(column.size)[column.cells[plays]]
@@ -103,14 +103,14 @@ def _divergence(column: _Column, everyone: np.ndarray, best: np.ndarray) -> np.n
 
 
 def _frequencies(counts: np.ndarray) -> np.ndarray:
-    """The shares (K, C) of categories, each example spread a little over all, and one more spread evenly."""
+    """The shares (K, C) of categories, each example smoothed slightly over all, plus one spread evenly."""
     size, total = counts.shape[1], counts.sum(axis=1, keepdims=True)
     kernels = (counts > 0).sum(axis=1, keepdims=True) + 1
     return np.asarray(((counts + total / kernels) / (1 + size / kernels) + 1 / size) / (total + 1))
 
 
 def _density(counts: np.ndarray) -> np.ndarray:
-    """A Parzen estimate (K, G) on a grid: normal kernels cut at its ends, width by Scott's rule, and one more, flat.
+    """A Parzen estimate (K, G) on a grid: truncated normal kernels with a width by Scott's rule, plus a flat one.
 
     Source: Scott, Multivariate density estimation (1992).
     """
@@ -131,12 +131,12 @@ def _density(counts: np.ndarray) -> np.ndarray:
 
 
 def _kernels(edges: np.ndarray, centre: np.ndarray | float, width: np.ndarray | float) -> np.ndarray:
-    """Shares of a normal distribution between the edges, of what lies between the first and the last."""
+    """Shares of a normal distribution, truncated to the first and last edge, between the edges."""
     below = ndtr((edges - centre) / width)
     return np.asarray(np.diff(below, axis=-1) / (below[..., -1:] - below[..., :1]))
 
 
 def _shares(found: np.ndarray) -> np.ndarray:
-    """Rows of (K, D) that sum to one; equal shares where nothing differs."""
+    """The rows of (K, D) scaled to sum to one; equal shares if all are zero."""
     sums = found.sum(axis=1, keepdims=True)
     return np.where(sums > 0, found / np.where(sums > 0, sums, 1), 1 / found.shape[1])

@@ -1,4 +1,4 @@
-"""What each trial of a search came to, on one scale: the trials of unequal length made comparable, and said how."""
+"""The outcome of each trial of a search on one scale: how trials of unequal length are compared."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from tame.core.records import History, Trial
 from tame.core.space import Space, field_of
 
 HOW = (
-    "trials that were trained to their end count by their last loss; those that were stopped before, or wait, count "
+    "trials that were trained to their end count with their last loss; those that were stopped earlier, or wait, count "
     "as no better than the worst of these, since the search had ranked them behind"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A trial of the search as it is judged. values: of the dimensions that play a part in its recipe."""
+    """The outcome of a trial of the search. values: of the dimensions that are active in its recipe."""
 
     number: int
     values: Mapping[str, Value]
-    loss: float  # infinite where it diverged
+    loss: float  # infinite if it diverged
     is_final: bool  # whether it was trained to its end
     is_drawn: bool  # whether it was chosen without looking at earlier trials
 
 
 def outcomes(history: History, space: Space, *, absent: Mapping[str, Collection[int]] | None = None) -> list[Outcome]:
-    """The trials of the search, the best first; those without a loss yet are left out.
+    """The outcomes of the search, the best first; trials without a loss yet are left out.
 
-    absent: trials in whose recipe a dimension plays no part, by its name, where the space cannot tell.
+    absent: by dimension, trials in which it has no effect although the space says that it is active.
     """
     gone = absent or {}
     trials = [t for t in history.trials.values() if not t.may_be_delivered and (t.state == "diverged" or _known(t))]
@@ -49,7 +49,7 @@ def outcomes(history: History, space: Space, *, absent: Mapping[str, Collection[
 
 
 def values_of(trial: Trial, space: Space) -> dict[str, Value]:
-    """The value of each dimension that plays a part in the trial's recipe, by the dimension's name."""
+    """The value of each dimension that is active in the trial's recipe, by the dimension's name."""
     flat = trial.recipe.flat()
     active = space.active(flat)
     return {name: flat[field_of(name)] for name in space.dimensions if name in active and field_of(name) in flat}

@@ -23,14 +23,14 @@ METRICS_OF = {
     "multiclass": CLASSIFICATION_METRICS,
     REGRESSION: REGRESSION_METRICS,
 }
-LEAST = 1e-15  # probability: a certain mistake costs much, but not infinitely much
-RANDOM_GUESSES = 60  # draws for the spread of a metric under guessing
+LEAST = 1e-15  # probability: a certain mistake has a high, but not an infinite loss
+RANDOM_GUESSES = 60  # draws for the standard deviation of a metric under guessing
 MOST_POINTS = 500  # of a scatter plot
-UNSPREAD = ("balanced_accuracy", "f1_macro", "roc_auc")  # a perfect score of these has no spread in a bootstrap
+UNSPREAD = ("balanced_accuracy", "f1_macro", "roc_auc")  # a perfect score of these has no variance in a bootstrap
 
 
 class InconsistentError(TameError):
-    """Two numbers that must agree do not: nothing is reported rather than something wrong."""
+    """Two numbers that must agree do not: TAME reports nothing rather than something wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Judged:
     """Predictions on examples, each with the id of its example, in one order throughout.
 
     ids: (n,); target: (n,) class numbers, or numbers in a regression; outputs: (n, C) probabilities, or (n,) or (n, 1)
-    numbers in the units of the target; task: binary, multiclass or regression. shares: (n, C) of classes, where the
-    examples come with probabilities; `target` is then the likeliest class, and the log loss is against the shares.
+    numbers in the units of the target; task: binary, multiclass or regression. shares: (n, C) of classes, if the
+    examples have probabilities; `target` is then the most likely class, and the log loss is against the shares.
     """
 
     ids: tuple[str, ...]
@@ -50,35 +50,35 @@ class Judged:
 
     @property
     def truth(self) -> np.ndarray:
-        """What is known of the examples: `shares` where there are some, else `target`."""
+        """The true targets: `shares` if there are any, otherwise `target`."""
         return self.target if self.shares is None else self.shares
 
     def only(self, chosen: np.ndarray) -> Judged:
-        """The predictions on the examples where `chosen` (n,) holds."""
+        """The predictions on the examples where `chosen` (n,) is true."""
         ids = tuple(name for name, mine in zip(self.ids, chosen, strict=True) if mine)
         shares = None if self.shares is None else self.shares[chosen]
         return Judged(ids, self.target[chosen], self.outputs[chosen], self.task, shares)
 
     @property
     def probabilities(self) -> np.ndarray:
-        """(n, C). Only of a classification."""
+        """(n, C). Only for a classification."""
         assert self.task != REGRESSION, "a regression gives numbers, not probabilities"
         return self.outputs
 
     @property
     def predicted(self) -> np.ndarray:
-        """(n,) the class of highest probability, or the number."""
+        """(n,) the most probable class, or the number."""
         return np.asarray(self.outputs.reshape(-1) if self.task == REGRESSION else self.outputs.argmax(axis=1))
 
     @property
     def right(self) -> np.ndarray:
-        """(n,) whether the predicted class is the true one. Only of a classification."""
+        """(n,) whether the predicted class is the true one. Only for a classification."""
         assert self.task != REGRESSION, "a number is not right or wrong, but off by some amount"
         return np.asarray(self.predicted == self.target)
 
     @property
     def residual(self) -> np.ndarray:
-        """(n,) the predicted number minus the true one. Only of a regression."""
+        """(n,) the predicted number minus the true one. Only for a regression."""
         assert self.task == REGRESSION, "classes have no difference"
         return np.asarray(self.predicted - self.target)
 
@@ -90,10 +90,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def judged_from(task: str, ids: Sequence[str], target: Sequence[float] | np.ndarray, canonical: np.ndarray) -> Judged:
-    """Predictions from what a network puts out.
+    """Predictions from the outputs of a network.
 
     target: (n,) class numbers or numbers, or (n, C) shares of classes; canonical: (n, C) logits, or (n, 1) numbers in
-    the units of the target. Raises UsageError for an unknown task, InconsistentError where the lengths differ or a
+    the units of the target. Raises UsageError for an unknown task, InconsistentError if the lengths differ or a
     number is not finite.
     """
     if task not in METRICS_OF:
@@ -102,7 +102,7 @@ def judged_from(task: str, ids: Sequence[str], target: Sequence[float] | np.ndar
     if not len(ids) == len(target) == len(outputs):
         raise InconsistentError(f"{len(ids)} ids, {len(target)} targets and {len(outputs)} outputs do not fit together")
     if not np.isfinite(outputs).all():
-        raise InconsistentError("the network put out a number that is not finite; nothing is reported of it")
+        raise InconsistentError("the network's outputs contain a number that is not finite; nothing is reported")
     if task == REGRESSION:
         return Judged(tuple(ids), np.asarray(target, dtype=float), outputs.reshape(len(outputs)), task)
     truth = np.asarray(target)
@@ -112,7 +112,7 @@ def judged_from(task: str, ids: Sequence[str], target: Sequence[float] | np.ndar
 
 
 def mean_of(judged: Sequence[Judged]) -> Judged:
-    """What several networks say together of the same examples: the mean of their probabilities or numbers."""
+    """The prediction of several networks together: the mean of their probabilities or numbers."""
     first = judged[0]
     if any(each.ids != first.ids for each in judged):
         raise InconsistentError("predictions of different examples cannot be averaged")
@@ -122,9 +122,9 @@ def mean_of(judged: Sequence[Judged]) -> Judged:
 def measure(metric: str, judged: Judged) -> float:
     """The metric of predictions, by scikit-learn. Raises UsageError for a metric that does not fit the task.
 
-    roc_auc with more than two classes is the mean over the classes of each against the rest; classes that no example
-    or every example has are left out, and where that leaves none it is 0.5. r2 of targets that are all the same is 0,
-    or 1 if every prediction is right.
+    roc_auc with more than two classes is the mean over the classes, each against the rest; classes that no example or
+    every example has are left out, and if none is left it is 0.5. r2 of targets that are all the same is 0, or 1 if
+    every prediction is right.
     """
     known = METRICS_OF[judged.task]
     if metric not in known:
@@ -133,7 +133,7 @@ def measure(metric: str, judged: Judged) -> float:
     if metric == "accuracy":
         return float(sk.accuracy_score(target, predicted))
     if metric == "balanced_accuracy":
-        # The same as balanced_accuracy_score, without its warning about classes that only the predictions hold.
+        # The same as balanced_accuracy_score, without its warning about classes that occur only in the predictions.
         present = np.unique(target)
         return float(sk.recall_score(target, predicted, labels=present, average="macro", zero_division=0))
     if metric == "f1_macro":
@@ -142,7 +142,7 @@ def measure(metric: str, judged: Judged) -> float:
         own = np.clip(judged.probabilities.astype(float), LEAST, 1)
         own /= own.sum(axis=1, keepdims=True)
         classes, weight = range(own.shape[1]), None
-        if judged.shares is not None:  # each example once as each class, by its share
+        if judged.shares is not None:  # each example once per class, weighted by its share
             target, weight = np.tile(classes, len(own)), judged.shares.reshape(-1)
             own = own.repeat(len(classes), axis=0)
         return float(sk.log_loss(target, own, labels=classes, sample_weight=weight))
@@ -157,9 +157,9 @@ def measure(metric: str, judged: Judged) -> float:
 
 
 def on_rows(metric: str, judged: Judged) -> Callable[[np.ndarray], float]:
-    """What `measure` gives on some rows, for the thousands of times that the bootstrap asks.
+    """A fast `measure` on given rows, which the bootstrap calls thousands of times.
 
-    scikit-learn's own takes milliseconds each time, which made an interval take seconds; the tests hold both together.
+    scikit-learn takes milliseconds per call, which made an interval take seconds; the tests compare both.
     """
     if metric in ("balanced_accuracy", "f1_macro"):
         return _of_cells(metric, judged)
@@ -174,7 +174,7 @@ def on_rows(metric: str, judged: Judged) -> Callable[[np.ndarray], float]:
 
 
 def losses(metric: str, judged: Judged) -> np.ndarray:
-    """(n,) what each example adds to a metric that is a mean; of rmse and r2 the squared error."""
+    """(n,) the contribution of each example to a metric that is a mean; for rmse and r2 the squared error."""
     if metric == "accuracy":
         return judged.right.astype(float)
     if metric == "log_loss":
@@ -188,19 +188,19 @@ def losses(metric: str, judged: Judged) -> np.ndarray:
 def open_test(
     sealed: Sealed, ids: Sequence[str], canonical: np.ndarray, record: Callable[[int], None], *, task: str
 ) -> Judged:
-    """The predictions on the sealed part beside its labels; `record` keeps that it was opened. ids: of its rows.
+    """The predictions on the sealed part with its labels; `record` records that it was opened. ids: of its rows.
 
-    canonical: (n, C) logits, or (n, 1) numbers of a regression.
+    canonical: (n, C) logits, or (n, 1) numbers for a regression.
     """
     target = sealed.open(record)
     return judged_from(task, ids, target, canonical)
 
 
 def score(metric: str, judged: Judged, *, how: str, seed: int) -> Score:
-    """The metric of predictions with its 95 % interval: Wilson's for accuracy, the bootstrap's for the others.
+    """The metric of predictions with its 95 % interval: Wilson's for accuracy, the bootstrap for the others.
 
-    Where every answer is right the bootstrap has nothing to draw from, and Wilson's limit for as many examples as the
-    rarest class has stands in.
+    If every answer is right, the bootstrap has no variance; Wilson's limit for as many examples as the rarest class has
+    is used instead.
     """
     value, n = measure(metric, judged), len(judged.target)
     if metric == "accuracy":
@@ -216,7 +216,7 @@ def score(metric: str, judged: Judged, *, how: str, seed: int) -> Score:
 def difference(metric: str, a: Judged, b: Judged, *, seed: int) -> Difference:
     """How much higher the metric of `a` is than that of `b` on the same examples, with its 95 % interval."""
     if a.ids != b.ids:
-        raise InconsistentError("two predictions are of different examples and cannot be compared")
+        raise InconsistentError("the two predictions are of different examples and cannot be compared")
     if metric == "accuracy":
         return paired_shares(a.right, b.right)
 
@@ -226,40 +226,40 @@ def difference(metric: str, a: Judged, b: Judged, *, seed: int) -> Difference:
     return Difference(value, low, high, n, "paired bootstrap over the same examples")
 
 
-def guesses(metric: str, learnt: np.ndarray, judged: Judged) -> Judged:
-    """What is said of the same examples without looking at one, from the targets (n,) or (n, C) of the training data.
+def guesses(metric: str, targets: np.ndarray, judged: Judged) -> Judged:
+    """Guesses for the same examples without their inputs, from the targets (n,) or (n, C) of the training data.
 
-    The shares of the classes; in a regression the mean, which is best for squared errors, or the median for mae.
+    The shares of the classes; for a regression the mean, which is best for squared errors, or the median for mae.
     """
     n = len(judged.target)
     if judged.task == REGRESSION:
-        middle = np.median(learnt) if metric == "mae" else np.mean(learnt)
+        middle = np.median(targets) if metric == "mae" else np.mean(targets)
         return replace(judged, outputs=np.full(n, float(middle)))
-    return replace(judged, outputs=np.tile(class_shares(learnt, judged.outputs.shape[1]), (n, 1)))
+    return replace(judged, outputs=np.tile(class_shares(targets, judged.outputs.shape[1]), (n, 1)))
 
 
-def class_shares(learnt: np.ndarray, num_classes: int) -> np.ndarray:
+def class_shares(targets: np.ndarray, num_classes: int) -> np.ndarray:
     """(C,) the share of each class in targets (n,), or the mean of shares (n, C)."""
-    if learnt.ndim == 2:
-        return np.asarray(learnt.mean(axis=0))
-    return np.bincount(learnt, minlength=num_classes) / len(learnt)
+    if targets.ndim == 2:
+        return np.asarray(targets.mean(axis=0))
+    return np.bincount(targets, minlength=num_classes) / len(targets)
 
 
-def dummy(metric: str, learnt: np.ndarray, judged: Judged, *, seed: int) -> Score:
-    """What guessing without looking scores on the examples of `judged`. learnt: (n,) targets of the training data."""
-    how = "always the commonest class of the training data"
+def dummy(metric: str, targets: np.ndarray, judged: Judged, *, seed: int) -> Score:
+    """The score of guessing without the inputs on the examples of `judged`. targets: (n,) of the training data."""
+    how = "always the most common class of the training data"
     if judged.task == REGRESSION:
         how = f"always the {'median' if metric == 'mae' else 'mean'} of the training data"
-    return score(metric, guesses(metric, learnt, judged), how=how, seed=seed)
+    return score(metric, guesses(metric, targets, judged), how=how, seed=seed)
 
 
-def dummy_error(metric: str, learnt: np.ndarray, judged: Judged, *, seed: int) -> float:
-    """How far chance moves the metric of guessing: its standard error on as many examples.
+def dummy_error(metric: str, targets: np.ndarray, judged: Judged, *, seed: int) -> float:
+    """The standard error of the metric of guessing on as many examples.
 
-    Metrics that a constant answer pins to one value (balanced accuracy, macro F1, the area under the ROC curve) are
-    measured of random answers that follow the classes' shares.
+    Metrics for which a constant answer always gives the same value (balanced accuracy, macro F1, the area under the ROC
+    curve) are measured on random answers that follow the shares of the classes.
     """
-    guessed, n = guesses(metric, learnt, judged), len(judged.target)
+    guessed, n = guesses(metric, targets, judged), len(judged.target)
     if metric == "accuracy":
         share = measure(metric, guessed)
         return math.sqrt(max(share * (1 - share), 1e-12) / n)
@@ -279,7 +279,7 @@ def dummy_error(metric: str, learnt: np.ndarray, judged: Judged, *, seed: int) -
 def confusion(judged: Judged, classes: Sequence[str]) -> tuple[tuple[int, ...], ...]:
     """Counts, row the true class, column the predicted one.
 
-    Raises InconsistentError where their trace is not the accuracy.
+    Raises InconsistentError if their trace does not give the accuracy.
     """
     counts = sk.confusion_matrix(judged.target, judged.predicted, labels=range(len(classes)))
     accuracy = sk.accuracy_score(judged.target, judged.predicted)
@@ -289,7 +289,7 @@ def confusion(judged: Judged, classes: Sequence[str]) -> tuple[tuple[int, ...], 
 
 
 def per_class(judged: Judged, classes: Sequence[str]) -> tuple[ClassScore, ...]:
-    """For each class: how many there are and the share recognised, with Wilson's interval."""
+    """For each class: the number of examples and the share recognised, with Wilson's interval."""
     found = []
     for number, name in enumerate(classes):
         own = judged.target == number
@@ -301,7 +301,7 @@ def per_class(judged: Judged, classes: Sequence[str]) -> tuple[ClassScore, ...]:
 
 
 def mistakes(judged: Judged, classes: Sequence[str], *, most: int = 12) -> tuple[Mistake, ...]:
-    """The wrong predictions of highest probability, with the ids of their examples."""
+    """The wrong predictions with the highest probability, with the ids of their examples."""
     wrong = np.nonzero(~judged.right)[0]
     order = wrong[np.argsort(-judged.probabilities[wrong, judged.predicted[wrong]], kind="stable")]
     return tuple(
@@ -325,11 +325,11 @@ def errors(judged: Judged, *, most: int = 12) -> tuple[NumberError, ...]:
 
 
 def residuals(judged: Judged) -> Residuals:
-    """How the errors of a regression, predicted minus true, are spread.
+    """The distribution of a regression's errors, predicted minus true.
 
-    mean_error has a 95 % interval from its standard error; median_size and size_90 are sizes of errors that 50 and
-    90 % stay below; within_rmse is the share of errors no larger than the rmse; points are (true, predicted) pairs,
-    evenly over the ranking of the true values, at most 500.
+    mean_error has a 95 % interval from its standard error; median_size and size_90 are the 50 and 90 % quantiles of the
+    absolute errors; within_rmse is the share of errors no larger than the rmse; points are (true, predicted) pairs,
+    evenly spaced over the ranking of the true values, at most 500.
     """
     own, n = judged.residual, len(judged.target)
     rmse = measure("rmse", judged)
@@ -347,7 +347,7 @@ def residuals(judged: Judged) -> Residuals:
 
 
 def _ranked_classes(judged: Judged) -> list[int]:
-    """The classes that some examples have and some have not; of two the second, whose ranking is the other's too."""
+    """The classes that some but not all examples have; of two only the second, since both give the same ranking."""
     counts = np.bincount(judged.target, minlength=judged.outputs.shape[1])
     found = [c for c, count in enumerate(counts) if 0 < count < len(judged.target)]
     return [1] if judged.outputs.shape[1] == 2 and found else found
@@ -370,7 +370,7 @@ def _of_cells(metric: str, judged: Judged) -> Callable[[np.ndarray], float]:
 
 
 def _of_ranks(judged: Judged) -> Callable[[np.ndarray], float]:
-    """The area as the share of pairs in the right order, ties as halves, from counts in an order that is sorted once.
+    """The area as the share of pairs in the right order, ties counting half; the order is sorted only once.
 
     Source: Hanley and McNeil, The meaning and use of the area under a ROC curve (1982).
     """

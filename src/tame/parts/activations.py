@@ -1,4 +1,4 @@
-"""Activations: what a unit makes of the sum it is given, entry by entry."""
+"""Activations: elementwise functions of a unit's input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Activation = Callable[[Tensor], Tensor]
 ACTIVATIONS: Registry[Activation] = Registry("activation")
 
 LEAK = 0.01  # slope of leaky_relu below zero
-# As torch.nn.init.calculate_gain. The gain of selu is empirical and keeps gradients, not its fixed point, steady.
+# As torch.nn.init.calculate_gain. The gain of selu is empirical: it stabilises gradients, not its fixed point.
 GAINS = {
     "identity": 1.0,
     "sigmoid": 1.0,
@@ -60,7 +60,7 @@ def elu(x: Tensor) -> Tensor:
 
 @ACTIVATIONS.add("selu")
 def selu(x: Tensor) -> Tensor:
-    """elu, scaled so that zero mean and unit variance stay. Source: Klambauer et al., Self-Normalizing (2017)."""
+    """elu, scaled to preserve zero mean and unit variance. Source: Klambauer et al., Self-Normalizing (2017)."""
     return F.selu(x)
 
 
@@ -102,16 +102,16 @@ def hard_swish(x: Tensor) -> Tensor:
 
 @ACTIVATIONS.add("identity")
 def identity(x: Tensor) -> Tensor:
-    """x itself: a network of these is linear."""
+    """x itself: a network with this activation is linear."""
     return x
 
 
 @functools.cache
 def gain(name: str) -> float:
-    """By how much initial weights before this activation are larger than 1/sqrt(fan_in), in standard deviations.
+    """The standard deviation of initial weights before this activation, relative to 1/sqrt(fan_in).
 
-    That of torch.nn.init.calculate_gain where torch has one; else the gain that keeps the mean square of normal
-    sums, 1 / sqrt(E f(z)^2), which is sqrt(2) for relu. Raises UsageError for an unknown name.
+    The value of torch.nn.init.calculate_gain if torch has one; otherwise the gain that preserves the mean square of
+    normal inputs, 1 / sqrt(E f(z)^2), which is sqrt(2) for relu. Raises UsageError for an unknown name.
     Source: He et al., Delving Deep into Rectifiers (2015), section 2.2.
     """
     activation = ACTIVATIONS.get(name)

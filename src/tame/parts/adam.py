@@ -1,4 +1,4 @@
-"""Adam and its kin: steps along the mean gradient, in units of the gradient's root mean square."""
+"""The Adam family: steps along the mean gradient, in units of the gradient's root mean square."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from tame.core.recipe import OptimizerRecipe
 from tame.parts.kernels import ADAM_EPS
 from tame.parts.optimizer_rules import Hyper, Named, Optimizer, Rule, Tensors, unnamed
 
-NADAM_DECAY = 4e-3  # of the momentum's own schedule, as torch has it
+NADAM_DECAY = 4e-3  # of the momentum schedule, as in torch
 
 
 def _moments(counters: Tensors, hyper: Hyper) -> tuple[Tensor, Tensor]:
-    """What the two means are off by after this step: 1 - beta1**t and sqrt(1 - beta2**t)."""
+    """The bias corrections of the two means after this step: 1 - beta1**t and sqrt(1 - beta2**t)."""
     counters["step"] += 1
     return 1 - hyper.momentum ** counters["step"], (1 - hyper.beta2 ** counters["step"]).sqrt()
 
 
 def _adamw_columns(counters: Tensors, hyper: Hyper) -> tuple[Tensor, ...]:
     scale1, scale2 = _moments(counters, hyper)
-    # m / scale1 / (sqrt(v) / scale2 + eps), with the scales taken out of the tensors
+    # m / scale1 / (sqrt(v) / scale2 + eps), with the scales factored out of the tensors
     rate, floor = hyper.lr / scale1 * scale2, ADAM_EPS * scale2
     return 1 - hyper.lr * hyper.weight_decay, 1 - hyper.momentum, 1 - hyper.beta2, floor, rate
 
@@ -29,7 +29,7 @@ def _adamw_move(value: Tensor, grad: Tensor, slots: tuple[Tensor, ...], columns:
     (first, second), (keep, news, news2, floor, rate) = slots, columns
     first.lerp_(grad, news)
     second.lerp_(grad.square(), news2)
-    # Over a rate of 0 the bottom is infinite, and the step zero.
+    # At a rate of 0 the denominator is infinite, and the step zero.
     value.mul_(keep).addcdiv_(first, second.sqrt().add_(floor).div_(rate), value=-1)
 
 

@@ -1,4 +1,4 @@
-"""Pretrained backbones from timm: opened safely, cut into what is frozen and what is trained."""
+"""Pretrained backbones from timm: loaded safely, split into a frozen and a trained part."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tame.core.errors import RefusedError, UsageError, require, unknown
 
-MOST_PIXELS = 1024  # of one side of the pictures that a network takes
+MOST_PIXELS = 1024  # on one side of a network's input
 LEAST_STD = 1e-3
 UNSAFE_WEIGHTS = (".bin", ".pth", ".pt", ".ckpt", ".pkl")
 
@@ -30,7 +30,7 @@ class Backbone:
     """A network that turns pictures into features, with the preprocessing that its weights expect.
 
     module: (B, 3, S, S) normalised pictures to (B, D) features; digest: of the weights; stages: paths of the blocks
-    that fine-tuning may unfreeze, first to last (empty where the network cannot be cut).
+    that fine-tuning may unfreeze, first to last (empty if the network cannot be split).
     """
 
     name: str
@@ -42,20 +42,20 @@ class Backbone:
 
     @property
     def size(self) -> int:
-        """Pixels of one side of the pictures that the weights were trained on."""
+        """The side in pixels of the pictures that the weights were trained on."""
         return int(self.config["input_size"][-1])
 
     @property
     def fixed_size(self) -> bool:
-        """Whether the network takes that size only."""
+        """Whether the network accepts only that size."""
         return bool(self.config.get("fixed_input_size", False))
 
 
 def open_backbone(name: str) -> Backbone:
     """The backbone of a folder in timm's local-dir format, or of a timm name (weights downloaded once).
 
-    Raises UsageError for an unknown name (with the nearest one), a folder that is none or does not fit, and where the
-    weights cannot be had; RefusedError where there are only weights that would have to be unpickled.
+    Raises UsageError for an unknown name (with the nearest one), for an invalid weights folder, and if the weights
+    cannot be downloaded; RefusedError if the only weights would have to be unpickled.
     """
     if Path(name).expanduser().is_dir():
         return _open_folder(Path(name).expanduser())
@@ -69,9 +69,9 @@ def open_backbone(name: str) -> Backbone:
 
 
 def build_backbone(config: Mapping[str, object], weights: Mapping[str, Tensor], *, name: str, digest: str) -> Backbone:
-    """The backbone of a config and its weights. Raises UsageError where the weights do not fit the architecture."""
+    """The backbone of a config and its weights. Raises UsageError if the weights do not fit the architecture."""
     architecture = str(config.get("architecture", ""))
-    require(timm.is_model(architecture), f"{name}: timm knows no architecture {architecture!r}")
+    require(timm.is_model(architecture), f"{name}: timm has no architecture {architecture!r}")
     _check_preprocessing(config, name)
     module = timm.create_model(architecture, pretrained=False, num_classes=0)
     wanted = module.state_dict()
@@ -88,15 +88,15 @@ def build_backbone(config: Mapping[str, object], weights: Mapping[str, Tensor], 
 
 
 def _check_preprocessing(config: Mapping[str, object], name: str) -> None:
-    """Raises UsageError where the preprocessing that a config states cannot be carried out."""
+    """Raises UsageError if TAME cannot apply the preprocessing of a config."""
 
     def three(key: str, low: float, high: float) -> bool:
         values = config.get(key, (high, high, high))
         return isinstance(values, list | tuple) and len(values) == 3 and all(_within(v, low, high) for v in values)
 
     require(three("input_size", 1, MOST_PIXELS), f"{name}: input_size must be 3 numbers of at most {MOST_PIXELS}")
-    require(three("mean", -1, 1), f"{name}: mean must be 3 numbers of -1 to 1")
-    require(three("std", LEAST_STD, 1), f"{name}: std must be 3 numbers above 0, at most 1")
+    require(three("mean", -1, 1), f"{name}: mean must be 3 numbers from -1 to 1")
+    require(three("std", LEAST_STD, 1), f"{name}: std must be 3 numbers above 0 and at most 1")
     require(_within(config.get("crop_pct", 1), 0.1, 1), f"{name}: crop_pct must be 0.1 to 1")
 
 
@@ -105,23 +105,23 @@ def _within(value: object, low: float, high: float) -> bool:
 
 
 def timm_defaults(module: nn.Module) -> dict[str, object]:
-    """Preprocessing that timm holds for an architecture: the part of it that TAME uses."""
+    """The part of timm's preprocessing for an architecture that TAME uses."""
     found = dict(getattr(module, "pretrained_cfg", {}) or {})
     keys = ("input_size", "fixed_input_size", "interpolation", "crop_pct", "mean", "std", "license", "tag")
     return {key: found[key] for key in keys if found.get(key) is not None}
 
 
 def unknown_backbone(name: str, known: list[str]) -> str:
-    """The sentence for an unknown backbone; the whole list of timm is too long to print."""
+    """The message for an unknown backbone; timm's full list is too long to print."""
     text = unknown("backbone", name, {each.split(".")[0] for each in known})
     hint = text.split(" (known:")[0]
-    return f"{hint}; any timm name will do, or a folder with config.json and model.safetensors, or 'none'"
+    return f"{hint}; give any timm name, a folder with config.json and model.safetensors, or 'none'"
 
 
 def cut(backbone: Backbone, unfrozen: int) -> tuple[nn.Module, nn.Module]:
-    """The network below and above the place where training begins: upper(lower(x)) equals the whole on x.
+    """The network split where training starts: upper(lower(x)) equals the whole network on x.
 
-    unfrozen: how many of the last stages are trained. Both are copies. Raises UsageError where it cannot be cut there.
+    unfrozen: how many of the last stages are trained. Both are copies. Raises UsageError if it cannot be split there.
     """
     limit = len(backbone.stages)
     require(1 <= unfrozen <= limit, f"{backbone.name} has {limit} stages that can be unfrozen, not {unfrozen}")
@@ -147,7 +147,7 @@ class _Trunk(nn.Module):
 
 
 def _units(module: nn.Module) -> list[str]:
-    """Paths of the parts of `forward_features`, in the order of the data: children, with stacks of blocks opened."""
+    """Paths of the parts of `forward_features`, in order of execution: children, with stacks of blocks expanded."""
     paths: list[str] = []
     for name, child in module.named_children():
         if name in ("blocks", "stages") and isinstance(child, nn.Sequential):
@@ -160,7 +160,7 @@ def _units(module: nn.Module) -> list[str]:
 
 
 def _stages(module: nn.Module) -> tuple[str, ...]:
-    """The blocks that may be unfrozen. Whether cutting there is exact is tried out, not assumed."""
+    """The blocks that may be unfrozen. That splitting there is exact is tested, not assumed."""
     names = [
         p for p in _units(module) if p.startswith(("blocks.", "stages.", "layer")) or p in ("s1", "s2", "s3", "s4")
     ]
@@ -173,24 +173,24 @@ def _stages(module: nn.Module) -> tuple[str, ...]:
         with torch.no_grad():
             same = torch.allclose(upper(lower(x)), module(x), rtol=1e-4, atol=1e-5)
     except (RuntimeError, AttributeError, AssertionError, TypeError, ValueError):
-        return ()  # a network that is no chain of parts, or that refuses this size: frozen features only
+        return ()  # not a chain of parts, or this size is not accepted: frozen features only
     return tuple(names) if same else ()
 
 
 def _open_folder(folder: Path) -> Backbone:
     config_path, weights_path = folder / "config.json", folder / "model.safetensors"
-    require(config_path.is_file(), f"{folder} holds no config.json; a weights folder is in timm's local-dir format")
+    require(config_path.is_file(), f"{folder} has no config.json; a weights folder must be in timm's local-dir format")
     if not weights_path.is_file():
         unsafe = [each.name for each in sorted(folder.iterdir()) if each.suffix in UNSAFE_WEIGHTS]
         if unsafe:
             raise RefusedError(
                 f"{folder / unsafe[0]} would have to be unpickled, which can run code; give model.safetensors"
             )
-        raise UsageError(f"{folder} holds no model.safetensors")
+        raise UsageError(f"{folder} has no model.safetensors")
     try:
         config = json.loads(config_path.read_text(encoding="utf-8"))
         if not isinstance(config, dict):
-            raise ValueError("it holds no object")
+            raise ValueError("it does not contain an object")
     except (ValueError, OSError) as problem:
         raise UsageError(f"{config_path} cannot be read: {problem}") from None
     nested = config.pop("pretrained_cfg", {})
@@ -204,7 +204,7 @@ def _open_folder(folder: Path) -> Backbone:
 
 
 def _open_named(name: str) -> Backbone:
-    # Slow to load, and only needed here.
+    # Slow to load, and needed only here.
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.utils import logging as hub_logging
 
@@ -220,14 +220,14 @@ def _open_named(name: str) -> Backbone:
     try:
         cached = try_to_load_from_cache(str(repository), "model.safetensors")
         if not isinstance(cached, str):
-            # The hub's client tries for half a minute; a name that cannot be resolved says at once that it will fail.
+            # The hub's client retries for half a minute; a failed name lookup shows at once that there is no network.
             socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
             cached = hf_hub_download(str(repository), "model.safetensors")
         path = Path(cached)
         weights = load_file(path)
     except (
         Exception
-    ) as problem:  # the hub raises what its transport raises: one family of errors for "could not be had"
+    ) as problem:  # the hub raises the errors of its transport: all of them mean that the download failed
         reason = str(problem).strip().splitlines()[0][:120] if str(problem).strip() else type(problem).__name__
         advice = "without a network, give a weights folder with --backbone FOLDER, or --backbone none"
         raise UsageError(f"the weights of {name} could not be downloaded ({reason}); {advice}") from None

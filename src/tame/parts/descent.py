@@ -48,7 +48,7 @@ def _nesterov_move(value: Tensor, grad: Tensor, slots: tuple[Tensor, ...], colum
 def _sgd_reference(*, momentum: bool, nesterov: bool) -> Callable[[Named, OptimizerRecipe], torch.optim.Optimizer]:
     def make(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
         own = recipe.momentum if momentum else 0.0
-        # torch refuses nesterov without momentum; both are plain descent then
+        # torch refuses nesterov without momentum; without it both are plain descent
         return torch.optim.SGD(
             unnamed(named), lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=own, nesterov=nesterov and own > 0
         )
@@ -100,7 +100,7 @@ def _lion_move(value: Tensor, grad: Tensor, slots: tuple[Tensor, ...], columns: 
 
 
 class Lion(torch.optim.Optimizer):
-    """Lion for plain modules: steps of one length, in the direction of the sign of a running mean of the gradients.
+    """Lion for plain modules: steps of equal size, in the direction of the sign of a running mean of the gradients.
 
     Source: Chen et al., Symbolic Discovery of Optimization Algorithms (2023), algorithm 2.
     """
@@ -110,7 +110,7 @@ class Lion(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step; a parameter without a gradient stays."""
+        """One step; a parameter without a gradient does not change."""
         for group in self.param_groups:
             beta1, beta2 = group["betas"]
             for param in group["params"]:

@@ -1,8 +1,8 @@
 """Optimizers by name from the packages of the extra `optim`: schedulefree and pytorch_optimizer.
 
-pytorch_optimizer follows the code of many authors, each under a licence of their own, so a name is let in only after
-its licence was looked at. Let in are those that run with plain gradients, go through a checkpoint unchanged, and are
-under a licence in ALLOWED.
+pytorch_optimizer adapts the code of many authors under different licences, so a name is accepted only after its licence
+was reviewed. TAME accepts those that run with plain gradients, survive a checkpoint unchanged, and have a licence in
+ALLOWED.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ADAPTED = "pytorch_optimizer"
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """Where an optimizer is found, the licence of the code that it follows, and which hyperparameters it takes."""
+    """The package of an optimizer, the licence of its original code, and its hyperparameters."""
 
     package: str
     kind: str
@@ -51,33 +51,33 @@ EXTRA: Mapping[str, Extra] = MappingProxyType(
         "soap": Extra(_ADAPTED, "SOAP", "MIT"),
     }
 )
-"""By name, what is taken from the packages.
+"""The optimizers that TAME takes from these packages, by name.
 
-D-Adaptation and Prodigy find one rate for all groups; lr is a factor on it, as a rule 1, that of the first group.
+D-Adaptation and Prodigy find one rate for all groups; lr of the first group multiplies it, and is usually 1.
 """
 
 REFUSED: Mapping[str, str] = MappingProxyType({"fromage": "CC-BY-NC-SA-4.0", "nero": "CC-BY-NC-SA-4.0"})
-"""The licence of what the packages hold and TAME does not use."""
+"""The licences of optimizers in the packages that TAME does not use."""
 
 
 def require_looked_at(name: str) -> None:
-    """Raises UsageError if pytorch_optimizer is installed and has that name: its licence was not looked at."""
+    """Raises UsageError if pytorch_optimizer is installed and has that name: its licence was not reviewed."""
     if importlib.util.find_spec(_ADAPTED) is None:
         return
     held = importlib.import_module(_ADAPTED).get_supported_optimizers()
     require(
         name not in held,
-        f"optimizer {name!r} is one of {_ADAPTED}'s, but the licence of the code that it follows was not looked at; "
-        f"TAME takes from there {', '.join(sorted(EXTRA))}",
+        f"optimizer {name!r} is in {_ADAPTED}, but the licence of its original code was not reviewed; "
+        f"TAME uses {', '.join(sorted(EXTRA))}",
     )
 
 
 def extra_optimizer(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
-    """The optimizer of that name, a key of EXTRA or REFUSED. Raises UsageError if it may not or cannot be used."""
+    """The optimizer of that name, a key of EXTRA or REFUSED. Raises UsageError if it must not or cannot be used."""
     licence = REFUSED.get(recipe.name) or EXTRA[recipe.name].licence
     require(
         licence in ALLOWED,
-        f"optimizer {recipe.name!r} follows code under {licence}; TAME uses only {', '.join(sorted(ALLOWED))}",
+        f"optimizer {recipe.name!r} is based on code under {licence}; TAME uses only {', '.join(sorted(ALLOWED))}",
     )
     extra = EXTRA[recipe.name]
     try:

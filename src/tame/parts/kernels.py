@@ -1,7 +1,7 @@
-"""Pieces of a step in torch's own language, for what a trace of a step cannot hold: loops, and numbers that are read.
+"""Parts of a step in TorchScript, for what a trace cannot contain: loops, and numbers read from tensors.
 
-A step that is written down by `torch.jit.trace` (tame.trial.traced) takes a number read from a tensor for a constant;
-what is called here is called again each time it is played back.
+In a step recorded by `torch.jit.trace` (tame.trial.traced), a number read from a tensor becomes a constant; these
+functions run again each time the trace runs.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ def NAME(
 
 @cache
 def played_back() -> torch.jit.CompilationUnit:
-    """The functions by name: `layer_norm_back`, and of some optimizers the step of each member by a kernel of torch.
+    """The functions by name: `layer_norm_back`, and for some optimizers the step of each member by a torch kernel.
 
     adam, adamw, adagrad: (params, grads, slots, step (M,) float32, lr, weight_decay, momentum, beta2 (M,) float64);
-    params and grads are lists of tensors (M, ...), and so are the slots, one after another; params and slots are
-    changed in place.
+    params, grads and slots are lists of tensors (M, ...); all first slots come before all second ones. params and slots
+    are changed in place.
     """
     source = _SOURCE + "".join(_ADAM.replace("NAME", name) for name in ("adam", "adamw"))
     numbers = {"ADAM_EPS": ADAM_EPS, "ADAGRAD_EPS": ADAGRAD_EPS}

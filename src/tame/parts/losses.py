@@ -1,4 +1,4 @@
-"""Losses on stacked outputs: one number for each member and example, which no other member moves."""
+"""Losses on stacked outputs: one number per member and example, independent of other members."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TASKS = ("binary", "multiclass", "regression", "counts", "distribution")
 class LossHyper:
     """The settings of the loss for each member.
 
-    label_smoothing, delta, quantile, gamma: (M,). class_weights: (M, C), or None where all classes weigh the same.
+    label_smoothing, delta, quantile, gamma: (M,). class_weights: (M, C), or None if all classes have the same weight.
     costs: (C, C), row the true class, column the predicted one, zero on the diagonal.
     """
 
@@ -41,7 +41,7 @@ Each = Callable[[Tensor, Tensor, LossHyper], Tensor]
 
 
 class EachAndSlope(Protocol):
-    """`Loss.each` and its slope (M, B, O) along the outputs. smooths: False where no label is smoothed."""
+    """`Loss.each` and its gradient (M, B, O) with respect to the outputs. smooths: False if no label is smoothed."""
 
     def __call__(
         self, outputs: Tensor, target: Tensor, hyper: LossHyper, *, smooths: bool
@@ -50,16 +50,16 @@ class EachAndSlope(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A loss and what it fits.
+    """A loss and what it is for.
 
-    each: outputs (M, B, O) and target to the loss (M, B) of each example. target is (B,) class numbers (int64), (B, C)
+    each: outputs (M, B, O) and target to the loss (M, B) per example. target is (B,) class numbers (int64), (B, C)
     rows of probabilities, or (B,) or (B, O) numbers.
-    tasks: those of TASKS that it can be trained for.
-    num_outputs: from the number of classes (0 for numbers) to the width O that it wants.
+    tasks: those of TASKS that it can be used for.
+    num_outputs: from the number of classes (0 for numbers) to the width O that it needs.
     predict: outputs (..., O) to the canonical form: (..., C) logits whose softmax are the probabilities, or numbers.
-    takes_rows: whether target may be rows of probabilities, as mixup makes them.
-    settings: the fields of LossRecipe that move it.
-    with_slope: what `each` gives and its slope (M, B, O) along the outputs, written out where that is worth it.
+    takes_rows: whether target may be rows of probabilities, as mixup produces them.
+    settings: the fields of LossRecipe that affect it.
+    with_slope: `each` together with its gradient (M, B, O), written out by hand if that pays off.
     """
 
     each: Each
@@ -82,9 +82,9 @@ def _of_numbers(
     name: str, *settings: str, tasks: frozenset[str] = NUMBERS, predict: Callable[[Tensor], Tensor] = _same,
     slope: Each | None = None,
 ) -> Callable[[Each], Each]:  # fmt: skip
-    """Registers a loss of single numbers, outputs (M, B, K) and target (B, K) to (M, B, K), as its mean over the K.
+    """Registers a loss of single numbers, outputs (M, B, K) and target (B, K) to (M, B, K), averaged over the K.
 
-    slope: that of the loss along the outputs, if it is written out.
+    slope: its derivative with respect to the outputs, if it is written out.
     """
 
     def register(single: Each) -> Each:
@@ -105,9 +105,9 @@ def _of_numbers(
 
 
 def _wanted(outputs: Tensor, target: Tensor) -> Tensor:
-    """The target of numbers (B, K) or (M, B, K), in the type of the outputs. Raises ShapeError for another shape."""
+    """The target numbers (B, K) or (M, B, K), in the type of the outputs. Raises ShapeError for another shape."""
     wanted = target[:, None] if target.ndim == 1 else target
-    if wanted.shape != outputs.shape[3 - wanted.ndim :]:  # or one of them would be spread over the other
+    if wanted.shape != outputs.shape[3 - wanted.ndim :]:  # otherwise one would be broadcast over the other
         got = f"{tuple(outputs.shape)} and {tuple(target.shape)}"
         raise ShapeError(f"need outputs (M, B, K) and target (B, K), (M, B, K), or (B,) where K is 1, got {got}")
     return wanted.to(outputs.dtype)
@@ -127,7 +127,7 @@ def mae(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
 
 @_of_numbers("huber", "delta")
 def huber(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
-    """Half the squared error up to delta, from there on a straight line.
+    """Half the squared error up to delta, linear beyond.
 
     Source: Huber, Robust estimation of a location parameter (1964); equals torch's huber_loss.
     """
@@ -137,15 +137,15 @@ def huber(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
 
 @_of_numbers("log_cosh")
 def log_cosh(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
-    """Logarithm of the hyperbolic cosine of the error: half its square near 0, its size less log 2 far away."""
+    """Logarithm of the hyperbolic cosine of the error: half its square near 0, its size minus log 2 far away."""
     error = outputs - target
-    # cosh overflows at 89 in float32; and softplus gives up digits above its threshold, which logsigmoid does not.
+    # cosh overflows at 89 in float32, and softplus loses digits above its threshold; logsigmoid does not.
     return error - F.logsigmoid(2 * error) - math.log(2)
 
 
 @_of_numbers("quantile", "quantile")
 def quantile(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
-    """Pinball loss: least where a share `quantile` of the targets lies below the output.
+    """Pinball loss: minimal if a share `quantile` of the targets lies below the output.
 
     Source: Koenker and Bassett, Regression quantiles (1978).
     """
@@ -155,16 +155,16 @@ def quantile(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
 
 @_of_numbers("poisson", tasks=frozenset({"counts"}), predict=torch.exp)
 def poisson(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
-    """Negative log-likelihood of counts under Poisson's law, less what only the target moves.
+    """Negative log-likelihood of counts under a Poisson distribution, without the term that depends only on the target.
 
-    outputs: logarithms of the rate, below 88 in float32 (709 in float64), where the rate leaves the numbers; its
-    members then diverge. Equals torch's poisson_nll_loss.
+    outputs: logarithms of the rate; from 88 in float32 (709 in float64) the rate overflows, and the member diverges.
+    Equals torch's poisson_nll_loss.
     """
     return outputs.exp() - target * outputs
 
 
 def _smoothed_mean(values: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
-    """Mean of values (M, B, C) over the classes, weighed by the target smoothed towards the uniform distribution."""
+    """Mean of values (M, B, C) over the classes, weighted by the target smoothed towards the uniform distribution."""
     if target.ndim == 2:
         right = (values * target.to(values.dtype)).sum(dim=-1)
     else:
@@ -174,9 +174,9 @@ def _smoothed_mean(values: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
 
 
 def _shifted(outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits (M, B, C) less the largest of each row, and the logarithm (M, B) of the sum of their exponentials.
+    """Logits (M, B, C) minus the largest of each row, and the logarithm (M, B) of the sum of their exponentials.
 
-    As exact as log_softmax and, with 10 classes on a CPU, three times as fast, which a small network feels.
+    As exact as log_softmax and, with 10 classes on a CPU, three times as fast, which matters for a small network.
     """
     lead = outputs - outputs.detach().amax(dim=-1, keepdim=True)
     return lead, lead.exp().sum(dim=-1).log()
@@ -194,20 +194,20 @@ def _two_logits(outputs: Tensor) -> Tensor:
 
 
 def _hinge_logits(outputs: Tensor) -> Tensor:
-    """Logits of a margin: [0, 2 f] for one output f, else the outputs; uncalibrated, only their order is learnt."""
+    """Logits of a margin: [0, 2 f] for one output f, else the outputs; uncalibrated, only their order is meaningful."""
     return _two_logits(2 * outputs) if outputs.shape[-1] == 1 else outputs
 
 
 def _of_classes(
     name: str,
-    *settings: str,  # other than class_weights, which moves the average of each
+    *settings: str,  # besides class_weights, which affects every average
     tasks: frozenset[str] = CLASSES,
     num_outputs: Callable[[int], int] = lambda num_classes: num_classes,
     predict: Callable[[Tensor], Tensor] = _same,
     takes_rows: bool = False,
     with_slope: EachAndSlope | None = None,
 ) -> Callable[[Each], Each]:
-    """Registers a loss of classes, which all can weigh."""
+    """Registers a loss of classes; all of these support class weights."""
 
     def register(each: Each) -> Each:
         fields = frozenset((*settings, "class_weights"))
@@ -248,9 +248,9 @@ def cross_entropy(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
 
 @_of_classes("kl_divergence", "label_smoothing", tasks=frozenset({"distribution"}), takes_rows=True)
 def kl_divergence(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
-    """Divergence of softmax(outputs) from the smoothed target: cross-entropy less the target's own entropy.
+    """Divergence of softmax(outputs) from the smoothed target: cross-entropy minus the target's entropy.
 
-    outputs: (M, B, C); target: (B, C) rows of probabilities. Returns (M, B) in nats; 0 where they are equal.
+    outputs: (M, B, C); target: (B, C) rows of probabilities. Returns (M, B) in nats; 0 if they are equal.
     Source: Kullback and Leibler, On information and sufficiency (1951); equals torch's kl_div.
     """
     smoothing = hyper.label_smoothing[:, None, None]
@@ -260,13 +260,13 @@ def kl_divergence(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
 
 @_of_classes("focal", "label_smoothing", "gamma", tasks=CLASSES | {"distribution"}, takes_rows=True)
 def focal(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
-    """Cross-entropy in which a class of probability p counts (1 - p)^gamma: what is right already is played down.
+    """Cross-entropy in which a class of probability p has weight (1 - p)^gamma: it down-weights easy examples.
 
     outputs: (M, B, C); target as for cross_entropy, which it equals at gamma 0. Returns (M, B).
     Source: Lin et al., Focal loss for dense object detection (2017), equation 4, with softmax in place of sigmoid.
     """
     log_p = F.log_softmax(outputs, dim=-1)
-    # (1 - p)^gamma by way of its logarithm, with p kept below 1: at p = 1 its slope is infinite for a gamma below 1.
+    # (1 - p)^gamma through its logarithm, with p kept below 1: at p = 1 its slope is infinite for a gamma below 1.
     log_rest = torch.log(-torch.expm1(log_p.clamp(max=-torch.finfo(log_p.dtype).eps)))
     return -_smoothed_mean(torch.exp(hyper.gamma[:, None, None] * log_rest) * log_p, target, hyper)
 
@@ -290,7 +290,7 @@ def binary_cross_entropy(outputs: Tensor, target: Tensor, hyper: LossHyper) -> T
 def logistic(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
     """Logistic loss log(1 + exp(-y f)) of the margin, with y = 1 for class 1 and y = -1 for class 0.
 
-    outputs: (M, B, 1); target as for binary_cross_entropy, which it equals written another way. Returns (M, B) in nats.
+    outputs: (M, B, 1); target as for binary_cross_entropy, to which it is equal. Returns (M, B) in nats.
     Source: Hastie, Tibshirani and Friedman, The elements of statistical learning (2009), section 10.5.
     """
     share, margin = _share_of_ones(outputs, target, hyper), outputs[..., 0]
@@ -299,10 +299,10 @@ def logistic(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
 
 @_of_classes("hinge", num_outputs=lambda c: 1 if c == 2 else c, predict=_hinge_logits)
 def hinge(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
-    """What the margin lacks of 1. The canonical logits are uncalibrated: their order is learnt, not their size.
+    """max(0, 1 - margin). The canonical logits are uncalibrated: only their order is meaningful, not their size.
 
     outputs: (M, B, 1) for two classes, whose margin is y f with y = -1 or 1; or (M, B, C), whose margin is the logit
-    of the target less the largest other one. target: (B,) class numbers. Returns (M, B).
+    of the target minus the largest other one. target: (B,) class numbers. Returns (M, B).
     Source: Crammer and Singer, On the algorithmic implementation of multiclass kernel-based vector machines (2001).
     """
     if outputs.shape[-1] == 1:
@@ -314,17 +314,17 @@ def hinge(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
 
 @_of_classes("squared_hinge", num_outputs=lambda c: 1 if c == 2 else c, predict=_hinge_logits)
 def squared_hinge(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
-    """The square of `hinge`, which is smooth where the margin reaches 1; as uncalibrated."""
+    """The square of `hinge`, which is smooth where the margin reaches 1; also uncalibrated."""
     return hinge(outputs, target, hyper).square()
 
 
 @_of_classes("cost_sensitive", "costs")
 def cost_sensitive(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
-    """log(1 + sum over wrong classes j of c[y, j] exp(z_j - z_y)): a confusion pushes as hard as it costs.
+    """log(1 + sum over wrong classes j of c[y, j] exp(z_j - z_y)): confusions are penalised by their cost.
 
     outputs: (M, B, C); target: (B,) class numbers y; costs c: (C, C). Returns (M, B); cross-entropy where every cost
-    is 1; a cost of 0 drops its confusion. What costs much is given a smaller logit: the largest one is the decision,
-    and the softmax leans away from dear mistakes. Raises ShapeError without costs of that shape.
+    is 1; a cost of 0 ignores its confusion. Expensive mistakes get smaller logits: the largest logit is the decision,
+    and the softmax is biased against expensive mistakes. Raises ShapeError without costs of that shape.
     Source: Gimpel and Smith, Softmax-margin CRFs (2010), with the logarithm of the cost as their margin.
     """
     classes = outputs.shape[-1]
@@ -340,11 +340,11 @@ def cost_sensitive(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
 def loss_hyper(
     recipes: Sequence[LossRecipe], *, class_counts: Tensor | None, costs: Tensor | None, like: Tensor
 ) -> LossHyper:
-    """The settings of these recipes, one for each member, in the dtype and on the device of `like`.
+    """The settings of these recipes, one per member, in the dtype and on the device of `like`.
 
-    class_counts: (C,) training examples of each class, or (M, C); from them, balanced weights are n / (C n_c), and a
-    class without examples weighs as if it had one. costs: (C, C).
-    Raises UsageError for balanced weights without counts, ShapeError for costs that are no matrix of costs.
+    class_counts: (C,) training examples of each class, or (M, C). Balanced weights are n / (C n_c); a class without
+    examples counts as having one. costs: (C, C).
+    Raises UsageError for balanced weights without counts, ShapeError for an invalid matrix of costs.
     """
 
     def column(name: str) -> Tensor:
@@ -354,7 +354,7 @@ def loss_hyper(
     weights = None
     if balanced.any():
         if class_counts is None:
-            raise UsageError("class_weights balanced needs classes, and the target has none")
+            raise UsageError("class_weights balanced needs classes, but the target has none")
         counts = class_counts.to(like)
         fair = counts.sum(dim=-1, keepdim=True) / (counts.shape[-1] * counts.clamp(min=1))
         weights = torch.where(balanced[:, None], fair, torch.ones_like(fair))
@@ -368,18 +368,18 @@ def loss_hyper(
 
 
 def mean_loss(name: str, outputs: Tensor, target: Tensor, hyper: LossHyper, *, weight: Tensor | None = None) -> Tensor:
-    """`average_loss` of the loss of that name. Raises UsageError for an unknown one, with the nearest name."""
+    """`average_loss` of the loss of that name. Raises UsageError for an unknown name, with the nearest one."""
     return average_loss(LOSSES.get(name), outputs, target, hyper, weight=weight)
 
 
 def average_loss(
     loss: Loss, outputs: Tensor, target: Tensor, hyper: LossHyper, *, weight: Tensor | None = None
 ) -> Tensor:
-    """The loss of each member, averaged over the examples of the batch that belong to it: sum of w l over sum of w.
+    """The loss of each member, averaged over its own examples in the batch: sum of w l over sum of w.
 
-    outputs: (M, B, O); target: as the loss wants it; weight: (M, B), 0 where an example is not the member's. w is the
+    outputs: (M, B, O); target: as the loss needs it; weight: (M, B), 0 if an example is not the member's. w is the
     weight times that of the example's class (for a row of probabilities, the mean class weight under it).
-    Returns (M,); 0 for a member without an example in the batch. Raises ShapeError where the shapes differ.
+    Returns (M,); 0 for a member without an example in the batch. Raises ShapeError if the shapes differ.
     Without label smoothing, it averages as torch's cross_entropy(weight=...) does.
     """
     _fit(loss, outputs, target)
@@ -391,9 +391,9 @@ def average_loss(
 def average_loss_and_slope(
     loss: Loss, outputs: Tensor, target: Tensor, hyper: LossHyper, *, weight: Tensor | None = None, smooths: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """What `average_loss` gives (M,), and the gradient (M, B, O) of its sum over the members along the outputs.
+    """The result (M,) of `average_loss`, and the gradient (M, B, O) of its sum over the members.
 
-    smooths: may be False where every label_smoothing is 0, and saves a few passes then.
+    smooths: may be False if every label_smoothing is 0, which saves a few passes.
     """
     if loss.with_slope is None:
         leaf = outputs.detach().requires_grad_()
@@ -414,14 +414,14 @@ def average_loss_and_slope(
 def _own(outputs: Tensor, weight: Tensor | None) -> Tensor:
     """The outputs, with zeros for examples that are not the member's.
 
-    Taken out here and again in the average: the loss of such an example may be infinite, whose product with 0 is no
-    number, and so may be the product of its slope with 0.
+    They are excluded here and again in the average: the loss or gradient of such an example may be infinite, and its
+    product with 0 would be NaN.
     """
     return outputs if weight is None else torch.where(weight[..., None] > 0, outputs, 0)
 
 
 def _weighed(outputs: Tensor, target: Tensor, hyper: LossHyper, weight: Tensor | None) -> Tensor | None:
-    """(M, B) what each example weighs with its class; None where all weigh the same."""
+    """(M, B) the weight of each example, with that of its class; None if all have the same weight."""
     if hyper.class_weights is None:
         return weight
     rows = target.ndim == 2
@@ -446,8 +446,8 @@ def cross_entropy_of(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _fit(loss: Loss, outputs: Tensor, target: Tensor) -> None:
-    """Raises ShapeError unless outputs are (M, B, O) and the target is of the kind and length that the loss wants."""
-    own = target.ndim == 3 and bool(loss.tasks & NUMBERS)  # numbers of each member's own scale
+    """Raises ShapeError unless outputs are (M, B, O) and the target has the kind and length that the loss needs."""
+    own = target.ndim == 3 and bool(loss.tasks & NUMBERS)  # numbers on each member's scale
     good = outputs.ndim == 3 and (target.shape == outputs.shape if own else target.shape[:1] == outputs.shape[1:2])
     if good and not loss.tasks & NUMBERS:
         if target.ndim == 2:
@@ -464,12 +464,12 @@ def _fit(loss: Loss, outputs: Tensor, target: Tensor) -> None:
 
 
 _INSTEAD = dict(zip(TASKS, ("cross_entropy", "cross_entropy", "mse", "poisson", "kl_divergence"), strict=True))
-_SQUASHED = ("Softmax", "Softmin", "Softmax2d", "Sigmoid", "Hardsigmoid", "LogSigmoid")  # last layers that spoil logits
-_POSITIVE = ("Softplus", "ReLU", "Sigmoid", "Softmax", "Hardsigmoid")  # last layers that spoil logarithms of rates
+_SQUASHED = ("Softmax", "Softmin", "Softmax2d", "Sigmoid", "Hardsigmoid", "LogSigmoid")  # not logits
+_POSITIVE = ("Softplus", "ReLU", "Sigmoid", "Softmax", "Hardsigmoid")  # last layers that do not return log rates
 
 
 def check_loss(recipe: LossRecipe, *, task: str, num_classes: int, has_costs: bool) -> None:
-    """Raises UsageError, with the mend, for a loss that is unknown, does not fit the task or lacks its costs."""
+    """Raises UsageError, with the fix, for a loss that is unknown, does not fit the task or lacks its costs."""
     name, loss = recipe.name, LOSSES.get(recipe.name)
     if task not in TASKS:
         raise UsageError(unknown("task", task, TASKS))
@@ -480,46 +480,46 @@ def check_loss(recipe: LossRecipe, *, task: str, num_classes: int, has_costs: bo
         "counts": "counts",
         "distribution": f"a distribution over {num_classes} classes for each example",
     }[task]
-    same = " (where each example is of one class it is cross_entropy)" if name == "kl_divergence" else ""
-    mend = f"the target has {target}{same if task not in NUMBERS else ''}; use {_INSTEAD[task]}"
-    require(task in loss.tasks, f"{name} wants {_wants(loss)}, {mend}")
+    same = " (if each example has one class, it equals cross_entropy)" if name == "kl_divergence" else ""
+    fix = f"the target has {target}{same if task not in NUMBERS else ''}; use {_INSTEAD[task]}"
+    require(task in loss.tasks, f"{name} needs {_wants(loss)}, but {fix}")
     weighs = recipe.class_weights == "none" or task not in NUMBERS
     require(weighs, f"class_weights {recipe.class_weights} needs classes, the target has {target}; leave it at none")
-    mend = 'set loss.costs to a CSV file, or to "true>predicted=2, ..."'
-    require(has_costs or name != "cost_sensitive", f"cost_sensitive needs costs: {mend}")
+    fix = 'set loss.costs to a CSV file, or to "true>predicted=2, ..."'
+    require(has_costs or name != "cost_sensitive", f"cost_sensitive needs costs: {fix}")
 
 
 def unused_settings(recipe: LossRecipe) -> tuple[str, ...]:
-    """The fields, such as "gamma", that are set to other than their default and that this loss does not look at."""
+    """The fields, such as "gamma", that differ from their default although this loss does not use them."""
     plain, own = LossRecipe(), LOSSES.get(recipe.name).settings
     every = ("label_smoothing", "class_weights", "delta", "quantile", "gamma", "costs")
     return tuple(name for name in every if name not in own and getattr(recipe, name) != getattr(plain, name))
 
 
 def check_outputs(name: str, outputs: object, target: object, *, num_classes: int, ends_in: str | None = None) -> None:
-    """Raises UsageError, with the mend, unless the outputs of an untrained model and the target fit the loss.
+    """Raises UsageError, with the fix, unless the outputs of an untrained model and the target fit the loss.
 
-    outputs: what the model gives for a batch, a tensor (B, O) if all is well; target: that batch's, as the loss wants
-    it; num_classes: 0 for numbers; ends_in: class name of the model's last layer, such as "Softmax", if it is known.
+    outputs: what the model returns for a batch, which should be a tensor (B, O); target: of that batch, as the loss
+    needs it; num_classes: 0 for numbers; ends_in: class name of the model's last layer, such as "Softmax", if known.
     """
     loss = LOSSES.get(name)
     if not isinstance(outputs, Tensor):
         what = f"a {type(outputs).__name__}" + (f" of {len(outputs)}" if isinstance(outputs, tuple | list) else "")
-        raise UsageError(f"the model gives {what}, {name} wants one tensor (B, O): let forward() return that alone")
+        raise UsageError(f"the model returns {what}, {name} needs one tensor (B, O): let forward() return only that")
     if not isinstance(target, Tensor):
         raise UsageError(f"the target must be a tensor, got a {type(target).__name__}")
     numbers = bool(loss.tasks & NUMBERS)
     width = loss.num_outputs(num_classes) if not numbers else target.shape[1] if target.ndim == 2 else 1
     _check_shape(name, outputs, len(target), width=width, on="" if numbers else f" on {num_classes} classes")
     bad = int((~outputs.isfinite()).any(dim=1).sum())
-    mend = "look for divisions, logarithms and roots in forward(), for its initial weights, and for gaps in the data"
-    require(not bad, f"the untrained model gives NaN or infinity for {bad} of {len(outputs)} examples: {mend}")
+    fix = "look for divisions, logarithms and roots in forward(), for its initial weights, and for gaps in the data"
+    require(not bad, f"the untrained model returns NaN or infinity for {bad} of {len(outputs)} examples: {fix}")
     _check_ending(name, loss, outputs, ends_in)
     _check_numbers(name, target) if numbers else _check_classes(name, loss, target, num_classes)
 
 
 def _wants(loss: Loss) -> str:
-    """What a loss wants of the target, in words."""
+    """The target that a loss needs, in words."""
     if loss.tasks == _BINARY:
         return "2 classes"
     if loss.tasks & CLASSES:
@@ -531,59 +531,59 @@ def _wants(loss: Loss) -> str:
 
 def _check_shape(name: str, outputs: Tensor, num_rows: int, *, width: int, on: str) -> None:
     shape, kind = tuple(outputs.shape), str(outputs.dtype).removeprefix("torch.")
-    wrong = f"the model gives {kind}, {name} wants real numbers: return what the last layer gives"
+    wrong = f"the model returns {kind}, but {name} needs real numbers: return the output of the last layer"
     require(outputs.is_floating_point(), wrong)
     if outputs.ndim != 2:
-        mend = "keep the last dimension, as with unsqueeze(-1)" if outputs.ndim < 2 else "flatten or pool at the end"
-        raise UsageError(f"the model gives outputs of shape {shape}, {name}{on} wants (B, {width}): {mend}")
-    mend = "forward() must keep the examples apart"
-    require(shape[0] == num_rows, f"the model gives {shape[0]} rows for {num_rows} examples: {mend}")
+        fix = "keep the last dimension, as with unsqueeze(-1)" if outputs.ndim < 2 else "flatten or pool at the end"
+        raise UsageError(f"the model returns outputs of shape {shape}, but {name}{on} needs (B, {width}): {fix}")
+    fix = "forward() must keep the examples separate"
+    require(shape[0] == num_rows, f"the model returns {shape[0]} rows for {num_rows} examples: {fix}")
     plural = "s" if shape[1] != 1 else ""
-    wrong = f"the model gives {shape[1]} output{plural}, {name}{on} wants {width}: change the last layer"
+    wrong = f"the model returns {shape[1]} output{plural}, but {name}{on} needs {width}: change the last layer"
     require(shape[1] == width, wrong)
 
 
 def _check_ending(name: str, loss: Loss, outputs: Tensor, ends_in: str | None) -> None:
-    """Raises UsageError for outputs that have been made probabilities already, and for rates without a logarithm."""
+    """Raises UsageError for outputs that are already probabilities, and for rates without a logarithm."""
     if loss.tasks & NUMBERS:
         wrong = "regression" not in loss.tasks and ends_in in _POSITIVE
-        require(not wrong, f"the model ends in {ends_in}, {name} wants logarithms of rates: remove it")
+        require(not wrong, f"the model ends in {ends_in}, but {name} needs logarithms of rates: remove it")
         return
-    alone = outputs.shape[-1] == 1 and ends_in == "LogSoftmax"  # of one output it is always 0
+    alone = outputs.shape[-1] == 1 and ends_in == "LogSoftmax"  # with one output it is always 0
     squashed = ends_in in _SQUASHED or alone
-    require(not squashed, f"the model ends in {ends_in}, {name} wants logits: remove it, the loss has its own")
+    require(not squashed, f"the model ends in {ends_in}, but {name} needs logits: remove it, the loss has its own")
     inside = len(outputs) > 0 and outputs.shape[-1] > 1 and bool(((outputs >= 0) & (outputs <= 1)).all())
     if inside and _sum_to_one(outputs):
-        raise UsageError(f"the model gives probabilities already, {name} wants logits: remove the softmax")
+        raise UsageError(f"the model already returns probabilities, but {name} needs logits: remove the softmax")
 
 
 def _sum_to_one(rows: Tensor) -> bool:
-    close = max(1e-4, 4 * torch.finfo(rows.dtype).eps)  # half precision cannot come nearer
+    close = max(1e-4, 4 * torch.finfo(rows.dtype).eps)  # half precision is not more exact
     return bool(((rows.float().sum(dim=1) - 1).abs() <= close).all())
 
 
 def _check_numbers(name: str, target: Tensor) -> None:
-    require(bool(target.isfinite().all()), f"the target holds NaN or infinity, {name} wants numbers: leave those out")
+    require(bool(target.isfinite().all()), f"the target has NaN or infinity, {name} needs numbers: leave those out")
     lowest = float(target.min()) if target.numel() else 0.0
-    require(name != "poisson" or lowest >= 0, f"poisson wants counts, the lowest target is {lowest:g}; use mse")
+    require(name != "poisson" or lowest >= 0, f"poisson needs counts, but the lowest target is {lowest:g}; use mse")
 
 
 def _check_classes(name: str, loss: Loss, target: Tensor, num_classes: int) -> None:
-    """Raises UsageError unless the target holds class numbers or rows of probabilities, as the loss wants."""
+    """Raises UsageError unless the target contains class numbers or rows of probabilities, as the loss needs."""
     shape = tuple(target.shape)
     if target.ndim == 2 and target.is_floating_point():
-        require(loss.takes_rows, f"{name} wants class numbers (B,), the target holds rows {shape}; use cross_entropy")
-        right = f"{name} on {num_classes} classes wants rows of {num_classes}"
-        require(shape[1] == num_classes, f"{right} probabilities, the target's have {shape[1]}")
+        require(loss.takes_rows, f"{name} needs class numbers (B,), but the target has rows {shape}; use cross_entropy")
+        right = f"{name} on {num_classes} classes needs rows of {num_classes}"
+        require(shape[1] == num_classes, f"{right} probabilities, but the target's have {shape[1]}")
         proper = bool((target >= 0).all()) and _sum_to_one(target)
         require(proper, "the rows of the target must be probabilities: 0 or more, with a sum of 1")
         return
     kind = str(target.dtype).removeprefix("torch.")
     if not loss.tasks & CLASSES:
         wanted = f"rows of probabilities (B, {num_classes})"
-        raise UsageError(f"{name} wants {wanted}, the target is {shape} {kind}; for class numbers use cross_entropy")
+        raise UsageError(f"{name} needs {wanted}, the target is {shape} {kind}; for class numbers use cross_entropy")
     whole = target.ndim == 1 and target.dtype == torch.int64
-    require(whole, f"{name} wants class numbers (B,) int64, the target is {shape} {kind}; for numbers use mse")
+    require(whole, f"{name} needs class numbers (B,) int64, but the target is {shape} {kind}; for numbers use mse")
     low, high = (int(target.min()), int(target.max())) if len(target) else (0, 0)
     inside = low >= 0 and high < num_classes
-    require(inside, f"class numbers must be 0 to {num_classes - 1}, the target's are {low} to {high}")
+    require(inside, f"class numbers must be 0 to {num_classes - 1}, but the target's are {low} to {high}")

@@ -1,4 +1,4 @@
-"""Metrics on stacked outputs for curves; the numbers of a report come from scikit-learn and are held against these."""
+"""Metrics on stacked outputs for curves; the numbers in reports come from scikit-learn, and tests compare the two."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tame.core.registry import Registry
 class Measure(Protocol):
     """outputs: canonical, (M, B, C) logits with target (B,) class numbers, or (M, B, 1) with target (B,) numbers.
 
-    Returns (M,). Raises ShapeError where it is for numbers and the outputs are not.
+    Returns (M,). Raises ShapeError if it is for numbers and the outputs are not.
     """
 
     def __call__(self, outputs: Tensor, target: Tensor) -> Tensor: ...
@@ -41,7 +41,7 @@ def _confusion(outputs: Tensor, target: Tensor) -> Tensor:
 
 @METRICS.add("balanced_accuracy")
 def balanced_accuracy(outputs: Tensor, target: Tensor) -> Tensor:
-    """Mean over the classes that occur of the share of each that is recognised."""
+    """Mean recall over the classes that occur."""
     counts = _confusion(outputs, target)
     size = counts.sum(dim=2)
     recall = counts.diagonal(dim1=1, dim2=2) / size.clamp(min=1)
@@ -71,8 +71,8 @@ def roc_auc(outputs: Tensor, target: Tensor) -> Tensor:
     """Probability that an example of a class ranks above one that is not of it; a tie counts half.
 
     Two classes are ranked by the difference of their logits. More are ranked by probability, each against the rest,
-    and the mean is taken over the classes that some examples have and others have not; without any it is 0.5. NaN
-    where an output is NaN.
+    and the mean is over the classes that some but not all examples have; without any it is 0.5. NaN if an output is
+    NaN.
     Source: Hanley and McNeil, The meaning and use of the area under a ROC curve (1982).
     """
     num_classes = outputs.shape[-1]
@@ -88,14 +88,14 @@ def roc_auc(outputs: Tensor, target: Tensor) -> Tensor:
 def _area(rank_by: Tensor, own: Tensor, *, ones: int) -> Tensor:
     """Area under the ROC curve (M,). rank_by: (M, B); own: (B,) true for `ones` examples."""
     ordered = rank_by.sort(dim=1).values
-    # Twice the rank of each, ties sharing the middle one, in whole numbers: their sums would not be exact in float32.
+    # Twice the rank of each, with the mean rank for ties, in integers: the sums would not be exact in float32.
     rank = torch.searchsorted(ordered, rank_by) + torch.searchsorted(ordered, rank_by, right=True) + 1
     won = rank[:, own].sum(dim=1) - ones * (ones + 1)
     return won.to(rank_by.dtype) / (2 * ones * (len(own) - ones))
 
 
 def _errors(outputs: Tensor, target: Tensor) -> Tensor:
-    """Prediction less target, (M, B). Raises ShapeError unless outputs are (M, B, 1) and the target is (B,)."""
+    """Prediction minus target, (M, B). Raises ShapeError unless outputs are (M, B, 1) and the target is (B,)."""
     if outputs.ndim != 3 or outputs.shape[-1] != 1 or target.shape != outputs.shape[1:2]:
         got = f"{tuple(outputs.shape)} and {tuple(target.shape)}"
         raise ShapeError(f"metrics of numbers need outputs (M, B, 1) and target (B,), got {got}")
@@ -116,12 +116,12 @@ def mae(outputs: Tensor, target: Tensor) -> Tensor:
 
 @METRICS.add("r2")
 def r2(outputs: Tensor, target: Tensor) -> Tensor:
-    """Share of the target's variance that the predictions explain; below 0 where its mean would do better.
+    """Share of the target's variance that the predictions explain; below 0 if its mean would be better.
 
-    A constant target gives 1 where it is met and else 0.
+    A constant target gives 1 if it is predicted exactly, otherwise 0.
     """
     lost = _errors(outputs, target).square().sum(dim=1)
     wanted = target.to(outputs.dtype)
     if bool((target == target[0]).all()):
-        return torch.where(lost == 0, 1, 0 * lost)  # 0 times: a member that is lost stays so
+        return torch.where(lost == 0, 1, 0 * lost)  # 0 times: NaN stays NaN
     return 1 - lost / (wanted - wanted.mean()).square().sum()

@@ -1,7 +1,7 @@
-"""The multi-layer perceptron of tables, features and heads: a plain module, and all members of a group at once.
+"""The multi-layer perceptron of tables, features and heads: as a plain module, and for all members of a group at once.
 
-With depth 0 it is a linear model. `forward` is the reference; `stacked` computes the same for parameters with a
-leading M in a few large matrix products.
+With depth 0 it is a linear model. `forward` is the reference; `stacked` computes the same for parameters with a leading
+M in a few large matrix products.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ Tensors = Mapping[str, Tensor]
 
 
 class Draws(Protocol):
-    """The chance of one step: uniform draws (B, width) in [0, 1), a fresh one for each layer that asks, in order."""
+    """The randomness of one step: uniform draws (B, width) in [0, 1), new ones for each layer, in order."""
 
     def __call__(self, width: int) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What the columns of an input (B, D) are, in this order.
+    """The columns of an input (B, D), in this order.
 
-    dense: numbers as they are; periodic: numbers that become periodic embeddings of `dim` values each, their first
-    frequencies drawn with spread `sigma`; embedded: for each column of category codes how many codes there are.
+    dense: numbers as they are; periodic: numbers that become periodic embeddings of `dim` values each, whose initial
+    frequencies have standard deviation `sigma`; embedded: the number of codes of each column of category codes.
     """
 
     dense: int
@@ -54,17 +54,17 @@ class Columns:
 
     @property
     def widths(self) -> list[int]:
-        """Values that each column of codes becomes. Source: the rule of thumb of fastai, 1.6 x n^0.56."""
+        """The embedding width of each column of codes. Source: the rule of thumb of fastai, 1.6 x n^0.56."""
         return [min(32, round(1.6 * count**0.56)) for count in self.embedded]
 
     @property
-    def learnt(self) -> int:
-        """Values that the learnt embeddings make of one example."""
+    def embedding_width(self) -> int:
+        """The number of values that the trained embeddings give for one example."""
         return self.periodic * self.dim + sum(self.widths)
 
 
 class Periodic(nn.Module):
-    """Numbers (B, P) to (B, P x dim): sines and cosines of learnt frequencies, then a layer for each number.
+    """Numbers (B, P) to (B, P x dim): sines and cosines of trained frequencies, then a layer for each number.
 
     Source: Gorishniy, Rubachev and Babenko, On Embeddings for Numerical Features in Tabular Deep Learning (2022), 3.3.
     """
@@ -83,7 +83,7 @@ class Periodic(nn.Module):
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch norm that judges a batch of one by its running statistics, since one example has no spread."""
+    """Batch norm that uses its running statistics for a batch of one, since one example has no variance."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and len(x) == 1:
@@ -92,7 +92,7 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 class Mlp(nn.Module):
-    """Hidden layers of one width: linear, norm, activation, dropout; each but the first may be residual."""
+    """Hidden layers of equal width: linear, norm, activation, dropout; all but the first may be residual."""
 
     takes_draws = True
 
@@ -107,9 +107,9 @@ class Mlp(nn.Module):
         self.embeddings = nn.ModuleList(
             nn.Embedding(count, width) for count, width in zip(columns.embedded, columns.widths, strict=True)
         )
-        inputs, width = columns.dense + columns.learnt, recipe.width
+        inputs, width = columns.dense + columns.embedding_width, recipe.width
         sizes = [inputs] + [width] * recipe.depth
-        # Batch norm takes every bias out again: Adam would only blow up the rounding errors that are its gradient.
+        # Batch norm cancels every bias: Adam would only amplify the rounding errors that are its gradient.
         biased = self.norm != "batch"
         self.body = nn.ModuleList(nn.Linear(a, b, bias=biased) for a, b in pairwise(sizes))
         norms = {"layer": nn.LayerNorm, "batch": BatchNorm}
@@ -118,16 +118,16 @@ class Mlp(nn.Module):
 
     @property
     def kind(self) -> Hashable:
-        """All that a pass depends on besides its tensors."""
+        """Everything that a pass depends on besides its tensors."""
         return self.columns, self.norm, self.activation, self.residual, len(self.body)
 
     @property
     def widths(self) -> list[int]:
-        """Units of each hidden layer."""
+        """The number of units in each hidden layer."""
         return [layer.out_features for layer in self.body if isinstance(layer, nn.Linear)]
 
     def forward(self, x: Tensor, draws: Draws | None = None) -> Tensor:
-        """x: (B, D) as `columns` says; draws: the chance of a training step, None to predict. Returns (B, O)."""
+        """x: (B, D) as in `columns`; draws: the randomness of a training step, None for prediction. Returns (B, O)."""
         h = self._inputs(x)
         for i, layer in enumerate(self.body):
             z = layer(h)
@@ -138,7 +138,7 @@ class Mlp(nn.Module):
         return self.out(h)  # type: ignore[no-any-return]
 
     def _inputs(self, x: Tensor) -> Tensor:
-        if not self.columns.learnt:
+        if not self.columns.embedding_width:
             return x
         dense, numbers, codes = self._split(x)
         found = [dense]
@@ -158,10 +158,10 @@ class Mlp(nn.Module):
     ) -> Tensor:
         """Outputs (M, B, O) of members that see the same examples.
 
-        tensors: as `state_dict`, each with a leading M; x: (B, D), or (M, B, D) of members that see their own;
-        dropout: (M,) rates, None where all are zero; draws: the chance of a training step, which also moves the running
-        statistics in `tensors`; None to predict;
-        mine: (M, B), 0 where an example is not the member's and must not move what batch norm measures.
+        tensors: as `state_dict`, each with a leading M; x: (B, D), or (M, B, D) if members have their own;
+        dropout: (M,) rates, None if all are zero; draws: the randomness of a training step, which also updates the
+        running statistics in `tensors`; None for prediction;
+        mine: (M, B), 0 if an example is not the member's and must not affect batch norm.
         """
         h: Tensor | None = None
         for i in range(len(self.body)):
@@ -175,19 +175,19 @@ class Mlp(nn.Module):
         return self._first(tensors, weight, bias, x) if h is None else _linear(weight, bias, h)
 
     def _first(self, tensors: Tensors, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
-        """The first layer: what is not learnt is shared by all members, and needs one product for all of them."""
-        if not self.columns.learnt:
+        """The first layer. Inputs without embeddings are shared by all members and need only one product for all."""
+        if not self.columns.embedding_width:
             return shared_linear(weight, bias, x)
         cut = self.columns.dense
         z = shared_linear(weight[:, :, :cut], bias, x[..., :cut])
-        return z + self.learnt(tensors, x) @ weight[:, :, cut:].transpose(1, 2)
+        return z + self.embedded(tensors, x) @ weight[:, :, cut:].transpose(1, 2)
 
-    def learnt_names(self) -> list[str]:
-        """The parameters of what is learnt before the first layer."""
+    def embedding_names(self) -> list[str]:
+        """The names of the embedding parameters before the first layer."""
         return [name for name, _ in self.named_parameters() if name.startswith(("periodic.", "embeddings."))]
 
-    def learnt(self, tensors: Tensors, x: Tensor) -> Tensor:
-        """Values (M, B, L) that each member's embeddings make of the columns that have some."""
+    def embedded(self, tensors: Tensors, x: Tensor) -> Tensor:
+        """The values (M, B, L) of each member's embeddings of the columns that have one."""
         _, numbers, codes = self._split(x)
         found = []
         if self.periodic is not None:
@@ -202,7 +202,7 @@ class Mlp(nn.Module):
         return torch.cat(found, dim=2)
 
     def normed(self, tensors: Tensors, i: int, z: Tensor, *, training: bool, mine: Tensor | None) -> Tensor:
-        """What the norm of layer i makes of (M, B, W); in training, batch norm also moves its running statistics."""
+        """The normalised values (M, B, W) of layer i; in training, batch norm also updates its running statistics."""
         if self.norm == "none":
             return z
         own = {name: tensors[f"norms.{i}.{name}"] for name in ("weight", "bias")}
@@ -213,7 +213,7 @@ class Mlp(nn.Module):
         return (z - mean) / (spread + self.eps(i)).sqrt() * scale + shift
 
     def eps(self, i: int) -> float:
-        """What the norm of layer i adds to the spread."""
+        """What the norm of layer i adds to the variance."""
         found = self.norms[i].eps
         assert isinstance(found, float)
         return found
@@ -221,10 +221,10 @@ class Mlp(nn.Module):
     def statistics(
         self, tensors: Tensors, i: int, z: Tensor, *, training: bool, mine: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Mean and spread (M, 1, W) by which batch norm goes, and the share (M, B, 1) of each example in them.
+        """Mean and variance (M, 1, W) that batch norm uses, and the share (M, B, 1) of each example in them.
 
-        In training the running statistics in `tensors` are moved. The share is None where they are used, and 0 for a
-        member that uses them, since it has one example only, which has no spread.
+        In training the running statistics in `tensors` are updated. The share is None if they are used, and 0 for a
+        member that uses them because it has only one example, which has no variance.
         """
         mean, spread = (tensors[f"norms.{i}.running_{name}"] for name in ("mean", "var"))
         if not training or z.shape[1] == 1:
@@ -253,17 +253,17 @@ class Mlp(nn.Module):
 
 
 def kept(draws: Tensor, rate: Tensor, scale: Tensor | None = None) -> Tensor:
-    """What dropout multiplies by: 0 where a draw is below the rate, else the scale, which is 1 / (1 - rate).
+    """The multiplier of dropout: 0 where a draw is below the rate, otherwise the scale, which is 1 / (1 - rate).
 
-    draws: (B, W); rate, and scale if it is known already: () or (M, 1, 1). Returns (B, W) or (M, B, W).
+    draws: (B, W); rate, and scale if already known: () or (M, 1, 1). Returns (B, W) or (M, B, W).
     """
     found = draws.new_empty(*rate.shape[:-2], *draws.shape)
-    # Written as numbers at once: on a CPU the way over a tensor of bools takes nine times as long.
+    # Computed as numbers directly: on a CPU, a tensor of bools in between takes nine times as long.
     return torch.ge(draws, rate, out=found).mul_(1 / (1 - rate) if scale is None else scale)
 
 
 def shared_linear(weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
-    """One matrix product for all members, if they share their input. (M, O, D), (M, O), (B, D) -> (M, B, O)."""
+    """One matrix product for all members that share their input. (M, O, D), (M, O), (B, D) -> (M, B, O)."""
     if x.ndim == 3:
         return _linear(weight, bias, x)
     members, outputs, features = weight.shape
@@ -297,5 +297,5 @@ def build_table_model(columns: Columns, num_outputs: int, recipe: ModelRecipe) -
 
 
 def num_weights(module: nn.Module) -> int:
-    """How many numbers training moves."""
+    """The number of trained parameters."""
     return sum(math.prod(value.shape) for value in module.parameters())

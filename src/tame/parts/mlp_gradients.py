@@ -1,7 +1,7 @@
-"""Gradients of all members of a group of multi-layer perceptrons, written out.
+"""Hand-written gradients of all members of a group of multi-layer perceptrons.
 
-A step of small networks is a row of short calls, and autograd makes three of each. Products, norms, relu and dropout,
-which are most of them, are differentiated by hand; other activations and learnt embeddings piece by piece by autograd.
+A step of small networks is a series of short calls, and autograd makes three of each. Products, norms, relu and
+dropout, which are most of them, are differentiated by hand; other activations and embeddings piecewise by autograd.
 `Mlp.stacked` is the reference.
 """
 
@@ -21,12 +21,12 @@ from tame.parts.products import product
 Tensors = Mapping[str, Tensor]
 Slopes = Callable[[Tensor], dict[str, Tensor]]
 _native_layer_norm_back = torch.ops.aten.native_layer_norm_backward
-_gated = torch.ops.aten.threshold_backward  # (values, by, 0): the values where `by` is above 0 or no number, else 0
+_gated = torch.ops.aten.threshold_backward  # (values, by, 0): the values where `by` is above 0 or NaN, otherwise 0
 
 
 def is_by_hand(module: Mlp) -> bool:
-    """Whether no part of a step is left to autograd."""
-    return module.activation is relu and not module.columns.learnt
+    """Whether no part of a step needs autograd."""
+    return module.activation is relu and not module.columns.embedding_width
 
 
 @torch.no_grad()
@@ -34,12 +34,12 @@ def outputs_and_slopes(
     module: Mlp, params: Tensors, buffers: Tensors, x: Tensor,
     *, dropout: Tensor | None, draws: Draws, mine: Tensor | None = None, half: bool = False,
 ) -> tuple[Tensor, Slopes]:  # fmt: skip
-    """Outputs (M, B, O) of a training step, as `Mlp.stacked`, and what makes of their gradient that of each parameter.
+    """Outputs (M, B, O) of a training step, as `Mlp.stacked`, and the function from their gradient to the parameters'.
 
-    params, buffers: as in the module's `state_dict`, each with a leading M; the rest as in `Mlp.stacked`. The gradients
-    can be asked for once; they come in the order of the backward pass. Nothing here is seen by autograd.
-    half: products between hidden layers are of numbers rounded to bfloat16, added up in float32; inputs, outputs and
-    all that is not a product keep their type.
+    params, buffers: as in the module's `state_dict`, each with a leading M; the rest as in `Mlp.stacked`. The function
+    may be called once; gradients come in the order of the backward pass. Autograd sees nothing of this.
+    half: products between hidden layers use numbers rounded to bfloat16, summed in float32; inputs, outputs and
+    everything that is not a product keep their type.
     """
     tensors, members = {**params, **buffers}, params["out.weight"].shape[0]
     first = _First.of(module, tensors, x if x.ndim == 3 else x.expand(members, -1, -1))
@@ -81,36 +81,36 @@ def outputs_and_slopes(
 
 @dataclass(frozen=True, slots=True)
 class _First:
-    """What the first layer is fed with: (M, B, D) as it is, and (M, B, L) that is learnt from `leaves`."""
+    """The inputs of the first layer: plain ones (M, B, D), and embeddings (M, B, L), which depend on `leaves`."""
 
     plain: Tensor
-    learnt: Tensor | None
+    embedded: Tensor | None
     leaves: dict[str, Tensor]
 
     @classmethod
     def of(cls, module: Mlp, tensors: Tensors, x: Tensor) -> _First:
-        if not module.columns.learnt:
+        if not module.columns.embedding_width:
             return cls(x, None, {})
-        leaves = {name: tensors[name].detach().requires_grad_() for name in module.learnt_names()}
+        leaves = {name: tensors[name].detach().requires_grad_() for name in module.embedding_names()}
         with torch.enable_grad():
-            learnt = module.learnt({**tensors, **leaves}, x)
-        return cls(x[..., : module.columns.dense], learnt, leaves)
+            embedded = module.embedded({**tensors, **leaves}, x)
+        return cls(x[..., : module.columns.dense], embedded, leaves)
 
     def product(self, tensors: Tensors, name: str) -> Tensor:
-        """The first layer (M, B, W), of that name."""
+        """The output (M, B, W) of the first layer, which has that name."""
         z = _product(tensors, name, self.plain)
-        if self.learnt is None:
+        if self.embedded is None:
             return z
-        return product(self.learnt, tensors[f"{name}.weight"][:, :, self.plain.shape[2] :].transpose(1, 2), z)
+        return product(self.embedded, tensors[f"{name}.weight"][:, :, self.plain.shape[2] :].transpose(1, 2), z)
 
     def slopes(self, tensors: Tensors, name: str, of_z: Tensor) -> dict[str, Tensor]:
-        """Gradients of that layer and of what is learnt before it."""
+        """Gradients of that layer and of the embeddings before it."""
         found, turned = {}, of_z.transpose(1, 2)
         weight = product(turned, self.plain)
-        if self.learnt is not None:
-            weight = torch.cat([weight, product(turned, self.learnt)], dim=2)
-            of_learnt = product(of_z, tensors[f"{name}.weight"][:, :, self.plain.shape[2] :])
-            given = torch.autograd.grad(self.learnt, list(self.leaves.values()), of_learnt)
+        if self.embedded is not None:
+            weight = torch.cat([weight, product(turned, self.embedded)], dim=2)
+            of_embedded = product(of_z, tensors[f"{name}.weight"][:, :, self.plain.shape[2] :])
+            given = torch.autograd.grad(self.embedded, list(self.leaves.values()), of_embedded)
             found = dict(zip(self.leaves, given, strict=True))
         found[f"{name}.weight"] = weight
         if f"{name}.bias" in tensors:
@@ -120,7 +120,7 @@ class _First:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """A hidden layer after its product: its output (M, B, W), and from its gradient those of product and norm."""
+    """A hidden layer after its product: its output (M, B, W), and the backward pass to product and norm."""
 
     inputs: Tensor | None  # None: those of the network
     output: Tensor
@@ -131,19 +131,19 @@ class _Layer:
         cls, module: Mlp, tensors: Tensors, i: int, z: Tensor, chance: Tensor | None,
         *, inputs: Tensor | None, mine: Tensor | None,
     ) -> _Layer:  # fmt: skip
-        """z: the product, which is consumed; chance: what dropout multiplies by, consumed too."""
+        """z: the product, changed in place; chance: the multiplier of dropout, changed in place too."""
         y, back_norm = _normed(module, tensors, i, z, mine=mine)
         output, back_bend = _bent(module, y, chance)
         return cls(inputs, output, lambda of_output: back_norm(back_bend(of_output)))
 
 
 def _bent(module: Mlp, y: Tensor, chance: Tensor | None) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """What activation and dropout make of y, which is consumed, and from the gradient of that the one of y."""
+    """Activation and dropout of y, which is changed in place, and the backward pass to y."""
     if module.activation is relu:
         if chance is None:
             output = y.relu_()
             return output, lambda of_output: _gated(of_output, output, 0)
-        gate = _gated(chance, y, 0)  # relu and dropout are both a factor
+        gate = _gated(chance, y, 0)  # relu and dropout are one factor
         return y.mul_(gate), lambda of_output: gate.mul_(of_output)
     leaf = y.detach().requires_grad_()
     with torch.enable_grad():
@@ -159,7 +159,7 @@ def _bent(module: Mlp, y: Tensor, chance: Tensor | None) -> tuple[Tensor, Callab
 def _normed(
     module: Mlp, tensors: Tensors, i: int, z: Tensor, *, mine: Tensor | None
 ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]]:
-    """What the norm of layer i makes of z, which is consumed, and from the gradient of that those of z and the norm."""
+    """The norm of layer i on z, which is changed in place, and the backward pass to z and the norm."""
     if module.norm == "none":
         return z, lambda of_y: (of_y, {})
     names = f"norms.{i}.weight", f"norms.{i}.bias"
@@ -187,7 +187,7 @@ def _normed(
 
 
 def _layer_norm_back(of_hat: Tensor, z: Tensor, width: int, mean: Tensor, over: Tensor) -> Tensor:
-    """The gradient of z from that of z without its mean, over its deviation; mean and 1 / deviation as measured."""
+    """The gradient of z from that of the standardised z; mean and over = 1 / deviation: of the forward pass."""
     if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # which knows this call from its own language only
         found: Tensor = played_back().layer_norm_back(of_hat, z, width, mean, over)
         return found
@@ -200,6 +200,6 @@ def _as_it_is(h: Tensor) -> Tensor:
 
 
 def _product(tensors: Tensors, name: str, h: Tensor) -> Tensor:
-    """(M, B, I) to (M, B, O) by the first I columns of that layer's weight."""
+    """(M, B, I) to (M, B, O) with the first I columns of that layer's weight."""
     weight, bias = tensors[f"{name}.weight"][:, :, : h.shape[2]].transpose(1, 2), tensors.get(f"{name}.bias")
     return product(h, weight, None if bias is None else bias.unsqueeze(1))

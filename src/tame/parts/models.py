@@ -1,4 +1,4 @@
-"""Small networks from scratch on pictures, and the first weights of every model of ours."""
+"""Small networks from scratch on pictures, and the initial weights of all models of TAME."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MODELS: Registry[BuildModel] = Registry("model")
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions with batch norm around a skip connection; the first may halve the picture.
+    """Two 3 x 3 convolutions with batch norm and a skip connection; the first may halve the resolution.
 
     Source: He et al., Deep Residual Learning (2016), section 4.2.
     """
@@ -55,7 +55,7 @@ class ResidualBlock(nn.Module):
 
 @MODELS.add("cnn")
 def small_cnn(recipe: ModelRecipe, num_classes: int) -> nn.Module:
-    """A small residual network: a stem and three stages of one block, widths w, 2w, 4w, then the mean over places."""
+    """A small residual network: a stem and three stages of one block, widths w, 2w, 4w, then global average pooling."""
     width = recipe.width
     stem = [nn.Conv2d(3, width, 3, padding=1, stride=2, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
     stages = [
@@ -69,7 +69,7 @@ def small_cnn(recipe: ModelRecipe, num_classes: int) -> nn.Module:
 
 @MODELS.add("plain_cnn")
 def plain_cnn(recipe: ModelRecipe, num_classes: int) -> nn.Module:
-    """The network of teaching notebooks: three 3 x 3 convolutions with max-pooling, then one hidden layer."""
+    """A textbook network: three 3 x 3 convolutions with max-pooling, then one hidden layer."""
     layers: list[nn.Module] = []
     channels = 3
     for factor in (1, 2, 4):
@@ -79,11 +79,11 @@ def plain_cnn(recipe: ModelRecipe, num_classes: int) -> nn.Module:
     return nn.Sequential(*layers, *tail, nn.Dropout(recipe.dropout), nn.Linear(4 * channels, num_classes))
 
 
-TIMM = "timm:"  # before the name of an architecture of timm that is trained from scratch
+TIMM = "timm:"  # prefix of a timm architecture that is trained from scratch
 
 
 def build_model(recipe: ModelRecipe, num_outputs: int) -> nn.Module:
-    """A network from scratch on pictures: ours by name, or any of timm's as "timm:NAME". Raises UsageError."""
+    """A network from scratch on pictures: one of TAME's by name, or any of timm's as "timm:NAME". Raises UsageError."""
     if not recipe.name.startswith(TIMM):
         return MODELS.get(recipe.name)(recipe, num_outputs)
     import timm
@@ -95,10 +95,11 @@ def build_model(recipe: ModelRecipe, num_outputs: int) -> nn.Module:
 
 
 def init_module(module: nn.Module, *, seed: int) -> None:
-    """Draws every parameter of a module anew from the seed, by name: the same network, the same first weights.
+    """Initialises every parameter of a module from the seed and its name: equal networks get equal weights.
 
     Convolutions: normal with variance 2 / fan_in (He et al., 2015); linear layers: uniform in +-1/sqrt(fan_in);
-    embeddings: normal with spread 1/sqrt(width); frequencies of periodic embeddings: normal with their own spread.
+    embeddings: normal with standard deviation 1/sqrt(width); frequencies of periodic embeddings: normal with their
+    own standard deviation.
     """
     for path, part in module.named_modules():
         with torch.no_grad():

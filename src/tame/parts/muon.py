@@ -1,6 +1,6 @@
-"""Muon: weights of hidden layers move along the nearest orthogonal matrix to their momentum; all else moves by AdamW.
+"""Muon: hidden weights move along the orthogonal matrix nearest to their momentum; AdamW moves everything else.
 
-One rate serves both, since the orthogonal step is scaled to the root mean square of AdamW's steps.
+Both share one rate, since the orthogonal step is scaled to the root mean square of AdamW's steps.
 Sources: Jordan et al., Muon: An optimizer for hidden layers in neural networks (2024); Liu et al., Muon is Scalable
 for LLM Training (2025), for the scale.
 """
@@ -24,9 +24,9 @@ RMS = 0.2  # of AdamW's steps, as measured by Liu et al.
 
 
 def takes_muon(name: str, ndim: int) -> bool:
-    """Whether Muon moves a parameter of that name and number of dimensions (of one member): weights of hidden layers.
+    """Whether Muon moves a parameter with that name and number of dimensions (of one member): weights of hidden layers.
 
-    That is a matrix whose name ends with "weight", holds no "embed" and has no part "out", as the last layer's has.
+    These are matrices whose name ends with "weight", does not contain "embed" and has no part "out" (the last layer).
     """
     hidden = "embed" not in name.lower() and "out" not in name.split(".")
     return ndim == 2 and hidden and name.endswith("weight")
@@ -35,8 +35,8 @@ def takes_muon(name: str, ndim: int) -> bool:
 def orthogonalized(matrices: Tensor) -> Tensor:
     """Matrices (..., r, c) with the same singular vectors and singular values near 1 (about 0.7 to 1.2).
 
-    Five steps of a Newton-Schulz iteration of fifth order. In the precision of the argument: in bfloat16, as torch
-    has it, the result would depend on how many matrices are multiplied at once.
+    Five steps of a fifth-order Newton-Schulz iteration, in the precision of the argument: in bfloat16, as in torch, the
+    result would depend on how many matrices are multiplied at once.
     """
     a, b, c = NS_COEFFICIENTS
     tall = matrices.shape[-2] > matrices.shape[-1]
@@ -96,7 +96,7 @@ def _of(state: Tensors, rule: Rule, params: Tensors) -> Tensors:
 class Muon(torch.optim.Optimizer):
     """Muon for the weights of hidden layers and torch's AdamW for the rest, in one optimizer for plain modules.
 
-    The groups that Muon moves carry `muon` as true. AdamW moves groups that are added later, unless they carry it too.
+    Groups that Muon moves have `muon` set to true. AdamW moves groups that are added later, unless they have it too.
     """
 
     def __init__(self, named: Named, recipe: OptimizerRecipe) -> None:
@@ -109,8 +109,8 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step; a parameter without a gradient stays."""
-        # Linked anew each time, since loading a state replaces both.
+        """One step; a parameter without a gradient does not change."""
+        # Linked again in each step, since loading a state replaces both.
         self._adamw.state = self.state
         self._adamw.param_groups = [group for group in self.param_groups if not group["muon"]]
         self._adamw.step()

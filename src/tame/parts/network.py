@@ -1,7 +1,7 @@
-"""A trained network with everything it needs to judge an example: what is scored, delivered and loaded again.
+"""A trained network with everything that it needs to predict an example: it is scored, delivered and loaded again.
 
-The folder holds `model.safetensors` (all weights, the backbone's too) and `model.json` (recipe, preprocessing, labels,
-hashes). Nothing in it is code, and its hashes are verified before a weight is used.
+Its folder contains `model.safetensors` (all weights, including the backbone's) and `model.json` (recipe, preprocessing,
+labels, hashes). It contains no code, and its hashes are verified before any weight is used.
 """
 
 from __future__ import annotations
@@ -33,28 +33,29 @@ SCHEMA = "tame-model/1"
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What judges: a module, and what turns raw inputs into what the module sees.
+    """A module with the preprocessing of its raw inputs.
 
-    module: a head on a backbone, a network from scratch on pictures, or a model of tables or arrays. run: how a
-    backbone is run (precision and the like). prepared, arrays: what was fitted on the training examples (of a table:
-    its columns and their encoding; of a regression: the scale of the target), as plain values and as tensors.
+    module: a head on a backbone, a network from scratch on pictures, or a model of tables or arrays. run: how to run
+    the backbone (such as its precision). prepared, arrays: what was fitted on the training examples (for a table: its
+    columns and their encoding; for a regression: the scale of the target), as plain values and as tensors.
     """
 
-    kind: str  # of data
+    kind: str  # of the data
     task: str  # binary, multiclass or regression
     recipe: Recipe
-    labels: tuple[str, ...]  # names of the classes; of a regression: none
+    labels: tuple[str, ...]  # names of the classes; empty for a regression
     module: nn.Module
     backbone: Backbone | None = None
     run: Mapping[str, Any] = field(default_factory=dict)
-    shortest: int = 0  # pixels of the shorter side that pictures are shrunk to before anything else
+    shortest: int = 0  # pictures are first shrunk to this shorter side in pixels
     prepared: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, Tensor] = field(default_factory=dict)
 
     def in_units(self, outputs: Tensor) -> Tensor:
-        """Canonical outputs (n, C) of a regression in the units of the data; those of a classification as they are.
+        """Canonical outputs (n, C) of a regression in the units of the data; those of a classification unchanged.
 
-        Numbers are float64 then: where their mean dwarfs their spread (seconds since 1970), float32 would round them.
+        Numbers become float64: if their mean is far larger than their spread (seconds since 1970), float32 would round
+        them.
         """
         if self.labels:
             return outputs
@@ -62,12 +63,12 @@ class Network:
         return outputs.double() * float(target["scale"]) + float(target["shift"])
 
 
-Build = Callable[..., nn.Module]  # a function of the user's that makes a module from its own hyperparameters
+Build = Callable[..., nn.Module]  # the user's function that builds a module from its own hyperparameters
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a model folder says of its network, before there is a module to load the weights into."""
+    """What a model folder says about its network, before there is a module to load the weights into."""
 
     kind: str
     recipe: Recipe
@@ -80,11 +81,11 @@ class Described:
         return LOSSES.get(self.recipe.loss.name).num_outputs(len(self.labels))
 
 
-Empty = Callable[[Described], nn.Module]  # a module with the shapes of the weights, whatever is in it
+Empty = Callable[[Described], nn.Module]  # builds a module with the shapes of the weights, with any values
 
 
 def write_network(network: Network, folder: Path) -> dict[str, str]:
-    """Writes the model folder and returns the SHA-256 of each file. Raises OSError where the disk fails."""
+    """Writes the model folder and returns the SHA-256 of each file. Raises OSError if the disk fails."""
     tensors = {f"module.{name}": value for name, value in network.module.state_dict().items()}
     if network.backbone is not None:
         tensors |= {f"backbone.{name}": value for name, value in network.backbone.module.state_dict().items()}
@@ -126,17 +127,17 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
 
 
 def read_network(folder: Path, empty: Empty) -> Network:
-    """The network of a model folder, ready to judge. empty: makes the module that the weights are loaded into.
+    """The network of a model folder, ready to predict. empty: builds the module that the weights are loaded into.
 
-    Raises UsageError where there is none or it does not fit together, RefusedError where a hash differs.
+    Raises UsageError if there is none or its parts do not fit together, RefusedError if a hash differs.
     """
     description = folder / "model.json"
-    require(description.is_file(), f"{folder} holds no model.json; give a study's folder or its model/ folder")
+    require(description.is_file(), f"{folder} contains no model.json; give a study's folder or its model/ folder")
     try:
         about = json.loads(description.read_text(encoding="utf-8"))
-        require(about["schema"] == SCHEMA, f"{description} is of format {about['schema']!r}; this TAME reads {SCHEMA}")
+        require(about["schema"] == SCHEMA, f"{description} has format {about['schema']!r}; this TAME reads {SCHEMA}")
         weights = folder / "model.safetensors"
-        require(weights.is_file(), f"{folder} holds no model.safetensors")
+        require(weights.is_file(), f"{folder} contains no model.safetensors")
         if _sha256(weights) != about["weights"]["sha256"]:
             raise RefusedError(f"{weights} is not the file that {description.name} describes: its hash differs")
         tensors = load_file(weights)
@@ -144,7 +145,7 @@ def read_network(folder: Path, empty: Empty) -> Network:
         labels = tuple(str(label) for label in about["labels"])
         backbone = None
         if about["backbone"] is not None:
-            from tame.parts.backbones import build_backbone  # timm takes seconds to load; tables do not need it
+            from tame.parts.backbones import build_backbone  # timm takes seconds to load, and tables do not need it
 
             own = about["backbone"]
             backbone = build_backbone(
@@ -163,7 +164,7 @@ def read_network(folder: Path, empty: Empty) -> Network:
 
 
 def plain_head(head: Mlp, *, shift: Tensor, scale: Tensor) -> Mlp:
-    """A head on plain features from one that was trained on (features - shift) x scale. shift: (D,); scale: ()."""
+    """A head on plain features, from one that was trained on (features - shift) x scale. shift: (D,); scale: ()."""
     own = copy.deepcopy(head).cpu().eval()
     first = own.body[0] if len(own.body) else own.out
     assert isinstance(first, nn.Linear)

@@ -1,6 +1,7 @@
-"""How the stacked optimizers step: a rule says what happens to one tensor, and the driver here does the rest.
+"""How the stacked optimizers step: a rule defines the update of one tensor, and the driver here does the rest.
 
-The driver widens the hyperparameters, leaves idle members alone, and on a CPU keeps what it works on in the cache.
+The driver converts hyperparameters to float64, leaves idle members unchanged, and on a CPU works in blocks that fit
+into the cache.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from tame.parts.kernels import played_back
 Tensors = dict[str, Tensor]
 Named = list[tuple[str, nn.Parameter]]
 
-# Numbers of one member from which on a kernel of torch for each member on a CPU beats batched operations, which pass
-# over the memory many times; below it the calls cost more than the passes. By the size of a member and not of the
-# population, so that a member's result does not depend on its company.
+# From this many numbers per member on, one torch kernel per member beats batched operations on a CPU, which pass over
+# the memory many times; below it the calls cost more than the passes. It depends on the size of a member and not of the
+# population, so that a member's result does not depend on its group.
 FUSED_FROM = 4_096
-BLOCK_FROM = 2**20  # numbers of one tensor from which on a CPU goes through it block by block
+BLOCK_FROM = 2**20  # numbers in one tensor from which a CPU processes it in blocks
 BLOCK = 2**17  # numbers in a block, so that they stay in the cache between operations
 
 
 @dataclass(frozen=True, slots=True)
 class Hyper:
-    """Hyperparameters of this step, each (M,); lr already carries the schedule. Best in float64."""
+    """Hyperparameters of this step, each (M,); lr already includes the schedule. Best in float64."""
 
     lr: Tensor
     weight_decay: Tensor
@@ -37,7 +38,7 @@ class Hyper:
 
 
 class Update(Protocol):
-    """One step. All tensors are (M, ...); `params` and `state` are consumed (changed in place) and returned.
+    """One step. All tensors are (M, ...); `params` and `state` are changed in place and returned.
 
     `active`: (M,) of bools, or None for all; a member that is not active keeps its parameters and state bit for bit.
     """
@@ -49,14 +50,14 @@ class Update(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Optimizer:
-    """`init` makes the state, `update` takes a step, `reference` is the same optimizer for one plain module.
+    """`init` creates the state, `update` takes a step, `reference` is the same optimizer for one plain module.
 
-    `evaluated` makes from (params, state, hyper) the parameters to judge and keep, where they are not those that are
-    trained; it changes none of its arguments. A reference of such an optimizer has `train()`, to be called before
-    steps, and `eval()`, to be called before the module is judged; both may be called at any time, again and again.
-    Every reference takes further groups by `add_param_group`, without names.
-    slots: what is remembered of each parameter, where every number of a parameter is treated alike: all parameters may
-    then be given as one tensor (M, P). None where a parameter's shape or name matters.
+    `evaluated` computes from (params, state, hyper) the parameters that are judged and kept, if they differ from the
+    trained ones; it does not change its arguments. The reference of such an optimizer has `train()`, to be called
+    before steps, and `eval()`, to be called before evaluation; both may be called repeatedly at any time.
+    Every reference accepts further groups through `add_param_group`, without names.
+    slots: the state of each parameter, if all numbers of a parameter are treated alike, so that all parameters may be
+    given as one tensor (M, P). None if a parameter's shape or name matters.
     """
 
     init: Callable[[Tensors], Tensors]
@@ -68,13 +69,13 @@ class Optimizer:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An optimizer that treats every number of a tensor alike.
+    """An optimizer that treats all numbers of a tensor alike.
 
-    slots: what is remembered of each parameter, zero at first, or a copy of the parameter for those in `copies`.
-    counters: what is remembered of each member, with its value at first.
-    columns: from counters (changed in place) and hyperparameters, all (M,), what `move` needs of each member.
+    slots: the state of each parameter, initially zero, or a copy of the parameter for those in `copies`.
+    counters: the state of each member, with its initial value.
+    columns: computes from counters (changed in place) and hyperparameters, all (M,), what `move` needs per member.
     move: changes parameter and slots, given (parameter, gradient, slots, columns); the columns broadcast.
-    fused: the name of the same step member by member, by a kernel of torch that passes over the memory once
+    fused: the name of a torch kernel that does the same step member by member in one pass over the memory
     (`played_back`); needs `step` as its only counter.
     """
 
@@ -130,18 +131,18 @@ class Rule:
 
 
 def unnamed(named: Named) -> list[nn.Parameter]:
-    """The parameters alone: with names, torch would refuse further groups without."""
+    """The parameters without names: with names, torch would refuse further groups without them."""
     return [param for _, param in named]
 
 
 def column(params: Tensors, start: float) -> Tensor:
-    """(M,) values of the widest float that the device has."""
+    """(M,) values in the widest float type of the device."""
     some = next(iter(params.values()))
     return torch.full((some.shape[0],), start, dtype=_wide(some), device=some.device)
 
 
 def column_shape(like: Tensor) -> tuple[int, ...]:
-    """The shape in which (M,) values meet a tensor (M, ...)."""
+    """The shape in which (M,) values broadcast with a tensor (M, ...)."""
     return (-1,) + (1,) * (like.ndim - 1)
 
 
@@ -152,9 +153,9 @@ def widened(hyper: Hyper) -> Hyper:
 
 
 def one_by_one(params: Tensors, state: Tensors) -> bool:
-    """Whether each member is stepped by a kernel of its own: on a CPU, from FUSED_FROM numbers on.
+    """Whether each member is updated by its own kernel call: on a CPU, from FUSED_FROM numbers on.
 
-    Elsewhere the hyperparameters would have to be fetched from the device; and the kernels read memory in its order.
+    Elsewhere the hyperparameters would have to be copied from the device; and the kernels need contiguous memory.
     """
     if not all(value.device.type == "cpu" and value.is_contiguous() for value in (*params.values(), *state.values())):
         return False
@@ -178,7 +179,7 @@ def _copies(*rooms: Tensors) -> tuple[Tensors, ...]:
 
 
 def _give_back(active: Tensor, rooms: tuple[Tensors, ...], before: tuple[Tensors, ...]) -> None:
-    """Gives the members that are not active what they had, whatever was computed in between, infinities included."""
+    """Restores the members that are not active, whatever was computed in between, infinities included."""
     for room, old in zip(rooms, before, strict=True):
         for name, value in room.items():
             mine = active.view(column_shape(value))

@@ -1,7 +1,7 @@
-"""All that a plain optimizer remembers as named tensors, and back, so that a checkpoint needs no pickle.
+"""The state of a plain optimizer as named tensors, and back, so that a checkpoint needs no pickle.
 
-A name is the way to a value and what the value is: "state/3/exp_avg/tensor" of parameter 3, "group/0/weight_sum/float"
-of group 0, "shared/k/tensor" of no parameter. Lists, tuples and dicts have an entry of their own before what they hold.
+A name is the path to a value and its type: "state/3/exp_avg/tensor" of parameter 3, "group/0/weight_sum/float" of group
+0, "shared/k/tensor" of no parameter. Lists, tuples and dicts have their own entry before their contents.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Entries = dict[Way, tuple[str, Tensor]]
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Copies of what the optimizer remembers: all that it keeps of parameters, and what has changed in its groups.
+    """Copies of the optimizer's state: everything that it keeps per parameter, and what has changed in its groups.
 
-    What a group was made with (weight decay, betas) is left to the recipe; numbers and tensors in it that are no
-    longer as they were made, or were added since, are kept.
-    Raises UsageError if it keeps something that is no number, tensor, nor list, tuple or dict of such.
+    The initial values of a group (weight decay, betas) are left to the recipe; numbers and tensors that have changed or
+    were added since are kept.
+    Raises UsageError if the state contains anything but numbers, tensors, and lists, tuples or dicts of these.
     """
     found: dict[str, Tensor] = {}
     own, shared = _remembered(optimizer)
@@ -36,16 +36,16 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     devices = _devices(optimizer)
     entries = (entry for room, value in tree.items() for entry in _flat(value, (room,), devices=devices))
     for way, kind, tensor in entries:
-        require(kind != "", f"{type(optimizer).__name__} keeps in {'.'.join(way)} what no checkpoint can hold")
+        require(kind != "", f"{type(optimizer).__name__} has a value in {'.'.join(way)} that no checkpoint can hold")
         require(all("/" not in key for key in way), f"{type(optimizer).__name__} has a key with a slash: {way}")
         found["/".join((*way, kind))] = tensor
     return found
 
 
 def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Gives an optimizer of the same kind, groups and parameters what `optimizer_tensors` took from another.
+    """Loads the state from `optimizer_tensors` into an optimizer of the same kind, groups and parameters.
 
-    Its next steps are then equal bit for bit. Not by `load_state_dict`, which casts to the parameters' type.
+    Its next steps are then bit-identical. Does not use `load_state_dict`, which casts to the parameters' type.
     Raises UsageError for a parameter or group that it does not have.
     """
     entries = {tuple(name.split("/")[:-1]): (name.rsplit("/", 1)[-1], tensor) for name, tensor in tensors.items()}
@@ -54,7 +54,7 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: Mapping[st
     for room, places in (("state", len(params)), ("group", len(optimizer.param_groups))):
         strange = [key for key in tree[room] if int(key) >= places]
         kind = type(optimizer).__name__
-        require(not strange, f"the checkpoint holds {room} {', '.join(strange)}; this {kind} has only {places}")
+        require(not strange, f"the checkpoint has {room} {', '.join(strange)}; this {kind} has only {places}")
     optimizer.state.clear()
     optimizer.state.update({params[int(key)]: value for key, value in tree["state"].items()})
     optimizer.state.update(tree["shared"])
@@ -68,10 +68,10 @@ def _params(optimizer: torch.optim.Optimizer) -> list[Tensor]:
 
 
 def _remembered(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is kept of each parameter, by its number, and what is kept under a word, of all of them."""
+    """The state of each parameter, by its number, and the state under other keys, for all of them."""
     params = _params(optimizer)
     own = {str(i): dict(optimizer.state[param]) for i, param in enumerate(params) if param in optimizer.state}
-    words: Mapping[Any, Any] = optimizer.state  # some keep, against torch's types, values under a word too
+    words: Mapping[Any, Any] = optimizer.state  # contrary to torch's types, some also keep values under text keys
     return own, {key: value for key, value in words.items() if isinstance(key, str)}
 
 
@@ -100,7 +100,7 @@ def _fits(value: Any) -> bool:
 
 
 def _devices(optimizer: torch.optim.Optimizer) -> dict[Way, torch.device]:
-    """Where the tensors of each parameter and group lie, by the first two words of the way to them."""
+    """The device of the tensors of each parameter and group, by the first two parts of their path."""
     found: dict[Way, torch.device] = {
         ("state", str(number)): param.device for number, param in enumerate(_params(optimizer))
     }
@@ -110,7 +110,7 @@ def _devices(optimizer: torch.optim.Optimizer) -> dict[Way, torch.device]:
 
 
 def _flat(value: Any, way: Way, *, devices: Mapping[Way, torch.device]) -> Iterator[tuple[Way, str, Tensor]]:
-    """Way, kind and tensor of the value and of all that it holds; the kind is "" for what no tensor can hold."""
+    """Path, kind and tensor of the value and of its contents; the kind is "" if no tensor can hold it."""
     empty = torch.zeros((), dtype=torch.int64)
     if isinstance(value, Tensor):
         stays = value.device.type == "cpu" and devices.get(way[:2], _CPU).type != "cpu"
@@ -132,7 +132,7 @@ def _flat(value: Any, way: Way, *, devices: Mapping[Way, torch.device]) -> Itera
 
 
 def _grown(entries: Entries, *, devices: Mapping[Way, torch.device]) -> Any:
-    """What was flattened. Raises UsageError if the entries are not those of an optimizer."""
+    """The inverse of `_flat`. Raises UsageError if the entries are not those of an optimizer."""
     inside: dict[Way, list[str]] = {}
     for way in entries:
         inside.setdefault(way[:-1], []).append(way[-1])
@@ -153,4 +153,4 @@ def _grown(entries: Entries, *, devices: Mapping[Way, torch.device]) -> Any:
     try:
         return {room: value((room,)) for room in ("state", "group", "shared")}
     except KeyError as error:
-        raise UsageError(f"the tensors are not all of an optimizer's: {error} is missing") from None
+        raise UsageError(f"the tensors of the optimizer are incomplete: {error} is missing") from None

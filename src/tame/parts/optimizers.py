@@ -1,8 +1,8 @@
-"""Optimizers on stacked parameters: every hyperparameter is a tensor of one value for each member.
+"""Optimizers on stacked parameters: every hyperparameter is a tensor with one value per member.
 
-`torch.optim` refuses a rate for each member, so the stacked engine steps with these; the serial engine uses plain
-optimizers, and the laws hold the two together. What does not stand here may come from the packages of the extra
-`optim`, for the serial engine alone (`extra_optimizers`).
+`torch.optim` does not support a rate per member, so the stacked engine uses these; the serial engine uses plain
+optimizers, and the laws check that both agree. Further optimizers come from the packages of the extra `optim`, for the
+serial engine only (`extra_optimizers`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer")
-OPTIMIZERS.add("sgd")(SGD)  # plain descent: momentum plays no part
+OPTIMIZERS.add("sgd")(SGD)  # plain descent, without momentum
 OPTIMIZERS.add("momentum")(MOMENTUM)  # heavy ball: Polyak, Some methods of speeding up convergence (1964)
 OPTIMIZERS.add("nesterov")(NESTEROV)  # Sutskever et al., On the importance of initialization and momentum (2013)
 OPTIMIZERS.add("adagrad")(ADAGRAD)  # Duchi et al., Adaptive Subgradient Methods (2011)
@@ -63,20 +63,19 @@ USES: Mapping[str, frozenset[str]] = MappingProxyType(
         **{name: extra.uses for name, extra in EXTRA.items()},
     }
 )
-"""Which of lr, weight_decay, momentum and beta2 each optimizer uses; a search leaves out what does nothing."""
+"""Which of lr, weight_decay, momentum and beta2 each optimizer uses; a search leaves out the others."""
 
 
 def optimizer_names(*, extra: bool) -> tuple[str, ...]:
-    """Every name that `plain_optimizer` takes, sorted; with `extra`, also those that need the extra `optim`."""
+    """Every name that `plain_optimizer` accepts, sorted; with `extra`, also those that need the extra `optim`."""
     return tuple(sorted({*OPTIMIZERS.names(), *(EXTRA if extra else ())}))
 
 
 def plain_optimizer(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
     """The optimizer of that name for the parameters of one plain module.
 
-    One that has `train()` and `eval()` (schedule-free) needs the first before steps, the second before the module is
-    judged. Raises UsageError for an unknown name (with the nearest one), a licence that is not allowed, or a missing
-    package.
+    If it has `train()` and `eval()` (schedule-free), call the first before steps and the second before evaluation.
+    Raises UsageError for an unknown name (with the nearest one), a licence that is not allowed, or a missing package.
     """
     if recipe.name in OPTIMIZERS.names():
         return OPTIMIZERS.get(recipe.name).reference(named, recipe)
@@ -88,11 +87,11 @@ def plain_optimizer(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimi
 
 @torch.no_grad()
 def clip_gradients(grads: Tensors, *, norm: Tensor, value: Tensor) -> Tensors:
-    """The gradients, (M, ...) each, within each member's limits: first every entry, then the length of all together.
+    """The gradients, (M, ...) each, clipped to each member's limits: first every entry, then the norm of all together.
 
-    norm, value: (M,), 0 for no limit; a member without limits keeps its gradients bit for bit. As
-    torch.nn.utils.clip_grad_value_ and then clip_grad_norm_ do for one module. The arguments are not changed. Costs
-    four passes over the gradients: leave it out where no member has a limit.
+    norm, value: (M,), 0 for no limit; a member without limits keeps its gradients bit for bit. The same as
+    torch.nn.utils.clip_grad_value_ and then clip_grad_norm_ for one module. The arguments are not changed. Costs four
+    passes over the gradients: skip it if no member has a limit.
     Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks (2013).
     """
     entry = torch.where(value > 0, value, torch.inf)

@@ -1,9 +1,9 @@
-"""Products of the matrices of all members, and which of torch's two libraries multiplies them on a CPU.
+"""Matrix products of all members, and which of torch's two libraries computes them on a CPU.
 
-By default torch multiplies float32 with MKL, which on other processors than Intel's leaves half of AVX-512 unused;
-oneDNN, which torch has too, was 2.2 times as fast there (benchmarks/README.md). It takes 12 microseconds more for each
-call, and torch gives it float32 only where rounding to bfloat16 is allowed, which it makes use of where the processor
-has units for it (AMX). Whether it is as exact as MKL is therefore looked at, and whether it is faster is measured.
+By default torch multiplies float32 with MKL, which leaves half of AVX-512 unused on processors other than Intel's;
+oneDNN, which torch also contains, was 2.2 times as fast there (benchmarks/README.md). It takes 12 microseconds more per
+call, and torch uses it for float32 only if rounding to bfloat16 is allowed, which it does on processors with units for
+it (AMX). Therefore TAME checks whether it is as exact as MKL, and measures whether it is faster.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from torch import Tensor
 
 from tame.parts.mlp import Mlp, num_weights
 
-HEAVY = 2**19  # multiplications of one member in the mean product of a step, from which oneDNN may pay
-HEAVIER = 2**22  # multiplications of one member between two hidden layers, from which rounding to bfloat16 may pay
-GAIN = 1.2  # how much faster it must be on a product of members that are heavy
-INEXACT = 4.0  # times the error of MKL that it may have
+HEAVY = 2**19  # multiplications of one member in the mean product of a step from which oneDNN may be faster
+HEAVIER = 2**22  # multiplications of one member between two hidden layers from which bfloat16 may be faster
+GAIN = 1.2  # how much faster it must be on a product of heavy members
+INEXACT = 4.0  # the largest error allowed, relative to that of MKL
 _MATMUL: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-_TINY = 16**3  # multiplications up to which torch asks MKL all the same
+_TINY = 16**3  # multiplications up to which torch uses MKL anyway
 
 
 class by_onednn(AbstractContextManager[None]):
-    """Lets oneDNN multiply float32 on the CPU, in all threads, or MKL; and puts back what was.
+    """Lets oneDNN, or MKL, multiply float32 on the CPU in all threads, then restores the previous choice.
 
-    Not for modules of the user's own: where oneDNN multiplies, torch.get_float32_matmul_precision() raises, which
-    torch.compile asks.
+    Not for modules of the user's own: with oneDNN, torch.get_float32_matmul_precision() raises, and torch.compile calls
+    it.
     """
 
     def __init__(self, wanted: bool) -> None:
@@ -45,33 +45,33 @@ class by_onednn(AbstractContextManager[None]):
 
 
 def is_by_onednn() -> bool:
-    """Whether oneDNN multiplies now."""
+    """Whether oneDNN multiplies at present."""
     return str(_MATMUL.fp32_precision) == "bf16"
 
 
 def is_heavy(module: object, batch: int) -> bool:
     """Whether members of this kind are large enough for oneDNN.
 
-    By the size of one of them, and not of the group, so that a member's result does not depend on its company.
+    Decided by the size of one member and not of the group, so that a member's result does not depend on its group.
     """
     return isinstance(module, Mlp) and batch * num_weights(module) >= HEAVY * (len(module.body) + 1)
 
 
 def is_heavier(module: object, batch: int) -> bool:
-    """Whether members of this kind are large enough for products of bfloat16, likewise."""
+    """Whether members of this kind are large enough for products in bfloat16, likewise."""
     return isinstance(module, Mlp) and len(module.body) > 1 and batch * module.widths[0] ** 2 >= HEAVIER
 
 
 def product(a: Tensor, b: Tensor, add: Tensor | None = None) -> Tensor:
-    """(M, R, K) times (M, K, C), plus (M, 1, C) or (M, R, C) where it is given: (M, R, C).
+    """(M, R, K) times (M, K, C), plus (M, 1, C) or (M, R, C) if given: (M, R, C).
 
-    Where a is bfloat16, b is rounded to it too; the result is float32. A member's result does not depend on how many
-    there are, with oneDNN to the last bit.
+    If a is bfloat16, b is rounded to it too; the result is float32. A member's result does not depend on the number of
+    members, with oneDNN to the last bit.
     """
     half = a.dtype == torch.bfloat16
     b = b.bfloat16() if half else b
     if (half or is_by_onednn()) and a.shape[1] * a.shape[2] * b.shape[2] <= _TINY and a.device.type == "cpu":
-        # Whether torch takes these for too small, it would decide by all members together.
+        # Torch would decide by all members together whether these are too small.
         a, b = (a.float(), b.float()) if half else (a, b)
         found = (a.unsqueeze(3) * b.unsqueeze(1)).sum(dim=2)
     elif half:
@@ -94,7 +94,7 @@ def onednn_is_exact() -> bool:
 
 
 def onednn_pays() -> bool:
-    """Whether oneDNN is clearly faster here, measured on a product as one thread makes it of members that are heavy."""
+    """Whether oneDNN is clearly faster here, measured in one thread on a product of heavy members."""
     chance = torch.Generator().manual_seed(0)
     a, b = (torch.randn(8, 128, 128, generator=chance) for _ in range(2))
     usual, theirs = (_seconds(a, b, wanted) for wanted in (False, True))
@@ -102,9 +102,9 @@ def onednn_pays() -> bool:
 
 
 def half_pays(device: torch.device) -> bool:
-    """Whether products of numbers rounded to bfloat16, rounding included, are clearly faster on members that are heavy.
+    """Whether products in bfloat16, including the rounding, are clearly faster for heavy members.
 
-    On a GPU without units for bfloat16 they are not, and on a CPU without instructions for it they are far slower.
+    They are not on a GPU without units for bfloat16, and far slower on a CPU without instructions for it.
     """
     chance = torch.Generator().manual_seed(0)
     a, b = (torch.randn(4, *shape, generator=chance).to(device) for shape in ((512, 128), (128, 128)))

@@ -1,7 +1,7 @@
-"""Regularisers: what keeps a network from learning its examples by heart.
+"""Regularisers: what keeps a network from memorising its examples.
 
-Functions of stacked parameters, name -> (M, ...), each with a strength for each member; those that change parameters
-do so in place, so that views of one module's parameters (p[None]) serve as well.
+Functions of stacked parameters, name -> (M, ...), with one strength per member. Those that change parameters do so in
+place, so that views of one module's parameters (p[None]) work too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REGULARIZERS: Registry[Regularizer] = Registry("regularizer")
 
 _ALL = {
     "l1": Regularizer(
-        "Adds the sum of absolute weights to the loss, which drives weights that matter little to zero.",
+        "Adds the sum of absolute weights to the loss, which drives unimportant weights to zero.",
         ("regularize.l1",),
         "Tibshirani, Regression Shrinkage and Selection via the Lasso (1996)",
     ),
@@ -41,7 +41,7 @@ _ALL = {
         "Goodfellow, Bengio and Courville, Deep Learning (2016), section 7.1.1",
     ),
     "weight_decay": Regularizer(
-        "Shrinks the parameters by a share of the learning rate in each step, apart from the loss.",
+        "Shrinks the parameters in each step by a factor that depends on the learning rate, independently of the loss.",
         ("optimizer.weight_decay",),
         "Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019)",
     ),
@@ -56,22 +56,22 @@ _ALL = {
         "Szegedy et al., Rethinking the Inception Architecture (2016), section 7",
     ),
     "max_norm": Regularizer(
-        "Shortens the weights of a unit after each step to a greatest length.",
+        "Limits the norm of each unit's weights after each step.",
         ("regularize.max_norm",),
         "Srivastava et al., Dropout (2014), section 5.1",
     ),
     "early_stopping": Regularizer(
-        "Ends training when the validation loss has not fallen for some epochs, and goes back to the best epoch.",
+        "Ends training when the validation loss has not fallen for some epochs, and restores the best epoch.",
         ("regularize.early_stopping",),
         "Goodfellow, Bengio and Courville, Deep Learning (2016), section 7.8",
     ),
     "ema": Regularizer(
-        "Judges a moving average of the weights over the steps instead of the last ones.",
+        "Evaluates a moving average of the weights over the steps instead of the last weights.",
         ("regularize.ema",),
         "Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging (1992)",
     ),
     "swa": Regularizer(
-        "Judges the mean of the weights at the ends of the last epochs instead of the last ones.",
+        "Evaluates the mean of the weights at the ends of the last epochs instead of the last weights.",
         ("regularize.swa",),
         "Izmailov et al., Averaging Weights Leads to Wider Optima (2018)",
     ),
@@ -81,12 +81,12 @@ _ALL = {
         "Zhang et al., mixup (2018)",
     ),
     "cutmix": Regularizer(
-        "Pastes a box of one picture into another and weighs the targets by the area.",
+        "Pastes a box of one picture into another and weights the targets by area.",
         ("regularize.cutmix",),
         "Yun et al., CutMix (2019)",
     ),
     "augmentation": Regularizer(
-        "Changes each picture at random in each epoch, in ways that leave its class as it is.",
+        "Changes each picture at random in each epoch, in ways that preserve its class.",
         ("augment.flip", "augment.crop", "augment.rotation", "augment.color", "augment.strength"),
         "Cubuk et al., RandAugment (2020)",
     ),
@@ -101,7 +101,7 @@ for _name, _part in _ALL.items():
 
 
 def weight_names(params: Tensors) -> list[str]:
-    """The parameters that penalties and norms act on: those of two or more axes in a member, no biases, no norms."""
+    """The parameters to which penalties and limits apply: two or more axes per member, no biases, no norms."""
     return [name for name, value in params.items() if value.ndim >= 3]
 
 
@@ -120,10 +120,10 @@ def penalty(params: Tensors, *, l1: Tensor, l2: Tensor) -> Tensor:
 
 @torch.no_grad()
 def limit_norms(params: Tensors, max_norm: Tensor) -> None:
-    """Shortens each unit's weights, in place, to its member's greatest length.
+    """Limits the norm of each unit's weights, in place, to its member's maximum.
 
-    params: (M, ...) each, weights as (M, units, ...); the length is taken over all axes after the units.
-    max_norm: (M,), 0 for no limit. A length holds within the rounding of its dtype. Waits for no device.
+    params: (M, ...) each, weights as (M, units, ...); the norm is over all axes after the units.
+    max_norm: (M,), 0 for no limit. Exact up to rounding. Does not synchronise with the device.
     Source: Srivastava et al., Dropout (2014), section 5.1.
     """
     limit = torch.where(max_norm > 0, max_norm, torch.inf)[:, None]
@@ -138,12 +138,12 @@ def limit_norms(params: Tensors, max_norm: Tensor) -> None:
 def update_average(
     average: Tensors, params: Tensors, *, decay: Tensor, step: Tensor, active: Tensor | None = None
 ) -> None:
-    """The moving average of each member's parameters moves towards their present values, in place.
+    """Moves the moving average of each member's parameters towards their present values, in place.
 
     average, params: (M, ...) each, of the same names; decay: (M,) in [0, 1); step: (M,) or a scalar, how many updates
-    came before. The decay is min(decay, (1 + step) / (10 + step)), so that the average does not hang on to the
-    initial weights. A member of decay 0 has its present values; so have whole numbers, as the counters of norms.
-    active: (M,) of bools, the members that took a step, whose average moves; None for all.
+    came before. The decay is min(decay, (1 + step) / (10 + step)), so that the average does not keep the initial
+    weights for long. A member with decay 0 gets its present values, and so do integers such as the counters of norms.
+    active: (M,) bools, the members that took a step, whose average moves; None for all.
     Raises ShapeError if a name is missing. Source: Polyak and Juditsky (1992).
     """
     step = step.to(decay.dtype)
@@ -153,11 +153,11 @@ def update_average(
 
 @torch.no_grad()
 def update_mean(mean: Tensors, params: Tensors, *, count: Tensor, active: Tensor | None = None) -> None:
-    """The mean of each member's parameters takes in their present values, in place.
+    """Adds the present values of each member's parameters to their mean, in place.
 
-    mean, params: (M, ...) each, of the same names; count: (M,), how many are in the mean so far, 0 at first, when it
-    becomes the present values; active: (M,) of bools, the members whose mean moves, None for all. Whole numbers, as the
-    counters of norms, are those of the present. Raises ShapeError if a name is missing.
+    mean, params: (M, ...) each, with the same names; count: (M,), how many are in the mean so far; at 0 it becomes the
+    present values; active: (M,) bools, the members whose mean moves, None for all. Integers, such as the counters of
+    norms, get their present values. Raises ShapeError if a name is missing.
     Source: Izmailov et al., Averaging Weights Leads to Wider Optima (2018), algorithm 1.
     """
     share = 1 / (1 + (count if count.is_floating_point() else count.float()))
@@ -165,7 +165,7 @@ def update_mean(mean: Tensors, params: Tensors, *, count: Tensor, active: Tensor
 
 
 def _move(average: Tensors, params: Tensors, *, weight: Tensor) -> None:
-    """Each average goes the share `weight` (M,) of its way to the parameters; at 0 it stays, at 1 it is there."""
+    """Moves each average by the share `weight` (M,) towards the parameters; 0 leaves it, 1 replaces it."""
     if average.keys() != params.keys():
         raise ShapeError(f"average and parameters differ in {', '.join(sorted(average.keys() ^ params.keys()))}")
     for name, value in average.items():
@@ -178,7 +178,7 @@ def _move(average: Tensors, params: Tensors, *, weight: Tensor) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """What early stopping remembers, each (M,): lowest validation loss, its epoch (0: none yet), epochs since."""
+    """The state of early stopping, each (M,): lowest validation loss, its epoch (0: none yet), epochs since."""
 
     best: Tensor
     best_epoch: Tensor
@@ -186,17 +186,17 @@ class Patience:
 
 
 def start_patience(num_members: int, *, like: Tensor) -> Patience:
-    """Before the first epoch. best: in the dtype of `like`; best_epoch, waited: int64; all on its device."""
+    """The state before the first epoch. best: in the dtype of `like`; best_epoch, waited: int64; all on its device."""
     none = torch.zeros(num_members, dtype=torch.int64, device=like.device)
     return Patience(best=like.new_full((num_members,), torch.inf), best_epoch=none, waited=none.clone())
 
 
 @torch.no_grad()
 def step_patience(state: Patience, valid_loss: Tensor, epoch: int) -> tuple[Patience, Tensor]:
-    """The state after an epoch, and whether (M,) its validation loss is lower than every one before.
+    """The state after an epoch, and whether (M,) its validation loss is the lowest so far.
 
-    valid_loss: (M,); a loss that is no number or infinite is not lower. A member has run out of patience when its
-    `waited` has reached regularize.early_stopping.
+    valid_loss: (M,); a loss that is NaN or infinite is never lower. A member has run out of patience when its `waited`
+    has reached regularize.early_stopping.
     Source: Goodfellow, Bengio and Courville, Deep Learning (2016), algorithm 7.1.
     """
     improved = valid_loss < state.best

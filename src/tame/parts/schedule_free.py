@@ -1,7 +1,7 @@
-"""Schedule-free optimizers: an average of the iterates takes the place of a falling rate.
+"""Schedule-free optimizers: an average of the iterates replaces a decaying rate.
 
-Three points for each parameter: `base` takes the steps, `average` is judged and kept, and gradients are taken at the
-parameter itself, which lies between the two. Constant rates, after a warm-up, suit them best.
+There are three points for each parameter: `base` takes the steps, `average` is judged and kept, and gradients are
+computed at the parameter itself, which lies between the two. Constant rates, after a warm-up, suit them best.
 Source: Defazio et al., The Road Less Scheduled (2024), algorithm 1 and equation 23 for the weights of the average.
 """
 
@@ -19,7 +19,7 @@ from tame.parts.optimizer_rules import Hyper, Named, Optimizer, Rule, Tensors, u
 
 
 def _share(counters: Tensors, lr: Tensor) -> Tensor:
-    """The newest iterate's share of the average: the squared highest rate so far, of the sum of all such."""
+    """The newest iterate's share of the average: the squared highest rate so far, divided by the sum of these."""
     highest = torch.maximum(counters["lr_max"], lr, out=counters["lr_max"])
     weight = highest.square()
     total = counters["weight_sum"].add_(weight)
@@ -54,17 +54,17 @@ def _sgd_move(value: Tensor, grad: Tensor, slots: tuple[Tensor, ...], columns: t
 
 
 def _averages(params: Tensors, state: Tensors, hyper: Hyper) -> Tensors:
-    """Copies of the averages, which are judged and kept. The hyperparameters play no part."""
+    """Copies of the averages, which are judged and kept. The hyperparameters have no effect."""
     return {name: state[f"average.{name}"].clone() for name in params}
 
 
 class ScheduleFree(torch.optim.Optimizer):
     """Schedule-free AdamW, or descent if not `adaptive`, for plain modules.
 
-    `train()` puts the points at which gradients are taken into the parameters, `eval()` the averages, which are to be
-    judged and kept; each may be called at any time, and neither loses anything. `step()` needs `train()` before it.
-    A momentum of 0 takes gradients at the iterates themselves. Equals the package schedulefree, which keeps no
-    average of its own and therefore has none at a momentum of 0.
+    `train()` sets the parameters to the points at which gradients are computed, `eval()` to the averages, which are
+    judged and kept; both may be called at any time without losing anything. `step()` needs `train()` before it.
+    With a momentum of 0, gradients are computed at the iterates themselves. Equals the package schedulefree, which does
+    not store the average and therefore has none with a momentum of 0.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ScheduleFree(torch.optim.Optimizer):
 
     @torch.no_grad()
     def train(self) -> None:
-        """The parameters become the points at which gradients are taken."""
+        """Sets the parameters to the points at which gradients are computed."""
         for group in self.param_groups:
             group["training"] = True
             for param in group["params"]:
@@ -84,7 +84,7 @@ class ScheduleFree(torch.optim.Optimizer):
 
     @torch.no_grad()
     def eval(self) -> None:
-        """The parameters become the averages."""
+        """Sets the parameters to the averages."""
         for group in self.param_groups:
             group["training"] = False
             for param in group["params"]:
@@ -93,7 +93,7 @@ class ScheduleFree(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step; a parameter without a gradient stays. Raises RuntimeError unless `train()` was called before."""
+        """One step; a parameter without a gradient does not change. Raises RuntimeError without a `train()` before."""
         for group in self.param_groups:
             if not group["training"]:
                 raise RuntimeError("a schedule-free optimizer needs train() before step()")

@@ -1,4 +1,4 @@
-"""Schedules: how the learning rate moves over a recipe's epochs, as a multiplier of its peak."""
+"""Schedules: the learning rate over a recipe's epochs, as a multiplier of its peak."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ ONE_CYCLE_PEAK = 0.3  # share of the steps in which the rate of one_cycle rises
 ONE_CYCLE_FIRST = 1 / 25  # of the peak rate
 ONE_CYCLE_LAST = 1e-4 / 25
 WSD_STABLE = 0.8  # share of the steps before the decay of wsd
-LEAST_WARMUP = 0.01  # of inverse_sqrt, whose rate would have no end without one
-PLATEAU_THRESHOLD = 1e-4  # share of the best loss by which a better one must lie below it
-# A share of steps is rounded, 1/3 of 300 may come as 0.33333331; without slack a fall would come a step late.
+LEAST_WARMUP = 0.01  # of inverse_sqrt, whose rate would be unbounded without one
+PLATEAU_THRESHOLD = 1e-4  # relative to the best loss: how much lower a better one must be
+# Shares of steps are rounded: 1/3 of 300 may be 0.33333331; without slack a drop would come one step late.
 _SLACK = 1 + 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleHyper:
-    """Hyperparameters of the schedules' shapes, each (M,).
+    """Hyperparameters of the schedules, each (M,).
 
-    `warmup`, a share of all steps, is given by RateMultiplier; None counts as no warmup.
+    `warmup`, a share of all steps, is set by RateMultiplier; None means no warmup.
     """
 
     factor: Tensor
@@ -36,7 +36,7 @@ class ScheduleHyper:
     warmup: Tensor | None = None
 
     def of(self, members: Tensor) -> ScheduleHyper:
-        """Those of some members only. members: their numbers."""
+        """The hyperparameters of some members. members: their indices."""
         return ScheduleHyper(
             factor=self.factor[members],
             power=self.power[members],
@@ -48,13 +48,13 @@ class ScheduleHyper:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The shape of a learning rate over the steps that a warmup leaves.
+    """The shape of a learning rate over the steps after the warmup.
 
     multiplier: (progress (M,) in [0, 1], hyper) -> (M,) in [0, 1].
-    open_ended: the multiplier at a step does not depend on how many steps are to come, so that a run may be extended
-    (wsd: only before its decay begins; with a warmup: only if it keeps its length in steps).
-    uses: which fields of a ScheduleRecipe, besides name and warmup, have a part in it.
-    own_warmup: it begins low and rises by itself, so that a warmup before it makes no sense.
+    open_ended: the multiplier at a step does not depend on how many steps follow, so that a run may be extended (wsd:
+    only before its decay starts; with a warmup: only if it keeps its length in steps).
+    uses: which fields of a ScheduleRecipe, besides name and warmup, it uses.
+    own_warmup: it starts low and rises by itself, so that a warmup before it makes no sense.
     rises: the rate rises again on the way, so that a later rate may be higher than an earlier one.
     """
 
@@ -74,7 +74,7 @@ def constant(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
 
 
 def step(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
-    """Multiplier 1 that falls `drops` times to `factor` of what it was, at equal distances. progress, result: (M,).
+    """Multiplier 1 that drops `drops` times to `factor` of its value, at equal distances. progress, result: (M,).
 
     Source: He et al., Deep Residual Learning (2016), section 3.4; equals torch's StepLR.
     """
@@ -83,7 +83,7 @@ def step(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
 
 
 def exponential(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
-    """Multiplier from 1 down to `factor`, by the same share in each step. progress, result: (M,)."""
+    """Multiplier from 1 down to `factor`, by the same factor in each step. progress, result: (M,)."""
     return hyper.factor**progress
 
 
@@ -96,7 +96,7 @@ def polynomial(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
 
 
 def linear(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
-    """Multiplier from 1 straight down to 0. progress: (M,) in [0, 1]; returns (M,)."""
+    """Multiplier from 1 linearly down to 0. progress: (M,) in [0, 1]; returns (M,)."""
     return 1 - progress
 
 
@@ -109,7 +109,7 @@ def cosine(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
 
 
 def restarts(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
-    """Multiplier from 1 down to 0 along half a cosine, `cycles` times, each as long. progress, result: (M,).
+    """Multiplier from 1 down to 0 along half a cosine, in `cycles` cycles of equal length. progress, result: (M,).
 
     Source: Loshchilov and Hutter, SGDR (2017), with T_mult = 1.
     """
@@ -131,7 +131,7 @@ def one_cycle(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
 
 
 def inverse_sqrt(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
-    """Multiplier sqrt(w / p) at the share p of all steps, w being the warmup's share or 1 %, whichever is more.
+    """Multiplier sqrt(w / p) at the share p of all steps; w is the share of the warmup or 1 %, whichever is larger.
 
     progress, result: (M,). With a warmup below 1 % the rate stays at its peak until 1 % of the steps are done.
     Source: Vaswani et al., Attention Is All You Need (2017), section 5.3.
@@ -142,10 +142,10 @@ def inverse_sqrt(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
 
 
 def wsd(progress: Tensor, hyper: ScheduleHyper) -> Tensor:
-    """Multiplier 1 for the first 80 % of the steps, then straight down to 0. progress: (M,); returns (M,).
+    """Multiplier 1 for the first 80 % of the steps, then linearly down to 0. progress: (M,); returns (M,).
 
-    A run may be extended from where it stood before its decay began.
-    Source: Hu et al., MiniCPM (2024), section 4 (warmup-stable-decay, the decay being the last fifth).
+    A run may be extended from any point before its decay starts.
+    Source: Hu et al., MiniCPM (2024), section 4 (warmup-stable-decay; the decay is the last fifth).
     """
     return ((1 - progress) / (1 - WSD_STABLE)).clamp(max=1)
 
@@ -160,24 +160,24 @@ SCHEDULES.add("restarts")(Schedule(restarts, open_ended=False, uses=frozenset(("
 SCHEDULES.add("one_cycle")(Schedule(one_cycle, open_ended=False, own_warmup=True, rises=True))
 SCHEDULES.add("inverse_sqrt")(Schedule(inverse_sqrt, open_ended=True))
 SCHEDULES.add("wsd")(Schedule(wsd, open_ended=True))
-# The steps leave the rate of plateau alone: it falls by step_plateau, after what the validation loss did.
+# Steps do not change the rate of plateau: step_plateau lowers it, depending on the validation loss.
 SCHEDULES.add("plateau")(Schedule(constant, open_ended=True, uses=frozenset(("factor", "patience"))))
 
 
 def check_schedule(recipe: ScheduleRecipe, *, room: str = "schedule") -> None:
     """Raises UsageError for a name that is not registered, and for a warmup before a schedule that has its own.
 
-    room: the part of the recipe that the error names.
+    room: the part of the recipe to name in the error.
     """
     schedule = SCHEDULES.get(recipe.name)
     require(
         not (schedule.own_warmup and recipe.warmup),
-        f"{room}.warmup must be 0 with {recipe.name}, which begins with a rise of its own, got {recipe.warmup:g}",
+        f"{room}.warmup must be 0 with {recipe.name}, which has a warmup of its own, got {recipe.warmup:g}",
     )
 
 
 def schedule_hyper(recipes: Sequence[ScheduleRecipe], *, like: Tensor) -> ScheduleHyper:
-    """The shapes' hyperparameters of the members' recipes, each (M,), in the dtype and on the device of `like`."""
+    """The schedule hyperparameters of the members' recipes, each (M,), in the dtype and on the device of `like`."""
 
     def column(name: str) -> Tensor:
         return torch.tensor([getattr(recipe, name) for recipe in recipes], dtype=like.dtype, device=like.device)
@@ -187,9 +187,10 @@ def schedule_hyper(recipes: Sequence[ScheduleRecipe], *, like: Tensor) -> Schedu
 
 @dataclass(frozen=True, slots=True)
 class RateMultiplier:
-    """The multiplier of each member's peak rate, with its own schedule and warmup, made ready for many steps.
+    """The multiplier of each member's peak rate, with its own schedule and warmup, prepared for many steps.
 
-    groups: a schedule, the numbers of its members (None: all) and their hyperparameters. A call waits for no device.
+    groups: a schedule, the indices of its members (None: all) and their hyperparameters. A call does not synchronise
+    with the device.
     """
 
     groups: tuple[tuple[Schedule, Tensor | None, ScheduleHyper], ...]
@@ -200,8 +201,8 @@ class RateMultiplier:
     def of(cls, names: Sequence[str], warmup: Tensor, hyper: ScheduleHyper) -> RateMultiplier:
         """Members grouped by schedule.
 
-        names: one schedule for each member; warmup: (M,), the share of the steps in which the rate rises from 0 to its
-        peak; the schedule takes the rest. Raises UsageError for an unknown name, ShapeError if the sizes differ.
+        names: one schedule per member; warmup: (M,), the share of the steps in which the rate rises from 0 to its peak;
+        the schedule covers the rest. Raises UsageError for an unknown name, ShapeError if the sizes differ.
         """
         sizes = {len(names), *(len(getattr(hyper, name)) for name in ("factor", "power", "drops", "cycles"))}
         if warmup.ndim != 1 or sizes != {len(warmup)}:
@@ -243,7 +244,7 @@ def rate_multiplier(names: list[str], progress: Tensor, *, warmup: Tensor, hyper
 
 @dataclass(frozen=True, slots=True)
 class Plateau:
-    """What the plateau schedule remembers, each (M,): lowest loss, epochs since, multiplier of the peak rate."""
+    """The state of the plateau schedule, each (M,): lowest loss, epochs since, multiplier of the peak rate."""
 
     best: Tensor
     waited: Tensor
@@ -251,7 +252,7 @@ class Plateau:
 
 
 def start_plateau(num_members: int, *, like: Tensor) -> Plateau:
-    """Before the first epoch: no loss seen, multiplier 1. In the dtype and on the device of `like`; waited: int64."""
+    """The state before the first epoch: no loss, multiplier 1. Has `like`'s dtype and device; waited: int64."""
     return Plateau(
         best=like.new_full((num_members,), torch.inf),
         waited=torch.zeros(num_members, dtype=torch.int64, device=like.device),
@@ -263,11 +264,11 @@ def start_plateau(num_members: int, *, like: Tensor) -> Plateau:
 def step_plateau(
     state: Plateau, valid_loss: Tensor, *, patience: Tensor, factor: Tensor, is_plateau: Tensor
 ) -> Plateau:
-    """After an epoch: the multiplier falls to `factor` of what it was where the loss has not fallen for too long.
+    """The state after an epoch: the multiplier drops to `factor` of its value if the loss has not fallen for too long.
 
-    valid_loss, patience (epochs), factor: (M,); is_plateau: (M,) of bools, the members with this schedule; the others
-    keep their state. Lower means by 1e-4 of the best loss; a loss that is no number is not lower. The fall comes with
-    the epoch after `patience` epochs without a lower loss. Equals torch's ReduceLROnPlateau, but has no least change.
+    valid_loss, patience (epochs), factor: (M,); is_plateau: (M,) bools, the members with this schedule; the others keep
+    their state. Lower means by at least 1e-4 of the best loss; NaN is never lower. The drop comes with the epoch after
+    `patience` epochs without a lower loss. Equals torch's ReduceLROnPlateau, but without its smallest change (eps).
     """
     better = valid_loss < state.best * (1 - PLATEAU_THRESHOLD)
     waited = torch.where(better, 0, state.waited + 1)

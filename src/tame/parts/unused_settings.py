@@ -1,4 +1,4 @@
-"""Settings that a recipe takes and that nothing in it looks at: what a user asks for is obeyed or refused."""
+"""Settings that nothing in a recipe uses: TAME follows what the user asks for, or refuses it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tame.parts.models import TIMM
 from tame.parts.optimizers import USES
 from tame.parts.schedules import SCHEDULES
 
-# What asks for nothing, so that nothing is ignored where it is fixed.
+# Values that request nothing, so that fixing them ignores nothing.
 OFF = {
     "model.hidden": 0, "model.unfrozen": 0, "model.dropout": 0.0, "model.residual": False, "model.norm": "none",
     "loss.label_smoothing": 0.0, "loss.class_weights": "none", "loss.costs": "", "optimizer.weight_decay": 0.0,
     "optimizer.momentum": 0.0, "then.start": 1.0,
 }  # fmt: skip
-MOST_NAMED = 8  # parts that a sentence names
+MOST_NAMED = 8  # parts that an error lists
 
 
 def refuse_unused(recipes: Sequence[Recipe], names: Sequence[str], *, uses: Collection[str]) -> None:
-    """Raises UsageError for one of the `names` that does nothing in any of the recipes, and says what would use it.
+    """Raises UsageError for one of the `names` that has no effect in any of the recipes, and says what would use it.
 
-    recipes: all that may be trained, at least one; names: what the user fixed or searches; uses: the
-    parts of a recipe that this kind of data looks at, of those that some do not: input, table, own, augment.
+    recipes: all that may be trained, at least one; names: what the user fixed or searches; uses: the parts of a recipe
+    that this kind of data uses, of those that only some kinds use: input, table, own, augment.
     """
     for name in names:
         room, _, leaf = name.rpartition(".")
@@ -32,19 +32,19 @@ def refuse_unused(recipes: Sequence[Recipe], names: Sequence[str], *, uses: Coll
             continue
         said = [_ROOMS[room](recipe, leaf, uses) for recipe in recipes]
         if all(said):
-            raise UsageError(f"{name} would do nothing: {said[0]}")
+            raise UsageError(f"{name} would have no effect: {said[0]}")
 
 
 _NOTHING = object()
 
 
 def _input(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
-    return "" if "input" in uses else "it is about pictures; leave it out"
+    return "" if "input" in uses else "it is only for pictures; leave it out"
 
 
 def _table(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
     if "table" not in uses:
-        return "it is about the columns of tables; leave it out"
+        return "it is only for the columns of tables; leave it out"
     wanted = {"bins": "piecewise", "dim": "periodic", "sigma": "periodic"}.get(leaf)
     own = recipe.table.numbers
     return "" if wanted in (None, own) else f"table.numbers is {own!r}; {wanted!r} uses it"
@@ -53,33 +53,33 @@ def _table(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
 def _model(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
     own = recipe.model
     if leaf in ("hidden", "unfrozen"):
-        return "" if own.name == "head" else f"it is for heads on a backbone, and model.name is {own.name!r}"
+        return "" if own.name == "head" else f"it is only for heads on a backbone, and model.name is {own.name!r}"
     if leaf == "name" or own.name == "own":
-        return "" if leaf == "name" else "it is for TAME's models; give your function an argument for it"
+        return "" if leaf == "name" else "it is only for TAME's models; give your function an argument for it"
     if own.name == "head":
         if leaf == "dropout":
             return "" if own.hidden else "a linear head has no layer for it; set model.hidden as well"
-        return "it is for other models than heads on a backbone; set model.hidden for a hidden layer"
+        return "it is not for heads on a backbone; set model.hidden for a hidden layer"
     if own.name not in ("linear", "mlp"):
         used = leaf == "dropout" or (leaf == "width" and not own.name.startswith(TIMM))
-        return "" if used else f"{own.name} has its own; leave it out"
+        return "" if used else f"{own.name} has a fixed one; leave it out"
     if own.name == "linear":
         return "a linear model has no hidden layers; model.name=mlp uses it"
     if leaf == "depth":
         return ""
     least = 2 if leaf == "residual" else 1
-    return "" if own.depth >= least else f"model.depth is {own.depth}; from {least} on it is used"
+    return "" if own.depth >= least else f"model.depth is {own.depth}; it is used from {least} on"
 
 
 def _own(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
-    return "" if "own" in uses else "it is an argument of a model of your own, which only tame.fit takes"
+    return "" if "own" in uses else "it is an argument of a model of your own, which only tame.fit accepts"
 
 
 def _loss(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
     name = recipe.loss.name
-    if leaf in ("name", "costs") or leaf in LOSSES.get(name).settings:  # costs are also what the report weighs
+    if leaf in ("name", "costs") or leaf in LOSSES.get(name).settings:  # the report uses the costs too
         return ""
-    return f"{name} does not look at it; {_some(n for n in LOSSES.names() if leaf in LOSSES.get(n).settings)}"
+    return f"{name} does not use it; {_some(n for n in LOSSES.names() if leaf in LOSSES.get(n).settings)}"
 
 
 def _optimizer(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
@@ -87,7 +87,7 @@ def _optimizer(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
         return ""
     if leaf == "beta2" and recipe.then.start < 1 and leaf in USES[recipe.then.optimizer]:
         return ""
-    return f"{recipe.optimizer.name} does not look at it; {_some(n for n in sorted(USES) if leaf in USES[n])}"
+    return f"{recipe.optimizer.name} does not use it; {_some(n for n in sorted(USES) if leaf in USES[n])}"
 
 
 def _schedule(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
@@ -95,22 +95,22 @@ def _schedule(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
     if leaf in ("name", "warmup") or any(leaf in SCHEDULES.get(name).uses for name in running):
         return ""
     users = _some(name for name in SCHEDULES.names() if leaf in SCHEDULES.get(name).uses)
-    return f"{running[0]} does not look at it; {users}"
+    return f"{running[0]} does not use it; {users}"
 
 
 def _then(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
     then = recipe.then
     if then.start >= 1:
-        return "there is no second phase; it begins after the share of the epochs that then.start gives, such as 0.5"
+        return "there is no second phase; then.start, such as 0.5, is the share of the epochs after which it starts"
     if leaf in ("momentum", "weight_decay") and leaf not in USES[then.optimizer]:
-        return f"{then.optimizer} does not look at it; {_some(n for n in sorted(USES) if leaf in USES[n])}"
+        return f"{then.optimizer} does not use it; {_some(n for n in sorted(USES) if leaf in USES[n])}"
     return ""
 
 
 def _augment(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
     if "augment" not in uses:
-        return "arrays are given to a model of your own as they are; change them in its forward()"
-    return ""  # what pictures and tables do not take is refused by their own check
+        return "a model of your own gets arrays as they are; change them in its forward()"
+    return ""  # pictures and tables refuse what they do not support in their own check
 
 
 def _some(names: Iterable[str]) -> str:

@@ -313,7 +313,7 @@ def gap(trial: Trial | None) -> str:
 
 def recipe_rows(own: Mapping[str, Value], default: Mapping[str, Value]) -> list[RecipeRow]:
     """The fields worth telling: what every training has, what is not plain, and what differs from the default."""
-    told = Recipe.from_flat(own).told()
+    told = Recipe.from_flat(own).shown()
     return [
         RecipeRow(
             field=field,

@@ -1,4 +1,4 @@
-"""The laws of an Activation: what every one must do, whatever its shape. Each law takes a registered name."""
+"""The laws that every Activation must satisfy. Each law takes a registered name."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def equals_its_formula(name: str) -> None:
     assert name in FORMULAS, f"give the activation {name!r} a formula in activation_laws.FORMULAS"
     along = torch.linspace(-30, 30, 601, dtype=torch.float64)
     wanted = torch.tensor([FORMULAS[name](x) for x in along.tolist()], dtype=torch.float64)
-    # 3e-9: torch's softplus is straight above 20, where it differs from the formula by exp(-20).
+    # 3e-9: torch's softplus is linear above 20, where it differs from the formula by exp(-20).
     torch.testing.assert_close(ACTIVATIONS.get(name)(along), wanted, rtol=1e-12, atol=3e-9)
 
 
 def gradient_is_right(name: str) -> None:
-    x = torch.linspace(-5, 5, 40, dtype=torch.float64)  # no corner of a known activation lies on these
+    x = torch.linspace(-5, 5, 40, dtype=torch.float64)  # avoids the kinks of all known activations
     assert torch.autograd.gradcheck(ACTIVATIONS.get(name), (x.requires_grad_(),), atol=1e-7)
 
 

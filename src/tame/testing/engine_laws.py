@@ -1,6 +1,6 @@
-"""The laws of an Engine: what every one must do, whatever it trains. Each law takes a `Bench`.
+"""The laws that every Engine must satisfy. Each law takes a `Bench`.
 
-A bench makes the engine on some examples. The laws that are about company run where the engine takes several members.
+A bench builds the engine on some examples. Laws about groups run only if the engine supports several members.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Law = Callable[["Bench"], None]
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What an engine is tried out on.
+    """What an engine is tested on.
 
-    make: the engine on these examples; `spoilt` are rows whose inputs must be others than usual, as far off as they
-    like but finite. recipes: of one group and seed, three or more where the engine takes several members. wild: one of
-    the same group that diverges, or None where there is none. rtol, atol: between the same training in other company.
-    metric: what units judge by.
+    make: builds the engine on these examples; the inputs of rows in `spoilt` must be changed, to any finite values.
+    recipes: of one group and seed, three or more if the engine supports several members. wild: a recipe of the same
+    group that diverges, or None. rtol, atol: between the same training in different groups. metric: the metric of
+    units.
     """
 
     make: Callable[[Examples, Sequence[int]], Engine]
@@ -48,16 +48,16 @@ class Bench:
 
     @property
     def mixes_folds(self) -> bool:
-        """Whether one population may hold members that leave out different folds."""
+        """Whether one population may have members that leave out different folds."""
         return not self.takes_several or joint(self.examples, self.recipes[0])
 
     def members(self) -> list[Member]:
-        """A member of each recipe: on every example or without one of the folds, or all without the same fold."""
+        """A member for each recipe: on all examples or without one of the folds, or all without the same fold."""
         folds = [None, *range(int(self.examples.fold.max()) + 1)] if self.mixes_folds else [1]
         return [Member(i, folds[i % len(folds)], recipe) for i, recipe in enumerate(self.recipes)]
 
     def lanes(self, jobs: Sequence[Job], folds: Sequence[Fold]) -> list[Lane]:
-        """These trials on these folds, as many together as the engine takes."""
+        """These trials on these folds, as many together as the engine supports."""
         every = [Member(job.trial, fold, job.recipe) for fold in folds for job in jobs]
         if not self.takes_several:
             parts = [[member] for member in every]
@@ -69,7 +69,7 @@ class Bench:
 
 
 def stopping_and_resuming_equals_never_stopping(bench: Bench) -> None:
-    """At every epoch, and through a checkpoint: to the last bit."""
+    """At every epoch, and through a checkpoint: bit for bit."""
     for members in _units(bench):
         straight = _train(bench, members, 3)
         for stop in (1, 2):
@@ -106,7 +106,7 @@ def advancing_changes_nothing_that_it_was_given(bench: Bench) -> None:
     for name, value in before.items():
         assert torch.equal(population.tensors[name], value), name
     changed = [not torch.equal(further.tensors[name], value) for name, value in before.items()]
-    assert any(changed), "an epoch of training moves something"
+    assert any(changed), "an epoch of training must change something"
     _same(_advance(bench, population, 1), population)
 
 
@@ -143,7 +143,7 @@ def a_members_result_does_not_depend_on_its_company(bench: Bench) -> None:
 
 
 def members_may_come_and_go(bench: Bench) -> None:
-    """Dropped, copied and joined between epochs, each goes on as if nothing had been."""
+    """Dropped, copied and joined between epochs, each continues as if nothing had happened."""
     if not bench.takes_several:
         return
     members = bench.members()
@@ -156,7 +156,7 @@ def members_may_come_and_go(bench: Bench) -> None:
 
 
 def a_diverged_member_leaves_its_neighbours_unmoved(bench: Bench) -> None:
-    """To the last bit, and it did diverge."""
+    """Bit for bit, and it did diverge."""
     if not bench.takes_several or bench.wild is None:
         return
     members = bench.members()
@@ -172,7 +172,7 @@ def a_diverged_member_leaves_its_neighbours_unmoved(bench: Bench) -> None:
 
 
 def an_example_never_influences_the_member_that_it_validates(bench: Bench) -> None:
-    """Neither by what is seen of it nor by its label; while the members that learn from it are moved by both."""
+    """Neither its inputs nor its label do; the members that train on it are affected by both."""
     recipe, fold = bench.recipes[0], 1
     rows = bench.examples.validates(Member(0, fold, recipe)).nonzero().squeeze(1).tolist()
     turned = bench.examples.target.clone()
@@ -194,7 +194,7 @@ def an_example_never_influences_the_member_that_it_validates(bench: Bench) -> No
 
 
 def members_of_one_seed_share_their_chance(bench: Bench) -> None:
-    """Two of the same recipe are the same network, before and after training, whatever they are called."""
+    """Two members of the same recipe are the same network, before and after training, whatever their trial."""
     members = [Member(3, None, bench.recipes[0]), Member(8, None, bench.recipes[0])]
     first, second = (_train(bench, [member], 2) for member in members)
     _same(replace(first, members=second.members), second)
@@ -203,7 +203,7 @@ def members_of_one_seed_share_their_chance(bench: Bench) -> None:
 
 
 def a_unit_resumed_from_a_checkpoint_shows_the_same_points(bench: Bench) -> None:
-    """As after a kill: new states on the same checkpoints, with nothing else remembered; to the last bit."""
+    """As after a kill: new states on the same checkpoints, with nothing else kept; bit for bit."""
     jobs = [Job(i, recipe) for i, recipe in enumerate(bench.recipes)]
     jobs = jobs if bench.takes_several else jobs[:1]
     folds = list(range(int(bench.examples.fold.max()) + 1))
@@ -214,7 +214,7 @@ def a_unit_resumed_from_a_checkpoint_shows_the_same_points(bench: Bench) -> None
             before = _points(bench, MemberStates(Checkpoints(checkpoints)), jobs, folds, stop)
             after = _points(bench, MemberStates(Checkpoints(checkpoints)), jobs, folds, 3)
             assert before | after == straight
-            assert after == straight, "a unit that goes on tells all points of its trials again"
+            assert after == straight, "a resumed unit must send all points of its trials again"
 
 
 LAWS: tuple[Law, ...] = (
@@ -234,8 +234,8 @@ LAWS: tuple[Law, ...] = (
 
 
 def two_engines_agree(fast: Bench, slow: Bench, *, epochs: int) -> None:
-    """A fast engine, all members at once, against the reference, one by one: curves, outputs, and what is trained and
-    judged: parameters, buffers and their averages.
+    """A fast engine, all members at once, agrees with the reference, one by one: in curves, outputs, parameters,
+    buffers and their averages.
     """
     members = fast.members()
     together, seen = _watched(fast, members, epochs)
@@ -255,8 +255,8 @@ def two_engines_agree(fast: Bench, slow: Bench, *, epochs: int) -> None:
 
 
 def recipes_are_trained_alike(fast: Bench, slow: Bench, *, epochs: int) -> None:
-    """The laws that every recipe has to keep, in few trainings: both engines agree; stopping after the first epoch and
-    resuming from a checkpoint changes no bit in either; and no member is moved by its company.
+    """The laws for every recipe, in few trainings: both engines agree; stopping after the first epoch and resuming from
+    a checkpoint changes no bit in either; and no member is affected by the others.
     """
     two_engines_agree(fast, slow, epochs=epochs)
     members = fast.members()
@@ -269,12 +269,12 @@ def recipes_are_trained_alike(fast: Bench, slow: Bench, *, epochs: int) -> None:
 
 
 def replace_make(bench: Bench, examples: Examples, spoilt: Sequence[int]) -> Bench:
-    """The bench with other examples, the inputs of some of them spoilt."""
+    """The bench with other examples, some of them with spoilt inputs."""
     return replace(bench, examples=examples, make=lambda own, _: bench.make(own, spoilt))
 
 
 def _weights(population: Population) -> dict[str, Tensor]:
-    """Parameters, buffers and averages of one member, by names that both engines share."""
+    """Parameters, buffers and averages of one member, under names that both engines share."""
     rooms = {"param": "module", "buffer": "module", "module": "module", "average": "average"}
     split = {name: name.split(".", 1) for name in population.tensors}
     return {f"{rooms[room]}.{own}": population.tensors[name][0] for name, (room, own) in split.items() if room in rooms}
@@ -319,15 +319,15 @@ def _through_a_checkpoint(population: Population) -> Population:
 def _points(
     bench: Bench, states: MemberStates, jobs: Sequence[Job], folds: Sequence[Fold], until: int
 ) -> dict[tuple[int, int], Point]:
-    """What a unit tells on its way, by trial and epoch."""
-    told: dict[tuple[int, int], Point] = {}
+    """The points that a unit sends on the way, by trial and epoch."""
+    sent: dict[tuple[int, int], Point] = {}
 
     def emit(trial: int, point: Point) -> None:
-        told[trial, point.epoch] = point
+        sent[trial, point.epoch] = point
 
     unit = Unit(jobs, bench.lanes(jobs, folds), bench.metric, states, keep_all=True)
     unit.advance(until=until, emit=emit, saved=lambda: None)
-    return told
+    return sent
 
 
 def _equal(one: Population, other: Population) -> bool:
@@ -335,7 +335,7 @@ def _equal(one: Population, other: Population) -> bool:
 
 
 def _same(one: Population, other: Population) -> None:
-    """Equal to the last bit; a value that is no number equals itself."""
+    """Equal bit for bit; NaN equals itself."""
     assert one.epoch == other.epoch
     assert one.members == other.members
     assert one.tensors.keys() == other.tensors.keys()

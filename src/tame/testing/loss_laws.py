@@ -1,6 +1,6 @@
-"""The laws of a Loss: what every one must do, whatever it measures. Each law takes the loss.
+"""The laws that every Loss must satisfy. Each law takes the loss.
 
-A loss of your own keeps `LAWS` if it is right, and `equals_a_plain_loop` with a plain loop that you write for it.
+A correct loss of your own passes `LAWS`, and `equals_a_plain_loop` with a plain loop that you write for it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def gradient_is_right(loss: Loss) -> None:
 
 
 def finite_at_huge_outputs(loss: Loss) -> None:
-    """At 1e4, logits and numbers; logarithms of rates at 80, for exp leaves float32 at 88."""
+    """Logits and numbers at 1e4; logarithms of rates at 80, since exp overflows float32 at 88."""
     huge = 80 if loss.tasks & NUMBERS == {"counts"} else 1e4
     for dtype in (torch.float32, torch.float64):
         for case in cases(loss, dtype=dtype):
@@ -91,7 +91,7 @@ def members_do_not_mix(loss: Loss) -> None:
 
 
 def mean_is_over_the_members_own_examples(loss: Loss) -> None:
-    """Each weighing as much as its class; a member without examples has a loss of 0."""
+    """Each has the weight of its class; a member without examples has a loss of 0."""
     for case in cases(loss):
         each = loss.each(case.outputs, case.target, case.hyper)
         weight = (torch.rand(each.shape, generator=_chance()) < 0.6).to(each)
@@ -125,7 +125,7 @@ def an_excluded_example_weighs_nothing_even_where_its_loss_is_infinite(loss: Los
 
 
 def predictions_are_canonical(loss: Loss) -> None:
-    """As many logits as classes, or as many numbers as outputs, whatever stands before the last dimension."""
+    """As many logits as classes, or as many numbers as outputs, whatever the leading dimensions."""
     for case in cases(loss):
         found = loss.predict(case.outputs)
         width = case.num_classes or case.outputs.shape[-1]
@@ -156,9 +156,9 @@ def it_is_moved_by_its_own_settings_and_no_other(loss: Loss) -> None:
             moved = not torch.equal(
                 plain, loss.each(case.outputs, case.target, replace(case.hyper, **{name: 0.8 * value}))
             )
-            assert name in loss.settings or not moved, f"{name} moves the loss and is not among its settings"
+            assert name in loss.settings or not moved, f"{name} affects the loss but is not among its settings"
             seen |= {name} if moved else set()
-    assert seen == loss.settings - {"class_weights"}, "a setting that the loss names does not move it"
+    assert seen == loss.settings - {"class_weights"}, "a setting that the loss names does not affect it"
     assert ("class_weights" in loss.settings) == (not loss.tasks & NUMBERS)
 
 
@@ -175,7 +175,7 @@ LAWS: tuple[Law, ...] = (
 
 
 def cases(loss: Loss, *, dtype: torch.dtype = torch.float64) -> Iterator[Case]:
-    """A case for each task that the loss fits, one with rows if it takes them, and for numbers one with two outputs."""
+    """A case for each task of the loss, one with rows if it accepts them, and for numbers one with two outputs."""
     chance = _chance()
 
     def normal(*shape: int) -> Tensor:
@@ -226,7 +226,7 @@ def _plain(hyper: LossHyper) -> list[Plain]:
 
 
 def _weighed(case: Case) -> Iterator[tuple[LossHyper, Tensor]]:
-    """Settings without and, for classes, with weights of classes, each with the weight (M, B) of every example."""
+    """Settings without and, for classes, with class weights, each with the weight (M, B) of every example."""
     ones = torch.ones(case.outputs.shape[:2], dtype=case.outputs.dtype)
     yield case.hyper, ones
     if case.num_classes:
@@ -236,7 +236,7 @@ def _weighed(case: Case) -> Iterator[tuple[LossHyper, Tensor]]:
 
 
 def _distance(loss: Loss, outputs: Tensor, case: Case) -> Tensor:
-    """How far each prediction is from the target: in nats for classes, else the absolute error."""
+    """The distance of each prediction from the target: in nats for classes, otherwise the absolute error."""
     found = loss.predict(outputs)
     if not case.num_classes:
         return (found - case.target.reshape(found.shape[1:])).abs()
@@ -293,7 +293,7 @@ def _cost_sensitive(logits: Sequence[float], target: Target, own: Plain) -> floa
 
 
 def _of_error(single: Callable[[float, Plain], float]) -> Loop:
-    """The loop of a loss of output less target: its mean over the outputs."""
+    """The loop of a loss of the error (output minus target): its mean over the outputs."""
 
     def loop(outputs: Sequence[float], target: Target, own: Plain) -> float:
         wanted = target if isinstance(target, list) else [target]

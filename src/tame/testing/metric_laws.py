@@ -1,4 +1,4 @@
-"""The laws of a metric on stacked outputs: what every one must do, whatever it counts.
+"""The laws that every metric on stacked outputs must satisfy.
 
 Each law takes the metric and what it is measured on: "classes", "two classes" or "numbers".
 """
@@ -31,7 +31,7 @@ def the_order_of_the_examples_does_not_matter(metric: Measure, kind: str) -> Non
 
 
 def a_constant_added_everywhere_does_not_matter(metric: Measure, kind: str) -> None:
-    """To all logits of classes; to the predictions and the target of numbers."""
+    """Added to all logits of classes; or to both the predictions and the target of numbers."""
     outputs, target = _case(kind)
     shifted = target + 3 if kind == "numbers" else target
     torch.testing.assert_close(metric(outputs, target), metric(outputs + 3, shifted))

@@ -1,4 +1,4 @@
-"""The laws of an Optimizer: what every one must do, whatever its rule. Each law takes the optimizer."""
+"""The laws that every Optimizer must satisfy. Each law takes the optimizer."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _FIELDS = ("lr", "weight_decay", "momentum", "beta2")
 
 
 def equals_its_reference_over_twenty_steps(optimizer: Optimizer) -> None:
-    """What is trained and, where that is something else, what is judged; float64."""
+    """For the trained parameters and, if they differ, the judged ones; in float64."""
     run = _Run.of(optimizer, _RECIPES)
     start = run.copy().params
     for step in range(20):
         run.step(optimizer, step)
     for i, recipe in enumerate(_RECIPES):
         named = [(name, nn.Parameter(value[i].clone())) for name, value in start.items()]
-        with float64():  # in which torch then keeps its own running numbers, such as NAdam's
+        with float64():  # torch then uses it for its own running numbers, such as NAdam's
             reference = optimizer.reference(named, recipe)
             for step in range(20):
                 _reference_step(reference, named, i, step)
@@ -49,7 +49,7 @@ def equals_its_reference_over_twenty_steps(optimizer: Optimizer) -> None:
 
 
 def the_reference_goes_on_bit_for_bit_from_its_tensors(optimizer: Optimizer) -> None:
-    """Through the names and arrays of a checkpoint, float32, from the state in which a module is judged."""
+    """Through the names and arrays of a checkpoint, in float32, from the state in which a module is judged."""
     for i, recipe in enumerate(_RECIPES):
         chance = torch.Generator().manual_seed(7)
         start = {name: torch.randn(shape, generator=chance) for name, shape in _SHAPES.items()}
@@ -97,7 +97,7 @@ def a_member_that_diverges_leaves_its_neighbours_unmoved(optimizer: Optimizer) -
 
 
 def an_inactive_member_is_not_moved(optimizer: Optimizer) -> None:
-    """Whether it idles from the first step or later; and afterwards it goes on as if the step had not been."""
+    """Whether it is idle from the first step or later; afterwards it continues as if the step had not happened."""
     idle, plain = _Run.of(optimizer, _RECIPES), _Run.of(optimizer, _RECIPES)
     for step in range(6):
         before = idle.copy()
@@ -105,7 +105,7 @@ def an_inactive_member_is_not_moved(optimizer: Optimizer) -> None:
         grads = _grads(step)
         if step == 3:
             for value in grads.values():
-                value[2] = torch.inf  # what an idle member is given must not matter
+                value[2] = torch.inf  # the inputs of an idle member must not matter
         idle.step(optimizer, step, active=active, grads=grads)
         for name, old in before.params.items():
             assert torch.equal(idle.params[name][~active], old[~active]), name
@@ -146,7 +146,7 @@ def every_value_of_the_state_belongs_to_a_member(optimizer: Optimizer) -> None:
 
 
 def the_fast_ways_equal_the_slow_one(optimizer: Optimizer) -> None:
-    """A kernel for each member, block by block, or all at once: the same within rounding, in float64 and float32."""
+    """One kernel per member, in blocks, or all at once: the same within rounding, in float64 and float32."""
     for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 2e-5)):
         found = []
         for fused_from, block_from in ((10**12, 10**12), (0, 10**12), (10**12, 0)):
@@ -161,7 +161,7 @@ def the_fast_ways_equal_the_slow_one(optimizer: Optimizer) -> None:
 
 
 def a_step_fetches_nothing_from_the_device(optimizer: Optimizer) -> None:
-    """On tensors without values, of which any look at a value is an error: on a GPU it would be a wait."""
+    """On tensors without values, where reading a value is an error: on a GPU it would synchronise."""
     run = _Run.of(optimizer, _RECIPES)
     params = {name: value.to("meta") for name, value in run.params.items()}
     hyper = Hyper(*(getattr(run.hyper, name).to("meta") for name in _FIELDS))
@@ -175,7 +175,7 @@ def a_step_fetches_nothing_from_the_device(optimizer: Optimizer) -> None:
 
 
 def what_is_judged_is_made_without_a_change(optimizer: Optimizer) -> None:
-    """Before the first step it is what is trained; later steps do not reach what was made earlier."""
+    """Before the first step they are the trained parameters; later steps do not change earlier results."""
     if optimizer.evaluated is None:
         return
     run = _Run.of(optimizer, _RECIPES)
@@ -193,9 +193,9 @@ def what_is_judged_is_made_without_a_change(optimizer: Optimizer) -> None:
 
 
 def reaches_the_bottom_of_a_parabola(optimizer: Optimizer) -> None:
-    """Half the squared distance to a bottom of its own for each member, with curvatures of 0.2 to 1, without decay.
+    """Minimises half the squared distance to each member's own minimum, with curvatures of 0.2 to 1, without decay.
 
-    At one of five rates, which fall to zero; judged by what is to be judged.
+    At the best of five rates, which decay to zero; measured on the judged parameters.
     """
     bottom = torch.tensor([[[1.0, -2.0], [0.5, 1.5]], [[0.0, 3.0], [1.0, 1.0]], [[0.5, 0.5], [-1.0, 2.0]]])
     rates = (0.03, 0.1, 0.3, 1.0, 1.5)
@@ -281,7 +281,7 @@ class _Run:
 def _reference_step(
     reference: torch.optim.Optimizer, named: list[tuple[str, nn.Parameter]], member: int, step: int
 ) -> None:
-    """The step of one member, with the gradients and the rate that a run gives it."""
+    """The step of one member, with the gradients and the rate of a run."""
     _called(reference, "train")
     for (_, param), grad in zip(named, _grads(step).values(), strict=True):
         param.grad = grad[member].to(param.dtype)
@@ -291,7 +291,7 @@ def _reference_step(
 
 
 def _called(reference: torch.optim.Optimizer, name: str) -> None:
-    """Calls `train` or `eval` of an optimizer that has them."""
+    """Calls `train` or `eval` if the optimizer has them."""
     if hasattr(reference, name):
         getattr(reference, name)()
 
@@ -311,7 +311,7 @@ def _through_a_checkpoint(tensors: Mapping[str, Tensor]) -> Tensors:
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """The default type, in which torch's NAdam keeps its running numbers."""
+    """Sets the default type, in which torch's NAdam keeps its running numbers."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -322,7 +322,7 @@ def float64() -> Iterator[None]:
 
 @contextmanager
 def _ways(**sizes: int) -> Iterator[None]:
-    """With other sizes from which on the faster ways are taken."""
+    """Changes the sizes from which the faster methods are used."""
     before = {name: getattr(optimizer_rules, name) for name in sizes}
     try:
         for name, size in sizes.items():

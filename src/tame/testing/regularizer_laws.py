@@ -53,7 +53,7 @@ def no_unit_is_longer_than_its_limit(dtype: torch.dtype) -> None:
     for name, value in params.items():
         for i, limit in enumerate(_MAX_NORM):
             if not limit or name not in weight_names(params):
-                assert torch.equal(value[i], before[name][i]), "neither without a limit, nor where it is no weight"
+                assert torch.equal(value[i], before[name][i]), "without a limit, and if not a weight, it stays"
                 continue
             for unit, old in zip(value[i].flatten(1), before[name][i].flatten(1), strict=True):
                 length = math.sqrt(math.fsum(w * w for w in old.tolist()))
@@ -91,7 +91,7 @@ def moving_average_equals_a_plain_loop(dtype: torch.dtype) -> None:
             for name, value in wanted.items():
                 value[i] = keep * value[i] + (1 - keep) * now[name][i].double()
     for name, value in average.items():
-        assert torch.equal(value[0], now[name][0]), "without a memory it is what is there now"
+        assert torch.equal(value[0], now[name][0]), "without decay it must equal the present values"
         torch.testing.assert_close(value.double(), wanted[name], rtol=20 * _rtol(dtype), atol=_rtol(dtype))
 
 
@@ -104,7 +104,7 @@ def moving_average_comes_to_that_of_torch(dtype: torch.dtype) -> None:
         _shake(module, step)
         reference.update_parameters(module)
         now = {name: value[None] for name, value in module.named_parameters()}
-        # so late a step that the warm start is over
+        # late enough that the warm start is over
         update_average(average, now, decay=_row((0.9,), dtype), step=torch.tensor([1000 + step]))
     for name, value in reference.module.named_parameters():
         torch.testing.assert_close(average[name][0], value.detach(), rtol=20 * _rtol(dtype), atol=_rtol(dtype))
@@ -136,7 +136,7 @@ def averages_of_members_do_not_mix(dtype: torch.dtype) -> None:
     decay = _row((0.5, 0.5, 0.0, 0.5), dtype)
     update_average(average, now, decay=decay, step=torch.tensor(10**6), active=active)
     for name, value in mean.items():
-        assert torch.equal(value[0], now[name][0]), "the first is the mean of itself"
+        assert torch.equal(value[0], now[name][0]), "the mean of one value is the value"
         assert torch.equal(value[3], before[name][3]), "a member that is not active keeps its mean"
         assert torch.equal(average[name][3], before[name][3])
         torch.testing.assert_close(value[2], (2 * before[name][2] + now[name][2]) / 3, rtol=1e-5, atol=1e-6)
@@ -160,7 +160,7 @@ LAWS: tuple[Law, ...] = (
 
 
 def _params(dtype: torch.dtype, *, seed: int = 0) -> dict[str, Tensor]:
-    """Parameters of four members: a matrix, a convolution, and what is no weight. Lengths from 0.1 to about 5."""
+    """Parameters of four members: a matrix, a convolution, and non-weights. Norms from 0.1 to about 5."""
     chance = torch.Generator().manual_seed(seed)
     shapes = {"out.weight": (5, 3), "out.bias": (5,), "conv.weight": (4, 2, 3, 3), "norm.weight": (4,), "scale": ()}
     found = {n: torch.randn(_MEMBERS, *shape, generator=chance).to(dtype) for n, shape in shapes.items()}

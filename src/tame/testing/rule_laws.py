@@ -1,9 +1,9 @@
-"""The laws of a Rule: it fires on the fault it is named for, and is silent on clean runs. Each law takes a name.
+"""The laws of a Rule: it fires on the fault that it is named after, and is silent on clean runs. Each takes a name.
 
-`PLANTED` makes a trial with the fault of each rule; a rule of your own adds its maker there. `clean` makes a run with
-nothing wrong: both losses fall to a floor with noise from epoch to epoch, and most of it is over well before the end.
-Both are of a classification; `as_regression` turns them into the same run of a regression, on which the laws hold as
-well, but for the rules in `OF_CLASSES`, which then say nothing.
+`PLANTED` creates a trial with the fault of each rule; add a function for a rule of your own there. `clean` creates a
+run without faults: both losses fall to a floor with noise from epoch to epoch, mostly well before the end. Both are
+classifications; `as_regression` turns them into the same run of a regression, for which the laws hold too, except for
+the rules in `OF_CLASSES`, which are then silent.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OF_CLASSES = {"overconfident"}  # rules that are silent in a regression
 def trial_of(
     train: Sequence[float], valid: Sequence[float], metric: Sequence[float] | None = None, *, state: TrialState
 ) -> Trial:
-    """A trial with these losses and metrics (by default from the loss), all its epochs trained; NaN is kept as None."""
+    """A fully trained trial with these losses and metrics (by default from the loss); NaN is stored as None."""
     metric = [math.exp(-v) for v in valid] if metric is None else metric
     rows = zip(train, valid, metric, strict=True)
     points = tuple(Point(i + 1, *(float(x) if math.isfinite(x) else None for x in row)) for i, row in enumerate(rows))
@@ -50,7 +50,7 @@ def trial_of(
 
 
 def clean(rng: np.random.Generator) -> Trial:
-    """A run with nothing wrong: 10 to 60 epochs, noise of 1 to 3 %, a gap between training and validation."""
+    """A run without faults: 10 to 60 epochs, noise of 1 to 3 %, a gap between training and validation."""
     epochs = int(rng.integers(10, 61))
     floor, pace = rng.uniform(0.02, 0.6), epochs * rng.uniform(0.05, 0.12)
     along = np.arange(epochs)
@@ -60,7 +60,7 @@ def clean(rng: np.random.Generator) -> Trial:
 
 
 def as_regression(trial: Trial) -> Trial:
-    """The same run with a standardised squared error as loss, 1 where guessing was, and its root mean square error."""
+    """The same run with a standardised squared error as loss (1 for guessing), and its root mean square error."""
     rows = [
         (p.train_loss and p.train_loss / _GUESS, p.valid_loss and p.valid_loss / _GUESS) for p in trial.curve.points
     ]
@@ -78,7 +78,7 @@ def fires_on_its_fault(name: str) -> None:
 def fires_on_its_fault_in_a_regression(name: str) -> None:
     found = [RULES.get(name)(as_regression(PLANTED[name](rng)), NUMBERS) for rng in _chances(name)]
     if name in OF_CLASSES:
-        assert found == [None] * RUNS, f"{name} says something of classes in a regression"
+        assert found == [None] * RUNS, f"{name} is about classes but fired in a regression"
     else:
         _fires(name, found)
 
@@ -90,9 +90,9 @@ def _fires(name: str, found: Sequence[Finding | None]) -> None:
     for finding in found:
         if finding is not None:
             assert finding.code == name
-            assert finding.evidence, "a finding carries its evidence"
+            assert finding.evidence, "a finding must have evidence"
             assert finding.title.strip()
-            assert finding.change.strip(), "a finding asks for a change"
+            assert finding.change.strip(), "a finding must suggest a change"
 
 
 def is_silent_on_clean_runs(name: str) -> None:
@@ -124,7 +124,7 @@ LAWS: tuple[Law, ...] = (
 
 
 def _overfitting(rng: np.random.Generator) -> Trial:
-    """The validation loss turns in the first half and rises by a third or more, as the training loss falls on."""
+    """The validation loss turns in the first half and rises by a third or more; the training loss keeps falling."""
     epochs = int(rng.integers(15, 61))
     along = np.linspace(0, 1, epochs)
     turn = rng.uniform(0.15, 0.5)
@@ -135,7 +135,7 @@ def _overfitting(rng: np.random.Generator) -> Trial:
 
 
 def _overconfident(rng: np.random.Generator) -> Trial:
-    """The losses of overfitting, but the accuracy rises to a level and stays there, with noise."""
+    """The losses of overfitting, but the accuracy rises to a plateau with noise."""
     trial = _overfitting(rng)
     losses = [(point.train_loss or 0.0, point.valid_loss or 0.0) for point in trial.curve.points]
     level = rng.uniform(0.6, 0.95) - 0.4 * np.exp(-np.arange(len(losses)) / (0.08 * len(losses)))
@@ -151,7 +151,7 @@ def _still_improving(rng: np.random.Generator) -> Trial:
 
 
 def _rate_too_high(rng: np.random.Generator) -> Trial:
-    """The training loss jumps up and down by a third of itself, without settling."""
+    """The training loss jumps up and down by a third, without settling."""
     epochs = int(rng.integers(12, 61))
     level = rng.uniform(0.5, 2.0) * np.exp(rng.normal(0, 0.35, epochs))
     return trial_of(_noisy(level, 0.0, rng), _noisy(level, 0.1, rng), state="complete")
@@ -169,7 +169,7 @@ def _diverged(rng: np.random.Generator) -> Trial:
 
 
 def _no_better_than_dummy(rng: np.random.Generator) -> Trial:
-    """Guessing among ten classes, judged on 500 examples."""
+    """Guessing among ten classes, validated on 500 examples."""
     epochs = int(rng.integers(5, 40))
     losses = _noisy(np.full(epochs, _GUESS), 0.01, rng)
     metric = np.minimum(rng.binomial(500, 0.1, epochs) / 500, 0.12)
@@ -192,5 +192,5 @@ def _chances(name: str) -> list[np.random.Generator]:
 
 
 def _noisy(level: np.ndarray, spread: float, rng: np.random.Generator) -> list[float]:
-    """level: (T,), multiplied by noise whose logarithm has that standard deviation."""
+    """level: (T,), multiplied by noise whose logarithm has standard deviation `spread`."""
     return [float(x) for x in level * np.exp(rng.normal(0, spread, len(level)))]

@@ -1,4 +1,4 @@
-"""The laws of a Schedule: what every one must do, whatever its shape. Each law takes a registered name."""
+"""The laws that every Schedule must satisfy. Each law takes a registered name."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def uses_what_it_says_and_nothing_else(name: str) -> None:
     uses = SCHEDULES.get(name).uses
     assert uses <= {*_OTHERS, "patience"}
     for field, other in _OTHERS.items():
-        # Where there is a patience, step_plateau takes the hyperparameters, not the shape.
+        # With a patience, step_plateau uses the hyperparameters, not the shape.
         wanted = field in uses and "patience" not in uses
         moved = not torch.equal(_shape(name), _shape(name, recipe=other))
         assert moved is wanted, field
@@ -83,7 +83,7 @@ def a_warmup_leads_to_its_beginning(name: str) -> None:
 
 
 def single_precision_agrees_with_double(name: str) -> None:
-    """At every step of runs whose length meets the schedule's own places, so that both engines take the same rate."""
+    """At every step of runs whose length hits the schedule's change points, so that both engines use the same rate."""
     for steps in (30, 60, 300, 999):
         for cuts in (1, 2, 4):
             recipe = replace(_PLAIN, drops=cuts, cycles=cuts + 1)

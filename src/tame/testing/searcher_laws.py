@@ -1,7 +1,7 @@
-"""The laws of a searcher: what every one must do, however it chooses. Each law takes its `decide`.
+"""The laws that every searcher must satisfy. Each law takes its `decide`.
 
-A searcher is played against made-up losses: `play` carries out what it decides, as the loop would, and checks each
-decision on the way. A law that a searcher cannot keep by what it is stands in `EXCEPTIONS`, with the reason.
+A searcher runs on made-up losses: `play` executes its decisions, as the loop would, and checks each of them. A law that
+a searcher cannot satisfy by design is listed in `EXCEPTIONS`, with the reason.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tame.core.records import Curve, Decision, Event, History, Point, Trial, cur
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Int, Space, field_of
 
-Loss = Callable[[int, Recipe, int], float | None]  # trial, recipe, epoch: its validation loss; None where it diverged
-Law = Callable[..., None]  # (decide, *, config): a smaller config makes it quicker, and must not change its verdict
+Loss = Callable[[int, Recipe, int], float | None]  # (trial, recipe, epoch) -> validation loss; None if it diverged
+Law = Callable[..., None]  # (decide, *, config): a smaller config is faster, and must not change the verdict
 
 MAY_CHANGE = ("optimizer.", "then.", "regularize.", "loss.label_smoothing", "model.dropout")  # while a network trains
 
@@ -37,7 +37,7 @@ CONFIG = SearchConfig(
 )
 
 
-# By conditions: a rate for each optimizer, momentum for one of them, a width that the head must have for its dropout.
+# With conditions: a rate for each optimizer, momentum for one of them, and dropout only for a head with a hidden layer.
 CONDITIONAL = Space(
     {
         "optimizer.name": Choice("adamw", "momentum"),
@@ -53,9 +53,9 @@ CONDITIONAL = Space(
 def play(
     decide: Decide, loss: Loss, *, space: Space = SPACE, config: SearchConfig = CONFIG, seed: int = 0
 ) -> tuple[list[Event], list[list[Decision]]]:
-    """What happens when a search is carried out until it decides nothing more: the events, and the decisions by round.
+    """Runs a search until it makes no more decisions. Returns the events, and the decisions by round.
 
-    Raises AssertionError where a decision does not fit the trial it is about, or the search does not end.
+    Raises AssertionError if a decision does not fit its trial, or the search does not end.
     """
     events: list[Event] = []
     rounds: list[list[Decision]] = []
@@ -63,7 +63,7 @@ def play(
     while decisions := decide(history, space, seed, config=config):
         assert len(rounds) < 20 * (config.trials + config.base.epochs), "the search does not end"
         numbers = [decision.trial for decision in decisions]
-        assert len(set(numbers)) == len(numbers), "one round decides twice about a trial"
+        assert len(set(numbers)) == len(numbers), "one round has two decisions about a trial"
         rounds.append(decisions)
         for decision in decisions:
             _fits(decision, history, config)
@@ -76,13 +76,13 @@ def play(
 
 
 def a_fresh_one_decides_the_same_from_the_same_history(decide: Decide, *, config: SearchConfig = CONFIG) -> None:
-    """At every round, and from events that went through the store's plain values."""
+    """In every round, and from events that were converted to the store's plain values."""
     events, rounds = play(decide, falling, config=config)
     for history, decisions in zip(_histories(events, rounds), rounds, strict=True):
         assert decide(history, SPACE, 0, config=config) == decisions
         turned = History(dict(reversed(list(history.trials.items()))))
         assert decide(turned, SPACE, 0, config=config) == decisions, (
-            "the order in which trials are held must not matter"
+            "the order of the trials in the history must not matter"
         )
 
 
@@ -95,7 +95,7 @@ def deciding_changes_nothing(decide: Decide, *, config: SearchConfig = CONFIG) -
 
 
 def every_proposal_lies_in_the_space(decide: Decide, *, config: SearchConfig = CONFIG) -> None:
-    """Whatever the seed; the default and the portfolio are the study's own, and are proposed as they are."""
+    """For every seed; the default and the portfolio come from the study, and are proposed unchanged."""
     fixed = frozenset({"batch_size"})
     space, config = SPACE.without(fixed), replace(config, fixed=fixed)
     for seed in range(3):
@@ -111,7 +111,7 @@ def every_proposal_lies_in_the_space(decide: Decide, *, config: SearchConfig = C
 
 
 def under_conditions_only_what_holds_is_set(decide: Decide, *, config: SearchConfig = CONFIG) -> None:
-    """A dimension that does not hold leaves its field as it is in the base recipe."""
+    """The field of an inactive dimension has its value from the base recipe."""
     _, rounds = play(decide, falling, space=CONDITIONAL, config=replace(config, portfolio=()))
     seen = set()
     for decision in begun(rounds)[1:]:
@@ -119,7 +119,7 @@ def under_conditions_only_what_holds_is_set(decide: Decide, *, config: SearchCon
         own = decision.recipe.flat()
         assert CONDITIONAL.holds(own), own
         idle = {*CONDITIONAL.fields} - {field_of(name) for name in CONDITIONAL.active(own)}
-        assert all(own[name] == config.base.flat()[name] for name in idle), "a field was set that does not hold"
+        assert all(own[name] == config.base.flat()[name] for name in idle), "the field of an inactive dimension was set"
         seen.add(own["optimizer.name"])
     assert seen == {"adamw", "momentum"} or config.trials < 20, "a choice was never made"
 
@@ -138,7 +138,7 @@ def the_seed_decides_what_is_proposed(decide: Decide, *, config: SearchConfig = 
 
 
 def no_recipe_is_tried_twice(decide: Decide, *, config: SearchConfig = CONFIG) -> None:
-    """Neither from round to round nor within one, also where few recipes exist."""
+    """Neither across rounds nor within one, even if few recipes exist."""
     small = Space({"model.hidden": Choice(0, 64), "model.dropout": Choice(0.1, 0.3)})
     for space in (SPACE, small):
         _, rounds = play(decide, falling, space=space, config=config)
@@ -147,7 +147,7 @@ def no_recipe_is_tried_twice(decide: Decide, *, config: SearchConfig = CONFIG) -
 
 
 def what_still_trains_is_known(decide: Decide, *, config: SearchConfig = CONFIG) -> None:
-    """Asked while half of a round trains: nothing is decided about that half, and no recipe of it comes again."""
+    """While half of a round is in training, no decision is about that half, and none of its recipes comes again."""
     history = replay(decision_event(d) for d in decide(History(), SPACE, 0, config=config))
     for _ in range(3):
         busy = [t for t in history.having("running") if t.epochs < t.until]
@@ -156,16 +156,16 @@ def what_still_trains_is_known(decide: Decide, *, config: SearchConfig = CONFIG)
         busy = busy[1::2]
         known = {t.recipe.key() for t in history.trials.values()}
         decisions = decide(history, SPACE, 0, config=config)
-        assert not {t.number for t in busy} & {d.trial for d in decisions}, "decided about a trial that trains"
+        assert not {t.number for t in busy} & {d.trial for d in decisions}, "a decision about a trial in training"
         fresh = [d.recipe.key() for d in decisions if d.kind == "start" and d.recipe]
-        assert not known & set(fresh), "a recipe that trains was proposed again"
+        assert not known & set(fresh), "a recipe in training was proposed again"
         for decision in decisions:
             history = history.after(decision_event(decision))
         assert len(searched(history)) <= config.trials
 
 
 def a_space_that_has_grown_is_searched_on(decide: Decide, *, config: SearchConfig = CONFIG) -> None:
-    """With the same history and a wider space, still no recipe twice and none beside it."""
+    """With the same history and a wider space: still no duplicates, and no recipe outside it."""
     few = replace(config, trials=max(2, config.trials // 2))
     events, _ = play(decide, falling, space=SPACE.without({"batch_size"}), config=few)
     history = replay(events)
@@ -190,7 +190,7 @@ def the_budget_of_trials_is_spent(decide: Decide, *, config: SearchConfig = CONF
 
 
 def a_space_that_is_used_up_is_an_end(decide: Decide, *, config: SearchConfig = CONFIG) -> None:
-    """Two recipes, one point, one point that is the default, no dimension at all: all that there is, and the end."""
+    """Spaces of two recipes, of one point, of only the default, without dimensions: everything once, then the end."""
     config = replace(config, portfolio=())
     other = 2 * config.base.optimizer.lr
     for dimensions, num in (
@@ -211,7 +211,7 @@ def trials_are_numbered_on_from_the_last(decide: Decide, *, config: SearchConfig
 
 
 def trials_of_other_origins_are_left_alone(decide: Decide, *, config: SearchConfig = CONFIG) -> None:
-    """A finalist that trains again is no trial of the search."""
+    """A finalist that is trained again is not a trial of the search."""
     few = replace(config, trials=3)
     events, _ = play(decide, falling, config=few)
     start = Decision("start", 90, "again", 9, config.base.but({"seed": 7}), "finalist")
@@ -221,7 +221,7 @@ def trials_of_other_origins_are_left_alone(decide: Decide, *, config: SearchConf
 
 
 def a_trial_that_diverged_never_goes_on(decide: Decide, *, config: SearchConfig = CONFIG) -> None:
-    """Half of the trials diverge, at their first epoch or later, and looked best until then."""
+    """Half of the trials diverge, at their first epoch or later, and look best until then."""
 
     def loss(trial: int, recipe: Recipe, epoch: int) -> float | None:
         if trial % 2:
@@ -232,7 +232,7 @@ def a_trial_that_diverged_never_goes_on(decide: Decide, *, config: SearchConfig 
     for history, decisions in zip(_histories(events, rounds), rounds, strict=True):
         lost = {trial.number for trial in history.having("diverged")}
         assert not lost & {decision.trial for decision in decisions}
-        assert not lost & {decision.source for decision in decisions}, "a copy of weights that diverged"
+        assert not lost & {decision.source for decision in decisions}, "a copy of a diverged trial"
     last = replay(events)
     assert last.having("diverged")
     assert last.having("complete")
@@ -240,7 +240,7 @@ def a_trial_that_diverged_never_goes_on(decide: Decide, *, config: SearchConfig 
 
 
 def the_default_comes_first_and_reaches_the_end(decide: Decide, *, config: SearchConfig = CONFIG) -> None:
-    """Even as the worst of all, with the recipe that it began with."""
+    """Even if it is the worst of all, and with its original recipe."""
     losses = lambda trial, recipe, epoch: 100.0 if trial == 0 else falling(trial, recipe, epoch)  # noqa: E731
     events, _ = play(decide, losses, config=config)
     trial = replay(events).trials[0]
@@ -251,7 +251,7 @@ def the_default_comes_first_and_reaches_the_end(decide: Decide, *, config: Searc
 
 
 def the_best_of_all_reaches_the_end(decide: Decide, *, config: SearchConfig = CONFIG) -> None:
-    """Where losses keep their order from the first epoch on, nothing that is worse may be preferred."""
+    """If losses keep their order from the first epoch on, no worse recipe may be preferred."""
     for seed in range(3):
         events, _ = play(decide, falling, config=config, seed=seed)
         trials = replay(events).trials.values()
@@ -290,14 +290,14 @@ LAWS: tuple[Law, ...] = (
     every_decision_says_why,
 )
 
-# Searcher and law: why it cannot hold.
+# Searcher and law, with the reason why the law cannot hold.
 EXCEPTIONS: Mapping[tuple[str, str], str] = {
-    ("grid", "the_budget_of_trials_is_spent"): "a grid ends with its points, whose number is a product",
+    ("grid", "the_budget_of_trials_is_spent"): "a grid ends after its points, whose number is a product",
 }
 
 
 def falling(trial: int, recipe: Recipe, epoch: int) -> float:
-    """A loss that falls with the epochs, in the same order of recipes at each of them; no two are equal."""
+    """A loss that falls with the epochs and ranks recipes in the same order at each; no two are equal."""
     return _level((recipe.optimizer, recipe.model, recipe.loss, recipe.batch_size)) + 1 / epoch
 
 
@@ -319,7 +319,7 @@ def history_of(losses: Mapping[int, Sequence[float]], *, states: Mapping[int, st
 
 
 def begun(rounds: Sequence[Sequence[Decision]]) -> list[Decision]:
-    """The decisions by which a trial came to be: starts and copies."""
+    """The decisions that created trials: starts and copies."""
     return [decision for decisions in rounds for decision in decisions if decision.kind in ("start", "copy")]
 
 
@@ -328,7 +328,7 @@ def _starts(rounds: Sequence[Sequence[Decision]]) -> list[Decision]:
 
 
 def _trained(trial: Trial, loss: Loss) -> Event:
-    """The points that a trial adds until where it was told, or until it diverges."""
+    """The points that a trial adds until its target epoch, or until it diverges."""
     points = []
     for epoch in range(trial.epochs + 1, trial.until + 1):
         value = loss(trial.number, trial.recipe, epoch)
@@ -345,7 +345,7 @@ def _after(history: History, events: Sequence[Event]) -> History:
 
 
 def _histories(events: Sequence[Event], rounds: Sequence[Sequence[Decision]]) -> list[History]:
-    """What was known before each round."""
+    """The history before each round."""
     found, history, seen = [], History(), 0
     for decisions in rounds:
         found.append(history)
@@ -368,18 +368,18 @@ def _fits(decision: Decision, history: History, config: SearchConfig) -> None:
     trial = history.trials[decision.trial]
     assert trial.state in ("running", "paused"), f"{decision.kind} about a trial that is {trial.state}"
     if decision.kind == "continue":
-        assert trial.epochs < decision.until <= trial.recipe.epochs, "a trial goes on beyond its recipe, or not at all"
+        assert trial.epochs < decision.until <= trial.recipe.epochs, "a trial goes beyond its recipe, or not at all"
     if decision.kind == "complete":
-        assert trial.epochs == trial.recipe.epochs, "a trial is complete that is not trained to the end"
-    assert trial.curve != Curve(), "decided before anything was measured"
+        assert trial.epochs == trial.recipe.epochs, "a trial is complete but not trained to its end"
+    assert trial.curve != Curve(), "a decision before anything was measured"
 
 
 def _fits_its_source(decision: Decision, source: Trial) -> None:
-    """A copy goes on from weights that exist, with a recipe that differs in what may change while a network trains."""
+    """A copy continues from existing weights, with a recipe that differs only in fields that may change in training."""
     assert decision.recipe is not None
     assert source.state in ("running", "paused"), f"a copy of a trial that is {source.state}"
     assert source.epochs < decision.until, "a copy that does not train"
     before, after = source.recipe.flat(), decision.recipe.flat()
     changes = [name for name in after if after[name] != before[name]]
-    assert changes, "a copy of weights and recipe"
+    assert changes, "a copy with the same recipe"
     assert all(name.startswith(MAY_CHANGE) and not name.endswith("name") for name in changes), changes

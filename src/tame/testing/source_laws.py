@@ -1,5 +1,5 @@
-"""The laws of a kind of data: how every source reads, splits and seals, and that a model says of new inputs what it
-was scored by.
+"""The laws of a kind of data: every source reads, splits and seals in the same way, and a model predicts new inputs as
+it was scored.
 
 Each law takes a `Sample` of the kind and an empty folder.
 """
@@ -25,12 +25,12 @@ from tame.trial.commands import Commands, MemberOf, StateOf, Unsealed
 from tame.worker.executor import Place
 from tame.worker.inline import InlineExecutor
 
-AGREEMENT = 1e-4  # of outputs in float32 that are computed twice, in batches of other sizes
+AGREEMENT = 1e-4  # of float32 outputs that are computed twice, in batches of different sizes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bad:
-    """Data or settings that must be refused. named: a part of the message that says where or what is wrong."""
+    """Data or settings that must be refused. named: a part of the message that says what is wrong or where."""
 
     config: StudyConfig
     named: str
@@ -38,11 +38,11 @@ class Bad:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Examples of a kind of data, at least 60 of them, some of which are the same.
+    """At least 60 examples of a kind of data, some of which are the same.
 
-    same: pairs of ids of examples that are the same, where the kind can tell; bad: what must be refused; predict:
-    canonical outputs (n, C) of a delivered model for the inputs of these ids, by way of files or arrays as users have
-    them. keep: puts arrays into a study's folder, where they come from Python; build: makes a module of the user's own.
+    same: pairs of ids of identical examples, if the kind can detect them; bad: what must be refused; predict: canonical
+    outputs (n, C) of a delivered model for the inputs of these ids, through files or arrays as users have them. keep:
+    stores arrays from Python in a study's folder; build: builds a module of the user's own.
     """
 
     kind: Kind
@@ -68,7 +68,7 @@ def every_example_is_in_one_part(sample: Sample, folder: Path) -> None:
     assert data.sealed.rows == tuple(split.rows("test"))
     assert len(data.sealed.rows) > 0
     folds = np.array(split.fold)
-    assert set(folds[folds >= 0].tolist()) == set(range(split.folds)), "every fold judges some"
+    assert set(folds[folds >= 0].tolist()) == set(range(split.folds)), "every fold must validate some"
     assert (folds[split.rows("test", "aside")] == -1).all()
     assert (folds[split.rows("val")] == 0).all()
 
@@ -89,7 +89,7 @@ def the_same_seed_makes_the_same_split(sample: Sample, folder: Path) -> None:
     np.testing.assert_array_equal(first.data.targets, again.data.targets)
     assert to_plain(first.facts) == to_plain(again.facts)
     other, _ = _read(replace(sample, config=replace(sample.config, seed=sample.config.seed + 1)), folder / "3")
-    assert other.data.split.part != first.data.split.part, "another seed, another split"
+    assert other.data.split.part != first.data.split.part, "another seed must give another split"
 
 
 def what_is_the_same_is_on_one_side(sample: Sample, folder: Path) -> None:
@@ -147,8 +147,8 @@ def a_model_says_of_new_inputs_what_it_was_scored_by(sample: Sample, folder: Pat
     scored = np.array(commands.judge(rows))
     commands.deliver(str(folder / "model"))
     network = read_model(folder / "model", sample.build)
-    told = sample.predict(network, [data.ids[row] for row in rows], folder)
-    np.testing.assert_allclose(told, scored, rtol=AGREEMENT, atol=AGREEMENT)
+    predicted = sample.predict(network, [data.ids[row] for row in rows], folder)
+    np.testing.assert_allclose(predicted, scored, rtol=AGREEMENT, atol=AGREEMENT)
 
 
 LAWS: tuple[Law, ...] = (
@@ -164,7 +164,7 @@ LAWS: tuple[Law, ...] = (
 
 
 def _read(sample: Sample, folder: Path, known: Known | None = None) -> tuple[Opened, Commands]:
-    """What the source says, and the worker that it has opened the data in."""
+    """What the source returns, and the worker in which it has opened the data."""
     study = folder / "study"
     study.mkdir(parents=True)
     sample.keep(study)
@@ -176,7 +176,7 @@ def _read(sample: Sample, folder: Path, known: Known | None = None) -> tuple[Ope
 
 
 def _refusal(sample: Sample, folder: Path, known: Known | None = None) -> str:
-    """What is said where the data or the settings of a sample are refused, as they must be."""
+    """The message with which the data or the settings of a sample are refused, as they must be."""
     try:
         _read(sample, folder, known)
     except TameError as problem:

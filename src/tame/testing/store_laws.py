@@ -1,6 +1,6 @@
-"""The laws of a Store: what every one must do, whatever it keeps its events in.
+"""The laws that every Store must satisfy, wherever it keeps its events.
 
-Each law takes a function that opens the same store, at first an empty one; it may be called again after `close`.
+Each law takes a function that opens the same store, which is empty at first; it may be called again after `close`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which engine trains a group, and how many members at once: measured in a few steps, remembered for the machine.
+"""Which engine trains a group, and how many members at once: measured in a few steps, cached for the machine.
 
-It is not obvious: small models gain most from company, until a group no longer fits into the cache; convolutions are
-slower together on a CPU; what torch.func cannot carry is trained one by one.
+The choice is not obvious: small models gain most from being trained together, until a group no longer fits into the
+cache; convolutions are slower together on a CPU; what torch.func cannot handle is trained one by one.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from tame.trial.traced import TRACES
 from tame.trial.training_material import Material
 from tame.trial.unit import Job, Lane
 
-FORMAT = 11  # of what is remembered
-SIZES = (1, 4, 16, 64)  # members at once that are tried, where a group has half as many
-GROUP_BYTES = 512 * 2**20  # of parameters, gradients, moments and activations of a group, at most
+FORMAT = 11  # of the cached measurements
+SIZES = (1, 4, 16, 64)  # group sizes that are tried, if there are at least half as many members
+GROUP_BYTES = 512 * 2**20  # limit on parameters, gradients, moments and activations of a group
 STEPS = 4
-COMPANY = 16  # members that a forecast reckons with
+COMPANY = 16  # group size that a forecast assumes
 MOST_PARTS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """As a file has it: by size as text, null for infinity."""
+    """As stored in a file: by size as text, null for infinity."""
 
     alone: float
     together: Mapping[str, float | None]
@@ -53,14 +53,14 @@ class _Remembered:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds of a step of one member: alone, and in groups of some sizes."""
+    """Seconds per step of one member: alone, and in groups of several sizes."""
 
     alone: float
     together: dict[int, float]
 
     @classmethod
     def from_json(cls, own: object) -> Measured:
-        """What `to_json` wrote. Raises StorageError or ValueError for anything else."""
+        """The measurement that `to_json` wrote. Raises StorageError or ValueError for anything else."""
         known = from_plain(_Remembered, own, what="what was measured of a step")
         sizes = {int(size): math.inf if each is None else each for size, each in known.together.items()}
         found = cls(known.alone, sizes)
@@ -74,7 +74,7 @@ class Measured:
         return to_plain(_Remembered(self.alone, sizes))
 
     def choice(self, members: int) -> Choice:
-        """What is fastest with so many members to train. A size counts where at least half of it is filled."""
+        """The fastest choice for this many members. A group size counts if at least half of it is filled."""
         sizes = {size: each for size, each in self.together.items() if size <= 2 * members}
         best = min(sizes, key=lambda size: sizes[size], default=0)
         if not best or sizes[best] >= self.alone:
@@ -89,8 +89,8 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """stacked: whether members are trained together, at most so many; step_s: of one member, as measured; alone_s: of
-    one that has no company. 0 where nothing was measured."""
+    """stacked: whether members are trained together; members: the most at once; step_s: measured seconds per step of
+    one member; alone_s: of one trained alone. 0 if nothing was measured."""
 
     stacked: bool
     members: int
@@ -101,7 +101,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Jobs that are advanced together, with their lanes, and how their matrices are to be multiplied."""
+    """Jobs that are advanced together, with their lanes and the precision of their matrix products."""
 
     jobs: list[Job]
     lanes: list[Lane]
@@ -109,9 +109,9 @@ class Group:
 
 
 class Chooser:
-    """Makes groups of jobs. A study keeps what was chosen for it, so that it repeats; a machine what was measured.
+    """Groups jobs. A study keeps its choices, so that it repeats; a machine keeps its measurements.
 
-    measurer: says how long a step takes; by default it is measured here.
+    measurer: measures how long a step takes; by default on this machine.
     """
 
     def __init__(
@@ -122,8 +122,8 @@ class Chooser:
         self._device = device
         self._known: dict[str, Measured] = {}
         self._uses: dict[str, EngineUse] = {}
-        self._smaller = 1  # what groups are divided by, where memory ran out
-        self._parts = 1  # of a batch, likewise
+        self._smaller = 1  # divisor of group sizes after memory ran out
+        self._parts = 1  # parts of each batch, likewise
         self._traces = TRACES
         self._measurer = measurer or Rehearsals()
         self._precisions = Precisions(self._study, self._machine, device, self._measurer)
@@ -132,10 +132,10 @@ class Chooser:
         self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
         *, begun: Callable[[int], bool | None] = lambda trial: None, at_least: int = 1,
     ) -> list[Group]:  # fmt: skip
-        """Jobs by what they can share, as many together as is best here; those that take longest come first.
+        """Jobs grouped by what they can share, in the best group size for this machine; the longest come first.
 
-        begun: whether a trial is trained in the stacked engine, None where it has not begun: it goes on as it began;
-        at_least: how many groups there should be, since so many are trained side by side.
+        begun: whether a trial is trained in the stacked engine, None if it has not started; a trial keeps its engine.
+        at_least: how many groups there should be, since this many are trained side by side.
         """
         alike: dict[tuple[Hashable, bool | None], list[Job]] = {}
         for job in jobs:
@@ -148,7 +148,7 @@ class Chooser:
             if before is not None and before != choice.stacked:
                 most = choice.members if choice.stacked else len(own) * len(folds)
                 choice = replace(choice, stacked=before, members=most)
-            self._tell(recipe, choice, len(own) * len(folds), precision.words)
+            self._note(recipe, choice, len(own) * len(folds), precision.words)
             num = len(examples)
             job_s = choice.step_s * math.ceil(num / recipe.batch(num)) * max(1, recipe.epochs)
             sets = material.lanes(recipe, rows, examples, folds) if choice.stacked else [[fold] for fold in folds]
@@ -159,21 +159,21 @@ class Chooser:
                 half = precision.half if choice.stacked else None
                 lanes = self._lanes(material, some, sets, rows, examples, half=half)
                 found.append((job_s * len(some), Group(some, lanes, precision)))
-        # So that no core is left alone with a long one at the end.
+        # Longest first, so that no core ends up alone with a long group.
         return [group for _, group in sorted(found, key=lambda each: each[0], reverse=True)]
 
     def choice(
         self, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
         *, members: int,
     ) -> Choice:  # fmt: skip
-        """What trains so many members of this shape here."""
+        """The engine and group size for this many members of this shape."""
         if self._parts > 1:
             why = f"memory is short: gradients are accumulated over {self._parts} parts of a batch"
             return Choice(False, 1, 0.0, why)
         names = {recipe.optimizer.name, recipe.then.optimizer if recipe.then.start < 1 else recipe.optimizer.name}
         extra = names - set(OPTIMIZERS.names())
         if extra:
-            return Choice(False, 1, 0.0, f"{', '.join(sorted(extra))} exists for one network at a time only")
+            return Choice(False, 1, 0.0, f"{', '.join(sorted(extra))} supports only one network at a time")
         if not material.stacks(recipe):
             return Choice(False, 1, 0.0, material.reason)
         key = self._key(material, recipe, rows, examples, folds)
@@ -188,7 +188,7 @@ class Chooser:
         if math.isinf(known.alone):
             return Choice(False, 1, 0.0, "memory ran out while it was measured")
         found = known.choice(members)
-        # What is trained in bfloat16 in company is so alone, too.
+        # A member that uses bfloat16 in a group also does so alone.
         return replace(
             found, stacked=found.stacked or self._precisions.of(material, recipe, rows, examples, folds).half
         )
@@ -196,7 +196,7 @@ class Chooser:
     def epoch_s(
         self, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int], examples: Examples
     ) -> tuple[float, float]:
-        """Seconds of an epoch of one member, in good company and alone."""
+        """Seconds per epoch of one member, in a group of the best size and alone."""
         member = Member(-1, folds[0], recipe)
         task = material.task(recipe, rows, examples, folds[:1])
         choice = self.choice(material, recipe, folds, rows, examples, members=COMPANY)
@@ -209,19 +209,19 @@ class Chooser:
         return choice.step_s * steps, choice.alone_s * steps
 
     def rehearse(self, task: Task, member: Member) -> float:
-        """Seconds of an epoch of one member alone, its batches in parts where memory does not suffice for the whole.
+        """Seconds per epoch of one member alone, with its batches in parts if memory is too small for whole ones.
 
-        Raises StorageError where the smallest parts are too large.
+        Raises StorageError if even the smallest parts are too large.
         """
         while math.isinf(found := self._seconds_alone(Serial(task, self._parts), member, whole=True)):
-            alone = "memory ran out with one network alone; try a smaller model"
+            alone = "memory ran out with a single network; try a smaller model"
             require(bool(self.smaller(1)), alone, error=StorageError)
         return found
 
     def smaller(self, num_jobs: int) -> str:
-        """Halves all groups from here on, or all batches where a group is one trial alone; says which it was.
+        """Halves all later groups, or all batches if the group is a single trial; returns a sentence that says which.
 
-        Empty where nothing can be made smaller.
+        Empty if nothing can be made smaller.
         """
         if num_jobs > 1:
             self._smaller *= 2
@@ -232,7 +232,7 @@ class Chooser:
         return f"memory ran out with one trial alone; gradients are accumulated over {self._parts} parts of a batch now"
 
     def uses(self) -> tuple[EngineUse, ...]:
-        """What was chosen, and why, for people."""
+        """The choices and their reasons, for people."""
         return tuple(self._uses.values())
 
     def task_of(self, lane: Lane) -> Task:
@@ -244,7 +244,7 @@ class Chooser:
         self, material: Material, jobs: Sequence[Job], sets: Sequence[Sequence[Fold]], rows: Sequence[int],
         examples: Examples, *, half: bool | None,
     ) -> list[Lane]:  # fmt: skip
-        """half: as of the stacked engine; None: in the serial one."""
+        """half: as in the stacked engine; None: the serial engine."""
         lanes = []
         for folds in sets:
             task = material.task(jobs[0].recipe, rows, examples, folds)
@@ -259,7 +259,7 @@ class Chooser:
         self, known: Measured, members: int, material: Material, recipe: Recipe, folds: Sequence[Fold],
         rows: Sequence[int], examples: Examples,
     ) -> Measured:  # fmt: skip
-        """Seconds of a step of one member, alone and in groups as large as are asked for and not known yet."""
+        """Seconds per step of one member, alone and in groups of these sizes, measured unless known."""
         task = material.task(recipe, rows, examples, folds[:1])
         member, precision = Member(-1, folds[0], recipe), self._precisions.of(material, recipe, rows, examples, folds)
         stacked = Stacked(task, self._traces, precision.half)
@@ -269,7 +269,7 @@ class Chooser:
             for size in [size for size in SIZES if size <= 2 * members and size not in together]:
                 past = bool(together) and together[max(together)] > 1.2 * min(together.values())
                 if size > max(4, most) or past or math.inf in (alone, *together.values()):
-                    together[size] = math.inf  # too large for the memory, or past the best
+                    together[size] = math.inf  # does not fit into memory, or larger than the best
                     continue
                 group = [replace(member, trial=-1 - i) for i in range(size)]
                 together[size] = _seconds(partial(self._measurer.together, stacked, group, STEPS)) / size
@@ -279,7 +279,7 @@ class Chooser:
         return _seconds(partial(self._measurer.alone, engine, member, STEPS, whole=whole))
 
     def _most(self, task: Task, member: Member) -> int:
-        """How many members fit into the memory that a group may take."""
+        """How many members fit into the memory that a group may use."""
         recipe = member.recipe
         return max(1, GROUP_BYTES // member_bytes(task.build(member), recipe, recipe.batch(len(task.examples))))
 
@@ -289,7 +289,7 @@ class Chooser:
     def _key(
         self, material: Material, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
     ) -> str:
-        """Recipes with the same key take about as long: sizes are told apart by powers of two."""
+        """Recipes with the same key take about the same time: sizes are rounded to powers of two."""
         task = material.task(recipe, rows, examples, folds[:1])
         member = Member(-1, folds[0], recipe)
         weights = num_weights(task.build(member))
@@ -314,13 +314,13 @@ class Chooser:
         for path in self._paths():
             remember(path, key, found.to_json())
 
-    def _tell(self, recipe: Recipe, choice: Choice, num: int, more: str) -> None:
+    def _note(self, recipe: Recipe, choice: Choice, num: int, more: str) -> None:
         own = recipe.model
         shape = f"{own.name} {own.depth} x {own.width}" if own.name == "mlp" else own.name
         name = f"{shape}, batch {recipe.batch_size}, {recipe.optimizer.name}"
         members = min(num, choice.members) if choice.stacked else 1
         known = self._uses.get(name)
-        if known is None or members > known.members:  # of the same shape, what the largest group had
+        if known is None or members > known.members:  # of recipes of one shape, the choice of the largest group
             self._uses[name] = EngineUse(
                 group=name, members=members, engine="stacked" if choice.stacked else "serial", why=choice.why + more
             )
@@ -331,13 +331,13 @@ def _company(size: int) -> str:
 
 
 def member_bytes(module: nn.Module, recipe: Recipe, batch: int) -> int:
-    """Bytes of a member of a group: parameters, gradients, moments and what its layers give for a batch."""
+    """Bytes of a member of a group: parameters, gradients, moments and the activations of a batch."""
     active = batch * max(recipe.model.width, recipe.model.hidden, 8) * max(recipe.model.depth, 1) * 4
     return 4 * (num_weights(module) * 6 + active)
 
 
 def _seconds(measure: Callable[[], float]) -> float:
-    """What is measured; infinity where memory does not suffice for it."""
+    """The measured seconds; infinity if memory is too small."""
     try:
         return measure()
     except RuntimeError as problem:

@@ -1,4 +1,4 @@
-"""What a study may ask of whoever trains for it, what is answered, and what is said on the way. Loads no torch."""
+"""The commands of a study to its worker, their answers, and the messages on the way. Does not load torch."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Literal, Protocol
 from tame.core.recipe import Recipe
 from tame.core.records import Point
 
-Fold = int | None  # which examples a member leaves out; None: it learns from all of them
-Plain = Mapping[str, object]  # values as JSON has them, which only one kind of data gives a type
+Fold = int | None  # the fold that a member leaves out; None: it trains on all examples
+Plain = Mapping[str, object]  # JSON values whose types only one kind of data knows
 Outputs = Sequence[Sequence[float]]  # (n, C) canonical outputs of examples
 
 
-# What is asked
+# Requests
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unsealed:
     """The examples that are not sealed. rows: of the data; targets: (N,) class numbers, or numbers, or (N, C) shares.
 
-    folds: the fold that validates each example, -1 for none; num_classes: 0 for a regression; costs: (C, C), of taking
-    a true class for another.
+    folds: the fold that validates each example, -1 for none; num_classes: 0 for a regression; costs: (C, C), of
+    confusing a true class with another.
     """
 
     rows: Sequence[int]
@@ -35,7 +35,7 @@ class Unsealed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """A trial that is to be trained. inherited: epochs that it, as a copy, has from its parent."""
+    """A trial to train. inherited: epochs that a copy has from its parent."""
 
     trial: int
     recipe: Recipe
@@ -44,7 +44,7 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AskedCopy:
-    """A new trial in the state that another, its source, has after this epoch."""
+    """A new trial that starts from the state of another, its source, after this epoch."""
 
     trial: int
     recipe: Recipe
@@ -54,9 +54,9 @@ class AskedCopy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateOf:
-    """The weights that a trial has after so many epochs.
+    """The weights of a trial after a number of epochs.
 
-    losses: its validation losses, one an epoch, where its rates depended on them.
+    losses: its validation losses, one per epoch, if its rates depended on them.
     """
 
     trial: int
@@ -67,18 +67,18 @@ class StateOf:
 
 @dataclass(frozen=True, slots=True)
 class MemberOf:
-    """One network of a trial: the one that leaves out a fold."""
+    """One network of a trial: the one that leaves out this fold."""
 
     state: StateOf
     fold: Fold
 
 
-# What is answered
+# Answers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineUse:
-    """What trains recipes of a shape here: so many members together, by which engine and why."""
+    """How recipes of a shape are trained: how many members together, by which engine, and why."""
 
     group: str
     members: int
@@ -88,7 +88,7 @@ class EngineUse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advanced:
-    """The engines that were chosen so far, and the seconds until the trials had their inputs."""
+    """The engines chosen so far, and the seconds until the inputs of the trials were ready."""
 
     engines: tuple[EngineUse, ...]
     preparing_s: float
@@ -96,8 +96,8 @@ class Advanced:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rehearsed:
-    """Seconds of an epoch of one member in company, of one alone, of two that have no company; and what its inputs
-    took, which are ready afterwards."""
+    """Seconds per epoch of one member in a group, of one alone, and of two alone; and those that its inputs took, which
+    are ready afterwards."""
 
     epoch_s: float
     alone_s: float
@@ -107,7 +107,7 @@ class Rehearsed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceMemory:
-    """Of an accelerator: the most bytes that were held so far, and all that it has."""
+    """Of an accelerator: the most bytes used so far, and its total memory."""
 
     peak_bytes: int
     total_bytes: int
@@ -115,9 +115,9 @@ class DeviceMemory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MemoryUse:
-    """Bytes that the process which trains has held so far, and that training will add.
+    """The most bytes that the training process has used so far, and those that training will add.
 
-    process: its number; peak_bytes: None where the system does not tell; device: None where there is none.
+    process: its id; peak_bytes: None if the system does not report it; device: None if there is none.
     """
 
     process: int
@@ -128,18 +128,18 @@ class MemoryUse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Validation:
-    """Outputs of the validated examples, each by the member that has not seen it. rows: of the data, in order."""
+    """Outputs for the validated examples, each from the member that has not seen it. rows: of the data, in order."""
 
     rows: Sequence[int]
     outputs: Outputs
 
 
-# What is said on the way
+# Messages on the way
 
 
 @dataclass(frozen=True, slots=True)
 class PointMeasured:
-    """A trial has trained one epoch further; said again of what a checkpoint holds."""
+    """A trial was trained for one more epoch; sent again for epochs that a checkpoint holds."""
 
     trial: int
     point: Point
@@ -147,7 +147,7 @@ class PointMeasured:
 
 @dataclass(frozen=True, slots=True)
 class EndedEarly:
-    """A trial has stopped before its last epoch; the weights of its best one are kept."""
+    """A trial stopped before its last epoch; the weights of its best epoch are kept."""
 
     trial: int
     best: int
@@ -155,14 +155,14 @@ class EndedEarly:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What was measured of these trials will not be lost any more, or need not be kept."""
+    """The measurements of these trials can no longer be lost, or need not be kept."""
 
     trials: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """So many of the steps of some work are done."""
+    """How many steps of some work are done."""
 
     what: str
     done: int
@@ -171,14 +171,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence for the person who looks on."""
+    """A sentence for the user."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """What of the user's own is tried next, "" for nothing, and the seconds that it may take, None for any."""
+    """Which of the user's own code runs next, "" for none, and its time limit in seconds, None for no limit."""
 
     what: str
     limit_s: float | None
@@ -188,57 +188,57 @@ Message = PointMeasured | EndedEarly | Saved | Progress | Note | Doing
 
 
 class Commands(Protocol):
-    """What can be asked of whoever trains: one method a command.
+    """The commands of a worker: one method per command.
 
-    Any command may raise a TameError of its own, StoppedError after the user has stopped the study, and WorkerError
-    where nobody is left to carry it out.
+    Any command may raise a TameError of its own, StoppedError after the user stopped the study, and WorkerError if no
+    worker is left to carry it out.
     """
 
     # What the study is about
 
     def open(self, kind: str, given: Plain) -> Plain:
-        """Opens data of this kind, as its source gives it. Returns what is known of it then."""
+        """Opens data of this kind, described by its source. Returns the facts about it."""
         ...
 
     def ask(self, question: str, given: Plain) -> Plain:
-        """The answer to a question that only this kind of data knows."""
+        """The answer to a question that only this kind of data can answer."""
         ...
 
     def tell(self, question: str, given: Plain) -> None:
-        """As `ask`, where what follows depends on it: a process that is started again is told it again."""
+        """As `ask`, if later commands depend on it: a restarted process gets it again."""
         ...
 
     def learn(self, examples: Unsealed) -> None:
-        """Gives the examples that are not sealed; later commands are about them."""
+        """Passes the examples that are not sealed; later commands are about them."""
         ...
 
     # Before training
 
     def check(self, recipes: Sequence[Recipe], *, also: Sequence[Recipe] = (), given: Sequence[str] = ()) -> None:
-        """Nothing, if every part that these recipes name exists and fits. Raises UsageError with the remedy.
+        """Checks that every part that these recipes name exists and fits. Raises UsageError with the fix.
 
-        also: more recipes that may be trained; given: fields that the user fixed or searches, of which each must do
-        something in one of all these recipes.
+        also: more recipes that may be trained; given: fields that the user fixed or searches; each must have an effect
+        in at least one of these recipes.
         """
         ...
 
     def rehearse(self, recipe: Recipe, *, folds: Sequence[Fold]) -> Rehearsed:
-        """What an epoch of a recipe takes here, from a few steps."""
+        """How long an epoch of a recipe takes here, measured in a few steps."""
         ...
 
     def memory(
         self, recipes: Sequence[Recipe], *, folds: Sequence[Fold], tuning: Recipe | None, rehearsed: Recipe | None
     ) -> MemoryUse:
-        """What training these recipes together will need.
+        """The memory that training these recipes together will need.
 
-        tuning: the recipe that a backbone may be fine-tuned with; rehearsed: of a network from scratch, the one that
-        was rehearsed.
+        tuning: the recipe that a backbone may be fine-tuned with; rehearsed: for a network from scratch, the recipe
+        that was rehearsed.
         """
         ...
 
     def slowdown(self, recipe: Recipe) -> float:
-        """How many times as long others on this machine make the short steps of a recipe; 1 where steps are long, since
-        what was measured of them contains it already."""
+        """The factor by which other processes on this machine slow down the short steps of a recipe; 1 if steps are
+        long, since their measurement already includes it."""
         ...
 
     # Training
@@ -246,41 +246,41 @@ class Commands(Protocol):
     def advance(
         self, trials: Sequence[Asked], *, folds: Sequence[Fold], until: int, metric: str, final: bool
     ) -> Advanced:
-        """Trains trials until that many epochs in all, each as one member a fold.
+        """Trains trials to a total number of epochs, each as one member per fold.
 
-        final: whether they may be delivered, so that their states are kept. Says PointMeasured of every epoch of every
-        trial, EndedEarly of one that stops early, and Saved when all that is safe.
+        final: whether they may be delivered, so that their states are kept. Sends PointMeasured for every epoch of
+        every trial, EndedEarly for one that stops early, and Saved once all of this is safe.
         """
         ...
 
     def copy(self, trials: Sequence[AskedCopy], *, folds: Sequence[Fold]) -> None:
-        """Makes new trials of the state that others are in, with recipes of their own, and keeps them safe.
+        """Creates new trials from the states of others, with recipes of their own, and saves them.
 
-        A trial that is there already, from before a kill, is left as it is. Raises StorageError where the source's
-        state is lost.
+        A trial that already exists, from before a kill, is left as it is. Raises StorageError if the source's state is
+        lost.
         """
         ...
 
     def forget(self, trials: Sequence[int], *, keep: Sequence[int]) -> None:
-        """Drops trials that will never go on, and the checkpoints that contain none of `keep`."""
+        """Drops trials that will never continue, and the checkpoints that contain none of `keep`."""
         ...
 
     # Judging
 
     def validation(self, state: StateOf, *, folds: Sequence[Fold]) -> Validation:
-        """What a trial says of the validated examples, each judged by the member that has not seen it."""
+        """A trial's outputs for the validated examples, each from the member that has not seen it."""
         ...
 
     def train_again(self, members: Sequence[MemberOf]) -> None:
-        """Trains members that were let go, or that nobody has trained yet, so that they are there to be judged."""
+        """Trains members that were dropped or never trained, so that they can be judged."""
         ...
 
     def network(self, member: MemberOf, *, labels: Sequence[str]) -> None:
-        """Makes this member the network that is judged and delivered from here on."""
+        """Makes this member the network that is judged and delivered from now on."""
         ...
 
     def judge(self, rows: Sequence[int]) -> Outputs:
-        """Canonical outputs of rows of the data by that network."""
+        """Canonical outputs of that network for rows of the data."""
         ...
 
     def deliver(self, folder: str) -> Mapping[str, str]:
@@ -288,5 +288,5 @@ class Commands(Protocol):
         ...
 
     def judge_again(self, folder: str, *, rows: Sequence[int]) -> Outputs:
-        """Canonical outputs by the network of a model folder, from the folder and the raw examples alone."""
+        """Canonical outputs of the network in a model folder, from the folder and the raw examples alone."""
         ...

@@ -1,4 +1,4 @@
-"""The chance of training: orders of examples, batches, dropout, and torch's own generators; all from the seed alone."""
+"""The randomness of training: order of examples, batches, dropout, and torch's generators; all from the seed."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tame.core.rng import stream, stream_seed
 
 
 def epoch_order(seed: int, epoch: int, num_examples: int) -> Tensor:
-    """The order (N,) in which all examples come in an epoch; the same for all members of that seed."""
+    """The order (N,) of all examples in an epoch; the same for all members with that seed."""
     return torch.from_numpy(stream(seed, "order", epoch).permutation(num_examples))
 
 
 def epoch_batches(seed: int, epoch: int, rows: Tensor, batch_size: int) -> list[Tensor]:
-    """The batches of an epoch as row numbers: batch_size each, the last one what is left."""
+    """The batches of an epoch as row numbers: batch_size each, except for the last, which has the rest."""
     order = epoch_order(seed, epoch, len(rows)).to(rows.device)
     return list(torch.split(rows[order], batch_size))
 
 
 class StepDraws:
-    """The chance of one step: uniform draws (float32) for layer after layer, the same for all members of the seed.
+    """The randomness of one step: uniform draws (float32) layer by layer, the same for all members with the seed.
 
-    mine: (n,) which examples of the whole batch are asked for, where only a part of it is seen.
-    On a CPU a draw is the middle of one of 65,536 equal parts, four of them from one number of 64 bits, a fifth of the
-    time of torch's own: of a small group, drawing was a quarter of a step.
+    mine: (n,) which examples of the whole batch are needed, if only a part of it is seen.
+    On a CPU a draw is the middle of one of 65,536 equal parts, with four draws from one 64-bit number. This takes a
+    fifth of the time of torch's generator, with which drawing was a quarter of a step in a small group.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class StepDraws:
         return drawn if self._mine is None else drawn.index_select(0, self._mine)
 
     def parts(self, width: int) -> np.ndarray:
-        """The draws of the next layer on a CPU, (n, width) uint16: which part each is in, for `uniform`."""
+        """The draws of the next layer on a CPU, (n, width) uint16: the number of each draw's part, for `uniform`."""
         if self._bits is None:
             self._bits = np.random.SFC64(stream_seed(*self._name))
         count = self._size * width
@@ -59,7 +59,7 @@ class StepDraws:
 
 
 def uniform(parts: np.ndarray) -> Tensor:
-    """Draws (float32) in the middle of these of 65,536 equal parts of [0, 1)."""
+    """Draws (float32) in the middle of these parts, of 65,536 equal ones of [0, 1)."""
     return torch.from_numpy(parts).to(torch.float32).mul_(2.0**-16).add_(2.0**-17)
 
 
@@ -67,9 +67,9 @@ _CHANCE = RLock()  # torch has one generator for all threads
 
 
 class same_chance(AbstractContextManager[None]):
-    """Gives torch's own generators a state that depends on the name alone, and puts theirs back.
+    """Sets torch's generators to a state that depends only on the seed and name, then restores them.
 
-    By hand, since torch's fork_rng and manual_seed take milliseconds where there is no GPU.
+    Written out, since torch's fork_rng and manual_seed take milliseconds without a GPU.
     """
 
     def __init__(self, seed: int, *name: str | int) -> None:

@@ -1,6 +1,6 @@
-"""The parameters of a group while they are trained: side by side in one tensor where the optimizer allows it.
+"""The parameters of a group during training: joined into one tensor if the optimizer allows it.
 
-A step of small networks is a row of short calls, and one call then moves all parameters at once.
+A step of small networks is a series of short calls; one call then moves all parameters at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ALL = "all"  # the name of the one tensor (M, P)
 
 
 class FlatParameters:
-    """params: of all members by name, which each step changes in place."""
+    """params: of all members by name; each step changes them in place."""
 
     params: Tensors
 
@@ -37,20 +37,20 @@ class FlatParameters:
 
     @property
     def kind(self) -> Hashable:
-        """All that a step depends on besides its tensors and their sizes."""
+        """Everything that a step depends on besides its tensors and their sizes."""
         return self._optimizer, tuple(self.params)
 
     @property
     def is_traceable(self) -> bool:
-        """Whether a step is the same row of calls each time, which change the tensors and read no number from them."""
+        """Whether every step makes the same calls, which change tensors and read no numbers from them."""
         return self._optimizer.slots is not None
 
     def tensors(self) -> tuple[Tensors, Tensors]:
-        """Parameters and state as they are moved."""
+        """Parameters and state in the form in which a step moves them."""
         return self._params, self._state
 
     def over(self, params: Tensors, state: Tensors, like: Tensors) -> FlatParameters:
-        """The same with other tensors, as `tensors` gives them, and for parameters of the shapes of `like`."""
+        """The same with other tensors, in the form of `tensors`, for parameters with the shapes of `like`."""
         found = copy(self)
         found.params, found._params, found._state = like, params, state
         found.params = found._parts(params[_ALL])
@@ -69,7 +69,7 @@ class FlatParameters:
         self._optimizer.update(self._params, given, self._state, hyper, active=active)
 
     def state(self) -> Tensors:
-        """What the optimizer remembers, by the names that its `init` gives."""
+        """The optimizer's state, by the names that its `init` gives."""
         if self._optimizer.slots is None:
             return self._state
         joined = {f"{slot}.{_ALL}": slot for slot in self._optimizer.slots}
@@ -82,7 +82,7 @@ class FlatParameters:
         return torch.cat([tensors[name].flatten(1) for name in self.params], dim=1)
 
     def _parts(self, whole: Tensor) -> Tensors:
-        # Read from tensors, sizes are no constants to a trace, which then serves other sizes too.
+        # A trace does not treat sizes read from tensors as constants, so that it works for other sizes too.
         sizes = [math.prod(like.shape[1:]) for like in self.params.values()]
         parts = zip(self.params.items(), torch.split(whole, sizes, dim=1), strict=True)
         return {name: part.view_as(like) for (name, like), part in parts}

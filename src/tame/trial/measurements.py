@@ -1,6 +1,6 @@
-"""Small JSON files that a machine or a study remembers measurements in.
+"""Small JSON files in which a machine or a study caches measurements.
 
-They are only a cache: what is lost, damaged or cannot be written is measured again.
+Whatever is lost, damaged or cannot be written is measured again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def recall(path: Path, key: str, read: Callable[[object], T]) -> T | None:
-    """What `read` makes of what is remembered under this key; None where nothing is, or nothing that it can read."""
+    """The value stored under this key, converted by `read`; None if there is none or it cannot be read."""
     try:
         return read(read_json(path)[key])
     except (KeyError, TypeError, ValueError, AttributeError, StorageError):
@@ -27,14 +27,14 @@ def recall(path: Path, key: str, read: Callable[[object], T]) -> T | None:
 
 
 def remember(path: Path, key: str, value: object) -> None:
-    """Keeps a value under this key, beside what the file holds."""
+    """Stores a value under this key; other keys of the file stay."""
     known = read_json(path)
     if known.get(key) != value:
         write_json(path, {**known, key: value})
 
 
 def read_json(path: Path) -> dict[str, object]:
-    """The object in a JSON file of a cache; empty where there is none or it cannot be read."""
+    """The object in a JSON file of a cache; empty if there is none or it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -43,7 +43,7 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def write_json(path: Path, value: dict[str, object]) -> None:
-    """Writes a JSON file in one step, readable by the owner only; nothing where it cannot be written."""
+    """Writes a JSON file atomically, readable only by the owner; does nothing if it cannot be written."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

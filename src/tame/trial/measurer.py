@@ -1,4 +1,4 @@
-"""What is measured of this machine before a choice is made, behind one protocol, so that it can be told instead."""
+"""What is measured on this machine before a choice, behind a protocol, so that tests can supply the numbers."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tame.trial.stacked import Stacked
 
 
 class Measurer(Protocol):
-    """How long engines take here, and which products this machine is good at.
+    """How long engines take here, and which matrix products are fast on this machine.
 
-    Whatever trains raises what the engine raises where memory does not suffice.
+    If memory is too small, methods that train raise what the engine raises.
     """
 
     def alone(self, engine: Serial, member: Member, steps: int, *, whole: bool = False) -> float:
-        """Seconds of a step of one member, or of an epoch where the `whole` is asked for, from so many steps."""
+        """Seconds per step of one member, or per epoch with `whole`, measured in this many steps."""
         ...
 
     def together(self, engine: Stacked, members: Sequence[Member], steps: int) -> float:
-        """Seconds of a step of all these members, from so many steps."""
+        """Seconds per step of all these members together, measured in this many steps."""
         ...
 
     def first_loss(self, engine: Stacked, member: Member, looks: int) -> float:
-        """The loss over the first steps of a member, in its own scale."""
+        """The loss over the first steps of a member, on its own scale."""
         ...
 
     def onednn_is_exact(self) -> bool:
@@ -45,7 +45,7 @@ class Measurer(Protocol):
 
 
 class Rehearsals:
-    """Measures for real: a few steps of copies that are thrown away, and a few products."""
+    """Real measurements: a few steps of copies that are discarded, and a few products."""
 
     def alone(self, engine: Serial, member: Member, steps: int, *, whole: bool = False) -> float:
         return engine.rehearse(member, steps, whole=whole)

@@ -1,4 +1,4 @@
-"""Where the state of every member lies between two units of training: in memory, and in checkpoints."""
+"""The states of all members between two units of training: in memory and in checkpoints."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from tame.store.checkpoints import Checkpoints
 from tame.trial.commands import Fold
 from tame.trial.population import Member, Population, take
 
-BEST = "best"  # in the name of what is kept of the best epoch
+BEST = "best"  # in the names of what is kept from the best epoch
 
 
 class MemberStates:
-    """The state of every member that has been trained, by trial and fold, with the curves of their trials."""
+    """The states of all trained members, by trial and fold, with the curves of their trials."""
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
-        self._writing = Lock()  # units that are trained side by side save to one folder
+        self._writing = Lock()  # units that are trained side by side save to the same folder
         self._own: dict[tuple[int, Fold], Population] = {}
-        self._best: dict[tuple[int, Fold], Population] = {}  # the best epoch of those that may stop early
-        self._index: dict[str, tuple[int, frozenset[int]]] = {}  # of each checkpoint: epoch, and the trials it holds
+        self._best: dict[tuple[int, Fold], Population] = {}  # the best epoch of trials that may stop early
+        self._index: dict[str, tuple[int, frozenset[int]]] = {}  # of each checkpoint: its epoch and its trials
         for name in checkpoints.names():
             _, meta, _ = checkpoints.load(name)
             self._index[name] = _about(meta)
         self._curves: dict[int, dict[int, Point]] = {}
 
     def get(self, trial: int, fold: Fold, recipe: Recipe) -> Population | None:
-        """The member's state, from a checkpoint where this process has not trained it."""
+        """The member's state, from a checkpoint if this process has not trained it."""
         if (trial, fold) not in self._own:
             self._load(trial)
         found = self._own.get((trial, fold))
         return replace(found, members=(Member(trial, fold, recipe),)) if found else None
 
     def was_stacked(self, trial: int) -> bool | None:
-        """Whether the state of a trial is that of the stacked engine; None where there is none."""
+        """Whether the state of a trial is from the stacked engine; None if there is no state."""
         if not any(number == trial for number, _ in self._own):
             self._load(trial)
         found = next((own for (number, _), own in self._own.items() if number == trial), None)
         return None if found is None else any(name.startswith("param.") for name in found.tensors)
 
     def epoch(self, trial: int) -> int:
-        """The epoch of a trial's state; 0 where there is none."""
+        """The epoch of a trial's state; 0 if there is none."""
         if not any(number == trial for number, _ in self._own):
             self._load(trial)
         return max((own.epoch for (number, _), own in self._own.items() if number == trial), default=0)
@@ -56,9 +56,9 @@ class MemberStates:
     def copy(
         self, sources: Mapping[int, int], recipes: Mapping[int, Recipe], folds: Sequence[Fold], *, epoch: int
     ) -> None:
-        """New trials in the state of others after that epoch, in a checkpoint of their own. sources: by new trial.
+        """Creates new trials from the states of others at that epoch, in their own checkpoint. sources: by new trial.
 
-        Trials that are here already are left as they are. Raises StorageError where a source is not at that epoch.
+        Trials that already exist are left as they are. Raises StorageError if a source is not at that epoch.
         """
         missing = [trial for trial in sources if not self.epoch(trial)]
         copies = []
@@ -68,7 +68,7 @@ class MemberStates:
                 if found is None or found.epoch != epoch:
                     raise StorageError(
                         f"the weights of trial {sources[trial]} after epoch {epoch} are lost, and trial {trial} was to "
-                        "go on from them; begin the study again"
+                        "continue from them; start a new study"
                     )
                 copies.append(_renamed(found, trial, recipes[trial]))
             own = {key: best for key, best in self._best.items() if key[0] == sources[trial]}
@@ -76,30 +76,30 @@ class MemberStates:
             points = self.curve(sources[trial])
             self._curves[trial] = {number: point for number, point in points.items() if number <= epoch}
         if missing:
-            self.save(f"copy-{missing[0]}", copies, missing)  # before the sources train on
+            self.save(f"copy-{missing[0]}", copies, missing)  # before the sources continue training
             for population in copies:
                 self.put(population)
 
     def put(self, population: Population) -> None:
-        """Takes the state of every member of a population."""
+        """Stores the state of every member of a population."""
         for i, member in enumerate(population.members):
             self._own[member.trial, member.fold] = take(population, [i])
 
     def put_best(self, population: Population) -> None:
-        """Takes the state of members in the best epoch so far of their trial."""
+        """Stores the state of members at the best epoch so far of their trial."""
         for i, member in enumerate(population.members):
             self._best[member.trial, member.fold] = take(population, [i])
 
     def take_best(self, trial: int) -> None:
-        """From here on the state of a trial is that of its best epoch."""
+        """Makes the state of a trial that of its best epoch."""
         self._own |= {key: value for key, value in self._best.items() if key[0] == trial}
 
     def curve(self, trial: int) -> dict[int, Point]:
-        """The points that this trial has shown so far, by epoch."""
+        """The points of this trial's curve so far, by epoch."""
         return self._curves.setdefault(trial, {})
 
     def save(self, name: str, populations: Sequence[Population], trials: Sequence[int]) -> None:
-        """Keeps populations, what is best of their trials, and the curves of the trials, in one checkpoint."""
+        """Saves populations, the best states of their trials, and the curves of the trials in one checkpoint."""
         best = [value for (trial, _), value in self._best.items() if trial in trials]
         if not populations and not best:
             return
@@ -120,7 +120,7 @@ class MemberStates:
             self._index[name] = _about(meta)
 
     def forget(self, trials: Sequence[int], *, keep: Sequence[int]) -> None:
-        """Drops trials that will never go on, and the checkpoints that hold none of `keep`."""
+        """Drops trials that will never continue, and the checkpoints that contain none of `keep`."""
         gone = set(trials)
         self._own = {key: value for key, value in self._own.items() if key[0] not in gone}
         self._best = {key: value for key, value in self._best.items() if key[0] not in gone}
@@ -129,7 +129,7 @@ class MemberStates:
             del self._index[name]
 
     def _load(self, trial: int) -> None:
-        """Takes the trial from the furthest checkpoint that holds it, with the others that are furthest in this one."""
+        """Loads the trial from its latest checkpoint, along with the other trials for which this one is the latest."""
         name = self._furthest(trial)
         if name is None:
             return
@@ -143,7 +143,7 @@ class MemberStates:
             for place, (number, fold) in enumerate(members):
                 if (number, fold) not in room and self._furthest(number) == name:
                     member = Member(number, fold, Recipe())
-                    # A copy lies in memory as torch aligns it: matrix products may differ in the last bit otherwise.
+                    # A copy has torch's memory alignment; otherwise matrix products may differ in the last bit.
                     state = {key: value[place : place + 1].clone() for key, value in own.items()}
                     room[number, fold] = Population((member,), state, epochs[i])
 
@@ -153,7 +153,7 @@ class MemberStates:
 
 
 def _renamed(population: Population, trial: int, recipe: Recipe) -> Population:
-    """The same state, of a member of another trial."""
+    """The same state, for a member of another trial."""
     (member,) = population.members
     tensors = {name: value.clone() for name, value in population.tensors.items()}
     return Population((Member(trial, member.fold, recipe),), tensors, population.epoch)

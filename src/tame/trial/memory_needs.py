@@ -1,4 +1,4 @@
-"""How much memory a training will take: counted from the shapes of what will be trained, before it is there."""
+"""How much memory training will need, computed from shapes before anything is allocated."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tame.trial.stacked import EVAL_VALUES
 from tame.trial.training_material import Material
 
 FLOAT = 4  # bytes
-VALUES = 6  # of the size of the weights: parameters, gradients, two moments, and what a step works in
-KEPT = 3  # likewise of a trial that waits: parameters and two moments
-LAYERS = 3  # that are there at once while a group judges: what one takes, what it gives, and what it works in
-JUDGED = 256  # examples that one module judges at once
-WAITING = 64  # trials whose weights are kept beside those that begin together
+VALUES = 6  # times the size of the weights: parameters, gradients, two moments, and the workspace of a step
+KEPT = 3  # likewise for a waiting trial: parameters and two moments
+LAYERS = 3  # held at the same time while a group predicts: input, output and workspace of a layer
+JUDGED = 256  # examples that one module predicts at once
+WAITING = 64  # waiting trials whose weights are kept, in addition to those that start together
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Bytes of one example in a network. kept: all that its layers give, which a backward pass wants; at_once: the most
-    that one layer takes and gives."""
+    """Bytes of one example in a network. kept: the outputs of all layers, which the backward pass needs; at_once: the
+    largest input plus output of one layer."""
 
     kept: int
     at_once: int
@@ -37,14 +37,14 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """Bytes that one network takes: in a step of training, and while it judges a batch of what it has not seen."""
+    """Bytes that one network needs: in a training step, and while it predicts a batch of unseen examples."""
 
     step: int
     judging: int
 
     @classmethod
     def of(cls, weights: int, one: Pass, *, batch: int, judged: int, below: int = 0) -> Alone:
-        """below: bytes of an example in a frozen part, which keeps nothing, at once."""
+        """below: bytes of an example in a frozen part, which keeps no activations."""
         state = VALUES * FLOAT * weights
         judging = min(JUDGED, judged) * max(one.at_once, below)
         return cls(state + batch * max(one.kept + one.at_once, below), state + judging)
@@ -58,7 +58,7 @@ def members_together(
     chooser: Chooser, material: Material, folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
     recipe: Recipe, wanted: int,
 ) -> int:  # fmt: skip
-    """How many of so many members of a recipe are trained together."""
+    """How many of this many members of a recipe are trained together."""
     return chooser.choice(material, recipe, folds, rows, examples, members=wanted).members
 
 
@@ -67,8 +67,8 @@ def groups(
 ) -> int:
     """Bytes of the largest groups, as many as are trained side by side.
 
-    each: bytes of one member of these recipes; members: how many of so many are trained together; judged: examples that
-    a group judges after each epoch, as many at once as the engine does.
+    each: bytes of one member of these recipes; members: how many of this many are trained together; judged: examples
+    that a group predicts after each epoch, as many at once as the engine does.
     """
     alike = Counter(group_key(recipe) for recipe in each)
     largest = {group_key(recipe): recipe for recipe in sorted(each, key=lambda own: each[own])}
@@ -83,13 +83,13 @@ def groups(
 
 
 def states(weights: Mapping[Recipe, int], num_folds: int) -> int:
-    """Bytes of the weights and moments of trials that wait. weights: how many each of these recipes has."""
+    """Bytes of the weights and moments of waiting trials. weights: how many each of these recipes has."""
     mean = sum(weights.values()) / len(weights)
     return round(KEPT * FLOAT * num_folds * (sum(weights.values()) + WAITING * mean))
 
 
 def one_pass(module: nn.Module, x: Tensor, autocast: torch.dtype | None = None) -> Pass:
-    """What one of the examples x (B, ...) leaves behind in the layers of a network."""
+    """The bytes that one of the examples x (B, ...) needs in the layers of a network."""
     kept = at_once = 0
 
     def see(_: nn.Module, taken: object, given: object) -> None:
@@ -111,7 +111,7 @@ def one_pass(module: nn.Module, x: Tensor, autocast: torch.dtype | None = None) 
 
 
 def size_bytes(value: object) -> int:
-    """Of a tensor, or of all that a tuple, list or dictionary holds."""
+    """Bytes of a tensor, or of everything in a tuple, list or dictionary."""
     if isinstance(value, Tensor):
         return value.numel() * value.element_size()
     if isinstance(value, Mapping):

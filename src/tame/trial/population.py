@@ -1,4 +1,4 @@
-"""A population: trials trained together, as a value. Engines make it, advance it, copy members and drop them."""
+"""A population: trials trained together, as a value. Engines create and advance it, and copy and drop members."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tame.parts.losses import LOSSES
 from tame.trial.draws import same_chance
 
 Tensors = dict[str, Tensor]
-Groups = list[tuple[list[tuple[str, nn.Parameter]], float]]  # named parameters, and the factor on their rate
+Groups = list[tuple[list[tuple[str, nn.Parameter]], float]]  # named parameters and the multiplier of their rate
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """One network in training: a trial's recipe on one part of the examples.
 
-    fold: the fold it never sees and is validated on; None: it trains on every example.
+    fold: the fold that it never sees and is validated on; None: it trains on all examples.
     """
 
     trial: int
@@ -33,13 +33,13 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What the members of a study learn from. Sealed examples are not among them.
+    """The training and validation examples of a study. Sealed examples are not included.
 
-    target: (N,) class numbers, (N,) numbers of a regression, or (N, C) rows; fold: (N,) the fold that each example is
-    validated in, -1 for never; num_classes: 0 for a regression. costs: (C, C) of confusions, where they are given.
-    together: all members walk through the same batches, whatever fold they leave out; an example weighs nothing for
-    the member that it validates. Otherwise each member's batches are cut from the examples it learns from.
-    scaling: of a regression, the mean and spread of what the members of a fold learn from; they see the target so.
+    target: (N,) class numbers, (N,) numbers of a regression, or (N, C) rows; fold: (N,) the fold in which each example
+    is validated, -1 for never; num_classes: 0 for a regression. costs: (C, C) of confusions, if given.
+    together: all members use the same batches, whichever fold they leave out; an example has weight zero for the
+    member that it validates. Otherwise each member's batches come only from the examples that it trains on.
+    scaling: of a regression, the mean and standard deviation of each fold's training targets, which standardise them.
     """
 
     target: Tensor
@@ -58,7 +58,7 @@ class Examples:
         return replace(self, target=self.target.to(device), fold=self.fold.to(device), costs=costs)
 
     def aims(self, members: Sequence[Member], rows: Tensor, like: Tensor) -> Tensor:
-        """The target of these rows as the members see it: (n, ...), or (M, n, 1) where each has its own scale."""
+        """The target of these rows as the members see it: (n, ...), or (M, n, 1) if each has its own scale."""
         target = self.target.index_select(0, rows)  # a third of the time of target[rows]
         if self.scaling is None:
             return target.to(like.dtype) if target.is_floating_point() else target
@@ -68,32 +68,32 @@ class Examples:
         return scaled.to(like.dtype)[..., None]
 
     def undo(self, outputs: Tensor, fold: int | None) -> Tensor:
-        """Outputs of a regression in the units of the data, in float64; those of a classification as they are."""
+        """Outputs of a regression in the units of the data, as float64; those of a classification unchanged."""
         if self.scaling is None:
             return outputs
         shift, scale = self.scaling[fold]
         return outputs.double() * scale + shift
 
     def trains(self, member: Member) -> Tensor:
-        """(N,) bools: the examples that this member learns from."""
+        """(N,) bools: the examples that this member trains on."""
         if member.fold is None:
             return torch.ones_like(self.fold, dtype=torch.bool)
         return self.fold != member.fold
 
     def validates(self, member: Member) -> Tensor:
-        """(N,) bools: the examples that this member is judged on."""
+        """(N,) bools: the examples that this member is validated on."""
         if member.fold is None:
             return torch.zeros_like(self.fold, dtype=torch.bool)
         return self.fold == member.fold
 
     def walked(self, member: Member) -> Tensor:
-        """Rows (n,) that an epoch of this member goes through."""
+        """Rows (n,) that an epoch of this member iterates over."""
         if joint(self, member.recipe):
             return torch.arange(len(self), device=self.fold.device)
         return self.trains(member).nonzero().squeeze(1)
 
     def class_counts(self, member: Member) -> Tensor | None:
-        """(C,) how many examples of each class the member learns from, shares of examples added up; None of numbers."""
+        """(C,) how many examples of each class the member trains on, shares added up; None for a regression."""
         if not self.num_classes:
             return None
         own = self.target[self.trains(member)]
@@ -102,7 +102,7 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Members and their state: every tensor has a leading M (stacked engine) or belongs to the one member (serial).
+    """Members and their state: every tensor has a leading M (stacked engine) or belongs to the only member (serial).
 
     epoch: epochs trained so far, the same for all members.
     """
@@ -112,15 +112,15 @@ class Population:
     epoch: int = 0
 
     def at(self, epoch: int, tensors: Mapping[str, Tensor]) -> Population:
-        """The same members after some more training."""
+        """The same members after more training."""
         return replace(self, epoch=epoch, tensors=tensors)
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one epoch showed: train_loss (M,), outputs (M, n, C) of the examples that any member validates.
+    """The measurements of one epoch: train_loss (M,), outputs (M, n, C) for the examples that any member validates.
 
-    Outputs are canonical: logits whose softmax are the probabilities, or numbers (M, n, 1).
+    Outputs are canonical: logits whose softmax gives the probabilities, or numbers (M, n, 1).
     """
 
     epoch: int
@@ -130,7 +130,7 @@ class Measured:
 
 
 class Task(Protocol):
-    """What engines train: how to build a member's module and what the module is fed with."""
+    """What engines train: how to build a member's module, and its inputs."""
 
     @property
     def examples(self) -> Examples: ...
@@ -140,42 +140,42 @@ class Task(Protocol):
 
     @property
     def autocast(self) -> torch.dtype | None:
-        """bfloat16 where that is faster and safe, else None; parameters stay float32."""
+        """bfloat16 if that is faster and safe, otherwise None; parameters stay float32."""
         ...
 
     def build(self, member: Member) -> nn.Module: ...
 
     @property
     def draws(self) -> bool:
-        """Whether a module's training draws from torch's own generators."""
+        """Whether training a module draws from torch's generators."""
         ...
 
     @property
     def eval_batch(self) -> int:
-        """Examples that one network judges at once."""
+        """Examples that one network predicts at once."""
         ...
 
     @property
     def by_fold(self) -> Sequence[int | None] | None:
-        """Folds whose members see inputs of their own: `batch` and `views` then give one of each, in this order."""
+        """Folds whose members have different inputs: `batch` and `views` then return one of each, in this order."""
         ...
 
     def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int, step: int) -> Tensor:
-        """The inputs of these examples as this step of this recipe sees them."""
+        """The inputs of these examples in this step of this recipe."""
         ...
 
     def views(self, recipe: Recipe, rows: Tensor) -> list[Tensor]:
-        """The inputs of these examples to judge them by: one view, or the picture and its mirror image."""
+        """The inputs of these examples for prediction: one view, or the picture and its mirror image."""
         ...
 
     def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
-        """The parameters that are trained, by name, with the factor on the rate that each group has."""
+        """The trained parameters by name, with each group's multiplier of the rate."""
         ...
 
 
 class Engine(Protocol):
-    """Trains populations. The laws: stacked equals serial, a member's result does not depend on its company, stopping
-    and resuming equals never stopping, and a diverged member leaves its neighbours unmoved."""
+    """Trains populations. Laws: stacked equals serial, a member's result does not depend on the other members, stopping
+    and resuming equals never stopping, and a diverged member does not affect the others."""
 
     def start(self, members: Sequence[Member]) -> Population: ...
 
@@ -186,44 +186,44 @@ class Engine(Protocol):
     def predict(self, population: Population, rows: Tensor) -> Tensor: ...
 
     def fits(self, population: Population) -> bool:
-        """Whether this engine wrote the state, so that it can go on from it."""
+        """Whether this engine wrote the state, so that it can continue from it."""
         ...
 
     def module(self, population: Population, place: int) -> nn.Module:
-        """The network of one member, as it is judged."""
+        """The network of one member, with the weights that are judged."""
         ...
 
 
 def epoch_chance(task: Task, seed: int, epoch: int) -> AbstractContextManager[None]:
-    """The state of torch's generators that an epoch is trained in; none where nothing draws from them."""
+    """Sets torch's generators for an epoch; does nothing if nothing draws from them."""
     return same_chance(seed, "epoch", epoch) if task.draws else nullcontext()
 
 
 def built(task: Task, member: Member) -> nn.Module:
-    """The member's module; what torch draws while making it must not move its generators."""
+    """The member's module, built without changing the state of torch's generators."""
     with same_chance(member.recipe.seed, "build"):
         return task.build(member)
 
 
 def named(room: str, tensors: Mapping[str, Tensor]) -> Tensors:
-    """Tensors by names that begin with their room: "param.", "state."."""
+    """Tensors with names that start with their namespace: "param.", "state."."""
     return {f"{room}.{name}": value for name, value in tensors.items()}
 
 
 def in_room(tensors: Mapping[str, Tensor], room: str) -> Tensors:
-    """The tensors of a room, by their own names."""
+    """The tensors of a namespace, by their own names."""
     return {name.removeprefix(f"{room}."): value for name, value in tensors.items() if name.startswith(f"{room}.")}
 
 
 def take(population: Population, keep: Sequence[int]) -> Population:
-    """The population of these members only, in this order; clones a member that is named twice."""
+    """The population of only these members, in this order; a member that is listed twice is cloned."""
     index = torch.tensor(list(keep), dtype=torch.long)
     tensors = {name: value[index.to(value.device)] for name, value in population.tensors.items()}
     return replace(population, members=tuple(population.members[i] for i in keep), tensors=tensors)
 
 
 def join(populations: Sequence[Population]) -> Population:
-    """One population of all members of several that have trained equally long."""
+    """One population of the members of several that were trained for the same number of epochs."""
     first = populations[0]
     tensors = {name: torch.cat([p.tensors[name] for p in populations]) for name in first.tensors}
     members = tuple(member for p in populations for member in p.members)
@@ -231,10 +231,10 @@ def join(populations: Sequence[Population]) -> Population:
 
 
 def joint(examples: Examples, recipe: Recipe) -> bool:
-    """Whether members that leave out different folds walk through the same batches.
+    """Whether members that leave out different folds use the same batches.
 
-    Not where examples are mixed, or drawn noise depends on the batch: what one member is validated on must not come
-    into the batches of another.
+    Not if examples are mixed or random noise depends on the batch: the validation examples of one member must not
+    affect the batches of another.
     """
     own = recipe.regularize
     return examples.together and not (own.mixup or own.cutmix or recipe.augment.noise)
@@ -251,7 +251,7 @@ def mixes(recipe: Recipe) -> bool:
 
 
 def mixing(recipe: Recipe, epoch: int, step: int, x: Tensor) -> Mix | None:
-    """How the examples of this batch are mixed with each other; None where the recipe does not ask for it."""
+    """How the examples of this batch are mixed with each other; None if the recipe has no mixing."""
     own = recipe.regularize
     if not mixes(recipe):
         return None
@@ -262,5 +262,5 @@ def mixing(recipe: Recipe, epoch: int, step: int, x: Tensor) -> Mix | None:
 
 
 def num_outputs(recipe: Recipe, examples: Examples) -> int:
-    """Numbers that the model gives for each example, as the loss wants them."""
+    """The number of outputs per example that the loss needs."""
     return LOSSES.get(recipe.loss.name).num_outputs(examples.num_classes)

@@ -1,7 +1,7 @@
-"""How the matrices of a kind of members are multiplied on this machine: measured once, and remembered.
+"""How the matrices of a kind of members are multiplied on this machine: measured once, then cached.
 
-Float32 by MKL or by oneDNN, or rounded to bfloat16 between hidden layers while parameters stay float32. By what one
-member is, so that its result does not depend on its company.
+Float32 with MKL or oneDNN, or rounded to bfloat16 between hidden layers while parameters stay float32. Decided by a
+single member, so that its result does not depend on the rest of its group.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from tame.trial.stacked import Stacked
 from tame.trial.traced import TRACES
 from tame.trial.training_material import Material
 
-FORMAT = 1  # of what is remembered
-LOOKS = 24  # at the first steps of a recipe, where the curves of both precisions are compared
-AGREES = 0.01  # by how much of itself the loss over these steps may differ
+FORMAT = 1  # of the cached measurements
+LOOKS = 24  # measurements in the first steps of a recipe, where the curves of both precisions are compared
+AGREES = 0.01  # the largest relative difference of the loss over these steps
 
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """onednn: whether oneDNN multiplies float32, and not MKL; half: whether hidden layers multiply bfloat16."""
+    """onednn: whether oneDNN instead of MKL multiplies float32; half: whether hidden layers multiply bfloat16."""
 
     onednn: bool = False
     half: bool = False
 
     @property
     def key(self) -> str:
-        """Tells measurements in one precision from those in another."""
+        """Distinguishes measurements in different precisions."""
         return ("-onednn" if self.onednn else "") + ("-half" if self.half else "")
 
     @property
     def words(self) -> str:
-        """How products are made where it is not by MKL, for people."""
+        """How matrices are multiplied, for people; empty for MKL."""
         float32 = "; products by oneDNN" if self.onednn else ""
         return "; products between hidden layers in bfloat16" if self.half else float32
 
 
 @dataclass(slots=True)
 class Precisions:
-    """Of kinds of members. study, machine: files in which a study, and then the machine, remember what was measured.
+    """The precision of each kind of members. study, machine: files that cache measurements.
 
-    That curves agree is remembered for the study alone, since it is a matter of its data.
+    Whether curves agree is cached only for the study, since it depends on its data.
     """
 
     study: Path | None
@@ -66,7 +66,7 @@ class Precisions:
     def of(
         self, material: Material, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
     ) -> Precision:
-        """What multiplies members of this kind."""
+        """The precision for members of this kind."""
         if not material.stacks(recipe):
             return Precision()
         kind = (group_key(recipe), len(rows), folds[0])
@@ -90,7 +90,7 @@ class Precisions:
         return Precision(onednn, half)
 
     def _is(self, name: str, measure: Callable[[], bool], *, shared: bool = True) -> bool:
-        """What was measured under this name, by the study or, if it is shared, by the machine."""
+        """The measurement of this name, cached by the study or, if `shared`, by the machine."""
         key = f"{name}-{FORMAT}-{torch.__version__}-{self.device.type}-{os.cpu_count()}"
         if key not in self._measured:
             paths = [path for path in (self.study, self.machine if shared else None) if path is not None]
@@ -109,7 +109,7 @@ def agrees(task: Task, member: Member, *, measurer: Measurer) -> bool:
 
 
 def _yes_or_no(value: object) -> bool:
-    """A remembered answer. Raises TypeError for anything else."""
+    """A cached bool. Raises TypeError for anything else."""
     if not isinstance(value, bool):
         raise TypeError(value)
     return value

@@ -42,7 +42,7 @@ class _Training:
     member: Member
     module: nn.Module
     optimizer: torch.optim.Optimizer
-    factors: list[float]  # on the rate, for each group of the optimizer
+    factors: list[float]  # multiplier of the rate of each group of the optimizer
     average: Tensors
     plateau: Tensor | None
 
@@ -51,8 +51,8 @@ class _Training:
 class Serial:
     """Trains populations of one member.
 
-    parts: of each batch, whose gradients are added up where memory does not hold a whole one; norms and mixing then see
-    the parts, and class weights are averaged within them.
+    parts: parts of each batch, whose gradients are accumulated if memory is too small for a whole batch; norms and
+    mixing then see only the parts, and class weights are averaged within them.
     """
 
     task: Task
@@ -72,7 +72,7 @@ class Serial:
     def advance(
         self, population: Population, *, until: int, watch: Callable[[Population, Measured], None]
     ) -> Population:
-        """The population trained until that many epochs in all. `watch` sees it after every epoch."""
+        """The population trained to a total of `until` epochs. `watch` is called after every epoch."""
         (member,) = population.members
         own = self._restore(population)
         validated = self.task.examples.validates(member).nonzero().squeeze(1)
@@ -85,15 +85,15 @@ class Serial:
         return population
 
     def predict(self, population: Population, rows: Tensor) -> Tensor:
-        """Canonical outputs (1, n, C) of the examples in these rows, unchanged by augmentation."""
+        """Canonical outputs (1, n, C) for the examples in these rows, without augmentation."""
         return self._outputs(self._restore(population), rows).unsqueeze(0)
 
     def fits(self, population: Population) -> bool:
-        """Whether this engine wrote the state, so that it can go on from it."""
+        """Whether this engine wrote the state, so that it can continue from it."""
         return any(name.startswith("module.") for name in population.tensors)
 
     def module(self, population: Population, place: int) -> nn.Module:
-        """The network of the member, as it is judged."""
+        """The network of the member, with the weights that are judged."""
         own = self._restore(population)
         with _Judged(own) as module:
             state = {name: value.clone() for name, value in module.state_dict().items()}
@@ -103,7 +103,7 @@ class Serial:
     def rehearse(
         self, member: Member, steps: int = 4, *, whole: bool = True, clock: Callable[[], float] = time.perf_counter
     ) -> float:
-        """Seconds that an epoch (or a step) of this member takes, from a few steps of a copy that is thrown away."""
+        """Seconds per epoch (or per step) of this member, measured in a few steps of a copy that is discarded."""
         own = self._restore(self.start([member]))
         walked = self.task.examples.walked(member)
         batches = epoch_batches(member.recipe.seed, 1, walked, member.recipe.batch(len(walked)))
@@ -113,7 +113,7 @@ class Serial:
         own.module.train()
         _mode(own.optimizer, train=True)
         with epoch_chance(self.task, member.recipe.seed, 1):
-            # Not the last batch, which may be of a few examples: it would pass for a fast one.
+            # Not the last batch, which may have only a few examples and would look fast.
             whole_ones = [step for step, rows in enumerate(batches) if len(rows) == len(batches[0])]
             for step in islice(cycle(whole_ones), steps):
                 begin = clock()
@@ -122,7 +122,7 @@ class Serial:
         if not whole:
             return min(times[1:] or times)
         validated = int(self.task.examples.validates(member).sum())
-        ahead = 0.4 * validated / member.recipe.batch(len(walked))  # judging is a forward pass
+        ahead = 0.4 * validated / member.recipe.batch(len(walked))  # prediction is a forward pass
         return min(times[1:] or times) * (len(batches) + ahead)
 
     def _optimizer(self, module: nn.Module, recipe: Recipe, number: int) -> tuple[torch.optim.Optimizer, list[float]]:
@@ -135,7 +135,7 @@ class Serial:
         return optimizer, factors
 
     def _restore(self, population: Population) -> _Training:
-        """The module and the optimizer that a population of one member stands for."""
+        """The module and the optimizer of a population of one member."""
         (member,) = population.members
         module = built(self.task, member)
         tensors = {name: value[0] for name, value in population.tensors.items()}
@@ -152,7 +152,7 @@ class Serial:
         return Settings.of([own.member], self.task.examples, like), like
 
     def _epoch(self, own: _Training, epoch: int) -> Tensor:
-        """One epoch of the member. Returns its loss (1,) over the examples it learnt from."""
+        """Trains the member for one epoch. Returns its loss (1,) over its training examples."""
         recipe, number = own.member.recipe, phase(own.member.recipe, epoch)
         if number == 2 and phase(recipe, epoch - 1) == 1:
             with _Judged(own, averaged=False) as module:
@@ -184,9 +184,9 @@ class Serial:
     def _step(
         self, own: _Training, settings: Settings, epoch: int, step: int, rows: Tensor, rate: float, num_steps: int
     ) -> tuple[Tensor, int]:
-        """One step on the examples of a batch that are the member's: their mean loss and how many they are."""
+        """One step on the member's examples in a batch. Returns their mean loss and their number."""
         recipe, task = own.member.recipe, self.task
-        mine: Tensor | None = None  # all of them: no need to look in each step
+        mine: Tensor | None = None  # None: all of them
         if joint(task.examples, recipe) and own.member.fold is not None:
             mine = task.examples.trains(own.member)[rows].nonzero().squeeze(1)
         count = len(rows) if mine is None else len(mine)
@@ -233,7 +233,7 @@ class Serial:
     ) -> Tensor:
         """Adds the gradient of a part of a batch, and returns its part of the loss.
 
-        part: (n,) places in the batch; None for the whole of it.
+        part: (n,) positions in the batch; None for the whole batch.
         """
         recipe, task = own.member.recipe, self.task
         seen = rows if part is None else rows[part]
@@ -279,7 +279,7 @@ class Serial:
 
 
 class _Judged:
-    """The module as it is judged: in its own mode, with averaged weights where there are some; then as it was."""
+    """Switches the module to evaluation, with averaged weights if there are any, and back again."""
 
     def __init__(self, own: _Training, *, averaged: bool = True) -> None:
         self._own = own
@@ -302,7 +302,7 @@ class _Judged:
 
 
 def _mode(optimizer: torch.optim.Optimizer, *, train: bool) -> None:
-    """Schedule-free optimizers hold other weights while training than those that are judged."""
+    """Switches schedule-free optimizers, whose weights in training differ from those that are judged."""
     change = getattr(optimizer, "train" if train else "eval", None)
     if callable(change):
         change()
@@ -313,7 +313,7 @@ def _stacked(tensors: Tensors) -> Tensors:
 
 
 def _tensors_of(own: _Training) -> Tensors:
-    """Copies of all that a training remembers, each with a leading 1."""
+    """Copies of all tensors of a training, each with a leading 1."""
     found = {f"module.{name}": value.detach().clone()[None] for name, value in own.module.state_dict().items()}
     found |= {f"optimizer.{name}": v.clone()[None] for name, v in optimizer_tensors(own.optimizer).items()}
     found |= {f"average.{name}": value.clone()[None] for name, value in own.average.items()}

@@ -1,4 +1,4 @@
-"""What the recipes of a group ask for, as tensors with one value for each member: read once, used in every step."""
+"""The settings of a group's recipes as tensors with one value per member: read once, used in every step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tame.trial.population import Examples, Member
 def group_key(recipe: Recipe) -> Hashable:
     """Recipes with the same key can be trained in one group."""
     shared = tuple((name, value) for name, value in recipe.flat().items() if name not in PER_MEMBER)
-    switch = recipe.epochs if recipe.then.start < 1 else 0  # members change their optimizer in the same epoch
+    switch = recipe.epochs if recipe.then.start < 1 else 0  # all members switch optimizers in the same epoch
     return (*shared, switch, averages(recipe), recipe.schedule.name == "plateau")
 
 
@@ -28,17 +28,17 @@ def averages(recipe: Recipe) -> str:
 
 
 def last_of_first_phase(recipe: Recipe) -> int:
-    """The epoch after which the second phase begins; all epochs where there is none."""
+    """The epoch after which the second phase starts; all epochs if there is none."""
     return max(1, round(recipe.then.start * recipe.epochs)) if recipe.then.start < 1 else recipe.epochs
 
 
 def phase(recipe: Recipe, epoch: int) -> int:
-    """1, or 2 for an epoch (from 1) of the second phase. Beyond a recipe's epochs its last phase goes on."""
+    """1, or 2 for an epoch (from 1) in the second phase. Beyond a recipe's epochs its last phase continues."""
     return 2 if recipe.then.start < 1 and epoch > last_of_first_phase(recipe) else 1
 
 
 def optimizer_of(recipe: Recipe, number: int) -> OptimizerRecipe:
-    """The optimizer of a phase; limits of gradients and second moments hold for both."""
+    """The optimizer of a phase; gradient limits and beta2 are the same in both."""
     then = recipe.then
     if number == 1:
         return recipe.optimizer
@@ -49,7 +49,7 @@ def optimizer_of(recipe: Recipe, number: int) -> OptimizerRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Columns (M,) of the members of a group. `any_*`: whether a step has to think of it at all."""
+    """Columns (M,) of the members of a group. `any_*`: whether any member uses it."""
 
     recipes: tuple[Recipe, ...]
     loss: LossHyper
@@ -67,7 +67,7 @@ class Settings:
 
     @classmethod
     def of(cls, members: Sequence[Member], examples: Examples, like: Tensor) -> Settings:
-        """like: a tensor of the type and on the device of the parameters."""
+        """The settings of these members. like: a tensor with the dtype and device of the parameters."""
         recipes = tuple(member.recipe for member in members)
         columns = {
             name: _column(recipes, pick, like)
@@ -101,7 +101,7 @@ class Settings:
         )
 
     def rates(self, epoch: int, num_steps: int, like: Tensor) -> Tensor:
-        """The learning rate (steps, M) of each step of an epoch, before what a plateau makes of it."""
+        """The learning rate (steps, M) of each step of an epoch, before a plateau schedule lowers it."""
         number = phase(self.recipes[0], epoch)
         own = [_schedule_of(recipe, number) for recipe in self.recipes]
         members = len(own)
@@ -121,7 +121,7 @@ class Settings:
         return (multiplier.view(num_steps, members) * peak).to(like)
 
     def averaging(self, epoch: int) -> tuple[list[int], list[int]]:
-        """For each member: 1 where this epoch's end goes into its mean (swa), and how many went in before."""
+        """For each member: 1 if the end of this epoch goes into its mean (swa), and how many went in before."""
         shares = [(r.epochs, r.regularize.swa) for r in self.recipes]
         opens = [epochs - max(1, round(swa * epochs)) if swa else None for epochs, swa in shares]
         inside = [int(o is not None and epoch > o) for o in opens]

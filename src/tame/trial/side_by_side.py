@@ -1,7 +1,8 @@
 """Small trainings side by side: one on each core, with one thread of torch each.
 
-Threads of torch that share one small operation cost more than they bring: with threads that sleep while they wait, a
-step of 15 members of a table took 24 ms on two cores, on one core 15 ms, and two such groups on a core each 9 ms.
+Sharing one small operation among several torch threads costs more than it gains: with threads that sleep while they
+wait, a step of 15 members of a table took 24 ms on two cores, 15 ms on one core, and 9 ms for two such groups on a core
+each.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Emit = Callable[[Message], None]
 
 
 class threads:
-    """Gives torch so many threads, and puts back what it had."""
+    """Sets the number of torch's threads, then restores it."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -37,12 +38,12 @@ class threads:
 def side_by_side(
     jobs: Sequence[Callable[[Emit], bool]], *, cores: int, emit: Emit, onednn: Sequence[bool] = ()
 ) -> list[int]:
-    """Runs all jobs, so many at once, and returns the places of those that gave False.
+    """Runs all jobs, `cores` at once, and returns the indices of those that returned False.
 
-    emit: called in this thread only, whatever thread a message comes from. What it raises ends all jobs at the next
-    message of each; what a job raises is raised here when the others have ended.
-    onednn: for which jobs oneDNN is to multiply. They come first and the others after them, since torch knows one
-    library for all threads.
+    emit: called only in this thread, whichever thread a message comes from. If it raises, each job ends at its next
+    message; what a job raises is raised here once the others have ended.
+    onednn: the jobs for which oneDNN multiplies. They run first and the others after them, since torch uses one library
+    for all threads.
     """
     failed: list[int] = []
     for wanted in (True, False):
@@ -75,7 +76,7 @@ def _at_once(jobs: Sequence[Callable[[Emit], bool]], *, cores: int, emit: Emit) 
             try:
                 if message is not None and problem is None:
                     emit(message)
-            except BaseException as raised:  # it is raised again below, when nobody writes any more
+            except BaseException as raised:  # raised again below, once no thread writes any more
                 problem = raised
             if (problem is not None or failed) and not stopped.is_set():
                 stopped.set()
@@ -90,6 +91,6 @@ def _at_once(jobs: Sequence[Callable[[Emit], bool]], *, cores: int, emit: Emit) 
 
 
 def _raised(future: Future[bool]) -> bool:
-    """Whether a job has ended with a fault of its own."""
+    """Whether a job ended with an exception of its own."""
     ended = future.done() and not future.cancelled()
     return ended and future.exception() is not None and not isinstance(future.exception(), StoppedError)

@@ -1,8 +1,8 @@
 """The fast engine: all members of a group in one batched computation.
 
-A group shares its data, its seed, its shapes, its batch size and its kinds of optimizer (`group_key`); everything else
-is a tensor with one value for each member. Where members walk through the same batches (`Examples.together`), an
-example weighs nothing for the member that is validated on it.
+A group shares its data, seed, shapes, batch size and kinds of optimizer (`group_key`); everything else is a tensor with
+one value per member. If members use the same batches (`Examples.together`), an example has weight zero for the member
+that is validated on it.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ if TYPE_CHECKING:
 
 D = TypeVar("D", bound="DataclassInstance")
 
-AHEAD_VALUES, MOST_AHEAD = 2**18, 64  # numbers that may be prepared for steps ahead (1 MiB), and for how many at most
-EVAL_VALUES = 2**21  # numbers that one layer may hold while judging: 8 MiB in float32, which the cache holds
+AHEAD_VALUES, MOST_AHEAD = 2**18, 64  # limits on what is prepared for later steps: numbers (1 MiB) and steps
+EVAL_VALUES = 2**21  # numbers in one layer during prediction: 8 MiB in float32, which fit into the cache
 
 
 @dataclass(frozen=True, slots=True)
 class Stacked:
-    """Trains groups of members whose modules can be run for all of them at once.
+    """Trains groups of members whose modules can run for all of them at once.
 
-    half: whether the products between hidden layers of an mlp are of bfloat16 while it is trained.
+    half: whether products between hidden layers of an mlp use bfloat16 in training.
     """
 
     task: Task
@@ -77,7 +77,7 @@ class Stacked:
         states = [module.state_dict() for module in modules]
         whole = {name: torch.stack([state[name] for state in states]) for name in states[0]}
         params = {name: value for name, value in whole.items() if name in trained}
-        buffers = {name: value for name, value in whole.items() if name not in trained}  # frozen parameters too
+        buffers = {name: value for name, value in whole.items() if name not in trained}  # includes frozen parameters
         recipe = members[0].recipe
         tensors = {**named("param", params), **named("buffer", buffers)}
         tensors |= named("state", OPTIMIZERS.get(recipe.optimizer.name).init(params))
@@ -90,9 +90,9 @@ class Stacked:
     def advance(
         self, population: Population, *, until: int, watch: Callable[[Population, Measured], None]
     ) -> Population:
-        """The population trained until that many epochs in all. `watch` sees it after every epoch."""
+        """The population trained to a total of `until` epochs. `watch` is called after every epoch."""
         run = _Run.of(population, self)
-        # In one order: a checkpoint comes back in any, and the last bit of a length over all gradients depends on it.
+        # In a fixed order: a checkpoint may return any, and the last bit of the norm of all gradients depends on it.
         tensors = {name: population.tensors[name].clone() for name in sorted(population.tensors)}
         for epoch in range(population.epoch + 1, until + 1):
             with epoch_chance(self.task, run.recipe.seed, epoch):
@@ -105,18 +105,18 @@ class Stacked:
     def rehearse(
         self, members: Sequence[Member], steps: int = 4, *, clock: Callable[[], float] = time.perf_counter
     ) -> float:
-        """Seconds that a step of all these members takes, from a few steps of a copy that is thrown away."""
+        """Seconds per step of all these members, measured in a few steps of a copy that is discarded."""
         population = self.start(members)
         run = _Run.of(population, self, rehearsed=True)
         times: list[float] = []
         tensors = dict(sorted(population.tensors.items()))
         with epoch_chance(self.task, run.recipe.seed, 1):
-            while len(times) < 2:  # the first one is not worth much
+            while len(times) < 2:  # the first one is unreliable
                 run.epoch(1, tensors, looks=steps, times=times, clock=clock)
         return min(times[1:] or times)
 
     def first_loss(self, member: Member, looks: int) -> float:
-        """The loss over the first steps of a member, in its own scale; `looks` as in `_Run.epoch`."""
+        """The loss over the first steps of a member, on its own scale; `looks` as in `_Run.epoch`."""
         population = self.start([member])
         run = _Run.of(population, self, rehearsed=True)
         with epoch_chance(self.task, member.recipe.seed, 1):
@@ -124,7 +124,7 @@ class Stacked:
 
     @torch.no_grad()
     def predict(self, population: Population, rows: Tensor) -> Tensor:
-        """Canonical outputs (M, n, C) of the examples in these rows."""
+        """Canonical outputs (M, n, C) for the examples in these rows."""
         recipe = population.members[0].recipe
         template = built(self.task, population.members[0]).eval()
         tensors, forward = self._judged(population), stacked_forward(template)
@@ -147,17 +147,17 @@ class Stacked:
         return LOSSES.get(recipe.loss.name).predict(torch.cat(found, dim=1))
 
     def fits(self, population: Population) -> bool:
-        """Whether this engine wrote the state, so that it can go on from it."""
+        """Whether this engine wrote the state, so that it can continue from it."""
         return any(name.startswith("param.") for name in population.tensors)
 
     def module(self, population: Population, place: int) -> nn.Module:
-        """The network of one member, as it is judged."""
+        """The network of one member, with the weights that are judged."""
         module = built(self.task, population.members[place])
         module.load_state_dict({name: value[place] for name, value in self._judged(population).items()})
         return module.eval()
 
     def _judged(self, population: Population) -> Tensors:
-        """Parameters and buffers that members are judged with: averaged ones where the recipe asks for them."""
+        """The parameters and buffers that are judged: averaged ones if the recipe has them."""
         tensors, recipe = dict(population.tensors), population.members[0].recipe
         if averages(recipe):
             return in_room(tensors, "average")
@@ -165,7 +165,7 @@ class Stacked:
 
 
 def places_of(task: Task, members: Sequence[Member]) -> Tensor | None:
-    """(M,) which of the inputs of `task.by_fold` each member sees; None where all see the same."""
+    """(M,) which of the inputs of `task.by_fold` each member sees; None if all see the same."""
     if task.by_fold is None:
         return None
     place = {fold: i for i, fold in enumerate(task.by_fold)}
@@ -178,15 +178,13 @@ Learning = Callable[..., tuple[Tensor, Slopes]]
 
 
 def stacked_forward(module: nn.Module) -> Forward:
-    """(tensors with a leading M, x, dropout, draws) -> outputs (M, B, O), by the module's own way or by torch.func."""
+    """(tensors with a leading M, x, dropout, draws) -> outputs (M, B, O), by the module's own method or torch.func."""
     if isinstance(module, Mlp):
         return module.stacked
 
     def one(tensors: Tensors, x: Tensor) -> Tensor:
         outputs = torch.func.functional_call(module, tensors, (x,))
-        require(
-            outputs is not None, "the model gives a NoneType while it is trained: forward() must return its outputs"
-        )
+        require(outputs is not None, "the model returns None in training: forward() must return its outputs")
         return outputs  # type: ignore[no-any-return]
 
     every = torch.func.vmap(one, in_dims=(0, None), randomness="same")
@@ -200,7 +198,7 @@ def stacked_forward(module: nn.Module) -> Forward:
 
 
 def stacked_learning(module: nn.Module, task: Task, *, half: bool) -> Learning:
-    """(params, buffers, x, dropout, draws, mine) -> outputs, and what makes of their gradient those of the params."""
+    """(params, buffers, x, dropout, draws, mine) -> outputs, and the function from their gradient to the params'."""
     if isinstance(module, Mlp) and task.autocast is None:
         return partial(outputs_and_slopes, module, half=half)
     forward = stacked_forward(module)
@@ -228,7 +226,7 @@ def stacked_learning(module: nn.Module, task: Task, *, half: bool) -> Learning:
 
 
 def evaluated(population: Population, params: Tensors) -> Tensors:
-    """The parameters to judge with, where the optimizer trains others (schedule-free)."""
+    """The parameters that are judged, which differ from the trained ones with schedule-free optimizers."""
     recipe = population.members[0].recipe
     number = phase(recipe, max(population.epoch, 1))
     optimizer = OPTIMIZERS.get(optimizer_of(recipe, number).name)
@@ -241,7 +239,7 @@ def evaluated(population: Population, params: Tensors) -> Tensors:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """A step's examples: their rows, of how many, and which of those they are (None: all)."""
+    """The examples of a step: their rows, the size of the whole batch, and their positions in it (None: all)."""
 
     rows: Tensor
     size: int
@@ -250,23 +248,23 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """What a step learns from: of so many examples the inputs and targets, what each is to each member, and chance."""
+    """The inputs of a step: examples and targets, the weight of each for each member, and random draws."""
 
     x: Tensor
-    target: Tensor  # (B, ...), or (M, B, 1) of numbers on scales of their own
+    target: Tensor  # (B, ...), or (M, B, 1) for numbers on each member's scale
     draws: Draws
-    weight: Tensor | None = None  # (M, B), where not every member learns from all of them
+    weight: Tensor | None = None  # (M, B), if not every member trains on all of them
     mix: Mix | None = None
 
     @property
     def size(self) -> int:
-        """How many examples."""
+        """The number of examples."""
         return self.target.shape[1 if self.target.ndim == 3 else 0]
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What stays the same while one population is advanced."""
+    """What is constant while one population is advanced."""
 
     task: Task
     traces: Traces
@@ -274,14 +272,14 @@ class _Run:
     rehearsed: bool
     module: nn.Module
     population: Population
-    recipe: Recipe  # of the first member: what the whole group shares
+    recipe: Recipe  # of the first member, for what the whole group shares
     settings: Settings
     learn: Learning
-    walked: Tensor  # (n,) rows that an epoch goes through
-    learnt: Tensor | None  # (N,) bools: examples that some member learns from; None: all that are walked
-    trains: Tensor | None  # (M, N) of the parameters' type: 1 where the member learns from it; None: from all learnt
-    rows: Tensor  # (n,) examples that some member validates
-    places: Tensor | None  # (M,) whose inputs each member sees, where folds have their own
+    walked: Tensor  # (n,) rows that an epoch iterates over
+    used: Tensor | None  # (N,) bools: examples that some member trains on; None: all that are walked
+    trains: Tensor | None  # (M, N) of the parameters' type: 1 if the member trains on it; None: on all of `used`
+    rows: Tensor  # (n,) examples that some member is validated on
+    places: Tensor | None  # (M,) which fold's inputs each member sees, if folds have their own
     like: Tensor
 
     @classmethod
@@ -290,25 +288,25 @@ class _Run:
         template, examples = built(task, members[0]), task.examples
         together = joint(examples, members[0].recipe)
         keys = {(group_key(member.recipe), None if together else member.fold) for member in members}
-        assert len(keys) == 1, "a group shares its key, and where it is not trained together its fold"
+        assert len(keys) == 1, "a group shares its key and, unless it uses the same batches, its fold"
         like = next(value for name, value in population.tensors.items() if name.startswith("param."))
         walked = examples.walked(members[0])
         trains = torch.stack([examples.trains(member)[walked] for member in members])
         validated = torch.stack([examples.validates(member) for member in members]).any(dim=0)
-        some, learnt, whole = trains.any(dim=0), None, None
-        # Not where modules draw from torch's generators: their draws would depend on what others learn from. In a
-        # rehearsal all rows are taken, as in the company of members of all folds.
+        some, used, whole = trains.any(dim=0), None, None
+        # Not if modules draw from torch's generators: their draws would depend on what the others train on. A
+        # rehearsal takes all rows, as in a group with members of all folds.
         if not task.draws and not rehearsed and not bool(some.all()):
-            learnt = torch.zeros(len(examples), dtype=torch.bool, device=walked.device)
-            learnt[walked] = some
-        if not bool((trains if learnt is None else trains[:, some]).all()):
+            used = torch.zeros(len(examples), dtype=torch.bool, device=walked.device)
+            used[walked] = some
+        if not bool((trains if used is None else trains[:, some]).all()):
             whole = torch.zeros(len(members), len(examples), dtype=like.dtype, device=like.device)
             whole[:, walked] = trains.to(like)
         return cls(
             task=task, traces=engine.traces, half=engine.half, rehearsed=rehearsed, module=template.train(),
             population=population, recipe=members[0].recipe,
             settings=Settings.of(members, examples, like), learn=stacked_learning(template, task, half=engine.half),
-            walked=walked, learnt=learnt, trains=whole, rows=validated.nonzero().squeeze(1),
+            walked=walked, used=used, trains=whole, rows=validated.nonzero().squeeze(1),
             places=places_of(task, members), like=like,
         )  # fmt: skip
 
@@ -317,10 +315,10 @@ class _Run:
         self, epoch: int, tensors: Tensors, *, looks: int | None = None, times: list[float] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> Tensor:  # fmt: skip
-        """One epoch: moves `tensors`, and returns the loss of each member (M,) over the examples it learnt from.
+        """Trains one epoch: updates `tensors`, and returns each member's loss (M,) over its training examples.
 
-        looks: only so many times as something is made in one go, a step or several; times: takes the seconds of a step
-        of each, by the clock.
+        looks: stops after this many calls, of one step or several; times: receives the wall-clock seconds per step of
+        each call.
         """
         recipe, settings = self.recipe, self.settings
         batches = self._batches(epoch)
@@ -340,7 +338,7 @@ class _Run:
         for some in self._in_a_row(filled, batches, some_idle, by_trace)[:looks]:
             begun = clock()
             first = some[0]
-            active = counts[first] > 0 if some_idle[first] else None  # no example in this batch, no step
+            active = counts[first] > 0 if some_idle[first] else None  # no example, no step
             if by_trace is not None and active is None:
                 losses.append(by_trace({"hyper.lr": rates[some], **self._ahead(epoch, some, batches)}))
             else:
@@ -350,7 +348,7 @@ class _Run:
                 done = torch.full_like(settings.ema, (epoch - 1) * len(batches) + first)
                 own = {**flat.params, **buffers}
                 update_average(average, own, decay=settings.ema, step=done, active=active)
-            if times is not None and len(batches[first].rows) == len(batches[filled[0]].rows):  # not a short last one
+            if times is not None and len(batches[first].rows) == len(batches[filled[0]].rows):  # not a short last batch
                 losses[-1].sum().item()  # waits for the device
                 times.append((clock() - begun) / len(some))
         tensors |= {**named("param", flat.params), **named("state", flat.state())}
@@ -361,18 +359,18 @@ class _Run:
     def _in_a_row(
         self, filled: Sequence[int], batches: Sequence[_Batch], some_idle: Sequence[bool], steps: Steps | None
     ) -> list[list[int]]:
-        """The steps of an epoch, in order: those together that can be played back in one go."""
+        """The steps of an epoch in order, grouped by what a trace can run in one call."""
         if steps is None or averages(self.recipe) == "ema" or self.recipe.augment.noise:
             return [[step] for step in filled]
         found: list[list[int]] = []
         for (size, _), same in groupby(filled, lambda step: (len(batches[step].rows), step if some_idle[step] else -1)):
             some, most = list(same), self._most_ahead(size)
-            most = min(most, max(1, len(some) // 4)) if self.rehearsed else most  # there are several to measure
+            most = min(most, max(1, len(some) // 4)) if self.rehearsed else most  # several to measure
             found += [some[start : start + most] for start in range(0, len(some), most)]
         return found
 
     def _most_ahead(self, size: int) -> int:
-        """For how many steps of so many examples all that changes is prepared at once."""
+        """For how many steps with this many examples the inputs are prepared at once."""
         assert isinstance(self.module, Mlp)
         columns, members = self.module.columns, len(self.population.members)
         given = (columns.dense + columns.periodic + len(columns.embedded)) * (1 if self.places is None else members)
@@ -381,7 +379,7 @@ class _Run:
         return max(1, min(MOST_AHEAD, AHEAD_VALUES // (size * (given + drawn + weights))))
 
     def _ahead(self, epoch: int, steps: Sequence[int], batches: Sequence[_Batch]) -> Tensors:
-        """What these steps are given, with a leading K."""
+        """The inputs of these steps, with a leading K."""
         assert isinstance(self.module, Mlp)
         rows = torch.cat([batches[step].rows for step in steps])
         given = _tensors_of(self._given(epoch, steps[0], _Batch(rows, len(rows), None)))
@@ -415,7 +413,7 @@ class _Run:
     def _move(
         self, given: _Given, flat: FlatParameters, buffers: Tensors, hyper: Hyper, active: Tensor | None = None
     ) -> Tensor:
-        """Moves all members by what they are given, and returns their loss (M,)."""
+        """Takes one step of all members and returns their loss (M,)."""
         settings, params = self.settings, flat.params
         with naming_failures(self.recipe):
             outputs, slopes = self.learn(
@@ -437,7 +435,7 @@ class _Run:
         return loss
 
     def _steps(self, flat: FlatParameters, buffers: Tensors, hyper: Hyper) -> Steps | None:
-        """Steps that can be traced: a fixed row of calls on tensors, without autograd and numbers read from one."""
+        """Steps that can be traced: a fixed series of calls on tensors, without autograd or numbers read from them."""
         kind = LOSSES.get(self.recipe.loss.name)
         by_hand = isinstance(self.module, Mlp) and self.task.autocast is None and is_by_hand(self.module)
         if not (by_hand and flat.is_traceable and kind.with_slope is not None and self.like.device.type == "cpu"):
@@ -466,7 +464,7 @@ class _Run:
         return Steps(self.traces, depends, move, same, at_once=self.rehearsed)
 
     def _loss(self, outputs: Tensor, given: _Given) -> tuple[Tensor, Tensor]:
-        """The loss (M,), and its gradient (M, B, O) along the outputs."""
+        """The loss (M,), and its gradient (M, B, O) with respect to the outputs."""
         kept, outputs = outputs.dtype, outputs.float() if outputs.dtype == torch.bfloat16 else outputs
         kind, own = LOSSES.get(self.recipe.loss.name), self.settings.loss
         learn = partial(average_loss_and_slope, hyper=own, weight=given.weight, smooths=self.settings.any_smoothing)
@@ -485,27 +483,27 @@ class _Run:
         return {name: grads[name] + more for name, more in zip(leaves, of_penalty, strict=True)}
 
     def _batches(self, epoch: int) -> list[_Batch]:
-        """The batches of an epoch, without the examples that no member learns from."""
+        """The batches of an epoch, without the examples that no member trains on."""
         size = self.recipe.batch(len(self.walked))
         batches = epoch_batches(self.recipe.seed, epoch, self.walked, size)
-        if self.learnt is None:
+        if self.used is None:
             return [_Batch(rows, len(rows), None) for rows in batches]
         order = torch.cat(batches)
-        places = self.learnt[order].nonzero().squeeze(1)
+        places = self.used[order].nonzero().squeeze(1)
         counts = torch.bincount(places // size, minlength=len(batches)).tolist()
         parts = zip(torch.split(order[places], counts), torch.split(places % size, counts), batches, strict=True)
         return [_Batch(rows, len(whole), mine) for rows, mine, whole in parts]
 
     def _counts(self, batches: Sequence[_Batch]) -> tuple[Tensor, list[bool]]:
-        """How many examples of each step a member learns from (steps, M), and whether a step has an idle member."""
+        """How many examples each member trains on in each step (steps, M), and whether a step has an idle member."""
         if self.trains is None:
             sizes = torch.tensor([len(batch.rows) for batch in batches], dtype=self.like.dtype, device=self.like.device)
             return sizes[:, None].expand(-1, len(self.settings.recipes)), [False] * len(batches)
         counts = torch.stack([self.trains[:, batch.rows].sum(dim=1) for batch in batches])
-        return counts, (counts == 0).any(dim=1).tolist()  # one look an epoch: a GPU need not wait in every step
+        return counts, (counts == 0).any(dim=1).tolist()  # once per epoch: a GPU need not wait in every step
 
     def _second_phase(self, tensors: Tensors) -> None:
-        """Another optimizer takes over: it starts from the parameters that are judged, and remembers nothing."""
+        """Switches to the second optimizer, which starts from the parameters that are judged, with a fresh state."""
         last = self.population.at(max(self.population.epoch, 1), tensors)
         params = {name: value.clone() for name, value in evaluated(last, in_room(tensors, "param")).items()}
         for name in [name for name in tensors if name.startswith("state.")]:
@@ -514,7 +512,7 @@ class _Run:
         tensors |= named("state", OPTIMIZERS.get(self.recipe.then.optimizer).init(params))
 
     def _end_averages(self, epoch: int, tensors: Tensors) -> None:
-        """Averages over the ends of epochs; a member that does not average yet is judged as it is."""
+        """Updates averages at the end of an epoch; a member that does not average yet keeps its present weights."""
         if averages(self.recipe) != "swa":
             return
         inside, before = self.settings.averaging(epoch)
@@ -526,7 +524,7 @@ class _Run:
 
 
 def _with(some: D, values: Mapping[str, object]) -> D:
-    """The same with other values of these fields."""
+    """A copy with other values of these fields."""
     return replace(some, **values)
 
 
@@ -537,11 +535,11 @@ def _tensors_of(some: DataclassInstance) -> Tensors:
 
 
 def _taken(tensors: Tensors, room: str) -> Tensors:
-    """The tensors of a room, which are dropped here: what is trained has a copy of its own."""
+    """The tensors of a namespace, removed from `tensors`: training has its own copy."""
     return {name.removeprefix(f"{room}."): tensors.pop(name) for name in list(tensors) if name.startswith(f"{room}.")}
 
 
 def precision(task: Task) -> torch.autocast:
-    """Products in the task's own precision; parameters stay float32."""
+    """Runs products in the task's precision; parameters stay float32."""
     dtype = task.autocast
     return torch.autocast(task.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)

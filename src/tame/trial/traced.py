@@ -1,9 +1,9 @@
-"""Steps without Python: what a step does is written down once, and played back by torch's own interpreter.
+"""Steps without Python: a step is traced once, and torch's interpreter runs the trace.
 
-A step of small networks is a row of about a hundred short calls, and most of its time is Python's; two such trainings
-on two cores wait for each other besides, since one interpreter lock serves both. A trace of the same step takes less
-than half the time, bit for bit the same, and several steps that are played back in one go leave the lock to the other
-training all the while (benchmarks/README.md).
+A step of small networks is a series of about a hundred short calls, and most of its time is spent in Python; two such
+trainings on two cores also wait for each other, since they share the interpreter lock. A trace of the same step takes
+less than half the time with bit-identical results, and several steps in one call leave the lock to the other training
+all the while (benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from torch import Tensor, nn
 
 from tame.trial.population import Tensors
 
-AFTER = 50  # steps of a kind before it is traced: about what a trace costs, so that at most twice the best is spent
-MOST = 200  # traces of a process: torch never lets go of one, and each takes 2.4 MB
-OTHER = 0.9  # what all numbers are multiplied by that a trace is tried with
+AFTER = 50  # steps of a kind before it is traced: about what a trace costs, so the total is at most twice the best
+MOST = 200  # traces per process: torch never frees one, and each takes 2.4 MB
+OTHER = 0.9  # factor on all numbers when a trace is tested
 
-Move = Callable[[Tensors], Tensor]  # changes some of the tensors in place, and returns the losses (M,)
-Trace = Callable[[list[Tensor], list[Tensor]], Tensor]  # the tensors that stay, those of K steps: the losses (K, M)
+Move = Callable[[Tensors], Tensor]  # changes some tensors in place and returns the losses (M,)
+Trace = Callable[[list[Tensor], list[Tensor]], Tensor]  # (constant tensors, those of K steps) -> losses (K, M)
 
 
 @dataclass(slots=True)
 class Traces:
-    """The traces of a process, by what they depend on. May be used by several threads.
+    """The traces of a process, by what they depend on. Thread-safe.
 
-    after: how many steps of a kind are made before it is traced.
+    after: how many steps of a kind run before it is traced.
     """
 
     after: int = AFTER
@@ -43,11 +43,11 @@ class Traces:
     def find(
         self, kind: Hashable, sizes: Hashable, move: Move, tensors: Tensors, *, fixed: int, num: int, at_once: bool
     ) -> Trace | None:
-        """The trace of a step, once it has been asked for often enough; None before, and for what cannot be traced.
+        """The trace of a step; None until it was requested often enough, and for steps that cannot be traced.
 
-        kind, sizes: all that it depends on besides its tensors; a trace that was made for other sizes is taken where
-        it gives exactly the same. fixed: how many of the tensors stay the same objects, the first ones; num: how many
-        steps are to be made.
+        kind, sizes: everything that it depends on besides its tensors; a trace for other sizes is used if it gives
+        exactly the same results. fixed: how many of the tensors, from the first, stay the same objects; num: how many
+        steps will run.
         """
         key = (kind, sizes)
         with self._lock:
@@ -70,14 +70,14 @@ class Traces:
         return found if _plays(found, step, tensors, fixed) else None
 
 
-TRACES = Traces()  # of this process: studies share theirs
+TRACES = Traces()  # of this process, shared by all studies
 
 
 @dataclass(slots=True)
 class Steps:
-    """Steps of one kind on tensors that stay the same objects, and on some that change from step to step.
+    """Steps of one kind, with tensors that stay the same objects and others that change from step to step.
 
-    kind: all that a step depends on besides its tensors and their sizes; at_once: the first one is traced.
+    kind: everything that a step depends on besides its tensors and their sizes; at_once: trace the first step.
     """
 
     traces: Traces
@@ -88,9 +88,9 @@ class Steps:
     _found: dict[Hashable, Trace] = field(default_factory=dict)
 
     def __call__(self, changing: Tensors) -> Tensor:
-        """The losses (K, M) of K steps, made one after another: by their trace, if there is one.
+        """Runs K steps one after another, by a trace if there is one, and returns their losses (K, M).
 
-        changing: what each step has of its own, with a leading K.
+        changing: the tensors of each step, with a leading K.
         """
         num = len(next(iter(changing.values())))
         sizes = tuple((name, value.shape[1:], value.dtype) for name, value in changing.items())
@@ -112,7 +112,7 @@ class Steps:
 
 
 class _Step(nn.Module):
-    """A step as torch traces it, of all its tensors in one list."""
+    """A step in the form that torch traces, with all tensors in one list."""
 
     def __init__(self, move: Move, names: Sequence[str]) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class _Step(nn.Module):
 
 
 class _Loop(nn.Module):
-    """Steps one after another, as torch's interpreter reads them."""
+    """A loop over steps, compiled for torch's interpreter."""
 
     def __init__(self, step: nn.Module) -> None:
         super().__init__()
@@ -139,9 +139,9 @@ class _Loop(nn.Module):
 
 def _traced(step: _Step, tensors: Tensors) -> Trace:
     """The trace of a step."""
-    # That what Python computes is taken for a constant, which `_plays` finds out about; and that torch would rather
-    # have its compiler used, which needs another one on the machine, and tens of seconds for each shape. For good,
-    # since what is put back in one thread is put back for all.
+    # Ignores two warnings: that values computed in Python become constants, which `_plays` checks; and that torch
+    # recommends its compiler, which needs a C++ compiler and tens of seconds per shape. Never restored, since
+    # filters are restored for all threads at once.
     warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
     warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)
     trace = torch.jit.trace(step, (list(_copies(tensors)),), check_trace=False)  # type: ignore[no-untyped-call]
@@ -150,12 +150,12 @@ def _traced(step: _Step, tensors: Tensors) -> Trace:
 
 
 def _plays(trace: Trace, step: _Step, tensors: Tensors, fixed: int) -> bool:
-    """Whether a trace gives exactly the same as the step does, on other numbers than it was made with."""
+    """Whether a trace gives exactly the same results as the step, on other numbers than it was traced with."""
     ours, theirs = _copies(tensors, by=OTHER), _copies(tensors, by=OTHER)
     try:
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
             losses = trace(list(theirs[:fixed]), [each[None] for each in theirs[fixed:]])[0]
-    except RuntimeError:  # where sizes have become part of it
+    except RuntimeError:  # sizes have become part of the trace
         return False
     return _same(losses, step(list(ours))) and all(map(_same, ours, theirs))
 

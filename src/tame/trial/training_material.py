@@ -1,4 +1,4 @@
-"""What a kind of data gives to training: the tasks of its recipes, the network that is delivered, its judgement."""
+"""What a kind of data provides for training: the tasks of its recipes, the delivered network, its predictions."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tame.trial.settings import optimizer_of
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Room:
-    """Where a kind of data is opened. cache: for what it makes; under: another cache, which is read too; study: its
-    folder; build: what makes a module of the user's own.
+    """The environment in which a kind of data is opened. cache: for what it computes; under: a second cache, only read;
+    study: its folder; build: makes a module of the user's own.
 
-    doing: hears what is tried of the user's own, "" for nothing any more, and how many seconds that may take, None for
-    any; say: hears of progress: what, done, of how many.
+    doing: called with the user's own code that runs next, "" for none, and its time limit in seconds, None for no
+    limit; say: called with progress: what, done, of how many.
     """
 
     cache: Path
@@ -44,10 +44,10 @@ class Room:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """What would be trained together, of which the memory is asked.
+    """What would be trained together, to compute its memory.
 
-    cores: trainings that go on side by side; tuning: a recipe that a backbone may be fine-tuned with; rehearsed: the
-    recipe of which some steps have been tried already; members: how many of so many members of a recipe are trained
+    cores: trainings that run side by side; tuning: a recipe that a backbone may be fine-tuned with; rehearsed: the
+    recipe of which some steps have already run; members: how many of this many members of a recipe are trained
     together.
     """
 
@@ -62,22 +62,22 @@ class Trained:
 
 
 class Material(Protocol):
-    """A kind of data in the process that trains. rows: of the data, of the examples that are not sealed."""
+    """A kind of data in the training process. rows: of the data, of the examples that are not sealed."""
 
     @property
     def kind(self) -> str: ...
 
     def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
-        """The answer to a question that only this kind knows. Raises WorkerError for one that it does not."""
+        """The answer to a question that only this kind can answer. Raises WorkerError for an unknown question."""
         ...
 
     @property
     def reason(self) -> str:
-        """Why the last recipe that `stacks` was asked about is trained one at a time."""
+        """Why the last recipe passed to `stacks` is trained one at a time."""
         ...
 
     def check(self, recipe: Recipe, examples: Examples) -> None:
-        """Nothing, if this recipe can be trained on this kind of data. Raises UsageError with the mend."""
+        """Checks that this recipe can be trained on this kind of data. Raises UsageError with the fix."""
         ...
 
     def task(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task:
@@ -85,11 +85,11 @@ class Material(Protocol):
         ...
 
     def lanes(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> list[list[Fold]]:
-        """Folds by whether their members can be trained in one computation: together, or each by itself."""
+        """The folds grouped by which members can be trained in one computation: all together, or each alone."""
         ...
 
     def small(self, recipe: Recipe) -> bool:
-        """Whether steps are so short that a training is best left to one core. Such modules draw no global chance."""
+        """Whether steps are so short that one core is best. Such modules do not draw from torch's generators."""
         ...
 
     def stacks(self, recipe: Recipe) -> bool:
@@ -97,40 +97,40 @@ class Material(Protocol):
         ...
 
     def rehearsed(self) -> Material:
-        """What takes as long to train on as this, and needs none of the inputs that take long to make."""
+        """A stand-in that takes as long to train on, without the inputs that are slow to compute."""
         ...
 
     def rehearsal(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task | None:
-        """The task that a recipe is rehearsed with whose members are always trained one by one; None for others."""
+        """The rehearsal task of a recipe whose members are always trained one by one; None for others."""
         ...
 
     def adds_bytes(self, trained: Trained) -> int:
-        """Bytes that training all this adds to what the process has held so far."""
+        """Bytes that training all this adds to what the process has used so far."""
         ...
 
     def network(
         self, task: Task, module: nn.Module, recipe: Recipe, fold: Fold, kind_of_task: str, labels: Sequence[str]
     ) -> Network:
-        """The trained module with all that it needs to judge raw examples."""
+        """The trained module with everything that it needs to predict raw examples."""
         ...
 
     def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
-        """Canonical outputs (n, C) of rows of the data. cached: whether what was kept of this study may be used."""
+        """Canonical outputs (n, C) for rows of the data. cached: whether caches of this study may be used."""
         ...
 
     def read(self, folder: Path) -> Network:
-        """The network that was delivered into a folder, as whoever gets it reads it."""
+        """The network in a model folder, read as a recipient would read it."""
         ...
 
 
 class OpenMaterial(Protocol):
-    """Opens data of a kind, as its source gives it. Returns also what is known of it then."""
+    """Opens data of a kind, described by its source. Returns the material and the facts about it."""
 
     def __call__(self, given: Plain, room: Room) -> tuple[Material, Plain]: ...
 
 
 def not_asked(question: str, kind: str, known: Iterable[str] = ()) -> WorkerError:
-    """What to raise for a question that a kind does not answer."""
+    """The error for a question that a kind cannot answer."""
     return WorkerError(unknown(f"question about {kind}", question, known))
 
 
@@ -147,26 +147,26 @@ def examples_of(given: Unsealed) -> Examples:
 
 
 def scaled(examples: Examples, recipe: Recipe) -> Examples:
-    """The examples of a regression with the mean and spread that each fold's members see the target by.
+    """The examples of a regression with the mean and standard deviation that standardise each fold's targets.
 
-    Counts stay as they are: the loss of a Poisson regression is not about distances.
+    Counts are not scaled: a Poisson loss is not a distance.
     """
     if examples.num_classes or recipe.loss.name == "poisson":
         return examples
     folds: list[Fold] = [None, *range(int(examples.fold.max()) + 1)]
-    learnt = {f: examples.target if f is None else examples.target[examples.fold != f] for f in folds}
-    found = {fold: Scaling.of(own.numpy()) for fold, own in learnt.items()}
+    targets = {f: examples.target if f is None else examples.target[examples.fold != f] for f in folds}
+    found = {fold: Scaling.of(own.numpy()) for fold, own in targets.items()}
     return replace(examples, scaling={fold: (own.shift, own.scale) for fold, own in found.items()})
 
 
 def scale_of(examples: Examples, fold: Fold) -> dict[str, float]:
-    """Mean and spread that the outputs of a fold's members are turned back by."""
+    """The mean and standard deviation that convert the outputs of a fold's members back."""
     shift, scale = (0.0, 1.0) if examples.scaling is None else examples.scaling[fold]
     return {"shift": shift, "scale": scale}
 
 
 def check_parts(recipe: Recipe, *, task: str, num_classes: int, has_costs: bool, stacked: bool) -> None:
-    """Nothing, if every part that this recipe names exists and fits. Raises UsageError with the nearest name."""
+    """Checks that every part that this recipe names exists and fits. Raises UsageError with the nearest name."""
     check_loss(recipe.loss, task=task, num_classes=num_classes, has_costs=has_costs)
     ACTIVATIONS.get(recipe.model.activation)
     check_schedule(recipe.schedule)
@@ -181,14 +181,14 @@ def check_parts(recipe: Recipe, *, task: str, num_classes: int, has_costs: bool,
         require(recipe.then.schedule != "plateau", "then.schedule cannot be plateau; use it in the first phase")
     names = [optimizer_of(recipe, number).name for number in ((1, 2) if recipe.then.start < 1 else (1,))]
     free = next((name for name in names if name.startswith("schedule_free")), "")
-    limited = "judges an average of the weights, which no regularize.max_norm reaches"
+    limited = "evaluates an average of the weights, to which regularize.max_norm does not apply"
     require(not (free and recipe.regularize.max_norm), f"{free} {limited}; use another optimizer, or leave it at 0")
     own_averages = (recipe.regularize.ema > 0) + (recipe.regularize.swa > 0)
     require(own_averages < 2, "regularize.ema and regularize.swa both average the weights; keep one of them")
 
 
 def need_pictures(recipe: Recipe) -> None:
-    """Raises UsageError for settings that only pictures know."""
+    """Raises UsageError for settings that exist only for pictures."""
     own = recipe.augment
     given = {
         "augment.flip": own.flip, "augment.crop": own.crop, "augment.rotation": own.rotation,

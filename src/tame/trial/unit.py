@@ -22,12 +22,12 @@ from tame.trial.commands import Fold
 from tame.trial.member_states import MemberStates
 from tame.trial.population import Engine, Examples, Measured, Member, Population, join, take
 
-CHECKPOINT_S = 10.0  # between two checkpoints of a training that goes on
+CHECKPOINT_S = 10.0  # between two checkpoints during training
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A trial as the coordinator asks for it."""
+    """A trial as the coordinator requests it."""
 
     trial: int
     recipe: Recipe
@@ -51,18 +51,18 @@ class Unit:
     lanes: Sequence[Lane]
     metric: str
     states: MemberStates
-    keep_all: bool  # whether the state is kept in a checkpoint even when the training has reached its end
+    keep_all: bool  # whether the state is kept in a checkpoint even after training has ended
     ended: dict[int, int] = field(default_factory=dict)  # trials that stopped early or diverged, and their best epoch
 
     def advance(
         self, *, until: int, emit: Callable[[int, Point], None], saved: Callable[[], None],
         end: Callable[[int, int], None] = lambda trial, best: None,
     ) -> None:  # fmt: skip
-        """Trains to that epoch.
+        """Trains to epoch `until`.
 
-        emit: hears of every new point, and again of those that a checkpoint holds already; saved: is called when what
-        was emitted so far will not be lost any more, or need not be kept; end: of a trial that stops early, and the
-        epoch whose weights are kept.
+        emit: called with every new point, and again with those that a checkpoint already holds; saved: called when
+        everything emitted so far can no longer be lost, or need not be kept; end: called with a trial that stops early,
+        and the epoch whose weights are kept.
         """
         before = self._begin(until)
         for job in self.jobs:
@@ -77,7 +77,7 @@ class Unit:
                 break
             for job, point in points:
                 self.states.curve(job.trial)[epoch] = point
-            stopped = self._judge(epoch, points)  # before anyone is told: who hears of a point may stop everything
+            stopped = self._judge(epoch, points)  # before emitting: whoever receives a point may stop everything
             try:
                 for job, point in points:
                     emit(job.trial, point)
@@ -105,14 +105,14 @@ class Unit:
         saved()
 
     def _begin(self, until: int) -> int:
-        """Members as they were left, without those of trials that had ended, and the epoch they stand at."""
+        """Restores the members, without those of trials that had ended, and returns their epoch."""
         states = [[(m, self.states.get(m.trial, m.fold, m.recipe)) for m in lane.members] for lane in self.lanes]
         for job in self.jobs:
             self._look_back(job)
         going = [[(m, state) for m, state in lane if m.trial not in self.ended] for lane in states]
         known = [state for lane in going for _, state in lane if state is not None]
         epochs = {state.epoch for state in known}
-        # A unit goes on from a common epoch; where a kill left its members apart, it starts again.
+        # A unit continues from a common epoch; if a kill left its members at different epochs, it starts over.
         resumes = len(known) == sum(map(len, going)) and len(epochs) == 1 and max(epochs) <= until
         first = known[0].epoch if resumes else 0
         for lane, own in zip(self.lanes, going, strict=True):
@@ -124,11 +124,11 @@ class Unit:
         for job in self.jobs:
             curve = self.states.curve(job.trial)
             for epoch in [epoch for epoch in curve if epoch > first and job.trial not in self.ended]:
-                del curve[epoch]  # what is trained again is judged by what came before it alone
+                del curve[epoch]  # epochs that are trained again depend only on those before them
         return first
 
     def _epoch(self, epoch: int) -> list[tuple[Job, Point]]:
-        """Everyone who still trains one epoch further, and the points that this adds to the curves."""
+        """Trains the remaining members one more epoch, and returns the new points of the curves."""
         seen: list[tuple[Lane, Population, Measured]] = []
         for lane in self.lanes:
             self._leave(lane)
@@ -146,7 +146,7 @@ class Unit:
         return [(job, self._point(job, epoch, found)) for job in self.jobs if any(t == job.trial for t, _ in found)]
 
     def _point(self, job: Job, epoch: int, found: dict[tuple[int, Fold], tuple[float, float, float]]) -> Point:
-        """A point of a job's curve: means over its folds, and the standard error of the metric's."""
+        """A point of a job's curve: means over its folds, and the standard error of the metric."""
         own = {fold: values for (trial, fold), values in found.items() if trial == job.trial}
         train = _mean([values[0] for values in own.values()])
         folds = [values for fold, values in own.items() if fold is not None]
@@ -158,14 +158,14 @@ class Unit:
             error = _finite(float(torch.tensor(metrics, dtype=torch.float64).std() / math.sqrt(len(folds))))
         return Point(epoch, train, _mean([values[1] for values in folds]), metric, error)
 
-    # Who ends before the last epoch --------------------------------------------------------------------------------
+    # Trials that end before the last epoch -------------------------------------------------------------------------
 
     @staticmethod
     def _stops(job: Job) -> bool:
         return job.recipe.regularize.early_stopping > 0
 
     def _judge(self, epoch: int, points: Sequence[tuple[Job, Point]]) -> list[Job]:
-        """What follows from this epoch: rates that fall, weights that are kept. Returns the jobs that stop early."""
+        """Acts on this epoch: lowers rates, keeps the best weights. Returns the jobs that stop early."""
         stopped = []
         for job, point in points:
             if self._diverged(job):
@@ -190,7 +190,7 @@ class Unit:
         return max(self.states.curve(job.trial)) - self._best(job) >= job.recipe.regularize.early_stopping
 
     def _look_back(self, job: Job) -> None:
-        """Ends a trial that had ended before the process was started again."""
+        """Ends a trial that had already ended before the process was restarted."""
         curve = self.states.curve(job.trial)
         if not curve:
             return
@@ -216,7 +216,7 @@ class Unit:
         self.states.take_best(job.trial)
 
     def _leave(self, lane: Lane) -> None:
-        """Members of trials that ended leave the group; what they learnt is kept."""
+        """Removes the members of ended trials from the group; their weights are kept."""
         if lane.population is None:
             return
         members = lane.population.members
@@ -235,7 +235,7 @@ class Unit:
         return any(m.fold is not None for lane in self.lanes for m in lane.members if m.trial == job.trial)
 
     def _slow_down(self, job: Job) -> None:
-        """Tells all members of a trial how far its rate has fallen."""
+        """Sets the current rate multiplier for all members of a trial."""
         losses = [point.valid_loss for _, point in sorted(self.states.curve(job.trial).items())]
         rate = plateau_rate(losses, job.recipe)
         for lane in self.lanes:
@@ -253,7 +253,7 @@ class Unit:
 def judged(
     members: Sequence[Member], measured: Measured, examples: Examples, metric: str
 ) -> dict[tuple[int, Fold], tuple[float, float, float]]:
-    """Of each member: training loss, and loss and metric on the examples it has not seen (nan where there are none)."""
+    """For each member: training loss, and loss and metric on the examples it has not seen (nan if there are none)."""
     found: dict[tuple[int, Fold], tuple[float, float, float]] = {}
     train = measured.train_loss.tolist()
     for fold in dict.fromkeys(member.fold for member in members):
@@ -277,7 +277,7 @@ def judged(
 
 
 def _value(metric: str, outputs: Tensor, target: Tensor, num_classes: int) -> Tensor:
-    """The metric (M,) of outputs (M, n, C). Of rows of probabilities the likeliest class counts, but for log_loss."""
+    """The metric (M,) of outputs (M, n, C). Rows of probabilities count as their top class, except in log_loss."""
     if not num_classes:
         return METRICS.get(metric)(outputs, target.to(outputs))
     if target.ndim == 1:
@@ -288,7 +288,7 @@ def _value(metric: str, outputs: Tensor, target: Tensor, num_classes: int) -> Te
 
 
 def plateau_rate(losses: Sequence[float | None], recipe: Recipe) -> float:
-    """What a plateau schedule makes of the rate after these validation losses, one an epoch."""
+    """The rate multiplier of a plateau schedule after these validation losses, one per epoch."""
     like = torch.zeros(1, dtype=torch.float64)
     state, own = start_plateau(1, like=like), recipe.schedule
     for loss in losses:
@@ -300,7 +300,7 @@ def plateau_rate(losses: Sequence[float | None], recipe: Recipe) -> float:
 
 
 def slowed(population: Population, rate: float, trial: int) -> Population:
-    """The population with another multiplier of the rate for the members of a trial."""
+    """The population with a new rate multiplier for the members of a trial."""
     if "plateau.multiplier" not in population.tensors:
         return population
     multiplier = population.tensors["plateau.multiplier"].clone()
@@ -311,7 +311,7 @@ def slowed(population: Population, rate: float, trial: int) -> Population:
 
 
 def judging_loss(outputs: Tensor, target: Tensor, num_classes: int) -> Tensor:
-    """What recipes of any loss are compared by (M,): log loss in nats, or the mean squared error of a regression.
+    """The loss (M,) by which all recipes are compared: log loss in nats, or the mean squared error of a regression.
 
     outputs: (M, n, C) canonical; target: (n,) class numbers, (n, C) shares of classes, or (n,) numbers.
     """

@@ -1,4 +1,4 @@
-"""What all commands work on: the data, the examples that are not sealed, the choice of engines, the states."""
+"""The shared state of all commands: the data, the examples that are not sealed, the choice of engines, the states."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Learned:
 
 
 class Bench:
-    """Set up by the first commands: `open` gives the material, `learn` the examples."""
+    """Set up by the first commands: `open` provides the material, `learn` the examples."""
 
     def __init__(self, chooser: Chooser, states: MemberStates | None, device: torch.device, emit: Emit) -> None:
         self.chooser = chooser
@@ -47,7 +47,7 @@ class Bench:
 
     @property
     def material(self) -> Material:
-        assert self._material is not None, "open() comes first"
+        assert self._material is not None, "call open() first"
         return self._material
 
     @material.setter
@@ -56,7 +56,7 @@ class Bench:
 
     @property
     def learned(self) -> Learned:
-        assert self._learned is not None, "learn() comes first"
+        assert self._learned is not None, "call learn() first"
         return self._learned
 
     @learned.setter
@@ -65,7 +65,7 @@ class Bench:
 
     @property
     def rows(self) -> Sequence[int]:
-        """Of the examples that are not sealed, in the data; none before they are known."""
+        """The rows in the data of the examples that are not sealed; empty before they are known."""
         return self._learned.rows if self._learned is not None else []
 
     @property
@@ -74,14 +74,14 @@ class Bench:
         return self._states
 
     def groups(self, jobs: Sequence[Job], folds: Sequence[Fold], cores: int = 1) -> list[Group]:
-        """Jobs by what trains them together, in no fewer groups than there are cores for."""
+        """Jobs grouped by what can be trained together, in at least as many groups as there are cores for them."""
         own = self.learned
         return self.chooser.groups(
             self.material, jobs, folds, own.rows, own.examples, begun=self.states.was_stacked, at_least=cores
         )
 
     def smaller(self, group: Group, folds: Sequence[Fold]) -> list[Group]:
-        """The same jobs in groups of half the size, after memory ran out. Raises StorageError where that is no help."""
+        """The same jobs in groups of half the size, after memory ran out. Raises StorageError if that does not help."""
         said = self.chooser.smaller(len(group.jobs))
         alone = f"memory ran out with trial {group.jobs[0].trial} alone; try a smaller model"
         require(bool(said), alone, error=StorageError)
@@ -91,19 +91,19 @@ class Bench:
         return self.groups(group.jobs, folds)
 
     def members(self, folds: Sequence[Fold]) -> Callable[[Recipe, int], int]:
-        """How many of so many members of a recipe are trained together."""
+        """How many of this many members of a recipe are trained together."""
         own = self.learned
         return partial(members_together, self.chooser, self.material, folds, own.rows, own.examples)
 
     def is_small(self, recipes: Sequence[Recipe]) -> bool:
-        """Whether the steps of all these recipes are so short that each training is best left to one core."""
+        """Whether the steps of all these recipes are so short that one core per training is best."""
         return self.device.type == "cpu" and all(map(self.material.small, recipes))
 
     def cores(self, recipes: Sequence[Recipe]) -> int:
-        """How many trainings of these recipes go on side by side: one on each core where their steps are small."""
+        """How many trainings of these recipes run side by side: one per core if their steps are small."""
         return usable_cores() if self.is_small(recipes) else 1
 
     @staticmethod
     def threads(cores: int) -> threads:
-        """Threads of torch for so many trainings side by side."""
+        """The number of torch threads for this many trainings side by side."""
         return threads(1 if cores > 1 else torch.get_num_threads())

@@ -1,4 +1,4 @@
-"""The commands as a study gives them: typed values become plain ones, and what comes back becomes typed again."""
+"""The client side of the commands: converts typed values to plain ones, and the answers back to typed ones."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ T = TypeVar("T")
 
 
 class CarryOut(Protocol):
-    """Takes a command with plain values to whoever carries it out, and returns the plain answer."""
+    """Sends a command with plain values to its executor, and returns the plain answer."""
 
     def __call__(self, call: Call) -> object: ...
 
 
 class Client:
-    """Commands that are carried out elsewhere."""
+    """Commands that are executed elsewhere."""
 
     def __init__(self, carry_out: CarryOut) -> None:
         self._carry_out = carry_out

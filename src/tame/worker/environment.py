@@ -1,4 +1,4 @@
-"""What a process that trains needs at its start: threads that do not fight, and memory that it keeps."""
+"""What a training process needs at its start: threads that do not compete, and memory that it keeps."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-WORKER = "TAME_WORKER"  # the variable that is set in a process that trains
+WORKER = "TAME_WORKER"  # the variable that is set in a training process
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
 
 
 def worker_environment() -> dict[str, str]:
-    """Variables for the process that trains: one thread for each usable core, which sleeps while it waits.
+    """Environment variables for the training process: one thread per usable core, which sleeps while it waits.
 
-    They act at its start only, before torch is loaded. Put what the user has set after them, so that it wins.
+    They take effect only at its start, before torch is loaded. Add the user's own variables after them, so that these
+    win.
     """
-    # Waiting threads turn the processor for milliseconds by default: 4 % faster alone on the machine, but where others
-    # use the same two cores, extraction fell to 38 images/s, with sleeping threads to 100 (250 to 150 alone).
+    # By default waiting threads spin for milliseconds: 4 % faster alone on the machine, but while others used the same
+    # two cores, extraction fell to 38 images/s, and with sleeping threads only to 100 (250 to 150 alone).
     return {
         "OMP_NUM_THREADS": str(usable_cores()),
         "OMP_WAIT_POLICY": "PASSIVE",
@@ -30,43 +31,43 @@ def worker_environment() -> dict[str, str]:
 
 def usable_cores() -> int:
     """Cores that this process may run on, which may be fewer than the machine has."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    affinity = getattr(os, "sched_getaffinity", None)  # missing on macOS and Windows
     return max(1, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
 def tune_allocator() -> bool:
-    """Whether malloc of this process now keeps large blocks. Call it before the first tensor is made; glibc only.
+    """Makes malloc keep large blocks, and returns whether it does. Call it before the first tensor; glibc only.
 
-    By default, activations of more than 32 MB are mapped from the system and given back in each step, and every page
-    of them is cleared anew: a batch of 32 pictures at 224 x 224 passed MobileNetV2 three times as fast without that
-    (float32, 35 to 105 images/s). Up to 2 GiB of freed memory stay with the process, blocks above 1 GiB do not.
+    By default, activations of more than 32 MB are mapped from the system and returned in each step, and all their pages
+    are cleared again each time. Without that, a batch of 32 pictures at 224 x 224 passed MobileNetV2 three times as
+    fast (float32, 35 to 105 images/s). The process keeps up to 2 GiB of freed memory, but no blocks above 1 GiB.
 
-    Each thread has a heap of its own, in parts of 64 MiB, and a part that is empty goes back to the system unless the
-    padding is as large. One heap for all is slower: a thread gets blocks that lie in the cache of another core
-    (populations of tables side by side on two cores: 4.7 s, with a heap each 3.9, padded 3.7).
+    Each thread has its own heap, in parts of 64 MiB; empty parts are returned to the system unless the padding is as
+    large. A single heap is slower: a thread gets blocks that are in the cache of another core (populations of tables
+    side by side on two cores: 4.7 s, with a heap each 3.9, padded 3.7).
     """
     try:
         libc = ctypes.CDLL("libc.so.6")
-        # glibc before 2.35 refuses more than 32 MiB. A refused threshold must not leave the smaller, fixed default.
+        # glibc before 2.35 refuses more than 32 MiB. If it refuses, the smaller, fixed default must not stay.
         kept = any(libc.mallopt(_MMAP_THRESHOLD, size) == 1 for size in (1 << 30, 1 << 25))
         return kept and all(libc.mallopt(*each) == 1 for each in ((_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 1 << 26)))
     except (OSError, AttributeError):
-        return False  # another C library
+        return False  # not glibc
 
 
 def reference_to(make: Callable[..., object]) -> str | None:
-    """The "file:name" by which another process finds a function; None where it cannot.
+    """The "file:name" by which another process can import a function; None if it cannot.
 
-    A function of the script that runs is found only if that script can be imported without running the study again.
+    A function in the running script works only if that script can be imported without running the study again.
     """
     name, module = getattr(make, "__qualname__", "<"), inspect.getmodule(make)
     file = getattr(module, "__file__", None)
     if module is None or file is None or not Path(file).is_file() or "<" in name or "." in name:
         return None
     if getattr(module, name, None) is not make:
-        return None  # the name has been given to another since
+        return None  # the name refers to something else now
     if getattr(module, "__package__", None):
-        return None  # a file of a package may import its neighbours, so it cannot be imported by itself
+        return None  # a file in a package may import its neighbours, so it cannot be imported alone
     if module.__name__ == "__main__" and "__name__" not in Path(file).read_text(encoding="utf-8", errors="replace"):
         return None
     return f"{Path(file).resolve()}:{name}"

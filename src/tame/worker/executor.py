@@ -1,4 +1,4 @@
-"""Whoever carries out the commands of a study: today this process or one of its own, later several, or a cluster."""
+"""What executes the commands of a study: this process or a separate one; later several processes, or a cluster."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Hear = Callable[[Message], None]
 
 
 class WorkerBug(Exception):
-    """The traceback of an executor: a bug of ours."""
+    """The traceback of a bug in TAME, from an executor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where an executor keeps what it makes. under: another cache, which is read too, and nothing is put into."""
+    """Where an executor stores its files. under: a second cache, which is only read."""
 
     cache: Path
     study: Path | None
@@ -26,20 +26,20 @@ class Place:
 
 
 class Executor(Protocol):
-    """What a study needs of whoever trains for it. It hears what is said on the way where it starts an executor."""
+    """What a study needs from an executor. Messages go to the callback that is passed when it is started."""
 
     @property
     def commands(self) -> Commands: ...
 
     @property
     def pid(self) -> int:
-        """The number of the process that trains, or of the one that speaks for those that do."""
+        """The id of the training process, or of the one that represents several."""
         ...
 
     def stop(self) -> None:
-        """Asks for the end of the epoch that goes on, and that all is kept. Safe in a signal handler."""
+        """Requests a stop after the current epoch, with everything saved. Safe in a signal handler."""
         ...
 
     def close(self) -> None:
-        """Ends whatever was started."""
+        """Ends everything that was started."""
         ...

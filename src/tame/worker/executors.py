@@ -1,4 +1,4 @@
-"""Starts the executor that a study asks for. Loads torch only where the study trains in this process."""
+"""Starts the executor of a study. Loads torch only if the study trains in this process."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def inline_executor(place: Place, *, hear: Hear, build: Build | None) -> Executor:
-    """This process. build: what makes a module of the user's own."""
-    from tame.worker.inline import InlineExecutor  # loads torch, which the coordinator otherwise never does
+    """An executor in this process. build: makes a module of the user's own."""
+    from tame.worker.inline import InlineExecutor  # loads torch, which the coordinator otherwise never needs
 
     return InlineExecutor(place, hear=hear, build=build)
 
@@ -24,5 +24,5 @@ def process_executor(
     place: Place, *, hear: Hear, log: Path | None, restarted: Callable[[str], None], silence_s: float | None,
     own_model: bool,
 ) -> Executor:  # fmt: skip
-    """One process of its own; for the arguments see `ProcessExecutor`."""
+    """An executor in a separate process; for the arguments see `ProcessExecutor`."""
     return ProcessExecutor(place, hear=hear, log=log, restarted=restarted, silence_s=silence_s, own_model=own_model)

@@ -1,4 +1,4 @@
-"""The commands carried out in the coordinator's own process."""
+"""Executes the commands in the coordinator's own process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tame.worker.wire import Call, carry_out, handlers_of
 
 
 class InlineExecutor:
-    """For debugging, and for modules that no other process can find. Values are those that a pipe would carry."""
+    """For debugging, and for modules that another process cannot import. Values are converted as for a pipe."""
 
     def __init__(self, place: Place, *, hear: Hear, build: Build | None = None) -> None:
         self.commands: Commands = Client(self._carry_out)

@@ -1,4 +1,4 @@
-"""Judging: members one by one, each as it was trained in company, and the network that is delivered."""
+"""Evaluation: members one by one, with the engine that trained them, and the network that is delivered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tame.worker.bench import Bench
 
 
 class Judging:
-    """The commands that judge."""
+    """The commands that evaluate."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -76,14 +76,14 @@ class Judging:
         return _plain(material.judge(material.read(Path(folder)), rows, cached=False))
 
     def _alone(self, state: StateOf, fold: Fold) -> Group:
-        """One member alone, in the engine that trained it in company."""
+        """One member alone, in the engine that trained it in its group."""
         (group,) = self._bench.groups([Job(state.trial, state.recipe)], [fold])
         return group
 
     def _trained(
         self, lane: Lane, state: StateOf, *, on_epoch: Callable[[int], None] = lambda epoch: None
     ) -> Population:
-        """The member in that state; trained again, alone and with the same result, where it was let go."""
+        """The member in that state; if it was dropped, it is trained again, alone and with the same result."""
         (member,) = lane.members
         epochs, losses, states = state.epochs, state.losses, self._bench.states
         found = states.get(member.trial, member.fold, member.recipe)
@@ -100,7 +100,7 @@ class Judging:
         return found
 
     def _chosen(self) -> Network:
-        assert self._network is not None, "network() comes first"
+        assert self._network is not None, "call network() first"
         return self._network
 
 

@@ -1,4 +1,4 @@
-"""The memory of a process and of the machine, as the operating system tells it. Loads no torch."""
+"""The memory of a process and of the machine, as the operating system reports it. Does not load torch."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 if sys.platform != "win32":
     import resource
 
-UNLIMITED = 2**60  # bytes; what a control group without a limit says is above this
+UNLIMITED = 2**60  # bytes; a control group without a limit reports more than this
 
 
 def peak_bytes() -> int | None:
-    """The most memory that this process has held so far; None where the system does not tell."""
+    """The most memory that this process has used so far; None if the system does not report it."""
     if sys.platform == "win32":
         return None
-    # On Linux getrusage counts what the parent held when it started this process as well.
+    # On Linux getrusage also counts what the parent used when it started this process.
     own = _number(Path("/proc/self/status"), "VmHWM:")
     if own is not None:
         return 1024 * own
@@ -28,9 +28,9 @@ def peak_bytes() -> int | None:
 
 
 def available_bytes() -> int | None:
-    """What processes may still take without pushing others out, under the limit of a container too.
+    """Memory that processes can still use without displacing others, within the limit of a container.
 
-    Where the system tells less (macOS), all of the machine's memory; None where it tells nothing.
+    If the system reports less (macOS), the total memory; None if it reports nothing.
     """
     left = _number(Path("/proc/meminfo"), "MemAvailable:")
     if left is None:
@@ -40,12 +40,12 @@ def available_bytes() -> int | None:
 
 
 def _left_in_groups(root: Path, group: str) -> list[int]:
-    """What is left under the limit of a control group (version 2) and of those around it."""
+    """The memory left within the limits of a control group (version 2) and its parents."""
     folder, found = root / group.strip("/"), []
     for each in (folder, *folder.parents):
         limit, used = _number(each / "memory.max", ""), _number(each / "memory.current", "")
         if limit is not None and used is not None and limit < UNLIMITED:
-            cached = _number(each / "memory.stat", "inactive_file") or 0  # given back when it is needed
+            cached = _number(each / "memory.stat", "inactive_file") or 0  # freed when it is needed
             found.append(max(0, limit - used + cached))
         if each == root:
             break
@@ -53,7 +53,7 @@ def _left_in_groups(root: Path, group: str) -> list[int]:
 
 
 def _group() -> str:
-    """The control group of this process, below the root that it sees."""
+    """The control group of this process, relative to the root that it sees."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -62,7 +62,7 @@ def _group() -> str:
 
 
 def _number(path: Path, name: str) -> int | None:
-    """The whole number behind a name at the start of a line; None where there is no such file, line or number."""
+    """The whole number after a name at the start of a line; None if there is no such file, line or number."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -75,15 +75,15 @@ BLOCK = bytes(2**20)
 
 
 def slowdown(cores: int, *, seconds: float = 0.2) -> float:
-    """How many times as long as alone on the machine work takes now, done on so many cores at once: 1 or more.
+    """The current slowdown (1 or more) of work on this many cores compared with an otherwise idle machine.
 
-    Steps of a few milliseconds are measured between two turns of others, and do not show it.
+    Steps of a few milliseconds fit between the time slices of other processes, and do not show it.
     """
 
     def work(_: int) -> float:
         begun, own = time.perf_counter(), time.thread_time()
         while time.perf_counter() - begun < seconds:
-            hashlib.blake2b(BLOCK).digest()  # lets go of Python's lock
+            hashlib.blake2b(BLOCK).digest()  # releases the interpreter lock
         return (time.perf_counter() - begun) / max(time.thread_time() - own, 1e-9)
 
     with ThreadPoolExecutor(cores) as pool:

@@ -1,4 +1,4 @@
-"""A process of its own that carries out the commands: started, talked to, and started again when it dies."""
+"""A separate process that executes the commands; it is restarted when it dies."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from tame.worker.executor import Hear, Place, WorkerBug
 from tame.worker.watch import Watch
 from tame.worker.wire import Answer, Bug, Call, Failed, Request, Said, Start, Stop, Stopped, read_said, request_line
 
-MAX_RESTARTS = 3  # of one command; a command that kills its process so often will do so again
-LASTING = ("open", "tell", "learn", "network")  # what a new process must hear before it can go on
+MAX_RESTARTS = 3  # per command; a command that kills its process this often will do so again
+LASTING = ("open", "tell", "learn", "network")  # commands that a new process must get before it can continue
 
 
 class ProcessExecutor:
-    """A worker in a process of its own.
+    """A worker in a separate process.
 
-    hear: gets what is said on the way; restarted: hears why, each time the process had to be started again;
-    silence_s: how long a command may go on without a word before the process is ended, None for ever; own_model:
-    whether a module of the user's own may be what hangs.
+    hear: called with the messages on the way; restarted: called with the reason whenever the process had to be
+    restarted; silence_s: how long a command may run without a message before the process is ended, None for no limit;
+    own_model: whether a module of the user's own may be the cause if it hangs.
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class ProcessExecutor:
             try:
                 self._send(Stop())
             except (BrokenPipeError, ValueError, OSError):
-                return  # it is dead already, and whoever waits for an answer will notice
+                return  # it is already dead, which whoever waits for an answer will notice
             finally:
                 self._lock.release()
 
     def close(self) -> None:
         if self._process.stdin:
-            with suppress(BrokenPipeError):  # it was dead already, which is what is wanted
+            with suppress(BrokenPipeError):  # it was already dead, as intended
                 self._process.stdin.close()
         try:
             self._process.wait(timeout=5)
@@ -79,8 +79,8 @@ class ProcessExecutor:
     def _carry_out(self, call: Call) -> object:
         """The plain answer to a command.
 
-        Raises the TameError that the process raised, StoppedError after `stop`, WorkerBug for a bug of ours, and
-        WorkerError when the process died more often than it may be started again.
+        Raises the TameError that the process raised, StoppedError after `stop`, WorkerBug for a bug in TAME, and
+        WorkerError if the process died more often than it may be restarted.
         """
         for attempt in range(MAX_RESTARTS + 1):
             try:
@@ -95,9 +95,9 @@ class ProcessExecutor:
             except (EOFError, BrokenPipeError):
                 how = self._ended()
                 if attempt == MAX_RESTARTS:
-                    log = f"; its last words are in {self._log}" if self._log is not None else ""
+                    log = f"; its log is in {self._log}" if self._log is not None else ""
                     raise WorkerError(
-                        f"the process that trains ended {MAX_RESTARTS + 1} times ({how}) on {call.name!r}{log}"
+                        f"the training process ended {MAX_RESTARTS + 1} times ({how}) on {call.name!r}{log}"
                     ) from None
                 self._restarted(how)
                 self._process = self._spawn()
@@ -105,18 +105,18 @@ class ProcessExecutor:
         raise AssertionError("the loop returns or raises")
 
     def _remember(self, call: Call) -> None:
-        """Keeps what a new process must hear: of each command, and of each thing told, what was said last."""
+        """Keeps what a new process must get: the last call of each command, and of each question of `tell`."""
         if call.name in LASTING:
-            told = call.values["question"] if call.name == "tell" and isinstance(call.values, Mapping) else ""
-            key = f"{call.name} {told}"
-            self._lasting.pop(key, None)  # it comes last, as it was said last
+            question = call.values["question"] if call.name == "tell" and isinstance(call.values, Mapping) else ""
+            key = f"{call.name} {question}"
+            self._lasting.pop(key, None)  # it goes last, since it was the last call
             self._lasting[key] = call
 
     def _spawn(self) -> subprocess.Popen[str]:
         log: IO[bytes] | int = subprocess.DEVNULL
         if self._log is not None:
             log = os.fdopen(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
-        # -P: a file named like a module, lying in the folder that the user works in, must not be imported.
+        # -P: a file in the user's working folder that is named like a module must not be imported.
         command = [sys.executable, "-P", "-m", "tame.worker.serve"]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
@@ -137,7 +137,7 @@ class ProcessExecutor:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if not line.endswith("\n"):
-                break  # it died in the middle of a sentence
+                break  # it died in the middle of a line
             said = read_said(line)
             if isinstance(said, Answer):
                 return said.value
@@ -152,16 +152,14 @@ class ProcessExecutor:
         raise EOFError
 
     def _hanging(self, name: str, watch: Watch) -> TameError:
-        """What to say of a process that was ended because it had said nothing for too long."""
+        """The error for a process that was ended because it had sent nothing for too long."""
         if watch.doing.what:
             waits = "look for an endless loop, a lock, or something that it waits for"
             return UsageError(f"{watch.doing.what} did not end within {watch.limit_s:.0f} s: {waits}")
-        silent = f"the process that trains said nothing for {watch.limit_s:.0f} s on {name!r} and was ended"
+        silent = f"the training process sent nothing for {watch.limit_s:.0f} s on {name!r} and was ended"
         if not self._own_model:
-            return WorkerError(f"{silent}; give more with --time, or smaller models and data")
-        return UsageError(
-            f"{silent}; a module of your own may wait for what never comes, while it is built or in forward()"
-        )
+            return WorkerError(f"{silent}; allow more with --time, or use smaller models and data")
+        return UsageError(f"{silent}; a module of your own may wait forever, while it is built or in forward()")
 
     def _write(self, request: Request) -> None:
         with self._lock:
@@ -177,7 +175,7 @@ class ProcessExecutor:
     def _ended(self) -> str:
         code = self._process.wait()
         if self._process.stdin:
-            with suppress(BrokenPipeError):  # what it did not read any more
+            with suppress(BrokenPipeError):  # what it no longer read
                 self._process.stdin.close()
         if self._process.stdout:
             self._process.stdout.close()
@@ -185,11 +183,11 @@ class ProcessExecutor:
 
 
 def _nobody(_: Message) -> None:
-    """Hears what was said before already."""
+    """Ignores messages that were handled before."""
 
 
 def _raised(said: Said) -> Exception:
-    """What a command ends with that gives no answer."""
+    """The exception of a command that ended without an answer."""
     match said:
         case Failed():
             return said.error()
@@ -197,4 +195,4 @@ def _raised(said: Said) -> Exception:
             return StoppedError("stopped by the user")
         case Bug(text):
             return WorkerBug(text)
-    raise AssertionError(f"{said} is no end of a command")
+    raise AssertionError(f"{said} does not end a command")

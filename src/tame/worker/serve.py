@@ -1,6 +1,6 @@
-"""The process that trains: reads commands from stdin, answers on stdout, one JSON document a line.
+"""The training process: reads commands from stdin and answers on stdout, one JSON document per line.
 
-It ends when its coordinator does: then stdin closes, and a thread that waits for that ends the process at once.
+It ends with its coordinator: stdin closes, and a thread that waits for that ends the process at once.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ Requests = queue.Queue[Request | WorkerError]
 def main() -> None:
     """Serves one coordinator until its stdin closes."""
     faulthandler.enable()  # a crash in native code leaves its stack in worker.log
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator handles Ctrl-C
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not break the conversation
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not break the protocol
     given = os.fdopen(os.dup(sys.stdin.fileno()), encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, sys.stdin.fileno())  # nor one that reads, or closes what it reads from
+    os.dup2(nothing, sys.stdin.fileno())  # nor one that reads from stdin or closes it
     os.close(nothing)
     requests: Requests = queue.Queue(NUM_COMMANDS_AHEAD)
     stop = threading.Event()
@@ -63,7 +63,7 @@ def main() -> None:
         if stop.is_set():
             raise StoppedError("stopped by the user")
 
-    from tame.worker.trainer import Trainer  # torch is loaded while the coordinator reads the folder
+    from tame.worker.trainer import Trainer  # loads torch while the coordinator reads the folder
 
     def start(place: Start) -> Mapping[str, Callable[..., object]]:
         study, under = (Path(each) if each else None for each in (place.study, place.under))
@@ -80,21 +80,21 @@ def main() -> None:
                 send(Answer(None))
             elif isinstance(request, Call):
                 send(Answer(carry_out(handlers, request)))
-        except BaseException as problem:  # a bug of ours must reach the user as one, whatever it is
+        except BaseException as problem:  # a bug in TAME must reach the user as one, whatever it is
             if isinstance(problem, StoppedError):
                 stop.clear()
             send(_end(problem, request))
 
 
 def _end(problem: BaseException, request: Request | WorkerError) -> Said:
-    """What the coordinator hears of a command that gave no answer."""
-    from tame.trial.own_module import is_out_of_memory  # torch is there by now
+    """The message about a command that ended without an answer."""
+    from tame.trial.own_module import is_out_of_memory  # torch is loaded by now
 
     if isinstance(problem, StoppedError):
         return Stopped()
     if isinstance(problem, TameError):
         return Failed(type(problem).__name__, str(problem))
-    if isinstance(problem, KeyboardInterrupt):  # which nobody at the keyboard can have sent
+    if isinstance(problem, KeyboardInterrupt):  # not from the keyboard, which SIGINT cannot reach
         return Failed("UsageError", "the model raised KeyboardInterrupt")
     if is_out_of_memory(problem):
         name = request.name if isinstance(request, Call) else "start"
@@ -114,7 +114,7 @@ def _listen(source: TextIO, requests: Requests, stop: threading.Event) -> None:
             else:
                 requests.put(request)
     finally:
-        os._exit(0)  # whatever happened: who cannot hear any more must not live on
+        os._exit(0)  # whatever happened: a process without a coordinator must not live on
 
 
 if __name__ == "__main__":

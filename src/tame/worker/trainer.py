@@ -1,7 +1,7 @@
-"""What whoever trains can do: the commands of `trial/commands.py`, with torch.
+"""The worker: implements the commands of `trial/commands.py` with torch.
 
-A trial is trained as one member for each fold it is validated in; a finalist under cross-validation also as one member
-on all examples, which is the one that can be delivered.
+A trial is trained as one member per fold; a finalist under cross-validation also has a member on all examples, which is
+the one that can be delivered.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ from tame.worker.machine import peak_bytes, slowdown
 
 
 class Trainer:
-    """The commands of the worker. `emit` sends what happens on the way to the coordinator.
+    """The commands of the worker. `emit` sends messages on the way to the coordinator.
 
-    under: another cache, whose pixels and features are read too; measurer: says how long a step takes; run: trains a
-    unit as `Unit.advance` does.
+    under: a second cache, whose pixels and features are only read; measurer: measures how long a step takes; run:
+    trains a unit as `Unit.advance` does.
     """
 
     def __init__(
@@ -175,9 +175,9 @@ class Trainer:
         self._bench.states.forget(trials, keep=keep)
 
     def _apart(self, jobs: Sequence[Job], copied: Collection[int]) -> list[list[Job]]:
-        """The jobs as they may be grouped: together, unless copies are among them and they stand at several epochs.
+        """The jobs in sets that may be grouped: one set, unless it has copies and the jobs are at different epochs.
 
-        Where a kill left the members of a group apart it begins again, which a copy cannot.
+        If a kill left the members of a group at different epochs, the group starts over, which a copy cannot.
         """
         if not copied:
             return [list(jobs)]
@@ -185,7 +185,7 @@ class Trainer:
         return [[job for job in jobs if epochs[job.trial] == epoch] for epoch in sorted(set(epochs.values()))]
 
     def _advance(self, unit: Unit, until: int, emit: Emit) -> bool:
-        """Whether memory sufficed to train a unit until that many epochs in all."""
+        """Trains a unit to a total of `until` epochs; returns False if memory ran out."""
         trials = [job.trial for job in unit.jobs]
         try:
             self._run(
@@ -201,7 +201,7 @@ class Trainer:
             return False
         return True
 
-    # Judging ---------------------------------------------------------------------------------------------------------
+    # Evaluation ------------------------------------------------------------------------------------------------------
 
     def validation(self, state: StateOf, *, folds: Sequence[Fold]) -> Validation:
         return self._judging.validation(state, folds=folds)

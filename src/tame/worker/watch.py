@@ -1,4 +1,4 @@
-"""What to do with whoever says nothing for too long: name what it does, then end it."""
+"""A watchdog: names what a silent process is doing, then ends the process."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections.abc import Callable
 
 from tame.trial.commands import Doing, Message
 
-LEAST_SILENCE_S = 60.0  # that a command may take without a word where a clock holds
-LONG_S = 10.0  # that something of the user's own may take before it is named
+LEAST_SILENCE_S = 60.0  # that a command may take without a message under a clock
+LONG_S = 10.0  # that the user's own code may take before it is named
 NOTHING = Doing("", None)
 
 
 class Watch:
-    """Ends a process that says nothing for too long, so that a read from it does not wait for ever.
+    """Ends a process that sends nothing for too long, so that reading from it does not block forever.
 
-    process: None where the work is done in this one, which only hears of it. note: hears what a function or module of
-    the user's own has been silent in for a while.
+    process: None if the work is done in this process, which is only informed. note: called with the name of the user's
+    own function or module that has been silent for a while.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Watch:
         self._over = threading.Event()
 
     def heard(self, message: Message | None = None) -> None:
-        """Takes in that something was said, which may be what is tried next."""
+        """Records that a message arrived; it may say which of the user's own code runs next."""
         self._silent_s = 0.0
         self.doing = message if isinstance(message, Doing) and message.what else NOTHING
 
@@ -56,7 +56,7 @@ class Watch:
             tick, begun = min(1.0, limit_s / 4), time.monotonic()
             if self._over.wait(tick):
                 return
-            # While both processes are suspended nothing can be said: a tick counts once, however long it took.
+            # While both processes are suspended, no message can arrive: a tick counts once, however long it took.
             self._silent_s += min(time.monotonic() - begun, 2 * tick)
             doing = self.doing
             if doing.what and doing is not named and self._silent_s >= LONG_S:

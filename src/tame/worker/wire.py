@@ -1,6 +1,6 @@
-"""The conversation with a process that trains: one JSON document a line, typed values on both sides.
+"""The protocol of a training process: one JSON document per line, typed values on both sides.
 
-A command goes as {"do": name, "with": {...}}. What comes back are any number of {"event": name, ...} and then one of
+A command is {"do": name, "with": {...}}. The reply is any number of {"event": name, ...} and then one of
 {"answer": ...}, {"error": {...}}, {"stopped": true} and {"bug": traceback}.
 """
 
@@ -29,7 +29,7 @@ from tame.core.plain import from_plain, to_plain
 from tame.trial.commands import Commands, Doing, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 
 T = TypeVar("T")
-MOST_SHOWN = 80  # characters of what cannot be understood
+MOST_SHOWN = 80  # characters of an unreadable line
 MESSAGES: Mapping[str, type[Message]] = {
     "point": PointMeasured, "end": EndedEarly, "saved": Saved, "progress": Progress, "note": Note, "doing": Doing,
 }  # fmt: skip
@@ -44,7 +44,7 @@ ERRORS: Mapping[str, type[TameError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a process that trains keeps what it makes. under: another cache, which is read too."""
+    """Where a training process stores its files. under: a second cache, which is only read."""
 
     cache: str
     study: str | None = None
@@ -53,12 +53,12 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Asks for the end of the work as soon as all that was done is kept."""
+    """Requests the end of the work as soon as everything done so far is saved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A command with its values, as they came."""
+    """A command with its plain values."""
 
     name: str
     values: object
@@ -69,14 +69,14 @@ Request = Start | Stop | Call
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command gives, in plain values."""
+    """The result of a command, in plain values."""
 
     value: object
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An error that a user can meet, by the name of its class."""
+    """An error for the user, by the name of its class."""
 
     type: str
     message: str
@@ -87,12 +87,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The command has ended early, since the user stopped the study."""
+    """The command ended early because the user stopped the study."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """A traceback."""
+    """The traceback of a bug in TAME."""
 
     text: str
 
@@ -102,7 +102,7 @@ Said = Message | Answer | Failed | Stopped | Bug
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a command takes and gives. values: a dataclass with a field for each of its arguments."""
+    """The types of a command. values: a dataclass with a field for each argument."""
 
     values: type[object]
     answer: type[object]
@@ -135,12 +135,12 @@ def request_line(request: Request) -> str:
 
 
 def read_request(line: str) -> Request:
-    """What a coordinator asks for. Raises WorkerError for what is none of it."""
+    """The request in this line. Raises WorkerError if it is not one."""
     found = _document(line, what="a command")
     name = found.get("do")
     if name == "stop":
         return Stop()
-    require(isinstance(name, str), f"this is no command: {line[:MOST_SHOWN]!r}", error=WorkerError)
+    require(isinstance(name, str), f"this is not a command: {line[:MOST_SHOWN]!r}", error=WorkerError)
     values = found.get("with")
     if name == "start":
         return from_plain(Start, values, what="the command 'start'", error=WorkerError)
@@ -148,9 +148,9 @@ def read_request(line: str) -> Request:
 
 
 def carry_out(handlers: Mapping[str, Callable[..., object]], call: Call) -> object:
-    """The plain answer to a command. handlers: of `handlers_of`.
+    """Executes a command and returns its plain answer. handlers: from `handlers_of`.
 
-    Raises WorkerError for a command that does not exist and for values that do not fit it, and what the command raises.
+    Raises WorkerError for an unknown command and for values that do not fit it, and whatever the command raises.
     """
     signature = COMMANDS.get(call.name)
     if signature is None:
@@ -164,7 +164,7 @@ def carry_out(handlers: Mapping[str, Callable[..., object]], call: Call) -> obje
 
 
 def handlers_of(commands: Commands) -> Mapping[str, Callable[..., object]]:
-    """What carries out each command, by its name."""
+    """The functions that execute each command, by its name."""
     return {name: getattr(commands, name) for name in COMMANDS}
 
 
@@ -184,7 +184,7 @@ def said_line(said: Said) -> str:
 
 
 def read_said(line: str) -> Said:
-    """What a process that trains says. Raises WorkerError for what is none of it, with its name where it has one."""
+    """The message of a training process. Raises WorkerError if the line is not one, with its name if it has one."""
     found = _document(line, what="a message")
     if "event" in found:
         return _message(found)
@@ -194,12 +194,12 @@ def read_said(line: str) -> Said:
         return from_plain(Failed, found["error"], what="the message 'error'", error=WorkerError)
     if "stopped" in found:
         return Stopped()
-    require("bug" in found, f"this is no message: {line[:MOST_SHOWN]!r}", error=WorkerError)
+    require("bug" in found, f"this is not a message: {line[:MOST_SHOWN]!r}", error=WorkerError)
     return Bug(str(found["bug"]))
 
 
 def read_answer(kind: type[T], value: object, *, name: str) -> T:
-    """The answer to a command. Raises WorkerError where it does not fit."""
+    """The answer to a command. Raises WorkerError if it does not fit."""
     return from_plain(kind, value, what=f"the answer to the command {name!r}", error=WorkerError)
 
 
