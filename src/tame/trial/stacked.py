@@ -425,7 +425,7 @@ class _Run:
         with naming_failures(self.recipe):
             grads = slopes(of_outputs)
         if settings.any_penalty:
-            grads = self._with_penalty(grads, params)
+            grads = with_penalty(self.settings, grads, params)
         flat.step(
             grads, hyper, active=active, clip=(settings.clip_norm, settings.clip_value) if settings.any_clip else None
         )
@@ -475,13 +475,6 @@ class _Run:
             loss, slope = lam * loss + (1 - lam) * other, lam * slope + (1 - lam) * of_other
         return loss, slope.to(kept)
 
-    def _with_penalty(self, grads: Tensors, params: Tensors) -> Tensors:
-        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-        with torch.enable_grad():
-            aim = penalty(leaves, l1=self.settings.l1, l2=self.settings.l2)
-        of_penalty = torch.autograd.grad(aim, list(leaves.values()), torch.ones_like(aim), materialize_grads=True)
-        return {name: grads[name] + more for name, more in zip(leaves, of_penalty, strict=True)}
-
     def _batches(self, epoch: int) -> list[_Batch]:
         """The batches of an epoch, without the examples that no member trains on."""
         size = self.recipe.batch(len(self.walked))
@@ -521,6 +514,15 @@ class _Run:
         update_mean(
             in_room(tensors, "average"), own, count=torch.tensor(count, dtype=self.like.dtype, device=self.like.device)
         )
+
+
+def with_penalty(settings: Settings, grads: Tensors, params: Tensors) -> Tensors:
+    """The gradients with those of the penalties on the parameters added."""
+    leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
+    with torch.enable_grad():
+        aim = penalty(leaves, l1=settings.l1, l2=settings.l2)
+    of_penalty = torch.autograd.grad(aim, list(leaves.values()), torch.ones_like(aim), materialize_grads=True)
+    return {name: grads[name] + more for name, more in zip(leaves, of_penalty, strict=True)}
 
 
 def _with(some: D, values: Mapping[str, object]) -> D:
