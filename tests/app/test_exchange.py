@@ -72,7 +72,7 @@ def test_runs_with_fresh_seeds_are_trials_only_where_they_are_asked_for(folder: 
     assert tame.to_optuna(str(folder)).study_name == "earlier"
     with pytest.raises(UsageError, match="give a TAME study or its folder, not a int"):
         to_optuna(7)
-    with pytest.raises(UsageError, match="the study folder .* does not exist"):
+    with pytest.raises(UsageError, match=r"the study folder .* does not exist"):
         to_optuna(folder / "none")
 
 
@@ -176,7 +176,7 @@ def test_names_are_taken_for_a_field_however_they_are_written_and_near_ones_are_
     }  # fmt: skip
     assert found.notes == (
         "LR is own.LR, not optimizer.lr: that is lr",
-        "droput is own.droput; if model.dropout is meant, say --map droput=model.dropout",
+        "droput is own.droput; if you mean model.dropout, give --map droput=model.dropout",
     )
     kept = read_state(tmp_path / "made")[1].history.trials[0].recipe
     assert (kept.optimizer.name, kept.optimizer.lr) == ("Adam", 0.01), "values stay as they are written"
@@ -246,7 +246,7 @@ def test_a_study_begins_with_what_an_earlier_one_found_best(tmp_path: Path, monk
     assert result.mattered is not None
     assert result.mattered.importance.n == 2
     wrong = replace(config, start_from=("none",), out=str(tmp_path / "b"))
-    with pytest.raises(UsageError, match="the study folder .* does not exist"):
+    with pytest.raises(UsageError, match=r"the study folder .* does not exist"):
         fit_study(wrong, Silent(), inline=True)
     with pytest.raises(UsageError, match="--search random cannot start from recipes of earlier studies"):
         fit_study(replace(wrong, search="random"), Silent(), inline=True)
