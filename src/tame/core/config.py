@@ -138,7 +138,7 @@ class StudyConfig:
         default=None, metadata={OPTION: Option("number of recipes to try", kind="whole", metavar="N")}
     )
     epochs: int | None = field(
-        default=None, metadata={OPTION: Option("most epochs per recipe", kind="whole", metavar="N")}
+        default=None, metadata={OPTION: Option("maximum number of epochs per recipe", kind="whole", metavar="N")}
     )
     search: str = field(
         default="auto",
