@@ -1,4 +1,4 @@
-"""The settings of a study: from TOML, flags and Python, checked before any work starts."""
+"""The settings of a study, from TOML, flags and Python, checked before any work starts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tame.core.toml_file import read_toml_file
 
 T = TypeVar("T")
 DEFAULT_TIME_S = 300.0
-ARRAYS = "<arrays>"  # as data: what was passed from Python is stored in the study's folder
+ARRAYS = "<arrays>"  # as data: arrays given from Python, stored in the study's folder
 INLINE = "<inline>"  # as model: the function exists only in the process that started the study
 TASKS = ("auto", "images", "table", "classification", "binary", "multiclass", "regression")
 METRIC_MODES = {
@@ -41,7 +41,7 @@ CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss
 REGRESSION_METRICS = ("rmse", "mae", "r2")
 
 
-# The report writes the command of a study in this order; fields that are not listed follow in their own order.
+# The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
     "target", "groups", "order", "task", "backbone", "search", "val", "test", "folds", "trials", "epochs", "seed",
     "metric", "time_s", "space", "start_from", "widen", "stop_search_early", "set",
@@ -55,7 +55,7 @@ def toml_space(value: object, where: str) -> object:
 
 
 def toml_folders(value: object, where: str) -> object:
-    """Folders, as they are written: a list or a single one."""
+    """Folders as written in TOML: a list, or one text."""
     several = [value] if isinstance(value, str) else value
     if not isinstance(several, list) or not all(isinstance(each, str) for each in several):
         raise UsageError(f"{where}: start_from must be a list of folders")
@@ -71,12 +71,12 @@ def toml_set(value: object, where: str) -> object:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyConfig:
-    """All settings of a study. None: not given, so the study decides (and says what it decided)."""
+    """All settings of a study. None: not given, so the study decides and reports its decision."""
 
     data: str = field(  # or ARRAYS
         metadata={
             OPTION: Option(
-                "a folder of pictures (class/x.jpg, or train/, val/, test/ of such), or a CSV or Parquet table",
+                "a folder of pictures (class/x.jpg, or train/, val/ and test/ of these), or a CSV or Parquet table",
                 kind="argument",
                 metavar="DATA",
             )
@@ -87,21 +87,25 @@ class StudyConfig:
         metadata={OPTION: Option("auto, classification, regression, binary or multiclass", metavar="TASK", group=DATA)},
     )
     target: str | None = field(
-        default=None, metadata={OPTION: Option("the column of a table that is predicted", metavar="COLUMN", group=DATA)}
+        default=None, metadata={OPTION: Option("the column of a table to predict", metavar="COLUMN", group=DATA)}
     )
     groups: str | None = field(
         default=None,
         metadata={
-            OPTION: Option("a column whose equal values stay on one side of every split", metavar="COLUMN", group=DATA)
+            OPTION: Option(
+                "a column; rows with equal values stay on one side of every split", metavar="COLUMN", group=DATA
+            )
         },
     )
     order: str | None = field(
         default=None,
         metadata={
-            OPTION: Option("a column that orders the rows: the latest are the test part", metavar="COLUMN", group=DATA)
+            OPTION: Option(
+                "a column that orders the rows; the latest become the test part", metavar="COLUMN", group=DATA
+            )
         },
     )
-    model: str | None = None  # where to find the function that builds the user's own module, or INLINE; Python only
+    model: str | None = None  # where to find the function of the user's own module, or INLINE; only from Python
     metric: str = field(  # auto: the default of the task
         default="auto",
         metadata={
@@ -112,7 +116,9 @@ class StudyConfig:
         default=None,
         metadata={
             OPTION: Option(
-                "a timm name, a weights folder, or none for a small network from scratch", metavar="NAME", group=SEARCH
+                "a timm name, a folder with weights, or none for a small network from scratch",
+                metavar="NAME",
+                group=SEARCH,
             )
         },
     )
@@ -129,14 +135,14 @@ class StudyConfig:
         },
     )
     trials: int | None = field(
-        default=None, metadata={OPTION: Option("how many recipes are tried", kind="whole", metavar="N")}
+        default=None, metadata={OPTION: Option("number of recipes to try", kind="whole", metavar="N")}
     )
     epochs: int | None = field(
-        default=None, metadata={OPTION: Option("the most that one recipe may train", kind="whole", metavar="N")}
+        default=None, metadata={OPTION: Option("maximum number of epochs per recipe", kind="whole", metavar="N")}
     )
     search: str = field(
         default="auto",
-        metadata={OPTION: Option(f"which recipes are tried: {', '.join(SEARCHES)}", metavar="NAME", group=SEARCH)},
+        metadata={OPTION: Option(f"search method: {', '.join(SEARCHES)}", metavar="NAME", group=SEARCH)},
     )
     space: tuple[str, ...] = field(
         default=(),
@@ -155,7 +161,7 @@ class StudyConfig:
         default=True,
         metadata={
             OPTION: Option(
-                "whether a range grows where the best recipes lie on its edge (it does)",
+                "widen a range if the best recipes lie on its edge (default: yes)",
                 kind="switch",
                 group=SEARCH,
                 has_no=True,
@@ -188,7 +194,7 @@ class StudyConfig:
         default_factory=dict,
         metadata={
             OPTION: Option(
-                "a recipe field that is fixed: optimizer.lr=0.01",
+                "fix a recipe field: optimizer.lr=0.01",
                 kind="texts",
                 metavar="FIELD=VALUE",
                 group=SEARCH,
@@ -201,17 +207,18 @@ class StudyConfig:
     val: str | None = field(
         default=None,
         metadata={
-            OPTION: Option("the part that chooses: a folder below DATA, or another table", metavar="PART", group=DATA)
+            OPTION: Option("the validation part: a folder in DATA, or another table", metavar="PART", group=DATA)
         },
     )
     test: str | None = field(
         default=None,
         metadata={
-            OPTION: Option("the part that is sealed: a folder below DATA, or another table", metavar="PART", group=DATA)
+            OPTION: Option("the sealed test part: a folder in DATA, or another table", metavar="PART", group=DATA)
         },
     )
     folds: int | None = field(
-        default=None, metadata={OPTION: Option("validate by so many folds", kind="whole", metavar="N", group=DATA)}
+        default=None,
+        metadata={OPTION: Option("number of cross-validation folds", kind="whole", metavar="N", group=DATA)},
     )
     seed: int = field(
         default=0,
@@ -219,7 +226,7 @@ class StudyConfig:
     )
     out: str | None = field(
         default=None,
-        metadata={OPTION: Option("the study's folder (default runs/NAME-0001)", metavar="FOLDER", repeated="never")},
+        metadata={OPTION: Option("folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never")},
     )
 
     def __post_init__(self) -> None:
@@ -227,7 +234,7 @@ class StudyConfig:
             raise UsageError(unknown("task", self.task, TASKS))
         require(
             self.order is None or (self.groups is None and self.folds is None),
-            "ordered rows are split by time: leave out groups and folds",
+            "ordered rows are split by time; leave out groups and folds",
         )
         if self.metric != "auto" and self.metric not in METRIC_MODES:
             raise UsageError(unknown("metric", self.metric, ("auto", *METRIC_MODES)))
@@ -247,8 +254,8 @@ class StudyConfig:
             require(value is None or 1 <= value <= 100_000, f"{name} must be 1 to 100000, got {value}")
         require(self.folds is None or 2 <= self.folds <= 20, f"folds must be 2 to 20, got {self.folds}")
         require(0 <= self.seed < 2**63, f"seed must be 0 to 2**63 - 1, got {self.seed}")
-        fix = "a model of your own can be given only from Python: tame.fit((X, y), model=build)"
-        require(self.model is None or self.data == ARRAYS, fix)
+        instead = "your own model can only be given from Python: tame.fit((X, y), model=build)"
+        require(self.model is None or self.data == ARRAYS, instead)
         require(self.val is None or self.val != self.test, f"val and test cannot both be {self.val!r}")
         Recipe().but(self.set)
         require("seed" not in self.set, "the seed of a study is set with --seed, not with --set")
@@ -263,25 +270,25 @@ class StudyConfig:
 
     @property
     def clock_s(self) -> float | None:
-        """The wall-clock limit: as given; 5 minutes if nothing limits the study; otherwise none."""
+        """The wall clock in seconds: as given, 5 minutes if nothing else limits the study, else None."""
         if self.time_s is None and self.trials is None and self.epochs is None:
             return DEFAULT_TIME_S
         return self.time_s
 
     def to_json(self) -> dict[str, object]:
-        """Plain values that `from_json` turns back into this config, under the names that older versions use."""
+        """Plain values that `from_json` turns back into this config, under the names that older versions know."""
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from)}
         return {stored_name(name): value for name, value in plain.items()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> StudyConfig:
-        """The config with these values. Raises UsageError for an unknown key, with the nearest one."""
+        """The config of these values. Raises UsageError for an unknown key, with the nearest one."""
         plain = by_field(values)
         try:
             plain |= {name: tuple(plain[name]) for name in ("space", "start_from") if name in plain}
             return cls(**plain)
         except (TypeError, AttributeError) as problem:
-            raise UsageError(f"the settings are invalid: {problem}") from None
+            raise UsageError(f"invalid settings: {problem}") from None
 
 
 FIELDS = tuple(item.name for item in fields(StudyConfig))
@@ -303,37 +310,37 @@ def by_field(values: Mapping[str, T], *, also: Iterable[str] = ()) -> dict[str, 
     """These settings by field name; older names are accepted.
 
     also: other known names, for the error. Raises UsageError for an unknown name, with the nearest one, and for a
-    setting that is given under both its names.
+    setting given under both its names.
     """
     found: dict[str, T] = {}
     for key, value in values.items():
         name = _OLDER.get(key, key)
         if name not in FIELDS:
             raise UsageError(unknown("setting", key, (*FIELDS, *also)))
-        require(name not in found, f"{name} is the new name of {stored_name(name)}; give one of them")
+        require(name not in found, f"{name} is the new name of {stored_name(name)}; give only one of them")
         found[name] = value
     return found
 
 
 def config_of(texts: Mapping[str, Texts], file: Path | None = None) -> StudyConfig:
-    """The settings of a command line, then those of a TOML file, then the defaults.
+    """The settings of the command line, else of a TOML file, else the defaults.
 
-    texts: what was given for each field; empty if nothing was. Raises UsageError.
+    texts: the texts given for each field; empty if none. Raises UsageError.
     """
     given = {name: OPTIONS[name].value_of(own) for name, own in texts.items() if own}
     return StudyConfig.from_json({**(read_toml(file) if file else {}), **given})
 
 
 def command_of(config: StudyConfig) -> str:
-    """The command that reproduces the study: `tame fit ...` with every setting that differs from its default."""
+    """The command that reproduces the study: `tame fit ...` with every setting that is not the default."""
     if config.data == ARRAYS:
         return f"tame.fit((X, y), seed={config.seed}, ...)"
     plain = StudyConfig(data=config.data)
     words = ["tame", "fit", config.data]
     for name in (*WRITTEN, *(name for name in OPTIONS if name not in WRITTEN)):
         own, value = OPTIONS[name], getattr(config, name)
-        is_told = own.repeated == "always" or (own.repeated == "given" and value != getattr(plain, name))
-        if is_told and own.kind != "argument":
+        is_written = own.repeated == "always" or (own.repeated == "given" and value != getattr(plain, name))
+        if is_written and own.kind != "argument":
             words += own.words(name, value)
     return shlex.join(words)
 
@@ -349,9 +356,9 @@ def default_metric(task: str) -> str:
 def read_toml(path: Path) -> dict[str, object]:
     """The settings of a TOML file by field. `time` is text or a number of seconds, `set` and `space` are tables.
 
-    Raises UsageError for a missing file, for one that is not TOML, and for an unknown key.
+    Raises UsageError for a missing file, a file that is not TOML, and an unknown key.
     """
-    require(path.exists(), f"no config file {path}")
+    require(path.exists(), f"there is no config file {path}")
     values = read_toml_file(path, what="a TOML file")
     if "time" in values:
         values["time_s"] = parse_time(str(values.pop("time")))

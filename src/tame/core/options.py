@@ -1,6 +1,7 @@
-"""One setting of a study as users write it: its flag, its help, and the conversion from text to value and back.
+"""One setting of a study as people write it: flag, help, and how a text becomes a value and back.
 
-`StudyConfig` has one for each field. The command line, TOML files and the command that reproduces a study use them.
+`StudyConfig` has one per field. The command line, TOML files and the command that reproduces a study are built from
+them.
 """
 
 from __future__ import annotations
@@ -24,28 +25,28 @@ YES, NO = "true", "false"
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """How one setting is written. If `read`, `write` and `toml` are left out, `kind` decides.
+    """How one setting is written. Without `read`, `write` and `toml`, its kind decides.
 
-    kind: the command's argument, one text, one whole number, a switch, or one text for each use of the flag. older: its
-    former name, which still works everywhere and stays in config.json. read: from the texts on the command line;
-    write: the inverse. toml: from a value in a TOML file, with the file's name for the errors.
+    kind: the command's argument, one text, one whole number, a switch, or one text per use of the flag. older: its
+    former name; it still works everywhere, and config.json keeps it. read: from the texts on
+    the command line; write: the inverse. toml: from a value of a TOML file, and the file's name for the errors.
     """
 
     help: str
     _: KW_ONLY
     kind: Kind = "text"
     metavar: str | None = None
-    group: str | None = None  # the heading in the help; None: with the general options
-    flag: str = ""  # without dashes; "": as the field
+    group: str | None = None  # heading in the help; None: general options
+    flag: str = ""  # without dashes; "": the name of the field
     older: str = ""
-    has_no: bool = False  # of a switch: whether there is a --no-FLAG
-    repeated: Literal["always", "given", "never"] = "given"  # when the command that reproduces a study includes it
+    has_no: bool = False  # whether a switch also has --no-FLAG
+    repeated: Literal["always", "given", "never"] = "given"  # when the command that reproduces a study contains it
     read: Callable[[Texts], object] | None = None
     write: Callable[[object], Texts] | None = None
     toml: Callable[[object, str], object] | None = None
 
     def value_of(self, texts: Texts) -> object:
-        """The value that these texts stand for. Raises UsageError."""
+        """The value of these texts. Raises UsageError."""
         if self.read is not None:
             return self.read(texts)
         if self.kind == "texts":
@@ -62,7 +63,7 @@ class Option:
         return tuple(map(str, value)) if isinstance(value, tuple | list) else (str(value),)
 
     def words(self, name: str, value: object) -> list[str]:
-        """The command-line arguments that set the field `name` to this value."""
+        """The words of a command line that set the field `name` to this value."""
         flag = self.flag_of(name)
         texts = self.texts_of(value)
         if self.kind == "switch":
@@ -87,19 +88,19 @@ def parse_time(text: str) -> float:
 
 
 def read_time(texts: Texts) -> float:
-    """Seconds of the last text, which is the one that counts."""
+    """Seconds of the last text, which wins."""
     return parse_time(texts[-1])
 
 
 def write_time(seconds: object) -> Texts:
-    """Seconds as `parse_time` reads them: no exponent, all digits kept."""
+    """Seconds as `parse_time` reads them: without an exponent, every digit kept."""
     assert isinstance(seconds, int | float)
     text = format(Decimal(repr(seconds)), "f")
     return (f"{text.rstrip('0').rstrip('.') if '.' in text else text}s",)
 
 
 def parse_set(texts: Sequence[str]) -> dict[str, Value]:
-    """Recipe fields of ("optimizer.lr=0.01", ...). Raises UsageError for a malformed text or an unknown field."""
+    """Recipe fields of ("optimizer.lr=0.01", ...). Raises UsageError for a wrong form or an unknown field."""
     found: dict[str, Value] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -117,7 +118,7 @@ def write_set(values: object) -> Texts:
 
 
 def parse_space(texts: Sequence[str]) -> Texts:
-    """Dimensions as texts; a text that ends in .toml or names an existing path is a file of dimensions."""
+    """Dimensions as texts; a text that ends in .toml or names an existing file is read as a file."""
     found: list[str] = []
     for text in texts:
         is_file = text.endswith(".toml") or (bool(text) and "=" not in text and Path(text).exists())
