@@ -106,11 +106,12 @@ def fit(
 ) -> FittedStudy:
     """The best network for pictures, a table, or arrays, found within `time`, with an honest score.
 
-    data: a folder of pictures, a CSV or Parquet file (with `target`), (X, y) of NumPy, torch, pandas or polars, or a
-    Dataset of (x, y) pairs. model: a function that makes an nn.Module from its own hyperparameters, which `space` may
-    name. space: dimensions by recipe field (tame.Float, tame.Int, tame.Choice), or texts as on the command line; set:
-    fields that are fixed; start_from: folders of earlier studies whose best recipes are tried first; settings: the
-    fields of StudyConfig (target, backbone, trials, epochs, search, widen, stop_search_early, metric, seed, out, ...).
+    data: a folder of pictures, a CSV or Parquet file (with `target`), (X, y) of NumPy, torch, pandas, polars, pyarrow
+    or a dict of columns, or a Dataset of (x, y) pairs. model: a function that makes an nn.Module from its own
+    hyperparameters, which `space` may name. space: dimensions by recipe field (tame.Float, tame.Int, tame.Choice), or
+    texts as on the command line; set: fields that are fixed; start_from: folders of earlier studies whose best recipes
+    are tried first; settings: the fields of StudyConfig (target, columns={"year": "category", "id": "ignore"},
+    backbone, trials, epochs, search, widen, stop_search_early, metric, seed, out, ...).
     Raises the errors of tame.core.errors.
     """
     refuse_inside_worker()
@@ -134,7 +135,7 @@ def fit(
     config = StudyConfig(data=ARRAYS, model=reference, **{**about, "out": about.get("out") or _out()})
 
     def keep(folder: Path) -> None:
-        keep_arrays(arrays, config.task, folder, plain=model is not None)
+        keep_arrays(arrays, config.task, folder, plain=model is not None, told=config.columns)
 
     with watching(quiet=quiet) as watcher:
         if reference == INLINE:

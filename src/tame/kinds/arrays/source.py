@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -15,6 +16,7 @@ from tame.core.plain import from_plain, to_plain
 from tame.core.result_parts import TargetFacts
 from tame.data.arrays import Arrays, task_of
 from tame.data.sources import matrix_of, open_columns, write_arrays, write_columns
+from tame.data.table_kinds import type_table
 from tame.data.tables import Column, Table, require_learnt
 from tame.kinds.arrays.commands import Given
 from tame.kinds.arrays.kind import OWN_ARRAYS
@@ -53,16 +55,24 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     return split_rows(own, config, kind=OWN_ARRAYS.name)
 
 
-def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: bool = False) -> None:
+def keep_arrays(
+    arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: bool = False, told: Mapping[str, str] | None = None
+) -> None:
     """Puts arrays given from Python into a study's folder, where its processes find them.
 
-    plain: a module of the user's own sees the array itself; otherwise rows and columns are a table. rare: whether
-    classes too small to be judged are learnt nevertheless.
+    plain: a module of the user's own sees the array itself; otherwise rows and columns are a table, typed as that of a
+    file is. rare: whether classes too small to be judged are trained on nevertheless. told: what the user said that
+    columns are.
     """
-    target = task_of(arrays.y, task="classification" if task in ("binary", "multiclass") else task, names=arrays.names)
+    own_task = "classification" if task in ("binary", "multiclass") else task
+    target = task_of(arrays.y, task=own_task, names=arrays.names)
+    notes = arrays.notes
     x = matrix_of(arrays.x) if plain else arrays.x
+    if isinstance(x, Table) and arrays.raw is not None:
+        x = type_table(arrays.raw, target=None, told=told)
+        notes = (*notes, *x.notes)
     about = Kept(
-        task=target.task, why=target.why, classes=target.classes, notes=tuple(arrays.notes),
+        task=target.task, why=target.why, classes=target.classes, notes=tuple(notes),
         columns=x.columns if isinstance(x, Table) else (), rare=rare,
     )  # fmt: skip
     if isinstance(x, Table):
