@@ -11,13 +11,14 @@ from zipfile import BadZipFile
 import numpy as np
 
 from tame.core.config import StudyConfig
-from tame.core.errors import StorageError, require
+from tame.core.errors import DataError, StorageError, require
 from tame.core.plain import from_plain, to_plain
 from tame.core.result_parts import TargetFacts
-from tame.data.arrays import Arrays, task_of
+from tame.data.arrays import Arrays, Target, task_of
 from tame.data.sources import matrix_of, open_columns, write_arrays, write_columns
 from tame.data.table_kinds import type_table
-from tame.data.tables import Column, Table, require_learnt
+from tame.data.tables import Column, RawTable, Table, require_learnt
+from tame.data.targets import read_target
 from tame.kinds.arrays.commands import Given
 from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.kind import Known, Opened, Phase, Port
@@ -64,8 +65,11 @@ def keep_arrays(
     file is. rare: whether classes too small to be judged are trained on nevertheless. told: what the user said that
     columns are.
     """
-    own_task = "classification" if task in ("binary", "multiclass") else task
-    target = task_of(arrays.y, task=own_task, names=arrays.names)
+    if arrays.y.dtype.kind == "U" and not plain and not rare:
+        target = _of_texts(arrays.y, task)
+    else:
+        own_task = "classification" if task in ("binary", "multiclass") else task
+        target = task_of(arrays.y, task=own_task, names=arrays.names)
     notes = arrays.notes
     x = matrix_of(arrays.x) if plain else arrays.x
     if isinstance(x, Table) and arrays.raw is not None:
@@ -84,6 +88,23 @@ def keep_arrays(
         (folder / INPUTS).chmod(0o600)
     own = {"y": target.values, "about": np.frombuffer(json.dumps(to_plain(about)).encode(), dtype=np.uint8)}
     write_arrays(folder / TARGETS, own if target.shares is None else {**own, "shares": target.shares})
+
+
+def _of_texts(y: np.ndarray, task: str) -> Target:
+    """The target in texts, read as a column of a file is: numbers stored as text are numbers.
+
+    Raises DataError where some say that they are missing: rows given from Python come with their targets.
+    """
+    raw = RawTable(("y",), {"y": y.astype(object)}, (), len(y), "")
+    found, labelled = read_target(raw, "y", task=task)
+    if not labelled.all():
+        row = int(np.argmin(labelled))
+        without = int((~labelled).sum())
+        why = f"y has no number in {without:,} rows, first in row {row} ({str(y[row])!r:.60})"
+        raise DataError(f"{why}: leave these rows out")
+    if found.task == "regression":
+        return Target("regression", f"y holds numbers as text: {found.why}", (), found.values)
+    return Target("classification", f"y holds text: {found.why}", found.classes, found.values)
 
 
 def read_kept(folder: Path) -> Rows:
