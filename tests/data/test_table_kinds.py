@@ -298,11 +298,9 @@ def test_dates_that_are_not_read_are_not_called_identifiers(form):
     ],
 )  # fmt: skip
 def test_what_the_user_says_is_obeyed_and_kept(cells, told, kind):
-    columns = type_table(
-        raw_of(x=cells, z=["1.5", "2.5"] * (len(cells) // 2) + ["1.5"] * (len(cells) % 2)),
-        target=None,
-        told={"x": told},
-    ).columns
+    raw = raw_of(x=cells, z=[f"{i % 2}.5" for i in range(len(cells))])
+    table = type_table(raw, target=None, told={"x": told})
+    columns = table.columns
     assert (columns[0].kind, columns[0].told) == (kind, True)
     assert ("said to be" in columns[0].why) is (told != "ignore")
     assert Column.from_json(columns[0].to_json()) == columns[0]
