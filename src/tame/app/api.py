@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,8 @@ class FittedStudy:
     def predict(self, *inputs: Any) -> list[dict[str, Any]]:
         """For each example its label, probability and probabilities, or its value.
 
-        inputs: paths of pictures, folders or tables; or one array or frame like the one the study was fitted to.
+        inputs: paths of pictures, folders or tables; or one array or frame like the one the study was fitted to. What
+        cannot be read, or is unlike the training table, is told by warnings.
         """
         from tame.app.predict import named, predict_paths
         from tame.core.plain import to_plain
@@ -65,7 +67,11 @@ class FittedStudy:
             network, outputs = self._judged(inputs[0])
             own = named(network, list(map(str, range(len(outputs)))), outputs)
         else:
-            own = predict_paths(self.folder, [Path(each) for each in inputs]).predictions
+            predicted = predict_paths(self.folder, [Path(each) for each in inputs])
+            own = predicted.predictions
+            skipped = [f"skipped {left.input}: {left.reason}" for left in predicted.skipped]
+            for said in (*(predicted.notes or ()), *skipped):
+                warnings.warn(said, stacklevel=2)
         found: list[dict[str, Any]] = to_plain(own)
         return found
 

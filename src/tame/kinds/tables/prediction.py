@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +96,9 @@ def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
     gone = [c.name for c in columns if c.kind in LEARNT and c.name not in raw.names]
     advice = "give it, with gaps where nothing is known"
     require(not gone, f"column {', '.join(map(repr, gone[:5]))} is not there; {advice}", error=DataError)
-    table, _ = apply_kinds(raw, columns)
+    table, notes = apply_kinds(raw, columns)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)  # from Python there is no other place where it would be seen
     return judge_rows(network, table, device=CPU).double().numpy()
 
 
