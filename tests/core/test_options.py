@@ -200,9 +200,9 @@ def test_commands_share_the_options_of_the_table(command):
 
 TOLD = {
     "task": "classification", "target": "income", "columns": {"id": "ignore"}, "groups": "who",
-    "metric": "log_loss", "backbone": "none", "time_s": 90.0, "trials": 7, "epochs": 3, "search": "tpe", "space": ("optimizer.lr=1e-4..1e-1:log",),
-    "widen": False, "stop_search_early": True, "start_from": ("runs/a b",), "set": {"model.width": 64}, "val": "v",
-    "test": "t", "folds": 3, "seed": 5,
+    "metric": "log_loss", "backbone": "none", "time_s": 90.0, "trials": 7, "epochs": 3, "search": "tpe",
+    "space": ("optimizer.lr=1e-4..1e-1:log",), "widen": False, "stop_search_early": True,
+    "start_from": ("runs/a b",), "set": {"model.width": 64}, "val": "v", "test": "t", "folds": 3, "seed": 5,
 }  # fmt: skip
 
 

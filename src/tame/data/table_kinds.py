@@ -64,11 +64,18 @@ def type_table(
         require_column(name, raw.names)
     names = [name for name in raw.names if name != target and name not in ignore]
     require(bool(names), "there is no column beside the target and the ignored ones", error=DataError)
-    drafts = settled([draft_of(raw, name, told=told.get(name, "")) for name in names], raw)
-    typed = [_as_told(draft, told[draft.name]) if draft.name in told else _type(draft) for draft in drafts]
+    quick = {name: found for name in names if name not in told and (found := _declared(raw, name)) is not None}
+    drafts = settled([draft_of(raw, name, told=told.get(name, "")) for name in names if name not in quick], raw)
+    looked = [_as_told(draft, told[draft.name]) if draft.name in told else _type(draft) for draft in drafts]
+    by_name = {**quick, **{one.column.name: one for one in looked}}
+    typed = [by_name[name] for name in names]
     if not any(one.column.kind in LEARNT for one in typed):
         typed = [_as_number(one) for one in typed]
-    notes = [*raw.notes, *_notes_on_marks(drafts, typed), *(one.note for one in typed if one.note)]
+    notes = [
+        *raw.notes,
+        *_notes_on_marks(drafts, looked, list(quick.values())),
+        *(one.note for one in typed if one.note),
+    ]
     notes += [note for draft in drafts for note in _on_merged(draft)]
     if ignore:
         notes.append(f"left out as told: {listed(ignore)}")
@@ -135,6 +142,29 @@ def _boolean(draft: Draft, truth: np.ndarray) -> _Typed:
     also = f", also written {listed(others)}" if others else ""
     why = f"only {categories[0]!r} ({rows[order[0]]:,}) and {categories[1]!r} ({rows[order[1]]:,}){also}"
     return _coded(draft.name, "boolean", why, categories, codes[draft.cells.codes])
+
+
+def _declared(raw: RawTable, name: str) -> _Typed | None:
+    """A column that the table declares to be numbers, without a look at how they are written.
+
+    None where there is more to it: few values, infinite ones, or whole numbers that a float would change.
+    """
+    if raw.declared(name) != "number":
+        return None
+    values = np.asarray(raw.columns[name], dtype=np.float64)
+    gone = np.isnan(values)
+    finite = np.unique(values[~gone])
+    if len(finite) < 3 or np.abs(finite[[0, -1]]).max() > (EXACT if raw.columns[name].dtype.kind == "i" else LARGEST):
+        return None
+    whole = bool((finite == np.round(finite)).all())
+    kinds = "whole numbers" if whole else "numbers"
+    why = f"{kinds} from {finite[0]:.10g} to {finite[-1]:.10g}, {len(finite):,} different"
+    missing = int(gone.sum())
+    column = Column(name, "number", why, missing, low=float(finite[0]), high=float(finite[-1]))
+    said = _numbering(name, finite, num=len(values) - missing) if whole else ""
+    if said:
+        return _Typed(replace(column, kind="identifier", why=said), numbering=values)
+    return _Typed(column, values)
 
 
 def _number(draft: Draft, *, told: bool = False) -> _Typed:
@@ -309,8 +339,8 @@ def on_infinite(name: str, cells: Cells, infinite: np.ndarray) -> str:
     return f"{name}: {said} infinite or beyond {LARGEST:.1e}, taken as missing ({cells.example(infinite)})"
 
 
-def _notes_on_marks(drafts: Sequence[Draft], typed: Sequence[_Typed]) -> list[str]:
-    """Which marks were read as missing, and in which columns."""
+def _notes_on_marks(drafts: Sequence[Draft], typed: Sequence[_Typed], declared: Sequence[_Typed]) -> list[str]:
+    """Which marks were read as missing, and in which columns. declared: columns without marks, which may have holes."""
     where: dict[str, list[str]] = defaultdict(list)
     rows: dict[str, int] = defaultdict(int)
     for draft, one in zip(drafts, typed, strict=True):
@@ -319,6 +349,10 @@ def _notes_on_marks(drafts: Sequence[Draft], typed: Sequence[_Typed]) -> list[st
         for mark, count in zip(draft.cells.some(marks).to_pylist(), draft.cells.counts[marks].tolist(), strict=True):
             where[mark].append(draft.name)
             rows[mark] += count
+    for one in declared:
+        if one.column.missing:
+            where[""].append(one.column.name)
+            rows[""] += one.column.missing
     return [
         f"{'empty cells' if mark == '' else repr(mark)} read as missing: {rows[mark]:,} in {listed(names, quote='')}"
         for mark, names in where.items()

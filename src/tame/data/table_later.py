@@ -131,6 +131,10 @@ class Evidence:
 
 def _read_as(column: Column, file: Evidence, *, same: bool) -> tuple[np.ndarray, list[str]]:
     """(N,) values of the column, float64 or codes, and what was not as in the earlier table."""
+    if column.kind == "number" and file.raw.declared(column.name) == "number":
+        values = np.asarray(file.raw.columns[column.name], dtype=np.float64)
+        if not (np.abs(values) > LARGEST).any():
+            return values, []
     cells = cells_of(file.raw.cells(column.name))
     if column.kind in ("category", "boolean"):
         return _codes_as(column, cells)
