@@ -206,7 +206,7 @@ def task_of(y: np.ndarray, *, task: str = "auto", names: Sequence[str] = ()) -> 
             raise DataError(f"{where}, which is beyond {LARGEST:.1e}: divide y by a number, or take its logarithm")
         return Target("regression", why, (), numbers)
     most = int(np.bincount(codes).max())
-    require(most > 1, f"y has {len(found)} classes of one row each: none can be learnt", error=DataError)
+    require(most > 1, f"y has {len(found)} classes of one row each: none can be trained on", error=DataError)
     return Target("classification", why, tuple(_shown(each) for each in found), codes.astype(np.int64))
 
 
@@ -242,7 +242,7 @@ def _task_of_rows(y: np.ndarray, task: str, names: Sequence[str]) -> Target:
     require(bool((y != y[0]).any()), "every row of y is the same: there is nothing to learn", error=DataError)
     if bool(np.isin(y, (0, 1)).all()):
         return Target("classification", "y is one-hot", tuple(names), y.argmax(axis=1).astype(np.int64))
-    why = "the rows of y are probabilities of classes: learnt as they are, right where the likeliest class is met"
+    why = "the rows of y are probabilities of classes: trained on as they are, right where the likeliest class is met"
     shares, tied = _without_ties(y / sums[:, None])
     if tied:
         why += f"; in {tied:,} rows several are the likeliest, and one of them, drawn, is taken for it"
@@ -485,7 +485,7 @@ def _categories(
 
 
 def _kind_of_objects(values: list[object]) -> str:
-    """number, boolean, category, date; mixed for scalars of several kinds; other for what is no scalar."""
+    """number, boolean, category, date; mixed for scalars of several kinds; other for what is not a scalar."""
     tests: Mapping[str, Callable[[type], bool]] = {
         "boolean": lambda kind: issubclass(kind, bool | np.bool_),
         "number": lambda kind: issubclass(kind, _NUMBERS) and not issubclass(kind, bool | np.timedelta64),

@@ -123,7 +123,7 @@ def require_column(name: str, names: Sequence[str]) -> None:
 
 
 def require_learnt(columns: Sequence[Column]) -> None:
-    """Raises DataError, with what each column is taken for, unless one of them can be learnt from."""
+    """Raises DataError, with what each column is taken for, unless one of them can be trained on."""
     if any(column.kind in LEARNT for column in columns):
         return
     found = [f"{column.name!r} ({column.kind}: {column.why})" for column in columns[:MOST_NAMES]]

@@ -118,7 +118,7 @@ def _later(
 
 
 def _require_different(files: Sequence[tuple[Path, str]], raws: Sequence[RawTable]) -> None:
-    """Raises DataError where two files are one: rows that are learnt from say nothing as test rows."""
+    """Raises DataError where two files are one: rows that are trained on say nothing as test rows."""
     seen: dict[str, Path] = {}
     for (path, part), raw in zip(files, raws, strict=True):
         other = seen.setdefault(raw.digest, path)
