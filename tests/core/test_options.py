@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import tame
 from tame.app.cli import app
 from tame.app.flags import with_settings
+from tame.core.columns import SAYABLE, write_columns
 from tame.core.config import (
     ARRAYS,
     FIELDS,
@@ -61,6 +62,7 @@ TEXTS: dict[str, st.SearchStrategy[Texts]] = {
     "stop_search_early": st.just(("true",)),
     "start_from": st.lists(whole_paths, min_size=1, max_size=3).map(tuple),
     "set": sets.map(lambda own: tuple(f"{name}={value}" for name, value in own.items())),
+    "columns": st.dictionaries(words, st.sampled_from(SAYABLE), min_size=1, max_size=3).map(write_columns),
     "folds": st.integers(2, 20).map(lambda n: (str(n),)),
     "trials": st.integers(1, 100_000).map(lambda n: (str(n),)),
     "epochs": st.integers(1, 100_000).map(lambda n: (str(n),)),
@@ -197,17 +199,18 @@ def test_commands_share_the_options_of_the_table(command):
 
 
 TOLD = {
-    "task": "classification", "target": "income", "groups": "who", "metric": "log_loss", "backbone": "none",
-    "time_s": 90.0, "trials": 7, "epochs": 3, "search": "tpe", "space": ("optimizer.lr=1e-4..1e-1:log",),
-    "widen": False, "stop_search_early": True, "start_from": ("runs/a b",), "set": {"model.width": 64}, "val": "v",
-    "test": "t", "folds": 3, "seed": 5,
+    "task": "classification", "target": "income", "columns": {"id": "ignore"}, "groups": "who",
+    "metric": "log_loss", "backbone": "none", "time_s": 90.0, "trials": 7, "epochs": 3, "search": "tpe",
+    "space": ("optimizer.lr=1e-4..1e-1:log",), "widen": False, "stop_search_early": True,
+    "start_from": ("runs/a b",), "set": {"model.width": 64}, "val": "v", "test": "t", "folds": 3, "seed": 5,
 }  # fmt: skip
 
 
 def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
     told = StudyConfig(data="x.csv", **TOLD)
     assert shlex.split(command_of(told)) == [
-        "tame", "fit", "x.csv", "--target", "income", "--groups", "who", "--task", "classification", "--backbone",
+        "tame", "fit", "x.csv", "--target", "income", "--column", "id=ignore", "--groups", "who", "--task",
+        "classification", "--backbone",
         "none", "--search", "tpe", "--val", "v", "--test", "t", "--folds", "3", "--trials", "7", "--epochs", "3",
         "--seed", "5", "--metric", "log_loss", "--time", "90s", "--space", "optimizer.lr=1e-4..1e-1:log",
         "--start-from", "runs/a b", "--no-widen", "--stop-search-early", "--set", "model.width=64",

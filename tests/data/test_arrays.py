@@ -123,7 +123,7 @@ def test_lists_of_rows_may_mix_what_columns_hold():
     assert np.isnan(read.x.values["x5"]).all()
     assert texts_of(read.x, "x6") == ["7", "seven", None]
     assert [column.missing for column in read.x.columns] == [1, 0, 1, 1, 0, 3, 1]
-    assert read.notes == ("column 'x6' of x mixes int and str: it was read as categories",)
+    assert read.notes == ("column 'x6' of x mixes int and str: it was read as text",)
 
 
 def test_dates_spans_and_booleans_of_numpy_are_typed():
@@ -251,7 +251,10 @@ def test_a_dataset_that_cannot_be_read_is_refused(dataset, error, words):
         (np.full((3, 2, 2), None), Y3, DataError, "x of shape \\(3, 2, 2\\) holds object values"),
         (np.array([[{}], [[1]], [{}]], dtype=object), Y3, DataError, "'x0' of x holds dict and list, which no network"),
         ([{"a": 1}, {"a": 2}, {"a": 3}], Y3, DataError, "holds dict"),
-        ({"a": [1, 2, 3]}, Y3, UsageError, "columns in a dict cannot be read: make them a frame"),
+        ({"a": [1, 2, 3], "b": [1, 2]}, Y3, ShapeError, "'b' of x has 2 values, and column 'a' has 3"),
+        ({"a": np.ones((3, 2))}, Y3, UsageError, r"'a' in it has shape \(3, 2\): a dict gives the columns"),
+        ({"a": "xyz"}, Y3, UsageError, "column 'a' of x is a str: give a list"),
+        ({}, Y3, DataError, "x has no columns"),
         ([[1], [10**400], [3]], Y3, DataError, "beyond 1.8e308"),
         (np.ones((3, 2)), 3.0, UsageError, "y is one value, '3.0'"),
         (np.ones((3, 2)), "price", UsageError, "y is one value, 'price'.*frame"),

@@ -179,10 +179,16 @@ def test_names_of_classes_that_look_like_marks_are_kept_or_left_out_with_a_word(
     assert "8 rows have no label and are left out: 'nan' (4), '' (4)" in target.why
 
 
-def test_classes_that_differ_in_capitals_only_are_two_and_said():
-    target = target_of(["Cat", "cat", "dog"] * 4)
-    assert len(target.classes) == 3
-    assert "differ in capitals only" in target.why
+def test_classes_that_differ_in_capitals_only_are_one_and_said_unless_told():
+    cells = ["Cat", "cat", "dog", "dog", "cat", "dog"] * 4
+    target = target_of(cells)
+    assert target.classes == ("cat", "dog")
+    assert [target.classes[code] for code in target.values] == [cell.lower() for cell in cells]
+    assert "'cat' and 'Cat' differ in capitals only and are one class" in target.why
+    assert read_target(raw_of(y=cells), "y", told="category")[0].classes == ("Cat", "cat", "dog")
+    with pytest.raises(DataError, match=r"'m' and 'M': one class or two\?.*--column y=category"):
+        target_of(["m", "M", "x"] * 4)
+    assert read_target(raw_of(y=["m", "M", "x"] * 4), "y", told="category")[0].classes == ("M", "m", "x")
 
 
 def test_numbers_are_one_class_however_they_are_written():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,8 @@ class FittedStudy:
     def predict(self, *inputs: Any) -> list[dict[str, Any]]:
         """The label, probability and probabilities of each example, or its value.
 
-        inputs: paths of pictures, folders or tables; or one array or frame like the one that the study was fitted on.
+        inputs: paths of pictures, folders or tables; or one array or frame like the one the study was fitted to. What
+        cannot be read, or is unlike the training table, is told by warnings.
         """
         from tame.app.predict import named, predict_paths
         from tame.core.plain import to_plain
@@ -65,7 +67,11 @@ class FittedStudy:
             network, outputs = self._judged(inputs[0])
             own = named(network, list(map(str, range(len(outputs)))), outputs)
         else:
-            own = predict_paths(self.folder, [Path(each) for each in inputs]).predictions
+            predicted = predict_paths(self.folder, [Path(each) for each in inputs])
+            own = predicted.predictions
+            skipped = [f"skipped {left.input}: {left.reason}" for left in predicted.skipped]
+            for said in (*(predicted.notes or ()), *skipped):
+                warnings.warn(said, stacklevel=2)
         found: list[dict[str, Any]] = to_plain(own)
         return found
 
@@ -106,11 +112,12 @@ def fit(
 ) -> FittedStudy:
     """A study that found the best network for pictures, a table or arrays within `time`, with an honest score.
 
-    data: a folder of pictures, a CSV or Parquet file (with `target`), (X, y) of NumPy, torch, pandas or polars, or a
-    Dataset of (x, y) pairs. model: a function that builds an nn.Module from its own hyperparameters, which `space` may
-    name. space: dimensions by recipe field (tame.Float, tame.Int, tame.Choice), or texts as on the command line; set:
-    fixed fields; start_from: folders of earlier studies whose best recipes are tried first; settings: the
-    fields of StudyConfig (target, backbone, trials, epochs, search, widen, stop_search_early, metric, seed, out, ...).
+    data: a folder of pictures, a CSV or Parquet file (with `target`), (X, y) of NumPy, torch, pandas, polars, pyarrow
+    or a dict of columns, or a Dataset of (x, y) pairs. model: a function that makes an nn.Module from its own
+    hyperparameters, which `space` may name. space: dimensions by recipe field (tame.Float, tame.Int, tame.Choice), or
+    texts as on the command line; set: fields that are fixed; start_from: folders of earlier studies whose best recipes
+    are tried first; settings: the fields of StudyConfig (target, columns={"year": "category", "id": "ignore"},
+    backbone, trials, epochs, search, widen, stop_search_early, metric, seed, out, ...).
     Raises the errors of tame.core.errors.
     """
     refuse_inside_worker()
@@ -134,7 +141,7 @@ def fit(
     config = StudyConfig(data=ARRAYS, model=reference, **{**about, "out": about.get("out") or _out()})
 
     def keep(folder: Path) -> None:
-        keep_arrays(arrays, config.task, folder, plain=model is not None)
+        keep_arrays(arrays, config.task, folder, plain=model is not None, told=config.columns)
 
     with watching(quiet=quiet) as watcher:
         if reference == INLINE:

@@ -40,7 +40,7 @@ app = typer.Typer(
 
 FIT = tuple(name for name in OPTIONS)
 PLAN = tuple(name for name in FIT if name not in ("widen", "stop_search_early", "out"))  # what a plan depends on
-CHECK = ("data", "task", "target", "groups", "order", "backbone", "val", "test")
+CHECK = ("data", "task", "target", "columns", "groups", "order", "backbone", "val", "test")
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no progress on stderr")]
@@ -132,18 +132,22 @@ def predict(
     study: Annotated[Path, typer.Argument(help="the folder of a finished study, or its model/ folder")],
     inputs: Annotated[list[Path], typer.Argument(help="pictures, folders of pictures, or tables")],
     json: JsonOption = False,
-    csv: Annotated[bool, typer.Option("--csv", help="comma-separated values on stdout")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="comma-separated values on stdout, as they are")] = False,
+    safe_csv: Annotated[
+        bool, typer.Option("--safe-csv", help="as --csv, for a spreadsheet: nothing in it is run as a formula")
+    ] = False,
 ) -> None:
-    """Predict classes with probabilities, or numbers, for pictures or rows of tables."""
-    from tame.app.predict import predict_paths, print_csv, print_table
+    """Names with probabilities for pictures, names or numbers for the rows of tables."""
+    from tame.app.predict import predict_paths, print_csv, print_remarks, print_table
 
-    if json and csv:
-        raise UsageError("give --json or --csv, not both")
+    if json + csv + safe_csv > 1:
+        raise UsageError("give one of --json, --csv and --safe-csv")
     found = predict_paths(study, inputs)
+    print_remarks(found)
     if json:
         _print_json(found.to_json())
-    elif csv:
-        print_csv(found)
+    elif csv or safe_csv:
+        print_csv(found, safe=safe_csv)
     else:
         print_table(found)
 

@@ -106,28 +106,51 @@ def open_model(study: Path, build: Build | None = None) -> Network:
     return read_model(study, build)
 
 
-def print_csv(found: Predictions) -> None:
-    """Comma-separated values on stdout: input, label, probability and one column per class; or input and value."""
+def print_csv(found: Predictions, *, safe: bool = False) -> None:
+    """Comma-separated values on stdout: input, label, probability and one column for each class; or input, value.
+
+    Names and labels are as they are. safe: with an apostrophe before what a spreadsheet would run as a formula, which
+    stderr says.
+    """
+    changed: list[str] = []
+
+    def cell(text: str) -> str:
+        shown = safe_cell(text) if safe else text
+        if shown != text:
+            changed.append(text)
+        return shown
+
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if found.labels:
-        writer.writerow(["input", "label", "probability", *(safe_cell(label) for label in found.labels)])
+        writer.writerow(["input", "label", "probability", *(cell(label) for label in found.labels)])
     else:
         writer.writerow(["input", "value"])
     for each in found.predictions:
         if isinstance(each, Valued):
-            writer.writerow([safe_cell(each.input), repr(each.value)])
+            writer.writerow([cell(each.input), repr(each.value)])
         else:
             numbers = [each.probability, *(each.probabilities[label] for label in found.labels)]
-            writer.writerow([safe_cell(each.input), safe_cell(each.label), *(f"{number:.6f}" for number in numbers)])
+            writer.writerow([cell(each.input), cell(each.label), *(f"{number:.6f}" for number in numbers)])
+    if changed:
+        many = f"{len(changed):,} cells" if len(changed) > 1 else "1 cell"
+        example = f"{printable(changed[0])} as '{printable(changed[0])}"
+        errors = Console(stderr=True, highlight=False)
+        errors.print(Text(f"--safe-csv: {many} begin with an apostrophe that is not part of them, such as {example}"))
+
+
+def print_remarks(found: Predictions) -> None:
+    """What was noticed and what was skipped, on stderr, whatever stdout carries."""
+    errors = Console(stderr=True, highlight=False)
+    for note in found.notes or ():
+        errors.print(Text(printable(note)))
+    for left in found.skipped:
+        errors.print(Text(f"skipped {left.input}: {left.reason}"))
 
 
 def print_table(found: Predictions) -> None:
     """Prints a table for people."""
     table = Table(box=None, pad_edge=False)
     table.add_column("input", overflow="fold")
-    errors = Console(stderr=True, highlight=False)
-    for note in found.notes or ():
-        errors.print(Text(note))
     if found.labels:
         table.add_column("prediction")
         table.add_column("probability", justify="right")
@@ -137,8 +160,6 @@ def print_table(found: Predictions) -> None:
     for each in found.predictions:
         table.add_row(*map(Text, _cells(each)))
     ResultConsole().print(table)
-    for left in found.skipped:
-        errors.print(Text(f"skipped {left.input}: {left.reason}"))
 
 
 def _cells(each: Labelled | Valued) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tame.core.columns import check_columns, parse_columns, toml_columns, write_columns
 from tame.core.errors import UsageError, require, unknown
 from tame.core.options import (
     OPTION,
@@ -43,8 +44,8 @@ REGRESSION_METRICS = ("rmse", "mae", "r2")
 
 # The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
-    "target", "groups", "order", "task", "backbone", "search", "val", "test", "folds", "trials", "epochs", "seed",
-    "metric", "time_s", "space", "start_from", "widen", "stop_search_early", "set",
+    "target", "columns", "groups", "order", "task", "backbone", "search", "val", "test", "folds", "trials", "epochs",
+    "seed", "metric", "time_s", "space", "start_from", "widen", "stop_search_early", "set",
 )  # fmt: skip
 DATA, SEARCH = "Data", "Search"  # headings of the help
 
@@ -88,6 +89,21 @@ class StudyConfig:
     )
     target: str | None = field(
         default=None, metadata={OPTION: Option("the column of a table to predict", metavar="COLUMN", group=DATA)}
+    )
+    columns: Mapping[str, str] = field(  # by name, in the words of core/columns.py
+        default_factory=dict,
+        metadata={
+            OPTION: Option(
+                "what a column is: year=category, id=ignore, price=number (or boolean, date, date:dmy, number:comma)",
+                kind="texts",
+                metavar="COLUMN=KIND",
+                group=DATA,
+                flag="column",
+                read=parse_columns,
+                write=write_columns,
+                toml=toml_columns,
+            )
+        },
     )
     groups: str | None = field(
         default=None,
@@ -257,6 +273,7 @@ class StudyConfig:
         instead = "your own model can only be given from Python: tame.fit((X, y), model=build)"
         require(self.model is None or self.data == ARRAYS, instead)
         require(self.val is None or self.val != self.test, f"val and test cannot both be {self.val!r}")
+        check_columns(self.columns)
         Recipe().but(self.set)
         require("seed" not in self.set, "the seed of a study is set with --seed, not with --set")
         asked: dict[str, Dimension] = {}
@@ -276,8 +293,11 @@ class StudyConfig:
         return self.time_s
 
     def to_json(self) -> dict[str, object]:
-        """Plain values that `from_json` turns back into this config, under the names that older versions know."""
-        plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from)}
+        """Plain values that `from_json` turns back into this config, by the names that older versions know."""
+        plain = {
+            **asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
+            "columns": dict(self.columns),
+        }  # fmt: skip
         return {stored_name(name): value for name, value in plain.items()}
 
     @classmethod

@@ -21,10 +21,11 @@ import numpy as np
 from tame.core.errors import DataError, ShapeError, UsageError, require, unknown
 from tame.core.rng import stream
 from tame.data.foreign import as_array, is_from
-from tame.data.tables import LEARNT, MISSING, Column, Table
+from tame.data.tables import LEARNT, MISSING, Column, RawTable, Table
 
 MOST_CLASSES = 10  # different whole numbers that are taken for classes
 HAIR = 1e-6  # of a probability; below what matters, above what float32 rounds off
+EXACT = 2**53  # every whole number up to here is a float64
 LARGEST = float(np.finfo(np.float32).max)  # networks compute in float32; what is beyond counts as infinite
 NAMED = 5  # columns that a note names before it says how many more
 NAME_BYTES = 60  # of a value that a message shows
@@ -39,13 +40,15 @@ class Arrays:
 
     x: a Table of N rows, or an array (N, ...) of three or more dimensions, finite float32 or integers; y: (N,) of
     bool, int64, float64 or text, or (N, C) float64; finite. They may share memory with what was given. notes: what was
-    changed or assumed, in sentences. names: of the C columns of y, where it came as a frame.
+    changed or assumed, in sentences. names: of the C columns of y, where it came as a frame. raw: the columns of x as
+    they came, which `type_table` types as it does those of a file; None where x is not a table.
     """
 
     x: np.ndarray | Table
     y: np.ndarray
     notes: tuple[str, ...]
     names: tuple[str, ...] = ()
+    raw: RawTable | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -78,6 +81,7 @@ def read_arrays(x: Any, y: Any = None) -> Arrays:
     if y is None:
         x, y = _pairs(x)
     inputs, said = read_inputs(x)
+    raw = read_columns(x) if isinstance(inputs, Table) else None
     target, names = _target(y, notes)
     num = inputs.num_rows if isinstance(inputs, Table) else len(inputs)
     if num != len(target):
@@ -86,7 +90,7 @@ def read_arrays(x: Any, y: Any = None) -> Arrays:
     indexed = all(is_from("pandas", each, "DataFrame", "Series") for each in (x, y))
     if indexed and not x.index.equals(y.index):
         notes.append("the indexes of x and y differ: their rows were matched by position")
-    return Arrays(inputs, target, (*said, *notes), names)
+    return Arrays(inputs, target, (*said, *notes), names, raw)
 
 
 def read_inputs(x: object, *, like: Sequence[Column] = ()) -> tuple[np.ndarray | Table, tuple[str, ...]]:
@@ -125,6 +129,52 @@ def read_inputs(x: object, *, like: Sequence[Column] = ()) -> tuple[np.ndarray |
     return Table(tuple(made), values, num, tuple(notes)), tuple(notes)
 
 
+def read_columns(x: object) -> RawTable:
+    """The columns of x as they came, x being a frame or something else of rows and columns that `read_inputs` takes.
+
+    Texts stay texts, so that they are typed as those of a file are; None and NaN are empty cells.
+    """
+    columns = _columns(x)
+    if columns is None:
+        columns = _columns_of_array(as_array(x, "x", []), [])
+    found = [(name, *_raw_column(name, own)) for name, own in columns]
+    values = {name: own for name, own, _ in found}
+    declared = frozenset(name for name, _, is_category in found if is_category)
+    return RawTable(tuple(values), values, (), len(found[0][1]), "", categories=declared)
+
+
+def _raw_column(name: str, own: Any) -> tuple[np.ndarray, bool]:
+    """A column as `RawTable` holds it, and whether it is declared to be categories of what is not text."""
+    is_category = is_from("pandas", own, "Series") and getattr(own.dtype, "name", "") == "category"
+    if is_category:
+        own = own.astype(object)
+    array = as_array(own, f"column {name!r} of x", [])
+    if array.dtype.kind == "m":
+        array = array / np.timedelta64(1, "D")
+    if array.dtype.kind == "M":
+        return array.astype("datetime64[us]"), False
+    if array.dtype.kind == "u" and array.dtype.itemsize == 8 and len(array) and array.max() >= 2**63:
+        array = array.astype(object)
+    if array.dtype.kind in "biuf":
+        if not is_category:
+            return array.astype({"b": np.bool_, "f": np.float64}.get(array.dtype.kind, np.int64), copy=False), False
+        array = array.astype(object)
+    values = array.tolist()
+    present = [value for value in values if not _is_missing(value)]
+    kind = _kind_of_objects(present) if present else "category"
+    if kind == "date" and not is_category:
+        return np.array([_utc(value) for value in values], "datetime64[us]"), False
+    if kind == "boolean" and len(present) == len(values) and not is_category:
+        return np.array(values, dtype=np.bool_), False
+    whole = all(isinstance(value, numbers.Integral) for value in present)
+    if kind == "number" and not is_category and not (whole and any(abs(int(value)) > EXACT for value in present)):
+        is_full = whole and len(present) == len(values)
+        return (np.array(values, dtype=np.int64) if is_full else _floats(name, values)), False
+    texts = np.empty(len(values), dtype=object)
+    texts[:] = ["" if text is None else text for text in _texts(values)]
+    return texts, is_category and kind != "category"
+
+
 # The task
 
 
@@ -156,7 +206,7 @@ def task_of(y: np.ndarray, *, task: str = "auto", names: Sequence[str] = ()) -> 
             raise DataError(f"{where}, which is beyond {LARGEST:.1e}: divide y by a number, or take its logarithm")
         return Target("regression", why, (), numbers)
     most = int(np.bincount(codes).max())
-    require(most > 1, f"y has {len(found)} classes of one row each: none can be learnt", error=DataError)
+    require(most > 1, f"y has {len(found)} classes of one row each: none can be trained on", error=DataError)
     return Target("classification", why, tuple(_shown(each) for each in found), codes.astype(np.int64))
 
 
@@ -192,7 +242,7 @@ def _task_of_rows(y: np.ndarray, task: str, names: Sequence[str]) -> Target:
     require(bool((y != y[0]).any()), "every row of y is the same: there is nothing to learn", error=DataError)
     if bool(np.isin(y, (0, 1)).all()):
         return Target("classification", "y is one-hot", tuple(names), y.argmax(axis=1).astype(np.int64))
-    why = "the rows of y are probabilities of classes: learnt as they are, right where the likeliest class is met"
+    why = "the rows of y are probabilities of classes: trained on as they are, right where the likeliest class is met"
     shares, tied = _without_ties(y / sums[:, None])
     if tied:
         why += f"; in {tied:,} rows several are the likeliest, and one of them, drawn, is taken for it"
@@ -327,14 +377,38 @@ def _columns(value: Any) -> list[tuple[str, object]] | None:
         return [(_name(name), value.iloc[:, i]) for i, name in enumerate(value.columns)]
     if is_from("polars", value, "DataFrame"):
         return [(name, value[name]) for name in value.columns]
+    if is_from("pyarrow", value, "Table", "RecordBatch"):
+        return list(zip(value.column_names, value.columns, strict=True))
+    if isinstance(value, Mapping):
+        return _columns_of_mapping(value)
     if is_from("polars", value, "LazyFrame"):
         raise UsageError("a lazy frame holds no data yet: give frame.collect()")
     if hasattr(value, "__dataframe__"):
         kind = f"{type(value).__module__.split('.')[0]}.{type(value).__name__}"
         raise UsageError(f"a {kind} cannot be read: make it a frame of pandas or polars, for instance .to_pandas()")
-    if isinstance(value, Mapping):
-        raise UsageError("columns in a dict cannot be read: make them a frame, for instance pandas.DataFrame(columns)")
     return None
+
+
+def _columns_of_mapping(value: Mapping[Any, Any]) -> list[tuple[str, object]]:
+    """Names and columns of a dict. Raises UsageError and ShapeError unless they are columns of one length."""
+    columns: list[tuple[str, Any]] = []
+    for name, own in value.items():
+        if isinstance(own, str) or not hasattr(own, "__len__"):
+            raise UsageError(
+                f"column {_name(name)!r} of x is a {type(own).__name__}: give a list or array for each name"
+            )
+        is_series = is_from("pandas", own, "Series") or is_from("polars", own, "Series")
+        column = own if is_series else as_array(own, f"column {_name(name)!r} of x", [])
+        if len(np.shape(column)) != 1:
+            raise UsageError(
+                f"x is a dict, and {_name(name)!r} in it has shape {np.shape(column)}: a dict gives the columns of a "
+                "table, one value a row; join several inputs into one array"
+            )
+        if columns and len(column) != len(columns[0][1]):
+            lengths = f"{len(column)} values, and column {columns[0][0]!r} has {len(columns[0][1])}"
+            raise ShapeError(f"column {_name(name)!r} of x has {lengths}: they must be as many")
+        columns.append((_name(name), column))
+    return columns
 
 
 def _name(name: object) -> str:
@@ -387,7 +461,7 @@ def _typed_objects(name: str, values: list[Any], if_none: str, notes: list[str])
     if kind in ("boolean", "category"):
         return _categories(name, _texts(values), cast(Literal["boolean", "category"], kind), "booleans or text")
     if kind == "mixed":
-        notes.append(f"column {name!r} of x mixes {_names_of_types(present)}: it was read as categories")
+        notes.append(f"column {name!r} of x mixes {_names_of_types(present)}: it was read as text")
         return _categories(name, _texts(values), "category", "mixed values")
     raise DataError(
         f"column {name!r} of x holds {_names_of_types(present)}, which no network can be given: make it numbers, text, "
@@ -411,7 +485,7 @@ def _categories(
 
 
 def _kind_of_objects(values: list[object]) -> str:
-    """number, boolean, category, date; mixed for scalars of several kinds; other for what is no scalar."""
+    """number, boolean, category, date; mixed for scalars of several kinds; other for what is not a scalar."""
     tests: Mapping[str, Callable[[type], bool]] = {
         "boolean": lambda kind: issubclass(kind, bool | np.bool_),
         "number": lambda kind: issubclass(kind, _NUMBERS) and not issubclass(kind, bool | np.timedelta64),

@@ -10,16 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from tame.core.errors import DataError, require
-from tame.data.table_kinds import apply_kinds
+from tame.data.table_later import apply_kinds
 from tame.data.table_reading import read_raw
-from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, Kind, Table
+from tame.data.tables import LEARNT, Column, Kind, Table
 
 KEPT: dict[str, tuple[Kind, ...]] = {"numbers": ("number", "date"), "codes": ("category", "boolean")}
 
 
 def open_rows(files: Sequence[Path], columns: Sequence[Column]) -> Table:
-    """All rows of these files, one after the other, typed as `columns` says. Raises DataError."""
-    return concat([apply_kinds(read_raw(file), columns)[0] for file in files])
+    """All rows of these files, one after the other, typed as `columns` says, which were found in the first of them.
+
+    Raises DataError.
+    """
+    return concat([apply_kinds(read_raw(file), columns, same=file == files[0])[0] for file in files])
 
 
 def write_columns(file: Path, table: Table) -> None:
@@ -85,34 +88,3 @@ def matrix_of(x: np.ndarray | Table) -> np.ndarray:
         require(number, wrong, error=DataError)
         require(not column.missing, f"column {column.name!r} has missing values; a module needs all", error=DataError)
     return np.stack([x.values[column.name] for column in x.columns], axis=1).astype(np.float32)
-
-
-def recoded(table: Table, columns: Sequence[Column]) -> Table:
-    """A table given from Python as the columns of an earlier one: by name, categories by their words.
-
-    A column that is not there is missing throughout. Raises DataError where none is there, or a kind does not fit.
-    """
-    own = {column.name: column for column in table.columns}
-    wanted = [column for column in columns if column.kind in LEARNT]
-    some = any(column.name in own for column in wanted)
-    require(some, "none of the columns that were learnt from is there", error=DataError)
-    values = {column.name: _recoded(own.get(column.name), column, table) for column in wanted}
-    return Table(tuple(columns), values, table.num_rows)
-
-
-def _recoded(own: Column | None, column: Column, table: Table) -> np.ndarray:
-    numeric = column.kind in ("number", "date")
-    if own is None or own.name not in table.values:
-        return np.full(table.num_rows, np.nan) if numeric else np.full(table.num_rows, MISSING, dtype=np.int64)
-    values = table.values[own.name]
-    if numeric:
-        fits = own.kind in ("number", "date")
-        require(fits, f"column {own.name!r} held numbers before and holds words now", error=DataError)
-        return values
-    if own.kind in ("number", "date"):
-        words = np.array([f"{value:g}" for value in values], dtype=object)
-        known = {word: code for code, word in enumerate(column.categories)}
-        return np.array([MISSING if word == "nan" else known.get(word, UNSEEN) for word in words], dtype=np.int64)
-    known = {word: code for code, word in enumerate(column.categories)}
-    code = np.array([*(known.get(word, UNSEEN) for word in own.categories), UNSEEN, MISSING], dtype=np.int64)
-    return np.asarray(code[values])

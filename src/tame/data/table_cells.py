@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -11,22 +13,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tame.core.errors import DataError
-
 Decimal = Literal[".", ","]
 LARGEST = float(np.finfo(np.float32).max)  # networks compute in float32; what is beyond counts as infinite
 MARKS = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "nan", "NaN", "NAN", "Nan", "-nan", "null", "NULL", "Null")
 # Words in their own right, and marks only where the other cells of the column are numbers, dates or booleans.
-SOFT_MARKS = ("-", "--", ".", "None", "none", "NONE", "na", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!")
+SOFT_MARKS = ("-", "--", "---", ".", "..", "none", "na", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!")
+# The same where the other cells are numbers or dates; beside yes and no they are an answer of their own.
+SAID_MARKS = (
+    "n.a.", "n.a", "n. a.", "n/a", "n.d.", "n.d", "nd", "k.a.", "k. a.", "s.d.", "unknown", "unk", "missing", "nil",
+    "not available", "not known", "not applicable", "no data", "tbd", "unbekannt", "keine angabe", "inconnu",
+)  # fmt: skip
 BOOLEANS = {
     "true": 1, "t": 1, "yes": 1, "y": 1, "on": 1, "1": 1, "1.0": 1,
     "false": 0, "f": 0, "no": 0, "n": 0, "off": 0, "0": 0, "0.0": 0,
 }  # fmt: skip
 NEITHER, MAX_SPELLINGS = -1, 64
 FIRST = 32  # cells that often answer a question about all of them
+INVISIBLE = "[\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff]"  # takes no room where it is shown
 SPACES = " '\u2019\u00a0\u202f"  # what may separate thousands, besides the mark that is not the decimal one
 TIME = (
-    r"(?:[T ](?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}(?:\.[0-9]+)?))?"
+    r"(?:[T ] ?(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}(?:\.[0-9]+)?))?"
+    r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?"
     r"(?: ?(?:Z|UTC|(?P<sign>[+-])(?P<zone_hour>[0-9]{2}):?(?P<zone_minute>[0-9]{2})))?)?$"
 )
 DAY, MONTH, YEAR = "(?P<day>[0-9]{1,2})", "(?P<month>[0-9]{1,2})", "(?P<year>[0-9]{4})"
@@ -35,21 +42,50 @@ DATES = {
     "dmy": f"^{DAY}[-/.]{MONTH}[-/.]{YEAR}{TIME}",
     "mdy": f"^{MONTH}[-/.]{DAY}[-/.]{YEAR}{TIME}",
 }
+ORDERS = {"iso": "year first", "dmy": "day first", "mdy": "month first"}
+MONTHS = {
+    name: month
+    for month, names in enumerate(
+        ("jan january januar", "feb february februar", "mar march mär märz", "apr april", "may mai", "jun june juni",
+         "jul july juli", "aug august", "sep sept september", "oct october okt oktober", "nov november",
+         "dec december dez dezember"), start=1)
+    for name in names.split()
+}  # fmt: skip
+WEEKDAY = r"^(?:[A-Za-z]{3,9},? )?"
+NAMED = (
+    re.compile(WEEKDAY + r"(?P<day>\d{1,2})[ ./-]+(?P<month>[^\W\d]{3,9})[.,]?[ ./-]+(?P<year>\d{4})(?P<rest>\D.*)?$"),
+    re.compile(WEEKDAY + r"(?P<month>[^\W\d]{3,9})\.? (?P<day>\d{1,2}),? (?P<year>\d{4})(?P<rest>\D.*)?$"),
+)
+# What looks like a date and is not read as one: two digits of a year, weeks, quarters, months without a day.
+LIKE_DATES = (
+    r"^(?:[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}|[0-9]{4}-?W[0-9]{1,2}|[0-9]{4}-[0-9]{1,2}|[0-9]{1,2}/[0-9]{4}"
+    r"|[0-9]{4}[- ]?Q[1-4]|Q[1-4][- /]?[0-9]{4}"
+    r"|(?:[0-9]{1,2}[-. /]+)?(?i:jan|feb|mar|apr|ma[iy]|jun|jul|aug|sep|oct|okt|nov|de[cz])[a-z]*[-. /,]+[0-9]{2,4})"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
     """A column as its K different cells. values: K texts, spaces around them cut; codes: (N,) which of them a row has;
-    counts: (K,) rows of each.
+    counts: (K,) rows of each; merged: those of the texts that stand for others too, which look the same.
     """
 
     values: pa.Array
     codes: np.ndarray
     counts: np.ndarray
+    merged: tuple[str, ...] = ()
 
     def mask(self, texts: tuple[str, ...]) -> np.ndarray:
         """(K,) whether a cell is one of these texts."""
         return as_bool(pc.is_in(self.values, value_set=_value_set(texts)))
+
+    def mask_any_case(self, texts: tuple[str, ...]) -> np.ndarray:
+        """(K,) whether a cell is one of these texts, which are in small letters, in whatever case."""
+        return as_bool(pc.is_in(pc.utf8_lower(self.values), value_set=_value_set(texts)))
+
+    def rows(self, chosen: np.ndarray) -> int:
+        """How many rows have one of the `chosen` (K,)."""
+        return int(self.counts[chosen].sum())
 
     def some(self, chosen: np.ndarray) -> pa.Array:
         """The values where `chosen` (K,) holds."""
@@ -69,19 +105,54 @@ class Cells:
 def cells_of(column: np.ndarray | pa.DictionaryArray) -> Cells:
     """The different cells of a column (N,) of text, bool, int64, float64 or datetime64; "" where nothing is.
 
-    column: also as a dictionary of text without nulls, which is quicker.
+    column: also as a dictionary of text without nulls, which is quicker. Cells that differ only in what cannot be seen
+    (blanks, characters without width, two ways to write one letter) are the same; the commonest of them stands.
     """
-    if isinstance(column, np.ndarray):
-        arrow = pa.array(column, from_pandas=True)
-        encoded = arrow.cast(pa.large_string()).fill_null("").dictionary_encode()
+    if isinstance(column, np.ndarray) and column.dtype.kind in "biufM":
+        encoded = pa.array(column, from_pandas=True).dictionary_encode(null_encoding="encode")
+        values = encoded.dictionary.cast(pa.large_string()).fill_null("")  # of few numbers, not of all
+    elif isinstance(column, np.ndarray):
+        encoded = pa.array(column, from_pandas=True).cast(pa.large_string()).fill_null("").dictionary_encode()
+        values = encoded.dictionary
     else:
-        encoded = column
-    values, codes = encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
-    trimmed = pc.utf8_trim_whitespace(values)
-    if not trimmed.equals(values):
-        again = trimmed.dictionary_encode()  # cells that differ in spaces only are now the same
+        encoded, values = column, column.dictionary
+    codes = encoded.indices.to_numpy().astype(np.int64)
+    seen = pc.utf8_trim_whitespace(values)
+    plain = as_bool(pc.string_is_ascii(seen))
+    if not plain.all():
+        seen = pc.utf8_trim_whitespace(pc.replace_substring_regex(seen, INVISIBLE, ""))
+    if not seen.equals(values):
+        again = seen.dictionary_encode()  # cells that differ in spaces only are now the same
         values, codes = again.dictionary, again.indices.to_numpy().astype(np.int64)[codes]
-    return Cells(values, codes, np.bincount(codes, minlength=len(values)))
+    cells = Cells(values, codes, np.bincount(codes, minlength=len(values)))
+    if plain.all() and not matches(values, r"\s\s|[\t\r\n]").any():
+        return cells
+    return merged_by(cells, [visible(text) for text in values.to_pylist()])
+
+
+def visible(text: str) -> str:
+    """The text as it looks: composed letters, nothing without width, one blank where there are several."""
+    if text.isascii() and "  " not in text and text.isprintable():
+        return text.strip()
+    return " ".join(unicodedata.normalize("NFC", re.sub(INVISIBLE, "", text)).split())
+
+
+def merged_by(cells: Cells, keys: list[str]) -> Cells:
+    """The cells with one where several have the same key; the commonest stands for them. keys: K."""
+    if len(set(keys)) == len(keys):
+        return cells
+    texts = cells.values.to_pylist()
+    best: dict[str, int] = {}
+    several: set[str] = set()
+    for k, key in enumerate(keys):
+        several |= {key} if key in best else set()
+        if key not in best or cells.counts[k] > cells.counts[best[key]]:
+            best[key] = k
+    place = {key: number for number, key in enumerate(best)}
+    codes = np.array([place[key] for key in keys], dtype=np.int64)[cells.codes]
+    values = pa.array([texts[k] for k in best.values()], pa.large_string())
+    merged = (*cells.merged, *(texts[best[key]] for key in sorted(several)))
+    return replace(cells, values=values, codes=codes, counts=np.bincount(codes, minlength=len(values)), merged=merged)
 
 
 @cache
@@ -113,7 +184,7 @@ def plain_numbers(values: pa.Array) -> np.ndarray | None:
 
 
 def read_numbers(values: pa.Array, decimal: Decimal) -> np.ndarray:
-    """(K,) float64, NaN for what is no number, infinite for 'inf' and beyond the range of float64.
+    """(K,) float64, NaN for what is not a number, infinite for 'inf' and beyond the range of float64.
 
     Thousands may be separated by spaces, apostrophes or the mark that is not the decimal one.
     """
@@ -135,25 +206,48 @@ def read_numbers(values: pa.Array, decimal: Decimal) -> np.ndarray:
 
 
 def read_dates(values: pa.Array, order: str) -> np.ndarray:
-    """(K,) days since 1970 as float64, in UTC where a zone is given; NaN for what is no such date. order: of DATES."""
-    parts = pc.extract_regex(values, DATES[order])
+    """(K,) days since 1970 as float64, in UTC where a zone is given; NaN where it is no such date. order: of DATES."""
+    parts = pc.extract_regex(_without_names(values) if order == "iso" else values, DATES[order])
     found = as_bool(parts.is_valid())
     days = np.full(len(values), np.nan)
     if not found.any():
         return days
     fields = {field.name: parts.filter(pa.array(found)).field(place) for place, field in enumerate(parts.type)}
     sign = np.where(as_bool(pc.equal(fields.pop("sign"), "-")), -1, 1)
+    half = np.array([text or "" for text in pc.utf8_lower(fields.pop("half")).to_pylist()])
     part = {name: _floats(texts) for name, texts in fields.items()}
     year, month, day = (part[name].astype(np.int64) for name in ("year", "month", "day"))
     start = (year - 1970).astype("datetime64[Y]").astype("datetime64[M]") + (np.clip(month, 1, 12) - 1)
     length = ((start + 1).astype("datetime64[D]") - start.astype("datetime64[D]")).astype(np.int64)
     real = (month >= 1) & (month <= 12) & (day >= 1) & (day <= length) & (year >= 1)
     real &= (part["hour"] < 24) & (part["minute"] < 60) & (part["second"] < 61)
-    clock = (part["hour"] * 60 + part["minute"]) * 60 + part["second"]
+    hour = np.where(half == "", part["hour"], part["hour"] % 12 + 12 * (half == "p"))
+    clock = (hour * 60 + part["minute"]) * 60 + part["second"]
     clock -= sign * (part["zone_hour"] * 60 + part["zone_minute"]) * 60
     whole = start.astype("datetime64[D]").astype(np.int64) + (day - 1)
     days[found] = np.where(real, whole + clock / 86_400, np.nan)
     return days
+
+
+def read_dates_or_iso(values: pa.Array, order: str) -> np.ndarray:
+    """As `read_dates`, and what is not in this order by the year first, which is never in doubt."""
+    found = read_dates(values, order)
+    return found if order == "iso" else np.where(np.isnan(found), read_dates(values, "iso"), found)
+
+
+def _without_names(values: pa.Array) -> pa.Array:
+    """Dates with the name of a month, English or German, as year-month-day; other texts as they are."""
+    if not matches(values, r"^[^\W\d].*[0-9]{4}|[0-9][ ./-]+[^\W\d]{3}").any():
+        return values
+    return pa.array([_numbered(text) for text in values.to_pylist()], pa.large_string())
+
+
+def _numbered(text: str) -> str:
+    found = next((match for match in (form.match(text) for form in NAMED) if match is not None), None)
+    month = MONTHS.get(found["month"].lower()) if found is not None else None
+    if found is None or month is None:
+        return text
+    return f"{found['year']}-{month}-{found['day']}{found['rest'] or ''}"
 
 
 def _floats(texts: pa.Array) -> np.ndarray:
@@ -204,33 +298,24 @@ def decimal_of(values: pa.Array) -> Literal["", ".", ",", "any", "open"]:
     return "." if by_point else "," if by_comma else ""
 
 
-def settle_decimal(name: str, cells: Cells, chosen: np.ndarray, *, separator: str, others: Collection[str]) -> Decimal:
-    """The decimal mark of a column where both fit, by what is certain in the `others`, then by the separator.
+def order_of(values: pa.Array, others: Collection[str] = ()) -> tuple[str, str]:
+    """The order (of DATES) in which every text is a date; or "", with the reason where they are dates.
 
-    chosen: (K,) the cells that count. Raises DataError where 1,234 may mean either and nothing decides.
+    others: orders that are certain in other columns, which decide where this one leaves it open.
     """
-    if ("." in others) != ("," in others):
-        return "." if "." in others else ","
-    commas = matches(cells.values, ",") & chosen
-    if separator in (",", "") or not commas.any():
-        return "."  # a comma that had to be quoted separates thousands; without commas a point is the decimal mark
-    raise DataError(
-        f"column {name!r} is ambiguous: in {cells.example(commas)} the comma may separate thousands or decimals, and "
-        "no other column decides; write its numbers without separators of thousands"
-    )
-
-
-def order_of(values: pa.Array) -> tuple[str, str]:
-    """The order (of DATES) in which every text is a date; or "", with the reason where they are dates."""
-    if not matches(values, r"^[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{2,4}").all():
+    named = matches(_without_names(values), r"^[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{2,4}")
+    if not named.all():
         return "", ""
-    reads = {order: ~np.isnan(read_dates(values, order)) for order in DATES}
     if matches(values, r"^[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2}$").all():
         return "", "dates with years of two digits, which can be read in several ways"
+    reads = {order: ~np.isnan(read_dates(values, order)) for order in DATES}
     whole = [order for order in DATES if reads[order].all()]
     if len(whole) == 1 or whole == ["iso"]:
         return whole[0], ""
     if whole:  # day first and month first
+        told = [order for order in whole if order in others]
+        if len(told) == 1:
+            return told[0], ""
         dotted = matches(values, r"^[0-9]{1,2}\.").all()  # months never come first in dates with points
         return ("dmy", "") if dotted else ("", "dates of which it is not sure whether the day or the month comes first")
     if (reads["iso"] | reads["dmy"] | reads["mdy"]).all():

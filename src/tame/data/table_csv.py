@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -17,6 +18,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from tame.core.errors import DataError, require
+from tame.data.table_cells import INVISIBLE
 from tame.data.tables import RawTable
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
@@ -37,7 +39,7 @@ def read_csv(data: bytes, *, where: str, digest: str) -> RawTable:
     text, notes = _decode(data, where)
     require(bool(text.strip()), f"{where} is empty", error=DataError)
     hint = re.match(r"(?i)\"?sep=.\"?[\r\n]", text)
-    advice = "which is a hint to Excel and no names of columns; delete that line"
+    advice = "which is a hint to Excel and not the names of columns; delete that line"
     require(hint is None, f"{where} begins with a line 'sep=', {advice}", error=DataError)
     separator, said = _find_separator(text)
     notes.append(said)
@@ -74,7 +76,7 @@ class _Texts(Mapping[str, np.ndarray]):
 
 def column_names(found: Sequence[str], where: str) -> tuple[tuple[str, ...], list[str]]:
     """The names of the columns, and notes on those that were made up. Raises DataError where two are the same."""
-    stripped = [name.strip() for name in found]
+    stripped = [unicodedata.normalize("NFC", re.sub(INVISIBLE, "", name)).strip() for name in found]
     require(any(stripped), f"{where} has no names of columns in its first line", error=DataError)
     twice = [name for name, count in Counter(stripped).items() if name and count > 1]
     if twice:
@@ -127,7 +129,7 @@ def _decode(data: bytes, where: str) -> tuple[str, list[str]]:
         if found.group() == "\0" and data[:200].count(0) * 3 > len(data[:200]):
             raise DataError(f"{where} looks like UTF-16 without a byte order mark; save it as UTF-8")
         character = "a NUL byte" if found.group() == "\0" else f"the control character 0x{ord(found.group()):02X}"
-        raise DataError(f"{where} holds {character} on line {line}, so it is no table in text, or it is damaged")
+        raise DataError(f"{where} holds {character} on line {line}, so it is not a table in text, or it is damaged")
     return text.removeprefix("\ufeff"), notes
 
 
@@ -138,7 +140,7 @@ def _decode_western(data: bytes, place: str, where: str) -> tuple[str, list[str]
         require(not mixture, "", error=DataError)
         text = data.decode("cp1252")
     except (UnicodeDecodeError, DataError):
-        raise DataError(f"{where} is neither UTF-8 ({place}) nor wholly in cp1252; save it as UTF-8") from None
+        raise DataError(f"{where} is neither UTF-8 ({place}) nor entirely in cp1252; save it as UTF-8") from None
     note = f"encoding: not UTF-8 ({place}), so read as cp1252 (Western European); look at letters with accents"
     return text, [note]
 

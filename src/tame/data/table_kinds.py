@@ -1,10 +1,10 @@
-"""Which kind each column is, decided from all rows, and a later table read by the kinds of an earlier one."""
+"""Which kind each column is, decided from all rows, or by what the user said."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,26 +15,22 @@ from tame.core.errors import DataError, require
 from tame.data.table_cells import (
     DATES,
     LARGEST,
-    MARKS,
-    NEITHER,
-    SOFT_MARKS,
+    ORDERS,
     SPACES,
     Cells,
-    Decimal,
     are_boolean,
     are_whole,
-    cells_of,
-    decimal_of,
     leading_zeros,
     matches,
-    order_of,
+    merged_by,
     plain_numbers,
     read_booleans,
     read_dates,
+    read_dates_or_iso,
     read_numbers,
-    settle_decimal,
 )
-from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, Kind, RawTable, Reading, Table, require_column
+from tame.data.table_drafts import Draft, decimal_mark, draft_of, require_told, settled
+from tame.data.tables import LEARNT, MISSING, Column, Kind, RawTable, Reading, Table, require_column
 
 EXACT = 2**53  # whole numbers beyond lose digits in float64
 FEW = 20  # rows; of fewer, different cells do not show an identifier or free text
@@ -55,118 +51,86 @@ class _Typed:
     numbering: np.ndarray | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """A column before its kind is known. sure, soft: (K,) marks of missing values; firm: (K,) the other cells."""
-
-    name: str
-    cells: Cells
-    sure: np.ndarray
-    soft: np.ndarray
-    firm: np.ndarray
-    decimal: str
-
-    def rows(self, chosen: np.ndarray) -> int:
-        return int(self.cells.counts[chosen].sum())
-
-
-def type_table(raw: RawTable, *, target: str | None, ignore: Sequence[str] = ()) -> Table:
+def type_table(
+    raw: RawTable, *, target: str | None, ignore: Sequence[str] = (), told: Mapping[str, str] | None = None
+) -> Table:
     """The columns of `raw` but the target and the ignored ones, each of a kind, with the reasons in words.
 
-    Raises DataError for names that are not there and for numbers that can be read in two ways.
+    told: what the user said that columns are, by name, in the words of `core/columns.py`. Raises DataError for names
+    that are not there, for numbers that can be read in two ways, and for columns that are not what was said.
     """
-    for name in (*ignore, *([target] if target is not None else [])):
+    told = told or {}
+    for name in (*ignore, *told, *([target] if target is not None else [])):
         require_column(name, raw.names)
     names = [name for name in raw.names if name != target and name not in ignore]
     require(bool(names), "there is no column beside the target and the ignored ones", error=DataError)
-    drafts = [_draft(name, cells_of(raw.cells(name))) for name in names]
-    sure = {draft.decimal for draft in drafts}
-    typed = [_type(_settled(draft, raw.separator, sure)) for draft in drafts]
+    quick = {name: found for name in names if name not in told and (found := _declared(raw, name)) is not None}
+    drafts = settled([draft_of(raw, name, told=told.get(name, "")) for name in names if name not in quick], raw)
+    looked = [_as_told(draft, told[draft.name]) if draft.name in told else _type(draft) for draft in drafts]
+    by_name = {**quick, **{one.column.name: one for one in looked}}
+    typed = [by_name[name] for name in names]
     if not any(one.column.kind in LEARNT for one in typed):
         typed = [_as_number(one) for one in typed]
-    notes = [*raw.notes, *_notes_on_marks(drafts, typed), *(one.note for one in typed if one.note)]
+    notes = [
+        *raw.notes,
+        *_notes_on_marks(drafts, looked, list(quick.values())),
+        *(one.note for one in typed if one.note),
+    ]
+    notes += [note for draft in drafts for note in _on_merged(draft)]
     if ignore:
-        notes.append(f"left out as told: {_listed(ignore)}")
+        notes.append(f"left out as told: {listed(ignore)}")
     values = {one.column.name: one.values for one in typed if one.values is not None}
-    return Table(tuple(one.column for one in typed), values, raw.num_rows, tuple(notes))
-
-
-def apply_kinds(
-    raw: RawTable, columns: Sequence[Column], *, beside: Sequence[str] = ()
-) -> tuple[Table, tuple[str, ...]]:
-    """A later table read by the kinds of an earlier one, and notes on what was not as in that.
-
-    beside: columns that may be there and are no features, such as the target; nothing is said of them.
-
-    Columns are found by name, in any order. Ones that are not there are missing in all rows; what cannot be read as a
-    number or date is missing; categories that the earlier table had not are UNSEEN. All of that is in the notes, with
-    counts. Raises DataError where no column to learn from is there.
-    """
-    wanted = [column.name for column in columns if column.kind in LEARNT]
-    absent = [name for name in wanted if name not in raw.names]
-    if wanted and len(absent) == len(wanted):
-        raise DataError(f"none of the columns is there: {_listed(wanted)} (found: {_listed(raw.names)})")
-    notes = [f"columns not there, taken as missing in all rows: {_listed(absent)}"] if absent else []
-    known = {*beside, *(column.name for column in columns)}
-    extra = [name for name in raw.names if name not in known]
-    if extra:
-        notes.append(f"columns that the earlier table had not, ignored: {_listed(extra)}")
-    values, again = {}, []
-    for column in columns:
-        missing = raw.num_rows
-        if column.name in raw.names:
-            found, said = _read_as(column, cells_of(raw.cells(column.name)))
-            notes += said
-            missing = int(np.isnan(found).sum() if found.dtype.kind == "f" else (found == MISSING).sum())
-        elif column.kind in ("number", "date"):
-            found = np.full(raw.num_rows, np.nan)
-        else:
-            found = np.full(raw.num_rows, MISSING, dtype=np.int64)
-        if column.kind in LEARNT:
-            values[column.name] = found
-        again.append(replace(column, missing=missing))
-    return Table(tuple(again), values, raw.num_rows, (*raw.notes, *notes)), tuple(notes)
+    columns = tuple(replace(one.column, rows=raw.num_rows) for one in typed)
+    return Table(columns, values, raw.num_rows, tuple(notes))
 
 
 # A first table: from cells to a kind
 
 
-def _draft(name: str, cells: Cells) -> _Draft:
-    marks = cells.mask((*MARKS, *SOFT_MARKS))
-    sure = cells.mask(MARKS) if marks.any() else marks
-    soft, firm = marks & ~sure, ~marks
-    if sure.any() and firm.sum() >= 10 and matches(cells.some(firm), "^[A-Z]{2}$").all():
-        sure = sure & ~cells.mask(("NA",))  # among codes of two letters NA is one, such as that of Namibia
-        firm = ~(sure | soft)
-    if not firm.any():  # nothing tells that "-" or "None" are marks
-        soft = np.zeros_like(soft)
-        firm = ~sure
-    return _Draft(name, cells, sure, soft, firm, decimal_of(cells.some(firm)) if firm.any() else "")
-
-
-def _settled(draft: _Draft, separator: str, sure: set[str]) -> _Draft:
-    if draft.decimal != "open":
-        return draft
-    mark = settle_decimal(draft.name, draft.cells, draft.firm, separator=separator, others=sure)
-    return replace(draft, decimal=mark)
-
-
-def _type(draft: _Draft) -> _Typed:
+def _type(draft: Draft) -> _Typed:
     if not draft.firm.any():
         why = "every cell is missing"
         return _Typed(Column(draft.name, "constant", why, missing=len(draft.cells.codes)))
     firm = draft.cells.some(draft.firm)
-    if are_boolean(firm):
-        return _boolean(draft, read_booleans(firm))
+    if draft.declared != "category" and are_boolean(firm):
+        return _words(draft) if draft.said.any() else _boolean(draft, read_booleans(firm))
     if draft.decimal:
         return _number(draft)
-    order, doubt = order_of(firm)
-    if order:
-        return _date(draft, order)
-    return _words(draft, doubt)
+    if draft.order:
+        return _date(draft)
+    return _words(draft)
 
 
-def _boolean(draft: _Draft, truth: np.ndarray) -> _Typed:
+def _as_told(draft: Draft, told: str) -> _Typed:
+    """The column as the user said. Raises DataError where it cannot be that."""
+    kind = told.partition(":")[0]
+    why = f"said to be {'a ' if kind != 'ignore' else ''}{told}"
+    if kind == "ignore":
+        column = Column(draft.name, "ignored", "left out as told", draft.rows(draft.sure), told=True)
+        return _Typed(column)
+    require_told(draft, told)
+    if kind == "category":
+        one = _categories(draft, draft.cells, "")
+    elif kind == "boolean":
+        firm = draft.cells.some(draft.firm)
+        fits = draft.firm.any() and are_boolean(firm)
+        example = f" ({draft.cells.example(draft.firm)})" if draft.firm.any() else ""
+        wrong = (
+            f"column {draft.name!r} was said to be a boolean, and its cells are not all words for yes and no{example}"
+        )
+        require(bool(fits), wrong, error=DataError)
+        one = _boolean(draft, read_booleans(firm))
+    else:
+        one = _number(draft, told=True) if kind == "number" else _date(draft)
+    different = len(one.column.categories) if one.column.categories else 2 * (one.values is not None)
+    require(
+        different > 1, f"column {draft.name!r} was said to be a {kind}, and has {one.column.why or 'one value'}: "
+        f"there is nothing to learn from it; say --column {draft.name}=ignore", error=DataError,
+    )  # fmt: skip
+    return replace(one, column=replace(one.column, why=f"{why}; {one.column.why}", told=True))
+
+
+def _boolean(draft: Draft, truth: np.ndarray) -> _Typed:
     spelled, counts = draft.cells.some(draft.firm).to_pylist(), draft.cells.counts[draft.firm]
     rows = {value: int(counts[truth == value].sum()) for value in (0, 1)}
     order = sorted((0, 1), key=lambda value: (-rows[value], value))
@@ -175,53 +139,90 @@ def _boolean(draft: _Draft, truth: np.ndarray) -> _Typed:
     codes = np.full(len(draft.firm), MISSING, dtype=np.int64)
     codes[draft.firm] = np.array([order.index(0), order.index(1)])[truth]
     others = sorted(set(spelled) - set(categories))
-    also = f", also written {_listed(others)}" if others else ""
+    also = f", also written {listed(others)}" if others else ""
     why = f"only {categories[0]!r} ({rows[order[0]]:,}) and {categories[1]!r} ({rows[order[1]]:,}){also}"
-    return _coded(draft, "boolean", why, categories, codes)
+    return _coded(draft.name, "boolean", why, categories, codes[draft.cells.codes])
 
 
-def _number(draft: _Draft) -> _Typed:
-    cells, firm = draft.cells, draft.firm
-    numbers = _numbers(draft)
-    whole = are_whole(cells.some(firm))
-    if whole:
-        zeros = leading_zeros(cells.values) & firm
+def _declared(raw: RawTable, name: str) -> _Typed | None:
+    """A column that the table declares to be numbers, without a look at how they are written.
+
+    None where there is more to it: few values, infinite ones, or whole numbers that a float would change.
+    """
+    if raw.declared(name) != "number":
+        return None
+    values = np.asarray(raw.columns[name], dtype=np.float64)
+    gone = np.isnan(values)
+    finite = np.unique(values[~gone])
+    if len(finite) < 3 or np.abs(finite[[0, -1]]).max() > (EXACT if raw.columns[name].dtype.kind == "i" else LARGEST):
+        return None
+    whole = bool((finite == np.round(finite)).all())
+    kinds = "whole numbers" if whole else "numbers"
+    why = f"{kinds} from {finite[0]:.10g} to {finite[-1]:.10g}, {len(finite):,} different"
+    missing = int(gone.sum())
+    column = Column(name, "number", why, missing, low=float(finite[0]), high=float(finite[-1]))
+    said = _numbering(name, finite, num=len(values) - missing) if whole else ""
+    if said:
+        return _Typed(replace(column, kind="identifier", why=said), numbering=values)
+    return _Typed(column, values)
+
+
+def _number(draft: Draft, *, told: bool = False) -> _Typed:
+    """told: whether the user said that these are numbers, and not names made of digits."""
+    cells, good = draft.cells, draft.good
+    numbers = np.where(good, read_numbers(draft.bare, decimal_mark(draft)), np.nan)
+    texts = draft.bare if good.all() else draft.bare.filter(pa.array(good))
+    whole = are_whole(texts)
+    if whole and not told:
+        zeros = leading_zeros(cells.values) & good
         if zeros.any():
             return _words(draft, f"digits with leading zeros, which numbers would lose ({cells.example(zeros)})")
-        beyond = (np.abs(numbers) > EXACT) & firm
+        beyond = (np.abs(numbers) > EXACT) & good
         if beyond.any():
             return _words(draft, f"whole numbers too large to be kept exactly ({cells.example(beyond)})")
-    infinite = (np.abs(numbers) > LARGEST) & firm
-    finite = np.unique(numbers[firm & ~infinite])
-    missing = draft.rows(~firm | infinite)
-    note = _on_infinite(draft.name, cells, infinite)
+    infinite = (np.abs(numbers) > LARGEST) & good
+    finite = np.unique(numbers[good & ~infinite])
+    missing = draft.rows(~good | infinite)
+    note = "; ".join(each for each in (on_infinite(draft.name, cells, infinite), _on_odd(draft, "number")) if each)
     if len(finite) < 2:
         why = f"one value, {finite[0]:.10g}" if len(finite) else "no finite value"
         return _Typed(Column(draft.name, "constant", why, missing), note=note)
     values = np.where(infinite, np.nan, numbers)[cells.codes]
+    whole = whole or bool((finite == np.round(finite)).all())
     kinds = "whole numbers" if whole else "numbers"
     why = f"{kinds} from {finite[0]:.10g} to {finite[-1]:.10g}, {len(finite):,} different"
     grouped = f"[0-9][{'.' if draft.decimal == ',' else ','}{SPACES}][0-9]"
-    if not whole and plain_numbers(cells.some(firm)) is None and matches(cells.some(firm), grouped).any():
+    if (draft.decimal == "," or plain_numbers(texts) is None) and matches(texts, grouped).any():
         why += "; thousands separated"
     reading: Reading = "decimal comma" if draft.decimal == "," else ""
-    why += "; decimal comma" if reading else ""
+    why += "; decimal comma" if reading and matches(texts, ",").any() else ""
+    why += f"; in {draft.unit!r}" if draft.unit else ""
     why += f"; {draft.rows(infinite):,} infinite or too large" if infinite.any() else ""
-    column = Column(draft.name, "number", why, missing, reading=reading)
-    said = _numbering(draft.name, finite, num=draft.rows(firm)) if whole else ""
+    why += f"; {draft.rows(draft.odd):,} not read" if draft.odd.any() else ""
+    column = Column(
+        draft.name, "number", why, missing, reading=reading, unit=draft.unit, low=float(finite[0]),
+        high=float(finite[-1]),
+    )  # fmt: skip
+    said = _numbering(draft.name, finite, num=draft.rows(good)) if whole and not told else ""
     if said:
         return _Typed(replace(column, kind="identifier", why=said), note=note, numbering=values)
     return _Typed(column, values, note)
 
 
-def _numbers(draft: _Draft) -> np.ndarray:
-    """(K,) the cells as numbers, NaN for marks."""
-    numbers = read_numbers(draft.cells.values, _mark("decimal comma" if draft.decimal == "," else ""))
-    return np.where(draft.firm, numbers, np.nan)
+def _on_odd(draft: Draft, kind: str) -> str:
+    """What is to be said of the few cells that are not read."""
+    if not draft.odd.any():
+        return ""
+    rows = draft.rows(draft.odd)
+    said = f"1 cell is not a {kind}" if rows == 1 else f"{rows:,} cells are not {kind}s"
+    return f"{draft.name}: {said} and taken as missing ({draft.cells.example(draft.odd)})"
 
 
-def _mark(reading: Reading) -> Decimal:
-    return "," if reading == "decimal comma" else "."
+def _on_merged(draft: Draft) -> list[str]:
+    """What is to be said of cells that look the same and were not."""
+    if not draft.cells.merged or draft.decimal or draft.order:
+        return []
+    return [f"{draft.name}: cells that differ only in what cannot be seen are one: {listed(draft.cells.merged)}"]
 
 
 def _numbering(name: str, finite: np.ndarray, *, num: int) -> str:
@@ -239,31 +240,34 @@ def _as_number(one: _Typed) -> _Typed:
     """A numbering as numbers: where no other column is left to learn from, it may be the abscissa."""
     if one.numbering is None:
         return one
-    why = f"{one.column.why}; learnt from nevertheless, as there is no other column"
+    why = f"{one.column.why}; trained on nevertheless, as there is no other column"
     return _Typed(replace(one.column, kind="number", why=why), one.numbering, one.note)
 
 
-def _date(draft: _Draft, order: str) -> _Typed:
-    days = read_dates(draft.cells.values, order)
-    found = days[draft.firm]
-    missing = draft.rows(~draft.firm)
+def _date(draft: Draft) -> _Typed:
+    days = read_dates_or_iso(draft.cells.values, draft.order)
+    found = days[draft.good]
+    missing = draft.rows(~draft.good)
+    note = _on_odd(draft, "date")
     if len(np.unique(found)) < 2:
-        return _Typed(Column(draft.name, "constant", "one date", missing))
+        return _Typed(Column(draft.name, "constant", "one date", missing), note=note)
     ends = [str(np.datetime64(int(day), "D")) for day in (np.floor(found.min()), np.floor(found.max()))]
-    said = {"iso": "year first", "dmy": "day first", "mdy": "month first"}[order]
-    why = f"dates from {ends[0]} to {ends[1]}, {said}"
-    reading = next(known for known in ("iso", "dmy", "mdy") if known == order)
-    values = np.where(draft.firm, days, np.nan)[draft.cells.codes]
-    return _Typed(Column(draft.name, "date", why, missing, reading=reading), values)
+    why = f"dates from {ends[0]} to {ends[1]}, {ORDERS[draft.order]}"
+    why += f"; {draft.rows(draft.odd):,} not read" if draft.odd.any() else ""
+    reading = next(known for known in ("iso", "dmy", "mdy") if known == draft.order)
+    values = np.where(draft.good, days, np.nan)[draft.cells.codes]
+    low, high = float(found.min()), float(found.max())
+    return _Typed(Column(draft.name, "date", why, missing, reading=reading, low=low, high=high), values, note)
 
 
-def _words(draft: _Draft, doubt: str = "") -> _Typed:
-    """A column of words: category, identifier or free text. doubt: why it is no number or date."""
+def _words(draft: Draft, doubt: str = "") -> _Typed:
+    """A column of words: category, identifier or free text. doubt: why it is not a number or date."""
     cells, chosen = draft.cells, ~draft.sure
     values, counts = cells.some(chosen), cells.counts[chosen]
     num, different = int(counts.sum()), len(counts)
-    mixture = _mixture(draft)
-    doubt = doubt or mixture
+    mixture = "" if draft.declared == "category" else _mixture(draft)
+    unread = draft.doubt or mixture  # not names, and not read: such a column is not an identifier
+    doubt = doubt or unread
     also = f"; {doubt}" if doubt else ""
     note = f"{draft.name} is not taken as numbers or dates: {doubt}" if doubt else ""
     column = Column(draft.name, "constant", "", len(cells.codes) - num)
@@ -273,51 +277,61 @@ def _words(draft: _Draft, doubt: str = "") -> _Typed:
         spaces = pc.count_substring_regex(values, r"\s+").to_numpy()
         words = float(((spaces + 1) * counts).sum() / num)
         why = f"{words:.1f} words, {different:,} different in {num:,} rows{also}"
-        is_text = mixture or words >= TEXT_WORDS or (words >= 2 and different <= NEARLY_ALL * num)
+        is_text = unread or words >= TEXT_WORDS or (words >= 2 and different <= NEARLY_ALL * num)
+        note += f"; say --column {draft.name}=KIND to say what it is" if unread else ""
         return _Typed(replace(column, kind="text" if is_text else "identifier", why=why), note=note)
+    texts = zip(cells.values.to_pylist(), draft.sure.tolist(), strict=True)
+    one = merged_by(cells, [f"{int(mark)}{text if mark else case_key(text)}" for text, mark in texts])
+    if len(one.values) < len(cells.values):
+        said = listed(one.merged[len(cells.merged) :])
+        merged = f"{draft.name}: cells that differ in capitals only are one: {said}"
+        note = "; ".join(each for each in (note, f"{merged} (--column {draft.name}=category keeps them apart)") if each)
+    found = replace(_categories(draft, one, also), note=note)
+    if len(found.column.categories) > 1:
+        return found
+    return _Typed(replace(column, why=f"one value, {found.column.categories[0]!r:.60}{also}"), note=note)
+
+
+def case_key(text: str) -> str:
+    """What is the same for texts that differ in capitals only; a single letter in two sizes may be two signs."""
+    return text.casefold() if len(text) > 1 else text
+
+
+def _categories(draft: Draft, cells: Cells, also: str) -> _Typed:
+    """The column as categories. cells: its own, perhaps with some merged."""
+    missing = cells.mask(tuple(draft.cells.some(draft.sure).to_pylist()))
+    values, counts = cells.some(~missing), cells.counts[~missing]
+    if not len(values):
+        return _Typed(Column(draft.name, "constant", "no value", len(cells.codes)))
+    num, different = int(counts.sum()), len(counts)
     order = sorted(range(different), key=lambda k: (-int(counts[k]), values[k].as_py()))
     categories = tuple(values[k].as_py() for k in order)
-    codes = np.full(len(chosen), MISSING, dtype=np.int64)
-    codes[np.flatnonzero(chosen)[order]] = np.arange(different)
+    codes = np.full(len(missing), MISSING, dtype=np.int64)
+    codes[np.flatnonzero(~missing)[order]] = np.arange(different)
     why = f"{different:,} categories, the commonest {categories[0]!r:.60} ({100 * counts.max() / num:.0f} %){also}"
-    kept = cells.some(draft.soft).to_pylist()
-    why += f"; {_listed(kept)} kept as a category" if kept else ""
-    return replace(_coded(draft, "category", why, categories, codes), note=note)
+    kept = draft.cells.some(draft.soft & ~draft.said).to_pylist()
+    why += f"; {listed(kept)} kept as a category" if kept else ""
+    return _coded(draft.name, "category", why, categories, codes[cells.codes])
 
 
-def _mixture(draft: _Draft) -> str:
+def _mixture(draft: Draft) -> str:
     """What share of the cells are numbers or dates where not all are, and the first that is not; "" if none is."""
     values, firm = draft.cells.values, draft.firm
     reads = {"numbers": ~np.isnan(read_numbers(values, ".")) & firm}
     reads["dates"] = np.any([~np.isnan(read_dates(values, order)) for order in DATES], axis=0) & firm
     kind = max(reads, key=lambda kind: draft.rows(reads[kind]))
     some, num = draft.rows(reads[kind]), draft.rows(firm)
-    if some == 0:
-        return _unit(draft)
-    if some == num:
+    if some == 0 or some == num:
         return ""
     return f"{some:,} of {num:,} are {kind}, others are not ({draft.cells.example(firm & ~reads[kind])})"
 
 
-def _unit(draft: _Draft) -> str:
-    """What is to be said of numbers that all have the same unit or sign of a currency; "" for anything else."""
-    values = draft.cells.some(draft.firm)
-    if not matches(values, r"^[+-]?(?:[$€£¥] ?[0-9][0-9.,]*|[0-9][0-9.,]* ?[^0-9.,+\s-]{1,4})$").all():
-        return ""
-    units = pc.unique(pc.replace_substring_regex(values, r"[0-9.,+\s-]", ""))
-    if len(units) > 1:
-        return ""
-    example = draft.cells.example(draft.firm)
-    return f"numbers with {units[0].as_py()!r} ({example}); write it into the name of the column, not into its cells"
+def _coded(name: str, kind: Kind, why: str, categories: tuple[str, ...], codes: np.ndarray) -> _Typed:
+    """codes: (N,) of the rows."""
+    return _Typed(Column(name, kind, why, int((codes == MISSING).sum()), categories), codes)
 
 
-def _coded(draft: _Draft, kind: Kind, why: str, categories: tuple[str, ...], codes: np.ndarray) -> _Typed:
-    """codes: (K,) of the cells."""
-    rows = codes[draft.cells.codes]
-    return _Typed(Column(draft.name, kind, why, int((rows == MISSING).sum()), categories), rows)
-
-
-def _on_infinite(name: str, cells: Cells, infinite: np.ndarray) -> str:
+def on_infinite(name: str, cells: Cells, infinite: np.ndarray) -> str:
     if not infinite.any():
         return ""
     rows = int(cells.counts[infinite].sum())
@@ -325,8 +339,8 @@ def _on_infinite(name: str, cells: Cells, infinite: np.ndarray) -> str:
     return f"{name}: {said} infinite or beyond {LARGEST:.1e}, taken as missing ({cells.example(infinite)})"
 
 
-def _notes_on_marks(drafts: Sequence[_Draft], typed: Sequence[_Typed]) -> list[str]:
-    """Which marks were read as missing, and in which columns."""
+def _notes_on_marks(drafts: Sequence[Draft], typed: Sequence[_Typed], declared: Sequence[_Typed]) -> list[str]:
+    """Which marks were read as missing, and in which columns. declared: columns without marks, which may have holes."""
     where: dict[str, list[str]] = defaultdict(list)
     rows: dict[str, int] = defaultdict(int)
     for draft, one in zip(drafts, typed, strict=True):
@@ -335,76 +349,16 @@ def _notes_on_marks(drafts: Sequence[_Draft], typed: Sequence[_Typed]) -> list[s
         for mark, count in zip(draft.cells.some(marks).to_pylist(), draft.cells.counts[marks].tolist(), strict=True):
             where[mark].append(draft.name)
             rows[mark] += count
+    for one in declared:
+        if one.column.missing:
+            where[""].append(one.column.name)
+            rows[""] += one.column.missing
     return [
-        f"{'empty cells' if mark == '' else repr(mark)} read as missing: {rows[mark]:,} in {_listed(names, quote='')}"
+        f"{'empty cells' if mark == '' else repr(mark)} read as missing: {rows[mark]:,} in {listed(names, quote='')}"
         for mark, names in where.items()
     ]
 
 
-def _listed(names: Iterable[str], *, quote: str = "'", most: int = 5) -> str:
+def listed(names: Iterable[str], *, quote: str = "'", most: int = 5) -> str:
     shown = [f"{quote}{name}{quote}" for name in names]
     return ", ".join(shown) if len(shown) <= most else f"{', '.join(shown[:most])} and {len(shown) - most} more"
-
-
-# A later table: by the kinds of the first
-
-
-def _read_as(column: Column, cells: Cells) -> tuple[np.ndarray, list[str]]:
-    """(N,) values of the column, float64 or codes, and what was not as in the earlier table."""
-    if column.kind in ("category", "boolean"):
-        return _codes_as(column, cells)
-    if column.kind not in LEARNT:
-        return np.where(cells.mask(MARKS)[cells.codes], MISSING, 0), []
-    marks = cells.mask(MARKS) | cells.mask(SOFT_MARKS)
-    notes = []
-    if column.kind == "date":
-        found = read_dates(cells.values, column.reading)
-        year_first = read_dates(cells.values, "iso")  # never in doubt, whatever the earlier table had
-        other_order = np.isnan(found) & ~np.isnan(year_first)
-        if other_order.any():
-            found = np.where(other_order, year_first, found)
-            notes.append(
-                f"{column.name}: some dates come with the year first, unlike before ({cells.example(other_order)})"
-            )
-    else:
-        mark = _mark(column.reading)
-        found = read_numbers(cells.values, mark)
-        unread = np.isnan(found[~marks]).any()  # the other mark is costly to try
-        other = read_numbers(cells.values, "." if mark == "," else ",") if unread else found
-        if unread and not np.isnan(other[~marks]).any():
-            found = other
-            notes.append(f"{column.name}: the decimal mark is not {mark!r} as in the earlier table, and was read so")
-    infinite = (np.abs(found) > LARGEST) & ~marks
-    notes += [_on_infinite(column.name, cells, infinite)] if infinite.any() else []
-    odd = np.isnan(found) & ~marks
-    if odd.any():
-        rows, what = int(cells.counts[odd].sum()), f"no {column.kind}"
-        said = f"1 cell is {what}" if rows == 1 else f"{rows:,} cells are {what}"
-        notes.append(f"{column.name}: {said}, taken as missing ({cells.example(odd)})")
-    return np.where(infinite | marks, np.nan, found)[cells.codes], notes
-
-
-def _codes_as(column: Column, cells: Cells) -> tuple[np.ndarray, list[str]]:
-    known = pa.array(column.categories, pa.large_string())
-    places = pc.index_in(cells.values, value_set=known).fill_null(UNSEEN).to_numpy().astype(np.int64)
-    marks = cells.mask(MARKS)
-    if column.kind == "boolean":
-        marks |= cells.mask(SOFT_MARKS)
-        truth, own = read_booleans(cells.values), read_booleans(known)
-        places = np.where(truth == NEITHER, UNSEEN, np.where(truth == own[0], 0, 1))
-    else:
-        # A whole number may come as 3 from one file and as 3.0 from another.
-        numbers, own_numbers = read_numbers(cells.values, "."), read_numbers(known, ".")
-        code = {float(number): k for k, number in reversed(list(enumerate(own_numbers))) if np.isfinite(number)}
-        plain = ~leading_zeros(cells.values) & (np.abs(numbers) < EXACT)
-        for k in np.flatnonzero((places == UNSEEN) & plain):
-            text = column.categories[code[numbers[k]]] if float(numbers[k]) in code else ""
-            places[k] = code[numbers[k]] if text and not re.match("[+-]?0[0-9]", text) else UNSEEN
-    places = np.where((places == UNSEEN) & marks, MISSING, places)
-    unseen = places == UNSEEN
-    if not unseen.any():
-        return places[cells.codes], []
-    rows, new = int(cells.counts[unseen].sum()), int(unseen.sum())
-    said = f"{rows:,} rows have" if rows > 1 else "1 row has"
-    note = f"{column.name}: {said} categories that the earlier table had not ({new:,} new; {cells.example(unseen)})"
-    return places[cells.codes], [note]

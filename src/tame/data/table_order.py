@@ -25,10 +25,11 @@ def group_codes(values: np.ndarray, name: str) -> tuple[np.ndarray, str]:
     return codes, f"{name}: {rows:,} without a value, kept together as one group"
 
 
-def order_values(values: np.ndarray, name: str) -> np.ndarray:
+def order_values(values: np.ndarray, name: str, *, told: str = "") -> np.ndarray:
     """(N,) float64 that order rows by time: of numbers, dates, or text that is the same but for its numbers.
 
-    values: (N,) raw cells. Raises DataError where a cell is empty or infinite, or the column has no order.
+    values: (N,) raw cells. told: what the user said that they are, such as date:dmy. Raises DataError where a cell is
+    empty or infinite, or the column has no order.
     """
     cells = cells_of(values)
     gone = cells.mask(MARKS)
@@ -38,7 +39,7 @@ def order_values(values: np.ndarray, name: str) -> np.ndarray:
     if values.dtype.kind in "iufM":
         return _finite(values.astype(np.float64), name)
     raw = RawTable((name,), {name: values}, (), len(values), "")
-    typed = type_table(raw, target=None)
+    typed = type_table(raw, target=None, told={name: told} if told else None)
     (column,) = typed.columns
     if column.kind in ("number", "date"):
         return _finite(typed.values[name], name)

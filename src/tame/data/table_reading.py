@@ -32,7 +32,7 @@ REFUSED = {
 def read_raw(path: Path) -> RawTable:
     """The columns of a CSV or Parquet file, not yet typed; which of the two is seen from its first bytes.
 
-    Raises DataError for what is no regular file, not such a table, broken, or larger than the memory.
+    Raises DataError for what is not a regular file or such a table, broken, or larger than the memory.
     """
     with _open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -72,7 +72,7 @@ def available_memory() -> int | None:
             used = int((group / "memory.current").read_text(encoding="ascii"))
             stat_lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
             cached = sum(int(line.split()[1]) for line in stat_lines if line.startswith("inactive_file "))
-            found.append(int(limit) - used + cached)  # what files left in memory can be had back
+            found.append(int(limit) - used + cached)  # memory that files take is given back on demand
     except OSError:
         pass  # not in such a group
     return max(min(found), 0) if found else None

@@ -12,7 +12,7 @@ import numpy as np
 from tame.core.errors import DataError, unknown
 from tame.core.plain import from_plain
 
-Kind = Literal["number", "category", "boolean", "date", "identifier", "text", "constant"]
+Kind = Literal["number", "category", "boolean", "date", "identifier", "text", "constant", "ignored"]
 Reading = Literal["", "decimal comma", "iso", "dmy", "mdy"]
 LEARNT: tuple[Kind, ...] = ("number", "category", "boolean", "date")  # the others are left aside
 MOST_NAMES = 40  # of which all are listed in an error
@@ -21,10 +21,11 @@ MISSING, UNSEEN = -1, -2  # codes of a category that is not there, and of one th
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column and how it is understood. Identifiers, free text and constants are not learnt from.
+    """A column and how it is understood. Identifiers, free text, constants and ignored columns are not trained on.
 
-    categories: of a category or boolean, the commonest first. reading: how the text becomes a number or a date, so
-    that a later table is read the same way.
+    categories: of a category or boolean, the commonest first. reading: how the text becomes a number or a date; unit:
+    what stands beside each number; told: whether the user said what it is. With low and high, the least and largest
+    number or date, and missing of all rows, they say how a later table is to be read and what is unusual in it.
     """
 
     name: str
@@ -33,11 +34,17 @@ class Column:
     missing: int = 0
     categories: tuple[str, ...] = ()
     reading: Reading = ""
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    rows: int = 0
+    told: bool = False
 
     def to_json(self) -> dict[str, object]:
         return {
             "name": self.name, "kind": self.kind, "why": self.why, "missing": self.missing,
-            "categories": list(self.categories), "reading": self.reading,
+            "categories": list(self.categories), "reading": self.reading, "unit": self.unit, "low": self.low,
+            "high": self.high, "rows": self.rows, "told": self.told,
         }  # fmt: skip
 
     @classmethod
@@ -65,12 +72,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class RawTable:
-    """A table as it came. columns, by name: (N,) of text (object; "" for nothing), or from Parquet: bool, int64,
-    float64 (NaN for nothing) or datetime64[us] in UTC (NaT for nothing).
+    """A table as it came. columns, by name: (N,) of text (object; "" for nothing), or, where the table declares types
+    (Parquet, frames, arrays): bool, int64, float64 (NaN for nothing) or datetime64[us] in UTC (NaT for nothing).
 
-    notes: encoding, separator and what else was found. digest: SHA-256 of the file. separator: "" for Parquet.
-    lines: (N,) the line that each row begins on, None where every line after the first is one row. encoded: columns of
-    text as pyarrow holds them, each a dictionary of its different cells, where they came so.
+    notes: encoding, separator and what else was found. digest: SHA-256 of the file. separator: "" where types are
+    declared. lines: (N,) the line that each row begins on, None where every line after the first is one row. encoded:
+    columns of text as pyarrow holds them, each a dictionary of its different cells, where they came so. categories:
+    columns of numbers, dates or booleans that the table declares to be categories.
     """
 
     names: tuple[str, ...]
@@ -81,6 +89,16 @@ class RawTable:
     separator: str = ""
     lines: np.ndarray | None = None
     encoded: Mapping[str, object] = field(default_factory=dict)
+    categories: frozenset[str] = frozenset()
+
+    def declared(self, name: str) -> Literal["", "number", "date", "boolean", "category"]:
+        """What the table itself says that a column holds; "" of text."""
+        if name in self.categories:
+            return "category"
+        kinds: Mapping[str, Literal["number", "date", "boolean"]] = {
+            "i": "number", "f": "number", "M": "date", "b": "boolean"
+        }  # fmt: skip
+        return "" if name in self.encoded else kinds.get(self.columns[name].dtype.kind, "")
 
     def cells(self, name: str) -> object:
         """A column as `cells_of` takes it quickest."""
@@ -105,15 +123,15 @@ def require_column(name: str, names: Sequence[str]) -> None:
 
 
 def require_learnt(columns: Sequence[Column]) -> None:
-    """Raises DataError, with what each column is taken for, unless one of them can be learnt from."""
+    """Raises DataError, with what each column is taken for, unless one of them can be trained on."""
     if any(column.kind in LEARNT for column in columns):
         return
     found = [f"{column.name!r} ({column.kind}: {column.why})" for column in columns[:MOST_NAMES]]
     more = f" and {len(columns) - MOST_NAMES:,} more" if len(columns) > MOST_NAMES else ""
-    mend = "numbers, categories and dates are learnt from; free text, identifiers and constants are not"
-    raise DataError(f"no column is left to learn from: {', '.join(found)}{more}; {mend}")
+    fix = "numbers, categories and dates are trained on; free text, identifiers and constants are not"
+    raise DataError(f"no column is left to learn from: {', '.join(found)}{more}; {fix}")
 
 
 def safe_cell(text: str) -> str:
-    """The text with an apostrophe before what a spreadsheet would run as a formula."""
+    """The text with an apostrophe before what a spreadsheet would run as a formula; not as it was, so say so."""
     return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text

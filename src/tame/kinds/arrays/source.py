@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -10,12 +11,14 @@ from zipfile import BadZipFile
 import numpy as np
 
 from tame.core.config import StudyConfig
-from tame.core.errors import StorageError, require
+from tame.core.errors import DataError, StorageError, require
 from tame.core.plain import from_plain, to_plain
 from tame.core.result_parts import TargetFacts
-from tame.data.arrays import Arrays, task_of
+from tame.data.arrays import Arrays, Target, task_of
 from tame.data.sources import matrix_of, open_columns, write_arrays, write_columns
-from tame.data.tables import Column, Table, require_learnt
+from tame.data.table_kinds import type_table
+from tame.data.tables import Column, RawTable, Table, require_learnt
+from tame.data.targets import read_target
 from tame.kinds.arrays.commands import Given
 from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.kind import Known, Opened, Phase, Port
@@ -53,16 +56,27 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     return split_rows(own, config, kind=OWN_ARRAYS.name)
 
 
-def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: bool = False) -> None:
+def keep_arrays(
+    arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: bool = False, told: Mapping[str, str] | None = None
+) -> None:
     """Puts arrays given from Python into a study's folder, where its processes find them.
 
-    plain: a module of the user's own sees the array itself; otherwise rows and columns are a table. rare: whether
-    classes too small to be judged are learnt nevertheless.
+    plain: a module of the user's own sees the array itself; otherwise rows and columns are a table, typed as that of a
+    file is. rare: whether classes too small to be judged are trained on nevertheless. told: what the user said that
+    columns are.
     """
-    target = task_of(arrays.y, task="classification" if task in ("binary", "multiclass") else task, names=arrays.names)
+    if arrays.y.dtype.kind == "U" and not plain and not rare:
+        target = _of_texts(arrays.y, task)
+    else:
+        own_task = "classification" if task in ("binary", "multiclass") else task
+        target = task_of(arrays.y, task=own_task, names=arrays.names)
+    notes = arrays.notes
     x = matrix_of(arrays.x) if plain else arrays.x
+    if isinstance(x, Table) and arrays.raw is not None:
+        x = type_table(arrays.raw, target=None, told=told)
+        notes = (*notes, *x.notes)
     about = Kept(
-        task=target.task, why=target.why, classes=target.classes, notes=tuple(arrays.notes),
+        task=target.task, why=target.why, classes=target.classes, notes=tuple(notes),
         columns=x.columns if isinstance(x, Table) else (), rare=rare,
     )  # fmt: skip
     if isinstance(x, Table):
@@ -74,6 +88,23 @@ def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: b
         (folder / INPUTS).chmod(0o600)
     own = {"y": target.values, "about": np.frombuffer(json.dumps(to_plain(about)).encode(), dtype=np.uint8)}
     write_arrays(folder / TARGETS, own if target.shares is None else {**own, "shares": target.shares})
+
+
+def _of_texts(y: np.ndarray, task: str) -> Target:
+    """The target in texts, read as a column of a file is: numbers stored as text are numbers.
+
+    Raises DataError where some say that they are missing: rows given from Python come with their targets.
+    """
+    raw = RawTable(("y",), {"y": y.astype(object)}, (), len(y), "")
+    found, labelled = read_target(raw, "y", task=task)
+    if not labelled.all():
+        row = int(np.argmin(labelled))
+        without = int((~labelled).sum())
+        why = f"y has no number in {without:,} rows, first in row {row} ({str(y[row])!r:.60})"
+        raise DataError(f"{why}: leave these rows out")
+    if found.task == "regression":
+        return Target("regression", f"y holds numbers as text: {found.why}", (), found.values)
+    return Target("classification", f"y holds text: {found.why}", found.classes, found.values)
 
 
 def read_kept(folder: Path) -> Rows:

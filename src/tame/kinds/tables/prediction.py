@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,12 @@ from torch import Tensor, nn
 
 from tame.core.errors import DataError, require
 from tame.core.text import printable
-from tame.data.arrays import read_inputs
+from tame.data.arrays import read_columns, read_inputs
 from tame.data.encode import Encoder
-from tame.data.sources import recoded, short_names
-from tame.data.table_kinds import apply_kinds
+from tame.data.sources import short_names
+from tame.data.table_later import apply_kinds
 from tame.data.table_reading import read_raw
-from tame.data.tables import LEARNT, Column, Table
+from tame.data.tables import LEARNT, Column, RawTable, Table
 from tame.kinds.prediction import Predicted, Prediction
 from tame.parts.losses import LOSSES
 from tame.parts.mlp import Columns, build_table_model
@@ -83,26 +84,30 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
 def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
     """Canonical outputs (n, C) of the rows of an array or frame."""
     columns = columns_from(network)
-    table, _ = read_inputs(x, like=columns)
-    wrong = "this model judges the rows of a table: give one array or frame of two dimensions"
-    require(isinstance(table, Table), wrong)
-    assert isinstance(table, Table)
+    found, _ = read_inputs(x, like=columns)
+    require(
+        isinstance(found, Table), "this model judges the rows of a table: give one array or frame of two dimensions"
+    )
+    raw = read_columns(x)
     if by_place:
         # In double precision, since the rows that come along must not show at all.
-        own = recoded(_renamed(table, columns), columns)
-        return judge_rows(network, own, device=CPU, dtype=torch.float64).numpy()
-    gone = [c.name for c in columns if c.kind in LEARNT and c.name not in table.values]
-    mend = "give it, with gaps where nothing is known"
-    require(not gone, f"column {', '.join(map(repr, gone[:5]))} is not there; {mend}", error=DataError)
-    return judge_rows(network, recoded(table, columns), device=CPU).double().numpy()
+        table, _ = apply_kinds(_renamed(raw, columns), columns)
+        return judge_rows(network, table, device=CPU, dtype=torch.float64).numpy()
+    gone = [c.name for c in columns if c.kind in LEARNT and c.name not in raw.names]
+    advice = "give it, with gaps where nothing is known"
+    require(not gone, f"column {', '.join(map(repr, gone[:5]))} is not there; {advice}", error=DataError)
+    table, notes = apply_kinds(raw, columns)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)  # from Python there is no other place where it would be seen
+    return judge_rows(network, table, device=CPU).double().numpy()
 
 
-def _renamed(table: Table, columns: Sequence[Column]) -> Table:
+def _renamed(raw: RawTable, columns: Sequence[Column]) -> RawTable:
     """The table with the names of these columns, which are its own in order."""
-    own = [(column.name, theirs) for column, theirs in zip(columns, table.columns, strict=True)]
-    return Table(
-        tuple(replace(theirs, name=name) for name, theirs in own),
-        {name: table.values[theirs.name] for name, theirs in own}, table.num_rows,
+    names = dict(zip(raw.names, (column.name for column in columns), strict=True))
+    return replace(
+        raw, names=tuple(names.values()), columns={names[name]: own for name, own in raw.columns.items()},
+        categories=frozenset(names[name] for name in raw.categories),
     )  # fmt: skip
 
 

@@ -102,7 +102,9 @@ def split_rows(own: Rows, config: StudyConfig, *, kind: str) -> Opened:
 
 def _split(own: Rows, groups: np.ndarray, config: StudyConfig) -> Split:
     if config.order:
-        return split_by_order(order_values(own.beside[config.order], config.order), own.given, seed=config.seed)
+        told = config.columns.get(config.order, "")
+        order = order_values(own.beside[config.order], config.order, told=told)
+        return split_by_order(order, own.given, seed=config.seed)
     if own.classes and (own.keep_rare or own.shares is not None):  # a class may be nobody's likeliest
         return split_all_but_rare(
             own.values, groups, classes=own.classes, folds=config.folds, seed=config.seed, folds_below=FOLDS_BELOW

@@ -13,7 +13,8 @@ from tame.core.errors import DataError, UsageError, require, unknown
 from tame.core.plain import to_plain
 from tame.core.result_parts import TargetFacts
 from tame.data.sources import concat, short_names, take_rows, write_columns
-from tame.data.table_kinds import apply_kinds, type_table
+from tame.data.table_kinds import type_table
+from tame.data.table_later import apply_kinds
 from tame.data.table_reading import read_raw
 from tame.data.tables import Column, RawTable, Table, require_column, require_learnt
 from tame.data.targets import Target, leaks, read_later_target, read_target
@@ -59,13 +60,25 @@ def read_rows(config: StudyConfig) -> Found:
     raws = [read_raw(path) for path, _ in files]
     require(config.target is not None, _no_target(raws[0]), error=UsageError)
     assert config.target is not None
-    target, labelled = read_target(raws[0], config.target, task=_task(config))
+    for name in config.columns:
+        require(name in raws[0].names, unknown("column", name, raws[0].names), error=DataError)
+    told = {name: kind for name, kind in config.columns.items() if name != config.target}
+    target, labelled = read_target(
+        raws[0], config.target, task=_task(config), told=config.columns.get(config.target, "")
+    )
     ignore = [name for name in (config.groups, config.order) if name]
     for name in ignore:
         require(name in raws[0].names, unknown("column", name, raws[0].names), error=DataError)
         require(name != config.target, f"{name!r} is the target; it cannot also split the rows")
+        require(
+            name not in told or (name == config.order and told[name].startswith("date")),
+            f"{name!r} splits the rows and is not trained on; leave out --column {name}={told.get(name)}",
+        )
     _require_different(files, raws)
-    first = type_table(raws[0], target=config.target, ignore=ignore)
+    first = type_table(
+        raws[0], target=config.target, ignore=ignore,
+        told={name: kind for name, kind in told.items() if name not in ignore},
+    )  # fmt: skip
     require_learnt(first.columns)
     tables, targets, has = [first], [target.values], [labelled]
     names = short_names([path for path, _ in files])
@@ -96,7 +109,7 @@ def _later(
     try:
         for name in beside:
             require_column(name, raw.names)
-        values, labelled = read_later_target(raw, target)
+        values, labelled = read_later_target(raw, target, columns)
         table, _ = apply_kinds(raw, columns, beside=beside)
     except DataError as problem:
         raise DataError(f"{short}: {problem}") from None
@@ -105,7 +118,7 @@ def _later(
 
 
 def _require_different(files: Sequence[tuple[Path, str]], raws: Sequence[RawTable]) -> None:
-    """Raises DataError where two files are one: rows that are learnt from say nothing as test rows."""
+    """Raises DataError where two files are one: rows that are trained on say nothing as test rows."""
     seen: dict[str, Path] = {}
     for (path, part), raw in zip(files, raws, strict=True):
         other = seen.setdefault(raw.digest, path)

@@ -1,0 +1,241 @@
+"""A column before its kind is known: which cells are marks of missing values, and what nearly all others are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from tame.core.errors import DataError
+from tame.data.table_cells import (
+    DATES,
+    LIKE_DATES,
+    MARKS,
+    SAID_MARKS,
+    SOFT_MARKS,
+    Cells,
+    Decimal,
+    cells_of,
+    decimal_of,
+    matches,
+    order_of,
+    read_dates,
+    read_numbers,
+)
+from tame.data.table_numbers import settle_decimal, unit_of, votes_of
+from tame.data.tables import RawTable
+
+LEAST_ROWS = 10  # of fewer, one odd cell is not odd
+FEW_ODD, FEWEST_ODD = 0.05, 0.01  # share of cells that may be odd among many different numbers, and among few
+MANY = 20  # different numbers that are no codes
+DROPPED_ODD = 0.2  # the same where nearly all cells differ, so that the column would be left out as text
+CODES = 3  # of two letters, beside which NA is one too
+# Codes of regions; beside one of them NA is North America.
+REGIONS = frozenset(
+    {"EMEA", "APAC", "LATAM", "EU", "EUR", "EUW", "EUNE", "ASIA", "AMER", "ANZ", "MEA", "MENA", "CALA", "ROW", "APJ"}
+)
+ASKS_NA = "^[A-Z]{2,6}$"  # cells beside which NA may be a name or a mark
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A column before its kind is known. (K,) each: sure, soft: marks of missing values, by themselves and beside
+    numbers; said: those of the soft ones that are an answer beside yes and no; firm: the other cells; odd: those of
+    them that cannot be read as nearly all can.
+
+    bare: the K texts without their unit; decimal, order: by which the firm ones that are not odd are numbers or dates;
+    doubt: why dates are not read as such; na: whether NA may be a name.
+    """
+
+    name: str
+    cells: Cells
+    sure: np.ndarray
+    soft: np.ndarray
+    said: np.ndarray
+    firm: np.ndarray
+    odd: np.ndarray
+    bare: pa.Array
+    declared: str = ""
+    unit: str = ""
+    decimal: str = ""
+    order: str = ""
+    doubt: str = ""
+    na: bool = False
+
+    @property
+    def good(self) -> np.ndarray:
+        """(K,) the cells that are read."""
+        return np.asarray(self.firm & ~self.odd)
+
+    def rows(self, chosen: np.ndarray) -> int:
+        return self.cells.rows(chosen)
+
+
+def draft_of(raw: RawTable, name: str, *, told: str = "") -> Draft:
+    """A column of the table, looked at by itself. told: what the user said that it is."""
+    cells = cells_of(raw.cells(name))
+    declared = raw.declared(name)
+    kind = told.partition(":")[0]
+    sure, soft, said, na = marks_of(cells, typed=not raw.separator, declared=declared, as_words=kind == "category")
+    firm = ~(sure | soft)
+    if not firm.any():  # nothing tells that "-" or "None" are marks
+        soft, said = np.zeros_like(soft), np.zeros_like(soft)
+        firm = ~sure
+    draft = Draft(name, cells, sure, soft, said, firm, np.zeros_like(firm), cells.values, declared, na=na)
+    if kind == "category" or declared == "category" or not firm.any():
+        return draft
+    return _looked_at(draft, told)
+
+
+def marks_of(
+    cells: Cells, *, typed: bool, declared: str = "", as_words: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+    """(K,) each: marks that are sure, soft ones, those that are said; and whether NA may be a name after all.
+
+    typed: whether the table declares types, so that a text in it is never a mark by itself; as_words: whether all
+    texts are categories, as the user said.
+    """
+    empty = cells.mask(("",))
+    none = np.zeros_like(empty)
+    if declared or as_words:
+        return empty, none, none, False
+    said = cells.mask_any_case(SAID_MARKS)
+    soft = cells.mask_any_case(SOFT_MARKS) | said
+    marks = cells.mask(MARKS)
+    if typed:
+        return empty, (soft | marks) & ~empty, said & ~marks, False
+    firm = ~(soft | marks)
+    is_na = cells.mask(("NA",))
+    na = False
+    if is_na.any() and firm.any() and matches(cells.some(firm), ASKS_NA).all():
+        words = set(cells.some(firm).to_pylist())
+        two = len(words) >= CODES and all(len(word) == 2 for word in words)
+        if two or words & REGIONS:
+            marks = marks & ~is_na
+        else:
+            na = len(words) > 1
+    return marks, soft & ~marks, said & ~marks, na
+
+
+def settled(drafts: Sequence[Draft], raw: RawTable) -> list[Draft]:
+    """The drafts, with decimal marks and orders of dates that they leave open settled by the others.
+
+    Raises DataError where nothing decides by which mark numbers are to be read.
+    """
+    marks = {draft.decimal for draft in drafts if not draft.declared}
+    orders = {draft.order for draft in drafts}
+    found = []
+    for draft in drafts:
+        if draft.decimal == "open":
+            texts = draft.bare.filter(pa.array(draft.good))
+            mark = settle_decimal(draft.name, draft.cells, texts, separator=raw.separator, others=marks)
+            draft = replace(draft, decimal=mark)
+        elif draft.doubt and not draft.order:
+            order, doubt = order_of(draft.cells.some(draft.good), orders)
+            draft = replace(draft, order=order, doubt=doubt or draft.doubt)
+        found.append(draft)
+    return found
+
+
+def _looked_at(draft: Draft, told: str) -> Draft:
+    """The draft with the mark or the order by which all its cells, or nearly all, are numbers or dates."""
+    kind, _, how = told.partition(":")
+    if draft.declared in ("number", "date"):
+        return replace(draft, **({"decimal": "."} if draft.declared == "number" else {"order": "iso"}))  # type: ignore[arg-type]
+    values = draft.cells.some(draft.firm)
+    if kind != "date":
+        decimal = decimal_of(values) if not how else ""
+        if decimal:
+            return replace(draft, decimal=decimal)
+        if matches(values, "[0-9]").any():
+            found = _numbers(draft, told, how)
+            if found is not None:
+                return found
+    if kind in ("number", "boolean"):
+        return draft
+    order, doubt = order_of(values) if not how else ("", "")
+    if order:
+        return replace(draft, order=order)
+    found = _dates(draft, told, how) if matches(values, "[0-9]").any() else None
+    if found is not None:
+        return found
+    unread = all(np.isnan(read_dates(values, order)).all() for order in DATES)
+    if not doubt and unread and matches(values, LIKE_DATES).all():
+        doubt = "dates in a form that cannot be read; write them as 2024-02-29"
+    return replace(draft, doubt=doubt)
+
+
+def _numbers(draft: Draft, told: str, how: str) -> Draft | None:
+    """The draft as numbers, where all but a few cells are; None where they are not. how: point or comma, or ""."""
+    unit, bare = unit_of(draft.cells, draft.firm)
+    votes = votes_of(bare)
+    rows = {mark: draft.rows(draft.firm & own) for mark, own in ((".", votes.point), (",", votes.comma))}
+    if how:
+        mark = {"point": ".", "comma": ","}[how]
+    elif rows["."] == rows[","]:
+        if rows["."]:
+            return None
+        mark = "open" if (votes.open & draft.firm).any() else "any"
+    else:
+        mark = max(rows, key=lambda each: rows[each])
+    others = {".": votes.comma, ",": votes.point}.get(mark, np.zeros_like(draft.firm))
+    odd = draft.firm & (votes.neither | others)
+    numbers = read_numbers(bare, "," if mark == "," else ".")
+    if not _may_be_odd(draft, odd, len(np.unique(numbers[draft.firm & ~odd])), told):
+        return None
+    return replace(draft, odd=odd, bare=bare, unit=unit, decimal=mark)
+
+
+def _dates(draft: Draft, told: str, how: str) -> Draft | None:
+    """The draft as dates, where all but a few cells are. how: dmy, mdy or ymd, or ""."""
+    reads = {order: ~np.isnan(read_dates(draft.cells.values, order)) & draft.firm for order in DATES}
+    order = {"ymd": "iso"}.get(how, how) or max(reads, key=lambda each: draft.rows(reads[each]))
+    odd = draft.firm & ~(reads[order] | reads["iso"])
+    if how == "" and order != "iso" and draft.rows(reads["dmy"]) == draft.rows(reads["mdy"]):
+        return None  # nothing tells the day from the month
+    different = int((draft.firm & ~odd).sum())
+    if not _may_be_odd(draft, odd, different, told):
+        return None
+    return replace(draft, odd=odd, order=order)
+
+
+def _may_be_odd(draft: Draft, odd: np.ndarray, different: int, told: str) -> bool:
+    """Whether so few cells are odd that the column is what the others are; half of them, where the user said so."""
+    num, rows = draft.rows(draft.firm), draft.rows(odd)
+    if told:
+        return 2 * rows <= num
+    if rows == 0:
+        return True
+    if num < LEAST_ROWS:
+        return False
+    if rows == 1:
+        return different > 2
+    if different > num / 2 and num >= MANY:
+        return rows <= DROPPED_ODD * num
+    return rows <= (FEW_ODD if different > MANY else FEWEST_ODD) * num
+
+
+def decimal_mark(draft: Draft) -> Decimal:
+    """The mark by which the cells of a settled draft are read."""
+    return "," if draft.decimal == "," else "."
+
+
+def require_told(draft: Draft, told: str) -> None:
+    """Raises DataError where the cells are not what the user said that the column is."""
+    kind = told.partition(":")[0]
+    fits = {"number": bool(draft.decimal), "date": bool(draft.order)}.get(kind, True)
+    if fits:
+        return
+    if draft.doubt:
+        why = f"it holds {draft.doubt}"
+        advice = f"; say --column {draft.name}=date:dmy or --column {draft.name}=date:mdy" if "not sure" in why else ""
+        raise DataError(f"column {draft.name!r} was said to be a {kind}: {why}{advice}")
+    read = votes_of(draft.bare).neither if kind == "number" else np.isnan(read_dates(draft.cells.values, "iso"))
+    odd = draft.firm & read
+    example = draft.cells.example(odd if odd.any() else draft.firm) if draft.firm.any() else "it is empty"
+    raise DataError(
+        f"column {draft.name!r} was said to be a {kind}, and most of its cells are not ({example}); "
+        "leave out what was said of it, or fix the cells"
+    )

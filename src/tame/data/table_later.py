@@ -1,0 +1,372 @@
+"""A later table, read by the kinds of the one that was trained on, and by what the later file itself shows.
+
+Its decimal mark and the order of its dates are its own: its cells decide, then its other columns, then what was trained
+on. What stays open is refused; what cannot be read is counted and said; what is far from what was trained on is told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tame.core.errors import DataError
+from tame.data.table_cells import (
+    DATES,
+    LARGEST,
+    MARKS,
+    NEITHER,
+    ORDERS,
+    SAID_MARKS,
+    SOFT_MARKS,
+    Cells,
+    Decimal,
+    cells_of,
+    leading_zeros,
+    matches,
+    read_booleans,
+    read_dates,
+    read_numbers,
+    visible,
+)
+from tame.data.table_kinds import EXACT, case_key, listed, on_infinite
+from tame.data.table_numbers import ambiguous, votes_of, without_unit
+from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, RawTable, Table
+
+MIXED = 0.1  # share of cells written in the other way from which on a column is refused as mixed
+MORE_MISSING = 0.2  # of the rows, more than in training: told
+OUTSIDE = 0.05  # of the values outside what was trained on: told
+WIDER = 0.5  # of the range that was trained on, which a later value may lie beyond it
+
+
+def apply_kinds(
+    raw: RawTable, columns: Sequence[Column], *, beside: Sequence[str] = (), same: bool = False
+) -> tuple[Table, tuple[str, ...]]:
+    """A later table read by the kinds of an earlier one, and notes on what was not as in that.
+
+    beside: columns that may be there and are no features, such as the target; nothing is said of them. same: whether
+    it is the very table that the kinds come from, so that nothing is looked at again.
+
+    Columns are found by name, in any order. Ones that are not there are missing in all rows; what cannot be read as a
+    number or date is missing; categories that the earlier table had not are UNSEEN. All of that is in the notes, with
+    counts. Raises DataError where no column to learn from is there, and where cells can be read in two ways and
+    nothing decides.
+    """
+    wanted = [column.name for column in columns if column.kind in LEARNT]
+    absent = [name for name in wanted if name not in raw.names]
+    if wanted and len(absent) == len(wanted):
+        raise DataError(f"none of the columns is there: {listed(wanted)} (found: {listed(raw.names)})")
+    notes = [f"columns not there, taken as missing in all rows: {listed(absent)}"] if absent else []
+    known = {*beside, *(column.name for column in columns)}
+    extra = [name for name in raw.names if name not in known]
+    if extra:
+        notes.append(f"columns that the earlier table had not, ignored: {listed(extra)}")
+    file = Evidence(raw, tuple(columns))
+    values, again = {}, []
+    for column in columns:
+        missing = raw.num_rows
+        if column.name in raw.names:
+            found, said = _read_as(column, file, same=same)
+            missing = int(np.isnan(found).sum() if found.dtype.kind == "f" else (found == MISSING).sum())
+            notes += [*said, *([] if same else _unusual(column, found, missing))]
+        elif column.kind in ("number", "date"):
+            found = np.full(raw.num_rows, np.nan)
+        else:
+            found = np.full(raw.num_rows, MISSING, dtype=np.int64)
+        if column.kind in LEARNT:
+            values[column.name] = found
+        again.append(replace(column, missing=missing) if column.kind in LEARNT else column)
+    notes = _together(notes)
+    return Table(tuple(again), values, raw.num_rows, (*raw.notes, *notes)), tuple(notes)
+
+
+def _together(notes: Sequence[str]) -> list[str]:
+    """The notes, those that say the same of several columns as one."""
+    names: dict[str, list[str]] = {}
+    for note in notes:
+        name, _, said = note.partition(": ")
+        names.setdefault(said, []).append(name)
+    return [f"{listed(own, quote='')}: {said}" if said else own[0] for said, own in names.items()]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a file shows of how it writes numbers and dates. columns: of the table that was trained on."""
+
+    raw: RawTable
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def marks(self) -> dict[str, int]:
+        """Cells that are numbers by a decimal point only (.) and by a comma only (,), of all columns of numbers."""
+        found = {".": 0, ",": 0}
+        for column in self.columns:
+            if column.kind == "number" and self._is_text(column.name):
+                cells = cells_of(self.raw.cells(column.name))
+                votes = votes_of(without_unit(cells.values, column.unit))
+                found["."] += cells.rows(votes.point)
+                found[","] += cells.rows(votes.comma)
+        return found
+
+    @cached_property
+    def orders(self) -> dict[str, int]:
+        """Cells that are dates with the day first only (dmy) and with the month first only (mdy)."""
+        found = {"dmy": 0, "mdy": 0}
+        for column in self.columns:
+            if column.kind == "date" and self._is_text(column.name):
+                cells = cells_of(self.raw.cells(column.name))
+                day, month = (~np.isnan(read_dates(cells.values, order)) for order in ("dmy", "mdy"))
+                found["dmy"] += cells.rows(day & ~month)
+                found["mdy"] += cells.rows(month & ~day)
+        return found
+
+    def _is_text(self, name: str) -> bool:
+        return name in self.raw.names and not self.raw.declared(name)
+
+
+def _read_as(column: Column, file: Evidence, *, same: bool) -> tuple[np.ndarray, list[str]]:
+    """(N,) values of the column, float64 or codes, and what was not as in the earlier table."""
+    if column.kind == "number" and file.raw.declared(column.name) == "number":
+        values = np.asarray(file.raw.columns[column.name], dtype=np.float64)
+        if not (np.abs(values) > LARGEST).any():
+            return values, []
+    cells = cells_of(file.raw.cells(column.name))
+    if column.kind in ("category", "boolean"):
+        return _codes_as(column, cells)
+    if column.kind not in LEARNT:
+        return np.where(cells.mask(MARKS)[cells.codes], MISSING, 0), []
+    marks = cells.mask(MARKS) | cells.mask_any_case(SOFT_MARKS) | cells.mask_any_case(SAID_MARKS)
+    if column.kind == "date":
+        found, notes = _dates_as(column, cells, marks, file, same=same)
+    else:
+        found, notes = _numbers_as(column, cells, marks, file, same=same)
+    infinite = (np.abs(found) > LARGEST) & ~marks
+    notes += [on_infinite(column.name, cells, infinite)] if infinite.any() else []
+    odd = np.isnan(found) & ~marks
+    if odd.any():
+        rows = cells.rows(odd)
+        said = f"1 cell is not a {column.kind}" if rows == 1 else f"{rows:,} cells are not {column.kind}s"
+        notes.append(f"{column.name}: {said}, taken as missing ({cells.example(odd)})")
+    return np.where(infinite | marks, np.nan, found)[cells.codes], notes
+
+
+# Numbers
+
+
+def read_later_numbers(column: Column, raw: RawTable, others: Sequence[Column] = ()) -> tuple[np.ndarray, list[str]]:
+    """(N,) numbers of a column of a later table, NaN where there is none or it cannot be read, and notes.
+
+    others: the columns beside it, which may show how the file writes numbers. Raises DataError as `apply_kinds`.
+    """
+    return _read_as(column, Evidence(raw, (column, *others)), same=False)
+
+
+def _numbers_as(
+    column: Column, cells: Cells, marks: np.ndarray, file: Evidence, *, same: bool
+) -> tuple[np.ndarray, list[str]]:
+    """(K,) float64, NaN for what is not a number, and notes."""
+    own: Decimal = "," if column.reading == "decimal comma" else "."
+    notes: list[str] = []
+    if file.raw.declared(column.name) in ("number", "boolean"):
+        texts = pc.replace_substring(pc.replace_substring(cells.values, "true", "1"), "false", "0")
+        return read_numbers(texts, "."), notes
+    texts = without_unit(cells.values, column.unit)
+    mark = own if same or (column.told and column.reading) else _mark_of(column, own, cells, texts, ~marks, file)
+    found = read_numbers(texts, mark)
+    if mark != own:
+        other = votes_of(texts)
+        differs = (other.comma if mark == "," else other.point) | other.open
+        if (differs & ~marks).any():
+            notes.append(
+                f"{column.name}: the decimal mark is {mark!r}, not {own!r} as in the training table, and was read so"
+            )
+    if column.unit and not same:
+        bare = ~np.isnan(found) & ~marks & np.array(pc.equal(texts, cells.values).to_pylist(), dtype=bool)
+        if bare.any():
+            rows = cells.rows(bare)
+            said = "1 number comes" if rows == 1 else f"{rows:,} numbers come"
+            notes.append(f"{column.name}: {said} without {column.unit!r}, read as with it ({cells.example(bare)})")
+    return found, notes
+
+
+def _mark_of(column: Column, own: Decimal, cells: Cells, texts: pa.Array, firm: np.ndarray, file: Evidence) -> Decimal:
+    """The decimal mark of a later column. Raises DataError where it is mixed, or open and nothing decides."""
+    votes = votes_of(texts)
+    rows = {".": cells.rows(votes.point & firm), ",": cells.rows(votes.comma & firm)}
+    mark: Decimal = "." if rows["."] > rows[","] else ","
+    rest = min(rows.values())
+    if rest and rest > MIXED * sum(rows.values()):
+        point, comma = cells.example(votes.point & firm), cells.example(votes.comma & firm)
+        raise DataError(
+            f"column {column.name!r} mixes decimal points and decimal commas ({point}; {comma}): write them in one way"
+        )
+    if sum(rows.values()):
+        return mark
+    is_open = votes.open & firm
+    if not is_open.any():
+        return own
+    shown = file.marks
+    if sum(shown.values()) and min(shown.values()) <= MIXED * sum(shown.values()):
+        return "." if shown["."] > shown[","] else ","
+    inside = {each: _inside(column, read_numbers(texts, each)[is_open]) for each in (".", ",")}
+    if inside["."] != inside[","]:
+        return "." if inside["."] else ","
+    has_comma = bool(matches(texts.filter(pa.array(is_open)), ",").any())
+    usual: Decimal = "." if has_comma == (file.raw.separator in (",", "")) else ","
+    if usual == own or (own == "." and not has_comma):
+        return own
+    raise ambiguous(column.name, cells, texts.filter(pa.array(is_open)))
+
+
+def _inside(column: Column, values: np.ndarray) -> bool:
+    """Whether all values lie in the range that was trained on, or near it."""
+    low, high = _range(column)
+    return bool(((values >= low) & (values <= high)).all())
+
+
+def _range(column: Column) -> tuple[float, float]:
+    """The range that was trained on, widened."""
+    if column.low is None or column.high is None:
+        return -np.inf, np.inf
+    width = WIDER * (column.high - column.low)
+    return column.low - width, column.high + width
+
+
+# Dates
+
+
+def _dates_as(
+    column: Column, cells: Cells, marks: np.ndarray, file: Evidence, *, same: bool
+) -> tuple[np.ndarray, list[str]]:
+    """(K,) days since 1970, NaN for what is not a date, and notes."""
+    if file.raw.declared(column.name) == "date":
+        return read_dates(cells.values, "iso"), []
+    reads = {order: read_dates(cells.values, order) for order in DATES}
+    order = column.reading if same or column.told else _order_of(column, cells, reads, ~marks, file)
+    found, notes = reads[order], []
+    if order != column.reading:
+        notes.append(
+            f"{column.name}: dates come with the {ORDERS[order]}, not the {ORDERS[column.reading]} as in the training "
+            f"table, and were read so ({cells.example(~np.isnan(found) & ~marks)})"
+        )
+    year_first = np.isnan(found) & ~np.isnan(reads["iso"])  # never in doubt, whatever the earlier table had
+    if year_first.any():
+        found = np.where(year_first, reads["iso"], found)
+        notes.append(f"{column.name}: some dates come with the year first, unlike before ({cells.example(year_first)})")
+    return found, notes
+
+
+def _order_of(column: Column, cells: Cells, reads: dict[str, np.ndarray], firm: np.ndarray, file: Evidence) -> str:
+    """The order of a later column of dates. Raises DataError where it is mixed, or open and nothing decides."""
+    can = {order: ~np.isnan(days) & firm for order, days in reads.items()}
+    only = {"dmy": can["dmy"] & ~can["mdy"], "mdy": can["mdy"] & ~can["dmy"]}
+    either = can["dmy"] | can["mdy"]
+    if not either.any():
+        return "iso" if can["iso"].any() and column.reading == "iso" else column.reading
+    rows = {order: cells.rows(chosen) for order, chosen in only.items()}
+    if min(rows.values()) > MIXED * sum(rows.values()):
+        both = "; ".join(cells.example(chosen) for chosen in only.values())
+        raise DataError(
+            f"column {column.name!r} mixes dates with the day first and dates with the month first ({both}): "
+            "write them in one way, best as 2024-02-29"
+        )
+    if sum(rows.values()):
+        return max(rows, key=lambda order: rows[order])
+    others = file.orders
+    if sum(others.values()) and min(others.values()) <= MIXED * sum(others.values()):
+        return max(others, key=lambda order: others[order])
+    if column.reading in only:
+        return column.reading
+    raise DataError(
+        f"column {column.name!r} is ambiguous: in {cells.example(either)} the day or the month may come first, and in "
+        "the table that was trained on the year did; write its dates as 2024-02-29"
+    )
+
+
+# Categories
+
+
+def _codes_as(column: Column, cells: Cells) -> tuple[np.ndarray, list[str]]:
+    known = pa.array(column.categories, pa.large_string())
+    places = pc.index_in(cells.values, value_set=known).fill_null(UNSEEN).to_numpy().astype(np.int64)
+    marks = cells.mask(("",) if column.told else MARKS)
+    if column.kind == "boolean":
+        marks |= cells.mask_any_case(SOFT_MARKS)
+        texts = cells.values.to_pylist()
+        plain = pa.array([re.sub(r"^([01])\.0*$", r"\1", text) for text in texts], pa.large_string())
+        truth, own = read_booleans(plain), read_booleans(known)
+        places = np.where(truth == NEITHER, UNSEEN, np.where(truth == own[0], 0, 1))
+    else:
+        places = _by_look(column, cells, _by_number(column, cells, known, places))
+    places = np.where((places == UNSEEN) & marks, MISSING, places)
+    unseen = places == UNSEEN
+    if not unseen.any():
+        return places[cells.codes], []
+    rows, new = cells.rows(unseen), int(unseen.sum())
+    said = f"{rows:,} rows have" if rows > 1 else "1 row has"
+    note = f"{column.name}: {said} categories that the earlier table had not ({new:,} new; {cells.example(unseen)})"
+    return places[cells.codes], [note]
+
+
+def _by_number(column: Column, cells: Cells, known: pa.Array, places: np.ndarray) -> np.ndarray:
+    """The codes (K,), of those UNSEEN the ones that are the same number: 3 from one file and 3.0 from another."""
+    numbers, own_numbers = read_numbers(cells.values, "."), read_numbers(known, ".")
+    code = {float(number): k for k, number in reversed(list(enumerate(own_numbers))) if np.isfinite(number)}
+    plain = ~leading_zeros(cells.values) & (np.abs(numbers) < EXACT)
+    for k in np.flatnonzero((places == UNSEEN) & plain):
+        text = column.categories[code[numbers[k]]] if float(numbers[k]) in code else ""
+        places[k] = code[numbers[k]] if text and not re.match("[+-]?0[0-9]", text) else UNSEEN
+    return places
+
+
+def _by_look(column: Column, cells: Cells, places: np.ndarray) -> np.ndarray:
+    """The codes (K,), of those UNSEEN the ones that look the same, or the same but for capitals."""
+    unseen = np.flatnonzero(places == UNSEEN)
+    if not len(unseen):
+        return places
+    for key in (visible, lambda text: case_key(visible(text))):
+        codes: dict[str, set[int]] = {}
+        for code, text in enumerate(column.categories):
+            codes.setdefault(key(text), set()).add(code)
+        for k in unseen:
+            found = codes.get(key(cells.values[int(k)].as_py()), set())
+            if places[k] == UNSEEN and len(found) == 1:
+                places[k] = next(iter(found))
+    return places
+
+
+# What is unusual
+
+
+def _unusual(column: Column, found: np.ndarray, missing: int) -> list[str]:
+    """What is to be said of a column that is read, and is far from what was trained on. found: (N,)."""
+    if column.kind not in LEARNT or not column.rows:
+        return []
+    notes, num = [], len(found)
+    before, now = column.missing / column.rows, missing / num
+    if now > before + MORE_MISSING:
+        notes.append(
+            f"{column.name}: {missing:,} of {num:,} values are missing ({100 * now:.0f} %), and "
+            f"{100 * before:.0f} % in the training table"
+        )
+    if found.dtype.kind == "f" and column.low is not None and missing < num:
+        low, high = _range(column)
+        values = found[~np.isnan(found)]
+        outside = (values < low) | (values > high)
+        if outside.mean() > OUTSIDE:
+            rows = int(outside.sum())
+            ends = [f"{end:.6g}" for end in (column.low, column.high or 0.0)]
+            one = f"{values[outside][0]:.6g}"
+            if column.kind == "date":
+                days = [column.low, column.high or 0.0, float(values[outside][0])]
+                *ends, one = [str(np.datetime64(int(np.floor(day)), "D")) for day in days]
+            notes.append(
+                f"{column.name}: {rows:,} of {len(values):,} values, such as {one}, are far outside {ends[0]} to "
+                f"{ends[1]}, which was trained on"
+            )
+    return notes
