@@ -181,12 +181,13 @@ def test_what_does_not_order_the_rows_is_refused(texts, said):
         order_values(np.array(texts * 3, dtype=object), "when")
 
 
-def test_a_given_test_part_that_is_learnt_from_is_a_problem_that_is_told(table, cache, tmp_path):
+def test_copies_of_given_test_rows_are_put_aside(table, cache, tmp_path):
     copies = write(tmp_path / "copies.csv", HEADER, [*rows_of(0)[:60], *rows_of(5, 4)])
     done = tame_here("check", table, "--target", "label", "--test", copies, "--json", cache=cache)
-    (found,) = (each for each in json.loads(done.stdout)["findings"] if each["code"] == "duplicate_rows")
-    assert found["severity"] == "problem"
-    assert "60 of the 64 rows" in found["title"]
+    found = {each["code"]: each for each in json.loads(done.stdout)["findings"]}
+    assert found["leak"]["severity"] == "problem"
+    assert "60 rows outside the test part also found inside it" in found["leak"]["title"]
+    assert found["duplicate_rows"]["evidence"]["rows"] == 120
 
 
 def test_groups_stay_on_one_side_and_too_few_are_refused(cache, tmp_path):

@@ -52,7 +52,10 @@ CHANGES: Mapping[str, str] = {
     "constant_columns": "they were left out, since they say nothing; find out why they do not vary",
     "unseen_categories": "they are treated as unknown; collect examples of them for training",
     "few_rows": "collect more rows, and read the interval before the score",
-    "duplicate_rows": "remove the copies, unless rows can be equal by chance",
+    "duplicate_rows": "they were kept on one side of the split; remove the copies",
+    "equal_by_chance": "nothing: there are few different values; beside the score stands the one without such rows",
+    "score_without_twins": "where new examples will be as different from the training data as these, read the second "
+    "score",
     "infinite_values": "they were treated as missing; find out how they came to be",
 }
 

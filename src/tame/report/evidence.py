@@ -12,7 +12,7 @@ from tame.report.words import noun
 DATA_CODES = {
     "near_duplicates", "label_conflict", "leak", "skipped_files", "imbalance", "small_test", "target_leak",
     "skipped_rows", "identifier_columns", "constant_columns", "unseen_categories", "few_rows", "duplicate_rows",
-    "infinite_values",
+    "infinite_values", "equal_by_chance", "score_without_twins",
 }  # fmt: skip
 
 
@@ -69,6 +69,9 @@ _SENTENCES = {
     "constant_columns": "columns: {columns}",
     "skipped_rows": "{count} {examples} without a target",
     "duplicate_rows": "{rows} of {of} {examples} have a twin",
+    "equal_by_chance": "{rows} of {of} {examples} equal another; chance alone gives about {by_chance}, from how often "
+    "each value occurs; {in_test} of the test part equal one that is trained on",
+    "score_without_twins": "{metric} on all {n} {examples} {with_twins}; on {n_without} without a twin {without}",
     "infinite_values": "for example {notes}",
     "few_rows": "{rows} {examples}",
     "small_test": "{n} test {examples}",

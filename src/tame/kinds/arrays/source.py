@@ -14,6 +14,7 @@ from tame.core.errors import StorageError, require
 from tame.core.plain import from_plain, to_plain
 from tame.core.result_parts import TargetFacts
 from tame.data.arrays import Arrays, task_of
+from tame.data.row_copies import copies_in_array
 from tame.data.sources import matrix_of, open_columns, write_arrays, write_columns
 from tame.data.tables import Column, Table, require_learnt
 from tame.kinds.arrays.commands import Given
@@ -50,14 +51,24 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         port.open(TABLES.name, to_plain(given))
         return split_rows(own, config, kind=TABLES.name)
     port.open(OWN_ARRAYS.name, to_plain(Given(file=str(folder / INPUTS), build=config.model)))
-    return split_rows(own, config, kind=OWN_ARRAYS.name)
+    return split_rows(own, config, kind=OWN_ARRAYS.name, copies=copies_in_array(_inputs(folder)))
+
+
+def _inputs(folder: Path) -> np.ndarray:
+    """The inputs (N, ...) that `keep_arrays` put there, read as they are needed. Raises StorageError."""
+    try:
+        found: np.ndarray = np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError) as problem:
+        said = f"the arrays of {folder} cannot be read, begin again with tame.fit: {problem}"
+        raise StorageError(said) from None
+    return found
 
 
 def keep_arrays(arrays: Arrays, task: str, folder: Path, *, plain: bool, rare: bool = False) -> None:
     """Puts arrays given from Python into a study's folder, where its processes find them.
 
     plain: a module of the user's own sees the array itself; otherwise rows and columns are a table. rare: whether
-    classes too small to be judged are learnt nevertheless.
+    classes too small to be judged are trained on nevertheless.
     """
     target = task_of(arrays.y, task="classification" if task in ("binary", "multiclass") else task, names=arrays.names)
     x = matrix_of(arrays.x) if plain else arrays.x
