@@ -12,6 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 COMBINATIONS = 0.1  # of the rows: tables of so few possible codes have each of them many times
+LIKELY = 2.0  # rows of the same values that chance gives: with so many, nearly each has a twin
 NEAR_VALUES = 50_000_000  # rows times columns; above, only equal rows are looked for
 NEAR_COLUMNS = 3  # of fewer columns, two that agree say little
 BESIDE = 8  # columns of most values, by which agreement by chance is measured
@@ -50,9 +51,9 @@ def copies_of(columns: Sequence[np.ndarray]) -> RowCopies:
     """The copies among N rows. columns: (N,) numbers or codes each; missing numbers equal each other.
 
     100,000 rows of 50 columns take about two seconds.
-    Rows are equal by chance where leaving out one of them, the marginals of the different rows give a row of these
-    values once or more often in a table of this length; or where the columns hold so few different codes that each
-    combination occurs many times.
+    Rows are equal by chance where the marginals of the other different rows give a row of these values LIKELY times or
+    more in a table of this length; or where the columns hold so few different codes that each combination occurs many
+    times.
     """
     num = len(columns[0]) if columns else 0
     if num < 2:
@@ -149,7 +150,7 @@ def _by_chance(columns: Sequence[np.ndarray], equal: np.ndarray) -> tuple[np.nda
     likely = np.exp(np.minimum(log, 50))[place]
     few = codes and combinations <= COMBINATIONS * num
     expected = float(num) if few else float((1 - np.exp(-likely)).sum())
-    return twins[equal] & (few | (likely >= 1)), expected
+    return twins[equal] & (few | (likely >= LIKELY)), expected
 
 
 # Equal but for one column
