@@ -127,6 +127,21 @@ def scan(root: Path, *, val: str | None = None, test: str | None = None) -> List
     return replace(listing, notes=(*listing.notes, *notes))
 
 
+def pictures_in(folder: Path) -> tuple[list[tuple[str, str]], list[Skipped]]:
+    """The pictures in a folder and in those inside it, and what looks like one and is left out, as `scan` finds them.
+
+    Each picture has its path as it was named, printable, and the path of its file. Raises DataError if the folder
+    cannot be listed.
+    """
+    top = _real_folder(folder)
+    _entries(top)
+    found = _Found()
+    _walk_class(found, top, top, "")
+    named = [(printable(os.path.join(os.fspath(folder), file.id)), file.path) for file in found.files]
+    left = [Skipped(printable(os.path.join(os.fspath(folder), each.id)), each.reason) for each in found.skipped]
+    return sorted(named), sorted(left, key=lambda each: each.id)
+
+
 def _real_folder(root: Path) -> str:
     try:
         top = os.path.realpath(root, strict=True)
