@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe
 from tame.data.table_order import order_values
 from tame.kinds.tables.kind import TABLES
+from tame.kinds.tables.rows import split_rows
 from tame.kinds.tables.source import read_rows
 from tame.parts.unused_settings import refuse_unused
 from tame.study.session import begin
@@ -208,6 +210,18 @@ def test_groups_stay_on_one_side_and_too_few_are_refused(cache, tmp_path):
     done = tame_here("check", few, "--target", "label", "--groups", "who", cache=cache)
     assert done.returncode == 3
     assert "2 groups of 'who'" in done.stderr
+
+
+def test_equal_rows_of_different_groups_stay_together(table):
+    rows = read_rows(StudyConfig(data=str(table), target="label")).rows
+    num = len(rows.values)
+    eight = np.arange(num) // 8 * 8  # the row that each is made equal to
+    table_of_copies = replace(rows.table, values={name: own[eight] for name, own in rows.table.values.items()})
+    who = np.array([f"p{row // 4}" for row in range(num)], dtype=object)
+    own = replace(rows, beside={"who": who}, table=table_of_copies)
+    opened = split_rows(own, StudyConfig(data=str(table), target="label", groups="who"), kind="table")
+    assert len(np.unique(opened.groups)) == num / 8
+    assert not opened.data.twins
 
 
 # Settings
