@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import random
 import struct
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from made_pictures import JPEG, PNG, encode, fill, png, png_chunk, scene
-from tame.data.image_decoding import UnreadablePicture, decode
+from tame.data.image_decoding import UnreadablePicture, decode, decode_bytes
 
 
 def pixels_of(path: Path, content: bytes, *, shortest: int | None = None) -> np.ndarray:
@@ -51,7 +52,8 @@ BAD = {
     "jpeg start": (JPEG[:4], "cannot be decoded"),
     "flipped png": (PNG[:90] + bytes([PNG[90] ^ 1]) + PNG[91:], "cannot be decoded"),
     "cut png": (PNG[: len(PNG) // 2], "truncated"),
-    "png bomb": (png(size=(12_000, 12_000)), "12000 x 12000 pixels are beyond the limit of 50 million"),
+    "png bomb": (png(size=(12_000, 12_000)), "12000 x 12000 pixels are beyond the limit of 120 million"),
+    "smaller png bomb": (png(size=(9_000, 9_000)), "9000 x 9000 pixels in [0-9]+ bytes are not a photograph"),
     "larger png bomb": (png(size=(20_000, 20_000)), "beyond the limit"),
     "largest png bomb": (png(size=(2**31 - 1, 2**31 - 1)), "beyond the limit"),
     "gif bomb": (b"GIF89a" + struct.pack("<HH", 65535, 65535) + b"\0\0\0;", "cannot be decoded|beyond the limit"),
@@ -217,3 +219,63 @@ def test_the_content_counts_and_not_the_extension(tmp_path):
     noted = PngImagePlugin.PngInfo()
     noted.add_text("Comment", "x" * 5000, zip=True)
     assert pixels_of(tmp_path / "x.png", encode(scene(), pnginfo=noted)).shape == (32, 48, 3)
+
+
+@given(
+    seed=st.integers(0, 999), quality=st.integers(30, 95), progressive=st.booleans(), marks=st.integers(0, 2),
+    lost=st.integers(1, 2), shortest=st.sampled_from([None, 20]),
+)  # fmt: skip
+@settings(max_examples=40)
+def test_a_jpeg_that_lacks_only_its_end_mark_is_read(seed, quality, progressive, marks, lost, shortest):
+    content = encode(
+        scene(seed, width=70, height=50), "JPEG", quality=quality, progressive=progressive, restart_marker_rows=marks
+    )
+    assert content.endswith(b"\xff\xd9")
+    whole = decode_bytes(content, shortest=shortest)
+    assert np.array_equal(decode_bytes(content[:-lost], shortest=shortest), whole)
+
+
+@given(seed=st.integers(0, 999), share=st.floats(0.3, 0.97), progressive=st.booleans())
+@settings(max_examples=40)
+def test_a_jpeg_that_was_cut_is_refused(seed, share, progressive):
+    content = encode(scene(seed, width=160, height=120), "JPEG", quality=90, progressive=progressive)
+    with pytest.raises(UnreadablePicture, match="truncated"):
+        decode_bytes(content[: int(share * len(content))], shortest=None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(8688, 5792)])
+def test_photographs_of_large_cameras_are_read(size):
+    image = scene(3, width=362, height=241).resize(size, Image.Resampling.BILINEAR)
+    noise = np.random.default_rng(0).integers(0, 40, (64, 64, 3), dtype=np.uint8)
+    grain = np.tile(noise, (size[1] // 64 + 1, size[0] // 64 + 1, 1))[: size[1], : size[0]]
+    content = encode(Image.fromarray(np.asarray(image) // 2 + grain), "JPEG", quality=75)
+    found = decode_bytes(content, shortest=64)
+    assert min(found.shape[:2]) == 64
+
+
+def deep_png(numbers):
+    """A PNG file of 16 bits a value. numbers: (H, W) grey or (H, W, 3)."""
+    height, width = numbers.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in numbers)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2 if numbers.ndim == 3 else 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        png_chunk(kind, own) for kind, own in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    )
+
+
+@pytest.mark.parametrize(("largest", "white"), [(255, 255), (1000, 4095), (4095, 4095), (4096, 65535), (65535, 65535)])
+def test_grey_pictures_of_12_bits_in_16_are_as_bright_as_they_were(largest, white):
+    numbers = np.linspace(0, largest, 400).round().astype(np.uint16).reshape(20, 20)
+    file = io.BytesIO()
+    Image.fromarray(numbers).save(file, "TIFF")
+    for content in (deep_png(numbers), file.getvalue()):
+        found = decode_bytes(content, shortest=None)[..., 0]
+        assert np.abs(found - 255 * numbers.astype(float) / white).max() <= 0.5
+
+
+def test_colours_of_12_bits_in_16_are_refused_and_not_black():
+    numbers = np.linspace(0, 4095, 1200).astype(np.uint16).reshape(20, 20, 3)
+    with pytest.raises(UnreadablePicture, match="12 of 16 bits"):
+        decode_bytes(deep_png(numbers), shortest=None)
+    assert decode_bytes(deep_png(numbers * 16), shortest=None).max() >= 254

@@ -113,7 +113,9 @@ def test_a_folder_beside_the_parts_is_left_out_with_a_note(tmp_path):
         fill(tmp_path / folder / "bees", seed=5)
     listing = scan(tmp_path)
     assert listing.parts == ("train",)
-    assert listing.notes == ("not used, since they play no part: extra",)
+    assert listing.notes == (
+        "not used, since they play no part: extra (name one of them with --val or --test to use it)",
+    )
 
 
 def test_what_systems_leave_behind_is_not_seen(pets):
@@ -319,3 +321,66 @@ def test_skipped_files_are_listed_for_the_owner_in_a_csv_that_runs_no_formula(tm
     assert [row[0] for row in rows[7:]] == ['a"b,c', "plain.jpg", "é\\udcff"]
     write_skipped(path, [])
     assert path.read_bytes() == b"picture,reason\r\n"
+
+
+# Layouts that are not what is expected, each with the cure of its own
+
+
+def test_labels_in_file_names_are_named(tmp_path):
+    for number in range(3):
+        for name in ("cat", "dog"):
+            for folder in (tmp_path / "flat", tmp_path / "parts" / "train"):
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / f"{name}.{number}.png").write_bytes(encode(scene(number)))
+    fill(tmp_path / "parts" / "test")
+    for root in ("flat", "parts"):
+        assert "their names begin with cat, dog" in refused(tmp_path / root)
+
+
+def test_a_class_folder_is_not_the_data_and_its_parent_is_offered(pets):
+    assert f"did you mean {pets.resolve()}, which holds the class folders cats, dogs?" in refused(pets / "cats")
+
+
+def test_a_table_of_labels_beside_pictures_is_named(tmp_path):
+    fill(tmp_path)
+    (tmp_path / "labels.csv").write_text("id,label")
+    assert "if labels.csv says what each shows" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tops", "inner", "said"),
+    [
+        (
+            ("ants", "bees"),
+            ("train", "val"),
+            "lie inside the classes ants, bees; put them outside, as train/ants/1.jpg",
+        ),
+        (("training_set", "test_set"), ("cats", "dogs"), "rename test_set to test, training_set to train"),
+        (("2023", "2024"), ("cats", "dogs"), "which of them are the classes? Put the pictures of cats into one folder"),
+    ],
+)
+def test_folders_that_all_hold_the_same_folders_are_not_taken_for_classes(tops, inner, said, tmp_path):
+    for seed, top in enumerate(tops):
+        for name in inner:
+            fill(tmp_path / top / name, seed=seed)
+    assert said in refused(tmp_path)
+
+
+def test_a_class_of_a_part_that_is_spelt_otherwise_is_named(tmp_path):
+    for part, animals in (("train", ("ants", "bees")), ("val", ("ant", "bees"))):
+        for seed, name in enumerate(animals):
+            fill(tmp_path / part / name, seed=seed)
+    assert "did you mean ant to be ants?" in refused(tmp_path)
+
+
+def test_what_no_picture_is_named_by_what_it_is(tmp_path):
+    for name, content in (("a/1.heic", b"x"), ("b/2.heic", b"x")):
+        (tmp_path / "heic" / name).parent.mkdir(parents=True)
+        (tmp_path / "heic" / name).write_bytes(content)
+    said = refused(tmp_path / "heic")
+    assert "convert it to JPEG or PNG" in said
+    assert "lay the pictures out" not in said
+    for name, cure in (("data.csv", "if the data is a table"), ("123", "give the files the ending of what they are")):
+        (tmp_path / name / "a").mkdir(parents=True)
+        (tmp_path / name / "a" / name).write_bytes(b"x")
+        assert cure in refused(tmp_path / name)

@@ -14,7 +14,7 @@ from tame.core.errors import DataError, UsageError
 from tame.core.rng import stream
 from tame.data.image_hashes import perceptual_hash
 from tame.data.quality import find_duplicates
-from tame.data.split import groups_of, make_split, seal, write_split
+from tame.data.split import groups_of, make_split, seal, split_by_order, write_split
 from tame.data.views import central_pixels, square_view
 
 
@@ -156,6 +156,24 @@ def test_groups_are_the_connected_parts(case):
         near = near @ near
     assert np.array_equal(found[:, None] == found[None, :], near)
     assert all(found[i] <= i for i in range(num))
+
+
+@given(seed=st.integers(0, 99), copies=st.integers(0, 30))
+def test_a_split_by_time_puts_copies_of_later_rows_aside(seed, copies):
+    rng = np.random.default_rng(seed)
+    order, groups = np.arange(100.0), np.arange(100)
+    early, late = rng.choice(60, copies, replace=False), rng.choice(np.arange(60, 100), copies)
+    groups[early] = groups[late]
+    split = split_by_order(order, [""] * 100, groups)
+    assert split.rows("test") == list(range(80, 100))
+    sides = {}
+    for row, part in enumerate(split.part):
+        if part != "aside":
+            sides.setdefault(int(groups[row]), set()).add(part)
+    assert all(len(own) == 1 for own in sides.values())
+    assert set(early.tolist()) <= set(split.rows("aside"))
+    with pytest.raises(DataError, match="all rows before the test part are copies of later ones"):
+        split_by_order(order, [""] * 100, np.arange(100) % 20)
 
 
 def test_the_sealed_part_opens_with_a_record():

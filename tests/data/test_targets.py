@@ -14,7 +14,7 @@ from tame.core.errors import DataError, UsageError
 from tame.data.table_kinds import type_table
 from tame.data.table_reading import read_raw
 from tame.data.tables import RawTable
-from tame.data.targets import TASKS, Target, duplicate_rows, leaks, read_later_target, read_target
+from tame.data.targets import TASKS, Target, leaks, read_later_target, read_target
 
 NUM = 60
 
@@ -281,20 +281,6 @@ def test_few_rows_show_no_leak_and_tables_must_match():
         leaks(type_table(raw, target="y"), Target("y", "binary", ("a", "b"), np.array([0, 1]), ""))
 
 
-# Duplicates
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from(["1.5", "-0", "0", "", "2"]), st.sampled_from("ab?")), min_size=2, max_size=40)
-)
-def test_duplicates_are_the_rows_that_agree_everywhere(rows):
-    raw = raw_of(x=[row[0] for row in rows], c=[row[1] for row in rows])
-    table = type_table(raw, target=None)
-    keys = [tuple("nan" if v != v else v + 0.0 for v in row) for row in zip(*table.values.values(), strict=True)]
-    expected = [(keys.index(key), place) for place, key in enumerate(keys) if keys.index(key) < place]
-    assert duplicate_rows(table) == expected
-
-
 # Real tables
 
 
@@ -308,10 +294,6 @@ def test_the_targets_of_real_tables_are_understood(tables):
     assert np.bincount(later).tolist() == [12_435, 3_846]
     table = type_table(adult, target="income")
     assert leaks(table, target) == []
-    pairs = duplicate_rows(table)
-    lines = [",".join(row) for row in zip(*(adult.columns[name] for name in adult.names[:-1]), strict=True)]
-    assert len(pairs) == len(lines) - len(set(lines)) > 0
-    assert all(lines[a] == lines[b] for a, b in pairs)
     for name, column, task in (("abalone", "rings", "regression"), ("phoneme", "label", "binary")):
         raw = read_raw(tables / f"{name}.csv")
         target, _ = read_target(raw, column)

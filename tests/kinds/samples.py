@@ -35,8 +35,8 @@ if SEQUENCES.name not in KINDS.names():
     KINDS.add(SEQUENCES.name)(SEQUENCES)
 
 
-def pictures(folder: Path) -> Sample:
-    """Noise in two colours, one picture twice; and a folder of one class."""
+def pictures(folder: Path, *, twice: bool = False) -> Sample:
+    """Noise in two colours, one picture twice, or each; and a folder of one class."""
     chance = np.random.default_rng(0)
     root, one_class = folder / "pictures", folder / "one_class"
     for number in range(NUM):
@@ -46,7 +46,13 @@ def pictures(folder: Path) -> Sample:
         for to in (root / name, one_class / "red"):
             to.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(to / f"{number:02}.png")
-    (root / "red" / "copy.png").write_bytes((root / "red" / "00.png").read_bytes())
+    same = {"red/00.png": "red/copy.png"}
+    if twice:
+        files = sorted(root.rglob("*.png"))
+        same = {f"{each.parent.name}/{each.name}": f"{each.parent.name}/again{each.stem}.png" for each in files}
+        same["red/00.png"] = "blue/again00.png"
+    for first, copy in same.items():
+        (root / copy).write_bytes((root / first).read_bytes())
 
     def predict(network, ids, to):
         found = prediction_of("images").of_paths(network, [root / name for name in ids])
@@ -55,7 +61,8 @@ def pictures(folder: Path) -> Sample:
 
     config = StudyConfig(data=str(root), backbone="none", set={"input.size": 32})
     return Sample(
-        kind=PICTURES, config=config, same=(("red/00.png", "red/copy.png"),), predict=predict,
+        kind=PICTURES, config=config, same=tuple(same.items()), predict=predict,
+        twice=lambda to: pictures(to, twice=True),
         bad=(
             Bad(config=StudyConfig(data=str(one_class)), named="red"),
             Bad(config=StudyConfig(data=str(root), target="label"), named="--target"),
@@ -63,11 +70,13 @@ def pictures(folder: Path) -> Sample:
     )  # fmt: skip
 
 
-def table(folder: Path) -> Sample:
-    """Numbers and words, one row twice."""
+def table(folder: Path, *, twice: bool = False) -> Sample:
+    """Numbers and words, one row twice, or each."""
     rows = rows_of(NUM)
     path = folder / "table.csv"
-    write(path, ("a", "b", "word", "label"), [*rows, rows[0]])
+    copies = [[*rows[0][:3], "yes"], *rows[1:]] if twice else [rows[0]]
+    write(path, ("a", "b", "word", "label"), [*rows, *copies])
+    same = tuple((f"table.csv:{2 + row}", f"table.csv:{2 + NUM + row}") for row in range(len(copies)))
 
     def predict(network, ids, to):
         lines = [int(name.rpartition(":")[2]) - 2 for name in ids]
@@ -77,7 +86,7 @@ def table(folder: Path) -> Sample:
 
     config = StudyConfig(data=str(path), target="label")
     return Sample(
-        kind=TABLES, config=config, same=(("table.csv:2", f"table.csv:{NUM + 2}"),), predict=predict,
+        kind=TABLES, config=config, same=same, predict=predict, twice=lambda to: table(to, twice=True),
         bad=(
             Bad(config=StudyConfig(data=str(path), target="lable"), named="did you mean 'label'"),
             Bad(config=StudyConfig(data=str(path), target="label", backbone="none"), named="--backbone"),
@@ -85,39 +94,43 @@ def table(folder: Path) -> Sample:
     )  # fmt: skip
 
 
-def arrays(folder: Path) -> Sample:
-    """Arrays (3, 4) for a module of one's own."""
-    x, y = numbers_of(NUM)
-    x = x.reshape(NUM, 3, 4)
+def arrays(folder: Path, *, twice: bool = False) -> Sample:
+    """Arrays (3, 4) for a module of one's own, one of them twice, or each."""
+    x, y, same = with_copies(*numbers_of(NUM), twice=twice)
+    x = x.reshape(len(x), 3, 4)
 
     def predict(network, ids, to):
         return prediction_of("arrays").of_inputs(network, x[[int(name) for name in ids]], by_place=False)
 
     return Sample(
-        kind=OWN_ARRAYS, config=StudyConfig(data=ARRAYS, model=INLINE), same=(), predict=predict, build=build,
+        kind=OWN_ARRAYS, config=StudyConfig(data=ARRAYS, model=INLINE), same=same, predict=predict, build=build,
+        twice=lambda to: arrays(to, twice=True),
         keep=lambda to: keep_arrays(read_arrays(x, y), "auto", to, plain=True),
         bad=(Bad(config=StudyConfig(data=ARRAYS, target="y"), named="target is for files"),),
     )  # fmt: skip
 
 
-def matrix(folder: Path) -> Sample:
-    """Rows and columns given from Python, which are a table; one row twice."""
-    x, y = numbers_of(NUM)
-    x[1], y[1] = x[0], y[0]
+def matrix(folder: Path, *, twice: bool = False) -> Sample:
+    """Rows and columns given from Python, which are a table; one row twice, or each."""
+    x, y, same = with_copies(*numbers_of(NUM), twice=twice)
 
     def predict(network, ids, to):
         return prediction_of("table").of_inputs(network, x[[int(name) for name in ids]], by_place=False)
 
     return Sample(
-        kind=OWN_ARRAYS, config=StudyConfig(data=ARRAYS), same=(("0", "1"),), predict=predict,
+        kind=OWN_ARRAYS, config=StudyConfig(data=ARRAYS), same=same, predict=predict,
+        twice=lambda to: matrix(to, twice=True),
         keep=lambda to: keep_arrays(read_arrays(x, y), "auto", to, plain=False),
         bad=(Bad(config=StudyConfig(data=ARRAYS, task="images"), named="images"),),
     )  # fmt: skip
 
 
-def sequences(folder: Path) -> Sample:
-    """Integers that rise or do not, one sequence twice; and a line that is none."""
-    lines = [*sequence_lines(NUM), sequence_lines(NUM)[0]]
+def sequences(folder: Path, *, twice: bool = False) -> Sample:
+    """Integers that rise or do not, one sequence twice, or each; and a line that is not a sequence."""
+    lines = sequence_lines(NUM)
+    copies = [lines[0].replace("mixed", "rising"), *lines[1:]] if twice else [lines[0]]
+    lines += copies
+    same = tuple((f"data.seq:{1 + row}", f"data.seq:{1 + NUM + row}") for row in range(len(copies)))
     path, broken = folder / "data.seq", folder / "broken.seq"
     path.write_text("\n".join(lines) + "\n")
     broken.write_text("1 2 3 rising\n4 x 6 mixed\n")
@@ -129,8 +142,8 @@ def sequences(folder: Path) -> Sample:
         return prediction_of("sequences").of_paths(network, [new]).outputs
 
     return Sample(
-        kind=SEQUENCES, config=StudyConfig(data=str(path)), same=(("data.seq:1", f"data.seq:{NUM + 1}"),),
-        predict=predict,
+        kind=SEQUENCES, config=StudyConfig(data=str(path)), same=same, predict=predict,
+        twice=lambda to: sequences(to, twice=True),
         bad=(
             Bad(config=StudyConfig(data=str(broken)), named="broken.seq:2"),
             Bad(config=StudyConfig(data=str(path), target="label"), named="--target"),
@@ -170,6 +183,15 @@ def numbers_of(num: int) -> tuple[np.ndarray, np.ndarray]:
     chance = np.random.default_rng(0)
     y = np.arange(num) // 2 % 2
     return (chance.normal(size=(num, 12)) + y[:, None]).astype(np.float32), y
+
+
+def with_copies(x: np.ndarray, y: np.ndarray, *, twice: bool) -> tuple[np.ndarray, np.ndarray, tuple]:
+    """The arrays with one example more that equals the first, or all of them once more, the first as another class."""
+    num = len(x)
+    copies = range(num if twice else 1)
+    labels = [1 - y[0] if twice else y[0], *y[1 : len(copies)]]
+    same = tuple((str(row), str(num + row)) for row in copies)
+    return np.concatenate([x, x[: len(copies)]]), np.concatenate([y, labels]), same
 
 
 def write(path: Path, header, rows) -> None:

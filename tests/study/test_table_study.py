@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe
 from tame.data.table_order import order_values
 from tame.kinds.tables.kind import TABLES
+from tame.kinds.tables.rows import split_rows
 from tame.kinds.tables.source import read_rows
 from tame.parts.unused_settings import refuse_unused
 from tame.study.session import begin
@@ -181,12 +183,13 @@ def test_what_does_not_order_the_rows_is_refused(texts, said):
         order_values(np.array(texts * 3, dtype=object), "when")
 
 
-def test_a_given_test_part_that_overlaps_the_training_data_is_reported(table, cache, tmp_path):
+def test_copies_of_given_test_rows_are_put_aside(table, cache, tmp_path):
     copies = write(tmp_path / "copies.csv", HEADER, [*rows_of(0)[:60], *rows_of(5, 4)])
     done = tame_here("check", table, "--target", "label", "--test", copies, "--json", cache=cache)
-    (found,) = (each for each in json.loads(done.stdout)["findings"] if each["code"] == "duplicate_rows")
-    assert found["severity"] == "problem"
-    assert "60 of the 64 rows" in found["title"]
+    found = {each["code"]: each for each in json.loads(done.stdout)["findings"]}
+    assert found["leak"]["severity"] == "problem"
+    assert "60 rows outside the test part also found inside it" in found["leak"]["title"]
+    assert found["duplicate_rows"]["evidence"]["rows"] == 120
 
 
 def test_groups_stay_on_one_side_and_too_few_are_refused(cache, tmp_path):
@@ -207,6 +210,18 @@ def test_groups_stay_on_one_side_and_too_few_are_refused(cache, tmp_path):
     done = tame_here("check", few, "--target", "label", "--groups", "who", cache=cache)
     assert done.returncode == 3
     assert "2 groups of 'who'" in done.stderr
+
+
+def test_equal_rows_of_different_groups_stay_together(table):
+    rows = read_rows(StudyConfig(data=str(table), target="label")).rows
+    num = len(rows.values)
+    eight = np.arange(num) // 8 * 8  # the row that each is made equal to
+    table_of_copies = replace(rows.table, values={name: own[eight] for name, own in rows.table.values.items()})
+    who = np.array([f"p{row // 4}" for row in range(num)], dtype=object)
+    own = replace(rows, beside={"who": who}, table=table_of_copies)
+    opened = split_rows(own, StudyConfig(data=str(table), target="label", groups="who"), kind="table")
+    assert len(np.unique(opened.groups)) == num / 8
+    assert not opened.data.twins
 
 
 # Settings

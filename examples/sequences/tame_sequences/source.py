@@ -80,6 +80,10 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     named = [[ids[a], ids[b]] for a, b in pairs[:20]]
     title = f"{count(len(pairs), 'pair')} of identical sequences"
     found = [finding("near_duplicates", title, "warning", {"count": len(pairs), "pairs": named})] if pairs else []
+    odd = [[ids[a], ids[b]] for a, b in pairs if labels[a] != labels[b]]
+    if odd:
+        title = f"{count(len(odd), 'sequence')} found under two labels"
+        found.append(finding("label_conflict", title, "problem", {"count": len(odd), "pairs": odd[:20]}))
     return Opened(data=data, facts=facts, groups=groups, findings=tuple(found))
 
 

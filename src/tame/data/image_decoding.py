@@ -30,8 +30,13 @@ from tame.core.errors import DataError, require
 from tame.core.text import printable
 
 MAX_FILE_BYTES = 100_000_000
-MAX_PIXELS = 50_000_000
+MAX_PIXELS = 120_000_000  # the largest cameras of phones have 108 million
+SURE_PIXELS = 50_000_000  # beyond, a file must be as large as a photograph is, which a bomb never is
+PIXELS_A_BYTE = 50  # a photograph has 2 to 20
 MAX_ASPECT = 50  # longer side over shorter side
+END_MARK = b"\xff\xd9"  # of a JPEG
+FILLINGS = tuple(bytes((step * place + 11) % 251 for place in range(512)) for step in (0, 37, 85, 129))  # no marks
+BITS = (8, 12, 16)  # that numbers of 16 bits may use, with what uses them: cameras and scanners of medicine have 12
 CONVERT = "convert it to JPEG or PNG"
 
 
@@ -43,7 +48,8 @@ def decode(path: str, *, shortest: int | None) -> np.ndarray:
     """The picture as (H, W, 3) uint8 RGB, upright, first frame only, transparency on white.
 
     shortest: pixels; a picture whose shorter side is longer is shrunk to it (antialiased), none is enlarged.
-    Raises UnreadablePicture with the reason. Files up to 100 MB and 50 million pixels are read.
+    Raises UnreadablePicture with the reason. Files up to 100 MB and 120 million pixels are read; those of more than 50
+    million where they have a byte for 50 pixels or more.
     """
     with judged_warnings():
         return decode_bytes(read_bytes(path), shortest=shortest)
@@ -96,27 +102,56 @@ def read_bytes(path: str) -> bytes:
 
 
 def decode_bytes(data: bytes, *, shortest: int | None) -> np.ndarray:
+    """As `decode`, of the bytes of a file. A JPEG that lacks nothing but its end mark is read."""
     # Not Image.open: it loads plugins of formats that are not wanted, and its limit on pixels is the process's.
     # The reader is chosen by the first bytes, and the size in the header is judged before anything is decoded.
     plugin = _plugin(data)
     try:
-        with plugin(io.BytesIO(data), "") as image:
-            _check_size(image.size)
-            whole = image.size  # reducing while decoding rounds up, which must not change the picture's shape
-            if shortest is not None:
-                image.draft(None, (2 * shortest, 2 * shortest))  # a JPEG is decoded at 1/2, 1/4 or 1/8 of its size
-            image.load()
-            orientation = _orientation(image)
-            plain = _shrink(_to_8_bit(image), shortest, whole)
-        if plain.mode == "RGBA":
-            plain = Image.alpha_composite(Image.new("RGBA", plain.size, "white"), plain).convert("RGB")
-        return np.array(plain if orientation is None else plain.transpose(orientation))
+        return _decoded(plugin, data, shortest)
     except UnreadablePicture:
         raise
     except Exception as problem:  # Pillow's plugins raise a dozen kinds for a broken file
+        whole = _without_end_mark(data, shortest) if plugin is JpegImagePlugin.JpegImageFile else None
+        if whole is not None:
+            return whole
         lines = str(problem).splitlines()
         reason = printable(lines[0])[:160] if lines else type(problem).__name__
         raise UnreadablePicture(f"cannot be decoded: {reason}") from None
+
+
+def _decoded(plugin: type[ImageFile.ImageFile], data: bytes, shortest: int | None) -> np.ndarray:
+    with plugin(io.BytesIO(data), "") as image:
+        _check_size(image.size, len(data))
+        whole = image.size  # reducing while decoding rounds up, which must not change the picture's shape
+        wide = isinstance(image, PngImagePlugin.PngImageFile | TiffImagePlugin.TiffImageFile) and _has_wide_colours(
+            image
+        )
+        if shortest is not None:
+            image.draft(None, (2 * shortest, 2 * shortest))  # a JPEG is decoded at 1/2, 1/4 or 1/8 of its size
+        image.load()
+        orientation = _orientation(image)
+        plain = _shrink(_to_8_bit(image, wide=wide), shortest, whole)
+    if plain.mode == "RGBA":
+        plain = Image.alpha_composite(Image.new("RGBA", plain.size, "white"), plain).convert("RGB")
+    return np.array(plain if orientation is None else plain.transpose(orientation))
+
+
+def _without_end_mark(data: bytes, shortest: int | None) -> np.ndarray | None:
+    """The picture of a JPEG that ends too soon, where all of its pixels are there; None where some are not.
+
+    Whatever follows the last pixel is passed over by a decoder. So a picture that is whole comes out the same with
+    other bytes behind it, and one that was cut does not.
+    """
+    own = data.rstrip(b"\xff")
+    try:
+        found = _decoded(JpegImagePlugin.JpegImageFile, own + END_MARK, shortest)
+        for filling in FILLINGS:
+            again = _decoded(JpegImagePlugin.JpegImageFile, own + filling + END_MARK, shortest)
+            if not np.array_equal(found, again):
+                return None
+    except Exception:  # of the many kinds that Pillow raises: then more is missing than a mark
+        return None
+    return found
 
 
 def _plugin(data: bytes) -> type[ImageFile.ImageFile]:
@@ -143,11 +178,14 @@ def _plugin(data: bytes) -> type[ImageFile.ImageFile]:
     raise UnreadablePicture(f"{what}, not JPEG, PNG, WebP, BMP, GIF or TIFF")
 
 
-def _check_size(size: tuple[int, int]) -> None:
+def _check_size(size: tuple[int, int], size_bytes: int) -> None:
     short, long = sorted(size)
     text = f"{size[0]} x {size[1]} pixels"
     limit = f"beyond the limit of {MAX_PIXELS // 10**6} million"
     require(short * long <= MAX_PIXELS, f"{text} are {limit}", error=UnreadablePicture)
+    sure = short * long <= max(SURE_PIXELS, PIXELS_A_BYTE * size_bytes)
+    bomb = f"{text} in {size_bytes:,} bytes are not a photograph; save it smaller"
+    require(sure, bomb, error=UnreadablePicture)
     require(short >= 2, f"{text} show nothing", error=UnreadablePicture)
     require(long <= MAX_ASPECT * short, f"{text} are a strip, longer than {MAX_ASPECT}:1", error=UnreadablePicture)
 
@@ -165,15 +203,34 @@ def _orientation(image: ImageFile.ImageFile) -> Image.Transpose | None:
     }.get(tag)  # fmt: skip
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """The image in mode RGB, or RGBA if some of it can be seen through."""
+def _has_wide_colours(image: ImageFile.ImageFile) -> bool:
+    """Whether the file has colours of 16 bits each, of which Pillow keeps the upper 8. Asked before it is loaded."""
+    return any(";16" in str(each.args) and image.mode in ("RGB", "RGBA", "LA") for each in image.tile)
+
+
+def _to_8_bit(image: Image.Image, *, wide: bool = False) -> Image.Image:
+    """The image in mode RGB, or RGBA if some of it can be seen through. wide: its file has 16 bits a colour.
+
+    White is the largest number that 8, 12 or 16 bits hold, as many as the picture's numbers need.
+    """
     if image.mode.startswith("I;16"):
-        grey = (np.asarray(image).astype(np.uint32) + 128) // 257  # 65535 is white, as 255 is
+        numbers = np.asarray(image).astype(np.uint32)
+        white = next(2**bits - 1 for bits in BITS if numbers.max() < 2**bits)
+        grey = (np.minimum(numbers, white) * 255 + white // 2) // white
         image = Image.fromarray(grey.astype(np.uint8))
     if image.mode in ("I", "F"):
         raise UnreadablePicture(f"pixels of mode {image.mode} have no known white; save it with 8 or 16 bits")
+    if wide and max(high for _, high in _extremes(image)) < 2 ** (8 - 4):
+        raise UnreadablePicture("its colours use 12 of 16 bits or fewer, and would come out black; save it with 8 bits")
     wanted = "RGBA" if image.has_transparency_data else "RGB"
     return image if image.mode == wanted else image.convert(wanted)
+
+
+def _extremes(image: Image.Image) -> list[tuple[int, int]]:
+    """The smallest and largest value of each colour."""
+    colours = image.convert("RGB") if image.mode != "RGB" else image
+    found: list[tuple[int, int]] = [(int(low), int(high)) for low, high in colours.getextrema()]  # type: ignore[misc]
+    return found
 
 
 def _shrink(image: Image.Image, shortest: int | None, whole: tuple[int, int]) -> Image.Image:

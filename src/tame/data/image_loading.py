@@ -16,7 +16,7 @@ from tame.data.image_decoding import UnreadablePicture, decode_bytes, judged_war
 from tame.data.images import Picture, Skipped
 
 _SHARD_BYTES = 64 * 2**20  # of decoded pixels; a mapped shard keeps a file open, so shards are not small
-_DECODER = f"2-pillow{PIL.__version__}"  # in the cache key: another decoder gives slightly other pixels
+_DECODER = f"3-pillow{PIL.__version__}"  # in the cache key: another decoder gives slightly other pixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import itertools
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +21,8 @@ from typing import Literal
 from tame.core.errors import DataError, require, unknown
 from tame.core.text import printable
 from tame.data.image_decoding import CONVERT, UnreadablePicture, open_regular
+from tame.data.image_layout import missing_in_train, no_pictures, same_inside, without_folders
+from tame.data.image_layout import some as _some
 
 Part = Literal["", "train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -32,7 +34,6 @@ _ALIASES: Mapping[Part, tuple[str, ...]] = {
 _PICTURES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 _UNSUPPORTED = frozenset({".heic", ".heif", ".avif", ".jxl", ".jp2"})
 _IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-_FORM = "lay the pictures out as ants/1.jpg, bees/2.jpg: one folder for each class"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,8 @@ def scan(root: Path, *, val: str | None = None, test: str | None = None) -> List
     folders, files = _entries(top)
     for name in files:
         _note_file(found, top, os.path.join(top, name), class_name=None, part="")
-    stray = f"{printable(top)} holds pictures but no class folders; {_FORM}"
-    require(bool(folders) or not found.skipped, stray, error=DataError)
+    if found.skipped and not folders:
+        raise DataError(f"{printable(top)} holds pictures but no class folders; {_cure_without_folders(top)}")
     layout = _layout(top, folders, found, val=val, test=test)
     candidates: set[str] = set()
     for part, class_folders in layout.items():
@@ -123,8 +124,23 @@ def scan(root: Path, *, val: str | None = None, test: str | None = None) -> List
     present = {picture.part for picture in pictures}
     parts = tuple(part for part in PARTS if part in present)
     listing = Listing(printable(top), classes, pictures, skipped, parts, tuple(found.notes))
-    notes = _check(top, listing, layout, named=_given(top, folders, val=val, test=test))
+    notes = _check(top, listing, layout, found.others, named=_given(top, folders, val=val, test=test))
     return replace(listing, notes=(*listing.notes, *notes))
+
+
+def pictures_in(folder: Path) -> tuple[list[tuple[str, str]], list[Skipped]]:
+    """The pictures in a folder and in those inside it, and what looks like one and is left out, as `scan` finds them.
+
+    Each picture has its path as it was named, printable, and the path of its file. Raises DataError if the folder
+    cannot be listed.
+    """
+    top = _real_folder(folder)
+    _entries(top)
+    found = _Found()
+    _walk_class(found, top, top, "")
+    named = [(printable(os.path.join(os.fspath(folder), file.id)), file.path) for file in found.files]
+    left = [Skipped(printable(os.path.join(os.fspath(folder), each.id)), each.reason) for each in found.skipped]
+    return sorted(named), sorted(left, key=lambda each: each.id)
 
 
 def _real_folder(root: Path) -> str:
@@ -151,6 +167,28 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
     return sorted(folders), sorted(others)
 
 
+def _cure_without_folders(folder: str) -> str:
+    """What to do with the pictures of a folder that holds no class folders."""
+    _, files = _entries(folder)
+    parent, pictures = os.path.dirname(folder), [printable(name) for name in files if _extension(name) in _PICTURES]
+    try:
+        beside = [name for name in _entries(parent)[0] if _holds_pictures(os.path.join(parent, name))]
+    except DataError:  # the parent need not be readable: then nothing is known of what lies beside
+        beside = []
+    # Parts that lie beside each other are no classes.
+    like_parts = any(name.casefold() in names for name in beside for names in _ALIASES.values())
+    others = [printable(name) for name in files if _extension(name) not in _PICTURES]
+    own = [] if like_parts else [printable(name) for name in beside]
+    return without_folders(pictures, others, beside=own, parent=printable(parent))
+
+
+def _holds_pictures(folder: str) -> bool:
+    try:
+        return any(_extension(name) in _PICTURES for name in _entries(folder)[1])
+    except DataError:
+        return False
+
+
 def _holds_classes(folder: str) -> bool:
     folders, files = _entries(folder)
     return bool(folders) and not any(_extension(name) in _PICTURES for name in files)
@@ -165,6 +203,10 @@ def _layout(top: str, folders: list[str], found: _Found, *, val: str | None, tes
             raise DataError(
                 f"{printable(top)} holds {_some(sorted(roles.values()))} but nothing to train on: no train/"
             )
+        own = {name: _entries(os.path.join(top, name))[0] for name in rest if _holds_classes(os.path.join(top, name))}
+        like_parts = {alias: part for part, names in _ALIASES.items() for alias in names}
+        if len(own) == len(rest) and (problem := same_inside(own, like_parts)):
+            raise DataError(f"in {printable(top)}, {problem}")
         layout["train" if roles else ""] = [os.path.join(top, name) for name in rest]
         used = {*roles.values(), *rest}
     else:
@@ -173,7 +215,8 @@ def _layout(top: str, folders: list[str], found: _Found, *, val: str | None, tes
         if part in roles:
             layout[part] = _classes_of(top, roles[part], found)
     if unused := [printable(name) for name in folders if name not in used]:
-        found.notes.append(f"not used, since they play no part: {_some(unused)}")
+        mend = "name one of them with --val or --test to use it"
+        found.notes.append(f"not used, since they play no part: {_some(unused)} ({mend})")
     return layout
 
 
@@ -230,8 +273,8 @@ def _classes_of(top: str, part_folder: str, found: _Found) -> list[str]:
     folders, files = _entries(folder)
     for name in files:
         _note_file(found, top, os.path.join(folder, name), class_name=None, part="")
-    what = f"{printable(part_folder)}/ holds no class folders; put each picture into the folder of its class"
-    require(bool(folders), f"{what}, such as {printable(part_folder)}/ants/1.jpg", error=DataError)
+    if not folders:
+        raise DataError(f"{printable(part_folder)}/ holds no class folders; {_cure_without_folders(folder)}")
     return [os.path.join(folder, name) for name in folders]
 
 
@@ -315,7 +358,9 @@ def _digest_or_reason(path: str) -> tuple[str, int] | str:
         return f"cannot be read: {problem.strerror}"
 
 
-def _check(top: str, listing: Listing, layout: Mapping[Part, list[str]], *, named: Iterable[Part]) -> list[str]:
+def _check(
+    top: str, listing: Listing, layout: Mapping[Part, list[str]], others: Mapping[str, int], *, named: Iterable[Part]
+) -> list[str]:
     """Notes on what is odd about the parts. Raises DataError if these pictures teach nothing."""
     notes: list[str] = []
     held: dict[Part, set[str]] = {part: set() for part in ("", *PARTS)}
@@ -323,30 +368,37 @@ def _check(top: str, listing: Listing, layout: Mapping[Part, list[str]], *, name
         held[picture.part].add(listing.classes[picture.label])
     train = held[""] | held["train"]
     if not train:
-        raise DataError(f"no pictures {'to train on ' if listing.pictures else ''}in {printable(top)}{_why(listing)}")
+        cure = no_pictures(others, unreadable=len(listing.skipped))
+        what = "to train on " if listing.pictures else ""
+        raise DataError(f"no pictures {what}in {printable(top)}{_why(listing)}{cure}")
     _refuse_twins(listing.classes)
     for part in layout.keys() - {"", "train"}:
         here = held[part]
         require(bool(here) or part not in named, f"the {part} folder holds no pictures{_why(listing)}", error=DataError)
         only, missing = sorted(here - train), sorted(train - here)
-        require(not only, f"classes that lie in {part} but not in train: {_some(only)}", error=DataError)
+        require(not only, missing_in_train(part, only, sorted(train)), error=DataError)
         if not here:
             notes.append(f"the part {part} holds no pictures")
         elif missing:
             notes.append(f"the part {part} lacks the classes {_some(missing)}")
     if len(train) == 1:
-        inner = [folder for folder in next(iter(layout.values())) if _holds_classes(folder)]
-        hint = f"; did you mean {printable(inner[0])}?" if inner else ""
+        [folder] = [each for each in next(iter(layout.values())) if printable(os.path.basename(each)) in train]
         [name] = train
-        raise DataError(f"only one class, {name!r}, in {printable(top)}; two or more are needed{_why(listing)}{hint}")
+        if _holds_classes(folder):
+            cure = f"did you mean {printable(folder)}?"
+        elif listing.skipped:
+            cure = "repair the pictures of other classes"
+        else:
+            cure = f"put those of another class into a folder beside it, or: {_cure_without_folders(folder)}"
+        raise DataError(f"only one class, {name!r}, in {printable(top)}; two or more are needed{_why(listing)}; {cure}")
     return notes
 
 
 def _why(listing: Listing) -> str:
-    """What was seen instead of pictures, and what would be right."""
+    """What was seen instead of pictures."""
     skipped = listing.skipped
     first = f"; {len(skipped)} skipped, the first {skipped[0].id}: {skipped[0].reason}" if skipped else ""
-    return f"{first}{''.join(f'; {note}' for note in listing.notes)}; {_FORM}"
+    return f"{first}{''.join(f'; {note}' for note in listing.notes)}"
 
 
 def _refuse_twins(classes: Iterable[str]) -> None:
@@ -367,10 +419,6 @@ def _identify(top: str, path: str) -> str:
 
 def _extension(path: str) -> str:
     return printable(os.path.splitext(path)[1].lower())
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def write_skipped(path: Path, skipped: Iterable[Skipped]) -> None:

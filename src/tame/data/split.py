@@ -1,4 +1,4 @@
-"""Who learns, who chooses, who is sealed: near-duplicates stay together, classes in proportion."""
+"""Which examples train, choose and are sealed: copies stay together, classes in proportion."""
 
 from __future__ import annotations
 
@@ -84,10 +84,11 @@ def strata(values: np.ndarray) -> np.ndarray:
     return np.searchsorted(edges, values, side="right")
 
 
-def split_by_order(order: np.ndarray, given: Sequence[str], *, seed: int) -> Split:
+def split_by_order(order: np.ndarray, given: Sequence[str], groups: np.ndarray) -> Split:
     """The split of N examples by time: the last fifth is the test part, the fifth before it chooses.
 
-    order: (N,) what they are ordered by; equal values stay in one part. Parts that were given are honoured.
+    order: (N,) what they are ordered by; equal values stay in one part. Parts that were given are honoured. Examples
+    that share a group with a later part are put aside. Raises DataError where nothing is left to train on.
     """
     part: np.ndarray = np.array([g if g in ("val", "test") else "train" for g in given], dtype=object)
     how = []
@@ -101,6 +102,10 @@ def split_by_order(order: np.ndarray, given: Sequence[str], *, seed: int) -> Spl
         require(0 < len(late) < len(own), "the order column does not tell early from late rows", error=DataError)
         part[late] = name
         how.append(f"the last {len(late)} of the rest by order are the {name} part")
+    part[np.isin(groups, groups[part == "test"]) & (part != "test")] = "aside"
+    part[np.isin(groups, groups[part == "val"]) & (part == "train")] = "aside"
+    mend = "all rows before the test part are copies of later ones"
+    require(bool((part == "train").any() and (part == "val").any()), mend, error=DataError)
     fold = np.where(part == "val", 0, -1)
     return Split(tuple(part), tuple(int(f) for f in fold), 1, "; ".join(how))
 
@@ -120,7 +125,7 @@ def make_split(
     Parts that exist are honoured: examples outside the test part that share a group with one inside are put aside.
     Missing parts are cut from the rest, stratified by class (of a regression: by `strata`, without class names) and
     whole groups at a time. Below `folds_below` examples validation is by folds. Raises DataError where a class is too
-    small to be learnt and judged.
+    small to be trained on and judged.
     """
     label = np.asarray(labels)
     part: np.ndarray = np.array([g if g in ("val", "test") else "train" for g in given], dtype=object)
@@ -168,7 +173,7 @@ def split_all_but_rare(
     labels: Sequence[int] | np.ndarray, groups: np.ndarray, *, classes: Sequence[str], folds: int | None, seed: int,
     folds_below: int = FOLDS_BELOW,
 ) -> Split:  # fmt: skip
-    """The split of N examples that came in no part, where a class too small to be judged is learnt from only.
+    """The split of N examples that came in no part, where a class too small to be judged is only trained on.
 
     The others are split as by `make_split`. Raises DataError where every class is too small.
     """
@@ -177,7 +182,7 @@ def split_all_but_rare(
     rare = [n for n, count in enumerate(counts) if count - math.ceil(count / TEST_PARTS) < (folds or 2)]
     held = np.isin(groups, groups[np.isin(label, rare)])
     rest = (~held).nonzero()[0]
-    require(len(rest) > 0, "every class has too few different examples to learn and choose from", error=DataError)
+    require(len(rest) > 0, "every class has too few different examples to train on and choose by", error=DataError)
     kept, codes = np.unique(label[rest], return_inverse=True)
     own = make_split(
         codes, [""] * len(rest), groups[rest], classes=[classes[n] for n in kept], folds=folds, seed=seed,
@@ -186,7 +191,7 @@ def split_all_but_rare(
     part: np.ndarray = np.full(len(label), "train", dtype=object)
     fold = np.full(len(label), -1)
     part[rest], fold[rest] = own.part, own.fold
-    how = f"{own.how}; {held.sum()} of classes too rare for that are learnt from and not judged"
+    how = f"{own.how}; {held.sum()} of classes too rare for that are trained on and not judged"
     return Split(tuple(part), tuple(int(f) for f in fold), own.folds, how if held.any() else own.how)
 
 
@@ -216,7 +221,7 @@ def _folds_of(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int)
     parts = splitter(possible, shuffle=True, random_state=seed % 2**32)
     fold = np.zeros(len(own), dtype=int)
     with warnings.catch_warnings():
-        # That a class has fewer examples than there are folds is known, and refused where it cannot be learnt.
+        # That a class has fewer examples than there are folds is known, and refused where it cannot be trained on.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         for number, (_, rows) in enumerate(parts.split(np.zeros(len(own)), own, groups if own is labels else None)):
             fold[rows] = number

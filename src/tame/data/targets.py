@@ -163,23 +163,6 @@ def leaks(table: Table, target: Target) -> list[Leak]:
     return found
 
 
-def duplicate_rows(table: Table) -> list[tuple[int, int]]:
-    """Pairs (a, b), a < b, of rows that agree in every column that is trained on; a is the first of its group."""
-    if not table.values:
-        return []
-    mixed = np.zeros(table.num_rows, dtype=np.uint64)
-    for column in table.values.values():
-        mixed = _mix(mixed ^ _bits(column))
-    _, first, group = np.unique(mixed, return_index=True, return_inverse=True)
-    a, b = first[group], np.arange(table.num_rows)
-    a, b = a[a < b], b[a < b]
-    same = np.ones(len(a), dtype=bool)  # a hash may lie
-    for column in table.values.values():
-        bits = _bits(column)
-        same &= bits[a] == bits[b]
-    return [(int(i), int(j)) for i, j in zip(a[same], b[same], strict=True)]
-
-
 # Reading
 
 
@@ -466,18 +449,3 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float:
     x, y = x - x.mean(), y - y.mean()
     size = float(np.linalg.norm(x) * np.linalg.norm(y))
     return float(x @ y) / size if size > 0 else 0.0
-
-
-def _bits(column: np.ndarray) -> np.ndarray:
-    """(N,) uint64 that are equal where the values are; missing numbers equal each other, and so do 0 and -0."""
-    if column.dtype.kind == "f":
-        column = np.where(np.isnan(column), np.nan, column + 0.0).astype(np.float64)
-    return np.asarray(np.ascontiguousarray(column).view(np.uint64))
-
-
-def _mix(bits: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64. Source: Steele, Lea and Flood, OOPSLA 2014."""
-    bits = bits + np.uint64(0x9E3779B97F4A7C15)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(bits ^ (bits >> np.uint64(31)))

@@ -37,7 +37,8 @@ class Data:
 
     kind: its name; task: binary, multiclass or regression. targets: (N,) class numbers, -1 in the test part; or
     numbers, NaN there. shares: (N, C) of classes, NaN there, where examples come with probabilities; `targets` are then
-    the likeliest. side: median shorter side of pictures, in pixels.
+    the likeliest. side: median shorter side of pictures, in pixels. twins: examples of the test part that are equal to
+    one that is trained on, as examples of few different values are by chance.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Data:
     columns: int = 0  # of a table, that are trained on
     refits: bool = False  # whether what is delivered is also trained on the part that chose
     shares: np.ndarray | None = None
+    twins: tuple[int, ...] = ()
 
     @property
     def rows(self) -> list[int]:

@@ -48,13 +48,16 @@ CHANGES: Mapping[str, str] = {
     "small_test": "collect more test examples, because the interval is wide",
     "target_leak": "leave the column out if its value is not known at prediction time",
     "skipped_rows": "give these rows a target, or remove them",
-    "identifier_columns": "they were left out, because a network would memorize them; if rows with the same "
-    "identifier belong together, name the column with --groups",
-    "constant_columns": "they were left out, because they carry no information; find out why they do not vary",
-    "unseen_categories": "collect training examples for them; until then they are treated as unknown",
-    "few_rows": "collect more rows, and look at the interval before the score",
-    "duplicate_rows": "remove the copies, unless rows can be equal by chance",
-    "infinite_values": "find out where they come from; they were treated as missing",
+    "identifier_columns": "they were left out, since a network would learn them by heart; if rows of one identifier "
+    "belong together, give it with --groups",
+    "constant_columns": "they were left out, since they say nothing; find out why they do not vary",
+    "unseen_categories": "they are treated as unknown; collect examples of them for training",
+    "few_rows": "collect more rows, and read the interval before the score",
+    "duplicate_rows": "they were kept on one side of the split; remove the copies",
+    "equal_by_chance": "nothing: there are few different values; beside the score stands the one without such rows",
+    "score_without_twins": "where new examples will be as different from the training data as these, read the second "
+    "score",
+    "infinite_values": "they were treated as missing; find out how they came to be",
 }
 
 

@@ -9,6 +9,12 @@ from tame.kinds.known import FIRST
 from tame.report.formats import compact, listed, short
 from tame.report.words import noun
 
+DATA_CODES = {
+    "near_duplicates", "label_conflict", "leak", "skipped_files", "imbalance", "small_test", "target_leak",
+    "skipped_rows", "identifier_columns", "constant_columns", "unseen_categories", "few_rows", "duplicate_rows",
+    "infinite_values", "equal_by_chance", "score_without_twins",
+}  # fmt: skip
+
 
 def evidence(finding: Finding, kind: str = FIRST) -> str:
     """The numbers behind a finding in a sentence; as a plain list if the code has no sentence here."""
@@ -60,7 +66,10 @@ _SENTENCES = {
     "identifier_columns": "columns: {columns}",
     "constant_columns": "columns: {columns}",
     "skipped_rows": "{count} {examples} without a target",
-    "duplicate_rows": "{rows} of {of} {examples} have an identical copy",
+    "duplicate_rows": "{rows} of {of} {examples} have a twin",
+    "equal_by_chance": "{rows} of {of} {examples} equal another; chance alone gives about {by_chance}, from how often "
+    "each value occurs; {in_test} of the test part equal one that is trained on",
+    "score_without_twins": "{metric} on all {n} {examples} {with_twins}; on {n_without} without a twin {without}",
     "infinite_values": "for example {notes}",
     "few_rows": "{rows} {examples}",
     "small_test": "{n} test {examples}",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tame.core.records import Finding
+import numpy as np
+
+from tame.core.records import Finding, Score
 from tame.core.result import Result
 from tame.core.rng import stream_seed
-from tame.evaluate.score import difference, measure
+from tame.evaluate.score import Judged, difference, measure, score
 from tame.kinds.kind import Data
 from tame.monitor.remedies import CHANGES
 from tame.study.delivery import deliver, open_sealed
@@ -19,6 +21,7 @@ from tame.study.session import Study
 from tame.study.state import findings_events
 
 CUT_SHORT = "cut_short"
+WITHOUT_TWINS = "score_without_twins"
 
 
 def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> Result:
@@ -29,6 +32,8 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     study.keep(*findings_events(_cut_short(study, winner, default)))
     study.watcher.phase("opening the test part, once")
     tested = open_sealed(study, data, winner, default)
+    if all(finding.code != WITHOUT_TWINS for finding in study.state.findings):  # a resumed study has found it before
+        study.keep(*findings_events(without_twins(data, tested.winner, seed=study.config.seed)))
     delivered = deliver(study, data, plan, winner)
     return make_result(study, data, plan, own, winner, default, tested, delivered)
 
@@ -73,3 +78,27 @@ def _cut_short(study: Study, winner: Finalist, default: Finalist | None) -> list
         for name, trial in asked.items()
         if trial.state in ("running", "paused") and trial.epochs < trial.recipe.epochs
     ]  # fmt: skip
+
+
+def without_twins(data: Data, judged: Judged, *, seed: int) -> list[Finding]:
+    """The score with and without the test examples that are equal to one that was trained on, where there are some."""
+    if not data.twins:
+        return []
+    twins = {data.ids[row] for row in data.twins}
+    rest = judged.only(np.array([name not in twins for name in judged.ids]))
+    own = score(data.metric, judged, how="the sealed test part", seed=seed)
+    beside = score(data.metric, rest, how="without twins", seed=seed) if len(rest.ids) else None
+    said = "no test example is without a twin" if beside is None else f"without them {_shown(beside)}"
+    title = (
+        f"{len(twins):,} of the {own.n:,} test examples equal one that was trained on: {data.metric} with them "
+        f"{_shown(own)}, {said}"
+    )
+    evidence: dict[str, object] = {
+        "metric": data.metric, "n": own.n, "with_twins": own.value, "twins": len(twins), "n_without": len(rest.ids),
+        "without": None if beside is None else beside.value,
+    }  # fmt: skip
+    return [Finding(WITHOUT_TWINS, title, "warning", evidence, CHANGES[WITHOUT_TWINS])]
+
+
+def _shown(found: Score) -> str:
+    return f"{found.value:.3g} ({found.low:.3g} to {found.high:.3g}, n = {found.n:,})"

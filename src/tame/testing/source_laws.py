@@ -40,9 +40,11 @@ class Bad:
 class Sample:
     """At least 60 examples of a kind of data, some of which are the same.
 
-    same: pairs of ids of identical examples, if the kind can detect them; bad: what must be refused; predict: canonical
-    outputs (n, C) of a delivered model for the inputs of these ids, through files or arrays as users have them. keep:
-    stores arrays from Python in a study's folder; build: builds a module of the user's own.
+    same: pairs of ids of examples that are the same, where the kind can tell; bad: what must be refused; predict:
+    canonical outputs (n, C) of a delivered model for the inputs of these ids, by way of files or arrays as users have
+    them. twice: makes in an empty folder a sample of which every example is there twice, as its `same` says, and the
+    first of these pairs under two labels. keep: puts arrays into a study's folder, where they come from Python; build:
+    makes a module of the user's own.
     """
 
     kind: Kind
@@ -50,6 +52,7 @@ class Sample:
     same: tuple[tuple[str, str], ...]
     bad: tuple[Bad, ...]
     predict: Callable[[Network, Sequence[str], Path], np.ndarray]
+    twice: Callable[[Path], Sample]
     keep: Callable[[Path], None] = lambda folder: None
     build: Build | None = None
 
@@ -101,6 +104,23 @@ def what_is_the_same_is_on_one_side(sample: Sample, folder: Path) -> None:
         rows = [int(row) for row in np.flatnonzero(opened.groups == group) if split.part[row] != "aside"]
         assert len({split.part[row] for row in rows}) <= 1
         assert len({split.fold[row] for row in rows}) <= 1
+
+
+def no_identical_input_is_on_two_sides_however_many_there_are(sample: Sample, folder: Path) -> None:
+    where = folder / "twice"
+    where.mkdir(parents=True)
+    twice = sample.twice(where)
+    opened, _ = _read(twice, folder)
+    split, place = opened.data.split, {name: row for row, name in enumerate(opened.data.ids)}
+    assert {name for pair in twice.same for name in pair} == set(place), "every example is there twice"
+    for pair in twice.same:
+        a, b = (place[name] for name in pair)
+        assert opened.groups[a] == opened.groups[b], f"{pair[0]} and {pair[1]} are the same"
+        assert (split.part[a], split.fold[a]) == (split.part[b], split.fold[b]), f"{pair} is parted"
+    assert not opened.data.twins
+    codes = {each.code for each in opened.findings}
+    assert codes & {"duplicate_rows", "near_duplicates"}, "copies are told"
+    assert "label_conflict" in codes, "the same input under two labels is told"
 
 
 def a_study_that_goes_on_finds_the_same(sample: Sample, folder: Path) -> None:
@@ -156,6 +176,7 @@ LAWS: tuple[Law, ...] = (
     targets_of_the_test_part_are_sealed,
     the_same_seed_makes_the_same_split,
     what_is_the_same_is_on_one_side,
+    no_identical_input_is_on_two_sides_however_many_there_are,
     a_study_that_goes_on_finds_the_same,
     what_is_bad_is_named,
     what_a_study_keeps_of_its_data_tells_the_parts,

@@ -14,7 +14,8 @@ from tame.core.config import StudyConfig
 from tame.core.errors import DataError, StorageError, require
 from tame.core.plain import from_plain, to_plain
 from tame.core.result_parts import TargetFacts
-from tame.data.arrays import Arrays, Target, task_of
+from tame.data.arrays import Arrays, task_of
+from tame.data.row_copies import copies_in_array
 from tame.data.sources import matrix_of, open_columns, write_arrays, write_columns
 from tame.data.table_kinds import type_table
 from tame.data.tables import Column, RawTable, Table, require_learnt
@@ -53,7 +54,17 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         port.open(TABLES.name, to_plain(given))
         return split_rows(own, config, kind=TABLES.name)
     port.open(OWN_ARRAYS.name, to_plain(Given(file=str(folder / INPUTS), build=config.model)))
-    return split_rows(own, config, kind=OWN_ARRAYS.name)
+    return split_rows(own, config, kind=OWN_ARRAYS.name, copies=copies_in_array(_inputs(folder)))
+
+
+def _inputs(folder: Path) -> np.ndarray:
+    """The inputs (N, ...) that `keep_arrays` put there, read as they are needed. Raises StorageError."""
+    try:
+        found: np.ndarray = np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError) as problem:
+        said = f"the arrays of {folder} cannot be read, begin again with tame.fit: {problem}"
+        raise StorageError(said) from None
+    return found
 
 
 def keep_arrays(
@@ -61,9 +72,8 @@ def keep_arrays(
 ) -> None:
     """Puts arrays given from Python into a study's folder, where its processes find them.
 
-    plain: a module of the user's own sees the array itself; otherwise rows and columns are a table, typed as that of a
-    file is. rare: whether classes too small to be judged are trained on nevertheless. told: what the user said that
-    columns are.
+    plain: a module of the user's own sees the array itself; otherwise rows and columns are a table. rare: whether
+    classes too small to be judged are trained on nevertheless.
     """
     if arrays.y.dtype.kind == "U" and not plain and not rare:
         target = _of_texts(arrays.y, task)

@@ -87,7 +87,7 @@ def speed(worker: Port, look: Look, known: Speed | None) -> Speed:
 
 
 def duplicates(worker: Port, look: Look) -> tuple[tuple[int, int], ...]:
-    """Pairs of pictures that are the same or nearly: by perceptual hash, then by the backbone's features."""
+    """Pairs of pictures that are the same or nearly, also mirrored and cropped: by pixels and by features."""
     return _read(Duplicates, worker.ask("duplicates", to_plain(look)), "duplicates").pairs
 
 

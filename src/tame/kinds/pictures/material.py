@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,9 +17,10 @@ from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
 from tame.core.result_parts import BackboneFacts
 from tame.data.cache import ArrayCache
+from tame.data.image_crops import small_copy
 from tame.data.image_hashes import perceptual_hash
 from tame.data.image_loading import load_pixels
-from tame.data.quality import find_duplicates
+from tame.data.quality import find_duplicates, find_equal, find_parts
 from tame.kinds.costs import Speed
 from tame.kinds.pictures.commands import Duplicates, Features, Given, Look, Missing, Opened, SpeedAsked
 from tame.kinds.pictures.features import Pictures
@@ -154,13 +156,17 @@ class PictureMaterial:
         return self.inputs.measure(size=asked.size, crop=asked.crop, known=asked.known)
 
     def _duplicates(self, given: Plain, _: Sequence[int]) -> Duplicates:
-        """Pairs of pictures that are the same or nearly: by perceptual hash, then by the backbone's features."""
+        """Pairs of pictures that are the same or nearly: by perceptual hash, features, as mirror images and crops."""
         look, features = _read(Look, given, "duplicates"), None
         if self.inputs.backbone is not None:
             rows = range(len(self.inputs.pictures.pixels))
             features = self.inputs.features(rows, size=look.size, views=1, crop=look.crop)[0].cpu().numpy()
-        hashes = [perceptual_hash(array) for array in self.inputs.pictures.pixels]
-        return Duplicates(tuple(find_duplicates(hashes, features, digests=self.inputs.pictures.digests)))
+        pixels = self.inputs.pictures.pixels
+        hashes = [perceptual_hash(array) for array in pixels]
+        found = set(find_duplicates(hashes, features, digests=self.inputs.pictures.digests))
+        small = np.stack([small_copy(array) for array in pixels])
+        found |= {*find_equal(pixels, small), *find_parts(small)}
+        return Duplicates(tuple(sorted(found)))
 
     def _missing(self, given: Plain, rows: Sequence[int]) -> Missing:
         asked = _read(Features, given, "missing")

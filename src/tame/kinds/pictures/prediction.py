@@ -15,6 +15,7 @@ from tame.core.errors import DataError, UsageError, require
 from tame.core.text import printable
 from tame.data.cache import ArrayCache
 from tame.data.image_decoding import UnreadablePicture, decode
+from tame.data.images import pictures_in
 from tame.data.views import central_pixels
 from tame.kinds.costs import Speed
 from tame.kinds.pictures.features import Pictures, extract
@@ -27,7 +28,6 @@ from tame.parts.network import Build, Described, Network
 
 BATCH = 128
 READ = 256  # pictures that are in memory at once
-SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 def empty_network(described: Described) -> nn.Module:
@@ -42,20 +42,21 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
     """What a network says of pictures, and of all pictures in folders."""
     names: list[str] = []
     outputs: list[np.ndarray] = []
-    left: list[Left] = []
-    for start in range(0, len(paths := find_pictures(inputs)), READ):
+    files, left = find_pictures(inputs)
+    before = len(left)
+    for start in range(0, len(files), READ):
         pixels, own = [], []
-        for path in paths[start : start + READ]:
+        for name, path in files[start : start + READ]:
             try:
-                pixels.append(decode(os.fspath(path), shortest=network.shortest))
-                own.append(printable(os.fspath(path)))
+                pixels.append(decode(path, shortest=network.shortest))
+                own.append(name)
             except UnreadablePicture as problem:
-                left.append(Left(printable(os.fspath(path)), str(problem)))
+                left.append(Left(name, str(problem)))
         if pixels:
             outputs.append(judge(network, Pictures(pixels, own), device=torch.device("cpu")).double().numpy())
             names += own
     first = f"{left[0].input}: {left[0].reason}" if left else "nothing was given"
-    said = f"none of the {len(paths)} inputs is a picture that can be read: {first}"
+    said = f"none of the {len(files) + before} inputs is a picture that can be read: {first}"
     require(bool(outputs), said, error=DataError)
     return Predicted(tuple(names), np.concatenate(outputs), tuple(left))
 
@@ -65,21 +66,27 @@ def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
     raise UsageError(f"this model judges {network.kind}: give paths")
 
 
-def find_pictures(inputs: Sequence[Path]) -> list[Path]:
-    """The files named, and the files in folders that look like pictures, sorted. Links are not followed."""
-    found: list[Path] = []
+def find_pictures(inputs: Sequence[Path]) -> tuple[list[tuple[str, str]], list[Left]]:
+    """The pictures among files and in folders, and what is left out: folders are walked as for `tame fit`.
+
+    Each picture has its name, as it was given, and the path of its file. A link that was named itself is followed.
+    """
+    found: list[tuple[str, str]] = []
+    left: list[Left] = []
     for each in inputs:
+        name = printable(os.fspath(each))
         try:
             mode = each.stat().st_mode
         except OSError as problem:
-            raise UsageError(f"no file or folder {printable(os.fspath(each))}: {problem.strerror}") from None
+            raise UsageError(f"no file or folder {name}: {problem.strerror}") from None
         if stat.S_ISDIR(mode):
-            inside = sorted(Path(top) / name for top, _, names in os.walk(each) for name in names)
-            found += [path for path in inside if path.suffix.lower() in SUFFIXES and not path.is_symlink()]
+            inside, skipped = pictures_in(each)
+            found += inside
+            left += [Left(one.id, one.reason) for one in skipped]
         else:
-            found.append(each)
-    require(bool(found), "there are no pictures in what was given", error=DataError)
-    return found
+            found.append((name, os.path.realpath(each)))
+    require(bool(found or left), "there are no pictures in what was given", error=DataError)
+    return found, left
 
 
 @torch.no_grad()

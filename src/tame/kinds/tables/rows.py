@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,15 +15,15 @@ from tame.core.config import StudyConfig
 from tame.core.errors import DataError, require
 from tame.core.records import Finding
 from tame.core.result_parts import ColumnFacts, TargetFacts
+from tame.data.row_copies import RowCopies, copies_of
 from tame.data.split import Split, groups_of, make_split, seal, split_all_but_rare, split_by_order, strata
 from tame.data.table_order import group_codes, order_values
 from tame.data.tables import LEARNT, Table
-from tame.data.targets import Leak, duplicate_rows
+from tame.data.targets import Leak
 from tame.kinds.findings import count, finding, metric_for
 from tame.kinds.kind import Data, Opened
 
 FOLDS_BELOW = 10_000  # rows; a table is cheap to train on, and folds use all of it
-NATURAL = 0.1  # share of rows with a twin from which on twins are what the data is like, not copies
 FEW = 200
 LEAST_GROUPS = 3
 MOST_NAMED = 20  # rows that a finding names; the rest is counted
@@ -77,34 +77,45 @@ class Rows:
     keep_rare: bool = False
 
 
-def split_rows(own: Rows, config: StudyConfig, *, kind: str) -> Opened:
-    """The rows, split as the config says, with what there is to say of them. Raises DataError and UsageError."""
-    pairs = duplicate_rows(own.table) if own.table.values else []
-    twins = len({row for pair in pairs for row in pair})
-    natural = twins > NATURAL * len(own.values)
-    groups, notes = groups_of(len(own.values), [] if natural else pairs), own.notes
+def split_rows(own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies | None = None) -> Opened:
+    """The rows, split as the config says, with what there is to say of them. Raises DataError and UsageError.
+
+    copies: which rows are copies of others; found in the table where they are not given.
+    """
+    found = copies_of(list(own.table.values.values())) if copies is None else copies
+    groups, notes = groups_of(len(own.values), found.pairs()), own.notes
     if config.groups:
-        groups, said = _grouped(own, config.groups)
-        notes += said
+        named, said = _grouped(own, config.groups)
+        # Rows that differ in one column are left to the groups that the user has named.
+        groups, notes = _joined(named, replace(found, near=())), notes + said
     split = _split(own, groups, config)
     sealed = seal(split, own.values if own.shares is None else own.shares)
     is_test = np.array(split.part) == "test"
     hidden = np.where(is_test, -1 if own.classes else np.nan, own.values)
+    trained_on = np.isin(found.equal, found.equal[np.isin(split.part, ("train", "val"))])
     data = Data(
         kind, own.task, metric_for(config, own.task), own.classes, own.ids,
         hidden.astype(np.int64) if own.classes else hidden, split, sealed,
         columns=sum(column.kind in LEARNT for column in own.table.columns), refits=config.val is None,
         shares=None if own.shares is None else np.where(is_test[:, None], np.nan, own.shares),
+        twins=tuple(np.flatnonzero(is_test & trained_on).tolist()),
     )  # fmt: skip
-    findings = [*_of_columns(own, notes), *_of_split(own, data, twins, natural)]
-    return Opened(data=data, facts=_facts(own, data, notes, twins), groups=groups, findings=tuple(findings))
+    findings = [*_of_columns(own, notes), *_of_copies(own, data, found), *_of_split(own, data)]
+    facts = _facts(own, data, notes, int(found.has_twin.sum()))
+    return Opened(data=data, facts=facts, groups=groups, findings=tuple(findings))
+
+
+def _joined(groups: np.ndarray, copies: RowCopies) -> np.ndarray:
+    """(N,) groups that hold both what a column says and copies together."""
+    _, first, place = np.unique(groups, return_index=True, return_inverse=True)
+    rows = np.arange(len(groups))
+    named = [*zip(first[place].tolist(), rows.tolist(), strict=True)]
+    return groups_of(len(groups), [*named, *copies.pairs()])
 
 
 def _split(own: Rows, groups: np.ndarray, config: StudyConfig) -> Split:
     if config.order:
-        told = config.columns.get(config.order, "")
-        order = order_values(own.beside[config.order], config.order, told=told)
-        return split_by_order(order, own.given, seed=config.seed)
+        return split_by_order(order_values(own.beside[config.order], config.order), own.given, groups)
     if own.classes and (own.keep_rare or own.shares is not None):  # a class may be nobody's likeliest
         return split_all_but_rare(
             own.values, groups, classes=own.classes, folds=config.folds, seed=config.seed, folds_below=FOLDS_BELOW
@@ -165,23 +176,64 @@ def _of_columns(own: Rows, notes: tuple[str, ...]) -> list[Finding]:
     return found
 
 
-def _of_split(own: Rows, data: Data, twins: int, natural: bool) -> list[Finding]:
-    """What the doctor has to say about rows and parts."""
+def _of_copies(own: Rows, data: Data, copies: RowCopies) -> list[Finding]:
+    """What the doctor has to say about rows that are found twice."""
     found = []
     aside = data.split.rows("aside")
     if aside:
         title = f"{count(len(aside), 'row')} outside the test part also found inside it, or across given parts"
         evidence: dict[str, object] = {"count": len(aside), "pictures": [own.ids[row] for row in aside[:MOST_NAMED]]}
         found.append(finding("leak", title, "problem", evidence))
-    copies = _copies(own, data)
-    if copies:
-        title = f"{copies} of the {count(len(data.sealed.rows), 'row')} of the test part are also learnt from"
-        evidence = {"rows": twins, "of": len(own.values), "in_test": copies}
-        found.append(finding("duplicate_rows", title, "problem", evidence))
-    elif twins:
-        evidence = {"rows": twins, "of": len(own.values)}
-        how = ", so many that they lie where they fall" if natural else ""
-        found.append(finding("duplicate_rows", f"{count(twins, 'row')} with a twin{how}", "warning", evidence))
+    conflicts = _conflicts(own, copies)
+    if conflicts:
+        rows = [row for each in conflicts for row in each]
+        what = "under two labels" if own.classes else "with different targets"
+        evidence = {
+            "count": len(rows),
+            "pairs": [[own.ids[row] for row in each[:2]] for each in conflicts[:MOST_NAMED]],
+        }
+        by_chance = bool(copies.chance[rows].all()) or not own.classes
+        title = f"{count(len(rows), 'row')} found {what}"
+        found.append(finding("label_conflict", title, "warning" if by_chance else "problem", evidence))
+    twins = int((copies.has_twin & ~copies.chance).sum())
+    if twins:
+        evidence = {"rows": twins, "of": len(own.values), "by_chance": round(copies.expected)}
+        title = f"{count(twins, 'row')} with a twin: {'its' if twins == 1 else 'their'} copies stay on one side"
+        found.append(finding("duplicate_rows", title, "warning", evidence))
+    if copies.near:
+        named = [[own.ids[a], own.ids[b]] for a, b in copies.near[:MOST_NAMED]]
+        evidence = {"count": len(copies.near), "pairs": named}
+        title = f"{count(len(copies.near), 'pair')} of rows that differ in one column only"
+        found.append(finding("near_duplicates", title, "warning", evidence))
+    by_chance_rows = int(copies.chance.sum())
+    if by_chance_rows:
+        evidence = {
+            "rows": by_chance_rows, "of": len(own.values), "by_chance": round(copies.expected),
+            "in_test": len(data.twins),
+        }  # fmt: skip
+        title = f"{count(by_chance_rows, 'row')} equal to others as chance would have it: they lie where they fall"
+        found.append(finding("equal_by_chance", title, "info", evidence))
+    return found
+
+
+def _conflicts(own: Rows, copies: RowCopies) -> list[list[int]]:
+    """The rows of each group of equal rows that do not have one target, the first of two targets first."""
+    truth = own.values if own.shares is None else np.unique(own.shares, axis=0, return_inverse=True)[1]
+    odd = np.unique(copies.equal[truth != truth[copies.equal]])
+    order = np.argsort(copies.equal, kind="stable")
+    starts = np.searchsorted(copies.equal[order], odd)
+    ends = np.searchsorted(copies.equal[order], odd, side="right")
+    found = []
+    for start, end in zip(starts, ends, strict=True):
+        rows = order[start:end].tolist()
+        other = next(row for row in rows if truth[row] != truth[rows[0]])
+        found.append([rows[0], other, *(row for row in rows[1:] if row != other)])
+    return found
+
+
+def _of_split(own: Rows, data: Data) -> list[Finding]:
+    """What the doctor has to say about rows and parts."""
+    found = []
     if own.classes:
         sizes = Counter(own.classes[int(data.targets[row])] for row in data.rows)
         common, rare = max(sizes.values()), min(sizes.values())
@@ -189,23 +241,13 @@ def _of_split(own: Rows, data: Data, twins: int, natural: bool) -> list[Finding]
             title = f"the commonest class has {common / rare:.1f} times as many rows as the rarest"
             found.append(finding("imbalance", title, "warning", dict(sizes.most_common(20))))
     if len(data.rows) < FEW:
-        evidence = {"rows": len(data.rows)}
+        evidence: dict[str, object] = {"rows": len(data.rows)}
         found.append(finding("few_rows", f"only {count(len(data.rows), 'row')} to learn from", "warning", evidence))
     num_test = len(data.sealed.rows)
     if num_test < 100:
         title = f"the test part holds only {count(num_test, 'row')}: its score is uncertain"
         found.append(finding("small_test", title, "info", {"n": num_test}))
     return found
-
-
-def _copies(own: Rows, data: Data) -> int:
-    """Rows of a test part that was given, of which the same also lies among the rows that are not sealed."""
-    if "test" not in own.given:
-        return 0
-    sealed, learnt = set(data.sealed.rows), set(data.rows)
-    groups = groups_of(len(own.values), duplicate_rows(own.table))
-    outside = {int(groups[row]) for row in learnt}
-    return sum(int(groups[row]) in outside for row in sealed)
 
 
 def _grouped(own: Rows, name: str) -> tuple[np.ndarray, tuple[str, ...]]:

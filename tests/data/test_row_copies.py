@@ -1,0 +1,116 @@
+"""Rows that are copies of others: equal, equal by chance, and equal but for one column."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tame.data import row_copies
+from tame.data.row_copies import copies_in_array, copies_of
+from tame.data.split import groups_of
+from tame.data.table_kinds import type_table
+from tame.data.table_reading import read_raw
+
+CELL = st.sampled_from([0.0, -0.0, 1.5, 2.0, float("nan")])
+
+
+def noise(num, columns, seed=0):
+    return np.random.default_rng(seed).normal(size=(num, columns))
+
+
+@given(st.lists(st.tuples(CELL, CELL, st.integers(-1, 1)), min_size=2, max_size=40))
+@settings(deadline=None)
+def test_rows_are_equal_where_they_agree_everywhere(rows):
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    keys = [tuple("nan" if v != v else v + 0.0 for v in row) for row in rows]
+    found = copies_of(columns)
+    assert found.equal.tolist() == [keys.index(key) for key in keys]
+    assert found.has_twin.tolist() == [keys.count(key) > 1 for key in keys]
+
+
+@given(
+    shape=st.lists(st.integers(1, 4), min_size=0, max_size=3), seed=st.integers(0, 99), large=st.booleans(),
+    dtype=st.sampled_from(["float32", "int64", "uint8", "?"]),
+)  # fmt: skip
+@settings(deadline=None, max_examples=60)
+def test_equal_examples_of_arrays_of_any_shape_are_found(shape, dtype, seed, large):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 3, size=(30, *shape)).astype(dtype)
+    if dtype == "float32":
+        x = np.where(x == 0, rng.choice([0.0, -0.0], size=x.shape), x).astype(dtype)
+    keys = [(row + 0).tolist() for row in x]
+    most = row_copies.NEAR_VALUES
+    try:
+        row_copies.NEAR_VALUES = 0 if large else most  # so that the way for large arrays is taken
+        found = copies_in_array(x)
+    finally:
+        row_copies.NEAR_VALUES = most
+    assert found.equal.tolist() == [keys.index(key) for key in keys]
+
+
+@given(num=st.integers(20, 200), times=st.integers(2, 5), columns=st.integers(1, 12), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=40)
+def test_copies_of_measurements_are_never_taken_for_chance(num, times, columns, seed):
+    found = copies_of([*np.repeat(noise(num, columns, seed), times, axis=0).T])
+    assert not found.chance.any()
+    assert len(np.unique(groups_of(num * times, found.pairs()))) == num
+    assert found.expected < 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "num"), [(1, 5, 500), (2, 3, 300), (4, 3, 500), (6, 2, 400), (3, 10, 5000)]
+)
+def test_rows_of_few_different_values_are_equal_by_chance_in_about_the_number_that_is_told(columns, values, num):
+    found = copies_of([*np.random.default_rng(0).integers(0, values, size=(num, columns)).T])
+    twins = int(found.has_twin.sum())
+    assert found.chance.sum() == twins > 0.9 * num
+    assert found.expected == pytest.approx(twins, rel=0.05)
+    assert found.pairs() == []
+
+
+def test_copies_beyond_what_chance_gives_are_copies():
+    """Of 1,000 possible rows 200 are there: chance gives a third of them a twin, and these have one each."""
+    x = np.repeat(np.random.default_rng(0).integers(0, 10, size=(200, 3)), 2, axis=0)
+    found = copies_of([*x.T])
+    assert not found.chance.any()
+    assert found.expected < 200
+
+
+@pytest.mark.parametrize("column", range(6))
+def test_rows_that_differ_in_one_column_are_found(column):
+    x = np.column_stack([noise(300, 4), np.random.default_rng(1).integers(0, 3, size=(300, 2))])
+    x[:40] = x[-40:]
+    x[:40, column] += 1 + np.arange(40)
+    assert copies_of([*x.T]).near == tuple((row, 260 + row) for row in range(40))
+
+
+def test_rows_that_chance_or_a_plan_makes_nearly_equal_are_left_alone():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, size=(2000, 8))
+    factorial = np.array(np.meshgrid(*[range(4)] * 5)).reshape(5, -1)
+    day, store, product = np.repeat(np.arange(100), 30), np.tile(np.arange(10), 300), np.tile(np.arange(30) // 10, 100)
+    for columns in ([*codes.T], [*codes.T, noise(2000, 1)[:, 0]], [*factorial], [day, store, product, store * 7 % 5]):
+        assert copies_of(columns).near == ()
+
+
+def test_real_tables_hold_the_copies_that_are_known_of_them(shared):
+    found = {}
+    for name, target in (("abalone", "rings"), ("phoneme", "label"), ("adult_train", "income")):
+        table = type_table(read_raw(shared / "data" / "tables" / f"{name}.csv"), target=target)
+        copies = copies_of([*table.values.values()])
+        assert not copies.chance.any()
+        found[name] = (int(copies.has_twin.sum()), len(copies.near))
+    assert found == {"abalone": (0, 0), "phoneme": (110, 88), "adult_train": (49, 0)}
+
+
+@pytest.mark.slow
+def test_a_large_table_is_looked_through_in_seconds():
+    x = noise(100_000, 50)
+    x[:10_000] = x[-10_000:]
+    start = time.process_time()
+    assert copies_of([*x.T]).has_twin.sum() == 20_000
+    assert time.process_time() - start < 30
