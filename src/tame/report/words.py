@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Protocol
 
 from tame.core.answers import Difference
-from tame.core.recipe import Value
+from tame.core.recipe import Recipe
 from tame.core.records import Point, Trial
 from tame.core.result import Result
 from tame.core.space import Choice, Dimension, Int
@@ -221,12 +222,12 @@ def state(trial: Trial) -> str:
 
 def judged_point(trial: Trial) -> Point | None:
     """The epoch of a trial whose weights are judged; None before the first."""
-    return next((point for point in trial.curve.points if point.epoch == trial.best_epoch), None)
+    return trial.judged
 
 
-def leading(recipes: Sequence[Mapping[str, Value]], most: int) -> list[tuple[str, str]]:
+def leading(recipes: Sequence[Recipe], most: int) -> list[tuple[str, str]]:
     """At most so many fields that vary over these recipes, those first that matter most, each with a short head."""
-    found = [(field, head) for field, head in HEADS.items() if len({recipe.get(field) for recipe in recipes}) > 1]
+    found = [(field, head) for field, head in HEADS.items() if len(set(map(attrgetter(field), recipes))) > 1]
     return found[:most]
 
 

@@ -18,7 +18,7 @@ from tame.store.database import Database, open_store
 from tame.store.disk import write_private
 from tame.store.lease import Lease, hold
 from tame.study.events import Opened, StudyEvent, WorkerRestarted, event_of
-from tame.study.state import STUDY, State, Watcher, how_to_resume, read_config, unfinished
+from tame.study.state import STUDY, State, Watcher, config_of, how_to_resume, state_of, unfinished
 from tame.trial.commands import Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
@@ -30,7 +30,10 @@ OURS_LONGER = 10  # times as long may what is not the user's own say nothing
 class Study:
     """An open study; use as a context manager. Everything that happens goes through `keep`."""
 
-    def __init__(self, folder: Path, config: StudyConfig, store: Database, lease: Lease, watcher: Watcher) -> None:
+    def __init__(
+        self, folder: Path, config: StudyConfig, store: Database, lease: Lease, watcher: Watcher,
+        *, state: State | None = None,
+    ) -> None:  # fmt: skip
         self.folder = folder
         self.watcher = watcher
         self._store = store
@@ -40,9 +43,7 @@ class Study:
         self._waiting: dict[int, list[Point]] = {}  # points of trials whose weights are not kept yet
         self._ends: dict[int, int] = {}  # likewise: trials that stopped early, and their best epoch
         self.build: Callable[..., Any] | None = None  # what makes a module of the user's own
-        self.state = State()
-        for event in store.events(STUDY):
-            self.state.after(event)
+        self.state = state or State()
         clock = self.state.clock  # a resume may have given it more time
         self.config = config if clock is None else replace(config, time_s=clock.time_s)
         self._started = time.monotonic() - self.state.used_s
@@ -174,7 +175,8 @@ def reopen(folder: Path, watcher: Watcher) -> Study:
     lease = hold(folder)
     try:
         store = open_store(folder / "study.db", create=False)
-        study = Study(folder, read_config(store, folder), store, lease, watcher)
+        state = state_of(store)
+        study = Study(folder, config_of(state, folder), store, lease, watcher, state=state)
         require(study.state.imported is None, unfinished(folder, study.state))
         return study
     except BaseException:
