@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from tame.core.records import Finding
 from tame.kinds.known import FIRST
@@ -12,7 +13,7 @@ from tame.report.words import noun
 DATA_CODES = {
     "near_duplicates", "label_conflict", "leak", "skipped_files", "imbalance", "small_test", "target_leak",
     "skipped_rows", "identifier_columns", "constant_columns", "unseen_categories", "few_rows", "duplicate_rows",
-    "infinite_values",
+    "infinite_values", "memory_short", "cut_short",
 }  # fmt: skip
 
 
@@ -27,13 +28,13 @@ def evidence(finding: Finding, kind: str = FIRST) -> str:
     if finding.code == "target_leak" and isinstance(columns, Sequence):
         found = [f"{short(str(each['column']), 40)}: {each['evidence']}" for each in columns]
         return short("; ".join(found), 300)
-    plain = {key.replace(".", "_"): _short(value) for key, value in values.items()}
+    plain = {key.replace(".", "_"): _bytes(key, value) or _short(value) for key, value in values.items()}
     # Older findings do not say how the dummy guesses: they were all of classes.
     known = {"guess": "always naming the commonest class", **plain, "examples": noun(kind)}
-    try:
-        return _SENTENCES[finding.code].format_map(known)
-    except (KeyError, IndexError):
-        return "; ".join(f"{key.replace('_', ' ')}: {_short(value)}" for key, value in values.items())
+    for sentence in _SENTENCES.get(finding.code, ()):
+        if set(_PLACES.findall(sentence)) <= known.keys():
+            return sentence.format_map(known)
+    return "; ".join(f"{key.replace('_', ' ')}: {_short(value)}" for key, value in values.items())
 
 
 def outcome(finding: Finding) -> str:
@@ -43,37 +44,63 @@ def outcome(finding: Finding) -> str:
     return "" if finding.code in DATA_CODES else "not tried in this study"
 
 
-_SENTENCES = {
-    "overfitting": "validation loss lowest in epoch {since_epoch} ({lowest_valid_loss}), {last_valid_loss} at the end; "
-    "training loss {last_train_loss} by then",
-    "overconfident": "validation loss lowest in epoch {since_epoch} ({lowest_valid_loss}), {last_valid_loss} at the "
-    "end; the metric ended at {last_valid_metric}",
-    "still_improving": "validation loss {last_valid_loss} after {epochs} epochs; over the last fifth of them it fell "
-    "by {fall_over_last_fifth} of its height",
-    "rate_too_high": "the training loss rose in {share_of_epochs_that_rose} of all epochs and reached "
-    "{highest_train_loss}; guessing costs {loss_of_guessing}; learning rate {optimizer_lr}",
-    "rate_too_low": "the training loss ended at {last_train_loss}; guessing costs {loss_of_guessing}; "
-    "learning rate {optimizer_lr}",
-    "diverged": "a loss in epoch {epoch} was no finite number; learning rate {optimizer_lr}",
-    "no_better_than_dummy": "{valid_metric} on {n} validation {examples}; {guess} has {dummy}",
-    "best_on_edge": "the best values of {field} are {best_values}; searched was {low} to {high}",
-    "infeasible": "{lost} of {begun} recipes that were begun there, {lost_beyond} of the {beyond} beyond it",
-    "linear_range": "{field} from {low} to {high}",
-    "worthless_rest": "after {recipes} recipes and {epochs} epochs the best validation loss was {best}; expected gain "
-    "{gain}, noise {noise}",
-    "near_duplicates": "for example {pairs}",
-    "label_conflict": "for example {pairs}",
-    "leak": "for example {pictures}",
-    "skipped_files": "for example {first}",
-    "identifier_columns": "columns: {columns}",
-    "constant_columns": "columns: {columns}",
-    "skipped_rows": "{count} {examples} without a target",
-    "duplicate_rows": "{rows} of {of} {examples} have a twin",
-    "infinite_values": "for example {notes}",
-    "few_rows": "{rows} {examples}",
-    "small_test": "{n} test {examples}",
-    "fine_tuning": "trial {trial} against trial {frozen_trial} on the same {n} {examples}: {value} ({low} to {high})",
+# Of each code the sentences that may tell its evidence: the first one whose places are all known is taken.
+_SENTENCES: Mapping[str, tuple[str, ...]] = {
+    "overfitting": (
+        "validation loss lowest in epoch {since_epoch} ({lowest_valid_loss}), {last_valid_loss} at the "
+        "end; training loss {last_train_loss} by then",
+    ),
+    "overconfident": (
+        "validation loss lowest in epoch {since_epoch} ({lowest_valid_loss}), {last_valid_loss} at the "
+        "end; the metric ended at {last_valid_metric}",
+    ),
+    "still_improving": (
+        "validation loss {last_valid_loss} after {epochs} epochs; over the last fifth of them it fell "
+        "by {fall_over_last_fifth} of its height",
+    ),
+    "rate_too_high": (
+        "the training loss rose in {share_of_epochs_that_rose} of all epochs and reached "
+        "{highest_train_loss}; guessing costs {loss_of_guessing}; learning rate {optimizer_lr}",
+    ),
+    "rate_too_low": (
+        "the training loss ended at {last_train_loss}; guessing costs {loss_of_guessing}; learning rate {optimizer_lr}",
+    ),
+    "diverged": ("a loss in epoch {epoch} was no finite number; learning rate {optimizer_lr}",),
+    "no_better_than_dummy": ("{valid_metric} on {n} validation {examples}; {guess} has {dummy}",),
+    "best_on_edge": ("the best values of {field} are {best_values}; searched was {low} to {high}",),
+    "infeasible": (
+        "{lost} of {begun} recipes that were begun there, {lost_beyond} of the {beyond} beyond it",
+        "{lost} of {begun} recipes that were begun diverged or failed",
+    ),
+    "linear_range": ("{field} from {low} to {high}",),
+    "worthless_rest": (
+        "after {recipes} recipes and {epochs} epochs the best validation loss was {best}; expected gain "
+        "{gain}, noise {noise}",
+    ),
+    "near_duplicates": ("for example {pairs}",),
+    "label_conflict": ("for example {pairs}",),
+    "leak": ("for example {pictures}",),
+    "skipped_files": ("for example {first}",),
+    "identifier_columns": ("columns: {columns}",),
+    "constant_columns": ("columns: {columns}",),
+    "skipped_rows": ("{count} {examples} without a target",),
+    "duplicate_rows": ("{rows} of {of} {examples} have a twin",),
+    "infinite_values": ("for example {notes}",),
+    "few_rows": ("{rows} {examples}",),
+    "small_test": ("{n} test {examples}",),
+    "fine_tuning": (
+        "trial {trial} against trial {frozen_trial} on the same {n} {examples}: {value} ({low} to {high})",
+    ),
+    "cut_short": ("trial {trial} stood at epoch {epochs} of {of} when the time ended",),
+    "unseen_categories": ("columns: {columns}", "{count} {examples}"),
+    "memory_short": ("about {needs_bytes} will be needed; {available_bytes} is available",),
 }
+_PLACES = re.compile(r"{(\w+)}")
+
+
+def _bytes(key: str, value: object) -> str:
+    """So many gigabytes, of what counts bytes; else ""."""
+    return f"{value / 1e9:.1f} GB" if key.endswith("_bytes") and isinstance(value, int) else ""
 
 
 def _short(value: object) -> str:
@@ -84,6 +111,8 @@ def _short(value: object) -> str:
             return listed(list(value))
         if isinstance(first, str):
             return short(first, 90)
+        if isinstance(first, Mapping):
+            return short("; ".join(compact(each) for each in value[:3]), 300)
         if isinstance(first, Sequence):
             return listed([short(str(each), 40) for each in first])
     return short(compact(value), 90)

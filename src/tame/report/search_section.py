@@ -101,7 +101,8 @@ class RecipeRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRow:
-    """A row of the table of trials. fields: of those that have a column; other: changes that have none."""
+    """A row of the table of trials. fields: of those that have a column; other: changes that have none; reason: why it
+    was tried; last_reason: of the last decision on it, "" where there was none."""
 
     number: int
     origin: str
@@ -113,6 +114,7 @@ class TrialRow:
     loss: str
     metric: str
     reason: str
+    last_reason: str
     is_winner: bool
 
 
@@ -356,7 +358,7 @@ def trial_row(trial: Trial, default: Mapping[str, Value], result: Result, own: S
         other=_changed(flat, default, without=[*(field for field, _ in own), "epochs"]),
         loss=formats.number(kept.valid_loss if kept else None, 4),
         metric=formats.shown(result.metric, kept.valid_metric if kept else None),
-        reason=trial.last_reason or trial.reason, is_winner=trial.number == result.winner.from_trial,
+        reason=trial.reason, last_reason=trial.last_reason, is_winner=trial.number == result.winner.from_trial,
     )  # fmt: skip
 
 

@@ -99,10 +99,9 @@ def comparison(metric: str, difference: Difference, other: str) -> str:
 
 
 def other_metrics(result: Result) -> str:
-    """What the other metrics of the task say of the same predictions: "; log loss 0.289, ..."."""
+    """What the other metrics of the task say of the same predictions, "log loss 0.289 and ..."; "" without others."""
     others = {name: value for name, value in result.metrics.items() if name != result.metric}
-    each = ", ".join(f"{metric_name(name)} {shown(name, value)}" for name, value in others.items())
-    return f"; {each}" if each else ""
+    return listed([f"{metric_name(name)} {shown(name, value)}" for name, value in others.items()])
 
 
 def opened(result: Result) -> str:
@@ -118,6 +117,8 @@ def verdict(result: Result) -> str:
     default = result.baselines.default
     if default is None:
         return "the default recipe could not be trained to its end, so nothing is said of a gain over it"
+    if result.trials == 1:
+        return "only the default recipe was tried: nothing was searched, so nothing is said of a gain over it"
     if default.is_winner:
         return "the default recipe won: the search found nothing that is shown to be better"
     return comparison(result.metric, default.difference, "the default recipe")
