@@ -13,6 +13,8 @@ FINALISTS_SHARE = 0.06  # of the clock that finalists on frozen features may tak
 SLACK = 0.05  # of the clock that forecasts may be wrong by
 END_S = 4.5  # for checking the delivered model, the report and what the forecasts miss
 END_SHARE, LEAST_END_S = 0.12, 2.0  # of a clock so short that this is less, and seconds at the least
+LOADED = 0.3  # of what other programs add to work that is all processor, they add to the end (measured under 6 of them)
+MOST_END_SHARE = 0.35  # of the clock
 CHECKED = 64  # test pictures that the delivered model must judge as it was scored
 
 
@@ -33,9 +35,16 @@ class Searching:
     to_the_end: bool
 
 
-def ending(base: Recipe, sizes: Sequence[int], costs: Costs | None, clock_s: float | None) -> Ending:
-    """What is kept for the end of a study. costs: of features; None for networks from scratch."""
+def ending(
+    base: Recipe, sizes: Sequence[int], costs: Costs | None, clock_s: float | None, *, slower: float = 1.0
+) -> Ending:
+    """What is kept for the end of a study. costs: of features; None for networks from scratch.
+
+    slower: how many times as long other programs make short work now, which most of the end is.
+    """
     own = END_S if clock_s is None else min(max(END_SHARE * clock_s, LEAST_END_S), END_S)
+    own *= 1 + LOADED * (slower - 1)
+    own = own if clock_s is None else min(own, max(MOST_END_SHARE * clock_s, LEAST_END_S))
     if costs is None:
         return Ending(own, 0.0)
     first = base.input.size

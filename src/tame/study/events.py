@@ -181,9 +181,9 @@ class Forecast:
     now, which is in these seconds.
 
     recipes, whole: how many are begun, and how many of them trained to their end; search_until_s: of the clock, None
-    without one; all_s: the whole study, where no clock holds; features_s: by input size, computed once; memory: of
-    this machine, device: of its accelerator; None where the system does not tell, or there is none; words: the
-    sentences that tell all this.
+    without one; used_s: of it by then; all_s: the whole study, where no clock holds; features_s: by input size,
+    computed once; memory: of this machine, device: of its accelerator; None where the system does not tell, or there
+    is none; words: the sentences that tell all this.
     """
 
     event_kind: ClassVar[str] = "forecast"
@@ -195,6 +195,7 @@ class Forecast:
     whole: int = 0
     search_until_s: Number | None = None
     clock_s: Number | None = None
+    used_s: Number = 0.0
     all_s: Number | None = None
     memory: Memory | None = None
     device: Memory | None = None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
+import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tame.core.config import StudyConfig
-from tame.core.errors import StorageError, UsageError, require
+from tame.core.errors import StoppedError, StorageError, UsageError, require
 from tame.core.records import Event, History, Point, curve_event, early_stop_event
 from tame.store.database import Database, open_store
 from tame.store.disk import write_private
@@ -24,7 +27,15 @@ from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
 from tame.worker.watch import LEAST_SILENCE_S
 
+AGAIN_S = 0.5  # between two requests to end what goes on
 OURS_LONGER = 10  # times as long may what is not the user's own say nothing
+
+
+@dataclass(slots=True)
+class Cut:
+    """Whether the clock has ended what was going on."""
+
+    is_made: bool = False
 
 
 class Study:
@@ -42,6 +53,7 @@ class Study:
         self._executor: Executor | None = None
         self._waiting: dict[int, list[Point]] = {}  # points of trials whose weights are not kept yet
         self._ends: dict[int, int] = {}  # likewise: trials that stopped early, and their best epoch
+        self.is_over = False  # whether the clock has cut the search short
         self.build: Callable[..., Any] | None = None  # what makes a module of the user's own
         self.state = state or State()
         clock = self.state.clock  # a resume may have given it more time
@@ -72,6 +84,36 @@ class Study:
         """Seconds that are left of the clock; infinite where the clock plays no part."""
         clock = self.config.clock_s
         return float("inf") if clock is None else clock - self.used_s
+
+    @contextmanager
+    def until(self, seconds: float) -> Iterator[Cut]:
+        """Within it, what the worker does ends once so many seconds of the budget are used, at its next word, with all
+        that was measured kept. Yields whether that has come to pass.
+
+        A stop by the user is raised at the next command, as ever.
+        """
+        left = seconds - self.used_s
+        cut = Cut(left <= 0)
+        if cut.is_made or math.isinf(left):
+            yield cut
+            return
+        done = threading.Event()
+
+        def end() -> None:
+            wait = left
+            while not done.wait(wait):
+                self.executor.interrupt()  # again and again: a command without a word may have ended before it heard
+                wait = AGAIN_S
+
+        threading.Thread(target=end, daemon=True).start()
+        try:
+            yield cut
+        except StoppedError:
+            if self.used_s < seconds:
+                raise
+            cut.is_made = True
+        finally:
+            done.set()
 
     def started_at(self, monotonic: float) -> None:
         """Counts the budget from an earlier moment than the opening."""

@@ -60,6 +60,10 @@ class ProcessExecutor:
         except (BrokenPipeError, ValueError, OSError):
             return  # it is dead already, and whoever waits for an answer will notice
 
+    def interrupt(self) -> None:
+        with suppress(BrokenPipeError, ValueError, OSError):  # dead: whoever waits for an answer will notice
+            self._write(Stop())
+
     def close(self) -> None:
         if self._process.stdin:
             with suppress(BrokenPipeError):  # it was dead already, which is what is wanted
