@@ -1,6 +1,6 @@
 """A module of your own: TAME searches its width, its dropout and its learning rate, and scores the best one.
 
-Run it with `python examples/own_module.py`; the study goes to runs/arrays-0001, where report.html tells of it.
+Run it with `python examples/own_module.py`; the study goes to runs/arrays-0001, and report.html there shows the result.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import tame
 
 
 def build(width: int, dropout: float) -> nn.Module:
-    """A network on the 64 pixels of a digit; its arguments can be searched like the fields of a recipe."""
+    """A network for the 64 pixels of a digit; its arguments can be searched like the fields of a recipe."""
     return nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, 10))
 
 
-# The process that trains imports this file to find `build`, and must not begin a study of its own.
+# The training process imports this file to find `build`, and must not start a study of its own.
 if __name__ == "__main__":
     X, y = load_digits(return_X_y=True)
     space = {

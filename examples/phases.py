@@ -1,4 +1,4 @@
-"""Two phases of training: Adam first, then descent with momentum, each with a schedule of its own; against one phase.
+"""Two phases of training, Adam first and then momentum, each with its own schedule, compared with one phase.
 
 Run it with `python examples/phases.py`. The studies go to runs/arrays-0001 and runs/arrays-0002.
 """
@@ -20,7 +20,7 @@ TWO = {
     "then.schedule": "cosine",
 }
 
-# The process that trains is started anew, and must not begin these studies again.
+# The training process imports this file again, and must not start these studies a second time.
 if __name__ == "__main__":
     X, y = load_breast_cancer(return_X_y=True)
     scores = []

@@ -168,7 +168,7 @@ def finished(
                     {"count": 2, "pictures": [names[0], names[1]]}, "the copies outside the test part were put aside"),
             finding("overfitting", "overfitting since epoch 21: the validation loss rose by 9 %", "warning",
                     {"since_epoch": 21, "lowest_valid_loss": 0.104, "last_valid_loss": 0.1134,
-                     "last_train_loss": 0.0213}, "more regularisation, fewer epochs, or more data", winner.number),
+                     "last_train_loss": 0.0213}, "use more regularization, fewer epochs, or more data", winner.number),
             finding("near_duplicates", "3 pairs of pictures that are the same or nearly", "warning",
                     {"count": 3, "pairs": [[names[2], names[3]]]},
                     "they were kept on one side of the split; remove the copies"),
@@ -286,7 +286,7 @@ def of_prices(*, scale: float = 250_000.0, metric: str = "rmse") -> tuple[dict[s
     ids = [f"row {i}" for i in range(800)]
     own, other = of_numbers(ids, scale=scale, skill=6), of_numbers(ids, scale=scale, skill=5)
     learnt = scale * np.exp(stream(6, "learnt").normal(0, 0.5, 900))
-    value = scores.score(metric, own, how="the sealed test part, judged by the delivered model", seed=0)
+    value = scores.score(metric, own, how="the delivered model on the sealed test part", seed=0)
     beside = scores.score(metric, other, how="the default recipe on the same rows", seed=0)
     against = to_plain(scores.difference(metric, own, other, seed=0))
     over = to_plain(scores.difference(metric, own, scores.guesses(metric, learnt, own), seed=0))

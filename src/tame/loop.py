@@ -30,50 +30,52 @@ from tame.study.state import findings_events
 from tame.study.test import test
 from tame.study.tuning import fine_tune
 
-PROBED = 5  # recipes that begin before it is known what an epoch takes here
-FINISH_SHARE = 0.65  # of the time that is left, for the best of a search that was too slow to reach its end
+PROBED = 5  # recipes that start before the time of an epoch is known
+FINISH_SHARE = 0.65  # of the remaining time, for the best recipes of a search that was too slow to finish any
 
 
 def run(study: Study) -> Result:
-    """Takes a study, new or resumed, to its end, and returns the result that the report shows."""
+    """Runs a study, new or resumed, to its end; returns the result that the report shows."""
     with in_time(study):
         data = open_data(study)
         plan = make_plan(study, data)
         foretell(study, data, plan)
         require_room(study, plan)
         prepare(study, data, plan)
-    study.watcher.phase(f"searching among recipes: {plan.words}")
+    study.watcher.phase(f"searching {plan.words}")
     while True:
-        # Without finalists, which a kill may have left running: they are taken up again after the search.
+        # Without finalists that a kill left running: they continue after the search.
         running = [trial for trial in searched(study.history) if trial.state == "running"]
         test(study, plan, running)  # T  train and validate, together
         correct(study, plan)
-        found = act(study, plan, monitor(study, plan))  # M  name what is wrong, with evidence; correct the space
+        found = act(study, plan, monitor(study, plan))  # M  find what is wrong, with evidence; correct the space
         plan = found.plan
         decisions = adjust(study, plan, found.rest)  # A  continue, pause, stop, start, copy
         study.keep(*findings_events(found.findings), *found.events, *map(decision_event, decisions))
         forget(study, plan)
         if not any(decision.kind in GOING for decision in decisions):
             break
-    chosen = finalists(study, data, plan)  # E  fresh seeds, then what is left of the time into fine-tuning,
+    chosen = finalists(study, data, plan)  # E  fresh seeds, then fine-tuning with the remaining time,
     fine_tune(study, data, plan, chosen)
     return evaluate(study, data, plan, chosen)  # the sealed test, once
 
 
 def prepare(study: Study, data: Data, plan: Plan) -> None:
-    """Computes the features that recipes begin with, or finds them, where this kind of data has some."""
+    """Computes the features that recipes start from, or reads them from the cache, if this kind of data has any."""
     features = KINDS.get(data.kind).features
     if features is None or not plan.sizes:
         return
-    study.watcher.phase(f"computing features at {', '.join(map(str, plan.sizes))} pixels, or finding them")
+    study.watcher.phase(
+        f"computing features at {', '.join(map(str, plan.sizes))} pixels (or reading them from the cache)"
+    )
     for size in plan.sizes:
         features.prepare(study.worker, plan.search.base, size=size)
 
 
 def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
-    """What happens to the trials next; when the search has used its time, they are left where they are.
+    """The next decisions for the trials; none once the search has used its time.
 
-    rest: what going on is worth; where that is too little, and the user asked for it, the search ends too.
+    rest: the estimated gain of continuing; if it is too small and the user asked for it, the search ends too.
     """
     if study.state.search_ended is not None:
         return []
@@ -91,22 +93,21 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
         return going
     ended = last_stretch(study, plan) if not plan.sizes else []
     if ended:
-        return [*ended, *pauses(study, "the time is short", but={decision.trial for decision in ended})]
-    return end_search(study, "the time for the search is used up")
+        return [*ended, *pauses(study, "not enough time left to continue", but={decision.trial for decision in ended})]
+    return end_search(study, "the search has used its time")
 
 
 def search_left_s(study: Study, plan: Plan) -> float:
-    """Seconds that the search has left: less what the finalists will take, and without a backbone what its best
-    recipes are short of their end."""
+    """Seconds left for the search, minus time for finalists and, without a backbone, for finishing its best recipes."""
     left = plan.search_until_s - study.used_s - reserved_s(study, plan)
     return left if plan.sizes else left - study.state.epoch_s * unfinished(study.history)
 
 
 def first_round(study: Study, plan: Plan, decisions: list[Decision]) -> list[Decision]:
-    """The recipes that begin first: under a clock a few, since what was rehearsed may be far from what they take.
+    """The first recipes to start: only a few with a clock, because the rehearsal may be far off.
 
-    Heads on a backbone take little; and a search that trains recipes wholly looks at the clock in between. Raises
-    BudgetError where there is no time for any.
+    Heads on a backbone take little time, and a search that trains every recipe to the end checks the clock in between.
+    Raises BudgetError if there is no time for any.
     """
     if study.config.clock_s is None or plan.sizes:
         return decisions
@@ -119,8 +120,8 @@ def first_round(study: Study, plan: Plan, decisions: list[Decision]) -> list[Dec
 
 
 def last_stretch(study: Study, plan: Plan) -> list[Decision]:
-    """The best trials that are trained to their end when a search has no more time: as many as leave a fresh seed of
-    the best and the default its time; where none would come to its end that way, or no seed fits, without."""
+    """The best trials to train to the end when a search runs out of time: as many as leave time for one fresh seed of
+    the best and the default. If that leaves time for none, or no seed fits, the seed is dropped."""
     left, fresh_s = study.left_s - plan.end_s, cost_s(study, plan, 1, 1)
     ended = finish(study.history, epochs=epochs_in(study.state, left - SURE * fresh_s))
     if ended or (left > fresh_s and study.history.having("complete")):
@@ -130,16 +131,16 @@ def last_stretch(study: Study, plan: Plan) -> list[Decision]:
 
 
 def end_search(study: Study, reason: str, *, worthless: bool = False) -> list[Decision]:
-    """Leaves the trials where they are, for good: nothing of the search trains any more."""
+    """Ends the search: pauses its trials for good."""
     ended = SearchEnded(used_s=study.used_s, reason=reason, worthless=worthless)
     study.keep(ended, *map(decision_event, pauses(study, reason)))
     if worthless:
-        study.watcher.note(f"the search ends early: {reason}")
+        study.watcher.note(f"the search stops early: {reason}")
     return []
 
 
 def pauses(study: Study, reason: str, *, but: Collection[int] = ()) -> list[Decision]:
-    """Those that run are left where they are, except some; those that are at their end are complete."""
+    """Decisions that pause running trials, except `but`; trials at their last epoch are complete."""
     return [
         Decision("complete", t.number, "all epochs are trained", t.epochs)
         if t.epochs >= t.recipe.epochs
@@ -150,8 +151,7 @@ def pauses(study: Study, reason: str, *, but: Collection[int] = ()) -> list[Deci
 
 
 def monitor(study: Study, plan: Plan) -> list[Finding]:
-    """What the rules find in trials that have been trained to their end or diverged, each examined once, and in the
-    space."""
+    """Findings in trials that were trained to the end or diverged, each examined once, and in the space."""
     examined = {finding.trial for finding in study.state.findings}
     found: list[Finding] = []
     for trial in searched(study.history):
@@ -162,7 +162,7 @@ def monitor(study: Study, plan: Plan) -> list[Finding]:
 
 
 def forget(study: Study, plan: Plan) -> None:
-    """Lets go of the weights of trials that will not go on; a head that is needed later is trained again."""
+    """Drops the weights of trials that will not continue; a head that is needed later is trained again."""
     kept = best_trials(study, plan, 1)
     trials = study.history.trials.values()
     going_on = [t.number for t in trials if t.state in ("running", "paused") or t in kept or t.may_be_delivered]

@@ -410,13 +410,11 @@ def test_a_space_whose_best_lies_outside_is_widened_and_the_report_shows_it(wide
     found = [f for f in result.findings if f.code == "best_on_edge" and "to" in f.evidence]
     assert found
     assert all(f.evidence["field"] == "optimizer.lr" for f in found)
-    told = re.fullmatch(
-        r"(\d+) recipes lay in the new part, the best recipe (.*): trial \d+, at (.*)", found[0].outcome
-    )
+    told = re.fullmatch(r"(\d+) recipes? (?:was|were) in the new part, (.*): trial \d+, at (.*)", found[0].outcome)
     assert told
     assert int(told[1]) >= 1
     inside = float(told[3]) <= found[0].evidence["to"]  # or the default, which lies beyond all that was asked for
-    assert told[2] == ("among them" if inside else "not")
+    assert told[2] == ("including the best" if inside else "but not the best")
     assert result.space.dimensions["optimizer.lr"].high >= 1e-4
     assert result.space.dimensions["optimizer.lr"].low == 1e-6
     _, state = read_state(folder)
@@ -455,9 +453,9 @@ def test_a_search_ends_once_the_rest_is_worthless_and_says_why(asked, tmp_path):
 
     result = fit_study(asked(tmp_path / "study", search="sobol", **settings), Notes(), inline=True)
     assert 24 <= result.rest.recipes < 400
-    assert f"the search ends early: {result.rest.stopped_because}" in heard
+    assert f"the search stops early: {result.rest.stopped_because}" in heard
     (finding,) = [f for f in result.findings if f.code == "worthless_rest"]
-    assert finding.outcome == f"the search ended there, after {result.rest.recipes} recipes"
+    assert finding.outcome == f"the search stopped after {result.rest.recipes} recipes"
     page = (tmp_path / "study" / "report.html").read_text()
     assert f"The search stopped after {result.rest.recipes} recipes because as many epochs again" in page
 
@@ -465,7 +463,7 @@ def test_a_search_ends_once_the_rest_is_worthless_and_says_why(asked, tmp_path):
 def test_too_few_recipes_search_fewer_dimensions_and_the_report_says_so(asked, tmp_path):
     result = fit_study(asked(tmp_path / "study", trials=3, epochs=1, space=()), Silent(), inline=True)
     assert set(result.space.dimensions) == {"optimizer.lr", "model.dropout"}
-    assert result.searched.words == "2 of 5 dimensions, since so few recipes cannot tell more apart"
+    assert result.searched.words == "2 of 5 dimensions (there are too few recipes for more)"
     assert "Searched 2 of 5 dimensions" in (tmp_path / "study" / "report.html").read_text()
     assert fewer_dimensions(PlanEvent(space={"optimizer.lr": {}})) is None, "a plan of an older study"
 
@@ -501,13 +499,13 @@ def test_what_came_of_a_narrower_region_is_told():
     evidence = {"field": "optimizer.lr", "side": "high", "bound": 1e-2, "first_after": 2}
     trials = [trial_of(n, PLAIN, None if n == 3 else 0.5, state="diverged" if n == 3 else "complete") for n in range(6)]
     state = State(Fold(History({t.number: t for t in trials})), [Finding("infeasible", "many", "warning", evidence)])
-    assert with_outcomes(state)[0].outcome == "of 4 recipes begun since then 1 diverged or failed"
+    assert with_outcomes(state)[0].outcome == "of 4 recipes started since then, 1 diverged or failed"
 
 
 @pytest.mark.parametrize(("side", "old", "to", "rates", "said"), [
-    ("high", 1e-4, 1e-3, (5e-5, 2e-4, 1e-3, 2e-3), "2 recipes lay in the new part, the best recipe not: trial 3"),
-    ("low", 1e-2, 1e-3, (5e-2, 2e-3, 1e-3, 1e-4), "2 recipes lay in the new part, the best recipe not: trial 3"),
-    ("high", 1e-4, 1e-2, (5e-5, 2e-4, 1e-3, 2e-3), "3 recipes lay in the new part, the best recipe among them: "),
+    ("high", 1e-4, 1e-3, (5e-5, 2e-4, 1e-3, 2e-3), "2 recipes were in the new part, but not the best: trial 3"),
+    ("low", 1e-2, 1e-3, (5e-2, 2e-3, 1e-3, 1e-4), "2 recipes were in the new part, but not the best: trial 3"),
+    ("high", 1e-4, 1e-2, (5e-5, 2e-4, 1e-3, 2e-3), "3 recipes were in the new part, including the best: "),
 ])  # fmt: skip
 def test_what_lies_beyond_the_new_part_of_a_range_does_not_count_as_found_by_widening_it(side, old, to, rates, said):
     ends = {"low": 1e-6, "high": 1.0, side: old}

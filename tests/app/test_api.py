@@ -60,7 +60,7 @@ def test_a_setting_that_arrays_do_not_have_is_refused_and_leaves_nothing(setting
     [
         (X, Y[:-1], "80 rows and y has 79"),
         (X[:0], Y[:0], "no rows"),
-        (np.zeros((9, 3, 4, 4)), Y[:9], "need a model of your own"),
+        (np.zeros((9, 3, 4, 4)), Y[:9], "need your own model"),
         (X, np.where(Y, X[:, 0], np.nan), "y is nan"),
     ],
 )
@@ -252,7 +252,7 @@ def test_a_stopped_study_says_how_it_goes_on(stopped, monkeypatch):
         with pytest.raises(UsageError) as taken:
             tame.fit((X, Y), model=None if name == "table" else lambda: nn.Linear(3, 2), out=str(folder), **SMALL)
         for problem in (unfinished, taken):
-            assert str(problem.value).endswith(f"go on with: {wanted.format(folder)}")
+            assert str(problem.value).endswith(f"continue it with: {wanted.format(folder)}")
     monkeypatch.setattr("tame.app.run.run", stop_after_reading)
     with pytest.raises(StoppedError, match=r"Resume with: tame\.resume\('.*/own', model=build\)"):
         tame.resume(stopped["own"], model=lambda: nn.Linear(3, 2), quiet=True)
@@ -285,10 +285,10 @@ def test_a_column_that_is_not_given_to_a_prediction_is_refused(monkeypatch):
 def test_a_second_stop_is_not_taken_for_a_fault_of_the_module():
     class Stops(nn.Linear):
         def forward(self, x):
-            raise StoppedError("stopped at once")
+            raise StoppedError("stopped immediately")
 
     def stops():
-        raise StoppedError("stopped at once")
+        raise StoppedError("stopped immediately")
 
     with pytest.raises(StoppedError):
         answers(Stops(2, 2), torch.zeros(1, 2))

@@ -226,7 +226,7 @@ def test_wrong_data_is_refused_in_the_words_of_scikit_learn():
         classifier().predict(X)
     with pytest.raises(TypeError, match="Sparse data"):
         classifier().fit(sparse.csr_array(X), CODES)
-    with pytest.raises(ValueError, match="one class only, 'a'"):
+    with pytest.raises(ValueError, match="only one class, 'a'"):
         classifier().fit(X, ["a"] * 60)
     with pytest.raises(ValueError, match=r"Found array with 4 sample\(s\)"):
         classifier().fit(X[:4], CODES[:4])
@@ -236,7 +236,7 @@ def test_wrong_data_is_refused_in_the_words_of_scikit_learn():
 
 def test_a_study_that_is_stopped_is_an_interruption():
     with pytest.raises(KeyboardInterrupt, match="stopped"), _as_value_errors():
-        raise StoppedError("stopped; everything is kept")
+        raise StoppedError("stopped; everything is saved")
 
 
 def test_importing_the_package_loads_neither_torch_nor_scikit_learn():

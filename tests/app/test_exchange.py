@@ -71,9 +71,9 @@ def test_runs_with_fresh_seeds_are_trials_only_where_they_are_asked_for(folder: 
     assert to_optuna(folder, finalists=True).best_value == 0.1
     assert len(to_optuna(folder, finalists=True).trials) == len(to_optuna(folder).trials) + 1
     assert tame.to_optuna(str(folder)).study_name == "earlier"
-    with pytest.raises(UsageError, match="give a study of TAME or its folder, got a int"):
+    with pytest.raises(UsageError, match="give a TAME study or its folder, not a int"):
         to_optuna(7)
-    with pytest.raises(UsageError, match="no study folder"):
+    with pytest.raises(UsageError, match=r"the study folder .* does not exist"):
         to_optuna(folder / "none")
 
 
@@ -119,7 +119,7 @@ def test_a_study_goes_to_a_file_of_optuna_and_comes_back_the_same(folder: Path, 
     again = to_optuna(tmp_path / "back")
     assert [t.params for t in again.trials] == [t.params for t in to_optuna(folder).trials if t.state.name != "FAIL"]
     assert again.best_value == 0.3
-    with pytest.raises(UsageError, match="exists; name another file"):
+    with pytest.raises(UsageError, match="exists; give another file name"):
         export_optuna(folder, path)
     with pytest.raises(UsageError, match="there is no folder"):
         export_optuna(folder, tmp_path / "none" / "x.db")
@@ -179,7 +179,7 @@ def test_names_are_taken_for_a_field_however_they_are_written_and_near_ones_are_
     }  # fmt: skip
     assert found.notes == (
         "LR is own.LR, not optimizer.lr: that is lr",
-        "droput is own.droput; if model.dropout is meant, say --map droput=model.dropout",
+        "droput is own.droput; if you mean model.dropout, give --map droput=model.dropout",
     )
     kept = read_state(tmp_path / "made")[1].history.trials[0].recipe
     assert (kept.optimizer.name, kept.optimizer.lr) == ("Adam", 0.01), "values stay as they are written"
@@ -190,15 +190,17 @@ def test_names_are_taken_for_a_field_however_they_are_written_and_near_ones_are_
 def test_imported_trials_cannot_go_on_and_the_error_says_what_to_do(tmp_path: Path) -> None:
     import_trials(optuna_file(tmp_path / "a.db"), out=tmp_path / "made")
     for act in (lambda: resume_study(tmp_path / "made", Silent()), lambda: tame.load(tmp_path / "made")):
-        with pytest.raises(UsageError, match=r"holds imported trials, which cannot go on; .* tame fit DATA --start"):
+        with pytest.raises(
+            UsageError, match=r"contains imported trials, which cannot be continued; .* tame fit DATA --start"
+        ):
             act()
-    with pytest.raises(UsageError, match="holds a study already"):
+    with pytest.raises(UsageError, match="already contains a study"):
         import_trials(tmp_path / "a.db", out=tmp_path / "made")
 
 
 def test_the_best_recipes_of_a_study_come_first_and_differ(folder: Path) -> None:
     found = best_recipes(folder, "images")
-    assert [each.told for each in found] == [
+    assert [each.origin for each in found] == [
         "trial 5 of the earlier study earlier, its best", "trial 1 of the earlier study earlier, its number 2",
         "trial 0 of the earlier study earlier, its number 3",
     ]  # fmt: skip
@@ -241,15 +243,15 @@ def test_a_study_begins_with_what_an_earlier_one_found_best(tmp_path: Path, monk
     assert (trials[1].origin, trials[1].recipe.optimizer.lr) == ("portfolio", 0.02)
     assert trials[1].reason == "trial 0 of the earlier study runs, its best"
     assert trials[1].recipe.optimizer.name == "adamw"
-    assert "own.trees: the model here takes no such argument" in " ".join(heard)
-    (note,) = [each for each in heard if "by the names here" in each]
-    assert note.endswith("by the names here: optimizer.name AdamW is adamw, optimizer.name Lion is lion")
+    assert "own.trees: the model of this study has no such argument" in " ".join(heard)
+    (note,) = [each for each in heard if "with the names of this study" in each]
+    assert note.endswith("with the names of this study: optimizer.name AdamW is adamw, optimizer.name Lion is lion")
     assert result.mattered is not None
     assert result.mattered.importance.n == 2
     wrong = replace(config, start_from=("none",), out=str(tmp_path / "b"))
-    with pytest.raises(UsageError, match="no study folder"):
+    with pytest.raises(UsageError, match=r"the study folder .* does not exist"):
         fit_study(wrong, Silent(), inline=True)
-    with pytest.raises(UsageError, match="the search 'random' takes no recipes of earlier studies"):
+    with pytest.raises(UsageError, match="--search random cannot start from recipes of earlier studies"):
         fit_study(replace(wrong, search="random"), Silent(), inline=True)
     assert not (tmp_path / "b").exists()
     assert MOST == 8
@@ -279,16 +281,16 @@ def test_the_commands_import_show_and_export(
     assert "5 recipes" in tame_says("show", "made")
     assert json.loads(tame_says("show", "made", "--json"))["mattered"]["mode"] == "min"
     for command in ("resume", "report"):
-        assert "cannot go on" in tame_says(command, "made", rc=2)
+        assert "cannot be continued" in tame_says(command, "made", rc=2)
     assert tame_says("export", "made", "--optuna", "b.db").strip() == "b.db"
     assert len(optuna.load_study(study_name="made", storage=f"sqlite:///{tmp_path / 'b.db'}").trials) == 5
-    assert "holds a study already" in tame_says("import", "b.db", "--out", "made", rc=2)
+    assert "already contains a study" in tame_says("import", "b.db", "--out", "made", rc=2)
 
 
 def test_a_folder_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> None:
     table = written("lr,value\n0.1,0.5\n")(tmp_path / "a.csv")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(StorageError, match=r"cannot be made: .*a\.csv is no folder"):
+    with pytest.raises(StorageError, match=r"cannot create the folder .*a\.csv is not a folder"):
         import_trials(table, out=table / "made", mode="min")
-    with pytest.raises(StorageError, match="link is in the way and no folder"):
+    with pytest.raises(StorageError, match="link exists and is not a folder"):
         import_trials(table, out=tmp_path / "link", mode="min")

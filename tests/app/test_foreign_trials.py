@@ -47,7 +47,7 @@ def test_a_table_of_results_is_read_by_its_columns(tmp_path: Path) -> None:
         "note": "own.note",
     }  # fmt: skip
     assert found.trials == 30
-    assert found.notes == ("2 trials without a finite result, or that had not ended well: left out",)
+    assert found.notes == ("left out: 2 trials without a finite result or not finished normally",)
     _, state = read_state(tmp_path / "made")
     space = Space.from_json(state.imported.space)
     assert space.dimensions["optimizer.lr"] == Choice(1e-4, 1e-3, 1e-2, 1e-1)
@@ -159,24 +159,24 @@ LOG = '{"op_code":0,"worker_id":"w","study_name":"j","directions":[1]}\n'
 @pytest.mark.parametrize(
     ("make", "options", "error", "said"),
     [
-        (damaged, {}, DataError, "damaged|no database that can be read"),
-        (torn, {}, DataError, "damaged|no database that can be read"),
+        (damaged, {}, DataError, "damaged|cannot be read as a database"),
+        (torn, {}, DataError, "damaged|cannot be read as a database"),
         (of_others, {}, DataError, "a database, but not an Optuna storage of version 3 or later"),
         (of_views, {}, DataError, "it has no table 'trial_params'"),
-        (of_odd_distributions, {}, DataError, "holds a distribution that cannot be read"),
+        (of_odd_distributions, {}, DataError, "contains a distribution that cannot be read"),
         (changed("UPDATE trials SET number = 'x' WHERE trial_id = 1"), {}, DataError, "number of a trial is 'x'"),
-        (changed(STEP), {}, DataError, "a step is 'x', no whole number"),
+        (changed(STEP), {}, DataError, "a step is 'x', not a whole number"),
         (changed("UPDATE studies SET study_name = ?", b"\xff"), {}, DataError, "the name of a study is b'.xff'"),
         (changed("UPDATE trial_params SET param_name = ? WHERE param_id = 1", b"\xff"), {}, DataError, "parameter is"),
         (changed("UPDATE trial_params SET distribution_json = ?", DEEP), {}, DataError, "cannot be read .Recursion"),
         (changed("UPDATE trial_params SET param_value = 9e999 WHERE param_name = 'lr'"), {}, DataError, "in no range"),
         (distribution("FloatDistribution", low=math.nan, high=math.nan, log=False, step=None), {}, DataError, "finite"),
         (distribution("IntDistribution", low=0, high=10**400, log=False, step=1), {}, DataError, "'lr' .* finite"),
-        (of_two_objectives, {}, DataError, "has 2 objectives; a study of TAME has one"),
-        (of_none_finished, {}, DataError, "holds no finished trial with a value"),
-        (of_several, {}, UsageError, "holds 2 studies; choose one with --study NAME: 'first one', 'second one'"),
+        (of_two_objectives, {}, DataError, "has 2 objectives; a TAME study has one"),
+        (of_none_finished, {}, DataError, "contains no finished trial with a value"),
+        (of_several, {}, UsageError, "contains 2 studies; choose one with --study NAME: 'first one', 'second one'"),
         (of_several, {"study": "frist one"}, UsageError, "no study named 'frist one'; did you mean 'first one'"),
-        (optuna_file, {"mode": "max"}, UsageError, "made with the mode min, and --mode says max"),
+        (optuna_file, {"mode": "max"}, UsageError, "has the mode min, but --mode is max"),
         (optuna_file, {"mode": "most"}, UsageError, "no mode named 'most'"),
         (optuna_file, {"map": {"drop_out": "own.d"}}, UsageError, "no parameter named 'drop_out'; did you mean"),
         (optuna_file, {"map": {"lr": "optimizer.rate"}}, UsageError, "no recipe field named 'optimizer.rate'"),
@@ -184,18 +184,18 @@ LOG = '{"op_code":0,"worker_id":"w","study_name":"j","directions":[1]}\n'
         (optuna_file, {"map": {"lr": "own.a", "opt": "own.a"}}, UsageError, "lr and opt are both mapped to own.a"),
         (written(""), {}, DataError, "is empty"),
         (written("lr,value\n0.1,nan\n0.2,\n"), {"mode": "min"}, DataError, "no row with a finite number in 'value'"),
-        (written("value\n0.1\n"), {"mode": "min"}, DataError, "no column beside 'value'"),
-        (written("lr,value\n0.1,0.5\n"), {}, UsageError, "is more of 'value' better or less"),
-        (written("lr,loss\n0.1,0.5\n"), {}, UsageError, "which column of .* holds the results"),
+        (written("value\n0.1\n"), {"mode": "min"}, DataError, "no column besides 'value'"),
+        (written("lr,value\n0.1,0.5\n"), {}, UsageError, "is a higher or a lower 'value' better"),
+        (written("lr,loss\n0.1,0.5\n"), {}, UsageError, "which column of .* contains the results"),
         (written("lr,loss\n0.1,0.5\n"), {"metric": "lss"}, UsageError, "no column named 'lss'; did you mean 'loss'"),
-        (written("lr,accuracy\n0.1,0.5\n"), {"mode": "min"}, UsageError, "of accuracy more is better"),
-        (written("lr,value\n0.1,0.5\n"), {"study": "x"}, UsageError, "holds no named studies; leave out --study"),
-        (written('{"op_code": 0'), {}, DataError, "no Optuna journal|holds no study"),
-        (written('{"op_code": 99, "worker_id": "w"}\n'), {}, DataError, "no Optuna journal"),
-        (written('{"a": [1, 2]}\n{"b": 2}\n'), {}, DataError, "no Optuna journal"),
-        (written(LOG + "{broken}\n" + LOG), {}, DataError, "no Optuna journal"),
-        (written(LOG + DEEP + "\n" + LOG), {}, DataError, "no Optuna journal"),
-        (written(LOG), {}, DataError, "holds no finished trial"),
+        (written("lr,accuracy\n0.1,0.5\n"), {"mode": "min"}, UsageError, "for accuracy, higher is better"),
+        (written("lr,value\n0.1,0.5\n"), {"study": "x"}, UsageError, "has no named studies; leave out --study"),
+        (written('{"op_code": 0'), {}, DataError, "not an Optuna journal|contains no study"),
+        (written('{"op_code": 99, "worker_id": "w"}\n'), {}, DataError, "not an Optuna journal"),
+        (written('{"a": [1, 2]}\n{"b": 2}\n'), {}, DataError, "not an Optuna journal"),
+        (written(LOG + "{broken}\n" + LOG), {}, DataError, "not an Optuna journal"),
+        (written(LOG + DEEP + "\n" + LOG), {}, DataError, "not an Optuna journal"),
+        (written(LOG), {}, DataError, "contains no finished trial"),
     ],
 )  # fmt: skip
 def test_a_source_that_cannot_be_used_is_refused_and_left_as_it_is(
@@ -220,7 +220,7 @@ def test_steps_beyond_what_epochs_can_be_are_counted_by_their_order(tmp_path: Pa
         )  # fmt: skip
     study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
     made = import_trials(tmp_path / "a.db", out=tmp_path / "made")
-    assert any("counted by their order, as epochs 1 to 3" in note for note in made.notes)
+    assert any("numbered by their order, as epochs 1 to 3" in note for note in made.notes)
     history = read_state(tmp_path / "made")[1].history
     assert [[p.epoch for p in t.curve.points] for t in history.trials.values()] == [[1, 2, 3], [1, 3]]
     assert to_optuna(tmp_path / "made").best_value == 0.3
@@ -231,7 +231,7 @@ def test_addresses_that_are_no_file_are_refused(tmp_path: Path) -> None:
         import_trials("mysql://me:secret@host/db", out=tmp_path / "made")
     with pytest.raises(DataError, match="there is no file"):
         import_trials(tmp_path / "none.db", out=tmp_path / "made")
-    with pytest.raises(DataError, match="is no file"):
+    with pytest.raises(DataError, match="is not a file"):
         import_trials(tmp_path, out=tmp_path / "made")
     with pytest.raises(UsageError, match="write NAME=FIELD"):
         parse_map(["lr"])

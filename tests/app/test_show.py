@@ -45,7 +45,7 @@ def test_the_table_of_a_running_study_shows_trials_without_curves() -> None:
     text = printed(study_table(running, mattered=None))
     assert "running" in text
     assert "0/40" in text
-    assert "no trial yet" in printed(study_table(State(), mattered=None))
+    assert "no trials yet" in printed(study_table(State(), mattered=None))
 
 
 @pytest.mark.parametrize("name", OLD_RESULTS)

@@ -88,7 +88,7 @@ def test_the_field_that_decides_is_the_most_important_and_shown() -> None:
     assert first.low <= first.value <= first.high
     assert not any(one.is_shown for one in others)
     assert math.isclose(sum(one.value for one in about.each), 1)
-    assert importance_words(about) == "more than chance is shown for optimizer.lr, over 80 trials"
+    assert importance_words(about) == "shown to matter more than chance: optimizer.lr (80 trials)"
 
 
 def test_chance_is_seldom_shown_to_matter() -> None:
@@ -163,9 +163,9 @@ def test_the_same_study_has_the_same_result_and_another_seed_resamples_otherwise
 def test_too_few_trials_say_so_and_how_many_would_do() -> None:
     few = importances(searched(by_rate, LEAST - 1), SPACE)
     assert few.each == ()
-    assert importance_words(few) == "too few trials to tell: 15 of the 16 that are needed at the least; 50 would do"
+    assert importance_words(few) == "too few trials to tell: 15; at least 16 are needed, and 50 are enough"
     some = importances(searched(by_rate, 30), SPACE)
-    assert "a first hint only, over 30 trials: 50 would do" in importance_words(some)
+    assert "only a first hint from 30 trials, 50 are enough" in importance_words(some)
     assert not some.is_enough
     assert importances([], SPACE).each == ()
 
@@ -284,11 +284,11 @@ def test_the_gain_is_held_against_what_the_seed_alone_moves() -> None:
     assert retrain_noise(History({t.number: t for t in trials})) is None
     about = what_mattered(history, SPACE).best_of
     assert about is not None
-    assert worth(about, Objective()).startswith("more trials would hardly help: twice as many")
+    assert worth(about, Objective()).startswith("more trials are unlikely to help: twice as many")
     assert worth(replace(about, noise=1e-6), Objective()).startswith("more trials may help: twice as many")
     assert "was not measured" in worth(replace(about, noise=None), Objective())
     assert caution(about) == ""
-    assert "3 of the 20 trials are not known to be drawn at random" in caution(replace(about, drawn=17))
+    assert "3 of the 20 trials were not drawn at random, as far as is known" in caution(replace(about, drawn=17))
 
 
 def told(history: History, space: Space) -> ImportanceSection:

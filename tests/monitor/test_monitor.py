@@ -181,7 +181,7 @@ def test_less_is_better_for_errors_of_a_regression():
     assert rule(trial_of([1] * 6, [1] * 6, [12_100] * 6, state="complete"), facts) is None
     found = rule(trial_of([1] * 6, [1] * 6, [12_200] * 6, state="complete"), facts)
     assert found.title == "not shown to be better than the dummy: 12,200 against 12,350"
-    assert found.evidence == {"valid_metric": 12200, "dummy": 12350, "n": 500, "guess": "always guessing the mean"}
+    assert found.evidence == {"valid_metric": 12200, "dummy": 12350, "n": 500, "guess": "always predicting the mean"}
 
 
 def test_a_rising_loss_is_overfitting_where_the_metric_falls_too_or_is_a_loss_itself():

@@ -71,7 +71,7 @@ def test_a_finding_names_examples_as_the_data_has_them() -> None:
         "40 test pictures", "40 test rows", "40 test examples",
     ]  # fmt: skip
     old = Finding("no_better_than_dummy", "", "problem", {"valid_metric": 0.5, "dummy": 0.5, "n": 9})
-    assert "always naming the commonest class has 0.5" in evidence(old)
+    assert "always predicting the most common class has 0.5" in evidence(old)
     many = Finding("constant_columns", "", "info", {"columns": ["a", "b", "c"]})
     assert evidence(many, "table") == "columns: a, b and c"
     leaks = [{"column": "price", "evidence": "equals the target in all rows"}, {"column": "id", "evidence": "so too"}]

@@ -12,10 +12,10 @@ from tame.report.model_card import model_card
 @pytest.mark.parametrize(
     ("case", "task", "said"),
     [
-        ("two_classes", "image-classification", "Tells 2 classes of pictures apart with a frozen mobilenetv2_100"),
-        ("table", "tabular-classification", "Tells 2 classes of rows apart, by bought, with a network of the kind mlp"),
-        ("numbers", "tabular-regression", "Predicts price with a network of the kind mlp, tuned by TAME."),
-        ("arrays", "tabular-classification", "Tells 3 classes of examples apart with a network of the kind mlp"),
+        ("two_classes", "image-classification", "Predicts one of 2 classes of pictures, with a frozen mobilenetv2_100"),
+        ("table", "tabular-classification", "Predicts bought: one of 2 classes of rows, with a network of type mlp"),
+        ("numbers", "tabular-regression", "Predicts price with a network of type mlp, tuned by TAME."),
+        ("arrays", "tabular-classification", "Predicts one of 3 classes of examples, with a network of type mlp"),
     ],
 )
 def test_the_model_card_says_what_the_network_does(case: str, task: str, said: str) -> None:

@@ -126,17 +126,17 @@ def test_a_regression_shows_its_errors_and_no_classes() -> None:
         assert absent not in text
     for each in result.finalists:
         assert formats.significant(each.value) in text
-    assert f"{formats.metric_name('rmse')}, less is better" in text
+    assert f"{formats.metric_name('rmse')}, lower is better" in text
     assert "%" not in text.partition("95 % interval")[0]
 
 
 def test_what_decides_between_equal_finalists_has_a_column_unless_it_is_the_metric_itself() -> None:
     result, _ = made("small_numbers")
     text = " ".join(read(report("small_numbers")).text.split())
-    assert "the one of the lowest RMSE wins" in text
-    assert "the one of the lowest" not in read(report("numbers")).text
-    assert "the one of the lowest" not in read(report("log_loss")).text
-    assert "the one of the lowest log loss wins" in " ".join(read(report("table")).text.split())
+    assert "the lowest RMSE wins" in text
+    assert "without a real difference, the lowest" not in read(report("numbers")).text
+    assert "without a real difference, the lowest" not in read(report("log_loss")).text
+    assert "the lowest log loss wins" in " ".join(read(report("table")).text.split())
     assert all(formats.significant(each.loss) in text for each in result.finalists)
 
 
@@ -156,7 +156,7 @@ def test_nothing_found_is_said_for_every_task(case: str) -> None:
     result, past = made(case)
     html = render_report(replace(result, findings=(), all_findings=0), past, {})
     read(html)
-    assert "Nothing was found wrong" in html
+    assert "No problems were found" in html
 
 
 def test_a_study_without_findings_notes_backbone_or_trained_curves_still_has_a_report() -> None:
@@ -167,7 +167,7 @@ def test_a_study_without_findings_notes_backbone_or_trained_curves_still_has_a_r
         data_facts=facts,
     )  # fmt: skip
     html = render_report(bare, History({0: Trial(0, BASE, "default", "the default recipe")}), {})
-    assert "Nothing was found wrong" in html
+    assert "No problems were found" in html
     assert "trained from scratch" in html
     read(html)
 
@@ -181,6 +181,6 @@ def test_a_default_recipe_that_is_no_finalist_and_a_winner_without_fresh_seeds_a
         baselines=replace(result.baselines, default=None),
     )
     html = render_report(changed, past, {})
-    assert "nothing is said of a gain over it" in html
-    assert "There was no time to train the best again" in html
-    assert "as it was trained again" not in html
+    assert "so the gain over it is unknown" in html
+    assert "There was no time to train the best recipes again" in html
+    assert "comes from its training with a fresh" not in html

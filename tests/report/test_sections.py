@@ -27,20 +27,20 @@ def test_what_mattered_is_told_with_the_values_behind_it() -> None:
     assert found.importance.each[0].name == "optimizer.lr"
     assert found.importance.each[0].is_shown
     assert f"lr {100 * found.importance.each[0].value:.0f} %" in text
-    assert "More than chance is shown for" in text
+    assert "Shown to matter more than chance:" in text
     assert found.best_of is not None
     assert formats.sentence(worth(found.best_of, found.objective)) in text
-    assert "7 of the 64 trials are not known to be drawn at random" in text
-    assert "64 trials were made" in text
+    assert "7 of the 64 trials were not drawn at random, as far as is known" in text
+    assert "64 trials in this study" in text
 
 
 def test_what_mattered_is_left_out_where_nothing_was_searched_and_said_to_be() -> None:
     result, past = made("two_classes")
     few = History({n: trial for n, trial in past.trials.items() if n < 5})
     text = read(render_report(result, few, {})).text
-    assert "too few trials to tell: 5 of the 16" in text.replace("Too", "too")
+    assert "too few trials to tell: 5; at least 16" in text.replace("Too", "too")
     assert "Importance of each field" not in text
-    assert "Nothing was searched that differs" in read(render_report(replace(result, space=Space({})), past, {})).text
+    assert "No searched field differs" in read(render_report(replace(result, space=Space({})), past, {})).text
 
 
 def test_a_table_shows_its_columns_and_why_some_are_left_out() -> None:
@@ -49,10 +49,10 @@ def test_a_table_shows_its_columns_and_why_some_are_left_out() -> None:
         assert f"{each['name']} {each['kind']}" in text
         assert str(each["why"]) in text
     assert "12 (3.0 %)" in text
-    assert "Learnt from 5 columns: 2 numbers, 1 category, 1 yes or no and 1 date; 2 columns were left out" in text
-    assert "Predicted is bought, one of two classes. 2 different values." in text
+    assert "Trained on 5 columns: 2 numbers, 1 category, 1 yes or no and 1 date; 2 columns were left out" in text
+    assert "Target: bought, one of two classes. 2 different values." in text
     assert "-999 in area was read as missing" in text
-    assert "6 rows have a twin that is equal. 1 row without a target was left out." in text
+    assert "6 rows have an identical copy. 1 row without a target was left out." in text
     out = report("table").partition("Columns that were left out")[2].partition("</table>")[0]
     assert out.count("<tr") == 3
     assert "district" not in out
@@ -66,7 +66,7 @@ def test_calibration_costs_and_engines_are_shown_where_they_are_known() -> None:
     assert costs.aware is not None
     assert told is not None
     assert f"{formats.significant(costs.value)} ({formats.significant(costs.low)} to" in text
-    assert f"turn {formats.count(costs.aware.changed, 'answer')} and cost" in text
+    assert f"change {formats.count(costs.aware.changed, 'prediction')} and cost" in text
     assert f"calibration error is {formats.number(told.ece)}" in text
     assert "mlp, 2 layers of 64 48 stacked 6.1 times as fast as serial" in text
     less = with_answers(replace(result, engines=()), costs=None, calibration=None)
@@ -108,7 +108,7 @@ def test_many_classes_get_their_confused_pairs_instead_of_a_matrix() -> None:
 def test_a_matrix_that_is_withheld_is_said_to_be() -> None:
     result, past = made("two_classes")
     html = render_report(with_answers(result, confusion=None), past, {})
-    assert "did not agree with the accuracy" in html
+    assert "do not agree with the measured accuracy" in html
     assert 'class="matrix' not in html
 
 
@@ -117,7 +117,9 @@ def test_mistakes_carry_their_thumbnail_or_say_that_there_is_none() -> None:
     result, past = made("two_classes")
     assert html.count('src="data:image/jpeg;base64,/9j/') == len(classes_of(result).mistakes) - 1
     assert html.count("no thumbnail") == 1
-    assert "None: every test picture was recognised" in render_report(with_answers(result, mistakes=()), past, {})
+    assert "None: every test picture was predicted correctly" in render_report(
+        with_answers(result, mistakes=()), past, {}
+    )
 
 
 @pytest.mark.parametrize(

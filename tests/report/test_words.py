@@ -39,9 +39,9 @@ def test_a_verdict_follows_from_the_interval_and_the_way_the_metric_runs(
 @pytest.mark.parametrize(
     ("test", "validation", "said"),
     [
-        (0.961, 0.967, "validation said 0.967, the sealed test 0.961: optimism 0.006, within the uncertainty of the"),
+        (0.961, 0.967, "validation: 0.967, sealed test: 0.961; optimism 0.006, within the uncertainty of the test"),
         (0.80, 0.99, "optimism 0.190, more than the uncertainty of the test explains"),
-        (0.97, 0.96, "optimism −0.010, so none is visible"),
+        (0.97, 0.96, "optimism −0.010, so there is none"),
         (0.96, 0.96, "no optimism"),
     ],
 )
@@ -59,10 +59,10 @@ def test_optimism_of_an_error_is_told_in_the_units_of_the_target() -> None:
         validation=Validation(value=46_122.0, n=3200, how="", stderr=512.3),
     )  # fmt: skip
     assert result.data_facts.folds == 5
-    said = "validation said 46,100 ± 512 over 5 folds, the sealed test 47,600: optimism 1,490, within the uncertainty"
+    said = "validation: 46,100 ± 512 over 5 folds, sealed test: 47,600; optimism 1,490, within the uncertainty"
     assert words.optimism(result).startswith(said)
     assert "no optimism" in words.optimism(replace(result, optimism=12.0))
-    assert "optimism −1,490, so none" in words.optimism(replace(result, optimism=-1490.0))
+    assert "optimism −1,490, so there is none" in words.optimism(replace(result, optimism=-1490.0))
 
 
 def test_a_study_that_tried_one_recipe_does_not_say_that_a_search_found_nothing() -> None:

@@ -223,13 +223,13 @@ def test_the_words_fit_a_terminal_and_tell_the_clock_or_the_whole():
     for told in (TOLD, replace(TOLD, all_s=7321.0, search_until_s=None, clock_s=None, recipes=100_000)):
         assert all(len(line) <= 110 for line in in_words(told))
     assert list(in_words(TOLD)) == [
-        "an epoch of the default recipe takes 0.5 s in company, 2 s alone",
-        "about 40 recipes begin, and 5 of them train to the end, by 25 s of 30 s",
-        "memory: about 1.4 GB of 24 GB that may be had",
+        "an epoch of the default recipe takes 0.5 s when trained in a group, 2 s alone",
+        "about 40 recipes will start, and 5 will be trained to the end, by 25 s of 30 s",
+        "memory: about 1.4 GB of 24 GB available",
     ]
     assert "2 h 2 min" in in_words(replace(TOLD, all_s=7321.0, search_until_s=None))[1]
     assert in_words(replace(TOLD, memory=None))[-1].endswith("of 30 s"), "nothing is said of what is not known"
-    assert "one recipe begins, and none" in in_words(replace(TOLD, recipes=1, whole=0))[1]
+    assert "one recipe will start, and none" in in_words(replace(TOLD, recipes=1, whole=0))[1]
     assert in_words(replace(TOLD, slower=2.7))[0].endswith("alone; other programs make it 2.7 times slower")
     gpu = in_words(replace(TOLD, device=Memory(2_000_000_000, 140_000_000_000)))[-1]
     assert gpu.endswith("about 2.0 GB of 140 GB on the device")
@@ -275,7 +275,7 @@ def test_a_first_round_that_surprises_is_told_once(study):
     assert found.mean_s == pytest.approx(3.0 + 1.2 * BOOKS_S)
     assert found.recipes == 24
     (note,) = heard.notes
-    assert note.startswith("an epoch took 3 s, 0.6 s was forecast: about 24 recipes begin, and none of them")
+    assert note.startswith("an epoch took 3 s, not 0.6 s as forecast: about 24 recipes will start, and none will")
     correct(own, plan_with())
     assert len(heard.notes) == 1
 

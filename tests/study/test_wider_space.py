@@ -98,7 +98,7 @@ def test_a_resume_does_not_take_what_no_study_can_search(stopped, texts, words):
 @pytest.mark.parametrize(
     ("events", "words"),
     [
-        ([Event("result", {})], "is finished; begin another study with this space"),
+        ([Event("result", {})], "is finished; start another study with this space"),
         ([Event("finalists", {"trials": []})], "the search of .* has ended"),
         ([Event("search_ended", {})], "the search of .* has ended"),
     ],
@@ -113,7 +113,7 @@ def test_a_study_whose_search_is_over_takes_no_wider_space(stopped, events, word
 def test_a_study_without_a_plan_takes_no_wider_space(tmp_path):
     with begin(StudyConfig(data="x", out=str(tmp_path / "study")), Silent()):
         pass
-    with pytest.raises(UsageError, match="was stopped before its search began"):
+    with pytest.raises(UsageError, match="was stopped before its search started"):
         ask_for(tmp_path / "study", ["model.depth=1..4"])
 
 
@@ -187,7 +187,7 @@ def test_a_study_that_was_stopped_goes_on_in_a_wider_space(tmp_path, monkeypatch
     later = [t.recipe.optimizer for n, t in state.history.trials.items() if n not in first.history.trials]
     assert max(each.lr for each in later) > 0.02
     assert min(each.momentum for each in later) < 0.8
-    with pytest.raises(UsageError, match="is finished; begin another study"):
+    with pytest.raises(UsageError, match="is finished; start another study"):
         tame.resume(folder, model=linear, space=wider, quiet=True)
 
 
@@ -199,6 +199,6 @@ def test_a_wider_space_in_which_nothing_would_begin_any_more_is_refused(tmp_path
     )
     assert len(state.history.trials) == 3
     with pytest.raises(
-        UsageError, match=r"all 3 recipes of .* have begun: none would be in the wider space; .* --start-from"
+        UsageError, match=r"all 3 recipes of .* have started, so none would use the wider space; .* --start-from"
     ):
         tame.resume(folder, model=linear, space=("optimizer.lr=0.001..0.1:log",), quiet=True)

@@ -13,19 +13,19 @@ NOT_TAKEN = ("target", "groups", "order", "backbone", "val", "test")
 
 
 def claims(config: StudyConfig) -> bool:
-    """Whether the data is a file with the ending of sequences."""
+    """Whether the data is a file of sequences, by its ending."""
     return config.data != ARRAYS and config.data.endswith(ENDING)
 
 
 def check(config: StudyConfig) -> None:
-    """Raises UsageError for settings that are about other kinds of data."""
+    """Raises UsageError for settings of other kinds of data."""
     for name in NOT_TAKEN:
         require(getattr(config, name) is None, f"--{name} is not for sequences; leave it out")
-    require(config.task in ("auto", "classification"), f"sequences have classes; {config.task} is another task")
+    require(config.task in ("auto", "classification"), f"sequences have classes, so the task cannot be {config.task}")
 
 
 def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int) -> Preset:
-    """The recipes of tables, since a sequence is trained on as a few numbers."""
+    """The recipes of tables, because a sequence is turned into a few numbers."""
     return portfolio.tables(len(data.rows), task=data.task, epochs=config.epochs, seed=seed, columns=data.columns)
 
 
@@ -36,7 +36,7 @@ SEQUENCES = Kind(
         new_input="new.seq",
         card_type="text",
         card_task="tabular",
-        takes="It takes a text file with the integers of one sequence a line.",
+        takes="It takes a text file with one sequence of integers per line.",
         smaller="a narrower model (--set model.width=64)",
     ),
     claims=claims,

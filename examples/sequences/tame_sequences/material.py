@@ -1,4 +1,4 @@
-"""Sequences in the process that trains: the rows of a table of a few numbers."""
+"""Sequences in the training process: rows of a table with a few numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a delivered model says of new sequences."""
+"""Predictions of a delivered model for new sequences."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tame_sequences.source import integers_of, read_lines, table_of
 
 
 def empty(described: Described, build: Build | None) -> nn.Module:
-    """The module that the weights are loaded into."""
+    """The module into which the weights are loaded."""
     return empty_network(described)
 
 
 def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
-    """What a network says of the sequences of files, which have no classes."""
+    """Predictions for files of sequences without classes."""
     names: list[str] = []
     sequences: list[tuple[int, ...]] = []
     for path in inputs:
-        require(path.exists(), f"no file {path}")
+        require(path.exists(), f"there is no file {path}")
         for number, words in read_lines(path):
             names.append(f"{path.name}:{number}")
             sequences.append(integers_of(path, number, words))
@@ -35,8 +35,8 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
 
 
 def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
-    """Sequences come in files only."""
-    raise UsageError("this model judges sequences: give the path of a .seq file")
+    """Raises UsageError: sequences come only in files."""
+    raise UsageError("this model takes sequences; give the path of a .seq file")
 
 
 PREDICTION = Prediction(empty=empty, of_paths=of_paths, of_inputs=of_inputs)

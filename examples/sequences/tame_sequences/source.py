@@ -20,19 +20,19 @@ from tame.kinds.findings import count, finding, metric_for
 from tame.kinds.kind import Data, Known, Opened, Phase, Port
 from tame_sequences.kind import SEQUENCES
 
-NUMBERS = ("length", "first", "last", "smallest", "largest", "mean", "rises")  # what is trained on, of a sequence
+NUMBERS = ("length", "first", "last", "smallest", "largest", "mean", "rises")  # the inputs made from a sequence
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the process that trains opens."""
+    """What the training process opens."""
 
     sequences: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceFacts:
-    """What a study keeps of its sequences."""
+    """What a study stores about its sequences."""
 
     kind: str = SEQUENCES.name
     classes: tuple[str, ...]
@@ -46,7 +46,7 @@ class SequenceFacts:
 
 
 def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
-    """Reads a file of sequences, and splits it; equal sequences stay on one side. Raises DataError."""
+    """Reads a file of sequences and splits it; equal sequences stay on one side. Raises DataError."""
     phase("reading the sequences")
     path = Path(config.data)
     lines = read_lines(path)
@@ -57,7 +57,11 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         require(bool(words), f"{path.name}:{number}: {label!r} is a class without a sequence", error=DataError)
     sequences = tuple(integers_of(path, number, words) for number, words, _ in labelled)
     classes = tuple(sorted({label for *_, label in labelled}))
-    require(len(classes) > 1, f"{path.name}: a class to tell from {classes[0]!r} is needed", error=DataError)
+    require(
+        len(classes) > 1,
+        f"{path.name}: all sequences have the class {classes[0]!r}; two or more classes are needed",
+        error=DataError,
+    )
     port.open(SEQUENCES.name, to_plain(Given(sequences)))
     labels = np.array([classes.index(label) for *_, label in labelled])
     pairs = twins(sequences)
@@ -78,13 +82,13 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         digests=(digest,),
     )  # fmt: skip
     named = [[ids[a], ids[b]] for a, b in pairs[:20]]
-    title = f"{count(len(pairs), 'pair')} of sequences that are the same"
+    title = f"{count(len(pairs), 'pair')} of identical sequences"
     found = [finding("near_duplicates", title, "warning", {"count": len(pairs), "pairs": named})] if pairs else []
     return Opened(data=data, facts=facts, groups=groups, findings=tuple(found))
 
 
 def read_lines(path: Path) -> list[tuple[int, list[str]]]:
-    """The words of each line that has some, with its number from 1. Raises DataError."""
+    """The words of each line that is not empty, with its number from 1. Raises DataError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
@@ -95,7 +99,7 @@ def read_lines(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def integers_of(path: Path, number: int, words: Sequence[str]) -> tuple[int, ...]:
-    """The integers of a line. Raises DataError with its place."""
+    """The integers of a line. Raises DataError with the line number."""
     try:
         return tuple(map(int, words))
     except ValueError:
@@ -103,7 +107,7 @@ def integers_of(path: Path, number: int, words: Sequence[str]) -> tuple[int, ...
 
 
 def twins(sequences: Sequence[tuple[int, ...]]) -> list[tuple[int, int]]:
-    """Pairs of rows that have the same sequence, the first of its kind before the other."""
+    """Pairs of rows with the same sequence, the first occurrence first."""
     seen: dict[tuple[int, ...], int] = {}
     return [(seen[own], row) for row, own in enumerate(sequences) if seen.setdefault(own, row) != row]
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FittedStudy:
-    """A finished study. `result` holds everything that the report shows. build: made the module, where it is yours."""
+    """A finished study. `result` holds everything that the report shows. build: the function that made your module."""
 
     folder: Path
     result: Mapping[str, Any]
@@ -50,13 +50,13 @@ class FittedStudy:
 
     @property
     def findings(self) -> list[Finding]:
-        """What the doctor saw, the gravest first."""
+        """What the doctor found, the most severe first."""
         return [Finding(**each) for each in self.result["findings"]]
 
     def predict(self, *inputs: Any) -> list[dict[str, Any]]:
-        """For each example its label, probability and probabilities, or its value.
+        """The label, probability and probabilities of each example, or its value.
 
-        inputs: paths of pictures, folders or tables; or one array or frame like the one the study was fitted to.
+        inputs: paths of pictures, folders or tables; or one array or frame like the one that the study was fitted on.
         """
         from tame.app.predict import named, predict_paths
         from tame.core.plain import to_plain
@@ -70,7 +70,7 @@ class FittedStudy:
         return found
 
     def outputs(self, x: object) -> np.ndarray:
-        """(n, C) probabilities, or (n,) numbers of a regression, for an array or frame of n examples."""
+        """(n, C) probabilities, or (n,) numbers for a regression, for an array or frame of n examples."""
         from tame.evaluate.score import softmax
 
         network, outputs = self._judged(x)
@@ -83,7 +83,7 @@ class FittedStudy:
         return network, judge_inputs(network, x)
 
     def report(self, path: str | Path | None = None) -> Path:
-        """Writes the report again, into the study's folder or to a path, and returns where it is."""
+        """Writes the report again, into the study's folder or to a path, and returns its path."""
         config, state = read_state(self.folder)
         own = write_report(self.folder, Result.from_json(self.result), state.history, config)
         if path is None:
@@ -104,12 +104,12 @@ def fit(
     quiet: bool = False,
     **settings: object,
 ) -> FittedStudy:
-    """The best network for pictures, a table, or arrays, found within `time`, with an honest score.
+    """A study that found the best network for pictures, a table or arrays within `time`, with an honest score.
 
     data: a folder of pictures, a CSV or Parquet file (with `target`), (X, y) of NumPy, torch, pandas or polars, or a
-    Dataset of (x, y) pairs. model: a function that makes an nn.Module from its own hyperparameters, which `space` may
+    Dataset of (x, y) pairs. model: a function that builds an nn.Module from its own hyperparameters, which `space` may
     name. space: dimensions by recipe field (tame.Float, tame.Int, tame.Choice), or texts as on the command line; set:
-    fields that are fixed; start_from: folders of earlier studies whose best recipes are tried first; settings: the
+    fixed fields; start_from: folders of earlier studies whose best recipes are tried first; settings: the
     fields of StudyConfig (target, backbone, trials, epochs, search, widen, stop_search_early, metric, seed, out, ...).
     Raises the errors of tame.core.errors.
     """
@@ -122,14 +122,14 @@ def fit(
     earlier = _folders(given.pop("start_from", ()))
     about: dict[str, Any] = {"time_s": seconds, "space": texts, "set": fixed, "start_from": earlier, **given}
     if isinstance(data, str | Path):
-        require(model is None, "a model of your own is trained on arrays: tame.fit((X, y), model=build)")
+        require(model is None, "your own model needs arrays: tame.fit((X, y), model=build)")
         with watching(quiet=quiet) as watcher:
             result = fit_study(StudyConfig(data=str(data), **about), watcher)
         return FittedStudy(Path(result.study), result.to_json())
     pair = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
     arrays = read_arrays(*pair)
     if not isinstance(arrays.x, Table):
-        require(model is not None, "arrays of more than two dimensions need a model of your own: model=build")
+        require(model is not None, "arrays with more than two dimensions need your own model: model=build")
     reference = None if model is None else (reference_to(model) or INLINE)
     config = StudyConfig(data=ARRAYS, model=reference, **{**about, "out": about.get("out") or _out()})
 
@@ -138,7 +138,7 @@ def fit(
 
     with watching(quiet=quiet) as watcher:
         if reference == INLINE:
-            watcher.note("the model's function cannot be found by another process: this one trains it")
+            watcher.note("another process cannot import the function of the model, so this process trains it")
         result = fit_study(config, watcher, keep=keep, build=model)
     return FittedStudy(Path(result.study), result.to_json(), model)
 
@@ -149,9 +149,9 @@ def asked(
     set: Mapping[str, object] | None,
     loss: str | None,
 ) -> tuple[tuple[str, ...], dict[str, Value]]:
-    """The space as texts, and the fields that are fixed, where arguments of the model stand for themselves.
+    """The space as texts, and the fixed fields; arguments of the model may be named without `own.`.
 
-    Raises UsageError for a dimension that is none.
+    Raises UsageError for a value that is not a dimension.
     """
     own = arguments_of(model)
     fixed = {_field(name, own): _plain(name, value) for name, value in (set or {}).items()}
@@ -188,53 +188,55 @@ def _plain(name: str, value: object) -> Value:
 
 
 def _scalar(value: object) -> Any:
-    """The plain value of a number of numpy or torch; anything else as it is."""
+    """The plain value of a NumPy or torch number; anything else unchanged."""
     item = getattr(value, "item", None)
     return item() if getattr(value, "ndim", None) == 0 and item is not None else value
 
 
 def refuse_inside_worker() -> None:
-    """Raises UsageError where a script that is imported to find its model would run its study again."""
+    """Raises UsageError if a script that is imported for its model would run its study again."""
     if os.environ.get(WORKER):
-        raise UsageError('put the call of tame.fit under `if __name__ == "__main__":`, since the model is imported')
+        raise UsageError(
+            'call tame.fit under `if __name__ == "__main__":`, because another process imports this file for the model'
+        )
 
 
 def _require_function(model: object) -> None:
-    """Raises UsageError for a model that is no function."""
+    """Raises UsageError for a model that is not a function."""
     right = model is None or (callable(model) and not is_from("torch.nn", model, "Module"))
-    require(right, f"model is a {type(model).__name__}; give a function that makes a new nn.Module at each call")
+    require(right, f"model is a {type(model).__name__}; give a function that builds a new nn.Module at each call")
 
 
 def arguments_of(model: Build | None) -> tuple[str, ...]:
-    """The names of a function's arguments: they can be searched."""
+    """The names of a function's arguments, which can be searched."""
     return () if model is None else tuple(inspect.signature(model).parameters)
 
 
 def _field(name: str, own: Sequence[str]) -> str:
-    """The recipe field of a name: an argument of the user's function stands for itself, with a label or without."""
+    """The recipe field of a name; an argument of the user's function needs no `own.`, with or without a label."""
     return f"own.{name}" if field_of(name) in own else name
 
 
 def _on_fields(dimension: Dimension, own: Sequence[str]) -> Dimension:
-    """The dimension, with conditions on arguments of the user's function as those on recipe fields."""
+    """The dimension, with conditions on arguments of the user's function turned into those on recipe fields."""
     return but(dimension, when={_field(name, own): values for name, values in dimension.when.items()})
 
 
 def _folders(folders: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
-    """Whole paths of one folder or several."""
+    """Absolute paths of one folder or several."""
     return whole_paths([folders] if isinstance(folders, str | Path) else folders)
 
 
 def _out() -> str:
-    """The next free folder for a study on arrays, which have no name."""
+    """The next free folder for a study on arrays, which have no name of their own."""
     numbers = (Path("runs") / f"arrays-{number:04d}" for number in range(1, 10_000))
     return str(next(path for path in numbers if not path.exists()))
 
 
 def load(folder: str | Path, *, model: Build | None = None) -> FittedStudy:
-    """A finished study from its folder; one that was stopped is not finished (see `resume`).
+    """A finished study from its folder. A stopped study is not finished: see `resume`.
 
-    model: the function that made the module, where it is your own.
+    model: the function that made your own module.
     """
     _, state = read_state(Path(folder))
     if state.result is None:
@@ -246,10 +248,10 @@ def resume(
     folder: str | Path, *, model: Build | None = None, time: str | float | None = None,
     space: Mapping[str, Dimension] | Sequence[str] = (), quiet: bool = False,
 ) -> FittedStudy:  # fmt: skip
-    """Goes on with a study that was stopped or killed, to its end.
+    """Continues a study that was stopped or killed, to its end.
 
-    model: as in `load`; time: from now on, for a study that had too little to train anything; space: dimensions that
-    are new, or wider than before. Raises UsageError for a narrower space, and for a time where recipes have begun.
+    model: as in `load`; time: counted from now, for a study that had too little time to train anything; space: new
+    dimensions, or wider ones. Raises UsageError for a narrower space, and for a time once recipes have started.
     """
     seconds = parse_time(time) if isinstance(time, str) else _scalar(time)
     if seconds is not None:

@@ -7,7 +7,7 @@ import time
 
 STARTED = time.monotonic()  # the clock of --time counts from here
 if __name__ == "__main__":
-    # Run with -m, Python looks for modules in the current folder first; a json.py among the data must not be run.
+    # With -m, Python looks for modules in the current folder first; a json.py in the data must not run.
     sys.path = sys.path[1:]
 
 import io  # noqa: E402
@@ -47,11 +47,13 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no progress on
 InlineOption = Annotated[bool, typer.Option("--inline", help="train in this process, for debugging", hidden=True)]
 MoreTimeOption = Annotated[
     str | None,
-    typer.Option("--time", help="wall clock from now on, where there was too little to train anything", metavar="TIME"),
+    typer.Option(
+        "--time", help="wall clock from now; only if there was too little time to train anything", metavar="TIME"
+    ),
 ]
 WiderOption = Annotated[
     list[str] | None,
-    typer.Option("--space", help="as of fit: dimensions that are new, or wider than before", metavar="SPACE"),
+    typer.Option("--space", help="new dimensions or wider ones, as in tame fit", metavar="SPACE"),
 ]
 TimeOption = Annotated[str, typer.Option(help=OPTIONS["time_s"].help, metavar="TIME")]
 SeedOption = Annotated[int, typer.Option(help=OPTIONS["seed"].help, metavar="N")]
@@ -63,7 +65,7 @@ OutOption = Annotated[str | None, typer.Option(help=OPTIONS["out"].help, metavar
 def fit(
     config: StudyConfig, json: JsonOption = False, quiet: QuietOption = False, inline: InlineOption = False
 ) -> None:
-    """Find the best network for pictures or a table, and say how good it is."""
+    """Find the best network for pictures or a table, and report how good it is."""
     from tame.app.progress import watching
     from tame.app.run import fit_study
 
@@ -81,7 +83,7 @@ def resume(
     quiet: QuietOption = False,
     inline: InlineOption = False,
 ) -> None:
-    """Go on with a study that was stopped or killed."""
+    """Continue a study that was stopped or killed."""
     from tame.app.progress import watching
     from tame.app.run import resume_study
     from tame.study.clock import give_time
@@ -98,7 +100,7 @@ def resume(
 
 @app.command()
 def show(study: FolderArgument, json: JsonOption = False) -> None:
-    """Trials, curves, findings and scores of a study."""
+    """Show the trials, curves, findings and scores of a study."""
     from tame.app.show import state_json, study_table
     from tame.study.state import read_state
 
@@ -116,14 +118,14 @@ def show(study: FolderArgument, json: JsonOption = False) -> None:
 
 @app.command()
 def report(study: FolderArgument) -> None:
-    """Write the page of a finished study again."""
+    """Write the report of a finished study again."""
     from tame.app.run import write_report
     from tame.core.result import Result
     from tame.study.state import read_state, unfinished
 
     config, state = read_state(study)
     if state.result is None and (study / "report.html").exists():
-        print(study / "report.html")  # nothing usable was trained, and that is what it says
+        print(study / "report.html")  # the page of a study without a usable model
         return
     if state.result is None:
         raise UsageError(unfinished(study, state))
@@ -133,11 +135,11 @@ def report(study: FolderArgument) -> None:
 @app.command()
 def predict(
     study: Annotated[Path, typer.Argument(help="the folder of a finished study, or its model/ folder")],
-    inputs: Annotated[list[Path], typer.Argument(help="pictures, folders of them, or tables")],
+    inputs: Annotated[list[Path], typer.Argument(help="pictures, folders of pictures, or tables")],
     json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="comma-separated values on stdout")] = False,
 ) -> None:
-    """Names with probabilities for pictures, names or numbers for the rows of tables."""
+    """Predict classes with probabilities, or numbers, for pictures or rows of tables."""
     from tame.app.predict import predict_paths, print_csv, print_table
 
     if json and csv:
@@ -154,7 +156,7 @@ def predict(
 @app.command()
 @with_settings(CHECK)
 def check(config: StudyConfig, json: JsonOption = False) -> None:
-    """What is in the data, and what is wrong with it; trains nothing."""
+    """Show what is in the data and what is wrong with it; trains nothing."""
     from tame.app.preview import check_data, print_check
 
     found = check_data(config)
@@ -167,7 +169,7 @@ def check(config: StudyConfig, json: JsonOption = False) -> None:
 @app.command()
 @with_settings(PLAN, file=True)
 def plan(config: StudyConfig, json: JsonOption = False) -> None:
-    """The split, the space and the cost forecast; writes nothing."""
+    """Show the split, the space and a forecast of the cost; writes nothing."""
     from tame.app.preview import plan_study, print_plan
 
     found = plan_study(config)
@@ -180,14 +182,14 @@ def plan(config: StudyConfig, json: JsonOption = False) -> None:
 @app.command("import")
 def import_(
     source: Annotated[str, typer.Argument(help="an Optuna storage (SQLite or journal file), or a table of results")],
-    out: Annotated[str, typer.Option(help="the folder of the study that is made")],
-    study: Annotated[str | None, typer.Option(help="which study, where the source holds several")] = None,
+    out: Annotated[str, typer.Option(help="folder for the new study")],
+    study: Annotated[str | None, typer.Option(help="which study, if the source contains several")] = None,
     map: Annotated[list[str] | None, typer.Option("--map", help="NAME=FIELD, such as lr=optimizer.lr")] = None,
-    metric: Annotated[str | None, typer.Option(help="the column of results, or what the value is called")] = None,
-    mode: Annotated[str | None, typer.Option(help="min or max, where the source does not tell")] = None,
+    metric: Annotated[str | None, typer.Option(help="the column with the results, or the name of the value")] = None,
+    mode: Annotated[str | None, typer.Option(help="min or max, if the source does not say")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a study of trials that another program has made, for tame show and tame fit --start-from."""
+    """Turn the trials of another program into a study, for tame show and tame fit --start-from."""
     from tame.app.exchange import import_trials, parse_map
     from tame.app.show import imported_lines
 
@@ -201,9 +203,9 @@ def import_(
 @app.command()
 def export(
     study: FolderArgument,
-    optuna: Annotated[Path, typer.Option(help="the SQLite file that is made, for Optuna and its dashboard")],
+    optuna: Annotated[Path, typer.Option(help="the SQLite file to write, for Optuna and its dashboard")],
 ) -> None:
-    """Write the trials of a study for another program."""
+    """Export the trials of a study for another program."""
     from tame.app.exchange import export_optuna
 
     print(export_optuna(study, optuna))
@@ -211,7 +213,7 @@ def export(
 
 @app.command()
 def doctor(json: JsonOption = False) -> None:
-    """Versions, devices, storage and limits of this machine."""
+    """Show versions, devices, storage and limits of this machine."""
     from tame.app.doctor import examine_machine, print_machine
 
     found = examine_machine()
@@ -227,12 +229,12 @@ def demo(
     seed: SeedOption = 0,
     out: OutOption = None,
     pictures: Annotated[
-        str | None, typer.Option(help="where the pictures are drawn (default: below the study)")
+        str | None, typer.Option(help="folder for the pictures (default: runs/demo-pictures-SEED)")
     ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw a picture set of bees, wasps, other insects and nothing, and run the whole job on it, offline."""
+    """Draw a picture set of bees, wasps, other insects and nothing, and run a whole study on it, offline."""
     from tame.app.demo import run_demo
     from tame.app.progress import watching
 
@@ -252,9 +254,9 @@ def top(
 
 
 def main() -> None:
-    """The entry point: every error of ours becomes one line on stderr and its exit code."""
+    """The entry point: every TameError becomes one line on stderr and an exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # where the terminal is not UTF-8, as stderr does it
+        sys.stdout.reconfigure(errors="backslashreplace")  # if the terminal is not UTF-8; stderr does the same
     try:
         app(standalone_mode=False)
     except StoppedError as stopped:
@@ -272,7 +274,7 @@ def main() -> None:
         sys.exit(141)
     except Exception as problem:
         show_usage = getattr(problem, "show", None)
-        if callable(show_usage):  # what the parser raises for a wrong command line
+        if callable(show_usage):  # raised by the parser for a wrong command line
             show_usage()
             sys.exit(2)
         from tame.app.run import say_bug
@@ -290,8 +292,8 @@ def _show_result(result: Result, *, as_json: bool) -> None:
         _print(result_lines(result))
     if not result.whole:
         own = f"{result.winner.epochs} of {result.winner.recipe['epochs']} epochs"
-        said = f"the time ended before a first recipe was trained to its end; what is delivered was trained for {own}"
-        raise BudgetError(f"{said}: begin again with a longer --time")
+        said = f"time ran out before any recipe was trained to the end; the delivered model was trained for {own}"
+        raise BudgetError(f"{said}: start again with a longer --time")
 
 
 def _print_json(value: Mapping[str, object]) -> None:

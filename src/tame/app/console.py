@@ -6,7 +6,7 @@ from rich.console import Console
 
 
 class ResultConsole(Console):
-    """stdout, without colour guesses; a reader that has gone away ends the program as a pipe does."""
+    """stdout without highlighting; if the reader of a pipe is gone, BrokenPipeError is raised."""
 
     def __init__(self) -> None:
         super().__init__(highlight=False)

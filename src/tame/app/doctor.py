@@ -18,7 +18,7 @@ from tame.app.console import ResultConsole
 from tame.app.run import cache_folder
 from tame.core.plain import to_plain
 
-FLOORS = {"torch": (2, 10), "pillow": (12, 0)}  # below: known vulnerabilities in reading weights and pictures
+FLOORS = {"torch": (2, 10), "pillow": (12, 0)}  # older ones have known vulnerabilities in reading weights and pictures
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pillow", "safetensors", "SQLAlchemy")
 LITTLE_DISK = 2 * 2**30
 
@@ -51,7 +51,7 @@ class Machine:
 
 def examine_machine() -> Machine:
     """What this machine has, and what to fix on it."""
-    import torch  # only this command of the light ones needs it
+    import torch  # the only light command that needs it
 
     cache = cache_folder()
     free = shutil.disk_usage(cache).free
@@ -62,7 +62,7 @@ def examine_machine() -> Machine:
         if tuple(int(part) for part in versions[name].split("+")[0].split(".")[:2]) < floor
     ]
     if free < LITTLE_DISK:
-        problems.append(f"only {free / 2**30:.1f} GiB free where features are kept ({cache})")
+        problems.append(f"only {free / 2**30:.1f} GiB is free in the cache folder ({cache})")
     cuda = torch.cuda.is_available()
     return Machine(
         tame=__version__,
@@ -83,7 +83,7 @@ def examine_machine() -> Machine:
 
 
 def print_machine(found: Machine) -> None:
-    """For people."""
+    """Prints the machine for people."""
     console = ResultConsole()
     gib = 2**30
     memory = f"{found.memory_bytes / gib:.0f} GiB" if found.memory_bytes else "unknown"

@@ -1,4 +1,4 @@
-"""TAME as scikit-learn estimators: `fit` is a whole study, and what predicts afterwards is the model it delivered."""
+"""TAME as scikit-learn estimators: `fit` runs a whole study, and the delivered model predicts."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from tame.kinds.arrays.source import keep_arrays
 from tame.kinds.materials import read_model
 from tame.parts.network import Build, Network
 
-LEAST = 5  # examples: one is sealed, and the others must learn and choose
-MODEL = "model"  # the folder of the delivered model in that of a study
+LEAST = 5  # examples: one is sealed, the others are needed for training and validation
+MODEL = "model"  # the folder of the delivered model inside the study's folder
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]
-    """What both estimators share: their settings, the study, and the delivered model as bytes."""
+    """The shared part of both estimators: their settings, the study, and the delivered model as bytes."""
 
     def __init__(
         self, model: Build | None = None, *, space: Mapping[str, Dimension] | Sequence[str] | None = None,
@@ -60,12 +60,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.model is None  # a table may have holes, a module of one's own sees all
+        tags.input_tags.allow_nan = (
+            self.model is None
+        )  # a table may have missing values; your own module gets every value
         tags.input_tags.three_d_array = self.model is not None
         return tags
 
     def _read(self, X: Any, y: Any, *, is_numeric: bool) -> tuple[Any, np.ndarray]:
-        """X as TAME takes it, a frame as it is where a table is learnt from, and y (n,); by scikit-learn's checks."""
+        """X as TAME takes it (a frame that becomes a table is unchanged) and y (n,), after scikit-learn's checks."""
         check = {"y_numeric": is_numeric, "ensure_min_samples": LEAST}
         if not self._is_frame(X):
             x, y = validate_data(self, X, y, **check, **self._allowed())
@@ -74,10 +76,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         return X, check_X_y(np.zeros((len(X), 1)), y, **check, estimator=self)[1]
 
     def _study(self, x: object, y: np.ndarray, task: str) -> None:
-        """Carries a study out, and keeps its model and result."""
+        """Runs a study, and keeps its model and result."""
         with _as_value_errors(), tempfile.TemporaryDirectory(prefix="tame-") as temporary:
             arrays, config = read_arrays(x, y), self._config(task)
-            task_of(arrays.y, task=task)  # what is refused leaves no folder behind
+            task_of(arrays.y, task=task)  # refused data leaves no folder behind
             folder = Path(temporary) / "study" if self.keep is None else _next_folder(Path(self.keep))
 
             def keep(own: Path) -> None:
@@ -98,7 +100,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
 
     def _judged(self, X: object) -> tuple[Network, np.ndarray]:
-        """The delivered network, and its canonical outputs (n, C) of X."""
+        """The delivered network, and its canonical outputs (n, C) for X."""
         check_is_fitted(self, "files_")
         if self._is_frame(X):
             validate_data(self, X, reset=False, skip_check_array=True)
@@ -109,7 +111,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             return network, judge_inputs(network, X, by_place=True)  # scikit-learn has compared the names already
 
     def _network(self) -> Network:
-        """Restored each time: a fitted estimator holds bytes only, so that it copies and pickles anywhere."""
+        """The network, restored each time: a fitted estimator holds only bytes, so it can be copied and pickled."""
         with tempfile.TemporaryDirectory(prefix="tame-") as temporary:
             for name, content in self.files_.items():
                 (Path(temporary) / name).write_bytes(content)
@@ -124,33 +126,33 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
 
 class TameClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
-    """A network for classes, found by a study: many recipes tried, findings acted on, and scored once on sealed rows.
+    """A classifier found by a study: it tries many recipes, acts on findings, and is scored once on sealed rows.
 
-    `fit` seals a fifth of the rows that it is given, and searches and learns from the rest; the score of the delivered
-    model on the sealed rows is in `study_["score"]`. A class of fewer than three rows is learnt and never judged. The
-    training runs in this process.
+    `fit` seals a fifth of its rows, and searches and trains on the rest; the score of the delivered model on the sealed
+    rows is in `study_["score"]`. A class with fewer than three rows is trained on but never evaluated. Training runs in
+    this process.
 
     Parameters
     ----------
-    model : function that builds an `nn.Module` from its own arguments; None: TAME's networks for tables. With it, X
-        may have more than two dimensions (n, ...).
+    model : function that builds an `nn.Module` from its own arguments; None: TAME's networks for tables. With a model,
+        X may have more than two dimensions (n, ...).
     space : dimensions to search by recipe field or argument of `model` (tame.Float, tame.Int, tame.Choice), or texts
         such as "optimizer.lr=1e-4..1e-1:log"; None: TAME's own.
-    loss : what is minimised ("cross_entropy", "focal", ...).
-    time : wall clock in seconds or as text ("5m"). With it, what is tried depends on the machine's speed, and a refit
-        may differ.
-    trials : how many recipes are tried.
-    epochs : the most that one of them may train.
-    metric : by which the winner is chosen and scored: accuracy, balanced_accuracy, f1_macro, log_loss or roc_auc;
+    loss : the loss to minimize ("cross_entropy", "focal", ...).
+    time : wall clock in seconds or as text ("5m"). With it, the recipes tried depend on the machine's speed, and a
+        refit may differ.
+    trials : number of recipes to try.
+    epochs : the most epochs per recipe.
+    metric : chooses and scores the winner: accuracy, balanced_accuracy, f1_macro, log_loss or roc_auc;
         "auto" is accuracy.
-    search : what decides which recipes are tried: "auto", "random", "sobol", "grid", "sha", "hyperband", "asha", "pbt",
+    search : the search method: "auto", "random", "sobol", "grid", "sha", "hyperband", "asha", "pbt",
         "tpe" or "gp".
-    folds : of the validation inside the study.
-    set : recipe fields that are fixed, such as {"model.width": 64, "batch_size": "all"}.
+    folds : number of cross-validation folds inside the study.
+    set : fixed recipe fields, such as {"model.width": 64, "batch_size": "all"}.
     random_state : with the same int, a refit gives exactly the same model.
-    keep : folder in which every fit keeps its study, in a subfolder of its own (`study_["study"]`); None: the study's
-        files go once the model is taken from them.
-    quiet : whether nothing is shown while it works.
+    keep : folder in which each fit keeps its study, in a new subfolder (`study_["study"]`); None: the study's files are
+        removed after the fit.
+    quiet : whether to hide progress.
 
     Attributes
     ----------
@@ -158,11 +160,11 @@ class TameClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     study_ : dict, the result of the study: score, findings, baselines, winner and the rest of `report.json`.
     files_ : dict of bytes, the delivered model.
     n_features_in_ : number of columns that X had.
-    feature_names_in_ : (n_features_in_,) names of the columns, where X was a frame with texts for names.
+    feature_names_in_ : (n_features_in_,) names of the columns, if X was a frame with text names.
     """
 
     def fit(self, X: object, y: object) -> Self:
-        """Finds, trains and delivers a network. X: (n, D) numbers, NaN where missing, or a frame; y: (n,) labels.
+        """Finds, trains and delivers a network. X: (n, D) numbers, NaN if missing, or a frame; y: (n,) labels.
 
         Raises ValueError and TypeError for data and settings that cannot be used, and the other errors of
         tame.core.errors where training fails.
@@ -171,13 +173,13 @@ class TameClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"y holds one class only, {classes.tolist()[0]!r}: a classifier needs two or more")
+            raise ValueError(f"y contains only one class, {classes.tolist()[0]!r}: a classifier needs two or more")
         self._study(x, np.array(_names_of(classes))[codes], "classification")
         self.classes_ = classes
         return self
 
     def predict(self, X: object) -> np.ndarray:
-        """(n,) the likeliest class of each row, in the type of y. Raises ValueError for an X unlike that of `fit`."""
+        """(n,) the most likely class of each row, in the type of y. Raises ValueError if X is unlike that of `fit`."""
         probabilities = self.predict_proba(X)
         return np.asarray(self.classes_[probabilities.argmax(axis=1)])
 
@@ -189,27 +191,27 @@ class TameClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
 
 class TameRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
-    """A network for one number, found by a study: many recipes tried, findings acted on, scored once on sealed rows.
+    """A regressor found by a study: it tries many recipes, acts on findings, and is scored once on sealed rows.
 
-    `fit` seals a fifth of the rows that it is given, and searches and learns from the rest; the score of the delivered
-    model on the sealed rows is in `study_["score"]`. The training runs in this process.
+    `fit` seals a fifth of its rows, and searches and trains on the rest; the score of the delivered model on the sealed
+    rows is in `study_["score"]`. Training runs in this process.
 
     Parameters
     ----------
     model, space, time, trials, epochs, search, folds, set, random_state, keep, quiet : as in `TameClassifier`.
-    loss : what is minimised ("mse", "mae", "huber", ...).
-    metric : by which the winner is chosen and scored: rmse, mae or r2; "auto" is rmse.
+    loss : the loss to minimize ("mse", "mae", "huber", ...).
+    metric : chooses and scores the winner: rmse, mae or r2; "auto" is rmse.
 
     Attributes
     ----------
     study_ : dict, the result of the study: score, findings, baselines, winner and the rest of `report.json`.
     files_ : dict of bytes, the delivered model.
     n_features_in_ : number of columns that X had.
-    feature_names_in_ : (n_features_in_,) names of the columns, where X was a frame with texts for names.
+    feature_names_in_ : (n_features_in_,) names of the columns, if X was a frame with text names.
     """
 
     def fit(self, X: object, y: object) -> Self:
-        """Finds, trains and delivers a network. X: (n, D) numbers, NaN where missing, or a frame; y: (n,) numbers.
+        """Finds, trains and delivers a network. X: (n, D) numbers, NaN if missing, or a frame; y: (n,) numbers.
 
         Raises ValueError and TypeError for data and settings that cannot be used, and the other errors of
         tame.core.errors where training fails.
@@ -219,41 +221,41 @@ class TameRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: object) -> np.ndarray:
-        """(n,) float64, in the unit of y. Raises ValueError for an X unlike that of `fit`."""
+        """(n,) float64, in the unit of y. Raises ValueError if X is unlike that of `fit`."""
         return np.asarray(self._judged(X)[1][:, 0])
 
 
 @contextmanager
 def _as_value_errors() -> Iterator[None]:
-    """What is wrong with data and settings is a ValueError in scikit-learn; one that is stopped was interrupted."""
+    """Errors as scikit-learn expects them: bad data or settings raise ValueError, a stop raises KeyboardInterrupt."""
     try:
         yield
     except (DataError, UsageError, ShapeError) as problem:
         raise ValueError(str(problem)) from problem
-    except StoppedError as problem:  # a search over estimators would take any other error for a bad candidate
+    except StoppedError as problem:  # a search over estimators would treat any other error as a bad candidate
         raise KeyboardInterrupt(str(problem)) from problem
 
 
 def _names_of(classes: np.ndarray) -> list[str]:
-    """Texts for labels, all different: as they are written, or their numbers where those would not do."""
+    """Different texts for the labels: as they are written, or their positions if those are not unique."""
     names = [str(label) for label in classes.tolist()]
     return names if all(names) and len(set(names)) == len(names) else [str(i) for i in range(len(names))]
 
 
 def _seed(random_state: object) -> int:
-    """The seed of a study: a whole number is taken as it is, so that it means the same as `tame fit --seed`."""
+    """The seed of a study: a whole number is used unchanged, so that it means the same as `tame fit --seed`."""
     if isinstance(random_state, numbers.Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def _whole(value: int | None) -> int | None:
-    """NumPy's whole numbers, which searches over parameters give, as Python's."""
+    """A NumPy whole number, as parameter searches give it, as a Python int."""
     return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else value
 
 
 def _next_folder(parent: Path) -> Path:
-    """A new empty folder in `parent`, which fits at the same time do not share."""
+    """A new empty folder in `parent`; simultaneous fits get different ones."""
     parent.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:

@@ -1,4 +1,4 @@
-"""Studies from and to other programs: trials of Optuna or of a table as a study's history, and studies as Optuna's."""
+"""Studies from and for other programs: imports trials of Optuna or a table, exports studies to Optuna."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ ALIASES = {
     "n_layers": "model.depth", "label_smoothing": "loss.label_smoothing", "warmup": "schedule.warmup",
     "early_stopping": "regularize.early_stopping", "mixup": "regularize.mixup", "ema": "regularize.ema",
 }  # fmt: skip
-NEAR = 0.8  # how alike two names are, from 0 to 1, for one to be asked about
+NEAR = 0.8  # similarity of two names, from 0 to 1, from which on a note suggests a mapping
 STATES = {"complete": "COMPLETE", "stopped": "PRUNED", "paused": "PRUNED", "diverged": "FAIL", "failed": "FAIL"}
 
 
 def to_optuna(study: object, *, finalists: bool = False) -> optuna.Study:
     """The trials of a study as an Optuna study in memory, for optuna.visualization and optuna-dashboard.
 
-    study: what tame.fit or tame.load returned, or the folder of a study, finished or not, or imported. The value of a
-    trial is the validation loss that TAME compares trials by (log loss in nats, or the squared error of the
-    standardised target), of the weights that are judged, so that `study.best_value` is that of TAME's best trial; less
-    is better. Of an imported study it is its own metric, in its own direction. Intermediate values are those of every
-    epoch. States: complete; pruned for trials that were stopped or wait; fail for those that diverged.
+    study: the result of tame.fit or tame.load, or the folder of a study, finished or not, or imported. The value of a
+    trial is the validation loss by which TAME compares trials (log loss in nats, or the squared error of the
+    standardized target) of the weights that are evaluated, so that `study.best_value` is that of TAME's best trial;
+    lower is better. An imported study keeps its own metric and direction. Intermediate values are those of every
+    epoch. States: complete; pruned for stopped or waiting trials; fail for diverged ones.
 
-    Parameters are the dimensions of the space that play a part in the trial's recipe; a range is widened where a known
-    good recipe lies outside it. What else differs from the default recipe is in the user attributes, with TAME's
-    number, origin, reason and metric. finalists: also the runs of the best recipes with fresh seeds and fine-tuned
-    ones, each as a trial, which would otherwise let the luckiest seed be the best value.
-    Raises UsageError for what is no study.
+    Parameters are the dimensions of the space that are active in the trial's recipe; a range is widened if a known
+    good recipe lies outside it. Other differences from the default recipe are in the user attributes, with TAME's
+    number, origin, reason and metric. finalists: include the runs of the best recipes with fresh seeds and the
+    fine-tuned ones as trials; the best value may then be that of the luckiest seed.
+    Raises UsageError if `study` is not a study.
     """
     import optuna
 
@@ -79,21 +79,21 @@ def to_optuna(study: object, *, finalists: bool = False) -> optuna.Study:
             study_name=folder.name, direction="minimize" if objective.sign > 0 else "maximize",
             sampler=optuna.samplers.RandomSampler(seed=0),
         )  # fmt: skip
-        found.set_metric_names([objective.name])  # an experimental method, which it says each time
+        found.set_metric_names([objective.name])  # experimental, with a warning at each call
         found.set_user_attr("tame_study", str(folder))
         found.add_trials(made)
     return found
 
 
 def export_optuna(folder: Path, path: Path) -> Path:
-    """Writes a study as an Optuna storage in an SQLite file, readable by the owner only. Returns the path.
+    """Writes a study as an Optuna storage in an SQLite file that only the owner can read. Returns the path.
 
-    Raises UsageError where the file exists, StorageError where it cannot be written.
+    Raises UsageError if the file exists, StorageError if it cannot be written.
     """
     import optuna
     from sqlalchemy import URL
 
-    require(not path.exists(), f"{path} exists; name another file")
+    require(not path.exists(), f"{path} exists; give another file name")
     require(path.parent.is_dir(), f"there is no folder {path.parent}")
     source = to_optuna(folder)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -117,7 +117,7 @@ def export_optuna(folder: Path, path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import came to. notes: what was left out or renamed, in words."""
+    """The result of an import. notes: what was left out or renamed, in words."""
 
     folder: Path
     trials: int
@@ -137,14 +137,13 @@ def import_trials(
     source: str | Path, *, out: str | Path, study: str | None = None, map: Mapping[str, str] | None = None,
     metric: str | None = None, mode: str | None = None,
 ) -> Imported:  # fmt: skip
-    """Makes a study's folder that holds the finished trials of an Optuna storage or a table as its history.
+    """Creates a study whose history is the finished trials of an Optuna storage or a table.
 
     source: an Optuna SQLite or journal file, sqlite:///PATH, or a CSV or Parquet table of results. study: which of
-    several. map: recipe fields by the source's names; other names are mapped where they are a recipe field or a
-    well-known name of one whose values fit, however they are written ("batchSize", "Batch-Size"), else they become
-    own.NAME. metric: the column of a table that holds the
-    results, or what the value is called; mode: min or max, where the source does not tell it.
-    Raises DataError for a source that cannot be used, UsageError for names that are not there.
+    several. map: recipe fields by the source's names. Other names are mapped if they are a recipe field or a common
+    name of one and their values fit, in any spelling ("batchSize", "Batch-Size"); otherwise they become own.NAME.
+    metric: the column of a table with the results, or the name of the value; mode: min or max, if the source does not
+    say. Raises DataError for a source that cannot be used, UsageError for unknown names.
     """
     foreign, counted = _by_order(read_foreign(str(source), study=study, metric=metric))
     way = _mode(foreign, mode)
@@ -154,7 +153,7 @@ def import_trials(
     space = Space({field: dim for field, dim in dims.items() if dim is not None})
     if foreign.left_out:
         many = "1 trial" if foreign.left_out == 1 else f"{foreign.left_out} trials"
-        notes.append(f"{many} without a finite result, or that had not ended well: left out")
+        notes.append(f"left out: {many} without a finite result or not finished normally")
     absent = {
         field: gone
         for name, field in names.items()
@@ -173,9 +172,9 @@ def import_trials(
 
 
 def _by_order(foreign: ForeignStudy) -> tuple[ForeignStudy, list[str]]:
-    """The study, its steps counted by their order where they are more than epochs can be, and a note of it."""
+    """The study, with steps numbered by their order if they exceed the limit of epochs, and a note about it."""
     steps = sorted({step for trial in foreign.trials for step, _ in trial.steps})
-    # One more epoch may come for a value that is none of the steps'.
+    # A value that differs from all steps becomes one more epoch.
     if not steps or steps[-1] + max(1 - steps[0], 0) < MOST_EPOCHS:
         return foreign, []
     many = f"{foreign.source} has {len(steps):,} different steps; a curve holds fewer than {MOST_EPOCHS:,}"
@@ -184,15 +183,17 @@ def _by_order(foreign: ForeignStudy) -> tuple[ForeignStudy, list[str]]:
     trials = tuple(
         replace(trial, steps=tuple((place[step], value) for step, value in trial.steps)) for trial in foreign.trials
     )
-    note = f"the steps go from {steps[0]} to {steps[-1]}; they are counted by their order, as epochs 1 to {len(steps)}"
+    note = (
+        f"the steps run from {steps[0]} to {steps[-1]}; they are numbered by their order, as epochs 1 to {len(steps)}"
+    )
     return replace(foreign, trials=trials), [note]
 
 
 def points_of(trial: ForeignTrial, mode: Mode) -> tuple[list[tuple[int, float, float]], int | None]:
-    """Rows of epoch, loss and metric, and the epoch that is judged where that is not the last.
+    """Rows of epoch, loss and metric, and the evaluated epoch if that is not the last.
 
-    The loss is the value, or its negative where more is better. Steps are counted from 1. A value that is none of the
-    steps' becomes one more epoch.
+    The loss is the value, or its negative if higher is better. Steps are counted from 1. A value that differs from all
+    steps becomes one more epoch.
     """
     sign = 1.0 if mode == "min" else -1.0
     known = [(step, value) for step, value in trial.steps if value is not None]
@@ -207,7 +208,7 @@ def points_of(trial: ForeignTrial, mode: Mode) -> tuple[list[tuple[int, float, f
 
 
 def parse_map(texts: Sequence[str]) -> dict[str, str]:
-    """Names of ("lr=optimizer.lr", ...). Raises UsageError for another form, or for a name given twice."""
+    """Fields by name, from ("lr=optimizer.lr", ...). Raises UsageError for another form or a repeated name."""
     found: dict[str, str] = {}
     for text in texts:
         name, equals, field = text.partition("=")
@@ -236,22 +237,25 @@ def _event(
 
 def _mode(foreign: ForeignStudy, mode: str | None) -> Mode:
     if mode is None:
-        asked = f"is more of {foreign.metric!r} better or less? Say --mode max or --mode min"
+        asked = f"is a higher or a lower {foreign.metric!r} better? Give --mode max or --mode min"
         require(foreign.mode is not None, asked)
         assert foreign.mode is not None
         return foreign.mode
     known: dict[str, Mode] = {"min": "min", "max": "max"}
     if mode not in known:
         raise UsageError(unknown("mode", mode, known))
-    told = foreign.mode if foreign.kind != "table" else None
-    require(told in (None, mode), f"{foreign.name!r} was made with the mode {told}, and --mode says {mode}")
+    own = foreign.mode if foreign.kind != "table" else None
+    require(own in (None, mode), f"{foreign.name!r} has the mode {own}, but --mode is {mode}")
     by_name = METRIC_MODES.get(foreign.metric)
-    require(by_name in (None, mode), f"of {foreign.metric} {'more' if by_name == 'max' else 'less'} is better: --mode")
+    require(
+        by_name in (None, mode),
+        f"for {foreign.metric}, {'higher' if by_name == 'max' else 'lower'} is better: use --mode {by_name}",
+    )
     return known[mode]
 
 
 def _names(foreign: ForeignStudy, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The recipe field of each parameter, no field twice, and what is to be said about it."""
+    """The recipe field of each parameter, no field twice, and notes about them."""
     fields = Recipe().flat()
     for name, field in given.items():
         if name not in foreign.dimensions:
@@ -264,7 +268,7 @@ def _names(foreign: ForeignStudy, given: Mapping[str, str]) -> tuple[dict[str, s
         require(not problem, f"--map {name}={field}: {problem}")
     found, notes = dict(given), list[str]()
     spelled = {**{_spelling(name): field for name, field in ALIASES.items()}, **{_spelling(f): f for f in fields}}
-    # Of several names for one field it is the one that is written as the field, or as its well-known name.
+    # Of several names for one field, the field's own name wins, then its common name.
     for name in sorted(foreign.dimensions, key=lambda each: (each not in fields, each not in ALIASES)):
         if name in found:
             continue
@@ -282,12 +286,12 @@ def _names(foreign: ForeignStudy, given: Mapping[str, str]) -> tuple[dict[str, s
 
 
 def _spelling(name: str) -> str:
-    """A name without what programs write differently: case, and what parts words."""
+    """A name without case and word separators, which programs write differently."""
     return re.sub(r"[\s_-]", "", name).lower()
 
 
 def _near(names: Mapping[str, str], spelled: Mapping[str, str]) -> list[str]:
-    """A note for each name that is like one of a recipe field but none, if no other has that field."""
+    """A note for each unknown name that is close to the name of a recipe field which is still free."""
     found = []
     for name, own in names.items():
         if _spelling(name) in spelled or not own.startswith("own."):
@@ -295,12 +299,12 @@ def _near(names: Mapping[str, str], spelled: Mapping[str, str]) -> list[str]:
         near = difflib.get_close_matches(_spelling(name), spelled, n=1, cutoff=NEAR)
         if near and spelled[near[0]] not in names.values():
             field = spelled[near[0]]
-            found.append(f"{name} is {own}; if {field} is meant, say --map {name}={field}")
+            found.append(f"{name} is {own}; if you mean {field}, give --map {name}={field}")
     return found
 
 
 def _misfit(foreign: ForeignStudy, name: str, field: str) -> str:
-    """Why the values of a parameter do not fit a recipe field; "" where they do."""
+    """Why the values of a parameter do not fit a recipe field; "" if they do."""
     try:
         dim = _fitted(field, foreign.dimensions[name])
         Space({field: dim})
@@ -312,17 +316,17 @@ def _misfit(foreign: ForeignStudy, name: str, field: str) -> str:
 
 
 def _fitted(field: str, dim: Dimension) -> Dimension:
-    """The dimension with whole numbers where the recipe field has them. Raises UsageError where its ends are none."""
+    """The dimension, in whole numbers if the recipe field needs them. Raises UsageError if its ends are not whole."""
     like = Recipe().flat().get(field)
     if isinstance(like, int) and not isinstance(like, bool) and isinstance(dim, Float):
         whole = dim.low == int(dim.low) and dim.high == int(dim.high)
-        require(whole, f"{field} is a whole number, and its range is {dim.low:g} to {dim.high:g}")
+        require(whole, f"{field} must be a whole number, but its range is {dim.low:g} to {dim.high:g}")
         return Int(int(dim.low), int(dim.high), dim.log)
     return dim
 
 
 def _own_name(name: str, taken: set[str]) -> str:
-    """own.NAME, the name made one that a function's argument can have."""
+    """own.NAME, with the name turned into a valid argument name."""
     plain = re.sub(r"\W", "_", name) or "_"
     plain = f"_{plain}" if not plain.isidentifier() else plain
     while f"own.{plain}" in taken:
@@ -333,12 +337,12 @@ def _own_name(name: str, taken: set[str]) -> str:
 def _state_of(study: object) -> tuple[Path, State]:
     folder = getattr(study, "folder", study)
     if not isinstance(folder, str | Path):
-        raise UsageError(f"give a study of TAME or its folder, got a {type(study).__name__}")
+        raise UsageError(f"give a TAME study or its folder, not a {type(study).__name__}")
     return Path(folder), read_state(Path(folder))[1]
 
 
 def _distribution(dim: Dimension, values: Sequence[Value]) -> BaseDistribution:
-    """Optuna's distribution for a dimension, wide enough for these values too."""
+    """Optuna's distribution for a dimension, wide enough for these values."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(dim, Choice):

@@ -1,4 +1,4 @@
-"""The options of a command, made from the fields of `StudyConfig`: names, help and types stand there and only there."""
+"""The options of a command, made from the fields of `StudyConfig`, the only place with names, help and types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tame.core.options import NO, YES, Kind, Option, Texts
 
 P = ParamSpec("P")
 Given = str | int | bool | list[str] | Path | None  # as Typer parses it
-FILE = "settings from a TOML file; flags go first"
+FILE = "settings from a TOML file; options on the command line win"
 TYPES: dict[Kind, object] = {
     "argument": str, "text": str | None, "whole": int | None, "switch": bool | None, "texts": list[str] | None,
 }  # fmt: skip
@@ -23,9 +23,9 @@ TYPES: dict[Kind, object] = {
 def with_settings(
     names: Iterable[str], *, file: bool = False
 ) -> Callable[[Callable[Concatenate[StudyConfig, P], None]], Callable[..., None]]:
-    """A decorator: the first argument of a command, the settings, comes from the options of these fields.
+    """A decorator that fills the first argument of a command, the settings, from the options of these fields.
 
-    file: whether there is --config too. The other arguments of the command stay as they are, behind these options.
+    file: whether to add --config. The other arguments of the command follow these options, unchanged.
     """
 
     def decorate(command: Callable[Concatenate[StudyConfig, P], None]) -> Callable[..., None]:
@@ -58,7 +58,7 @@ _FIELD = {each.older: name for name, each in OPTIONS.items() if each.older}
 
 
 def _parameters(name: str, own: Option) -> list[Parameter]:
-    """The parameter of a field, and a hidden one of its older name."""
+    """The parameter of a field, and a hidden one for its older name."""
     kind = TYPES[own.kind]
     if own.kind == "argument":
         return [_parameter(name, Annotated[kind, typer.Argument(help=own.help, metavar=own.metavar)], Parameter.empty)]

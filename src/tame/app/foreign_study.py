@@ -1,4 +1,4 @@
-"""The values that trials of other programs are read as."""
+"""Trials of other programs as values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ State = Literal["complete", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class ForeignTrial:
-    """A finished trial. steps: (step, value), rising; value: None where it was not finite."""
+    """A finished trial. steps: (step, value), ascending; value: None if it is not finite."""
 
     number: int
     params: Mapping[str, Value]
@@ -29,7 +29,7 @@ class ForeignTrial:
 
 @dataclass(frozen=True, slots=True)
 class ForeignStudy:
-    """Trials with what they were searched over. kind: optuna, journal or table; mode: None where it is not known."""
+    """Trials with their space. kind: optuna, journal or table; mode: None if unknown."""
 
     source: str
     kind: str
@@ -38,29 +38,29 @@ class ForeignStudy:
     mode: Mode | None
     dimensions: Mapping[str, Dimension]
     trials: tuple[ForeignTrial, ...]
-    left_out: int  # trials that had not ended well
-    notes: tuple[str, ...] = ()  # of columns of a table that cannot be used
+    left_out: int  # trials that did not finish normally
+    notes: tuple[str, ...] = ()  # about columns of a table that cannot be used
 
 
 def choose(path: Path, names: Sequence[str], wanted: str | None) -> str:
-    """The study that was asked for, or the only one. Raises UsageError for another name, DataError for none."""
-    require(bool(names), f"{path} holds no study", error=DataError)
+    """The study of this name, or the only one. Raises UsageError for an unknown name, DataError if there is none."""
+    require(bool(names), f"{path} contains no study", error=DataError)
     if wanted is not None:
         if wanted not in names:
             raise UsageError(unknown("study", wanted, names))
         return wanted
     listed = ", ".join(map(repr, names[:20]))
-    require(len(names) == 1, f"{path} holds {len(names)} studies; choose one with --study NAME: {listed}")
+    require(len(names) == 1, f"{path} contains {len(names)} studies; choose one with --study NAME: {listed}")
     return names[0]
 
 
 def plain_value(value: object) -> Value:
-    """A value as a recipe can hold it: None and what is no plain value become text."""
+    """A value that a recipe can hold: None and values that are not plain become text."""
     if isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return "none" if value is None else str(value)
 
 
 def finite(value: object) -> float | None:
-    """The number; None for one that is not finite, and for anything else."""
+    """The number; None if it is not finite or not a number."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

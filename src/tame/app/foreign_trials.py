@@ -1,4 +1,4 @@
-"""Trials of other programs, read and never changed: an Optuna storage (SQLite or journal), or a table of results."""
+"""Trials of other programs, read-only: an Optuna storage (SQLite or journal), or a table of results."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SQLITE_MAGIC = b"SQLite format 3\x00"
 def read_foreign(source: str, *, study: str | None = None, metric: str | None = None) -> ForeignStudy:
     """The trials of a source: the path of an Optuna SQLite or journal file, sqlite:///PATH, or a CSV or Parquet table.
 
-    study: which of several; metric: the column of a table that holds the results, else how the value is to be called.
-    Raises DataError for what is missing, broken, empty or of another kind, UsageError for a name that is not there.
+    study: which of several; metric: the column of a table with the results, else the name of the value.
+    Raises DataError for a missing, broken, empty or unsupported source, UsageError for an unknown name.
     """
     path = _path(source)
     try:
@@ -29,7 +29,7 @@ def read_foreign(source: str, *, study: str | None = None, metric: str | None = 
         return read_sqlite(path, study=study, metric=metric)
     if head.lstrip()[:1] == b"{":
         return read_journal(path, study=study, metric=metric)
-    require(study is None, f"{path} is a table of results and holds no named studies; leave out --study")
+    require(study is None, f"{path} is a table of results and has no named studies; leave out --study")
     return read_results(path, metric=metric)
 
 
@@ -44,5 +44,5 @@ def _path(source: str) -> Path:
         require(is_file, f"cannot read the address {address[0]}...: give a file or sqlite:///PATH; {way}")
         path = Path(source[address.end() + 1 :].partition("?")[0])
     require(path.exists(), f"there is no file {path}", error=DataError)
-    require(path.is_file(), f"{path} is no file; give an Optuna storage, a journal or a table", error=DataError)
+    require(path.is_file(), f"{path} is not a file; give an Optuna storage, a journal or a table", error=DataError)
     return path

@@ -1,7 +1,7 @@
-"""Studies in Optuna's storages, SQLite and journal files, read and never changed.
+"""Studies in Optuna's storages, SQLite and journal files, read-only.
 
-Nothing here is unpickled. Optuna's own SQLite storage is not opened with Optuna, which would write to it; its journal
-is replayed by Optuna, which keeps snapshots (the only thing it pickles) for storages in Redis alone.
+Nothing is unpickled. An SQLite storage is not opened with Optuna, because Optuna would write to it. A journal is
+replayed by Optuna, which pickles only snapshots, and only in Redis storages.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ OLDER = "if it was written by Optuna 2, upgrade a copy: optuna storage upgrade -
 
 def read_sqlite(path: Path, *, study: str | None, metric: str | None) -> ForeignStudy:
     """One study of an Optuna SQLite file, opened read-only. Errors as in `read_foreign`."""
-    # Optuna's own classes would make missing tables, so that the rows are read here.
+    # Optuna's own classes would create missing tables, so the rows are read here.
     uri = f"file:{quote(os.fsencode(path.resolve()))}?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
@@ -48,14 +48,14 @@ def read_sqlite(path: Path, *, study: str | None, metric: str | None) -> Foreign
             _require_sound(connection, path)
             return _from_sqlite(connection, path, study, metric)
     except sqlite3.Error as problem:
-        raise DataError(f"{path} is no database that can be read: {problem}; it was left as it is") from None
+        raise DataError(f"{path} cannot be read as a database: {problem}; the file was not changed") from None
     except UnicodeDecodeError:
-        raise DataError(f"{path} holds text that is not UTF-8, so it is damaged; it was left as it is") from None
+        raise DataError(f"{path} is damaged: it contains text that is not UTF-8; the file was not changed") from None
 
 
 def _require_sound(connection: sqlite3.Connection, path: Path) -> None:
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    require(found == "ok", f"{path} is damaged: {found}; it was left as it is", error=DataError)
+    require(found == "ok", f"{path} is damaged: {found}; the file was not changed", error=DataError)
     for table, columns in TABLES.items():
         kind = connection.execute("SELECT type FROM sqlite_master WHERE name = ?", (table,)).fetchone()
         own = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}  # a name of ours
@@ -106,12 +106,12 @@ _VALUES = """SELECT v.trial_id, v.value, v.value_type FROM trial_values v
     JOIN trials t ON t.trial_id = v.trial_id WHERE t.study_id = ? AND v.objective = 0"""
 _STEPS = """SELECT i.trial_id, i.step, i.intermediate_value, i.intermediate_value_type
     FROM trial_intermediate_values i JOIN trials t ON t.trial_id = i.trial_id WHERE t.study_id = ? ORDER BY i.step"""
-# What Optuna raises for lines of a journal that it did not write itself.
+# What Optuna raises for lines that it did not write itself.
 _ODD_LINES = (LookupError, ValueError, TypeError, AttributeError, AssertionError, RecursionError, OSError)
 
 
 def read_journal(path: Path, *, study: str | None, metric: str | None) -> ForeignStudy:
-    """One study of an Optuna journal file, which is read and not locked. Errors as in `read_foreign`."""
+    """One study of an Optuna journal file, read without a lock. Errors as in `read_foreign`."""
     from optuna.exceptions import OptunaError
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -124,7 +124,9 @@ def read_journal(path: Path, *, study: str | None, metric: str | None) -> Foreig
         trials = storage.get_all_trials(own._study_id)
     except (OptunaError, *_ODD_LINES) as problem:
         said = f"{type(problem).__name__}: {problem}"[:200]
-        raise DataError(f"{path} is no Optuna journal, or it is damaged: {said}; it was left as it is") from None
+        raise DataError(
+            f"{path} is not an Optuna journal, or it is damaged: {said}; the file was not changed"
+        ) from None
     mode = _mode(path, name, [direction.name for direction in own.directions])
     plain = [
         _Plain(
@@ -152,7 +154,7 @@ class _Plain:
 
 
 def _gathered(path: Path, kind: str, name: str, metric: str, mode: Mode, plain: Sequence[_Plain]) -> ForeignStudy:
-    """The trials that ended, complete or pruned, with a finite value. Raises DataError for none."""
+    """The trials that ended, complete or pruned, with a finite value. Raises DataError if there are none."""
     trials = []
     for each in plain:
         finite = [value for _, value in each.steps if value is not None]
@@ -161,7 +163,7 @@ def _gathered(path: Path, kind: str, name: str, metric: str, mode: Mode, plain: 
             state: State = "complete" if each.state == "complete" else "stopped"
             trials.append(ForeignTrial(each.number, each.params, value, each.steps, state))
     left_out = len(plain) - len(trials)
-    none = f"the study {name!r} in {path} holds no finished trial with a value ({len(plain)} trials in all)"
+    none = f"the study {name!r} in {path} contains no finished trial with a value ({len(plain)} trials in all)"
     require(bool(trials), none, error=DataError)
     kept = {each.number for each in trials}
     found: dict[str, list[BaseDistribution]] = {}
@@ -176,19 +178,21 @@ def _gathered(path: Path, kind: str, name: str, metric: str, mode: Mode, plain: 
 
 
 def _require_number(path: Path, param: str, own: _Plain, distribution: BaseDistribution) -> None:
-    """Raises DataError for a value of a range that is no finite number, which SQLite keeps as any other."""
+    """Raises DataError for a value of a range that is not a finite number, which SQLite allows."""
     value = own.params.get(param)
     good = hasattr(distribution, "choices") or finite(value) is not None
     odd = f"{path} is damaged: {param!r:.200} of trial {own.number} is {value!r:.200}, which lies in no range"
-    require(good, f"{odd}; it was left as it is", error=DataError)
+    require(good, f"{odd}; the file was not changed", error=DataError)
 
 
 def _dimension(path: Path, param: str, distributions: Sequence[BaseDistribution]) -> Dimension:
-    """One dimension that holds what all these distributions of Optuna hold. Raises DataError for what is no range."""
+    """One dimension that covers all these Optuna distributions. Raises DataError if they are not a valid range."""
     try:
         return _joined(distributions)
     except UsageError as problem:
-        raise DataError(f"{path} holds a distribution of {param!r:.200} that cannot be searched: {problem}") from None
+        raise DataError(
+            f"{path} contains a distribution of {param!r:.200} that cannot be searched: {problem}"
+        ) from None
 
 
 def _joined(distributions: Sequence[BaseDistribution]) -> Dimension:
@@ -209,10 +213,10 @@ def _joined(distributions: Sequence[BaseDistribution]) -> Dimension:
 
 
 def _mode(path: Path, name: str, directions: Sequence[str]) -> Mode:
-    several = f"the study {name!r} in {path} has {len(directions)} objectives; a study of TAME has one"
+    several = f"the study {name!r} in {path} has {len(directions)} objectives; a TAME study has one"
     require(len(directions) == 1, several, error=DataError)
     known: dict[str, Mode] = {"MINIMIZE": "min", "MAXIMIZE": "max"}
-    unset = f"the study {name!r} in {path} has the direction {directions[0]!r}; minimize or maximize is needed"
+    unset = f"the study {name!r} in {path} has the direction {directions[0]!r}; it must be minimize or maximize"
     require(directions[0] in known, unset, error=DataError)
     return known[directions[0]]
 
@@ -224,30 +228,30 @@ def _distribution(path: Path, text: str) -> BaseDistribution:
         return json_to_distribution(text)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         said = f"{type(problem).__name__}: {problem}"[:200]
-        raise DataError(f"{path} holds a distribution that cannot be read ({said}): {text!r:.200}") from None
+        raise DataError(f"{path} contains a distribution that cannot be read ({said}): {text!r:.200}") from None
 
 
 def _external(path: Path, distribution: BaseDistribution, value: float) -> Value:
     try:
         return plain_value(distribution.to_external_repr(value))
     except (ValueError, IndexError, TypeError) as problem:
-        raise DataError(f"{path} holds {value!r}, which is no value of {distribution}: {problem}") from None
+        raise DataError(f"{path} contains {value!r}, which is not a value of {distribution}: {problem}") from None
 
 
 def _text(path: Path, what: str, value: object) -> str:
     if not isinstance(value, str):
-        raise DataError(f"{path} is damaged: {what} is {value!r:.200}, which is no text; it was left as it is")
+        raise DataError(f"{path} is damaged: {what} is {value!r:.200}, which is not text; the file was not changed")
     return value
 
 
 def _whole(path: Path, what: str, value: object) -> int:
     if not isinstance(value, int):
-        raise DataError(f"{path} is damaged: {what} is {value!r:.200}, no whole number; it was left as it is")
+        raise DataError(f"{path} is damaged: {what} is {value!r:.200}, not a whole number; the file was not changed")
     return value
 
 
 def _stored(value: object, kind: object) -> float | None:
-    """A number as Optuna keeps it: its kind tells infinite ones and NaN."""
+    """A number as Optuna stores it: its kind marks infinity and NaN."""
     return finite(value) if kind == "FINITE" else None
 
 
@@ -255,5 +259,5 @@ def _first_name(text: str | None) -> str | None:
     try:
         found = json.loads(text) if text else None
     except (ValueError, RecursionError):
-        return None  # a name for people, which a study may do without
+        return None  # a display name, which is optional
     return str(found[0]) if isinstance(found, list) and found else None

@@ -1,4 +1,4 @@
-"""`tame predict`: names with probabilities, or numbers, by a delivered model and nothing else."""
+"""`tame predict`: classes with probabilities, or numbers, from a delivered model alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tame.kinds.prediction import Left
 from tame.parts.network import Build, Network
 from tame.study.state import read_state, unfinished
 
-SHOWN = 3  # classes that the table names for each picture
+SHOWN = 3  # classes per input in the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Valued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """What a model says of inputs. notes: None where nothing is ever noticed of this kind of data."""
+    """A model's predictions. notes: None if this kind of data never has notes."""
 
     model: str
     task: str
@@ -66,9 +66,9 @@ class Predictions:
 
 
 def predict_paths(study: Path, inputs: Sequence[Path]) -> Predictions:
-    """What the study's model says of the inputs: of files and folders, as its kind of data takes them.
+    """The study's predictions for the inputs: files and folders, as its kind of data takes them.
 
-    Raises UsageError for a study without a model or an input that is not there, DataError where nothing can be read.
+    Raises UsageError for a study without a model or a missing input, DataError if nothing can be read.
     """
     network = open_model(study)
     found = prediction_of(network.kind).of_paths(network, inputs)
@@ -84,7 +84,7 @@ def judge_inputs(network: Network, x: object, *, by_place: bool = False) -> np.n
 
 
 def named(network: Network, names: Sequence[str], outputs: np.ndarray) -> Sequence[Labelled | Valued]:
-    """For each input its label with probabilities, or its number. outputs: (n, C) canonical."""
+    """The label of each input with probabilities, or its number. outputs: (n, C) canonical."""
     if not network.labels:
         return [Valued(name, float(own[0])) for name, own in zip(names, outputs, strict=True)]
     return [
@@ -97,17 +97,17 @@ def named(network: Network, names: Sequence[str], outputs: np.ndarray) -> Sequen
 
 
 def open_model(study: Path, build: Build | None = None) -> Network:
-    """The network of a study's folder, or of a model folder itself. build: made the module, where it is a user's."""
+    """The network of a study's folder or of a model folder. build: the function that made a user's own module."""
     if (study / "model" / "model.json").is_file():
         return read_model(study / "model", build)
     if (study / "study.db").exists():
         raise UsageError(unfinished(study, read_state(study)[1]))
-    require(study.is_dir(), f"no study or model folder {study}")
+    require(study.is_dir(), f"the study or model folder {study} does not exist")
     return read_model(study, build)
 
 
 def print_csv(found: Predictions) -> None:
-    """Comma-separated values on stdout: input, label, probability and one column for each class; or input, value."""
+    """Comma-separated values on stdout: input, label, probability and one column per class; or input and value."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if found.labels:
         writer.writerow(["input", "label", "probability", *(safe_cell(label) for label in found.labels)])
@@ -122,16 +122,16 @@ def print_csv(found: Predictions) -> None:
 
 
 def print_table(found: Predictions) -> None:
-    """A table for people."""
+    """Prints a table for people."""
     table = Table(box=None, pad_edge=False)
     table.add_column("input", overflow="fold")
     errors = Console(stderr=True, highlight=False)
     for note in found.notes or ():
         errors.print(Text(note))
     if found.labels:
-        table.add_column("is")
+        table.add_column("prediction")
         table.add_column("probability", justify="right")
-        table.add_column("then", overflow="fold")
+        table.add_column("other classes", overflow="fold")
     else:
         table.add_column("value", justify="right")
     for each in found.predictions:

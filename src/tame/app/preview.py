@@ -1,4 +1,4 @@
-"""`tame check` and `tame plan`: what is in the data, what is wrong with it, what a study would do; nothing is kept."""
+"""`tame check` and `tame plan`: what is in the data, what is wrong with it, what a study would do. Keeps nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tame.study.session import Study, begin
 from tame.study.space import planned
 from tame.study.state import Silent
 
-MOST_COLUMNS = 60  # that are shown
+MOST_COLUMNS = 60  # shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What may not be meant as it was asked, and what to do."""
+    """A setting that may be a mistake, and what to do about it."""
 
     title: str
     change: str
@@ -64,7 +64,7 @@ class Question:
 class Preview:
     """What a study would do: the split, the space, and what it will take.
 
-    portfolio: recipes that are tried first; rungs: epochs after which trials are compared; clock_s, search_until_s:
+    portfolio: number of recipes tried first; rungs: epochs after which trials are compared; clock_s, search_until_s:
     seconds, None without a clock.
     """
 
@@ -105,7 +105,7 @@ def check_data(config: StudyConfig) -> Check:
 
 
 def plan_study(config: StudyConfig) -> Preview:
-    """The split, the space, and what it will take. Reads the cache, and leaves nothing there or elsewhere."""
+    """The split, the space, and the forecast. Reads the cache; writes nothing there or anywhere else."""
     with _throwaway(config, keeps=False) as study:
         data = open_data(study)
         plan = make_plan(study, data)
@@ -137,12 +137,12 @@ def plan_study(config: StudyConfig) -> Preview:
 
 
 def print_check(found: Check) -> None:
-    """For people."""
+    """Prints the check for people."""
     console = ResultConsole()
     facts = found.facts
     num = facts.examples if facts.pictures is None else facts.pictures
     thing = KINDS.get(facts.kind or FIRST).words.nouns
-    what = f"of {len(facts.classes)} classes" if facts.classes else "with a number to predict"
+    what = f"in {len(facts.classes)} classes" if facts.classes else "with a number to predict"
     console.print(Text(f"{num or 0:,} {thing} {what}; {facts.split}"))
     console.print(_counts(facts.counts, facts.classes or ()))
     if facts.columns and facts.target:
@@ -159,11 +159,11 @@ def print_check(found: Check) -> None:
         for one, other in _pairs(finding)[:3]:
             console.print(Text(f"  {one}  and  {other}"))
     if not found.findings:
-        console.print(Text("nothing wrong was found"))
+        console.print(Text("no problems found"))
 
 
 def print_plan(found: Preview) -> None:
-    """For people."""
+    """Prints the plan for people."""
     console = ResultConsole()
     console.print(Text(f"split: {found.split}"))
     console.print(_counts(found.counts, found.classes))
@@ -179,7 +179,7 @@ def print_plan(found: Preview) -> None:
     console.print(table)
     if found.searched is not None:
         left = ", ".join(found.searched.left_out)
-        console.print(Text(f"searched are {found.searched.words}; left at their default: {left}"))
+        console.print(Text(f"searched: {found.searched.words}; kept at the default: {left}"))
     for each in found.questions:
         console.print(Text(f"warning: {each.title}; {each.change}"))
     for line in found.forecast.words:
@@ -187,9 +187,9 @@ def print_plan(found: Preview) -> None:
 
 
 def _throwaway(config: StudyConfig, *, keeps: bool = True) -> Study:
-    """A study in a folder that is gone when the program ends.
+    """A study in a temporary folder, removed when the program ends.
 
-    keeps: whether decoded pictures and features stay in the cache; else they lie in the study's folder.
+    keeps: whether decoded pictures and features stay in the cache; otherwise they go to the study's folder.
     """
     folder = Path(tempfile.mkdtemp(prefix="tame-"))
     kind_of(config)
@@ -203,7 +203,7 @@ def _throwaway(config: StudyConfig, *, keeps: bool = True) -> Study:
 
 
 def _borrowed(folder: Path) -> Path:
-    """The folder, made, with a copy of what the cache remembers of this machine."""
+    """The folder, created, with a copy of the cache's measurements of this machine."""
     folder.mkdir(mode=0o700)
     for path in cache_path().glob("*.json"):
         shutil.copyfile(path, folder / path.name)
@@ -211,17 +211,17 @@ def _borrowed(folder: Path) -> Path:
 
 
 def _of_pictures(config: StudyConfig, plan: Plan, forecast: Forecast) -> list[str]:
-    """What there is to say of a backbone, and of the clock that fine-tuning goes by."""
+    """Lines about a backbone, and about the time left for fine-tuning."""
     speed = plan.speed
     if speed is None:
         return []
     how = f"{speed.rate:.0f} pictures a second at {speed.size} pixels"
     each = ", ".join(f"{cost:.0f} s at {size} pixels" for size, cost in forecast.features_s.items())
-    words = [f"{how} here ({speed.precision}, {speed.way})", f"features, once: {each}"]
+    words = [f"{how} on this machine ({speed.precision}, {speed.way})", f"features, computed once: {each}"]
     if config.clock_s is None:
         return words
-    later = "fine-tuning is tried with what is left" if plan.tunes else "no fine-tuning"
-    return [*words, f"{later}; {plan.end_s:.0f} s are kept for scoring, delivery and report"]
+    later = "fine-tuning uses the time that is left" if plan.tunes else "no fine-tuning"
+    return [*words, f"{later}; {plan.end_s:.0f} s are reserved for scoring, delivery and report"]
 
 
 def _counts(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> Table:
@@ -235,9 +235,9 @@ def _counts(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> 
 
 
 def _columns(columns: Sequence[ColumnFacts]) -> Table:
-    """Columns and how they were understood; of very many the first."""
+    """The columns with their types; only the first if there are many."""
     table = Table(box=None, pad_edge=False)
-    for name in ("column", "is", "missing", "because"):
+    for name in ("column", "type", "missing", "why"):
         table.add_column(name, justify="right" if name == "missing" else "left", overflow="fold")
     for each in columns[:MOST_COLUMNS]:
         own = (printable(each.name), each.kind, str(each.missing), each.why)
@@ -248,5 +248,5 @@ def _columns(columns: Sequence[ColumnFacts]) -> Table:
 
 
 def _pairs(finding: Finding) -> Sequence[tuple[str, str]]:
-    """Pictures that a finding shows side by side."""
+    """Pairs of pictures that a finding names."""
     return from_plain(tuple[tuple[str, str], ...], finding.evidence.get("pairs", ()), what="the pairs of a finding")

@@ -1,4 +1,4 @@
-"""What is shown while a study works: a rich display on a terminal, one line an epoch elsewhere, nothing when quiet."""
+"""Progress of a study: a live display on a terminal, one line per epoch elsewhere, nothing when quiet."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rich.text import Text
 from tame.core.records import History, Point
 from tame.study.state import Silent, Watcher
 
-EVERY_S = 0.1  # a display that changes more often only costs time
-LINE_S = 0.5  # between two lines where nothing is animated: one an epoch, but not a thousand a second
+EVERY_S = 0.1  # a faster display only costs time
+LINE_S = 0.5  # between two lines without a terminal: one per epoch, but not a thousand per second
 
 
 def watcher_for(*, quiet: bool) -> Watcher:
-    """The watcher that fits where stderr goes."""
+    """The watcher that fits the destination of stderr."""
     if quiet:
         return Silent()
     plain = (
@@ -31,7 +31,7 @@ def watcher_for(*, quiet: bool) -> Watcher:
 
 @contextmanager
 def watching(*, quiet: bool) -> Iterator[Watcher]:
-    """The watcher of one job; the terminal is given back at its end, whatever that is."""
+    """The watcher of one job; the terminal is restored at its end, even after an error."""
     watcher = watcher_for(quiet=quiet)
     try:
         yield watcher
@@ -41,7 +41,7 @@ def watching(*, quiet: bool) -> Iterator[Watcher]:
 
 
 class Lines:
-    """One line an epoch (of the trial that is ahead), for logs and pipes."""
+    """One line per epoch (of the leading trial), for logs and pipes."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, color_system=None, width=100, soft_wrap=True)
@@ -109,7 +109,7 @@ class Display:
         self._console.print(Text(text))
 
     def close(self) -> None:
-        """Gives the terminal back."""
+        """Restores the terminal."""
         self._bars.stop()
 
 
@@ -118,12 +118,12 @@ def words(trial: int, point: Point) -> str:
     train, valid = point.train_loss, point.valid_loss
     if train is None or valid is None:
         return f"trial {trial} epoch {point.epoch}: diverged"
-    measured = "not known" if point.valid_metric is None else f"{point.valid_metric:.4g}"
+    measured = "unknown" if point.valid_metric is None else f"{point.valid_metric:.4g}"
     return f"trial {trial} epoch {point.epoch}: train {train:.4f}, validation {valid:.4f}, metric {measured}"
 
 
 def tally(history: History) -> str:
-    """How the trials stand, in words."""
+    """The state of the trials, in words."""
     ended = [
         t
         for t in history.having("complete", "paused", "running")

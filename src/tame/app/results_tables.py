@@ -1,4 +1,4 @@
-"""Tables of results as trials: a row each, one column of results, the others hyperparameters."""
+"""Tables of results as trials: one row per trial, one column of results, the others hyperparameters."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tame.core.space import Choice, Dimension, Float, Int
 from tame.data.table_reading import read_raw
 from tame.data.tables import RawTable
 
-VALUE_NAMES = ("value", "values_0", "objective", "score", "metric")  # of a table's column of results
-LOG_FROM = 100.0  # a column of positive numbers whose ends are so many times apart is spread over its logarithm
-FEW = 6  # different numbers in a column that are taken for a choice, where each comes up three times on average
+VALUE_NAMES = ("value", "values_0", "objective", "score", "metric")  # of the column with the results
+LOG_FROM = 100.0  # a positive column whose largest value is at least so many times its smallest gets a log scale
+FEW = 6  # at most so many different numbers make a choice, if each occurs three times on average
 STATES = {"complete", "pruned", "fail", "running", "waiting"}  # in Optuna's words
 MISSING = ("", "nan", "none", "null", "na")
 
@@ -28,9 +28,8 @@ MISSING = ("", "nan", "none", "null", "na")
 def read_results(path: Path, *, metric: str | None) -> ForeignStudy:
     """The rows of a CSV or Parquet file, each a trial: one column of results, the others hyperparameters.
 
-    Of a table that Optuna's `trials_dataframe` wrote the columns params_* are taken. A column "state" of Optuna's words
-    is heeded in any table.
-    Errors as in `read_foreign`.
+    A table written by Optuna's `trials_dataframe` has its hyperparameters in the columns params_*. A column "state"
+    with Optuna's states is used in any table. Errors as in `read_foreign`.
     """
     table = read_raw(path)
     result = _result_column(table, path, metric)
@@ -39,7 +38,7 @@ def read_results(path: Path, *, metric: str | None) -> ForeignStudy:
     states = states if optunas or set(states) <= STATES else []
     aside = {result, *(("number",) if optunas else ()), *(("state",) if states else ())}
     taken = optunas or [name for name in table.names if name not in aside]
-    require(bool(taken), f"{path} has no column beside {result!r}; give one for each hyperparameter", error=DataError)
+    require(bool(taken), f"{path} has no column besides {result!r}; give one per hyperparameter", error=DataError)
     columns = {name.removeprefix("params_") if optunas else name: _cells(table.columns[name]) for name in taken}
     values = [_number_of(cell) for cell in _cells(table.columns[result])]
     trials, left_out = [], 0
@@ -51,7 +50,7 @@ def read_results(path: Path, *, metric: str | None) -> ForeignStudy:
         params = {name: cell for name, cells in columns.items() if (cell := cells[row]) is not None}
         own: State = "complete" if state == "complete" else "stopped"
         trials.append(ForeignTrial(row, params, value, (), own))
-    none = f"{path} has no row with a finite number in {result!r}; nothing can be learnt from it"
+    none = f"{path} has no row with a finite number in {result!r}, so there is nothing to import"
     require(bool(trials), none, error=DataError)
     dims = {name: _spread([t.params[name] for t in trials if name in t.params]) for name in columns}
     known = {name: dim for name, dim in dims.items() if dim is not None}
@@ -62,7 +61,7 @@ def read_results(path: Path, *, metric: str | None) -> ForeignStudy:
 
 
 def _spread(values: Sequence[Value]) -> Dimension | None:
-    """A dimension that holds the values of a column of a table; None for no value."""
+    """A dimension that covers the values of a column; None if there are none."""
     different = {repr(value): value for value in values}
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     if not values:
@@ -83,13 +82,13 @@ def _result_column(table: RawTable, path: Path, metric: str | None) -> str:
         return metric
     found = [name for name in (*VALUE_NAMES, *METRIC_MODES) if name in table.names]
     names = ", ".join(table.names[:20])
-    missing = f"which column of {path} holds the results? Name it with --metric (columns: {names})"
+    missing = f"which column of {path} contains the results? Name it with --metric (columns: {names})"
     require(len(found) == 1 or found[:1] == ["value"], missing)
     return found[0]
 
 
 def _cells(column: np.ndarray) -> list[Value | None]:
-    """The cells of a column as plain values: all numbers where all are, else all text."""
+    """The cells of a column as plain values: all numbers if all are, else all text."""
     raw = [each.item() if isinstance(each, np.generic) else each for each in column]
     if any(not isinstance(each, str) for each in raw):
         return [_typed(each) for each in raw]

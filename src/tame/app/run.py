@@ -1,4 +1,4 @@
-"""From a config to a finished study: what `tame fit`, `tame resume` and the Python call have in common."""
+"""From a config to a finished study: the shared part of `tame fit`, `tame resume` and the Python call."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tame.study.events import Ended, Stopped
 from tame.study.session import Study, begin, reopen
 from tame.study.state import Watcher, how_to_resume
 
-SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops at once
+SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops immediately
 
 
 def cache_path() -> Path:
@@ -37,13 +37,13 @@ def cache_path() -> Path:
 
 
 def cache_folder() -> Path:
-    """The folder of the cache, made where there is none. Raises StorageError where it cannot be made."""
+    """The folder of the cache, created if missing. Raises StorageError if it cannot be created."""
     folder = cache_path()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as problem:
         raise StorageError(
-            f"the cache folder {folder} cannot be made: {problem.strerror}; name another with TAME_CACHE"
+            f"cannot create the cache folder {folder}: {problem.strerror}; set TAME_CACHE to another folder"
         ) from None
     return folder
 
@@ -52,12 +52,12 @@ def fit_study(
     config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None,
     keep: Callable[[Path], None] | None = None, build: Callable[..., object] | None = None,
 ) -> Result:  # fmt: skip
-    """Begins a study and takes it to its end.
+    """Starts a study and runs it to its end.
 
-    started: the moment (monotonic) from which the clock counts; keep: puts arrays given from Python into the study's
-    folder; build: makes a module of the user's own.
+    started: the time (monotonic) from which the clock counts; keep: writes arrays given from Python into the study's
+    folder; build: makes the user's own module.
     """
-    kind_of(config).look_at(config)  # bad data leaves nothing behind
+    kind_of(config).look_at(config)  # bad data leaves no folder behind
     cache_folder()  # likewise
     folder = Path("runs")
     empty = not folder.exists()
@@ -67,17 +67,17 @@ def fit_study(
                 study.started_at(started)
             study.build = build
             if keep is not None:
-                study.throwaway = True  # until all that it is about lies in it
+                study.throwaway = True  # until its data is in it
                 keep(study.folder)
                 study.throwaway = False
             return _carry_out(study, inline=inline or config.model == INLINE)
     finally:
         if empty and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # nothing came of it
+            folder.rmdir()  # no study was created
 
 
 def resolved(config: StudyConfig) -> StudyConfig:
-    """The config with whole paths, so that a study can be resumed from another folder."""
+    """The config with absolute paths, so that a study can be resumed from another folder."""
     if config.data == ARRAYS:
         return config
     whole = replace(config, data=str(Path(config.data).resolve()), backbone=_absolute(config.backbone))
@@ -87,24 +87,24 @@ def resolved(config: StudyConfig) -> StudyConfig:
 
 
 def _other_table(name: str, path: str | None) -> str | None:
-    """The whole path of a part that is a table by itself. Raises UsageError where there is no such file."""
-    require(path is None or Path(path).is_file(), f"--{name} of a table is another table; no file {path}")
+    """The absolute path of a part that is a separate table. Raises UsageError if the file does not exist."""
+    require(path is None or Path(path).is_file(), f"--{name} must name another table, but there is no file {path}")
     return str(Path(path).resolve()) if path else path
 
 
 def resume_study(
     folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., object] | None = None
 ) -> Result:
-    """Goes on with a study that was stopped or killed; a finished one gives its result again."""
+    """Continues a study that was stopped or killed; returns the result again if it is finished."""
     with reopen(folder, watcher) as study:
         study.build = build
         if study.config.model is not None and study.state.result is None:
-            # A study's folder may come from elsewhere: what it names is not run on its word alone.
-            mend = how_to_resume(folder, model=study.config.model)
-            require(build is not None, f"this study trains a model of your own: {mend}")
+            # A study's folder may come from someone else, so the code that it names is not run unasked.
+            command = how_to_resume(folder, model=study.config.model)
+            require(build is not None, f"this study trains your own model; resume it with: {command}")
             inline = True
         if study.state.result is not None:
-            watcher.note("this study is finished; here is its result again")
+            watcher.note("this study is already finished; here is its result")
             return Result.from_json(study.state.result)
         watcher.note(_what_is_kept(study))
         return _carry_out(study, inline=inline)
@@ -138,7 +138,7 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
             if study.state.plan is not None:
                 study.keep(Ended(why=str(problem), code=problem.exit_code, used_s=study.used_s))
             else:
-                study.throwaway = True  # refused before anything was trained: nothing is left behind
+                study.throwaway = True  # refused before any training: leave nothing behind
             raise
     study.watcher.phase("writing the report")
     plain = result.to_json()
@@ -150,7 +150,7 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
 
 
 class _Signals:
-    """Ctrl-C and SIGTERM: the first lets the worker finish its epoch and keeps all, a second one ends at once."""
+    """Ctrl-C and SIGTERM: the first lets the worker finish its epoch and saves all, a second one stops immediately."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -163,23 +163,23 @@ class _Signals:
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._handle)
         except ValueError:
-            return  # not the main thread: whoever owns it owns the signals
+            return  # only the main thread may set signal handlers
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if isinstance(problem, StoppedError):
             problem.exit_code = 128 + self._number
-            mend = how_to_resume(self._study.folder, model=self._study.config.model)
-            problem.args = (f"stopped; everything is kept. Resume with: {mend}",)
+            command = how_to_resume(self._study.folder, model=self._study.config.model)
+            problem.args = (f"stopped; everything is saved. Resume with: {command}",)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         self._number = signal.Signals(number)
         now = time.monotonic()
         if self._first_at is not None and now - self._first_at < SECOND_S:
-            raise StoppedError("stopped at once", signal_number=number)
+            raise StoppedError("stopped immediately", signal_number=number)
         self._first_at = now
-        self._study.watcher.note("stopping after this epoch; once more to stop at once")
+        self._study.watcher.note("stopping after this epoch; press Ctrl-C again to stop immediately")
         self._study.executor.stop()
 
 
@@ -187,7 +187,7 @@ def _what_is_kept(study: Study) -> str:
     history = study.history
     done = len(history.having("complete", "stopped", "diverged"))
     waiting = len(history.having("paused", "running"))
-    restarts = f"{done} finished trials kept, {waiting} go on from their last checkpoint"
+    restarts = f"{done} finished trials kept, {waiting} continue from their last checkpoint"
     return f"resuming {study.folder}: {restarts}, {study.used_s:.0f} s used so far"
 
 
@@ -198,12 +198,12 @@ def _absolute(backbone: str | None) -> str | None:
 
 
 def say_bug(folder: Path | None, text: str) -> str:
-    """Keeps the traceback of a bug of ours in a file and says where."""
+    """Writes the traceback of a bug in TAME to a file; returns what to tell the user."""
     place = (folder if folder is not None and folder.is_dir() else Path.cwd()) / "tame-crash.txt"
     try:
         handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"tame, python {sys.version}\n{text}")
     except OSError:
-        return f"a bug in TAME, please report it:\n{text}"
-    return f"a bug in TAME; please report it with {place}"
+        return f"this is a bug in TAME; please report it:\n{text}"
+    return f"this is a bug in TAME; please report it with the file {place}"

@@ -1,4 +1,4 @@
-"""A study in the terminal: readable at 80 columns and without colour. Texts of others are made inert first."""
+"""A study in the terminal: readable at 80 columns and without colour. Foreign texts are made inert first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tame.core.plain import to_plain
 from tame.core.records import Finding, Trial
 from tame.core.result import Result
 from tame.report import formats, words
-from tame.report.evidence import evidence, outcome
+from tame.report.evidence import evidence, to_do
 from tame.report.importance_section import in_words as importance_words
 from tame.report.importance_section import worth
 from tame.study.state import State
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 MOST_TRIALS = 40
 MOST_FINDINGS = 6
-MOST_CHANGES = 6  # of the winner's fields that are named
+MOST_CHANGES = 6  # of the winner's fields that are listed
 MOST_ENGINES = 4
-MOST_COLUMNS = 3  # of the table of trials that hold one field each: more do not fit into 80 columns
+MOST_COLUMNS = 3  # for fields in the table of trials: more do not fit into 80 characters
 SIGNS = {"problem": ("!!", "bold red"), "warning": ("! ", "yellow"), "info": ("· ", "dim")}
 SEARCHED_STATES = ("running", "complete", "paused", "stopped", "waiting", "diverged", "failed")
 
 
 def result_lines(result: Result) -> RenderableType:
-    """The end of a study: score, baselines, optimism, winner, findings, and where everything lies."""
+    """The end of a study: score, baselines, optimism, winner, findings, and where the files are."""
     score = result.score
     metric = result.metric
     head = Text.assemble(
@@ -47,7 +47,7 @@ def result_lines(result: Result) -> RenderableType:
         f"  (95 % interval {words.span(score, metric)}, {words.examples(result, score.n, 'test')})",
     )
     return Group(
-        _text(f"A network that {words.learnt(result)}.", "bold"),
+        _text(f"A network that {words.ability(result)}.", "bold"),
         Text(),
         head,
         _text(f"on the sealed test part, {words.opened(result)}", "dim"),
@@ -71,22 +71,22 @@ def result_lines(result: Result) -> RenderableType:
 
 
 def study_table(state: State, *, mattered: Mattered | None) -> RenderableType:
-    """A study that runs or has ended: its trials, the best first, its findings, and its scores if there are any.
+    """A running or finished study: its trials, the best first, its findings, and its scores if there are any.
 
     mattered: in imported trials.
     """
     trials = [trial for trial in state.history.trials.values() if not trial.is_finalist]
     if not trials:
-        return Text("no trial yet")
+        return Text("no trials yet")
     ranked = sorted(trials, key=lambda trial: (_loss(trial), trial.number))
     again = len(state.history.trials) - len(trials)
     counted = [f"{n} {name}" for name in SEARCHED_STATES if (n := sum(trial.state == name for trial in trials))]
     head = f"{formats.count(len(trials), 'recipe')}: {', '.join(counted)}"
-    head += f"; {again} runs of finalists" if again else ""
+    head += f"; {formats.count(again, 'run')} of finalists" if again else ""
     more = len(ranked) - MOST_TRIALS
     parts: list[RenderableType] = [_text(head, "bold"), _trials(ranked[:MOST_TRIALS], trials)]
     if more > 0:
-        parts.append(_text(f"and {formats.count(more, 'more recipe')}; tame show --json has all", "dim"))
+        parts.append(_text(f"and {formats.count(more, 'more recipe')}; tame show --json lists all", "dim"))
     result = state.result
     if state.imported is not None:
         parts += [Text(), _text(f"imported from {state.imported.name} in {state.imported.source}", "dim")]
@@ -101,7 +101,7 @@ def study_table(state: State, *, mattered: Mattered | None) -> RenderableType:
 
 
 def state_json(folder: Path, config: StudyConfig, state: State, *, mattered: Mattered | None) -> dict[str, object]:
-    """The study as plain values: every trial with its recipe and curve, the findings, the result once there is one.
+    """The study as plain values: all trials with recipe and curve, the findings, and the result if there is one.
 
     mattered: of a study without a result.
     """
@@ -121,8 +121,8 @@ def state_json(folder: Path, config: StudyConfig, state: State, *, mattered: Mat
 
 
 def imported_lines(found: Imported) -> RenderableType:
-    """The end of an import: how many trials, what each parameter became, and what can be done with them."""
-    better = "less" if found.mode == "min" else "more"
+    """The end of an import: how many trials, the field of each parameter, and what to do next."""
+    better = "lower" if found.mode == "min" else "higher"
     how = f"compared by {found.metric} ({better} is better)"
     head = f"{formats.count(found.trials, 'trial')} in {found.folder}, {how}"
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
@@ -156,7 +156,7 @@ def _trial_json(trial: Trial) -> dict[str, object]:
 
 
 def _scores(result: Result) -> RenderableType:
-    """The score beside the validation value and the baselines."""
+    """The score next to the validation value and the baselines."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     for number in range(3):
         table.add_column(justify="right" if number == 1 else "left")
@@ -174,12 +174,11 @@ def _scores(result: Result) -> RenderableType:
 
 
 def _judged(result: Result) -> list[Text]:
-    """What else there is to say of the answers: the spread of errors, calibration, costs."""
+    """More about the answers: the spread of errors, calibration, costs."""
     size = formats.significant
     answers = result.answers
     if isinstance(answers, NumberAnswers):
-        half, most = size(answers.residuals.median_size), size(answers.residuals.size_90)
-        return [_sentence(f"half of all predictions are off by less than {half}, 9 of 10 by less than {most}")]
+        return [_sentence(words.error_spread(answers.residuals))]
     found = []
     if calibration := answers.calibration:
         said = f"probabilities are off by {formats.number(calibration.ece)} on average (calibration error)"
@@ -191,9 +190,9 @@ def _judged(result: Result) -> list[Text]:
 
 
 def _engines(result: Result) -> list[Text]:
-    """Which engine trained which group, in a line each."""
+    """Which engine trained which group, one line each."""
     return [
-        _sentence(f"{each.engine} engine for {each.group} (up to {each.members:,} at once): {each.why}")
+        _sentence(f"{each.engine} engine for {each.group} (up to {each.members:,} networks at a time): {each.why}")
         for each in result.engines
     ][:MOST_ENGINES]
 
@@ -211,7 +210,7 @@ def _winner(result: Result) -> str:
 
 
 def _findings(findings: Sequence[Finding], total: int, kind: str) -> list[RenderableType]:
-    """The findings, each with its evidence, its change and the outcome; the rest counted."""
+    """The findings, each with its evidence, change and outcome; the rest is counted."""
     order = list(SIGNS)
     shown = sorted(findings, key=lambda finding: order.index(finding.severity))[:MOST_FINDINGS]
     if not shown:
@@ -223,14 +222,13 @@ def _findings(findings: Sequence[Finding], total: int, kind: str) -> list[Render
         sign, style = SIGNS[finding.severity]
         lines = [_sentence(finding.title, "bold"), _sentence(evidence(finding, kind), "dim")]
         if finding.change:
-            said = outcome(finding)
-            tail = f". Outcome: {said}" if said else ""
-            lines.append(_sentence(f"change: {finding.change}{tail}"))
+            tail = f". Outcome: {finding.outcome}" if finding.outcome else ""
+            lines.append(_sentence(f"{to_do(finding)}: {finding.change}{tail}"))
         table.add_row(Text(sign, style), Text("\n").join(lines))
     parts: list[RenderableType] = [Text(), table]
     if total > len(shown):
         parts.append(
-            _text(f"   and {formats.count(total - len(shown), 'more finding')}; tame show --json has all", "dim")
+            _text(f"   and {formats.count(total - len(shown), 'more finding')}; tame show --json lists all", "dim")
         )
     return parts
 
@@ -246,7 +244,7 @@ def _places(result: Result) -> RenderableType:
 
 
 def _trials(trials: list[Trial], every: list[Trial]) -> Table:
-    """One row a trial, with the fields that vary over all of them. The columns fit into 80."""
+    """One row per trial, with the fields that vary over all trials. Fits into 80 characters."""
     fields = words.leading([trial.recipe for trial in every], MOST_COLUMNS)
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     heads = ("trial", "origin", "state", "epochs", *(head for _, head in fields), "loss", "metric")
@@ -279,5 +277,5 @@ def _capital(text: str) -> str:
 
 
 def _text(text: object, style: str = "") -> Text:
-    """A text that is printed as it is: no markup of rich, no control characters, folded where it is too long."""
+    """A text printed literally: no rich markup, no control characters, folded if it is too long."""
     return Text(formats.inert(str(text)), style, overflow="fold")

@@ -1,4 +1,4 @@
-"""What a user asks of a study: from TOML, flags and Python, checked before any work starts."""
+"""The settings of a study, from TOML, flags and Python, checked before any work starts."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tame.core.toml_file import read_toml_file
 
 T = TypeVar("T")
 DEFAULT_TIME_S = 300.0
-ARRAYS = "<arrays>"  # as data: what was given from Python lies in the study's folder
-INLINE = "<inline>"  # as model: the function exists in the process that began the study only
+ARRAYS = "<arrays>"  # as data: arrays given from Python, stored in the study's folder
+INLINE = "<inline>"  # as model: the function exists only in the process that started the study
 TASKS = ("auto", "images", "table", "classification", "binary", "multiclass", "regression")
 METRIC_MODES = {
     "accuracy": "max", "balanced_accuracy": "max", "f1_macro": "max", "log_loss": "min", "roc_auc": "max",
@@ -41,7 +41,7 @@ CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss
 REGRESSION_METRICS = ("rmse", "mae", "r2")
 
 
-# The report of a study writes its command in this order; what is not named here comes after, in the order of fields.
+# The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
     "target", "groups", "order", "task", "backbone", "search", "val", "test", "folds", "trials", "epochs", "seed",
     "metric", "time_s", "space", "start_from", "widen", "stop_search_early", "set",
@@ -55,7 +55,7 @@ def toml_space(value: object, where: str) -> object:
 
 
 def toml_folders(value: object, where: str) -> object:
-    """Folders, as they are written: a list of them, or one."""
+    """Folders as written in TOML: a list, or one text."""
     several = [value] if isinstance(value, str) else value
     if not isinstance(several, list) or not all(isinstance(each, str) for each in several):
         raise UsageError(f"{where}: start_from must be a list of folders")
@@ -71,12 +71,12 @@ def toml_set(value: object, where: str) -> object:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyConfig:
-    """Everything that was asked for. None: not given, so the study decides (and says what it decided)."""
+    """All settings of a study. None: not given, so the study decides and reports its decision."""
 
     data: str = field(  # or ARRAYS
         metadata={
             OPTION: Option(
-                "a folder of pictures (class/x.jpg, or train/, val/, test/ of such), or a CSV or Parquet table",
+                "a folder of pictures (class/x.jpg, or train/, val/ and test/ of these), or a CSV or Parquet table",
                 kind="argument",
                 metavar="DATA",
             )
@@ -87,22 +87,26 @@ class StudyConfig:
         metadata={OPTION: Option("auto, classification, regression, binary or multiclass", metavar="TASK", group=DATA)},
     )
     target: str | None = field(
-        default=None, metadata={OPTION: Option("the column of a table that is predicted", metavar="COLUMN", group=DATA)}
+        default=None, metadata={OPTION: Option("the column of a table to predict", metavar="COLUMN", group=DATA)}
     )
     groups: str | None = field(
         default=None,
         metadata={
-            OPTION: Option("a column whose equal values stay on one side of every split", metavar="COLUMN", group=DATA)
+            OPTION: Option(
+                "a column; rows with equal values stay on one side of every split", metavar="COLUMN", group=DATA
+            )
         },
     )
     order: str | None = field(
         default=None,
         metadata={
-            OPTION: Option("a column that orders the rows: the latest are the test part", metavar="COLUMN", group=DATA)
+            OPTION: Option(
+                "a column that orders the rows; the latest become the test part", metavar="COLUMN", group=DATA
+            )
         },
     )
-    model: str | None = None  # where the function of the user's own module is found, or INLINE; only from Python
-    metric: str = field(  # auto: the one that suits the task
+    model: str | None = None  # where to find the function of the user's own module, or INLINE; only from Python
+    metric: str = field(  # auto: the default of the task
         default="auto",
         metadata={
             OPTION: Option("accuracy, log_loss, roc_auc, rmse, mae, r2 and others", metavar="METRIC", group=DATA)
@@ -112,7 +116,9 @@ class StudyConfig:
         default=None,
         metadata={
             OPTION: Option(
-                "a timm name, a weights folder, or none for a small network from scratch", metavar="NAME", group=SEARCH
+                "a timm name, a folder with weights, or none for a small network from scratch",
+                metavar="NAME",
+                group=SEARCH,
             )
         },
     )
@@ -129,14 +135,14 @@ class StudyConfig:
         },
     )
     trials: int | None = field(
-        default=None, metadata={OPTION: Option("how many recipes are tried", kind="whole", metavar="N")}
+        default=None, metadata={OPTION: Option("number of recipes to try", kind="whole", metavar="N")}
     )
     epochs: int | None = field(
-        default=None, metadata={OPTION: Option("the most that one recipe may train", kind="whole", metavar="N")}
+        default=None, metadata={OPTION: Option("maximum number of epochs per recipe", kind="whole", metavar="N")}
     )
     search: str = field(
         default="auto",
-        metadata={OPTION: Option(f"which recipes are tried: {', '.join(SEARCHES)}", metavar="NAME", group=SEARCH)},
+        metadata={OPTION: Option(f"search method: {', '.join(SEARCHES)}", metavar="NAME", group=SEARCH)},
     )
     space: tuple[str, ...] = field(
         default=(),
@@ -155,7 +161,7 @@ class StudyConfig:
         default=True,
         metadata={
             OPTION: Option(
-                "whether a range grows where the best recipes lie on its edge (it does)",
+                "widen a range if the best recipes lie on its edge (default: yes)",
                 kind="switch",
                 group=SEARCH,
                 has_no=True,
@@ -188,7 +194,7 @@ class StudyConfig:
         default_factory=dict,
         metadata={
             OPTION: Option(
-                "a recipe field that is fixed: optimizer.lr=0.01",
+                "fix a recipe field: optimizer.lr=0.01",
                 kind="texts",
                 metavar="FIELD=VALUE",
                 group=SEARCH,
@@ -201,17 +207,18 @@ class StudyConfig:
     val: str | None = field(
         default=None,
         metadata={
-            OPTION: Option("the part that chooses: a folder below DATA, or another table", metavar="PART", group=DATA)
+            OPTION: Option("the validation part: a folder in DATA, or another table", metavar="PART", group=DATA)
         },
     )
     test: str | None = field(
         default=None,
         metadata={
-            OPTION: Option("the part that is sealed: a folder below DATA, or another table", metavar="PART", group=DATA)
+            OPTION: Option("the sealed test part: a folder in DATA, or another table", metavar="PART", group=DATA)
         },
     )
     folds: int | None = field(
-        default=None, metadata={OPTION: Option("validate by so many folds", kind="whole", metavar="N", group=DATA)}
+        default=None,
+        metadata={OPTION: Option("number of cross-validation folds", kind="whole", metavar="N", group=DATA)},
     )
     seed: int = field(
         default=0,
@@ -219,7 +226,7 @@ class StudyConfig:
     )
     out: str | None = field(
         default=None,
-        metadata={OPTION: Option("the study's folder (default runs/NAME-0001)", metavar="FOLDER", repeated="never")},
+        metadata={OPTION: Option("folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never")},
     )
 
     def __post_init__(self) -> None:
@@ -227,7 +234,7 @@ class StudyConfig:
             raise UsageError(unknown("task", self.task, TASKS))
         require(
             self.order is None or (self.groups is None and self.folds is None),
-            "rows that are ordered are split by time: leave out the groups and the folds",
+            "ordered rows are split by time; leave out groups and folds",
         )
         if self.metric != "auto" and self.metric not in METRIC_MODES:
             raise UsageError(unknown("metric", self.metric, ("auto", *METRIC_MODES)))
@@ -247,8 +254,8 @@ class StudyConfig:
             require(value is None or 1 <= value <= 100_000, f"{name} must be 1 to 100000, got {value}")
         require(self.folds is None or 2 <= self.folds <= 20, f"folds must be 2 to 20, got {self.folds}")
         require(0 <= self.seed < 2**63, f"seed must be 0 to 2**63 - 1, got {self.seed}")
-        mend = "a model of your own is given from Python only: tame.fit((X, y), model=build)"
-        require(self.model is None or self.data == ARRAYS, mend)
+        instead = "your own model can only be given from Python: tame.fit((X, y), model=build)"
+        require(self.model is None or self.data == ARRAYS, instead)
         require(self.val is None or self.val != self.test, f"val and test cannot both be {self.val!r}")
         Recipe().but(self.set)
         require("seed" not in self.set, "the seed of a study is set with --seed, not with --set")
@@ -263,13 +270,13 @@ class StudyConfig:
 
     @property
     def clock_s(self) -> float | None:
-        """The wall clock that holds: as given, 5 minutes if nothing limits the study, else none."""
+        """The wall clock in seconds: as given, 5 minutes if nothing else limits the study, else None."""
         if self.time_s is None and self.trials is None and self.epochs is None:
             return DEFAULT_TIME_S
         return self.time_s
 
     def to_json(self) -> dict[str, object]:
-        """Plain values that `from_json` turns back into this config, by the names that older versions know."""
+        """Plain values that `from_json` turns back into this config, under the names that older versions know."""
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from)}
         return {stored_name(name): value for name, value in plain.items()}
 
@@ -281,52 +288,52 @@ class StudyConfig:
             plain |= {name: tuple(plain[name]) for name in ("space", "start_from") if name in plain}
             return cls(**plain)
         except (TypeError, AttributeError) as problem:
-            raise UsageError(f"the settings do not fit: {problem}") from None
+            raise UsageError(f"invalid settings: {problem}") from None
 
 
 FIELDS = tuple(item.name for item in fields(StudyConfig))
 OPTIONS: Mapping[str, Option] = {
     item.name: item.metadata[OPTION] for item in fields(StudyConfig) if OPTION in item.metadata
 }
-PYTHON_ONLY = ("model",)  # the fields that are no options
+PYTHON_ONLY = ("model",)  # the fields that are not options
 _OLDER = {each.older: name for name, each in OPTIONS.items() if each.older}
 _STORED = {name: older for older, name in _OLDER.items()}
 _FLAGS = {each.flag: name for name, each in OPTIONS.items() if each.flag}
 
 
 def stored_name(name: str) -> str:
-    """What config.json calls a field: a field that was renamed keeps its older name there."""
+    """The name of a field in config.json: a renamed field keeps its older name there."""
     return _STORED.get(name, name)
 
 
 def by_field(values: Mapping[str, T], *, also: Iterable[str] = ()) -> dict[str, T]:
-    """These settings by the names of the fields, which may be given by their older names.
+    """These settings by field name; older names are accepted.
 
-    also: what else is known, for the error. Raises UsageError for an unknown name, with the nearest one, and for a
-    setting that is given by both its names.
+    also: other known names, for the error. Raises UsageError for an unknown name, with the nearest one, and for a
+    setting given under both its names.
     """
     found: dict[str, T] = {}
     for key, value in values.items():
         name = _OLDER.get(key, key)
         if name not in FIELDS:
             raise UsageError(unknown("setting", key, (*FIELDS, *also)))
-        require(name not in found, f"{name} is the new name of {stored_name(name)}; give one of them")
+        require(name not in found, f"{name} is the new name of {stored_name(name)}; give only one of them")
         found[name] = value
     return found
 
 
 def config_of(texts: Mapping[str, Texts], file: Path | None = None) -> StudyConfig:
-    """The settings of a command line over those of a TOML file over the defaults.
+    """The settings of the command line, else of a TOML file, else the defaults.
 
-    texts: of each field what was given for it; nothing where there is none. Raises UsageError.
+    texts: the texts given for each field; empty if none. Raises UsageError.
     """
     given = {name: OPTIONS[name].value_of(own) for name, own in texts.items() if own}
     return StudyConfig.from_json({**(read_toml(file) if file else {}), **given})
 
 
 def command_of(config: StudyConfig) -> str:
-    """The line that makes the study again, with all that is not as it would be without being given: `tame fit ...`, or
-    the call where the data was given from Python."""
+    """The command that reproduces the study, with every setting that is not the default: `tame fit ...`, or the call
+    where the data was given from Python."""
     told = _told(config)
     if config.data == ARRAYS:
         return _call(config, told)
@@ -359,7 +366,7 @@ def _call(config: StudyConfig, told: Iterable[str]) -> str:
 
 
 def default_metric(task: str) -> str:
-    """The metric of a task where none was asked for: accuracy, or rmse in a regression."""
+    """The default metric of a task: accuracy, or rmse for a regression."""
     known = {"binary": "accuracy", "multiclass": "accuracy", "regression": "rmse"}
     if task not in known:
         raise UsageError(unknown("task", task, known))
@@ -369,9 +376,9 @@ def default_metric(task: str) -> str:
 def read_toml(path: Path) -> dict[str, object]:
     """The settings of a TOML file by field. `time` is text or a number of seconds, `set` and `space` are tables.
 
-    Raises UsageError for a file that is missing or no TOML, and for an unknown key.
+    Raises UsageError for a missing file, a file that is not TOML, and an unknown key.
     """
-    require(path.exists(), f"no config file {path}")
+    require(path.exists(), f"there is no config file {path}")
     values = read_toml_file(path, what="a TOML file")
     if "time" in values:
         values["time_s"] = parse_time(str(values.pop("time")))

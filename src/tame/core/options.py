@@ -1,6 +1,7 @@
-"""One setting of a study as people write it: its flag, its help, and how a text becomes its value and the other way.
+"""One setting of a study as people write it: flag, help, and how a text becomes a value and back.
 
-`StudyConfig` has one for each field. Command line, TOML files and the line that makes a study again are made from them.
+`StudyConfig` has one per field. The command line, TOML files and the command that reproduces a study are built from
+them.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ YES, NO = "true", "false"
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """How one setting is written. Where `read`, `write` and `toml` are left out, its kind says how.
+    """How one setting is written. Without `read`, `write` and `toml`, its kind decides.
 
-    kind: the command's argument, one text, one whole number, a switch, or a text each time that the flag is given.
-    older: the name that it had before; it still works everywhere, and config.json keeps it. read: from the texts on
+    kind: the command's argument, one text, one whole number, a switch, or one text per use of the flag. older: its
+    former name; it still works everywhere, and config.json keeps it. read: from the texts on
     the command line; write: the inverse. toml: from a value of a TOML file, and the file's name for the errors.
     """
 
@@ -35,11 +36,11 @@ class Option:
     _: KW_ONLY
     kind: Kind = "text"
     metavar: str | None = None
-    group: str | None = None  # the heading in the help; None: with the general options
-    flag: str = ""  # without dashes; "": as the field
+    group: str | None = None  # heading in the help; None: general options
+    flag: str = ""  # without dashes; "": the name of the field
     older: str = ""
-    has_no: bool = False  # of a switch: whether --no-FLAG says no
-    repeated: Literal["always", "given", "never"] = "given"  # when the line that makes a study again has it
+    has_no: bool = False  # whether a switch also has --no-FLAG
+    repeated: Literal["always", "given", "never"] = "given"  # when the command that reproduces a study contains it
     read: Callable[[Texts], object] | None = None
     write: Callable[[object], Texts] | None = None
     toml: Callable[[object, str], object] | None = None
@@ -62,7 +63,7 @@ class Option:
         return tuple(map(str, value)) if isinstance(value, tuple | list) else (str(value),)
 
     def words(self, name: str, value: object) -> list[str]:
-        """The words of a command line that give the field `name` this value."""
+        """The words of a command line that set the field `name` to this value."""
         flag = self.flag_of(name)
         texts = self.texts_of(value)
         if self.kind == "switch":
@@ -87,7 +88,7 @@ def parse_time(text: str) -> float:
 
 
 def read_time(texts: Texts) -> float:
-    """Seconds of the last text, which counts."""
+    """Seconds of the last text, which wins."""
     return parse_time(texts[-1])
 
 
@@ -117,7 +118,7 @@ def write_set(values: object) -> Texts:
 
 
 def parse_space(texts: Sequence[str]) -> Texts:
-    """Dimensions as texts; what ends in .toml or is there under this name is a file of them."""
+    """Dimensions as texts; a text that ends in .toml or names an existing file is read as a file."""
     found: list[str] = []
     for text in texts:
         is_file = text.endswith(".toml") or (bool(text) and "=" not in text and Path(text).exists())
@@ -126,5 +127,5 @@ def parse_space(texts: Sequence[str]) -> Texts:
 
 
 def whole_paths(folders: Sequence[str | Path]) -> Texts:
-    """Whole paths of these folders."""
+    """Absolute paths of these folders."""
     return tuple(str(Path(each).resolve()) for each in folders)

@@ -1,4 +1,4 @@
-"""What a learning curve shows: smoothing, slope, noise. Plain numbers, no torch."""
+"""Statistics of learning curves: smoothing, slope, noise. Plain numbers, no torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def smooth(values: Sequence[float], *, window: int = 3) -> np.ndarray:
-    """Centred moving medians, the ends taken over what there is. values: (T,); returns (T,)."""
+    """Centred moving medians; at the ends over the values that exist. values: (T,); returns (T,)."""
     array, half = np.asarray(values, dtype=float), window // 2
     n = len(array)
     if n <= 2 * half:
@@ -22,8 +22,8 @@ def smooth(values: Sequence[float], *, window: int = 3) -> np.ndarray:
 def noise(values: Sequence[float]) -> float:
     """Standard deviation from epoch to epoch around the local trend, from second differences. values: (T,).
 
-    A second difference of independent noise has six times its variance. Their median is taken, not their mean, which
-    the steep fall of the first epochs would rule. 0 for fewer than four values.
+    A second difference of independent noise has six times its variance. The median is used, because the steep fall of
+    the first epochs would dominate the mean. 0 for fewer than four values.
     Source: Gasser, Sroka and Jennen-Steinmetz, Residual variance and residual pattern (1986), for an even grid; the
     median as in Hampel, The influence curve and its role in robust estimation (1974).
     """
@@ -34,7 +34,7 @@ def noise(values: Sequence[float]) -> float:
 
 
 def relative_fall(values: Sequence[float], *, share: float) -> float:
-    """How much of its height the curve lost over its last `share` of epochs; below 0 where it rose. values: (T,)."""
+    """Relative fall of the curve over its last `share` of epochs; below 0 if it rose. values: (T,)."""
     array = smooth(values)
     start = array[max(0, len(array) - 1 - max(1, round(share * len(array))))]
     return float((start - array[-1]) / max(abs(start), 1e-12))

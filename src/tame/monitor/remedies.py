@@ -1,4 +1,4 @@
-"""From a finding to the change that it asks for: in words for people, and as a change of the space where there is one.
+"""From a finding to the change that it suggests: in words for people, and as a change of the space if there is one.
 
 A remedy is a function of (recipe, finding, space): one changed field within its range, or None.
 """
@@ -19,47 +19,48 @@ from tame.core.space import Choice, Dimension, Float, Int, Space, field_of
 Side = Literal["low", "high"]
 Number = int | float
 
-FACTORS = (3.0, 10.0)  # by which a log range grows beyond its end, at the least and at the most
-WHOLE_FACTOR = 2.0  # likewise of whole numbers such as widths, which cost
-SHORTER = 5  # how often a step beyond the end is halved where no recipe may go so far
+FACTORS = (3.0, 10.0)  # smallest and largest factor by which a log range grows
+WHOLE_FACTOR = 2.0  # largest factor for whole numbers such as widths, which are costly
+SHORTER = 5  # how often a step beyond the end is halved if no recipe may go that far
 
-# What people are told to change, by the code of the finding.
+# The suggested change in words, by the code of the finding.
 CHANGES: Mapping[str, str] = {
-    "overfitting": "more regularisation (weight decay, dropout, augmentation), fewer epochs, or more data",
-    "overconfident": "where probabilities matter: label smoothing, fewer epochs, or calibrated probabilities; "
-    "the classes that are named did not suffer",
-    "still_improving": "more epochs, or a higher learning rate",
-    "rate_too_high": "a lower learning rate, or warmup",
-    "rate_too_low": "a higher learning rate, or more epochs",
-    "diverged": "a lower learning rate, or warmup",
-    "no_better_than_dummy": "check targets and inputs; try a higher rate or a larger network, "
-    "for pictures a pretrained backbone or a larger input size",
-    "best_on_edge": "a wider space",
-    "infeasible": "no setting that was searched tells them apart: look for a fault in the model or the data",
-    "linear_range": "a log range",
-    "cut_short": "more time (--time), or fewer epochs (--set epochs=...): what is compared should come to its end",
-    "worthless_rest": "end such a search early: --stop-search-early",
-    "near_duplicates": "they were kept on one side of the split; remove the copies",
+    "overfitting": "use more regularization (weight decay, dropout, augmentation), fewer epochs, or more data",
+    "overconfident": "if probabilities matter, use label smoothing, fewer epochs, or calibrated probabilities; "
+    "the predicted classes are as good as before",
+    "still_improving": "train for more epochs, or use a higher learning rate",
+    "rate_too_high": "use a lower learning rate, or warmup",
+    "rate_too_low": "use a higher learning rate, or train for more epochs",
+    "diverged": "use a lower learning rate, or warmup",
+    "no_better_than_dummy": "check targets and inputs; try a higher learning rate or a larger network, "
+    "and for pictures a pretrained backbone or a larger input size",
+    "best_on_edge": "search a wider space",
+    "infeasible": "no searched setting explains which ones; look for a fault in the model or the data",
+    "linear_range": "use a log range",
+    "cut_short": "give the study more time (--time), or use fewer epochs (--set epochs=...), so that "
+    "training can finish",
+    "worthless_rest": "stop such a search early with --stop-search-early",
+    "near_duplicates": "remove the copies; here they were kept on one side of the split",
     "label_conflict": "decide which label is right",
     "leak": "the copies outside the test part were put aside",
     "skipped_files": "repair or remove the files listed in skipped.csv",
-    "imbalance": "judge by balanced_accuracy (--metric), or collect more of the rare classes",
-    "small_test": "collect more examples for the test: the interval is wide",
-    "target_leak": "leave the column out if it is not known when a prediction is made",
+    "imbalance": "use --metric balanced_accuracy, or collect more examples of the rare classes",
+    "small_test": "collect more test examples, because the interval is wide",
+    "target_leak": "leave the column out if its value is not known at prediction time",
     "skipped_rows": "give these rows a target, or remove them",
-    "identifier_columns": "they were left out, since a network would learn them by heart; if rows of one identifier "
-    "belong together, give it with --groups",
-    "constant_columns": "they were left out, since they say nothing; find out why they do not vary",
-    "unseen_categories": "they are treated as unknown; collect examples of them for training",
-    "few_rows": "collect more rows, and read the interval before the score",
+    "identifier_columns": "they were left out, because a network would memorize them; if rows with the same "
+    "identifier belong together, name the column with --groups",
+    "constant_columns": "they were left out, because they carry no information; find out why they do not vary",
+    "unseen_categories": "collect training examples for them; until then they are treated as unknown",
+    "few_rows": "collect more rows, and look at the interval before the score",
     "duplicate_rows": "remove the copies, unless rows can be equal by chance",
-    "infinite_values": "they were treated as missing; find out how they came to be",
+    "infinite_values": "find out where they come from; they were treated as missing",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Widened:
-    """A range that goes on beyond one of its ends. to: the new end; None where no recipe may lie further out."""
+    """A range extended beyond one of its ends. to: the new end; None if no recipe may have values beyond."""
 
     name: str
     side: Side
@@ -68,10 +69,10 @@ class Widened:
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """New recipes are proposed from a bound on (side high: up to it) only, since most beyond it were lost."""
+    """New recipes are proposed only from a bound on (side high: up to it), because most beyond it were lost."""
 
     name: str
-    side: Side  # on which those that were lost lie
+    side: Side  # the side of the lost ones
     bound: Number
 
 
@@ -79,7 +80,7 @@ Change = Widened | Narrowed
 
 
 class Remedy(Protocol):
-    """What a finding asks for, as a change of one field; None where it asks for nothing that can be done here."""
+    """The change of one field that a finding suggests; None if there is nothing to change."""
 
     def __call__(self, recipe: Recipe, finding: Finding, space: Space) -> Change | None: ...
 
@@ -89,7 +90,7 @@ REMEDIES: Registry[Remedy] = Registry("remedy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnEdge:
-    """The evidence of best recipes on an edge. low, high: of the range then; to: the new end, once it was widened."""
+    """The evidence of best recipes on an edge. low, high: the range at that time; to: the new end, once widened."""
 
     field: str
     side: Side
@@ -104,8 +105,8 @@ class OnEdge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """The evidence of too many lost trials. bound: from where on most were lost; first_after: the number of the first
-    trial that could begin once it was narrowed."""
+    """The evidence of too many lost trials. bound: most beyond it were lost; first_after: number of the first trial
+    that could start after narrowing."""
 
     field: str = ""
     side: Literal["low", "high", ""] = ""
@@ -119,7 +120,7 @@ class Lost:
 
 
 def change_for(recipe: Recipe, finding: Finding, space: Space) -> Change | None:
-    """The change that a finding asks for; None where it has no remedy, or the remedy nothing to change."""
+    """The change that a finding suggests; None if it has no remedy, or the remedy has nothing to change."""
     if finding.code not in REMEDIES.names():
         return None
     return REMEDIES.get(finding.code)(recipe, finding, space)
@@ -127,23 +128,23 @@ def change_for(recipe: Recipe, finding: Finding, space: Space) -> Change | None:
 
 @REMEDIES.add("best_on_edge")
 def further_out(recipe: Recipe, finding: Finding, space: Space) -> Change | None:
-    """The range on whose edge the best recipes lie goes on beyond it."""
+    """Extends the range on whose edge the best recipes lie."""
     about = OnEdge.of(finding)
     return Widened(about.field, about.side, wider(about.field, space.dimensions[about.field], about.side))
 
 
 @REMEDIES.add("infeasible")
 def away_from_the_lost(recipe: Recipe, finding: Finding, space: Space) -> Change | None:
-    """New recipes stay on the side of a bound on which trials train."""
+    """Keeps new recipes on the side of a bound where trials can be trained."""
     about = Lost.of(finding)
     return Narrowed(about.field, about.side, about.bound) if about.side and about.bound is not None else None
 
 
 def wider(name: str, dimension: Dimension, side: Side) -> Number | None:
-    """The new end of a range that goes on beyond its low or high end; None where no recipe may lie beyond it.
+    """The new end of a range extended beyond its low or high end; None if no recipe may have values beyond it.
 
-    A log range grows by its own width, at least by a factor of 3 and at most of 10; a linear one by half its width; a
-    range of whole numbers at most to the double. Where a recipe cannot hold that, by a half of it, a quarter and so on.
+    A log range grows by its own width, by a factor of 3 to 10; a linear one by half its width; a range of whole numbers
+    at most doubles. If no recipe can have such a value, it grows by half of that, a quarter and so on.
     """
     if isinstance(dimension, Choice):
         return None
@@ -161,7 +162,7 @@ def wider(name: str, dimension: Dimension, side: Side) -> Number | None:
 
 
 def _beyond(dim: Float | Int, side: Side, share: float) -> Number:
-    """Where a range would end that grows on one side, by a share of what it would grow by."""
+    """The end of a range that grows on one side by this share of its full step."""
     least, most = FACTORS
     factor = min(max(dim.high / dim.low, least), most) if dim.log else 1.0
     if isinstance(dim, Int):
@@ -180,4 +181,4 @@ def _beyond(dim: Float | Int, side: Side, share: float) -> Number:
         end = dim.low / factor if side == "low" else dim.high * factor
     else:
         end = dim.low - reach if side == "low" else dim.high + reach
-    return float(f"{end:.4g}")  # a number that people can read; it lies beyond the old end all the same
+    return float(f"{end:.4g}")  # a readable number, still beyond the old end

@@ -1,4 +1,4 @@
-"""From a curve to a finding, by code. A rule names what it saw with its evidence, or says nothing."""
+"""From a curve to a finding, by code. A rule returns a finding with its evidence, or None."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tame.monitor.curves import noise, relative_fall, smooth
 from tame.monitor.remedies import CHANGES
 
 MIN_EPOCHS = 5  # shorter curves show too little
-NEAR_ZERO = 0.02  # of the loss of guessing; what moves by less has settled
-HARDLY = 0.005  # of a share such as the accuracy; who loses less has not lost it
+NEAR_ZERO = 0.02  # of the loss of guessing; smaller moves count as settled
+HARDLY = 0.005  # of a share such as the accuracy; a smaller drop is not a drop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What the rules know besides the curve.
 
-    dummy: the validation metric of guessing without looking (the commonest class; the mean of a regression), with its
-    standard error dummy_error; guess_loss: the loss of always guessing the training shares, in nats, or 1 for the
-    squared error of a standardised target. num_classes is 1 in a regression.
+    dummy: the validation metric of the dummy (most common class; mean of a regression), with its standard error
+    dummy_error; guess_loss: the loss of always predicting the training shares, in nats, or 1 for the squared error of a
+    standardized target. num_classes is 1 in a regression.
     """
 
     task: str  # binary, multiclass or regression
@@ -38,7 +38,7 @@ class Facts:
 
 
 class Rule(Protocol):
-    """(curve, facts) to a finding or None: fires on the planted fault, and is silent on clean runs."""
+    """From (curve, facts) to a finding or None: fires on the planted fault, and stays silent on clean runs."""
 
     def __call__(self, trial: Trial, facts: Facts) -> Finding | None: ...
 
@@ -48,9 +48,9 @@ RULES: Registry[Rule] = Registry("rule")
 
 @RULES.add("overfitting")
 def overfitting(trial: Trial, facts: Facts) -> Finding | None:
-    """The validation loss has risen from its lowest point by more than its noise while the training loss fell on.
+    """The validation loss rose from its lowest point by more than its noise while the training loss kept falling.
 
-    Where the metric of a classification held all the same, it is overconfidence that grew, which has its own rule.
+    If the metric of a classification did not get worse, it is overconfidence, which has its own rule.
     """
     low = _turn(trial)
     if low is None or _metric_held(trial, facts, low):
@@ -62,9 +62,9 @@ def overfitting(trial: Trial, facts: Facts) -> Finding | None:
 
 @RULES.add("overconfident")
 def overconfident(trial: Trial, facts: Facts) -> Finding | None:
-    """The validation loss of a classification has risen as in overfitting, but the metric is no worse, noise aside.
+    """The validation loss of a classification rose as in overfitting, but the metric is not worse, within noise.
 
-    The network then names the same classes as well as before and gives its mistakes ever higher probabilities.
+    The network then predicts classes as well as before, but gives its mistakes ever higher probabilities.
     Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks (2017), section 3.
     """
     low = _turn(trial)
@@ -72,14 +72,15 @@ def overconfident(trial: Trial, facts: Facts) -> Finding | None:
         return None
     epoch, rise, evidence = _rise(trial, low)
     name = facts.metric.replace("_", " ")
-    title = f"overconfident since epoch {epoch}: the validation loss rose by {100 * rise:.0f} % while the {name} held"
+    rose = f"the validation loss rose by {100 * rise:.0f} % while the {name} did not get worse"
+    title = f"overconfident since epoch {epoch}: {rose}"
     evidence |= {"last_valid_metric": _rounded(_metrics(trial)[-1])}
     return _finding("overconfident", title, "info", evidence, trial)
 
 
 @RULES.add("still_improving")
 def still_improving(trial: Trial, facts: Facts) -> Finding | None:
-    """The validation loss still falls over the last fifth of the epochs by more than its noise."""
+    """The validation loss still fell over the last fifth of the epochs by more than its noise."""
     _, valid = _losses(trial)
     if len(valid) < MIN_EPOCHS or trial.epochs < trial.recipe.epochs:
         return None
@@ -93,12 +94,12 @@ def still_improving(trial: Trial, facts: Facts) -> Finding | None:
 
 @RULES.add("rate_too_high")
 def rate_too_high(trial: Trial, facts: Facts) -> Finding | None:
-    """The training loss jumps about or climbs above that of guessing: the steps are too large."""
+    """The training loss fluctuates or rises above that of guessing: the steps are too large."""
     train, _ = _losses(trial)
     if trial.state == "diverged" or len(train) < MIN_EPOCHS:
         return None
     guess = facts.guess_loss
-    # Near zero every loss jumps by more than a twentieth of itself: on recorded good runs that was all noise.
+    # Near zero, every loss jumps by more than a twentieth of itself; on recorded good runs that was just noise.
     jump = np.maximum(0.05 * np.abs(np.array(train[:-1])), NEAR_ZERO * guess)
     rises = float(np.mean(np.diff(train) > jump))
     if rises < 0.3 and max(train[1:]) < 1.5 * guess:
@@ -113,7 +114,7 @@ def rate_too_high(trial: Trial, facts: Facts) -> Finding | None:
 
 @RULES.add("rate_too_low")
 def rate_too_low(trial: Trial, facts: Facts) -> Finding | None:
-    """After all epochs the training loss is still near that of guessing, and has fallen evenly all the time."""
+    """After all epochs the training loss is still near that of guessing, and it fell steadily."""
     train, valid = _losses(trial)
     if len(train) < MIN_EPOCHS or not _has_ended(trial) or not valid:
         return None
@@ -125,15 +126,13 @@ def rate_too_low(trial: Trial, facts: Facts) -> Finding | None:
         "last_train_loss": round(train[-1], 4), "loss_of_guessing": round(guess, 4),
         "share_of_epochs_that_fell": round(falls, 3), "optimizer.lr": trial.recipe.optimizer.lr,
     }  # fmt: skip
-    title = (
-        f"learning rate {trial.recipe.optimizer.lr:.2g} too low: hardly anything was learnt in {trial.epochs} epochs"
-    )
+    title = f"learning rate {trial.recipe.optimizer.lr:.2g} too low: hardly any progress in {trial.epochs} epochs"
     return _finding("rate_too_low", title, "warning", evidence, trial)
 
 
 @RULES.add("diverged")
 def diverged(trial: Trial, facts: Facts) -> Finding | None:
-    """A loss was no finite number any more."""
+    """A loss became infinite or NaN."""
     if trial.state != "diverged":
         return None
     evidence = {"epoch": trial.epochs, "optimizer.lr": trial.recipe.optimizer.lr}
@@ -142,7 +141,7 @@ def diverged(trial: Trial, facts: Facts) -> Finding | None:
 
 @RULES.add("no_better_than_dummy")
 def no_better_than_dummy(trial: Trial, facts: Facts) -> Finding | None:
-    """At its end the validation metric is within two standard errors of guessing without looking."""
+    """At the end, the validation metric is within two standard errors of the dummy."""
     last = next((point for point in trial.curve.points if point.epoch == trial.best_epoch), None)
     if last is None or last.valid_metric is None or not _has_ended(trial):
         return None
@@ -168,14 +167,14 @@ def examine(trial: Trial, facts: Facts) -> list[Finding]:
 
 
 def _has_ended(trial: Trial) -> bool:
-    """Whether all epochs are trained, or early stopping ended it."""
+    """Whether all epochs are trained, or early stopping ended the trial."""
     return trial.epochs >= trial.recipe.epochs or trial.kept_epoch is not None
 
 
 def _turn(trial: Trial) -> int | None:
-    """The place of the lowest validation loss, if from there it rose by more than its noise and training went on."""
+    """The index of the lowest validation loss, if it then rose by more than its noise while training continued."""
     train, valid = _losses(trial)
-    # After early stopping the best epoch is restored: nothing of the rise is left in the weights.
+    # After early stopping the best epoch is restored, so the rise is not in the weights.
     if len(valid) < MIN_EPOCHS or trial.kept_epoch is not None:
         return None
     soft = smooth(valid)
@@ -186,9 +185,9 @@ def _turn(trial: Trial) -> int | None:
 
 
 def _metric_held(trial: Trial, facts: Facts, low: int) -> bool:
-    """Whether the metric ended no worse than the best it was since `low`, but for its noise and a few examples."""
+    """Whether the metric ended about as good as its best since `low`, within its noise and a few examples."""
     values = _metrics(trial)
-    # A metric of which less is better is a loss itself, and rises with it.
+    # A metric where lower is better is a loss itself, and rises with it.
     if not facts.higher_is_better or facts.task == "regression" or len(values) < len(_losses(trial)[1]):
         return False
     soft = smooth(values)
@@ -208,10 +207,10 @@ def _rise(trial: Trial, low: int) -> tuple[int, float, dict[str, object]]:
 
 
 def _guess(facts: Facts) -> str:
-    """What the dummy does, in words."""
+    """How the dummy predicts, in words."""
     if facts.task != "regression":
-        return "always naming the commonest class"
-    return f"always guessing the {'median' if facts.metric == 'mae' else 'mean'}"
+        return "always predicting the most common class"
+    return f"always predicting the {'median' if facts.metric == 'mae' else 'mean'}"
 
 
 def _rounded(value: float) -> float:
@@ -219,13 +218,13 @@ def _rounded(value: float) -> float:
 
 
 def _metrics(trial: Trial) -> list[float]:
-    """The validation metric of the epochs in which it and both losses are finite numbers."""
+    """The validation metric of the epochs in which it and both losses are finite."""
     known = [p for p in trial.curve.points if p.train_loss is not None and p.valid_loss is not None]
     return [float(p.valid_metric) for p in known if p.valid_metric is not None]
 
 
 def _losses(trial: Trial) -> tuple[list[float], list[float]]:
-    """Training and validation losses of the epochs in which both are finite numbers."""
+    """Training and validation losses of the epochs in which both are finite."""
     points = [p for p in trial.curve.points if p.train_loss is not None and p.valid_loss is not None]
     return [float(p.train_loss or 0.0) for p in points], [float(p.valid_loss or 0.0) for p in points]
 

@@ -1,4 +1,4 @@
-"""What the trials say about the space: best recipes on its edge, recipes that diverge, ranges on the wrong scale.
+"""Findings about the space: best recipes on its edge, recipes that diverge, ranges on the wrong scale.
 
 Source of the three questions: Godbole, Dahl, Gilmer, Shallue and Nado, Deep Learning Tuning Playbook (2023).
 """
@@ -18,21 +18,21 @@ from tame.core.space import Choice, Dimension, Float, Int, Space, field_of, to_t
 from tame.monitor.remedies import CHANGES
 
 EDGE = 0.1  # of a range, on its own (log) scale
-TOP_SHARE = 0.05  # fewer than lie on an edge by chance, so that a best on it can show in an even spread too
+TOP_SHARE = 0.05  # smaller than EDGE, so that a best on the edge shows in an even spread too
 LEAST_TRIALS = 12
-LEAST_BEATEN = 20  # recipes, all of which one recipe beats by chance once in as many studies
-LEAST_TOP, LEAST_TOP_EARLY = 3, 5  # of the best that must agree; early: compared before their end
-NEAR = 1 / 3  # of a range, whose trials must be better than the others' by more than chance
-CHANCE, CHANCE_EARLY = 0.05, 0.01  # of such a difference where there is none
-HOLDS_BACK = ("weight_decay", "dropout", "label_smoothing")  # fields of which less looks better at first
+LEAST_BEATEN = 20  # recipes; by chance, one beats all of them only once in as many studies
+LEAST_TOP, LEAST_TOP_EARLY = 3, 5  # best trials that must agree; early: if they are compared before their end
+NEAR = 1 / 3  # of a range, in which trials must be better than the others by more than chance
+CHANCE, CHANCE_EARLY = 0.05, 0.01  # probability of such a difference if there is none
+HOLDS_BACK = ("weight_decay", "dropout", "label_smoothing")  # fields where less looks better at first
 LOST = ("diverged", "failed")
 MOST_LOST = 0.3  # of the trials
-LEAST_BEGUN, LEAST_TOLD = 10, 20  # trials, and those without which a fault is not suspected
+LEAST_BEGUN, LEAST_TOLD = 10, 20  # trials, and the number below which no fault is suspected
 NEARLY_ALL = 0.8
-LOST_BEYOND = 2 / 3  # of the trials beyond a threshold that parts those that were lost from the others
-BY_CHANCE = 0.05  # that any threshold parts them so well where none matters
-FACTOR = 30.0  # between the ends of a linear range that is questioned
-DECADES = 1e-3  # of its high end, where a log range may start that was to start at 0
+LOST_BEYOND = 2 / 3  # of the trials beyond a threshold that separates lost ones from the others
+BY_CHANCE = 0.05  # probability that some threshold separates them this well if none matters
+FACTOR = 30.0  # between the ends of a linear range, from which on it is questioned
+DECADES = 1e-3  # of the high end: suggested start of a log range in place of 0
 LOG_FIELDS = (
     "optimizer.lr", "optimizer.weight_decay", "then.lr", "then.weight_decay", "regularize.l1", "regularize.l2",
     "table.sigma",
@@ -41,26 +41,26 @@ LOG_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Parting:
-    """A threshold on a dimension that parts trials that were lost from the others."""
+    """A threshold on a dimension that separates lost trials from the others."""
 
     name: str
-    side: str  # on which those that were lost lie; "" for a value of a choice
+    side: str  # the side of the lost ones; "" for a value of a choice
     value: Value
     num_beyond: int
     num_lost_beyond: int
     chance: float
-    gain: float  # share of the lost ones beyond it, less the share of the others
+    gain: float  # share of the lost ones beyond it, minus the share of the others
 
 
 def edges(trials: Sequence[Trial], space: Space) -> list[Finding]:
-    """A finding for each numeric dimension of several values whose best recipes lie on one of its edges.
+    """A finding for each numeric dimension with several values whose best recipes lie on one of its edges.
 
-    trials: those of the search, in any state. Compared are those that were trained to the end or, where these are
-    fewer than LEAST_TRIALS, all at the latest common epoch. The best twentieth, and at least three, must agree, and the
-    third of the range on that side must hold better trials than the rest by more than chance. Where they are compared
-    before their end five must agree, and what always looks better at first (a high rate, little regularisation) counts
-    only if the best trial of all lies even beyond that edge, as the default recipe may. Of twenty trials and more it is
-    enough that the best one lies beyond the range.
+    trials: those of the search, in any state. The trials trained to the end are compared or, if there are fewer than
+    LEAST_TRIALS, all at the latest common epoch. The best twentieth, and at least three, must agree, and trials in the
+    third of the range on that side must be better than the rest by more than chance. If trials are compared before
+    their end, five must agree, and settings that always look better at first (a high rate, little regularization)
+    count only if the best trial of all lies even beyond that edge, as the default recipe may. With twenty trials or
+    more it is enough that the best one lies beyond the range.
     """
     losses, epoch = _comparable(trials)
     least = LEAST_TOP if epoch is None else LEAST_TOP_EARLY
@@ -93,7 +93,7 @@ def edges(trials: Sequence[Trial], space: Space) -> list[Finding]:
 
 
 def _edge_of(name: str, best: Sequence[Trial], dimension: Float | Int) -> str | None:
-    """The side of a range on whose edge all of the best trials lie; None where they do not."""
+    """The side of a range on whose edge all of the best trials lie; None if they do not."""
     places = [dimension.where(_value(name, trial)) for trial in best]
     return "low" if max(places) < EDGE else "high" if min(places) > 1 - EDGE else None
 
@@ -110,12 +110,11 @@ def _on_edge(
 
 
 def infeasible(trials: Sequence[Trial], space: Space) -> Finding | None:
-    """Too many trials that diverged or failed: where a threshold on a dimension parts them from the others, or that
-    none does.
+    """A finding if too many trials diverged or failed: the threshold on a dimension that separates them from the
+    others, or that there is none.
 
-    trials: those of the search, in any state; only those count that lie in `space`, the part that recipes are proposed
-    from. Evidence with a "bound": from where on (side) two thirds or more of the trials were lost; no sound trial that
-    is better than all others lies beyond it.
+    trials: those of the search, in any state; only trials in `space`, the source of new recipes, count. The "bound" in
+    the evidence: beyond it (side), two thirds or more of the trials were lost, and the best trial does not lie there.
     """
     begun = [t for t in trials if (t.state in LOST or t.curve.points) and _lies_in(t, space)]
     lost = [t for t in begun if t.state in LOST]
@@ -134,7 +133,7 @@ def infeasible(trials: Sequence[Trial], space: Space) -> Finding | None:
 
 
 def _lost_beyond(many: str, best: Parting, evidence: dict[str, object]) -> Finding:
-    """The finding that names what parts the lost trials from the others."""
+    """The finding that names what separates the lost trials from the others."""
     beyond = f"{best.num_lost_beyond} of the {best.num_beyond}"
     if not best.side:
         evidence["value"] = best.value
@@ -144,14 +143,14 @@ def _lost_beyond(many: str, best: Parting, evidence: dict[str, object]) -> Findi
     evidence["bound"] = best.value
     way = "above" if best.side == "high" else "below"
     title = f"{many}, {beyond} with {best.name} {way} {best.value:.3g}"
-    change = f"recipes {'below' if best.side == 'high' else 'above'} it only"
+    change = f"propose only recipes {'below' if best.side == 'high' else 'above'} it"
     return Finding("infeasible", title, "warning", evidence, change=change)
 
 
 def linear_ranges(asked: Mapping[str, Dimension]) -> list[Finding]:
-    """A finding for each linear range of a field that works on a log scale, over a factor of 30 or more.
+    """A finding for each linear range of a field that needs a log scale, over a factor of 30 or more.
 
-    asked: the dimensions that a user gave. Of a linear range from 1e-5 to 1e-1, nine of ten recipes lie above 1e-2.
+    asked: the dimensions that a user gave. In a linear range from 1e-5 to 1e-1, nine of ten recipes lie above 1e-2.
     """
     found = []
     for name, dim in asked.items():
@@ -168,7 +167,7 @@ def linear_ranges(asked: Mapping[str, Dimension]) -> list[Finding]:
 
 
 def _comparable(trials: Iterable[Trial]) -> tuple[dict[int, float], int | None]:
-    """The losses that trials are compared by, by number, and the epoch they are from; None for their last one."""
+    """The losses by which trials are compared, by number, and their epoch; None for the last one."""
     own = [t for t in trials if t.state not in LOST]
     whole = {t.number: _loss(t) for t in own if t.state == "complete" or t.epochs >= t.recipe.epochs}
     whole = {number: loss for number, loss in whole.items() if loss < math.inf}
@@ -183,7 +182,7 @@ def _comparable(trials: Iterable[Trial]) -> tuple[dict[int, float], int | None]:
 
 
 def _looks_better_at_first(name: str, side: str) -> bool:
-    """Whether that side of a dimension has the lower losses early in training, whatever comes later."""
+    """Whether this side of a dimension has lower losses early in training, whatever comes later."""
     own = field_of(name)
     if own.endswith(".lr"):
         return side == "high"
@@ -192,22 +191,22 @@ def _looks_better_at_first(name: str, side: str) -> bool:
 
 
 def _side_beyond(name: str, trial: Trial, dimension: Float | Int, space: Space) -> str | None:
-    """On which side of a range a trial lies that does not lie in it."""
+    """The side of a range on which a trial lies outside; None if it lies inside."""
     sides = [side for side in ("low", "high") if _lies_beyond(name, side, trial, dimension)]
     return sides[0] if sides and _plays_a_part(name, trial, space) else None
 
 
 def _lies_beyond(name: str, side: str, trial: Trial, dimension: Float | Int) -> bool:
-    """Whether a trial's value lies outside a range, on this side."""
+    """Whether a trial's value lies outside a range on this side."""
     value = float(_value(name, trial))
     return value < dimension.low if side == "low" else value > dimension.high
 
 
 def _chance(name: str, side: str, trials: Sequence[Trial], losses: Mapping[int, float], space: Space) -> float:
-    """How likely by chance the trials in the third of a range on this side rank so far before the others.
+    """The probability that trials in the third of a range on this side rank this far ahead by chance.
 
-    Those that came less far rank behind, since the search put them there. A search that learns heaps trials where it
-    has found a good one, on the edge or not: only where too few others lie on both sides do they count.
+    Trials with fewer epochs rank last, because the search dropped them. A search that learns places many trials near a
+    good one, on the edge or not, so its own proposals count only if there are too few independent trials.
     """
     dim = space.dimensions[name]
     if isinstance(dim, Choice):
@@ -227,7 +226,7 @@ def _chance(name: str, side: str, trials: Sequence[Trial], losses: Mapping[int, 
 
     beyond = [place[t.number] for t in own if _lies_beyond(name, side, t, dim)]
     inside = [place[t.number] for t in own if not _lies_beyond(name, side, t, dim)]
-    if min(len(beyond), len(inside)) >= LEAST_TOP:  # such as the default and known recipes, which lie where they lie
+    if min(len(beyond), len(inside)) >= LEAST_TOP:  # such as the default and known recipes, which have fixed values
         return float(mannwhitneyu(beyond, inside, alternative="less").pvalue)
     near, far = parts([t for t in own if t.is_independent])
     if min(len(near), len(far)) < LEAST_TOP:
@@ -238,14 +237,14 @@ def _chance(name: str, side: str, trials: Sequence[Trial], losses: Mapping[int, 
 
 
 def _parting(begun: Sequence[Trial], space: Space) -> Parting | None:
-    """The threshold that parts the lost trials from the others best, if it does so by more than chance."""
+    """The threshold that best separates the lost trials from the others, if it does so by more than chance."""
     found = [each for name in space.dimensions for each in _thresholds(name, begun, space)]
     good = [p for p in found if p.num_lost_beyond >= LOST_BEYOND * p.num_beyond and p.chance * len(found) < BY_CHANCE]
     return max(good, key=lambda p: (p.gain, -p.chance), default=None)
 
 
 def _thresholds(name: str, begun: Sequence[Trial], space: Space) -> list[Parting]:
-    """Every threshold on a dimension with what lies beyond it, on either side; of a choice every value."""
+    """Every threshold on a dimension with the trials beyond it, on either side; every value of a choice."""
     dim = space.dimensions[name]
     own = [t for t in begun if _plays_a_part(name, t, space)]
     if isinstance(dim, Choice):
@@ -275,14 +274,14 @@ def _judged(name: str, side: str, value: Value, beyond: Sequence[Trial], begun: 
 
 
 def _lies_in(trial: Trial, space: Space) -> bool:
-    """Whether no range of the space is left by the trial's recipe."""
+    """Whether the trial's recipe lies inside all ranges of the space."""
     flat = trial.recipe.flat()
     ranges = ((name, space.dimensions[name]) for name in space.active(flat))
     return all(isinstance(d, Choice) or d.low <= flat.get(field_of(n), d.low) <= d.high for n, d in ranges)  # type: ignore[operator]
 
 
 def _plays_a_part(name: str, trial: Trial, space: Space) -> bool:
-    """Whether the dimension holds for this recipe, and its field does anything: a linear head drops nothing."""
+    """Whether the dimension is active in this recipe and its field has an effect; dropout has none in a linear head."""
     flat, model = trial.recipe.flat(), trial.recipe.model
     if field_of(name) not in flat or name not in space.active(flat):
         return False
@@ -294,7 +293,7 @@ def _value(name: str, trial: Trial) -> Value:
 
 
 def _can_be_wider(name: str, dimension: Float | Int, side: str) -> bool:
-    """Whether a recipe may lie beyond the edge: no dropout below zero."""
+    """Whether a recipe may have values beyond the edge; dropout, for example, cannot be negative."""
     low, high = dimension.low, dimension.high
     reach = (high - low) / 10
     if dimension.log:

@@ -1,7 +1,7 @@
 """Charts as inline SVG: pure functions from values to text. Colours come from the page's style, by class.
 
-Nothing is told by colour alone: kinds also differ in dash, shape or label. Every chart has a title and a description
-for those who do not see it.
+Colour never carries meaning alone: kinds also differ in dash, shape or label. Every chart has a title and a
+description for screen readers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tame.report.formats import compact, number
 from tame.report.svg import Scale, grid_across, grid_down, moves, svg, tag
 
 Kind = Literal["winner", "each", "default", "dummy", "valid", "train", "finalist", "faint", "plain", "lost"]
-MOST_POINTS = 80  # of one line; a chart has no more pixels to show them
+MOST_POINTS = 80  # per line; a chart has no pixels to show more
 LINE_HEIGHT = 15  # pixels between two labels at the end of lines
 
 
@@ -45,7 +45,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """One mark of a scatter plot. y: None for what has no value, drawn on the upper edge."""
+    """One mark of a scatter plot. y: None if there is no value; drawn on the upper edge."""
 
     x: float
     y: float | None
@@ -56,7 +56,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """One point of a plot of what should be equal; low and high: the interval of its height."""
+    """One point of an agreement plot, in which x and y should be equal; low and high: the interval of y."""
 
     x: float
     y: float
@@ -81,7 +81,7 @@ def intervals(
     show: Callable[[float | None], str] = number,
     x_label: str = "",
 ) -> Markup:
-    """Values with their intervals, one a row, over a common scale. `zero` draws the line of no difference.
+    """Values with their intervals, one per row, on a common scale. `zero` draws the line of no difference.
 
     show: how a value is written.
     """
@@ -111,7 +111,7 @@ def curves(
     height: int = 340,
     label_width: int = 150,
 ) -> Markup:
-    """Lines over epochs. What leaves the frame is cut off at its edge. Labels stand at the ends of their lines."""
+    """Lines over epochs, cut off at the edge of the frame. Each label stands at the end of its line."""
     last = max((point[0] for line in lines for point in line.points), default=1)
     left, top, right, bottom = 52, 26, width - label_width, height - 40
     x = Scale(1, max(last, 2), left, right)
@@ -152,7 +152,7 @@ def scatter(
     width: int = 1040,
     height: int = 320,
 ) -> Markup:
-    """Marks over a logarithmic axis, with the edges of what was searched. Values above `high` lie on the upper edge."""
+    """Marks over a log axis, with the edges of the searched range. Values above `high` lie on the upper edge."""
     xs = [dot.x for dot in dots if dot.x > 0] + list(edges or ())
     left, top, right, bottom = 52, 52, width - 20, height - 44
     x = Scale(min(xs, default=1e-3) / 1.25, max(xs, default=1e-1) * 1.25, left, right, log=True)
@@ -185,7 +185,7 @@ def agreement(
     width: int = 520,
     height: int = 440,
 ) -> Markup:
-    """Points over two equal axes, with the line on which both values are the same. What lies outside is a cross."""
+    """Points over two equal axes, with the line on which both values are equal. Points outside are crosses."""
     left, top, right, bottom = 68, 26, width - 30, height - 44
     x, y = Scale(low, high, left, right), Scale(low, high, bottom, top)
     parts = [grid_across(y, left, right, 6), grid_down(x, top, bottom, 6)]
@@ -247,7 +247,7 @@ def _mark(dot: Dot, x: Scale, y: Scale) -> Markup:
     kind: Kind = "lost" if is_out and dot.kind not in ("winner", "default") else dot.kind
     parts = [tag("title", dot.note), _shape(kind, *at, 6.5 if dot.kind in ("winner", "default") else 4)]
     if dot.label:
-        # Below the winner, which has the lowest losses, there is room; above the others.
+        # The winner has the lowest losses, so there is room below it; for the others there is room above.
         place = (min(max(at[0], x.start + 50), x.end - 50), at[1] + (21 if dot.kind == "winner" else -12))
         parts.append(tag("text", dot.label, x=place[0], y=place[1], class_="label halo", text_anchor="middle"))
     return tag("g", *parts, class_=f"mark {kind}")
@@ -281,7 +281,7 @@ def _shape(kind: Kind, x: float, y: float, size: float) -> Markup:
 
 
 def _behind(lines: Sequence[Line]) -> list[Line]:
-    """The lines in the order of painting: what matters most comes last."""
+    """The lines in drawing order, the most important last."""
     order = {"faint": 0, "finalist": 1, "default": 2, "train": 3, "valid": 4, "winner": 4}
     return sorted((line for line in lines if len(line.points) > 1), key=lambda line: order.get(line.kind, 0))
 
@@ -294,7 +294,7 @@ def _lonely(line: Line, x: Scale, y: Scale) -> Markup:
 
 
 def _path(points: Sequence[tuple[float, float | None]], x: Scale, y: Scale) -> str:
-    """The points as a path that is broken where a value is missing. Far outside, pixels are bounded."""
+    """The points as a path, broken where a value is missing. Pixels far outside the frame are clamped."""
     drawn, run = "", list[tuple[float, float]]()
     for epoch, value in [*thinned(points), (0.0, None)]:
         if value is None or not math.isfinite(value):
@@ -306,7 +306,7 @@ def _path(points: Sequence[tuple[float, float | None]], x: Scale, y: Scale) -> s
 
 
 def _end_labels(lines: Sequence[Line], x: Scale, y: Scale) -> list[Markup]:
-    """The labels of lines, pushed apart where they would lie on one another, each joined to its line's end."""
+    """The labels of lines, pushed apart where they would overlap, each connected to the end of its line."""
     ends = []
     for line in lines:
         known = [(epoch, value) for epoch, value in line.points if value is not None and math.isfinite(value)]

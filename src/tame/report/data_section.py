@@ -1,4 +1,4 @@
-"""What the report shows of the data: its parts, its columns, what was left out and what was found in reading it."""
+"""The report's section on the data: its parts, its columns, what was left out and what was found while reading it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tame.report import formats, words
 from tame.report.charts import shares
 
 PARTS = {"train": "training", "val": "validation", "test": "sealed test", "aside": "put aside"}
-COLUMN_KINDS = {  # of columns that can be learnt from
+COLUMN_KINDS = {  # of columns that can be trained on
     "number": ("number", "numbers"), "category": ("category", "categories"), "boolean": ("yes or no", "yes or no"),
     "date": ("date", "dates"),
 }  # fmt: skip
@@ -32,7 +32,7 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class ColumnRow:
-    """A column of the table, with its numbers in words."""
+    """A column of the table, formatted for print."""
 
     name: str
     kind: str
@@ -43,7 +43,7 @@ class ColumnRow:
 
 @dataclass(frozen=True, slots=True)
 class TargetWords:
-    """What is predicted, and why it was taken for that task."""
+    """What is predicted, and why it was read as that task."""
 
     name: str
     task: str
@@ -86,7 +86,7 @@ def of_data(result: Result) -> DataSection:
         part_names=names,
         part_sums=sums,
         class_counts=[] if result.is_regression else _class_counts(result, parts),
-        parts_chart=shares(bar, name="parts", title=f"How the {words.noun(result.kind)} are divided", desc=desc),
+        parts_chart=shares(bar, name="parts", title=f"How the {words.noun(result.kind)} are split", desc=desc),
         notes=facts.notes,
         skipped=facts.skipped or 0,
         skipped_first=facts.skipped_first or (),
@@ -103,13 +103,13 @@ def _class_counts(result: Result, parts: Sequence[str]) -> list[ClassRow]:
 
 
 def _about(result: Result, total: int) -> str:
-    """How much there is of what, in a few sentences."""
+    """How much data there is, in a few sentences."""
     facts = result.data_facts
     said = words.examples(result, total if facts.pictures is None else facts.pictures)
     if not result.is_regression:
         said += f" in {formats.count(len(result.classes), 'class')}"
     if facts.side is not None:
-        said += f", the median shorter side {facts.side} pixels"
+        said += f"; median shorter side {facts.side} pixels"
     if _inputs(result):
         said += f". {_kinds(result)}"
     found = [f"{said}."]
@@ -120,7 +120,7 @@ def _about(result: Result, total: int) -> str:
         same = f"{formats.count(pairs, 'pair')} of the same or nearly the same {own.noun}"
         found.append(f"{same} {_were(pairs)} found{kept}; {formats.count(skipped, 'file')} {_were(skipped)} skipped.")
     if twins := facts.twins:
-        found.append(f"{words.examples(result, twins)} {'has' if twins == 1 else 'have'} a twin that is equal.")
+        found.append(f"{words.examples(result, twins)} {'has' if twins == 1 else 'have'} an identical copy.")
     if without := facts.unlabelled:
         found.append(f"{words.examples(result, without)} without a target {_were(without)} left out.")
     return " ".join(found)
@@ -131,7 +131,7 @@ def _were(amount: int) -> str:
 
 
 def _kinds(result: Result) -> str:
-    """Learnt from 12 columns: 7 numbers, 4 categories and 1 date; 2 columns were left out."""
+    """Trained on 12 columns: 7 numbers, 4 categories and 1 date; 2 columns were left out."""
     columns = _inputs(result)
     kinds = Counter(column.kind for column in columns if column.learnt)
     used = [
@@ -142,11 +142,11 @@ def _kinds(result: Result) -> str:
     out = len(columns) - kinds.total()
     of = formats.count(kinds.total(), "column")
     left = f"; {formats.count(out, 'column')} {_were(out)} left out" if out else ""
-    return f"Learnt from {of}{f': {formats.listed(used)}' if used else ''}{left}"
+    return f"Trained on {of}{f': {formats.listed(used)}' if used else ''}{left}"
 
 
 def _inputs(result: Result) -> list[ColumnFacts]:
-    """The columns of a table but the target."""
+    """The columns of a table, except the target."""
     return [column for column in result.data_facts.columns or () if column.name != result.target]
 
 
@@ -158,7 +158,7 @@ def _column(column: ColumnFacts, total: int) -> ColumnRow:
 
 
 def _target(result: Result) -> TargetWords | None:
-    """What is predicted; None where it has no name and no reason."""
+    """What is predicted; None if it has neither a name nor a reason."""
     about = result.data_facts.target
     if about is None:
         return None

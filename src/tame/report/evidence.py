@@ -1,4 +1,4 @@
-"""The evidence and the outcome of a finding, in a sentence each."""
+"""The evidence of a finding and the heading of its change, in words."""
 
 from __future__ import annotations
 
@@ -10,15 +10,9 @@ from tame.kinds.known import FIRST
 from tame.report.formats import compact, listed, short
 from tame.report.words import noun
 
-DATA_CODES = {
-    "near_duplicates", "label_conflict", "leak", "skipped_files", "imbalance", "small_test", "target_leak",
-    "skipped_rows", "identifier_columns", "constant_columns", "unseen_categories", "few_rows", "duplicate_rows",
-    "infinite_values", "memory_short", "cut_short",
-}  # fmt: skip
-
 
 def evidence(finding: Finding, kind: str = FIRST) -> str:
-    """The numbers behind a finding in a sentence; as a plain list where the code is not known here."""
+    """The numbers behind a finding in a sentence; as a plain list if the code has no sentence here."""
     values = finding.evidence
     counts = {name: each for name, each in values.items() if isinstance(each, int)}
     if finding.code == "imbalance" and values and len(counts) == len(values):
@@ -29,48 +23,47 @@ def evidence(finding: Finding, kind: str = FIRST) -> str:
         found = [f"{short(str(each['column']), 40)}: {each['evidence']}" for each in columns]
         return short("; ".join(found), 300)
     plain = {key.replace(".", "_"): _bytes(key, value) or _short(value) for key, value in values.items()}
-    # Older findings do not say how the dummy guesses: they were all of classes.
-    known = {"guess": "always naming the commonest class", **plain, "examples": noun(kind)}
+    # Older findings do not say how the dummy guesses: they were all from classification.
+    known = {"guess": "always predicting the most common class", **plain, "examples": noun(kind)}
     for sentence in _SENTENCES.get(finding.code, ()):
         if set(_PLACES.findall(sentence)) <= known.keys():
             return sentence.format_map(known)
     return "; ".join(f"{key.replace('_', ' ')}: {_short(value)}" for key, value in values.items())
 
 
-def outcome(finding: Finding) -> str:
-    """Whether the change helped; that it was not tried where it could have been; nothing for facts of the data."""
-    if finding.outcome:
-        return finding.outcome
-    return "" if finding.code in DATA_CODES else "not tried in this study"
+def to_do(finding: Finding) -> str:
+    """What stands before the change of a finding: whether the study made it, or it is left to the reader."""
+    return "Change" if finding.outcome else "For you to do"
 
 
-# Of each code the sentences that may tell its evidence: the first one whose places are all known is taken.
+# For each code the sentences that may show its evidence: the first one whose values are all known is used.
 _SENTENCES: Mapping[str, tuple[str, ...]] = {
     "overfitting": (
-        "validation loss lowest in epoch {since_epoch} ({lowest_valid_loss}), {last_valid_loss} at the "
-        "end; training loss {last_train_loss} by then",
+        "validation loss was lowest in epoch {since_epoch} ({lowest_valid_loss}) and {last_valid_loss} "
+        "at the end; training loss was {last_train_loss} by then",
     ),
     "overconfident": (
-        "validation loss lowest in epoch {since_epoch} ({lowest_valid_loss}), {last_valid_loss} at the "
-        "end; the metric ended at {last_valid_metric}",
+        "validation loss was lowest in epoch {since_epoch} ({lowest_valid_loss}) and {last_valid_loss} "
+        "at the end; the metric ended at {last_valid_metric}",
     ),
     "still_improving": (
-        "validation loss {last_valid_loss} after {epochs} epochs; over the last fifth of them it fell "
-        "by {fall_over_last_fifth} of its height",
+        "validation loss {last_valid_loss} after {epochs} epochs; it fell by {fall_over_last_fifth} of "
+        "its value over the last fifth of them",
     ),
     "rate_too_high": (
         "the training loss rose in {share_of_epochs_that_rose} of all epochs and reached "
-        "{highest_train_loss}; guessing costs {loss_of_guessing}; learning rate {optimizer_lr}",
+        "{highest_train_loss}; guessing has a loss of {loss_of_guessing}; learning rate {optimizer_lr}",
     ),
     "rate_too_low": (
-        "the training loss ended at {last_train_loss}; guessing costs {loss_of_guessing}; learning rate {optimizer_lr}",
+        "the training loss ended at {last_train_loss}; guessing has a loss of {loss_of_guessing}; "
+        "learning rate {optimizer_lr}",
     ),
-    "diverged": ("a loss in epoch {epoch} was no finite number; learning rate {optimizer_lr}",),
+    "diverged": ("a loss in epoch {epoch} was not finite; learning rate {optimizer_lr}",),
     "no_better_than_dummy": ("{valid_metric} on {n} validation {examples}; {guess} has {dummy}",),
-    "best_on_edge": ("the best values of {field} are {best_values}; searched was {low} to {high}",),
+    "best_on_edge": ("the best values of {field} are {best_values}; the searched range is {low} to {high}",),
     "infeasible": (
-        "{lost} of {begun} recipes that were begun there, {lost_beyond} of the {beyond} beyond it",
-        "{lost} of {begun} recipes that were begun diverged or failed",
+        "{lost} of {begun} recipes that started there failed, {lost_beyond} of the {beyond} beyond it",
+        "{lost} of {begun} recipes that started diverged or failed",
     ),
     "linear_range": ("{field} from {low} to {high}",),
     "worthless_rest": (
@@ -84,16 +77,17 @@ _SENTENCES: Mapping[str, tuple[str, ...]] = {
     "identifier_columns": ("columns: {columns}",),
     "constant_columns": ("columns: {columns}",),
     "skipped_rows": ("{count} {examples} without a target",),
-    "duplicate_rows": ("{rows} of {of} {examples} have a twin",),
+    "duplicate_rows": ("{rows} of {of} {examples} have an identical copy",),
     "infinite_values": ("for example {notes}",),
     "few_rows": ("{rows} {examples}",),
     "small_test": ("{n} test {examples}",),
-    "fine_tuning": (
-        "trial {trial} against trial {frozen_trial} on the same {n} {examples}: {value} ({low} to {high})",
+    "fine_tuning": ("trial {trial} minus trial {frozen_trial} on the same {n} {examples}: {value} ({low} to {high})",),
+    "cut_short": ("trial {trial} was at epoch {epochs} of {of} when the time ran out",),
+    "unseen_categories": (
+        "columns: {columns}",
+        "{count} {examples}",
     ),
-    "cut_short": ("trial {trial} stood at epoch {epochs} of {of} when the time ended",),
-    "unseen_categories": ("columns: {columns}", "{count} {examples}"),
-    "memory_short": ("about {needs_bytes} will be needed; {available_bytes} is available",),
+    "memory_short": ("about {needs_bytes} is needed; {available_bytes} is available",),
 }
 _PLACES = re.compile(r"{(\w+)}")
 
@@ -104,7 +98,7 @@ def _bytes(key: str, value: object) -> str:
 
 
 def _short(value: object) -> str:
-    """A value of a finding; of a list of lists or of long texts only the first."""
+    """A value of a finding as text; of a list of lists or of long texts, only the first entry."""
     if isinstance(value, Sequence) and not isinstance(value, str) and value:
         first = value[0]
         if all(isinstance(each, str) and len(each) <= 24 for each in value):

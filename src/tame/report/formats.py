@@ -1,4 +1,4 @@
-"""Numbers and texts as people read them, in the terminal and in the report; texts of others are made inert first."""
+"""Numbers and texts as people read them, in the terminal and in the report; foreign texts are made inert first."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ METRICS = {
     "mae": "mean absolute error",
     "r2": "R²",
 }
-HUGE = 1e12  # from which on a number is shown with its exponent
+HUGE = 1e12  # numbers from here on are shown with an exponent
 IN_UNITS = ("rmse", "mae")  # metrics in the units of the target, of any size
-JOINERS = "\u200c\u200d"  # invisible, but scripts and emoji are spelt with them
+JOINERS = "\u200c\u200d"  # invisible, but some scripts and emoji need them
 
 
 def inert(text: str) -> str:
-    """The text with control characters, lone surrogates and marks that turn the writing direction made visible.
+    """The text with control characters, lone surrogates and direction marks made visible.
 
-    What is left can be written as UTF-8, moves no terminal, and shows its letters in the order they stand.
+    The result can be written as UTF-8, cannot control a terminal, and shows its letters in their true order.
     """
     if text.isprintable():
         return text
@@ -34,7 +34,7 @@ def inert(text: str) -> str:
 
 
 def short(text: str, most: int) -> str:
-    """The text, its middle left out where it is longer than `most` characters."""
+    """The text, shortened in the middle if it is longer than `most` characters."""
     if len(text) <= most:
         return text
     head = (most - 1) // 2
@@ -47,7 +47,7 @@ def sentence(text: str) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with so many decimals and a true minus sign, a huge one with an exponent; a dash for what is unknown."""
+    """A number with `digits` decimals and a true minus sign; huge ones with an exponent; a dash if unknown."""
     if value is None or not math.isfinite(value):
         return "–"
     if abs(value) >= HUGE:
@@ -57,13 +57,13 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def signed(value: float | None, digits: int = 3) -> str:
-    """A number with its sign, zero without."""
+    """A number with its sign; zero has none."""
     text = number(value, digits)
     return f"+{text}" if value is not None and round(value, digits) > 0 else text
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """A number of any size with so many significant digits: 0.0123, 1.23, 12,300, 1.23e9."""
+    """A number of any size with `digits` significant digits: 0.0123, 1.23, 12,300, 1.23e9."""
     if value is None or not math.isfinite(value):
         return "–"
     power = int(f"{value:.{digits - 1}e}".partition("e")[2])
@@ -78,24 +78,24 @@ def metric_name(metric: str) -> str:
 
 
 def is_rising(metric: str) -> bool:
-    """Whether more of this metric is better."""
+    """Whether higher is better for this metric."""
     return METRIC_MODES.get(metric, "max") == "max"
 
 
 def shown(metric: str, value: float | None) -> str:
-    """A value of the metric: 0.962, or of a metric in the units of the target three significant digits."""
+    """A value of the metric: 0.962, or three significant digits for a metric in the units of the target."""
     return significant(value) if metric in IN_UNITS else number(value)
 
 
 def shown_signed(metric: str, value: float) -> str:
-    """A difference of the metric with its sign, zero without."""
+    """A difference of the metric with its sign; zero has none."""
     if metric not in IN_UNITS:
         return signed(value)
     return significant(value) if value <= 0 else f"+{significant(value)}"
 
 
 def measured(value: float | None) -> str:
-    """A value of a metric that is not known by name: three decimals where those tell something."""
+    """A value of an unknown metric: three decimals if they are informative, else three significant digits."""
     if value is None or not math.isfinite(value) or value == 0 or 0.01 <= abs(value) < 100:
         return number(value)
     return significant(value)
@@ -120,7 +120,7 @@ def compact(value: object) -> str:
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
-    """Names as a sentence holds them: a, b and c; after `most` of them the rest is counted."""
+    """Names as in a sentence: a, b and c; after `most` of them the rest is counted."""
     if len(names) > most:
         names = [*names[: most - 1], f"{len(names) - most + 1:,} more"]
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
@@ -146,7 +146,7 @@ def duration(seconds: float) -> str:
 
 def _visible(char: str) -> str:
     code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # how os.fsdecode keeps a byte that it cannot decode
+    if 0xDC80 <= code <= 0xDCFF:  # how os.fsdecode represents a byte that it cannot decode
         return f"\\x{code - 0xDC00:02x}"
     if unicodedata.category(char) == "Zs":
         return " "

@@ -1,4 +1,4 @@
-"""What the report says of what mattered in the search: sentences, charts and their values."""
+"""The report's section on what mattered in the search: sentences, charts and their values."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tame.report.search_charts import Axis, Part, Strand, best_by_part, best_of_
 
 MOST_AXES = 8  # of parallel coordinates, the result among them
 MOST_STRANDS = 200
-BEST_SHARE = 0.1  # of the trials that are drawn strongly
+BEST_SHARE = 0.1  # of the trials that are highlighted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportanceSection:
-    """What the template prints; charts are None where there is nothing to draw."""
+    """What the template prints; a chart is None if there is nothing to draw."""
 
     words: str
     n: int
@@ -44,13 +44,13 @@ class ImportanceSection:
 
 
 def of_search(result: Result, history: History) -> ImportanceSection:
-    """The section "What mattered" of a finished study, from its result, which says it; measured where it does not."""
+    """The section "What mattered" of a finished study, from its result; measured now if the result lacks it."""
     space = result.space
     return section(result.mattered or what_mattered(history, space), outcomes(history, space), space)
 
 
 def section(found: Mattered, trials: Sequence[Outcome], space: Space) -> ImportanceSection:
-    """The section "What mattered". trials: the outcomes that it was measured on, the best first."""
+    """The section "What mattered". trials: the outcomes it was measured on, the best first."""
     about, best = found.importance, found.best_of
     shown = names(space)
     isolated = [_isolation_chart(found, trials, each, space, shown, i) for i, each in enumerate(found.isolation)]
@@ -71,7 +71,7 @@ def section(found: Mattered, trials: Sequence[Outcome], space: Space) -> Importa
 
 
 def beyond(trials: Sequence[Outcome], space: Space, shown: Mapping[str, str]) -> str:
-    """Of the best trial the values that lie outside their ranges, as "lr 0.002"; "" where there are none."""
+    """The values of the best trial that lie outside their ranges, as "lr 0.002"; "" if there are none."""
     if not trials:
         return ""
     own = {name: value for name, value in trials[0].values.items() if name in space.dimensions}
@@ -84,7 +84,7 @@ def beyond(trials: Sequence[Outcome], space: Space, shown: Mapping[str, str]) ->
 
 
 def names(space: Space) -> dict[str, str]:
-    """A short name for each dimension: the last part of its field, where no other has the same."""
+    """A short name for each dimension: the last part of its field, if no other has the same."""
     short = {name: name.rpartition(".")[2] for name in space.dimensions}
     every = list(short.values())
     return {name: own if every.count(own) == 1 else name for name, own in short.items()}
@@ -97,7 +97,7 @@ def _importance_chart(about: Importances, shown: Mapping[str, str]) -> Markup:
         for one in about.each
     ]  # fmt: skip
     return intervals(
-        rows, name="importance", title="Share of each hyperparameter in what sets the best trials apart",
+        rows, name="importance", title="Importance of each hyperparameter",
         desc="; ".join(f"{row.label} {row.note}" for row in rows), low=0.0,
         high=min(1.0, 1.05 * max(one.high for one in about.each)), width=1040, label_width=200,
         row_height=30, show=lambda value: formats.number(value, 2), x_label="share of the importance",
@@ -126,7 +126,7 @@ def _isolation_chart(
 
 
 def _frame(trials: Sequence[Outcome], objective: Objective) -> tuple[float, float]:
-    """A range for what came of trials, without the worst few, in the objective's own direction."""
+    """A range for the results of trials, without the worst few, in the objective's own direction."""
     losses = sorted(each.loss for each in trials if math.isfinite(each.loss))
     if not losses:
         return 0.0, 1.0
@@ -137,7 +137,7 @@ def _frame(trials: Sequence[Outcome], objective: Objective) -> tuple[float, floa
 
 
 def _frame_of_parts(found: Mattered, trials: Sequence[Outcome]) -> tuple[float, float]:
-    """A range for the best of every part, the same in all plots, so that they can be held against each other."""
+    """A range for the best of every part, the same in all plots, so that they can be compared."""
     low, high = _frame(trials, found.objective)
     parts = [bucket for each in found.isolation for bucket in each.buckets]
     ends = [v for bucket in parts for v in (bucket.best, bucket.low, bucket.high) if v is not None]
@@ -173,8 +173,8 @@ def _parallel_chart(found: Mattered, every: Sequence[Outcome], space: Space, sho
         for i, each in enumerate(drawn)
     ]
     return parallel(
-        strands, axes, name="parallel", title="Every trial over the fields that mattered, and what came of it",
-        desc="Each line is a trial; the best is heavy, the best tenth is strong, the others are faint.",
+        strands, axes, name="parallel", title="All trials: the fields that mattered, and the result",
+        desc="Each line is a trial; the best is thick, the best tenth is dark, the others are faint.",
     )  # fmt: skip
 
 
@@ -186,7 +186,7 @@ def _ticks(dim: Dimension) -> list[tuple[float, str]]:
 
 
 def _places(values: Sequence[Value | None], dim: Dimension) -> list[float | None]:
-    """Where values lie on an axis; those of a choice are moved apart, those it does not hold are left out."""
+    """Where values lie on an axis; those of a choice are moved apart, and unknown ones are left out."""
     if not isinstance(dim, Choice):
         return [None if value is None else dim.where(value) for value in values]
     known = [i for i, value in enumerate(values) if value is not None and dim.holds(value)]
@@ -201,44 +201,44 @@ def _best_chart(about: BestOf, trials: Sequence[Outcome], objective: Objective) 
     return best_of_curve(
         about.sizes, about.median, about.low, about.high, made=about.n, best=best, floor=low, ceiling=high,
         name="best-of", title="The best of n trials",
-        desc=f"Median best {objective.name} of n trials with its 95 % band; {about.n} trials were made, and the "
-        f"best of them has {formats.significant(best)}.", y_label=f"best {objective.name}", rising=rising,
+        desc=f"Median best {objective.name} of n trials with its 95 % band; the best of the {about.n} trials of "
+        f"this study has {formats.significant(best)}.", y_label=f"best {objective.name}", rising=rising,
     )  # fmt: skip
 
 
 def in_words(about: Importances, shown: Mapping[str, str] | None = None) -> str:
-    """What the importances say, and how far they can be trusted, in one or two sentences. shown: names to print."""
+    """What the importances say, and how reliable they are, in one or two sentences. shown: names to print."""
     if not about.each:
         if about.n >= LEAST:
-            return "nothing was searched that differs between the trials"
-        return f"too few trials to tell: {about.n} of the {LEAST} that are needed at the least; {about.enough} would do"
+            return "no searched field differs between the trials"
+        return f"too few trials to tell: {about.n}; at least {LEAST} are needed, and {about.enough} are enough"
     names = [(shown or {}).get(one.name, one.name) for one in about.each if one.is_shown]
-    said = f"more than chance is shown for {', '.join(names)}" if names else "no field is shown to matter beyond chance"
+    said = f"shown to matter more than chance: {', '.join(names)}" if names else "no field is shown to matter"
     if about.is_enough:
-        return f"{said}, over {about.n:,} trials"
-    return f"{said}; a first hint only, over {about.n:,} trials: {about.enough} would do"
+        return f"{said} ({about.n:,} trials)"
+    return f"{said}; only a first hint from {about.n:,} trials, {about.enough} are enough"
 
 
 def worth(about: BestOf, objective: Objective) -> str:
     """Whether more trials would help, in one sentence."""
     if about.gain is None:
-        return "too few trials to say what more of them would bring"
+        return "too few trials to say whether more would help"
     way = "lower" if objective.sign > 0 else "raise"
     said = f"twice as many trials would {way} the best {objective.name} by about {about.gain:.2g}"
     if about.noise is None:
-        return f"{said}; how much the seed alone moves it was not measured"
+        return f"{said}; how much the seed alone changes it was not measured"
     helps = about.gain > about.noise
-    verdict = "more trials may help" if helps else "more trials would hardly help"
-    return f"{verdict}: {said}, {'more' if helps else 'less'} than the seed alone moves it ({about.noise:.2g})"
+    verdict = "more trials may help" if helps else "more trials are unlikely to help"
+    return f"{verdict}: {said}, {'more' if helps else 'less'} than the seed alone changes it ({about.noise:.2g})"
 
 
 def caution(about: BestOf) -> str:
-    """What the band means where trials were not drawn at random; "" where all of them were."""
+    """What the band means if some trials were not drawn at random; "" if all were."""
     other = about.n - about.drawn
     if not other:
         return ""
     return (
-        f"{other:,} of the {about.n:,} trials are not known to be drawn at random (the default, known good recipes, "
-        "proposals made from earlier trials, imported ones): the curve and its band then tell of drawing again from "
-        "this list, and a search that learns from its trials may gain more than the band says"
+        f"{other:,} of the {about.n:,} trials were not drawn at random, as far as is known (the default, known good "
+        "recipes, proposals based on earlier trials, imported trials). The curve and its band therefore describe "
+        "redrawing from this list; a search that learns from its trials may gain more"
     )

@@ -12,7 +12,7 @@ from tame.report import formats, words
 
 
 def model_card(result: Result) -> str:
-    """The README.md of a model folder: what the network does, how good it is, how to use it. result: of a study."""
+    """The README.md of a model folder: what the network does, how good it is, how to use it."""
     score, backbone, own = result.score, result.backbone, KINDS.get(result.kind).words
     data = PurePath(result.data).name
     task = _hub_task(result)
@@ -49,29 +49,29 @@ def _hub_task(result: Result) -> str:
 
 
 def _what(result: Result) -> str:
-    """What the network does, and the classes that it names."""
+    """What the network does, and its classes."""
     target = formats.inert(formats.short(result.target, 80))
     many, base = words.noun(result.kind), _base(result)
     if result.is_regression:
         return f"Predicts {target or 'a number'} with {base}, tuned by TAME."
-    about = f"{len(result.classes)} classes of {many} apart{f', by {target},' if target else ''}"
+    about = f"{f'{target}: ' if target else ''}one of {len(result.classes)} classes of {many}"
     labels = "\n".join(f"- {formats.inert(name)}" for name in result.classes)
-    return f"Tells {about} with {base}, tuned by TAME:\n\n{labels}"
+    return f"Predicts {about}, with {base}, tuned by TAME:\n\n{labels}"
 
 
 def _base(result: Result) -> str:
     recipe, backbone = result.winner.recipe, result.backbone
     if KINDS.get(result.kind).features is None:
-        return f"a network of the kind {formats.inert(str(recipe['model.name']))}"
+        return f"a network of type {formats.inert(str(recipe['model.name']))}"
     if not backbone:
-        return "a small network from scratch"
+        return "a small network trained from scratch"
     name, stages = formats.inert(backbone.name), recipe["model.unfrozen"]
-    return f"{name}, its last {stages} stages fine-tuned" if stages else f"a frozen {name}"
+    return f"{name} with its last {stages} stages fine-tuned" if stages else f"a frozen {name}"
 
 
 def _limit(result: Result) -> str:
     own = KINDS.get(result.kind).words
-    unlike = f"{own.a_noun} unlike any that it has seen"
+    unlike = f"{own.a_noun} unlike the training data"
     if result.is_regression:
-        return f"It always gives a number, also for {unlike}."
-    return f"It always names one of its classes, also for {own.stranger or unlike}."
+        return f"It always predicts a number, even for {unlike}."
+    return f"It always predicts one of its classes, even for {own.stranger or unlike}."

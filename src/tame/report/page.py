@@ -1,7 +1,6 @@
-"""The report: one HTML file that needs no network, no script and nothing beside it.
+"""The report: one self-contained HTML file, without network access or scripts.
 
-Whatever comes from outside (names of files, columns and classes, reasons) is text: made inert here, escaped by the
-template.
+All outside text (names of files, columns and classes, reasons) is made inert here and escaped by the template.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from tame.kinds.known import FIRST, KINDS
 from tame.report import data_section, formats, importance_section, search_section, test_section, words
 from tame.report.charts import Kind, Row, intervals
 from tame.report.data_section import DataSection
-from tame.report.evidence import evidence, outcome
+from tame.report.evidence import evidence, to_do
 from tame.report.glossary import Term, terms
 from tame.report.importance_section import ImportanceSection
 from tame.report.search_section import EngineRow, Search, Training
@@ -38,6 +37,7 @@ class FindingLine:
     title: str
     severity: str
     words: str
+    to_do: str  # before the change
     change: str
     outcome: str
     trial: int | None
@@ -45,10 +45,10 @@ class FindingLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What the templates print: values, sentences, and charts as markup. classes, numbers: one of them, by the task.
+    """What the templates print: values, sentences, and charts as markup.
 
-    is_shown: whether examples have small pictures; one, a_one, many: what an example is called; shown: writes a value
-    of the metric.
+    ability: what the network does; is_shown: whether examples have thumbnails; one, a_one, many: what an example is
+    called; shown: writes a value of the metric; classes, numbers: one of the two, by task.
     """
 
     result: Result
@@ -61,7 +61,7 @@ class Page:
     metric: str
     shown: Callable[[float | None], str]
     rising: bool
-    learnt: str
+    ability: str
     span: str
     right: str
     opened: str
@@ -87,7 +87,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedPage:
-    """What the template prints of a study in which nothing usable was trained."""
+    """What the template prints for a study without a usable model."""
 
     name: str
     why: str
@@ -101,9 +101,9 @@ def render_report(result: Result, history: History, thumbnails: Mapping[str, byt
 
 
 def render_failure(name: str, why: str, findings: Sequence[Finding], history: History, *, kind: str = FIRST) -> str:
-    """The page of a study in which nothing usable was trained: why, what was found, and every trial.
+    """The page of a study without a usable model: why, the findings, and all trials.
 
-    kind: of data, by its name.
+    kind: the name of the kind of data.
     """
     found = [_finding(finding, kind) for finding in findings]
     trials = list(history.trials.values())
@@ -152,7 +152,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
         metric=formats.metric_name(result.metric),
         shown=partial(formats.shown, result.metric),
         rising=formats.is_rising(result.metric),
-        learnt=words.learnt(result),
+        ability=words.ability(result),
         span=words.span(result.score, result.metric),
         right=_right(result),
         opened=words.opened(result),
@@ -172,7 +172,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
         mattered=importance_section.of_search(result, history),
         search=search_section.search(result, trials),
         engines=search_section.engines(result),
-        again=_again(result),
+        again=_to_reproduce(result),
         terms=terms(result, history),
     )
 
@@ -181,7 +181,7 @@ def _right(result: Result) -> str:
     tested, answers = words.examples(result, result.score.n, "test"), result.answers
     if isinstance(answers, NumberAnswers):
         return f"on {tested}"
-    return f"{sum(each.right for each in answers.per_class):,} of {tested} right"
+    return f"{sum(each.right for each in answers.per_class):,} of {tested} correct"
 
 
 def _is_beaten(result: Result) -> bool:
@@ -193,13 +193,13 @@ def _is_beaten(result: Result) -> bool:
 
 def _finding(finding: Finding, kind: str) -> FindingLine:
     return FindingLine(
-        title=finding.title, severity=finding.severity, words=evidence(finding, kind), change=finding.change,
-        outcome=outcome(finding), trial=finding.trial,
+        title=finding.title, severity=finding.severity, words=evidence(finding, kind), to_do=to_do(finding),
+        change=finding.change, outcome=finding.outcome, trial=finding.trial,
     )  # fmt: skip
 
 
 def _score_chart(result: Result) -> Markup:
-    """The interval of the score beside what it must be measured against."""
+    """The score with its interval, next to the baselines and the validation value."""
     score, validation, metric = result.score, result.validation.value, result.metric
     dummy, default = result.baselines.dummy, result.baselines.default
     ends = [dummy.low, dummy.high, score.low, score.high]
@@ -222,8 +222,8 @@ def _row(metric: str, label: str, score: words.Scored, kind: Kind) -> Row:
     return Row(label, score.value, score.low, score.high, formats.shown(metric, score.value), kind)
 
 
-def _again(result: Result) -> list[tuple[str, str]]:
-    """What is needed to make the study once more."""
+def _to_reproduce(result: Result) -> list[tuple[str, str]]:
+    """What is needed to reproduce the study, as names and values."""
     backbone, delivered = result.backbone, result.delivered
     rows = [
         ("seeds of the winner", ", ".join(str(seed) for seed in result.winner.seeds)),
@@ -232,14 +232,14 @@ def _again(result: Result) -> list[tuple[str, str]]:
         *((name, formats.compact(value)) for name, value in result.versions.items()),
     ]
     if result.speed:
-        rows.append(("backbone, as measured here", formats.compact(result.speed)))
+        rows.append(("backbone speed on this machine", formats.compact(result.speed)))
     if backbone is not None:
         rows.append(("backbone", f"{backbone.name}, SHA-256 {backbone.digest}"))
     rows += [(f"model/{name}", f"SHA-256 {digest}") for name, digest in delivered.files.items()]
     apart = formats.compact(float(delivered.largest_difference))
     checked = words.examples(result, delivered.checked, "test")
-    what = f"a probability {apart}"
+    what = f"a probability: {apart}"
     if result.is_regression:
-        what = f"a prediction {apart} standard deviations of the target"
-    rows.append(("model loaded again", f"judged {checked} the same; largest difference of {what}"))
+        what = f"a prediction: {apart} standard deviations of the target"
+    rows.append(("reloaded model", f"same predictions on {checked}; largest difference of {what}"))
     return rows

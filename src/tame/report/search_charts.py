@@ -1,4 +1,4 @@
-"""Charts of what mattered in a search: isolation, parallel coordinates, the best of n trials. Pure, as in charts.py."""
+"""Charts of what mattered in a search: isolation, parallel coordinates, best of n trials. Pure, as in charts.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_LETTERS = 16  # of a label below or beside an axis
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of an axis with the best value in it and its band; hollow: no trial in it was trained to its end."""
+    """One part of an axis with its best value and band; hollow: no trial in it was trained to the end."""
 
     start: float  # of the axis, in [0, 1]
     end: float
@@ -29,7 +29,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis of parallel coordinates. ticks: places in [0, 1] with what stands there."""
+    """One axis of parallel coordinates. ticks: places in [0, 1] with their labels."""
 
     label: str
     ticks: tuple[tuple[float, str], ...]
@@ -37,7 +37,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Strand:
-    """A trial over all axes: places in [0, 1], None where an axis plays no part in it."""
+    """A trial over all axes: places in [0, 1], None if the trial has no value on an axis."""
 
     places: tuple[float | None, ...]
     kind: str = "faint"  # faint, finalist or winner
@@ -58,9 +58,9 @@ def best_by_part(
     width: int = 328,
     height: int = 232,
 ) -> Markup:
-    """The best value in each part of an axis, with its band. ticks: places in [0, 1] and their words.
+    """The best value in each part of an axis, with its band. ticks: places in [0, 1] and their labels.
 
-    What lies outside the frame is drawn on its edge.
+    Values outside the frame are drawn on its edge.
     """
     left, top, right, bottom = 48, 28, width - 8, height - 44
     x, y = Scale(0, 1, left, right), Scale(low, high, bottom, top)
@@ -84,7 +84,7 @@ def parallel(
     width: int = 1040,
     height: int = 340,
 ) -> Markup:
-    """Each trial as a line over one axis for each field, the last of which is what came of it.
+    """Each trial as a line over one axis per field; the last axis is the result.
 
     Source: Inselberg, The plane with parallel coordinates (1985).
     """
@@ -119,9 +119,9 @@ def best_of_curve(
     width: int = 1040,
     height: int = 300,
 ) -> Markup:
-    """The best of n trials over n, on a logarithmic axis, with its band. made: trials there are; best: of them all.
+    """The best of n trials over n, on a logarithmic axis, with its band. made: number of trials; best: the best of all.
 
-    low: where the band has no lower end it reaches to the end of the axis that is better. rising: more is better.
+    low: if the band has no lower end, it reaches the better end of the axis. rising: higher is better.
     """
     left, top, right, bottom = 60, 40, width - 150, height - 42
     x, y = Scale(min(sizes), max(sizes), left, right, log=True), Scale(floor, ceiling, bottom, top)
@@ -141,16 +141,16 @@ def best_of_curve(
     )
     drawn += [_text(f"{tick:,.0f}", x.at(tick), bottom + 17, anchor="middle") for tick in x.ticks(9) if tick >= 1]
     drawn.append(tag("line", x1=x.at(made), x2=x.at(made), y1=top - 10, y2=bottom, class_="edge"))
-    drawn.append(_text(f"{made:,} trials were made", x.at(made) - 6, top - 14, anchor="end"))
+    drawn.append(_text(f"{made:,} trials in this study", x.at(made) - 6, top - 14, anchor="end"))
     drawn.append(tag("circle", cx=x.at(made), cy=at(best), r=5, class_="found"))
     drawn.append(_text("median best of n", right + 8, at(median[-1]) + 4, kind="label of-winner"))
     drawn.append(tag("text", y_label, x=0, y=14, class_="axis name"))
-    drawn.append(_text("trials drawn from those that were made", (left + right) / 2, height - 4, anchor="middle"))
+    drawn.append(_text("n, the number of trials drawn", (left + right) / 2, height - 4, anchor="middle"))
     return svg(name, width, height, title, desc, *drawn)
 
 
 def spread(values: Sequence[float]) -> list[float]:
-    """The values with equal ones moved apart a little, so that lines through the same place can be told from others."""
+    """The values with equal ones moved apart a little, so that lines through the same place can be told apart."""
     seen: dict[float, int] = {}
     found = []
     for value in values:

@@ -1,4 +1,4 @@
-"""What the report shows of the search: curves, trials, finalists, the winner's recipe and how it was trained."""
+"""The report's sections on the search: curves, trials, finalists, the winner's recipe and how it was trained."""
 
 from __future__ import annotations
 
@@ -19,60 +19,60 @@ from tame.report import formats, words
 from tame.report.charts import Dot, Kind, Line, Row, curves, intervals, scatter
 
 MOST_LINES = 150  # curves in one chart; more are thinned evenly over the ranking
-MOST_COLUMNS = 4  # of the table of trials that hold one field each
+MOST_COLUMNS = 4  # in the table of trials that show one field each
 FIELDS = {
-    "input.size": "side of the square picture that the network sees, in pixels",
-    "input.views": "views of each picture that are learnt: the picture, its mirror image, crops",
-    "input.crop": "share of the picture's shorter side that is seen",
+    "input.size": "side of the square input picture, in pixels",
+    "input.views": "views of each picture used in training: the picture, its mirror image, crops",
+    "input.crop": "share of the picture's shorter side that is used",
     "table.scaling": "how numeric columns are scaled: to a normal distribution, or by mean and spread",
-    "table.numbers": "how a number enters: plain, in pieces, or as periodic functions",
-    "table.bins": "pieces of a column's range",
-    "table.dim": "numbers that a periodic embedding makes of one",
-    "table.sigma": "spread of the first frequencies of a periodic embedding",
-    "table.one_hot": "categories of a column that are written one-hot; columns with more are embedded",
-    "model.name": "what is trained: a head on a backbone's features, a linear model, an mlp, or a whole network",
+    "table.numbers": "how numbers are encoded: plain, piecewise linear, or periodic",
+    "table.bins": "pieces that a column's range is divided into",
+    "table.dim": "dimensions of a periodic embedding",
+    "table.sigma": "spread of the initial frequencies of a periodic embedding",
+    "table.one_hot": "most categories that are encoded one-hot; columns with more are embedded",
+    "model.name": "what is trained: a head on a backbone's features, a linear model, an MLP, or a complete network",
     "model.hidden": "units in the head's hidden layer; 0 is a linear head",
-    "model.width": "units of each layer, or channels of the first stage of a network from scratch",
+    "model.width": "units per layer, or channels in the first stage of a network from scratch",
     "model.depth": "hidden layers",
-    "model.activation": "what bends the output of each layer",
-    "model.norm": "how each layer's output is normalised",
-    "model.residual": "whether each hidden layer is added to what it is given",
+    "model.activation": "activation function after each layer",
+    "model.norm": "normalization of each layer's output",
+    "model.residual": "whether each hidden layer has a skip connection",
     "model.dropout": "share of units switched off at random in each training step",
-    "model.unfrozen": "stages of the backbone that are trained as well",
-    "loss.name": "what training makes small",
-    "loss.label_smoothing": "share of the target that is spread over all classes",
-    "loss.class_weights": "whether each class weighs the same in all, however rare it is",
-    "loss.delta": "where huber turns from squared to absolute errors, in standard deviations of the target",
-    "loss.quantile": "that the quantile loss estimates",
-    "loss.gamma": "how much the focal loss plays down what is already right",
-    "loss.costs": "of confusing one class with another",
-    "optimizer.name": "how weights follow the gradient",
-    "optimizer.lr": "learning rate: how far one step goes",
-    "optimizer.weight_decay": "pull of the weights towards zero",
-    "optimizer.momentum": "how much of the last step's direction is kept",
-    "optimizer.beta2": "memory of squared gradients",
-    "optimizer.clip_norm": "longest gradient of all parameters together; 0: no limit",
-    "optimizer.clip_value": "largest entry of a gradient; 0: no limit",
-    "schedule.name": "how the learning rate falls during training",
-    "schedule.warmup": "share of all steps in which the rate rises from zero",
+    "model.unfrozen": "stages of the backbone that are trained too",
+    "loss.name": "the loss that training minimizes",
+    "loss.label_smoothing": "share of the target spread over all classes",
+    "loss.class_weights": "whether all classes get the same total weight, however rare they are",
+    "loss.delta": "where the Huber loss changes from squared to absolute error, in standard deviations of the target",
+    "loss.quantile": "the quantile that the quantile loss estimates",
+    "loss.gamma": "how strongly the focal loss down-weights easy examples",
+    "loss.costs": "costs of confusing one class with another",
+    "optimizer.name": "the optimizer",
+    "optimizer.lr": "learning rate: size of a step",
+    "optimizer.weight_decay": "how strongly weights are pulled towards zero",
+    "optimizer.momentum": "how much of the previous step's direction is kept",
+    "optimizer.beta2": "decay of the running mean of squared gradients",
+    "optimizer.clip_norm": "largest norm of the whole gradient; 0: no limit",
+    "optimizer.clip_value": "largest absolute entry of a gradient; 0: no limit",
+    "schedule.name": "how the learning rate changes during training",
+    "schedule.warmup": "share of the steps in which the rate rises from zero",
     "then.start": "share of the epochs after which a second phase of training begins",
     "regularize.l1": "weight of the sum of absolute weights in the loss",
     "regularize.l2": "weight of half the sum of squared weights in the loss",
-    "regularize.max_norm": "longest row of weights of one unit; 0: no limit",
-    "regularize.ema": "memory of the averaged weights that are judged; 0: none",
-    "regularize.swa": "share of the last epochs over whose ends the weights are averaged; 0: none",
+    "regularize.max_norm": "largest norm of the weights of a unit; 0: no limit",
+    "regularize.ema": "decay of the averaged weights that are evaluated; 0: none",
+    "regularize.swa": "share of the epochs, the last ones, over which weights are averaged; 0: none",
     "regularize.mixup": "strength of mixing pairs of examples; 0: none",
-    "regularize.cutmix": "strength of pasting a part of one picture into another; 0: none",
+    "regularize.cutmix": "strength of pasting part of one picture into another; 0: none",
     "regularize.early_stopping": "epochs without a lower validation loss after which the best epoch is restored",
-    "augment.flip": "mirror images, at random, in training",
-    "augment.crop": "random shifts and scales in training, as a share of the side",
-    "augment.rotation": "degrees that a picture is turned by at most, either way",
+    "augment.flip": "random mirroring in training",
+    "augment.crop": "random shifts and scaling in training, as a share of the side",
+    "augment.rotation": "largest random rotation in training, in degrees, in either direction",
     "augment.color": "strength of random changes of brightness, contrast and saturation",
-    "augment.strength": "of a random augmentation drawn for each picture, from 0 (none) to 1",
-    "augment.noise": "added to a table's numbers in training, in standard deviations",
-    "batch_size": "examples in one step",
+    "augment.strength": "strength of a random augmentation of each picture, from 0 (none) to 1",
+    "augment.noise": "noise added to a table's numbers in training, in standard deviations",
+    "batch_size": "examples per step",
     "epochs": "passes through the training examples",
-    "seed": "of the training's own chance; never searched",
+    "seed": "seed for all random choices of a training; never searched",
 }
 
 
@@ -90,7 +90,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeRow:
-    """A field of the winner's recipe beside the default's."""
+    """A field of the winner's recipe next to the default."""
 
     field: str
     own: str
@@ -101,8 +101,8 @@ class RecipeRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRow:
-    """A row of the table of trials. fields: of those that have a column; other: changes that have none; reason: why it
-    was tried; last_reason: of the last decision on it, "" where there was none."""
+    """A row of the table of trials. fields: values of the fields with a column; other: changes in other fields; reason:
+    why it was tried; last_reason: of the last decision on it, "" if there was none."""
 
     number: int
     origin: str
@@ -120,7 +120,7 @@ class TrialRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalistLine:
-    """A finalist with what is said of its difference to the winner. tie: what decides between equal ones."""
+    """A finalist with its difference from the winner. tie: the value that decides between equal ones."""
 
     from_trial: int
     value: float
@@ -134,7 +134,7 @@ class FinalistLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What the templates print of the search, the recipe and the finalists."""
+    """What the templates print about the search, the recipe and the finalists."""
 
     recipe: list[RecipeRow]
     space: list[tuple[str, str]]
@@ -171,7 +171,7 @@ class EngineRow:
 
 
 def search(result: Result, trials: Sequence[Trial]) -> Search:
-    """The sections on the recipe, the search and the finalists. trials: of the search, the best first."""
+    """The sections on the recipe, the search and the finalists. trials: those of the search, the best first."""
     default, own, fewer = default_recipe(result, trials), columns(trials), result.searched
     return Search(
         recipe=recipe_rows(result.winner.recipe, default),
@@ -208,7 +208,7 @@ def default_recipe(result: Result, searched: Sequence[Trial]) -> Mapping[str, Va
 
 
 def training(result: Result, history: History, searched: Sequence[Trial]) -> Training:
-    """The learning curves: the winner on its own terms among all recipes, then training loss and metric."""
+    """The learning curves: validation loss of all recipes with the winner's two losses, training loss, metric."""
     own = history.trials.get(result.winner.trial) or history.trials.get(result.winner.from_trial)
     finalists = {each.from_trial for each in result.finalists}
     rest = [trial for trial in searched if trial.number not in finalists and trial.curve.points]
@@ -224,7 +224,7 @@ def training(result: Result, history: History, searched: Sequence[Trial]) -> Tra
         curves_chart=curves(
             [*valid, *fit],
             name="curves", title="Validation loss of every recipe by epoch",
-            desc="The winner is the heavy line; its training loss is dashed; other recipes are faint.",
+            desc="The winner is the thick line; its training loss is dashed; other recipes are faint.",
             low=0.0, high=_ceiling([*valid, *fit], guess), y_label=f"validation loss{unit}",
         ),
         train_chart=curves(
@@ -282,26 +282,26 @@ def _values(lines: Sequence[Line]) -> list[float]:
 
 
 def _ceiling(lines: Sequence[Line], guess: float) -> float:
-    """The upper end of a loss axis: what is much worse than guessing is cut off, the chosen ones never are."""
+    """The upper end of a loss axis: values much worse than guessing are cut off, finalists never are."""
     chosen = _values([line for line in lines if line.kind != "faint"])
     everything = _values(lines)
     return 1.05 * max(max(chosen, default=0.0), min(max(everything, default=guess), 1.1 * guess), 1e-3)
 
 
 def _metric_range(metric: str, lines: Sequence[Line]) -> tuple[float, float]:
-    """The metric's axis without the worst few values, which the first epochs have."""
+    """The range of the metric without the worst few values, which come from the first epochs."""
     values = sorted(_values(lines)) or [0.0, 1.0]
     if not formats.is_rising(metric):
         return 0.0, 1.05 * values[int(0.95 * (len(values) - 1))] or 1.0
     low = values[int(0.02 * (len(values) - 1))]
     if metric == "r2":
-        # Before it has learnt the target's mean a network can be worse than that without bound.
+        # Before a network predicts about the target's mean, R2 has no lower bound.
         return max(low, -0.5) - 0.03, min(1.0, max(values[-1], -0.4) + 0.02)
     return max(0.0, low - 0.03), min(1.0, max(values[-1] + 0.01, low + 0.05))
 
 
 def gap(trial: Trial | None) -> str:
-    """What the two losses of the winner say of overfitting."""
+    """What the two losses of the winner say about overfitting."""
     last = trial.curve.last if trial else None
     if trial is None or last is None or last.train_loss is None or last.valid_loss is None:
         return ""
@@ -314,7 +314,7 @@ def gap(trial: Trial | None) -> str:
 
 
 def recipe_rows(own: Mapping[str, Value], default: Mapping[str, Value]) -> list[RecipeRow]:
-    """The fields worth telling: what every training has, what is not plain, and what differs from the default."""
+    """The fields worth showing: those of every training, those not neutral, and those that differ from the default."""
     told = Recipe.from_flat(own).told()
     return [
         RecipeRow(
@@ -334,7 +334,7 @@ def _differs(field: str, value: Value, default: Mapping[str, Value]) -> bool:
 
 
 def _changed(recipe: Mapping[str, Value], default: Mapping[str, Value], *, without: Sequence[str] = ()) -> str:
-    """The fields in which a recipe differs from the default one."""
+    """The fields in which a recipe differs from the default."""
     found = [
         f"{field} {formats.compact(value)}"
         for field, value in recipe.items()
@@ -344,7 +344,7 @@ def _changed(recipe: Mapping[str, Value], default: Mapping[str, Value], *, witho
 
 
 def columns(searched: Sequence[Trial]) -> list[tuple[str, str]]:
-    """The fields that have a column of their own in the table of trials, each with its head: a few that vary."""
+    """The few varying fields with a column in the table of trials, each with its heading."""
     return words.leading([trial.recipe for trial in searched], MOST_COLUMNS)
 
 
@@ -371,7 +371,7 @@ def states(trials: Sequence[Trial]) -> str:
 
 
 def lr_chart(result: Result, searched: Sequence[Trial]) -> Markup | None:
-    """Learning rate against validation loss, the winner marked, with the edges of the space; None for one rate."""
+    """Validation loss over learning rate, the winner marked, with the edges of the space; None for a single rate."""
     if len({trial.recipe.optimizer.lr for trial in searched}) < 2:
         return None
     dots = []
@@ -392,13 +392,13 @@ def lr_chart(result: Result, searched: Sequence[Trial]) -> Markup | None:
     edges = None if dim is None or isinstance(dim, Choice) else (dim.low, dim.high)
     return scatter(
         dots, name="rates", title="Learning rate and validation loss of every recipe", x_label="learning rate",
-        desc="One mark for each recipe; the winner is labelled; crosses on the upper edge lie above it or diverged.",
+        desc="One mark per recipe; the winner is labelled; crosses on the upper edge lie above it or diverged.",
         y_label=f"last validation loss{words.loss_unit(result)}", high=max(most, 1e-3), edges=edges,
     )  # fmt: skip
 
 
 def finalist_row(each: FinalistRow, default: Mapping[str, Value], result: Result) -> FinalistLine:
-    """A finalist with its values and what is said of its difference to the winner."""
+    """A finalist with its values and its difference from the winner."""
     behind, metric = each.behind, result.metric
     shown = partial(formats.shown_signed, metric)
     said, interval = "the winner", ""
@@ -415,13 +415,13 @@ def finalist_row(each: FinalistRow, default: Mapping[str, Value], result: Result
 
 
 def tie_break(result: Result) -> str:
-    """The metric that decides between finalists without a real difference; "" where it is the study's own."""
+    """The metric that decides between finalists without a real difference; "" if it is the study's own."""
     found = "rmse" if result.is_regression else "log_loss"
     return "" if found == result.metric else found
 
 
 def finalist_chart(result: Result) -> Markup:
-    """Each finalist's values, one tick a seed, around their mean."""
+    """Each finalist's values, one tick per seed, around their mean."""
     rows = []
     for each in result.finalists:
         kind: Kind = "winner" if each.is_winner else "default" if each.origin == "default" else "finalist"
@@ -433,7 +433,7 @@ def finalist_chart(result: Result) -> Markup:
     if result.metric == "log_loss":
         low = max(0.0, min(values) - 0.1 * (max(values) - min(values)) - 1e-3)
     return intervals(
-        rows, name="finalists", title="Validation values of the finalists, one tick a seed",
+        rows, name="finalists", title="Validation values of the finalists, one tick per seed",
         desc="; ".join(f"{row.label} {row.note}" for row in rows), low=low, high=high, width=1040, label_width=180,
         row_height=34, show=partial(formats.shown, result.metric),
     )  # fmt: skip
@@ -443,7 +443,7 @@ def fine_tuning(result: Result) -> FineTuningWords:
     """What fine-tuning added, or why it was not tried."""
     about = result.fine_tuning
     if about is None:
-        why = "there is no backbone: the network was trained from scratch, all of it"
+        why = "there is no backbone: the whole network was trained from scratch"
         return FineTuningWords("Not tried", why if result.backbone is None else "the study's plan left it out")
     difference = about.difference
     if difference is None:
@@ -454,7 +454,7 @@ def fine_tuning(result: Result) -> FineTuningWords:
 
 
 def value_range(metric: str, values: Sequence[float]) -> tuple[float, float]:
-    """A range that holds these values of a metric with some air, but never what the metric cannot be."""
+    """A range that holds these values of a metric with a margin, within the metric's possible values."""
     low, high = min(values), max(values)
     air = 0.06 * (high - low) or 0.05 * (abs(high) if metric in formats.IN_UNITS else 1) or 0.05
     if metric == "log_loss":

@@ -1,4 +1,4 @@
-"""The ground of every chart: elements of SVG as text, scales from values to pixels, grids. Every text is escaped."""
+"""The basis of all charts: SVG elements as text, scales from values to pixels, grids. All text is escaped."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
     def ticks(self, about: int) -> list[float]:
-        """Round values inside the scale, about so many."""
+        """Round values inside the scale, about `about` of them."""
         return _log_ticks(self.low, self.high, about) if self.log else _ticks(self.low, self.high, about)
 
 
 def tag(name: str, *children: object, **attributes: object) -> Markup:
-    """An element. Every text in it is made inert and escaped, unless it is markup of ours already."""
+    """An element. All text in it is made inert and escaped, unless it is our own markup."""
     own = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{_safe(value)}"'
         for key, value in attributes.items()

@@ -1,4 +1,4 @@
-"""What the report shows of the answers on the sealed test: right and wrong classes, errors of numbers, calibration."""
+"""The report's sections on the sealed test: correct and wrong classes, errors of numbers, calibration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tame.core.result import Result
 from tame.report import formats, words
 from tame.report.charts import Row, Spot, agreement, intervals
 
-MATRIX_CLASSES = 30  # a larger matrix cannot be read; its largest mistakes can
+MATRIX_CLASSES = 30  # a larger matrix is unreadable; its most confused pairs are listed instead
 COST_CLASSES = 12
 MOST_PAIRS = 25
 Counts = Sequence[Sequence[int]]
@@ -47,7 +47,7 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two classes that are confused: how often, of so many examples of the true one."""
+    """Two classes that are confused: count of the examples of the true class, and how many it has."""
 
     true: str
     predicted: str
@@ -57,7 +57,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class MistakeLine:
-    """A wrong answer. source: a data URL of its thumbnail, "" where there is none."""
+    """A wrong answer. source: a data URL of its thumbnail, "" if it has none."""
 
     id: str
     true: str
@@ -83,7 +83,7 @@ class CostRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostWords:
-    """The expected cost. rows: the table of costs; none where it is too large to be read."""
+    """The expected cost. rows: the table of costs; empty if it is too large to read."""
 
     value: str
     span: str
@@ -95,7 +95,7 @@ class CostWords:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassSection:
-    """What the templates print of a classification's answers. withheld: that the matrix did not fit the accuracy."""
+    """What the templates print about a classification. withheld: the matrix did not agree with the accuracy."""
 
     withheld: bool
     matrix: Matrix | None
@@ -116,7 +116,7 @@ class ErrorLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberSection:
-    """What the templates print of a regression's answers."""
+    """What the templates print about a regression."""
 
     agreement_chart: Markup
     bias: str
@@ -146,8 +146,8 @@ def of_numbers(result: Result, answers: NumberAnswers) -> NumberSection:
     return NumberSection(
         agreement_chart=_agreement(result, about),
         bias=_bias(about),
-        spread=f"half of all predictions are off by less than {size(about.median_size)}, 9 of 10 by less than "
-        f"{size(about.size_90)}, {100 * about.within_rmse:.0f} % by no more than the RMSE of {size(about.rmse)}",
+        spread=f"{words.error_spread(about)}, {100 * about.within_rmse:.0f} % by no more than the RMSE of "
+        f"{size(about.rmse)}",
         points_shown=len(about.points),
         points_all=about.n,
         errors=[
@@ -166,18 +166,18 @@ def _agreement(result: Result, about: Residuals) -> Markup:
     return agreement(
         [Spot(*pair) for pair in about.points], name="agreement",
         title=f"Predicted over true {formats.short(what, 40)}",
-        desc="One point for each test example shown; on the dotted line a prediction is exactly right.",
+        desc="One point per test example shown; predictions on the dotted line are exact.",
         x_label="true", y_label="predicted", low=min(ends) - air, high=max(ends) + air, width=520, height=440,
     )  # fmt: skip
 
 
 def _bias(about: Residuals) -> str:
-    """Whether predictions lie too high or too low on the whole."""
+    """Whether predictions are too high or too low on average."""
     mean, low, high = (formats.shown_signed("rmse", v) for v in (about.mean_error, about.mean_low, about.mean_high))
     said = f"the mean error is {mean} ({low} to {high})"
     if about.mean_low <= 0 <= about.mean_high:
-        return f"{said}, so it is not shown that predictions lie too high or too low on the whole"
-    return f"{said}: the predictions are too {'high' if about.mean_error > 0 else 'low'} on the whole"
+        return f"{said}, so no bias is shown: predictions are neither too high nor too low on average"
+    return f"{said}: predictions are too {'high' if about.mean_error > 0 else 'low'} on average"
 
 
 def _calibration(result: Result, about: Calibration) -> CalibrationWords:
@@ -186,20 +186,20 @@ def _calibration(result: Result, about: Calibration) -> CalibrationWords:
         Spot(
             part.confidence, part.right, part.low, part.high,
             f"{words.examples(result, part.n)} with a probability of {formats.number(part.confidence)} "
-            f"on average: {formats.number(part.right)} right",
+            f"on average: {formats.number(part.right)} correct",
         )
         for part in about.bins
     ]  # fmt: skip
     least = min([min(part.confidence, part.low) for part in about.bins], default=0.0)
     apart = about.confidence - about.right
-    lean = "surer than it is right" if apart > 0 else "less sure than it is right"
+    lean = "overconfident" if apart > 0 else "underconfident"
     chart = agreement(
-        spots, name="calibration", title="Share right over the probability given, with 95 % intervals",
-        desc="; ".join(spot.note for spot in spots), x_label="probability given", y_label="share right",
+        spots, name="calibration", title="Share correct over predicted probability, with 95 % intervals",
+        desc="; ".join(spot.note for spot in spots), x_label="predicted probability", y_label="share correct",
         low=math.floor(10 * least) / 10, high=1.0, width=460, height=380,
     )  # fmt: skip
-    said = f"on average the network gives its answer a probability of {formats.number(about.confidence)}, and "
-    said += f"{formats.number(about.right)} of the answers are right"
+    said = f"the network's average probability for its prediction is {formats.number(about.confidence)}, and a share "
+    said += f"of {formats.number(about.right)} of the predictions is correct"
     return CalibrationWords(
         chart, formats.number(about.ece), said + (f": it is {lean}" if abs(apart) >= 0.0005 else "")
     )
@@ -213,8 +213,8 @@ def _costs(classes: Sequence[str], about: ExpectedCost) -> CostWords:
         for name, row in zip(classes, about.matrix, strict=True)
     ]
     instead = aware and (
-        f"deciding for the lowest expected cost instead would turn {formats.count(aware.changed, 'answer')} and cost "
-        f"{size(aware.value)} ({size(aware.low)} to {size(aware.high)})"
+        f"choosing the class of the lowest expected cost would change {formats.count(aware.changed, 'prediction')} and "
+        f"cost {size(aware.value)} ({size(aware.low)} to {size(aware.high)})"
     )
     return CostWords(
         value=size(about.value),
@@ -227,14 +227,14 @@ def _costs(classes: Sequence[str], about: ExpectedCost) -> CostWords:
 
 
 def _matrix(classes: Sequence[str], counts: Counts) -> Matrix:
-    """The confusion matrix with the strength of each cell's shade, as a share of its row."""
+    """The confusion matrix with the shade of each cell, as a share of its row."""
     rows = []
     for truth, (name, row) in enumerate(zip(classes, counts, strict=True)):
         total = sum(row)
         cells = [
             Cell(
                 amount, round(100 * amount / total) if total else 0, truth == column,
-                f"{amount} of {total} {name} called {classes[column]}",
+                f"{amount} of {total} {name} predicted as {classes[column]}",
             )
             for column, amount in enumerate(row)
         ]  # fmt: skip
@@ -243,7 +243,7 @@ def _matrix(classes: Sequence[str], counts: Counts) -> Matrix:
 
 
 def _pairs(classes: Sequence[str], counts: Counts) -> list[Pair]:
-    """The pairs of classes that are confused most, the most frequent first."""
+    """The most confused pairs of classes, the most frequent first."""
     found = [
         Pair(classes[t], classes[p], amount, sum(row))
         for t, row in enumerate(counts)
@@ -254,7 +254,7 @@ def _pairs(classes: Sequence[str], counts: Counts) -> list[Pair]:
 
 
 def _class_chart(per_class: Sequence[ClassScore], many: str) -> Markup:
-    """The share of each class that was recognised, the hardest first where there are many."""
+    """The share of each class that was predicted correctly, the worst first if there are many classes."""
     classes = list(per_class)
     if len(classes) > 8:
         classes.sort(key=lambda each: (2.0 if each.value is None else each.value, each.name))
@@ -268,7 +268,7 @@ def _class_chart(per_class: Sequence[ClassScore], many: str) -> Markup:
     low = min([each.low for each in classes if each.n], default=0.0)
     label_width = min(40 + 7 * max(len(row.label) for row in rows), 230)
     return intervals(
-        rows, name="classes", title="Share of each class that was recognised, with 95 % intervals",
+        rows, name="classes", title="Share of each class that was predicted correctly, with 95 % intervals",
         desc="; ".join(f"{row.label} {row.note}" for row in rows[:12]), low=max(0.0, low - 0.04), high=1.0,
         width=1040, label_width=label_width, note_width=230, row_height=34 if len(rows) <= 12 else 26,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Protocol
 
-from tame.core.answers import Difference
+from tame.core.answers import Difference, Residuals
 from tame.core.recipe import Recipe
 from tame.core.records import Point, Trial
 from tame.core.result import Result
@@ -62,18 +62,18 @@ def a_noun(kind: str) -> str:
 
 
 def examples(result: Result, n: int, which: str = "") -> str:
-    """So many examples: 1,200 rows, 153 test pictures."""
+    """A number of examples in words: 1,200 rows, 153 test pictures."""
     return count(n, f"{which} {noun(result.kind, 1)}".strip())
 
 
 def guess_loss(result: Result) -> float:
-    """About what guessing costs: ln C nats, or 1 for the squared error of a standardised target."""
+    """About the loss of guessing: ln C nats, or 1 for the squared error of a standardized target."""
     return 1.0 if result.is_regression else math.log(max(len(result.classes), 2))
 
 
 def loss_unit(result: Result) -> str:
-    """What stands behind "loss" at an axis."""
-    return ", of the scaled target" if result.is_regression else f", nats {a_noun(result.kind)}"
+    """What follows "loss" in the label of an axis."""
+    return ", of the scaled target" if result.is_regression else f", nats per {noun(result.kind, 1)}"
 
 
 def span(about: Interval, metric: str = "accuracy") -> str:
@@ -82,13 +82,13 @@ def span(about: Interval, metric: str = "accuracy") -> str:
 
 
 def gain(metric: str, difference: Difference) -> tuple[float, float, float]:
-    """A difference as a gain, with its interval: above zero is better, whichever way the metric runs."""
+    """A difference as a gain, with its interval: above zero is better, for every metric."""
     value, low, high = difference.value, difference.low, difference.high
     return (value, low, high) if is_rising(metric) else (-value, -high, -low)
 
 
 def comparison(metric: str, difference: Difference, other: str) -> str:
-    """Better or worse by how much, or that no real difference was shown."""
+    """Better or worse, and by how much, or no real difference."""
     value, low, high = gain(metric, difference)
     if not difference.is_real:
         own, *ends = (shown_signed(metric, each) for each in (value, low, high))
@@ -99,7 +99,7 @@ def comparison(metric: str, difference: Difference, other: str) -> str:
 
 
 def other_metrics(result: Result) -> str:
-    """What the other metrics of the task say of the same predictions, "log loss 0.289 and ..."; "" without others."""
+    """The other metrics of the task on the same predictions: "log loss 0.289 and ..."; "" if there are none."""
     others = {name: value for name, value in result.metrics.items() if name != result.metric}
     return listed([f"{metric_name(name)} {shown(name, value)}" for name, value in others.items()])
 
@@ -109,47 +109,46 @@ def opened(result: Result) -> str:
     times = result.test_openings
     if times == 1:
         return "opened once"
-    return f"opened {times} times, for the same model each time, since the study was interrupted after the first"
+    return f"opened {times} times, each time for the same model, because the study was interrupted after the first"
 
 
 def verdict(result: Result) -> str:
     """What the search was worth: the winner beside the default recipe, on the sealed test."""
     default = result.baselines.default
     if default is None:
-        return "the default recipe could not be trained to its end, so nothing is said of a gain over it"
+        return "the default recipe could not be trained to the end, so the gain over it is unknown"
     if result.trials == 1:
-        return "only the default recipe was tried: nothing was searched, so nothing is said of a gain over it"
+        return "only the default recipe was tried: nothing was searched, so the gain over it is unknown"
     if default.is_winner:
         return "the default recipe won: the search found nothing that is shown to be better"
     return comparison(result.metric, default.difference, "the default recipe")
 
 
 def dummy_label(result: Result) -> str:
-    """What guessing without looking guesses: the commonest class, or the mean or median of the training data."""
+    """What the dummy predicts: the most common class, or the mean or median of the training data."""
     if not result.is_regression:
-        return "commonest class"
+        return "most common class"
     return "training median" if result.metric == "mae" else "training mean"
 
 
 def dummy_verdict(result: Result) -> str:
-    """The winner beside guessing without looking."""
-    what = "guessing" if result.is_regression else "naming"
-    other = f"always {what} the {dummy_label(result)}"
+    """The winner compared with the dummy."""
+    other = f"always predicting the {dummy_label(result)}"
     return comparison(result.metric, result.baselines.dummy.difference, other)
 
 
 def optimism(result: Result) -> str:
-    """How much better the winner looked while it was chosen than it turned out to be."""
+    """How much better the winner looked in validation than on the sealed test."""
     score, amount, metric = result.score, result.optimism, result.metric
-    said = f"validation said {validation(result)}, the sealed test {shown(metric, score.value)}"
+    said = f"validation: {validation(result)}, sealed test: {shown(metric, score.value)}"
     unseen = abs(amount) < 0.0005 * (abs(score.value) if metric in IN_UNITS else 1)
     if unseen:
-        return f"{said}: no optimism"
+        return f"{said}; no optimism"
     if amount < 0:
-        return f"{said}: optimism {shown(metric, amount)}, so none is visible"
+        return f"{said}; optimism {shown(metric, amount)}, so there is none"
     within = score.low <= result.validation.value <= score.high
     how = "within the uncertainty of the test" if within else "more than the uncertainty of the test explains"
-    return f"{said}: optimism {shown(metric, amount)}, {how}"
+    return f"{said}; optimism {shown(metric, amount)}, {how}"
 
 
 def validation(result: Result) -> str:
@@ -162,20 +161,26 @@ def validation(result: Result) -> str:
     return f"{own} ± {shown(metric, about.stderr)}" + (f" over {folds} folds" if folds > 1 else "")
 
 
+def error_spread(about: Residuals) -> str:
+    """How large errors are: half of them, and 9 of 10, lie below these sizes."""
+    half, most = significant(about.median_size), significant(about.size_90)
+    return f"half of the predictions are off by less than {half}, 9 of 10 by less than {most}"
+
+
 def part_size(part: Mapping[str, int]) -> int:
-    """How many examples a part of the split holds: the sum over its classes."""
+    """The number of examples in a part of the split: the sum over its classes."""
     return sum(part.values())
 
 
-def learnt(result: Result) -> str:
-    """What the network does, and from how many examples it was learnt and tested."""
+def ability(result: Result) -> str:
+    """What the network does, and on how many examples it was trained and tested."""
     own = part_size(result.data_facts.counts.get("train", {}))
     trained = examples(result, own)
-    return f"{_ability(result)}, learnt from {trained} and tested on {result.score.n:,} others"
+    return f"{_task(result)}, trained on {trained} and tested on {result.score.n:,} others"
 
 
-def _ability(result: Result) -> str:
-    """tells ants from bees; predicts price."""
+def _task(result: Result) -> str:
+    """distinguishes ants from bees; predicts price."""
     target = short(result.target, 40)
     if result.is_regression:
         return f"predicts {target or 'a number'}"
@@ -185,12 +190,12 @@ def _ability(result: Result) -> str:
     if target:
         return f"predicts {target} ({named if len(classes) > 2 or not is_brief else ' or '.join(classes)})"
     if len(classes) == 2 and is_brief:
-        return f"tells {classes[0]} from {classes[1]}"
-    return f"tells {named} apart"
+        return f"distinguishes {classes[0]} from {classes[1]}"
+    return f"distinguishes {named}"
 
 
 def predict_command(result: Result, quote: Callable[[str], str]) -> str:
-    """The command that uses the model, or the call where new examples are given from Python only."""
+    """The command that uses the model, or the Python call if new examples come only from Python."""
     new_input = KINDS.get(result.kind).words.new_input
     if not new_input:
         return f"tame.load({inert(result.study)!r}).predict(x)"
@@ -198,13 +203,13 @@ def predict_command(result: Result, quote: Callable[[str], str]) -> str:
 
 
 def trials_words(result: Result) -> str:
-    """How many recipes were tried, and what became of them."""
+    """How many recipes were tried, and how their trainings ended."""
     states = ", ".join(f"{amount:,} {state}" for state, amount in result.trial_states.items())
     return f"{count(result.trials, 'recipe')} tried; training runs, finalists included: {states}"
 
 
 def rest(result: Result) -> str:
-    """What spending as much again on the search was worth, and whether it ended for that; "" where it is not known."""
+    """What searching as long again would gain, and whether the search stopped for that; "" if unknown."""
     about = result.rest
     if about is None or about.gain is None:
         return ""
@@ -217,17 +222,17 @@ def rest(result: Result) -> str:
 
 
 def state(trial: Trial) -> str:
-    """What became of a trial, in words."""
+    """The state of a trial, in words."""
     return "complete early" if trial.kept_epoch is not None and trial.state == "complete" else trial.state
 
 
 def judged_point(trial: Trial) -> Point | None:
-    """The epoch of a trial whose weights are judged; None before the first."""
+    """The epoch of a trial whose weights are evaluated; None before the first."""
     return trial.judged
 
 
 def leading(recipes: Sequence[Recipe], most: int) -> list[tuple[str, str]]:
-    """At most so many fields that vary over these recipes, those first that matter most, each with a short head."""
+    """At most `most` fields that vary over these recipes, the most important first, each with a short heading."""
     found = [(field, head) for field, head in HEADS.items() if len(set(map(attrgetter(field), recipes))) > 1]
     return found[:most]
 
@@ -238,7 +243,7 @@ def setting(dimension: Dimension) -> str:
     only = f", where {when}" if when else ""
     if isinstance(dimension, Choice):
         return "one of " + ", ".join(compact(value) for value in dimension.values) + only
-    scale = ", evenly over its logarithm" if dimension.log else ""
+    scale = ", log scale" if dimension.log else ""
     plain = 1 if isinstance(dimension, Int) else None  # of a range that was given no step
     step = "" if dimension.step == plain else f", in steps of {compact(dimension.step)}"
     return f"{compact(dimension.low)} to {compact(dimension.high)}{step}{scale}{only}"

@@ -1,4 +1,4 @@
-"""The clock of a study that is too short to train anything: it is told in time, and a resume may give it more."""
+"""A clock that is too short to train anything: the study says so early, and a resume may give it more time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOMY, ROUND_S = 1.3, 10  # times what was forecast, and seconds to which it is 
 
 
 def require_time(study: Study, plan: Plan) -> None:
-    """Nothing, if there is time for an epoch of a first recipe. Raises BudgetError with how to give the study more."""
+    """Raises BudgetError, with the command that gives more time, if there is no time for one epoch of one recipe."""
     epoch_s, left = foretold(study.state).mean_s, study.left_s
     if left > max(epoch_s, plan.end_s):
         return
@@ -58,24 +58,24 @@ def too_short(study: Study, *, needs_s: float) -> BudgetError:
     enough = write_time(float(math.ceil(ROOMY * needs_s / ROUND_S) * ROUND_S))[0]
     passed = f"{study.used_s:.0f} s of {study.config.clock_s:g} s had passed"
     if study.state.plan is None:
-        mend = f"about {enough} would be enough on this machine, as busy as it is: begin again with --time {enough}"
+        mend = f"about {enough} would be enough on this machine, as busy as it is: start again with --time {enough}"
     else:
         again = how_to_resume(study.folder, model=study.config.model, time=enough)
         mend = f"about {enough} would be enough on this machine, as busy as it is: {again}"
-    return BudgetError(f"the time ended before a first recipe could be trained: {passed}; {mend}")
+    return BudgetError(f"time ran out before any recipe could be trained: {passed}; {mend}")
 
 
 def give_time(folder: Path, seconds: float) -> None:
-    """Gives a study so many seconds from now on. Raises UsageError for one whose first recipe has begun."""
+    """Gives a study this many seconds from now. Raises UsageError if its first recipe has already started."""
     require(seconds > 0, f"the time must be above 0 seconds, got {seconds:g}")
     with reopen(folder, Silent()) as study:
-        mend = "begin another study with more time, with tame fit"
-        require(not study.history.trials, f"{folder} has begun to train by its clock, which stays as it is; {mend}")
-        require(study.config.clock_s is not None, f"no clock holds in {folder}: it ends with its trials")
+        instead = "start another study with more time, with tame fit"
+        require(not study.history.trials, f"training in {folder} has started, so its clock cannot change; {instead}")
+        require(study.config.clock_s is not None, f"{folder} has no clock: it ends with its trials")
         study.keep(Clock(time_s=study.used_s + seconds))
 
 
 def foretold(state: State) -> Forecast:
-    """The forecast that the study has kept; to be called once there is one."""
+    """The stored forecast of the study; call this only once there is one."""
     assert state.forecast is not None, "a study is forecast before it trains"
     return state.forecast

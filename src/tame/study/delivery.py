@@ -1,4 +1,4 @@
-"""The test part opened, once, and the winner written as a model that must judge as it was scored."""
+"""Opens the test part once, and writes the winner as a model that must predict as it did when scored."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TOLERANCE = 1e-3  # of a probability; the same weights on the same machine diffe
 @dataclass(frozen=True, slots=True)
 class Tested:
     winner: Judged
-    default: Judged | None  # None where the default recipe diverged
+    default: Judged | None  # None if the default recipe diverged
 
 
 def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | None) -> Tested:
-    """The sealed part, judged by the winner and by the default recipe before its labels are looked at.
+    """The predictions of winner and default for the sealed part, made before its labels are read.
 
-    A study that was killed after the opening judges the same weights again: the event says that it was opened before.
+    A study that was killed after the opening evaluates the same weights again; the event records the first opening.
     """
     rows = list(data.sealed.rows)
     ids = [data.ids[row] for row in rows]
@@ -52,18 +52,18 @@ def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | 
 
 
 def _choose(study: Study, data: Data, finalist: Finalist) -> None:
-    """Makes the first seed of a finalist the network that is judged and delivered: no seed is picked by its luck."""
+    """Selects the first seed of a finalist for evaluation and delivery: no seed is picked for its luck."""
     study.worker.network(_member(data, finalist), labels=data.classes)
 
 
 def _member(data: Data, finalist: Finalist) -> MemberOf:
-    """The network of a finalist that is judged and delivered: one on all examples, where there are folds."""
+    """The network of a finalist that is evaluated and delivered: with folds, the one trained on all examples."""
     return MemberOf(state_of(finalist.trials[0]), None if data.whole else 0)
 
 
 def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> Delivered:
-    """Writes the model, loads it again from its folder, and compares what both say of test pictures."""
-    study.watcher.phase("writing the model and judging with it again")
+    """Writes the model, loads it again from its folder, and compares the predictions of both on test examples."""
+    study.watcher.phase("writing the model and checking its predictions")
     folder = study.folder / "model"
     files = dict(study.worker.deliver(str(folder)))
     rows = list(data.sealed.rows)[:CHECKED]
@@ -79,7 +79,7 @@ def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> Delivered
         apart = 1.0
     if apart > TOLERANCE:
         raise StorageError(
-            f"the model in {folder} does not judge as the network that was scored (apart by {apart:.2g})"
+            f"the model in {folder} does not predict like the network that was scored (difference {apart:.2g})"
         )
     study.keep(events.Delivered(files=files, checked=len(rows), largest_difference=apart))
     return Delivered(folder=str(folder), files=files, checked=len(rows), largest_difference=apart)

@@ -1,4 +1,4 @@
-"""The search checks itself: what its trials say of the space is acted on while it runs, and what came of it is told."""
+"""The search checks itself: it acts on findings about the space while it runs, and reports what that changed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tame.study.session import Study
 from tame.study.space import bounds_of, narrow, region_of, space_of, wider_events
 from tame.study.state import State
 
-MOST_TIMES = 3  # that a side of a dimension is widened, or narrowed
-COSTLY = ("epochs", "batch_size", "input")  # fields and rooms that are never widened by themselves: time and memory
-FIXED_BEFOREHAND = ("grid",)  # searches whose recipes are all decided at the start
+MOST_TIMES = 3  # how often a side of a dimension is widened or narrowed
+COSTLY = ("epochs", "batch_size", "input")  # never widened automatically: they cost time or memory
+FIXED_BEFOREHAND = ("grid",)  # searches that fix all recipes at the start
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What follows from a round: the plan from now on, the findings with what was changed, the events that keep it."""
+    """The outcome of a round: the new plan, the findings with their changes, the events that record them."""
 
     plan: Plan
     findings: list[Finding]
@@ -37,7 +37,7 @@ class Checked:
 
 
 def of_space(study: Study) -> list[Finding]:
-    """What the trials say of the space, each finding once."""
+    """Findings about the space from its trials, each once."""
     trials = searched(study.history)
     found = edges(trials, space_of(study.state))
     lost = infeasible(trials, region_of(study.state))
@@ -46,9 +46,9 @@ def of_space(study: Study) -> list[Finding]:
 
 
 def act(study: Study, plan: Plan, findings: Sequence[Finding]) -> Checked:
-    """Makes the change that each finding asks for, as far as it may be made, and weighs the rest of the search.
+    """Makes the change for each finding, if allowed, and estimates the value of the rest of the search.
 
-    Nothing is kept here, so that all of it is kept at once.
+    Nothing is stored here, so that the caller can store everything at once.
     """
     space, region, own = _changed(study, plan, findings)
     wide = [f for f in own if f.code == "best_on_edge" and "to" in f.evidence]
@@ -63,15 +63,14 @@ def act(study: Study, plan: Plan, findings: Sequence[Finding]) -> Checked:
             own.append(_worthless(rest))
     for finding in own:
         if "to" in finding.evidence or "bound" in finding.evidence:
-            study.watcher.note(f"{finding.title}: from now on {finding.change}")
+            study.watcher.note(f"{finding.title}; from now on: {finding.change}")
     if events and (wide or region):
         plan = replace(plan, space=narrowed(space, region.bounds if region else bounds_of(study.state)))
     return Checked(plan, own, events, rest)
 
 
 def _changed(study: Study, plan: Plan, findings: Sequence[Finding]) -> tuple[Space, Region | None, list[Finding]]:
-    """The space, and the part of it that is proposed from, after what the findings ask for; and these with what came of
-    it."""
+    """The space and the part of it for new proposals, after the changes, and the findings with what was changed."""
     space, region, own = space_of(study.state), None, list(findings)
     for i, finding in enumerate(own):
         match change_for(plan.search.base, finding, space):
@@ -83,7 +82,7 @@ def _changed(study: Study, plan: Plan, findings: Sequence[Finding]) -> tuple[Spa
 
 
 def why_worthless(rest: Rest) -> str:
-    """Why the search ends before its budget does."""
+    """Why the search ends before its budget is used."""
     return (
         f"as many epochs again would lower the best validation loss by about {rest.gain:.2g}, less than a quarter of "
         f"its noise ({rest.noise:.2g})"
@@ -91,12 +90,12 @@ def why_worthless(rest: Rest) -> str:
 
 
 def with_outcomes(state: State) -> list[Finding]:
-    """The findings of a study, those about its search with what came of them."""
+    """The findings of a study, with outcomes for those about the search."""
     return [replace(f, outcome=f.outcome or _outcome(state, f)) for f in state.findings]
 
 
 def rest_worth(state: State) -> RestWorth | None:
-    """What the rest of the search was worth, and whether and why the search ended early, for the report."""
+    """The value of the rest of the search, and whether and why the search ended early, for the report."""
     known, ended = state.worth, state.search_ended
     if known is None:
         return None
@@ -107,25 +106,25 @@ def rest_worth(state: State) -> RestWorth | None:
 
 
 def _rest(study: Study, plan: Plan) -> Rest | None:
-    """What the rest is worth after this round; None where nothing is to be kept."""
+    """The value of the rest after this round; None if nothing changed."""
     before = study.state.worth
     found = rest_of(study.history, before, num_valid=plan.facts.num_valid)
     return None if found == before else found
 
 
 def _worthless(rest: Rest) -> Finding:
-    title = f"after {rest.recipes} recipes the search has little left to gain: {why_worthless(rest)}"
+    title = f"after {rest.recipes} recipes, further trials are unlikely to help: {why_worthless(rest)}"
     evidence = {"recipes": rest.recipes, "epochs": rest.epochs, "best": rest.best, "gain": rest.gain}
     return Finding("worthless_rest", title, "info", {**evidence, "noise": rest.noise}, change=CHANGES["worthless_rest"])
 
 
 def _widened(study: Study, plan: Plan, space: Space, finding: Finding, change: Widened) -> tuple[Space, Finding]:
-    """The space with one side of a range further out, or as it is and why."""
+    """The space with one side of a range widened, or unchanged and the reason."""
     name, side, end = change.name, change.side, change.to
     dim = space.dimensions[name]
     why = _why_not(study, name, side)
     if end is None or why or isinstance(dim, Choice):
-        return space, replace(finding, outcome=f"not widened: {why or 'no recipe may lie further out'}")
+        return space, replace(finding, outcome=f"not widened: {why or 'no recipe may have values beyond it'}")
     try:
         wide = space.widened(name, low=end) if side == "low" else space.widened(name, high=end)
         recipe = plan.search.base.but({**space.needs(name), field_of(name): end})
@@ -133,27 +132,27 @@ def _widened(study: Study, plan: Plan, space: Space, finding: Finding, change: W
     except UsageError as problem:
         return space, replace(finding, outcome=f"not widened: {problem}")
     evidence = {**finding.evidence, "to": end}
-    return wide, replace(finding, evidence=evidence, change=f"searched is {to_text(name, wide.dimensions[name])}")
+    return wide, replace(finding, evidence=evidence, change=f"search {to_text(name, wide.dimensions[name])}")
 
 
 def _why_not(study: Study, name: str, side: str) -> str:
-    """Why a range is not widened; "" where it may be."""
+    """Why a range is not widened; "" if it may be."""
     config, own = study.config, field_of(name)
-    mend = f"{how_to_widen(study, name)}, while the search goes on"
+    command = f"{how_to_widen(study, name)}, while the search is running"
     if not config.widen:
-        return f"--no-widen forbids it; to widen it yourself: {mend}"
+        return f"--no-widen forbids it; to widen it yourself: {command}"
     if study.state.search_ended is not None or len(searched(study.history)) >= (config.trials or math.inf):
-        return f"no recipe is left to begin; begin another study with a wider --space {name}=..."
+        return f"no recipes are left to start; start another study with a wider --space {name}=..."
     if config.search in FIXED_BEFOREHAND:
-        return "a grid is fixed beforehand"
+        return "a grid is fixed in advance"
     if own in COSTLY or own.partition(".")[0] in COSTLY:
-        return f"it costs time or memory, which is yours to spend: {mend}"
+        return f"it would cost time or memory, so that is your decision: {command}"
     if own.startswith("own."):
-        return f"what your model bears is not known: {mend}"
+        return f"TAME cannot know which values your model tolerates; to widen it: {command}"
     if side in bounds_of(study.state).get(name, {}):
-        return "recipes further out diverged"
+        return "recipes beyond it diverged"
     often = _times_widened(study.state, name, side) >= MOST_TIMES
-    return f"it was widened {MOST_TIMES} times on this side" if often else ""
+    return f"it was already widened {MOST_TIMES} times on this side" if often else ""
 
 
 def _times_widened(state: State, name: str, side: str) -> int:
@@ -162,14 +161,14 @@ def _times_widened(state: State, name: str, side: str) -> int:
 
 
 def how_to_widen(study: Study, name: str) -> str:
-    """The command, or the call, by which the user widens a range."""
+    """The command, or the Python call, that widens a range."""
     if study.config.model is None:
         return f"tame resume {study.folder} --space {name}=..."
     return f"tame.resume({str(study.folder)!r}, model=build, space=['{name}=...'])"
 
 
 def _narrowed(study: Study, finding: Finding, change: Narrowed) -> tuple[Region | None, Finding]:
-    """What narrows the space that is proposed from, or none and why."""
+    """The region for new proposals, narrowed, or None and the reason."""
     name, bound = change.name, float(change.bound)
     low, high = (bound, None) if change.side == "low" else (None, bound)
     first = max(study.history.trials, default=-1) + 1
@@ -195,7 +194,7 @@ def _outcome(state: State, finding: Finding) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Weighed:
-    """The evidence of a rest that is worth little: what had been trained then, and the best validation loss."""
+    """The evidence that the rest is worth little: recipes and epochs trained by then, and the best validation loss."""
 
     recipes: int
     epochs: int
@@ -203,37 +202,37 @@ class _Weighed:
 
 
 def _of_the_rest(state: State, about: _Weighed, trials: Sequence[Trial]) -> str:
-    """What the rest of the search brought after all."""
+    """What the rest of the search gained in fact."""
     if state.search_ended is not None and state.search_ended.worthless:
-        return f"the search ended there, after {about.recipes} recipes"
+        return f"the search stopped after {about.recipes} recipes"
     gained = max(0.0, about.best - min((t.loss for t in _ended(trials)), default=math.inf))
     more, epochs = len(trials) - about.recipes, sum(t.trained for t in trials) - about.epochs
     return f"{more} more recipes and {epochs} more epochs lowered the best validation loss by {gained:.2g}"
 
 
 def _of_narrower(about: Lost, trials: Sequence[Trial]) -> str:
-    """How many of the recipes that began in the narrower part were lost; "" where it was not narrowed."""
+    """How many of the recipes started in the narrower part were lost; "" if it was not narrowed."""
     if about.first_after is None:
         return ""
     later = [t for t in trials if t.number >= about.first_after]
     lost = sum(t.state in LOST for t in later)
-    said = f"of {len(later)} recipes begun since then {lost} diverged or failed"
-    return said if later else "no recipe was begun since then"
+    said = f"of {len(later)} recipes started since then, {lost} diverged or failed"
+    return said if later else "no recipe was started since then"
 
 
 def _of_wider(about: OnEdge, trials: Sequence[Trial]) -> str:
     """Whether the best recipe lies in the new part of a range."""
     new = [t for t in trials if _is_in_the_new_part(about, t)]
-    said = f"{len(new)} recipe{'' if len(new) == 1 else 's'} lay in the new part"
+    said = f"{len(new)} recipe{' was' if len(new) == 1 else 's were'} in the new part"
     best = min(_ended(trials), key=lambda t: (t.loss, t.number), default=None)
     if not new or best is None:
         return said
-    where = "the best recipe among them" if best in new else "the best recipe not"
+    where = "including the best" if best in new else "but not the best"
     return f"{said}, {where}: trial {best.number}, at {best.recipe.flat()[field_of(about.field)]:.3g}"
 
 
 def _is_in_the_new_part(about: OnEdge, trial: Trial) -> bool:
-    """Whether a trial's value lies where only the wider range reaches."""
+    """Whether a trial's value lies only in the wider range."""
     value = trial.recipe.flat().get(field_of(about.field))
     if isinstance(value, str) or value is None or about.to is None:
         return False
@@ -243,7 +242,7 @@ def _is_in_the_new_part(about: OnEdge, trial: Trial) -> bool:
 
 
 def _ended(trials: Sequence[Trial]) -> list[Trial]:
-    """Those that were trained to their end, or where there are none, all that did not get lost."""
+    """The trials trained to the end, or if there are none, all that were not lost."""
     sound = [t for t in trials if t.state not in LOST]
     return [t for t in sound if t.state == "complete" or t.epochs >= t.recipe.epochs] or sound
 
@@ -257,5 +256,5 @@ def _key(finding: Finding) -> tuple[object, ...]:
 
 
 def _most(finding: Finding) -> int:
-    """How often a finding may come."""
+    """How often a finding may be made."""
     return MOST_TIMES if "bound" in finding.evidence else 1

@@ -1,4 +1,4 @@
-"""The plan of a study, drafted and then fitted to its clock: pure functions of config, data and what was measured."""
+"""The plan of a study, drafted and then fitted to its clock: pure functions of config, data and measurements."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from tame.kinds.known import KINDS
 from tame.study.clock_shares import ending, searching
 from tame.study.events import PlanEvent
 
-SEARCHED_SHARE = 0.6  # of the clock that networks without a backbone are searched in; the finalists take the rest
+SEARCHED_SHARE = 0.6  # of the clock for the search without a backbone; the finalists take the rest
 LEAST_EPOCHS = 4
-FIRST_SHARE = 0.3  # of the time that is left, for the first epochs of the recipes that start together
+FIRST_SHARE = 0.3  # of the remaining time, for the first epochs of the recipes that start together
 LEAST_COHORT = 3
-NEW_INPUTS = 1 / 3  # of the recipes that begin have inputs that nobody had before
-MANY = 100_000  # trials, where the user names no number
+NEW_INPUTS = 1 / 3  # share of started recipes that need new inputs
+MANY = 100_000  # trials, if the user gives no number
 
 
 def draft(
     config: StudyConfig, data: Data, costs: Costs | None, *, used_s: float, recipes: float | None = None,
     slower: float = 1.0,
 ) -> PlanEvent:  # fmt: skip
-    """The plan as it is kept.
+    """The plan as it is stored.
 
-    costs: of features; None for networks from scratch. recipes: how many the clock allows, where it is known; slower:
-    how many times as long other programs make short work now. Raises UsageError for a space that holds nothing that can
-    be searched.
+    costs: of features; None for networks from scratch. recipes: how many the clock allows, if known; slower: how
+    many times as long short work takes now because of other programs. Raises UsageError for a space with nothing to
+    search.
     """
     sizes = () if costs is None else costs.sizes
     preset = KINDS.get(data.kind).preset(config, data, sizes, seed=stream_seed(config.seed, "training") % 2**31)
@@ -72,7 +72,7 @@ def draft(
 
 
 def fits_epochs(config: StudyConfig) -> bool:
-    """Whether the clock decides how long recipes train, where there is no backbone."""
+    """Whether the clock decides how long recipes train without a backbone."""
     return config.clock_s is not None and config.epochs is None and "epochs" not in config.set
 
 
@@ -88,25 +88,25 @@ def fitted(
 ) -> PlanEvent:
     """The plan with as many epochs, recipes and dimensions as the clock allows.
 
-    epoch_s, prepare_s: of a trial with its folds, the second one where nobody before it had inputs like its own.
+    epoch_s, prepare_s: seconds for a trial with its folds; prepare_s if its inputs are new.
     """
     assert config.clock_s is not None
     kind, whole = KINDS.get(data.kind), config.search in WHOLE
     affordable = max(config.clock_s - used_s - own.end_s, 0.0) / epoch_s
     most = kind.most_epochs or Recipe.from_flat(own.base).epochs
     epochs = min(max(int(affordable / kind.runs), LEAST_EPOCHS), most)
-    config = replace(config, epochs=epochs, time_s=config.clock_s)  # the default clock ends where epochs are given
+    config = replace(config, epochs=epochs, time_s=config.clock_s)  # the default clock applies only without epochs
     search = search_of(draft(config, data, None, used_s=used_s, slower=slower), data)
     recipes = expected_recipes(search, SEARCHED_SHARE * affordable, whole=whole)
     found = draft(config, data, None, used_s=used_s, recipes=recipes, slower=slower)
     first = search.base.epochs if whole else search.rungs[0]
-    each = first + NEW_INPUTS * prepare_s / epoch_s  # epochs that the beginning of a recipe is worth
+    each = first + NEW_INPUTS * prepare_s / epoch_s  # cost of starting a recipe, in epochs
     cohort = min(max(int(FIRST_SHARE * affordable / each), LEAST_COHORT), kind.cohort(data))
     return replace(found, cohort=cohort)
 
 
 def search_of(own: PlanEvent, data: Data) -> SearchConfig:
-    """What the search of a plan is bounded by."""
+    """The bounds of a plan's search."""
     return SearchConfig(
         base=Recipe.from_flat(own.base),
         portfolio=own.portfolio,
@@ -122,9 +122,9 @@ def drafted_space(own: PlanEvent) -> Space:
 
 
 def expected_recipes(search: SearchConfig, epochs: float, *, whole: bool) -> float:
-    """About how many recipes a search begins that may train so many epochs in all.
+    """About how many recipes a search starts that may train this many epochs in total.
 
-    whole: whether each is trained to its end; else a part of them is, from rung to rung.
+    whole: whether every recipe is trained to the end; otherwise a part of them moves on at each rung.
     """
     rungs = (0, *search.rungs)
     each = sum((after - before) / search.eta**k for k, (before, after) in enumerate(pairwise(rungs)))
@@ -132,16 +132,16 @@ def expected_recipes(search: SearchConfig, epochs: float, *, whole: bool) -> flo
 
 
 def fewer_dimensions(own: PlanEvent) -> FewerDimensions | None:
-    """How many of the dimensions a plan searches and why not all; None where it searches all of them."""
+    """How many of the dimensions a plan searches, and why not all; None if it searches all."""
     if not own.left_out:
         return None
     num, of = len(Space.from_json(own.space).searched), len(own.left_out)
-    words = f"{num} of {num + of} dimensions, since so few recipes cannot tell more apart"
+    words = f"{num} of {num + of} dimensions (there are too few recipes for more)"
     return FewerDimensions(dimensions=num, of=num + of, recipes=own.recipes or 0, left_out=own.left_out, words=words)
 
 
 def _space(preset: Mapping[str, Dimension], asked: Mapping[str, Dimension], base: Recipe) -> Space:
-    """The preset's dimensions with those asked for in their place. Raises UsageError for one that never holds."""
+    """The preset's dimensions, replaced by those asked for. Raises UsageError for one that is never active."""
     space = Space(joined(preset, asked), base=base.flat())
     idle = space.never()
     for name in asked:

@@ -1,4 +1,4 @@
-"""Recipes of earlier studies that a study tries first: the best of each that differ, as far as they fit here."""
+"""Recipes of earlier studies that a study tries first: the best different ones of each, if they fit."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from tame.study.session import Study
 from tame.study.state import State, absent_of, explored_space, read_state
 
 MOST = 8  # recipes of all earlier studies together
-APART = 0.1  # of a range, within which two values are taken for the same
+APART = 0.1  # of a range: two values closer than this count as equal
 NEVER = ("seed", "epochs", "input.views", "input.crop", "model.unfrozen")  # the new study decides them
-ANYWHERE = ("optimizer", "schedule", "then", "regularize")  # what suits any kind of data
+ANYWHERE = ("optimizer", "schedule", "then", "regularize")  # fields that suit any kind of data
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A recipe of an earlier study: what it sets, and where it is from, in words."""
+    """A recipe of an earlier study: the fields it sets, and where it comes from, in words."""
 
     changes: Mapping[str, Value]
-    told: str
+    origin: str
 
 
 def put_first(study: Study, data: Data, own: PlanEvent) -> PlanEvent:
-    """The plan with the best recipes of the earlier studies before its portfolio, each that can be trained here.
+    """The plan with the best recipes of earlier studies before its portfolio, as far as they can be trained here.
 
-    What does nothing in this study, or is decided by it, is dropped, and a note says so. Raises UsageError for a folder
-    that holds no study, or no recipe that was trained to its end, and where the search takes no recipes.
+    Fields that have no effect in this study, or that it decides itself, are dropped with a note. Raises UsageError for
+    a folder without a study or without a recipe that was trained to the end, and if the search takes no recipes.
     """
     if not study.config.start_from:
         return own
     search = study.config.search
     require(
         search == "auto",
-        f"the search {search!r} takes no recipes of earlier studies; leave out --search or --start-from",
+        f"--search {search} cannot start from recipes of earlier studies; leave out --search or --start-from",
     )
     base = Recipe.from_flat(own.base)
     found: list[Earlier] = []
@@ -51,23 +51,23 @@ def put_first(study: Study, data: Data, own: PlanEvent) -> PlanEvent:
     for earlier in _in_turn([best_recipes(Path(each), data.kind) for each in study.config.start_from]):
         changes = _fitting(study, earlier, own, base, dropped, named)
         if changes and changes not in [each.changes for each in found]:
-            found.append(Earlier(changes, earlier.told))
+            found.append(Earlier(changes, earlier.origin))
         if len(found) == MOST:
             break
     if dropped:
         said = "; ".join(f"{name}: {why}" for name, why in dropped.items())
-        study.watcher.note(f"recipes of earlier studies are taken without what does nothing with them here ({said})")
+        study.watcher.note(f"recipes of earlier studies are used without fields that have no effect here ({said})")
     if named:
         said = ", ".join(f"{there} is {here}" for there, here in named.items())
-        study.watcher.note(f"recipes of earlier studies are taken by the names here: {said}")
+        study.watcher.note(f"recipes of earlier studies are used with the names of this study: {said}")
     if not found:
-        study.watcher.note("no recipe of the earlier studies differs from the default and fits here")
-    reasons = {base.but(each.changes).key(): each.told for each in reversed(found)}
+        study.watcher.note("no recipe of the earlier studies both fits here and differs from the default")
+    reasons = {base.but(each.changes).key(): each.origin for each in reversed(found)}
     return replace(own, portfolio=(*(each.changes for each in found), *own.portfolio), reasons=reasons)
 
 
 def explained(decisions: Iterable[Decision], reasons: Mapping[str, str]) -> list[Decision]:
-    """The decisions, those that start a recipe of an earlier study with where it is from. reasons: by Recipe.key()."""
+    """The decisions; those that start a recipe of an earlier study give its origin. reasons: by Recipe.key()."""
     return [
         replace(d, reason=reasons[d.recipe.key()])
         if d.origin == "portfolio" and d.recipe is not None and d.recipe.key() in reasons
@@ -79,13 +79,13 @@ def explained(decisions: Iterable[Decision], reasons: Mapping[str, str]) -> list
 def best_recipes(folder: Path, kind: str) -> list[Earlier]:
     """The best recipes of a study that differ from each other, at most MOST, the winner first.
 
-    kind: of the new study's data; of a study on data of another kind only what suits any kind is taken. Raises
-    UsageError for what is no study, or one without a trial that was trained to its end.
+    kind: of the new study's data; from a study on another kind of data only fields that suit any kind are taken. Raises
+    UsageError if the folder is not a study, or has no trial that was trained to the end.
     """
     _, state = read_state(folder)
     space = explored_space(state)
     ranked = [each for each in outcomes(state.history, space, absent=absent_of(state)) if each.is_final]
-    require(bool(ranked), f"--start-from {folder}: no trial of this study was trained to its end")
+    require(bool(ranked), f"--start-from {folder}: no trial of this study was trained to the end")
     winner = (state.result or {}).get("winner")
     first = winner.get("from_trial") if isinstance(winner, Mapping) else None
     ranked.sort(key=lambda each: each.number != first)
@@ -102,7 +102,7 @@ def best_recipes(folder: Path, kind: str) -> list[Earlier]:
 
 
 def _taken(own: Outcome, state: State, space: Space, kind: str) -> dict[str, Value]:
-    """The fields of a trial's recipe that another study may take: of an imported one those that it had."""
+    """The fields of a trial's recipe that another study may use; for an imported trial, those that it had."""
     if state.imported is not None:
         return {field_of(name): value for name, value in own.values.items() if field_of(name) not in NEVER}
     flat = state.history.trials[own.number].recipe.flat()
@@ -120,17 +120,17 @@ def _fitting(
     dropped: dict[str, str],
     named: dict[str, str],
 ) -> dict[str, Value]:
-    """The changes of the base recipe that can be trained and do something here; none where they cannot be trained.
+    """The changes to the base recipe that can be trained and have an effect here; empty if they cannot be trained.
 
-    dropped: takes in what is left out, and why; named: what is named otherwise here, and how.
+    dropped: receives what is left out, and why; named: receives names that differ here.
     """
     flat, sizes, fixed = base.flat(), own.sizes, set(own.fixed)
     known = {*flat, *(field_of(name) for name in own.space)}
     changes = {name: value for name, value in earlier.changes.items() if name not in fixed}
-    gone = {name: "the model here takes no such argument" for name in changes if name not in known}
+    gone = {name: "the model of this study has no such argument" for name in changes if name not in known}
     size = earlier.changes.get("input.size")
     if size is not None and sizes and size not in sizes:
-        gone["input.size"] = f"features are not computed at {size} pixels"
+        gone["input.size"] = f"this study computes no features at {size} pixels"
     changes = {name: value for name, value in changes.items() if name not in gone and value != flat.get(name)}
     spelled = _spelled_here(study, earlier, changes, base)
     if spelled is None:
@@ -149,7 +149,7 @@ def _fitting(
 def _spelled_here(
     study: Study, earlier: Earlier, changes: Mapping[str, Value], base: Recipe
 ) -> dict[str, Value] | None:
-    """The changes, names in small letters where others cannot be trained; None, which is told, where neither can."""
+    """The changes, with names in lower case if only those can be trained; None, with a note, if neither can."""
     words = {n: v for n, v in changes.items() if isinstance(v, str) and v.isidentifier() and not n.startswith("own.")}
     small = {name: word.lower() for name, word in words.items()}
     try:
@@ -158,7 +158,7 @@ def _spelled_here(
         try:
             study.worker.check([base.but({**changes, **small})])
         except UsageError:
-            study.watcher.note(f"{earlier.told}, cannot be trained here: {problem}")
+            study.watcher.note(f"{earlier.origin}, cannot be trained here: {problem}")
             return None
         return {**changes, **small}
     return dict(changes)

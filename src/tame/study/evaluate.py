@@ -1,4 +1,4 @@
-"""Evaluate: a winner chosen on validation, the test part opened once, the delivery, the result."""
+"""Evaluate: choose the winner on validation, open the test part once, deliver, make the result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
 
 
 def _tuned(study: Study, data: Data, plan: Plan) -> list[Finalist]:
-    """The fine-tuned trial, if it was kept: under cross-validation trained once more, on all examples too."""
+    """The fine-tuned trial, if it was kept; with cross-validation it is trained again, also on all examples."""
     judged = study.state.tuning_judged
     if judged is None or not judged.kept or judged.trial is None:
         return []
@@ -48,8 +48,8 @@ def _tuned(study: Study, data: Data, plan: Plan) -> list[Finalist]:
 def _winner(study: Study, data: Data, finalists: Sequence[Finalist]) -> Finalist:
     """The finalist with the best metric.
 
-    On few examples the metric is too coarse to choose by: there it is the one of lowest loss among those whose metric
-    does not really differ from the best.
+    On few examples the metric is too coarse: there the lowest loss wins among those whose metric does not really differ
+    from the best.
     """
     best, seed = best_of(data.metric, finalists), study.config.seed
     if len(best.judged.ids) >= MANY:
@@ -59,15 +59,15 @@ def _winner(study: Study, data: Data, finalists: Sequence[Finalist]) -> Finalist
 
 
 def _cut_short(study: Study, winner: Finalist, default: Finalist | None) -> list[Finding]:
-    """That the winner, or the default that it is compared with, did not come to the end of its training."""
+    """Findings that the winner, or the default recipe, was not trained to the end."""
     if any(finding.code == CUT_SHORT for finding in study.state.findings):
-        return []  # a resumed study has found it before
+        return []  # a resumed study has this finding already
     asked = {"the winner": winner.trials[0]}
     if default is not None and default is not winner:
-        asked["the default recipe, with which the winner is compared,"] = default.trials[0]
+        asked["the default recipe, the baseline for the winner,"] = default.trials[0]
     return [
         Finding(
-            CUT_SHORT, f"{name} was trained for {trial.epochs} of {trial.recipe.epochs} epochs only", "warning",
+            CUT_SHORT, f"{name} was trained for only {trial.epochs} of {trial.recipe.epochs} epochs", "warning",
             {"trial": trial.number, "epochs": trial.epochs, "of": trial.recipe.epochs}, CHANGES[CUT_SHORT],
         )
         for name, trial in asked.items()

@@ -1,6 +1,6 @@
-"""What a study keeps beside decisions, curves and findings: a frozen value for each kind of event.
+"""The events of a study besides decisions, curves and findings: a frozen value for each kind.
 
-Missing keys of older studies have their defaults here and nowhere else. What `event_of` writes, `read_event` reads.
+Defaults for keys that older studies lack are here and nowhere else. `read_event` reads what `event_of` writes.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tame.core.records import Event
 
 Number = int | float
 Plain = Mapping[str, object]
-DataFacts = Mapping[str, object]  # what the source of a kind of data tells; the kind has a type for it
-ResultPlain = Mapping[str, object]  # what report.json holds; core/result.py has the type for it
+DataFacts = Mapping[str, object]  # from the source of a kind of data; the kind has a type for it
+ResultPlain = Mapping[str, object]  # the content of report.json; core/result.py has the type for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """The study was begun, with this config."""
+    """The study was started with this config."""
 
     event_kind: ClassVar[str] = "opened"
     config: Plain = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """A resume gave the study another clock, before anything was trained."""
+    """A resume gave the study another clock before anything was trained."""
 
     event_kind: ClassVar[str] = "clock"
     time_s: Number
@@ -39,11 +39,11 @@ class Clock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanEvent:
-    """The plan as it was drafted, in values that JSON holds.
+    """The plan as it was drafted, in JSON values.
 
-    fixed: fields that are not searched; left_out: dimensions that so few recipes cannot tell apart; recipes: how many
-    the clock or the user allows, where it is known; search_until_s, end_s, other_size_s: as of the plan; epoch_s: of
-    fine-tuning at the smallest size; cohort, pair, company_s, inputs_s: known after a rehearsal only.
+    fixed: fields that are not searched; left_out: dimensions left out because there are too few recipes; recipes: how
+    many the clock or the user allows, if known; search_until_s, end_s, other_size_s: as in `Plan`; epoch_s: of
+    fine-tuning at the smallest size; cohort, pair, company_s, inputs_s: known only after a rehearsal.
     """
 
     event_kind: ClassVar[str] = "plan"
@@ -73,7 +73,7 @@ class PlanEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceKept:
-    """The space of the study from here on, and why it is another."""
+    """The space of the study from here on, and why it changed."""
 
     event_kind: ClassVar[str] = "space"
     space: Plain
@@ -83,7 +83,7 @@ class SpaceKept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceAsked:
-    """What a resume asks to be searched, until the study has checked it; no texts once it has."""
+    """The space that a resume asks for, until the study has checked it; empty texts afterwards."""
 
     event_kind: ClassVar[str] = "space_asked"
     texts: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ class SpaceAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """Between which values new recipes are proposed from here on: "low" or "high" by dimension."""
+    """The bounds of new proposals from here on: "low" or "high" by dimension."""
 
     event_kind: ClassVar[str] = "region"
     bounds: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchEnded:
-    """Nothing of the search trains any more. worthless: whether because further trials were unlikely to help."""
+    """The search has ended. worthless: whether because further trials were unlikely to help."""
 
     event_kind: ClassVar[str] = "search_ended"
     used_s: Number = 0.0
@@ -112,7 +112,7 @@ class SearchEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalistsChosen:
-    """The trials whose recipes are trained again, and the seeds at first. over: whether no more trials join them."""
+    """The trials whose recipes are trained again, and their first seeds. over: whether no more trials join."""
 
     event_kind: ClassVar[str] = "finalists"
     sparse: ClassVar[frozenset[str]] = frozenset({"over"})
@@ -132,7 +132,7 @@ class MoreSeeds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningJudged:
-    """Whether fine-tuning is kept, and why; the difference from the best frozen network, where it was trained."""
+    """Whether fine-tuning is kept, and why; the difference from the best frozen network if it was trained."""
 
     event_kind: ClassVar[str] = "tuning_judged"
     sparse: ClassVar[frozenset[str]] = frozenset({"difference", "trial"})
@@ -144,7 +144,7 @@ class TuningJudged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealOpened:
-    """The labels of the sealed part were looked at."""
+    """The labels of the sealed part were read."""
 
     event_kind: ClassVar[str] = "test_opened"
     n: int = 0
@@ -154,7 +154,7 @@ class SealOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """The model was written. files: with their SHA-256; checked: examples that it judged as it was scored."""
+    """The model was written. files: with their SHA-256; checked: examples with the same prediction as when scored."""
 
     event_kind: ClassVar[str] = "delivered"
     files: Mapping[str, str] = field(default_factory=dict)
@@ -164,7 +164,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes. needs: of all processes at their peak; available: what they hold already and what is left beside it."""
+    """Bytes. needs: peak of all processes; available: what they already use plus what is free."""
 
     needs: int
     available: int | None
@@ -176,14 +176,13 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a study will take. epoch_s, alone_s: an epoch of the default recipe with its folds, in company and without;
-    mean_s: of all recipes, with what is done beside training; slower: how many times as long other programs make that
-    now, which is in these seconds.
+    """The forecast of a study. epoch_s, alone_s: an epoch of the default recipe with its folds, trained with others and
+    alone; mean_s: of all recipes, overhead included; slower: factor by which other programs slow it down now, already
+    included in these seconds.
 
-    recipes, whole: how many are begun, and how many of them trained to their end; search_until_s: of the clock, None
-    without one; used_s: of it by then; all_s: the whole study, where no clock holds; features_s: by input size,
-    computed once; memory: of this machine, device: of its accelerator; None where the system does not tell, or there
-    is none; words: the sentences that tell all this.
+    recipes, whole: how many start, and how many of them are trained to the end; search_until_s: of the clock, None
+    without one; used_s: of it by then; all_s: the whole study, without a clock; features_s: by input size, computed
+    once; memory: of this machine, device: of its accelerator; None if unknown or absent; words: all this in sentences.
     """
 
     event_kind: ClassVar[str] = "forecast"
@@ -205,7 +204,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastCorrected:
-    """The forecast after the first round that trained. all_s: the whole study, where no clock holds."""
+    """The forecast after the first round of training. all_s: the whole study, without a clock."""
 
     event_kind: ClassVar[str] = "forecast_corrected"
     sparse: ClassVar[frozenset[str]] = frozenset({"all_s"})
@@ -217,7 +216,7 @@ class ForecastCorrected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnginesUsed:
-    """What trains which group of recipes here, all that was chosen so far."""
+    """Which engine trains which group of recipes: all choices so far."""
 
     event_kind: ClassVar[str] = "engines"
     used: tuple[Plain, ...] = ()
@@ -225,7 +224,7 @@ class EnginesUsed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """Trials were trained for so many seconds, their inputs aside."""
+    """Trials were trained for this many seconds, without preparing inputs."""
 
     event_kind: ClassVar[str] = "trained"
     trained_s: Number = 0.0
@@ -234,7 +233,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRestarted:
-    """The process that trains ended, and was started again."""
+    """The training process ended and was started again."""
 
     event_kind: ClassVar[str] = "worker_restarted"
     how: str = ""
@@ -250,7 +249,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The study ended without a result. code: of the exit."""
+    """The study ended without a result. code: the exit code."""
 
     event_kind: ClassVar[str] = "ended"
     why: str = ""
@@ -260,8 +259,8 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """The trials are those of another program. names: the recipe field of each of its parameters; absent: trials in
-    whose recipe a dimension plays no part."""
+    """The trials come from another program. names: the recipe field of each of its parameters; absent: trials that do
+    not have a dimension."""
 
     event_kind: ClassVar[str] = "imported"
     source: str = ""
@@ -282,7 +281,7 @@ StudyEvent = (
     | Stopped | Ended | Imported
 )  # fmt: skip
 
-# Of each kind the last one is held by the study's state, under the kind's own name.
+# The study's state holds the last event of each kind, under the name of the kind.
 EVENTS: Mapping[str, type[StudyEvent]] = {
     kind.event_kind: kind
     for kind in (
@@ -294,7 +293,7 @@ EVENTS: Mapping[str, type[StudyEvent]] = {
 
 
 def event_of(value: StudyEvent) -> Event:
-    """The event that keeps a value; what is sparse stands in it only where it says something."""
+    """The event that stores a value; sparse fields are left out if they are None or False."""
     sparse: frozenset[str] = getattr(value, "sparse", frozenset())
     plain = to_plain(value)
     said = {k: v for k, v in plain.items() if k not in sparse or not (v is None or v is False)}
@@ -302,6 +301,6 @@ def event_of(value: StudyEvent) -> Event:
 
 
 def read_event(event: Event) -> StudyEvent | None:
-    """What an event says; None for a kind that is not held here. Raises StorageError for a damaged one."""
+    """The value of an event; None for a kind not defined here. Raises StorageError for a damaged one."""
     kind = EVENTS.get(event.kind)
     return None if kind is None else from_plain(kind, event.data, what=f"event {event.id} ({event.kind})")

@@ -1,4 +1,4 @@
-"""A finalist: a recipe that was trained again, with what it says of the validation examples."""
+"""A finalist: a recipe that was trained again, with its predictions on the validation examples."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tame.trial.commands import StateOf
 
 @dataclass(frozen=True, slots=True)
 class Finalist:
-    """A recipe that was trained again: its trials, one a seed, and what they say of the validation examples."""
+    """A recipe that was trained again: its trials, one per seed, and their predictions on the validation examples."""
 
     recipe: Recipe
     from_trial: int
     trials: tuple[Trial, ...]
     judged: Judged
-    values: tuple[float, ...]  # the metric of each seed, the mean over its folds
+    values: tuple[float, ...]  # the metric of each seed, averaged over its folds
 
     @property
     def value(self) -> float:
@@ -35,7 +35,7 @@ class Finalist:
 
 
 def validation(study: Study, data: Data, plan: Plan, trial: Trial) -> Judged:
-    """What a trial says of the validation examples, each judged by the member that has not seen it."""
+    """A trial's predictions on the validation examples, each by the member that was not trained on it."""
     folds = [fold for fold in folds_of(plan, trial) if fold is not None]
     found = study.worker.validation(state_of(trial), folds=folds)
     ids = [data.ids[row] for row in found.rows]
@@ -43,7 +43,7 @@ def validation(study: Study, data: Data, plan: Plan, trial: Trial) -> Judged:
 
 
 def state_of(trial: Trial) -> StateOf:
-    """The weights of a trial that are judged. The rates of a plateau depended on the validation losses."""
+    """The weights of a trial that are evaluated. A plateau schedule also needs the validation losses."""
     depends = trial.recipe.schedule.name == "plateau"
     losses = [point.valid_loss for point in trial.curve.points] if depends else None
     return StateOf(trial=trial.number, recipe=trial.recipe, epochs=trial.best_epoch, losses=losses)
@@ -56,13 +56,13 @@ def together(study: Study, data: Data, plan: Plan, trial: Trial, own: Sequence[T
 
 
 def best_of(metric: str, finalists: Sequence[Finalist]) -> Finalist:
-    """The finalist with the best validation metric; of equal ones the one that was tried first."""
+    """The finalist with the best validation metric; among equal ones, the one tried first."""
     sign = 1 if METRIC_MODES[metric] == "max" else -1
     return max(finalists, key=lambda f: (sign * f.value, -f.from_trial))
 
 
 def fold_values(data: Data, judged: Judged) -> list[float]:
-    """The metric on the validation examples of each fold; one value where there is one validation part."""
+    """The metric on the validation examples of each fold; one value if there is one validation part."""
     if data.split.folds < 2:
         return [measure(data.metric, judged)]
     fold_of = dict(zip(data.ids, data.split.fold, strict=True))
@@ -71,9 +71,9 @@ def fold_values(data: Data, judged: Judged) -> list[float]:
 
 
 def fold_error(data: Data, finalist: Finalist) -> float | None:
-    """The standard error of the metric over the folds; None where there is one validation part."""
+    """The standard error of the metric over the folds; None if there is one validation part."""
     values = fold_values(data, finalist.judged)
     return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
 
 
-MANY = 2000  # validated examples
+MANY = 2000  # validation examples, from which on the metric is fine enough to choose by

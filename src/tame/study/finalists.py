@@ -31,13 +31,13 @@ from tame.study.test import ended, test
 
 LEAST_STAGE_S = 0.05
 
-Wanted = tuple[Trial, Sequence[int]]  # a trial whose recipe is trained again, and with which seeds
+Wanted = tuple[Trial, Sequence[int]]  # a trial whose recipe is trained again, and the seeds
 
 
 def finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
-    """The best few of the search and the default recipe, each trained again with fresh seeds.
+    """The best recipes of the search and the default recipe, each trained again with fresh seeds.
 
-    Raises NothingTrainedError or BudgetError where no recipe was trained at all.
+    Raises NothingTrainedError or BudgetError if no recipe was trained at all.
     """
     _require_trained(study)
     study.watcher.phase("training the finalists again with fresh seeds")
@@ -47,7 +47,7 @@ def finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
     found = trained_again(study, data, plan, [(trial, [*first, *more]) for trial, first in wanted])
     good = [each for each in found if each is not None]
     if not good:
-        raise NothingTrainedError("every finalist diverged when it was trained again")
+        raise NothingTrainedError("every finalist diverged when trained again")
     return good
 
 
@@ -63,9 +63,9 @@ def _require_trained(study: Study) -> None:
 
 
 def _wanted(study: Study, plan: Plan) -> list[Wanted]:
-    """Which trials are finalists, and the seed that each is trained again with: fewer where the clock leaves no room.
+    """The trials that are finalists, and the seeds to train them with; fewer if the clock leaves no room.
 
-    Kept as an event, so that a study that is resumed has the same finalists.
+    Stored as an event, so that a resumed study has the same finalists.
     """
     known = study.state.finalists
     if known is None:
@@ -76,7 +76,7 @@ def _wanted(study: Study, plan: Plan) -> list[Wanted]:
 
 
 def _field(study: Study, plan: Plan) -> tuple[list[Trial], int]:
-    """The trials that are trained again, and with how many seeds at first: the largest field that there is room for."""
+    """The trials to train again, and the number of first seeds: the largest field that there is time for."""
     room = room_s(study, plan)
     fields = [(best_trials(study, plan, count), num_seeds) for count, num_seeds in FIELDS]
     for best, num_seeds in fields:
@@ -87,12 +87,12 @@ def _field(study: Study, plan: Plan) -> tuple[list[Trial], int]:
 
 
 def _further_seeds(study: Study, plan: Plan, wanted: Sequence[Wanted]) -> tuple[list[int], float]:
-    """Trains the finalists, then with further seeds as long as there is time for them; returns those, and the seconds
-    that one seed of all finalists takes.
+    """Trains the finalists, then further seeds as long as there is time. Returns those seeds, and the seconds that one
+    seed of all finalists takes.
 
-    What a seed took is looked at after each stage, since finalists may be cheaper than what was searched.
+    The cost of a seed is measured after each stage, because finalists may be cheaper than the recipes of the search.
     """
-    # After a kill a part of the stage lies before it, and what was measured says too little.
+    # After a kill, part of the stage was trained before it, so the measured time is too short.
     least = cost_s(study, plan, len(wanted) - 1, 1) / 2 if study.state.more_seeds is not None else LEAST_STAGE_S
     more: list[int] = []
     spent, num = 0.0, 1
@@ -114,17 +114,17 @@ def _more_seeds(
     study: Study, plan: Plan, wanted: Sequence[Wanted], have: Sequence[int], *, each_s: float,
     spent: float,
 ) -> list[int]:  # fmt: skip
-    """The seeds in `have` and as many more as the time that is left allows; the same ones where there are enough.
+    """The seeds in `have` and as many more as the remaining time allows; unchanged if there are enough.
 
-    Kept as an event, so that a study that is resumed trains the same ones. Without a clock three seeds in all.
-    each_s: what a seed of all finalists takes; spent: seconds of all stages.
+    Stored as an event, so that a resumed study trains the same ones. Without a clock, three seeds in total.
+    each_s: seconds for one seed of all finalists; spent: seconds of all stages.
     """
     known = study.state.more_seeds
     if known is not None and (known.over or len(known.seeds) > len(have)):
         return list(known.seeds)
     num, count = len(have), 0
     if all(seeds for _, seeds in wanted):
-        # Of the share of the clock that finalists may take, what they have spent is gone.
+        # Finalists may take a share of the clock, minus what they have spent.
         room = room_s(study, plan, [trial for trial, _ in wanted]) - spent * is_capped(plan)
         most = (CLOCKLESS_SEEDS if math.isinf(room) else MOST_SEEDS) - 1 - num
         count = int(min(max(room / each_s, 0), most))
@@ -136,8 +136,8 @@ def _more_seeds(
 def _more_finalists(study: Study, plan: Plan, wanted: list[Wanted], *, each_s: float) -> list[Wanted]:
     """The finalists and as many of the next best trials as there is still time for.
 
-    Where a further seed of all does not fit any more. They are trained with the same seeds, so that nobody is judged by
-    more of them than others. Kept as an event. each_s: what all seeds of all finalists have taken.
+    Used when there is no time for a further seed of all finalists. They get the same seeds, so that all finalists are
+    judged by equally many. Stored as an event. each_s: seconds for all seeds of all finalists.
     """
     known, (_, seeds) = study.state.finalists, wanted[0]
     if study.config.clock_s is None or is_capped(plan) or not seeds or known is None or known.over or _is_cut(study):
@@ -155,10 +155,10 @@ def _seeds(study: Study, first: int, last: int) -> list[int]:
 
 
 def trained_again(study: Study, data: Data, plan: Plan, wanted: Sequence[Wanted]) -> list[Finalist | None]:
-    """The recipes of trials trained with these seeds, all at once; None where all of a recipe diverged.
+    """The recipes of trials trained with these seeds, all at once; None if all trainings of a recipe diverged.
 
-    Without a seed, for want of time, it is the trial itself, and the report says so. Where the clock ended their
-    training, those count that came to their end; where none did, all as far as they came.
+    Without a seed, for lack of time, the trial itself is used, and the report says so. Where the clock ended their
+    training, those count that reached their end; if none did, all as far as they came.
     """
     _train_again(study, plan, wanted)
     every = [(trial, _seeds_of(study, trial) if seeds else [trial]) for trial, seeds in wanted]
@@ -175,7 +175,7 @@ def _is_cut(study: Study) -> bool:
 
 
 def _train_again(study: Study, plan: Plan, wanted: Sequence[Wanted]) -> None:
-    """Trains the recipes of trials with these seeds, all at once, as far as that has not been done."""
+    """Trains the recipes of trials with these seeds, all at once, unless that is already done."""
     for trial, seeds in wanted:
         have = {t.recipe.seed for t in _seeds_of(study, trial)}
         number = max(study.history.trials) + 1
@@ -196,6 +196,7 @@ def _seeds_of(study: Study, trial: Trial) -> list[Trial]:
 
 
 def _reason(trial: Trial) -> str:
+    # Stored reasons are compared with this text: to change it would lose the finalists of earlier studies.
     again = f"the recipe of trial {trial.number} again, with a fresh seed"
     if trial.parent is None:
         return again
@@ -203,10 +204,10 @@ def _reason(trial: Trial) -> str:
 
 
 def best_trials(study: Study, plan: Plan, count: int) -> list[Trial]:
-    """The best trials and the default recipe; those trained to their end go first.
+    """The best trials and the default recipe; those trained to the end come first.
 
-    By validation loss; where there are enough examples for it, every other one by the metric, the first of them too: a
-    network may grow too sure of itself while it still gets better.
+    Ranked by validation loss; with enough examples, every other one by the metric, starting with the first: a network
+    may become overconfident while its metric still improves.
     """
     trials = searched(study.history)
     ended = [t for t in trials if t.state == "complete"]
@@ -229,6 +230,6 @@ def _loss(trial: Trial) -> float:
 
 
 def _metric(trial: Trial, plan: Plan) -> float:
-    """The metric of the weights that are judged, so that lower is better."""
+    """The metric of the weights that are evaluated, with the sign chosen so that lower is better."""
     found = None if trial.judged is None else trial.judged.valid_metric
     return math.inf if found is None else -found if plan.facts.higher_is_better else found

@@ -1,4 +1,4 @@
-"""What of a search's decisions can be carried out in the time that is left, by what the rounds before took."""
+"""Which decisions of a search fit into the remaining time, judged by earlier rounds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ GOING = ("start", "continue", "copy")  # decisions after which a trial trains
 
 
 def epochs_in(state: State, seconds: float) -> float:
-    """How many epochs of trials fit into some seconds, from the rounds before."""
+    """How many epochs of trials fit into this many seconds, judged by earlier rounds."""
     return seconds / state.epoch_s if state.epoch_s else 0.0
 
 
 def fitting(plan: Plan, state: State, decisions: Sequence[Decision], seconds: float) -> list[Decision]:
-    """The decisions that can be carried out in some seconds, by a forecast from the rounds before, in their order.
+    """The decisions that fit into this many seconds, in their order, judged by earlier rounds.
 
-    A running trial whose turn does not come is left where it is.
+    A running trial that does not fit is paused.
     """
     trials, left, found = state.history.trials, epochs_in(state, seconds), list[Decision]()
     known = state.trained_s > 0
@@ -35,5 +35,7 @@ def fitting(plan: Plan, state: State, decisions: Sequence[Decision], seconds: fl
         if decision.kind not in GOING or left >= 0 or not known:
             found.append(decision)
         elif decision.kind == "continue" and trials[decision.trial].state == "running":
-            found.append(Decision("pause", decision.trial, "the time is short", trials[decision.trial].epochs))
+            found.append(
+                Decision("pause", decision.trial, "not enough time left to continue", trials[decision.trial].epochs)
+            )
     return found

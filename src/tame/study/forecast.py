@@ -1,7 +1,7 @@
-"""The forecast: seconds, recipes and memory that a study will take, told before it trains; made once, kept as an event.
+"""The forecast of a study's seconds, recipes and memory, shown before training; made once, stored as an event.
 
-Seconds are measured on a few steps, and on how much of the processor other programs take just now. Memory is what the
-processes hold once those steps are taken, and what the largest group of the first recipes is counted to add.
+Seconds are measured on a few steps, together with the share of the processor that other programs use now. Memory is the
+use of the processes after those steps, plus the computed need of the largest group of the first recipes.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from tame.study.state import State, findings_events
 from tame.worker.machine import available_bytes, peak_bytes
 
 CODE = "memory_short"
-BOOKS_S = 0.0025  # of an epoch of a trial, for keeping its curve and choosing what trains next (measured on two cores)
+BOOKS_S = 0.0025  # per epoch of a trial, to store its curve and choose what trains next (measured on two cores)
 THAWS = ("auto", "thaw")
-SURPRISE = 1.5  # factor between forecast and first round, from which on the watcher is told
+SURPRISE = 1.5  # factor between forecast and first round from which on the user is told
 
 
 def in_words(own: Forecast) -> tuple[str, ...]:
-    """What people are told: of the epochs, of the recipes, of the memory."""
-    found = [f"an epoch of the default recipe takes {_s(own.epoch_s)} in company, {_s(own.alone_s)} alone"]
+    """The forecast as sentences: epochs, recipes, memory."""
+    found = [f"an epoch of the default recipe takes {_s(own.epoch_s)} when trained in a group, {_s(own.alone_s)} alone"]
     if own.slower > SURPRISE:
         found[0] += f"; other programs make it {own.slower:.1f} times slower"
     begun = _begun_words(own.recipes, own.whole)
@@ -43,22 +43,22 @@ def in_words(own: Forecast) -> tuple[str, ...]:
         found.append(f"{begun}; the whole study takes about {duration(own.all_s)}")
     elif own.search_until_s is not None and own.clock_s is not None:
         until, clock = own.search_until_s, own.clock_s
-        told = f"by {until:.0f} s of {clock:.0f} s"
+        when = f"by {until:.0f} s of {clock:.0f} s"
         if not own.used_s < until < clock:
-            begun, told = f"a clock of {clock:g} s is too short", "nothing will be trained"
-        found.append(f"{begun}, {told}")
+            begun, when = f"a clock of {clock:g} s is too short", "nothing will be trained"
+        found.append(f"{begun}, {when}")
     memory = [
         f"about {_gb(each.needs)}" + (f" of {_gb(each.available)}{where}" if each.available else "")
-        for each, where in ((own.memory, " that may be had"), (own.device, " on the device"))
+        for each, where in ((own.memory, " available"), (own.device, " on the device"))
         if each is not None
     ]
     return (*found, f"memory: {', '.join(memory)}") if memory else tuple(found)
 
 
 def foretell(study: Study, data: Data, plan: Plan) -> None:
-    """Makes the forecast of a study that has not begun to train, tells it the watcher, and keeps it as an event.
+    """Makes the forecast of a study that has not started training, shows it, and stores it as an event.
 
-    Where memory will be short a finding says what would help.
+    If memory will be short, a finding says what would help.
     """
     known = study.state.forecast
     if study.history.trials or (known is not None and known.clock_s == study.config.clock_s):
@@ -72,10 +72,10 @@ def foretell(study: Study, data: Data, plan: Plan) -> None:
 
 
 def correct(study: Study, plan: Plan) -> None:
-    """Holds the forecast against the first round that trained, once, and tells where it was far off.
+    """Compares the forecast with the first round of training, once, and says if it was far off.
 
-    Of a search that trains recipes wholly it is the last stretch of the first ones: the stretches before are short, and
-    the first one is slow.
+    A search that trains every recipe to the end is measured on the last stretch of the first recipes, because earlier
+    stretches are short and the first one is slow.
     """
     known, history, epochs = study.state.forecast, study.history, study.state.epochs
     if known is None or study.state.forecast_corrected is not None or not epochs:
@@ -98,11 +98,11 @@ def correct(study: Study, plan: Plan) -> None:
     if not 1 / SURPRISE < mean_s / known.mean_s < SURPRISE:
         begun = _begun_words(found.recipes, found.whole)
         more = f"; the whole study takes about {duration(all_s)}" if all_s is not None else ""
-        study.watcher.note(f"an epoch took {_s(mean_s)}, {_s(known.mean_s)} was forecast: {begun}{more}")
+        study.watcher.note(f"an epoch took {_s(mean_s)}, not {_s(known.mean_s)} as forecast: {begun}{more}")
 
 
 def _measured_s(state: State, known: Forecast, search: str) -> float | None:
-    """Seconds of an epoch of a trial, with what is done beside training; None where that cannot be told yet."""
+    """Seconds per epoch of a trial, overhead included; None if it is not known yet."""
     if search in WHOLE:
         if not any(trial.epochs >= trial.recipe.epochs for trial in state.history.trials.values()):
             return None
@@ -113,7 +113,7 @@ def _measured_s(state: State, known: Forecast, search: str) -> float | None:
 
 
 def forecast(study: Study, data: Data, plan: Plan) -> Forecast:
-    """What the study will take from here, by its plan. Rehearses the default recipe for a few steps."""
+    """The forecast from here on, by the plan. Trains the default recipe for a few steps to measure it."""
     config = study.config
     tried = study.worker.rehearse(plan.search.base, folds=[0])
     slower = study.worker.slowdown(plan.search.base)
@@ -142,28 +142,28 @@ def forecast(study: Study, data: Data, plan: Plan) -> Forecast:
 
 
 def _most(plan: Plan) -> float:
-    """How many recipes there are to begin, at the most."""
+    """The largest number of recipes that can start."""
     return min(plan.search.trials, 1 + len(plan.search.portfolio) + plan.space.count)
 
 
 def _begun(plan: Plan, epochs: float, search: str) -> float:
-    """How many recipes begin in so many epochs: those that start together do in any case."""
+    """How many recipes start within this many epochs; the first cohort always does."""
     expected = expected_recipes(plan.search, epochs, whole=search in WHOLE)
     return min(_most(plan), max(plan.search.cohort, expected))
 
 
 def _without_clock(plan: Plan, search: str) -> tuple[float, float]:
-    """How many recipes begin where nothing ends the search before all have, and how many epochs that takes."""
+    """How many recipes start if nothing ends the search earlier, and how many epochs that takes."""
     recipes = _most(plan)
     each = 1 / expected_recipes(plan.search, 1.0, whole=search in WHOLE)
     return recipes, recipes * each
 
 
 def _trained_whole(plan: Plan, recipes: float, epochs: float, search: str, *, clocked: bool) -> float:
-    """How many of the recipes are trained to their end: of those that are compared on the way the best, but the first
-    known ones in any case, as far as the time goes.
+    """How many recipes are trained to the end: the best at each comparison, and always the first known good ones, if
+    there is time.
 
-    A search that freezes and thaws begins more recipes while there is time, and ends fewer (measured: 7 of 158).
+    A search that freezes and thaws starts more recipes while there is time, and finishes fewer (measured: 7 of 158).
     """
     last, first = plan.search.base.epochs, plan.search.rungs[0]
     if search in WHOLE or first == last:
@@ -172,7 +172,7 @@ def _trained_whole(plan: Plan, recipes: float, epochs: float, search: str, *, cl
     best = recipes / float(plan.search.eta**cuts)
     known = min(TRUSTED, 1 + len(plan.search.portfolio)) if search == "auto" and plan.search.portfolio else 0
     left = epochs - min(plan.search.cohort, recipes) * first
-    time = left / (last - first) if clocked else math.inf  # without a clock nothing cuts them off
+    time = left / (last - first) if clocked else math.inf  # without a clock, nothing stops them
     return max(0.0, min(max(best, known), time, recipes))
 
 
@@ -181,7 +181,7 @@ def _last_s(plan: Plan, epoch_s: float, num_seeds: int) -> float:
 
 
 def _features_s(study: Study, data: Data, plan: Plan) -> dict[int, float]:
-    """Seconds that the features take at each size; those that are kept from an earlier study take none."""
+    """Seconds to compute the features at each size; features kept from an earlier study take none."""
     features = KINDS.get(data.kind).features
     if features is None or plan.speed is None:
         return {}
@@ -190,7 +190,7 @@ def _features_s(study: Study, data: Data, plan: Plan) -> dict[int, float]:
 
 
 def _memory(study: Study, data: Data, plan: Plan) -> tuple[Memory | None, Memory | None]:
-    """What the processes will hold, and their accelerator."""
+    """The memory that the processes and the accelerator will use."""
     room = plan.search.cohort if plan.search.trials is None else min(plan.search.cohort, plan.search.trials)
     first = [recipe for _, recipe in islice(proposals(plan.space, study.config.seed, plan.search), room)]
     tuning = tried = None
@@ -213,16 +213,17 @@ def _memory(study: Study, data: Data, plan: Plan) -> tuple[Memory | None, Memory
 
 
 def _short(kind: str, memory: Memory) -> Finding:
-    title = f"the study will need about {_gb(memory.needs)} of memory, and {_gb(memory.available or 0)} may be had"
+    available = _gb(memory.available or 0)
+    title = f"the study will need about {_gb(memory.needs)} of memory, but only {available} is available"
     smaller = KINDS.get(kind).words.smaller
-    change = f"end other programs, or give {smaller} or smaller batches (--set batch_size=16)"
+    change = f"close other programs, or use {smaller} or smaller batches (--set batch_size=16)"
     evidence = {"needs_bytes": memory.needs, "available_bytes": memory.available}
     return Finding(CODE, title, "warning", evidence, change)
 
 
 def _begun_words(recipes: int, whole: int) -> str:
-    begun = "one recipe begins" if recipes == 1 else f"about {recipes:,} recipes begin"
-    return f"{begun}, and {whole or 'none'} of them {'trains' if whole == 1 else 'train'} to the end"
+    begun = "one recipe will start" if recipes == 1 else f"about {recipes:,} recipes will start"
+    return f"{begun}, and {whole or 'none'} will be trained to the end"
 
 
 def _s(seconds: float) -> str:

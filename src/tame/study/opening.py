@@ -1,4 +1,4 @@
-"""Opens what a study is about, whatever kind of data it is."""
+"""Opens the data of a study, of any kind."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tame.trial.commands import Unsealed
 
 
 def open_data(study: Study) -> Data:
-    """Reads, judges and splits the data, and hands the worker what is not sealed.
+    """Reads, checks and splits the data, and gives the worker everything except the sealed part.
 
-    A study that goes on must find the same data again. Raises DataError.
+    A resumed study must find the same data again. Raises DataError.
     """
     kind, known = kind_of(study.config), _known(study)
     opened = kind.read(study.config, known, study.worker, phase=study.watcher.phase, folder=study.folder)
@@ -32,9 +32,9 @@ def open_data(study: Study) -> Data:
 
 
 def learn(study: Study, data: Data) -> None:
-    """Hands the worker what is not sealed."""
+    """Gives the worker everything except the sealed part."""
     text = str(study.config.set.get("loss.costs", ""))
-    require(not text or bool(data.classes), "loss.costs is about confusing classes, and the target is a number")
+    require(not text or bool(data.classes), "loss.costs needs classes, but the target is a number")
     study.worker.learn(
         Unsealed(
             rows=data.rows,
@@ -48,15 +48,15 @@ def learn(study: Study, data: Data) -> None:
 
 
 def _known(study: Study) -> Known:
-    """What earlier processes kept of this study's data."""
+    """What earlier processes stored about this study's data."""
     speed = None if study.state.plan is None else study.state.plan.speed
     return Known(study.state.data, None if speed is None else Speed.from_json(speed))
 
 
 def _write_files(study: Study, opened: Opened) -> None:
-    """Writes skipped.csv and split.csv, where they are not there yet.
+    """Writes skipped.csv and split.csv, if they do not exist yet.
 
-    After the event, so that a study with these files knows its data again, whenever it was killed.
+    This comes after the event, so that a study with these files recognizes its data, whenever it was killed.
     """
     skipped, split = study.folder / "skipped.csv", study.folder / "split.csv"
     if opened.skipped and not skipped.exists():

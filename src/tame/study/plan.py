@@ -1,4 +1,4 @@
-"""What a study will do: the space, the recipes to begin with, the time for each part; made once, kept as an event."""
+"""The plan of a study: space, first recipes, time for each part; made once, stored as an event."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ from tame.study.trainable import check
 from tame.worker.environment import usable_cores
 from tame.worker.machine import slowdown
 
-REHEARSED = 12  # recipes, where their costs differ by what they are made of
+REHEARSED = 12  # recipes, for kinds of data where their costs differ
 REHEARSAL_SHARE = 0.1  # of the clock, after which no more recipes are rehearsed
-PAIR = 2.0  # epochs of a trial that two networks without company take for one, where it was not measured
-AS_ASKED = "searched as it was asked for"
-TUNE_EPOCHS = (2, 8)  # fewer are not worth beginning, more add little
+PAIR = 2.0  # time of an epoch of two networks alone, in epochs of a trial; used if it was not measured
+AS_ASKED = "searched as given"
+TUNE_EPOCHS = (2, 8)  # fewer are not worth starting, more add little
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How the search is bounded and judged, and what time there is for each part.
+    """The bounds of the search, how recipes are judged, and the time for each part.
 
-    space: that new recipes are proposed from; whole: whether finalists are also trained on all that is not sealed,
-    which is what is delivered; search_until_s: of the clock, infinite without one; end_s: seconds that are kept for
-    scoring, delivery and report, other_size_s: of them for a winner of another input size than the default's; sizes: of
-    the inputs whose features are computed; tunes: whether the backbone may be fine-tuned, to_the_end: whether the
-    search takes the time for that; epoch_s: of fine-tuning at the smallest size; pair: epochs of a trial in company
-    that an epoch of two without company takes; company_s: of an epoch of a trial with its folds in company, None where
-    none was rehearsed; inputs_s: of the inputs of a recipe that prepares them as none before it; reasons: of recipes
-    from an earlier study, by Recipe.key(); words: what is searched and how it is judged.
+    space: source of new recipes; whole: whether finalists are also trained on everything that is not sealed, which is
+    then delivered; search_until_s: of the clock, infinite without one; end_s: seconds reserved for scoring, delivery
+    and report, other_size_s: the part of them for a winner with another input size than the default; sizes: input sizes
+    whose features are computed; tunes: whether the backbone may be fine-tuned, to_the_end: whether the search uses the
+    time for that; epoch_s: of fine-tuning at the smallest size; pair: time of an epoch of two networks alone, in epochs
+    of a trial trained with others; company_s: seconds of an epoch of a trial with its folds, trained with others, None
+    if not rehearsed; inputs_s: seconds to prepare the inputs of a recipe that needs new ones; reasons: of recipes from
+    an earlier study, by Recipe.key(); words: what is searched and how it is judged.
     """
 
     search: SearchConfig
@@ -75,12 +75,12 @@ class Plan:
 
     @property
     def share_of_all(self) -> float:
-        """What an epoch on all examples adds to one of a trial with its folds, where that is what is delivered."""
+        """Relative cost of an epoch on all examples, added to a trial with its folds, if that model is delivered."""
         return 1 / len(self.folds) if self.whole else 0.0
 
 
 def make_plan(study: Study, data: Data) -> Plan:
-    """The plan that the study has, or a new one."""
+    """The stored plan of the study, or a new one."""
     known = study.state.plan
     if known is not None and not study.history.trials and study.state.clock is not None:
         known = None  # a resume gave the study more time before anything was trained
@@ -98,7 +98,7 @@ def make_plan(study: Study, data: Data) -> Plan:
 
 
 def _settle(study: Study, base: Recipe, asked: Space) -> None:
-    """Searches the space that a resume asked for from here on. Raises UsageError where it cannot be trained."""
+    """Searches the space that a resume asked for, from here on. Raises UsageError if it cannot be trained."""
     try:
         check(study, base, asked)
     except UsageError as problem:
@@ -108,7 +108,7 @@ def _settle(study: Study, base: Recipe, asked: Space) -> None:
 
 
 def plan_of(own: PlanEvent, data: Data, space: Space, facts: Facts) -> Plan:
-    """The plan that was kept, with all that follows from the data. space: that new recipes are proposed from."""
+    """The stored plan, with everything that follows from the data. space: source of new recipes."""
     folds = tuple(range(data.split.folds))
     how = f"{len(folds)} folds" if len(folds) > 1 else "one validation part"
     sizes = f", at {', '.join(map(str, own.sizes))} pixels" if own.sizes else ""
@@ -132,22 +132,22 @@ def plan_of(own: PlanEvent, data: Data, space: Space, facts: Facts) -> Plan:
         company_s=own.company_s,
         inputs_s=own.inputs_s or 0.0,
         reasons=own.reasons or {},
-        words=f"{fewer.words if fewer else f'{len(space.searched)} dimensions'}, judged by {how}{sizes}",
+        words=f"{fewer.words if fewer else f'{len(space.searched)} dimensions'}, evaluated on {how}{sizes}",
     )
 
 
 def _first_plan(study: Study, data: Data) -> PlanEvent:
-    """The plan of a study without one. Without a backbone a recipe is rehearsed, to fit its epochs to the clock."""
+    """A first plan. Without a backbone, a recipe is rehearsed to fit its epochs to the clock."""
     config = study.config
     costs = costs_of(study, data)
     slower = 1.0 if config.clock_s is None else slowdown(usable_cores())
     own = draft(config, data, costs, used_s=study.used_s, slower=slower)
     base, space = Recipe.from_flat(own.base), drafted_space(own)
     if costs is None:
-        check(study, base, space)  # before anything is trained with it
+        check(study, base, space)  # before anything is trained
         if fits_epochs(config):
             tried = _rehearsed(study, data, search_of(own, data), space)
-            # Steps of a few milliseconds do not show what other programs take.
+            # Steps of a few milliseconds do not show the load of other programs.
             epoch_s = study.worker.slowdown(base) * tried.epoch_s
             own = fitted(config, data, own, epoch_s, used_s=study.used_s, prepare_s=tried.prepare_s, slower=slower)
             pair = tried.pair_s / tried.epoch_s
@@ -160,8 +160,8 @@ def _first_plan(study: Study, data: Data) -> PlanEvent:
 
 @dataclass(frozen=True, slots=True)
 class _Rehearsed:
-    """Seconds of an epoch of a trial with its folds, in company, and of two that have none: means over the recipes that
-    are tried first; and of what the inputs of the slowest of these took."""
+    """Mean seconds of an epoch over the first recipes: of a trial with its folds trained with others, and of two
+    networks alone; and seconds to prepare the slowest inputs."""
 
     epoch_s: float
     pair_s: float
@@ -169,7 +169,7 @@ class _Rehearsed:
 
 
 def _rehearsed(study: Study, data: Data, search: SearchConfig, space: Space) -> _Rehearsed:
-    """What an epoch takes here. Of a kind whose recipes cost much the same, the default recipe stands for all."""
+    """The measured time of an epoch. If all recipes cost about the same, only the default recipe is measured."""
     tried = [recipe for _, recipe in islice(proposals(space, study.config.seed, search), REHEARSED)]
     recipes = tried if KINDS.get(data.kind).rehearses_many else tried[:1]
     each: list[tuple[float, float]] = []
@@ -186,7 +186,7 @@ def _rehearsed(study: Study, data: Data, search: SearchConfig, space: Space) -> 
 
 
 def costs_of(study: Study, data: Data) -> Costs | None:
-    """What features will cost, where this kind of data has some; those of an earlier study cost nothing."""
+    """The cost of features, if this kind of data has them; those kept from an earlier study cost nothing."""
     features = KINDS.get(data.kind).features
     if features is None:
         return None
@@ -200,7 +200,7 @@ def costs_of(study: Study, data: Data) -> Costs | None:
 
 
 def facts_of(data: Data, *, seed: int) -> Facts:
-    """What guessing without looking comes to on the validation examples."""
+    """The scores of a dummy on the validation examples, and other facts of the data."""
     learnt = data.learnt()
     valid = data.truth([row for row in data.rows if data.split.fold[row] >= 0])
     blank = np.zeros((len(valid), max(len(data.classes), 1)))

@@ -1,4 +1,4 @@
-"""The time that finalists take, and what a search leaves for them."""
+"""The time that finalists take, and the time that a search leaves for them."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from tame.study.clock_shares import FINALISTS_SHARE
 from tame.study.plan import Plan
 from tame.study.session import Study
 
-FIELDS = ((4, 1), (3, 1), (2, 1), (1, 1), (1, 0))  # finalists beside the default, and fresh seeds of each at first
+FIELDS = ((4, 1), (3, 1), (2, 1), (1, 1), (1, 0))  # finalists besides the default, and first fresh seeds of each
 
 
-ROOMY = 1.35  # times the forecast that more than the best and the default must fit in; what is left is for more seeds
+ROOMY = 1.35  # required time over forecast for more than the best and the default; the rest is for more seeds
 
 
-MOST_FINALISTS = 8  # beside the default, where there is time for more
+MOST_FINALISTS = 8  # besides the default, if there is time
 
 
-MOST_SEEDS, CLOCKLESS_SEEDS = 6, 3  # fresh seeds of each, where there is time for more, and where no clock holds
+MOST_SEEDS, CLOCKLESS_SEEDS = 6, 3  # fresh seeds of each, if there is time, and without a clock
 
 
-SURE = 1.15  # times what a field must fit in, that the search leaves for it
+SURE = 1.15  # factor on the required time, which the search reserves
 
 
-RESERVED = (0.12, 0.4)  # of the time after the search has begun, that is kept for finalists: at least and at most
+RESERVED = (0.12, 0.4)  # smallest and largest share of the time after the start of the search reserved for finalists
 
 
 LEFT_SHARE = 0.05  # of the clock, that a search leaves however fast it was
 
 
-WANTED = ((4, 3), (4, 2), *FIELDS[:-1])  # finalists and seeds that the search leaves time for, the best first
+WANTED = ((4, 3), (4, 2), *FIELDS[:-1])  # finalists and seeds that the search reserves time for, the best first
 
 
 def roomy(count: int) -> float:
-    """How many times its forecast the room for so many finalists and the default must be."""
+    """Required time over forecast for this many finalists and the default."""
     return ROOMY if count > 1 else 1.0
 
 
 def cost_s(study: Study, plan: Plan, count: int, num_seeds: int) -> float:
-    """A forecast of the seconds that so many finalists take, from what the search took for an epoch of a trial."""
+    """Forecast seconds for this many finalists, from the time that the search took per epoch of a trial."""
     epoch_s, epochs = study.state.epoch_s, _most_epochs(study)
-    if not num_seeds:  # winner and default, which nobody has trained on all examples
+    if not num_seeds:  # winner and default still have to be trained on all examples
         return epoch_s * plan.share_of_all * plan.pair * epochs
     return finalists_s(plan, epoch_s, epochs=epochs, count=count, num_seeds=num_seeds)
 
@@ -52,19 +52,19 @@ def _most_epochs(study: Study) -> int:
 
 
 def finalists_s(plan: Plan, epoch_s: float, *, epochs: int, count: int = FIELDS[0][0], num_seeds: int) -> float:
-    """Seconds that so many finalists and the default take. epoch_s: of a trial with its folds."""
+    """Seconds for this many finalists and the default. epoch_s: of a trial with its folds."""
     return epoch_s * (1 + plan.share_of_all) * (count + 1) * num_seeds * epochs
 
 
 def reserved_s(study: Study, plan: Plan) -> float:
-    """Seconds that a search leaves for its finalists; 0 where its own end leaves them room, or there is no clock."""
+    """Seconds that a search leaves for its finalists; 0 if its own end leaves them time, or without a clock."""
     if study.config.clock_s is None or (plan.sizes and not plan.to_the_end):
         return 0.0
     return reserve_s(plan, study.state.epoch_s, epochs=_most_epochs(study), clock_s=study.config.clock_s)
 
 
 def reserve_s(plan: Plan, epoch_s: float, *, epochs: int, clock_s: float) -> float:
-    """Seconds that are kept for the finalists: for as many as there will be time for, and no more than they need.
+    """Seconds reserved for the finalists: for as many as there will be time for, and no more than they need.
 
     epoch_s: of a trial with its folds.
     """
@@ -74,11 +74,11 @@ def reserve_s(plan: Plan, epoch_s: float, *, epochs: int, clock_s: float) -> flo
     ]
     least, most = (share * max(clock_s - plan.end_s, 0.0) for share in RESERVED)
     need = next((need for need in wanted if need <= most), most)
-    return need if plan.sizes else max(need, least)  # heads on a backbone take little, and may be kept no more
+    return need if plan.sizes else max(need, least)  # heads on a backbone take little time, so there is no minimum
 
 
 def room_s(study: Study, plan: Plan, finalists: Sequence[Trial] = ()) -> float:
-    """Seconds that finalists may take; of these ones, if they are known."""
+    """Seconds that finalists may take. finalists: the chosen ones, if known."""
     clock, left = study.config.clock_s, study.left_s - plan.end_s
     if clock is None:
         return math.inf
@@ -101,5 +101,5 @@ def limit_s(study: Study, plan: Plan, *, final: bool) -> float:
 
 
 def is_capped(plan: Plan) -> bool:
-    """Whether finalists may take a share of the clock only, since fine-tuning takes the rest."""
+    """Whether finalists may take only a share of the clock, because fine-tuning takes the rest."""
     return plan.tunes and not plan.to_the_end

@@ -60,7 +60,7 @@ PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
 
 
 def loss_of(task: str) -> str:
-    """The metric that recipes are compared by while searching: steadier than counting what is right."""
+    """The metric by which recipes are compared in the search: less noisy than accuracy."""
     return "rmse" if task == "regression" else "log_loss"
 
 
@@ -76,7 +76,7 @@ def make_result(
 ) -> Result:
     """Everything that terminal, JSON and report show."""
     seed, metric, state = study.config.seed, data.metric, study.state
-    own = score(metric, tested.winner, how="the sealed test part, judged by the delivered model", seed=seed)
+    own = score(metric, tested.winner, how="the delivered model on the sealed test part", seed=seed)
     optimism = winner.value - own.value if METRIC_MODES[metric] == "max" else own.value - winner.value
     trials = study.history.trials
     return Result(
@@ -115,7 +115,7 @@ def make_result(
         trial_states=_states(list(trials.values())),
         whole=sum(t.state == "complete" for t in trials.values()),
         epochs=sum(t.trained for t in trials.values()),
-        fine_tuning=_part(FineTuning, state.tuning_judged, "what fine-tuning brought"),
+        fine_tuning=_part(FineTuning, state.tuning_judged, "the outcome of fine-tuning"),
         space=space_of(study.state),
         mattered=what_mattered(study.history, space_of(study.state)),
         sizes=plan.sizes,
@@ -140,7 +140,7 @@ def _task(data: Data) -> Task:
 
 
 def _baselines(data: Data, tested: Tested, *, seed: int, is_winner: bool) -> Baselines:
-    """Guessing without looking, and the default recipe where it was trained, on the same examples as the winner."""
+    """The dummy, and the default recipe if it was trained, on the same examples as the winner."""
     metric, own, learnt = data.metric, tested.winner, data.learnt()
     lowest = dummy(metric, learnt, own, seed=seed)
     over = difference(metric, own, guesses(metric, learnt, own), seed=seed)
@@ -172,7 +172,7 @@ def _row(data: Data, origin: str, each: Finalist, winner: Finalist, *, seed: int
 
 
 def _answers(study: Study, data: Data, judged: Judged) -> Answers:
-    """What a task has to show besides its score: confusions and mistakes, or the errors of a regression."""
+    """Details besides the score: confusions and mistakes of a classification, or errors of a regression."""
     if data.task == "regression":
         return NumberAnswers(errors=errors(judged), residuals=residuals(judged))
     text = str(study.config.set.get("loss.costs", ""))
@@ -189,14 +189,14 @@ def _answers(study: Study, data: Data, judged: Judged) -> Answers:
 
 
 def facts_of(about: Mapping[str, object]) -> DataFacts:
-    """What the event of the data tells, without what only a resumed study needs; of its pairs their number."""
+    """The facts from the event of the data, without what only a resumed study needs; pairs are counted."""
     pairs = about["pairs"]
     assert isinstance(pairs, Sized)
-    return from_plain(DataFacts, {**about, "pairs": len(pairs)}, what="what is known of the data")
+    return from_plain(DataFacts, {**about, "pairs": len(pairs)}, what="the facts of the data")
 
 
 def _part(kind: type[T], value: object, what: str) -> T | None:
-    """A part of the result from an event or what is known of the data; None where there is none."""
+    """A part of the result from an event or from the data; None if there is none."""
     return None if value is None else from_plain(kind, to_plain(value), what=what)
 
 
@@ -210,12 +210,12 @@ def _engines(state: State) -> tuple[EngineChoice, ...]:
 
 
 def command(study: Study) -> str:
-    """The command that makes the study again."""
+    """The command that reproduces the study."""
     return command_of(study.config)
 
 
 def headline(study: Study, winner: Finalist) -> list[Finding]:
-    """The findings for the first page: about the data, the search and the winner; those of other trials are counted."""
+    """The findings for the first page, about the data, the search and the winner, the most severe first."""
     own = {winner.from_trial, *(t.number for t in winner.trials)}
     first = [f for f in with_outcomes(study.state) if f.trial is None or f.trial in own or f.code == "fine_tuning"]
     order = {"problem": 0, "warning": 1, "info": 2}
@@ -225,10 +225,10 @@ def headline(study: Study, winner: Finalist) -> list[Finding]:
 def _how(data: Data, winner: Finalist) -> str:
     seeds = f"mean of {len(winner.trials)} fresh seed{'s' if len(winner.trials) > 1 else ''}"
     if winner.trials[0].number == winner.from_trial:
-        seeds = "one seed, which the search had seen: there was no time for fresh ones"
+        seeds = "the single seed of the search: there was no time for fresh ones"
     if data.split.folds > 1:
         return f"{data.split.folds}-fold cross-validation, {seeds}"
-    after = "; what is delivered then learnt from it too" if data.refits else ""
+    after = "; the delivered model was then also trained on it" if data.refits else ""
     return f"the validation part, {seeds}{after}"
 
 

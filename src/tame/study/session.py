@@ -1,4 +1,4 @@
-"""A study: its folder, its events, its worker. What all stages are given and what keeps what they return."""
+"""A study: its folder, its events, its worker. All stages get it, and it stores what they return."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
 from tame.worker.watch import LEAST_SILENCE_S
 
-AGAIN_S = 0.5  # between two requests to end what goes on
-OURS_LONGER = 10  # times as long may what is not the user's own say nothing
+AGAIN_S = 0.5  # between two requests to end the running command
+OURS_LONGER = 10  # factor on the allowed silence of TAME's own networks
 
 
 @dataclass(slots=True)
@@ -49,14 +49,14 @@ class Study:
         self.watcher = watcher
         self._store = store
         self._lease = lease
-        self.throwaway = False  # whether the folder goes with the study
+        self.throwaway = False  # whether the folder is removed with the study
         self._executor: Executor | None = None
-        self._waiting: dict[int, list[Point]] = {}  # points of trials whose weights are not kept yet
+        self._waiting: dict[int, list[Point]] = {}  # points of trials whose weights are not saved yet
         self._ends: dict[int, int] = {}  # likewise: trials that stopped early, and their best epoch
         self.is_over = False  # whether the clock has cut the search short
-        self.build: Callable[..., Any] | None = None  # what makes a module of the user's own
+        self.build: Callable[..., Any] | None = None  # makes the user's own module
         self.state = state or State()
-        clock = self.state.clock  # a resume may have given it more time
+        clock = self.state.clock  # a resume may have given more time
         self.config = config if clock is None else replace(config, time_s=clock.time_s)
         self._started = time.monotonic() - self.state.used_s
 
@@ -71,17 +71,17 @@ class Study:
 
     @property
     def worker(self) -> Commands:
-        """Whoever trains; progress goes to the watcher, points of curves are kept."""
+        """The commands of the training process; progress goes to the watcher, points of curves are stored."""
         return self.executor.commands
 
     @property
     def used_s(self) -> float:
-        """Seconds of the budget that are used up, earlier processes included."""
+        """Seconds of the budget used so far, earlier processes included."""
         return time.monotonic() - self._started
 
     @property
     def left_s(self) -> float:
-        """Seconds that are left of the clock; infinite where the clock plays no part."""
+        """Seconds left on the clock; infinite without one."""
         clock = self.config.clock_s
         return float("inf") if clock is None else clock - self.used_s
 
@@ -116,11 +116,11 @@ class Study:
             done.set()
 
     def started_at(self, monotonic: float) -> None:
-        """Counts the budget from an earlier moment than the opening."""
+        """Counts the budget from a time before the opening."""
         self._started = monotonic - self.state.used_s
 
     def keep(self, *events: Event | StudyEvent) -> None:
-        """Stores events, with the points of curves that were waiting, in one transaction."""
+        """Stores events, together with waiting points of curves, in one transaction."""
         plain = [event if isinstance(event, Event) else event_of(event) for event in events]
         self._keep_curves(list(self._waiting), *plain)
 
@@ -135,14 +135,14 @@ class Study:
             self.state.after(event)
 
     def hire(self, *, cache: Path, inline: bool, under: Path | None = None) -> None:
-        """Starts the worker. under: a cache that is read too, and that nothing is put into."""
+        """Starts the worker. under: a second cache that is only read."""
         place = Place(cache=cache, study=self.folder, under=under)
         if inline:
             self._executor = inline_executor(place, hear=self._hear, build=self.build)
             return
 
         def restarted(how: str) -> None:
-            self.watcher.note(f"the process that trains ended ({how}); it is started again from the last checkpoint")
+            self.watcher.note(f"the training process ended ({how}); restarting it from the last checkpoint")
             self.keep(WorkerRestarted(how=how))
 
         self._executor = process_executor(
@@ -151,21 +151,21 @@ class Study:
         )  # fmt: skip
 
     def _silence_s(self) -> float | None:
-        """How long the worker may say nothing; for ever where no clock holds. What hangs is a module of the user's
-        own; an epoch of TAME's may last long on a large table and a slow machine."""
+        """How long the worker may be silent; None, without limit, if there is no clock. A user's own module may hang;
+        an epoch of TAME's networks may just be long on a large table and a slow machine."""
         clock = self.config.clock_s
         if clock is None:
             return None
         return (1 if self.config.model else OURS_LONGER) * max(LEAST_SILENCE_S, 2 * clock)
 
     def write(self, name: str, text: str) -> Path:
-        """Writes a file of the study in one step, readable by the owner only."""
+        """Writes a file of the study atomically, readable only by its owner."""
         path = self.folder / name
         write_private(path, text)
         return path
 
     def close(self) -> None:
-        """Ends the worker and gives the study free."""
+        """Ends the worker and releases the study."""
         if self._executor is not None:
             self._executor.close()
         self._store.close()
@@ -191,12 +191,12 @@ class Study:
             case Note(text):
                 self.watcher.note(text)
             case Saved(trials):
-                # Only now: a point that is stored must not be lost with the weights that it was measured on.
+                # Only now: a stored point must not outlive the weights it was measured on.
                 self._keep_curves(trials)
 
 
 def begin(config: StudyConfig, watcher: Watcher) -> Study:
-    """A new study in a new folder. Raises UsageError for a folder that exists, StorageError where it cannot be made."""
+    """A new study in a new folder. Raises UsageError if the folder exists, StorageError if it cannot be created."""
     folder = _new_folder(config)
     try:
         lease = hold(folder)
@@ -211,9 +211,9 @@ def begin(config: StudyConfig, watcher: Watcher) -> Study:
 
 
 def reopen(folder: Path, watcher: Watcher) -> Study:
-    """A study that was begun earlier. Raises UsageError where there is none, StorageError where it is in use."""
-    require(folder.is_dir(), f"no study folder {folder}")
-    require((folder / "study.db").exists(), f"{folder} is no study: it holds no study.db")
+    """An existing study. Raises UsageError if there is none, StorageError if it is in use."""
+    require(folder.is_dir(), f"the study folder {folder} does not exist")
+    require((folder / "study.db").exists(), f"{folder} is not a study: it contains no study.db")
     lease = hold(folder)
     try:
         store = open_store(folder / "study.db", create=False)
@@ -227,14 +227,14 @@ def reopen(folder: Path, watcher: Watcher) -> Study:
 
 
 def _new_folder(config: StudyConfig) -> Path:
-    """The folder of a new study, made: as asked for, or the next free runs/NAME-0001."""
+    """The folder of a new study, created: the one asked for, or the next free runs/NAME-0001."""
     if config.out is not None:
         folder = Path(config.out)
         if (folder / "study.db").exists():
-            mend = how_to_resume(folder, model=config.model)
-            raise UsageError(f"{folder} holds a study already; go on with: {mend}")
+            command = how_to_resume(folder, model=config.model)
+            raise UsageError(f"{folder} already contains a study; continue it with: {command}")
         require(
-            not folder.exists() or _is_empty(folder), f"{folder} exists and is not an empty folder; name another --out"
+            not folder.exists() or _is_empty(folder), f"{folder} exists and is not an empty folder; give another --out"
         )
         return _make(folder, exist_ok=True)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(config.data).resolve().name).strip(".-") or "study"
@@ -245,11 +245,11 @@ def _new_folder(config: StudyConfig) -> Path:
                 return _make(folder, exist_ok=False)
             except FileExistsError:
                 continue  # another process took the number a moment ago
-    raise UsageError(f"runs/ holds 9,999 studies named {name}; name a folder with --out")
+    raise UsageError(f"runs/ contains 9,999 studies named {name}; give a folder with --out")
 
 
 def _make(folder: Path, *, exist_ok: bool) -> Path:
-    """The folder, made for its owner alone. Raises FileExistsError where it may not exist, else StorageError."""
+    """The folder, created for its owner alone. Raises FileExistsError if it must not exist, else StorageError."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -257,19 +257,19 @@ def _make(folder: Path, *, exist_ok: bool) -> Path:
         except FileExistsError:
             if not exist_ok:
                 raise
-            raise StorageError(f"{folder} is in the way and no folder; name another --out") from None
+            raise StorageError(f"{folder} exists and is not a folder; give another --out") from None
         folder.chmod(0o700)
     except FileExistsError as problem:
         if Path(str(problem.filename)) == folder:
             raise
-        raise _not_made(folder, f"{problem.filename} is no folder") from None
+        raise _not_made(folder, f"{problem.filename} is not a folder") from None
     except OSError as problem:
         raise _not_made(folder, str(problem.strerror)) from None
     return folder
 
 
 def _not_made(folder: Path, why: str) -> StorageError:
-    return StorageError(f"the study's folder {folder} cannot be made: {why}")
+    return StorageError(f"cannot create the folder {folder} for the study: {why}")
 
 
 def _is_empty(folder: Path) -> bool:
@@ -277,7 +277,7 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _remove_if_ours(folder: Path) -> None:
-    """Removes a folder in which nothing but what a failed start leaves has been made."""
+    """Removes a folder that contains only what a failed start leaves behind."""
     ours = {"study.lock", "study.pid", "study.db", ".study.db.lock", ".study.db.new"}
     names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
     if names <= ours:

@@ -1,4 +1,4 @@
-"""What a study's events tell every reader: pages, terminal, the study itself. Loads neither torch nor the worker."""
+"""The state of a study from its events, for report, terminal and the study itself. Loads neither torch nor worker."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ UNTIMED = frozenset(("decision", "curve", "trial_state", "early_stop", "imported
 
 
 class Watcher(Protocol):
-    """Who looks on. It gets values and cannot steer."""
+    """An observer of a study. It gets values and cannot steer."""
 
     def phase(self, text: str) -> None: ...
 
@@ -64,7 +64,7 @@ class Watcher(Protocol):
 
 
 class Silent:
-    """A watcher that looks away."""
+    """A watcher that shows nothing."""
 
     def phase(self, text: str) -> None: ...
 
@@ -79,15 +79,15 @@ class Silent:
 
 @dataclass(slots=True)
 class State:
-    """What the events tell: the trials, the findings, and of every other kind of event the last one, by its kind."""
+    """The state from the events: trials, findings, and the last event of every other kind, under its name."""
 
     fold: Fold = field(default_factory=Fold)  # of the trials
     findings: list[Finding] = field(default_factory=list)
-    left_from: dict[int, int] = field(default_factory=dict)  # the epoch a trial stood at when it was told to go on
-    trained_s: float = 0.0  # that training has taken in the search
+    left_from: dict[int, int] = field(default_factory=dict)  # the epoch of a trial when it was last continued
+    trained_s: float = 0.0  # seconds of training in the search
     marks: list[tuple[float, int]] = field(default_factory=list)  # after each training: seconds used, epochs trained
-    openings: int = 0  # of the test part: more than one only where a study was killed after the first
-    used_s: float = 0.0  # of the budget, over all processes that have worked on the study
+    openings: int = 0  # of the test part: more than one only if a study was killed after the first
+    used_s: float = 0.0  # seconds of the budget, over all processes of the study
     opened: Opened | None = None
     clock: Clock | None = None
     data: DataFacts | None = None
@@ -114,7 +114,7 @@ class State:
 
     @property
     def epoch_s(self) -> float:
-        """Seconds that an epoch of a trial has taken, its inputs aside; 0 before there was one."""
+        """Mean seconds per epoch of a trial, without preparing inputs; 0 before the first."""
         return self.trained_s / max(self.epochs, 1)
 
     @property
@@ -124,16 +124,16 @@ class State:
 
     @property
     def epochs(self) -> int:
-        """Epochs that all trials have trained."""
+        """Epochs trained by all trials."""
         return self.fold.epochs
 
     @property
     def kind(self) -> str:
-        """The kind of data; pictures where it is not known, as in the first studies."""
+        """The kind of data; pictures if unknown, as in the first studies."""
         return FIRST if self.data is None else str(self.data.get("kind", FIRST))
 
     def after(self, event: Event) -> None:
-        """Takes one event in; one of an unknown kind changes nothing but the time that is used."""
+        """Applies one event; one of an unknown kind changes only the used time."""
         if event.kind not in UNTIMED:
             used_s = event.data.get("used_s")
             if isinstance(used_s, int | float):
@@ -197,26 +197,26 @@ STEPS: Mapping[str, Callable[[State, Event], None]] = {
 
 
 def objective_of(state: State) -> Objective:
-    """What the trials of a study are compared by."""
+    """The objective by which the trials of a study are compared."""
     about = state.imported
     return Objective() if about is None else Objective(about.metric, 1.0 if about.mode == "min" else -1.0)
 
 
 def explored_space(state: State) -> Space:
-    """The space that a study searches, as it is now, or that imported trials came from; empty where there is none."""
+    """The current space of a study, or that of imported trials; empty if there is none."""
     plan = state.plan or PlanEvent()
     return Space.from_json((state.imported or state.space or plan).space, base=plan.base)
 
 
 def absent_of(state: State) -> Mapping[str, Sequence[int]]:
-    """The trials in which a dimension plays no part, as an imported study had them."""
+    """The trials of an imported study that do not have a dimension, by dimension."""
     return {} if state.imported is None else state.imported.absent
 
 
 def read_state(folder: Path) -> tuple[StudyConfig, State]:
-    """Config and state of a study, without disturbing who works on it."""
-    require(folder.is_dir(), f"no study folder {folder}")
-    require((folder / "study.db").exists(), f"{folder} is no study: it holds no study.db")
+    """Config and state of a study, without disturbing a process that works on it."""
+    require(folder.is_dir(), f"the study folder {folder} does not exist")
+    require((folder / "study.db").exists(), f"{folder} is not a study: it contains no study.db")
     store = open_store(folder / "study.db", create=False, read_only=True)
     try:
         state = state_of(store)
@@ -244,16 +244,17 @@ def state_of(store: Database) -> State:
 def unfinished(folder: Path, state: State) -> str:
     """What to do with a study that has no result."""
     if state.imported is not None:
-        best = f"try their best with: tame fit DATA --start-from {folder}"
-        return f"{folder} holds imported trials, which cannot go on; {best}"
+        best = f"try the best of them with: tame fit DATA --start-from {folder}"
+        return f"{folder} contains imported trials, which cannot be continued; {best}"
     model = None if state.opened is None else state.opened.config.get("model")
-    return f"{folder} is not finished; go on with: {how_to_resume(folder, model=None if model is None else str(model))}"
+    command = how_to_resume(folder, model=None if model is None else str(model))
+    return f"{folder} is not finished; continue it with: {command}"
 
 
 def how_to_resume(folder: Path, *, model: str | None, time: str = "") -> str:
-    """The command that goes on with a study, or the call where it trains a model of the user's own.
+    """The command that continues a study, or the Python call if it trains the user's own model.
 
-    time: that it is given more of, such as 5m.
+    time: additional time, such as 5m.
     """
     if model is not None:
         more = f", time={time!r}" if time else ""
@@ -263,12 +264,12 @@ def how_to_resume(folder: Path, *, model: str | None, time: str = "") -> str:
 
 
 def config_of(state: State, folder: Path) -> StudyConfig:
-    """The config that a study was begun with."""
+    """The config with which a study was started."""
     if state.opened is None:
-        raise StorageError(f"{folder} was begun but holds no config; begin it again with tame fit")
+        raise StorageError(f"{folder} was started but has no config; start it again with tame fit")
     return StudyConfig.from_json(state.opened.config)
 
 
 def findings_events(findings: Iterable[Finding]) -> list[Event]:
-    """The events that keep findings."""
+    """The events that store findings."""
     return [Event("finding", finding.to_json()) for finding in findings]

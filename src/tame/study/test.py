@@ -1,4 +1,4 @@
-"""Test: trials that run are trained to where they were told, together where they can be."""
+"""Test: trains running trials to the epoch they were given, together where possible."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tame.trial.commands import Asked, AskedCopy, Fold
 
 
 def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
-    """Trains these trials and keeps their curves.
+    """Trains these trials and stores their curves.
 
-    Trials of one kind that start from the same epoch and go to the same one are advanced by one command, so that a
-    study which is resumed trains the same populations again.
+    Trials of one kind with the same first and last epoch are trained by one command, so that a resumed study trains the
+    same populations again.
     """
     _copy(study, plan, trials)
     kinds: dict[tuple[bool, int, int], list[Trial]] = {}
@@ -45,7 +45,7 @@ def ended(trial: Trial) -> Decision:
 
 
 def _advance(study: Study, plan: Plan, own: Sequence[Trial], *, until: int, final: bool) -> None:
-    """Trains trials of one kind together, and keeps what it took and which engines did it."""
+    """Trains trials of one kind together, and stores the time and the engines."""
     begun = time.monotonic()
     answer = study.worker.advance(
         [Asked(trial=t.number, recipe=t.recipe, inherited=t.inherited) for t in own],
@@ -54,15 +54,15 @@ def _advance(study: Study, plan: Plan, own: Sequence[Trial], *, until: int, fina
     used = tuple(to_plain(engine) for engine in answer.engines)
     if study.state.engines is None or used != study.state.engines.used:
         study.keep(EnginesUsed(used=used))
-    # What was measured is remembered and inputs stay ready: they say nothing of what further epochs take.
+    # Measurements and inputs are reused, so their time says nothing about further epochs.
     trained_s = time.monotonic() - begun - answer.preparing_s
     study.keep(Trained(trained_s=trained_s, used_s=study.used_s))
 
 
 def _copy(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
-    """Gives copies that have not trained themselves the weights of their parents, before those train on.
+    """Gives new copies the weights of their parents, before the parents continue training.
 
-    Asked again after a kill: what the worker has already it leaves as it is.
+    After a kill this is asked again; the worker skips copies that it already has.
     """
     fresh = [
         AskedCopy(trial=t.number, recipe=t.recipe, source=t.parent, epoch=t.inherited)
@@ -74,6 +74,6 @@ def _copy(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
 
 
 def folds_of(plan: Plan, trial: Trial) -> list[Fold]:
-    """The members of a trial: one a fold, and for a finalist one on all examples, where that is what is delivered."""
+    """The members of a trial: one per fold, and for a finalist one on all examples, if that one is delivered."""
     folds: list[Fold] = list(plan.folds)
     return [*folds, None] if trial.is_finalist and plan.whole else folds

@@ -1,4 +1,4 @@
-"""Whether everything that a plan may train can be trained: asked before anything is."""
+"""Checks, before any training, that everything in a plan can be trained."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tame.core.space import Choice, Space, field_of, parse_dimension
 from tame.study.session import Study
 from tame.study.space import asked_texts
 
-MOST_CHECKED = 100  # numbers of one choice that are tried before the study begins; words are all tried
+MOST_CHECKED = 100  # numbers of one choice that are checked before the study starts; all words are checked
 
 
 def check(study: Study, base: Recipe, space: Space) -> None:
-    """Nothing, if the base recipe can be trained with everything in the space. Raises UsageError with the remedy."""
+    """Raises UsageError, with the remedy, if the base recipe cannot be trained with everything in the space."""
     recipes = [base, *(base.but(changes) for changes in _choices(space))]
     also = [base.but(changes) for changes in _ends(space)]
     texts = [*study.config.space, *asked_texts(study.state)]
@@ -22,7 +22,7 @@ def check(study: Study, base: Recipe, space: Space) -> None:
 
 
 def _choices(space: Space) -> list[dict[str, Value]]:
-    """For every value of every choice in a space, what of the base it changes; of very many numbers some."""
+    """The changes to the base for every value of every choice in a space; only some of very many numbers."""
     found: list[dict[str, Value]] = []
     for name, dim in space.dimensions.items():
         if isinstance(dim, Choice):
@@ -34,6 +34,6 @@ def _choices(space: Space) -> list[dict[str, Value]]:
 
 
 def _ends(space: Space) -> list[dict[str, Value]]:
-    """For both ends of every range in a space, what of the base they change."""
+    """The changes to the base for both ends of every range in a space."""
     ranges = {name: dim for name, dim in space.dimensions.items() if not isinstance(dim, Choice)}
     return [{**space.needs(name), field_of(name): dim.at(u)} for name, dim in ranges.items() for u in (0.0, 1.0)]

@@ -1,6 +1,6 @@
-"""Fine-tuning: what is left of the time goes into the best head, from the last stages of the backbone upward.
+"""Fine-tuning: the remaining time goes into the best head and the last stages of the backbone.
 
-It is kept only where it beats the frozen network on the same validation examples by more than the noise.
+The result is kept only if it beats the frozen network on the same validation examples by more than the noise.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tame.study.session import Study
 from tame.study.state import findings_events
 from tame.study.test import ended, folds_of, test
 
-ENOUGH = 6  # epochs that leave little to gain by more
+ENOUGH = 6  # epochs after which more gain little
 
 
 def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> None:
-    """Starts, trains and judges the fine-tuned trial, if there is a backbone and time for one."""
+    """Starts, trains and judges the fine-tuned trial, if there is a backbone and time for it."""
     best = best_of(data.metric, frozen)
     if not plan.tunes or study.state.tuning_judged is not None:
         return
@@ -54,12 +54,12 @@ def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) 
 
 
 def _recipe(study: Study, data: Data, plan: Plan, best: Finalist) -> tuple[Recipe | None, str]:
-    """The recipe to fine-tune with, as long as the time allows, and why it is tried or not."""
+    """The recipe for fine-tuning, as long as the time allows, and why it is tried or not."""
     assert data.backbone is not None
     head = best.trials[0]
     stages, seed = data.backbone.stages, plan.search.base.seed
     if study.config.clock_s is None:
-        return None, "fine-tuning takes what is left of the time; without --time a study ends with its trials"
+        return None, "fine-tuning uses the time that is left; without --time, a study ends with its trials"
     left = study.left_s - plan.end_s
     runs = data.num_runs
     if plan.to_the_end:
@@ -68,7 +68,7 @@ def _recipe(study: Study, data: Data, plan: Plan, best: Finalist) -> tuple[Recip
     assert plan.smallest is not None
     for size in sorted(plan.sizes, reverse=True):
         recipe = fine_tuning(head.recipe, size=size, epochs=TUNE_EPOCHS[1], stages=stages, seed=seed)
-        last = size == min(plan.sizes)  # a smaller input leaves time for more epochs, which help more than pixels do
+        last = size == min(plan.sizes)  # a smaller input leaves time for more epochs, which help more than pixels
         least = TUNE_EPOCHS[0] if last else ENOUGH
         guess = plan.epoch_s * (size / plan.smallest) ** 2
         if not last and least * runs * guess > left:
@@ -81,11 +81,13 @@ def _recipe(study: Study, data: Data, plan: Plan, best: Finalist) -> tuple[Recip
 
 
 def _words(best: Finalist) -> str:
-    return f"takes the recipe of trial {best.from_trial}, the best on frozen features, into the backbone's last stages"
+    return (
+        f"fine-tunes the backbone's last stages with the recipe of trial {best.from_trial}, the best on frozen features"
+    )
 
 
 def _judge(study: Study, data: Data, plan: Plan, trial: Trial, best: Finalist) -> None:
-    """Keeps whether fine-tuning was worth it: a paired comparison with the best head on the validation examples."""
+    """Stores whether fine-tuning helped: a paired comparison with the best head on the validation examples."""
     metric = data.metric
     mode = METRIC_MODES[metric]
     tuned = validation(study, data, plan, trial)

@@ -1,4 +1,4 @@
-"""Backgrounds: leaves, petals, sky, wood, bark, sand and meadow, often with something lying on them."""
+"""Backgrounds: leaves, petals, sky, wood, bark, sand and meadow, often with an object on them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def meadow_ground(pen: Pen, rng: Rng, colour: Colour) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A kind of background: what it draws, the spans of its colour, and how far out of focus it lies, in pixels."""
+    """A kind of background: what it draws, the ranges of its colour, and its blur in pixels."""
 
     drawn: Callable[[Pen, Rng, Colour], None]
     hue: Span
@@ -107,7 +107,7 @@ SCENES = (
 
 
 def background(rng: Rng) -> Image.Image:
-    """A blurred ground, often with something lying on it that is no insect."""
+    """A blurred ground, often with an object on it that is not an insect."""
     scene = SCENES[int(rng.integers(len(SCENES)))]
     colour = some(rng, scene.hue, scene.saturation, scene.value)
     steps = np.linspace(-1, 1, 6)

@@ -1,4 +1,4 @@
-"""Insects: the parts that they share, bees and wasps, and those that are neither."""
+"""Insects: shared parts, bees and wasps, and other insects."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def wing(pen: Pen, root: Span, angle: float, shape: Spindle, colour: Colour, vei
 
 
 def wing_pairs(art: Art, rng: Rng, *, root: float, fore: Spindle, spread: Span, tint: Colour, side: bool) -> None:
-    """Two pairs of wings from above, one pair raised from the side; `spread` in degrees off straight back."""
+    """Two pairs of wings from above, one raised pair from the side; `spread` in degrees from straight back."""
     vein = (*mix(tint, BLACK, 0.55), 190)
     hind = Spindle(x0=0.0, x1=0.7 * fore.x1, width=0.85 * fore.width, peak=fore.peak, blunt=fore.blunt)
     open_by = math.radians(between(rng, spread))
@@ -95,7 +95,7 @@ def bee(art: Art, rng: Rng) -> None:
 
 
 def wasp(art: Art, rng: Rng) -> None:
-    """Slender, bright yellow with sharp black bands, a thread of a waist and a pointed end."""
+    """Slender and bright yellow, with sharp black bands, a very thin waist and a pointed end."""
     side, slim = bool(rng.random() < 0.4), between(rng, (0.12, 0.165))
     yellow = some(rng, (38, 56), (0.75, 1.0), (0.78, 1.0))
     black = some(rng, (15, 40), (0.2, 0.5), (0.05, 0.16))
@@ -110,7 +110,7 @@ def wasp(art: Art, rng: Rng) -> None:
     for k in range(num_bands):
         a = 0.04 + 0.84 * k / num_bands
         art.body.fill(belly.outline(a, a + thick * 0.84 / num_bands, bulge=-0.025), black)
-        if not side:  # the black arrow heads along the back
+        if not side:  # the black arrowheads along the back
             x = belly.x0 + (belly.x1 - belly.x0) * (a + thick * 0.84 / num_bands)
             art.body.fill(((x + 0.01, -0.04), (x - 0.05, 0.0), (x + 0.01, 0.04)), black)
     art.body.line(((-0.54, drop * 0.95), (-0.61, drop * 1.15)), black, 0.016)
@@ -188,7 +188,7 @@ def fly(art: Art, rng: Rng) -> None:
 
 
 def hoverfly(art: Art, rng: Rng) -> None:
-    """The fly that is dressed as a wasp: one pair of wings, no waist, eyes that meet."""
+    """A fly that looks like a wasp: one pair of wings, no waist, eyes that meet."""
     yellow = some(rng, (36, 54), (0.7, 1.0), (0.75, 1.0))
     legs(art.body, rng, mix(yellow, BLACK, 0.3), reach=0.3, width=0.022, side=False)
     belly = Spindle(x0=0.08, x1=-0.52, width=0.17, peak=0.42, blunt=0.42)

@@ -52,7 +52,7 @@ SUBJECTS: dict[str, tuple[Subject, ...]] = {
 
 
 def blade(art: Art, rng: Rng, pose: Pose) -> None:
-    """A blade of grass or a leaf in front, across a part of the subject but never over its middle."""
+    """A blade of grass or a leaf in front of part of the subject, but never over its middle."""
     pen = Pen(art.top.draw, Pose(x=pose.x, y=pose.y, length=pose.length, turn=between(rng, (0, 6.28))), FINE)
     colour = some(rng, (70, 125), (0.4, 0.8), (0.3, 0.75))
     y = between(rng, (0.12, 0.34))
@@ -67,7 +67,7 @@ def blade(art: Art, rng: Rng, pose: Pose) -> None:
 
 
 def shaded(body: Pixels, hill: Pixels, *, steep: float, light: float) -> Pixels:
-    """The layer lit from the angle `light`, on the ground `hill`, (SIZE, SIZE) from 0 to 1."""
+    """The layer lit from the angle `light`, with the heights `hill`, (SIZE, SIZE) from 0 to 1."""
     slope = np.zeros((SIZE, SIZE), dtype=np.float32)
     slope[:, 1:-1] += math.cos(light) * (hill[:, 2:] - hill[:, :-2])
     slope[1:-1] += math.sin(light) * (hill[2:] - hill[:-2])
@@ -87,7 +87,7 @@ def picture(kind: str, rng: Rng) -> Image.Image:
     if kind != "nothing" or rng.random() < 0.8:
         body, top, pose = subject(kind, rng)
         radius = 0.05 * pose.length + 0.5
-        # The blurred outline serves twice: as the height of a hill that is lit, and as the shadow that it throws.
+        # The blurred outline is used twice: as heights for the lighting, and as the shadow.
         hill = np.asarray(body.getchannel(3).filter(ImageFilter.BoxBlur(radius)), dtype=np.float32) / 255
         dx, dy = round(2.2 * math.cos(light)), round(2.2 * math.sin(light))
         shadow = np.roll(hill, (dy, dx), axis=(0, 1))[:, :, None]
@@ -111,7 +111,7 @@ def subject(kind: str, rng: Rng) -> tuple[Image.Image, Image.Image, Pose]:
 
 
 def photographed(pixels: Pixels, rng: Rng, *, light: float) -> Image.Image:
-    """The picture as a camera gives it: unevenly lit, tinted, flat or contrasty, a little soft and noisy."""
+    """The picture as a camera takes it: unevenly lit, tinted, of low or high contrast, slightly soft and noisy."""
     across = np.linspace(-1, 1, SIZE, dtype=np.float32)
     fall = between(rng, (0, 0.25))
     lamp = 1 - fall * (math.cos(light) * across[None, :] + math.sin(light) * across[:, None])

@@ -1,6 +1,6 @@
 """Draws the picture set of `tame demo`: bees, wasps, other insects and nothing, with a few planted faults.
 
-Everything is drawn from chance and geometry, so the set needs no network and no licence.
+Everything is drawn from random numbers and geometry, so the set needs neither network nor licence.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tame.core.rng import stream
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What was drawn. Names are relative to `folder`, as in `bee/00123.png`.
+    """The drawn set. Names are relative to `folder`, as in `bee/00123.png`.
 
-    mislabelled: every picture whose folder is not what it shows. near_duplicates: (first, copy); a copy that sits under
-    another label than its first is in `mislabelled` too.
+    mislabelled: every picture whose folder does not match what it shows. near_duplicates: (first, copy); a copy with
+    another label than its first is also in `mislabelled`.
     """
 
     folder: Path
@@ -33,7 +33,7 @@ class Drawn:
     near_duplicates: tuple[tuple[str, str], ...]
 
 
-# (the folder a picture lands in, what it shows); bees and wasps are mistaken for each other most often
+# (folder of the picture, what it shows); bees and wasps are confused most often
 MISTAKES = (
     ("bee", "wasp"),
     ("wasp", "bee"),
@@ -47,7 +47,7 @@ JPEG_SHARE = 0.15
 
 @dataclass(slots=True)
 class _Slot:
-    """One file to be: its folder, its name, what it shows, and the slots that repeat it."""
+    """One planned file: its folder, its name, what it shows, and its copies."""
 
     label: str
     name: str
@@ -59,10 +59,10 @@ class _Slot:
 def draw(
     folder: Path, *, seed: int, counts: Mapping[str, int] | int, mislabelled: int = 12, near_duplicates: int = 16
 ) -> Drawn:
-    """Writes `folder/CLASS/NUMBER.png` (some `.jpg`) for every class, and says which faults are planted where.
+    """Writes `folder/CLASS/NUMBER.png` (some `.jpg`) for every class, and returns which faults are planted where.
 
-    counts: files in each class folder, planted ones included; one number holds for every class. Two of the near
-    duplicates lie under another label than their first, and are two of the `mislabelled`. The same arguments give the
+    counts: files in each class folder, planted ones included; one number applies to every class. Two of the near
+    duplicates have another label than their first, and are two of the `mislabelled`. The same arguments give the
     same bytes (with the same Pillow). Raises UsageError if the folder is not empty or too small for the faults.
     """
     wanted = dict.fromkeys(CLASSES, counts) if isinstance(counts, int) else dict(counts)
@@ -78,7 +78,7 @@ def draw(
         room <= min(wanted.values()), f"these faults need {room} pictures in each class, got {min(wanted.values())}"
     )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is there already and not empty; name a folder that is new or empty")
+        raise UsageError(f"{folder} exists and is not empty; give a new or empty folder")
 
     slots, pairs = _planned(wanted, stream(seed, "plan"), mislabelled=mislabelled, near_duplicates=near_duplicates)
     for label in CLASSES:
@@ -98,7 +98,7 @@ def draw(
 def _planned(
     counts: Mapping[str, int], rng: Rng, *, mislabelled: int, near_duplicates: int
 ) -> tuple[list[_Slot], list[tuple[_Slot, _Slot]]]:
-    """Every file to be, with the faults planted, and the (first, copy) pairs."""
+    """Every planned file, with its faults, and the (first, copy) pairs."""
     labels = [label for label in CLASSES for _ in range(counts[label])]
     numbers = rng.permutation(len(labels)) + 1
     endings = np.where(rng.random(len(labels)) < JPEG_SHARE, "jpg", "png")
@@ -123,7 +123,7 @@ def _planned(
 
 
 def repeated(image: Image.Image, rng: Rng) -> Image.Image:
-    """The picture once more, as a second export would give it: moved, brightened, resized or squeezed by a little."""
+    """The picture as a second export would give it: slightly shifted, brightened, resized or compressed."""
     way = int(rng.integers(4))
     if way == 0:
         dx, dy = rng.integers(1, 3, 2) * rng.choice((-1, 1), 2)

@@ -1,7 +1,7 @@
-"""Shapes, colours and pens, and where a subject lies in a picture.
+"""Shapes, colours and pens, and the position of a subject in a picture.
 
-A subject is drawn four times too large and then shrunk, on two layers: `body` is shaded as if it were round, `top`
-(wings, a blade of grass in front) is not. A subject's own coordinates are in lengths of that subject, x towards its
+A subject is drawn at four times its size and then reduced, on two layers: `body` is shaded as if it were round, `top`
+(wings, a blade of grass in front) is not. A subject's own coordinates are in units of its length, with x towards its
 head.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageDraw
 
-SIZE = 80  # pixels a side
+SIZE = 80  # pixels per side
 FINE = 4  # a subject is drawn this many times larger, a background half as much
 Rng: TypeAlias = np.random.Generator
 Points: TypeAlias = NDArray[np.float64]  # (N, 2)
@@ -28,7 +28,7 @@ Span: TypeAlias = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pose:
-    """Where a subject lies in the picture: x, y and length in pixels, the turn in radians, and how it is distorted."""
+    """Position of a subject in the picture: x, y and length in pixels, turn in radians, and its distortion."""
 
     x: float
     y: float
@@ -44,7 +44,7 @@ class Pose:
         across = zoom * self.length * math.cos(self.turn)
         down = zoom * self.length * math.sin(self.turn)
         placed: list[float] = []
-        # Plain floats: for the few points of a line they are several times faster than arrays.
+        # Plain floats are several times faster than arrays for the few points of a line.
         for x, y in points.tolist() if isinstance(points, np.ndarray) else points:
             aside = self.flip * (self.squash * y + self.bend * x * x)
             ahead = x + self.shear * aside
@@ -54,7 +54,7 @@ class Pose:
 
 
 def ink(colour: Colour) -> Colour:
-    """The colour as a layer stores it: multiplied by its opacity, so that layers can be shrunk as they are."""
+    """The colour as a layer stores it: multiplied by its opacity, so that layers can be reduced directly."""
     if len(colour) == 3:
         return colour
     opacity = colour[3]
@@ -107,9 +107,9 @@ def turned(points: Points, angle: float, origin: Span) -> Points:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spindle:
-    """A round or pointed long shape from x0 to x1: an abdomen, a wing, a petal.
+    """A long round or pointed shape from x0 to x1: an abdomen, a wing, a petal.
 
-    peak: where it is widest, 0 to 1. blunt: 0.5 gives round ends, 1 pointed ones. droop: how far its end hangs down.
+    peak: where it is widest, 0 to 1. blunt: 0.5 gives round ends, 1 pointed ones. droop: how far its end points down.
     """
 
     x0: float
@@ -145,7 +145,7 @@ def hsv(hue: float, saturation: float, value: float, opacity: int | None = None)
 
 
 def some(rng: Rng, hue: Span, saturation: Span, value: Span) -> Colour:
-    """A colour drawn from the spans."""
+    """A random colour from these ranges."""
     return hsv(between(rng, hue), between(rng, saturation), between(rng, value))
 
 
@@ -160,7 +160,7 @@ Subject: TypeAlias = Callable[[Art, Rng], None]
 
 
 def somewhere(rng: Rng, *, length: Span, reach: float) -> Pose:
-    """Any turn, a length drawn from the span, and a place up to `reach` pixels off the middle."""
+    """A random turn, a random length from the range, and a position up to `reach` pixels from the middle."""
     x, y = SIZE / 2 + rng.uniform(-reach, reach, 2)
     return Pose(
         x=float(x),

@@ -1,4 +1,4 @@
-"""What lies about in a garden and is not an insect."""
+"""Objects in a garden that are not insects."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def stones(art: Art, rng: Rng) -> None:
         wobble = 1 + 0.1 * rng.normal(0, 1, 25)[:, None]
         wobble[-1] = wobble[0]
         art.body.fill((x, y) + CIRCLE * wobble * rng.uniform(0.14, 0.3, 2), colour)
-        if rng.random() < 0.3:  # a banded pebble, to tempt whoever looks for stripes alone
+        if rng.random() < 0.3:  # a banded pebble, a trap for models that look only for stripes
             pebble, at = Spindle(x0=-0.25, x1=0.25, width=0.17, blunt=0.45), np.array((x, y))
             art.body.fill(at + pebble.outline(), colour)
             for a in (0.2, 0.42, 0.66):
