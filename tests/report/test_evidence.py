@@ -24,9 +24,9 @@ SAID = {  # of every code its evidence, and a part of what is said of it
         {"field": "epochs", "best_values": [9, 9], "low": 1, "high": 9},
         "best values of epochs are 9 and 9",
     ),
-    "infeasible": ({"begun": 9, "lost": 5}, "5 of 9 recipes that were begun diverged or failed"),
+    "infeasible": ({"begun": 9, "lost": 5}, "5 of 9 recipes that started diverged or failed"),
     "linear_range": ({"field": "optimizer.lr", "low": 0.1, "high": 1.0}, "optimizer.lr from 0.1 to 1"),
-    "cut_short": ({"trial": 25, "epochs": 4, "of": 40}, "trial 25 stood at epoch 4 of 40 when the time ended"),
+    "cut_short": ({"trial": 25, "epochs": 4, "of": 40}, "trial 25 was at epoch 4 of 40 when the time ran out"),
     "worthless_rest": ({"recipes": 9, "epochs": 99, "best": 0.1, "gain": 0.01, "noise": 0.1}, "after 9 recipes"),
     "near_duplicates": (PAIRS, "for example"),
     "label_conflict": (PAIRS, "for example"),
@@ -40,10 +40,10 @@ SAID = {  # of every code its evidence, and a part of what is said of it
     "constant_columns": ({"columns": ["unit"], "count": 1}, "columns: unit"),
     "unseen_categories": ({"columns": [{"city": 3}, {"street": 2}]}, "columns: city 3; street 2"),
     "few_rows": ({"rows": 40}, "40 rows"),
-    "duplicate_rows": ({"rows": 4, "of": 40}, "4 of 40 rows have a twin"),
+    "duplicate_rows": ({"rows": 4, "of": 40}, "4 of 40 rows have an identical copy"),
     "infinite_values": ({"notes": ["price: 3 infinite"]}, "price: 3 infinite"),
     "fine_tuning": ({"trial": 9, "frozen_trial": 2, "n": 9, "value": 0.1, "low": 0.0, "high": 0.2}, "0.1 (0 to 0.2)"),
-    CODE: ({"needs_bytes": 9 * 10**9, "available_bytes": 4 * 10**9}, "about 9.0 GB will be needed; 4.0 GB is"),
+    CODE: ({"needs_bytes": 9 * 10**9, "available_bytes": 4 * 10**9}, "about 9.0 GB is needed; 4.0 GB is"),
 }
 
 

@@ -16,6 +16,7 @@ from tame.study.state import Silent, State, how_to_resume
 
 LEAST_RUN = 2  # epochs of a recipe, with the judging of it, that are worth the beginning
 SETTING_UP = 3.0  # times what opening took, that a study needs which did not come further
+BEFORE_SHARE = 0.85  # of the clock: a study that has not begun to train by then has nothing to show at its end
 ROOMY, ROUND_S = 1.3, 10  # times what was forecast, and seconds to which it is rounded up
 
 
@@ -47,7 +48,7 @@ def in_time(study: Study) -> Iterator[None]:
         return
     if study.left_s <= 0:
         raise too_short(study, needs_s=SETTING_UP * study.used_s)
-    with study.until(clock) as cut:
+    with study.until(BEFORE_SHARE * clock) as cut:
         yield
     if cut.is_made or study.left_s <= 0:
         raise too_short(study, needs_s=SETTING_UP * study.used_s)

@@ -44,7 +44,7 @@ def in_words(own: Forecast) -> tuple[str, ...]:
     elif own.search_until_s is not None and own.clock_s is not None:
         until, clock = own.search_until_s, own.clock_s
         when = f"by {until:.0f} s of {clock:.0f} s"
-        if not own.used_s < until < clock:
+        if not (own.used_s or 0.0) < until < clock:
             begun, when = f"a clock of {clock:g} s is too short", "nothing will be trained"
         found.append(f"{begun}, {when}")
     memory = [
