@@ -181,8 +181,9 @@ class Forecast:
     included in these seconds.
 
     recipes, whole: how many start, and how many of them are trained to the end; search_until_s: of the clock, None
-    without one; used_s: of it by then, unknown in older studies; all_s: the whole study, without a clock; features_s: by input size, computed
-    once; memory: of this machine, device: of its accelerator; None if unknown or absent; words: all this in sentences.
+    without one; used_s: of it by then, unknown in older studies; all_s: the whole study, without a clock; features_s:
+    by input size, computed once; memory: of this machine, device: of its accelerator; None if unknown or absent;
+    words: all this in sentences.
     """
 
     event_kind: ClassVar[str] = "forecast"
