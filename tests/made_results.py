@@ -19,7 +19,7 @@ from rich.console import Console, RenderableType
 from tame.core.answers import ClassAnswers, Mistake
 from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
-from tame.core.records import Curve, Finding, History, Point, Trial
+from tame.core.records import Curve, Finding, Fold, History, Point, Trial
 from tame.core.result import Result, answers_json
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Space
@@ -314,7 +314,7 @@ def of_prices(*, scale: float = 250_000.0, metric: str = "rmse") -> tuple[dict[s
     }  # fmt: skip
     past = on_table(past)
     trials = {
-        n: replace(t, curve=Curve(tuple(replace(p, valid_metric=p.valid_loss and scale * p.valid_loss**0.5)
+        n: replace(t, curve=Curve(tuple(p._replace(valid_metric=p.valid_loss and scale * p.valid_loss**0.5)
                                         for p in t.curve.points)))
         for n, t in past.trials.items()
     }  # fmt: skip
@@ -488,7 +488,7 @@ def printed(what: RenderableType, *, width: int = 80) -> str:
 
 def state(case: str) -> State:
     result, past = made(case)
-    return State(history=past, findings=list(result.findings), result=plain_case(case)[0], data={}, used_s=57.8)
+    return State(Fold(past), findings=list(result.findings), result=plain_case(case)[0], data={}, used_s=57.8)
 
 
 OLD = Path(__file__).parent / "data" / "old_results.zip"  # report.json as versions with plain dicts wrote it

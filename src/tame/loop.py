@@ -13,7 +13,7 @@ from tame.core.result import Result
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.monitor.rules import examine
-from tame.study.clock import foretold, require_time
+from tame.study.clock import foretold, in_time, require_room, require_time
 from tame.study.doctor import act, of_space, why_worthless
 from tame.study.draft import FIRST_SHARE
 from tame.study.earlier import explained
@@ -36,10 +36,12 @@ FINISH_SHARE = 0.65  # of the remaining time, for the best recipes of a search t
 
 def run(study: Study) -> Result:
     """Runs a study, new or resumed, to its end; returns the result that the report shows."""
-    data = open_data(study)
-    plan = make_plan(study, data)
-    foretell(study, data, plan)
-    prepare(study, data, plan)
+    with in_time(study):
+        data = open_data(study)
+        plan = make_plan(study, data)
+        foretell(study, data, plan)
+        require_room(study, plan)
+        prepare(study, data, plan)
     study.watcher.phase(f"searching {plan.words}")
     while True:
         # Without finalists that a kill left running: they continue after the search.
@@ -77,6 +79,8 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
     """
     if study.state.search_ended is not None:
         return []
+    if study.is_over:
+        return end_search(study, "the time for the search is used up")
     if study.config.stop_search_early and rest is not None and rest.is_worthless:
         return end_search(study, why_worthless(rest), worthless=True)
     decide = SEARCHERS.get(study.config.search)

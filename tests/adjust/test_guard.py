@@ -23,7 +23,7 @@ from tame.core.config import StudyConfig
 from tame.core.errors import StoppedError, UsageError
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
-from tame.core.records import Curve, Event, Finding, History, Point, Trial, curve_event, decision_event
+from tame.core.records import Curve, Event, Finding, Fold, History, Point, Trial, curve_event, decision_event
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Int, Space, parse_dimension
 from tame.monitor.remedies import wider
@@ -498,7 +498,7 @@ def test_where_too_many_diverge_new_recipes_come_from_the_rest_of_the_space(tmp_
 def test_the_result_of_a_narrower_region_is_reported():
     evidence = {"field": "optimizer.lr", "side": "high", "bound": 1e-2, "first_after": 2}
     trials = [trial_of(n, PLAIN, None if n == 3 else 0.5, state="diverged" if n == 3 else "complete") for n in range(6)]
-    state = State(History({t.number: t for t in trials}), [Finding("infeasible", "many", "warning", evidence)])
+    state = State(Fold(History({t.number: t for t in trials})), [Finding("infeasible", "many", "warning", evidence)])
     assert with_outcomes(state)[0].outcome == "of 4 recipes started since then, 1 diverged or failed"
 
 
@@ -512,5 +512,5 @@ def test_values_beyond_the_new_part_of_a_range_do_not_count_as_found_by_widening
     evidence = {"field": "optimizer.lr", "side": side, **ends, "to": to}
     recipes = [PLAIN.but({"optimizer.lr": rate}) for rate in rates]
     trials = [trial_of(n, recipe, 1.0 - n / 10) for n, recipe in enumerate(recipes)]
-    state = State(History({t.number: t for t in trials}), [Finding("best_on_edge", "edge", "info", evidence)])
+    state = State(Fold(History({t.number: t for t in trials})), [Finding("best_on_edge", "edge", "info", evidence)])
     assert with_outcomes(state)[0].outcome.startswith(said)

@@ -18,6 +18,7 @@ import tame
 from foreign_files import BASE, SPACE, digest, optuna_file, storage_of, study_at, with_storage, written
 from tame.app.cli import main
 from tame.app.exchange import export_optuna, import_trials, to_optuna
+from tame.app.mattered import what_mattered_in
 from tame.app.run import fit_study, resume_study
 from tame.app.show import state_json, study_table
 from tame.core.config import StudyConfig
@@ -158,11 +159,13 @@ def test_trials_of_optuna_become_a_history_by_well_known_names(tmp_path: Path, k
     assert back.direction.name == "MAXIMIZE"
     assert back.best_value == 0.9
     assert "model.depth" not in back.trials[2].params
-    about = json.loads(json.dumps(state_json(tmp_path / "made", config, state), allow_nan=False))
+    about = json.loads(
+        json.dumps(state_json(tmp_path / "made", config, state, mattered=what_mattered_in(state)), allow_nan=False)
+    )
     assert about["imported"]["kind"] == ("journal" if kind == "journal" else "optuna")
     assert about["mattered"]["mode"] == "max"
     assert about["mattered"]["importance"]["each"] == []
-    study_table(state)
+    study_table(state, mattered=what_mattered_in(state))
 
 
 def test_names_are_taken_for_a_field_however_they_are_written_and_near_ones_are_asked_about(tmp_path: Path) -> None:

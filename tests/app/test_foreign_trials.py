@@ -17,6 +17,7 @@ from optuna.distributions import FloatDistribution
 
 from foreign_files import digest, optuna_file, storage_of, written
 from tame.app.exchange import import_trials, parse_map, to_optuna
+from tame.app.mattered import what_mattered_in
 from tame.app.show import state_json
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, TameError, UsageError
@@ -52,7 +53,7 @@ def test_a_table_of_results_is_read_by_its_columns(tmp_path: Path) -> None:
     assert space.dimensions["optimizer.lr"] == Choice(1e-4, 1e-3, 1e-2, 1e-1)
     assert space.dimensions["batch_size"] == Choice(32, 64, 128)
     assert to_optuna(tmp_path / "made").best_value == pytest.approx(1 / 30)
-    about = state_json(tmp_path / "made", StudyConfig(data="x"), state)["mattered"]
+    about = state_json(tmp_path / "made", StudyConfig(data="x"), state, mattered=what_mattered_in(state))["mattered"]
     assert about["importance"]["n"] == 30
     assert {one["name"] for one in about["importance"]["each"]} >= {"optimizer.lr", "own.hidden_units"}
 

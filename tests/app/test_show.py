@@ -11,7 +11,7 @@ import pytest
 from made_results import BASE, CASES, HOSTILE, OLD_RESULTS, made, old_result, printed, state
 from tame.app.show import result_lines, state_json, study_table
 from tame.core.config import StudyConfig
-from tame.core.records import History, Trial
+from tame.core.records import Fold, History, Trial
 from tame.report import formats, words
 from tame.study.state import State
 
@@ -19,7 +19,7 @@ from tame.study.state import State
 @pytest.mark.parametrize("case", CASES)
 def test_the_terminal_keeps_to_80_columns_and_sends_no_control_characters(case: str) -> None:
     result, _ = made(case)
-    for text in (printed(result_lines(result)), printed(study_table(state(case)))):
+    for text in (printed(result_lines(result)), printed(study_table(state(case), mattered=None))):
         assert all(len(line) <= 80 for line in text.splitlines())
         assert all(char.isprintable() or char in "\n\u200c\u200d" for char in text)
         assert text.strip()
@@ -41,29 +41,29 @@ def test_the_summary_in_the_terminal_says_what_matters() -> None:
 
 
 def test_the_table_of_a_running_study_shows_trials_without_curves() -> None:
-    running = State(history=History({0: Trial(0, BASE, "default", "the default recipe", "running", 4)}))
-    text = printed(study_table(running))
+    running = State(Fold(History({0: Trial(0, BASE, "default", "the default recipe", "running", 4)})))
+    text = printed(study_table(running, mattered=None))
     assert "running" in text
     assert "0/40" in text
-    assert "no trials yet" in printed(study_table(State()))
+    assert "no trials yet" in printed(study_table(State(), mattered=None))
 
 
 @pytest.mark.parametrize("name", OLD_RESULTS)
 def test_a_finished_study_is_shown_from_what_an_earlier_version_wrote(name: str) -> None:
     plain = old_result(name)
-    done = State(history=History({0: Trial(0, BASE, "default", "the default recipe", "complete")}), result=plain)
-    text = " ".join(printed(study_table(done), width=200).split())
+    done = State(Fold(History({0: Trial(0, BASE, "default", "the default recipe", "complete")})), result=plain)
+    text = " ".join(printed(study_table(done, mattered=None), width=200).split())
     for needed in (
         formats.shown(plain["metric"], plain["score"]["value"]), plain["model"], f"{plain['epochs']:,} epoch",
         f"The winner is trial {plain['winner']['from_trial']}", plain["validation"]["how"],
     ):  # fmt: skip
         assert needed in text
-    assert state_json(Path("runs/x"), StudyConfig(data="x"), done)["result"] == plain
+    assert state_json(Path("runs/x"), StudyConfig(data="x"), done, mattered=None)["result"] == plain
 
 
 def test_a_study_as_json_can_be_read_back_whole() -> None:
     config, own = StudyConfig(data="x"), state("hostile")
-    found = json.loads(json.dumps(state_json(Path("runs/x"), config, own), allow_nan=False))
+    found = json.loads(json.dumps(state_json(Path("runs/x"), config, own, mattered=None), allow_nan=False))
     assert found["schema"] == "tame/1"
     assert found["result"]["score"] == own.result["score"]
     assert len(found["trials"]) == len(own.history.trials)
@@ -72,4 +72,4 @@ def test_a_study_as_json_can_be_read_back_whole() -> None:
     assert first["points"][0]["epoch"] == 1
     assert first["reason"] == own.history.trials[0].reason
     assert len(found["findings"]) == 4
-    assert json.loads(json.dumps(state_json(Path("runs/x"), config, State())))["result"] is None
+    assert json.loads(json.dumps(state_json(Path("runs/x"), config, State(), mattered=None)))["result"] is None

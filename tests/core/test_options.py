@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -125,8 +126,31 @@ def test_a_time_is_written_without_losing_a_digit(seconds):
     assert parse_time(write_time(seconds)[0]) == seconds
 
 
-def test_a_study_on_arrays_is_made_again_from_python():
-    assert command_of(StudyConfig(data=ARRAYS, seed=3)) == "tame.fit((X, y), seed=3, ...)"
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "data"])
+@given(data=st.data())
+def test_a_study_on_arrays_is_made_again_by_the_call_that_is_told(name, data):
+    own = config_of({"data": ("x.csv",), name: data.draw(texts_for(name))})
+    config = replace(own, data=ARRAYS)
+    given = {}
+    names = {"tame": SimpleNamespace(fit=lambda arrays, **settings: given.update(settings)), "X": 0, "y": 0}
+    eval(command_of(config), names)
+    if "time" in given:
+        given["time_s"] = parse_time(given.pop("time"))
+    expected = (
+        replace(config, **{name: getattr(StudyConfig(data=ARRAYS), name)})
+        if OPTIONS[name].repeated == "never"
+        else config
+    )
+    assert replace(StudyConfig(data=ARRAYS), **given) == expected
+
+
+def test_the_call_that_makes_a_study_of_arrays_again_says_all_that_was_given():
+    config = StudyConfig(
+        data=ARRAYS, model="nets.py:build", trials=8, epochs=4, time_s=90.0, set={"optimizer.lr": 0.1}, seed=3
+    )
+    assert command_of(config) == (
+        "tame.fit((X, y), model=build, trials=8, epochs=4, seed=3, time='90s', set={'optimizer.lr': 0.1})"
+    )
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tame.core.errors import StorageError
+from tame.core.plain import JsonText
 from tame.core.recipe import Recipe
 from tame.core.records import (
     ORIGINS,
     Curve,
     Decision,
     Event,
+    Fold,
     History,
     Point,
     Score,
@@ -83,6 +85,54 @@ def test_replaying_equals_continuing_and_events_survive_json(events):
         history = after
         assert history == replay(events[: i + 1])
     assert replay([Event(e.kind, json.loads(json.dumps(e.data))) for e in events]) == history
+
+
+@given(stories(), st.data())
+def test_a_fold_tells_the_same_however_often_it_is_asked_in_between(events, data):
+    fold, given_out = Fold(), []
+    for i, event in enumerate(events):
+        fold.take(event)
+        if data.draw(st.booleans()):
+            given_out.append((i + 1, fold.history))
+    assert fold.history == replay(events)
+    assert fold.epochs == sum(trial.trained for trial in replay(events).trials.values())
+    for taken, history in given_out:
+        assert history == replay(events[:taken]), "what was given out does not change"
+
+
+@given(stories())
+def test_an_event_that_is_read_as_text_says_the_same(events):
+    assert replay([Event(e.kind, JsonText(json.dumps(e.data))) for e in events]) == replay(events)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "said"),
+    [
+        ("curve", {"trial": 8, "points": [[1, 1.0, 1.0, None]]}, "no trial 8 has begun"),
+        ("curve", {"trial": 0, "points": [[1, 1.0]]}, "damaged"),
+        ("curve", {"trial": 0, "points": [["1", 1.0, 1.0, None]]}, "damaged"),
+        ("decision", {"kind": "pause", "trial": 8, "reason": ""}, "no trial 8 has begun"),
+        ("decision", {"kind": "start", "trial": 1, "reason": ""}, "a decision to start names no recipe"),
+        (
+            "decision",
+            {"kind": "start", "trial": 1, "reason": "", "recipe": {"optimizer.lr": -1.0}},
+            "optimizer.lr must",
+        ),
+        ("decision", {"kind": "copy", "trial": 1, "reason": "", "recipe": {}, "source": 8}, "no trial 8 has begun"),
+        ("trial_state", {"trial": 8, "state": "failed"}, "no trial 8 has begun"),
+        ("early_stop", {"trial": 8, "best": 1, "reason": ""}, "no trial 8 has begun"),
+    ],
+)
+@pytest.mark.parametrize("of", [dict, lambda data: JsonText(json.dumps(data))])
+def test_an_event_of_the_wrong_shape_is_named(kind, data, said, of):
+    with pytest.raises(StorageError, match=rf"event 7 \({kind}\) is damaged.*") as raised:
+        started().after(Event(kind, of(data), id=7))
+    assert said in str(raised.value)
+
+
+def test_half_a_surrogate_pair_in_a_stored_text_is_read():
+    data = {"kind": "start", "trial": 0, "reason": "\ud800", "until": 1, "recipe": Recipe().flat(), "origin": "sobol"}
+    assert replay([Event("decision", JsonText(json.dumps(data)))]).trials[0].reason == "\ud800"
 
 
 @given(stories())

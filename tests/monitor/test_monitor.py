@@ -192,7 +192,7 @@ def test_a_rising_loss_is_overfitting_where_the_metric_falls_too_or_is_a_loss_it
     for loss_like in (replace(FACTS, metric="log_loss", higher_is_better=False), FACTS):
         fallen = trial
         if loss_like is FACTS:
-            points = [replace(p, valid_metric=0.9 - 0.01 * p.epoch) for p in trial.curve.points]
+            points = [p._replace(valid_metric=0.9 - 0.01 * p.epoch) for p in trial.curve.points]
             fallen = replace(trial, curve=Curve(tuple(points)))
         codes = [finding.code for finding in examine(fallen, loss_like)]
         assert "overfitting" in codes

@@ -2,8 +2,67 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tame.core.records import Finding
+from tame.monitor.remedies import CHANGES
 from tame.report.evidence import evidence
+from tame.study.forecast import CODE
+
+CURVE = {"since_epoch": 3, "lowest_valid_loss": 0.4, "last_valid_loss": 0.9, "last_train_loss": 0.1}
+LOSSES = {"loss_of_guessing": 1.1, "optimizer.lr": 0.5}
+PAIRS = {"count": 2, "pairs": [["a/1.jpg", "b/2.jpg"], ["a/3.jpg", "a/4.jpg"]]}
+SAID = {  # of every code its evidence, and a part of what is said of it
+    "overfitting": (CURVE, "lowest in epoch 3 (0.4)"),
+    "overconfident": ({**CURVE, "last_valid_metric": 0.9}, "the metric ended at 0.9"),
+    "still_improving": ({"fall_over_last_fifth": 0.1, "epochs": 9, "last_valid_loss": 0.5}, "after 9 epochs"),
+    "rate_too_high": ({**LOSSES, "share_of_epochs_that_rose": 0.5, "highest_train_loss": 9.0}, "rate 0.5"),
+    "rate_too_low": ({**LOSSES, "last_train_loss": 1.0}, "ended at 1"),
+    "diverged": ({"epoch": 2, "optimizer.lr": 9.0}, "in epoch 2"),
+    "no_better_than_dummy": ({"valid_metric": 0.5, "dummy": 0.5, "n": 9}, "on 9 validation rows"),
+    "best_on_edge": (
+        {"field": "epochs", "best_values": [9, 9], "low": 1, "high": 9},
+        "best values of epochs are 9 and 9",
+    ),
+    "infeasible": ({"begun": 9, "lost": 5}, "5 of 9 recipes that started diverged or failed"),
+    "linear_range": ({"field": "optimizer.lr", "low": 0.1, "high": 1.0}, "optimizer.lr from 0.1 to 1"),
+    "cut_short": ({"trial": 25, "epochs": 4, "of": 40}, "trial 25 was at epoch 4 of 40 when the time ran out"),
+    "worthless_rest": ({"recipes": 9, "epochs": 99, "best": 0.1, "gain": 0.01, "noise": 0.1}, "after 9 recipes"),
+    "near_duplicates": (PAIRS, "for example"),
+    "label_conflict": (PAIRS, "for example"),
+    "leak": ({"count": 1, "pictures": ["row 3"]}, "for example row 3"),
+    "skipped_files": ({"count": 1, "first": ["a.jpg: truncated"]}, "for example a.jpg: truncated"),
+    "imbalance": ({"ant": 90, "bee": 10}, "ant 90; bee 10"),
+    "small_test": ({"n": 40}, "40 test rows"),
+    "target_leak": ({"columns": [{"column": "price", "evidence": "equals it"}]}, "price: equals it"),
+    "skipped_rows": ({"count": 3}, "3 rows without a target"),
+    "identifier_columns": ({"columns": ["id"], "count": 1}, "columns: id"),
+    "constant_columns": ({"columns": ["unit"], "count": 1}, "columns: unit"),
+    "unseen_categories": ({"columns": [{"city": 3}, {"street": 2}]}, "columns: city 3; street 2"),
+    "few_rows": ({"rows": 40}, "40 rows"),
+    "duplicate_rows": ({"rows": 4, "of": 40}, "4 of 40 rows have an identical copy"),
+    "infinite_values": ({"notes": ["price: 3 infinite"]}, "price: 3 infinite"),
+    "fine_tuning": ({"trial": 9, "frozen_trial": 2, "n": 9, "value": 0.1, "low": 0.0, "high": 0.2}, "0.1 (0 to 0.2)"),
+    CODE: ({"needs_bytes": 9 * 10**9, "available_bytes": 4 * 10**9}, "about 9.0 GB is needed; 4.0 GB is"),
+}
+
+
+def test_every_code_has_its_sentence() -> None:
+    assert set(SAID) == {*CHANGES, "fine_tuning", CODE}
+
+
+@pytest.mark.parametrize("code", SAID)
+def test_evidence_is_told_in_words(code: str) -> None:
+    values, part = SAID[code]
+    said = evidence(Finding(code, "", "info", values), "table")
+    assert part in said
+    assert not set("{}[]'") & set(said), "a value of the program"
+    assert not any(f"{key.replace('_', ' ')}: " in said for key in values if key not in ("columns",)), "a bare list"
+
+
+def test_evidence_of_a_code_that_is_not_known_holds_no_dict() -> None:
+    unknown = Finding("of_tomorrow", "", "info", {"found": {"a": 1, "b": 2}, "each": [{"c": 3}]})
+    assert evidence(unknown) == "found: a 1 and b 2; each: c 3"
 
 
 def test_a_finding_names_examples_as_the_data_has_them() -> None:

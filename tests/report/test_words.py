@@ -63,3 +63,20 @@ def test_optimism_of_an_error_is_told_in_the_units_of_the_target() -> None:
     assert words.optimism(result).startswith(said)
     assert "no optimism" in words.optimism(replace(result, optimism=12.0))
     assert "optimism −1,490, so there is none" in words.optimism(replace(result, optimism=-1490.0))
+
+
+def test_a_study_that_tried_one_recipe_does_not_say_that_a_search_found_nothing() -> None:
+    result, _ = made("two_classes")
+    default = result.baselines.default
+    assert default is not None
+    won = replace(result, baselines=replace(result.baselines, default=replace(default, is_winner=True)))
+    assert words.verdict(won) == "the default recipe won: the search found nothing that is shown to be better"
+    assert "nothing was searched" in words.verdict(replace(won, trials=1))
+
+
+def test_the_number_of_openings_and_the_other_metrics_are_two_sentences() -> None:
+    result, _ = made("two_classes")
+    several = replace(result, metrics={"accuracy": 0.9, "log_loss": 0.289, "f1_macro": 0.88})
+    assert words.opened(several) == "opened once"
+    assert words.other_metrics(several) == "log loss 0.289 and macro F1 0.880"
+    assert words.other_metrics(result) == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import SEARCHERS, SearchConfig
 from tame.core.config import StudyConfig
 from tame.core.errors import BudgetError, UsageError
+from tame.core.options import parse_time
 from tame.core.recipe import Recipe
 from tame.core.records import Curve, Decision, Event, History, Point, Trial, curve_event, decision_event
 from tame.core.space import Float, Space
@@ -20,12 +22,15 @@ from tame.kinds.costs import Costs, Speed
 from tame.loop import PROBED, adjust, first_round, last_stretch
 from tame.monitor.rules import Facts
 from tame.study import finalists as finals
-from tame.study.clock import give_time, require_time
-from tame.study.clock_shares import END_S, ending
+from tame.study.clock import give_time, in_time, require_room, require_time
+from tame.study.clock_shares import END_S, MOST_END_SHARE, ending
+from tame.study.events import Forecast
 from tame.study.fitting import fitting
-from tame.study.reserve import SURE, room_s
+from tame.study.forecast import in_words
+from tame.study.reserve import SURE, limit_s, room_s
 from tame.study.session import begin, reopen
 from tame.study.state import Silent, read_state
+from tame.study.test import ended
 
 SPACE = Space({"optimizer.lr": Float(1e-4, 1e-1, log=True), "optimizer.weight_decay": Float(1e-6, 1e-1, log=True)})
 FACTS = Facts(
@@ -280,7 +285,7 @@ def test_a_default_that_is_the_best_is_trained_again_once(clocked):
 
 def test_a_clock_that_leaves_no_time_for_a_first_recipe_is_told_with_what_goes_on(clocked):
     study = clocked(1.0)
-    with pytest.raises(BudgetError, match=r"any recipe could be trained: 0 s of 1 s .* tame resume .* --time 5m"):
+    with pytest.raises(BudgetError, match=r"any recipe could be trained: 0 s of 1 s .* tame resume .* --time 10s"):
         require_time(study, plan_with())
     assert BudgetError.exit_code == 5
     slow = clocked(30.0)
@@ -305,3 +310,61 @@ def test_a_resume_gives_more_time_until_the_first_recipe_has_begun(clocked):
         give_time(folder, 50.0)
     with pytest.raises(UsageError, match="above 0"):
         give_time(folder, -1.0)
+
+
+# A machine that other programs load --------------------------------------------------------------------------------
+
+
+def test_what_is_kept_for_the_end_grows_with_the_load_and_stays_a_part_of_the_clock():
+    kept = [ending(BASE, (), None, 60.0, slower=slower).end_s for slower in (1.0, 2.0, 6.0, 100.0)]
+    assert kept == sorted(kept)
+    assert kept[0] == ending(BASE, (), None, 60.0).end_s
+    assert kept[-1] == MOST_END_SHARE * 60.0
+
+
+def test_a_search_that_the_clock_has_cut_ends_and_leaves_its_trials_where_they_are(clocked):
+    study, plan = clocked(60.0), plan_with()
+    decisions = all_begin(study, plan)[:3]
+    trained(study, decisions, epoch_s=0.1)
+    study.is_over = True
+    assert adjust(study, plan, None) == []
+    assert study.state.search_ended is not None
+    assert {trial.state for trial in study.history.trials.values()} == {"paused"}
+
+
+def test_a_clock_that_holds_no_epoch_ends_at_once_and_says_what_is_enough(clocked):
+    study = clocked(30.0)
+    study.keep(Event("forecast", {"mean_s": 20.0, "clock_s": 30.0, "search_until_s": -23.0}))
+    with pytest.raises(BudgetError, match=r"about (\d+)s would be enough.*--time \1s") as raised:
+        require_room(study, plan_with())
+    assert parse_time(re.search(r"about (\d+s)", str(raised.value))[1]) >= 40.0
+    study.keep(Event("forecast", {"mean_s": 0.1, "clock_s": 30.0, "search_until_s": 20.0}))
+    require_room(study, plan_with())
+
+
+def test_what_comes_before_training_ends_with_the_clock(clocked):
+    study = clocked(30.0)
+    study.started_at(time.monotonic() - 31.0)
+    with pytest.raises(BudgetError, match="would be enough"), in_time(study):
+        raise AssertionError("nothing begins when the clock has ended")
+    with in_time(clocked(None, trials=3)):
+        pass
+
+
+def test_training_ends_in_time_for_what_is_kept(clocked):
+    study, plan = clocked(60.0), plan_with()
+    assert limit_s(clocked(None, trials=3), plan, final=True) == math.inf
+    assert limit_s(study, plan, final=True) == 60.0 - END
+    assert limit_s(study, plan, final=False) < limit_s(study, plan, final=True)
+
+
+def test_a_trial_after_the_search_that_the_clock_cut_is_not_called_complete():
+    assert ended(replace(trial_of(9, 4), until=9)).kind == "pause"
+    assert ended(replace(trial_of(9, 9), until=9)).kind == "complete"
+
+
+@pytest.mark.parametrize("until", [-23.0, 0.0, 30.0, 31.0])
+def test_a_forecast_names_no_time_that_is_over(until):
+    said = " ".join(in_words(Forecast(search_until_s=until, clock_s=30.0, used_s=5.0)))
+    assert ("nothing will be trained" in said) == (not 5.0 < until < 30.0)
+    assert "-" not in said

@@ -15,7 +15,7 @@ import pytest
 
 from tame.core.errors import StoppedError, UsageError, WorkerError
 from tame.core.recipe import Recipe
-from tame.trial.commands import Asked, PointMeasured, Progress, Unsealed
+from tame.trial.commands import Asked, PointMeasured, Progress, StateOf, Unsealed
 from tame.worker.executor import Place
 from tame.worker.inline import InlineExecutor
 from tame.worker.process import ProcessExecutor
@@ -210,3 +210,43 @@ def test_a_stop_that_comes_while_a_command_is_written_is_told_after_it(tmp_path,
         executor._process.stdin = Interrupted(executor._process.stdin, executor.stop)
         with pytest.raises(StoppedError):
             advance(executor.commands, until=2)
+
+
+@pytest.mark.parametrize("kind", ["process", "inline"])
+def test_a_command_that_is_interrupted_keeps_its_epochs_and_the_next_one_goes_on_from_there(kind, tmp_path, given):
+    heard = []
+
+    def hear(message):
+        heard.append(message)
+        if isinstance(message, PointMeasured) and message.point.epoch == 3 and not done:
+            done.append(True)
+            executor.interrupt()
+
+    done = []
+    place = Place(cache=tmp_path / "cache", study=tmp_path / "study")
+    if kind == "process":
+        executor = ProcessExecutor(place, hear=hear, log=None, restarted=lambda how: None)
+    else:
+        executor = InlineExecutor(place, hear=hear)
+    long = RECIPE.but({"epochs": 2000})
+    asked = [Asked(trial=n, recipe=long.but({"optimizer.lr": 0.1**n})) for n in (1, 2, 3)]
+    how = {"folds": [0, 1], "metric": "accuracy", "final": False}
+    try:
+        executor.commands.open("arrays", given)
+        executor.commands.learn(EXAMPLES)
+        executor.interrupt()  # too late for a command that has ended: the next one does not hear of it
+        with pytest.raises(StoppedError):
+            executor.commands.advance(asked, until=2000, **how)
+        reached = {m.trial: m.point.epoch for m in heard if isinstance(m, PointMeasured)}  # others had not begun
+        assert 3 <= max(reached.values()) < 2000
+        for trial, epoch in reached.items():  # the weights stand where the curve ends
+            assert executor.commands.validation(
+                StateOf(trial=trial, recipe=asked[trial - 1].recipe, epochs=epoch), folds=[0, 1]
+            ).outputs
+        heard.clear()
+        until = max(reached.values()) + 2
+        executor.commands.advance(asked, until=until, **how)
+        fresh = {(m.trial, m.point.epoch) for m in heard if isinstance(m, PointMeasured)}
+        assert {(n, until) for n in (1, 2, 3)} <= fresh
+    finally:
+        executor.close()

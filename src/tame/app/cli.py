@@ -105,10 +105,15 @@ def show(study: FolderArgument, json: JsonOption = False) -> None:
     from tame.study.state import read_state
 
     config, state = read_state(study)
+    mattered = None
+    if state.result is None and (json or state.imported is not None):
+        from tame.app.mattered import what_mattered_in
+
+        mattered = what_mattered_in(state)
     if json:
-        _print_json(state_json(study, config, state))
+        _print_json(state_json(study, config, state, mattered=mattered))
     else:
-        _print(study_table(state))
+        _print(study_table(state, mattered=mattered))
 
 
 @app.command()

@@ -20,12 +20,11 @@ from tame.core.importance import Mattered
 from tame.core.plain import to_plain
 from tame.core.records import Finding, Trial
 from tame.core.result import Result
-from tame.evaluate.best_of import what_mattered
 from tame.report import formats, words
 from tame.report.evidence import evidence, to_do
 from tame.report.importance_section import in_words as importance_words
 from tame.report.importance_section import worth
-from tame.study.state import State, absent_of, explored_space, objective_of
+from tame.study.state import State
 
 if TYPE_CHECKING:
     from tame.app.exchange import Imported
@@ -51,7 +50,8 @@ def result_lines(result: Result) -> RenderableType:
         _text(f"A network that {words.ability(result)}.", "bold"),
         Text(),
         head,
-        _text(f"on the sealed test part, {words.opened(result)}{words.other_metrics(result)}", "dim"),
+        _text(f"on the sealed test part, {words.opened(result)}", "dim"),
+        *([_text(f"by other metrics: {others}", "dim")] if (others := words.other_metrics(result)) else []),
         Text(),
         _scores(result),
         Text(),
@@ -70,8 +70,11 @@ def result_lines(result: Result) -> RenderableType:
     )
 
 
-def study_table(state: State) -> RenderableType:
-    """A running or finished study: its trials, the best first, its findings, and its scores if there are any."""
+def study_table(state: State, *, mattered: Mattered | None) -> RenderableType:
+    """A running or finished study: its trials, the best first, its findings, and its scores if there are any.
+
+    mattered: in imported trials.
+    """
     trials = [trial for trial in state.history.trials.values() if not trial.is_finalist]
     if not trials:
         return Text("no trials yet")
@@ -86,7 +89,8 @@ def study_table(state: State) -> RenderableType:
         parts.append(_text(f"and {formats.count(more, 'more recipe')}; tame show --json lists all", "dim"))
     result = state.result
     if state.imported is not None:
-        parts += _mattered(state)
+        parts += [Text(), _text(f"imported from {state.imported.name} in {state.imported.source}", "dim")]
+        parts += [] if mattered is None else _mattered(mattered)
     elif result is None:
         kind = state.kind
         parts += _findings(state.findings, len(state.findings), kind)
@@ -96,8 +100,11 @@ def study_table(state: State) -> RenderableType:
     return Group(*parts)
 
 
-def state_json(folder: Path, config: StudyConfig, state: State) -> dict[str, object]:
-    """The study as plain values: all trials with recipe and curve, the findings, and the result if there is one."""
+def state_json(folder: Path, config: StudyConfig, state: State, *, mattered: Mattered | None) -> dict[str, object]:
+    """The study as plain values: all trials with recipe and curve, the findings, and the result if there is one.
+
+    mattered: of a study without a result.
+    """
     result = state.result
     return {
         "schema": "tame/1",
@@ -108,14 +115,9 @@ def state_json(folder: Path, config: StudyConfig, state: State) -> dict[str, obj
         "trials": [_trial_json(trial) for _, trial in sorted(state.history.trials.items())],
         "findings": [finding.to_json() for finding in state.findings],
         "imported": None if state.imported is None else to_plain(state.imported),
-        "mattered": what_mattered_in(state).to_json() if result is None else result.get("mattered"),
+        "mattered": mattered.to_json() if mattered is not None else (result or {}).get("mattered"),
         "result": dict(result) if result is not None else None,
     }
-
-
-def what_mattered_in(state: State) -> Mattered:
-    """Importance, isolation and the value of more trials, for a study in any state."""
-    return what_mattered(state.history, explored_space(state), objective=objective_of(state), absent=absent_of(state))
 
 
 def imported_lines(found: Imported) -> RenderableType:
@@ -133,12 +135,9 @@ def imported_lines(found: Imported) -> RenderableType:
     )
 
 
-def _mattered(state: State) -> list[RenderableType]:
-    """Where imported trials come from, and what mattered in them."""
-    about, found = state.imported, what_mattered_in(state)
-    parts: list[RenderableType] = [Text()]
-    parts += [] if about is None else [_text(f"imported from {about.name} in {about.source}", "dim")]
-    parts.append(_sentence(importance_words(found.importance)))
+def _mattered(found: Mattered) -> list[RenderableType]:
+    """What mattered in imported trials."""
+    parts: list[RenderableType] = [_sentence(importance_words(found.importance))]
     each = [f"{one.name} {100 * one.value:.0f} %" for one in found.importance.each]
     parts += [_sentence(f"importance: {formats.listed(each, MOST_CHANGES)}")] if each else []
     return parts + ([_sentence(worth(found.best_of, found.objective))] if found.best_of else [])
@@ -246,7 +245,7 @@ def _places(result: Result) -> RenderableType:
 
 def _trials(trials: list[Trial], every: list[Trial]) -> Table:
     """One row per trial, with the fields that vary over all trials. Fits into 80 characters."""
-    fields = words.leading([trial.recipe.flat() for trial in every], MOST_COLUMNS)
+    fields = words.leading([trial.recipe for trial in every], MOST_COLUMNS)
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     heads = ("trial", "origin", "state", "epochs", *(head for _, head in fields), "loss", "metric")
     for head in heads:

@@ -352,17 +352,37 @@ def config_of(texts: Mapping[str, Texts], file: Path | None = None) -> StudyConf
 
 
 def command_of(config: StudyConfig) -> str:
-    """The command that reproduces the study: `tame fit ...` with every setting that is not the default."""
+    """The command that reproduces the study, with every setting that is not the default: `tame fit ...`, or the call
+    where the data was given from Python."""
+    told = _told(config)
     if config.data == ARRAYS:
-        return f"tame.fit((X, y), seed={config.seed}, ...)"
+        return _call(config, told)
+    words = [word for name in told for word in OPTIONS[name].words(name, getattr(config, name))]
+    return shlex.join(["tame", "fit", config.data, *words])
+
+
+def _told(config: StudyConfig) -> list[str]:
+    """The settings that are not as they would be without being given, and those that are always told."""
     plain = StudyConfig(data=config.data)
-    words = ["tame", "fit", config.data]
-    for name in (*WRITTEN, *(name for name in OPTIONS if name not in WRITTEN)):
-        own, value = OPTIONS[name], getattr(config, name)
-        is_written = own.repeated == "always" or (own.repeated == "given" and value != getattr(plain, name))
-        if is_written and own.kind != "argument":
-            words += own.words(name, value)
-    return shlex.join(words)
+    return [
+        name
+        for name in (*WRITTEN, *(name for name in OPTIONS if name not in WRITTEN))
+        if OPTIONS[name].kind != "argument"
+        and OPTIONS[name].repeated != "never"
+        and (OPTIONS[name].repeated == "always" or getattr(config, name) != getattr(plain, name))
+    ]
+
+
+def _call(config: StudyConfig, told: Iterable[str]) -> str:
+    """The call that makes a study of arrays again. X, y and build stand for what was given from Python."""
+    words = ["(X, y)"] if config.model is None else ["(X, y)", "model=build"]
+    for name in told:
+        value = getattr(config, name)
+        if name == "time_s":
+            words.append(f"time={write_time(value)[0]!r}")
+        else:
+            words.append(f"{name}={dict(value) if isinstance(value, Mapping) else value!r}")
+    return f"tame.fit({', '.join(words)})"
 
 
 def default_metric(task: str) -> str:

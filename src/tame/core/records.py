@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal, get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple, get_args
 
+from tame.core.errors import StorageError, UsageError
 from tame.core.plain import from_plain
 from tame.core.recipe import Recipe, Value
 
+_Number = int | float | None
 TrialState = Literal["waiting", "running", "paused", "complete", "stopped", "diverged", "failed"]
 Severity = Literal["info", "warning", "problem"]
 DecisionKind = Literal["start", "continue", "pause", "stop", "complete", "copy"]
@@ -41,24 +43,28 @@ class Event:
     at: str = ""  # UTC, ISO 8601; for people only, no decision depends on it
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One epoch of a curve: means over the folds. None if the value was not finite.
+class Point(NamedTuple):
+    """One epoch of a curve: means over the folds. None where the value was not finite.
 
-    train_loss: the recipe's own loss; valid_loss: log loss in nats, or the squared error of a standardised target;
-    valid_error: the standard error of the metric over the folds, if there are several.
+    train_loss: of the recipe's own loss; valid_loss: log loss in nats, or the squared error of a standardised target;
+    valid_error: the standard error of the metric over the folds, where there are several. A tuple, since a study of
+    10,000 trials is read into half a million of them, which a reader of JSON makes at once.
     """
 
     epoch: int
-    train_loss: float | None
-    valid_loss: float | None
-    valid_metric: float | None
-    valid_error: float | None = None
+    train_loss: _Number
+    valid_loss: _Number
+    valid_metric: _Number
+    valid_error: _Number = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a loss was not finite, which ends a curve."""
+        return self.train_loss is None or self.valid_loss is None
 
     def row(self) -> list[int | float | None]:
-        """The point as an event keeps it and `Point(*row)` reads it; the standard error only if there is one."""
-        row = [self.epoch, self.train_loss, self.valid_loss, self.valid_metric]
-        return row if self.valid_error is None else [*row, self.valid_error]
+        """As an event keeps it: the standard error stands there only where there is one."""
+        return list(self[:4] if self.valid_error is None else self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,33 +224,127 @@ class History:
         return [trial for _, trial in sorted(self.trials.items()) if trial.state in states]
 
     def after(self, event: Event) -> History:
-        """The history after the event. Events of other kinds change nothing."""
-        what = f"event {event.id} ({event.kind})"
-        match event.kind:
-            case "decision":
-                return _after_decision(self, decision_of(event))
-            case "curve":
-                return from_plain(_Measured, event.data, what=what).after(self)
-            case "trial_state":
-                return from_plain(_Changed, event.data, what=what).after(self)
-            case "early_stop":
-                return from_plain(_Stopped, event.data, what=what).after(self)
-            case "imported_trial":
-                return from_plain(_Imported, event.data, what=what).after(self)
-            case _:
-                return self
+        """The history once the event has happened. Events of other kinds change nothing."""
+        fold = Fold(self)
+        fold.take(event)
+        return fold.history
 
-    def having_added(self, trial: Trial) -> History:
-        """The history with this trial, which replaces the one with the same number."""
-        return History({**self.trials, trial.number: trial})
+
+class Fold:
+    """Takes events in, one after the other, and tells the history that they make.
+
+    An event costs the same however many trials there are. The history is a value: what it holds is put together when
+    it is asked for, once a round and not once an event.
+    """
+
+    __slots__ = ("_growing", "_history", "epochs")
+
+    def __init__(self, history: History | None = None) -> None:
+        self._history = history or History()
+        self._growing: dict[int, _Growing] = {}  # the trials that the history does not hold yet, or otherwise
+        self.epochs = sum(trial.trained for trial in self._history.trials.values())  # that all trials have trained
+
+    def __eq__(self, other: object) -> bool:
+        return self.history == other.history if isinstance(other, Fold) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def history(self) -> History:
+        if self._growing:
+            grown = {number: own.trial() for number, own in self._growing.items()}
+            self._history, self._growing = History({**self._history.trials, **grown}), {}
+        return self._history
+
+    def epochs_of(self, number: int) -> int:
+        """Epochs that a trial stands at."""
+        return self._grown(number).epochs
+
+    def take(self, event: Event) -> Story | None:
+        """Takes in an event, and returns what it says; None for one of another kind, which changes nothing.
+
+        Raises StorageError for a damaged one.
+        """
+        kind = _STORIES.get(event.kind)
+        if kind is None:
+            return None
+        what = f"event {event.id} ({event.kind})"
+        story = from_plain(kind, event.data, what=what)
+        known = self._growing.get(story.trial) or self._history.trials.get(story.trial)
+        before = 0 if known is None else known.trained
+        try:
+            own = self._growing[story.trial] = story.of(self._grown)
+        except KeyError as missing:
+            raise StorageError(f"{what} is damaged: no trial {missing.args[0]} has begun") from None
+        except (UsageError, ValueError) as problem:
+            raise StorageError(f"{what} is damaged: {problem}") from None
+        self.epochs += own.trained - before
+        return story
+
+    def _grown(self, number: int) -> _Growing:
+        """The trial of this number, to be changed. Raises KeyError where none has begun."""
+        own = self._growing.get(number)
+        if own is None:
+            own = self._growing[number] = _Growing.of(self._history.trials[number])
+        return own
+
+
+@dataclass(slots=True)
+class _Growing:
+    """A trial while events are taken in; the fields of Trial, which is made of it at last."""
+
+    number: int
+    recipe: Recipe
+    origin: Origin | str
+    reason: str
+    state: TrialState
+    until: int
+    points: list[Point]
+    last_reason: str = ""
+    kept_epoch: int | None = None
+    parent: int | None = None
+    inherited: int = 0
+
+    @classmethod
+    def of(cls, trial: Trial) -> _Growing:
+        return cls(
+            trial.number, trial.recipe, trial.origin, trial.reason, trial.state, trial.until, list(trial.curve.points),
+            trial.last_reason, trial.kept_epoch, trial.parent, trial.inherited,
+        )  # fmt: skip
+
+    @property
+    def epochs(self) -> int:
+        return self.points[-1].epoch if self.points else 0
+
+    @property
+    def trained(self) -> int:
+        return self.epochs - self.inherited
+
+    def trial(self) -> Trial:
+        return Trial(
+            self.number, self.recipe, self.origin, self.reason, self.state, self.until, Curve(tuple(self.points)),
+            self.last_reason, self.kept_epoch, self.parent, self.inherited,
+        )  # fmt: skip
+
+    def measure(self, fresh: Sequence[Point]) -> None:
+        """Adds points; the later one of an epoch holds, and a lost loss ends the curve."""
+        before, follow_on = self.epochs, not (self.points and self.points[-1].is_lost)
+        for point in fresh:
+            follow_on, before = follow_on and point.epoch > before, point.epoch
+        if not follow_on:
+            known = {point.epoch: point for point in (*self.points, *fresh)}
+            self.points, fresh = [], [known[epoch] for epoch in sorted(known)]
+        lost = next((i for i, (_, train, valid, *_rest) in enumerate(fresh) if train is None or valid is None), None)
+        self.points += fresh if lost is None else fresh[: lost + 1]
+        self.state = self.state if lost is None else "diverged"
 
 
 def replay(events: Iterable[Event]) -> History:
-    """The history that follows from these events."""
-    history = History()
+    """The history that these events tell."""
+    fold = Fold()
     for event in events:
-        history = history.after(event)
-    return history
+        fold.take(event)
+    return fold.history
 
 
 def decision_event(decision: Decision) -> Event:
@@ -272,12 +372,11 @@ def early_stop_event(trial: int, best: int) -> Event:
 _STATE_AFTER: Final[Mapping[DecisionKind, TrialState]] = {
     "continue": "running", "pause": "paused", "stop": "stopped", "complete": "complete",
 }  # fmt: skip
-_Number = int | float | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Decided:
-    """A decision as it is stored, with the fields of its recipe."""
+class Decided:
+    """What an event tells of a decision: the recipe by its fields."""
 
     kind: DecisionKind
     trial: int
@@ -287,24 +386,28 @@ class _Decided:
     origin: str = ""
     source: int | None = None
 
+    def decision(self) -> Decision:
+        recipe = None if self.recipe is None else Recipe.from_flat(self.recipe)
+        return Decision(self.kind, self.trial, self.reason, self.until, recipe, self.origin, self.source)
+
+    def of(self, grown: Callable[[int], _Growing]) -> _Growing:
+        if self.recipe is None:
+            if self.kind not in _STATE_AFTER:
+                raise ValueError(f"a decision to {self.kind} names no recipe")
+            own = grown(self.trial)
+            own.state, own.until, own.last_reason = _STATE_AFTER[self.kind], self.until or own.until, self.reason
+            return own
+        recipe = Recipe.from_flat(self.recipe)
+        own = _Growing(self.trial, recipe, self.origin, self.reason, "running", self.until, [])
+        if self.source is not None:
+            source = grown(self.source)
+            own.points, own.parent, own.inherited = list(source.points), source.number, source.epochs
+        return own
+
 
 def decision_of(event: Event) -> Decision:
-    """The decision that `decision_event` recorded."""
-    kept = from_plain(_Decided, event.data, what=f"event {event.id} ({event.kind})")
-    recipe = None if kept.recipe is None else Recipe.from_flat(kept.recipe)
-    return Decision(kept.kind, kept.trial, kept.reason, kept.until, recipe, kept.origin, kept.source)
-
-
-def _after_decision(history: History, decision: Decision) -> History:
-    if decision.recipe is None:
-        trial = history.trials[decision.trial]
-        state, until = _STATE_AFTER[decision.kind], decision.until or trial.until
-        return history.having_added(replace(trial, state=state, until=until, last_reason=decision.reason))
-    trial = Trial(decision.trial, decision.recipe, decision.origin, decision.reason, "running", decision.until)
-    if decision.source is not None:
-        source = history.trials[decision.source]
-        trial = replace(trial, curve=source.curve, parent=source.number, inherited=source.epochs)
-    return history.having_added(trial)
+    """The decision that `decision_event` keeps."""
+    return from_plain(Decided, event.data, what=f"event {event.id} ({event.kind})").decision()
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,22 +415,12 @@ class _Measured:
     """New points of a curve; a loss that is not finite ends the curve and the trial."""
 
     trial: int
-    points: tuple[tuple[_Number, ...], ...]  # in the order of Point's fields; older studies have no valid_error
+    points: tuple[Point, ...]
 
-    def after(self, history: History) -> History:
-        trial = history.trials[self.trial]
-        points = {point.epoch: point for point in trial.curve.points}
-        points |= {point.epoch: point for point in map(_point, self.points)}
-        ordered = [points[epoch] for epoch in sorted(points)]
-        lost = next((i for i, p in enumerate(ordered) if p.train_loss is None or p.valid_loss is None), None)
-        if lost is not None:
-            return history.having_added(replace(trial, curve=Curve(tuple(ordered[: lost + 1])), state="diverged"))
-        return history.having_added(replace(trial, curve=Curve(tuple(ordered))))
-
-
-def _point(row: Sequence[_Number]) -> Point:
-    epoch, train_loss, valid_loss, valid_metric, *error = row
-    return Point(int(epoch or 0), train_loss, valid_loss, valid_metric, error[0] if error else None)
+    def of(self, grown: Callable[[int], _Growing]) -> _Growing:
+        own = grown(self.trial)
+        own.measure(self.points)
+        return own
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,9 +431,10 @@ class _Stopped:
     best: int
     reason: str
 
-    def after(self, history: History) -> History:
-        trial = history.trials[self.trial]
-        return history.having_added(replace(trial, state="complete", kept_epoch=self.best, last_reason=self.reason))
+    def of(self, grown: Callable[[int], _Growing]) -> _Growing:
+        own = grown(self.trial)
+        own.state, own.kept_epoch, own.last_reason = "complete", self.best, self.reason
+        return own
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,8 +444,10 @@ class _Changed:
     trial: int
     state: TrialState
 
-    def after(self, history: History) -> History:
-        return history.having_added(replace(history.trials[self.trial], state=self.state))
+    def of(self, grown: Callable[[int], _Growing]) -> _Growing:
+        own = grown(self.trial)
+        own.state = self.state
+        return own
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,10 +461,18 @@ class _Imported:
     kept: int | None
     reason: str
 
-    def after(self, history: History) -> History:
-        points = tuple(Point(epoch, None, loss, metric) for epoch, loss, metric in self.points)
-        trial = Trial(
-            self.trial, Recipe.from_flat(self.recipe), IMPORTED, self.reason, self.state, len(points), Curve(points),
-            kept_epoch=self.kept,
-        )  # fmt: skip
-        return history.having_added(trial)
+    def of(self, grown: Callable[[int], _Growing]) -> _Growing:
+        points = [Point(epoch, None, loss, metric) for epoch, loss, metric in self.points]
+        recipe = Recipe.from_flat(self.recipe)
+        return _Growing(
+            self.trial, recipe, IMPORTED, self.reason, self.state, len(points), points, kept_epoch=self.kept
+        )
+
+
+Story = Decided | _Measured | _Changed | _Stopped | _Imported
+
+# What is told of trials, by the kind of event. `of` gives the trial that is new, or another then, from those so far.
+_STORIES: Final[Mapping[str, type[Story]]] = {
+    "decision": Decided, "curve": _Measured, "trial_state": _Changed, "early_stop": _Stopped,
+    "imported_trial": _Imported,
+}  # fmt: skip

@@ -22,9 +22,10 @@ class Outcome:
 
     number: int
     values: Mapping[str, Value]
-    loss: float  # infinite if it diverged
-    is_final: bool  # whether it was trained to its end
+    loss: float  # infinite where it diverged
+    is_final: bool  # whether it was trained to its end or, where none was, as far as any
     is_drawn: bool  # whether it was chosen without looking at earlier trials
+    is_complete: bool = True  # whether it was trained to its end
 
 
 def outcomes(history: History, space: Space, *, absent: Mapping[str, Collection[int]] | None = None) -> list[Outcome]:
@@ -44,7 +45,12 @@ def outcomes(history: History, space: Space, *, absent: Mapping[str, Collection[
         loss = math.inf if trial.state == "diverged" else trial.loss if is_final else max(trial.loss, worst)
         own = {k: v for k, v in values_of(trial, space).items() if trial.number not in gone.get(k, ())}
         key = (not is_final, -trial.epochs if not is_final and math.isfinite(loss) else 0, loss, trial.number)
-        found.append(((math.isinf(loss), *key), Outcome(trial.number, own, loss, is_final, trial.is_drawn)))
+        found.append(
+            (
+                (math.isinf(loss), *key),
+                Outcome(trial.number, own, loss, is_final, trial.is_drawn, trial.state == "complete"),
+            )
+        )
     return [outcome for _, outcome in sorted(found, key=lambda pair: pair[0])]
 
 

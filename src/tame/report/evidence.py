@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from tame.core.records import Finding
 from tame.kinds.known import FIRST
@@ -27,13 +28,13 @@ def evidence(finding: Finding, kind: str = FIRST) -> str:
     if finding.code == "target_leak" and isinstance(columns, Sequence):
         found = [f"{short(str(each['column']), 40)}: {each['evidence']}" for each in columns]
         return short("; ".join(found), 300)
-    plain = {key.replace(".", "_"): _short(value) for key, value in values.items()}
+    plain = {key.replace(".", "_"): _bytes(key, value) or _short(value) for key, value in values.items()}
     # Older findings do not say how the dummy guesses: they were all from classification.
     known = {"guess": "always predicting the most common class", **plain, "examples": noun(kind)}
-    try:
-        return _SENTENCES[finding.code].format_map(known)
-    except (KeyError, IndexError):
-        return "; ".join(f"{key.replace('_', ' ')}: {_short(value)}" for key, value in values.items())
+    for sentence in _SENTENCES.get(finding.code, ()):
+        if set(_PLACES.findall(sentence)) <= known.keys():
+            return sentence.format_map(known)
+    return "; ".join(f"{key.replace('_', ' ')}: {_short(value)}" for key, value in values.items())
 
 
 def to_do(finding: Finding) -> str:
@@ -41,40 +42,65 @@ def to_do(finding: Finding) -> str:
     return "Change" if finding.outcome else "For you to do"
 
 
-_SENTENCES = {
-    "overfitting": "validation loss was lowest in epoch {since_epoch} ({lowest_valid_loss}) and {last_valid_loss} at "
-    "the end; training loss was {last_train_loss} by then",
-    "overconfident": "validation loss was lowest in epoch {since_epoch} ({lowest_valid_loss}) and {last_valid_loss} "
-    "at the end; the metric ended at {last_valid_metric}",
-    "still_improving": "validation loss {last_valid_loss} after {epochs} epochs; it fell by "
-    "{fall_over_last_fifth} of its value over the last fifth of them",
-    "rate_too_high": "the training loss rose in {share_of_epochs_that_rose} of all epochs and reached "
-    "{highest_train_loss}; guessing has a loss of {loss_of_guessing}; learning rate {optimizer_lr}",
-    "rate_too_low": "the training loss ended at {last_train_loss}; guessing has a loss of {loss_of_guessing}; "
-    "learning rate {optimizer_lr}",
-    "diverged": "a loss in epoch {epoch} was not finite; learning rate {optimizer_lr}",
-    "no_better_than_dummy": "{valid_metric} on {n} validation {examples}; {guess} has {dummy}",
-    "best_on_edge": "the best values of {field} are {best_values}; the searched range is {low} to {high}",
-    "infeasible": "{lost} of {begun} recipes that started there failed, {lost_beyond} of the {beyond} beyond it",
-    "linear_range": "{field} from {low} to {high}",
-    "worthless_rest": "after {recipes} recipes and {epochs} epochs the best validation loss was {best}; expected gain "
-    "{gain}, noise {noise}",
-    "near_duplicates": "for example {pairs}",
-    "label_conflict": "for example {pairs}",
-    "leak": "for example {pictures}",
-    "skipped_files": "for example {first}",
-    "identifier_columns": "columns: {columns}",
-    "constant_columns": "columns: {columns}",
-    "skipped_rows": "{count} {examples} without a target",
-    "duplicate_rows": "{rows} of {of} {examples} have a twin",
-    "equal_by_chance": "{rows} of {of} {examples} equal another; chance alone gives about {by_chance}, from how often "
-    "each value occurs; {in_test} of the test part equal one that is trained on",
-    "score_without_twins": "{metric} on all {n} {examples} {with_twins}; on {n_without} without a twin {without}",
-    "infinite_values": "for example {notes}",
-    "few_rows": "{rows} {examples}",
-    "small_test": "{n} test {examples}",
-    "fine_tuning": "trial {trial} minus trial {frozen_trial} on the same {n} {examples}: {value} ({low} to {high})",
+# For each code the sentences that may show its evidence: the first one whose values are all known is used.
+_SENTENCES: Mapping[str, tuple[str, ...]] = {
+    "overfitting": (
+        "validation loss was lowest in epoch {since_epoch} ({lowest_valid_loss}) and {last_valid_loss} "
+        "at the end; training loss was {last_train_loss} by then",
+    ),
+    "overconfident": (
+        "validation loss was lowest in epoch {since_epoch} ({lowest_valid_loss}) and {last_valid_loss} "
+        "at the end; the metric ended at {last_valid_metric}",
+    ),
+    "still_improving": (
+        "validation loss {last_valid_loss} after {epochs} epochs; it fell by {fall_over_last_fifth} of "
+        "its value over the last fifth of them",
+    ),
+    "rate_too_high": (
+        "the training loss rose in {share_of_epochs_that_rose} of all epochs and reached "
+        "{highest_train_loss}; guessing has a loss of {loss_of_guessing}; learning rate {optimizer_lr}",
+    ),
+    "rate_too_low": (
+        "the training loss ended at {last_train_loss}; guessing has a loss of {loss_of_guessing}; "
+        "learning rate {optimizer_lr}",
+    ),
+    "diverged": ("a loss in epoch {epoch} was not finite; learning rate {optimizer_lr}",),
+    "no_better_than_dummy": ("{valid_metric} on {n} validation {examples}; {guess} has {dummy}",),
+    "best_on_edge": ("the best values of {field} are {best_values}; the searched range is {low} to {high}",),
+    "infeasible": (
+        "{lost} of {begun} recipes that started there failed, {lost_beyond} of the {beyond} beyond it",
+        "{lost} of {begun} recipes that started diverged or failed",
+    ),
+    "linear_range": ("{field} from {low} to {high}",),
+    "worthless_rest": (
+        "after {recipes} recipes and {epochs} epochs the best validation loss was {best}; expected gain "
+        "{gain}, noise {noise}",
+    ),
+    "near_duplicates": ("for example {pairs}",),
+    "label_conflict": ("for example {pairs}",),
+    "leak": ("for example {pictures}",),
+    "skipped_files": ("for example {first}",),
+    "identifier_columns": ("columns: {columns}",),
+    "constant_columns": ("columns: {columns}",),
+    "skipped_rows": ("{count} {examples} without a target",),
+    "duplicate_rows": ("{rows} of {of} {examples} have an identical copy",),
+    "infinite_values": ("for example {notes}",),
+    "few_rows": ("{rows} {examples}",),
+    "small_test": ("{n} test {examples}",),
+    "fine_tuning": ("trial {trial} minus trial {frozen_trial} on the same {n} {examples}: {value} ({low} to {high})",),
+    "cut_short": ("trial {trial} was at epoch {epochs} of {of} when the time ran out",),
+    "unseen_categories": (
+        "columns: {columns}",
+        "{count} {examples}",
+    ),
+    "memory_short": ("about {needs_bytes} is needed; {available_bytes} is available",),
 }
+_PLACES = re.compile(r"{(\w+)}")
+
+
+def _bytes(key: str, value: object) -> str:
+    """So many gigabytes, of what counts bytes; else ""."""
+    return f"{value / 1e9:.1f} GB" if key.endswith("_bytes") and isinstance(value, int) else ""
 
 
 def _short(value: object) -> str:
@@ -85,6 +111,8 @@ def _short(value: object) -> str:
             return listed(list(value))
         if isinstance(first, str):
             return short(first, 90)
+        if isinstance(first, Mapping):
+            return short("; ".join(compact(each) for each in value[:3]), 300)
         if isinstance(first, Sequence):
             return listed([short(str(each), 40) for each in first])
     return short(compact(value), 90)

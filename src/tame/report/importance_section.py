@@ -109,12 +109,11 @@ def _isolation_chart(
 ) -> Markup:
     low, high = _frame_of_parts(found, trials)
     dim, what = space.dimensions[each.name], found.metric
+    far = "trained to the end" if any(one.is_complete for one in trials) else "trained as far as any, none to the end"
     parts = []
     for b in each.buckets:
         own = formats.compact(b.value) if b.value is not None else _between(dim, b.start, b.end)
-        said = (
-            f"{own}: best {formats.significant(b.best)} of {formats.count(b.n, 'trial')}, {b.final} trained to the end"
-        )
+        said = f"{own}: best {formats.significant(b.best)} of {formats.count(b.n, 'trial')}, {b.final} {far}"
         parts.append(Part(b.start, b.end, b.best, b.low, b.high, not b.final, own, said))
     chosen = isinstance(dim, Choice)
     middles = [((part.start + part.end) / 2, part.label) for part in parts]

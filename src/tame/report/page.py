@@ -65,6 +65,7 @@ class Page:
     span: str
     right: str
     opened: str
+    other_metrics: str
     verdict: str
     default_is_beaten: bool
     dummy_verdict: str
@@ -154,7 +155,8 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
         ability=words.ability(result),
         span=words.span(result.score, result.metric),
         right=_right(result),
-        opened=words.opened(result) + words.other_metrics(result),
+        opened=words.opened(result),
+        other_metrics=words.other_metrics(result),
         verdict=words.verdict(result),
         default_is_beaten=_is_beaten(result),
         dummy_verdict=words.dummy_verdict(result),

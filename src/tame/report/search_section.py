@@ -101,7 +101,8 @@ class RecipeRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRow:
-    """A row of the table of trials. fields: values of the fields with a column; other: changes in other fields."""
+    """A row of the table of trials. fields: values of the fields with a column; other: changes in other fields; reason:
+    why it was tried; last_reason: of the last decision on it, "" if there was none."""
 
     number: int
     origin: str
@@ -113,6 +114,7 @@ class TrialRow:
     loss: str
     metric: str
     reason: str
+    last_reason: str
     is_winner: bool
 
 
@@ -343,7 +345,7 @@ def _changed(recipe: Mapping[str, Value], default: Mapping[str, Value], *, witho
 
 def columns(searched: Sequence[Trial]) -> list[tuple[str, str]]:
     """The few varying fields with a column in the table of trials, each with its heading."""
-    return words.leading([trial.recipe.flat() for trial in searched], MOST_COLUMNS)
+    return words.leading([trial.recipe for trial in searched], MOST_COLUMNS)
 
 
 def trial_row(trial: Trial, default: Mapping[str, Value], result: Result, own: Sequence[tuple[str, str]]) -> TrialRow:
@@ -356,7 +358,7 @@ def trial_row(trial: Trial, default: Mapping[str, Value], result: Result, own: S
         other=_changed(flat, default, without=[*(field for field, _ in own), "epochs"]),
         loss=formats.number(kept.valid_loss if kept else None, 4),
         metric=formats.shown(result.metric, kept.valid_metric if kept else None),
-        reason=trial.last_reason or trial.reason, is_winner=trial.number == result.winner.from_trial,
+        reason=trial.reason, last_reason=trial.last_reason, is_winner=trial.number == result.winner.from_trial,
     )  # fmt: skip
 
 

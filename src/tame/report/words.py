@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Protocol
 
 from tame.core.answers import Difference, Residuals
-from tame.core.recipe import Value
+from tame.core.recipe import Recipe
 from tame.core.records import Point, Trial
 from tame.core.result import Result
 from tame.core.space import Choice, Dimension, Int
@@ -98,10 +99,9 @@ def comparison(metric: str, difference: Difference, other: str) -> str:
 
 
 def other_metrics(result: Result) -> str:
-    """The other metrics of the task on the same predictions: "; log loss 0.289, ..."."""
+    """The other metrics of the task on the same predictions: "log loss 0.289 and ..."; "" if there are none."""
     others = {name: value for name, value in result.metrics.items() if name != result.metric}
-    each = ", ".join(f"{metric_name(name)} {shown(name, value)}" for name, value in others.items())
-    return f"; {each}" if each else ""
+    return listed([f"{metric_name(name)} {shown(name, value)}" for name, value in others.items()])
 
 
 def opened(result: Result) -> str:
@@ -117,6 +117,8 @@ def verdict(result: Result) -> str:
     default = result.baselines.default
     if default is None:
         return "the default recipe could not be trained to the end, so the gain over it is unknown"
+    if result.trials == 1:
+        return "only the default recipe was tried: nothing was searched, so the gain over it is unknown"
     if default.is_winner:
         return "the default recipe won: the search found nothing that is shown to be better"
     return comparison(result.metric, default.difference, "the default recipe")
@@ -226,12 +228,12 @@ def state(trial: Trial) -> str:
 
 def judged_point(trial: Trial) -> Point | None:
     """The epoch of a trial whose weights are evaluated; None before the first."""
-    return next((point for point in trial.curve.points if point.epoch == trial.best_epoch), None)
+    return trial.judged
 
 
-def leading(recipes: Sequence[Mapping[str, Value]], most: int) -> list[tuple[str, str]]:
+def leading(recipes: Sequence[Recipe], most: int) -> list[tuple[str, str]]:
     """At most `most` fields that vary over these recipes, the most important first, each with a short heading."""
-    found = [(field, head) for field, head in HEADS.items() if len({recipe.get(field) for recipe in recipes}) > 1]
+    found = [(field, head) for field, head in HEADS.items() if len(set(map(attrgetter(field), recipes))) > 1]
     return found[:most]
 
 

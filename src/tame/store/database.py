@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from sqlalchemy import Connection, func, insert, select
 
 from tame.core.errors import StorageError, UsageError, require
+from tame.core.plain import JsonText
 from tame.core.records import Event
 from tame.store.backend import WRITES, Backend, plain_errors
 from tame.store.postgres import open_postgres
 from tame.store.protocol import check_after, check_study, from_text, now, to_text
 from tame.store.schema import EVENT, EVENT_FORMAT, STUDY, checksum
 from tame.store.sqlite import open_sqlite
+
+AT_ONCE = 2_000  # rows that are fetched together
 
 
 def open_store(url_or_path: str | Path, *, create: bool, read_only: bool = False) -> Database:
@@ -73,20 +78,26 @@ class Database:
 
     def events(self, study: str, after: int = 0) -> list[Event]:
         """See Store. Raises StorageError if an event is damaged or missing, and says which."""
+        return [replace(event, data=dict(event.data)) for event in self.each(study, after)]
+
+    def each(self, study: str, after: int = 0) -> Iterator[Event]:
+        """The events of `events`, one by one as they are read: their data is parsed where somebody looks inside."""
         check_study(study)
         check_after(after)
         with self._transaction(writes=False) as connection:
             study_id = self._study_ids(connection).get(study)
             if study_id is None:
-                return []
+                return
             wanted = (EVENT.c.study_id == study_id) & (EVENT.c.seq > after)
             columns = (EVENT.c.seq, EVENT.c.kind, EVENT.c.data, EVENT.c.at, EVENT.c.crc)
-            rows = connection.execute(select(*columns).where(wanted).order_by(EVENT.c.seq)).all()
-        for number, (seq, kind, text, at, crc) in enumerate(rows, after + 1):
-            self._require_sound(seq == number, f"event {number} of study {study!r} is missing")
-            sound = checksum(study, seq, kind, text, at) == crc
-            self._require_sound(sound, f"event {number} of study {study!r} is damaged")
-        return [Event(kind, from_text(text), seq, at) for seq, kind, text, at, _ in rows]
+            query = select(*columns).where(wanted).order_by(EVENT.c.seq).execution_options(yield_per=AT_ONCE)
+            rows = chain.from_iterable(connection.execute(query).partitions())
+            for number, (seq, kind, text, at, crc) in enumerate(rows, after + 1):
+                if seq != number:
+                    raise self._unsound(f"event {number} of study {study!r} is missing")
+                if checksum(study, seq, kind, text, at) != crc:
+                    raise self._unsound(f"event {number} of study {study!r} is damaged")
+                yield Event(kind, JsonText(text), seq, at)
 
     def studies(self) -> list[str]:
         """See Store."""
@@ -110,15 +121,15 @@ class Database:
         columns = (STUDY.c.id, STUDY.c.name, STUDY.c.created_at, STUDY.c.format, STUDY.c.crc)
         rows = connection.execute(select(*columns).order_by(STUDY.c.id)).all()
         for _, name, created_at, event_format, crc in rows:
-            sound = checksum(name, created_at, event_format) == crc
-            self._require_sound(sound, f"the entry of study {name!r} is damaged")
+            if checksum(name, created_at, event_format) != crc:
+                raise self._unsound(f"the entry of study {name!r} is damaged")
             newer = f"{self._backend.where}: study {name!r} was made by a newer TAME; update TAME"
             require(event_format <= EVENT_FORMAT, newer, error=StorageError)
         return {name: study_id for study_id, name, *_ in rows}
 
-    def _require_sound(self, claim: bool, what: str) -> None:
+    def _unsound(self, what: str) -> StorageError:
         left = "the database was left as it is, so restore a copy or move it away"
-        require(claim, f"{self._backend.where}: {what}; {left}", error=StorageError)
+        return StorageError(f"{self._backend.where}: {what}; {left}")
 
 
 def _begin_study(connection: Connection, name: str, at: str) -> int:

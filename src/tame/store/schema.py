@@ -46,4 +46,4 @@ VERSION = Table("version", POSTGRES_TABLES, Column("version", Integer, primary_k
 
 def checksum(*fields: str | int) -> int:
     """CRC-32 of a row: SQLite has no checksums, and a byte that flips inside a text would go unseen."""
-    return zlib.crc32("\x1f".join(str(field) for field in fields).encode("utf-8", "surrogatepass"))
+    return zlib.crc32("\x1f".join(map(str, fields)).encode("utf-8", "surrogatepass"))

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tame.core.errors import BudgetError, require
+from tame.core.options import write_time
 from tame.study.events import Clock, Forecast
 from tame.study.plan import Plan
 from tame.study.session import Study, reopen
 from tame.study.state import Silent, State, how_to_resume
+
+LEAST_RUN = 2  # epochs of a recipe, with the judging of it, that are worth the beginning
+SETTING_UP = 3.0  # times what opening took, that a study needs which did not come further
+BEFORE_SHARE = 0.85  # of the clock: a study that has not begun to train by then has nothing to show at its end
+ROOMY, ROUND_S = 1.3, 10  # times what was forecast, and seconds to which it is rounded up
 
 
 def require_time(study: Study, plan: Plan) -> None:
@@ -16,9 +25,45 @@ def require_time(study: Study, plan: Plan) -> None:
     epoch_s, left = foretold(study.state).mean_s, study.left_s
     if left > max(epoch_s, plan.end_s):
         return
-    command = how_to_resume(study.folder, model=study.config.model, time="5m")
+    raise too_short(study, needs_s=study.used_s + LEAST_RUN * epoch_s + plan.end_s)
+
+
+def require_room(study: Study, plan: Plan) -> None:
+    """Nothing, if by the forecast something is trained before the clock ends. Raises BudgetError, which says what would
+    be enough: a study that goes on would end long after its clock, with nothing to show."""
+    own = foretold(study.state)
+    if study.config.clock_s is None or study.history.trials or own.search_until_s is None:
+        return
+    needs_s = study.used_s + sum(own.features_s.values()) + LEAST_RUN * own.mean_s + plan.end_s
+    if needs_s > study.config.clock_s:
+        raise too_short(study, needs_s=needs_s)
+
+
+@contextmanager
+def in_time(study: Study) -> Iterator[None]:
+    """Within it, what comes before training ends with the clock: raises BudgetError, which says what is enough."""
+    clock = study.config.clock_s
+    if clock is None or study.history.trials:
+        yield
+        return
+    if study.left_s <= 0:
+        raise too_short(study, needs_s=SETTING_UP * study.used_s)
+    with study.until(BEFORE_SHARE * clock) as cut:
+        yield
+    if cut.is_made or study.left_s <= 0:
+        raise too_short(study, needs_s=SETTING_UP * study.used_s)
+
+
+def too_short(study: Study, *, needs_s: float) -> BudgetError:
+    """The error of a clock that ends before something usable is trained. needs_s: of the whole study, at the least."""
+    enough = write_time(float(math.ceil(ROOMY * needs_s / ROUND_S) * ROUND_S))[0]
     passed = f"{study.used_s:.0f} s of {study.config.clock_s:g} s had passed"
-    raise BudgetError(f"time ran out before any recipe could be trained: {passed}; give it more time: {command}")
+    if study.state.plan is None:
+        mend = f"about {enough} would be enough on this machine, as busy as it is: start again with --time {enough}"
+    else:
+        again = how_to_resume(study.folder, model=study.config.model, time=enough)
+        mend = f"about {enough} would be enough on this machine, as busy as it is: {again}"
+    return BudgetError(f"time ran out before any recipe could be trained: {passed}; {mend}")
 
 
 def give_time(folder: Path, seconds: float) -> None:

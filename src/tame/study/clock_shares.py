@@ -13,6 +13,8 @@ FINALISTS_SHARE = 0.06  # of the clock for finalists on frozen features
 SLACK = 0.05  # of the clock, as a margin for wrong forecasts
 END_S = 4.5  # for the check of the delivered model, the report and what the forecasts miss
 END_SHARE, LEAST_END_S = 0.12, 2.0  # share of a short clock, if that is less; at least so many seconds
+LOADED = 0.3  # of the time that other programs add to processor work, they add to the end (measured under 6 of them)
+MOST_END_SHARE = 0.35  # of the clock
 CHECKED = 64  # test examples on which the delivered model must predict as it did when scored
 
 
@@ -35,9 +37,16 @@ class Searching:
     to_the_end: bool
 
 
-def ending(base: Recipe, sizes: Sequence[int], costs: Costs | None, clock_s: float | None) -> Ending:
-    """The time reserved for the end of a study. costs: of features; None for networks from scratch."""
+def ending(
+    base: Recipe, sizes: Sequence[int], costs: Costs | None, clock_s: float | None, *, slower: float = 1.0
+) -> Ending:
+    """The time reserved for the end of a study. costs: of features; None for networks from scratch.
+
+    slower: how many times as long other programs make short work now, which most of the end is.
+    """
     own = END_S if clock_s is None else min(max(END_SHARE * clock_s, LEAST_END_S), END_S)
+    own *= 1 + LOADED * (slower - 1)
+    own = own if clock_s is None else min(own, max(MOST_END_SHARE * clock_s, LEAST_END_S))
     if costs is None:
         return Ending(own, 0.0)
     first = base.input.size

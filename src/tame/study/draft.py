@@ -32,12 +32,14 @@ MANY = 100_000  # trials, if the user gives no number
 
 
 def draft(
-    config: StudyConfig, data: Data, costs: Costs | None, *, used_s: float, recipes: float | None = None
-) -> PlanEvent:
+    config: StudyConfig, data: Data, costs: Costs | None, *, used_s: float, recipes: float | None = None,
+    slower: float = 1.0,
+) -> PlanEvent:  # fmt: skip
     """The plan as it is stored.
 
-    costs: of features; None for networks from scratch. recipes: how many the clock allows, if known. Raises UsageError
-    for a space with nothing to search.
+    costs: of features; None for networks from scratch. recipes: how many the clock allows, if known; slower: how
+    many times as long short work takes now because of other programs. Raises UsageError for a space with nothing to
+    search.
     """
     sizes = () if costs is None else costs.sizes
     preset = KINDS.get(data.kind).preset(config, data, sizes, seed=stream_seed(config.seed, "training") % 2**31)
@@ -47,7 +49,7 @@ def draft(
     few = min((n for n in (config.trials, recipes) if n is not None), default=None)
     space = every.without(set(every.dimensions) - set(searchable(every, preset.ranks, asked, few)))
     space = space.without(space.never())
-    end = ending(base, sizes, costs, config.clock_s)
+    end = ending(base, sizes, costs, config.clock_s, slower=slower)
     search = searching(sizes, costs, config.clock_s, end_s=end.end_s, used_s=used_s, num_runs=data.num_runs)
     return PlanEvent(
         base=base.flat(),
@@ -75,7 +77,14 @@ def fits_epochs(config: StudyConfig) -> bool:
 
 
 def fitted(
-    config: StudyConfig, data: Data, own: PlanEvent, epoch_s: float, *, used_s: float, prepare_s: float = 0.0
+    config: StudyConfig,
+    data: Data,
+    own: PlanEvent,
+    epoch_s: float,
+    *,
+    used_s: float,
+    prepare_s: float = 0.0,
+    slower: float = 1.0,
 ) -> PlanEvent:
     """The plan with as many epochs, recipes and dimensions as the clock allows.
 
@@ -87,9 +96,9 @@ def fitted(
     most = kind.most_epochs or Recipe.from_flat(own.base).epochs
     epochs = min(max(int(affordable / kind.runs), LEAST_EPOCHS), most)
     config = replace(config, epochs=epochs, time_s=config.clock_s)  # the default clock applies only without epochs
-    search = search_of(draft(config, data, None, used_s=used_s), data)
+    search = search_of(draft(config, data, None, used_s=used_s, slower=slower), data)
     recipes = expected_recipes(search, SEARCHED_SHARE * affordable, whole=whole)
-    found = draft(config, data, None, used_s=used_s, recipes=recipes)
+    found = draft(config, data, None, used_s=used_s, recipes=recipes, slower=slower)
     first = search.base.epochs if whole else search.rungs[0]
     each = first + NEW_INPUTS * prepare_s / epoch_s  # cost of starting a recipe, in epochs
     cohort = min(max(int(FIRST_SHARE * affordable / each), LEAST_COHORT), kind.cohort(data))

@@ -181,11 +181,13 @@ class Forecast:
     included in these seconds.
 
     recipes, whole: how many start, and how many of them are trained to the end; search_until_s: of the clock, None
-    without one; all_s: the whole study, without a clock; features_s: by input size, computed once; memory: of this
-    machine, device: of its accelerator; None if unknown or absent; words: all this in sentences.
+    without one; used_s: of it by then, unknown in older studies; all_s: the whole study, without a clock; features_s:
+    by input size, computed once; memory: of this machine, device: of its accelerator; None if unknown or absent;
+    words: all this in sentences.
     """
 
     event_kind: ClassVar[str] = "forecast"
+    sparse: ClassVar[frozenset[str]] = frozenset({"used_s"})
     epoch_s: Number = 0.0
     alone_s: Number = 0.0
     mean_s: Number = 0.0
@@ -194,6 +196,7 @@ class Forecast:
     whole: int = 0
     search_until_s: Number | None = None
     clock_s: Number | None = None
+    used_s: Number | None = None
     all_s: Number | None = None
     memory: Memory | None = None
     device: Memory | None = None

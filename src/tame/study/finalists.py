@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tame.adjust.searcher import searched
-from tame.core.errors import BudgetError, NothingTrainedError
+from tame.core.errors import NothingTrainedError
 from tame.core.records import FINALIST, Decision, Trial, decision_event
 from tame.core.rng import stream_seed
 from tame.kinds.kind import Data
+from tame.study.clock import too_short
 from tame.study.events import FinalistsChosen, MoreSeeds
 from tame.study.finalist import MANY, Finalist, together
 from tame.study.plan import Plan
@@ -26,7 +27,7 @@ from tame.study.reserve import (
     roomy,
 )
 from tame.study.session import Study
-from tame.study.test import test
+from tame.study.test import ended, test
 
 LEAST_STAGE_S = 0.05
 
@@ -58,7 +59,7 @@ def _require_trained(study: Study) -> None:
         raise NothingTrainedError(
             f"all {len(trials)} trials diverged; try a lower learning rate: --set optimizer.lr=1e-3"
         )
-    raise BudgetError("time ran out before any recipe was trained; start again with a longer --time")
+    raise too_short(study, needs_s=2 * study.used_s)
 
 
 def _wanted(study: Study, plan: Plan) -> list[Wanted]:
@@ -101,6 +102,8 @@ def _further_seeds(study: Study, plan: Plan, wanted: Sequence[Wanted]) -> tuple[
         stage_s = study.state.trained_s - began
         spent += stage_s
         each_s = max(stage_s / num, least)
+        if _is_cut(study):
+            return more, each_s
         found = _more_seeds(study, plan, wanted, more, each_s=each_s, spent=spent)
         if found == more:
             return more, each_s
@@ -137,7 +140,7 @@ def _more_finalists(study: Study, plan: Plan, wanted: list[Wanted], *, each_s: f
     judged by equally many. Stored as an event. each_s: seconds for all seeds of all finalists.
     """
     known, (_, seeds) = study.state.finalists, wanted[0]
-    if study.config.clock_s is None or is_capped(plan) or not seeds or known is None or known.over:
+    if study.config.clock_s is None or is_capped(plan) or not seeds or known is None or known.over or _is_cut(study):
         return wanted
     have = [trial for trial, _ in wanted]
     num = int(room_s(study, plan, have) / (ROOMY * each_s / len(have)))
@@ -154,14 +157,21 @@ def _seeds(study: Study, first: int, last: int) -> list[int]:
 def trained_again(study: Study, data: Data, plan: Plan, wanted: Sequence[Wanted]) -> list[Finalist | None]:
     """The recipes of trials trained with these seeds, all at once; None if all trainings of a recipe diverged.
 
-    Without a seed, for lack of time, the trial itself is used, and the report says so.
+    Without a seed, for lack of time, the trial itself is used, and the report says so. Where the clock ended their
+    training, those count that reached their end; if none did, all as far as they came.
     """
     _train_again(study, plan, wanted)
-    found: list[Finalist | None] = []
-    for trial, seeds in wanted:
-        own = [t for t in _seeds_of(study, trial) if t.state == "complete"] if seeds else [trial]
-        found.append(together(study, data, plan, trial, own) if own else None)
-    return found
+    every = [(trial, _seeds_of(study, trial) if seeds else [trial]) for trial, seeds in wanted]
+    whole = [(trial, [t for t in own if t.state == "complete" or t is trial]) for trial, own in every]
+    if _is_cut(study) and not any(own for _, own in whole):
+        begun = [(trial, [t for t in own if t.curve.points and t.state == "paused"]) for trial, own in every]
+        whole = begun if any(own for _, own in begun) else [(trial, [trial]) for trial, _ in every]
+    return [together(study, data, plan, trial, own) if own else None for trial, own in whole]
+
+
+def _is_cut(study: Study) -> bool:
+    """Whether the clock has ended the training of finalists."""
+    return any(trial.is_finalist and trial.state == "paused" for trial in study.history.trials.values())
 
 
 def _train_again(study: Study, plan: Plan, wanted: Sequence[Wanted]) -> None:
@@ -176,8 +186,8 @@ def _train_again(study: Study, plan: Plan, wanted: Sequence[Wanted]) -> None:
     running = [t for trial, _ in wanted for t in _seeds_of(study, trial) if t.state == "running"]
     test(study, plan, running)
     done = [study.history.trials[t.number] for t in running]
-    ended = [t for t in done if t.state == "running"]
-    study.keep(*(decision_event(Decision("complete", t.number, "all epochs are trained", t.until)) for t in ended))
+    going = [t for t in done if t.state == "running"]
+    study.keep(*(decision_event(ended(t)) for t in going))
 
 
 def _seeds_of(study: Study, trial: Trial) -> list[Trial]:

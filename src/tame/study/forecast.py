@@ -44,7 +44,7 @@ def in_words(own: Forecast) -> tuple[str, ...]:
     elif own.search_until_s is not None and own.clock_s is not None:
         until, clock = own.search_until_s, own.clock_s
         when = f"by {until:.0f} s of {clock:.0f} s"
-        if until >= clock:
+        if not (own.used_s or 0.0) < until < clock:
             begun, when = f"a clock of {clock:g} s is too short", "nothing will be trained"
         found.append(f"{begun}, {when}")
     memory = [
@@ -135,7 +135,7 @@ def forecast(study: Study, data: Data, plan: Plan) -> Forecast:
     whole = _trained_whole(plan, recipes, epochs, config.search, clocked=config.clock_s is not None)
     found = Forecast(
         epoch_s=epoch_s, alone_s=alone_s, mean_s=mean_s, slower=slower, recipes=round(recipes), whole=round(whole),
-        search_until_s=until, clock_s=config.clock_s, all_s=all_s, memory=memory, device=device,
+        search_until_s=until, clock_s=config.clock_s, used_s=study.used_s, all_s=all_s, memory=memory, device=device,
         features_s={str(size): cost for size, cost in features_s.items()},
     )  # fmt: skip
     return replace(found, words=in_words(found))

@@ -29,6 +29,8 @@ from tame.study.session import Study
 from tame.study.space import asked_space, region_of, settle
 from tame.study.state import findings_events
 from tame.study.trainable import check
+from tame.worker.environment import usable_cores
+from tame.worker.machine import slowdown
 
 REHEARSED = 12  # recipes, for kinds of data where their costs differ
 REHEARSAL_SHARE = 0.1  # of the clock, after which no more recipes are rehearsed
@@ -138,7 +140,8 @@ def _first_plan(study: Study, data: Data) -> PlanEvent:
     """A first plan. Without a backbone, a recipe is rehearsed to fit its epochs to the clock."""
     config = study.config
     costs = costs_of(study, data)
-    own = draft(config, data, costs, used_s=study.used_s)
+    slower = 1.0 if config.clock_s is None else slowdown(usable_cores())
+    own = draft(config, data, costs, used_s=study.used_s, slower=slower)
     base, space = Recipe.from_flat(own.base), drafted_space(own)
     if costs is None:
         check(study, base, space)  # before anything is trained
@@ -146,7 +149,7 @@ def _first_plan(study: Study, data: Data) -> PlanEvent:
             tried = _rehearsed(study, data, search_of(own, data), space)
             # Steps of a few milliseconds do not show the load of other programs.
             epoch_s = study.worker.slowdown(base) * tried.epoch_s
-            own = fitted(config, data, own, epoch_s, used_s=study.used_s, prepare_s=tried.prepare_s)
+            own = fitted(config, data, own, epoch_s, used_s=study.used_s, prepare_s=tried.prepare_s, slower=slower)
             pair = tried.pair_s / tried.epoch_s
             own = replace(own, pair=pair, company_s=tried.epoch_s, inputs_s=tried.prepare_s)
     elif config.clock_s is not None and config.search in WHOLE:
@@ -191,7 +194,9 @@ def costs_of(study: Study, data: Data) -> Costs | None:
     def rehearse(recipe: Recipe) -> float:
         return study.worker.rehearse(recipe, folds=[0]).epoch_s
 
-    return features.costs(study.config, data, study.worker, rehearse)
+    # What reading took is gone: on a machine that others load it may be most of a short clock.
+    left = study.config if study.config.clock_s is None else replace(study.config, time_s=max(study.left_s, 1.0))
+    return features.costs(left, data, study.worker, rehearse)
 
 
 def facts_of(data: Data, *, seed: int) -> Facts:

@@ -28,6 +28,9 @@ SURE = 1.15  # factor on the required time, which the search reserves
 RESERVED = (0.12, 0.4)  # smallest and largest share of the time after the start of the search reserved for finalists
 
 
+LEFT_SHARE = 0.05  # of the clock, that a search leaves however fast it was
+
+
 WANTED = ((4, 3), (4, 2), *FIELDS[:-1])  # finalists and seeds that the search reserves time for, the best first
 
 
@@ -83,6 +86,18 @@ def room_s(study: Study, plan: Plan, finalists: Sequence[Trial] = ()) -> float:
         return min(FINALISTS_SHARE * clock, left)
     one_size = len({trial.recipe.input.size for trial in finalists}) == 1
     return left + one_size * plan.other_size_s
+
+
+def limit_s(study: Study, plan: Plan, *, final: bool) -> float:
+    """Seconds of the budget after which training ends wherever it is; infinite without a clock.
+
+    What no forecast could know, such as other programs, must not take the time that is kept for the end. final: whether
+    it is training after the search; of a search what the delivery of its best needs is kept as well.
+    """
+    clock = study.config.clock_s
+    if clock is None:
+        return math.inf
+    return clock - plan.end_s - (0.0 if final else max(LEFT_SHARE * clock, cost_s(study, plan, 1, 0)))
 
 
 def is_capped(plan: Plan) -> bool:

@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
+import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tame.core.config import StudyConfig
-from tame.core.errors import StorageError, UsageError, require
+from tame.core.errors import StoppedError, StorageError, UsageError, require
 from tame.core.records import Event, History, Point, curve_event, early_stop_event
 from tame.store.database import Database, open_store
 from tame.store.disk import write_private
 from tame.store.lease import Lease, hold
 from tame.study.events import Opened, StudyEvent, WorkerRestarted, event_of
-from tame.study.state import STUDY, State, Watcher, how_to_resume, read_config, unfinished
+from tame.study.state import STUDY, State, Watcher, config_of, how_to_resume, state_of, unfinished
 from tame.trial.commands import Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
 from tame.worker.watch import LEAST_SILENCE_S
 
+AGAIN_S = 0.5  # between two requests to end the running command
 OURS_LONGER = 10  # factor on the allowed silence of TAME's own networks
+
+
+@dataclass(slots=True)
+class Cut:
+    """Whether the clock has ended what was going on."""
+
+    is_made: bool = False
 
 
 class Study:
     """An open study; use as a context manager. Everything that happens goes through `keep`."""
 
-    def __init__(self, folder: Path, config: StudyConfig, store: Database, lease: Lease, watcher: Watcher) -> None:
+    def __init__(
+        self, folder: Path, config: StudyConfig, store: Database, lease: Lease, watcher: Watcher,
+        *, state: State | None = None,
+    ) -> None:  # fmt: skip
         self.folder = folder
         self.watcher = watcher
         self._store = store
@@ -39,10 +53,9 @@ class Study:
         self._executor: Executor | None = None
         self._waiting: dict[int, list[Point]] = {}  # points of trials whose weights are not saved yet
         self._ends: dict[int, int] = {}  # likewise: trials that stopped early, and their best epoch
+        self.is_over = False  # whether the clock has cut the search short
         self.build: Callable[..., Any] | None = None  # makes the user's own module
-        self.state = State()
-        for event in store.events(STUDY):
-            self.state.after(event)
+        self.state = state or State()
         clock = self.state.clock  # a resume may have given more time
         self.config = config if clock is None else replace(config, time_s=clock.time_s)
         self._started = time.monotonic() - self.state.used_s
@@ -71,6 +84,36 @@ class Study:
         """Seconds left on the clock; infinite without one."""
         clock = self.config.clock_s
         return float("inf") if clock is None else clock - self.used_s
+
+    @contextmanager
+    def until(self, seconds: float) -> Iterator[Cut]:
+        """Within it, what the worker does ends once so many seconds of the budget are used, at its next word, with all
+        that was measured kept. Yields whether that has come to pass.
+
+        A stop by the user is raised at the next command, as ever.
+        """
+        left = seconds - self.used_s
+        cut = Cut(left <= 0)
+        if cut.is_made or math.isinf(left):
+            yield cut
+            return
+        done = threading.Event()
+
+        def end() -> None:
+            wait = left
+            while not done.wait(wait):
+                self.executor.interrupt()  # again and again: a command without a word may have ended before it heard
+                wait = AGAIN_S
+
+        threading.Thread(target=end, daemon=True).start()
+        try:
+            yield cut
+        except StoppedError:
+            if self.used_s < seconds:
+                raise
+            cut.is_made = True
+        finally:
+            done.set()
 
     def started_at(self, monotonic: float) -> None:
         """Counts the budget from a time before the opening."""
@@ -174,7 +217,8 @@ def reopen(folder: Path, watcher: Watcher) -> Study:
     lease = hold(folder)
     try:
         store = open_store(folder / "study.db", create=False)
-        study = Study(folder, read_config(store, folder), store, lease, watcher)
+        state = state_of(store)
+        study = Study(folder, config_of(state, folder), store, lease, watcher, state=state)
         require(study.state.imported is None, unfinished(folder, study.state))
         return study
     except BaseException:

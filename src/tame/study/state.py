@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, require
 from tame.core.importance import Objective
 from tame.core.plain import from_plain
-from tame.core.records import Event, Finding, History, Point, decision_of
+from tame.core.records import Decided, Event, Finding, Fold, History, Point
 from tame.core.space import Space
 from tame.kinds.known import FIRST
 from tame.store.database import Database, open_store
@@ -45,6 +46,7 @@ from tame.study.events import (
 )
 
 STUDY = "study"  # its name inside its own database
+UNTIMED = frozenset(("decision", "curve", "trial_state", "early_stop", "imported_trial"))  # that tell no time used
 
 
 class Watcher(Protocol):
@@ -79,7 +81,7 @@ class Silent:
 class State:
     """The state from the events: trials, findings, and the last event of every other kind, under its name."""
 
-    history: History = field(default_factory=History)
+    fold: Fold = field(default_factory=Fold)  # of the trials
     findings: list[Finding] = field(default_factory=list)
     left_from: dict[int, int] = field(default_factory=dict)  # the epoch of a trial when it was last continued
     trained_s: float = 0.0  # seconds of training in the search
@@ -116,9 +118,14 @@ class State:
         return self.trained_s / max(self.epochs, 1)
 
     @property
+    def history(self) -> History:
+        """All trials as they are now; a value, put together when it is asked for."""
+        return self.fold.history
+
+    @property
     def epochs(self) -> int:
         """Epochs trained by all trials."""
-        return sum(trial.trained for trial in self.history.trials.values())
+        return self.fold.epochs
 
     @property
     def kind(self) -> str:
@@ -127,26 +134,23 @@ class State:
 
     def after(self, event: Event) -> None:
         """Applies one event; one of an unknown kind changes only the used time."""
-        used_s = event.data.get("used_s")
-        if isinstance(used_s, int | float):
-            self.used_s = max(self.used_s, float(used_s))
+        if event.kind not in UNTIMED:
+            used_s = event.data.get("used_s")
+            if isinstance(used_s, int | float):
+                self.used_s = max(self.used_s, float(used_s))
         step = STEPS.get(event.kind)
         if step is not None:
             step(self, event)
 
 
 def _of_trials(state: State, event: Event) -> None:
-    state.history = state.history.after(event)
+    state.fold.take(event)
 
 
 def _decided(state: State, event: Event) -> None:
-    if event.data["kind"] == "continue":
-        number = decision_of(event).trial
-        state.left_from[number] = state.history.trials[number].epochs
-    state.history = state.history.after(event)
-    if event.data["kind"] == "copy":
-        number = decision_of(event).trial
-        state.left_from[number] = state.history.trials[number].inherited
+    story = state.fold.take(event)
+    if isinstance(story, Decided) and story.kind in ("continue", "copy"):
+        state.left_from[story.trial] = state.fold.epochs_of(story.trial)
 
 
 def _found(state: State, event: Event) -> None:
@@ -158,11 +162,11 @@ def _held(state: State, event: Event) -> None:
 
 
 def _of_data(state: State, event: Event) -> None:
-    state.data = event.data
+    state.data = dict(event.data)
 
 
 def _of_result(state: State, event: Event) -> None:
-    state.result = event.data
+    state.result = dict(event.data)
 
 
 def _of_opening(state: State, event: Event) -> None:
@@ -215,12 +219,26 @@ def read_state(folder: Path) -> tuple[StudyConfig, State]:
     require((folder / "study.db").exists(), f"{folder} is not a study: it contains no study.db")
     store = open_store(folder / "study.db", create=False, read_only=True)
     try:
-        state = State()
-        for event in store.events(STUDY):
-            state.after(event)
-        return read_config(store, folder), state
+        state = state_of(store)
+        return config_of(state, folder), state
     finally:
         store.close()
+
+
+def state_of(store: Database) -> State:
+    """What the events in a store tell."""
+    state = State()
+    # Nearly all that is made here is kept: a collector that looks through all of it again and again takes longer than
+    # the reading itself.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        for event in store.each(STUDY):
+            state.after(event)
+    finally:
+        if collects:
+            gc.enable()
+    return state
 
 
 def unfinished(folder: Path, state: State) -> str:
@@ -245,12 +263,11 @@ def how_to_resume(folder: Path, *, model: str | None, time: str = "") -> str:
     return f"tame resume {shlex.quote(str(folder))}{more}"
 
 
-def read_config(store: Database, folder: Path) -> StudyConfig:
+def config_of(state: State, folder: Path) -> StudyConfig:
     """The config with which a study was started."""
-    for event in store.events(STUDY):
-        if event.kind == "opened":
-            return StudyConfig.from_json(from_plain(Opened, event.data, what=f"event {event.id} (opened)").config)
-    raise StorageError(f"{folder} was started but has no config; start it again with tame fit")
+    if state.opened is None:
+        raise StorageError(f"{folder} was started but has no config; start it again with tame fit")
+    return StudyConfig.from_json(state.opened.config)
 
 
 def findings_events(findings: Iterable[Finding]) -> list[Event]:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 
 from tame.core.plain import to_plain
-from tame.core.records import Trial
+from tame.core.records import Decision, Trial
 from tame.study.events import EnginesUsed, Trained
 from tame.study.plan import Plan
+from tame.study.reserve import limit_s
 from tame.study.session import Study
 from tame.trial.commands import Asked, AskedCopy, Fold
 
@@ -26,8 +27,21 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
             start = study.state.left_from.get(trial.number, 0)
             kinds.setdefault((trial.may_be_delivered, start, trial.until), []).append(trial)
     for (final, _, until), own in sorted(kinds.items(), key=lambda item: item[0]):
-        _advance(study, plan, own, until=until, final=final)
+        begun = time.monotonic()
+        with study.until(limit_s(study, plan, final=final)) as cut:
+            if not cut.is_made:
+                _advance(study, plan, own, until=until, final=final)
+        if cut.is_made:
+            study.keep(Trained(trained_s=time.monotonic() - begun, used_s=study.used_s))
+            study.is_over = True
     study.watcher.history(study.history)
+
+
+def ended(trial: Trial) -> Decision:
+    """What becomes of a trial after the search: it is complete, or the clock ended its training."""
+    if trial.epochs < trial.until:
+        return Decision("pause", trial.number, "the time is over", trial.epochs)
+    return Decision("complete", trial.number, "all epochs are trained", trial.until)
 
 
 def _advance(study: Study, plan: Plan, own: Sequence[Trial], *, until: int, final: bool) -> None:

@@ -20,7 +20,7 @@ from tame.study.finalist import Finalist, best_of, validation
 from tame.study.plan import TUNE_EPOCHS, Plan
 from tame.study.session import Study
 from tame.study.state import findings_events
-from tame.study.test import folds_of, test
+from tame.study.test import ended, folds_of, test
 
 ENOUGH = 6  # epochs after which more gain little
 
@@ -46,7 +46,10 @@ def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) 
         study.keep(TuningJudged(kept=False, why="fine-tuning diverged"))
         return
     if trial.state == "running":
-        study.keep(decision_event(Decision("complete", trial.number, "all epochs are trained", trial.until)))
+        study.keep(decision_event(ended(trial)))
+    if not trial.epochs:
+        study.keep(TuningJudged(kept=False, why="the time ended before its first epoch"))
+        return
     _judge(study, data, plan, study.history.trials[trial.number], best)
 
 

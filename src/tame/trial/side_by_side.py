@@ -60,9 +60,9 @@ def _at_once(jobs: Sequence[Callable[[Emit], bool]], *, cores: int, emit: Emit) 
     stopped, problem = Event(), None
 
     def send(message: Message) -> None:
+        messages.put(message)  # in any case: what was measured, and is kept, is told
         if stopped.is_set():
             raise StoppedError("stopped by the user")
-        messages.put(message)
 
     with ThreadPoolExecutor(cores) as pool:
         futures = [pool.submit(job, send) for job in jobs]
@@ -74,10 +74,10 @@ def _at_once(jobs: Sequence[Callable[[Emit], bool]], *, cores: int, emit: Emit) 
             waiting -= message is None
             failed = any(_raised(future) for future in futures)
             try:
-                if message is not None and problem is None:
+                if message is not None and (problem is None or isinstance(problem, StoppedError)):
                     emit(message)
-            except BaseException as raised:  # raised again below, once no thread writes any more
-                problem = raised
+            except BaseException as raised:  # it is raised again below, when nobody writes any more
+                problem = problem if isinstance(raised, StoppedError) and problem is not None else raised
             if (problem is not None or failed) and not stopped.is_set():
                 stopped.set()
                 for future in futures:

@@ -6,7 +6,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -84,7 +85,12 @@ class Unit:
                 for job in stopped:
                     end(job.trial, self.ended[job.trial])
             except StoppedError:
+                self._tell_all(points, stopped, emit=emit, end=end, ended=self.ended)
                 self._save()
+                for lane in self.lanes:
+                    self._leave(lane)
+                    if lane.population is not None:
+                        self.states.put(lane.population)  # the next command goes on from here
                 saved()
                 raise
             if epoch < until and time.monotonic() - last > CHECKPOINT_S:
@@ -103,6 +109,20 @@ class Unit:
         for job in complete:
             end(job.trial, self.ended[job.trial])
         saved()
+
+    @staticmethod
+    def _tell_all(
+        points: Sequence[tuple[Job, Point]], stopped: Sequence[Job], *, emit: Callable[[int, Point], None],
+        end: Callable[[int, int], None], ended: Mapping[int, int],
+    ) -> None:  # fmt: skip
+        """Tells all of an epoch, whose weights are kept, although whoever hears it wants no more: else weights and
+        curves would stand at different epochs."""
+        for job, point in points:
+            with suppress(StoppedError):
+                emit(job.trial, point)
+        for job in stopped:
+            with suppress(StoppedError):
+                end(job.trial, ended[job.trial])
 
     def _begin(self, until: int) -> int:
         """Restores the members, without those of trials that had ended, and returns their epoch."""

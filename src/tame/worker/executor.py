@@ -40,6 +40,11 @@ class Executor(Protocol):
         """Requests a stop after the current epoch, with everything saved. Safe in a signal handler."""
         ...
 
+    def interrupt(self) -> None:
+        """Asks for the end of the command that goes on, at its next word, with all kept: it raises StoppedError, and
+        later commands are carried out as ever. Nothing where none goes on. Safe in any thread."""
+        ...
+
     def close(self) -> None:
         """Ends everything that was started."""
         ...

@@ -22,7 +22,7 @@ class InlineExecutor:
         self.commands: Commands = Client(self._carry_out)
         self._hear = hear
         self._watch: Watch | None = None
-        self._stopped = False
+        self._stopped = self._interrupted = False
         self._handlers = handlers_of(
             Trainer(cache=place.cache, study=place.study, under=place.under, emit=self._emit, build=build)
         )
@@ -34,10 +34,14 @@ class InlineExecutor:
     def stop(self) -> None:
         self._stopped = True
 
+    def interrupt(self) -> None:
+        self._interrupted = True
+
     def close(self) -> None:
         """Nothing to end."""
 
     def _carry_out(self, call: Call) -> object:
+        self._interrupted = False
         with Watch(None, None, lambda text: self._hear(Note(text))) as self._watch:
             answer = carry_out(self._handlers, call)
         return json.loads(json.dumps(answer, allow_nan=False))
@@ -47,5 +51,5 @@ class InlineExecutor:
             self._watch.heard(message)
         if not isinstance(message, Doing):
             self._hear(message)
-        if self._stopped:
+        if self._stopped or self._interrupted:
             raise StoppedError("stopped by the user")

@@ -64,6 +64,10 @@ class ProcessExecutor:
             finally:
                 self._lock.release()
 
+    def interrupt(self) -> None:
+        with suppress(BrokenPipeError, ValueError, OSError):  # dead: whoever waits for an answer will notice
+            self._write(Stop())
+
     def close(self) -> None:
         if self._process.stdin:
             with suppress(BrokenPipeError):  # it was already dead, as intended

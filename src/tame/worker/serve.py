@@ -112,6 +112,7 @@ def _listen(source: TextIO, requests: Requests, stop: threading.Event) -> None:
             if isinstance(request, Stop):
                 stop.set()
             else:
+                stop.clear()  # what asked for the end of the last command came too late for it
                 requests.put(request)
     finally:
         os._exit(0)  # whatever happened: a process without a coordinator must not live on
