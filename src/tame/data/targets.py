@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from tame.core.errors import DataError, require, unknown
+from tame.data.labels import numbers_in_order
 from tame.data.table_cells import (
     LARGEST,
     MARKS,
@@ -75,7 +76,7 @@ def read_target(raw: RawTable, name: str, *, task: str = "auto") -> tuple[Target
     is_regression, reason = _choose(cells, numbers, marks, task)
     if is_regression:
         return _regression(name, cells, numbers, marks, f"{reason}{said}"), labelled
-    key, classes = _classes(cells, numbers, marks)
+    key, classes = numbers_in_order(*_classes(cells, numbers, marks))  # names such as 07 are numbers too
     _check_classes(name, task, cells, key, classes, f"{reason}{said}", is_words=numbers is None)
     found: Task = "binary" if len(classes) == 2 and task != "multiclass" else "multiclass"
     why = f"{reason}, so {len(classes)} classes{_remarks(classes)}{said}"
