@@ -13,7 +13,7 @@ from torch import nn
 import tame
 from tame.app.progress import watching
 from tame.core.errors import DataError, StoppedError, StorageError, TameError, UsageError
-from tame.kinds.arrays.material import make_module
+from tame.kinds.arrays.modules import make_module
 from tame.kinds.arrays.prediction import answers
 from tame.kinds.arrays.source import COLUMNS, INPUTS, TARGETS, read_kept
 from tame.study.opening import open_data

@@ -482,7 +482,9 @@ def check_loss(recipe: LossRecipe, *, task: str, num_classes: int, has_costs: bo
     }[task]
     same = " (where each example is of one class it is cross_entropy)" if name == "kl_divergence" else ""
     mend = f"the target has {target}{same if task not in NUMBERS else ''}; use {_INSTEAD[task]}"
-    require(task in loss.tasks, f"{name} wants {_wants(loss)}, {mend}")
+    codes = task in NUMBERS and bool(loss.tasks & CLASSES)
+    told = ', or give task="classification" where each number is a class' if codes else ""
+    require(task in loss.tasks, f"{name} wants {_wants(loss)}, {mend}{told}")
     weighs = recipe.class_weights == "none" or task not in NUMBERS
     require(weighs, f"class_weights {recipe.class_weights} needs classes, the target has {target}; leave it at none")
     mend = 'set loss.costs to a CSV file, or to "true>predicted=2, ..."'

@@ -179,7 +179,7 @@ def _nobody(_: Message) -> None:
     """Hears what was said before already."""
 
 
-def _raised(said: Said) -> Exception:
+def _raised(said: Said) -> BaseException:
     """What a command ends with that gives no answer."""
     match said:
         case Failed():
