@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tame.app.api import FittedStudy, fit, load, resume
     from tame.app.estimators import TameClassifier, TameRegressor
     from tame.app.exchange import import_trials, to_optuna
-    from tame.core.errors import TameError
+    from tame.core.errors import StoppedError, TameError
     from tame.core.space import Choice, Float, Int
 
 __version__ = "0.1.0"
@@ -21,6 +21,7 @@ _PUBLIC = {
     "FittedStudy": "tame.app.api",
     "import_trials": "tame.app.exchange",
     "to_optuna": "tame.app.exchange",
+    "StoppedError": "tame.core.errors",
     "TameError": "tame.core.errors",
     "TameClassifier": "tame.app.estimators",
     "TameRegressor": "tame.app.estimators",
@@ -30,8 +31,8 @@ _PUBLIC = {
 }
 
 __all__ = [
-    "Choice", "FittedStudy", "Float", "Int", "TameClassifier", "TameError", "TameRegressor", "__version__", "fit",
-    "import_trials", "load", "resume", "to_optuna",
+    "Choice", "FittedStudy", "Float", "Int", "StoppedError", "TameClassifier", "TameError", "TameRegressor",
+    "__version__", "fit", "import_trials", "load", "resume", "to_optuna",
 ]  # fmt: skip
 
 

@@ -226,6 +226,32 @@ def test_steps_beyond_what_epochs_can_be_are_counted_by_their_order(tmp_path: Pa
     assert to_optuna(tmp_path / "made").best_value == 0.3
 
 
+@pytest.mark.parametrize("gaps", [{0}, {0, 1}, {2}, {0, 3}])
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_a_curve_that_begins_with_nan_is_not_moved(tmp_path: Path, kind: str, gaps: set[int]) -> None:
+    """Step 0 is epoch 1 of every trial, whatever steps have no finite value, or were not reported."""
+    storage: Any = f"sqlite:///{tmp_path}/made.db"
+    if kind == "journal":
+        backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "made.db"))
+        storage = optuna.storages.JournalStorage(backend)
+    study = optuna.create_study(storage=storage, study_name="mine")
+    for number in range(3):
+        trial = study.ask()
+        trial.suggest_float("lr", 1e-3, 1e-1)
+        for step in range(5):
+            if number == 0 and step in gaps:
+                trial.report(math.nan, step)
+            elif not (number == 1 and step in gaps):
+                trial.report(10.0 - step + number, step)
+        study.tell(trial, 6.0 + number)
+    import_trials(tmp_path / "made.db", out=tmp_path / "out")
+    trials = read_state(tmp_path / "out")[1].history.trials
+    for number in range(3):
+        left_out = gaps if number < 2 else set()
+        wanted = {step + 1: 10.0 - step + number for step in range(5) if step not in left_out}
+        assert {point.epoch: point.valid_loss for point in trials[number].curve.points} == wanted
+
+
 def test_addresses_that_are_no_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="give a file or sqlite:///PATH"):
         import_trials("mysql://me:secret@host/db", out=tmp_path / "made")

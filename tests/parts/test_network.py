@@ -287,7 +287,7 @@ def test_a_network_of_the_users_own_comes_back_with_the_function_that_made_it(tm
     found = read_model(tmp_path, own_module)
     x = stream(0, "arrays").normal(size=(7, 2, 4)).astype(np.float32)
     wanted = network.module(torch.from_numpy(x))
-    assert torch.equal(judge_arrays(found, x, device=CPU), wanted if labels else wanted * 4.0 - 1.0)
+    assert torch.equal(judge_arrays(found, x, device=CPU), wanted if labels else wanted.double() * 4.0 - 1.0)
     assert dict(found.recipe.own) == {"deep": bool(labels), "width": 5}
     with pytest.raises(UsageError, match=r"inputs are \(4,\) each, the network was trained on \(2, 4\)"):
         judge_arrays(found, x[:, 0], device=CPU)
@@ -304,8 +304,13 @@ def test_a_network_of_the_users_own_is_refused_without_a_function_that_fits(tmp_
     def failing(width, deep):
         raise ValueError("no such width")
 
-    for build in (other, failing, lambda: own_module(), lambda width, deep: None):
-        with pytest.raises(UsageError, match="is not a model folder that TAME can read"):
+    for build, said in (
+        (other, "is not a model folder that TAME can read"),
+        (failing, r"failing\(deep=True, width=5\) raised ValueError: no such width"),
+        (lambda: own_module(), "raised TypeError"),
+        (lambda width, deep: None, "gives a NoneType, not an nn.Module"),
+    ):
+        with pytest.raises(UsageError, match=said):
             read_model(tmp_path, build)
 
 

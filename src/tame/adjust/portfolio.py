@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tame.adjust.presets import Known, Tried, given, known, without
+from tame.core.conditions import in_order, met
 from tame.core.recipe import Recipe, Value
-from tame.core.space import Choice, Dimension, field_of
+from tame.core.space import Choice, Dimension, Space, field_of
 
 SMALLEST = "smallest"  # stands for the smallest input size in the files of `spaces/`
 SIZE_RANK = 2  # of the input size, whose features are computed anyway
@@ -54,12 +55,24 @@ def input_sizes(native: int, side: int, *, fixed: bool) -> tuple[int, ...]:
 
 def given_by(asked: dict[str, Dimension]) -> dict[str, Any]:
     """Fields of the default recipe that follow from the dimensions that the user gave: the value of those that have
-    only one, and the middle of the range of the own model's arguments."""
+    only one, and the middle of the range of the own model's arguments. Nothing of those with a condition: see
+    `own_given_by`."""
     return {
         field_of(name): dim.at(0.5)
         for name, dim in reversed(asked.items())
-        if name.startswith("own.") or (dim.count == 1 and name == field_of(name) and not dim.when)
+        if name == field_of(name) and not dim.when and (name.startswith("own.") or dim.count == 1)
     }
+
+
+def own_given_by(space: Space) -> dict[str, Value]:
+    """Of arguments of the user's function that are searched under conditions, the middle of those whose conditions the
+    base of the space meets; for the others the function's own default holds."""
+    found: dict[str, Value] = {}
+    for name in in_order(space.dimensions):
+        dim, field = space.dimensions[name], field_of(name)
+        if dim.when and field.startswith("own.") and met(dim.when, found, space.base) and field not in space.base:
+            found[field] = dim.at(0.5)
+    return found
 
 
 def heads(sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: int, crop: float) -> Preset:

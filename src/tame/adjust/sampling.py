@@ -92,9 +92,9 @@ def once(
             yield origin, recipe
 
 
-def distinct(points: Iterable[np.ndarray], space: Space, base: Recipe) -> Iterator[dict[str, Value]]:
-    """The values at each point of the unit cube, without duplicates; ends when the space seems exhausted."""
-    tried: set[tuple[tuple[str, Value], ...]] = set()
+def distinct(points: Iterable[np.ndarray], space: Space, base: Recipe) -> Iterator[dict[str, Value | None]]:
+    """The values at each point of the unit cube, none twice; ends when the space seems to be used up."""
+    tried: set[tuple[tuple[str, Value | None], ...]] = set()
     most, dry = space.count, 0
     for point in points:
         values = tidy(base, space, space.from_unit(point))
@@ -111,7 +111,9 @@ def distinct(points: Iterable[np.ndarray], space: Space, base: Recipe) -> Iterat
 def _all(space: Space, seed: int, config: SearchConfig) -> Iterator[tuple[Origin, Recipe]]:
     yield DEFAULT, config.base
     for changes in config.portfolio:
-        yield "portfolio", config.base.but({k: v for k, v in changes.items() if k not in config.fixed})
+        own = {name: value for name, value in changes.items() if name not in config.fixed}
+        resting = space.resting({**config.base.flat(), **own})
+        yield "portfolio", config.base.but({**own, **dict.fromkeys(resting)})
     if len(space):
         for values in distinct(existing(_in_company(space, seed, config), config), space, config.base):
             yield "sobol", config.base.but(values)
@@ -162,9 +164,14 @@ def sobol_points(dimensions: int, seed: int) -> Iterator[np.ndarray]:
         yield from sampler.random(256 if sampler.num_generated == 0 else sampler.num_generated)
 
 
-def tidy(base: Recipe, space: Space, values: dict[str, Value]) -> dict[str, Value]:
-    """The values, with the first of the range for fields that have no effect, such as the dropout of a linear head."""
+def tidy(base: Recipe, space: Space, values: dict[str, Value]) -> dict[str, Value | None]:
+    """The values as changes of the base, without what means nothing.
+
+    A linear head has no hidden layer to drop from: its dropout is the first of the range. An argument of the user's
+    function whose condition is not met is None, so that the function's default holds.
+    """
     name = "model.dropout"
+    found: dict[str, Value | None] = dict(values)
     if base.model.name == "head" and not values.get("model.hidden", base.model.hidden) and name in values:
-        return {**values, name: space.dimensions[name].at(0.0) if name in space.dimensions else values[name]}
-    return values
+        found[name] = space.dimensions[name].at(0.0) if name in space.dimensions else values[name]
+    return found | dict.fromkeys(sorted(space.resting({**base.flat(), **values})))

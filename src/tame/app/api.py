@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tame.app.progress import watching
+from tame.app.random_state import unchanged_random_state
 from tame.app.run import fit_study, resume_study, write_report
 from tame.core.conditions import PLAIN, check_values
 from tame.core.config import ARRAYS, INLINE, StudyConfig, by_field
@@ -23,8 +24,10 @@ from tame.core.recipe import Value
 from tame.core.records import Finding, Score
 from tame.core.result import Result
 from tame.core.space import Dimension, field_of, to_text
-from tame.data.arrays import read_arrays
+from tame.data.arrays import Arrays, read_arrays
 from tame.data.foreign import is_from
+from tame.data.one_input import ONE_INPUT, require_one_input
+from tame.data.own_inputs import read_own_inputs
 from tame.data.tables import Table
 from tame.kinds.arrays.source import keep_arrays
 from tame.study.clock import give_time
@@ -34,6 +37,9 @@ from tame.worker.environment import WORKER, reference_to
 
 if TYPE_CHECKING:
     from tame.parts.network import Build, Network  # which loads torch
+
+
+_SEVERAL = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)  # **kwargs need none
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ class FittedStudy:
         network, outputs = self._judged(x)
         return softmax(outputs) if network.labels else outputs[:, 0]
 
+    @unchanged_random_state()
     def _judged(self, x: object) -> tuple[Network, np.ndarray]:
         from tame.app.predict import judge_inputs, open_model
 
@@ -98,6 +105,7 @@ class FittedStudy:
         return Path(path)
 
 
+@unchanged_random_state()
 def fit(
     data: object,
     *,
@@ -133,10 +141,9 @@ def fit(
         with watching(quiet=quiet) as watcher:
             result = fit_study(StudyConfig(data=str(data), **about), watcher)
         return FittedStudy(Path(result.study), result.to_json())
-    pair = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
-    arrays = read_arrays(*pair)
-    if not isinstance(arrays.x, Table):
-        require(model is not None, "arrays with more than two dimensions need your own model: model=build")
+    arrays = _arrays(data, own=model is not None)
+    if model is None and not isinstance(arrays.x, Table):
+        raise UsageError("arrays with more than two dimensions need your own model: model=build")
     reference = None if model is None else (reference_to(model) or INLINE)
     config = StudyConfig(data=ARRAYS, model=reference, **{**about, "out": about.get("out") or _out()})
 
@@ -148,6 +155,17 @@ def fit(
             watcher.note("another process cannot import the function of the model, so this process trains it")
         result = fit_study(config, watcher, keep=keep, build=model)
     return FittedStudy(Path(result.study), result.to_json(), model)
+
+
+def _arrays(data: object, *, own: bool) -> Arrays:
+    """The examples and targets in (X, y) or a dataset. own: whether a model of the user's own is given them."""
+    pair = isinstance(data, tuple) and len(data) == 2
+    if isinstance(data, tuple) and not pair:
+        raise UsageError(f"data is a tuple of {len(data)}: give (X, y). If X is several arrays: {ONE_INPUT}")
+    x, y = data if isinstance(data, tuple) else (data, None)
+    if y is not None:
+        require_one_input(x, len(y) if hasattr(y, "__len__") else None)
+    return read_arrays(x, y, read=read_own_inputs if own else None)
 
 
 def asked(
@@ -173,6 +191,7 @@ def asked(
             raise UsageError(unknown("argument of the model or recipe field", field_of(name), (*own, *PLAIN)))
     whole = {_field(name, own): _on_fields(dim, own) for name, dim in space.items()}
     for name, dim in whole.items():
+        _require_default(model, name, dim)
         check_values(name, dim)
     return tuple(to_text(name, dim) for name, dim in whole.items()), fixed
 
@@ -219,6 +238,16 @@ def arguments_of(model: Build | None) -> tuple[str, ...]:
     return () if model is None else tuple(inspect.signature(model).parameters)
 
 
+def _require_default(model: Build | None, name: str, dim: Dimension) -> None:
+    """Raises UsageError for an argument that is searched under a condition and that the function cannot do without."""
+    if model is None or not name.startswith("own.") or not (dim.when or "@" in name):
+        return
+    argument = inspect.signature(model).parameters.get(field_of(name).removeprefix("own."))
+    needed = argument is not None and argument.default is argument.empty and argument.kind not in _SEVERAL
+    short = field_of(name).removeprefix("own.")
+    require(not needed, f"{short} is searched under a condition: give it a default, such as {short}=None, for the rest")
+
+
 def _field(name: str, own: Sequence[str]) -> str:
     """The recipe field of a name; an argument of the user's function needs no `own.`, with or without a label."""
     return f"own.{name}" if field_of(name) in own else name
@@ -251,6 +280,7 @@ def load(folder: str | Path, *, model: Build | None = None) -> FittedStudy:
     return FittedStudy(Path(folder), state.result, model)
 
 
+@unchanged_random_state()
 def resume(
     folder: str | Path, *, model: Build | None = None, time: str | float | None = None,
     space: Mapping[str, Dimension] | Sequence[str] = (), quiet: bool = False,

@@ -19,13 +19,15 @@ from sklearn.utils.validation import check_is_fitted, check_X_y, validate_data
 from tame.app.api import asked
 from tame.app.predict import judge_inputs
 from tame.app.progress import watching
+from tame.app.random_state import unchanged_random_state
 from tame.app.run import fit_study
 from tame.core.config import ARRAYS, INLINE, StudyConfig
-from tame.core.errors import DataError, ShapeError, StoppedError, UsageError
+from tame.core.errors import DataError, ShapeError, UsageError
 from tame.core.options import parse_time
 from tame.core.space import Dimension
 from tame.data.arrays import read_arrays, task_of
 from tame.data.foreign import is_from
+from tame.data.own_inputs import read_own_inputs
 from tame.evaluate.score import softmax
 from tame.kinds.arrays.source import keep_arrays
 from tame.kinds.materials import read_model
@@ -78,14 +80,15 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def _study(self, x: object, y: np.ndarray, task: str) -> None:
         """Runs a study, and keeps its model and result."""
         with _as_value_errors(), tempfile.TemporaryDirectory(prefix="tame-") as temporary:
-            arrays, config = read_arrays(x, y), self._config(task)
+            read = None if self.model is None else read_own_inputs
+            arrays, config = read_arrays(x, y, read=read), self._config(task)
             task_of(arrays.y, task=task)  # refused data leaves no folder behind
             folder = Path(temporary) / "study" if self.keep is None else _next_folder(Path(self.keep))
 
             def keep(own: Path) -> None:
                 keep_arrays(arrays, config.task, own, plain=self.model is not None, rare=True)
 
-            with watching(quiet=self.quiet) as watcher:
+            with watching(quiet=self.quiet) as watcher, unchanged_random_state():
                 result = fit_study(replace(config, out=str(folder)), watcher, inline=True, keep=keep, build=self.model)
             self.files_ = {path.name: path.read_bytes() for path in sorted((folder / MODEL).glob("model.*"))}
         self.study_ = result.to_json()
@@ -106,7 +109,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             validate_data(self, X, reset=False, skip_check_array=True)
         else:
             X = validate_data(self, X, reset=False, **self._allowed())
-        with _as_value_errors():
+        with _as_value_errors(), unchanged_random_state():
             network = self._network()
             return network, judge_inputs(network, X, by_place=True)  # scikit-learn has compared the names already
 
@@ -227,13 +230,11 @@ class TameRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 
 @contextmanager
 def _as_value_errors() -> Iterator[None]:
-    """Errors as scikit-learn expects them: bad data or settings raise ValueError, a stop raises KeyboardInterrupt."""
+    """Errors as scikit-learn expects them: bad data or settings raise ValueError."""
     try:
         yield
     except (DataError, UsageError, ShapeError) as problem:
         raise ValueError(str(problem)) from problem
-    except StoppedError as problem:  # a search over estimators would treat any other error as a bad candidate
-        raise KeyboardInterrupt(str(problem)) from problem
 
 
 def _names_of(classes: np.ndarray) -> list[str]:

@@ -163,8 +163,9 @@ def import_trials(
         source=foreign.source, kind=foreign.kind, name=foreign.name, metric=foreign.metric, mode=way, names=names,
         space=space.to_json(), absent=absent, left_out=foreign.left_out, notes=tuple(notes),
     )  # fmt: skip
-    most = max(len(points_of(trial, way)[0]) for trial in foreign.trials)
-    trials = [_event(i, trial, foreign, names, way, most) for i, trial in enumerate(foreign.trials)]
+    first = first_step(foreign)
+    most = max(len(points_of(trial, way, first=first)[0]) for trial in foreign.trials)
+    trials = [_event(i, trial, foreign, names, way, first, most) for i, trial in enumerate(foreign.trials)]
     config = StudyConfig(data=str(Path(foreign.source).resolve()), out=str(out))
     with begin(config, Silent()) as made:
         made.keep(about, *trials)
@@ -189,16 +190,23 @@ def _by_order(foreign: ForeignStudy) -> tuple[ForeignStudy, list[str]]:
     return replace(foreign, trials=trials), [note]
 
 
-def points_of(trial: ForeignTrial, mode: Mode) -> tuple[list[tuple[int, float, float]], int | None]:
-    """Rows of epoch, loss and metric, and the evaluated epoch if that is not the last.
+def first_step(foreign: ForeignStudy) -> int:
+    """The first step of any trial, 1 at the most: one for all, so that an epoch is the same step in every trial.
 
-    The loss is the value, or its negative if higher is better. Steps are counted from 1. A value that differs from all
-    steps becomes one more epoch.
+    Steps without a finite value count too: a curve that begins with NaN begins where it began.
+    """
+    return min((step for trial in foreign.trials for step, _ in trial.steps), default=1)
+
+
+def points_of(trial: ForeignTrial, mode: Mode, *, first: int = 1) -> tuple[list[tuple[int, float, float]], int | None]:
+    """Rows of epoch, loss and metric, and the epoch that is judged where that is not the last.
+
+    The loss is the value, or its negative where more is better. first: the step that is epoch 1, where that is below 1;
+    steps from 1 on are epochs by themselves. A value that is none of the steps' becomes one more epoch.
     """
     sign = 1.0 if mode == "min" else -1.0
     known = [(step, value) for step, value in trial.steps if value is not None]
-    shift = 1 - min((step for step, _ in known), default=1)
-    rows = [(step + max(shift, 0), sign * value, value) for step, value in known]
+    rows = [(step + max(1 - first, 0), sign * value, value) for step, value in known]
     same = [row[0] for row in rows if row[2] == trial.value]
     assert trial.value is not None
     if not same:
@@ -219,9 +227,9 @@ def parse_map(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _event(
-    number: int, trial: ForeignTrial, foreign: ForeignStudy, names: Mapping[str, str], mode: Mode, most: int
+    number: int, trial: ForeignTrial, foreign: ForeignStudy, names: Mapping[str, str], mode: Mode, first: int, most: int
 ) -> Event:
-    points, kept = points_of(trial, mode)
+    points, kept = points_of(trial, mode, first=first)
     values = {field: trial.params[name] for name, field in names.items() if name in trial.params}
     recipe = Recipe().but({"epochs": max(most, points[-1][0]), **values})
     where = f"row {trial.number + 1}" if foreign.kind == "table" else f"trial {trial.number}"

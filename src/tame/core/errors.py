@@ -1,4 +1,7 @@
-"""Every error a user can meet, each with the exit code of the command line."""
+"""Every error a user can meet, each with the exit code of the command line.
+
+All are a `TameError`, but for `StoppedError`, which is a KeyboardInterrupt.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +51,11 @@ class RefusedError(TameError):
     exit_code = 7
 
 
-class StoppedError(TameError):
-    """The user stopped the study; it can be resumed. `signal_number` determines the exit code."""
+class StoppedError(KeyboardInterrupt):
+    """The user stopped the study; it can be resumed. `signal_number` determines the exit code.
+
+    It is a KeyboardInterrupt, which `except Exception` does not swallow: a loop over studies ends with Ctrl-C.
+    """
 
     def __init__(self, message: str, *, signal_number: int = 2) -> None:
         super().__init__(message)

@@ -273,25 +273,31 @@ class Recipe(_WorkedOut):
         return {n: v for n, v in self.flat().items() if n in TOLD or n not in _PLAIN or v != _PLAIN[n]}
 
     def but(self, changes: Mapping[str, object]) -> Recipe:
-        """This recipe with some fields changed, by dotted name ("optimizer.lr").
+        """This recipe with some fields changed, by dotted name ("optimizer.lr"). None for a field "own.NAME" takes it
+        out, so that the user's function uses its own default.
 
         Raises UsageError for an unknown name (with the nearest one), a wrong type or a value out of range.
         """
         known = self.flat()
         nested: dict[str, dict[str, Value]] = {}
+        gone: set[str] = set()
         for name, value in changes.items():
             short = name.removeprefix("recipe.")
             room, _, leaf = short.rpartition(".")
             if room == "own":
-                nested.setdefault(room, {})[leaf] = _own(short, value)
+                if value is None:
+                    gone.add(leaf)
+                else:
+                    nested.setdefault(room, {})[leaf] = _own(short, value)
                 continue
             if short not in known:
                 raise UsageError(unknown("recipe field", short, known))
             fitted = _batch_size(value) if short == "batch_size" else _fit(short, value, known[short])
             nested.setdefault(room, {})[leaf] = fitted
         own: dict[str, Any] = nested.pop("", {})
-        if "own" in nested:
-            own["own"] = MappingProxyType(dict(sorted({**self.own, **nested.pop("own")}.items())))
+        if "own" in nested or gone:
+            merged = {**self.own, **nested.pop("own", {})}
+            own["own"] = MappingProxyType({name: merged[name] for name in sorted(merged) if name not in gone})
         for room, values in nested.items():
             own[room] = replace(getattr(self, room), **values)
         return replace(self, **own)

@@ -138,6 +138,14 @@ class Space:
         own = {**self.base, **values}
         return all(self.dimensions[name].holds(own.get(field_of(name))) for name in self.active(values))
 
+    def resting(self, values: Mapping[str, Value]) -> set[str]:
+        """The arguments of a user's function ("own.NAME") that these recipe values set and no active dimension does.
+
+        The function's own default holds for them. Those that no dimension sets stay as they are.
+        """
+        setting = {field_of(name) for name in self.active(values)}
+        return {field for field in self.fields if field.startswith("own.") and field in values} - setting
+
     def needs(self, name: str) -> dict[str, Value]:
         """The changes of the base that make a dimension active: a value for each condition that is not met."""
         found: dict[str, Value] = {}

@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import repeat
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
 from tame.core.errors import DataError, ShapeError, UsageError, require, unknown
 from tame.core.rng import stream
 from tame.data.foreign import as_array, is_from
+from tame.data.labels import numbers_in_order
+from tame.data.one_input import require_one_item
 from tame.data.tables import LEARNT, MISSING, Column, RawTable, Table
 
 MOST_CLASSES = 10  # different whole numbers that are taken for classes
@@ -70,18 +72,25 @@ class Target:
     shares: np.ndarray | None = None
 
 
-def read_arrays(x: Any, y: Any = None) -> Arrays:
+class ReadInputs(Protocol):
+    """How x is read: `read_inputs`, or `read_own_inputs` for a module of the user's own."""
+
+    def __call__(self, x: Any, /) -> tuple[np.ndarray | Table, tuple[str, ...]]: ...
+
+
+def read_arrays(x: Any, y: Any = None, *, read: ReadInputs | None = None) -> Arrays:
     """The examples and targets in x and y, or in x alone if that is a dataset of (x, y) pairs.
 
     x: an array, tensor, frame or list of N examples; a table if it has rows and columns, whose columns are named x0,
     x1, ... unless it is a frame. y: N labels or numbers, or N rows of C numbers. Raises UsageError for what cannot be
-    read at all, ShapeError for lengths and shapes that do not fit, DataError for values that cannot be used.
+    read at all, ShapeError for lengths and shapes that do not fit, DataError for values that cannot be used. read: how
+    x is read, `read_inputs` if it is None.
     """
     notes: list[str] = []
     if y is None:
         x, y = _pairs(x)
-    inputs, said = read_inputs(x)
-    raw = read_columns(x) if isinstance(inputs, Table) else None
+    inputs, said = (read or read_inputs)(x)
+    raw = read_columns(x) if read is None and isinstance(inputs, Table) else None
     target, names = _target(y, notes)
     num = inputs.num_rows if isinstance(inputs, Table) else len(inputs)
     if num != len(target):
@@ -207,7 +216,8 @@ def task_of(y: np.ndarray, *, task: str = "auto", names: Sequence[str] = ()) -> 
         return Target("regression", why, (), numbers)
     most = int(np.bincount(codes).max())
     require(most > 1, f"y has {len(found)} classes of one row each: none can be trained on", error=DataError)
-    return Target("classification", why, tuple(_shown(each) for each in found), codes.astype(np.int64))
+    codes, classes = numbers_in_order(codes.astype(np.int64), tuple(_shown(each) for each in found))
+    return Target("classification", why, classes, codes)
 
 
 def _auto(found: np.ndarray) -> tuple[str, str]:
@@ -561,6 +571,7 @@ def _pairs(data: object) -> tuple[np.ndarray, np.ndarray]:
         pair = data[i]
         if not (isinstance(pair, tuple | list) and len(pair) == 2):
             raise DataError(f"item {i} of the dataset is a {type(pair).__name__}: it must be a pair (x, y)")
+        require_one_item(pair[0], f"the x of item {i}")
         arrays = [_item(own, f"the {name} of item {i}") for own, name in zip(pair, "xy", strict=True)]
         if not stacks:
             stacks = [np.empty((num, *array.shape), array.dtype) for array in arrays]

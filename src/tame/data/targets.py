@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from tame.core.errors import DataError, UsageError, require, unknown
+from tame.data.labels import numbers_in_order
 from tame.data.table_cells import (
     LARGEST,
     MARKS,
@@ -88,7 +89,8 @@ def read_target(raw: RawTable, name: str, *, task: str = "auto", told: str = "")
         return replace(target, column=_column_of(draft, target.values, told)), labelled
     if numbers is None and told != "category":
         _require_one_case(name, cells, marks)
-    key, classes = _classes(cells, numbers, marks, keep_case=told == "category")
+    # Names such as 07 are numbers too.
+    key, classes = numbers_in_order(*_classes(cells, numbers, marks, keep_case=told == "category"))
     _check_classes(name, task, cells, key, classes, f"{reason}{said}", is_words=numbers is None)
     found: Task = "binary" if len(classes) == 2 and task != "multiclass" else "multiclass"
     why = f"{reason}, so {len(classes)} classes{_remarks(cells, marks, key, classes)}{said}"

@@ -26,6 +26,7 @@ from tame.trial.commands import Plain
 if TYPE_CHECKING:
     from tame.data.images import Skipped
     from tame.data.split import Sealed, Split  # scikit-learn takes a second to load, and a report does not need it
+    from tame.parts.network import Build  # which loads torch
 
 Rehearse = Callable[[Recipe], float]  # seconds that an epoch of a recipe takes, from a few steps
 Phase = Callable[[str], None]  # hears what is being done now
@@ -194,6 +195,29 @@ class Features:
     prepare: Prepare
 
 
+class Compare(Protocol):
+    """Nothing, where the process that trains makes the modules that this one makes. Raises UsageError.
+
+    where: the "file:name" that the other process imports.
+    """
+
+    def __call__(self, build: Build, recipes: Sequence[Recipe], port: Port, where: str) -> None: ...
+
+
+class JudgeHere(Protocol):
+    """Canonical outputs (n, C) of rows of the examples in a study's folder, by its delivered model as loaded here."""
+
+    def __call__(self, model: Path, study: Path, build: Build, rows: Sequence[int]) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OwnModel:
+    """What a kind does with a model of the user's own in the process that has the function which makes it."""
+
+    compare: Compare
+    judge: JudgeHere
+
+
 class MakePreset(Protocol):
     """The recipes and the space to begin with. sizes: of the inputs, where features are computed."""
 
@@ -246,7 +270,7 @@ class Kind:
     rehearses_many: whether what an epoch takes depends on the recipe so much that several are rehearsed.
     source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
     (`OpenMaterial`), to what a delivered model does with new examples (`Prediction`), to what refuses bad data before
-    anything is made, and to what draws small pictures of examples.
+    anything is made, and to what draws small pictures of examples. own_model: to an `OwnModel`, where there can be one.
     """
 
     name: str  # as files have it
@@ -265,11 +289,18 @@ class Kind:
     prediction: str
     look: str = ""
     thumbnails: str = ""
+    own_model: str = ""
 
     def read(self, config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
         """Data that was read, judged and split: see `Read`."""
         read: Read = referred(self.source)
         return read(config, known, port, phase=phase, folder=folder)
+
+    def own(self) -> OwnModel:
+        """What it does with a model of the user's own. Raises UsageError where there can be none."""
+        require(bool(self.own_model), f"{self.name} take no model of your own")
+        found: OwnModel = referred(self.own_model)
+        return found
 
     def look_at(self, config: StudyConfig) -> None:
         """Raises DataError for data that is easily seen to be of no use."""

@@ -29,10 +29,13 @@ def prediction_of(kind: str) -> Prediction:
 def read_model(folder: Path, build: Build | None = None) -> Network:
     """The network of a model folder, ready to judge. build: what made the module, where it is a user's own.
 
-    Raises UsageError where there is none or it does not fit together, RefusedError where a hash differs.
+    Raises UsageError where there is none, it does not fit together, or `build` makes another module than it did for the
+    training; RefusedError where a hash differs.
     """
 
     def empty(described: Described) -> nn.Module:
         return prediction_of(described.kind).empty(described, build)
 
-    return read_network(folder, empty)
+    network = read_network(folder, empty)
+    prediction_of(network.kind).verify(network)
+    return network

@@ -31,6 +31,10 @@ class Predicted:
     notes: tuple[str, ...] | None = None
 
 
+def as_it_is(network: Network) -> None:
+    """Verifies nothing: a network that TAME makes is the same wherever it is loaded."""
+
+
 class OfInputs(Protocol):
     def __call__(self, network: Network, x: object, *, by_place: bool) -> np.ndarray: ...
 
@@ -39,7 +43,7 @@ class OfInputs(Protocol):
 class Prediction:
     """empty: the module that the weights of a model folder are loaded into, build made it where it is a user's own;
     of_paths: files and folders, as the command line has them; of_inputs: canonical outputs (n, C) of an array or frame
-    given from Python.
+    given from Python; verify: raises UsageError for a network that is not the one that was trained.
 
     Each raises UsageError for what this kind does not take, DataError for what cannot be read. by_place: columns of a
     table are those of the network in their order, whatever their names, and nothing of a row depends on the others.
@@ -48,3 +52,4 @@ class Prediction:
     empty: Callable[[Described, Build | None], nn.Module]
     of_paths: Callable[[Network, Sequence[Path]], Predicted]
     of_inputs: OfInputs
+    verify: Callable[[Network], None] = as_it_is

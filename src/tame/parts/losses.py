@@ -482,7 +482,9 @@ def check_loss(recipe: LossRecipe, *, task: str, num_classes: int, has_costs: bo
     }[task]
     same = " (if each example has one class, it equals cross_entropy)" if name == "kl_divergence" else ""
     fix = f"the target has {target}{same if task not in NUMBERS else ''}; use {_INSTEAD[task]}"
-    require(task in loss.tasks, f"{name} needs {_wants(loss)}, but {fix}")
+    codes = task in NUMBERS and bool(loss.tasks & CLASSES)
+    classes = ', or give task="classification" if each number is a class' if codes else ""
+    require(task in loss.tasks, f"{name} needs {_wants(loss)}, but {fix}{classes}")
     weighs = recipe.class_weights == "none" or task not in NUMBERS
     require(weighs, f"class_weights {recipe.class_weights} needs classes, the target has {target}; leave it at none")
     fix = 'set loss.costs to a CSV file, or to "true>predicted=2, ..."'

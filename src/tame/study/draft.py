@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from itertools import pairwise
 
 from tame.adjust.guard import searchable
-from tame.adjust.portfolio import given_by
+from tame.adjust.portfolio import given_by, own_given_by
 from tame.adjust.searcher import SearchConfig
 from tame.adjust.searchers import WHOLE
 from tame.core.config import StudyConfig
@@ -46,6 +46,8 @@ def draft(
     asked = dict(parse_dimension(text) for text in config.space)
     base = preset.base.but({**given_by(asked), **config.set})
     every = _space({name: dim for name, dim in preset.dimensions.items() if name not in config.set}, asked, base)
+    base = base.but(own_given_by(every))
+    every = every.on(base.flat())
     few = min((n for n in (config.trials, recipes) if n is not None), default=None)
     space = every.without(set(every.dimensions) - set(searchable(every, preset.ranks, asked, few)))
     space = space.without(space.never())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Mapping, Sequence
 
 from tame.core.recipe import Recipe, Value
 from tame.core.space import Choice, Space, field_of, parse_dimension
+from tame.kinds.known import KINDS
 from tame.study.session import Study
 from tame.study.space import asked_texts
 
@@ -14,11 +17,24 @@ MOST_CHECKED = 100  # numbers of one choice that are checked before the study st
 
 def check(study: Study, base: Recipe, space: Space) -> None:
     """Raises UsageError, with the remedy, if the base recipe cannot be trained with everything in the space."""
-    recipes = [base, *(base.but(changes) for changes in _choices(space))]
-    also = [base.but(changes) for changes in _ends(space)]
+    recipes = [base, *(_with(base, space, changes) for changes in _choices(space))]
+    also = [_with(base, space, changes) for changes in _ends(space)]
     texts = [*study.config.space, *asked_texts(study.state)]
     given = sorted({*study.config.set, *(field_of(parse_dimension(text)[0]) for text in texts)})
     study.worker.check(recipes, also=also, given=given)
+    _compare(study, [*recipes, *also])
+
+
+def _compare(study: Study, recipes: Sequence[Recipe]) -> None:
+    """Raises UsageError where the process that trains makes another model of the user's own than this one."""
+    if study.build is None or study.executor.pid == os.getpid():
+        return
+    KINDS.get(study.state.kind).own().compare(study.build, recipes, study.worker, study.config.model or "")
+
+
+def _with(base: Recipe, space: Space, changes: Mapping[str, Value]) -> Recipe:
+    """The base recipe with changes, without arguments of the user's function whose conditions they end."""
+    return base.but({**changes, **dict.fromkeys(space.resting({**base.flat(), **changes}))})
 
 
 def _choices(space: Space) -> list[dict[str, Value]]:

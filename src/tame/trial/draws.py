@@ -1,7 +1,9 @@
-"""The randomness of training: order of examples, batches, dropout, and torch's generators; all from the seed."""
+"""The chance of training: orders of examples, batches, dropout, and the generators that all code of a process shares;
+all from the seed alone."""
 
 from __future__ import annotations
 
+import random
 from contextlib import AbstractContextManager
 from threading import RLock
 
@@ -63,11 +65,12 @@ def uniform(parts: np.ndarray) -> Tensor:
     return torch.from_numpy(parts).to(torch.float32).mul_(2.0**-16).add_(2.0**-17)
 
 
-_CHANCE = RLock()  # torch has one generator for all threads
+_CHANCE = RLock()  # there is one generator for all threads
+MOST_NUMPY_SEED = 2**32  # seeds of numpy's own generator are smaller
 
 
 class same_chance(AbstractContextManager[None]):
-    """Sets torch's generators to a state that depends only on the seed and name, then restores them.
+    """Gives the generators of torch, NumPy and Python a state that depends on the name alone, and puts theirs back.
 
     Written out, since torch's fork_rng and manual_seed take milliseconds without a GPU.
     """
@@ -78,14 +81,19 @@ class same_chance(AbstractContextManager[None]):
     def __enter__(self) -> None:
         _CHANCE.acquire()
         self._cpu = torch.get_rng_state()
+        self._numpy, self._python = np.random.get_state(), random.getstate()  # noqa: NPY002, for code of the user's
         initialized = bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
         self._gpu = torch.cuda.get_rng_state() if initialized else None
         torch.default_generator.manual_seed(self._seed)
+        np.random.seed(self._seed % MOST_NUMPY_SEED)  # noqa: NPY002
+        random.seed(self._seed)
         if self._gpu is not None:
             torch.cuda.manual_seed(self._seed)
 
     def __exit__(self, *problem: object) -> None:
         torch.set_rng_state(self._cpu)
+        np.random.set_state(self._numpy)  # noqa: NPY002
+        random.setstate(self._python)
         if self._gpu is not None:
             torch.cuda.set_rng_state(self._gpu)
         _CHANCE.release()

@@ -190,8 +190,8 @@ def _nobody(_: Message) -> None:
     """Ignores messages that were handled before."""
 
 
-def _raised(said: Said) -> Exception:
-    """The exception of a command that ended without an answer."""
+def _raised(said: Said) -> BaseException:
+    """What a command ends with that gives no answer."""
     match said:
         case Failed():
             return said.error()

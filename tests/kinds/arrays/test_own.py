@@ -14,13 +14,8 @@ from torch import nn
 from tame.core.errors import UsageError
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
-from tame.kinds.arrays.material import (
-    FORWARD_S,
-    ArrayMaterial,
-    build_of,
-    forward_s,
-    make_module,
-)
+from tame.kinds.arrays.material import ArrayMaterial, build_of
+from tame.kinds.arrays.modules import FORWARD_S, forward_s, make_module
 from tame.kinds.arrays.prediction import answers, as_input, judge_arrays
 from tame.kinds.materials import read_model
 from tame.parts.network import write_network
@@ -246,7 +241,7 @@ def test_a_parameter_without_a_part_does_not_stop_the_others():
 
 @pytest.mark.parametrize(
     ("dtype", "wanted"),
-    [(np.float64, torch.float32), (np.float16, torch.float32), (np.int32, torch.int64), (np.uint16, torch.int64),
+    [(np.float64, torch.float64), (np.float16, torch.float32), (np.int32, torch.int64), (np.uint16, torch.int64),
      (np.bool_, torch.float32), (np.uint8, torch.float32)],
 )  # fmt: skip
 def test_inputs_come_in_types_that_modules_take(dtype, wanted):

@@ -49,4 +49,5 @@ OWN_ARRAYS = Kind(
     source="tame.kinds.arrays.source:read",
     material="tame.kinds.arrays.material:open_material",
     prediction="tame.kinds.arrays.prediction:PREDICTION",
+    own_model="tame.kinds.arrays.sameness:OWN_MODEL",
 )

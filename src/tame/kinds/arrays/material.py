@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from tame.core.errors import StorageError, TameError, UsageError, WorkerError, require
-from tame.core.plain import from_plain
+from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe, Value
-from tame.kinds.arrays.commands import Given
-from tame.kinds.arrays.prediction import answers, as_input, empty_network, judge_arrays
-from tame.parts.losses import check_outputs
+from tame.data.own_inputs import why_lossy
+from tame.kinds.arrays.commands import Given, Looks, Sketch
+from tame.kinds.arrays.modules import forward_s, make_module, precision_of
+from tame.kinds.arrays.prediction import KEPT, answers, as_input, empty_network, judge_arrays, probe, verify
+from tame.kinds.arrays.sameness import looks_of, require_repeats, shaken
+from tame.parts.losses import LOSSES, NUMBERS, check_outputs
 from tame.parts.mlp import num_weights
-from tame.parts.network import Build, Network, read_network
+from tame.parts.network import Build, Network, read_network, write_network
 from tame.trial.commands import Fold, Plain
 from tame.trial.draws import same_chance
 from tame.trial.memory_needs import FLOAT, VALUES, Alone, groups, one_pass, states
@@ -29,9 +32,7 @@ from tame.trial.population import Examples, Groups, Member, Task, built
 from tame.trial.stacked import stacked_forward
 from tame.trial.training_material import Room, Trained, not_asked, scale_of, scaled
 
-FORWARD_S = 60.0  # that an untrained module may take for a few examples before it counts as hanging
 BUILDING = "the function that makes the model"
-PRECISIONS = {"torch.float32", "torch.float64"}  # of parameters: in coarser ones the moments of an optimizer are lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,14 @@ class ArrayMaterial:
         self._x = x
         self._device = device
         self._stacks: dict[tuple[tuple[str, Value], ...], str] = {}
+        self._repeats: set[tuple[tuple[str, Value], ...]] = set()  # of which the module is made the same again
 
     def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
-        raise not_asked(question, "arrays")
+        if question != "looks":
+            raise not_asked(question, "arrays")
+        asked = from_plain(Sketch, given, what="'looks' of arrays", error=WorkerError)
+        answer: Plain = to_plain(self._sketched(asked, rows))
+        return answer
 
     def rehearsed(self) -> ArrayMaterial:
         return self
@@ -90,7 +96,9 @@ class ArrayMaterial:
         return of_arrays(self, trained)
 
     def read(self, folder: Path) -> Network:
-        return read_network(folder, partial(empty_network, build=self.build))
+        network = read_network(folder, partial(empty_network, build=self.build))
+        verify(network)
+        return network
 
     def check(self, recipe: Recipe, examples: Examples) -> None:
         """Tries an untrained module on two examples: what it gives must be what the loss wants."""
@@ -108,16 +116,46 @@ class ArrayMaterial:
         require(fresh, "the model's function gives parameters that it gave before; make new ones at each call")
         num = min(2, len(self._x))
         self._doing(f"forward() of the model on {num} examples", forward_s(module))
-        outputs = answers(module, as_input(self._x[:num], self._device))
+        outputs = self._first_answer(module, recipe, examples, num)
         last = [part for part in module.modules() if not list(part.children())]
         check_outputs(
             recipe.loss.name, outputs, examples.target[:num], num_classes=examples.num_classes,
             ends_in=type(last[-1]).__name__ if last else None,
         )  # fmt: skip
         same = torch.equal(outputs, answers(module, as_input(self._x[:num], self._device)))
-        self._doing("", None)
         mend = "draw random numbers, and change what it remembers, only where self.training is true"
         require(same, f"the model says something else of the same inputs when it is asked again; {mend}")
+        own = tuple(recipe.own.items())
+        if own not in self._repeats:
+            self._repeats.add(own)
+            require_repeats(self.build, recipe, as_input(self._x[:KEPT], self._device))
+        self._doing("", None)
+
+    def _first_answer(self, module: nn.Module, recipe: Recipe, examples: Examples, num: int) -> Tensor:
+        """What an untrained module says of the first examples. Raises UsageError where it cannot take them."""
+        if self._x.dtype == np.float64 and precision_of(module) == torch.float32:
+            why = why_lossy(np.asarray(self._x))
+            mend = (
+                "subtract or divide so that float32 can tell the numbers apart, leave the column out, make X whole "
+                "numbers (the model is then given int64), or make the model float64 with module.double()"
+            )
+            raise UsageError(f"float32 loses digits of X: {why}; {mend}")
+        try:
+            outputs = answers(module, as_input(self._x[:num], self._device))
+        except UsageError as problem:
+            whole = self._x.ndim == 2 and self._x.dtype == np.int64
+            hint = "; X holds whole numbers beyond 16,777,216 and is given as int64, so that none is rounded"
+            raise UsageError(f"{problem}{hint}" if whole else str(problem)) from problem
+        numbers = examples.num_classes == 0 and bool(LOSSES.get(recipe.loss.name).tasks & NUMBERS)
+        target = examples.target
+        if numbers and target.ndim == 1 and isinstance(outputs, Tensor) and outputs.ndim == 2 and outputs.shape[1] > 1:
+            whole = bool((target == target.round()).all())
+            many = (
+                f"y holds {len(np.unique(target.numpy()))} different whole numbers and is taken for a number to predict"
+            )
+            asks = f"the model gives {outputs.shape[1]} outputs and {recipe.loss.name} wants 1. {many}"
+            require(not whole, f'{asks}; if they are classes, give task="classification", else change the last layer')
+        return outputs
 
     def small(self, recipe: Recipe) -> bool:
         return False
@@ -142,14 +180,30 @@ class ArrayMaterial:
         self, task: Task, module: nn.Module, recipe: Recipe, fold: Fold, kind_of_task: str, labels: Sequence[str]
     ) -> Network:
         assert isinstance(task, OwnTask)
-        prepared = {
-            "target": scale_of(task.examples, fold),
-            "shape": list(self._x.shape[1:]), "dtype": str(self._x.dtype),
-        }  # fmt: skip
-        return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared)
+        prepared = {"target": scale_of(task.examples, fold), **self._prepared()}
+        arrays = probe(module, task.x, self._device)
+        return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared, arrays=arrays)
 
     def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
         return judge_arrays(network, self._x[np.asarray(rows, dtype=np.int64)], device=self._device)
+
+    def _prepared(self) -> dict[str, object]:
+        return {"shape": list(self._x.shape[1:]), "dtype": str(self._x.dtype), "device": self._device.type}
+
+    def _sketched(self, asked: Sketch, rows: Sequence[int]) -> Looks:
+        """How an untrained module looks here, which is written as if it were delivered, its weights shaken."""
+        recipe = Recipe.from_flat(asked.recipe)
+        self._doing(BUILDING, None)
+        with same_chance(recipe.seed, "build"):
+            module = make_module(self.build, recipe.own)
+        self._doing("", None)
+        shaken(module)
+        x = self._x[np.asarray(rows, dtype=np.int64)[:: max(1, len(rows) // KEPT)]]
+        arrays = probe(module, x, self._device)
+        write_network(
+            Network(self.kind, "", recipe, (), module, prepared=self._prepared(), arrays=arrays), Path(asked.folder)
+        )
+        return looks_of(module)
 
     def _why_not(self, recipe: Recipe) -> str:
         """Why members cannot be trained in one computation; empty where they can."""
@@ -184,38 +238,6 @@ class ArrayMaterial:
         except BaseException as problem:  # whatever torch.func says of what it cannot carry is the reason
             return f"torch.func cannot carry this module: {words_of(problem).splitlines()[0][:120]}"
         return ""
-
-
-def forward_s(module: nn.Module) -> float | None:
-    """Seconds that a first pass of a few examples may take before it counts as hanging; None where it may compile."""
-    compiles = any(type(part).__name__ == "OptimizedModule" for part in module.modules())  # of torch.compile
-    return None if compiles else FORWARD_S
-
-
-def make_module(make: Build, own: Mapping[str, Value]) -> nn.Module:
-    """The module that the user's function makes. Raises UsageError that says what is wrong with it."""
-    name = getattr(make, "__name__", "the model's function")
-    arguments = ", ".join(f"{key}={value!r}" for key, value in own.items())
-    try:
-        module = make(**own)
-    except (TameError, KeyboardInterrupt):
-        raise
-    except BaseException as problem:  # the user's code may raise anything; it is told, not hidden
-        raise UsageError(f"{name}({arguments}) raised {words_of(problem)}") from problem
-    require(isinstance(module, nn.Module), f"{name}({arguments}) gives a {type(module).__name__}, not an nn.Module")
-    assert isinstance(module, nn.Module)
-    state = module.state_dict().values()
-    lazy = any(nn.parameter.is_lazy(each) for each in state)
-    require(not lazy, f"{name}({arguments}) has layers without sizes (Lazy...); give them their sizes")
-    extra = [type(each).__name__ for each in state if not isinstance(each, Tensor)]
-    require(not extra, f"{name}({arguments}) keeps a {', '.join(extra)} in its state, which may hold tensors only")
-    coarse = {str(each.dtype) for each in state if each.dtype == torch.bfloat16}
-    coarse |= {str(each.dtype) for each in module.parameters() if each.requires_grad} - PRECISIONS
-    said = f"{name}({arguments}) has tensors of {', '.join(sorted(coarse))}, which cannot be trained here"
-    require(not coarse, f"{said}; return module.float()")
-    some = any(value.requires_grad for value in module.parameters())
-    require(some, f"{name}({arguments}) makes a module without parameters: there is nothing to train")
-    return module
 
 
 def build_of(reference: str | None) -> Build:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +10,30 @@ import torch
 from torch import Tensor, nn
 
 from tame.core.errors import TameError, UsageError, require
-from tame.data.arrays import read_inputs
-from tame.data.sources import matrix_of
+from tame.data.own_inputs import read_own_inputs
+from tame.kinds.arrays.modules import make_module
 from tame.kinds.prediction import Predicted, Prediction
 from tame.parts.losses import LOSSES
 from tame.parts.network import Build, Described, Network
+from tame.trial.draws import same_chance
 from tame.trial.own_module import words_of
 
 JUDGED = 256  # examples at once
+KEPT = 16  # examples whose outputs a model keeps, so that whoever loads it knows whether it is still the same
+KEPT_BYTES = 2**20  # of these examples; of larger ones fewer are kept, at least two
+INPUTS, OUTPUTS = "probe.inputs", "probe.outputs"  # of these examples, among the arrays of a network
+APART = {"cpu": 3e-4, "cuda": 1e-2}  # of the largest output, that rounding comes to between machines
 
 
 def empty_network(described: Described, build: Build | None) -> nn.Module:
-    """What the user's function makes."""
+    """What the user's function makes. Raises UsageError where it fails."""
     require(
         build is not None,
         "this network was built by a function of your own: tame.load(folder, model=build).predict(X)",
     )
     assert build is not None
-    return build(**described.recipe.own)
+    with same_chance(described.recipe.seed, "build"):
+        return make_module(build, described.recipe.own)
 
 
 @torch.no_grad()
@@ -57,13 +63,61 @@ def answers(module: nn.Module, x: Tensor) -> Tensor:
         raise UsageError(f"the model failed on inputs {shape}: {words_of(problem)}") from problem
 
 
+def probe(module: nn.Module, x: np.ndarray, device: torch.device) -> Mapping[str, Tensor]:
+    """A few examples and what the module says of them, for `verify`. x: (N, ...) as `as_input` takes it."""
+    size = max(1, x[:1].nbytes)
+    most = min(len(x), KEPT, max(2, KEPT_BYTES // size))
+    rows = np.linspace(0, len(x) - 1, most).astype(np.int64)
+    some = np.ascontiguousarray(x[rows])
+    if some.dtype.kind in "iu" and some.dtype != np.uint8:
+        some = some.astype(np.int64)
+    outputs = answers(module.to(device).eval(), as_input(some, device))
+    return {INPUTS: torch.from_numpy(some.copy()), OUTPUTS: outputs.detach().cpu()}
+
+
+def verify(network: Network) -> None:
+    """Nothing, where the module says of the examples kept with it what the trained one said. Raises UsageError.
+
+    The user's function may have made another module than it did for the training, with weights of the same shapes: it
+    may read a global, a file or the environment.
+    """
+    if INPUTS not in network.arrays:
+        return  # of a study from before these were kept
+    wanted = network.arrays[OUTPUTS].double()
+    found = answers(network.module.eval(), as_input(network.arrays[INPUTS].numpy(), torch.device("cpu"))).double()
+    within = APART[str(network.prepared.get("device", "cpu"))]
+    if tuple(found.shape) == tuple(wanted.shape):
+        finite = wanted.isfinite()
+        same = torch.equal(finite, found.isfinite())
+        size = float(wanted[finite].abs().max()) if bool(finite.any()) else 0.0
+        apart = float((found - wanted)[finite].abs().max()) if same and bool(finite.any()) else 0.0
+        if same and apart <= within * size:
+            return
+        said = f"outputs {_shown(found)} instead of {_shown(wanted)}"
+    else:
+        said = f"outputs of shape {tuple(found.shape)} instead of {tuple(wanted.shape)}"
+    raise UsageError(
+        f"the model's function makes another model now than for the training: with the same weights and inputs, {said}"
+        ". Set what it depends on (globals, files, environment variables, arguments) as it was for the training"
+    )
+
+
+def _shown(outputs: Tensor) -> str:
+    return "(" + ", ".join(f"{value:.4g}" for value in outputs[0].flatten()[:4].tolist()) + ")"
+
+
 def as_input(x: np.ndarray, device: torch.device) -> Tensor:
-    """What a module is given: whole numbers as int64, bytes (pictures) as shares of 255, all else as float32."""
+    """What a module is given: whole numbers as int64, bytes (pictures) as shares of 255, all else as float32.
+
+    Arrays that were kept as float64, since float32 would lose their digits, come as float64.
+    """
     array = np.require(x, requirements=("C", "W"))  # torch warns of memory that it may not write
     if array.dtype == np.uint8:
         return torch.from_numpy(array).to(device).float() / 255
     if array.dtype.kind in "iu":
         return torch.from_numpy(array.astype(np.int64)).to(device)
+    if array.dtype == np.float64:
+        return torch.from_numpy(array).to(device)
     return torch.from_numpy(array.astype(np.float32)).to(device)
 
 
@@ -74,8 +128,8 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
 
 def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
     """Canonical outputs (n, C) of an array or frame."""
-    array, _ = read_inputs(x)
-    return judge_arrays(network, matrix_of(array), device=torch.device("cpu")).double().numpy()
+    array, _ = read_own_inputs(x, like=np.dtype(str(network.prepared["dtype"])))
+    return judge_arrays(network, array, device=torch.device("cpu")).double().numpy()
 
 
-PREDICTION = Prediction(empty=empty_network, of_paths=of_paths, of_inputs=of_inputs)
+PREDICTION = Prediction(empty=empty_network, of_paths=of_paths, of_inputs=of_inputs, verify=verify)
