@@ -20,7 +20,8 @@ from sklearn.utils.multiclass import type_of_target
 from tame.core.errors import DataError, ShapeError, TameError, UsageError
 from tame.core.recipe import TableRecipe
 from tame.core.rng import stream
-from tame.data.arrays import read_arrays, read_inputs, task_of
+from tame.data.array_targets import task_of
+from tame.data.arrays import read_arrays, read_inputs
 from tame.data.encode import Encoder
 from tame.data.tables import MISSING, Column, Table
 

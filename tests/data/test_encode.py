@@ -156,7 +156,7 @@ def test_a_constant_with_missing_values_leaves_its_mark_and_without_is_left_out(
     encoder, matrix = encode(table)
     np.testing.assert_array_equal(matrix, [[0, 0], [1, 1], [0, 0], [0, 0]])
     assert encoder.notes == (
-        "left out, since nothing can be learnt from them: 'b' (constant in the training rows), "
+        "left out, because they carry no information: 'b' (constant in the training rows), "
         "'d' (no value in the training rows), 'e' (no value in the training rows)",
     )
     np.testing.assert_array_equal(Encoder.restore(encoder.to_json(), encoder.tensors()).transform(table), matrix)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tame.data.arrays import read_arrays, task_of
+from tame.data.array_targets import task_of
+from tame.data.arrays import read_arrays
 from tame.data.labels import numbers_in_order
 from tame.data.table_reading import read_raw
 from tame.data.targets import read_target

@@ -14,7 +14,8 @@ from torch import nn
 import tame
 from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe
-from tame.data.arrays import read_arrays, task_of
+from tame.data.array_targets import task_of
+from tame.data.arrays import read_arrays
 from tame.evaluate.calibration import calibration
 from tame.evaluate.score import difference, dummy, guesses, judged_from, losses, mean_of, measure, on_rows, score
 from tame.kinds.arrays.source import keep_arrays, read_kept

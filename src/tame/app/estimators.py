@@ -25,7 +25,8 @@ from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import DataError, ShapeError, UsageError
 from tame.core.options import parse_time
 from tame.core.space import Dimension
-from tame.data.arrays import read_arrays, task_of
+from tame.data.array_targets import task_of
+from tame.data.arrays import read_arrays
 from tame.data.foreign import is_from
 from tame.data.own_inputs import read_own_inputs
 from tame.evaluate.score import softmax

@@ -198,7 +198,7 @@ class Encoder:
         require(bool(plans), f"no column is left to learn from: {reasons or 'the table has none'}", error=DataError)
         learnt = {column.name for column in table.columns if column.kind in LEARNT}
         here = [f"{name!r} ({why})" for name, why in left_out if name in learnt]
-        notes = [f"left out, since nothing can be learnt from them: {_listed(here)}"] if here else []
+        notes = [f"left out, because they carry no information: {_listed(here)}"] if here else []
         if recipe.numbers == "piecewise":
             plans, said = _with_bins(plans, table, rows, recipe.bins)
             notes += said

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tame.core.errors import DataError, require
-from tame.data.arrays import LARGEST, _columns, _is_missing, _kind_of_objects
+from tame.data.array_targets import LARGEST
+from tame.data.arrays import _columns, _is_missing, _kind_of_objects
 from tame.data.foreign import as_array
 from tame.data.one_input import require_one_input
 

@@ -41,7 +41,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """How fast the backbone runs here, and how many passes the features of learnt and sealed examples need, by size.
+    """How fast the backbone runs here, and how many passes the features of training and sealed examples need, by size.
 
     sizes: those whose features can be computed in the time for it, the best guess first, at least one; tunes: whether
     the backbone may be trained as well.

@@ -37,7 +37,7 @@ def hold(folder: Path) -> Lease:
     """
     # The number of the process is a file of its own: older filelocks empty the lock file when they try it.
     holder = folder / "study.pid"
-    require(folder.is_dir(), f"there is no study folder {folder}", error=StorageError)
+    require(folder.is_dir(), f"the study folder {folder} does not exist", error=StorageError)
     lock = FileLock(folder / "study.lock", timeout=0, mode=0o600, thread_local=False)
     try:
         lock.acquire()

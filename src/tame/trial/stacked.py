@@ -324,7 +324,7 @@ class _Run:
         batches = self._batches(epoch)
         number = phase(recipe, epoch)
         if number == 2 and phase(recipe, epoch - 1) == 1:
-            self._second_phase(tensors)
+            begin_second_phase(self.population, recipe, tensors)
         optimizer = OPTIMIZERS.get(optimizer_of(recipe, number).name)
         hyper = widened(hyper_of(settings.recipes, number, self.like))
         rates = settings.rates(epoch, len(batches), self.like).to(hyper.lr)
@@ -495,15 +495,6 @@ class _Run:
         counts = torch.stack([self.trains[:, batch.rows].sum(dim=1) for batch in batches])
         return counts, (counts == 0).any(dim=1).tolist()  # once per epoch: a GPU need not wait in every step
 
-    def _second_phase(self, tensors: Tensors) -> None:
-        """Switches to the second optimizer, which starts from the parameters that are judged, with a fresh state."""
-        last = self.population.at(max(self.population.epoch, 1), tensors)
-        params = {name: value.clone() for name, value in evaluated(last, in_room(tensors, "param")).items()}
-        for name in [name for name in tensors if name.startswith("state.")]:
-            del tensors[name]
-        tensors |= named("param", params)
-        tensors |= named("state", OPTIMIZERS.get(self.recipe.then.optimizer).init(params))
-
     def _end_averages(self, epoch: int, tensors: Tensors) -> None:
         """Updates averages at the end of an epoch; a member that does not average yet keeps its present weights."""
         if averages(self.recipe) != "swa":
@@ -514,6 +505,16 @@ class _Run:
         update_mean(
             in_room(tensors, "average"), own, count=torch.tensor(count, dtype=self.like.dtype, device=self.like.device)
         )
+
+
+def begin_second_phase(population: Population, recipe: Recipe, tensors: Tensors) -> None:
+    """Switches to the second optimizer, which starts from the parameters that are judged, with a fresh state."""
+    last = population.at(max(population.epoch, 1), tensors)
+    params = {name: value.clone() for name, value in evaluated(last, in_room(tensors, "param")).items()}
+    for name in [name for name in tensors if name.startswith("state.")]:
+        del tensors[name]
+    tensors |= named("param", params)
+    tensors |= named("state", OPTIMIZERS.get(recipe.then.optimizer).init(params))
 
 
 def with_penalty(settings: Settings, grads: Tensors, params: Tensors) -> Tensors:

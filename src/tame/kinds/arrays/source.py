@@ -14,7 +14,8 @@ from tame.core.config import StudyConfig
 from tame.core.errors import DataError, StorageError, require
 from tame.core.plain import from_plain, to_plain
 from tame.core.result_parts import TargetFacts
-from tame.data.arrays import Arrays, Target, task_of
+from tame.data.array_targets import Target, task_of
+from tame.data.arrays import Arrays
 from tame.data.row_copies import copies_in_array
 from tame.data.sources import matrix_of, open_columns, write_arrays, write_columns
 from tame.data.table_kinds import type_table

@@ -55,7 +55,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Features of pictures at a size, of so many views. rows: of the data; None for all examples that are learnt."""
+    """Features of pictures at a size, of so many views. rows: of the data; None for all training examples."""
 
     size: int
     views: int

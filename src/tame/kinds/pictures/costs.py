@@ -39,13 +39,13 @@ def costs(config: StudyConfig, data: Data, port: Port, rehearse: Rehearse) -> Co
 
 
 def missing_s(port: Port, data: Data, recipe: Recipe, speed: Speed, *, size: int) -> float:
-    """Seconds that the features of the learnt pictures still take at a size; views and crop are those of a recipe."""
+    """Seconds that the features of the training pictures still take at a size; views and crop are those of a recipe."""
     given = recipe.input
     return speed.seconds(missing(port, Features(size, given.views, given.crop, data.rows)), size)
 
 
 def compute(port: Port, recipe: Recipe, *, size: int) -> None:
-    """Computes the features of the learnt pictures at a size, or finds them; views and crop are those of a recipe."""
+    """Computes or finds the features of the training pictures at a size; views and crop are those of a recipe."""
     prepare(port, Features(size, recipe.input.views, recipe.input.crop))
 
 

@@ -169,5 +169,5 @@ def _require_enough(listing: Listing, pictures: Sequence[Picture]) -> None:
         if after[number] < LOST_SHARE * before[number] or not after[number]:
             unread = before[number] - after[number]
             raise DataError(
-                f"{unread} of the {before[number]} pictures of class {name!r} cannot be read; mend or remove them"
+                f"{unread} of the {before[number]} pictures of class {name!r} cannot be read; repair or remove them"
             )

@@ -105,7 +105,7 @@ class Tuned(nn.Module):
 class TunedTask:
     """Fine-tuning of the last stages of a backbone. pixels: (N, 3, S, S) uint8 at the recipe's input size.
 
-    lower: the frozen part, which every batch passes anew, so that augmentation is fresh (measured: an eighth of the
+    lower: the frozen part, which every batch passes again, so that augmentation is fresh (measured: an eighth of the
     time); upper: the part that is trained; heads: what each fold's member starts from.
     """
 
