@@ -17,6 +17,7 @@ from tame.core.conditions import PLAIN, check_values
 from tame.core.config import ARRAYS, INLINE, StudyConfig, by_field
 from tame.core.dimensions import but
 from tame.core.errors import UsageError, require, unknown
+from tame.core.files import read_bytes, write_bytes
 from tame.core.options import parse_time, whole_paths
 from tame.core.recipe import Value
 from tame.core.records import Finding, Score
@@ -88,8 +89,9 @@ class FittedStudy:
         own = write_report(self.folder, Result.from_json(self.result), state.history, config)
         if path is None:
             return own
-        Path(path).write_bytes(own.read_bytes())
-        return Path(path)
+        target = Path(path)
+        write_bytes(target.parent, target.name, read_bytes(own.parent, own.name))
+        return target
 
 
 def fit(
