@@ -88,6 +88,20 @@ class Database:
             self._require_sound(sound, f"event {number} of study {study!r} is damaged")
         return [Event(kind, from_text(text), seq, at) for seq, kind, text, at, _ in rows]
 
+    def last(self, study: str, kind: str) -> Event | None:
+        """The last event of this kind; None where there is none. Raises StorageError if it is damaged."""
+        check_study(study)
+        with self._transaction(writes=False) as connection:
+            study_id = self._study_ids(connection).get(study)
+            wanted = (EVENT.c.study_id == study_id) & (EVENT.c.kind == kind)
+            columns = (EVENT.c.seq, EVENT.c.data, EVENT.c.at, EVENT.c.crc)
+            row = connection.execute(select(*columns).where(wanted).order_by(EVENT.c.seq.desc()).limit(1)).first()
+        if row is None:
+            return None
+        sound = checksum(study, row.seq, kind, row.data, row.at) == row.crc
+        self._require_sound(sound, f"event {row.seq} of study {study!r} is damaged")
+        return Event(kind, from_text(row.data), row.seq, row.at)
+
     def studies(self) -> list[str]:
         """See Store."""
         with self._transaction(writes=False) as connection:
@@ -96,6 +110,8 @@ class Database:
     def close(self) -> None:
         """See Store."""
         self._backend.engine.dispose()
+        if self._backend.forget is not None:
+            self._backend.forget()
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:

@@ -15,10 +15,10 @@ from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, UsageError, require
 from tame.core.records import Event, History, Point, curve_event, early_stop_event
 from tame.store.database import Database, open_store
-from tame.store.disk import write_private
+from tame.store.disk import write_inside
 from tame.store.lease import Lease, hold
 from tame.study.events import Opened, StudyEvent, WorkerRestarted, event_of
-from tame.study.state import STUDY, State, Watcher, how_to_resume, read_config, unfinished
+from tame.study.state import STUDY, State, Watcher, config_of, how_to_resume, open_events, require_study, unfinished
 from tame.trial.commands import Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
@@ -30,7 +30,9 @@ OURS_LONGER = 10  # times as long may what is not the user's own say nothing
 class Study:
     """An open study; use as a context manager. Everything that happens goes through `keep`."""
 
-    def __init__(self, folder: Path, config: StudyConfig, store: Database, lease: Lease, watcher: Watcher) -> None:
+    def __init__(
+        self, folder: Path, config: StudyConfig | None, store: Database, lease: Lease, watcher: Watcher
+    ) -> None:
         self.folder = folder
         self.watcher = watcher
         self._store = store
@@ -43,6 +45,7 @@ class Study:
         self.state = State()
         for event in store.events(STUDY):
             self.state.after(event)
+        config = config_of(self.state, folder) if config is None else config
         clock = self.state.clock  # a resume may have given it more time
         self.config = config if clock is None else replace(config, time_s=clock.time_s)
         self._started = time.monotonic() - self.state.used_s
@@ -117,9 +120,8 @@ class Study:
 
     def write(self, name: str, text: str) -> Path:
         """Writes a file of the study in one step, readable by the owner only."""
-        path = self.folder / name
-        write_private(path, text)
-        return path
+        write_inside(self.folder, name, text)
+        return self.folder / name
 
     def close(self) -> None:
         """Ends the worker and gives the study free."""
@@ -169,12 +171,11 @@ def begin(config: StudyConfig, watcher: Watcher) -> Study:
 
 def reopen(folder: Path, watcher: Watcher) -> Study:
     """A study that was begun earlier. Raises UsageError where there is none, StorageError where it is in use."""
-    require(folder.is_dir(), f"no study folder {folder}")
-    require((folder / "study.db").exists(), f"{folder} is no study: it holds no study.db")
+    require_study(folder)
     lease = hold(folder)
     try:
-        store = open_store(folder / "study.db", create=False)
-        study = Study(folder, read_config(store, folder), store, lease, watcher)
+        store = open_events(folder, read_only=False)
+        study = Study(folder, None, store, lease, watcher)
         require(study.state.imported is None, unfinished(folder, study.state))
         return study
     except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Protocol
 
 from tame.adjust.guard import Rest
 from tame.core.config import StudyConfig
-from tame.core.errors import StorageError, require
+from tame.core.errors import RefusedError, StorageError, require
 from tame.core.importance import Objective
 from tame.core.plain import from_plain
 from tame.core.records import Event, Finding, History, Point, decision_of
@@ -45,6 +46,7 @@ from tame.study.events import (
 )
 
 STUDY = "study"  # its name inside its own database
+DATABASE = "study.db"
 
 
 class Watcher(Protocol):
@@ -209,18 +211,47 @@ def absent_of(state: State) -> Mapping[str, Sequence[int]]:
     return {} if state.imported is None else state.imported.absent
 
 
+def require_study(folder: Path) -> None:
+    """Raises UsageError where there is no study, RefusedError where its database is a link."""
+    require(folder.is_dir(), f"no study folder {folder}")
+    require(os.path.lexists(folder / DATABASE), f"{folder} is not a study: it contains no {DATABASE}")
+    if (folder / DATABASE).is_symlink():
+        raise RefusedError(f"{folder / DATABASE} is a link; a study's folder must hold the database itself")
+
+
+def open_events(folder: Path, *, read_only: bool) -> Database:
+    """The events of a study's folder. Raises as `require_study`, StorageError, RefusedError as `open_store`."""
+    require_study(folder)
+    return open_store(folder / DATABASE, create=False, read_only=read_only)
+
+
 def read_state(folder: Path) -> tuple[StudyConfig, State]:
     """Config and state of a study, without disturbing who works on it."""
-    require(folder.is_dir(), f"no study folder {folder}")
-    require((folder / "study.db").exists(), f"{folder} is no study: it holds no study.db")
-    store = open_store(folder / "study.db", create=False, read_only=True)
+    store = open_events(folder, read_only=True)
     try:
-        state = State()
-        for event in store.events(STUDY):
-            state.after(event)
-        return read_config(store, folder), state
+        events = store.events(STUDY)
     finally:
         store.close()
+    state = State()
+    for event in events:
+        state.after(event)
+    return config_of(state, folder), state
+
+
+def delivered_files(folder: Path) -> Mapping[str, str] | None:
+    """The SHA-256 of each file of the delivered model; None where there is no study, or it has delivered none."""
+    if not os.path.lexists(folder / DATABASE):
+        return None
+    store = open_events(folder, read_only=True)
+    try:
+        event = store.last(STUDY, Delivered.event_kind)
+    finally:
+        store.close()
+    if event is None:
+        return None
+    kept = read_event(event)
+    assert isinstance(kept, Delivered)
+    return kept.files
 
 
 def unfinished(folder: Path, state: State) -> str:
@@ -244,12 +275,11 @@ def how_to_resume(folder: Path, *, model: str | None, time: str = "") -> str:
     return f"tame resume {shlex.quote(str(folder))}{more}"
 
 
-def read_config(store: Database, folder: Path) -> StudyConfig:
-    """The config that a study was begun with."""
-    for event in store.events(STUDY):
-        if event.kind == "opened":
-            return StudyConfig.from_json(from_plain(Opened, event.data, what=f"event {event.id} (opened)").config)
-    raise StorageError(f"{folder} was begun but holds no config; begin it again with tame fit")
+def config_of(state: State, folder: Path) -> StudyConfig:
+    """The config that a study was begun with. Raises StorageError where it holds none."""
+    if state.opened is None:
+        raise StorageError(f"{folder} was begun but holds no config; begin it again with tame fit")
+    return StudyConfig.from_json(state.opened.config)
 
 
 def findings_events(findings: Iterable[Finding]) -> list[Event]:
