@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,14 @@ from rich.text import Text
 from tame.app.console import ResultConsole
 from tame.core.errors import UsageError, require
 from tame.core.plain import to_plain
+from tame.core.sums import DESCRIPTION
 from tame.core.text import printable
 from tame.data.tables import safe_cell
 from tame.evaluate.score import softmax
 from tame.kinds.materials import prediction_of, read_model
 from tame.kinds.prediction import Left
 from tame.parts.network import Build, Network
-from tame.study.state import read_state, unfinished
+from tame.study.state import delivered_files, read_state, unfinished
 
 SHOWN = 3  # classes that the table names for each picture
 
@@ -74,7 +76,8 @@ def predict_paths(study: Path, inputs: Sequence[Path]) -> Predictions:
     found = prediction_of(network.kind).of_paths(network, inputs)
     return Predictions(
         model=str(study), task=network.task, labels=network.labels,
-        predictions=named(network, found.names, found.outputs), skipped=found.left, notes=found.notes,
+        predictions=named(network, found.names, found.outputs), skipped=found.left,
+        notes=(network.note, *(found.notes or ())) if network.note else found.notes,
     )  # fmt: skip
 
 
@@ -98,8 +101,8 @@ def named(network: Network, names: Sequence[str], outputs: np.ndarray) -> Sequen
 
 def open_model(study: Path, build: Build | None = None) -> Network:
     """The network of a study's folder, or of a model folder itself. build: made the module, where it is a user's."""
-    if (study / "model" / "model.json").is_file():
-        return read_model(study / "model", build)
+    if os.path.lexists(study / "model" / DESCRIPTION):
+        return read_model(study / "model", build, delivered_files(study))
     if (study / "study.db").exists():
         raise UsageError(unfinished(study, read_state(study)[1]))
     require(study.is_dir(), f"no study or model folder {study}")

@@ -17,12 +17,15 @@ import platformdirs
 from tame.core.answers import ClassAnswers
 from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, require
+from tame.core.files import write_text
 from tame.core.records import Event, History
 from tame.core.result import Result
 from tame.kinds.known import KINDS, kind_of
 from tame.loop import run
 from tame.report.model_card import model_card
 from tame.report.page import render_failure, render_report
+from tame.store.disk import write_private
+from tame.study.delivery import add_card
 from tame.study.events import Ended, Stopped
 from tame.study.session import Study, begin, reopen
 from tame.study.state import Watcher, how_to_resume
@@ -112,8 +115,6 @@ def resume_study(
 
 def write_report(folder: Path, result: Result, history: History, config: StudyConfig) -> Path:
     """Writes report.html of a finished study."""
-    from tame.store.disk import write_private
-
     answers = result.answers
     ids = [each.id for each in answers.mistakes] if isinstance(answers, ClassAnswers) else []
     thumbnails = KINDS.get(result.kind).thumbnails_of(config, ids)
@@ -143,7 +144,7 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
     study.watcher.phase("writing the report")
     plain = result.to_json()
     study.write("report.json", json.dumps(plain, indent=1, ensure_ascii=True) + "\n")
-    study.write("model/README.md", model_card(result))
+    add_card(study, model_card(result))
     write_report(study.folder, result, study.history, study.config)
     study.keep(Event("result", plain))
     return result
@@ -201,9 +202,7 @@ def say_bug(folder: Path | None, text: str) -> str:
     """Keeps the traceback of a bug of ours in a file and says where."""
     place = (folder if folder is not None and folder.is_dir() else Path.cwd()) / "tame-crash.txt"
     try:
-        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"tame, python {sys.version}\n{text}")
+        write_text(place.parent, place.name, f"tame, python {sys.version}\n{text}")
     except OSError:
         return f"a bug in TAME, please report it:\n{text}"
     return f"a bug in TAME; please report it with {place}"
