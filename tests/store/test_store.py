@@ -853,7 +853,7 @@ def folder_as_it_is(folder: Path) -> dict[str, bytes]:
 def test_sqlite_itself_deletes_what_a_crafted_journal_names(file, tmp_path):
     fill(file)
     canary = tmp_path / "canary"
-    canary.write_bytes(b"")
+    canary.write_bytes(b"the user's own")
     Path(f"{file}-journal").write_bytes(naming(canary))
     with contextlib.closing(sqlite3.connect(file)) as connection, contextlib.suppress(sqlite3.Error):
         connection.execute("select * from event").fetchall()

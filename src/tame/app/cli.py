@@ -100,13 +100,14 @@ def resume(
 def show(study: FolderArgument, json: JsonOption = False) -> None:
     """Trials, curves, findings and scores of a study."""
     from tame.app.show import state_json, study_table
-    from tame.study.state import read_state
+    from tame.study.state import read_state, readable
 
     config, state = read_state(study)
-    if json:
-        _print_json(state_json(study, config, state))
-    else:
-        _print(study_table(state))
+    with readable(study):
+        if json:
+            _print_json(state_json(study, config, state))
+        else:
+            _print(study_table(state))
 
 
 @app.command()
@@ -114,7 +115,7 @@ def report(study: FolderArgument) -> None:
     """Write the page of a finished study again."""
     from tame.app.run import write_report
     from tame.core.result import Result
-    from tame.study.state import read_state, unfinished
+    from tame.study.state import read_state, readable, unfinished
 
     config, state = read_state(study)
     if state.result is None and (study / "report.html").exists():
@@ -122,7 +123,8 @@ def report(study: FolderArgument) -> None:
         return
     if state.result is None:
         raise UsageError(unfinished(study, state))
-    print(write_report(study, Result.from_json(state.result), state.history, config))
+    with readable(study):
+        print(write_report(study, Result.from_json(state.result), state.history, config))
 
 
 @app.command()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
+from tame.core.errors import StorageError, TameError, require
 from tame.core.plain import from_plain
-from tame.core.recipe import Recipe, Value
+from tame.core.recipe import MOST_EPOCHS, Recipe, Value
 
 TrialState = Literal["waiting", "running", "paused", "complete", "stopped", "diverged", "failed"]
 Severity = Literal["info", "warning", "problem"]
@@ -219,24 +221,48 @@ class History:
 
     def after(self, event: Event) -> History:
         """The history once the event has happened. Events of other kinds change nothing."""
-        what = f"event {event.id} ({event.kind})"
-        match event.kind:
-            case "decision":
-                return _after_decision(self, decision_of(event))
-            case "curve":
-                return from_plain(_Measured, event.data, what=what).after(self)
-            case "trial_state":
-                return from_plain(_Changed, event.data, what=what).after(self)
-            case "early_stop":
-                return from_plain(_Stopped, event.data, what=what).after(self)
-            case "imported_trial":
-                return from_plain(_Imported, event.data, what=what).after(self)
-            case _:
-                return self
+        with naming(event):
+            match event.kind:
+                case "decision":
+                    return _after_decision(self, decision_of(event))
+                case "curve":
+                    return from_plain(_Measured, event.data, what=named(event)).after(self)
+                case "trial_state":
+                    return from_plain(_Changed, event.data, what=named(event)).after(self)
+                case "early_stop":
+                    return from_plain(_Stopped, event.data, what=named(event)).after(self)
+                case "imported_trial":
+                    return from_plain(_Imported, event.data, what=named(event)).after(self)
+        return self
+
+    def known(self, number: int) -> Trial:
+        """The trial of this number. Raises StorageError where no event has begun it."""
+        require(number in self.trials, f"no earlier event begins trial {number}", error=StorageError)
+        return self.trials[number]
 
     def having_added(self, trial: Trial) -> History:
         """The history with this trial, in place of the one of its number if there is one."""
         return History({**self.trials, trial.number: trial})
+
+
+def named(event: Event) -> str:
+    """The event as messages name it."""
+    return f"event {event.id} ({event.kind})"
+
+
+@contextmanager
+def naming(event: Event) -> Iterator[None]:
+    """What does not fit within is raised as StorageError that names the event.
+
+    A checksum proves that an event is as it was written, not who wrote it: a folder may come from a stranger.
+    """
+    try:
+        yield
+    except (TameError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as problem:
+        told = str(problem) if isinstance(problem, TameError) else f"{type(problem).__name__}: {problem}"
+        if isinstance(problem, StorageError) and told.startswith(named(event)):
+            raise
+        raise StorageError(f"{named(event)} is damaged: {told}") from problem
 
 
 def replay(events: Iterable[Event]) -> History:
@@ -273,6 +299,7 @@ _STATE_AFTER: Final[Mapping[DecisionKind, TrialState]] = {
     "continue": "running", "pause": "paused", "stop": "stopped", "complete": "complete",
 }  # fmt: skip
 _Number = int | float | None
+_MOST: Final = 2**53  # beyond it whole numbers are not numbers of anything counted here
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,18 +318,24 @@ class _Decided:
 def decision_of(event: Event) -> Decision:
     """The decision that `decision_event` keeps."""
     kept = from_plain(_Decided, event.data, what=f"event {event.id} ({event.kind})")
+    in_range = 0 <= kept.trial <= _MOST and 0 <= kept.until <= MOST_EPOCHS
+    require(in_range, f"{named(event)} is damaged: trial {kept.trial} until epoch {kept.until}", error=StorageError)
     recipe = None if kept.recipe is None else Recipe.from_flat(kept.recipe)
     return Decision(kept.kind, kept.trial, kept.reason, kept.until, recipe, kept.origin, kept.source)
 
 
 def _after_decision(history: History, decision: Decision) -> History:
     if decision.recipe is None:
-        trial = history.trials[decision.trial]
+        trial = history.known(decision.trial)
+        known = decision.kind in _STATE_AFTER
+        require(known, f"a {decision.kind} without a recipe", error=StorageError)
         state, until = _STATE_AFTER[decision.kind], decision.until or trial.until
         return history.having_added(replace(trial, state=state, until=until, last_reason=decision.reason))
+    is_new = decision.kind in ("start", "copy") and decision.trial not in history.trials
+    require(is_new, f"trial {decision.trial} cannot {decision.kind} with a recipe here", error=StorageError)
     trial = Trial(decision.trial, decision.recipe, decision.origin, decision.reason, "running", decision.until)
     if decision.source is not None:
-        source = history.trials[decision.source]
+        source = history.known(decision.source)
         trial = replace(trial, curve=source.curve, parent=source.number, inherited=source.epochs)
     return history.having_added(trial)
 
@@ -315,7 +348,7 @@ class _Measured:
     points: tuple[tuple[_Number, ...], ...]  # in the order of Point's fields; those of older studies have no error
 
     def after(self, history: History) -> History:
-        trial = history.trials[self.trial]
+        trial = history.known(self.trial)
         points = {point.epoch: point for point in trial.curve.points}
         points |= {point.epoch: point for point in map(_point, self.points)}
         ordered = [points[epoch] for epoch in sorted(points)]
@@ -327,7 +360,17 @@ class _Measured:
 
 def _point(row: Sequence[_Number]) -> Point:
     epoch, train_loss, valid_loss, valid_metric, *error = row
-    return Point(int(epoch or 0), train_loss, valid_loss, valid_metric, error[0] if error else None)
+    _require_epoch(epoch)
+    assert isinstance(epoch, int)
+    if len(error) > 1 or any(isinstance(value, int) and abs(value) > _MOST for value in row):
+        raise StorageError(f"a point of a curve is {row!r}, not an epoch with three or four numbers")
+    return Point(epoch, train_loss, valid_loss, valid_metric, error[0] if error else None)
+
+
+def _require_epoch(epoch: object) -> None:
+    """Raises StorageError for what is not the number of an epoch."""
+    if not isinstance(epoch, int) or not 1 <= epoch <= MOST_EPOCHS:
+        raise StorageError(f"an epoch is {epoch!r}, not a whole number from 1 to {MOST_EPOCHS:,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +382,9 @@ class _Stopped:
     reason: str
 
     def after(self, history: History) -> History:
-        trial = history.trials[self.trial]
+        trial = history.known(self.trial)
+        measured = any(point.epoch == self.best for point in reversed(trial.curve.points))
+        require(measured, f"trial {self.trial} has not measured epoch {self.best}", error=StorageError)
         return history.having_added(replace(trial, state="complete", kept_epoch=self.best, last_reason=self.reason))
 
 
@@ -351,7 +396,7 @@ class _Changed:
     state: TrialState
 
     def after(self, history: History) -> History:
-        return history.having_added(replace(history.trials[self.trial], state=self.state))
+        return history.having_added(replace(history.known(self.trial), state=self.state))
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +411,13 @@ class _Imported:
     reason: str
 
     def after(self, history: History) -> History:
+        require(self.trial not in history.trials, f"trial {self.trial} is there already", error=StorageError)
+        for (before, *_), (epoch, *_) in zip(((0, None, None), *self.points), self.points, strict=False):
+            _require_epoch(epoch)
+            require(epoch > before, f"epoch {epoch} comes after epoch {before}", error=StorageError)
         points = tuple(Point(epoch, None, loss, metric) for epoch, loss, metric in self.points)
+        has_kept = self.kept is None or any(point.epoch == self.kept for point in points)
+        require(has_kept, f"epoch {self.kept}, whose value counts, is not there", error=StorageError)
         trial = Trial(
             self.trial, Recipe.from_flat(self.recipe), IMPORTED, self.reason, self.state, len(points), Curve(points),
             kept_epoch=self.kept,

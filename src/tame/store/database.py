@@ -86,7 +86,7 @@ class Database:
             self._require_sound(seq == number, f"event {number} of study {study!r} is missing")
             sound = checksum(study, seq, kind, text, at) == crc
             self._require_sound(sound, f"event {number} of study {study!r} is damaged")
-        return [Event(kind, from_text(text), seq, at) for seq, kind, text, at, _ in rows]
+        return [Event(kind, self._data(study, seq, text), seq, at) for seq, kind, text, at, _ in rows]
 
     def last(self, study: str, kind: str) -> Event | None:
         """The last event of this kind; None where there is none. Raises StorageError if it is damaged."""
@@ -100,7 +100,7 @@ class Database:
             return None
         sound = checksum(study, row.seq, kind, row.data, row.at) == row.crc
         self._require_sound(sound, f"event {row.seq} of study {study!r} is damaged")
-        return Event(kind, from_text(row.data), row.seq, row.at)
+        return Event(kind, self._data(study, row.seq, row.data), row.seq, row.at)
 
     def studies(self) -> list[str]:
         """See Store."""
@@ -120,6 +120,13 @@ class Database:
             connection.execution_options(**{WRITES: writes})
             with connection.begin():
                 yield connection
+
+    def _data(self, study: str, seq: int, text: str) -> dict[str, object]:
+        try:
+            return from_text(text)
+        except (ValueError, RecursionError) as problem:
+            self._require_sound(False, f"event {seq} of study {study!r} is damaged: {problem}")
+            raise
 
     def _study_ids(self, connection: Connection) -> dict[str, int]:
         """Row numbers by name, in the order of beginning. Reads whole rows: an index may be damaged unseen."""

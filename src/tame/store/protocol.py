@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
+
+import msgspec
 
 from tame.core.errors import require
 from tame.core.records import Event
@@ -56,9 +59,26 @@ def to_text(event: Event) -> str:
 
 
 def from_text(text: str) -> dict[str, object]:
-    """The data that `to_text` wrote."""
-    data: dict[str, object] = json.loads(text)
+    """The data that `to_text` wrote. Raises ValueError for anything else: no object, NaN, numbers without bounds."""
+    try:
+        data = _DECODER.decode(text)
+    except (msgspec.DecodeError, UnicodeError):  # lone surrogates, which names of files hold, and very large numbers
+        data = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    if not isinstance(data, dict):
+        raise ValueError(f"the data of an event must be an object, not a {type(data).__name__}")
     return data
+
+
+_DECODER: msgspec.json.Decoder[object] = msgspec.json.Decoder()
+
+
+def _refuse(text: str) -> object:
+    raise ValueError(f"{text} is not a number that an event may hold")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else float(str(_refuse(text)))
 
 
 def check_after(after: int) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -13,9 +14,15 @@ from tame.adjust.guard import Rest
 from tame.core.config import StudyConfig
 from tame.core.errors import RefusedError, StorageError, require
 from tame.core.importance import Objective
-from tame.core.plain import from_plain
-from tame.core.records import Event, Finding, History, Point, decision_of
+from tame.core.plain import from_plain, to_plain
+from tame.core.recipe import Recipe
+from tame.core.records import Event, Finding, History, Point, decision_of, named, naming
+from tame.core.result import Result
+from tame.core.result_parts import DataFacts as DataFactsType
+from tame.core.result_parts import EngineChoice
 from tame.core.space import Space
+from tame.core.space_text import parse_dimension
+from tame.kinds.costs import Speed
 from tame.kinds.known import FIRST
 from tame.store.database import Database, open_store
 from tame.study.events import (
@@ -47,6 +54,7 @@ from tame.study.events import (
 
 STUDY = "study"  # its name inside its own database
 DATABASE = "study.db"
+MOST_S = 1e12  # seconds that anything may have taken
 
 
 class Watcher(Protocol):
@@ -129,12 +137,17 @@ class State:
 
     def after(self, event: Event) -> None:
         """Takes one event in; one of an unknown kind changes nothing but the time that is used."""
-        used_s = event.data.get("used_s")
-        if isinstance(used_s, int | float):
-            self.used_s = max(self.used_s, float(used_s))
         step = STEPS.get(event.kind)
-        if step is not None:
-            step(self, event)
+        with naming(event):
+            used_s = event.data.get("used_s")
+            if isinstance(used_s, int | float):
+                require(0 <= used_s < MOST_S, f"used_s is {used_s}, not seconds of a budget", error=StorageError)
+                self.used_s = max(self.used_s, float(used_s))
+            if step is not None:
+                step(self, event)
+            check = CHECKS.get(event.kind)
+            if check is not None:
+                check(self)
 
 
 def _of_trials(state: State, event: Event) -> None:
@@ -142,17 +155,18 @@ def _of_trials(state: State, event: Event) -> None:
 
 
 def _decided(state: State, event: Event) -> None:
-    if event.data["kind"] == "continue":
+    kind = event.data.get("kind")
+    if kind == "continue":
         number = decision_of(event).trial
-        state.left_from[number] = state.history.trials[number].epochs
+        state.left_from[number] = state.history.known(number).epochs
     state.history = state.history.after(event)
-    if event.data["kind"] == "copy":
+    if kind == "copy":
         number = decision_of(event).trial
         state.left_from[number] = state.history.trials[number].inherited
 
 
 def _found(state: State, event: Event) -> None:
-    state.findings.append(from_plain(Finding, event.data, what=f"event {event.id} (finding)"))
+    state.findings.append(from_plain(Finding, event.data, what=named(event)))
 
 
 def _held(state: State, event: Event) -> None:
@@ -160,10 +174,15 @@ def _held(state: State, event: Event) -> None:
 
 
 def _of_data(state: State, event: Event) -> None:
+    pairs = event.data.get("pairs", ())
+    if not isinstance(pairs, Sized):
+        raise StorageError("its pairs are not a list")
+    from_plain(DataFactsType, {**event.data, "pairs": len(pairs)}, what=named(event))
     state.data = event.data
 
 
 def _of_result(state: State, event: Event) -> None:
+    Result.from_json(event.data)
     state.result = event.data
 
 
@@ -175,6 +194,7 @@ def _of_opening(state: State, event: Event) -> None:
 def _of_training(state: State, event: Event) -> None:
     _held(state, event)
     assert state.trained is not None
+    require(state.trained.trained_s >= 0, "it took less than no time", error=StorageError)
     state.trained_s += state.trained.trained_s
     state.marks.append((state.used_s, state.epochs))
 
@@ -192,6 +212,64 @@ STEPS: Mapping[str, Callable[[State, Event], None]] = {
     "test_opened": _of_opening,
     "trained": _of_training,
 }
+
+
+def _check_opened(state: State) -> None:
+    assert state.opened is not None
+    config = StudyConfig.from_json(state.opened.config)
+    from_plain(StudyConfig, to_plain(config), what="the config")  # of the types that its fields have
+
+
+def _check_clock(state: State) -> None:
+    assert state.clock is not None
+    require(0 < state.clock.time_s < MOST_S, f"a clock of {state.clock.time_s} s", error=StorageError)
+
+
+def _check_plan(state: State) -> None:
+    plan = state.plan
+    assert plan is not None
+    base = Recipe.from_flat(plan.base)
+    for changes in plan.portfolio:
+        base.but(changes)
+    Space.from_json(plan.space, base=plan.base)
+    if plan.speed is not None:
+        Speed.from_json(plan.speed)
+
+
+def _check_space(state: State) -> None:
+    Space.from_json((state.imported or state.space or PlanEvent()).space, base=(state.plan or PlanEvent()).base)
+
+
+def _check_asked(state: State) -> None:
+    assert state.space_asked is not None
+    for text in state.space_asked.texts:
+        parse_dimension(text)
+
+
+def _check_region(state: State) -> None:
+    assert state.region is not None
+    for name, bounds in state.region.bounds.items():
+        known = bounds.keys() <= {"low", "high"}
+        require(known, f"{name} is bounded by {', '.join(bounds)}, not by low and high", error=StorageError)
+
+
+def _check_finalists(state: State) -> None:
+    assert state.finalists is not None
+    for number in state.finalists.trials:
+        state.history.known(number)
+
+
+def _check_engines(state: State) -> None:
+    assert state.engines is not None
+    from_plain(tuple[EngineChoice, ...], state.engines.used, what="what trains")
+
+
+# What a kind of event says beyond the types of its fields must be so before anything is concluded from it.
+CHECKS: Mapping[str, Callable[[State], None]] = {
+    "opened": _check_opened, "clock": _check_clock, "plan": _check_plan, "space": _check_space,
+    "imported": _check_space, "space_asked": _check_asked, "region": _check_region, "finalists": _check_finalists,
+    "engines": _check_engines,
+}  # fmt: skip
 
 
 def objective_of(state: State) -> Objective:
@@ -236,6 +314,19 @@ def read_state(folder: Path) -> tuple[StudyConfig, State]:
     for event in events:
         state.after(event)
     return config_of(state, folder), state
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """What is shown of a study within: where its events do not fit together, StorageError says so.
+
+    Each event was checked by itself. A record that a stranger wrote may still name in one what no other holds.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as problem:
+        told = f"{type(problem).__name__}: {problem}"
+        raise StorageError(f"{folder}: its record does not fit together, so it cannot be shown ({told})") from problem
 
 
 def delivered_files(folder: Path) -> Mapping[str, str] | None:
