@@ -41,6 +41,7 @@ app = typer.Typer(
 FIT = tuple(name for name in OPTIONS)
 PLAN = tuple(name for name in FIT if name not in ("widen", "stop_search_early", "out"))  # what a plan depends on
 CHECK = ("data", "task", "target", "groups", "order", "backbone", "val", "test")
+AGAIN = "{} again, for a study that you did not begin on this machine"
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no progress on stderr")]
@@ -77,22 +78,31 @@ def resume(
     study: FolderArgument,
     time: MoreTimeOption = None,
     space: WiderOption = None,
+    data: Annotated[str | None, typer.Option(help=AGAIN.format("the data"), metavar="DATA")] = None,
+    backbone: Annotated[str | None, typer.Option(help=AGAIN.format("the backbone"), metavar="NAME")] = None,
+    val: Annotated[str | None, typer.Option(help=AGAIN.format("--val"), metavar="PART")] = None,
+    test: Annotated[str | None, typer.Option(help=AGAIN.format("--test"), metavar="PART")] = None,
+    costs: Annotated[str | None, typer.Option(help=AGAIN.format("loss.costs"), metavar="COSTS")] = None,
+    start_from: Annotated[list[str] | None, typer.Option(help=AGAIN.format("--start-from"), metavar="STUDY")] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
     inline: InlineOption = False,
 ) -> None:
     """Go on with a study that was stopped or killed."""
+    from tame.app.own_studies import Outside
     from tame.app.progress import watching
     from tame.app.run import resume_study
     from tame.study.clock import give_time
     from tame.study.space import ask_for
 
+    earlier = tuple(start_from) if start_from else None
+    outside = Outside(data=data, backbone=backbone, val=val, test=test, costs=costs, start_from=earlier)
     if time is not None:
         give_time(study, parse_time(time))
     if wider := parse_space(space or ()):
         ask_for(study, wider)
     with watching(quiet=quiet) as watcher:
-        result = resume_study(study, watcher, inline=inline)
+        result = resume_study(study, watcher, inline=inline, outside=outside)
     _show_result(result, as_json=json)
 
 
@@ -113,6 +123,7 @@ def show(study: FolderArgument, json: JsonOption = False) -> None:
 @app.command()
 def report(study: FolderArgument) -> None:
     """Write the page of a finished study again."""
+    from tame.app.own_studies import is_own
     from tame.app.run import write_report
     from tame.core.result import Result
     from tame.study.state import read_state, readable, unfinished
@@ -124,7 +135,10 @@ def report(study: FolderArgument) -> None:
     if state.result is None:
         raise UsageError(unfinished(study, state))
     with readable(study):
-        print(write_report(study, Result.from_json(state.result), state.history, config))
+        own = is_own(state)
+        print(write_report(study, Result.from_json(state.result), state.history, config if own else None))
+    if not own:
+        _say("pictures are left out of the report: this study was not begun by you on this machine")
 
 
 @app.command()

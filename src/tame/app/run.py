@@ -14,6 +14,7 @@ from types import FrameType
 
 import platformdirs
 
+from tame.app.own_studies import Outside, allowed, named_outside, recalled, remember
 from tame.core.answers import ClassAnswers
 from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, require
@@ -73,6 +74,8 @@ def fit_study(
                 study.throwaway = True  # until all that it is about lies in it
                 keep(study.folder)
                 study.throwaway = False
+            if study.state.opened is not None and named_outside(study.config, planned=False):
+                remember(study.state.opened, {}, watcher)
             return _carry_out(study, inline=inline or config.model == INLINE)
     finally:
         if empty and folder.is_dir() and not any(folder.iterdir()):
@@ -96,9 +99,14 @@ def _other_table(name: str, path: str | None) -> str | None:
 
 
 def resume_study(
-    folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., object] | None = None
-) -> Result:
-    """Goes on with a study that was stopped or killed; a finished one gives its result again."""
+    folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., object] | None = None,
+    outside: Outside | None = None,
+) -> Result:  # fmt: skip
+    """Goes on with a study that was stopped or killed; a finished one gives its result again.
+
+    outside: what it uses from outside its folder, which must be given for a study that this user did not begin here.
+    Raises RefusedError where it is not.
+    """
     with reopen(folder, watcher) as study:
         study.build = build
         if study.config.model is not None and study.state.result is None:
@@ -109,15 +117,22 @@ def resume_study(
         if study.state.result is not None:
             watcher.note("this study is finished; here is its result again")
             return Result.from_json(study.state.result)
+        given = outside or Outside()
+        study.config = allowed(folder, study.config, study.state, given)
+        if given.given and study.state.opened is not None:
+            whole = named_outside(study.config, planned=study.state.plan is not None)
+            again = {name: value for name, value in whole.items() if name in given.given}
+            before = recalled(study.state.opened) or Outside()
+            remember(study.state.opened, {**before.given, **again}, watcher)
         watcher.note(_what_is_kept(study))
         return _carry_out(study, inline=inline)
 
 
-def write_report(folder: Path, result: Result, history: History, config: StudyConfig) -> Path:
-    """Writes report.html of a finished study."""
+def write_report(folder: Path, result: Result, history: History, config: StudyConfig | None) -> Path:
+    """Writes report.html of a finished study. config: None where its pictures may not be read, so none are shown."""
     answers = result.answers
     ids = [each.id for each in answers.mistakes] if isinstance(answers, ClassAnswers) else []
-    thumbnails = KINDS.get(result.kind).thumbnails_of(config, ids)
+    thumbnails = {} if config is None else KINDS.get(result.kind).thumbnails_of(config, ids)
     write_private(folder / "report.html", render_report(result, history, thumbnails))
     return folder / "report.html"
 

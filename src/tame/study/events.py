@@ -23,9 +23,11 @@ ResultPlain = Mapping[str, object]  # what report.json holds; core/result.py has
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """The study was begun, with this config."""
+    """The study was begun, with this config. id: random, by which the user who began it knows it again."""
 
     event_kind: ClassVar[str] = "opened"
+    sparse: ClassVar[frozenset[str]] = frozenset({"id"})
+    id: str | None = None
     config: Plain = field(default_factory=dict)
 
 

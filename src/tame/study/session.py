@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -165,7 +166,7 @@ def begin(config: StudyConfig, watcher: Watcher) -> Study:
         raise
     study = Study(folder, config, store, lease, watcher)
     study.write("config.json", json.dumps(config.to_json(), indent=1, sort_keys=True) + "\n")
-    study.keep(Opened(config=config.to_json()))
+    study.keep(Opened(config=config.to_json(), id=secrets.token_hex(16)))
     return study
 
 
