@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Annotated  # noqa: E402
 import typer  # noqa: E402
 
 from tame import __version__  # noqa: E402
+from tame.app.console import inert_exits, raw  # noqa: E402
 from tame.app.flags import with_settings  # noqa: E402
 from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
-from tame.core.errors import BudgetError, StoppedError, TameError, UsageError  # noqa: E402
+from tame.core.errors import BudgetError, StoppedError, StorageError, TameError, UsageError  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
 
 if TYPE_CHECKING:
@@ -188,6 +189,21 @@ def plan(config: StudyConfig, json: JsonOption = False) -> None:
         print_plan(found)
 
 
+@app.command()
+def verify(study: FolderArgument, json: JsonOption = False) -> None:
+    """Check whatever can be checked of a study: hashes, events, checksums, model and result."""
+    from tame.app.verify import verify as verified
+
+    found = verified(study)
+    if json:
+        _print_json(found.to_json())
+    else:
+        for each in found.checks:
+            print(f"{'WRONG' if each.problem else 'sound'}  {each.what}: {each.problem or each.found}")
+    if found.problems:
+        raise StorageError(f"{study}: {len(found.problems)} of {len(found.checks)} checks found something wrong")
+
+
 @app.command("import")
 def import_(
     source: Annotated[str, typer.Argument(help="an Optuna storage (SQLite or journal file), or a table of results")],
@@ -267,6 +283,15 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # where the terminal is not UTF-8, as stderr does it
     try:
+        with inert_exits():
+            _run()
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def _run() -> None:
+    try:
         app(standalone_mode=False)
     except StoppedError as stopped:
         _say(str(stopped))
@@ -279,8 +304,7 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+        raise
     except Exception as problem:
         show_usage = getattr(problem, "show", None)
         if callable(show_usage):  # what the parser raises for a wrong command line
@@ -306,15 +330,15 @@ def _show_result(result: Result, *, as_json: bool) -> None:
 
 
 def _print_json(value: Mapping[str, object]) -> None:
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
-    sys.stdout.flush()
+    out = raw(sys.stdout)  # JSON in ASCII holds no control characters, and stays as it is
+    out.write(json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False).replace("\x7f", "\\u007f") + "\n")
+    out.flush()
 
 
 def _print(what: RenderableType) -> None:
     from tame.app.console import ResultConsole
 
-    console = ResultConsole()
-    console.print(what)
+    ResultConsole().print(what)
 
 
 def _say(text: str) -> None:

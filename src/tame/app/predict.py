@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tame.app.console import ResultConsole
+from tame.app.console import ResultConsole, TalkConsole
 from tame.core.errors import UsageError, require
+from tame.core.files import require_own_folder
 from tame.core.plain import to_plain
 from tame.core.sums import DESCRIPTION
 from tame.core.text import printable
@@ -101,6 +101,7 @@ def named(network: Network, names: Sequence[str], outputs: np.ndarray) -> Sequen
 
 def open_model(study: Path, build: Build | None = None) -> Network:
     """The network of a study's folder, or of a model folder itself. build: made the module, where it is a user's."""
+    require_own_folder(study / "model")
     if os.path.lexists(study / "model" / DESCRIPTION):
         return read_model(study / "model", build, delivered_files(study))
     if (study / "study.db").exists():
@@ -128,7 +129,7 @@ def print_table(found: Predictions) -> None:
     """A table for people."""
     table = Table(box=None, pad_edge=False)
     table.add_column("input", overflow="fold")
-    errors = Console(stderr=True, highlight=False)
+    errors = TalkConsole()
     for note in found.notes or ():
         errors.print(Text(note))
     if found.labels:
