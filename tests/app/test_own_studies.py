@@ -16,7 +16,7 @@ from tame.study.session import begin
 from tame.study.state import Silent, State, read_state
 
 FULL = StudyConfig(
-    data="/home/you/private.csv", backbone="resnet18", val="/v.csv", test="/t.csv", start_from=("/other",),
+    data="/srv/private.csv", backbone="resnet18", val="/v.csv", test="/t.csv", start_from=("/other",),
     set={"loss.costs": "/etc/costs.csv"},
 )  # fmt: skip
 
@@ -49,15 +49,15 @@ def test_everything_outside_is_named_and_nothing_inside():
 def test_a_study_of_another_is_refused_with_the_command_that_goes_on(tmp_path):
     with pytest.raises(RefusedError, match="was not begun by you") as refused:
         allowed(tmp_path, FULL, state_of(FULL), Outside())
-    assert f"tame resume {tmp_path} --data /home/you/private.csv --backbone resnet18" in str(refused.value)
+    assert f"tame resume {tmp_path} --data /srv/private.csv --backbone resnet18" in str(refused.value)
     with pytest.raises(RefusedError, match=r"\(--backbone resnet18, --val /v.csv"):
-        allowed(tmp_path, FULL, state_of(FULL), Outside(data="/home/you/private.csv"))
+        allowed(tmp_path, FULL, state_of(FULL), Outside(data="/srv/private.csv"))
 
 
 def test_what_is_given_again_counts_and_not_the_record(tmp_path):
     here = tmp_path / "mine.csv"
     here.write_text("a\n1\n")
-    config = StudyConfig(data="/home/you/private.csv", set={"loss.costs": "/etc/costs.csv"})
+    config = StudyConfig(data="/srv/private.csv", set={"loss.costs": "/etc/costs.csv"})
     found = allowed(tmp_path, config, state_of(config), Outside(data=str(here), costs="a>b=2"))
     assert (found.data, found.set["loss.costs"]) == (str(here), "a>b=2")
 
