@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import nn
@@ -26,8 +27,10 @@ def prediction_of(kind: str) -> Prediction:
     return found
 
 
-def read_model(folder: Path, build: Build | None = None) -> Network:
+def read_model(folder: Path, build: Build | None = None, files: Mapping[str, str] | None = None) -> Network:
     """The network of a model folder, ready to judge. build: what made the module, where it is a user's own.
+
+    files: as of `read_network`.
 
     Raises UsageError where there is none or it does not fit together, RefusedError where a hash differs.
     """
@@ -35,4 +38,4 @@ def read_model(folder: Path, build: Build | None = None) -> Network:
     def empty(described: Described) -> nn.Module:
         return prediction_of(described.kind).empty(described, build)
 
-    return read_network(folder, empty)
+    return read_network(folder, empty, files=files)

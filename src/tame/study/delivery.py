@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tame.core.errors import StorageError
 from tame.core.result_parts import Delivered
+from tame.core.sums import CARD, SUMS, write_sums
 from tame.evaluate.score import Judged, judged_from, open_test
 from tame.kinds.kind import Data
 from tame.study import events
@@ -83,3 +85,16 @@ def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> Delivered
         )
     study.keep(events.Delivered(files=files, checked=len(rows), largest_difference=apart))
     return Delivered(folder=str(folder), files=files, checked=len(rows), largest_difference=apart)
+
+
+def add_card(study: Study, text: str) -> None:
+    """Writes the model card beside the model; hashes cover it as they cover the model."""
+    folder = study.folder / "model"
+    study.write(f"{folder.name}/{CARD}", text)
+    kept = study.state.delivered or events.Delivered()
+    files = {**kept.files, CARD: hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()}
+    try:
+        write_sums(folder, files)
+    except OSError as problem:
+        raise StorageError(f"{folder / SUMS} cannot be written: {problem.strerror}") from None
+    study.keep(replace(kept, files=files))
