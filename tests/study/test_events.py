@@ -18,6 +18,7 @@ from rich.console import Console
 
 from made_results import of_table
 from tame.adjust.guard import Rest
+from tame.app.mattered import what_mattered_in
 from tame.app.show import state_json, study_table
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError
@@ -293,8 +294,9 @@ def shown(events):
     config = config_of(state, Path("study"))
     console = Console(file=io.StringIO(), width=80)
     with readable(Path("study")):
-        console.print(study_table(state))
-        json.dumps(state_json(Path("study"), config, state), allow_nan=False)
+        mattered = None if state.result is not None else what_mattered_in(state)
+        console.print(study_table(state, mattered=mattered))
+        json.dumps(state_json(Path("study"), config, state, mattered=mattered), allow_nan=False)
     return console.file.getvalue()
 
 
@@ -328,13 +330,13 @@ def test_a_poisoned_event_is_named_or_changes_nothing_that_breaks(number, data):
         ("decision", {"kind": "start", "trial": 99, "reason": ""}, "a start without a recipe|no earlier event"),
         ("decision", {"kind": "start", "trial": 5, "reason": "", "recipe": {"epochs": 0}}, "epochs must be"),
         ("decision", {"kind": "start", "trial": 0, "reason": "", "until": 1, "recipe": {}}, "trial 0 cannot start"),
-        ("decision", {"kind": "start", "trial": 5, "reason": "", "until": 10**9, "recipe": {}}, "until epoch 1000"),
+        ("decision", {"kind": "start", "trial": 5, "reason": "", "until": 10**9, "recipe": {}}, "<= 100000.*until"),
         ("curve", {"trial": 99, "points": []}, "no earlier event begins trial 99"),
-        ("curve", {"trial": 0, "points": [[1]]}, "ValueError"),
-        ("curve", {"trial": 0, "points": [[1.5, 1, 1, 1]]}, "an epoch is 1.5"),
-        ("curve", {"trial": 0, "points": [[0, 1, 1, 1]]}, "an epoch is 0"),
-        ("curve", {"trial": 0, "points": [[None, 1, 1, 1]]}, "an epoch is None"),
-        ("curve", {"trial": 0, "points": [[4, 1, 1, 1, 1, 1]]}, "not an epoch with three or four numbers"),
+        ("curve", {"trial": 0, "points": [[1]]}, "length 4 to 5, got 1"),
+        ("curve", {"trial": 0, "points": [[1.5, 1, 1, 1]]}, "got `float`"),
+        ("curve", {"trial": 0, "points": [[0, 1, 1, 1]]}, ">= 1"),
+        ("curve", {"trial": 0, "points": [[None, 1, 1, 1]]}, "got `null`"),
+        ("curve", {"trial": 0, "points": [[4, 1, 1, 1, 1, 1]]}, "length 4 to 5, got 6"),
         ("curve", {"trial": 0, "points": [[4, 10**400, 1, 1]]}, ""),
         ("early_stop", {"trial": 0, "best": 44, "reason": ""}, "has not measured epoch 44"),
         ("trial_state", {"trial": 99, "state": "failed"}, "no earlier event begins trial 99"),
