@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet --no-input
 
-.PHONY: help demo test check lint ruff format spelling types imports docs bench clean
+.PHONY: help demo test check lint ruff format spelling types imports docs floors bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make check   what CI runs: ruff, typos, mypy, the import contract, the tests"
 	@echo "make lint    the same without the tests"
 	@echo "make docs    write docs/parts.md again from the sources"
+	@echo "make floors  run the tests on the lowest version of every dependency that is allowed, in .floors"
 	@echo "make bench   run the benchmarks, one line of JSON each (BENCH=benchmarks/one.py for one of them)"
 	@echo "make clean   remove .venv and what tools have cached; studies in runs/ are kept"
 	@echo "The first use makes .venv. PYTHON=... names another Python (3.11 or newer), ARGS=... goes on to demo and test."
@@ -54,8 +55,15 @@ bench: $(STAMP)
 	@test -n "$(strip $(BENCH))" || { echo "there are no benchmarks in benchmarks/" >&2; exit 1; }
 	@for script in $(BENCH); do $(BIN)/python "$$script" || exit 1; done
 
+# An environment of its own; pip resolves what is not constrained to the newest that fits.
+floors:
+	rm -rf .floors && "$(PYTHON)" -m venv .floors
+	.floors/bin/python tests/floors.py > .floors/constraints.txt
+	.floors/bin/python -m pip install --disable-pip-version-check --quiet --constraint .floors/constraints.txt --editable ".[dev]"
+	.floors/bin/python -m pytest -n auto --dist worksteal $(ARGS)
+
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .floors .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last: an installation that was interrupted has none, and is made again from nothing.

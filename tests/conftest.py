@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +16,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Test processes share the cores, so each of them, and each process that a test starts, takes one. torch reads this
     # when it is loaded, which is after this file.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What this machine's user began is no affair of the tests, and theirs none of the user's.
+os.environ["TAME_STATE"] = tempfile.mkdtemp(prefix="tame-state-")
+atexit.register(shutil.rmtree, os.environ["TAME_STATE"], ignore_errors=True)
 
 # Others use the same cores: how long an example takes says nothing.
 settings.register_profile("tame", deadline=None, suppress_health_check=[HealthCheck.too_slow])

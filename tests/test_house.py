@@ -175,6 +175,72 @@ def test_no_source_imports_what_only_tests_need(path):
     assert imported_by(ast.parse(path.read_text(encoding="utf-8"))) & {"pandas", "polars"} == set()
 
 
+WRITERS = {  # what writes a file that it is given the path of
+    "write_text", "write_bytes", "save_file", "savez", "savez_compressed", "savetxt", "tofile", "copyfile", "copy",
+    "copy2", "copytree", "move", "mkstemp", "NamedTemporaryFile", "to_csv", "to_parquet", "symlink_to", "hardlink_to",
+}  # fmt: skip
+MODULES = {"shutil", "tempfile", "np", "numpy"}  # whose functions of these names are meant; others are methods
+HANDLES = re.compile(r"(save|savez)\((file|opened|buffer)")  # written into something that is open already
+
+
+def writes(tree: ast.AST) -> Iterator[str]:
+    """Calls that open a file for writing."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        owned = isinstance(node.func, ast.Attribute)
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        text = ast.unparse(node)
+        if name == "open" and owner == "os":
+            found = bool(re.search(r"O_(WRONLY|RDWR|CREAT|TRUNC|APPEND)", text))
+        elif name == "open":
+            modes = [*node.args[0 if owned and owner != "io" else 1 :], *(each.value for each in node.keywords)]
+            found = any(isinstance(mode, ast.Constant) and is_writing(mode.value) for mode in modes)
+        elif name in ("copy", "move"):
+            found = owner in MODULES
+        elif name in ("save", "savez"):
+            found = owner in ("np", "numpy", "torch") and not HANDLES.search(text)
+        else:
+            found = name in WRITERS and (owned or name == "save_file")
+        if found:
+            yield text
+
+
+def is_writing(mode: object) -> bool:
+    return isinstance(mode, str) and bool(re.fullmatch(r"[rwaxbt+]{1,3}", mode) and set(mode) & set("wax+"))
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_no_source_opens_a_file_for_writing_but_the_one_that_does_it_for_all(path):
+    if path == SOURCE / "core" / "files.py":
+        return
+    assert list(writes(ast.parse(path.read_bytes()))) == [], (
+        "use tame.core.files, which follows no link and leaves no half-written file"
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open(path, 'w')", "open(path, mode='ab')", "path.open('wb')", "os.open(p, os.O_WRONLY | os.O_CREAT)",
+        "path.write_text('x')", "path.write_bytes(b'')", "np.save(path, x)", "np.savez(path, x=x)",
+        "save_file(tensors, path)", "safetensors.save_file(t, p)", "shutil.copyfile(a, b)", "shutil.move(a, b)",
+        "tempfile.mkstemp()", "os.open(p, os.O_RDWR)", "io.open(p, 'r+')", "path.symlink_to(other)",
+    ],
+)  # fmt: skip
+def test_the_check_of_writers_finds_a_planted_one(code):
+    assert list(writes(ast.parse(code))) == [code]
+
+
+@pytest.mark.parametrize(
+    "code", ["open(path)", "path.open('rb')", "os.open(p, os.O_RDONLY)", "np.save(file, x)", "write_text(f, n, t)",
+             "port.open('table', given)", "x.copy()", "open(path, encoding='utf-8')", "Image.open(path)"],
+)  # fmt: skip
+def test_the_check_of_writers_leaves_readers_alone(code):
+    assert list(writes(ast.parse(code))) == []
+
+
 def imported_by(tree: ast.AST) -> set[str]:
     """The top-level modules that this code imports, or asks importlib for."""
     found = set()

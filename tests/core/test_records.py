@@ -108,19 +108,23 @@ def test_an_event_that_is_read_as_text_says_the_same(events):
 @pytest.mark.parametrize(
     ("kind", "data", "said"),
     [
-        ("curve", {"trial": 8, "points": [[1, 1.0, 1.0, None]]}, "no trial 8 has begun"),
+        ("curve", {"trial": 8, "points": [[1, 1.0, 1.0, None]]}, "no earlier event begins trial 8"),
         ("curve", {"trial": 0, "points": [[1, 1.0]]}, "damaged"),
         ("curve", {"trial": 0, "points": [["1", 1.0, 1.0, None]]}, "damaged"),
-        ("decision", {"kind": "pause", "trial": 8, "reason": ""}, "no trial 8 has begun"),
-        ("decision", {"kind": "start", "trial": 1, "reason": ""}, "a decision to start names no recipe"),
+        ("decision", {"kind": "pause", "trial": 8, "reason": ""}, "no earlier event begins trial 8"),
+        ("decision", {"kind": "start", "trial": 1, "reason": ""}, "a start without a recipe"),
         (
             "decision",
             {"kind": "start", "trial": 1, "reason": "", "recipe": {"optimizer.lr": -1.0}},
             "optimizer.lr must",
         ),
-        ("decision", {"kind": "copy", "trial": 1, "reason": "", "recipe": {}, "source": 8}, "no trial 8 has begun"),
-        ("trial_state", {"trial": 8, "state": "failed"}, "no trial 8 has begun"),
-        ("early_stop", {"trial": 8, "best": 1, "reason": ""}, "no trial 8 has begun"),
+        (
+            "decision",
+            {"kind": "copy", "trial": 1, "reason": "", "recipe": {}, "source": 8},
+            "no earlier event begins trial 8",
+        ),
+        ("trial_state", {"trial": 8, "state": "failed"}, "no earlier event begins trial 8"),
+        ("early_stop", {"trial": 8, "best": 1, "reason": ""}, "no earlier event begins trial 8"),
     ],
 )
 @pytest.mark.parametrize("of", [dict, lambda data: JsonText(json.dumps(data))])

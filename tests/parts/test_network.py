@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import timm
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tame.core.errors import RefusedError, UsageError
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
+from tame.core.sums import sha256_of, write_sums
 from tame.data.encode import Encoder
 from tame.data.tables import MISSING, UNSEEN, Column, Table
 from tame.kinds.arrays.prediction import judge_arrays
@@ -196,7 +200,8 @@ def test_a_network_comes_back_from_its_folder_with_the_same_logits(backbone, tmp
     assert (found.backbone.name, found.backbone.digest) == (backbone.name, backbone.digest)
     assert not found.module.training
     assert write_network(found, tmp_path / "again") == files, "the same network, the same files"
-    assert sorted(os.listdir(tmp_path / "model")) == ["model.json", "model.safetensors"] == sorted(files)
+    assert sorted(os.listdir(tmp_path / "model")) == ["SHA256SUMS", "model.json", "model.safetensors"]
+    assert sorted(files) == ["model.json", "model.safetensors"]
     assert all((tmp_path / "model" / name).stat().st_mode & 0o077 == 0 for name in files)
 
 
@@ -333,6 +338,96 @@ def test_a_folder_that_was_tampered_with_is_refused(tmp_path):
         read_model(tmp_path)
 
 
+def reseal(folder):
+    """Hashes that fit what lies in the folder, as a stranger can write them."""
+    write_sums(folder, {name: sha256_of(folder, name) for name in ("model.json", "model.safetensors")})
+
+
+def test_one_flipped_letter_of_a_label_is_refused(tmp_path):
+    write_network(table_network(labels=("cat", "dog"))[0], tmp_path)
+    description = tmp_path / "model.json"
+    description.write_text(description.read_text().replace('"cat"', '"bat"'))
+    with pytest.raises(RefusedError, match="SHA256SUMS describes: its hash differs"):
+        read_model(tmp_path)
+
+
+@given(place=st.integers(0, 10**9), bit=st.integers(0, 7))
+@settings(max_examples=30)
+def test_any_flipped_bit_of_any_file_is_refused(tmp_path_factory, place, bit):
+    folder = tmp_path_factory.mktemp("flipped")
+    write_network(table_network()[0], folder)
+    name = sorted(os.listdir(folder))[place % 3]
+    content = bytearray((folder / name).read_bytes())
+    content[place % len(content)] ^= 1 << bit
+    (folder / name).write_bytes(content)
+    with pytest.raises(RefusedError):
+        read_model(folder)
+
+
+def test_the_record_of_the_study_is_believed_more_than_the_folder(tmp_path):
+    files = write_network(table_network(labels=("cat", "dog"))[0], tmp_path)
+    assert read_model(tmp_path, files=files).note == ""
+    description = tmp_path / "model.json"
+    description.write_text(description.read_text().replace('"cat"', '"bat"'))
+    reseal(tmp_path)
+    assert read_model(tmp_path).labels == ("bat", "dog"), "a folder alone can prove no more than itself"
+    with pytest.raises(RefusedError, match=r"model\.json is not the file that the study's record describes"):
+        read_model(tmp_path, files=files)
+
+
+def test_a_model_of_an_earlier_version_opens_and_says_that_nothing_covers_it(tmp_path):
+    write_network(table_network()[0], tmp_path)
+    description = tmp_path / "model.json"
+    (tmp_path / "SHA256SUMS").unlink()
+    with pytest.raises(RefusedError, match="holds no SHA256SUMS"):
+        read_model(tmp_path)
+    description.write_text(description.read_text().replace("tame-model/2", "tame-model/1"))
+    assert "no hash covers its model.json" in read_model(tmp_path).note
+    files = {name: sha256_of(tmp_path, name) for name in ("model.json", "model.safetensors")}
+    assert read_model(tmp_path, files=files).note == ""
+
+
+GIANT = {
+    "a wide table": (table_network, {"recipe.model.width": 8192, "recipe.model.depth": 64}),
+    "a wide head": (scratch_network, {"recipe.model.width": 8192}),
+    "many columns": (table_network, {"prepared.model_columns.dense": 10**9}),
+    "a wide embedding": (table_network, {"prepared.model_columns.embedded": [10**9]}),
+    "a giant of timm": (scratch_network, {"recipe.model.name": "timm:vit_giant_patch14_224"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GIANT)
+def test_a_description_of_a_larger_network_than_its_weights_allocates_nothing(tmp_path, name):
+    make, changes = GIANT[name]
+    made = make()
+    write_network(made[0] if isinstance(made, tuple) else made, tmp_path)
+    description = tmp_path / "model.json"
+    about = json.loads(description.read_text())
+    for path, value in changes.items():
+        room, _, field = path.partition(".")
+        if room == "recipe":
+            about["recipe"][field] = value
+        else:
+            about = change(about, path, value)
+    description.write_text(json.dumps(about))
+    reseal(tmp_path)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises((RefusedError, UsageError)):
+        read_model(tmp_path)
+    grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert grown_mb < 300, f"it took {grown_mb:.0f} MB to refuse it"
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "SHA256SUMS"])
+def test_a_link_in_a_model_folder_is_refused(tmp_path, name):
+    folder, outside = tmp_path / "model", tmp_path / "outside"
+    write_network(table_network()[0], folder)
+    (folder / name).rename(outside)
+    (folder / name).symlink_to(outside)
+    with pytest.raises(RefusedError, match="is a link"):
+        read_model(folder)
+
+
 def load_file_of(folder, content):
     path = folder / "model.safetensors"
     path.write_bytes(content)
@@ -378,6 +473,7 @@ def test_a_description_that_does_not_fit_is_refused_as_unusable(tmp_path, path, 
     write_network(scratch_network(), tmp_path)
     description = tmp_path / "model.json"
     description.write_text(json.dumps(change(json.loads(description.read_text()), path, value)))
+    reseal(tmp_path)
     with pytest.raises((UsageError, RefusedError)):
         read_model(tmp_path)
 
@@ -396,6 +492,7 @@ def test_a_description_of_a_table_that_does_not_fit_is_refused(tmp_path, path, v
     write_network(table_network()[0], tmp_path)
     description = tmp_path / "model.json"
     description.write_text(json.dumps(change(json.loads(description.read_text()), path, value)))
+    reseal(tmp_path)
     with pytest.raises((UsageError, RefusedError)):
         read_model(tmp_path)
 
@@ -404,6 +501,7 @@ def test_a_description_of_a_table_that_does_not_fit_is_refused(tmp_path, path, v
 def test_an_invalid_description_is_refused(tmp_path, text):
     write_network(scratch_network(), tmp_path)
     (tmp_path / "model.json").write_text(text)
+    reseal(tmp_path)
     with pytest.raises(UsageError, match="is not a model folder that TAME can read"):
         read_model(tmp_path)
 

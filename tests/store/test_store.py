@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -22,6 +23,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 import sqlalchemy
+from sqlalchemy.exc import OperationalError
 
 from tame.core.errors import RefusedError, StorageError, TameError, UsageError
 from tame.core.records import Event
@@ -826,3 +828,118 @@ def test_every_error_of_the_store_has_an_exit_code(file):
     with pytest.raises(TameError) as caught:
         open_store(file, create=True)
     assert caught.value.exit_code == 6
+
+
+# What lies beside a database: SQLite writes to it and deletes it.
+
+
+JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+
+
+def naming(target: Path) -> bytes:
+    """A journal that a killed writer of several databases leaves: it is played back, and what it names is deleted."""
+    name = os.fsencode(target)
+    head = JOURNAL_MAGIC + (1).to_bytes(4, "big") + b"\0" * 4 + (2).to_bytes(4, "big") + (512).to_bytes(4, "big")
+    head += (4096).to_bytes(4, "big")
+    record = (2).to_bytes(4, "big") + b"\0" * 4096 + b"\0" * 4
+    tail = (1).to_bytes(4, "big") + name + len(name).to_bytes(4, "big")
+    return head.ljust(512, b"\0") + record + tail + (sum(name) & 0xFFFFFFFF).to_bytes(4, "big") + JOURNAL_MAGIC
+
+
+def folder_as_it_is(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_sqlite_itself_deletes_what_a_crafted_journal_names(file, tmp_path):
+    fill(file)
+    canary = tmp_path / "canary"
+    canary.write_bytes(b"the user's own")
+    Path(f"{file}-journal").write_bytes(naming(canary))
+    with contextlib.closing(sqlite3.connect(file)) as connection, contextlib.suppress(sqlite3.Error):
+        connection.execute("select * from event").fetchall()
+    assert not canary.exists(), "else the next test proves nothing"
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_journal_that_names_another_one_is_refused(file, tmp_path, read_only):
+    fill(file)
+    canary = tmp_path / "canary"
+    canary.write_bytes(b"the user's own")
+    Path(f"{file}-journal").write_bytes(naming(canary))
+    before = folder_as_it_is(file.parent)
+    with pytest.raises(RefusedError, match="names another journal"):
+        open_store(file, create=False, read_only=read_only)
+    assert folder_as_it_is(file.parent) == before
+    assert canary.read_bytes() == b"the user's own"
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("end", ["-journal", "-wal", "-shm"])
+@pytest.mark.parametrize("make", ["link", "hard", "pipe", "folder", "dangling"])
+def test_what_lies_beside_a_database_must_be_files_of_its_own(file, tmp_path, end, make, read_only):
+    fill(file)
+    canary, beside = tmp_path / "canary", Path(f"{file}{end}")
+    canary.write_bytes(b"the user's own" * 1000)
+    {"link": lambda: beside.symlink_to(canary), "hard": lambda: os.link(canary, beside),
+     "pipe": lambda: os.mkfifo(beside), "folder": beside.mkdir,
+     "dangling": lambda: beside.symlink_to(tmp_path / "not-there")}[make]()  # fmt: skip
+    with pytest.raises(RefusedError):
+        open_store(file, create=False, read_only=read_only)
+    assert canary.read_bytes() == b"the user's own" * 1000
+    assert not (tmp_path / "not-there").exists()
+
+
+def test_a_database_with_a_second_name_is_read_but_not_written(file, tmp_path):
+    stored = fill(file)
+    os.link(file, tmp_path / "backup.db")
+    store = open_store(file, create=False, read_only=True)
+    assert store.events("study") == stored
+    store.close()
+    with pytest.raises(RefusedError, match="second name"):
+        open_store(file, create=False)
+
+
+def test_a_reader_changes_nothing_even_where_a_killed_writer_must_be_rolled_back(file):
+    stored = fill(file)
+    content = file.read_bytes()
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("PRAGMA cache_size = 1")  # pages reach the file before the commit
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("update event set data = '\"torn\"'")
+        writer.executemany("insert into event (study_id, seq, kind, data, at, crc) values (1, ?, 'x', ?, '', 0)",
+                           [(1000 + i, "y" * 3000) for i in range(50)])  # fmt: skip
+        torn = folder_as_it_is(file.parent)
+        writer.execute("ROLLBACK")
+    assert torn[file.name] != content
+    assert f"{file.name}-journal" in torn
+    for name, own in torn.items():
+        (file.parent / name).write_bytes(own)
+    store = open_store(file, create=False, read_only=True)
+    assert store.events("study") == stored
+    assert store.studies() == ["study"]
+    store.close()
+    assert {name: folder_as_it_is(file.parent)[name] for name in torn} == torn
+    assert set(folder_as_it_is(file.parent)) == set(torn)
+    store = open_store(file, create=False)  # who may write rolls it back for good
+    assert store.events("study") == stored
+    store.close()
+
+
+def test_a_reader_leaves_no_log_beside_a_database_in_wal_mode(file):
+    stored = fill(file)
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode = wal")
+    before = folder_as_it_is(file.parent)
+    store = open_store(file, create=False, read_only=True)
+    assert store.events("study") == stored
+    store.close()
+    assert folder_as_it_is(file.parent) == before
+
+
+def test_no_statement_reaches_another_file(file, tmp_path):
+    fill(file)
+    store = open_store(file, create=False, read_only=True)
+    with store._transaction(writes=False) as connection, pytest.raises(OperationalError, match="too many attached"):
+        connection.exec_driver_sql(f"ATTACH '{tmp_path / 'other.db'}' AS other")
+    store.close()
+    assert not (tmp_path / "other.db").exists()

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
 import subprocess
 import sys
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
 
+from made_results import of_table
 from tame.adjust.guard import Rest
+from tame.app.mattered import what_mattered_in
+from tame.app.show import state_json, study_table
+from tame.core.config import StudyConfig
 from tame.core.errors import StorageError
 from tame.core.recipe import Recipe
-from tame.core.records import Decision, Event, Point, curve_event, decision_event
+from tame.core.records import Decision, Event, Finding, Point, curve_event, decision_event, early_stop_event
 from tame.store.protocol import from_text, to_text
 from tame.study.events import (
     EVENTS,
@@ -36,8 +47,9 @@ from tame.study.events import (
     event_of,
     read_event,
 )
-from tame.study.state import STEPS, State
+from tame.study.state import STEPS, State, config_of, readable
 
+SPACE = {"optimizer.lr": {"kind": "float", "low": 0.001, "high": 0.1, "log": True}}
 SPEED = {"precision": "float32", "way": "fused", "batch_size": 8, "rate": 81.5, "size": 224}
 # As the version before types wrote them: key by key in this order.
 KEPT = {
@@ -45,12 +57,12 @@ KEPT = {
     "clock": {"time_s": 31},
     "plan": {
         "base": {"epochs": 18, "batch_size": "all", "augment.flip": False}, "portfolio": [{"optimizer.lr": 0.1}],
-        "fixed": ["epochs"], "space": {"optimizer.lr": {"kind": "float", "low": 1}}, "left_out": [], "recipes": None,
+        "fixed": ["epochs"], "space": SPACE, "left_out": [], "recipes": None,
         "trials": 9, "sizes": [224, 256], "search_until_s": None, "to_the_end": False, "epoch_s": None, "smallest": 224,
         "end_s": 4.5, "other_size_s": 0.0, "tunes": True, "speed": SPEED, "cohort": 12, "pair": 1.5, "company_s": 0.5,
         "inputs_s": 0.0, "reasons": {},
     },
-    "space": {"space": {"optimizer.lr": {}}, "reason": "on its edge", "evidence": {"best": [0.1]}},
+    "space": {"space": SPACE, "reason": "on its edge", "evidence": {"best": [0.1]}},
     "space_asked": {"texts": [], "outcome": "taken"},
     "region": {"bounds": {"optimizer.lr": {"low": 1, "high": 0.5}}, "reason": "many diverged", "evidence": {}},
     "worth": {
@@ -80,7 +92,7 @@ KEPT = {
     "ended": {"why": "no time", "code": 5, "used_s": 4.5},
     "imported": {
         "source": "a.db", "kind": "optuna", "name": "one", "metric": "loss", "mode": "max", "names": {"lr": "own.lr"},
-        "space": {"optimizer.lr": {}}, "absent": {"optimizer.lr": [1]}, "left_out": 0, "notes": ["none"],
+        "space": SPACE, "absent": {"optimizer.lr": [1]}, "left_out": 0, "notes": ["none"],
     },
 }  # fmt: skip
 
@@ -145,6 +157,8 @@ def test_the_state_holds_the_last_event_of_each_kind_under_its_name():
     for kind, event in EVENTS.items():
         assert hints[kind] == event | None, kind
     state = State()
+    for number in (0, 3):
+        state.after(stored(decision_event(Decision("start", number, "first", 3, Recipe(), "default"))))
     for kind, data in KEPT.items():
         state.after(stored(Event(kind, data)))
         assert to_text(event_of(getattr(state, kind))) == to_text(Event(kind, data))
@@ -162,9 +176,10 @@ def test_a_kind_that_is_not_known_changes_nothing_but_the_time_that_is_used():
 def test_data_and_result_are_held_as_their_kinds_wrote_them():
     state = State()
     assert state.kind == "images", "the first studies did not say"
-    state.after(Event("data", {"kind": "table", "digests": []}))
-    state.after(Event("result", {"schema": "tame/1"}))
-    assert (state.kind, state.result) == ("table", {"schema": "tame/1"})
+    state.after(Event("data", {"kind": "table", "digests": [], "counts": {}}))
+    result, _ = of_table()
+    state.after(Event("result", result))
+    assert (state.kind, state.result) == ("table", result)
 
 
 def test_where_a_trial_went_on_from_is_known_after_continue_and_copy():
@@ -198,3 +213,156 @@ def test_values_are_what_they_were_made_of():
         Rest(1, 2, 3, 0.5, None, 0.1, ((1, 0.5),)),
     ):  # fmt: skip
         assert read_event(stored(event_of(value))) == value
+
+
+def events_of_a_study():
+    """One event of every kind, in an order in which a study could keep them."""
+    result, past = of_table()
+    recipe = Recipe().but({"epochs": 9})
+    points = [Point(epoch, 1.0, 1.0, 0.5) for epoch in (1, 2, 3)]
+    trials = [
+        decision_event(Decision("start", 0, "first", 3, recipe, "default")), curve_event(0, points),
+        decision_event(Decision("copy", 1, "from it", 9, recipe, "copy", 0)), early_stop_event(0, 2),
+        decision_event(Decision("start", 3, "next", 3, recipe, "sobol")),
+        Event("trial_state", {"trial": 3, "state": "failed"}),
+        decision_event(Decision("continue", 1, "on", 9)),
+        Event("imported_trial", {"trial": 7, "recipe": recipe.flat(), "state": "complete", "points": [[1, 0.5, 0.5]],
+                                 "kept": None, "reason": "row 1"}),
+        Event("finding", finding().to_json()),
+        Event("data", {"kind": "table", "digests": [], "counts": {"train": {"a": 3}}, "pairs": []}),
+    ]  # fmt: skip
+    kept = [Event(kind, data) for kind, data in KEPT.items() if kind not in ("imported", "opened")]
+    opened = Event("opened", {"config": StudyConfig(data="x.csv", target="y").to_json()})
+    return [stored(event) for event in (opened, *trials, *kept, Event("result", result))], past
+
+
+def finding():
+    columns = [{"column": "a", "evidence": "alone it has 0.99"}]
+    return Finding("target_leak", "a column tells the target", "warning", {"columns": columns}, "leave it out")
+
+
+ODD = (
+    None,
+    True,
+    -1,
+    0,
+    3.5,
+    10**12,
+    10**400,
+    -1e308,
+    "",
+    "zebra",
+    "\x1b[2J",
+    [],
+    [None],
+    [[]],
+    {},
+    {"a": None},
+    "a" * 99,
+)
+GOOD, _ = events_of_a_study()
+
+
+def places(value, path=()):
+    """Every place in plain values, the whole included."""
+    yield path
+    if isinstance(value, dict):
+        for key, own in value.items():
+            yield from places(own, (*path, key))
+    elif isinstance(value, list):
+        for number, own in enumerate(value[:3]):
+            yield from places(own, (*path, number))
+
+
+def put(value, path, new):
+    """A copy with another value at a place; ... takes the key away."""
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    if len(path) == 1 and new is ...:
+        del copy[path[0]]
+    else:
+        copy[path[0]] = put(copy[path[0]], path[1:], new)
+    return copy
+
+
+def shown(events):
+    """All that is said of a study to people and programs."""
+    state = State()
+    for event in events:
+        state.after(event)
+    config = config_of(state, Path("study"))
+    console = Console(file=io.StringIO(), width=80)
+    with readable(Path("study")):
+        mattered = None if state.result is not None else what_mattered_in(state)
+        console.print(study_table(state, mattered=mattered))
+        json.dumps(state_json(Path("study"), config, state, mattered=mattered), allow_nan=False)
+    return console.file.getvalue()
+
+
+def test_a_study_with_every_kind_of_event_is_shown():
+    assert "recipes" in shown(GOOD)
+    assert {event.kind for event in GOOD} >= set(STEPS) - {"imported"}
+
+
+@pytest.mark.parametrize("number", range(len(GOOD)), ids=[event.kind for event in GOOD])
+@given(data=st.data())
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+def test_a_poisoned_event_is_named_or_changes_nothing_that_breaks(number, data):
+    event = GOOD[number]
+    path = data.draw(st.sampled_from([path for path in places(event.data) if path]))
+    new = data.draw(st.sampled_from((*ODD, ...)))
+    if new is ... and not isinstance(path[-1], str):
+        new = None
+    try:
+        poisoned = from_text(json.dumps(put(event.data, path, new)))
+        shown([*GOOD[:number], Event(event.kind, poisoned, id=number + 1), *GOOD[number + 1 :]])
+        told = "its record is fine"
+    except StorageError as problem:
+        told = str(problem)
+    assert re.search(r"event \d+ \(|its record|holds no config", told)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "words"),
+    [
+        ("decision", {"kind": "continue", "trial": 99, "reason": ""}, "no earlier event begins trial 99"),
+        ("decision", {"kind": "start", "trial": 99, "reason": ""}, "a start without a recipe|no earlier event"),
+        ("decision", {"kind": "start", "trial": 5, "reason": "", "recipe": {"epochs": 0}}, "epochs must be"),
+        ("decision", {"kind": "start", "trial": 0, "reason": "", "until": 1, "recipe": {}}, "trial 0 cannot start"),
+        ("decision", {"kind": "start", "trial": 5, "reason": "", "until": 10**9, "recipe": {}}, "<= 100000.*until"),
+        ("curve", {"trial": 99, "points": []}, "no earlier event begins trial 99"),
+        ("curve", {"trial": 0, "points": [[1]]}, "length 4 to 5, got 1"),
+        ("curve", {"trial": 0, "points": [[1.5, 1, 1, 1]]}, "got `float`"),
+        ("curve", {"trial": 0, "points": [[0, 1, 1, 1]]}, ">= 1"),
+        ("curve", {"trial": 0, "points": [[None, 1, 1, 1]]}, "got `null`"),
+        ("curve", {"trial": 0, "points": [[4, 1, 1, 1, 1, 1]]}, "length 4 to 5, got 6"),
+        ("curve", {"trial": 0, "points": [[4, 10**400, 1, 1]]}, ""),
+        ("early_stop", {"trial": 0, "best": 44, "reason": ""}, "has not measured epoch 44"),
+        ("trial_state", {"trial": 99, "state": "failed"}, "no earlier event begins trial 99"),
+        ("trial_state", {"trial": 0, "state": "happy"}, "happy"),
+        ("opened", {"config": {"data": 3}}, ""), ("opened", {"config": {"no such": 3}}, "no such"),
+        ("clock", {"time_s": -3}, "a clock of -3"), ("plan", {"base": {"model.width": 10**9}}, "model.width"),
+        ("plan", {"space": {"optimizer.lr": {}}}, ""), ("space", {"space": {"optimizer.lr": {"kind": "float"}}}, ""),
+        ("space_asked", {"texts": ["lr"]}, ""),
+        ("region", {"bounds": {"optimizer.lr": {"above": 1}}}, "bounded by above"),
+        ("finalists", {"trials": [99]}, "no earlier event begins trial 99"),
+        ("trained", {"trained_s": -1}, "less than no"),
+        ("stopped", {"used_s": -1}, "used_s is -1"), ("engines", {"used": [{}]}, ""), ("data", {"pairs": 3}, "pairs"),
+        ("result", {}, "the result"), ("finding", {"code": "x"}, ""),
+    ],
+)  # fmt: skip
+def test_an_event_of_the_right_types_that_cannot_be_so_is_named(kind, data, words):
+    state = State()
+    for event in GOOD[:3]:
+        state.after(event)
+    with pytest.raises(StorageError, match=rf"event 44 \({kind}\) is damaged: .*({words})"):
+        state.after(Event(kind, from_text(json.dumps(data)), id=44))
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "3", "null", '{"a": NaN}', '{"a": 1e999}', '{"a": -Infinity}', "{", "[" * 10_000]
+)
+def test_data_that_is_not_an_object_of_finite_numbers_is_refused(text):
+    with pytest.raises((ValueError, RecursionError)):
+        from_text(text)

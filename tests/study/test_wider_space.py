@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tame
+from made_results import of_table
 from made_spaces import LR, linear
 from tame.app import cli
 from tame.app.run import fit_study
@@ -98,7 +99,7 @@ def test_a_resume_does_not_take_what_no_study_can_search(stopped, texts, words):
 @pytest.mark.parametrize(
     ("events", "words"),
     [
-        ([Event("result", {})], "is finished; start another study with this space"),
+        ([Event("result", of_table()[0])], "is finished; start another study with this space"),
         ([Event("finalists", {"trials": []})], "the search of .* has ended"),
         ([Event("search_ended", {})], "the search of .* has ended"),
     ],

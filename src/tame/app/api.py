@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tame.app.own_studies import Outside, is_own
 from tame.app.progress import watching
 from tame.app.random_state import unchanged_random_state
 from tame.app.run import fit_study, resume_study, write_report
@@ -19,6 +20,7 @@ from tame.core.conditions import PLAIN, check_values
 from tame.core.config import ARRAYS, INLINE, StudyConfig, by_field
 from tame.core.dimensions import but
 from tame.core.errors import UsageError, require, unknown
+from tame.core.files import read_bytes, write_bytes
 from tame.core.options import parse_time, whole_paths
 from tame.core.recipe import Value
 from tame.core.records import Finding, Score
@@ -98,11 +100,12 @@ class FittedStudy:
     def report(self, path: str | Path | None = None) -> Path:
         """Writes the report again, into the study's folder or to a path, and returns its path."""
         config, state = read_state(self.folder)
-        own = write_report(self.folder, Result.from_json(self.result), state.history, config)
+        own = write_report(self.folder, Result.from_json(self.result), state.history, config if is_own(state) else None)
         if path is None:
             return own
-        Path(path).write_bytes(own.read_bytes())
-        return Path(path)
+        target = Path(path)
+        write_bytes(target.parent, target.name, read_bytes(own.parent, own.name))
+        return target
 
 
 @unchanged_random_state()
@@ -283,18 +286,27 @@ def load(folder: str | Path, *, model: Build | None = None) -> FittedStudy:
 @unchanged_random_state()
 def resume(
     folder: str | Path, *, model: Build | None = None, time: str | float | None = None,
-    space: Mapping[str, Dimension] | Sequence[str] = (), quiet: bool = False,
+    space: Mapping[str, Dimension] | Sequence[str] = (), quiet: bool = False, data: str | Path | None = None,
+    backbone: str | Path | None = None, val: str | None = None, test: str | None = None, costs: str | None = None,
+    start_from: str | Path | Sequence[str | Path] = (),
 ) -> FittedStudy:  # fmt: skip
     """Continues a study that was stopped or killed, to its end.
+
+    data, backbone, val, test, costs, start_from: what it uses from outside its folder, as it was started with; needed
+    only for a study that you did not start on this machine, which is otherwise refused.
 
     model: as in `load`; time: counted from now, for a study that had too little time to train anything; space: new
     dimensions, or wider ones. Raises UsageError for a narrower space, and for a time once recipes have started.
     """
+    outside = Outside(
+        data=None if data is None else str(data), backbone=None if backbone is None else str(backbone), val=val,
+        test=test, costs=costs, start_from=_folders(start_from) or None,
+    )  # fmt: skip
     seconds = parse_time(time) if isinstance(time, str) else _scalar(time)
     if seconds is not None:
         give_time(Path(folder), seconds)
     if texts := asked(model, space, None, None)[0]:
         ask_for(Path(folder), texts)
     with watching(quiet=quiet) as watcher:
-        result = resume_study(Path(folder), watcher, build=model)
+        result = resume_study(Path(folder), watcher, build=model, outside=outside)
     return FittedStudy(Path(folder), result.to_json(), model)

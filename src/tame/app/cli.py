@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Annotated  # noqa: E402
 import typer  # noqa: E402
 
 from tame import __version__  # noqa: E402
+from tame.app.console import inert_exits, raw  # noqa: E402
 from tame.app.flags import with_settings  # noqa: E402
 from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
-from tame.core.errors import BudgetError, StoppedError, TameError, UsageError  # noqa: E402
+from tame.core.errors import BudgetError, StoppedError, StorageError, TameError, UsageError  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ app = typer.Typer(
 FIT = tuple(name for name in OPTIONS)
 PLAN = tuple(name for name in FIT if name not in ("widen", "stop_search_early", "out"))  # what a plan depends on
 CHECK = ("data", "task", "target", "columns", "groups", "order", "backbone", "val", "test")
+AGAIN = "{} again, for a study that you did not start on this machine"
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no progress on stderr")]
@@ -79,22 +81,31 @@ def resume(
     study: FolderArgument,
     time: MoreTimeOption = None,
     space: WiderOption = None,
+    data: Annotated[str | None, typer.Option(help=AGAIN.format("the data"), metavar="DATA")] = None,
+    backbone: Annotated[str | None, typer.Option(help=AGAIN.format("the backbone"), metavar="NAME")] = None,
+    val: Annotated[str | None, typer.Option(help=AGAIN.format("--val"), metavar="PART")] = None,
+    test: Annotated[str | None, typer.Option(help=AGAIN.format("--test"), metavar="PART")] = None,
+    costs: Annotated[str | None, typer.Option(help=AGAIN.format("loss.costs"), metavar="COSTS")] = None,
+    start_from: Annotated[list[str] | None, typer.Option(help=AGAIN.format("--start-from"), metavar="STUDY")] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
     inline: InlineOption = False,
 ) -> None:
     """Continue a study that was stopped or killed."""
+    from tame.app.own_studies import Outside
     from tame.app.progress import watching
     from tame.app.run import resume_study
     from tame.study.clock import give_time
     from tame.study.space import ask_for
 
+    earlier = tuple(start_from) if start_from else None
+    outside = Outside(data=data, backbone=backbone, val=val, test=test, costs=costs, start_from=earlier)
     if time is not None:
         give_time(study, parse_time(time))
     if wider := parse_space(space or ()):
         ask_for(study, wider)
     with watching(quiet=quiet) as watcher:
-        result = resume_study(study, watcher, inline=inline)
+        result = resume_study(study, watcher, inline=inline, outside=outside)
     _show_result(result, as_json=json)
 
 
@@ -102,26 +113,28 @@ def resume(
 def show(study: FolderArgument, json: JsonOption = False) -> None:
     """Show the trials, curves, findings and scores of a study."""
     from tame.app.show import state_json, study_table
-    from tame.study.state import read_state
+    from tame.study.state import read_state, readable
 
     config, state = read_state(study)
     mattered = None
-    if state.result is None and (json or state.imported is not None):
-        from tame.app.mattered import what_mattered_in
+    with readable(study):
+        if state.result is None and (json or state.imported is not None):
+            from tame.app.mattered import what_mattered_in
 
-        mattered = what_mattered_in(state)
-    if json:
-        _print_json(state_json(study, config, state, mattered=mattered))
-    else:
-        _print(study_table(state, mattered=mattered))
+            mattered = what_mattered_in(state)
+        if json:
+            _print_json(state_json(study, config, state, mattered=mattered))
+        else:
+            _print(study_table(state, mattered=mattered))
 
 
 @app.command()
 def report(study: FolderArgument) -> None:
     """Write the report of a finished study again."""
+    from tame.app.own_studies import is_own
     from tame.app.run import write_report
     from tame.core.result import Result
-    from tame.study.state import read_state, unfinished
+    from tame.study.state import read_state, readable, unfinished
 
     config, state = read_state(study)
     if state.result is None and (study / "report.html").exists():
@@ -129,7 +142,11 @@ def report(study: FolderArgument) -> None:
         return
     if state.result is None:
         raise UsageError(unfinished(study, state))
-    print(write_report(study, Result.from_json(state.result), state.history, config))
+    with readable(study):
+        own = is_own(state)
+        print(write_report(study, Result.from_json(state.result), state.history, config if own else None))
+    if not own:
+        _say("pictures are left out of the report: this study was not begun by you on this machine")
 
 
 @app.command()
@@ -181,6 +198,21 @@ def plan(config: StudyConfig, json: JsonOption = False) -> None:
         _print_json(found.to_json())
     else:
         print_plan(found)
+
+
+@app.command()
+def verify(study: FolderArgument, json: JsonOption = False) -> None:
+    """Check whatever can be checked of a study: hashes, events, checksums, model and result."""
+    from tame.app.verify import verify as verified
+
+    found = verified(study)
+    if json:
+        _print_json(found.to_json())
+    else:
+        for each in found.checks:
+            print(f"{'WRONG' if each.problem else 'sound'}  {each.what}: {each.problem or each.found}")
+    if found.problems:
+        raise StorageError(f"{study}: {len(found.problems)} of {len(found.checks)} checks found something wrong")
 
 
 @app.command("import")
@@ -262,6 +294,15 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # if the terminal is not UTF-8; stderr does the same
     try:
+        with inert_exits():
+            _run()
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def _run() -> None:
+    try:
         app(standalone_mode=False)
     except StoppedError as stopped:
         _say(str(stopped))
@@ -274,8 +315,7 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+        raise
     except Exception as problem:
         show_usage = getattr(problem, "show", None)
         if callable(show_usage):  # raised by the parser for a wrong command line
@@ -301,15 +341,15 @@ def _show_result(result: Result, *, as_json: bool) -> None:
 
 
 def _print_json(value: Mapping[str, object]) -> None:
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
-    sys.stdout.flush()
+    out = raw(sys.stdout)  # JSON in ASCII holds no control characters, and stays as it is
+    out.write(json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False).replace("\x7f", "\\u007f") + "\n")
+    out.flush()
 
 
 def _print(what: RenderableType) -> None:
     from tame.app.console import ResultConsole
 
-    console = ResultConsole()
-    console.print(what)
+    ResultConsole().print(what)
 
 
 def _say(text: str) -> None:

@@ -23,8 +23,10 @@ from tame.app.random_state import unchanged_random_state
 from tame.app.run import fit_study
 from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import DataError, ShapeError, UsageError
+from tame.core.files import read_bytes, write_bytes
 from tame.core.options import parse_time
 from tame.core.space import Dimension
+from tame.core.sums import DESCRIPTION, SUMS, WEIGHTS
 from tame.data.array_targets import task_of
 from tame.data.arrays import read_arrays
 from tame.data.foreign import is_from
@@ -91,7 +93,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
             with watching(quiet=self.quiet) as watcher, unchanged_random_state():
                 result = fit_study(replace(config, out=str(folder)), watcher, inline=True, keep=keep, build=self.model)
-            self.files_ = {path.name: path.read_bytes() for path in sorted((folder / MODEL).glob("model.*"))}
+            names = (DESCRIPTION, WEIGHTS, SUMS)
+            self.files_ = {name: read_bytes(folder / MODEL, name) for name in names}
         self.study_ = result.to_json()
 
     def _config(self, task: str) -> StudyConfig:
@@ -118,7 +121,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         """The network, restored each time: a fitted estimator holds only bytes, so it can be copied and pickled."""
         with tempfile.TemporaryDirectory(prefix="tame-") as temporary:
             for name, content in self.files_.items():
-                (Path(temporary) / name).write_bytes(content)
+                write_bytes(Path(temporary), name, content)
             return read_model(Path(temporary), self.model)
 
     def _is_frame(self, X: object) -> bool:

@@ -17,6 +17,7 @@ from tame.app.foreign_study import ForeignStudy, ForeignTrial, Mode
 from tame.app.foreign_trials import read_foreign
 from tame.core.config import METRIC_MODES, StudyConfig
 from tame.core.errors import DataError, StorageError, UsageError, require, unknown
+from tame.core.files import new_file
 from tame.core.recipe import MOST_EPOCHS, Recipe, Value
 from tame.core.records import Event, Trial
 from tame.core.space import Choice, Dimension, Float, Int, Space
@@ -98,7 +99,7 @@ def export_optuna(folder: Path, path: Path) -> Path:
     source = to_optuna(folder)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        new_file(fresh)
         address = URL.create("sqlite", database=str(fresh)).render_as_string()
         with quiet_optuna(logging.WARNING):
             storage = optuna.storages.RDBStorage(address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,20 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tame.app.console import ResultConsole
+from tame.app.console import ResultConsole, TalkConsole
 from tame.core.errors import UsageError, require
+from tame.core.files import require_own_folder
 from tame.core.plain import to_plain
+from tame.core.sums import DESCRIPTION
 from tame.core.text import printable
 from tame.data.tables import safe_cell
 from tame.evaluate.score import softmax
 from tame.kinds.materials import prediction_of, read_model
 from tame.kinds.prediction import Left
 from tame.parts.network import Build, Network
-from tame.study.state import read_state, unfinished
+from tame.study.state import delivered_files, read_state, unfinished
 
 SHOWN = 3  # classes per input in the table
 
@@ -74,7 +76,8 @@ def predict_paths(study: Path, inputs: Sequence[Path]) -> Predictions:
     found = prediction_of(network.kind).of_paths(network, inputs)
     return Predictions(
         model=str(study), task=network.task, labels=network.labels,
-        predictions=named(network, found.names, found.outputs), skipped=found.left, notes=found.notes,
+        predictions=named(network, found.names, found.outputs), skipped=found.left,
+        notes=(network.note, *(found.notes or ())) if network.note else found.notes,
     )  # fmt: skip
 
 
@@ -98,8 +101,9 @@ def named(network: Network, names: Sequence[str], outputs: np.ndarray) -> Sequen
 
 def open_model(study: Path, build: Build | None = None) -> Network:
     """The network of a study's folder or of a model folder. build: the function that made a user's own module."""
-    if (study / "model" / "model.json").is_file():
-        return read_model(study / "model", build)
+    require_own_folder(study / "model")
+    if os.path.lexists(study / "model" / DESCRIPTION):
+        return read_model(study / "model", build, delivered_files(study))
     if (study / "study.db").exists():
         raise UsageError(unfinished(study, read_state(study)[1]))
     require(study.is_dir(), f"the study or model folder {study} does not exist")
@@ -134,13 +138,13 @@ def print_csv(found: Predictions, *, safe: bool = False) -> None:
     if changed:
         many = f"{len(changed):,} cells" if len(changed) > 1 else "1 cell"
         example = f"{printable(changed[0])} as '{printable(changed[0])}"
-        errors = Console(stderr=True, highlight=False)
+        errors = TalkConsole()
         errors.print(Text(f"--safe-csv: {many} begin with an apostrophe that is not part of them, such as {example}"))
 
 
 def print_remarks(found: Predictions) -> None:
     """What was noticed and what was skipped, on stderr, whatever stdout carries."""
-    errors = Console(stderr=True, highlight=False)
+    errors = TalkConsole()
     for note in found.notes or ():
         errors.print(Text(printable(note)))
     for left in found.skipped:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from tame.adjust.searchers import compared_after
 from tame.app.console import ResultConsole
 from tame.app.run import cache_folder, cache_path, resolved
 from tame.core.config import StudyConfig
+from tame.core.files import write_bytes
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Finding
@@ -206,7 +206,7 @@ def _borrowed(folder: Path) -> Path:
     """The folder, created, with a copy of the cache's measurements of this machine."""
     folder.mkdir(mode=0o700)
     for path in cache_path().glob("*.json"):
-        shutil.copyfile(path, folder / path.name)
+        write_bytes(folder, path.name, path.read_bytes())
     return folder
 
 

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from tame.app.console import TalkConsole, raw
 from tame.core.records import History, Point
 from tame.study.state import Silent, Watcher
 
@@ -24,7 +24,10 @@ def watcher_for(*, quiet: bool) -> Watcher:
     if quiet:
         return Silent()
     plain = (
-        not sys.stderr.isatty() or os.environ.get("TERM") == "dumb" or "CI" in os.environ or "NO_COLOR" in os.environ
+        not raw(sys.stderr).isatty()
+        or os.environ.get("TERM") == "dumb"
+        or "CI" in os.environ
+        or "NO_COLOR" in os.environ
     )
     return Lines() if plain else Display()
 
@@ -44,7 +47,7 @@ class Lines:
     """One line per epoch (of the leading trial), for logs and pipes."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, color_system=None, width=100, soft_wrap=True)
+        self._console = TalkConsole(plain=True)
         self._last = 0.0
         self._epoch = 0
         self._begun = time.monotonic()
@@ -76,7 +79,7 @@ class Display:
     """Bars on a terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = TalkConsole()
         columns = (
             TextColumn("{task.description}"),
             BarColumn(24),

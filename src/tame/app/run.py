@@ -14,15 +14,19 @@ from types import FrameType
 
 import platformdirs
 
+from tame.app.own_studies import Outside, allowed, named_outside, recalled, remember
 from tame.core.answers import ClassAnswers
 from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, require
+from tame.core.files import write_text
 from tame.core.records import Event, History
 from tame.core.result import Result
 from tame.kinds.known import KINDS, kind_of
 from tame.loop import run
 from tame.report.model_card import model_card
 from tame.report.page import render_failure, render_report
+from tame.store.disk import write_private
+from tame.study.delivery import add_card
 from tame.study.events import Ended, Stopped
 from tame.study.session import Study, begin, reopen
 from tame.study.state import Watcher, how_to_resume
@@ -70,6 +74,8 @@ def fit_study(
                 study.throwaway = True  # until its data is in it
                 keep(study.folder)
                 study.throwaway = False
+            if study.state.opened is not None and named_outside(study.config, planned=False):
+                remember(study.state.opened, {}, watcher)
             return _carry_out(study, inline=inline or config.model == INLINE)
     finally:
         if empty and folder.is_dir() and not any(folder.iterdir()):
@@ -93,9 +99,14 @@ def _other_table(name: str, path: str | None) -> str | None:
 
 
 def resume_study(
-    folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., object] | None = None
-) -> Result:
-    """Continues a study that was stopped or killed; returns the result again if it is finished."""
+    folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., object] | None = None,
+    outside: Outside | None = None,
+) -> Result:  # fmt: skip
+    """Continues a study that was stopped or killed; returns the result again if it is finished.
+
+    outside: what it uses from outside its folder, which must be given for a study that this user did not start here.
+    Raises RefusedError where it is not.
+    """
     with reopen(folder, watcher) as study:
         study.build = build
         if study.config.model is not None and study.state.result is None:
@@ -106,17 +117,22 @@ def resume_study(
         if study.state.result is not None:
             watcher.note("this study is already finished; here is its result")
             return Result.from_json(study.state.result)
+        given = outside or Outside()
+        study.config = allowed(folder, study.config, study.state, given)
+        if given.given and study.state.opened is not None:
+            whole = named_outside(study.config, planned=study.state.plan is not None)
+            again = {name: value for name, value in whole.items() if name in given.given}
+            before = recalled(study.state.opened) or Outside()
+            remember(study.state.opened, {**before.given, **again}, watcher)
         watcher.note(_what_is_kept(study))
         return _carry_out(study, inline=inline)
 
 
-def write_report(folder: Path, result: Result, history: History, config: StudyConfig) -> Path:
-    """Writes report.html of a finished study."""
-    from tame.store.disk import write_private
-
+def write_report(folder: Path, result: Result, history: History, config: StudyConfig | None) -> Path:
+    """Writes report.html of a finished study. config: None where its pictures may not be read, so none are shown."""
     answers = result.answers
     ids = [each.id for each in answers.mistakes] if isinstance(answers, ClassAnswers) else []
-    thumbnails = KINDS.get(result.kind).thumbnails_of(config, ids)
+    thumbnails = {} if config is None else KINDS.get(result.kind).thumbnails_of(config, ids)
     write_private(folder / "report.html", render_report(result, history, thumbnails))
     return folder / "report.html"
 
@@ -143,7 +159,7 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
     study.watcher.phase("writing the report")
     plain = result.to_json()
     study.write("report.json", json.dumps(plain, indent=1, ensure_ascii=True) + "\n")
-    study.write("model/README.md", model_card(result))
+    add_card(study, model_card(result))
     write_report(study.folder, result, study.history, study.config)
     study.keep(Event("result", plain))
     return result
@@ -201,9 +217,7 @@ def say_bug(folder: Path | None, text: str) -> str:
     """Writes the traceback of a bug in TAME to a file; returns what to tell the user."""
     place = (folder if folder is not None and folder.is_dir() else Path.cwd()) / "tame-crash.txt"
     try:
-        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"tame, python {sys.version}\n{text}")
+        write_text(place.parent, place.name, f"tame, python {sys.version}\n{text}")
     except OSError:
         return f"this is a bug in TAME; please report it:\n{text}"
     return f"this is a bug in TAME; please report it with the file {place}"

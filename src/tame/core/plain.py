@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Hashable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -35,9 +36,9 @@ class JsonText(Mapping[str, object]):
         self._parsed: dict[str, object] | None = None
 
     def parsed(self) -> dict[str, object]:
-        """What the text holds; the same dict each time."""
+        """What the text holds; the same dict each time. Raises as `parse_object`."""
         if self._parsed is None:
-            self._parsed = json.loads(self.text)
+            self._parsed = parse_object(self.text)
         return self._parsed
 
     def __getitem__(self, key: str) -> object:
@@ -56,6 +57,29 @@ class JsonText(Mapping[str, object]):
 
     def __repr__(self) -> str:
         return repr(self.parsed())
+
+
+def parse_object(text: str) -> dict[str, object]:
+    """The dict that a JSON text holds. Raises ValueError for anything else: no object, NaN, numbers without bounds."""
+    try:
+        data = _DECODER.decode(text)
+    except (msgspec.DecodeError, UnicodeError):  # lone surrogates, which names of files hold, and very large numbers
+        data = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    if not isinstance(data, dict):
+        raise ValueError(f"the data of an event must be an object, not a {type(data).__name__}")
+    return data
+
+
+_DECODER: msgspec.json.Decoder[object] = msgspec.json.Decoder()
+
+
+def _refuse(text: str) -> object:
+    raise ValueError(f"{text} is not a number that an event may hold")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else float(str(_refuse(text)))
 
 
 def from_plain(kind: type[T], plain: object, *, what: str, error: type[TameError] = StorageError) -> T:

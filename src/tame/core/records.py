@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, get_args
+from itertools import pairwise
+from typing import Annotated, Final, Literal, NamedTuple, get_args
 
-from tame.core.errors import StorageError, UsageError
+from msgspec import Meta
+
+from tame.core.errors import StorageError, TameError, require
 from tame.core.plain import from_plain
-from tame.core.recipe import Recipe, Value
+from tame.core.recipe import MOST_EPOCHS, Recipe, Value
 
-_Number = int | float | None
+_MOST: Final = 2**53  # beyond it whole numbers are not numbers of anything counted here
+_Whole = Annotated[int, Meta(ge=-_MOST, le=_MOST)]
+_Epoch = Annotated[int, Meta(ge=1, le=MOST_EPOCHS)]
+_Number = _Whole | float | None
 TrialState = Literal["waiting", "running", "paused", "complete", "stopped", "diverged", "failed"]
 Severity = Literal["info", "warning", "problem"]
 DecisionKind = Literal["start", "continue", "pause", "stop", "complete", "copy"]
@@ -51,7 +58,7 @@ class Point(NamedTuple):
     10,000 trials is read into half a million of them, which a reader of JSON makes at once.
     """
 
-    epoch: int
+    epoch: _Epoch
     train_loss: _Number
     valid_loss: _Number
     valid_metric: _Number
@@ -229,6 +236,11 @@ class History:
         fold.take(event)
         return fold.history
 
+    def known(self, number: int) -> Trial:
+        """The trial of this number. Raises StorageError where no event has begun it."""
+        require(number in self.trials, f"no earlier event begins trial {number}", error=StorageError)
+        return self.trials[number]
+
 
 class Fold:
     """Takes events in, one after the other, and tells the history that they make.
@@ -258,7 +270,7 @@ class Fold:
 
     def epochs_of(self, number: int) -> int:
         """Epochs that a trial stands at."""
-        return self._grown(number).epochs
+        return self.grown(number).epochs
 
     def take(self, event: Event) -> Story | None:
         """Takes in an event, and returns what it says; None for one of another kind, which changes nothing.
@@ -268,24 +280,23 @@ class Fold:
         kind = _STORIES.get(event.kind)
         if kind is None:
             return None
-        what = f"event {event.id} ({event.kind})"
-        story = from_plain(kind, event.data, what=what)
-        known = self._growing.get(story.trial) or self._history.trials.get(story.trial)
-        before = 0 if known is None else known.trained
-        try:
-            own = self._growing[story.trial] = story.of(self._grown)
-        except KeyError as missing:
-            raise StorageError(f"{what} is damaged: no trial {missing.args[0]} has begun") from None
-        except (UsageError, ValueError) as problem:
-            raise StorageError(f"{what} is damaged: {problem}") from None
+        with naming(event):
+            story = from_plain(kind, event.data, what=named(event))
+            known = self._growing.get(story.trial) or self._history.trials.get(story.trial)
+            before = 0 if known is None else known.trained
+            own = self._growing[story.trial] = story.of(self)
         self.epochs += own.trained - before
         return story
 
-    def _grown(self, number: int) -> _Growing:
-        """The trial of this number, to be changed. Raises KeyError where none has begun."""
+    def __contains__(self, number: int) -> bool:
+        """Whether a trial of this number has begun."""
+        return number in self._growing or number in self._history.trials
+
+    def grown(self, number: int) -> _Growing:
+        """The trial of this number, to be changed. Raises StorageError where none has begun."""
         own = self._growing.get(number)
         if own is None:
-            own = self._growing[number] = _Growing.of(self._history.trials[number])
+            own = self._growing[number] = _Growing.of(self._history.known(number))
         return own
 
 
@@ -339,6 +350,26 @@ class _Growing:
         self.state = self.state if lost is None else "diverged"
 
 
+def named(event: Event) -> str:
+    """The event as messages name it."""
+    return f"event {event.id} ({event.kind})"
+
+
+@contextmanager
+def naming(event: Event) -> Iterator[None]:
+    """What does not fit within is raised as StorageError that names the event.
+
+    A checksum proves that an event is as it was written, not who wrote it: a folder may come from a stranger.
+    """
+    try:
+        yield
+    except (TameError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as problem:
+        told = str(problem) if isinstance(problem, TameError) else f"{type(problem).__name__}: {problem}"
+        if isinstance(problem, StorageError) and told.startswith(named(event)):
+            raise
+        raise StorageError(f"{named(event)} is damaged: {told}") from problem
+
+
 def replay(events: Iterable[Event]) -> History:
     """The history that these events tell."""
     fold = Fold()
@@ -379,9 +410,9 @@ class Decided:
     """What an event tells of a decision: the recipe by its fields."""
 
     kind: DecisionKind
-    trial: int
+    trial: Annotated[int, Meta(ge=0, le=_MOST)]
     reason: str
-    until: int = 0
+    until: Annotated[int, Meta(ge=0, le=MOST_EPOCHS)] = 0
     recipe: Mapping[str, Value] | None = None
     origin: str = ""
     source: int | None = None
@@ -390,24 +421,25 @@ class Decided:
         recipe = None if self.recipe is None else Recipe.from_flat(self.recipe)
         return Decision(self.kind, self.trial, self.reason, self.until, recipe, self.origin, self.source)
 
-    def of(self, grown: Callable[[int], _Growing]) -> _Growing:
+    def of(self, fold: Fold) -> _Growing:
         if self.recipe is None:
-            if self.kind not in _STATE_AFTER:
-                raise ValueError(f"a decision to {self.kind} names no recipe")
-            own = grown(self.trial)
+            require(self.kind in _STATE_AFTER, f"a {self.kind} without a recipe", error=StorageError)
+            own = fold.grown(self.trial)
             own.state, own.until, own.last_reason = _STATE_AFTER[self.kind], self.until or own.until, self.reason
             return own
+        is_new = self.kind in ("start", "copy") and self.trial not in fold
+        require(is_new, f"trial {self.trial} cannot {self.kind} with a recipe here", error=StorageError)
         recipe = Recipe.from_flat(self.recipe)
         own = _Growing(self.trial, recipe, self.origin, self.reason, "running", self.until, [])
         if self.source is not None:
-            source = grown(self.source)
+            source = fold.grown(self.source)
             own.points, own.parent, own.inherited = list(source.points), source.number, source.epochs
         return own
 
 
 def decision_of(event: Event) -> Decision:
     """The decision that `decision_event` keeps."""
-    return from_plain(Decided, event.data, what=f"event {event.id} ({event.kind})").decision()
+    return from_plain(Decided, event.data, what=named(event)).decision()
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,8 +449,8 @@ class _Measured:
     trial: int
     points: tuple[Point, ...]
 
-    def of(self, grown: Callable[[int], _Growing]) -> _Growing:
-        own = grown(self.trial)
+    def of(self, fold: Fold) -> _Growing:
+        own = fold.grown(self.trial)
         own.measure(self.points)
         return own
 
@@ -431,8 +463,10 @@ class _Stopped:
     best: int
     reason: str
 
-    def of(self, grown: Callable[[int], _Growing]) -> _Growing:
-        own = grown(self.trial)
+    def of(self, fold: Fold) -> _Growing:
+        own = fold.grown(self.trial)
+        measured = any(point.epoch == self.best for point in reversed(own.points))
+        require(measured, f"trial {self.trial} has not measured epoch {self.best}", error=StorageError)
         own.state, own.kept_epoch, own.last_reason = "complete", self.best, self.reason
         return own
 
@@ -444,8 +478,8 @@ class _Changed:
     trial: int
     state: TrialState
 
-    def of(self, grown: Callable[[int], _Growing]) -> _Growing:
-        own = grown(self.trial)
+    def of(self, fold: Fold) -> _Growing:
+        own = fold.grown(self.trial)
         own.state = self.state
         return own
 
@@ -457,12 +491,18 @@ class _Imported:
     trial: int
     recipe: Mapping[str, Value]
     state: TrialState
-    points: tuple[tuple[int, _Number, _Number], ...]
+    points: tuple[tuple[_Epoch, _Number, _Number], ...]
     kept: int | None
     reason: str
 
-    def of(self, grown: Callable[[int], _Growing]) -> _Growing:
+    def of(self, fold: Fold) -> _Growing:
+        require(self.trial not in fold, f"trial {self.trial} is there already", error=StorageError)
         points = [Point(epoch, None, loss, metric) for epoch, loss, metric in self.points]
+        for before, point in pairwise(points):
+            rises = point.epoch > before.epoch
+            require(rises, f"epoch {point.epoch} comes after epoch {before.epoch}", error=StorageError)
+        has_kept = self.kept is None or any(point.epoch == self.kept for point in points)
+        require(has_kept, f"epoch {self.kept}, whose value counts, is not there", error=StorageError)
         recipe = Recipe.from_flat(self.recipe)
         return _Growing(
             self.trial, recipe, IMPORTED, self.reason, self.state, len(points), points, kept_epoch=self.kept

@@ -7,7 +7,6 @@ memory map. What is damaged or foreign is put aside, since all of it can be comp
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import itertools
@@ -26,6 +25,7 @@ import safetensors
 import safetensors.numpy
 
 from tame.core.errors import ShapeError, StorageError, require
+from tame.core.files import write_bytes
 
 DTYPES = ("uint8", "uint16", "float16", "float32")
 _PREFIX, _SUFFIX = "v1-", ".safetensors"  # another version of the format gets another prefix and is left alone
@@ -96,22 +96,13 @@ class ArrayCache:
         kinds = sorted({str(array.dtype) for array in items.values()})
         good = len(kinds) == 1 and kinds[0] in DTYPES and all(array.ndim <= _NDIM for array in items.values())
         require(good, f"a shard holds one dtype of {', '.join(DTYPES)}, got {', '.join(kinds)}", error=ShapeError)
-        temporary = self.folder / f".tmp-{secrets.token_hex(8)}"
-        final = self.folder / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        name = f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
         try:
             for part in (*reversed(self.folder.parents), self.folder):
                 part.mkdir(mode=0o700, exist_ok=True)
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(_pack(items, kinds[0]))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, final)
-            _sync_folder(self.folder)
+            write_bytes(self.folder, name, _pack(items, kinds[0]))
         except OSError as problem:
             raise StorageError(f"cannot write to the cache {self.folder}: {problem.strerror}") from None
-        finally:
-            with contextlib.suppress(OSError):  # the error that matters is on its way already
-                temporary.unlink(missing_ok=True)
 
     def trim(self, limit_bytes: int) -> int:
         """Bytes freed: shards go until the rest fits the limit, the one unused for longest first.
@@ -124,7 +115,7 @@ class ArrayCache:
                 status = os.lstat(self.folder / name)
             except FileNotFoundError:
                 continue
-            is_stale = name.startswith(".tmp-") and time.time() - status.st_mtime > _STALE_S
+            is_stale = name.startswith((".tmp-", ".tame-")) and time.time() - status.st_mtime > _STALE_S
             if _is_shard(name):
                 shards.append((status.st_mtime_ns, name, status.st_size))
             elif is_stale or name.endswith(".bad"):
@@ -260,13 +251,3 @@ def _index_digest(dtype: str, index: Mapping[str, np.ndarray]) -> str:
 
 def _is_shard(name: str) -> bool:
     return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a new name in the folder survive a loss of power, where the system can do that."""
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import itertools
 import os
 import unicodedata
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from tame.core.errors import DataError, require, unknown
+from tame.core.files import write_text
 from tame.core.text import printable
 from tame.data.image_decoding import CONVERT, UnreadablePicture, open_regular
 from tame.data.image_layout import missing_in_train, no_pictures, same_inside, without_folders
@@ -426,11 +428,10 @@ def write_skipped(path: Path, skipped: Iterable[Skipped]) -> None:
 
     Source: OWASP, CSV Injection.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-    handle = os.open(path, flags, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        rows = itertools.chain([("picture", "reason")], ((item.id, item.reason) for item in skipped))
-        csv.writer(file).writerows([_plain_cell(cell) for cell in row] for row in rows)
+    rows = itertools.chain([("picture", "reason")], ((item.id, item.reason) for item in skipped))
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([_plain_cell(cell) for cell in row] for row in rows)
+    write_text(path.parent, path.name, text.getvalue())
 
 
 def _plain_cell(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tame.core.errors import DataError, require
+from tame.core.files import reading, replacing
 from tame.data.table_later import apply_kinds
 from tame.data.table_reading import read_raw
 from tame.data.tables import LEARNT, Column, Kind, Table
@@ -36,7 +36,7 @@ def open_columns(file: Path, columns: Sequence[Column]) -> Table:
     """The columns that `write_columns` kept. Raises KeyError and ValueError for a file that holds other ones."""
     learnt = [column for column in columns if column.kind in LEARNT]
     # Opened here, since numpy leaves a damaged file open.
-    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as held:
+    with reading(file.parent, file.name) as opened, np.load(opened, allow_pickle=False) as held:
         if learnt and "c0" in held.files:  # as studies on arrays were begun before
             values = {column.name: held[f"c{i}"] for i, column in enumerate(learnt)}
         else:
@@ -50,10 +50,8 @@ def open_columns(file: Path, columns: Sequence[Column]) -> Table:
 
 def write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes arrays without pickle in one step, readable by the owner only."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
+    with replacing(file.parent, file.name) as opened:
         np.savez(opened, allow_pickle=False, **arrays)
-    temporary.replace(file)
 
 
 def short_names(files: Sequence[Path]) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from tame.core.errors import DataError, require
+from tame.core.files import write_text
 from tame.core.rng import stream_seed
 from tame.data.tables import safe_cell
 
@@ -197,16 +198,13 @@ def split_all_but_rare(
 
 def write_split(path: Path, split: Split, ids: Sequence[str], groups: np.ndarray) -> None:
     """The split as a CSV file: id, part, fold, group; readable by the owner only."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "part", "fold", "group"])
-        for row, name in enumerate(ids):
-            writer.writerow(
-                [safe_cell(name), split.part[row], split.fold[row] if split.fold[row] >= 0 else "", int(groups[row])]
-            )
-    os.replace(temporary, path)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["id", "part", "fold", "group"])
+    for row, name in enumerate(ids):
+        fold = split.fold[row] if split.fold[row] >= 0 else ""
+        writer.writerow([safe_cell(name), split.part[row], fold, int(groups[row])])
+    write_text(path.parent, path.name, text.getvalue())
 
 
 def _folds_of(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import nn
@@ -26,16 +27,16 @@ def prediction_of(kind: str) -> Prediction:
     return found
 
 
-def read_model(folder: Path, build: Build | None = None) -> Network:
+def read_model(folder: Path, build: Build | None = None, files: Mapping[str, str] | None = None) -> Network:
     """The network of a model folder, ready to judge. build: what made the module, where it is a user's own.
 
-    Raises UsageError where there is none, it does not fit together, or `build` makes another module than it did for the
-    training; RefusedError where a hash differs.
+    files: as of `read_network`. Raises UsageError where there is none, it does not fit together, or `build` makes
+    another module than it did for the training; RefusedError where a hash differs.
     """
 
     def empty(described: Described) -> nn.Module:
         return prediction_of(described.kind).empty(described, build)
 
-    network = read_network(folder, empty)
+    network = read_network(folder, empty, files=files)
     prediction_of(network.kind).verify(network)
     return network

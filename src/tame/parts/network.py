@@ -1,7 +1,7 @@
 """A trained network with everything that it needs to predict an example: it is scored, delivered and loaded again.
 
-Its folder contains `model.safetensors` (all weights, including the backbone's) and `model.json` (recipe, preprocessing,
-labels, hashes). It contains no code, and its hashes are verified before any weight is used.
+Its folder contains `model.safetensors` (all weights, including the backbone's), `model.json` (recipe, preprocessing,
+labels) and `SHA256SUMS` (the hash of each file). It contains no code, and its hashes are verified before any is used.
 """
 
 from __future__ import annotations
@@ -9,26 +9,32 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tame.core.errors import RefusedError, UsageError, require
+from tame.core.files import read_bytes, write_bytes, write_text
 from tame.core.recipe import Recipe
+from tame.core.sums import DESCRIPTION, SUMS, WEIGHTS, read_sums, sha256_of, write_sums
 from tame.parts.losses import LOSSES
 from tame.parts.mlp import Mlp
 
 if TYPE_CHECKING:
     from tame.parts.backbones import Backbone
 
-SCHEMA = "tame-model/1"
+SCHEMA = "tame-model/2"
+OPENS = ("tame-model/1",)  # of earlier versions, without SHA256SUMS; what the weights' own header says
+TIMES_AS_LARGE, SPARE_BYTES = 2, 64 * 2**20  # of what a module may allocate before its weights are loaded
+
+_WHICH = "give a study's folder or its model/ folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Network:
     shortest: int = 0  # pictures are first shrunk to this shorter side in pixels
     prepared: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, Tensor] = field(default_factory=dict)
+    note: str = ""  # to be said wherever it judges
 
     def in_units(self, outputs: Tensor) -> Tensor:
         """Canonical outputs (n, C) of a regression in the units of the data; those of a classification unchanged.
@@ -92,13 +99,8 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
     tensors |= {f"prepared.{name}": value for name, value in network.arrays.items()}
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    weights = folder / "model.safetensors"
-    temporary = folder / ".model.safetensors.tmp"
-    save_file(plain, temporary, metadata={"schema": SCHEMA})
-    os.chmod(temporary, 0o600)
-    _sync(temporary)
-    os.replace(temporary, weights)
-    digest = _sha256(weights)
+    content = save(plain, metadata={"schema": OPENS[0]})
+    digest = hashlib.sha256(content).hexdigest()
     about: dict[str, object] = {
         "schema": SCHEMA,
         "kind": network.kind,
@@ -108,59 +110,109 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
         "run": dict(network.run),
         "shortest": network.shortest,
         "prepared": dict(network.prepared),
-        "weights": {"file": weights.name, "sha256": digest, "size_bytes": weights.stat().st_size},
+        "weights": {"file": WEIGHTS, "sha256": digest, "size_bytes": len(content)},
         "backbone": None,
     }
     if network.backbone is not None:
         own = network.backbone
         about["backbone"] = {"name": own.name, "digest": own.digest, "config": dict(own.config)}
     text = json.dumps(about, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
-    description = folder / "model.json"
-    draft = folder / ".model.json.tmp"
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, description)
-    return {weights.name: digest, description.name: _sha256(description)}
+    # From here on the folder is sound again only once the hashes are written; a kill in between is delivered again.
+    write_bytes(folder.parent, f"{folder.name}/{WEIGHTS}", content)
+    write_text(folder.parent, f"{folder.name}/{DESCRIPTION}", text)
+    files = {WEIGHTS: digest, DESCRIPTION: hashlib.sha256(text.encode()).hexdigest()}
+    write_sums(folder, files)
+    return files
 
 
-def read_network(folder: Path, empty: Empty) -> Network:
+def read_network(folder: Path, empty: Empty, *, files: Mapping[str, str] | None = None) -> Network:
     """The network of a model folder, ready to predict. empty: builds the module that the weights are loaded into.
 
-    Raises UsageError if there is none or its parts do not fit together, RefusedError if a hash differs.
+    files: SHA-256 by name as the study's event holds them, where the folder is that of a study.
+    Raises UsageError where there is none or it does not fit together, RefusedError if a hash differs or the
+    description asks for a larger network than there are weights for.
     """
-    description = folder / "model.json"
-    require(description.is_file(), f"{folder} contains no model.json; give a study's folder or its model/ folder")
     try:
-        about = json.loads(description.read_text(encoding="utf-8"))
-        require(about["schema"] == SCHEMA, f"{description} has format {about['schema']!r}; this TAME reads {SCHEMA}")
-        weights = folder / "model.safetensors"
-        require(weights.is_file(), f"{folder} contains no model.safetensors")
-        if _sha256(weights) != about["weights"]["sha256"]:
-            raise RefusedError(f"{weights} is not the file that {description.name} describes: its hash differs")
+        require((folder / DESCRIPTION).exists(), f"{folder} contains no {DESCRIPTION}; {_WHICH}")
+        text = read_bytes(folder, DESCRIPTION)
+        sums = read_sums(folder)
+        for known, where in ((sums, SUMS), (files, "the study's record")):
+            _require_same(folder, DESCRIPTION, hashlib.sha256(text).hexdigest(), known, where)
+        about = json.loads(text)
+        known_schema = about["schema"] in (SCHEMA, *OPENS)
+        require(known_schema, f"{folder / DESCRIPTION} has format {about['schema']!r}; this TAME reads {SCHEMA}")
+        if about["schema"] == SCHEMA and sums is None:
+            raise RefusedError(f"{folder} holds no {SUMS}, so nothing proves its {DESCRIPTION}: copy the whole folder")
+        weights = folder / WEIGHTS
+        require(weights.exists(), f"{folder} contains no {WEIGHTS}")
+        digest = sha256_of(folder, WEIGHTS)
+        for known, where in (({WEIGHTS: about["weights"]["sha256"]}, DESCRIPTION), (sums, SUMS), (files, "the study")):
+            _require_same(folder, WEIGHTS, digest, known, where)
         tensors = load_file(weights)
         recipe = Recipe.from_flat(about["recipe"])
         labels = tuple(str(label) for label in about["labels"])
-        backbone = None
-        if about["backbone"] is not None:
-            from tame.parts.backbones import build_backbone  # timm takes seconds to load, and tables do not need it
-
-            own = about["backbone"]
-            backbone = build_backbone(
-                own["config"], _part(tensors, "backbone."), name=str(own["name"]), digest=str(own["digest"])
-            )
         kind, prepared = str(about["kind"]), about["prepared"]
-        module = empty(Described(kind, recipe, labels, prepared, backbone))
+        with NoMoreThan(tensors, folder):
+            backbone = None
+            if about["backbone"] is not None:
+                from tame.parts.backbones import build_backbone  # timm takes seconds to load; tables do not need it
+
+                own = about["backbone"]
+                backbone = build_backbone(
+                    own["config"], _part(tensors, "backbone."), name=str(own["name"]), digest=str(own["digest"])
+                )
+            module = empty(Described(kind, recipe, labels, prepared, backbone))
         module.load_state_dict(_part(tensors, "module."))
         return Network(
             kind, str(about["task"]), recipe, labels, module.eval(), backbone, about["run"], int(about["shortest"]),
-            prepared, _part(tensors, "prepared."),
+            prepared, _part(tensors, "prepared."), note=_unproven(folder, sums, files),
         )  # fmt: skip
-    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError, OSError) as problem:
+    except (
+        KeyError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError, OSError, OverflowError,
+        MemoryError,
+    ) as problem:  # fmt: skip
         reason = str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
         raise UsageError(f"{folder} is not a model folder that TAME can read: {reason}") from None
+
+
+class NoMoreThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it holds, new tensors are refused beyond the size of the weights that they are made for.
+
+    A description of a few bytes could otherwise ask for any amount of memory: modules allocate, and fill, what they
+    are told before their weights can be compared with those in the file. Raises RefusedError.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], folder: Path) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._size_bytes = sum(value.numel() * value.element_size() for value in weights.values())
+        self._folder = folder
+        self._made_bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
+        made = func(*args, **(kwargs or {}))
+        # What is made of other tensors is about as large as these; what is made of nothing is as large as it is told.
+        if isinstance(made, Tensor) and not any(isinstance(each, Tensor) for each in args):
+            self._made_bytes += made.numel() * made.element_size()
+            most = TIMES_AS_LARGE * self._size_bytes + SPARE_BYTES
+            if self._made_bytes > most:
+                held = f"{self._size_bytes / 1e6:.1f} MB of weights"
+                raise RefusedError(f"{self._folder} holds {held}, but its {DESCRIPTION} describes a larger network")
+        return made
+
+
+def _require_same(folder: Path, name: str, digest: str, known: Mapping[str, str] | None, where: str) -> None:
+    """Raises RefusedError unless the hash is the one that is known, or none is."""
+    if known is not None and known.get(name) != digest:
+        raise RefusedError(f"{folder / name} is not the file that {where} describes: its hash differs")
+
+
+def _unproven(folder: Path, sums: Mapping[str, str] | None, files: Mapping[str, str] | None) -> str:
+    if sums is not None or files is not None:
+        return ""
+    return f"{folder} was written by an earlier TAME: no hash covers its {DESCRIPTION}, so its labels are taken as read"
 
 
 def plain_head(head: Mlp, *, shift: Tensor, scale: Tensor) -> Mlp:
@@ -176,16 +228,3 @@ def plain_head(head: Mlp, *, shift: Tensor, scale: Tensor) -> Mlp:
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

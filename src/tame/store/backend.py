@@ -25,6 +25,7 @@ class Backend:
     where: str  # for messages; holds no password
     explain: Callable[[BaseException], str]  # a failure of the driver in one line
     keep_others_out: Callable[[Connection, str], None]  # no second writer of a study until the transaction ends
+    forget: Callable[[], None] | None = None  # removes the private copy that is read
 
 
 def one_line(text: str) -> str:

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from tame.core.errors import StorageError, UsageError, require
+from tame.core.files import require_own_folder, write_bytes
 from tame.store.disk import sync_folder, why
 
 RESERVE_BYTES = 50 * 2**20  # left free for the database and the report
@@ -47,12 +48,13 @@ class Checkpoints:
     """The checkpoints in one folder: of each name the last one saved and the one before it.
 
     Opened for writing (by the one process that holds the study's lease), the folder is made if it is missing and files
-    that a killed writer left half written are removed.
+    that a killed writer left half written are removed. Raises StorageError, RefusedError for a folder that is a link.
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self._folder = folder
         self._read_only = read_only
+        require_own_folder(folder)
         if not read_only:
             try:
                 self._prepare()
@@ -73,7 +75,7 @@ class Checkpoints:
             earlier = self._versions(name)
             number = earlier[0].number + 1 if earlier else 1
             self._require_space(len(content))
-            self._write(f"{name}.{number:08d}.{sha256}.safetensors", content)
+            write_bytes(self._folder, f"{name}.{number:08d}.{sha256}.safetensors", content)
             for version in earlier[1:]:
                 version.path.unlink(missing_ok=True)
         except OSError as error:
@@ -147,21 +149,6 @@ class Checkpoints:
             return []
         except OSError as error:
             raise StorageError(f"the checkpoints in {self._folder} cannot be read: {why(error)}") from error
-
-    def _write(self, file_name: str, content: bytes) -> None:
-        temporary = self._folder / f".tame-{os.getpid()}.tmp"
-        try:
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._folder / file_name)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(self._folder)
 
     def _require_space(self, size_bytes: int) -> None:
         need, free = 2 * size_bytes + RESERVE_BYTES, shutil.disk_usage(self._folder).free

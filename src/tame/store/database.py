@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -78,7 +78,8 @@ class Database:
 
     def events(self, study: str, after: int = 0) -> list[Event]:
         """See Store. Raises StorageError if an event is damaged or missing, and says which."""
-        return [replace(event, data=dict(event.data)) for event in self.each(study, after)]
+        found = self.each(study, after)
+        return [replace(event, data=self._data(study, event.id, event.data)) for event in found]
 
     def each(self, study: str, after: int = 0) -> Iterator[Event]:
         """The events of `events`, one by one as they are read: their data is parsed where somebody looks inside."""
@@ -93,11 +94,24 @@ class Database:
             query = select(*columns).where(wanted).order_by(EVENT.c.seq).execution_options(yield_per=AT_ONCE)
             rows = chain.from_iterable(connection.execute(query).partitions())
             for number, (seq, kind, text, at, crc) in enumerate(rows, after + 1):
-                if seq != number:
-                    raise self._unsound(f"event {number} of study {study!r} is missing")
-                if checksum(study, seq, kind, text, at) != crc:
-                    raise self._unsound(f"event {number} of study {study!r} is damaged")
+                self._require_sound(seq == number, f"event {number} of study {study!r} is missing")
+                sound = checksum(study, seq, kind, text, at) == crc
+                self._require_sound(sound, f"event {number} of study {study!r} is damaged")
                 yield Event(kind, JsonText(text), seq, at)
+
+    def last(self, study: str, kind: str) -> Event | None:
+        """The last event of this kind; None where there is none. Raises StorageError if it is damaged."""
+        check_study(study)
+        with self._transaction(writes=False) as connection:
+            study_id = self._study_ids(connection).get(study)
+            wanted = (EVENT.c.study_id == study_id) & (EVENT.c.kind == kind)
+            columns = (EVENT.c.seq, EVENT.c.data, EVENT.c.at, EVENT.c.crc)
+            row = connection.execute(select(*columns).where(wanted).order_by(EVENT.c.seq.desc()).limit(1)).first()
+        if row is None:
+            return None
+        sound = checksum(study, row.seq, kind, row.data, row.at) == row.crc
+        self._require_sound(sound, f"event {row.seq} of study {study!r} is damaged")
+        return Event(kind, self._data(study, row.seq, JsonText(row.data)), row.seq, row.at)
 
     def studies(self) -> list[str]:
         """See Store."""
@@ -107,6 +121,8 @@ class Database:
     def close(self) -> None:
         """See Store."""
         self._backend.engine.dispose()
+        if self._backend.forget is not None:
+            self._backend.forget()
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
@@ -116,20 +132,28 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def _data(self, study: str, seq: int, text: Mapping[str, object]) -> dict[str, object]:
+        """The data of an event, parsed."""
+        try:
+            return dict(text)
+        except (ValueError, RecursionError) as problem:
+            self._require_sound(False, f"event {seq} of study {study!r} is damaged: {problem}")
+            raise
+
     def _study_ids(self, connection: Connection) -> dict[str, int]:
         """Row numbers by name, in the order of beginning. Reads whole rows: an index may be damaged unseen."""
         columns = (STUDY.c.id, STUDY.c.name, STUDY.c.created_at, STUDY.c.format, STUDY.c.crc)
         rows = connection.execute(select(*columns).order_by(STUDY.c.id)).all()
         for _, name, created_at, event_format, crc in rows:
-            if checksum(name, created_at, event_format) != crc:
-                raise self._unsound(f"the entry of study {name!r} is damaged")
+            sound = checksum(name, created_at, event_format) == crc
+            self._require_sound(sound, f"the entry of study {name!r} is damaged")
             newer = f"{self._backend.where}: study {name!r} was made by a newer TAME; update TAME"
             require(event_format <= EVENT_FORMAT, newer, error=StorageError)
         return {name: study_id for study_id, name, *_ in rows}
 
-    def _unsound(self, what: str) -> StorageError:
+    def _require_sound(self, is_sound: bool, what: str) -> None:
         left = "the database was left as it is, so restore a copy or move it away"
-        return StorageError(f"{self._backend.where}: {what}; {left}")
+        require(is_sound, f"{self._backend.where}: {what}; {left}", error=StorageError)
 
 
 def _begin_study(connection: Connection, name: str, at: str) -> int:

@@ -1,4 +1,4 @@
-"""Small things about files that must outlive a crash."""
+"""Files of a study, written in one step; the failures of a disk in plain words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from tame.core.errors import StorageError
+from tame.core.files import write_text
 
 
 def sync_folder(folder: Path) -> None:
@@ -25,14 +26,16 @@ def why(error: OSError) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a text file in one step, readable by the owner only. Raises StorageError."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    """Writes a text file in one step, readable by the owner only; a link that lies there is replaced.
+
+    Raises StorageError, RefusedError where its folder is a link.
+    """
+    write_inside(path.parent, path.name, text)
+
+
+def write_inside(folder: Path, name: str, text: str) -> None:
+    """Writes a text file of a folder, or of one below it ("model/README.md"), as `write_private` does."""
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_text(folder, name, text)
     except OSError as problem:
-        raise StorageError(f"{path} cannot be written: {problem.strerror or problem}") from None
+        raise StorageError(f"{folder / name} cannot be written: {problem.strerror or problem}") from None

@@ -10,6 +10,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from tame.core.errors import StorageError, require
+from tame.core.files import require_own, write_text
 from tame.store.disk import why
 
 
@@ -33,17 +34,17 @@ class Lease:
 def hold(folder: Path) -> Lease:
     """The lease of the study in `folder`, which must exist.
 
-    Raises StorageError at once if another process, or this one, holds it already.
+    Raises StorageError at once if another process, or this one, holds it already; RefusedError where its files are
+    links.
     """
     # The number of the process is a file of its own: older filelocks empty the lock file when they try it.
     holder = folder / "study.pid"
     require(folder.is_dir(), f"the study folder {folder} does not exist", error=StorageError)
+    require_own(folder, "study.lock", holder.name)
     lock = FileLock(folder / "study.lock", timeout=0, mode=0o600, thread_local=False)
     try:
         lock.acquire()
-        handle = os.open(holder, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(handle, "w", encoding="ascii") as file:
-            file.write(f"{os.getpid()}\n")
+        write_text(folder, holder.name, f"{os.getpid()}\n")
     except Timeout:
         known = ""
         with suppress(OSError, ValueError):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from tame.core.errors import require
+from tame.core.plain import parse_object
 from tame.core.records import Event
 
 
@@ -56,9 +57,8 @@ def to_text(event: Event) -> str:
 
 
 def from_text(text: str) -> dict[str, object]:
-    """The data that `to_text` wrote."""
-    data: dict[str, object] = json.loads(text)
-    return data
+    """The data that `to_text` wrote. Raises ValueError for anything else: no object, NaN, numbers without bounds."""
+    return parse_object(text)
 
 
 def check_after(after: int) -> None:

@@ -6,12 +6,15 @@ Sources: sqlite.org (lockingv3, wal, pragma, howtocorrupt); measurements in the 
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO
 from urllib.parse import quote
 
 from filelock import FileLock, Timeout
@@ -20,6 +23,7 @@ from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.schema import CreateTable
 
 from tame.core.errors import RefusedError, StorageError, require
+from tame.core.files import new_file, replacing, require_own
 from tame.store.backend import WRITES, Backend, one_line, plain_errors
 from tame.store.disk import sync_folder, why
 from tame.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
@@ -27,6 +31,9 @@ from tame.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
 BUSY_S = 30  # how long a locked database is waited for
 WAL_FROM = (3, 51, 3)  # older versions can lose a commit when two connections reset the log at once
 
+COPIES = 5  # times that a database which changes meanwhile is copied
+
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")  # ends a journal that names another one
 _SAFE = "what was stored before is safe"
 _DAMAGED = "the file is damaged; TAME has left it as it is, so restore a copy or move it away"
 _REASONS = {
@@ -43,22 +50,139 @@ _REASONS = {
 
 
 def open_sqlite(path: Path, *, create: bool, read_only: bool) -> Backend:
-    """The checked database in the file `path`. Raises StorageError, RefusedError."""
+    """The checked database in the file `path`; opened read-only, nothing in its folder is changed.
+
+    Raises StorageError, RefusedError.
+    """
     path = Path(os.path.realpath(path))  # the journal lies beside the file itself, not beside a link to it
     if not _exists(path):
         require(create, f"there is no database {path}", error=StorageError)
         require(path.parent.is_dir(), f"there is no folder {path.parent} for the database", error=StorageError)
         _create(path)
-    writable = os.access(path, os.W_OK)
-    require(read_only or writable, f"{path}: it cannot be written; {_SAFE}", error=StorageError)
-    # A reader opens for writing too where it may, because it may have to roll a killed writer's journal back;
-    # query_only keeps it from writing anything of its own.
-    connect = partial(_connect, path, mode="rw" if writable else "ro", query_only=read_only)
+    look_at(path)
+    if read_only:
+        return _reader(path)
+    require_own(path.parent, path.name)
+    require(os.access(path, os.W_OK), f"{path}: it cannot be written; {_SAFE}", error=StorageError)
+    connect = partial(_connect, path)
     with plain_errors(str(path), explain), closing(connect()) as connection:
         _check(connection, path)
-        if not read_only:
-            _set_journal(connection, path)
+        _set_journal(connection, path)
     return Backend(_engine(connect), str(path), explain, lambda connection, study: None)
+
+
+def look_at(path: Path) -> None:
+    """Raises RefusedError where opening the database would touch another file, StorageError for another program's.
+
+    SQLite writes to and deletes what lies beside a database: links are followed, and a journal may name one more
+    journal, anywhere, which is deleted when the first is rolled back. TAME writes neither.
+    Source: sqlite.org/atomiccommit.html, section 5; sqlite.org/fileformat2.html, sections 1.3 and 3.
+    """
+    require_own(path.parent, *(f"{path.name}{end}" for end in ("-journal", "-wal", "-shm")))
+    with plain_os_errors(path):
+        journal = _ends(path.parent, f"{path.name}-journal", 16)
+        header = _starts(path.parent, path.name, 100)
+    if journal.endswith(_JOURNAL_MAGIC):
+        raise RefusedError(f"{path}-journal names another journal, which SQLite would delete; it was left as it is")
+    marked = header[:16] == b"SQLite format 3\0" and int.from_bytes(header[68:72], "big") != APPLICATION_ID
+    require(not marked, f"{path} is a database of another program; it was left as it is", error=StorageError)
+
+
+def _reader(path: Path) -> Backend:
+    """The database opened so that nothing beside it is changed, or a private copy where that cannot be.
+
+    What a killed writer left must be rolled back before anything can be read, and a write-ahead log needs a file to
+    share; both are done in the copy.
+    """
+    for _ in range(COPIES):
+        if not _needs_copy(path):
+            connect = partial(_connect, path, mode="ro", query_only=True)
+            try:
+                with plain_errors(str(path), explain), closing(connect()) as connection:
+                    _check(connection, path)
+            except StorageError as problem:
+                if not _left_by_a_killed_writer(problem):
+                    raise
+            else:
+                return Backend(_engine(connect), str(path), explain, lambda connection, study: None)
+        folder = TemporaryDirectory(prefix="tame-")
+        try:
+            copy = _copied(path, Path(folder.name))
+            if copy is not None:
+                connect = partial(_connect, copy, query_only=True)
+                with plain_errors(str(path), explain), closing(_connect(copy)) as connection:
+                    _check(connection, path)
+                return Backend(
+                    _engine(connect), str(path), explain, lambda connection, study: None, forget=folder.cleanup
+                )
+        except BaseException:
+            folder.cleanup()
+            raise
+        folder.cleanup()
+    raise StorageError(f"{path}: another process is changing it; look again in a moment")
+
+
+def _needs_copy(path: Path) -> bool:
+    """Whether the file is in the mode of a write-ahead log that no process shares at the moment."""
+    return _starts(path.parent, path.name, 20)[18:20] == b"\2\2" and not Path(f"{path}-shm").exists()
+
+
+def _left_by_a_killed_writer(problem: StorageError) -> bool:
+    cause = problem.__cause__
+    name = getattr(getattr(cause, "orig", cause), "sqlite_errorname", "")
+    return name in ("SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY", "SQLITE_READONLY_CANTINIT")
+
+
+def _copied(path: Path, folder: Path) -> Path | None:
+    """A copy of the database and its journals in another folder; None where they changed meanwhile."""
+    names = [f"{path.name}{end}" for end in ("", "-journal", "-wal")]
+    with plain_os_errors(path):
+        before = [_stamp(path.with_name(name)) for name in names]
+        for name, found in zip(names, before, strict=True):
+            if found is not None:
+                with _read(path.parent, name) as file, replacing(folder, name) as own:
+                    shutil.copyfileobj(file, own)
+        after = [_stamp(path.with_name(name)) for name in names]
+    look_at(folder / path.name)
+    return folder / path.name if before == after else None
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _starts(folder: Path, name: str, count: int) -> bytes:
+    with _read(folder, name) as file:
+        return file.read(count)
+
+
+def _ends(folder: Path, name: str, count: int) -> bytes:
+    """The last bytes of a file; none where it is missing."""
+    try:
+        with _read(folder, name) as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - count))
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+def _read(folder: Path, name: str) -> IO[bytes]:
+    # Not `reading`: a database that is only read may have a second name, as a backup by hard links gives it.
+    return open(os.open(folder / name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb")
+
+
+@contextmanager
+def plain_os_errors(path: Path) -> Iterator[None]:
+    """What the system refuses within is raised as StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {why(error)}") from error
 
 
 def explain(error: BaseException) -> str:
@@ -97,7 +221,7 @@ def _create(path: Path) -> None:
                 require(not Path(f"{path}{end}").exists(), missing, error=StorageError)
             for left in (fresh, Path(f"{fresh}-journal")):
                 left.unlink(missing_ok=True)
-            os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            new_file(fresh)
             with plain_errors(str(path), explain), closing(_connect(fresh)) as connection:
                 _make_tables(connection)
             fresh.replace(path)
@@ -126,6 +250,7 @@ def _connect(path: Path, *, mode: str = "rw", query_only: bool = False) -> sqlit
     # isolation_level=None: the module begins no transactions of its own, so that each begins as _engine says.
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # no statement reaches another file
         for name, value in pragmas.items():
             connection.execute(f"PRAGMA {name} = {value}")
     except BaseException:
@@ -165,27 +290,32 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 def _check_objects(connection: sqlite3.Connection, path: Path) -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as sound:
         _make_tables(sound)
-        expected = _objects(sound)
-    got = _objects(connection)
-    odd = sorted(name for name in expected.keys() | got.keys() if expected.get(name) != got.get(name))
+        wanted = _names(sound)
+        columns = _columns(sound, wanted)
+    held = _names(connection)
+    # The names first: asking a table of a foreign kind for its columns runs the code of that kind.
+    odd = sorted(wanted ^ held) or sorted(k for k, own in _columns(connection, held).items() if own != columns[k])
     if odd:
         kind, name, table = odd[0]
-        how = "lacks" if odd[0] not in got else "holds" if odd[0] not in expected else "has changed"
+        how = "lacks" if odd[0] not in held else "holds" if odd[0] not in wanted else "has changed"
         raise RefusedError(f"{path} {how} the {kind} {name!r} on {table!r}, unlike a database of TAME; it is not used")
 
 
-def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str, str], list[object]]:
-    """Columns by kind, name and table of every object. Not its SQL text, which another SQLAlchemy may write otherwise.
+def _names(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    """Kind, name and table of every object. Not its SQL text, which another SQLAlchemy may write otherwise.
 
     The tables of ANALYZE are left out.
     """
     rows = connection.execute("SELECT type, name, tbl_name FROM sqlite_master").fetchall()
+    return {row for row in rows if not row[1].startswith("sqlite_stat")}
+
+
+def _columns(
+    connection: sqlite3.Connection, objects: Iterable[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], list[object]]:
+    """The columns of each table, by its entry."""
     columns = 'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)'
-    return {
-        row: connection.execute(columns, (row[1],)).fetchall() if row[0] == "table" else []
-        for row in rows
-        if not row[1].startswith("sqlite_stat")
-    }
+    return {row: connection.execute(columns, (row[1],)).fetchall() for row in objects if row[0] == "table"}
 
 
 def _set_journal(connection: sqlite3.Connection, path: Path) -> None:

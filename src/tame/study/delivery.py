@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tame.core.errors import StorageError
 from tame.core.result_parts import Delivered
+from tame.core.sums import CARD, SUMS, write_sums
 from tame.evaluate.score import Judged, judged_from, open_test
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
@@ -90,3 +92,16 @@ def _apart(data: Data, before: Judged, after: Judged) -> float:
     if data.task == "regression":
         return apart / max(float(np.std(data.learnt())), 1e-12)
     return 1.0 if (before.predicted != after.predicted).any() else apart
+
+
+def add_card(study: Study, text: str) -> None:
+    """Writes the model card beside the model; hashes cover it as they cover the model."""
+    folder = study.folder / "model"
+    study.write(f"{folder.name}/{CARD}", text)
+    kept = study.state.delivered or events.Delivered()
+    files = {**kept.files, CARD: hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()}
+    try:
+        write_sums(folder, files)
+    except OSError as problem:
+        raise StorageError(f"{folder / SUMS} cannot be written: {problem.strerror}") from None
+    study.keep(replace(kept, files=files))

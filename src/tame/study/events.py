@@ -23,9 +23,11 @@ ResultPlain = Mapping[str, object]  # the content of report.json; core/result.py
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """The study was started with this config."""
+    """The study was started with this config. id: random, by which the user who started it is recognised."""
 
     event_kind: ClassVar[str] = "opened"
+    sparse: ClassVar[frozenset[str]] = frozenset({"id"})
+    id: str | None = None
     config: Plain = field(default_factory=dict)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import secrets
 import shutil
 import threading
 import time
@@ -18,10 +19,20 @@ from tame.core.config import StudyConfig
 from tame.core.errors import StoppedError, StorageError, UsageError, require
 from tame.core.records import Event, History, Point, curve_event, early_stop_event
 from tame.store.database import Database, open_store
-from tame.store.disk import write_private
+from tame.store.disk import write_inside
 from tame.store.lease import Lease, hold
 from tame.study.events import Opened, StudyEvent, WorkerRestarted, event_of
-from tame.study.state import STUDY, State, Watcher, config_of, how_to_resume, state_of, unfinished
+from tame.study.state import (
+    STUDY,
+    State,
+    Watcher,
+    config_of,
+    how_to_resume,
+    open_events,
+    require_study,
+    state_of,
+    unfinished,
+)
 from tame.trial.commands import Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
@@ -160,9 +171,8 @@ class Study:
 
     def write(self, name: str, text: str) -> Path:
         """Writes a file of the study atomically, readable only by its owner."""
-        path = self.folder / name
-        write_private(path, text)
-        return path
+        write_inside(self.folder, name, text)
+        return self.folder / name
 
     def close(self) -> None:
         """Ends the worker and releases the study."""
@@ -206,17 +216,16 @@ def begin(config: StudyConfig, watcher: Watcher) -> Study:
         raise
     study = Study(folder, config, store, lease, watcher)
     study.write("config.json", json.dumps(config.to_json(), indent=1, sort_keys=True) + "\n")
-    study.keep(Opened(config=config.to_json()))
+    study.keep(Opened(config=config.to_json(), id=secrets.token_hex(16)))
     return study
 
 
 def reopen(folder: Path, watcher: Watcher) -> Study:
     """An existing study. Raises UsageError if there is none, StorageError if it is in use."""
-    require(folder.is_dir(), f"the study folder {folder} does not exist")
-    require((folder / "study.db").exists(), f"{folder} is not a study: it contains no study.db")
+    require_study(folder)
     lease = hold(folder)
     try:
-        store = open_store(folder / "study.db", create=False)
+        store = open_events(folder, read_only=False)
         state = state_of(store)
         study = Study(folder, config_of(state, folder), store, lease, watcher, state=state)
         require(study.state.imported is None, unfinished(folder, study.state))

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import gc
+import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from tame.adjust.guard import Rest
 from tame.core.config import StudyConfig
-from tame.core.errors import StorageError, require
+from tame.core.errors import RefusedError, StorageError, require
 from tame.core.importance import Objective
-from tame.core.plain import from_plain
-from tame.core.records import Decided, Event, Finding, Fold, History, Point
+from tame.core.plain import from_plain, to_plain
+from tame.core.recipe import Recipe
+from tame.core.records import Decided, Event, Finding, Fold, History, Point, named, naming
+from tame.core.result import Result
+from tame.core.result_parts import DataFacts as DataFactsType
+from tame.core.result_parts import EngineChoice
 from tame.core.space import Space
+from tame.core.space_text import parse_dimension
+from tame.kinds.costs import Speed
 from tame.kinds.known import FIRST
 from tame.store.database import Database, open_store
 from tame.study.events import (
@@ -47,6 +55,8 @@ from tame.study.events import (
 
 STUDY = "study"  # its name inside its own database
 UNTIMED = frozenset(("decision", "curve", "trial_state", "early_stop", "imported_trial"))  # that tell no time used
+DATABASE = "study.db"
+MOST_S = 1e12  # seconds that anything may have taken
 
 
 class Watcher(Protocol):
@@ -134,13 +144,17 @@ class State:
 
     def after(self, event: Event) -> None:
         """Applies one event; one of an unknown kind changes only the used time."""
-        if event.kind not in UNTIMED:
-            used_s = event.data.get("used_s")
-            if isinstance(used_s, int | float):
-                self.used_s = max(self.used_s, float(used_s))
         step = STEPS.get(event.kind)
-        if step is not None:
-            step(self, event)
+        with naming(event):
+            used_s = None if event.kind in UNTIMED else event.data.get("used_s")
+            if isinstance(used_s, int | float):
+                require(0 <= used_s < MOST_S, f"used_s is {used_s}, not seconds of a budget", error=StorageError)
+                self.used_s = max(self.used_s, float(used_s))
+            if step is not None:
+                step(self, event)
+            check = CHECKS.get(event.kind)
+            if check is not None:
+                check(self)
 
 
 def _of_trials(state: State, event: Event) -> None:
@@ -154,7 +168,7 @@ def _decided(state: State, event: Event) -> None:
 
 
 def _found(state: State, event: Event) -> None:
-    state.findings.append(from_plain(Finding, event.data, what=f"event {event.id} (finding)"))
+    state.findings.append(from_plain(Finding, event.data, what=named(event)))
 
 
 def _held(state: State, event: Event) -> None:
@@ -162,10 +176,15 @@ def _held(state: State, event: Event) -> None:
 
 
 def _of_data(state: State, event: Event) -> None:
+    pairs = event.data.get("pairs", ())
+    if not isinstance(pairs, Sized):
+        raise StorageError("its pairs are not a list")
+    from_plain(DataFactsType, {**event.data, "pairs": len(pairs)}, what=named(event))
     state.data = dict(event.data)
 
 
 def _of_result(state: State, event: Event) -> None:
+    Result.from_json(event.data)
     state.result = dict(event.data)
 
 
@@ -177,6 +196,7 @@ def _of_opening(state: State, event: Event) -> None:
 def _of_training(state: State, event: Event) -> None:
     _held(state, event)
     assert state.trained is not None
+    require(state.trained.trained_s >= 0, "it took less than no time", error=StorageError)
     state.trained_s += state.trained.trained_s
     state.marks.append((state.used_s, state.epochs))
 
@@ -196,6 +216,64 @@ STEPS: Mapping[str, Callable[[State, Event], None]] = {
 }
 
 
+def _check_opened(state: State) -> None:
+    assert state.opened is not None
+    config = StudyConfig.from_json(state.opened.config)
+    from_plain(StudyConfig, to_plain(config), what="the config")  # of the types that its fields have
+
+
+def _check_clock(state: State) -> None:
+    assert state.clock is not None
+    require(0 < state.clock.time_s < MOST_S, f"a clock of {state.clock.time_s} s", error=StorageError)
+
+
+def _check_plan(state: State) -> None:
+    plan = state.plan
+    assert plan is not None
+    base = Recipe.from_flat(plan.base)
+    for changes in plan.portfolio:
+        base.but(changes)
+    Space.from_json(plan.space, base=plan.base)
+    if plan.speed is not None:
+        Speed.from_json(plan.speed)
+
+
+def _check_space(state: State) -> None:
+    Space.from_json((state.imported or state.space or PlanEvent()).space, base=(state.plan or PlanEvent()).base)
+
+
+def _check_asked(state: State) -> None:
+    assert state.space_asked is not None
+    for text in state.space_asked.texts:
+        parse_dimension(text)
+
+
+def _check_region(state: State) -> None:
+    assert state.region is not None
+    for name, bounds in state.region.bounds.items():
+        known = bounds.keys() <= {"low", "high"}
+        require(known, f"{name} is bounded by {', '.join(bounds)}, not by low and high", error=StorageError)
+
+
+def _check_finalists(state: State) -> None:
+    assert state.finalists is not None
+    for number in state.finalists.trials:
+        state.history.known(number)
+
+
+def _check_engines(state: State) -> None:
+    assert state.engines is not None
+    from_plain(tuple[EngineChoice, ...], state.engines.used, what="what trains")
+
+
+# What a kind of event says beyond the types of its fields must be so before anything is concluded from it.
+CHECKS: Mapping[str, Callable[[State], None]] = {
+    "opened": _check_opened, "clock": _check_clock, "plan": _check_plan, "space": _check_space,
+    "imported": _check_space, "space_asked": _check_asked, "region": _check_region, "finalists": _check_finalists,
+    "engines": _check_engines,
+}  # fmt: skip
+
+
 def objective_of(state: State) -> Objective:
     """The objective by which the trials of a study are compared."""
     about = state.imported
@@ -213,16 +291,57 @@ def absent_of(state: State) -> Mapping[str, Sequence[int]]:
     return {} if state.imported is None else state.imported.absent
 
 
+def require_study(folder: Path) -> None:
+    """Raises UsageError where there is no study, RefusedError where its database is a link."""
+    require(folder.is_dir(), f"no study folder {folder}")
+    require(os.path.lexists(folder / DATABASE), f"{folder} is not a study: it contains no {DATABASE}")
+    if (folder / DATABASE).is_symlink():
+        raise RefusedError(f"{folder / DATABASE} is a link; a study's folder must hold the database itself")
+
+
+def open_events(folder: Path, *, read_only: bool) -> Database:
+    """The events of a study's folder. Raises as `require_study`, StorageError, RefusedError as `open_store`."""
+    require_study(folder)
+    return open_store(folder / DATABASE, create=False, read_only=read_only)
+
+
 def read_state(folder: Path) -> tuple[StudyConfig, State]:
     """Config and state of a study, without disturbing a process that works on it."""
-    require(folder.is_dir(), f"the study folder {folder} does not exist")
-    require((folder / "study.db").exists(), f"{folder} is not a study: it contains no study.db")
-    store = open_store(folder / "study.db", create=False, read_only=True)
+    store = open_events(folder, read_only=True)
     try:
         state = state_of(store)
         return config_of(state, folder), state
     finally:
         store.close()
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """What is shown of a study within: where its events do not fit together, StorageError says so.
+
+    Each event was checked by itself. A record that a stranger wrote may still name in one what no other holds.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as problem:
+        told = f"{type(problem).__name__}: {problem}"
+        raise StorageError(f"{folder}: its record does not fit together, so it cannot be shown ({told})") from problem
+
+
+def delivered_files(folder: Path) -> Mapping[str, str] | None:
+    """The SHA-256 of each file of the delivered model; None where there is no study, or it has delivered none."""
+    if not os.path.lexists(folder / DATABASE):
+        return None
+    store = open_events(folder, read_only=True)
+    try:
+        event = store.last(STUDY, Delivered.event_kind)
+    finally:
+        store.close()
+    if event is None:
+        return None
+    kept = read_event(event)
+    assert isinstance(kept, Delivered)
+    return kept.files
 
 
 def state_of(store: Database) -> State:
@@ -264,9 +383,9 @@ def how_to_resume(folder: Path, *, model: str | None, time: str = "") -> str:
 
 
 def config_of(state: State, folder: Path) -> StudyConfig:
-    """The config with which a study was started."""
+    """The config with which a study was started. Raises StorageError if it has none."""
     if state.opened is None:
-        raise StorageError(f"{folder} was started but has no config; start it again with tame fit")
+        raise StorageError(f"{folder} was started but holds no config; start it again with tame fit")
     return StudyConfig.from_json(state.opened.config)
 
 

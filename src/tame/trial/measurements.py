@@ -6,14 +6,13 @@ Whatever is lost, damaged or cannot be written is measured again.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from tame.core.errors import StorageError
+from tame.core.files import write_text
 
 T = TypeVar("T")
 
@@ -44,13 +43,6 @@ def read_json(path: Path) -> dict[str, object]:
 
 def write_json(path: Path, value: dict[str, object]) -> None:
     """Writes a JSON file atomically, readable only by the owner; does nothing if it cannot be written."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(json.dumps(value, indent=1, sort_keys=True))
-        os.replace(temporary, path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        write_text(path.parent, path.name, json.dumps(value, indent=1, sort_keys=True))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from tame.core.errors import StoppedError, TameError, UsageError, WorkerError
+from tame.core.files import appending
 from tame.trial.commands import Commands, Doing, Message, Note
 from tame.worker.client import Client
 from tame.worker.environment import worker_environment
@@ -119,7 +120,7 @@ class ProcessExecutor:
     def _spawn(self) -> subprocess.Popen[str]:
         log: IO[bytes] | int = subprocess.DEVNULL
         if self._log is not None:
-            log = os.fdopen(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+            log = appending(self._log.parent, self._log.name)
         # -P: a file in the user's working folder that is named like a module must not be imported.
         command = [sys.executable, "-P", "-m", "tame.worker.serve"]
         process = subprocess.Popen(

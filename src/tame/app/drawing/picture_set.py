@@ -16,6 +16,7 @@ from PIL import Image, ImageEnhance
 from tame.app.drawing.picture import CLASSES, picture
 from tame.app.drawing.shapes import SIZE, Rng, between
 from tame.core.errors import UsageError, require, unknown
+from tame.core.files import write_bytes
 from tame.core.rng import stream
 
 
@@ -88,9 +89,9 @@ def draw(
             continue
         rng = stream(seed, "picture", k)
         image = picture(slot.shows, rng)
-        (folder / slot.name).write_bytes(encoded(image, jpeg=slot.name.endswith(".jpg")))
+        write_bytes(folder, slot.name, encoded(image, jpeg=slot.name.endswith(".jpg")))
         for copy in slot.copies:
-            (folder / copy.name).write_bytes(encoded(repeated(image, rng), jpeg=copy.name.endswith(".jpg")))
+            write_bytes(folder, copy.name, encoded(repeated(image, rng), jpeg=copy.name.endswith(".jpg")))
     wrong = tuple(sorted(slot.name for slot in slots if slot.label != slot.shows))
     return Drawn(folder, len(slots), wrong, tuple((first.name, copy.name) for first, copy in pairs))
 

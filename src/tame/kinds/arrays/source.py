@@ -12,6 +12,7 @@ import numpy as np
 
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, StorageError, require
+from tame.core.files import reading, replacing, require_own
 from tame.core.plain import from_plain, to_plain
 from tame.core.result_parts import TargetFacts
 from tame.data.array_targets import Target, task_of
@@ -61,6 +62,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
 def _inputs(folder: Path) -> np.ndarray:
     """The inputs (N, ...) that `keep_arrays` put there, read as they are needed. Raises StorageError."""
     try:
+        require_own(folder, INPUTS)
         found: np.ndarray = np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError) as problem:
         said = f"the arrays of {folder} cannot be read, begin again with tame.fit: {problem}"
@@ -94,9 +96,8 @@ def keep_arrays(
         require_learnt(x.columns)
         write_columns(folder / COLUMNS, x)
     else:
-        with (folder / INPUTS).open("wb") as file:
+        with replacing(folder, INPUTS) as file:
             np.save(file, x, allow_pickle=False)
-        (folder / INPUTS).chmod(0o600)
     own = {"y": target.values, "about": np.frombuffer(json.dumps(to_plain(about)).encode(), dtype=np.uint8)}
     write_arrays(folder / TARGETS, own if target.shares is None else {**own, "shares": target.shares})
 
@@ -121,7 +122,7 @@ def _of_texts(y: np.ndarray, task: str) -> Target:
 def read_kept(folder: Path) -> Rows:
     """The arrays that `keep_arrays` put there, a table or not."""
     try:
-        with (folder / TARGETS).open("rb") as file, np.load(file, allow_pickle=False) as held:
+        with reading(folder, TARGETS) as file, np.load(file, allow_pickle=False) as held:
             target, told = held["y"], json.loads(held["about"].tobytes())
             shares = held["shares"] if "shares" in held.files else None
         about = from_plain(Kept, told, what=f"what is kept of the arrays of {folder}")
@@ -131,6 +132,7 @@ def read_kept(folder: Path) -> Rows:
             values = dict(open_columns(folder / COLUMNS, columns).values)
             lengths |= {len(column) for column in values.values()}
         elif (folder / INPUTS).exists():
+            require_own(folder, INPUTS)
             lengths.add(len(np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False)))
     except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as problem:
         why = "damaged" if "pickle" in str(problem) else problem  # numpy would advise to load what it refuses

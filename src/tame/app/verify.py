@@ -1,0 +1,170 @@
+"""`tame verify`: whatever of a study's folder can be checked, and what was found. Trains nothing, changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tame.core.errors import StorageError, TameError
+from tame.core.files import read_bytes, reading, require_own_folder
+from tame.core.plain import to_plain
+from tame.core.sums import SUMS, read_sums, sha256_of
+from tame.store.checkpoints import Checkpoints
+from tame.study.state import STUDY, State, open_events
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One thing that was looked at. problem: what is wrong with it; empty where nothing is."""
+
+    what: str
+    found: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All that was checked of a study's folder."""
+
+    study: str
+    checks: tuple[Checked, ...]
+
+    @property
+    def problems(self) -> tuple[Checked, ...]:
+        return tuple(each for each in self.checks if each.problem)
+
+    def to_json(self) -> dict[str, object]:
+        """The document that --json prints."""
+        plain: dict[str, object] = to_plain(self)
+        return {"schema": "tame/1", **plain, "sound": not self.problems}
+
+
+def verify(folder: Path) -> Verdict:
+    """What can be checked of a study. Raises as `open_events` where its record cannot be read at all."""
+    store = open_events(folder, read_only=True)
+    try:
+        events = store.events(STUDY)
+    finally:
+        store.close()
+    state = State()
+    for event in events:
+        state.after(event)
+    first = [
+        Checked("database", "its pages, tables and indexes are sound, and its journals name nothing outside"),
+        Checked("events", f"{len(events):,} in order without a gap, each with its checksum, each read and understood"),
+    ]
+    if not events:
+        first = [first[0], Checked("events", "", "there are none")]
+    rest = [_looked(folder, state, what, look) for what, look in LOOKS.items()]
+    return Verdict(str(folder), (*first, *rest))
+
+
+Look = Callable[[Path, State], str]  # what was found; raises StorageError for what is wrong
+
+
+def _looked(folder: Path, state: State, what: str, look: Look) -> Checked:
+    try:
+        return Checked(what, look(folder, state))
+    except TameError as problem:
+        return Checked(what, "", str(problem))
+    except OSError as problem:
+        return Checked(what, "", f"{problem.filename or folder}: {problem.strerror or problem}")
+
+
+def _test_part(folder: Path, state: State) -> str:
+    if state.result is not None and not state.openings:
+        raise StorageError("there is a result, but no event says that the test part was opened")
+    times = {0: "not opened yet", 1: "opened once"}
+    return times.get(state.openings, f"opened {state.openings} times: the study was killed after each but the last")
+
+
+def _model(folder: Path, state: State) -> str:
+    if state.delivered is None:
+        return "none was delivered"
+    model, kept = folder / "model", state.delivered.files
+    require_own_folder(model)
+    for name, digest in kept.items():
+        if sha256_of(model, name) != digest:
+            raise StorageError(f"{model / name} is not the file that was delivered: its hash differs")
+    sums = read_sums(model)
+    if sums is not None and sums != dict(kept):
+        raise StorageError(f"{model / SUMS} does not say what the study's record says")
+    strange = sorted({path.name for path in model.iterdir()} - {*kept, SUMS})
+    if strange and sums is not None:
+        raise StorageError(f"{model} also holds {', '.join(strange)}, which was not delivered")
+    late = "" if sums is not None else f"; written by an earlier TAME, without {SUMS}"
+    return f"{', '.join(sorted(kept))}: as delivered, by the hashes in the record{late}"
+
+
+def _checkpoints(folder: Path, state: State) -> str:
+    if not (folder / "checkpoints").is_dir():
+        return "there are none"
+    checkpoints = Checkpoints(folder / "checkpoints", read_only=True)
+    names = checkpoints.names()
+    notes = [note for name in names if (note := checkpoints.load(name)[2]) is not None]
+    if notes:
+        raise StorageError("; ".join(notes))
+    return f"{len(names):,} with the hash that their names say"
+
+
+def _config(folder: Path, state: State) -> str:
+    if state.opened is None:
+        raise StorageError("no event holds the config")
+    if _json(folder, "config.json") != dict(state.opened.config):
+        raise StorageError(f"{folder / 'config.json'} is not the config that the study was begun with")
+    return "config.json is what the record says"
+
+
+def _result(folder: Path, state: State) -> str:
+    if state.result is None:
+        return "not finished"
+    if _json(folder, "report.json") != state.result:
+        raise StorageError(f"{folder / 'report.json'} is not the result that the record holds")
+    for problem in _contradictions(state):
+        raise StorageError(problem)
+    return "report.json is what the record says; its winner and its test part are those of the events"
+
+
+def _contradictions(state: State) -> Iterator[str]:
+    """What the result says otherwise than the events before it."""
+    result, history = state.result or {}, state.history
+    winner = result.get("winner")
+    if isinstance(winner, dict):
+        trial = history.trials.get(winner["from_trial"])
+        if trial is None:
+            yield f"the winner is trial {winner['from_trial']}, which no event begins"
+        elif not any(winner["recipe"] == each.recipe.flat() | {"seed": winner["recipe"].get("seed")}
+                     for each in history.trials.values()):  # fmt: skip
+            yield "the winner's recipe is that of no trial"
+    score = result.get("score")
+    opened = None if state.test_opened is None else state.test_opened.n
+    if isinstance(score, dict) and opened is not None and score["n"] != opened:
+        yield f"the score is of {score['n']} examples, but the test part that was opened has {opened}"
+
+
+def _json(folder: Path, name: str) -> object:
+    try:
+        return json.loads(read_bytes(folder, name))
+    except (ValueError, RecursionError):
+        raise StorageError(f"{folder / name} is not JSON") from None
+
+
+def _links(folder: Path, state: State) -> str:
+    """Every file of the folder, opened: links and pipes are refused by that."""
+    count = 0
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            continue
+        with suppress(FileNotFoundError), reading(folder, name):
+            count += 1
+    return f"{count:,}, none of them a link, a pipe or a second name of a file outside"
+
+
+LOOKS: dict[str, Look] = {
+    "files": _links, "config": _config, "test part": _test_part, "model": _model, "checkpoints": _checkpoints,
+    "result": _result,
+}  # fmt: skip

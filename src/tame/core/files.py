@@ -1,0 +1,167 @@
+"""The one place that opens files for writing, and that opens files of a folder which may come from a stranger.
+
+A file is written under a random name that did not exist, in a folder that is held open, and moved into place when it
+is safe on disk. So a link, a pipe or a half-written file that lies where it is going is replaced, never followed, and a
+crash leaves the old file or the new one. Files of a study are opened only where nothing on the way to them is a link.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from tame.core.errors import RefusedError, require
+
+# Elsewhere folders cannot be held open; links there need a privilege to be made.
+_HANDLES = os.name == "posix" and {os.open, os.rename, os.unlink, os.stat} <= os.supports_dir_fd
+_NOFOLLOW, _NOWAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
+_BINARY, _FOLDER = getattr(os, "O_BINARY", 0), getattr(os, "O_DIRECTORY", 0)
+_MEND = "a study's folder must hold files, not links: put the file itself there"
+
+
+@contextmanager
+def replacing(folder: Path, name: str) -> Iterator[IO[bytes]]:
+    """A new file, readable by the owner only, that takes the place of `name` once the block ends well.
+
+    name: a file of the folder, or of a folder below it ("model/model.json"), none of which may be a link. It is on
+    the disk then; where the block raises, nothing has changed. Raises OSError, RefusedError for a link on the way.
+    """
+    with _held(folder, name) as (place, leaf):
+        draft = _beside(leaf, f".tame-{secrets.token_hex(8)}.tmp")
+        handle = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY, 0o600, dir_fd=place)
+        try:
+            with os.fdopen(handle, "w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if place is None:
+                os.replace(draft, leaf)
+            else:
+                os.rename(draft, leaf, src_dir_fd=place, dst_dir_fd=place)
+                os.fsync(place)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(draft, dir_fd=place)
+            raise
+
+
+def write_bytes(folder: Path, name: str, content: bytes) -> None:
+    """Writes a file in one step. Raises as `replacing`."""
+    with replacing(folder, name) as file:
+        file.write(content)
+
+
+def write_text(folder: Path, name: str, text: str) -> None:
+    """Writes a UTF-8 file in one step; what UTF-8 cannot hold is escaped. Raises as `replacing`."""
+    write_bytes(folder, name, text.encode("utf-8", "backslashreplace"))
+
+
+def new_file(path: Path) -> None:
+    """Makes an empty file, readable by the owner only. Raises FileExistsError where anything has that name, OSError."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o600))
+
+
+def appending(folder: Path, name: str) -> IO[bytes]:
+    """A log that is written on at its end, made where it is missing. Raises OSError, RefusedError for a link."""
+    with _held(folder, name) as (place, leaf):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NOFOLLOW | _NOWAIT | _BINARY
+        return os.fdopen(_own(folder / name, lambda: os.open(leaf, flags, 0o600, dir_fd=place)), "ab")
+
+
+def reading(folder: Path, name: str) -> BufferedReader:
+    """A file of a folder, opened to be read. Raises FileNotFoundError, OSError, RefusedError as `require_own`."""
+    with _held(folder, name) as (place, leaf):
+        flags = os.O_RDONLY | _NOFOLLOW | _NOWAIT | _BINARY
+        return open(_own(folder / name, lambda: os.open(leaf, flags, dir_fd=place)), "rb")
+
+
+def read_bytes(folder: Path, name: str) -> bytes:
+    """The content of a file of a folder. Raises as `reading`."""
+    with reading(folder, name) as file:
+        return file.read()
+
+
+def require_own(folder: Path, *names: str) -> None:
+    """Raises RefusedError for a link, a pipe, or a file that has a second name elsewhere; what is missing is fine.
+
+    Other programs open such a file by its path (a database, a lock), and would follow it out of the folder.
+    """
+    for name in names:
+        path = folder / name
+        try:
+            status = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        _require_plain(path, status)
+
+
+def require_own_folder(folder: Path) -> None:
+    """Raises RefusedError for a folder of a study that is a link; a missing one is fine."""
+    if folder.is_symlink():
+        raise RefusedError(f"{folder} is a link to another folder; {_MEND}")
+
+
+def _own(path: Path, opened: Callable[[], int]) -> int:
+    """The handle of a file that is none of what `require_own` refuses."""
+    require_own(path.parent, path.name)  # says what it is; the flags hold where it has changed since
+    handle = opened()
+    try:
+        _require_plain(path, os.fstat(handle))
+        if os.name == "posix":
+            os.set_blocking(handle, True)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _require_plain(path: Path, status: os.stat_result) -> None:
+    mode = status.st_mode
+    what = next((word for test, word in _KINDS if test(mode)), None)
+    if what is not None:
+        raise RefusedError(f"{path} is {what}; {_MEND}")
+    if status.st_nlink > 1:
+        raise RefusedError(f"{path} has a second name outside (a hard link); {_MEND.replace('links', 'hard links')}")
+
+
+_KINDS = (
+    (stat.S_ISLNK, "a link"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISDIR, "a folder"), (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+)  # fmt: skip
+
+
+@contextmanager
+def _held(folder: Path, name: str) -> Iterator[tuple[int | None, str]]:
+    """The folder in which `name` lies, as an open handle, and the name in it; without handles None and a path."""
+    *rooms, leaf = PurePosixPath(name).parts or ("",)
+    require(leaf not in ("", "..") and ".." not in rooms and not name.startswith("/"), f"{name!r} names no file")
+    if not _HANDLES:
+        for number in range(1, len(rooms) + 1):
+            require_own_folder(folder.joinpath(*rooms[:number]))
+        yield None, str(folder.joinpath(*rooms, leaf))
+        return
+    handle = os.open(folder, os.O_RDONLY | _FOLDER)
+    try:
+        for number, room in enumerate(rooms, 1):
+            handle = _below(handle, room, folder.joinpath(*rooms[:number]))
+        yield handle, leaf
+    finally:
+        os.close(handle)
+
+
+def _below(handle: int, room: str, path: Path) -> int:
+    """The handle of a folder below another, which is closed."""
+    require_own_folder(path)
+    below = os.open(room, os.O_RDONLY | _FOLDER | _NOFOLLOW, dir_fd=handle)
+    os.close(handle)
+    return below
+
+
+def _beside(leaf: str, name: str) -> str:
+    return os.path.join(os.path.dirname(leaf), name)
