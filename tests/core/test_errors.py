@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import tame
+from tame.app.cli import main
 from tame.core import errors
 from tame.core.errors import StoppedError, TameError
 
@@ -31,3 +32,23 @@ def test_all_other_errors_are_of_one_tree():
     own = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, BaseException)]
     assert StoppedError in own
     assert all(issubclass(each, TameError) for each in own if each is not StoppedError)
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "said"),
+    [
+        (StoppedError("stopped; everything is kept"), 130, "stopped; everything is kept\n"),
+        (StoppedError("stopped at once", signal_number=15), 143, "stopped at once\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_a_stopped_command_ends_with_its_words_and_exit_code(problem, code, said, monkeypatch, capsys):
+    def stops(*_: object, **__: object) -> None:
+        raise problem
+
+    monkeypatch.setattr("tame.app.run.fit_study", stops)
+    monkeypatch.setattr("sys.argv", ["tame", "fit", "nothing.csv"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code
+    assert capsys.readouterr().err.endswith(said)

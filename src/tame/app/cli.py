@@ -18,6 +18,7 @@ from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Annotated  # noqa: E402
 
 import typer  # noqa: E402
+import typer.core  # noqa: E402
 
 from tame import __version__  # noqa: E402
 from tame.app.console import inert_exits, raw  # noqa: E402
@@ -31,8 +32,23 @@ if TYPE_CHECKING:
 
     from tame.core.result import Result
 
+
+class _Commands(typer.core.TyperGroup):
+    """The commands. A stop ends here with its words and exit code: typer would take it for a bare Ctrl-C."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except StoppedError as stopped:
+            _say(str(stopped))
+            sys.exit(stopped.exit_code)
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+
 app = typer.Typer(
     name="tame",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -304,9 +320,6 @@ def main() -> None:
 def _run() -> None:
     try:
         app(standalone_mode=False)
-    except StoppedError as stopped:
-        _say(str(stopped))
-        sys.exit(stopped.exit_code)
     except TameError as problem:
         _say(f"tame: {problem}")
         sys.exit(problem.exit_code)
