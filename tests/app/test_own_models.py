@@ -336,7 +336,7 @@ def test_twelve_whole_numbers_are_told_how_they_become_classes():
     for settings in ({}, {"loss": "cross_entropy"}):
         with pytest.raises(UsageError, match='give task="classification"'):
             tame.fit((X, np.arange(80) % 12), model=lambda: nn.Linear(4, 12), **SMALL, **settings)
-    with pytest.raises(UsageError, match="the model gives 2 outputs, mse wants 1: change the last layer"):
+    with pytest.raises(UsageError, match="the model returns 2 outputs, but mse needs 1: change the last layer"):
         tame.fit((X, X[:, 0]), model=lambda: nn.Linear(4, 2), **SMALL)
 
 

@@ -235,7 +235,7 @@ def test_rows_that_are_no_probabilities_are_refused_and_leave_nothing(spoil, sai
 
 @pytest.mark.parametrize("loss", ["hinge", "mse"])
 def test_a_loss_that_cannot_learn_from_rows_is_refused_with_one_that_can(loss):
-    with pytest.raises(UsageError, match=f"{loss} wants .* use kl_divergence"):
+    with pytest.raises(UsageError, match=f"{loss} needs .* use kl_divergence"):
         tame.fit((X, P), model=INLINE, loss=loss, **SMALL)
 
 

@@ -31,11 +31,11 @@ def without_folders(pictures: Sequence[str], others: Sequence[str], *, beside: S
     if enough:
         first = classes[0]
         return f"their names begin with {some(classes)}: put those of each into a folder of its name, as {first}/1.jpg"
-    if len(beside) > 1:
-        return f"did you mean {parent}, which holds the class folders {some(beside)}?"
     tables = [name for name in others if name.lower().endswith(TABLES)]
     if tables:
         return f"if {tables[0]} says what each shows, put the pictures into a folder for each class, as ants/1.jpg"
+    if len(beside) > 1:
+        return f"did you mean {parent}, which holds the class folders {some(beside)}?"
     return FORM
 
 

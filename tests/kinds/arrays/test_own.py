@@ -404,7 +404,7 @@ def wordless(*_):
     ],
 )
 def test_an_exception_that_fails_to_say_what_it_is_is_named_by_its_class(fail):
-    with pytest.raises(UsageError, match=r"Wordless \(without words: its __str__ raised RuntimeError\)"):
+    with pytest.raises(UsageError, match=r"Wordless \(without a message: its __str__ raised RuntimeError\)"):
         fail()
 
 
@@ -416,7 +416,7 @@ def told_of(recipe):
 def test_a_module_whose_exception_has_no_words_is_trained_alone():
     material = ArrayMaterial(inputs_of(), lambda: Says(wordless), device=CPU)
     assert not material.stacks(RECIPE)
-    assert "Wordless (without words" in material.reason
+    assert "Wordless (without a message" in material.reason
 
 
 def test_what_is_tried_of_the_users_own_is_said_before_with_its_limit():
