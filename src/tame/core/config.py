@@ -294,10 +294,9 @@ class StudyConfig:
 
     def to_json(self) -> dict[str, object]:
         """Plain values that `from_json` turns back into this config, by the names that older versions know."""
-        plain = {
-            **asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
-            "columns": dict(self.columns),
-        }  # fmt: skip
+        plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from)}
+        if not self.columns:
+            del plain["columns"]  # so that a study that says nothing of them is written as it always was
         return {stored_name(name): value for name, value in plain.items()}
 
     @classmethod
