@@ -41,6 +41,11 @@ SAID = {  # of every code its evidence, and a part of what is said of it
     "unseen_categories": ({"columns": [{"city": 3}, {"street": 2}]}, "columns: city 3; street 2"),
     "few_rows": ({"rows": 40}, "40 rows"),
     "duplicate_rows": ({"rows": 4, "of": 40}, "4 of 40 rows have an identical copy"),
+    "equal_by_chance": ({"rows": 9, "of": 40, "by_chance": 8, "in_test": 3}, "9 of 40 rows equal another"),
+    "score_without_twins": (
+        {"metric": "accuracy", "n": 40, "with_twins": 0.9, "twins": 9, "n_without": 31, "without": 0.8},
+        "accuracy on all 40 rows 0.9; on 31 without a twin 0.8",
+    ),
     "infinite_values": ({"notes": ["price: 3 infinite"]}, "price: 3 infinite"),
     "fine_tuning": ({"trial": 9, "frozen_trial": 2, "n": 9, "value": 0.1, "low": 0.0, "high": 0.2}, "0.1 (0 to 0.2)"),
     CODE: ({"needs_bytes": 9 * 10**9, "available_bytes": 4 * 10**9}, "about 9.0 GB is needed; 4.0 GB is"),

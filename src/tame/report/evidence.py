@@ -84,6 +84,11 @@ _SENTENCES: Mapping[str, tuple[str, ...]] = {
     "constant_columns": ("columns: {columns}",),
     "skipped_rows": ("{count} {examples} without a target",),
     "duplicate_rows": ("{rows} of {of} {examples} have an identical copy",),
+    "equal_by_chance": (
+        "{rows} of {of} {examples} equal another; chance alone gives about {by_chance}, from how often each value "
+        "occurs; {in_test} of the test part equal one that is trained on",
+    ),
+    "score_without_twins": ("{metric} on all {n} {examples} {with_twins}; on {n_without} without a twin {without}",),
     "infinite_values": ("for example {notes}",),
     "few_rows": ("{rows} {examples}",),
     "small_test": ("{n} test {examples}",),
