@@ -59,7 +59,7 @@ def test_a_config_comes_back_from_json(config):
         ({"set": {"optimizer.l": 1}}, "did you mean 'optimizer.lr'"),
         ({"set": {"seed": 1}}, "the seed of a study is set with --seed"),
         ({"set": {"epochs": 0}}, "epochs must be 1"),
-        ({"space": ["seed=1..5"]}, "the seed is never searched"),
+        ({"space": ["seed=1..5"]}, "the seed cannot be searched"),
         ({"space": ["optimizer.l=1..5"]}, "did you mean 'optimizer.lr'"),
         ({"space": ["model.dropout=0.1|7|0.2"]}, "got 7"),
         ({"space": ["model.dropout=0..2"]}, "model.dropout must be"),
