@@ -77,9 +77,11 @@ class Page(HTMLParser):
 @pytest.mark.parametrize("name", STUDIES)
 def test_an_old_study_is_shown_as_it_was(name, tmp_path, monkeypatch):
     study = unpacked(name, tmp_path, monkeypatch)
-    assert json.loads(said("show", study.name, "--json")) == json.loads(
-        (tmp_path / "show.json").read_text(encoding="utf-8")
-    )
+    now = json.loads(said("show", study.name, "--json"))
+    before = json.loads((tmp_path / "show.json").read_text(encoding="utf-8"))
+    for shown in (now, before):
+        shown["mattered"].pop("how")  # a sentence, whose words may change
+    assert now == before
     text = said("show", study.name)
     assert numbers(text) == numbers((tmp_path / "show.txt").read_text(encoding="utf-8"))
 
