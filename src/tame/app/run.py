@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -62,18 +63,15 @@ def fit_study(
     folder = Path("runs")
     empty = not folder.exists()
     try:
-        with begin(resolved(config), watcher) as study:
+        with begin(resolved(config), watcher, keep=keep) as study:
             if started is not None:
                 study.started_at(started)
             study.build = build
-            if keep is not None:
-                study.throwaway = True  # until all that it is about lies in it
-                keep(study.folder)
-                study.throwaway = False
             return _carry_out(study, inline=inline or config.model == INLINE)
     finally:
-        if empty and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # nothing came of it
+        if empty:
+            with suppress(OSError):  # it holds a study, of this process or of another
+                folder.rmdir()
 
 
 def resolved(config: StudyConfig) -> StudyConfig:
@@ -137,8 +135,8 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
                 study.write("report.html", page)
             if study.state.plan is not None:
                 study.keep(Ended(why=str(problem), code=problem.exit_code, used_s=study.used_s))
-            else:
-                study.throwaway = True  # refused before anything was trained: nothing is left behind
+            elif not isinstance(problem, StorageError):
+                study.throwaway = study.begun_here  # refused before anything was trained: nothing is left behind
             raise
     study.watcher.phase("writing the report")
     plain = result.to_json()

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from tame.core.errors import StorageError, UsageError, require
-from tame.store.disk import sync_folder, why
+from tame.store.disk import SAFE, sync_folder, why
 
 RESERVE_BYTES = 50 * 2**20  # left free for the database and the report
 
@@ -78,7 +78,7 @@ class Checkpoints:
                 version.path.unlink(missing_ok=True)
         except OSError as error:
             problem = f"checkpoint {name!r} cannot be stored in {self._folder}: {why(error)}"
-            raise StorageError(f"{problem}; what was stored before is safe") from error
+            raise StorageError(f"{problem}; {SAFE}") from error
         return sha256
 
     def load(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, str], str | None]:
@@ -166,7 +166,7 @@ class Checkpoints:
     def _require_space(self, size_bytes: int) -> None:
         need, free = 2 * size_bytes + RESERVE_BYTES, shutil.disk_usage(self._folder).free
         full = f"{self._folder} has {free / 1e6:.0f} MB left, a checkpoint needs {need / 1e6:.0f} MB"
-        require(free >= need, f"{full}; what was stored before is safe", error=StorageError)
+        require(free >= need, f"{full}; {SAFE}", error=StorageError)
 
     def _require_writer(self) -> None:
         require(not self._read_only, f"{self._folder} was opened read-only", error=StorageError)

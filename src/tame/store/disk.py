@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tame.core.errors import StorageError
 
+SAFE = "what was stored before is safe"  # said only of what is there
+
 
 def sync_folder(folder: Path) -> None:
     """Waits until the folder's own entries (new and renamed files) are on the disk."""

@@ -21,22 +21,21 @@ from sqlalchemy.schema import CreateTable
 
 from tame.core.errors import RefusedError, StorageError, require
 from tame.store.backend import WRITES, Backend, one_line, plain_errors
-from tame.store.disk import sync_folder, why
+from tame.store.disk import SAFE, sync_folder, why
 from tame.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
 
 BUSY_S = 30  # how long a locked database is waited for
 WAL_FROM = (3, 51, 3)  # older versions can lose a commit when two connections reset the log at once
 
-_SAFE = "what was stored before is safe"
 _DAMAGED = "the file is damaged; TAME has left it as it is, so restore a copy or move it away"
 _REASONS = {
-    "SQLITE_FULL": f"the disk is full; {_SAFE}",
-    "SQLITE_BUSY": f"another process has kept it locked for {BUSY_S} s; {_SAFE}",
-    "SQLITE_LOCKED": f"another process has kept it locked for {BUSY_S} s; {_SAFE}",
-    "SQLITE_READONLY": f"it cannot be written; {_SAFE}",
-    "SQLITE_PERM": f"it may not be used; {_SAFE}",
-    "SQLITE_IOERR": f"the disk failed to read or write; {_SAFE}",
-    "SQLITE_CANTOPEN": f"it cannot be opened; {_SAFE}",
+    "SQLITE_FULL": f"the disk is full; {SAFE}",
+    "SQLITE_BUSY": f"another process has kept it locked for {BUSY_S} s; {SAFE}",
+    "SQLITE_LOCKED": f"another process has kept it locked for {BUSY_S} s; {SAFE}",
+    "SQLITE_READONLY": f"it cannot be written; {SAFE}",
+    "SQLITE_PERM": f"it may not be used; {SAFE}",
+    "SQLITE_IOERR": f"the disk failed to read or write; {SAFE}",
+    "SQLITE_CANTOPEN": f"it cannot be opened; {SAFE}",
     "SQLITE_CORRUPT": _DAMAGED,
     "SQLITE_NOTADB": "the file is not a database of TAME, or its start is damaged; it was left as it is",
 }
@@ -50,7 +49,7 @@ def open_sqlite(path: Path, *, create: bool, read_only: bool) -> Backend:
         require(path.parent.is_dir(), f"there is no folder {path.parent} for the database", error=StorageError)
         _create(path)
     writable = os.access(path, os.W_OK)
-    require(read_only or writable, f"{path}: it cannot be written; {_SAFE}", error=StorageError)
+    require(read_only or writable, f"{path}: it cannot be written; {SAFE}", error=StorageError)
     # A reader opens for writing too where it may, because it may have to roll a killed writer's journal back;
     # query_only keeps it from writing anything of its own.
     connect = partial(_connect, path, mode="rw" if writable else "ro", query_only=read_only)
