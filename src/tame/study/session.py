@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from tame.study.state import STUDY, State, Watcher, read_config, unfinished
 from tame.trial.commands import Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
-from tame.worker.watch import LEAST_SILENCE_S
+from tame.worker.watch import LEAST_SILENCE_S, Patience
 
 OURS_LONGER = 10  # times as long may what is not the user's own say nothing
 
@@ -104,17 +105,15 @@ class Study:
             self.keep(WorkerRestarted(how=how))
 
         self._executor = process_executor(
-            place, hear=self._hear, log=self.folder / "worker.log", restarted=restarted, silence_s=self._silence_s(),
-            own_model=self.config.model is not None,
+            place, hear=self._hear, log=self.folder / "worker.log", restarted=restarted, patience=self._patience()
         )  # fmt: skip
 
-    def _silence_s(self) -> float | None:
-        """How long the worker may say nothing; for ever where no clock holds. What hangs is a module of the user's
-        own; an epoch of TAME's may last long on a large table and a slow machine."""
-        clock = self.config.clock_s
-        if clock is None:
-            return None
-        return (1 if self.config.model else OURS_LONGER) * max(LEAST_SILENCE_S, 2 * clock)
+    def _patience(self) -> Patience:
+        """How long the worker may say nothing; where a clock holds, no longer than it. What hangs is a module of the
+        user's own; an epoch of TAME's may last long on a large table and a slow machine."""
+        clock, own = self.config.clock_s, self.config.model is not None
+        most_s = math.inf if clock is None else (1 if own else OURS_LONGER) * max(LEAST_SILENCE_S, 2 * clock)
+        return Patience(most_s=most_s, own_model=own)
 
     def write(self, name: str, text: str) -> Path:
         """Writes a file of the study in one step, readable by the owner only."""
