@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -44,7 +45,7 @@ class Lines:
     """One line an epoch (of the trial that is ahead), for logs and pipes."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, color_system=None, width=100, soft_wrap=True)
+        self._console = Console(file=Talk(), highlight=False, color_system=None, width=100, soft_wrap=True)
         self._last = 0.0
         self._epoch = 0
         self._begun = time.monotonic()
@@ -76,7 +77,7 @@ class Display:
     """Bars on a terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(file=Talk(), highlight=False)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(24),
@@ -111,6 +112,25 @@ class Display:
     def close(self) -> None:
         """Gives the terminal back."""
         self._bars.stop()
+
+
+class Talk(io.StringIO):
+    """stderr for what is only told: where it cannot be written (a closed terminal, a full disk) the study goes on."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+    def fileno(self) -> int:
+        return sys.stderr.fileno()
 
 
 def words(trial: int, point: Point) -> str:

@@ -28,6 +28,8 @@ from tame.study.events import Ended, Stopped
 from tame.study.session import Study, begin, reopen
 from tame.study.state import Watcher, how_to_resume
 
+HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
+STOPS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, HANGUP) if number is not None)
 SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops at once
 
 
@@ -134,7 +136,8 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
                 page = render_failure(name, str(problem), study.state.findings, study.history, kind=kind)
                 study.write("report.html", page)
             if study.state.plan is not None:
-                study.keep(Ended(why=str(problem), code=problem.exit_code, used_s=study.used_s))
+                with suppress(StorageError):  # the first failure says more
+                    study.keep(Ended(why=str(problem), code=problem.exit_code, used_s=study.used_s))
             elif not isinstance(problem, StorageError):
                 study.throwaway = study.begun_here  # refused before anything was trained: nothing is left behind
             raise
@@ -148,7 +151,8 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
 
 
 class _Signals:
-    """Ctrl-C and SIGTERM: the first lets the worker finish its epoch and keeps all, a second one ends at once."""
+    """Ctrl-C, SIGTERM and a closed terminal: the first lets the worker finish its epoch and keeps all, a second one
+    ends at once."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -158,8 +162,9 @@ class _Signals:
 
     def __enter__(self) -> None:
         try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._handle)
+            for number in STOPS:
+                if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
+                    self._before[number] = signal.signal(number, self._handle)
         except ValueError:
             return  # not the main thread: whoever owns it owns the signals
 
@@ -174,7 +179,8 @@ class _Signals:
     def _handle(self, number: int, _: FrameType | None) -> None:
         self._number = signal.Signals(number)
         now = time.monotonic()
-        if self._first_at is not None and now - self._first_at < SECOND_S:
+        # A terminal that closes may send both SIGTERM and SIGHUP, which are not two wishes.
+        if self._first_at is not None and now - self._first_at < SECOND_S and number != HANGUP:
             raise StoppedError("stopped at once", signal_number=number)
         self._first_at = now
         self._study.watcher.note("stopping after this epoch; once more to stop at once")

@@ -35,6 +35,10 @@ _DTYPES = (
 )  # fmt: skip
 
 
+class DamagedError(StorageError):
+    """Of a checkpoint there are only damaged files."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Version:
     path: Path
@@ -78,15 +82,18 @@ class Checkpoints:
                 version.path.unlink(missing_ok=True)
         except OSError as error:
             problem = f"checkpoint {name!r} cannot be stored in {self._folder}: {why(error)}"
-            raise StorageError(f"{problem}; {SAFE}") from error
+            left = SAFE if self._folder.is_dir() else "the folder was deleted or moved away while it was in use"
+            raise StorageError(f"{problem}; {left}") from error
         return sha256
 
     def load(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, str], str | None]:
         """Tensors, meta and note of the last sound checkpoint; the note says what was wrong if that is an earlier one.
 
-        Raises StorageError if there is none. A damaged file is not deleted; a writer sets it aside as `*.damaged`.
+        Raises DamagedError if all are damaged, StorageError if there is none or one cannot be read. A damaged file is
+        not deleted; a writer sets it aside as `*.damaged`.
         """
         problems: list[str] = []
+        unread = False
         for version in self._read_versions(name):
             try:
                 content = version.path.read_bytes()
@@ -94,6 +101,7 @@ class Checkpoints:
                 tensors, meta = _unpack(content)
             except OSError as error:
                 problems.append(f"{version.path.name} cannot be read: {why(error)}")
+                unread = True
                 continue
             except (StorageError, SafetensorError, LookupError, ValueError) as error:
                 problems.append(f"{version.path.name} is damaged: {error}")
@@ -102,7 +110,8 @@ class Checkpoints:
             note = f"{'; '.join(problems)}; went back to the checkpoint before it" if problems else None
             return tensors, meta, note
         reason = "; ".join(problems) if problems else "there is none"
-        raise StorageError(f"no checkpoint {name!r} can be read in {self._folder}: {reason}")
+        kind = DamagedError if problems and not unread else StorageError
+        raise kind(f"no checkpoint {name!r} can be read in {self._folder}: {reason}")
 
     def has(self, name: str) -> bool:
         """Whether a checkpoint of that name is stored; it may be damaged."""

@@ -57,7 +57,14 @@ def open_sqlite(path: Path, *, create: bool, read_only: bool) -> Backend:
         _check(connection, path)
         if not read_only:
             _set_journal(connection, path)
-    return Backend(_engine(connect), str(path), explain, lambda connection, study: None)
+    return Backend(_engine(connect), str(path), partial(_explain_at, path), lambda connection, study: None)
+
+
+def _explain_at(path: Path, error: BaseException) -> str:
+    """What went wrong with a database that was opened, in one line; nothing is promised of one that is gone."""
+    if not path.exists():
+        return f"the file was deleted or moved away while it was in use ({error})"
+    return explain(error)
 
 
 def explain(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tame.core.errors import StoppedError, TameError, WorkerError
+from tame.store.disk import disk_failure
 from tame.trial.commands import Message
 from tame.worker.environment import die_with_coordinator, tune_allocator
 from tame.worker.wire import (
@@ -101,6 +102,8 @@ def _end(problem: BaseException, request: Request | WorkerError) -> Said:
     if is_out_of_memory(problem):
         name = request.name if isinstance(request, Call) else "start"
         return Failed("StorageError", f"memory ran out on {name!r}: {problem}")
+    if (what := disk_failure(problem)) is not None:
+        return Failed("StorageError", f"a file cannot be read or written: {what} ({problem})")
     return Bug("".join(traceback.format_exception(problem)))
 
 
