@@ -114,17 +114,12 @@ def show(study: FolderArgument, json: JsonOption = False) -> None:
 @app.command()
 def report(study: FolderArgument) -> None:
     """Write the page of a finished study again."""
-    from tame.app.run import write_report
-    from tame.core.result import Result
-    from tame.study.state import read_state, unfinished
+    from tame.app.progress import watching
+    from tame.app.run import report_study
 
-    config, state = read_state(study)
-    if state.result is None and (study / "report.html").exists():
-        print(study / "report.html")  # nothing usable was trained, and that is what it says
-        return
-    if state.result is None:
-        raise UsageError(unfinished(study, state))
-    print(write_report(study, Result.from_json(state.result), state.history, config))
+    with watching(quiet=False) as watcher:
+        page = report_study(study, watcher)
+    print(page)
 
 
 @app.command()

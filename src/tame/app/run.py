@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +17,20 @@ import platformdirs
 
 from tame.core.answers import ClassAnswers
 from tame.core.config import ARRAYS, INLINE, StudyConfig
-from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, require
+from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, UsageError, require
 from tame.core.records import Event, History
 from tame.core.result import Result
 from tame.kinds.known import KINDS, kind_of
-from tame.loop import run
+from tame.loop import run, run_delivery
 from tame.report.model_card import model_card
 from tame.report.page import render_failure, render_report
+from tame.store.checkpoints import Checkpoints
+from tame.study.delivery import lost_files
 from tame.study.events import Ended, Stopped
 from tame.study.session import Study, begin, reopen
-from tame.study.state import Watcher, how_to_resume
+from tame.study.state import Watcher, how_to_resume, read_state, unfinished
 
+WRITTEN = ("report.json", "report.html", "model/README.md")
 HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
 STOPS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, HANGUP) if number is not None)
 SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops at once
@@ -98,14 +101,15 @@ def resume_study(
     """Goes on with a study that was stopped or killed; a finished one gives its result again."""
     with reopen(folder, watcher) as study:
         study.build = build
-        if study.config.model is not None and study.state.result is None:
+        lost = lost_files(folder, study.state) if study.state.result is not None else []
+        if study.config.model is not None and (study.state.result is None or lost):
             # A study's folder may come from elsewhere: what it names is not run on its word alone.
             mend = how_to_resume(folder, model=study.config.model)
             require(build is not None, f"this study trains a model of your own: {mend}")
             inline = True
         if study.state.result is not None:
             watcher.note("this study is finished; here is its result again")
-            return Result.from_json(study.state.result)
+            return _complete(study, Result.from_json(study.state.result), lost, inline=inline)
         watcher.note(_what_is_kept(study))
         return _carry_out(study, inline=inline)
 
@@ -142,12 +146,61 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
                 study.throwaway = study.begun_here  # refused before anything was trained: nothing is left behind
             raise
     study.watcher.phase("writing the report")
-    plain = result.to_json()
-    study.write("report.json", json.dumps(plain, indent=1, ensure_ascii=True) + "\n")
+    _write_result(study, result)
+    study.keep(Event("result", result.to_json()))
+    _collect(study)
+    return result
+
+
+def _write_result(study: Study, result: Result) -> None:
+    """Writes what people read of a finished study."""
+    study.write("report.json", json.dumps(result.to_json(), indent=1, ensure_ascii=True) + "\n")
     study.write("model/README.md", model_card(result))
     write_report(study.folder, result, study.history, study.config)
-    study.keep(Event("result", plain))
+
+
+def _complete(study: Study, result: Result, lost: Sequence[str], *, inline: bool) -> Result:
+    """The result of a finished study, after what is missing of its files is there again. lost: files of its model."""
+    if lost:
+        study.watcher.note(f"of the model {', '.join(lost)} is missing or damaged; it is delivered again")
+        with _Signals(study):
+            study.hire(cache=cache_folder(), inline=inline)
+            delivered = run_delivery(study)
+        if dict(delivered.files) != dict(result.delivered.files):
+            study.watcher.note("it was trained again here, and differs from the first one in its last digits")
+            result = replace(result, delivered=delivered)
+            study.keep(Event("result", result.to_json()))
+    if lost or not all((study.folder / name).is_file() for name in WRITTEN):
+        _write_result(study, result)
+    _collect(study)
     return result
+
+
+def _collect(study: Study) -> None:
+    """Lets go of the weights of all trials: the study is finished, and its model delivered."""
+    if (study.folder / "checkpoints").is_dir():
+        kept = Checkpoints(study.folder / "checkpoints")
+        for name in kept.names():
+            kept.drop(name)
+
+
+def report_study(folder: Path, watcher: Watcher) -> Path:
+    """Writes the page of a finished study again, after its model where that is missing. Raises UsageError."""
+    config, state = read_state(folder)
+    page = folder / "report.html"
+    if state.result is None and page.exists():
+        return page  # nothing usable was trained, and that is what it says
+    if state.result is None:
+        raise UsageError(unfinished(folder, state))
+    if lost := lost_files(folder, state):
+        if config.model is None:
+            resume_study(folder, watcher)
+            config, state = read_state(folder)
+        else:
+            mend = how_to_resume(folder, model=config.model)
+            watcher.note(f"of the model {', '.join(lost)} is missing or damaged; deliver it again with: {mend}")
+    assert state.result is not None
+    return write_report(folder, Result.from_json(state.result), state.history, config)
 
 
 class _Signals:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -13,10 +15,11 @@ from tame.kinds.kind import Data
 from tame.study import events
 from tame.study.clock_shares import CHECKED
 from tame.study.finalist import Finalist, state_of
-from tame.study.plan import Plan
 from tame.study.session import Study
+from tame.study.state import State
 from tame.trial.commands import MemberOf
 
+MODEL = "model"  # the folder of what is delivered
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
 
 
@@ -61,10 +64,27 @@ def _member(data: Data, finalist: Finalist) -> MemberOf:
     return MemberOf(state_of(finalist.trials[0]), None if data.whole else 0)
 
 
-def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> Delivered:
+def lost_files(study_folder: Path, state: State) -> list[str]:
+    """Files of a finished study's model that are missing or no longer what was delivered."""
+    files = {} if state.delivered is None else state.delivered.files
+    return sorted(name for name, sha256 in files.items() if _sha256(study_folder / MODEL / name) != sha256)
+
+
+def deliver_again(study: Study, data: Data) -> Delivered:
+    """Writes the model of a finished study again, from the weights that were scored; the test part stays closed."""
+    opened = study.state.test_opened
+    assert opened is not None, "a finished study has opened its test part"
+    trial = study.history.trials[opened.trial]
+    member = MemberOf(state_of(trial), None if data.whole else 0)
+    study.worker.train_again([member])
+    study.worker.network(member, labels=data.classes)
+    return deliver(study, data)
+
+
+def deliver(study: Study, data: Data) -> Delivered:
     """Writes the model, loads it again from its folder, and compares what both say of test pictures."""
     study.watcher.phase("writing the model and judging with it again")
-    folder = study.folder / "model"
+    folder = study.folder / MODEL
     files = dict(study.worker.deliver(str(folder)))
     rows = list(data.sealed.rows)[:CHECKED]
     ids = [data.ids[row] for row in rows]
@@ -83,3 +103,12 @@ def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> Delivered
         )
     study.keep(events.Delivered(files=files, checked=len(rows), largest_difference=apart))
     return Delivered(folder=str(folder), files=files, checked=len(rows), largest_difference=apart)
+
+
+def _sha256(path: Path) -> str | None:
+    """The hash of a file; None where there is none that can be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
