@@ -114,9 +114,7 @@ class Rig:
         """What is wrong with a study that was taken to its end; nothing where it is as the undisturbed one."""
         found = compared(folder)
         if found != self.expected:
-            keys = [key for key in UNCHANGED if found.get(key) != self.expected.get(key)]
-            told = "; ".join(f"{key} is {found.get(key)}, not {self.expected.get(key)}" for key in keys)
-            return f"{folder.name}: the result differs in {', '.join(keys)}: {told}"
+            return f"{folder.name}: the result differs: {'; '.join(differences('', found, self.expected))}"
         if events_of(folder)[: len(before)] != before:
             return f"{folder.name}: events that were stored before are gone"
         running = [t.number for t in read_state(folder)[1].history.having("running")]
@@ -153,6 +151,16 @@ def compared(folder: Path) -> dict[str, object]:
     """What of a study's result must not depend on what happened to it."""
     result = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return {key: result.get(key) for key in UNCHANGED}
+
+
+def differences(name: str, found: object, expected: object) -> list[str]:
+    """Where two plain values differ, and how."""
+    if isinstance(found, dict) and isinstance(expected, dict) and found.keys() == expected.keys():
+        return [each for key in found for each in differences(f"{name}.{key}", found[key], expected[key])]
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        pairs = enumerate(zip(found, expected, strict=True))
+        return [each for i, pair in pairs for each in differences(f"{name}[{i}]", *pair)]
+    return [] if found == expected else [f"{name.lstrip('.')} is {found}, not {expected}"]
 
 
 def events_of(folder: Path) -> list[tuple[int, str]]:

@@ -25,23 +25,29 @@ from dataclasses import asdict  # noqa: E402
 import torch  # noqa: E402
 
 from tame import __version__  # noqa: E402
+from torture.bad_inputs import page as bad_page  # noqa: E402
+from torture.bad_inputs import try_all  # noqa: E402
 from torture.faults import FAULTS  # noqa: E402
 from torture.rig import Rig, Tally  # noqa: E402
 
-PAGE = HERE.parents[1] / "docs" / "reliability.md"
+PAGE, BAD_PAGE = (HERE.parents[1] / "docs" / name for name in ("reliability.md", "bad-input.md"))
+BAD_INPUTS = "bad_inputs"
 
 
 def main() -> None:
     """Runs all faults, or those named, writes the page where all were run, and ends with 1 where something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("faults", nargs="*", help=f"of {', '.join(each.__name__ for each in FAULTS)}")
+    parser.add_argument("faults", nargs="*", help=f"of {', '.join([*(each.__name__ for each in FAULTS), BAD_INPUTS])}")
     parser.add_argument("--sample", action="store_true", help="a few rounds of each, and no page")
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--part", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.part is not None:
+        torch.set_num_threads(1)
         part(given.faults, given.sample, given.cores, given.part)
         return
+    if given.faults == [BAD_INPUTS]:
+        sys.exit(give_bad_inputs())
     begun = time.monotonic()
     words = [
         sys.executable,
@@ -65,12 +71,24 @@ def main() -> None:
     print(text)
     if not given.faults and not given.sample:
         PAGE.write_text(text, encoding="utf-8")
-    sys.exit(any(each.wrong for each in tallies.values()))
+    odd = 0 if given.faults or given.sample else give_bad_inputs()
+    sys.exit(odd or any(each.wrong for each in tallies.values()))
+
+
+def give_bad_inputs() -> int:
+    """Gives TAME every bad input and writes the page; 1 where one ended in another way than it should."""
+    torch.set_num_threads(1)
+    work = Path(tempfile.mkdtemp(prefix="tame-bad-"))
+    try:
+        found = try_all(work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    BAD_PAGE.write_text(bad_page(found), encoding="utf-8")
+    return int(any(not each.is_right for each in found))
 
 
 def part(names: list[str], sample: bool, cores: int, number: int) -> None:
     """One process's share of the rounds, a line of JSON for each fault."""
-    torch.set_num_threads(1)
     work = Path(tempfile.mkdtemp(prefix="tame-torture-"))
     try:
         rig = Rig(work)
