@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import random
 import resource
@@ -110,11 +111,13 @@ class Rig:
         self.fit(folder)
         return counted()
 
-    def wrong_with(self, folder: Path, before: list[tuple[int, str]]) -> str:
-        """What is wrong with a study that was taken to its end; nothing where it is as the undisturbed one."""
-        found = compared(folder)
-        if found != self.expected:
-            return f"{folder.name}: the result differs: {'; '.join(differences('', found, self.expected))}"
+    def wrong_with(self, folder: Path, before: list[tuple[int, str]], *, close: float = 0.0) -> str:
+        """What is wrong with a study that was taken to its end; nothing where it is as the undisturbed one.
+
+        close: of a number's size, by which it may differ.
+        """
+        if apart := differences("", compared(folder), self.expected, close=close):
+            return f"{folder.name}: the result differs: {'; '.join(apart)}"
         if events_of(folder)[: len(before)] != before:
             return f"{folder.name}: events that were stored before are gone"
         running = [t.number for t in read_state(folder)[1].history.having("running")]
@@ -153,13 +156,15 @@ def compared(folder: Path) -> dict[str, object]:
     return {key: result.get(key) for key in UNCHANGED}
 
 
-def differences(name: str, found: object, expected: object) -> list[str]:
-    """Where two plain values differ, and how."""
+def differences(name: str, found: object, expected: object, *, close: float) -> list[str]:
+    """Where two plain values differ by more than that share of a number, and how."""
     if isinstance(found, dict) and isinstance(expected, dict) and found.keys() == expected.keys():
-        return [each for key in found for each in differences(f"{name}.{key}", found[key], expected[key])]
+        return [each for key in found for each in differences(f"{name}.{key}", found[key], expected[key], close=close)]
     if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
         pairs = enumerate(zip(found, expected, strict=True))
-        return [each for i, pair in pairs for each in differences(f"{name}[{i}]", *pair)]
+        return [each for i, pair in pairs for each in differences(f"{name}[{i}]", *pair, close=close)]
+    if isinstance(found, float) and isinstance(expected, float) and math.isclose(found, expected, rel_tol=close):
+        return []
     return [] if found == expected else [f"{name.lstrip('.')} is {found}, not {expected}"]
 
 
