@@ -41,7 +41,11 @@ class Results(io.TextIOWrapper):
 def guard_stdout() -> None:
     """From here on a failure to write stdout is one of storage. A terminal that is not UTF-8 gets backslashes."""
     own = sys.stdout
-    if isinstance(own, io.TextIOWrapper):
+    if not isinstance(own, io.TextIOWrapper):
+        return
+    if own is not sys.__stdout__:  # somebody has put his own there, and looks after it himself
+        own.reconfigure(errors="backslashreplace")
+    else:
         own.flush()
         sys.stdout = Results(
             own.buffer, encoding=own.encoding, errors="backslashreplace", line_buffering=own.line_buffering,
