@@ -29,7 +29,7 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     study.keep(*findings_events(_cut_short(study, winner, default)))
     study.watcher.phase("opening the test part, once")
     tested = open_sealed(study, data, winner, default)
-    delivered = deliver(study, data, plan, winner)
+    delivered = deliver(study, data)
     return make_result(study, data, plan, own, winner, default, tested, delivered)
 
 
