@@ -61,7 +61,7 @@ def test_of_many_that_begin_in_one_folder_one_does_and_none_takes_its_study_away
         kept = [place for place, each in enumerate(found) if not isinstance(each, TameError) and place % 2 == 0]
         for each in found:
             if isinstance(each, TameError):
-                assert "worked on by another" in str(each) or "contains a study already" in str(each), each
+                assert "worked on by another" in str(each) or "already contains a study" in str(each), each
         if kept:
             (place,) = kept
             with reopen(folder, Silent()) as study:
@@ -77,7 +77,7 @@ def test_who_is_refused_while_another_works_takes_nothing_away(tmp_path):
                 begin(config_for(tmp_path / "own"), Silent())
     with reopen(tmp_path / "own", Silent()) as study:
         assert study.config.seed == 7
-    with pytest.raises(UsageError, match=r"contains a study already; go on with: tame resume"):
+    with pytest.raises(UsageError, match=r"already contains a study; continue it with: tame resume"):
         begin(config_for(tmp_path / "own"), Silent())
     assert reopen(tmp_path / "own", Silent()).config.seed == 7
 

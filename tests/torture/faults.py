@@ -159,7 +159,7 @@ def many_at_once(rig: Rig, count: int, seed: int) -> Tally:
             try:
                 study = begin(rig.config(folder, seed=place), Silent())
             except (BusyError, UsageError) as problem:
-                own = isinstance(problem, BusyError) or "contains a study already" in str(problem)
+                own = isinstance(problem, BusyError) or "already contains a study" in str(problem)
                 return "refused" if own else str(problem)
             study.throwaway = place % 2 == 1
             study.close()

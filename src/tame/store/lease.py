@@ -65,7 +65,7 @@ def hold(folder: Path) -> Lease:
     try:
         handle = _locked(folder, LOCK)
     except FileNotFoundError:
-        raise StorageError(f"there is no study folder {folder}") from None
+        raise StorageError(f"the study folder {folder} does not exist") from None
     except OSError as error:
         raise StorageError(f"{folder} cannot be locked for writing: {why(error)}") from error
     if handle is None:

@@ -87,7 +87,7 @@ def _require_free(folder: Path, config: StudyConfig) -> None:
         with closing(open_events(folder, read_only=False)) as store:
             if store.studies():
                 fix = how_to_resume(folder, model=config.model)
-                raise UsageError(f"{folder} contains a study already; go on with: {fix}")
+                raise UsageError(f"{folder} already contains a study; continue it with: {fix}")
     for name in os.listdir(folder):
         if not _is_left(name):
             raise _not_empty(folder)
@@ -109,7 +109,7 @@ def _new_folder(config: StudyConfig) -> tuple[Path, bool]:
         folder = Path("runs") / f"{name}-{number:04d}"
         if not folder.exists() and _make(folder):
             return folder, True
-    raise UsageError(f"runs/ contains 9,999 studies named {name}; name a folder with --out")
+    raise UsageError(f"runs/ contains 9,999 studies named {name}; give a folder with --out")
 
 
 def _make(folder: Path) -> bool:
@@ -123,7 +123,7 @@ def _make(folder: Path) -> bool:
                 folder.chmod(0o700)
                 return False
             if Path(str(problem.filename)) == folder:
-                raise StorageError(f"{folder} is in the way and is not a folder; name another --out") from None
+                raise StorageError(f"{folder} exists and is not a folder; give another --out") from None
             raise _not_made(folder, f"{problem.filename} is not a folder") from None
         except FileNotFoundError:
             continue  # another process, which had been refused, took the folder above away
@@ -135,11 +135,11 @@ def _make(folder: Path) -> bool:
 
 
 def _not_made(folder: Path, why: str) -> StorageError:
-    return StorageError(f"the study's folder {folder} cannot be made: {why}")
+    return StorageError(f"cannot create the folder {folder} for the study: {why}")
 
 
 def _not_empty(folder: Path) -> UsageError:
-    return UsageError(f"{folder} exists and is not an empty folder; name another --out")
+    return UsageError(f"{folder} exists and is not an empty folder; give another --out")
 
 
 def _is_left(name: str) -> bool:
