@@ -9,12 +9,13 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet --no-input
 
-.PHONY: help demo test check lint ruff format spelling types imports docs floors bench clean
+.PHONY: help demo test torture check lint ruff format spelling types imports docs floors bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    draw a set of pictures, tune a network on them, write the report; offline, about a minute"
 	@echo "make test    run the tests, a process on each core (ARGS='-n 0 tests/data' for some of them in one)"
+	@echo "make torture kill, starve and tear studies, 20 minutes at most; writes docs/reliability.md"
 	@echo "make check   what CI runs: ruff, typos, mypy, the import contract, the tests"
 	@echo "make lint    the same without the tests"
 	@echo "make docs    write docs/parts.md again from the sources"
@@ -28,6 +29,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+torture: $(STAMP)
+	$(BIN)/python tests/torture/run.py
 
 check: lint test
 

@@ -358,20 +358,29 @@ def test_sizes_are_counted(tmp_path):
 # A file of tests has the name of a module or folder of its room, or states here what it is about.
 SUBJECTS = {
     "adjust": {"search": "the laws of every searcher"},
-    "app": {"examples": "the scripts in examples/"},
+    "app": {
+        "examples": "the scripts in examples/",
+        "own_models": "models of the user, from every place they come from",
+    },
     "benchmarks": {"own_runs": "curves recorded by the benchmarks"},
     "core": {"unit_cube": "values of dimensions as points of the unit cube"},
     "kinds": {"package": "a kind of data from another package", "sources": "the laws of every source"},
     "monitor": {"monitor": "the laws of every rule"},
     "parts": {"soft_targets": "targets that are shares of classes"},
     "report": {"sections": "the sections of the page"},
-    "store": {"store": "every store under load, attack and kills"},
+    "store": {
+        "store": "every store under load, attack and kills",
+        "strangers": "folders of studies that strangers made",
+    },
     "study": {
+        "begin": "how a study begins, among other processes and after kills",
+        "faults": "files that are lost, damaged or full while a study works",
         "old_studies": "studies that an earlier version made",
         "study": "pictures from the command line to the report",
         "table_study": "tables from the command line to the report",
         "wider_space": "spaces that grow while a study goes on",
     },
+    "torture": {"sample": "a few rounds of each fault"},
     "trial": {"engines": "the laws of every engine"},
 }
 
@@ -386,7 +395,7 @@ def rooms_of_tests() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("room", sorted(rooms_of_tests()))
 def test_a_file_of_tests_is_found_by_the_name_of_what_it_tests(room):
-    folder = ROOT / room if room == "benchmarks" else SOURCE / room
+    folder = ROOT / room if room == "benchmarks" else ROOT / "tests" / room if room == "torture" else SOURCE / room
     assert folder.is_dir()
     parts = {path.stem for path in folder.rglob("*.py")} | {path.name for path in folder.rglob("*") if path.is_dir()}
     stated = SUBJECTS.get(room, {})

@@ -10,10 +10,12 @@ from tame.adjust.searcher import searched
 from tame.adjust.searchers import SEARCHERS, WHOLE
 from tame.core.records import Decision, Finding, decision_event
 from tame.core.result import Result
+from tame.core.result_parts import Delivered
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.monitor.rules import examine
 from tame.study.clock import foretold, in_time, require_room, require_time
+from tame.study.delivery import deliver_again
 from tame.study.doctor import act, of_space, why_worthless
 from tame.study.draft import FIRST_SHARE
 from tame.study.earlier import explained
@@ -58,6 +60,13 @@ def run(study: Study) -> Result:
     chosen = finalists(study, data, plan)  # E  fresh seeds, then fine-tuning with the remaining time,
     fine_tune(study, data, plan, chosen)
     return evaluate(study, data, plan, chosen)  # the sealed test, once
+
+
+def run_delivery(study: Study) -> Delivered:
+    """Delivers the model of a finished study again."""
+    data = open_data(study)
+    prepare(study, data, make_plan(study, data))
+    return deliver_again(study, data)
 
 
 def prepare(study: Study, data: Data, plan: Plan) -> None:

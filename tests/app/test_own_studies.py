@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from command_line import tame_here
-from tame.app.own_studies import Outside, allowed, is_own, named_outside, recalled, remember
+from tame.app.own_studies import Outside, allowed, is_own, named_outside, recalled, remember, remember_start, take_up
 from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import RefusedError, UsageError
 from tame.study.events import Opened
@@ -122,3 +122,17 @@ def test_the_command_line_refuses_and_reads_nothing(tmp_path):
     assert done.returncode == 7, done.stderr
     assert f"--data {canary}" in done.stderr
     assert json.loads((tmp_path / "study" / "config.json").read_text())["data"] == str(canary)
+
+
+def test_a_start_that_was_killed_before_its_first_event_goes_on_for_who_began_it_alone(tmp_path, own_list):
+    mine, other = (replace(FULL, seed=seed) for seed in (1, 2))
+    remember_start(mine)
+    for config in (mine, other):
+        take_up(state_of(config).opened, Heard())
+    assert allowed(tmp_path, mine, state_of(mine), Outside()) == mine
+    with pytest.raises(RefusedError, match="was not begun by you"):
+        allowed(tmp_path, other, state_of(other), Outside())
+    take_up(state_of(mine, id="2e").opened, Heard())
+    with pytest.raises(RefusedError, match="was not begun by you"):
+        allowed(tmp_path, mine, state_of(mine, id="2e"), Outside())
+    assert len(list(own_list.iterdir())) == 1

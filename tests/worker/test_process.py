@@ -19,6 +19,7 @@ from tame.trial.commands import Asked, PointMeasured, Progress, StateOf, Unseale
 from tame.worker.executor import Place
 from tame.worker.inline import InlineExecutor
 from tame.worker.process import ProcessExecutor
+from tame.worker.watch import Patience
 from tame.worker.wire import Call, request_line
 
 NUM, CLASSES = 24, 3
@@ -115,9 +116,9 @@ def test_an_invalid_line_is_refused_and_the_next_command_is_executed(tmp_path):
 def test_a_silent_worker_is_ended_and_the_error_says_so(tmp_path, given):
     (tmp_path / "waits.py").write_text("import time\n\ntime.sleep(600)\n")
     waits = {**given, "build": f"{tmp_path / 'waits.py'}:build"}
-    with executor_in(tmp_path, silence_s=120.0, own_model=True) as executor:
+    with executor_in(tmp_path, patience=Patience(own_model=True)) as executor:
         executor.commands.learn(EXAMPLES)  # any command, so that torch is loaded before the patience is cut
-        executor.silence_s = 1.0
+        executor.patience = Patience(most_s=1.0, own_model=True)
         begun = time.monotonic()
         with pytest.raises(UsageError, match=r"sent nothing for 1 s on 'open' and was ended; a module of your own"):
             executor.commands.open("arrays", waits)
@@ -250,3 +251,50 @@ def test_a_command_that_is_interrupted_keeps_its_epochs_and_the_next_one_goes_on
         assert {(n, until) for n in (1, 2, 3)} <= fresh
     finally:
         executor.close()
+
+
+def test_a_process_that_was_stopped_is_ended_without_a_clock_and_another_goes_on(tmp_path, given):
+    reasons = []
+
+    def restarted(how):
+        executor.patience.least_s = 60.0
+        reasons.append(how)
+
+    with executor_in(tmp_path, restarted=restarted) as executor:
+        commands, first = executor.commands, executor.pid
+        commands.open("arrays", given)
+        commands.learn(EXAMPLES)
+        assert executor.patience.longest_s > 0, "loading torch was a step"
+        executor.patience.least_s, executor.patience.longest_s = 1.0, 0.0
+        os.kill(first, signal.SIGSTOP)
+        advance(commands)
+        assert executor.pid != first
+    assert [each.split(" for ")[0] for each in reasons] == ["it sent nothing"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a stopped process with its parent")
+def test_a_stopped_worker_dies_with_its_coordinator(tmp_path):
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom tame.worker.executor import Place\n"
+        "from tame.worker.process import ProcessExecutor\n"
+        "own = ProcessExecutor(Place(cache=Path(sys.argv[1]), study=None), hear=print, log=None, restarted=print)\n"
+        "own._ask(own._start, print)\nprint(own.pid, flush=True)\ntime.sleep(60)\n"
+    )
+    coordinator = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    with coordinator:
+        worker = int(coordinator.stdout.readline())
+        os.kill(worker, signal.SIGSTOP)
+        coordinator.kill()
+    end = time.monotonic() + 5
+    while lives(worker) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not lives(worker)
+
+
+def lives(pid):
+    """Whether a process is there that has not ended; one that nobody has waited for has."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -10,10 +10,10 @@ if __name__ == "__main__":
     # With -m, Python looks for modules in the current folder first; a json.py in the data must not run.
     sys.path = sys.path[1:]
 
-import io  # noqa: E402
 import json  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Mapping  # noqa: E402
+from contextlib import suppress  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Annotated  # noqa: E402
 
@@ -21,11 +21,12 @@ import typer  # noqa: E402
 import typer.core  # noqa: E402
 
 from tame import __version__  # noqa: E402
-from tame.app.console import inert_exits, raw  # noqa: E402
+from tame.app.console import ResultConsole, guard_stdout, inert_exits, raw  # noqa: E402
 from tame.app.flags import with_settings  # noqa: E402
 from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
 from tame.core.errors import BudgetError, StoppedError, StorageError, TameError, UsageError  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
+from tame.store.disk import disk_failure  # noqa: E402
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -147,22 +148,12 @@ def show(study: FolderArgument, json: JsonOption = False) -> None:
 @app.command()
 def report(study: FolderArgument) -> None:
     """Write the report of a finished study again."""
-    from tame.app.own_studies import is_own
-    from tame.app.run import write_report
-    from tame.core.result import Result
-    from tame.study.state import read_state, readable, unfinished
+    from tame.app.progress import watching
+    from tame.app.run import report_study
 
-    config, state = read_state(study)
-    if state.result is None and (study / "report.html").exists():
-        print(study / "report.html")  # the page of a study without a usable model
-        return
-    if state.result is None:
-        raise UsageError(unfinished(study, state))
-    with readable(study):
-        own = is_own(state)
-        print(write_report(study, Result.from_json(state.result), state.history, config if own else None))
-    if not own:
-        _say("pictures are left out of the report: this study was not begun by you on this machine")
+    with watching(quiet=False) as watcher:
+        page = report_study(study, watcher)
+    print(page)
 
 
 @app.command()
@@ -307,8 +298,7 @@ def top(
 
 def main() -> None:
     """The entry point: every TameError becomes one line on stderr and an exit code."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # if the terminal is not UTF-8; stderr does the same
+    guard_stdout()
     try:
         with inert_exits():
             _run()
@@ -320,6 +310,7 @@ def main() -> None:
 def _run() -> None:
     try:
         app(standalone_mode=False)
+        sys.stdout.flush()  # here its failure is still reported
     except TameError as problem:
         _say(f"tame: {problem}")
         sys.exit(problem.exit_code)
@@ -330,6 +321,10 @@ def _run() -> None:
     except BrokenPipeError:
         raise
     except Exception as problem:
+        if (failed := disk_failure(problem)) is not None:
+            name = getattr(problem, "filename", None) or "a file"
+            _say(f"tame: {name} cannot be read or written: {failed}")
+            sys.exit(StorageError.exit_code)
         show_usage = getattr(problem, "show", None)
         if callable(show_usage):  # raised by the parser for a wrong command line
             show_usage()
@@ -360,13 +355,12 @@ def _print_json(value: Mapping[str, object]) -> None:
 
 
 def _print(what: RenderableType) -> None:
-    from tame.app.console import ResultConsole
-
     ResultConsole().print(what)
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    with suppress(OSError):  # a closed terminal
+        print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Iterator
 from typing import TextIO
@@ -16,7 +17,51 @@ from typing import TextIO
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from tame.core.errors import StorageError
+from tame.core.files import nowhere
 from tame.report.formats import inert
+from tame.store.disk import why
+
+
+class Results(io.TextIOWrapper):
+    """stdout that says so where it cannot be written, as on a full disk. Raises StorageError."""
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            raise
+        except OSError as problem:
+            raise self._lost(problem) from None
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except BrokenPipeError:
+            raise
+        except OSError as problem:
+            raise self._lost(problem) from None
+
+    def _lost(self, problem: OSError) -> StorageError:
+        nothing = nowhere()
+        os.dup2(nothing, self.fileno())  # what is still in the buffer is lost too, and said once
+        os.close(nothing)
+        return StorageError(f"the result cannot be written to stdout: {why(problem)}")
+
+
+def guard_stdout() -> None:
+    """From here on a failure to write stdout is one of storage. A terminal that is not UTF-8 gets backslashes."""
+    own = sys.stdout
+    if not isinstance(own, io.TextIOWrapper):
+        return
+    if own is not sys.__stdout__:  # somebody has put his own there, and looks after it himself
+        own.reconfigure(errors="backslashreplace")
+    else:
+        own.flush()
+        sys.stdout = Results(
+            own.buffer, encoding=own.encoding, errors="backslashreplace", line_buffering=own.line_buffering,
+            write_through=own.write_through,
+        )  # fmt: skip
 
 
 class InertStream(io.TextIOBase):
@@ -89,11 +134,30 @@ class ResultConsole(InertConsole):
         super().__init__(file=raw(sys.stdout), highlight=False)
 
 
+class Talk(io.StringIO):
+    """stderr for what is only told: where it cannot be written (a closed terminal, a full disk) the study goes on."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            raw(sys.stderr).write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            raw(sys.stderr).flush()
+
+    def isatty(self) -> bool:
+        return raw(sys.stderr).isatty()
+
+    def fileno(self) -> int:
+        return raw(sys.stderr).fileno()
+
+
 class TalkConsole(InertConsole):
     """stderr without highlighting. plain: without colours and movements, and lines as long as they are."""
 
     def __init__(self, *, plain: bool = False) -> None:
-        file = raw(sys.stderr)
+        file = Talk()
         if plain:
             super().__init__(file=file, highlight=False, color_system=None, width=100, soft_wrap=True)
         else:

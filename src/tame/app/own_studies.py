@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tame.core.files import read_bytes, write_text
 from tame.core.options import whole_paths
 from tame.core.plain import from_plain
 from tame.study.events import Opened
-from tame.study.state import State, Watcher
+from tame.study.state import Silent, State, Watcher
 
 COSTS = "loss.costs"
 
@@ -54,6 +55,24 @@ def remember(opened: Opened, given: Mapping[str, str | tuple[str, ...]], watcher
     except OSError as problem:
         why = problem.strerror or problem
         watcher.note(f"{folder} cannot be written ({why}), so tame resume will ask for --data; see TAME_STATE")
+
+
+def remember_start(config: StudyConfig) -> None:
+    """Puts a study on this user's list before its first event, and so before it has an id."""
+    remember(Opened(config=config.to_json()), {}, Silent())
+
+
+def forget_start(opened: Opened) -> None:
+    """Takes what `remember_start` put on the list off again."""
+    with suppress(OSError):
+        (_list() / _entry(replace(opened, id=None))).unlink(missing_ok=True)
+
+
+def take_up(opened: Opened, watcher: Watcher) -> None:
+    """Puts a study on the list whose start this user began here, and which was killed before it was on it."""
+    if recalled(opened) is None and recalled(replace(opened, id=None)) is not None:
+        remember(opened, {}, watcher)
+        forget_start(opened)
 
 
 def recalled(opened: Opened) -> Outside | None:

@@ -7,30 +7,45 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 import platformdirs
 
-from tame.app.own_studies import Outside, allowed, named_outside, recalled, remember
+from tame.app.own_studies import (
+    Outside,
+    allowed,
+    forget_start,
+    is_own,
+    named_outside,
+    recalled,
+    remember,
+    remember_start,
+    take_up,
+)
 from tame.core.answers import ClassAnswers
 from tame.core.config import ARRAYS, INLINE, StudyConfig
-from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, require
+from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, UsageError, require
 from tame.core.files import write_text
 from tame.core.records import Event, History
 from tame.core.result import Result
 from tame.kinds.known import KINDS, kind_of
-from tame.loop import run
+from tame.loop import run, run_delivery
 from tame.report.model_card import model_card
 from tame.report.page import render_failure, render_report
+from tame.store.checkpoints import Checkpoints
 from tame.store.disk import write_private
-from tame.study.delivery import add_card
+from tame.study.delivery import add_card, is_card_lost, lost_files
 from tame.study.events import Ended, Stopped
 from tame.study.session import Study, begin, reopen
-from tame.study.state import Watcher, how_to_resume
+from tame.study.state import Watcher, how_to_resume, read_state, readable, unfinished
 
+WRITTEN = ("report.json", "report.html")
+HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
+STOPS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, HANGUP) if number is not None)
 SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops immediately
 
 
@@ -65,21 +80,28 @@ def fit_study(
     cache_folder()  # likewise
     folder = Path("runs")
     empty = not folder.exists()
+    whole = resolved(config)
+    outside = bool(named_outside(whole, planned=False))
+
+    def keep_given(own: Path) -> None:
+        if outside:
+            remember_start(whole)
+        if keep is not None:
+            keep(own)
+
     try:
-        with begin(resolved(config), watcher) as study:
+        with begin(whole, watcher, keep=keep_given) as study:
             if started is not None:
                 study.started_at(started)
             study.build = build
-            if keep is not None:
-                study.throwaway = True  # until its data is in it
-                keep(study.folder)
-                study.throwaway = False
-            if study.state.opened is not None and named_outside(study.config, planned=False):
+            if outside and study.state.opened is not None:
                 remember(study.state.opened, {}, watcher)
+                forget_start(study.state.opened)
             return _carry_out(study, inline=inline or config.model == INLINE)
     finally:
-        if empty and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # no study was created
+        if empty:
+            with suppress(OSError):  # it holds a study, of this process or of another
+                folder.rmdir()
 
 
 def resolved(config: StudyConfig) -> StudyConfig:
@@ -109,23 +131,33 @@ def resume_study(
     """
     with reopen(folder, watcher) as study:
         study.build = build
-        if study.config.model is not None and study.state.result is None:
+        lost = lost_files(folder, study.state) if study.state.result is not None else []
+        if study.config.model is not None and (study.state.result is None or lost):
             # A study's folder may come from someone else, so the code that it names is not run unasked.
             command = how_to_resume(folder, model=study.config.model)
             require(build is not None, f"this study trains your own model; resume it with: {command}")
             inline = True
         if study.state.result is not None:
             watcher.note("this study is already finished; here is its result")
-            return Result.from_json(study.state.result)
-        given = outside or Outside()
-        study.config = allowed(folder, study.config, study.state, given)
-        if given.given and study.state.opened is not None:
-            whole = named_outside(study.config, planned=study.state.plan is not None)
-            again = {name: value for name, value in whole.items() if name in given.given}
-            before = recalled(study.state.opened) or Outside()
-            remember(study.state.opened, {**before.given, **again}, watcher)
+            if lost:
+                _allow(study, outside or Outside())
+            return _complete(study, Result.from_json(study.state.result), lost, inline=inline)
+        _allow(study, outside or Outside())
         watcher.note(_what_is_kept(study))
         return _carry_out(study, inline=inline)
+
+
+def _allow(study: Study, given: Outside) -> None:
+    """Lets a study go on with what this user named outside its folder. Raises RefusedError where he did not."""
+    opened = study.state.opened
+    if opened is not None:
+        take_up(opened, study.watcher)
+    study.config = allowed(study.folder, study.config, study.state, given)
+    if given.given and opened is not None:
+        whole = named_outside(study.config, planned=study.state.plan is not None)
+        again = {name: value for name, value in whole.items() if name in given.given}
+        before = recalled(opened) or Outside()
+        remember(opened, {**before.given, **again}, study.watcher)
 
 
 def write_report(folder: Path, result: Result, history: History, config: StudyConfig | None) -> Path:
@@ -152,21 +184,78 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
                 page = render_failure(name, str(problem), study.state.findings, study.history, kind=kind)
                 study.write("report.html", page)
             if study.state.plan is not None:
-                study.keep(Ended(why=str(problem), code=problem.exit_code, used_s=study.used_s))
-            else:
-                study.throwaway = True  # refused before any training: leave nothing behind
+                with suppress(StorageError):  # the first failure says more
+                    study.keep(Ended(why=str(problem), code=problem.exit_code, used_s=study.used_s))
+            elif not isinstance(problem, StorageError):
+                study.throwaway = study.begun_here  # refused before any training: leave nothing behind
             raise
     study.watcher.phase("writing the report")
-    plain = result.to_json()
-    study.write("report.json", json.dumps(plain, indent=1, ensure_ascii=True) + "\n")
-    add_card(study, model_card(result))
-    write_report(study.folder, result, study.history, study.config)
-    study.keep(Event("result", plain))
+    _write_result(study, result, study.config)
+    study.keep(Event("result", result.to_json()))
+    _collect(study)
     return result
 
 
+def _write_result(study: Study, result: Result, config: StudyConfig | None) -> None:
+    """Writes what people read of a finished study. config: None where its pictures may not be read."""
+    study.write("report.json", json.dumps(result.to_json(), indent=1, ensure_ascii=True) + "\n")
+    add_card(study, model_card(result))
+    write_report(study.folder, result, study.history, config)
+
+
+def _complete(study: Study, result: Result, lost: Sequence[str], *, inline: bool) -> Result:
+    """The result of a finished study, after what is missing of its files is there again. lost: files of its model."""
+    if lost:
+        study.watcher.note(f"of the model {', '.join(lost)} is missing or damaged; it is delivered again")
+        with _Signals(study):
+            study.hire(cache=cache_folder(), inline=inline)
+            delivered = run_delivery(study)
+        if dict(delivered.files) != dict(result.delivered.files):
+            study.watcher.note("it was trained again here, and differs from the first one in its last digits")
+            result = replace(result, delivered=delivered)
+            study.keep(Event("result", result.to_json()))
+    there = all((study.folder / name).is_file() for name in WRITTEN)
+    if lost or not there or is_card_lost(study.folder, study.state):
+        _write_result(study, result, study.config if lost or is_own(study.state) else None)
+    _collect(study)
+    return result
+
+
+def _collect(study: Study) -> None:
+    """Lets go of the weights of all trials: the study is finished, and its model delivered."""
+    if (study.folder / "checkpoints").is_dir():
+        kept = Checkpoints(study.folder / "checkpoints")
+        for name in kept.names():
+            kept.drop(name)
+
+
+def report_study(folder: Path, watcher: Watcher) -> Path:
+    """Writes the page of a finished study again, after its model where that is missing. Raises UsageError."""
+    config, state = read_state(folder)
+    page = folder / "report.html"
+    if state.result is None and page.exists():
+        return page  # nothing usable was trained, and that is what it says
+    if state.result is None:
+        raise UsageError(unfinished(folder, state))
+    own = is_own(state)
+    if lost := lost_files(folder, state):
+        if config.model is None and (own or not named_outside(config, planned=state.plan is not None)):
+            resume_study(folder, watcher)
+            config, state = read_state(folder)
+        else:
+            mend = how_to_resume(folder, model=config.model)
+            watcher.note(f"of the model {', '.join(lost)} is missing or damaged; deliver it again with: {mend}")
+    assert state.result is not None
+    with readable(folder):
+        write_report(folder, Result.from_json(state.result), state.history, config if own else None)
+    if not own:
+        watcher.note("pictures are left out of the report: this study was not begun by you on this machine")
+    return page
+
+
 class _Signals:
-    """Ctrl-C and SIGTERM: the first lets the worker finish its epoch and saves all, a second one stops immediately."""
+    """Ctrl-C, SIGTERM and a closed terminal: the first lets the worker finish its epoch and saves all, a second one
+    stops immediately."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -176,8 +265,9 @@ class _Signals:
 
     def __enter__(self) -> None:
         try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._handle)
+            for number in STOPS:
+                if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
+                    self._before[number] = signal.signal(number, self._handle)
         except ValueError:
             return  # only the main thread may set signal handlers
 
@@ -192,7 +282,8 @@ class _Signals:
     def _handle(self, number: int, _: FrameType | None) -> None:
         self._number = signal.Signals(number)
         now = time.monotonic()
-        if self._first_at is not None and now - self._first_at < SECOND_S:
+        # A terminal that closes may send both SIGTERM and SIGHUP, which are not two wishes.
+        if self._first_at is not None and now - self._first_at < SECOND_S and number != HANGUP:
             raise StoppedError("stopped immediately", signal_number=number)
         self._first_at = now
         self._study.watcher.note("stopping after this epoch; press Ctrl-C again to stop immediately")

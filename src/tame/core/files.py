@@ -74,6 +74,18 @@ def appending(folder: Path, name: str) -> IO[bytes]:
         return os.fdopen(_own(folder / name, lambda: os.open(leaf, flags, 0o600, dir_fd=place)), "ab")
 
 
+def opened_to_lock(folder: Path, name: str) -> int:
+    """The handle of a lock file, made where it is missing. Raises OSError, RefusedError for a link."""
+    with _held(folder, name) as (place, leaf):
+        flags = os.O_RDWR | os.O_CREAT | _NOFOLLOW | _NOWAIT | _BINARY
+        return _own(folder / name, lambda: os.open(leaf, flags, 0o600, dir_fd=place))
+
+
+def nowhere() -> int:
+    """A handle that takes what is written to it and keeps nothing."""
+    return os.open(os.devnull, os.O_WRONLY)
+
+
 def reading(folder: Path, name: str) -> BufferedReader:
     """A file of a folder, opened to be read. Raises FileNotFoundError, OSError, RefusedError as `require_own`."""
     with _held(folder, name) as (place, leaf):

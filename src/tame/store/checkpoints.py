@@ -22,7 +22,7 @@ from safetensors import numpy as safetensors
 
 from tame.core.errors import StorageError, UsageError, require
 from tame.core.files import require_own_folder, write_bytes
-from tame.store.disk import sync_folder, why
+from tame.store.disk import SAFE, sync_folder, why
 
 RESERVE_BYTES = 50 * 2**20  # left free for the database and the report
 
@@ -34,6 +34,10 @@ _DTYPES = (
     "float64", "float32", "float16", "complex64", "bool",
     "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8",
 )  # fmt: skip
+
+
+class DamagedError(StorageError):
+    """Of a checkpoint there are only damaged files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +84,18 @@ class Checkpoints:
                 version.path.unlink(missing_ok=True)
         except OSError as error:
             problem = f"checkpoint {name!r} cannot be stored in {self._folder}: {why(error)}"
-            raise StorageError(f"{problem}; what was stored before is safe") from error
+            left = SAFE if self._folder.is_dir() else "the folder was deleted or moved away while it was in use"
+            raise StorageError(f"{problem}; {left}") from error
         return sha256
 
     def load(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, str], str | None]:
         """Tensors, meta and note of the last sound checkpoint; the note says what was wrong if that is an earlier one.
 
-        Raises StorageError if there is none. A damaged file is not deleted; a writer sets it aside as `*.damaged`.
+        Raises DamagedError if all are damaged, StorageError if there is none or one cannot be read. A damaged file is
+        not deleted; a writer sets it aside as `*.damaged`.
         """
         problems: list[str] = []
+        unread = False
         for version in self._read_versions(name):
             try:
                 content = version.path.read_bytes()
@@ -96,6 +103,7 @@ class Checkpoints:
                 tensors, meta = _unpack(content)
             except OSError as error:
                 problems.append(f"{version.path.name} cannot be read: {why(error)}")
+                unread = True
                 continue
             except (StorageError, SafetensorError, LookupError, ValueError) as error:
                 problems.append(f"{version.path.name} is damaged: {error}")
@@ -104,7 +112,8 @@ class Checkpoints:
             note = f"{'; '.join(problems)}; went back to the checkpoint before it" if problems else None
             return tensors, meta, note
         reason = "; ".join(problems) if problems else "there is none"
-        raise StorageError(f"no checkpoint {name!r} can be read in {self._folder}: {reason}")
+        kind = DamagedError if problems and not unread else StorageError
+        raise kind(f"no checkpoint {name!r} can be read in {self._folder}: {reason}")
 
     def has(self, name: str) -> bool:
         """Whether a checkpoint of that name is stored; it may be damaged."""
@@ -153,7 +162,7 @@ class Checkpoints:
     def _require_space(self, size_bytes: int) -> None:
         need, free = 2 * size_bytes + RESERVE_BYTES, shutil.disk_usage(self._folder).free
         full = f"{self._folder} has {free / 1e6:.0f} MB left, a checkpoint needs {need / 1e6:.0f} MB"
-        require(free >= need, f"{full}; what was stored before is safe", error=StorageError)
+        require(free >= need, f"{full}; {SAFE}", error=StorageError)
 
     def _require_writer(self) -> None:
         require(not self._read_only, f"{self._folder} was opened read-only", error=StorageError)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from pathlib import Path
 
 from tame.core.errors import StorageError
 from tame.core.files import write_text
+
+# Full, over a quota, over the size that a file may have, unreadable, read-only.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+SAFE = "what was stored before is safe"  # said only of what is there
 
 
 def sync_folder(folder: Path) -> None:
@@ -18,6 +24,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def disk_failure(problem: BaseException) -> str | None:
+    """In a few words, what failed on the disk; None for a fault of another kind."""
+    number = problem.errno if isinstance(problem, OSError) else None
+    said = re.search(r"\(os error (\d+)\)", str(problem))  # as libraries in Rust say it
+    if number is None and said:
+        number = int(said[1])
+    return os.strerror(number).lower() if number in DISK_ERRORS else None
 
 
 def why(error: OSError) -> str:

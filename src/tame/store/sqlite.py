@@ -25,7 +25,7 @@ from sqlalchemy.schema import CreateTable
 from tame.core.errors import RefusedError, StorageError, require
 from tame.core.files import new_file, replacing, require_own
 from tame.store.backend import WRITES, Backend, one_line, plain_errors
-from tame.store.disk import sync_folder, why
+from tame.store.disk import SAFE, sync_folder, why
 from tame.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
 
 BUSY_S = 30  # how long a locked database is waited for
@@ -34,16 +34,15 @@ WAL_FROM = (3, 51, 3)  # older versions can lose a commit when two connections r
 COPIES = 5  # times that a database which changes meanwhile is copied
 
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")  # ends a journal that names another one
-_SAFE = "what was stored before is safe"
 _DAMAGED = "the file is damaged; TAME has left it as it is, so restore a copy or move it away"
 _REASONS = {
-    "SQLITE_FULL": f"the disk is full; {_SAFE}",
-    "SQLITE_BUSY": f"another process has kept it locked for {BUSY_S} s; {_SAFE}",
-    "SQLITE_LOCKED": f"another process has kept it locked for {BUSY_S} s; {_SAFE}",
-    "SQLITE_READONLY": f"it cannot be written; {_SAFE}",
-    "SQLITE_PERM": f"it may not be used; {_SAFE}",
-    "SQLITE_IOERR": f"the disk failed to read or write; {_SAFE}",
-    "SQLITE_CANTOPEN": f"it cannot be opened; {_SAFE}",
+    "SQLITE_FULL": f"the disk is full; {SAFE}",
+    "SQLITE_BUSY": f"another process has kept it locked for {BUSY_S} s; {SAFE}",
+    "SQLITE_LOCKED": f"another process has kept it locked for {BUSY_S} s; {SAFE}",
+    "SQLITE_READONLY": f"it cannot be written; {SAFE}",
+    "SQLITE_PERM": f"it may not be used; {SAFE}",
+    "SQLITE_IOERR": f"the disk failed to read or write; {SAFE}",
+    "SQLITE_CANTOPEN": f"it cannot be opened; {SAFE}",
     "SQLITE_CORRUPT": _DAMAGED,
     "SQLITE_NOTADB": "the file is not a database of TAME, or its start is damaged; it was left as it is",
 }
@@ -63,12 +62,19 @@ def open_sqlite(path: Path, *, create: bool, read_only: bool) -> Backend:
     if read_only:
         return _reader(path)
     require_own(path.parent, path.name)
-    require(os.access(path, os.W_OK), f"{path}: it cannot be written; {_SAFE}", error=StorageError)
+    require(os.access(path, os.W_OK), f"{path}: it cannot be written; {SAFE}", error=StorageError)
     connect = partial(_connect, path)
     with plain_errors(str(path), explain), closing(connect()) as connection:
         _check(connection, path)
         _set_journal(connection, path)
-    return Backend(_engine(connect), str(path), explain, lambda connection, study: None)
+    return Backend(_engine(connect), str(path), partial(_explain_at, path), lambda connection, study: None)
+
+
+def _explain_at(path: Path, error: BaseException) -> str:
+    """What went wrong with a database that was opened, in one line; nothing is promised of one that is gone."""
+    if not path.exists():
+        return f"the file was deleted or moved away while it was in use ({error})"
+    return explain(error)
 
 
 def look_at(path: Path) -> None:
@@ -104,7 +110,7 @@ def _reader(path: Path) -> Backend:
                 if not _left_by_a_killed_writer(problem):
                     raise
             else:
-                return Backend(_engine(connect), str(path), explain, lambda connection, study: None)
+                return Backend(_engine(connect), str(path), partial(_explain_at, path), lambda connection, study: None)
         folder = TemporaryDirectory(prefix="tame-")
         try:
             copy = _copied(path, Path(folder.name))

@@ -5,22 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from tame.core.errors import StorageError
+from tame.core.errors import RefusedError, StorageError, TameError
 from tame.core.result_parts import Delivered
-from tame.core.sums import CARD, SUMS, write_sums
+from tame.core.sums import CARD, SUMS, read_sums, sha256_of, write_sums
 from tame.evaluate.score import Judged, judged_from, open_test
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.study import events
 from tame.study.clock_shares import CHECKED
 from tame.study.finalist import Finalist, state_of
-from tame.study.plan import Plan
 from tame.study.session import Study
+from tame.study.state import State
 from tame.trial.commands import MemberOf
 
+MODEL = "model"  # the folder of what is delivered
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
 
 
@@ -65,10 +67,28 @@ def _member(data: Data, finalist: Finalist) -> MemberOf:
     return MemberOf(state_of(finalist.trials[0]), None if data.whole else 0)
 
 
-def deliver(study: Study, data: Data, plan: Plan, winner: Finalist) -> Delivered:
+def lost_files(study_folder: Path, state: State) -> list[str]:
+    """Files of a finished study's model that are missing or no longer what was delivered, its card aside."""
+    files = {} if state.delivered is None else state.delivered.files
+    model = study_folder / MODEL
+    return sorted(name for name, kept in files.items() if name != CARD and _sha256(model, name) != kept)
+
+
+def deliver_again(study: Study, data: Data) -> Delivered:
+    """Writes the model of a finished study again, from the weights that were scored; the test part stays closed."""
+    opened = study.state.test_opened
+    assert opened is not None, "a finished study has opened its test part"
+    trial = study.history.trials[opened.trial]
+    member = MemberOf(state_of(trial), None if data.whole else 0)
+    study.worker.train_again([member])
+    study.worker.network(member, labels=data.classes)
+    return deliver(study, data)
+
+
+def deliver(study: Study, data: Data) -> Delivered:
     """Writes the model, loads it again from its folder, and compares the predictions of both on test examples."""
     study.watcher.phase("writing the model and checking its predictions")
-    folder = study.folder / "model"
+    folder = study.folder / MODEL
     files = dict(study.worker.deliver(str(folder)))
     rows = list(data.sealed.rows)[:CHECKED]
     ids = [data.ids[row] for row in rows]
@@ -96,12 +116,33 @@ def _apart(data: Data, before: Judged, after: Judged) -> float:
 
 def add_card(study: Study, text: str) -> None:
     """Writes the model card beside the model; hashes cover it as they cover the model."""
-    folder = study.folder / "model"
-    study.write(f"{folder.name}/{CARD}", text)
+    folder = study.folder / MODEL
+    study.write(f"{MODEL}/{CARD}", text)
     kept = study.state.delivered or events.Delivered()
     files = {**kept.files, CARD: hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()}
     try:
         write_sums(folder, files)
     except OSError as problem:
         raise StorageError(f"{folder / SUMS} cannot be written: {problem.strerror}") from None
-    study.keep(replace(kept, files=files))
+    if files != dict(kept.files):
+        study.keep(replace(kept, files=files))
+
+
+def is_card_lost(study_folder: Path, state: State) -> bool:
+    """Whether the card of a finished study's model, or its list of hashes, is missing or not what the record says."""
+    folder = study_folder / MODEL
+    files = {} if state.delivered is None else dict(state.delivered.files)
+    if CARD not in files and not os.path.lexists(folder / SUMS):  # of an earlier TAME, which kept no hash of it
+        return not (folder / CARD).is_file()
+    try:
+        return read_sums(folder) != files or _sha256(folder, CARD) != files.get(CARD)
+    except (OSError, RefusedError):
+        return True
+
+
+def _sha256(folder: Path, name: str) -> str | None:
+    """The hash of a file; None where there is none that can be read."""
+    try:
+        return sha256_of(folder, name)
+    except (OSError, TameError):
+        return None

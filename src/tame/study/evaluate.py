@@ -34,7 +34,7 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     tested = open_sealed(study, data, winner, default)
     if all(finding.code != WITHOUT_TWINS for finding in study.state.findings):  # a resumed study has found it before
         study.keep(*findings_events(without_twins(data, tested.winner, seed=study.config.seed)))
-    delivered = deliver(study, data, plan, winner)
+    delivered = deliver(study, data)
     return make_result(study, data, plan, own, winner, default, tested, delivered)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import re
+import os
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,27 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from tame.core.config import StudyConfig
-from tame.core.errors import StoppedError, StorageError, UsageError, require
+from tame.core.errors import StoppedError, StorageError, require
 from tame.core.records import Event, History, Point, curve_event, early_stop_event
 from tame.store.database import Database, open_store
-from tame.store.disk import write_inside
+from tame.store.disk import SAFE, write_inside, write_private
 from tame.store.lease import Lease, hold
 from tame.study.events import Opened, StudyEvent, WorkerRestarted, event_of
-from tame.study.state import (
-    STUDY,
-    State,
-    Watcher,
-    config_of,
-    how_to_resume,
-    open_events,
-    require_study,
-    state_of,
-    unfinished,
-)
+from tame.study.folder import CONFIG, is_interrupted, remove_made, take_folder, written_config
+from tame.study.state import DATABASE, STUDY, State, Watcher, config_of, require_study, state_of, unfinished
 from tame.trial.commands import Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
-from tame.worker.watch import LEAST_SILENCE_S
+from tame.worker.watch import LEAST_SILENCE_S, Patience
 
 AGAIN_S = 0.5  # between two requests to end the running command
 OURS_LONGER = 10  # factor on the allowed silence of TAME's own networks
@@ -60,7 +50,9 @@ class Study:
         self.watcher = watcher
         self._store = store
         self._lease = lease
-        self.throwaway = False  # whether the folder is removed with the study
+        self.throwaway = False  # whether what it made goes with the study
+        self.begun_here = False  # whether this process began it
+        self.made_folder = False  # whether it made the folder too
         self._executor: Executor | None = None
         self._waiting: dict[int, list[Point]] = {}  # points of trials whose weights are not saved yet
         self._ends: dict[int, int] = {}  # likewise: trials that stopped early, and their best epoch
@@ -157,17 +149,15 @@ class Study:
             self.keep(WorkerRestarted(how=how))
 
         self._executor = process_executor(
-            place, hear=self._hear, log=self.folder / "worker.log", restarted=restarted, silence_s=self._silence_s(),
-            own_model=self.config.model is not None,
+            place, hear=self._hear, log=self.folder / "worker.log", restarted=restarted, patience=self._patience()
         )  # fmt: skip
 
-    def _silence_s(self) -> float | None:
-        """How long the worker may be silent; None, without limit, if there is no clock. A user's own module may hang;
+    def _patience(self) -> Patience:
+        """How long the worker may be silent; under a clock, no longer than that allows. A user's own module may hang;
         an epoch of TAME's networks may just be long on a large table and a slow machine."""
-        clock = self.config.clock_s
-        if clock is None:
-            return None
-        return (1 if self.config.model else OURS_LONGER) * max(LEAST_SILENCE_S, 2 * clock)
+        clock, own = self.config.clock_s, self.config.model is not None
+        most_s = math.inf if clock is None else (1 if own else OURS_LONGER) * max(LEAST_SILENCE_S, 2 * clock)
+        return Patience(most_s=most_s, own_model=own)
 
     def write(self, name: str, text: str) -> Path:
         """Writes a file of the study atomically, readable only by its owner."""
@@ -179,9 +169,9 @@ class Study:
         if self._executor is not None:
             self._executor.close()
         self._store.close()
+        if self.throwaway:  # under the lease: afterwards the folder may be somebody else's
+            remove_made(self.folder, self._lease, whole=self.made_folder)
         self._lease.release()
-        if self.throwaway:
-            shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Study:
         return self
@@ -205,91 +195,63 @@ class Study:
                 self._keep_curves(trials)
 
 
-def begin(config: StudyConfig, watcher: Watcher) -> Study:
-    """A new study in a new folder. Raises UsageError if the folder exists, StorageError if it cannot be created."""
-    folder = _new_folder(config)
+def begin(
+    config: StudyConfig, watcher: Watcher, *, keep: Callable[[Path], None] | None = None, ours: bool = False
+) -> Study:
+    """A new study in a new folder, in an empty one, or in one whose start was interrupted before its first event.
+
+    keep: puts what was given from Python into the folder; ours: whether an empty folder was made for this study alone.
+    Raises UsageError for a folder that holds something else, StorageError where it cannot be made or is in use.
+    """
+    folder, lease, made = take_folder(config)
+    store: Database | None = None
     try:
-        lease = hold(folder)
-        store = open_store(folder / "study.db", create=True)
-    except BaseException:
-        _remove_if_ours(folder)
+        if keep is not None:
+            keep(folder)
+        # Written before the first event: from here on `reopen` goes on with it.
+        write_private(folder / CONFIG, json.dumps(config.to_json(), indent=1, sort_keys=True) + "\n")
+        store = open_store(folder / DATABASE, create=True)
+        study = Study(folder, config, store, lease, watcher)
+        study.made_folder = made or ours
+        study.begun_here = True
+        study.keep(Opened(config=config.to_json(), id=secrets.token_hex(16)))
+    except BaseException as problem:
+        if store is not None:
+            store.close()
+        remove_made(folder, lease, whole=made or ours)
+        lease.release()
+        if isinstance(problem, StorageError):
+            raise StorageError(str(problem).replace(f"; {SAFE}", "")) from problem  # there was nothing before
         raise
-    study = Study(folder, config, store, lease, watcher)
-    study.write("config.json", json.dumps(config.to_json(), indent=1, sort_keys=True) + "\n")
-    study.keep(Opened(config=config.to_json(), id=secrets.token_hex(16)))
     return study
 
 
 def reopen(folder: Path, watcher: Watcher) -> Study:
-    """An existing study. Raises UsageError if there is none, StorageError if it is in use."""
-    require_study(folder)
+    """A study that was begun earlier, if only by its config. Raises UsageError where there is none, StorageError where
+    it is in use, RefusedError where its files are links."""
+    require(folder.is_dir(), f"no study folder {folder}")
+    if os.path.lexists(folder / DATABASE) or not is_interrupted(folder):
+        require_study(folder)
     lease = hold(folder)
+    store: Database | None = None
     try:
-        store = open_events(folder, read_only=False)
-        state = state_of(store)
-        study = Study(folder, config_of(state, folder), store, lease, watcher, state=state)
+        begun = os.path.lexists(folder / DATABASE)
+        if begun:
+            require_study(folder)
+        config = None if begun else written_config(folder)
+        store = open_store(folder / DATABASE, create=not begun)
+        if not store.studies():
+            config = written_config(folder)
+        if config is None:
+            state = state_of(store)
+            study = Study(folder, config_of(state, folder), store, lease, watcher, state=state)
+        else:
+            study = Study(folder, config, store, lease, watcher)
+            study.keep(Opened(config=config.to_json(), id=secrets.token_hex(16)))
         require(study.state.imported is None, unfinished(folder, study.state))
         return study
     except BaseException:
+        if store is not None:
+            store.close()
         lease.release()
         raise
-
-
-def _new_folder(config: StudyConfig) -> Path:
-    """The folder of a new study, created: the one asked for, or the next free runs/NAME-0001."""
-    if config.out is not None:
-        folder = Path(config.out)
-        if (folder / "study.db").exists():
-            command = how_to_resume(folder, model=config.model)
-            raise UsageError(f"{folder} already contains a study; continue it with: {command}")
-        require(
-            not folder.exists() or _is_empty(folder), f"{folder} exists and is not an empty folder; give another --out"
-        )
-        return _make(folder, exist_ok=True)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(config.data).resolve().name).strip(".-") or "study"
-    for number in range(1, 10_000):
-        folder = Path("runs") / f"{name}-{number:04d}"
-        if not folder.exists():
-            try:
-                return _make(folder, exist_ok=False)
-            except FileExistsError:
-                continue  # another process took the number a moment ago
-    raise UsageError(f"runs/ contains 9,999 studies named {name}; give a folder with --out")
-
-
-def _make(folder: Path, *, exist_ok: bool) -> Path:
-    """The folder, created for its owner alone. Raises FileExistsError if it must not exist, else StorageError."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            folder.mkdir(mode=0o700, exist_ok=exist_ok)
-        except FileExistsError:
-            if not exist_ok:
-                raise
-            raise StorageError(f"{folder} exists and is not a folder; give another --out") from None
-        folder.chmod(0o700)
-    except FileExistsError as problem:
-        if Path(str(problem.filename)) == folder:
-            raise
-        raise _not_made(folder, f"{problem.filename} is not a folder") from None
-    except OSError as problem:
-        raise _not_made(folder, str(problem.strerror)) from None
-    return folder
-
-
-def _not_made(folder: Path, why: str) -> StorageError:
-    return StorageError(f"cannot create the folder {folder} for the study: {why}")
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
-
-
-def _remove_if_ours(folder: Path) -> None:
-    """Removes a folder that contains only what a failed start leaves behind."""
-    ours = {"study.lock", "study.pid", "study.db", ".study.db.lock", ".study.db.new"}
-    names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
-    if names <= ours:
-        for name in names:
-            (folder / name).unlink(missing_ok=True)
-        folder.rmdir()

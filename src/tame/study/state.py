@@ -292,7 +292,7 @@ def absent_of(state: State) -> Mapping[str, Sequence[int]]:
 
 
 def require_study(folder: Path) -> None:
-    """Raises UsageError where there is no study, RefusedError where its database is a link."""
+    """Raises UsageError where no study is, RefusedError where its database is a link."""
     require(folder.is_dir(), f"no study folder {folder}")
     require(os.path.lexists(folder / DATABASE), f"{folder} is not a study: it contains no {DATABASE}")
     if (folder / DATABASE).is_symlink():
@@ -329,7 +329,7 @@ def readable(folder: Path) -> Iterator[None]:
 
 
 def delivered_files(folder: Path) -> Mapping[str, str] | None:
-    """The SHA-256 of each file of the delivered model; None where there is no study, or it has delivered none."""
+    """The SHA-256 of each file of the delivered model; None where no study is, or one that has delivered none."""
     if not os.path.lexists(folder / DATABASE):
         return None
     store = open_events(folder, read_only=True)

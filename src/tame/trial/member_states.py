@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 
+import numpy as np
 import torch
 
 from tame.core.errors import StorageError
 from tame.core.recipe import Recipe
 from tame.core.records import Point
-from tame.store.checkpoints import Checkpoints
+from tame.store.checkpoints import Checkpoints, DamagedError
 from tame.trial.commands import Fold
 from tame.trial.population import Member, Population, take
 
@@ -20,17 +21,22 @@ BEST = "best"  # in the names of what is kept from the best epoch
 
 
 class MemberStates:
-    """The states of all trained members, by trial and fold, with the curves of their trials."""
+    """The states of all trained members, by trial and fold, with the curves of their trials.
 
-    def __init__(self, checkpoints: Checkpoints) -> None:
+    note: hears of checkpoints that are damaged. They count as if they were missing: what they held is trained again.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, note: Callable[[str], None] = lambda text: None) -> None:
         self.checkpoints = checkpoints
+        self._note = note
         self._writing = Lock()  # units that are trained side by side save to the same folder
         self._own: dict[tuple[int, Fold], Population] = {}
         self._best: dict[tuple[int, Fold], Population] = {}  # the best epoch of trials that may stop early
         self._index: dict[str, tuple[int, frozenset[int]]] = {}  # of each checkpoint: its epoch and its trials
         for name in checkpoints.names():
-            _, meta, _ = checkpoints.load(name)
-            self._index[name] = _about(meta)
+            found = self._sound(name)
+            if found is not None:
+                self._index[name] = _about(found[1])
         self._curves: dict[int, dict[int, Point]] = {}
 
     def get(self, trial: int, fold: Fold, recipe: Recipe) -> Population | None:
@@ -130,10 +136,18 @@ class MemberStates:
 
     def _load(self, trial: int) -> None:
         """Loads the trial from its latest checkpoint, along with the other trials for which this one is the latest."""
-        name = self._furthest(trial)
-        if name is None:
-            return
-        tensors, meta, _ = self.checkpoints.load(name)
+        found = None
+        while found is None:
+            name = self._furthest(trial)
+            if name is None:
+                return
+            found = self._sound(name)
+            if found is None:
+                del self._index[name]
+            elif _about(found[1]) != self._index[name]:  # it was damaged since, and an earlier one took its place
+                self._index[name] = _about(found[1])
+                found = None
+        tensors, meta = found
         for number, rows in json.loads(meta["curves"]).items():
             self.curve(int(number)).update({row[0]: Point(*row) for row in rows})
         epochs, best = json.loads(meta["epochs"]), json.loads(meta[BEST])
@@ -146,6 +160,17 @@ class MemberStates:
                     # A copy has torch's memory alignment; otherwise matrix products may differ in the last bit.
                     state = {key: value[place : place + 1].clone() for key, value in own.items()}
                     room[number, fold] = Population((member,), state, epochs[i])
+
+    def _sound(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
+        """The last sound checkpoint of that name; None where all of it is damaged."""
+        try:
+            tensors, meta, went_back = self.checkpoints.load(name)
+        except DamagedError as problem:
+            self._note(f"{problem}; what it held is trained again")
+            return None
+        if went_back is not None:
+            self._note(went_back)
+        return tensors, meta
 
     def _furthest(self, trial: int) -> str | None:
         names = [name for name, (_, held) in self._index.items() if trial in held]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import inspect
 import os
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 WORKER = "TAME_WORKER"  # the variable that is set in a training process
+_PR_SET_PDEATHSIG = 1  # Linux's sys/prctl.h
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
 
 
@@ -53,6 +56,16 @@ def tune_allocator() -> bool:
         return kept and all(libc.mallopt(*each) == 1 for each in ((_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 1 << 26)))
     except (OSError, AttributeError):
         return False  # not glibc
+
+
+def die_with_coordinator() -> bool:
+    """Whether the system now ends this process when the one that started it dies, even while this one is stopped.
+
+    On Linux only. Elsewhere it ends when its stdin closes, and a stopped one as soon as it is continued.
+    """
+    if sys.platform != "linux":
+        return False
+    return bool(ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0)
 
 
 def reference_to(make: Callable[..., object]) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tame.worker.executor import Executor, Hear, Place
 from tame.worker.process import ProcessExecutor
+from tame.worker.watch import Patience
 
 if TYPE_CHECKING:
     from tame.parts.network import Build
@@ -21,8 +22,7 @@ def inline_executor(place: Place, *, hear: Hear, build: Build | None) -> Executo
 
 
 def process_executor(
-    place: Place, *, hear: Hear, log: Path | None, restarted: Callable[[str], None], silence_s: float | None,
-    own_model: bool,
+    place: Place, *, hear: Hear, log: Path | None, restarted: Callable[[str], None], patience: Patience
 ) -> Executor:  # fmt: skip
     """An executor in a separate process; for the arguments see `ProcessExecutor`."""
-    return ProcessExecutor(place, hear=hear, log=log, restarted=restarted, silence_s=silence_s, own_model=own_model)
+    return ProcessExecutor(place, hear=hear, log=log, restarted=restarted, patience=patience)

@@ -11,7 +11,7 @@ from tame.trial.commands import Commands, Doing, Message, Note
 from tame.worker.client import Client
 from tame.worker.executor import Hear, Place
 from tame.worker.trainer import Trainer
-from tame.worker.watch import Watch
+from tame.worker.watch import Patience, Watch
 from tame.worker.wire import Call, carry_out, handlers_of
 
 
@@ -42,7 +42,7 @@ class InlineExecutor:
 
     def _carry_out(self, call: Call) -> object:
         self._interrupted = False
-        with Watch(None, None, lambda text: self._hear(Note(text))) as self._watch:
+        with Watch(None, Patience(), lambda text: self._hear(Note(text))) as self._watch:
             answer = carry_out(self._handlers, call)
         return json.loads(json.dumps(answer, allow_nan=False))
 

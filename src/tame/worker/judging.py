@@ -80,10 +80,12 @@ class Judging:
         (group,) = self._bench.groups([Job(state.trial, state.recipe)], [fold])
         return group
 
-    def _trained(
-        self, lane: Lane, state: StateOf, *, on_epoch: Callable[[int], None] = lambda epoch: None
-    ) -> Population:
+    def _trained(self, lane: Lane, state: StateOf, *, on_epoch: Callable[[int], None] | None = None) -> Population:
         """The member in that state; if it was dropped, it is trained again, alone and with the same result."""
+
+        def told(done: int) -> None:
+            self._bench.emit(Progress("epochs trained again", done, state.epochs))
+
         (member,) = lane.members
         epochs, losses, states = state.epochs, state.losses, self._bench.states
         found = states.get(member.trial, member.fold, member.recipe)
@@ -95,7 +97,7 @@ class Judging:
                 if losses is not None:
                     found = slowed(found, plateau_rate(losses[: epoch - 1], member.recipe), member.trial)
                 found = lane.engine.advance(found, until=epoch, watch=lambda *_: None)
-                on_epoch(epoch)
+                (on_epoch or told)(epoch)
             states.put(found)
         return found
 

@@ -11,37 +11,52 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from tame.core.errors import StoppedError, TameError, UsageError, WorkerError
+from tame.core.errors import StoppedError, UsageError, WorkerError
 from tame.core.files import appending
-from tame.trial.commands import Commands, Doing, Message, Note
+from tame.trial.commands import Commands, Doing, Message, Note, Rehearsed
 from tame.worker.client import Client
 from tame.worker.environment import worker_environment
 from tame.worker.executor import Hear, Place, WorkerBug
-from tame.worker.watch import Watch
-from tame.worker.wire import Answer, Bug, Call, Failed, Request, Said, Start, Stop, Stopped, read_said, request_line
+from tame.worker.watch import Patience, Watch, end_group
+from tame.worker.wire import (
+    Answer,
+    Bug,
+    Call,
+    Failed,
+    Request,
+    Said,
+    Start,
+    Stop,
+    Stopped,
+    read_answer,
+    read_said,
+    request_line,
+)
 
 MAX_RESTARTS = 3  # per command; a command that kills its process this often will do so again
 LASTING = ("open", "tell", "learn", "network")  # commands that a new process must get before it can continue
+
+
+class _SilentError(EOFError):
+    """The process was ended because it had sent nothing for too long; the next may do better."""
 
 
 class ProcessExecutor:
     """A worker in a separate process.
 
     hear: called with the messages on the way; restarted: called with the reason whenever the process had to be
-    restarted; silence_s: how long a command may run without a message before the process is ended, None for no limit;
-    own_model: whether a module of the user's own may be the cause if it hangs.
+    restarted; patience: how long a command may run without a message before the process is ended.
     """
 
     def __init__(
         self, place: Place, *, hear: Hear, log: Path | None, restarted: Callable[[str], None],
-        silence_s: float | None = None, own_model: bool = False,
+        patience: Patience | None = None,
     ) -> None:  # fmt: skip
         self.commands: Commands = Client(self._carry_out)
-        self.silence_s = silence_s
+        self.patience = patience or Patience()
         self._hear = hear
         self._log = log
         self._restarted = restarted
-        self._own_model = own_model
         study, under = (str(path) if path else None for path in (place.study, place.under))
         self._start = Start(str(place.cache), study, under)
         self._lasting: dict[str, Call] = {}
@@ -76,7 +91,7 @@ class ProcessExecutor:
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            end_group(self._process)
             self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
@@ -91,14 +106,18 @@ class ProcessExecutor:
             try:
                 if self._fresh:
                     self._fresh = False
-                    self._ask(self._start, _nobody)
+                    self._ask(self._start, self._hear)  # such as that a checkpoint is damaged
                     for earlier in self._lasting.values():
                         self._ask(earlier, _nobody)
                 answer = self._ask(call, self._hear)
                 self._remember(call)
+                if call.name == "rehearse":
+                    self.patience.took(read_answer(Rehearsed, answer, name=call.name).alone_s)
                 return answer
-            except (EOFError, BrokenPipeError):
+            except (EOFError, BrokenPipeError) as problem:
                 how = self._ended()
+                if isinstance(problem, _SilentError):
+                    how = str(problem)
                 if attempt == MAX_RESTARTS:
                     log = f"; its log is in {self._log}" if self._log is not None else ""
                     raise WorkerError(
@@ -134,11 +153,17 @@ class ProcessExecutor:
     def _ask(self, request: Start | Call, hear: Hear) -> object:
         if self._stopped:
             raise StoppedError("stopped by the user")
-        self._write(request)
-        with Watch(self._process, self.silence_s, lambda text: hear(Note(text))) as watch:
-            return self._listen("start" if isinstance(request, Start) else request.name, hear, watch)
+        name = "start" if isinstance(request, Start) else request.name
+        with Watch(self._process, self.patience, lambda text: hear(Note(text))) as watch:
+            try:
+                self._write(request)  # which waits, where the process does not read
+                return self._listen(hear, watch)
+            except (EOFError, BrokenPipeError):
+                if watch.ended_after_s is not None:
+                    raise self._hanging(name, watch, watch.ended_after_s) from None
+                raise
 
-    def _listen(self, name: str, hear: Hear, watch: Watch) -> object:
+    def _listen(self, hear: Hear, watch: Watch) -> object:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if not line.endswith("\n"):
@@ -152,17 +177,18 @@ class ProcessExecutor:
                     hear(said)
                 continue
             raise _raised(said)
-        if watch.ended:
-            raise self._hanging(name, watch)
         raise EOFError
 
-    def _hanging(self, name: str, watch: Watch) -> TameError:
-        """The error for a process that was ended because it had sent nothing for too long."""
+    def _hanging(self, name: str, watch: Watch, silent_s: float) -> Exception:
+        """What to raise for a process that was ended because it had sent nothing for so long: an error, or that it is
+        to be restarted."""
         if watch.doing.what:
             waits = "look for an endless loop, a lock, or something that it waits for"
             return UsageError(f"{watch.doing.what} did not end within {watch.limit_s:.0f} s: {waits}")
-        silent = f"the training process sent nothing for {watch.limit_s:.0f} s on {name!r} and was ended"
-        if not self._own_model:
+        silent = f"the training process sent nothing for {silent_s:.0f} s on {name!r} and was ended"
+        if not self.patience.own_model:
+            if silent_s < self.patience.most_s:
+                return _SilentError(f"it sent nothing for {silent_s:.0f} s")
             return WorkerError(f"{silent}; allow more with --time, or use smaller models and data")
         return UsageError(f"{silent}; a module of your own may wait forever, while it is built or in forward()")
 
@@ -178,7 +204,11 @@ class ProcessExecutor:
         self._process.stdin.flush()
 
     def _ended(self) -> str:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:  # it can no longer be heard, and lives on
+            end_group(self._process)
+            code = self._process.wait()
         if self._process.stdin:
             with suppress(BrokenPipeError):  # what it no longer read
                 self._process.stdin.close()

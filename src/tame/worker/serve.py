@@ -1,6 +1,7 @@
 """The training process: reads commands from stdin and answers on stdout, one JSON document per line.
 
-It ends with its coordinator: stdin closes, and a thread that waits for that ends the process at once.
+It ends with its coordinator: stdin closes, and a thread that waits for that ends the process at once. On Linux the
+system ends it too, which works even while it is stopped and no thread of it runs.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from pathlib import Path
 from typing import TextIO
 
 from tame.core.errors import StoppedError, TameError, WorkerError
+from tame.store.disk import disk_failure
 from tame.trial.commands import Message
-from tame.worker.environment import tune_allocator
+from tame.worker.environment import die_with_coordinator, tune_allocator
 from tame.worker.wire import (
     Answer,
     Bug,
@@ -41,6 +43,7 @@ Requests = queue.Queue[Request | WorkerError]
 
 def main() -> None:
     """Serves one coordinator until its stdin closes."""
+    die_with_coordinator()
     faulthandler.enable()  # a crash in native code leaves its stack in worker.log
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator handles Ctrl-C
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
@@ -99,6 +102,8 @@ def _end(problem: BaseException, request: Request | WorkerError) -> Said:
     if is_out_of_memory(problem):
         name = request.name if isinstance(request, Call) else "start"
         return Failed("StorageError", f"memory ran out on {name!r}: {problem}")
+    if (what := disk_failure(problem)) is not None:
+        return Failed("StorageError", f"a file cannot be read or written: {what} ({problem})")
     return Bug("".join(traceback.format_exception(problem)))
 
 

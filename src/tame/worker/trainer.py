@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from tame.core.errors import StorageError, require
 from tame.core.recipe import Recipe
 from tame.kinds.known import KINDS
 from tame.kinds.materials import open_material
@@ -31,6 +32,7 @@ from tame.trial.commands import (
     Fold,
     MemberOf,
     MemoryUse,
+    Note,
     Outputs,
     Plain,
     PointMeasured,
@@ -66,7 +68,9 @@ class Trainer:
         measurer: Measurer | None = None, run: Callable[..., None] = Unit.advance,
     ) -> None:  # fmt: skip
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        states = MemberStates(Checkpoints(study / "checkpoints")) if study else None
+        states = None
+        if study:
+            states = MemberStates(Checkpoints(study / "checkpoints"), note=lambda text: emit(Note(text)))
         self._bench = Bench(Chooser(cache, study, device, measurer=measurer), states, device, emit)
         self._judging = Judging(self._bench)
         self._run = run
@@ -150,6 +154,11 @@ class Trainer:
         self, trials: Sequence[Asked], *, folds: Sequence[Fold], until: int, metric: str, final: bool
     ) -> Advanced:
         bench = self._bench
+        for each in trials:
+            # What is lost of another trial is trained again; a copy would begin from nothing, and be another network.
+            held = not each.inherited or bench.states.epoch(each.trial) >= each.inherited
+            lost = f"the weights that trial {each.trial} has from its parent are lost; begin the study again"
+            require(held, lost, error=StorageError)
         jobs = [Job(each.trial, each.recipe) for each in trials]
         cores = bench.cores([job.recipe for job in jobs])
         with bench.threads(cores):
