@@ -60,7 +60,7 @@ def test_it_is_fitted_and_its_words_are_used(tame, work, fitted):
     assert shown.returncode == 0, shown.stderr
     assert "test sequences" in shown.stdout
     assert "new.seq" in shown.stdout
-    assert "How the sequences are divided" in (work / "study" / "report.html").read_text()
+    assert "How the sequences are split" in (work / "study" / "report.html").read_text()
     assert "It takes a text file" in (work / "study" / "model" / "README.md").read_text()
 
 
