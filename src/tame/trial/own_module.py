@@ -51,7 +51,9 @@ def require_outputs(recipe: Recipe, outputs: object, shape: tuple[int, ...], *, 
     """
     if recipe.model.name != OWN:
         return
-    found = f"outputs of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+    found = "None" if outputs is None else f"a {type(outputs).__name__}"
+    if isinstance(outputs, Tensor):
+        found = f"outputs of shape {tuple(outputs.shape)}"
     if not isinstance(outputs, Tensor) or tuple(outputs.shape) != shape:
         raise UsageError(f"the model returns {found} in training, but it must return {shape}")
     real = not outputs.dtype.is_complex
