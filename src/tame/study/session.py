@@ -229,7 +229,7 @@ def begin(
 def reopen(folder: Path, watcher: Watcher) -> Study:
     """A study that was begun earlier, if only by its config. Raises UsageError where there is none, StorageError where
     it is in use, RefusedError where its files are links."""
-    require(folder.is_dir(), f"no study folder {folder}")
+    require(folder.is_dir(), f"the study folder {folder} does not exist")
     if os.path.lexists(folder / DATABASE) or not is_interrupted(folder):
         require_study(folder)
     lease = hold(folder)

@@ -293,7 +293,7 @@ def absent_of(state: State) -> Mapping[str, Sequence[int]]:
 
 def require_study(folder: Path) -> None:
     """Raises UsageError where no study is, RefusedError where its database is a link."""
-    require(folder.is_dir(), f"no study folder {folder}")
+    require(folder.is_dir(), f"the study folder {folder} does not exist")
     require(os.path.lexists(folder / DATABASE), f"{folder} is not a study: it contains no {DATABASE}")
     if (folder / DATABASE).is_symlink():
         raise RefusedError(f"{folder / DATABASE} is a link; a study's folder must hold the database itself")

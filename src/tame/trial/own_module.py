@@ -52,7 +52,8 @@ def require_outputs(recipe: Recipe, outputs: object, shape: tuple[int, ...], *, 
     if recipe.model.name != OWN:
         return
     found = "None" if outputs is None else f"a {type(outputs).__name__}"
-    found = f"outputs of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else found
+    if isinstance(outputs, Tensor):
+        found = f"outputs of shape {tuple(outputs.shape)}"
     if not isinstance(outputs, Tensor) or tuple(outputs.shape) != shape:
         raise UsageError(f"the model returns {found} in training, but it must return {shape}")
     real = not outputs.dtype.is_complex
