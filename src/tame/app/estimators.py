@@ -92,7 +92,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
                 keep_arrays(arrays, config.task, own, plain=self.model is not None, rare=True)
 
             with watching(quiet=self.quiet) as watcher, unchanged_random_state():
-                result = fit_study(replace(config, out=str(folder)), watcher, inline=True, keep=keep, build=self.model)
+                own = replace(config, out=str(folder))
+                result = fit_study(own, watcher, inline=True, keep=keep, build=self.model, ours=True)
             names = (DESCRIPTION, WEIGHTS, SUMS)
             self.files_ = {name: read_bytes(folder / MODEL, name) for name in names}
         self.study_ = result.to_json()

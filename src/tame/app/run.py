@@ -69,12 +69,12 @@ def cache_folder() -> Path:
 
 def fit_study(
     config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None,
-    keep: Callable[[Path], None] | None = None, build: Callable[..., object] | None = None,
+    keep: Callable[[Path], None] | None = None, build: Callable[..., object] | None = None, ours: bool = False,
 ) -> Result:  # fmt: skip
     """Starts a study and runs it to its end.
 
     started: the time (monotonic) from which the clock counts; keep: writes arrays given from Python into the study's
-    folder; build: makes the user's own module.
+    folder; build: makes the user's own module; ours: whether an empty folder was made for this study alone.
     """
     kind_of(config).look_at(config)  # bad data leaves no folder behind
     cache_folder()  # likewise
@@ -90,7 +90,7 @@ def fit_study(
             keep(own)
 
     try:
-        with begin(whole, watcher, keep=keep_given) as study:
+        with begin(whole, watcher, keep=keep_given, ours=ours) as study:
             if started is not None:
                 study.started_at(started)
             study.build = build
