@@ -135,22 +135,29 @@ class ResultConsole(InertConsole):
 
 
 class Talk(io.StringIO):
-    """stderr for what is only told: where it cannot be written (a closed terminal, a full disk) the study goes on."""
+    """stderr for what is only told: where it cannot be written (a closed terminal, a full disk) the study goes on.
+
+    It is the stderr of the moment: a live display puts itself in place of sys.stderr, and writes through this.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stderr = raw(sys.stderr)
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError):
-            raw(sys.stderr).write(text)
+            self._stderr.write(text)
         return len(text)
 
     def flush(self) -> None:
         with contextlib.suppress(OSError):
-            raw(sys.stderr).flush()
+            self._stderr.flush()
 
     def isatty(self) -> bool:
-        return raw(sys.stderr).isatty()
+        return self._stderr.isatty()
 
     def fileno(self) -> int:
-        return raw(sys.stderr).fileno()
+        return self._stderr.fileno()
 
 
 class TalkConsole(InertConsole):
