@@ -136,7 +136,9 @@ def test_one_cycle_is_the_default_of_torch_for_many_steps():
 
 @given(
     own=st.lists(
-        st.tuples(st.sampled_from(SCHEDULES.names()), st.floats(0, 1), st.floats(0, 0.99)), min_size=1, max_size=6
+        st.tuples(st.sampled_from(SCHEDULES.names()), st.floats(0, 1), st.just(0.0) | st.floats(1e-6, 0.99)),
+        min_size=1,
+        max_size=6,
     )
 )
 def test_each_member_follows_its_own_schedule_after_its_own_warmup(own):
