@@ -279,9 +279,13 @@ def test_a_clock_that_is_too_short_trains_nothing_and_says_how_to_go_on(table, c
     done = tame("fit", table, "--target", "label", "--time", "1s", "--quiet", "--out", study, cache=cache)
     assert done.returncode == 5
     assert done.stdout == ""
-    assert f"give it more time: tame resume {study} --time 5m" in done.stderr
+    assert "would be enough on this machine" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (study / "model").exists()
+    if not study.exists():  # the clock ended before there was a plan, so nothing is left behind
+        assert "start again with --time" in done.stderr
+        return
+    assert f"tame resume {study} --time" in done.stderr
     assert tame("resume", study, "--quiet", cache=cache).returncode == 5, "it has no more time than before"
 
 
