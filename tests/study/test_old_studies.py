@@ -6,8 +6,6 @@ were stopped in the second of three rungs. Beside each lies what that version sa
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import re
 import zipfile
@@ -20,11 +18,11 @@ from torch import nn
 
 import tame
 from command_line import tame_here
+from tame.core.result import Result
 
 DATA = Path(__file__).parents[1] / "data" / "old_studies"
 FINISHED = {"table": "table", "pictures": "pictures-study", "own": "own"}  # the study in each archive
 STUDIES = {**FINISHED, "stopped": "stopped"}
-HAS_RESULT = importlib.util.find_spec("tame.core.result") is not None
 
 
 def build(width: int) -> nn.Module:
@@ -140,13 +138,12 @@ def test_an_old_study_that_was_stopped_resumes_to_what_it_would_have_found(tmp_p
     assert (study / "report.html").is_file()
 
 
-@pytest.mark.skipif(not HAS_RESULT, reason="results have no type yet")
 @pytest.mark.parametrize("name", STUDIES)
 def test_an_old_result_is_the_same_bytes_once_read_and_written(name, tmp_path, monkeypatch):
     study = unpacked(name, tmp_path, monkeypatch)
     file = study / "report.json" if name in FINISHED else tmp_path / "resumed.json"
     before = file.read_text(encoding="utf-8")
-    result = importlib.import_module("tame.core.result").Result.from_json(json.loads(before))
+    result = Result.from_json(json.loads(before))
     assert json.dumps(result.to_json(), indent=1, ensure_ascii=True) + "\n" == before
 
 
