@@ -148,7 +148,7 @@ def resume_study(
 
 
 def _allow(study: Study, given: Outside) -> None:
-    """Lets a study go on with what this user named outside its folder. Raises RefusedError where he did not."""
+    """Lets a study go on with what this user named outside its folder. Raises RefusedError where they did not."""
     opened = study.state.opened
     if opened is not None:
         take_up(opened, study.watcher)
