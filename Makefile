@@ -63,7 +63,7 @@ bench: $(STAMP)
 floors:
 	rm -rf .floors && "$(PYTHON)" -m venv .floors
 	.floors/bin/python tests/floors.py > .floors/constraints.txt
-	.floors/bin/python -m pip install --disable-pip-version-check --quiet --constraint .floors/constraints.txt --editable ".[dev]"
+	.floors/bin/python -m pip install --disable-pip-version-check --quiet --constraint .floors/constraints.txt --editable ".[$(EXTRAS)]"
 	.floors/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 clean:

@@ -27,7 +27,7 @@ from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event, Point, curve_event, decision_event
 from tame.store.database import open_store
 from tame.study.events import Opened, Trained, event_of
-from tame.study.state import STUDY
+from tame.study.record import STUDY
 
 EPOCHS, ROUND, AT_ONCE = 50, 10, 500
 AIMS = {"show cpu_s": 1.0, "show mb": 300, "exponent": 1.1}

@@ -69,7 +69,7 @@ def best_losses(folder: Path) -> list[tuple[float, float]]:
     """Seconds since the start, and the validation losses of the search's trials that were stored then."""
     from tame.core.records import replay
     from tame.store.database import open_store
-    from tame.study.state import STUDY
+    from tame.study.record import STUDY
 
     store = open_store(folder / "study.db", create=False, read_only=True)
     events = list(store.events(STUDY))

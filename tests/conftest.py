@@ -8,9 +8,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from postgres_server import Postgres
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Test processes share the cores, so each of them, and each process that a test starts, takes one. torch reads this
@@ -44,6 +48,19 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the shared data in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this test process; tests that need it are skipped where it is not installed."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    from postgres_server import installed, running  # loads SQLAlchemy, which most test files do without
+
+    binaries = installed()
+    if binaries is None:
+        pytest.skip("the PostgreSQL server is not installed (/usr/lib/postgresql)")
+    with running(binaries) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

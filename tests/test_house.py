@@ -20,6 +20,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import tame.app.cli
+from floors import PROJECT as PROJECT_FILE
+from floors import floors
 from tame.core import errors
 
 ROOT = Path(__file__).parents[1]
@@ -472,6 +474,19 @@ def test_each_dependency_is_pinned_within_its_range_and_explained(wanted):
     assert wanted.specifier.contains(constraints()[canonicalize_name(wanted.name)])
     explained = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").lower()
     assert f"| {wanted.name.lower()} |" in explained
+
+
+NO_FLOOR = {"torchvision"}  # each version of it belongs to one of torch
+
+
+@pytest.mark.parametrize("wanted", requirements(), ids=lambda wanted: wanted.name)
+def test_each_floor_is_tried_and_is_the_one_that_is_explained(wanted):
+    tried = dict(line.split("==") for line in floors(PROJECT_FILE.read_text(encoding="utf-8")))
+    stated = [each.version for each in wanted.specifier if each.operator == ">="]
+    assert len(stated) == (wanted.name not in NO_FLOOR)
+    assert tried.get(wanted.name) == (stated[0] if stated else None)
+    row = re.compile(rf"^\| {re.escape(wanted.name)} \| *{re.escape(''.join(stated))} *\|", re.IGNORECASE | re.MULTILINE)
+    assert row.search((ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8"))
 
 
 def test_the_readme_names_every_command_and_every_exit_code():

@@ -137,9 +137,16 @@ def escapes(study: Path, canaries: Path) -> None:
     event(study, "result", told)
 
 
+def server(study: Path, canaries: Path) -> None:
+    """A record that is kept on a server, which would learn who opens it."""
+    (study / "study.db").unlink()
+    (study / "store.json").write_text(json.dumps({"address": "postgresql://ann@127.0.0.1:1/tame", "study": "table 1f"}))
+
+
 # What each is, and the exit codes that a command may end with; the others end as with a study that harms nobody.
 STRANGERS: dict[str, tuple[Make, set[int]]] = {
     "journal": (journal, {7}),
+    "a server": (server, {7}),
     "link to the database": (link_of("study.db"), {7}),
     "pipe for a database": (pipe, {6, 7}),
     "link to a journal": (link_of("study.db-journal"), {7}),

@@ -7,16 +7,13 @@ import os
 import random
 import re
 import resource
-import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,6 +22,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy.exc import OperationalError
 
+from postgres_server import SECRET
 from tame.core.errors import RefusedError, StorageError, TameError, UsageError
 from tame.core.records import Event
 from tame.store import checkpoints as checkpoints_module
@@ -33,78 +31,6 @@ from tame.store.database import Database, open_store
 from tame.store.lease import hold
 from tame.store.memory import MemoryStore
 from tame.testing.store_laws import LAWS
-
-SECRET = "s3cr3t/x@y"
-
-
-class Postgres:
-    """A private server; each `address` is that of a new, empty database."""
-
-    def __init__(self, binaries: Path, folder: Path, port: int) -> None:
-        self.binaries, self.folder, self.port, self.made = binaries, folder, port, 0
-
-    def run(self, *command: str) -> None:
-        """Runs one of the server's programs; it refuses to work for root."""
-        as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        done = subprocess.run(
-            [*as_user, str(self.binaries / command[0]), *command[1:]], capture_output=True, text=True, cwd="/"
-        )
-        assert done.returncode == 0, done.stderr
-
-    def url(self, database: str, password: str = SECRET) -> str:
-        return f"postgresql+psycopg://tame:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
-
-    def address(self) -> str:
-        self.made += 1
-        self.sql("postgres", f"CREATE DATABASE d{self.made}")
-        return self.url(f"d{self.made}")
-
-    def sql(self, database: str, *statements: str) -> None:
-        engine = sqlalchemy.create_engine(self.url(database), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for statement in statements:
-                connection.exec_driver_sql(statement)
-        engine.dispose()
-
-    def start(self) -> None:
-        quick = "-c fsync=off -c listen_addresses=127.0.0.1 -c shared_buffers=16MB -c max_connections=40"
-        where = f"-p {self.port} -k {self.folder}"
-        log = str(self.folder / "log")
-        self.run("pg_ctl", "start", "-w", "-D", str(self.folder / "data"), "-l", log, "-o", f"{quick} {where}")
-
-    def stop(self) -> None:
-        self.run("pg_ctl", "stop", "-m", "immediate", "-D", str(self.folder / "data"))
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("the PostgreSQL server is not installed (/usr/lib/postgresql)")
-    folder = Path(f"/tmp/tame-postgres-{os.getpid()}")
-    folder.mkdir(mode=0o700)
-    (folder / "password").write_text(SECRET)
-    if os.geteuid() == 0:
-        for path in (folder, folder / "password"):
-            shutil.chown(path, "postgres", "postgres")
-    server = Postgres(found[-1].parent, folder, _free_port())
-    try:
-        ways = ["-U", "tame", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}", "-N", "--no-instructions"]
-        server.run("initdb", "-D", str(folder / "data"), "--locale=C", "-E", "UTF8", *ways)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder)
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @pytest.fixture
@@ -550,7 +476,7 @@ def test_the_password_is_in_no_message(postgres):
         assert "wr0ng-pass" not in told
         assert SECRET not in told
         assert quote(SECRET, safe="") not in told
-        assert str(caught.value).startswith("postgresql+psycopg://tame:***@127.0.0.1")
+        assert str(caught.value).startswith("postgresql://tame:***@127.0.0.1")
         assert "\n" not in str(caught.value)
 
 

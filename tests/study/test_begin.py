@@ -13,8 +13,9 @@ from tame.core.errors import DataError, RefusedError, StorageError, TameError, U
 from tame.store.database import open_store
 from tame.store.lease import BusyError, hold
 from tame.study import session
+from tame.study.record import STUDY
 from tame.study.session import begin, reopen
-from tame.study.state import STUDY, Silent
+from tame.study.state import Silent
 
 LOCKS = {"study.lock", "study.pid"}
 
@@ -113,7 +114,7 @@ class Killed(BaseException):
     """Stands for a kill: nothing is cleaned up after it."""
 
 
-STEPS = ("hold", "keep", "write_private", "open_store", "Opened")
+STEPS = ("hold", "keep", "write_private", "open_record", "Opened")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -125,7 +126,7 @@ def test_a_start_that_is_killed_at_any_step_is_taken_by_fit_and_by_resume(step, 
     if "config.json" in copied:
         with reopen(folder, Silent()) as study:
             assert study.config.seed == 5
-            assert [event.kind for event in study._store.events(STUDY)] == ["opened"]
+            assert [event.kind for event in study._record.events()] == ["opened"]
         for path in folder.iterdir():
             path.unlink()
         for name, content in copied.items():

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from postgres_server import SECRET, installed, running
 from processes import count_events, worker_of
 from tame.app.run import fit_study
 from tame.core.errors import UsageError
@@ -200,6 +201,31 @@ def disk_full(rig: Rig, count: int, seed: int) -> Tally:
     return tally
 
 
+def server_ended(rig: Rig, count: int, seed: int) -> Tally:
+    """The server that keeps a study's events ends without a word at a durable step; then it is started again."""
+    tally = Tally("PostgreSQL ends in the middle", "exit 6, and with the server back the same result")
+    binaries = installed()
+    if binaries is None:
+        tally.ways["not tried: no PostgreSQL server here"] = 0
+        return tally
+    os.environ["PGPASSWORD"] = SECRET
+    with running(binaries) as server:
+        for number in spread(count, rig.steps, random.Random(seed)):
+            folder, address = rig.folder(), server.public_address()
+
+            def loses(folder: Path = folder, number: int = number, address: str = address) -> None:
+                at_step(number, folder, server.stop)
+                rig.fit(folder, store=address)
+
+            first = in_fork(loses)
+            server.restart()
+            if first.code not in (0, 6):
+                tally.add(f"exit {first.code}", f"step {number}: {first.said}")
+                continue
+            rig.ends_as_the_whole(folder, tally, f"exit {first.code}", f"step {number}")
+    return tally
+
+
 SHIM = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -289,5 +315,6 @@ FAULTS: dict[Callable[[Rig, int, int], Tally], tuple[int, int]] = {
     files_torn: (3, 500),
     many_at_once: (3, 100),
     disk_full: (2, 160),
+    server_ended: (1, 40),
     clocks_jump: (0, 8),
 }

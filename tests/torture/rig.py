@@ -18,18 +18,20 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from tame.app.own_stores import store_of
 from tame.app.run import fit_study, resume_study
 from tame.core.config import StudyConfig
 from tame.core.errors import TameError
-from tame.store.database import open_store
 from tame.store.disk import disk_failure
-from tame.study.folder import CONFIG, DATABASE
-from tame.study.state import STUDY, Silent, read_state
+from tame.study.folder import CONFIG
+from tame.study.record import is_study, open_record
+from tame.study.state import Silent, read_state
 
 ROWS = 200
 ASKED = {"target": "label", "trials": 3, "epochs": 3, "seed": 1, "folds": 2}
@@ -74,6 +76,7 @@ class Rig:
         self.work = work
         self.cache = work / "cache"
         os.environ["TAME_CACHE"] = str(self.cache)
+        os.environ["TAME_STATE"] = str(work / "state")  # these studies are no affair of the user's
         self.table = work / "rows.csv"
         write_table(self.table)
         self._made = 0
@@ -96,8 +99,8 @@ class Rig:
         given: dict[str, object] = {**ASKED, "set": FIXED, **more}
         return StudyConfig(data=str(self.table), out=str(folder), **given)  # type: ignore[arg-type]
 
-    def fit(self, folder: Path) -> None:
-        fit_study(self.config(folder), Silent(), inline=True)
+    def fit(self, folder: Path, **more: object) -> None:
+        fit_study(self.config(folder, **more), Silent(), inline=True)
 
     def go_on(self, folder: Path) -> None:
         """What a user does with a folder after a crash: resume what has begun, else begin."""
@@ -120,7 +123,7 @@ class Rig:
             return f"{folder.name}: the result differs: {'; '.join(apart)}"
         if events_of(folder)[: len(before)] != before:
             return f"{folder.name}: events that were stored before are gone"
-        running = [t.number for t in read_state(folder)[1].history.having("running")]
+        running = [t.number for t in read_state(folder, store=store_of(folder))[1].history.having("running")]
         left = [path.name for path in folder.rglob("*") if path.name.endswith((".tmp", ".new"))]
         if running or left:
             return f"{folder.name}: trials {running} still run, or files {left} are left"
@@ -169,14 +172,11 @@ def differences(name: str, found: object, expected: object, *, close: float) -> 
 
 
 def events_of(folder: Path) -> list[tuple[int, str]]:
-    """Number and kind of the events of a study; none where it has no database yet."""
-    if not (folder / DATABASE).exists():
+    """Number and kind of the events of a study; none where it has no record yet."""
+    if not is_study(folder):
         return []
-    store = open_store(folder / DATABASE, create=False, read_only=True)
-    try:
-        return [(event.id, f"{event.kind} {json.dumps(event.data, sort_keys=True)}") for event in store.events(STUDY)]
-    finally:
-        store.close()
+    with closing(open_record(folder, read_only=True, store=store_of(folder))) as record:
+        return [(event.id, f"{event.kind} {json.dumps(event.data, sort_keys=True)}") for event in record.events()]
 
 
 def in_fork(work: Callable[[], object], *, watch: Callable[[int], None] = lambda pid: None) -> Outcome:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tame.app.own_stores import store_of
 from tame.app.own_studies import Outside, is_own
 from tame.app.progress import watching
 from tame.app.random_state import unchanged_random_state
@@ -99,7 +100,7 @@ class FittedStudy:
 
     def report(self, path: str | Path | None = None) -> Path:
         """Writes the report again, into the study's folder or to a path, and returns its path."""
-        config, state = read_state(self.folder)
+        config, state = read_state(self.folder, store=store_of(self.folder))
         own = write_report(self.folder, Result.from_json(self.result), state.history, config if is_own(state) else None)
         if path is None:
             return own
@@ -128,7 +129,7 @@ def fit(
     hyperparameters, which `space` may name. space: dimensions by recipe field (tame.Float, tame.Int, tame.Choice), or
     texts as on the command line; set: fields that are fixed; start_from: folders of earlier studies whose best recipes
     are tried first; settings: the fields of StudyConfig (target, columns={"year": "category", "id": "ignore"},
-    backbone, trials, epochs, search, widen, stop_search_early, metric, seed, out, ...).
+    backbone, trials, epochs, search, widen, stop_search_early, metric, seed, out, store, ...).
     Raises the errors of tame.core.errors.
     """
     refuse_inside_worker()
@@ -272,12 +273,13 @@ def _out() -> str:
     return str(next(path for path in numbers if not path.exists()))
 
 
-def load(folder: str | Path, *, model: Build | None = None) -> FittedStudy:
+def load(folder: str | Path, *, model: Build | None = None, store: str | None = None) -> FittedStudy:
     """A finished study from its folder. A stopped study is not finished: see `resume`.
 
-    model: the function that made your own module.
+    model: the function that made your own module; store: the address of the server that keeps its events, needed once
+    for a study that you did not start on this machine.
     """
-    _, state = read_state(Path(folder))
+    _, state = read_state(Path(folder), store=store_of(Path(folder), store))
     if state.result is None:
         raise UsageError(unfinished(Path(folder), state))
     return FittedStudy(Path(folder), state.result, model)
@@ -288,11 +290,11 @@ def resume(
     folder: str | Path, *, model: Build | None = None, time: str | float | None = None,
     space: Mapping[str, Dimension] | Sequence[str] = (), quiet: bool = False, data: str | Path | None = None,
     backbone: str | Path | None = None, val: str | None = None, test: str | None = None, costs: str | None = None,
-    start_from: str | Path | Sequence[str | Path] = (),
+    start_from: str | Path | Sequence[str | Path] = (), store: str | None = None,
 ) -> FittedStudy:  # fmt: skip
     """Continues a study that was stopped or killed, to its end.
 
-    data, backbone, val, test, costs, start_from: what it uses from outside its folder, as it was started with; needed
+    data, backbone, val, test, costs, start_from, store: what it uses from outside its folder, as it was started with; needed
     only for a study that you did not start on this machine, which is otherwise refused.
 
     model: as in `load`; time: counted from now, for a study that had too little time to train anything; space: new
@@ -303,10 +305,11 @@ def resume(
         test=test, costs=costs, start_from=_folders(start_from) or None,
     )  # fmt: skip
     seconds = parse_time(time) if isinstance(time, str) else _scalar(time)
+    address = store_of(Path(folder), store)
     if seconds is not None:
-        give_time(Path(folder), seconds)
+        give_time(Path(folder), seconds, store=address)
     if texts := asked(model, space, None, None)[0]:
-        ask_for(Path(folder), texts)
+        ask_for(Path(folder), texts, store=address)
     with watching(quiet=quiet) as watcher:
-        result = resume_study(Path(folder), watcher, build=model, outside=outside)
+        result = resume_study(Path(folder), watcher, build=model, outside=outside, store=address)
     return FittedStudy(Path(folder), result.to_json(), model)

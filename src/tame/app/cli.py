@@ -57,10 +57,11 @@ app = typer.Typer(
 )
 
 FIT = tuple(name for name in OPTIONS)
-PLAN = tuple(name for name in FIT if name not in ("widen", "stop_search_early", "out"))  # what a plan depends on
+PLAN = tuple(name for name in FIT if name not in ("widen", "stop_search_early", "out", "store"))  # what a plan depends on
 CHECK = ("data", "task", "target", "columns", "groups", "order", "backbone", "val", "test")
 AGAIN = "{} again, for a study that you did not start on this machine"
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]
+StoreOption = Annotated[str | None, typer.Option("--store", help=AGAIN.format("--store"), metavar="ADDRESS")]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no progress on stderr")]
 InlineOption = Annotated[bool, typer.Option("--inline", help="train in this process, for debugging", hidden=True)]
@@ -104,11 +105,13 @@ def resume(
     test: Annotated[str | None, typer.Option(help=AGAIN.format("--test"), metavar="PART")] = None,
     costs: Annotated[str | None, typer.Option(help=AGAIN.format("loss.costs"), metavar="COSTS")] = None,
     start_from: Annotated[list[str] | None, typer.Option(help=AGAIN.format("--start-from"), metavar="STUDY")] = None,
+    store: StoreOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
     inline: InlineOption = False,
 ) -> None:
     """Continue a study that was stopped or killed."""
+    from tame.app.own_stores import store_of
     from tame.app.own_studies import Outside
     from tame.app.progress import watching
     from tame.app.run import resume_study
@@ -117,22 +120,24 @@ def resume(
 
     earlier = tuple(start_from) if start_from else None
     outside = Outside(data=data, backbone=backbone, val=val, test=test, costs=costs, start_from=earlier)
+    address = store_of(study, store)
     if time is not None:
-        give_time(study, parse_time(time))
+        give_time(study, parse_time(time), store=address)
     if wider := parse_space(space or ()):
-        ask_for(study, wider)
+        ask_for(study, wider, store=address)
     with watching(quiet=quiet) as watcher:
-        result = resume_study(study, watcher, inline=inline, outside=outside)
+        result = resume_study(study, watcher, inline=inline, outside=outside, store=address)
     _show_result(result, as_json=json)
 
 
 @app.command()
-def show(study: FolderArgument, json: JsonOption = False) -> None:
+def show(study: FolderArgument, store: StoreOption = None, json: JsonOption = False) -> None:
     """Show the trials, curves, findings and scores of a study."""
+    from tame.app.own_stores import store_of
     from tame.app.show import state_json, study_table
     from tame.study.state import read_state, readable
 
-    config, state = read_state(study)
+    config, state = read_state(study, store=store_of(study, store))
     mattered = None
     with readable(study):
         if state.result is None and (json or state.imported is not None):
@@ -146,13 +151,13 @@ def show(study: FolderArgument, json: JsonOption = False) -> None:
 
 
 @app.command()
-def report(study: FolderArgument) -> None:
+def report(study: FolderArgument, store: StoreOption = None) -> None:
     """Write the report of a finished study again."""
     from tame.app.progress import watching
     from tame.app.run import report_study
 
     with watching(quiet=False) as watcher:
-        page = report_study(study, watcher)
+        page = report_study(study, watcher, store=store)
     print(page)
 
 
@@ -165,13 +170,14 @@ def predict(
     safe_csv: Annotated[
         bool, typer.Option("--safe-csv", help="as --csv, for a spreadsheet: nothing in it is run as a formula")
     ] = False,
+    store: StoreOption = None,
 ) -> None:
     """Names with probabilities for pictures, names or numbers for the rows of tables."""
     from tame.app.predict import predict_paths, print_csv, print_remarks, print_table
 
     if json + csv + safe_csv > 1:
         raise UsageError("give one of --json, --csv and --safe-csv")
-    found = predict_paths(study, inputs)
+    found = predict_paths(study, inputs, store=store)
     print_remarks(found)
     if json:
         _print_json(found.to_json())
@@ -208,11 +214,11 @@ def plan(config: StudyConfig, json: JsonOption = False) -> None:
 
 
 @app.command()
-def verify(study: FolderArgument, json: JsonOption = False) -> None:
+def verify(study: FolderArgument, store: StoreOption = None, json: JsonOption = False) -> None:
     """Check whatever can be checked of a study: hashes, events, checksums, model and result."""
     from tame.app.verify import verify as verified
 
-    found = verified(study)
+    found = verified(study, store=store)
     if json:
         _print_json(found.to_json())
     else:
@@ -247,11 +253,12 @@ def import_(
 def export(
     study: FolderArgument,
     optuna: Annotated[Path, typer.Option(help="the SQLite file to write, for Optuna and its dashboard")],
+    store: StoreOption = None,
 ) -> None:
     """Export the trials of a study for another program."""
     from tame.app.exchange import export_optuna
 
-    print(export_optuna(study, optuna))
+    print(export_optuna(study, optuna, store=store))
 
 
 @app.command()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tame.adjust.model_based import quiet_optuna
 from tame.app.foreign_study import ForeignStudy, ForeignTrial, Mode
 from tame.app.foreign_trials import read_foreign
+from tame.app.own_stores import store_of
 from tame.core.config import METRIC_MODES, StudyConfig
 from tame.core.errors import DataError, StorageError, UsageError, require, unknown
 from tame.core.files import new_file
@@ -46,7 +47,7 @@ NEAR = 0.8  # similarity of two names, from 0 to 1, from which on a note suggest
 STATES = {"complete": "COMPLETE", "stopped": "PRUNED", "paused": "PRUNED", "diverged": "FAIL", "failed": "FAIL"}
 
 
-def to_optuna(study: object, *, finalists: bool = False) -> optuna.Study:
+def to_optuna(study: object, *, finalists: bool = False, store: str | None = None) -> optuna.Study:
     """The trials of a study as an Optuna study in memory, for optuna.visualization and optuna-dashboard.
 
     study: the result of tame.fit or tame.load, or the folder of a study, finished or not, or imported. The value of a
@@ -58,12 +59,13 @@ def to_optuna(study: object, *, finalists: bool = False) -> optuna.Study:
     Parameters are the dimensions of the space that are active in the trial's recipe; a range is widened if a known
     good recipe lies outside it. Other differences from the default recipe are in the user attributes, with TAME's
     number, origin, reason and metric. finalists: include the runs of the best recipes with fresh seeds and the
-    fine-tuned ones as trials; the best value may then be that of the luckiest seed.
+    fine-tuned ones as trials; the best value may then be that of the luckiest seed. store: the address of a study that
+    is kept on a server, where you have not named it before.
     Raises UsageError if `study` is not a study.
     """
     import optuna
 
-    folder, state = _state_of(study)
+    folder, state = _state_of(study, store)
     objective, space, absent = objective_of(state), explored_space(state), absent_of(state)
     trials = [t for _, t in sorted(state.history.trials.items()) if finalists or not t.may_be_delivered]
     values = {
@@ -86,17 +88,17 @@ def to_optuna(study: object, *, finalists: bool = False) -> optuna.Study:
     return found
 
 
-def export_optuna(folder: Path, path: Path) -> Path:
+def export_optuna(folder: Path, path: Path, *, store: str | None = None) -> Path:
     """Writes a study as an Optuna storage in an SQLite file that only the owner can read. Returns the path.
 
-    Raises UsageError if the file exists, StorageError if it cannot be written.
+    store: as in `to_optuna`. Raises UsageError if the file exists, StorageError if it cannot be written.
     """
     import optuna
     from sqlalchemy import URL
 
     require(not path.exists(), f"{path} exists; give another file name")
     require(path.parent.is_dir(), f"there is no folder {path.parent}")
-    source = to_optuna(folder)
+    source = to_optuna(folder, store=store)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         new_file(fresh)
@@ -343,11 +345,12 @@ def _own_name(name: str, taken: set[str]) -> str:
     return f"own.{plain}"
 
 
-def _state_of(study: object) -> tuple[Path, State]:
+def _state_of(study: object, store: str | None) -> tuple[Path, State]:
     folder = getattr(study, "folder", study)
     if not isinstance(folder, str | Path):
         raise UsageError(f"give a TAME study or its folder, not a {type(study).__name__}")
-    return Path(folder), read_state(Path(folder))[1]
+    path = Path(folder)
+    return path, read_state(path, store=store_of(path, store))[1]
 
 
 def _distribution(dim: Dimension, values: Sequence[Value]) -> BaseDistribution:

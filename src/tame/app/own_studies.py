@@ -48,7 +48,7 @@ class Outside:
 
 def remember(opened: Opened, given: Mapping[str, str | tuple[str, ...]], watcher: Watcher) -> None:
     """Puts a study on this user's list, with what was given for it again; a note says where that cannot be done."""
-    folder = _list()
+    folder = own_list("studies")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_text(folder, _entry(opened), json.dumps(given, sort_keys=True) + "\n")
@@ -65,7 +65,7 @@ def remember_start(config: StudyConfig) -> None:
 def forget_start(opened: Opened) -> None:
     """Takes what `remember_start` put on the list off again."""
     with suppress(OSError):
-        (_list() / _entry(replace(opened, id=None))).unlink(missing_ok=True)
+        (own_list("studies") / _entry(replace(opened, id=None))).unlink(missing_ok=True)
 
 
 def take_up(opened: Opened, watcher: Watcher) -> None:
@@ -78,7 +78,7 @@ def take_up(opened: Opened, watcher: Watcher) -> None:
 def recalled(opened: Opened) -> Outside | None:
     """What was given again for a study that is on this user's list; None for any other study."""
     try:
-        return from_plain(Outside, json.loads(read_bytes(_list(), _entry(opened))), what="the list of own studies")
+        return from_plain(Outside, json.loads(read_bytes(own_list("studies"), _entry(opened))), what="the list of own studies")
     except (OSError, ValueError, TameError):
         return None  # no list that can be read: what is outside is asked for
 
@@ -158,9 +158,10 @@ def _shown(value: str | tuple[str, ...]) -> str:
     return shlex.join([value] if isinstance(value, str) else value)
 
 
-def _list() -> Path:
+def own_list(name: str) -> Path:
+    """The folder of a private list of this user: in $TAME_STATE, or where the system keeps such."""
     given = os.environ.get("TAME_STATE")
-    return (Path(given) if given else platformdirs.user_state_path("tame")) / "studies"
+    return (Path(given) if given else platformdirs.user_state_path("tame")) / name
 
 
 def _entry(opened: Opened) -> str:

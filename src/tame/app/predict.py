@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tame.app.console import ResultConsole, TalkConsole
+from tame.app.own_stores import store_of
 from tame.core.errors import UsageError, require
 from tame.core.files import require_own_folder
 from tame.core.plain import to_plain
@@ -25,6 +26,7 @@ from tame.evaluate.score import softmax
 from tame.kinds.materials import prediction_of, read_model
 from tame.kinds.prediction import Left
 from tame.parts.network import Build, Network
+from tame.study.record import is_study
 from tame.study.state import delivered_files, read_state, unfinished
 
 SHOWN = 3  # classes per input in the table
@@ -67,12 +69,12 @@ class Predictions:
         return plain
 
 
-def predict_paths(study: Path, inputs: Sequence[Path]) -> Predictions:
+def predict_paths(study: Path, inputs: Sequence[Path], *, store: str | None = None) -> Predictions:
     """The study's predictions for the inputs: files and folders, as its kind of data takes them.
 
-    Raises UsageError for a study without a model or a missing input, DataError if nothing can be read.
+    store: as the user names it, for a study that is kept on a server. Raises UsageError for a study without a model or a missing input, DataError if nothing can be read.
     """
-    network = open_model(study)
+    network = open_model(study, store=store)
     found = prediction_of(network.kind).of_paths(network, inputs)
     return Predictions(
         model=str(study), task=network.task, labels=network.labels,
@@ -99,14 +101,16 @@ def named(network: Network, names: Sequence[str], outputs: np.ndarray) -> Sequen
     ]  # fmt: skip
 
 
-def open_model(study: Path, build: Build | None = None) -> Network:
-    """The network of a study's folder or of a model folder. build: the function that made a user's own module."""
-    require_own_folder(study / "model")
-    if os.path.lexists(study / "model" / DESCRIPTION):
-        return read_model(study / "model", build, delivered_files(study))
-    if (study / "study.db").exists():
-        raise UsageError(unfinished(study, read_state(study)[1]))
+def open_model(study: Path, build: Build | None = None, *, store: str | None = None) -> Network:
+    """The network of a study's folder or of a model folder. build: the function that made a user's own module; store:
+    as in `predict_paths`."""
     require(study.is_dir(), f"the study or model folder {study} does not exist")
+    require_own_folder(study / "model")
+    address = store_of(study, store)
+    if os.path.lexists(study / "model" / DESCRIPTION):
+        return read_model(study / "model", build, delivered_files(study, store=address))
+    if is_study(study):
+        raise UsageError(unfinished(study, read_state(study, store=address)[1]))
     return read_model(study, build)
 
 

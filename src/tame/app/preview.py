@@ -193,7 +193,7 @@ def _throwaway(config: StudyConfig, *, keeps: bool = True) -> Study:
     """
     folder = Path(tempfile.mkdtemp(prefix="tame-"))
     kind_of(config)
-    study = begin(replace(resolved(config), out=str(folder)), Silent(), ours=True)
+    study = begin(replace(resolved(config), out=str(folder), store=None), Silent(), ours=True)
     study.throwaway = True
     if keeps:
         study.hire(cache=cache_folder(), inline=False)

@@ -15,6 +15,7 @@ from types import FrameType
 
 import platformdirs
 
+from tame.app.own_stores import remember_store, store_of
 from tame.app.own_studies import (
     Outside,
     allowed,
@@ -40,6 +41,7 @@ from tame.store.checkpoints import Checkpoints
 from tame.store.disk import write_private
 from tame.study.delivery import add_card, is_card_lost, lost_files
 from tame.study.events import Ended, Stopped
+from tame.study.record import server_of
 from tame.study.session import Study, begin, reopen
 from tame.study.state import Watcher, how_to_resume, read_state, readable, unfinished
 
@@ -84,6 +86,8 @@ def fit_study(
     outside = bool(named_outside(whole, planned=False))
 
     def keep_given(own: Path) -> None:
+        if (server := server_of(own)) is not None:
+            remember_store(server, server.address, watcher)
         if outside:
             remember_start(whole)
         if keep is not None:
@@ -93,7 +97,7 @@ def fit_study(
         with begin(whole, watcher, keep=keep_given, ours=ours) as study:
             if started is not None:
                 study.started_at(started)
-            study.build = build
+            study.build, study.store_of = build, store_of
             if outside and study.state.opened is not None:
                 remember(study.state.opened, {}, watcher)
                 forget_start(study.state.opened)
@@ -122,15 +126,15 @@ def _other_table(name: str, path: str | None) -> str | None:
 
 def resume_study(
     folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., object] | None = None,
-    outside: Outside | None = None,
+    outside: Outside | None = None, store: str | None = None,
 ) -> Result:  # fmt: skip
     """Continues a study that was stopped or killed; returns the result again if it is finished.
 
-    outside: what it uses from outside its folder, which must be given for a study that this user did not start here.
-    Raises RefusedError where it is not.
+    outside: what it uses from outside its folder, which must be given for a study that this user did not start here;
+    store: likewise the server that keeps its events. Raises RefusedError where they are not.
     """
-    with reopen(folder, watcher) as study:
-        study.build = build
+    with reopen(folder, watcher, store=store_of(folder, store, watcher=watcher)) as study:
+        study.build, study.store_of = build, store_of
         lost = lost_files(folder, study.state) if study.state.result is not None else []
         if study.config.model is not None and (study.state.result is None or lost):
             # A study's folder may come from someone else, so the code that it names is not run unasked.
@@ -229,9 +233,13 @@ def _collect(study: Study) -> None:
             kept.drop(name)
 
 
-def report_study(folder: Path, watcher: Watcher) -> Path:
-    """Writes the page of a finished study again, after its model where that is missing. Raises UsageError."""
-    config, state = read_state(folder)
+def report_study(folder: Path, watcher: Watcher, *, store: str | None = None) -> Path:
+    """Writes the page of a finished study again, after its model where that is missing. store: as in `resume_study`.
+
+    Raises UsageError.
+    """
+    address = store_of(folder, store, watcher=watcher)
+    config, state = read_state(folder, store=address)
     page = folder / "report.html"
     if state.result is None and page.exists():
         return page  # nothing usable was trained, and that is what it says
@@ -240,8 +248,8 @@ def report_study(folder: Path, watcher: Watcher) -> Path:
     own = is_own(state)
     if lost := lost_files(folder, state):
         if config.model is None and (own or not named_outside(config, planned=state.plan is not None)):
-            resume_study(folder, watcher)
-            config, state = read_state(folder)
+            resume_study(folder, watcher, store=address)
+            config, state = read_state(folder, store=address)
         else:
             mend = how_to_resume(folder, model=config.model)
             watcher.note(f"of the model {', '.join(lost)} is missing or damaged; deliver it again with: {mend}")

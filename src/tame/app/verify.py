@@ -8,12 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tame.app.own_stores import store_of
 from tame.core.errors import StorageError, TameError
 from tame.core.files import read_bytes, reading, require_own_folder
 from tame.core.plain import to_plain
 from tame.core.sums import SUMS, read_sums, sha256_of
 from tame.store.checkpoints import Checkpoints
-from tame.study.state import STUDY, State, open_events
+from tame.study.record import open_record, server_of
+from tame.study.state import State
+
+
+IN_FOLDER = "its pages, tables and indexes are sound, and its journals name nothing outside"
+ON_SERVER = "its tables are as TAME makes them, without triggers, rules or views"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +48,21 @@ class Verdict:
         return {"schema": "tame/1", **plain, "sound": not self.problems}
 
 
-def verify(folder: Path) -> Verdict:
-    """What can be checked of a study. Raises as `open_events` where its record cannot be read at all."""
-    store = open_events(folder, read_only=True)
+def verify(folder: Path, *, store: str | None = None) -> Verdict:
+    """What can be checked of a study. store: as the user names it, for a study that is kept on a server.
+
+    Raises as `store_of` and `open_record` where its record cannot be read at all.
+    """
+    record = open_record(folder, read_only=True, store=store_of(folder, store))
     try:
-        events = store.events(STUDY)
+        events = record.events()
     finally:
-        store.close()
+        record.close()
     state = State()
     for event in events:
         state.after(event)
     first = [
-        Checked("database", "its pages, tables and indexes are sound, and its journals name nothing outside"),
+        Checked("database", IN_FOLDER if server_of(folder) is None else ON_SERVER),
         Checked("events", f"{len(events):,} in order without a gap, each with its checksum, each read and understood"),
     ]
     if not events:

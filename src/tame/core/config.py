@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tame.core.address import require_address
 from tame.core.columns import check_columns, parse_columns, toml_columns, write_columns
 from tame.core.errors import UsageError, require, unknown
 from tame.core.options import (
@@ -244,6 +245,16 @@ class StudyConfig:
         default=None,
         metadata={OPTION: Option("folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never")},
     )
+    store: str | None = field(  # None: in the study's folder
+        default=None,
+        metadata={
+            OPTION: Option(
+                "keep the events in PostgreSQL: postgresql://USER@HOST/DATABASE (password in PGPASSWORD or ~/.pgpass)",
+                metavar="ADDRESS",
+                repeated="never",
+            )
+        },
+    )
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -274,6 +285,8 @@ class StudyConfig:
         require(self.model is None or self.data == ARRAYS, instead)
         require(self.val is None or self.val != self.test, f"val and test cannot both be {self.val!r}")
         check_columns(self.columns)
+        if self.store is not None:
+            require_address(self.store)
         Recipe().but(self.set)
         require("seed" not in self.set, "the seed of a study is set with --seed, not with --set")
         asked: dict[str, Dimension] = {}
@@ -295,8 +308,9 @@ class StudyConfig:
     def to_json(self) -> dict[str, object]:
         """Plain values that `from_json` turns back into this config, by the names that older versions know."""
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from)}
-        if not self.columns:
-            del plain["columns"]  # so that a study that says nothing of them is written as it always was
+        for name in ("columns", "store"):  # so that a study that says nothing of them is written as it always was
+            if not plain[name]:
+                del plain[name]
         return {stored_name(name): value for name, value in plain.items()}
 
     @classmethod

@@ -23,23 +23,28 @@ from tame.store.sqlite import open_sqlite
 AT_ONCE = 2_000  # rows that are fetched together
 
 
-def open_store(url_or_path: str | Path, *, create: bool, read_only: bool = False) -> Database:
-    """The store in the SQLite file of that path, or at that PostgreSQL address (postgresql+psycopg://...).
+def open_store(
+    url_or_path: str | Path, *, create: bool, read_only: bool = False, lease: str | None = None
+) -> Database:
+    """The store in the SQLite file of that path, or at that PostgreSQL address (postgresql://...).
 
     A missing one is made with `create`, else refused; one that cannot be used is refused and left as it is. A file is
-    checked from end to end.
-    Raises StorageError, UsageError for an address that cannot be read, RefusedError for a planted trigger or view.
+    checked from end to end. lease: a study on a server that no other store may be opened with until this one is closed
+    (a file lies in a folder that has a lease of its own).
+    Raises StorageError, UsageError for an address that cannot be read, RefusedError for a planted trigger or view,
+    BusyError where another holds the lease.
     """
     require(not (create and read_only), "a store cannot be made and opened read-only at once")
     text = str(url_or_path)
     require("\0" not in text, "the path of a store must not hold a NUL character")
     scheme = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]*):/", text) if isinstance(url_or_path, str) else None
     if scheme is None:
+        require(lease is None, "the lease of a study in a file is that of its folder")
         backend = open_sqlite(Path(url_or_path), create=create, read_only=read_only)
     elif scheme[1].startswith("postgres"):
-        backend = open_postgres(text, create=create, read_only=read_only)
+        backend = open_postgres(text, create=create, read_only=read_only, lease=lease)
     else:
-        raise UsageError(f"cannot use a {scheme[1]} database: give the path of a file, or postgresql+psycopg://...")
+        raise UsageError(f"cannot use a {scheme[1]} database: give the path of a file, or postgresql://...")
     return Database(backend, read_only=read_only)
 
 
@@ -50,8 +55,16 @@ class Database:
         self._backend = backend
         self._read_only = read_only
 
-    def append(self, study: str, events: Sequence[Event]) -> list[Event]:
-        """See Store. Waits up to 30 s for other writers."""
+    @property
+    def where(self) -> str:
+        """The file, or the address without its password, for messages."""
+        return self._backend.where
+
+    def append(self, study: str, events: Sequence[Event], *, after: int | None = None) -> list[Event]:
+        """See Store. Waits up to 30 s for other writers.
+
+        after: the last event that the writer knows. Raises StorageError where another one has written since.
+        """
         require(not self._read_only, f"{self._backend.where} was opened read-only", error=StorageError)
         check_study(study)
         at = now()
@@ -62,6 +75,8 @@ class Database:
             self._backend.keep_others_out(connection, study)
             study_id = self._study_ids(connection).get(study) or _begin_study(connection, study, at)
             last = connection.scalar(select(func.max(EVENT.c.seq)).where(EVENT.c.study_id == study_id)) or 0
+            others = f"{self._backend.where}: another process has written to study {study!r}"
+            require(after is None or last == after, others, error=StorageError)
             stored = [
                 Event(event.kind, from_text(text), number, at)
                 for number, (event, text) in enumerate(zip(events, texts, strict=True), last + 1)

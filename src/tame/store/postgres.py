@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from tame.core.address import FORM
 from tame.core.errors import RefusedError, StorageError, UsageError, require
 from tame.store.backend import Backend, plain_errors
+from tame.store.lease import BusyError
 from tame.store.schema import POSTGRES_SCHEMA, POSTGRES_TABLES, SCHEMA_VERSION, TABLES, VERSION
 
 WAIT_S = 30  # how long a locked study is waited for
-_FORM = "write postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
+LEASE_WAIT_S = 3  # a server notices the end of a process a moment after it
 _LOCKS = 0x54414D45  # the first half of our advisory locks' keys, so that other programs' locks are not ours
+_TAKEN = "55P03"  # the code of a lock that did not become free in time
+# A machine that vanishes, lets go of its studies after about two minutes, not after two hours.
+_ALIVE = {"tcp_keepalives_idle": 60, "tcp_keepalives_interval": 15, "tcp_keepalives_count": 4}
 
 
-def open_postgres(address: str, *, create: bool, read_only: bool) -> Backend:
-    """The checked store in the database at `address`. Raises UsageError, StorageError, RefusedError."""
+def open_postgres(address: str, *, create: bool, read_only: bool, lease: str | None) -> Backend:
+    """The checked store in the database at `address`. lease: as in `open_store`.
+
+    Raises UsageError, StorageError, RefusedError, BusyError.
+    """
     url = _parse(address)
-    engine = _engine(url, read_only=read_only)
+    engine = _engine(url, read_only=read_only, alone=lease is not None)
+    if lease is not None:
+        _hold_on_connect(engine, _shown(url), lease)
     backend = Backend(engine, _shown(url), _explainer(url), _keep_others_out)
     try:
         with plain_errors(backend.where, backend.explain), engine.begin() as connection:
@@ -35,31 +47,56 @@ def _parse(address: str) -> URL:
     try:
         url = make_url(address)
     except (ArgumentError, ValueError):  # their messages may quote the password
-        raise UsageError(f"cannot read the address of the database; {_FORM}") from None
-    require(url.drivername == "postgresql+psycopg", f"cannot use a {url.drivername} database; {_FORM}")
-    return url
+        raise UsageError(f"cannot read the address of the database; {FORM}") from None
+    require(url.drivername == "postgresql", f"cannot use a {url.drivername} database; {FORM}")
+    return url.set(drivername="postgresql+psycopg")
 
 
 def _shown(url: URL) -> str:
     """The address without what may be secret: the password, and all options."""
-    return url.set(query={}).render_as_string(hide_password=True)
+    return url.set(drivername="postgresql", query={}).render_as_string(hide_password=True)
 
 
-def _engine(url: URL, *, read_only: bool) -> Engine:
+def _engine(url: URL, *, read_only: bool, alone: bool) -> Engine:
+    """alone: with one connection, which holds the lease."""
     options: dict[str, object] = {"schema_translate_map": {None: POSTGRES_SCHEMA}, "postgresql_readonly": read_only}
     waits = {} if "connect_timeout" in url.query else {"connect_timeout": WAIT_S}
+    pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 0} if alone else {}
     try:
         return create_engine(
-            url, pool_pre_ping=True, hide_parameters=True, execution_options=options, connect_args=waits
+            url, pool_pre_ping=True, hide_parameters=True, execution_options=options, connect_args=waits, **pool
         )
-    except (ModuleNotFoundError, NoSuchModuleError):
+    except (ImportError, NoSuchModuleError):  # no driver, or one without its library
         raise UsageError("PostgreSQL needs one more package: pip install 'tame-ml[postgres]'") from None
+
+
+def _hold_on_connect(engine: Engine, where: str, study: str) -> None:
+    """Lets each new connection take the study's lease, also the one that replaces a lost one. Raises BusyError then."""
+    digest = hashlib.sha256(f"tame lease {study}".encode()).digest()
+    key = int.from_bytes(digest[:8], "big", signed=True)
+
+    @event.listens_for(engine, "connect")
+    def take(connection: Any, _: object) -> None:
+        try:
+            with connection.cursor() as cursor:
+                for name, seconds in _ALIVE.items():
+                    cursor.execute(f"SET {name} = {seconds}")
+                cursor.execute(f"SET LOCAL lock_timeout = '{LEASE_WAIT_S}s'")
+                cursor.execute("SELECT pg_advisory_lock(%s)", (key,))
+            connection.commit()  # the lock stays until the connection ends
+        except BaseException as problem:
+            connection.close()
+            if getattr(problem, "sqlstate", None) == _TAKEN:
+                raise BusyError(f"{where}: {study!r} is being worked on by another tame process") from None
+            raise
 
 
 def _explainer(url: URL) -> Callable[[BaseException], str]:
     def explain(error: BaseException) -> str:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         words = lines[0]
+        if "no password supplied" in words:
+            words = f"{words}; set PGPASSWORD, or write it into ~/.pgpass"
         return words.replace(str(url.password), "***") if url.password else words
 
     return explain

@@ -66,10 +66,10 @@ def too_short(study: Study, *, needs_s: float) -> BudgetError:
     return BudgetError(f"time ran out before any recipe could be trained: {passed}; {mend}")
 
 
-def give_time(folder: Path, seconds: float) -> None:
-    """Gives a study this many seconds from now. Raises UsageError if its first recipe has already started."""
+def give_time(folder: Path, seconds: float, *, store: str | None = None) -> None:
+    """Gives a study this many seconds from now. store: as in `open_record`. Raises UsageError if its first recipe has already started."""
     require(seconds > 0, f"the time must be above 0 seconds, got {seconds:g}")
-    with reopen(folder, Silent()) as study:
+    with reopen(folder, Silent(), store=store) as study:
         instead = "start another study with more time, with tame fit"
         require(not study.history.trials, f"training in {folder} has started, so its clock cannot change; {instead}")
         require(study.config.clock_s is not None, f"{folder} has no clock: it ends with its trials")

@@ -48,7 +48,8 @@ def put_first(study: Study, data: Data, own: PlanEvent) -> PlanEvent:
     found: list[Earlier] = []
     dropped: dict[str, str] = {}
     named: dict[str, str] = {}
-    for earlier in _in_turn([best_recipes(Path(each), data.kind) for each in study.config.start_from]):
+    folders = [Path(each) for each in study.config.start_from]
+    for earlier in _in_turn([best_recipes(each, data.kind, store=study.store_of(each)) for each in folders]):
         changes = _fitting(study, earlier, own, base, dropped, named)
         if changes and changes not in [each.changes for each in found]:
             found.append(Earlier(changes, earlier.origin))
@@ -76,13 +77,14 @@ def explained(decisions: Iterable[Decision], reasons: Mapping[str, str]) -> list
     ]
 
 
-def best_recipes(folder: Path, kind: str) -> list[Earlier]:
+def best_recipes(folder: Path, kind: str, *, store: str | None = None) -> list[Earlier]:
     """The best recipes of a study that differ from each other, at most MOST, the winner first.
 
-    kind: of the new study's data; from a study on another kind of data only fields that suit any kind are taken. Raises
-    UsageError if the folder is not a study, or has no trial that was trained to the end.
+    kind: of the new study's data; from a study on another kind of data only fields that suit any kind are taken;
+    store: as in `open_record`. Raises UsageError if the folder is not a study, or has no trial that was trained to the
+    end.
     """
-    _, state = read_state(folder)
+    _, state = read_state(folder, store=store)
     space = explored_space(state)
     ranked = [each for each in outcomes(state.history, space, absent=absent_of(state)) if each.is_final]
     require(bool(ranked), f"--start-from {folder}: no trial of this study was trained to the end")

@@ -20,14 +20,15 @@ from tame.core.errors import StorageError, TameError, UsageError
 from tame.core.files import read_bytes
 from tame.core.plain import from_plain, to_plain
 from tame.store.lease import HOLDER, LOCK, BusyError, Lease, hold
-from tame.study.state import DATABASE, how_to_resume, open_events
+from tame.study.record import DATABASE, SERVER, is_study, open_record
+from tame.study.state import how_to_resume
 
 CONFIG = "config.json"
 GIVEN = ("columns.npz", "inputs.npy", "targets.npz")  # arrays that were given from Python
 # What a start leaves that is killed before its first event, and what else a study makes in its folder.
 LEFT = (
     LOCK, HOLDER, DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm", f".{DATABASE}.*", CONFIG,
-    f".{CONFIG}.*", ".tame-*", *GIVEN, *(f".{name}.*" for name in GIVEN),
+    f".{CONFIG}.*", SERVER, ".tame-*", *GIVEN, *(f".{name}.*" for name in GIVEN),
 )  # fmt: skip
 MADE = (
     "worker.log", "skipped.csv", "split.csv", "engines.json", ".handed.npz", "report.html", "report.json",
@@ -83,16 +84,22 @@ def take_folder(config: StudyConfig) -> tuple[Path, Lease, bool]:
 
 def _require_free(folder: Path, config: StudyConfig) -> None:
     """Raises UsageError unless a study may be begun in a folder whose lease is held; takes leftovers away."""
-    if os.path.lexists(folder / DATABASE):
-        with closing(open_events(folder, read_only=False)) as store:
-            if store.studies():
-                fix = how_to_resume(folder, model=config.model)
-                raise UsageError(f"{folder} already contains a study; continue it with: {fix}")
+    if _contains_study(folder):
+        fix = how_to_resume(folder, model=config.model)
+        raise UsageError(f"{folder} already contains a study; continue it with: {fix}")
     for name in os.listdir(folder):
         if not _is_left(name):
             raise _not_empty(folder)
-    for name in GIVEN:
+    for name in (SERVER, *GIVEN):
         (folder / name).unlink(missing_ok=True)  # of a start that was interrupted; this one may be given other arrays
+
+
+def _contains_study(folder: Path) -> bool:
+    """Whether a study was begun there. One on a server counts from its config on: its first event comes later."""
+    if os.path.lexists(folder / DATABASE):
+        with closing(open_record(folder, read_only=False)) as record:
+            return record.is_begun
+    return all(os.path.lexists(folder / name) for name in (SERVER, CONFIG))
 
 
 def _new_folder(config: StudyConfig) -> tuple[Path, bool]:
@@ -101,7 +108,7 @@ def _new_folder(config: StudyConfig) -> tuple[Path, bool]:
         folder = Path(config.out)
         names = set(os.listdir(folder)) if folder.is_dir() else set()
         # Nothing is put into a folder of the user's, not even a lock.
-        if names and DATABASE not in names and not (LOCK in names and all(map(_is_left, names))):
+        if names and not is_study(folder) and not (LOCK in names and all(map(_is_left, names))):
             raise _not_empty(folder)
         return folder, _make(folder)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(config.data).resolve().name).strip(".-") or "study"

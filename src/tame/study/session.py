@@ -17,12 +17,20 @@ from typing import Any
 from tame.core.config import StudyConfig
 from tame.core.errors import StoppedError, StorageError, require
 from tame.core.records import Event, History, Point, curve_event, early_stop_event
-from tame.store.database import Database, open_store
 from tame.store.disk import SAFE, write_inside, write_private
-from tame.store.lease import Lease, hold
+from tame.store.lease import BusyError, Lease, hold
 from tame.study.events import Opened, StudyEvent, WorkerRestarted, event_of
 from tame.study.folder import CONFIG, is_interrupted, remove_made, take_folder, written_config
-from tame.study.state import DATABASE, STUDY, State, Watcher, config_of, require_study, state_of, unfinished
+from tame.study.record import (
+    DATABASE,
+    SERVER,
+    Record,
+    is_study,
+    open_record,
+    require_study,
+    write_server,
+)
+from tame.study.state import State, Watcher, config_of, how_to_resume, state_of, unfinished
 from tame.trial.commands import Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
@@ -43,12 +51,12 @@ class Study:
     """An open study; use as a context manager. Everything that happens goes through `keep`."""
 
     def __init__(
-        self, folder: Path, config: StudyConfig, store: Database, lease: Lease, watcher: Watcher,
+        self, folder: Path, config: StudyConfig, record: Record, lease: Lease, watcher: Watcher,
         *, state: State | None = None,
     ) -> None:  # fmt: skip
         self.folder = folder
         self.watcher = watcher
-        self._store = store
+        self._record = record
         self._lease = lease
         self.throwaway = False  # whether what it made goes with the study
         self.begun_here = False  # whether this process began it
@@ -58,6 +66,7 @@ class Study:
         self._ends: dict[int, int] = {}  # likewise: trials that stopped early, and their best epoch
         self.is_over = False  # whether the clock has cut the search short
         self.build: Callable[..., Any] | None = None  # makes the user's own module
+        self.store_of: Callable[[Path], str | None] = lambda folder: None  # the address of another study's server
         self.state = state or State()
         clock = self.state.clock  # a resume may have given more time
         self.config = config if clock is None else replace(config, time_s=clock.time_s)
@@ -134,8 +143,17 @@ class Study:
         ends = {trial: self._ends.pop(trial) for trial in trials if trial in self._ends}
         stops = [early_stop_event(trial, best) for trial, best in ends.items()]
         fresh = [*curves, *stops, *events]
-        for event in self._store.append(STUDY, fresh) if fresh else []:
+        for event in self._append(fresh) if fresh else []:
             self.state.after(event)
+
+    def _append(self, events: Sequence[Event]) -> list[Event]:
+        try:
+            return self._record.append(events)
+        except StorageError as problem:
+            if self.config.store is None or self.state.opened is None:
+                raise
+            again = how_to_resume(self.folder, model=self.config.model)
+            raise StorageError(f"{problem}; {SAFE}; go on with: {again}") from problem
 
     def hire(self, *, cache: Path, inline: bool, under: Path | None = None) -> None:
         """Starts the worker. under: a second cache that is only read."""
@@ -168,7 +186,7 @@ class Study:
         """Ends the worker and releases the study."""
         if self._executor is not None:
             self._executor.close()
-        self._store.close()
+        self._record.close()
         if self.throwaway:  # under the lease: afterwards the folder may be somebody else's
             remove_made(self.folder, self._lease, whole=self.made_folder)
         self._lease.release()
@@ -204,20 +222,22 @@ def begin(
     Raises UsageError for a folder that holds something else, StorageError where it cannot be made or is in use.
     """
     folder, lease, made = take_folder(config)
-    store: Database | None = None
+    record: Record | None = None
     try:
+        if config.store is not None:
+            write_server(folder, config.store)
         if keep is not None:
             keep(folder)
         # Written before the first event: from here on `reopen` goes on with it.
         write_private(folder / CONFIG, json.dumps(config.to_json(), indent=1, sort_keys=True) + "\n")
-        store = open_store(folder / DATABASE, create=True)
-        study = Study(folder, config, store, lease, watcher)
+        record = open_record(folder, read_only=False, store=config.store, create=True)
+        study = Study(folder, config, record, lease, watcher)
         study.made_folder = made or ours
         study.begun_here = True
         study.keep(Opened(config=config.to_json(), id=secrets.token_hex(16)))
     except BaseException as problem:
-        if store is not None:
-            store.close()
+        if record is not None:
+            record.close()
         remove_made(folder, lease, whole=made or ours)
         lease.release()
         if isinstance(problem, StorageError):
@@ -226,32 +246,48 @@ def begin(
     return study
 
 
-def reopen(folder: Path, watcher: Watcher) -> Study:
-    """A study that was begun earlier, if only by its config. Raises UsageError where there is none, StorageError where
-    it is in use, RefusedError where its files are links."""
+def reopen(folder: Path, watcher: Watcher, *, store: str | None = None) -> Study:
+    """A study that was begun earlier, if only by its config. store: as in `open_record`.
+
+    Raises UsageError where there is none, StorageError where it is in use or its server cannot be reached,
+    RefusedError where its files are links.
+    """
     require(folder.is_dir(), f"the study folder {folder} does not exist")
-    if os.path.lexists(folder / DATABASE) or not is_interrupted(folder):
+    if is_study(folder) or not is_interrupted(folder):
         require_study(folder)
     lease = hold(folder)
-    store: Database | None = None
+    record: Record | None = None
     try:
-        begun = os.path.lexists(folder / DATABASE)
+        begun = is_study(folder)
         if begun:
             require_study(folder)
         config = None if begun else written_config(folder)
-        store = open_store(folder / DATABASE, create=not begun)
-        if not store.studies():
+        record = _record_again(folder, store)
+        if not record.is_begun:
             config = written_config(folder)
         if config is None:
-            state = state_of(store)
-            study = Study(folder, config_of(state, folder), store, lease, watcher, state=state)
+            state = state_of(record)
+            study = Study(folder, config_of(state, folder), record, lease, watcher, state=state)
         else:
-            study = Study(folder, config, store, lease, watcher)
+            study = Study(folder, config, record, lease, watcher)
             study.keep(Opened(config=config.to_json(), id=secrets.token_hex(16)))
         require(study.state.imported is None, unfinished(folder, study.state))
         return study
     except BaseException:
-        if store is not None:
-            store.close()
+        if record is not None:
+            record.close()
         lease.release()
         raise
+
+
+def _record_again(folder: Path, store: str | None) -> Record:
+    """The record of a study that was begun earlier. Made where its start was killed before that."""
+    if not os.path.lexists(folder / SERVER):
+        return open_record(folder, read_only=False, create=not os.path.lexists(folder / DATABASE))
+    try:
+        return open_record(folder, read_only=False, store=store, create=is_interrupted(folder))
+    except BusyError:
+        raise
+    except StorageError as problem:
+        again = how_to_resume(folder, model=None)
+        raise StorageError(f"{problem}; when the server can be reached again, go on with: {again}") from problem

@@ -80,13 +80,13 @@ def narrow(
     return Region(bounds=bounds, reason=reason, evidence=evidence or {})
 
 
-def ask_for(folder: Path, texts: Sequence[str]) -> None:
+def ask_for(folder: Path, texts: Sequence[str], *, store: str | None = None) -> None:
     """Asks a stopped study to search a wider space; the study checks it when it resumes.
 
-    texts: new or wider dimensions. Raises UsageError for texts that cannot be read, for a narrower space (the message
-    has the old range), and for a study whose search has ended.
+    texts: new or wider dimensions; store: as in `open_record`. Raises UsageError for texts that cannot be read, for a
+    narrower space (the message has the old range), and for a study whose search has ended.
     """
-    with reopen(folder, Silent()) as study:
+    with reopen(folder, Silent(), store=store) as study:
         state = study.state
         instead = "start another study with this space, with tame fit"
         require(state.result is None, f"{folder} is finished; {instead}")

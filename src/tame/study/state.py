@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Protocol
 
 from tame.adjust.guard import Rest
 from tame.core.config import StudyConfig
-from tame.core.errors import RefusedError, StorageError, require
+from tame.core.errors import StorageError, require
 from tame.core.importance import Objective
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
@@ -25,7 +24,6 @@ from tame.core.space import Space
 from tame.core.space_text import parse_dimension
 from tame.kinds.costs import Speed
 from tame.kinds.known import FIRST
-from tame.store.database import Database, open_store
 from tame.study.events import (
     EVENTS,
     Clock,
@@ -52,10 +50,9 @@ from tame.study.events import (
     WorkerRestarted,
     read_event,
 )
+from tame.study.record import Record, is_study, open_record
 
-STUDY = "study"  # its name inside its own database
 UNTIMED = frozenset(("decision", "curve", "trial_state", "early_stop", "imported_trial"))  # that tell no time used
-DATABASE = "study.db"
 MOST_S = 1e12  # seconds that anything may have taken
 
 
@@ -291,28 +288,14 @@ def absent_of(state: State) -> Mapping[str, Sequence[int]]:
     return {} if state.imported is None else state.imported.absent
 
 
-def require_study(folder: Path) -> None:
-    """Raises UsageError where no study is, RefusedError where its database is a link."""
-    require(folder.is_dir(), f"the study folder {folder} does not exist")
-    require(os.path.lexists(folder / DATABASE), f"{folder} is not a study: it contains no {DATABASE}")
-    if (folder / DATABASE).is_symlink():
-        raise RefusedError(f"{folder / DATABASE} is a link; a study's folder must hold the database itself")
-
-
-def open_events(folder: Path, *, read_only: bool) -> Database:
-    """The events of a study's folder. Raises as `require_study`, StorageError, RefusedError as `open_store`."""
-    require_study(folder)
-    return open_store(folder / DATABASE, create=False, read_only=read_only)
-
-
-def read_state(folder: Path) -> tuple[StudyConfig, State]:
-    """Config and state of a study, without disturbing a process that works on it."""
-    store = open_events(folder, read_only=True)
+def read_state(folder: Path, *, store: str | None = None) -> tuple[StudyConfig, State]:
+    """Config and state of a study, without disturbing a process that works on it. store: as in `open_record`."""
+    record = open_record(folder, read_only=True, store=store)
     try:
-        state = state_of(store)
+        state = state_of(record)
         return config_of(state, folder), state
     finally:
-        store.close()
+        record.close()
 
 
 @contextmanager
@@ -328,15 +311,18 @@ def readable(folder: Path) -> Iterator[None]:
         raise StorageError(f"{folder}: its record does not fit together, so it cannot be shown ({told})") from problem
 
 
-def delivered_files(folder: Path) -> Mapping[str, str] | None:
-    """The SHA-256 of each file of the delivered model; None where no study is, or one that has delivered none."""
-    if not os.path.lexists(folder / DATABASE):
+def delivered_files(folder: Path, *, store: str | None = None) -> Mapping[str, str] | None:
+    """The SHA-256 of each file of the delivered model; None where no study is, or one that has delivered none.
+
+    store: as in `open_record`.
+    """
+    if not is_study(folder):
         return None
-    store = open_events(folder, read_only=True)
+    record = open_record(folder, read_only=True, store=store)
     try:
-        event = store.last(STUDY, Delivered.event_kind)
+        event = record.last(Delivered.event_kind)
     finally:
-        store.close()
+        record.close()
     if event is None:
         return None
     kept = read_event(event)
@@ -344,15 +330,15 @@ def delivered_files(folder: Path) -> Mapping[str, str] | None:
     return kept.files
 
 
-def state_of(store: Database) -> State:
-    """What the events in a store tell."""
+def state_of(record: Record) -> State:
+    """What the events of a record tell."""
     state = State()
     # Nearly all that is made here is kept: a collector that looks through all of it again and again takes longer than
     # the reading itself.
     collects = gc.isenabled()
     gc.disable()
     try:
-        for event in store.each(STUDY):
+        for event in record.each():
             state.after(event)
     finally:
         if collects:
