@@ -485,7 +485,9 @@ def test_each_floor_is_tried_and_is_the_one_that_is_explained(wanted):
     stated = [each.version for each in wanted.specifier if each.operator == ">="]
     assert len(stated) == (wanted.name not in NO_FLOOR)
     assert tried.get(wanted.name) == (stated[0] if stated else None)
-    row = re.compile(rf"^\| {re.escape(wanted.name)} \| *{re.escape(''.join(stated))} *\|", re.IGNORECASE | re.MULTILINE)
+    row = re.compile(
+        rf"^\| {re.escape(wanted.name)} \| *{re.escape(''.join(stated))} *\|", re.IGNORECASE | re.MULTILINE
+    )
     assert row.search((ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""Studies whose events are on a server: the same study, on the same conditions, and no connection on a folder's word."""
+"""Studies whose events are on a server: the same study by the same laws, and no connection on a folder's word."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, Pool, event
 
 import tame
 from command_line import tame_here
 from postgres_server import SECRET
+from tame.app import preview
 from tame.core.config import StudyConfig
 from tame.core.errors import RefusedError, StorageError, UsageError
 from tame.core.records import Event
@@ -58,12 +59,12 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def usual(table, cache, tmp_path_factory):
-    """The result of the study whose events are in its folder; the cache has what was measured of this machine then."""
-    for name in ("first", "study"):
-        folder = tmp_path_factory.mktemp("usual") / name
+    """The result of the study whose events are in its folder, and how often it commits."""
+    folder = tmp_path_factory.mktemp("usual") / "study"
+    with at(0, None) as counted:
         done = tame_here("fit", table, *ASKED, "--out", folder, cache=cache)
-        assert done.returncode == 0, done.stderr
-    return compared(folder)
+    assert done.returncode == 0, done.stderr
+    return compared(folder), len(counted)
 
 
 @pytest.fixture
@@ -89,26 +90,26 @@ def compared(folder):
 
 
 @contextmanager
-def at_commit(number, act):
-    """Does something after the so-manieth commit within; yields how many there were."""
+def at(number, act, target=Engine, name="commit"):
+    """Does something at the so-manieth event of that name within; yields how many there were."""
     counted = []
 
-    def step(connection):
+    def step(*_):
         counted.append(None)
         if len(counted) == number:
             act()
 
-    event.listen(Engine, "commit", step)
+    event.listen(target, name, step)
     try:
         yield counted
     finally:
-        event.remove(Engine, "commit", step)
+        event.remove(target, name, step)
 
 
 def test_a_study_on_a_server_is_the_study_in_a_folder(finished, usual, monkeypatch, cache, tmp_path, table):
     folder, address, _ = finished
     monkeypatch.setenv("PGPASSWORD", SECRET)
-    assert compared(folder) == usual
+    assert compared(folder) == usual[0]
     assert not list(folder.glob("study.db*"))
     assert json.loads((folder / "config.json").read_text())["store"] == address
     model = (folder / "model" / "model.safetensors").read_bytes()
@@ -120,7 +121,7 @@ def test_a_study_on_a_server_is_the_study_in_a_folder(finished, usual, monkeypat
     assert (folder / "report.html").is_file()
     assert (folder / "model" / "model.safetensors").read_bytes() == model
     loaded = tame.load(folder)
-    assert loaded.score.value == usual["score"]["value"]
+    assert loaded.score.value == usual[0]["score"]["value"]
     assert len(loaded.predict(table)) == 200
 
 
@@ -135,37 +136,36 @@ def test_the_password_and_the_address_are_where_they_belong(finished):
     assert naming == {"store.json", "config.json"}, "who gets the report or the model learns of no server"
 
 
-def test_settings_in_a_file_and_from_python_name_a_server_too(address, table, cache, usual, tmp_path, monkeypatch):
-    (tmp_path / "tame.toml").write_text(f'store = "{address}"\n')
-    planned = tame_here("plan", table, "--target", "label", "--config", tmp_path / "tame.toml", cache=cache)
-    assert planned.returncode == 0, planned.stderr
-    done = tame_here(
-        "fit", table, *ASKED, "--out", tmp_path / "toml", "--config", tmp_path / "tame.toml", cache=cache
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert compared(tmp_path / "toml") == usual
+def test_settings_in_a_file_and_from_python_name_a_server_too(table, cache, tmp_path, monkeypatch):
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
     monkeypatch.setenv("TAME_CACHE", str(cache))
-    x = np.random.default_rng(0).normal(size=(60, 2))
-    study = tame.fit(
-        (x, x[:, 0] > 0), trials=1, epochs=1, store=address, out=str(tmp_path / "arrays"), quiet=True,
-    )  # fmt: skip
-    names = {server_of(tmp_path / name).study for name in ("toml", "arrays")}
-    assert {name.partition(" ")[0] for name in names} == {"toml", "arrays"}
-    assert study.score.n == server_score(tmp_path / "arrays", address)
+    (tmp_path / "tame.toml").write_text(f'store = "{NOWHERE}"\n')
+    words = ("--target", "label", "--config", tmp_path / "tame.toml")
+    fitted = tame_here("fit", table, *words, "--out", tmp_path / "own", cache=cache)
+    assert (fitted.returncode, NOWHERE in fitted.stderr) == (6, True)
+    with pytest.raises(StorageError, match="connection failed"):
+        tame.fit(
+            (np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 3),
+            store=NOWHERE,
+            out=str(tmp_path / "own"),
+            quiet=True,
+        )
+    assert not (tmp_path / "own").exists()
 
 
-def server_score(folder, address):
-    with closing(open_record(folder, read_only=True, store=address)) as record:
-        return record.last("test_opened").data["n"]
+def test_a_plan_connects_nowhere(table, cache, tmp_path, monkeypatch):
+    """It writes nothing, also not there."""
+    study = preview._throwaway(StudyConfig(data=str(table), target="label", store=NOWHERE))
+    with study:
+        assert study.config.store is None
 
 
 # A stranger's folder
 
 
 def test_a_folder_alone_makes_no_command_connect_anywhere(finished, cache, table, tmp_path, monkeypatch):
-    folder, address, _ = finished
     own = tmp_path / "study"
-    shutil.copytree(folder, own)
+    shutil.copytree(finished[0], own)
     with socket.socket() as trap:
         trap.bind(("127.0.0.1", 0))
         trap.listen()
@@ -228,7 +228,9 @@ def test_a_damaged_name_of_a_server_is_told(text, kind, tmp_path):
         (tmp_path / "elsewhere").write_text('{"address": "postgresql://h/d", "study": "x"}')
         (tmp_path / "store.json").symlink_to(tmp_path / "elsewhere")
     else:
-        (tmp_path / "store.json").write_text('{"address": "postgresql://h/d", "study": "x"}' if text == "both" else text)
+        (tmp_path / "store.json").write_text(
+            '{"address": "postgresql://h/d", "study": "x"}' if text == "both" else text
+        )
     if text == "both":
         (tmp_path / "study.db").write_text("")
     with pytest.raises(kind, match=r"store\.json"):
@@ -275,11 +277,8 @@ def test_a_missing_password_is_asked_for(postgres, table, cache, tmp_path, monke
 
 @pytest.mark.parametrize("part", [0.2, 0.8])
 def test_a_server_that_is_lost_in_the_middle_costs_nothing(part, address, postgres, table, cache, usual, tmp_path):
-    folder = tmp_path / "own"
-    with at_commit(0, None) as counted:
-        assert tame_here("fit", table, *ASKED, "--out", tmp_path / "whole", cache=cache).returncode == 0
-    number = max(4, int(part * len(counted)))
-    with at_commit(number, postgres.stop):
+    folder, number = tmp_path / "own", max(4, int(part * usual[1]))
+    with at(number, postgres.stop):
         done = tame_here("fit", table, *ASKED, "--out", folder, "--store", address, cache=cache)
     try:
         assert done.returncode == 6, done.stderr
@@ -292,7 +291,7 @@ def test_a_server_that_is_lost_in_the_middle_costs_nothing(part, address, postgr
         postgres.start()
     done = tame_here("resume", folder, "--quiet", "--inline", cache=cache)
     assert done.returncode == 0, done.stderr
-    assert compared(folder) == usual
+    assert compared(folder) == usual[0]
 
 
 def test_a_server_that_is_back_before_it_is_needed_is_not_missed(address, postgres, table, cache, usual, tmp_path):
@@ -300,10 +299,10 @@ def test_a_server_that_is_back_before_it_is_needed_is_not_missed(address, postgr
         postgres.stop()
         postgres.start()
 
-    with at_commit(8, restart) as counted:
+    with at(12, restart, Pool, "checkin") as counted:
         done = tame_here("fit", table, *ASKED, "--out", tmp_path / "own", "--store", address, cache=cache)
-    assert (done.returncode, len(counted) > 8) == (0, True), done.stderr
-    assert compared(tmp_path / "own") == usual
+    assert (done.returncode, len(counted) > 12) == (0, True), done.stderr
+    assert compared(tmp_path / "own") == usual[0]
 
 
 def test_a_record_that_is_not_at_the_address_is_told(address, postgres, tmp_path):

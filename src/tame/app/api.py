@@ -294,8 +294,8 @@ def resume(
 ) -> FittedStudy:  # fmt: skip
     """Continues a study that was stopped or killed, to its end.
 
-    data, backbone, val, test, costs, start_from, store: what it uses from outside its folder, as it was started with; needed
-    only for a study that you did not start on this machine, which is otherwise refused.
+    data, backbone, val, test, costs, start_from, store: what it uses from outside its folder, as it was started with;
+    needed only for a study that you did not start on this machine, which is otherwise refused.
 
     model: as in `load`; time: counted from now, for a study that had too little time to train anything; space: new
     dimensions, or wider ones. Raises UsageError for a narrower space, and for a time once recipes have started.

@@ -78,7 +78,9 @@ def take_up(opened: Opened, watcher: Watcher) -> None:
 def recalled(opened: Opened) -> Outside | None:
     """What was given again for a study that is on this user's list; None for any other study."""
     try:
-        return from_plain(Outside, json.loads(read_bytes(own_list("studies"), _entry(opened))), what="the list of own studies")
+        return from_plain(
+            Outside, json.loads(read_bytes(own_list("studies"), _entry(opened))), what="the list of own studies"
+        )
     except (OSError, ValueError, TameError):
         return None  # no list that can be read: what is outside is asked for
 

@@ -72,7 +72,8 @@ class Predictions:
 def predict_paths(study: Path, inputs: Sequence[Path], *, store: str | None = None) -> Predictions:
     """The study's predictions for the inputs: files and folders, as its kind of data takes them.
 
-    store: as the user names it, for a study that is kept on a server. Raises UsageError for a study without a model or a missing input, DataError if nothing can be read.
+    store: as the user names it, for a study that is kept on a server. Raises UsageError for a study without a model or
+    a missing input, DataError if nothing can be read.
     """
     network = open_model(study, store=store)
     found = prediction_of(network.kind).of_paths(network, inputs)

@@ -17,7 +17,6 @@ from tame.store.checkpoints import Checkpoints
 from tame.study.record import open_record, server_of
 from tame.study.state import State
 
-
 IN_FOLDER = "its pages, tables and indexes are sound, and its journals name nothing outside"
 ON_SERVER = "its tables are as TAME makes them, without triggers, rules or views"
 

@@ -1,4 +1,4 @@
-"""The address of a database that keeps a study's events. It is written into the study's folder: it holds no password."""
+"""The address of a database that keeps a study's events. It is written into the study's folder, without a password."""
 
 from __future__ import annotations
 

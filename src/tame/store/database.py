@@ -23,9 +23,7 @@ from tame.store.sqlite import open_sqlite
 AT_ONCE = 2_000  # rows that are fetched together
 
 
-def open_store(
-    url_or_path: str | Path, *, create: bool, read_only: bool = False, lease: str | None = None
-) -> Database:
+def open_store(url_or_path: str | Path, *, create: bool, read_only: bool = False, lease: str | None = None) -> Database:
     """The store in the SQLite file of that path, or at that PostgreSQL address (postgresql://...).
 
     A missing one is made with `create`, else refused; one that cannot be used is refused and left as it is. A file is

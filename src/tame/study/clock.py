@@ -67,7 +67,10 @@ def too_short(study: Study, *, needs_s: float) -> BudgetError:
 
 
 def give_time(folder: Path, seconds: float, *, store: str | None = None) -> None:
-    """Gives a study this many seconds from now. store: as in `open_record`. Raises UsageError if its first recipe has already started."""
+    """Gives a study this many seconds from now. store: as in `open_record`.
+
+    Raises UsageError if its first recipe has already started.
+    """
     require(seconds > 0, f"the time must be above 0 seconds, got {seconds:g}")
     with reopen(folder, Silent(), store=store) as study:
         instead = "start another study with more time, with tame fit"

@@ -153,7 +153,7 @@ class Study:
             if self.config.store is None or self.state.opened is None:
                 raise
             again = how_to_resume(self.folder, model=self.config.model)
-            raise StorageError(f"{problem}; {SAFE}; go on with: {again}") from problem
+            raise type(problem)(f"{problem}; {SAFE}; go on with: {again}") from problem
 
     def hire(self, *, cache: Path, inline: bool, under: Path | None = None) -> None:
         """Starts the worker. under: a second cache that is only read."""
