@@ -64,6 +64,7 @@ TEXTS: dict[str, st.SearchStrategy[Texts]] = {
     "start_from": st.lists(whole_paths, min_size=1, max_size=3).map(tuple),
     "set": sets.map(lambda own: tuple(f"{name}={value}" for name, value in own.items())),
     "columns": st.dictionaries(words, st.sampled_from(SAYABLE), min_size=1, max_size=3).map(write_columns),
+    "store": st.from_regex(r"postgresql://[a-z]{1,9}/[a-z]{1,9}", fullmatch=True).map(lambda each: (each,)),
     "folds": st.integers(2, 20).map(lambda n: (str(n),)),
     "trials": st.integers(1, 100_000).map(lambda n: (str(n),)),
     "epochs": st.integers(1, 100_000).map(lambda n: (str(n),)),
@@ -185,7 +186,9 @@ def test_an_option_that_was_renamed_is_taken_by_its_older_name_which_the_help_do
 def test_config_json_keeps_the_names_that_older_versions_read():
     config = StudyConfig(data="x", stop_search_early=True, start_from=("/x",))
     plain = config.to_json()
-    assert list(plain) == [stored_name(name) for name in FIELDS if name != "columns"]  # nothing was said of them
+    assert list(plain) == [
+        stored_name(name) for name in FIELDS if name not in ("columns", "store")
+    ]  # nothing was said of them
     assert (plain["until_worthless"], plain["first"]) == (True, ["/x"])
     assert StudyConfig.from_json(json.loads(json.dumps(plain))) == config
 
@@ -217,7 +220,7 @@ def test_commands_share_the_options_of_the_table(command):
     params = typer.main.get_command(app).commands[command].params
     help_of = {each.name: each.help for each in params if each.name in OPTIONS}
     assert help_of == {name: OPTIONS[name].help for name in help_of}
-    assert {"fit": set(OPTIONS), "plan": set(OPTIONS) - {"widen", "stop_search_early", "out"}}.get(
+    assert {"fit": set(OPTIONS), "plan": set(OPTIONS) - {"widen", "stop_search_early", "out", "store"}}.get(
         command, set(help_of)
     ) == set(help_of)
 
@@ -239,5 +242,6 @@ def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
         "--seed", "5", "--metric", "log_loss", "--time", "90s", "--space", "optimizer.lr=1e-4..1e-1:log",
         "--start-from", "runs/a b", "--no-widen", "--stop-search-early", "--set", "model.width=64",
     ]  # fmt: skip
-    left_out = {"data", "order", "model", "out"}  # named already, not beside groups, only from Python, another folder
+    # Named already, not beside groups, only from Python; another folder, and where the events are.
+    left_out = {"data", "order", "model", "out", "store"}
     assert {each.name for each in fields(StudyConfig)} - left_out == set(TOLD)

@@ -248,11 +248,7 @@ class StudyConfig:
     store: str | None = field(  # None: in the study's folder
         default=None,
         metadata={
-            OPTION: Option(
-                "keep the events in PostgreSQL: postgresql://USER@HOST/DATABASE (password in PGPASSWORD or ~/.pgpass)",
-                metavar="ADDRESS",
-                repeated="never",
-            )
+            OPTION: Option("keep the events at postgresql://USER@HOST/DATABASE", metavar="ADDRESS", repeated="never")
         },
     )
 
