@@ -258,9 +258,9 @@ def test_a_link_leads_to_the_one_database(file):
     [
         ("mysql://u:s3cr3t@h/d", "cannot use a mysql database"),
         ("sqlite:///x.db", "cannot use a sqlite database"),
-        ("postgresql://u:s3cr3t@h/d", "cannot use a postgresql database; write postgresql"),
-        ("postgresql+psycopg://u:s3cr3t@h:port/d", "cannot read the address"),
-        ("postgresql+psycopg:/u:s3cr3t", "cannot read the address"),
+        ("postgres://u:s3cr3t@h/d", "cannot use a postgres database; write postgresql"),
+        ("postgresql://u:s3cr3t@h:port/d", "cannot read the address"),
+        ("postgresql:/u:s3cr3t", "cannot read the address"),
         ("a\0b", "NUL"),
     ],
 )
