@@ -143,7 +143,7 @@ def _traced(step: _Step, tensors: Tensors) -> Trace:
     # recommends its compiler, which needs a C++ compiler and tens of seconds per shape. Never restored, since
     # filters are restored for all threads at once.
     warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
-    warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".*torch.jit")  # its category differs between versions
     trace = torch.jit.trace(step, (list(_copies(tensors)),), check_trace=False)  # type: ignore[no-untyped-call]
     found: Trace = torch.jit.script(_Loop(trace))
     return found
