@@ -112,8 +112,8 @@ def open_model(study: Path, build: Build | None = None) -> Network:
 def print_csv(found: Predictions, *, safe: bool = False) -> None:
     """Comma-separated values on stdout: input, label, probability and one column for each class; or input, value.
 
-    Names and labels are as they are, made inert only on a terminal. safe: with an apostrophe before what a spreadsheet would run as a formula, which
-    stderr says.
+    Names and labels are as they are; only on a terminal they are made inert. safe: with an apostrophe before what a
+    spreadsheet would run as a formula, which stderr says.
     """
     changed: list[str] = []
 
