@@ -43,10 +43,11 @@ def require_room(study: Study, plan: Plan) -> None:
         raise too_short(study, needs_s=needs_s)
 
 
-def require_hope(study: Study, *, slower: float) -> None:
+def require_hope(study: Study, *, least_s: float, slower: float) -> None:
     """Raises BudgetError before anything is read if other programs load the machine so much that even the smallest
-    study would end long after the clock. slower: how many times as long work takes now."""
-    needs_s = study.used_s + slower * kind_of(study.config).least_s
+    study would end long after the clock. least_s: what it takes alone; slower: how many times as long work takes now.
+    """
+    needs_s = study.used_s + slower * least_s
     if slower > LOADED_FROM and study.config.clock_s is not None and needs_s > study.config.clock_s:
         raise too_short(study, needs_s=needs_s)
 
@@ -60,7 +61,7 @@ def in_time(study: Study) -> Iterator[None]:
         return
     if study.left_s <= 0:
         raise too_short(study, needs_s=SETTING_UP * study.used_s)
-    require_hope(study, slower=slowdown(usable_cores()))
+    require_hope(study, least_s=kind_of(study.config).least_s, slower=slowdown(usable_cores()))
     with study.until(BEFORE_SHARE * clock, foreseeing=True) as cut:
         yield
     if cut.is_made or study.left_s <= 0:
