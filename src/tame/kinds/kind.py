@@ -39,7 +39,8 @@ class Data:
     kind: its name; task: binary, multiclass or regression. targets: (N,) class numbers, -1 in the test part; or
     numbers, NaN there. shares: (N, C) of classes, NaN there, where examples come with probabilities; `targets` are then
     the likeliest. side: median shorter side of pictures, in pixels. twins: examples of the test part that are equal to
-    one that is trained on, as examples of few different values are by chance.
+    one that is trained on, as examples of few different values are by chance. groups: (N,) as of `Opened`, once it is
+    open.
     """
 
     kind: str
@@ -56,6 +57,12 @@ class Data:
     refits: bool = False  # whether what is delivered is also trained on the part that chose
     shares: np.ndarray | None = None
     twins: tuple[int, ...] = ()
+    groups: np.ndarray | None = None
+
+    def groups_of(self, rows: Sequence[int]) -> np.ndarray | None:
+        """(n,) which of these examples belong together; None where each stands for itself."""
+        own = None if self.groups is None else self.groups[np.asarray(rows, dtype=np.int64)]
+        return None if own is None or len(np.unique(own)) == len(own) else own
 
     @property
     def rows(self) -> list[int]:
@@ -204,6 +211,18 @@ class Compare(Protocol):
     def __call__(self, build: Build, recipes: Sequence[Recipe], port: Port, where: str) -> None: ...
 
 
+class Keep(Protocol):
+    """Keeps how the module of a recipe looks and what it says of a few examples in a folder, for `Recognise`."""
+
+    def __call__(self, recipe: Recipe, port: Port, folder: Path) -> object: ...
+
+
+class Recognise(Protocol):
+    """Nothing, where a function still makes the module that was kept. Raises UsageError."""
+
+    def __call__(self, folder: Path, build: Build) -> None: ...
+
+
 class JudgeHere(Protocol):
     """Canonical outputs (n, C) of rows of the examples in a study's folder, by its delivered model as loaded here."""
 
@@ -215,6 +234,8 @@ class OwnModel:
     """What a kind does with a model of the user's own in the process that has the function which makes it."""
 
     compare: Compare
+    keep: Keep
+    recognise: Recognise
     judge: JudgeHere
 
 
@@ -267,7 +288,8 @@ class Kind:
     that some kinds do not (input, table, own, augment).
     cohort: how many recipes start together; runs: whole trainings that a cohort and its finalists come to, at the
     least; most_epochs: that a network may train where the clock decides, None for as many as the preset says;
-    rehearses_many: whether what an epoch takes depends on the recipe so much that several are rehearsed.
+    rehearses_many: whether what an epoch takes depends on the recipe so much that several are rehearsed; least_s:
+    seconds that the smallest study takes on a quiet machine, from when its data is opened to its report.
     source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
     (`OpenMaterial`), to what a delivered model does with new examples (`Prediction`), to what refuses bad data before
     anything is made, and to what draws small pictures of examples. own_model: to an `OwnModel`, where there can be one.
@@ -283,6 +305,7 @@ class Kind:
     runs: int
     most_epochs: int | None = None
     rehearses_many: bool = False
+    least_s: float = 2.5
     features: Features | None = None
     source: str
     material: str

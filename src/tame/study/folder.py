@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, TameError, UsageError
-from tame.core.files import read_bytes
+from tame.core.files import TEXT_BYTES, read_bytes
 from tame.core.plain import from_plain, to_plain
 from tame.store.lease import HOLDER, LOCK, BusyError, Lease, hold
 from tame.study.record import DATABASE, SERVER, is_study, open_record
@@ -34,7 +34,7 @@ MADE = (
     "worker.log", "skipped.csv", "split.csv", "engines.json", ".handed.npz", "report.html", "report.json",
     "tame-crash.txt", ".*.tmp",
 )  # fmt: skip
-FOLDERS = ("checkpoints", "model", "cache")
+FOLDERS = ("checkpoints", "model", "sketch", "cache")
 ATTEMPTS = 20  # at a folder that other processes make and remove at the same moment
 
 
@@ -49,7 +49,7 @@ def written_config(folder: Path) -> StudyConfig:
     path = folder / CONFIG
     again = f"begin it again with: tame fit DATA --out {shlex.quote(str(folder))}"
     try:
-        config = StudyConfig.from_json(json.loads(read_bytes(folder, CONFIG)))
+        config = StudyConfig.from_json(json.loads(read_bytes(folder, CONFIG, most=TEXT_BYTES)))
         return from_plain(StudyConfig, to_plain(config), what="the config")  # of the types that its fields have
     except FileNotFoundError:
         raise UsageError(f"{folder}: its start was interrupted before anything was stored; {again}") from None

@@ -44,6 +44,7 @@ from tame.trial.population import (
     mixes,
     mixing,
     named,
+    nothing,
     num_outputs,
     partners,
 )
@@ -88,15 +89,16 @@ class Stacked:
         return Population(tuple(members), tensors)
 
     def advance(
-        self, population: Population, *, until: int, watch: Callable[[Population, Measured], None]
-    ) -> Population:
-        """The population trained to a total of `until` epochs. `watch` is called after every epoch."""
+        self, population: Population, *, until: int, watch: Callable[[Population, Measured], None],
+        between: Callable[[], None] = nothing,
+    ) -> Population:  # fmt: skip
+        """See Engine."""
         run = _Run.of(population, self)
         # In a fixed order: a checkpoint may return any, and the last bit of the norm of all gradients depends on it.
         tensors = {name: population.tensors[name].clone() for name in sorted(population.tensors)}
         for epoch in range(population.epoch + 1, until + 1):
             with epoch_chance(self.task, run.recipe.seed, epoch):
-                train_loss = run.epoch(epoch, tensors)
+                train_loss = run.epoch(epoch, tensors, between=between)
             population = population.at(epoch, dict(tensors))
             watch(population, Measured(epoch, train_loss, self.predict(population, run.rows), run.rows))
             tensors = {name: value.clone() for name, value in tensors.items()} if epoch < until else tensors
@@ -126,6 +128,8 @@ class Stacked:
     def predict(self, population: Population, rows: Tensor) -> Tensor:
         """Canonical outputs (M, n, C) for the examples in these rows."""
         recipe = population.members[0].recipe
+        if not len(rows):  # a module of the user's own may not take an empty batch
+            return torch.zeros(len(population.members), 0, max(self.task.examples.num_classes, 1))
         template = built(self.task, population.members[0]).eval()
         tensors, forward = self._judged(population), stacked_forward(template)
         widest = max(recipe.model.width, recipe.model.hidden, 64)
@@ -142,8 +146,6 @@ class Stacked:
                 require_outputs(recipe, view, (len(population.members), len(part), width), trained=False)
             views = [view.float() if view.dtype == torch.bfloat16 else view for view in views]
             found.append(views[0] if len(views) == 1 else torch.stack(views).mean(dim=0))
-        if not found:
-            return torch.zeros(len(population.members), 0, max(self.task.examples.num_classes, 1))
         return LOSSES.get(recipe.loss.name).predict(torch.cat(found, dim=1))
 
     def fits(self, population: Population) -> bool:
@@ -313,12 +315,12 @@ class _Run:
     @torch.no_grad()
     def epoch(
         self, epoch: int, tensors: Tensors, *, looks: int | None = None, times: list[float] | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = time.perf_counter, between: Callable[[], None] = nothing,
     ) -> Tensor:  # fmt: skip
         """Trains one epoch: updates `tensors`, and returns each member's loss (M,) over its training examples.
 
         looks: stops after this many calls, of one step or several; times: receives the wall-clock seconds per step of
-        each call.
+        each call; between: called before each.
         """
         recipe, settings = self.recipe, self.settings
         batches = self._batches(epoch)
@@ -336,6 +338,7 @@ class _Run:
         by_trace = self._steps(flat, buffers, hyper)
         filled = [step for step, batch in enumerate(batches) if len(batch.rows)]
         for some in self._in_a_row(filled, batches, some_idle, by_trace)[:looks]:
+            between()
             begun = clock()
             first = some[0]
             active = counts[first] > 0 if some_idle[first] else None  # no example, no step
