@@ -58,7 +58,7 @@ app = typer.Typer(
 
 FIT = tuple(name for name in OPTIONS)
 PLAN = tuple(name for name in FIT if name not in ("widen", "stop_search_early", "out"))  # what a plan depends on
-CHECK = ("data", "task", "target", "columns", "groups", "order", "backbone", "val", "test")
+CHECK = ("data", "task", "target", "image", "label_pattern", "columns", "groups", "order", "backbone", "val", "test")
 AGAIN = "{} again, for a study that you did not start on this machine"
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]

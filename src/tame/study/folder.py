@@ -23,7 +23,7 @@ from tame.store.lease import HOLDER, LOCK, BusyError, Lease, hold
 from tame.study.state import DATABASE, how_to_resume, open_events
 
 CONFIG = "config.json"
-GIVEN = ("columns.npz", "inputs.npy", "targets.npz")  # arrays that were given from Python
+GIVEN = ("columns.npz", "inputs.npy", "targets.npz", "pictures.bin", "pictures.json")  # given from Python
 # What a start leaves that is killed before its first event, and what else a study makes in its folder.
 LEFT = (
     LOCK, HOLDER, DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm", f".{DATABASE}.*", CONFIG,
