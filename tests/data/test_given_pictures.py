@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +11,7 @@ from torch.utils.data import Subset, TensorDataset
 from torchvision.datasets import FakeData, ImageFolder
 from torchvision.transforms import ToTensor
 
-from made_pictures import encode, fill, scene
+from made_pictures import JPEG, encode, fill, scene
 from tame.core.errors import DataError, ShapeError, UsageError
 from tame.data.given_pictures import (
     Keys,
@@ -58,7 +60,7 @@ def labels(data, keys=NONE):
     [
         np.zeros((4, 3)), (np.zeros((4, 3)), np.zeros(4)), ([[1.0], [2.0]], [0, 1]), "folder", [], ([], []), None, 3,
         {"a": [1, 2]}, ["some text", "more text"], (["a", "b"], [0, 1]), TensorDataset, {"train": [1], "test": [2]},
-        FakeData(4, (3, 8, 8), 2, transform=ToTensor()), (scene(0), scene(1)), ["https://example.org/x.jpg"],
+        FakeData(4, (3, 8, 8), 2, transform=ToTensor()), ["https://example.org/x.jpg"],
     ],
     ids=str,
 )  # fmt: skip
@@ -126,7 +128,7 @@ def grey16() -> Image.Image:
 
 
 def turned() -> Image.Image:
-    image = Image.open(__import__("io").BytesIO(encode(scene(2, width=500, height=400), "JPEG", exif=b"")))
+    image = Image.open(io.BytesIO(encode(scene(2, width=500, height=400), "JPEG", exif=b"")))
     image.getexif()[0x0112] = 6
     return image
 
@@ -150,7 +152,9 @@ def test_a_picture_of_pillow_has_the_pixels_of_the_file_that_is_kept_of_it(mode,
 def test_a_file_that_pillow_opened_has_the_pixels_of_the_file(tmp_path):
     (tmp_path / "a.png").write_bytes(encode(scene(5)))
     opened = Image.open(tmp_path / "a.png")
-    np.testing.assert_array_equal(pixels_of_given(opened, shortest=24), pixels_of_given(tmp_path / "a.png", shortest=24))
+    np.testing.assert_array_equal(
+        pixels_of_given(opened, shortest=24), pixels_of_given(tmp_path / "a.png", shortest=24)
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,7 +163,7 @@ def test_a_file_that_pillow_opened_has_the_pixels_of_the_file(tmp_path):
         (lambda: Image.new("F", (9, 9)), "pixels of mode F have no known white"),
         (lambda: Image.new("I", (9, 9)), "pixels of mode I have no known white"),
         (lambda: Image.new("RGB", (1, 9)), "show nothing"),
-        (lambda: Image.open(__import__("io").BytesIO(encode(scene(0), "JPEG")[:300])), "cannot be decoded"),
+        (lambda: Image.open(io.BytesIO(JPEG[:5000])), "cannot be decoded"),
         (lambda: {"bytes": None, "path": None}, "neither bytes nor a path"),
         (lambda: "no/such.png", "cannot be opened"),
     ],

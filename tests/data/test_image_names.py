@@ -63,7 +63,7 @@ def test_few_names_that_do_not_fit_are_left_out_and_many_are_a_mistake(named):
     assert [(each.id, each.reason) for each in found.skipped] == [
         ("train/0.png", "its name does not fit --label-pattern")
     ]
-    with pytest.raises(DataError, match="gives no label to 17 of the 17 pictures: train/0.png"):
+    with pytest.raises(DataError, match=r"gives no label to 17 of the 17 pictures: train/0\.png"):
         read_names(StudyConfig(data=str(named), label_pattern=r"(.+)\.jpg"))
 
 

@@ -196,7 +196,15 @@ def sequences(folder: Path, *, twice: bool = False) -> Sample:
     )  # fmt: skip
 
 
-SAMPLES = {"images": pictures, "list": listed, "pictures from Python": given, "table": table, "arrays": arrays, "table from Python": matrix, "sequences": sequences}
+SAMPLES = {
+    "images": pictures,
+    "list": listed,
+    "pictures from Python": given,
+    "table": table,
+    "arrays": arrays,
+    "table from Python": matrix,
+    "sequences": sequences,
+}
 
 
 def build() -> nn.Module:

@@ -130,11 +130,12 @@ def fit(
 
     data: a folder of pictures, a CSV or Parquet file (with `target`), (X, y) of NumPy, torch, pandas, polars, pyarrow
     or a dict of columns, or a Dataset of (x, y) pairs; (pictures, labels), the pictures as paths or Pillow's, a dataset
-    of them, as torchvision's and Hugging Face's, or a dict of such by part. model: a function that makes an nn.Module from its own
-    hyperparameters, which `space` may name. space: dimensions by recipe field (tame.Float, tame.Int, tame.Choice), or
-    texts as on the command line; set: fields that are fixed; start_from: folders of earlier studies whose best recipes
-    are tried first; settings: the fields of StudyConfig (target, columns={"year": "category", "id": "ignore"},
-    backbone, trials, epochs, search, widen, stop_search_early, metric, seed, out, ...).
+    of them, as torchvision's and Hugging Face's, or a dict of such by part. model: a function that makes an nn.Module
+    from its own hyperparameters, which `space` may name. space: dimensions by recipe field (tame.Float, tame.Int,
+    tame.Choice), or texts as on the command line; set: fields that are fixed; start_from: folders of earlier studies
+    whose best recipes are tried first; settings: the fields of StudyConfig (target, image,
+    columns={"year": "category", "id": "ignore"}, backbone, trials, epochs, search, widen, stop_search_early, metric,
+    seed, out, ...).
     Raises the errors of tame.core.errors.
     """
     refuse_inside_worker()

@@ -120,7 +120,7 @@ def allowed(folder: Path, config: StudyConfig, state: State, given: Outside) -> 
 
 
 def is_own(state: State) -> bool:
-    """Whether this user began the study here, or has named again what it uses, or it uses nothing outside its folder."""
+    """Whether this user began the study here or has named again what it uses, or it uses nothing outside itself."""
     if state.opened is None:
         return False
     outside = named_outside(StudyConfig.from_json(state.opened.config), planned=True)

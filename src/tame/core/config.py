@@ -46,8 +46,8 @@ REGRESSION_METRICS = ("rmse", "mae", "r2")
 
 # The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
-    "target", "image", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val", "test", "folds", "trials", "epochs",
-    "seed", "metric", "time_s", "space", "start_from", "widen", "stop_search_early", "set",
+    "target", "image", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val", "test",
+    "folds", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "stop_search_early", "set",
 )  # fmt: skip
 DATA, SEARCH = "Data", "Search"  # headings of the help
 

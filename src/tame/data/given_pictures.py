@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tame.core.errors import DataError, ShapeError, UsageError, require
+from tame.core.errors import DataError, ShapeError, require
 from tame.data.arrays import is_missing
 from tame.data.image_decoding import UnreadablePicture, decode, decode_bytes, of_image, read_bytes
 from tame.data.images import ENDINGS, UNSUPPORTED, Part, extension, part_of_name

@@ -207,7 +207,8 @@ def _files(config: StudyConfig) -> list[ListFile]:
     path = Path(config.data)
     if not path.is_dir():
         parts: tuple[tuple[str | None, Part], ...] = ((config.val, "val"), (config.test, "test"))
-        return [ListFile(path, ""), *(ListFile(Path(name), part) for name, part in parts if name is not None)]
+        later = [ListFile(Path(name), part) for name, part in parts if name is not None]
+        return [ListFile(path, "train" if later else ""), *later]
     found = metadata_files(config)
     given: dict[Part, str | None] = {"val": config.val, "test": config.test}
     for part, name in given.items():
@@ -458,9 +459,13 @@ def listing_of(
 
 
 def order_in_folders(file: File, classes: Sequence[str]) -> tuple[object, ...]:
-    """Where a walk would come to a file: part by part, class by class, the files of a folder before those inside it."""
+    """Where a walk comes to a file: part by part, class by class, the files of a folder before those inside it."""
     *folders, name = file.id.split("/")
-    return (("", *PARTS).index(file.part), classes.index(file.class_name), [*((1, each) for each in folders), (0, name)])
+    return (
+        ("", *PARTS).index(file.part),
+        classes.index(file.class_name),
+        [*((1, each) for each in folders), (0, name)],
+    )
 
 
 def _notes_on_classes(listing: Listing) -> Iterator[str]:

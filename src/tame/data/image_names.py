@@ -71,7 +71,11 @@ def read_names(config: StudyConfig) -> Listing:
     require(not missing, f"no pictures in {some([given[part] for part in missing])}", error=DataError)
     labels = labels_in([file.id.rpartition("/")[2] for file in files], config.label_pattern)
     target = target_of(labels, [file.id for file in files], f"--label-pattern {config.label_pattern!r}")
-    left = [Skipped(file.id, "its name does not fit --label-pattern") for file, own in zip(files, labels, strict=True) if not own]
+    left = [
+        Skipped(file.id, "its name does not fit --label-pattern")
+        for file, own in zip(files, labels, strict=True)
+        if not own
+    ]
     own = [
         Labelled(File(file.id, file.path, target.classes[int(value)], file.part), row)
         for row, (file, value) in enumerate(zip(files, target.values, strict=True))

@@ -20,9 +20,9 @@ from tame.core.plain import from_plain, to_plain
 from tame.core.text import printable
 from tame.data.given_pictures import LABEL, Item, Keys, content_of_given, items_of
 from tame.data.image_decoding import UnreadablePicture, judged_warnings
-from tame.data.image_lists import MOST_LOST, File, order_in_folders
+from tame.data.image_lists import MOST_LOST, order_in_folders
 from tame.data.image_names import labels_in, target_of
-from tame.data.images import PARTS, Listing, Part, Picture, Skipped, notes_on_part, refuse_twins
+from tame.data.images import PARTS, File, Listing, Part, Picture, Skipped, notes_on_part, refuse_twins
 
 CONTENT, INDEX = "pictures.bin", "pictures.json"
 
