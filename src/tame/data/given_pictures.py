@@ -17,7 +17,14 @@ from PIL import Image
 
 from tame.core.errors import DataError, ShapeError, require
 from tame.data.arrays import is_missing
-from tame.data.image_decoding import UnreadablePicture, decode, decode_bytes, of_image, read_bytes
+from tame.data.image_decoding import (
+    UnreadablePicture,
+    decode,
+    decode_bytes,
+    judged_warnings,
+    of_image,
+    read_bytes,
+)
 from tame.data.images import ENDINGS, UNSUPPORTED, Part, extension, part_of_name
 
 LABEL = "label"  # the usual key of a row
@@ -87,7 +94,9 @@ def content_of_given(picture: object) -> bytes:
     """The bytes of a picture's file; of Pillow's pictures those of a PNG file. Raises UnreadablePicture."""
     if isinstance(picture, Image.Image):
         buffer = io.BytesIO()
-        Image.fromarray(of_image(picture, shortest=None)).save(buffer, "PNG", compress_level=1)
+        with judged_warnings():
+            pixels = of_image(picture, shortest=None)
+        Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
     if isinstance(picture, Mapping) and picture["bytes"] is not None:
         return bytes(picture["bytes"])
@@ -96,10 +105,11 @@ def content_of_given(picture: object) -> bytes:
 
 def pixels_of_given(picture: object, *, shortest: int) -> np.ndarray:
     """The picture as `decode` gives it. Raises UnreadablePicture."""
-    if isinstance(picture, Image.Image):
-        return of_image(picture, shortest=shortest)
-    if isinstance(picture, Mapping) and picture["bytes"] is not None:
-        return decode_bytes(bytes(picture["bytes"]), shortest=shortest)
+    with judged_warnings():
+        if isinstance(picture, Image.Image):
+            return of_image(picture, shortest=shortest)
+        if isinstance(picture, Mapping) and picture["bytes"] is not None:
+            return decode_bytes(bytes(picture["bytes"]), shortest=shortest)
     return decode(_real(picture), shortest=shortest)
 
 

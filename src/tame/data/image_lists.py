@@ -104,20 +104,23 @@ def picture_columns(path: Path, *, but: Collection[str] = ()) -> tuple[str, ...]
 def metadata_files(config: StudyConfig) -> list[ListFile]:
     """The metadata.csv of a folder, or those of its parts; empty where there is none to train on."""
     top = real_folder(Path(config.data))
-    if _is_metadata(Path(top, METADATA), config.image):
+    if _is_metadata(Path(top, METADATA), config):
         return [ListFile(Path(top, METADATA), "")]
     folders, _ = entries(top)
     roles = part_folders(folders, given_parts(top, folders, val=config.val, test=config.test))
     files = {part: Path(top, roles[part], METADATA) for part in PARTS if part in roles}
-    found = [ListFile(file, part) for part, file in files.items() if _is_metadata(file, config.image)]
+    found = [ListFile(file, part) for part, file in files.items() if _is_metadata(file, config)]
     return found if found and found[0].part == "train" else []
 
 
-def _is_metadata(path: Path, image: str | None) -> bool:
+def _is_metadata(path: Path, config: StudyConfig) -> bool:
+    """Whether there is such a file that names pictures and has their labels: others describe class folders."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return (image or FILE_NAME) in read_head(file.read(HEAD_BYTES))[0]
+        names = read_head(file.read(HEAD_BYTES))[0]
+    column = config.image or FILE_NAME
+    return column in names and (config.target or _label_column(config, names, column)) is not None
 
 
 def _is_picture_name(cell: str) -> bool:
@@ -252,11 +255,17 @@ def _target_column(config: StudyConfig, path: Path, raw: RawTable, column: str) 
         require_column(config.target, raw.names)
         require(config.target != column, f"{column!r} names the pictures; it cannot also be their label")
         return config.target
-    others = [name for name in raw.names if name not in (column, config.groups, config.order)]
-    if "label" in others or len(others) == 1:
-        return "label" if "label" in others else others[0]
-    which = f"say with --target which column has the labels (columns: {some(others)})"
-    raise UsageError(f"{path} names pictures in column {column!r}; {which if others else 'it has no labels'}")
+    found = _label_column(config, raw.names, column)
+    if found is not None:
+        return found
+    which = f"say with --target which column has the labels (columns: {some(raw.names)})"
+    raise UsageError(f"{path} names pictures in column {column!r}; {which}")
+
+
+def _label_column(config: StudyConfig, names: Sequence[str], column: str) -> str | None:
+    """The column called label, or the only one that is not for something else."""
+    others = [name for name in names if name not in (column, config.groups, config.order)]
+    return "label" if "label" in others else others[0] if len(others) == 1 else None
 
 
 def _check_told(config: StudyConfig, raws: Sequence[RawTable], column: str, target: str) -> None:

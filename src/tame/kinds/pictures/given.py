@@ -19,7 +19,7 @@ from tame.core.files import read_bytes, replacing, require_own, write_text
 from tame.core.plain import from_plain, to_plain
 from tame.core.text import printable
 from tame.data.given_pictures import LABEL, Item, Keys, content_of_given, items_of
-from tame.data.image_decoding import UnreadablePicture, judged_warnings
+from tame.data.image_decoding import UnreadablePicture
 from tame.data.image_lists import MOST_LOST, order_in_folders
 from tame.data.image_names import labels_in, target_of
 from tame.data.images import PARTS, File, Listing, Part, Picture, Skipped, notes_on_part, refuse_twins
@@ -54,7 +54,7 @@ def keep_pictures(parts: Mapping[Part, object], config: StudyConfig, folder: Pat
     beside = tuple(name for name in (config.groups, config.order) if name)
     keys = Keys(config.image or "", config.target or "", beside)
     skipped: list[Skipped] = []
-    with replacing(folder, CONTENT) as file, judged_warnings():
+    with replacing(folder, CONTENT) as file:
         written = _written(file, parts, keys, skipped)
         names = _names([each.item for each in written])
         kept = _index(written, names, skipped, config, beside)
