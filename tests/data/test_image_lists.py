@@ -11,7 +11,8 @@ import pytest
 from made_pictures import fill
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, TameError, UsageError
-from tame.data.image_lists import is_list, metadata_files, picture_columns, pictures_listed, read_list
+from tame.data.image_lists import is_list, metadata_files, read_list
+from tame.data.image_places import picture_columns, pictures_listed
 from tame.data.images import scan
 
 
@@ -138,7 +139,7 @@ def test_columns_of_which_one_must_be_chosen_are_named(many):
     path = write(many / "a.csv", ("photo", "mask", "animal", "other"), *rows)
     assert "the columns photo, mask of" in refused(path, target="animal")
     assert "say with --target which column has the labels" in refused(path, image="photo")
-    assert "did you mean 'photo'" in refused(path, image="foto", target="animal")
+    assert "did you mean 'photo'" in refused(path, image="phot", target="animal")
     assert read_list(config(path, image="mask", target="animal")).classes == ("cats", "dogs")
     assert "with --column mask=ignore" in refused(path, image="mask", target="animal", columns={"other": "number"})
 

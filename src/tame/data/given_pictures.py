@@ -25,7 +25,8 @@ from tame.data.image_decoding import (
     of_image,
     read_bytes,
 )
-from tame.data.images import ENDINGS, UNSUPPORTED, Part, extension, part_of_name
+from tame.data.image_places import is_picture_name
+from tame.data.images import Part, part_of_name
 
 LABEL = "label"  # the usual key of a row
 PAIR = "a picture with its label: a pair, or a dict"
@@ -74,7 +75,7 @@ def is_picture(value: object) -> bool:
     if isinstance(value, Mapping):
         return set(value) == {"bytes", "path"}
     if isinstance(value, str):
-        return "://" not in value and extension(value) in ENDINGS | UNSUPPORTED
+        return is_picture_name(value)
     return isinstance(value, Image.Image | os.PathLike)
 
 

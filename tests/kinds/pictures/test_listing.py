@@ -16,7 +16,7 @@ from command_line import tame_here
 from tame.app.run import fit_study
 from tame.core.config import PICTURES as GIVEN
 from tame.core.config import StudyConfig
-from tame.core.errors import RefusedError, StorageError, TameError
+from tame.core.errors import DataError, RefusedError, StorageError, TameError
 from tame.data.given_pictures import pictures_given
 from tame.kinds.kind import Known
 from tame.kinds.known import kind_of
@@ -130,8 +130,11 @@ def test_a_list_gives_the_score_of_its_folder_and_new_ones_are_predicted(drawn, 
     by_picture = study.outputs([Image.open(each) for each in told])
     np.testing.assert_allclose(by_picture, [list(each["probabilities"].values()) for each in by_list], atol=1e-6)
     assert len(study.predict(Image.open(told[0]))) == 1
-    with pytest.warns(UserWarning, match="gone.png"), pytest.raises(TameError, match="none of the"):
-        study.predict([str(drawn / "list.csv.png"), str(drawn / "gone.png")])
+    write(drawn.parent / "new.csv", ("photo",), [("noise/red/red_00.png",), ("noise/gone.png",)])
+    with pytest.warns(UserWarning, match=r"new\.csv:3: there is no such file"):
+        assert len(study.predict(drawn.parent / "new.csv")) == 1
+    with pytest.raises(DataError, match="picture 1 cannot be read: pixels of mode F"):
+        study.predict([Image.open(told[0]), Image.new("F", (9, 9))])
 
 
 def test_a_study_of_given_pictures_needs_no_other_file(plain, tmp_path):

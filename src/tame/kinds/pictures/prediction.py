@@ -18,7 +18,7 @@ from tame.data.cache import ArrayCache
 from tame.data.given_pictures import pictures_alone, pixels_of_given
 from tame.data.image_decoding import UnreadablePicture, decode
 from tame.data.image_layout import LISTS
-from tame.data.image_lists import pictures_listed
+from tame.data.image_places import pictures_listed
 from tame.data.images import pictures_in
 from tame.data.views import central_pixels
 from tame.kinds.costs import Speed
