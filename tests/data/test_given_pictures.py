@@ -96,6 +96,8 @@ def test_rows_that_are_dicts_name_their_picture_and_label():
     rows = Rows([{"image": each, "label": place, "place": "x"} for place, each in enumerate(TWO)])
     assert class_names(rows, NONE) == ["cat", "dog"]
     assert labels(rows) == [("0", "cat", ""), ("1", "dog", "")]
+    named = Rows([{"file_name": "gone.png", "image": each, "label": 1} for each in TWO])
+    assert [item.picture for item in items_of({"": named}, NONE)] == TWO
     keys = Keys(image="image", label="place", beside=("label",))
     assert [(item.label, item.beside) for item in items_of({"": rows}, keys)] == [("x", ("0",)), ("x", ("1",))]
     with pytest.raises(UsageError, match="has no 'picture': it has image, label, place"):

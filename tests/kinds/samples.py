@@ -18,6 +18,7 @@ from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.config import PICTURES as PICTURES_GIVEN
 from tame.core.text import printable
 from tame.data.arrays import read_arrays
+from tame.data.image_decoding import decode
 from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.arrays.source import keep_arrays
 from tame.kinds.known import KINDS
@@ -101,7 +102,7 @@ def given(folder: Path, *, twice: bool = False) -> Sample:
     root = Path(own.config.data)
     files = sorted(root.rglob("*.png"))
     number = {each.relative_to(root).as_posix(): str(place) for place, each in enumerate(files)}
-    loaded = [Image.open(each).copy() for each in files]
+    loaded = [Image.fromarray(decode(str(each), shortest=None)) for each in files]
     parts = {"": (loaded, [each.parent.name for each in files])}
     config = replace(own.config, data=PICTURES_GIVEN)
 

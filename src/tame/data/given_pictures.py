@@ -187,7 +187,7 @@ def _rows(data: Any) -> Iterator[object]:
 def _taken(row: object, keys: Keys, where: str) -> tuple[object, object, tuple[str, ...]]:
     """The picture, the label and what lies beside them in one item. Raises DataError and UsageError."""
     if isinstance(row, Mapping) and not is_picture(row):
-        image = keys.image or next((key for key, value in row.items() if is_picture(value)), "")
+        image = keys.image or _picture_key(row)
         label = _label_key(row, keys)
         for key in (image, label, *keys.beside):
             require(not key or key in row, f"{where} has no {key!r}: it has {', '.join(map(str, row))}")
@@ -201,6 +201,12 @@ def _taken(row: object, keys: Keys, where: str) -> tuple[object, object, tuple[s
     if not is_picture(picture):
         raise DataError(f"{where} holds {_kind(picture)} and no picture: it must be {PAIR}")
     return picture, own, beside
+
+
+def _picture_key(row: Mapping[Any, object]) -> str:
+    """The key of the picture: of one that was loaded rather than of a path; "" where there is none."""
+    found = sorted((key for key, value in row.items() if is_picture(value)), key=lambda key: isinstance(row[key], str))
+    return found[0] if found else ""
 
 
 def _kind(value: object) -> str:

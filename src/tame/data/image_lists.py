@@ -104,9 +104,10 @@ def read_list(config: StudyConfig) -> Listing:
     column = _picture_column(config, files[0].path, raws[0])
     label = _target_column(config, files[0].path, raws[0], column)
     _check_told(config, raws, column, label)
+    top = _top(config, files)
+    located = [_located(config, each.path, raw, column, top) for each, raw in zip(files, raws, strict=True)]
     told = config.columns.get(label, "")
     target, labelled = read_target(raws[0], label, task="classification", told=told)
-    top = _top(config, files)
     notes = [
         *raws[0].notes,
         f"pictures: column {column!r} of {files[0].path.name}; labels: column {label!r}, {len(target.classes)} classes",
@@ -114,10 +115,8 @@ def read_list(config: StudyConfig) -> Listing:
     found: list[Labelled] = []
     skipped: list[Skipped] = []
     first_row = 0
-    for each, raw in zip(files, raws, strict=True):
+    for each, raw, named in zip(files, raws, located, strict=True):
         values, has = (target.values, labelled) if raw is raws[0] else _later(each, raw, target)
-        named = locate(each.path, raw, column, top=top)
-        _require_few_lost(config, each.path, raw, column, named)
         notes += [f"the pictures of {each.path.name} lie in {named.folder}/"] if named.folder else []
         left = {row: "no label" for row in named.ids if not has[row]} | dict(named.left)
         short = identify(top, str(each.path))
@@ -214,10 +213,11 @@ def _check_told(config: StudyConfig, raws: Sequence[RawTable], column: str, targ
             )
 
 
-def _require_few_lost(config: StudyConfig, path: Path, raw: RawTable, column: str, named: Named) -> None:
-    """Raises DataError where more pictures cannot be used than a list may name by mistake."""
+def _located(config: StudyConfig, path: Path, raw: RawTable, column: str, top: str) -> Named:
+    """The files that a list names. Raises DataError where more of them cannot be used than are named by mistake."""
+    named = locate(path, raw, column, top=top)
     if len(named.left) <= MOST_LOST * raw.num_rows:
-        return
+        return named
     row = min(named.left)
     own = f"{str(raw.columns[column][row])!r:.80} on line {raw.places[row]}: {named.left[row]}"
     where = f"paths are relative to {os.path.realpath(path.parent)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import shutil
 from pathlib import Path
 
@@ -13,15 +14,16 @@ from torchvision.datasets import ImageFolder
 
 import tame
 from command_line import tame_here
+from tame.app.own_studies import is_own
 from tame.app.run import fit_study
 from tame.core.config import PICTURES as GIVEN
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, RefusedError, StorageError, TameError
 from tame.data.given_pictures import pictures_given
 from tame.kinds.kind import Known
-from tame.kinds.known import kind_of
+from tame.kinds.known import KINDS, kind_of
 from tame.kinds.pictures.given import CONTENT, INDEX, keep_pictures, read_given
-from tame.study.state import Silent
+from tame.study.state import Silent, read_state
 from tame.worker.executor import Place
 from tame.worker.inline import InlineExecutor
 
@@ -65,6 +67,11 @@ def plain(drawn, tmp_path):
 def write(path, header, rows):
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
+
+
+def held(path):
+    with Image.open(path) as image:
+        return image.copy()
 
 
 def paths_of(root):
@@ -127,14 +134,14 @@ def test_a_list_gives_the_score_of_its_folder_and_new_ones_are_predicted(drawn, 
     by_list = study.predict(drawn.parent / "new.csv")
     assert by_list == study.predict(told) == study.predict(*told)
     assert [each["input"] for each in by_list] == told
-    by_picture = study.outputs([Image.open(each) for each in told])
+    by_picture = study.outputs([held(each) for each in told])
     np.testing.assert_allclose(by_picture, [list(each["probabilities"].values()) for each in by_list], atol=1e-6)
-    assert len(study.predict(Image.open(told[0]))) == 1
+    assert len(study.predict(held(told[0]))) == 1
     write(drawn.parent / "new.csv", ("photo",), [("noise/red/red_00.png",), ("noise/gone.png",)])
     with pytest.warns(UserWarning, match=r"new\.csv:3: there is no such file"):
         assert len(study.predict(drawn.parent / "new.csv")) == 1
     with pytest.raises(DataError, match="picture 1 cannot be read: pixels of mode F"):
-        study.predict([Image.open(told[0]), Image.new("F", (9, 9))])
+        study.predict([held(told[0]), Image.new("F", (9, 9))])
 
 
 def test_a_study_of_given_pictures_needs_no_other_file(plain, tmp_path):
@@ -142,19 +149,22 @@ def test_a_study_of_given_pictures_needs_no_other_file(plain, tmp_path):
     assert study.result["command"].startswith("tame.fit((pictures, labels), ")
     shutil.rmtree(plain)
     shutil.move(study.folder, tmp_path / "moved")
-    again = tame.load(tmp_path / "moved")
-    assert "data:image/jpeg" in again.report().read_text()
+    config, state = read_state(tmp_path / "moved")
+    small = KINDS.get("images").thumbnails_of(config, ["red/red_00.png", "gone"], tmp_path / "moved")
+    assert is_own(state)
+    assert list(small) == ["red/red_00.png"]
+    assert held(io.BytesIO(small["red/red_00.png"])).size == (40, 30)
     assert tame.resume(tmp_path / "moved", quiet=True).score == study.score
 
 
 def test_groups_and_order_are_columns_of_a_list_and_keys_of_rows(drawn, tmp_path):
-    rows = list(csv.DictReader((drawn / "list.csv").open()))
+    rows = list(csv.DictReader((drawn / "list.csv").read_text().splitlines()))
     config = StudyConfig(data=str(drawn / "list.csv"), target="label", groups="camera", **SMALL)
     data = opened(config, tmp_path / "1").data
     camera = {each["file_name"]: each["camera"] for each in rows}
     for name in set(camera.values()):
         assert len({part for own, part in zip(data.ids, data.split.part, strict=True) if camera[own] == name}) == 1
-    pictures = [{**each, "image": Image.open(drawn / each["file_name"])} for each in rows]
+    pictures = [{**each, "image": held(drawn / each["file_name"])} for each in rows]
     data = opened(given(target="label", order="day"), tmp_path / "2", pictures).data
     days = {part: [rows[int(data.ids[row])]["day"] for row in data.split.rows(part)] for part in ("train", "test")}
     assert max(days["train"]) < min(days["test"])
@@ -166,7 +176,7 @@ def test_groups_and_order_are_columns_of_a_list_and_keys_of_rows(drawn, tmp_path
         (paths_of, {}, r"what was given has no labels: give \(pictures, labels\), or label_pattern"),
         (lambda root: (["gone/1.png", "gone/2.png"], [0, 1]), {}, "2 of the 2 given pictures cannot be used"),
         (lambda root: (paths_of(root), [None] * 40 + ["a"] * 24), {}, "gives no label to 40 of the 64"),
-        (lambda root: [(Image.open(paths_of(root)[0]), "a"), None], {}, "item 1 .* holds None and no picture"),
+        (lambda root: [(held(paths_of(root)[0]), "a"), None], {}, "item 1 .* holds None and no picture"),
         (lambda root: (paths_of(root), ["a"] * 64), {}, "one class only"),
         (lambda root: (paths_of(root), ["a", "b"] * 32), {"val": "val"}, "val names a folder or a table"),
         (lambda root: (paths_of(root), ["a", "b"] * 32), {"task": "regression"}, "no regression task"),
