@@ -159,7 +159,7 @@ def report(study: FolderArgument) -> None:
 @app.command()
 def predict(
     study: Annotated[Path, typer.Argument(help="the folder of a finished study, or its model/ folder")],
-    inputs: Annotated[list[Path], typer.Argument(help="pictures, folders of pictures, or tables")],
+    inputs: Annotated[list[Path], typer.Argument(help="pictures, folders or lists (CSV) of pictures, or tables")],
     json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="comma-separated values on stdout, as they are")] = False,
     safe_csv: Annotated[

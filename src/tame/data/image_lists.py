@@ -108,10 +108,8 @@ def read_list(config: StudyConfig) -> Listing:
     located = [_located(config, each.path, raw, column, top) for each, raw in zip(files, raws, strict=True)]
     told = config.columns.get(label, "")
     target, labelled = read_target(raws[0], label, task="classification", told=told)
-    notes = [
-        *raws[0].notes,
-        f"pictures: column {column!r} of {files[0].path.name}; labels: column {label!r}, {len(target.classes)} classes",
-    ]
+    said = f"pictures: column {column!r} of {files[0].path.name}; labels: column {label!r}"
+    notes = [*raws[0].notes, f"{said}, {len(target.classes)} classes"]
     found: list[Labelled] = []
     skipped: list[Skipped] = []
     first_row = 0
@@ -127,11 +125,11 @@ def read_list(config: StudyConfig) -> Listing:
             if has[row]
         ]
         first_row += raw.num_rows
-    found, said = _in_parts(config, top, found)
+    found, unused = _in_parts(config, top, found)
     found, twice = _each_once(found, np.concatenate([raw.places for raw in raws]))
     names = [name for name in (config.groups, config.order) if name]
     beside = {name: np.concatenate([np.asarray(raw.columns[name]) for raw in raws]) for name in names}
-    listing = listing_of(top, found, skipped, target.classes, beside=beside, notes=[*notes, *said, *twice])
+    listing = listing_of(top, found, skipped, target.classes, beside=beside, notes=[*notes, *unused, *twice])
     return replace(listing, digests=tuple(raw.digest for raw in raws))
 
 

@@ -214,7 +214,12 @@ def test_the_same_picture_under_two_labels_is_told(drawn, plain, tmp_path):
 def test_given_pictures_that_were_tampered_with_are_refused(drawn, tmp_path):
     keep_pictures(pictures_given((paths_of(drawn), labels_of(drawn))), given(), tmp_path)
     text = (tmp_path / INDEX).read_text()
-    for old, new in (('"label": 1', '"label": 7'), ('"offset": 0', '"offset": -5'), ('"part": ""', '"part": "x"')):
+    for old, new in (
+        ('"label": 1', '"label": 7'),
+        ('"offset": 0', '"offset": -5'),
+        ('"part": ""', '"part": "x"'),
+        ('"size_bytes": ', '"size_bytes": -'),
+    ):
         assert old in text
         (tmp_path / INDEX).write_text(text.replace(old, new, 1))
         with pytest.raises(StorageError, match="begin again with"):

@@ -144,7 +144,10 @@ def read_given(folder: Path) -> Listing:
         require_own(folder, CONTENT)
         text = read_bytes(folder, INDEX)
         kept = from_plain(Kept, json.loads(text), what=f"what is kept of the pictures of {folder}")
-        good = all(0 <= p.label < len(kept.classes) and p.offset is not None and p.offset >= 0 for p in kept.pictures)
+        good = all(
+            0 <= p.label < len(kept.classes) and p.offset is not None and min(p.offset, p.size_bytes) >= 0
+            for p in kept.pictures
+        )
         require(good and (folder / CONTENT).is_file(), "damaged", error=StorageError)
         require({len(kept.pictures)} >= set(map(len, kept.beside.values())), "damaged", error=StorageError)
     except (OSError, ValueError, StorageError) as problem:
