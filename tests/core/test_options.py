@@ -235,7 +235,8 @@ def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
     told = StudyConfig(data="x.csv", **TOLD)
     assert shlex.split(command_of(told)) == [
         "tame", "fit", "x.csv", "--target", "income", "--image", "photo", "--column", "id=ignore", "--groups", "who",
-        "--task", "classification", "--backbone", "none", "--search", "tpe", "--val", "v", "--test", "t", "--folds", "3", "--trials", "7", "--epochs", "3",
+        "--task", "classification", "--backbone", "none", "--search", "tpe",
+        "--val", "v", "--test", "t", "--folds", "3", "--trials", "7", "--epochs", "3",
         "--seed", "5", "--metric", "log_loss", "--time", "90s", "--space", "optimizer.lr=1e-4..1e-1:log",
         "--start-from", "runs/a b", "--no-widen", "--stop-search-early", "--set", "model.width=64",
     ]  # fmt: skip
