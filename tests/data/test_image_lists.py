@@ -186,6 +186,7 @@ def test_few_missing_pictures_are_left_out_and_many_are_a_mistake(many):
     (many / rows[5][0]).unlink()
     found = read_list(config(path, target="label"))
     assert len(found.pictures) == 23
+    assert "columns that are not trained on: size" in found.notes
     assert [(each.id, each.reason) for each in found.skipped] == [("a.csv:7", "there is no such file")]
     for name, _ in rows[1:9]:
         (many / name).unlink(missing_ok=True)

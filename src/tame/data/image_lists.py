@@ -110,6 +110,8 @@ def read_list(config: StudyConfig) -> Listing:
     target, labelled = read_target(raws[0], label, task="classification", told=told)
     said = f"pictures: column {column!r} of {files[0].path.name}; labels: column {label!r}"
     notes = [*raws[0].notes, f"{said}, {len(target.classes)} classes"]
+    rest = [name for name in raws[0].names if name not in (column, label, config.groups, config.order)]
+    notes += [f"columns that are not trained on: {some(rest)}"] if rest else []
     found: list[Labelled] = []
     skipped: list[Skipped] = []
     first_row = 0
