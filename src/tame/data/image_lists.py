@@ -290,7 +290,8 @@ def listing_of(
     beside: columns of all rows. Raises DataError where a class has no picture that can be read.
     """
     refuse_twins(classes)
-    ordered = sorted(found, key=lambda each: order_in_folders(each.file, classes))
+    places = {name: place for place, name in enumerate(classes)}
+    ordered = sorted(found, key=lambda each: order_in_folders(each.file, places))
     pictures, left, names = hash_all([each.file for each in ordered], skipped, classes)
     row_of = {each.file.id: each.row for each in ordered}
     rows = np.array([row_of[picture.id] for picture in pictures], dtype=np.int64)
@@ -302,12 +303,15 @@ def listing_of(
     return replace(listing, notes=(*notes, *_notes_on_classes(listing)))
 
 
-def order_in_folders(file: File, classes: Sequence[str]) -> tuple[object, ...]:
-    """Where a walk comes to a file: part by part, class by class, the files of a folder before those inside it."""
+def order_in_folders(file: File, places: Mapping[str, int]) -> tuple[object, ...]:
+    """Where a walk comes to a file: part by part, class by class, the files of a folder before those inside it.
+
+    places: of the classes by name.
+    """
     *folders, name = file.id.split("/")
     return (
         ("", *PARTS).index(file.part),
-        classes.index(file.class_name),
+        places[file.class_name],
         [*((1, each) for each in folders), (0, name)],
     )
 

@@ -65,7 +65,8 @@ def _written(file: IO[bytes], parts: Mapping[Part, object], keys: Keys, skipped:
     """Writes the pictures one after the other; what cannot be read joins `skipped`."""
     found: list[_Written] = []
     offset = total = 0
-    for total, item in enumerate(items_of(parts, keys), start=1):  # noqa: B007
+    for item in items_of(parts, keys):
+        total += 1
         try:
             content = content_of_given(item.picture)
         except UnreadablePicture as problem:
@@ -122,7 +123,8 @@ def _index(
         own = Picture(name, CONTENT, label, each.item.part, each.digest, each.size_bytes, each.offset)
         kept.append((File(name, CONTENT, target.classes[label], each.item.part), own, each.item))
     if all(item.is_path for _, _, item in kept):
-        kept.sort(key=lambda each: order_in_folders(each[0], target.classes))
+        places = {name: place for place, name in enumerate(target.classes)}
+        kept.sort(key=lambda each: order_in_folders(each[0], places))
     pictures = tuple(own for _, own, _ in kept)
     notes = (f"labels: {target.why}", *_notes_on_parts(pictures, target.classes))
     columns = {name: tuple(item.beside[at] for _, _, item in kept) for at, name in enumerate(beside)}
