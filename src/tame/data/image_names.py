@@ -32,10 +32,15 @@ def labels_in(names: Sequence[str], pattern: str) -> list[str]:
     try:
         fits = pc.match_substring_regex(texts, pattern=whole)
     except pa.ArrowInvalid as problem:
-        raise UsageError(f"--label-pattern {pattern!r} is not a regular expression: {problem}") from None
-    require(_num_groups(whole) == 1, f"--label-pattern {pattern!r} must have one group (...), the label; {OTHERS}")
+        raise UsageError(f"{named(pattern)} is not a regular expression: {problem}") from None
+    require(_num_groups(whole) == 1, f"{named(pattern)} must have one group (...), the label; {OTHERS}")
     labels = pc.replace_substring_regex(texts, pattern=whole, replacement=r"\1").to_pylist()
     return [label if fit else "" for label, fit in zip(labels, fits.to_pylist(), strict=True)]
+
+
+def named(pattern: str) -> str:
+    """The option with its pattern, as it can be copied."""
+    return f"--label-pattern {pattern if pattern.isprintable() else repr(pattern)}"
 
 
 OTHERS = "write (?:...) for what only belongs together"
@@ -70,7 +75,7 @@ def read_names(config: StudyConfig) -> Listing:
     missing = set(given) - {file.part for file in files}
     require(not missing, f"no pictures in {some([given[part] for part in missing])}", error=DataError)
     labels = labels_in([file.id.rpartition("/")[2] for file in files], config.label_pattern)
-    target = target_of(labels, [file.id for file in files], f"--label-pattern {config.label_pattern!r}")
+    target = target_of(labels, [file.id for file in files], named(config.label_pattern))
     left = [
         Skipped(file.id, "its name does not fit --label-pattern")
         for file, own in zip(files, labels, strict=True)

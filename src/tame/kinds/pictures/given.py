@@ -21,7 +21,7 @@ from tame.core.text import printable
 from tame.data.given_pictures import LABEL, Item, Keys, content_of_given, items_of
 from tame.data.image_decoding import UnreadablePicture
 from tame.data.image_lists import MOST_LOST, order_in_folders
-from tame.data.image_names import labels_in, target_of
+from tame.data.image_names import labels_in, named, target_of
 from tame.data.images import PARTS, File, Listing, Part, Picture, Skipped, notes_on_part, refuse_twins
 
 CONTENT, INDEX = "pictures.bin", "pictures.json"
@@ -111,7 +111,7 @@ def _index(
     if config.label_pattern is not None:
         require(not any(labels), "labels are given, and --label-pattern reads them off names: leave one of them out")
         labels = labels_in([name.rpartition("/")[2] for name in names], config.label_pattern)
-        where = f"label_pattern {config.label_pattern!r}"
+        where = named(config.label_pattern)
     require(any(labels), f"{where} has no labels: give (pictures, labels), or label_pattern", error=DataError)
     target = target_of(labels, names, where, told=config.columns.get(config.target or LABEL, ""))
     refuse_twins(target.classes)
