@@ -22,8 +22,8 @@ from tame.core.records import Finding, Trial
 from tame.core.result import Result
 from tame.report import formats, words
 from tame.report.evidence import evidence, to_do
-from tame.report.importance_section import in_words as importance_words
-from tame.report.importance_section import worth
+from tame.report.importance_words import in_words as importance_words
+from tame.report.importance_words import worth
 from tame.study.state import State
 
 if TYPE_CHECKING:

@@ -18,12 +18,13 @@ from tame.core.result_parts import BackboneFacts
 from tame.data.images import Listing, Picture, Skipped
 from tame.data.split import Split, groups_of, make_split, seal, split_by_order
 from tame.data.table_order import order_values
+from tame.kinds.costs import Speed
 from tame.kinds.findings import count, finding, metric_for
 from tame.kinds.groups import joined, named_groups
 from tame.kinds.kind import Data, Known, Opened, Phase, Port
 from tame.kinds.pictures import commands
-from tame.kinds.pictures.commands import Look
-from tame.kinds.pictures.costs import crop_for
+from tame.kinds.pictures.commands import Features, Look
+from tame.kinds.pictures.costs import crop_for, first_size
 from tame.kinds.pictures.listing import listing_of
 
 MOST_NAMED = 20  # pairs that a finding names; the rest is counted
@@ -69,8 +70,9 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     _require_enough(listing, pictures)
     side = int(np.median(opened.sides))
     seen = _first_look(opened.backbone, side)
-    if backbone:
-        commands.speed(port, seen, known.speed)
+    if opened.backbone is not None:
+        speed = commands.speed(port, seen, known.speed)
+        seen = replace(seen, size=_affordable(config, opened.backbone, side, seen, speed, port, range(len(pictures))))
     known.require_same(_digests(listing, pictures), "pictures")
     if known.data is not None:
         pairs = from_plain(PictureFacts, known.data, what="what is known of the pictures").pairs
@@ -123,6 +125,17 @@ def _split(
 
 def _digests(listing: Listing, pictures: Sequence[Picture]) -> list[str]:
     return [*(f"{p.id}:{p.digest}" for p in pictures), *listing.digests]
+
+
+def _affordable(
+    config: StudyConfig, backbone: BackboneFacts, side: int, seen: Look, speed: Speed, port: Port, rows: Sequence[int]
+) -> int:
+    """The size at which there is time to look at all pictures, and at their mirror images later."""
+
+    def passes(size: int) -> int:
+        return commands.missing(port, Features(size, 2, seen.crop, list(rows)))
+
+    return first_size(config.clock_s, backbone, side, speed, passes)
 
 
 def _facts(
