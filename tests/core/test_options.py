@@ -186,9 +186,8 @@ def test_an_option_that_was_renamed_is_taken_by_its_older_name_which_the_help_do
 def test_config_json_keeps_the_names_that_older_versions_read():
     config = StudyConfig(data="x", stop_search_early=True, start_from=("/x",))
     plain = config.to_json()
-    assert list(plain) == [
-        stored_name(name) for name in FIELDS if name not in ("columns", "store")
-    ]  # nothing was said of them
+    unsaid = ("columns", "image", "label_pattern", "store")
+    assert list(plain) == [stored_name(name) for name in FIELDS if name not in unsaid]
     assert (plain["until_worthless"], plain["first"]) == (True, ["/x"])
     assert StudyConfig.from_json(json.loads(json.dumps(plain))) == config
 
@@ -226,7 +225,7 @@ def test_commands_share_the_options_of_the_table(command):
 
 
 TOLD = {
-    "task": "classification", "target": "income", "columns": {"id": "ignore"}, "groups": "who",
+    "task": "classification", "target": "income", "image": "photo", "columns": {"id": "ignore"}, "groups": "who",
     "metric": "log_loss", "backbone": "none", "time_s": 90.0, "trials": 7, "epochs": 3, "search": "tpe",
     "space": ("optimizer.lr=1e-4..1e-1:log",), "widen": False, "stop_search_early": True,
     "start_from": ("runs/a b",), "set": {"model.width": 64}, "val": "v", "test": "t", "folds": 3, "seed": 5,
@@ -236,12 +235,15 @@ TOLD = {
 def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
     told = StudyConfig(data="x.csv", **TOLD)
     assert shlex.split(command_of(told)) == [
-        "tame", "fit", "x.csv", "--target", "income", "--column", "id=ignore", "--groups", "who", "--task",
-        "classification", "--backbone",
-        "none", "--search", "tpe", "--val", "v", "--test", "t", "--folds", "3", "--trials", "7", "--epochs", "3",
+        "tame", "fit", "x.csv", "--target", "income", "--image", "photo", "--column", "id=ignore", "--groups", "who",
+        "--task", "classification", "--backbone", "none", "--search", "tpe",
+        "--val", "v", "--test", "t", "--folds", "3", "--trials", "7", "--epochs", "3",
         "--seed", "5", "--metric", "log_loss", "--time", "90s", "--space", "optimizer.lr=1e-4..1e-1:log",
         "--start-from", "runs/a b", "--no-widen", "--stop-search-early", "--set", "model.width=64",
     ]  # fmt: skip
-    # Named already, not beside groups, only from Python; another folder, and where the events are.
-    left_out = {"data", "order", "model", "out", "store"}
+    named = shlex.split(command_of(StudyConfig(data="x", label_pattern=r"(.+)_\d+.jpg")))
+    assert named == ["tame", "fit", "x", "--label-pattern", r"(.+)_\d+.jpg", "--seed", "0"]
+    # Named already, not beside groups, only from Python; another folder, and where the events are; just seen, not
+    # beside a target.
+    left_out = {"data", "order", "model", "out", "store", "label_pattern"}
     assert {each.name for each in fields(StudyConfig)} - left_out == set(TOLD)

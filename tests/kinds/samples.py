@@ -6,6 +6,7 @@ import csv
 import os
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ from PIL import Image
 from torch import nn
 
 from tame.core.config import ARRAYS, INLINE, StudyConfig
+from tame.core.config import PICTURES as PICTURES_GIVEN
 from tame.core.text import printable
 from tame.data.arrays import read_arrays
+from tame.data.image_decoding import decode
 from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.arrays.source import keep_arrays
 from tame.kinds.known import KINDS
 from tame.kinds.materials import prediction_of
+from tame.kinds.pictures.given import keep_pictures
 from tame.kinds.pictures.kind import PICTURES
 from tame.kinds.tables.kind import TABLES
 from tame.testing.source_laws import Bad, Sample
@@ -67,6 +71,48 @@ def pictures(folder: Path, *, twice: bool = False) -> Sample:
             Bad(config=StudyConfig(data=str(one_class)), named="red"),
             Bad(config=StudyConfig(data=str(root), target="label"), named="--target"),
         ),
+    )  # fmt: skip
+
+
+def listed(folder: Path, *, twice: bool = False) -> Sample:
+    """The same pictures as a table lists them; and the table with a path out of its folder."""
+    own = pictures(folder, twice=twice)
+    root = Path(own.config.data)
+    rows = [[each.relative_to(root).as_posix(), each.parent.name] for each in sorted(root.rglob("*.png"))]
+    write(root / "list.csv", ("photo", "label"), rows[::-1])
+    write(root / "outside.csv", ("photo", "label"), [*rows, ["../elsewhere.png", "red"]])
+
+    def predict(network, ids, to):
+        write(root / "new.csv", ("photo",), [[name] for name in ids])
+        found = prediction_of("images").of_paths(network, [root / "new.csv"])
+        assert found.names == tuple(printable(os.fspath(root / name)) for name in ids)
+        return found.outputs
+
+    bad = (
+        Bad(config=StudyConfig(data=str(root / "outside.csv")), named="leave the folder of the list"),
+        Bad(config=StudyConfig(data=str(root / "list.csv"), target="lable"), named="did you mean 'label'"),
+    )
+    config = replace(own.config, data=str(root / "list.csv"))
+    return replace(own, config=config, predict=predict, twice=lambda to: listed(to, twice=True), bad=bad)
+
+
+def given(folder: Path, *, twice: bool = False) -> Sample:
+    """The same pictures as Pillow has them, given from Python."""
+    own = pictures(folder, twice=twice)
+    root = Path(own.config.data)
+    files = sorted(root.rglob("*.png"))
+    number = {each.relative_to(root).as_posix(): str(place) for place, each in enumerate(files)}
+    loaded = [Image.fromarray(decode(str(each), shortest=None)) for each in files]
+    parts = {"": (loaded, [each.parent.name for each in files])}
+    config = replace(own.config, data=PICTURES_GIVEN)
+
+    def predict(network, ids, to):
+        return prediction_of("images").of_inputs(network, [loaded[int(name)] for name in ids], by_place=False)
+
+    return replace(
+        own, config=config, predict=predict, twice=lambda to: given(to, twice=True),
+        same=tuple((number[a], number[b]) for a, b in own.same), keep=lambda to: keep_pictures(parts, config, to),
+        bad=(Bad(config=replace(config, task="regression"), named="no regression task"),),
     )  # fmt: skip
 
 
@@ -151,7 +197,15 @@ def sequences(folder: Path, *, twice: bool = False) -> Sample:
     )  # fmt: skip
 
 
-SAMPLES = {"images": pictures, "table": table, "arrays": arrays, "table from Python": matrix, "sequences": sequences}
+SAMPLES = {
+    "images": pictures,
+    "list": listed,
+    "pictures from Python": given,
+    "table": table,
+    "arrays": arrays,
+    "table from Python": matrix,
+    "sequences": sequences,
+}
 
 
 def build() -> nn.Module:

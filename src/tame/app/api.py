@@ -18,7 +18,7 @@ from tame.app.progress import watching
 from tame.app.random_state import unchanged_random_state
 from tame.app.run import fit_study, resume_study, write_report
 from tame.core.conditions import PLAIN, check_values
-from tame.core.config import ARRAYS, INLINE, StudyConfig, by_field
+from tame.core.config import ARRAYS, INLINE, PICTURES, StudyConfig, by_field
 from tame.core.dimensions import but
 from tame.core.errors import UsageError, require, unknown
 from tame.core.files import read_bytes, write_bytes
@@ -29,10 +29,13 @@ from tame.core.result import Result
 from tame.core.space import Dimension, field_of, to_text
 from tame.data.arrays import Arrays, read_arrays
 from tame.data.foreign import is_from
+from tame.data.given_pictures import is_picture, pictures_given
+from tame.data.images import Part
 from tame.data.one_input import ONE_INPUT, require_one_input
 from tame.data.own_inputs import read_own_inputs
 from tame.data.tables import Table
 from tame.kinds.arrays.source import keep_arrays
+from tame.kinds.pictures.given import keep_pictures
 from tame.study.clock import give_time
 from tame.study.space import ask_for
 from tame.study.state import read_state, unfinished
@@ -66,12 +69,14 @@ class FittedStudy:
     def predict(self, *inputs: Any) -> list[dict[str, Any]]:
         """The label, probability and probabilities of each example, or its value.
 
-        inputs: paths of pictures, folders or tables; or one array or frame like the one the study was fitted to. What
-        cannot be read, or is unlike the training table, is told by warnings.
+        inputs: paths of pictures, folders or tables, or a list of them; or one array or frame like the one the study
+        was fitted to, one of Pillow's pictures, or a list or dataset of them. What cannot be read, or is unlike the
+        training table, is told by warnings.
         """
         from tame.app.predict import named, predict_paths
         from tame.core.plain import to_plain
 
+        inputs = paths_in(inputs) or inputs
         if len(inputs) == 1 and not isinstance(inputs[0], str | Path):
             network, outputs = self._judged(inputs[0])
             own = named(network, list(map(str, range(len(outputs)))), outputs)
@@ -125,11 +130,13 @@ def fit(
     """A study that found the best network for pictures, a table or arrays within `time`, with an honest score.
 
     data: a folder of pictures, a CSV or Parquet file (with `target`), (X, y) of NumPy, torch, pandas, polars, pyarrow
-    or a dict of columns, or a Dataset of (x, y) pairs. model: a function that makes an nn.Module from its own
-    hyperparameters, which `space` may name. space: dimensions by recipe field (tame.Float, tame.Int, tame.Choice), or
-    texts as on the command line; set: fields that are fixed; start_from: folders of earlier studies whose best recipes
-    are tried first; settings: the fields of StudyConfig (target, columns={"year": "category", "id": "ignore"},
-    backbone, trials, epochs, search, widen, stop_search_early, metric, seed, out, store, ...).
+    or a dict of columns, or a Dataset of (x, y) pairs; (pictures, labels), the pictures as paths or Pillow's, a dataset
+    of them, as torchvision's and Hugging Face's, or a dict of such by part. model: a function that makes an nn.Module
+    from its own hyperparameters, which `space` may name. space: dimensions by recipe field (tame.Float, tame.Int,
+    tame.Choice), or texts as on the command line; set: fields that are fixed; start_from: folders of earlier studies
+    whose best recipes are tried first; settings: the fields of StudyConfig (target, image,
+    columns={"year": "category", "id": "ignore"}, backbone, trials, epochs, search, widen, stop_search_early, metric,
+    seed, out, store, ...).
     Raises the errors of tame.core.errors.
     """
     refuse_inside_worker()
@@ -145,11 +152,15 @@ def fit(
         with watching(quiet=quiet) as watcher:
             result = fit_study(StudyConfig(data=str(data), **about), watcher)
         return FittedStudy(Path(result.study), result.to_json())
+    pictures = pictures_given(data)
+    if pictures is not None:
+        require(model is None, "your own model needs arrays: tame.fit((X, y), model=build)")
+        return _fit_pictures(pictures, about, quiet=quiet)
     arrays = _arrays(data, own=model is not None)
     if model is None and not isinstance(arrays.x, Table):
         raise UsageError("arrays with more than two dimensions need your own model: model=build")
     reference = None if model is None else (reference_to(model) or INLINE)
-    config = StudyConfig(data=ARRAYS, model=reference, **{**about, "out": about.get("out") or _out()})
+    config = StudyConfig(data=ARRAYS, model=reference, **{**about, "out": about.get("out") or _out("arrays")})
 
     def keep(folder: Path) -> None:
         keep_arrays(arrays, config.task, folder, plain=model is not None, told=config.columns)
@@ -159,6 +170,22 @@ def fit(
             watcher.note("another process cannot import the function of the model, so this process trains it")
         result = fit_study(config, watcher, keep=keep, build=model)
     return FittedStudy(Path(result.study), result.to_json(), model)
+
+
+def _fit_pictures(pictures: Mapping[Part, object], about: Mapping[str, Any], *, quiet: bool) -> FittedStudy:
+    """A study of pictures given from Python."""
+    config = StudyConfig(data=PICTURES, **{**about, "out": about.get("out") or _out("pictures")})
+    with watching(quiet=quiet) as watcher:
+        result = fit_study(config, watcher, keep=lambda folder: keep_pictures(pictures, config, folder))
+    return FittedStudy(Path(result.study), result.to_json())
+
+
+def paths_in(inputs: Sequence[object]) -> tuple[str | Path, ...]:
+    """The paths of one list of paths of pictures; () for any other inputs."""
+    [own] = inputs if len(inputs) == 1 else [None]
+    if not isinstance(own, list | tuple) or not all(isinstance(each, str | Path) and is_picture(each) for each in own):
+        return ()
+    return tuple(own)
 
 
 def _arrays(data: object, *, own: bool) -> Arrays:
@@ -267,9 +294,9 @@ def _folders(folders: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
     return whole_paths([folders] if isinstance(folders, str | Path) else folders)
 
 
-def _out() -> str:
-    """The next free folder for a study on arrays, which have no name of their own."""
-    numbers = (Path("runs") / f"arrays-{number:04d}" for number in range(1, 10_000))
+def _out(name: str) -> str:
+    """The next free folder for a study on what was given from Python, which has no name of its own."""
+    numbers = (Path("runs") / f"{name}-{number:04d}" for number in range(1, 10_000))
     return str(next(path for path in numbers if not path.exists()))
 
 

@@ -60,7 +60,7 @@ FIT = tuple(name for name in OPTIONS)
 PLAN = tuple(
     name for name in FIT if name not in ("widen", "stop_search_early", "out", "store")
 )  # what a plan depends on
-CHECK = ("data", "task", "target", "columns", "groups", "order", "backbone", "val", "test")
+CHECK = ("data", "task", "target", "image", "label_pattern", "columns", "groups", "order", "backbone", "val", "test")
 AGAIN = "{} again, for a study that you did not start on this machine"
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]
 StoreOption = Annotated[str | None, typer.Option("--store", help=AGAIN.format("--store"), metavar="ADDRESS")]
@@ -166,7 +166,7 @@ def report(study: FolderArgument, store: StoreOption = None) -> None:
 @app.command()
 def predict(
     study: Annotated[Path, typer.Argument(help="the folder of a finished study, or its model/ folder")],
-    inputs: Annotated[list[Path], typer.Argument(help="pictures, folders of pictures, or tables")],
+    inputs: Annotated[list[Path], typer.Argument(help="pictures, folders or lists (CSV) of pictures, or tables")],
     json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="comma-separated values on stdout, as they are")] = False,
     safe_csv: Annotated[

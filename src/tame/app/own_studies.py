@@ -17,7 +17,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tame.core.config import ARRAYS, StudyConfig
+from tame.core.config import GIVEN, StudyConfig
 from tame.core.errors import RefusedError, TameError, UsageError, require
 from tame.core.files import read_bytes, write_text
 from tame.core.options import whole_paths
@@ -93,7 +93,7 @@ def named_outside(config: StudyConfig, *, planned: bool) -> dict[str, str | tupl
     costs = str(config.set.get(COSTS, ""))
     backbone = config.backbone if config.backbone != "none" else None
     named: Mapping[str, str | tuple[str, ...] | None] = {
-        "data": None if config.data == ARRAYS else config.data, "backbone": backbone, "val": config.val,
+        "data": None if config.data in GIVEN else config.data, "backbone": backbone, "val": config.val,
         "test": config.test, "costs": costs or None, "start_from": None if planned else config.start_from,
     }  # fmt: skip
     return {name: value for name, value in named.items() if value}
@@ -122,8 +122,11 @@ def allowed(folder: Path, config: StudyConfig, state: State, given: Outside) -> 
 
 
 def is_own(state: State) -> bool:
-    """Whether this user began the study here, or has named again what it uses."""
-    return state.opened is not None and recalled(state.opened) is not None
+    """Whether this user began the study here or has named again what it uses, or it uses nothing outside itself."""
+    if state.opened is None:
+        return False
+    outside = named_outside(StudyConfig.from_json(state.opened.config), planned=True)
+    return not outside or recalled(state.opened) is not None
 
 
 def _with(config: StudyConfig, known: Mapping[str, str | tuple[str, ...]]) -> StudyConfig:

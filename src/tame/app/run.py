@@ -32,7 +32,7 @@ from tame.app.own_studies import (
     take_up,
 )
 from tame.core.answers import ClassAnswers
-from tame.core.config import ARRAYS, INLINE, StudyConfig
+from tame.core.config import GIVEN, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, UsageError, require
 from tame.core.files import write_text
 from tame.core.records import Event, History
@@ -110,8 +110,8 @@ def fit_study(
 
 def resolved(config: StudyConfig) -> StudyConfig:
     """The config with absolute paths, so that a study can be resumed from another folder."""
-    if config.data == ARRAYS:
-        return config
+    if config.data in GIVEN:
+        return replace(config, backbone=_absolute(config.backbone))
     whole = replace(config, data=str(Path(config.data).resolve()), backbone=_absolute(config.backbone))
     if Path(config.data).is_dir():
         return whole
@@ -172,7 +172,7 @@ def write_report(folder: Path, result: Result, history: History, config: StudyCo
 
     answers = result.answers
     ids = [each.id for each in answers.mistakes] if isinstance(answers, ClassAnswers) else []
-    thumbnails = {} if config is None else KINDS.get(result.kind).thumbnails_of(config, ids)
+    thumbnails = {} if config is None else KINDS.get(result.kind).thumbnails_of(config, ids, folder)
     write_private(folder / "report.html", render_report(result, history, thumbnails))
     return folder / "report.html"
 

@@ -32,6 +32,8 @@ from tame.core.toml_file import read_toml_file
 T = TypeVar("T")
 DEFAULT_TIME_S = 300.0
 ARRAYS = "<arrays>"  # as data: arrays given from Python, stored in the study's folder
+PICTURES = "<pictures>"  # as data: pictures given from Python, stored in the study's folder
+GIVEN = (ARRAYS, PICTURES)
 INLINE = "<inline>"  # as model: the function exists only in the process that started the study
 TASKS = ("auto", "images", "table", "classification", "binary", "multiclass", "regression")
 METRIC_MODES = {
@@ -45,8 +47,8 @@ REGRESSION_METRICS = ("rmse", "mae", "r2")
 
 # The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
-    "target", "columns", "groups", "order", "task", "backbone", "search", "val", "test", "folds", "trials", "epochs",
-    "seed", "metric", "time_s", "space", "start_from", "widen", "stop_search_early", "set",
+    "target", "image", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val", "test",
+    "folds", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "stop_search_early", "set",
 )  # fmt: skip
 DATA, SEARCH = "Data", "Search"  # headings of the help
 
@@ -75,10 +77,11 @@ def toml_set(value: object, where: str) -> object:
 class StudyConfig:
     """All settings of a study. None: not given, so the study decides and reports its decision."""
 
-    data: str = field(  # or ARRAYS
+    data: str = field(  # or one of GIVEN
         metadata={
             OPTION: Option(
-                "a folder of pictures (class/x.jpg, or train/, val/ and test/ of these), or a CSV or Parquet table",
+                "a folder of pictures (class/x.jpg, or train/, val/ and test/ of these), a list of pictures (CSV), or "
+                "a CSV or Parquet table",
                 kind="argument",
                 metavar="DATA",
             )
@@ -90,6 +93,27 @@ class StudyConfig:
     )
     target: str | None = field(
         default=None, metadata={OPTION: Option("the column of a table to predict", metavar="COLUMN", group=DATA)}
+    )
+    image: str | None = field(
+        default=None,
+        metadata={
+            OPTION: Option(
+                "the column of a list that holds the paths of pictures (default: the one that looks like it)",
+                metavar="COLUMN",
+                group=DATA,
+            )
+        },
+    )
+    label_pattern: str | None = field(
+        default=None,
+        metadata={
+            OPTION: Option(
+                "labels from the names of files: a regular expression of a whole name, its one group the label, such "
+                "as '(.+)_\\d+.jpg'",
+                metavar="PATTERN",
+                group=DATA,
+            )
+        },
     )
     columns: Mapping[str, str] = field(  # by name, in the words of core/columns.py
         default_factory=dict,
@@ -263,36 +287,21 @@ class StudyConfig:
             raise UsageError(unknown("metric", self.metric, ("auto", *METRIC_MODES)))
         if self.search not in SEARCHES:
             raise UsageError(unknown("search", self.search, SEARCHES))
-        if self.time_s is not None:
-            good = math.isfinite(self.time_s) and self.time_s > 0
-            require(good, f"the time must be above 0 seconds, got {self.time_s:g}")
-        for name in ("widen", "stop_search_early"):
-            value = getattr(self, name)
-            require(isinstance(value, bool), f"{name} must be true or false, got {value!r}")
-        for name in ("trials", "epochs", "folds", "seed"):
-            value = getattr(self, name)
-            require(value is None or type(value) is int, f"{name} must be a whole number, got {value!r}")
-        for name in ("trials", "epochs"):
-            value = getattr(self, name)
-            require(value is None or 1 <= value <= 100_000, f"{name} must be 1 to 100000, got {value}")
-        require(self.folds is None or 2 <= self.folds <= 20, f"folds must be 2 to 20, got {self.folds}")
-        require(0 <= self.seed < 2**63, f"seed must be 0 to 2**63 - 1, got {self.seed}")
+        _check_numbers(self)
         instead = "your own model can only be given from Python: tame.fit((X, y), model=build)"
         require(self.model is None or self.data == ARRAYS, instead)
+        listed = self.target is not None or self.image is not None
+        require(
+            self.label_pattern is None or not listed,
+            "labels come from a column (--target) or from the names of files (--label-pattern); give one of them",
+        )
         require(self.val is None or self.val != self.test, f"val and test cannot both be {self.val!r}")
         check_columns(self.columns)
         if self.store is not None:
             require_address(self.store)
         Recipe().but(self.set)
         require("seed" not in self.set, "the seed of a study is set with --seed, not with --set")
-        asked: dict[str, Dimension] = {}
-        for text in self.space:
-            name, asked_for = parse_dimension(text)
-            own = field_of(name)
-            require(own not in self.set, f"{own} is fixed with --set and searched with --space; keep one of them")
-            require(name not in asked, f"the space of {name} is given twice; keep one of them")
-            asked[name] = asked_for
-        check_asked(asked)
+        _check_space(self)
 
     @property
     def clock_s(self) -> float | None:
@@ -304,9 +313,9 @@ class StudyConfig:
     def to_json(self) -> dict[str, object]:
         """Plain values that `from_json` turns back into this config, by the names that older versions know."""
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from)}
-        for name in ("columns", "store"):  # so that a study that says nothing of them is written as it always was
+        for name in ("columns", "image", "label_pattern", "store"):
             if not plain[name]:
-                del plain[name]
+                del plain[name]  # so that a study that says nothing of them is written as it always was
         return {stored_name(name): value for name, value in plain.items()}
 
     @classmethod
@@ -318,6 +327,36 @@ class StudyConfig:
             return cls(**plain)
         except (TypeError, AttributeError) as problem:
             raise UsageError(f"invalid settings: {problem}") from None
+
+
+def _check_numbers(config: StudyConfig) -> None:
+    """Raises UsageError for numbers and switches that are none, or out of range."""
+    if config.time_s is not None:
+        good = math.isfinite(config.time_s) and config.time_s > 0
+        require(good, f"the time must be above 0 seconds, got {config.time_s:g}")
+    for name in ("widen", "stop_search_early"):
+        value = getattr(config, name)
+        require(isinstance(value, bool), f"{name} must be true or false, got {value!r}")
+    for name in ("trials", "epochs", "folds", "seed"):
+        value = getattr(config, name)
+        require(value is None or type(value) is int, f"{name} must be a whole number, got {value!r}")
+    for name in ("trials", "epochs"):
+        value = getattr(config, name)
+        require(value is None or 1 <= value <= 100_000, f"{name} must be 1 to 100000, got {value}")
+    require(config.folds is None or 2 <= config.folds <= 20, f"folds must be 2 to 20, got {config.folds}")
+    require(0 <= config.seed < 2**63, f"seed must be 0 to 2**63 - 1, got {config.seed}")
+
+
+def _check_space(config: StudyConfig) -> None:
+    """Raises UsageError for a space that cannot be read, or that asks for a field twice."""
+    asked: dict[str, Dimension] = {}
+    for text in config.space:
+        name, asked_for = parse_dimension(text)
+        own = field_of(name)
+        require(own not in config.set, f"{own} is fixed with --set and searched with --space; keep one of them")
+        require(name not in asked, f"the space of {name} is given twice; keep one of them")
+        asked[name] = asked_for
+    check_asked(asked)
 
 
 FIELDS = tuple(item.name for item in fields(StudyConfig))
@@ -364,7 +403,7 @@ def command_of(config: StudyConfig) -> str:
     """The command that reproduces the study, with every setting that is not the default: `tame fit ...`, or the call
     where the data was given from Python."""
     told = _told(config)
-    if config.data == ARRAYS:
+    if config.data in GIVEN:
         return _call(config, told)
     words = [word for name in told for word in OPTIONS[name].words(name, getattr(config, name))]
     return shlex.join(["tame", "fit", config.data, *words])
@@ -383,8 +422,9 @@ def _told(config: StudyConfig) -> list[str]:
 
 
 def _call(config: StudyConfig, told: Iterable[str]) -> str:
-    """The call that makes a study of arrays again. X, y and build stand for what was given from Python."""
-    words = ["(X, y)"] if config.model is None else ["(X, y)", "model=build"]
+    """The call that makes a study again. X, y, pictures, labels and build stand for what was given from Python."""
+    words = ["(X, y)" if config.data == ARRAYS else "(pictures, labels)"]
+    words += [] if config.model is None else ["model=build"]
     for name in told:
         value = getattr(config, name)
         if name == "time_s":

@@ -88,7 +88,7 @@ def read_inputs(x: object, *, like: Sequence[Column] = ()) -> tuple[np.ndarray |
     """
     notes: list[str] = []
     kinds = {column.name: column.kind for column in like if column.kind in LEARNT}
-    columns = _columns(x)
+    columns = columns_of(x)
     if columns is None:
         array = as_array(x, "x", notes)
         if array.ndim > 2:
@@ -122,7 +122,7 @@ def read_columns(x: object) -> RawTable:
 
     Texts stay texts, so that they are typed as those of a file are; None and NaN are empty cells.
     """
-    columns = _columns(x)
+    columns = columns_of(x)
     if columns is None:
         columns = _columns_of_array(as_array(x, "x", []), [])
     found = [(name, *_raw_column(name, own)) for name, own in columns]
@@ -148,8 +148,8 @@ def _raw_column(name: str, own: Any) -> tuple[np.ndarray, bool]:
             return array.astype({"b": np.bool_, "f": np.float64}.get(array.dtype.kind, np.int64), copy=False), False
         array = array.astype(object)
     values = array.tolist()
-    present = [value for value in values if not _is_missing(value)]
-    kind = _kind_of_objects(present) if present else "category"
+    present = [value for value in values if not is_missing(value)]
+    kind = kind_of_objects(present) if present else "category"
     if kind == "date" and not is_category:
         return np.array([_utc(value) for value in values], "datetime64[us]"), False
     if kind == "boolean" and len(present) == len(values) and not is_category:
@@ -173,7 +173,7 @@ def _target(y: object, notes: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """y as an array, (N,) or (N, C), complete and finite, and the names of the C columns of a frame."""
     if isinstance(y, str | bytes) or np.isscalar(y):
         raise UsageError(f"y is one value, {str(y)[:NAME_BYTES]!r}: it must be as long as x; of a frame: frame[name]")
-    columns = _columns(y)
+    columns = columns_of(y)
     names: tuple[str, ...] = ()
     if columns is None:
         array = _complete(as_array(y, "y", notes))
@@ -204,8 +204,8 @@ def _complete(array: np.ndarray) -> np.ndarray:
     """y in one of four types: bool, int64, float64, text. Raises DataError where a value is missing."""
     if array.dtype.kind == "O":
         values = array.ravel().tolist()
-        _require_none_missing([_is_missing(value) for value in values])
-        kind = _kind_of_objects(values)
+        _require_none_missing([is_missing(value) for value in values])
+        kind = kind_of_objects(values)
         require(
             kind in ("boolean", "number", "category"),
             f"y holds {_names_of_types(values)}: give numbers, text or booleans",
@@ -264,7 +264,7 @@ def _examples(array: np.ndarray) -> np.ndarray:
 # Columns
 
 
-def _columns(value: Any) -> list[tuple[str, object]] | None:
+def columns_of(value: Any) -> list[tuple[str, object]] | None:
     """Names and columns of a frame; None if it is none."""
     if is_from("pandas", value, "DataFrame"):
         return [(_name(name), value.iloc[:, i]) for i, name in enumerate(value.columns)]
@@ -345,8 +345,8 @@ def _typed_objects(name: str, values: list[Any], if_none: str, notes: list[str])
     """A column of Python's own values, by what all of them are."""
     if str in (types := set(map(type, values))) and types <= {str, type(None)} and any(values):
         return _categories(name, values, "category", "text")  # the common case, and large ones come so
-    present = [value for value in values if not _is_missing(value)]
-    kind = _kind_of_objects(present) if present else if_none
+    present = [value for value in values if not is_missing(value)]
+    kind = kind_of_objects(present) if present else if_none
     if kind == "date":
         return _number(name, _days(np.array([_utc(value) for value in values], "datetime64[us]")), "date", "dates")
     if kind == "number":
@@ -377,7 +377,7 @@ def _categories(
     return Column(name, kind, why, missing, tuple(names)), codes
 
 
-def _kind_of_objects(values: list[object]) -> str:
+def kind_of_objects(values: list[object]) -> str:
     """number, boolean, category, date; mixed for scalars of several kinds; other for what is not a scalar."""
     tests: Mapping[str, Callable[[type], bool]] = {
         "boolean": lambda kind: issubclass(kind, bool | np.bool_),
@@ -394,7 +394,7 @@ def _kind_of_objects(values: list[object]) -> str:
 _NUMBERS = (numbers.Real, np.number, Decimal)
 
 
-def _is_missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
     """None, NaN, NaT, pandas' NA, or text without a character."""
     if value is None or type(value).__name__ == "NAType" or (isinstance(value, str) and not value):
         return True
@@ -402,20 +402,20 @@ def _is_missing(value: object) -> bool:
 
 
 def _texts(values: Iterable[object]) -> list[str | None]:
-    return [None if _is_missing(value) else str(value) for value in values]
+    return [None if is_missing(value) else str(value) for value in values]
 
 
 def _floats(name: str, values: list[Any]) -> np.ndarray:
     """(N,) float64 of Python's own numbers, NaN where missing."""
     try:
-        return np.array([math.nan if _is_missing(value) else float(value) for value in values], np.float64)
+        return np.array([math.nan if is_missing(value) else float(value) for value in values], np.float64)
     except OverflowError:
         raise DataError(f"{name} holds a whole number beyond 1.8e308") from None
 
 
 def _utc(value: object) -> object:
     """A date for numpy, which knows no time zones: in UTC, NaT where missing."""
-    if _is_missing(value):
+    if is_missing(value):
         return np.datetime64("NaT")
     if isinstance(value, datetime.datetime) and value.tzinfo is not None:
         return value.astimezone(datetime.UTC).replace(tzinfo=None)
@@ -436,7 +436,7 @@ def _names_of_types(values: Iterable[object]) -> str:
 
 def _pairs(data: object) -> tuple[np.ndarray, np.ndarray]:
     """x and y of a dataset of (x, y) pairs. Raises ShapeError at the first pair of another shape."""
-    if _columns(data) is not None or hasattr(data, "__array__") or isinstance(data, tuple):
+    if columns_of(data) is not None or hasattr(data, "__array__") or isinstance(data, tuple):
         raise UsageError("there is x but no y: give both")
     if hasattr(data, "dataset") and hasattr(data, "batch_size"):
         raise UsageError("a loader gives batches in an order of its own: give its dataset (loader.dataset)")

@@ -68,6 +68,20 @@ def judged_warnings() -> Iterator[None]:
 
 
 def open_regular(path: str) -> io.BufferedReader:
+    """The file of a picture, as `_opened`. Raises UnreadablePicture for an empty one, and for one that is too large."""
+    file = _opened(path)
+    try:
+        size = os.fstat(file.fileno()).st_size
+        require(size > 0, "an empty file", error=UnreadablePicture)
+        limit = f"beyond the limit of {MAX_FILE_BYTES // 10**6} MB"
+        require(size <= MAX_FILE_BYTES, f"{size} bytes are {limit}", error=UnreadablePicture)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _opened(path: str) -> io.BufferedReader:
     """A file opened without following a link, waiting for a pipe or touching a device. Raises UnreadablePicture."""
     try:
         _require_regular(os.lstat(path).st_mode)
@@ -76,11 +90,7 @@ def open_regular(path: str) -> io.BufferedReader:
     except OSError as problem:
         raise UnreadablePicture(f"cannot be opened: {problem.strerror}") from None
     try:
-        status = os.fstat(file.fileno())  # of what is open now, whatever has the name
-        _require_regular(status.st_mode)
-        require(status.st_size > 0, "an empty file", error=UnreadablePicture)
-        limit = f"beyond the limit of {MAX_FILE_BYTES // 10**6} MB"
-        require(status.st_size <= MAX_FILE_BYTES, f"{status.st_size} bytes are {limit}", error=UnreadablePicture)
+        _require_regular(os.fstat(file.fileno()).st_mode)  # of what is open now, whatever has the name
     except BaseException:
         file.close()
         raise
@@ -94,11 +104,23 @@ def _require_regular(mode: int) -> None:
 
 
 def read_bytes(path: str) -> bytes:
+    """What a file holds. Raises UnreadablePicture."""
     with open_regular(path) as file:
-        try:
-            return file.read(MAX_FILE_BYTES)
-        except OSError as problem:
-            raise UnreadablePicture(f"cannot be read: {problem.strerror}") from None
+        return _read(file, MAX_FILE_BYTES)
+
+
+def read_part(path: str, offset: int, size: int) -> bytes:
+    """The picture that lies at this place of a file that holds many. Raises UnreadablePicture."""
+    with _opened(path) as file:
+        file.seek(offset)
+        return _read(file, min(size, MAX_FILE_BYTES))
+
+
+def _read(file: io.BufferedReader, most: int) -> bytes:
+    try:
+        return file.read(most)
+    except OSError as problem:
+        raise UnreadablePicture(f"cannot be read: {problem.strerror}") from None
 
 
 def decode_bytes(data: bytes, *, shortest: int | None) -> np.ndarray:
@@ -114,9 +136,24 @@ def decode_bytes(data: bytes, *, shortest: int | None) -> np.ndarray:
         whole = _without_end_mark(data, shortest) if plugin is JpegImagePlugin.JpegImageFile else None
         if whole is not None:
             return whole
-        lines = str(problem).splitlines()
-        reason = printable(lines[0])[:160] if lines else type(problem).__name__
-        raise UnreadablePicture(f"cannot be decoded: {reason}") from None
+        raise UnreadablePicture(_why(problem)) from None
+
+
+def of_image(image: Image.Image, *, shortest: int | None) -> np.ndarray:
+    """As `decode`, of a picture that Pillow holds, whatever its mode. Raises UnreadablePicture."""
+    _check_size(image.size, MAX_FILE_BYTES)
+    try:
+        # Colours of 16 bits are seen before it is loaded, as in a file; afterwards Pillow has 8 of them.
+        wide = isinstance(image, ImageFile.ImageFile) and _has_wide_colours(image)
+        image.load()
+        orientation = _orientation(image)
+        plain = _on_white(_to_8_bit(image, wide=wide))
+    except UnreadablePicture:
+        raise
+    except Exception as problem:  # as in `decode_bytes`: a file that Pillow has opened is read only now
+        raise UnreadablePicture(_why(problem)) from None
+    upright = plain if orientation is None else plain.transpose(orientation)
+    return np.array(_shrink(upright, shortest, upright.size))
 
 
 def _decoded(plugin: type[ImageFile.ImageFile], data: bytes, shortest: int | None) -> np.ndarray:
@@ -131,9 +168,19 @@ def _decoded(plugin: type[ImageFile.ImageFile], data: bytes, shortest: int | Non
         image.load()
         orientation = _orientation(image)
         plain = _shrink(_to_8_bit(image, wide=wide), shortest, whole)
-    if plain.mode == "RGBA":
-        plain = Image.alpha_composite(Image.new("RGBA", plain.size, "white"), plain).convert("RGB")
+    plain = _on_white(plain)
     return np.array(plain if orientation is None else plain.transpose(orientation))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _why(problem: Exception) -> str:
+    lines = str(problem).splitlines()
+    return f"cannot be decoded: {printable(lines[0])[:160] if lines else type(problem).__name__}"
 
 
 def _without_end_mark(data: bytes, shortest: int | None) -> np.ndarray | None:
@@ -190,7 +237,7 @@ def _check_size(size: tuple[int, int], size_bytes: int) -> None:
     require(long <= MAX_ASPECT * short, f"{text} are a strip, longer than {MAX_ASPECT}:1", error=UnreadablePicture)
 
 
-def _orientation(image: ImageFile.ImageFile) -> Image.Transpose | None:
+def _orientation(image: Image.Image) -> Image.Transpose | None:
     """How a stored picture is turned upright. A TIFF has been turned already when it was loaded."""
     try:
         tag = int(image.getexif().get(ExifTags.Base.Orientation, 1))

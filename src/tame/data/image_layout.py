@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from tame.core.text import printable
 
 FORM = "lay the pictures out as ants/1.jpg, bees/2.jpg: one folder for each class"
-TABLES = (".csv", ".tsv", ".parquet", ".xlsx", ".json", ".jsonl", ".txt")  # in which labels often come
+LISTS = (".csv", ".tsv", ".parquet")  # that TAME reads
+TABLES = (*LISTS, ".xlsx", ".json", ".jsonl", ".txt")  # in which labels often come
 MOST_NAMED = 5
 
 
@@ -30,10 +31,13 @@ def without_folders(pictures: Sequence[str], others: Sequence[str], *, beside: S
     enough = 2 <= len(classes) <= len(pictures) / 2 and begins.total() == len(pictures)
     if enough:
         first = classes[0]
-        return f"their names begin with {some(classes)}: put those of each into a folder of its name, as {first}/1.jpg"
+        put = f"put those of each into a folder of its name, as {first}/1.jpg"
+        return f"their names begin with {some(classes)}: {put}, or give --label-pattern '([A-Za-z]+).*'"
     tables = [name for name in others if name.lower().endswith(TABLES)]
     if tables:
-        return f"if {tables[0]} says what each shows, put the pictures into a folder for each class, as ants/1.jpg"
+        give = f"give {tables[0]} as the data, with --target"
+        put = "put the pictures into a folder for each class, as ants/1.jpg"
+        return f"if {tables[0]} says what each shows, {give if tables[0].lower().endswith(LISTS) else put}"
     if len(beside) > 1:
         return f"did you mean {parent}, which holds the class folders {some(beside)}?"
     return FORM

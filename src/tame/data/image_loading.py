@@ -12,7 +12,7 @@ import numpy as np
 import PIL
 
 from tame.data.cache import ArrayCache
-from tame.data.image_decoding import UnreadablePicture, decode_bytes, judged_warnings, read_bytes
+from tame.data.image_decoding import UnreadablePicture, decode_bytes, judged_warnings, read_bytes, read_part
 from tame.data.images import Picture, Skipped
 
 _SHARD_BYTES = 64 * 2**20  # of decoded pixels; a mapped shard keeps a file open, so shards are not small
@@ -72,6 +72,13 @@ def load_pixels(
     return Loaded(kept, tuple(arrays[key_of[picture.id]] for picture in kept), tuple(skipped))
 
 
+def content_of(picture: Picture) -> bytes:
+    """The bytes of a picture, of its file or of its place in one. Raises UnreadablePicture."""
+    if picture.offset is None:
+        return read_bytes(picture.path)
+    return read_part(picture.path, picture.offset, picture.size_bytes)
+
+
 def _stored(cache: ArrayCache, pending: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays as views of the cache, so that memory is freed; those trimmed again meanwhile as they are."""
     cache.put(pending)
@@ -83,7 +90,7 @@ def _decode_first(group: Sequence[Picture], *, shortest: int) -> np.ndarray | st
     reason = ""
     for picture in group:
         try:
-            data = read_bytes(picture.path)
+            data = content_of(picture)
             if hashlib.blake2b(data, digest_size=16).hexdigest() != picture.digest:
                 raise UnreadablePicture("the file has changed since it was listed")
             return decode_bytes(data, shortest=shortest)

@@ -13,11 +13,13 @@ import itertools
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from tame.core.errors import DataError, require, unknown
 from tame.core.files import write_text
@@ -33,8 +35,8 @@ _ALIASES: Mapping[Part, tuple[str, ...]] = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-_PICTURES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-_UNSUPPORTED = frozenset({".heic", ".heif", ".avif", ".jxl", ".jp2"})
+ENDINGS = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+UNSUPPORTED = frozenset({".heic", ".heif", ".avif", ".jxl", ".jp2"})
 _IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
@@ -48,6 +50,7 @@ class Picture:
     part: Part  # "" where the layout has no parts
     digest: str  # BLAKE2 of the content, 16 bytes as hexadecimal digits
     size_bytes: int
+    offset: int | None = None  # where it begins in a file that holds many; None: the file is the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,10 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a folder holds. `parts` names those that have pictures; it is empty where the layout has no parts."""
+    """What a folder or a list holds. `parts` names those that have pictures; it is empty where there are no parts.
+
+    beside: of a list, the columns (N,) that group and order its pictures, as they came; digests: of its tables.
+    """
 
     root: str
     classes: tuple[str, ...]
@@ -68,10 +74,14 @@ class Listing:
     skipped: tuple[Skipped, ...]
     parts: tuple[Part, ...]
     notes: tuple[str, ...]
+    beside: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class File:
+    """A file that is to be hashed: its id, its absolute path, what it shows and the part that it came in."""
+
     id: str
     path: str
     class_name: str
@@ -79,10 +89,10 @@ class _File:
 
 
 @dataclass(slots=True)
-class _Found:
-    """What the walk through the folders gathers."""
+class Found:
+    """What a walk through folders gathers."""
 
-    files: list[_File] = field(default_factory=list)
+    files: list[File] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)  # files that are no pictures, by extension
     nested: Counter[str] = field(default_factory=Counter)  # pictures in folders inside a class, by class
@@ -97,9 +107,9 @@ def scan(root: Path, *, val: str | None = None, test: str | None = None) -> List
     inside root.
     Raises DataError if there is nothing to learn from: no folder, no pictures, one class, unclear class names or parts.
     """
-    top = _real_folder(root)
-    found = _Found()
-    folders, files = _entries(top)
+    top = real_folder(root)
+    found = Found()
+    folders, files = entries(top)
     for name in files:
         _note_file(found, top, os.path.join(top, name), class_name=None, part="")
     if found.skipped and not folders:
@@ -112,10 +122,10 @@ def scan(root: Path, *, val: str | None = None, test: str | None = None) -> List
             if _walk_class(found, top, folder, part):
                 candidates.add(printable(os.path.basename(folder)))
             else:
-                empty.append(_identify(top, folder))
+                empty.append(identify(top, folder))
         if empty:
             found.notes.append(f"{len(empty)} folders hold no pictures and are no classes: {_some(empty)}")
-    pictures, skipped, classes = _hash_all(found)
+    pictures, skipped, classes = hash_all(found.files, found.skipped)
     if lost := sorted(candidates - set(classes)):
         found.notes.append(f"classes of which nothing can be read: {_some(lost)}")
     if found.others:
@@ -126,7 +136,7 @@ def scan(root: Path, *, val: str | None = None, test: str | None = None) -> List
     present = {picture.part for picture in pictures}
     parts = tuple(part for part in PARTS if part in present)
     listing = Listing(printable(top), classes, pictures, skipped, parts, tuple(found.notes))
-    notes = _check(top, listing, layout, found.others, named=_given(top, folders, val=val, test=test))
+    notes = _check(top, listing, layout, found.others, named=given_parts(top, folders, val=val, test=test))
     return replace(listing, notes=(*listing.notes, *notes))
 
 
@@ -136,16 +146,23 @@ def pictures_in(folder: Path) -> tuple[list[tuple[str, str]], list[Skipped]]:
     Each picture has its path as it was named, printable, and the path of its file. Raises DataError if the folder
     cannot be listed.
     """
-    top = _real_folder(folder)
-    _entries(top)
-    found = _Found()
-    _walk_class(found, top, top, "")
+    top = real_folder(folder)
+    found = below(top)
     named = [(printable(os.path.join(os.fspath(folder), file.id)), file.path) for file in found.files]
     left = [Skipped(printable(os.path.join(os.fspath(folder), each.id)), each.reason) for each in found.skipped]
     return sorted(named), sorted(left, key=lambda each: each.id)
 
 
-def _real_folder(root: Path) -> str:
+def below(top: str) -> Found:
+    """Everything in a folder and in those inside it, all as of one class. Raises DataError if it cannot be listed."""
+    entries(top)
+    found = Found()
+    _walk_class(found, top, top, "")
+    return found
+
+
+def real_folder(root: Path) -> str:
+    """The absolute path of a folder, without links. Raises DataError where there is none."""
     try:
         top = os.path.realpath(root, strict=True)
     except (OSError, ValueError):
@@ -155,13 +172,13 @@ def _real_folder(root: Path) -> str:
     return top
 
 
-def _entries(folder: str) -> tuple[list[str], list[str]]:
+def entries(folder: str) -> tuple[list[str], list[str]]:
     """Names of the folders and of everything else in a folder, sorted. Raises DataError if it cannot be listed."""
     folders: list[str] = []
     others: list[str] = []
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
+        with os.scandir(folder) as found:
+            for entry in found:
                 if not entry.name.startswith(".") and entry.name.casefold() not in _IGNORED:
                     (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
     except OSError as problem:
@@ -171,41 +188,41 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
 
 def _cure_without_folders(folder: str) -> str:
     """What to do with the pictures of a folder that holds no class folders."""
-    _, files = _entries(folder)
-    parent, pictures = os.path.dirname(folder), [printable(name) for name in files if _extension(name) in _PICTURES]
+    _, files = entries(folder)
+    parent, pictures = os.path.dirname(folder), [printable(name) for name in files if extension(name) in ENDINGS]
     try:
-        beside = [name for name in _entries(parent)[0] if _holds_pictures(os.path.join(parent, name))]
+        beside = [name for name in entries(parent)[0] if _holds_pictures(os.path.join(parent, name))]
     except DataError:  # the parent need not be readable: then nothing is known of what lies beside
         beside = []
     # Parts that lie beside each other are no classes.
     like_parts = any(name.casefold() in names for name in beside for names in _ALIASES.values())
-    others = [printable(name) for name in files if _extension(name) not in _PICTURES]
+    others = [printable(name) for name in files if extension(name) not in ENDINGS]
     own = [] if like_parts else [printable(name) for name in beside]
     return without_folders(pictures, others, beside=own, parent=printable(parent))
 
 
 def _holds_pictures(folder: str) -> bool:
     try:
-        return any(_extension(name) in _PICTURES for name in _entries(folder)[1])
+        return any(extension(name) in ENDINGS for name in entries(folder)[1])
     except DataError:
         return False
 
 
 def _holds_classes(folder: str) -> bool:
-    folders, files = _entries(folder)
-    return bool(folders) and not any(_extension(name) in _PICTURES for name in files)
+    folders, files = entries(folder)
+    return bool(folders) and not any(extension(name) in ENDINGS for name in files)
 
 
-def _layout(top: str, folders: list[str], found: _Found, *, val: str | None, test: str | None) -> dict[Part, list[str]]:
+def _layout(top: str, folders: list[str], found: Found, *, val: str | None, test: str | None) -> dict[Part, list[str]]:
     """The class folders of each part, absolute; the part is "" where there is only one."""
-    roles, rest = _roles(top, folders, found, _given(top, folders, val=val, test=test))
+    roles, rest = _roles(top, folders, found, given_parts(top, folders, val=val, test=test))
     layout: dict[Part, list[str]] = {}
     if "train" not in roles:
         if roles and not rest:
             raise DataError(
                 f"{printable(top)} holds {_some(sorted(roles.values()))} but nothing to train on: no train/"
             )
-        own = {name: _entries(os.path.join(top, name))[0] for name in rest if _holds_classes(os.path.join(top, name))}
+        own = {name: entries(os.path.join(top, name))[0] for name in rest if _holds_classes(os.path.join(top, name))}
         like_parts = {alias: part for part, names in _ALIASES.items() for alias in names}
         if len(own) == len(rest) and (problem := same_inside(own, like_parts)):
             raise DataError(f"in {printable(top)}, {problem}")
@@ -222,7 +239,19 @@ def _layout(top: str, folders: list[str], found: _Found, *, val: str | None, tes
     return layout
 
 
-def _given(top: str, folders: list[str], *, val: str | None, test: str | None) -> dict[Part, str]:
+def part_of_name(folder: str) -> Part | None:
+    """The part that a folder is called like, or None."""
+    return next((part for part, names in _ALIASES.items() if folder.casefold() in names), None)
+
+
+def part_folders(folders: list[str], given: Mapping[Part, str]) -> dict[Part, str]:
+    """The folder of each part: those that were given, and those that are called like the other parts."""
+    free = [name for name in folders if name not in given.values()]
+    found = {part: given.get(part) or alias_of(part, free) for part in PARTS}
+    return {part: name for part, name in found.items() if name is not None}
+
+
+def given_parts(top: str, folders: list[str], *, val: str | None, test: str | None) -> dict[Part, str]:
     """The folders that were named for a part. Raises DataError for one that is not there."""
     asked: dict[Part, str | None] = {"val": val, "test": test}
     given = {part: name for part, name in asked.items() if name is not None}
@@ -234,7 +263,7 @@ def _given(top: str, folders: list[str], *, val: str | None, test: str | None) -
     return given
 
 
-def _roles(top: str, folders: list[str], found: _Found, given: Mapping[Part, str]) -> tuple[dict[Part, str], list[str]]:
+def _roles(top: str, folders: list[str], found: Found, given: Mapping[Part, str]) -> tuple[dict[Part, str], list[str]]:
     """The folder of each part, and the folders that are classes if none of them is train.
 
     A folder named like a part can also be a class ("train", beside "car"). train is a part if it holds folders and no
@@ -245,8 +274,8 @@ def _roles(top: str, folders: list[str], found: _Found, given: Mapping[Part, str
     like_parts = {name for name in free if any(name.casefold() in names for names in _ALIASES.values())}
     rest = [name for name in free if name not in like_parts]
     roles: dict[Part, str] = dict(given)
-    train = _alias("train", free)
-    others = {part: name for part in PARTS[1:] if part not in given and (name := _alias(part, free))}
+    train = alias_of("train", free)
+    others = {part: name for part in PARTS[1:] if part not in given and (name := alias_of(part, free))}
     if train is not None:
         if _holds_classes(os.path.join(top, train)) or (not rest and (others or given)):
             roles["train"] = train
@@ -254,7 +283,7 @@ def _roles(top: str, folders: list[str], found: _Found, given: Mapping[Part, str
             rest.append(train)
     for part, name in others.items():
         is_part = _holds_classes(os.path.join(top, name))
-        inside, _ = _entries(os.path.join(top, name))
+        inside, _ = entries(os.path.join(top, name))
         if "train" not in roles and not (is_part and (not rest or set(inside) & set(rest))):
             rest.append(name)
         elif is_part:
@@ -264,15 +293,16 @@ def _roles(top: str, folders: list[str], found: _Found, given: Mapping[Part, str
     return roles, sorted(rest)
 
 
-def _alias(part: Part, folders: list[str]) -> str | None:
+def alias_of(part: Part, folders: list[str]) -> str | None:
+    """The folder that is called like a part, or None. Raises DataError where there are several."""
     names = [name for name in folders if name.casefold() in _ALIASES[part]]
     require(len(names) < 2, f"{_some(names)} could each be the part {part}; keep one of them", error=DataError)
     return names[0] if names else None
 
 
-def _classes_of(top: str, part_folder: str, found: _Found) -> list[str]:
+def _classes_of(top: str, part_folder: str, found: Found) -> list[str]:
     folder = os.path.join(top, part_folder)
-    folders, files = _entries(folder)
+    folders, files = entries(folder)
     for name in files:
         _note_file(found, top, os.path.join(folder, name), class_name=None, part="")
     if not folders:
@@ -280,7 +310,7 @@ def _classes_of(top: str, part_folder: str, found: _Found) -> list[str]:
     return [os.path.join(folder, name) for name in folders]
 
 
-def _walk_class(found: _Found, top: str, class_folder: str, part: Part) -> bool:
+def _walk_class(found: Found, top: str, class_folder: str, part: Part) -> bool:
     """Notes everything in a class folder and the folders inside it; whether there was anything like a picture."""
     name = printable(os.path.basename(class_folder))
     before = len(found.files) + len(found.skipped)
@@ -288,9 +318,9 @@ def _walk_class(found: _Found, top: str, class_folder: str, part: Part) -> bool:
     while waiting:
         folder = waiting.pop()
         try:
-            folders, files = _entries(folder)
+            folders, files = entries(folder)
         except DataError as problem:
-            found.skipped.append(Skipped(_identify(top, folder), str(problem)))
+            found.skipped.append(Skipped(identify(top, folder), str(problem)))
             continue
         waiting += [os.path.join(folder, inner) for inner in reversed(folders)]
         for file in files:
@@ -300,15 +330,15 @@ def _walk_class(found: _Found, top: str, class_folder: str, part: Part) -> bool:
     return len(found.files) + len(found.skipped) > before
 
 
-def _note_file(found: _Found, top: str, path: str, *, class_name: str | None, part: Part) -> bool:
+def _note_file(found: Found, top: str, path: str, *, class_name: str | None, part: Part) -> bool:
     """Notes one entry that is no folder; whether it goes on as a picture."""
-    own_id, kind = _identify(top, path), _extension(path)
+    own_id, kind = identify(top, path), extension(path)
     try:
         if os.path.islink(path):
-            path = _target(top, path)
-        elif kind in _UNSUPPORTED:
+            path = link_target(top, path)
+        elif kind in UNSUPPORTED:
             raise UnreadablePicture(f"{kind} files cannot be read; {CONVERT}")
-        if kind not in _PICTURES:
+        if kind not in ENDINGS:
             found.others[kind] += 1
             return False
         if class_name is None:
@@ -316,11 +346,12 @@ def _note_file(found: _Found, top: str, path: str, *, class_name: str | None, pa
     except UnreadablePicture as problem:
         found.skipped.append(Skipped(own_id, str(problem)))
         return False
-    found.files.append(_File(own_id, path, class_name, part))
+    found.files.append(File(own_id, path, class_name, part))
     return True
 
 
-def _target(top: str, path: str) -> str:
+def link_target(top: str, path: str) -> str:
+    """The file that a link leads to. Raises UnreadablePicture unless it is one inside the folder `top`."""
     try:
         target = os.path.realpath(path, strict=True)
     except OSError:
@@ -332,21 +363,27 @@ def _target(top: str, path: str) -> str:
     return target
 
 
-def _hash_all(found: _Found) -> tuple[tuple[Picture, ...], tuple[Skipped, ...], tuple[str, ...]]:
+def hash_all(
+    files: Sequence[File], skipped: Sequence[Skipped], classes: Sequence[str] | None = None
+) -> tuple[tuple[Picture, ...], tuple[Skipped, ...], tuple[str, ...]]:
+    """The files with their digests, what is left out with those that cannot be read, and the classes.
+
+    classes: in their order; None: those that can be read, in the order of their names.
+    """
     with ThreadPoolExecutor(4) as pool:
-        hashed = list(pool.map(_digest_or_reason, [file.path for file in found.files]))
-    skipped, good = list(found.skipped), []
-    for file, result in zip(found.files, hashed, strict=True):
+        hashed = list(pool.map(_digest_or_reason, [file.path for file in files]))
+    left, good = list(skipped), []
+    for file, result in zip(files, hashed, strict=True):
         if isinstance(result, str):
-            skipped.append(Skipped(file.id, result))
+            left.append(Skipped(file.id, result))
         else:
             good.append((file, *result))
-    classes = tuple(sorted({file.class_name for file, _, _ in good}))
-    labels = {name: label for label, name in enumerate(classes)}
+    found = tuple(sorted({file.class_name for file, _, _ in good}) if classes is None else classes)
+    labels = {name: label for label, name in enumerate(found)}
     pictures = tuple(
         Picture(file.id, file.path, labels[file.class_name], file.part, digest, size) for file, digest, size in good
     )
-    return pictures, tuple(sorted(skipped, key=lambda item: item.id)), classes
+    return pictures, tuple(sorted(left, key=lambda item: item.id)), found
 
 
 def _digest_or_reason(path: str) -> tuple[str, int] | str:
@@ -373,16 +410,11 @@ def _check(
         cure = no_pictures(others, unreadable=len(listing.skipped))
         what = "to train on " if listing.pictures else ""
         raise DataError(f"no pictures {what}in {printable(top)}{_why(listing)}{cure}")
-    _refuse_twins(listing.classes)
+    refuse_twins(listing.classes)
     for part in layout.keys() - {"", "train"}:
         here = held[part]
         require(bool(here) or part not in named, f"the {part} folder holds no pictures{_why(listing)}", error=DataError)
-        only, missing = sorted(here - train), sorted(train - here)
-        require(not only, missing_in_train(part, only, sorted(train)), error=DataError)
-        if not here:
-            notes.append(f"the part {part} holds no pictures")
-        elif missing:
-            notes.append(f"the part {part} lacks the classes {_some(missing)}")
+        notes += notes_on_part(part, here, train)
     if len(train) == 1:
         [folder] = [each for each in next(iter(layout.values())) if printable(os.path.basename(each)) in train]
         [name] = train
@@ -396,6 +428,15 @@ def _check(
     return notes
 
 
+def notes_on_part(part: Part, here: Collection[str], train: Collection[str]) -> list[str]:
+    """What is to be said of the classes of a part beside those of train. Raises DataError for one only it has."""
+    only, missing = sorted({*here} - {*train}), sorted({*train} - {*here})
+    require(not only, missing_in_train(part, only, sorted(train)), error=DataError)
+    if not here:
+        return [f"the part {part} holds no pictures"]
+    return [f"the part {part} lacks the classes {_some(missing)}"] if missing else []
+
+
 def _why(listing: Listing) -> str:
     """What was seen instead of pictures."""
     skipped = listing.skipped
@@ -403,7 +444,8 @@ def _why(listing: Listing) -> str:
     return f"{first}{''.join(f'; {note}' for note in listing.notes)}"
 
 
-def _refuse_twins(classes: Iterable[str]) -> None:
+def refuse_twins(classes: Iterable[str]) -> None:
+    """Raises DataError for two names of classes that look the same."""
     twins: dict[str, str] = {}
     for name in sorted(classes):
         plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
@@ -415,11 +457,13 @@ def _refuse_twins(classes: Iterable[str]) -> None:
         twins[plain] = name
 
 
-def _identify(top: str, path: str) -> str:
+def identify(top: str, path: str) -> str:
+    """The id of a picture: its path below a folder, printable."""
     return printable(os.path.relpath(path, top).replace(os.sep, "/"))
 
 
-def _extension(path: str) -> str:
+def extension(path: str) -> str:
+    """The ending of a file's name in small letters, with its dot; printable."""
     return printable(os.path.splitext(path)[1].lower())
 
 

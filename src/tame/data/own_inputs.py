@@ -10,7 +10,7 @@ import numpy as np
 
 from tame.core.errors import DataError, require
 from tame.data.array_targets import LARGEST
-from tame.data.arrays import _columns, _is_missing, _kind_of_objects
+from tame.data.arrays import columns_of, is_missing, kind_of_objects
 from tame.data.foreign import as_array
 from tame.data.one_input import require_one_input
 
@@ -70,7 +70,7 @@ def why_lossy(array: np.ndarray) -> str:
 
 def _array_of(x: object, notes: list[str]) -> np.ndarray:
     """The array (N, ...) of two or more dimensions, of booleans, whole numbers or floats."""
-    columns = _columns(x)
+    columns = columns_of(x)
     if columns is None:
         array = as_array(x, "x", notes)
         require(array.ndim > 0, "x is one value: it must be (N, D), a row for each example")
@@ -101,8 +101,8 @@ def _numbers(name: str, array: np.ndarray) -> np.ndarray:
     what = {"M": "dates", "U": "text"}.get(array.dtype.kind, "")
     values = array.tolist()
     if not what:
-        _require_all(name, any(_is_missing(value) for value in values))
-        kind = _kind_of_objects(values)
+        _require_all(name, any(is_missing(value) for value in values))
+        kind = kind_of_objects(values)
         if kind == "boolean":
             return np.array(values, np.bool_)
         if kind == "number":

@@ -58,6 +58,19 @@ def read_csv(data: bytes, *, where: str, digest: str) -> RawTable:
     return RawTable(names, _Texts(encoded), found, cells.num_rows - 1, digest, separator, lines, encoded)
 
 
+def read_head(data: bytes) -> tuple[tuple[str, ...], list[list[str]]]:
+    """The names of the columns and the first rows of what may be the beginning of a CSV file; nothing if it is not."""
+    encoding = next((name for bom, name in BOMS.items() if data.startswith(bom)), "utf-8")
+    text = data.decode(encoding, errors="replace").removeprefix("\ufeff")
+    if CONTROLS.search(text):
+        return (), []
+    try:
+        found = [record for _, record in islice(_records(text, _find_separator(text)[0]), SAMPLE_RECORDS) if record]
+        return (column_names(found[0], "")[0], found[1:]) if found else ((), [])
+    except (csv.Error, DataError):
+        return (), []
+
+
 class _Texts(Mapping[str, np.ndarray]):
     """Columns as arrays of text, each made when it is asked for: few are."""
 

@@ -283,7 +283,7 @@ def any_config(config: StudyConfig) -> None:
 class Kind:
     """A kind of data.
 
-    claims: whether a study's data is of this kind, by what it is (a folder, the ending of a file), not what is in it;
+    claims: whether a study's data is of this kind, by what it is (a folder, the ending of a file, a list of pictures);
     check: raises UsageError for settings that it does not take; uses: the parts of a recipe that it looks at, of those
     that some kinds do not (input, table, own, augment).
     cohort: how many recipes start together; runs: whole trainings that a cohort and its finalists come to, at the
@@ -331,12 +331,12 @@ class Kind:
             look: Callable[[StudyConfig], None] = referred(self.look)
             look(config)
 
-    def thumbnails_of(self, config: StudyConfig, ids: Sequence[str]) -> Mapping[str, bytes]:
-        """Small JPEG files by id, of those examples that can be shown and are still there."""
+    def thumbnails_of(self, config: StudyConfig, ids: Sequence[str], folder: Path) -> Mapping[str, bytes]:
+        """Small JPEG files by id, of those examples that can be shown and are still there. folder: of the study."""
         if not self.thumbnails or not ids:
             return {}
-        draw: Callable[[StudyConfig, Sequence[str]], Mapping[str, bytes]] = referred(self.thumbnails)
-        return draw(config, ids)
+        draw: Callable[[StudyConfig, Sequence[str], Path], Mapping[str, bytes]] = referred(self.thumbnails)
+        return draw(config, ids, folder)
 
 
 def referred(reference: str) -> Any:  # what is referred to has the type that the caller states

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tame.core.config import ARRAYS, StudyConfig
+from tame.core.config import GIVEN, StudyConfig
 from tame.core.errors import UsageError, require
 from tame.core.registry import Registry
 from tame.kinds.arrays.kind import OWN_ARRAYS
@@ -23,12 +23,12 @@ for _each in OURS:
 
 
 def kind_of(config: StudyConfig) -> Kind:
-    """The kind of data that a study is about: by what the data is, and not by what is in it.
+    """The kind of data that a study is about: by what the data is, and of a table by whether it lists pictures.
 
     A kind of another package goes first, for a file of any ending may be a table. Raises UsageError for data that is
     not there, that two such kinds claim, or that does not fit the other settings.
     """
-    if config.data != ARRAYS:
+    if config.data not in GIVEN:
         require(Path(config.data).exists(), f"no file or folder {config.data}")
         others = [name for name in KINDS.names() if KINDS.get(name) not in OURS and KINDS.get(name).claims(config)]
         if len(others) > 1:

@@ -24,7 +24,7 @@ from tame.study.record import DATABASE, SERVER, is_study, open_record
 from tame.study.state import how_to_resume
 
 CONFIG = "config.json"
-GIVEN = ("columns.npz", "inputs.npy", "targets.npz")  # arrays that were given from Python
+GIVEN = ("columns.npz", "inputs.npy", "targets.npz", "pictures.bin", "pictures.json")  # given from Python
 # What a start leaves that is killed before its first event, and what else a study makes in its folder.
 LEFT = (
     LOCK, HOLDER, DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm", f".{DATABASE}.*", CONFIG,

@@ -23,7 +23,7 @@ def claims(config: StudyConfig) -> bool:
 
 def check(config: StudyConfig) -> None:
     """Raises UsageError for settings that are about files and folders."""
-    for name in ("target", "groups", "order", "val", "test", "backbone"):
+    for name in ("target", "image", "label_pattern", "groups", "order", "val", "test", "backbone"):
         require(getattr(config, name) is None, f"{name} is for files and folders; arrays come as (X, y) alone")
     said = "columns are what TAME's networks for tables are trained on; a model of your own sees the array as it is"
     require(not config.columns or config.model is None, said)

@@ -1,4 +1,4 @@
-"""Pictures: a folder of them, in folders by class."""
+"""Pictures: in folders by class, listed in a table, or given from Python."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 
 from tame.adjust import portfolio
 from tame.adjust.portfolio import Preset
-from tame.core.config import ARRAYS, StudyConfig
+from tame.core.config import GIVEN, StudyConfig
+from tame.core.config import PICTURES as GIVEN_PICTURES
 from tame.core.errors import require
-from tame.kinds.kind import Data, Features, Kind, Words
+from tame.kinds.kind import Data, Features, Kind, Words, referred
 from tame.kinds.pictures.costs import compute, costs, crop_for, missing_s
 
 HEADS_COHORTS, SCRATCH_COHORT = (64, 32), 8  # recipes that start together: heads on few examples, on many; networks
@@ -33,16 +34,25 @@ def cohort(data: Data) -> int:
 
 
 def claims(config: StudyConfig) -> bool:
-    """Whether the data is a folder."""
-    return config.data != ARRAYS and Path(config.data).is_dir()
+    """Whether the data is a folder, a table that lists pictures, or pictures given from Python."""
+    if config.data in GIVEN:
+        return config.data == GIVEN_PICTURES
+    # Referred to, since it reads the beginning of a table, by what takes long to load.
+    return Path(config.data).is_dir() or bool(referred("tame.kinds.pictures.listing:claims_file")(config))
 
 
 def check(config: StudyConfig) -> None:
     """Raises UsageError for settings that are about tables."""
-    for name in ("target", "groups", "order"):
-        require(getattr(config, name) is None, f"--{name} names a column of a table; {config.data} is a folder")
-    require(not config.columns, f"--column says what a column of a table is; {config.data} is a folder")
-    require(config.task in ("auto", "images", "classification"), f"a folder of pictures is no {config.task} task")
+    if config.data == GIVEN_PICTURES:
+        for name in ("val", "test"):
+            said = f"{name} names a folder or a table; give {{'train': ..., 'val': ..., 'test': ...}} as the data"
+            require(getattr(config, name) is None, said)
+    elif Path(config.data).is_dir():
+        referred("tame.kinds.pictures.listing:check_place")(config)
+    else:
+        labels = "--label-pattern reads labels from the names of files in a folder"
+        require(config.label_pattern is None, f"{labels}; {config.data} is a list")
+    require(config.task in ("auto", "images", "classification"), f"pictures are no {config.task} task")
 
 
 PICTURES = Kind(

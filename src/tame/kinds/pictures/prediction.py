@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from torch import Tensor, nn
 from tame.core.errors import DataError, UsageError, require
 from tame.core.text import printable
 from tame.data.cache import ArrayCache
+from tame.data.given_pictures import pictures_alone, pixels_of_given
 from tame.data.image_decoding import UnreadablePicture, decode
+from tame.data.image_layout import LISTS
+from tame.data.image_places import pictures_listed
 from tame.data.images import pictures_in
 from tame.data.views import central_pixels
 from tame.kinds.costs import Speed
@@ -62,12 +66,27 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
 
 
 def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
-    """Nothing: pictures are given as files."""
-    raise UsageError(f"this model judges {network.kind}: give paths")
+    """Canonical outputs (n, C) of pictures given from Python: a list of paths or of Pillow's pictures, or a dataset.
+
+    by_place: nothing, since pictures have no columns. Raises DataError where one of them cannot be read.
+    """
+    outputs: list[np.ndarray] = []
+    given = enumerate(pictures_alone(x))
+    while some := list(islice(given, READ)):
+        pixels = []
+        for number, each in some:
+            try:
+                pixels.append(pixels_of_given(each, shortest=network.shortest))
+            except UnreadablePicture as problem:
+                raise DataError(f"picture {number} cannot be read: {problem}") from None
+        names = [str(number) for number, _ in some]
+        outputs.append(judge(network, Pictures(pixels, names), device=torch.device("cpu")).double().numpy())
+    require(bool(outputs), "no pictures were given", error=DataError)
+    return np.concatenate(outputs)
 
 
 def find_pictures(inputs: Sequence[Path]) -> tuple[list[tuple[str, str]], list[Left]]:
-    """The pictures among files and in folders, and what is left out: folders are walked as for `tame fit`.
+    """The pictures among files, in folders and in lists, and what is left out: folders are walked as for `tame fit`.
 
     Each picture has its name, as it was given, and the path of its file. A link that was named itself is followed.
     """
@@ -79,8 +98,8 @@ def find_pictures(inputs: Sequence[Path]) -> tuple[list[tuple[str, str]], list[L
             mode = each.stat().st_mode
         except OSError as problem:
             raise UsageError(f"no file or folder {name}: {problem.strerror}") from None
-        if stat.S_ISDIR(mode):
-            inside, skipped = pictures_in(each)
+        if stat.S_ISDIR(mode) or each.suffix.lower() in LISTS:
+            inside, skipped = pictures_in(each) if stat.S_ISDIR(mode) else pictures_listed(each)
             found += inside
             left += [Left(one.id, one.reason) for one in skipped]
         else:

@@ -1,4 +1,4 @@
-"""From a folder of pictures to examples: reading, judging the data, splitting; the test part is sealed from here on."""
+"""From pictures to examples: reading, judging the data, splitting; the test part is sealed from here on."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from pathlib import Path
 import numpy as np
 
 from tame.adjust.portfolio import input_sizes
-from tame.core.config import StudyConfig
+from tame.core.config import PICTURES, StudyConfig
 from tame.core.errors import DataError
 from tame.core.plain import from_plain
 from tame.core.records import Finding
 from tame.core.result_parts import BackboneFacts
-from tame.data.images import Listing, Picture, Skipped, scan
-from tame.data.split import Split, groups_of, make_split, seal
+from tame.data.images import Listing, Picture, Skipped
+from tame.data.split import Split, groups_of, make_split, seal, split_by_order
+from tame.data.table_order import order_values
 from tame.kinds.costs import Speed
 from tame.kinds.findings import count, finding, metric_for
+from tame.kinds.groups import joined, named_groups
 from tame.kinds.kind import Data, Known, Opened, Phase, Port
 from tame.kinds.pictures import commands
 from tame.kinds.pictures.commands import Features, Look
 from tame.kinds.pictures.costs import crop_for, first_size
+from tame.kinds.pictures.listing import listing_of
 
 MOST_NAMED = 20  # pairs that a finding names; the rest is counted
 LOST_SHARE = 0.5  # of a class's pictures that may be unreadable
@@ -32,7 +35,7 @@ LOST_SHARE = 0.5  # of a class's pictures that may be unreadable
 class PictureFacts:
     """What a study keeps of its pictures. counts: of each class, by part; side: the median shorter one, in pixels.
 
-    pairs: rows that are the same or nearly; digests: "id:digest" of each picture.
+    pairs: rows that are the same or nearly; digests: "id:digest" of each picture, then those of their lists.
     """
 
     kind: str = "images"
@@ -50,14 +53,15 @@ class PictureFacts:
 
 
 def look(config: StudyConfig) -> None:
-    """Raises DataError for a folder that contains nothing to learn from; decodes nothing."""
-    scan(Path(config.data), val=config.val, test=config.test)
+    """Raises DataError for a folder or list that contains nothing to learn from; decodes nothing."""
+    if config.data != PICTURES:
+        listing_of(config, None)
 
 
 def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
     """Reads the pictures, finds duplicates, splits. Raises DataError where they cannot be trained on."""
     phase("reading the pictures")
-    listing = scan(Path(config.data), val=config.val, test=config.test)
+    listing = listing_of(config, folder)
     backbone = None if config.backbone in (None, "none") else config.backbone
     opened = commands.open_pictures(port, commands.Given(tuple(listing.pictures), backbone))
     skipped = (*listing.skipped, *opened.skipped)
@@ -69,16 +73,14 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     if opened.backbone is not None:
         speed = commands.speed(port, seen, known.speed)
         seen = replace(seen, size=_affordable(config, opened.backbone, side, seen, speed, port, range(len(pictures))))
-    known.require_same(_digests(pictures), "pictures")
+    known.require_same(_digests(listing, pictures), "pictures")
     if known.data is not None:
         pairs = from_plain(PictureFacts, known.data, what="what is known of the pictures").pairs
     else:
         phase("looking for pictures that are the same")
         pairs = commands.duplicates(port, seen)
     labels = [p.label for p in pictures]
-    groups = groups_of(len(pictures), pairs)
-    given = [p.part for p in pictures]
-    split = make_split(labels, given, groups, classes=listing.classes, folds=config.folds, seed=config.seed)
+    listing, groups, split = _split(config, listing, pictures, pairs)
     hidden = np.array([-1 if part == "test" else label for label, part in zip(labels, split.part, strict=True)])
     task = "binary" if len(listing.classes) == 2 else "multiclass"
     ids = tuple(p.id for p in pictures)
@@ -99,6 +101,32 @@ def _first_look(backbone: BackboneFacts | None, side: int) -> Look:
     return Look(size=sizes[0], crop=crop_for(backbone, side))
 
 
+def _split(
+    config: StudyConfig, listing: Listing, pictures: Sequence[Picture], pairs: Sequence[tuple[int, int]]
+) -> tuple[Listing, np.ndarray, Split]:
+    """The listing with a note on its groups, the groups (N,) of pictures that may not be parted, and the split."""
+    labels, given = np.array([p.label for p in pictures]), [p.part for p in pictures]
+    ids = {p.id for p in pictures}
+    kept = np.array([p.id in ids for p in listing.pictures])
+    groups = groups_of(len(pictures), pairs)
+    if config.groups:
+        own, said = named_groups(
+            listing.beside[config.groups][kept], config.groups, given=given, values=labels, classes=listing.classes,
+            nouns="pictures",
+        )  # fmt: skip
+        listing, groups = replace(listing, notes=(*listing.notes, *said)), joined(own, pairs)
+    if config.order:
+        told = config.columns.get(config.order, "")
+        order = order_values(listing.beside[config.order][kept], config.order, told=told)
+        return listing, groups, split_by_order(order, given, groups)
+    split = make_split(labels, given, groups, classes=listing.classes, folds=config.folds, seed=config.seed)
+    return listing, groups, split
+
+
+def _digests(listing: Listing, pictures: Sequence[Picture]) -> list[str]:
+    return [*(f"{p.id}:{p.digest}" for p in pictures), *listing.digests]
+
+
 def _affordable(
     config: StudyConfig, backbone: BackboneFacts, side: int, seen: Look, speed: Speed, port: Port, rows: Sequence[int]
 ) -> int:
@@ -108,10 +136,6 @@ def _affordable(
         return commands.missing(port, Features(size, 2, seen.crop, list(rows)))
 
     return first_size(config.clock_s, backbone, side, speed, passes)
-
-
-def _digests(pictures: Sequence[Picture]) -> list[str]:
-    return [f"{p.id}:{p.digest}" for p in pictures]
 
 
 def _facts(
@@ -131,7 +155,7 @@ def _facts(
     return PictureFacts(
         classes=listing.classes, pictures=len(pictures), counts={k: v for k, v in counts.items() if v},
         skipped=len(skipped), skipped_first=tuple(skipped[:3]), notes=listing.notes, split=split.how,
-        folds=split.folds, side=side, pairs=tuple(pairs), digests=tuple(_digests(pictures)),
+        folds=split.folds, side=side, pairs=tuple(pairs), digests=tuple(_digests(listing, pictures)),
     )  # fmt: skip
 
 

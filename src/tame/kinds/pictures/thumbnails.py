@@ -10,26 +10,29 @@ from PIL import Image
 
 from tame.core.config import StudyConfig
 from tame.core.errors import TameError
-from tame.data.image_decoding import decode
-from tame.data.images import scan
+from tame.data.image_decoding import decode_bytes, judged_warnings
+from tame.data.image_loading import content_of
+from tame.data.images import Picture
+from tame.kinds.pictures.listing import listing_of
 
 THUMBNAIL = 160  # pixels of the longer side
 
 
-def draw(config: StudyConfig, ids: Sequence[str]) -> dict[str, bytes]:
-    """JPEG files of the pictures of these ids; those that are gone or damaged are left out."""
+def draw(config: StudyConfig, ids: Sequence[str], folder: Path) -> dict[str, bytes]:
+    """JPEG files of the pictures of these ids; those that are gone or damaged are left out. folder: of the study."""
     try:
-        listing = scan(Path(config.data), val=config.val, test=config.test)
+        listing = listing_of(config, folder)
     except TameError:
         return {}  # the report is drawn again after the pictures were moved: it is drawn without them
     wanted = set(ids)
-    drawn = {picture.id: _thumbnail(picture.path) for picture in listing.pictures if picture.id in wanted}
+    drawn = {picture.id: _thumbnail(picture) for picture in listing.pictures if picture.id in wanted}
     return {name: small for name, small in drawn.items() if small is not None}
 
 
-def _thumbnail(path: str) -> bytes | None:
+def _thumbnail(picture: Picture) -> bytes | None:
     try:
-        image = Image.fromarray(decode(path, shortest=THUMBNAIL))
+        with judged_warnings():
+            image = Image.fromarray(decode_bytes(content_of(picture), shortest=THUMBNAIL))
     except TameError:
         return None
     image.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tame.adjust import portfolio
 from tame.adjust.portfolio import Preset
-from tame.core.config import ARRAYS, StudyConfig
+from tame.core.config import GIVEN, StudyConfig
 from tame.core.errors import require
 from tame.kinds.kind import Data, Kind, Words
 
@@ -21,13 +21,18 @@ def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int
 
 def claims(config: StudyConfig) -> bool:
     """Whether the data is a file."""
-    return config.data != ARRAYS and not Path(config.data).is_dir()
+    return config.data not in GIVEN and not Path(config.data).is_dir()
 
 
 def check(config: StudyConfig) -> None:
     """Raises UsageError for settings that are about pictures."""
     require(config.backbone is None, "a backbone is for pictures; leave out --backbone")
-    require(config.task != "images", f"{config.data} is a file; pictures come in a folder")
+    require(
+        config.task != "images",
+        f"no column of {config.data} names pictures by their files; if one does, give it with --image",
+    )
+    labels = "--label-pattern reads labels from the names of files in a folder"
+    require(config.label_pattern is None, f"{labels}; {config.data} is a file")
 
 
 TABLES = Kind(

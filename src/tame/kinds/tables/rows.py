@@ -12,20 +12,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tame.core.config import StudyConfig
-from tame.core.errors import DataError, require
 from tame.core.records import Finding
 from tame.core.result_parts import ColumnFacts, TargetFacts
 from tame.data.row_copies import RowCopies, copies_of
 from tame.data.split import Split, groups_of, make_split, seal, split_all_but_rare, split_by_order, strata
-from tame.data.table_order import group_codes, order_values
+from tame.data.table_order import order_values
 from tame.data.tables import LEARNT, Table
 from tame.data.targets import Leak
 from tame.kinds.findings import count, finding, metric_for
+from tame.kinds.groups import joined, named_groups
 from tame.kinds.kind import Data, Opened
 
 FOLDS_BELOW = 10_000  # rows; a table is cheap to train on, and folds use all of it
 FEW = 200
-LEAST_GROUPS = 3
 MOST_NAMED = 20  # rows that a finding names; the rest is counted
 
 
@@ -85,9 +84,12 @@ def split_rows(own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies |
     found = copies_of(list(own.table.values.values())) if copies is None else copies
     groups, notes = groups_of(len(own.values), found.pairs()), own.notes
     if config.groups:
-        named, said = _grouped(own, config.groups)
+        named, said = named_groups(
+            own.beside[config.groups], config.groups, given=own.given, values=own.values, classes=own.classes,
+            nouns="rows",
+        )  # fmt: skip
         # Rows that differ in one column are left to the groups that the user has named.
-        groups, notes = _joined(named, replace(found, near=())), notes + said
+        groups, notes = joined(named, replace(found, near=()).pairs()), notes + said
     split = _split(own, groups, config)
     sealed = seal(split, own.values if own.shares is None else own.shares)
     is_test = np.array(split.part) == "test"
@@ -103,14 +105,6 @@ def split_rows(own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies |
     findings = [*_of_columns(own, notes), *_of_copies(own, data, found), *_of_split(own, data)]
     facts = _facts(own, data, notes, int(found.has_twin.sum()))
     return Opened(data=data, facts=facts, groups=groups, findings=tuple(findings))
-
-
-def _joined(groups: np.ndarray, copies: RowCopies) -> np.ndarray:
-    """(N,) groups that hold both what a column says and copies together."""
-    _, first, place = np.unique(groups, return_index=True, return_inverse=True)
-    rows = np.arange(len(groups))
-    named = [*zip(first[place].tolist(), rows.tolist(), strict=True)]
-    return groups_of(len(groups), [*named, *copies.pairs()])
 
 
 def _split(own: Rows, groups: np.ndarray, config: StudyConfig) -> Split:
@@ -248,20 +242,3 @@ def _of_split(own: Rows, data: Data) -> list[Finding]:
         title = f"the test part holds only {count(num_test, 'row')}: its score is uncertain"
         found.append(finding("small_test", title, "info", {"n": num_test}))
     return found
-
-
-def _grouped(own: Rows, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(N,) groups of rows by a column, and what was found in it.
-
-    Raises DataError where a class lies in too few of them to be split.
-    """
-    groups, said = group_codes(own.beside[name], name)
-    free = np.array([part == "" for part in own.given])
-    least = LEAST_GROUPS - len({part for part in own.given if part})
-    for number, label in enumerate(own.classes or ("the target",)):
-        mine = free & (own.values == number) if own.classes else free
-        found = len(np.unique(groups[mine]))
-        what = f"the rows of class {label!r} lie" if own.classes else "the rows lie"
-        mend = f"at least {least} are needed to learn, choose and test by different ones"
-        require(found >= least, f"{what} in {count(found, 'group')} of {name!r}; {mend}", error=DataError)
-    return groups, (said,) if said else ()
