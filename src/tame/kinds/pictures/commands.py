@@ -69,6 +69,30 @@ class Duplicates:
 
 
 @dataclass(frozen=True, slots=True)
+class Labelled:
+    """Pictures whose labels are known. rows: of the data; labels: class numbers, one for each row."""
+
+    look: Look
+    rows: Sequence[int]
+    labels: Sequence[int]
+    num_classes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectPicture:
+    """A picture whose label is probably wrong: its row, the class it looks like, and the probability of that."""
+
+    row: int
+    likely: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    pictures: tuple[SuspectPicture, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     passes: int
 
@@ -89,6 +113,11 @@ def speed(worker: Port, look: Look, known: Speed | None) -> Speed:
 def duplicates(worker: Port, look: Look) -> tuple[tuple[int, int], ...]:
     """Pairs of pictures that are the same or nearly, also mirrored and cropped: by pixels and by features."""
     return _read(Duplicates, worker.ask("duplicates", to_plain(look)), "duplicates").pairs
+
+
+def suspects(worker: Port, labelled: Labelled) -> tuple[SuspectPicture, ...]:
+    """Pictures whose label is probably wrong, by their features at this look, the most suspect first."""
+    return _read(Suspects, worker.ask("suspects", to_plain(labelled)), "suspects").pictures
 
 
 def missing(worker: Port, features: Features) -> int:

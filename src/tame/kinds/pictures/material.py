@@ -21,8 +21,20 @@ from tame.data.image_crops import small_copy
 from tame.data.image_hashes import perceptual_hash
 from tame.data.image_loading import load_pixels
 from tame.data.quality import find_duplicates, find_equal, find_parts
+from tame.data.suspects import suspect_labels
 from tame.kinds.costs import Speed
-from tame.kinds.pictures.commands import Duplicates, Features, Given, Look, Missing, Opened, SpeedAsked
+from tame.kinds.pictures.commands import (
+    Duplicates,
+    Features,
+    Given,
+    Labelled,
+    Look,
+    Missing,
+    Opened,
+    SpeedAsked,
+    SuspectPicture,
+    Suspects,
+)
 from tame.kinds.pictures.features import Pictures
 from tame.kinds.pictures.inputs import Inputs
 from tame.kinds.pictures.memory import of_pictures
@@ -30,7 +42,7 @@ from tame.kinds.pictures.prediction import empty_network, judge
 from tame.kinds.pictures.tasks import FeatureTask, PixelTask, Tuned, TunedTask
 from tame.parts.backbones import Backbone, open_backbone
 from tame.parts.mlp import Mlp
-from tame.parts.models import build_model
+from tame.parts.models import OWN_MODELS, build_model
 from tame.parts.network import Network, plain_head, read_network
 from tame.trial.commands import Fold, Plain
 from tame.trial.population import Examples, Member, Task, joint
@@ -65,6 +77,7 @@ class PictureMaterial:
         answers: dict[str, Callable[[Plain, Sequence[int]], object]] = {
             "speed": self._speed,
             "duplicates": self._duplicates,
+            "suspects": self._suspects,
             "missing": self._missing,
             "prepare": self._prepare,
         }
@@ -92,7 +105,7 @@ class PictureMaterial:
         )
 
     def small(self, recipe: Recipe) -> bool:
-        return self.stacks(recipe)
+        return self.stacks(recipe) or recipe.model.name in OWN_MODELS
 
     def stacks(self, recipe: Recipe) -> bool:
         return recipe.model.name == "head" and not recipe.model.unfrozen
@@ -105,7 +118,8 @@ class PictureMaterial:
             return FeatureTask(features, examples.to(inputs.device), inputs.device, shift=shift, scale=scale)
         apart = replace(examples, together=False)
         if recipe.model.name != "head":
-            return PixelTask(inputs.pixels(rows, recipe), apart, inputs.device, autocast)
+            pixels, draws = inputs.pixels(rows, recipe), not self.small(recipe)
+            return PixelTask(pixels, apart, inputs.device, autocast, draws=draws)
         heads = self._first_heads(recipe, rows, examples, folds)
         return inputs.tuned_task(recipe, rows, heads, apart, autocast)
 
@@ -167,6 +181,13 @@ class PictureMaterial:
         small = np.stack([small_copy(array) for array in pixels])
         found |= {*find_equal(pixels, small), *find_parts(small)}
         return Duplicates(tuple(sorted(found)))
+
+    def _suspects(self, given: Plain, _: Sequence[int]) -> Suspects:
+        asked = _read(Labelled, given, "suspects")
+        look = asked.look
+        features = self.inputs.features(asked.rows, size=look.size, views=1, crop=look.crop)[0].cpu().numpy()
+        found = suspect_labels(features, np.array(asked.labels), num_classes=asked.num_classes)
+        return Suspects(tuple(SuspectPicture(asked.rows[s.row], s.likely, s.probability) for s in found))
 
     def _missing(self, given: Plain, rows: Sequence[int]) -> Missing:
         asked = _read(Features, given, "missing")

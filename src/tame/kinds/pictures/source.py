@@ -86,6 +86,8 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     )  # fmt: skip
     facts = _facts(listing, pictures, skipped, split, pairs, side)
     found = _findings(pictures, skipped, split, pairs, listing.classes)
+    if backbone and known.data is None:
+        found += _suspects(data, port, seen)
     return Opened(data=data, facts=facts, groups=groups, findings=tuple(found), skipped=skipped)
 
 
@@ -160,6 +162,23 @@ def _findings(
         title = f"the test part holds only {num_test} pictures: its score is uncertain"
         found.append(finding("small_test", title, "info", {"n": num_test}))
     return found
+
+
+def _suspects(data: Data, port: Port, seen: Look) -> list[Finding]:
+    """The pictures outside the test part whose label is probably wrong."""
+    asked = commands.Labelled(seen, data.rows, data.learnt().tolist(), len(data.classes))
+    found = commands.suspects(port, asked)
+    if not found:
+        return []
+    named: list[dict[str, object]] = [
+        {
+            "picture": data.ids[each.row], "label": data.classes[int(data.targets[each.row])],
+            "looks_like": data.classes[each.likely], "probability": round(each.probability, 3),
+        }
+        for each in found[:MOST_NAMED]
+    ]  # fmt: skip
+    title = f"the {'label' if len(found) == 1 else 'labels'} of {count(len(found), 'picture')} may be wrong"
+    return [finding("suspect_labels", title, "warning", {"count": len(found), "pictures": named})]
 
 
 def _require_enough(listing: Listing, pictures: Sequence[Picture]) -> None:

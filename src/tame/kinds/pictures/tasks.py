@@ -25,7 +25,10 @@ HEAD_RATE = 2.0  # of the backbone's rate: the head has further to go
 
 @dataclass(frozen=True, slots=True)
 class PixelTask:
-    """Networks from scratch. pixels: (N, 3, S, S) uint8 at the recipe's input size."""
+    """Networks from scratch. pixels: (N, 3, S, S) uint8 at the recipe's input size.
+
+    draws: timm's networks draw from torch's generators, those of TAME only from the draws of a step.
+    """
 
     pixels: Tensor
     examples: Examples
