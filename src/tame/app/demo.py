@@ -135,12 +135,12 @@ def faults_in_pictures(drawn: Drawn, state: State, result: Result) -> tuple[Plan
         return sum(a in group and group[a] == group.get(b) for a, b in pairs)
 
     lost = [name for name in drawn.unreadable if name not in group]
-    beside = "kept on one side of the split"
+    near, beside = drawn.near_duplicates, "kept on one side of the split"
     found, how = _wrong_labels(set(drawn.mislabelled), result)
     return (
         Planted("files that are no pictures", len(drawn.unreadable), len(lost), "left out, named in skipped.csv"),
         Planted("pictures that are there twice", len(drawn.copies), joined(drawn.copies), beside),
-        Planted("pictures saved again, a little changed", len(drawn.near_duplicates), joined(drawn.near_duplicates), beside),
+        Planted("pictures saved again, a little changed", len(near), joined(near), beside),
         Planted("pictures in the wrong folder", len(drawn.mislabelled), found, how),
     )  # fmt: skip
 
@@ -156,10 +156,10 @@ def faults_in_table(findings: Sequence[Finding]) -> tuple[Planted, ...]:
         value = by_code.get(code, {}).get(name, 0)
         return value if isinstance(value, int) else 0
 
-    faults, left_out = TABLE_FAULTS, "left out"
+    faults, left_out, ignored = TABLE_FAULTS, "left out", f"left out: --column {LEAK}=ignore"
     twins = counted("duplicate_rows", "rows") // 2 - counted("label_conflict", "count") // 2
     return (
-        Planted("a column that gives the answer away", 1, named("target_leak", LEAK), f"left out: --column {LEAK}=ignore"),
+        Planted("a column that gives the answer away", 1, named("target_leak", LEAK), ignored),
         Planted("a column of names", 1, named("identifier_columns", IDENTIFIER), left_out),
         Planted("a column that never changes", 1, named("constant_columns", CONSTANT), left_out),
         Planted("rows without an answer", faults.unlabelled, counted("skipped_rows", "count"), left_out),

@@ -51,7 +51,7 @@ def suspect_labels(features: np.ndarray, labels: np.ndarray, *, num_classes: int
 
 
 def _unseen(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(N, C) outputs of ridge regression for each example, trained on all others; exactly, by the leave-one-out formula.
+    """(N, C) outputs of ridge regression for each example, trained on all others, by the exact leave-one-out formula.
 
     Of several decays the one whose outputs are nearest to y is used. Source: Allen, The Relationship between Variable
     Selection and Data Augmentation and a Method for Prediction (1974), PRESS.
@@ -64,7 +64,7 @@ def _unseen(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     values, vectors = values[kept], vectors[:, kept]
     left = vectors if wide else (x @ vectors) / np.sqrt(values)  # (N, K) left singular vectors
     seen, unit = left.T @ offset, float(values.sum()) / len(x)
-    best, error = offset, np.inf
+    best, error = y, np.inf
     for decay in DECAYS * unit:
         share = values / (values + decay)
         leverage = 1 / len(x) + (left**2) @ share

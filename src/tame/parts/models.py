@@ -94,6 +94,25 @@ def small_cnn(recipe: ModelRecipe, num_classes: int) -> nn.Module:
     return Layers(*stem, *stages, *tail)
 
 
+class MeanAndMax(nn.Module):
+    """The mean and the largest value of each channel: what is in the picture, wherever it lies. (B, C, H, W) to (B, 2C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((x.mean(dim=(2, 3)), x.amax(dim=(2, 3))), dim=1)
+
+
+@MODELS.add("resnet")
+def resnet(recipe: ModelRecipe, num_classes: int) -> nn.Module:
+    """A residual network for a short training: a stem and two blocks, each of which halves the resolution.
+
+    Widths w, 2w, 4w. At width 16 a picture of 48 pixels takes 4.4 million multiplications; of "cnn" it takes 7.1.
+    """
+    width = recipe.width
+    stem = [nn.Conv2d(3, width, 3, padding=1, stride=2, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    stages = [ResidualBlock(width, 2 * width, stride=2), ResidualBlock(2 * width, 4 * width, stride=2)]
+    return Layers(*stem, *stages, MeanAndMax(), Dropout(recipe.dropout), nn.Linear(8 * width, num_classes))
+
+
 @MODELS.add("plain_cnn")
 def plain_cnn(recipe: ModelRecipe, num_classes: int) -> nn.Module:
     """A textbook network: three 3 x 3 convolutions with max-pooling, then one hidden layer."""

@@ -109,9 +109,9 @@ def _insect(rng: Rng, number: int) -> list[str]:
     day = int(rng.integers(1, 31))
     return [
         f"G{number:05d}", f"2026-{int(rng.integers(5, 10)):02d}-{day:02d}", f"{between(rng, own.hours):.1f}",
-        f"{temperature:.1f}", str(rng.choice(FLOWERS, p=own.flowers)), f"{length:.1f}", f"{near(own.wing) * length:.1f}",
-        "" if rng.random() < MISSING_SHARE else f"{mass:.0f}", f"{beat:.0f}", f"{min(near(own.hair), 1.0):.2f}",
-        "garden survey", f"tray {1 + list(SPECIES).index(name)}", name,
+        f"{temperature:.1f}", str(rng.choice(FLOWERS, p=own.flowers)), f"{length:.1f}",
+        f"{near(own.wing) * length:.1f}", "" if rng.random() < MISSING_SHARE else f"{mass:.0f}", f"{beat:.0f}",
+        f"{min(near(own.hair), 1.0):.2f}", "garden survey", f"tray {1 + list(SPECIES).index(name)}", name,
     ]  # fmt: skip
 
 
