@@ -22,7 +22,18 @@ from tame.data.image_hashes import perceptual_hash
 from tame.data.image_loading import load_pixels
 from tame.data.quality import find_duplicates, find_equal, find_parts
 from tame.kinds.costs import Speed
-from tame.kinds.pictures.commands import Duplicates, Features, Given, Look, Missing, Opened, SpeedAsked
+from tame.kinds.pictures.commands import (
+    Compare,
+    Compared,
+    Duplicates,
+    Features,
+    Given,
+    Look,
+    Missing,
+    Opened,
+    SpeedAsked,
+)
+from tame.kinds.pictures.comparison import compare, examples_of, scratch_recipe
 from tame.kinds.pictures.features import Pictures
 from tame.kinds.pictures.inputs import Inputs
 from tame.kinds.pictures.memory import of_pictures
@@ -65,6 +76,7 @@ class PictureMaterial:
         answers: dict[str, Callable[[Plain, Sequence[int]], object]] = {
             "speed": self._speed,
             "duplicates": self._duplicates,
+            "compare": self._compare,
             "missing": self._missing,
             "prepare": self._prepare,
         }
@@ -82,7 +94,8 @@ class PictureMaterial:
             build_model(recipe.model, 2)
         else:
             name = recipe.model.name
-            require(name == "head", f"with a backbone, model.name is 'head', not {name!r}")
+            mend = f"model.name is 'head', not {name!r}; for a network from scratch, add --backbone none"
+            require(name == "head", f"with a backbone, {mend}")
         require(not recipe.model.unfrozen, "model.unfrozen is set by fine-tuning, after the heads; it cannot be fixed")
         require(not recipe.augment.noise, "augment.noise is for the numbers of tables; leave it out")
         frozen = recipe.model.name == "head"
@@ -168,6 +181,17 @@ class PictureMaterial:
         found |= {*find_equal(pixels, small), *find_parts(small)}
         return Duplicates(tuple(sorted(found)))
 
+    def _compare(self, given: Plain, _: Sequence[int]) -> Compared:
+        asked = _read(Compare, given, "compare")
+        inputs, examples = self.inputs, examples_of(asked)
+        head = Recipe().but({**PROBE, "input.size": asked.size, "input.crop": asked.crop, "seed": asked.seed})
+        features, shift, scale = self._scaled(head, asked.rows)
+        pixels = inputs.pixels(asked.rows, scratch_recipe(asked))
+        return compare(
+            asked, head, FeatureTask(features, examples.to(inputs.device), inputs.device, shift=shift, scale=scale),
+            PixelTask(pixels, examples, inputs.device),
+        )  # fmt: skip
+
     def _missing(self, given: Plain, rows: Sequence[int]) -> Missing:
         asked = _read(Features, given, "missing")
         own = rows if asked.rows is None else asked.rows
@@ -215,7 +239,7 @@ def _heads(modules: dict[Fold, nn.Module]) -> dict[Fold, Mlp]:
 def open_material(given: Plain, room: Room) -> tuple[PictureMaterial, Plain]:
     """Opens the backbone and decodes all pictures: `kinds/pictures/commands.py` has what is given and answered."""
     asked = _read(Given, given, "open")
-    backbone = open_backbone(asked.backbone) if asked.backbone else None
+    backbone = open_backbone(asked.backbone, cache=room.cache) if asked.backbone else None
     pixels = ArrayCache(room.cache / "pixels", under=room.under and room.under / "pixels")
     decoded = partial(room.say, "decode")
     loaded = load_pixels(asked.pictures, shortest=SHORTEST, cache=pixels, on_progress=decoded)
