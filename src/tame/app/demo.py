@@ -34,6 +34,7 @@ from tame.core.records import Finding
 from tame.core.result import Result
 from tame.data.split import groups_of
 from tame.kinds.pictures.source import PictureFacts
+from tame.parts.embedded import DEFAULT
 from tame.report import formats, words
 from tame.study.state import State, Watcher, read_state
 from tame.worker.environment import usable_cores
@@ -94,7 +95,7 @@ def run_demo(
     scratch_s = SCRATCH_SHARE * time_s
     if scratch_s < LEAST_SCRATCH_S:
         scratch_s = 0.0
-    config = StudyConfig(data=str(folder), time_s=time_s - scratch_s, seed=seed, out=out)
+    config = StudyConfig(data=str(folder), backbone=DEFAULT, time_s=time_s - scratch_s, seed=seed, out=out)
     result = fit_study(config, watcher, started=started)
     study, beside = Path(result.study), None
     if scratch_s and result.backbone is not None:

@@ -19,6 +19,7 @@ from tame.app.own_studies import (
     Outside,
     allowed,
     forget_start,
+    is_inside,
     is_own,
     named_outside,
     recalled,
@@ -105,10 +106,11 @@ def fit_study(
 
 
 def resolved(config: StudyConfig) -> StudyConfig:
-    """The config with absolute paths, so that a study can be resumed from another folder."""
+    """The config with absolute paths, so that a study can be resumed from another folder, and with its backbone."""
     if config.data == ARRAYS:
         return config
-    whole = replace(config, data=str(Path(config.data).resolve()), backbone=_absolute(config.backbone))
+    backbone = config.backbone or kind_of(config).backbone
+    whole = replace(config, data=str(Path(config.data).resolve()), backbone=_absolute(backbone))
     if Path(config.data).is_dir():
         return whole
     return replace(whole, val=_other_table("val", config.val), test=_other_table("test", config.test))
@@ -299,7 +301,7 @@ def _what_is_kept(study: Study) -> str:
 
 
 def _absolute(backbone: str | None) -> str | None:
-    if backbone and backbone != "none" and Path(backbone).expanduser().is_dir():
+    if backbone and not is_inside(backbone) and Path(backbone).expanduser().is_dir():
         return str(Path(backbone).expanduser().resolve())
     return backbone
 

@@ -95,7 +95,7 @@ def small_cnn(recipe: ModelRecipe, num_classes: int) -> nn.Module:
 
 
 class MeanAndMax(nn.Module):
-    """The mean and the largest value of each channel: what is in the picture, wherever it lies. (B, C, H, W) to (B, 2C)."""
+    """The mean and the largest value of each channel, wherever in the picture it lies. (B, C, H, W) to (B, 2C)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat((x.mean(dim=(2, 3)), x.amax(dim=(2, 3))), dim=1)

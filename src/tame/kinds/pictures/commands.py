@@ -97,6 +97,34 @@ class Missing:
     passes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare:
+    """Examples that a head on frozen features and a network from scratch are tried on.
+
+    size, crop: of the features; side: median shorter side of the pictures; rows: of the data; targets, held: of each,
+    its class number and whether it judges instead of being trained on; classes: how many there are.
+    """
+
+    size: int
+    crop: float
+    side: int
+    rows: Sequence[int]
+    targets: Sequence[int]
+    held: Sequence[bool]
+    classes: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The accuracy of each way on the examples that judge. trained_on, judged: how many examples there were."""
+
+    pretrained: float
+    scratch: float
+    trained_on: int
+    judged: int
+
+
 def open_pictures(worker: Port, given: Given) -> Opened:
     """Opens the backbone and decodes all pictures. Raises DataError where none can be read."""
     return _read(Opened, worker.open(IMAGES, to_plain(given)), "open")
@@ -118,6 +146,11 @@ def duplicates(worker: Port, look: Look) -> tuple[tuple[int, int], ...]:
 def suspects(worker: Port, labelled: Labelled) -> tuple[SuspectPicture, ...]:
     """Pictures whose label is probably wrong, by their features at this look, the most suspect first."""
     return _read(Suspects, worker.ask("suspects", to_plain(labelled)), "suspects").pictures
+
+
+def compare(worker: Port, asked: Compare) -> Compared:
+    """How well a head on the backbone's features and a small network from scratch do."""
+    return _read(Compared, worker.ask("compare", to_plain(asked)), "compare")
 
 
 def missing(worker: Port, features: Features) -> int:

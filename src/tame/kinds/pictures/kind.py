@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tame.adjust import portfolio
 from tame.adjust.portfolio import Preset
-from tame.core.config import ARRAYS, StudyConfig
+from tame.core.config import ARRAYS, AUTO, StudyConfig
 from tame.core.errors import require
 from tame.kinds.kind import Data, Features, Kind, Words
 from tame.kinds.pictures.costs import compute, costs, crop_for, missing_s
@@ -64,6 +64,7 @@ PICTURES = Kind(
     cohort=cohort,
     runs=5,
     most_epochs=SCRATCH_EPOCHS,
+    backbone=AUTO,
     features=Features(costs, missing_s, compute),
     source="tame.kinds.pictures.source:read",
     material="tame.kinds.pictures.material:open_material",

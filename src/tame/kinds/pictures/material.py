@@ -24,6 +24,8 @@ from tame.data.quality import find_duplicates, find_equal, find_parts
 from tame.data.suspects import suspect_labels
 from tame.kinds.costs import Speed
 from tame.kinds.pictures.commands import (
+    Compare,
+    Compared,
     Duplicates,
     Features,
     Given,
@@ -35,6 +37,7 @@ from tame.kinds.pictures.commands import (
     SuspectPicture,
     Suspects,
 )
+from tame.kinds.pictures.comparison import compare, examples_of, scratch_recipe
 from tame.kinds.pictures.features import Pictures
 from tame.kinds.pictures.inputs import Inputs
 from tame.kinds.pictures.memory import of_pictures
@@ -78,6 +81,7 @@ class PictureMaterial:
             "speed": self._speed,
             "duplicates": self._duplicates,
             "suspects": self._suspects,
+            "compare": self._compare,
             "missing": self._missing,
             "prepare": self._prepare,
         }
@@ -95,7 +99,8 @@ class PictureMaterial:
             build_model(recipe.model, 2)
         else:
             name = recipe.model.name
-            require(name == "head", f"with a backbone, model.name is 'head', not {name!r}")
+            mend = f"model.name is 'head', not {name!r}; for a network from scratch, add --backbone none"
+            require(name == "head", f"with a backbone, {mend}")
         require(not recipe.model.unfrozen, "model.unfrozen is set by fine-tuning, after the heads; it cannot be fixed")
         require(not recipe.augment.noise, "augment.noise is for the numbers of tables; leave it out")
         frozen = recipe.model.name == "head"
@@ -189,6 +194,17 @@ class PictureMaterial:
         found = suspect_labels(features, np.array(asked.labels), num_classes=asked.num_classes)
         return Suspects(tuple(SuspectPicture(asked.rows[s.row], s.likely, s.probability) for s in found))
 
+    def _compare(self, given: Plain, _: Sequence[int]) -> Compared:
+        asked = _read(Compare, given, "compare")
+        inputs, examples = self.inputs, examples_of(asked)
+        head = Recipe().but({**PROBE, "input.size": asked.size, "input.crop": asked.crop, "seed": asked.seed})
+        features, shift, scale = self._scaled(head, asked.rows)
+        pixels = inputs.pixels(asked.rows, scratch_recipe(asked))
+        return compare(
+            asked, head, FeatureTask(features, examples.to(inputs.device), inputs.device, shift=shift, scale=scale),
+            PixelTask(pixels, examples, inputs.device),
+        )  # fmt: skip
+
     def _missing(self, given: Plain, rows: Sequence[int]) -> Missing:
         asked = _read(Features, given, "missing")
         own = rows if asked.rows is None else asked.rows
@@ -236,7 +252,7 @@ def _heads(modules: dict[Fold, nn.Module]) -> dict[Fold, Mlp]:
 def open_material(given: Plain, room: Room) -> tuple[PictureMaterial, Plain]:
     """Opens the backbone and decodes all pictures: `kinds/pictures/commands.py` has what is given and answered."""
     asked = _read(Given, given, "open")
-    backbone = open_backbone(asked.backbone) if asked.backbone else None
+    backbone = open_backbone(asked.backbone, cache=room.cache) if asked.backbone else None
     pixels = ArrayCache(room.cache / "pixels", under=room.under and room.under / "pixels")
     decoded = partial(room.say, "decode")
     loaded = load_pixels(asked.pictures, shortest=SHORTEST, cache=pixels, on_progress=decoded)

@@ -20,7 +20,8 @@ from tame.data.split import Split, groups_of, make_split, seal
 from tame.kinds.findings import count, finding, metric_for
 from tame.kinds.kind import Data, Known, Opened, Phase, Port
 from tame.kinds.pictures import commands
-from tame.kinds.pictures.commands import Look
+from tame.kinds.pictures.choice import Choice, chosen, first_backbone
+from tame.kinds.pictures.commands import Given, Look
 from tame.kinds.pictures.costs import crop_for
 
 MOST_NAMED = 20  # pairs that a finding names; the rest is counted
@@ -31,7 +32,8 @@ LOST_SHARE = 0.5  # of a class's pictures that may be unreadable
 class PictureFacts:
     """What a study keeps of its pictures. counts: of each class, by part; side: the median shorter one, in pixels.
 
-    pairs: rows that are the same or nearly; digests: "id:digest" of each picture.
+    backbone: what `--backbone auto` was found to be; pairs: rows that are the same or nearly; digests: "id:digest" of
+    each picture.
     """
 
     kind: str = "images"
@@ -44,6 +46,7 @@ class PictureFacts:
     split: str = ""
     folds: int = 1
     side: int = 0
+    backbone: str = ""
     pairs: tuple[tuple[int, int], ...]
     digests: tuple[str, ...]
 
@@ -57,8 +60,8 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     """Reads the pictures, finds duplicates, splits. Raises DataError where they cannot be trained on."""
     phase("reading the pictures")
     listing = scan(Path(config.data), val=config.val, test=config.test)
-    backbone = None if config.backbone in (None, "none") else config.backbone
-    opened = commands.open_pictures(port, commands.Given(tuple(listing.pictures), backbone))
+    backbone = first_backbone(config, known)
+    opened = commands.open_pictures(port, Given(tuple(listing.pictures), backbone))
     skipped = (*listing.skipped, *opened.skipped)
     kept = set(opened.kept)
     pictures = [p for p in listing.pictures if p.id in kept]
@@ -84,10 +87,15 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         "images", task, metric_for(config, task), listing.classes, ids, hidden, split, seal(split, labels), side,
         opened.backbone,
     )  # fmt: skip
-    facts = _facts(listing, pictures, skipped, split, pairs, side)
-    found = _findings(pictures, skipped, split, pairs, listing.classes)
-    if backbone and known.data is None:
-        found += _suspects(data, port, seen)
+
+    suspects = _suspects(data, port, seen) if backbone and known.data is None else []
+
+    def without() -> None:
+        commands.open_pictures(port, Given(listing.pictures, None))
+
+    data, choice = chosen(config, known, data, port, seen, phase=phase, without=without)
+    facts = _facts(listing, pictures, skipped, split, pairs, side, choice)
+    found = [*_findings(pictures, skipped, split, pairs, listing.classes), *suspects]
     return Opened(data=data, facts=facts, groups=groups, findings=tuple(found), skipped=skipped)
 
 
@@ -110,6 +118,7 @@ def _facts(
     split: Split,
     pairs: Sequence[tuple[int, int]],
     side: int,
+    choice: Choice,
 ) -> PictureFacts:
     counts = {
         part: dict(
@@ -117,10 +126,11 @@ def _facts(
         )
         for part in ("train", "val", "test", "aside")
     }
+    notes = (*listing.notes, *([f"--backbone auto is {choice.why}"] if choice.why else []))
     return PictureFacts(
         classes=listing.classes, pictures=len(pictures), counts={k: v for k, v in counts.items() if v},
-        skipped=len(skipped), skipped_first=tuple(skipped[:3]), notes=listing.notes, split=split.how,
-        folds=split.folds, side=side, pairs=tuple(pairs), digests=tuple(_digests(pictures)),
+        skipped=len(skipped), skipped_first=tuple(skipped[:3]), notes=notes, split=split.how,
+        folds=split.folds, side=side, backbone=choice.backbone, pairs=tuple(pairs), digests=tuple(_digests(pictures)),
     )  # fmt: skip
 
 
