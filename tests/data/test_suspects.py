@@ -50,7 +50,7 @@ def test_planted_labels_are_found_and_few_others(seed: int) -> None:
     labels[wrong] = (truth[wrong] + 1) % 4
     found = suspect_labels(x, labels, num_classes=4)
     right = [each for each in found if each.row in set(wrong.tolist())]
-    assert len(right) >= 13
+    assert len(right) >= 12
     assert len(right) >= 0.8 * len(found)
     assert all(each.likely == truth[each.row] for each in right)
     assert all(0.5 < each.probability <= 1 for each in found)

@@ -10,7 +10,7 @@ from tame.core.errors import ShapeError
 
 DECAYS = np.logspace(-4, 2, 13)  # of the linear model, in units of the mean squared length of the features
 SHARPNESS = np.logspace(-0.5, 1.5, 21)  # factors that turn outputs into logits
-RARE = 0.05  # a label less probable than this is suspect, where the model is as sure of another as it usually is
+RARE = 0.02  # a label less probable than this is suspect, where the model is as sure of another as it usually is
 LEAST = 8  # examples of a class, below which nothing is known of it
 
 
