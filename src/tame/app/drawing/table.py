@@ -53,8 +53,8 @@ SPECIES: Mapping[str, Species] = {
 class TableFaults:
     """How many rows of each kind are planted.
 
-    copies: equal to another row; conflicts: equal to another, with another species; unlabelled: without a species;
-    infinite: with an infinite mass.
+    copies: equal to another row; conflicts: equal to another but for the species, and for the column that follows it;
+    unlabelled: without a species; infinite: with an infinite mass.
     """
 
     copies: int = 0
@@ -83,6 +83,7 @@ def draw_table(path: Path, *, seed: int, rows: int, faults: TableFaults) -> None
     again = [list(own[next(some)]) for _ in range(copied)]
     for row in again[: faults.conflicts]:
         row[place] = _other(rng, row[place])
+        row[COLUMNS.index(LEAK)] = _tray(row[place])
     for _ in range(faults.unlabelled):
         own[next(some)][place] = ""
     for _ in range(faults.infinite):
@@ -111,8 +112,13 @@ def _insect(rng: Rng, number: int) -> list[str]:
         f"G{number:05d}", f"2026-{int(rng.integers(5, 10)):02d}-{day:02d}", f"{between(rng, own.hours):.1f}",
         f"{temperature:.1f}", str(rng.choice(FLOWERS, p=own.flowers)), f"{length:.1f}",
         f"{near(own.wing) * length:.1f}", "" if rng.random() < MISSING_SHARE else f"{mass:.0f}", f"{beat:.0f}",
-        f"{min(near(own.hair), 1.0):.2f}", "garden survey", f"tray {1 + list(SPECIES).index(name)}", name,
+        f"{min(near(own.hair), 1.0):.2f}", "garden survey", _tray(name), name,
     ]  # fmt: skip
+
+
+def _tray(name: str) -> str:
+    """Where insects of a species are put, once it is known."""
+    return f"tray {1 + list(SPECIES).index(name)}"
 
 
 def _other(rng: Rng, name: str) -> str:
