@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import torch
 from timm.layers import GELU, GELUTanh
 from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.padding import pad_same
 from torch import Tensor, nn
-from torch.nn.functional import pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 SAME = 1e-4  # largest relative distance (root mean square) of a rewritten network from the plain one, in float32
@@ -108,13 +108,14 @@ class FusedConv(nn.Module):
         bias = None if conv.bias is None else conv.bias.detach().to(dtype)
         form = [list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups]
         # Neither tensor is a buffer: a packed weight cannot be moved, cast or saved.
-        self.pad = conv.pad.padding if isinstance(conv, Conv2dSame) else ()
+        # What TensorFlow's padding adds depends on the size of the picture, and differs between the sides.
+        self.same = (conv.kernel_size, conv.stride, conv.dilation) if type(conv) is Conv2dSame else None
         self.call: Callable[..., Tensor] = ops._convolution_pointwise
         self.packed = (ops._reorder_convolution_weight(weight, *form, list(shape)), bias, *form, *activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, H, W) in the type of the weights."""
-        return self.call(pad(x, self.pad) if self.pad else x, *self.packed)
+        return self.call(x if self.same is None else pad_same(x, *self.same), *self.packed)
 
 
 def pointwise(module: nn.Module) -> Pointwise | None:
@@ -174,11 +175,9 @@ def _watch(module: nn.Module, probe: Tensor) -> tuple[list[tuple[str, str]], dic
     one module, as is an activation.
     """
     seen, handles = _Watch(), []
-    convolutions = {path for path, each in module.named_modules() if type(each) in CONVOLUTIONS}
     for path, each in module.named_modules():
-        is_part = not any(each.children()) or isinstance(each, nn.BatchNorm2d) or path in convolutions
-        # A convolution of timm may hold the padding that it does itself.
-        if not path or not is_part or isinstance(each, nn.Identity) or path.rpartition(".")[0] in convolutions:
+        is_part = not any(each.children()) or isinstance(each, nn.BatchNorm2d)
+        if not path or not is_part or isinstance(each, nn.Identity):
             continue
         handles.append(
             each.register_forward_pre_hook(lambda _, args, path=path: seen.before(path, args[0]) if args else None)
