@@ -212,7 +212,8 @@ def _open_embedded(name: str, cache: Path | None) -> Backbone:
 def _unpacked(name: str, own: Embedded) -> dict[str, Tensor]:
     """The tensors in the file of a package, by timm's names. Their order is the same; shapes and digest prove it."""
     content = io.BytesIO(content_of(name))  # proved before a byte of it is parsed
-    tensors = list(torch.load(content, weights_only=True, map_location="cpu").values())
+    inside = torch.load(content, weights_only=True, map_location="cpu")
+    tensors = [value.contiguous() for value in inside.values()]
     wanted = timm.create_model(own.architecture, pretrained=False).state_dict()
     fit = [a.shape for a in tensors] == [b.shape for b in wanted.values()]
     weights = dict(zip(wanted, tensors, strict=False))

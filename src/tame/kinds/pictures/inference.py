@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import torch
 from timm.layers import GELU, GELUTanh
 from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.padding import pad_same
 from torch import Tensor, nn
-from torch.nn.functional import pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 SAME = 1e-4  # largest relative distance (root mean square) of a rewritten network from the plain one, in float32
@@ -82,7 +82,8 @@ def _fused(
     fused = copy.deepcopy(module).to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     for path, shape in shapes.items():
         conv = module.get_submodule(path)
-        if type(conv) not in CONVOLUTIONS or conv.padding_mode != "zeros" or isinstance(conv.padding, str):
+        assert isinstance(conv, nn.Conv2d)
+        if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
             continue
         activation = pointwise(module.get_submodule(followers[path])) if path in followers else None
         if activation:
@@ -107,14 +108,16 @@ class FusedConv(nn.Module):
         weight = conv.weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
         bias = None if conv.bias is None else conv.bias.detach().to(dtype)
         form = [list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups]
-        # Neither tensor is a buffer: a packed weight cannot be moved, cast or saved.
-        self.pad = conv.pad.padding if isinstance(conv, Conv2dSame) else ()
+        # What TensorFlow's padding adds depends on the size of the picture, and differs between the sides.
+        own = [list(conv.kernel_size), list(conv.stride), list(conv.dilation)]
+        self.same = own if type(conv) is Conv2dSame else None
         self.call: Callable[..., Tensor] = ops._convolution_pointwise
+        # Neither tensor is a buffer: a packed weight cannot be moved, cast or saved.
         self.packed = (ops._reorder_convolution_weight(weight, *form, list(shape)), bias, *form, *activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, H, W) in the type of the weights."""
-        return self.call(pad(x, self.pad) if self.pad else x, *self.packed)
+        return self.call(x if self.same is None else pad_same(x, *self.same), *self.packed)
 
 
 def pointwise(module: nn.Module) -> Pointwise | None:
@@ -174,11 +177,9 @@ def _watch(module: nn.Module, probe: Tensor) -> tuple[list[tuple[str, str]], dic
     one module, as is an activation.
     """
     seen, handles = _Watch(), []
-    convolutions = {path for path, each in module.named_modules() if type(each) in CONVOLUTIONS}
     for path, each in module.named_modules():
-        is_part = not any(each.children()) or isinstance(each, nn.BatchNorm2d) or path in convolutions
-        # A convolution of timm may hold the padding that it does itself.
-        if not path or not is_part or isinstance(each, nn.Identity) or path.rpartition(".")[0] in convolutions:
+        is_part = not any(each.children()) or isinstance(each, nn.BatchNorm2d)
+        if not path or not is_part or isinstance(each, nn.Identity):
             continue
         handles.append(
             each.register_forward_pre_hook(lambda _, args, path=path: seen.before(path, args[0]) if args else None)
