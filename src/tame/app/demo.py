@@ -6,6 +6,7 @@ The demo knows which faults it planted, so it can say how many of them the study
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 import webbrowser
@@ -157,6 +158,7 @@ def faults_in_table(findings: Sequence[Finding]) -> tuple[Planted, ...]:
         value = by_code.get(code, {}).get(name, 0)
         return value if isinstance(value, int) else 0
 
+    infinite = sum(map(int, re.findall(r"(\d+) cells? (?:is|are) infinite", str(by_code.get("infinite_values", "")))))
     faults, left_out, ignored = TABLE_FAULTS, "left out", f"left out: --column {LEAK}=ignore"
     twins = counted("duplicate_rows", "rows") // 2 - counted("label_conflict", "count") // 2
     return (
@@ -164,6 +166,7 @@ def faults_in_table(findings: Sequence[Finding]) -> tuple[Planted, ...]:
         Planted("a column of names", 1, named("identifier_columns", IDENTIFIER), left_out),
         Planted("a column that never changes", 1, named("constant_columns", CONSTANT), left_out),
         Planted("rows without an answer", faults.unlabelled, counted("skipped_rows", "count"), left_out),
+        Planted("masses that are infinite", faults.infinite, infinite, "taken as missing"),
         Planted("rows that are there twice", faults.copies, twins, "kept on one side of the split"),
         Planted(
             "rows that are there twice, with two answers", faults.conflicts, counted("label_conflict", "count") // 2,
