@@ -16,6 +16,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from command_line import tame_here
 from made_results import made, printed
 from tame.app.demo import Demo, Planted, faults_in_pictures, faults_in_table, open_report
 from tame.app.drawing.picture_set import Drawn, Faults, draw
@@ -167,3 +168,18 @@ def test_the_report_is_opened_where_a_person_sits_before_a_browser(
 
 def test_nothing_is_opened_without_a_terminal(tmp_path: Path) -> None:
     assert not open_report(tmp_path / "report.html")
+
+
+def test_a_table_has_no_pictures(tmp_path: Path) -> None:
+    said = tame_here("demo", "--table", "--pictures", "x", cache=tmp_path / "cache", cwd=tmp_path)
+    assert said.returncode == 2
+    assert "leave it out with --table" in said.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_that_the_demo_has_not_drawn_are_left_alone(tmp_path: Path) -> None:
+    draw(tmp_path / "mine", seed=1, counts=2)
+    said = tame_here("demo", "--pictures", "mine", cache=tmp_path / "cache", cwd=tmp_path)
+    assert said.returncode == 2
+    assert "does not hold the pictures of seed 0" in said.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["mine"]

@@ -268,11 +268,11 @@ def doctor(json: JsonOption = False) -> None:
 
 @app.command()
 def demo(
-    time: TimeOption = "70s",
+    time: TimeOption = "74s",
     seed: SeedOption = 0,
     out: OutOption = None,
     pictures: Annotated[
-        str | None, typer.Option(help="folder for the pictures (default: runs/demo-pictures-SEED)")
+        str | None, typer.Option(help="folder for the pictures (default: runs/demo-insects-SEED)")
     ] = None,
     table: Annotated[bool, typer.Option("--table", help="draw a table of measured insects instead")] = False,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the report in a browser")] = True,

@@ -24,7 +24,7 @@ from tame.worker.executor import Place
 from tame.worker.executors import process_executor
 from tame.worker.watch import Patience
 
-SIZE = 64  # pixels: from random weights, more epochs are worth more than more pixels
+SIZE = 48  # pixels: from random weights, more epochs are worth more than more pixels
 RECIPE: Mapping[str, Value] = {
     "input.size": SIZE, "input.crop": 1.0, "input.views": 2, "optimizer.name": "adamw", "optimizer.lr": 3e-3,
     "optimizer.weight_decay": 5e-2, "schedule.name": "cosine", "schedule.warmup": 0.1, "loss.label_smoothing": 0.1,
