@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +15,7 @@ from safetensors.torch import save_file
 
 from command_line import tame_here
 from made_results import made, printed
-from tame.app.demo import Demo, Planted, faults_in_pictures, faults_in_table, open_report
+from tame.app.demo import Demo, Planted, faults_in_pictures, faults_in_table
 from tame.app.drawing.picture_set import Drawn, Faults, draw
 from tame.app.drawing.table import COLUMNS, IDENTIFIER, LEAK, TARGET, TableFaults, draw_table
 from tame.app.from_scratch import FromScratch, from_scratch
@@ -140,34 +137,6 @@ def test_the_story_as_json_is_the_result_and_what_the_demo_adds() -> None:
     assert about["faults"][0]["found"] == 9
     assert about["from_scratch"]["score"]["value"] == 0.41
     assert Demo(result, ()).to_json()["demo"] == {"faults": [], "from_scratch": None}
-
-
-OPEN = "import sys; from pathlib import Path; from tame.app.demo import open_report; open_report(Path(sys.argv[1]))"
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
-@pytest.mark.parametrize("given", [{}, {"CI": "1"}, {"DISPLAY": None}, {"piped": ""}])
-def test_the_report_is_opened_where_a_person_sits_before_a_browser(
-    tmp_path: Path, given: dict[str, str | None]
-) -> None:
-    """With a browser that writes down what it is asked to open."""
-    page, seen, browser = tmp_path / "report.html", tmp_path / "seen", tmp_path / "browser"
-    write_text(tmp_path, "browser", f'#!/bin/sh\necho "$1" > {seen}\n')
-    browser.chmod(0o700)
-    own = {**os.environ, "BROWSER": f"{browser} %s", "DISPLAY": ":0", **given}
-    own.pop("CI", None) if "CI" not in given else None
-    environment = {name: value for name, value in own.items() if value is not None}
-    terminal, other = os.openpty()
-    out = subprocess.PIPE if "piped" in given else other
-    subprocess.run([sys.executable, "-c", OPEN, str(page)], stdout=out, env=environment, check=True, timeout=60)
-    os.close(other)
-    os.close(terminal)
-    assert seen.exists() == (not given)
-    assert not seen.exists() or seen.read_text().strip() == page.as_uri()
-
-
-def test_nothing_is_opened_without_a_terminal(tmp_path: Path) -> None:
-    assert not open_report(tmp_path / "report.html")
 
 
 def test_a_table_has_no_pictures(tmp_path: Path) -> None:

@@ -280,7 +280,8 @@ def demo(
     quiet: QuietOption = False,
 ) -> None:
     """Draw pictures of bees, wasps, other insects and nothing, faults included, and run a whole study, offline."""
-    from tame.app.demo import open_report, run_demo, run_table_demo
+    from tame.app.browser import open_page
+    from tame.app.demo import run_demo, run_table_demo
     from tame.app.progress import watching
 
     seconds = parse_time(time)
@@ -295,7 +296,7 @@ def demo(
     else:
         _print(found.lines())
         if browser and not quiet:
-            open_report(Path(found.result.report))
+            open_page(Path(found.result.report))
     _require_whole(found.result)
 
 

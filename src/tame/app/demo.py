@@ -5,11 +5,8 @@ The demo knows which faults it planted, so it can say how many of them the study
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 import time
-import webbrowser
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +16,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tame.app.console import raw
 from tame.app.drawing.picture import CLASSES
 from tame.app.drawing.picture_set import Drawn, Faults, draw, planted
 from tame.app.drawing.table import CONSTANT, IDENTIFIER, LEAK, TARGET, TableFaults, draw_table
@@ -126,13 +122,6 @@ def run_table_demo(watcher: Watcher, *, time_s: float, seed: int, out: str | Non
     config = StudyConfig(data=str(path), target=TARGET, columns={LEAK: "ignore"}, time_s=time_s, seed=seed, out=out)
     result = fit_study(config, watcher, started=started)
     return Demo(result, faults_in_table([*seen, *result.findings]))
-
-
-def open_report(page: Path) -> bool:
-    """Opens a page in a browser where a person sits before one; returns whether it was opened."""
-    watched = raw(sys.stdout).isatty() and "CI" not in os.environ
-    display = sys.platform in ("darwin", "win32") or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ))
-    return watched and display and webbrowser.open(page.resolve().as_uri())
 
 
 def faults_in_pictures(drawn: Drawn, state: State, result: Result) -> tuple[Planted, ...]:
