@@ -109,15 +109,18 @@ class FusedConv(nn.Module):
         bias = None if conv.bias is None else conv.bias.detach().to(dtype)
         form = [list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups]
         # What TensorFlow's padding adds depends on the size of the picture, and differs between the sides.
-        own = [list(conv.kernel_size), list(conv.stride), list(conv.dilation)]
-        self.same = own if type(conv) is Conv2dSame else None
+        own = [list(each) for each in (conv.kernel_size, conv.stride, conv.dilation)]
+        self.same: list[list[int]] | None = own if type(conv) is Conv2dSame else None
         self.call: Callable[..., Tensor] = ops._convolution_pointwise
         # Neither tensor is a buffer: a packed weight cannot be moved, cast or saved.
         self.packed = (ops._reorder_convolution_weight(weight, *form, list(shape)), bias, *form, *activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, H, W) in the type of the weights."""
-        return self.call(x if self.same is None else pad_same(x, *self.same), *self.packed)
+        if self.same is not None:
+            kernel, stride, dilation = self.same
+            x = pad_same(x, kernel, stride, dilation)
+        return self.call(x, *self.packed)
 
 
 def pointwise(module: nn.Module) -> Pointwise | None:

@@ -15,6 +15,7 @@ from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.data.augment import augment
 from tame.parts.backbones import Backbone
+from tame.parts.depthwise import with_depthwise
 from tame.parts.mlp import Draws, Mlp, head_of
 from tame.parts.models import TIMM, build_model, init_module
 from tame.trial.population import Examples, Groups, Member, num_outputs
@@ -126,7 +127,7 @@ class TunedTask:
     draws: bool = True
 
     def build(self, member: Member) -> nn.Module:
-        upper = copy.deepcopy(self.upper).requires_grad_(True)
+        upper = with_depthwise(copy.deepcopy(self.upper)).requires_grad_(True)
         head = copy.deepcopy(self.heads[member.fold])
         head.dropout = member.recipe.model.dropout
         return Tuned(upper, head).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
