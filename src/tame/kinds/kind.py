@@ -39,7 +39,8 @@ class Data:
     kind: its name; task: binary, multiclass or regression. targets: (N,) class numbers, -1 in the test part; or
     numbers, NaN there. shares: (N, C) of classes, NaN there, where examples come with probabilities; `targets` are then
     the likeliest. side: median shorter side of pictures, in pixels. twins: examples of the test part that are equal to
-    one that is trained on, as examples of few different values are by chance.
+    one that is trained on, as examples of few different values are by chance. groups: (N,) as of `Opened`, once it is
+    open.
     """
 
     kind: str
@@ -56,6 +57,12 @@ class Data:
     refits: bool = False  # whether what is delivered is also trained on the part that chose
     shares: np.ndarray | None = None
     twins: tuple[int, ...] = ()
+    groups: np.ndarray | None = None
+
+    def groups_of(self, rows: Sequence[int]) -> np.ndarray | None:
+        """(n,) which of these examples belong together; None where each stands for itself."""
+        own = None if self.groups is None else self.groups[np.asarray(rows, dtype=np.int64)]
+        return None if own is None or len(np.unique(own)) == len(own) else own
 
     @property
     def rows(self) -> list[int]:
@@ -204,6 +211,18 @@ class Compare(Protocol):
     def __call__(self, build: Build, recipes: Sequence[Recipe], port: Port, where: str) -> None: ...
 
 
+class Keep(Protocol):
+    """Keeps how the module of a recipe looks and what it says of a few examples in a folder, for `Recognise`."""
+
+    def __call__(self, recipe: Recipe, port: Port, folder: Path) -> object: ...
+
+
+class Recognise(Protocol):
+    """Nothing, where a function still makes the module that was kept. Raises UsageError."""
+
+    def __call__(self, folder: Path, build: Build) -> None: ...
+
+
 class JudgeHere(Protocol):
     """Canonical outputs (n, C) of rows of the examples in a study's folder, by its delivered model as loaded here."""
 
@@ -215,6 +234,8 @@ class OwnModel:
     """What a kind does with a model of the user's own in the process that has the function which makes it."""
 
     compare: Compare
+    keep: Keep
+    recognise: Recognise
     judge: JudgeHere
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tame.core.errors import require
 from tame.core.plain import to_plain
 from tame.core.records import Event
@@ -28,7 +30,7 @@ def open_data(study: Study) -> Data:
     if known.data is None:
         study.keep(Event("data", to_plain(opened.facts)), *findings_events(opened.findings))
     _write_files(study, opened)
-    return opened.data
+    return replace(opened.data, groups=opened.groups)
 
 
 def learn(study: Study, data: Data) -> None:
