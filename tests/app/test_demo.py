@@ -69,9 +69,6 @@ def test_the_network_from_scratch_is_judged_on_the_sealed_part(finished: Result)
     assert (beside.network, beside.epochs) == (ARCHITECTURE, 2)
     assert beside.score.n == finished.score.n
     assert 0 <= beside.score.low <= beside.score.value <= beside.score.high <= 1
-    again = from_scratch(Path(finished.study), finished, seconds=600, most=2, watcher=Silent())
-    assert again is not None
-    assert again.score == beside.score
 
 
 def test_without_time_for_an_epoch_nothing_is_trained_from_scratch(finished: Result) -> None:

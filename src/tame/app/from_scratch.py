@@ -50,11 +50,15 @@ class FromScratch:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Class numbers of the pictures of a study, by row: those that are not sealed, and those of the sealed part."""
+    """Class numbers of the pictures of a study, by row: those that are not sealed, and those of the sealed part.
+
+    ids, groups: of the sealed part; pictures with one group belong together, as copies do.
+    """
 
     learnt: Mapping[int, int]
     sealed: Mapping[int, int]
-    ids: Sequence[str]  # of the sealed part
+    ids: Sequence[str]
+    groups: np.ndarray
 
 
 def from_scratch(
@@ -93,7 +97,8 @@ def from_scratch(
 def _opened(worker: Commands, study: Path, result: Result) -> _Parts:
     """Opens the pictures of a study in a worker, and gives it all labels but those of the sealed part."""
     with (study / "split.csv").open(encoding="utf-8", newline="") as file:
-        part = {row["id"]: row["part"] for row in csv.DictReader(file)}
+        rows = list(csv.DictReader(file))
+    part, group = ({row["id"]: row[name] for row in rows} for name in ("part", "group"))
     pictures = scan(Path(result.data)).pictures
     label = {picture.id: picture.label for picture in pictures}
     kept = list(enumerate(open_pictures(worker, Given(tuple(pictures), None)).kept))
@@ -105,7 +110,8 @@ def _opened(worker: Commands, study: Path, result: Result) -> _Parts:
             num_classes=len(result.classes), task=result.task,
         )
     )  # fmt: skip
-    return _Parts(learnt, sealed, [name for row, name in kept if row in sealed])
+    ids = [name for row, name in kept if row in sealed]
+    return _Parts(learnt, sealed, ids, np.array([int(group[name]) for name in ids]))
 
 
 def _judged(worker: Commands, parts: _Parts, recipe: Recipe, result: Result) -> Score:
@@ -114,5 +120,5 @@ def _judged(worker: Commands, parts: _Parts, recipe: Recipe, result: Result) -> 
     worker.train_again([member])
     worker.network(member, labels=result.classes)
     outputs = np.array(worker.judge(list(parts.sealed)))
-    judged = judged_from(result.task, parts.ids, list(parts.sealed.values()), outputs)
+    judged = judged_from(result.task, parts.ids, list(parts.sealed.values()), outputs, groups=parts.groups)
     return score(result.metric, judged, how="the same network with random weights, on the same pictures", seed=0)
