@@ -127,7 +127,8 @@ class TunedTask:
     draws: bool = True
 
     def build(self, member: Member) -> nn.Module:
-        upper = with_depthwise(copy.deepcopy(self.upper)).requires_grad_(True)
+        upper = copy.deepcopy(self.upper).requires_grad_(True)
+        upper = with_depthwise(upper) if self.device.type == "cpu" else upper
         head = copy.deepcopy(self.heads[member.fold])
         head.dropout = member.recipe.model.dropout
         return Tuned(upper, head).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
