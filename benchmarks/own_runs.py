@@ -214,7 +214,7 @@ def recipes(kind: Kind, points: int, *, epochs: int, seed: int) -> list[dict[str
 
 
 def shipped(kind: Kind) -> list[dict[str, Any]]:
-    """Changes of the default recipe: none, then the lists of all cases in the order of their file, without duplicates."""
+    """Changes of the default recipe: none, then the lists of all cases in the order of their file, each once."""
     from tame.adjust.presets import known
 
     found: list[dict[str, Any]] = [{}, *(dict(each.changes) for each in known(kind.name).portfolio)]
