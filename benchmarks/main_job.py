@@ -1,12 +1,15 @@
 """From photographs to the report: does `tame fit` keep its promises on real photographs within its time?
 
-Runs the command line as a user would, for several seeds, first with an empty cache and then with cached features, and
-prints one JSON line: test accuracy and wall time of each run, recipes tried, and peak memory.
+Runs the command line as a user would, for several seeds and with each backbone in turn, first with an empty cache and
+then with cached features, and prints one JSON line: test accuracy and wall time of each run, recipes tried, and peak
+memory. OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 make of any processor one with AVX2
+alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -20,13 +23,15 @@ import time
 from pathlib import Path
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+ISA = ("OPENBLAS_CORETYPE", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")  # what limits the processor's instructions
 TAME = Path(sys.executable).with_name("tame")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default=str(SHARED / "data" / "ants_bees"))
-    parser.add_argument("--backbone", default=str(SHARED / "weights" / "mobilenetv2_100"))
+    weights = str(SHARED / "weights" / "mobilenetv2_100")
+    parser.add_argument("--backbones", nargs="+", default=["auto", weights], help="what --backbone is, in turn")
     parser.add_argument("--test", default="val", help="folder that is sealed; empty: as in the data")
     parser.add_argument("--time", default="60s")
     parser.add_argument("--again", default="20s", help="time of the runs with cached features; empty: no such runs")
@@ -34,11 +39,13 @@ def main() -> None:
     given = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="tame-bench-"))
     runs = []
-    for seed in range(given.seeds):
-        cache = work / f"cache-{seed}"
+    for seed, backbone in itertools.product(range(given.seeds), given.backbones):
+        own = f"{Path(backbone).name}-{seed}"
         for name, limit in (("first", given.time), ("cached", given.again)):
             if limit:
-                runs.append({"run": name, **fit(given, seed, limit, cache, work / f"{name}-{seed}")})
+                out, cache = work / f"{name}-{own}", work / f"cache-{own}"
+                found = fit(given, seed, limit, cache, out, backbone=backbone)
+                runs.append({"run": f"{name} {Path(backbone).name}", **found})
                 print(json.dumps(runs[-1]), file=sys.stderr)
     shutil.rmtree(work)
     print(
@@ -46,9 +53,11 @@ def main() -> None:
     )
 
 
-def fit(given: argparse.Namespace, seed: int, limit: str, cache: Path, out: Path) -> dict[str, object]:
+def fit(
+    given: argparse.Namespace, seed: int, limit: str, cache: Path, out: Path, *, backbone: str
+) -> dict[str, object]:
     """One run of the command line, timed externally."""
-    command = [str(TAME), "fit", given.data, "--backbone", given.backbone, "--seed", str(seed), "--time", limit]
+    command = [str(TAME), "fit", given.data, "--backbone", backbone, "--seed", str(seed), "--time", limit]
     command += ["--out", str(out), "--json", "--quiet", *(["--test", given.test] if given.test else [])]
     begun = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TAME_CACHE": str(cache)})
@@ -66,6 +75,8 @@ def fit(given: argparse.Namespace, seed: int, limit: str, cache: Path, out: Path
         "validation": result["validation"]["value"],
         "trials": result["trials"],
         "size": result["winner"]["recipe"]["input.size"],
+        "sizes": result["sizes"],
+        "speed": result["speed"],
         "default": result["baselines"]["default"]["value"],
         "fine_tuning": result["fine_tuning"],
         "peak_gib": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2),
@@ -78,6 +89,7 @@ def summary(runs: list[dict[str, object]]) -> dict[str, object]:
     for kind in dict.fromkeys(run["run"] for run in runs):
         own = [run for run in runs if run["run"] == kind]
         scores = [float(str(run["score"])) for run in own]
+        kind = kind.replace(" ", "_")
         found[f"{kind}_mean_score"] = round(statistics.mean(scores), 4)
         found[f"{kind}_slowest_s"] = max(float(str(run["wall_s"])) for run in own)
         found[f"{kind}_fewest_trials"] = min(int(str(run["trials"])) for run in own)
@@ -88,7 +100,8 @@ def about() -> dict[str, object]:
     """The commit and the machine."""
     root = Path(__file__).resolve().parents[1]
     commit = subprocess.run(["git", "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    return {"commit": commit.stdout.strip(), "cores": os.cpu_count(), "machine": platform.machine()}
+    limited = {name: os.environ[name] for name in ISA if name in os.environ}
+    return {"commit": commit.stdout.strip(), "cores": os.cpu_count(), "machine": platform.machine(), "limited": limited}
 
 
 if __name__ == "__main__":

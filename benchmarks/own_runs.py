@@ -214,18 +214,10 @@ def recipes(kind: Kind, points: int, *, epochs: int, seed: int) -> list[dict[str
 
 
 def shipped(kind: Kind) -> list[dict[str, Any]]:
-    """Changes of the default recipe: none, then the lists of all cases in the order of their file, without duplicates.
-
-    Input sizes are left out if the file has a word for them: here all pictures have one size.
-    """
-    from tame.adjust.portfolio import SMALLEST
+    """Changes of the default recipe: none, then the lists of all cases in the order of their file, each once."""
     from tame.adjust.presets import known
 
-    found: list[dict[str, Any]] = [{}]
-    found += [
-        {name: value for name, value in each.changes.items() if value != SMALLEST}
-        for each in known(kind.name).portfolio
-    ]
+    found: list[dict[str, Any]] = [{}, *(dict(each.changes) for each in known(kind.name).portfolio)]
     return [own for i, own in enumerate(found) if own not in found[:i]]
 
 

@@ -149,8 +149,9 @@ def _models() -> str:
     rows = [(_code(name), "pictures", _described(MODELS.get(name))[0]) for name in MODELS.names()]
     rows += [(_code(name), data, f"{what}.") for name, (data, what) in OTHER_MODELS.items()]
     about = (
-        "A backbone is not a model of a recipe: `--backbone` names any pretrained timm network, or a folder in timm's\n"
-        "local-dir format, and `model.unfrozen` sets how many of its last stages are trained.\n\n"
+        "A backbone is not a model of a recipe: `--backbone` names the one that comes with TAME (`auto`), any timm\n"
+        "network that is pretrained, or a folder in timm's local-dir format; `model.unfrozen` sets how many of its\n"
+        "last stages are trained.\n\n"
     )
     return about + _table(("`model.name`", "for", "what"), rows)
 

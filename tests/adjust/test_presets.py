@@ -55,9 +55,11 @@ def test_what_holds_in_some_cases_only_is_left_out_in_the_others():
     assert (many.base.batch_size, few.base.batch_size) == (64, 32)
     assert "loss.label_smoothing" in PRESETS["tables"]().dimensions
     assert "loss.label_smoothing" not in PRESETS["tables, regression"]().dimensions
-    assert PRESETS["scratch"]().portfolio[-1] == {"input.size": 64, "model.width": 24}
-    assert [len(make().portfolio) for make in PRESETS.values()] == [6, 6, 6, 8, 8, 2]
-    assert [len(make().dimensions) for make in PRESETS.values()] == [7, 5, 7, 10, 9, 2]
+    assert PRESETS["scratch"]().base.input.size == 64
+    assert PRESETS["scratch"]().dimensions["input.size"] == Choice(64, 96)
+    assert PRESETS["scratch"]().portfolio[0] == {"augment.rotation": 180.0}
+    assert [len(make().portfolio) for make in PRESETS.values()] == [6, 6, 5, 8, 8, 2]
+    assert [len(make().dimensions) for make in PRESETS.values()] == [7, 5, 8, 10, 9, 2]
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -30,6 +30,10 @@ SAID = {  # of every code its evidence, and a part of what is said of it
     "worthless_rest": ({"recipes": 9, "epochs": 99, "best": 0.1, "gain": 0.01, "noise": 0.1}, "after 9 recipes"),
     "near_duplicates": (PAIRS, "for example"),
     "label_conflict": (PAIRS, "for example"),
+    "suspect_labels": (
+        {"count": 1, "pictures": [{"picture": "a/1.jpg", "label": "a", "looks_like": "b", "probability": 0.99}]},
+        "for example a/1.jpg looks like b",
+    ),
     "leak": ({"count": 1, "pictures": ["row 3"]}, "for example row 3"),
     "skipped_files": ({"count": 1, "first": ["a.jpg: truncated"]}, "for example a.jpg: truncated"),
     "imbalance": ({"ant": 90, "bee": 10}, "ant 90; bee 10"),

@@ -367,7 +367,7 @@ def test_what_holds_one_value_is_fixed_for_the_default_recipe_too_and_not_counte
 
 def test_features_are_computed_at_the_one_size_that_was_asked_for(shared, monkeypatch, tmp_path, one_thread):
     monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
-    draw(tmp_path / "insects", seed=1, counts=8, mislabelled=0, near_duplicates=0)
+    draw(tmp_path / "insects", seed=1, counts=8)
     config = StudyConfig(
         data=str(tmp_path / "insects"), backbone=str(shared / "weights" / "mobilenetv2_100"), trials=3, epochs=1,
         space=("input.size=64",),

@@ -32,7 +32,7 @@ UNCHANGED = ("score", "validation", "winner", "baselines", "confusion", "per_cla
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drawn") / "insects"
-    draw(folder, seed=1, counts=16, mislabelled=0, near_duplicates=0)
+    draw(folder, seed=1, counts=16)
     return folder
 
 

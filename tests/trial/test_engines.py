@@ -24,7 +24,7 @@ from tame.parts.backbones import build_backbone, cut
 from tame.parts.losses import CLASSES as FOR_CLASSES
 from tame.parts.losses import LOSSES
 from tame.parts.mlp import Columns, head_of
-from tame.parts.models import MODELS, init_module
+from tame.parts.models import MODELS, OWN_MODELS, init_module
 from tame.parts.optimizers import OPTIMIZERS
 from tame.parts.schedules import SCHEDULES
 from tame.store.checkpoints import Checkpoints
@@ -36,6 +36,7 @@ from tame.trial.member_states import MemberStates
 from tame.trial.population import Examples, Measured, Member, Population, join, take
 from tame.trial.serial import Serial
 from tame.trial.settings import group_key
+from tame.trial.side_by_side import side_by_side, threads
 from tame.trial.stacked import Stacked
 from tame.trial.unit import Job, Lane, Unit, judged, judging_loss
 
@@ -168,7 +169,8 @@ def pixel_bench(model):
         | {"regularize.ema": 0.8, "regularize.cutmix": 0.5}
     )
     return bench_of(
-        lambda examples, spoilt, _: PixelTask(pictures_of(spoilt), examples, CPU), examples_of(together=False), {},
+        lambda examples, spoilt, _: PixelTask(pictures_of(spoilt), examples, CPU, draws=False),
+        examples_of(together=False), {},
         serial=True, dtype=torch.float32, own=(base, other),
     )  # fmt: skip
 
@@ -537,6 +539,30 @@ def test_a_network_starts_from_its_seed_alone(name):
 def test_a_network_gives_logits_at_any_input_size(name, size):
     module = MODELS.get(name)(Recipe().but({"model.width": 4}).model, CLASSES).eval()
     assert module(torch.zeros(2, 3, size, size)).shape == (2, CLASSES)
+
+
+@pytest.mark.parametrize("name", sorted(OWN_MODELS))
+def test_networks_from_scratch_are_the_same_trained_at_once_and_one_by_one(name):
+    bench, found = pixel_bench(name), {}
+    members = bench.members()[:2]
+
+    def job(number):
+        def train(emit):
+            engine = bench.engine()
+            own = engine.start([replace(members[number % 2], trial=0)])
+            found[number] = engine.advance(own, until=2, watch=lambda *_: None).tensors
+            return True
+
+        return train
+
+    state = torch.get_rng_state()
+    with threads(1):
+        for cores, numbers in ((1, (0, 1)), (2, (2, 3))):
+            assert side_by_side([job(number) for number in numbers], cores=cores, emit=lambda message: None) == []
+    for number in (0, 1):
+        for key, value in found[number].items():
+            assert torch.equal(value, found[2 + number][key]), key
+    assert torch.equal(state, torch.get_rng_state()), "it draws from the generators that all threads share"
 
 
 # Units, shelves and populations ---------------------------------------------------------------------------------------

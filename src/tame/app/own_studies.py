@@ -17,11 +17,12 @@ from pathlib import Path
 
 import platformdirs
 
-from tame.core.config import GIVEN, StudyConfig
+from tame.core.config import AUTO, GIVEN, NONE, StudyConfig
 from tame.core.errors import RefusedError, TameError, UsageError, require
 from tame.core.files import read_bytes, write_text
 from tame.core.options import whole_paths
 from tame.core.plain import from_plain
+from tame.parts.embedded import EMBEDDED
 from tame.study.events import Opened
 from tame.study.state import Silent, State, Watcher
 
@@ -91,12 +92,17 @@ def named_outside(config: StudyConfig, *, planned: bool) -> dict[str, str | tupl
     planned: whether the recipes of earlier studies have been taken already.
     """
     costs = str(config.set.get(COSTS, ""))
-    backbone = config.backbone if config.backbone != "none" else None
+    backbone = None if config.backbone is None or is_inside(config.backbone) else config.backbone
     named: Mapping[str, str | tuple[str, ...] | None] = {
         "data": None if config.data in GIVEN else config.data, "backbone": backbone, "val": config.val,
         "test": config.test, "costs": costs or None, "start_from": None if planned else config.start_from,
     }  # fmt: skip
     return {name: value for name, value in named.items() if value}
+
+
+def is_inside(backbone: str) -> bool:
+    """Whether a name of a backbone stands for none, or for one that is installed with TAME and proved by its hash."""
+    return backbone in (AUTO, NONE, *EMBEDDED)
 
 
 def allowed(folder: Path, config: StudyConfig, state: State, given: Outside) -> StudyConfig:

@@ -13,7 +13,7 @@ from rich.text import Text
 from tame.adjust.searchers import compared_after
 from tame.app.console import ResultConsole
 from tame.app.run import cache_folder, cache_path, resolved
-from tame.core.config import StudyConfig
+from tame.core.config import AUTO, StudyConfig
 from tame.core.files import write_bytes
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe, Value
@@ -23,6 +23,7 @@ from tame.core.result_parts import BackboneFacts, ColumnFacts, DataFacts, FewerD
 from tame.core.space import Space, field_of, to_text
 from tame.core.text import printable
 from tame.kinds.known import FIRST, KINDS, kind_of
+from tame.parts.embedded import DEFAULT
 from tame.study.clock import foretold
 from tame.study.draft import fewer_dimensions
 from tame.study.events import Forecast
@@ -98,6 +99,9 @@ class Preview:
 
 def check_data(config: StudyConfig) -> Check:
     """Facts and findings about pictures or a table."""
+    config = resolved(config)
+    if config.backbone == AUTO:  # whether it suits small pictures is judged by training, and a check trains nothing
+        config = replace(config, backbone=DEFAULT)
     with _throwaway(config) as study:
         open_data(study)
         facts = facts_of(study.state.data or {})

@@ -24,6 +24,7 @@ from tame.app.own_studies import (
     Outside,
     allowed,
     forget_start,
+    is_inside,
     is_own,
     named_outside,
     recalled,
@@ -109,10 +110,11 @@ def fit_study(
 
 
 def resolved(config: StudyConfig) -> StudyConfig:
-    """The config with absolute paths, so that a study can be resumed from another folder."""
+    """The config with absolute paths, so that a study can be resumed from another folder, and with its backbone."""
+    backbone = _absolute(config.backbone or kind_of(config).backbone)
     if config.data in GIVEN:
-        return replace(config, backbone=_absolute(config.backbone))
-    whole = replace(config, data=str(Path(config.data).resolve()), backbone=_absolute(config.backbone))
+        return replace(config, backbone=backbone)
+    whole = replace(config, data=str(Path(config.data).resolve()), backbone=backbone)
     if Path(config.data).is_dir():
         return whole
     return replace(whole, val=_other_table("val", config.val), test=_other_table("test", config.test))
@@ -323,7 +325,7 @@ def _what_is_kept(study: Study) -> str:
 
 
 def _absolute(backbone: str | None) -> str | None:
-    if backbone and backbone != "none" and Path(backbone).expanduser().is_dir():
+    if backbone and not is_inside(backbone) and Path(backbone).expanduser().is_dir():
         return str(Path(backbone).expanduser().resolve())
     return backbone
 

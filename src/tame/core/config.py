@@ -34,6 +34,7 @@ DEFAULT_TIME_S = 300.0
 ARRAYS = "<arrays>"  # as data: arrays given from Python, stored in the study's folder
 PICTURES = "<pictures>"  # as data: pictures given from Python, stored in the study's folder
 GIVEN = (ARRAYS, PICTURES)
+AUTO, NONE = "auto", "none"  # as backbone: the network that comes with TAME, if it suits the data; no backbone
 INLINE = "<inline>"  # as model: the function exists only in the process that started the study
 TASKS = ("auto", "images", "table", "classification", "binary", "multiclass", "regression")
 METRIC_MODES = {
@@ -153,10 +154,12 @@ class StudyConfig:
             OPTION: Option("accuracy, log_loss, roc_auc, rmse, mae, r2 and others", metavar="METRIC", group=DATA)
         },
     )
+    # None: not said. A study begins with what its kind of data has then; in the record of a study it means none.
     backbone: str | None = field(
         default=None,
         metadata={
             OPTION: Option(
+                "auto (for photographs the default: the pretrained network that comes with TAME), lite1, lite2, "
                 "a timm name, a folder with weights, or none for a small network from scratch",
                 metavar="NAME",
                 group=SEARCH,

@@ -102,7 +102,7 @@ def read_bytes(folder: Path, name: str, *, most: int = MOST_BYTES) -> bytes:
     """
     with reading(folder, name) as file:
         require_size(folder / name, os.fstat(file.fileno()).st_size, most)
-        return file.read(most)
+        return file.read()
 
 
 def require_size(path: Path, size: int, most: int) -> None:

@@ -42,6 +42,7 @@ CHANGES: Mapping[str, str] = {
     "worthless_rest": "stop such a search early with --stop-search-early",
     "near_duplicates": "remove the copies; here they were kept on one side of the split",
     "label_conflict": "decide which label is right",
+    "suspect_labels": "look at these pictures, and correct the labels that are wrong",
     "leak": "the copies outside the test part were put aside",
     "skipped_files": "repair or remove the files listed in skipped.csv",
     "imbalance": "use --metric balanced_accuracy, or collect more examples of the rare classes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import io
 import json
 import socket
 from collections.abc import Mapping
@@ -15,13 +16,17 @@ from urllib.parse import urlsplit
 import timm
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
-from tame.core.errors import RefusedError, UsageError, require, unknown
+from tame.core.config import AUTO, NONE
+from tame.core.errors import RefusedError, StorageError, UsageError, require, unknown
+from tame.core.files import write_bytes
+from tame.parts.embedded import EMBEDDED, Embedded, content_of
 
 MOST_PIXELS = 1024  # on one side of a network's input
 LEAST_STD = 1e-3
+KEPT = "backbones"  # the cache's folder of embedded networks
 UNSAFE_WEIGHTS = (".bin", ".pth", ".pt", ".ckpt", ".pkl")
 
 
@@ -51,12 +56,15 @@ class Backbone:
         return bool(self.config.get("fixed_input_size", False))
 
 
-def open_backbone(name: str) -> Backbone:
-    """The backbone of a folder in timm's local-dir format, or of a timm name (weights downloaded once).
+def open_backbone(name: str, *, cache: Path | None = None) -> Backbone:
+    """The backbone of a name: embedded, a folder in timm's local-dir format, or timm's (weights downloaded once).
 
-    Raises UsageError for an unknown name (with the nearest one), for an invalid weights folder, and if the weights
-    cannot be downloaded; RefusedError if the only weights would have to be unpickled.
+    cache: where the weights of an embedded one are kept. Raises UsageError for an unknown name (with the nearest one),
+    for an invalid weights folder, if the package of an embedded network is missing, and if weights cannot be
+    downloaded; RefusedError if the only weights would have to be unpickled, or are not those that are known.
     """
+    if name in EMBEDDED:
+        return _open_embedded(name, cache)
     if Path(name).expanduser().is_dir():
         return _open_folder(Path(name).expanduser())
     looks_like_path = "/" in name and not name.startswith("hf-hub:")
@@ -113,9 +121,19 @@ def timm_defaults(module: nn.Module) -> dict[str, object]:
 
 def unknown_backbone(name: str, known: list[str]) -> str:
     """The message for an unknown backbone; timm's full list is too long to print."""
-    text = unknown("backbone", name, {each.split(".")[0] for each in known})
+    text = unknown("backbone", name, {AUTO, NONE, *EMBEDDED, *(each.split(".")[0] for each in known)})
     hint = text.split(" (known:")[0]
-    return f"{hint}; give any timm name, a folder with config.json and model.safetensors, or 'none'"
+    own = ", ".join(EMBEDDED)
+    return f"{hint}; give {AUTO}, {own}, any timm name, a folder with config.json and model.safetensors, or {NONE}"
+
+
+def digest_of(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors by name, in whatever format they were stored."""
+    found = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        found.update(name.encode())
+        found.update(value.contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def cut(backbone: Backbone, unfrozen: int) -> tuple[nn.Module, nn.Module]:
@@ -175,6 +193,57 @@ def _stages(module: nn.Module) -> tuple[str, ...]:
     except (RuntimeError, AttributeError, AssertionError, TypeError, ValueError):
         return ()  # not a chain of parts, or this size is not accepted: frozen features only
     return tuple(names) if same else ()
+
+
+def _open_embedded(name: str, cache: Path | None) -> Backbone:
+    own = EMBEDDED[name]
+    weights = None if cache is None else _kept(own, cache)
+    if weights is None:
+        weights = _unpacked(name, own)
+        if cache is not None:
+            _keep(own, weights, cache)
+    config = {
+        "architecture": own.architecture, "input_size": [3, own.pixels, own.pixels], "crop_pct": own.crop,
+        "interpolation": "bicubic", "mean": [127 / 255] * 3, "std": [128 / 255] * 3, "license": "apache-2.0",
+    }  # fmt: skip
+    return build_backbone(config, weights, name=own.name, digest=own.digest)
+
+
+def _unpacked(name: str, own: Embedded) -> dict[str, Tensor]:
+    """The tensors in the file of a package, by timm's names. Their order is the same; shapes and digest prove it."""
+    content = io.BytesIO(content_of(name))  # proved before a byte of it is parsed
+    inside = torch.load(content, weights_only=True, map_location="cpu")
+    tensors = [value.contiguous() for value in inside.values()]
+    wanted = timm.create_model(own.architecture, pretrained=False).state_dict()
+    fit = [a.shape for a in tensors] == [b.shape for b in wanted.values()]
+    weights = dict(zip(wanted, tensors, strict=False))
+    if not fit or digest_of(weights) != own.digest:
+        raise RefusedError(
+            f"timm {timm.__version__} has the tensors of {own.architecture} in another order than {own.package}; "
+            f"install timm as TAME was tested with it, or name another network with --backbone"
+        )
+    return weights
+
+
+def _kept(own: Embedded, cache: Path) -> dict[str, Tensor] | None:
+    """The weights of an embedded network from the cache; None where they are not there or not the right ones."""
+    try:
+        weights = load((cache / KEPT / _kept_name(own)).read_bytes())
+    except (OSError, SafetensorError):
+        return None
+    return weights if digest_of(weights) == own.digest else None
+
+
+def _keep(own: Embedded, weights: Mapping[str, Tensor], cache: Path) -> None:
+    try:
+        (cache / KEPT).mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_bytes(cache / KEPT, _kept_name(own), save(dict(weights)))
+    except OSError as problem:
+        raise StorageError(f"cannot write to the cache {cache / KEPT}: {problem.strerror}") from None
+
+
+def _kept_name(own: Embedded) -> str:
+    return f"{own.architecture}-{own.digest[:16]}.safetensors"
 
 
 def _open_folder(folder: Path) -> Backbone:

@@ -14,7 +14,7 @@ from tame.core.errors import UsageError, unknown
 from tame.core.recipe import ModelRecipe
 from tame.core.registry import Registry
 from tame.core.rng import stream
-from tame.parts.mlp import Periodic
+from tame.parts.mlp import Draws, Periodic, kept
 
 
 def uniform_init(shape: tuple[int, ...], *, fan_in: int, seed: int, name: str) -> Tensor:
@@ -31,6 +31,33 @@ class BuildModel(Protocol):
 
 
 MODELS: Registry[BuildModel] = Registry("model")
+
+
+class Dropout(nn.Module):
+    """Dropout of the values (B, W) between two layers, by the draws of a step: torch's generators are left alone, so
+    that networks can be trained in several threads. Source: Srivastava et al., Dropout (2014)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor, draws: Draws | None = None) -> Tensor:
+        """draws: the randomness of a training step, None for prediction."""
+        if draws is None or not self.rate:
+            return x
+        return x * kept(draws(x.shape[1]).to(x.dtype), x.new_tensor(self.rate))
+
+
+class Layers(nn.Sequential):
+    """Layers one after another, whose dropout takes the draws of a step."""
+
+    takes_draws = True
+
+    def forward(self, x: Tensor, draws: Draws | None = None) -> Tensor:
+        """x: (B, 3, S, S); draws: as for Dropout. Returns (B, C) logits."""
+        for layer in self:
+            x = layer(x, draws) if isinstance(layer, Dropout) else layer(x)
+        return x
 
 
 class ResidualBlock(nn.Module):
@@ -63,8 +90,27 @@ def small_cnn(recipe: ModelRecipe, num_classes: int) -> nn.Module:
         ResidualBlock(width, 2 * width, stride=2),
         ResidualBlock(2 * width, 4 * width, stride=2),
     ]
-    tail = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(recipe.dropout), nn.Linear(4 * width, num_classes)]
-    return nn.Sequential(*stem, *stages, *tail)
+    tail = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(recipe.dropout), nn.Linear(4 * width, num_classes)]
+    return Layers(*stem, *stages, *tail)
+
+
+class MeanAndMax(nn.Module):
+    """The mean and the largest value of each channel, wherever in the picture it lies. (B, C, H, W) to (B, 2C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((x.mean(dim=(2, 3)), x.amax(dim=(2, 3))), dim=1)
+
+
+@MODELS.add("resnet")
+def resnet(recipe: ModelRecipe, num_classes: int) -> nn.Module:
+    """A residual network for a short training: a stem and two blocks, each of which halves the resolution.
+
+    Widths w, 2w, 4w. At width 16 a picture of 48 pixels takes 4.4 million multiplications; of "cnn" it takes 7.1.
+    """
+    width = recipe.width
+    stem = [nn.Conv2d(3, width, 3, padding=1, stride=2, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    stages = [ResidualBlock(width, 2 * width, stride=2), ResidualBlock(2 * width, 4 * width, stride=2)]
+    return Layers(*stem, *stages, MeanAndMax(), Dropout(recipe.dropout), nn.Linear(8 * width, num_classes))
 
 
 @MODELS.add("plain_cnn")
@@ -76,9 +122,10 @@ def plain_cnn(recipe: ModelRecipe, num_classes: int) -> nn.Module:
         layers += [nn.Conv2d(channels, recipe.width * factor, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
         channels = recipe.width * factor
     tail = [nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, 4 * channels), nn.ReLU()]
-    return nn.Sequential(*layers, *tail, nn.Dropout(recipe.dropout), nn.Linear(4 * channels, num_classes))
+    return Layers(*layers, *tail, Dropout(recipe.dropout), nn.Linear(4 * channels, num_classes))
 
 
+OWN_MODELS = frozenset(MODELS.names())  # which draw nothing from torch's generators: several train side by side
 TIMM = "timm:"  # prefix of a timm architecture that is trained from scratch
 
 

@@ -11,10 +11,12 @@ from tame.report.formats import compact, listed, short
 from tame.report.words import noun
 
 DATA_CODES = {
-    "near_duplicates", "label_conflict", "leak", "skipped_files", "imbalance", "small_test", "target_leak",
-    "skipped_rows", "identifier_columns", "constant_columns", "unseen_categories", "few_rows", "duplicate_rows",
-    "infinite_values", "equal_by_chance", "score_without_twins",
+    "near_duplicates", "label_conflict", "suspect_labels", "leak", "skipped_files", "imbalance", "small_test",
+    "target_leak", "skipped_rows", "identifier_columns", "constant_columns", "unseen_categories", "few_rows",
+    "duplicate_rows", "infinite_values", "equal_by_chance", "score_without_twins",
 }  # fmt: skip
+
+MOST_SUSPECTS = 3  # pictures whose labels may be wrong that a sentence names
 
 
 def evidence(finding: Finding, kind: str = FIRST) -> str:
@@ -28,6 +30,12 @@ def evidence(finding: Finding, kind: str = FIRST) -> str:
     if finding.code == "target_leak" and isinstance(columns, Sequence):
         found = [f"{short(str(each['column']), 40)}: {each['evidence']}" for each in columns]
         return short("; ".join(found), 300)
+    pictures = values.get("pictures")
+    if finding.code == "suspect_labels" and isinstance(pictures, Sequence):
+        looks = [
+            f"{short(str(each['picture']), 60)} looks like {short(str(each['looks_like']), 40)}" for each in pictures
+        ]
+        return f"for example {listed(looks[:MOST_SUSPECTS])}"
     plain = {key.replace(".", "_"): _bytes(key, value) or _short(value) for key, value in values.items()}
     # Older findings do not say how the dummy guesses: they were all from classification.
     known = {"guess": "always predicting the most common class", **plain, "examples": noun(kind)}

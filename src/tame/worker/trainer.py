@@ -117,15 +117,15 @@ class Trainer:
     def rehearse(self, recipe: Recipe, *, folds: Sequence[Fold]) -> Rehearsed:
         bench, rows, examples = self._bench, self._bench.rows, self._bench.learned.examples
         task = bench.material.rehearsal(recipe, rows, examples, folds)
-        if task is not None:
-            alone = bench.chooser.rehearse(task, Member(-1, folds[0], recipe))
-            return Rehearsed(epoch_s=alone, alone_s=alone, pair_s=2 * alone, prepare_s=0.0)
-        cores, material = bench.cores([recipe]), bench.material.rehearsed()
+        cores, material, prepare_s = bench.cores([recipe]), bench.material.rehearsed(), 0.0
         with bench.threads(cores):
-            begun = time.monotonic()
-            material.task(recipe, rows, examples, folds[:1])
-            prepare_s = time.monotonic() - begun
-            company, alone = bench.chooser.epoch_s(material, recipe, folds, rows, examples)
+            if task is not None:
+                company = alone = bench.chooser.rehearse(task, Member(-1, folds[0], recipe))
+            else:
+                begun = time.monotonic()
+                material.task(recipe, rows, examples, folds[:1])
+                prepare_s = time.monotonic() - begun
+                company, alone = bench.chooser.epoch_s(material, recipe, folds, rows, examples)
         pair_s = alone * (1 if cores > 1 else 2)
         return Rehearsed(epoch_s=company / cores, alone_s=alone, pair_s=pair_s, prepare_s=prepare_s)
 

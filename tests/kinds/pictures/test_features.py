@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
 from tame.data.cache import ArrayCache
@@ -192,6 +193,20 @@ def test_a_runner_gives_what_the_loop_gives(name, way):
         assert half.dtype == torch.float32
         assert 0 < distance(half, expected) < AGREEMENT  # bfloat16
     assert next(own.module.parameters()).dtype == torch.float32, "a runner works on a copy"
+
+
+@pytest.mark.skipif(not can_fuse(), reason="this torch has no fused convolutions")
+@torch.no_grad()
+def test_convolutions_with_the_padding_of_tensorflow_are_fused_for_every_size():
+    module = nn.Sequential(
+        Conv2dSame(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU6(),
+        Conv2dSame(8, 8, 5, stride=2, groups=8, bias=False), nn.BatchNorm2d(8), nn.ReLU6(),
+    ).eval()  # fmt: skip
+    fused = fuse(fold_norms(module, probe(1)), probe(1), dtype=torch.float32)
+    assert [type(part) for part in fused if not isinstance(part, nn.Identity)] == [FusedConv, FusedConv]
+    for side in (SIZE, SIZE + 1, SIZE + 2):  # what is padded differs
+        x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(side))
+        torch.testing.assert_close(fused(x), module(x), rtol=1e-4, atol=1e-5)  # float32
 
 
 @pytest.mark.parametrize("num", [1, 9])

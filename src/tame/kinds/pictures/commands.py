@@ -69,8 +69,60 @@ class Duplicates:
 
 
 @dataclass(frozen=True, slots=True)
+class Labelled:
+    """Pictures whose labels are known. rows: of the data; labels: class numbers, one for each row."""
+
+    look: Look
+    rows: Sequence[int]
+    labels: Sequence[int]
+    num_classes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectPicture:
+    """A picture whose label is probably wrong: its row, the class it looks like, and the probability of that."""
+
+    row: int
+    likely: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    pictures: tuple[SuspectPicture, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     passes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare:
+    """Examples that a head on frozen features and a network from scratch are tried on.
+
+    size, crop: of the features; side: median shorter side of the pictures; rows: of the data; targets, held: of each,
+    its class number and whether it judges instead of being trained on; classes: how many there are.
+    """
+
+    size: int
+    crop: float
+    side: int
+    rows: Sequence[int]
+    targets: Sequence[int]
+    held: Sequence[bool]
+    classes: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The accuracy of each way on the examples that judge. trained_on, judged: how many examples there were."""
+
+    pretrained: float
+    scratch: float
+    trained_on: int
+    judged: int
 
 
 def open_pictures(worker: Port, given: Given) -> Opened:
@@ -89,6 +141,16 @@ def speed(worker: Port, look: Look, known: Speed | None) -> Speed:
 def duplicates(worker: Port, look: Look) -> tuple[tuple[int, int], ...]:
     """Pairs of pictures that are the same or nearly, also mirrored and cropped: by pixels and by features."""
     return _read(Duplicates, worker.ask("duplicates", to_plain(look)), "duplicates").pairs
+
+
+def suspects(worker: Port, labelled: Labelled) -> tuple[SuspectPicture, ...]:
+    """Pictures whose label is probably wrong, by their features at this look, the most suspect first."""
+    return _read(Suspects, worker.ask("suspects", to_plain(labelled)), "suspects").pictures
+
+
+def compare(worker: Port, asked: Compare) -> Compared:
+    """How well a head on the backbone's features and a small network from scratch do."""
+    return _read(Compared, worker.ask("compare", to_plain(asked)), "compare")
 
 
 def missing(worker: Port, features: Features) -> int:

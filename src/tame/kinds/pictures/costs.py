@@ -12,6 +12,7 @@ from tame.core.result_parts import BackboneFacts
 from tame.core.space import parse_dimension
 from tame.kinds.costs import PLANNED_EPOCHS, Costs, Speed
 from tame.kinds.kind import Data, Port, Rehearse
+from tame.kinds.pictures.choice import is_small
 from tame.kinds.pictures.commands import Features, Look, missing, prepare, speed
 
 SIZES_SHARE = 0.2  # of the clock that computing features may take
@@ -55,7 +56,7 @@ def compute(port: Port, recipe: Recipe, *, size: int) -> None:
 
 def crop_for(backbone: BackboneFacts, side: int) -> float:
     """Small pictures are seen whole; of large ones the centre, as the backbone was judged when it was made."""
-    return 1.0 if side < backbone.size // 2 else backbone.crop
+    return 1.0 if is_small(side, backbone.size) else backbone.crop
 
 
 def wanted_sizes(config: StudyConfig, backbone: BackboneFacts, side: int) -> tuple[int, ...]:

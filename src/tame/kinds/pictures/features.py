@@ -18,6 +18,7 @@ from tame.data.views import square_view
 from tame.kinds.costs import Precision, Speed, Way
 from tame.kinds.pictures.inference import distance, fold_norms, fuse
 from tame.parts.backbones import Backbone
+from tame.parts.products import half_pays
 
 CPU_BATCHES = (8, 16, 32)
 GPU_BATCHES = (64, 256)
@@ -175,7 +176,9 @@ def _candidates(device: torch.device) -> list[tuple[Precision, Way]]:
     """Ways to run a backbone, the most promising first."""
     if device.type == "cpu":
         ways: list[Way] = ["fused", "folded", "plain"]
-        return [(precision, way) for way in ways for precision in ("bfloat16", "float32")][:-1]
+        # Without instructions for bfloat16 one batch in it would use up the patience for all other ways.
+        precisions: list[Precision] = ["bfloat16", "float32"] if half_pays(device) else ["float32"]
+        return [(precision, way) for way in ways for precision in precisions][:-1]
     bfloat = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
     half: Precision = "bfloat16" if bfloat else "float16"
     return [(half, "folded"), (half, "plain"), ("float32", "folded")]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from timm.layers import GELU, GELUTanh
 from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.padding import pad_same
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -81,7 +82,8 @@ def _fused(
     fused = copy.deepcopy(module).to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     for path, shape in shapes.items():
         conv = module.get_submodule(path)
-        if type(conv) is not nn.Conv2d or conv.padding_mode != "zeros" or isinstance(conv.padding, str):
+        assert isinstance(conv, nn.Conv2d)
+        if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
             continue
         activation = pointwise(module.get_submodule(followers[path])) if path in followers else None
         if activation:
@@ -106,12 +108,18 @@ class FusedConv(nn.Module):
         weight = conv.weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
         bias = None if conv.bias is None else conv.bias.detach().to(dtype)
         form = [list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups]
-        # Neither tensor is a buffer: a packed weight cannot be moved, cast or saved.
+        # What TensorFlow's padding adds depends on the size of the picture, and differs between the sides.
+        own = [list(each) for each in (conv.kernel_size, conv.stride, conv.dilation)]
+        self.same: list[list[int]] | None = own if type(conv) is Conv2dSame else None
         self.call: Callable[..., Tensor] = ops._convolution_pointwise
+        # Neither tensor is a buffer: a packed weight cannot be moved, cast or saved.
         self.packed = (ops._reorder_convolution_weight(weight, *form, list(shape)), bias, *form, *activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, H, W) in the type of the weights."""
+        if self.same is not None:
+            kernel, stride, dilation = self.same
+            x = pad_same(x, kernel, stride, dilation)
         return self.call(x, *self.packed)
 
 

@@ -23,7 +23,7 @@ from tame.parts.mlp import Mlp
 from tame.trial.measurements import recall, remember
 from tame.trial.population import Examples
 
-MACHINE_FORMAT = 2  # of what is remembered of a machine
+MACHINE_FORMAT = 3  # of what is remembered of a machine
 Say = Callable[[str, int, int], None]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tame.adjust import portfolio
 from tame.adjust.portfolio import Preset
-from tame.core.config import GIVEN, StudyConfig
+from tame.core.config import AUTO, GIVEN, StudyConfig
 from tame.core.config import PICTURES as GIVEN_PICTURES
 from tame.core.errors import require
 from tame.kinds.kind import Data, Features, Kind, Words, referred
@@ -75,6 +75,7 @@ PICTURES = Kind(
     runs=5,
     most_epochs=SCRATCH_EPOCHS,
     least_s=5.0,
+    backbone=AUTO,
     features=Features(costs, missing_s, compute),
     source="tame.kinds.pictures.source:read",
     material="tame.kinds.pictures.material:open_material",

@@ -21,8 +21,23 @@ from tame.data.image_crops import small_copy
 from tame.data.image_hashes import perceptual_hash
 from tame.data.image_loading import load_pixels
 from tame.data.quality import find_duplicates, find_equal, find_parts
+from tame.data.suspects import suspect_labels
 from tame.kinds.costs import Speed
-from tame.kinds.pictures.commands import Duplicates, Features, Given, Look, Missing, Opened, SpeedAsked
+from tame.kinds.pictures.commands import (
+    Compare,
+    Compared,
+    Duplicates,
+    Features,
+    Given,
+    Labelled,
+    Look,
+    Missing,
+    Opened,
+    SpeedAsked,
+    SuspectPicture,
+    Suspects,
+)
+from tame.kinds.pictures.comparison import compare, examples_of, scratch_recipe
 from tame.kinds.pictures.features import Pictures
 from tame.kinds.pictures.inputs import Inputs
 from tame.kinds.pictures.memory import of_pictures
@@ -30,7 +45,7 @@ from tame.kinds.pictures.prediction import empty_network, judge
 from tame.kinds.pictures.tasks import FeatureTask, PixelTask, Tuned, TunedTask
 from tame.parts.backbones import Backbone, open_backbone
 from tame.parts.mlp import Mlp
-from tame.parts.models import build_model
+from tame.parts.models import OWN_MODELS, build_model
 from tame.parts.network import Network, plain_head, read_network
 from tame.trial.commands import Fold, Plain
 from tame.trial.population import Examples, Member, Task, joint
@@ -65,6 +80,8 @@ class PictureMaterial:
         answers: dict[str, Callable[[Plain, Sequence[int]], object]] = {
             "speed": self._speed,
             "duplicates": self._duplicates,
+            "suspects": self._suspects,
+            "compare": self._compare,
             "missing": self._missing,
             "prepare": self._prepare,
         }
@@ -82,7 +99,8 @@ class PictureMaterial:
             build_model(recipe.model, 2)
         else:
             name = recipe.model.name
-            require(name == "head", f"with a backbone, model.name is 'head', not {name!r}")
+            mend = f"model.name is 'head', not {name!r}; for a network from scratch, add --backbone none"
+            require(name == "head", f"with a backbone, {mend}")
         require(not recipe.model.unfrozen, "model.unfrozen is set by fine-tuning, after the heads; it cannot be fixed")
         require(not recipe.augment.noise, "augment.noise is for the numbers of tables; leave it out")
         frozen = recipe.model.name == "head"
@@ -92,7 +110,7 @@ class PictureMaterial:
         )
 
     def small(self, recipe: Recipe) -> bool:
-        return self.stacks(recipe)
+        return self.stacks(recipe) or recipe.model.name in OWN_MODELS
 
     def stacks(self, recipe: Recipe) -> bool:
         return recipe.model.name == "head" and not recipe.model.unfrozen
@@ -105,7 +123,8 @@ class PictureMaterial:
             return FeatureTask(features, examples.to(inputs.device), inputs.device, shift=shift, scale=scale)
         apart = replace(examples, together=False)
         if recipe.model.name != "head":
-            return PixelTask(inputs.pixels(rows, recipe), apart, inputs.device, autocast)
+            pixels, draws = inputs.pixels(rows, recipe), not self.small(recipe)
+            return PixelTask(pixels, apart, inputs.device, autocast, draws=draws)
         heads = self._first_heads(recipe, rows, examples, folds)
         return inputs.tuned_task(recipe, rows, heads, apart, autocast)
 
@@ -168,6 +187,24 @@ class PictureMaterial:
         found |= {*find_equal(pixels, small), *find_parts(small)}
         return Duplicates(tuple(sorted(found)))
 
+    def _suspects(self, given: Plain, _: Sequence[int]) -> Suspects:
+        asked = _read(Labelled, given, "suspects")
+        look = asked.look
+        features = self.inputs.features(asked.rows, size=look.size, views=1, crop=look.crop)[0].cpu().numpy()
+        found = suspect_labels(features, np.array(asked.labels), num_classes=asked.num_classes)
+        return Suspects(tuple(SuspectPicture(asked.rows[s.row], s.likely, s.probability) for s in found))
+
+    def _compare(self, given: Plain, _: Sequence[int]) -> Compared:
+        asked = _read(Compare, given, "compare")
+        inputs, examples = self.inputs, examples_of(asked)
+        head = Recipe().but({**PROBE, "input.size": asked.size, "input.crop": asked.crop, "seed": asked.seed})
+        features, shift, scale = self._scaled(head, asked.rows)
+        pixels = inputs.pixels(asked.rows, scratch_recipe(asked))
+        return compare(
+            asked, head, FeatureTask(features, examples.to(inputs.device), inputs.device, shift=shift, scale=scale),
+            PixelTask(pixels, examples, inputs.device),
+        )  # fmt: skip
+
     def _missing(self, given: Plain, rows: Sequence[int]) -> Missing:
         asked = _read(Features, given, "missing")
         own = rows if asked.rows is None else asked.rows
@@ -215,7 +252,7 @@ def _heads(modules: dict[Fold, nn.Module]) -> dict[Fold, Mlp]:
 def open_material(given: Plain, room: Room) -> tuple[PictureMaterial, Plain]:
     """Opens the backbone and decodes all pictures: `kinds/pictures/commands.py` has what is given and answered."""
     asked = _read(Given, given, "open")
-    backbone = open_backbone(asked.backbone) if asked.backbone else None
+    backbone = open_backbone(asked.backbone, cache=room.cache) if asked.backbone else None
     pixels = ArrayCache(room.cache / "pixels", under=room.under and room.under / "pixels")
     decoded = partial(room.say, "decode")
     loaded = load_pixels(asked.pictures, shortest=SHORTEST, cache=pixels, on_progress=decoded)

@@ -24,7 +24,7 @@ def of_pictures(inputs: Inputs, trained: Trained) -> int:
     """Bytes that training all this adds to what the process has held so far."""
     recipes, folds, examples, tuning = trained.recipes, trained.folds, trained.examples, trained.tuning
     if inputs.backbone is None:
-        return _scratch(inputs, recipes, folds, examples, trained.rehearsed)
+        return _scratch(inputs, recipes, folds, examples, trained.rehearsed, cores=trained.cores)
     found = _heads(inputs.backbone, recipes, folds, examples, trained.cores)
     if tuning is None:
         return found
@@ -34,9 +34,10 @@ def of_pictures(inputs: Inputs, trained: Trained) -> int:
 
 
 def _scratch(
-    inputs: Inputs, recipes: Sequence[Recipe], folds: Sequence[Fold], examples: Examples, rehearsed: Recipe | None
-) -> int:
-    """Networks from scratch: one at a time, at its own input size."""
+    inputs: Inputs, recipes: Sequence[Recipe], folds: Sequence[Fold], examples: Examples, rehearsed: Recipe | None,
+    *, cores: int,
+) -> int:  # fmt: skip
+    """Networks from scratch: one on each of these cores at a time, at its own input size."""
     weights, alone = dict[Recipe, int](), dict[Recipe, Alone]()
     for recipe in dict.fromkeys([*recipes, *([rehearsed] if rehearsed else [])]):
         with same_chance(recipe.seed, "build"):
@@ -49,7 +50,8 @@ def _scratch(
         )
     tried = alone[rehearsed].step if rehearsed else 0
     pixels = max(3 * recipe.input.size**2 * len(examples) for recipe in recipes)
-    return max(0, max(own.most for own in alone.values()) - tried) + pixels + states(weights, len(folds))
+    largest = sorted((own.most for own in alone.values()), reverse=True)[:cores]
+    return max(0, sum(largest) - tried) + pixels + states(weights, len(folds))
 
 
 def _heads(backbone: Backbone, recipes: Sequence[Recipe], folds: Sequence[Fold], examples: Examples, cores: int) -> int:

@@ -23,7 +23,8 @@ from tame.kinds.findings import count, finding, metric_for
 from tame.kinds.groups import joined, named_groups
 from tame.kinds.kind import Data, Known, Opened, Phase, Port
 from tame.kinds.pictures import commands
-from tame.kinds.pictures.commands import Features, Look
+from tame.kinds.pictures.choice import Choice, chosen, first_backbone
+from tame.kinds.pictures.commands import Features, Given, Look
 from tame.kinds.pictures.costs import crop_for, first_size
 from tame.kinds.pictures.listing import listing_of
 
@@ -35,7 +36,8 @@ LOST_SHARE = 0.5  # of a class's pictures that may be unreadable
 class PictureFacts:
     """What a study keeps of its pictures. counts: of each class, by part; side: the median shorter one, in pixels.
 
-    pairs: rows that are the same or nearly; digests: "id:digest" of each picture, then those of their lists.
+    backbone: what `--backbone auto` was found to be; pairs: rows that are the same or nearly; digests: "id:digest" of
+    each picture, then those of their lists.
     """
 
     kind: str = "images"
@@ -48,6 +50,7 @@ class PictureFacts:
     split: str = ""
     folds: int = 1
     side: int = 0
+    backbone: str = ""
     pairs: tuple[tuple[int, int], ...]
     digests: tuple[str, ...]
 
@@ -62,8 +65,8 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     """Reads the pictures, finds duplicates, splits. Raises DataError where they cannot be trained on."""
     phase("reading the pictures")
     listing = listing_of(config, folder)
-    backbone = None if config.backbone in (None, "none") else config.backbone
-    opened = commands.open_pictures(port, commands.Given(tuple(listing.pictures), backbone))
+    backbone = first_backbone(config, known)
+    opened = commands.open_pictures(port, Given(tuple(listing.pictures), backbone))
     skipped = (*listing.skipped, *opened.skipped)
     kept = set(opened.kept)
     pictures = [p for p in listing.pictures if p.id in kept]
@@ -88,8 +91,15 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         "images", task, metric_for(config, task), listing.classes, ids, hidden, split, seal(split, labels), side,
         opened.backbone,
     )  # fmt: skip
-    facts = _facts(listing, pictures, skipped, split, pairs, side)
-    found = _findings(pictures, skipped, split, pairs, listing.classes)
+
+    suspects = _suspects(data, port, seen) if backbone and known.data is None else []
+
+    def without() -> None:
+        commands.open_pictures(port, Given(listing.pictures, None))
+
+    data, choice = chosen(config, known, data, port, seen, phase=phase, without=without)
+    facts = _facts(listing, pictures, skipped, split, pairs, side, choice)
+    found = [*_findings(pictures, skipped, split, pairs, listing.classes), *suspects]
     return Opened(data=data, facts=facts, groups=groups, findings=tuple(found), skipped=skipped)
 
 
@@ -145,6 +155,7 @@ def _facts(
     split: Split,
     pairs: Sequence[tuple[int, int]],
     side: int,
+    choice: Choice,
 ) -> PictureFacts:
     counts = {
         part: dict(
@@ -152,10 +163,12 @@ def _facts(
         )
         for part in ("train", "val", "test", "aside")
     }
+    notes = (*listing.notes, *([f"--backbone auto is {choice.why}"] if choice.why else []))
     return PictureFacts(
         classes=listing.classes, pictures=len(pictures), counts={k: v for k, v in counts.items() if v},
-        skipped=len(skipped), skipped_first=tuple(skipped[:3]), notes=listing.notes, split=split.how,
-        folds=split.folds, side=side, pairs=tuple(pairs), digests=tuple(_digests(listing, pictures)),
+        skipped=len(skipped), skipped_first=tuple(skipped[:3]), notes=notes, split=split.how,
+        folds=split.folds, side=side, backbone=choice.backbone, pairs=tuple(pairs),
+        digests=tuple(_digests(listing, pictures)),
     )  # fmt: skip
 
 
@@ -197,6 +210,23 @@ def _findings(
         title = f"the test part holds only {num_test} pictures: its score is uncertain"
         found.append(finding("small_test", title, "info", {"n": num_test}))
     return found
+
+
+def _suspects(data: Data, port: Port, seen: Look) -> list[Finding]:
+    """The pictures outside the test part whose label is probably wrong."""
+    asked = commands.Labelled(seen, data.rows, data.learnt().tolist(), len(data.classes))
+    found = commands.suspects(port, asked)
+    if not found:
+        return []
+    named: list[dict[str, object]] = [
+        {
+            "picture": data.ids[each.row], "label": data.classes[int(data.targets[each.row])],
+            "looks_like": data.classes[each.likely], "probability": round(each.probability, 3),
+        }
+        for each in found[:MOST_NAMED]
+    ]  # fmt: skip
+    title = f"the {'label' if len(found) == 1 else 'labels'} of {count(len(found), 'picture')} may be wrong"
+    return [finding("suspect_labels", title, "warning", {"count": len(found), "pictures": named})]
 
 
 def _require_enough(listing: Listing, pictures: Sequence[Picture]) -> None:

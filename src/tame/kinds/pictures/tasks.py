@@ -15,6 +15,7 @@ from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.data.augment import augment
 from tame.parts.backbones import Backbone
+from tame.parts.depthwise import with_depthwise
 from tame.parts.mlp import Draws, Mlp, head_of
 from tame.parts.models import TIMM, build_model, init_module
 from tame.trial.population import Examples, Groups, Member, num_outputs
@@ -25,7 +26,10 @@ HEAD_RATE = 2.0  # of the backbone's rate: the head has further to go
 
 @dataclass(frozen=True, slots=True)
 class PixelTask:
-    """Networks from scratch. pixels: (N, 3, S, S) uint8 at the recipe's input size."""
+    """Networks from scratch. pixels: (N, 3, S, S) uint8 at the recipe's input size.
+
+    draws: timm's networks draw from torch's generators, those of TAME only from the draws of a step.
+    """
 
     pixels: Tensor
     examples: Examples
@@ -124,6 +128,7 @@ class TunedTask:
 
     def build(self, member: Member) -> nn.Module:
         upper = copy.deepcopy(self.upper).requires_grad_(True)
+        upper = with_depthwise(upper) if self.device.type == "cpu" else upper
         head = copy.deepcopy(self.heads[member.fold])
         head.dropout = member.recipe.model.dropout
         return Tuned(upper, head).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

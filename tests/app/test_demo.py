@@ -1,0 +1,151 @@
+"""The demo: what it says was planted and found is so, and the network beside it is judged on the same pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from command_line import tame_here
+from made_results import made, printed
+from tame.app.demo import Demo, Planted, faults_in_pictures, faults_in_table
+from tame.app.drawing.picture_set import Drawn, Faults, draw
+from tame.app.drawing.table import COLUMNS, IDENTIFIER, LEAK, TARGET, TableFaults, draw_table
+from tame.app.from_scratch import FromScratch, from_scratch
+from tame.app.preview import check_data
+from tame.app.run import fit_study
+from tame.core.config import StudyConfig
+from tame.core.errors import UsageError
+from tame.core.files import write_text
+from tame.core.records import Score
+from tame.core.result import Result
+from tame.study.state import Silent, read_state
+
+ARCHITECTURE = "mobilenetv2_050"
+TABLE_FAULTS = TableFaults(copies=24, conflicts=6, unlabelled=12, infinite=4)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    faults = Faults(mislabelled=3, near_duplicates=4, copies=3, unreadable=3)
+    return draw(tmp_path_factory.mktemp("demo") / "pictures", seed=5, counts=24, faults=faults)
+
+
+@pytest.fixture(scope="module")
+def finished(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A study of a backbone with random weights."""
+    weights, study = tmp_path_factory.mktemp("weights"), tmp_path_factory.mktemp("study") / "demo"
+    torch.manual_seed(0)
+    save_file(timm.create_model(ARCHITECTURE, num_classes=0).state_dict(), weights / "model.safetensors")
+    about = {"architecture": ARCHITECTURE, "num_features": 1280, "pretrained_cfg": {"input_size": [3, 64, 64]}}
+    write_text(weights, "config.json", json.dumps(about))
+    config = StudyConfig(data=str(drawn.folder), backbone=str(weights), trials=1, epochs=2, out=str(study))
+    return fit_study(config, Silent())
+
+
+def test_what_is_said_of_the_pictures_is_what_the_study_found(drawn: Drawn, finished: Result) -> None:
+    _, state = read_state(Path(finished.study))
+    unread, copies, near, wrong = faults_in_pictures(drawn, state, finished)
+    assert (unread.planted, unread.found) == (3, 3)
+    assert (copies.planted, copies.found) == (3, 3)
+    assert near.planted == 4
+    assert 2 <= near.found <= 4
+    assert wrong.planted == 3
+    assert 0 <= wrong.found <= 3
+    blind = replace(drawn, unreadable=drawn.mislabelled, copies=((drawn.mislabelled[0], drawn.unreadable[0]),))
+    assert [each.found for each in faults_in_pictures(blind, state, finished)[:2]] == [0, 0]
+
+
+def test_the_network_from_scratch_is_judged_on_the_sealed_part(finished: Result) -> None:
+    beside = from_scratch(Path(finished.study), finished, seconds=600, most=2, watcher=Silent())
+    assert beside is not None
+    assert (beside.network, beside.epochs) == (ARCHITECTURE, 2)
+    assert beside.score.n == finished.score.n
+    assert 0 <= beside.score.low <= beside.score.value <= beside.score.high <= 1
+
+
+def test_without_time_for_an_epoch_nothing_is_trained_from_scratch(finished: Result) -> None:
+    assert from_scratch(Path(finished.study), finished, seconds=0, watcher=Silent()) is None
+
+
+def test_the_same_seed_draws_the_same_table(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        draw_table(tmp_path / name, seed=seed, rows=200, faults=TABLE_FAULTS)
+    a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_the_table_holds_the_faults_that_were_asked_for(tmp_path: Path) -> None:
+    draw_table(tmp_path / "table.csv", seed=3, rows=300, faults=TABLE_FAULTS)
+    with (tmp_path / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 300
+    assert list(rows[0]) == list(COLUMNS)
+    assert sum(not row[TARGET] for row in rows) == TABLE_FAULTS.unlabelled
+    assert sum(row["mass_mg"] == "inf" for row in rows) == TABLE_FAULTS.infinite
+    twice = [tag for tag, count in Counter(row[IDENTIFIER] for row in rows).items() if count == 2]
+    assert len(twice) == TABLE_FAULTS.copies + TABLE_FAULTS.conflicts
+    torn = [tag for tag in twice if len({row[TARGET] for row in rows if row[IDENTIFIER] == tag}) == 2]
+    assert len(torn) == TABLE_FAULTS.conflicts
+
+
+def test_a_table_with_more_faults_than_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="need 76 rows, got 50"):
+        draw_table(tmp_path / "table.csv", seed=0, rows=50, faults=TABLE_FAULTS)
+    with pytest.raises(UsageError, match="-1 copies"):
+        TableFaults(copies=-1)
+
+
+def test_every_fault_of_the_table_is_found_and_none_where_none_was_planted(tmp_path: Path) -> None:
+    draw_table(tmp_path / "table.csv", seed=4, rows=900, faults=TABLE_FAULTS)
+    plain = StudyConfig(data=str(tmp_path / "table.csv"), target=TARGET)
+    seen = [check_data(each).findings for each in (plain, replace(plain, columns={LEAK: "ignore"}))]
+    found = faults_in_table([*seen[0], *seen[1]])
+    assert [(each.fault, each.found) for each in found] == [(each.fault, each.planted) for each in found]
+    assert sum(each.found for each in faults_in_table([])) == 0
+
+
+SCRATCH = FromScratch(network="net", size=64, epochs=3, wall_s=9.4, score=Score(0.41, 0.35, 0.47, 252, "so"))
+FAULTS = (Planted("pictures in the wrong folder", 12, 9, "2 of 4 named as copies under two labels, 7 as suspects"),)
+
+
+def test_the_story_is_told_in_80_columns_and_says_what_matters() -> None:
+    result, _ = made("two_classes")
+    text = printed(Demo(result, FAULTS, SCRATCH).lines())
+    assert all(len(line) <= 80 for line in text.splitlines())
+    said = " ".join(text.split())
+    for needed in ("9 of 12 found", "from random weights: accuracy 0.410 (0.350 to 0.470)", "3 epochs at 64", "in 9 s"):
+        assert needed in said
+    assert result.report in said
+
+
+def test_the_story_as_json_is_the_result_and_what_the_demo_adds() -> None:
+    result, _ = made("two_classes")
+    plain = json.loads(json.dumps(Demo(result, FAULTS, SCRATCH).to_json(), allow_nan=False))
+    about = plain.pop("demo")
+    assert plain == json.loads(json.dumps(result.to_json()))
+    assert about["faults"][0]["found"] == 9
+    assert about["from_scratch"]["score"]["value"] == 0.41
+    assert Demo(result, ()).to_json()["demo"] == {"faults": [], "from_scratch": None}
+
+
+def test_a_table_has_no_pictures(tmp_path: Path) -> None:
+    said = tame_here("demo", "--table", "--pictures", "x", cache=tmp_path / "cache", cwd=tmp_path)
+    assert said.returncode == 2
+    assert "leave it out with --table" in said.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_that_the_demo_has_not_drawn_are_left_alone(tmp_path: Path) -> None:
+    draw(tmp_path / "mine", seed=1, counts=2)
+    said = tame_here("demo", "--pictures", "mine", cache=tmp_path / "cache", cwd=tmp_path)
+    assert said.returncode == 2
+    assert "does not hold the pictures of seed 0" in said.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["mine"]
