@@ -21,9 +21,9 @@ import typer  # noqa: E402
 import typer.core  # noqa: E402
 
 from tame import __version__  # noqa: E402
-from tame.app.console import ResultConsole, guard_stdout, inert_exits, raw  # noqa: E402
-from tame.app.flags import with_settings  # noqa: E402
-from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
+from tame.app.console import ResultConsole, guard_stdout, inert_exits, raw, wrapped  # noqa: E402
+from tame.app.flags import in_panels, with_settings  # noqa: E402
+from tame.core.config import OPTIONS, OUTPUT, StudyConfig  # noqa: E402
 from tame.core.errors import BudgetError, StoppedError, StorageError, TameError, UsageError  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
 from tame.store.disk import disk_failure  # noqa: E402
@@ -50,19 +50,57 @@ class _Commands(typer.core.TyperGroup):
 app = typer.Typer(
     name="tame",
     cls=_Commands,
-    no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     help="Test, Adjust, Monitor, Evaluate: data in, a tuned neural network and an honest report out.",
 )
 
-FIT = tuple(name for name in OPTIONS)
+START = """\
+TAME tunes a neural network for your data and says honestly how good it is. Five ways to begin:
+
+  tame demo                          see all of it on drawn pictures, in about a minute
+  tame check DATA                    what is in your data, and what is wrong with it
+  tame fit photos/ --time 5m         photographs, in one folder per class
+  tame fit data.csv --target COLUMN  a table
+  tame explain WORD                  what a word means: overfitting, recipe, learning rate
+
+All commands: tame --help. From Python, also with a module of your own: tame.fit(...)"""
+OF_FIT = """\
+Examples:
+  tame fit photos/ --time 5m
+  tame fit data.csv --target price --groups customer --metric mae
+  tame fit photos/ --trials 64 --space "optimizer.lr=1e-4..1e-1:log" --seed 1"""
+OF_PREDICT = """\
+Examples:
+  tame predict runs/photos-0001 new.jpg
+  tame predict runs/photos-0001 folder/ --json
+  tame predict runs/data.csv-0001 later.csv --csv > answers.csv"""
+OF_CHECK = """\
+Examples:
+  tame check photos/
+  tame check data.csv --target price
+  tame check data.csv --target price --column year=category --column id=ignore"""
+OF_SHOW = """\
+Examples:
+  tame show runs/photos-0001
+  tame show runs/photos-0001 --details
+  tame show runs/photos-0001 --json"""
+OF_EXPLAIN = """\
+Examples:
+  tame explain overfitting
+  tame explain learning rate --study runs/photos-0001
+  tame explain fields"""
+FIT = in_panels(OPTIONS)
 PLAN = tuple(name for name in FIT if name not in ("widen", "stop_search_early", "out"))  # what a plan depends on
 CHECK = ("data", "task", "target", "columns", "groups", "order", "backbone", "val", "test")
 AGAIN = "{} again, for a study that you did not start on this machine"
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]
-JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no progress on stderr")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="one JSON document on stdout", metavar="", rich_help_panel=OUTPUT)
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="no progress on stderr", metavar="", rich_help_panel=OUTPUT)
+]
 InlineOption = Annotated[bool, typer.Option("--inline", help="train in this process, for debugging", hidden=True)]
 MoreTimeOption = Annotated[
     str | None,
@@ -79,7 +117,7 @@ SeedOption = Annotated[int, typer.Option(help=OPTIONS["seed"].help, metavar="N")
 OutOption = Annotated[str | None, typer.Option(help=OPTIONS["out"].help, metavar="FOLDER")]
 
 
-@app.command()
+@app.command(epilog=OF_FIT)
 @with_settings(FIT, file=True)
 def fit(
     config: StudyConfig, json: JsonOption = False, quiet: QuietOption = False, inline: InlineOption = False
@@ -88,7 +126,8 @@ def fit(
     from tame.app.progress import watching
     from tame.app.run import fit_study
 
-    with watching(quiet=quiet) as watcher:
+    ends = None if config.clock_s is None else STARTED + config.clock_s
+    with watching(quiet=quiet, ends=ends) as watcher:
         result = fit_study(config, watcher, inline=inline, started=STARTED)
     _show_result(result, as_json=json)
 
@@ -126,9 +165,13 @@ def resume(
     _show_result(result, as_json=json)
 
 
-@app.command()
-def show(study: FolderArgument, json: JsonOption = False) -> None:
-    """Show the trials, curves, findings and scores of a study."""
+@app.command(epilog=OF_SHOW)
+def show(
+    study: FolderArgument,
+    details: Annotated[bool, typer.Option("--details", help="also how it was trained", metavar="")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show the scores, findings and trials of a study."""
     from tame.app.show import state_json, study_table
     from tame.study.state import read_state, readable
 
@@ -142,7 +185,7 @@ def show(study: FolderArgument, json: JsonOption = False) -> None:
         if json:
             _print_json(state_json(study, config, state, mattered=mattered))
         else:
-            _print(study_table(state, mattered=mattered))
+            _print(study_table(state, mattered=mattered, details=details))
 
 
 @app.command()
@@ -156,7 +199,7 @@ def report(study: FolderArgument) -> None:
     print(page)
 
 
-@app.command()
+@app.command(epilog=OF_PREDICT)
 def predict(
     study: Annotated[Path, typer.Argument(help="the folder of a finished study, or its model/ folder")],
     inputs: Annotated[list[Path], typer.Argument(help="pictures, folders of pictures, or tables")],
@@ -181,7 +224,7 @@ def predict(
         print_table(found)
 
 
-@app.command()
+@app.command(epilog=OF_CHECK)
 @with_settings(CHECK)
 def check(config: StudyConfig, json: JsonOption = False) -> None:
     """Show what is in the data and what is wrong with it; trains nothing."""
@@ -254,6 +297,26 @@ def export(
     print(export_optuna(study, optuna))
 
 
+@app.command(epilog=OF_EXPLAIN)
+def explain(
+    word: Annotated[
+        list[str] | None, typer.Argument(help="a word of the report; words lists them", metavar="WORD")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="a finished study, whose numbers are told", metavar="STUDY")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Explain a word: of the report, a metric, a field of a recipe, a finding."""
+    from tame.app.explained import explained, explained_lines
+
+    found = explained(" ".join(word or ["words"]), study)
+    if json:
+        _print_json(found.to_json())
+    else:
+        _print(explained_lines(found))
+
+
 @app.command()
 def doctor(json: JsonOption = False) -> None:
     """Show versions, devices, storage and limits of this machine."""
@@ -282,7 +345,7 @@ def demo(
     from tame.app.progress import watching
 
     seconds = parse_time(time)
-    with watching(quiet=quiet) as watcher:
+    with watching(quiet=quiet, ends=STARTED + seconds) as watcher:
         result = run_demo(watcher, time_s=seconds, seed=seed, out=out, pictures=pictures, started=STARTED)
     _show_result(result, as_json=json)
 
@@ -294,6 +357,8 @@ def top(
     if version:
         print(__version__)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(START)
 
 
 def main() -> None:
@@ -337,7 +402,9 @@ def _run() -> None:
 
 def _show_result(result: Result, *, as_json: bool) -> None:
     if as_json:
-        _print_json(result.to_json())
+        from tame.report.next_steps import document
+
+        _print_json(document(result))
     else:
         from tame.app.show import result_lines
 
@@ -360,7 +427,7 @@ def _print(what: RenderableType) -> None:
 
 def _say(text: str) -> None:
     with suppress(OSError):  # a closed terminal
-        print(text, file=sys.stderr)
+        print(wrapped(text) if raw(sys.stderr).isatty() else text, file=sys.stderr)
 
 
 if __name__ == "__main__":

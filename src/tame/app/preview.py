@@ -23,6 +23,8 @@ from tame.core.result_parts import BackboneFacts, ColumnFacts, DataFacts, FewerD
 from tame.core.space import Space, field_of, to_text
 from tame.core.text import printable
 from tame.kinds.known import FIRST, KINDS, kind_of
+from tame.report.fields import name_of
+from tame.report.formats import sentence
 from tame.study.clock import foretold
 from tame.study.draft import fewer_dimensions
 from tame.study.events import Forecast
@@ -155,7 +157,7 @@ def print_check(found: Check) -> None:
     for note in facts.notes:
         console.print(Text(f"note: {note}"))
     for finding in found.findings:
-        console.print(Text(f"{finding.severity}: {finding.title}. {finding.change}."))
+        console.print(Text(f"{finding.severity}: {sentence(finding.title)} {sentence(finding.change)}"))
         for one, other in _pairs(finding)[:3]:
             console.print(Text(f"  {one}  and  {other}"))
     if not found.findings:
@@ -171,14 +173,14 @@ def print_plan(found: Preview) -> None:
     console.print(Text(f"metric: {found.metric}; {how}"))
     space = Space.from_json(found.space)
     table = Table(box=None, pad_edge=False)
-    for name in ("searched", "range", "default"):
-        table.add_column(name)
+    for head in ("searched", "field", "range", "default"):
+        table.add_column(head, overflow="fold")
     for name, dimension in space.dimensions.items():
-        span = to_text(name, dimension).partition("=")[2]
-        table.add_row(name, span, f"{found.default_recipe.get(field_of(name))}")
+        span, own = to_text(name, dimension).partition("=")[2], found.default_recipe.get(field_of(name))
+        table.add_row(*map(Text, (name_of(field_of(name)), name, span, f"{own}")))
     console.print(table)
     if found.searched is not None:
-        left = ", ".join(found.searched.left_out)
+        left = ", ".join(name_of(field_of(each)) for each in found.searched.left_out)
         console.print(Text(f"searched: {found.searched.words}; kept at the default: {left}"))
     for each in found.questions:
         console.print(Text(f"warning: {each.title}; {each.change}"))

@@ -26,7 +26,6 @@ from tame.app.own_studies import (
     remember_start,
     take_up,
 )
-from tame.core.answers import ClassAnswers
 from tame.core.config import ARRAYS, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, UsageError, require
 from tame.core.files import write_text
@@ -36,6 +35,7 @@ from tame.kinds.known import KINDS, kind_of
 from tame.loop import run, run_delivery
 from tame.report.model_card import model_card
 from tame.report.page import render_failure, render_report
+from tame.report.pictures import pictured
 from tame.store.checkpoints import Checkpoints
 from tame.store.disk import write_private
 from tame.study.delivery import add_card, is_card_lost, lost_files
@@ -162,9 +162,7 @@ def _allow(study: Study, given: Outside) -> None:
 
 def write_report(folder: Path, result: Result, history: History, config: StudyConfig | None) -> Path:
     """Writes report.html of a finished study. config: None where its pictures may not be read, so none are shown."""
-    answers = result.answers
-    ids = [each.id for each in answers.mistakes] if isinstance(answers, ClassAnswers) else []
-    thumbnails = {} if config is None else KINDS.get(result.kind).thumbnails_of(config, ids)
+    thumbnails = {} if config is None else KINDS.get(result.kind).thumbnails_of(config, pictured(result))
     write_private(folder / "report.html", render_report(result, history, thumbnails))
     return folder / "report.html"
 
@@ -189,7 +187,7 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
             elif not isinstance(problem, StorageError):
                 study.throwaway = study.begun_here  # refused before any training: leave nothing behind
             raise
-    study.watcher.phase("writing the report")
+    study.stage(6, "writing the report")
     _write_result(study, result, study.config)
     study.keep(Event("result", result.to_json()))
     _collect(study)

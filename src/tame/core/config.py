@@ -47,7 +47,7 @@ WRITTEN = (
     "target", "columns", "groups", "order", "task", "backbone", "search", "val", "test", "folds", "trials", "epochs",
     "seed", "metric", "time_s", "space", "start_from", "widen", "stop_search_early", "set",
 )  # fmt: skip
-DATA, SEARCH = "Data", "Search"  # headings of the help
+DATA, BUDGET, NETWORK, SEARCH, OUTPUT = PANELS = ("Data", "Budget", "Network", "Search", "Output")  # of the help
 
 
 def toml_space(value: object, where: str) -> object:
@@ -134,7 +134,7 @@ class StudyConfig:
             OPTION: Option(
                 "a timm name, a folder with weights, or none for a small network from scratch",
                 metavar="NAME",
-                group=SEARCH,
+                group=NETWORK,
             )
         },
     )
@@ -147,14 +147,16 @@ class StudyConfig:
                 flag="time",
                 read=read_time,
                 write=write_time,
+                group=BUDGET,
             )
         },
     )
     trials: int | None = field(
-        default=None, metadata={OPTION: Option("number of recipes to try", kind="whole", metavar="N")}
+        default=None, metadata={OPTION: Option("number of recipes to try", kind="whole", metavar="N", group=BUDGET)}
     )
     epochs: int | None = field(
-        default=None, metadata={OPTION: Option("maximum number of epochs per recipe", kind="whole", metavar="N")}
+        default=None,
+        metadata={OPTION: Option("maximum number of epochs per recipe", kind="whole", metavar="N", group=BUDGET)},
     )
     search: str = field(
         default="auto",
@@ -213,7 +215,7 @@ class StudyConfig:
                 "fix a recipe field: optimizer.lr=0.01",
                 kind="texts",
                 metavar="FIELD=VALUE",
-                group=SEARCH,
+                group=NETWORK,
                 read=parse_set,
                 write=write_set,
                 toml=toml_set,
@@ -238,11 +240,17 @@ class StudyConfig:
     )
     seed: int = field(
         default=0,
-        metadata={OPTION: Option("seed for all random choices", kind="whole", metavar="N", repeated="always")},
+        metadata={
+            OPTION: Option("seed for all random choices", kind="whole", metavar="N", repeated="always", group=SEARCH)
+        },
     )
     out: str | None = field(
         default=None,
-        metadata={OPTION: Option("folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never")},
+        metadata={
+            OPTION: Option(
+                "folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never", group=OUTPUT
+            )
+        },
     )
 
     def __post_init__(self) -> None:

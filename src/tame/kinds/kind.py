@@ -308,12 +308,15 @@ class Kind:
             look: Callable[[StudyConfig], None] = referred(self.look)
             look(config)
 
-    def thumbnails_of(self, config: StudyConfig, ids: Sequence[str]) -> Mapping[str, bytes]:
-        """Small JPEG files by id, of those examples that can be shown and are still there."""
-        if not self.thumbnails or not ids:
+    def thumbnails_of(self, config: StudyConfig, sides: Mapping[str, int]) -> Mapping[str, bytes]:
+        """Small JPEG files by id, of those examples that can be shown and are still there.
+
+        sides: the longer side of each, at most, in pixels.
+        """
+        if not self.thumbnails or not sides:
             return {}
-        draw: Callable[[StudyConfig, Sequence[str]], Mapping[str, bytes]] = referred(self.thumbnails)
-        return draw(config, ids)
+        draw: Callable[[StudyConfig, Mapping[str, int]], Mapping[str, bytes]] = referred(self.thumbnails)
+        return draw(config, sides)
 
 
 def referred(reference: str) -> Any:  # what is referred to has the type that the caller states
