@@ -26,7 +26,7 @@ def test_what_mattered_is_told_with_the_values_behind_it() -> None:
     found = what_mattered(past, result.space)
     assert found.importance.each[0].name == "optimizer.lr"
     assert found.importance.each[0].is_shown
-    assert f"lr {100 * found.importance.each[0].value:.0f} %" in text
+    assert f"learning rate {100 * found.importance.each[0].value:.0f} %" in text
     assert "Shown to matter more than chance:" in text
     assert found.best_of is not None
     assert formats.sentence(worth(found.best_of, found.objective)) in text
@@ -81,7 +81,7 @@ def test_only_fields_that_vary_have_a_column_of_trials_and_early_stops_are_named
     assert re.findall(r">(\w+)</th>", heads)[3:7] == ["epochs", "rate", "decay", "width"]
     assert "size" not in heads
     assert ">size<" in report("two_classes").partition('id="search"')[2].partition("</thead>")[0]
-    assert re.search(r"\d+ complete early", read(report("table")).text)
+    assert re.search(r"\d+ trained, best epoch kept", read(report("table")).text)
     result, _ = made("two_classes")
     one = render_report(result, History({0: Trial(0, BASE, "default", "the default recipe")}), {})
     assert "Learning rate and loss" not in one

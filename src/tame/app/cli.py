@@ -56,15 +56,16 @@ app = typer.Typer(
 )
 
 START = """\
-TAME tunes a neural network for your data and says honestly how good it is. Five ways to begin:
+TAME tunes a neural network for your data, and says honestly how good it is.
+Five ways to begin:
 
-  tame demo                          see all of it on drawn pictures, in about a minute
-  tame check DATA                    what is in your data, and what is wrong with it
+  tame demo                          all of it on drawn pictures, in a minute
+  tame check DATA                    what is in your data, and wrong with it
   tame fit photos/ --time 5m         photographs, in one folder per class
   tame fit data.csv --target COLUMN  a table
-  tame explain WORD                  what a word means: overfitting, recipe, learning rate
+  tame explain WORD                  what a word means, such as overfitting
 
-All commands: tame --help. From Python, also with a module of your own: tame.fit(...)"""
+All commands: tame --help. With a module of your own: tame.fit(...) in Python."""
 OF_FIT = """\
 Examples:
   tame fit photos/ --time 5m

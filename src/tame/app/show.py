@@ -233,7 +233,10 @@ def _findings(findings: Sequence[Finding], total: int, kind: str) -> list[Render
     table.add_column(ratio=1, overflow="fold")
     for finding in shown:
         sign, style = SIGNS[finding.severity]
-        lines = [_sentence(in_plain_words(finding.title), "bold"), _sentence(evidence(finding, kind), "dim")]
+        lines = [
+            _sentence(in_plain_words(finding.title), "bold"),
+            _sentence(in_plain_words(evidence(finding, kind)), "dim"),
+        ]
         if finding.change:
             tail = f". Outcome: {finding.outcome}" if finding.outcome else ""
             lines.append(_sentence(f"{to_do(finding)}: {finding.change}{tail}"))

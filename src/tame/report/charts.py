@@ -46,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """One mark of a scatter plot. y: None if there is no value (a cross on the upper edge); above the frame, an arrow."""
+    """One mark of a scatter plot. y: None if there is no value: a cross on the upper edge. Above it: an arrow."""
 
     x: float
     y: float | None
@@ -115,7 +115,7 @@ def curves(
 ) -> Markup:
     """Lines over epochs, cut off at the edge of the frame. Each label stands at the end of its line.
 
-    narrow: for a telephone, with the labels inside the frame.
+    narrow: for a telephone, with the labels inside the frame, and none of other finalists.
     """
     if narrow:
         width, height, label_width = NARROW, 270, 8
@@ -143,7 +143,8 @@ def curves(
         text(y_label, 0, 14, kind="axis name"),
         text("epoch", (left + right) / 2, height - 4, anchor="middle", kind="axis name"),
     ]
-    return svg(name, width, height, title, desc, *axes, framed, *_end_labels(lines, x, y, inside=narrow))
+    named = [line for line in lines if line.kind != "finalist"] if narrow else lines
+    return svg(name, width, height, title, desc, *axes, framed, *_end_labels(named, x, y, inside=narrow))
 
 
 def scatter(

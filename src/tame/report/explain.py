@@ -49,7 +49,7 @@ def explain(word: str, past: Past | None = None) -> list[Explained]:
     for known in (_of_glossary, _of_fields, _of_metrics, _of_findings):
         if (found := known(asked, past)) is not None:
             return [found]
-    raise UsageError(f"{unknown('word', word, _every())}; tame explain words lists them")
+    raise UsageError(f"{unknown('word', word, _every())} `tame explain words` lists all")
 
 
 def _every() -> list[str]:

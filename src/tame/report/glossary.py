@@ -40,9 +40,7 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     "epoch": ("Epoch", "One pass through the training {many}."),
     "loss": (
         "Loss",
-        "What training minimizes. For classes: minus the logarithm of the probability given to the true class, "
-        "averaged, in nats. For numbers: the distance between predictions and true values, with the target scaled to "
-        "mean 0 and standard deviation 1.",
+        "What training minimizes: how far the predictions are from the truth, averaged over the {many}.",
     ),
     "metric": ("Metric", "The number by which the model is judged in the end."),
     "validation": ("Validation", "The data on which recipes are compared; no recipe is trained on it."),
@@ -111,8 +109,8 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     "states": (
         "Waits, trained, stopped early, diverged",
         "What became of a trial. It waits until it is its turn again; it is trained once all its epochs are done; it "
-        "is stopped early if others of its age are better or the time is up; it has diverged if its loss is no longer a "
-        "number.",
+        "is stopped early if others of its age are better or the time is up; it has diverged if its loss is no longer "
+        "a number.",
     ),
     "origins": (
         "Known good, even spread, predicted good",
@@ -198,9 +196,15 @@ def numbers(result: Result, history: History) -> dict[str, str]:
 def _loss(result: Result) -> str:
     guess = formats.number(words.guess_loss(result))
     if result.is_regression:
-        return "On this scale, always guessing the mean has a squared error of about 1."
+        return (
+            "Here it is the distance between predictions and true values, with the target scaled to mean 0 and "
+            "standard deviation 1. On this scale, always guessing the mean has a squared error of about 1."
+        )
     amount = len(result.classes)
-    return f"Giving each of the {amount} classes the same probability has a loss of ln {amount} = {guess}."
+    return (
+        f"Here it is minus the logarithm of the probability given to the true class, in nats. Giving each of the "
+        f"{amount} classes the same probability has a loss of ln {amount} = {guess}."
+    )
 
 
 def _validation(result: Result) -> str:

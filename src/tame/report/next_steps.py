@@ -78,7 +78,8 @@ def _without_columns(result: Result, finding: Finding) -> Step | None:
     names = [str(each["column"]) for each in leaks if isinstance(each, Mapping) and "column" in each][:NAMED]
     command = _fit(result, [("--column", f"{name}=ignore") for name in names])
     named = formats.listed([formats.short(name, 40) for name in names])
-    why = f"{named} may give the target away; a column whose value is not known when you predict must not be used"
+    thing = "the column" if len(names) == 1 else "the columns"
+    why = f"{thing} {named} may give the target away; what is not known when you predict must not be used"
     return Step(command, why) if command and names else None
 
 

@@ -221,7 +221,7 @@ def _is_beaten(result: Result) -> bool:
 
 def _finding(finding: Finding, kind: str) -> FindingLine:
     return FindingLine(
-        title=in_plain_words(finding.title), severity=finding.severity, words=evidence(finding, kind),
+        title=in_plain_words(finding.title), severity=finding.severity, words=in_plain_words(evidence(finding, kind)),
         to_do=to_do(finding), change=finding.change, outcome=finding.outcome, trial=finding.trial,
     )  # fmt: skip
 

@@ -94,7 +94,7 @@ def parallel(
         width, kept = NARROW, [*range(len(axes) - 1)[:NARROW_AXES], len(axes) - 1]
         axes = [axes[i] for i in kept]
         strands = [Strand(tuple(each.places[i] for i in kept), each.kind, each.note) for each in strands]
-    left, top, right, bottom = 40 if narrow else 56, 34, width - (54 if narrow else 84), height - 22
+    left, top, right, bottom = 40 if narrow else 56, 50 if narrow else 34, width - (54 if narrow else 84), height - 22
     across = Scale(0, max(len(axes) - 1, 1), left, right)
     y = Scale(0, 1, bottom, top)
     order = {"faint": 0, "finalist": 1, "winner": 2}

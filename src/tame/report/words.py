@@ -29,7 +29,7 @@ from tame.report.formats import (
 )
 
 STATES = {  # of a trial, as people say it; while a study goes on, a paused trial waits for its turn
-    "waiting": "waits", "running": "trains", "paused": "stopped early", "complete": "trained",
+    "waiting": "waits", "running": "training", "paused": "stopped early", "complete": "trained",
     "stopped": "stopped early", "diverged": "diverged", "failed": "failed",
 }  # fmt: skip
 ORIGINS = {  # of a recipe, as people say it; those of other packages keep their names
