@@ -12,11 +12,12 @@ from made_results import BASE, CASES, classes_of, made, printed, read, report, s
 from tame.app.show import result_lines, study_table
 from tame.core.answers import NumberAnswers
 from tame.core.recipe import Recipe
-from tame.core.records import History, Trial
+from tame.core.records import Finding, History, Trial
 from tame.core.space import Space
 from tame.report import formats, words
 from tame.report.fields import in_plain_words
 from tame.report.model_card import model_card
+from tame.report.next_steps import next_steps
 from tame.report.page import render_report
 
 
@@ -185,3 +186,78 @@ def test_a_default_recipe_that_is_no_finalist_and_a_winner_without_fresh_seeds_a
     assert "so the gain over it is unknown" in html
     assert "There was no time to train the best recipes again" in html
     assert "comes from its training with a fresh" not in html
+
+
+def test_what_is_seen_first_comes_first_and_every_section_is_listed_once() -> None:
+    for case in ("two_classes", "numbers", "table"):
+        html = report(case)
+        sections = re.findall(r'<section[^>]* id="([\w-]+)"', html)
+        listed = re.findall(r'<a href="#([\w-]+)">', html.partition("<nav")[2].partition("</nav>")[0])
+        assert listed == sections
+        first = ["agreement", "errors"] if case == "numbers" else ["mistakes", "confusion", "classes"]
+        assert sections[: 1 + len(first)] == ["result", *first]
+        assert sections.index("data") < sections.index("curves") < sections.index("search")
+    assert ("findings" in re.findall(r'<section id="([\w-]+)"', report("numbers"))) is False, (
+        "all are on the first screen"
+    )
+    assert html.index('class="skip"') < html.index("<main")
+
+
+def test_what_few_people_need_is_folded() -> None:
+    folded = re.findall(r"<details[^>]*>\s*<summary>([^<]+)", report("table"))
+    assert folded == [
+        "The space",
+        "All trials, by last validation loss",
+        "How it was trained",
+        "Versions, machine and hashes",
+    ]
+
+
+def test_the_steps_are_on_the_page_and_in_the_terminal() -> None:
+    result, _ = made("two_classes")
+    page = " ".join(read(report("two_classes")).text.split())
+    shown = " ".join(printed(result_lines(result)).split())
+    for step in next_steps(result):
+        for text in (page, shown):
+            assert step.command in text
+            assert formats.sentence(step.why) in text
+
+
+def test_a_winner_that_was_not_trained_to_its_end_and_few_examples_have_a_badge() -> None:
+    result, past = made("two_classes")
+    assert 'class="badge"' not in report("two_classes")
+    evidence = {"trial": result.winner.trial, "epochs": 4, "of": 40}
+    cut = replace(result, findings=(Finding("cut_short", "cut", "warning", evidence),))
+    assert "Not trained to its end" in render_report(cut, past, {})
+    assert "Not trained to its end." in printed(result_lines(cut))
+    other = replace(cut, findings=(replace(cut.findings[0], evidence={**evidence, "trial": 9999}),))
+    assert "Not trained to its end" not in render_report(other, past, {})
+    few = replace(result, score=replace(result.score, low=0.8, high=0.95))
+    assert "Few test pictures: a wide interval" in render_report(few, past, {})
+
+
+def test_a_telephone_gets_charts_of_its_width_with_texts_that_can_be_read() -> None:
+    for case in ("two_classes", "numbers", "forty_classes"):
+        slim = re.findall(r'<div class="slim"><svg[^>]*viewBox="0 0 (\d+) \d+"', report(case))
+        assert len(slim) >= 10
+        assert set(slim) == {"350"}
+    style = report("numbers").partition("<style>")[2].partition("@media print")[0]
+    sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", style)]
+    assert min(size for size in sizes if size != 9) >= 11, "9 is a sign, not a text"
+
+
+def test_labels_of_a_narrow_chart_lie_within_it() -> None:
+    chart = report("two_classes").partition('id="finalist-values-narrow-title"')[2].partition("</svg>")[0]
+    rows = re.findall(r'class="label"[^>]*>([^<]+)</text>', chart)
+    assert "trial 0, default" in rows
+    assert all(len(row) < 46 for row in rows)
+
+
+def test_paper_gets_two_columns_page_numbers_and_twenty_trials() -> None:
+    style = report("many_trials").partition("<style>")[2].partition("</style>")[0]
+    assert "counter(page)" in style
+    printed_style = style.partition("@media print")[2]
+    assert ".score, .below, .pair { grid-template-columns: 1fr 1fr" in printed_style
+    assert "tr:nth-child(n+21) { display: none; }" in printed_style
+    assert "The first 20 of 500 are printed." in read(report("many_trials")).text
+    assert "@media screen and (max-width: 860px)" in style
