@@ -202,8 +202,10 @@ def report(study: FolderArgument) -> None:
 
 @app.command(epilog=OF_PREDICT)
 def predict(
-    study: Annotated[Path, typer.Argument(help="the folder of a finished study, or its model/ folder")],
-    inputs: Annotated[list[Path], typer.Argument(help="pictures, folders of pictures, or tables")],
+    study: Annotated[
+        Path, typer.Argument(help="the folder of a finished study, or its model/ folder", metavar="STUDY")
+    ],
+    inputs: Annotated[list[Path], typer.Argument(help="pictures, folders of pictures, or tables", metavar="INPUT...")],
     json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="comma-separated values on stdout, as they are")] = False,
     safe_csv: Annotated[

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterable
 
 MOST_KNOWN = 12  # names that an error lists beside the nearest one
+MOST_LISTED = 30  # names that an error lists where none is near
 
 
 class TameError(Exception):
@@ -88,5 +89,7 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
         plain = {each.lower(): each for each in reversed(names)}
         near = [plain[each] for each in difflib.get_close_matches(str(name).lower(), plain, n=1, cutoff=0.6)]
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    every = f" (known: {', '.join(names) or 'none'})" if not near or len(names) <= MOST_KNOWN else ""
-    return f"no {kind} named {name!r}{hint}{every}"
+    if near and len(names) > MOST_KNOWN:
+        return f"no {kind} named {name!r}{hint}"
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return f"no {kind} named {name!r}{hint} (known: {', '.join(names[:MOST_LISTED]) or 'none'}{more})"
