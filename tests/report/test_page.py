@@ -258,4 +258,36 @@ def test_paper_gets_two_columns_page_numbers_and_twenty_trials() -> None:
     assert ".score, .below, .pair { grid-template-columns: 1fr 1fr" in printed_style
     assert "tr:nth-child(n+21) { display: none; }" in printed_style
     assert "The first 20 of 500 are printed." in read(report("many_trials")).text
-    assert "@media screen and (max-width: 860px)" in style
+    assert "@media screen and (max-width: 930px)" in style
+
+
+def test_numbers_on_every_tint_of_the_matrix_can_be_read() -> None:
+    """Source of the formula: Web Content Accessibility Guidelines 2.1, contrast ratio; 4.5 is asked for."""
+    style = report("two_classes").partition("<style>")[2].partition("</style>")[0]
+    for block in re.findall(r":root \{([^}]*)\}", style):
+        colours = {name: f"{value}" for name, value in re.findall(r"--(\w+): (#[0-9a-f]{3,6});", block)}
+        most = float(re.findall(r"--most: ([.\d]+);", block)[0])
+        ink, panel = _channels(colours["ink"]), _channels(colours["panel"])
+        for name in ("winner", "default"):
+            tints = [
+                [
+                    most * share * a + (1 - most * share) * b
+                    for a, b in zip(_channels(colours[name]), panel, strict=True)
+                ]
+                for share in (0.0, 0.25, 0.5, 0.75, 1.0)
+            ]
+            assert min(_contrast(ink, tint) for tint in tints) >= 4.5
+
+
+def _channels(colour: str) -> list[float]:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    return [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+
+
+def _contrast(one: list[float], other: list[float]) -> float:
+    low, high = sorted(
+        sum(w * (v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4)
+            for w, v in zip((0.2126, 0.7152, 0.0722), colour, strict=True))
+        for colour in (one, other)
+    )  # fmt: skip
+    return (high + 0.05) / (low + 0.05)

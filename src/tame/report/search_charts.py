@@ -56,7 +56,7 @@ def best_by_part(
     high: float,
     x_label: str,
     y_label: str,
-    width: int = 328,
+    width: int = 290,
     height: int = 232,
 ) -> Markup:
     """The best value in each part of an axis, with its band. ticks: places in [0, 1] and their labels.
