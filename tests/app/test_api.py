@@ -206,6 +206,16 @@ def test_arrays_of_a_study_that_were_tampered_with_are_refused(kept, tmp_path):
         read_kept(tmp_path)
 
 
+class Twice(nn.Linear):
+    """A layer that doubles what another one with the same weights says."""
+
+    def __init__(self):
+        super().__init__(3, 2)
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
     """The folders of two studies that were stopped in training: on a table, and on a module of one's own."""
@@ -272,6 +282,23 @@ def test_a_stopped_study_says_how_it_goes_on(stopped):
         pytest.raises(StoppedError, match=r"Resume with: tame\.resume\('.*/own', model=build\)"),
     ):
         tame.resume(stopped["own"], model=lambda: nn.Linear(3, 2), quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (
+            lambda: nn.Sequential(nn.Linear(3, 2), nn.Tanh()),
+            r"cannot go on with another model.*weight is \[2, 3\] in the file and not there here",
+        ),
+        (lambda: nn.Linear(3, 2, bias=False), r"bias is \[2\] in the file and not there here"),
+        (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)), "another module than this"),
+        (Twice, "makes another model now than for the training"),
+    ],
+)
+def test_a_study_does_not_go_on_with_another_model_than_it_began_with(stopped, other, said):
+    with pytest.raises(UsageError, match=said):
+        tame.resume(stopped["own"], model=other, quiet=True)
 
 
 def test_the_terminal_is_given_back_after_a_fault(monkeypatch):

@@ -250,6 +250,39 @@ def test_a_function_of_a_notebook_which_no_file_holds_is_trained_by_its_own_proc
     assert said.stdout.split()[0] == "80"
 
 
+class Idiom(nn.Module):
+    """A module in which something is written as users write it."""
+
+    def __init__(self, idiom):
+        super().__init__()
+        self.idiom, self.first, self.last = idiom, nn.Linear(4, 4), nn.Linear(4, 2)
+        self.temperature = nn.Parameter(torch.tensor(1.0))  # without dimensions
+        self.frozen = nn.Parameter(torch.ones(4), requires_grad=False)
+        self.register_parameter("absent", None)
+        self.register_buffer("count", torch.tensor(3))
+        self.unused = nn.Linear(4, 1)
+
+    def forward(self, x):
+        flat = self.idiom(x)
+        return self.last(torch.relu_(self.first(flat)) * self.frozen) * self.temperature
+
+
+@pytest.mark.parametrize(
+    "idiom",
+    [
+        lambda x: x.view(x.size(0), -1),
+        lambda x: x.reshape(len(x), -1),
+        lambda x: torch.stack([row * 2 for row in x]),
+        lambda x: (x - x.mean(dim=1, keepdim=True)) / (x.std(dim=1, keepdim=True) + 1),
+    ],
+    ids=["view", "reshape", "loop", "scaled"],
+)
+def test_what_users_write_is_trained_in_both_engines(idiom):
+    many = tame.fit((X, Y), model=lambda: Idiom(idiom), **{**SMALL, "trials": 4})
+    assert many.outputs(X).shape == (80, 2)
+    assert tame.fit((X, Y), model=lambda: Idiom(idiom), **SMALL).outputs(X).shape == (80, 2)
+
+
 # What it is given ----------------------------------------------------------------------------------------------------
 
 

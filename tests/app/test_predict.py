@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 import tame
 from command_line import Said, tame_here
+from tame.app.console import inert_exits
 from tame.app.predict import Labelled, Predictions, Valued, print_csv, print_remarks
 from tame.kinds.prediction import Left
 
@@ -35,6 +37,17 @@ def test_csv_carries_labels_and_names_as_they_are(capsys):
     assert rows[0] == ["input", "label", "probability", "-1", "+1", "=x"]
     assert [(row[0], row[1]) for row in rows[1:]] == [(each.input, each.label) for each in found.predictions]
     assert err == ""
+
+
+@pytest.mark.parametrize("on_a_terminal", [False, True])
+def test_csv_is_made_inert_on_a_terminal_alone(monkeypatch, on_a_terminal):
+    out = io.StringIO()
+    out.isatty = lambda: on_a_terminal
+    monkeypatch.setattr(sys, "stdout", out)
+    with inert_exits():
+        print_csv(predictions("a.csv:2", labels=("\x1b[31mred", "blue")))
+    assert ("\x1b[31mred" in out.getvalue()) is not on_a_terminal
+    assert ("\x1b" in out.getvalue()) is not on_a_terminal
 
 
 def test_csv_for_a_spreadsheet_is_inert_and_says_so(capsys):

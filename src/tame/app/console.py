@@ -124,6 +124,12 @@ def raw(stream: TextIO) -> TextIO:
     return stream.raw if isinstance(stream, InertStream) else stream
 
 
+def machine_stdout() -> TextIO:
+    """stdout for values as they are: the file or pipe itself; a terminal gets them inert."""
+    own = raw(sys.stdout)
+    return sys.stdout if own.isatty() else own
+
+
 class InertConsole(Console):
     """A console whose texts are inert, colours and movements of its own aside; a reader that has gone away ends the
     program as a pipe does."""

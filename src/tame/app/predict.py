@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from tame.app.console import ResultConsole, TalkConsole
+from tame.app.console import ResultConsole, TalkConsole, machine_stdout
 from tame.core.errors import UsageError, require
 from tame.core.files import require_own_folder
 from tame.core.plain import to_plain
@@ -113,8 +112,8 @@ def open_model(study: Path, build: Build | None = None) -> Network:
 def print_csv(found: Predictions, *, safe: bool = False) -> None:
     """Comma-separated values on stdout: input, label, probability and one column for each class; or input, value.
 
-    Names and labels are as they are. safe: with an apostrophe before what a spreadsheet would run as a formula, which
-    stderr says.
+    Names and labels are as they are; only on a terminal they are made inert. safe: with an apostrophe before what a
+    spreadsheet would run as a formula, which stderr says.
     """
     changed: list[str] = []
 
@@ -124,7 +123,7 @@ def print_csv(found: Predictions, *, safe: bool = False) -> None:
             changed.append(text)
         return shown
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(machine_stdout(), lineterminator="\n")
     if found.labels:
         writer.writerow(["input", "label", "probability", *(cell(label) for label in found.labels)])
     else:

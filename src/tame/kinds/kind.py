@@ -204,6 +204,18 @@ class Compare(Protocol):
     def __call__(self, build: Build, recipes: Sequence[Recipe], port: Port, where: str) -> None: ...
 
 
+class Keep(Protocol):
+    """Keeps how the module of a recipe looks and what it says of a few examples in a folder, for `Recognise`."""
+
+    def __call__(self, recipe: Recipe, port: Port, folder: Path) -> object: ...
+
+
+class Recognise(Protocol):
+    """Nothing, where a function still makes the module that was kept. Raises UsageError."""
+
+    def __call__(self, folder: Path, build: Build) -> None: ...
+
+
 class JudgeHere(Protocol):
     """Canonical outputs (n, C) of rows of the examples in a study's folder, by its delivered model as loaded here."""
 
@@ -215,6 +227,8 @@ class OwnModel:
     """What a kind does with a model of the user's own in the process that has the function which makes it."""
 
     compare: Compare
+    keep: Keep
+    recognise: Recognise
     judge: JudgeHere
 
 

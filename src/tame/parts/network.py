@@ -162,7 +162,9 @@ def read_network(folder: Path, empty: Empty, *, files: Mapping[str, str] | None 
                     own["config"], _part(tensors, "backbone."), name=str(own["name"]), digest=str(own["digest"])
                 )
             module = empty(Described(kind, recipe, labels, prepared, backbone))
-        module.load_state_dict(_part(tensors, "module."))
+        weights = _part(tensors, "module.")
+        require(not (apart := _apart(weights, module)), f"{folder} has weights of another module than this: {apart}")
+        module.load_state_dict(weights)
         return Network(
             kind, str(about["task"]), recipe, labels, module.eval(), backbone, about["run"], int(about["shortest"]),
             prepared, _part(tensors, "prepared."), note=_unproven(folder, sums, files),
@@ -173,6 +175,15 @@ def read_network(folder: Path, empty: Empty, *, files: Mapping[str, str] | None 
     ) as problem:  # fmt: skip
         reason = str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
         raise UsageError(f"{folder} is not a model folder that TAME can read: {reason}") from None
+
+
+def _apart(weights: Mapping[str, Tensor], module: nn.Module) -> str:
+    """Which weights have other names or shapes than those of a module, in words; empty if none."""
+    file, made = ({k: str(list(v.shape)) for k, v in each.items()} for each in (weights, module.state_dict()))
+    absent = "not there"
+    names = [name for name in dict.fromkeys((*file, *made)) if file.get(name) != made.get(name)]
+    some = [f"{name} is {file.get(name, absent)} in the file and {made.get(name, absent)} here" for name in names[:3]]
+    return "; ".join([*some, *([f"{len(names) - 3} more"] if len(names) > 3 else [])])
 
 
 class NoMoreThan(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -33,7 +33,7 @@ MADE = (
     "worker.log", "skipped.csv", "split.csv", "engines.json", ".handed.npz", "report.html", "report.json",
     "tame-crash.txt", ".*.tmp",
 )  # fmt: skip
-FOLDERS = ("checkpoints", "model", "cache")
+FOLDERS = ("checkpoints", "model", "sketch", "cache")
 ATTEMPTS = 20  # at a folder that other processes make and remove at the same moment
 
 

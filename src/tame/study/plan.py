@@ -28,7 +28,7 @@ from tame.study.events import PlanEvent
 from tame.study.session import Study
 from tame.study.space import asked_space, region_of, settle
 from tame.study.state import findings_events
-from tame.study.trainable import check
+from tame.study.trainable import check, recognise
 from tame.worker.environment import usable_cores
 from tame.worker.machine import slowdown
 
@@ -84,6 +84,8 @@ def make_plan(study: Study, data: Data) -> Plan:
     known = study.state.plan
     if known is not None and not study.history.trials and study.state.clock is not None:
         known = None  # a resume gave the study more time before anything was trained
+    if known is not None:
+        recognise(study)
     own = known if known is not None else _first_plan(study, data)
     base = Recipe.from_flat(own.base)
     if known is None:

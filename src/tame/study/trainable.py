@@ -12,6 +12,7 @@ from tame.kinds.known import KINDS
 from tame.study.session import Study
 from tame.study.space import asked_texts
 
+SKETCH = "sketch"  # the folder of a user's own untrained model, as it was when the study began
 MOST_CHECKED = 100  # numbers of one choice that are checked before the study starts; all words are checked
 
 
@@ -25,11 +26,21 @@ def check(study: Study, base: Recipe, space: Space) -> None:
     _compare(study, [*recipes, *also])
 
 
+def recognise(study: Study) -> None:
+    """Raises UsageError where the user's function makes another model now than when the study began."""
+    if study.build is not None:
+        KINDS.get(study.state.kind).own().recognise(study.folder / SKETCH, study.build)
+
+
 def _compare(study: Study, recipes: Sequence[Recipe]) -> None:
-    """Raises UsageError where the process that trains makes another model of the user's own than this one."""
-    if study.build is None or study.executor.pid == os.getpid():
+    """Raises UsageError where the process that trains makes another model of the user's own than this one; keeps the
+    model of the first recipe for `recognise`."""
+    if study.build is None:
         return
-    KINDS.get(study.state.kind).own().compare(study.build, recipes, study.worker, study.config.model or "")
+    own = KINDS.get(study.state.kind).own()
+    if study.executor.pid != os.getpid():
+        own.compare(study.build, recipes, study.worker, study.config.model or "")
+    own.keep(recipes[0], study.worker, study.folder / SKETCH)
 
 
 def _with(base: Recipe, space: Space, changes: Mapping[str, Value]) -> Recipe:

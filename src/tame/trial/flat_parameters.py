@@ -79,7 +79,8 @@ class FlatParameters:
         return found
 
     def _joined(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        return torch.cat([tensors[name].flatten(1) for name in self.params], dim=1)
+        own = [tensors[name] for name in self.params]
+        return torch.cat([each.flatten(1) if each.dim() > 1 else each.unsqueeze(1) for each in own], dim=1)
 
     def _parts(self, whole: Tensor) -> Tensors:
         # A trace does not treat sizes read from tensors as constants, so that it works for other sizes too.

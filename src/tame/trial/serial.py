@@ -264,6 +264,8 @@ class Serial:
     @torch.no_grad()
     def _outputs(self, own: _Training, rows: Tensor) -> Tensor:
         recipe, found = own.member.recipe, []
+        if not len(rows):  # a module of the user's own may not take an empty batch
+            return torch.zeros(0, max(self.task.examples.num_classes, 1))
         with _Judged(own) as module:
             for some in torch.split(rows, self.task.eval_batch):
                 with precision(self.task), naming_failures(recipe):
@@ -273,8 +275,6 @@ class Serial:
                     require_outputs(recipe, view, (len(some), width), trained=False)
                 views = [v.float() if v.dtype == torch.bfloat16 else v for v in views]
                 found.append(views[0] if len(views) == 1 else torch.stack(views).mean(dim=0))
-        if not found:
-            return torch.zeros(0, max(self.task.examples.num_classes, 1))
         return LOSSES.get(recipe.loss.name).predict(torch.cat(found)).cpu()
 
 

@@ -126,6 +126,8 @@ class Stacked:
     def predict(self, population: Population, rows: Tensor) -> Tensor:
         """Canonical outputs (M, n, C) for the examples in these rows."""
         recipe = population.members[0].recipe
+        if not len(rows):  # a module of the user's own may not take an empty batch
+            return torch.zeros(len(population.members), 0, max(self.task.examples.num_classes, 1))
         template = built(self.task, population.members[0]).eval()
         tensors, forward = self._judged(population), stacked_forward(template)
         widest = max(recipe.model.width, recipe.model.hidden, 64)
@@ -142,8 +144,6 @@ class Stacked:
                 require_outputs(recipe, view, (len(population.members), len(part), width), trained=False)
             views = [view.float() if view.dtype == torch.bfloat16 else view for view in views]
             found.append(views[0] if len(views) == 1 else torch.stack(views).mean(dim=0))
-        if not found:
-            return torch.zeros(len(population.members), 0, max(self.task.examples.num_classes, 1))
         return LOSSES.get(recipe.loss.name).predict(torch.cat(found, dim=1))
 
     def fits(self, population: Population) -> bool:

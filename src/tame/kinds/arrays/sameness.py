@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tame.core.errors import UsageError, require
+from tame.core.files import require_own_folder
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
 from tame.kinds.arrays.commands import Looks, Sketch
@@ -107,9 +108,8 @@ def compare(build: Build, recipes: Sequence[Recipe], port: Port, where: str) -> 
     name = getattr(build, "__name__", "the model's function")
     for recipe in {tuple(each.own.items()): each for each in reversed(recipes)}.values():
         with tempfile.TemporaryDirectory(prefix="tame-") as folder:
-            sketch = Sketch(recipe=recipe.flat(), folder=str(Path(folder) / "model"))
-            theirs = from_plain(Looks, port.ask("looks", to_plain(sketch)), what="the answer to 'looks'")
-            found = _apart(build, recipe, theirs, Path(sketch.folder))
+            theirs = keep(recipe, port, Path(folder) / "model")
+            found = _apart(build, recipe, theirs, Path(folder) / "model")
         file = where.rpartition(":")[0] or "its file"
         arguments = ", ".join(f"{key}={value!r}" for key, value in recipe.own.items())
         require(
@@ -119,6 +119,23 @@ def compare(build: Build, recipes: Sequence[Recipe], port: Port, where: str) -> 
             "Set what the function depends on at the top of the file, or make it an argument and give it in "
             f"set={{...}}, or give model=functools.partial({name}), which this process trains itself",
         )
+
+
+def keep(recipe: Recipe, port: Port, folder: Path) -> Looks:
+    """How the module of a recipe looks in the process that trains, which writes it into a folder as if delivered."""
+    sketch = Sketch(recipe=recipe.flat(), folder=str(folder))
+    return from_plain(Looks, port.ask("looks", to_plain(sketch)), what="the answer to 'looks'")
+
+
+def recognise(folder: Path, build: Build) -> None:
+    """Nothing, where a function makes the module that `keep` wrote, or none was kept. Raises UsageError."""
+    require_own_folder(folder)
+    if not folder.is_dir():
+        return  # of a study from before it was kept
+    try:
+        read_model(folder, build)  # which compares what both say
+    except UsageError as problem:
+        raise UsageError(f"this study cannot go on with another model than it was started with: {problem}") from None
 
 
 def _apart(build: Build, recipe: Recipe, theirs: Looks, folder: Path) -> str:
@@ -141,4 +158,4 @@ def judge(model: Path, study: Path, build: Build, rows: Sequence[int]) -> np.nda
     return judge_arrays(network, x[np.asarray(rows, dtype=np.int64)], device=torch.device("cpu")).double().numpy()
 
 
-OWN_MODEL = OwnModel(compare=compare, judge=judge)
+OWN_MODEL = OwnModel(compare=compare, keep=keep, recognise=recognise, judge=judge)
