@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from made_results import BASE, CASES, classes_of, made, printed, read, report, state
+from made_results import BASE, CASES, HOSTILE, classes_of, made, printed, read, report, state
 from tame.app.show import result_lines, study_table
 from tame.core.answers import NumberAnswers
 from tame.core.recipe import Recipe
@@ -18,7 +18,7 @@ from tame.report import formats, words
 from tame.report.fields import in_plain_words
 from tame.report.model_card import model_card
 from tame.report.next_steps import next_steps
-from tame.report.page import render_report
+from tame.report.page import render_failure, render_report
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -259,6 +259,17 @@ def test_paper_gets_two_columns_page_numbers_and_twenty_trials() -> None:
     assert "tr:nth-child(n+21) { display: none; }" in printed_style
     assert "The first 20 of 500 are printed." in read(report("many_trials")).text
     assert "@media screen and (max-width: 930px)" in style
+
+
+def test_the_page_of_a_failed_study_is_well_formed_and_inert() -> None:
+    result, past = made("hostile")
+    html = render_failure(HOSTILE[0], HOSTILE[1], result.findings, past)
+    text = read(html).text
+    assert "No usable model was trained" in text
+    assert "stopped early" in text
+    assert "\x1b" not in html
+    assert "<script" not in html.replace("&lt;script", "")
+    assert "No problems were found" in read(render_failure("photos", "no time", (), past)).text
 
 
 def test_numbers_on_every_tint_of_the_matrix_can_be_read() -> None:

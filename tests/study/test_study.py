@@ -70,7 +70,8 @@ def test_the_result_is_one_document_that_agrees_with_itself(finished):
     assert result["score"]["low"] <= result["score"]["value"] <= result["score"]["high"]
     assert result["optimism"] == pytest.approx(result["validation"]["value"] - result["score"]["value"])
     assert json.loads((folder / "report.json").read_text()) == {k: v for k, v in result.items() if k != "next"}
-    assert result["next"][-1]["command"].startswith(f"tame predict {shlex.quote(str(folder))} ")
+    assert 1 <= len(result["next"]) <= 3
+    assert all(shlex.split(each["command"])[0] == "tame" and each["why"] for each in result["next"])
 
 
 def test_a_plan_reads_the_cache_and_leaves_it_as_it_is(finished, pictures, cache, tmp_path):

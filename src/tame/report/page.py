@@ -135,7 +135,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "number": formats.number, "signed": formats.signed, "compact": formats.compact, "duration": formats.duration,
-        "short": formats.short, "sentence": formats.sentence, "capital": formats.capital,
+        "short": formats.short, "sentence": formats.sentence, "capital": formats.capital, "state": words.state,
     }  # fmt: skip
     environment.globals |= {"count": formats.count, "up": UP}
     return environment
