@@ -201,6 +201,15 @@ def test_what_is_seen_first_comes_first_and_every_section_is_listed_once() -> No
     assert html.index('class="skip"') < html.index("<main")
 
 
+def test_findings_are_shortened_only_where_they_are_told_in_full_further_down() -> None:
+    result, past = made("two_classes")
+    long = replace(result.findings[0], outcome="word " * 60 + "end")
+    for others in ((), result.findings[1:]):
+        html = render_report(replace(result, findings=(long, *others)), past, {})
+        assert long.outcome in html
+        assert ('<section id="findings"' in html) is bool(others)
+
+
 def test_what_few_people_need_is_folded() -> None:
     folded = re.findall(r"<details[^>]*>\s*<summary>([^<]+)", report("table"))
     assert folded == [
