@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tame.core.errors import UsageError
 from tame.core.rng import stream
 from tame.data.split import Sealed
 from tame.evaluate.calibration import calibration, expected_cost
-from tame.evaluate.compare import MOST_DRAWS, Z, bootstrap, paired_shares, wilson
+from tame.evaluate.compare import MOST_DRAWS, Z, bootstrap, effective, paired_shares, wilson
 from tame.evaluate.score import (
     METRICS_OF,
     InconsistentError,
@@ -169,6 +170,74 @@ def test_the_bootstrap_of_large_data_draws_fewer_samples():
     asked = []
     bootstrap(lambda rows: asked.append(len(rows)) or 0.0, 250_000, seed=0)
     assert len(asked) == MOST_DRAWS // 250_000
+
+
+# Examples that belong together ----------------------------------------------------------------------------------------
+
+
+def grouped(chance, sizes):
+    """Noise in groups of these sizes: copies of one example, with one label, judged alike."""
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    target, sure = (
+        np.repeat(own, sizes) for own in (chance.integers(0, 2, len(sizes)), chance.normal(size=len(sizes)))
+    )
+    logits = np.stack([np.zeros(len(sure)), sure], axis=1)
+    return judged_from("binary", list(map(str, groups)), target, logits, groups=groups)
+
+
+@pytest.mark.parametrize("sizes", [[10] * 12, [4] * 20, [2] * 60, [1] * 50 + [12] * 5, [30, 1, 1, 2] * 6])
+def test_the_interval_of_copies_holds_the_truth_in_about_95_of_100(sizes):
+    """As many independent examples as there are groups tell about as much, and no more, whatever their sizes."""
+    chance = stream(len(sizes), "copies")
+    held, real = [], []
+    for _ in range(600):
+        judged = grouped(chance, sizes)
+        own = score("accuracy", judged, how="", seed=0)
+        held.append(own.low <= 0.5 <= own.high)
+        guess = replace(judged, outputs=np.tile([0.6, 0.4], (len(judged.ids), 1)))
+        real.append(difference("accuracy", judged, guess, seed=0).low > 0)
+    assert np.mean(held) >= 0.925
+    assert np.mean(real) <= 0.045
+
+
+def test_the_bootstrap_of_copies_holds_the_truth_too():
+    chance, sizes, held = stream(1, "copies"), [10] * 12, []
+    for _ in range(120):
+        values = np.repeat(chance.normal(size=12), sizes)
+        low, high = bootstrap(
+            lambda rows, own=values: own[rows].mean(), 120, seed=0, groups=np.repeat(range(12), sizes)
+        )
+        held.append(low <= 0 <= high)
+    assert np.mean(held) >= 0.9
+
+
+def test_groups_of_one_change_nothing():
+    judged = judged_at_random(3)
+    alone = replace(judged, groups=np.arange(len(judged.ids))[::-1])
+    for metric in ("accuracy", "log_loss"):
+        assert score(metric, judged, how="h", seed=1) == score(metric, alone, how="h", seed=1)
+    right = judged.right
+    assert paired_shares(right, ~right) == paired_shares(right, ~right, alone.groups)
+
+
+def test_independent_examples_that_are_grouped_by_chance_keep_their_number():
+    """Groups whose examples are as different as any others tell nearly as much as single examples."""
+    chance = stream(2, "copies")
+    found = [effective(chance.integers(0, 2, 400).astype(float), np.repeat(np.arange(200), 2)) for _ in range(50)]
+    assert 340 < np.mean(found) <= 400
+
+
+def test_the_bootstrap_draws_whole_groups():
+    groups = np.array([2, 0, 2, 1, 1, 1])
+    seen = []
+    bootstrap(lambda rows: seen.append(np.bincount(groups[rows], minlength=3)) or 0.0, 6, seed=0, groups=groups)
+    assert all((counts % [1, 3, 2] == 0).all() and (counts / [1, 3, 2]).sum() == 3 for counts in seen)
+
+
+def test_a_score_says_in_how_many_groups_its_examples_are():
+    own = score("accuracy", grouped(stream(0, "copies"), [10] * 12), how="the sealed test part", seed=0)
+    assert own.n == 120
+    assert own.how.endswith("of them 108 belong to another one, as copies do, and the interval counts 12 groups")
 
 
 # Scores ---------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 from tame.core.answers import AwareCost, Calibration, CalibrationBin, ExpectedCost
 from tame.core.errors import require
 from tame.data.costs import expected_cost as costs_of
-from tame.evaluate.compare import bootstrap, wilson
+from tame.evaluate.compare import bootstrap, share_interval
 from tame.evaluate.score import Judged
 
 
@@ -31,7 +31,7 @@ def calibration(judged: Judged, bins: int = 10) -> Calibration:
         n, right = int(own.sum()), min(float(each[own].sum()), int(own.sum()))
         if not n:
             continue
-        low, high = wilson(right, n)
+        low, high = share_interval(each[own], None if judged.groups is None else judged.groups[own])
         mean = float(confidence[own].mean())
         apart += n * abs(right / n - mean)
         table.append(
@@ -61,7 +61,7 @@ def expected_cost(judged: Judged, matrix: Sequence[Sequence[float]], *, seed: in
 
     def of(decided: np.ndarray) -> tuple[float, float, float]:
         each = costs_of(costs, judged.target, decided)
-        low, high = bootstrap(lambda rows: float(each[rows].mean()), n, seed=seed)
+        low, high = bootstrap(lambda rows: float(each[rows].mean()), n, seed=seed, groups=judged.groups)
         return float(each.mean()), low, high
 
     (value, low, high), (least, least_low, least_high) = of(judged.predicted), of(cheapest)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from scipy.stats import norm as normal
+from scipy.stats import t as student
 
 from tame.core.answers import Difference
 from tame.core.rng import stream
@@ -16,7 +18,57 @@ LEAST_RESAMPLES = 200
 MOST_DRAWS = 100_000_000  # rows of all resamples together: without this limit, an interval of large data takes minutes
 
 
-def wilson(successes: float, n: int) -> tuple[float, float]:
+def effective(values: np.ndarray, groups: np.ndarray | None) -> float:
+    """How many independent examples would tell the mean of `values` (n,) as well as these, in groups (n,), do.
+
+    Examples of one group may be copies, or come from one source. From the variance between groups, reduced for few
+    groups by the quantile of Student's t; where the values do not vary, as if all of a group were alike.
+    Source: Korn and Graubard, Confidence intervals for proportions with small expected number of positive counts
+    estimated from survey data (1998); Kish, Survey Sampling (1965).
+    """
+    n = len(values)
+    if groups is None or n == 0:
+        return n
+    place, sizes = _members(groups)
+    many = len(sizes)
+    if many == n:
+        return n
+    if many == 1:
+        return 1.0
+    apart = np.bincount(place, weights=values - values.mean())
+    between = many / (many - 1) * float((apart**2).sum()) / n**2
+    alone = float(np.var(values))
+    own = alone / between if between > 0 < alone else n * n / float((sizes.astype(float) ** 2).sum())
+    return min(n, own) * (Z / _quantile(sizes)) ** 2
+
+
+def share_interval(right: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:
+    """95 % interval of the mean of `right` (n,), bools or shares, Wilson's, for as many examples as are independent.
+
+    groups: (n,) the same number for examples that belong together; None where each stands for itself.
+    """
+    own = np.asarray(right, dtype=float)
+    n = effective(own, groups)
+    return wilson(min(float(own.sum()), len(own)) * (n / max(len(own), 1)), n)
+
+
+def _quantile(sizes: np.ndarray) -> float:
+    """The 97.5 % quantile of Student's t for groups of these sizes: where few are large, they alone tell the spread.
+
+    Source: Satterthwaite, An approximate distribution of estimates of variance components (1946).
+    """
+    squared = sizes.astype(float) ** 2
+    many = float(squared.sum()) ** 2 / float((squared**2).sum())
+    return float(student.ppf(0.975, max(many - 1, 0.5)))
+
+
+def _members(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The place (n,) of each example's group, and how many each group has."""
+    _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    return place, sizes
+
+
+def wilson(successes: float, n: float) -> tuple[float, float]:
     """95 % interval of a share. Source: Wilson, Probable inference (1927); equals scipy's binomtest().proportion_ci."""
     if n == 0:
         return 0.0, 1.0
@@ -27,17 +79,18 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
     return min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
 
 
-def paired_shares(right_a: np.ndarray, right_b: np.ndarray) -> Difference:
-    """Difference of two shares over the same examples. right_a, right_b: (n,) bools.
+def paired_shares(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None = None) -> Difference:
+    """Difference of two shares over the same examples. right_a, right_b: (n,) bools; groups: as of `share_interval`.
 
     Source: Newcombe, Improved confidence intervals for the difference between binomial proportions based on paired
     data (1998), method 10.
     """
     a, b = np.asarray(right_a, dtype=bool), np.asarray(right_b, dtype=bool)
-    n = len(a)
-    both, only_a, only_b = int((a & b).sum()), int((a & ~b).sum()), int((~a & b).sum())
-    neither = n - both - only_a - only_b
-    p_a, p_b = (both + only_a) / max(n, 1), (both + only_b) / max(n, 1)
+    n = effective(a.astype(float) - b, groups)
+    weight = n / max(len(a), 1)
+    both, only_a, only_b = (weight * int(own.sum()) for own in (a & b, a & ~b, ~a & b))
+    neither = weight * int((~a & ~b).sum())
+    p_a, p_b = (both + only_a) / max(n, 1e-300), (both + only_b) / max(n, 1e-300)
     low_a, high_a = wilson(both + only_a, n)
     low_b, high_b = wilson(both + only_b, n)
     product = (both + only_a) * (only_b + neither) * (both + only_b) * (only_a + neither)
@@ -50,20 +103,38 @@ def paired_shares(right_a: np.ndarray, right_b: np.ndarray) -> Difference:
     up = math.sqrt(_square(high_a - p_a, p_b - low_b, phi))
     difference = p_a - p_b
     how = "paired on the same examples, Newcombe's method 10"
-    return Difference(difference, difference - down, difference + up, n, how)
+    return Difference(difference, difference - down, difference + up, len(a), how)
 
 
-def bootstrap(measure: Callable[[np.ndarray], float], n: int, *, seed: int) -> tuple[float, float]:
+def bootstrap(
+    measure: Callable[[np.ndarray], float], n: int, *, seed: int, groups: np.ndarray | None = None
+) -> tuple[float, float]:
     """95 % percentile bootstrap interval of a number over n rows. measure: (n,) row numbers to a number.
 
+    groups: as of `share_interval`; whole groups are drawn then, and the percentiles are wider for few groups.
     2000 resamples; fewer above 50,000 rows, down to 200.
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13; of few groups, Hesterberg, What
+    teachers should know about the bootstrap (2015), section 4.3.
     """
     rng = stream(seed, "bootstrap")
     resamples = min(RESAMPLES, max(LEAST_RESAMPLES, MOST_DRAWS // max(n, 1)))
-    values = [measure(rng.integers(n, size=n)) for _ in range(resamples)]
-    low, high = np.nanquantile(values, [0.025, 0.975])
+    place, sizes = (None, None) if groups is None else _members(groups)
+    tail = 0.025
+    if place is None or sizes is None or len(sizes) == n:
+        values = [measure(rng.integers(n, size=n)) for _ in range(resamples)]
+    else:
+        many, order, ends = len(sizes), np.argsort(place, kind="stable"), np.cumsum(sizes)
+        drawn = (rng.integers(many, size=many) for _ in range(resamples))
+        values = [measure(order[_rows(own, sizes[own], ends)]) for own in drawn]
+        tail = float(normal.cdf(-math.sqrt(many / (many - 1)) * _quantile(sizes))) if many > 1 else 0.0
+    low, high = np.nanquantile(values, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def _rows(groups: np.ndarray, sizes: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The places of all examples of these groups, in an order where each group lies together and ends at `ends`."""
+    before = np.cumsum(sizes) - sizes
+    return np.repeat(ends[groups] - sizes - before, sizes) + np.arange(int(sizes.sum()))
 
 
 def _square(left: float, right: float, phi: float) -> float:

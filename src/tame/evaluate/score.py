@@ -15,7 +15,7 @@ from tame.core.errors import TameError, UsageError, unknown
 from tame.core.records import Score
 from tame.core.rng import stream
 from tame.data.split import Sealed
-from tame.evaluate.compare import Z, bootstrap, paired_shares, wilson
+from tame.evaluate.compare import Z, bootstrap, paired_shares, share_interval
 
 REGRESSION = "regression"
 METRICS_OF = {
@@ -41,6 +41,7 @@ class Judged:
     ids: (n,); target: (n,) class numbers, or numbers in a regression; outputs: (n, C) probabilities, or (n,) or (n, 1)
     numbers in the units of the target; task: binary, multiclass or regression. shares: (n, C) of classes, if the
     examples have probabilities; `target` is then the most likely class, and the log loss is against the shares.
+    groups: (n,) the same number for examples that belong together, as copies do; None where each stands for itself.
     """
 
     ids: tuple[str, ...]
@@ -48,6 +49,7 @@ class Judged:
     outputs: np.ndarray
     task: str
     shares: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     @property
     def truth(self) -> np.ndarray:
@@ -57,8 +59,8 @@ class Judged:
     def only(self, chosen: np.ndarray) -> Judged:
         """The predictions on the examples where `chosen` (n,) is true."""
         ids = tuple(name for name, mine in zip(self.ids, chosen, strict=True) if mine)
-        shares = None if self.shares is None else self.shares[chosen]
-        return Judged(ids, self.target[chosen], self.outputs[chosen], self.task, shares)
+        shares, groups = (None if own is None else own[chosen] for own in (self.shares, self.groups))
+        return Judged(ids, self.target[chosen], self.outputs[chosen], self.task, shares, groups)
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -90,8 +92,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
-def judged_from(task: str, ids: Sequence[str], target: Sequence[float] | np.ndarray, canonical: np.ndarray) -> Judged:
-    """Predictions from the outputs of a network.
+def judged_from(
+    task: str, ids: Sequence[str], target: Sequence[float] | np.ndarray, canonical: np.ndarray,
+    *, groups: np.ndarray | None = None,
+) -> Judged:  # fmt: skip
+    """Predictions from the outputs of a network. groups: as of `Judged`.
 
     target: (n,) class numbers or numbers, or (n, C) shares of classes; canonical: (n, C) logits, or (n, 1) numbers in
     the units of the target. Raises UsageError for an unknown task, InconsistentError if the lengths differ or a
@@ -105,11 +110,12 @@ def judged_from(task: str, ids: Sequence[str], target: Sequence[float] | np.ndar
     if not np.isfinite(outputs).all():
         raise InconsistentError("the network's outputs contain a number that is not finite; nothing is reported")
     if task == REGRESSION:
-        return Judged(tuple(ids), np.asarray(target, dtype=float), outputs.reshape(len(outputs)), task)
+        numbers = np.asarray(target, dtype=float)
+        return Judged(tuple(ids), numbers, outputs.reshape(len(outputs)), task, groups=groups)
     truth = np.asarray(target)
     shares = truth.astype(float) if truth.ndim == 2 else None
     classes = truth if shares is None else shares.argmax(axis=1)
-    return Judged(tuple(ids), classes.astype(np.int64), softmax(outputs), task, shares)
+    return Judged(tuple(ids), classes.astype(np.int64), softmax(outputs), task, shares, groups)
 
 
 def mean_of(judged: Sequence[Judged]) -> Judged:
@@ -187,31 +193,34 @@ def losses(metric: str, judged: Judged) -> np.ndarray:
 
 
 def open_test(
-    sealed: Sealed, ids: Sequence[str], canonical: np.ndarray, record: Callable[[int], None], *, task: str
-) -> Judged:
+    sealed: Sealed, ids: Sequence[str], canonical: np.ndarray, record: Callable[[int], None], *, task: str,
+    groups: np.ndarray | None = None,
+) -> Judged:  # fmt: skip
     """The predictions on the sealed part with its labels; `record` records that it was opened. ids: of its rows.
 
-    canonical: (n, C) logits, or (n, 1) numbers for a regression.
+    canonical: (n, C) logits, or (n, 1) numbers for a regression; groups: as of `Judged`.
     """
     target = sealed.open(record)
-    return judged_from(task, ids, target, canonical)
+    return judged_from(task, ids, target, canonical, groups=groups)
 
 
 def score(metric: str, judged: Judged, *, how: str, seed: int) -> Score:
     """The metric of predictions with its 95 % interval: Wilson's for accuracy, the bootstrap for the others.
 
-    If every answer is right, the bootstrap has no variance; Wilson's limit for as many examples as the rarest class has
-    is used instead.
+    Examples that belong together count as such in the interval, and `how` says so. If every answer is right, the
+    bootstrap has no variance; Wilson's limit for as many examples as the rarest class has is used instead.
     """
-    value, n = measure(metric, judged), len(judged.target)
+    value, n, groups = measure(metric, judged), len(judged.target), judged.groups
     if metric == "accuracy":
-        low, high = wilson(int(judged.right.sum()), n)
+        low, high = share_interval(judged.right, groups)
     else:
-        low, high = bootstrap(on_rows(metric, judged), n, seed=seed)
+        low, high = bootstrap(on_rows(metric, judged), n, seed=seed, groups=groups)
     if metric in UNSPREAD and low == high == 1:
-        counts = np.bincount(judged.target)
-        low, _ = wilson(rarest := int(counts[counts > 0].min()), rarest)
-    return Score(value, low, high, n, how)
+        limits = [share_interval(own.right, own.groups)[0] for own in _by_class(judged)]
+        low = min(limits)
+    many = n if groups is None else len(np.unique(groups))
+    said = f"; of them {n - many:,} belong to another one, as copies do, and the interval counts {many:,} groups"
+    return Score(value, low, high, n, how + said * (many < n))
 
 
 def difference(metric: str, a: Judged, b: Judged, *, seed: int) -> Difference:
@@ -219,10 +228,10 @@ def difference(metric: str, a: Judged, b: Judged, *, seed: int) -> Difference:
     if a.ids != b.ids:
         raise InconsistentError("the two predictions are of different examples and cannot be compared")
     if metric == "accuracy":
-        return paired_shares(a.right, b.right)
+        return paired_shares(a.right, b.right, a.groups)
 
     on_a, on_b, n = on_rows(metric, a), on_rows(metric, b), len(a.target)
-    low, high = bootstrap(lambda rows: on_a(rows) - on_b(rows), n, seed=seed)
+    low, high = bootstrap(lambda rows: on_a(rows) - on_b(rows), n, seed=seed, groups=a.groups)
     value = measure(metric, a) - measure(metric, b)
     return Difference(value, low, high, n, "paired bootstrap over the same examples")
 
@@ -293,12 +302,17 @@ def per_class(judged: Judged, classes: Sequence[str]) -> tuple[ClassScore, ...]:
     """For each class: the number of examples and the share recognised, with Wilson's interval."""
     found = []
     for number, name in enumerate(classes):
-        own = judged.target == number
-        n, right = int(own.sum()), int((judged.right & own).sum())
-        low, high = wilson(right, n)
+        own = judged.only(judged.target == number)
+        n, right = len(own.target), int(own.right.sum())
+        low, high = share_interval(own.right, own.groups)
         share = right / n if n else None
         found.append(ClassScore(name, n, right, share, low, high))
     return tuple(found)
+
+
+def _by_class(judged: Judged) -> list[Judged]:
+    """The examples of each class that occurs."""
+    return [judged.only(judged.target == number) for number in np.unique(judged.target)]
 
 
 def mistakes(judged: Judged, classes: Sequence[str], *, most: int = 12) -> tuple[Mistake, ...]:

@@ -39,7 +39,8 @@ class Data:
     kind: its name; task: binary, multiclass or regression. targets: (N,) class numbers, -1 in the test part; or
     numbers, NaN there. shares: (N, C) of classes, NaN there, where examples come with probabilities; `targets` are then
     the likeliest. side: median shorter side of pictures, in pixels. twins: examples of the test part that are equal to
-    one that is trained on, as examples of few different values are by chance.
+    one that is trained on, as examples of few different values are by chance. groups: (N,) as of `Opened`, once it is
+    open.
     """
 
     kind: str
@@ -56,6 +57,12 @@ class Data:
     refits: bool = False  # whether what is delivered is also trained on the part that chose
     shares: np.ndarray | None = None
     twins: tuple[int, ...] = ()
+    groups: np.ndarray | None = None
+
+    def groups_of(self, rows: Sequence[int]) -> np.ndarray | None:
+        """(n,) which of these examples belong together; None where each stands for itself."""
+        own = None if self.groups is None else self.groups[np.asarray(rows, dtype=np.int64)]
+        return None if own is None or len(np.unique(own)) == len(own) else own
 
     @property
     def rows(self) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from tame.core.errors import require
@@ -30,7 +31,7 @@ def open_data(study: Study) -> Data:
     if known.data is None:
         study.keep(Event("data", to_plain(opened.facts)), *findings_events(opened.findings))
     _write_files(study, opened)
-    return opened.data
+    return replace(opened.data, groups=opened.groups)
 
 
 def learn(study: Study, data: Data) -> None:
