@@ -37,7 +37,7 @@ def test_the_best_trial_is_named_with_the_default_beside_it() -> None:
     assert best_so_far(History()) == ""
 
 
-@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("width", [72, 80])
 def test_three_lines_fit_the_terminal_whatever_they_say(width: int) -> None:
     _, past = made("two_classes")
     display = Display(time.monotonic() + 75)
