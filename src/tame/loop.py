@@ -134,8 +134,9 @@ def last_stretch(study: Study, plan: Plan) -> list[Decision]:
     ended = finish(study.history, epochs=epochs_in(study.state, left - SURE * fresh_s))
     if ended or (left > fresh_s and study.history.having("complete")):
         return ended
-    left = FINISH_SHARE * (left - cost_s(study, plan, 1, 0))
-    return finish(study.history, epochs=epochs_in(study.state, left))
+    left -= cost_s(study, plan, 1, 0)
+    ended = finish(study.history, epochs=epochs_in(study.state, FINISH_SHARE * left))
+    return ended or finish(study.history, epochs=epochs_in(study.state, left / SURE), enough=1)
 
 
 def end_search(study: Study, reason: str, *, worthless: bool = False) -> list[Decision]:

@@ -13,7 +13,7 @@ import pytest
 
 from tame.adjust.model_based import quiet_optuna
 from tame.core.best_of_draws import doubling_gain
-from tame.core.importance import Objective
+from tame.core.importance import LEAST, Objective
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Curve, History, Point, Trial
 from tame.core.rng import stream
@@ -26,10 +26,11 @@ from tame.evaluate.best_of import (
     retrain_noise,
     what_mattered,
 )
-from tame.evaluate.importance import LEAST, importances
+from tame.evaluate.importance import importances
 from tame.evaluate.outcomes import Outcome, outcomes, values_of
-from tame.report.importance_section import ImportanceSection, caution, section, worth
-from tame.report.importance_section import in_words as importance_words
+from tame.report.importance_section import ImportanceSection, caution, section
+from tame.report.importance_words import in_words as importance_words
+from tame.report.importance_words import worth
 
 SPACE = Space(
     {

@@ -15,7 +15,7 @@ from tame.core.result_parts import FineTuning
 from tame.core.space import Space
 from tame.evaluate.best_of import what_mattered
 from tame.report import formats
-from tame.report.importance_section import worth
+from tame.report.importance_words import worth
 from tame.report.page import render_report
 
 

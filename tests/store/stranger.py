@@ -137,6 +137,23 @@ def escapes(study: Path, canaries: Path) -> None:
     event(study, "result", told)
 
 
+def endless(*names: str) -> Make:
+    """Files of 60 gigabytes that take no space."""
+
+    def make(study: Path, canaries: Path) -> None:
+        for name in names:
+            (study / name).touch()
+            os.truncate(study / name, 60 * 2**30)
+
+    return make
+
+
+def swollen(study: Path, canaries: Path) -> None:
+    """An event of 270 megabytes of zeros, which a packed folder holds in a few."""
+    with closing(sqlite3.connect(study / "study.db")) as connection, connection:
+        connection.execute("UPDATE event SET data = zeroblob(270000000) WHERE kind = 'data'")
+
+
 # What each is, and the exit codes that a command may end with; the others end as with a study that harms nobody.
 STRANGERS: dict[str, tuple[Make, set[int]]] = {
     "journal": (journal, {7}),
@@ -159,6 +176,10 @@ STRANGERS: dict[str, tuple[Make, set[int]]] = {
     "hub names": (hub, {0, 2, 6, 7}),
     "paths": (path, {0, 2, 6, 7}),
     "giant shapes": (giant, {0, 6, 7}),
+    "endless texts": (endless("config.json", "report.json", "model/SHA256SUMS"), {0, 6, 7}),
+    "endless description": (endless("model/model.json"), {0, 6, 7}),
+    "endless weights": (endless("model/model.safetensors"), {0, 6, 7}),
+    "a swollen event": (swollen, {0, 6}),
     "one letter": (label, {0, 6, 7}),
     "escapes": (escapes, {0, 6}),
 }  # fmt: skip

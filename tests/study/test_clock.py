@@ -13,7 +13,7 @@ from plans import plain_plan
 from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import SEARCHERS, SearchConfig
 from tame.core.config import StudyConfig
-from tame.core.errors import BudgetError, UsageError
+from tame.core.errors import BudgetError, StoppedError, UsageError
 from tame.core.options import parse_time
 from tame.core.recipe import Recipe
 from tame.core.records import Curve, Decision, Event, History, Point, Trial, curve_event, decision_event
@@ -22,7 +22,7 @@ from tame.kinds.costs import Costs, Speed
 from tame.loop import PROBED, adjust, first_round, last_stretch
 from tame.monitor.rules import Facts
 from tame.study import finalists as finals
-from tame.study.clock import give_time, in_time, require_room, require_time
+from tame.study.clock import LOADED_FROM, give_time, in_time, require_hope, require_room, require_time
 from tame.study.clock_shares import END_S, MOST_END_SHARE, ending
 from tame.study.events import Forecast
 from tame.study.fitting import fitting
@@ -31,6 +31,7 @@ from tame.study.reserve import SURE, limit_s, room_s
 from tame.study.session import begin, reopen
 from tame.study.state import Silent, read_state
 from tame.study.test import ended
+from tame.trial.commands import Progress
 
 SPACE = Space({"optimizer.lr": Float(1e-4, 1e-1, log=True), "optimizer.weight_decay": Float(1e-6, 1e-1, log=True)})
 FACTS = Facts(
@@ -349,6 +350,30 @@ def test_what_comes_before_training_ends_with_the_clock(clocked):
         raise AssertionError("nothing begins when the clock has ended")
     with in_time(clocked(None, trials=3)):
         pass
+
+
+def test_a_machine_that_is_loaded_too_much_is_told_before_anything_is_read(clocked):
+    study = clocked(30.0)
+    require_hope(study, least_s=2.0, slower=3.0)
+    with pytest.raises(BudgetError, match=r"0 s of 30 s had passed; about (\S+) would be enough") as raised:
+        require_hope(study, least_s=2.0, slower=100.0)
+    assert parse_time(re.search(r"about (\S+) would", str(raised.value))[1]) > 100.0
+    require_hope(clocked(1.0), least_s=2.0, slower=LOADED_FROM)  # alone it may be faster than what is known
+    require_hope(clocked(None, trials=3), least_s=2.0, slower=100.0)
+
+
+def test_a_step_that_would_end_too_late_ends_what_comes_before_training_soon(clocked, tmp_path):
+    study = clocked(60.0)
+    study.hire(cache=tmp_path / "cache", inline=True)
+    with study.until(50.0, foreseeing=True) as cut:
+        for done in range(100):  # two seconds for each part
+            study._started = time.monotonic() - 2.0 * done
+            study._hear(Progress("features", done, 100))
+            if study.executor._interrupted:
+                raise StoppedError("the worker ends at its next word")
+    assert cut.is_made
+    assert cut.ends_s == pytest.approx(200.0, rel=0.05)
+    assert study.used_s < 30.0
 
 
 def test_training_ends_in_time_for_what_is_kept(clocked):

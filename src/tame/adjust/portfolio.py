@@ -53,6 +53,15 @@ def input_sizes(native: int, side: int, *, fixed: bool) -> tuple[int, ...]:
     return tuple(small)
 
 
+def smaller_sizes(native: int, side: int, *, fixed: bool) -> tuple[int, ...]:
+    """Input sizes for a machine or a clock that is too slow for `input_sizes`, the largest first; none if it is fixed.
+
+    A third of the pixels cost a third of the time; below half of the native size features say little.
+    """
+    least = min(input_sizes(native, side, fixed=fixed))
+    return () if fixed else tuple(size for size in map(_round32, (native * 5 / 7, native * 4 / 7)) if size < least)
+
+
 def given_by(asked: dict[str, Dimension]) -> dict[str, Any]:
     """Fields of the default recipe that follow from the dimensions that the user gave: the value of those that have
     only one, and the middle of the range of the own model's arguments. Nothing of those with a condition: see

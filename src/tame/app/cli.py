@@ -10,7 +10,6 @@ if __name__ == "__main__":
     # With -m, Python looks for modules in the current folder first; a json.py in the data must not run.
     sys.path = sys.path[1:]
 
-import json  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Mapping  # noqa: E402
 from contextlib import suppress  # noqa: E402
@@ -25,6 +24,7 @@ from tame.app.console import ResultConsole, guard_stdout, inert_exits, raw, wrap
 from tame.app.flags import in_panels, with_settings  # noqa: E402
 from tame.core.config import OPTIONS, OUTPUT, StudyConfig  # noqa: E402
 from tame.core.errors import BudgetError, StoppedError, StorageError, TameError, UsageError  # noqa: E402
+from tame.core.json_text import indented  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
 from tame.store.disk import disk_failure  # noqa: E402
 
@@ -420,7 +420,7 @@ def _show_result(result: Result, *, as_json: bool) -> None:
 
 def _print_json(value: Mapping[str, object]) -> None:
     out = raw(sys.stdout)  # JSON in ASCII holds no control characters, and stays as it is
-    out.write(json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False).replace("\x7f", "\\u007f") + "\n")
+    out.write(indented(value).replace("\x7f", "\\u007f") + "\n")
     out.flush()
 
 

@@ -1,4 +1,8 @@
-"""From a config to a finished study: the shared part of `tame fit`, `tame resume` and the Python call."""
+"""From a config to a finished study: the shared part of `tame fit`, `tame resume` and the Python call.
+
+The loop, the report and what they load (scipy, scikit-learn, Jinja) are imported where they are used: by then the
+process that trains has begun to load torch, and both load at the same time.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +36,8 @@ from tame.core.files import write_text
 from tame.core.records import Event, History
 from tame.core.result import Result
 from tame.kinds.known import KINDS, kind_of
-from tame.loop import run, run_delivery
-from tame.report.model_card import model_card
-from tame.report.page import render_failure, render_report
-from tame.report.pictures import pictured
 from tame.store.checkpoints import Checkpoints
 from tame.store.disk import write_private
-from tame.study.delivery import add_card, is_card_lost, lost_files
 from tame.study.events import Ended, Stopped
 from tame.study.session import Study, begin, reopen
 from tame.study.state import Watcher, how_to_resume, read_state, readable, unfinished
@@ -129,6 +128,8 @@ def resume_study(
     outside: what it uses from outside its folder, which must be given for a study that this user did not start here.
     Raises RefusedError where it is not.
     """
+    from tame.study.delivery import lost_files
+
     with reopen(folder, watcher) as study:
         study.build = build
         lost = lost_files(folder, study.state) if study.state.result is not None else []
@@ -162,6 +163,9 @@ def _allow(study: Study, given: Outside) -> None:
 
 def write_report(folder: Path, result: Result, history: History, config: StudyConfig | None) -> Path:
     """Writes report.html of a finished study. config: None where its pictures may not be read, so none are shown."""
+    from tame.report.page import render_report
+    from tame.report.pictures import pictured
+
     thumbnails = {} if config is None else KINDS.get(result.kind).thumbnails_of(config, pictured(result))
     write_private(folder / "report.html", render_report(result, history, thumbnails))
     return folder / "report.html"
@@ -171,6 +175,8 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
     with _Signals(study):
         study.hire(cache=cache_folder(), inline=inline)
         try:
+            from tame.loop import run
+
             result = run(study)
         except StoppedError:
             study.keep(Stopped(used_s=study.used_s))
@@ -178,6 +184,8 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
         except TameError as problem:
             if isinstance(problem, NothingTrainedError):
                 kind = study.state.kind
+                from tame.report.page import render_failure
+
                 name = Path(study.config.data).name
                 page = render_failure(name, str(problem), study.state.findings, study.history, kind=kind)
                 study.write("report.html", page)
@@ -196,6 +204,9 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
 
 def _write_result(study: Study, result: Result, config: StudyConfig | None) -> None:
     """Writes what people read of a finished study. config: None where its pictures may not be read."""
+    from tame.report.model_card import model_card
+    from tame.study.delivery import add_card
+
     study.write("report.json", json.dumps(result.to_json(), indent=1, ensure_ascii=True) + "\n")
     add_card(study, model_card(result))
     write_report(study.folder, result, study.history, config)
@@ -203,6 +214,9 @@ def _write_result(study: Study, result: Result, config: StudyConfig | None) -> N
 
 def _complete(study: Study, result: Result, lost: Sequence[str], *, inline: bool) -> Result:
     """The result of a finished study, after what is missing of its files is there again. lost: files of its model."""
+    from tame.loop import run_delivery
+    from tame.study.delivery import is_card_lost
+
     if lost:
         study.watcher.note(f"of the model {', '.join(lost)} is missing or damaged; it is delivered again")
         with _Signals(study):
@@ -229,6 +243,8 @@ def _collect(study: Study) -> None:
 
 def report_study(folder: Path, watcher: Watcher) -> Path:
     """Writes the page of a finished study again, after its model where that is missing. Raises UsageError."""
+    from tame.study.delivery import lost_files
+
     config, state = read_state(folder)
     page = folder / "report.html"
     if state.result is None and page.exists():
@@ -252,7 +268,7 @@ def report_study(folder: Path, watcher: Watcher) -> Path:
 
 
 class _Signals:
-    """Ctrl-C, SIGTERM and a closed terminal: the first lets the worker finish its epoch and saves all, a second one
+    """Ctrl-C, SIGTERM and a closed terminal: the first lets the worker finish its step and saves all, a second one
     stops immediately."""
 
     def __init__(self, study: Study) -> None:
@@ -284,7 +300,7 @@ class _Signals:
         if self._first_at is not None and now - self._first_at < SECOND_S and number != HANGUP:
             raise StoppedError("stopped immediately", signal_number=number)
         self._first_at = now
-        self._study.watcher.note("stopping after this epoch; press Ctrl-C again to stop immediately")
+        self._study.watcher.note("stopping after this step; press Ctrl-C again to stop immediately")
         self._study.executor.stop()
 
 

@@ -23,8 +23,8 @@ from tame.core.result import Result
 from tame.report import formats, words
 from tame.report.evidence import evidence, to_do
 from tame.report.fields import in_plain_words, name_of, names_of
-from tame.report.importance_section import in_words as importance_words
-from tame.report.importance_section import worth
+from tame.report.importance_words import in_words as importance_words
+from tame.report.importance_words import worth
 from tame.report.next_steps import document, next_steps
 from tame.study.state import State
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tame.core.errors import StorageError, TameError
-from tame.core.files import read_bytes, reading, require_own_folder
+from tame.core.files import MOST_BYTES, TEXT_BYTES, read_bytes, reading, require_own_folder
 from tame.core.plain import to_plain
 from tame.core.sums import SUMS, read_sums, sha256_of
 from tame.store.checkpoints import Checkpoints
@@ -121,7 +121,7 @@ def _config(folder: Path, state: State) -> str:
 def _result(folder: Path, state: State) -> str:
     if state.result is None:
         return "not finished"
-    if _json(folder, "report.json") != state.result:
+    if _json(folder, "report.json", most=MOST_BYTES) != state.result:
         raise StorageError(f"{folder / 'report.json'} is not the result that the record holds")
     for problem in _contradictions(state):
         raise StorageError(problem)
@@ -145,9 +145,9 @@ def _contradictions(state: State) -> Iterator[str]:
         yield f"the score is of {score['n']} examples, but the test part that was opened has {opened}"
 
 
-def _json(folder: Path, name: str) -> object:
+def _json(folder: Path, name: str, *, most: int = TEXT_BYTES) -> object:
     try:
-        return json.loads(read_bytes(folder, name))
+        return json.loads(read_bytes(folder, name, most=most))
     except (ValueError, RecursionError):
         raise StorageError(f"{folder / name} is not JSON") from None
 

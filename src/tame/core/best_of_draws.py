@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 Array = NDArray[np.float64]
 
@@ -47,5 +46,7 @@ def doubling_gain(losses: Array, *, rounding: float = 0.0) -> float | None:
 
 
 def _log_choose(total: NDArray[np.int_], taken: int) -> Array:
+    from scipy.special import gammaln  # loaded here: `tame show` needs the module and none of its numbers
+
     found: Array = gammaln(total + 1.0) - gammaln(taken + 1.0) - gammaln(total - taken + 1.0)
     return found

@@ -22,6 +22,8 @@ from tame.core.errors import RefusedError, require
 _HANDLES = os.name == "posix" and {os.open, os.rename, os.unlink, os.stat} <= os.supports_dir_fd
 _NOFOLLOW, _NOWAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 _BINARY, _FOLDER = getattr(os, "O_BINARY", 0), getattr(os, "O_DIRECTORY", 0)
+MOST_BYTES = 2**30  # of a file that is read as a whole
+TEXT_BYTES = 2**26  # of one with a config, a description or hashes
 _MEND = "a study's folder must hold files, not links: put the file itself there"
 
 
@@ -93,10 +95,20 @@ def reading(folder: Path, name: str) -> BufferedReader:
         return open(_own(folder / name, lambda: os.open(leaf, flags, dir_fd=place)), "rb")
 
 
-def read_bytes(folder: Path, name: str) -> bytes:
-    """The content of a file of a folder. Raises as `reading`."""
+def read_bytes(folder: Path, name: str, *, most: int = MOST_BYTES) -> bytes:
+    """The content of a file of a folder, of `most` bytes. Raises as `reading`, and RefusedError for a larger one.
+
+    A file of many gigabytes takes a stranger nothing: what was never written costs no space.
+    """
     with reading(folder, name) as file:
-        return file.read()
+        require_size(folder / name, os.fstat(file.fileno()).st_size, most)
+        return file.read(most)
+
+
+def require_size(path: Path, size: int, most: int) -> None:
+    """Raises RefusedError for a file of more bytes than there may be."""
+    right = size <= most
+    require(right, f"{path} has {size:,} bytes, but a file of this kind has at most {most:,}", error=RefusedError)
 
 
 def require_own(folder: Path, *names: str) -> None:

@@ -9,6 +9,8 @@ from typing import Literal
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
 
+LEAST = 16  # trials; with fewer, no importance is given
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:

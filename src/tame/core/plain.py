@@ -82,14 +82,14 @@ def _finite(text: str) -> float:
     return value if math.isfinite(value) else float(str(_refuse(text)))
 
 
-def from_plain(kind: type[T], plain: object, *, what: str, error: type[TameError] = StorageError) -> T:
+def from_plain(kind: type[T], plain: object, *, what: object, error: type[TameError] = StorageError) -> T:
     """The value of this type that `to_plain` wrote. Missing fields get their default, unknown ones are ignored.
 
-    what: names the value in the error, such as "the event 12 (plan)". Raises `error` if the values do not fit, and says
-    where.
+    what: its text names the value in the error, such as "the event 12 (plan)". Raises `error` if the values do not fit,
+    and says where.
     """
     try:
-        if not isinstance(plain, JsonText):
+        if type(plain) is not JsonText:
             return msgspec.convert(plain, kind)
         try:
             value: T = _decoder(cast(Hashable, kind)).decode(plain.text)

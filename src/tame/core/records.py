@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated, Final, Literal, NamedTuple, get_args
@@ -48,6 +47,10 @@ class Event:
     data: Mapping[str, object]
     id: int = 0  # assigned by the store: 1, 2, 3, ...
     at: str = ""  # UTC, ISO 8601; for people only, no decision depends on it
+
+    def __str__(self) -> str:
+        """The event as messages name it."""
+        return f"event {self.id} ({self.kind})"
 
 
 class Point(NamedTuple):
@@ -280,12 +283,11 @@ class Fold:
         kind = _STORIES.get(event.kind)
         if kind is None:
             return None
-        with naming(event):
-            story = from_plain(kind, event.data, what=named(event))
-            known = self._growing.get(story.trial) or self._history.trials.get(story.trial)
-            before = 0 if known is None else known.trained
-            own = self._growing[story.trial] = story.of(self)
-        self.epochs += own.trained - before
+        try:
+            story: Story = from_plain(kind, event.data, what=event)
+            self._growing[story.trial] = story.of(self)
+        except MISFITS as problem:
+            raise misfit(event, problem) from problem
         return story
 
     def __contains__(self, number: int) -> bool:
@@ -327,10 +329,6 @@ class _Growing:
     def epochs(self) -> int:
         return self.points[-1].epoch if self.points else 0
 
-    @property
-    def trained(self) -> int:
-        return self.epochs - self.inherited
-
     def trial(self) -> Trial:
         return Trial(
             self.number, self.recipe, self.origin, self.reason, self.state, self.until, Curve(tuple(self.points)),
@@ -339,35 +337,35 @@ class _Growing:
 
     def measure(self, fresh: Sequence[Point]) -> None:
         """Adds points; the later one of an epoch holds, and a lost loss ends the curve."""
-        before, follow_on = self.epochs, not (self.points and self.points[-1].is_lost)
-        for point in fresh:
-            follow_on, before = follow_on and point.epoch > before, point.epoch
-        if not follow_on:
-            known = {point.epoch: point for point in (*self.points, *fresh)}
-            self.points, fresh = [], [known[epoch] for epoch in sorted(known)]
-        lost = next((i for i, (_, train, valid, *_rest) in enumerate(fresh) if train is None or valid is None), None)
-        self.points += fresh if lost is None else fresh[: lost + 1]
-        self.state = self.state if lost is None else "diverged"
+        before, goes_on = self.epochs, not (self.points and self.points[-1].is_lost)
+        for epoch, train, valid, _, _ in fresh:  # half a million in a large study: no more is done for a plain one
+            goes_on = goes_on and epoch > before and train is not None and valid is not None
+            before = epoch
+        if goes_on:
+            self.points += fresh
+            return
+        known = {point.epoch: point for point in (*self.points, *fresh)}
+        self.points = []
+        for epoch in sorted(known):
+            self.points.append(known[epoch])
+            if known[epoch].is_lost:
+                self.state = "diverged"
+                return
 
 
-def named(event: Event) -> str:
-    """The event as messages name it."""
-    return f"event {event.id} ({event.kind})"
+# What reading an event may raise that somebody else wrote.
+MISFITS: Final = (TameError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
-@contextmanager
-def naming(event: Event) -> Iterator[None]:
-    """What does not fit within is raised as StorageError that names the event.
+def misfit(event: Event, problem: BaseException) -> StorageError:
+    """The error for an event that does not fit, which names it.
 
     A checksum proves that an event is as it was written, not who wrote it: a folder may come from a stranger.
     """
-    try:
-        yield
-    except (TameError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as problem:
-        told = str(problem) if isinstance(problem, TameError) else f"{type(problem).__name__}: {problem}"
-        if isinstance(problem, StorageError) and told.startswith(named(event)):
-            raise
-        raise StorageError(f"{named(event)} is damaged: {told}") from problem
+    told = str(problem) if isinstance(problem, TameError) else f"{type(problem).__name__}: {problem}"
+    if isinstance(problem, StorageError) and told.startswith(str(event)):
+        return problem
+    return StorageError(f"{event} is damaged: {told}")
 
 
 def replay(events: Iterable[Event]) -> History:
@@ -439,7 +437,7 @@ class Decided:
 
 def decision_of(event: Event) -> Decision:
     """The decision that `decision_event` keeps."""
-    return from_plain(Decided, event.data, what=named(event)).decision()
+    return from_plain(Decided, event.data, what=event).decision()
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,7 +449,9 @@ class _Measured:
 
     def of(self, fold: Fold) -> _Growing:
         own = fold.grown(self.trial)
+        before = own.epochs
         own.measure(self.points)
+        fold.epochs += own.epochs - before
         return own
 
 
@@ -504,9 +504,9 @@ class _Imported:
         has_kept = self.kept is None or any(point.epoch == self.kept for point in points)
         require(has_kept, f"epoch {self.kept}, whose value counts, is not there", error=StorageError)
         recipe = Recipe.from_flat(self.recipe)
-        return _Growing(
-            self.trial, recipe, IMPORTED, self.reason, self.state, len(points), points, kept_epoch=self.kept
-        )
+        own = _Growing(self.trial, recipe, IMPORTED, self.reason, self.state, len(points), points, kept_epoch=self.kept)
+        fold.epochs += own.epochs
+        return own
 
 
 Story = Decided | _Measured | _Changed | _Stopped | _Imported

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from tame.core.errors import DataError, require
 from tame.core.files import write_text
@@ -209,6 +208,9 @@ def write_split(path: Path, split: Split, ids: Sequence[str], groups: np.ndarray
 
 def _folds_of(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
     """(n,) fold numbers, stratified by label, whole groups at a time; fewer folds where every class is smaller."""
+    # Loaded here: it takes a second, and most who import this module split nothing.
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     found = np.zeros(len(labels), dtype=int)
     own = labels
     if len(labels) > MANY:  # one row for each group: scikit-learn's search over groups takes seconds for thousands

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from tame.core.importance import Importance, Importances
+from tame.core.importance import LEAST, Importance, Importances
 from tame.core.rng import stream
 from tame.core.space import Choice, Dimension, Space
 from tame.evaluate.outcomes import Outcome
 
-LEAST = 16  # trials; with fewer, no importance is given
 TOP = 0.1  # share of the trials that count as the best
 LEAST_TOP = 8  # the fewest trials that count as the best
 CELLS = 50  # parts of a dimension's range

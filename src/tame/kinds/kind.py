@@ -288,7 +288,8 @@ class Kind:
     that some kinds do not (input, table, own, augment).
     cohort: how many recipes start together; runs: whole trainings that a cohort and its finalists come to, at the
     least; most_epochs: that a network may train where the clock decides, None for as many as the preset says;
-    rehearses_many: whether what an epoch takes depends on the recipe so much that several are rehearsed.
+    rehearses_many: whether what an epoch takes depends on the recipe so much that several are rehearsed; least_s:
+    seconds that the smallest study takes on a quiet machine, from when its data is opened to its report.
     source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
     (`OpenMaterial`), to what a delivered model does with new examples (`Prediction`), to what refuses bad data before
     anything is made, and to what draws small pictures of examples. own_model: to an `OwnModel`, where there can be one.
@@ -304,6 +305,7 @@ class Kind:
     runs: int
     most_epochs: int | None = None
     rehearses_many: bool = False
+    least_s: float = 2.5
     features: Features | None = None
     source: str
     material: str

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tame.core.errors import RefusedError, UsageError, require
-from tame.core.files import read_bytes, write_bytes, write_text
+from tame.core.files import TEXT_BYTES, read_bytes, write_bytes, write_text
 from tame.core.recipe import Recipe
 from tame.core.sums import DESCRIPTION, SUMS, WEIGHTS, read_sums, sha256_of, write_sums
 from tame.parts.losses import LOSSES
@@ -134,7 +134,7 @@ def read_network(folder: Path, empty: Empty, *, files: Mapping[str, str] | None 
     """
     try:
         require((folder / DESCRIPTION).exists(), f"{folder} contains no {DESCRIPTION}; {_WHICH}")
-        text = read_bytes(folder, DESCRIPTION)
+        text = read_bytes(folder, DESCRIPTION, most=TEXT_BYTES)
         sums = read_sums(folder)
         for known, where in ((sums, SUMS), (files, "the study's record")):
             _require_same(folder, DESCRIPTION, hashlib.sha256(text).hexdigest(), known, where)
@@ -162,9 +162,9 @@ def read_network(folder: Path, empty: Empty, *, files: Mapping[str, str] | None 
                     own["config"], _part(tensors, "backbone."), name=str(own["name"]), digest=str(own["digest"])
                 )
             module = empty(Described(kind, recipe, labels, prepared, backbone))
-        weights = _part(tensors, "module.")
-        require(not (apart := _apart(weights, module)), f"{folder} has weights of another module than this: {apart}")
-        module.load_state_dict(weights)
+        own = _part(tensors, "module.")
+        require(not (apart := _apart(own, module)), f"{folder} has weights of another module than this: {apart}")
+        module.load_state_dict(own)
         return Network(
             kind, str(about["task"]), recipe, labels, module.eval(), backbone, about["run"], int(about["shortest"]),
             prepared, _part(tensors, "prepared."), note=_unproven(folder, sums, files),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tame.core.space import field_of
+from tame.core.conditions import field_of
 
 
 class Field(NamedTuple):

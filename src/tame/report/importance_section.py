@@ -15,11 +15,11 @@ from tame.core.records import History
 from tame.core.result import Result
 from tame.core.space import Choice, Dimension, Space
 from tame.evaluate.best_of import what_mattered
-from tame.evaluate.importance import LEAST
 from tame.evaluate.outcomes import HOW, Outcome, outcomes
 from tame.report import formats
 from tame.report.charts import Row, intervals
 from tame.report.fields import names_of
+from tame.report.importance_words import in_words, worth
 from tame.report.search_charts import Axis, Part, Strand, best_by_part, best_of_curve, parallel, spread
 from tame.report.svg import WIDE, both
 
@@ -200,33 +200,6 @@ def _best_chart(about: BestOf, trials: Sequence[Outcome], objective: Objective) 
         desc=f"Median best {objective.name} of n trials with its 95 % band; the best of the {about.n} trials of "
         f"this study has {formats.significant(best)}.", y_label=f"best {objective.name}", rising=rising,
     ))  # fmt: skip
-
-
-def in_words(about: Importances, shown: Mapping[str, str] | None = None) -> str:
-    """What the importances say, and how reliable they are, in one or two sentences. shown: names to print."""
-    if not about.each:
-        if about.n >= LEAST:
-            return "no searched field differs between the trials"
-        return f"too few trials to tell: {about.n}; at least {LEAST} are needed, and {about.enough} are enough"
-    shown = shown or names_of(one.name for one in about.each)
-    names = [shown[one.name] for one in about.each if one.is_shown]
-    said = f"shown to matter more than chance: {', '.join(names)}" if names else "no field is shown to matter"
-    if about.is_enough:
-        return f"{said} ({about.n:,} trials)"
-    return f"{said}; only a first hint from {about.n:,} trials, {about.enough} are enough"
-
-
-def worth(about: BestOf, objective: Objective) -> str:
-    """Whether more trials would help, in one sentence."""
-    if about.gain is None:
-        return "too few trials to say whether more would help"
-    way = "lower" if objective.sign > 0 else "raise"
-    said = f"twice as many trials would {way} the best {objective.name} by about {about.gain:.2g}"
-    if about.noise is None:
-        return f"{said}; how much the seed alone changes it was not measured"
-    helps = about.gain > about.noise
-    verdict = "more trials may help" if helps else "more trials are unlikely to help"
-    return f"{verdict}: {said}, {'more' if helps else 'less'} than the seed alone changes it ({about.noise:.2g})"
 
 
 def caution(about: BestOf) -> str:

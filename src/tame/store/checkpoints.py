@@ -21,9 +21,10 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from tame.core.errors import StorageError, UsageError, require
-from tame.core.files import require_own_folder, write_bytes
+from tame.core.files import read_bytes, require_own_folder, write_bytes
 from tame.store.disk import SAFE, sync_folder, why
 
+MOST_BYTES = 2**36  # of one checkpoint
 RESERVE_BYTES = 50 * 2**20  # left free for the database and the report
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
@@ -98,14 +99,14 @@ class Checkpoints:
         unread = False
         for version in self._read_versions(name):
             try:
-                content = version.path.read_bytes()
+                content = read_bytes(self._folder, version.path.name, most=MOST_BYTES)
                 require(hashlib.sha256(content).hexdigest() == version.sha256, "its hash differs", error=StorageError)
                 tensors, meta = _unpack(content)
             except OSError as error:
                 problems.append(f"{version.path.name} cannot be read: {why(error)}")
                 unread = True
                 continue
-            except (StorageError, SafetensorError, LookupError, ValueError) as error:
+            except (StorageError, SafetensorError, LookupError, ValueError, MemoryError) as error:
                 problems.append(f"{version.path.name} is damaged: {error}")
                 self._set_aside(version)
                 continue

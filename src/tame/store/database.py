@@ -17,7 +17,7 @@ from tame.core.records import Event
 from tame.store.backend import WRITES, Backend, plain_errors
 from tame.store.postgres import open_postgres
 from tame.store.protocol import check_after, check_study, from_text, now, to_text
-from tame.store.schema import EVENT, EVENT_FORMAT, STUDY, checksum
+from tame.store.schema import EVENT, EVENT_FORMAT, STUDY, checksum, event_checksum
 from tame.store.sqlite import open_sqlite
 
 AT_ONCE = 2_000  # rows that are fetched together
@@ -69,7 +69,7 @@ class Database:
             rows = [
                 {
                     "study_id": study_id, "seq": event.id, "kind": event.kind, "data": text, "at": at,
-                    "crc": checksum(study, event.id, event.kind, text, at),
+                    "crc": event_checksum(study, event.id, event.kind, text, at),
                 }
                 for event, text in zip(stored, texts, strict=True)
             ]  # fmt: skip
@@ -94,9 +94,10 @@ class Database:
             query = select(*columns).where(wanted).order_by(EVENT.c.seq).execution_options(yield_per=AT_ONCE)
             rows = chain.from_iterable(connection.execute(query).partitions())
             for number, (seq, kind, text, at, crc) in enumerate(rows, after + 1):
-                self._require_sound(seq == number, f"event {number} of study {study!r} is missing")
-                sound = checksum(study, seq, kind, text, at) == crc
-                self._require_sound(sound, f"event {number} of study {study!r} is damaged")
+                if seq != number:
+                    raise self._unsound(f"event {number} of study {study!r} is missing")
+                if event_checksum(study, seq, kind, text, at) != crc:
+                    raise self._unsound(f"event {number} of study {study!r} is damaged")
                 yield Event(kind, JsonText(text), seq, at)
 
     def last(self, study: str, kind: str) -> Event | None:
@@ -109,8 +110,8 @@ class Database:
             row = connection.execute(select(*columns).where(wanted).order_by(EVENT.c.seq.desc()).limit(1)).first()
         if row is None:
             return None
-        sound = checksum(study, row.seq, kind, row.data, row.at) == row.crc
-        self._require_sound(sound, f"event {row.seq} of study {study!r} is damaged")
+        if event_checksum(study, row.seq, kind, row.data, row.at) != row.crc:
+            raise self._unsound(f"event {row.seq} of study {study!r} is damaged")
         return Event(kind, self._data(study, row.seq, JsonText(row.data)), row.seq, row.at)
 
     def studies(self) -> list[str]:
@@ -137,23 +138,22 @@ class Database:
         try:
             return dict(text)
         except (ValueError, RecursionError) as problem:
-            self._require_sound(False, f"event {seq} of study {study!r} is damaged: {problem}")
-            raise
+            raise self._unsound(f"event {seq} of study {study!r} is damaged: {problem}") from problem
 
     def _study_ids(self, connection: Connection) -> dict[str, int]:
         """Row numbers by name, in the order of beginning. Reads whole rows: an index may be damaged unseen."""
         columns = (STUDY.c.id, STUDY.c.name, STUDY.c.created_at, STUDY.c.format, STUDY.c.crc)
         rows = connection.execute(select(*columns).order_by(STUDY.c.id)).all()
         for _, name, created_at, event_format, crc in rows:
-            sound = checksum(name, created_at, event_format) == crc
-            self._require_sound(sound, f"the entry of study {name!r} is damaged")
+            if checksum(name, created_at, event_format) != crc:
+                raise self._unsound(f"the entry of study {name!r} is damaged")
             newer = f"{self._backend.where}: study {name!r} was made by a newer TAME; update TAME"
             require(event_format <= EVENT_FORMAT, newer, error=StorageError)
         return {name: study_id for study_id, name, *_ in rows}
 
-    def _require_sound(self, is_sound: bool, what: str) -> None:
+    def _unsound(self, what: str) -> StorageError:
         left = "the database was left as it is, so restore a copy or move it away"
-        require(is_sound, f"{self._backend.where}: {what}; {left}", error=StorageError)
+        return StorageError(f"{self._backend.where}: {what}; {left}")
 
 
 def _begin_study(connection: Connection, name: str, at: str) -> int:

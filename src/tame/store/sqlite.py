@@ -28,6 +28,7 @@ from tame.store.backend import WRITES, Backend, one_line, plain_errors
 from tame.store.disk import SAFE, sync_folder, why
 from tame.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
 
+MOST_BYTES = 2**28  # of one event
 BUSY_S = 30  # how long a locked database is waited for
 WAL_FROM = (3, 51, 3)  # older versions can lose a commit when two connections reset the log at once
 
@@ -257,6 +258,7 @@ def _connect(path: Path, *, mode: str = "rw", query_only: bool = False) -> sqlit
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # no statement reaches another file
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
         for name, value in pragmas.items():
             connection.execute(f"PRAGMA {name} = {value}")
     except BaseException:

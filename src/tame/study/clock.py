@@ -9,13 +9,17 @@ from pathlib import Path
 
 from tame.core.errors import BudgetError, require
 from tame.core.options import write_time
+from tame.kinds.known import kind_of
 from tame.study.events import Clock, Forecast
 from tame.study.plan import Plan
 from tame.study.session import Study, reopen
 from tame.study.state import Silent, State, how_to_resume
+from tame.worker.environment import usable_cores
+from tame.worker.machine import slowdown
 
-LEAST_RUN = 2  # epochs of a recipe, with the judging of it, that are worth the beginning
+LEAST_RUN = 3  # epochs of a recipe, that chooses and that is delivered, that are worth the beginning
 SETTING_UP = 3.0  # times what opening took, that a study needs which did not come further
+LOADED_FROM = 2.0  # times as long as alone: less is noise, or the process that trains, which starts
 BEFORE_SHARE = 0.85  # of the clock: a study that has not begun to train by then has nothing to show at its end
 ROOMY, ROUND_S = 1.3, 10  # times what was forecast, and seconds to which it is rounded up
 
@@ -23,7 +27,7 @@ ROOMY, ROUND_S = 1.3, 10  # times what was forecast, and seconds to which it is 
 def require_time(study: Study, plan: Plan) -> None:
     """Raises BudgetError, with the command that gives more time, if there is no time for one epoch of one recipe."""
     epoch_s, left = foretold(study.state).mean_s, study.left_s
-    if left > max(epoch_s, plan.end_s):
+    if left > epoch_s + plan.end_s:
         return
     raise too_short(study, needs_s=study.used_s + LEAST_RUN * epoch_s + plan.end_s)
 
@@ -39,6 +43,15 @@ def require_room(study: Study, plan: Plan) -> None:
         raise too_short(study, needs_s=needs_s)
 
 
+def require_hope(study: Study, *, least_s: float, slower: float) -> None:
+    """Raises BudgetError before anything is read if other programs load the machine so much that even the smallest
+    study would end long after the clock. least_s: what it takes alone; slower: how many times as long work takes now.
+    """
+    needs_s = study.used_s + slower * least_s
+    if slower > LOADED_FROM and study.config.clock_s is not None and needs_s > study.config.clock_s:
+        raise too_short(study, needs_s=needs_s)
+
+
 @contextmanager
 def in_time(study: Study) -> Iterator[None]:
     """Within it, what comes before training ends with the clock: raises BudgetError, which says what is enough."""
@@ -48,10 +61,11 @@ def in_time(study: Study) -> Iterator[None]:
         return
     if study.left_s <= 0:
         raise too_short(study, needs_s=SETTING_UP * study.used_s)
-    with study.until(BEFORE_SHARE * clock) as cut:
+    require_hope(study, least_s=kind_of(study.config).least_s, slower=slowdown(usable_cores()))
+    with study.until(BEFORE_SHARE * clock, foreseeing=True) as cut:
         yield
     if cut.is_made or study.left_s <= 0:
-        raise too_short(study, needs_s=SETTING_UP * study.used_s)
+        raise too_short(study, needs_s=SETTING_UP * max(study.used_s, cut.ends_s or 0.0))
 
 
 def too_short(study: Study, *, needs_s: float) -> BudgetError:

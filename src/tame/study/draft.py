@@ -25,6 +25,7 @@ from tame.study.events import PlanEvent
 
 SEARCHED_SHARE = 0.6  # of the clock for the search without a backbone; the finalists take the rest
 LEAST_EPOCHS = 4
+LEAST_RUNS = 6  # whole trainings that the smallest study comes to: what is tried first, the best, and what is delivered
 FIRST_SHARE = 0.3  # of the remaining time, for the first epochs of the recipes that start together
 LEAST_COHORT = 3
 NEW_INPUTS = 1 / 3  # share of started recipes that need new inputs
@@ -96,7 +97,8 @@ def fitted(
     kind, whole = KINDS.get(data.kind), config.search in WHOLE
     affordable = max(config.clock_s - used_s - own.end_s, 0.0) / epoch_s
     most = kind.most_epochs or Recipe.from_flat(own.base).epochs
-    epochs = min(max(int(affordable / kind.runs), LEAST_EPOCHS), most)
+    least = min(LEAST_EPOCHS, max(1, int(affordable / LEAST_RUNS)))  # a slow machine completes shorter trainings
+    epochs = min(max(int(affordable / kind.runs), least), most)
     config = replace(config, epochs=epochs, time_s=config.clock_s)  # the default clock applies only without epochs
     search = search_of(draft(config, data, None, used_s=used_s, slower=slower), data)
     recipes = expected_recipes(search, SEARCHED_SHARE * affordable, whole=whole)

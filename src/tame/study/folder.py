@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, TameError, UsageError
-from tame.core.files import read_bytes
+from tame.core.files import TEXT_BYTES, read_bytes
 from tame.core.plain import from_plain, to_plain
 from tame.store.lease import HOLDER, LOCK, BusyError, Lease, hold
 from tame.study.state import DATABASE, how_to_resume, open_events
@@ -48,7 +48,7 @@ def written_config(folder: Path) -> StudyConfig:
     path = folder / CONFIG
     again = f"begin it again with: tame fit DATA --out {shlex.quote(str(folder))}"
     try:
-        config = StudyConfig.from_json(json.loads(read_bytes(folder, CONFIG)))
+        config = StudyConfig.from_json(json.loads(read_bytes(folder, CONFIG, most=TEXT_BYTES)))
         return from_plain(StudyConfig, to_plain(config), what="the config")  # of the types that its fields have
     except FileNotFoundError:
         raise UsageError(f"{folder}: its start was interrupted before anything was stored; {again}") from None

@@ -22,6 +22,7 @@ from tame.store.disk import SAFE, write_inside, write_private
 from tame.store.lease import Lease, hold
 from tame.study.events import Opened, StudyEvent, WorkerRestarted, event_of
 from tame.study.folder import CONFIG, is_interrupted, remove_made, take_folder, written_config
+from tame.study.pace import Pace
 from tame.study.state import DATABASE, STUDY, State, Watcher, config_of, require_study, state_of, unfinished
 from tame.trial.commands import Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 from tame.worker.executor import Executor, Place
@@ -34,9 +35,11 @@ OURS_LONGER = 10  # factor on the allowed silence of TAME's own networks
 
 @dataclass(slots=True)
 class Cut:
-    """Whether the clock has ended what was going on."""
+    """Whether the clock has ended what was going on. ends_s: when that would have ended, where it was foreseen to end
+    too late."""
 
     is_made: bool = False
+    ends_s: float | None = None
 
 
 class Study:
@@ -57,6 +60,7 @@ class Study:
         self._waiting: dict[int, list[Point]] = {}  # points of trials whose weights are not saved yet
         self._ends: dict[int, int] = {}  # likewise: trials that stopped early, and their best epoch
         self.is_over = False  # whether the clock has cut the search short
+        self._pace: Pace | None = None  # of what must end with the clock
         self.build: Callable[..., Any] | None = None  # makes the user's own module
         self.state = state or State()
         clock = self.state.clock  # a resume may have given more time
@@ -89,10 +93,11 @@ class Study:
         return float("inf") if clock is None else clock - self.used_s
 
     @contextmanager
-    def until(self, seconds: float) -> Iterator[Cut]:
+    def until(self, seconds: float, *, foreseeing: bool = False) -> Iterator[Cut]:
         """Within it, what the worker does ends once so many seconds of the budget are used, at its next word, with all
         that was measured kept. Yields whether that has come to pass.
 
+        foreseeing: whether it ends as soon as the progress of a step shows that it would end too late.
         A stop by the user is raised at the next command, as ever.
         """
         left = seconds - self.used_s
@@ -101,6 +106,8 @@ class Study:
             yield cut
             return
         done = threading.Event()
+        pace = Pace(seconds)
+        self._pace = pace if foreseeing else None
 
         def end() -> None:
             wait = left
@@ -112,11 +119,12 @@ class Study:
         try:
             yield cut
         except StoppedError:
-            if self.used_s < seconds:
+            if self.used_s < seconds and not pace.gives_up:
                 raise
-            cut.is_made = True
+            cut.is_made, cut.ends_s = True, pace.ends_s if pace.gives_up else None
         finally:
             done.set()
+            self._pace = None
 
     def stage(self, number: Literal[1, 2, 3, 4, 5, 6], text: str) -> None:
         """Tells the watcher what is done now: 1 reading, 2 planning, 3 search, 4 finalists, 5 test, 6 delivery."""
@@ -187,6 +195,8 @@ class Study:
         match message:
             case Progress(what, done, total):
                 self.watcher.progress(what, done, total)
+                if self._pace is not None and self._pace.is_too_slow(what, done, total, used_s=self.used_s):
+                    self.executor.interrupt()
             case PointMeasured(trial, point):
                 self._waiting.setdefault(trial, []).append(point)
                 self.watcher.point(trial, point)

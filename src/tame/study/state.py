@@ -17,7 +17,7 @@ from tame.core.errors import RefusedError, StorageError, require
 from tame.core.importance import Objective
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
-from tame.core.records import Decided, Event, Finding, Fold, History, Point, named, naming
+from tame.core.records import MISFITS, Decided, Event, Finding, Fold, History, Point, misfit
 from tame.core.result import Result
 from tame.core.result_parts import DataFacts as DataFactsType
 from tame.core.result_parts import EngineChoice
@@ -54,7 +54,6 @@ from tame.study.events import (
 )
 
 STUDY = "study"  # its name inside its own database
-UNTIMED = frozenset(("decision", "curve", "trial_state", "early_stop", "imported_trial"))  # that tell no time used
 DATABASE = "study.db"
 MOST_S = 1e12  # seconds that anything may have taken
 
@@ -144,9 +143,13 @@ class State:
 
     def after(self, event: Event) -> None:
         """Applies one event; one of an unknown kind changes only the used time."""
+        of_trials = OF_TRIALS.get(event.kind)
+        if of_trials is not None:  # nearly all; they tell no time used, and name themselves where they do not fit
+            of_trials(self, event)
+            return
         step = STEPS.get(event.kind)
-        with naming(event):
-            used_s = None if event.kind in UNTIMED else event.data.get("used_s")
+        try:
+            used_s = event.data.get("used_s")
             if isinstance(used_s, int | float):
                 require(0 <= used_s < MOST_S, f"used_s is {used_s}, not seconds of a budget", error=StorageError)
                 self.used_s = max(self.used_s, float(used_s))
@@ -155,6 +158,8 @@ class State:
             check = CHECKS.get(event.kind)
             if check is not None:
                 check(self)
+        except MISFITS as problem:
+            raise misfit(event, problem) from problem
 
 
 def _of_trials(state: State, event: Event) -> None:
@@ -168,7 +173,7 @@ def _decided(state: State, event: Event) -> None:
 
 
 def _found(state: State, event: Event) -> None:
-    state.findings.append(from_plain(Finding, event.data, what=named(event)))
+    state.findings.append(from_plain(Finding, event.data, what=event))
 
 
 def _held(state: State, event: Event) -> None:
@@ -179,7 +184,7 @@ def _of_data(state: State, event: Event) -> None:
     pairs = event.data.get("pairs", ())
     if not isinstance(pairs, Sized):
         raise StorageError("its pairs are not a list")
-    from_plain(DataFactsType, {**event.data, "pairs": len(pairs)}, what=named(event))
+    from_plain(DataFactsType, {**event.data, "pairs": len(pairs)}, what=event)
     state.data = dict(event.data)
 
 
@@ -201,13 +206,13 @@ def _of_training(state: State, event: Event) -> None:
     state.marks.append((state.used_s, state.epochs))
 
 
+OF_TRIALS: Mapping[str, Callable[[State, Event], None]] = {
+    "decision": _decided, "curve": _of_trials, "trial_state": _of_trials, "early_stop": _of_trials,
+    "imported_trial": _of_trials,
+}  # fmt: skip
 STEPS: Mapping[str, Callable[[State, Event], None]] = {
     **dict.fromkeys(EVENTS, _held),
-    "decision": _decided,
-    "curve": _of_trials,
-    "trial_state": _of_trials,
-    "early_stop": _of_trials,
-    "imported_trial": _of_trials,
+    **OF_TRIALS,
     "finding": _found,
     "data": _of_data,
     "result": _of_result,

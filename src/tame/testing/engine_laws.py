@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from tame.core.errors import StoppedError
 from tame.core.recipe import Recipe
 from tame.core.records import Point
 from tame.store.checkpoints import Checkpoints
 from tame.trial.commands import Fold
 from tame.trial.member_states import MemberStates
-from tame.trial.population import Engine, Examples, Measured, Member, Population, join, joint, take
+from tame.trial.population import Engine, Examples, Measured, Member, Population, join, joint, nothing, take
 from tame.trial.unit import Job, Lane, Unit
 
 Law = Callable[["Bench"], None]
@@ -217,6 +219,27 @@ def a_unit_resumed_from_a_checkpoint_shows_the_same_points(bench: Bench) -> None
             assert after == straight, "a resumed unit must send all points of its trials again"
 
 
+def a_unit_that_is_ended_between_two_steps_goes_on_from_its_last_whole_epoch(bench: Bench) -> None:
+    """Whichever of its lanes it was in; bit for bit, in the same process and in a new one."""
+    jobs = [Job(i, recipe) for i, recipe in enumerate(bench.recipes)]
+    jobs = jobs if bench.takes_several else jobs[:1]
+    folds = list(range(int(bench.examples.fold.max()) + 1))
+    with tempfile.TemporaryDirectory() as folder:
+        steps = _Steps()
+        straight = _points(bench, MemberStates(Checkpoints(Path(folder, "straight"))), jobs, folds, 3, between=steps)
+        assert steps.count % 3 == 0
+        each = steps.count // 3
+        assert each > 1, "an epoch of one step cannot be ended within"
+        for last in sorted({1, each - 1, each + 1, 2 * each - 1}):
+            states = MemberStates(Checkpoints(Path(folder, f"at{last}")))
+            sent: dict[tuple[int, int], Point] = {}
+            with suppress(StoppedError):
+                _points(bench, states, jobs, folds, 3, between=_Steps(last), sent=sent)
+            assert {epoch for _, epoch in sent} == set(range(1, last // each + 1))
+            for own in (states, MemberStates(Checkpoints(Path(folder, f"at{last}")))):
+                assert _points(bench, own, jobs, folds, 3) == straight
+
+
 LAWS: tuple[Law, ...] = (
     stopping_and_resuming_equals_never_stopping,
     the_same_training_gives_the_same_result,
@@ -230,6 +253,7 @@ LAWS: tuple[Law, ...] = (
     an_example_never_influences_the_member_that_it_validates,
     members_of_one_seed_share_their_chance,
     a_unit_resumed_from_a_checkpoint_shows_the_same_points,
+    a_unit_that_is_ended_between_two_steps_goes_on_from_its_last_whole_epoch,
 )
 
 
@@ -317,17 +341,31 @@ def _through_a_checkpoint(population: Population) -> Population:
 
 
 def _points(
-    bench: Bench, states: MemberStates, jobs: Sequence[Job], folds: Sequence[Fold], until: int
-) -> dict[tuple[int, int], Point]:
+    bench: Bench, states: MemberStates, jobs: Sequence[Job], folds: Sequence[Fold], until: int, *,
+    between: Callable[[], None] = nothing, sent: dict[tuple[int, int], Point] | None = None,
+) -> dict[tuple[int, int], Point]:  # fmt: skip
     """The points that a unit sends on the way, by trial and epoch."""
-    sent: dict[tuple[int, int], Point] = {}
+    sent = {} if sent is None else sent
 
     def emit(trial: int, point: Point) -> None:
         sent[trial, point.epoch] = point
 
     unit = Unit(jobs, bench.lanes(jobs, folds), bench.metric, states, keep_all=True)
-    unit.advance(until=until, emit=emit, saved=lambda: None)
+    unit.advance(until=until, emit=emit, saved=lambda: None, between=between)
     return sent
+
+
+class _Steps:
+    """Counts the steps of a training, and ends it before the step of this number, counted from 0."""
+
+    def __init__(self, last: int | None = None) -> None:
+        self.count = 0
+        self._last = last
+
+    def __call__(self) -> None:
+        if self.count == self._last:
+            raise StoppedError("ended between two steps")
+        self.count += 1
 
 
 def _equal(one: Population, other: Population) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,6 +42,7 @@ GROUP_BYTES = 512 * 2**20  # limit on parameters, gradients, moments and activat
 STEPS = 4
 COMPANY = 16  # group size that a forecast assumes
 MOST_PARTS = 64
+LONG_S = 6.0  # after which no larger group is measured; what is then known is kept for the study, not for the machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +183,10 @@ class Chooser:
             self._known[key] = self._remembered(key) or Measured(0.0, {})
         known = self._known[key]
         if any(size <= 2 * members and size not in known.together for size in SIZES):
-            known = self._measured(known, members, material, recipe, folds, rows, examples)
+            known, is_all = self._measured(known, members, material, recipe, folds, rows, examples)
             self._known[key] = known
             if math.isfinite(known.alone):
-                self._remember(key, known)
+                self._remember(key, known, [path for path in self._paths() if is_all or path != self._machine])
         if math.isinf(known.alone):
             return Choice(False, 1, 0.0, "memory ran out while it was measured")
         found = known.choice(members)
@@ -258,22 +260,27 @@ class Chooser:
     def _measured(
         self, known: Measured, members: int, material: Material, recipe: Recipe, folds: Sequence[Fold],
         rows: Sequence[int], examples: Examples,
-    ) -> Measured:  # fmt: skip
-        """Seconds per step of one member, alone and in groups of these sizes, measured unless known."""
+    ) -> tuple[Measured, bool]:  # fmt: skip
+        """Seconds per step of one member, alone and in groups of these sizes, measured unless known; and whether there
+        was time for all of them."""
         task = material.task(recipe, rows, examples, folds[:1])
         member, precision = Member(-1, folds[0], recipe), self._precisions.of(material, recipe, rows, examples, folds)
         stacked = Stacked(task, self._traces, precision.half)
         with by_onednn(precision.onednn):
             alone = known.alone or self._seconds_alone(Serial(task), member)
             together, most = dict(known.together), self._most(task, member)
+            begun, is_all = time.monotonic(), True
             for size in [size for size in SIZES if size <= 2 * members and size not in together]:
                 past = bool(together) and together[max(together)] > 1.2 * min(together.values())
                 if size > max(4, most) or past or math.inf in (alone, *together.values()):
                     together[size] = math.inf  # does not fit into memory, or larger than the best
                     continue
+                if together and time.monotonic() - begun > LONG_S:
+                    together[size], is_all = math.inf, False
+                    continue
                 group = [replace(member, trial=-1 - i) for i in range(size)]
                 together[size] = _seconds(partial(self._measurer.together, stacked, group, STEPS)) / size
-        return Measured(alone, together)
+        return Measured(alone, together), is_all
 
     def _seconds_alone(self, engine: Serial, member: Member, *, whole: bool = False) -> float:
         return _seconds(partial(self._measurer.alone, engine, member, STEPS, whole=whole))
@@ -306,12 +313,13 @@ class Chooser:
             found = recall(path, key, Measured.from_json)
             if found is not None:
                 if path == self._machine:
-                    self._remember(key, found)
+                    self._remember(key, found, self._paths())
                 return found
         return None
 
-    def _remember(self, key: str, found: Measured) -> None:
-        for path in self._paths():
+    @staticmethod
+    def _remember(key: str, found: Measured, paths: Sequence[Path]) -> None:
+        for path in paths:
             remember(path, key, found.to_json())
 
     def _note(self, recipe: Recipe, choice: Choice, num: int, more: str) -> None:

@@ -173,6 +173,10 @@ class Task(Protocol):
         ...
 
 
+def nothing() -> None:
+    """What is done between two steps where nobody wants to end an epoch."""
+
+
 class Engine(Protocol):
     """Trains populations. Laws: stacked equals serial, a member's result does not depend on the other members, stopping
     and resuming equals never stopping, and a diverged member does not affect the others."""
@@ -180,8 +184,15 @@ class Engine(Protocol):
     def start(self, members: Sequence[Member]) -> Population: ...
 
     def advance(
-        self, population: Population, *, until: int, watch: Callable[[Population, Measured], None]
-    ) -> Population: ...
+        self, population: Population, *, until: int, watch: Callable[[Population, Measured], None],
+        between: Callable[[], None] = nothing,
+    ) -> Population:  # fmt: skip
+        """The population trained to a total of `until` epochs.
+
+        watch: called after every epoch; between: before every step. What it raises ends the training, and leaves the
+        given population as it was.
+        """
+        ...
 
     def predict(self, population: Population, rows: Tensor) -> Tensor: ...
 

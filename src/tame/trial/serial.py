@@ -28,6 +28,7 @@ from tame.trial.population import (
     in_room,
     joint,
     mixing,
+    nothing,
     num_outputs,
     partners,
 )
@@ -70,15 +71,16 @@ class Serial:
         return Population((member,), _tensors_of(own))
 
     def advance(
-        self, population: Population, *, until: int, watch: Callable[[Population, Measured], None]
-    ) -> Population:
-        """The population trained to a total of `until` epochs. `watch` is called after every epoch."""
+        self, population: Population, *, until: int, watch: Callable[[Population, Measured], None],
+        between: Callable[[], None] = nothing,
+    ) -> Population:  # fmt: skip
+        """See Engine."""
         (member,) = population.members
         own = self._restore(population)
         validated = self.task.examples.validates(member).nonzero().squeeze(1)
         for epoch in range(population.epoch + 1, until + 1):
             with epoch_chance(self.task, member.recipe.seed, epoch):
-                train_loss = self._epoch(own, epoch)
+                train_loss = self._epoch(own, epoch, between)
             population = population.at(epoch, _tensors_of(own))
             outputs = self._outputs(own, validated)
             watch(population, Measured(epoch, train_loss, outputs.unsqueeze(0), validated))
@@ -151,7 +153,7 @@ class Serial:
         like = next(own.module.parameters()).detach()
         return Settings.of([own.member], self.task.examples, like), like
 
-    def _epoch(self, own: _Training, epoch: int) -> Tensor:
+    def _epoch(self, own: _Training, epoch: int, between: Callable[[], None]) -> Tensor:
         """Trains the member for one epoch. Returns its loss (1,) over its training examples."""
         recipe, number = own.member.recipe, phase(own.member.recipe, epoch)
         if number == 2 and phase(recipe, epoch - 1) == 1:
@@ -169,6 +171,7 @@ class Serial:
         own.module.train()
         _mode(own.optimizer, train=True)
         for step, (rows, rate) in enumerate(zip(batches, rates.tolist(), strict=True)):
+            between()
             loss, seen = self._step(own, settings, epoch, step, rows, rate, len(batches))
             total += loss * seen
             count += seen

@@ -7,6 +7,7 @@ each.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
@@ -16,9 +17,24 @@ import torch
 
 from tame.core.errors import StoppedError
 from tame.parts.products import by_onednn
-from tame.trial.commands import Message
+from tame.trial.commands import Doing, Message
 
 Emit = Callable[[Message], None]
+PULSE_S = 0.5  # between two signs of life within an epoch
+
+
+class Pulse:
+    """Lets whoever waits for a long epoch know that it goes on, and end it: called between its steps."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._last >= PULSE_S:
+            self._last = now
+            self._emit(Doing("", None))
 
 
 class threads:

@@ -44,6 +44,7 @@ from tame.trial.population import (
     mixes,
     mixing,
     named,
+    nothing,
     num_outputs,
     partners,
 )
@@ -88,15 +89,16 @@ class Stacked:
         return Population(tuple(members), tensors)
 
     def advance(
-        self, population: Population, *, until: int, watch: Callable[[Population, Measured], None]
-    ) -> Population:
-        """The population trained to a total of `until` epochs. `watch` is called after every epoch."""
+        self, population: Population, *, until: int, watch: Callable[[Population, Measured], None],
+        between: Callable[[], None] = nothing,
+    ) -> Population:  # fmt: skip
+        """See Engine."""
         run = _Run.of(population, self)
         # In a fixed order: a checkpoint may return any, and the last bit of the norm of all gradients depends on it.
         tensors = {name: population.tensors[name].clone() for name in sorted(population.tensors)}
         for epoch in range(population.epoch + 1, until + 1):
             with epoch_chance(self.task, run.recipe.seed, epoch):
-                train_loss = run.epoch(epoch, tensors)
+                train_loss = run.epoch(epoch, tensors, between=between)
             population = population.at(epoch, dict(tensors))
             watch(population, Measured(epoch, train_loss, self.predict(population, run.rows), run.rows))
             tensors = {name: value.clone() for name, value in tensors.items()} if epoch < until else tensors
@@ -313,12 +315,12 @@ class _Run:
     @torch.no_grad()
     def epoch(
         self, epoch: int, tensors: Tensors, *, looks: int | None = None, times: list[float] | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = time.perf_counter, between: Callable[[], None] = nothing,
     ) -> Tensor:  # fmt: skip
         """Trains one epoch: updates `tensors`, and returns each member's loss (M,) over its training examples.
 
         looks: stops after this many calls, of one step or several; times: receives the wall-clock seconds per step of
-        each call.
+        each call; between: called before each.
         """
         recipe, settings = self.recipe, self.settings
         batches = self._batches(epoch)
@@ -336,6 +338,7 @@ class _Run:
         by_trace = self._steps(flat, buffers, hyper)
         filled = [step for step, batch in enumerate(batches) if len(batch.rows)]
         for some in self._in_a_row(filled, batches, some_idle, by_trace)[:looks]:
+            between()
             begun = clock()
             first = some[0]
             active = counts[first] > 0 if some_idle[first] else None  # no example, no step

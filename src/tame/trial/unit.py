@@ -21,7 +21,7 @@ from tame.parts.metrics import METRICS
 from tame.parts.schedules import start_plateau, step_plateau
 from tame.trial.commands import Fold
 from tame.trial.member_states import MemberStates
-from tame.trial.population import Engine, Examples, Measured, Member, Population, join, take
+from tame.trial.population import Engine, Examples, Measured, Member, Population, join, nothing, take
 
 CHECKPOINT_S = 10.0  # between two checkpoints during training
 
@@ -57,13 +57,14 @@ class Unit:
 
     def advance(
         self, *, until: int, emit: Callable[[int, Point], None], saved: Callable[[], None],
-        end: Callable[[int, int], None] = lambda trial, best: None,
+        end: Callable[[int, int], None] = lambda trial, best: None, between: Callable[[], None] = nothing,
     ) -> None:  # fmt: skip
         """Trains to epoch `until`.
 
         emit: called with every new point, and again with those that a checkpoint already holds; saved: called when
         everything emitted so far can no longer be lost, or need not be kept; end: called with a trial that stops early,
-        and the epoch whose weights are kept.
+        and the epoch whose weights are kept; between: called before every step. Where one of them raises StoppedError,
+        the last whole epoch is kept.
         """
         before = self._begin(until)
         for job in self.jobs:
@@ -73,7 +74,14 @@ class Unit:
                 end(job.trial, self.ended[job.trial])
         last = time.monotonic()
         for epoch in range(before + 1, until + 1):
-            points = self._epoch(epoch)
+            whole = [lane.population for lane in self.lanes]
+            try:
+                points = self._epoch(epoch, between)
+            except StoppedError:  # between two steps, perhaps with some lanes an epoch further than others
+                for lane, population in zip(self.lanes, whole, strict=True):
+                    lane.population = population
+                self._keep(saved)
+                raise
             if not points:
                 break
             for job, point in points:
@@ -86,12 +94,7 @@ class Unit:
                     end(job.trial, self.ended[job.trial])
             except StoppedError:
                 self._tell_all(points, stopped, emit=emit, end=end, ended=self.ended)
-                self._save()
-                for lane in self.lanes:
-                    self._leave(lane)
-                    if lane.population is not None:
-                        self.states.put(lane.population)  # the next command goes on from here
-                saved()
+                self._keep(saved)
                 raise
             if epoch < until and time.monotonic() - last > CHECKPOINT_S:
                 self._save()
@@ -108,6 +111,15 @@ class Unit:
             self._save()
         for job in complete:
             end(job.trial, self.ended[job.trial])
+        saved()
+
+    def _keep(self, saved: Callable[[], None]) -> None:
+        """Keeps the weights of the last epoch, from which the next command goes on."""
+        self._save()
+        for lane in self.lanes:
+            self._leave(lane)
+            if lane.population is not None:
+                self.states.put(lane.population)
         saved()
 
     @staticmethod
@@ -147,7 +159,7 @@ class Unit:
                 del curve[epoch]  # epochs that are trained again depend only on those before them
         return first
 
-    def _epoch(self, epoch: int) -> list[tuple[Job, Point]]:
+    def _epoch(self, epoch: int, between: Callable[[], None]) -> list[tuple[Job, Point]]:
         """Trains the remaining members one more epoch, and returns the new points of the curves."""
         seen: list[tuple[Lane, Population, Measured]] = []
         for lane in self.lanes:
@@ -159,7 +171,7 @@ class Unit:
             def watch(_: Population, measured: Measured, lane: Lane = lane, before: Population = before) -> None:
                 seen.append((lane, before, measured))
 
-            lane.population = lane.engine.advance(before, until=epoch, watch=watch)
+            lane.population = lane.engine.advance(before, until=epoch, watch=watch, between=between)
         found: dict[tuple[int, Fold], tuple[float, float, float]] = {}
         for lane, population, measured in seen:
             found |= judged(population.members, measured, lane.examples, self.metric)

@@ -37,7 +37,7 @@ class Executor(Protocol):
         ...
 
     def stop(self) -> None:
-        """Requests a stop after the current epoch, with everything saved. Safe in a signal handler."""
+        """Requests a stop after the current step, with every whole epoch saved. Safe in a signal handler."""
         ...
 
     def interrupt(self) -> None:

@@ -47,7 +47,7 @@ from tame.trial.measurer import Measurer
 from tame.trial.member_states import MemberStates
 from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Member
-from tame.trial.side_by_side import Emit, side_by_side
+from tame.trial.side_by_side import Emit, Pulse, side_by_side
 from tame.trial.training_material import Room, Trained, check_parts
 from tame.trial.unit import Job, Unit
 from tame.worker.bench import Bench, Learned
@@ -203,6 +203,7 @@ class Trainer:
                 emit=lambda trial, point: emit(PointMeasured(trial, point)),
                 saved=lambda: emit(Saved(trials)),
                 end=lambda trial, best: emit(EndedEarly(trial, best)),
+                between=Pulse(emit),
             )
         except RuntimeError as problem:
             if not is_out_of_memory(problem):

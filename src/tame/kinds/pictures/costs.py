@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tame.adjust import portfolio
 from tame.core.config import StudyConfig
@@ -15,6 +15,7 @@ from tame.kinds.kind import Data, Port, Rehearse
 from tame.kinds.pictures.commands import Features, Look, missing, prepare, speed
 
 SIZES_SHARE = 0.2  # of the clock that computing features may take
+FIRST_SHARE = 0.25  # of the clock that those of the first size may take, where a smaller one takes less
 TUNE_SLOWER = 5.0  # a step of fine-tuning, in forward passes of the frozen backbone (measured: 5.2)
 
 
@@ -25,11 +26,14 @@ def costs(config: StudyConfig, data: Data, port: Port, rehearse: Rehearse) -> Co
         return None
     crop, wanted = crop_for(backbone, data.side), wanted_sizes(config, backbone, data.side)
 
-    def passes(rows: Sequence[int]) -> dict[int, int]:
-        return {size: missing(port, Features(size, 2, crop, list(rows))) for size in wanted}
+    def passes(rows: Sequence[int], sizes: Sequence[int]) -> dict[int, int]:
+        return {size: missing(port, Features(size, 2, crop, list(rows))) for size in sizes}
 
     measured = speed(port, Look(wanted[0], crop), None)
-    learnt, sealed = passes(data.rows), passes(data.sealed.rows)
+    if not given_size(config):
+        first = first_size(config.clock_s, backbone, data.side, measured, lambda size: passes(data.rows, [size])[size])
+        wanted = wanted if first in wanted else (first,)
+    learnt, sealed = passes(data.rows, wanted), passes(data.sealed.rows, wanted)
     tunes = backbone.stages > 1 and "model.unfrozen" not in config.set
     epoch_s = math.inf
     if config.clock_s is not None and tunes:
@@ -56,10 +60,29 @@ def crop_for(backbone: BackboneFacts, side: int) -> float:
 
 def wanted_sizes(config: StudyConfig, backbone: BackboneFacts, side: int) -> tuple[int, ...]:
     """Input sizes worth trying, the best guess first: the one that the user gave, or those that suit the pictures."""
+    given = given_size(config)
+    return (given,) if given else portfolio.input_sizes(backbone.size, side, fixed=backbone.fixed_size)
+
+
+def given_size(config: StudyConfig) -> int | None:
+    """The input size that the user gave."""
     given = {**portfolio.given_by(dict(map(parse_dimension, config.space))), **config.set}
-    if "input.size" in given:
-        return (int(given["input.size"]),)
-    return portfolio.input_sizes(backbone.size, side, fixed=backbone.fixed_size)
+    return int(given["input.size"]) if "input.size" in given else None
+
+
+def first_size(
+    clock_s: float | None, backbone: BackboneFacts, side: int, speed: Speed, passes: Callable[[int], int]
+) -> int:
+    """The best guess of an input size or, where its features would take too much of the clock, the largest of the
+    smaller ones for which there is time, at the least the smallest. passes: that a size still needs."""
+    first, *_ = portfolio.input_sizes(backbone.size, side, fixed=backbone.fixed_size)
+    smaller = portfolio.smaller_sizes(backbone.size, side, fixed=backbone.fixed_size)
+    if clock_s is None:
+        return first
+    for size in (first, *smaller):
+        if speed.seconds(passes(size), size) <= FIRST_SHARE * clock_s:
+            return size
+    return (first, *smaller)[-1]
 
 
 def affordable_sizes(

@@ -64,6 +64,7 @@ PICTURES = Kind(
     cohort=cohort,
     runs=5,
     most_epochs=SCRATCH_EPOCHS,
+    least_s=5.0,
     features=Features(costs, missing_s, compute),
     source="tame.kinds.pictures.source:read",
     material="tame.kinds.pictures.material:open_material",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,12 @@ from tame.core.records import Finding
 from tame.core.result_parts import BackboneFacts
 from tame.data.images import Listing, Picture, Skipped, scan
 from tame.data.split import Split, groups_of, make_split, seal
+from tame.kinds.costs import Speed
 from tame.kinds.findings import count, finding, metric_for
 from tame.kinds.kind import Data, Known, Opened, Phase, Port
 from tame.kinds.pictures import commands
-from tame.kinds.pictures.commands import Look
-from tame.kinds.pictures.costs import crop_for
+from tame.kinds.pictures.commands import Features, Look
+from tame.kinds.pictures.costs import crop_for, first_size
 
 MOST_NAMED = 20  # pairs that a finding names; the rest is counted
 LOST_SHARE = 0.5  # of a class's pictures that may be unreadable
@@ -65,8 +66,9 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     _require_enough(listing, pictures)
     side = int(np.median(opened.sides))
     seen = _first_look(opened.backbone, side)
-    if backbone:
-        commands.speed(port, seen, known.speed)
+    if opened.backbone is not None:
+        speed = commands.speed(port, seen, known.speed)
+        seen = replace(seen, size=_affordable(config, opened.backbone, side, seen, speed, port, range(len(pictures))))
     known.require_same(_digests(pictures), "pictures")
     if known.data is not None:
         pairs = from_plain(PictureFacts, known.data, what="what is known of the pictures").pairs
@@ -95,6 +97,17 @@ def _first_look(backbone: BackboneFacts | None, side: int) -> Look:
         return Look(size=0, crop=1.0)
     sizes = input_sizes(backbone.size, side, fixed=backbone.fixed_size)
     return Look(size=sizes[0], crop=crop_for(backbone, side))
+
+
+def _affordable(
+    config: StudyConfig, backbone: BackboneFacts, side: int, seen: Look, speed: Speed, port: Port, rows: Sequence[int]
+) -> int:
+    """The size at which there is time to look at all pictures, and at their mirror images later."""
+
+    def passes(size: int) -> int:
+        return commands.missing(port, Features(size, 2, seen.crop, list(rows)))
+
+    return first_size(config.clock_s, backbone, side, speed, passes)
 
 
 def _digests(pictures: Sequence[Picture]) -> list[str]:
