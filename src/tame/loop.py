@@ -40,11 +40,12 @@ def run(study: Study) -> Result:
     """Runs a study, new or resumed, to its end; returns the result that the report shows."""
     with in_time(study):
         data = open_data(study)
+        study.stage(2, "planning the search: measuring what an epoch takes on this machine")
         plan = make_plan(study, data)
         foretell(study, data, plan)
         require_room(study, plan)
         prepare(study, data, plan)
-    study.watcher.phase(f"searching {plan.words}")
+    study.stage(3, f"searching {plan.words}")
     while True:
         # Without finalists that a kill left running: they continue after the search.
         running = [trial for trial in searched(study.history) if trial.state == "running"]
@@ -74,9 +75,7 @@ def prepare(study: Study, data: Data, plan: Plan) -> None:
     features = KINDS.get(data.kind).features
     if features is None or not plan.sizes:
         return
-    study.watcher.phase(
-        f"computing features at {', '.join(map(str, plan.sizes))} pixels (or reading them from the cache)"
-    )
+    study.stage(2, f"computing features at {', '.join(map(str, plan.sizes))} pixels (or reading them from the cache)")
     for size in plan.sizes:
         features.prepare(study.worker, plan.search.base, size=size)
 

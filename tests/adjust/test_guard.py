@@ -421,7 +421,7 @@ def test_a_space_whose_best_lies_outside_is_widened_and_the_report_shows_it(wide
     later = [t for t in searched(state.history) if t.recipe.optimizer.lr > 1e-5 and t.origin == "model"]
     assert later, "recipes are proposed from the wider space while the study runs"
     page = (folder / "report.html").read_text()
-    assert "lies beyond the range of optimizer.lr, at 0.002" in page
+    assert "lies beyond the range of learning rate, at 0.002" in page
     assert found[0].outcome[:40] in page
 
 

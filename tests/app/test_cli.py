@@ -7,9 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from command_line import tame_here
 from made_results import made
-from tame.app.cli import _show_result
+from tame.app.cli import _show_result, app
+from tame.app.console import wrapped
+from tame.core.config import PANELS
 from tame.core.errors import BudgetError
+
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
 
 
 def test_a_model_whose_training_was_cut_short_is_shown_and_the_exit_code_tells(capsys):
@@ -18,5 +23,48 @@ def test_a_model_whose_training_was_cut_short_is_shown_and_the_exit_code_tells(c
     result = replace(result, whole=0, winner=winner)
     with pytest.raises(BudgetError, match="trained for 2 of 18 epochs"):
         _show_result(result, as_json=True)
-    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(result.to_json()))
+    said = json.loads(capsys.readouterr().out)
+    assert said.pop("next")[-1]["command"] == "tame predict runs/ants_bees-0001 photo.jpg"
+    assert said == json.loads(json.dumps(result.to_json()))
     _show_result(replace(result, whole=1), as_json=True)
+
+
+def test_tame_alone_says_how_to_begin_and_all_is_well(tmp_path):
+    said = tame_here(cache=tmp_path)
+    assert said.returncode == 0
+    begun = [line.split()[1] for line in said.stdout.splitlines() if line.startswith("  tame ")]
+    assert len(begun) == 5
+    assert set(begun) <= set(COMMANDS)
+    assert max(map(len, said.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_help_is_cut_at_80_columns(command, tmp_path):
+    said = tame_here(command, "--help", cache=tmp_path)
+    assert said.returncode == 0
+    assert "…" not in said.stdout
+    assert max(map(len, said.stdout.splitlines())) <= 80
+
+
+def test_the_help_of_fit_has_its_panels_in_order_and_ends_with_examples(tmp_path):
+    said = tame_here("fit", "--help", cache=tmp_path).stdout
+    places = [said.index(f"─ {name} ─") for name in PANELS]
+    assert places == sorted(places)
+    assert said.partition("Examples:")[2].count(" tame fit ") == 3
+
+
+def test_a_word_is_explained_for_people_and_for_programs(tmp_path):
+    said = tame_here("explain", "learning", "rate", cache=tmp_path)
+    assert said.stdout.startswith("Learning rate\n  How far the weights move in one step.")
+    found = json.loads(tame_here("explain", "optimizer.beta2", "--json", cache=tmp_path).stdout)
+    assert found["found"][0]["name"] == "Beta2 (optimizer.beta2)"
+    unknown = tame_here("explain", "ovrfitting", cache=tmp_path)
+    assert unknown.returncode == 2
+    assert "did you mean 'overfitting'?" in unknown.stderr
+
+
+def test_long_messages_are_broken_between_words_only(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    long = "x" * 40
+    said = wrapped(f"tame: the model is delivered again {long}\nresume it with --time 5m")
+    assert said.splitlines() == ["tame: the model is delivered", "again", long, "resume it with --time 5m"]

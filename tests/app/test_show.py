@@ -43,7 +43,7 @@ def test_the_summary_in_the_terminal_says_what_matters() -> None:
 def test_the_table_of_a_running_study_shows_trials_without_curves() -> None:
     running = State(Fold(History({0: Trial(0, BASE, "default", "the default recipe", "running", 4)})))
     text = printed(study_table(running, mattered=None))
-    assert "running" in text
+    assert "1 training" in text
     assert "0/40" in text
     assert "no trials yet" in printed(study_table(State(), mattered=None))
 

@@ -89,7 +89,7 @@ def test_the_field_that_decides_is_the_most_important_and_shown() -> None:
     assert first.low <= first.value <= first.high
     assert not any(one.is_shown for one in others)
     assert math.isclose(sum(one.value for one in about.each), 1)
-    assert importance_words(about) == "shown to matter more than chance: optimizer.lr (80 trials)"
+    assert importance_words(about) == "shown to matter more than chance: learning rate (80 trials)"
 
 
 def test_chance_is_seldom_shown_to_matter() -> None:
@@ -317,4 +317,4 @@ def test_the_section_of_a_study_of_few_trials_or_of_other_values_has_what_it_can
     found = told(History(beside), narrow)
     assert "batch: best 0.510 of 12 trials" in found.isolation[0]
     assert found.parallel_chart is not None
-    assert found.beyond == "lr 1 of the best trial"
+    assert found.beyond == "learning rate 1 of the best trial"

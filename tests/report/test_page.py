@@ -8,15 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from made_results import BASE, CASES, classes_of, made, printed, read, report, state
+from made_results import BASE, CASES, HOSTILE, classes_of, made, printed, read, report, state
 from tame.app.show import result_lines, study_table
 from tame.core.answers import NumberAnswers
 from tame.core.recipe import Recipe
-from tame.core.records import History, Trial
+from tame.core.records import Finding, History, Trial
 from tame.core.space import Space
 from tame.report import formats, words
+from tame.report.fields import in_plain_words
 from tame.report.model_card import model_card
-from tame.report.page import render_report
+from tame.report.next_steps import next_steps
+from tame.report.page import render_failure, render_report
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -56,7 +58,7 @@ def test_every_chart_is_xml_with_a_title_and_a_description(page: tuple[str, str]
     isolated = len(re.findall(r'<title id="isolation-\d+-title">', page[1]))
     plain = 8 if page[0] in ("numbers", "small_numbers", "explained", "hostile_numbers") else 9
     assert isolated >= 1
-    assert len(charts) == plain + isolated + 3
+    assert len(charts) == 2 * (plain + 3) + isolated, "each in two widths, but for those that are small"
     for chart in charts:
         root = ElementTree.fromstring(chart.strip())
         assert [child.tag for child in root][:2] == ["title", "desc"]
@@ -102,7 +104,7 @@ def test_all_numbers_are_on_the_page() -> None:
     for each in classes_of(result).mistakes:
         assert f"{100 * each.probability:.1f} %" in text
     for finding in result.findings:
-        assert finding.title[1:] in text
+        assert in_plain_words(finding.title)[1:] in text
         assert finding.change in text
     assert all(str(count) in text for row in classes_of(result).confusion or () for count in row)
 
@@ -120,7 +122,7 @@ def test_a_regression_shows_its_errors_and_no_classes() -> None:
     for each in result.answers.errors:
         assert each.id in text
         assert formats.significant(each.true) in text
-    chart = html.partition('id="agreement"')[2].partition("</figure>")[0]
+    chart = html.partition('id="agreement"')[2].partition('class="slim"')[0]
     assert chart.count("<circle") + chart.count('class="cross"') == len(about.points) == 500
     for absent in ("Confusion", "Each class", "mistakes", "ommonest class", "nats", "accuracy"):
         assert absent not in text
@@ -184,3 +186,128 @@ def test_a_default_recipe_that_is_no_finalist_and_a_winner_without_fresh_seeds_a
     assert "so the gain over it is unknown" in html
     assert "There was no time to train the best recipes again" in html
     assert "comes from its training with a fresh" not in html
+
+
+def test_what_is_seen_first_comes_first_and_every_section_is_listed_once() -> None:
+    for case in ("two_classes", "numbers", "table"):
+        html = report(case)
+        sections = re.findall(r'<section[^>]* id="([\w-]+)"', html)
+        listed = re.findall(r'<a href="#([\w-]+)">', html.partition("<nav")[2].partition("</nav>")[0])
+        assert listed == sections
+        first = ["agreement", "errors"] if case == "numbers" else ["mistakes", "confusion", "classes"]
+        assert sections[: 1 + len(first)] == ["result", *first]
+        assert sections.index("data") < sections.index("curves") < sections.index("search")
+    assert '<section id="findings"' not in report("numbers"), "all are on the first screen"
+    assert html.index('class="skip"') < html.index("<main")
+
+
+def test_findings_are_shortened_only_where_they_are_told_in_full_further_down() -> None:
+    result, past = made("two_classes")
+    long = replace(result.findings[0], outcome="word " * 60 + "end")
+    for others in ((), result.findings[1:]):
+        html = render_report(replace(result, findings=(long, *others)), past, {})
+        assert long.outcome in html
+        assert ('<section id="findings"' in html) is bool(others)
+
+
+def test_what_few_people_need_is_folded() -> None:
+    folded = re.findall(r"<details[^>]*>\s*<summary>([^<]+)", report("table"))
+    assert folded == [
+        "The space",
+        "All trials, by last validation loss",
+        "How it was trained",
+        "Versions, machine and hashes",
+    ]
+
+
+def test_the_steps_are_on_the_page_and_in_the_terminal() -> None:
+    result, _ = made("two_classes")
+    page = " ".join(read(report("two_classes")).text.split())
+    shown = " ".join(printed(result_lines(result)).split())
+    for step in next_steps(result):
+        for text in (page, shown):
+            assert step.command in text
+            assert formats.sentence(step.why) in text
+
+
+def test_a_winner_that_was_not_trained_to_its_end_and_few_examples_have_a_badge() -> None:
+    result, past = made("two_classes")
+    assert 'class="badge"' not in report("two_classes")
+    evidence = {"trial": result.winner.trial, "epochs": 4, "of": 40}
+    cut = replace(result, findings=(Finding("cut_short", "cut", "warning", evidence),))
+    assert "Not trained to its end" in render_report(cut, past, {})
+    assert "Not trained to its end." in printed(result_lines(cut))
+    other = replace(cut, findings=(replace(cut.findings[0], evidence={**evidence, "trial": 9999}),))
+    assert "Not trained to its end" not in render_report(other, past, {})
+    few = replace(result, score=replace(result.score, low=0.8, high=0.95))
+    assert "Few test pictures: a wide interval" in render_report(few, past, {})
+
+
+def test_a_telephone_gets_charts_of_its_width_with_texts_that_can_be_read() -> None:
+    for case in ("two_classes", "numbers", "forty_classes"):
+        slim = re.findall(r'<div class="slim"><svg[^>]*viewBox="0 0 (\d+) \d+"', report(case))
+        assert len(slim) >= 10
+        assert set(slim) == {"350"}
+    style = report("numbers").partition("<style>")[2].partition("@media print")[0]
+    sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", style)]
+    assert min(size for size in sizes if size != 9) >= 11, "9 is a sign, not a text"
+
+
+def test_labels_of_a_narrow_chart_lie_within_it() -> None:
+    chart = report("two_classes").partition('id="finalist-values-narrow-title"')[2].partition("</svg>")[0]
+    rows = re.findall(r'class="label"[^>]*>([^<]+)</text>', chart)
+    assert "trial 0, default" in rows
+    assert all(len(row) < 46 for row in rows)
+
+
+def test_paper_gets_two_columns_page_numbers_and_twenty_trials() -> None:
+    style = report("many_trials").partition("<style>")[2].partition("</style>")[0]
+    assert "counter(page)" in style
+    printed_style = style.partition("@media print")[2]
+    assert ".score, .below, .pair { grid-template-columns: 1fr 1fr" in printed_style
+    assert "tr:nth-child(n+21) { display: none; }" in printed_style
+    assert "The first 20 of 500 are printed." in read(report("many_trials")).text
+    assert "@media screen and (max-width: 930px)" in style
+
+
+def test_the_page_of_a_failed_study_is_well_formed_and_inert() -> None:
+    result, past = made("hostile")
+    html = render_failure(HOSTILE[0], HOSTILE[1], result.findings, past)
+    text = read(html).text
+    assert "No usable model was trained" in text
+    assert "stopped early" in text
+    assert "\x1b" not in html
+    assert "<script" not in html.replace("&lt;script", "")
+    assert "No problems were found" in read(render_failure("photos", "no time", (), past)).text
+
+
+def test_numbers_on_every_tint_of_the_matrix_can_be_read() -> None:
+    """Source of the formula: Web Content Accessibility Guidelines 2.1, contrast ratio; 4.5 is asked for."""
+    style = report("two_classes").partition("<style>")[2].partition("</style>")[0]
+    for block in re.findall(r":root \{([^}]*)\}", style):
+        colours = {name: f"{value}" for name, value in re.findall(r"--(\w+): (#[0-9a-f]{3,6});", block)}
+        most = float(re.findall(r"--most: ([.\d]+);", block)[0])
+        ink, panel = _channels(colours["ink"]), _channels(colours["panel"])
+        for name in ("winner", "default"):
+            tints = [
+                [
+                    most * share * a + (1 - most * share) * b
+                    for a, b in zip(_channels(colours[name]), panel, strict=True)
+                ]
+                for share in (0.0, 0.25, 0.5, 0.75, 1.0)
+            ]
+            assert min(_contrast(ink, tint) for tint in tints) >= 4.5
+
+
+def _channels(colour: str) -> list[float]:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    return [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+
+
+def _contrast(one: list[float], other: list[float]) -> float:
+    low, high = sorted(
+        sum(w * (v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4)
+            for w, v in zip((0.2126, 0.7152, 0.0722), colour, strict=True))
+        for colour in (one, other)
+    )  # fmt: skip
+    return (high + 0.05) / (low + 0.05)

@@ -26,7 +26,7 @@ def test_what_mattered_is_told_with_the_values_behind_it() -> None:
     found = what_mattered(past, result.space)
     assert found.importance.each[0].name == "optimizer.lr"
     assert found.importance.each[0].is_shown
-    assert f"lr {100 * found.importance.each[0].value:.0f} %" in text
+    assert f"learning rate {100 * found.importance.each[0].value:.0f} %" in text
     assert "Shown to matter more than chance:" in text
     assert found.best_of is not None
     assert formats.sentence(worth(found.best_of, found.objective)) in text
@@ -81,10 +81,29 @@ def test_only_fields_that_vary_have_a_column_of_trials_and_early_stops_are_named
     assert re.findall(r">(\w+)</th>", heads)[3:7] == ["epochs", "rate", "decay", "width"]
     assert "size" not in heads
     assert ">size<" in report("two_classes").partition('id="search"')[2].partition("</thead>")[0]
-    assert re.search(r"\d+ complete early", read(report("table")).text)
+    assert re.search(r"\d+ trained, best epoch kept", read(report("table")).text)
     result, _ = made("two_classes")
     one = render_report(result, History({0: Trial(0, BASE, "default", "the default recipe")}), {})
     assert "Learning rate and loss" not in one
+
+
+def test_what_is_the_same_for_all_trials_is_said_once() -> None:
+    result, past = made("two_classes")
+    ended = {n: replace(t, last_reason="the time for the search is used up") for n, t in past.trials.items()}
+    html = render_report(result, History(ended), {})
+    table = html.partition('class="trials"')[2].partition("</table>")[0]
+    assert table.count("the time for the search is used up") == 1
+    assert "why it was tried" in table
+    assert "what was last decided</th>" not in table
+
+
+def test_losses_above_the_frame_and_lost_ones_have_two_signs_and_are_counted() -> None:
+    chart = report("two_classes").partition('id="rates-title"')[2].partition("</svg>")[0]
+    text = read(report("two_classes")).text
+    arrows, crosses = chart.count('class="arrow"'), chart.count('class="cross"')
+    assert arrows + crosses
+    assert f"Arrows: {formats.count(arrows, 'recipe')} above the frame." in text or not arrows
+    assert f"Crosses: {formats.count(crosses, 'recipe')} without a loss" in text or not crosses
 
 
 def test_every_trial_of_the_search_has_a_row() -> None:

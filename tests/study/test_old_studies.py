@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -48,44 +49,56 @@ def numbers(text):
     return re.findall(r"\d+(?:\.\d+)?", text)
 
 
+ROW = re.compile(r"^ *(\d+) .* (\d+/\d+) .* (\S+) +(\S+) *$", re.MULTILINE)  # of a trial: number, epochs, loss, metric
+
+
 class Page(HTMLParser):
-    """What a page shows, without its words: headings' anchors, numbers in tables, and the geometry of charts."""
+    """What a page shows, without its words: anchors of sections, numbers in tables and anywhere, and how many shapes
+    its charts have, those for a telephone aside."""
 
     def __init__(self, html):
         super().__init__()
-        self.parts, self.numbers, self.shapes, self._cells = [], [], [], 0
+        self.parts, self.cells, self.numbers, self.shapes = set(), set(), set(), Counter()
+        self._inside = []
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
         own = dict(attrs)
         if tag == "section":
-            self.parts.append(own.get("id"))
-        self._cells += tag == "td"
-        if tag in ("path", "circle", "polyline"):
-            self.shapes.append((tag, own.get("d") or own.get("points") or (own.get("cx"), own.get("cy"))))
+            self.parts.add(own.get("id"))
+        if tag in ("td", "div"):
+            self._inside.append(own.get("class") if tag == "div" else "td")
+        if "slim" not in self._inside:
+            self.shapes[tag] += tag in ("path", "circle", "polyline")
 
     def handle_endtag(self, tag):
-        self._cells -= tag == "td"
+        if tag in ("td", "div"):
+            self._inside.pop()
 
     def handle_data(self, data):
-        if self._cells:
-            self.numbers += numbers(data)
+        self.numbers |= set(numbers(data))
+        if "td" in self._inside:
+            self.cells |= set(numbers(data))
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_an_old_study_is_shown_as_it_was(name, tmp_path, monkeypatch):
     study = unpacked(name, tmp_path, monkeypatch)
     now = json.loads(said("show", study.name, "--json"))
+    assert isinstance(now.pop("next"), list)  # which those versions did not work out
     before = json.loads((tmp_path / "show.json").read_text(encoding="utf-8"))
     for shown in (now, before):
         shown["mattered"].pop("how")  # a sentence, whose words may change
     assert now == before
-    text = said("show", study.name)
-    assert numbers(text) == numbers((tmp_path / "show.txt").read_text(encoding="utf-8"))
+    text, before = said("show", study.name, "--details"), (tmp_path / "show.txt").read_text(encoding="utf-8")
+    assert ROW.findall(text) == ROW.findall(before)
+    assert len(ROW.findall(text)) > 1
+    told = "\n".join(line for line in before.splitlines() if not ROW.match(line))
+    assert set(numbers(told)) <= set(numbers(text))
 
 
 @pytest.mark.parametrize("name", FINISHED)
-def test_the_report_of_an_old_study_has_the_same_parts_numbers_and_charts(name, tmp_path, monkeypatch):
+def test_the_report_of_an_old_study_has_all_its_parts_and_numbers_and_as_many_shapes(name, tmp_path, monkeypatch):
     study = unpacked(name, tmp_path, monkeypatch)
     page = study / "report.html"
     before = Page(page.read_text(encoding="utf-8"))
@@ -93,10 +106,10 @@ def test_the_report_of_an_old_study_has_the_same_parts_numbers_and_charts(name, 
     assert said("report", study.name).strip() == f"{study.name}/report.html"
     after = Page(page.read_text(encoding="utf-8"))
     assert len(before.parts) > 5
-    assert after.parts == before.parts
-    assert len(before.numbers) > 50
-    assert after.numbers == before.numbers
-    assert len(before.shapes) > 20
+    assert before.parts - {None, "findings"} <= after.parts, "a few findings are all on the first screen"
+    assert len(before.cells) > 20
+    assert before.cells <= after.numbers
+    assert before.shapes.total() > 20
     assert after.shapes == before.shapes
 
 

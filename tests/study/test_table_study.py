@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -186,7 +187,11 @@ def test_what_does_not_order_the_rows_is_refused(texts, said):
 def test_copies_of_given_test_rows_are_put_aside(table, cache, tmp_path):
     copies = write(tmp_path / "copies.csv", HEADER, [*rows_of(0)[:60], *rows_of(5, 4)])
     done = tame_here("check", table, "--target", "label", "--test", copies, "--json", cache=cache)
-    found = {each["code"]: each for each in json.loads(done.stdout)["findings"]}
+    said = json.loads(done.stdout)
+    found = {each["code"]: each for each in said["findings"]}
+    begin = shlex.split(said["next"][0]["command"])
+    assert begin[:3] == ["tame", "fit", str(table)]
+    assert begin[begin.index("--test") + 1] == str(copies)
     assert found["leak"]["severity"] == "problem"
     assert "60 rows outside the test part also found inside it" in found["leak"]["title"]
     assert found["duplicate_rows"]["evidence"]["rows"] == 120

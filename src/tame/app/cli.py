@@ -20,9 +20,9 @@ import typer  # noqa: E402
 import typer.core  # noqa: E402
 
 from tame import __version__  # noqa: E402
-from tame.app.console import ResultConsole, guard_stdout, inert_exits, raw  # noqa: E402
-from tame.app.flags import with_settings  # noqa: E402
-from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
+from tame.app.console import ResultConsole, guard_stdout, inert_exits, raw, wrapped  # noqa: E402
+from tame.app.flags import in_panels, with_settings  # noqa: E402
+from tame.core.config import OPTIONS, OUTPUT, StudyConfig  # noqa: E402
 from tame.core.errors import BudgetError, StoppedError, StorageError, TameError, UsageError, require  # noqa: E402
 from tame.core.json_text import indented  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
@@ -50,13 +50,48 @@ class _Commands(typer.core.TyperGroup):
 app = typer.Typer(
     name="tame",
     cls=_Commands,
-    no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     help="Test, Adjust, Monitor, Evaluate: data in, a tuned neural network and an honest report out.",
 )
 
-FIT = tuple(name for name in OPTIONS)
+START = """\
+TAME tunes a neural network for your data, and says honestly how good it is.
+Five ways to begin:
+
+  tame demo                          all of it on drawn pictures, in a minute
+  tame check DATA                    what is in your data, and wrong with it
+  tame fit photos/ --time 5m         photographs, in one folder per class
+  tame fit data.csv --target COLUMN  a table
+  tame explain WORD                  what a word means, such as overfitting
+
+All commands: tame --help. With a module of your own: tame.fit(...) in Python."""
+OF_FIT = """\
+Examples:
+  tame fit photos/ --time 5m
+  tame fit data.csv --target price --groups customer --metric mae
+  tame fit photos/ --trials 64 --space "optimizer.lr=1e-4..1e-1:log" --seed 1"""
+OF_PREDICT = """\
+Examples:
+  tame predict runs/photos-0001 new.jpg
+  tame predict runs/photos-0001 folder/ --json
+  tame predict runs/data.csv-0001 later.csv --csv > answers.csv"""
+OF_CHECK = """\
+Examples:
+  tame check photos/
+  tame check data.csv --target price
+  tame check data.csv --target price --column year=category --column id=ignore"""
+OF_SHOW = """\
+Examples:
+  tame show runs/photos-0001
+  tame show runs/photos-0001 --details
+  tame show runs/photos-0001 --json"""
+OF_EXPLAIN = """\
+Examples:
+  tame explain overfitting
+  tame explain learning rate --study runs/photos-0001
+  tame explain fields"""
+FIT = in_panels(OPTIONS)
 PLAN = tuple(
     name for name in FIT if name not in ("widen", "stop_search_early", "out", "store")
 )  # what a plan depends on
@@ -64,8 +99,12 @@ CHECK = ("data", "task", "target", "image", "label_pattern", "columns", "groups"
 AGAIN = "{} again, for a study that you did not start on this machine"
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]
 StoreOption = Annotated[str | None, typer.Option("--store", help=AGAIN.format("--store"), metavar="ADDRESS")]
-JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no progress on stderr")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="one JSON document on stdout", metavar="", rich_help_panel=OUTPUT)
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="no progress on stderr", metavar="", rich_help_panel=OUTPUT)
+]
 InlineOption = Annotated[bool, typer.Option("--inline", help="train in this process, for debugging", hidden=True)]
 MoreTimeOption = Annotated[
     str | None,
@@ -82,7 +121,7 @@ SeedOption = Annotated[int, typer.Option(help=OPTIONS["seed"].help, metavar="N")
 OutOption = Annotated[str | None, typer.Option(help=OPTIONS["out"].help, metavar="FOLDER")]
 
 
-@app.command()
+@app.command(epilog=OF_FIT)
 @with_settings(FIT, file=True)
 def fit(
     config: StudyConfig, json: JsonOption = False, quiet: QuietOption = False, inline: InlineOption = False
@@ -91,7 +130,8 @@ def fit(
     from tame.app.progress import watching
     from tame.app.run import fit_study
 
-    with watching(quiet=quiet) as watcher:
+    ends = None if config.clock_s is None else STARTED + config.clock_s
+    with watching(quiet=quiet, ends=ends) as watcher:
         result = fit_study(config, watcher, inline=inline, started=STARTED)
     _show_result(result, as_json=json)
 
@@ -132,9 +172,14 @@ def resume(
     _show_result(result, as_json=json)
 
 
-@app.command()
-def show(study: FolderArgument, store: StoreOption = None, json: JsonOption = False) -> None:
-    """Show the trials, curves, findings and scores of a study."""
+@app.command(epilog=OF_SHOW)
+def show(
+    study: FolderArgument,
+    details: Annotated[bool, typer.Option("--details", help="also how it was trained", metavar="")] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the scores, findings and trials of a study."""
     from tame.app.own_stores import store_of
     from tame.app.show import state_json, study_table
     from tame.study.state import read_state, readable
@@ -149,7 +194,7 @@ def show(study: FolderArgument, store: StoreOption = None, json: JsonOption = Fa
         if json:
             _print_json(state_json(study, config, state, mattered=mattered))
         else:
-            _print(study_table(state, mattered=mattered))
+            _print(study_table(state, mattered=mattered, details=details))
 
 
 @app.command()
@@ -163,10 +208,14 @@ def report(study: FolderArgument, store: StoreOption = None) -> None:
     print(page)
 
 
-@app.command()
+@app.command(epilog=OF_PREDICT)
 def predict(
-    study: Annotated[Path, typer.Argument(help="the folder of a finished study, or its model/ folder")],
-    inputs: Annotated[list[Path], typer.Argument(help="pictures, folders or lists (CSV) of pictures, or tables")],
+    study: Annotated[
+        Path, typer.Argument(help="the folder of a finished study, or its model/ folder", metavar="STUDY")
+    ],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="pictures, folders or lists (CSV) of pictures, or tables", metavar="INPUT...")
+    ],
     json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="comma-separated values on stdout, as they are")] = False,
     safe_csv: Annotated[
@@ -189,7 +238,7 @@ def predict(
         print_table(found)
 
 
-@app.command()
+@app.command(epilog=OF_CHECK)
 @with_settings(CHECK)
 def check(config: StudyConfig, json: JsonOption = False) -> None:
     """Show what is in the data and what is wrong with it; trains nothing."""
@@ -263,6 +312,26 @@ def export(
     print(export_optuna(study, optuna, store=store))
 
 
+@app.command(epilog=OF_EXPLAIN)
+def explain(
+    word: Annotated[
+        list[str] | None, typer.Argument(help="a word of the report; words lists them", metavar="WORD")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="a finished study, whose numbers are told", metavar="STUDY")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Explain a word: of the report, a metric, a field of a recipe, a finding."""
+    from tame.app.explained import explained, explained_lines
+
+    found = explained(" ".join(word or ["words"]), study)
+    if json:
+        _print_json(found.to_json())
+    else:
+        _print(explained_lines(found))
+
+
 @app.command()
 def doctor(json: JsonOption = False) -> None:
     """Show versions, devices, storage and limits of this machine."""
@@ -295,7 +364,7 @@ def demo(
 
     seconds = parse_time(time)
     require(not (table and pictures), "--pictures is about pictures; leave it out with --table")
-    with watching(quiet=quiet) as watcher:
+    with watching(quiet=quiet, ends=STARTED + seconds) as watcher:
         if table:
             found = run_table_demo(watcher, time_s=seconds, seed=seed, out=out, started=STARTED)
         else:
@@ -316,6 +385,8 @@ def top(
     if version:
         print(__version__)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(START)
 
 
 def main() -> None:
@@ -359,7 +430,9 @@ def _run() -> None:
 
 def _show_result(result: Result, *, as_json: bool) -> None:
     if as_json:
-        _print_json(result.to_json())
+        from tame.report.next_steps import document
+
+        _print_json(document(result))
     else:
         from tame.app.show import result_lines
 
@@ -387,7 +460,7 @@ def _print(what: RenderableType) -> None:
 
 def _say(text: str) -> None:
     with suppress(OSError):  # a closed terminal
-        print(text, file=sys.stderr)
+        print(wrapped(text) if raw(sys.stderr).isatty() else text, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -108,6 +110,13 @@ def inert_exits() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = before
+
+
+def wrapped(text: str) -> str:
+    """The text in lines of the terminal's width, broken between words only: a terminal itself breaks within them."""
+    wide = shutil.get_terminal_size().columns
+    lines = [textwrap.wrap(line, wide, break_long_words=False, break_on_hyphens=False) for line in text.split("\n")]
+    return "\n".join(part for line in lines for part in (line or [""]))
 
 
 def raw(stream: TextIO) -> TextIO:

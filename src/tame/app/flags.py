@@ -9,7 +9,7 @@ from typing import Annotated, Concatenate, ParamSpec
 
 import typer
 
-from tame.core.config import OPTIONS, StudyConfig, config_of
+from tame.core.config import OPTIONS, OUTPUT, PANELS, StudyConfig, config_of
 from tame.core.options import NO, YES, Kind, Option, Texts
 
 P = ParamSpec("P")
@@ -18,6 +18,11 @@ FILE = "settings from a TOML file; options on the command line win"
 TYPES: dict[Kind, object] = {
     "argument": str, "text": str | None, "whole": int | None, "switch": bool | None, "texts": list[str] | None,
 }  # fmt: skip
+
+
+def in_panels(names: Iterable[str]) -> tuple[str, ...]:
+    """These fields in the order of the panels of the help."""
+    return tuple(sorted(names, key=lambda name: ("", *PANELS).index(OPTIONS[name].group or "")))
 
 
 def with_settings(
@@ -32,7 +37,11 @@ def with_settings(
         params = [each for name in names for each in _parameters(name, OPTIONS[name])]
         own = [each.name for each in params]
         if file:
-            params.append(_parameter("config", Annotated[Path | None, typer.Option(help=FILE, metavar="FILE")]))
+            params.append(
+                _parameter(
+                    "config", Annotated[Path | None, typer.Option(help=FILE, metavar="FILE", rich_help_panel=OUTPUT)]
+                )
+            )
 
         def parsed(**given: Given) -> None:
             texts: dict[str, Texts] = {}
@@ -65,7 +74,7 @@ def _parameters(name: str, own: Option) -> list[Parameter]:
     flag = f"--{own.flag_of(name)}"
     said = typer.Option(
         f"{flag}/--no-{flag[2:]}" if own.has_no else flag,
-        help=own.help, metavar=own.metavar, rich_help_panel=own.group,
+        help=own.help, metavar="" if own.kind == "switch" else own.metavar, rich_help_panel=own.group,
     )  # fmt: skip
     found = [_parameter(name, Annotated[kind, said])]
     if own.older:

@@ -13,17 +13,20 @@ from rich.text import Text
 from tame.adjust.searchers import compared_after
 from tame.app.console import ResultConsole
 from tame.app.run import cache_folder, cache_path, resolved
-from tame.core.config import AUTO, StudyConfig
+from tame.core.config import AUTO, StudyConfig, command_of
 from tame.core.files import write_bytes
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Finding
 from tame.core.result import without_none
 from tame.core.result_parts import BackboneFacts, ColumnFacts, DataFacts, FewerDimensions
-from tame.core.space import Space, field_of, to_text
+from tame.core.space import Space, field_of
 from tame.core.text import printable
 from tame.kinds.known import FIRST, KINDS, kind_of
 from tame.parts.embedded import DEFAULT
+from tame.report.fields import name_of
+from tame.report.formats import compact, sentence
+from tame.report.words import setting
 from tame.study.clock import foretold
 from tame.study.draft import fewer_dimensions
 from tame.study.events import Forecast
@@ -37,6 +40,7 @@ from tame.study.space import planned
 from tame.study.state import Silent
 
 MOST_COLUMNS = 60  # shown
+NEXT = "tune a network on it, in five minutes unless you give another --time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +50,13 @@ class Check:
     data: str
     facts: DataFacts
     findings: tuple[Finding, ...]
+    command: str  # that tunes a network on this data
 
     def to_json(self) -> dict[str, object]:
         """The document of `tame check --json`."""
         findings = [finding.to_json() for finding in self.findings]
-        return {"schema": "tame/1", "data": self.data, **(without_none(self.facts) or {}), "findings": findings}
+        return {"schema": "tame/1", "data": self.data, **(without_none(self.facts) or {}), "findings": findings,
+                "next": [{"command": self.command, "why": NEXT}]}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,7 @@ def check_data(config: StudyConfig) -> Check:
     with _throwaway(config) as study:
         open_data(study)
         facts = facts_of(study.state.data or {})
-        return Check(data=config.data, facts=facts, findings=tuple(study.state.findings))
+        return Check(data=config.data, facts=facts, findings=tuple(study.state.findings), command=command_of(config))
 
 
 def plan_study(config: StudyConfig) -> Preview:
@@ -159,11 +165,13 @@ def print_check(found: Check) -> None:
     for note in facts.notes:
         console.print(Text(f"note: {note}"))
     for finding in found.findings:
-        console.print(Text(f"{finding.severity}: {finding.title}. {finding.change}."))
+        console.print(Text(f"{finding.severity}: {sentence(finding.title)} {sentence(finding.change)}"))
         for one, other in _pairs(finding)[:3]:
             console.print(Text(f"  {one}  and  {other}"))
     if not found.findings:
         console.print(Text("no problems found"))
+    console.print(Text(f"next: {NEXT}"))
+    console.print(Text(f"  {found.command}"))
 
 
 def print_plan(found: Preview) -> None:
@@ -175,14 +183,14 @@ def print_plan(found: Preview) -> None:
     console.print(Text(f"metric: {found.metric}; {how}"))
     space = Space.from_json(found.space)
     table = Table(box=None, pad_edge=False)
-    for name in ("searched", "range", "default"):
-        table.add_column(name)
+    for head in ("searched", "field", "range", "default"):
+        table.add_column(head, overflow="fold")
     for name, dimension in space.dimensions.items():
-        span = to_text(name, dimension).partition("=")[2]
-        table.add_row(name, span, f"{found.default_recipe.get(field_of(name))}")
+        own = compact(found.default_recipe.get(field_of(name)))
+        table.add_row(*map(Text, (name_of(field_of(name)), name, setting(dimension), own)))
     console.print(table)
     if found.searched is not None:
-        left = ", ".join(found.searched.left_out)
+        left = ", ".join(name_of(field_of(each)) for each in found.searched.left_out)
         console.print(Text(f"searched: {found.searched.words}; kept at the default: {left}"))
     for each in found.questions:
         console.print(Text(f"warning: {each.title}; {each.change}"))

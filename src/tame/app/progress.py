@@ -1,4 +1,4 @@
-"""Progress of a study: a live display on a terminal, one line per epoch elsewhere, nothing when quiet."""
+"""Progress of a study: three lines on a terminal, one line per epoch elsewhere, nothing when quiet."""
 
 from __future__ import annotations
 
@@ -8,19 +8,27 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from tame.app.console import TalkConsole, raw
-from tame.core.records import History, Point
+from tame.core.records import History, Point, Trial
+from tame.report import formats
+from tame.report.words import state
 from tame.study.state import Silent, Watcher
 
 EVERY_S = 0.1  # a faster display only costs time
+LOOK_S = 0.5  # between two looks at all trials, which may be thousands
 LINE_S = 0.5  # between two lines without a terminal: one per epoch, but not a thousand per second
+BAR = 20  # characters of a bar, and of a small curve
+HEIGHTS = "▁▂▃▄▅▆▇█"
 
 
-def watcher_for(*, quiet: bool) -> Watcher:
-    """The watcher that fits the destination of stderr."""
+def watcher_for(*, quiet: bool, ends: float | None = None) -> Watcher:
+    """The watcher that fits the destination of stderr. ends: when the clock does, by time.monotonic()."""
     if quiet:
         return Silent()
     plain = (
@@ -29,13 +37,16 @@ def watcher_for(*, quiet: bool) -> Watcher:
         or "CI" in os.environ
         or "NO_COLOR" in os.environ
     )
-    return Lines() if plain else Display()
+    return Lines() if plain else Display(ends)
 
 
 @contextmanager
-def watching(*, quiet: bool) -> Iterator[Watcher]:
-    """The watcher of one job; the terminal is restored at its end, even after an error."""
-    watcher = watcher_for(quiet=quiet)
+def watching(*, quiet: bool, ends: float | None = None) -> Iterator[Watcher]:
+    """The watcher of one job; the terminal is restored at its end, even after an error.
+
+    ends: when the clock does, by time.monotonic(); None without a clock.
+    """
+    watcher = watcher_for(quiet=quiet, ends=ends)
     try:
         yield watcher
     finally:
@@ -76,44 +87,71 @@ class Lines:
 
 
 class Display:
-    """Bars on a terminal."""
+    """Three lines on a terminal: the stage and the time left, the best so far, the last finding or decision."""
 
-    def __init__(self) -> None:
+    def __init__(self, ends: float | None = None) -> None:
         self._console = TalkConsole()
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(24),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
+        self._begun, self._ends = time.monotonic(), ends
+        self._stage, self._count = "starting", ""
+        self._share: float | None = None  # of what is being done; None: not known
+        self._best, self._latest = "", ""
+        self._reasons: dict[int, str] = {}
+        self._last = self._looked = 0.0
+        self._live = Live(
+            get_renderable=self._lines, console=self._console, transient=True, refresh_per_second=round(1 / EVERY_S)
         )
-        self._bars = Progress(*columns, console=self._console, transient=True)
-        self._task = self._bars.add_task("", total=None, note="")
-        self._last = 0.0
-        self._bars.start()
+        self._live.start()
 
     def phase(self, text: str) -> None:
-        self._console.print(Text(text))
-        self._bars.reset(self._task, description="", total=None, note="")
+        self._console.print(Text(text, style="dim"))
+        self._stage, self._count, self._share = text, "", None
 
     def progress(self, what: str, done: int, total: int) -> None:
         if done == total or time.monotonic() - self._last > EVERY_S:
             self._last = time.monotonic()
-            self._bars.update(self._task, description=what, completed=done, total=total, note=f"{done}/{total}")
+            self._count, self._share = f"{what} {done:,} of {total:,}", done / max(total, 1)
 
     def point(self, trial: int, point: Point) -> None:
         if time.monotonic() - self._last > EVERY_S:
             self._last = time.monotonic()
-            self._bars.update(self._task, description="training", total=None, note=words(trial, point))
+            self._count, self._share = f"trial {trial}, epoch {point.epoch}", None
 
     def history(self, history: History) -> None:
-        self._bars.update(self._task, note=tally(history))
+        if time.monotonic() - self._looked < LOOK_S:
+            return
+        self._looked = time.monotonic()
+        self._best = best_so_far(history)
+        changed = [t for t in history.trials.values() if t.last_reason not in ("", self._reasons.get(t.number))]
+        self._reasons |= {trial.number: trial.last_reason for trial in changed}
+        if changed:
+            last = changed[-1]
+            self._latest = f"trial {last.number} {state(last.state, going_on=True)}: {last.last_reason}"
 
     def note(self, text: str) -> None:
         self._console.print(Text(text))
+        self._latest = text
 
     def close(self) -> None:
         """Restores the terminal."""
-        self._bars.stop()
+        self._live.stop()
+
+    def _lines(self) -> RenderableType:
+        now = time.monotonic()
+        if self._ends is None:
+            clock, share = f"{_clock(now - self._begun)} passed", self._share
+        else:
+            clock = f"{_clock(self._ends - now)} left"
+            passed = (now - self._begun) / max(self._ends - self._begun, 1e-9)
+            share = min(passed, 1.0) if self._share is None else self._share
+        first = Table.grid(padding=(0, 1), expand=True)
+        first.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        for _ in range(3):
+            first.add_column(no_wrap=True)
+        bar = ProgressBar(total=None if share is None else 1.0, completed=share or 0.0, width=BAR)
+        first.add_row(Text(self._stage, "bold"), Text(self._count), bar, Text(clock))
+        below = [Text(line, "" if i == 0 else "dim", no_wrap=True, overflow="ellipsis")
+                 for i, line in enumerate((self._best, self._latest))]  # fmt: skip
+        return Group(first, *below)
 
 
 def words(trial: int, point: Point) -> str:
@@ -127,11 +165,50 @@ def words(trial: int, point: Point) -> str:
 
 def tally(history: History) -> str:
     """The state of the trials, in words."""
-    ended = [
-        t
-        for t in history.having("complete", "paused", "running")
-        if t.curve.last and t.curve.last.valid_loss is not None
-    ]
-    best = min((t.curve.last.valid_loss or 0.0 for t in ended if t.curve.last), default=None)
+    best = _best(history)
     text = f"{len(history.trials)} trials, {sum(t.trained for t in history.trials.values())} epochs"
-    return text if best is None else f"{text}, best validation loss {best:.4f}"
+    return text if best is None else f"{text}, best validation loss {best.loss:.4f}"
+
+
+def best_so_far(history: History) -> str:
+    """The best trial with its validation metric, the default recipe beside it, and its loss as a small curve."""
+    best = _best(history)
+    if best is None:
+        return ""
+    default = next((trial for trial in history.trials.values() if trial.is_default), None)
+    beside = "the default recipe" if best is default else f"trial {best.number}"
+    said = f"best so far: validation {_metric(best)}, {beside}"
+    if default is not None and best is not default and default.judged is not None:
+        said += f"; the default recipe has {_metric(default)}"
+    return f"{said}  {sparkline([point.valid_loss for point in best.curve.points])}"
+
+
+def sparkline(values: list[float | None]) -> str:
+    """At most BAR characters as high as the values, for those who see a curve at a glance; gaps are left out."""
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return ""
+    picked = [known[round(i * (len(known) - 1) / (BAR - 1))] for i in range(BAR)] if len(known) > BAR else known
+    low, high = min(picked), max(picked)
+    steps = len(HEIGHTS) - 1
+    return "".join(HEIGHTS[round(steps * (value - low) / ((high - low) or 1.0))] for value in picked)
+
+
+def _best(history: History) -> Trial | None:
+    """The trial with the lowest validation loss at its last epoch."""
+    ended = [
+        trial
+        for trial in history.having("complete", "paused", "running")
+        if trial.curve.last and trial.curve.last.valid_loss is not None
+    ]
+    return min(ended, key=lambda trial: trial.loss, default=None)
+
+
+def _metric(trial: Trial) -> str:
+    return formats.measured(trial.judged.valid_metric if trial.judged else None)
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds: 4:07."""
+    whole = max(0, round(seconds))
+    return f"{whole // 60}:{whole % 60:02d}"

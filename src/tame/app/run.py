@@ -32,7 +32,6 @@ from tame.app.own_studies import (
     remember_start,
     take_up,
 )
-from tame.core.answers import ClassAnswers
 from tame.core.config import GIVEN, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, UsageError, require
 from tame.core.files import write_text
@@ -171,10 +170,9 @@ def _allow(study: Study, given: Outside) -> None:
 def write_report(folder: Path, result: Result, history: History, config: StudyConfig | None) -> Path:
     """Writes report.html of a finished study. config: None where its pictures may not be read, so none are shown."""
     from tame.report.page import render_report
+    from tame.report.pictures import pictured
 
-    answers = result.answers
-    ids = [each.id for each in answers.mistakes] if isinstance(answers, ClassAnswers) else []
-    thumbnails = {} if config is None else KINDS.get(result.kind).thumbnails_of(config, ids, folder)
+    thumbnails = {} if config is None else KINDS.get(result.kind).thumbnails_of(config, pictured(result), folder)
     write_private(folder / "report.html", render_report(result, history, thumbnails))
     return folder / "report.html"
 
@@ -203,7 +201,7 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
             elif not isinstance(problem, StorageError):
                 study.throwaway = study.begun_here  # refused before any training: leave nothing behind
             raise
-    study.watcher.phase("writing the report")
+    study.stage(6, "writing the report")
     _write_result(study, result, study.config)
     study.keep(Event("result", result.to_json()))
     _collect(study)

@@ -22,8 +22,10 @@ from tame.core.records import Finding, Trial
 from tame.core.result import Result
 from tame.report import formats, words
 from tame.report.evidence import evidence, to_do
+from tame.report.fields import in_plain_words, name_of, names_of
 from tame.report.importance_words import in_words as importance_words
 from tame.report.importance_words import worth
+from tame.report.next_steps import document, next_steps
 from tame.study.state import State
 
 if TYPE_CHECKING:
@@ -33,13 +35,16 @@ MOST_TRIALS = 40
 MOST_FINDINGS = 6
 MOST_CHANGES = 6  # of the winner's fields that are listed
 MOST_ENGINES = 4
-MOST_COLUMNS = 3  # for fields in the table of trials: more do not fit into 80 characters
+MOST_COLUMNS = 2  # for fields in the table of trials: more do not fit into 80 characters
 SIGNS = {"problem": ("!!", "bold red"), "warning": ("! ", "yellow"), "info": ("· ", "dim")}
 SEARCHED_STATES = ("running", "complete", "paused", "stopped", "waiting", "diverged", "failed")
 
 
-def result_lines(result: Result) -> RenderableType:
-    """The end of a study: score, baselines, optimism, winner, findings, and where the files are."""
+def result_lines(result: Result, *, details: bool = False) -> RenderableType:
+    """The end of a study: score, baselines, findings, winner, what to do next, and where the files are.
+
+    details: also which engine trained what.
+    """
     score = result.score
     metric = result.metric
     head = Text.assemble(
@@ -50,6 +55,7 @@ def result_lines(result: Result) -> RenderableType:
         _text(f"A network that {words.ability(result)}.", "bold"),
         Text(),
         head,
+        *(_sentence(badge, "yellow") for badge in words.badges(result)),
         _text(f"on the sealed test part, {words.opened(result)}", "dim"),
         *([_text(f"by other metrics: {others}", "dim")] if (others := words.other_metrics(result)) else []),
         Text(),
@@ -59,45 +65,50 @@ def result_lines(result: Result) -> RenderableType:
         _sentence(words.dummy_verdict(result)),
         _sentence(words.optimism(result)),
         *_judged(result),
+        *_findings(result.findings, result.all_findings, result.kind),
         Text(),
         _text(_winner(result)),
         _sentence(words.trials_words(result)),
         _text(f"{formats.count(result.epochs, 'epoch')} in {formats.duration(result.wall_s)}."),
-        *_engines(result),
-        *_findings(result.findings, result.all_findings, result.kind),
+        *(_engines(result) if details else []),
+        *_steps(result),
         Text(),
         _places(result),
     )
 
 
-def study_table(state: State, *, mattered: Mattered | None) -> RenderableType:
-    """A running or finished study: its trials, the best first, its findings, and its scores if there are any.
+def study_table(state: State, *, mattered: Mattered | None, details: bool = False) -> RenderableType:
+    """A running or finished study: its scores if there are any, its findings, and at last its trials, the best first.
 
-    mattered: in imported trials.
+    mattered: in imported trials; details: also which engine trained what.
     """
     trials = [trial for trial in state.history.trials.values() if not trial.is_finalist]
     if not trials:
         return Text("no trials yet")
-    ranked = sorted(trials, key=lambda trial: (_loss(trial), trial.number))
-    again = len(state.history.trials) - len(trials)
-    counted = [f"{n} {name}" for name in SEARCHED_STATES if (n := sum(trial.state == name for trial in trials))]
-    head = f"{formats.count(len(trials), 'recipe')}: {', '.join(counted)}"
+    parts: list[RenderableType] = []
+    if state.imported is not None:
+        parts += [_text(f"imported from {state.imported.name} in {state.imported.source}", "dim")]
+        parts += [] if mattered is None else _mattered(mattered)
+    elif state.result is None:
+        parts += [_text(f"not finished; {formats.duration(state.used_s)} used", "dim")]
+        parts += _findings(state.findings, len(state.findings), state.kind)
+    else:
+        parts += [result_lines(Result.from_json(state.result), details=details)]
+    return Group(*parts, Text(), *_ranked(trials, len(state.history.trials) - len(trials), state))
+
+
+def _ranked(trials: list[Trial], again: int, state: State) -> list[RenderableType]:
+    """How many trials are in which state, and a table of the best. again: runs of finalists."""
+    going_on = state.result is None and state.imported is None
+    counts = {name: sum(trial.state == name for trial in trials) for name in SEARCHED_STATES}
+    head = f"{formats.count(len(trials), 'recipe')}: {words.counted(counts, going_on=going_on)}"
     head += f"; {formats.count(again, 'run')} of finalists" if again else ""
+    ranked = sorted(trials, key=lambda trial: (_loss(trial), trial.number))
     more = len(ranked) - MOST_TRIALS
-    parts: list[RenderableType] = [_text(head, "bold"), _trials(ranked[:MOST_TRIALS], trials)]
+    parts: list[RenderableType] = [_text(head, "bold"), _trials(ranked[:MOST_TRIALS], trials, going_on=going_on)]
     if more > 0:
         parts.append(_text(f"and {formats.count(more, 'more recipe')}; tame show --json lists all", "dim"))
-    result = state.result
-    if state.imported is not None:
-        parts += [Text(), _text(f"imported from {state.imported.name} in {state.imported.source}", "dim")]
-        parts += [] if mattered is None else _mattered(mattered)
-    elif result is None:
-        kind = state.kind
-        parts += _findings(state.findings, len(state.findings), kind)
-        parts += [Text(), _text(f"{formats.duration(state.used_s)} used; not finished", "dim")]
-    else:
-        parts += [Text(), result_lines(Result.from_json(result))]
-    return Group(*parts)
+    return parts
 
 
 def state_json(folder: Path, config: StudyConfig, state: State, *, mattered: Mattered | None) -> dict[str, object]:
@@ -117,6 +128,7 @@ def state_json(folder: Path, config: StudyConfig, state: State, *, mattered: Mat
         "imported": None if state.imported is None else to_plain(state.imported),
         "mattered": mattered.to_json() if mattered is not None else (result or {}).get("mattered"),
         "result": dict(result) if result is not None else None,
+        "next": [] if result is None else document(Result.from_json(result))["next"],
     }
 
 
@@ -138,7 +150,8 @@ def imported_lines(found: Imported) -> RenderableType:
 def _mattered(found: Mattered) -> list[RenderableType]:
     """What mattered in imported trials."""
     parts: list[RenderableType] = [_sentence(importance_words(found.importance))]
-    each = [f"{one.name} {100 * one.value:.0f} %" for one in found.importance.each]
+    named = names_of(one.name for one in found.importance.each)
+    each = [f"{named[one.name]} {100 * one.value:.0f} %" for one in found.importance.each]
     parts += [_sentence(f"importance: {formats.listed(each, MOST_CHANGES)}")] if each else []
     return parts + ([_sentence(worth(found.best_of, found.objective))] if found.best_of else [])
 
@@ -201,7 +214,7 @@ def _winner(result: Result) -> str:
     """The winner in a few words: how it differs from the default recipe."""
     winner, default = result.winner, result.default_recipe
     changed = [
-        f"{field} {formats.compact(value)}"
+        f"{name_of(field)} {formats.compact(value)}"
         for field, value in winner.recipe.items()
         if field != "seed" and field in default and value != default[field]
     ]
@@ -220,7 +233,10 @@ def _findings(findings: Sequence[Finding], total: int, kind: str) -> list[Render
     table.add_column(ratio=1, overflow="fold")
     for finding in shown:
         sign, style = SIGNS[finding.severity]
-        lines = [_sentence(finding.title, "bold"), _sentence(evidence(finding, kind), "dim")]
+        lines = [
+            _sentence(in_plain_words(finding.title), "bold"),
+            _sentence(in_plain_words(evidence(finding, kind)), "dim"),
+        ]
         if finding.change:
             tail = f". Outcome: {finding.outcome}" if finding.outcome else ""
             lines.append(_sentence(f"{to_do(finding)}: {finding.change}{tail}"))
@@ -239,11 +255,20 @@ def _places(result: Result) -> RenderableType:
     table.add_column(overflow="fold")
     table.add_row(Text("model"), _text(result.model))
     table.add_row(Text("report"), _text(result.report))
-    table.add_row(Text("use it"), _text(words.predict_command(result, shlex.quote), "bold"))
     return table
 
 
-def _trials(trials: list[Trial], every: list[Trial]) -> Table:
+def _steps(result: Result) -> list[RenderableType]:
+    """What to do next: commands, each with its reason."""
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column(width=2, no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")
+    for place, step in enumerate(next_steps(result), 1):
+        table.add_row(Text(f"{place}."), Text("\n").join([_sentence(step.why), _text(step.command, "bold")]))
+    return [Text(), _text("What to do next", "bold"), table] if table.row_count else []
+
+
+def _trials(trials: list[Trial], every: list[Trial], *, going_on: bool) -> Table:
     """One row per trial, with the fields that vary over all trials. Fits into 80 characters."""
     fields = words.leading([trial.recipe for trial in every], MOST_COLUMNS)
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
@@ -254,8 +279,8 @@ def _trials(trials: list[Trial], every: list[Trial]) -> Table:
         flat, kept = trial.recipe.flat(), words.judged_point(trial)
         table.add_row(
             str(trial.number),
-            _text(trial.origin),
-            Text(trial.state, "red" if trial.state in ("diverged", "failed") else ""),
+            _text(words.origin(trial.origin)),
+            Text(words.state(trial.state, going_on=going_on), "red" if trial.state in ("diverged", "failed") else ""),
             f"{trial.epochs}/{trial.recipe.epochs}",
             *(formats.compact(flat[field]) for field, _ in fields),
             formats.number(kept.valid_loss if kept else None, 4),
@@ -270,10 +295,6 @@ def _loss(trial: Trial) -> float:
 
 def _sentence(text: str, style: str = "") -> Text:
     return _text(formats.sentence(text), style)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _text(text: object, style: str = "") -> Text:

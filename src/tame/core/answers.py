@@ -59,6 +59,20 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """An answer that stands for others of its class, right or wrong; probability: of the predicted class."""
+
+    id: str
+    true: str
+    predicted: str
+    probability: float
+
+    @property
+    def is_right(self) -> bool:
+        return self.true == self.predicted
+
+
+@dataclass(frozen=True, slots=True)
 class NumberError:
     """The error of a predicted number: predicted minus true, with the id of the example."""
 
@@ -145,7 +159,8 @@ class ExpectedCost:
 class ClassAnswers:
     """What is reported of a classification besides its score.
 
-    confusion: counts, row the true class, column the answer; None if they did not agree with the accuracy.
+    confusion: counts, row the true class, column the answer; None if they did not agree with the accuracy. samples: of
+    each class, typical right answers and the most confident mistakes; missing in older results and for many classes.
     """
 
     confusion: tuple[tuple[int, ...], ...] | None
@@ -153,6 +168,7 @@ class ClassAnswers:
     mistakes: tuple[Mistake, ...]
     calibration: Calibration | None = None  # missing in older results
     costs: ExpectedCost | None = None  # None if no costs were given
+    samples: tuple[Sample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

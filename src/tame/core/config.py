@@ -51,7 +51,7 @@ WRITTEN = (
     "target", "image", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val", "test",
     "folds", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "stop_search_early", "set",
 )  # fmt: skip
-DATA, SEARCH = "Data", "Search"  # headings of the help
+DATA, BUDGET, NETWORK, SEARCH, OUTPUT = PANELS = ("Data", "Budget", "Network", "Search", "Output")  # of the help
 
 
 def toml_space(value: object, where: str) -> object:
@@ -162,7 +162,7 @@ class StudyConfig:
                 "auto (for photographs the default: the pretrained network that comes with TAME), lite1, lite2, "
                 "a timm name, a folder with weights, or none for a small network from scratch",
                 metavar="NAME",
-                group=SEARCH,
+                group=NETWORK,
             )
         },
     )
@@ -175,14 +175,16 @@ class StudyConfig:
                 flag="time",
                 read=read_time,
                 write=write_time,
+                group=BUDGET,
             )
         },
     )
     trials: int | None = field(
-        default=None, metadata={OPTION: Option("number of recipes to try", kind="whole", metavar="N")}
+        default=None, metadata={OPTION: Option("number of recipes to try", kind="whole", metavar="N", group=BUDGET)}
     )
     epochs: int | None = field(
-        default=None, metadata={OPTION: Option("maximum number of epochs per recipe", kind="whole", metavar="N")}
+        default=None,
+        metadata={OPTION: Option("maximum number of epochs per recipe", kind="whole", metavar="N", group=BUDGET)},
     )
     search: str = field(
         default="auto",
@@ -241,7 +243,7 @@ class StudyConfig:
                 "fix a recipe field: optimizer.lr=0.01",
                 kind="texts",
                 metavar="FIELD=VALUE",
-                group=SEARCH,
+                group=NETWORK,
                 read=parse_set,
                 write=write_set,
                 toml=toml_set,
@@ -266,16 +268,24 @@ class StudyConfig:
     )
     seed: int = field(
         default=0,
-        metadata={OPTION: Option("seed for all random choices", kind="whole", metavar="N", repeated="always")},
+        metadata={
+            OPTION: Option("seed for all random choices", kind="whole", metavar="N", repeated="always", group=SEARCH)
+        },
     )
     out: str | None = field(
         default=None,
-        metadata={OPTION: Option("folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never")},
+        metadata={
+            OPTION: Option(
+                "folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never", group=OUTPUT
+            )
+        },
     )
     store: str | None = field(  # None: in the study's folder
         default=None,
         metadata={
-            OPTION: Option("keep the events at postgresql://USER@HOST/DATABASE", metavar="ADDRESS", repeated="never")
+            OPTION: Option(
+                "keep the events at postgresql://USER@HOST/DATABASE", metavar="ADDRESS", repeated="never", group=OUTPUT
+            )
         },
     )
 

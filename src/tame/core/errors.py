@@ -8,6 +8,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_KNOWN = 12  # names that an error lists beside the nearest one
+MOST_LISTED = 30  # names that an error lists where none is near
+
 
 class TameError(Exception):
     """A problem that the user can act on; never a bug in TAME."""
@@ -79,11 +82,14 @@ def require(claim: bool, message: str, *, error: type[TameError] = UsageError) -
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """A sentence that says that `name` is unknown, which names are known, and which is nearest."""
+    """A sentence that says that `name` is unknown, which is nearest, and which are known unless they are many."""
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     if not near:
         plain = {each.lower(): each for each in reversed(names)}
         near = [plain[each] for each in difflib.get_close_matches(str(name).lower(), plain, n=1, cutoff=0.6)]
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"no {kind} named {name!r}{hint} (known: {', '.join(names) or 'none'})"
+    if near and len(names) > MOST_KNOWN:
+        return f"no {kind} named {name!r}{hint}"
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return f"no {kind} named {name!r}{hint} (known: {', '.join(names[:MOST_LISTED]) or 'none'}{more})"

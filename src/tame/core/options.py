@@ -36,7 +36,7 @@ class Option:
     _: KW_ONLY
     kind: Kind = "text"
     metavar: str | None = None
-    group: str | None = None  # heading in the help; None: general options
+    group: str | None = None  # panel of the help; None: general options
     flag: str = ""  # without dashes; "": the name of the field
     older: str = ""
     has_no: bool = False  # whether a switch also has --no-FLAG

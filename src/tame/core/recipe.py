@@ -291,7 +291,7 @@ class Recipe(_WorkedOut):
                     nested.setdefault(room, {})[leaf] = _own(short, value)
                 continue
             if short not in known:
-                raise UsageError(unknown("recipe field", short, known))
+                raise UsageError(f"{unknown('recipe field', short, known)} `tame explain fields` lists all")
             fitted = _batch_size(value) if short == "batch_size" else _fit(short, value, known[short])
             nested.setdefault(room, {})[leaf] = fitted
         own: dict[str, Any] = nested.pop("", {})

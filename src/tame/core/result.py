@@ -150,7 +150,7 @@ def answers_json(answers: Answers) -> dict[str, object]:
     found["per_class"] = [_renamed(to_plain(each), NAMES["per_class"]) for each in answers.per_class]
     if told is not None:
         found["calibration"] = {**to_plain(told), "bins": [_renamed(to_plain(own), NAMES["bins"]) for own in told.bins]}
-    absent = {name for name in ("calibration", "costs") if found[name] is None}
+    absent = {name for name in ("calibration", "costs", "samples") if not found[name]}
     return {name: value for name, value in found.items() if name not in absent}
 
 
@@ -198,6 +198,7 @@ def _answers_of_now(values: Plain) -> dict[str, object]:
     if values["task"] == "regression":
         return {name: values[name] for name in ("errors", "residuals")}
     found = {name: values.get(name) for name in ("confusion", "mistakes", "calibration", "costs")}
+    found["samples"] = values.get("samples") or []
     found["per_class"] = [_renamed(each, {"class": "name"}) for each in values["per_class"]]
     if found["calibration"] is not None:
         bins = [_renamed(each, {"from": "start", "to": "end"}) for each in found["calibration"]["bins"]]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn import metrics as sk
 
-from tame.core.answers import ClassScore, Difference, Mistake, NumberError, Residuals
+from tame.core.answers import ClassScore, Difference, Mistake, NumberError, Residuals, Sample
 from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from tame.core.errors import TameError, UsageError, unknown
 from tame.core.records import Score
@@ -26,6 +26,7 @@ METRICS_OF = {
 LEAST = 1e-15  # probability: a certain mistake has a high, but not an infinite loss
 RANDOM_GUESSES = 60  # draws for the standard deviation of a metric under guessing
 MOST_POINTS = 500  # of a scatter plot
+MOST_SAMPLED = 12  # classes that have samples
 UNSPREAD = ("balanced_accuracy", "f1_macro", "roc_auc")  # a perfect score of these has no variance in a bootstrap
 
 
@@ -325,6 +326,25 @@ def mistakes(judged: Judged, classes: Sequence[str], *, most: int = 12) -> tuple
         )
         for row in order[:most]
     )  # fmt: skip
+
+
+def samples(judged: Judged, classes: Sequence[str], *, right: int = 4, wrong: int = 2) -> tuple[Sample, ...]:
+    """Of each class the right answers whose probability is nearest to the median of its right answers, then its most
+    confident mistakes.
+
+    right, wrong: at most so many of each. Empty for more than MOST_SAMPLED classes.
+    """
+    sure = judged.probabilities[np.arange(len(judged.target)), judged.predicted]
+    found: list[int] = []
+    for label in range(len(classes) if len(classes) <= MOST_SAMPLED else 0):
+        good, bad = (np.nonzero((judged.target == label) & (judged.right == is_right))[0] for is_right in (True, False))
+        usual = float(np.median(sure[good])) if len(good) else 0.0
+        found += good[np.argsort(np.abs(sure[good] - usual), kind="stable")][:right].tolist()
+        found += bad[np.argsort(-sure[bad], kind="stable")][:wrong].tolist()
+    return tuple(
+        Sample(judged.ids[row], classes[judged.target[row]], classes[judged.predicted[row]], float(sure[row]))
+        for row in found
+    )
 
 
 def errors(judged: Judged, *, most: int = 12) -> tuple[NumberError, ...]:

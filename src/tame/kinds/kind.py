@@ -333,12 +333,15 @@ class Kind:
             look: Callable[[StudyConfig], None] = referred(self.look)
             look(config)
 
-    def thumbnails_of(self, config: StudyConfig, ids: Sequence[str], folder: Path) -> Mapping[str, bytes]:
-        """Small JPEG files by id, of those examples that can be shown and are still there. folder: of the study."""
-        if not self.thumbnails or not ids:
+    def thumbnails_of(self, config: StudyConfig, sides: Mapping[str, int], folder: Path) -> Mapping[str, bytes]:
+        """Small JPEG files by id, of those examples that can be shown and are still there.
+
+        sides: the longer side of each, at most, in pixels; folder: of the study.
+        """
+        if not self.thumbnails or not sides:
             return {}
-        draw: Callable[[StudyConfig, Sequence[str], Path], Mapping[str, bytes]] = referred(self.thumbnails)
-        return draw(config, ids, folder)
+        draw: Callable[[StudyConfig, Mapping[str, int], Path], Mapping[str, bytes]] = referred(self.thumbnails)
+        return draw(config, sides, folder)
 
 
 def referred(reference: str) -> Any:  # what is referred to has the type that the caller states

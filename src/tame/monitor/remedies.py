@@ -40,7 +40,7 @@ CHANGES: Mapping[str, str] = {
     "cut_short": "give the study more time (--time), or use fewer epochs (--set epochs=...), so that "
     "training can finish",
     "worthless_rest": "stop such a search early with --stop-search-early",
-    "near_duplicates": "remove the copies; here they were kept on one side of the split",
+    "near_duplicates": "they were kept on one side of the split; remove the copies",
     "label_conflict": "decide which label is right",
     "suspect_labels": "look at these pictures, and correct the labels that are wrong",
     "leak": "the copies outside the test part were put aside",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup
 
@@ -13,6 +14,7 @@ from tame.core.result_parts import ColumnFacts, SkippedFile
 from tame.kinds.known import KINDS
 from tame.report import formats, words
 from tame.report.charts import shares
+from tame.report.svg import both
 
 PARTS = {"train": "training", "val": "validation", "test": "sealed test", "aside": "put aside"}
 COLUMN_KINDS = {  # of columns that can be trained on
@@ -86,7 +88,9 @@ def of_data(result: Result) -> DataSection:
         part_names=names,
         part_sums=sums,
         class_counts=[] if result.is_regression else _class_counts(result, parts),
-        parts_chart=shares(bar, name="parts", title=f"How the {words.noun(result.kind)} are split", desc=desc),
+        parts_chart=both(
+            "parts", partial(shares, bar, title=f"How the {words.noun(result.kind)} are split", desc=desc)
+        ),
         notes=facts.notes,
         skipped=facts.skipped or 0,
         skipped_first=facts.skipped_first or (),

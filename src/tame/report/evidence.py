@@ -17,6 +17,10 @@ DATA_CODES = {
 }  # fmt: skip
 
 MOST_SUSPECTS = 3  # pictures whose labels may be wrong that a sentence names
+DONE = {  # whose change says what was done while the data was read
+    "leak", "near_duplicates", "identifier_columns", "constant_columns", "unseen_categories", "duplicate_rows",
+    "infinite_values",
+}  # fmt: skip
 
 
 def evidence(finding: Finding, kind: str = FIRST) -> str:
@@ -47,7 +51,7 @@ def evidence(finding: Finding, kind: str = FIRST) -> str:
 
 def to_do(finding: Finding) -> str:
     """What stands before the change of a finding: whether the study made it, or it is left to the reader."""
-    return "Change" if finding.outcome else "For you to do"
+    return "Change" if finding.outcome else "What was done" if finding.code in DONE else "For you to do"
 
 
 # For each code the sentences that may show its evidence: the first one whose values are all known is used.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup
 
@@ -17,8 +18,10 @@ from tame.evaluate.best_of import what_mattered
 from tame.evaluate.outcomes import HOW, Outcome, outcomes
 from tame.report import formats
 from tame.report.charts import Row, intervals
+from tame.report.fields import names_of
 from tame.report.importance_words import in_words, worth
 from tame.report.search_charts import Axis, Part, Strand, best_by_part, best_of_curve, parallel, spread
+from tame.report.svg import WIDE, both
 
 MOST_AXES = 8  # of parallel coordinates, the result among them
 MOST_STRANDS = 200
@@ -52,7 +55,7 @@ def of_search(result: Result, history: History) -> ImportanceSection:
 def section(found: Mattered, trials: Sequence[Outcome], space: Space) -> ImportanceSection:
     """The section "What mattered". trials: the outcomes it was measured on, the best first."""
     about, best = found.importance, found.best_of
-    shown = names(space)
+    shown = names_of(space.dimensions)
     isolated = [_isolation_chart(found, trials, each, space, shown, i) for i, each in enumerate(found.isolation)]
     return ImportanceSection(
         words=formats.sentence(in_words(about, shown)),
@@ -71,7 +74,7 @@ def section(found: Mattered, trials: Sequence[Outcome], space: Space) -> Importa
 
 
 def beyond(trials: Sequence[Outcome], space: Space, shown: Mapping[str, str]) -> str:
-    """The values of the best trial that lie outside their ranges, as "lr 0.002"; "" if there are none."""
+    """The values of the best trial that lie outside their ranges, as "learning rate 0.002"; "" if there are none."""
     if not trials:
         return ""
     own = {name: value for name, value in trials[0].values.items() if name in space.dimensions}
@@ -83,25 +86,18 @@ def beyond(trials: Sequence[Outcome], space: Space, shown: Mapping[str, str]) ->
     return ", ".join(f"{shown[name]} {formats.compact(value)} of the best trial" for name, value in outside.items())
 
 
-def names(space: Space) -> dict[str, str]:
-    """A short name for each dimension: the last part of its field, if no other has the same."""
-    short = {name: name.rpartition(".")[2] for name in space.dimensions}
-    every = list(short.values())
-    return {name: own if every.count(own) == 1 else name for name, own in short.items()}
-
-
 def _importance_chart(about: Importances, shown: Mapping[str, str]) -> Markup:
     rows = [
         Row(shown[one.name], one.value, one.low, one.high, f"{100 * one.value:.0f} %",
             "winner" if one.is_shown else "plain")
         for one in about.each
     ]  # fmt: skip
-    return intervals(
-        rows, name="importance", title="Importance of each hyperparameter",
+    return both("importance", partial(
+        intervals, rows, title="Importance of each hyperparameter",
         desc="; ".join(f"{row.label} {row.note}" for row in rows), low=0.0,
-        high=min(1.0, 1.05 * max(one.high for one in about.each)), width=1040, label_width=200,
-        row_height=30, show=lambda value: formats.number(value, 2), x_label="share of the importance",
-    )  # fmt: skip
+        high=min(1.0, 1.05 * max(one.high for one in about.each)), width=WIDE, label_width=200,
+        row_height=30, show=partial(formats.number, digits=2), x_label="share of the importance",
+    ))  # fmt: skip
 
 
 def _isolation_chart(
@@ -120,7 +116,7 @@ def _isolation_chart(
     ends = [(u, formats.compact(dim.at(u))) for u in (0.0, 0.5, 1.0)]
     return best_by_part(
         parts, middles if chosen else ends, name=f"isolation-{place}", low=low, high=high,
-        title=f"Best {what} for each part of {each.name}", desc="; ".join(part.note for part in parts),
+        title=f"Best {what} for each part of {shown[each.name]}", desc="; ".join(part.note for part in parts),
         x_label=shown[each.name], y_label=f"best {what}",
     )  # fmt: skip
 
@@ -172,10 +168,10 @@ def _parallel_chart(found: Mattered, every: Sequence[Outcome], space: Space, sho
         )
         for i, each in enumerate(drawn)
     ]
-    return parallel(
-        strands, axes, name="parallel", title="All trials: the fields that mattered, and the result",
+    return both("parallel", partial(
+        parallel, strands, axes, title="All trials: the fields that mattered, and the result",
         desc="Each line is a trial; the best is thick, the best tenth is dark, the others are faint.",
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _ticks(dim: Dimension) -> list[tuple[float, str]]:
@@ -198,12 +194,12 @@ def _best_chart(about: BestOf, trials: Sequence[Outcome], objective: Objective) 
     low, high = _frame(trials, objective)
     rising = objective.sign < 0
     best = objective.shown(trials[0].loss)
-    return best_of_curve(
-        about.sizes, about.median, about.low, about.high, made=about.n, best=best, floor=low, ceiling=high,
-        name="best-of", title="The best of n trials",
+    return both("best-of", partial(
+        best_of_curve, about.sizes, about.median, about.low, about.high, made=about.n, best=best, floor=low,
+        ceiling=high, title="The best of n trials",
         desc=f"Median best {objective.name} of n trials with its 95 % band; the best of the {about.n} trials of "
         f"this study has {formats.significant(best)}.", y_label=f"best {objective.name}", rising=rising,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def caution(about: BestOf) -> str:

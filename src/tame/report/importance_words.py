@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tame.core.importance import LEAST, BestOf, Importances, Objective
+from tame.report.fields import names_of
 
 
 def in_words(about: Importances, shown: Mapping[str, str] | None = None) -> str:
@@ -13,7 +14,8 @@ def in_words(about: Importances, shown: Mapping[str, str] | None = None) -> str:
         if about.n >= LEAST:
             return "no searched field differs between the trials"
         return f"too few trials to tell: {about.n}; at least {LEAST} are needed, and {about.enough} are enough"
-    names = [(shown or {}).get(one.name, one.name) for one in about.each if one.is_shown]
+    shown = shown or names_of(one.name for one in about.each)
+    names = [shown[one.name] for one in about.each if one.is_shown]
     said = f"shown to matter more than chance: {', '.join(names)}" if names else "no field is shown to matter"
     if about.is_enough:
         return f"{said} ({about.n:,} trials)"

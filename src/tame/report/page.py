@@ -5,7 +5,6 @@ All outside text (names of files, columns and classes, reasons) is made inert he
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, partial
@@ -22,12 +21,17 @@ from tame.report import data_section, formats, importance_section, search_sectio
 from tame.report.charts import Kind, Row, intervals
 from tame.report.data_section import DataSection
 from tame.report.evidence import evidence, to_do
+from tame.report.fields import in_plain_words
 from tame.report.glossary import Term, terms
 from tame.report.importance_section import ImportanceSection
+from tame.report.next_steps import Step, next_steps
+from tame.report.pictures import PairGroup, pair_groups
 from tame.report.search_section import EngineRow, Search, Training
+from tame.report.svg import HALF, both
 from tame.report.test_section import ClassSection, NumberSection
 
 FIRST_FINDINGS = 3  # on the first screen
+UP = Markup('<a class="up" href="#sections" aria-label="To the list of sections">↑</a>')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,10 @@ class Page:
     optimism: str
     findings: list[FindingLine]
     first_findings: int
-    predict: str
+    badges: list[str]
+    steps: list[Step]
+    sections: list[tuple[str, str]]
+    pairs: list[PairGroup]
     score_chart: Markup
     training: Training
     classes: ClassSection | None
@@ -93,6 +100,7 @@ class FailedPage:
     why: str
     findings: list[FindingLine]
     trials: list[Trial]
+    sections: Sequence[tuple[str, str]] = ()  # this page is short
 
 
 def render_report(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> str:
@@ -127,9 +135,9 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "number": formats.number, "signed": formats.signed, "compact": formats.compact, "duration": formats.duration,
-        "short": formats.short, "sentence": formats.sentence,
+        "short": formats.short, "sentence": formats.sentence, "capital": formats.capital, "state": words.state,
     }  # fmt: skip
-    environment.globals |= {"count": formats.count}
+    environment.globals |= {"count": formats.count, "up": UP}
     return environment
 
 
@@ -163,7 +171,10 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
         optimism=words.optimism(result),
         findings=[_finding(each, kind) for each in result.findings],
         first_findings=FIRST_FINDINGS,
-        predict=words.predict_command(result, shlex.quote),
+        badges=words.badges(result),
+        steps=next_steps(result),
+        sections=_sections(result, classes),
+        pairs=pair_groups(result, thumbnails),
         score_chart=_score_chart(result),
         training=search_section.training(result, history, trials),
         classes=classes,
@@ -175,6 +186,23 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
         again=_to_reproduce(result),
         terms=terms(result, history),
     )
+
+
+def _sections(result: Result, classes: ClassSection | None) -> list[tuple[str, str]]:
+    """The sections that this page has, in their order: anchor and title."""
+    if classes is None:
+        first = [("agreement", "Predicted vs. true"), ("errors", "Largest errors")]
+    else:
+        first = [("mistakes", "Mistakes"), ("confusion", "Confusion matrix"), ("classes", "Each class")]
+        first += [("calibration", "Calibration")] if classes.calibration else []
+        first += [("costs", "Costs")] if classes.costs else []
+    tuned = [("tuning", "Fine-tuning")] if KINDS.get(result.kind).features is not None else []
+    more = [("findings", "All findings")] if len(result.findings) > FIRST_FINDINGS else []
+    return [
+        ("result", "Result"), *first, ("data", "Data and split"), ("curves", "Learning curves"),
+        ("mattered", "What mattered"), ("recipe", "Recipe"), ("search", "Search"), ("finalists", "Finalists"), *tuned,
+        *more, ("again", "Reproduce"), ("glossary", "Glossary"),
+    ]  # fmt: skip
 
 
 def _right(result: Result) -> str:
@@ -193,8 +221,8 @@ def _is_beaten(result: Result) -> bool:
 
 def _finding(finding: Finding, kind: str) -> FindingLine:
     return FindingLine(
-        title=finding.title, severity=finding.severity, words=evidence(finding, kind), to_do=to_do(finding),
-        change=finding.change, outcome=finding.outcome, trial=finding.trial,
+        title=in_plain_words(finding.title), severity=finding.severity, words=in_plain_words(evidence(finding, kind)),
+        to_do=to_do(finding), change=finding.change, outcome=finding.outcome, trial=finding.trial,
     )  # fmt: skip
 
 
@@ -212,10 +240,10 @@ def _score_chart(result: Result) -> Markup:
     rows.append(Row("validation", validation, note=formats.shown(metric, validation), kind="valid"))
     desc = "; ".join(f"{row.label} {row.note}" for row in rows)
     title = f"{formats.metric_name(metric)} with 95 % intervals"
-    return intervals(
-        rows, name="score", title=title, desc=desc, low=low, high=high, width=500, label_width=128, row_height=38,
+    return both("score", partial(
+        intervals, rows, title=title, desc=desc, low=low, high=high, width=HALF, label_width=128, row_height=38,
         show=partial(formats.shown, metric),
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _row(metric: str, label: str, score: words.Scored, kind: Kind) -> Row:

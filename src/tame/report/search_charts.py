@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tame.report.svg import Scale, grid_across, moves, svg, tag
+from tame.report.svg import NARROW, WIDE, Scale, grid_across, moves, svg, tag, text
 
-MOST_LETTERS = 16  # of a label below or beside an axis
+MOST_LETTERS = 20  # of a label below or beside an axis
+NARROW_AXES = 3  # of parallel coordinates on a telephone, besides the result
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def best_by_part(
     high: float,
     x_label: str,
     y_label: str,
-    width: int = 328,
+    width: int = 290,
     height: int = 232,
 ) -> Markup:
     """The best value in each part of an axis, with its band. ticks: places in [0, 1] and their labels.
@@ -67,7 +68,7 @@ def best_by_part(
     drawn = [grid_across(y, left, right, 4)]
     for place, words in ticks:
         anchor = "start" if place <= 0.01 else "end" if place >= 0.99 else "middle"
-        drawn.append(_text(_short(words), x.at(place), bottom + 17, anchor=anchor))
+        drawn.append(text(_short(words), x.at(place), bottom + 17, anchor=anchor))
     drawn += [_part(part, x, y) for part in parts]
     drawn.append(tag("text", y_label, x=0, y=14, class_="axis name"))
     drawn.append(tag("text", x_label, x=(left + right) / 2, y=height - 5, class_="axis strong", text_anchor="middle"))
@@ -81,14 +82,19 @@ def parallel(
     name: str,
     title: str,
     desc: str,
-    width: int = 1040,
+    width: int = WIDE,
     height: int = 340,
+    narrow: bool = False,
 ) -> Markup:
-    """Each trial as a line over one axis per field; the last axis is the result.
+    """Each trial as a line over one axis per field; the last axis is the result. narrow: only the first few fields.
 
     Source: Inselberg, The plane with parallel coordinates (1985).
     """
-    left, top, right, bottom = 56, 34, width - 84, height - 22
+    if narrow:
+        width, kept = NARROW, [*range(len(axes) - 1)[:NARROW_AXES], len(axes) - 1]
+        axes = [axes[i] for i in kept]
+        strands = [Strand(tuple(each.places[i] for i in kept), each.kind, each.note) for each in strands]
+    left, top, right, bottom = 40 if narrow else 56, 50 if narrow else 34, width - (54 if narrow else 84), height - 22
     across = Scale(0, max(len(axes) - 1, 1), left, right)
     y = Scale(0, 1, bottom, top)
     order = {"faint": 0, "finalist": 1, "winner": 2}
@@ -96,8 +102,9 @@ def parallel(
     for place, axis in enumerate(axes):
         at = across.at(place)
         drawn.append(tag("line", x1=at, x2=at, y1=top, y2=bottom, class_="post"))
-        drawn.append(_text(_short(axis.label), at, 14, anchor="middle", kind="axis strong"))
-        drawn += [_text(_short(words), at + 6, y.at(tick) + 4, kind="axis halo plainly") for tick, words in axis.ticks]
+        label = _short(axis.label, 13 if narrow else MOST_LETTERS)
+        drawn.append(text(label, at, 14 if place % 2 or not narrow else 28, anchor="middle", kind="axis strong"))
+        drawn += [text(_short(words), at + 6, y.at(tick) + 4, kind="axis halo plainly") for tick, words in axis.ticks]
     return svg(name, width, height, title, desc, *drawn)
 
 
@@ -116,14 +123,17 @@ def best_of_curve(
     desc: str,
     y_label: str,
     rising: bool = False,
-    width: int = 1040,
+    width: int = WIDE,
     height: int = 300,
+    narrow: bool = False,
 ) -> Markup:
     """The best of n trials over n, on a logarithmic axis, with its band. made: number of trials; best: the best of all.
 
-    low: if the band has no lower end, it reaches the better end of the axis. rising: higher is better.
+    low: if the band has no lower end, it reaches the better end of the axis. rising: higher is better. narrow: for a
+    telephone.
     """
-    left, top, right, bottom = 60, 40, width - 150, height - 42
+    width = NARROW if narrow else width
+    left, top, right, bottom = 60, 40, width - (14 if narrow else 150), height - 42
     x, y = Scale(min(sizes), max(sizes), left, right, log=True), Scale(floor, ceiling, bottom, top)
 
     def at(value: float) -> float:
@@ -139,13 +149,18 @@ def best_of_curve(
     drawn.append(
         tag("path", d=moves([(x.at(n), at(v)) for n, v in zip(sizes, median, strict=True)]), class_="line winner")
     )
-    drawn += [_text(f"{tick:,.0f}", x.at(tick), bottom + 17, anchor="middle") for tick in x.ticks(9) if tick >= 1]
+    drawn += [
+        text(f"{tick:,.0f}", x.at(tick), bottom + 17, anchor="middle")
+        for tick in x.ticks(4 if narrow else 9)
+        if tick >= 1
+    ]
     drawn.append(tag("line", x1=x.at(made), x2=x.at(made), y1=top - 10, y2=bottom, class_="edge"))
-    drawn.append(_text(f"{made:,} trials in this study", x.at(made) - 6, top - 14, anchor="end"))
+    drawn.append(text(f"{made:,} trials in this study", x.at(made) - 6, top - 14, anchor="end"))
     drawn.append(tag("circle", cx=x.at(made), cy=at(best), r=5, class_="found"))
-    drawn.append(_text("median best of n", right + 8, at(median[-1]) + 4, kind="label of-winner"))
+    end, lift, anchor = (right - 4, -12, "end") if narrow else (right + 8, 4, "start")
+    drawn.append(text("median best of n", end, at(median[-1]) + lift, anchor=anchor, kind="label halo of-winner"))
     drawn.append(tag("text", y_label, x=0, y=14, class_="axis name"))
-    drawn.append(_text("n, the number of trials drawn", (left + right) / 2, height - 4, anchor="middle"))
+    drawn.append(text("n, the number of trials drawn", (left + right) / 2, height - 4, anchor="middle"))
     return svg(name, width, height, title, desc, *drawn)
 
 
@@ -188,9 +203,5 @@ def _strand(strand: Strand, across: Scale, y: Scale) -> Markup:
     return tag("g", tag("title", strand.note), tag("path", d=drawn, class_=f"line {strand.kind}"))
 
 
-def _text(words: str, x: float, y: float, *, anchor: str = "start", kind: str = "axis") -> Markup:
-    return tag("text", words, x=x, y=y, class_=kind, text_anchor=anchor)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
+def _short(words: str, most: int = MOST_LETTERS) -> str:
+    return words if len(words) <= most else f"{words[: most - 1]}…"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 from markupsafe import Markup
 
@@ -13,67 +15,15 @@ from tame.core.recipe import Recipe, Value
 from tame.core.records import History, Point, Trial
 from tame.core.result import Result
 from tame.core.result_parts import FinalistRow
-from tame.core.space import Choice
+from tame.core.space import Choice, field_of
 from tame.kinds.known import KINDS
 from tame.report import formats, words
 from tame.report.charts import Dot, Kind, Line, Row, curves, intervals, scatter
+from tame.report.fields import FIELDS, name_of, names_of
+from tame.report.svg import HALF, WIDE, both
 
 MOST_LINES = 150  # curves in one chart; more are thinned evenly over the ranking
 MOST_COLUMNS = 4  # in the table of trials that show one field each
-FIELDS = {
-    "input.size": "side of the square input picture, in pixels",
-    "input.views": "views of each picture used in training: the picture, its mirror image, crops",
-    "input.crop": "share of the picture's shorter side that is used",
-    "table.scaling": "how numeric columns are scaled: to a normal distribution, or by mean and spread",
-    "table.numbers": "how numbers are encoded: plain, piecewise linear, or periodic",
-    "table.bins": "pieces that a column's range is divided into",
-    "table.dim": "dimensions of a periodic embedding",
-    "table.sigma": "spread of the initial frequencies of a periodic embedding",
-    "table.one_hot": "most categories that are encoded one-hot; columns with more are embedded",
-    "model.name": "what is trained: a head on a backbone's features, a linear model, an MLP, or a complete network",
-    "model.hidden": "units in the head's hidden layer; 0 is a linear head",
-    "model.width": "units per layer, or channels in the first stage of a network from scratch",
-    "model.depth": "hidden layers",
-    "model.activation": "activation function after each layer",
-    "model.norm": "normalization of each layer's output",
-    "model.residual": "whether each hidden layer has a skip connection",
-    "model.dropout": "share of units switched off at random in each training step",
-    "model.unfrozen": "stages of the backbone that are trained too",
-    "loss.name": "the loss that training minimizes",
-    "loss.label_smoothing": "share of the target spread over all classes",
-    "loss.class_weights": "whether all classes get the same total weight, however rare they are",
-    "loss.delta": "where the Huber loss changes from squared to absolute error, in standard deviations of the target",
-    "loss.quantile": "the quantile that the quantile loss estimates",
-    "loss.gamma": "how strongly the focal loss down-weights easy examples",
-    "loss.costs": "costs of confusing one class with another",
-    "optimizer.name": "the optimizer",
-    "optimizer.lr": "learning rate: size of a step",
-    "optimizer.weight_decay": "how strongly weights are pulled towards zero",
-    "optimizer.momentum": "how much of the previous step's direction is kept",
-    "optimizer.beta2": "decay of the running mean of squared gradients",
-    "optimizer.clip_norm": "largest norm of the whole gradient; 0: no limit",
-    "optimizer.clip_value": "largest absolute entry of a gradient; 0: no limit",
-    "schedule.name": "how the learning rate changes during training",
-    "schedule.warmup": "share of the steps in which the rate rises from zero",
-    "then.start": "share of the epochs after which a second phase of training begins",
-    "regularize.l1": "weight of the sum of absolute weights in the loss",
-    "regularize.l2": "weight of half the sum of squared weights in the loss",
-    "regularize.max_norm": "largest norm of the weights of a unit; 0: no limit",
-    "regularize.ema": "decay of the averaged weights that are evaluated; 0: none",
-    "regularize.swa": "share of the epochs, the last ones, over which weights are averaged; 0: none",
-    "regularize.mixup": "strength of mixing pairs of examples; 0: none",
-    "regularize.cutmix": "strength of pasting part of one picture into another; 0: none",
-    "regularize.early_stopping": "epochs without a lower validation loss after which the best epoch is restored",
-    "augment.flip": "random mirroring in training",
-    "augment.crop": "random shifts and scaling in training, as a share of the side",
-    "augment.rotation": "largest random rotation in training, in degrees, in either direction",
-    "augment.color": "strength of random changes of brightness, contrast and saturation",
-    "augment.strength": "strength of a random augmentation of each picture, from 0 (none) to 1",
-    "augment.noise": "noise added to a table's numbers in training, in standard deviations",
-    "batch_size": "examples per step",
-    "epochs": "passes through the training examples",
-    "seed": "seed for all random choices of a training; never searched",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +43,7 @@ class RecipeRow:
     """A field of the winner's recipe next to the default."""
 
     field: str
+    name: str
     own: str
     default: str
     differs: bool
@@ -132,19 +83,31 @@ class FinalistLine:
     other: str
 
 
+@dataclass(frozen=True, slots=True)
+class RatesChart:
+    """Losses over learning rates. above, lost: how many recipes lie above the frame, and how many diverged."""
+
+    chart: Markup
+    above: int
+    lost: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What the templates print about the search, the recipe and the finalists."""
+    """What the templates print about the search, the recipe and the finalists. why, ended: what is the same for all
+    trials, "" if it differs."""
 
     recipe: list[RecipeRow]
-    space: list[tuple[str, str]]
+    space: list[tuple[str, str, str]]
     columns_of_trials: list[str]
     trials: list[TrialRow]
+    why: str
+    ended: str
     states: str
     rest_worth: str
     fewer_dimensions: str
     not_searched: str
-    lr_chart: Markup | None
+    lr_chart: RatesChart | None
     finalists: list[FinalistLine]
     finalist_chart: Markup
     tie_break: str
@@ -173,15 +136,18 @@ class EngineRow:
 def search(result: Result, trials: Sequence[Trial]) -> Search:
     """The sections on the recipe, the search and the finalists. trials: those of the search, the best first."""
     default, own, fewer = default_recipe(result, trials), columns(trials), result.searched
+    rows, named = [trial_row(trial, default, result, own) for trial in trials], names_of(result.space.dimensions)
     return Search(
         recipe=recipe_rows(result.winner.recipe, default),
-        space=[(name, words.setting(dimension)) for name, dimension in result.space.dimensions.items()],
+        space=[(name, named[name], words.setting(each)) for name, each in result.space.dimensions.items()],
         columns_of_trials=[head for _, head in own],
-        trials=[trial_row(trial, default, result, own) for trial in trials],
+        trials=rows,
+        why=in_common(rows, attrgetter("reason")),
+        ended=in_common(rows, attrgetter("last_reason")),
         states=states(trials),
         rest_worth=words.rest(result),
         fewer_dimensions=fewer.words if fewer else "",
-        not_searched=formats.listed(fewer.left_out) if fewer else "",
+        not_searched=formats.listed([name_of(field_of(each)) for each in fewer.left_out]) if fewer else "",
         lr_chart=lr_chart(result, trials),
         finalists=[finalist_row(each, default, result) for each in result.finalists],
         finalist_chart=finalist_chart(result),
@@ -221,23 +187,22 @@ def training(result: Result, history: History, searched: Sequence[Trial]) -> Tra
     low, high = _metric_range(result.metric, metric)
     name, unit = formats.metric_name(result.metric), words.loss_unit(result)
     return Training(
-        curves_chart=curves(
-            [*valid, *fit],
-            name="curves", title="Validation loss of every recipe by epoch",
-            desc="The winner is the thick line; its training loss is dashed; other recipes are faint.",
+        curves_chart=both("loss-curves", partial(
+            curves, [*valid, *fit], title="Validation loss of every recipe by epoch",
+            desc=f"The winner is the thick line; its training loss is dashed. {_ends(own, _valid_loss)}",
             low=0.0, high=_ceiling([*valid, *fit], guess), y_label=f"validation loss{unit}",
-        ),
-        train_chart=curves(
-            train, name="train", title="Training loss of every recipe by epoch",
-            desc="The winner is the heavy line; other recipes are faint.",
+        )),
+        train_chart=both("train", partial(
+            curves, train, title="Training loss of every recipe by epoch",
+            desc=f"The winner is the thick line. {_ends(own, _train_loss)}",
             low=0.0, high=_ceiling(train, guess), y_label=f"training loss{unit}",
-            width=506, height=280, label_width=98,
-        ),
-        metric_chart=curves(
-            metric, name="metric", title=f"Validation {name} of every recipe by epoch",
-            desc="The winner is the heavy line; other recipes are faint.",
-            low=low, high=high, y_label=f"validation {name}", width=506, height=280, label_width=98,
-        ),
+            width=HALF, height=270, label_width=106,
+        )),
+        metric_chart=both("metric", partial(
+            curves, metric, title=f"Validation {name} of every recipe by epoch",
+            desc=f"The winner is the thick line. {_ends(own, _valid_metric)}",
+            low=low, high=high, y_label=f"validation {name}", width=HALF, height=270, label_width=106,
+        )),
         curves_shown=len(shown) + len(finalists), curves_all=len(rest) + len(finalists), winner_gap=gap(own),
     )  # fmt: skip
 
@@ -256,6 +221,15 @@ def _lines(
         label = f"default, trial {number}" if is_default else f"trial {number}"
         lines.append(Line(_points(trial, of), "default" if is_default else "finalist", label))
     return [*lines, Line(_points(own, of), "winner", "the winner")] if own else lines
+
+
+def _ends(trial: Trial | None, of: Of) -> str:
+    """The first, lowest, highest and last value of the winner, for those who cannot see its line."""
+    values = [v for point in (trial.curve.points if trial else ()) if (v := of(point)) is not None and math.isfinite(v)]
+    if not values:
+        return "The winner has no values."
+    first, low, high, last = map(formats.measured, (values[0], min(values), max(values), values[-1]))
+    return f"It begins at {first} and ends at {last}; the lowest value is {low}, the highest {high}."
 
 
 Of = Callable[[Point], float | None]
@@ -319,10 +293,11 @@ def recipe_rows(own: Mapping[str, Value], default: Mapping[str, Value]) -> list[
     return [
         RecipeRow(
             field=field,
+            name=name_of(field),
             own=formats.compact(value) if field != "seed" else str(value),
             default=formats.compact(default[field]) if field in default and field != "seed" else "–",
             differs=_differs(field, value, default),
-            about=FIELDS.get(field, ""),
+            about=FIELDS[field].about if field in FIELDS else "",
         )
         for field, value in own.items()
         if field in told or _differs(field, value, default)
@@ -336,7 +311,7 @@ def _differs(field: str, value: Value, default: Mapping[str, Value]) -> bool:
 def _changed(recipe: Mapping[str, Value], default: Mapping[str, Value], *, without: Sequence[str] = ()) -> str:
     """The fields in which a recipe differs from the default."""
     found = [
-        f"{field} {formats.compact(value)}"
+        f"{name_of(field)} {formats.compact(value)}"
         for field, value in recipe.items()
         if field not in without and _differs(field, value, default)
     ]
@@ -352,7 +327,7 @@ def trial_row(trial: Trial, default: Mapping[str, Value], result: Result, own: S
     """A row of the table of trials. own: the fields that have a column."""
     flat, kept = trial.recipe.flat(), words.judged_point(trial)
     return TrialRow(
-        number=trial.number, origin=trial.origin, state=words.state(trial), kind=trial.state,
+        number=trial.number, origin=words.origin(trial.origin), state=_state(trial), kind=trial.state,
         epochs=f"{trial.epochs} of {trial.recipe.epochs}",
         fields=[formats.compact(flat[field]) for field, _ in own],
         other=_changed(flat, default, without=[*(field for field, _ in own), "epochs"]),
@@ -362,39 +337,55 @@ def trial_row(trial: Trial, default: Mapping[str, Value], result: Result, own: S
     )  # fmt: skip
 
 
+def _state(trial: Trial) -> str:
+    """The state of a trial of a finished study; those that ended by themselves keep their best epoch."""
+    own = words.state(trial.state)
+    return f"{own}, best epoch kept" if trial.kept_epoch is not None and trial.state == "complete" else own
+
+
 def states(trials: Sequence[Trial]) -> str:
     """How many trials ended in which state, and how many of them before their last epoch because nothing improved."""
-    found: dict[str, int] = {}
-    for trial in trials:
-        found[words.state(trial)] = found.get(words.state(trial), 0) + 1
+    found = Counter(map(_state, trials))
     return formats.listed([f"{amount:,} {state}" for state, amount in found.items()])
 
 
-def lr_chart(result: Result, searched: Sequence[Trial]) -> Markup | None:
+def in_common(rows: Sequence[TrialRow], of: Callable[[TrialRow], str]) -> str:
+    """What is the same in all rows, if there are several; it needs no column."""
+    each = {of(row) for row in rows}
+    return each.pop() if len(rows) > 1 and len(each) == 1 else ""
+
+
+def lr_chart(result: Result, searched: Sequence[Trial]) -> RatesChart | None:
     """Validation loss over learning rate, the winner marked, with the edges of the space; None for a single rate."""
     if len({trial.recipe.optimizer.lr for trial in searched}) < 2:
         return None
-    dots = []
-    for trial in searched:
-        loss = _loss(trial)
-        kind: Kind = "finalist" if trial.state == "complete" else "faint"
-        label = ""
-        if trial.origin == "default":
-            kind, label = "default", "default"
-        if trial.number == result.winner.from_trial:
-            kind, label = "winner", f"the winner, trial {trial.number}"
-        shown = None if math.isinf(loss) else loss
-        note = f"trial {trial.number}: rate {formats.compact(trial.recipe.optimizer.lr)}, loss {formats.number(shown)}"
-        dots.append(Dot(trial.recipe.optimizer.lr, shown, kind, label, f"{note}, {trial.state}"))
+    dots = [_rate_dot(result, trial) for trial in searched]
     losses = sorted(dot.y for dot in dots if dot.y is not None)
     most = 1.1 * max(losses[int(0.9 * (len(losses) - 1))], losses[0]) if losses else 1.0
+    least = losses[0] - 0.15 * (most - losses[0]) if losses else 0.0
     dim = result.space.dimensions.get("optimizer.lr")
     edges = None if dim is None or isinstance(dim, Choice) else (dim.low, dim.high)
-    return scatter(
-        dots, name="rates", title="Learning rate and validation loss of every recipe", x_label="learning rate",
-        desc="One mark per recipe; the winner is labelled; crosses on the upper edge lie above it or diverged.",
-        y_label=f"last validation loss{words.loss_unit(result)}", high=max(most, 1e-3), edges=edges,
-    )  # fmt: skip
+    chart = both("rates", partial(
+        scatter, dots, title="Learning rate and validation loss of every recipe", x_label="learning rate",
+        desc="One mark per recipe; the winner is labelled; arrows lie above the frame, crosses diverged.",
+        y_label=f"last validation loss{words.loss_unit(result)}", low=max(least, 0.0), high=max(most, 1e-3),
+        edges=edges,
+    ))  # fmt: skip
+    above, lost = sum(loss > max(most, 1e-3) for loss in losses), sum(dot.y is None for dot in dots)
+    return RatesChart(chart, above, lost)
+
+
+def _rate_dot(result: Result, trial: Trial) -> Dot:
+    loss = _loss(trial)
+    kind: Kind = "finalist" if trial.state == "complete" else "faint"
+    label = ""
+    if trial.origin == "default":
+        kind, label = "default", "default"
+    if trial.number == result.winner.from_trial:
+        kind, label = "winner", f"the winner, trial {trial.number}"
+    shown = None if math.isinf(loss) else loss
+    note = f"trial {trial.number}: rate {formats.compact(trial.recipe.optimizer.lr)}, loss {formats.number(shown)}"
+    return Dot(trial.recipe.optimizer.lr, shown, kind, label, f"{note}, {words.state(trial.state)}")
 
 
 def finalist_row(each: FinalistRow, default: Mapping[str, Value], result: Result) -> FinalistLine:
@@ -425,18 +416,18 @@ def finalist_chart(result: Result) -> Markup:
     rows = []
     for each in result.finalists:
         kind: Kind = "winner" if each.is_winner else "default" if each.origin == "default" else "finalist"
-        label = f"trial {each.from_trial}, {each.origin}"
+        label = f"trial {each.from_trial}, {words.origin(each.origin)}"
         note = formats.shown(result.metric, each.value)
         rows.append(Row(label, each.value, note=note, kind=kind, dots=each.values))
     values = [value for each in result.finalists for value in (*each.values, each.value)]
     low, high = value_range(result.metric, values)
     if result.metric == "log_loss":
         low = max(0.0, min(values) - 0.1 * (max(values) - min(values)) - 1e-3)
-    return intervals(
-        rows, name="finalists", title="Validation values of the finalists, one tick per seed",
-        desc="; ".join(f"{row.label} {row.note}" for row in rows), low=low, high=high, width=1040, label_width=180,
+    return both("finalist-values", partial(
+        intervals, rows, title="Validation values of the finalists, one tick per seed",
+        desc="; ".join(f"{row.label} {row.note}" for row in rows), low=low, high=high, width=WIDE, label_width=180,
         row_height=34, show=partial(formats.shown, result.metric),
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def fine_tuning(result: Result) -> FineTuningWords:

@@ -5,10 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from markupsafe import Markup, escape
 
 from tame.report.formats import compact, inert, number
+
+WIDE, HALF, NARROW = 920, 446, 350  # pixels of a chart: of the whole page, of half of it, of a telephone
+
+
+class Draw(Protocol):
+    """Draws a chart under this name; narrow: for a telephone."""
+
+    def __call__(self, *, name: str, narrow: bool) -> Markup: ...
+
+
+def both(name: str, draw: Draw) -> Markup:
+    """A chart in two widths, so that its texts can be read on a telephone too; the page's style shows one of them."""
+    broad, slim = draw(name=name, narrow=False), draw(name=f"{name}-narrow", narrow=True)
+    return tag("div", broad, class_="broad") + tag("div", slim, class_="slim")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,10 @@ def svg(name: str, width: float, height: float, title: str, desc: str, *parts: M
         height=height,
         aria_labelledby=f"{name}-title {name}-desc",
     )
+
+
+def text(words: str, x: float, y: float, *, anchor: str = "start", kind: str = "axis") -> Markup:
+    return tag("text", words, x=x, y=y, class_=kind, text_anchor=anchor)
 
 
 def moves(points: Sequence[tuple[float, float]]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup
 
@@ -13,6 +13,8 @@ from tame.core.answers import Calibration, ClassAnswers, ClassScore, ExpectedCos
 from tame.core.result import Result
 from tame.report import formats, words
 from tame.report.charts import Row, Spot, agreement, intervals
+from tame.report.pictures import Strip, source_of, strips
+from tame.report.svg import WIDE, both
 
 MATRIX_CLASSES = 30  # a larger matrix is unreadable; its most confused pairs are listed instead
 COST_CLASSES = 12
@@ -57,13 +59,14 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class MistakeLine:
-    """A wrong answer. source: a data URL of its thumbnail, "" if it has none."""
+    """A wrong answer. source: a data URL of its picture, "" if it has none; alt: in words."""
 
     id: str
     true: str
     predicted: str
     probability: str
     source: str
+    alt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ class ClassSection:
     matrix: Matrix | None
     pairs: list[Pair]
     class_chart: Markup
+    strips: list[Strip]
+    most_typical: int
     mistakes: list[MistakeLine]
     calibration: CalibrationWords | None
     costs: CostWords | None
@@ -134,6 +139,10 @@ def of_classes(result: Result, answers: ClassAnswers, thumbnails: Mapping[str, b
         matrix=None if counts is None or len(counts) > MATRIX_CLASSES else _matrix(result.classes, counts),
         pairs=_pairs(result.classes, counts or ()),
         class_chart=_class_chart(answers.per_class, words.noun(result.kind)),
+        strips=strips(result, answers, thumbnails),
+        most_typical=max(
+            (sum(each.is_right for each in own.samples) for own in strips(result, answers, {})), default=0
+        ),
         mistakes=[_mistake(each, thumbnails) for each in answers.mistakes],
         calibration=_calibration(result, answers.calibration) if answers.calibration else None,
         costs=_costs(result.classes, answers.costs) if answers.costs else None,
@@ -163,12 +172,12 @@ def _agreement(result: Result, about: Residuals) -> Markup:
     ends = [*true, predicted[len(predicted) // 50], predicted[-1 - len(predicted) // 50]]
     air = 0.04 * (max(ends) - min(ends)) or 0.05 * abs(ends[0]) or 1.0
     what = result.target or "target"
-    return agreement(
-        [Spot(*pair) for pair in about.points], name="agreement",
+    return both("agreement-chart", partial(
+        agreement, [Spot(*pair) for pair in about.points],
         title=f"Predicted over true {formats.short(what, 40)}",
         desc="One point per test example shown; predictions on the dotted line are exact.",
-        x_label="true", y_label="predicted", low=min(ends) - air, high=max(ends) + air, width=520, height=440,
-    )  # fmt: skip
+        x_label="true", y_label="predicted", low=min(ends) - air, high=max(ends) + air,
+    ))  # fmt: skip
 
 
 def _bias(about: Residuals) -> str:
@@ -193,11 +202,11 @@ def _calibration(result: Result, about: Calibration) -> CalibrationWords:
     least = min([min(part.confidence, part.low) for part in about.bins], default=0.0)
     apart = about.confidence - about.right
     lean = "overconfident" if apart > 0 else "underconfident"
-    chart = agreement(
-        spots, name="calibration", title="Share correct over predicted probability, with 95 % intervals",
+    chart = both("reliability", partial(
+        agreement, spots, title="Share correct over predicted probability, with 95 % intervals",
         desc="; ".join(spot.note for spot in spots), x_label="predicted probability", y_label="share correct",
-        low=math.floor(10 * least) / 10, high=1.0, width=460, height=380,
-    )  # fmt: skip
+        low=math.floor(10 * least) / 10, high=1.0, height=380,
+    ))  # fmt: skip
     said = f"the network's average probability for its prediction is {formats.number(about.confidence)}, and a share "
     said += f"of {formats.number(about.right)} of the predictions is correct"
     return CalibrationWords(
@@ -267,11 +276,11 @@ def _class_chart(per_class: Sequence[ClassScore], many: str) -> Markup:
     ]  # fmt: skip
     low = min([each.low for each in classes if each.n], default=0.0)
     label_width = min(40 + 7 * max(len(row.label) for row in rows), 230)
-    return intervals(
-        rows, name="classes", title="Share of each class that was predicted correctly, with 95 % intervals",
+    return both("class-shares", partial(
+        intervals, rows, title="Share of each class that was predicted correctly, with 95 % intervals",
         desc="; ".join(f"{row.label} {row.note}" for row in rows[:12]), low=max(0.0, low - 0.04), high=1.0,
-        width=1040, label_width=label_width, note_width=230, row_height=34 if len(rows) <= 12 else 26,
-    )  # fmt: skip
+        width=WIDE, label_width=label_width, note_width=230, row_height=34 if len(rows) <= 12 else 26,
+    ))  # fmt: skip
 
 
 def _class_note(each: ClassScore, many: str) -> str:
@@ -281,7 +290,6 @@ def _class_note(each: ClassScore, many: str) -> str:
 
 
 def _mistake(mistake: Mistake, thumbnails: Mapping[str, bytes]) -> MistakeLine:
-    jpeg = thumbnails.get(mistake.id)
-    source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" if jpeg else ""
     share = f"{100 * mistake.probability:.1f} %"
-    return MistakeLine(mistake.id, mistake.true, mistake.predicted, share, source)
+    alt = f"{mistake.true}, predicted as {mistake.predicted} with a probability of {share}"
+    return MistakeLine(mistake.id, mistake.true, mistake.predicted, share, source_of(mistake.id, thumbnails), alt)

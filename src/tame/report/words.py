@@ -13,6 +13,7 @@ from tame.core.records import Point, Trial
 from tame.core.result import Result
 from tame.core.space import Choice, Dimension, Int
 from tame.kinds.known import KINDS
+from tame.report.fields import COLUMNS, FIELDS, name_of
 from tame.report.formats import (
     IN_UNITS,
     compact,
@@ -27,10 +28,15 @@ from tame.report.formats import (
     significant,
 )
 
-HEADS = {  # of columns in a table of trials
-    "input.size": "size", "optimizer.lr": "rate", "optimizer.weight_decay": "decay", "model.width": "width",
-    "model.depth": "depth", "batch_size": "batch", "model.dropout": "dropout", "model.hidden": "hidden",
+STATES = {  # of a trial, as people say it; while a study goes on, a paused trial waits for its turn
+    "waiting": "waits", "running": "training", "paused": "stopped early", "complete": "trained",
+    "stopped": "stopped early", "diverged": "diverged", "failed": "failed",
 }  # fmt: skip
+ORIGINS = {  # of a recipe, as people say it; those of other packages keep their names
+    "portfolio": "known good", "user": "given", "sobol": "even spread", "tpe": "predicted good",
+    "gp": "predicted good", "model": "predicted good", "fine-tune": "fine-tuned",
+}  # fmt: skip
+FEW = 0.1  # an interval of a score that is wider says that there are few examples
 
 
 class Interval(Protocol):
@@ -204,8 +210,21 @@ def predict_command(result: Result, quote: Callable[[str], str]) -> str:
 
 def trials_words(result: Result) -> str:
     """How many recipes were tried, and how their trainings ended."""
-    states = ", ".join(f"{amount:,} {state}" for state, amount in result.trial_states.items())
-    return f"{count(result.trials, 'recipe')} tried; training runs, finalists included: {states}"
+    return f"{count(result.trials, 'recipe')} tried; training runs, finalists included: {states_of(result)}"
+
+
+def states_of(result: Result) -> str:
+    """How many trials ended in which state."""
+    return counted(result.trial_states)
+
+
+def counted(states: Mapping[str, int], *, going_on: bool = False) -> str:
+    """So many trials in each state: 22 trained, 40 stopped early. going_on: whether the study is not finished."""
+    found: dict[str, int] = {}
+    for name, amount in states.items():
+        word = state(name, going_on=going_on)
+        found[word] = found.get(word, 0) + amount
+    return ", ".join(f"{amount:,} {word}" for word, amount in found.items() if amount)
 
 
 def rest(result: Result) -> str:
@@ -221,9 +240,25 @@ def rest(result: Result) -> str:
     )
 
 
-def state(trial: Trial) -> str:
-    """The state of a trial, in words."""
-    return "complete early" if trial.kept_epoch is not None and trial.state == "complete" else trial.state
+def state(name: str, *, going_on: bool = False) -> str:
+    """The state of a trial as people say it. going_on: whether the study is not finished."""
+    return "waits" if going_on and name == "paused" else STATES.get(name, name)
+
+
+def origin(name: str) -> str:
+    """Why a recipe was tried, in two words."""
+    return ORIGINS.get(name, name)
+
+
+def badges(result: Result) -> list[str]:
+    """What must stand beside the score: a winner that was not trained to its end, an interval that is wide."""
+    cut = any(
+        each.code == "cut_short" and each.evidence.get("trial") == result.winner.trial for each in result.findings
+    )
+    found = ["not trained to its end"] if cut or not result.whole else []
+    score = result.score
+    is_wide = result.metric not in (*IN_UNITS, "log_loss", "r2") and score.high - score.low > FEW
+    return [*found, *([f"few test {noun(result.kind)}: a wide interval"] if is_wide else [])]
 
 
 def judged_point(trial: Trial) -> Point | None:
@@ -233,13 +268,13 @@ def judged_point(trial: Trial) -> Point | None:
 
 def leading(recipes: Sequence[Recipe], most: int) -> list[tuple[str, str]]:
     """At most `most` fields that vary over these recipes, the most important first, each with a short heading."""
-    found = [(field, head) for field, head in HEADS.items() if len(set(map(attrgetter(field), recipes))) > 1]
-    return found[:most]
+    varying = [field for field in COLUMNS if len(set(map(attrgetter(field), recipes))) > 1]
+    return [(field, FIELDS[field].head) for field in varying[:most]]
 
 
 def setting(dimension: Dimension) -> str:
     """A dimension of a space in words."""
-    when = " and ".join(f"{name} is {' or '.join(map(compact, v))}" for name, v in dimension.when.items())
+    when = " and ".join(f"{name_of(name)} is {' or '.join(map(compact, v))}" for name, v in dimension.when.items())
     only = f", where {when}" if when else ""
     if isinstance(dimension, Choice):
         return "one of " + ", ".join(compact(value) for value in dimension.values) + only

@@ -89,7 +89,7 @@ def deliver_again(study: Study, data: Data) -> Delivered:
 
 def deliver(study: Study, data: Data) -> Delivered:
     """Writes the model, loads it again from its folder, and compares the predictions of both on test examples."""
-    study.watcher.phase("writing the model and checking its predictions")
+    study.stage(6, "writing the model and checking its predictions")
     folder = study.folder / MODEL
     files = dict(study.worker.deliver(str(folder)))
     rows = list(data.sealed.rows)[:CHECKED]

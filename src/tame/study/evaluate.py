@@ -30,7 +30,7 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     own = [*frozen, *_tuned(study, data, plan)]
     winner = _winner(study, data, own)
     study.keep(*findings_events(_cut_short(study, winner, default)))
-    study.watcher.phase("opening the test part, once")
+    study.stage(5, "opening the test part, once")
     tested = open_sealed(study, data, winner, default)
     if all(finding.code != WITHOUT_TWINS for finding in study.state.findings):  # a resumed study has found it before
         study.keep(*findings_events(without_twins(data, tested.winner, seed=study.config.seed)))

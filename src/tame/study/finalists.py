@@ -40,7 +40,7 @@ def finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
     Raises NothingTrainedError or BudgetError if no recipe was trained at all.
     """
     _require_trained(study)
-    study.watcher.phase("training the finalists again with fresh seeds")
+    study.stage(4, "training the finalists again with fresh seeds")
     wanted = _wanted(study, plan)
     more, each_s = _further_seeds(study, plan, wanted)
     wanted = _more_finalists(study, plan, wanted, each_s=each_s * (1 + len(more)))

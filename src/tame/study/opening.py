@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from tame.core.errors import require
 from tame.core.plain import to_plain
@@ -24,7 +25,7 @@ def open_data(study: Study) -> Data:
     A resumed study must find the same data again. Raises DataError.
     """
     kind, known = kind_of(study.config), _known(study)
-    opened = kind.read(study.config, known, study.worker, phase=study.watcher.phase, folder=study.folder)
+    opened = kind.read(study.config, known, study.worker, phase=partial(study.stage, 1), folder=study.folder)
     known.require_same(opened.facts.digests, "data")
     learn(study, opened.data)
     if known.data is None:

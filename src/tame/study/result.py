@@ -42,9 +42,11 @@ from tame.evaluate.score import (
     mistakes,
     per_class,
     residuals,
+    samples,
     score,
 )
 from tame.kinds.kind import Data
+from tame.kinds.known import KINDS
 from tame.study.delivery import Tested
 from tame.study.doctor import rest_worth, with_outcomes
 from tame.study.draft import fewer_dimensions
@@ -185,6 +187,7 @@ def _answers(study: Study, data: Data, judged: Judged) -> Answers:
         mistakes=mistakes(judged, data.classes),
         calibration=calibration(judged),
         costs=costs,
+        samples=samples(judged, data.classes) if KINDS.get(data.kind).thumbnails else (),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tame.core.config import StudyConfig
 from tame.core.errors import StoppedError, StorageError, require
@@ -134,6 +134,10 @@ class Study:
         finally:
             done.set()
             self._pace = None
+
+    def stage(self, number: Literal[1, 2, 3, 4, 5, 6], text: str) -> None:
+        """Tells the watcher what is done now: 1 reading, 2 planning, 3 search, 4 finalists, 5 test, 6 delivery."""
+        self.watcher.phase(f"stage {number} of 6: {text}")
 
     def started_at(self, monotonic: float) -> None:
         """Counts the budget from a time before the opening."""

@@ -39,7 +39,7 @@ def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) 
         number = max(study.history.trials) + 1
         study.keep(decision_event(Decision("start", number, why, recipe.epochs, recipe, FINE_TUNED)))
         trial = study.history.trials[number]
-    study.watcher.phase(f"fine-tuning the backbone for {trial.until} epochs at {trial.recipe.input.size} pixels")
+    study.stage(4, f"fine-tuning the backbone for {trial.until} epochs at {trial.recipe.input.size} pixels")
     test(study, plan, [trial])
     trial = study.history.trials[trial.number]
     if trial.state == "diverged":

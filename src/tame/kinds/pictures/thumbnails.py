@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -15,27 +15,28 @@ from tame.data.image_loading import content_of
 from tame.data.images import Picture
 from tame.kinds.pictures.listing import listing_of
 
-THUMBNAIL = 160  # pixels of the longer side
 
+def draw(config: StudyConfig, sides: Mapping[str, int], folder: Path) -> dict[str, bytes]:
+    """JPEG files of the pictures of these ids; those that are gone or damaged are left out.
 
-def draw(config: StudyConfig, ids: Sequence[str], folder: Path) -> dict[str, bytes]:
-    """JPEG files of the pictures of these ids; those that are gone or damaged are left out. folder: of the study."""
+    sides: the longer side of each, at most, in pixels; folder: of the study.
+    """
     try:
         listing = listing_of(config, folder)
     except TameError:
         return {}  # the report is drawn again after the pictures were moved: it is drawn without them
-    wanted = set(ids)
-    drawn = {picture.id: _thumbnail(picture) for picture in listing.pictures if picture.id in wanted}
+    shown = [picture for picture in listing.pictures if picture.id in sides]
+    drawn = {picture.id: _thumbnail(picture, sides[picture.id]) for picture in shown}
     return {name: small for name, small in drawn.items() if small is not None}
 
 
-def _thumbnail(picture: Picture) -> bytes | None:
+def _thumbnail(picture: Picture, side: int) -> bytes | None:
     try:
         with judged_warnings():
-            image = Image.fromarray(decode_bytes(content_of(picture), shortest=THUMBNAIL))
+            image = Image.fromarray(decode_bytes(content_of(picture), shortest=side))
     except TameError:
         return None
-    image.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))
+    image.thumbnail((side, side))
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=82)
     return buffer.getvalue()
