@@ -131,7 +131,7 @@ def test_dates_in_both_orders_are_refused():
 
 def test_a_target_of_a_part_is_read_by_its_own_evidence_too():
     target, _ = read_target(raw_of(x=["0.5"] * 12, y=["1.5", "2.25", "3.125"] * 4), "y")
-    values, _ = read_later_target(raw_of(";", x=["0,5"] * 2, y=["1,639", "2,5"]), target, POINT)
+    values, *_ = read_later_target(raw_of(";", x=["0,5"] * 2, y=["1,639", "2,5"]), target, POINT)
     assert values.tolist() == [1.639, 2.5]
     percent, _ = read_target(raw_of(y=[f"{i % 12}%" for i in range(60)]), "y")
     assert percent.task == "regression"

@@ -333,10 +333,9 @@ def test_numbers_that_all_have_one_unit_are_numbers_and_the_unit_is_said(cell, u
     assert f"in {unit!r}" in column.why
     sign = -1 if "-" in cell else 1
     assert table.values["x"].tolist() == [sign * i / 4 for i in range(40)]
-    later, notes = apply_kinds(raw_of(x=[cells[3], "2.5", "7 lb"]), [column])
-    np.testing.assert_array_equal(later.values["x"], [sign * 0.75, 2.5, np.nan])
-    assert any(f"1 number comes without {unit!r}" in note for note in notes)
-    assert any("1 cell is not a number" in note and "7 lb" in note for note in notes)
+    later, notes = apply_kinds(raw_of(x=[cells[3], "2.5", "7 lb", "0"]), [column])
+    np.testing.assert_array_equal(later.values["x"], [sign * 0.75, np.nan, np.nan, 0])  # 2.5 of what?
+    assert any(f"2 cells are not numbers in {unit!r}, taken as missing (row 2: '2.5')" in note for note in notes)
 
 
 def test_units_that_differ_and_letters_before_digits_are_words():

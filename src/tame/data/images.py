@@ -11,7 +11,6 @@ import hashlib
 import io
 import itertools
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from tame.core.text import printable
 from tame.data.image_decoding import CONVERT, UnreadablePicture, open_regular
 from tame.data.image_layout import missing_in_train, no_pictures, same_inside, without_folders
 from tame.data.image_layout import some as _some
+from tame.data.labels import lookalikes
 
 Part = Literal["", "train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -404,15 +404,12 @@ def _why(listing: Listing) -> str:
 
 
 def _refuse_twins(classes: Iterable[str]) -> None:
-    twins: dict[str, str] = {}
-    for name in sorted(classes):
-        plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
-        if plain in twins:
-            raise DataError(
-                f"the classes {twins[plain]!a} and {name!a} differ only in case, spaces or Unicode form; "
-                "rename or merge their folders"
-            )
-        twins[plain] = name
+    twins = lookalikes(classes)
+    if twins is not None:
+        raise DataError(
+            f"the classes {twins[0]!a} and {twins[1]!a} look alike: they differ only in case, spaces, Unicode form or "
+            "letters that are hard to tell apart; rename or merge their folders"
+        )
 
 
 def _identify(top: str, path: str) -> str:
