@@ -23,7 +23,7 @@ _LOOKALIKES = str.maketrans(
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455"
     "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf"  # Greek
     "\u0131\u2018\u2019\u02bc\u2010\u2012\u2013\u2014\u2212",
-    "ABEKMHOPCTYXIJS" "aeopcyxijs" "ABEZHIKMNOPTYXo" "i\'\'\'-----",
+    "ABEKMHOPCTYXIJSaeopcyxijsABEZHIKMNOPTYXoi'''-----",
 )
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 

@@ -204,6 +204,12 @@ def plain_numbers(values: pa.Array) -> np.ndarray | None:
         return None
 
 
+def all_numbers(texts: np.ndarray) -> bool:
+    """Whether the texts (N,) but the empty ones are plain numbers, and there are some."""
+    found = sorted({text for text in texts.tolist() if text})
+    return bool(found) and plain_numbers(pa.array(found, pa.large_string())) is not None
+
+
 def read_numbers(values: pa.Array, decimal: Decimal) -> np.ndarray:
     """(K,) float64, NaN for what is not a number, infinite for 'inf' and beyond the range of float64.
 

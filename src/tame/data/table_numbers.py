@@ -90,7 +90,7 @@ def lack_unit(values: pa.Array, unit: str) -> np.ndarray:
         return np.zeros(len(values), dtype=bool)
     plain = plain_signs(values)
     numbers = [read_numbers(plain, mark) for mark in (".", ",")]
-    return np.any([~np.isnan(each) & (each != 0) for each in numbers], axis=0)
+    return np.asarray(np.any([~np.isnan(each) & (each != 0) for each in numbers], axis=0))
 
 
 def forms_of(texts: pa.Array, numbers: np.ndarray, mark: Decimal) -> tuple[str, ...]:

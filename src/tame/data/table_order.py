@@ -12,51 +12,50 @@ from tame.core.errors import DataError, require
 from tame.data.table_cells import MARKS, Cells, cells_of, leading_zeros, order_of, read_numbers
 from tame.data.table_kinds import EXACT, type_table
 from tame.data.table_later import read_later_column
-from tame.data.tables import RawTable
+from tame.data.tables import Column, RawTable, Table
 
 ADVICE = "give a column of numbers or dates, or of text such as 2024-W05 or run7"
 
 
-def joined_groups(tables: Sequence[tuple[str, RawTable]], name: str) -> np.ndarray:
-    """(N,) text, the same where the cells of a column are the same value, in one table after the other.
+def joined_groups(tables: Sequence[tuple[str, RawTable]], name: str) -> tuple[np.ndarray, list[str]]:
+    """(N,) text, the same where the cells of a column are the same value, in one table after the other; and notes.
 
-    tables: with the name of each for errors. 1 and 1.0 are one value, and so are 1 from CSV and from Parquet; dates are
+    tables: with the name of each for errors and notes. 1 and 1.0 are one value, and so are 1 from CSV and from Parquet; dates are
     read as `joined_order` reads them.
     """
-    if all(raw.declared(name) == "" for _, raw in tables) and len(tables) == 1:
-        return np.asarray(tables[0][1].columns[name])
-    values, kind = _measured(tables, name, "")
-    if kind == "date":
-        return _texts(["" if np.isnan(day) else repr(float(day)) for day in values])
-    return np.concatenate([_plainly(cells_of(raw.cells(name))) for _, raw in tables])
+    column = _typed(tables[0][1], name, "")[0]
+    if column.kind == "date":
+        days, notes = _measured(tables, name, "")
+        return _texts(["" if np.isnan(day) else repr(float(day)) for day in days]), notes
+    return np.concatenate([_plainly(cells_of(raw.cells(name))) for _, raw in tables]), []
 
 
-def joined_order(tables: Sequence[tuple[str, RawTable]], name: str, *, told: str = "") -> np.ndarray:
-    """(N,) cells of the column that orders the rows, of one table after the other: numbers, days or texts.
+def joined_order(tables: Sequence[tuple[str, RawTable]], name: str, *, told: str = "") -> tuple[np.ndarray, list[str]]:
+    """(N,) cells of the column that orders the rows, of one table after the other: numbers, days or texts; and notes.
 
-    tables: with the name of each for errors. Later tables are read as the columns of a later table are. told: what the
+    tables: with the name of each for errors and notes. Later tables are read as the columns of a later table are. told: what the
     user said that the column is. Raises DataError where a later cell is not what the first table has.
     """
-    values, kind = _measured(tables, name, told)
-    if kind:
-        return values
-    return np.concatenate([_texts([str(cell) for cell in _plainly(cells_of(raw.cells(name)))]) for _, raw in tables])
+    if _typed(tables[0][1], name, told)[0].kind in ("number", "date"):
+        return _measured(tables, name, told)
+    return np.concatenate([_plainly(cells_of(raw.cells(name))) for _, raw in tables]), []
 
 
-def _measured(tables: Sequence[tuple[str, RawTable]], name: str, told: str) -> tuple[np.ndarray, str]:
-    """(N,) numbers or days of the column in all tables, and which of them they are; "" where it holds neither."""
-    first = tables[0][1]
-    only = replace(first, names=(name,), columns={name: first.columns[name]}, encoded={
-        key: cells for key, cells in first.encoded.items() if key == name
-    })  # fmt: skip
+def _typed(raw: RawTable, name: str, told: str) -> tuple[Column, Table]:
+    """The column by itself."""
+    encoded = {key: cells for key, cells in raw.encoded.items() if key == name}
+    only = replace(raw, names=(name,), columns={name: raw.columns[name]}, encoded=encoded)
     table = type_table(only, target=None, told={name: told} if told else None)
-    (column,) = table.columns
-    if column.kind not in ("number", "date"):
-        return np.zeros(0), ""
-    found = [table.values[name]]
+    return table.columns[0], table
+
+
+def _measured(tables: Sequence[tuple[str, RawTable]], name: str, told: str) -> tuple[np.ndarray, list[str]]:
+    """(N,) numbers or days of the column in all tables, and notes on the later ones."""
+    column, table = _typed(tables[0][1], name, told)
+    found, notes = [table.values[name]], []
     for short, raw in tables[1:]:
         try:
-            values, _ = read_later_column(column, raw)
+            values, said = read_later_column(column, raw)
         except DataError as problem:
             raise DataError(f"{short}: {problem}") from None
         cells = cells_of(raw.cells(name))
@@ -65,7 +64,8 @@ def _measured(tables: Sequence[tuple[str, RawTable]], name: str, told: str) -> t
             example = f"row {int(lost.argmax()) + 1:,}: {cells.values[int(cells.codes[lost.argmax()])].as_py()!r}"
             raise DataError(f"{short}: column {name!r} is not the {column.kind} that the first table has ({example})")
         found.append(values)
-    return np.concatenate(found), column.kind
+        notes += [f"{short}: {note}" for note in said]
+    return np.concatenate(found), notes
 
 
 def _plainly(cells: Cells) -> np.ndarray:
@@ -76,7 +76,7 @@ def _plainly(cells: Cells) -> np.ndarray:
         str(int(number)) if number == np.floor(number) and abs(number) <= EXACT else text
         for text, number in zip(texts, numbers.tolist(), strict=True)
     ]
-    return _texts(plain)[cells.codes]
+    return np.asarray(_texts(plain)[cells.codes])
 
 
 def _texts(texts: list[str]) -> np.ndarray:

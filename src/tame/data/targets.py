@@ -203,9 +203,9 @@ def _draft(raw: RawTable, name: str, task: str, told: str) -> Draft:
         rows = draft.rows(draft.cells.mask((draft.na,)))
         word = draft.cells.some(draft.firm)[0].as_py()
         raise DataError(
-            f"the target {name!r} is {draft.na!r} in {rows:,} rows, beside names such as {word!r}: is it a name or a missing "
-            f"value? Say --column {name}=category to keep it as a class, or empty these "
-            "cells to leave the rows out"
+            f"the target {name!r} is {draft.na!r} in {rows:,} rows, beside names such as {word!r}: is it a name or a "
+            f"missing value? Say --column {name}=category to keep it as a class, or empty these cells to leave the "
+            "rows out"
         )
     if draft.decimal == "open":
         others = [draft_of(raw, other) for other in raw.names if other != name]
@@ -236,7 +236,6 @@ def _require_one_kind(name: str, draft: Draft) -> None:
             f"empty the other cells to leave these rows out, or say --column {name}=number, or --column "
             f"{name}=category to take each as a class"
         )
-
 
     like = unread_numbers(draft)
     if like.any():
@@ -276,10 +275,11 @@ def _written(draft: Draft) -> str:
 
 def _column_of(draft: Draft, values: np.ndarray, told: str) -> Column:
     found = values[~np.isnan(values)]
+    forms = forms_of(draft.bare.filter(pa.array(draft.good)), found, decimal_mark(draft))
     return Column(
         draft.name, "number", "", missing=len(values) - len(found), unit=draft.unit,
         reading="decimal comma" if draft.decimal == "," else "", low=float(found.min()), high=float(found.max()),
-        rows=len(values), told=":" in told, forms=forms_of(draft.bare.filter(pa.array(draft.good)), found, decimal_mark(draft)),
+        rows=len(values), told=":" in told, forms=forms,
     )  # fmt: skip
 
 

@@ -92,25 +92,28 @@ def read_rows(config: StudyConfig) -> Found:
     given = np.repeat([part for _, part in files], [t.num_rows for t in tables])
     values = np.concatenate(targets)
     numbers = [f"{short}:{line}" for short, raw in zip(names, raws, strict=True) for line in raw.places.tolist()]
-    beside = _beside(config, list(zip(names, raws, strict=True)))
+    beside, said = _beside(config, list(zip(names, raws, strict=True)))
     rows = Rows(
         table=take_rows(table, kept), task=target.task, classes=target.classes, values=values[kept],
         given=tuple(given[kept].tolist()), ids=tuple(numbers[row] for row in kept),
-        target=TargetFacts(name=target.name, task=target.task, why=target.why), notes=tuple(_notes(tables, names)),
+        target=TargetFacts(name=target.name, task=target.task, why=target.why), notes=(*_notes(tables, names), *said),
         digests=tuple(raw.digest for raw in raws), beside={name: column[kept] for name, column in beside.items()},
         unlabelled=int(len(values) - len(kept)), leaks=tuple(leaks(first, target)),
     )  # fmt: skip
     return Found(rows, kept)
 
 
-def _beside(config: StudyConfig, tables: Sequence[tuple[str, RawTable]]) -> dict[str, np.ndarray]:
-    """(N,) cells of the columns that group and order the rows, of all tables."""
-    found = {}
+def _beside(config: StudyConfig, tables: Sequence[tuple[str, RawTable]]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """(N,) cells of the columns that group and order the rows, of all tables, and notes."""
+    found, notes = {}, []
     if config.groups:
-        found[config.groups] = joined_groups(tables, config.groups)
+        found[config.groups], said = joined_groups(tables, config.groups)
+        notes += said
     if config.order:
-        found[config.order] = joined_order(tables, config.order, told=config.columns.get(config.order, ""))
-    return found
+        told = config.columns.get(config.order, "")
+        found[config.order], said = joined_order(tables, config.order, told=told)
+        notes += said
+    return found, notes
 
 
 def _later(
