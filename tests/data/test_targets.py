@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -299,3 +300,76 @@ def test_the_targets_of_real_tables_are_understood(tables):
         target, _ = read_target(raw, column)
         assert target.task == task
         assert leaks(type_table(raw, target=column), target) == []
+
+
+# Numbers and names that are asked about
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [
+        ("\u20b9{}", 1), ("R$ {},50", 1), ("\u2013{}.5", -1), ("{}\u2009000", 1000), ("\u2212{}", -1), ("NOK {}", 1),
+    ],
+)  # fmt: skip
+def test_numbers_in_many_forms_are_read(form, value):
+    target, _ = read_target(raw_of(";", y=[form.format(1 + i % 12) for i in range(240)]), "y")
+    assert target.task == "regression"
+    assert np.unique(target.values)[0] == pytest.approx(
+        min(value * 1, value * 12) + 0.5 * ("5" in form) * np.sign(value)
+    )
+
+
+@pytest.mark.parametrize(
+    "form", ["({}00)", "{},00,000", "<{}", "~{}", "{}+", "{}:30", "{} kg|{}000 g", "${}|\u20ac{}", "CHF {}.-", "{}/7"]
+)
+def test_what_looks_like_numbers_and_is_not_read_is_asked_about(form):
+    forms = form.split("|")
+    cells = [forms[i % len(forms)].format(1 + i % 12) for i in range(240)]
+    with pytest.raises(DataError, match=r"looks like numbers that cannot be read .*--column y=category"):
+        target_of(cells)
+    assert read_target(raw_of(y=cells), "y", told="category")[0].task == "multiclass"
+    table = type_table(raw_of(x=cells), target=None)
+    assert any("look like numbers and cannot be read" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    "cells", [["<=50K", ">50K"], ["class 01", "class 02"], ["10-20", "20-30", "30+"], ["A1", "B2"]]
+)
+def test_names_of_classes_with_digits_are_classes(cells):
+    assert set(target_of(cells * 20).classes) == set(cells)
+
+
+@pytest.mark.parametrize(
+    ("cells", "odd"),
+    [(["{}.5%"] * 24 + ["0.{}"], "0.25"), (["{}.5"] * 24 + ["<{}"], "<25"), (["{}.5"] * 24 + ["({})"], "(25)")],
+)
+def test_numbers_among_the_cells_that_are_left_out_are_asked_about(cells, odd):
+    written = [cell.format(i + 1) for i, cell in enumerate(cells * 8)]
+    with pytest.raises(DataError, match=rf"row 25: '{re.escape(odd)}'"):
+        target_of(written)
+
+
+@pytest.mark.parametrize(
+    ("words", "mark"),
+    [
+        (["Europe", "Asia"], "NA"), (["US-E", "US-W"], "NA"), (["NA1", "EU1"], "NA"), (["Ann", "Bob"], "Nan"),
+        (["Smith", "Lee"], "Null"), (["North", "South"], "NA"),
+    ],
+)  # fmt: skip
+def test_a_mark_beside_names_may_be_a_name(words, mark):
+    cells = [*words, mark] * 8
+    with pytest.raises(DataError, match=rf"'{mark}' in 8 rows.*name or a missing value\? Say --column y=category"):
+        target_of(cells)
+    assert mark in read_target(raw_of(y=cells), "y", told="category")[0].classes
+    notes = type_table(raw_of(x=cells), target=None).notes
+    assert f"x: {mark!r} is read as missing and may be a name: --column x=category keeps it" in notes
+
+
+def test_labels_that_look_alike_are_asked_about_and_categories_are_noted():
+    for twins in (("Masse", "Ma\u00dfe"), ("cat", "c\u0430t"), ("cat", "\uff43at"), ("it's", "it\u2019s")):
+        cells = [*twins, "dog"] * 8
+        with pytest.raises(DataError, match=r"one class or two\? .*--column y=category"):
+            target_of(cells)
+        assert len(read_target(raw_of(y=cells), "y", told="category")[0].classes) == 3
+        notes = type_table(raw_of(x=cells), target=None).notes
+        assert any("look alike and are two categories" in note for note in notes)

@@ -404,7 +404,9 @@ def _why(listing: Listing) -> str:
 
 
 def _refuse_twins(classes: Iterable[str]) -> None:
-    twins = lookalikes(classes)
+    # What cannot be printed is escaped in the names of classes, and is compared as it is in the names of folders.
+    plain = [name.encode("ascii", "backslashreplace").decode("unicode_escape") for name in classes]
+    twins = lookalikes(plain)
     if twins is not None:
         raise DataError(
             f"the classes {twins[0]!a} and {twins[1]!a} look alike: they differ only in case, spaces, Unicode form or "

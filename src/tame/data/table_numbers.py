@@ -21,6 +21,7 @@ LIKE = re.compile(
     rf"[(<>\u2264\u2265=~\u2248\u00b1+\u2212\u2013\u2014\s-]*(?:[A-Z]{{0,3}}\$|{CODES})?\s?[(+\u2212\u2013-]*"
     rf"[0-9][0-9.,:/_{SPACES}]*(?:[^\W\d_]{{1,4}}|[^\w\s-])?[-)+.\u2013]*$"
 )
+LONGEST = 40  # characters; longer texts look like no number, and the pattern would search them for long
 UNITS = 0.95  # of the rows that must have the same unit, for it to be one
 
 
@@ -104,7 +105,8 @@ def forms_of(texts: pa.Array, numbers: np.ndarray, mark: Decimal) -> tuple[str, 
 
 def like_numbers(values: pa.Array) -> np.ndarray:
     """(K,) whether a text looks like a number to a reader, in whatever form: <3, 7:30, (1,000), 1.2k, 5 kg."""
-    return np.array([bool(LIKE.match(_in_classes(text))) for text in values.to_pylist()], dtype=bool)
+    texts = (text if len(text) <= LONGEST else "" for text in values.to_pylist())
+    return np.array([bool(LIKE.match(_in_classes(text))) for text in texts], dtype=bool)
 
 
 def _in_classes(text: str) -> str:

@@ -20,8 +20,8 @@ ADVICE = "give a column of numbers or dates, or of text such as 2024-W05 or run7
 def joined_groups(tables: Sequence[tuple[str, RawTable]], name: str) -> tuple[np.ndarray, list[str]]:
     """(N,) text, the same where the cells of a column are the same value, in one table after the other; and notes.
 
-    tables: with the name of each for errors and notes. 1 and 1.0 are one value, and so are 1 from CSV and from Parquet; dates are
-    read as `joined_order` reads them.
+    tables: with the name of each for errors and notes. 1 and 1.0 are one value, and so are 1 from CSV and from Parquet;
+    dates are read as `joined_order` reads them.
     """
     column = _typed(tables[0][1], name, "")[0]
     if column.kind == "date":
@@ -33,8 +33,8 @@ def joined_groups(tables: Sequence[tuple[str, RawTable]], name: str) -> tuple[np
 def joined_order(tables: Sequence[tuple[str, RawTable]], name: str, *, told: str = "") -> tuple[np.ndarray, list[str]]:
     """(N,) cells of the column that orders the rows, of one table after the other: numbers, days or texts; and notes.
 
-    tables: with the name of each for errors and notes. Later tables are read as the columns of a later table are. told: what the
-    user said that the column is. Raises DataError where a later cell is not what the first table has.
+    tables: with the name of each for errors and notes. Later tables are read as the columns of a later table are. told:
+    what the user said that the column is. Raises DataError where a later cell is not what the first table has.
     """
     if _typed(tables[0][1], name, told)[0].kind in ("number", "date"):
         return _measured(tables, name, told)
@@ -105,7 +105,9 @@ def order_values(values: np.ndarray, name: str, *, told: str = "") -> np.ndarray
     cells = cells_of(values)
     gone = cells.mask(MARKS)
     require(
-        not gone.any(), f"the order column {name!r} has empty cells, such as row {_row(cells, gone)}", error=DataError
+        not gone.any(),
+        f"the order column {name!r} has cells that are empty or cannot be read, such as row {_row(cells, gone)}",
+        error=DataError,
     )
     if values.dtype.kind in "iufM":
         return _finite(values.astype(np.float64), name)
