@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from made_pictures import fill
+from tame.core.errors import DataError
 from tame.data.array_targets import task_of
 from tame.data.arrays import read_arrays
-from tame.data.labels import numbers_in_order
+from tame.data.images import scan
+from tame.data.labels import lookalikes, numbers_in_order, visible, without_invisible
 from tame.data.table_reading import read_raw
+from tame.data.tables import RawTable
 from tame.data.targets import read_target
 
 WHOLE = list(range(-2, 12))
@@ -47,3 +53,56 @@ def test_numbers_from_a_table_are_in_order_however_they_are_written(form, tmp_pa
     target, _ = read_target(read_raw(tmp_path / "rows.csv"), "y", task="classification")
     assert [float(name) for name in target.classes] == WHOLE[2:]
     assert [target.classes[code] for code in target.values] == texts
+
+
+# Which labels are the same, and which only look so
+
+HIDDEN = [
+    "\u00ad", "\u034f", "\u061c", "\u180e", "\u200b", "\u200d", "\u200e", "\u202a", "\u202c", "\u2060", "\u2063",
+    "\u2066", "\u2069", "\u3164", "\ufe0f", "\ufeff", "\U000e0020",
+]  # fmt: skip
+
+
+@given(label=st.text(st.characters(min_codepoint=33, max_codepoint=0x17F), min_size=1, max_size=8), data=st.data())
+def test_what_cannot_be_seen_makes_no_other_label(label, data):
+    place = data.draw(st.integers(0, len(label)))
+    hidden = data.draw(st.sampled_from(HIDDEN))
+    assert visible(label[:place] + hidden + label[place:]) == visible(label)
+
+
+@given(st.text())
+def test_every_character_of_the_category_cf_is_not_seen(text):
+    if "\U0001f3f4" not in text:  # flags are told apart by such characters, and are seen
+        assert not any(unicodedata.category(char) == "Cf" and char < "\u0600" for char in without_invisible(text))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("cat", "\uff43at"), ("cat", "c\u0430t"), ("Masse", "Ma\u00dfe"), ("it's", "it\u2019s"), ("m", "M"),
+        ("t-shirt", "t\u2013shirt"), ("\u00b5m", "\u03bcm"), ("fish", "\ufb01sh"), ("Cat", "cat"), ("a b", "a\u00a0b"),
+    ],
+)  # fmt: skip
+def test_labels_that_are_hard_to_tell_apart_are_found(one, other):
+    assert set(lookalikes(["dog", other, one]) or ()) == {one, other}
+
+
+def test_labels_that_differ_are_left_alone():
+    flags = [f"\U0001f3f4\U000e0067\U000e0062{end}\U000e007f" for end in ("\U000e0065", "\U000e0073")]
+    assert lookalikes(["O", "0", "caf\u00e9", "cafe", "\u043a\u043e\u0442", "kot", *flags]) is None
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_table_has_one_class_for_labels_that_look_the_same_and_says_so(hidden):
+    cells = np.array(["cat", f"ca{hidden}t", "dog", "dog"] * 6, dtype=object)
+    target, _ = read_target(RawTable(("y",), {"y": cells}, (), len(cells), "", ","), "y")
+    assert target.classes == ("cat", "dog")
+    assert "labels that differ from 'cat' only in what cannot be seen are the same class" in target.why
+
+
+@pytest.mark.parametrize("other", ["c\u0430t", "\uff43at", "c\u200bat\u00a0", "CAT"])
+def test_folders_whose_names_look_alike_are_refused(other, tmp_path):
+    for name in ("cat", other, "dog"):
+        fill(tmp_path / name)
+    with pytest.raises(DataError, match="look alike"):
+        scan(tmp_path)

@@ -88,6 +88,59 @@ def test_rows_that_differ_in_one_column_are_found(column):
     assert copies_of([*x.T]).near == tuple((row, 260 + row) for row in range(40))
 
 
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda x: x.astype(np.float32).astype(float), lambda x: x.round(6), lambda x: x.round(2),
+        lambda x: np.vectorize(lambda v: float(f"{v:.4g}"))(x), lambda x: x * (1 + 1e-10),
+    ],
+    ids=["float32", "6 places", "2 places", "4 digits", "noise"],
+)  # fmt: skip
+@given(seed=st.integers(0, 99), columns=st.integers(4, 9))
+@settings(deadline=None, max_examples=10)
+def test_rows_saved_again_with_other_digits_are_copies(saved, seed, columns):
+    x = noise(150, columns, seed)
+    found = copies_of([*np.vstack([x, saved(x[:60])]).T])
+    groups = groups_of(210, found.pairs())
+    together = groups[150:] == groups[:60]
+    assert together.mean() > 0.98  # noise of 1e-10 may cross the edges of both grids
+    assert len(np.unique(groups)) >= 150
+
+
+@given(seed=st.integers(0, 99), places=st.integers(2, 4))
+@settings(deadline=None, max_examples=20)
+def test_rows_of_measurements_are_no_copies_since_some_end_in_zeros(seed, places):
+    found = copies_of([*noise(400, 5, seed).round(places).T])
+    assert not found.has_twin.any()
+
+
+def test_one_large_group_of_near_copies_does_not_hide_the_others():
+    x = noise(175, 8)
+    near = x[:125].copy()
+    near[:, 3] += 1 + np.arange(125)
+    crowd = np.tile(x[0], (50, 1))
+    crowd[:, 2] = noise(50, 1, seed=3)[:, 0]
+    found = copies_of([*np.vstack([x[:125], near, crowd]).T])
+    assert set(found.near) == {(row, 125 + row) for row in range(1, 125)}
+    assert found.crowded == 52
+
+
+@pytest.mark.parametrize("columns", [6, 8, 12])
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_draws_of_few_values_that_were_multiplied_are_copies(columns, share):
+    draws = (np.random.default_rng(4).random((300, columns)) < share).astype(int)
+    found = copies_of([*np.tile(draws, (10, 1)).T])
+    assert not found.chance.any()
+    groups = groups_of(3000, found.pairs())
+    assert all((groups[row::300] == groups[row]).all() for row in range(300))
+
+
+def test_a_plan_that_is_repeated_is_not_taken_for_copies():
+    plan = np.array(np.meshgrid(*[range(2)] * 6)).reshape(6, -1)
+    found = copies_of([*np.tile(plan, (1, 10))])
+    assert found.chance.all()
+
+
 def test_rows_that_chance_or_a_plan_makes_nearly_equal_are_left_alone():
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 4, size=(2000, 8))
@@ -104,7 +157,8 @@ def test_real_tables_hold_the_copies_that_are_known_of_them(shared):
         copies = copies_of([*table.values.values()])
         assert not copies.chance.any()
         found[name] = (int(copies.has_twin.sum()), len(copies.near))
-    assert found == {"abalone": (0, 0), "phoneme": (110, 88), "adult_train": (49, 0)}
+    # Eight rows of phoneme differ from others by rounding only.
+    assert found == {"abalone": (0, 0), "phoneme": (118, 84), "adult_train": (49, 0)}
 
 
 @pytest.mark.slow

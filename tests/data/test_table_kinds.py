@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -211,7 +212,7 @@ def test_points_that_may_mean_either_are_refused_in_a_file_of_semicolons():
     ("words", "is_name"),
     [
         (["AF", "AS", "EU", "NA", "OC", "SA"], True), (["EMEA", "APAC", "LATAM", "NA"], True),
-        (["red", "blue", "NA"], False), (["North", "South", "NA"], False),
+        (["red", "blue", "NA"], False), (["a", "b", "c", "NA"], False),
     ],
 )  # fmt: skip
 def test_na_among_codes_of_regions_is_a_name(words, is_name):
@@ -339,3 +340,37 @@ def test_columns_of_python_come_with_the_arrays():
     arrays = read_arrays({"a": [1.5, 2.5, 3.5], "b": ["x", "y", "x"]}, [1, 2, 3])
     assert arrays.raw is not None
     assert arrays.raw.names == ("a", "b")
+
+
+def test_spans_categories_and_large_numbers_are_alike_through_every_entrance(tmp_path):
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    spans = [datetime.timedelta(hours=i % 90) for i in range(300)]
+    codes = [i % 5 for i in range(300)]
+    large = np.array([2**63 + 7 * i for i in range(300)], dtype=np.uint64)
+    times = [datetime.time(i % 24, i % 60) for i in range(300)]
+    dictionary = pa.array(codes).dictionary_encode()
+    of: dict[str, list[object]] = {
+        "number": [{"x": spans}, {"x": np.array(spans, "timedelta64[us]")}, pandas.DataFrame({"x": spans}),
+                   pandas.DataFrame({"x": pandas.Series(spans, dtype=object)}), polars.DataFrame({"x": spans}),
+                   pa.table({"x": spans})],
+        "category": [pandas.DataFrame({"x": pandas.Categorical(codes)}), pa.table({"x": dictionary}),
+                     pandas.DataFrame({"x": pandas.Categorical([str(code) for code in codes])}),
+                     polars.DataFrame({"x": polars.Series([str(code) for code in codes], dtype=polars.Categorical)})],
+        "identifier": [pandas.DataFrame({"x": large}), polars.DataFrame({"x": large}), pa.table({"x": large}),
+                       {"x": large}],
+    }  # fmt: skip
+    for kind, frames in of.items():
+        found = [type_table(read_columns(frame), target=None, told={}).columns[0] for frame in frames]
+        assert {(column.kind, len(column.categories), column.low, column.high) for column in found} == {
+            (kind, 5 if kind == "category" else 0, found[0].low, found[0].high)
+        }
+    table = type_table(as_parquet({"span": spans, "time": times}, tmp_path), target=None)
+    assert [column.kind for column in table.columns] == ["number", "category"]
+    assert table.columns[0].high == pytest.approx(89 / 24)
+
+
+def test_a_long_cell_is_looked_at_in_no_time():
+    cells = ["1" + "." * 200_000 + "x", "-" * 200_000, *(f"a{i}" for i in range(40))]
+    start = time.process_time()
+    assert column_of(cells)[0].kind == "identifier"
+    assert time.process_time() - start < 5

@@ -131,7 +131,7 @@ def test_dates_in_both_orders_are_refused():
 
 def test_a_target_of_a_part_is_read_by_its_own_evidence_too():
     target, _ = read_target(raw_of(x=["0.5"] * 12, y=["1.5", "2.25", "3.125"] * 4), "y")
-    values, _ = read_later_target(raw_of(";", x=["0,5"] * 2, y=["1,639", "2,5"]), target, POINT)
+    values, *_ = read_later_target(raw_of(";", x=["0,5"] * 2, y=["1,639", "2,5"]), target, POINT)
     assert values.tolist() == [1.639, 2.5]
     percent, _ = read_target(raw_of(y=[f"{i % 12}%" for i in range(60)]), "y")
     assert percent.task == "regression"
@@ -176,3 +176,92 @@ def test_the_cases_of_dates_are_read(shared):
     table, notes = apply_kinds(read_raw(cases / "mdy_later.csv"), columns, beside=["y"])
     np.testing.assert_array_equal(table.values["when"], trained.values["when"])
     assert "month first" in notes[0]
+
+
+# What was trained on decides
+
+
+WHOLE = columns_of(x=[str(50075 + 831 * i) for i in range(300)])
+THOUSANDS = columns_of(x=[f"{501 + 8 * i:,}" for i in range(300)])
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", [".", ","])
+def test_thousands_are_read_as_such_where_all_numbers_trained_on_were_whole(separator, mark):
+    cells = [cell.replace(".", mark) for cell in ("163.900", "81.200", "92.015")]
+    assert later(WHOLE, separator, x=cells)[0] == [[163900, 81200, 92015]]
+    assert later(THOUSANDS, separator, x=[f"1{mark}639", "812"])[0] == [[1639, 812]]
+
+
+@given(
+    st.lists(st.integers(50_000, 299_000), min_size=1, max_size=20),
+    st.sampled_from([",", ";", "\t"]), st.sampled_from([".", ",", "'", " ", ""]),
+)  # fmt: skip
+def test_whole_numbers_are_read_in_every_form_or_refused(numbers, separator, mark):
+    cells = [f"{number:,}".replace(",", mark) for number in numbers]
+    assert later(WHOLE, separator, x=cells)[0] == [numbers]
+
+
+def test_what_contradicts_the_training_table_is_refused():
+    ages = columns_of(x=[str(17 + i % 74) for i in range(300)])
+    with pytest.raises(DataError, match=r"column 'x' is ambiguous: in row 1: '34.500'"):
+        later(ages, ";", x=["34.500", "41.250"])
+    pair = columns_of(x=[str(50075 + 831 * i) for i in range(300)], z=["1.5", "2.25", "3.5"] * 100)
+    with pytest.raises(DataError, match="column 'x' is ambiguous"):  # the file shows points as decimals
+        later(pair, ",", x=["163.900"], z=["2.5"])
+    with pytest.raises(DataError, match="column 'x' is ambiguous"):
+        later(WHOLE, ",", x=["163.900", "163,900"])
+
+
+def test_what_is_near_nothing_is_far_from_large_numbers():
+    _, notes = later(WHOLE, x=["163.9", "81.2"])
+    assert "x: 2 of 2 values, such as 163.9, are far outside 50075 to 298544, which was trained on" in notes
+
+
+def test_a_target_of_a_part_is_read_by_what_was_trained_on():
+    target, _ = read_target(raw_of(y=[str(50075 + 831 * i) for i in range(300)]), "y")
+    values, _, notes = read_later_target(raw_of(";", y=["163.900", "81.200"]), target)
+    assert values.tolist() == [163900, 81200]
+    assert "the decimal mark is ','" in notes[0]
+
+
+@pytest.mark.parametrize("unit", ["{}%", "{} kg", "${}", "{}k"])
+def test_numbers_without_the_unit_that_was_trained_on(unit):
+    columns = columns_of(x=[unit.format(5 + i / 10) for i in range(250)])
+    values, notes = later(columns, x=["16.4", "8.1", "0"])
+    assert values == [[16.4, 8.1, 0]]
+    assert "2 numbers come without" in notes
+    with pytest.raises(DataError, match=r"column 'x' comes without .*lies outside what was trained on"):
+        later(columns, x=["0.164", "0.081"])
+    with pytest.raises(DataError, match="comes without"):
+        apply_kinds(RawTable(("x",), {"x": np.array([0.164])}, (), 1, ""), columns)
+    values, notes = later(columns, x=[unit.format("16.4"), "8.1"])
+    assert (values[0][0], np.isnan(values[0][1])) == (16.4, True)
+    assert "1 cell is not a number in" in notes
+    target, _ = read_target(raw_of(y=[unit.format(5 + i / 10) for i in range(250)]), "y")
+    with pytest.raises(DataError, match="the target 'y' has numbers without"):
+        read_later_target(raw_of(y=["16.4"]), target)
+
+
+OPEN = [f"{day:02d}{{0}}{month:02d}{{0}}2020" for day, month in ((4, 3), (6, 5))]
+
+
+def dates_of(mark: str, *, month_first: bool) -> list[str]:
+    parts = [(day, month) for month in range(1, 7) for day in (3, 14, 25)]
+    return [mark.join((*(f"{p:02d}" for p in (part[::-1] if month_first else part)), "2020")) for part in parts]
+
+
+@pytest.mark.parametrize("trained", ["-", "/", "."])
+@pytest.mark.parametrize("now", ["-", "/", "."])
+@pytest.mark.parametrize("month_first", [True, False])
+def test_open_dates_follow_training_only_where_they_are_written_alike(trained, now, month_first):
+    columns = columns_of(when=dates_of(trained, month_first=month_first))
+    cells = [cell.format(now) for cell in OPEN]
+    day_first, other = [18325.0, 18388.0], [18355.0, 18418.0]
+    if now == trained:
+        assert later(columns, when=cells)[0] == [other if month_first else day_first]
+    elif now == ".":  # months never come first in dates with points
+        assert later(columns, when=cells)[0] == [day_first]
+    else:
+        with pytest.raises(DataError, match="were written otherwise; write its dates as 2024-02-29"):
+            later(columns, when=cells)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def test_every_task_gives_a_sound_target_or_a_reason(cells):
         else:
             np.testing.assert_array_equal(target.values >= 0, labelled)
             assert set(target.values[labelled].tolist()) == set(range(len(target.classes)))
-        again, where = read_later_target(raw_of(y=cells), target)
+        again, where, _ = read_later_target(raw_of(y=cells), target)
         np.testing.assert_array_equal(again, target.values)
         np.testing.assert_array_equal(where, labelled)
     assert all("'y'" in refusal for refusal in refusals)
@@ -186,7 +187,7 @@ def test_classes_that_differ_in_capitals_only_are_one_and_said_unless_told():
     assert [target.classes[code] for code in target.values] == [cell.lower() for cell in cells]
     assert "'cat' and 'Cat' differ in capitals only and are one class" in target.why
     assert read_target(raw_of(y=cells), "y", told="category")[0].classes == ("Cat", "cat", "dog")
-    with pytest.raises(DataError, match=r"'m' and 'M': one class or two\?.*--column y=category"):
+    with pytest.raises(DataError, match=r"'M' and 'm': one class or two\?.*--column y=category"):
         target_of(["m", "M", "x"] * 4)
     assert read_target(raw_of(y=["m", "M", "x"] * 4), "y", told="category")[0].classes == ("M", "m", "x")
 
@@ -208,7 +209,7 @@ def test_a_target_with_decimal_commas_is_read_by_what_the_other_columns_say():
 
 def test_a_later_target_has_the_numbers_of_the_first():
     first = target_of(["1", "2", "3"] * 4)
-    values, labelled = read_later_target(raw_of(y=["3.0", "1", "?"]), first)
+    values, labelled, _ = read_later_target(raw_of(y=["3.0", "1", "?"]), first)
     assert values.tolist() == [2, 0, -1]
     assert labelled.tolist() == [True, True, False]
     truth = target_of(["yes", "no"] * 4)
@@ -290,7 +291,7 @@ def test_the_targets_of_real_tables_are_understood(tables):
     assert (target.task, target.classes) == ("binary", ("<=50K", ">50K"))
     assert np.bincount(target.values).tolist() == [24_720, 7_841]
     assert labelled.all()
-    later, _ = read_later_target(read_raw(tables / "adult_test.csv"), target)
+    later, *_ = read_later_target(read_raw(tables / "adult_test.csv"), target)
     assert np.bincount(later).tolist() == [12_435, 3_846]
     table = type_table(adult, target="income")
     assert leaks(table, target) == []
@@ -299,3 +300,76 @@ def test_the_targets_of_real_tables_are_understood(tables):
         target, _ = read_target(raw, column)
         assert target.task == task
         assert leaks(type_table(raw, target=column), target) == []
+
+
+# Numbers and names that are asked about
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [
+        ("\u20b9{}", 1), ("R$ {},50", 1), ("\u2013{}.5", -1), ("{}\u2009000", 1000), ("\u2212{}", -1), ("NOK {}", 1),
+    ],
+)  # fmt: skip
+def test_numbers_in_many_forms_are_read(form, value):
+    target, _ = read_target(raw_of(";", y=[form.format(1 + i % 12) for i in range(240)]), "y")
+    assert target.task == "regression"
+    assert np.unique(target.values)[0] == pytest.approx(
+        min(value * 1, value * 12) + 0.5 * ("5" in form) * np.sign(value)
+    )
+
+
+@pytest.mark.parametrize(
+    "form", ["({}00)", "{},00,000", "<{}", "~{}", "{}+", "{}:30", "{} kg|{}000 g", "${}|\u20ac{}", "CHF {}.-", "{}/7"]
+)
+def test_what_looks_like_numbers_and_is_not_read_is_asked_about(form):
+    forms = form.split("|")
+    cells = [forms[i % len(forms)].format(1 + i % 12) for i in range(240)]
+    with pytest.raises(DataError, match=r"looks like numbers that cannot be read .*--column y=category"):
+        target_of(cells)
+    assert read_target(raw_of(y=cells), "y", told="category")[0].task == "multiclass"
+    table = type_table(raw_of(x=cells), target=None)
+    assert any("look like numbers and cannot be read" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    "cells", [["<=50K", ">50K"], ["class 01", "class 02"], ["10-20", "20-30", "30+"], ["A1", "B2"]]
+)
+def test_names_of_classes_with_digits_are_classes(cells):
+    assert set(target_of(cells * 20).classes) == set(cells)
+
+
+@pytest.mark.parametrize(
+    ("cells", "odd"),
+    [(["{}.5%"] * 24 + ["0.{}"], "0.25"), (["{}.5"] * 24 + ["<{}"], "<25"), (["{}.5"] * 24 + ["({})"], "(25)")],
+)
+def test_numbers_among_the_cells_that_are_left_out_are_asked_about(cells, odd):
+    written = [cell.format(i + 1) for i, cell in enumerate(cells * 8)]
+    with pytest.raises(DataError, match=rf"row 25: '{re.escape(odd)}'"):
+        target_of(written)
+
+
+@pytest.mark.parametrize(
+    ("words", "mark"),
+    [
+        (["Europe", "Asia"], "NA"), (["US-E", "US-W"], "NA"), (["NA1", "EU1"], "NA"), (["Ann", "Bob"], "Nan"),
+        (["Smith", "Lee"], "Null"), (["North", "South"], "NA"),
+    ],
+)  # fmt: skip
+def test_a_mark_beside_names_may_be_a_name(words, mark):
+    cells = [*words, mark] * 8
+    with pytest.raises(DataError, match=rf"'{mark}' in 8 rows.*name or a missing value\? Say --column y=category"):
+        target_of(cells)
+    assert mark in read_target(raw_of(y=cells), "y", told="category")[0].classes
+    notes = type_table(raw_of(x=cells), target=None).notes
+    assert f"x: {mark!r} is read as missing and may be a name: --column x=category keeps it" in notes
+
+
+def test_labels_that_look_alike_are_asked_about_and_categories_are_noted():
+    for twins in (("Masse", "Ma\u00dfe"), ("cat", "c\u0430t"), ("cat", "\uff43at"), ("it's", "it\u2019s")):
+        cells = [*twins, "dog"] * 8
+        with pytest.raises(DataError, match=r"one class or two\? .*--column y=category"):
+            target_of(cells)
+        assert len(read_target(raw_of(y=cells), "y", told="category")[0].classes) == 3
+        notes = type_table(raw_of(x=cells), target=None).notes
+        assert any("look alike and are two categories" in note for note in notes)

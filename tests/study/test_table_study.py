@@ -174,7 +174,7 @@ def test_text_orders_rows_by_its_numbers(texts):
         (["Jan", "Feb", "Mar"], "does not order the rows"),
         (["05-2024", "06-2023", "07-2024"], "does not order the rows"),
         (["01/02/2024", "03/04/2024", "05/06/2024"], "whether the day or the month"),
-        (["1", "", "3"], "empty cells, such as row 2"),
+        (["1", "", "3"], "empty or cannot be read, such as row 2"),
         (["1", "inf", "3"], "cannot be ordered, such as in row 2"),
         (["7", "7", "7"], "same value in every row"),
     ],

@@ -22,6 +22,7 @@ from tame.core.errors import DataError, ShapeError, UsageError, require
 from tame.data.array_targets import LARGEST, listed, word_for
 from tame.data.foreign import as_array, is_from
 from tame.data.one_input import require_one_item
+from tame.data.table_cells import all_numbers
 from tame.data.tables import LEARNT, MISSING, Column, RawTable, Table
 
 EXACT = 2**53  # every whole number up to here is a float64
@@ -132,10 +133,14 @@ def read_columns(x: object) -> RawTable:
 
 
 def _raw_column(name: str, own: Any) -> tuple[np.ndarray, bool]:
-    """A column as `RawTable` holds it, and whether it is declared to be categories of what is not text."""
+    """A column as `RawTable` holds it, and whether it is declared to be categories of what is not words."""
     is_category = is_from("pandas", own, "Series") and getattr(own.dtype, "name", "") == "category"
     if is_category:
         own = own.astype(object)
+    elif is_from("pyarrow", own, "Array", "ChunkedArray") and str(own.type).startswith("dictionary<"):
+        is_category, own = True, own.to_pylist()
+    elif is_from("polars", own, "Series") and str(own.dtype).startswith(("Categorical", "Enum")):
+        is_category = True
     array = as_array(own, f"column {name!r} of x", [])
     if array.dtype.kind == "m":
         array = array / np.timedelta64(1, "D")
@@ -160,7 +165,7 @@ def _raw_column(name: str, own: Any) -> tuple[np.ndarray, bool]:
         return (np.array(values, dtype=np.int64) if is_full else _floats(name, values)), False
     texts = np.empty(len(values), dtype=object)
     texts[:] = ["" if text is None else text for text in _texts(values)]
-    return texts, is_category and kind != "category"
+    return texts, is_category and (kind != "category" or all_numbers(texts))
 
 
 # The task

@@ -5,6 +5,7 @@ torch, pandas, polars and scipy are only used where the caller has loaded them: 
 
 from __future__ import annotations
 
+import datetime
 import sys
 from collections.abc import Sequence
 from typing import Any, cast
@@ -49,7 +50,17 @@ def as_array(value: Any, name: str, notes: list[str]) -> np.ndarray:
         raise DataError(f"{name} holds {words[array.dtype.kind]}")
     if array.dtype.kind == "T":
         return array.astype(object)
+    if array.dtype.kind == "O":
+        array = _spans_of_time(array)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _spans_of_time(array: np.ndarray) -> np.ndarray:
+    """Objects that all are spans of time, or missing, as numpy's own spans; others as they are."""
+    kinds = {type(value) for value in array.ravel()} - {type(None)}
+    if not kinds or not all(issubclass(kind, datetime.timedelta | np.timedelta64) for kind in kinds):
+        return array
+    return array.astype("timedelta64[us]")
 
 
 def _of_tensor(value: Any, name: str) -> np.ndarray:
@@ -72,9 +83,12 @@ def _of_pandas(value: Any) -> np.ndarray:
     if types.is_complex_dtype(dtype):
         return np.asarray(value)
     if types.is_numeric_dtype(dtype) and not value.hasnans:
-        kind = np.bool_ if types.is_bool_dtype(dtype) else np.int64 if types.is_integer_dtype(dtype) else np.float64
-        if not types.is_unsigned_integer_dtype(dtype) or getattr(dtype, "itemsize", 8) < 8:
-            return cast(np.ndarray, value.to_numpy(dtype=kind))
+        kind: type[np.generic] = (
+            np.bool_ if types.is_bool_dtype(dtype) else np.int64 if types.is_integer_dtype(dtype) else np.float64
+        )
+        if types.is_unsigned_integer_dtype(dtype) and getattr(dtype, "itemsize", 8) == 8:
+            kind = np.uint64  # numbers from 2**63 on are not int64, and float64 would round them
+        return cast(np.ndarray, value.to_numpy(dtype=kind))
     if types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype):
         return cast(np.ndarray, value.to_numpy(dtype=np.float64, na_value=np.nan))
     if types.is_datetime64_any_dtype(dtype):

@@ -11,7 +11,6 @@ import hashlib
 import io
 import itertools
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from tame.core.text import printable
 from tame.data.image_decoding import CONVERT, UnreadablePicture, open_regular
 from tame.data.image_layout import missing_in_train, no_pictures, same_inside, without_folders
 from tame.data.image_layout import some as _some
+from tame.data.labels import lookalikes
 
 Part = Literal["", "train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -446,15 +446,14 @@ def _why(listing: Listing) -> str:
 
 def refuse_twins(classes: Iterable[str]) -> None:
     """Raises DataError for two names of classes that look the same."""
-    twins: dict[str, str] = {}
-    for name in sorted(classes):
-        plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
-        if plain in twins:
-            raise DataError(
-                f"the classes {twins[plain]!a} and {name!a} differ only in case, spaces or Unicode form; "
-                "rename or merge their folders"
-            )
-        twins[plain] = name
+    # What cannot be printed is escaped in the names of classes, and is compared as it is in the names of folders.
+    plain = [name.encode("ascii", "backslashreplace").decode("unicode_escape") for name in classes]
+    twins = lookalikes(plain)
+    if twins is not None:
+        raise DataError(
+            f"the classes {twins[0]!a} and {twins[1]!a} look alike: they differ only in case, spaces, Unicode form or "
+            "letters that are hard to tell apart; rename or merge their folders"
+        )
 
 
 def identify(top: str, path: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows that are equal, or equal but for one column; and which of them chance alone would make equal."""
+"""Rows that are equal, equal but for rounding, or equal but for one column; and which of them chance makes equal."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from tame.data.row_hashes import bits_of, first_of_equal, mixed
+from tame.data.row_rounding import roundings
+
 COMBINATIONS = 0.1  # of the rows: tables of so few possible codes have each of them many times
 LIKELY = 2.0  # rows of the same values that chance gives: with so many, nearly each has a twin
 NEAR_VALUES = 50_000_000  # rows times columns; above, only equal rows are looked for
@@ -18,6 +21,8 @@ NEAR_COLUMNS = 3  # of fewer columns, two that agree say little
 BESIDE = 8  # columns of most values, by which agreement by chance is measured
 SURER = 5.0  # times as many pairs as chance would give, before rows that differ in one column count as copies
 LARGEST = 0.1  # of all rows in one group; what joins more is how the data is, not copying
+LEAST_MULTIPLE = 10  # different rows, each found a multiple of 2 or more times, before they were copied that often
+RARE = 0.1  # rows of the same rounded values that chance may give, for rows equal but for rounding to be copies
 BLOCK_BYTES = 2**26
 
 
@@ -25,15 +30,17 @@ BLOCK_BYTES = 2**26
 class RowCopies:
     """Which rows are copies of others.
 
-    equal: (N,) numbers, the same for rows whose values all agree; chance: (N,) bool, the rows whose twins chance alone
-    explains; expected: rows that would have a twin by chance if columns were independent; near: pairs (a, b), a < b, of
-    rows that differ in one column.
+    equal: (N,) numbers, the same for rows whose values all agree, or would but for rounding; chance: (N,) bool, the
+    rows whose twins chance alone explains; expected: rows that would have a twin by chance if columns were independent;
+    near: pairs (a, b), a < b, of rows that differ in one column; crowded: rows left out of them, since so many differ
+    from each other in one column that this is how the data is.
     """
 
     equal: np.ndarray
     chance: np.ndarray
     expected: float
     near: tuple[tuple[int, int], ...]
+    crowded: int = 0
 
     @property
     def has_twin(self) -> np.ndarray:
@@ -50,25 +57,33 @@ class RowCopies:
 def copies_of(columns: Sequence[np.ndarray]) -> RowCopies:
     """The copies among N rows. columns: (N,) numbers or codes each; missing numbers equal each other.
 
-    100,000 rows of 50 columns take about two seconds.
-    Rows are equal by chance where the marginals of the other different rows give a row of these values LIKELY times or
-    more in a table of this length; or where the columns hold so few different codes that each combination occurs many
-    times.
+    Rows are copies, too, where one is the other rounded, as another program may have saved it, or where a network in
+    float32 could not tell them apart. Rows are equal by chance where the marginals of the other different rows give a
+    row of these values LIKELY times or more in a table of this length; or where the columns hold so few different codes
+    that each combination occurs many times. But where each is found a multiple of some number of times, the rows were
+    copied that often. 100,000 rows of 50 columns take a few seconds.
     """
     num = len(columns[0]) if columns else 0
     if num < 2:
         return RowCopies(np.arange(num), np.zeros(num, dtype=bool), 0.0, ())
     total = np.zeros(num, dtype=np.uint64)
     for salt, column in enumerate(columns):
-        total += _mixed(column, salt)
-    equal = _first_of_equal(total)
+        total += mixed(column, salt)
+    equal = first_of_equal(total)
     lies = np.zeros(num, dtype=bool)  # a hash may
     for column in columns:
-        bits = _bits(column)
+        bits = bits_of(column)
         lies |= bits != bits[equal]
     equal = np.where(lies, np.arange(num), equal)
-    chance, expected = _by_chance(columns, equal)
-    return RowCopies(equal, chance, expected, tuple(_near(columns, total, equal)))
+    likely, expected = _by_chance(columns, equal)
+    chance = likely >= LIKELY
+    again = _rounded(columns, total)
+    if again:
+        joined = _joined(equal, again)
+        larger = np.bincount(joined, minlength=num)[joined] > np.bincount(equal, minlength=num)[equal]
+        equal, chance = joined, chance & ~larger
+    near, crowded = _near(columns, total, equal)
+    return RowCopies(equal, chance, expected, tuple(near), crowded)
 
 
 def copies_in_array(x: np.ndarray) -> RowCopies:
@@ -98,49 +113,30 @@ def _rows_of(flat: np.ndarray) -> Iterator[tuple[int, bytes]]:
             yield start + place, row.tobytes()
 
 
-def _bits(column: np.ndarray) -> np.ndarray:
-    """(N,) uint64 that are equal where the values are; missing numbers equal each other, and so do 0 and -0."""
-    if column.dtype.kind == "f":
-        column = np.where(np.isnan(column), np.nan, column + 0.0).astype(np.float64)
-    elif column.dtype.itemsize != 8:
-        column = column.astype(np.int64)
-    return np.asarray(np.ascontiguousarray(column).view(np.uint64))
-
-
-def _mixed(column: np.ndarray, salt: int) -> np.ndarray:
-    """(N,) uint64 hashes of a column, other ones for each column: their sum over columns stands for the row.
-
-    Source: the finaliser of SplitMix64, Steele, Lea and Flood, OOPSLA 2014; twice, so that sums do not cancel.
-    """
-    bits = _bits(column)
-    for round_of in (2 * salt, 2 * salt + 1):
-        bits = bits + np.uint64((0x9E3779B97F4A7C15 * (round_of + 1)) % 2**64)
-        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        bits = bits ^ (bits >> np.uint64(31))
-    return np.asarray(bits)
-
-
-def _first_of_equal(hashes: np.ndarray) -> np.ndarray:
-    """(N,) the first row of the same hash."""
-    _, first, place = np.unique(hashes, return_index=True, return_inverse=True)
-    return np.asarray(first[place])
+def _rounded(columns: Sequence[np.ndarray], total: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of rows that are equal but for rounding, where chance does not explain them."""
+    found: list[tuple[int, int]] = []
+    for rounded, equal in roundings(columns, total):
+        likely, _ = _by_chance(rounded, equal)
+        rows = np.flatnonzero((equal != np.arange(len(equal))) & (likely < RARE))
+        found += zip(equal[rows].tolist(), rows.tolist(), strict=True)
+    return found
 
 
 def _by_chance(columns: Sequence[np.ndarray], equal: np.ndarray) -> tuple[np.ndarray, float]:
-    """(N,) whether a row's twins are explained by chance, and how many rows would have a twin by chance."""
+    """(N,) how many rows like each that has a twin chance gives, and how many rows would have a twin by chance."""
     num = len(equal)
     firsts = np.flatnonzero(equal == np.arange(num))
-    twins = np.bincount(equal, minlength=num) > 1
+    times = np.bincount(equal, minlength=num)
     if len(firsts) == num:
-        return np.zeros(num, dtype=bool), 0.0
+        return np.zeros(num), 0.0
     rows, combinations, codes = len(firsts), 1.0, True
     # How many rows of such values chance would give, as a logarithm. Counted among different rows and without the row
     # itself: counted among all rows, copies would make themselves likely.
     log = np.full(rows, math.log(num - 1))
     for column in columns:
         own = column[firsts]
-        _, place, sizes = np.unique(_bits(own), return_inverse=True, return_counts=True)
+        _, place, sizes = np.unique(bits_of(own), return_inverse=True, return_counts=True)
         with np.errstate(divide="ignore"):
             log += np.log((sizes[place] - 1) / max(rows - 1, 1))
         combinations *= len(sizes)
@@ -150,31 +146,76 @@ def _by_chance(columns: Sequence[np.ndarray], equal: np.ndarray) -> tuple[np.nda
     likely = np.exp(np.minimum(log, 50))[place]
     few = codes and combinations <= COMBINATIONS * num
     expected = float(num) if few else float((1 - np.exp(-likely)).sum())
-    return twins[equal] & (few | (likely >= LIKELY)), expected
+    if few:
+        likely = np.full(num, np.inf)
+    if _were_multiplied(times[firsts]):
+        likely = np.zeros(num)
+    return np.where(times[equal] > 1, likely, 0.0), expected
+
+
+def _were_multiplied(times: np.ndarray) -> bool:
+    """Whether all rows were copied equally often, by how often each different one is found.
+
+    A plan that holds each combination as often as any other is none of that.
+    """
+    multiple = int(np.gcd.reduce(times))
+    return multiple > 1 and len(times) >= LEAST_MULTIPLE and bool(times.min() < times.max())
+
+
+def _joined(equal: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """(N,) the first row of the group that equal rows and these pairs make together."""
+    num = len(equal)
+    a, b = (np.array(side) for side in zip(*pairs, strict=True))
+    rows, others = np.concatenate([equal, a]), np.concatenate([np.arange(num), b])
+    _, group = connected_components(coo_array((np.ones(len(rows)), (rows, others)), shape=(num, num)), directed=False)
+    _, first, place = np.unique(group, return_index=True, return_inverse=True)
+    return np.asarray(first[place])
 
 
 # Equal but for one column
 
 
-def _near(columns: Sequence[np.ndarray], total: np.ndarray, equal: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of rows that differ in one column, where chance does not explain them."""
+def _near(columns: Sequence[np.ndarray], total: np.ndarray, equal: np.ndarray) -> tuple[list[tuple[int, int]], int]:
+    """Pairs of rows that differ in one column, where chance does not explain them; and the rows of groups too large."""
     num = len(total)
     if len(columns) < NEAR_COLUMNS or num * len(columns) > NEAR_VALUES:
-        return []
+        return [], 0
     same = _count_pairs(np.sort(total))
     beside: list[tuple[int, float]] | None = None
     found: list[tuple[int, int]] = []
     for place, column in enumerate(columns):
-        rest = total - _mixed(column, place)
+        rest = total - mixed(column, place)
         pairs = _count_pairs(np.sort(rest)) - same
         if pairs <= 0:
             continue
         beside = _of_most_values(columns) if beside is None else beside
         if pairs <= SURER * _pairs_by_chance(columns, rest, place, beside):
             continue
-        first = _first_of_equal(rest)
-        found += [(int(a), int(b)) for a, b in zip(first, np.arange(num), strict=True) if a < b and equal[b] != a]
-    return found if not found or _largest_share(num, equal, found) <= LARGEST else []
+        first = first_of_equal(rest)
+        found += [
+            (int(a), int(b)) for a, b in zip(first, np.arange(num), strict=True) if a < b and equal[a] != equal[b]
+        ]
+    return _without_crowds(found, equal) if found else ([], 0)
+
+
+def _without_crowds(pairs: list[tuple[int, int]], equal: np.ndarray) -> tuple[list[tuple[int, int]], int]:
+    """The pairs but those of groups that hold more than LARGEST of all rows, and the rows of such groups.
+
+    Rows that are all equal are no such group, however many they are.
+    """
+    num = len(equal)
+    group = _joined(equal, pairs)
+    sizes = np.bincount(group, minlength=num) - _largest_of_equal(group, equal)
+    crowd = sizes[group] > LARGEST * num
+    return [pair for pair in pairs if not crowd[pair[0]]], int(crowd.sum())
+
+
+def _largest_of_equal(group: np.ndarray, equal: np.ndarray) -> np.ndarray:
+    """(N,) by the first row of a group: how many rows of it are equal, the most of any."""
+    num = len(equal)
+    most = np.zeros(num, dtype=np.int64)
+    np.maximum.at(most, group, np.bincount(equal, minlength=num)[equal])
+    return np.where(most > 1, most, 0)
 
 
 def _count_pairs(ordered: np.ndarray) -> float:
@@ -188,7 +229,7 @@ def _of_most_values(columns: Sequence[np.ndarray]) -> list[tuple[int, float]]:
     """The columns of most values, and how often two rows agree in one by chance."""
     num, found = len(columns[0]), []
     for place, column in enumerate(columns):
-        ordered = np.sort(_bits(column))
+        ordered = np.sort(bits_of(column))
         agree = _count_pairs(ordered) / (num * (num - 1) / 2)
         found.append((place, agree))
     return sorted(found, key=lambda each: each[1])[:BESIDE]
@@ -201,14 +242,6 @@ def _pairs_by_chance(
     inside, most = _count_pairs(np.sort(rest)), 0.0
     for place, agree in beside:
         if place != without and agree < 1:
-            fewer = _count_pairs(np.sort(rest - _mixed(columns[place], place))) - inside
+            fewer = _count_pairs(np.sort(rest - mixed(columns[place], place))) - inside
             most = max(most, fewer * agree / (1 - agree))
     return most
-
-
-def _largest_share(num: int, equal: np.ndarray, pairs: Sequence[tuple[int, int]]) -> float:
-    """The share of all rows that the largest group joined by these pairs has, beside the largest of equal rows."""
-    a, b = (np.array(side) for side in zip(*pairs, strict=True))
-    _, group = connected_components(coo_array((np.ones(len(a)), (equal[a], equal[b])), shape=(num, num)))
-    sizes = np.bincount(group[equal])
-    return float(sizes.max() - np.bincount(equal).max()) / num

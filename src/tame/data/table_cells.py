@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,6 +13,8 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from tame.data.labels import visible, without_invisible
 
 Decimal = Literal[".", ","]
 LARGEST = float(np.finfo(np.float32).max)  # networks compute in float32; what is beyond counts as infinite
@@ -29,8 +32,7 @@ BOOLEANS = {
 }  # fmt: skip
 NEITHER, MAX_SPELLINGS = -1, 64
 FIRST = 32  # cells that often answer a question about all of them
-INVISIBLE = "[\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff]"  # takes no room where it is shown
-SPACES = " '\u2019\u00a0\u202f"  # what may separate thousands, besides the mark that is not the decimal one
+SPACES = " '\u2019\u00a0\u202f\u2007\u2009"  # what may separate thousands, besides the mark that is not the decimal one
 TIME = (
     r"(?:[T ] ?(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}(?:\.[0-9]+)?))?"
     r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?"
@@ -42,6 +44,7 @@ DATES = {
     "dmy": f"^{DAY}[-/.]{MONTH}[-/.]{YEAR}{TIME}",
     "mdy": f"^{MONTH}[-/.]{DAY}[-/.]{YEAR}{TIME}",
 }
+DATE_MARKS = ("-", "/", ".")  # between day, month and year
 ORDERS = {"iso": "year first", "dmy": "day first", "mdy": "month first"}
 MONTHS = {
     name: month
@@ -119,22 +122,25 @@ def cells_of(column: np.ndarray | pa.DictionaryArray) -> Cells:
     codes = encoded.indices.to_numpy().astype(np.int64)
     seen = pc.utf8_trim_whitespace(values)
     plain = as_bool(pc.string_is_ascii(seen))
+    merged: tuple[str, ...] = ()
     if not plain.all():
-        seen = pc.utf8_trim_whitespace(pc.replace_substring_regex(seen, INVISIBLE, ""))
+        seen, merged = _without_invisible(seen)
     if not seen.equals(values):
         again = seen.dictionary_encode()  # cells that differ in spaces only are now the same
         values, codes = again.dictionary, again.indices.to_numpy().astype(np.int64)[codes]
-    cells = Cells(values, codes, np.bincount(codes, minlength=len(values)))
+    cells = Cells(values, codes, np.bincount(codes, minlength=len(values)), merged)
     if plain.all() and not matches(values, r"\s\s|[\t\r\n]").any():
         return cells
     return merged_by(cells, [visible(text) for text in values.to_pylist()])
 
 
-def visible(text: str) -> str:
-    """The text as it looks: composed letters, nothing without width, one blank where there are several."""
-    if text.isascii() and "  " not in text and text.isprintable():
-        return text.strip()
-    return " ".join(unicodedata.normalize("NFC", re.sub(INVISIBLE, "", text)).split())
+def _without_invisible(seen: pa.Array) -> tuple[pa.Array, tuple[str, ...]]:
+    """The texts (K,) without what cannot be seen, and those that stand for several of them now."""
+    texts = list(dict.fromkeys(seen.to_pylist()))
+    bare = {text: without_invisible(text) for text in texts}
+    times = Counter(bare.values())
+    merged = tuple(sorted(text for text, count in times.items() if count > 1))
+    return pa.array([bare[text] for text in seen.to_pylist()], pa.large_string()), merged
 
 
 def merged_by(cells: Cells, keys: list[str]) -> Cells:
@@ -175,6 +181,21 @@ def has_any(values: pa.Array, characters: str) -> bool:
     return any(as_bool(pc.match_substring(values, character)).any() for character in characters)
 
 
+def plain_signs(values: pa.Array) -> pa.Array:
+    """The texts (K,) with the digits of every script, full-width signs and dashes before a number as in ASCII."""
+    if as_bool(pc.string_is_ascii(values)).all():
+        return values
+    return pa.array([_plain_signs(text) for text in values.to_pylist()], pa.large_string())
+
+
+def _plain_signs(text: str) -> str:
+    if text.isascii():
+        return text
+    wide = "".join(unicodedata.normalize("NFKC", char) if "\uff01" <= char <= "\uff5e" else char for char in text)
+    digits = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in wide)
+    return re.sub("^[\u2212\u2013](?=[^0-9]{0,4}[0-9])", "-", digits)
+
+
 def plain_numbers(values: pa.Array) -> np.ndarray | None:
     """(K,) float64 of texts that all are numbers with a decimal point and without separators; None for others."""
     try:
@@ -183,11 +204,18 @@ def plain_numbers(values: pa.Array) -> np.ndarray | None:
         return None
 
 
+def all_numbers(texts: np.ndarray) -> bool:
+    """Whether the texts (N,) but the empty ones are plain numbers, and there are some."""
+    found = sorted({text for text in texts.tolist() if text})
+    return bool(found) and plain_numbers(pa.array(found, pa.large_string())) is not None
+
+
 def read_numbers(values: pa.Array, decimal: Decimal) -> np.ndarray:
     """(K,) float64, NaN for what is not a number, infinite for 'inf' and beyond the range of float64.
 
     Thousands may be separated by spaces, apostrophes or the mark that is not the decimal one.
     """
+    values = plain_signs(values)
     # Most columns are plain, and regular expressions are slow to prepare for each of many columns.
     if decimal == "." or not has_any(values, ".,"):
         found = plain_numbers(values)
@@ -196,9 +224,8 @@ def read_numbers(values: pa.Array, decimal: Decimal) -> np.ndarray:
     point, comma = (r"\.", ",") if decimal == "." else (",", r"\.")
     whole = f"(?:[0-9]+|[1-9][0-9]{{0,2}}(?:{comma}[0-9]{{3}})+|[1-9][0-9]{{0,2}}(?:[{SPACES}][0-9]{{3}})+)"
     plain = f"(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?"
-    minus = pc.replace_substring(values, "\u2212", "-")
-    fits = pc.match_substring_regex(minus, f"^[+-]?(?:{plain}|(?i:inf|infinity))$")
-    bare = pc.replace_substring_regex(minus, f"[{comma}{SPACES}]", "")
+    fits = pc.match_substring_regex(values, f"^[+-]?(?:{plain}|(?i:inf|infinity))$")
+    bare = pc.replace_substring_regex(values, f"[{comma}{SPACES}]", "")
     if decimal == ",":
         bare = pc.replace_substring(bare, ",", ".")
     digits = pc.if_else(fits, bare, pa.scalar(None, pa.large_string()))
@@ -276,6 +303,7 @@ def are_whole(values: pa.Array) -> bool:
 
 def leading_zeros(values: pa.Array) -> np.ndarray:
     """(K,) whether a text begins with a zero that another digit follows."""
+    values = plain_signs(values)
     starts = [as_bool(pc.starts_with(values, start)) for start in ("0", "+0", "-0")]
     return matches(values, "^[+-]?0[0-9]") if np.any(starts) else starts[0]
 

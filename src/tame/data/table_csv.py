@@ -18,7 +18,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from tame.core.errors import DataError, require
-from tame.data.table_cells import INVISIBLE
+from tame.data.labels import without_invisible
 from tame.data.tables import RawTable
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
@@ -89,7 +89,7 @@ class _Texts(Mapping[str, np.ndarray]):
 
 def column_names(found: Sequence[str], where: str) -> tuple[tuple[str, ...], list[str]]:
     """The names of the columns, and notes on those that were made up. Raises DataError where two are the same."""
-    stripped = [unicodedata.normalize("NFC", re.sub(INVISIBLE, "", name)).strip() for name in found]
+    stripped = [unicodedata.normalize("NFC", without_invisible(name)) for name in found]
     require(any(stripped), f"{where} has no names of columns in its first line", error=DataError)
     twice = [name for name, count in Counter(stripped).items() if name and count > 1]
     if twice:

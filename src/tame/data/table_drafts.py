@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ from tame.data.table_cells import (
     SOFT_MARKS,
     Cells,
     Decimal,
+    are_boolean,
     cells_of,
     decimal_of,
     matches,
@@ -24,11 +26,12 @@ from tame.data.table_cells import (
     read_dates,
     read_numbers,
 )
-from tame.data.table_numbers import settle_decimal, unit_of, votes_of
+from tame.data.table_numbers import lack_unit, like_numbers, settle_decimal, unit_of, votes_of
 from tame.data.tables import RawTable
 
 LEAST_ROWS = 10  # of fewer, one odd cell is not odd
 FEW_ODD, FEWEST_ODD = 0.05, 0.01  # share of cells that may be odd among many different numbers, and among few
+MOST_CODES = 10  # different cells that look like numbers and may still be names
 MANY = 20  # different numbers that are no codes
 DROPPED_ODD = 0.2  # the same where nearly all cells differ, so that the column would be left out as text
 CODES = 3  # of two letters, beside which NA is one too
@@ -36,7 +39,8 @@ CODES = 3  # of two letters, beside which NA is one too
 REGIONS = frozenset(
     {"EMEA", "APAC", "LATAM", "EU", "EUR", "EUW", "EUNE", "ASIA", "AMER", "ANZ", "MEA", "MENA", "CALA", "ROW", "APJ"}
 )
-ASKS_NA = "^[A-Z]{2,6}$"  # cells beside which NA may be a name or a mark
+MAY_BE_NAMES = ("NA", "Nan", "Null")  # marks that are names too: North America, Namibia, people
+ASKS_NA = r"^\p{Lu}[^0-9].*|^\p{Lu}+[0-9]+$"  # cells beside which they may be: names and codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Draft:
     them that cannot be read as nearly all can.
 
     bare: the K texts without their unit; decimal, order: by which the firm ones that are not odd are numbers or dates;
-    doubt: why dates are not read as such; na: whether NA may be a name.
+    doubt: why dates are not read as such; na: the mark, such as NA, that may be a name.
     """
 
     name: str
@@ -62,7 +66,7 @@ class Draft:
     decimal: str = ""
     order: str = ""
     doubt: str = ""
-    na: bool = False
+    na: str = ""
 
     @property
     def good(self) -> np.ndarray:
@@ -91,8 +95,8 @@ def draft_of(raw: RawTable, name: str, *, told: str = "") -> Draft:
 
 def marks_of(
     cells: Cells, *, typed: bool, declared: str = "", as_words: bool = False
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-    """(K,) each: marks that are sure, soft ones, those that are said; and whether NA may be a name after all.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+    """(K,) each: marks that are sure, soft ones, those that are said; and the mark that may be a name after all.
 
     typed: whether the table declares types, so that a text in it is never a mark by itself; as_words: whether all
     texts are categories, as the user said.
@@ -100,22 +104,23 @@ def marks_of(
     empty = cells.mask(("",))
     none = np.zeros_like(empty)
     if declared or as_words:
-        return empty, none, none, False
+        return empty, none, none, ""
     said = cells.mask_any_case(SAID_MARKS)
     soft = cells.mask_any_case(SOFT_MARKS) | said
     marks = cells.mask(MARKS)
     if typed:
-        return empty, (soft | marks) & ~empty, said & ~marks, False
+        return empty, (soft | marks) & ~empty, said & ~marks, ""
     firm = ~(soft | marks)
-    is_na = cells.mask(("NA",))
-    na = False
-    if is_na.any() and firm.any() and matches(cells.some(firm), ASKS_NA).all():
+    na = next((name for name in MAY_BE_NAMES if cells.mask((name,)).any()), "")
+    if na and (not firm.any() or not matches(cells.some(firm), ASKS_NA).all()):
+        na = ""
+    if na:
         words = set(cells.some(firm).to_pylist())
-        two = len(words) >= CODES and all(len(word) == 2 for word in words)
-        if two or words & REGIONS:
-            marks = marks & ~is_na
-        else:
-            na = len(words) > 1
+        two = len(words) >= CODES and all(re.fullmatch("[A-Z]{2}", word) for word in words)
+        if na == "NA" and (two or (words & REGIONS and all(re.fullmatch("[A-Z]{2,6}", word) for word in words))):
+            marks, na = marks & ~cells.mask((na,)), ""
+        elif len(words) == 1 or are_boolean(cells.some(firm)):
+            na = ""
     return marks, soft & ~marks, said & ~marks, na
 
 
@@ -181,7 +186,7 @@ def _numbers(draft: Draft, told: str, how: str) -> Draft | None:
     else:
         mark = max(rows, key=lambda each: rows[each])
     others = {".": votes.comma, ",": votes.point}.get(mark, np.zeros_like(draft.firm))
-    odd = draft.firm & (votes.neither | others)
+    odd = draft.firm & (votes.neither | others | lack_unit(draft.cells.values, unit))
     numbers = read_numbers(bare, "," if mark == "," else ".")
     if not _may_be_odd(draft, odd, len(np.unique(numbers[draft.firm & ~odd])), told):
         return None
@@ -215,6 +220,17 @@ def _may_be_odd(draft: Draft, odd: np.ndarray, different: int, told: str) -> boo
     if different > num / 2 and num >= MANY:
         return rows <= DROPPED_ODD * num
     return rows <= (FEW_ODD if different > MANY else FEWEST_ODD) * num
+
+
+def unread_numbers(draft: Draft) -> np.ndarray:
+    """(K,) the cells that look like numbers and are not read, where most are such and differ too much for codes."""
+    if draft.decimal or draft.order:
+        return np.zeros_like(draft.firm)
+    votes = votes_of(draft.bare)
+    like = draft.firm & like_numbers(draft.cells.values)
+    unread = like & votes.neither
+    many = int(like.sum()) > MOST_CODES and 2 * draft.rows(like) > draft.rows(draft.firm)
+    return np.asarray(unread if many else np.zeros_like(like))
 
 
 def decimal_mark(draft: Draft) -> Decimal:

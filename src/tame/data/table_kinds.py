@@ -12,24 +12,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tame.core.errors import DataError, require
+from tame.data.labels import case_key, lookalikes
 from tame.data.table_cells import (
+    DATE_MARKS,
     DATES,
     LARGEST,
     ORDERS,
-    SPACES,
     Cells,
     are_boolean,
     are_whole,
     leading_zeros,
     matches,
     merged_by,
-    plain_numbers,
     read_booleans,
     read_dates,
     read_dates_or_iso,
     read_numbers,
 )
-from tame.data.table_drafts import Draft, decimal_mark, draft_of, require_told, settled
+from tame.data.table_drafts import Draft, decimal_mark, draft_of, require_told, settled, unread_numbers
+from tame.data.table_numbers import forms_of
 from tame.data.tables import LEARNT, MISSING, Column, Kind, RawTable, Reading, Table, require_column
 
 EXACT = 2**53  # whole numbers beyond lose digits in float64
@@ -160,7 +161,8 @@ def _declared(raw: RawTable, name: str) -> _Typed | None:
     kinds = "whole numbers" if whole else "numbers"
     why = f"{kinds} from {finite[0]:.10g} to {finite[-1]:.10g}, {len(finite):,} different"
     missing = int(gone.sum())
-    column = Column(name, "number", why, missing, low=float(finite[0]), high=float(finite[-1]))
+    forms = ("whole",) if whole else ()
+    column = Column(name, "number", why, missing, low=float(finite[0]), high=float(finite[-1]), forms=forms)
     said = _numbering(name, finite, num=len(values) - missing) if whole else ""
     if said:
         return _Typed(replace(column, kind="identifier", why=said), numbering=values)
@@ -188,12 +190,11 @@ def _number(draft: Draft, *, told: bool = False) -> _Typed:
         why = f"one value, {finite[0]:.10g}" if len(finite) else "no finite value"
         return _Typed(Column(draft.name, "constant", why, missing), note=note)
     values = np.where(infinite, np.nan, numbers)[cells.codes]
-    whole = whole or bool((finite == np.round(finite)).all())
+    forms = forms_of(texts, finite, decimal_mark(draft))
+    whole = whole or "whole" in forms
     kinds = "whole numbers" if whole else "numbers"
     why = f"{kinds} from {finite[0]:.10g} to {finite[-1]:.10g}, {len(finite):,} different"
-    grouped = f"[0-9][{'.' if draft.decimal == ',' else ','}{SPACES}][0-9]"
-    if (draft.decimal == "," or plain_numbers(texts) is None) and matches(texts, grouped).any():
-        why += "; thousands separated"
+    why += "; thousands separated" if "thousands" in forms else ""
     reading: Reading = "decimal comma" if draft.decimal == "," else ""
     why += "; decimal comma" if reading and matches(texts, ",").any() else ""
     why += f"; in {draft.unit!r}" if draft.unit else ""
@@ -201,7 +202,7 @@ def _number(draft: Draft, *, told: bool = False) -> _Typed:
     why += f"; {draft.rows(draft.odd):,} not read" if draft.odd.any() else ""
     column = Column(
         draft.name, "number", why, missing, reading=reading, unit=draft.unit, low=float(finite[0]),
-        high=float(finite[-1]),
+        high=float(finite[-1]), forms=forms,
     )  # fmt: skip
     said = _numbering(draft.name, finite, num=draft.rows(good)) if whole and not told else ""
     if said:
@@ -215,14 +216,16 @@ def _on_odd(draft: Draft, kind: str) -> str:
         return ""
     rows = draft.rows(draft.odd)
     said = f"1 cell is not a {kind}" if rows == 1 else f"{rows:,} cells are not {kind}s"
-    return f"{draft.name}: {said} and taken as missing ({draft.cells.example(draft.odd)})"
+    unit = f" in {draft.unit!r}" if draft.unit else ""
+    return f"{draft.name}: {said}{unit} and taken as missing ({draft.cells.example(draft.odd)})"
 
 
 def _on_merged(draft: Draft) -> list[str]:
     """What is to be said of cells that look the same and were not."""
     if not draft.cells.merged or draft.decimal or draft.order:
         return []
-    return [f"{draft.name}: cells that differ only in what cannot be seen are one: {listed(draft.cells.merged)}"]
+    merged = dict.fromkeys(draft.cells.merged)
+    return [f"{draft.name}: cells that differ only in what cannot be seen are one: {listed(merged)}"]
 
 
 def _numbering(name: str, finite: np.ndarray, *, num: int) -> str:
@@ -257,7 +260,10 @@ def _date(draft: Draft) -> _Typed:
     reading = next(known for known in ("iso", "dmy", "mdy") if known == draft.order)
     values = np.where(draft.good, days, np.nan)[draft.cells.codes]
     low, high = float(found.min()), float(found.max())
-    return _Typed(Column(draft.name, "date", why, missing, reading=reading, low=low, high=high), values, note)
+    texts = draft.cells.some(draft.good)
+    forms = tuple(mark for mark in DATE_MARKS if matches(texts, f"^[0-9]{{1,2}}[{mark}]").any())
+    column = Column(draft.name, "date", why, missing, reading=reading, low=low, high=high, forms=forms)
+    return _Typed(column, values, note)
 
 
 def _words(draft: Draft, doubt: str = "") -> _Typed:
@@ -287,14 +293,13 @@ def _words(draft: Draft, doubt: str = "") -> _Typed:
         merged = f"{draft.name}: cells that differ in capitals only are one: {said}"
         note = "; ".join(each for each in (note, f"{merged} (--column {draft.name}=category keeps them apart)") if each)
     found = replace(_categories(draft, one, also), note=note)
+    twins = lookalikes(found.column.categories)
+    if twins is not None:
+        said = f"{draft.name}: {twins[0]!r} and {twins[1]!r} look alike and are two categories"
+        found = replace(found, note="; ".join(each for each in (note, said) if each))
     if len(found.column.categories) > 1:
         return found
     return _Typed(replace(column, why=f"one value, {found.column.categories[0]!r:.60}{also}"), note=note)
-
-
-def case_key(text: str) -> str:
-    """What is the same for texts that differ in capitals only; a single letter in two sizes may be two signs."""
-    return text.casefold() if len(text) > 1 else text
 
 
 def _categories(draft: Draft, cells: Cells, also: str) -> _Typed:
@@ -321,9 +326,12 @@ def _mixture(draft: Draft) -> str:
     reads["dates"] = np.any([~np.isnan(read_dates(values, order)) for order in DATES], axis=0) & firm
     kind = max(reads, key=lambda kind: draft.rows(reads[kind]))
     some, num = draft.rows(reads[kind]), draft.rows(firm)
-    if some == 0 or some == num:
+    if 0 < some < num:
+        return f"{some:,} of {num:,} are {kind}, others are not ({draft.cells.example(firm & ~reads[kind])})"
+    like = unread_numbers(draft)
+    if not like.any():
         return ""
-    return f"{some:,} of {num:,} are {kind}, others are not ({draft.cells.example(firm & ~reads[kind])})"
+    return f"{draft.rows(like):,} of {num:,} look like numbers and cannot be read ({draft.cells.example(like)})"
 
 
 def _coded(name: str, kind: Kind, why: str, categories: tuple[str, ...], codes: np.ndarray) -> _Typed:
@@ -356,6 +364,10 @@ def _notes_on_marks(drafts: Sequence[Draft], typed: Sequence[_Typed], declared: 
     return [
         f"{'empty cells' if mark == '' else repr(mark)} read as missing: {rows[mark]:,} in {listed(names, quote='')}"
         for mark, names in where.items()
+    ] + [
+        f"{draft.name}: {draft.na!r} is read as missing and may be a name: --column {draft.name}=category keeps it"
+        for draft, one in zip(drafts, typed, strict=True)
+        if draft.na and one.column.kind == "category"
     ]
 
 

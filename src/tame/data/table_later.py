@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tame.core.errors import DataError
+from tame.data.labels import case_key, visible
 from tame.data.table_cells import (
+    DATE_MARKS,
     DATES,
     LARGEST,
     MARKS,
@@ -32,10 +34,9 @@ from tame.data.table_cells import (
     read_booleans,
     read_dates,
     read_numbers,
-    visible,
 )
-from tame.data.table_kinds import EXACT, case_key, listed, on_infinite
-from tame.data.table_numbers import ambiguous, votes_of, without_unit
+from tame.data.table_kinds import EXACT, listed, on_infinite
+from tame.data.table_numbers import ambiguous, lack_unit, votes_of, without_unit
 from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, RawTable, Table
 
 MIXED = 0.1  # share of cells written in the other way from which on a column is refused as mixed
@@ -133,7 +134,7 @@ def _read_as(column: Column, file: Evidence, *, same: bool) -> tuple[np.ndarray,
     """(N,) values of the column, float64 or codes, and what was not as in the earlier table."""
     if column.kind == "number" and file.raw.declared(column.name) == "number":
         values = np.asarray(file.raw.columns[column.name], dtype=np.float64)
-        if not (np.abs(values) > LARGEST).any():
+        if not (np.abs(values) > LARGEST).any() and not column.unit:
             return values, []
     cells = cells_of(file.raw.cells(column.name))
     if column.kind in ("category", "boolean"):
@@ -151,6 +152,7 @@ def _read_as(column: Column, file: Evidence, *, same: bool) -> tuple[np.ndarray,
     if odd.any():
         rows = cells.rows(odd)
         said = f"1 cell is not a {column.kind}" if rows == 1 else f"{rows:,} cells are not {column.kind}s"
+        said += f" in {column.unit!r}" if column.unit else ""
         notes.append(f"{column.name}: {said}, taken as missing ({cells.example(odd)})")
     return np.where(infinite | marks, np.nan, found)[cells.codes], notes
 
@@ -158,8 +160,8 @@ def _read_as(column: Column, file: Evidence, *, same: bool) -> tuple[np.ndarray,
 # Numbers
 
 
-def read_later_numbers(column: Column, raw: RawTable, others: Sequence[Column] = ()) -> tuple[np.ndarray, list[str]]:
-    """(N,) numbers of a column of a later table, NaN where there is none or it cannot be read, and notes.
+def read_later_column(column: Column, raw: RawTable, others: Sequence[Column] = ()) -> tuple[np.ndarray, list[str]]:
+    """(N,) numbers or days of a column of a later table, NaN where there is none or it cannot be read, and notes.
 
     others: the columns beside it, which may show how the file writes numbers. Raises DataError as `apply_kinds`.
     """
@@ -174,7 +176,7 @@ def _numbers_as(
     notes: list[str] = []
     if file.raw.declared(column.name) in ("number", "boolean"):
         texts = pc.replace_substring(pc.replace_substring(cells.values, "true", "1"), "false", "0")
-        return read_numbers(texts, "."), notes
+        return _in_unit(column, cells, read_numbers(texts, "."), ~marks, notes, same=same), notes
     texts = without_unit(cells.values, column.unit)
     mark = own if same or (column.told and column.reading) else _mark_of(column, own, cells, texts, ~marks, file)
     found = read_numbers(texts, mark)
@@ -185,13 +187,30 @@ def _numbers_as(
             notes.append(
                 f"{column.name}: the decimal mark is {mark!r}, not {own!r} as in the training table, and was read so"
             )
-    if column.unit and not same:
-        bare = ~np.isnan(found) & ~marks & np.array(pc.equal(texts, cells.values).to_pylist(), dtype=bool)
-        if bare.any():
-            rows = cells.rows(bare)
-            said = "1 number comes" if rows == 1 else f"{rows:,} numbers come"
-            notes.append(f"{column.name}: {said} without {column.unit!r}, read as with it ({cells.example(bare)})")
-    return found, notes
+    return _in_unit(column, cells, found, ~marks, notes, same=same), notes
+
+
+def _in_unit(
+    column: Column, cells: Cells, found: np.ndarray, firm: np.ndarray, notes: list[str], *, same: bool
+) -> np.ndarray:
+    """(K,) the numbers; NaN for those without the unit where others have it. Adds to the notes.
+
+    Where none has it, they are taken as with it, if all are as those that were trained on. Raises DataError otherwise.
+    """
+    bare = lack_unit(cells.values, column.unit) & firm
+    if not bare.any():
+        return found
+    if same or (firm & ~bare & ~np.isnan(found) & (found != 0)).any():
+        return np.where(bare, np.nan, found)
+    example, rows = cells.example(bare), cells.rows(bare)
+    if not _inside(column, found[bare & ~np.isnan(found)]):
+        raise DataError(
+            f"column {column.name!r} comes without {column.unit!r} ({example}) and lies outside what was trained on: "
+            f"write its numbers with {column.unit!r}, as in the training table"
+        )
+    said = "1 number comes" if rows == 1 else f"{rows:,} numbers come"
+    notes.append(f"{column.name}: {said} without {column.unit!r}, read as with it ({example})")
+    return found
 
 
 def _mark_of(column: Column, own: Decimal, cells: Cells, texts: pa.Array, firm: np.ndarray, file: Evidence) -> Decimal:
@@ -210,17 +229,35 @@ def _mark_of(column: Column, own: Decimal, cells: Cells, texts: pa.Array, firm: 
     is_open = votes.open & firm
     if not is_open.any():
         return own
+    fits = {each: _fits(column, read_numbers(texts, each)[is_open]) for each in (".", ",")}
     shown = file.marks
+    doubt = ambiguous(column.name, cells, texts.filter(pa.array(is_open)))
     if sum(shown.values()) and min(shown.values()) <= MIXED * sum(shown.values()):
-        return "." if shown["."] > shown[","] else ","
-    inside = {each: _inside(column, read_numbers(texts, each)[is_open]) for each in (".", ",")}
-    if inside["."] != inside[","]:
-        return "." if inside["."] else ","
-    has_comma = bool(matches(texts.filter(pa.array(is_open)), ",").any())
-    usual: Decimal = "." if has_comma == (file.raw.separator in (",", "")) else ","
-    if usual == own or (own == "." and not has_comma):
+        mark = "." if shown["."] > shown[","] else ","
+        if fits[mark] or not fits["," if mark == "." else "."]:
+            return mark
+        raise doubt  # the file says one thing, and what was trained on another
+    if fits["."] != fits[","]:
+        return "." if fits["."] else ","
+    if _may_be_own(column, own, texts.filter(pa.array(is_open)), file.raw.separator):
         return own
-    raise ambiguous(column.name, cells, texts.filter(pa.array(is_open)))
+    raise doubt
+
+
+def _may_be_own(column: Column, own: Decimal, texts: pa.Array, separator: str) -> bool:
+    """Whether texts that can be read by both marks can be read by the one that was trained on, `own`."""
+    has_point, has_comma = (bool(matches(texts, rf"[0-9][{mark}]").any()) for mark in ".,")
+    if has_point and has_comma:
+        return False
+    usual: Decimal = "." if has_comma == (separator in (",", "")) else ","
+    if column.forms:  # by it these texts must be whole, or numbers with separated thousands, as they were
+        return usual == own and has_comma == (own == ".")
+    return usual == own or (own == "." and not has_comma)
+
+
+def _fits(column: Column, values: np.ndarray) -> bool:
+    """Whether these values are as those that were trained on: in their range or near it, and whole where all were."""
+    return _inside(column, values) and ("whole" not in column.forms or bool((values == np.round(values)).all()))
 
 
 def _inside(column: Column, values: np.ndarray) -> bool:
@@ -230,11 +267,20 @@ def _inside(column: Column, values: np.ndarray) -> bool:
 
 
 def _range(column: Column) -> tuple[float, float]:
-    """The range that was trained on, widened."""
+    """The range that was trained on, widened by half of itself; of values of one sign at most by half of its logarithm.
+
+    Otherwise everything near 0 would lie near 50,000 to 300,000 too.
+    """
     if column.low is None or column.high is None:
         return -np.inf, np.inf
-    width = WIDER * (column.high - column.low)
-    return column.low - width, column.high + width
+    low, high = column.low, column.high
+    width = WIDER * (high - low)
+    least, most = low - width, high + width
+    if column.kind == "number" and low > 0:
+        least = max(least, low * (low / high) ** WIDER)
+    if column.kind == "number" and high < 0:
+        most = min(most, high * (high / low) ** WIDER)
+    return least, most
 
 
 # Dates
@@ -277,14 +323,23 @@ def _order_of(column: Column, cells: Cells, reads: dict[str, np.ndarray], firm: 
         )
     if sum(rows.values()):
         return max(rows, key=lambda order: rows[order])
+    texts = cells.some(either)
+    marks = {mark for mark in DATE_MARKS if matches(texts, f"^[0-9]{{1,2}}[{mark}]").any()}
+    as_trained = column.reading in only and (not column.forms or marks <= set(column.forms))
+    dotted = marks == {"."} and not (column.reading == "mdy" and "." in column.forms)
     others = file.orders
     if sum(others.values()) and min(others.values()) <= MIXED * sum(others.values()):
-        return max(others, key=lambda order: others[order])
-    if column.reading in only:
+        order = max(others, key=lambda order: others[order])
+        if not (dotted and order == "mdy"):
+            return order
+    elif dotted:  # months never come first in dates with points
+        return "dmy"
+    elif as_trained:
         return column.reading
     raise DataError(
-        f"column {column.name!r} is ambiguous: in {cells.example(either)} the day or the month may come first, and in "
-        "the table that was trained on the year did; write its dates as 2024-02-29"
+        f"column {column.name!r} is ambiguous: in {cells.example(either)} the day or the month may come first, and the "
+        f"dates that were trained on, with the {ORDERS[column.reading]}, were written otherwise; write its dates as "
+        "2024-02-29"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -10,11 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tame.core.errors import DataError
-from tame.data.table_cells import Cells, Decimal, matches, read_numbers
+from tame.data.table_cells import SPACES, Cells, Decimal, matches, plain_numbers, plain_signs, read_numbers
 
-CURRENCIES = "$€£¥"
-BEFORE = rf"^(?P<sign>[+-]?)(?P<unit>[{CURRENCIES}]|USD|EUR|GBP|CHF) ?(?P<rest>[+-]?[0-9.].*)$"
-AFTER = r"^(?P<rest>[+-]?[0-9.,][0-9.,' \x{2019}\x{a0}\x{202f}]*?) ?(?P<unit>[^0-9.,'+\s\x{2019}-][^0-9.,+\s-]{0,3})$"
+CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|BRL|CAD|AUD|SEK|NOK|DKK|PLN|Rs|kr"
+BEFORE = rf"^(?P<sign>[+-]?)(?P<unit>[A-Z]{{0,3}}\p{{Sc}}|{CODES})[ \x{{a0}}]?(?P<rest>[+-]?[0-9.].*)$"
+AFTER = rf"^(?P<rest>[+-]?[0-9.,][0-9.,{SPACES}]*?)[ \x{{a0}}]?(?P<unit>[^0-9.,'+\s\x{{2019}}-][^0-9.,+\s-]{{0,3}})$"
+LIKE = re.compile(
+    rf"[(<>\u2264\u2265=~\u2248\u00b1+\u2212\u2013\u2014\s-]*(?:[A-Z]{{0,3}}\$|{CODES})?\s?[(+\u2212\u2013-]*"
+    rf"[0-9][0-9.,:/_{SPACES}]*(?:[^\W\d_]{{1,4}}|[^\w\s-])?[-)+.\u2013]*$"
+)
+LONGEST = 40  # characters; longer texts look like no number, and the pattern would search them for long
 UNITS = 0.95  # of the rows that must have the same unit, for it to be one
 
 
@@ -44,7 +51,8 @@ def unit_of(cells: Cells, chosen: np.ndarray) -> tuple[str, pa.Array]:
 
     "" and the cells as they are where there is none. A cell without the unit stays as it is.
     """
-    found = [pc.extract_regex(cells.values, pattern) for pattern in (BEFORE, AFTER)]
+    values = plain_signs(cells.values)
+    found = [pc.extract_regex(values, pattern) for pattern in (BEFORE, AFTER)]
     num, best, most = cells.rows(chosen), "", 0
     for parts in found:
         units = pc.struct_field(parts, "unit")
@@ -55,18 +63,19 @@ def unit_of(cells: Cells, chosen: np.ndarray) -> tuple[str, pa.Array]:
         for unit, count in counted.items():
             best, most = (unit, count) if count > most else (best, most)
     if not num or most < UNITS * num:
-        return "", cells.values
-    return best, without_unit(cells.values, best)
+        return "", values
+    return best, without_unit(values, best)
 
 
 def without_unit(values: pa.Array, unit: str) -> pa.Array:
     """The texts (K,) without this unit; those that have another, or none, as they are."""
     if not unit:
         return values
+    values = plain_signs(values)
     bare = values
     for pattern in (AFTER, BEFORE):
         parts = pc.extract_regex(values, pattern)
-        fits = pc.fill_null(pc.equal(pc.struct_field(parts, "unit"), unit), False)
+        fits = pc.fill_null(pc.equal(pc.struct_field(parts, "unit"), unit.strip()), False)
         number = pc.struct_field(parts, "rest")
         if pattern == BEFORE:
             number = pc.binary_join_element_wise(
@@ -74,6 +83,37 @@ def without_unit(values: pa.Array, unit: str) -> pa.Array:
             )
         bare = pc.if_else(fits, number, bare)
     return bare
+
+
+def lack_unit(values: pa.Array, unit: str) -> np.ndarray:
+    """(K,) whether a text is a number without the unit that others have. Nothing is nothing in every unit."""
+    if not unit:
+        return np.zeros(len(values), dtype=bool)
+    plain = plain_signs(values)
+    numbers = [read_numbers(plain, mark) for mark in (".", ",")]
+    return np.asarray(np.any([~np.isnan(each) & (each != 0) for each in numbers], axis=0))
+
+
+def forms_of(texts: pa.Array, numbers: np.ndarray, mark: Decimal) -> tuple[str, ...]:
+    """How numbers are written, as a `Column` keeps it. texts: the cells without their unit; numbers: what they are."""
+    forms = ["whole"] if bool((numbers == np.round(numbers)).all()) else []
+    grouped = f"[0-9][{'.' if mark == ',' else ','}{SPACES}][0-9]"
+    if (mark == "," or plain_numbers(texts) is None) and matches(plain_signs(texts), grouped).any():
+        forms.append("thousands")
+    return tuple(forms)
+
+
+def like_numbers(values: pa.Array) -> np.ndarray:
+    """(K,) whether a text looks like a number to a reader, in whatever form: <3, 7:30, (1,000), 1.2k, 5 kg."""
+    texts = (text if len(text) <= LONGEST else "" for text in values.to_pylist())
+    return np.array([bool(LIKE.match(_in_classes(text))) for text in texts], dtype=bool)
+
+
+def _in_classes(text: str) -> str:
+    """The text with 0 for digits of any script, $ for signs of currencies."""
+    if text.isascii():
+        return text
+    return "".join("0" if char.isdecimal() else "$" if unicodedata.category(char) == "Sc" else char for char in text)
 
 
 def settle_decimal(name: str, cells: Cells, values: pa.Array, *, separator: str, others: Collection[str]) -> Decimal:

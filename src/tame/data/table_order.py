@@ -3,15 +3,86 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tame.core.errors import DataError, require
-from tame.data.table_cells import MARKS, Cells, cells_of, order_of
-from tame.data.table_kinds import type_table
-from tame.data.tables import RawTable
+from tame.data.table_cells import MARKS, Cells, cells_of, leading_zeros, order_of, read_numbers
+from tame.data.table_kinds import EXACT, type_table
+from tame.data.table_later import read_later_column
+from tame.data.tables import Column, RawTable, Table
 
 ADVICE = "give a column of numbers or dates, or of text such as 2024-W05 or run7"
+
+
+def joined_groups(tables: Sequence[tuple[str, RawTable]], name: str) -> tuple[np.ndarray, list[str]]:
+    """(N,) text, the same where the cells of a column are the same value, in one table after the other; and notes.
+
+    tables: with the name of each for errors and notes. 1 and 1.0 are one value, and so are 1 from CSV and from Parquet;
+    dates are read as `joined_order` reads them.
+    """
+    column = _typed(tables[0][1], name, "")[0]
+    if column.kind == "date":
+        days, notes = _measured(tables, name, "")
+        return _texts(["" if np.isnan(day) else repr(float(day)) for day in days]), notes
+    return np.concatenate([_plainly(cells_of(raw.cells(name))) for _, raw in tables]), []
+
+
+def joined_order(tables: Sequence[tuple[str, RawTable]], name: str, *, told: str = "") -> tuple[np.ndarray, list[str]]:
+    """(N,) cells of the column that orders the rows, of one table after the other: numbers, days or texts; and notes.
+
+    tables: with the name of each for errors and notes. Later tables are read as the columns of a later table are. told:
+    what the user said that the column is. Raises DataError where a later cell is not what the first table has.
+    """
+    if _typed(tables[0][1], name, told)[0].kind in ("number", "date"):
+        return _measured(tables, name, told)
+    return np.concatenate([_plainly(cells_of(raw.cells(name))) for _, raw in tables]), []
+
+
+def _typed(raw: RawTable, name: str, told: str) -> tuple[Column, Table]:
+    """The column by itself."""
+    encoded = {key: cells for key, cells in raw.encoded.items() if key == name}
+    only = replace(raw, names=(name,), columns={name: raw.columns[name]}, encoded=encoded)
+    table = type_table(only, target=None, told={name: told} if told else None)
+    return table.columns[0], table
+
+
+def _measured(tables: Sequence[tuple[str, RawTable]], name: str, told: str) -> tuple[np.ndarray, list[str]]:
+    """(N,) numbers or days of the column in all tables, and notes on the later ones."""
+    column, table = _typed(tables[0][1], name, told)
+    found, notes = [table.values[name]], []
+    for short, raw in tables[1:]:
+        try:
+            values, said = read_later_column(column, raw)
+        except DataError as problem:
+            raise DataError(f"{short}: {problem}") from None
+        cells = cells_of(raw.cells(name))
+        lost = np.isnan(values) & ~cells.mask(MARKS)[cells.codes]
+        if lost.any():
+            example = f"row {int(lost.argmax()) + 1:,}: {cells.values[int(cells.codes[lost.argmax()])].as_py()!r}"
+            raise DataError(f"{short}: column {name!r} is not the {column.kind} that the first table has ({example})")
+        found.append(values)
+        notes += [f"{short}: {note}" for note in said]
+    return np.concatenate(found), notes
+
+
+def _plainly(cells: Cells) -> np.ndarray:
+    """(N,) text of cells: a whole number without a fraction, whatever it came as; others as they are."""
+    texts = cells.values.to_pylist()
+    numbers = np.where(leading_zeros(cells.values), np.nan, read_numbers(cells.values, "."))
+    plain = [
+        str(int(number)) if number == np.floor(number) and abs(number) <= EXACT else text
+        for text, number in zip(texts, numbers.tolist(), strict=True)
+    ]
+    return np.asarray(_texts(plain)[cells.codes])
+
+
+def _texts(texts: list[str]) -> np.ndarray:
+    found = np.empty(len(texts), dtype=object)
+    found[:] = texts
+    return found
 
 
 def group_codes(values: np.ndarray, name: str) -> tuple[np.ndarray, str]:
@@ -34,7 +105,9 @@ def order_values(values: np.ndarray, name: str, *, told: str = "") -> np.ndarray
     cells = cells_of(values)
     gone = cells.mask(MARKS)
     require(
-        not gone.any(), f"the order column {name!r} has empty cells, such as row {_row(cells, gone)}", error=DataError
+        not gone.any(),
+        f"the order column {name!r} has cells that are empty or cannot be read, such as row {_row(cells, gone)}",
+        error=DataError,
     )
     if values.dtype.kind in "iufM":
         return _finite(values.astype(np.float64), name)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from tame.core.errors import DataError, require
+from tame.data.table_cells import all_numbers
 from tame.data.table_csv import column_names, text_array
 from tame.data.tables import RawTable
 
@@ -43,6 +44,7 @@ def read_parquet(data: bytes, *, where: str, digest: str) -> RawTable:
     require(table.num_rows > 0 and table.num_columns > 0, f"{where} has no rows", error=DataError)
     names, notes = column_names(found, where)
     columns: dict[str, np.ndarray] = {}
+    categories: set[str] = set()
     for name, column in zip(names, table.columns, strict=True):
         if re.fullmatch(r"__index_level_\d+__", name):
             notes.append(f"{name} is left out: the numbering that pandas writes")
@@ -51,8 +53,12 @@ def read_parquet(data: bytes, *, where: str, digest: str) -> RawTable:
         notes += [f"{name} {said}"] if said else []
         if values is not None:
             columns[name] = values
+            if pa.types.is_dictionary(column.type) and values.dtype.kind == "O" and all_numbers(values):
+                categories.add(name)
     require(bool(columns), f"{where} has no usable column: {'; '.join(notes)}", error=DataError)
-    return RawTable(tuple(columns), columns, ("format: Parquet", *notes), table.num_rows, digest)
+    return RawTable(
+        tuple(columns), columns, ("format: Parquet", *notes), table.num_rows, digest, categories=frozenset(categories)
+    )
 
 
 def _open(data: bytes, where: str) -> parquet.ParquetFile:
@@ -92,6 +98,11 @@ def _convert(column: pa.ChunkedArray) -> tuple[np.ndarray | None, str]:
         zone = getattr(kind, "tz", None)
         moments = column.cast(pa.timestamp("us", zone), safe=False).to_numpy().astype("datetime64[us]")
         return moments, f"has times of the zone {zone}, read as UTC" if zone not in (None, "UTC") else ""
+    if types.is_duration(kind):
+        spans = column.cast(pa.duration("us"), safe=False).to_numpy()
+        return np.asarray(spans / np.timedelta64(1, "D"), dtype=np.float64), "holds spans of time, read in days"
+    if types.is_time(kind):
+        return text_array(_times(column)), ""
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return text_array(column.cast(pa.large_string())), ""
     if types.is_null(kind) or types.is_boolean(kind) or types.is_decimal(kind):
@@ -102,6 +113,14 @@ def _convert(column: pa.ChunkedArray) -> tuple[np.ndarray | None, str]:
         except pa.ArrowInvalid:
             return None, "is left out: it holds bytes that are no text"
     return None, f"is left out: its type {kind!s:.80} is not one plain value per row"
+
+
+def _times(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Times of day as text, as every other entrance has them: without fractions of seconds where all are whole."""
+    try:
+        return column.cast(pa.time32("s")).cast(pa.string())
+    except pa.ArrowInvalid:
+        return column.cast(pa.string())
 
 
 def _whole(column: pa.ChunkedArray) -> np.ndarray:

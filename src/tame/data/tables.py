@@ -24,7 +24,9 @@ class Column:
     """A column and how it is understood. Identifiers, free text, constants and ignored columns are not trained on.
 
     categories: of a category or boolean, the commonest first. reading: how the text becomes a number or a date; unit:
-    what stands beside each number; told: whether the user said what it is. With low and high, the least and largest
+    what stands beside each number; forms: how its cells were written, "whole" where all numbers are whole, "thousands"
+    where their thousands are separated, and the marks between day, month and year of dates that do not begin with the
+    year; told: whether the user said what it is. With low and high, the least and largest
     number or date, and missing of all rows, they say how a later table is to be read and what is unusual in it.
     """
 
@@ -39,12 +41,14 @@ class Column:
     high: float | None = None
     rows: int = 0
     told: bool = False
+    forms: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         return {
             "name": self.name, "kind": self.kind, "why": self.why, "missing": self.missing,
             "categories": list(self.categories), "reading": self.reading, "unit": self.unit, "low": self.low,
             "high": self.high, "rows": self.rows, "told": self.told,
+            "forms": list(self.forms),
         }  # fmt: skip
 
     @classmethod

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from tame.core.errors import DataError, UsageError, require, unknown
-from tame.data.labels import numbers_in_order
+from tame.data.labels import case_key, lookalikes, numbers_in_order, visible
 from tame.data.table_cells import (
     LARGEST,
     MARKS,
@@ -23,12 +23,10 @@ from tame.data.table_cells import (
     merged_by,
     read_booleans,
     read_numbers,
-    visible,
 )
-from tame.data.table_drafts import Draft, decimal_mark, draft_of, require_told, settled
-from tame.data.table_kinds import case_key
-from tame.data.table_later import read_later_numbers
-from tame.data.table_numbers import votes_of
+from tame.data.table_drafts import Draft, decimal_mark, draft_of, require_told, settled, unread_numbers
+from tame.data.table_later import read_later_column
+from tame.data.table_numbers import forms_of, lack_unit, like_numbers, votes_of
 from tame.data.tables import Column, RawTable, Table, require_column
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -88,7 +86,7 @@ def read_target(raw: RawTable, name: str, *, task: str = "auto", told: str = "")
         target = _regression(name, cells, numbers, marks, f"{reason}{_written(draft)}{said}")
         return replace(target, column=_column_of(draft, target.values, told)), labelled
     if numbers is None and told != "category":
-        _require_one_case(name, cells, marks)
+        _require_unlike(name, cells, marks)
     # Names such as 07 are numbers too.
     key, classes = numbers_in_order(*_classes(cells, numbers, marks, keep_case=told == "category"))
     _check_classes(name, task, cells, key, classes, f"{reason}{said}", is_words=numbers is None)
@@ -97,8 +95,10 @@ def read_target(raw: RawTable, name: str, *, task: str = "auto", told: str = "")
     return Target(name, found, classes, key[cells.codes], why), labelled
 
 
-def read_later_target(raw: RawTable, target: Target, others: Sequence[Column] = ()) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) the target of a later table by the classes of an earlier one, and (N,) bool: the rows that have a label.
+def read_later_target(
+    raw: RawTable, target: Target, others: Sequence[Column] = ()
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(N,) the target of a later table by the classes of an earlier one; (N,) bool, the rows that have a label; notes.
 
     others: the other columns of the earlier table, which may show how the later one writes numbers. Raises DataError
     where the column is not there, or a cell is not a number or a class of the earlier table.
@@ -116,15 +116,16 @@ def read_later_target(raw: RawTable, target: Target, others: Sequence[Column] = 
     odd = (key < 0) & ~marks
     if odd.any():
         raise DataError(f"the target {target.name!r} has a class that was not there before: {cells.example(odd)}")
-    return key[cells.codes], ~marks[cells.codes]
+    return key[cells.codes], ~marks[cells.codes], []
 
 
 def _later_numbers(
     raw: RawTable, target: Target, cells: Cells, others: Sequence[Column]
-) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) numbers of a later target, NaN where a row has none, and (N,) bool: the rows that have one."""
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(N,) numbers of a later target, NaN where a row has none; (N,) bool, the rows that have one; and notes."""
     column = target.column or Column(target.name, "number", "")
-    values, _ = read_later_numbers(column, raw, others)
+    _require_unit(target.name, cells, lack_unit(cells.values, column.unit), column.unit)
+    values, notes = read_later_column(column, raw, others)
     marks = draft_of(raw, target.name)
     bad = np.isnan(values) & marks.good[cells.codes]
     if bad.any():
@@ -141,7 +142,16 @@ def _later_numbers(
             f"the target {target.name!r} is to be a regression and not all its cells are numbers "
             f"({cells.example(marks.odd)}); fix these cells or leave the rows out"
         )
-    return values, ~np.isnan(values)
+    return values, ~np.isnan(values), notes
+
+
+def _require_unit(name: str, cells: Cells, bare: np.ndarray, unit: str) -> None:
+    """Raises DataError where a number of a target comes without its unit: 0.5 may be a share or half a percent."""
+    if bare.any():
+        raise DataError(
+            f"the target {name!r} has numbers without {unit!r}, which the others have ({cells.example(bare)}); "
+            f"write {unit!r} beside each, or empty these cells to leave the rows out"
+        )
 
 
 def leaks(table: Table, target: Target) -> list[Leak]:
@@ -189,26 +199,29 @@ def _draft(raw: RawTable, name: str, task: str, told: str) -> Draft:
     if draft.odd.any() and task not in ("auto", "regression"):
         none = np.zeros_like(draft.odd)
         draft = replace(draft, odd=none, decimal="", order="", unit="", bare=draft.cells.values)
-    if draft.na and not _marks_in_others(raw, name):
-        rows = draft.rows(draft.cells.mask(("NA",)))
+    if draft.na and not _marks_in_others(raw, name, draft.na):
+        rows = draft.rows(draft.cells.mask((draft.na,)))
         word = draft.cells.some(draft.firm)[0].as_py()
         raise DataError(
-            f"the target {name!r} is 'NA' in {rows:,} rows, beside names such as {word!r}: is it a name or a missing "
-            f"value? Say --column {name}=category to keep it as a class, or empty these "
-            "cells to leave the rows out"
+            f"the target {name!r} is {draft.na!r} in {rows:,} rows, beside names such as {word!r}: is it a name or a "
+            f"missing value? Say --column {name}=category to keep it as a class, or empty these cells to leave the "
+            "rows out"
         )
     if draft.decimal == "open":
         others = [draft_of(raw, other) for other in raw.names if other != name]
         draft = settled([draft, *(other for other in others if other.decimal not in ("open", ""))], raw)[0]
     if task == "auto" and not told and not draft.decimal and draft.declared != "category":
         _require_one_kind(name, draft)
+    if draft.decimal and not told:
+        _require_unit(name, draft.cells, lack_unit(draft.cells.values, draft.unit) & draft.odd, draft.unit)
+        _require_read(name, draft)
     return draft
 
 
-def _marks_in_others(raw: RawTable, name: str) -> bool:
-    """Whether NA marks missing numbers or dates elsewhere in the file."""
+def _marks_in_others(raw: RawTable, name: str, mark: str) -> bool:
+    """Whether the mark, such as NA, stands for missing numbers or dates elsewhere in the file."""
     drafts = (draft_of(raw, other) for other in raw.names if other != name)
-    return any((draft.decimal or draft.order) and draft.cells.mask(("NA",)).any() for draft in drafts)
+    return any((draft.decimal or draft.order) and draft.cells.mask((mark,)).any() for draft in drafts)
 
 
 def _require_one_kind(name: str, draft: Draft) -> None:
@@ -222,6 +235,23 @@ def _require_one_kind(name: str, draft: Draft) -> None:
             f"the target {name!r} mixes numbers and words: {some:,} of {num:,} are numbers, others are not ({odd}); "
             f"empty the other cells to leave these rows out, or say --column {name}=number, or --column "
             f"{name}=category to take each as a class"
+        )
+
+    like = unread_numbers(draft)
+    if like.any():
+        raise DataError(
+            f"the target {name!r} looks like numbers that cannot be read ({draft.cells.example(like)}); write them "
+            f"plainly, as 1300.5, or say --column {name}=category to take each as a class"
+        )
+
+
+def _require_read(name: str, draft: Draft) -> None:
+    """Raises DataError where one of the few cells that are left out looks like a number too."""
+    odd = draft.odd & like_numbers(draft.cells.values)
+    if odd.any():
+        raise DataError(
+            f"the target {name!r} has cells that look like numbers and cannot be read as the others are "
+            f"({draft.cells.example(odd)}); write them alike, or empty them to leave the rows out"
         )
 
 
@@ -245,10 +275,11 @@ def _written(draft: Draft) -> str:
 
 def _column_of(draft: Draft, values: np.ndarray, told: str) -> Column:
     found = values[~np.isnan(values)]
+    forms = forms_of(draft.bare.filter(pa.array(draft.good)), found, decimal_mark(draft))
     return Column(
         draft.name, "number", "", missing=len(values) - len(found), unit=draft.unit,
         reading="decimal comma" if draft.decimal == "," else "", low=float(found.min()), high=float(found.max()),
-        rows=len(values), told=":" in told,
+        rows=len(values), told=":" in told, forms=forms,
     )  # fmt: skip
 
 
@@ -314,15 +345,15 @@ def _far(cells: Cells, numbers: np.ndarray, marks: np.ndarray) -> str:
 # Classes
 
 
-def _require_one_case(name: str, cells: Cells, marks: np.ndarray) -> None:
-    """Raises DataError where single letters come in two sizes: they may be two signs or one."""
-    letters = {text for text in cells.some(~marks).to_pylist() if len(text) == 1}
-    both = sorted(letter for letter in letters if letter.upper() != letter and letter.upper() in letters)
-    if both and not are_boolean(cells.some(~marks)):
-        pair = f"{both[0]!r} and {both[0].upper()!r}"
+def _require_unlike(name: str, cells: Cells, marks: np.ndarray) -> None:
+    """Raises DataError where two labels are hard to tell apart and are not one: they may be two signs or one."""
+    labels = {case_key(visible(text)): text for text in cells.some(~marks).to_pylist()}
+    twins = lookalikes(labels.values())
+    if twins is not None and not are_boolean(cells.some(~marks)):
+        one, other = (f"{text!r}" if text.isascii() else f"{text!r} ({ascii(text)[1:-1]})" for text in twins)
         raise DataError(
-            f"the target {name!r} has {pair}: one class or two? Write them alike, or say --column {name}=category to "
-            "keep them apart"
+            f"the target {name!r} has {one} and {other}: one class or two? Write them alike, or say --column "
+            f"{name}=category to keep them apart"
         )
 
 
@@ -389,7 +420,7 @@ def _remarks(cells: Cells, marks: np.ndarray, key: np.ndarray, classes: Sequence
         if not mark:
             spelled.setdefault(code, []).append(text)
     for code, own in spelled.items():
-        others = [text for text in own if text != classes[code] and text.casefold() == classes[code].casefold()]
+        others = [text for text in own if text != classes[code] and text.lower() == classes[code].lower()]
         said += [
             f"{' and '.join(map(repr, [classes[code], *others]))} differ in capitals only and are one class"
         ] * bool(others)

@@ -82,7 +82,7 @@ def split_rows(own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies |
     copies: which rows are copies of others; found in the table where they are not given.
     """
     found = copies_of(list(own.table.values.values())) if copies is None else copies
-    groups, notes = groups_of(len(own.values), found.pairs()), own.notes
+    groups, notes = groups_of(len(own.values), found.pairs()), own.notes + _on_crowds(found)
     if config.groups:
         named, said = named_groups(
             own.beside[config.groups], config.groups, given=own.given, values=own.values, classes=own.classes,
@@ -105,6 +105,13 @@ def split_rows(own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies |
     findings = [*_of_columns(own, notes), *_of_copies(own, data, found), *_of_split(own, data)]
     facts = _facts(own, data, notes, int(found.has_twin.sum()))
     return Opened(data=data, facts=facts, groups=groups, findings=tuple(findings))
+
+
+def _on_crowds(copies: RowCopies) -> tuple[str, ...]:
+    if not copies.crowded:
+        return ()
+    rows = count(copies.crowded, "row")
+    return (f"{rows} not kept together though they differ in one column only: they would be too much of the table",)
 
 
 def _split(own: Rows, groups: np.ndarray, config: StudyConfig) -> Split:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from tame.core.result_parts import TargetFacts
 from tame.data.sources import concat, short_names, take_rows, write_columns
 from tame.data.table_kinds import type_table
 from tame.data.table_later import apply_kinds
+from tame.data.table_order import joined_groups, joined_order
 from tame.data.table_reading import read_raw
 from tame.data.tables import Column, RawTable, Table, require_column, require_learnt
 from tame.data.targets import Target, leaks, read_later_target, read_target
@@ -91,15 +92,28 @@ def read_rows(config: StudyConfig) -> Found:
     given = np.repeat([part for _, part in files], [t.num_rows for t in tables])
     values = np.concatenate(targets)
     numbers = [f"{short}:{line}" for short, raw in zip(names, raws, strict=True) for line in raw.places.tolist()]
-    beside = {name: np.concatenate([np.asarray(raw.columns[name]) for raw in raws]) for name in ignore}
+    beside, said = _beside(config, list(zip(names, raws, strict=True)))
     rows = Rows(
         table=take_rows(table, kept), task=target.task, classes=target.classes, values=values[kept],
         given=tuple(given[kept].tolist()), ids=tuple(numbers[row] for row in kept),
-        target=TargetFacts(name=target.name, task=target.task, why=target.why), notes=tuple(_notes(tables, names)),
+        target=TargetFacts(name=target.name, task=target.task, why=target.why), notes=(*_notes(tables, names), *said),
         digests=tuple(raw.digest for raw in raws), beside={name: column[kept] for name, column in beside.items()},
         unlabelled=int(len(values) - len(kept)), leaks=tuple(leaks(first, target)),
     )  # fmt: skip
     return Found(rows, kept)
+
+
+def _beside(config: StudyConfig, tables: Sequence[tuple[str, RawTable]]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """(N,) cells of the columns that group and order the rows, of all tables, and notes."""
+    found, notes = {}, []
+    if config.groups:
+        found[config.groups], said = joined_groups(tables, config.groups)
+        notes += said
+    if config.order:
+        told = config.columns.get(config.order, "")
+        found[config.order], said = joined_order(tables, config.order, told=told)
+        notes += said
+    return found, notes
 
 
 def _later(
@@ -109,8 +123,9 @@ def _later(
     try:
         for name in beside:
             require_column(name, raw.names)
-        values, labelled = read_later_target(raw, target, columns)
+        values, labelled, notes = read_later_target(raw, target, columns)
         table, _ = apply_kinds(raw, columns, beside=beside)
+        table = replace(table, notes=(*table.notes, *notes))
     except DataError as problem:
         raise DataError(f"{short}: {problem}") from None
     require(bool(labelled.any()), f"{short}: no row has a target, so it cannot be the {part} part", error=DataError)

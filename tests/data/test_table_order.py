@@ -1,0 +1,63 @@
+"""Columns that group and order rows: the same values are the same in every file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tame.core.errors import DataError
+from tame.data.table_order import group_codes, joined_groups, joined_order
+from tame.data.tables import RawTable
+
+FORMS = {
+    "whole": lambda numbers: (np.array(numbers, dtype=np.int64), ""),
+    "float": lambda numbers: (np.array(numbers, dtype=np.float64), ""),
+    "text": lambda numbers: (np.array([str(number) for number in numbers], dtype=object), ","),
+    "point": lambda numbers: (np.array([f"{number}.0" for number in numbers], dtype=object), ","),
+    "blank": lambda numbers: (np.array([f" {number}" for number in numbers], dtype=object), ","),
+}
+
+
+def named(number: int, column: np.ndarray, separator: str = ",") -> tuple[str, RawTable]:
+    return f"t{number}.csv", RawTable(("g",), {"g": column}, (), len(column), "", separator)
+
+
+def text(number: int, cells: Sequence[str]) -> tuple[str, RawTable]:
+    return named(number, np.array(cells, dtype=object))
+
+
+@given(
+    numbers=st.lists(st.integers(0, 5), min_size=2, max_size=30), first=st.sampled_from(list(FORMS)),
+    second=st.sampled_from(list(FORMS)),
+)  # fmt: skip
+def test_groups_and_order_are_the_same_through_every_entrance(numbers, first, second):
+    tables = [named(place, *FORMS[form](numbers)) for place, form in enumerate((first, second))]
+    codes, _ = group_codes(joined_groups(tables, "g")[0], "g")
+    assert (codes[: len(numbers)] == codes[len(numbers) :]).all()
+    assert len(np.unique(codes)) == len(set(numbers))
+    ordered, _ = joined_order(tables, "g")
+    assert [float(value) for value in ordered] == [float(number) for number in numbers * 2]
+
+
+def test_dates_of_a_second_file_are_read_by_its_own_order_and_said():
+    days = [np.datetime64("2020-01-01") + 9 * i for i in range(40)]
+    first = ["{2}/{1}/{0}".format(*str(day).split("-")) for day in days]
+    second = ["{1}/{2}/{0}".format(*str(day).split("-")) for day in days]
+    for joined in (joined_order, joined_groups):
+        values, notes = joined([text(0, first), text(1, second)], "g")
+        assert values[:40].tolist() == values[40:].tolist()
+        assert "t1.csv: g: dates come with the month first" in notes[0]
+
+
+def test_names_with_leading_zeros_are_other_groups_than_numbers():
+    values, _ = joined_groups([text(0, ["007", "012"]), text(1, ["7", "012"])], "g")
+    assert values.tolist() == ["007", "012", "7", "012"]
+
+
+def test_an_order_that_the_second_file_does_not_have_is_refused_with_its_name():
+    with pytest.raises(DataError, match=r"t1.csv: column 'g' is not the number that the first table has \(row 2: 'x'"):
+        joined_order([text(0, ["1", "2", "3"]), text(1, ["4", "x"])], "g")
