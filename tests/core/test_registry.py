@@ -64,7 +64,7 @@ def test_a_name_that_two_packages_take_is_refused_each_time(install):
     install("second", "PART = 2", name="same")
     things: Registry[int] = Registry("thing", group="tests.things")
     for _ in range(2):
-        with pytest.raises(UsageError, match="the thing 'same' of the package .* 'same' is registered already"):
+        with pytest.raises(UsageError, match=r"the thing 'same' of the package .* 'same' is registered already"):
             things.get("other")
 
 

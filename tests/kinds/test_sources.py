@@ -56,6 +56,11 @@ def test_a_kind_whose_claims_fail_is_named(tmp_path, monkeypatch):
         kind_of(StudyConfig(data=str(tmp_path / "data.csv")))
 
 
+def test_the_ending_of_a_file_may_be_in_capitals():
+    assert all(SEQUENCES.claims(StudyConfig(data=name)) for name in ("d.seq", "D.SEQ"))
+    SEQUENCES.check(StudyConfig(data="d.seq", task="binary"))
+
+
 def test_a_study_that_goes_on_keeps_its_kind_whatever_is_installed_since(tmp_path, monkeypatch):
     path = tmp_path / "data.csv"
     path.write_text("a,b\n1,2\n")
@@ -63,7 +68,7 @@ def test_a_study_that_goes_on_keeps_its_kind_whatever_is_installed_since(tmp_pat
     monkeypatch.setitem(KINDS._parts, "greedy", replace(SEQUENCES, name="greedy", claims=lambda config: True))
     assert reader_of(config, "table") is TABLES
     assert reader_of(StudyConfig(data=ARRAYS), "table") is OWN_ARRAYS
-    with pytest.raises(UsageError, match="no kind of data named 'series' .*; install the package that adds it"):
+    with pytest.raises(UsageError, match=r"no kind of data named 'series' .*; install the package that adds it"):
         reader_of(config, "series")
     with pytest.raises(UsageError, match="no file or folder"):
         reader_of(StudyConfig(data=str(tmp_path / "gone.csv")), "table")
