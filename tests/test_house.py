@@ -355,6 +355,40 @@ def test_sizes_are_counted(tmp_path):
     assert list(sizes([file]).values()) == [5, 5, 2, 1]
 
 
+def spelled_origins(tree: ast.AST) -> list[str]:
+    """Comparisons of an origin with a text: where it may be any text, the type checker sees no misspelt one."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            is_origin = any(getattr(side, "attr", getattr(side, "id", "")) == "origin" for side in sides)
+            texts = [each for side in sides for each in ast.walk(side) if isinstance(each, ast.Constant)]
+            found += [ast.unparse(node)] if is_origin and any(isinstance(each.value, str) for each in texts) else []
+    return found
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_the_origin_of_a_trial_is_asked_for_by_a_predicate(path):
+    assert spelled_origins(ast.parse(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("code", ["trial.origin == 'defualt'", "'user' != origin", "each.origin in ('sobol', 'grid')"])
+def test_the_check_of_origins_finds_a_planted_one(code):
+    assert spelled_origins(ast.parse(code)) == [code]
+    assert spelled_origins(ast.parse("trial.origin == DEFAULT, kind == 'default'")) == []
+
+
+def test_no_template_looks_a_key_up_by_its_text():
+    """A misspelt attribute is an error of the template; a misspelt key is just not there."""
+    pages = sorted((SOURCE / "report" / "templates").iterdir())
+    assert len(pages) > 5
+    key = re.compile(r"\.get\(\s*[\"']|\[\s*[\"']")
+    inside = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)
+    assert [
+        f"{page.name}: {code}" for page in pages for code in inside.findall(page.read_text()) if key.search(code)
+    ] == []
+
+
 # A file of tests has the name of a module or folder of its room, or states here what it is about.
 SUBJECTS = {
     "adjust": {"search": "the laws of every searcher"},

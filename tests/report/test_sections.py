@@ -87,6 +87,13 @@ def test_only_fields_that_vary_have_a_column_of_trials_and_early_stops_are_named
     assert "Learning rate and loss" not in one
 
 
+def test_that_trials_are_compared_early_is_said_where_some_were_paused_or_stopped() -> None:
+    result, history = made("two_classes")
+    for states, is_said in (({"stopped": 1}, True), ({"paused": 2}, True), ({"complete": 3, "diverged": 1}, False)):
+        html = render_report(replace(result, trial_states=states), history, {})
+        assert ("Trials are compared at set numbers of epochs" in html) == is_said
+
+
 def test_every_trial_of_the_search_has_a_row() -> None:
     html = report("many_trials")
     table = html.partition('id="search"')[2].partition("</table>")[0]

@@ -33,7 +33,7 @@ from tame.adjust.searcher import (
 )
 from tame.adjust.surrogate import Array, Measured, expected_improvement, fit
 from tame.core.recipe import Recipe, Value
-from tame.core.records import DEFAULT, Decision, History, Origin, Trial
+from tame.core.records import DEFAULT, PORTFOLIO, Decision, History, Origin, Trial
 from tame.core.rng import stream, stream_seed
 from tame.core.space import Choice, Space, field_of
 
@@ -184,7 +184,7 @@ def _going(history: History, picks: Sequence[Pick], config: SearchConfig) -> lis
 
 
 def _why(pick: Pick) -> str:
-    return {DEFAULT: DEFAULT_REASON, "portfolio": "known to work on many tasks"}.get(pick.origin, pick.reason)
+    return {DEFAULT: DEFAULT_REASON, PORTFOLIO: "known to work on many tasks"}.get(pick.origin, pick.reason)
 
 
 def _picks(

@@ -31,11 +31,12 @@ Origin = Literal[
 ORIGINS: Final[tuple[Origin, ...]] = get_args(Origin)
 
 DEFAULT: Final[Origin] = "default"  # the recipe that always takes part
+PORTFOLIO: Final[Origin] = "portfolio"  # a recipe that works on many tasks, or is an earlier study's
 FINALIST: Final[Origin] = "finalist"  # a recipe of the search, trained again with a fresh seed
 FINE_TUNED: Final[Origin] = "fine-tune"
 IMPORTED: Final[Origin] = "imported"
 
-_GIVEN: Final[frozenset[Origin | str]] = frozenset[Origin | str]({DEFAULT, "portfolio"})
+_GIVEN: Final[frozenset[Origin | str]] = frozenset[Origin | str]({DEFAULT, PORTFOLIO})
 _DRAWN: Final[frozenset[Origin | str]] = frozenset[Origin | str]({"sobol", "random", "grid"})
 _AFTER_THE_SEARCH: Final[frozenset[Origin | str]] = frozenset[Origin | str]({FINALIST, FINE_TUNED})
 
