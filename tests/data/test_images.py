@@ -136,7 +136,7 @@ def test_files_that_are_no_pictures_by_name_are_counted_in_a_note_and_never_run(
     listing = scan(pets)
     assert len(listing.pictures) == 4
     assert listing.skipped == ()
-    assert listing.notes == ("7 files are no pictures by their extension: 6 .py, 1 without one",)
+    assert listing.notes == ("7 files are not pictures, by their extension: 6 .py, 1 without one",)
     code = (
         "import sys; from pathlib import Path; from tame.data.images import scan; print(len(scan(Path('.')).pictures))"
     )

@@ -16,8 +16,6 @@ from tame.study import session
 from tame.study.session import begin, reopen
 from tame.study.state import STUDY, Silent
 
-LOCKS = {"study.lock", "study.pid"}
-
 
 def config_for(folder, **more):
     return StudyConfig(data="x.csv", out=str(folder), **more)

@@ -272,10 +272,6 @@ def _sentence(text: str, style: str = "") -> Text:
     return _text(formats.sentence(text), style)
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _text(text: object, style: str = "") -> Text:
     """A text printed literally: no rich markup, no control characters, folded if it is too long."""
     return Text(formats.inert(str(text)), style, overflow="fold")

@@ -21,6 +21,7 @@ _Epoch = Annotated[int, Meta(ge=1, le=MOST_EPOCHS)]
 _Number = _Whole | float | None
 TrialState = Literal["waiting", "running", "paused", "complete", "stopped", "diverged", "failed"]
 Severity = Literal["info", "warning", "problem"]
+LOST: Final[tuple[TrialState, ...]] = ("diverged", "failed")
 DecisionKind = Literal["start", "continue", "pause", "stop", "complete", "copy"]
 # Who proposed a trial: the user or a rule; the searchers; what trains after the search; another program. Searchers
 # from other packages have their own origins, which are kept as they are.
@@ -436,11 +437,6 @@ class Decided:
             source = fold.grown(self.source)
             own.points, own.parent, own.inherited = list(source.points), source.number, source.epochs
         return own
-
-
-def decision_of(event: Event) -> Decision:
-    """The decision that `decision_event` keeps."""
-    return from_plain(Decided, event.data, what=named(event)).decision()
 
 
 @dataclass(frozen=True, slots=True)

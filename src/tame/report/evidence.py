@@ -10,12 +10,6 @@ from tame.kinds.known import FIRST
 from tame.report.formats import compact, listed, short
 from tame.report.words import noun
 
-DATA_CODES = {
-    "near_duplicates", "label_conflict", "leak", "skipped_files", "imbalance", "small_test", "target_leak",
-    "skipped_rows", "identifier_columns", "constant_columns", "unseen_categories", "few_rows", "duplicate_rows",
-    "infinite_values", "equal_by_chance", "score_without_twins",
-}  # fmt: skip
-
 
 def evidence(finding: Finding, kind: str = FIRST) -> str:
     """The numbers behind a finding in a sentence; as a plain list if the code has no sentence here."""

@@ -42,7 +42,10 @@ def check(config: StudyConfig) -> None:
     for name in ("target", "groups", "order"):
         require(getattr(config, name) is None, f"--{name} names a column of a table; {config.data} is a folder")
     require(not config.columns, f"--column says what a column of a table is; {config.data} is a folder")
-    require(config.task in ("auto", "images", "classification"), f"a folder of pictures is no {config.task} task")
+    require(
+        config.task in ("auto", "images", "classification"),
+        f"--task {config.task} is not for a folder of pictures; leave it out",
+    )
 
 
 PICTURES = Kind(
