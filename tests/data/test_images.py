@@ -177,7 +177,7 @@ def test_a_folder_without_pictures_is_refused_with_the_right_layout(tmp_path):
     assert "ants/1.jpg" in refused(tmp_path)
     for number in range(300):
         (tmp_path / f"empty{number}").mkdir()
-    assert "300 folders hold no pictures" in refused(tmp_path)
+    assert "300 folders contain no pictures" in refused(tmp_path)
     (tmp_path / "empty1" / "table.csv").write_text("a,b")
     assert "1 .csv" in refused(tmp_path)
     (tmp_path / "empty1" / "0.jpg").write_bytes(b"")

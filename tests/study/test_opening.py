@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -45,6 +46,17 @@ def test_a_study_that_goes_on_keeps_its_kind_whatever_is_installed_since(config,
     again = opened(reopen(tmp_path / "study", heard), tmp_path)
     assert (again.kind, again.split) == (first.kind, first.split) == ("table", first.split)
     assert heard.notes == []
+
+
+def test_rows_that_differ_in_one_column_stay_together(tmp_path, one_thread):
+    chance = random.Random(0)
+    rows = [[*(f"{chance.gauss(0, 1):.4f}" for _ in range(6)), ("no", "yes")[row % 2]] for row in range(80)]
+    near = [[*rows[row][:2], "9.5", *rows[row][3:]] for row in range(6)]
+    write(tmp_path / "near.csv", (*"abcdef", "label"), [*rows, *near])
+    config = StudyConfig(data=str(tmp_path / "near.csv"), target="label", out=str(tmp_path / "study"))
+    split = opened(begin(config, Silent()), tmp_path).split
+    for row in range(6):
+        assert (split.part[row], split.fold[row]) == (split.part[80 + row], split.fold[80 + row])
 
 
 def test_a_kind_of_another_package_is_said(config, tmp_path, monkeypatch, one_thread):
