@@ -166,19 +166,24 @@ def test_import_tame_does_no_work():
 
 def findings(tree: ast.AST) -> Iterator[str]:
     """What this code does that TAME must not: run strings, unpickle, go through a shell, open connections."""
+    aliases: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
+            aliases |= {alias.asname: alias.name for alias in node.names if alias.asname}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
             names = []
-        yield from (f"imports {name}" for name in names if name in BANNED_MODULES)
+        yield from (f"imports {name}" for name in names if name in BANNED_MODULES or name in BANNED_CALLS)
         if not isinstance(node, ast.Call):
             continue
-        called = ast.unparse(node.func)
+        owner, dot, rest = ast.unparse(node.func).partition(".")
+        called = f"{aliases.get(owner, owner)}{dot}{rest}"
         if called in BANNED_CALLS:
             yield f"calls {called}"
+        if called.endswith("import_module") and node.args and isinstance(node.args[0], ast.Constant):
+            yield from (f"imports {name}" for name in [str(node.args[0].value)] if name in BANNED_MODULES)
         for keyword in node.keywords:
             switched_on = not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)
             if keyword.arg in ("shell", "allow_pickle") and switched_on:
@@ -186,7 +191,19 @@ def findings(tree: ast.AST) -> Iterator[str]:
 
 
 PICKLES = ("pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve")
-NETWORK = ("socket", "ssl", "http.client", "http.server", "urllib.request", "requests", "httpx", "ftplib", "smtplib")
+NETWORK = (
+    "socket",
+    "ssl",
+    "http.client",
+    "http.server",
+    "urllib.request",
+    "requests",
+    "httpx",
+    "ftplib",
+    "smtplib",
+    "urllib3",
+    "aiohttp",
+)
 BANNED_MODULES = {*PICKLES, *NETWORK, "yaml", "torch.hub"}
 BANNED_CALLS = {
     "eval", "exec", "compile", "__import__", "os.system", "os.popen", "torch.load", "yaml.load", "pickle.loads",
@@ -213,6 +230,11 @@ def test_no_source_unpickles_runs_strings_or_opens_connections(path):
         ("subprocess.run(x, shell=True)", "passes shell"),
         ("np.load(x, allow_pickle=wanted)", "passes allow_pickle"),
         ("eval(text)", "calls eval"),
+        ("from os import system", "imports os.system"),
+        ("from torch import load", "imports torch.load"),
+        ("import torch as t; t.load('x')", "calls torch.load"),
+        ("import_module('pickle')", "imports pickle"),
+        ("import aiohttp", "imports aiohttp"),
     ],
 )
 def test_the_check_of_the_sources_finds_a_planted_fault(code, found):
@@ -249,6 +271,11 @@ def writes(tree: ast.AST) -> Iterator[str]:
         text = ast.unparse(node)
         if name == "open" and owner == "os":
             found = bool(re.search(r"O_(WRONLY|RDWR|CREAT|TRUNC|APPEND)", text))
+        elif name == "fdopen":  # of a pipe or a terminal that is open already, it is the same stream
+            modes = [mode for mode in node.args[1:] if "os.dup(" not in ast.unparse(node.args[0])]
+            found = any(isinstance(mode, ast.Constant) and is_writing(mode.value) for mode in modes)
+        elif name == "ZipFile":
+            found = len(node.args) > 1 and isinstance(node.args[1], ast.Constant) and is_writing(node.args[1].value)
         elif name == "open":
             modes = [*node.args[0 if owned and owner != "io" else 1 :], *(each.value for each in node.keywords)]
             found = any(isinstance(mode, ast.Constant) and is_writing(mode.value) for mode in modes)
@@ -281,7 +308,8 @@ def test_no_source_opens_a_file_for_writing_but_the_one_that_does_it_for_all(pat
         "open(path, 'w')", "open(path, mode='ab')", "path.open('wb')", "os.open(p, os.O_WRONLY | os.O_CREAT)",
         "path.write_text('x')", "path.write_bytes(b'')", "np.save(path, x)", "np.savez(path, x=x)",
         "save_file(tensors, path)", "safetensors.save_file(t, p)", "shutil.copyfile(a, b)", "shutil.move(a, b)",
-        "tempfile.mkstemp()", "os.open(p, os.O_RDWR)", "io.open(p, 'r+')", "path.symlink_to(other)",
+        "os.fdopen(fd, 'w')",
+        "zipfile.ZipFile(p, 'w')", "tempfile.mkstemp()", "os.open(p, os.O_RDWR)", "io.open(p, 'r+')", "path.symlink_to(other)",
     ],
 )  # fmt: skip
 def test_the_check_of_writers_finds_a_planted_one(code):
@@ -432,7 +460,7 @@ def test_the_origin_of_a_trial_is_asked_for_by_a_predicate(path):
     assert spelled_origins(ast.parse(path.read_text(encoding="utf-8"))) == []
 
 
-@pytest.mark.parametrize("code", ["trial.origin == 'defualt'", "'user' != origin", "each.origin in ('sobol', 'grid')"])
+@pytest.mark.parametrize("code", ["trial.origin == 'forged'", "'user' != origin", "each.origin in ('sobol', 'grid')"])
 def test_the_check_of_origins_finds_a_planted_one(code):
     assert spelled_origins(ast.parse(code)) == [code]
     assert spelled_origins(ast.parse("trial.origin == DEFAULT, kind == 'default'")) == []
