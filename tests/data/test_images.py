@@ -136,7 +136,7 @@ def test_files_that_are_no_pictures_by_name_are_counted_in_a_note_and_never_run(
     listing = scan(pets)
     assert len(listing.pictures) == 4
     assert listing.skipped == ()
-    assert listing.notes == ("7 files are no pictures by their extension: 6 .py, 1 without one",)
+    assert listing.notes == ("7 files are not pictures, by their extension: 6 .py, 1 without one",)
     code = (
         "import sys; from pathlib import Path; from tame.data.images import scan; print(len(scan(Path('.')).pictures))"
     )
@@ -177,7 +177,7 @@ def test_a_folder_without_pictures_is_refused_with_the_right_layout(tmp_path):
     assert "ants/1.jpg" in refused(tmp_path)
     for number in range(300):
         (tmp_path / f"empty{number}").mkdir()
-    assert "300 folders hold no pictures" in refused(tmp_path)
+    assert "300 folders contain no pictures" in refused(tmp_path)
     (tmp_path / "empty1" / "table.csv").write_text("a,b")
     assert "1 .csv" in refused(tmp_path)
     (tmp_path / "empty1" / "0.jpg").write_bytes(b"")

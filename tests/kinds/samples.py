@@ -66,7 +66,7 @@ def pictures(folder: Path, *, twice: bool = False) -> Sample:
     config = StudyConfig(data=str(root), backbone="none", set={"input.size": 32})
     return Sample(
         kind=PICTURES, config=config, same=tuple(same.items()), predict=predict,
-        twice=lambda to: pictures(to, twice=True),
+        twice=lambda to: pictures(to, twice=True), takes=frozenset({"backbone", "val", "test"}),
         bad=(
             Bad(config=StudyConfig(data=str(one_class)), named="red"),
             Bad(config=StudyConfig(data=str(root), target="label"), named="--target"),
@@ -133,6 +133,7 @@ def table(folder: Path, *, twice: bool = False) -> Sample:
     config = StudyConfig(data=str(path), target="label")
     return Sample(
         kind=TABLES, config=config, same=same, predict=predict, twice=lambda to: table(to, twice=True),
+        takes=frozenset({"target", "columns", "groups", "order", "val", "test"}),
         bad=(
             Bad(config=StudyConfig(data=str(path), target="lable"), named="did you mean 'label'"),
             Bad(config=StudyConfig(data=str(path), target="label", backbone="none"), named="--backbone"),
@@ -165,7 +166,7 @@ def matrix(folder: Path, *, twice: bool = False) -> Sample:
 
     return Sample(
         kind=OWN_ARRAYS, config=StudyConfig(data=ARRAYS), same=same, predict=predict,
-        twice=lambda to: matrix(to, twice=True),
+        twice=lambda to: matrix(to, twice=True), takes=frozenset({"columns"}),
         keep=lambda to: keep_arrays(read_arrays(x, y), "auto", to, plain=False),
         bad=(Bad(config=StudyConfig(data=ARRAYS, task="images"), named="images"),),
     )  # fmt: skip
@@ -177,9 +178,10 @@ def sequences(folder: Path, *, twice: bool = False) -> Sample:
     copies = [lines[0].replace("mixed", "rising"), *lines[1:]] if twice else [lines[0]]
     lines += copies
     same = tuple((f"data.seq:{1 + row}", f"data.seq:{1 + NUM + row}") for row in range(len(copies)))
-    path, broken = folder / "data.seq", folder / "broken.seq"
+    path, broken, huge = folder / "data.seq", folder / "broken.seq", folder / "huge.seq"
     path.write_text("\n".join(lines) + "\n")
     broken.write_text("1 2 3 rising\n4 x 6 mixed\n")
+    huge.write_text(f"1 2 3 rising\n4 {'9' * 400} 6 mixed\n")
 
     def predict(network, ids, to):
         new = to / "new.seq"
@@ -192,6 +194,8 @@ def sequences(folder: Path, *, twice: bool = False) -> Sample:
         twice=lambda to: sequences(to, twice=True),
         bad=(
             Bad(config=StudyConfig(data=str(broken)), named="broken.seq:2"),
+            Bad(config=StudyConfig(data=str(huge)), named="huge.seq:2"),
+            Bad(config=StudyConfig(data=str(path), task="multiclass"), named="are binary, not multiclass"),
             Bad(config=StudyConfig(data=str(path), target="label"), named="--target"),
         ),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import tame as tame_package
 from kinds.samples import EXAMPLE, sequence_lines
 
 TAME = str(Path(sys.executable).with_name("tame"))
@@ -84,6 +85,23 @@ def test_data_that_is_wrong_is_named(tame, work):
     done = tame("check", "broken.seq", cwd=work)
     assert done.returncode == 3
     assert "broken.seq:2" in done.stderr
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_package_in_the_first_folder_of_pythonpath_is_found_and_the_current_one_is_not_looked_at(safe, tmp_path):
+    site, here = tmp_path / "site", tmp_path / "here"
+    info = site / "broken_kind-1.dist-info"
+    info.mkdir(parents=True)
+    here.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-kind\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[tame.kinds]\nbroken = nowhere_at_all:KIND\n")
+    (here / "json.py").write_text("raise SystemExit('the current folder was looked at')\n")
+    (here / "data.csv").write_text("a,b\n1,2\n")
+    source = Path(tame_package.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(source)])}
+    command = [sys.executable, *(["-P"] if safe else []), "-m", "tame.app.cli", "check", "data.csv", "--target", "b"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=here, timeout=300)
+    assert (done.returncode, "of the package broken-kind" in done.stderr) == (2, True), done.stderr
 
 
 def test_it_takes_few_files():

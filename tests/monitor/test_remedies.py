@@ -12,13 +12,71 @@ from tame.core.records import Finding
 from tame.core.space import Float, Int, Space
 from tame.monitor.remedies import CHANGES, REMEDIES, Lost, Narrowed, OnEdge, Widened, change_for, wider
 from tame.monitor.rules import RULES
+from tame.testing.remedy_laws import (
+    LAWS,
+    Example,
+    it_changes_one_field_that_is_searched,
+    it_stays_within_what_a_recipe_may_have,
+    the_same_finding_suggests_the_same_change,
+)
 
 SPACE = Space({"optimizer.lr": Float(1e-4, 1e-1, log=True), "model.width": Int(1, 64, log=True)})
 EDGE = {"field": "optimizer.lr", "side": "high", "best_values": [0.1], "low": 1e-4, "high": 0.1, "compared": 20}
 
 
+LOST = {"begun": 20, "lost": 9, "field": "optimizer.lr", "side": "high", "beyond": 9, "lost_beyond": 9, "bound": 0.01}
+
+
 def found(code, evidence):
     return Finding(code, "as it was seen", "warning", evidence)
+
+
+EXAMPLES = {
+    "best_on_edge": Example(finding=found("best_on_edge", EDGE), space=SPACE),
+    "infeasible": Example(finding=found("infeasible", LOST), space=SPACE),
+}
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("code", REMEDIES.names())
+def test_every_remedy_keeps_the_laws(code, law):
+    law(code, EXAMPLES[code])
+
+
+def one_that_changes_what_is_fixed(recipe, finding, space):
+    return Widened("batch_size", "high", 512)
+
+
+def one_that_goes_too_far(recipe, finding, space):
+    return Widened("optimizer.lr", "high", 1e9)
+
+
+def one_that_leaves_nothing(recipe, finding, space):
+    return Narrowed("optimizer.lr", "high", 1e-9)
+
+
+def one_that_is_never_the_same(recipe, finding, space, count=iter(range(1, 9))):
+    return Narrowed("optimizer.lr", "high", next(count) / 100)
+
+
+@pytest.mark.parametrize(
+    ("remedy", "law"),
+    [
+        (one_that_changes_what_is_fixed, it_changes_one_field_that_is_searched),
+        (one_that_goes_too_far, it_stays_within_what_a_recipe_may_have),
+        (one_that_leaves_nothing, it_stays_within_what_a_recipe_may_have),
+        (one_that_is_never_the_same, the_same_finding_suggests_the_same_change),
+    ],
+)
+def test_the_laws_find_a_planted_fault(remedy, law, monkeypatch):
+    monkeypatch.setitem(REMEDIES._parts, "best_on_edge", remedy)
+    with pytest.raises(AssertionError):
+        law("best_on_edge", EXAMPLES["best_on_edge"])
+
+
+def test_a_remedy_never_changes_what_the_user_fixed(monkeypatch):
+    monkeypatch.setitem(REMEDIES._parts, "best_on_edge", one_that_changes_what_is_fixed)
+    assert change_for(Recipe(), found("best_on_edge", EDGE), SPACE) is None
 
 
 def test_every_remedy_has_words_for_people_and_every_rule_too():

@@ -106,6 +106,13 @@ def test_losses_above_the_frame_and_lost_ones_have_two_signs_and_are_counted() -
     assert f"Crosses: {formats.count(crosses, 'recipe')} without a loss" in text or not crosses
 
 
+def test_that_trials_are_compared_early_is_said_where_some_were_paused_or_stopped() -> None:
+    result, history = made("two_classes")
+    for states, is_said in (({"stopped": 1}, True), ({"paused": 2}, True), ({"complete": 3, "diverged": 1}, False)):
+        html = render_report(replace(result, trial_states=states), history, {})
+        assert ("Trials are compared at set numbers of epochs" in html) == is_said
+
+
 def test_every_trial_of_the_search_has_a_row() -> None:
     html = report("many_trials")
     table = html.partition('id="search"')[2].partition("</table>")[0]

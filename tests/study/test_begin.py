@@ -17,8 +17,6 @@ from tame.study.record import STUDY
 from tame.study.session import begin, reopen
 from tame.study.state import Silent
 
-LOCKS = {"study.lock", "study.pid"}
-
 
 def config_for(folder, **more):
     return StudyConfig(data="x.csv", out=str(folder), **more)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import zipfile
 from collections import Counter
 from html.parser import HTMLParser
@@ -20,6 +21,7 @@ from torch import nn
 import tame
 from command_line import tame_here
 from tame.core.result import Result
+from tame.study.earlier import best_recipes
 
 DATA = Path(__file__).parents[1] / "data" / "old_studies"
 FINISHED = {"table": "table", "pictures": "pictures-study", "own": "own"}  # the study in each archive
@@ -127,6 +129,29 @@ def test_the_network_of_an_old_study_predicts_what_it_did(name, inputs, tmp_path
     kept = json.loads((tmp_path / "predict.json").read_text(encoding="utf-8"))
     assert (found["task"], found["labels"]) == (kept["task"], kept["labels"])
     assert_same_predictions(found["predictions"], kept["predictions"])
+
+
+def test_an_old_study_is_verified_exported_and_started_from(tmp_path, monkeypatch):
+    study = unpacked("table", tmp_path, monkeypatch)
+    lines = said("verify", study.name).splitlines()
+    assert len(lines) > 5
+    assert [line for line in lines if not line.startswith("sound")] == []
+    again = json.loads(said("resume", study.name, "--json", "--quiet"))
+    assert again == json.loads((study / "report.json").read_text(encoding="utf-8"))
+    said("export", study.name, "--optuna", "old.db")
+    assert (tmp_path / "old.db").stat().st_size > 0
+    first, *_ = best_recipes(study, "table")
+    winner = again["winner"]["recipe"]
+    assert first.changes
+    assert {name: winner[name] for name in first.changes} == first.changes
+
+
+def test_an_old_network_that_was_lost_is_delivered_again(tmp_path, monkeypatch):
+    study = unpacked("own", tmp_path, monkeypatch)
+    shutil.rmtree(study / "model")
+    tame.resume(study, model=build)
+    found = tame.load(study, model=build).predict(np.load(tmp_path / "new.npy"))
+    assert_same_predictions(found, json.loads((tmp_path / "predict.json").read_text(encoding="utf-8")))
 
 
 def test_an_old_module_of_ones_own_predicts_what_it_did(tmp_path, monkeypatch):

@@ -258,6 +258,12 @@ def test_a_setting_that_one_of_the_recipes_uses_is_obeyed():
     base = Recipe().but({"model.name": "mlp", "schedule.power": 3.0, "then.lr": 0.1})
     others = [base.but({"schedule.name": "polynomial"}), base.but({"then.start": 0.5})]
     refuse_unused([base, *others], ["schedule.power", "then.lr", "model.dropout", "loss.costs"], uses=TABLES.uses)
+    with pytest.raises(
+        UsageError, match=r"augment\.noise would have no effect: this kind of data is trained on as it is"
+    ):
+        refuse_unused([base.but({"augment.noise": 0.1})], ["augment.noise"], uses={"table"})
+    with pytest.raises(UsageError, match=r"augment\.noise would have no effect: .* in its forward\(\)"):
+        refuse_unused([base.but({"augment.noise": 0.1})], ["augment.noise"], uses={"own"})
     refuse_unused([base.but({"model.name": "linear"})], ["model.dropout"], uses=TABLES.uses)  # 0 asks for nothing
 
 

@@ -157,30 +157,13 @@ def test_a_bad_command_is_refused_by_the_process_with_its_name(tmp_path):
         executor.commands.judge(["first"])
 
 
-@pytest.mark.parametrize("kind", ["process", "inline"])
-def test_both_executors_answer_and_stop_alike(tmp_path, given, kind):
+def test_a_process_says_where_and_how_it_trains(tmp_path, given):
     heard = []
-    place = Place(cache=tmp_path / "cache", study=tmp_path / "study")
-    if kind == "inline":
-        executor = InlineExecutor(place, hear=heard.append)
-    else:
-        executor = ProcessExecutor(place, hear=heard.append, log=None, restarted=pytest.fail)
-    try:
-        commands = executor.commands
-        assert commands.open("arrays", given)["device"] in ("cpu", "cuda")
-        commands.learn(EXAMPLES)
-        commands.check([RECIPE])
-        answer = advance(commands)
-        assert [each.group for each in answer.engines] == ["own, batch 8, adamw"]
-        assert [each.point.epoch for each in heard if isinstance(each, PointMeasured)] == [1]
+    with executor_in(tmp_path, hear=heard.append, restarted=pytest.fail) as executor:
+        assert executor.commands.open("arrays", given)["device"] in ("cpu", "cuda")
+        executor.commands.learn(EXAMPLES)
+        assert [each.group for each in advance(executor.commands).engines] == ["own, batch 8, adamw"]
         assert not any(isinstance(each, Progress) for each in heard)
-        with pytest.raises(UsageError, match=r"model\.name is 'own' with a module of your own"):
-            commands.check([Recipe()])
-        executor.stop()
-        with pytest.raises(StoppedError):
-            advance(commands, trial=1, until=2)
-    finally:
-        executor.close()
 
 
 class Interrupted:

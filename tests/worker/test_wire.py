@@ -177,8 +177,8 @@ def test_a_command_and_its_answer_survive_the_wire(name, data):
         return answer
 
     def wire(call):
-        request = read_request(request_line(call))
-        said = read_said(said_line(Answer(carry_out({name: handler}, request))))
+        request, _ = read_request(request_line(call))
+        said, _ = read_said(said_line(Answer(carry_out({name: handler}, request))))
         return said.value
 
     command = getattr(Client(wire), name)
@@ -211,19 +211,22 @@ def test_a_message_survives_the_wire(name, data):
     line = said_line(message)
     assert line.count("\n") == 1
     assert json.loads(line)["event"] == name
-    assert read_said(line) == message
+    assert read_said(line) == (message, 0)
 
 
 @pytest.mark.parametrize(
     "said", [Answer({"a": [1, None]}), Answer(None), Failed("DataError", "bad"), Stopped(), Bug("Traceback\n")]
 )
 def test_the_end_of_a_command_survives_the_wire(said):
-    assert read_said(said_line(said)) == said
+    assert read_said(said_line(said)) == (said, 0)
+    assert read_said(said_line(said, 7)) == (said, 7)
 
 
 @pytest.mark.parametrize("request_", [Start("cache"), Start("c", "s", "u"), Stop(), Call("judge", {"rows": [1]})])
 def test_a_request_survives_the_wire(request_):
-    assert read_request(request_line(request_)) == request_
+    assert read_request(request_line(request_)) == (request_, 0)
+    number = 0 if isinstance(request_, Stop) else 7
+    assert read_request(request_line(request_, 7)) == (request_, number)
 
 
 @pytest.mark.parametrize("kind", [UsageError, DataError, StorageError, WorkerError])

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from tame.adjust import portfolio
 from tame.adjust.portfolio import Preset
-from tame.core.config import ARRAYS, StudyConfig
+from tame.core.config import ARRAYS, OPTIONS, StudyConfig
 from tame.core.errors import require
 from tame.kinds.kind import Data, Kind, Words
 
 ENDING = ".seq"
-NOT_TAKEN = ("target", "groups", "order", "backbone", "val", "test")
+NOT_TAKEN = ("target", "columns", "groups", "order", "backbone", "val", "test")
 
 
 def claims(config: StudyConfig) -> bool:
     """Whether the data is a file with the extension of sequences."""
-    return config.data != ARRAYS and config.data.endswith(ENDING)
+    return config.data != ARRAYS and config.data.lower().endswith(ENDING)
 
 
 def check(config: StudyConfig) -> None:
     """Raises UsageError for settings of other kinds of data."""
     for name in NOT_TAKEN:
-        require(getattr(config, name) is None, f"--{name} is not for sequences; leave it out")
-    require(config.task in ("auto", "classification"), f"sequences have classes; the task cannot be {config.task}")
+        flag = OPTIONS[name].flag or name
+        require(not getattr(config, name), f"--{flag} is not for sequences; leave it out")
+    known = ("auto", "classification", "binary", "multiclass")
+    require(config.task in known, f"sequences have classes; the task cannot be {config.task}")
 
 
 def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int) -> Preset:

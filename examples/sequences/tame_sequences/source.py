@@ -20,6 +20,7 @@ from tame.kinds.findings import count, finding, metric_for
 from tame.kinds.kind import Data, Known, Opened, Phase, Port
 from tame_sequences.kind import SEQUENCES
 
+MOST = 2**53  # in size; above it, the floats that networks train on are not exact
 NUMBERS = ("length", "first", "last", "smallest", "largest", "mean", "rises")  # inputs, from a sequence
 
 
@@ -65,6 +66,8 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     split = make_split(labels, [""] * len(labels), groups, classes=classes, folds=config.folds, seed=config.seed)
     hidden = np.where(np.array(split.part) == "test", -1, labels)
     task = "binary" if len(classes) == 2 else "multiclass"
+    wanted = config.task if config.task in ("binary", "multiclass") else task
+    require(wanted == task, f"{path.name} has {len(classes)} classes, which are {task}, not {wanted}", error=DataError)
     ids = tuple(f"{path.name}:{number}" for number, *_ in labelled)
     data = Data(
         SEQUENCES.name, task, metric_for(config, task), classes, ids, hidden, split, seal(split, labels),
@@ -99,11 +102,14 @@ def read_lines(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def integers_of(path: Path, number: int, words: Sequence[str]) -> tuple[int, ...]:
-    """The integers of a line. Raises DataError with its number."""
+    """The integers of a line, up to MOST in size. Raises DataError with its number."""
     try:
-        return tuple(map(int, words))
+        found = tuple(map(int, words))
     except ValueError:
-        raise DataError(f"{path.name}:{number}: {' '.join(words)!r} is not a sequence of integers") from None
+        raise DataError(f"{path.name}:{number}: {' '.join(words)!r:.80} is not a sequence of integers") from None
+    fits = all(-MOST <= each <= MOST for each in found)
+    require(fits, f"{path.name}:{number}: an integer is beyond -2^53 to 2^53", error=DataError)
+    return found
 
 
 def twins(sequences: Sequence[tuple[int, ...]]) -> list[tuple[int, int]]:

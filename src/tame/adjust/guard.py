@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tame.adjust.presets import LAST_RANK
-from tame.adjust.searcher import LOST, searched
+from tame.adjust.searcher import searched
 from tame.core.best_of_draws import doubling_gain, in_order
-from tame.core.records import History
+from tame.core.records import LOST, History
 from tame.core.space import Choice, Dimension, Float, Int, Space, field_of
 
 FEW = ((10, 2), (25, 3), (65, 5))  # (recipes, dimensions): with fewer recipes, only this many dimensions are searched

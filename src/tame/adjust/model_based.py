@@ -20,7 +20,6 @@ import numpy as np
 
 from tame.adjust.sampling import distinct, random_points, tidy
 from tame.adjust.searcher import (
-    LOST,
     SEARCHERS,
     SearchConfig,
     searched,
@@ -30,7 +29,7 @@ from tame.adjust.searcher import (
 )
 from tame.core.conditions import in_order
 from tame.core.recipe import Recipe, Value
-from tame.core.records import DEFAULT, Decision, History, Origin, Trial
+from tame.core.records import DEFAULT, LOST, Decision, History, Origin, Trial
 from tame.core.rng import stream_seed
 from tame.core.space import Choice, Dimension, Space, field_of
 

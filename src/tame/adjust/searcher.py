@@ -9,12 +9,11 @@ from typing import Protocol
 
 from tame.core.errors import require
 from tame.core.recipe import Recipe, Value
-from tame.core.records import DEFAULT, Decision, History, Origin, Trial
+from tame.core.records import DEFAULT, LOST, Decision, History, Origin, Trial
 from tame.core.registry import Registry
 from tame.core.space import Space
 
 DEFAULT_REASON = "the default recipe, always in the race"
-LOST = ("diverged", "failed")
 FIRST_LOOK = 1 / 25  # share of the epochs before which a curve says little about its end
 
 

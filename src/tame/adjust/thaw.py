@@ -21,7 +21,6 @@ from tame.adjust.candidates import candidates, features, some_of
 from tame.adjust.sampling import existing, once, proposals, sobol_points, tidy, untried
 from tame.adjust.searcher import (
     DEFAULT_REASON,
-    LOST,
     SEARCHERS,
     SearchConfig,
     at_rest,
@@ -33,7 +32,7 @@ from tame.adjust.searcher import (
 )
 from tame.adjust.surrogate import Array, Measured, expected_improvement, fit
 from tame.core.recipe import Recipe, Value
-from tame.core.records import DEFAULT, Decision, History, Origin, Trial
+from tame.core.records import DEFAULT, LOST, PORTFOLIO, Decision, History, Origin, Trial
 from tame.core.rng import stream, stream_seed
 from tame.core.space import Choice, Space, field_of
 
@@ -184,7 +183,7 @@ def _going(history: History, picks: Sequence[Pick], config: SearchConfig) -> lis
 
 
 def _why(pick: Pick) -> str:
-    return {DEFAULT: DEFAULT_REASON, "portfolio": "known to work on many tasks"}.get(pick.origin, pick.reason)
+    return {DEFAULT: DEFAULT_REASON, PORTFOLIO: "known to work on many tasks"}.get(pick.origin, pick.reason)
 
 
 def _picks(

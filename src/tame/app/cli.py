@@ -6,8 +6,8 @@ import sys
 import time
 
 STARTED = time.monotonic()  # the clock of --time counts from here
-if __name__ == "__main__":
-    # With -m, Python looks for modules in the current folder first; a json.py in the data must not run.
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # With -m, Python looks for modules in the current folder first, unless -P is given; a json.py there must not run.
     sys.path = sys.path[1:]
 
 import traceback  # noqa: E402

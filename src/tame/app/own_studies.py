@@ -121,7 +121,7 @@ def allowed(folder: Path, config: StudyConfig, state: State, given: Outside) -> 
         what = ", ".join(f"{_flag(name)} {_shown(named[name])}" for name in missing)
         again = " ".join(f"{_flag(name)} {_shown(value)}" for name, value in named.items())
         raise RefusedError(
-            f"{folder} was not begun by you on this machine, so nothing outside it is read or fetched on its word "
+            f"{folder} was not begun by you on this machine, so nothing outside it that it names is read or fetched "
             f"({what}); if that is what you want, go on with: tame resume {shlex.quote(str(folder))} {again}"
         )
     return _with(config, {name: value for name, value in known.items() if name in named})

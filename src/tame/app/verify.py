@@ -115,7 +115,7 @@ def _checkpoints(folder: Path, state: State) -> str:
     notes = [note for name in names if (note := checkpoints.load(name)[2]) is not None]
     if notes:
         raise StorageError("; ".join(notes))
-    return f"{len(names):,} with the hash that their names say"
+    return f"{len(names):,} with the hash in their name"
 
 
 def _config(folder: Path, state: State) -> str:

@@ -20,6 +20,7 @@ _Epoch = Annotated[int, Meta(ge=1, le=MOST_EPOCHS)]
 _Number = _Whole | float | None
 TrialState = Literal["waiting", "running", "paused", "complete", "stopped", "diverged", "failed"]
 Severity = Literal["info", "warning", "problem"]
+LOST: Final[tuple[TrialState, ...]] = ("diverged", "failed")
 DecisionKind = Literal["start", "continue", "pause", "stop", "complete", "copy"]
 # Who proposed a trial: the user or a rule; the searchers; what trains after the search; another program. Searchers
 # from other packages have their own origins, which are kept as they are.
@@ -30,11 +31,12 @@ Origin = Literal[
 ORIGINS: Final[tuple[Origin, ...]] = get_args(Origin)
 
 DEFAULT: Final[Origin] = "default"  # the recipe that always takes part
+PORTFOLIO: Final[Origin] = "portfolio"  # a recipe that works on many tasks, or is an earlier study's
 FINALIST: Final[Origin] = "finalist"  # a recipe of the search, trained again with a fresh seed
 FINE_TUNED: Final[Origin] = "fine-tune"
 IMPORTED: Final[Origin] = "imported"
 
-_GIVEN: Final[frozenset[Origin | str]] = frozenset[Origin | str]({DEFAULT, "portfolio"})
+_GIVEN: Final[frozenset[Origin | str]] = frozenset[Origin | str]({DEFAULT, PORTFOLIO})
 _DRAWN: Final[frozenset[Origin | str]] = frozenset[Origin | str]({"sobol", "random", "grid"})
 _AFTER_THE_SEARCH: Final[frozenset[Origin | str]] = frozenset[Origin | str]({FINALIST, FINE_TUNED})
 
@@ -433,11 +435,6 @@ class Decided:
             source = fold.grown(self.source)
             own.points, own.parent, own.inherited = list(source.points), source.number, source.epochs
         return own
-
-
-def decision_of(event: Event) -> Decision:
-    """The decision that `decision_event` keeps."""
-    return from_plain(Decided, event.data, what=event).decision()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from tame.core.errors import UsageError, unknown
+from tame.core.errors import TameError, UsageError, unknown
 
 Part = TypeVar("Part")
 
@@ -13,12 +13,16 @@ Part = TypeVar("Part")
 class Registry(Generic[Part]):
     """Parts of one kind by name. Every registered part is tested: the laws run over all entries.
 
-    group: the entry points through which other packages add parts; they are loaded at the first lookup.
+    group: the entry points through which other packages add parts; they are loaded at the first lookup. check: raises
+    UsageError for a name and a part that cannot be registered, such as one of another package that is not of the type.
     """
 
-    def __init__(self, kind: str, *, group: str = "") -> None:
+    def __init__(self, kind: str, *, group: str = "", check: Callable[[str, object], None] | None = None) -> None:
         self.kind = kind
         self._group = group
+        self._check = check
+        self._is_joined = not group
+        self._joined: set[tuple[str, str]] = set()  # name and value of each entry point that was loaded
         self._parts: dict[str, Part] = {}
 
     def add(self, name: str) -> Callable[[Part], Part]:
@@ -27,6 +31,8 @@ class Registry(Generic[Part]):
         def register(part: Part) -> Part:
             if name in self._parts:
                 raise UsageError(f"{self.kind} {name!r} is registered already")
+            if self._check is not None:
+                self._check(name, part)
             self._parts[name] = part
             return part
 
@@ -37,7 +43,8 @@ class Registry(Generic[Part]):
         if name not in self._parts:
             self._join()
         if name not in self._parts:
-            raise UsageError(unknown(self.kind, name, self._parts))
+            whence = "; install the package that adds it" if self._group else ""
+            raise UsageError(unknown(self.kind, name, self._parts) + whence)
         return self._parts[name]
 
     def names(self) -> tuple[str, ...]:
@@ -46,17 +53,21 @@ class Registry(Generic[Part]):
         return tuple(sorted(self._parts))
 
     def _join(self) -> None:
-        """Loads the parts of other packages, once."""
-        group, self._group = self._group, ""
-        if not group:
+        """Loads the parts of other packages, each once; one that failed fails again at the next call."""
+        if self._is_joined:
             return
         from importlib.metadata import entry_points  # takes half the time of `tame --help`
 
-        for entry in entry_points(group=group):
+        for entry in entry_points(group=self._group):
+            if (entry.name, entry.value) in self._joined:
+                continue
             try:
                 self.add(entry.name)(entry.load())
-            except Exception as problem:
-                self._group = group  # so that the next call fails again
+            except KeyboardInterrupt:
+                raise
+            except BaseException as problem:  # a module that calls sys.exit() must be named as well
                 of = f" of the package {entry.dist.name}" if entry.dist is not None else ""
-                why = f"{type(problem).__name__}: {problem}"
+                why = str(problem) if isinstance(problem, TameError) else f"{type(problem).__name__}: {problem}"
                 raise UsageError(f"the {self.kind} {entry.name!r}{of} cannot be loaded: {why}") from problem
+            self._joined.add((entry.name, entry.value))
+        self._is_joined = True

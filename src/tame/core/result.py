@@ -15,7 +15,7 @@ from tame.core.errors import StorageError, require
 from tame.core.importance import Mattered
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
-from tame.core.records import Finding, Score
+from tame.core.records import Finding, Score, TrialState
 from tame.core.result_parts import (
     BackboneFacts,
     Baselines,
@@ -85,13 +85,19 @@ class Result:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def compares_early(self) -> bool:
+        """Whether some trials were paused or stopped while others went on."""
+        left: tuple[TrialState, ...] = ("paused", "stopped")
+        return any(self.trial_states.get(state) for state in left)
+
+    @property
     def is_regression(self) -> bool:
         return self.task == "regression"
 
     @property
     def default_recipe(self) -> Mapping[str, Value]:
         """The fields of the default recipe; empty if it is not a finalist."""
-        return next((each.recipe for each in self.finalists if each.origin == "default"), {})
+        return next((each.recipe for each in self.finalists if each.is_default), {})
 
     @property
     def target(self) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from tame.core.answers import Difference, Number
 from tame.core.recipe import Value
+from tame.core.records import DEFAULT
 
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -83,6 +84,10 @@ class FinalistRow:
     is_winner: bool
     loss: float
     behind: Difference | None
+
+    @property
+    def is_default(self) -> bool:
+        return self.origin == DEFAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

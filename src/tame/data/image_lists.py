@@ -116,14 +116,15 @@ def read_list(config: StudyConfig) -> Listing:
     skipped: list[Skipped] = []
     first_row = 0
     for each, raw, named in zip(files, raws, located, strict=True):
-        values, has = (target.values, labelled) if raw is raws[0] else _later(each, raw, target)
+        values, has, own = (target.values, labelled, []) if raw is raws[0] else _later(each, raw, target)
+        notes += [f"{each.path.name}: {note}" for note in own]
         notes += [f"the pictures of {each.path.name} lie in {named.folder}/"] if named.folder else []
         left = {row: "no label" for row in named.ids if not has[row]} | dict(named.left)
         short = identify(top, str(each.path))
         skipped += [Skipped(f"{short}:{raw.places[row]}", reason) for row, reason in left.items()]
         found += [
-            Labelled(File(own, named.paths[row], target.classes[int(values[row])], each.part), first_row + row)
-            for row, own in named.ids.items()
+            Labelled(File(name, named.paths[row], target.classes[int(values[row])], each.part), first_row + row)
+            for row, name in named.ids.items()
             if has[row]
         ]
         first_row += raw.num_rows
@@ -157,14 +158,14 @@ def _top(config: StudyConfig, files: Sequence[ListFile]) -> str:
     return os.path.commonpath([os.path.realpath(each.path.parent) for each in files])
 
 
-def _later(file: ListFile, raw: RawTable, target: Target) -> tuple[np.ndarray, np.ndarray]:
-    """The classes of a later list, and which of its rows have one. Errors name the file."""
+def _later(file: ListFile, raw: RawTable, target: Target) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """The classes of a later list, which of its rows have one, and notes. Errors name the file."""
     try:
-        values, has = read_later_target(raw, target)
+        values, has, notes = read_later_target(raw, target)
     except DataError as problem:
         raise DataError(f"{file.path}: {problem}") from None
     require(bool(has.any()), f"{file.path}: no row has a label, so it cannot be the {file.part} part", error=DataError)
-    return values, has
+    return values, has, notes
 
 
 def _picture_column(config: StudyConfig, path: Path, raw: RawTable) -> str:

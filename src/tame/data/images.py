@@ -124,13 +124,13 @@ def scan(root: Path, *, val: str | None = None, test: str | None = None) -> List
             else:
                 empty.append(identify(top, folder))
         if empty:
-            found.notes.append(f"{len(empty)} folders hold no pictures and are no classes: {_some(empty)}")
+            found.notes.append(f"{len(empty)} folders contain no pictures and do not count as classes: {_some(empty)}")
     pictures, skipped, classes = hash_all(found.files, found.skipped)
     if lost := sorted(candidates - set(classes)):
         found.notes.append(f"classes of which nothing can be read: {_some(lost)}")
     if found.others:
         kinds = ", ".join(f"{count} {kind or 'without one'}" for kind, count in found.others.most_common(8))
-        found.notes.append(f"{found.others.total()} files are no pictures by their extension: {kinds}")
+        found.notes.append(f"{found.others.total()} files are not pictures, by their extension: {kinds}")
     for name, count in sorted(found.nested.items()):
         found.notes.append(f"{count} pictures of class {name!r} lie in folders inside it and count as {name!r}")
     present = {picture.part for picture in pictures}

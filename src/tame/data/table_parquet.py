@@ -111,7 +111,7 @@ def _convert(column: pa.ChunkedArray) -> tuple[np.ndarray | None, str]:
         try:
             return text_array(column.cast(pa.large_string())), "holds bytes, which are read as UTF-8"
         except pa.ArrowInvalid:
-            return None, "is left out: it holds bytes that are no text"
+            return None, "is left out: it contains bytes that are not text"
     return None, f"is left out: its type {kind!s:.80} is not one plain value per row"
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from tame.core.errors import DataError, UsageError, require, unknown
+from tame.core.result_parts import Task
 from tame.data.labels import case_key, lookalikes, numbers_in_order, visible
 from tame.data.table_cells import (
     LARGEST,
@@ -29,7 +29,6 @@ from tame.data.table_later import read_later_column
 from tame.data.table_numbers import forms_of, lack_unit, like_numbers, votes_of
 from tame.data.tables import Column, RawTable, Table, require_column
 
-Task = Literal["binary", "multiclass", "regression"]
 TASKS = ("auto", "classification", "binary", "multiclass", "regression")
 MAX_WHOLE = 10  # different whole numbers that are still taken as classes
 ROWS_PER_WHOLE = 3  # rows for each of them, on average; with fewer they are measurements

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, StudyConfig, default_metric
-from tame.core.errors import UsageError, unknown
-from tame.core.records import Finding
+from tame.core.errors import UsageError, require, unknown
+from tame.core.records import Finding, Severity
 from tame.monitor.remedies import CHANGES
-
-Severity = Literal["info", "warning", "problem"]
 
 
 def metric_for(config: StudyConfig, task: str) -> str:
@@ -23,9 +20,15 @@ def metric_for(config: StudyConfig, task: str) -> str:
     return config.metric
 
 
-def finding(code: str, title: str, severity: Severity, evidence: Mapping[str, object]) -> Finding:
-    """Something that the doctor has to say about the data."""
-    return Finding(code, title, severity, evidence, change=CHANGES[code])
+def finding(
+    code: str, title: str, severity: Severity, evidence: Mapping[str, object], *, change: str = ""
+) -> Finding:  # fmt: skip
+    """Something that the doctor has to say about the data.
+
+    change: what it suggests, of a code of another package's own. Raises UsageError for an unknown code without it.
+    """
+    require(bool(change) or code in CHANGES, f"{unknown('finding', code, CHANGES)}; say what to change")
+    return Finding(code, title, severity, evidence, change=change or CHANGES[code])
 
 
 def count(number: int, thing: str) -> str:

@@ -7,19 +7,19 @@ called for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import numpy as np
 
 from tame.adjust.portfolio import Preset
 from tame.core.config import StudyConfig
-from tame.core.errors import DataError, require
+from tame.core.errors import DataError, UsageError, require
 from tame.core.recipe import Recipe
 from tame.core.records import Finding
-from tame.core.result_parts import BackboneFacts
+from tame.core.result_parts import BackboneFacts, Task
 from tame.kinds.costs import Costs, Speed
 from tame.trial.commands import Plain
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Rehearse = Callable[[Recipe], float]  # seconds that an epoch of a recipe takes, from a few steps
 Phase = Callable[[str], None]  # hears what is being done now
+PARTS = ("train", "val", "test", "aside")  # of a split
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,9 @@ class Data:
     the likeliest. side: median shorter side of pictures, in pixels. twins: examples of the test part that are equal to
     one that is trained on, as examples of few different values are by chance. groups: (N,) as of `Opened`, once it is
     open.
+
+    Raises UsageError for data that cannot be judged honestly: parts that are not known, rows of the test part that are
+    not sealed or validate something, their targets in the open, lengths that differ.
     """
 
     kind: str
@@ -63,6 +67,29 @@ class Data:
         """(n,) which of these examples belong together; None where each stands for itself."""
         own = None if self.groups is None else self.groups[np.asarray(rows, dtype=np.int64)]
         return None if own is None or len(np.unique(own)) == len(own) else own
+
+    def __post_init__(self) -> None:
+        num, split = len(self.ids), self.split
+        _sound(self.task in get_args(Task), self.kind, f"a task {self.task!r}; known are {', '.join(get_args(Task))}")
+        parts = sorted(set(split.part) - set(PARTS))
+        _sound(not parts, self.kind, f"examples in a part {parts[0] if parts else ''!r}; known are {', '.join(PARTS)}")
+        lengths = {"parts": len(split.part), "folds": len(split.fold), "targets": len(self.targets)}
+        lengths |= {} if self.shares is None else {"shares": len(self.shares)}
+        other = next((name for name, length in lengths.items() if length != num), "")
+        _sound(not other, self.kind, f"{num} examples, but {lengths.get(other)} {other}")
+        _sound(len(set(self.ids)) == num, self.kind, "two examples with one id")
+        hidden = split.rows("test")
+        _sound(list(self.sealed.rows) == hidden, self.kind, "a test part that is not the part which is sealed")
+        fold = max(split.fold, default=0)
+        _sound(fold < max(split.folds, 1), self.kind, f"an example in fold {fold}, but {split.folds} folds from 0 on")
+        unjudged = np.array(split.fold)[split.rows("test", "aside")]
+        _sound(bool((unjudged == -1).all()), self.kind, "examples of the test part that are also chosen by")
+        known = self.targets >= 0 if self.classes else ~np.isnan(self.targets)
+        _sound(not known[hidden].any(), self.kind, "targets of the test part that are not hidden")
+        _sound(bool(known[self.rows].all()), self.kind, "examples to train on without a target")
+        _sound(
+            self.shares is None or bool(np.isnan(self.shares[hidden]).all()), self.kind, "shares that are not hidden"
+        )
 
     @property
     def rows(self) -> list[int]:
@@ -143,13 +170,26 @@ class Known:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """Data that was read, judged and split. groups: (N,) numbers, the same for what may not be parted; skipped: files
-    that were left out."""
+    that were left out. Raises UsageError for facts that are not a dataclass, and for groups of another length."""
 
     data: Data
     facts: Facts
     groups: np.ndarray
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+
+    def __post_init__(self) -> None:
+        kind, num = self.data.kind, len(self.data.ids)
+        is_own = is_dataclass(self.facts) and self.facts.kind == kind
+        _sound(is_own, kind, "facts that are not a dataclass of this kind")
+        _sound(len(self.groups) == num, kind, f"{num} examples, but {len(self.groups)} groups")
+
+
+def _sound(claim: bool, kind: str, found: str) -> None:
+    """Raises UsageError for what the code of a kind of data returned, unless the claim holds."""
+    require(
+        claim, f"the source of the kind of data {kind!r} returned {found}: this is a fault of the code that adds it"
+    )
 
 
 class Port(Protocol):
@@ -319,7 +359,12 @@ class Kind:
     def read(self, config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
         """Data that was read, judged and split: see `Read`."""
         read: Read = referred(self.source)
-        return read(config, known, port, phase=phase, folder=folder)
+        opened: object = read(config, known, port, phase=phase, folder=folder)
+        if not isinstance(opened, Opened):
+            raise UsageError(
+                f"the source of the kind of data {self.name!r} returned {type(opened).__name__}, not Opened"
+            )
+        return opened
 
     def own(self) -> OwnModel:
         """What it does with a model of the user's own. Raises UsageError where there can be none."""

@@ -124,17 +124,22 @@ class Lost:
 
 
 def change_for(recipe: Recipe, finding: Finding, space: Space) -> Change | None:
-    """The change that a finding suggests; None if it has no remedy, or the remedy has nothing to change."""
+    """The change that a finding suggests; None if it has no remedy, or the remedy has nothing to change.
+
+    A field that is not searched was fixed by the user, and stays.
+    """
     if finding.code not in REMEDIES.names():
         return None
-    return REMEDIES.get(finding.code)(recipe, finding, space)
+    change = REMEDIES.get(finding.code)(recipe, finding, space)
+    return change if change is not None and change.name in space.dimensions else None
 
 
 @REMEDIES.add("best_on_edge")
 def further_out(recipe: Recipe, finding: Finding, space: Space) -> Change | None:
     """Extends the range on whose edge the best recipes lie."""
     about = OnEdge.of(finding)
-    return Widened(about.field, about.side, wider(about.field, space.dimensions[about.field], about.side))
+    own = space.dimensions.get(about.field)
+    return None if own is None else Widened(about.field, about.side, wider(about.field, own, about.side))
 
 
 @REMEDIES.add("infeasible")

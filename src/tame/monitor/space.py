@@ -13,7 +13,7 @@ from scipy.stats import hypergeom, mannwhitneyu
 
 from tame.core.errors import UsageError
 from tame.core.recipe import Recipe, Value
-from tame.core.records import Finding, Trial
+from tame.core.records import LOST, Finding, Trial
 from tame.core.space import Choice, Dimension, Float, Int, Space, field_of, to_text
 from tame.monitor.remedies import CHANGES
 
@@ -25,7 +25,6 @@ LEAST_TOP, LEAST_TOP_EARLY = 3, 5  # best trials that must agree; early: if they
 NEAR = 1 / 3  # of a range, in which trials must be better than the others by more than chance
 CHANCE, CHANCE_EARLY = 0.05, 0.01  # probability of such a difference if there is none
 HOLDS_BACK = ("weight_decay", "dropout", "label_smoothing")  # fields where less looks better at first
-LOST = ("diverged", "failed")
 MOST_LOST = 0.3  # of the trials
 LEAST_BEGUN, LEAST_TOLD = 10, 20  # trials, and the number below which no fault is suspected
 NEARLY_ALL = 0.8

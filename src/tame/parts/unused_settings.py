@@ -109,7 +109,9 @@ def _then(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
 
 def _augment(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
     if "augment" not in uses:
-        return "a model of your own gets arrays as they are; change them in its forward()"
+        if "own" in uses:
+            return "a model of your own gets arrays as they are; change them in its forward()"
+        return "this kind of data is trained on as it is; leave it out"
     return ""  # pictures and tables refuse what they do not support in their own check
 
 

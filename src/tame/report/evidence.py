@@ -10,12 +10,6 @@ from tame.kinds.known import FIRST
 from tame.report.formats import compact, listed, short
 from tame.report.words import noun
 
-DATA_CODES = {
-    "near_duplicates", "label_conflict", "suspect_labels", "leak", "skipped_files", "imbalance", "small_test",
-    "target_leak", "skipped_rows", "identifier_columns", "constant_columns", "unseen_categories", "few_rows",
-    "duplicate_rows", "infinite_values", "equal_by_chance", "score_without_twins",
-}  # fmt: skip
-
 MOST_SUSPECTS = 3  # pictures whose labels may be wrong that a sentence names
 DONE = {  # whose change says what was done while the data was read
     "leak", "near_duplicates", "identifier_columns", "constant_columns", "unseen_categories", "duplicate_rows",

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tame.core.answers import NumberAnswers
-from tame.core.records import FINALIST, Finding, History, Trial
+from tame.core.records import Finding, History, Trial
 from tame.core.result import Result
 from tame.kinds.known import FIRST, KINDS
 from tame.report import data_section, formats, importance_section, search_section, test_section, words
@@ -143,7 +143,7 @@ def _environment() -> Environment:
 
 def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> Page:
     """What the templates print."""
-    trials = search_section.ranked([trial for trial in history.trials.values() if trial.origin != FINALIST])
+    trials = search_section.ranked([trial for trial in history.trials.values() if not trial.is_finalist])
     kind, answers, classes, numbers = result.kind, result.answers, None, None
     if isinstance(answers, NumberAnswers):
         numbers = test_section.of_numbers(result, answers)

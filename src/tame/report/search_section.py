@@ -168,7 +168,7 @@ def _loss(trial: Trial) -> float:
 def default_recipe(result: Result, searched: Sequence[Trial]) -> Mapping[str, Value]:
     """The fields of the default recipe."""
     for trial in searched:
-        if trial.origin == "default":
+        if trial.is_default:
             return trial.recipe.flat()
     return result.default_recipe
 
@@ -217,7 +217,7 @@ def _lines(
         trial = history.trials.get(number)
         if trial is None or number == result.winner.from_trial:
             continue
-        is_default = trial.origin == "default"
+        is_default = trial.is_default
         label = f"default, trial {number}" if is_default else f"trial {number}"
         lines.append(Line(_points(trial, of), "default" if is_default else "finalist", label))
     return [*lines, Line(_points(own, of), "winner", "the winner")] if own else lines
@@ -379,7 +379,7 @@ def _rate_dot(result: Result, trial: Trial) -> Dot:
     loss = _loss(trial)
     kind: Kind = "finalist" if trial.state == "complete" else "faint"
     label = ""
-    if trial.origin == "default":
+    if trial.is_default:
         kind, label = "default", "default"
     if trial.number == result.winner.from_trial:
         kind, label = "winner", f"the winner, trial {trial.number}"
@@ -415,7 +415,7 @@ def finalist_chart(result: Result) -> Markup:
     """Each finalist's values, one tick per seed, around their mean."""
     rows = []
     for each in result.finalists:
-        kind: Kind = "winner" if each.is_winner else "default" if each.origin == "default" else "finalist"
+        kind: Kind = "winner" if each.is_winner else "default" if each.is_default else "finalist"
         label = f"trial {each.from_trial}, {words.origin(each.origin)}"
         note = formats.shown(result.metric, each.value)
         rows.append(Row(label, each.value, note=note, kind=kind, dots=each.values))

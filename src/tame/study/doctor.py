@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tame.adjust.guard import Rest, narrowed, rest_of
-from tame.adjust.searcher import LOST, searched
+from tame.adjust.searcher import searched
 from tame.core.errors import UsageError
 from tame.core.plain import from_plain
-from tame.core.records import Event, Finding, Trial
+from tame.core.records import LOST, Event, Finding, Trial
 from tame.core.result_parts import RestWorth
 from tame.core.space import Choice, Space, field_of, to_text
 from tame.monitor.remedies import CHANGES, Lost, Narrowed, OnEdge, Widened, change_for

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tame.core.errors import UsageError, require
 from tame.core.recipe import Recipe, Value
-from tame.core.records import Decision
+from tame.core.records import PORTFOLIO, Decision
 from tame.core.space import Choice, Space, field_of
 from tame.evaluate.outcomes import Outcome, outcomes
 from tame.kinds.kind import Data
@@ -71,7 +71,7 @@ def explained(decisions: Iterable[Decision], reasons: Mapping[str, str]) -> list
     """The decisions; those that start a recipe of an earlier study give its origin. reasons: by Recipe.key()."""
     return [
         replace(d, reason=reasons[d.recipe.key()])
-        if d.origin == "portfolio" and d.recipe is not None and d.recipe.key() in reasons
+        if d.origin == PORTFOLIO and d.recipe is not None and d.recipe.key() in reasons
         else d
         for d in decisions
     ]

@@ -11,9 +11,11 @@ from tame.core.records import Event
 from tame.data.costs import parse_costs
 from tame.data.images import write_skipped
 from tame.data.split import write_split
+from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.costs import Speed
 from tame.kinds.kind import Data, Known, Opened
-from tame.kinds.known import kind_of
+from tame.kinds.known import OURS, kind_of, reader_of
+from tame.kinds.tables.kind import TABLES
 from tame.study.session import Study
 from tame.study.state import findings_events
 from tame.trial.commands import Unsealed
@@ -24,8 +26,14 @@ def open_data(study: Study) -> Data:
 
     A resumed study must find the same data again. Raises DataError.
     """
-    kind, known = kind_of(study.config), _known(study)
+    known = _known(study)
+    kind = kind_of(study.config) if known.data is None else reader_of(study.config, study.state.kind)
+    if kind not in OURS:
+        study.watcher.note(f"{study.config.data} is read as {kind.words.nouns}, a kind of data of another package")
     opened = kind.read(study.config, known, study.worker, phase=partial(study.stage, 1), folder=study.folder)
+    own = (kind, TABLES) if kind is OWN_ARRAYS else (kind,)  # arrays of rows and columns become a table
+    said = f"the kind of data {kind.name!r} returned data of the kind {opened.data.kind!r}"
+    require(opened.data.kind in [each.name for each in own], said)
     known.require_same(opened.facts.digests, "data")
     learn(study, opened.data)
     if known.data is None:

@@ -12,7 +12,19 @@ from functools import cache
 
 from tame.adjust.searcher import Decide, SearchConfig, searched
 from tame.core.recipe import Recipe
-from tame.core.records import Curve, Decision, Event, History, Point, Trial, curve_event, decision_event, replay
+from tame.core.records import (
+    DEFAULT,
+    PORTFOLIO,
+    Curve,
+    Decision,
+    Event,
+    History,
+    Point,
+    Trial,
+    curve_event,
+    decision_event,
+    replay,
+)
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Int, Space, field_of
 
@@ -103,7 +115,7 @@ def every_proposal_lies_in_the_space(decide: Decide, *, config: SearchConfig = C
         for decision in begun(rounds):
             assert decision.recipe is not None
             assert decision.recipe.batch_size == config.base.batch_size, "a fixed field was changed"
-            if decision.origin not in ("default", "portfolio"):
+            if decision.origin not in (DEFAULT, PORTFOLIO):
                 assert space.holds(decision.recipe.flat()), decision.recipe.flat()
             known = {*space.dimensions, *(name for each in config.portfolio for name in each)}
             other = {name: value for name, value in decision.recipe.flat().items() if name not in known}
@@ -131,7 +143,7 @@ def the_seed_decides_what_is_proposed(decide: Decide, *, config: SearchConfig = 
         [
             d.recipe
             for d in begun(play(decide, falling, config=config, seed=seed)[1])
-            if d.origin not in ("default", "portfolio")
+            if d.origin not in (DEFAULT, PORTFOLIO)
         ]
         for seed in (0, 0, 1)
     ]
@@ -246,7 +258,7 @@ def the_default_comes_first_and_reaches_the_end(decide: Decide, *, config: Searc
     losses = lambda trial, recipe, epoch: 100.0 if trial == 0 else falling(trial, recipe, epoch)  # noqa: E731
     events, _ = play(decide, losses, config=config)
     trial = replay(events).trials[0]
-    assert trial.origin == "default"
+    assert trial.is_default
     assert trial.recipe == config.base
     assert trial.state == "complete"
     assert trial.epochs == config.base.epochs

@@ -6,14 +6,14 @@ Each law takes a `Sample` of the kind and an empty folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from tame.core.config import StudyConfig
-from tame.core.errors import TameError
+from tame.core.config import OPTIONS, StudyConfig
+from tame.core.errors import TameError, UsageError
 from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
 from tame.core.rng import stream_seed
@@ -25,6 +25,9 @@ from tame.trial.commands import Commands, MemberOf, StateOf, Unsealed
 from tame.worker.executor import Place
 from tame.worker.inline import InlineExecutor
 
+SETTINGS: Mapping[str, object] = {  # about data, that some kinds do not use
+    "target": "a", "columns": {"a": "number"}, "groups": "a", "order": "a", "backbone": "none", "val": "a", "test": "a",
+}  # fmt: skip
 AGREEMENT = 1e-4  # of float32 outputs that are computed twice, in batches of different sizes
 
 
@@ -44,7 +47,7 @@ class Sample:
     canonical outputs (n, C) of a delivered model for the inputs of these ids, by way of files or arrays as users have
     them. twice: makes in an empty folder a sample of which every example is there twice, as its `same` says, and the
     first of these pairs under two labels. keep: puts arrays into a study's folder, where they come from Python; build:
-    makes a module of the user's own.
+    makes a module of the user's own. takes: which of `SETTINGS` the kind uses; it must refuse the others.
     """
 
     kind: Kind
@@ -55,6 +58,7 @@ class Sample:
     twice: Callable[[Path], Sample]
     keep: Callable[[Path], None] = lambda folder: None
     build: Build | None = None
+    takes: frozenset[str] = frozenset()
 
 
 Law = Callable[[Sample, Path], None]
@@ -138,6 +142,18 @@ def what_is_bad_is_named(sample: Sample, folder: Path) -> None:
         assert bad.named in _refusal(replace(sample, config=bad.config), folder / str(number))
 
 
+def a_setting_that_it_does_not_use_is_refused(sample: Sample, folder: Path) -> None:
+    assert sample.takes <= set(SETTINGS)
+    for name in sorted(set(SETTINGS) - sample.takes):
+        config = StudyConfig.from_json({**sample.config.to_json(), name: SETTINGS[name]})
+        said = ""
+        try:
+            sample.kind.check(config)
+        except UsageError as problem:
+            said = str(problem)
+        assert (OPTIONS[name].flag or name) in said, f"{name} is not refused by its name"
+
+
 def what_a_study_keeps_of_its_data_tells_the_parts(sample: Sample, folder: Path) -> None:
     opened, _ = _read(sample, folder)
     facts, split = opened.facts, opened.data.split
@@ -179,6 +195,7 @@ LAWS: tuple[Law, ...] = (
     no_identical_input_is_on_two_sides_however_many_there_are,
     a_study_that_goes_on_finds_the_same,
     what_is_bad_is_named,
+    a_setting_that_it_does_not_use_is_refused,
     what_a_study_keeps_of_its_data_tells_the_parts,
     a_model_says_of_new_inputs_what_it_was_scored_by,
 )

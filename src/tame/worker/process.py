@@ -61,6 +61,7 @@ class ProcessExecutor:
         self._start = Start(str(place.cache), study, under)
         self._lasting: dict[str, Call] = {}
         self._lock = threading.Lock()
+        self._number = 0  # of the last command
         self._stopped = False
         self._process = self._spawn()
         self._fresh = True
@@ -155,6 +156,7 @@ class ProcessExecutor:
             raise StoppedError("stopped by the user")
         name = "start" if isinstance(request, Start) else request.name
         with Watch(self._process, self.patience, lambda text: hear(Note(text))) as watch:
+            self._number += 1
             try:
                 self._write(request)  # which waits, where the process does not read
                 return self._listen(hear, watch)
@@ -168,7 +170,9 @@ class ProcessExecutor:
         for line in self._process.stdout:
             if not line.endswith("\n"):
                 break  # it died in the middle of a line
-            said = read_said(line)
+            said, of = read_said(line)
+            if 0 < of < self._number:
+                continue  # about an earlier command, whose end nobody waited for
             if isinstance(said, Answer):
                 return said.value
             if isinstance(said, Message):
@@ -200,7 +204,7 @@ class ProcessExecutor:
 
     def _send(self, request: Request) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(request_line(request))
+        self._process.stdin.write(request_line(request, self._number))
         self._process.stdin.flush()
 
     def _ended(self) -> str:

@@ -38,7 +38,7 @@ from tame.worker.wire import (
 )
 
 NUM_COMMANDS_AHEAD = 16
-Requests = queue.Queue[Request | WorkerError]
+Requests = queue.Queue[tuple[Request | WorkerError, int]]
 
 
 def main() -> None:
@@ -57,8 +57,10 @@ def main() -> None:
     threading.Thread(target=_listen, args=(given, requests, stop), daemon=True).start()
     tune_allocator()
 
+    number = 0  # of the command that is carried out
+
     def send(said: Said) -> None:
-        answers.write(said_line(said))
+        answers.write(said_line(said, number))
         answers.flush()
 
     def emit(message: Message) -> None:
@@ -74,7 +76,7 @@ def main() -> None:
 
     handlers: Mapping[str, Callable[..., object]] = {}
     while True:
-        request = requests.get()
+        request, number = requests.get()
         try:
             if isinstance(request, WorkerError):
                 raise request
@@ -111,14 +113,15 @@ def _listen(source: TextIO, requests: Requests, stop: threading.Event) -> None:
     try:
         for line in source:
             try:
-                request: Request | WorkerError = read_request(line)
+                request, number = read_request(line)
             except WorkerError as problem:
-                request = problem
+                requests.put((problem, 0))
+                continue
             if isinstance(request, Stop):
                 stop.set()
             else:
                 stop.clear()  # what asked for the end of the last command came too late for it
-                requests.put(request)
+                requests.put((request, number))
     finally:
         os._exit(0)  # whatever happened: a process without a coordinator must not live on
 

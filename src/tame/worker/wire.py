@@ -1,7 +1,8 @@
 """The protocol of a training process: one JSON document per line, typed values on both sides.
 
-A command is {"do": name, "with": {...}}. The reply is any number of {"event": name, ...} and then one of
-{"answer": ...}, {"error": {...}}, {"stopped": true} and {"bug": traceback}.
+A command is {"do": name, "with": {...}, "id": number}. The reply is any number of {"event": name, ...} and then one of
+{"answer": ...}, {"error": {...}}, {"stopped": true} and {"bug": traceback}, each with "of": the number of the command,
+so that nothing late is taken for the answer to a later one. A command without a number is answered without one.
 """
 
 from __future__ import annotations
@@ -125,18 +126,23 @@ COMMANDS: Mapping[str, Signature] = {
 }
 
 
-def request_line(request: Request) -> str:
+def request_line(request: Request, number: int = 0) -> str:
     """A line that `read_request` reads. Raises ValueError for numbers that are not finite."""
     if isinstance(request, Stop):
         return _line({"do": "stop"})
+    own = {"id": number} if number else {}
     if isinstance(request, Start):
-        return _line({"do": "start", "with": to_plain(request)})
-    return _line({"do": request.name, "with": to_plain(request.values)})
+        return _line({"do": "start", "with": to_plain(request), **own})
+    return _line({"do": request.name, "with": to_plain(request.values), **own})
 
 
-def read_request(line: str) -> Request:
-    """The request in this line. Raises WorkerError if it is not one."""
+def read_request(line: str) -> tuple[Request, int]:
+    """The request in this line, and its number. Raises WorkerError if it is not one."""
     found = _document(line, what="a command")
+    return _request(found, line), _number(found, "id", what="a command")
+
+
+def _request(found: Mapping[str, object], line: str) -> Request:
     name = found.get("do")
     if name == "stop":
         return Stop()
@@ -168,24 +174,33 @@ def handlers_of(commands: Commands) -> Mapping[str, Callable[..., object]]:
     return {name: getattr(commands, name) for name in COMMANDS}
 
 
-def said_line(said: Said) -> str:
-    """A line that `read_said` reads. Raises ValueError for numbers that are not finite."""
+def said_line(said: Said, of: int = 0) -> str:
+    """A line that `read_said` reads. of: the number of the command. Raises ValueError for numbers that are not
+    finite."""
+    own: Mapping[str, object] = {"of": of} if of else {}
     match said:
         case Answer(value):
-            return _line({"answer": value})
+            return _line({"answer": value, **own})
         case Failed():
-            return _line({"error": to_plain(said)})
+            return _line({"error": to_plain(said), **own})
         case Stopped():
-            return _line({"stopped": True})
+            return _line({"stopped": True, **own})
         case Bug(text):
-            return _line({"bug": text})
+            return _line({"bug": text, **own})
         case _:
-            return _line({"event": _NAMES[type(said)], **to_plain(said)})
+            return _line({"event": _NAMES[type(said)], **to_plain(said), **own})
 
 
-def read_said(line: str) -> Said:
-    """The message of a training process. Raises WorkerError if the line is not one, with its name if it has one."""
+def read_said(line: str) -> tuple[Said, int]:
+    """The message of a training process, and the number of the command that it is about: 0 if that had none.
+
+    Raises WorkerError if the line is not a message, with its name if it has one.
+    """
     found = _document(line, what="a message")
+    return _said(found, line), _number(found, "of", what="a message")
+
+
+def _said(found: Mapping[str, object], line: str) -> Said:
     if "event" in found:
         return _message(found)
     if "answer" in found:
@@ -209,6 +224,13 @@ def _message(found: Mapping[str, object]) -> Message:
     if kind is None:
         raise WorkerError(unknown("message", name, MESSAGES))
     return from_plain(kind, found, what=f"the message {name!r}", error=WorkerError)
+
+
+def _number(found: Mapping[str, object], key: str, *, what: str) -> int:
+    number = found.get(key, 0)
+    require(type(number) is int, f"the number of {what} is damaged: {number!r:.80}", error=WorkerError)
+    assert isinstance(number, int)
+    return number
 
 
 def _document(line: str, *, what: str) -> Mapping[str, object]:

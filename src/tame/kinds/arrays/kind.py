@@ -27,7 +27,7 @@ def check(config: StudyConfig) -> None:
         require(getattr(config, name) is None, f"{name} is for files and folders; arrays come as (X, y) alone")
     said = "columns are what TAME's networks for tables are trained on; a model of your own sees the array as it is"
     require(not config.columns or config.model is None, said)
-    require(config.task not in ("images", "table"), f"arrays are no {config.task} task")
+    require(config.task not in ("images", "table"), f"the task {config.task!r} is not for arrays; leave it out")
 
 
 OWN_ARRAYS = Kind(

@@ -124,7 +124,7 @@ class ArrayMaterial:
         )  # fmt: skip
         same = torch.equal(outputs, answers(module, as_input(self._x[:num], self._device)))
         mend = "draw random numbers, and change what it remembers, only where self.training is true"
-        require(same, f"the model says something else of the same inputs when it is asked again; {mend}")
+        require(same, f"the model gives other outputs for the same inputs when it is called again; {mend}")
         own = tuple(recipe.own.items())
         if own not in self._repeats:
             self._repeats.add(own)

@@ -52,7 +52,9 @@ def check(config: StudyConfig) -> None:
     else:
         labels = "--label-pattern reads labels from the names of files in a folder"
         require(config.label_pattern is None, f"{labels}; {config.data} is a list")
-    require(config.task in ("auto", "images", "classification"), f"pictures are no {config.task} task")
+    require(
+        config.task in ("auto", "images", "classification"), f"--task {config.task} is not for pictures; leave it out"
+    )
 
 
 PICTURES = Kind(

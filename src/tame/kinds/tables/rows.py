@@ -212,7 +212,7 @@ def _of_copies(own: Rows, data: Data, copies: RowCopies) -> list[Finding]:
             "rows": by_chance_rows, "of": len(own.values), "by_chance": round(copies.expected),
             "in_test": len(data.twins),
         }  # fmt: skip
-        title = f"{count(by_chance_rows, 'row')} equal to others as chance would have it: they lie where they fall"
+        title = f"{count(by_chance_rows, 'row')} equal to others, as expected by chance; they were not kept together"
         found.append(finding("equal_by_chance", title, "info", evidence))
     return found
 

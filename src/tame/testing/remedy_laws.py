@@ -1,0 +1,80 @@
+"""The laws of remedies: each suggests a change of one field, within its range, and never of one that the user fixed.
+
+Each law takes the code of a finding and an `Example` of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tame.core.errors import UsageError
+from tame.core.recipe import Recipe
+from tame.core.records import Finding
+from tame.core.space import Choice, Space, field_of
+from tame.monitor.remedies import CHANGES, REMEDIES, Change, Narrowed, change_for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A finding for which its remedy changes something. space: in which the field is searched."""
+
+    finding: Finding
+    space: Space
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+Law = Callable[[str, Example], None]
+
+
+def it_changes_one_field_that_is_searched(code: str, example: Example) -> None:
+    change = _changed(code, example)
+    assert change.name in example.space.dimensions
+
+
+def it_stays_within_what_a_recipe_may_have(code: str, example: Example) -> None:
+    change = _changed(code, example)
+    dimension = example.space.dimensions[change.name]
+    assert not isinstance(dimension, Choice), "only a range has an end"
+    if isinstance(change, Narrowed):
+        assert dimension.low <= change.bound <= dimension.high, (
+            "a bound outside the range leaves nothing, or everything"
+        )
+        return
+    assert change.to is not None, "the example must be one in which something changes"
+    assert change.to < dimension.low if change.side == "low" else change.to > dimension.high
+    try:
+        example.recipe.but({field_of(change.name): change.to})
+    except UsageError as problem:
+        raise AssertionError(f"no recipe may have the value {change.to}: {problem}") from None
+
+
+def it_leaves_alone_what_the_user_fixed(code: str, example: Example) -> None:
+    name = _changed(code, example).name
+    rest = {each: own for each, own in example.space.dimensions.items() if each != name}
+    assert change_for(example.recipe, example.finding, Space(rest)) is None
+
+
+def the_same_finding_suggests_the_same_change(code: str, example: Example) -> None:
+    assert _changed(code, example) == _changed(code, example)
+
+
+def it_has_words_for_people(code: str, example: Example) -> None:
+    assert CHANGES[code]
+
+
+LAWS: tuple[Law, ...] = (
+    it_changes_one_field_that_is_searched,
+    it_stays_within_what_a_recipe_may_have,
+    it_leaves_alone_what_the_user_fixed,
+    the_same_finding_suggests_the_same_change,
+    it_has_words_for_people,
+)
+
+
+def _changed(code: str, example: Example) -> Change:
+    """The change that the remedy of this code suggests, as it must."""
+    assert example.finding.code == code
+    change = REMEDIES.get(code)(example.recipe, example.finding, example.space)
+    assert change is not None, f"{code} suggests nothing for its example"
+    return change
