@@ -309,7 +309,8 @@ def test_no_source_opens_a_file_for_writing_but_the_one_that_does_it_for_all(pat
         "path.write_text('x')", "path.write_bytes(b'')", "np.save(path, x)", "np.savez(path, x=x)",
         "save_file(tensors, path)", "safetensors.save_file(t, p)", "shutil.copyfile(a, b)", "shutil.move(a, b)",
         "os.fdopen(fd, 'w')",
-        "zipfile.ZipFile(p, 'w')", "tempfile.mkstemp()", "os.open(p, os.O_RDWR)", "io.open(p, 'r+')", "path.symlink_to(other)",
+        "zipfile.ZipFile(p, 'w')", "tempfile.mkstemp()", "os.open(p, os.O_RDWR)", "io.open(p, 'r+')",
+        "path.symlink_to(other)",
     ],
 )  # fmt: skip
 def test_the_check_of_writers_finds_a_planted_one(code):
