@@ -17,7 +17,7 @@ def floors(text: str) -> Iterator[str]:
         *project["dependencies"],
         *(each for own in project["optional-dependencies"].values() for each in own),
     ):
-        match = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[.*\])?>=([0-9.]+)", wanted)
+        match = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[.*\])?[>=]=([0-9.]+)", wanted)
         if match:
             yield f"{match[1]}=={match[2]}"
 

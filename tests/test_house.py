@@ -605,7 +605,7 @@ NO_FLOOR = {"torchvision"}  # each version of it belongs to one of torch
 @pytest.mark.parametrize("wanted", requirements(), ids=lambda wanted: wanted.name)
 def test_each_floor_is_tried_and_is_the_one_that_is_explained(wanted):
     tried = dict(line.split("==") for line in floors(PROJECT_FILE.read_text(encoding="utf-8")))
-    stated = [each.version for each in wanted.specifier if each.operator == ">="]
+    stated = [each.version for each in wanted.specifier if each.operator in (">=", "==")]
     assert len(stated) == (wanted.name not in NO_FLOOR)
     assert tried.get(wanted.name) == (stated[0] if stated else None)
     row = re.compile(

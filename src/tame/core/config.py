@@ -79,214 +79,176 @@ class StudyConfig:
     """All settings of a study. None: not given, so the study decides and reports its decision."""
 
     data: str = field(  # or one of GIVEN
-        metadata={
-            OPTION: Option(
-                "a folder of pictures (class/x.jpg, or train/, val/ and test/ of these), a list of pictures (CSV), or "
-                "a CSV or Parquet table",
-                kind="argument",
-                metavar="DATA",
-            )
-        }
+        metadata=Option(
+            "a folder of pictures (class/x.jpg, or train/, val/ and test/ of these), a list of pictures (CSV), or "
+            "a CSV or Parquet table",
+            kind="argument",
+            metavar="DATA",
+        ).metadata
     )
     task: str = field(
         default="auto",
-        metadata={OPTION: Option("auto, classification, regression, binary or multiclass", metavar="TASK", group=DATA)},
+        metadata=Option("auto, classification, regression, binary or multiclass", metavar="TASK", group=DATA).metadata,
     )
     target: str | None = field(
-        default=None, metadata={OPTION: Option("the column of a table to predict", metavar="COLUMN", group=DATA)}
+        default=None, metadata=Option("the column of a table to predict", metavar="COLUMN", group=DATA).metadata
     )
     image: str | None = field(
         default=None,
-        metadata={
-            OPTION: Option(
-                "the column of a list that holds the paths of pictures (default: the one that looks like it)",
-                metavar="COLUMN",
-                group=DATA,
-            )
-        },
+        metadata=Option(
+            "the column of a list that holds the paths of pictures (default: the one that looks like it)",
+            metavar="COLUMN",
+            group=DATA,
+        ).metadata,
     )
     label_pattern: str | None = field(
         default=None,
-        metadata={
-            OPTION: Option(
-                "labels from the names of files: a regular expression of a whole name, its one group the label, such "
-                "as '(.+)_\\d+.jpg'",
-                metavar="PATTERN",
-                group=DATA,
-            )
-        },
+        metadata=Option(
+            "labels from the names of files: a regular expression of a whole name, its one group the label, such "
+            "as '(.+)_\\d+.jpg'",
+            metavar="PATTERN",
+            group=DATA,
+        ).metadata,
     )
     columns: Mapping[str, str] = field(  # by name, in the words of core/columns.py
         default_factory=dict,
-        metadata={
-            OPTION: Option(
-                "what a column is: year=category, id=ignore, price=number (or boolean, date, date:dmy, number:comma)",
-                kind="texts",
-                metavar="COLUMN=KIND",
-                group=DATA,
-                flag="column",
-                read=parse_columns,
-                write=write_columns,
-                toml=toml_columns,
-            )
-        },
+        metadata=Option(
+            "what a column is: year=category, id=ignore, price=number (or boolean, date, date:dmy, number:comma)",
+            kind="texts",
+            metavar="COLUMN=KIND",
+            group=DATA,
+            flag="column",
+            read=parse_columns,
+            write=write_columns,
+            toml=toml_columns,
+        ).metadata,
     )
     groups: str | None = field(
         default=None,
-        metadata={
-            OPTION: Option(
-                "a column; rows with equal values stay on one side of every split", metavar="COLUMN", group=DATA
-            )
-        },
+        metadata=Option(
+            "a column; rows with equal values stay on one side of every split", metavar="COLUMN", group=DATA
+        ).metadata,
     )
     order: str | None = field(
         default=None,
-        metadata={
-            OPTION: Option(
-                "a column that orders the rows; the latest become the test part", metavar="COLUMN", group=DATA
-            )
-        },
+        metadata=Option(
+            "a column that orders the rows; the latest become the test part", metavar="COLUMN", group=DATA
+        ).metadata,
     )
     model: str | None = None  # where to find the function of the user's own module, or INLINE; only from Python
     metric: str = field(  # auto: the default of the task
         default="auto",
-        metadata={
-            OPTION: Option("accuracy, log_loss, roc_auc, rmse, mae, r2 and others", metavar="METRIC", group=DATA)
-        },
+        metadata=Option("accuracy, log_loss, roc_auc, rmse, mae, r2 and others", metavar="METRIC", group=DATA).metadata,
     )
     # None: not said. A study begins with what its kind of data has then; in the record of a study it means none.
     backbone: str | None = field(
         default=None,
-        metadata={
-            OPTION: Option(
-                "auto (for photographs the default: the pretrained network that comes with TAME), lite1, lite2, "
-                "a timm name, a folder with weights, or none for a small network from scratch",
-                metavar="NAME",
-                group=NETWORK,
-            )
-        },
+        metadata=Option(
+            "auto (for photographs the default: the pretrained network that comes with TAME), lite1, lite2, "
+            "a timm name, a folder with weights, or none for a small network from scratch",
+            metavar="NAME",
+            group=NETWORK,
+        ).metadata,
     )
     time_s: float | None = field(
         default=None,
-        metadata={
-            OPTION: Option(
-                "wall clock from start to report, such as 90s or 5m",
-                metavar="TIME",
-                flag="time",
-                read=read_time,
-                write=write_time,
-                group=BUDGET,
-            )
-        },
+        metadata=Option(
+            "wall clock from start to report, such as 90s or 5m",
+            metavar="TIME",
+            flag="time",
+            read=read_time,
+            write=write_time,
+            group=BUDGET,
+        ).metadata,
     )
     trials: int | None = field(
-        default=None, metadata={OPTION: Option("number of recipes to try", kind="whole", metavar="N", group=BUDGET)}
+        default=None, metadata=Option("number of recipes to try", kind="whole", metavar="N", group=BUDGET).metadata
     )
     epochs: int | None = field(
         default=None,
-        metadata={OPTION: Option("maximum number of epochs per recipe", kind="whole", metavar="N", group=BUDGET)},
+        metadata=Option("maximum number of epochs per recipe", kind="whole", metavar="N", group=BUDGET).metadata,
     )
     search: str = field(
-        default="auto",
-        metadata={OPTION: Option(f"search method: {', '.join(SEARCHES)}", metavar="NAME", group=SEARCH)},
+        default="auto", metadata=Option(f"search method: {', '.join(SEARCHES)}", metavar="NAME", group=SEARCH).metadata
     )
     space: tuple[str, ...] = field(
         default=(),
-        metadata={
-            OPTION: Option(
-                'a TOML file, or a dimension: "model.width=16..256:log"',
-                kind="texts",
-                metavar="SPACE",
-                group=SEARCH,
-                read=parse_space,
-                toml=toml_space,
-            )
-        },
+        metadata=Option(
+            'a TOML file, or a dimension: "model.width=16..256:log"',
+            kind="texts",
+            metavar="SPACE",
+            group=SEARCH,
+            read=parse_space,
+            toml=toml_space,
+        ).metadata,
     )
     widen: bool = field(
         default=True,
-        metadata={
-            OPTION: Option(
-                "widen a range if the best recipes lie on its edge (default: yes)",
-                kind="switch",
-                group=SEARCH,
-                has_no=True,
-            )
-        },
+        metadata=Option(
+            "widen a range if the best recipes lie on its edge (default: yes)", kind="switch", group=SEARCH, has_no=True
+        ).metadata,
     )
     stop_search_early: bool = field(
         default=False,
-        metadata={
-            OPTION: Option(
-                "stop when further trials are unlikely to help", kind="switch", group=SEARCH, older="until_worthless"
-            )
-        },
+        metadata=Option(
+            "stop when further trials are unlikely to help", kind="switch", group=SEARCH, older="until_worthless"
+        ).metadata,
     )
     start_from: tuple[str, ...] = field(
         default=(),
-        metadata={
-            OPTION: Option(
-                "folder of an earlier study whose best recipes are tried first",
-                kind="texts",
-                metavar="STUDY",
-                group=SEARCH,
-                older="first",
-                read=whole_paths,
-                toml=toml_folders,
-            )
-        },
+        metadata=Option(
+            "folder of an earlier study whose best recipes are tried first",
+            kind="texts",
+            metavar="STUDY",
+            group=SEARCH,
+            older="first",
+            read=whole_paths,
+            toml=toml_folders,
+        ).metadata,
     )
     set: Mapping[str, Value] = field(
         default_factory=dict,
-        metadata={
-            OPTION: Option(
-                "fix a recipe field: optimizer.lr=0.01",
-                kind="texts",
-                metavar="FIELD=VALUE",
-                group=NETWORK,
-                read=parse_set,
-                write=write_set,
-                toml=toml_set,
-            )
-        },
+        metadata=Option(
+            "fix a recipe field: optimizer.lr=0.01",
+            kind="texts",
+            metavar="FIELD=VALUE",
+            group=NETWORK,
+            read=parse_set,
+            write=write_set,
+            toml=toml_set,
+        ).metadata,
     )
     val: str | None = field(
         default=None,
-        metadata={
-            OPTION: Option("the validation part: a folder in DATA, or another table", metavar="PART", group=DATA)
-        },
+        metadata=Option("the validation part: a folder in DATA, or another table", metavar="PART", group=DATA).metadata,
     )
     test: str | None = field(
         default=None,
-        metadata={
-            OPTION: Option("the sealed test part: a folder in DATA, or another table", metavar="PART", group=DATA)
-        },
+        metadata=Option(
+            "the sealed test part: a folder in DATA, or another table", metavar="PART", group=DATA
+        ).metadata,
     )
     folds: int | None = field(
         default=None,
-        metadata={OPTION: Option("number of cross-validation folds", kind="whole", metavar="N", group=DATA)},
+        metadata=Option("number of cross-validation folds", kind="whole", metavar="N", group=DATA).metadata,
     )
     seed: int = field(
         default=0,
-        metadata={
-            OPTION: Option("seed for all random choices", kind="whole", metavar="N", repeated="always", group=SEARCH)
-        },
+        metadata=Option(
+            "seed for all random choices", kind="whole", metavar="N", repeated="always", group=SEARCH
+        ).metadata,
     )
     out: str | None = field(
         default=None,
-        metadata={
-            OPTION: Option(
-                "folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never", group=OUTPUT
-            )
-        },
+        metadata=Option(
+            "folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never", group=OUTPUT
+        ).metadata,
     )
     store: str | None = field(  # None: in the study's folder
         default=None,
-        metadata={
-            OPTION: Option(
-                "keep the events at postgresql://USER@HOST/DATABASE", metavar="ADDRESS", repeated="never", group=OUTPUT
-            )
-        },
+        metadata=Option(
+            "keep the events at postgresql://USER@HOST/DATABASE", metavar="ADDRESS", repeated="never", group=OUTPUT
+        ).metadata,
     )
 
     def __post_init__(self) -> None:

@@ -45,6 +45,11 @@ class Option:
     write: Callable[[object], Texts] | None = None
     toml: Callable[[object, str], object] | None = None
 
+    @property
+    def metadata(self) -> Mapping[str, Option]:
+        """What the field of a dataclass holds of its option."""
+        return {OPTION: self}
+
     def value_of(self, texts: Texts) -> object:
         """The value of these texts. Raises UsageError."""
         if self.read is not None:

@@ -31,6 +31,7 @@ from tame.data.images import (
     real_folder,
     refuse_twins,
 )
+from tame.data.table_order import columns_beside
 from tame.data.table_reading import read_raw
 from tame.data.tables import RawTable, require_column
 from tame.data.targets import Target, read_later_target, read_target
@@ -130,9 +131,9 @@ def read_list(config: StudyConfig) -> Listing:
         first_row += raw.num_rows
     found, unused = _in_parts(config, top, found)
     found, twice = _each_once(found, np.concatenate([raw.places for raw in raws]))
-    names = [name for name in (config.groups, config.order) if name]
-    beside = {name: np.concatenate([np.asarray(raw.columns[name]) for raw in raws]) for name in names}
-    listing = listing_of(top, found, skipped, target.classes, beside=beside, notes=[*notes, *unused, *twice])
+    tables = [(each.path.name, raw) for each, raw in zip(files, raws, strict=True)]
+    beside, more = columns_beside(tables, groups=config.groups, order=config.order, told=config.columns)
+    listing = listing_of(top, found, skipped, target.classes, beside=beside, notes=[*notes, *more, *unused, *twice])
     return replace(listing, digests=tuple(raw.digest for raw in raws))
 
 

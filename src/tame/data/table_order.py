@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,23 @@ from tame.data.table_later import read_later_column
 from tame.data.tables import Column, RawTable, Table
 
 ADVICE = "give a column of numbers or dates, or of text such as 2024-W05 or run7"
+
+
+def columns_beside(
+    tables: Sequence[tuple[str, RawTable]], *, groups: str | None, order: str | None, told: Mapping[str, str]
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """(N,) cells of the columns that group and order the rows, of one table after the other, and notes.
+
+    told: what the user said that columns are. Raises as `joined_groups` and `joined_order`.
+    """
+    found, notes = dict[str, np.ndarray](), list[str]()
+    if groups:
+        found[groups], said = joined_groups(tables, groups)
+        notes += said
+    if order:
+        found[order], said = joined_order(tables, order, told=told.get(order, ""))
+        notes += said
+    return found, notes
 
 
 def joined_groups(tables: Sequence[tuple[str, RawTable]], name: str) -> tuple[np.ndarray, list[str]]:

@@ -15,7 +15,7 @@ from tame.core.result_parts import TargetFacts
 from tame.data.sources import concat, short_names, take_rows, write_columns
 from tame.data.table_kinds import type_table
 from tame.data.table_later import apply_kinds
-from tame.data.table_order import joined_groups, joined_order
+from tame.data.table_order import columns_beside
 from tame.data.table_reading import read_raw
 from tame.data.tables import Column, RawTable, Table, require_column, require_learnt
 from tame.data.targets import Target, leaks, read_later_target, read_target
@@ -92,7 +92,9 @@ def read_rows(config: StudyConfig) -> Found:
     given = np.repeat([part for _, part in files], [t.num_rows for t in tables])
     values = np.concatenate(targets)
     numbers = [f"{short}:{line}" for short, raw in zip(names, raws, strict=True) for line in raw.places.tolist()]
-    beside, said = _beside(config, list(zip(names, raws, strict=True)))
+    beside, said = columns_beside(
+        list(zip(names, raws, strict=True)), groups=config.groups, order=config.order, told=config.columns
+    )
     rows = Rows(
         table=take_rows(table, kept), task=target.task, classes=target.classes, values=values[kept],
         given=tuple(given[kept].tolist()), ids=tuple(numbers[row] for row in kept),
@@ -101,19 +103,6 @@ def read_rows(config: StudyConfig) -> Found:
         unlabelled=int(len(values) - len(kept)), leaks=tuple(leaks(first, target)),
     )  # fmt: skip
     return Found(rows, kept)
-
-
-def _beside(config: StudyConfig, tables: Sequence[tuple[str, RawTable]]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """(N,) cells of the columns that group and order the rows, of all tables, and notes."""
-    found, notes = {}, []
-    if config.groups:
-        found[config.groups], said = joined_groups(tables, config.groups)
-        notes += said
-    if config.order:
-        told = config.columns.get(config.order, "")
-        found[config.order], said = joined_order(tables, config.order, told=told)
-        notes += said
-    return found, notes
 
 
 def _later(
