@@ -93,7 +93,8 @@ def listed(folder: Path, *, twice: bool = False) -> Sample:
         Bad(config=StudyConfig(data=str(root / "list.csv"), target="lable"), named="did you mean 'label'"),
     )
     config = replace(own.config, data=str(root / "list.csv"))
-    return replace(own, config=config, predict=predict, twice=lambda to: listed(to, twice=True), bad=bad)
+    takes = frozenset({"backbone", "val", "test", "target", "columns", "groups", "order"})
+    return replace(own, config=config, predict=predict, twice=lambda to: listed(to, twice=True), bad=bad, takes=takes)
 
 
 def given(folder: Path, *, twice: bool = False) -> Sample:
@@ -112,7 +113,8 @@ def given(folder: Path, *, twice: bool = False) -> Sample:
     return replace(
         own, config=config, predict=predict, twice=lambda to: given(to, twice=True),
         same=tuple((number[a], number[b]) for a, b in own.same), keep=lambda to: keep_pictures(parts, config, to),
-        bad=(Bad(config=replace(config, task="regression"), named="no regression task"),),
+        bad=(Bad(config=replace(config, task="regression"), named="--task regression is not for pictures"),),
+        takes=frozenset({"backbone"}),
     )  # fmt: skip
 
 
