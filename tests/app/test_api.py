@@ -41,7 +41,7 @@ def own_folder(tmp_path, monkeypatch, one_thread):
     ("settings", "said"),
     [
         *(({name: "x"}, f"{name} is for files") for name in ("target", "groups", "order", "val", "test", "backbone")),
-        ({"task": "images"}, "no images task"),
+        ({"task": "images"}, "the task .images. is not for arrays"),
         ({"targett": "x"}, "did you mean 'target'"),
         ({"space": {"optimizer.lr": (1e-3, 1)}}, "give a tame.Float"),
         ({"space": "optimizer.lr"}, "cannot read the space 'optimizer.lr'"),
@@ -309,13 +309,13 @@ def test_the_terminal_is_given_back_after_a_fault(monkeypatch):
     begun = []
 
     def job(watcher):
-        begun.append(watcher._bars.live.is_started)
+        begun.append(watcher._live.is_started)
         raise DataError("enough")
 
     with pytest.raises(DataError, match="enough"), watching(quiet=False) as watcher:
         job(watcher)
     assert begun == [True]
-    assert not watcher._bars.live.is_started
+    assert not watcher._live.is_started
 
 
 def test_a_column_that_is_not_given_to_a_prediction_is_refused(monkeypatch):
