@@ -137,7 +137,7 @@ def test_an_old_study_is_verified_exported_and_started_from(tmp_path, monkeypatc
     assert len(lines) > 5
     assert [line for line in lines if not line.startswith("sound")] == []
     again = json.loads(said("resume", study.name, "--json", "--quiet"))
-    del again["next"]  # what to do is worked out anew each time
+    del again["next"]  # what to do is worked out each time
     assert again == json.loads((study / "report.json").read_text(encoding="utf-8"))
     said("export", study.name, "--optuna", "old.db")
     assert (tmp_path / "old.db").stat().st_size > 0
