@@ -148,7 +148,9 @@ def test_paths_out_of_the_folder_are_refused_and_counted(many):
     rows = listed(many)
     absolute = [(str(many / name), label) for name, label in rows]
     said = refused(write(many / "a.csv", ("photo", "label"), *absolute))
-    assert f"24 of the 24 paths in column 'photo' of {many}/a.csv are absolute, the first '{absolute[0][0]}'" in said
+    assert (
+        f"24 of the 24 paths in column 'photo' of {many}/a.csv are absolute, the first {absolute[0][0]!r:.80}" in said
+    )
     assert f"pictures lie in {many} or below, and their paths are relative to it" in said
     for path in ("../elsewhere/0.png", "cats/../../x.png", "..\\x.png", "cats\\..\\..\\x.png"):
         said = refused(write(many / "a.csv", ("photo", "label"), *rows, (path, "cats")))

@@ -109,7 +109,10 @@ def test_a_module_that_fits_is_taken():
         (lambda: nn.Linear(FEATURES, CLASSES).half(), r"has tensors of torch.float16, which cannot be trained"),
         (lambda: Keeps(FEATURES, CLASSES), r"keeps a dict in its state, which may hold tensors only"),
         (lambda: ONE, r"gives parameters that it gave before; make new ones at each call"),
-        (lambda: Says(lambda z: z + torch.randn_like(z)), r"something else of the same inputs when it is asked again"),
+        (
+            lambda: Says(lambda z: z + torch.randn_like(z)),
+            r"gives other outputs for the same inputs when it is called again",
+        ),
         (lambda: "a network", r"gives a str, not an nn\.Module"),
         (lambda: nn.Linear, r"gives a type, not an nn\.Module"),
         (lambda: sys.exit("enough"), r"raised SystemExit: enough"),

@@ -150,7 +150,7 @@ def test_a_study_of_given_pictures_needs_no_other_file(plain, tmp_path):
     shutil.rmtree(plain)
     shutil.move(study.folder, tmp_path / "moved")
     config, state = read_state(tmp_path / "moved")
-    small = KINDS.get("images").thumbnails_of(config, ["red/red_00.png", "gone"], tmp_path / "moved")
+    small = KINDS.get("images").thumbnails_of(config, {"red/red_00.png": 160, "gone": 160}, tmp_path / "moved")
     assert is_own(state)
     assert list(small) == ["red/red_00.png"]
     assert held(io.BytesIO(small["red/red_00.png"])).size == (40, 30)
@@ -179,7 +179,7 @@ def test_groups_and_order_are_columns_of_a_list_and_keys_of_rows(drawn, tmp_path
         (lambda root: [(held(paths_of(root)[0]), "a"), None], {}, "item 1 .* holds None and no picture"),
         (lambda root: (paths_of(root), ["a"] * 64), {}, "one class only"),
         (lambda root: (paths_of(root), ["a", "b"] * 32), {"val": "val"}, "val names a folder or a table"),
-        (lambda root: (paths_of(root), ["a", "b"] * 32), {"task": "regression"}, "no regression task"),
+        (lambda root: (paths_of(root), ["a", "b"] * 32), {"task": "regression"}, "--task regression is not for pictures"),
         (lambda root: (paths_of(root), ["a", "b"] * 32), {"groups": "x"}, "for rows that are dicts"),
         (lambda root: (paths_of(root), ["a", "b"] * 32), {"model": lambda: None}, "your own model needs arrays"),
     ],
@@ -196,7 +196,7 @@ def test_the_command_line_says_what_is_wrong(drawn, tmp_path):
         ([drawn / "bad.csv", "--target", "label"], 3, "leave the folder of the list"),
         ([drawn, "--image", "file_name"], 2, "--image names a column of a table"),
         ([drawn / "list.csv", "--label-pattern", "(.)"], 2, "in a folder"),
-        ([drawn / "list.csv", "--task", "regression"], 2, "no regression task"),
+        ([drawn / "list.csv", "--task", "regression"], 2, "--task regression is not for pictures"),
     ):
         done = tame_here("fit", *words, "--backbone", "none", cache=tmp_path / "cache")
         assert done.returncode == code, done.stderr

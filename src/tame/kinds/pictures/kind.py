@@ -47,10 +47,6 @@ def check(config: StudyConfig) -> None:
         for name in ("val", "test"):
             said = f"{name} names a folder or a table; give {{'train': ..., 'val': ..., 'test': ...}} as the data"
             require(getattr(config, name) is None, said)
-        for name in ("target", "image", "groups", "order"):
-            said = f"{name} names a column of a table; pictures from Python come with their labels"
-            require(getattr(config, name) is None, said)
-        require(not config.columns, "column says what a column of a table is; pictures from Python have none")
     elif Path(config.data).is_dir():
         referred("tame.kinds.pictures.listing:check_place")(config)
     else:
