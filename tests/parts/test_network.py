@@ -310,7 +310,7 @@ def test_a_network_of_the_users_own_is_refused_without_a_function_that_fits(tmp_
         raise ValueError("no such width")
 
     for build, said in (
-        (other, "is not a model folder that TAME can read"),
+        (other, "has weights of another module than this"),
         (failing, r"failing\(deep=True, width=5\) raised ValueError: no such width"),
         (lambda: own_module(), "raised TypeError"),
         (lambda width, deep: None, "gives a NoneType, not an nn.Module"),

@@ -764,9 +764,9 @@ class Counted:
     def start(self, members):
         return self.engine.start(members)
 
-    def advance(self, population, *, until, watch):
+    def advance(self, population, *, until, **others):
         self.epochs += until - population.epoch
-        return self.engine.advance(population, until=until, watch=watch)
+        return self.engine.advance(population, until=until, **others)
 
 
 def counted(lanes):

@@ -268,7 +268,8 @@ class Serial:
     def _outputs(self, own: _Training, rows: Tensor) -> Tensor:
         recipe, found = own.member.recipe, []
         if not len(rows):  # a module of the user's own may not take an empty batch
-            return torch.zeros(0, max(self.task.examples.num_classes, 1))
+            like = next(own.module.parameters())
+            return torch.zeros(0, max(self.task.examples.num_classes, 1), dtype=like.dtype)
         with _Judged(own) as module:
             for some in torch.split(rows, self.task.eval_batch):
                 with precision(self.task), naming_failures(recipe):

@@ -128,10 +128,12 @@ class Stacked:
     def predict(self, population: Population, rows: Tensor) -> Tensor:
         """Canonical outputs (M, n, C) for the examples in these rows."""
         recipe = population.members[0].recipe
+        tensors = self._judged(population)
         if not len(rows):  # a module of the user's own may not take an empty batch
-            return torch.zeros(len(population.members), 0, max(self.task.examples.num_classes, 1))
+            like = next(iter(tensors.values()))
+            return like.new_zeros(len(population.members), 0, max(self.task.examples.num_classes, 1))
         template = built(self.task, population.members[0]).eval()
-        tensors, forward = self._judged(population), stacked_forward(template)
+        forward = stacked_forward(template)
         widest = max(recipe.model.width, recipe.model.hidden, 64)
         size = max(1, EVAL_VALUES // (len(population.members) * widest))
         found, places = [], places_of(self.task, population.members)

@@ -179,7 +179,7 @@ def test_groups_and_order_are_columns_of_a_list_and_keys_of_rows(drawn, tmp_path
         (lambda root: [(held(paths_of(root)[0]), "a"), None], {}, "item 1 .* holds None and no picture"),
         (lambda root: (paths_of(root), ["a"] * 64), {}, "one class only"),
         (lambda root: (paths_of(root), ["a", "b"] * 32), {"val": "val"}, "val names a folder or a table"),
-        (lambda root: (paths_of(root), ["a", "b"] * 32), {"task": "regression"}, "--task regression is not for pictures"),
+        (lambda root: (paths_of(root), ["a", "b"] * 32), {"task": "regression"}, "is not for pictures"),
         (lambda root: (paths_of(root), ["a", "b"] * 32), {"groups": "x"}, "for rows that are dicts"),
         (lambda root: (paths_of(root), ["a", "b"] * 32), {"model": lambda: None}, "your own model needs arrays"),
     ],
