@@ -1,7 +1,8 @@
 """Frozen features: TAME's extraction against an eager float32 loop over the same backbone. Prints one JSON line.
 
 Both start with decoded pictures and end with features, and both crop the same views, so that only the processing
-differs. The loop is written without regard to speed: batches of 32, NCHW float32, no_grad, the default allocator.
+differs. The loop is written without regard to speed: batches of 32, NCHW float32 (or channels last), no_grad, the
+default allocator.
 Each pass runs in a separate process, the two in turn; the ratio is the geometric mean over the rounds with its 95 %
 interval (Student's t on logarithms). Usage: python benchmarks/features.py [--rounds 3] [--sizes 160 224 288]
 """
@@ -26,7 +27,7 @@ import numpy as np
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
-DATA, WEIGHTS = SHARED / "data" / "ants_bees", SHARED / "weights" / "mobilenetv2_100"
+DATA = SHARED / "data" / "ants_bees"
 PACKAGES = ("torch", "timm", "numpy", "pillow", "scikit-learn")
 TUNED = ("OMP_", "GOMP_", "KMP_", "MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # not for the plain loop
 SHORTEST, CROP, PLAIN_BATCH, SEED = 384, 0.875, 32, 0
@@ -37,24 +38,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=[160, 224, 288])
+    parser.add_argument("--backbone", default="lite0")
+    parser.add_argument("--channels-last", action="store_true", help="lay out the plain loop so as well")
     parser.add_argument("--one", choices=["plain", "tame"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(one_pass(args.one, args.sizes[0], args.folder)))
+        print(
+            json.dumps(one_pass(args.one, args.sizes[0], args.folder, args.backbone, channels_last=args.channels_last))
+        )
         return
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(compare(args.rounds, args.sizes, Path(folder))))
+        chosen = ["--backbone", args.backbone, *(["--channels-last"] if args.channels_last else [])]
+        print(json.dumps(compare(args.rounds, args.sizes, Path(folder), chosen)))
 
 
-def compare(rounds: int, sizes: list[int], folder: Path) -> dict[str, Any]:
+def compare(rounds: int, sizes: list[int], folder: Path, chosen: list[str]) -> dict[str, Any]:
     """The whole result."""
     load_before = os.getloadavg()
     passes: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for index in range(rounds):
         for size in sizes:
             for side in ("plain", "tame") if index % 2 == 0 else ("tame", "plain"):
-                found = run_pass(side, size, folder)
+                found = run_pass(side, size, folder, chosen)
                 print(f"round {index + 1}, {size}, {side}: {found['images_per_s']:.1f} images/s", file=sys.stderr)
                 passes.setdefault((side, size), []).append(found)
     return {
@@ -63,6 +69,7 @@ def compare(rounds: int, sizes: list[int], folder: Path) -> dict[str, Any]:
         "changed_files": len(git("status", "--porcelain").splitlines()),
         "machine": machine() | {"load_before": load_before, "load_after": os.getloadavg()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "chosen": chosen,
         "seeds": [SEED],
         "rounds": rounds,
         "num_pictures": passes["plain", sizes[0]][0]["num_pictures"],
@@ -70,19 +77,19 @@ def compare(rounds: int, sizes: list[int], folder: Path) -> dict[str, Any]:
     }
 
 
-def run_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
+def run_pass(side: str, size: int, folder: Path, chosen: list[str]) -> dict[str, Any]:
     """One pass in a separate process: started as by a user, or as TAME starts its worker."""
     from tame.worker.environment import worker_environment
 
     environment = {name: value for name, value in os.environ.items() if not name.startswith(TUNED)}
     if side == "tame":
         environment |= worker_environment()
-    command = [sys.executable, __file__, "--one", side, "--sizes", str(size), "--folder", str(folder)]
+    command = [sys.executable, __file__, "--one", side, "--sizes", str(size), "--folder", str(folder), *chosen]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout))
 
 
-def one_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
+def one_pass(side: str, size: int, folder: Path, name: str, *, channels_last: bool) -> dict[str, Any]:
     """The rates of one pass over all pictures; its features are stored in the folder."""
     from tame.worker.environment import tune_allocator
 
@@ -101,9 +108,11 @@ def one_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
     pictures = Pictures(loaded.arrays, [each.digest for each in loaded.pictures])
     for array in pictures.pixels:
         array.max()  # reads everything once, so that neither side waits for the disk
-    backbone, device, about = open_backbone(str(WEIGHTS)), torch.device("cpu"), dict[str, Any]()
+    backbone, device, about = open_backbone(name), torch.device("cpu"), dict[str, Any]()
     if side == "plain":
-        plain_features(backbone, pictures, range(PLAIN_BATCH), size=size)  # warm-up
+        if channels_last:
+            backbone.module.to(memory_format=torch.channels_last)
+        plain_features(backbone, pictures, range(PLAIN_BATCH), size=size, channels_last=channels_last)  # warm-up
     else:
         start = time.perf_counter()
         speed = measure_speed(backbone, device, pictures, size=size, crop=CROP)
@@ -111,7 +120,7 @@ def one_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
     rows = range(len(pictures.pixels))
     start, used = time.perf_counter(), cpu_s()
     if side == "plain":
-        features = plain_features(backbone, pictures, rows, size=size)
+        features = plain_features(backbone, pictures, rows, size=size, channels_last=channels_last)
     else:
         features = extract(
             backbone, pictures, rows, size=size, view=0, crop=CROP, speed=speed, device=device, cache=None
@@ -126,7 +135,7 @@ def one_pass(side: str, size: int, folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def plain_features(backbone: Any, pictures: Any, rows: range, *, size: int) -> np.ndarray:
+def plain_features(backbone: Any, pictures: Any, rows: range, *, size: int, channels_last: bool) -> np.ndarray:
     """The eager loop."""
     import torch
 
@@ -137,7 +146,8 @@ def plain_features(backbone: Any, pictures: Any, rows: range, *, size: int) -> n
     for first in range(0, len(rows), PLAIN_BATCH):
         some = [pictures.pixels[row] for row in rows[first : first + PLAIN_BATCH]]
         batch = np.stack([square_view(each, size=size, view=0, name="", crop=CROP) for each in some])
-        x = torch.from_numpy(batch).permute(0, 3, 1, 2).contiguous().float() / 255
+        form = torch.channels_last if channels_last else torch.contiguous_format
+        x = torch.from_numpy(batch).permute(0, 3, 1, 2).contiguous(memory_format=form).float() / 255
         with torch.no_grad():
             found.append(backbone.module((x - mean) / std))
     return np.asarray(torch.cat(found).numpy())
