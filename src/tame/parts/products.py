@@ -101,6 +101,20 @@ def onednn_pays() -> bool:
     return usual >= GAIN * theirs
 
 
+def has_half(device: torch.device) -> bool:
+    """Whether there are instructions, or units, for bfloat16: told by the same products in one thread.
+
+    Of several threads that wait for each other the gain is small and varies, and the convolutions of a backbone gain
+    more than these products.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return half_pays(device)
+    finally:
+        torch.set_num_threads(before)
+
+
 def half_pays(device: torch.device) -> bool:
     """Whether products in bfloat16, including the rounding, are clearly faster for heavy members.
 

@@ -18,7 +18,7 @@ from tame.data.views import square_view
 from tame.kinds.costs import Precision, Speed, Way
 from tame.kinds.pictures.inference import distance, fold_norms, fuse
 from tame.parts.backbones import Backbone
-from tame.parts.products import half_pays
+from tame.parts.products import has_half
 
 CPU_BATCHES = (8, 16, 32)
 GPU_BATCHES = (64, 256)
@@ -177,7 +177,7 @@ def _candidates(device: torch.device) -> list[tuple[Precision, Way]]:
     if device.type == "cpu":
         ways: list[Way] = ["fused", "folded", "plain"]
         # Without instructions for bfloat16 one batch in it would use up the patience for all other ways.
-        precisions: list[Precision] = ["bfloat16", "float32"] if half_pays(device) else ["float32"]
+        precisions: list[Precision] = ["bfloat16", "float32"] if has_half(device) else ["float32"]
         return [(precision, way) for way in ways for precision in precisions][:-1]
     bfloat = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
     half: Precision = "bfloat16" if bfloat else "float16"

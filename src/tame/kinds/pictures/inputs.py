@@ -20,6 +20,7 @@ from tame.kinds.pictures.inference import fold_norms, folded_pairs
 from tame.kinds.pictures.tasks import Tuned, TunedTask, tuned_backbone
 from tame.parts.backbones import Backbone, cut
 from tame.parts.mlp import Mlp
+from tame.parts.products import has_half
 from tame.trial.measurements import recall, remember
 from tame.trial.population import Examples
 
@@ -42,6 +43,7 @@ class Inputs:
         self._say = say
         self._features = ArrayCache(cache / "features", under=under and under / "features")
         self._speed: Speed | None = None
+        self._half: bool | None = None
         self._folded: nn.Module | None = None
         self._runners: dict[int, Runner] = {}
         self._made: dict[tuple[object, ...], Tensor] = {}
@@ -57,9 +59,7 @@ class Inputs:
             parts = (
                 MACHINE_FORMAT,
                 backbone.digest[:16],
-                self.device.type,
-                torch.__version__,
-                os.cpu_count(),
+                *self._machine(),
                 size,
                 crop,
             )
@@ -76,8 +76,21 @@ class Inputs:
         return self._speed
 
     def half(self) -> bool:
-        """Whether convolutions are trained in bfloat16 (with float32 weights): where the backbone runs faster in it."""
-        return self.backbone is not None and self.speed().precision == "bfloat16"
+        """Whether convolutions are trained in bfloat16 (with float32 weights): where products in it are faster.
+
+        Measured once and remembered for the machine, so that a study repeats. It does not depend on how features are
+        computed: what is trained is judged as it was trained.
+        """
+        if self._half is None and self.backbone is not None:
+            key, path = "-".join(map(str, ("half", *self._machine()))), self._cache / "machine.json"
+            self._half = recall(path, key, bool)
+            if self._half is None:
+                self._half = has_half(self.device)
+                remember(path, key, self._half)
+        return bool(self._half)
+
+    def _machine(self) -> tuple[object, ...]:
+        return self.device.type, torch.__version__, os.cpu_count()
 
     def features(self, rows: Sequence[int], *, size: int, views: int, crop: float) -> Tensor:
         """(V, n, D) float32 features of these pictures in their first `views` views."""

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tame.adjust.portfolio import input_sizes
 from tame.core.config import PICTURES, StudyConfig
 from tame.core.errors import DataError
 from tame.core.plain import from_plain
@@ -25,7 +24,7 @@ from tame.kinds.kind import Data, Known, Opened, Phase, Port
 from tame.kinds.pictures import commands
 from tame.kinds.pictures.choice import Choice, chosen, first_backbone
 from tame.kinds.pictures.commands import Features, Given, Look
-from tame.kinds.pictures.costs import crop_for, first_size
+from tame.kinds.pictures.costs import crop_for, first_size, given_size, wanted_sizes
 from tame.kinds.pictures.listing import listing_of
 
 MOST_NAMED = 20  # pairs that a finding names; the rest is counted
@@ -72,7 +71,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     pictures = [p for p in listing.pictures if p.id in kept]
     _require_enough(listing, pictures)
     side = int(np.median(opened.sides))
-    seen = _first_look(opened.backbone, side)
+    seen = _first_look(config, opened.backbone, side)
     if opened.backbone is not None:
         speed = commands.speed(port, seen, known.speed)
         seen = replace(seen, size=_affordable(config, opened.backbone, side, seen, speed, port, range(len(pictures))))
@@ -103,12 +102,11 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     return Opened(data=data, facts=facts, groups=groups, findings=tuple(found), skipped=skipped)
 
 
-def _first_look(backbone: BackboneFacts | None, side: int) -> Look:
+def _first_look(config: StudyConfig, backbone: BackboneFacts | None, side: int) -> Look:
     """Size and crop of the features that duplicates are found by: those that the default recipe will need as well."""
     if backbone is None:
         return Look(size=0, crop=1.0)
-    sizes = input_sizes(backbone.size, side, fixed=backbone.fixed_size)
-    return Look(size=sizes[0], crop=crop_for(backbone, side))
+    return Look(size=wanted_sizes(config, backbone, side)[0], crop=crop_for(backbone, side))
 
 
 def _split(
@@ -140,7 +138,9 @@ def _digests(listing: Listing, pictures: Sequence[Picture]) -> list[str]:
 def _affordable(
     config: StudyConfig, backbone: BackboneFacts, side: int, seen: Look, speed: Speed, port: Port, rows: Sequence[int]
 ) -> int:
-    """The size at which there is time to look at all pictures, and at their mirror images later."""
+    """The size at which there is time to look at all pictures, and at their mirror images later, or the one given."""
+    if given_size(config) is not None:
+        return seen.size
 
     def passes(size: int) -> int:
         return commands.missing(port, Features(size, 2, seen.crop, list(rows)))
