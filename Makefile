@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet --no-input
 
-.PHONY: help demo test torture check lint ruff format spelling types imports docs floors bench clean
+.PHONY: help demo test torture check lint ruff format spelling types imports docs screenshots floors bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make check   what CI runs: ruff, typos, mypy, the import contract, the tests"
 	@echo "make lint    the same without the tests"
 	@echo "make docs    write docs/parts.md again from the sources"
+	@echo "make screenshots run the demo and photograph its report with Chromium, for the README"
 	@echo "make floors  run the tests on the lowest version of every dependency that is allowed, in .floors"
 	@echo "make bench   run the benchmarks, one line of JSON each (BENCH=benchmarks/one.py for one of them)"
 	@echo "make clean   remove .venv and what tools have cached; studies in runs/ are kept"
@@ -54,6 +55,9 @@ imports: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python docs/make_parts.py
+
+screenshots: $(STAMP)
+	$(BIN)/python docs/make_screenshots.py
 
 bench: $(STAMP)
 	@test -n "$(strip $(BENCH))" || { echo "there are no benchmarks in benchmarks/" >&2; exit 1; }
