@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console, RenderableType
 
-from tame.core.answers import ClassAnswers, Mistake
+from tame.core.evaluation import ClassAnswers, Mistake
 from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
 from tame.core.records import Curve, Finding, Fold, History, Point, Trial

@@ -18,7 +18,7 @@ import tame
 from foreign_files import BASE, SPACE, digest, optuna_file, storage_of, study_at, with_storage, written
 from tame.app.cli import main
 from tame.app.exchange import export_optuna, import_trials, to_optuna
-from tame.app.mattered import what_mattered_in
+from tame.app.importance import what_mattered_in
 from tame.app.run import fit_study, resume_study
 from tame.app.show import state_json, study_table
 from tame.core.config import StudyConfig

@@ -17,7 +17,7 @@ from optuna.distributions import FloatDistribution
 
 from foreign_files import digest, optuna_file, storage_of, written
 from tame.app.exchange import import_trials, parse_map, to_optuna
-from tame.app.mattered import what_mattered_in
+from tame.app.importance import what_mattered_in
 from tame.app.show import state_json
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, TameError, UsageError

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from made_results import CASES, OLD_RESULTS, old_result, plain_case, text_of
-from tame.core.answers import ClassAnswers, Difference, NumberAnswers
 from tame.core.errors import StorageError
+from tame.core.evaluation import ClassAnswers, Difference, NumberAnswers
 from tame.core.plain import to_plain
 from tame.core.result import Result
 

@@ -10,8 +10,8 @@ import pytest
 
 from made_results import CASES, HOSTILE, OLD_RESULTS, made, old_result
 from tame.app.cli import app
-from tame.core.answers import Difference
 from tame.core.config import ARRAYS, StudyConfig, command_of
+from tame.core.evaluation import Difference
 from tame.core.importance import BestOf
 from tame.core.records import Finding
 from tame.core.result import Result

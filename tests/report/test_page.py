@@ -10,7 +10,7 @@ import pytest
 
 from made_results import BASE, CASES, HOSTILE, classes_of, made, printed, read, report, state
 from tame.app.show import result_lines, study_table
-from tame.core.answers import NumberAnswers
+from tame.core.evaluation import NumberAnswers
 from tame.core.recipe import Recipe
 from tame.core.records import Finding, History, Trial
 from tame.core.space import Space

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from made_results import JPEG, classes_of, made, read, with_answers
-from tame.core.answers import Sample
+from tame.core.evaluation import Sample
 from tame.core.result import Result
 from tame.report.page import render_report
 from tame.report.pictures import LARGE, MOST_PAIRS, SMALL, pictured

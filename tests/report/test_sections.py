@@ -9,7 +9,7 @@ import pytest
 
 from made_results import BASE, COLUMNS, classes_of, made, printed, read, report, with_answers
 from tame.app.show import result_lines
-from tame.core.answers import Difference
+from tame.core.evaluation import Difference
 from tame.core.records import History, Trial
 from tame.core.result_parts import FineTuning
 from tame.core.space import Space

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from made_results import made
-from tame.core.answers import Difference
+from tame.core.evaluation import Difference
 from tame.core.records import Score
 from tame.core.result_parts import Validation
 from tame.report import words

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from made_results import of_table
 from tame.adjust.guard import Rest
-from tame.app.mattered import what_mattered_in
+from tame.app.importance import what_mattered_in
 from tame.app.show import state_json, study_table
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError

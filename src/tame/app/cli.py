@@ -188,7 +188,7 @@ def show(
     mattered = None
     with readable(study):
         if state.result is None and (json or state.imported is not None):
-            from tame.app.mattered import what_mattered_in
+            from tame.app.importance import what_mattered_in
 
             mattered = what_mattered_in(state)
         if json:

@@ -23,9 +23,9 @@ from tame.app.from_scratch import FromScratch, from_scratch
 from tame.app.preview import check_data
 from tame.app.run import fit_study
 from tame.app.show import result_lines
-from tame.core.answers import ClassAnswers
 from tame.core.config import StudyConfig
 from tame.core.errors import UsageError
+from tame.core.evaluation import ClassAnswers
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
 from tame.core.records import Finding

@@ -14,8 +14,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tame.core.answers import NumberAnswers
 from tame.core.config import StudyConfig
+from tame.core.evaluation import NumberAnswers
 from tame.core.importance import Mattered
 from tame.core.plain import to_plain
 from tame.core.records import Finding, Trial

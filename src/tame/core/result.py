@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, get_type_hints
 
-from tame.core.answers import Answers, ClassAnswers, Number, NumberAnswers
 from tame.core.errors import StorageError, require
+from tame.core.evaluation import Answers, ClassAnswers, Number, NumberAnswers
 from tame.core.importance import Mattered
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tame.core.answers import Difference, Number
+from tame.core.evaluation import Difference, Number
 from tame.core.recipe import Value
 from tame.core.records import DEFAULT
 

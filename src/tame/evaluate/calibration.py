@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tame.core.answers import AwareCost, Calibration, CalibrationBin, ExpectedCost
 from tame.core.errors import require
+from tame.core.evaluation import AwareCost, Calibration, CalibrationBin, ExpectedCost
 from tame.data.costs import expected_cost as costs_of
 from tame.evaluate.compare import bootstrap, share_interval
 from tame.evaluate.score import Judged

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import norm as normal
 from scipy.stats import t as student
 
-from tame.core.answers import Difference
+from tame.core.evaluation import Difference
 from tame.core.rng import stream
 
 Z = 1.959963984540054  # two-sided 95 % of the normal distribution

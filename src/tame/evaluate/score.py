@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn import metrics as sk
 
-from tame.core.answers import ClassScore, Difference, Mistake, NumberError, Residuals, Sample
 from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from tame.core.errors import TameError, UsageError, unknown
+from tame.core.evaluation import ClassScore, Difference, Mistake, NumberError, Residuals, Sample
 from tame.core.records import Score
 from tame.core.rng import stream
 from tame.data.split import Sealed

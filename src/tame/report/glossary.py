@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tame.core.answers import ClassAnswers
+from tame.core.evaluation import ClassAnswers
 from tame.core.records import History
 from tame.core.result import Result
 from tame.report import formats, words

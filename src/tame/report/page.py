@@ -13,7 +13,7 @@ from pathlib import PurePath
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tame.core.answers import NumberAnswers
+from tame.core.evaluation import NumberAnswers
 from tame.core.records import Finding, History, Trial
 from tame.core.result import Result
 from tame.kinds.known import FIRST, KINDS

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tame.core.answers import ClassAnswers, Sample
+from tame.core.evaluation import ClassAnswers, Sample
 from tame.core.records import Finding
 from tame.core.result import Result
 from tame.report import formats

@@ -9,7 +9,7 @@ from functools import partial
 
 from markupsafe import Markup
 
-from tame.core.answers import Calibration, ClassAnswers, ClassScore, ExpectedCost, Mistake, NumberAnswers, Residuals
+from tame.core.evaluation import Calibration, ClassAnswers, ClassScore, ExpectedCost, Mistake, NumberAnswers, Residuals
 from tame.core.result import Result
 from tame.report import formats, words
 from tame.report.charts import Row, Spot, agreement, intervals

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Protocol
 
-from tame.core.answers import Difference, Residuals
+from tame.core.evaluation import Difference, Residuals
 from tame.core.recipe import Recipe
 from tame.core.records import Point, Trial
 from tame.core.result import Result

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence, Sized
 from importlib import metadata
 from typing import TypeVar
 
-from tame.core.answers import Answers, ClassAnswers, NumberAnswers
 from tame.core.config import METRIC_MODES, command_of
+from tame.core.evaluation import Answers, ClassAnswers, NumberAnswers
 from tame.core.plain import from_plain, to_plain
 from tame.core.records import Finding, Trial
 from tame.core.result import Result
