@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 import own_pictures
 import own_tables
-from features import WEIGHTS, git, machine
+from features import SHARED, git, machine
 
+WEIGHTS = SHARED / "weights" / "mobilenetv2_100"
 POINTS, EPOCHS, SEED = 32, 20, 0
 TYPICAL_ROWS = 2000  # of the task whose preset the recipes come from: many examples, so that nothing is left out
 RECORDED = ("train", "valid", "metric")  # losses, and accuracy or root mean square error in the evaluation
