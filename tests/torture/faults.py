@@ -315,6 +315,6 @@ FAULTS: dict[Callable[[Rig, int, int], Tally], tuple[int, int]] = {
     files_torn: (3, 500),
     many_at_once: (3, 100),
     disk_full: (2, 160),
-    server_ended: (1, 40),
+    server_ended: (0, 40),
     clocks_jump: (0, 8),
 }
