@@ -9,9 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import timm
-import torch
-from safetensors.torch import save_file
 
 from command_line import tame_here
 from made_results import made, printed
@@ -23,12 +20,11 @@ from tame.app.preview import check_data
 from tame.app.run import fit_study
 from tame.core.config import StudyConfig
 from tame.core.errors import UsageError
-from tame.core.files import write_text
 from tame.core.records import Score
 from tame.core.result import Result
 from tame.study.state import Silent, read_state
 
-ARCHITECTURE = "mobilenetv2_050"
+ARCHITECTURE = "tf_efficientnet_lite0"
 TABLE_FAULTS = TableFaults(copies=24, conflicts=6, unlabelled=12, infinite=4)
 
 
@@ -40,13 +36,11 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
 
 @pytest.fixture(scope="module")
 def finished(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """A study of a backbone with random weights."""
-    weights, study = tmp_path_factory.mktemp("weights"), tmp_path_factory.mktemp("study") / "demo"
-    torch.manual_seed(0)
-    save_file(timm.create_model(ARCHITECTURE, num_classes=0).state_dict(), weights / "model.safetensors")
-    about = {"architecture": ARCHITECTURE, "num_features": 1280, "pretrained_cfg": {"input_size": [3, 64, 64]}}
-    write_text(weights, "config.json", json.dumps(about))
-    config = StudyConfig(data=str(drawn.folder), backbone=str(weights), trials=1, epochs=2, out=str(study))
+    """A study of the backbone that comes with TAME, on pictures of 64 pixels."""
+    study = tmp_path_factory.mktemp("study") / "demo"
+    config = StudyConfig(
+        data=str(drawn.folder), backbone="lite0", trials=1, epochs=2, out=str(study), set={"input.size": 64}
+    )
     return fit_study(config, Silent())
 
 
