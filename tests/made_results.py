@@ -97,7 +97,7 @@ def history(num_trials: int, num_classes: int) -> History:
         ]  # fmt: skip
         state: Any = "diverged" if lost else "complete" if epochs == 40 else "paused" if epochs == 13 else "stopped"
         origin = "default" if number == 0 else "portfolio" if number < 7 else "sobol"
-        reason = "the default recipe, always in the race" if number == 0 else "fills the space evenly"
+        reason = "the default recipe, which is always tried" if number == 0 else "fills the space evenly"
         trials[number] = Trial(number, recipe, origin, reason, state, epochs, Curve(tuple(points)))
     return History(trials)
 

@@ -13,7 +13,7 @@ from tame.core.records import DEFAULT, LOST, Decision, History, Origin, Trial
 from tame.core.registry import Registry
 from tame.core.space import Space
 
-DEFAULT_REASON = "the default recipe, always in the race"
+DEFAULT_REASON = "the default recipe, which is always tried"
 FIRST_LOOK = 1 / 25  # share of the epochs before which a curve says little about its end
 
 

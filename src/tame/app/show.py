@@ -205,7 +205,10 @@ def _judged(result: Result) -> list[Text]:
 def _engines(result: Result) -> list[Text]:
     """Which engine trained which group, one line each."""
     return [
-        _sentence(f"{each.engine} engine for {each.group} (up to {each.members:,} networks at a time): {each.why}")
+        _sentence(
+            f"{each.engine} engine for {each.group} (up to {formats.count(each.members, 'network')} at a time): "
+            f"{each.why}"
+        )
         for each in result.engines
     ][:MOST_ENGINES]
 

@@ -203,7 +203,7 @@ def _findings(
     sizes = Counter(classes[p.label] for p, part in zip(pictures, split.part, strict=True) if part in ("train", "val"))
     common, rare = max(sizes.values()), min(sizes.values())
     if common > 3 * rare:
-        title = f"the commonest class has {common / rare:.1f} times as many pictures as the rarest"
+        title = f"the most common class has {common / rare:.1f} times as many pictures as the rarest"
         found.append(finding("imbalance", title, "warning", dict(sizes)))
     num_test = len(split.rows("test"))
     if num_test < 100:

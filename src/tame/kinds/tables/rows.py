@@ -239,7 +239,7 @@ def _of_split(own: Rows, data: Data) -> list[Finding]:
         sizes = Counter(own.classes[int(data.targets[row])] for row in data.rows)
         common, rare = max(sizes.values()), min(sizes.values())
         if common > 3 * rare:
-            title = f"the commonest class has {common / rare:.1f} times as many rows as the rarest"
+            title = f"the most common class has {common / rare:.1f} times as many rows as the rarest"
             found.append(finding("imbalance", title, "warning", dict(sizes.most_common(20))))
     if len(data.rows) < FEW:
         evidence: dict[str, object] = {"rows": len(data.rows)}
