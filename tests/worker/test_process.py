@@ -14,20 +14,14 @@ import numpy as np
 import pytest
 
 from tame.core.errors import StoppedError, UsageError, WorkerError
-from tame.core.recipe import Recipe
-from tame.trial.commands import Asked, PointMeasured, Progress, StateOf, Unsealed
+from tame.testing.executor_laws import EXAMPLES, NUM, RECIPE
+from tame.trial.commands import Asked, PointMeasured, Progress, StateOf
 from tame.worker.executor import Place
 from tame.worker.inline import InlineExecutor
 from tame.worker.process import ProcessExecutor
 from tame.worker.watch import Patience
 from tame.worker.wire import Call, request_line
 
-NUM, CLASSES = 24, 3
-RECIPE = Recipe().but({"model.name": "own", "batch_size": 8, "epochs": 2})
-EXAMPLES = Unsealed(
-    rows=list(range(NUM)), targets=[i % CLASSES for i in range(NUM)], folds=[i % 2 for i in range(NUM)],
-    num_classes=CLASSES, task="multiclass",
-)  # fmt: skip
 MODEL = "from torch import nn\ndef build():\n    return nn.Linear(5, 3)\n"
 
 

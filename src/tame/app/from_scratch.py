@@ -49,13 +49,12 @@ class FromScratch:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """Class numbers of the pictures of a study, by row: those that are not sealed, and those of the sealed part.
+class _Sealed:
+    """The sealed part of a study: class numbers of its pictures by row, with their ids and groups.
 
-    ids, groups: of the sealed part; pictures with one group belong together, as copies do.
+    Pictures with one group belong together, as copies do.
     """
 
-    learnt: Mapping[int, int]
     sealed: Mapping[int, int]
     ids: Sequence[str]
     groups: np.ndarray
@@ -81,20 +80,20 @@ def from_scratch(
         executor = process_executor(where, hear=hear, log=None, restarted=watcher.note, patience=Patience())
         try:
             worker = executor.commands
-            parts = _opened(worker, study, result)
+            part = _opened(worker, study, result)
             recipe = Recipe().but({**RECIPE, "model.name": f"timm:{name}"})
             epoch_s = worker.rehearse(recipe, folds=[None]).epoch_s
             left = seconds - (time.monotonic() - begun)
             epochs = min(int(left / epoch_s - JUDGING), most)
             if epochs < 1:
                 return None
-            own = _judged(worker, parts, recipe.but({"epochs": epochs}), result)
+            own = _judged(worker, part, recipe.but({"epochs": epochs}), result)
         finally:
             executor.close()
     return FromScratch(network=name, size=SIZE, epochs=epochs, wall_s=time.monotonic() - begun, score=own)
 
 
-def _opened(worker: Commands, study: Path, result: Result) -> _Parts:
+def _opened(worker: Commands, study: Path, result: Result) -> _Sealed:
     """Opens the pictures of a study in a worker, and gives it all labels but those of the sealed part."""
     with (study / "split.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -102,23 +101,23 @@ def _opened(worker: Commands, study: Path, result: Result) -> _Parts:
     pictures = scan(Path(result.data)).pictures
     label = {picture.id: picture.label for picture in pictures}
     kept = list(enumerate(open_pictures(worker, Given(tuple(pictures), None)).kept))
-    learnt = {row: label[name] for row, name in kept if part[name] in ("train", "val")}
+    trained_on = {row: label[name] for row, name in kept if part[name] in ("train", "val")}
     sealed = {row: label[name] for row, name in kept if part[name] == "test"}
     worker.learn(
         Unsealed(
-            rows=list(learnt), targets=list(learnt.values()), folds=[-1] * len(learnt),
+            rows=list(trained_on), targets=list(trained_on.values()), folds=[-1] * len(trained_on),
             num_classes=len(result.classes), task=result.task,
         )
     )  # fmt: skip
     ids = [name for row, name in kept if row in sealed]
-    return _Parts(learnt, sealed, ids, np.array([int(group[name]) for name in ids]))
+    return _Sealed(sealed, ids, np.array([int(group[name]) for name in ids]))
 
 
-def _judged(worker: Commands, parts: _Parts, recipe: Recipe, result: Result) -> Score:
+def _judged(worker: Commands, part: _Sealed, recipe: Recipe, result: Result) -> Score:
     """The score on the sealed part of a network that is trained on everything else."""
     member = MemberOf(StateOf(trial=0, recipe=recipe, epochs=recipe.epochs), None)
     worker.train_again([member])
     worker.network(member, labels=result.classes)
-    outputs = np.array(worker.judge(list(parts.sealed)))
-    judged = judged_from(result.task, parts.ids, list(parts.sealed.values()), outputs, groups=parts.groups)
+    outputs = np.array(worker.judge(list(part.sealed)))
+    judged = judged_from(result.task, part.ids, list(part.sealed.values()), outputs, groups=part.groups)
     return score(result.metric, judged, how="the same network with random weights, on the same pictures", seed=0)

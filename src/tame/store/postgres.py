@@ -61,7 +61,7 @@ def _engine(url: URL, *, read_only: bool, alone: bool) -> Engine:
     """alone: with one connection, which holds the lease."""
     options: dict[str, object] = {"schema_translate_map": {None: POSTGRES_SCHEMA}, "postgresql_readonly": read_only}
     waits = {} if "connect_timeout" in url.query else {"connect_timeout": WAIT_S}
-    pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 0} if alone else {}
+    pool: dict[str, int] = {"pool_size": 1, "max_overflow": 0} if alone else {}
     try:
         return create_engine(
             url, pool_pre_ping=True, hide_parameters=True, execution_options=options, connect_args=waits, **pool
