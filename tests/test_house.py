@@ -484,6 +484,7 @@ def test_no_template_looks_a_key_up_by_its_text():
 SUBJECTS = {
     "adjust": {"search": "the laws of every searcher"},
     "app": {
+        "cases": "inputs that once came out wrong, as their user runs them",
         "examples": "the scripts in examples/",
         "own_models": "models of the user, from every place they come from",
     },

@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tame.core.errors import RefusedError, UsageError
-from tame.core.files import appending, new_file, read_bytes, reading, replacing, require_own, write_bytes, write_text
+from tame.core.files import (
+    appending,
+    new_file,
+    read_bytes,
+    reading,
+    remove_drafts,
+    replacing,
+    require_own,
+    write_bytes,
+    write_text,
+)
 
 CANARY = b"the user's own"
 
@@ -145,3 +155,20 @@ def test_a_reader_sees_one_whole_content_or_another(tmp_path_factory, texts):
     reader.join()
     assert seen <= set(texts)
     assert [path.name for path in Path(folder).iterdir()] == ["a"]
+
+
+def test_drafts_of_killed_writers_go_and_nothing_else_does(folder, outside):
+    """A folder below that is a link is refused: what lies where it leads is not the study's."""
+    (folder / "model").mkdir(exist_ok=True)
+    draft = ".tame-00ff.tmp"
+    for path in (folder / draft, folder / "model" / draft, folder / ".other.tmp", folder / "a"):
+        path.write_text("x")
+    remove_drafts(folder, "model", "sketch")
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) == [".other.tmp", "a", "model"]
+    away = outside.parent / "away"
+    away.mkdir()
+    (away / draft).write_text("x")
+    (folder / "sketch").symlink_to(away)
+    with pytest.raises(RefusedError):
+        remove_drafts(folder, "sketch")
+    assert (away / draft).exists()

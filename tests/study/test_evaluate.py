@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import random
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,16 +65,3 @@ def test_rows_that_are_equal_by_chance_are_split_as_they_fall_and_both_scores_ar
     assert found["label_conflict"]["severity"] == "warning"
     page = (tmp_path / "study" / "report.html").read_text()
     assert "chance alone gives about" in page
-
-
-def test_noise_of_which_each_row_is_there_twice_is_not_better_than_guessing(shared, tmp_path):
-    script = shared / "cases" / "modules" / "noise_with_copies.py"
-    environment = {**os.environ, "TAME_CACHE": str(tmp_path / "cache")}
-    done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    value, _, codes = done.stdout.strip().splitlines()[-1].partition(" ")
-    assert 0.3 < float(value) < 0.7
-    assert "duplicate_rows" in codes
-    assert Path(tmp_path, "runs").is_dir()

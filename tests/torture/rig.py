@@ -7,6 +7,7 @@ study trains in its coordinator, and dies as a whole.
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import math
 import os
@@ -81,8 +82,10 @@ class Rig:
         write_table(self.table)
         self._made = 0
         unused = self.folder()
-        first = in_fork(lambda: self.fit(unused))  # measures this machine, and remembers it in the cache
+        first = in_fork(lambda: self.modules_of_fit(unused))  # measures this machine, and remembers it in the cache
         assert first.code == 0, first.said
+        for name in (work / "modules").read_text().split():
+            importlib.import_module(name)  # what loads late would be loaded in every fork: three of four seconds
         whole = self.folder()
         done = in_fork(lambda: self.count_steps(whole))
         assert done.code == 0, done.said
@@ -101,6 +104,13 @@ class Rig:
 
     def fit(self, folder: Path, **more: object) -> None:
         fit_study(self.config(folder, **more), Silent(), inline=True)
+
+    def modules_of_fit(self, folder: Path) -> None:
+        """Fits, and writes down the modules that this has loaded."""
+        before = set(sys.modules)
+        self.fit(folder)
+        names = [name for name in sys.modules if name not in before and getattr(sys.modules[name], "__spec__", None)]
+        (self.work / "modules").write_text("\n".join(names))
 
     def go_on(self, folder: Path) -> None:
         """What a user does with a folder after a crash: resume what has begun, else begin."""

@@ -210,6 +210,7 @@ def asked(
     Raises UsageError for a value that is not a dimension.
     """
     own = arguments_of(model)
+    require(set is None or isinstance(set, Mapping), f"set is {set!r}; give a dict of recipe fields and values")
     fixed = {_field(name, own): _plain(name, value) for name, value in (set or {}).items()}
     if loss is not None:
         fixed["loss.name"] = loss
@@ -245,7 +246,9 @@ def _plain(name: str, value: object) -> Value:
 
 
 def _scalar(value: object) -> Any:
-    """The plain value of a NumPy or torch number; anything else unchanged."""
+    """The plain value of a NumPy or torch number, a path as a text; anything else unchanged."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     item = getattr(value, "item", None)
     return item() if getattr(value, "ndim", None) == 0 and item is not None else value
 

@@ -252,6 +252,7 @@ class StudyConfig:
     )
 
     def __post_init__(self) -> None:
+        _check_texts(self)
         if self.task not in TASKS:
             raise UsageError(unknown("task", self.task, TASKS))
         require(
@@ -304,9 +305,19 @@ class StudyConfig:
             raise UsageError(f"invalid settings: {problem}") from None
 
 
+def _check_texts(config: StudyConfig) -> None:
+    """Raises UsageError for fields of text that hold something else."""
+    for each in fields(config):
+        value = getattr(config, each.name)
+        is_text = isinstance(value, str) or (value is None and each.type == "str | None")
+        require(is_text or each.type not in ("str", "str | None"), f"{each.name} must be a text, got {value!r}")
+
+
 def _check_numbers(config: StudyConfig) -> None:
     """Raises UsageError for numbers and switches that are none, or out of range."""
     if config.time_s is not None:
+        is_number = isinstance(config.time_s, int | float) and not isinstance(config.time_s, bool)
+        require(is_number, f"the time must be a number of seconds, or a text such as '10m', got {config.time_s!r}")
         good = math.isfinite(config.time_s) and config.time_s > 0
         require(good, f"the time must be above 0 seconds, got {config.time_s:g}")
     for name in ("widen", "stop_search_early"):

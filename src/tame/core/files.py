@@ -8,6 +8,7 @@ crash leaves the old file or the new one. Files of a study are opened only where
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from tame.core.errors import RefusedError, require
 _HANDLES = os.name == "posix" and {os.open, os.rename, os.unlink, os.stat} <= os.supports_dir_fd
 _NOFOLLOW, _NOWAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 _BINARY, _FOLDER = getattr(os, "O_BINARY", 0), getattr(os, "O_DIRECTORY", 0)
+_DRAFT = re.compile(r"\.tame-[a-z0-9._-]+\.tmp")
 MOST_BYTES = 2**30  # of a file that is read as a whole
 TEXT_BYTES = 2**26  # of one with a config, a description or hashes
 _MEND = "a study's folder must hold files, not links: put the file itself there"
@@ -62,6 +64,22 @@ def write_bytes(folder: Path, name: str, content: bytes) -> None:
 def write_text(folder: Path, name: str, text: str) -> None:
     """Writes a UTF-8 file in one step; what UTF-8 cannot hold is escaped. Raises as `replacing`."""
     write_bytes(folder, name, text.encode("utf-8", "backslashreplace"))
+
+
+def remove_drafts(folder: Path, *rooms: str) -> None:
+    """Removes what killed writers left in a folder, and in those folders below it.
+
+    For whoever holds the folder: the draft of a writer that still works would go too. Raises OSError, RefusedError for
+    a link on the way.
+    """
+    for room in ("", *rooms):
+        try:
+            with _held(folder, f"{room}/x".lstrip("/")) as (place, leaf):
+                for name in os.listdir(os.path.dirname(leaf) if place is None else place):
+                    if _DRAFT.fullmatch(name):
+                        os.unlink(_beside(leaf, name), dir_fd=place)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # there is no such folder
 
 
 def new_file(path: Path) -> None:

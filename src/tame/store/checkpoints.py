@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from tame.core.errors import StorageError, UsageError, require
-from tame.core.files import read_bytes, require_own_folder, write_bytes
+from tame.core.files import read_bytes, remove_drafts, require_own_folder, write_bytes
 from tame.store.disk import SAFE, sync_folder, why
 
 MOST_BYTES = 2**36  # of one checkpoint
@@ -29,7 +29,6 @@ RESERVE_BYTES = 50 * 2**20  # left free for the database and the report
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 _FILE = re.compile(r"(?P<name>[a-z0-9][a-z0-9._-]*)\.(?P<number>\d{8,})\.(?P<sha256>[0-9a-f]{64})\.safetensors")
-_LEFTOVER = re.compile(r"\.tame-[a-z0-9._-]+\.tmp")
 _META = "tame"
 _DTYPES = (
     "float64", "float32", "float16", "complex64", "bool",
@@ -138,9 +137,7 @@ class Checkpoints:
         if not self._folder.is_dir():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_folder(self._folder.parent)
-        for entry in list(os.scandir(self._folder)):
-            if _LEFTOVER.fullmatch(entry.name):
-                os.unlink(entry.path)
+        remove_drafts(self._folder)
 
     def _versions(self, name: str | None) -> list[_Version]:
         """Stored versions of one name, or of all, the newest first."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tame.core.config import StudyConfig
 from tame.core.errors import StorageError, TameError, UsageError
-from tame.core.files import TEXT_BYTES, read_bytes
+from tame.core.files import TEXT_BYTES, read_bytes, remove_drafts
 from tame.core.plain import from_plain, to_plain
 from tame.store.lease import HOLDER, LOCK, BusyError, Lease, hold
 from tame.study.record import DATABASE, SERVER, is_study, open_record
@@ -35,6 +35,7 @@ MADE = (
     "tame-crash.txt", ".*.tmp",
 )  # fmt: skip
 FOLDERS = ("checkpoints", "model", "sketch", "cache")
+WRITTEN = ("model", "sketch")  # those whose files are written as those of the study's folder are
 ATTEMPTS = 20  # at a folder that other processes make and remove at the same moment
 
 
@@ -90,6 +91,7 @@ def _require_free(folder: Path, config: StudyConfig) -> None:
     for name in os.listdir(folder):
         if not _is_left(name):
             raise _not_empty(folder)
+    remove_drafts(folder)
     for name in (SERVER, *GIVEN):
         (folder / name).unlink(missing_ok=True)  # of a start that was interrupted; this one may be given other arrays
 

@@ -16,11 +16,12 @@ from typing import Any, Literal
 
 from tame.core.config import StudyConfig
 from tame.core.errors import StoppedError, StorageError, require
+from tame.core.files import remove_drafts
 from tame.core.records import Event, History, Point, curve_event, early_stop_event
 from tame.store.disk import SAFE, write_inside, write_private
 from tame.store.lease import BusyError, Lease, hold
 from tame.study.events import Opened, StudyEvent, WorkerRestarted, event_of
-from tame.study.folder import CONFIG, is_interrupted, remove_made, take_folder, written_config
+from tame.study.folder import CONFIG, WRITTEN, is_interrupted, remove_made, take_folder, written_config
 from tame.study.pace import Pace
 from tame.study.record import (
     DATABASE,
@@ -272,6 +273,7 @@ def reopen(folder: Path, watcher: Watcher, *, store: str | None = None) -> Study
     lease = hold(folder)
     record: Record | None = None
     try:
+        remove_drafts(folder, *WRITTEN)
         begun = is_study(folder)
         if begun:
             require_study(folder)
