@@ -14,7 +14,8 @@ from tame.app.drawing.picture_set import RUINS, WEB_PAGE, Drawn, Faults, draw, p
 from tame.app.drawing.shapes import Pose
 from tame.core.errors import UsageError
 from tame.core.rng import stream
-from tame.data.image_decoding import UnreadablePicture, decode
+from tame.data.image_decoding import decode
+from tame.data.image_depth import UnreadablePicture
 
 COUNTS = {"bee": 22, "wasp": 21, "other_insect": 20, "nothing": 20}
 FAULTS = Faults(mislabelled=4, near_duplicates=4, copies=2, unreadable=3)

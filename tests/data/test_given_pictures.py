@@ -22,7 +22,8 @@ from tame.data.given_pictures import (
     pictures_given,
     pixels_of_given,
 )
-from tame.data.image_decoding import UnreadablePicture, decode_bytes
+from tame.data.image_decoding import decode_bytes
+from tame.data.image_depth import UnreadablePicture
 
 NONE = Keys()
 TWO = [scene(0), scene(1, width=20, height=30)]
@@ -103,7 +104,7 @@ def test_rows_that_are_dicts_name_their_picture_and_label():
     with pytest.raises(UsageError, match="has no 'picture': it has image, label, place"):
         labels(rows, Keys(image="picture"))
     raw = Rows([{"image": {"bytes": encode(each), "path": None}, "label": 0, "place": ""} for each in TWO])
-    np.testing.assert_array_equal(pixels_of_given(raw[1]["image"], shortest=99), np.asarray(TWO[1]))
+    np.testing.assert_array_equal(pixels_of_given(raw[1]["image"], shortest=99, bits=None), np.asarray(TWO[1]))
     with pytest.raises(DataError, match="is 2, and the dataset names 2 classes"):
         labels(Rows([{"image": TWO[0], "label": 2}]))
 
@@ -146,7 +147,7 @@ MODES = {
 @pytest.mark.parametrize("shortest", [16, 1000])
 def test_a_picture_of_pillow_has_the_pixels_of_the_file_that_is_kept_of_it(mode, shortest):
     kept = decode_bytes(content_of_given(MODES[mode]()), shortest=shortest)
-    np.testing.assert_array_equal(pixels_of_given(MODES[mode](), shortest=shortest), kept)
+    np.testing.assert_array_equal(pixels_of_given(MODES[mode](), shortest=shortest, bits=None), kept)
     assert kept.std() > 10
     assert min(kept.shape[:2]) <= shortest
 
@@ -155,7 +156,7 @@ def test_a_file_that_pillow_opened_has_the_pixels_of_the_file(tmp_path):
     (tmp_path / "a.png").write_bytes(encode(scene(5)))
     opened = Image.open(tmp_path / "a.png")
     np.testing.assert_array_equal(
-        pixels_of_given(opened, shortest=24), pixels_of_given(tmp_path / "a.png", shortest=24)
+        pixels_of_given(opened, shortest=24, bits=None), pixels_of_given(tmp_path / "a.png", shortest=24, bits=None)
     )
 
 
@@ -171,7 +172,7 @@ def test_a_file_that_pillow_opened_has_the_pixels_of_the_file(tmp_path):
     ],
 )
 def test_what_cannot_be_read_says_why(picture, said):
-    for read in (content_of_given, lambda each: pixels_of_given(each, shortest=8)):
+    for read in (content_of_given, lambda each: pixels_of_given(each, shortest=8, bits=None)):
         with pytest.raises(UnreadablePicture, match=said):
             read(picture())
 

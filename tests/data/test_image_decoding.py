@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from made_pictures import JPEG, PNG, encode, fill, png, png_chunk, scene
-from tame.data.image_decoding import UnreadablePicture, decode, decode_bytes
+from tame.data.image_decoding import decode, decode_bytes, largest_number
+from tame.data.image_depth import UnreadablePicture
 
 
 def pixels_of(path: Path, content: bytes, *, shortest: int | None = None) -> np.ndarray:
@@ -243,6 +244,49 @@ def test_a_jpeg_that_was_cut_is_refused(seed, share, progressive):
         decode_bytes(content[: int(share * len(content))], shortest=None)
 
 
+def test_a_progressive_jpeg_that_was_cut_between_its_scans_is_refused():
+    content = encode(scene(1, width=160, height=120), "JPEG", quality=90, progressive=True)
+    scans = [place for place in range(len(content)) if content[place : place + 2] == b"\xff\xda"]
+    assert len(scans) > 5
+    for place in scans[1:]:
+        table = content.rindex(b"\xff\xc4", 0, place)
+        for cut in (place, place + 5, table):
+            with pytest.raises(UnreadablePicture, match="truncated"):
+                decode_bytes(content[:cut], shortest=None)
+
+
+@given(
+    seed=st.integers(0, 999), quality=st.integers(40, 95), progressive=st.booleans(), optimize=st.booleans(),
+    marks=st.integers(0, 1), share=st.floats(0.1, 0.9), end=st.sampled_from([b"", b"\xff\xd9", None]),
+)  # fmt: skip
+@settings(max_examples=60)
+def test_a_jpeg_with_zeros_where_data_was_is_refused(seed, quality, progressive, optimize, marks, share, end):
+    content = encode(
+        scene(seed, width=160, height=120), "JPEG", quality=quality, progressive=progressive, optimize=optimize,
+        restart_marker_rows=0 if end is None else marks,
+    )  # fmt: skip
+    assert decode_bytes(content, shortest=40).shape == (40, 53, 3)
+    start = content.index(b"\xff\xda") + 20
+    at = start + int(share * (len(content) - start - 100))
+    if end is None:  # the file goes on behind the hole
+        cut = content[:at] + bytes(90) + content[at + 90 :]
+    else:
+        cut = content[:at] + bytes(len(content) - at - len(end)) + end
+    with pytest.raises(UnreadablePicture, match="cannot be decoded"):
+        decode_bytes(cut, shortest=40)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("colour", [(255, 255, 255), (0, 0, 0), (128, 128, 128), (200, 30, 30)])
+def test_plain_areas_are_no_holes_though_their_code_is_zeros(colour, progressive):
+    image = Image.new("RGB", (1200, 1200), colour)
+    image.paste(scene(1, width=100, height=100), (700, 300))
+    content = encode(image, "JPEG", optimize=True, progressive=progressive)
+    assert bytes(32) in content
+    assert decode_bytes(content, shortest=None).shape == (1200, 1200, 3)
+    assert decode_bytes(content + bytes(500), shortest=None).shape == (1200, 1200, 3)  # of a disk's last block
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(8688, 5792)])
 def test_photographs_of_large_cameras_are_read(size):
@@ -254,24 +298,84 @@ def test_photographs_of_large_cameras_are_read(size):
     assert min(found.shape[:2]) == 64
 
 
-def deep_png(numbers):
-    """A PNG file of 16 bits a value. numbers: (H, W) grey or (H, W, 3)."""
+def deep_png(numbers, *chunks):
+    """A PNG file of 16 bits a value. numbers: (H, W) grey or (H, W, 3); chunks: what else it says, kind and content."""
     height, width = numbers.shape[:2]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in numbers)
     header = struct.pack(">IIBBBBB", width, height, 16, 2 if numbers.ndim == 3 else 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        png_chunk(kind, own) for kind, own in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+        png_chunk(kind, own)
+        for kind, own in ((b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     )
 
 
-@pytest.mark.parametrize(("largest", "white"), [(255, 255), (1000, 4095), (4095, 4095), (4096, 65535), (65535, 65535)])
-def test_grey_pictures_of_12_bits_in_16_are_as_bright_as_they_were(largest, white):
-    numbers = np.linspace(0, largest, 400).round().astype(np.uint16).reshape(20, 20)
+def deep_tiff(numbers, **tags):
+    """A TIFF file of 16 bits a value with further tags, by number."""
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    for name, value in tags.items():
+        info[int(name.removeprefix("tag"))] = value
+        info.tagtype[int(name.removeprefix("tag"))] = 3  # SHORT
     file = io.BytesIO()
-    Image.fromarray(numbers).save(file, "TIFF")
-    for content in (deep_png(numbers), file.getvalue()):
-        found = decode_bytes(content, shortest=None)[..., 0]
-        assert np.abs(found - 255 * numbers.astype(float) / white).max() <= 0.5
+    Image.fromarray(numbers).save(file, "TIFF", tiffinfo=info)
+    return file.getvalue()
+
+
+def ramp(largest):
+    return np.linspace(0, largest, 400).round().astype(np.uint16).reshape(20, 20)
+
+
+def as_bright(content, numbers, white, **options):
+    found = decode_bytes(content, shortest=None, **options)[..., 0]
+    return np.abs(found - 255 * numbers.astype(float) / white).max() <= 0.5
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("largest", [200, 255, 1000, 4095, 4096, 65535])
+def test_white_is_what_the_data_set_says_whatever_the_picture_holds(bits, largest):
+    numbers = ramp(largest)
+    for content in (deep_png(numbers), deep_tiff(numbers)):
+        if largest < 2**bits:
+            assert as_bright(content, numbers, 2**bits - 1, bits=bits)
+        else:
+            with pytest.raises(UnreadablePicture, match=f"those of the pictures that were trained on {bits}"):
+                decode_bytes(content, shortest=None, bits=bits)
+
+
+@pytest.mark.parametrize("largest", [255, 4095, 4096, 65535])
+def test_without_a_data_set_white_is_known_only_of_numbers_that_need_all_bits(largest):
+    content = deep_png(ramp(largest))
+    assert largest_number(content) == largest
+    if largest > 4095:
+        assert as_bright(content, ramp(largest), 65535)
+    else:
+        with pytest.raises(UnreadablePicture, match="nothing says whether that is white; save it with 8 bits"):
+            decode_bytes(content, shortest=None)
+
+
+def test_a_file_that_says_what_is_white_is_believed_whatever_the_data_set_says():
+    bare, wide = ramp(4000), (ramp(4095) * 16.0037).round().astype(np.uint16)
+    dark = np.repeat(np.arange(0, 200, dtype=np.uint16) * 16, 2).reshape(20, 20)  # stretched from 12 bits
+    said = (b"sBIT", b"\x0c")
+    for bits in (None, 8, 12, 16):
+        assert as_bright(deep_png(bare, said), bare, 4095, bits=bits)
+        assert as_bright(deep_png(wide, said), wide, 65535, bits=bits)
+        assert as_bright(deep_png(dark, said), dark, 65535, bits=bits)
+        assert as_bright(deep_tiff(bare, tag281=4095), bare, 4095, bits=bits)
+        assert largest_number(deep_png(bare, said)) is None
+        assert largest_number(deep_tiff(bare, tag281=4095)) is None
+    assert largest_number(deep_tiff(bare, tag281=4000)) == 4000  # the largest number of this picture, which says nothing
+
+
+def test_a_tiff_of_16_bits_in_which_0_is_white_is_no_negative():
+    numbers = ramp(65535)
+    file = deep_tiff(numbers)
+    place = file.index(struct.pack("<HHI", 262, 3, 1))  # PhotometricInterpretation
+    turned = file[: place + 8] + struct.pack("<H", 0) + file[place + 10 :]
+    assert as_bright(turned, 65535 - numbers, 65535)
+
+
+def test_other_pictures_have_no_numbers_of_16_bits():
+    assert [largest_number(each) for each in (JPEG, PNG, b"", b"no picture", deep_png(ramp(300))[:90])] == [None] * 5
 
 
 def test_colours_of_12_bits_in_16_are_refused_and_not_black():

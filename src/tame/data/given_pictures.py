@@ -17,14 +17,8 @@ from PIL import Image
 
 from tame.core.errors import DataError, ShapeError, require
 from tame.data.arrays import is_missing
-from tame.data.image_decoding import (
-    UnreadablePicture,
-    decode,
-    decode_bytes,
-    judged_warnings,
-    of_image,
-    read_bytes,
-)
+from tame.data.image_decoding import decode, decode_bytes, deep_numbers, judged_warnings, of_image, read_bytes
+from tame.data.image_depth import UnreadablePicture
 from tame.data.image_places import is_picture_name
 from tame.data.images import Part, part_of_name
 
@@ -92,11 +86,16 @@ def items_of(parts: Mapping[Part, object], keys: Keys) -> Iterator[Item]:
 
 
 def content_of_given(picture: object) -> bytes:
-    """The bytes of a picture's file; of Pillow's pictures those of a PNG file. Raises UnreadablePicture."""
+    """The bytes of a picture's file; of Pillow's pictures those of a PNG file, grey of 16 bits as it is.
+
+    Raises UnreadablePicture.
+    """
     if isinstance(picture, Image.Image):
         buffer = io.BytesIO()
         with judged_warnings():
-            pixels = of_image(picture, shortest=None)
+            pixels = deep_numbers(picture)
+            if pixels is None:
+                pixels = of_image(picture, shortest=None)
         Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
     if isinstance(picture, Mapping) and picture["bytes"] is not None:
@@ -104,14 +103,14 @@ def content_of_given(picture: object) -> bytes:
     return read_bytes(_real(picture))
 
 
-def pixels_of_given(picture: object, *, shortest: int) -> np.ndarray:
+def pixels_of_given(picture: object, *, shortest: int, bits: int | None) -> np.ndarray:
     """The picture as `decode` gives it. Raises UnreadablePicture."""
     with judged_warnings():
         if isinstance(picture, Image.Image):
-            return of_image(picture, shortest=shortest)
+            return of_image(picture, shortest=shortest, bits=bits)
         if isinstance(picture, Mapping) and picture["bytes"] is not None:
-            return decode_bytes(bytes(picture["bytes"]), shortest=shortest)
-    return decode(_real(picture), shortest=shortest)
+            return decode_bytes(bytes(picture["bytes"]), shortest=shortest, bits=bits)
+    return decode(_real(picture), shortest=shortest, bits=bits)
 
 
 def pictures_alone(x: object) -> Iterator[object]:

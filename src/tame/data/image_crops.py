@@ -1,4 +1,4 @@
-"""Pictures that show another one or a part of it, also as its mirror image: found by small copies of their pixels.
+"""Pictures that show another one or a part of it, also turned or mirrored: found by small copies of their pixels.
 
 Each picture is laid over windows of the others: first coarsely, by the colours of a few cells; then the window is moved
 and stretched until both agree best, and what counts is how well they agree then.
@@ -20,8 +20,10 @@ from scipy.spatial import KDTree
 
 SIDE = 32  # pixels of the small copies
 CELLS = 4  # on a side, of what windows are compared by at first
-# Windows begin and end at tenths of a side, and are 0.6 of it or longer.
-INTERVALS = np.array([(low / 10, high / 10) for low in range(5) for high in range(low + 6, 11)])
+# Windows begin and end at tenths of a side, are half of it or longer, and hold LEAST_AREA of the picture or more.
+INTERVALS = np.array([(low / 10, high / 10) for low in range(6) for high in range(low + 5, 11)])
+LEAST_AREA = 0.36
+WAYS = 8  # to lay a picture: four turns, each also mirrored
 DIMENSIONS = 12  # of the cells' colours, those that differ most
 NEIGHBOURS = 16  # windows that each picture is laid over
 REACH = 0.5  # how far they may be, in the spread of the picture's own cells
@@ -38,15 +40,15 @@ WHOLE = np.array([0, 0, 1, 1], dtype=np.float32)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """Which pictures may be parts of others. (K,) each: the whole, the part, whether mirrored, and how well they agree.
+    """Which pictures may be parts of others. (K,) each: the whole, the part, how it is laid, and how well they agree.
 
-    alike: correlation of the colours; detail: of what is finer than a few pixels; window: (K, 4) left, top, right and
-    bottom in the whole, in shares of its sides.
+    way: the part as `laid` lays it; alike: correlation of the colours; detail: of what is finer than a few pixels;
+    window: (K, 4) left, top, right and bottom in the whole, in shares of its sides.
     """
 
     whole: np.ndarray
     part: np.ndarray
-    mirrored: np.ndarray
+    way: np.ndarray
     alike: np.ndarray
     detail: np.ndarray
     window: np.ndarray
@@ -60,34 +62,44 @@ def small_copy(array: np.ndarray) -> np.ndarray:
 def match_windows(small: np.ndarray) -> Matches:
     """The candidates among N pictures, each at its best window. small: (N, SIDE, SIDE, 3) uint8."""
     pixels = small.astype(np.float32) / 255
-    whole, part, mirrored, window = _candidates(pixels)
+    whole, part, way, window = _candidates(pixels)
     alike, detail = np.zeros(len(whole)), np.zeros(len(whole))
     for start in range(0, len(whole), BLOCK):
         own = slice(start, start + BLOCK)
         parts = pixels[part[own]]
-        parts[mirrored[own]] = parts[mirrored[own]][:, :, ::-1]
+        for each in range(1, WAYS):
+            turned = way[own] == each
+            parts[turned] = laid(parts[turned], each)
         window[own], alike[own], detail[own] = _fitted(pixels[whole[own]], parts, window[own])
-    return Matches(whole, part, mirrored, alike, detail, window)
+    return Matches(whole, part, way, alike, detail, window)
+
+
+def laid(pixels: np.ndarray, way: int) -> np.ndarray:
+    """Pictures (n, S, S, c) turned by a quarter `way` % 4 times; from way 4 on mirrored first."""
+    return np.rot90(pixels if way < WAYS // 2 else pixels[:, :, ::-1], way % 4, axes=(1, 2))
 
 
 def _candidates(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs whose cells have nearly the same colours: whole, part and whether mirrored, (K,), and windows (K, 4)."""
-    num, many = len(pixels), len(INTERVALS) ** 2
+    """Pairs whose cells have nearly the same colours: whole, part and the way it is laid, (K,), and windows (K, 4)."""
+    num = len(pixels)
     own = _means(np.arange(CELLS) / CELLS, (np.arange(CELLS) + 1) / CELLS)
-    cells = np.concatenate([_cells(pixels, own), _cells(pixels[:, :, ::-1], own)]).reshape(2 * num, CELLS**2 * 3)
+    upright = _cells(pixels, own)
+    cells = np.concatenate([laid(upright, way) for way in range(WAYS)]).reshape(WAYS * num, -1)
     middle = cells.mean(axis=0)
     _, _, axes = np.linalg.svd(cells[:: max(1, len(cells) // FITTED)] - middle, full_matrices=False)
     axes = axes[:DIMENSIONS].T
-    colours = cells.reshape(2 * num, -1, 3)
-    spread = np.sqrt(((colours - colours.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2)))
+    spread = np.tile(np.sqrt(((upright - upright.mean(axis=(1, 2), keepdims=True)) ** 2).sum(axis=(1, 2, 3))), WAYS)
 
     edges = np.linspace(INTERVALS[:, 0], INTERVALS[:, 1], CELLS + 1, axis=1)
     means = _means(edges[:, :-1].ravel(), edges[:, 1:].ravel())
+    sides = INTERVALS[:, 1] - INTERVALS[:, 0]
+    down, across = np.nonzero(np.outer(sides, sides) >= LEAST_AREA - 1e-9)
+    many = len(down)
     windows = np.empty((num, many, axes.shape[1]), dtype=np.float32)
     for start in range(0, num, BLOCK // 8):
         some = _cells(pixels[start : start + BLOCK // 8], means)
         some = some.reshape(-1, len(INTERVALS), CELLS, len(INTERVALS), CELLS, 3).transpose(0, 1, 3, 2, 4, 5)
-        windows[start : start + BLOCK // 8] = (some.reshape(len(some), many, -1) - middle) @ axes
+        windows[start : start + BLOCK // 8] = (some[:, down, across].reshape(len(some), many, -1) - middle) @ axes
     tree = KDTree(windows.reshape(num * many, -1), leafsize=16, compact_nodes=False, balanced_tree=False)
     # Within twice the distance of the nearest: good enough for a beginning, and many times as fast.
     furthest = REACH * float(spread.max()) + 1e-6
@@ -100,9 +112,9 @@ def _candidates(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     _, first = np.unique(row * num + whole, return_index=True)
     first = first[whole[first] != row[first] % num]
     row, whole, window = row[first], whole[first], window[first]
-    down, across = (INTERVALS[each] for each in np.divmod(window, len(INTERVALS)))
-    edges = np.stack([across[:, 0], down[:, 0], across[:, 1], down[:, 1]], axis=1)
-    return whole, row % num, row >= num, edges.astype(np.float32)
+    tall, wide = INTERVALS[down[window]], INTERVALS[across[window]]
+    edges = np.stack([wide[:, 0], tall[:, 0], wide[:, 1], tall[:, 1]], axis=1)
+    return whole, row % num, row // num, edges.astype(np.float32)
 
 
 def _cells(pixels: np.ndarray, means: np.ndarray) -> np.ndarray:

@@ -26,33 +26,29 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from tame.core.errors import DataError, require
+from tame.core.errors import require
 from tame.core.text import printable
+from tame.data.image_depth import UnreadablePicture, as_grey, is_deep, numbers_of, white_in, white_of
+from tame.data.jpeg_holes import END_MARK, FILLINGS, has_hole, lacks_scans
 
 MAX_FILE_BYTES = 100_000_000
 MAX_PIXELS = 120_000_000  # the largest cameras of phones have 108 million
 SURE_PIXELS = 50_000_000  # beyond, a file must be as large as a photograph is, which a bomb never is
 PIXELS_A_BYTE = 50  # a photograph has 2 to 20
 MAX_ASPECT = 50  # longer side over shorter side
-END_MARK = b"\xff\xd9"  # of a JPEG
-FILLINGS = tuple(bytes((step * place + 11) % 251 for place in range(512)) for step in (0, 37, 85, 129))  # no marks
-BITS = (8, 12, 16)  # that numbers of 16 bits may use, with what uses them: cameras and scanners of medicine have 12
 CONVERT = "convert it to JPEG or PNG"
 
 
-class UnreadablePicture(DataError):
-    """One file that cannot be used as a picture. The message is the reason, one line without the path."""
-
-
-def decode(path: str, *, shortest: int | None) -> np.ndarray:
+def decode(path: str, *, shortest: int | None, bits: int | None = None) -> np.ndarray:
     """The picture as (H, W, 3) uint8 RGB, upright, first frame only, transparency on white.
 
-    shortest: pixels; a picture whose shorter side is longer is shrunk to it (antialiased), none is enlarged.
+    shortest: pixels; a picture whose shorter side is longer is shrunk to it (antialiased), none is enlarged. bits: that
+    white has in grey pictures of 16 bits whose file does not say it; None where the data set has none.
     Raises UnreadablePicture with the reason. Files up to 100 MB and 120 million pixels are read; those of more than 50
     million where they have a byte for 50 pixels or more.
     """
     with judged_warnings():
-        return decode_bytes(read_bytes(path), shortest=shortest)
+        return decode_bytes(read_bytes(path), shortest=shortest, bits=bits)
 
 
 @contextlib.contextmanager
@@ -116,6 +112,11 @@ def read_part(path: str, offset: int, size: int) -> bytes:
         return _read(file, min(size, MAX_FILE_BYTES))
 
 
+def read_start(path: str, offset: int) -> bytes:
+    """The first bytes of the picture that lies at this place of a file. Raises UnreadablePicture."""
+    return read_part(path, offset, 32)
+
+
 def _read(file: io.BufferedReader, most: int) -> bytes:
     try:
         return file.read(most)
@@ -123,23 +124,40 @@ def _read(file: io.BufferedReader, most: int) -> bytes:
         raise UnreadablePicture(f"cannot be read: {problem.strerror}") from None
 
 
-def decode_bytes(data: bytes, *, shortest: int | None) -> np.ndarray:
+def decode_bytes(data: bytes, *, shortest: int | None, bits: int | None = None) -> np.ndarray:
     """As `decode`, of the bytes of a file. A JPEG that lacks nothing but its end mark is read."""
     # Not Image.open: it loads plugins of formats that are not wanted, and its limit on pixels is the process's.
     # The reader is chosen by the first bytes, and the size in the header is judged before anything is decoded.
     plugin = _plugin(data)
     try:
-        return _decoded(plugin, data, shortest)
+        found = _decoded(plugin, data, shortest, bits)
     except UnreadablePicture:
         raise
     except Exception as problem:  # Pillow's plugins raise a dozen kinds for a broken file
         whole = _without_end_mark(data, shortest) if plugin is JpegImagePlugin.JpegImageFile else None
-        if whole is not None:
-            return whole
-        raise UnreadablePicture(_why(problem)) from None
+        if whole is None:
+            raise UnreadablePicture(_why(problem)) from None
+        found = whole
+    if plugin is JpegImagePlugin.JpegImageFile and has_hole(data, _jpeg):
+        raise UnreadablePicture("cannot be decoded: truncated, and zeros stand where the rest of the picture was")
+    return found
 
 
-def of_image(image: Image.Image, *, shortest: int | None) -> np.ndarray:
+def largest_number(data: bytes) -> int | None:
+    """The largest number of a grey picture of 16 bits whose file does not say what is white; None for any other."""
+    try:
+        with _plugin(data)(io.BytesIO(data), "") as image:
+            _check_size(image.size, len(data))
+            if not is_deep(image):
+                return None
+            image.load()
+            numbers = numbers_of(image)
+            return int(numbers.max()) if white_in(image, numbers, data) is None else None
+    except Exception:  # of the many kinds that Pillow raises: whoever decodes it says what is wrong
+        return None
+
+
+def of_image(image: Image.Image, *, shortest: int | None, bits: int | None = None) -> np.ndarray:
     """As `decode`, of a picture that Pillow holds, whatever its mode. Raises UnreadablePicture."""
     _check_size(image.size, MAX_FILE_BYTES)
     try:
@@ -147,7 +165,7 @@ def of_image(image: Image.Image, *, shortest: int | None) -> np.ndarray:
         wide = isinstance(image, ImageFile.ImageFile) and _has_wide_colours(image)
         image.load()
         orientation = _orientation(image)
-        plain = _on_white(_to_8_bit(image, wide=wide))
+        plain = _on_white(_to_8_bit(image, b"", bits, wide=wide))
     except UnreadablePicture:
         raise
     except Exception as problem:  # as in `decode_bytes`: a file that Pillow has opened is read only now
@@ -156,7 +174,28 @@ def of_image(image: Image.Image, *, shortest: int | None) -> np.ndarray:
     return np.array(_shrink(upright, shortest, upright.size))
 
 
-def _decoded(plugin: type[ImageFile.ImageFile], data: bytes, shortest: int | None) -> np.ndarray:
+def deep_numbers(image: Image.Image) -> np.ndarray | None:
+    """(H, W) uint16, upright, of a picture that Pillow holds and that does not say what is white; None for others."""
+    try:
+        _check_size(image.size, MAX_FILE_BYTES)
+        if not is_deep(image):
+            return None
+        image.load()
+        numbers, orientation = numbers_of(image), _orientation(image)
+        if white_in(image, numbers, b"") is not None:
+            return None
+    except UnreadablePicture:
+        raise
+    except Exception as problem:
+        raise UnreadablePicture(_why(problem)) from None
+    return numbers if orientation is None else np.asarray(Image.fromarray(numbers).transpose(orientation))
+
+
+def _jpeg(data: bytes) -> np.ndarray:
+    return _decoded(JpegImagePlugin.JpegImageFile, data, None, None)
+
+
+def _decoded(plugin: type[ImageFile.ImageFile], data: bytes, shortest: int | None, bits: int | None) -> np.ndarray:
     with plugin(io.BytesIO(data), "") as image:
         _check_size(image.size, len(data))
         whole = image.size  # reducing while decoding rounds up, which must not change the picture's shape
@@ -167,7 +206,7 @@ def _decoded(plugin: type[ImageFile.ImageFile], data: bytes, shortest: int | Non
             image.draft(None, (2 * shortest, 2 * shortest))  # a JPEG is decoded at 1/2, 1/4 or 1/8 of its size
         image.load()
         orientation = _orientation(image)
-        plain = _shrink(_to_8_bit(image, wide=wide), shortest, whole)
+        plain = _shrink(_to_8_bit(image, data, bits, wide=wide), shortest, whole)
     plain = _on_white(plain)
     return np.array(plain if orientation is None else plain.transpose(orientation))
 
@@ -191,9 +230,11 @@ def _without_end_mark(data: bytes, shortest: int | None) -> np.ndarray | None:
     """
     own = data.rstrip(b"\xff")
     try:
-        found = _decoded(JpegImagePlugin.JpegImageFile, own + END_MARK, shortest)
+        if lacks_scans(own):
+            return None
+        found = _decoded(JpegImagePlugin.JpegImageFile, own + END_MARK, shortest, None)
         for filling in FILLINGS:
-            again = _decoded(JpegImagePlugin.JpegImageFile, own + filling + END_MARK, shortest)
+            again = _decoded(JpegImagePlugin.JpegImageFile, own + filling + END_MARK, shortest, None)
             if not np.array_equal(found, again):
                 return None
     except Exception:  # of the many kinds that Pillow raises: then more is missing than a mark
@@ -255,16 +296,14 @@ def _has_wide_colours(image: ImageFile.ImageFile) -> bool:
     return any(";16" in str(each.args) and image.mode in ("RGB", "RGBA", "LA") for each in image.tile)
 
 
-def _to_8_bit(image: Image.Image, *, wide: bool = False) -> Image.Image:
+def _to_8_bit(image: Image.Image, data: bytes, bits: int | None, *, wide: bool = False) -> Image.Image:
     """The image in mode RGB, or RGBA if some of it can be seen through. wide: its file has 16 bits a colour.
 
-    White is the largest number that 8, 12 or 16 bits hold, as many as the picture's numbers need.
+    data: the bytes of its file, b"" where they are not known; bits: as of `decode`.
     """
-    if image.mode.startswith("I;16"):
-        numbers = np.asarray(image).astype(np.uint32)
-        white = next(2**bits - 1 for bits in BITS if numbers.max() < 2**bits)
-        grey = (np.minimum(numbers, white) * 255 + white // 2) // white
-        image = Image.fromarray(grey.astype(np.uint8))
+    if is_deep(image):
+        numbers = numbers_of(image)
+        image = as_grey(numbers, white_in(image, numbers, data) or white_of(numbers, bits))
     if image.mode in ("I", "F"):
         raise UnreadablePicture(f"pixels of mode {image.mode} have no known white; save it with 8 or 16 bits")
     if wide and max(high for _, high in _extremes(image)) < 2 ** (8 - 4):

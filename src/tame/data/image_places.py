@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tame.core.errors import DataError, require
 from tame.core.text import printable
-from tame.data.image_decoding import CONVERT, UnreadablePicture
+from tame.data.image_decoding import CONVERT
+from tame.data.image_depth import UnreadablePicture
 from tame.data.image_layout import some
 from tame.data.images import ENDINGS, UNSUPPORTED, Skipped, extension, identify
 from tame.data.table_csv import read_head

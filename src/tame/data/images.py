@@ -23,7 +23,8 @@ import numpy as np
 from tame.core.errors import DataError, require, unknown
 from tame.core.files import write_text
 from tame.core.text import printable
-from tame.data.image_decoding import CONVERT, UnreadablePicture, open_regular
+from tame.data.image_decoding import CONVERT, open_regular
+from tame.data.image_depth import UnreadablePicture
 from tame.data.image_layout import missing_in_train, no_pictures, same_inside, without_folders
 from tame.data.image_layout import some as _some
 from tame.data.labels import lookalikes

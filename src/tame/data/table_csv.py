@@ -15,14 +15,14 @@ from itertools import islice
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from tame.core.errors import DataError, require
 from tame.data.labels import without_invisible
+from tame.data.table_separator import SAMPLE_RECORDS, advice, records, separated
 from tame.data.tables import RawTable
 
-SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
-SAMPLE_RECORDS, SAMPLE_CHARACTERS = 200, 4_000_000  # what the separator is found from
 MAX_BLOCK = 1 << 30  # pyarrow counts a block in an int32
 BOMS = {
     b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xef\xbb\xbf": "utf-8-sig",
@@ -41,7 +41,7 @@ def read_csv(data: bytes, *, where: str, digest: str) -> RawTable:
     hint = re.match(r"(?i)\"?sep=.\"?[\r\n]", text)
     advice = "which is a hint to Excel and not the names of columns; delete that line"
     require(hint is None, f"{where} begins with a line 'sep=', {advice}", error=DataError)
-    separator, said = _find_separator(text)
+    text, separator, said = separated(text)
     notes.append(said)
     has_quotes = '"' in text
     gaps, lines = _check_quotes(text, separator, where) if has_quotes else _find_gaps(text)
@@ -50,12 +50,32 @@ def read_csv(data: bytes, *, where: str, digest: str) -> RawTable:
     cells = _parse(text, separator, where, has_quotes=has_quotes)
     names, said_names = column_names([column[0].as_py() for column in cells.columns], where)
     require(cells.num_rows > 1, f"{where} has a header and no rows", error=DataError)
-    encoded = {name: _encoded(column[1:]) for name, column in zip(names, cells.columns, strict=True)}
+    again = _repeated(cells, names)
+    if again.any():
+        require(not again.all(), f"{where} has a header and no rows", error=DataError)
+        notes.append(f"lines that repeat the names of the columns were left out: {again.sum()}")
+        lines = (np.arange(len(again)) + 2 if lines is None else lines)[~again]
+    rows = cells[1:] if not again.any() else cells[1:].filter(pa.array(~again))
+    encoded = {name: _encoded(column) for name, column in zip(names, rows.columns, strict=True)}
     numbers = [name for name in names if re.fullmatch(r"[+-]?\d+[.,]\d+", name)]
     if numbers:
         notes.append(f"the first line is taken as the names of the columns, but {numbers[0]!r} looks like a value")
     found = (*notes, *said_names)
-    return RawTable(names, _Texts(encoded), found, cells.num_rows - 1, digest, separator, lines, encoded)
+    return RawTable(names, _Texts(encoded), found, rows.num_rows, digest, separator, lines, encoded)
+
+
+def _repeated(cells: pa.Table, names: Sequence[str]) -> np.ndarray:
+    """(N,) which rows are the header again: all of its names, two or more, none of them a number."""
+    again = np.zeros(cells.num_rows - 1, dtype=bool)
+    if len(names) < 2 or any(re.fullmatch(r"[+-]?[\d.,]+", name) for name in names):
+        return again
+    again[:] = True
+    for column in cells.columns:
+        same = pc.equal(pc.utf8_trim_whitespace(column[1:]), column[0].as_py().strip())
+        again &= same.to_numpy(zero_copy_only=False)
+        if not again.any():
+            break
+    return again
 
 
 def read_head(data: bytes) -> tuple[tuple[str, ...], list[list[str]]]:
@@ -65,7 +85,8 @@ def read_head(data: bytes) -> tuple[tuple[str, ...], list[list[str]]]:
     if CONTROLS.search(text):
         return (), []
     try:
-        found = [record for _, record in islice(_records(text, _find_separator(text)[0]), SAMPLE_RECORDS) if record]
+        text, separator, _ = separated(text)
+        found = [record for _, record in islice(records(text, separator), SAMPLE_RECORDS) if record]
         return (column_names(found[0], "")[0], found[1:]) if found else ((), [])
     except (csv.Error, DataError):
         return (), []
@@ -158,45 +179,6 @@ def _decode_western(data: bytes, place: str, where: str) -> tuple[str, list[str]
     return text, [note]
 
 
-def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The line that each record starts on, and its fields; [] for an empty line."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    start = 1
-    for record in reader:
-        yield start, record
-        start = reader.line_num + 1
-
-
-def _find_separator(text: str) -> tuple[str, str]:
-    """The separator by which most records have as many fields as the header, and how it was found."""
-    fits = {}
-    for separator in SEPARATORS:
-        counts, sound = _field_counts(text, separator)
-        if counts and counts[0] > 1:
-            fits[separator] = (sound, counts.count(counts[0]) / len(counts), counts[0])
-    if not fits:
-        return ",", "separator: none found, so the table has one column"
-    best = max(fits, key=lambda separator: fits[separator])
-    others = [SEPARATORS[other] for other in fits if other != best and fits[other][:2] == fits[best][:2]]
-    doubt = f"; {' and '.join(others)} would fit as well" if others else ""
-    return best, f"separator: {SEPARATORS[best]}{doubt}"
-
-
-def _field_counts(text: str, separator: str) -> tuple[list[int], bool]:
-    """The number of fields of each of the first records, and whether their quotes are right with this separator."""
-    sample = text[:SAMPLE_CHARACTERS]
-    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=separator, strict=True)
-    counts = []
-    try:
-        for record in reader:
-            counts += [len(record)] if record else []
-            if len(counts) == SAMPLE_RECORDS:
-                return counts, True
-    except csv.Error:
-        return counts, len(sample) < len(text)  # of a sample the end may be cut
-    return counts[: len(counts) - (len(sample) < len(text) and len(counts) > 1)], True
-
-
 def _check_quotes(text: str, separator: str, where: str) -> tuple[bool, np.ndarray | None]:
     """Whether there are empty lines before or between the rows, and the line of each row, None if they are in step.
 
@@ -243,7 +225,7 @@ def _lines(starts: list[int]) -> np.ndarray | None:
 def _parse(text: str, separator: str, where: str, *, has_quotes: bool) -> pa.Table:
     """All records, the header too, as columns of text."""
     data = text.encode("utf-8")
-    header = next(record for _, record in _records(text[:MAX_BLOCK], separator) if record)
+    header = next(record for _, record in records(text[:MAX_BLOCK], separator) if record)
     names = [str(place) for place in range(len(header))]
     bad: list[arrow_csv.InvalidRow] = []
 
@@ -269,9 +251,8 @@ def _parse(text: str, separator: str, where: str, *, has_quotes: bool) -> pa.Tab
     except pa.ArrowInvalid as problem:
         if not bad:
             raise DataError(f"{where} cannot be read as CSV: {problem}") from None
-        records = (line for line, record in _records(text, separator) if record)
-        line = next(islice(records, bad[0].number - 1, None))
+        starts = (line for line, record in records(text, separator) if record)
+        line = next(islice(starts, bad[0].number - 1, None))
         got, expected = bad[0].actual_columns, bad[0].expected_columns
-        advice = "quote cells that hold the separator" if got > expected else "is the row cut off?"
-        fields = f"{got} field{'s' * (got != 1)}"
-        raise DataError(f"{where}: line {line} has {fields} and the header has {expected}; {advice}") from None
+        fields, mend = f"{got} field{'s' * (got != 1)}", advice(text, separator, got, expected)
+        raise DataError(f"{where}: line {line} has {fields} and the header has {expected}; {mend}") from None

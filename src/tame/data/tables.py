@@ -120,6 +120,9 @@ def require_column(name: str, names: Sequence[str]) -> None:
     """Raises DataError with the nearest names unless `name` is one of `names`."""
     if name in names:
         return
+    if len(names) == 1:
+        mend = "separate its cells by commas, semicolons, tabs or vertical bars"
+        raise DataError(f"no column named {name!r}: the table has one column, {names[0]!r:.200}; {mend}")
     if len(names) <= MOST_NAMES:
         raise DataError(unknown("column", name, names))
     near = ", ".join(map(repr, difflib.get_close_matches(name, names, n=3))) or "none"

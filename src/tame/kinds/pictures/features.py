@@ -35,10 +35,14 @@ CHUNK = 1000  # features that are stored at once: a killed process loses fewer
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Decoded pictures with the digests of their files, in the order of the study."""
+    """Decoded pictures with the digests of their files, in the order of the study.
+
+    bits: that white was taken to have in grey of 16 bits where no file says it.
+    """
 
     pixels: Sequence[np.ndarray]
     digests: Sequence[str]
+    bits: int | None = None
 
 
 class Runner:

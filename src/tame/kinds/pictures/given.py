@@ -19,7 +19,7 @@ from tame.core.files import read_bytes, replacing, require_own, write_text
 from tame.core.plain import from_plain, to_plain
 from tame.core.text import printable
 from tame.data.given_pictures import LABEL, Item, Keys, content_of_given, items_of
-from tame.data.image_decoding import UnreadablePicture
+from tame.data.image_depth import UnreadablePicture
 from tame.data.image_lists import MOST_LOST, order_in_folders
 from tame.data.image_names import labels_in, named, target_of
 from tame.data.images import PARTS, File, Listing, Part, Picture, Skipped, notes_on_part, refuse_twins

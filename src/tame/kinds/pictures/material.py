@@ -41,7 +41,7 @@ from tame.kinds.pictures.comparison import compare, examples_of, scratch_recipe
 from tame.kinds.pictures.features import Pictures
 from tame.kinds.pictures.inputs import Inputs
 from tame.kinds.pictures.memory import of_pictures
-from tame.kinds.pictures.prediction import empty_network, judge
+from tame.kinds.pictures.prediction import empty_network, judge, prepared
 from tame.kinds.pictures.tasks import FeatureTask, PixelTask, Tuned, TunedTask
 from tame.parts.backbones import Backbone, open_backbone
 from tame.parts.mlp import Mlp
@@ -157,7 +157,10 @@ class PictureMaterial:
         elif isinstance(task, TunedTask):
             assert isinstance(module, Tuned)
             backbone, module = self.inputs.tuned_backbone(module), module.head
-        return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), backbone, run, SHORTEST)
+        return Network(
+            self.kind, kind_of_task, recipe, tuple(labels), module.eval(), backbone, run, SHORTEST,
+            prepared(self.inputs.pictures.bits),
+        )  # fmt: skip
 
     def adds_bytes(self, trained: Trained) -> int:
         return of_pictures(self.inputs, trained)
@@ -257,7 +260,7 @@ def open_material(given: Plain, room: Room) -> tuple[PictureMaterial, Plain]:
     decoded = partial(room.say, "decode")
     loaded = load_pixels(asked.pictures, shortest=SHORTEST, cache=pixels, on_progress=decoded)
     require(len(loaded.pictures) > 0, "none of the pictures can be read", error=DataError)
-    own = Pictures(loaded.arrays, [picture.digest for picture in loaded.pictures])
+    own = Pictures(loaded.arrays, loaded.keys, loaded.bits)
     inputs = Inputs(own, backbone, cache=room.cache, under=room.under, device=room.device, say=room.say)
     about = Opened(
         kept=tuple(picture.id for picture in loaded.pictures),

@@ -16,7 +16,8 @@ from tame.core.errors import DataError, UsageError, require
 from tame.core.text import printable
 from tame.data.cache import ArrayCache
 from tame.data.given_pictures import pictures_alone, pixels_of_given
-from tame.data.image_decoding import UnreadablePicture, decode
+from tame.data.image_decoding import decode
+from tame.data.image_depth import BITS, UnreadablePicture
 from tame.data.image_layout import LISTS
 from tame.data.image_places import pictures_listed
 from tame.data.images import pictures_in
@@ -42,6 +43,19 @@ def empty_network(described: Described) -> nn.Module:
     return head_of(backbone.num_features, described.num_outputs, own)
 
 
+def prepared(bits: int | None) -> dict[str, int]:
+    """What a network keeps of the pictures it was trained on. bits: of white in 16 bits, where no file says it."""
+    return {} if bits is None else {"bits": bits}
+
+
+def bits_of(network: Network) -> int | None:
+    """As was given to `prepared`."""
+    found = network.prepared.get("bits")
+    known = found is None or found in BITS
+    require(known, f"the model says that white has {found!r} bits: {', '.join(map(str, BITS))} are known")
+    return found
+
+
 def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
     """What a network says of pictures, and of all pictures in folders."""
     names: list[str] = []
@@ -52,7 +66,7 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
         pixels, own = [], []
         for name, path in files[start : start + READ]:
             try:
-                pixels.append(decode(path, shortest=network.shortest))
+                pixels.append(decode(path, shortest=network.shortest, bits=bits_of(network)))
                 own.append(name)
             except UnreadablePicture as problem:
                 left.append(Left(name, str(problem)))
@@ -76,7 +90,7 @@ def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
         pixels = []
         for number, each in some:
             try:
-                pixels.append(pixels_of_given(each, shortest=network.shortest))
+                pixels.append(pixels_of_given(each, shortest=network.shortest, bits=bits_of(network)))
             except UnreadablePicture as problem:
                 raise DataError(f"picture {number} cannot be read: {problem}") from None
         names = [str(number) for number, _ in some]

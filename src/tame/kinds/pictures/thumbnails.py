@@ -11,7 +11,7 @@ from PIL import Image
 from tame.core.config import StudyConfig
 from tame.core.errors import TameError
 from tame.data.image_decoding import decode_bytes, judged_warnings
-from tame.data.image_loading import content_of
+from tame.data.image_loading import content_of, depth_of
 from tame.data.images import Picture
 from tame.kinds.pictures.listing import listing_of
 
@@ -26,14 +26,16 @@ def draw(config: StudyConfig, sides: Mapping[str, int], folder: Path) -> dict[st
     except TameError:
         return {}  # the report is drawn again after the pictures were moved: it is drawn without them
     shown = [picture for picture in listing.pictures if picture.id in sides]
-    drawn = {picture.id: _thumbnail(picture, sides[picture.id]) for picture in shown}
+    with judged_warnings():
+        bits, _ = depth_of(shown)  # nearly that of all pictures: seen in a report, not judged by
+    drawn = {picture.id: _thumbnail(picture, sides[picture.id], bits) for picture in shown}
     return {name: small for name, small in drawn.items() if small is not None}
 
 
-def _thumbnail(picture: Picture, side: int) -> bytes | None:
+def _thumbnail(picture: Picture, side: int, bits: int | None) -> bytes | None:
     try:
         with judged_warnings():
-            image = Image.fromarray(decode_bytes(content_of(picture), shortest=side))
+            image = Image.fromarray(decode_bytes(content_of(picture), shortest=side, bits=bits))
     except TameError:
         return None
     image.thumbnail((side, side))
