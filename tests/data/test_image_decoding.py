@@ -363,7 +363,9 @@ def test_a_file_that_says_what_is_white_is_believed_whatever_the_data_set_says()
         assert as_bright(deep_tiff(bare, tag281=4095), bare, 4095, bits=bits)
         assert largest_number(deep_png(bare, said)) is None
         assert largest_number(deep_tiff(bare, tag281=4095)) is None
-    assert largest_number(deep_tiff(bare, tag281=4000)) == 4000  # the largest number of this picture, which says nothing
+    assert (
+        largest_number(deep_tiff(bare, tag281=4000)) == 4000
+    )  # the largest number of this picture, which says nothing
 
 
 def test_a_tiff_of_16_bits_in_which_0_is_white_is_no_negative():

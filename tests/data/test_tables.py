@@ -247,6 +247,66 @@ def test_one_column_needs_no_separator(read):
     assert any("one column" in note for note in raw.notes)
 
 
+ROWS = [["-1.5", "x", "2.5"], ["0.25", "y", "30"], ["1e3", "x", "4"]]
+
+
+@pytest.mark.parametrize("separator", ["^", "~", "#", "&", ":", " ", "   "])
+def test_rarer_separators_are_read_where_every_row_has_as_many_fields(read, separator):
+    raw = read("".join(separator.join(row) + "\n" for row in [["a", "b", "c"], *ROWS]))
+    assert texts(raw) == {name: list(own) for name, own in zip("abc", zip(*ROWS, strict=True), strict=True)}
+    assert raw.places.tolist() == [2, 3, 4]
+    name = {"^": "caret", "~": "tilde", "#": "number sign", "&": "ampersand", ":": "colon"}.get(separator, "blanks")
+    assert f"separator: {name}" in raw.notes
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_table_that_is_lined_up_with_blanks_is_read(read, end):
+    raw = read(end.join(["  a  b    c", "-1.5  x  2,5", "   0  y   30 ", ""]))
+    assert texts(raw) == {"a": ["-1.5", "0"], "b": ["x", "y"], "c": ["2,5", "30"]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["time\n12:30:01\n12:31:02\n", "full name\nSmith John\nDoe Jane\n", "a: b\nx: y\nz: w\n",
+     "a b c\n1 2 3\n4 5\n"],
+)  # fmt: skip
+def test_colons_and_blanks_in_one_column_separate_nothing(read, text):
+    raw = read(text)
+    assert len(raw.names) == 1
+    assert any("one column" in note for note in raw.notes)
+    with pytest.raises(DataError, match="the table has one column, .*; separate its cells by commas"):
+        type_table(raw, target="y")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("My table\n\na,b,c\n1,2,3\n4,5,6\n", "delete what stands before the line with the names"),
+        ("a b c\n1,2,3\n4,5,6\n", "delete what stands before the line with the names of the columns, or separate"),
+        ("a,b,c\n1;2;3\n4;5;6\n", "the rows are separated by semicolon and the names by comma"),
+        ("a,b,c\n1 2 3\n4 5 6\n", "the rows are separated by blanks and the names by comma"),
+        ("a,b,c\n1,2,3,\n4,5,6,\n", "end no line with a separator"),
+        ("a,b,c\nr1,1,2,3\nr2,4,5,6\n", "does it lack that of the first"),
+        ("a,b,c\n1,2,3\n4,5,6\n7,8,9,0\n", "line 4 has 4 fields and the header has 3; quote cells"),
+        ("a,b,c\n1,2,3\n4,5,6\n7,8\n", "line 4 has 2 fields and the header has 3; is the row cut off"),
+    ],
+)
+def test_a_table_of_another_layout_is_refused_with_its_own_cure(read, text, said):
+    with pytest.raises(DataError, match=said):
+        read(text)
+
+
+def test_a_header_in_the_middle_of_a_file_is_no_row(read):
+    raw = read('a,b\n1,x\n\na,b\n2,y\n a ,"b"\na,z\n')
+    assert texts(raw) == {"a": ["1", "2", "a"], "b": ["x", "y", "z"]}
+    assert raw.places.tolist() == [2, 5, 7]
+    assert "lines that repeat the names of the columns were left out: 2" in raw.notes
+    with pytest.raises(DataError, match="a header and no rows"):
+        read("a,b\na,b\n")
+    assert read("a\na\nb\n").num_rows == 2  # one column: a word as any other
+    assert read("5.1,x\n5.1,x\n4.9,y\n").num_rows == 2  # no names but values
+
+
 # Numbers
 
 
