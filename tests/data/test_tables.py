@@ -274,7 +274,7 @@ def test_colons_and_blanks_in_one_column_separate_nothing(read, text):
     raw = read(text)
     assert len(raw.names) == 1
     assert any("one column" in note for note in raw.notes)
-    with pytest.raises(DataError, match="the table has one column, .*; separate its cells by commas"):
+    with pytest.raises(DataError, match=r"the table has one column, .*; separate its cells by commas"):
         type_table(raw, target="y")
 
 
@@ -287,6 +287,16 @@ def test_colons_and_blanks_in_one_column_separate_nothing(read, text):
         ("a,b,c\n1 2 3\n4 5 6\n", "the rows are separated by blanks and the names by comma"),
         ("a,b,c\n1,2,3,\n4,5,6,\n", "end no line with a separator"),
         ("a,b,c\nr1,1,2,3\nr2,4,5,6\n", "does it lack that of the first"),
+        ('"a,b"\n"1,2"\n"3,4"\n', "quotes stand around the whole first line"),
+        ("'a','b'\n'1','2'\n", "names of columns in other quotes"),
+        ('"a", "b"\n"1", "2"\n', "leave no blank between it and the separator"),
+        ("a | b\n--- | ---\n1 | 2\n", "a table in Markdown, not CSV"),
+        ("| a | b |\n|:--|--:|\n| 1 | 2 |\n", "a table in Markdown, not CSV"),
+        ('[{"a": 1, "b": 2},\n{"a": 3, "b": 4}]', "is JSON, not CSV"),
+        ('{"a": 1, "b": 2}\n{"a": 3, "b": 4}', "is JSON, not CSV"),
+        ("<!DOCTYPE html><html><body>404, not found</body></html>\n", "HTML"),
+        ("@relation a\n@attribute x numeric\n@data\n1,2\n", "ARFF"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 1\n", "git lfs pull"),
         ("a,b,c\n1,2,3\n4,5,6\n7,8,9,0\n", "line 4 has 4 fields and the header has 3; quote cells"),
         ("a,b,c\n1,2,3\n4,5,6\n7,8\n", "line 4 has 2 fields and the header has 3; is the row cut off"),
     ],
@@ -294,6 +304,19 @@ def test_colons_and_blanks_in_one_column_separate_nothing(read, text):
 def test_a_table_of_another_layout_is_refused_with_its_own_cure(read, text, said):
     with pytest.raises(DataError, match=said):
         read(text)
+
+
+def test_a_line_of_blanks_is_an_empty_line(read):
+    raw = read("a,b\n1,x\n   \n2,y\n  \n")
+    assert texts(raw) == {"a": ["1", "2"], "b": ["x", "y"]}
+    assert raw.places.tolist() == [2, 4]
+
+
+def test_halves_and_squares_behind_numbers_are_no_unit():
+    for sign in "\u00bd\u00b2":
+        column = type_table(raw_of(",", x=[f"{number}{sign}" for number in (3, 4, 5, 3)]), target=None).columns[0]
+        assert (column.kind, column.unit) == ("category", "")
+    assert type_table(raw_of(",", x=["3 m\u00b2", "4 m\u00b2"]), target=None).columns[0].unit == "m\u00b2"
 
 
 def test_a_header_in_the_middle_of_a_file_is_no_row(read):

@@ -23,6 +23,14 @@ from tame.data.labels import without_invisible
 from tame.data.table_separator import SAMPLE_RECORDS, advice, records, separated
 from tame.data.tables import RawTable
 
+NO_CSV = {  # by how it begins
+    r"<(?:!doctype|html|table|\?xml|div|body)": "a page of HTML or XML",
+    r"\[?\s*\{\s*\"": "JSON",
+    r"@relation\s": "an ARFF file",
+    r"version https://git-lfs": "a pointer of Git LFS (git lfs pull fetches the file itself)",
+    r"(?:insert into|create table)\s": "SQL",
+    r"\|?[^\r\n|]*\|[^\r\n]*[\r\n]+\|?\s*:?-{2,}:?\s*\|[-:|\s]*[\r\n]": "a table in Markdown",
+}
 MAX_BLOCK = 1 << 30  # pyarrow counts a block in an int32
 BOMS = {
     b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xef\xbb\xbf": "utf-8-sig",
@@ -38,16 +46,21 @@ def read_csv(data: bytes, *, where: str, digest: str) -> RawTable:
     """
     text, notes = _decode(data, where)
     require(bool(text.strip()), f"{where} is empty", error=DataError)
+    for start, what in NO_CSV.items():
+        other = re.match(rf"(?i)\s*(?:{start})", text)
+        require(other is None, f"{where} is {what}, not CSV; save the table as CSV", error=DataError)
     hint = re.match(r"(?i)\"?sep=.\"?[\r\n]", text)
     advice = "which is a hint to Excel and not the names of columns; delete that line"
     require(hint is None, f"{where} begins with a line 'sep=', {advice}", error=DataError)
+    has_quotes = '"' in text
+    text = text if has_quotes else re.sub(r"(?m)^ +(?=\r?$)", "", text)  # a line of blanks is an empty line
     text, separator, said = separated(text)
     notes.append(said)
-    has_quotes = '"' in text
     gaps, lines = _check_quotes(text, separator, where) if has_quotes else _find_gaps(text)
     if gaps:
         notes.append("empty lines were left out")
     cells = _parse(text, separator, where, has_quotes=has_quotes)
+    _check_names([column[0].as_py().strip() for column in cells.columns], where)
     names, said_names = column_names([column[0].as_py() for column in cells.columns], where)
     require(cells.num_rows > 1, f"{where} has a header and no rows", error=DataError)
     again = _repeated(cells, names)
@@ -64,6 +77,16 @@ def read_csv(data: bytes, *, where: str, digest: str) -> RawTable:
     return RawTable(names, _Texts(encoded), found, rows.num_rows, digest, separator, lines, encoded)
 
 
+def _check_names(names: Sequence[str], where: str) -> None:
+    """Raises DataError where quotes stand where they do not quote cells."""
+    whole = len(names) == 1 and re.search(r"[^,;\t|][,;\t|][^ ]", names[0]) is not None
+    mend = f"quotes stand around the whole first line ({names[0]!r:.60}); quote cells, not lines"
+    require(not whole, f"{where}: {mend}", error=DataError)
+    odd = [name for name in names if re.fullmatch("\".*\"|'.*'|[\u201c\u201e].*[\u201c\u201d]", name)]
+    mend = 'quote cells with " and leave no blank between it and the separator'
+    require(not odd, f"{where} has names of columns in other quotes ({(odd or [''])[0]}); {mend}", error=DataError)
+
+
 def _repeated(cells: pa.Table, names: Sequence[str]) -> np.ndarray:
     """(N,) which rows are the header again: all of its names, two or more, none of them a number."""
     again = np.zeros(cells.num_rows - 1, dtype=bool)
@@ -71,7 +94,7 @@ def _repeated(cells: pa.Table, names: Sequence[str]) -> np.ndarray:
         return again
     again[:] = True
     for column in cells.columns:
-        same = pc.equal(pc.utf8_trim_whitespace(column[1:]), column[0].as_py().strip())
+        same = pc.equal(pc.utf8_trim(column[1:], " \t\ufeff"), column[0].as_py().strip())
         again &= same.to_numpy(zero_copy_only=False)
         if not again.any():
             break

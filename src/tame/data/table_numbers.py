@@ -16,7 +16,8 @@ from tame.data.table_cells import SPACES, Cells, Decimal, matches, plain_numbers
 
 CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|BRL|CAD|AUD|SEK|NOK|DKK|PLN|Rs|kr"
 BEFORE = rf"^(?P<sign>[+-]?)(?P<unit>[A-Z]{{0,3}}\p{{Sc}}|{CODES})[ \x{{a0}}]?(?P<rest>[+-]?[0-9.].*)$"
-AFTER = rf"^(?P<rest>[+-]?[0-9.,][0-9.,{SPACES}]*?)[ \x{{a0}}]?(?P<unit>[^0-9.,'+\s\x{{2019}}-][^0-9.,+\s-]{{0,3}})$"
+UNIT = r"[^0-9\p{No}.,'+\s\x{2019}-][^0-9.,+\s-]{0,3}"  # begins with no half and no square
+AFTER = rf"^(?P<rest>[+-]?[0-9.,][0-9.,{SPACES}]*?)[ \x{{a0}}]?(?P<unit>{UNIT})$"
 LIKE = re.compile(
     rf"[(<>\u2264\u2265=~\u2248\u00b1+\u2212\u2013\u2014\s-]*(?:[A-Z]{{0,3}}\$|{CODES})?\s?[(+\u2212\u2013-]*"
     rf"[0-9][0-9.,:/_{SPACES}]*(?:[^\W\d_]{{1,4}}|[^\w\s-])?[-)+.\u2013]*$"

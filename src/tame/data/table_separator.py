@@ -7,6 +7,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 # Taken only where no usual one fits, and where every record has as many fields as the header.
@@ -64,7 +65,9 @@ def advice(text: str, separator: str, got: int, expected: int) -> str:
     if most and got > expected == 1:
         return "delete what stands before the line with the names of the columns, or separate these as the cells are"
     if most and got == expected + 1:
-        return "name every column in the first line (does it lack that of the first?), or end no line with a separator"
+        last = [record[-1] for _, record in islice(records(text, separator), 1, SAMPLE_RECORDS) if record]
+        lacking = "name every column in the first line (does it lack that of the first?)"
+        return f"{lacking}, or quote cells that hold the separator" if any(last) else "end no line with a separator"
     if most and got == 1:
         others = [name for other, name in SEPARATORS.items() if _agree(text, other, expected)]
         others += ["blanks"] if _agree(re.sub(BLANKS, "\t", text), "\t", expected) else []

@@ -406,7 +406,7 @@ def _check_classes(
         raise DataError(f"the target {name!r} is to be binary and has {len(classes)} classes ({shown}, ...)")
     single = [label for label, count in zip(classes, rows, strict=True) if count == 1]
     if single:
-        shown = ", ".join(map(repr, single[:5])) + (", ..." if len(single) > 5 else "")
+        shown = ", ".join(f"{each!r:.60}" for each in single[:5]) + (", ..." if len(single) > 5 else "")
         advice = "a class of one row cannot be learned and judged; add rows, join classes or empty these cells"
         raise DataError(f"the target {name!r} has classes of a single row: {shown}; {advice} ({why})")
 
