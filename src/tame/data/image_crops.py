@@ -62,16 +62,27 @@ def small_copy(array: np.ndarray) -> np.ndarray:
 def match_windows(small: np.ndarray) -> Matches:
     """The candidates among N pictures, each at its best window. small: (N, SIDE, SIDE, 3) uint8."""
     pixels = small.astype(np.float32) / 255
+    grey = pixels.mean(axis=3, keepdims=True)
+    seen = _sampled(grey, np.tile(WHOLE, (len(grey), 1)))
     whole, part, way, window = _candidates(pixels)
     alike, detail = np.zeros(len(whole)), np.zeros(len(whole))
     for start in range(0, len(whole), BLOCK):
         own = slice(start, start + BLOCK)
-        parts = pixels[part[own]]
-        for each in range(1, WAYS):
-            turned = way[own] == each
-            parts[turned] = laid(parts[turned], each)
-        window[own], alike[own], detail[own] = _fitted(pixels[whole[own]], parts, window[own])
+        window[own], agree = _fitted(grey[whole[own]], _all_laid(seen[part[own]], way[own]), window[own])
+        some = start + np.flatnonzero(agree >= ALIKE - 0.1)
+        if len(some):
+            found = _sampled(pixels[whole[some]], window[some])
+            aim = _all_laid(_sampled(pixels[part[some]], np.tile(WHOLE, (len(some), 1))), way[some])
+            alike[some], detail[some] = _correlation(found, aim), _correlation(_fine(found), _fine(aim))
     return Matches(whole, part, way, alike, detail, window)
+
+
+def _all_laid(pixels: np.ndarray, way: np.ndarray) -> np.ndarray:
+    """Pictures (n, S, S, c), each in its own way (n,)."""
+    found = pixels.copy()
+    for each in range(1, WAYS):
+        found[way == each] = laid(pixels[way == each], each)
+    return found
 
 
 def laid(pixels: np.ndarray, way: int) -> np.ndarray:
@@ -131,18 +142,15 @@ def _means(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.asarray((inside / inside.sum(axis=1, keepdims=True)).astype(np.float32))
 
 
-def _fitted(whole: np.ndarray, part: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The window (n, 4) of each whole that agrees best with the part, and how well: (n,) of colours and of detail.
+def _fitted(whole: np.ndarray, wanted: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The window (n, 4) of each whole that agrees best with what is wanted of it, and the correlation (n,) then.
 
-    Those that are far from agreeing halfway are given up, and have 0. Source: Lucas and Kanade, An Iterative Image
-    Registration Technique (1981), of shift and scale in each direction.
+    whole: (n, SIDE, SIDE, 1); wanted: (n, GRID, GRID, 1). Those far from agreeing halfway are given up. Source:
+    Lucas and Kanade, An Iterative Image Registration Technique (1981), of shift and scale in each direction.
     """
-    num = len(window)
-    alike, detail, last = np.zeros(num), np.zeros(num), window.copy()
-    grey_whole, wanted = _grey(whole), _sampled(_grey(part), np.tile(WHOLE, (num, 1)))
-    alive, best = np.arange(num), np.full(num, -1.0)
+    last, alive, best = window.copy(), np.arange(len(window)), np.full(len(window), -1.0)
     for number in range(ROUNDS + 1):
-        own = _sampled(grey_whole[alive], window[alive])
+        own = _sampled(whole[alive], window[alive])
         agree = _correlation(own, wanted[alive])
         better = agree > best[alive]
         last[alive[better]], best[alive[better]] = window[alive[better]], agree[better]
@@ -153,11 +161,7 @@ def _fitted(whole: np.ndarray, part: np.ndarray, window: np.ndarray) -> tuple[np
         if not len(alive):
             break
         window[alive] = _moved(window[alive], own, wanted[alive])
-    alive = np.flatnonzero(best >= ALIKE - 0.1)
-    if len(alive):
-        found, aim = _sampled(whole[alive], last[alive]), _sampled(part[alive], np.tile(WHOLE, (len(alive), 1)))
-        alike[alive], detail[alive] = _correlation(found, aim), _correlation(_fine(found), _fine(aim))
-    return last, alike, detail
+    return last, best
 
 
 def _moved(window: np.ndarray, own: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -174,10 +178,6 @@ def _moved(window: np.ndarray, own: np.ndarray, wanted: np.ndarray) -> np.ndarra
     moved = np.clip(moved, -0.03, 1.03)
     moved[:, 2:] = np.maximum(moved[:, 2:], moved[:, :2] + 0.4)
     return np.asarray(moved.astype(np.float32))
-
-
-def _grey(pixels: np.ndarray) -> np.ndarray:
-    return np.asarray(pixels.mean(axis=3, keepdims=True))
 
 
 def _sampled(pixels: np.ndarray, window: np.ndarray) -> np.ndarray:

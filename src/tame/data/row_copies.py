@@ -11,6 +11,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from tame.data.array_pictures import as_pictures, same_pictures
 from tame.data.row_hashes import bits_of, first_of_equal, mixed
 from tame.data.row_rounding import roundings
 
@@ -33,7 +34,7 @@ class RowCopies:
     equal: (N,) numbers, the same for rows whose values all agree, or would but for rounding; chance: (N,) bool, the
     rows whose twins chance alone explains; expected: rows that would have a twin by chance if columns were independent;
     near: pairs (a, b), a < b, of rows that differ in one column; crowded: rows left out of them, since so many differ
-    from each other in one column that this is how the data is.
+    from each other in one column that this is how the data is; shown: pairs of rows that are pictures of the same.
     """
 
     equal: np.ndarray
@@ -41,6 +42,7 @@ class RowCopies:
     expected: float
     near: tuple[tuple[int, int], ...]
     crowded: int = 0
+    shown: tuple[tuple[int, int], ...] = ()
 
     @property
     def has_twin(self) -> np.ndarray:
@@ -49,9 +51,9 @@ class RowCopies:
         return np.asarray(sizes[place] > 1)
 
     def pairs(self) -> list[tuple[int, int]]:
-        """Pairs (a, b), a < b, of rows that must stay together: equal not by chance, or equal but for one column."""
+        """Pairs (a, b), a < b, of rows that must stay together: equal not by chance, or nearly equal."""
         b = np.flatnonzero(~self.chance & (self.equal != np.arange(len(self.equal))))
-        return [*zip(self.equal[b].tolist(), b.tolist(), strict=True), *self.near]
+        return [*zip(self.equal[b].tolist(), b.tolist(), strict=True), *self.near, *self.shown]
 
 
 def copies_of(columns: Sequence[np.ndarray]) -> RowCopies:
@@ -89,17 +91,19 @@ def copies_of(columns: Sequence[np.ndarray]) -> RowCopies:
 def copies_in_array(x: np.ndarray) -> RowCopies:
     """The copies among the N examples of an array (N, ...) of numbers; each value of an example is a column.
 
-    Of large arrays only examples that are equal in every value are found, block by block.
+    Of large arrays only examples that are equal in every value are found, block by block; of pictures also those that
+    show the same.
     """
-    flat = x.reshape(len(x), -1)
-    if flat.size <= NEAR_VALUES:
+    flat, pictures = x.reshape(len(x), -1), as_pictures(x)
+    if pictures is None and flat.size <= NEAR_VALUES:
         return copies_of([flat[:, place] for place in range(flat.shape[1])])
     firsts: dict[bytes, int] = {}
     equal = np.arange(len(flat))
     for row, values in _rows_of(flat):
         digest = hashlib.blake2b(values, digest_size=16).digest()
         equal[row] = firsts.setdefault(digest, row)
-    return RowCopies(equal, np.zeros(len(flat), dtype=bool), 0.0, ())
+    shown = [] if pictures is None else [(a, b) for a, b in same_pictures(pictures) if equal[a] != equal[b]]
+    return RowCopies(equal, np.zeros(len(flat), dtype=bool), 0.0, (), shown=tuple(shown))
 
 
 def _rows_of(flat: np.ndarray) -> Iterator[tuple[int, bytes]]:

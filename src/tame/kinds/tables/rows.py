@@ -201,10 +201,11 @@ def _of_copies(own: Rows, data: Data, copies: RowCopies) -> list[Finding]:
         evidence = {"rows": twins, "of": len(own.values), "by_chance": round(copies.expected)}
         title = f"{count(twins, 'row')} with a twin: {'its' if twins == 1 else 'their'} copies stay on one side"
         found.append(finding("duplicate_rows", title, "warning", evidence))
-    if copies.near:
-        named = [[own.ids[a], own.ids[b]] for a, b in copies.near[:MOST_NAMED]]
-        evidence = {"count": len(copies.near), "pairs": named}
-        title = f"{count(len(copies.near), 'pair')} of rows that differ in one column only"
+    near = sorted([*copies.near, *copies.shown])
+    if near:
+        evidence = {"count": len(near), "pairs": [[own.ids[a], own.ids[b]] for a, b in near[:MOST_NAMED]]}
+        what = "pictures that are the same or nearly" if copies.shown else "rows that differ in one column only"
+        title = f"{count(len(near), 'pair')} of {what}"
         found.append(finding("near_duplicates", title, "warning", evidence))
     by_chance_rows = int(copies.chance.sum())
     if by_chance_rows:
