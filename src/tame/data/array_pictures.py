@@ -29,13 +29,14 @@ def as_pictures(x: np.ndarray) -> np.ndarray | None:
     return None
 
 
-def same_pictures(x: np.ndarray) -> list[tuple[int, int]]:
+def same_pictures(x: np.ndarray) -> tuple[list[tuple[int, int]], int]:
     """Pairs (a, b), a < b, of pictures that are the same or nearly, also turned, mirrored, cropped, or brighter.
 
-    x: (N, H, W, C) as of `as_pictures`, of any range of values; transparency counts for nothing.
+    x: (N, H, W, C) as of `as_pictures`, of any range of values; transparency counts for nothing. The number is that of
+    `find_parts`.
     """
     if len(x) < 2:
-        return []
+        return [], 0
     low, high = (0.0, 255.0) if x.dtype == np.uint8 else _ends(x[:: max(1, len(x) // SAMPLE)])
     small, hashes = [], []
     for each in x:
@@ -44,7 +45,8 @@ def same_pictures(x: np.ndarray) -> list[tuple[int, int]]:
         colours = np.ascontiguousarray(np.broadcast_to(eight, (*eight.shape[:2], 3)))
         small.append(small_copy(colours))
         hashes.append(perceptual_hash(colours))
-    return sorted({*find_duplicates(hashes, None, digests=()), *find_parts(np.stack(small))})
+    parts, crowd = find_parts(np.stack(small))
+    return sorted({*find_duplicates(hashes, None, digests=()), *parts}), crowd
 
 
 def _ends(some: np.ndarray) -> tuple[float, float]:

@@ -65,13 +65,14 @@ def find_equal(pixels: Sequence[np.ndarray], small: np.ndarray) -> list[tuple[in
     return found
 
 
-def find_parts(small: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs (a, b), a < b, of pictures of which one shows the other or a part of it, mirrored or not.
+def find_parts(small: np.ndarray) -> tuple[list[tuple[int, int]], int]:
+    """Pairs (a, b), a < b, of pictures of which one shows the other or a part of it, also turned or mirrored.
 
-    small: (N, SIDE, SIDE, 3) uint8, as `small_copy` makes them. 5,000 take about 10 s, 10,000 about 30 s.
+    small: (N, SIDE, SIDE, 3) uint8, as `small_copy` makes them. The number is that of pictures that look alike and were
+    not paired, since they would be too many in one group.
     """
     if len(small) < 2:
-        return []
+        return [], 0
     found = match_windows(small)
     best: dict[tuple[int, int], int] = {}  # how many of the levels a pair reaches
     for a, b, alike, detail in zip(
@@ -81,11 +82,14 @@ def find_parts(small: np.ndarray) -> list[tuple[int, int]]:
         if reached:
             pair = (min(a, b), max(a, b))
             best[pair] = max(best.get(pair, 0), reached)
+    crowd: set[int] = set()
     for level in range(2, len(LEVELS) + 1):
         groups = groups_of(len(small), list(best))
         large = np.bincount(groups)[groups] > max(LARGE_GROUP, LARGE_SHARE * len(small))
-        best = {pair: reached for pair, reached in best.items() if reached >= level or not large[pair[0]]}
-    return sorted(best)
+        kept = {pair: reached for pair, reached in best.items() if reached >= level or not large[pair[0]]}
+        crowd.update(*(best.keys() - kept.keys()))
+        best = kept
+    return sorted(best), len(crowd.difference(*best))
 
 
 def _alike(unit: np.ndarray, block: int = 1024) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Rows that are equal, equal but for rounding, or equal but for one column; and which of them chance makes equal."""
+"""Rows that are equal, equal but for rounding, or nearly equal; and which of them chance makes equal."""
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from tame.data.array_pictures import as_pictures, same_pictures
-from tame.data.row_hashes import bits_of, first_of_equal, mixed
-from tame.data.row_rounding import roundings
+from tame.data.row_hashes import bits_of, first_of_equal, joined_rows, mixed
+from tame.data.row_near import NEAR_VALUES, near_pairs
+from tame.data.row_rounding import rounded_apart, roundings
 
 COMBINATIONS = 0.1  # of the rows: tables of so few possible codes have each of them many times
 LIKELY = 2.0  # rows of the same values that chance gives: with so many, nearly each has a twin
-NEAR_VALUES = 50_000_000  # rows times columns; above, only equal rows are looked for
-NEAR_COLUMNS = 3  # of fewer columns, two that agree say little
-BESIDE = 8  # columns of most values, by which agreement by chance is measured
-SURER = 5.0  # times as many pairs as chance would give, before rows that differ in one column count as copies
-LARGEST = 0.1  # of all rows in one group; what joins more is how the data is, not copying
 LEAST_MULTIPLE = 10  # different rows, each found a multiple of 2 or more times, before they were copied that often
 RARE = 0.1  # rows of the same rounded values that chance may give, for rows equal but for rounding to be copies
 BLOCK_BYTES = 2**26
@@ -33,8 +27,8 @@ class RowCopies:
 
     equal: (N,) numbers, the same for rows whose values all agree, or would but for rounding; chance: (N,) bool, the
     rows whose twins chance alone explains; expected: rows that would have a twin by chance if columns were independent;
-    near: pairs (a, b), a < b, of rows that differ in one column; crowded: rows left out of them, since so many differ
-    from each other in one column that this is how the data is; shown: pairs of rows that are pictures of the same.
+    near: pairs (a, b), a < b, of rows that differ in one or two columns; crowded: rows left out of them, since so many
+    do that this is how the data is; shown: pairs of rows that are pictures of the same.
     """
 
     equal: np.ndarray
@@ -79,12 +73,12 @@ def copies_of(columns: Sequence[np.ndarray]) -> RowCopies:
     equal = np.where(lies, np.arange(num), equal)
     likely, expected = _by_chance(columns, equal)
     chance = likely >= LIKELY
-    again = _rounded(columns, total)
+    again = _rounded(columns, total) + rounded_apart(columns)
     if again:
-        joined = _joined(equal, again)
+        joined = joined_rows(equal, again)
         larger = np.bincount(joined, minlength=num)[joined] > np.bincount(equal, minlength=num)[equal]
         equal, chance = joined, chance & ~larger
-    near, crowded = _near(columns, total, equal)
+    near, crowded = near_pairs(columns, total, equal)
     return RowCopies(equal, chance, expected, tuple(near), crowded)
 
 
@@ -102,8 +96,9 @@ def copies_in_array(x: np.ndarray) -> RowCopies:
     for row, values in _rows_of(flat):
         digest = hashlib.blake2b(values, digest_size=16).digest()
         equal[row] = firsts.setdefault(digest, row)
-    shown = [] if pictures is None else [(a, b) for a, b in same_pictures(pictures) if equal[a] != equal[b]]
-    return RowCopies(equal, np.zeros(len(flat), dtype=bool), 0.0, (), shown=tuple(shown))
+    pairs, crowd = ([], 0) if pictures is None else same_pictures(pictures)
+    shown = tuple((a, b) for a, b in pairs if equal[a] != equal[b])
+    return RowCopies(equal, np.zeros(len(flat), dtype=bool), 0.0, (), crowd, shown)
 
 
 def _rows_of(flat: np.ndarray) -> Iterator[tuple[int, bytes]]:
@@ -164,88 +159,3 @@ def _were_multiplied(times: np.ndarray) -> bool:
     """
     multiple = int(np.gcd.reduce(times))
     return multiple > 1 and len(times) >= LEAST_MULTIPLE and bool(times.min() < times.max())
-
-
-def _joined(equal: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
-    """(N,) the first row of the group that equal rows and these pairs make together."""
-    num = len(equal)
-    a, b = (np.array(side) for side in zip(*pairs, strict=True))
-    rows, others = np.concatenate([equal, a]), np.concatenate([np.arange(num), b])
-    _, group = connected_components(coo_array((np.ones(len(rows)), (rows, others)), shape=(num, num)), directed=False)
-    _, first, place = np.unique(group, return_index=True, return_inverse=True)
-    return np.asarray(first[place])
-
-
-# Equal but for one column
-
-
-def _near(columns: Sequence[np.ndarray], total: np.ndarray, equal: np.ndarray) -> tuple[list[tuple[int, int]], int]:
-    """Pairs of rows that differ in one column, where chance does not explain them; and the rows of groups too large."""
-    num = len(total)
-    if len(columns) < NEAR_COLUMNS or num * len(columns) > NEAR_VALUES:
-        return [], 0
-    same = _count_pairs(np.sort(total))
-    beside: list[tuple[int, float]] | None = None
-    found: list[tuple[int, int]] = []
-    for place, column in enumerate(columns):
-        rest = total - mixed(column, place)
-        pairs = _count_pairs(np.sort(rest)) - same
-        if pairs <= 0:
-            continue
-        beside = _of_most_values(columns) if beside is None else beside
-        if pairs <= SURER * _pairs_by_chance(columns, rest, place, beside):
-            continue
-        first = first_of_equal(rest)
-        found += [
-            (int(a), int(b)) for a, b in zip(first, np.arange(num), strict=True) if a < b and equal[a] != equal[b]
-        ]
-    return _without_crowds(found, equal) if found else ([], 0)
-
-
-def _without_crowds(pairs: list[tuple[int, int]], equal: np.ndarray) -> tuple[list[tuple[int, int]], int]:
-    """The pairs but those of groups that hold more than LARGEST of all rows, and the rows of such groups.
-
-    Rows that are all equal are no such group, however many they are.
-    """
-    num = len(equal)
-    group = _joined(equal, pairs)
-    sizes = np.bincount(group, minlength=num) - _largest_of_equal(group, equal)
-    crowd = sizes[group] > LARGEST * num
-    return [pair for pair in pairs if not crowd[pair[0]]], int(crowd.sum())
-
-
-def _largest_of_equal(group: np.ndarray, equal: np.ndarray) -> np.ndarray:
-    """(N,) by the first row of a group: how many rows of it are equal, the most of any."""
-    num = len(equal)
-    most = np.zeros(num, dtype=np.int64)
-    np.maximum.at(most, group, np.bincount(equal, minlength=num)[equal])
-    return np.where(most > 1, most, 0)
-
-
-def _count_pairs(ordered: np.ndarray) -> float:
-    """How many pairs of equal values there are. ordered: (N,) sorted."""
-    edges = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1], [True])))
-    sizes = np.diff(edges).astype(np.float64)
-    return float((sizes * (sizes - 1) / 2).sum())
-
-
-def _of_most_values(columns: Sequence[np.ndarray]) -> list[tuple[int, float]]:
-    """The columns of most values, and how often two rows agree in one by chance."""
-    num, found = len(columns[0]), []
-    for place, column in enumerate(columns):
-        ordered = np.sort(bits_of(column))
-        agree = _count_pairs(ordered) / (num * (num - 1) / 2)
-        found.append((place, agree))
-    return sorted(found, key=lambda each: each[1])[:BESIDE]
-
-
-def _pairs_by_chance(
-    columns: Sequence[np.ndarray], rest: np.ndarray, without: int, beside: Sequence[tuple[int, float]]
-) -> float:
-    """Pairs of rows that would agree in all columns but one if one more of them agreed by chance; the most of any."""
-    inside, most = _count_pairs(np.sort(rest)), 0.0
-    for place, agree in beside:
-        if place != without and agree < 1:
-            fewer = _count_pairs(np.sort(rest - mixed(columns[place], place))) - inside
-            most = max(most, fewer * agree / (1 - agree))
-    return most

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 
 def bits_of(column: np.ndarray) -> np.ndarray:
@@ -31,4 +35,14 @@ def mixed(column: np.ndarray, salt: int) -> np.ndarray:
 def first_of_equal(hashes: np.ndarray) -> np.ndarray:
     """(N,) the first row of the same hash."""
     _, first, place = np.unique(hashes, return_index=True, return_inverse=True)
+    return np.asarray(first[place])
+
+
+def joined_rows(equal: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """(N,) the first row of the group that equal rows and these pairs make together."""
+    num = len(equal)
+    a, b = (np.array(side) for side in zip(*pairs, strict=True))
+    rows, others = np.concatenate([equal, a]), np.concatenate([np.arange(num), b])
+    _, group = connected_components(coo_array((np.ones(len(rows)), (rows, others)), shape=(num, num)), directed=False)
+    _, first, place = np.unique(group, return_index=True, return_inverse=True)
     return np.asarray(first[place])

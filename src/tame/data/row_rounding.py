@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,13 @@ ROUNDINGS: tuple[Rounding, ...] = (
     ("single", 0), *(("places", places) for places in (6, 5, 4, 3, 2, 1)),
     *(("digits", digits) for digits in (7, 6, 5, 4, 3)),
 )  # fmt: skip
+NOTHING = -1e300  # stands for a missing number
+MOST_PLACES = 9  # after the point
+MOST_VALUES = 5_000_000  # rows times columns, of those looked at with each column by its own digits
+RARE_FITS = 0.1  # rows that fit by chance
+MOST_FITS = 200  # rows that one column leaves to be looked at
+SHIFTED = 8  # columns by which it is measured how close values lie by nature
+SURER = 5.0  # times as many pairs as then
 FINE = 2.0**-23  # of the middle half of a column: closer values are one to a network in float32, once they are scaled
 
 
@@ -92,3 +99,76 @@ def _total_of(columns: Sequence[np.ndarray], total: np.ndarray, changed: dict[in
 
 def _with(columns: Sequence[np.ndarray], changed: dict[int, np.ndarray]) -> list[np.ndarray]:
     return [changed.get(place, column) for place, column in enumerate(columns)]
+
+
+# Each column to its own digits
+
+
+def rounded_apart(columns: Sequence[np.ndarray]) -> list[tuple[int, int]]:
+    """Pairs (a, b) of rows where b is a with each column rounded to as many places as b has there, not all as in a.
+
+    Only rows are looked at that hardly any other would fit by chance, if columns were independent; and none where as
+    many are found beside what b may stand for as in it, since then values lie so close by nature.
+    """
+    num = len(columns[0])
+    places = {k: _places(own) for k, own in enumerate(columns) if own.dtype.kind == "f" and not _is_whole(own)}
+    if not places or num < 2 or num * len(columns) > MOST_VALUES:
+        return []
+    columns = [np.where(np.isnan(own), NOTHING, own) if own.dtype.kind == "f" else own for own in columns]
+    low, high = (np.empty((len(columns), num)) for _ in range(2))
+    for k, own in enumerate(columns):
+        reach = 0.5 * 10.0 ** -places[k] * (1 + 1e-9) if k in places else np.zeros(num)
+        low[k], high[k] = own - reach, own + reach
+    found = _inside(columns, low, high, places, least=2)
+    if not found:
+        return []
+    for k in list(places)[:SHIFTED]:
+        width = high[k] - low[k]
+        for way in (-1, 1):
+            moved = [low.copy(), high.copy()]
+            for edge in moved:
+                edge[k] += way * width
+            if len(found) <= SURER * len(_inside(columns, *moved, places, least=1)):
+                return []
+    return found
+
+
+def _inside(
+    columns: Sequence[np.ndarray], low: np.ndarray, high: np.ndarray, places: Mapping[int, np.ndarray], *, least: int
+) -> list[tuple[int, int]]:
+    """Pairs (a, b) where a, with more places somewhere and with fewer nowhere, lies between b's bounds (D, N).
+
+    least: how many rows each bound must leave, b itself among them where it is.
+    """
+    num = len(columns[0])
+    order = [np.argsort(own, kind="stable") for own in columns]
+    first, count = np.empty(low.shape, dtype=np.int64), np.empty(low.shape, dtype=np.int64)
+    log = np.full(num, np.log(num))
+    for k, own in enumerate(columns):
+        sorted_own = own[order[k]]
+        first[k] = np.searchsorted(sorted_own, low[k], side="left")
+        count[k] = np.searchsorted(sorted_own, high[k], side="right") - first[k]
+        log += np.log(np.maximum(count[k], 1) / num)
+    best = count.argmin(axis=0)
+    fewest = count.min(axis=0)
+    rows = np.flatnonzero((np.exp(log) < RARE_FITS) & (least <= fewest) & (fewest <= MOST_FITS))
+    found: list[tuple[int, int]] = []
+    for b in rows.tolist():
+        k = best[b]
+        fits = order[k][first[k, b] : first[k, b] + count[k, b]]
+        for other, own in enumerate(columns):
+            fits = fits[(own[fits] >= low[other, b]) & (own[fits] <= high[other, b])]
+        finer = np.zeros(len(fits), dtype=bool)
+        for own in places.values():
+            finer |= own[fits] > own[b]
+            fits, finer = fits[own[fits] >= own[b]], finer[own[fits] >= own[b]]
+        found += [(int(a), b) for a in fits[finer] if a != b]
+    return found
+
+
+def _places(column: np.ndarray) -> np.ndarray:
+    """(N,) how many digits after the point each number has, MOST_PLACES where it has more, or is none."""
+    found = np.full(len(column), MOST_PLACES)
+    for places in reversed(range(MOST_PLACES)):
+        found[np.round(column, places) == column] = places
+    return found

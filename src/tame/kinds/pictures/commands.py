@@ -65,7 +65,10 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
+    """Pairs of pictures that are the same or nearly. crowd: how many look alike and were not paired, being too many."""
+
     pairs: tuple[tuple[int, int], ...]
+    crowd: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +141,9 @@ def speed(worker: Port, look: Look, known: Speed | None) -> Speed:
     return found
 
 
-def duplicates(worker: Port, look: Look) -> tuple[tuple[int, int], ...]:
-    """Pairs of pictures that are the same or nearly, also mirrored and cropped: by pixels and by features."""
-    return _read(Duplicates, worker.ask("duplicates", to_plain(look)), "duplicates").pairs
+def duplicates(worker: Port, look: Look) -> Duplicates:
+    """Pictures that are the same or nearly, also turned, mirrored and cropped: by pixels and by features."""
+    return _read(Duplicates, worker.ask("duplicates", to_plain(look)), "duplicates")
 
 
 def suspects(worker: Port, labelled: Labelled) -> tuple[SuspectPicture, ...]:

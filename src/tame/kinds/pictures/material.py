@@ -178,7 +178,7 @@ class PictureMaterial:
         return self.inputs.measure(size=asked.size, crop=asked.crop, known=asked.known)
 
     def _duplicates(self, given: Plain, _: Sequence[int]) -> Duplicates:
-        """Pairs of pictures that are the same or nearly: by perceptual hash, features, as mirror images and crops."""
+        """Pairs of pictures that are the same or nearly: by perceptual hash, features, turned or cropped."""
         look, features = _read(Look, given, "duplicates"), None
         if self.inputs.backbone is not None:
             rows = range(len(self.inputs.pictures.pixels))
@@ -187,8 +187,9 @@ class PictureMaterial:
         hashes = [perceptual_hash(array) for array in pixels]
         found = set(find_duplicates(hashes, features, digests=self.inputs.pictures.digests))
         small = np.stack([small_copy(array) for array in pixels])
-        found |= {*find_equal(pixels, small), *find_parts(small)}
-        return Duplicates(tuple(sorted(found)))
+        parts, crowd = find_parts(small)
+        found |= {*find_equal(pixels, small), *parts}
+        return Duplicates(tuple(sorted(found)), crowd)
 
     def _suspects(self, given: Plain, _: Sequence[int]) -> Suspects:
         asked = _read(Labelled, given, "suspects")

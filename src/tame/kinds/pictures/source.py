@@ -80,7 +80,11 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         pairs = from_plain(PictureFacts, known.data, what="what is known of the pictures").pairs
     else:
         phase("looking for pictures that are the same")
-        pairs = commands.duplicates(port, seen)
+        same = commands.duplicates(port, seen)
+        pairs = same.pairs
+        if same.crowd:
+            said = "look alike and are not kept together: they would be too many in one group"
+            listing = replace(listing, notes=(*listing.notes, f"{count(same.crowd, 'picture')} {said}"))
     labels = [p.label for p in pictures]
     listing, groups, split = _split(config, listing, pictures, pairs)
     hidden = np.array([-1 if part == "test" else label for label, part in zip(labels, split.part, strict=True)])

@@ -1,0 +1,132 @@
+"""Rows that are equal but for one or two columns, where chance does not explain it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from tame.data.row_hashes import bits_of, first_of_equal, joined_rows, mixed
+
+NEAR_VALUES = 50_000_000  # rows times columns; above, only equal rows are looked for; the same for pairs of columns
+NEAR_COLUMNS = 3  # of fewer columns, two that agree say little
+BESIDE = 8  # columns of most values, by which agreement by chance is measured
+SURER = 5.0  # times as many pairs as chance would give, before rows that differ in one column count as copies
+LARGEST = 0.1  # of all rows in one group; what joins more is how the data is, not copying
+DIFFERENT = 0.1  # different rows without a column, for each row; twice as many without two
+MANY_VALUES = 0.3  # different values for each row, before one equal value shows a copy
+PLACES = 8  # digits after the point that are looked at
+
+
+def near_pairs(
+    columns: Sequence[np.ndarray], total: np.ndarray, equal: np.ndarray
+) -> tuple[list[tuple[int, int]], int]:
+    """Pairs of rows that differ in one or two columns, where chance does not explain them; and the rows of groups too
+    large.
+
+    total: (N,) sums of the hashes of the columns; equal: (N,) the first row of the same values.
+    """
+    num = len(total)
+    if num * len(columns) > NEAR_VALUES:
+        return [], 0
+    found: list[tuple[int, int]] = []
+    if len(columns) == NEAR_COLUMNS - 1:
+        agree = [first_of_equal(bits_of(column)) for column in columns if _shows_copies(column)]
+        found = [pair for first in agree for pair in _pairs(first, equal)]
+    elif len(columns) >= NEAR_COLUMNS:
+        found = _but_for_some(columns, total, equal)
+    return _without_crowds(found, equal) if found else ([], 0)
+
+
+def _pairs(first: np.ndarray, equal: np.ndarray) -> list[tuple[int, int]]:
+    """Each row with the first of the same, where they are not equal. first: (N,)."""
+    rows = np.flatnonzero((first != np.arange(len(first))) & (equal[first] != equal))
+    return list(zip(first[rows].tolist(), rows.tolist(), strict=True))
+
+
+def _but_for_some(columns: Sequence[np.ndarray], total: np.ndarray, equal: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of rows that are equal but for one column, or for two of four or more."""
+    num, same = len(total), _count_pairs(np.sort(total))
+    hashes = [mixed(column, place) for place, column in enumerate(columns)]
+    fewer = [_count_pairs(np.sort(total - own)) - same for own in hashes]
+    without: list[tuple[int, ...]] = [(place,) for place in range(len(columns))]
+    if len(columns) > NEAR_COLUMNS and num * len(columns) ** 2 / 2 <= NEAR_VALUES:
+        without += itertools.combinations(range(len(columns)), 2)
+    beside: list[tuple[int, float]] | None = None
+    found: list[tuple[int, int]] = []
+    for places in without:
+        rest = total - sum((hashes[place] for place in places), np.uint64(0))
+        pairs = _count_pairs(np.sort(rest)) - same - (sum(fewer[p] for p in places) if len(places) > 1 else 0)
+        # Columns that go together, as those of one code do, agree at once; chance as it is measured does not know that.
+        if pairs <= 0 or len(np.unique(rest)) < DIFFERENT * len(places) * num:
+            continue
+        beside = _of_most_values(columns) if beside is None else beside
+        if pairs > SURER * _pairs_by_chance(columns, rest, places, beside):
+            found += _pairs(first_of_equal(rest), equal)
+    return found
+
+
+def _shows_copies(column: np.ndarray) -> bool:
+    """Whether equal values of a column show that rows are copies: measured so finely that few would be equal by chance.
+
+    By chance about half as many pairs are equal as are one step apart, the last digit that is written.
+    """
+    known = np.sort(column[np.isfinite(column)]) if column.dtype.kind == "f" else np.sort(column)
+    if len(known) < 2 or len(np.unique(known)) < MANY_VALUES * len(column):
+        return False
+    step = 0.0
+    if (np.round(known, PLACES) == known).all():
+        step = 10.0 ** -next(places for places in range(PLACES + 1) if (np.round(known, places) == known).all())
+    equal = _count_pairs(known)
+    near = np.searchsorted(known, known + 1.5 * step, side="right") - np.searchsorted(known, known, side="right")
+    return equal > SURER * float(near.sum()) / 2
+
+
+def _without_crowds(pairs: list[tuple[int, int]], equal: np.ndarray) -> tuple[list[tuple[int, int]], int]:
+    """The pairs but those of groups that hold more than LARGEST of all rows, and the rows of such groups.
+
+    Rows that are all equal are no such group, however many they are.
+    """
+    num = len(equal)
+    group = joined_rows(equal, pairs)
+    sizes = np.bincount(group, minlength=num) - _largest_of_equal(group, equal)
+    crowd = sizes[group] > LARGEST * num
+    return [pair for pair in pairs if not crowd[pair[0]]], int(crowd.sum())
+
+
+def _largest_of_equal(group: np.ndarray, equal: np.ndarray) -> np.ndarray:
+    """(N,) by the first row of a group: how many rows of it are equal, the most of any."""
+    num = len(equal)
+    most = np.zeros(num, dtype=np.int64)
+    np.maximum.at(most, group, np.bincount(equal, minlength=num)[equal])
+    return np.where(most > 1, most, 0)
+
+
+def _count_pairs(ordered: np.ndarray) -> float:
+    """How many pairs of equal values there are. ordered: (N,) sorted."""
+    edges = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1], [True])))
+    sizes = np.diff(edges).astype(np.float64)
+    return float((sizes * (sizes - 1) / 2).sum())
+
+
+def _of_most_values(columns: Sequence[np.ndarray]) -> list[tuple[int, float]]:
+    """The columns of most values, and how often two rows agree in one by chance."""
+    num, found = len(columns[0]), []
+    for place, column in enumerate(columns):
+        ordered = np.sort(bits_of(column))
+        agree = _count_pairs(ordered) / (num * (num - 1) / 2)
+        found.append((place, agree))
+    return sorted(found, key=lambda each: each[1])[:BESIDE]
+
+
+def _pairs_by_chance(
+    columns: Sequence[np.ndarray], rest: np.ndarray, without: Collection[int], beside: Sequence[tuple[int, float]]
+) -> float:
+    """Pairs of rows that would agree in all columns but these if one more of them agreed by chance; the most of any."""
+    inside, most = _count_pairs(np.sort(rest)), 0.0
+    for place, agree in beside:
+        if place not in without and agree < 1:
+            fewer = _count_pairs(np.sort(rest - mixed(columns[place], place))) - inside
+            most = max(most, fewer * agree / (1 - agree))
+    return most
