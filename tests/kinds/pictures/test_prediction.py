@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+from torch import nn
 
 from made_pictures import fill
 from tame.core.errors import DataError, UsageError
+from tame.core.recipe import Recipe
 from tame.data.images import pictures_in, scan
-from tame.kinds.pictures.prediction import find_pictures
+from tame.kinds.pictures.prediction import bits_of, find_pictures, prepared
+from tame.parts.network import Network
 
 
 @pytest.fixture
@@ -80,3 +84,12 @@ def test_names_of_pictures_are_sorted(tmp_path):
     assert [name for name, _ in find_pictures([tmp_path])[0]] == [
         str(tmp_path / name) for name in ("a.png", "b.png", "c.png")
     ]
+
+
+def test_a_model_keeps_what_white_is_in_16_bits():
+    own = Network("images", "binary", Recipe(), ("a", "b"), nn.Identity())
+    assert bits_of(own) is None
+    for bits in (None, 8, 12, 16):
+        assert bits_of(replace(own, prepared=prepared(bits))) == bits
+    with pytest.raises(UsageError, match="white has 11 bits: 8, 12, 16 are known"):
+        bits_of(replace(own, prepared={"bits": 11}))

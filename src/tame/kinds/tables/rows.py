@@ -88,7 +88,7 @@ def split_rows(own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies |
             own.beside[config.groups], config.groups, given=own.given, values=own.values, classes=own.classes,
             nouns="rows",
         )  # fmt: skip
-        # Rows that differ in one column are left to the groups that the user has named.
+        # Rows that are nearly equal are left to the groups that the user has named.
         groups, notes = joined(named, replace(found, near=()).pairs()), notes + said
     split = _split(own, groups, config)
     sealed = seal(split, own.values if own.shares is None else own.shares)
@@ -111,7 +111,7 @@ def _on_crowds(copies: RowCopies) -> tuple[str, ...]:
     if not copies.crowded:
         return ()
     rows = count(copies.crowded, "row")
-    return (f"{rows} not kept together though they differ in one column only: they would be too much of the table",)
+    return (f"{rows} nearly equal to others and not kept together: they would be too much of the data",)
 
 
 def _split(own: Rows, groups: np.ndarray, config: StudyConfig) -> Split:
@@ -204,7 +204,7 @@ def _of_copies(own: Rows, data: Data, copies: RowCopies) -> list[Finding]:
     near = sorted([*copies.near, *copies.shown])
     if near:
         evidence = {"count": len(near), "pairs": [[own.ids[a], own.ids[b]] for a, b in near[:MOST_NAMED]]}
-        what = "pictures that are the same or nearly" if copies.shown else "rows that differ in one column only"
+        what = "pictures that are the same or nearly" if copies.shown else "rows that differ in one or two columns only"
         title = f"{count(len(near), 'pair')} of {what}"
         found.append(finding("near_duplicates", title, "warning", evidence))
     by_chance_rows = int(copies.chance.sum())
