@@ -26,6 +26,7 @@ LEAST_AREA = 0.36
 WAYS = 8  # to lay a picture: four turns, each also mirrored
 DIMENSIONS = 12  # of the cells' colours, those that differ most
 NEIGHBOURS = 16  # windows that each picture is laid over
+BOUNDS = 16  # groups of pictures, by their spread
 REACH = 0.5  # how far they may be, in the spread of the picture's own cells
 GRID = 16  # pixels on a side that are compared in the end
 ROUNDS = 6  # of moving and stretching
@@ -112,12 +113,16 @@ def _candidates(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray,
         some = some.reshape(-1, len(INTERVALS), CELLS, len(INTERVALS), CELLS, 3).transpose(0, 1, 3, 2, 4, 5)
         windows[start : start + BLOCK // 8] = (some[:, down, across].reshape(len(some), many, -1) - middle) @ axes
     tree = KDTree(windows.reshape(num * many, -1), leafsize=16, compact_nodes=False, balanced_tree=False)
-    # Within twice the distance of the nearest: good enough for a beginning, and many times as fast.
-    furthest = REACH * float(spread.max()) + 1e-6
-    far, near = tree.query(
-        (cells - middle) @ axes, k=NEIGHBOURS, eps=1.0, distance_upper_bound=furthest, workers=2
-    )  # fmt: skip
-    row, place = np.nonzero(far <= REACH * spread[:, None] + 1e-6)
+    reach = REACH * spread + 1e-6
+    # Within twice the distance of the nearest: good enough for a beginning, and many times as fast. A tree is asked with
+    # one bound for all, so pictures of little contrast are asked by themselves.
+    far, near = (np.empty((WAYS * num, NEIGHBOURS), dtype=kind) for kind in (np.float64, np.int64))
+    for some in np.array_split(np.argsort(reach, kind="stable"), BOUNDS):
+        if len(some):
+            far[some], near[some] = tree.query(
+                (cells[some] - middle) @ axes, k=NEIGHBOURS, eps=1.0, distance_upper_bound=reach[some[-1]], workers=2
+            )
+    row, place = np.nonzero(far <= reach[:, None])
     whole, window = np.divmod(near[row, place], many)
     # Of each pair the nearest window, which comes first in its row.
     _, first = np.unique(row * num + whole, return_index=True)
