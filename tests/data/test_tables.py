@@ -306,6 +306,19 @@ def test_a_table_of_another_layout_is_refused_with_its_own_cure(read, text, said
         read(text)
 
 
+def test_a_number_that_may_mark_missing_values_is_said():
+    plain = [f"{number / 10}" for number in range(60)]
+    for marks, said in ((["-999"] * 5, "-999 in 5 rows"), (["9999"] * 3, "9,999"), (["-1"] * 4, ""), (["-999"], "")):
+        table = type_table(raw_of(",", x=plain + marks), target=None)
+        found = [note for note in table.notes if "lies far from the other numbers" in note]
+        assert len(found) == bool(said)
+        assert table.values["x"][-1] == float(marks[0])
+    frame = RawTable(("x",), {"x": np.array([*range(60), -999, -999])}, (), 62, "")
+    assert any("-999 in 2 rows" in note for note in type_table(frame, target=None).notes)
+    ages = [str(number % 90 - 1) for number in range(600)]
+    assert not any("lies far" in note for note in type_table(raw_of(",", x=ages), target=None).notes)
+
+
 def test_a_line_of_blanks_is_an_empty_line(read):
     raw = read("a,b\n1,x\n   \n2,y\n  \n")
     assert texts(raw) == {"a": ["1", "2"], "b": ["x", "y"]}

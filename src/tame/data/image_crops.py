@@ -114,8 +114,8 @@ def _candidates(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray,
         windows[start : start + BLOCK // 8] = (some[:, down, across].reshape(len(some), many, -1) - middle) @ axes
     tree = KDTree(windows.reshape(num * many, -1), leafsize=16, compact_nodes=False, balanced_tree=False)
     reach = REACH * spread + 1e-6
-    # Within twice the distance of the nearest: good enough for a beginning, and many times as fast. A tree is asked with
-    # one bound for all, so pictures of little contrast are asked by themselves.
+    # Within twice the distance of the nearest: good enough for a beginning, and many times as fast. A tree is asked
+    # with one bound for all, so pictures of little contrast are asked by themselves.
     far, near = (np.empty((WAYS * num, NEIGHBOURS), dtype=kind) for kind in (np.float64, np.int64))
     for some in np.array_split(np.argsort(reach, kind="stable"), BOUNDS):
         if len(some):

@@ -30,7 +30,7 @@ from tame.data.table_cells import (
     read_numbers,
 )
 from tame.data.table_drafts import Draft, decimal_mark, draft_of, require_told, settled, unread_numbers
-from tame.data.table_numbers import forms_of
+from tame.data.table_numbers import forms_of, on_sentinel
 from tame.data.tables import LEARNT, MISSING, Column, Kind, RawTable, Reading, Table, require_column
 
 EXACT = 2**53  # whole numbers beyond lose digits in float64
@@ -166,7 +166,7 @@ def _declared(raw: RawTable, name: str) -> _Typed | None:
     said = _numbering(name, finite, num=len(values) - missing) if whole else ""
     if said:
         return _Typed(replace(column, kind="identifier", why=said), numbering=values)
-    return _Typed(column, values)
+    return _Typed(column, values, on_sentinel(name, values[~gone], np.ones(len(values) - missing)))
 
 
 def _number(draft: Draft, *, told: bool = False) -> _Typed:
@@ -185,7 +185,10 @@ def _number(draft: Draft, *, told: bool = False) -> _Typed:
     infinite = (np.abs(numbers) > LARGEST) & good
     finite = np.unique(numbers[good & ~infinite])
     missing = draft.rows(~good | infinite)
-    note = "; ".join(each for each in (on_infinite(draft.name, cells, infinite), _on_odd(draft, "number")) if each)
+    sure = good & ~infinite
+    told_of = on_sentinel(draft.name, numbers[sure], cells.counts[sure])
+    notes = (on_infinite(draft.name, cells, infinite), _on_odd(draft, "number"), told_of)
+    note = "; ".join(each for each in notes if each)
     if len(finite) < 2:
         why = f"one value, {finite[0]:.10g}" if len(finite) else "no finite value"
         return _Typed(Column(draft.name, "constant", why, missing), note=note)

@@ -23,6 +23,8 @@ LIKE = re.compile(
     rf"[0-9][0-9.,:/_{SPACES}]*(?:[^\W\d_]{{1,4}}|[^\w\s-])?[-)+.\u2013]*$"
 )
 LONGEST = 40  # characters; longer texts look like no number, and the pattern would search them for long
+SENTINELS = (-1, -9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)  # numbers that are written for none
+SENTINEL_SHARE = 0.01  # of the rows
 UNITS = 0.95  # of the rows that must have the same unit, for it to be one
 
 
@@ -138,6 +140,24 @@ def settle_decimal(name: str, cells: Cells, values: pa.Array, *, separator: str,
     if mark == "." and (separator in (",", "") or (separator != ";" and marked.all())):
         return "."
     raise ambiguous(name, cells, values.filter(pa.array(marked)))
+
+
+def on_sentinel(name: str, numbers: np.ndarray, counts: np.ndarray) -> str:
+    """What is to be said of a number such as -999 that may mark missing values; "" where there is none.
+
+    numbers: (K,) finite ones, perhaps several times; counts: (K,) rows of each. It stands at an end, in several rows,
+    and further from the other numbers than these are from each other.
+    """
+    own, place = np.unique(numbers, return_inverse=True)
+    rows = np.bincount(place, weights=counts)
+    if len(own) < 3:
+        return ""
+    for end, rest in ((0, own[1:]), (-1, own[:-1])):
+        gap = min(abs(own[end] - rest[0]), abs(own[end] - rest[-1]))
+        if own[end] in SENTINELS and rows[end] >= max(2, SENTINEL_SHARE * rows.sum()) and gap > rest[-1] - rest[0]:
+            said = f"{own[end]:.0f} in {rows[end]:,.0f} rows lies far from the other numbers and is read as a number"
+            return f"{name}: {said}; if it marks missing values, empty these cells"
+    return ""
 
 
 def are_thousands(values: pa.Array, marked: np.ndarray) -> bool:
