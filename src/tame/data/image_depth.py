@@ -47,7 +47,7 @@ def white_in(image: Image.Image, numbers: np.ndarray, data: bytes) -> int | None
     """
     bits = _tag(image, TiffImagePlugin.BITSPERSAMPLE)
     if bits is not None and bits < 16:
-        return 2**bits - 1
+        return (1 << bits) - 1
     largest = _tag(image, 281)  # MaxSampleValue
     if largest is not None and 255 <= largest < 65535 and (largest + 1).bit_count() == 1 and numbers.max() <= largest:
         return largest
@@ -56,7 +56,7 @@ def white_in(image: Image.Image, numbers: np.ndarray, data: bytes) -> int | None
         return None
     steps = np.diff(np.unique(numbers))
     bare = numbers.max() < 2**bits and (not len(steps) or steps.min() < 2 ** (16 - bits) - 1)
-    return 2**bits - 1 if bare else 65535
+    return (1 << bits) - 1 if bare else 65535
 
 
 def bits_for(largest: Sequence[int]) -> int | None:
@@ -77,7 +77,7 @@ def white_of(numbers: np.ndarray, bits: int | None) -> int:
     bits = bits or needed
     said = f"its numbers use {needed} bits, and those of the pictures that were trained on {bits}; {mend}"
     require(needed <= bits, said, error=UnreadablePicture)
-    return 2**bits - 1
+    return (1 << bits) - 1
 
 
 def as_grey(numbers: np.ndarray, white: int) -> Image.Image:

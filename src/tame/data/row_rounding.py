@@ -128,7 +128,7 @@ def rounded_apart(columns: Sequence[np.ndarray]) -> list[tuple[int, int]]:
             moved = [low.copy(), high.copy()]
             for edge in moved:
                 edge[k] += way * width
-            if len(found) <= SURER * len(_inside(columns, *moved, places, least=1)):
+            if len(found) <= SURER * len(_inside(columns, moved[0], moved[1], places, least=1)):
                 return []
     return found
 
