@@ -53,7 +53,8 @@ def read_csv(data: bytes, *, where: str, digest: str) -> RawTable:
     advice = "which is a hint to Excel and not the names of columns; delete that line"
     require(hint is None, f"{where} begins with a line 'sep=', {advice}", error=DataError)
     has_quotes = '"' in text
-    text = text if has_quotes else re.sub(r"(?m)^ +(?=\r?$)", "", text)  # a line of blanks is an empty line
+    if not has_quotes and "\n " in text:
+        text = re.sub(r"(?m)^ +(?=\r?$)", "", text)  # a line of blanks is an empty line
     text, separator, said = separated(text)
     notes.append(said)
     gaps, lines = _check_quotes(text, separator, where) if has_quotes else _find_gaps(text)
