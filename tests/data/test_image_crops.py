@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from made_pictures import scene
+from tame.data import image_crops
 from tame.data.image_crops import SIDE, match_windows, small_copy
 from tame.data.image_decoding import decode
 from tame.data.images import scan
@@ -82,6 +83,20 @@ def test_planted_parts_of_photographs_are_found(shared, name, every, change):
 
 def test_different_photographs_are_told_apart(shared):
     assert find_parts(np.stack([small_copy(np.asarray(each)) for each in photographs(shared, "ants_bees")])) == ([], 0)
+
+
+def test_of_very_many_pictures_only_mirrored_and_cropped_copies_are_looked_for(monkeypatch):
+    images = [scene(seed, width=64, height=64) for seed in range(30)]
+    own = [
+        *images,
+        images[0].transpose(FLIP),
+        images[1].transpose(Image.Transpose.ROTATE_90),
+        images[2].crop((0, 0, 56, 56)),
+    ]
+    small = np.stack([small_copy(np.asarray(each)) for each in own])
+    assert find_parts(small) == ([(0, 30), (1, 31), (2, 32)], 0)
+    monkeypatch.setattr(image_crops, "MANY", 20)
+    assert find_parts(small) == ([(0, 30), (2, 32)], 0)
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ CELLS = 4  # on a side, of what windows are compared by at first
 INTERVALS = np.array([(low / 10, high / 10) for low in range(6) for high in range(low + 5, 11)])
 LEAST_AREA = 0.36
 WAYS = 8  # to lay a picture: four turns, each also mirrored
+MANY = 20_000  # pictures; of more only the plain and the mirrored way are looked at
 DIMENSIONS = 12  # of the cells' colours, those that differ most
 NEIGHBOURS = 16  # windows that each picture is laid over
 BOUNDS = 16  # groups of pictures, by their spread
@@ -94,13 +95,16 @@ def laid(pixels: np.ndarray, way: int) -> np.ndarray:
 def _candidates(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Pairs whose cells have nearly the same colours: whole, part and the way it is laid, (K,), and windows (K, 4)."""
     num = len(pixels)
+    ways = np.arange(WAYS) if num <= MANY else np.array([0, WAYS // 2])
     own = _means(np.arange(CELLS) / CELLS, (np.arange(CELLS) + 1) / CELLS)
     upright = _cells(pixels, own)
-    cells = np.concatenate([laid(upright, way) for way in range(WAYS)]).reshape(WAYS * num, -1)
+    cells = np.concatenate([laid(upright, way) for way in ways.tolist()]).reshape(len(ways) * num, -1)
     middle = cells.mean(axis=0)
     _, _, axes = np.linalg.svd(cells[:: max(1, len(cells) // FITTED)] - middle, full_matrices=False)
     axes = axes[:DIMENSIONS].T
-    spread = np.tile(np.sqrt(((upright - upright.mean(axis=(1, 2), keepdims=True)) ** 2).sum(axis=(1, 2, 3))), WAYS)
+    spread = np.tile(
+        np.sqrt(((upright - upright.mean(axis=(1, 2), keepdims=True)) ** 2).sum(axis=(1, 2, 3))), len(ways)
+    )
 
     edges = np.linspace(INTERVALS[:, 0], INTERVALS[:, 1], CELLS + 1, axis=1)
     means = _means(edges[:, :-1].ravel(), edges[:, 1:].ravel())
@@ -116,7 +120,7 @@ def _candidates(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     reach = REACH * spread + 1e-6
     # Within twice the distance of the nearest: good enough for a beginning, and many times as fast. A tree is asked
     # with one bound for all, so pictures of little contrast are asked by themselves.
-    far, near = (np.empty((WAYS * num, NEIGHBOURS), dtype=kind) for kind in (np.float64, np.int64))
+    far, near = (np.empty((len(cells), NEIGHBOURS), dtype=kind) for kind in (np.float64, np.int64))
     for some in np.array_split(np.argsort(reach, kind="stable"), BOUNDS):
         if len(some):
             far[some], near[some] = tree.query(
@@ -130,7 +134,7 @@ def _candidates(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     row, whole, window = row[first], whole[first], window[first]
     tall, wide = INTERVALS[down[window]], INTERVALS[across[window]]
     edges = np.stack([wide[:, 0], tall[:, 0], wide[:, 1], tall[:, 1]], axis=1)
-    return whole, row % num, row // num, edges.astype(np.float32)
+    return whole, row % num, ways[row // num], edges.astype(np.float32)
 
 
 def _cells(pixels: np.ndarray, means: np.ndarray) -> np.ndarray:

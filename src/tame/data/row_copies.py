@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tame.data.array_pictures import as_pictures, same_pictures
+from tame.data.image_crops import MANY
 from tame.data.row_hashes import bits_of, first_of_equal, joined_rows, mixed
 from tame.data.row_near import NEAR_VALUES, near_pairs
 from tame.data.row_rounding import rounded_apart, roundings
@@ -73,7 +74,9 @@ def copies_of(columns: Sequence[np.ndarray]) -> RowCopies:
     equal = np.where(lies, np.arange(num), equal)
     likely, expected = _by_chance(columns, equal)
     chance = likely >= LIKELY
-    again = _rounded(columns, total) + rounded_apart(columns)
+    firsts = np.flatnonzero(equal == np.arange(num))
+    apart = rounded_apart([column[firsts] for column in columns])
+    again = _rounded(columns, total) + [(int(firsts[a]), int(firsts[b])) for a, b in apart]
     if again:
         joined = joined_rows(equal, again)
         larger = np.bincount(joined, minlength=num)[joined] > np.bincount(equal, minlength=num)[equal]
@@ -85,10 +88,10 @@ def copies_of(columns: Sequence[np.ndarray]) -> RowCopies:
 def copies_in_array(x: np.ndarray) -> RowCopies:
     """The copies among the N examples of an array (N, ...) of numbers; each value of an example is a column.
 
-    Of large arrays only examples that are equal in every value are found, block by block; of pictures also those that
-    show the same.
+    Of large arrays only examples that are equal in every value are found, block by block; of pictures, up to MANY, also
+    those that show the same.
     """
-    flat, pictures = x.reshape(len(x), -1), as_pictures(x)
+    flat, pictures = x.reshape(len(x), -1), as_pictures(x) if len(x) <= MANY else None
     if pictures is None and flat.size <= NEAR_VALUES:
         return copies_of([flat[:, place] for place in range(flat.shape[1])])
     firsts: dict[bytes, int] = {}
