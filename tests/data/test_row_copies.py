@@ -234,3 +234,10 @@ def test_rows_of_one_code_are_no_copies_though_the_code_has_a_column_for_each_va
     codes = np.random.default_rng(0).integers(0, 30, 900)
     columns = [*(codes == code for code in range(30)), *noise(900, numbers).T]
     assert copies_of([each.astype(np.float64) for each in columns]).near == ()
+
+
+def test_numbers_of_float32_with_missing_ones_are_looked_at_too():
+    x = noise(60, 4).astype(np.float32)
+    x[3, 1] = np.nan
+    x[50:] = x[:10]
+    assert len(np.unique(groups_of(60, copies_in_array(x).pairs()))) == 50

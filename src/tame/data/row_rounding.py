@@ -114,6 +114,7 @@ def rounded_apart(columns: Sequence[np.ndarray]) -> list[tuple[int, int]]:
     places = {k: _places(own) for k, own in enumerate(columns) if own.dtype.kind == "f" and not _is_whole(own)}
     if not places or num < 2 or num * len(columns) > MOST_VALUES:
         return []
+    columns = [own.astype(np.float64) if own.dtype.kind == "f" else own for own in columns]
     columns = [np.where(np.isnan(own), NOTHING, own) if own.dtype.kind == "f" else own for own in columns]
     low, high = (np.empty((len(columns), num)) for _ in range(2))
     for k, own in enumerate(columns):
