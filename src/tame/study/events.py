@@ -14,6 +14,7 @@ from tame.core.evaluation import Difference
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
 from tame.core.records import Event
+from tame.trial.commands import How
 
 Number = int | float
 Plain = Mapping[str, object]
@@ -219,6 +220,15 @@ class ForecastCorrected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HowChosen:
+    """These trials begin now, and are trained in this way whenever they are trained; None in no event."""
+
+    event_kind: ClassVar[str] = "how"
+    trials: tuple[int, ...] = ()
+    how: How | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnginesUsed:
     """Which engine trains which group of recipes: all choices so far."""
 
@@ -281,7 +291,7 @@ class Imported:
 
 StudyEvent = (
     Opened | Clock | PlanEvent | SpaceKept | SpaceAsked | Region | Rest | SearchEnded | FinalistsChosen | MoreSeeds
-    | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected | EnginesUsed | Trained | WorkerRestarted
+    | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected | HowChosen | EnginesUsed | Trained | WorkerRestarted
     | Stopped | Ended | Imported
 )  # fmt: skip
 
@@ -290,7 +300,7 @@ EVENTS: Mapping[str, type[StudyEvent]] = {
     kind.event_kind: kind
     for kind in (
         Opened, Clock, PlanEvent, SpaceKept, SpaceAsked, Region, Rest, SearchEnded, FinalistsChosen, MoreSeeds,
-        TuningJudged, SealOpened, Delivered, Forecast, ForecastCorrected, EnginesUsed, Trained, WorkerRestarted,
+        TuningJudged, SealOpened, Delivered, Forecast, ForecastCorrected, HowChosen, EnginesUsed, Trained, WorkerRestarted,
         Stopped, Ended, Imported,
     )
 }  # fmt: skip

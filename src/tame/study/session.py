@@ -20,7 +20,7 @@ from tame.core.files import remove_drafts
 from tame.core.records import Event, History, Point, curve_event, early_stop_event
 from tame.store.disk import SAFE, write_inside, write_private
 from tame.store.lease import BusyError, Lease, hold
-from tame.study.events import Opened, StudyEvent, WorkerRestarted, event_of
+from tame.study.events import HowChosen, Opened, StudyEvent, WorkerRestarted, event_of
 from tame.study.folder import CONFIG, WRITTEN, is_interrupted, remove_made, take_folder, written_config
 from tame.study.pace import Pace
 from tame.study.record import (
@@ -33,7 +33,7 @@ from tame.study.record import (
     write_server,
 )
 from tame.study.state import State, Watcher, config_of, how_to_resume, state_of, unfinished
-from tame.trial.commands import Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
+from tame.trial.commands import Chosen, Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
 from tame.worker.watch import LEAST_SILENCE_S, Patience
@@ -216,6 +216,8 @@ class Study:
                 self.watcher.progress(what, done, total)
                 if self._pace is not None and self._pace.is_too_slow(what, done, total, used_s=self.used_s):
                     self.executor.interrupt()
+            case Chosen(trials, how):
+                self._keep_curves((), event_of(HowChosen(trials=tuple(trials), how=how)))
             case PointMeasured(trial, point):
                 self._waiting.setdefault(trial, []).append(point)
                 self.watcher.point(trial, point)
