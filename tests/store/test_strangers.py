@@ -71,7 +71,7 @@ def commands(study, here):
         "plan": [(("plan", study), AS_DATA), (("plan", *asked, "--start-from", study), {2})],
         "fit": [
             (("fit", study, "--inline", "--quiet", "--out", here / "fitted"), AS_DATA),
-            (("fit", *asked, "--start-from", study, "--time", "1s", "--inline", "--quiet", "--out", here / "f"), {2, 5}),
+            (("fit", *asked, "--start-from", study, "--time", "1s", "--quiet", "--out", here / "after"), {2, 5}),
         ],
         "resume": [(("resume", study, "--quiet", "--inline"), set())],
         "report": [(("report", study), set())],

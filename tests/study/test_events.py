@@ -88,6 +88,10 @@ KEPT = {
     "how": {"trials": [0, 3], "how": {"stacked": True, "onednn": False, "half": False}},
     "engines": {"used": [{"group": "32x10", "members": 8, "engine": "stacked", "why": "faster"}]},
     "trained": {"trained_s": 1.5, "used_s": 2.5},
+    "summary": {
+        "base": {"epochs": 9}, "trials": [[0, "default", "paused", 3, 1.5, None, {}], [3, "sobol", "failed", 0, None,
+                                                                                        None, {"epochs": 3}]],
+    },
     "worker_restarted": {"how": "killed"},
     "stopped": {"used_s": 3.5},
     "ended": {"why": "no time", "code": 5, "used_s": 4.5},
@@ -297,6 +301,7 @@ def shown(events):
     with readable(Path("study")):
         mattered = None if state.result is not None else what_mattered_in(state)
         console.print(study_table(state, mattered=mattered))
+        console.print(study_table(state, mattered=mattered, summary=state.summary))
         json.dumps(state_json(Path("study"), config, state, mattered=mattered), allow_nan=False)
     return console.file.getvalue()
 

@@ -287,7 +287,7 @@ def test_a_trial_keeps_the_way_in_which_it_began(tmp_path):
     heard, again, otherwise = [], [], []
     recipe = recipe_of(**{"model.width": 48, "model.depth": 2, "epochs": 8})
     whole = [Asked(trial=number, recipe=recipe) for number in range(4)]
-    trainer = trainer_of(tmp_path / "first", heard, measurer=Company())
+    trainer = trainer_of(tmp_path / "first", heard, measurer=Company(least=4))
     trainer.advance(whole, folds=[0], until=8, metric="accuracy", final=False)
     (chosen,) = [each for each in heard if isinstance(each, Chosen)]
     assert (sorted(chosen.trials), chosen.how.stacked) == ([0, 1, 2, 3], True)

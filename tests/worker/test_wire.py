@@ -87,6 +87,7 @@ EXAMPLES = st.builds(
 ENGINES = st.builds(
     EngineUse, group=WORDS, members=WHOLE, engine=st.sampled_from(["stacked", "serial"]), why=WORDS
 )  # fmt: skip
+ASKED = st.builds(Asked, trial=WHOLE, recipe=RECIPES, inherited=WHOLE, how=st.none() | HOWS)
 DEVICES = st.none() | st.builds(DeviceMemory, peak_bytes=WHOLE, total_bytes=WHOLE)
 USES = st.builds(MemoryUse, process=WHOLE, peak_bytes=st.none() | WHOLE, adds_bytes=WHOLE, device=DEVICES)
 NOTHING = st.none()
@@ -116,7 +117,7 @@ VALUES = {
     "slowdown": (st.fixed_dictionaries({"recipe": RECIPES}), NUMBERS),
     "advance": (
         st.fixed_dictionaries(
-            {"trials": st.lists(st.builds(Asked, trial=WHOLE, recipe=RECIPES, inherited=WHOLE, how=st.none() | HOWS), max_size=2),
+            {"trials": st.lists(ASKED, max_size=2),
              "folds": FOLDS, "until": WHOLE, "metric": WORDS, "final": st.booleans()}
         ),
         st.builds(Advanced, engines=st.lists(ENGINES, max_size=2).map(tuple), preparing_s=NUMBERS),

@@ -33,6 +33,7 @@ from tame.study.record import (
     write_server,
 )
 from tame.study.state import State, Watcher, config_of, how_to_resume, state_of, unfinished
+from tame.study.summary import LEAST, summary_of
 from tame.trial.commands import Chosen, Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
@@ -148,6 +149,12 @@ class Study:
         """Stores events, together with waiting points of curves, in one transaction."""
         plain = [event if isinstance(event, Event) else event_of(event) for event in events]
         self._keep_curves(list(self._waiting), *plain)
+
+    def keep_last(self, *events: Event | StudyEvent) -> None:
+        """Stores the events that end this process's work, after a summary of the trials if they are many."""
+        self.keep()
+        many = len(self.history.trials) >= LEAST and self.state.imported is None
+        self.keep(*([summary_of(self.history)] if many else []), *events)
 
     def _keep_curves(self, trials: Sequence[int], *events: Event) -> None:
         """Stores the waiting points of these trials, and events."""

@@ -46,6 +46,7 @@ from tame.study.events import (
     SpaceAsked,
     SpaceKept,
     Stopped,
+    Summary,
     Trained,
     TuningJudged,
     WorkerRestarted,
@@ -118,6 +119,7 @@ class State:
     engines: EnginesUsed | None = None
     trained: Trained | None = None
     worker_restarted: WorkerRestarted | None = None
+    summary: Summary | None = None  # of all trials, for those who only show them
     stopped: Stopped | None = None
     ended: Ended | None = None
     imported: Imported | None = None
