@@ -92,7 +92,10 @@ def test_a_stranger_s_folder_harms_nobody(name, tmp_path, no_network):
     (tmp_path / "rows.csv").write_text("\n".join(["age,ward,since,visits,label", *rows]) + "\n")
     before, codes = contents(canaries), STRANGERS[name][1]
     ended = {}
-    for words, also in (each for every in commands(study, tmp_path).values() for each in every):
+    every = [each for own in commands(study, tmp_path).values() for each in own]
+    if name == "link to the database":  # a file that the user names is the user's word, wherever it leads
+        every = [each for each in every if each[0][0] != "import"]
+    for words, also in every:
         opened.clear()
         watched[:] = [str(canaries)]
         try:

@@ -102,12 +102,14 @@ def numbers(folder):
     return {number: trial.curve for number, trial in state.history.trials.items()}, judged
 
 
-@pytest.mark.parametrize("part", [0.4, 0.5, 0.6, 0.64, 0.68, 0.7, 0.72, 0.75, 0.78, 0.81, 0.84, 0.87, 0.9])
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.58, 0.7, 0.73, 0.75, 0.78, 0.85])
 def test_what_is_measured_otherwise_on_resume_changes_no_number(part, table, tmp_path, monkeypatch):
-    """The engine depends on how many are trained together and on how fast this machine is just then."""
+    """The engine depends on how many are trained together, of which some have ended then, and on how fast this machine
+    is just then."""
     words = (
         "fit", table, "--target", "label", "--trials", "3", "--epochs", "3", "--folds", "2", "--seed", "1", "--set",
-        "model.width=8", "--set", "model.depth=1", "--quiet", "--inline",
+        "model.width=8", "--set", "model.depth=1", "--search", "random", "--space", "optimizer.lr=1e-4..1e-1:log",
+        "--quiet", "--inline",
     )  # fmt: skip
     monkeypatch.setattr(choose, "Rehearsals", lambda: Company(least=16))
     commits = []

@@ -82,7 +82,7 @@ def test_what_happened_since_is_shown(later, tmp_path):
 def test_other_events_since_do_not_make_it_old(tmp_path):
     folder = with_summary(tmp_path / "study", Stopped(used_s=9.0))
     assert read_shown(folder)[1].history.trials == {}
-    assert "9 s used" in said(folder, tmp_path)
+    assert "9.0 s used" in said(folder, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -301,6 +301,15 @@ def test_a_trial_keeps_the_way_in_which_it_began(tmp_path):
     assert points_of(otherwise) != points_of(again), "the engines differ in their last digits"
 
 
+def test_a_process_that_is_restarted_in_the_middle_chooses_as_the_one_before(tmp_path):
+    """Some of its trials have a checkpoint by then, and some have none."""
+    jobs = [Job(i, recipe_of()) for i in range(4)]
+    measurer = Company(least=4)
+    whole, _ = groups_of(tmp_path, jobs, measurer=measurer)
+    again, _ = groups_of(tmp_path, jobs, measurer=measurer, begun=lambda trial: True if trial < 3 else None)
+    assert {group.how for group in whole} == {group.how for group in again} == {How(stacked=True)}
+
+
 @pytest.mark.parametrize("stacked", [True, False])
 def test_what_is_judged_is_trained_again_in_the_way_in_which_it_began(stacked, tmp_path):
     found = {}

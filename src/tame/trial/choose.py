@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -146,15 +147,17 @@ class Chooser:
         and its precision: what is measured now may differ, and so does the choice where others of its group have ended.
         at_least: how many groups there should be, since this many are trained side by side.
         """
+        # Of all alike, however far a kill has left some of them: those that begin again are then trained as before it.
+        num_alike = Counter(group_key(job.recipe) for job in jobs)
         alike: dict[tuple[Hashable, How | None, bool | None], list[Job]] = {}
         for job in jobs:
             how = job.how if self._parts == 1 else None  # where memory ran out, only the serial engine is left
             before = begun(job.trial) if how is None else how.stacked
             alike.setdefault((group_key(job.recipe), how, before), []).append(job)
         found = []
-        for (_, how, before), own in alike.items():
+        for (key, how, before), own in alike.items():
             recipe = own[0].recipe
-            choice = self.choice(material, recipe, folds, rows, examples, members=len(own) * len(folds))
+            choice = self.choice(material, recipe, folds, rows, examples, members=num_alike[key] * len(folds))
             if how is None:
                 precision = self._precisions.of(material, recipe, rows, examples, folds)
             else:
