@@ -38,8 +38,8 @@ COMMANDS = {
     "json": "from tame.app.cli import app; app(['show', sys.argv[1], '--json'], standalone_mode=False)",
 }
 MEASURED = (
-    "import resource, sys\n{command}\nused = resource.getrusage(resource.RUSAGE_SELF)\n"
-    "print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, file=sys.stderr)"
+    "import sys, time\n{command}\ncpu_s = time.process_time()\nfrom tame.worker.machine import peak_bytes\n"
+    "print(cpu_s, (peak_bytes() or 0) / 2**20, file=sys.stderr)"
 )
 Costs = dict[str, float]  # "fold cpu_s", "fold mb", "show cpu_s" and so on
 
