@@ -24,10 +24,11 @@ from features import git, machine
 
 from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
-from tame.core.records import Decision, Event, Point, curve_event, decision_event
+from tame.core.records import Decision, Event, Fold, Point, curve_event, decision_event
 from tame.store.database import open_store
-from tame.study.events import Opened, Trained, event_of
+from tame.study.events import Opened, Stopped, Trained, event_of
 from tame.study.record import STUDY
+from tame.study.summary import LEAST, summary_of
 
 EPOCHS, ROUND, AT_ONCE = 50, 10, 500
 AIMS = {"show cpu_s": 1.0, "show mb": 300, "exponent": 1.1}
@@ -37,8 +38,8 @@ COMMANDS = {
     "json": "from tame.app.cli import app; app(['show', sys.argv[1], '--json'], standalone_mode=False)",
 }
 MEASURED = (
-    "import resource, sys\n{command}\nused = resource.getrusage(resource.RUSAGE_SELF)\n"
-    "print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, file=sys.stderr)"
+    "import sys, time\n{command}\ncpu_s = time.process_time()\nfrom tame.worker.machine import peak_bytes\n"
+    "print(cpu_s, (peak_bytes() or 0) / 2**20, file=sys.stderr)"
 )
 Costs = dict[str, float]  # "fold cpu_s", "fold mb", "show cpu_s" and so on
 
@@ -63,13 +64,18 @@ def made(folder: Path, num: int) -> Path:
         return folder
     folder.mkdir(parents=True)
     store = open_store(folder / "study.db", create=True)
+    fold = Fold()
     waiting: list[Event] = [event_of(Opened(config=StudyConfig(data="photos").to_json()))]
     for round_ in rounds(num):
         waiting += round_
+        for event in round_:
+            fold.take(event)
         if len(waiting) >= AT_ONCE:
             store.append(STUDY, waiting)
             waiting = []
-    store.append(STUDY, waiting)
+    # As whoever stops a search of many trials leaves them.
+    summary = [event_of(summary_of(fold.history))] if num >= LEAST else []
+    store.append(STUDY, [*waiting, *summary, event_of(Stopped(used_s=0.01 * num))])
     store.close()
     return folder
 

@@ -24,6 +24,19 @@ TOGETHER = Told(alone_s=2.0, together_s=1.0)  # members are trained together, ho
 ALONE = Told(alone_s=1.0, together_s=1e6)  # members are trained one by one
 
 
+class Company(Rehearsals):
+    """So many members and more are faster together, fewer are not: what is chosen depends on how many there are."""
+
+    def __init__(self, *, least):
+        self.least = least
+
+    def alone(self, engine, member, steps, *, whole=False):
+        return 1.0
+
+    def together(self, engine, members, steps):
+        return len(members) * (0.5 if len(members) >= self.least else 2.0)
+
+
 class OutOfMemory(Rehearsals):
     """Memory never suffices for a group, and for one member alone where a batch is in that many parts or more."""
 

@@ -20,7 +20,7 @@ from tame.app.exchange import import_trials, parse_map, to_optuna
 from tame.app.importance import what_mattered_in
 from tame.app.show import state_json
 from tame.core.config import StudyConfig
-from tame.core.errors import DataError, TameError, UsageError
+from tame.core.errors import DataError, RefusedError, TameError, UsageError
 from tame.core.space import Choice, Space
 from tame.study.state import read_state
 
@@ -113,6 +113,30 @@ def of_odd_distributions(path: Path) -> Path:
     return path
 
 
+def remade(*statements: str) -> Callable[[Path], Path]:
+    """A storage whose tables are not as Optuna makes them."""
+
+    def write(path: Path) -> Path:
+        with sqlite3.connect(optuna_file(path)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        connection.close()
+        return path
+
+    return write
+
+
+VIRTUAL = (
+    "DROP TABLE trial_params",
+    "CREATE VIRTUAL TABLE trial_params USING fts5(trial_id, param_name, param_value, distribution_json)",
+)
+COMPUTED = (
+    "ALTER TABLE trial_values RENAME COLUMN value TO other",
+    "ALTER TABLE trial_values ADD COLUMN value GENERATED ALWAYS AS (hex(zeroblob(400000000)))",
+)
+INFINITE = '{"name": "IntDistribution", "attributes": {"low": 0, "high": 1e400, "log": false, "step": 1}}'
+
+
 def changed(statement: str, *values: Any) -> Callable[[Path], Path]:
     """A storage in which one row is not as Optuna writes it."""
 
@@ -163,6 +187,13 @@ LOG = '{"op_code":0,"worker_id":"w","study_name":"j","directions":[1]}\n'
         (torn, {}, DataError, "damaged|cannot be read as a database"),
         (of_others, {}, DataError, "a database, but not an Optuna storage of version 3 or later"),
         (of_views, {}, DataError, "it has no table 'trial_params'"),
+        (remade(*VIRTUAL), {}, RefusedError, "holds a virtual table"),
+        (remade(*COMPUTED), {}, RefusedError, "computes a column of 'trial_values'"),
+        (changed("UPDATE trial_params SET param_value = zeroblob(90000000)"), {}, DataError, "too big"),
+        (changed("UPDATE studies SET study_name = printf('%.*c', 9000000, 'x')"), {}, DataError, "too big"),
+        (changed("UPDATE trial_params SET param_value = -1 WHERE param_name = 'opt'"), {}, DataError, "3 choices"),
+        (changed("UPDATE trial_params SET param_value = 0.5 WHERE param_name = 'opt'"), {}, DataError, "3 choices"),
+        (changed("UPDATE trial_params SET distribution_json = ?", INFINITE), {}, DataError, "cannot be read .Overflow"),
         (of_odd_distributions, {}, DataError, "contains a distribution that cannot be read"),
         (changed("UPDATE trials SET number = 'x' WHERE trial_id = 1"), {}, DataError, "number of a trial is 'x'"),
         (changed(STEP), {}, DataError, "a step is 'x', not a whole number"),

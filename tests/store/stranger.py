@@ -194,7 +194,7 @@ STRANGERS: dict[str, tuple[Make, set[int]]] = {
 
 def stranger(name: str, folder: Path) -> tuple[Path, Path]:
     """The study's folder and that of the canaries, made below a folder."""
-    canaries = folder / "canaries"
+    canaries = folder / "home" / "canaries"
     canaries.mkdir(parents=True)
     for canary in ("deleted", "private.csv", "costs.csv"):
         (canaries / canary).write_text("the user's own\n1\n")

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from command_line import tame_here
+from tame.app.cli import app
 
 _spec = importlib.util.spec_from_file_location("stranger", Path(__file__).with_name("stranger.py"))
 _module = importlib.util.module_from_spec(_spec)
@@ -50,28 +52,63 @@ def contents(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+AS_DATA = {2, 3, 6, 7}  # of a command that is given a study in place of data
+
+
+def commands(study, here):
+    """Every command, with a stranger's folder wherever it takes one, and the exit codes it may end with besides those
+    of that stranger; none for what takes no folder."""
+    rows = here / "rows.csv"
+    asked = (rows, "--target", "label", "--seed", "1")
+    return {
+        "show": [(("show", study), set()), (("show", study, "--json"), set()), (("show", study, "--details"), set())],
+        "verify": [(("verify", study, "--json"), set()), (("verify", study), set())],
+        "explain": [(("explain", "overfitting", "--study", study), set())],
+        "predict": [(("predict", study, rows, "--csv"), set()), (("predict", study / "model", rows), {0, 2, 6, 7})],
+        "export": [(("export", study, "--optuna", here / "out.db"), set())],
+        "import": [(("import", study / "study.db", "--out", here / "imported"), {2, 3})],
+        "check": [(("check", study), AS_DATA)],
+        "plan": [(("plan", study), AS_DATA), (("plan", *asked, "--start-from", study), {2})],
+        "fit": [
+            (("fit", study, "--inline", "--quiet", "--out", here / "fitted"), AS_DATA),
+            (("fit", *asked, "--start-from", study, "--time", "1s", "--quiet", "--out", here / "after"), {2, 5}),
+        ],
+        "resume": [(("resume", study, "--quiet", "--inline"), set())],
+        "report": [(("report", study), set())],
+        "doctor": [],
+        "demo": [],
+    }
+
+
+def test_every_command_is_tried_with_strangers(tmp_path):
+    """A new command must be given its line above."""
+    assert set(commands(tmp_path, tmp_path)) == set(typer.main.get_command(app).commands)
+
+
 @pytest.mark.parametrize("name", STRANGERS)
 def test_a_stranger_s_folder_harms_nobody(name, tmp_path, no_network):
     study, canaries = stranger(name, tmp_path)
+    rows = [f"{20 + n},{'east' if n % 3 else 'west'},2024-01-{1 + n % 28:02},{n * n % 7},{n % 2}" for n in range(60)]
+    (tmp_path / "rows.csv").write_text("\n".join(["age,ward,since,visits,label", *rows]) + "\n")
     before, codes = contents(canaries), STRANGERS[name][1]
-    commands = [
-        ("show", study), ("show", study, "--json"), ("verify", study), ("predict", study, tmp_path / "rows.csv"),
-        ("export", study, "--optuna", tmp_path / "out.db"), ("resume", study, "--quiet"), ("report", study),
-    ]  # fmt: skip
     ended = {}
-    for words in commands:
+    every = [each for own in commands(study, tmp_path).values() for each in own]
+    if name == "link to the database":  # a file that the user names is the user's word, wherever it leads
+        every = [each for each in every if each[0][0] != "import"]
+    for words, also in every:
         opened.clear()
         watched[:] = [str(canaries)]
         try:
             done = tame_here(*words, cache=tmp_path / "cache", cwd=tmp_path)
         finally:
             watched.clear()
-        ended[words[0]] = done.returncode
-        assert done.returncode in codes, f"{words[0]}: {done.stderr}"
-        assert opened == [], f"{words[0]} went outside"
-        assert no_network == [], f"{words[0]} went to the network"
-        assert contents(canaries) == before, f"{words[0]} changed what is the user's"
-        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", done.stdout + done.stderr)
+        ended.setdefault(words[0], done.returncode)
+        said = f"{' '.join(map(str, words))}: exit {done.returncode}: {done.stderr}"
+        assert done.returncode in codes | also, said
+        assert opened == [], f"{said} went outside"
+        assert no_network == [], f"{said} went to the network"
+        assert contents(canaries) == before, f"{said} changed what is the user's"
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", done.stdout + done.stderr), words
         assert "Traceback" not in done.stderr
     if name in ("hub names", "paths"):
         assert ended["resume"] == 7

@@ -85,8 +85,13 @@ KEPT = {
         "features_s": {"224": 1.5}, "words": ["an epoch takes 0.5 s"],
     },
     "forecast_corrected": {"mean_s": 0.5, "recipes": 24, "whole": 0, "all_s": 7200.0},
+    "how": {"trials": [0, 3], "how": {"stacked": True, "onednn": False, "half": False}},
     "engines": {"used": [{"group": "32x10", "members": 8, "engine": "stacked", "why": "faster"}]},
     "trained": {"trained_s": 1.5, "used_s": 2.5},
+    "summary": {
+        "base": {"epochs": 9}, "trials": [[0, "default", "paused", 3, 1.5, None, {}], [3, "sobol", "failed", 0, None,
+                                                                                        None, {"epochs": 3}]],
+    },
     "worker_restarted": {"how": "killed"},
     "stopped": {"used_s": 3.5},
     "ended": {"why": "no time", "code": 5, "used_s": 4.5},
@@ -296,6 +301,7 @@ def shown(events):
     with readable(Path("study")):
         mattered = None if state.result is not None else what_mattered_in(state)
         console.print(study_table(state, mattered=mattered))
+        console.print(study_table(state, mattered=mattered, summary=state.summary))
         json.dumps(state_json(Path("study"), config, state, mattered=mattered), allow_nan=False)
     return console.file.getvalue()
 
@@ -346,6 +352,7 @@ def test_a_poisoned_event_is_named_or_changes_nothing_that_breaks(number, data):
         ("plan", {"space": {"optimizer.lr": {}}}, ""), ("space", {"space": {"optimizer.lr": {"kind": "float"}}}, ""),
         ("space_asked", {"texts": ["lr"]}, ""),
         ("region", {"bounds": {"optimizer.lr": {"above": 1}}}, "bounded by above"),
+        ("how", {"trials": [0], "how": {"stacked": 1}}, "stacked"),
         ("finalists", {"trials": [99]}, "no earlier event begins trial 99"),
         ("trained", {"trained_s": -1}, "less than no"),
         ("stopped", {"used_s": -1}, "used_s is -1"), ("engines", {"used": [{}]}, ""), ("data", {"pairs": 3}, "pairs"),

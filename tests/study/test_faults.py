@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import Engine, event
 
 from command_line import tame_here
+from measurers import ALONE, Company
 from processes import wait_for
 from tame.core.errors import StorageError
 from tame.core.recipe import Recipe
@@ -23,6 +25,7 @@ from tame.store.checkpoints import Checkpoints
 from tame.store.database import open_store
 from tame.store.disk import disk_failure
 from tame.study.state import read_state
+from tame.trial import choose
 from tame.trial.commands import Asked, Note, PointMeasured, Unsealed
 from tame.worker.executor import Place
 from tame.worker.inline import InlineExecutor
@@ -89,6 +92,49 @@ def test_a_model_with_a_flipped_byte_is_delivered_again(finished, cache, tmp_pat
     done = tame_here("resume", folder, "--inline", cache=cache)
     assert "model.safetensors is missing or damaged" in done.stderr
     assert held(folder) == held(finished)
+
+
+def numbers(folder):
+    """What a study measured and concluded, to the last digit."""
+    state = read_state(folder)[1]
+    result = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    judged = {key: result[key] for key in ("score", "validation", "winner", "baselines", "finalists")}
+    return {number: trial.curve for number, trial in state.history.trials.items()}, judged
+
+
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.58, 0.7, 0.73, 0.75, 0.78, 0.85])
+def test_what_is_measured_otherwise_on_resume_changes_no_number(part, table, tmp_path, monkeypatch):
+    """The engine depends on how many are trained together, of which some have ended then, and on how fast this machine
+    is just then."""
+    words = (
+        "fit", table, "--target", "label", "--trials", "3", "--epochs", "3", "--folds", "2", "--seed", "1", "--set",
+        "model.width=8", "--set", "model.depth=1", "--search", "random", "--space", "optimizer.lr=1e-4..1e-1:log",
+        "--quiet", "--inline",
+    )  # fmt: skip
+    monkeypatch.setattr(choose, "Rehearsals", lambda: Company(least=16))
+    commits = []
+
+    def fails_at(number):
+        def fails(_):
+            commits.append(None)
+            if len(commits) == number:
+                raise StorageError("the disk is full")
+
+        return fails
+
+    event.listen(Engine, "commit", count := fails_at(0))
+    assert tame_here(*words, "--out", tmp_path / "whole", cache=tmp_path / "cache").returncode == 0
+    event.remove(Engine, "commit", count)
+    number = int(part * len(commits))
+    commits.clear()
+    event.listen(Engine, "commit", fails := fails_at(number))
+    done = tame_here(*words, "--out", tmp_path / "own", cache=tmp_path / "cache")
+    event.remove(Engine, "commit", fails)
+    assert (done.returncode, "the disk is full" in done.stderr) == (6, True), done.stderr
+    monkeypatch.setattr(choose, "Rehearsals", lambda: ALONE)
+    done = tame_here("resume", tmp_path / "own", "--quiet", "--inline", cache=tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    assert numbers(tmp_path / "own") == numbers(tmp_path / "whole")
 
 
 NUM = 24

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from measurers import ALONE, TOGETHER, OutOfMemory, Told, run_out
+from measurers import ALONE, TOGETHER, Company, OutOfMemory, Told, run_out
 from tame.core.errors import StoppedError, StorageError
 from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
@@ -22,7 +22,7 @@ from tame.data.tables import Column, Table
 from tame.kinds.tables.commands import Given
 from tame.kinds.tables.material import TableMaterial
 from tame.trial.choose import Chooser, Measured
-from tame.trial.commands import Asked, MemberOf, Note, PointMeasured, StateOf, Unsealed
+from tame.trial.commands import Asked, Chosen, How, MemberOf, Note, PointMeasured, StateOf, Unsealed
 from tame.trial.measurer import Rehearsals
 from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Examples, Member
@@ -276,6 +276,51 @@ def test_what_is_delivered_is_trained_side_by_side_with_the_same_result(tmp_path
     assert not steps, "trained once more"
     for (_, before), after in zip(found, again, strict=True):
         assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def points_of(heard):
+    return {(each.trial, each.point.epoch): each.point for each in heard if isinstance(each, PointMeasured)}
+
+
+def test_a_trial_keeps_the_way_in_which_it_began(tmp_path):
+    """A trial that is asked for again without the others, and measured otherwise, has the same numbers."""
+    heard, again, otherwise = [], [], []
+    recipe = recipe_of(**{"model.width": 48, "model.depth": 2, "epochs": 8})
+    whole = [Asked(trial=number, recipe=recipe) for number in range(4)]
+    trainer = trainer_of(tmp_path / "first", heard, measurer=Company(least=4))
+    trainer.advance(whole, folds=[0], until=8, metric="accuracy", final=False)
+    (chosen,) = [each for each in heard if isinstance(each, Chosen)]
+    assert (sorted(chosen.trials), chosen.how.stacked) == ([0, 1, 2, 3], True)
+    for folder, messages, how in (("again", again, chosen.how), ("otherwise", otherwise, None)):
+        trainer = trainer_of(tmp_path / folder, messages, measurer=ALONE)
+        asked = [Asked(trial=3, recipe=recipe, how=how)]
+        trainer.advance(asked, folds=[0], until=8, metric="accuracy", final=False)
+    assert points_of(again) == {key: point for key, point in points_of(heard).items() if key[0] == 3}
+    assert not [each for each in again if isinstance(each, Chosen)], "it was chosen before"
+    assert [each.how.stacked for each in otherwise if isinstance(each, Chosen)] == [False]
+    assert points_of(otherwise) != points_of(again), "the engines differ in their last digits"
+
+
+def test_a_process_that_is_restarted_in_the_middle_chooses_as_the_one_before(tmp_path):
+    """Some of its trials have a checkpoint by then, and some have none."""
+    jobs = [Job(i, recipe_of()) for i in range(4)]
+    measurer = Company(least=4)
+    whole, _ = groups_of(tmp_path, jobs, measurer=measurer)
+    again, _ = groups_of(tmp_path, jobs, measurer=measurer, begun=lambda trial: True if trial < 3 else None)
+    assert {group.how for group in whole} == {group.how for group in again} == {How(stacked=True)}
+
+
+@pytest.mark.parametrize("stacked", [True, False])
+def test_what_is_judged_is_trained_again_in_the_way_in_which_it_began(stacked, tmp_path):
+    found = {}
+    for place, measurer, how in (
+        ("first", TOGETHER if stacked else ALONE, None),
+        ("again", ALONE if stacked else TOGETHER, How(stacked=stacked)),
+    ):
+        trainer = trainer_of(tmp_path / place, [], measurer=measurer)
+        state = StateOf(trial=0, recipe=recipe_of(), epochs=2, how=how)
+        found[place] = trainer.validation(state, folds=[0]).outputs
+    assert found["first"] == found["again"]
 
 
 def test_if_memory_runs_out_groups_are_halved_and_no_trial_is_lost(tmp_path):

@@ -19,11 +19,13 @@ from tame.trial.commands import (
     Advanced,
     Asked,
     AskedCopy,
+    Chosen,
     Commands,
     DeviceMemory,
     Doing,
     EndedEarly,
     EngineUse,
+    How,
     MemberOf,
     MemoryUse,
     Note,
@@ -71,9 +73,11 @@ RECIPES = st.builds(
     st.dictionaries(OWN_NAMES, st.integers(-9, 9) | NUMBERS | WORDS | st.booleans(), max_size=3),
     st.floats(1e-9, 1e3), st.integers(1, 100), st.integers(1, 99) | st.just("all"),
 )  # fmt: skip
+HOWS = st.builds(How, stacked=st.booleans(), onednn=st.booleans(), half=st.booleans())
 STATES = st.builds(
-    StateOf, trial=WHOLE, recipe=RECIPES, epochs=WHOLE, losses=st.none() | st.lists(st.none() | NUMBERS, max_size=3)
-)
+    StateOf, trial=WHOLE, recipe=RECIPES, epochs=WHOLE, losses=st.none() | st.lists(st.none() | NUMBERS, max_size=3),
+    how=st.none() | HOWS,
+)  # fmt: skip
 MEMBERS = st.builds(MemberOf, STATES, st.none() | WHOLE)
 TARGETS = st.lists(WHOLE, max_size=3) | st.lists(NUMBERS, max_size=3) | OUTPUTS
 EXAMPLES = st.builds(
@@ -83,6 +87,7 @@ EXAMPLES = st.builds(
 ENGINES = st.builds(
     EngineUse, group=WORDS, members=WHOLE, engine=st.sampled_from(["stacked", "serial"]), why=WORDS
 )  # fmt: skip
+ASKED = st.builds(Asked, trial=WHOLE, recipe=RECIPES, inherited=WHOLE, how=st.none() | HOWS)
 DEVICES = st.none() | st.builds(DeviceMemory, peak_bytes=WHOLE, total_bytes=WHOLE)
 USES = st.builds(MemoryUse, process=WHOLE, peak_bytes=st.none() | WHOLE, adds_bytes=WHOLE, device=DEVICES)
 NOTHING = st.none()
@@ -112,7 +117,7 @@ VALUES = {
     "slowdown": (st.fixed_dictionaries({"recipe": RECIPES}), NUMBERS),
     "advance": (
         st.fixed_dictionaries(
-            {"trials": st.lists(st.builds(Asked, trial=WHOLE, recipe=RECIPES, inherited=WHOLE), max_size=2),
+            {"trials": st.lists(ASKED, max_size=2),
              "folds": FOLDS, "until": WHOLE, "metric": WORDS, "final": st.booleans()}
         ),
         st.builds(Advanced, engines=st.lists(ENGINES, max_size=2).map(tuple), preparing_s=NUMBERS),
@@ -139,6 +144,7 @@ POINTS = st.builds(
     Point, st.integers(1, 99), st.none() | NUMBERS, st.none() | NUMBERS, st.none() | NUMBERS, st.none() | NUMBERS
 )
 SAID = {
+    "chosen": st.builds(Chosen, ROWS, HOWS),
     "point": st.builds(PointMeasured, WHOLE, POINTS),
     "end": st.builds(EndedEarly, WHOLE, WHOLE),
     "saved": st.builds(Saved, ROWS),

@@ -183,9 +183,13 @@ def show(
     from tame.app.own_stores import store_of
     from tame.app.show import state_json, study_table
     from tame.study.state import read_state, readable
+    from tame.study.summary import read_shown
 
-    config, state = read_state(study, store=store_of(study, store))
-    mattered = None
+    address, mattered = store_of(study, store), None
+    if json:
+        (config, state), summary = read_state(study, store=address), None
+    else:
+        config, state, summary = read_shown(study, store=address)
     with readable(study):
         if state.result is None and (json or state.imported is not None):
             from tame.app.importance import what_mattered_in
@@ -194,7 +198,7 @@ def show(
         if json:
             _print_json(state_json(study, config, state, mattered=mattered))
         else:
-            _print(study_table(state, mattered=mattered, details=details))
+            _print(study_table(state, mattered=mattered, details=details, summary=summary))
 
 
 @app.command()

@@ -17,7 +17,8 @@ def read_foreign(source: str, *, study: str | None = None, metric: str | None = 
     """The trials of a source: the path of an Optuna SQLite or journal file, sqlite:///PATH, or a CSV or Parquet table.
 
     study: which of several; metric: the column of a table with the results, else the name of the value.
-    Raises DataError for a missing, broken, empty or unsupported source, UsageError for an unknown name.
+    Raises DataError for a missing, broken, empty or unsupported source, UsageError for an unknown name,
+    RefusedError for a database that would have code run.
     """
     path = _path(source)
     try:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tame.app.foreign_study import ForeignStudy, ForeignTrial, Mode, State, choose, finite, plain_value
-from tame.core.errors import DataError, UsageError, require
+from tame.core.errors import DataError, RefusedError, UsageError, require
 from tame.core.recipe import Value
 from tame.core.space import Choice, Dimension, Float, Int
 
@@ -34,7 +34,14 @@ TABLES = {
     "trial_values": ("trial_id", "objective", "value", "value_type"),
     "trial_intermediate_values": ("trial_id", "step", "intermediate_value", "intermediate_value_type"),
 }  # of Optuna 3 and later
+MOST_BYTES = 2**22  # of one value: far more than Optuna writes, and a file of a few bytes may claim a gigabyte
 OLDER = "if it was written by Optuna 2, upgrade a copy: optuna storage upgrade --storage sqlite:///COPY"
+
+
+# No expression of the file is worked out: neither a check of a column nor, below, a column that is computed.
+PRAGMAS = (
+    "query_only = ON", "trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "ignore_check_constraints = ON",
+)  # fmt: skip
 
 
 def read_sqlite(path: Path, *, study: str | None, metric: str | None) -> ForeignStudy:
@@ -43,7 +50,9 @@ def read_sqlite(path: Path, *, study: str | None, metric: str | None) -> Foreign
     uri = f"file:{quote(os.fsencode(path.resolve()))}?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
-            for pragma in ("query_only = ON", "trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
+            connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+            for pragma in PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
             _require_sound(connection, path)
             return _from_sqlite(connection, path, study, metric)
@@ -54,14 +63,21 @@ def read_sqlite(path: Path, *, study: str | None, metric: str | None) -> Foreign
 
 
 def _require_sound(connection: sqlite3.Connection, path: Path) -> None:
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    require(found == "ok", f"{path} is damaged: {found}; the file was not changed", error=DataError)
+    # Before any table is looked into: one of a foreign kind (virtual, without a page of its own) runs code for that.
+    foreign_kind = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage = 0").fetchone()
+    odd = f"{path} holds a virtual table, unlike a storage of Optuna; it is not used"
+    require(foreign_kind is None, odd, error=RefusedError)
     for table, columns in TABLES.items():
         kind = connection.execute("SELECT type FROM sqlite_master WHERE name = ?", (table,)).fetchone()
-        own = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}  # a name of ours
+        known = connection.execute(f"PRAGMA table_xinfo({table})").fetchall()  # a name of ours
+        odd = f"{path} computes a column of {table!r}, unlike a storage of Optuna; it is not used"
+        require(not any(row[6] for row in known), odd, error=RefusedError)
+        own = {row[1] for row in known}
         is_there = kind == ("table",) and own >= set(columns)
         foreign = f"{path} is a database, but not an Optuna storage of version 3 or later: it has no table {table!r}"
         require(is_there, f"{foreign} with {', '.join(columns)}; {OLDER}", error=DataError)
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    require(found == "ok", f"{path} is damaged: {found}; the file was not changed", error=DataError)
 
 
 def _from_sqlite(connection: sqlite3.Connection, path: Path, study: str | None, metric: str | None) -> ForeignStudy:
@@ -226,15 +242,19 @@ def _distribution(path: Path, text: str) -> BaseDistribution:
 
     try:
         return json_to_distribution(text)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
         said = f"{type(problem).__name__}: {problem}"[:200]
         raise DataError(f"{path} contains a distribution that cannot be read ({said}): {text!r:.200}") from None
 
 
 def _external(path: Path, distribution: BaseDistribution, value: float) -> Value:
+    from optuna.distributions import CategoricalDistribution
+
     try:
+        if isinstance(distribution, CategoricalDistribution) and value not in range(len(distribution.choices)):
+            raise IndexError(f"there are {len(distribution.choices)} choices")  # Optuna would count -1 from their end
         return plain_value(distribution.to_external_repr(value))
-    except (ValueError, IndexError, TypeError) as problem:
+    except (ValueError, IndexError, TypeError, OverflowError) as problem:
         raise DataError(f"{path} contains {value!r}, which is not a value of {distribution}: {problem}") from None
 
 

@@ -185,7 +185,7 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
 
             result = run(study)
         except StoppedError:
-            study.keep(Stopped(used_s=study.used_s))
+            study.keep_last(Stopped(used_s=study.used_s))
             raise
         except TameError as problem:
             if isinstance(problem, NothingTrainedError):
@@ -197,13 +197,13 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
                 study.write("report.html", page)
             if study.state.plan is not None:
                 with suppress(StorageError):  # the first failure says more
-                    study.keep(Ended(why=str(problem), code=problem.exit_code, used_s=study.used_s))
+                    study.keep_last(Ended(why=str(problem), code=problem.exit_code, used_s=study.used_s))
             elif not isinstance(problem, StorageError):
                 study.throwaway = study.begun_here  # refused before any training: leave nothing behind
             raise
     study.stage(6, "writing the report")
     _write_result(study, result, study.config)
-    study.keep(Event("result", result.to_json()))
+    study.keep_last(Event("result", result.to_json()))
     _collect(study)
     return result
 

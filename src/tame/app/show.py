@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,8 @@ from tame.core.config import StudyConfig
 from tame.core.evaluation import NumberAnswers
 from tame.core.importance import Mattered
 from tame.core.plain import to_plain
-from tame.core.records import Finding, Trial
+from tame.core.recipe import Value
+from tame.core.records import FINALIST, LOST, Finding, Trial
 from tame.core.result import Result
 from tame.report import formats, words
 from tame.report.evidence import evidence, to_do
@@ -26,7 +27,9 @@ from tame.report.fields import in_plain_words, name_of, names_of
 from tame.report.importance_words import in_words as importance_words
 from tame.report.importance_words import worth
 from tame.report.next_steps import document, next_steps
+from tame.study.events import Row, Summary
 from tame.study.state import State
+from tame.study.summary import summary_of
 
 if TYPE_CHECKING:
     from tame.app.exchange import Imported
@@ -77,13 +80,17 @@ def result_lines(result: Result, *, details: bool = False) -> RenderableType:
     )
 
 
-def study_table(state: State, *, mattered: Mattered | None, details: bool = False) -> RenderableType:
+def study_table(
+    state: State, *, mattered: Mattered | None, details: bool = False, summary: Summary | None = None
+) -> RenderableType:
     """A running or finished study: its scores if there are any, its findings, and at last its trials, the best first.
 
-    mattered: in imported trials; details: also which engine trained what.
+    mattered: in imported trials; details: also which engine trained what; summary: of its trials, made of the state
+    where it is not given.
     """
-    trials = [trial for trial in state.history.trials.values() if not trial.is_finalist]
-    if not trials:
+    told = summary or summary_of(state.history)
+    rows = [row for row in told.trials if row.origin != FINALIST]
+    if not rows:
         return Text("no trials yet")
     parts: list[RenderableType] = []
     if state.imported is not None:
@@ -94,18 +101,18 @@ def study_table(state: State, *, mattered: Mattered | None, details: bool = Fals
         parts += _findings(state.findings, len(state.findings), state.kind)
     else:
         parts += [result_lines(Result.from_json(state.result), details=details)]
-    return Group(*parts, Text(), *_ranked(trials, len(state.history.trials) - len(trials), state))
+    return Group(*parts, Text(), *_ranked(rows, len(told.trials) - len(rows), state, told.base))
 
 
-def _ranked(trials: list[Trial], again: int, state: State) -> list[RenderableType]:
+def _ranked(rows: list[Row], again: int, state: State, base: Mapping[str, Value]) -> list[RenderableType]:
     """How many trials are in which state, and a table of the best. again: runs of finalists."""
     going_on = state.result is None and state.imported is None
-    counts = {name: sum(trial.state == name for trial in trials) for name in SEARCHED_STATES}
-    head = f"{formats.count(len(trials), 'recipe')}: {words.counted(counts, going_on=going_on)}"
+    counts = {name: sum(row.state == name for row in rows) for name in SEARCHED_STATES}
+    head = f"{formats.count(len(rows), 'recipe')}: {words.counted(counts, going_on=going_on)}"
     head += f"; {formats.count(again, 'run')} of finalists" if again else ""
-    ranked = sorted(trials, key=lambda trial: (_loss(trial), trial.number))
+    ranked = sorted(rows, key=lambda row: (_loss(row), row.number))
     more = len(ranked) - MOST_TRIALS
-    parts: list[RenderableType] = [_text(head, "bold"), _trials(ranked[:MOST_TRIALS], trials, going_on=going_on)]
+    parts: list[RenderableType] = [_text(head, "bold"), _trials(ranked[:MOST_TRIALS], rows, base, going_on=going_on)]
     if more > 0:
         parts.append(_text(f"and {formats.count(more, 'more recipe')}; tame show --json lists all", "dim"))
     return parts
@@ -271,29 +278,29 @@ def _steps(result: Result) -> list[RenderableType]:
     return [Text(), _text("What to do next", "bold"), table] if table.row_count else []
 
 
-def _trials(trials: list[Trial], every: list[Trial], *, going_on: bool) -> Table:
+def _trials(rows: list[Row], every: list[Row], base: Mapping[str, Value], *, going_on: bool) -> Table:
     """One row per trial, with the fields that vary over all trials. Fits into 80 characters."""
-    fields = words.leading([trial.recipe for trial in every], MOST_COLUMNS)
+    fields = words.leading([row.changes for row in every], MOST_COLUMNS)
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     heads = ("trial", "origin", "state", "epochs", *(head for _, head in fields), "loss", "metric")
     for head in heads:
         table.add_column(head, justify="left" if head in ("origin", "state") else "right", no_wrap=True)
-    for trial in trials:
-        flat, kept = trial.recipe.flat(), words.judged_point(trial)
+    for row in rows:
+        flat = {**base, **row.changes}
         table.add_row(
-            str(trial.number),
-            _text(words.origin(trial.origin)),
-            Text(words.state(trial.state, going_on=going_on), "red" if trial.state in ("diverged", "failed") else ""),
-            f"{trial.epochs}/{trial.recipe.epochs}",
-            *(formats.compact(flat[field]) for field, _ in fields),
-            formats.number(kept.valid_loss if kept else None, 4),
-            formats.measured(kept.valid_metric if kept else None),
+            str(row.number),
+            _text(words.origin(row.origin)),
+            Text(words.state(row.state, going_on=going_on), "red" if row.state in LOST else ""),
+            _text(f"{row.epochs}/{flat['epochs']}"),
+            *(_text(formats.compact(flat[field])) for field, _ in fields),
+            formats.number(row.loss, 4),
+            formats.measured(row.metric),
         )
     return table
 
 
-def _loss(trial: Trial) -> float:
-    return math.inf if trial.state == "diverged" else trial.loss
+def _loss(row: Row) -> float:
+    return math.inf if row.state == "diverged" or row.loss is None else row.loss
 
 
 def _sentence(text: str, style: str = "") -> Text:

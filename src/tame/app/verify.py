@@ -12,10 +12,13 @@ from tame.app.own_stores import store_of
 from tame.core.errors import StorageError, TameError
 from tame.core.files import MOST_BYTES, TEXT_BYTES, read_bytes, reading, require_own_folder
 from tame.core.plain import to_plain
+from tame.core.records import misfit
 from tame.core.sums import SUMS, read_sums, sha256_of
 from tame.store.checkpoints import Checkpoints
+from tame.study.events import Summary
 from tame.study.record import open_record, server_of
 from tame.study.state import State
+from tame.study.summary import said_otherwise
 
 IN_FOLDER = "its pages, tables and indexes are sound, and its journals name nothing outside"
 ON_SERVER = "its tables are as TAME makes them, without triggers, rules or views"
@@ -57,15 +60,21 @@ def verify(folder: Path, *, store: str | None = None) -> Verdict:
         events = record.events()
     finally:
         record.close()
-    state = State()
+    state, summaries = State(), 0
     for event in events:
         state.after(event)
+        if event.kind == Summary.event_kind and state.summary is not None:
+            wrong, summaries = said_otherwise(state.summary, state.history), summaries + 1
+            if wrong:
+                raise misfit(event, StorageError(wrong))
     first = [
         Checked("database", IN_FOLDER if server_of(folder) is None else ON_SERVER),
         Checked("events", f"{len(events):,} in order without a gap, each with its checksum, each read and understood"),
     ]
     if not events:
         first = [first[0], Checked("events", "", "there are none")]
+    if summaries:
+        first.append(Checked("summary", f"{summaries:,} of all trials, each as the events before it say"))
     rest = [_looked(folder, state, what, look) for what, look in LOOKS.items()]
     return Verdict(str(folder), (*first, *rest))
 

@@ -320,7 +320,7 @@ def _changed(recipe: Mapping[str, Value], default: Mapping[str, Value], *, witho
 
 def columns(searched: Sequence[Trial]) -> list[tuple[str, str]]:
     """The few varying fields with a column in the table of trials, each with its heading."""
-    return words.leading([trial.recipe for trial in searched], MOST_COLUMNS)
+    return words.leading([trial.recipe.flat() for trial in searched], MOST_COLUMNS)
 
 
 def trial_row(trial: Trial, default: Mapping[str, Value], result: Result, own: Sequence[tuple[str, str]]) -> TrialRow:

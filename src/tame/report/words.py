@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
+from itertools import islice
 from typing import Protocol
 
 from tame.core.evaluation import Difference, Residuals
-from tame.core.recipe import Recipe
+from tame.core.recipe import Value
 from tame.core.records import Point, Trial
 from tame.core.result import Result
 from tame.core.space import Choice, Dimension, Int
@@ -266,10 +266,13 @@ def judged_point(trial: Trial) -> Point | None:
     return trial.judged
 
 
-def leading(recipes: Sequence[Recipe], most: int) -> list[tuple[str, str]]:
-    """At most `most` fields that vary over these recipes, the most important first, each with a short heading."""
-    varying = [field for field in COLUMNS if len(set(map(attrgetter(field), recipes))) > 1]
-    return [(field, FIELDS[field].head) for field in varying[:most]]
+def leading(recipes: Sequence[Mapping[str, Value]], most: int) -> list[tuple[str, str]]:
+    """At most `most` fields that vary over these recipes, the most important first, each with a short heading.
+
+    recipes: flat, or what each changes in one of them.
+    """
+    varying = (field for field in COLUMNS if len({recipe.get(field) for recipe in recipes}) > 1)
+    return [(field, FIELDS[field].head) for field in islice(varying, most)]
 
 
 def setting(dimension: Dimension) -> str:

@@ -41,7 +41,7 @@ def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | 
     rows = list(data.sealed.rows)
     ids = [data.ids[row] for row in rows]
     beside = None if default is winner else default
-    study.worker.train_again([_member(data, each.trials[0]) for each in (winner, beside) if each is not None])
+    study.worker.train_again([_member(study, data, each.trials[0]) for each in (winner, beside) if each is not None])
     other = None
     if beside is not None:
         _choose(study, data, beside)
@@ -62,12 +62,12 @@ def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | 
 
 def _choose(study: Study, data: Data, finalist: Finalist) -> None:
     """Selects the first seed of a finalist for evaluation and delivery: no seed is picked for its luck."""
-    study.worker.network(_member(data, finalist.trials[0]), labels=data.classes)
+    study.worker.network(_member(study, data, finalist.trials[0]), labels=data.classes)
 
 
-def _member(data: Data, trial: Trial) -> MemberOf:
+def _member(study: Study, data: Data, trial: Trial) -> MemberOf:
     """The network of a trial that is evaluated and delivered: with folds, the one trained on all examples."""
-    return MemberOf(state_of(trial), None if data.whole else 0)
+    return MemberOf(state_of(study, trial), None if data.whole else 0)
 
 
 def lost_files(study_folder: Path, state: State) -> list[str]:
@@ -81,7 +81,7 @@ def deliver_again(study: Study, data: Data) -> Delivered:
     """Writes the model of a finished study again, from the weights that were scored; the test part stays closed."""
     opened = study.state.test_opened
     assert opened is not None, "a finished study has opened its test part"
-    member = _member(data, study.history.trials[opened.trial])
+    member = _member(study, data, study.history.trials[opened.trial])
     study.worker.train_again([member])
     study.worker.network(member, labels=data.classes)
     return deliver(study, data)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from tame.adjust.guard import Rest
 from tame.core.evaluation import Difference
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
-from tame.core.records import Event
+from tame.core.records import Event, TrialState
+from tame.trial.commands import How
 
 Number = int | float
 Plain = Mapping[str, object]
@@ -219,6 +220,15 @@ class ForecastCorrected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HowChosen:
+    """These trials begin now, and are trained in this way whenever they are trained; None in no event."""
+
+    event_kind: ClassVar[str] = "how"
+    trials: tuple[int, ...] = ()
+    how: How | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnginesUsed:
     """Which engine trains which group of recipes: all choices so far."""
 
@@ -241,6 +251,28 @@ class WorkerRestarted:
 
     event_kind: ClassVar[str] = "worker_restarted"
     how: str = ""
+
+
+class Row(NamedTuple):
+    """A trial in a few values: epochs trained; loss and metric of the weights that are judged; what its recipe
+    changes."""
+
+    number: int
+    origin: str
+    state: TrialState
+    epochs: int
+    loss: Number | None
+    metric: Number | None
+    changes: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """All trials as the events before this one tell them. base: the recipe that theirs change."""
+
+    event_kind: ClassVar[str] = "summary"
+    base: Mapping[str, Value] = field(default_factory=dict)
+    trials: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,8 +313,8 @@ class Imported:
 
 StudyEvent = (
     Opened | Clock | PlanEvent | SpaceKept | SpaceAsked | Region | Rest | SearchEnded | FinalistsChosen | MoreSeeds
-    | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected | EnginesUsed | Trained | WorkerRestarted
-    | Stopped | Ended | Imported
+    | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected | HowChosen | EnginesUsed | Trained
+    | WorkerRestarted | Summary | Stopped | Ended | Imported
 )  # fmt: skip
 
 # The study's state holds the last event of each kind, under the name of the kind.
@@ -290,8 +322,8 @@ EVENTS: Mapping[str, type[StudyEvent]] = {
     kind.event_kind: kind
     for kind in (
         Opened, Clock, PlanEvent, SpaceKept, SpaceAsked, Region, Rest, SearchEnded, FinalistsChosen, MoreSeeds,
-        TuningJudged, SealOpened, Delivered, Forecast, ForecastCorrected, EnginesUsed, Trained, WorkerRestarted,
-        Stopped, Ended, Imported,
+        TuningJudged, SealOpened, Delivered, Forecast, ForecastCorrected, HowChosen, EnginesUsed, Trained,
+        WorkerRestarted, Summary, Stopped, Ended, Imported,
     )
 }  # fmt: skip
 

@@ -37,17 +37,18 @@ class Finalist:
 def validation(study: Study, data: Data, plan: Plan, trial: Trial) -> Judged:
     """A trial's predictions on the validation examples, each by the member that was not trained on it."""
     folds = [fold for fold in folds_of(plan, trial) if fold is not None]
-    found = study.worker.validation(state_of(trial), folds=folds)
+    found = study.worker.validation(state_of(study, trial), folds=folds)
     ids = [data.ids[row] for row in found.rows]
     groups = data.groups_of(found.rows)
     return judged_from(data.task, ids, data.truth(found.rows), np.array(found.outputs), groups=groups)
 
 
-def state_of(trial: Trial) -> StateOf:
+def state_of(study: Study, trial: Trial) -> StateOf:
     """The weights of a trial that are evaluated. A plateau schedule also needs the validation losses."""
     depends = trial.recipe.schedule.name == "plateau"
     losses = [point.valid_loss for point in trial.curve.points] if depends else None
-    return StateOf(trial=trial.number, recipe=trial.recipe, epochs=trial.best_epoch, losses=losses)
+    how = study.state.hows.get(trial.number)
+    return StateOf(trial=trial.number, recipe=trial.recipe, epochs=trial.best_epoch, losses=losses, how=how)
 
 
 def together(study: Study, data: Data, plan: Plan, trial: Trial, own: Sequence[Trial]) -> Finalist:

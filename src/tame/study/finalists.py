@@ -175,14 +175,18 @@ def _is_cut(study: Study) -> bool:
 
 
 def _train_again(study: Study, plan: Plan, wanted: Sequence[Wanted]) -> None:
-    """Trains the recipes of trials with these seeds, all at once, unless that is already done."""
+    """Trains the recipes of trials with these seeds, all at once, unless that is already done.
+
+    All begin in one transaction: after a kill between two of them some would be trained without the others.
+    """
+    fresh: list[Decision] = []
     for trial, seeds in wanted:
         have = {t.recipe.seed for t in _seeds_of(study, trial)}
-        number = max(study.history.trials) + 1
+        number = max(study.history.trials) + 1 + len(fresh)
         missing = [trial.recipe.but({"seed": seed}) for seed in seeds if seed not in have]
         reason = _reason(trial)
-        fresh = [Decision("start", number + i, reason, r.epochs, r, FINALIST) for i, r in enumerate(missing)]
-        study.keep(*map(decision_event, fresh))
+        fresh += [Decision("start", number + i, reason, r.epochs, r, FINALIST) for i, r in enumerate(missing)]
+    study.keep(*map(decision_event, fresh))
     running = [t for trial, _ in wanted for t in _seeds_of(study, trial) if t.state == "running"]
     test(study, plan, running)
     done = [study.history.trials[t.number] for t in running]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,11 +59,15 @@ class Record:
         self._last = stored[-1].id if stored else self._last
         return stored
 
-    def each(self) -> Iterator[Event]:
-        """All events, as `Database.each` gives them."""
-        for event in self._store.each(self.study):
+    def each(self, kinds: Collection[str] | None = None) -> Iterator[Event]:
+        """All events, or those of some kinds, as `Database.each` gives them."""
+        for event in self._store.each(self.study, kinds=kinds):
             self._last = event.id
             yield event
+
+    def has(self, kinds: Collection[str], *, after: int) -> bool:
+        """Whether there is an event of one of these kinds after that one."""
+        return next(self._store.each(self.study, after, kinds=kinds), None) is not None
 
     def events(self) -> list[Event]:
         """All events, with their data."""

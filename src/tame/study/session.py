@@ -20,7 +20,7 @@ from tame.core.files import remove_drafts
 from tame.core.records import Event, History, Point, curve_event, early_stop_event
 from tame.store.disk import SAFE, write_inside, write_private
 from tame.store.lease import BusyError, Lease, hold
-from tame.study.events import Opened, StudyEvent, WorkerRestarted, event_of
+from tame.study.events import HowChosen, Opened, StudyEvent, WorkerRestarted, event_of
 from tame.study.folder import CONFIG, WRITTEN, is_interrupted, remove_made, take_folder, written_config
 from tame.study.pace import Pace
 from tame.study.record import (
@@ -33,7 +33,8 @@ from tame.study.record import (
     write_server,
 )
 from tame.study.state import State, Watcher, config_of, how_to_resume, state_of, unfinished
-from tame.trial.commands import Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
+from tame.study.summary import LEAST, summary_of
+from tame.trial.commands import Chosen, Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
 from tame.worker.watch import LEAST_SILENCE_S, Patience
@@ -149,6 +150,12 @@ class Study:
         plain = [event if isinstance(event, Event) else event_of(event) for event in events]
         self._keep_curves(list(self._waiting), *plain)
 
+    def keep_last(self, *events: Event | StudyEvent) -> None:
+        """Stores the events that end this process's work, after a summary of the trials if they are many."""
+        self.keep()
+        many = len(self.history.trials) >= LEAST and self.state.imported is None
+        self.keep(*([summary_of(self.history)] if many else []), *events)
+
     def _keep_curves(self, trials: Sequence[int], *events: Event) -> None:
         """Stores the waiting points of these trials, and events."""
         waiting = {trial: self._waiting.pop(trial) for trial in trials if trial in self._waiting}
@@ -216,6 +223,8 @@ class Study:
                 self.watcher.progress(what, done, total)
                 if self._pace is not None and self._pace.is_too_slow(what, done, total, used_s=self.used_s):
                     self.executor.interrupt()
+            case Chosen(trials, how):
+                self._keep_curves((), event_of(HowChosen(trials=tuple(trials), how=how)))
             case PointMeasured(trial, point):
                 self._waiting.setdefault(trial, []).append(point)
                 self.watcher.point(trial, point)

@@ -34,6 +34,7 @@ from tame.study.events import (
     FinalistsChosen,
     Forecast,
     ForecastCorrected,
+    HowChosen,
     Imported,
     MoreSeeds,
     Opened,
@@ -45,12 +46,14 @@ from tame.study.events import (
     SpaceAsked,
     SpaceKept,
     Stopped,
+    Summary,
     Trained,
     TuningJudged,
     WorkerRestarted,
     read_event,
 )
 from tame.study.record import Record, is_study, open_record
+from tame.trial.commands import How
 
 MOST_S = 1e12  # seconds that anything may have taken
 
@@ -89,6 +92,7 @@ class State:
 
     fold: Fold = field(default_factory=Fold)  # of the trials
     findings: list[Finding] = field(default_factory=list)
+    hows: dict[int, How] = field(default_factory=dict)  # in which way a trial is trained
     left_from: dict[int, int] = field(default_factory=dict)  # the epoch of a trial when it was last continued
     trained_s: float = 0.0  # seconds of training in the search
     marks: list[tuple[float, int]] = field(default_factory=list)  # after each training: seconds used, epochs trained
@@ -111,9 +115,11 @@ class State:
     result: ResultPlain | None = None
     forecast: Forecast | None = None
     forecast_corrected: ForecastCorrected | None = None
+    how: HowChosen | None = None
     engines: EnginesUsed | None = None
     trained: Trained | None = None
     worker_restarted: WorkerRestarted | None = None
+    summary: Summary | None = None  # of all trials, for those who only show them
     stopped: Stopped | None = None
     ended: Ended | None = None
     imported: Imported | None = None
@@ -195,6 +201,13 @@ def _of_opening(state: State, event: Event) -> None:
     state.openings += 1
 
 
+def _of_choice(state: State, event: Event) -> None:
+    _held(state, event)
+    assert state.how is not None
+    if state.how.how is not None:
+        state.hows |= dict.fromkeys(state.how.trials, state.how.how)
+
+
 def _of_training(state: State, event: Event) -> None:
     _held(state, event)
     assert state.trained is not None
@@ -214,6 +227,7 @@ STEPS: Mapping[str, Callable[[State, Event], None]] = {
     "data": _of_data,
     "result": _of_result,
     "test_opened": _of_opening,
+    "how": _of_choice,
     "trained": _of_training,
 }
 

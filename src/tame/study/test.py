@@ -48,7 +48,10 @@ def _advance(study: Study, plan: Plan, own: Sequence[Trial], *, until: int, fina
     """Trains trials of one kind together, and stores the time and the engines."""
     begun = time.monotonic()
     answer = study.worker.advance(
-        [Asked(trial=t.number, recipe=t.recipe, inherited=t.inherited) for t in own],
+        [
+            Asked(trial=t.number, recipe=t.recipe, inherited=t.inherited, how=study.state.hows.get(t.number))
+            for t in own
+        ],
         folds=folds_of(plan, own[0]), until=until, metric=plan.facts.metric, final=final,
     )  # fmt: skip
     used = tuple(to_plain(engine) for engine in answer.engines)

@@ -74,13 +74,13 @@ def what_comes_late_is_not_taken_for_what_was_asked_since(start: Start, folder: 
 
     def hear(message: Message) -> None:
         heard.append(message)
-        if isinstance(message, PointMeasured) and len(heard) == 1:
+        if isinstance(message, PointMeasured) and len(_points(heard)) == 1:
             raise OSError("the disk is full")
 
     with _opened(start, folder, hear) as (_, commands):
         assert _raised(OSError, lambda: _advance(commands, until=2)) == "the disk is full"
         assert "model.name is 'own'" in _raised(UsageError, lambda: commands.check([Recipe()]))
-        assert len(heard) == 1, "the second epoch is not said on another command"
+        assert len(_points(heard)) == 1, "the second epoch is not said on another command"
         _advance(commands, until=2)
     assert _points(heard)[-1].point.epoch == 2
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +24,7 @@ from tame.core.recipe import Recipe
 from tame.parts.mlp import num_weights
 from tame.parts.optimizers import OPTIMIZERS
 from tame.parts.products import by_onednn
-from tame.trial.commands import EngineUse, Fold
+from tame.trial.commands import EngineUse, Fold, How
 from tame.trial.measurements import recall, remember
 from tame.trial.measurer import Measurer, Rehearsals
 from tame.trial.own_module import is_out_of_memory
@@ -109,6 +110,12 @@ class Group:
     lanes: list[Lane]
     precision: Precision
 
+    @property
+    def how(self) -> How:
+        """In which way they are trained."""
+        stacked = isinstance(self.lanes[0].engine, Stacked)
+        return How(stacked=stacked, onednn=self.precision.onednn, half=self.precision.half)
+
 
 class Chooser:
     """Groups jobs. A study keeps its choices, so that it repeats; a machine keeps its measurements.
@@ -136,17 +143,25 @@ class Chooser:
     ) -> list[Group]:  # fmt: skip
         """Jobs grouped by what they can share, in the best group size for this machine; the longest come first.
 
-        begun: whether a trial is trained in the stacked engine, None if it has not started; a trial keeps its engine.
+        begun: whether a trial is trained in the stacked engine, None if it has not started. A trial keeps its engine
+        and its precision: what is measured now may differ, and so does the choice where others of its group have ended.
         at_least: how many groups there should be, since this many are trained side by side.
         """
-        alike: dict[tuple[Hashable, bool | None], list[Job]] = {}
+        # Of all alike, however far a kill has left some of them: those that begin again are then trained as before it.
+        num_alike = Counter(group_key(job.recipe) for job in jobs)
+        alike: dict[tuple[Hashable, How | None, bool | None], list[Job]] = {}
         for job in jobs:
-            alike.setdefault((group_key(job.recipe), begun(job.trial)), []).append(job)
+            how = job.how if self._parts == 1 else None  # where memory ran out, only the serial engine is left
+            before = begun(job.trial) if how is None else how.stacked
+            alike.setdefault((group_key(job.recipe), how, before), []).append(job)
         found = []
-        for (_, before), own in alike.items():
+        for (key, how, before), own in alike.items():
             recipe = own[0].recipe
-            choice = self.choice(material, recipe, folds, rows, examples, members=len(own) * len(folds))
-            precision = self._precisions.of(material, recipe, rows, examples, folds)
+            choice = self.choice(material, recipe, folds, rows, examples, members=num_alike[key] * len(folds))
+            if how is None:
+                precision = self._precisions.of(material, recipe, rows, examples, folds)
+            else:
+                precision = Precision(how.onednn, how.half)
             if before is not None and before != choice.stacked:
                 most = choice.members if choice.stacked else len(own) * len(folds)
                 choice = replace(choice, stacked=before, members=most)

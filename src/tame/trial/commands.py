@@ -34,12 +34,25 @@ class Unsealed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class How:
+    """How a trial is trained, as measurements chose it when it began: stacked or serial, and its matrix products.
+
+    Numbers differ in their last digits between these, so a trial keeps the way in which it began.
+    """
+
+    stacked: bool
+    onednn: bool = False
+    half: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """A trial to train. inherited: epochs that a copy has from its parent."""
+    """A trial to train. inherited: epochs that a copy has from its parent; how: None if it has not begun."""
 
     trial: int
     recipe: Recipe
     inherited: int = 0
+    how: How | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,13 +69,14 @@ class AskedCopy:
 class StateOf:
     """The weights of a trial after a number of epochs.
 
-    losses: its validation losses, one per epoch, if its rates depended on them.
+    losses: its validation losses, one per epoch, if its rates depended on them; how: None if that is not known.
     """
 
     trial: int
     recipe: Recipe
     epochs: int
     losses: Sequence[float | None] | None = None
+    how: How | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +152,14 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """These trials begin now, and are trained in this way."""
+
+    trials: Sequence[int]
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
 class PointMeasured:
     """A trial was trained for one more epoch; sent again for epochs that a checkpoint holds."""
 
@@ -184,7 +206,7 @@ class Doing:
     limit_s: float | None
 
 
-Message = PointMeasured | EndedEarly | Saved | Progress | Note | Doing
+Message = Chosen | PointMeasured | EndedEarly | Saved | Progress | Note | Doing
 
 
 class Commands(Protocol):
@@ -248,8 +270,9 @@ class Commands(Protocol):
     ) -> Advanced:
         """Trains trials to a total number of epochs, each as one member per fold.
 
-        final: whether they may be delivered, so that their states are kept. Sends PointMeasured for every epoch of
-        every trial, EndedEarly for one that stops early, and Saved once all of this is safe.
+        final: whether they may be delivered, so that their states are kept. Sends Chosen for trials that begin,
+        PointMeasured for every epoch of every trial, EndedEarly for one that stops early, and Saved once all of this is
+        safe.
         """
         ...
 

@@ -19,7 +19,7 @@ from tame.core.records import Point
 from tame.parts.losses import cross_entropy_of
 from tame.parts.metrics import METRICS
 from tame.parts.schedules import start_plateau, step_plateau
-from tame.trial.commands import Fold
+from tame.trial.commands import Fold, How
 from tame.trial.member_states import MemberStates
 from tame.trial.population import Engine, Examples, Measured, Member, Population, join, nothing, take
 
@@ -28,10 +28,11 @@ CHECKPOINT_S = 10.0  # between two checkpoints during training
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A trial as the coordinator requests it."""
+    """A trial as the coordinator requests it. how: in which way it began, None if it has not."""
 
     trial: int
     recipe: Recipe
+    how: How | None = None
 
 
 @dataclass(slots=True)

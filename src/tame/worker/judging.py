@@ -77,7 +77,7 @@ class Judging:
 
     def _alone(self, state: StateOf, fold: Fold) -> Group:
         """One member alone, in the engine that trained it in its group."""
-        (group,) = self._bench.groups([Job(state.trial, state.recipe)], [fold])
+        (group,) = self._bench.groups([Job(state.trial, state.recipe, state.how)], [fold])
         return group
 
     def _trained(self, lane: Lane, state: StateOf, *, on_epoch: Callable[[int], None] | None = None) -> Population:

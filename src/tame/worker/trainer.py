@@ -21,15 +21,17 @@ from tame.kinds.materials import open_material
 from tame.parts.network import Build
 from tame.parts.unused_settings import refuse_unused
 from tame.store.checkpoints import Checkpoints
-from tame.trial.choose import Chooser
+from tame.trial.choose import Chooser, Group
 from tame.trial.commands import (
     Advanced,
     Asked,
     AskedCopy,
+    Chosen,
     DeviceMemory,
     Doing,
     EndedEarly,
     Fold,
+    How,
     MemberOf,
     MemoryUse,
     Note,
@@ -159,7 +161,7 @@ class Trainer:
             held = not each.inherited or bench.states.epoch(each.trial) >= each.inherited
             lost = f"the weights that trial {each.trial} has from its parent are lost; begin the study again"
             require(held, lost, error=StorageError)
-        jobs = [Job(each.trial, each.recipe) for each in trials]
+        jobs = [Job(each.trial, each.recipe, each.how) for each in trials]
         cores = bench.cores([job.recipe for job in jobs])
         with bench.threads(cores):
             copied = {each.trial for each in trials if each.inherited}
@@ -167,6 +169,7 @@ class Trainer:
             groups = [g for own in self._apart(jobs, copied) for g in bench.groups(own, folds, cores)]
             preparing_s = time.monotonic() - begun
             while groups:
+                self._tell(groups)
                 units = [Unit(group.jobs, group.lanes, metric, bench.states, keep_all=final) for group in groups]
                 todo = [partial(self._advance, unit, until) for unit in units]
                 onednn = [group.precision.onednn for group in groups]
@@ -182,6 +185,15 @@ class Trainer:
 
     def forget(self, trials: Sequence[int], *, keep: Sequence[int]) -> None:
         self._bench.states.forget(trials, keep=keep)
+
+    def _tell(self, groups: Sequence[Group]) -> None:
+        """Tells in which way those trials are trained that begin now."""
+        begun: dict[How, list[int]] = {}
+        for group in groups:
+            begun.setdefault(group.how, []).extend(job.trial for job in group.jobs if job.how is None)
+        for how, trials in begun.items():
+            if trials:
+                self._bench.emit(Chosen(trials, how))
 
     def _apart(self, jobs: Sequence[Job], copied: Collection[int]) -> list[list[Job]]:
         """The jobs in sets that may be grouped: one set, unless it has copies and the jobs are at different epochs.

@@ -27,12 +27,13 @@ from tame.core.errors import (
     unknown,
 )
 from tame.core.plain import from_plain, to_plain
-from tame.trial.commands import Commands, Doing, EndedEarly, Message, Note, PointMeasured, Progress, Saved
+from tame.trial.commands import Chosen, Commands, Doing, EndedEarly, Message, Note, PointMeasured, Progress, Saved
 
 T = TypeVar("T")
 MOST_SHOWN = 80  # characters of an unreadable line
 MESSAGES: Mapping[str, type[Message]] = {
-    "point": PointMeasured, "end": EndedEarly, "saved": Saved, "progress": Progress, "note": Note, "doing": Doing,
+    "chosen": Chosen, "point": PointMeasured, "end": EndedEarly, "saved": Saved, "progress": Progress, "note": Note,
+    "doing": Doing,
 }  # fmt: skip
 _NAMES: Mapping[type[Message], str] = {kind: name for name, kind in MESSAGES.items()}
 ERRORS: Mapping[str, type[TameError]] = {
