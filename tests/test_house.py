@@ -327,6 +327,17 @@ def test_the_check_of_writers_leaves_readers_alone(code):
     assert list(writes(ast.parse(code))) == []
 
 
+SYNCERS = ("core/files.py", "store/disk.py")  # of new files, through handles that write; and of folders, on POSIX alone
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_no_source_syncs_a_file_but_the_ones_that_do_it_for_all(path):
+    """A handle that only reads cannot be synced on Windows."""
+    calls = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Attribute)]
+    syncs = [ast.unparse(node) for node in calls if node.attr in ("fsync", "fdatasync")]
+    assert syncs == [] or path.relative_to(SOURCE).as_posix() in SYNCERS
+
+
 def imported_by(tree: ast.AST) -> set[str]:
     """The top-level modules that this code imports, or asks importlib for."""
     found = set()

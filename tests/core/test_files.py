@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tame.core import files
 from tame.core.errors import RefusedError, UsageError
 from tame.core.files import (
     appending,
@@ -172,3 +175,51 @@ def test_drafts_of_killed_writers_go_and_nothing_else_does(folder, outside):
     with pytest.raises(RefusedError):
         remove_drafts(folder, "sketch")
     assert (away / draft).exists()
+
+
+def refuse_to_sync_what_is_read_only(monkeypatch):
+    """As on Windows, where a file that is open only to be read cannot be synced. Returns what was synced."""
+    real, synced = os.fsync, []
+
+    def fsync(handle):
+        if not stat.S_ISDIR(os.fstat(handle).st_mode):  # which only POSIX systems can open
+            if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+                raise OSError(9, "Bad file descriptor")
+            synced.append(handle)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return synced
+
+
+@pytest.mark.parametrize("handles", [True, False], ids=["folders held open", "folders by their paths"])
+def test_no_file_is_synced_by_a_handle_that_only_reads(folder, monkeypatch, handles):
+    monkeypatch.setattr(files, "_HANDLES", handles and files._HANDLES)
+    synced = refuse_to_sync_what_is_read_only(monkeypatch)
+    write_bytes(folder, "model/a", b"old")
+    write_bytes(folder, "model/a", b"new")
+    assert read_bytes(folder, "model/a") == b"new"
+    assert len(synced) == 2
+    assert [path.name for path in (folder / "model").iterdir()] == ["a"]
+
+
+def test_a_handle_that_only_reads_is_refused_as_on_windows(folder, monkeypatch):
+    write_bytes(folder, "a", b"")
+    refuse_to_sync_what_is_read_only(monkeypatch)
+    with reading(folder, "a") as file, pytest.raises(OSError, match="Bad file descriptor"):
+        os.fsync(file.fileno())
+
+
+@pytest.mark.parametrize("name", ["", "/a", "../a"])
+def test_folders_by_their_paths_refuse_the_same_names(folder, monkeypatch, name):
+    monkeypatch.setattr(files, "_HANDLES", False)
+    with pytest.raises(UsageError, match="names no file"):
+        write_bytes(folder, name, b"")
+
+
+def test_folders_by_their_paths_may_not_be_links(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_HANDLES", False)
+    (folder / "model").rmdir()
+    (folder / "model").symlink_to(tmp_path)
+    with pytest.raises(RefusedError, match="is a link to another folder"):
+        write_bytes(folder, "model/a", b"")

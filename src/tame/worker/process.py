@@ -34,6 +34,8 @@ from tame.worker.wire import (
 )
 
 MAX_RESTARTS = 3  # per command; a command that kills its process this often will do so again
+# On Windows, where there are no sessions, what keeps Ctrl-C from the process: the coordinator alone takes it.
+_NEW_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 LASTING = ("open", "tell", "learn", "network")  # commands that a new process must get before it can continue
 
 
@@ -145,7 +147,7 @@ class ProcessExecutor:
         command = [sys.executable, "-P", "-m", "tame.worker.serve"]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
-            env={**worker_environment(), **os.environ}, start_new_session=True,
+            env={**worker_environment(), **os.environ}, start_new_session=True, creationflags=_NEW_GROUP,
         )  # fmt: skip
         if not isinstance(log, int):
             log.close()
