@@ -1,7 +1,7 @@
 # One environment in .venv, made from pyproject.toml and constraints.txt; every target uses it without activating it.
 
 PYTHON ?= python3
-EXTRAS ?= dev,postgres,optim
+EXTRAS ?= dev,docs,optuna,postgres,optim
 BENCH ?= $(sort $(wildcard benchmarks/[a-z]*.py))
 ARGS ?=
 
@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet --no-input
 
-.PHONY: help demo test torture check lint ruff format spelling types imports docs screenshots floors bench clean
+.PHONY: help demo test torture check lint ruff format spelling types imports docs screenshots wheel floors bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,8 +18,9 @@ help:
 	@echo "make torture kill, starve and tear studies, 20 minutes at most; writes docs/reliability.md"
 	@echo "make check   what CI runs: ruff, typos, mypy, the import contract, the tests"
 	@echo "make lint    the same without the tests"
-	@echo "make docs    write docs/parts.md again from the sources"
+	@echo "make docs    write docs/parts.md again from the sources, and build all pages as a site in docs/_site"
 	@echo "make screenshots run the demo and photograph its report with Chromium, for the README"
+	@echo "make wheel   build the wheel and the source distribution in dist, and try them in clean environments"
 	@echo "make floors  run the tests on the lowest version of every dependency that is allowed, in .floors"
 	@echo "make bench   run the benchmarks, one line of JSON each (BENCH=benchmarks/one.py for one of them)"
 	@echo "make clean   remove .venv and what tools have cached; studies in runs/ are kept"
@@ -54,7 +55,7 @@ imports: $(STAMP)
 	$(BIN)/lint-imports --no-logo
 
 docs: $(STAMP)
-	$(BIN)/python docs/make_parts.py
+	$(BIN)/python docs/make_site.py
 
 screenshots: $(STAMP)
 	$(BIN)/python docs/make_screenshots.py
@@ -62,6 +63,9 @@ screenshots: $(STAMP)
 bench: $(STAMP)
 	@test -n "$(strip $(BENCH))" || { echo "there are no benchmarks in benchmarks/" >&2; exit 1; }
 	@for script in $(BENCH); do $(BIN)/python "$$script" || exit 1; done
+
+wheel: $(STAMP)
+	$(BIN)/python tests/wheel.py $(ARGS)
 
 # An environment of its own; pip resolves what is not constrained to the newest that fits.
 floors:
@@ -71,7 +75,7 @@ floors:
 	.floors/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 clean:
-	rm -rf .venv .floors .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .floors .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist docs/_site docs/_work
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last: an installation that was interrupted has none, and is made again from nothing.

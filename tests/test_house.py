@@ -497,6 +497,7 @@ SUBJECTS = {
     "app": {
         "cases": "inputs that once came out wrong, as their user runs them",
         "examples": "the scripts in examples/",
+        "optional_packages": "what works without the packages that a user may lack",
         "own_models": "models of the user, from every place they come from",
     },
     "benchmarks": {"own_runs": "curves recorded by the benchmarks"},
@@ -626,13 +627,13 @@ def test_each_floor_is_tried_and_is_the_one_that_is_explained(wanted):
     assert row.search((ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8"))
 
 
-def test_the_readme_names_every_command_and_every_exit_code():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_guide_names_every_command_and_every_exit_code():
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
     commands = [command.name or command.callback.__name__ for command in tame.app.cli.app.registered_commands]
-    assert [name for name in commands if f"`tame {name}" not in readme] == []
+    assert [name for name in commands if f"`tame {name}" not in guide] == []
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TameError)]
     codes = {0, 130, 143, *(kind.exit_code for kind in kinds)}
-    assert [code for code in sorted(codes) if not re.search(rf"^\| {code} \|", readme, re.MULTILINE)] == []
+    assert [code for code in sorted(codes) if not re.search(rf"^\| {code} \|", guide, re.MULTILINE)] == []
 
 
 def test_the_readme_opens_with_commands_that_the_makefile_has():

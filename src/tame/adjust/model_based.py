@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
@@ -28,6 +29,7 @@ from tame.adjust.searcher import (
     trains,
 )
 from tame.core.conditions import in_order
+from tame.core.errors import require
 from tame.core.recipe import Recipe, Value
 from tame.core.records import DEFAULT, LOST, Decision, History, Origin, Trial
 from tame.core.rng import stream_seed
@@ -198,6 +200,11 @@ def _gp(seed: int, first: int) -> BaseSampler:
     from optuna.samplers import GPSampler
 
     return GPSampler(seed=seed, n_startup_trials=first, warn_independent_sampling=False)
+
+
+def require_optuna(what: str) -> None:
+    """Raises UsageError if Optuna is not installed. what: that needs it, in words."""
+    require(find_spec("optuna") is not None, f"{what} needs Optuna: pip install 'tame-ml[optuna]'")
 
 
 @contextmanager

@@ -50,7 +50,13 @@ _SEVERAL = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)  # 
 
 @dataclass(frozen=True, slots=True)
 class FittedStudy:
-    """A finished study. `result` holds everything that the report shows. build: the function that made your module."""
+    """A finished study. `result` holds everything that the report shows. build: the function that made your module.
+
+    >>> sorted(study.predict(x[:1])[0])
+    ['input', 'label', 'probabilities', 'probability']
+    >>> study.outputs(x[:3]).shape  # rows and classes
+    (3, 2)
+    """
 
     folder: Path
     result: Mapping[str, Any]
@@ -138,6 +144,16 @@ def fit(
     columns={"year": "category", "id": "ignore"}, backbone, trials, epochs, search, widen, stop_search_early, metric,
     seed, out, store, ...).
     Raises the errors of tame.core.errors.
+
+    >>> import numpy as np
+    >>> import tame
+    >>> x = np.random.default_rng(0).normal(size=(200, 4))
+    >>> y = np.where(x[:, 0] + x[:, 1] > 0, "yes", "no")
+    >>> study = tame.fit((x, y), trials=2, epochs=3, out="runs/example", quiet=True)
+    >>> study.score.n  # rows that nothing had seen: a fifth
+    40
+    >>> 0 <= study.score.low <= study.score.value <= study.score.high <= 1
+    True
     """
     refuse_inside_worker()
     seconds = parse_time(time) if isinstance(time, str) else _scalar(time)
@@ -308,6 +324,9 @@ def load(folder: str | Path, *, model: Build | None = None, store: str | None = 
 
     model: the function that made your own module; store: the address of the server that keeps its events, needed once
     for a study that you did not start on this machine.
+
+    >>> tame.load("runs/example").score == study.score
+    True
     """
     _, state = read_state(Path(folder), store=store_of(Path(folder), store))
     if state.result is None:
@@ -329,6 +348,9 @@ def resume(
 
     model: as in `load`; time: counted from now, for a study that had too little time to train anything; space: new
     dimensions, or wider ones. Raises UsageError for a narrower space, and for a time once recipes have started.
+
+    >>> tame.resume("runs/example", quiet=True).score == study.score  # it had come to its end
+    True
     """
     outside = Outside(
         data=None if data is None else str(data), backbone=None if backbone is None else str(backbone), val=val,

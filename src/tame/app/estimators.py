@@ -169,6 +169,16 @@ class TameClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     files_ : dict of bytes, the delivered model.
     n_features_in_ : number of columns that X had.
     feature_names_in_ : (n_features_in_,) names of the columns, if X was a frame with text names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tame
+    >>> x = np.random.default_rng(0).normal(size=(100, 2))
+    >>> y = np.where(x[:, 0] > 0, "right", "left")
+    >>> classifier = tame.TameClassifier(trials=1, epochs=2, random_state=0).fit(x, y)
+    >>> classifier.classes_.tolist(), classifier.predict_proba(x).shape
+    (['left', 'right'], (100, 2))
     """
 
     def fit(self, X: object, y: object) -> Self:
@@ -216,6 +226,15 @@ class TameRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     files_ : dict of bytes, the delivered model.
     n_features_in_ : number of columns that X had.
     feature_names_in_ : (n_features_in_,) names of the columns, if X was a frame with text names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tame
+    >>> x = np.random.default_rng(0).normal(size=(100, 2))
+    >>> regressor = tame.TameRegressor(trials=1, epochs=2, random_state=0).fit(x, x.sum(axis=1))
+    >>> regressor.predict(x).shape, regressor.study_["metric"]
+    ((100,), 'rmse')
     """
 
     def fit(self, X: object, y: object) -> Self:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tame.adjust.model_based import quiet_optuna
+from tame.adjust.model_based import quiet_optuna, require_optuna
 from tame.app.foreign_study import ForeignStudy, ForeignTrial, Mode
 from tame.app.foreign_trials import read_foreign
 from tame.app.own_stores import store_of
@@ -61,8 +61,13 @@ def to_optuna(study: object, *, finalists: bool = False, store: str | None = Non
     number, origin, reason and metric. finalists: include the runs of the best recipes with fresh seeds and the
     fine-tuned ones as trials; the best value may then be that of the luckiest seed. store: the address of a study that
     is kept on a server, where you have not named it before.
-    Raises UsageError if `study` is not a study.
+    Raises UsageError if `study` is not a study, or Optuna is not installed (it is the extra `optuna`).
+
+    >>> found = tame.to_optuna(study)
+    >>> len(found.trials), found.direction.name
+    (2, 'MINIMIZE')
     """
+    require_optuna("a study for Optuna")
     import optuna
 
     folder, state = _state_of(study, store)
@@ -93,6 +98,7 @@ def export_optuna(folder: Path, path: Path, *, store: str | None = None) -> Path
 
     store: as in `to_optuna`. Raises UsageError if the file exists, StorageError if it cannot be written.
     """
+    require_optuna("a study for Optuna")
     import optuna
     from sqlalchemy import URL
 
@@ -147,6 +153,12 @@ def import_trials(
     name of one and their values fit, in any spelling ("batchSize", "Batch-Size"); otherwise they become own.NAME.
     metric: the column of a table with the results, or the name of the value; mode: min or max, if the source does not
     say. Raises DataError for a source that cannot be used, UsageError for unknown names.
+
+    >>> from pathlib import Path
+    >>> _ = Path("earlier.csv").write_text("lr,batch,loss\\n0.1,32,0.9\\n0.01,64,0.5\\n")
+    >>> found = tame.import_trials("earlier.csv", out="runs/earlier", metric="loss", mode="min")
+    >>> found.trials, dict(found.names)
+    (2, {'lr': 'optimizer.lr', 'batch': 'batch_size'})
     """
     foreign, counted = _by_order(read_foreign(str(source), study=study, metric=metric))
     way = _mode(foreign, mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tame.adjust.model_based import require_optuna
 from tame.app.foreign_study import ForeignStudy
 from tame.app.optuna_storages import read_journal, read_sqlite
 from tame.app.results_tables import read_results
@@ -17,8 +18,8 @@ def read_foreign(source: str, *, study: str | None = None, metric: str | None = 
     """The trials of a source: the path of an Optuna SQLite or journal file, sqlite:///PATH, or a CSV or Parquet table.
 
     study: which of several; metric: the column of a table with the results, else the name of the value.
-    Raises DataError for a missing, broken, empty or unsupported source, UsageError for an unknown name,
-    RefusedError for a database that would have code run.
+    Raises DataError for a missing, broken, empty or unsupported source, UsageError for an unknown name and for a file
+    of Optuna's without Optuna, RefusedError for a database that would have code run.
     """
     path = _path(source)
     try:
@@ -27,8 +28,10 @@ def read_foreign(source: str, *, study: str | None = None, metric: str | None = 
     except OSError as problem:
         raise DataError(f"{path} cannot be read: {problem.strerror}") from None
     if head.startswith(SQLITE_MAGIC):
+        require_optuna(f"{path}, a storage of Optuna,")
         return read_sqlite(path, study=study, metric=metric)
     if head.lstrip()[:1] == b"{":
+        require_optuna(f"{path}, a journal of Optuna,")
         return read_journal(path, study=study, metric=metric)
     require(study is None, f"{path} is a table of results and has no named studies; leave out --study")
     return read_results(path, metric=metric)

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from tame.adjust.searchers import compared_after
+from tame.adjust.searchers import compared_after, require_installed
 from tame.app.console import ResultConsole
 from tame.app.run import cache_folder, cache_path, resolved
 from tame.core.config import AUTO, StudyConfig, command_of
@@ -116,6 +116,7 @@ def check_data(config: StudyConfig) -> Check:
 
 def plan_study(config: StudyConfig) -> Preview:
     """The split, the space, and the forecast. Reads the cache; writes nothing there or anywhere else."""
+    require_installed(config.search)
     with _throwaway(config, keeps=False) as study:
         data = open_data(study)
         plan = make_plan(study, data)

@@ -19,6 +19,7 @@ from types import FrameType
 
 import platformdirs
 
+from tame.adjust.searchers import require_installed
 from tame.app.own_stores import remember_store, store_of
 from tame.app.own_studies import (
     Outside,
@@ -78,6 +79,7 @@ def fit_study(
     started: the time (monotonic) from which the clock counts; keep: writes arrays given from Python into the study's
     folder; build: makes the user's own module; ours: whether an empty folder was made for this study alone.
     """
+    require_installed(config.search)
     kind_of(config).look_at(config)  # bad data leaves no folder behind
     cache_folder()  # likewise
     folder = Path("runs")
@@ -149,6 +151,7 @@ def resume_study(
             if lost:
                 _allow(study, outside or Outside())
             return _complete(study, Result.from_json(study.state.result), lost, inline=inline)
+        require_installed(study.config.search)
         _allow(study, outside or Outside())
         watcher.note(_what_is_kept(study))
         return _carry_out(study, inline=inline)

@@ -65,6 +65,10 @@ class Float:
 
     step: only low, low + step, low + 2 step and so on up to high, each with its share of the (log) range. when: fields
     that must have one of these values for the dimension to be active. Raises UsageError for an invalid range.
+
+    >>> rate = tame.Float(1e-4, 1e-2, log=True)
+    >>> f"{rate.at(0):.0e} {rate.at(0.5):.0e} {rate.at(1):.0e}"
+    '1e-04 1e-03 1e-02'
     """
 
     low: float
@@ -115,7 +119,12 @@ class Float:
 
 @dataclass(frozen=True, slots=True)
 class Int:
-    """A whole number from low to high, both included, in steps from low; `log` and errors as in Float."""
+    """A whole number from low to high, both included, in steps from low; `log` and errors as in Float.
+
+    >>> width = tame.Int(16, 64, step=16)
+    >>> [width.at(u) for u in (0, 0.3, 0.6, 1)]
+    [16, 32, 48, 64]
+    """
 
     low: int
     high: int
@@ -159,6 +168,11 @@ class Choice:
 
     Raises UsageError if there is no value, if one occurs twice (1, 1.0 and true are the same), and if one is not a
     number, text, true or false.
+
+    >>> momentum = tame.Float(0.8, 0.99, when={"optimizer.name": "sgd"})
+    >>> space = {"optimizer.name": tame.Choice("adamw", "sgd"), "optimizer.momentum": momentum}
+    >>> space["optimizer.name"].holds("lion")
+    False
     """
 
     values: tuple[Value, ...]

@@ -13,7 +13,14 @@ MOST_LISTED = 30  # names that an error lists where none is near
 
 
 class TameError(Exception):
-    """A problem that the user can act on; never a bug in TAME."""
+    """A problem that the user can act on; never a bug in TAME.
+
+    >>> try:
+    ...     tame.fit("no-such-folder", quiet=True)
+    ... except tame.TameError as problem:
+    ...     print(f"{problem} (exit code {problem.exit_code})")
+    no file or folder no-such-folder (exit code 2)
+    """
 
     exit_code = 1
 
@@ -58,6 +65,9 @@ class StoppedError(KeyboardInterrupt):
     """The user stopped the study; it can be resumed. `signal_number` determines the exit code.
 
     It is a KeyboardInterrupt, which `except Exception` does not swallow: a loop over studies ends with Ctrl-C.
+
+    >>> issubclass(tame.StoppedError, Exception), tame.StoppedError("stopped").exit_code
+    (False, 130)
     """
 
     def __init__(self, message: str, *, signal_number: int = 2) -> None:
