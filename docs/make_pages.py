@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import typer.core
@@ -38,8 +38,9 @@ document. The [guide](docs/guide.md#commands) has the exit codes.
 """
 FINDINGS = """# Findings
 
-What TAME looks for in data, curves and spaces. A finding has its evidence, and says what to change; the report has them
-under "What was found", and `tame explain CODE` repeats this page for one of them.
+What TAME looks for in data, curves and spaces. A finding has its evidence, in which *slanted words* stand for what was
+measured, and says what to change. The report lists all that were found; `tame explain CODE` says it of one of them, and
+`tame explain CODE --study STUDY` with what was found in a study.
 """
 
 
@@ -58,7 +59,9 @@ def _entry(name: str) -> str:
         return _directive("function", f"tame.{name}{_signature(thing)}", _markdown(thing))
     members = "\n".join(_members(thing))
     kind, text = ("exception", "") if issubclass(thing, BaseException) else ("class", _signature(thing))
-    return _directive(kind, f"tame.{name}{text}", f"{_markdown(thing)}\n{members}", fence="::::")
+    return _directive(
+        kind, f"tame.{name}{text.removesuffix(' -> None')}", f"{_markdown(thing)}\n{members}", fence="::::"
+    )
 
 
 def _members(owner: type) -> Iterator[str]:
@@ -100,11 +103,9 @@ def _markdown(thing: Any) -> str:
     if text is None:
         raise ValueError(f"{thing} has no docstring")
     has_own = callable(thing) and not (inspect.isclass(thing) and issubclass(thing, BaseException))
-    names = "|".join(inspect.signature(thing).parameters) if has_own else ""
-    if names:  # parameters are told of as "name: what", several of them as "one, other: what"
-        text = re.sub(rf"(?<![^\s])(?<!, )(?:{names})(?:, (?:{names}))*(?=: )", r"`\g<0>`", text)
+    names = tuple(inspect.signature(thing).parameters) if has_own else ()
     parts = doctest.DocTestParser().parse(text)
-    whole = "".join(_code_block(part) if isinstance(part, doctest.Example) else _prose(part) for part in parts)
+    whole = "".join(_code_block(part) if isinstance(part, doctest.Example) else _prose(part, names) for part in parts)
     return whole.replace("```\n```python\n", "")
 
 
@@ -114,11 +115,27 @@ def _code_block(example: doctest.Example) -> str:
     return f"```python\n{shown}{example.want}```\n"
 
 
-def _prose(text: str) -> str:
-    """Sections that are underlined, and entries `name : what` with what belongs to them, as Markdown has them."""
+def _prose(text: str, names: Sequence[str]) -> str:
+    """Sections that are underlined, and parameters (`name : what`, or `name: what` in a sentence), as Markdown."""
+    if not text.strip():
+        return text.replace("\n", "", 1)
     text = re.sub(r"^(\w[\w ]*)\n-{3,}$", r"**\1**\n", text, flags=re.MULTILINE)
     text = re.sub(r"^([\w, ]+) : ", r"- `\1`: ", text, flags=re.MULTILINE)
-    return text if text.strip() else text.replace("\n", "", 1)
+    return "\n\n".join(_listed(each, names) for each in text.split("\n\n")) if names else text
+
+
+def _listed(paragraph: str, names: Sequence[str]) -> str:
+    """A paragraph that tells of parameters as a list of them, with what is raised behind it."""
+    any_of = "|".join(names)
+    before, *told = re.split(rf"(?:(?<=\s)|^)((?:{any_of})(?:,\s(?:{any_of}))*):\s", paragraph)
+    if not told:
+        return paragraph
+    items, raised = [], ""
+    for name, what in zip(told[::2], told[1::2], strict=True):
+        what, word, errors_ = what.partition("Raises ")
+        raised = f"\n\n{word}{errors_}" if word else raised
+        items.append(f"- `{' '.join(name.split())}`: {' '.join(what.split()).rstrip(';')}")
+    return f"{before}\n\n" + "\n".join(items) + raised
 
 
 def _directive(kind: str, head: str, body: str, *, fence: str = ":::") -> str:
@@ -177,7 +194,8 @@ def _finding(code: str) -> str:
     elif code in glossary.MEANINGS:
         parts.append(f"{glossary.MEANINGS[code][1]}\n")
     if told := evidence._SENTENCES.get(code):
-        parts.append(f"**Evidence.** {_capital(re.sub(r'{[^}]+}', '…', told[0]))}.\n")
+        sentence = re.sub(r"{(\w+)}", lambda place: f"*{place[1].replace('_', ' ')}*", told[0])
+        parts.append(f"**Evidence.** {_capital(sentence)}.\n")
     parts.append(f"**What to do.** {_capital(CHANGES[code])}.\n")
     return "\n".join(parts)
 

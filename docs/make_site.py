@@ -22,7 +22,7 @@ SITE = HERE / "_site"
 # Each section: its page (made here if it has a text), and the pages below it. What docs/ holds beyond these, such as
 # the page of a new feature, goes to the how-to.
 GUIDE = ("docs/guide", "docs/install", "docs/training", "docs/search")
-HOW_TO = ("docs/pictures", "docs/tables", "docs/own-module", "docs/storage")
+HOW_TO = ("docs/pictures", "docs/tables", "docs/own-module", "examples/sequences/README", "docs/storage")
 REFERENCE = ("reference", "command-line", "findings", "docs/parts")
 PROJECT = ("CONTRIBUTING", "SECURITY", "CHANGELOG", "docs/dependencies", "docs/platforms", "benchmarks/README")
 SECTIONS = {

@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
@@ -155,7 +156,7 @@ def _own(path: Path, opened: Callable[[], int]) -> int:
     handle = opened()
     try:
         _require_plain(path, os.fstat(handle))
-        if os.name == "posix":
+        if sys.platform != "win32":
             os.set_blocking(handle, True)
     except BaseException:
         os.close(handle)

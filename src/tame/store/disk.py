@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 from pathlib import Path
 
 from tame.core.errors import StorageError
@@ -17,7 +18,7 @@ SAFE = "what was stored before is safe"  # said only of what is there
 
 def sync_folder(folder: Path) -> None:
     """Waits until the folder's own entries (new and renamed files) are on the disk."""
-    if os.name != "posix":  # elsewhere folders cannot be opened, and renames are journaled
+    if sys.platform == "win32":  # there folders cannot be opened, and renames are journaled
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence, Sized
+from contextlib import suppress
 from importlib import metadata
 from typing import TypeVar
 
@@ -131,8 +132,17 @@ def make_result(
         report=str(study.folder / "report.html"),
         command=command(study),
         machine={"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()},
-        versions={name: metadata.version(name) for name in PACKAGES},
+        versions=_versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that a result may depend on; a table needs no timm."""
+    found = {}
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _task(data: Data) -> Task:

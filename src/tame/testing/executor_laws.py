@@ -163,4 +163,4 @@ def _raised(kind: type[BaseException], do: Callable[[], object]) -> str:
 def _kill(executor: Executor) -> None:
     """Kills the process that trains, where it is another one."""
     if executor.pid != os.getpid():
-        os.kill(executor.pid, signal.SIGKILL)
+        os.kill(executor.pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # on Windows, SIGTERM ends it at once

@@ -17,14 +17,14 @@ UNLIMITED = 2**60  # bytes; a control group without a limit reports more than th
 
 def peak_bytes() -> int | None:
     """The most memory that this process has used so far; None if the system does not report it."""
-    if sys.platform == "win32":
-        return None
     # On Linux getrusage also counts what the parent used when it started this process.
     own = _number(Path("/proc/self/status"), "VmHWM:")
     if own is not None:
         return 1024 * own
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+    if sys.platform != "win32":
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else 1024 * peak
+    return None
 
 
 def available_bytes() -> int | None:
@@ -33,10 +33,11 @@ def available_bytes() -> int | None:
     If the system reports less (macOS), the total memory; None if it reports nothing.
     """
     left = _number(Path("/proc/meminfo"), "MemAvailable:")
-    if left is None:
-        known = sys.platform != "win32"
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else None
-    return min([1024 * left, *_left_in_groups(Path("/sys/fs/cgroup"), _group())])
+    if left is not None:
+        return min([1024 * left, *_left_in_groups(Path("/sys/fs/cgroup"), _group())])
+    if sys.platform != "win32":
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return None
 
 
 def _left_in_groups(root: Path, group: str) -> list[int]:

@@ -10,6 +10,7 @@ import math
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -136,13 +137,15 @@ def cpu_s(session: int) -> float | None:
             fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             if int(fields[3]) == session:
                 total, known = total + sum(map(int, fields[11:15])), True
-    return total / os.sysconf("SC_CLK_TCK") if known else None
+    if known and sys.platform != "win32":
+        return total / os.sysconf("SC_CLK_TCK")
+    return None
 
 
 def end_group(process: subprocess.Popen[str]) -> None:
     """Kills a process that leads a group of its own, with all that it has started; a stopped one too."""
     with suppress(ProcessLookupError, PermissionError):
-        if os.name == "posix":
+        if sys.platform != "win32":
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
 
