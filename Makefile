@@ -50,6 +50,7 @@ spelling: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32
 
 imports: $(STAMP)
 	$(BIN)/lint-imports --no-logo
