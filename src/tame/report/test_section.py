@@ -200,8 +200,6 @@ def _calibration(result: Result, about: Calibration) -> CalibrationWords:
         for part in about.bins
     ]  # fmt: skip
     least = min([min(part.confidence, part.low) for part in about.bins], default=0.0)
-    apart = about.confidence - about.right
-    lean = "overconfident" if apart > 0 else "underconfident"
     chart = both("reliability", partial(
         agreement, spots, title="Share correct over predicted probability, with 95 % intervals",
         desc="; ".join(spot.note for spot in spots), x_label="predicted probability", y_label="share correct",
@@ -209,9 +207,8 @@ def _calibration(result: Result, about: Calibration) -> CalibrationWords:
     ))  # fmt: skip
     said = f"the network's average probability for its prediction is {formats.number(about.confidence)}, and a share "
     said += f"of {formats.number(about.right)} of the predictions is correct"
-    return CalibrationWords(
-        chart, formats.number(about.ece), said + (f": it is {lean}" if abs(apart) >= 0.0005 else "")
-    )
+    told = formats.sentence(words.calibration(result, about))
+    return CalibrationWords(chart, formats.number(about.ece), f"{formats.sentence(said)} {told}")
 
 
 def _costs(classes: Sequence[str], about: ExpectedCost) -> CostWords:

@@ -257,8 +257,9 @@ class _Given:
     x: Tensor
     target: Tensor  # (B, ...), or (M, B, 1) for numbers on each member's scale
     draws: Draws
-    weight: Tensor | None = None  # (M, B), if not every member trains on all of them
+    weight: Tensor | None = None  # (M, B), if not every member trains on all of them, or they do not count alike
     mix: Mix | None = None
+    mine: Tensor | None = None  # (M, B) 1 where a member trains on it, if that is not what `weight` says
 
     @property
     def size(self) -> int:
@@ -282,6 +283,7 @@ class _Run:
     walked: Tensor  # (n,) rows that an epoch iterates over
     used: Tensor | None  # (N,) bools: examples that some member trains on; None: all that are walked
     trains: Tensor | None  # (M, N) of the parameters' type: 1 if the member trains on it; None: on all of `used`
+    weight: Tensor | None  # (N,) of the parameters' type: what an example counts as; None: all alike
     rows: Tensor  # (n,) examples that some member is validated on
     places: Tensor | None  # (M,) which fold's inputs each member sees, if folds have their own
     like: Tensor
@@ -310,7 +312,9 @@ class _Run:
             task=task, traces=engine.traces, half=engine.half, rehearsed=rehearsed, module=template.train(),
             population=population, recipe=members[0].recipe,
             settings=Settings.of(members, examples, like), learn=stacked_learning(template, task, half=engine.half),
-            walked=walked, used=used, trains=whole, rows=validated.nonzero().squeeze(1),
+            walked=walked, used=used, trains=whole,
+            weight=None if examples.weight is None else examples.weight.to(like),
+            rows=validated.nonzero().squeeze(1),
             places=places_of(task, members), like=like,
         )  # fmt: skip
 
@@ -380,7 +384,7 @@ class _Run:
         columns, members = self.module.columns, len(self.population.members)
         given = (columns.dense + columns.periodic + len(columns.embedded)) * (1 if self.places is None else members)
         drawn = 0 if self.settings.dropout is None else sum(self.module.widths)
-        weights = 0 if self.trains is None else members
+        weights = 0 if self.trains is None and self.weight is None else members
         return max(1, min(MOST_AHEAD, AHEAD_VALUES // (size * (given + drawn + weights))))
 
     def _ahead(self, epoch: int, steps: Sequence[int], batches: Sequence[_Batch]) -> Tensors:
@@ -388,7 +392,7 @@ class _Run:
         assert isinstance(self.module, Mlp)
         rows = torch.cat([batches[step].rows for step in steps])
         given = _tensors_of(self._given(epoch, steps[0], _Batch(rows, len(rows), None)))
-        dims = {"x": -2, "target": 1 if given["target"].ndim == 3 else 0, "weight": 1}
+        dims = {"x": -2, "target": 1 if given["target"].ndim == 3 else 0, "weight": 1, "mine": 1}
         found = {
             f"given.{name}": torch.unflatten(value, dims[name], (len(steps), -1)).movedim(dims[name] % value.ndim, 0)
             for name, value in given.items()
@@ -410,19 +414,27 @@ class _Run:
         like = self.like.float() if self.like.dtype == torch.bfloat16 else self.like
         target = self.task.examples.aims(self.population.members, rows, like)
         return _Given(
-            x=x if mix is None else apply_mix(x, mix), target=target, mix=mix,
-            weight=None if self.trains is None else self.trains[:, rows],
+            x=x if mix is None else apply_mix(x, mix), target=target, mix=mix, weight=self._weights(rows),
+            mine=None if self.trains is None or self.weight is None else self.trains[:, rows],
             draws=self._draws(epoch, step, batch),
         )  # fmt: skip
+
+    def _weights(self, rows: Tensor) -> Tensor | None:
+        """(M, B) what each of these examples counts as for each member, 0 where it does not train on it."""
+        if self.weight is None:
+            return None if self.trains is None else self.trains[:, rows]
+        own = self.weight[rows].expand(len(self.population.members), -1)
+        return own if self.trains is None else self.trains[:, rows] * own
 
     def _move(
         self, given: _Given, flat: FlatParameters, buffers: Tensors, hyper: Hyper, active: Tensor | None = None
     ) -> Tensor:
         """Takes one step of all members and returns their loss (M,)."""
         settings, params = self.settings, flat.params
+        mine = given.weight if self.weight is None else given.mine
         with naming_failures(self.recipe):
             outputs, slopes = self.learn(
-                params, buffers, given.x, dropout=settings.dropout, draws=given.draws, mine=given.weight
+                params, buffers, given.x, dropout=settings.dropout, draws=given.draws, mine=mine
             )
         width = num_outputs(self.recipe, self.task.examples)
         require_outputs(self.recipe, outputs, (len(self.population.members), given.size, width), trained=True)
@@ -458,14 +470,15 @@ class _Run:
             settings = _with(self.settings, {**own["settings"], "loss": _with(self.settings.loss, own["loss"])})
             draws = iter(own["draws"].values())
             part = own["given"]
-            given = _Given(part["x"], part["target"], lambda width: next(draws), part.get("weight"))
+            drawn: Draws = lambda width: next(draws)  # noqa: E731
+            given = _Given(part["x"], part["target"], drawn, part.get("weight"), mine=part.get("mine"))
             run, now = replace(self, settings=settings), _with(hyper, own["hyper"])
             return run._move(given, flat.over(own["param"], own["state"], own["like"]), own["buffer"], now)
 
         flags = [getattr(self.settings, each.name) for each in fields(self.settings) if each.name.startswith("any_")]
         same = {f"{room}.{name}": value for room, own in rooms.items() for name, value in own.items()}
         del same["hyper.lr"]
-        depends = (kind, flat.kind, self.module.kind, is_by_onednn(), self.half, *flags)
+        depends = (kind, flat.kind, self.module.kind, is_by_onednn(), self.half, self.weight is None, *flags)
         return Steps(self.traces, depends, move, same, at_once=self.rehearsed)
 
     def _loss(self, outputs: Tensor, given: _Given) -> tuple[Tensor, Tensor]:
@@ -476,7 +489,8 @@ class _Run:
         loss, slope = learn(kind, outputs, given.target)
         if given.mix is not None:
             lam = given.mix.lam
-            other, of_other = learn(kind, outputs, partners(given.target, given.mix))
+            theirs = None if given.weight is None else given.weight[:, given.mix.partner]
+            other, of_other = learn(kind, outputs, partners(given.target, given.mix), weight=theirs)
             loss, slope = lam * loss + (1 - lam) * other, lam * slope + (1 - lam) * of_other
         return loss, slope.to(kept)
 
@@ -493,7 +507,12 @@ class _Run:
         return [_Batch(rows, len(whole), mine) for rows, mine, whole in parts]
 
     def _counts(self, batches: Sequence[_Batch]) -> tuple[Tensor, list[bool]]:
-        """How many examples each member trains on in each step (steps, M), and whether a step has an idle member."""
+        """How many examples each member trains on in each step (steps, M), or what they count as, and whether a step
+        has an idle member."""
+        if self.weight is not None:
+            each = [self._weights(batch.rows) for batch in batches]
+            sums = torch.stack([own.sum(dim=1) for own in each if own is not None])
+            return sums, (sums == 0).any(dim=1).tolist()
         if self.trains is None:
             sizes = torch.tensor([len(batch.rows) for batch in batches], dtype=self.like.dtype, device=self.like.device)
             return sizes[:, None].expand(-1, len(self.settings.recipes)), [False] * len(batches)
