@@ -72,7 +72,8 @@ def chart(name: str, result: Result, history: History) -> Chart:
         kind = "numbers" if result.is_regression else "classes"
         raise UsageError(f"this study has no chart of {name}: it predicts {kind}; others are {', '.join(CHARTS)}")
     html = printed_alone("notebook_chart.html", {"chart": drawn})
-    return Chart(name, _file(drawn.removeprefix('<div class="broad">').partition("</div>")[0]), _own_ids(html, result))
+    broad = str(drawn).removeprefix('<div class="broad">').partition("</div>")[0]
+    return Chart(name, _file(broad), _own_ids(html, result))
 
 
 def _file(drawn: str) -> str:
