@@ -36,7 +36,9 @@ def test_outside_of_a_notebook_there_is_none(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_program_does_not_load_what_notebooks_are_made_of() -> None:
-    code = "import sys, tame.app.progress as p; p.watcher_for(quiet=False); print({'IPython', 'marimo'} & {*sys.modules})"
+    code = (
+        "import sys, tame.app.progress as p; p.watcher_for(quiet=False); print({'IPython', 'marimo'} & {*sys.modules})"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

@@ -173,10 +173,14 @@ def test_metrics_at_their_best_and_worst():
 
 @pytest.mark.parametrize("name", METRICS.names())
 @few
-@given(seed=st.integers(0, 100_000), n=st.integers(2, 30), classes=st.integers(2, 4), levels=st.sampled_from([4, 2**20]))
+@given(
+    seed=st.integers(0, 100_000), n=st.integers(2, 30), classes=st.integers(2, 4), levels=st.sampled_from([4, 2**20])
+)
 def test_weights_count_as_they_do_for_scikit_learn(name, seed, n, classes, levels):
-    """Any weights as scikit-learn counts them, and whole ones as rows that are there so often; with ties of two classes,
-    whose differences of logits and probabilities tie alike."""
+    """Any weights as scikit-learn counts them, and whole ones as rows that are there so often.
+
+    With ties of two classes, whose differences of logits tie where their probabilities do.
+    """
     levels = levels if classes == 2 else 2**20
     rng = np.random.default_rng(seed)
     numbers = name in REGRESSION_METRICS

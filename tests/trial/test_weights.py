@@ -153,9 +153,7 @@ def test_the_values_of_a_curve_are_weighted(metric):
 
 
 def test_weights_come_with_the_examples():
-    given = Unsealed(
-        rows=[0, 1], targets=[0, 1], folds=[-1, -1], num_classes=2, task="binary", weights=[0.5, 1.5]
-    )
+    given = Unsealed(rows=[0, 1], targets=[0, 1], folds=[-1, -1], num_classes=2, task="binary", weights=[0.5, 1.5])
     found = examples_of(given)
     assert found.weight is not None
     assert found.weight.tolist() == [0.5, 1.5]
