@@ -20,7 +20,7 @@ def trials_frame(history: History, frame: str) -> Any:
     every = [trial for _, trial in sorted(history.trials.items())]
     flat = [trial.recipe.flat() for trial in every]
     names = list(dict.fromkeys(name for each in flat for name in each))
-    columns = {
+    columns: dict[str, list[object]] = {
         "trial": [trial.number for trial in every],
         "origin": [str(trial.origin) for trial in every],
         "state": [trial.state for trial in every],

@@ -151,7 +151,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
     trials = search_section.ranked([trial for trial in history.trials.values() if not trial.is_finalist])
     kind, answers, classes, numbers = result.kind, result.answers, None, None
     if isinstance(answers, NumberAnswers):
-        numbers = test_section.of_numbers(result, answers)
+        numbers = test_section.of_numbers(result, answers, thumbnails)
     else:
         classes = test_section.of_classes(result, answers, thumbnails)
     return Page(

@@ -6,13 +6,14 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tame.core.evaluation import ClassAnswers, Sample
+from tame.core.evaluation import ClassAnswers, NumberAnswers, Sample
 from tame.core.records import Finding
 from tame.core.result import Result
 from tame.report import formats
 
 LARGE, SMALL = 480, 160  # pixels of the longer side: of mistakes, which can be enlarged, and of the others
 MOST_PAIRS = 6  # of each finding
+MOST_ERRORS = 12  # largest ones, of numbers
 PAIRED = {  # findings that name pairs of pictures: how the pairs are headed, and what is said of them
     "label_conflict": (
         "The same picture under two labels",
@@ -57,7 +58,8 @@ def pictured(result: Result) -> dict[str, int]:
     answers = result.answers
     small = [each.id for each in answers.samples] if isinstance(answers, ClassAnswers) else []
     small += [name for _, pairs in _paired(result.findings) for pair in pairs for name in pair]
-    large = [each.id for each in answers.mistakes] if isinstance(answers, ClassAnswers) else []
+    wrong = answers.errors[:MOST_ERRORS] if isinstance(answers, NumberAnswers) else answers.mistakes
+    large = [each.id for each in wrong]
     return {**dict.fromkeys(small, SMALL), **dict.fromkeys(large, LARGE)}
 
 

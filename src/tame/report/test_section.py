@@ -9,7 +9,16 @@ from functools import partial
 
 from markupsafe import Markup
 
-from tame.core.evaluation import Calibration, ClassAnswers, ClassScore, ExpectedCost, Mistake, NumberAnswers, Residuals
+from tame.core.evaluation import (
+    Calibration,
+    ClassAnswers,
+    ClassScore,
+    ExpectedCost,
+    Mistake,
+    NumberAnswers,
+    NumberError,
+    Residuals,
+)
 from tame.core.result import Result
 from tame.report import formats, words
 from tame.report.charts import Row, Spot, agreement, intervals
@@ -113,10 +122,14 @@ class ClassSection:
 
 @dataclass(frozen=True, slots=True)
 class ErrorLine:
+    """A prediction with a large error. source, alt: as of a mistake."""
+
     id: str
     true: str
     predicted: str
     error: str
+    source: str
+    alt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +162,8 @@ def of_classes(result: Result, answers: ClassAnswers, thumbnails: Mapping[str, b
     )
 
 
-def of_numbers(result: Result, answers: NumberAnswers) -> NumberSection:
-    """The sections on a regression's answers."""
+def of_numbers(result: Result, answers: NumberAnswers, thumbnails: Mapping[str, bytes]) -> NumberSection:
+    """The sections on a regression's answers. thumbnails: JPEG files by picture id."""
     about, size = answers.residuals, formats.significant
     return NumberSection(
         agreement_chart=_agreement(result, about),
@@ -159,11 +172,16 @@ def of_numbers(result: Result, answers: NumberAnswers) -> NumberSection:
         f"{size(about.rmse)}",
         points_shown=len(about.points),
         points_all=about.n,
-        errors=[
-            ErrorLine(each.id, size(each.true), size(each.predicted), formats.shown_signed("rmse", each.error))
-            for each in answers.errors
-        ],
+        errors=[_error(each, thumbnails) for each in answers.errors],
     )
+
+
+def _error(each: NumberError, thumbnails: Mapping[str, bytes]) -> ErrorLine:
+    true, predicted = formats.significant(each.true), formats.significant(each.predicted)
+    return ErrorLine(
+        each.id, true, predicted, formats.shown_signed("rmse", each.error), source_of(each.id, thumbnails),
+        f"{true}, predicted as {predicted}",
+    )  # fmt: skip
 
 
 def _agreement(result: Result, about: Residuals) -> Markup:
