@@ -105,7 +105,12 @@ def heads(
 def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int, task: str = "multiclass") -> Preset:
     """Small networks from scratch. side: the median shorter side of the pictures."""
     sizes = tuple(size for size in (32, 48, 64, 96) if size <= max(side, 32))[-2:]
-    about = {"input.size": sizes[0], "loss.name": default_loss(task), "epochs": epochs or 18, "seed": seed}
+    about: dict[str, Value] = {
+        "input.size": sizes[0],
+        "loss.name": default_loss(task),
+        "epochs": epochs or 18,
+        "seed": seed,
+    }
     return _preset(_for_task(given(known("scratch")), task), about, sizes=sizes)
 
 

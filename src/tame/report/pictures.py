@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tame.core.evaluation import ClassAnswers, NumberAnswers, Sample
+from tame.core.evaluation import ClassAnswers, Sample
 from tame.core.records import Finding
 from tame.core.result import Result
 from tame.report import formats
@@ -56,10 +56,11 @@ class PairGroup:
 def pictured(result: Result) -> dict[str, int]:
     """The pictures that the report shows, each with the pixels of its longer side."""
     answers = result.answers
-    small = [each.id for each in answers.samples] if isinstance(answers, ClassAnswers) else []
+    if isinstance(answers, ClassAnswers):
+        small, large = [each.id for each in answers.samples], [each.id for each in answers.mistakes]
+    else:
+        small, large = [each.id for each in answers.errors[:MOST_ERRORS]], []
     small += [name for _, pairs in _paired(result.findings) for pair in pairs for name in pair]
-    wrong = answers.errors[:MOST_ERRORS] if isinstance(answers, NumberAnswers) else answers.mistakes
-    large = [each.id for each in wrong]
     return {**dict.fromkeys(small, SMALL), **dict.fromkeys(large, LARGE)}
 
 
