@@ -124,7 +124,7 @@ def test_a_study_of_numbers_is_trained_scored_predicted_and_told(tmp_path):
         epochs=8, out="study", quiet=True,
     )  # fmt: skip
     result = study.result
-    assert (result["task"], result["metric"], result["classes"]) == ("regression", "rmse", ())
+    assert (result["task"], result["metric"], result["classes"]) == ("regression", "rmse", [])
     assert result["score"]["value"] < result["baselines"]["dummy"]["value"]
     assert set(result["metrics"]) == {"rmse", "mae", "r2"}
     names = [str(tmp_path / "set/images" / name) for name, _ in rows[:6]]

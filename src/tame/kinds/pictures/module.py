@@ -20,6 +20,9 @@ class PictureModule(nn.Module):
     The preprocessing has no gradient; what is trained further are the weights of `backbone` and `head`.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.backbone = None if network.backbone is None else network.backbone.module
