@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import Any
+
+import pyarrow as pa
 
 from tame.core.errors import UsageError, unknown
 from tame.core.records import History, Trial
@@ -57,17 +58,15 @@ NUMBERS = ("train_loss", "valid_loss", "valid_metric", "valid_error")  # None in
 def _framed(columns: Mapping[str, Sequence[object]], frame: str) -> Any:
     if frame not in FRAMES:
         raise UsageError(unknown("frame", frame, FRAMES))
+    own = {name: pa.array(values, pa.float64() if name in NUMBERS else None) for name, values in columns.items()}
+    table = pa.table(own)
     if frame == "arrow":
-        pa = import_module("pyarrow")
-        own = {name: pa.array(values, pa.float64() if name in NUMBERS else None) for name, values in columns.items()}
-        return pa.table(own)
+        return table
     try:
-        pd = import_module("pandas")
+        return table.to_pandas()
     except ImportError:
         mend = "pip install pandas, or take frame='arrow', which polars.from_arrow and others read"
         raise UsageError(f"pandas is not installed: {mend}") from None
-    found = pd.DataFrame(columns)
-    return found.astype({name: "float64" for name in NUMBERS if name in columns})
 
 
 def _judged(trial: Trial, name: str) -> float | None:

@@ -283,7 +283,7 @@ class _Run:
     walked: Tensor  # (n,) rows that an epoch iterates over
     used: Tensor | None  # (N,) bools: examples that some member trains on; None: all that are walked
     trains: Tensor | None  # (M, N) of the parameters' type: 1 if the member trains on it; None: on all of `used`
-    weight: Tensor | None  # (N,) of the parameters' type: what an example counts as; None: all alike
+    weights: Tensor | None  # (M, N) what an example counts as: `trains`, unless examples have weights; None: all alike
     rows: Tensor  # (n,) examples that some member is validated on
     places: Tensor | None  # (M,) which fold's inputs each member sees, if folds have their own
     like: Tensor
@@ -313,7 +313,7 @@ class _Run:
             population=population, recipe=members[0].recipe,
             settings=Settings.of(members, examples, like), learn=stacked_learning(template, task, half=engine.half),
             walked=walked, used=used, trains=whole,
-            weight=None if examples.weight is None else examples.weight.to(like),
+            weights=whole if examples.weight is None else weighed(whole, examples.weight.to(like), len(members)),
             rows=validated.nonzero().squeeze(1),
             places=places_of(task, members), like=like,
         )  # fmt: skip
@@ -384,7 +384,7 @@ class _Run:
         columns, members = self.module.columns, len(self.population.members)
         given = (columns.dense + columns.periodic + len(columns.embedded)) * (1 if self.places is None else members)
         drawn = 0 if self.settings.dropout is None else sum(self.module.widths)
-        weights = 0 if self.trains is None and self.weight is None else members
+        weights = 0 if self.weights is None else members
         return max(1, min(MOST_AHEAD, AHEAD_VALUES // (size * (given + drawn + weights))))
 
     def _ahead(self, epoch: int, steps: Sequence[int], batches: Sequence[_Batch]) -> Tensors:
@@ -414,24 +414,18 @@ class _Run:
         like = self.like.float() if self.like.dtype == torch.bfloat16 else self.like
         target = self.task.examples.aims(self.population.members, rows, like)
         return _Given(
-            x=x if mix is None else apply_mix(x, mix), target=target, mix=mix, weight=self._weights(rows),
-            mine=None if self.trains is None or self.weight is None else self.trains[:, rows],
+            x=x if mix is None else apply_mix(x, mix), target=target, mix=mix,
+            weight=None if self.weights is None else self.weights[:, rows],
+            mine=None if self.trains is None or self.weights is self.trains else self.trains[:, rows],
             draws=self._draws(epoch, step, batch),
         )  # fmt: skip
-
-    def _weights(self, rows: Tensor) -> Tensor | None:
-        """(M, B) what each of these examples counts as for each member, 0 where it does not train on it."""
-        if self.weight is None:
-            return None if self.trains is None else self.trains[:, rows]
-        own = self.weight[rows].expand(len(self.population.members), -1)
-        return own if self.trains is None else self.trains[:, rows] * own
 
     def _move(
         self, given: _Given, flat: FlatParameters, buffers: Tensors, hyper: Hyper, active: Tensor | None = None
     ) -> Tensor:
         """Takes one step of all members and returns their loss (M,)."""
         settings, params = self.settings, flat.params
-        mine = given.weight if self.weight is None else given.mine
+        mine = given.weight if self.weights is self.trains else given.mine
         with naming_failures(self.recipe):
             outputs, slopes = self.learn(
                 params, buffers, given.x, dropout=settings.dropout, draws=given.draws, mine=mine
@@ -469,16 +463,15 @@ class _Run:
             own = {room: in_room(tensors, room) for room in (*rooms, "given", "draws")}
             settings = _with(self.settings, {**own["settings"], "loss": _with(self.settings.loss, own["loss"])})
             draws = iter(own["draws"].values())
-            part = own["given"]
-            drawn: Draws = lambda width: next(draws)  # noqa: E731
-            given = _Given(part["x"], part["target"], drawn, part.get("weight"), mine=part.get("mine"))
+            part, beside = own["given"], {name: own["given"].get(name) for name in ("weight", "mine")}
+            given = _Given(part["x"], part["target"], lambda width: next(draws), **beside)
             run, now = replace(self, settings=settings), _with(hyper, own["hyper"])
             return run._move(given, flat.over(own["param"], own["state"], own["like"]), own["buffer"], now)
 
         flags = [getattr(self.settings, each.name) for each in fields(self.settings) if each.name.startswith("any_")]
         same = {f"{room}.{name}": value for room, own in rooms.items() for name, value in own.items()}
         del same["hyper.lr"]
-        depends = (kind, flat.kind, self.module.kind, is_by_onednn(), self.half, self.weight is None, *flags)
+        depends = (kind, flat.kind, self.module.kind, is_by_onednn(), self.half, self.weights is self.trains, *flags)
         return Steps(self.traces, depends, move, same, at_once=self.rehearsed)
 
     def _loss(self, outputs: Tensor, given: _Given) -> tuple[Tensor, Tensor]:
@@ -507,16 +500,11 @@ class _Run:
         return [_Batch(rows, len(whole), mine) for rows, mine, whole in parts]
 
     def _counts(self, batches: Sequence[_Batch]) -> tuple[Tensor, list[bool]]:
-        """How many examples each member trains on in each step (steps, M), or what they count as, and whether a step
-        has an idle member."""
-        if self.weight is not None:
-            each = [self._weights(batch.rows) for batch in batches]
-            sums = torch.stack([own.sum(dim=1) for own in each if own is not None])
-            return sums, (sums == 0).any(dim=1).tolist()
-        if self.trains is None:
+        """What the examples that each member trains on in each step count as (steps, M); whether one member is idle."""
+        if self.weights is None:
             sizes = torch.tensor([len(batch.rows) for batch in batches], dtype=self.like.dtype, device=self.like.device)
             return sizes[:, None].expand(-1, len(self.settings.recipes)), [False] * len(batches)
-        counts = torch.stack([self.trains[:, batch.rows].sum(dim=1) for batch in batches])
+        counts = torch.stack([self.weights[:, batch.rows].sum(dim=1) for batch in batches])
         return counts, (counts == 0).any(dim=1).tolist()  # once per epoch: a GPU need not wait in every step
 
     def _end_averages(self, epoch: int, tensors: Tensors) -> None:
@@ -529,6 +517,11 @@ class _Run:
         update_mean(
             in_room(tensors, "average"), own, count=torch.tensor(count, dtype=self.like.dtype, device=self.like.device)
         )
+
+
+def weighed(trains: Tensor | None, weight: Tensor, num_members: int) -> Tensor:
+    """(M, N) what examples count as for each member: their weight (N,), 0 where it does not train on them."""
+    return weight.repeat(num_members, 1) if trains is None else trains * weight
 
 
 def begin_second_phase(population: Population, recipe: Recipe, tensors: Tensors) -> None:
