@@ -258,8 +258,8 @@ class _Given:
     target: Tensor  # (B, ...), or (M, B, 1) for numbers on each member's scale
     draws: Draws
     weight: Tensor | None = None  # (M, B), if not every member trains on all of them, or they do not count alike
-    mix: Mix | None = None
     mine: Tensor | None = None  # (M, B) 1 where a member trains on it, if that is not what `weight` says
+    mix: Mix | None = None
 
     @property
     def size(self) -> int:
@@ -463,8 +463,8 @@ class _Run:
             own = {room: in_room(tensors, room) for room in (*rooms, "given", "draws")}
             settings = _with(self.settings, {**own["settings"], "loss": _with(self.settings.loss, own["loss"])})
             draws = iter(own["draws"].values())
-            part, beside = own["given"], {name: own["given"].get(name) for name in ("weight", "mine")}
-            given = _Given(part["x"], part["target"], lambda width: next(draws), **beside)
+            part = own["given"]
+            given = _Given(part["x"], part["target"], lambda width: next(draws), part.get("weight"), part.get("mine"))
             run, now = replace(self, settings=settings), _with(hyper, own["hyper"])
             return run._move(given, flat.over(own["param"], own["state"], own["like"]), own["buffer"], now)
 
