@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tame.core.evaluation import ClassAnswers, Sample
 from tame.core.records import Finding
 from tame.core.result import Result
+from tame.kinds.known import KINDS
 from tame.report import formats
 
 LARGE, SMALL = 480, 160  # pixels of the longer side: of mistakes, which can be enlarged, and of the others
@@ -59,7 +60,8 @@ def pictured(result: Result) -> dict[str, int]:
     if isinstance(answers, ClassAnswers):
         small, large = [each.id for each in answers.samples], [each.id for each in answers.mistakes]
     else:
-        small, large = [each.id for each in answers.errors[:MOST_ERRORS]], []
+        shown = answers.errors[:MOST_ERRORS] if KINDS.get(result.kind).thumbnails else ()
+        small, large = [each.id for each in shown], []
     small += [name for _, pairs in _paired(result.findings) for pair in pairs for name in pair]
     return {**dict.fromkeys(small, SMALL), **dict.fromkeys(large, LARGE)}
 
