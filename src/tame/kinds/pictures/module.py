@@ -45,7 +45,7 @@ class PictureModule(nn.Module):
         own, backbone = network.recipe.input, network.backbone
         filter_name = "bicubic" if backbone is None else str(backbone.config.get("interpolation", "bicubic"))
         arrays = [
-            pixels_of_given(Image.fromarray(each), shortest=network.shortest)
+            pixels_of_given(Image.fromarray(each), shortest=network.shortest, bits=None)
             for each in pictures.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         ]
         seen = central_pixels(arrays, size=own.size, crop=own.crop, interpolation=filter_name)
