@@ -159,7 +159,7 @@ class PictureMaterial:
         elif isinstance(task, TunedTask):
             assert isinstance(module, Tuned)
             backbone, module = self.inputs.tuned_backbone(module), module.head
-        own = prepared(self.inputs.pictures.bits)
+        own: dict[str, object] = {**prepared(self.inputs.pictures.bits)}
         own = own if labels else {**own, "target": scale_of(task.examples, fold)}
         return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), backbone, run, SHORTEST, own)
 
