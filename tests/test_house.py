@@ -497,12 +497,18 @@ SUBJECTS = {
     "app": {
         "cases": "inputs that once came out wrong, as their user runs them",
         "examples": "the scripts in examples/",
+        "module": "the network of a study as a module of torch",
+        "notebooks": "what notebooks show while a study goes on and of a study",
         "optional_packages": "what works without the packages that a user may lack",
         "own_models": "models of the user, from every place they come from",
     },
     "benchmarks": {"own_runs": "curves recorded by the benchmarks"},
     "core": {"unit_cube": "values of dimensions as points of the unit cube"},
-    "kinds": {"package": "a kind of data from another package", "sources": "the laws of every source"},
+    "kinds": {
+        "numbers_of_pictures": "numbers as labels of pictures",
+        "package": "a kind of data from another package",
+        "sources": "the laws of every source",
+    },
     "monitor": {"monitor": "the laws of every rule"},
     "parts": {"soft_targets": "targets that are shares of classes"},
     "report": {"sections": "the sections of the page"},
@@ -519,7 +525,7 @@ SUBJECTS = {
         "wider_space": "spaces that grow while a study goes on",
     },
     "torture": {"sample": "a few rounds of each fault"},
-    "trial": {"engines": "the laws of every engine"},
+    "trial": {"engines": "the laws of every engine", "weights": "weights of examples, in both engines"},
 }
 
 

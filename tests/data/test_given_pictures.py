@@ -78,8 +78,9 @@ def test_lists_of_paths_and_of_pictures_come_with_labels(tmp_path):
     assert labels(paths) == [(str(paths[0]), "", ""), (paths[1], "", "")]
     with pytest.raises(ShapeError, match="2 pictures and 3 labels"):
         labels((TWO, [0, 1, 2]))
-    with pytest.raises(DataError, match=r"the label of item 0 of the given pictures is 0\.5"):
-        labels((TWO, [0.5, 1.0]))
+    assert [label for _, label, _ in labels((TWO, [0.1 + 0.2, -7.0]))] == ["0.30000000000000004", "-7"]
+    with pytest.raises(DataError, match="the label of item 0 of the given pictures is inf: give text or a number"):
+        labels((TWO, [np.inf, 1.0]))
 
 
 def test_datasets_of_torchvision_name_their_classes(tmp_path):

@@ -17,7 +17,7 @@ from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, StudyCo
 from tame.core.errors import UsageError
 from tame.core.rng import stream
 from tame.data.split import Sealed
-from tame.evaluate.calibration import calibration, expected_cost
+from tame.evaluate.calibration import calibration, expected_cost, usual_error
 from tame.evaluate.compare import MOST_DRAWS, Z, bootstrap, effective, paired_shares, wilson
 from tame.evaluate.score import (
     METRICS_OF,
@@ -589,3 +589,21 @@ def test_the_test_part_is_recorded_before_its_labels_are_seen():
 
     with pytest.raises(OSError):
         open_test(Sealed((3, 5), (1, 0)), ["a", "b"], np.zeros((2, 2)), fails, task="binary")
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_what_is_usual_is_what_19_of_20_calibrated_networks_stay_below(grouped):
+    rng, n = np.random.default_rng(4), 150
+    confidence = rng.uniform(0.5, 1.0, n)
+    place = np.clip(np.ceil(confidence * 10).astype(int) - 1, 0, 9)
+    groups = np.arange(n) // 3 if grouped else None
+    usual = usual_error(confidence, place, 10, groups)
+    below = []
+    for _ in range(1000):
+        luck = rng.random(n) if groups is None else rng.random(n)[groups]
+        right = luck < confidence
+        apart = [abs(right[place == b].mean() - confidence[place == b].mean()) * (place == b).sum() for b in set(place)]
+        below.append(sum(apart) / n <= usual)
+    assert 0.92 < np.mean(below) < 0.975
+    if grouped:
+        assert usual > usual_error(confidence, place, 10), "copies say less"

@@ -14,7 +14,7 @@ from sklearn import metrics as sk
 
 from tame.core.config import CLASSIFICATION_METRICS, METRIC_MODES, REGRESSION_METRICS
 from tame.core.errors import ShapeError
-from tame.evaluate.score import judged_from, measure
+from tame.evaluate.score import judged_from, measure, on_rows
 from tame.parts.metrics import METRICS
 from tame.testing.metric_laws import LAWS
 
@@ -169,3 +169,30 @@ def test_metrics_at_their_best_and_worst():
     two = right[:, :2, :2]
     assert METRICS.get("roc_auc")(two, target[:2]).item() == 1
     assert METRICS.get("roc_auc")(two.flip(-1), target[:2]).item() == 0
+
+
+@pytest.mark.parametrize("name", METRICS.names())
+@few
+@given(
+    seed=st.integers(0, 100_000), n=st.integers(2, 30), classes=st.integers(2, 4), levels=st.sampled_from([4, 2**20])
+)
+def test_weights_count_as_they_do_for_scikit_learn(name, seed, n, classes, levels):
+    """Any weights as scikit-learn counts them, and whole ones as rows that are there so often.
+
+    With ties of two classes, whose differences of logits tie where their probabilities do.
+    """
+    levels = levels if classes == 2 else 2**20
+    rng = np.random.default_rng(seed)
+    numbers = name in REGRESSION_METRICS
+    target = rng.normal(size=n) if numbers else rng.integers(classes, size=n)
+    outputs = rng.integers(-levels, levels, size=(n, 1 if numbers else classes)) / levels
+    task = "regression" if numbers else "binary" if classes == 2 else "multiclass"
+    for weight in (rng.uniform(0.1, 9.0, n), rng.integers(1, 4, n).astype(float)):
+        found = METRICS.get(name)(torch.from_numpy(outputs)[None], torch.from_numpy(target), torch.from_numpy(weight))
+        judged = judged_from(task, list(map(str, range(n))), target, outputs, weights=weight)
+        assert found.item() == pytest.approx(measure(name, judged), rel=1e-9, abs=1e-9)  # float64
+        assert on_rows(name, judged)(np.arange(n)) == pytest.approx(found.item(), rel=1e-9, abs=1e-9)
+        if (weight == np.round(weight)).all():
+            rows = np.repeat(np.arange(n), weight.astype(int))
+            again = METRICS.get(name)(torch.from_numpy(outputs[rows])[None], torch.from_numpy(target[rows]))
+            assert found.item() == pytest.approx(again.item(), rel=1e-9, abs=1e-9)

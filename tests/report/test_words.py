@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from made_results import made
+from made_results import classes_of, made
 from tame.core.evaluation import Difference
 from tame.core.records import Score
 from tame.core.result_parts import Validation
@@ -80,3 +80,18 @@ def test_the_number_of_openings_and_the_other_metrics_are_two_sentences() -> Non
     assert words.opened(several) == "opened once"
     assert words.other_metrics(several) == "log loss 0.289 and macro F1 0.880"
     assert words.other_metrics(result) == ""
+
+
+def test_a_calibration_error_is_told_beside_what_is_usual() -> None:
+    result, _ = made("two_classes")
+    told = classes_of(result).calibration
+    assert told is not None
+    own = replace(told, ece=0.013, usual=0.06, n=153, confidence=0.95, right=0.9)
+    assert words.calibration(result, own) == (
+        "no miscalibration was shown (0.013; up to 0.060 is usual for 153 pictures)"
+    )
+    assert words.calibration(result, replace(own, ece=0.08)) == (
+        "probabilities are off by 0.080 on average, overconfident: up to 0.060 is usual for 153 pictures"
+    )
+    older = replace(own, usual=None)
+    assert words.calibration(result, older) == "probabilities are off by 0.013 on average (calibration error)"

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from tame.core.errors import UsageError, require, unknown
 from tame.core.files import read_bytes, write_bytes
 from tame.core.options import parse_time, whole_paths
 from tame.core.recipe import Value
-from tame.core.records import Finding, Score
+from tame.core.records import Finding, History, Score
 from tame.core.result import Result
 from tame.core.space import Dimension, field_of, to_text
 from tame.data.arrays import Arrays, read_arrays
@@ -42,15 +43,20 @@ from tame.study.state import read_state, unfinished
 from tame.worker.environment import WORKER, reference_to
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from tame.parts.network import Build, Network  # which loads torch
+    from tame.report.notebook import Chart
 
 
 _SEVERAL = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)  # **kwargs need none
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FittedStudy:
     """A finished study. `result` holds everything that the report shows. build: the function that made your module.
+
+    In a notebook it shows the first screen of its report.
 
     >>> sorted(study.predict(x[:1])[0])
     ['input', 'label', 'probabilities', 'probability']
@@ -61,6 +67,16 @@ class FittedStudy:
     folder: Path
     result: Mapping[str, Any]
     build: Build | None = None
+
+    def __repr__(self) -> str:
+        from tame.report.notebook import in_one_line
+
+        return f"<tame study {in_one_line(Result.from_json(self.result))}>"
+
+    def _repr_html_(self) -> str:
+        from tame.report.notebook import first_screen
+
+        return first_screen(Result.from_json(self.result))
 
     @property
     def score(self) -> Score:
@@ -108,6 +124,52 @@ class FittedStudy:
 
         network = open_model(self.folder, self.build)
         return network, judge_inputs(network, x)
+
+    @cached_property
+    def module(self) -> nn.Module:
+        """The trained network with its preprocessing, as a module of torch, in evaluation mode; read once.
+
+        It takes raw examples: pictures as uint8 (n, 3, H, W), rows as a frame or array like the one of the training,
+        arrays as they were given; your own module takes what it always takes, and its state_dict has the keys that it
+        has always had. It gives (n, C) logits, whose softmax `outputs` gives, or (n, 1) numbers in units of the target.
+        """
+        from tame.app.predict import open_model
+        from tame.kinds.materials import prediction_of
+
+        with unchanged_random_state():
+            network = open_model(self.folder, self.build)
+            return prediction_of(network.kind).module(network)
+
+    def trials(self, frame: str = "pandas") -> Any:
+        """A row for each trial: origin, state, epochs, values on the validation examples, and the fields of its recipe.
+
+        frame: "pandas", or "arrow" for a table of pyarrow. Raises UsageError where pandas is not installed.
+        """
+        from tame.app.frames import trials_frame
+
+        return trials_frame(self._history(), frame)
+
+    def curves(self, frame: str = "pandas") -> Any:
+        """A row for each epoch of each trial: its losses, and the metric with its standard error over folds.
+
+        frame, errors: as of `trials`.
+        """
+        from tame.app.frames import curves_frame
+
+        return curves_frame(self._history(), frame)
+
+    def plot(self, chart: str = "curves") -> Chart:
+        """A chart of the report, which a notebook shows; `.svg` is a file of it.
+
+        chart: curves (validation loss), train, metric, score, rates, finalists, classes, calibration, agreement or
+        split. Raises UsageError for another, and for one that this study does not have.
+        """
+        from tame.report.notebook import chart as drawn
+
+        return drawn(chart, Result.from_json(self.result), self._history())
+
+    def _history(self) -> History:
+        return read_state(self.folder, store=store_of(self.folder))[1].history
 
     def report(self, path: str | Path | None = None) -> Path:
         """Writes the report again, into the study's folder or to a path, and returns its path."""

@@ -34,6 +34,7 @@ from tame.data.split import groups_of
 from tame.kinds.pictures.source import PictureFacts
 from tame.parts.embedded import DEFAULT
 from tame.report import formats, words
+from tame.report.next_steps import document
 from tame.study.state import State, Watcher, read_state
 from tame.worker.environment import usable_cores
 
@@ -68,7 +69,7 @@ class Demo:
     def to_json(self) -> dict[str, object]:
         """The document of `tame demo --json`: that of `tame fit --json`, and `demo`."""
         about = {"faults": to_plain(self.faults), "from_scratch": to_plain(self.scratch)}
-        return {**self.result.to_json(), "demo": about}
+        return {**document(self.result), "demo": about}
 
     def lines(self) -> RenderableType:
         """What people read: what was wrong with the data, the result, and what pretraining was worth."""

@@ -71,20 +71,33 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.three_d_array = self.model is not None
         return tags
 
-    def _read(self, X: Any, y: Any, *, is_numeric: bool) -> tuple[Any, np.ndarray]:
-        """X as TAME takes it (a frame that becomes a table is unchanged) and y (n,), after scikit-learn's checks."""
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, *, is_numeric: bool
+    ) -> tuple[Any, np.ndarray, np.ndarray | None]:
+        """X as TAME takes it (a frame that becomes a table is unchanged) and y (n,), after scikit-learn's checks; and
+        weights (n,) above 0, None where all rows count alike. Rows of weight 0 are left out."""
         check = {"y_numeric": is_numeric, "ensure_min_samples": LEAST}
         if not self._is_frame(X):
             x, y = validate_data(self, X, y, **check, **self._allowed())
-            return x, y
-        validate_data(self, X, y, skip_check_array=True)
-        return X, check_X_y(np.zeros((len(X), 1)), y, **check, estimator=self)[1]
+        else:
+            validate_data(self, X, y, skip_check_array=True)
+            x, y = X, check_X_y(np.zeros((len(X), 1)), y, **check, estimator=self)[1]
+        weights = _weights(sample_weight, len(y))
+        if weights is None:
+            return x, y, None
+        kept = np.flatnonzero(weights)
+        if len(kept) < len(y):
+            x, y, weights = x.iloc[kept] if hasattr(x, "iloc") else x[kept], y[kept], weights[kept]
+            if len(kept) < LEAST:
+                few = f"sample_weight is 0 in all but {len(kept)} rows"
+                raise ValueError(f"{few}: a study needs {LEAST} rows of more than zero weight")
+        return x, y, None if np.ptp(weights) == 0 else weights / weights.mean()
 
-    def _study(self, x: object, y: np.ndarray, task: str) -> None:
+    def _study(self, x: object, y: np.ndarray, task: str, weights: np.ndarray | None) -> None:
         """Runs a study, and keeps its model and result."""
         with _as_value_errors(), tempfile.TemporaryDirectory(prefix="tame-") as temporary:
             read = None if self.model is None else read_own_inputs
-            arrays, config = read_arrays(x, y, read=read), self._config(task)
+            arrays, config = replace(read_arrays(x, y, read=read), weights=weights), self._config(task)
             task_of(arrays.y, task=task)  # refused data leaves no folder behind
             folder = Path(temporary) / "study" if self.keep is None else _next_folder(Path(self.keep))
 
@@ -181,18 +194,24 @@ class TameClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     (['left', 'right'], (100, 2))
     """
 
-    def fit(self, X: object, y: object) -> Self:
+    def fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Finds, trains and delivers a network. X: (n, D) numbers, NaN if missing, or a frame; y: (n,) labels.
+
+        sample_weight: (n,) 0 or more, what each row counts as in the loss, in the metric that chooses and in the score;
+        rows of weight 0 are left out. How columns are scaled and how rows are split does not depend on it.
 
         Raises ValueError and TypeError for data and settings that cannot be used, and the other errors of
         tame.core.errors where training fails.
         """
-        x, y = self._read(X, y, is_numeric=False)
+        x, y, weights = self._read(X, y, sample_weight, is_numeric=False)
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"y contains only one class, {classes.tolist()[0]!r}: a classifier needs two or more")
-        self._study(x, np.array(_names_of(classes))[codes], "classification")
+            where = "" if sample_weight is None else " in rows whose sample_weight is above 0"
+            raise ValueError(
+                f"y contains only one class, {classes.tolist()[0]!r}{where}: a classifier needs two or more"
+            )
+        self._study(x, np.array(_names_of(classes))[codes], "classification", weights)
         self.classes_ = classes
         return self
 
@@ -237,14 +256,16 @@ class TameRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     ((100,), 'rmse')
     """
 
-    def fit(self, X: object, y: object) -> Self:
+    def fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Finds, trains and delivers a network. X: (n, D) numbers, NaN if missing, or a frame; y: (n,) numbers.
+
+        sample_weight: as of `TameClassifier`; the target is also standardised by it.
 
         Raises ValueError and TypeError for data and settings that cannot be used, and the other errors of
         tame.core.errors where training fails.
         """
-        x, y = self._read(X, y, is_numeric=True)
-        self._study(x, np.asarray(y, dtype=np.float64), "regression")
+        x, y, weights = self._read(X, y, sample_weight, is_numeric=True)
+        self._study(x, np.asarray(y, dtype=np.float64), "regression", weights)
         return self
 
     def predict(self, X: object) -> np.ndarray:
@@ -259,6 +280,26 @@ def _as_value_errors() -> Iterator[None]:
         yield
     except (DataError, UsageError, ShapeError) as problem:
         raise ValueError(str(problem)) from problem
+
+
+def _weights(given: object, num: int) -> np.ndarray | None:
+    """(n,) weights of rows, 0 or more; None for none. One number counts for all rows. Raises ValueError."""
+    if given is None:
+        return None
+    try:
+        weights = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"sample_weight is a {type(given).__name__}: give one number for each row") from None
+    weights = np.full(num, float(weights)) if weights.ndim == 0 else weights
+    if weights.shape != (num,):
+        raise ValueError(f"sample_weight has shape {weights.shape} and there are {num} rows: give one number for each")
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(bad):
+        mend = "weights are 0 or more; leave out the row, or give it the weight 0"
+        raise ValueError(f"sample_weight is {weights[bad[0]]} in row {bad[0]} ({len(bad)} such rows): {mend}")
+    if not weights.any():
+        raise ValueError("sample_weight is zero in every row: there is nothing to train on")
+    return weights
 
 
 def _names_of(classes: np.ndarray) -> list[str]:

@@ -156,8 +156,9 @@ def print_check(found: Check) -> None:
     what = f"in {len(facts.classes)} classes" if facts.classes else "with a number to predict"
     console.print(Text(f"{num or 0:,} {thing} {what}; {facts.split}"))
     console.print(_counts(facts.counts, facts.classes or ()))
-    if facts.columns and facts.target:
+    if facts.target:
         console.print(Text(f"target {facts.target.name}: {facts.target.why}"))
+    if facts.columns and facts.target:
         console.print(_columns(facts.columns))
     if facts.skipped:
         console.print(Text(f"{facts.skipped} files were skipped:"))

@@ -201,8 +201,7 @@ def _judged(result: Result) -> list[Text]:
         return [_sentence(words.error_spread(answers.residuals))]
     found = []
     if calibration := answers.calibration:
-        said = f"probabilities are off by {formats.number(calibration.ece)} on average (calibration error)"
-        found.append(_sentence(said))
+        found.append(_sentence(words.calibration(result, calibration)))
     if costs := answers.costs:
         span = f"{size(costs.low)} to {size(costs.high)}"
         found.append(_sentence(f"expected cost {size(costs.value)} ({span}): {costs.how}"))

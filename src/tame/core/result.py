@@ -155,7 +155,8 @@ def answers_json(answers: Answers) -> dict[str, object]:
     told = answers.calibration
     found["per_class"] = [_renamed(to_plain(each), NAMES["per_class"]) for each in answers.per_class]
     if told is not None:
-        found["calibration"] = {**to_plain(told), "bins": [_renamed(to_plain(own), NAMES["bins"]) for own in told.bins]}
+        plain = {**to_plain(told), "bins": [_renamed(to_plain(own), NAMES["bins"]) for own in told.bins]}
+        found["calibration"] = {name: value for name, value in plain.items() if value is not None}
     absent = {name for name in ("calibration", "costs", "samples") if not found[name]}
     return {name: value for name, value in found.items() if name not in absent}
 

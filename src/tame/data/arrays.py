@@ -37,7 +37,8 @@ class Arrays:
     x: a Table of N rows, or an array (N, ...) of three or more dimensions, finite float32 or integers; y: (N,) of
     bool, int64, float64 or text, or (N, C) float64; finite. They may share memory with what was given. notes: what was
     changed or assumed, in sentences. names: of the C columns of y, where it came as a frame. raw: the columns of x as
-    they came, which `type_table` types as it does those of a file; None where x is not a table.
+    they came, which `type_table` types as it does those of a file; None where x is not a table. weights: (N,) above 0,
+    what each example counts as; None: all alike.
     """
 
     x: np.ndarray | Table
@@ -45,6 +46,7 @@ class Arrays:
     notes: tuple[str, ...]
     names: tuple[str, ...] = ()
     raw: RawTable | None = None
+    weights: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

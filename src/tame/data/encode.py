@@ -66,14 +66,22 @@ class Scaling:
     scale: float
 
     @classmethod
-    def of(cls, values: np.ndarray) -> Scaling:
-        """Mean and standard deviation of values, (N,); the scale is 1 where all are equal. Raises DataError."""
+    def of(cls, values: np.ndarray, weights: np.ndarray | None = None) -> Scaling:
+        """Mean and standard deviation of values, (N,); the scale is 1 where all are equal. Raises DataError.
+
+        weights: (N,) above 0, where a value counts as so many.
+        """
         array = np.asarray(values, np.float64)
         require(array.ndim == 1 and array.size > 0, f"need (N,) target values, got {array.shape}", error=DataError)
         if not np.isfinite(array).all():
             raise DataError(f"the target is not a finite number in row {int(np.argmin(np.isfinite(array)))}")
-        mean, spread = _mean_and_spread(np.clip(array, -LARGEST, LARGEST))
-        return cls(mean, spread or 1.0)
+        if weights is None:
+            mean, spread = _mean_and_spread(np.clip(array, -LARGEST, LARGEST))
+            return cls(mean, spread or 1.0)
+        size = float(np.abs(array).max()) or 1.0  # so that no square overflows
+        middle = float(np.average(array / size, weights=weights))
+        spread = math.sqrt(float(np.average((array / size - middle) ** 2, weights=weights)))
+        return cls(middle * size, spread * size or 1.0)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """The scaled target, of the same shape."""

@@ -7,6 +7,7 @@ with a picture and a label as Hugging Face's. Neither library is needed.
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -221,15 +222,18 @@ def _label_key(row: Mapping[Any, object], keys: Keys) -> str:
 
 
 def _label(value: object, names: Sequence[str], where: str) -> str:
-    """The label as text; the name of its class where the dataset has names. Raises DataError for what is none."""
+    """The label as text, a number with all its digits; the name of its class where the dataset has names.
+
+    Raises DataError for what is none.
+    """
     item = getattr(value, "item", None)
     plain = item() if item is not None and getattr(value, "ndim", None) == 0 else value
     if is_missing(plain):
         return ""
     if isinstance(plain, float) and plain.is_integer():
         plain = int(plain)
-    good = isinstance(plain, str | int)
-    require(good, f"the label of {where} is {plain!r:.60}: give text or a whole number", error=DataError)
+    good = isinstance(plain, str | int) or (isinstance(plain, float) and math.isfinite(plain))
+    require(good, f"the label of {where} is {plain!r:.60}: give text or a number", error=DataError)
     if isinstance(plain, int) and not isinstance(plain, bool) and names:
         within = 0 <= plain < len(names)
         require(within, f"the label of {where} is {plain}, and the dataset names {len(names)} classes", error=DataError)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, UsageError, require
+from tame.core.result_parts import TargetFacts
 from tame.core.text import printable
 from tame.data.image_layout import some
 from tame.data.image_places import Named, head_of, locate, picture_columns
@@ -94,6 +95,23 @@ def _others(config: StudyConfig) -> set[str]:
 # Reading
 
 
+def task_asked(config: StudyConfig) -> str:
+    """The task of `read_target` that a config asks for; "auto" where the labels decide, as those of a table do."""
+    return "auto" if config.task in ("auto", "images") else config.task
+
+
+def file_of(name: str, path: str, target: Target, value: float, part: Part) -> File:
+    """A picture with its label: the class of this number, or the number itself."""
+    if not target.classes:
+        return File(name, path, "", part, float(value))
+    return File(name, path, target.classes[int(value)], part)
+
+
+def target_facts(target: Target) -> TargetFacts | None:
+    """What is kept of the target of a regression; None for classes, which speak for themselves."""
+    return None if target.classes else TargetFacts(name=target.name, task=target.task, why=target.why)
+
+
 def read_list(config: StudyConfig) -> Listing:
     """The pictures that a list names, in the order in which a folder would have them; nothing is decoded.
 
@@ -108,9 +126,10 @@ def read_list(config: StudyConfig) -> Listing:
     top = _top(config, files)
     located = [_located(config, each.path, raw, column, top) for each, raw in zip(files, raws, strict=True)]
     told = config.columns.get(label, "")
-    target, labelled = read_target(raws[0], label, task="classification", told=told)
+    target, labelled = read_target(raws[0], label, task=task_asked(config), told=told)
     said = f"pictures: column {column!r} of {files[0].path.name}; labels: column {label!r}"
-    notes = [*raws[0].notes, f"{said}, {len(target.classes)} classes"]
+    kinds = f"{len(target.classes)} classes" if target.classes else "numbers"
+    notes = [*raws[0].notes, f"{said}, {kinds}"]
     rest = [name for name in raws[0].names if name not in (column, label, config.groups, config.order)]
     notes += [f"columns that are not trained on: {some(rest)}"] if rest else []
     found: list[Labelled] = []
@@ -124,7 +143,7 @@ def read_list(config: StudyConfig) -> Listing:
         short = identify(top, str(each.path))
         skipped += [Skipped(f"{short}:{raw.places[row]}", reason) for row, reason in left.items()]
         found += [
-            Labelled(File(name, named.paths[row], target.classes[int(values[row])], each.part), first_row + row)
+            Labelled(file_of(name, named.paths[row], target, values[row], each.part), first_row + row)
             for row, name in named.ids.items()
             if has[row]
         ]
@@ -134,7 +153,7 @@ def read_list(config: StudyConfig) -> Listing:
     tables = [(each.path.name, raw) for each, raw in zip(files, raws, strict=True)]
     beside, more = columns_beside(tables, groups=config.groups, order=config.order, told=config.columns)
     listing = listing_of(top, found, skipped, target.classes, beside=beside, notes=[*notes, *more, *unused, *twice])
-    return replace(listing, digests=tuple(raw.digest for raw in raws))
+    return replace(listing, digests=tuple(raw.digest for raw in raws), target=target_facts(target))
 
 
 def _files(config: StudyConfig) -> list[ListFile]:
@@ -308,12 +327,12 @@ def listing_of(
 def order_in_folders(file: File, places: Mapping[str, int]) -> tuple[object, ...]:
     """Where a walk comes to a file: part by part, class by class, the files of a folder before those inside it.
 
-    places: of the classes by name.
+    places: of the classes by name, none of a regression.
     """
     *folders, name = file.id.split("/")
     return (
         ("", *PARTS).index(file.part),
-        places[file.class_name],
+        places.get(file.class_name, 0),
         [*((1, each) for each in folders), (0, name)],
     )
 
@@ -322,7 +341,7 @@ def _notes_on_classes(listing: Listing) -> Iterator[str]:
     """Notes on classes that parts lack. Raises DataError for classes without a picture to train on."""
     held: dict[Part, set[str]] = {part: set() for part in ("", *PARTS)}
     for picture in listing.pictures:
-        held[picture.part].add(listing.classes[picture.label])
+        held[picture.part].add(listing.classes[picture.label] if listing.classes else "a number")
     train = held[""] | held["train"]
     why = "".join(f"; left out, among others, {each.id}: {each.reason}" for each in listing.skipped[:1])
     require(bool(train), f"no pictures to train on are listed for {listing.root}{why}", error=DataError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,16 @@ from tame.core.config import StudyConfig
 from tame.core.errors import DataError, UsageError, require
 from tame.core.text import printable
 from tame.data.image_layout import some
-from tame.data.image_lists import MOST_LOST, Labelled, first_folder, listing_of, parts_of_folders
+from tame.data.image_lists import (
+    MOST_LOST,
+    Labelled,
+    file_of,
+    first_folder,
+    listing_of,
+    parts_of_folders,
+    target_facts,
+    task_asked,
+)
 from tame.data.images import File, Listing, Skipped, below, entries, given_parts, real_folder
 from tame.data.tables import RawTable
 from tame.data.targets import Target, read_target
@@ -75,29 +85,36 @@ def read_names(config: StudyConfig) -> Listing:
     missing = set(given) - {file.part for file in files}
     require(not missing, f"no pictures in {some([given[part] for part in missing])}", error=DataError)
     labels = labels_in([file.id.rpartition("/")[2] for file in files], config.label_pattern)
-    target = target_of(labels, [file.id for file in files], named(config.label_pattern))
+    names = [file.id for file in files]
+    target, labelled = target_of(labels, names, named(config.label_pattern), task=task_asked(config))
     left = [
         Skipped(file.id, "its name does not fit --label-pattern")
         for file, own in zip(files, labels, strict=True)
         if not own
     ]
     own = [
-        Labelled(File(file.id, file.path, target.classes[int(value)], file.part), row)
+        Labelled(file_of(file.id, file.path, target, value, file.part), row)
         for row, (file, value) in enumerate(zip(files, target.values, strict=True))
-        if value >= 0
+        if labelled[row]
     ]
     notes = [f"labels: from the names of the files; {target.why}"]
     if len(files) < len(found.files):
         notes.append(f"{len(found.files) - len(files)} pictures in folders that play no part are not used")
-    return listing_of(top, own, [*found.skipped, *left], target.classes, beside={}, notes=notes)
+    listing = listing_of(top, own, [*found.skipped, *left], target.classes, beside={}, notes=notes)
+    return replace(listing, target=target_facts(target))
 
 
-def target_of(labels: Sequence[str], names: Sequence[str], where: str, *, told: str = "") -> Target:
-    """Classes of labels ("" for none), as those of a column. Raises DataError where more than a few have none."""
+def target_of(
+    labels: Sequence[str], names: Sequence[str], where: str, *, task: str, told: str = "", column: str = "label"
+) -> tuple[Target, np.ndarray]:
+    """Classes or numbers of labels ("" for none), and (N,) which have one, as `read_target` has those of a column.
+
+    Raises DataError where more than a few have none.
+    """
     missing = [name for name, label in zip(names, labels, strict=True) if not label]
     if len(missing) > MOST_LOST * len(labels):
         raise DataError(f"{where} gives no label to {len(missing)} of the {len(labels)} pictures: {some(missing)}")
-    column = np.empty(len(labels), dtype=object)
-    column[:] = list(labels)
-    raw = RawTable(("label",), {"label": column}, (), len(labels), "")
-    return read_target(raw, "label", task="classification", told=told)[0]
+    cells = np.empty(len(labels), dtype=object)
+    cells[:] = list(labels)
+    raw = RawTable((column,), {column: cells}, (), len(labels), "")
+    return read_target(raw, column, task=task, told=told)

@@ -22,6 +22,7 @@ import numpy as np
 
 from tame.core.errors import DataError, require, unknown
 from tame.core.files import write_text
+from tame.core.result_parts import TargetFacts
 from tame.core.text import printable
 from tame.data.image_decoding import CONVERT, open_regular
 from tame.data.image_depth import UnreadablePicture
@@ -52,6 +53,7 @@ class Picture:
     digest: str  # BLAKE2 of the content, 16 bytes as hexadecimal digits
     size_bytes: int
     offset: int | None = None  # where it begins in a file that holds many; None: the file is the picture
+    value: float | None = None  # of a regression, whose pictures have the label 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class Skipped:
 class Listing:
     """What a folder or a list holds. `parts` names those that have pictures; it is empty where there are no parts.
 
-    beside: of a list, the columns (N,) that group and order its pictures, as they came; digests: of its tables.
+    beside: of a list, the columns (N,) that group and order its pictures, as they came; digests: of its tables; target:
+    of a regression, which has no classes.
     """
 
     root: str
@@ -77,16 +80,21 @@ class Listing:
     notes: tuple[str, ...]
     beside: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
     digests: tuple[str, ...] = ()
+    target: TargetFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that is to be hashed: its id, its absolute path, what it shows and the part that it came in."""
+    """A file that is to be hashed: its id, its absolute path, what it shows and the part that it came in.
+
+    value: of a regression, instead of a class.
+    """
 
     id: str
     path: str
     class_name: str
     part: Part
+    value: float | None = None
 
 
 @dataclass(slots=True)
@@ -369,7 +377,7 @@ def hash_all(
 ) -> tuple[tuple[Picture, ...], tuple[Skipped, ...], tuple[str, ...]]:
     """The files with their digests, what is left out with those that cannot be read, and the classes.
 
-    classes: in their order; None: those that can be read, in the order of their names.
+    classes: in their order, () of a regression; None: those that can be read, in the order of their names.
     """
     with ThreadPoolExecutor(4) as pool:
         hashed = list(pool.map(_digest_or_reason, [file.path for file in files]))
@@ -382,7 +390,8 @@ def hash_all(
     found = tuple(sorted({file.class_name for file, _, _ in good}) if classes is None else classes)
     labels = {name: label for label, name in enumerate(found)}
     pictures = tuple(
-        Picture(file.id, file.path, labels[file.class_name], file.part, digest, size) for file, digest, size in good
+        Picture(file.id, file.path, labels[file.class_name] if found else 0, file.part, digest, size, value=file.value)
+        for file, digest, size in good
     )
     return pictures, tuple(sorted(left, key=lambda item: item.id)), found
 

@@ -8,9 +8,13 @@ import numpy as np
 
 from tame.core.errors import require
 from tame.core.evaluation import AwareCost, Calibration, CalibrationBin, ExpectedCost
+from tame.core.rng import stream
 from tame.data.costs import expected_cost as costs_of
 from tame.evaluate.compare import bootstrap, share_interval
 from tame.evaluate.score import Judged
+
+DRAWS, LEAST_DRAWS = 500, 100  # of answers of a calibrated network, for the error that is usual
+MOST_DRAWN = 20_000_000  # answers in all draws: of more examples there are fewer draws
 
 
 def calibration(judged: Judged, bins: int = 10) -> Calibration:
@@ -41,8 +45,26 @@ def calibration(judged: Judged, bins: int = 10) -> Calibration:
         )
     total = len(judged.target)
     return Calibration(
-        n=total, ece=apart / total, confidence=float(confidence.mean()), right=float(each.mean()), bins=tuple(table)
-    )
+        n=total, ece=apart / total, confidence=float(confidence.mean()), right=float(each.mean()), bins=tuple(table),
+        usual=None if judged.shares is not None else usual_error(confidence, place, bins, judged.groups),
+    )  # fmt: skip
+
+
+def usual_error(confidence: np.ndarray, place: np.ndarray, bins: int, groups: np.ndarray | None = None) -> float:
+    """The calibration error that 95 % of networks stay below which are as sure as this one and perfectly calibrated.
+
+    confidence, place: (n,) the probability of each prediction, and its bin; groups: as of `Judged`, right or wrong
+    together. From draws of which predictions are right. Source: Bröcker and Smith, Increasing the reliability of
+    reliability diagrams (2007).
+    """
+    rng, n = stream(0, "calibration"), len(confidence)
+    own = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    sure = np.bincount(place, weights=confidence, minlength=bins)
+    found = []
+    for _ in range(max(LEAST_DRAWS, min(DRAWS, MOST_DRAWN // max(n, 1)))):
+        right = rng.random(n)[own] < confidence
+        found.append(np.abs(np.bincount(place, weights=right, minlength=bins) - sure).sum() / n)
+    return float(np.quantile(found, 0.95))
 
 
 def expected_cost(judged: Judged, matrix: Sequence[Sequence[float]], *, seed: int) -> ExpectedCost:

@@ -42,6 +42,7 @@ class Judged:
     numbers in the units of the target; task: binary, multiclass or regression. shares: (n, C) of classes, if the
     examples have probabilities; `target` is then the most likely class, and the log loss is against the shares.
     groups: (n,) the same number for examples that belong together, as copies do; None where each stands for itself.
+    weights: (n,) above 0, where an example counts as so many in metrics and their intervals; counts ignore them.
     """
 
     ids: tuple[str, ...]
@@ -50,6 +51,7 @@ class Judged:
     task: str
     shares: np.ndarray | None = None
     groups: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
     @property
     def truth(self) -> np.ndarray:
@@ -59,8 +61,8 @@ class Judged:
     def only(self, chosen: np.ndarray) -> Judged:
         """The predictions on the examples where `chosen` (n,) is true."""
         ids = tuple(name for name, mine in zip(self.ids, chosen, strict=True) if mine)
-        shares, groups = (None if own is None else own[chosen] for own in (self.shares, self.groups))
-        return Judged(ids, self.target[chosen], self.outputs[chosen], self.task, shares, groups)
+        beside = (None if own is None else own[chosen] for own in (self.shares, self.groups, self.weights))
+        return Judged(ids, self.target[chosen], self.outputs[chosen], self.task, *beside)
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -94,9 +96,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def judged_from(
     task: str, ids: Sequence[str], target: Sequence[float] | np.ndarray, canonical: np.ndarray,
-    *, groups: np.ndarray | None = None,
+    *, groups: np.ndarray | None = None, weights: np.ndarray | None = None,
 ) -> Judged:  # fmt: skip
-    """Predictions from the outputs of a network. groups: as of `Judged`.
+    """Predictions from the outputs of a network. groups, weights: as of `Judged`.
 
     target: (n,) class numbers or numbers, or (n, C) shares of classes; canonical: (n, C) logits, or (n, 1) numbers in
     the units of the target. Raises UsageError for an unknown task, InconsistentError if the lengths differ or a
@@ -111,11 +113,11 @@ def judged_from(
         raise InconsistentError("the network's outputs contain a number that is not finite; nothing is reported")
     if task == REGRESSION:
         numbers = np.asarray(target, dtype=float)
-        return Judged(tuple(ids), numbers, outputs.reshape(len(outputs)), task, groups=groups)
+        return Judged(tuple(ids), numbers, outputs.reshape(len(outputs)), task, groups=groups, weights=weights)
     truth = np.asarray(target)
     shares = truth.astype(float) if truth.ndim == 2 else None
     classes = truth if shares is None else shares.argmax(axis=1)
-    return Judged(tuple(ids), classes.astype(np.int64), softmax(outputs), task, shares, groups)
+    return Judged(tuple(ids), classes.astype(np.int64), softmax(outputs), task, shares, groups, weights)
 
 
 def mean_of(judged: Sequence[Judged]) -> Judged:
@@ -136,31 +138,38 @@ def measure(metric: str, judged: Judged) -> float:
     known = METRICS_OF[judged.task]
     if metric not in known:
         raise UsageError(unknown(f"metric of a {judged.task} task", metric, known))
-    target, predicted = judged.target, judged.predicted
+    target, predicted, weights = judged.target, judged.predicted, judged.weights
     if metric == "accuracy":
-        return float(sk.accuracy_score(target, predicted))
+        return float(sk.accuracy_score(target, predicted, sample_weight=weights))
     if metric == "balanced_accuracy":
         # The same as balanced_accuracy_score, without its warning about classes that occur only in the predictions.
         present = np.unique(target)
-        return float(sk.recall_score(target, predicted, labels=present, average="macro", zero_division=0))
+        about = {"average": "macro", "zero_division": 0, "sample_weight": weights}
+        return float(sk.recall_score(target, predicted, labels=present, **about))
     if metric == "f1_macro":
-        return float(sk.f1_score(target, predicted, average="macro", zero_division=0))
+        return float(sk.f1_score(target, predicted, average="macro", zero_division=0, sample_weight=weights))
     if metric == "log_loss":
         own = np.clip(judged.probabilities.astype(float), LEAST, 1)
         own /= own.sum(axis=1, keepdims=True)
-        classes, weight = range(own.shape[1]), None
+        classes, weight = range(own.shape[1]), weights
         if judged.shares is not None:  # each example once per class, weighted by its share
-            target, weight = np.tile(classes, len(own)), judged.shares.reshape(-1)
+            each = judged.shares if weights is None else judged.shares * weights[:, None]
+            target, weight = np.tile(classes, len(own)), each.reshape(-1)
             own = own.repeat(len(classes), axis=0)
         return float(sk.log_loss(target, own, labels=classes, sample_weight=weight))
     if metric == "roc_auc":
-        each = [sk.roc_auc_score(target == c, judged.probabilities[:, c]) for c in _ranked_classes(judged)]
-        return float(np.mean(each)) if each else 0.5
+        areas = [
+            sk.roc_auc_score(target == c, judged.probabilities[:, c], sample_weight=weights)
+            for c in _ranked_classes(judged)
+        ]
+        return float(np.mean(areas)) if areas else 0.5
     if metric == "rmse":
-        return float(sk.root_mean_squared_error(target, predicted))
+        return float(sk.root_mean_squared_error(target, predicted, sample_weight=weights))
     if metric == "mae":
-        return float(sk.mean_absolute_error(target, predicted))
-    return float(bool((predicted == target).all())) if np.ptp(target) == 0 else float(sk.r2_score(target, predicted))
+        return float(sk.mean_absolute_error(target, predicted, sample_weight=weights))
+    if np.ptp(target) == 0:
+        return float(bool((predicted == target).all()))
+    return float(sk.r2_score(target, predicted, sample_weight=weights))
 
 
 def on_rows(metric: str, judged: Judged) -> Callable[[np.ndarray], float]:
@@ -174,10 +183,14 @@ def on_rows(metric: str, judged: Judged) -> Callable[[np.ndarray], float]:
         return _of_ranks(judged)
     if metric == "r2":
         return _of_variance(judged)
-    lost = losses(metric, judged)
-    if metric == "rmse":
-        return lambda rows: float(np.sqrt(lost[rows].mean()))
-    return lambda rows: float(lost[rows].mean())
+    lost, weights = losses(metric, judged), judged.weights
+
+    def mean(rows: np.ndarray) -> float:
+        if weights is None:
+            return float(lost[rows].mean())
+        return float(np.average(lost[rows], weights=weights[rows]))
+
+    return (lambda rows: math.sqrt(mean(rows))) if metric == "rmse" else mean
 
 
 def losses(metric: str, judged: Judged) -> np.ndarray:
@@ -194,40 +207,42 @@ def losses(metric: str, judged: Judged) -> np.ndarray:
 
 def open_test(
     sealed: Sealed, ids: Sequence[str], canonical: np.ndarray, record: Callable[[int], None], *, task: str,
-    groups: np.ndarray | None = None,
+    groups: np.ndarray | None = None, weights: np.ndarray | None = None,
 ) -> Judged:  # fmt: skip
     """The predictions on the sealed part with its labels; `record` records that it was opened. ids: of its rows.
 
-    canonical: (n, C) logits, or (n, 1) numbers for a regression; groups: as of `Judged`.
+    canonical: (n, C) logits, or (n, 1) numbers for a regression; groups, weights: as of `Judged`.
     """
     target = sealed.open(record)
-    return judged_from(task, ids, target, canonical, groups=groups)
+    return judged_from(task, ids, target, canonical, groups=groups, weights=weights)
 
 
 def score(metric: str, judged: Judged, *, how: str, seed: int) -> Score:
-    """The metric of predictions with its 95 % interval: Wilson's for accuracy, the bootstrap for the others.
+    """The metric of predictions with its 95 % interval: Wilson's for accuracy, the bootstrap for the others and where
+    examples have weights.
 
     Examples that belong together count as such in the interval, and `how` says so. If every answer is right, the
     bootstrap has no variance; Wilson's limit for as many examples as the rarest class has is used instead.
     """
     value, n, groups = measure(metric, judged), len(judged.target), judged.groups
-    if metric == "accuracy":
+    if metric == "accuracy" and judged.weights is None:
         low, high = share_interval(judged.right, groups)
     else:
         low, high = bootstrap(on_rows(metric, judged), n, seed=seed, groups=groups)
-    if metric in UNSPREAD and low == high == 1:
+    if low == high == 1 and (metric in UNSPREAD or (metric == "accuracy" and judged.weights is not None)):
         limits = [share_interval(own.right, own.groups)[0] for own in _by_class(judged)]
         low = min(limits)
     many = n if groups is None else len(np.unique(groups))
     said = f"; of them {n - many:,} belong to another one, as copies do, and the interval counts {many:,} groups"
-    return Score(value, low, high, n, how + said * (many < n))
+    weighed = "; each counts by its weight" * (judged.weights is not None)
+    return Score(value, low, high, n, how + said * (many < n) + weighed)
 
 
 def difference(metric: str, a: Judged, b: Judged, *, seed: int) -> Difference:
     """How much higher the metric of `a` is than that of `b` on the same examples, with its 95 % interval."""
     if a.ids != b.ids:
         raise InconsistentError("the two predictions are of different examples and cannot be compared")
-    if metric == "accuracy":
+    if metric == "accuracy" and a.weights is None:
         return paired_shares(a.right, b.right, a.groups)
 
     on_a, on_b, n = on_rows(metric, a), on_rows(metric, b), len(a.target)
@@ -236,31 +251,42 @@ def difference(metric: str, a: Judged, b: Judged, *, seed: int) -> Difference:
     return Difference(value, low, high, n, "paired bootstrap over the same examples")
 
 
-def guesses(metric: str, targets: np.ndarray, judged: Judged) -> Judged:
-    """Guesses for the same examples without their inputs, from the targets (n,) or (n, C) of the training data.
+def guesses(metric: str, targets: np.ndarray, judged: Judged, weights: np.ndarray | None = None) -> Judged:
+    """Guesses for the same examples without their inputs, from the targets (n,) or (n, C) of the training data, which
+    count by their weights.
 
     The shares of the classes; for a regression the mean, which is best for squared errors, or the median for mae.
     """
     n = len(judged.target)
     if judged.task == REGRESSION:
-        middle = np.median(targets) if metric == "mae" else np.mean(targets)
+        middle = _median(targets, weights) if metric == "mae" else np.average(targets, weights=weights)
         return replace(judged, outputs=np.full(n, float(middle)))
-    return replace(judged, outputs=np.tile(class_shares(targets, judged.outputs.shape[1]), (n, 1)))
+    return replace(judged, outputs=np.tile(class_shares(targets, judged.outputs.shape[1], weights), (n, 1)))
 
 
-def class_shares(targets: np.ndarray, num_classes: int) -> np.ndarray:
-    """(C,) the share of each class in targets (n,), or the mean of shares (n, C)."""
+def class_shares(targets: np.ndarray, num_classes: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """(C,) the share of each class in targets (n,), or the mean of shares (n, C). weights: (n,) what each counts as."""
     if targets.ndim == 2:
-        return np.asarray(targets.mean(axis=0))
-    return np.bincount(targets, minlength=num_classes) / len(targets)
+        return np.asarray(np.average(targets, axis=0, weights=weights))
+    found = np.bincount(targets, weights=weights, minlength=num_classes)
+    return np.asarray(found / found.sum())
 
 
-def dummy(metric: str, targets: np.ndarray, judged: Judged, *, seed: int) -> Score:
-    """The score of guessing without the inputs on the examples of `judged`. targets: (n,) of the training data."""
+def _median(values: np.ndarray, weights: np.ndarray | None) -> float:
+    """The median; with weights the lowest value below or at which half of the weight lies."""
+    if weights is None:
+        return float(np.median(values))
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(below, below[-1] / 2)])
+
+
+def dummy(metric: str, targets: np.ndarray, judged: Judged, *, seed: int, weights: np.ndarray | None = None) -> Score:
+    """The score of guessing without the inputs on the examples of `judged`. targets, weights: of the training data."""
     how = "always the most common class of the training data"
     if judged.task == REGRESSION:
         how = f"always the {'median' if metric == 'mae' else 'mean'} of the training data"
-    return score(metric, guesses(metric, targets, judged), how=how, seed=seed)
+    return score(metric, guesses(metric, targets, judged, weights), how=how, seed=seed)
 
 
 def dummy_error(metric: str, targets: np.ndarray, judged: Judged, *, seed: int) -> float:
@@ -388,11 +414,12 @@ def _ranked_classes(judged: Judged) -> list[int]:
 
 
 def _of_cells(metric: str, judged: Judged) -> Callable[[np.ndarray], float]:
-    num_classes = judged.outputs.shape[1]
+    num_classes, weights = judged.outputs.shape[1], judged.weights
     cell = judged.target * num_classes + judged.predicted
 
     def of(rows: np.ndarray) -> float:
-        counts = np.bincount(cell[rows], minlength=num_classes**2).reshape(num_classes, num_classes)
+        own = None if weights is None else weights[rows]
+        counts = np.bincount(cell[rows], weights=own, minlength=num_classes**2).reshape(num_classes, num_classes)
         true, predicted = counts.sum(axis=1), counts.sum(axis=0)
         top, bottom = (
             (counts.diagonal(), true) if metric == "balanced_accuracy" else (2 * counts.diagonal(), true + predicted)
@@ -417,7 +444,8 @@ def _of_ranks(judged: Judged) -> Callable[[np.ndarray], float]:
         sorted_once.append((order, judged.target[order] == c, ties))
 
     def of(rows: np.ndarray) -> float:
-        drawn, areas = np.bincount(rows, minlength=n), []
+        own_weights = None if judged.weights is None else judged.weights[rows]
+        drawn, areas = np.bincount(rows, weights=own_weights, minlength=n), []
         for order, own, ties in sorted_once:
             count = drawn[order].astype(float)
             with_it = np.add.reduceat(np.where(own, count, 0.0), ties)
@@ -431,12 +459,13 @@ def _of_ranks(judged: Judged) -> Callable[[np.ndarray], float]:
 
 
 def _of_variance(judged: Judged) -> Callable[[np.ndarray], float]:
-    target, squared = judged.target, judged.residual**2
+    target, squared, weights = judged.target, judged.residual**2, judged.weights
 
     def of(rows: np.ndarray) -> float:
-        own, lost = target[rows], squared[rows].sum()
+        own, each = target[rows], None if weights is None else weights[rows]
+        lost = np.average(squared[rows], weights=each)
         if np.ptp(own) == 0:
             return float(lost == 0)
-        return float(1 - lost / ((own - own.mean()) ** 2).sum())
+        return float(1 - lost / np.average((own - np.average(own, weights=each)) ** 2, weights=each))
 
     return of

@@ -39,7 +39,8 @@ class Data:
 
     kind: its name; task: binary, multiclass or regression. targets: (N,) class numbers, -1 in the test part; or
     numbers, NaN there. shares: (N, C) of classes, NaN there, where examples come with probabilities; `targets` are then
-    the likeliest. side: median shorter side of pictures, in pixels. twins: examples of the test part that are equal to
+    the likeliest. weights: (N,) above 0, what an example counts as; None: all alike. side: median shorter side of
+    pictures, in pixels. twins: examples of the test part that are equal to
     one that is trained on, as examples of few different values are by chance. groups: (N,) as of `Opened`, once it is
     open.
 
@@ -62,6 +63,11 @@ class Data:
     shares: np.ndarray | None = None
     twins: tuple[int, ...] = ()
     groups: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+    def weights_of(self, rows: Sequence[int]) -> np.ndarray | None:
+        """(n,) what these examples count as; None where all count alike."""
+        return None if self.weights is None else self.weights[np.asarray(rows, dtype=np.int64)]
 
     def groups_of(self, rows: Sequence[int]) -> np.ndarray | None:
         """(n,) which of these examples belong together; None where each stands for itself."""
@@ -75,6 +81,7 @@ class Data:
         _sound(not parts, self.kind, f"examples in a part {parts[0] if parts else ''!r}; known are {', '.join(PARTS)}")
         lengths = {"parts": len(split.part), "folds": len(split.fold), "targets": len(self.targets)}
         lengths |= {} if self.shares is None else {"shares": len(self.shares)}
+        lengths |= {} if self.weights is None else {"weights": len(self.weights)}
         other = next((name for name, length in lengths.items() if length != num), "")
         _sound(not other, self.kind, f"{num} examples, but {lengths.get(other)} {other}")
         _sound(len(set(self.ids)) == num, self.kind, "two examples with one id")
@@ -84,6 +91,8 @@ class Data:
         _sound(fold < max(split.folds, 1), self.kind, f"an example in fold {fold}, but {split.folds} folds from 0 on")
         unjudged = np.array(split.fold)[split.rows("test", "aside")]
         _sound(bool((unjudged == -1).all()), self.kind, "examples of the test part that are also chosen by")
+        counts = self.weights is None or bool((np.isfinite(self.weights) & (self.weights > 0)).all())
+        _sound(counts, self.kind, "weights that are not numbers above 0")
         known = self.targets >= 0 if self.classes else ~np.isnan(self.targets)
         _sound(not known[hidden].any(), self.kind, "targets of the test part that are not hidden")
         _sound(bool(known[self.rows].all()), self.kind, "examples to train on without a target")

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from torch import nn
 
+from tame.core.errors import UsageError
 from tame.parts.network import Build, Described, Network
 
 
@@ -35,6 +36,11 @@ def as_it_is(network: Network) -> None:
     """Verifies nothing: a network that TAME makes is the same wherever it is loaded."""
 
 
+def no_module(network: Network) -> nn.Module:
+    """Raises UsageError: a kind of another package need not have one."""
+    raise UsageError(f"a model of the kind of data {network.kind!r} is not given as a module; use predict or outputs")
+
+
 class OfInputs(Protocol):
     def __call__(self, network: Network, x: object, *, by_place: bool) -> np.ndarray: ...
 
@@ -43,7 +49,8 @@ class OfInputs(Protocol):
 class Prediction:
     """empty: the module that the weights of a model folder are loaded into, build made it where it is a user's own;
     of_paths: files and folders, as the command line has them; of_inputs: canonical outputs (n, C) of an array or frame
-    given from Python; verify: raises UsageError for a network that is not the one that was trained.
+    given from Python; verify: raises UsageError for a network that is not the one that was trained; module: the network
+    as a module of torch from raw examples to canonical outputs.
 
     Each raises UsageError for what this kind does not take, DataError for what cannot be read. by_place: columns of a
     table are those of the network in their order, whatever their names, and nothing of a row depends on the others.
@@ -53,3 +60,4 @@ class Prediction:
     of_paths: Callable[[Network, Sequence[Path]], Predicted]
     of_inputs: OfInputs
     verify: Callable[[Network], None] = as_it_is
+    module: Callable[[Network], nn.Module] = no_module

@@ -15,59 +15,69 @@ from tame.core.registry import Registry
 class Measure(Protocol):
     """outputs: canonical, (M, B, C) logits with target (B,) class numbers, or (M, B, 1) with target (B,) numbers.
 
+    weight: (B,) above 0, where an example counts as so many; None: all alike.
     Returns (M,). Raises ShapeError if it is for numbers and the outputs are not.
     """
 
-    def __call__(self, outputs: Tensor, target: Tensor) -> Tensor: ...
+    def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor: ...
 
 
 METRICS: Registry[Measure] = Registry("metric")
 
 
 @METRICS.add("accuracy")
-def accuracy(outputs: Tensor, target: Tensor) -> Tensor:
+def accuracy(outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Share of examples whose largest logit is the target's."""
-    return (outputs.argmax(dim=-1) == target).to(outputs.dtype).mean(dim=-1)
+    return mean_over((outputs.argmax(dim=-1) == target).to(outputs.dtype), weight)
 
 
-def _confusion(outputs: Tensor, target: Tensor) -> Tensor:
-    """Counts (M, C, C): row is the true class, column the predicted one."""
+def mean_over(each: Tensor, weight: Tensor | None) -> Tensor:
+    """The mean (M,) of a number of each example, (M, B), each counted as often as its weight (B,) says."""
+    if weight is None:
+        return each.mean(dim=1)
+    own = weight.to(each)
+    return (each * own).sum(dim=1) / own.sum()
+
+
+def _confusion(outputs: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    """Counts (M, C, C), or sums of weights: row is the true class, column the predicted one."""
     num_classes = outputs.shape[-1]
     cell = target * num_classes + outputs.argmax(dim=-1)
     counts = torch.zeros(outputs.shape[0], num_classes**2, dtype=outputs.dtype, device=outputs.device)
-    counts.scatter_add_(1, cell, torch.ones_like(cell, dtype=outputs.dtype))
+    each = torch.ones_like(cell, dtype=outputs.dtype) if weight is None else weight.to(outputs).expand(cell.shape)
+    counts.scatter_add_(1, cell, each)
     return counts.view(-1, num_classes, num_classes)
 
 
 @METRICS.add("balanced_accuracy")
-def balanced_accuracy(outputs: Tensor, target: Tensor) -> Tensor:
+def balanced_accuracy(outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean recall over the classes that occur."""
-    counts = _confusion(outputs, target)
+    counts = _confusion(outputs, target, weight)
     size = counts.sum(dim=2)
-    recall = counts.diagonal(dim1=1, dim2=2) / size.clamp(min=1)
+    recall = counts.diagonal(dim1=1, dim2=2) / torch.where(size > 0, size, 1)
     present = (size > 0).to(outputs.dtype)
     return (recall * present).sum(dim=1) / present.sum(dim=1)
 
 
 @METRICS.add("f1_macro")
-def f1_macro(outputs: Tensor, target: Tensor) -> Tensor:
+def f1_macro(outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean over the classes that occur or are predicted of 2 TP / (2 TP + FP + FN)."""
-    counts = _confusion(outputs, target)
+    counts = _confusion(outputs, target, weight)
     bottom = counts.sum(dim=1) + counts.sum(dim=2)
-    f1 = 2 * counts.diagonal(dim1=1, dim2=2) / bottom.clamp(min=1)
+    f1 = 2 * counts.diagonal(dim1=1, dim2=2) / torch.where(bottom > 0, bottom, 1)
     present = (bottom > 0).to(outputs.dtype)
     return (f1 * present).sum(dim=1) / present.sum(dim=1)
 
 
 @METRICS.add("log_loss")
-def log_loss(outputs: Tensor, target: Tensor) -> Tensor:
+def log_loss(outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean negative log-probability of the target, in nats."""
     log_p = F.log_softmax(outputs, dim=-1)
-    return -log_p.gather(-1, target.expand(outputs.shape[0], -1).unsqueeze(-1)).squeeze(-1).mean(dim=1)
+    return mean_over(-log_p.gather(-1, target.expand(outputs.shape[0], -1).unsqueeze(-1)).squeeze(-1), weight)
 
 
 @METRICS.add("roc_auc")
-def roc_auc(outputs: Tensor, target: Tensor) -> Tensor:
+def roc_auc(outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Probability that an example of a class ranks above one that is not of it; a tie counts half.
 
     Two classes are ranked by the difference of their logits. More are ranked by probability, each against the rest,
@@ -80,7 +90,11 @@ def roc_auc(outputs: Tensor, target: Tensor) -> Tensor:
     rank_by = (outputs[..., 1] - outputs[..., 0])[..., None] if two else F.log_softmax(outputs, dim=-1)
     counts = torch.bincount(target, minlength=num_classes).tolist()
     ranked = [c for c in ((1,) if two else range(num_classes)) if 0 < counts[c] < len(target)]
-    areas = [_area(rank_by[..., 0 if two else c].contiguous(), target == c, ones=counts[c]) for c in ranked]
+    columns = {c: rank_by[..., 0 if two else c].contiguous() for c in ranked}
+    if weight is None:
+        areas = [_area(columns[c], target == c, ones=counts[c]) for c in ranked]
+    else:
+        areas = [_weighted_area(columns[c], target == c, weight.double()) for c in ranked]
     found = torch.stack(areas).mean(dim=0) if areas else torch.full_like(outputs[:, 0, 0], 0.5)
     return torch.where(outputs.isnan().any(dim=2).any(dim=1), torch.nan, found)
 
@@ -94,6 +108,17 @@ def _area(rank_by: Tensor, own: Tensor, *, ones: int) -> Tensor:
     return won.to(rank_by.dtype) / (2 * ones * (len(own) - ones))
 
 
+def _weighted_area(rank_by: Tensor, own: Tensor, weight: Tensor) -> Tensor:
+    """The same where an example counts as often as its weight (B,) says: of pairs, the product of both weights."""
+    order = rank_by.sort(dim=1)
+    others = torch.where(own, 0, weight)
+    below = F.pad(others.expand(rank_by.shape).gather(1, order.indices).cumsum(dim=1), (1, 0))
+    left = torch.searchsorted(order.values, rank_by)
+    right = torch.searchsorted(order.values, rank_by, right=True)
+    won = (torch.where(own, weight, 0) * (below.gather(1, left) + below.gather(1, right))).sum(dim=1)
+    return (won / (2 * weight[own].sum() * others.sum())).to(rank_by.dtype)
+
+
 def _errors(outputs: Tensor, target: Tensor) -> Tensor:
     """Prediction minus target, (M, B). Raises ShapeError unless outputs are (M, B, 1) and the target is (B,)."""
     if outputs.ndim != 3 or outputs.shape[-1] != 1 or target.shape != outputs.shape[1:2]:
@@ -103,25 +128,27 @@ def _errors(outputs: Tensor, target: Tensor) -> Tensor:
 
 
 @METRICS.add("rmse")
-def rmse(outputs: Tensor, target: Tensor) -> Tensor:
+def rmse(outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Square root of the mean squared error, in units of the target."""
-    return _errors(outputs, target).square().mean(dim=1).sqrt()
+    return mean_over(_errors(outputs, target).square(), weight).sqrt()
 
 
 @METRICS.add("mae")
-def mae(outputs: Tensor, target: Tensor) -> Tensor:
+def mae(outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean absolute error, in units of the target."""
-    return _errors(outputs, target).abs().mean(dim=1)
+    return mean_over(_errors(outputs, target).abs(), weight)
 
 
 @METRICS.add("r2")
-def r2(outputs: Tensor, target: Tensor) -> Tensor:
+def r2(outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Share of the target's variance that the predictions explain; below 0 if its mean would be better.
 
     A constant target gives 1 if it is predicted exactly, otherwise 0.
     """
-    lost = _errors(outputs, target).square().sum(dim=1)
+    own = None if weight is None else weight.to(outputs)
+    lost = mean_over(_errors(outputs, target).square(), own)
     wanted = target.to(outputs.dtype)
     if bool((target == target[0]).all()):
         return torch.where(lost == 0, 1, 0 * lost)  # 0 times: NaN stays NaN
-    return 1 - lost / (wanted - wanted.mean()).square().sum()
+    middle = mean_over(wanted[None], own)
+    return 1 - lost / mean_over((wanted - middle).square()[None], own)

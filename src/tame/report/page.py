@@ -105,7 +105,7 @@ class FailedPage:
 
 def render_report(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> str:
     """The report as one HTML text. thumbnails: JPEG files by picture id."""
-    return _printed("report.html", view(result, history, thumbnails))
+    return printed("report.html", view(result, history, thumbnails))
 
 
 def render_failure(name: str, why: str, findings: Sequence[Finding], history: History, *, kind: str = FIRST) -> str:
@@ -115,11 +115,16 @@ def render_failure(name: str, why: str, findings: Sequence[Finding], history: Hi
     """
     found = [_finding(finding, kind) for finding in findings]
     trials = list(history.trials.values())
-    return _printed("failed.html", FailedPage(name=name, why=why, findings=found, trials=trials))
+    return printed("failed.html", FailedPage(name=name, why=why, findings=found, trials=trials))
 
 
-def _printed(template: str, page: Page | FailedPage) -> str:
-    values: dict[str, object] = {each.name: getattr(page, each.name) for each in fields(page)}
+def printed(template: str, page: Page | FailedPage) -> str:
+    """A template with the values of a page."""
+    return printed_alone(template, {each.name: getattr(page, each.name) for each in fields(page)})
+
+
+def printed_alone(template: str, values: Mapping[str, object]) -> str:
+    """A template with these values; text is escaped, markup is not."""
     return _environment().get_template(template).render(values)
 
 
@@ -146,7 +151,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
     trials = search_section.ranked([trial for trial in history.trials.values() if not trial.is_finalist])
     kind, answers, classes, numbers = result.kind, result.answers, None, None
     if isinstance(answers, NumberAnswers):
-        numbers = test_section.of_numbers(result, answers)
+        numbers = test_section.of_numbers(result, answers, thumbnails)
     else:
         classes = test_section.of_classes(result, answers, thumbnails)
     return Page(

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from tame.core.evaluation import ClassAnswers, Sample
 from tame.core.records import Finding
 from tame.core.result import Result
+from tame.kinds.known import KINDS
 from tame.report import formats
 
 LARGE, SMALL = 480, 160  # pixels of the longer side: of mistakes, which can be enlarged, and of the others
 MOST_PAIRS = 6  # of each finding
+MOST_ERRORS = 12  # largest ones, of numbers
 PAIRED = {  # findings that name pairs of pictures: how the pairs are headed, and what is said of them
     "label_conflict": (
         "The same picture under two labels",
@@ -55,9 +57,12 @@ class PairGroup:
 def pictured(result: Result) -> dict[str, int]:
     """The pictures that the report shows, each with the pixels of its longer side."""
     answers = result.answers
-    small = [each.id for each in answers.samples] if isinstance(answers, ClassAnswers) else []
+    if isinstance(answers, ClassAnswers):
+        small, large = [each.id for each in answers.samples], [each.id for each in answers.mistakes]
+    else:
+        shown = answers.errors[:MOST_ERRORS] if KINDS.get(result.kind).thumbnails else ()
+        small, large = [each.id for each in shown], []
     small += [name for _, pairs in _paired(result.findings) for pair in pairs for name in pair]
-    large = [each.id for each in answers.mistakes] if isinstance(answers, ClassAnswers) else []
     return {**dict.fromkeys(small, SMALL), **dict.fromkeys(large, LARGE)}
 
 

@@ -9,7 +9,16 @@ from functools import partial
 
 from markupsafe import Markup
 
-from tame.core.evaluation import Calibration, ClassAnswers, ClassScore, ExpectedCost, Mistake, NumberAnswers, Residuals
+from tame.core.evaluation import (
+    Calibration,
+    ClassAnswers,
+    ClassScore,
+    ExpectedCost,
+    Mistake,
+    NumberAnswers,
+    NumberError,
+    Residuals,
+)
 from tame.core.result import Result
 from tame.report import formats, words
 from tame.report.charts import Row, Spot, agreement, intervals
@@ -113,10 +122,14 @@ class ClassSection:
 
 @dataclass(frozen=True, slots=True)
 class ErrorLine:
+    """A prediction with a large error. source, alt: as of a mistake."""
+
     id: str
     true: str
     predicted: str
     error: str
+    source: str
+    alt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +162,8 @@ def of_classes(result: Result, answers: ClassAnswers, thumbnails: Mapping[str, b
     )
 
 
-def of_numbers(result: Result, answers: NumberAnswers) -> NumberSection:
-    """The sections on a regression's answers."""
+def of_numbers(result: Result, answers: NumberAnswers, thumbnails: Mapping[str, bytes]) -> NumberSection:
+    """The sections on a regression's answers. thumbnails: JPEG files by picture id."""
     about, size = answers.residuals, formats.significant
     return NumberSection(
         agreement_chart=_agreement(result, about),
@@ -159,11 +172,16 @@ def of_numbers(result: Result, answers: NumberAnswers) -> NumberSection:
         f"{size(about.rmse)}",
         points_shown=len(about.points),
         points_all=about.n,
-        errors=[
-            ErrorLine(each.id, size(each.true), size(each.predicted), formats.shown_signed("rmse", each.error))
-            for each in answers.errors
-        ],
+        errors=[_error(each, thumbnails) for each in answers.errors],
     )
+
+
+def _error(each: NumberError, thumbnails: Mapping[str, bytes]) -> ErrorLine:
+    true, predicted = formats.significant(each.true), formats.significant(each.predicted)
+    return ErrorLine(
+        each.id, true, predicted, formats.shown_signed("rmse", each.error), source_of(each.id, thumbnails),
+        f"{true}, predicted as {predicted}",
+    )  # fmt: skip
 
 
 def _agreement(result: Result, about: Residuals) -> Markup:
@@ -200,8 +218,6 @@ def _calibration(result: Result, about: Calibration) -> CalibrationWords:
         for part in about.bins
     ]  # fmt: skip
     least = min([min(part.confidence, part.low) for part in about.bins], default=0.0)
-    apart = about.confidence - about.right
-    lean = "overconfident" if apart > 0 else "underconfident"
     chart = both("reliability", partial(
         agreement, spots, title="Share correct over predicted probability, with 95 % intervals",
         desc="; ".join(spot.note for spot in spots), x_label="predicted probability", y_label="share correct",
@@ -209,9 +225,8 @@ def _calibration(result: Result, about: Calibration) -> CalibrationWords:
     ))  # fmt: skip
     said = f"the network's average probability for its prediction is {formats.number(about.confidence)}, and a share "
     said += f"of {formats.number(about.right)} of the predictions is correct"
-    return CalibrationWords(
-        chart, formats.number(about.ece), said + (f": it is {lean}" if abs(apart) >= 0.0005 else "")
-    )
+    told = formats.sentence(words.calibration(result, about))
+    return CalibrationWords(chart, formats.number(about.ece), f"{formats.sentence(said)} {told}")
 
 
 def _costs(classes: Sequence[str], about: ExpectedCost) -> CostWords:

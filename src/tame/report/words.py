@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
-from tame.core.evaluation import Difference, Residuals
+from tame.core.evaluation import Calibration, Difference, Residuals
 from tame.core.recipe import Value
 from tame.core.records import Point, Trial
 from tame.core.result import Result
@@ -22,6 +22,7 @@ from tame.report.formats import (
     is_rising,
     listed,
     metric_name,
+    number,
     short,
     shown,
     shown_signed,
@@ -171,6 +172,18 @@ def error_spread(about: Residuals) -> str:
     """How large errors are: half of them, and 9 of 10, lie below these sizes."""
     half, most = significant(about.median_size), significant(about.size_90)
     return f"half of the predictions are off by less than {half}, 9 of 10 by less than {most}"
+
+
+def calibration(result: Result, about: Calibration) -> str:
+    """Whether the probabilities are shown to be wrong: by more than a calibrated network's are by chance."""
+    own = number(about.ece)
+    if about.usual is None:
+        return f"probabilities are off by {own} on average (calibration error)"
+    usual = f"{number(about.usual)} is usual for {examples(result, about.n)}"
+    if about.ece <= about.usual:
+        return f"no miscalibration was shown ({own}; up to {usual})"
+    lean = "over" if about.confidence > about.right else "under"
+    return f"probabilities are off by {own} on average, {lean}confident: up to {usual}"
 
 
 def part_size(part: Mapping[str, int]) -> int:

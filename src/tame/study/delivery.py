@@ -52,12 +52,13 @@ def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | 
     def record(count: int) -> None:
         study.keep(events.SealOpened(n=count, trial=winner.trials[0].number, used_s=study.used_s))
 
-    own = open_test(data.sealed, ids, outputs, record, task=data.task, groups=data.groups_of(rows))
+    groups, weights = data.groups_of(rows), data.weights_of(rows)
+    own = open_test(data.sealed, ids, outputs, record, task=data.task, groups=groups, weights=weights)
     if default is winner:
         return Tested(own, own)
     if other is None:
         return Tested(own, None)
-    return Tested(own, judged_from(data.task, ids, own.truth, other, groups=own.groups))
+    return Tested(own, judged_from(data.task, ids, own.truth, other, groups=groups, weights=weights))
 
 
 def _choose(study: Study, data: Data, finalist: Finalist) -> None:

@@ -39,8 +39,10 @@ def validation(study: Study, data: Data, plan: Plan, trial: Trial) -> Judged:
     folds = [fold for fold in folds_of(plan, trial) if fold is not None]
     found = study.worker.validation(state_of(study, trial), folds=folds)
     ids = [data.ids[row] for row in found.rows]
-    groups = data.groups_of(found.rows)
-    return judged_from(data.task, ids, data.truth(found.rows), np.array(found.outputs), groups=groups)
+    return judged_from(
+        data.task, ids, data.truth(found.rows), np.array(found.outputs), groups=data.groups_of(found.rows),
+        weights=data.weights_of(found.rows),
+    )  # fmt: skip
 
 
 def state_of(study: Study, trial: Trial) -> StateOf:

@@ -198,7 +198,7 @@ def _memory(study: Study, data: Data, plan: Plan) -> tuple[Memory | None, Memory
         assert data.backbone is not None
         head, stages = plan.search.base, data.backbone.stages
         size, epochs = max(plan.sizes), TUNE_EPOCHS[1]
-        tuning = portfolio.fine_tuning(head, size=size, epochs=epochs, stages=stages, seed=head.seed)
+        tuning = portfolio.fine_tuning(head, size=size, epochs=epochs, stages=stages, seed=head.seed, task=data.task)
     elif not plan.sizes:
         tried = plan.search.base
     use = study.worker.memory(first, folds=plan.folds, tuning=tuning, rehearsed=tried)

@@ -54,6 +54,7 @@ def learn(study: Study, data: Data) -> None:
             num_classes=len(data.classes),
             task=data.task,
             costs=parse_costs(text, data.classes) if text else None,
+            weights=None if data.weights is None else data.weights[data.rows].tolist(),
         )
     )
 

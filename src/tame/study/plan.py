@@ -203,18 +203,19 @@ def costs_of(study: Study, data: Data) -> Costs | None:
 
 def facts_of(data: Data, *, seed: int) -> Facts:
     """The scores of a dummy on the validation examples, and other facts of the data."""
-    learnt = data.learnt()
-    valid = data.truth([row for row in data.rows if data.split.fold[row] >= 0])
+    learnt, weights = data.learnt(), data.weights_of(data.rows)
+    rows = [row for row in data.rows if data.split.fold[row] >= 0]
+    valid = data.truth(rows)
     blank = np.zeros((len(valid), max(len(data.classes), 1)))
-    judged = judged_from(data.task, [""] * len(valid), valid, blank)
-    shares = class_shares(learnt, len(data.classes)) if data.classes else np.ones(1)
+    judged = judged_from(data.task, [""] * len(valid), valid, blank, weights=data.weights_of(rows))
+    shares = class_shares(learnt, len(data.classes), weights) if data.classes else np.ones(1)
     return Facts(
         task=data.task,
         num_classes=max(len(data.classes), 1),
         num_valid=len(valid),
         metric=data.metric,
         higher_is_better=METRIC_MODES[data.metric] == "max",
-        dummy=measure(data.metric, guesses(data.metric, learnt, judged)),
+        dummy=measure(data.metric, guesses(data.metric, learnt, judged, weights)),
         dummy_error=dummy_error(data.metric, learnt, judged, seed=seed),
         guess_loss=float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum()) if data.classes else 1.0,
     )

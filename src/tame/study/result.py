@@ -153,9 +153,9 @@ def _task(data: Data) -> Task:
 
 def _baselines(data: Data, tested: Tested, *, seed: int, is_winner: bool) -> Baselines:
     """The dummy, and the default recipe if it was trained, on the same examples as the winner."""
-    metric, own, learnt = data.metric, tested.winner, data.learnt()
-    lowest = dummy(metric, learnt, own, seed=seed)
-    over = difference(metric, own, guesses(metric, learnt, own), seed=seed)
+    metric, own, learnt, weights = data.metric, tested.winner, data.learnt(), data.weights_of(data.rows)
+    lowest = dummy(metric, learnt, own, seed=seed, weights=weights)
+    over = difference(metric, own, guesses(metric, learnt, own, weights), seed=seed)
     guessing = Guessing(
         value=lowest.value, low=lowest.low, high=lowest.high, n=lowest.n, how=lowest.how, difference=over
     )

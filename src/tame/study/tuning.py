@@ -67,7 +67,7 @@ def _recipe(study: Study, data: Data, plan: Plan, best: Finalist) -> tuple[Recip
     assert plan.epoch_s is not None
     assert plan.smallest is not None
     for size in sorted(plan.sizes, reverse=True):
-        recipe = fine_tuning(head.recipe, size=size, epochs=TUNE_EPOCHS[1], stages=stages, seed=seed)
+        recipe = fine_tuning(head.recipe, size=size, epochs=TUNE_EPOCHS[1], stages=stages, seed=seed, task=data.task)
         last = size == min(plan.sizes)  # a smaller input leaves time for more epochs, which help more than pixels
         least = TUNE_EPOCHS[0] if last else ENOUGH
         guess = plan.epoch_s * (size / plan.smallest) ** 2

@@ -22,7 +22,7 @@ class Unsealed:
     """The examples that are not sealed. rows: of the data; targets: (N,) class numbers, or numbers, or (N, C) shares.
 
     folds: the fold that validates each example, -1 for none; num_classes: 0 for a regression; costs: (C, C), of
-    confusing a true class with another.
+    confusing a true class with another; weights: (N,) above 0, where an example counts as so many.
     """
 
     rows: Sequence[int]
@@ -31,6 +31,7 @@ class Unsealed:
     num_classes: int
     task: str  # binary, multiclass or regression
     costs: Sequence[Sequence[float]] | None = None
+    weights: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

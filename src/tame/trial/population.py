@@ -39,6 +39,7 @@ class Examples:
     is validated, -1 for never; num_classes: 0 for a regression. costs: (C, C) of confusions, if given.
     together: all members use the same batches, whichever fold they leave out; an example has weight zero for the
     member that it validates. Otherwise each member's batches come only from the examples that it trains on.
+    weight: (N,) above 0, what an example counts as; None: all alike.
     scaling: of a regression, the mean and standard deviation of each fold's training targets, which standardise them.
     """
 
@@ -47,6 +48,7 @@ class Examples:
     num_classes: int
     together: bool = True
     costs: Tensor | None = None
+    weight: Tensor | None = None
     scaling: Mapping[int | None, tuple[float, float]] | None = None  # by fold
 
     def __len__(self) -> int:
@@ -54,8 +56,8 @@ class Examples:
 
     def to(self, device: torch.device) -> Examples:
         """The same examples on a device."""
-        costs = None if self.costs is None else self.costs.to(device)
-        return replace(self, target=self.target.to(device), fold=self.fold.to(device), costs=costs)
+        costs, weight = (None if own is None else own.to(device) for own in (self.costs, self.weight))
+        return replace(self, target=self.target.to(device), fold=self.fold.to(device), costs=costs, weight=weight)
 
     def aims(self, members: Sequence[Member], rows: Tensor, like: Tensor) -> Tensor:
         """The target of these rows as the members see it: (n, ...), or (M, n, 1) if each has its own scale."""
@@ -93,11 +95,15 @@ class Examples:
         return self.trains(member).nonzero().squeeze(1)
 
     def class_counts(self, member: Member) -> Tensor | None:
-        """(C,) how many examples of each class the member trains on, shares added up; None for a regression."""
+        """(C,) how many examples of each class the member trains on, shares and weights added up; None for a
+        regression."""
         if not self.num_classes:
             return None
-        own = self.target[self.trains(member)]
-        return own.sum(dim=0) if own.ndim == 2 else torch.bincount(own, minlength=self.num_classes)
+        trains = self.trains(member)
+        own, weight = self.target[trains], None if self.weight is None else self.weight[trains]
+        if own.ndim == 2:
+            return own.sum(dim=0) if weight is None else weight.to(own) @ own
+        return torch.bincount(own, weight, minlength=self.num_classes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ class Serial:
         rates = settings.rates(epoch, len(batches), like)[:, 0]
         if own.plateau is not None and number == 1:
             rates = rates * own.plateau.to(rates)
-        total, count = torch.zeros_like(like.flatten()[:1]), 0
+        total, count = torch.zeros_like(like.flatten()[:1]), 0.0
         own.module.train()
         _mode(own.optimizer, train=True)
         for step, (rows, rate) in enumerate(zip(batches, rates.tolist(), strict=True)):
@@ -182,12 +182,12 @@ class Serial:
                     _stacked(own.average), _stacked(module.state_dict()),
                     count=torch.tensor([before[0] if inside[0] else 0], dtype=like.dtype, device=like.device),
                 )  # fmt: skip
-        return (total / max(count, 1)).cpu()
+        return (total / (count or 1)).cpu()
 
     def _step(
         self, own: _Training, settings: Settings, epoch: int, step: int, rows: Tensor, rate: float, num_steps: int
-    ) -> tuple[Tensor, int]:
-        """One step on the member's examples in a batch. Returns their mean loss and their number."""
+    ) -> tuple[Tensor, float]:
+        """One step on the member's examples in a batch. Returns their mean loss and their number, or their weight."""
         recipe, task = own.member.recipe, self.task
         mine: Tensor | None = None  # None: all of them
         if joint(task.examples, recipe) and own.member.fold is not None:
@@ -203,7 +203,11 @@ class Serial:
         else:
             places = torch.arange(len(rows), device=rows.device) if mine is None else mine
             parts = torch.chunk(places, self.parts)
-            losses = [self._backward(own, settings, epoch, step, rows, p, share=len(p) / count) for p in parts]
+            sizes = [self._size(rows[p]) for p in parts]
+            losses = [
+                self._backward(own, settings, epoch, step, rows, p, share=size / sum(sizes))
+                for p, size in zip(parts, sizes, strict=True)
+            ]
             loss = torch.stack(losses).sum()
         params: dict[str, nn.Parameter] = {}
         if settings.any_penalty or settings.any_clip or settings.any_max_norm:
@@ -221,7 +225,12 @@ class Serial:
         if averages(recipe) == "ema":
             done = torch.full_like(settings.ema, (epoch - 1) * num_steps + step)
             update_average(_stacked(own.average), _stacked(own.module.state_dict()), decay=settings.ema, step=done)
-        return loss, count
+        return loss, self._size(rows if mine is None else rows[mine])
+
+    def _size(self, rows: Tensor) -> float:
+        """How many these examples count as."""
+        weight = self.task.examples.weight
+        return float(len(rows)) if weight is None else float(weight[rows].sum())
 
     def _backward(
         self,
@@ -255,9 +264,12 @@ class Serial:
                 require_outputs(recipe, outputs, (len(x), num_outputs(recipe, task.examples)), trained=True)
         outputs = outputs.float()[None] if outputs.dtype == torch.bfloat16 else outputs[None]
         target = task.examples.aims([own.member], seen, outputs).to(task.device)
-        (loss,) = mean_loss(recipe.loss.name, outputs, target, settings.loss)
+        every = task.examples.weight
+        weight = None if every is None else every[seen].to(outputs)[None]
+        (loss,) = mean_loss(recipe.loss.name, outputs, target, settings.loss, weight=weight)
         if mix is not None:
-            (other,) = mean_loss(recipe.loss.name, outputs, partners(target, mix), settings.loss)
+            theirs = None if weight is None else weight[:, mix.partner]
+            (other,) = mean_loss(recipe.loss.name, outputs, partners(target, mix), settings.loss, weight=theirs)
             loss = mix.lam * loss + (1 - mix.lam) * other
         with naming_failures(recipe):
             (loss * share if share < 1 else loss).backward()

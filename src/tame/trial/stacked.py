@@ -257,7 +257,8 @@ class _Given:
     x: Tensor
     target: Tensor  # (B, ...), or (M, B, 1) for numbers on each member's scale
     draws: Draws
-    weight: Tensor | None = None  # (M, B), if not every member trains on all of them
+    weight: Tensor | None = None  # (M, B), if not every member trains on all of them, or they do not count alike
+    mine: Tensor | None = None  # (M, B) 1 where a member trains on it, if that is not what `weight` says
     mix: Mix | None = None
 
     @property
@@ -282,6 +283,7 @@ class _Run:
     walked: Tensor  # (n,) rows that an epoch iterates over
     used: Tensor | None  # (N,) bools: examples that some member trains on; None: all that are walked
     trains: Tensor | None  # (M, N) of the parameters' type: 1 if the member trains on it; None: on all of `used`
+    weights: Tensor | None  # (M, N) what an example counts as: `trains`, unless examples have weights; None: all alike
     rows: Tensor  # (n,) examples that some member is validated on
     places: Tensor | None  # (M,) which fold's inputs each member sees, if folds have their own
     like: Tensor
@@ -310,7 +312,9 @@ class _Run:
             task=task, traces=engine.traces, half=engine.half, rehearsed=rehearsed, module=template.train(),
             population=population, recipe=members[0].recipe,
             settings=Settings.of(members, examples, like), learn=stacked_learning(template, task, half=engine.half),
-            walked=walked, used=used, trains=whole, rows=validated.nonzero().squeeze(1),
+            walked=walked, used=used, trains=whole,
+            weights=whole if examples.weight is None else weighed(whole, examples.weight.to(like), len(members)),
+            rows=validated.nonzero().squeeze(1),
             places=places_of(task, members), like=like,
         )  # fmt: skip
 
@@ -380,7 +384,7 @@ class _Run:
         columns, members = self.module.columns, len(self.population.members)
         given = (columns.dense + columns.periodic + len(columns.embedded)) * (1 if self.places is None else members)
         drawn = 0 if self.settings.dropout is None else sum(self.module.widths)
-        weights = 0 if self.trains is None else members
+        weights = 0 if self.weights is None else members
         return max(1, min(MOST_AHEAD, AHEAD_VALUES // (size * (given + drawn + weights))))
 
     def _ahead(self, epoch: int, steps: Sequence[int], batches: Sequence[_Batch]) -> Tensors:
@@ -388,7 +392,7 @@ class _Run:
         assert isinstance(self.module, Mlp)
         rows = torch.cat([batches[step].rows for step in steps])
         given = _tensors_of(self._given(epoch, steps[0], _Batch(rows, len(rows), None)))
-        dims = {"x": -2, "target": 1 if given["target"].ndim == 3 else 0, "weight": 1}
+        dims = {"x": -2, "target": 1 if given["target"].ndim == 3 else 0, "weight": 1, "mine": 1}
         found = {
             f"given.{name}": torch.unflatten(value, dims[name], (len(steps), -1)).movedim(dims[name] % value.ndim, 0)
             for name, value in given.items()
@@ -411,7 +415,8 @@ class _Run:
         target = self.task.examples.aims(self.population.members, rows, like)
         return _Given(
             x=x if mix is None else apply_mix(x, mix), target=target, mix=mix,
-            weight=None if self.trains is None else self.trains[:, rows],
+            weight=None if self.weights is None else self.weights[:, rows],
+            mine=None if self.trains is None or self.weights is self.trains else self.trains[:, rows],
             draws=self._draws(epoch, step, batch),
         )  # fmt: skip
 
@@ -420,9 +425,10 @@ class _Run:
     ) -> Tensor:
         """Takes one step of all members and returns their loss (M,)."""
         settings, params = self.settings, flat.params
+        mine = given.weight if self.weights is self.trains else given.mine
         with naming_failures(self.recipe):
             outputs, slopes = self.learn(
-                params, buffers, given.x, dropout=settings.dropout, draws=given.draws, mine=given.weight
+                params, buffers, given.x, dropout=settings.dropout, draws=given.draws, mine=mine
             )
         width = num_outputs(self.recipe, self.task.examples)
         require_outputs(self.recipe, outputs, (len(self.population.members), given.size, width), trained=True)
@@ -458,14 +464,14 @@ class _Run:
             settings = _with(self.settings, {**own["settings"], "loss": _with(self.settings.loss, own["loss"])})
             draws = iter(own["draws"].values())
             part = own["given"]
-            given = _Given(part["x"], part["target"], lambda width: next(draws), part.get("weight"))
+            given = _Given(part["x"], part["target"], lambda width: next(draws), part.get("weight"), part.get("mine"))
             run, now = replace(self, settings=settings), _with(hyper, own["hyper"])
             return run._move(given, flat.over(own["param"], own["state"], own["like"]), own["buffer"], now)
 
         flags = [getattr(self.settings, each.name) for each in fields(self.settings) if each.name.startswith("any_")]
         same = {f"{room}.{name}": value for room, own in rooms.items() for name, value in own.items()}
         del same["hyper.lr"]
-        depends = (kind, flat.kind, self.module.kind, is_by_onednn(), self.half, *flags)
+        depends = (kind, flat.kind, self.module.kind, is_by_onednn(), self.half, self.weights is self.trains, *flags)
         return Steps(self.traces, depends, move, same, at_once=self.rehearsed)
 
     def _loss(self, outputs: Tensor, given: _Given) -> tuple[Tensor, Tensor]:
@@ -476,7 +482,8 @@ class _Run:
         loss, slope = learn(kind, outputs, given.target)
         if given.mix is not None:
             lam = given.mix.lam
-            other, of_other = learn(kind, outputs, partners(given.target, given.mix))
+            theirs = None if given.weight is None else given.weight[:, given.mix.partner]
+            other, of_other = learn(kind, outputs, partners(given.target, given.mix), weight=theirs)
             loss, slope = lam * loss + (1 - lam) * other, lam * slope + (1 - lam) * of_other
         return loss, slope.to(kept)
 
@@ -493,11 +500,11 @@ class _Run:
         return [_Batch(rows, len(whole), mine) for rows, mine, whole in parts]
 
     def _counts(self, batches: Sequence[_Batch]) -> tuple[Tensor, list[bool]]:
-        """How many examples each member trains on in each step (steps, M), and whether a step has an idle member."""
-        if self.trains is None:
+        """What the examples that each member trains on in each step count as (steps, M); whether one member is idle."""
+        if self.weights is None:
             sizes = torch.tensor([len(batch.rows) for batch in batches], dtype=self.like.dtype, device=self.like.device)
             return sizes[:, None].expand(-1, len(self.settings.recipes)), [False] * len(batches)
-        counts = torch.stack([self.trains[:, batch.rows].sum(dim=1) for batch in batches])
+        counts = torch.stack([self.weights[:, batch.rows].sum(dim=1) for batch in batches])
         return counts, (counts == 0).any(dim=1).tolist()  # once per epoch: a GPU need not wait in every step
 
     def _end_averages(self, epoch: int, tensors: Tensors) -> None:
@@ -510,6 +517,11 @@ class _Run:
         update_mean(
             in_room(tensors, "average"), own, count=torch.tensor(count, dtype=self.like.dtype, device=self.like.device)
         )
+
+
+def weighed(trains: Tensor | None, weight: Tensor, num_members: int) -> Tensor:
+    """(M, N) what examples count as for each member: their weight (N,), 0 where it does not train on them."""
+    return weight.repeat(num_members, 1) if trains is None else trains * weight
 
 
 def begin_second_phase(population: Population, recipe: Recipe, tensors: Tensors) -> None:

@@ -143,6 +143,7 @@ def examples_of(given: Unsealed) -> Examples:
         torch.tensor(given.folds),
         given.num_classes,
         costs=None if given.costs is None else torch.tensor(given.costs, dtype=torch.float64),
+        weight=None if given.weights is None else torch.tensor(given.weights, dtype=torch.float64),
     )
 
 
@@ -154,8 +155,12 @@ def scaled(examples: Examples, recipe: Recipe) -> Examples:
     if examples.num_classes or recipe.loss.name == "poisson":
         return examples
     folds: list[Fold] = [None, *range(int(examples.fold.max()) + 1)]
-    targets = {f: examples.target if f is None else examples.target[examples.fold != f] for f in folds}
-    found = {fold: Scaling.of(own.numpy()) for fold, own in targets.items()}
+    trains = {fold: (examples.fold != fold if fold is not None else slice(None)) for fold in folds}
+    weight = examples.weight
+    found = {
+        fold: Scaling.of(examples.target[own].numpy(), None if weight is None else weight[own].numpy())
+        for fold, own in trains.items()
+    }
     return replace(examples, scaling={fold: (own.shift, own.scale) for fold, own in found.items()})
 
 

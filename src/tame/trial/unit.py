@@ -17,7 +17,7 @@ from tame.core.errors import StoppedError
 from tame.core.recipe import Recipe
 from tame.core.records import Point
 from tame.parts.losses import cross_entropy_of
-from tame.parts.metrics import METRICS
+from tame.parts.metrics import METRICS, mean_over
 from tame.parts.schedules import start_plateau, step_plateau
 from tame.trial.commands import Fold, How
 from tame.trial.member_states import MemberStates
@@ -297,9 +297,15 @@ def judged(
             continue
         outputs = measured.outputs[places][:, own.to(measured.outputs.device)].float().cpu()
         rows = measured.rows[own]
+        weight = None if examples.weight is None else examples.weight[rows].cpu()
         aims = examples.aims([members[places[0]]], rows, outputs).cpu()
-        loss = judging_loss(outputs, aims[0, :, 0] if aims.ndim == 3 else aims, examples.num_classes).tolist()
-        value = _value(metric, examples.undo(outputs, fold), examples.target[rows].cpu(), examples.num_classes)
+        aim, target, classes = (
+            aims[0, :, 0] if aims.ndim == 3 else aims,
+            examples.target[rows].cpu(),
+            examples.num_classes,
+        )
+        loss = judging_loss(outputs, aim, classes, weight).tolist()
+        value = _value(metric, examples.undo(outputs, fold), target, classes, weight)
         good = outputs.isfinite().flatten(1).all(dim=1).tolist()
         for i, place in enumerate(places):
             ok = good[i]
@@ -309,15 +315,15 @@ def judged(
     return found
 
 
-def _value(metric: str, outputs: Tensor, target: Tensor, num_classes: int) -> Tensor:
+def _value(metric: str, outputs: Tensor, target: Tensor, num_classes: int, weight: Tensor | None) -> Tensor:
     """The metric (M,) of outputs (M, n, C). Rows of probabilities count as their top class, except in log_loss."""
     if not num_classes:
-        return METRICS.get(metric)(outputs, target.to(outputs))
+        return METRICS.get(metric)(outputs, target.to(outputs), weight)
     if target.ndim == 1:
-        return METRICS.get(metric)(outputs, target)
+        return METRICS.get(metric)(outputs, target, weight)
     if metric == "log_loss":
-        return judging_loss(outputs, target, num_classes)
-    return METRICS.get(metric)(outputs, target.argmax(dim=1))
+        return judging_loss(outputs, target, num_classes, weight)
+    return METRICS.get(metric)(outputs, target.argmax(dim=1), weight)
 
 
 def plateau_rate(losses: Sequence[float | None], recipe: Recipe) -> float:
@@ -343,16 +349,17 @@ def slowed(population: Population, rate: float, trial: int) -> Population:
     return population.at(population.epoch, {**population.tensors, "plateau.multiplier": multiplier})
 
 
-def judging_loss(outputs: Tensor, target: Tensor, num_classes: int) -> Tensor:
+def judging_loss(outputs: Tensor, target: Tensor, num_classes: int, weight: Tensor | None = None) -> Tensor:
     """The loss (M,) by which all recipes are compared: log loss in nats, or the mean squared error of a regression.
 
-    outputs: (M, n, C) canonical; target: (n,) class numbers, (n, C) shares of classes, or (n,) numbers.
+    outputs: (M, n, C) canonical; target: (n,) class numbers, (n, C) shares of classes, or (n,) numbers; weight: (n,) as
+    of `Examples`.
     """
     if not num_classes:
-        return (outputs.squeeze(-1) - target.to(outputs)).square().mean(dim=1)
+        return mean_over((outputs.squeeze(-1) - target.to(outputs)).square(), weight)
     if target.is_floating_point():
-        return -(target.to(outputs) * outputs.log_softmax(dim=-1)).sum(dim=-1).mean(dim=1)
-    return cross_entropy_of(outputs, target).mean(dim=1)
+        return mean_over(-(target.to(outputs) * outputs.log_softmax(dim=-1)).sum(dim=-1), weight)
+    return mean_over(cross_entropy_of(outputs, target), weight)
 
 
 def _mean(values: Sequence[float]) -> float | None:

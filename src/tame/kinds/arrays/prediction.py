@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -132,4 +133,34 @@ def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
     return judge_arrays(network, array, device=torch.device("cpu")).double().numpy()
 
 
-PREDICTION = Prediction(empty=empty_network, of_paths=of_paths, of_inputs=of_inputs, verify=verify)
+def own_module(network: Network) -> nn.Module:
+    """The user's own module with its trained weights and its own keys, which takes raw examples.
+
+    Hooks read what it is given as `predict` does, and give its outputs in canonical form.
+    """
+    module, target = network.module, network.prepared.get("target") or {"scale": 1.0, "shift": 0.0}
+    scale = None if network.labels else (float(target["scale"]), float(target["shift"]))
+    # The first of all, before one that makes the input float64.
+    module.register_forward_pre_hook(partial(_read, str(network.prepared["dtype"])), prepend=True)
+    module.register_forward_hook(partial(_told, network.recipe.loss.name, scale))
+    return module
+
+
+def _read(dtype: str, module: nn.Module, inputs: tuple[object, ...]) -> tuple[object, ...] | None:
+    """Raw examples as the module sees them; floating-point tensors are taken to be that already."""
+    if len(inputs) != 1:
+        return None
+    [x] = inputs
+    like = next(module.parameters())
+    if isinstance(x, Tensor) and x.is_floating_point():
+        return (x.to(like.device, torch.float64 if dtype == "float64" else torch.float32),)
+    return (as_input(read_own_inputs(x, like=np.dtype(dtype))[0], like.device),)
+
+
+def _told(loss: str, scale: tuple[float, float] | None, module: nn.Module, _: object, outputs: Tensor) -> Tensor:
+    """Canonical outputs: logits, or numbers in units of the target."""
+    found = LOSSES.get(loss).predict(outputs)
+    return found if scale is None else found.double() * scale[0] + scale[1]
+
+
+PREDICTION = Prediction(empty=empty_network, of_paths=of_paths, of_inputs=of_inputs, verify=verify, module=own_module)

@@ -99,7 +99,8 @@ def keep_arrays(
         with replacing(folder, INPUTS) as file:
             np.save(file, x, allow_pickle=False)
     own = {"y": target.values, "about": np.frombuffer(json.dumps(to_plain(about)).encode(), dtype=np.uint8)}
-    write_arrays(folder / TARGETS, own if target.shares is None else {**own, "shares": target.shares})
+    beside = {"shares": target.shares, "weights": arrays.weights}
+    write_arrays(folder / TARGETS, own | {name: each for name, each in beside.items() if each is not None})
 
 
 def _of_texts(y: np.ndarray, task: str) -> Target:
@@ -124,10 +125,10 @@ def read_kept(folder: Path) -> Rows:
     try:
         with reading(folder, TARGETS) as file, np.load(file, allow_pickle=False) as held:
             target, told = held["y"], json.loads(held["about"].tobytes())
-            shares = held["shares"] if "shares" in held.files else None
+            shares, weights = (held[name] if name in held.files else None for name in ("shares", "weights"))
         about = from_plain(Kept, told, what=f"what is kept of the arrays of {folder}")
         columns = about.columns
-        values, lengths = {}, set() if shares is None else {len(shares)}
+        values, lengths = {}, {len(each) for each in (shares, weights) if each is not None}
         if columns:
             values = dict(open_columns(folder / COLUMNS, columns).values)
             lengths |= {len(column) for column in values.values()}
@@ -146,5 +147,5 @@ def read_kept(folder: Path) -> Rows:
     return Rows(
         table=Table(columns, values, num, about.notes), task=task, classes=about.classes, values=target,
         given=("",) * num, ids=tuple(map(str, range(num))), target=TargetFacts(name="y", task=task, why=about.why),
-        notes=about.notes, shares=shares, keep_rare=about.rare,
+        notes=about.notes, shares=shares, keep_rare=about.rare, weights=weights,
     )  # fmt: skip

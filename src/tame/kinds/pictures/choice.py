@@ -56,7 +56,7 @@ def chosen(
         phase(f"backbone: {choice.why}")
         return data, choice
     phase(f"comparing {name} with a network from scratch, since the pictures are small")
-    choice = judged(commands.compare(port, _asked(config, data, look)), name)
+    choice = judged(commands.compare(port, _asked(config, data, look)), name, is_class=bool(data.classes))
     phase(f"backbone: {choice.why}")
     if choice.backbone == DEFAULT:
         return data, choice
@@ -85,12 +85,12 @@ def _asked(config: StudyConfig, data: Data, look: Look) -> Compare:
     )  # fmt: skip
 
 
-def judged(found: Compared, name: str) -> Choice:
+def judged(found: Compared, name: str, *, is_class: bool = True) -> Choice:
     """The better of the two ways, in words; where both do as well, the network that comes with TAME."""
+    share = f"got {found.pretrained:.1%} right" if is_class else f"explained {found.pretrained:.1%} of the variance"
     shares = (
-        f"of {found.judged:,} held-out pictures of the training part a linear head on its features got "
-        f"{found.pretrained:.1%} right, a small network from scratch {found.scratch:.1%}, both trained on "
-        f"{found.trained_on:,} pictures"
+        f"of {found.judged:,} held-out pictures of the training part a linear head on its features {share}, a small "
+        f"network from scratch {found.scratch:.1%}, both trained on {found.trained_on:,} pictures"
     )
     if found.pretrained >= found.scratch:
         return Choice(DEFAULT, f"{name}, which comes with TAME; {shares}")

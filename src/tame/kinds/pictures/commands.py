@@ -105,14 +105,14 @@ class Compare:
     """Examples that a head on frozen features and a network from scratch are tried on.
 
     size, crop: of the features; side: median shorter side of the pictures; rows: of the data; targets, held: of each,
-    its class number and whether it judges instead of being trained on; classes: how many there are.
+    its class number or number and whether it judges instead of being trained on; classes: how many, 0 of numbers.
     """
 
     size: int
     crop: float
     side: int
     rows: Sequence[int]
-    targets: Sequence[int]
+    targets: Sequence[int | float]
     held: Sequence[bool]
     classes: int
     seed: int
@@ -120,7 +120,10 @@ class Compare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """The accuracy of each way on the examples that judge. trained_on, judged: how many examples there were."""
+    """The accuracy of each way on the examples that judge, or the share of variance of numbers that it explains.
+
+    trained_on, judged: how many examples there were.
+    """
 
     pretrained: float
     scratch: float

@@ -111,5 +111,5 @@ def _epoch_s(
     guess = TUNE_SLOWER * speed.seconds(len(data.rows), size)
     if PLANNED_EPOCHS * data.num_runs * guess > 2 * clock_s:
         return guess
-    base = Recipe().but({"input.crop": crop})
-    return rehearse(portfolio.fine_tuning(base, size=size, epochs=8, stages=backbone.stages, seed=0))
+    base = Recipe().but({"input.crop": crop, "loss.name": portfolio.default_loss(data.task)})
+    return rehearse(portfolio.fine_tuning(base, size=size, epochs=8, stages=backbone.stages, seed=0, task=data.task))

@@ -17,25 +17,28 @@ from tame.core.config import StudyConfig
 from tame.core.errors import DataError, StorageError, require
 from tame.core.files import read_bytes, replacing, require_own, write_text
 from tame.core.plain import from_plain, to_plain
+from tame.core.result_parts import TargetFacts
 from tame.core.text import printable
 from tame.data.given_pictures import LABEL, Item, Keys, content_of_given, items_of
 from tame.data.image_depth import UnreadablePicture
-from tame.data.image_lists import MOST_LOST, order_in_folders
+from tame.data.image_lists import MOST_LOST, file_of, order_in_folders, target_facts, task_asked
 from tame.data.image_names import labels_in, named, target_of
-from tame.data.images import PARTS, File, Listing, Part, Picture, Skipped, notes_on_part, refuse_twins
+from tame.data.images import PARTS, Listing, Part, Picture, Skipped, notes_on_part, refuse_twins
 
 CONTENT, INDEX = "pictures.bin", "pictures.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What is kept beside the content of the pictures. beside: columns that group and order them."""
+    """What is kept beside the content of the pictures. beside: columns that group and order them; target: of numbers,
+    which have no classes."""
 
     classes: tuple[str, ...]
     pictures: tuple[Picture, ...]  # their path is that of the study's folder, wherever it lies
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    target: TargetFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,26 +116,35 @@ def _index(
         labels = labels_in([name.rpartition("/")[2] for name in names], config.label_pattern)
         where = named(config.label_pattern)
     require(any(labels), f"{where} has no labels: give (pictures, labels), or label_pattern", error=DataError)
-    target = target_of(labels, names, where, told=config.columns.get(config.target or LABEL, ""))
+    column = config.target or LABEL
+    target, labelled = target_of(
+        labels, names, where, task=task_asked(config), told=config.columns.get(column, ""), column=column
+    )
     refuse_twins(target.classes)
     kept, left = [], list(skipped)
-    for each, name, label in zip(written, names, target.values.tolist(), strict=True):
-        if label < 0:
+    for each, name, value, has_label in zip(written, names, target.values.tolist(), labelled, strict=True):
+        if not has_label:
             left.append(Skipped(name, "no label"))
             continue
-        own = Picture(name, CONTENT, label, each.item.part, each.digest, each.size_bytes, each.offset)
-        kept.append((File(name, CONTENT, target.classes[label], each.item.part), own, each.item))
+        file, label = file_of(name, CONTENT, target, value, each.item.part), value if target.classes else 0
+        own = Picture(name, CONTENT, label, file.part, each.digest, each.size_bytes, each.offset, file.value)
+        kept.append((file, own, each.item))
     if all(item.is_path for _, _, item in kept):
         places = {name: place for place, name in enumerate(target.classes)}
         kept.sort(key=lambda each: order_in_folders(each[0], places))
     pictures = tuple(own for _, own, _ in kept)
     notes = (f"labels: {target.why}", *_notes_on_parts(pictures, target.classes))
     columns = {name: tuple(item.beside[at] for _, _, item in kept) for at, name in enumerate(beside)}
-    return Kept(classes=target.classes, pictures=pictures, skipped=tuple(left), notes=notes, beside=columns)
+    return Kept(
+        classes=target.classes, pictures=pictures, skipped=tuple(left), notes=notes, beside=columns,
+        target=target_facts(target),
+    )  # fmt: skip
 
 
 def _notes_on_parts(pictures: Sequence[Picture], classes: Sequence[str]) -> list[str]:
-    held = {part: {classes[p.label] for p in pictures if p.part == part} for part in ("", *PARTS)}
+    held = {
+        part: {classes[p.label] if classes else "a number" for p in pictures if p.part == part} for part in ("", *PARTS)
+    }
     train = held[""] | held["train"]
     gone = [name for name in classes if all(name not in own for own in held.values())]
     require(not gone, f"no picture of the class {', '.join(gone)} can be used", error=DataError)
@@ -147,7 +159,9 @@ def read_given(folder: Path) -> Listing:
         text = read_bytes(folder, INDEX)
         kept = from_plain(Kept, json.loads(text), what=f"what is kept of the pictures of {folder}")
         good = all(
-            0 <= p.label < len(kept.classes) and p.offset is not None and min(p.offset, p.size_bytes) >= 0
+            (0 <= p.label < len(kept.classes) if kept.classes else p.label == 0 and p.value is not None)
+            and p.offset is not None
+            and min(p.offset, p.size_bytes) >= 0
             for p in kept.pictures
         )
         require(good and (folder / CONTENT).is_file(), "damaged", error=StorageError)
@@ -160,4 +174,4 @@ def read_given(folder: Path) -> Listing:
     parts = tuple(part for part in PARTS if part in {picture.part for picture in pictures})
     beside = {name: np.array(values, dtype=object) for name, values in kept.beside.items()}
     digests = (hashlib.sha256(text).hexdigest(),)
-    return Listing(str(folder), kept.classes, pictures, kept.skipped, parts, kept.notes, beside, digests)
+    return Listing(str(folder), kept.classes, pictures, kept.skipped, parts, kept.notes, beside, digests, kept.target)

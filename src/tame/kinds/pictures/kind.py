@@ -20,9 +20,9 @@ def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int
     """Heads on a backbone, at these input sizes; without one, small networks from scratch."""
     num = len(data.rows)
     if data.backbone is None:
-        return portfolio.scratch(data.side, num, epochs=config.epochs, seed=seed)
+        return portfolio.scratch(data.side, num, task=data.task, epochs=config.epochs, seed=seed)
     crop = crop_for(data.backbone, data.side)
-    return portfolio.heads(sizes, num, epochs=config.epochs, seed=seed, crop=crop)
+    return portfolio.heads(sizes, num, task=data.task, epochs=config.epochs, seed=seed, crop=crop)
 
 
 def cohort(data: Data) -> int:
@@ -52,9 +52,8 @@ def check(config: StudyConfig) -> None:
     else:
         labels = "--label-pattern reads labels from the names of files in a folder"
         require(config.label_pattern is None, f"{labels}; {config.data} is a list")
-    require(
-        config.task in ("auto", "images", "classification"), f"--task {config.task} is not for pictures; leave it out"
-    )
+    known = ("auto", "images", "classification", "regression")
+    require(config.task in known, f"--task {config.task} is not for pictures; leave it out")
 
 
 PICTURES = Kind(

@@ -36,6 +36,8 @@ def check_place(config: StudyConfig) -> None:
     if config.label_pattern is None and _is_listed(config):
         return
     what = f"{config.data} is a folder"
+    mend = "list the pictures in a table with their numbers, or read these from their names with --label-pattern"
+    require(config.task != "regression", f"{what}, whose classes are not numbers to predict: {mend}")
     for name in ("target", "image", "groups", "order"):
         require(getattr(config, name) is None, f"--{name} names a column of a table; {what}")
     require(not config.columns, f"--column says what a column of a table is; {what}")

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tame.adjust import portfolio
 from tame.core.errors import DataError, WorkerError, require
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
@@ -37,7 +38,7 @@ from tame.kinds.pictures.commands import (
     SuspectPicture,
     Suspects,
 )
-from tame.kinds.pictures.comparison import compare, examples_of, scratch_recipe
+from tame.kinds.pictures.comparison import compare, examples_of, scratch_recipe, task_of
 from tame.kinds.pictures.features import Pictures
 from tame.kinds.pictures.inputs import Inputs
 from tame.kinds.pictures.memory import of_pictures
@@ -50,7 +51,7 @@ from tame.parts.network import Network, plain_head, read_network
 from tame.trial.commands import Fold, Plain
 from tame.trial.population import Examples, Member, Task, joint
 from tame.trial.stacked import Stacked
-from tame.trial.training_material import Room, Trained, not_asked
+from tame.trial.training_material import Room, Trained, not_asked, scale_of, scaled
 
 T = TypeVar("T")
 
@@ -116,7 +117,7 @@ class PictureMaterial:
         return recipe.model.name == "head" and not recipe.model.unfrozen
 
     def task(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task:
-        inputs = self.inputs
+        inputs, examples = self.inputs, scaled(examples, recipe)
         autocast = torch.bfloat16 if inputs.half() else None
         if self.stacks(recipe):
             features, shift, scale = self._scaled(recipe, rows)
@@ -135,6 +136,7 @@ class PictureMaterial:
         if recipe.model.name != "head":
             return self.task(recipe, rows, examples, folds)
         assert self.inputs.backbone is not None
+        examples = scaled(examples, recipe)
         blank = FeatureTask(torch.zeros(1, 1, self.inputs.backbone.num_features), examples, self.inputs.device)
         heads = {fold: blank.build(Member(-1, fold, recipe.but({"model.unfrozen": 0}))) for fold in folds}
         autocast = torch.bfloat16 if self.inputs.half() else None
@@ -157,10 +159,9 @@ class PictureMaterial:
         elif isinstance(task, TunedTask):
             assert isinstance(module, Tuned)
             backbone, module = self.inputs.tuned_backbone(module), module.head
-        return Network(
-            self.kind, kind_of_task, recipe, tuple(labels), module.eval(), backbone, run, SHORTEST,
-            prepared(self.inputs.pictures.bits),
-        )  # fmt: skip
+        own: dict[str, object] = {**prepared(self.inputs.pictures.bits)}
+        own = own if labels else {**own, "target": scale_of(task.examples, fold)}
+        return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), backbone, run, SHORTEST, own)
 
     def adds_bytes(self, trained: Trained) -> int:
         return of_pictures(self.inputs, trained)
@@ -201,7 +202,8 @@ class PictureMaterial:
     def _compare(self, given: Plain, _: Sequence[int]) -> Compared:
         asked = _read(Compare, given, "compare")
         inputs, examples = self.inputs, examples_of(asked)
-        head = Recipe().but({**PROBE, "input.size": asked.size, "input.crop": asked.crop, "seed": asked.seed})
+        about = {"input.size": asked.size, "input.crop": asked.crop, "seed": asked.seed}
+        head = Recipe().but({**PROBE, **about, "loss.name": portfolio.default_loss(task_of(asked))})
         features, shift, scale = self._scaled(head, asked.rows)
         pixels = inputs.pixels(asked.rows, scratch_recipe(asked))
         return compare(

@@ -24,6 +24,7 @@ from tame.data.images import pictures_in
 from tame.data.views import central_pixels
 from tame.kinds.costs import Speed
 from tame.kinds.pictures.features import Pictures, extract
+from tame.kinds.pictures.module import PictureModule
 from tame.kinds.pictures.tasks import layout, normalise
 from tame.kinds.prediction import Left, Predicted, Prediction
 from tame.parts.losses import LOSSES
@@ -124,14 +125,14 @@ def find_pictures(inputs: Sequence[Path]) -> tuple[list[tuple[str, str]], list[L
 
 @torch.no_grad()
 def judge(network: Network, pictures: Pictures, *, device: torch.device, cache: Path | None = None) -> Tensor:
-    """Canonical outputs (n, C) of pictures.
+    """Canonical outputs (n, C) of pictures; numbers are in units of the target.
 
     Of each picture itself, or the mean with its mirror image's if the recipe has several views. cache: where features
     of the unchanged backbone may be kept and found.
     """
     views = range(2 if network.recipe.input.views > 1 else 1)
     found = [_view(network, pictures, view, device, cache) for view in views]
-    return LOSSES.get(network.recipe.loss.name).predict(torch.stack(found).mean(dim=0))
+    return network.in_units(LOSSES.get(network.recipe.loss.name).predict(torch.stack(found).mean(dim=0)))
 
 
 def _view(network: Network, pictures: Pictures, view: int, device: torch.device, cache: Path | None) -> Tensor:
@@ -158,4 +159,4 @@ def _empty(described: Described, _: Build | None) -> nn.Module:
     return empty_network(described)
 
 
-PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs)
+PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs, module=PictureModule)

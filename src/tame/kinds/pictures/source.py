@@ -13,9 +13,9 @@ from tame.core.config import PICTURES, StudyConfig
 from tame.core.errors import DataError
 from tame.core.plain import from_plain
 from tame.core.records import Finding
-from tame.core.result_parts import BackboneFacts
+from tame.core.result_parts import BackboneFacts, TargetFacts
 from tame.data.images import Listing, Picture, Skipped
-from tame.data.split import Split, groups_of, make_split, seal, split_by_order
+from tame.data.split import Split, groups_of, make_split, seal, split_by_order, strata
 from tame.data.table_order import order_values
 from tame.kinds.costs import Speed
 from tame.kinds.findings import count, finding, metric_for
@@ -35,7 +35,8 @@ LOST_SHARE = 0.5  # of a class's pictures that may be unreadable
 class PictureFacts:
     """What a study keeps of its pictures. counts: of each class, by part; side: the median shorter one, in pixels.
 
-    backbone: what `--backbone auto` was found to be; pairs: rows that are the same or nearly; digests: "id:digest" of
+    counts are of "rows" and target is known where numbers are predicted; backbone: what `--backbone auto` was found to
+    be; pairs: rows that are the same or nearly; digests: "id:digest" of
     each picture, then those of their lists.
     """
 
@@ -50,6 +51,7 @@ class PictureFacts:
     folds: int = 1
     side: int = 0
     backbone: str = ""
+    target: TargetFacts | None = None
     pairs: tuple[tuple[int, int], ...]
     digests: tuple[str, ...]
 
@@ -85,24 +87,24 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         if same.crowd:
             said = "look alike and are not kept together: they would be too many in one group"
             listing = replace(listing, notes=(*listing.notes, f"{count(same.crowd, 'picture')} {said}"))
-    labels = [p.label for p in pictures]
-    listing, groups, split = _split(config, listing, pictures, pairs)
-    hidden = np.array([-1 if part == "test" else label for label, part in zip(labels, split.part, strict=True)])
-    task = "binary" if len(listing.classes) == 2 else "multiclass"
+    truth = _truth(listing, pictures)
+    listing, groups, split = _split(config, listing, pictures, truth, pairs)
+    hidden = np.where(np.array(split.part) == "test", -1 if listing.classes else np.nan, truth)
+    task = "regression" if not listing.classes else "binary" if len(listing.classes) == 2 else "multiclass"
     ids = tuple(p.id for p in pictures)
     data = Data(
-        "images", task, metric_for(config, task), listing.classes, ids, hidden, split, seal(split, labels), side,
-        opened.backbone,
+        "images", task, metric_for(config, task), listing.classes, ids, hidden.astype(truth.dtype), split,
+        seal(split, truth), side, opened.backbone,
     )  # fmt: skip
 
-    suspects = _suspects(data, port, seen) if backbone and known.data is None else []
+    suspects = _suspects(data, port, seen) if backbone and known.data is None and data.classes else []
 
     def without() -> None:
         commands.open_pictures(port, Given(listing.pictures, None))
 
     data, choice = chosen(config, known, data, port, seen, phase=phase, without=without)
     facts = _facts(listing, pictures, skipped, split, pairs, side, choice)
-    found = [*_findings(pictures, skipped, split, pairs, listing.classes), *suspects]
+    found = [*_findings(pictures, truth, skipped, split, pairs, listing.classes), *suspects]
     return Opened(data=data, facts=facts, groups=groups, findings=tuple(found), skipped=skipped)
 
 
@@ -113,17 +115,25 @@ def _first_look(config: StudyConfig, backbone: BackboneFacts | None, side: int) 
     return Look(size=wanted_sizes(config, backbone, side)[0], crop=crop_for(backbone, side))
 
 
+def _truth(listing: Listing, pictures: Sequence[Picture]) -> np.ndarray:
+    """(N,) class numbers int64, or the numbers of a regression."""
+    if listing.classes:
+        return np.array([p.label for p in pictures], dtype=np.int64)
+    return np.array([p.value for p in pictures], dtype=np.float64)
+
+
 def _split(
-    config: StudyConfig, listing: Listing, pictures: Sequence[Picture], pairs: Sequence[tuple[int, int]]
-) -> tuple[Listing, np.ndarray, Split]:
+    config: StudyConfig, listing: Listing, pictures: Sequence[Picture], truth: np.ndarray,
+    pairs: Sequence[tuple[int, int]],
+) -> tuple[Listing, np.ndarray, Split]:  # fmt: skip
     """The listing with a note on its groups, the groups (N,) of pictures that may not be parted, and the split."""
-    labels, given = np.array([p.label for p in pictures]), [p.part for p in pictures]
+    given = [p.part for p in pictures]
     ids = {p.id for p in pictures}
     kept = np.array([p.id in ids for p in listing.pictures])
     groups = groups_of(len(pictures), pairs)
     if config.groups:
         own, said = named_groups(
-            listing.beside[config.groups][kept], config.groups, given=given, values=labels, classes=listing.classes,
+            listing.beside[config.groups][kept], config.groups, given=given, values=truth, classes=listing.classes,
             nouns="pictures",
         )  # fmt: skip
         listing, groups = replace(listing, notes=(*listing.notes, *said)), joined(own, pairs)
@@ -131,6 +141,7 @@ def _split(
         told = config.columns.get(config.order, "")
         order = order_values(listing.beside[config.order][kept], config.order, told=told)
         return listing, groups, split_by_order(order, given, groups)
+    labels = truth if listing.classes else strata(truth)
     split = make_split(labels, given, groups, classes=listing.classes, folds=config.folds, seed=config.seed)
     return listing, groups, split
 
@@ -161,23 +172,23 @@ def _facts(
     side: int,
     choice: Choice,
 ) -> PictureFacts:
+    names = [listing.classes[p.label] if listing.classes else "rows" for p in pictures]
     counts = {
-        part: dict(
-            Counter(listing.classes[p.label] for p, own in zip(pictures, split.part, strict=True) if own == part)
-        )
+        part: dict(Counter(name for name, own in zip(names, split.part, strict=True) if own == part))
         for part in ("train", "val", "test", "aside")
     }
     notes = (*listing.notes, *([f"--backbone auto is {choice.why}"] if choice.why else []))
     return PictureFacts(
         classes=listing.classes, pictures=len(pictures), counts={k: v for k, v in counts.items() if v},
         skipped=len(skipped), skipped_first=tuple(skipped[:3]), notes=notes, split=split.how,
-        folds=split.folds, side=side, backbone=choice.backbone, pairs=tuple(pairs),
+        folds=split.folds, side=side, backbone=choice.backbone, target=listing.target, pairs=tuple(pairs),
         digests=tuple(_digests(listing, pictures)),
     )  # fmt: skip
 
 
 def _findings(
     pictures: Sequence[Picture],
+    truth: np.ndarray,
     skipped: Sequence[Skipped],
     split: Split,
     pairs: Sequence[tuple[int, int]],
@@ -186,7 +197,9 @@ def _findings(
     """What the doctor has to say about the data."""
     found = []
     named = [[pictures[a].id, pictures[b].id] for a, b in pairs]
-    conflicts = [pair for pair, (a, b) in zip(named, pairs, strict=True) if pictures[a].label != pictures[b].label]
+    # Numbers of pictures that are nearly the same may well differ: of frames of a film, say.
+    alike = [bool(classes) or pictures[a].digest == pictures[b].digest for a, b in pairs]
+    conflicts = [pair for pair, same, (a, b) in zip(named, alike, pairs, strict=True) if same and truth[a] != truth[b]]
     aside = [pictures[row].id for row in split.rows("aside")]
     if skipped:
         first = [f"{each.id}: {each.reason}" for each in skipped[:3]]
@@ -194,7 +207,7 @@ def _findings(
         found.append(finding("skipped_files", f"{count(len(skipped), 'file')} could not be read", "warning", evidence))
     if conflicts:
         evidence = {"count": len(conflicts), "pairs": conflicts[:MOST_NAMED]}
-        title = f"{count(len(conflicts), 'picture')} found under two labels"
+        title = f"{count(len(conflicts), 'picture')} found {'under two labels' if classes else 'with two numbers'}"
         found.append(finding("label_conflict", title, "problem", evidence))
     if aside:
         evidence = {"count": len(aside), "pictures": aside[:MOST_NAMED]}
@@ -204,7 +217,8 @@ def _findings(
         evidence = {"count": len(pairs), "pairs": named[:MOST_NAMED]}
         title = f"{count(len(pairs), 'pair')} of pictures that are the same or nearly"
         found.append(finding("near_duplicates", title, "warning", evidence))
-    sizes = Counter(classes[p.label] for p, part in zip(pictures, split.part, strict=True) if part in ("train", "val"))
+    kept = [p for p, part in zip(pictures, split.part, strict=True) if part in ("train", "val")]
+    sizes = Counter(classes[p.label] for p in kept) if classes else Counter(rows=len(kept))
     common, rare = max(sizes.values()), min(sizes.values())
     if common > 3 * rare:
         title = f"the most common class has {common / rare:.1f} times as many pictures as the rarest"
@@ -234,11 +248,11 @@ def _suspects(data: Data, port: Port, seen: Look) -> list[Finding]:
 
 
 def _require_enough(listing: Listing, pictures: Sequence[Picture]) -> None:
-    """Raises DataError where reading has left too little of a class."""
+    """Raises DataError where reading has left too little of a class, or of all."""
     before, after = Counter(p.label for p in listing.pictures), Counter(p.label for p in pictures)
-    for number, name in enumerate(listing.classes):
+    for number, name in enumerate(listing.classes or ("",)):
         if after[number] < LOST_SHARE * before[number] or not after[number]:
-            unread = before[number] - after[number]
+            unread, of_class = before[number] - after[number], f" of class {name!r}" * bool(name)
             raise DataError(
-                f"{unread} of the {before[number]} pictures of class {name!r} cannot be read; repair or remove them"
+                f"{unread} of the {before[number]} pictures{of_class} cannot be read; repair or remove them"
             )

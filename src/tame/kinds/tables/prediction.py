@@ -83,6 +83,17 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
 
 def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
     """Canonical outputs (n, C) of the rows of an array or frame."""
+    table = table_of(network, x, by_place=by_place)
+    # By place in double precision, since the rows that come along must not show at all.
+    dtype = torch.float64 if by_place else torch.float32
+    return judge_rows(network, table, device=CPU, dtype=dtype).double().numpy()
+
+
+def table_of(network: Network, x: object, *, by_place: bool = False) -> Table:
+    """The rows of an array or frame, as the network's columns understand them; what is odd is told by warnings.
+
+    Raises UsageError and DataError.
+    """
     columns = columns_from(network)
     found, _ = read_inputs(x, like=columns)
     require(
@@ -90,16 +101,34 @@ def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
     )
     raw = read_columns(x)
     if by_place:
-        # In double precision, since the rows that come along must not show at all.
-        table, _ = apply_kinds(_renamed(raw, columns), columns)
-        return judge_rows(network, table, device=CPU, dtype=torch.float64).numpy()
+        return apply_kinds(_renamed(raw, columns), columns)[0]
     gone = [c.name for c in columns if c.kind in LEARNT and c.name not in raw.names]
     advice = "give it, with gaps where nothing is known"
     require(not gone, f"column {', '.join(map(repr, gone[:5]))} is not there; {advice}", error=DataError)
     table, notes = apply_kinds(raw, columns)
     for note in notes:
         warnings.warn(note, stacklevel=2)  # from Python there is no other place where it would be seen
-    return judge_rows(network, table, device=CPU).double().numpy()
+    return table
+
+
+class TableModule(nn.Module):
+    """Rows to canonical outputs: encoded as the training rows were, then judged by `network`."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network.module
+        self._about = network
+
+    def forward(self, rows: object) -> Tensor:
+        """rows: a frame or array of n rows like that of the training. Returns (n, C) logits, or (n, 1) numbers in units
+        of the target.
+
+        Raises UsageError and DataError for rows that are unlike them.
+        """
+        table = table_of(self._about, rows)
+        like = next(self.network.parameters())
+        x = torch.from_numpy(restored(self._about).transform(table, np.arange(table.num_rows))).to(like)
+        return self._about.in_units(LOSSES.get(self._about.recipe.loss.name).predict(self.network(x)))
 
 
 def _renamed(raw: RawTable, columns: Sequence[Column]) -> RawTable:
@@ -115,4 +144,4 @@ def _empty(described: Described, _: Build | None) -> nn.Module:
     return empty_network(described)
 
 
-PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs)
+PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs, module=TableModule)

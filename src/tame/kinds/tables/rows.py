@@ -57,7 +57,7 @@ class Rows:
     classes: () of a regression; given: "" where a row came in no part; beside: groups and order, where columns were
     named for them; shares: (N, C) of classes, where rows come with probabilities; unlabelled: rows that were left out
     for want of a target; leaks: columns that give the target away; keep_rare: whether classes too small to be judged
-    are trained on nevertheless.
+    are trained on nevertheless; weights: (N,) above 0, what each row counts as.
     """
 
     table: Table
@@ -74,6 +74,7 @@ class Rows:
     unlabelled: int = 0
     leaks: tuple[Leak, ...] = ()
     keep_rare: bool = False
+    weights: np.ndarray | None = None
 
 
 def split_rows(own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies | None = None) -> Opened:
@@ -100,7 +101,7 @@ def split_rows(own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies |
         hidden.astype(np.int64) if own.classes else hidden, split, sealed,
         columns=sum(column.kind in LEARNT for column in own.table.columns), refits=config.val is None,
         shares=None if own.shares is None else np.where(is_test[:, None], np.nan, own.shares),
-        twins=tuple(np.flatnonzero(is_test & trained_on).tolist()),
+        twins=tuple(np.flatnonzero(is_test & trained_on).tolist()), weights=own.weights,
     )  # fmt: skip
     findings = [*_of_columns(own, notes), *_of_copies(own, data, found), *_of_split(own, data)]
     facts = _facts(own, data, notes, int(found.has_twin.sum()))
