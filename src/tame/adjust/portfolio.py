@@ -84,12 +84,16 @@ def own_given_by(space: Space) -> dict[str, Value]:
     return found
 
 
-def heads(sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: int, crop: float) -> Preset:
-    """Heads on frozen features. sizes: input sizes that fit into the budget, the best guess first."""
+def heads(
+    sizes: Sequence[int], num_examples: int, *, epochs: int | None, seed: int, crop: float, pooled: int = 0
+) -> Preset:
+    """Heads on frozen features. sizes: input sizes that fit into the budget, the best guess first; pooled: stages of
+    the backbone that are averaged as well."""
     small = num_examples < SMALL
     about: dict[str, Value] = {
         "input.size": sizes[0],
         "input.crop": crop,
+        "model.pooled": pooled,
         "batch_size": 32 if small else 64,
         "epochs": epochs or (40 if small else 20),
         "seed": seed,
@@ -165,6 +169,7 @@ def fine_tuning(head: Recipe, *, size: int, epochs: int, stages: int, seed: int)
             "input.views": 2,
             "model.hidden": 0,
             "model.dropout": 0.0,
+            "model.pooled": 0,
             "model.unfrozen": max(1, round(stages * 4 / 7)),
             "loss.label_smoothing": 0.1,
             "augment.flip": True,

@@ -22,7 +22,7 @@ def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int
     if data.backbone is None:
         return portfolio.scratch(data.side, num, epochs=config.epochs, seed=seed)
     crop = crop_for(data.backbone, data.side)
-    return portfolio.heads(sizes, num, epochs=config.epochs, seed=seed, crop=crop)
+    return portfolio.heads(sizes, num, epochs=config.epochs, seed=seed, crop=crop, pooled=data.backbone.pooled)
 
 
 def cohort(data: Data) -> int:
