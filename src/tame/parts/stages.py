@@ -46,8 +46,9 @@ def pooled_widths(whole: nn.Module, units: Sequence[str], stages: Sequence[str],
     ]
     try:
         own = whole(probe)
-        are_maps = all(len(shape) == 4 and shape[2] == shape[3] for shape in shapes)
-        if getattr(whole, "output_fmt", "NCHW") == "NHWC" or len(shapes) != len(stages) or not are_maps:
+        seen = tuple(shapes)
+        are_maps = all(len(shape) == 4 and shape[2] == shape[3] for shape in seen)
+        if getattr(whole, "output_fmt", "NCHW") == "NHWC" or len(seen) != len(stages) or not are_maps:
             return ()
         found = Staged(whole, units, stages)(probe)
     except (RuntimeError, AttributeError, AssertionError, TypeError, ValueError):
@@ -55,6 +56,6 @@ def pooled_widths(whole: nn.Module, units: Sequence[str], stages: Sequence[str],
     finally:
         for handle in handles:
             handle.remove()
-    each = tuple(int(shape[1]) for shape in shapes)
+    each = tuple(int(shape[1]) for shape in seen)
     is_same = found.shape[1] == sum(each) + own.shape[1] and torch.allclose(found[:, sum(each) :], own, 1e-4, 1e-5)
     return each if is_same else ()

@@ -281,3 +281,18 @@ def test_a_worker_hears_of_its_cores():
     assert worker_environment()["OMP_NUM_THREADS"] == str(usable_cores())
     assert usable_cores() >= 1
     assert isinstance(tune_allocator(), bool)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("way", ["plain", "folded", "fused"])
+@pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet18"])
+def test_the_features_of_a_picture_do_not_depend_on_its_company(name, way, precision):
+    own, given = backbone(name), pictures(19)
+    speed = Speed(precision, way, 8, 1.0, SIZE)
+
+    def found(rows: range) -> np.ndarray:
+        return extract(own, given, rows, size=SIZE, view=0, crop=0.875, speed=speed, device=CPU, cache=None)
+
+    together = found(range(19))
+    for rows in (range(1), range(3, 10), range(16, 19)):
+        np.testing.assert_array_equal(found(rows), together[list(rows)])

@@ -137,7 +137,8 @@ def extract(
 
         try:
             for batch, seen in zip(batches, _ahead(load, batches), strict=True):
-                fresh |= zip(batch, runner(seen).cpu().numpy(), strict=True)
+                found = runner(_filled(seen, speed.batch_size) if runner.way != "fused" else seen)
+                fresh |= zip(batch, found[: len(batch)].cpu().numpy(), strict=True)
                 done += len(batch)
                 if cache and len(fresh) >= CHUNK:
                     cache.put(fresh)
@@ -157,6 +158,12 @@ def feature_keys(
     """Under which keys the features of these pictures are kept: everything that their values depend on."""
     name = f"{backbone.digest[:16]}-{len(backbone.pooled)} stages-{size}-{crop:g}-{view}-{speed.precision}-{speed.way}"
     return [f"{pictures.digests[row]}-{name}" for row in rows]
+
+
+def _filled(seen: np.ndarray, batch_size: int) -> np.ndarray:
+    """A whole batch that begins with these pictures: in a smaller one torch may sum in another order, and what is kept
+    would differ in its last bits from what is computed again. oneDNN's fused convolutions take each picture alone."""
+    return np.concatenate([seen, np.repeat(seen[-1:], batch_size - len(seen), axis=0)])
 
 
 def _rewritten(module: nn.Module, device: torch.device, speed: Speed, size: int) -> tuple[nn.Module, Way]:
