@@ -24,6 +24,7 @@ def test_a_table_of_many_columns_is_not_given_waves(columns):
 
 PRESETS = {
     "heads": lambda: portfolio.heads((256, 224), 5000, epochs=None, seed=1, crop=0.875),
+    "heads on stages": lambda: portfolio.heads((96,), 500, epochs=None, seed=1, crop=1.0, pooled=4, unlike=True),
     "heads, few": lambda: portfolio.heads((256, 224), 500, epochs=None, seed=1, crop=0.875),
     "scratch": lambda: portfolio.scratch(96, 5000, epochs=None, seed=1),
     "tables": lambda: portfolio.tables(5000, task="binary", epochs=None, seed=1),
@@ -43,6 +44,16 @@ def test_a_preset_is_what_its_file_says_with_what_depends_on_the_data():
         "optimizer.lr": Float(1e-4, 3e-2, log=True, purpose="nuisance"),
         "optimizer.weight_decay": Float(1e-4, 3e-1, log=True, purpose="nuisance"),
     }
+
+
+@pytest.mark.parametrize("unlike", [False, True])
+def test_the_likelier_features_come_first_and_the_others_next(unlike):
+    own = portfolio.heads((96, 128), 500, epochs=None, seed=1, crop=1.0, pooled=3, unlike=unlike)
+    first, other = (3, 0) if unlike else (0, 3)
+    assert own.base.model.pooled == first
+    assert own.portfolio[:2] == ({"input.size": 128}, {"model.pooled": other})
+    assert own.dimensions["model.pooled"] == Choice(0, 3)
+    assert "model.pooled" not in PRESETS["heads"]().dimensions
 
 
 def test_what_holds_in_some_cases_only_is_left_out_in_the_others():
