@@ -137,7 +137,7 @@ def extract(
 
         try:
             for batch, seen in zip(batches, _ahead(load, batches), strict=True):
-                found = runner(_filled(seen, speed.batch_size) if runner.way != "fused" else seen)
+                found = runner(_filled(seen, runner, speed))
                 fresh |= zip(batch, found[: len(batch)].cpu().numpy(), strict=True)
                 done += len(batch)
                 if cache and len(fresh) >= CHUNK:
@@ -160,10 +160,14 @@ def feature_keys(
     return [f"{pictures.digests[row]}-{name}" for row in rows]
 
 
-def _filled(seen: np.ndarray, batch_size: int) -> np.ndarray:
+def _filled(seen: np.ndarray, runner: Runner, speed: Speed) -> np.ndarray:
     """A whole batch that begins with these pictures: in a smaller one torch may sum in another order, and what is kept
-    would differ in its last bits from what is computed again. oneDNN's fused convolutions take each picture alone."""
-    return np.concatenate([seen, np.repeat(seen[-1:], batch_size - len(seen), axis=0)])
+    would differ in its last bits from what is computed again, which matters where features hardly differ between
+    pictures. oneDNN's fused convolutions take each picture alone."""
+    from_elsewhere = runner.device.type == "cpu" and speed.batch_size > CPU_BATCHES[-1]  # a GPU, whose bits are others
+    if runner.way == "fused" or from_elsewhere:
+        return seen
+    return np.concatenate([seen, np.repeat(seen[-1:], speed.batch_size - len(seen), axis=0)])
 
 
 def _rewritten(module: nn.Module, device: torch.device, speed: Speed, size: int) -> tuple[nn.Module, Way]:
