@@ -296,3 +296,30 @@ def test_the_features_of_a_picture_do_not_depend_on_its_company(name, way, preci
     together = found(range(19))
     for rows in (range(1), range(3, 10), range(16, 19)):
         np.testing.assert_array_equal(found(rows), together[list(rows)])
+
+
+class _Counting(nn.Module):
+    """The means of the channels; it notes how many pictures pass at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+        self.seen: list[int] = []
+
+    def __deepcopy__(self, _: object) -> _Counting:
+        return self
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(x))
+        return x.mean((2, 3)) * self.scale
+
+
+@pytest.mark.parametrize(("batch_size", "passes"), [(8, [8]), (256, [3])])
+def test_batches_are_whole_but_for_a_model_from_an_accelerator(batch_size, passes):
+    module = _Counting()
+    own = Backbone("counting", module, {"mean": (0, 0, 0), "std": (1, 1, 1)}, "0", 3, ())
+    speed = Speed("float32", "plain", batch_size, 1.0, SIZE)
+    given = pictures(3)
+    found = extract(own, given, range(3), size=SIZE, view=0, crop=0.875, speed=speed, device=CPU, cache=None)
+    assert found.shape == (3, 3)
+    assert module.seen == passes
