@@ -237,7 +237,7 @@ class PictureMaterial:
         plain = self.inputs.features(rows, size=given.size, views=given.views, crop=given.crop, pooled=pooled)
         shift = plain[0].mean(dim=0)
         widths = [*own.pooled[len(own.pooled) - pooled :], own.num_features]
-        lengths = [each.square().sum(dim=1).mean().sqrt() for each in (plain[0] - shift).split(widths, dim=1)]
+        lengths = [each.square().sum(dim=1).mean().sqrt() for each in torch.split(plain[0] - shift, widths, dim=1)]
         each = [
             (FEATURE_LENGTH / len(widths) ** 0.5 / length.clamp(min=1e-12)).expand(width)
             for length, width in zip(lengths, widths, strict=True)
