@@ -124,7 +124,7 @@ def one_pass(side: str, size: int, folder: Path, name: str, *, channels_last: bo
     else:
         features = extract(
             backbone, pictures, rows, size=size, view=0, crop=CROP, speed=speed, device=device, cache=None
-        )
+        )[:, -backbone.num_features :]
     wall_s, used = time.perf_counter() - start, cpu_s() - used
     labels = np.array([each.label for each in loaded.pictures])
     is_train = np.array([each.part == "train" for each in loaded.pictures])

@@ -22,6 +22,7 @@ FIELDS = {
     "model.norm": st.sampled_from(("none", "layer", "batch")),
     "model.residual": st.booleans(),
     "model.dropout": st.floats(0, 1, exclude_max=True),
+    "model.pooled": st.integers(0, 4),
     "model.unfrozen": st.integers(0, 16),
     "loss.name": st.text(max_size=20),
     "loss.label_smoothing": st.floats(0, 1, exclude_max=True),

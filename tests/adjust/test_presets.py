@@ -29,6 +29,7 @@ PRESETS = {
     "tables": lambda: portfolio.tables(5000, task="binary", epochs=None, seed=1),
     "tables, regression": lambda: portfolio.tables(500_000, task="regression", epochs=None, seed=1),
     "own": lambda: portfolio.own(5000, task="binary", epochs=7, seed=1),
+    "heads on stages": lambda: portfolio.heads((96,), 500, epochs=None, seed=1, crop=1.0, pooled=4, unlike=True),
 }
 
 
@@ -45,6 +46,16 @@ def test_a_preset_is_what_its_file_says_with_what_depends_on_the_data():
     }
 
 
+@pytest.mark.parametrize("unlike", [False, True])
+def test_the_likelier_features_come_first_and_the_others_next(unlike):
+    own = portfolio.heads((96, 128), 500, epochs=None, seed=1, crop=1.0, pooled=3, unlike=unlike)
+    first, other = (3, 0) if unlike else (0, 3)
+    assert own.base.model.pooled == first
+    assert own.portfolio[:2] == ({"input.size": 128}, {"model.pooled": other})
+    assert own.dimensions["model.pooled"] == Choice(0, 3)
+    assert "model.pooled" not in PRESETS["heads"]().dimensions
+
+
 def test_what_holds_in_some_cases_only_is_left_out_in_the_others():
     many, few = PRESETS["heads"](), PRESETS["heads, few"]()
     assert list(many.dimensions) == [*few.dimensions, "model.hidden", "model.dropout"]
@@ -58,8 +69,8 @@ def test_what_holds_in_some_cases_only_is_left_out_in_the_others():
     assert PRESETS["scratch"]().base.input.size == 64
     assert PRESETS["scratch"]().dimensions["input.size"] == Choice(64, 96)
     assert PRESETS["scratch"]().portfolio[0] == {"augment.rotation": 180.0}
-    assert [len(make().portfolio) for make in PRESETS.values()] == [6, 6, 5, 8, 8, 2]
-    assert [len(make().dimensions) for make in PRESETS.values()] == [7, 5, 8, 10, 9, 2]
+    assert [len(make().portfolio) for make in PRESETS.values()] == [6, 6, 5, 8, 8, 2, 6]
+    assert [len(make().dimensions) for make in PRESETS.values()] == [7, 5, 8, 10, 9, 2, 6]
 
 
 @pytest.mark.parametrize("name", PRESETS)

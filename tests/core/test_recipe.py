@@ -83,6 +83,7 @@ def test_an_unknown_field_is_refused_with_the_nearest(name, near):
         ("model.dropout", 1, "model.dropout must be at least 0 and below 1"),
         ("model.hidden", -1, "model.hidden must be"),
         ("model.width", 0, "model.width must be"),
+        ("model.pooled", 5, "model.pooled must be"),
         ("model.unfrozen", 17, "model.unfrozen must be"),
         ("loss.label_smoothing", 1, "loss.label_smoothing must be"),
         ("schedule.warmup", 1, "schedule.warmup must be"),

@@ -154,10 +154,11 @@ def test_norms_of_a_tuned_network_keep_their_statistics(backbone):
 # Heads ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("scale", [torch.tensor(0.37), torch.tensor([0.1, 0.1, 2, 2, 2, 0.5])])
 @pytest.mark.parametrize("hidden", [0, 7])
-def test_a_head_on_plain_features_gives_the_logits_of_the_one_on_scaled_features(hidden):
+def test_a_head_on_plain_features_gives_the_logits_of_the_one_on_scaled_features(hidden, scale):
     plain = torch.from_numpy(5 + 3 * stream(0, "features").normal(size=(1, 20, 6))).float()
-    shift, scale = plain[0].mean(dim=0), torch.tensor(0.37)
+    shift = plain[0].mean(dim=0)
     examples = Examples(torch.arange(20) % 3, torch.full((20,), -1), 3)
     engine = Stacked(FeatureTask((plain - shift) * scale, examples, CPU))
     recipe = Recipe().but({"model.hidden": hidden, "model.dropout": 0.3, "epochs": 3})

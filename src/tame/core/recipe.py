@@ -82,6 +82,7 @@ class ModelRecipe:
     norm: str = "none"  # of an mlp's layers: none, layer or batch
     residual: bool = False  # skip connections around every hidden layer of an mlp but the first
     dropout: float = 0.0
+    pooled: int = 0  # last stages of the backbone whose averaged maps are features of the head as well
     unfrozen: int = 0  # stages of the backbone that are trained, counted from the last
 
     def __post_init__(self) -> None:
@@ -90,6 +91,7 @@ class ModelRecipe:
         _within("model.depth", self.depth, 0, 64)
         _one_of("model.norm", self.norm, ("none", "layer", "batch"))
         _below("model.dropout", self.dropout, 0, 1)
+        _within("model.pooled", self.pooled, 0, 4)
         _within("model.unfrozen", self.unfrozen, 0, 16)
 
 

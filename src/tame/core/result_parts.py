@@ -192,7 +192,7 @@ class BackboneFacts:
     """Facts about the backbone that turns examples into features.
 
     size: side in pixels that its weights were trained on; fixed_size: whether it accepts no other; stages: how many
-    fine-tuning may unfreeze; crop: the share of a side that it was evaluated on.
+    fine-tuning may unfreeze; crop: the share of a side that it was evaluated on; pooled: stages that may be averaged.
     """
 
     name: str
@@ -202,6 +202,7 @@ class BackboneFacts:
     num_features: int = 0
     stages: int = 1
     crop: float = 0.875
+    pooled: int = 0
     license: object = None  # as stated in its file
     architecture: object = None
 

@@ -23,6 +23,7 @@ from tame.core.config import AUTO, NONE
 from tame.core.errors import RefusedError, StorageError, UsageError, require, unknown
 from tame.core.files import write_bytes
 from tame.parts.embedded import EMBEDDED, Embedded, content_of
+from tame.parts.stages import MOST_POOLED, Staged, pooled_widths
 
 MOST_PIXELS = 1024  # on one side of a network's input
 LEAST_STD = 1e-3
@@ -35,7 +36,8 @@ class Backbone:
     """A network that turns pictures into features, with the preprocessing that its weights expect.
 
     module: (B, 3, S, S) normalised pictures to (B, D) features; digest: of the weights; stages: paths of the blocks
-    that fine-tuning may unfreeze, first to last (empty if the network cannot be split).
+    that fine-tuning may unfreeze, first to last (empty if the network cannot be split); pooled: channels of the last of
+    these whose maps may be averaged to further features, first to last.
     """
 
     name: str
@@ -44,6 +46,17 @@ class Backbone:
     digest: str
     num_features: int
     stages: tuple[str, ...]
+    pooled: tuple[int, ...] = ()
+
+    def width(self, pooled: int) -> int:
+        """The number of features with so many of the last stages averaged beside the network's own."""
+        return self.num_features + sum(self.pooled[len(self.pooled) - pooled :])
+
+    def staged(self) -> nn.Module:
+        """The network that gives all its features, the stages' first: the last `width(n)` are those with n stages."""
+        if not self.pooled:
+            return self.module
+        return Staged(self.module, _units(self.module), self.stages[-len(self.pooled) :])
 
     @property
     def size(self) -> int:
@@ -92,7 +105,9 @@ def build_backbone(config: Mapping[str, object], weights: Mapping[str, Tensor], 
     module.requires_grad_(False).eval()
     features = int(getattr(module, "head_hidden_size", module.num_features))  # type: ignore[arg-type]
     full = {**timm_defaults(module), **config}
-    return Backbone(name, module, full, digest, features, _stages(module))
+    stages = _stages(module)
+    pooled = pooled_widths(module, _units(module), stages[-MOST_POOLED:], _probe()) if stages else ()
+    return Backbone(name, module, full, digest, features, stages, pooled)
 
 
 def _check_preprocessing(config: Mapping[str, object], name: str) -> None:
@@ -185,7 +200,7 @@ def _stages(module: nn.Module) -> tuple[str, ...]:
     if len(names) < 2:
         return ()
     probe = Backbone("probe", module, {}, "", 0, tuple(names))
-    x = torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64)
+    x = _probe()
     try:
         lower, upper = cut(probe, 1)
         with torch.no_grad():
@@ -193,6 +208,10 @@ def _stages(module: nn.Module) -> tuple[str, ...]:
     except (RuntimeError, AttributeError, AssertionError, TypeError, ValueError):
         return ()  # not a chain of parts, or this size is not accepted: frozen features only
     return tuple(names) if same else ()
+
+
+def _probe() -> Tensor:
+    return torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64)
 
 
 def _open_embedded(name: str, cache: Path | None) -> Backbone:

@@ -227,7 +227,8 @@ def _unproven(folder: Path, sums: Mapping[str, str] | None, files: Mapping[str, 
 
 
 def plain_head(head: Mlp, *, shift: Tensor, scale: Tensor) -> Mlp:
-    """A head on plain features, from one that was trained on (features - shift) x scale. shift: (D,); scale: ()."""
+    """A head on plain features, from one that was trained on (features - shift) x scale. shift: (D,); scale: () or
+    (D,)."""
     own = copy.deepcopy(head).cpu().eval()
     first = own.body[0] if len(own.body) else own.out
     assert isinstance(first, nn.Linear)

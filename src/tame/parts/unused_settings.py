@@ -13,9 +13,9 @@ from tame.parts.schedules import SCHEDULES
 
 # Values that request nothing, so that fixing them ignores nothing.
 OFF = {
-    "model.hidden": 0, "model.unfrozen": 0, "model.dropout": 0.0, "model.residual": False, "model.norm": "none",
-    "loss.label_smoothing": 0.0, "loss.class_weights": "none", "loss.costs": "", "optimizer.weight_decay": 0.0,
-    "optimizer.momentum": 0.0, "then.start": 1.0,
+    "model.hidden": 0, "model.pooled": 0, "model.unfrozen": 0, "model.dropout": 0.0, "model.residual": False,
+    "model.norm": "none", "loss.label_smoothing": 0.0, "loss.class_weights": "none", "loss.costs": "",
+    "optimizer.weight_decay": 0.0, "optimizer.momentum": 0.0, "then.start": 1.0,
 }  # fmt: skip
 MOST_NAMED = 8  # parts that an error lists
 
@@ -52,7 +52,7 @@ def _table(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
 
 def _model(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
     own = recipe.model
-    if leaf in ("hidden", "unfrozen"):
+    if leaf in ("hidden", "pooled", "unfrozen"):
         return "" if own.name == "head" else f"it is only for heads on a backbone, and model.name is {own.name!r}"
     if leaf == "name" or own.name == "own":
         return "" if leaf == "name" else "it is only for TAME's models; give your function an argument for it"

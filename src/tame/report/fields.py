@@ -44,6 +44,9 @@ FIELDS: Mapping[str, Field] = {
     "model.norm": Field("normalization", "normalization of each layer's output"),
     "model.residual": Field("skip connections", "whether each hidden layer has a skip connection"),
     "model.dropout": Field("dropout", "share of units switched off at random in each training step", "dropout"),
+    "model.pooled": Field(
+        "averaged stages", "last stages of the backbone whose averaged maps are features of the head as well", "stages"
+    ),
     "model.unfrozen": Field("fine-tuned stages", "stages of the backbone that are trained too"),
     "loss.name": Field("loss", "the loss that training minimizes"),
     "loss.label_smoothing": Field("label smoothing", "share of the target spread over all classes"),

@@ -19,7 +19,7 @@ from tame.study.state import State, absent_of, explored_space, read_state
 
 MOST = 8  # recipes of all earlier studies together
 APART = 0.1  # of a range: two values closer than this count as equal
-NEVER = ("seed", "epochs", "input.views", "input.crop", "model.unfrozen")  # the new study decides them
+NEVER = ("seed", "epochs", "input.views", "input.crop", "model.pooled", "model.unfrozen")  # the new study decides them
 ANYWHERE = ("optimizer", "schedule", "then", "regularize")  # fields that suit any kind of data
 
 

@@ -50,8 +50,8 @@ def probe(batch: int = 2, *, seed: int = 1) -> torch.Tensor:
 
 
 def parts(name: str) -> list[nn.Module]:
-    """The whole network and the part of it below the last stage."""
-    return [backbone(name).module, cut(backbone(name), 1)[0]]
+    """The whole network, alone and with its stages averaged, and the part of it below the last stage."""
+    return [backbone(name).module, backbone(name).staged(), cut(backbone(name), 1)[0]]
 
 
 def pictures(num: int) -> Pictures:
@@ -81,13 +81,13 @@ def test_folding_norms_changes_nothing(name):
 @pytest.mark.skipif(not can_fuse(), reason="this torch has no fused convolutions")
 @pytest.mark.parametrize("name", NAMES)
 def test_fusing_changes_nothing(name):
-    for module in parts(name):
+    for place, module in enumerate(parts(name)):
         fused = fuse(fold_norms(module, probe(1)), probe(1), dtype=torch.float32)
         other = probe(3, seed=2)
         with torch.no_grad():
             assert distance(fused(other), module(other)) < 1e-4  # float32
         left = [each for each in fused.modules() if isinstance(each, nn.Conv2d)]
-        assert not left or module is not backbone(name).module, "only what a part leaves unused is not fused"
+        assert not left or place == 2, "only what a part leaves unused is not fused"
         if name in ("mobilenetv2_100", "efficientnet_b0"):
             assert any(
                 each.packed[-3] in ("hardtanh", "swish") for each in fused.modules() if isinstance(each, FusedConv)
@@ -183,7 +183,7 @@ def test_a_runner_gives_what_the_loop_gives(name, way):
     pixels = np.stack([picture[:SIZE, :SIZE] for picture in given.pixels])
     mean, std = (torch.tensor(own.config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
     x = (torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255 - mean) / std
-    for module in (own.module, cut(own, 1)[0]):
+    for module in parts(name):
         with torch.no_grad():
             expected = module(x)
         exact = Runner(module, own, CPU, Speed("float32", way, 4, 1.0, SIZE), size=SIZE)(pixels)
@@ -281,3 +281,45 @@ def test_a_worker_hears_of_its_cores():
     assert worker_environment()["OMP_NUM_THREADS"] == str(usable_cores())
     assert usable_cores() >= 1
     assert isinstance(tune_allocator(), bool)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("way", ["plain", "folded", "fused"])
+@pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet18"])
+def test_the_features_of_a_picture_do_not_depend_on_its_company(name, way, precision):
+    own, given = backbone(name), pictures(19)
+    speed = Speed(precision, way, 8, 1.0, SIZE)
+
+    def found(rows: range) -> np.ndarray:
+        return extract(own, given, rows, size=SIZE, view=0, crop=0.875, speed=speed, device=CPU, cache=None)
+
+    together = found(range(19))
+    for rows in (range(1), range(3, 10), range(16, 19)):
+        np.testing.assert_array_equal(found(rows), together[list(rows)])
+
+
+class _Counting(nn.Module):
+    """The means of the channels; it notes how many pictures pass at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+        self.seen: list[int] = []
+
+    def __deepcopy__(self, _: object) -> _Counting:
+        return self
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(x))
+        return x.mean((2, 3)) * self.scale
+
+
+@pytest.mark.parametrize(("batch_size", "passes"), [(8, [8]), (256, [3])])
+def test_batches_are_whole_but_for_a_model_from_an_accelerator(batch_size, passes):
+    module = _Counting()
+    own = Backbone("counting", module, {"mean": (0, 0, 0), "std": (1, 1, 1)}, "0", 3, ())
+    speed = Speed("float32", "plain", batch_size, 1.0, SIZE)
+    given = pictures(3)
+    found = extract(own, given, range(3), size=SIZE, view=0, crop=0.875, speed=speed, device=CPU, cache=None)
+    assert found.shape == (3, 3)
+    assert module.seen == passes

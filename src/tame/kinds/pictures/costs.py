@@ -16,6 +16,7 @@ from tame.kinds.pictures.choice import is_small
 from tame.kinds.pictures.commands import Features, Look, missing, prepare, speed
 
 SIZES_SHARE = 0.2  # of the clock that computing features may take
+TUNED_SHARE = 0.55  # of the clock: where PLANNED_EPOCHS of fine-tuning take less, heads are only what it starts from
 FIRST_SHARE = 0.25  # of the clock that those of the first size may take, where a smaller one takes less
 # A step of fine-tuning, in forward passes of the frozen backbone. Measured with EfficientNet-Lite0 at 96 pixels: 2.2 in
 # bfloat16, 3.4 with AVX2 alone.
@@ -42,6 +43,10 @@ def costs(config: StudyConfig, data: Data, port: Port, rehearse: Rehearse) -> Co
     if config.clock_s is not None and tunes:
         epoch_s = _epoch_s(config.clock_s, data, backbone, measured, min(wanted), crop, rehearse)
     sizes = affordable_sizes(config.clock_s, wanted, measured, learnt)
+    if config.clock_s is not None and is_small(data.side, backbone.size):
+        # Enlarged pictures say hardly more: the features of a further size would take an epoch of fine-tuning or more.
+        tuned = PLANNED_EPOCHS * data.num_runs * epoch_s < TUNED_SHARE * config.clock_s
+        sizes = sizes[:1] if tuned else sizes
     return Costs(measured, learnt, sealed, epoch_s, sizes, tunes)
 
 

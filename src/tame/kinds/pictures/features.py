@@ -82,7 +82,7 @@ def measure_speed(backbone: Backbone, device: torch.device, pictures: Pictures, 
     seen = _seen(backbone, pictures, range(sizes[-1]), size=size, view=0, crop=crop)
     few = seen[: sizes[0]]
     best = Speed("float32", "plain", sizes[0], 0.0, size)
-    runner = Runner(backbone.module, backbone, device, best, size=size)
+    runner = Runner(backbone.staged(), backbone, device, best, size=size)
     exact, rate = _timed(runner, few)
     best, start = replace(best, rate=rate), time.perf_counter()
     for precision, way in _candidates(device):
@@ -114,21 +114,19 @@ def extract(
     speed: Speed,
     device: torch.device,
     cache: ArrayCache | None,
-    module: nn.Module | None = None,
-    part: str = "features",
     runners: dict[int, Runner] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """What the backbone (or `module`, a part of it) makes of these pictures in one view: (len(rows), ...) float32.
+    """All features of these pictures in one view, as `Backbone.staged` gives them: (len(rows), D) float32.
 
-    runners: of this backbone or module by size, kept between calls, since making one takes a quarter of a second.
+    runners: of this backbone by size, kept between calls, since making one takes a quarter of a second.
     Computed once for each picture, view, size, crop, weights, precision and way, then read from the cache.
     """
-    keys = feature_keys(backbone, pictures, rows, size=size, view=view, crop=crop, speed=speed, part=part)
+    keys = feature_keys(backbone, pictures, rows, size=size, view=view, crop=crop, speed=speed)
     have = dict(cache.get(keys)) if cache else {}
     missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in have}
     if missing:
-        runner = (runners or {}).get(size) or Runner(module or backbone.module, backbone, device, speed, size=size)
+        runner = (runners or {}).get(size) or Runner(backbone.staged(), backbone, device, speed, size=size)
         if runners is not None:
             runners[size] = runner
         waiting, done, fresh = list(missing), 0, dict[str, np.ndarray]()
@@ -139,7 +137,8 @@ def extract(
 
         try:
             for batch, seen in zip(batches, _ahead(load, batches), strict=True):
-                fresh |= zip(batch, runner(seen).cpu().numpy(), strict=True)
+                found = runner(_filled(seen, runner, speed))
+                fresh |= zip(batch, found[: len(batch)].cpu().numpy(), strict=True)
                 done += len(batch)
                 if cache and len(fresh) >= CHUNK:
                     cache.put(fresh)
@@ -154,12 +153,21 @@ def extract(
 
 
 def feature_keys(
-    backbone: Backbone, pictures: Pictures, rows: Sequence[int], *, size: int, view: int, crop: float, speed: Speed,
-    part: str = "features",
-) -> list[str]:  # fmt: skip
+    backbone: Backbone, pictures: Pictures, rows: Sequence[int], *, size: int, view: int, crop: float, speed: Speed
+) -> list[str]:
     """Under which keys the features of these pictures are kept: everything that their values depend on."""
-    name = f"{backbone.digest[:16]}-{part}-{size}-{crop:g}-{view}-{speed.precision}-{speed.way}"
+    name = f"{backbone.digest[:16]}-{len(backbone.pooled)} stages-{size}-{crop:g}-{view}-{speed.precision}-{speed.way}"
     return [f"{pictures.digests[row]}-{name}" for row in rows]
+
+
+def _filled(seen: np.ndarray, runner: Runner, speed: Speed) -> np.ndarray:
+    """A whole batch that begins with these pictures: in a smaller one torch may sum in another order, and what is kept
+    would differ in its last bits from what is computed again, which matters where features hardly differ between
+    pictures. oneDNN's fused convolutions take each picture alone."""
+    from_elsewhere = runner.device.type == "cpu" and speed.batch_size > CPU_BATCHES[-1]  # a GPU, whose bits are others
+    if runner.way == "fused" or from_elsewhere:
+        return seen
+    return np.concatenate([seen, np.repeat(seen[-1:], speed.batch_size - len(seen), axis=0)])
 
 
 def _rewritten(module: nn.Module, device: torch.device, speed: Speed, size: int) -> tuple[nn.Module, Way]:
@@ -193,13 +201,14 @@ def _try(
 ) -> tuple[Speed, Runner] | None:
     """A way with its rate; None where the backbone cannot run that way or its features would move."""
     try:
-        runner = Runner(backbone.module, backbone, device, speed, size=speed.size)
+        runner = Runner(backbone.staged(), backbone, device, speed, size=speed.size)
         if runner.way != speed.way:
             return None
         found, rate = _timed(runner, few)
     except (RuntimeError, NotImplementedError):
         return None  # a layer that knows no half precision, or one that insists on another
-    return (replace(speed, rate=rate), runner) if distance(found, exact) <= AGREEMENT else None
+    own, theirs = (each[:, -backbone.num_features :] for each in (found, exact))  # what rounding moves most
+    return (replace(speed, rate=rate), runner) if distance(own, theirs) <= AGREEMENT else None
 
 
 def _timed(runner: Runner, pictures: np.ndarray) -> tuple[Tensor, float]:

@@ -92,14 +92,14 @@ class Inputs:
     def _machine(self) -> tuple[object, ...]:
         return self.device.type, torch.__version__, os.cpu_count()
 
-    def features(self, rows: Sequence[int], *, size: int, views: int, crop: float) -> Tensor:
-        """(V, n, D) float32 features of these pictures in their first `views` views."""
+    def features(self, rows: Sequence[int], *, size: int, views: int, crop: float, pooled: int = 0) -> Tensor:
+        """(V, n, D) float32 features of these pictures in their first `views` views, with so many stages averaged."""
 
         def make() -> Tensor:
             found = [self._extract(rows, size=size, view=view, crop=crop) for view in range(views)]
             return torch.from_numpy(np.stack(found)).to(self.device)
 
-        return self._keep(("features", size, views, crop), rows, make)
+        return self._keep(("features", size, views, crop), rows, make)[..., -self._own().width(pooled) :]
 
     def missing(self, rows: Sequence[int], *, size: int, views: int, crop: float) -> int:
         """How many passes through the backbone the features of these pictures still need."""

@@ -10,6 +10,7 @@ from tame.core.config import AUTO, GIVEN, StudyConfig
 from tame.core.config import PICTURES as GIVEN_PICTURES
 from tame.core.errors import require
 from tame.kinds.kind import Data, Features, Kind, Words, referred
+from tame.kinds.pictures.choice import is_small
 from tame.kinds.pictures.costs import compute, costs, crop_for, missing_s
 
 HEADS_COHORTS, SCRATCH_COHORT = (64, 32), 8  # recipes that start together: heads on few examples, on many; networks
@@ -21,8 +22,11 @@ def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int
     num = len(data.rows)
     if data.backbone is None:
         return portfolio.scratch(data.side, num, task=data.task, epochs=config.epochs, seed=seed)
-    crop = crop_for(data.backbone, data.side)
-    return portfolio.heads(sizes, num, task=data.task, epochs=config.epochs, seed=seed, crop=crop)
+    own, small = data.backbone, is_small(data.side, data.backbone.size)
+    return portfolio.heads(
+        sizes, num, task=data.task, epochs=config.epochs, seed=seed, crop=crop_for(own, data.side), pooled=own.pooled,
+        unlike=small,
+    )  # fmt: skip
 
 
 def cohort(data: Data) -> int:

@@ -58,7 +58,7 @@ T = TypeVar("T")
 SHORTEST = 384  # pixels of the shorter side of what is kept of a picture: enough for every input size
 FEATURE_LENGTH = 16.0  # of the scaled features, on average: the rates of the portfolio are meant for it
 PROBE = {  # the head that fine-tuning starts from
-    "model.unfrozen": 0, "input.views": 2, "optimizer.name": "nesterov", "optimizer.lr": 3e-3,
+    "model.pooled": 0, "model.unfrozen": 0, "input.views": 2, "optimizer.name": "nesterov", "optimizer.lr": 3e-3,
     "optimizer.momentum": 0.9, "optimizer.weight_decay": 1e-3, "schedule.name": "cosine", "schedule.warmup": 0.0,
     "epochs": 20, "batch_size": 64, "then.start": 1.0, "regularize.early_stopping": 0,
 }  # fmt: skip
@@ -102,6 +102,8 @@ class PictureMaterial:
             name = recipe.model.name
             mend = f"model.name is 'head', not {name!r}; for a network from scratch, add --backbone none"
             require(name == "head", f"with a backbone, {mend}")
+            most, own = len(self.inputs.backbone.pooled), recipe.model.pooled
+            require(own <= most, f"{self.inputs.backbone.name} has {most} stages that can be averaged, not {own}")
         require(not recipe.model.unfrozen, "model.unfrozen is set by fine-tuning, after the heads; it cannot be fixed")
         require(not recipe.augment.noise, "augment.noise is for the numbers of tables; leave it out")
         frozen = recipe.model.name == "head"
@@ -137,7 +139,8 @@ class PictureMaterial:
             return self.task(recipe, rows, examples, folds)
         assert self.inputs.backbone is not None
         examples = scaled(examples, recipe)
-        blank = FeatureTask(torch.zeros(1, 1, self.inputs.backbone.num_features), examples, self.inputs.device)
+        width = self.inputs.backbone.width(recipe.model.pooled)
+        blank = FeatureTask(torch.zeros(1, 1, width), examples, self.inputs.device)
         heads = {fold: blank.build(Member(-1, fold, recipe.but({"model.unfrozen": 0}))) for fold in folds}
         autocast = torch.bfloat16 if self.inputs.half() else None
         apart = replace(examples, together=False)
@@ -222,17 +225,26 @@ class PictureMaterial:
         self.inputs.features(own, size=asked.size, views=asked.views, crop=asked.crop)
 
     def _scaled(self, recipe: Recipe, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Features (V, N, D) that are centred and have length 16 on average, with the shift (D,) and the scale ().
+        """Features (V, N, D) that are centred and have length 16 on average, with the shift (D,) and the scale (D,).
 
-        One scale for all features: gradient descent then finds what it would find on the plain ones, in fewer steps.
+        One scale for all features of a stage, so that gradient descent finds what it would find on the plain ones, in
+        fewer steps; the scales make all stages as long, since their numbers are of different sizes.
         """
+        own, given = self.inputs.backbone, recipe.input
+        assert own is not None
+        pooled = recipe.model.pooled
         if self._blank:
-            assert self.inputs.backbone is not None
-            zeros = torch.zeros(1, 1, self.inputs.backbone.num_features, device=self.inputs.device)
-            return zeros.expand(recipe.input.views, len(rows), -1), zeros[0, 0], zeros.sum()
-        plain = self.inputs.features(rows, size=recipe.input.size, views=recipe.input.views, crop=recipe.input.crop)
+            zeros = torch.zeros(1, 1, own.width(pooled), device=self.inputs.device)
+            return zeros.expand(given.views, len(rows), -1), zeros[0, 0], zeros[0, 0]
+        plain = self.inputs.features(rows, size=given.size, views=given.views, crop=given.crop, pooled=pooled)
         shift = plain[0].mean(dim=0)
-        scale = FEATURE_LENGTH / (plain[0] - shift).square().sum(dim=1).mean().sqrt().clamp(min=1e-12)
+        widths = [*own.pooled[len(own.pooled) - pooled :], own.num_features]
+        lengths = [each.square().sum(dim=1).mean().sqrt() for each in torch.split(plain[0] - shift, widths, dim=1)]
+        each = [
+            (FEATURE_LENGTH / len(widths) ** 0.5 / length.clamp(min=1e-12)).expand(width)
+            for length, width in zip(lengths, widths, strict=True)
+        ]
+        scale = torch.cat(each)
         return (plain - shift) * scale, shift, scale
 
     def _first_heads(
@@ -280,7 +292,8 @@ def facts_of(backbone: Backbone) -> BackboneFacts:
     config = backbone.config
     return BackboneFacts(
         name=backbone.name, digest=backbone.digest, size=backbone.size, fixed_size=backbone.fixed_size,
-        num_features=backbone.num_features, stages=len(backbone.stages), crop=float(config.get("crop_pct", 0.875)),
+        num_features=backbone.num_features, stages=len(backbone.stages), pooled=len(backbone.pooled),
+        crop=float(config.get("crop_pct", 0.875)),
         license=config.get("license"), architecture=config.get("architecture"),
     )  # fmt: skip
 

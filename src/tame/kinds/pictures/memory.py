@@ -58,12 +58,14 @@ def _heads(backbone: Backbone, recipes: Sequence[Recipe], folds: Sequence[Fold],
     """Heads: their groups, what waits, and the features at every size, as they are and as they are scaled."""
     weights, each = dict[Recipe, int](), dict[Recipe, int]()
     for recipe in recipes:
-        head = head_of(backbone.num_features, num_outputs(recipe, examples), recipe.model)
+        head = head_of(backbone.width(recipe.model.pooled), num_outputs(recipe, examples), recipe.model)
         weights[recipe] = num_weights(head)
         each[recipe] = member_bytes(head, recipe, recipe.batch(len(examples)))
     sizes = {recipe.input.size for recipe in recipes}
     views = max(recipe.input.views for recipe in recipes)
-    features = 2 * len(sizes) * views * len(examples) * backbone.num_features * FLOAT
+    scaled = {(recipe.input.size, recipe.model.pooled) for recipe in recipes}
+    columns = len(sizes) * backbone.width(len(backbone.pooled)) + sum(backbone.width(pooled) for _, pooled in scaled)
+    features = columns * views * len(examples) * FLOAT
     judged = int((examples.fold >= 0).sum())
     own = groups(each, len(folds), lambda recipe, wanted: min(wanted, SIZES[-1]), cores=cores, judged=judged)
     return own + features + states(weights, len(folds))

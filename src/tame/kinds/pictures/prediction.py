@@ -41,7 +41,7 @@ def empty_network(described: Described) -> nn.Module:
     backbone, own = described.backbone, described.recipe.model
     if backbone is None:
         return build_model(own, described.num_outputs)
-    return head_of(backbone.num_features, described.num_outputs, own)
+    return head_of(backbone.width(own.pooled), described.num_outputs, own)
 
 
 def prepared(bits: int | None) -> dict[str, int]:
@@ -144,7 +144,8 @@ def _view(network: Network, pictures: Pictures, view: int, device: torch.device,
             crop=network.recipe.input.crop,
             speed=Speed(**network.run), device=device, cache=ArrayCache(cache / "features") if cache else None,
         )  # fmt: skip
-        return torch.as_tensor(module(torch.from_numpy(features).to(device))).float().cpu()
+        own = torch.from_numpy(features[:, -network.backbone.width(network.recipe.model.pooled) :])
+        return torch.as_tensor(module(own.to(device))).float().cpu()
     logits = []
     for start in range(0, len(pictures.pixels), BATCH):
         some = pictures.pixels[start : start + BATCH]

@@ -187,7 +187,7 @@ class FeatureTask:
     device: torch.device
     autocast: torch.dtype | None = None
     shift: Tensor | None = None  # (D,)
-    scale: Tensor | None = None  # ()
+    scale: Tensor | None = None  # () or (D,)
     by_fold: None = None
     eval_batch: int = 8192
     draws: bool = False
