@@ -118,6 +118,19 @@ def test_pictures_go_in_as_bytes_of_any_size(numbers, tmp_path):
         study.module(torch.from_numpy(pixels[:2]))
 
 
+@pytest.mark.parametrize("pooled", [0, 2])
+def test_a_head_on_a_frozen_backbone_is_given_the_features_it_was_trained_on(pooled, tmp_path):
+    pytest.importorskip("timm", reason="timm is not installed")
+    names, values = drawn(tmp_path / "pictures")
+    labels = ["high" if value > 50 else "low" for value in values]
+    fixed = {"model.pooled": pooled, "input.size": 128}
+    study = tame.fit((names, labels), backbone="lite0", set=fixed, **SMALL)
+    pixels = np.stack([np.asarray(Image.open(name)) for name in names[:6]])
+    said = study.module(torch.from_numpy(pixels).permute(0, 3, 1, 2)).softmax(dim=1)
+    wanted = study.outputs([Image.open(name) for name in names[:6]])
+    np.testing.assert_allclose(said.detach().numpy(), wanted, atol=0.01)  # features may have been made in bfloat16
+
+
 def test_a_kind_of_another_package_says_that_it_has_none():
     with pytest.raises(UsageError, match="use predict or outputs"):
         no_module(type("Other", (), {"kind": "sequences"})())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import random
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from command_line import tame_here
 from tame.data.split import Sealed, Split
 from tame.evaluate.score import Judged, measure
 from tame.kinds.kind import Data
+from tame.study.delivery import difference_of
 from tame.study.evaluate import without_twins
 
 SMALL = ("--trials", "1", "--epochs", "3", "--folds", "2", "--json", "--quiet")
@@ -65,3 +68,14 @@ def test_rows_that_are_equal_by_chance_are_split_as_they_fall_and_both_scores_ar
     assert found["label_conflict"]["severity"] == "warning"
     page = (tmp_path / "study" / "report.html").read_text()
     assert "chance alone gives about" in page
+
+
+@pytest.mark.parametrize(("moved", "apart"), [(0.0, 0.0), (2e-6, 4e-6), (2e-3, 1.0)])
+def test_a_delivered_model_may_settle_a_tie_otherwise_and_no_more(moved, apart):
+    before = judged_on(6)
+    near = np.where(np.arange(6) == 3, 0.5 + moved / 2, 0.9)
+    scored = replace(before, outputs=np.stack([near, 1 - near], axis=1))
+    near = np.where(np.arange(6) == 3, 0.5 - moved / 2, 0.9)
+    loaded = replace(before, outputs=np.stack([near, 1 - near], axis=1))
+    data = SimpleNamespace(task="binary")
+    assert difference_of(data, scored, loaded) == pytest.approx(apart / 2 if apart < 1 else apart)

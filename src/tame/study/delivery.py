@@ -25,6 +25,7 @@ from tame.trial.commands import MemberOf
 
 MODEL = "model"  # the folder of what is delivered
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
+TIE = 1e-5  # of a probability, that rounding may make of none
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def deliver(study: Study, data: Data) -> Delivered:
     loaded = [np.array(study.worker.judge_again(str(folder), rows=rows))]
     if study.build is not None and study.executor.pid != os.getpid():  # and in the process that predicts
         loaded.append(KINDS.get(data.kind).own().judge(folder, study.folder, study.build, rows))
-    apart = max(_apart(data, before, judged_from(data.task, ids, blank, outputs)) for outputs in loaded)
+    apart = max(difference_of(data, before, judged_from(data.task, ids, blank, outputs)) for outputs in loaded)
     if apart > TOLERANCE:
         raise StorageError(
             f"the model in {folder} does not predict like the network that was scored (difference {apart:.2g})"
@@ -109,12 +110,17 @@ def deliver(study: Study, data: Data) -> Delivered:
     return Delivered(folder=str(folder), files=files, checked=len(rows), largest_difference=apart)
 
 
-def _apart(data: Data, before: Judged, after: Judged) -> float:
-    """How far two judgements are apart: of a probability, or in spreads of the target; 1 where a class differs."""
+def difference_of(data: Data, before: Judged, after: Judged) -> float:
+    """How far two judgements are apart: of a probability, or in spreads of the target; 1 where a class differs.
+
+    Of classes that are equally likely but for rounding, either may be the one that is predicted.
+    """
     apart = float(np.abs(before.outputs - after.outputs).max())
     if data.task == "regression":
         return apart / max(float(np.std(data.learnt())), 1e-12)
-    return 1.0 if (before.predicted != after.predicted).any() else apart
+    second, first = np.sort(before.outputs, axis=1)[:, -2:].T
+    other = before.predicted != after.predicted
+    return 1.0 if (other & (first - second > TIE)).any() else apart
 
 
 def add_card(study: Study, text: str) -> None:

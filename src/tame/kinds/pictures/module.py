@@ -25,7 +25,10 @@ class PictureModule(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.backbone = None if network.backbone is None else network.backbone.module
+        own, self.backbone = network.backbone, None
+        if own is not None:
+            self.backbone = own.staged() if network.recipe.model.pooled else own.module
+            self._width = own.width(network.recipe.model.pooled)
         self.head = network.module
         self._network = network
         if network.backbone is not None:
@@ -58,5 +61,6 @@ class PictureModule(nn.Module):
         if self.backbone is None:
             found: Tensor = self.head(normalise(seen, layout(self._network.recipe)))
             return found
-        of_features: Tensor = self.head(self.backbone((seen.float() - self.mean) / self.std))
+        features = self.backbone((seen.float() - self.mean) / self.std)
+        of_features: Tensor = self.head(features[:, -self._width :])
         return of_features
