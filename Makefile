@@ -76,7 +76,7 @@ floors:
 	.floors/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 clean:
-	rm -rf .venv .floors .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist docs/_site docs/_work
+	rm -rf .venv .floors .torture.json .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist docs/_site docs/_work
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last: an installation that was interrupted has none, and is made again from nothing.

@@ -31,6 +31,7 @@ from torture.rig import (
     fill_disk,
     fork,
     in_fork,
+    result_of,
     spread,
     wait,
 )
@@ -95,7 +96,7 @@ def worker_killed(rig: Rig, count: int, seed: int) -> Tally:
             tally.add(f"{way}, then exit {done.code}", f"event {mark}: {done.said}")
         else:
             wrong = rig.wrong_with(folder, [])
-            tally.add(f"{way}, then the same result", wrong and f"event {mark}: {wrong}")
+            tally.add(f"{way}, then {result_of(wrong)}", wrong and f"event {mark}: {wrong}")
         shutil.rmtree(folder, ignore_errors=True)
     return tally
 
@@ -120,7 +121,8 @@ def files_torn(rig: Rig, count: int, seed: int) -> Tally:
         done = in_fork(lambda folder=folder: rig.go_on(folder))
         where = f"{name}, {how}"
         if done.code == 0:
-            tally.add("the same result", (wrong := rig.wrong_with(folder, [], close=ALONE)) and f"{where}: {wrong}")
+            wrong = rig.wrong_with(folder, [], close=ALONE)
+            tally.add(result_of(wrong), wrong and f"{where}: {wrong}")
         elif done.code in (2, 3, 6, 7) and done.said:
             tally.add(f"refused (exit {done.code})")
         else:
@@ -295,7 +297,7 @@ def clocks_jump(rig: Rig, count: int, seed: int) -> Tally:
         clock.write_text(str(JUMPS[name]))
         _, said = process.communicate(timeout=240)
         wrong = f"exit {process.returncode}: {said}" if process.returncode else rig.wrong_with(folder, [])
-        tally.add("the same result" if not wrong else "another", wrong and f"{name} at event {mark}: {wrong}")
+        tally.add(result_of(wrong), wrong and f"{name} at event {mark}: {wrong}")
         shutil.rmtree(folder, ignore_errors=True)
     return tally
 

@@ -147,10 +147,13 @@ class Rig:
             tally.add(f"{way}, then exit {done.code}", f"{where}: exit {done.code}: {done.said}")
         else:
             wrong = self.wrong_with(folder, before)
-            tally.add(
-                f"{way}, then the same result" if not wrong else f"{way}, then another", wrong and f"{where}: {wrong}"
-            )
+            tally.add(f"{way}, then {result_of(wrong)}", wrong and f"{where}: {wrong}")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def result_of(wrong: str) -> str:
+    """How a round is counted that ended with a result."""
+    return "another result" if wrong else "the same result"
 
 
 def write_table(path: Path) -> None:

@@ -32,11 +32,12 @@ from torture.rig import Rig, Tally  # noqa: E402
 
 PAGE, BAD_PAGE = (HERE.parents[1] / "docs" / name for name in ("reliability.md", "bad-input.md"))
 BAD_INPUTS = "bad_inputs"
+KEPT = HERE.parents[1] / ".torture.json"  # what each fault counted last: faults can be run one by one
 MEMORY = Path("/dev/shm")  # what a killed process wrote is there without a disk, which would take half of the time
 
 
 def main() -> None:
-    """Runs all faults, or those named, writes the page where all were run, and ends with 1 where something is wrong."""
+    """Runs all faults, or those named, writes the page once all were run, and ends with 1 where something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("faults", nargs="*", help=f"of {', '.join([*(each.__name__ for each in FAULTS), BAD_INPUTS])}")
     parser.add_argument("--sample", action="store_true", help="a few rounds of each, and no page")
@@ -68,12 +69,22 @@ def main() -> None:
         for own in map(json.loads, text.splitlines()):
             add(tallies, Tally(**own))
     seconds = time.monotonic() - begun
-    text = page(list(tallies.values()), seconds, given.cores)
-    print(text)
-    if not given.faults and not given.sample:
-        PAGE.write_text(text, encoding="utf-8")
+    print(page(list(tallies.values()), seconds, given.cores))
+    if not given.sample:
+        keep(tallies, seconds, given.cores)
     odd = 0 if given.faults or given.sample else give_bad_inputs()
     sys.exit(odd or any(each.wrong for each in tallies.values()))
+
+
+def keep(tallies: dict[str, Tally], seconds: float, cores: int) -> None:
+    """Puts what was counted beside what earlier runs of this version counted; the page is written from all faults."""
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    for each in tallies.values():
+        kept[each.fault] = asdict(each)
+    KEPT.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    if len(kept) == len(FAULTS):
+        found = [Tally(**own) for own in kept.values()]
+        PAGE.write_text(page(found, sum(each.seconds for each in found) / cores, cores), encoding="utf-8")
 
 
 def give_bad_inputs() -> int:
