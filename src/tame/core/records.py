@@ -20,6 +20,7 @@ _Epoch = Annotated[int, Meta(ge=1, le=MOST_EPOCHS)]
 _Number = _Whole | float | None
 TrialState = Literal["waiting", "running", "paused", "complete", "stopped", "diverged", "failed"]
 Severity = Literal["info", "warning", "problem"]
+Confidence = Literal["low", "medium", "high"]
 LOST: Final[tuple[TrialState, ...]] = ("diverged", "failed")
 DecisionKind = Literal["start", "continue", "pause", "stop", "complete", "copy"]
 # Who proposed a trial: the user or a rule; the searchers; what trains after the search; another program. Searchers
@@ -194,7 +195,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the doctor found: `evidence` holds the numbers, `change` what to do, `outcome` whether that helped."""
+    """What the doctor found: `evidence` holds the numbers, `change` what to do, `outcome` whether that helped.
+
+    confidence: how sure that is; high where it was counted, and in a study from before findings had one.
+    """
 
     code: str
     title: str
@@ -203,11 +207,12 @@ class Finding:
     change: str = ""
     outcome: str = ""
     trial: int | None = None
+    confidence: Confidence = "high"
 
     def to_json(self) -> dict[str, object]:
         return {
             "code": self.code, "title": self.title, "severity": self.severity, "evidence": dict(self.evidence),
-            "change": self.change, "outcome": self.outcome, "trial": self.trial,
+            "change": self.change, "outcome": self.outcome, "trial": self.trial, "confidence": self.confidence,
         }  # fmt: skip
 
 
