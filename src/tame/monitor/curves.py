@@ -12,8 +12,8 @@ from scipy.stats import kendalltau
 # Standard deviation of the difference of two smoothed values per standard deviation of one epoch: a median of three
 # independent normal values has 0.67 of it (their order statistics, exactly), and so has each of the two.
 OF_MEDIANS = 0.67 * math.sqrt(2)
-LEAST_CYCLES = 3  # fewer are no pattern
-BY_CHANCE = 1e-4  # probability of a cycle this strong in noise
+LEAST_CYCLES = 5  # fewer are no pattern: what drifts slowly looks like them
+BY_CHANCE = 1e-3  # probability of a cycle this strong in noise
 
 
 def smooth(values: Sequence[float] | np.ndarray, *, window: int = 3) -> np.ndarray:

@@ -148,7 +148,7 @@ def _does_not_settle(case: Case) -> Look | None:
     jump = np.maximum(0.05 * np.abs(case.train[:-1]), 0.02 * case.scale)
     often = float(np.mean(np.diff(case.train) > jump))
     settles = case.train_trend <= -0.3 or min(noises) <= LARGE_NOISE or len(case) < 8
-    if settles and often < OFTEN:
+    if (settles and often < OFTEN) or _is_flat_at_the_dummy(case) or cycle(case.train[_start(len(case)) :]) is not None:
         return None
     evidence: dict[str, object] = {
         "share_of_epochs_that_rose": round(float(np.mean(np.diff(case.train) > 0)), 3),
@@ -156,6 +156,13 @@ def _does_not_settle(case: Case) -> Look | None:
         "last_train_loss": _rounded(float(case.train[-1])),
     }  # fmt: skip
     return "the training loss does not settle", evidence, max(min(noises) / LARGE_NOISE, often / OFTEN)
+
+
+def _is_flat_at_the_dummy(case: Case) -> bool:
+    """Whether nothing was learnt and the loss hardly moves, which has many causes besides a high rate."""
+    ratio, level = case.rate_ratio, float(np.median(np.abs(case.train)))
+    is_usual = ratio is None or ratio < FAR_ABOVE
+    return case.is_no_better_than_dummy and is_usual and case.train_noise < 0.05 * level
 
 
 def _whole_fall(values: np.ndarray, soft: np.ndarray, case: Case) -> float:
@@ -228,6 +235,8 @@ def rate_too_low(trial: Trial, facts: Facts) -> Finding | None:
     ratio, learnt = case.rate_ratio, case.learnt
     is_far_below = ratio is not None and ratio <= FAR_BELOW
     hardly = learnt is not None and learnt < 0.1
+    if case.has_valid and float(case.soft_valid[-1] - case.valid[0]) > NOISES * OF_MEDIANS * case.valid_noise:
+        return None  # what it learns is of no use
     if ratio is not None and ratio >= FAR_ABOVE and hardly and case.train_trend > STEADY:
         return None
     soft, half = case.soft_train, len(case) // 2
@@ -442,10 +451,10 @@ def periodic(trial: Trial, facts: Facts) -> Finding | None:
         return None
     for name, values in (("validation", case.valid), ("training", case.train)):
         found = cycle(values[_start(len(values)) :]) if np.isfinite(values).all() else None
-        if found is not None and found.share > 0.35 and found.epochs >= 2.5:
+        if found is not None and found.epochs >= 2.5:
             evidence: dict[str, object] = {"epochs": round(found.epochs, 1), "share_of_variance": round(found.share, 3)}
             title = f"periodic: the {name} loss rises and falls every {found.epochs:.1f} epochs"
-            return _finding("periodic", title, "info", evidence, trial, case.confidence(found.share / 0.35))
+            return _finding("periodic", title, "info", evidence, trial, case.confidence(found.share / 0.4))
     return None
 
 
