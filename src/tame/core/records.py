@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 from msgspec import Meta
 
+from tame.core.codes import CODES, id_of
 from tame.core.errors import StorageError, TameError, require
 from tame.core.plain import from_plain
 from tame.core.recipe import MOST_EPOCHS, Recipe, Value
@@ -208,6 +209,25 @@ class Finding:
     outcome: str = ""
     trial: int | None = None
     confidence: Confidence = "high"
+
+    @property
+    def id(self) -> str:
+        """The stable number of its kind, such as TAME301; "" for a kind of another package."""
+        return id_of(self.code)
+
+    @property
+    def why(self) -> str:
+        """Why it matters, in two sentences; "" for a kind of another package."""
+        return CODES[self.code].why if self.code in CODES else ""
+
+    @property
+    def mute(self) -> str:
+        """The option that leaves it out; "" for a kind of another package."""
+        return f"--mute {self.id}" if self.id else ""
+
+    def document(self) -> dict[str, object]:
+        """As programs read it: with its number, why it matters, and how to mute it."""
+        return {"id": self.id, **self.to_json(), "why": self.why, "mute": self.mute}
 
     def to_json(self) -> dict[str, object]:
         return {

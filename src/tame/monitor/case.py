@@ -25,7 +25,7 @@ USUAL_RATES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the rules know besides the curve. None where it is not known, as in the log of another program.
+    """What the rules know besides the curve. None (of num_valid 0) where it is not known, as in logs of other programs.
 
     dummy: the validation metric of the dummy (most common class; mean of a regression), with its standard error
     dummy_error; guess_loss: the loss of always predicting the training shares, in nats, or 1 for the squared error of a
@@ -34,7 +34,7 @@ class Facts:
 
     task: str  # binary, multiclass or regression
     num_classes: int
-    num_valid: int | None
+    num_valid: int
     metric: str
     higher_is_better: bool
     dummy: float | None

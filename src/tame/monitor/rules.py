@@ -12,13 +12,16 @@ from typing import Protocol
 
 import numpy as np
 
+from tame.core.codes import CODES
 from tame.core.records import Confidence, Finding, Trial
 from tame.core.registry import Registry
 from tame.monitor.case import Case, Facts
-from tame.core.codes import CODES
 from tame.monitor.curves import OF_MEDIANS, cycle, noise, relative_fall, trend
 
 LEAST = 3  # epochs; below, there is nothing to compare
+LEAST_FLAT = 8  # epochs, of which the last third can be seen to be flat
+WIDEST = 5  # epochs of the medians of the metric that are compared
+CYCLIC = ("restarts", "one_cycle")  # schedules that rise again by themselves
 NOISES = 4.0  # times the noise of a difference of medians that a change must have
 HARDLY = 0.005  # of a share such as the accuracy; a smaller drop is not a drop
 LARGE_NOISE = 0.04  # of all that the loss fell: larger in both losses, and it does not settle
@@ -68,7 +71,8 @@ def examine(trial: Trial, facts: Facts) -> list[Finding]:
     every = [RULES.get(name)(trial, facts) for name in RULES.names()]
     found = {finding.code: finding for finding in every if finding is not None}
     silent = {other for name in SILENCES if name in found for other in _silenced(name, found)}
-    return [finding for code, finding in found.items() if code not in silent]
+    told = [finding for code, finding in found.items() if code not in silent]
+    return sorted(told, key=lambda finding: finding.id or "~")  # those of other packages last
 
 
 def _silenced(name: str, found: Mapping[str, Finding]) -> tuple[str, ...]:
@@ -117,7 +121,9 @@ def _rose_late(case: Case) -> Look | None:
     low = int(np.argmin(soft))
     fall, rise = float(case.train[0] - soft[low]), float(np.median(soft[-max(1, len(case) // 10) :]) - soft[low])
     # Where most was learnt in the first epoch, the fall since then is small, and a rise must be large beside the level.
-    share = min(max(fall, 0.02 * case.scale) + AGAIN * abs(float(soft[low])) / BACK, _whole_fall(case.train, soft, case))
+    share = min(
+        max(fall, 0.02 * case.scale) + AGAIN * abs(float(soft[low])) / BACK, _whole_fall(case.train, soft, case)
+    )
     limit = max(BACK * share, NOISES * OF_MEDIANS * case.train_noise * (3 / 5) ** 0.5)
     if rise <= limit or (case.has_valid and not _valid_rose(case, low)):
         return None
@@ -132,7 +138,7 @@ def _rose_late(case: Case) -> Look | None:
 
 
 def _valid_rose(case: Case, low: int) -> bool:
-    """Whether the validation loss too stands higher at the end than when the training loss was lowest, or than before."""
+    """Whether the validation loss too ends higher than it had been when the training loss was lowest, or before."""
     last = float(np.median(case.wide_valid[-max(1, len(case) // 10) :]))
     least = NOISES / 2 * OF_MEDIANS * case.valid_noise
     return last - float(case.wide_valid[: low + 1].min()) > min(least, 0.05 * case.scale)
@@ -388,9 +394,6 @@ def underfitting(trial: Trial, facts: Facts) -> Finding | None:
     return _finding("underfitting", title, "info", evidence, trial, "low")
 
 
-LEAST_FLAT = 8  # epochs, of which the last third can be seen to be flat
-
-
 @RULES.add("plateau")
 def plateau(trial: Trial, facts: Facts) -> Finding | None:
     """The training loss stood still for a good part of the epochs and then fell again: it had not been at its floor."""
@@ -458,9 +461,6 @@ def periodic(trial: Trial, facts: Facts) -> Finding | None:
     return None
 
 
-CYCLIC = ("restarts", "one_cycle")  # schedules that rise again by themselves
-
-
 def _start(length: int) -> int:
     """Where to begin to look for a cycle: after the steep fall of the first epochs."""
     return length // 4
@@ -503,10 +503,7 @@ def _metric_held(case: Case, low: int) -> bool:
     if facts.num_valid:
         # Paired examples: only those that changed side count, of which there are few.
         limit = max(limit, 2 * (max(best - ends, 1 / facts.num_valid) / facts.num_valid) ** 0.5)
-    return best - ends <= limit
-
-
-WIDEST = 5  # epochs of the medians of the metric that are compared
+    return bool(best - ends <= limit)
 
 
 def _rise(case: Case, low: int) -> tuple[int, float, dict[str, object]]:
@@ -514,8 +511,8 @@ def _rise(case: Case, low: int) -> tuple[int, float, dict[str, object]]:
     soft = case.soft_valid if len(case) >= 2 * LEAST else case.valid
     epoch = int(case.epochs[low])
     evidence: dict[str, object] = {
-        "since_epoch": epoch, "lowest_valid_loss": _rounded(float(soft[low])),
-        "last_valid_loss": _rounded(float(soft[-1])), "last_train_loss": _rounded(float(case.train[-1])),
+        "since_epoch": epoch, "lowest_valid_loss": _rounded(float(case.valid[low])),
+        "last_valid_loss": _rounded(float(case.valid[-1])), "last_train_loss": _rounded(float(case.train[-1])),
     }  # fmt: skip
     return epoch, float((soft[-1] - soft[low]) / max(abs(soft[low]), 1e-12)), evidence
 

@@ -56,7 +56,7 @@ from tame.study.finalist import Finalist, fold_error
 from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.study.space import planned, space_of
-from tame.study.state import State
+from tame.study.state import State, told
 
 T = TypeVar("T")
 PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
@@ -112,7 +112,7 @@ def make_result(
         rest=rest_worth(state),
         searched=fewer_dimensions(planned(state)),
         forecast=Forecasts(forecast=_as_kept(state.forecast), forecast_corrected=_as_kept(state.forecast_corrected)),
-        all_findings=len(study.state.findings),
+        all_findings=len(told(study.state)),
         answers=_answers(study, data, tested.winner),
         trials=sum(not t.is_finalist for t in trials.values()),
         trial_states=_states(list(trials.values())),
@@ -229,8 +229,12 @@ def command(study: Study) -> str:
 
 def headline(study: Study, winner: Finalist) -> list[Finding]:
     """The findings for the first page, about the data, the search and the winner, the most severe first."""
-    own = {winner.from_trial, *(t.number for t in winner.trials)}
-    first = [f for f in with_outcomes(study.state) if f.trial is None or f.trial in own or f.code == "fine_tuning"]
+    # The same is mostly found with every seed: it is told once, of the delivered one if it is found there.
+    own = [*(t.number for t in winner.trials), winner.from_trial]
+    every = with_outcomes(study.state)
+    first = [f for f in every if f.trial is None or f.code == "fine_tuning"]
+    seen = [finding for number in own for finding in every if finding.trial == number and finding.code != "fine_tuning"]
+    first += {finding.code: finding for finding in reversed(seen)}.values()
     order = {"problem": 0, "warning": 1, "info": 2}
     return sorted(first, key=lambda f: order[f.severity])
 

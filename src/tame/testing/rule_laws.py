@@ -17,7 +17,8 @@ import numpy as np
 from tame.core.recipe import Recipe
 from tame.core.records import Curve, Finding, Point, Trial, TrialState
 from tame.core.rng import stream
-from tame.monitor.rules import RULES, Facts
+from tame.monitor.case import Facts
+from tame.monitor.rules import RULES
 
 Law = Callable[[str], None]
 Maker = Callable[[np.random.Generator], Trial]
