@@ -30,7 +30,7 @@ SHARES = (  # metrics between 0 and 1, higher is better
     "balanced_accuracy",
 )  # fmt: skip
 ERRORS = ("mae", "rmse", "mse", "mean_absolute_error", "root_mean_squared_error", "mean_squared_error")
-ROWS = ("epoch", "epochs", "step", "steps", "iteration", "iter", "global_step", "round")
+ROWS = ("epoch", "epochs", "step", "steps", "global_step", "iteration", "iter", "round")  # the first one counts
 WANTED = "training loss: loss or train_loss; validation loss: val_loss, valid_loss or eval_loss"
 Series = list[tuple[float, float]]  # (place in the training, value), in the order of the file
 
@@ -170,22 +170,23 @@ def _of_events(path: Path, named: Named) -> Log:
 
 def _of_rows(rows: Sequence[Mapping[str, object]], tool: str, where: str, named: Named) -> Log:
     """Rows in which a name may be missing: those of Lightning and Hugging Face hold either training or validation."""
-    keys = {str(key) for row in rows for key in row}
+    keys = {key.lower(): key for row in rows for key in row}
     # Whole epochs, where there are several, else steps; of Hugging Face 0.5 is half an epoch.
-    own = next((name for name in ("epoch", "epochs", "step", "global_step", "iteration", "round") if name in keys), "")
+    own = next((keys[name] for name in ROWS if name in keys), "")
     series: dict[str, Series] = {}
     for i, row in enumerate(rows):
         place = _number(row[own], where) if own in row else float(i + 1) if not own else None
         if place is None:
             continue
         for key, value in row.items():
-            if key not in ROWS and isinstance(value, int | float | str) and _is_number(value):
-                series.setdefault(str(key), []).append((place, _number(value, where)))
-    begins_at_zero = own.startswith("epoch") and any(at == 0 for one in series.values() for at, _ in one)
+            if key.lower() not in ROWS and isinstance(value, int | float | str) and _is_number(value):
+                series.setdefault(key, []).append((place, _number(value, where)))
+    is_by_epoch = own.lower().startswith("epoch")
+    begins_at_zero = is_by_epoch and any(at == 0 for one in series.values() for at, _ in one)
     is_fraction = any(at != int(at) for one in series.values() for at, _ in one if math.isfinite(at))
     if begins_at_zero and not is_fraction:
         series = {name: [(at + 1, value) for at, value in one] for name, one in series.items()}
-    return _of_series(series, tool, where, named, [], steps=is_fraction or not own.startswith("epoch"))
+    return _of_series(series, tool, where, named, [], steps=is_fraction or not is_by_epoch)
 
 
 # From series to rows -------------------------------------------------------------------------------------------------
@@ -220,7 +221,9 @@ def _of_series(
         rows.append(Point(epoch, *own))
     if steps:
         remarks.append(f"the log goes by step: epoch n stands for its n-th {'validation' if is_finer else 'entry'}")
-    return _checked(Log(tool=tool, points=tuple(rows), metric=_plain(metric), remarks=tuple(remarks)), where)
+    return _checked(
+        Log(tool=tool, points=tuple(rows), metric=_plain(metric), remarks=tuple(dict.fromkeys(remarks))), where
+    )
 
 
 def _checked(log: Log, where: str) -> Log:
@@ -230,20 +233,19 @@ def _checked(log: Log, where: str) -> Log:
         remarks.append(f"{len(points):,} entries were averaged to {MOST_POINTS}")
         points = _binned(points)
     kinds = [i for i in (1, 2) if any(point[i] is not None for point in points)]
-    lost = next((i for i, point in enumerate(points) if any(_is_lost(point[k]) for k in kinds)), None)
-    is_lost = False
-    if lost is not None:
-        later = [point for point in points[lost:] if all(_is_sound(point[k]) for k in kinds)]
-        if later:
-            bad = [p.epoch for p in points if any(_is_lost(p[k]) for k in kinds)]
-            remarks.append(f"the losses of epoch {', '.join(map(str, bad[:5]))} are not numbers; they were left out")
-            points = [p for p in points if not any(_is_lost(p[k]) for k in kinds)]
-        else:
-            is_lost, points = True, points[: lost + 1]
+    bad = [any(_is_lost(point[k]) for k in kinds) for point in points]
+    end = len(points)
+    while end and bad[end - 1]:
+        end -= 1
+    is_lost = end < len(points)
+    if any(bad[:end]):
+        which = _numbered([p.epoch for p, is_bad in zip(points[:end], bad, strict=False) if is_bad])
+        remarks.append(f"the losses of epoch {which} are not numbers; left out")
+    # Of an end without numbers the first epoch tells where it began.
+    points = [p for i, p in enumerate(points[: end + 1]) if i == end or not bad[i]]
     missing = [p.epoch for p in points if any(p[k] is None for k in kinds)]
     if missing:
-        which = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
-        remarks.append(f"epoch {which} has no training or no validation loss; left out")
+        remarks.append(f"epoch {_numbered(missing)} has no training or no validation loss; left out")
         points = [p for p in points if all(p[k] is not None for k in kinds)]
     found = _as_shares(points, log.metric, remarks, where)
     least = 1 if is_lost else LEAST_EPOCHS
@@ -254,6 +256,10 @@ def _checked(log: Log, where: str) -> Log:
         )
     clean = tuple(Point(p.epoch, *(None if _is_lost(value) else value for value in p[1:4])) for p in found)
     return replace(log, points=clean, remarks=tuple(remarks), lost=is_lost)
+
+
+def _numbered(epochs: Sequence[int]) -> str:
+    return ", ".join(map(str, epochs[:5])) + (f" and {len(epochs) - 5} more" if len(epochs) > 5 else "")
 
 
 def _as_shares(points: list[Point], metric: str, remarks: list[str], where: str) -> list[Point]:
@@ -280,7 +286,7 @@ def _in_order(series: Series, name: str, remarks: list[str]) -> Series:
         last = {at: math.fsum(own) / len(own) if all(map(math.isfinite, own)) else math.nan for at, own in sums.items()}
     ordered = sorted(last)
     if list(dict.fromkeys(places)) != ordered:
-        remarks.append(f"the epochs of {name} were not in order; they were sorted")
+        remarks.append("the epochs were not in order; they were sorted")
     return [(at, last[at]) for at in ordered]
 
 

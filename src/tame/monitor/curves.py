@@ -13,7 +13,7 @@ from scipy.stats import kendalltau
 # independent normal values has 0.67 of it (their order statistics, exactly), and so has each of the two.
 OF_MEDIANS = 0.67 * math.sqrt(2)
 LEAST_CYCLES = 5  # fewer are no pattern: what drifts slowly looks like them
-BY_CHANCE = 1e-3  # probability of a cycle this strong in noise
+BY_CHANCE = 1e-4  # probability of a cycle this strong in noise
 
 
 def smooth(values: Sequence[float] | np.ndarray, *, window: int = 3) -> np.ndarray:

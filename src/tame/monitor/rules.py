@@ -23,9 +23,11 @@ LEAST_FLAT = 8  # epochs, of which the last third can be seen to be flat
 WIDEST = 5  # epochs of the medians of the metric that are compared
 CYCLIC = ("restarts", "one_cycle")  # schedules that rise again by themselves
 NOISES = 4.0  # times the noise of a difference of medians that a change must have
+WORTH_TELLING = 0.15  # of the lowest validation loss: a smaller rise does no harm while the metric holds
 HARDLY = 0.005  # of a share such as the accuracy; a smaller drop is not a drop
 LARGE_NOISE = 0.04  # of all that the loss fell: larger in both losses, and it does not settle
 AGAIN = 0.2  # of its lowest value: a rise that is large beside the level
+QUIET = 0.005  # of the loss: noise below is that of numbers and batches
 BACK = 0.12  # of all that the loss fell: a later rise by more is one
 OFTEN = 0.3  # of the epochs: rises by more than a twentieth this often are no way down
 FAR_ABOVE, FAR_BELOW = 3.0, 0.3  # times the usual rate
@@ -153,7 +155,8 @@ def _does_not_settle(case: Case) -> Look | None:
         noises.append(case.valid_noise / _whole_fall(case.valid, case.soft_valid, case))
     jump = np.maximum(0.05 * np.abs(case.train[:-1]), 0.02 * case.scale)
     often = float(np.mean(np.diff(case.train) > jump))
-    settles = case.train_trend <= -0.3 or min(noises) <= LARGE_NOISE or len(case) < 8
+    is_quiet = case.train_noise < QUIET * float(np.median(np.abs(case.train)))
+    settles = is_quiet or case.train_trend <= -0.3 or min(noises) <= LARGE_NOISE or len(case) < LEAST_FLAT
     if (settles and often < OFTEN) or _is_flat_at_the_dummy(case) or cycle(case.train[_start(len(case)) :]) is not None:
         return None
     evidence: dict[str, object] = {
@@ -317,6 +320,8 @@ def overfitting(trial: Trial, facts: Facts) -> Finding | None:
     low, strength = turn
     epoch, rise, evidence = _rise(case, low)
     held = _metric_held(case, low)
+    if held and rise < WORTH_TELLING:
+        return None
     title = f"overfitting since epoch {epoch}: the validation loss rose by {100 * rise:.0f} %"
     return _finding("overfitting", title, "info" if held else "warning", evidence, trial, case.confidence(strength))
 
@@ -333,6 +338,8 @@ def overconfident(trial: Trial, facts: Facts) -> Finding | None:
     if turn is None or not _metric_held(case, turn[0]):
         return None
     epoch, rise, evidence = _rise(case, turn[0])
+    if rise < WORTH_TELLING:
+        return None
     name = facts.metric.replace("_", " ")
     rose = f"the validation loss rose by {100 * rise:.0f} % while the {name} did not get worse"
     title = f"overconfident since epoch {epoch}: {rose}"

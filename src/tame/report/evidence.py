@@ -81,7 +81,10 @@ _SENTENCES: Mapping[str, tuple[str, ...]] = {
         "the training loss ended at {last_train_loss}; guessing has a loss of {loss_of_guessing}; "
         "learning rate {optimizer_lr}",
     ),
-    "diverged": ("a loss in epoch {epoch} was not finite; learning rate {optimizer_lr}",),
+    "diverged": (
+        "a loss in epoch {epoch} was not finite; learning rate {optimizer_lr}",
+        "a loss in epoch {epoch} was not finite",
+    ),
     "no_better_than_dummy": ("{valid_metric} on {n} validation {examples}; {guess} has {dummy}",),
     "underfitting": (
         "training loss {last_train_loss}, validation loss {last_valid_loss}: no gap; {learnt} of the way from guessing "
