@@ -8,6 +8,7 @@ mixup move the loss of the recipe away from that of guessing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -32,6 +33,7 @@ BACK = 0.12  # of all that the loss fell: a later rise by more is one
 OFTEN = 0.3  # of the epochs: rises by more than a twentieth this often are no way down
 FAR_ABOVE, FAR_BELOW = 3.0, 0.3  # times the usual rate
 STEADY = -0.9  # Kendall's tau of a curve that does nothing but fall
+LONG = 20  # epochs: a run that is still on its way after these is not just short
 HALF = 0.08  # of the whole fall, in the second half of the epochs: still on the way
 SLOWING = 0.15  # of that, in the last fifth: not slowing down, as a curve near its floor does
 NO_GAP = 0.05  # of the training loss
@@ -52,14 +54,12 @@ RULES: Registry[Rule] = Registry("rule")
 
 _RATES = ("rate_too_high", "rate_too_low")
 _OF_DOING_WELL = ("overfitting", "overconfident", "memorised", "still_improving", "plateau")
-_OF_LEARNING_LITTLE = ("no_better_than_dummy", "underfitting", "over_regularised", "learning_noise")
+_OF_LEARNING_LITTLE = ("no_better_than_dummy", "underfitting", "learning_noise")
 # What a finding explains or contradicts, by its name: those are not told beside it.
 SILENCES: Mapping[str, tuple[str, ...]] = {
-    "diverged": (*_RATES, *_OF_DOING_WELL, *_OF_LEARNING_LITTLE, "noisy_validation", "periodic"),
+    "diverged": (*_RATES, *_OF_DOING_WELL, *_OF_LEARNING_LITTLE, "over_regularised", "noisy_validation", "periodic"),
+    "over_regularised": (*_RATES, *_OF_DOING_WELL, *_OF_LEARNING_LITTLE, "noisy_validation"),
     "rate_too_high": ("rate_too_low", *_OF_DOING_WELL, *_OF_LEARNING_LITTLE, "noisy_validation", "periodic"),
-    "over_regularised": (
-        "rate_too_low", *_OF_DOING_WELL, "no_better_than_dummy", "underfitting", "learning_noise", "noisy_validation",
-    ),
     "rate_too_low": (*_OF_DOING_WELL, "no_better_than_dummy", "underfitting", "learning_noise", "noisy_validation"),
     "learning_noise": (*_OF_DOING_WELL, "no_better_than_dummy", "underfitting", "noisy_validation"),
     "no_better_than_dummy": ("underfitting", "plateau", "noisy_validation"),
@@ -212,7 +212,9 @@ def _learnt_nothing_at_a_high_rate(case: Case) -> Look | None:
 def over_regularised(trial: Trial, facts: Facts) -> Finding | None:
     """Little was learnt, the losses stand still without a gap, and a regularizer is strong enough to be the cause."""
     case = Case(trial, facts)
-    if case.recipe is None or len(case) < LEAST or not case.has_ended or case.learnt is None or case.learnt >= LITTLE:
+    if case.recipe is None or not case.has_train or not case.has_valid or len(case) < LEAST or not case.has_ended:
+        return None
+    if case.learnt is None or case.learnt >= 2 * LITTLE or (case.rate_ratio or 1.0) >= FAR_ABOVE:
         return None
     flat = case.recipe.flat()
     strong = {
@@ -223,6 +225,8 @@ def over_regularised(trial: Trial, facts: Facts) -> Finding | None:
     if not strong or _gap(case) > NO_GAP:
         return None
     name = max(strong, key=lambda each: strong[each] / REGULARIZERS[each])
+    if case.learnt >= LITTLE and strong[name] < 10 * REGULARIZERS[name]:
+        return None  # that much is learnt in spite of it
     evidence: dict[str, object] = {
         "field": name, "value": strong[name], "last_train_loss": _rounded(float(case.train[-1])),
         "last_valid_loss": _rounded(float(case.valid[-1])), "learnt": round(case.learnt, 3),
@@ -233,43 +237,60 @@ def over_regularised(trial: Trial, facts: Facts) -> Finding | None:
 
 @RULES.add("rate_too_low")
 def rate_too_low(trial: Trial, facts: Facts) -> Finding | None:
-    """The training loss did nothing but fall, and had not slowed down at the end: it is still on its way.
+    """The losses did nothing but fall, and had not slowed down at the end, at a rate far below the usual one.
 
-    In short runs that is undertraining, unless the rate is far below the usual one or the metric hardly better than the
-    dummy.
+    Where the rate is not known, hardly anything must have been learnt, or the run be long: a short one is undertrained.
+    Where noise hides so slow a fall, the rate tells.
     """
     case = Case(trial, facts)
     if trial.state == "diverged" or not case.has_train or len(case) < LEAST + 1 or not case.has_ended:
         return None
     ratio, learnt = case.rate_ratio, case.learnt
-    is_far_below = ratio is not None and ratio <= FAR_BELOW
-    hardly = learnt is not None and learnt < 0.1
+    if (ratio is not None and ratio > FAR_BELOW) or case.is_frozen:
+        return None
     if case.has_valid and float(case.soft_valid[-1] - case.valid[0]) > NOISES * OF_MEDIANS * case.valid_noise:
         return None  # what it learns is of no use
-    if ratio is not None and ratio >= FAR_ABOVE and hardly and case.train_trend > STEADY:
-        return None
-    soft, half = case.soft_train, len(case) // 2
-    fall = float(case.train[0] - soft[-1])
-    late = float(soft[half] - soft[-1])
-    last = float(soft[-1 - max(1, len(case) // 5)] - soft[-1])
-    steady = case.train_trend < STEADY and fall > NOISES * OF_MEDIANS * case.train_noise and fall > 0
-    on_its_way = steady and not case.is_frozen and late > HALF * fall and last > SLOWING * late
+    hardly = learnt is not None and learnt < 0.1
+    fall = _Fall.of(case.train, case.soft_train)
+    on_its_way = case.train_trend < STEADY and fall.whole > NOISES * OF_MEDIANS * case.train_noise and fall.goes_on
     if learnt is None:
-        on_its_way = on_its_way and late > 0.2 * fall and last > 0.2 * late
+        on_its_way = on_its_way and fall.late > 0.2 * fall.whole and fall.last > 0.2 * fall.late
     else:
-        on_its_way = on_its_way and (hardly or _gap(case) <= NO_GAP) and fall < 0.67 * abs(case.train[0])
-    slow = on_its_way and (hardly or (is_far_below and learnt is not None) or len(case) >= 20)
-    # Where noise hides so slow a fall, the rate tells: nothing was learnt, and it is a tenth of the usual or less.
-    still = ratio is not None and ratio <= 0.1 and case.is_no_better_than_dummy and fall < BACK * case.scale
+        on_its_way = on_its_way and (hardly or _gap(case) <= NO_GAP) and fall.whole < 0.67 * abs(case.train[0])
+    if case.has_valid and not hardly:  # with dropout, the training loss goes on falling after all has been learnt
+        on_its_way = on_its_way and _Fall.of(case.valid, case.soft_valid).goes_on
+    slow = on_its_way and (hardly or (ratio is not None and learnt is not None) or len(case) >= LONG)
+    still = ratio is not None and ratio <= 0.1 and case.is_no_better_than_dummy and fall.whole < BACK * case.scale
     if not slow and not still:
         return None
     evidence: dict[str, object] = {
         "first_train_loss": _rounded(float(case.train[0])), "last_train_loss": _rounded(float(case.train[-1])),
-        "share_of_fall_in_second_half": round(late / fall, 3) if fall > 0 else 0.0, "epochs": trial.epochs,
-        **_rate(case),
+        "share_of_fall_in_second_half": round(fall.late / fall.whole, 3) if fall.whole > 0 else 0.0,
+        "epochs": trial.epochs, **_rate(case),
     }  # fmt: skip
     title = f"{_named_rate(case)} too low: the training loss had not slowed down after {trial.epochs} epochs"
-    return _finding("rate_too_low", title, "warning", evidence, trial, case.confidence(late / (HALF * fall + 1e-300)))
+    strength = fall.late / (HALF * fall.whole) if slow else 1.0
+    return _finding("rate_too_low", title, "warning", evidence, trial, case.confidence(strength))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fall:
+    """How much a loss fell after its first epoch: in all, in the second half of the epochs, in the last fifth."""
+
+    whole: float
+    late: float
+    last: float
+
+    @classmethod
+    def of(cls, values: np.ndarray, soft: np.ndarray) -> _Fall:
+        end, length = float(soft[-1]), len(values)
+        fifth = soft[-1 - max(1, length // 5)]
+        return cls(float(values[0]) - end, float(soft[length // 2]) - end, float(fifth) - end)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it had not slowed down, as a curve near its floor does."""
+        return self.whole > 0 and self.late > HALF * self.whole and self.last > SLOWING * self.late
 
 
 @RULES.add("learning_noise")
@@ -364,12 +385,16 @@ def memorised(trial: Trial, facts: Facts) -> Finding | None:
 
 @RULES.add("still_improving")
 def still_improving(trial: Trial, facts: Facts) -> Finding | None:
-    """The validation loss still fell over the last fifth of the epochs by more than its noise."""
+    """The validation loss still fell over the last fifth of the epochs by more than its noise, or did nothing else."""
     case = Case(trial, facts)
     if not case.has_valid or len(case) < LEAST or trial.epochs < trial.recipe.epochs or case.is_restored:
         return None
     fall = relative_fall(case.valid, share=0.2)
-    limit = max(0.03, NOISES * OF_MEDIANS * case.valid_noise / max(abs(float(case.valid[-1])), 1e-12))
+    own = NOISES * OF_MEDIANS * case.valid_noise / max(abs(float(case.valid[-1])), 1e-12)
+    # In a curve that does nothing but fall, what looks like noise is its bend; and a slow one may not slow down.
+    is_steady = trend(case.valid) <= STEADY
+    is_slow = is_steady and _Fall.of(case.valid, case.soft_valid).goes_on and len(case) >= LONG
+    limit = 0.01 if is_slow else 0.03 if is_steady else max(0.03, own)
     if fall <= limit:
         return None
     evidence = {"fall_over_last_fifth": round(fall, 4), "epochs": trial.epochs,

@@ -159,9 +159,11 @@ def _rate_too_high(rng: np.random.Generator) -> Trial:
 
 
 def _rate_too_low(rng: np.random.Generator) -> Trial:
+    """A loss that only falls, by a twentieth to a fifth, at a rate far below the usual one."""
     epochs = int(rng.integers(8, 61))
     level = _GUESS * (1 - rng.uniform(0.05, 0.2) * np.linspace(0, 1, epochs))
-    return trial_of(_noisy(level, 1e-4, rng), _noisy(level, 1e-3, rng), state="complete")
+    trial = trial_of(_noisy(level, 1e-4, rng), _noisy(level, 1e-3, rng), state="complete")
+    return replace(trial, recipe=trial.recipe.but({"optimizer.lr": float(10 ** rng.uniform(-7, -4))}))
 
 
 def _diverged(rng: np.random.Generator) -> Trial:
