@@ -1,4 +1,4 @@
-"""Logs of other programs: what is read, what is mended and said, what is found, and in whose words."""
+"""Logs of other programs: what is read, what is repaired and said, what is found, and in whose words."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def rows(**names: list[float]) -> list[dict[str, object]]:
     return [dict(zip(("epoch", *names), own, strict=True)) for own in zip(*columns, strict=True)]
 
 
-# What is found -------------------------------------------------------------------------------------------------------
+# What is found --------------------------------------------------------------------------------------------------------
 
 
 def test_a_keras_history_that_overfits_is_told_since_when_and_in_the_words_of_keras(tmp_path):
@@ -138,7 +138,7 @@ def test_every_change_can_be_said_in_the_words_of_every_program():
     assert "--folds" not in change_in("keras", "noisy_validation")
 
 
-# What is mended, and said --------------------------------------------------------------------------------------------
+# What is repaired, and said -------------------------------------------------------------------------------------------
 
 
 def test_percentages_separators_and_shuffled_epochs_are_mended_and_said(tmp_path):
@@ -224,7 +224,7 @@ def test_a_log_of_many_steps_is_averaged(tmp_path):
     assert "5,000 entries were averaged to 500" in log.remarks[-1]
 
 
-# Event files ---------------------------------------------------------------------------------------------------------
+# Event files ----------------------------------------------------------------------------------------------------------
 
 
 def crc32c(data: bytes) -> int:
@@ -314,7 +314,7 @@ def test_no_cut_of_an_event_file_is_an_error_of_ours(cut):
     assert len(found) == 3
 
 
-# The command ---------------------------------------------------------------------------------------------------------
+# The command ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_command_prints_one_document_and_its_exit_code_tells_bad_logs(tmp_path):

@@ -11,7 +11,7 @@ from tame.study.forecast import CODE
 
 CURVE = {"since_epoch": 3, "lowest_valid_loss": 0.4, "last_valid_loss": 0.9, "last_train_loss": 0.1}
 LOSSES = {"loss_of_guessing": 1.1, "optimizer.lr": 0.5}
-FLAT = {"last_train_loss": 2.1, "last_valid_loss": 2.2, "learnt": 0.2}
+FLAT = {"last_train_loss": 2.1, "last_valid_loss": 2.2, "learned": 0.2}
 PAIRS = {"count": 2, "pairs": [["a/1.jpg", "b/2.jpg"], ["a/3.jpg", "a/4.jpg"]]}
 SAID = {  # of every code its evidence, and a part of what is said of it
     "overfitting": (CURVE, "lowest in epoch 3 (0.4)"),

@@ -135,7 +135,7 @@ def change_in(tool: str, code: str) -> str:
 
 
 def diagnosis_lines(found: Diagnosis) -> RenderableType:
-    """For people: what was read, what was mended, and the findings."""
+    """For people: what was read, what was repaired, and the findings."""
     log = found.log
     what = f"{TOOLS[log.tool]}, {count(len(log.points), 'epoch')}"
     what += f", metric {log.metric}" if log.metric else ""

@@ -1,6 +1,6 @@
 """Learning curves from the logs of other programs: Keras, Lightning, Hugging Face, TensorBoard, and any CSV.
 
-A log becomes rows of (epoch, training loss, validation loss, metric). What had to be guessed or mended is said.
+A log becomes rows of (epoch, training loss, validation loss, metric). What had to be guessed or repaired is said.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """The curves in a log. tool: who wrote it; metric: its name, "" without one; remarks: what was guessed or mended;
+    """The curves in a log. tool: who wrote it; metric: its name, "" without one; remarks: what was guessed or repaired;
     lost: whether training ended with a loss that is not a number."""
 
     tool: str

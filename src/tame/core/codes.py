@@ -85,15 +85,15 @@ CODES: Mapping[str, Code] = {
     "skipped_files": Code(
         108,
         "files that could not be read",
-        "What cannot be read is not learnt from. If one class has more such files than others, the rest is no fair "
+        "What cannot be read is not learned from. If one class has more such files than others, the rest is no fair "
         "sample.",
         "repair or remove the files listed in skipped.csv",
     ),
     "skipped_rows": Code(
         109,
         "rows without a target",
-        "A row without a target cannot be learnt from or scored. If the target is missing for a reason, the rest is no "
-        "fair sample.",
+        "A row without a target cannot be learned from or scored. If the target is missing for a reason, the rest is "
+        "no fair sample.",
         "give these rows a target, or remove them",
     ),
     "imbalance": Code(
@@ -131,7 +131,7 @@ CODES: Mapping[str, Code] = {
     "few_rows": Code(
         115,
         "few rows",
-        "With so few rows, chance decides much of what is learnt and most of the score. The interval says how much.",
+        "With so few rows, chance decides much of what is learned and most of the score. The interval says how much.",
         "collect more rows, and read the interval before the score",
     ),
     "small_test": Code(
@@ -180,26 +180,26 @@ CODES: Mapping[str, Code] = {
         306,
         "learning rate too high",
         "Steps that are too large jump over what they aim at, or throw the weights to where nothing moves any more. "
-        "What was learnt before is lost, and more epochs do not help.",
+        "What was learned before is lost, and more epochs do not help.",
         "use a lower learning rate, or warmup",
     ),
     "rate_too_low": Code(
         307,
         "learning rate too low",
-        "The loss falls so slowly that training ends long before anything has been learnt. The network is not at "
+        "The loss falls so slowly that training ends long before anything has been learned. The network is not at "
         "fault: it never got there.",
         "use a higher learning rate, or train for more epochs",
     ),
     "diverged": Code(
         308,
         "diverged",
-        "A loss that is not a number comes from weights that are not numbers. Nothing can be learnt from there on.",
+        "A loss that is not a number comes from weights that are not numbers. Nothing can be learned from there on.",
         "use a lower learning rate, or warmup",
     ),
     "no_better_than_dummy": Code(
         309,
         "no better than guessing",
-        "Always giving the same answer does as well, so nothing of use was learnt. The cause lies in the data, the "
+        "Always giving the same answer does as well, so nothing of use was learned. The cause lies in the data, the "
         "network or the training, and no other number matters before it is found.",
         "check targets and inputs; try a higher learning rate or a larger network, "
         "and for pictures a pretrained backbone or a larger input size",
@@ -207,8 +207,8 @@ CODES: Mapping[str, Code] = {
     "memorised": Code(
         310,
         "memorised",
-        "The network knows its training examples by heart, so training on can teach it nothing. What it has learnt for "
-        "others it learnt long before.",
+        "The network knows its training examples by heart, so training on can teach it nothing. What it has learned "
+        "for others it learned long before.",
         "use more regularization or augmentation, fewer epochs, or more data",
     ),
     "learning_noise": Code(

@@ -148,7 +148,7 @@ class Case:
         return gain is not None and gain > 2 * (self.facts.dummy_error or 0.0)
 
     @cached_property
-    def learnt(self) -> float | None:
+    def learned(self) -> float | None:
         """The share of the way from the dummy to perfection, by the metric; None if it is not known."""
         gain = None if self.judged_metric is None else self.gain(self.judged_metric)
         if gain is None or self.facts.dummy is None:

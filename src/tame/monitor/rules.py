@@ -122,7 +122,7 @@ def _rose_late(case: Case) -> Look | None:
     soft = case.wide_train
     low = int(np.argmin(soft))
     fall, rise = float(case.train[0] - soft[low]), float(np.median(soft[-max(1, len(case) // 10) :]) - soft[low])
-    # Where most was learnt in the first epoch, the fall since then is small, and a rise must be large beside the level.
+    # Where most was learned in the first epoch, the fall since is small, and a rise must be large beside the level.
     share = min(
         max(fall, 0.02 * case.scale) + AGAIN * abs(float(soft[low])) / BACK, _whole_fall(case.train, soft, case)
     )
@@ -168,7 +168,7 @@ def _does_not_settle(case: Case) -> Look | None:
 
 
 def _is_flat_at_the_dummy(case: Case) -> bool:
-    """Whether nothing was learnt and the loss hardly moves, which has many causes besides a high rate."""
+    """Whether nothing was learned and the loss hardly moves, which has many causes besides a high rate."""
     ratio, level = case.rate_ratio, float(np.median(np.abs(case.train)))
     is_usual = ratio is None or ratio < FAR_ABOVE
     return case.is_no_better_than_dummy and is_usual and case.train_noise < 0.05 * level
@@ -181,7 +181,7 @@ def _whole_fall(values: np.ndarray, soft: np.ndarray, case: Case) -> float:
 
 
 def _froze(case: Case) -> Look | None:
-    """The training loss does not move at all any more, although nothing or little was learnt: units have died.
+    """The training loss does not move at all any more, although nothing or little was learned: units have died.
 
     With a rate that is not high and a metric like the dummy's, the cause is not the rate.
     """
@@ -205,16 +205,16 @@ def _learnt_nothing_at_a_high_rate(case: Case) -> Look | None:
         "valid_metric": _rounded(case.judged_metric or 0.0), "dummy": _rounded(case.facts.dummy or 0.0),
         "times_the_usual_rate": _rounded(ratio),
     }  # fmt: skip
-    return f"nothing was learnt at {ratio:.2g} times the usual rate", evidence, ratio / FAR_ABOVE
+    return f"nothing was learned at {ratio:.2g} times the usual rate", evidence, ratio / FAR_ABOVE
 
 
 @RULES.add("over_regularised")
 def over_regularised(trial: Trial, facts: Facts) -> Finding | None:
-    """Little was learnt, the losses stand still without a gap, and a regularizer is strong enough to be the cause."""
+    """Little was learned, the losses stand still without a gap, and a regularizer is strong enough to be the cause."""
     case = Case(trial, facts)
     if case.recipe is None or not case.has_train or not case.has_valid or len(case) < LEAST or not case.has_ended:
         return None
-    if case.learnt is None or case.learnt >= 2 * LITTLE or (case.rate_ratio or 1.0) >= FAR_ABOVE:
+    if case.learned is None or case.learned >= 2 * LITTLE or (case.rate_ratio or 1.0) >= FAR_ABOVE:
         return None
     flat = case.recipe.flat()
     strong = {
@@ -225,13 +225,13 @@ def over_regularised(trial: Trial, facts: Facts) -> Finding | None:
     if not strong or _gap(case) > NO_GAP:
         return None
     name = max(strong, key=lambda each: strong[each] / REGULARIZERS[each])
-    if case.learnt >= LITTLE and strong[name] < 10 * REGULARIZERS[name]:
-        return None  # that much is learnt in spite of it
+    if case.learned >= LITTLE and strong[name] < 10 * REGULARIZERS[name]:
+        return None  # that much is learned in spite of it
     evidence: dict[str, object] = {
         "field": name, "value": strong[name], "last_train_loss": _rounded(float(case.train[-1])),
-        "last_valid_loss": _rounded(float(case.valid[-1])), "learnt": round(case.learnt, 3),
+        "last_valid_loss": _rounded(float(case.valid[-1])), "learned": round(case.learned, 3),
     }  # fmt: skip
-    title = f"too much regularization: with {name} at {strong[name]:g} little was learnt, in training too"
+    title = f"too much regularization: with {name} at {strong[name]:g} little was learned, in training too"
     return _finding("over_regularised", title, "warning", evidence, trial, case.confidence(1.0))
 
 
@@ -239,27 +239,27 @@ def over_regularised(trial: Trial, facts: Facts) -> Finding | None:
 def rate_too_low(trial: Trial, facts: Facts) -> Finding | None:
     """The losses did nothing but fall, and had not slowed down at the end, at a rate far below the usual one.
 
-    Where the rate is not known, hardly anything must have been learnt, or the run be long: a short one is undertrained.
+    Where the rate is not known, hardly anything must have been learned, or the run be long: else it is undertrained.
     Where noise hides so slow a fall, the rate tells.
     """
     case = Case(trial, facts)
     if trial.state == "diverged" or not case.has_train or len(case) < LEAST + 1 or not case.has_ended:
         return None
-    ratio, learnt = case.rate_ratio, case.learnt
+    ratio, learned = case.rate_ratio, case.learned
     if (ratio is not None and ratio > FAR_BELOW) or case.is_frozen:
         return None
     if case.has_valid and float(case.soft_valid[-1] - case.valid[0]) > NOISES * OF_MEDIANS * case.valid_noise:
         return None  # what it learns is of no use
-    hardly = learnt is not None and learnt < 0.1
+    hardly = learned is not None and learned < 0.1
     fall = _Fall.of(case.train, case.soft_train)
     on_its_way = case.train_trend < STEADY and fall.whole > NOISES * OF_MEDIANS * case.train_noise and fall.goes_on
-    if learnt is None:
+    if learned is None:
         on_its_way = on_its_way and fall.late > 0.2 * fall.whole and fall.last > 0.2 * fall.late
     else:
         on_its_way = on_its_way and (hardly or _gap(case) <= NO_GAP) and fall.whole < 0.67 * abs(case.train[0])
-    if case.has_valid and not hardly:  # with dropout, the training loss goes on falling after all has been learnt
+    if case.has_valid and not hardly:  # with dropout, the training loss goes on falling after all has been learned
         on_its_way = on_its_way and _Fall.of(case.valid, case.soft_valid).goes_on
-    slow = on_its_way and (hardly or (ratio is not None and learnt is not None) or len(case) >= LONG)
+    slow = on_its_way and (hardly or (ratio is not None and learned is not None) or len(case) >= LONG)
     still = ratio is not None and ratio <= 0.1 and case.is_no_better_than_dummy and fall.whole < BACK * case.scale
     if not slow and not still:
         return None
@@ -295,7 +295,7 @@ class _Fall:
 
 @RULES.add("learning_noise")
 def learning_noise(trial: Trial, facts: Facts) -> Finding | None:
-    """The training loss falls, but what is learnt is of no use: the metric was never better than the dummy's."""
+    """The training loss falls, but what is learned is of no use: the metric was never better than the dummy's."""
     case = Case(trial, facts)
     if not case.has_train or not case.has_metric or len(case) < LEAST + 1 or not case.is_no_better_than_dummy:
         return None
@@ -405,7 +405,7 @@ def still_improving(trial: Trial, facts: Facts) -> Finding | None:
 
 @RULES.add("underfitting")
 def underfitting(trial: Trial, facts: Facts) -> Finding | None:
-    """Both losses stand still without a gap, and little more than guessing was learnt, in training too.
+    """Both losses stand still without a gap, and little more than guessing was learned, in training too.
 
     One curve cannot tell a network that is too small from a target that the inputs do not tell, so it is for
     information.
@@ -413,16 +413,16 @@ def underfitting(trial: Trial, facts: Facts) -> Finding | None:
     case = Case(trial, facts)
     if not case.has_train or not case.has_valid or len(case) < LEAST_FLAT or not case.has_ended or case.is_restored:
         return None
-    if case.learnt is None or case.learnt >= LITTLE or not case.beats_dummy or _gap(case) > NO_GAP:
+    if case.learned is None or case.learned >= LITTLE or not case.beats_dummy or _gap(case) > NO_GAP:
         return None
     third = case.soft_train[-max(3, len(case) // 3) :]
     if float(third[0] - third[-1]) > max(0.02 * abs(third[0]), NOISES * OF_MEDIANS * case.train_noise):
         return None  # it still falls
     evidence: dict[str, object] = {
         "last_train_loss": _rounded(float(case.train[-1])), "last_valid_loss": _rounded(float(case.valid[-1])),
-        "learnt": round(case.learnt, 3),
+        "learned": round(case.learned, 3),
     }  # fmt: skip
-    title = f"underfitting: both losses stand still, {100 * case.learnt:.0f} % of the way from guessing to perfection"
+    title = f"underfitting: both losses stand still, {100 * case.learned:.0f} % of the way from guessing to perfection"
     return _finding("underfitting", title, "info", evidence, trial, "low")
 
 

@@ -87,11 +87,11 @@ _SENTENCES: Mapping[str, tuple[str, ...]] = {
     ),
     "no_better_than_dummy": ("{valid_metric} on {n} validation {examples}; {guess} has {dummy}",),
     "underfitting": (
-        "training loss {last_train_loss}, validation loss {last_valid_loss}: no gap; {learnt} of the way from guessing "
-        "to perfection",
+        "training loss {last_train_loss}, validation loss {last_valid_loss}: no gap; {learned} of the way from "
+        "guessing to perfection",
     ),
     "over_regularised": (
-        "{field} is {value}; training loss {last_train_loss}, validation loss {last_valid_loss}: no gap; {learnt} of "
+        "{field} is {value}; training loss {last_train_loss}, validation loss {last_valid_loss}: no gap; {learned} of "
         "the way from guessing to perfection",
     ),
     "memorised": ("training loss {last_train_loss}, validation loss {last_valid_loss}",),
