@@ -67,6 +67,8 @@ def test_findings_of_older_studies_are_read():
     old = {"code": "overfitting", "title": "t", "severity": "warning", "evidence": {}, "change": "", "outcome": "",
            "trial": 3}  # fmt: skip
     found = from_plain(Finding, old, what="a finding")
-    assert (found.id, found.confidence, found.mute) == ("TAME301", "high", "--mute TAME301")
+    assert (found.id, found.confidence, found.mute) == ("TAME301", None, "--mute TAME301")
+    assert found.to_json() == old
+    assert found.document()["confidence"] == "high"
     foreign = Finding("of_a_package", "t", "info", {})
     assert (foreign.id, foreign.why, foreign.mute) == ("", "", "")

@@ -251,7 +251,7 @@ def findings_lines(findings: Sequence[Finding], *, total: int = 0, kind: str = F
             tail = f". Outcome: {finding.outcome}" if finding.outcome else ""
             lines.append(_sentence(f"{to_do(finding)}: {finding.change}{tail}"))
         if finding.confidence in SURE:
-            lines.append(_sentence(SURE[finding.confidence], "dim"))
+            lines.append(_sentence(SURE[finding.confidence or ""], "dim"))
         table.add_row(Text(sign, style), Text("\n").join(lines))
     parts: list[RenderableType] = [Text(), table]
     if total > len(shown):

@@ -198,7 +198,7 @@ class Decision:
 class Finding:
     """What the doctor found: `evidence` holds the numbers, `change` what to do, `outcome` whether that helped.
 
-    confidence: how sure that is; high where it was counted, and in a study from before findings had one.
+    confidence: how sure that is; None where it was counted, and in a study from before findings had one.
     """
 
     code: str
@@ -208,7 +208,7 @@ class Finding:
     change: str = ""
     outcome: str = ""
     trial: int | None = None
-    confidence: Confidence = "high"
+    confidence: Confidence | None = None
 
     @property
     def id(self) -> str:
@@ -227,13 +227,16 @@ class Finding:
 
     def document(self) -> dict[str, object]:
         """As programs read it: with its number, why it matters, and how to mute it."""
-        return {"id": self.id, **self.to_json(), "why": self.why, "mute": self.mute}
+        sure = self.confidence or "high"
+        return {"id": self.id, **self.to_json(), "confidence": sure, "why": self.why, "mute": self.mute}
 
     def to_json(self) -> dict[str, object]:
-        return {
+        """As it is kept; without a confidence where it has none, so that older ones are written as they were."""
+        plain: dict[str, object] = {
             "code": self.code, "title": self.title, "severity": self.severity, "evidence": dict(self.evidence),
-            "change": self.change, "outcome": self.outcome, "trial": self.trial, "confidence": self.confidence,
+            "change": self.change, "outcome": self.outcome, "trial": self.trial,
         }  # fmt: skip
+        return plain if self.confidence is None else {**plain, "confidence": self.confidence}
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,7 @@ def _finding(finding: Finding, kind: str) -> FindingLine:
     return FindingLine(
         title=in_plain_words(finding.title), severity=finding.severity, words=in_plain_words(evidence(finding, kind)),
         to_do=to_do(finding), change=finding.change, outcome=finding.outcome, trial=finding.trial, id=finding.id,
-        sure=SURE.get(finding.confidence, ""), why=finding.why, mute=finding.mute,
+        sure=SURE.get(finding.confidence or "", ""), why=finding.why, mute=finding.mute,
     )  # fmt: skip
 
 
