@@ -11,7 +11,7 @@ import pytest
 from tame.app.run import fit_study
 from tame.core.config import StudyConfig
 from tame.core.records import Trial
-from tame.study.state import Silent, State, read_state, told
+from tame.study.state import Silent, State, read_state, unmuted
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +65,6 @@ def test_what_is_muted_is_kept_and_not_told(overfitted):
     result, state = overfitted
     muted = {"small_test", "few_rows"}
     assert muted & {finding.code for finding in state.findings}, "else this test shows nothing"
-    assert not muted & {finding.code for finding in (*result.findings, *told(state))}
-    assert result.all_findings == len(told(state)) < len(state.findings)
+    assert not muted & {finding.code for finding in (*result.findings, *unmuted(state))}
+    assert result.all_findings == len(unmuted(state)) < len(state.findings)
     assert "--mute TAME116 --mute few_rows" in result.command

@@ -37,7 +37,7 @@ from tame.study.plan import Plan, make_plan
 from tame.study.result import facts_of
 from tame.study.session import Study, begin
 from tame.study.space import planned
-from tame.study.state import Silent, told
+from tame.study.state import Silent, unmuted
 
 MOST_COLUMNS = 60  # shown
 NEXT = "tune a network on it, in five minutes unless you give another --time"
@@ -111,7 +111,7 @@ def check_data(config: StudyConfig) -> Check:
     with _throwaway(config) as study:
         open_data(study)
         facts = facts_of(study.state.data or {})
-        return Check(data=config.data, facts=facts, findings=tuple(told(study.state)), command=command_of(config))
+        return Check(data=config.data, facts=facts, findings=tuple(unmuted(study.state)), command=command_of(config))
 
 
 def plan_study(config: StudyConfig) -> Preview:
@@ -121,7 +121,7 @@ def plan_study(config: StudyConfig) -> Preview:
         data = open_data(study)
         plan = make_plan(study, data)
         foretell(study, data, plan)
-        kept, facts, findings = planned(study.state), facts_of(study.state.data or {}), told(study.state)
+        kept, facts, findings = planned(study.state), facts_of(study.state.data or {}), unmuted(study.state)
         forecast = foretold(study.state)
     return Preview(
         data=config.data,

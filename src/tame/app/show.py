@@ -29,7 +29,7 @@ from tame.report.importance_words import in_words as importance_words
 from tame.report.importance_words import worth
 from tame.report.next_steps import document, next_steps
 from tame.study.events import Row, Summary
-from tame.study.state import State, told
+from tame.study.state import State, unmuted
 from tame.study.summary import summary_of
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def study_table(
         parts += [] if mattered is None else _mattered(mattered)
     elif state.result is None:
         parts += [_text(f"not finished; {formats.duration(state.used_s)} used", "dim")]
-        parts += findings_lines(told(state), total=len(told(state)), kind=state.kind)
+        parts += findings_lines(unmuted(state), total=len(unmuted(state)), kind=state.kind)
     else:
         parts += [result_lines(Result.from_json(state.result), details=details)]
     return Group(*parts, Text(), *_ranked(rows, len(told.trials) - len(rows), state, told.base))
@@ -132,7 +132,7 @@ def state_json(folder: Path, config: StudyConfig, state: State, *, mattered: Mat
         "finished": result is not None,
         "used_s": state.used_s,
         "trials": [_trial_json(trial) for _, trial in sorted(state.history.trials.items())],
-        "findings": [finding.document() for finding in told(state)],
+        "findings": [finding.document() for finding in unmuted(state)],
         "imported": None if state.imported is None else to_plain(state.imported),
         "mattered": mattered.to_json() if mattered is not None else (result or {}).get("mattered"),
         "result": dict(result) if result is not None else None,

@@ -56,7 +56,7 @@ from tame.study.finalist import Finalist, fold_error
 from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.study.space import planned, space_of
-from tame.study.state import State, told
+from tame.study.state import State, unmuted
 
 T = TypeVar("T")
 PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
@@ -112,7 +112,7 @@ def make_result(
         rest=rest_worth(state),
         searched=fewer_dimensions(planned(state)),
         forecast=Forecasts(forecast=_as_kept(state.forecast), forecast_corrected=_as_kept(state.forecast_corrected)),
-        all_findings=len(told(study.state)),
+        all_findings=len(unmuted(study.state)),
         answers=_answers(study, data, tested.winner),
         trials=sum(not t.is_finalist for t in trials.values()),
         trial_states=_states(list(trials.values())),

@@ -394,7 +394,7 @@ def config_of(state: State, folder: Path) -> StudyConfig:
     return StudyConfig.from_json(state.opened.config)
 
 
-def told(state: State) -> list[Finding]:
+def unmuted(state: State) -> list[Finding]:
     """The findings of a study that the user did not mute."""
     muted = () if state.opened is None else StudyConfig.from_json(state.opened.config).muted
     return [finding for finding in state.findings if finding.code not in muted]
