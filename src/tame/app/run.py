@@ -44,7 +44,7 @@ from tame.store.disk import write_private
 from tame.study.events import Ended, Stopped
 from tame.study.record import server_of
 from tame.study.session import Study, begin, reopen
-from tame.study.state import Watcher, how_to_resume, read_state, readable, unmuted, unfinished
+from tame.study.state import Watcher, how_to_resume, read_state, readable, unfinished, unmuted
 
 WRITTEN = ("report.json", "report.html")
 HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
