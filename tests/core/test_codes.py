@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tame.core.codes import CODES, FAMILIES, id_of, name_of, names_of
+from tame.core.codes import CODES, FAMILIES, id_of, muted_in_toml, name_of, names_of
 from tame.core.config import StudyConfig
 from tame.core.errors import UsageError
 from tame.core.plain import from_plain
@@ -58,6 +58,12 @@ def test_a_study_refuses_to_mute_what_there_is_not():
     assert StudyConfig(data="x", mute=("TAME301", "leak")).muted == ("overfitting", "leak")
     with pytest.raises(UsageError, match="did you mean 'overfitting'"):
         StudyConfig(data="x", mute=("overfiting",))
+    with pytest.raises(UsageError, match="must be a list of findings"):
+        StudyConfig(data="x", mute="TAME301")  # type: ignore[arg-type]
+    assert muted_in_toml("leak", "x.toml") == ("leak",)
+    assert muted_in_toml(["leak", "TAME301"], "x.toml") == ("leak", "TAME301")
+    with pytest.raises(UsageError, match=r"x.toml: mute must be a list"):
+        muted_in_toml(301, "x.toml")
     plain = StudyConfig(data="x").to_json()
     assert "mute" not in plain, "a study that mutes nothing is written as before"
     assert StudyConfig.from_json(StudyConfig(data="x", mute=("leak",)).to_json()).mute == ("leak",)

@@ -314,8 +314,18 @@ def name_of(asked: str) -> str:
 
 
 def names_of(asked: Iterable[str]) -> tuple[str, ...]:
-    """The names of several, each once."""
+    """The names of several, each once. Raises UsageError."""
+    if isinstance(asked, str):
+        raise UsageError(f"mute must be a list of findings such as ['TAME301'], got {asked!r}")
     return tuple(dict.fromkeys(name_of(each) for each in asked))
+
+
+def muted_in_toml(value: object, where: str) -> tuple[str, ...]:
+    """The findings that a TOML file leaves out: one text, or a list of them. Raises UsageError for anything else."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+        raise UsageError(f'{where}: mute must be a list of findings such as ["TAME301"], got {value!r}')
+    return tuple(listed)
 
 
 def id_of(name: str) -> str:

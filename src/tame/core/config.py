@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tame.core.address import require_address
-from tame.core.codes import names_of
+from tame.core.codes import muted_in_toml, names_of
 from tame.core.columns import check_columns, parse_columns, toml_columns, write_columns
 from tame.core.errors import UsageError, require, unknown
 from tame.core.options import (
@@ -259,6 +259,7 @@ class StudyConfig:
             kind="texts",
             metavar="CODE",
             group=OUTPUT,
+            toml=muted_in_toml,
         ).metadata,
     )
 

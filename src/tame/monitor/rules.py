@@ -205,7 +205,7 @@ def _learnt_nothing_at_a_high_rate(case: Case) -> Look | None:
         "valid_metric": _rounded(case.judged_metric or 0.0), "dummy": _rounded(case.facts.dummy or 0.0),
         "times_the_usual_rate": _rounded(ratio),
     }  # fmt: skip
-    return f"nothing was learned at {ratio:.2g} times the usual rate", evidence, ratio / FAR_ABOVE
+    return f"nothing was learned at {_rounded(ratio):,g} times the usual rate", evidence, ratio / FAR_ABOVE
 
 
 @RULES.add("over_regularised")
