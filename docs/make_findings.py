@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tame.core.codes import CODES, FAMILIES
 from tame.monitor.rules import RULES
+from tame.report.evidence import _PLACES, _SENTENCES
 from tame.report.formats import sentence
 
 PAGE = Path(__file__).parent / "findings.md"
@@ -32,9 +34,16 @@ def page() -> str:
         for name, code in own.items():
             rule = RULES.get(name).__doc__ if name in RULES.names() else None
             when = "".join(f"\n\nFound when: {_folded(rule)}" for rule in [rule] if rule)
+            shown = _SENTENCES.get(name)
+            told = f"\n\nEvidence: {sentence(_PLACES.sub(_named, shown[0]))}" if shown else ""
             to_do = f"\n\nWhat to do: {sentence(code.change)}" if code.change else ""
-            parts.append(f"### {code.id} {name}\n\n{sentence(code.title)} {code.why}{when}{to_do}\n")
+            parts.append(f"### {code.id} {name}\n\n{sentence(code.title)} {code.why}{when}{told}{to_do}\n")
     return "\n".join(parts)
+
+
+def _named(place: re.Match[str]) -> str:
+    """A place of a sentence of evidence, as the name of what stands there."""
+    return f"*{place[1].replace('_', ' ')}*"
 
 
 def _folded(text: str) -> str:
