@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tame.core.recipe import Recipe
-from tame.core.records import Curve, Point, Trial
+from tame.core.records import Curve, Finding, Point, Trial
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Int, Space
 from tame.monitor.case import Facts
 from tame.monitor.curves import noise, relative_fall, smooth
 from tame.monitor.remedies import CHANGES
-from tame.monitor.rules import RULES, examine
+from tame.monitor.rules import RULES, consistent, examine
 from tame.monitor.space import LEAST_TRIALS, edges
 from tame.testing.rule_laws import FACTS, LAWS, NUMBERS, PLANTED, as_regression, clean, trial_of
 
@@ -171,6 +171,16 @@ def test_examine_reports_all_that_the_rules_find():
     trial = trial_of([1, math.nan], [1, math.nan], state="diverged")
     assert [finding.code for finding in examine(trial, FACTS)] == ["diverged"]
     assert examine(trial, FACTS)[0].trial == trial.number
+
+
+def test_of_several_seeds_each_kind_is_told_once_and_nothing_that_contradicts_it():
+    def of(code: str, number: int) -> Finding:
+        return Finding(code, f"{code} {number}", "info", {}, trial=number)
+
+    every = [of("underfitting", 1), of("overfitting", 2), of("rate_too_low", 3), of("rate_too_low", 4), of("others", 5)]
+    assert [finding.title for finding in consistent(every)] == ["rate_too_low 3", "others 5"]
+    assert [finding.title for finding in consistent(every[:2])] == ["overfitting 2"]
+    assert consistent([]) == []
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "roc_auc"])

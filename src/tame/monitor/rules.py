@@ -7,7 +7,7 @@ mixup move the loss of the recipe away from that of guessing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,7 +71,13 @@ SILENCES: Mapping[str, tuple[str, ...]] = {
 def examine(trial: Trial, facts: Facts) -> list[Finding]:
     """What the rules find in one trial, the causes before the symptoms, without what another finding explains."""
     every = [RULES.get(name)(trial, facts) for name in RULES.names()]
-    found = {finding.code: finding for finding in every if finding is not None}
+    return consistent([finding for finding in every if finding is not None])
+
+
+def consistent(findings: Sequence[Finding]) -> list[Finding]:
+    """Of findings about one trial, or about one recipe with several seeds, those that no other one explains or
+    contradicts; of each kind the first."""
+    found = {finding.code: finding for finding in reversed(findings)}
     silent = {other for name in SILENCES if name in found for other in _silenced(name, found)}
     told = [finding for code, finding in found.items() if code not in silent]
     return sorted(told, key=lambda finding: finding.id or "~")  # those of other packages last

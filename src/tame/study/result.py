@@ -48,6 +48,7 @@ from tame.evaluate.score import (
 )
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
+from tame.monitor.rules import consistent
 from tame.study.delivery import Tested
 from tame.study.doctor import rest_worth, with_outcomes
 from tame.study.draft import fewer_dimensions
@@ -234,7 +235,7 @@ def headline(study: Study, winner: Finalist) -> list[Finding]:
     every = with_outcomes(study.state)
     first = [f for f in every if f.trial is None or f.code == "fine_tuning"]
     seen = [finding for number in own for finding in every if finding.trial == number and finding.code != "fine_tuning"]
-    first += {finding.code: finding for finding in reversed(seen)}.values()
+    first += consistent(seen)
     order = {"problem": 0, "warning": 1, "info": 2}
     return sorted(first, key=lambda f: order[f.severity])
 
