@@ -75,8 +75,7 @@ def examine(trial: Trial, facts: Facts) -> list[Finding]:
 
 
 def consistent(findings: Sequence[Finding]) -> list[Finding]:
-    """Of findings about one trial, or about one recipe with several seeds, those that no other one explains or
-    contradicts; of each kind the first."""
+    """Of findings about one recipe, those that no other one explains or contradicts; of each kind the first."""
     found = {finding.code: finding for finding in reversed(findings)}
     silent = {other for name in SILENCES if name in found for other in _silenced(name, found)}
     told = [finding for code, finding in found.items() if code not in silent]

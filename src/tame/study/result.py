@@ -235,7 +235,11 @@ def headline(study: Study, winner: Finalist) -> list[Finding]:
     every = with_outcomes(study.state)
     first = [f for f in every if f.trial is None or f.code == "fine_tuning"]
     seen = [finding for number in own for finding in every if finding.trial == number and finding.code != "fine_tuning"]
-    first += consistent(seen)
+    told: list[Finding] = []
+    for finding in seen:
+        if len(consistent([*told, finding])) > len(told):  # it is new, and does not contradict what stands already
+            told.append(finding)
+    first += told
     order = {"problem": 0, "warning": 1, "info": 2}
     return sorted(first, key=lambda f: order[f.severity])
 
