@@ -49,8 +49,11 @@ def test_the_delivered_network_is_examined_and_its_findings_come_first(overfitte
     delivered = [trial for trial in state.history.trials.values() if trial.is_finalist]
     assert delivered
     assert any("overfitting" in found_in(state, trial) for trial in delivered)
-    told_of = [finding.code for finding in result.findings if finding.code == "overfitting"]
-    assert len(told_of) == 1, "the same finding with every seed is told once"
+    own = [finding for finding in result.findings if finding.trial is not None]
+    assert {finding.trial for finding in own} & {trial.number for trial in delivered}
+    codes = [finding.code for finding in own]
+    assert len(codes) == len(set(codes)), "the same finding with every seed is told once"
+    assert not {"overfitting", "rate_too_high"} <= set(codes), "no seed contradicts another"
 
 
 def test_trials_that_did_not_reach_their_end_are_examined_too(overfitted):
