@@ -1,4 +1,4 @@
-"""Pages of the site that the sources say: the Python API, the command line, the findings."""
+"""Pages of the site that the sources say: the Python API, the command line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ import typer.main
 import tame
 from tame.app import cli
 from tame.core import errors
-from tame.monitor.remedies import CHANGES
-from tame.monitor.rules import RULES
-from tame.report import evidence, glossary
 
 # The order of the reference; a public name that is missing here is an error.
 ROOMS = {
@@ -35,12 +32,6 @@ COMMANDS = """# Command line
 
 What `tame COMMAND --help` says, of every command. The result goes to stdout, messages go to stderr; `--json` prints one
 document. The [guide](docs/guide.md#commands) has the exit codes.
-"""
-FINDINGS = """# Findings
-
-What TAME looks for in data, curves and spaces. A finding has its evidence, in which *slanted words* stand for what was
-measured, and says what to change. The report lists all that were found; `tame explain CODE` says it of one of them, and
-`tame explain CODE --study STUDY` with what was found in a study.
 """
 
 
@@ -180,25 +171,3 @@ def _command(name: str, command: Any, parent: typer.Context) -> str:
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", r"\|").replace("<", r"\<")
-
-
-def findings_page() -> str:
-    """Every finding: what it is, how it is told, what to do."""
-    return "\n".join([FINDINGS, *map(_finding, sorted(CHANGES))])
-
-
-def _finding(code: str) -> str:
-    parts = [f"## {code.replace('_', ' ').capitalize()}\n", f"`{code}`\n"]
-    if code in RULES.names():
-        parts.append(f"{inspect.getdoc(RULES.get(code))}\n")
-    elif code in glossary.MEANINGS:
-        parts.append(f"{glossary.MEANINGS[code][1]}\n")
-    if told := evidence._SENTENCES.get(code):
-        sentence = re.sub(r"{(\w+)}", lambda place: f"*{place[1].replace('_', ' ')}*", told[0])
-        parts.append(f"**Evidence.** {_capital(sentence)}.\n")
-    parts.append(f"**What to do.** {_capital(CHANGES[code])}.\n")
-    return "\n".join(parts)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

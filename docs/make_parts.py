@@ -66,7 +66,7 @@ NAMES = {
 }
 
 
-def parts_page() -> str:
+def page() -> str:
     """The whole page, in Markdown."""
     rooms = {
         "Losses": _losses(),
@@ -250,5 +250,5 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(parts_page(), encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")
     print(PAGE)

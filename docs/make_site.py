@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import make_findings
 import make_pages
 import make_parts
 
@@ -23,7 +24,7 @@ SITE = HERE / "_site"
 # the page of a new feature, goes to the how-to.
 GUIDE = ("docs/guide", "docs/install", "docs/training", "docs/search")
 HOW_TO = ("docs/pictures", "docs/tables", "docs/own-module", "examples/sequences/README", "docs/storage")
-REFERENCE = ("reference", "command-line", "findings", "docs/parts")
+REFERENCE = ("reference", "command-line", "docs/findings", "docs/parts")
 PROJECT = ("CONTRIBUTING", "SECURITY", "CHANGELOG", "docs/dependencies", "docs/platforms", "benchmarks/README")
 SECTIONS = {
     "how-to": ("How-to", "What you have decides where to start.", HOW_TO),
@@ -34,7 +35,6 @@ OUTSIDE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICEN
 MADE = {
     "reference.md": make_pages.reference_page,
     "command-line.md": make_pages.commands_page,
-    "findings.md": make_pages.findings_page,
 }
 
 
@@ -83,7 +83,8 @@ def main() -> None:
     parser.add_argument("--site", type=Path, default=SITE, help="folder for the site")
     parser.add_argument("--work", type=Path, default=HERE / "_work", help="folder for what is made on the way")
     given = parser.parse_args()
-    make_parts.PAGE.write_text(make_parts.parts_page(), encoding="utf-8")
+    make_parts.PAGE.write_text(make_parts.page(), encoding="utf-8")
+    make_findings.PAGE.write_text(make_findings.page(), encoding="utf-8")
     try:
         build(given.site, given.work)
     except subprocess.CalledProcessError:

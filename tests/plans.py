@@ -6,7 +6,7 @@ import math
 
 from tame.adjust.searcher import SearchConfig
 from tame.core.space import Space
-from tame.monitor.rules import Facts
+from tame.monitor.case import Facts
 from tame.study.plan import PAIR, Plan
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import tame
 from tame.app import cli
+from tame.core.codes import CODES
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "tame"
@@ -95,20 +96,21 @@ def makers():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(DOCS))
         yield importlib.import_module("make_site"), importlib.import_module("make_pages")
-        for name in ("make_site", "make_pages", "make_parts"):
+        for name in ("make_site", "make_pages", "make_parts", "make_findings"):
             sys.modules.pop(name, None)
 
 
 def test_the_made_pages_hold_every_name_command_option_and_finding(makers):
     _, pages = makers
-    reference, commands, found = pages.reference_page(), pages.commands_page(), pages.findings_page()
+    reference, commands = pages.reference_page(), pages.commands_page()
+    found = importlib.import_module("make_findings").page()
     assert [name for name in NAMES if f"}} tame.{name}" not in reference] == []
     assert "'" not in re.findall(r"py:function} tame[.]fit(.*)", reference)[0], "annotations are shown without quotes"
     named = [command.name or command.callback.__name__ for command in cli.app.registered_commands]
     assert [name for name in named if f"## tame {name}\n" not in commands] == []
     assert "`--backbone NAME`" in commands
     assert "`--details`" in commands
-    assert [code for code in pages.CHANGES if f"`{code}`" not in found] == []
+    assert [name for name, code in CODES.items() if f"### {code.id} {name}\n" not in found] == []
 
 
 def test_a_public_name_that_the_reference_lacks_is_an_error(makers, monkeypatch):
@@ -145,7 +147,7 @@ def test_the_site_is_built_without_a_warning_and_without_a_network(makers, tmp_p
     pages = {path.relative_to(tmp_path / "site").as_posix(): path for path in (tmp_path / "site").rglob("*.html")}
     for page in DOCS.glob("*.md"):
         assert f"docs/{page.stem}.html" in pages
-    assert {"index.html", "reference.html", "findings.html", "command-line.html"} <= pages.keys()
+    assert {"index.html", "reference.html", "command-line.html"} <= pages.keys()
     loads = re.compile(r"""<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=["'](?:https?:)?//[^"']*""")
     text = {name: path.read_text(encoding="utf-8") for name, path in pages.items()}
     assert {name: found for name, page in text.items() if (found := loads.findall(page))} == {}

@@ -650,13 +650,14 @@ def test_the_readme_opens_with_commands_that_the_makefile_has():
     assert set(re.findall(r"\bmake ([a-z]+)", readme)) & {"demo", "test", "check", "bench"} <= set(targets)
 
 
-def test_the_page_of_the_parts_is_what_the_sources_say():
-    spec = importlib.util.spec_from_file_location("make_parts", ROOT / "docs" / "make_parts.py")
+@pytest.mark.parametrize("name", ["make_parts", "make_findings"])
+def test_a_page_made_from_the_sources_is_what_they_say(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.PAGE.read_text(encoding="utf-8") == module.parts_page(), "run make docs"
+    assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run make docs"
 
 
 def test_the_readme_and_the_pages_lead_to_files_that_are_there():

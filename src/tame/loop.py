@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from tame.adjust.guard import Rest
 from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import searched
 from tame.adjust.searchers import SEARCHERS, WHOLE
-from tame.core.records import Decision, Finding, decision_event
+from tame.core.records import Decision, Finding, Trial, TrialState, decision_event
 from tame.core.result import Result
 from tame.core.result_parts import Delivered
 from tame.kinds.kind import Data
@@ -58,8 +58,10 @@ def run(study: Study) -> Result:
         forget(study, plan)
         if not any(decision.kind in GOING for decision in decisions):
             break
+    study.keep(*findings_events(of_rest(study, plan)))
     chosen = finalists(study, data, plan)  # E  fresh seeds, then fine-tuning with the remaining time,
     fine_tune(study, data, plan, chosen)
+    study.keep(*findings_events(of_delivered(study, plan)))
     return evaluate(study, data, plan, chosen)  # the sealed test, once
 
 
@@ -168,6 +170,24 @@ def monitor(study: Study, plan: Plan) -> list[Finding]:
         if ended and trial.number not in examined:
             found += examine(trial, plan.facts)
     return found + of_space(study)
+
+
+def of_rest(study: Study, plan: Plan) -> list[Finding]:
+    """Findings in the trials of the search that were stopped or paused before their end."""
+    return _unexamined(study, plan, searched(study.history), ("stopped", "paused"))
+
+
+def of_delivered(study: Study, plan: Plan) -> list[Finding]:
+    """Findings in what was trained after the search: the finalists, one of which is delivered, and a fine-tuned one."""
+    own = [trial for trial in study.history.trials.values() if trial.may_be_delivered]
+    return _unexamined(study, plan, own, ("complete", "paused", "diverged"))
+
+
+def _unexamined(study: Study, plan: Plan, trials: Iterable[Trial], states: Collection[TrialState]) -> list[Finding]:
+    """Findings in the trials in one of these states that have none yet."""
+    known = {finding.trial for finding in study.state.findings if finding.code != "fine_tuning"}
+    every = [trial for trial in trials if trial.state in states and trial.number not in known]
+    return [finding for trial in every for finding in examine(trial, plan.facts)]
 
 
 def forget(study: Study, plan: Plan) -> None:

@@ -26,8 +26,8 @@ from tame.core.recipe import Recipe
 from tame.core.records import Curve, Event, Finding, Fold, History, Point, Trial, curve_event, decision_event
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Int, Space, parse_dimension
+from tame.monitor.case import Facts
 from tame.monitor.remedies import wider
-from tame.monitor.rules import Facts
 from tame.monitor.space import edges, infeasible, linear_ranges
 from tame.study.doctor import act, of_space, with_outcomes
 from tame.study.draft import expected_recipes, fewer_dimensions

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import tame
 from tame.app.cli import app
 from tame.app.flags import with_settings
+from tame.core.codes import CODES
 from tame.core.columns import SAYABLE, write_columns
 from tame.core.config import (
     ARRAYS,
@@ -64,6 +65,7 @@ TEXTS: dict[str, st.SearchStrategy[Texts]] = {
     "start_from": st.lists(whole_paths, min_size=1, max_size=3).map(tuple),
     "set": sets.map(lambda own: tuple(f"{name}={value}" for name, value in own.items())),
     "columns": st.dictionaries(words, st.sampled_from(SAYABLE), min_size=1, max_size=3).map(write_columns),
+    "mute": st.lists(st.sampled_from([*CODES, "TAME301"]), min_size=1, max_size=3, unique=True).map(tuple),
     "store": st.from_regex(r"postgresql://[a-z]{1,9}/[a-z]{1,9}", fullmatch=True).map(lambda each: (each,)),
     "folds": st.integers(2, 20).map(lambda n: (str(n),)),
     "trials": st.integers(1, 100_000).map(lambda n: (str(n),)),
@@ -186,7 +188,7 @@ def test_an_option_that_was_renamed_is_taken_by_its_older_name_which_the_help_do
 def test_config_json_keeps_the_names_that_older_versions_read():
     config = StudyConfig(data="x", stop_search_early=True, start_from=("/x",))
     plain = config.to_json()
-    unsaid = ("columns", "image", "label_pattern", "store")
+    unsaid = ("columns", "image", "label_pattern", "store", "mute")
     assert list(plain) == [stored_name(name) for name in FIELDS if name not in unsaid]
     assert (plain["until_worthless"], plain["first"]) == (True, ["/x"])
     assert StudyConfig.from_json(json.loads(json.dumps(plain))) == config
@@ -229,6 +231,7 @@ TOLD = {
     "metric": "log_loss", "backbone": "none", "time_s": 90.0, "trials": 7, "epochs": 3, "search": "tpe",
     "space": ("optimizer.lr=1e-4..1e-1:log",), "widen": False, "stop_search_early": True,
     "start_from": ("runs/a b",), "set": {"model.width": 64}, "val": "v", "test": "t", "folds": 3, "seed": 5,
+    "mute": ("TAME301", "leak"),
 }  # fmt: skip
 
 
@@ -240,6 +243,7 @@ def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
         "--val", "v", "--test", "t", "--folds", "3", "--trials", "7", "--epochs", "3",
         "--seed", "5", "--metric", "log_loss", "--time", "90s", "--space", "optimizer.lr=1e-4..1e-1:log",
         "--start-from", "runs/a b", "--no-widen", "--stop-search-early", "--set", "model.width=64",
+        "--mute", "TAME301", "--mute", "leak",
     ]  # fmt: skip
     named = shlex.split(command_of(StudyConfig(data="x", label_pattern=r"(.+)_\d+.jpg")))
     assert named == ["tame", "fit", "x", "--label-pattern", r"(.+)_\d+.jpg", "--seed", "0"]

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tame.core.recipe import Recipe
-from tame.core.records import Curve, Point, Trial
+from tame.core.records import Curve, Finding, Point, Trial
 from tame.core.rng import stream
 from tame.core.space import Choice, Float, Int, Space
+from tame.monitor.case import Facts
 from tame.monitor.curves import noise, relative_fall, smooth
 from tame.monitor.remedies import CHANGES
-from tame.monitor.rules import RULES, Facts, examine
+from tame.monitor.rules import RULES, consistent, examine
 from tame.monitor.space import LEAST_TRIALS, edges
 from tame.testing.rule_laws import FACTS, LAWS, NUMBERS, PLANTED, as_regression, clean, trial_of
 
@@ -89,16 +90,14 @@ def test_overfitting_is_found_where_a_recorded_validation_loss_rose_and_only_the
     assert len(missed) <= 0.05 * len(fired), missed
 
 
-def test_a_recorded_run_is_called_overfitting_where_its_accuracy_fell_and_overconfident_where_it_held(recorded):
+def test_a_recorded_run_is_called_overconfident_too_where_its_accuracy_held(recorded):
     """Fell: the mean of the last five epochs lies below the best five-epoch mean, by a judge of its own."""
     fell, held = [], []
     for run, _, found in recorded:
-        assert not {"overfitting", "overconfident"} <= set(found)
+        assert "overfitting" in found or "overconfident" not in found
         means = np.convolve(run["test_acc"], np.ones(5) / 5, mode="valid")
         if "overfitting" in found:
-            fell.append(means.max() - means[-1])
-        if "overconfident" in found:
-            held.append(means.max() - means[-1])
+            (held if "overconfident" in found else fell).append(means.max() - means[-1])
     assert len(fell) >= 3, "few: in these runs the accuracy mostly held while the loss rose"
     assert len(held) > 30
     assert min(fell) > 0.003
@@ -117,12 +116,23 @@ def test_good_recorded_runs_are_not_blamed_for_their_rate(recorded):
 
 
 def test_recorded_runs_that_learned_nothing_are_all_found(recorded):
-    """At chance on a balanced problem: whatever else is said, the run is not passed over in silence."""
+    """At chance on a balanced problem: whatever the cause, the run is not passed over in silence."""
+    causes = {"rate_too_high", "rate_too_low", "no_better_than_dummy", "learning_noise"}
     for run, trial, found in recorded:
         if run["problem"] != "svhn_wrn164" and trial.curve.last.valid_metric is not None:
             at_chance = run["test_acc"][-1] <= 1 / CLASSES[run["problem"]] + 0.001
             if at_chance and trial.state == "complete":
-                assert "no_better_than_dummy" in found
+                assert causes & set(found), (run["problem"], run["opt"], run["lr"])
+
+
+def test_no_two_findings_about_a_recorded_run_contradict_each_other(recorded):
+    apart = [
+        {"rate_too_high", "rate_too_low"}, {"rate_too_high", "still_improving"}, {"rate_too_high", "overfitting"},
+        {"overfitting", "still_improving"}, {"overfitting", "underfitting"}, {"rate_too_low", "overfitting"},
+        {"rate_too_low", "no_better_than_dummy"}, {"diverged", "rate_too_low"},
+    ]  # fmt: skip
+    for _, _, found in recorded:
+        assert not [pair for pair in apart if pair <= set(found)]
 
 
 # Curves ---------------------------------------------------------------------------------------------------------------
@@ -163,6 +173,16 @@ def test_examine_reports_all_that_the_rules_find():
     assert examine(trial, FACTS)[0].trial == trial.number
 
 
+def test_of_several_seeds_each_kind_is_told_once_and_nothing_that_contradicts_it():
+    def of(code: str, number: int) -> Finding:
+        return Finding(code, f"{code} {number}", "info", {}, trial=number)
+
+    every = [of("underfitting", 1), of("overfitting", 2), of("rate_too_low", 3), of("rate_too_low", 4), of("others", 5)]
+    assert [finding.title for finding in consistent(every)] == ["rate_too_low 3", "others 5"]
+    assert [finding.title for finding in consistent(every[:2])] == ["overfitting 2"]
+    assert consistent([]) == []
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "roc_auc"])
 def test_a_dummy_is_judged_by_every_metric_with_the_error_of_guessing(metric):
     facts = replace(FACTS, metric=metric, dummy=0.5, dummy_error=0.02)
@@ -184,19 +204,18 @@ def test_less_is_better_for_errors_of_a_regression():
     assert found.evidence == {"valid_metric": 12200, "dummy": 12350, "n": 500, "guess": "always predicting the mean"}
 
 
-def test_a_rising_loss_is_overfitting_where_the_metric_falls_too_or_is_a_loss_itself():
+def test_overfitting_is_overconfidence_too_unless_the_metric_falls_or_is_a_loss_itself():
     trial = PLANTED["overconfident"](stream(0, "split"))
-    codes = [finding.code for finding in examine(trial, FACTS)]
-    assert "overconfident" in codes
-    assert "overfitting" not in codes
+    found = {finding.code: finding for finding in examine(trial, FACTS)}
+    assert found["overconfident"].severity == found["overfitting"].severity == "info"
     for loss_like in (replace(FACTS, metric="log_loss", higher_is_better=False), FACTS):
         fallen = trial
         if loss_like is FACTS:
             points = [p._replace(valid_metric=0.9 - 0.01 * p.epoch) for p in trial.curve.points]
             fallen = replace(trial, curve=Curve(tuple(points)))
-        codes = [finding.code for finding in examine(fallen, loss_like)]
-        assert "overfitting" in codes
-        assert "overconfident" not in codes
+        found = {finding.code: finding for finding in examine(fallen, loss_like)}
+        assert found["overfitting"].severity == "warning"
+        assert "overconfident" not in found
     codes = [finding.code for finding in examine(as_regression(trial), NUMBERS)]
     assert "overfitting" in codes
 

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import pytest
 
+from tame.core.codes import CODES
 from tame.core.records import Finding
-from tame.monitor.remedies import CHANGES
 from tame.report.evidence import evidence
 from tame.study.forecast import CODE
 
 CURVE = {"since_epoch": 3, "lowest_valid_loss": 0.4, "last_valid_loss": 0.9, "last_train_loss": 0.1}
 LOSSES = {"loss_of_guessing": 1.1, "optimizer.lr": 0.5}
+FLAT = {"last_train_loss": 2.1, "last_valid_loss": 2.2, "learned": 0.2}
 PAIRS = {"count": 2, "pairs": [["a/1.jpg", "b/2.jpg"], ["a/3.jpg", "a/4.jpg"]]}
 SAID = {  # of every code its evidence, and a part of what is said of it
     "overfitting": (CURVE, "lowest in epoch 3 (0.4)"),
     "overconfident": ({**CURVE, "last_valid_metric": 0.9}, "the metric ended at 0.9"),
     "still_improving": ({"fall_over_last_fifth": 0.1, "epochs": 9, "last_valid_loss": 0.5}, "after 9 epochs"),
+    "underfitting": (FLAT, "no gap; 0.2 of the way"),
+    "over_regularised": ({**FLAT, "field": "model.dropout", "value": 0.9}, "model.dropout is 0.9"),
+    "memorised": (FLAT, "training loss 2.1, validation loss 2.2"),
+    "learning_noise": (
+        {"first_train_loss": 2.3, "last_train_loss": 0.4, "valid_metric": 0.1, "dummy": 0.1},
+        "on validation rows",
+    ),
+    "plateau": (
+        {"since_epoch": 3, "until_epoch": 9, "train_loss": 2.0, "last_train_loss": 0.4},
+        "2 from epoch 3 to 9",
+    ),
+    "noisy_validation": ({"noise": 0.07, "n": 40, "needed": 2000}, "2,000 would bring it to 0.01"),
+    "periodic": ({"epochs": 5.0, "share_of_variance": 0.7}, "a cycle of 5 epochs"),
     "rate_too_high": ({**LOSSES, "share_of_epochs_that_rose": 0.5, "highest_train_loss": 9.0}, "rate 0.5"),
     "rate_too_low": ({**LOSSES, "last_train_loss": 1.0}, "ended at 1"),
     "diverged": ({"epoch": 2, "optimizer.lr": 9.0}, "in epoch 2"),
@@ -56,8 +70,31 @@ SAID = {  # of every code its evidence, and a part of what is said of it
 }
 
 
+# How a rate shows that it is too high, and how rates that are too low were told before.
+OTHERS = [
+    ("rate_too_high", {"since_epoch": 4, "lowest_train_loss": 0.2, "last_train_loss": 2.0}, "lowest in epoch 4 (0.2)"),
+    ("rate_too_high", {"since_epoch": 4, "last_train_loss": 2.0}, "has stayed at 2 since epoch 4"),
+    ("rate_too_high", {"valid_metric": 0.1, "dummy": 0.1, "times_the_usual_rate": 50.0}, "at 50 times the rate"),
+    (
+        "rate_too_high",
+        {"share_of_epochs_that_rose": 0.5, "noise_of_train_loss": 0.3, "first_train_loss": 2, "last_train_loss": 3},
+        "rose in 0.5 of all epochs",
+    ),
+    (
+        "rate_too_low",
+        {"first_train_loss": 2.3, "last_train_loss": 2.2, "epochs": 30, "share_of_fall_in_second_half": 0.5},
+        "fell from 2.3 to 2.2 in 30 epochs",
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "values", "part"), OTHERS)
+def test_evidence_of_every_shape_is_told_in_words(code: str, values: dict[str, object], part: str) -> None:
+    assert part in evidence(Finding(code, "a title", "warning", values), "table")
+
+
 def test_every_code_has_its_sentence() -> None:
-    assert set(SAID) == {*CHANGES, "fine_tuning", CODE}
+    assert set(SAID) == set(CODES)
 
 
 @pytest.mark.parametrize("code", SAID)

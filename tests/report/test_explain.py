@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from made_results import CASES, made
+from tame.core.codes import CODES
 from tame.core.errors import UsageError
-from tame.monitor.remedies import CHANGES
 from tame.report.explain import ALSO, LISTS, Past, explain
 from tame.report.fields import FIELDS
 from tame.report.glossary import MEANINGS, METRICS, PAGE, general_terms, terms
@@ -22,7 +22,7 @@ def test_every_word_of_the_page_can_be_asked_for_and_says_the_same(case: str) ->
         assert "{" not in f"{term.meaning}{term.own}".replace(result.data, "") or case.startswith("hostile")
 
 
-@pytest.mark.parametrize("word", [*MEANINGS, *ALSO, *FIELDS, *METRICS, *CHANGES, *LISTS])
+@pytest.mark.parametrize("word", [*MEANINGS, *ALSO, *FIELDS, *METRICS, *CODES, "TAME301", *LISTS])
 def test_every_known_word_is_explained(word: str) -> None:
     result, past = made("two_classes")
     for each in (*explain(word), *explain(word.upper().replace("_", "-"), Past(result, past))):

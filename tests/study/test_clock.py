@@ -20,7 +20,7 @@ from tame.core.records import Curve, Decision, Event, History, Point, Trial, cur
 from tame.core.space import Float, Space
 from tame.kinds.costs import Costs, Speed
 from tame.loop import PROBED, adjust, first_round, last_stretch
-from tame.monitor.rules import Facts
+from tame.monitor.case import Facts
 from tame.study import finalists as finals
 from tame.study.clock import LOADED_FROM, give_time, in_time, require_hope, require_room, require_time
 from tame.study.clock_shares import END_S, MOST_END_SHARE, ending

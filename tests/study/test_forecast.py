@@ -27,7 +27,7 @@ from tame.core.space import Choice, Float, Space
 from tame.data.arrays import read_arrays
 from tame.evaluate.best_of import what_mattered
 from tame.kinds.arrays.source import keep_arrays
-from tame.monitor.rules import Facts
+from tame.monitor.case import Facts
 from tame.study import forecast
 from tame.study.events import Forecast, Memory, Trained, event_of
 from tame.study.forecast import BOOKS_S, correct, foretell, in_words

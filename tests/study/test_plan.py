@@ -11,7 +11,7 @@ from tame.core.recipe import Recipe
 from tame.core.space import Float, Space
 from tame.data.split import Sealed, Split
 from tame.kinds.kind import Data
-from tame.monitor.rules import Facts
+from tame.monitor.case import Facts
 from tame.study.events import PlanEvent
 from tame.study.plan import PAIR, Plan, plan_of
 

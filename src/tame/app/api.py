@@ -24,6 +24,7 @@ from tame.core.dimensions import but
 from tame.core.errors import UsageError, require, unknown
 from tame.core.files import read_bytes, write_bytes
 from tame.core.options import parse_time, whole_paths
+from tame.core.plain import from_plain
 from tame.core.recipe import Value
 from tame.core.records import Finding, History, Score
 from tame.core.result import Result
@@ -86,7 +87,7 @@ class FittedStudy:
     @property
     def findings(self) -> list[Finding]:
         """What the doctor found, the most severe first."""
-        return [Finding(**each) for each in self.result["findings"]]
+        return [from_plain(Finding, each, what="a finding") for each in self.result["findings"]]
 
     def predict(self, *inputs: Any) -> list[dict[str, Any]]:
         """The label, probability and probabilities of each example, or its value.

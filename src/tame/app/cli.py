@@ -86,6 +86,11 @@ Examples:
   tame show runs/photos-0001
   tame show runs/photos-0001 --details
   tame show runs/photos-0001 --json"""
+OF_DIAGNOSE = """\
+Examples:
+  tame diagnose history.json
+  tame diagnose lightning_logs/version_0/metrics.csv --classes 10
+  tame diagnose runs/Nov29_12-00/"""
 OF_EXPLAIN = """\
 Examples:
   tame explain overfitting
@@ -95,7 +100,9 @@ FIT = in_panels(OPTIONS)
 PLAN = tuple(
     name for name in FIT if name not in ("widen", "stop_search_early", "out", "store")
 )  # what a plan depends on
-CHECK = ("data", "task", "target", "image", "label_pattern", "columns", "groups", "order", "backbone", "val", "test")
+CHECK = (
+    "data", "task", "target", "image", "label_pattern", "columns", "groups", "order", "backbone", "val", "test", "mute",
+)  # fmt: skip
 AGAIN = "{} again, for a study that you did not start on this machine"
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]
 StoreOption = Annotated[str | None, typer.Option("--store", help=AGAIN.format("--store"), metavar="ADDRESS")]
@@ -334,6 +341,37 @@ def explain(
         _print_json(found.to_json())
     else:
         _print(explained_lines(found))
+
+
+@app.command(epilog=OF_DIAGNOSE)
+def diagnose(
+    log: Annotated[
+        Path,
+        typer.Argument(
+            help="a log: CSV, a Keras history, trainer_state.json, or TensorBoard's event files", metavar="LOG"
+        ),
+    ],
+    train: Annotated[str, typer.Option(help="the column of the training loss", metavar="COLUMN")] = "",
+    valid: Annotated[str, typer.Option(help="the column of the validation loss", metavar="COLUMN")] = "",
+    metric: Annotated[str, typer.Option(help="the column of the validation metric", metavar="COLUMN")] = "",
+    classes: Annotated[
+        int | None, typer.Option(help="number of classes, equally frequent, so that guessing is known", metavar="N")
+    ] = None,
+    examples: Annotated[int | None, typer.Option(help="number of validation examples", metavar="N")] = None,
+    mute: Annotated[list[str] | None, typer.Option(help=OPTIONS["mute"].help, metavar="CODE")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Find what went wrong in a training of another program, from its log."""
+    from tame.app.diagnose import diagnose as diagnosed
+    from tame.app.diagnose import diagnosis_lines
+    from tame.app.foreign_logs import Named
+
+    named = Named(train=train, valid=valid, metric=metric)
+    found = diagnosed(log, named, classes=classes, examples=examples, mute=tuple(mute or ()))
+    if json:
+        _print_json(found.to_json())
+    else:
+        _print(diagnosis_lines(found))
 
 
 @app.command()

@@ -37,7 +37,7 @@ from tame.study.plan import Plan, make_plan
 from tame.study.result import facts_of
 from tame.study.session import Study, begin
 from tame.study.space import planned
-from tame.study.state import Silent
+from tame.study.state import Silent, unmuted
 
 MOST_COLUMNS = 60  # shown
 NEXT = "tune a network on it, in five minutes unless you give another --time"
@@ -54,7 +54,7 @@ class Check:
 
     def to_json(self) -> dict[str, object]:
         """The document of `tame check --json`."""
-        findings = [finding.to_json() for finding in self.findings]
+        findings = [finding.document() for finding in self.findings]
         return {"schema": "tame/1", "data": self.data, **(without_none(self.facts) or {}), "findings": findings,
                 "next": [{"command": self.command, "why": NEXT}]}  # fmt: skip
 
@@ -111,7 +111,7 @@ def check_data(config: StudyConfig) -> Check:
     with _throwaway(config) as study:
         open_data(study)
         facts = facts_of(study.state.data or {})
-        return Check(data=config.data, facts=facts, findings=tuple(study.state.findings), command=command_of(config))
+        return Check(data=config.data, facts=facts, findings=tuple(unmuted(study.state)), command=command_of(config))
 
 
 def plan_study(config: StudyConfig) -> Preview:
@@ -121,7 +121,7 @@ def plan_study(config: StudyConfig) -> Preview:
         data = open_data(study)
         plan = make_plan(study, data)
         foretell(study, data, plan)
-        kept, facts, findings = planned(study.state), facts_of(study.state.data or {}), study.state.findings
+        kept, facts, findings = planned(study.state), facts_of(study.state.data or {}), unmuted(study.state)
         forecast = foretold(study.state)
     return Preview(
         data=config.data,
@@ -167,7 +167,9 @@ def print_check(found: Check) -> None:
     for note in facts.notes:
         console.print(Text(f"note: {note}"))
     for finding in found.findings:
-        console.print(Text(f"{finding.severity}: {sentence(finding.title)} {sentence(finding.change)}"))
+        console.print(
+            Text(f"{finding.severity}: {sentence(finding.title)} {sentence(finding.change)} {finding.id}".rstrip())
+        )
         for one, other in _pairs(finding)[:3]:
             console.print(Text(f"  {one}  and  {other}"))
     if not found.findings:

@@ -44,7 +44,7 @@ from tame.store.disk import write_private
 from tame.study.events import Ended, Stopped
 from tame.study.record import server_of
 from tame.study.session import Study, begin, reopen
-from tame.study.state import Watcher, how_to_resume, read_state, readable, unfinished
+from tame.study.state import Watcher, how_to_resume, read_state, readable, unfinished, unmuted
 
 WRITTEN = ("report.json", "report.html")
 HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
@@ -196,7 +196,7 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
                 from tame.report.page import render_failure
 
                 name = Path(study.config.data).name
-                page = render_failure(name, str(problem), study.state.findings, study.history, kind=kind)
+                page = render_failure(name, str(problem), unmuted(study.state), study.history, kind=kind)
                 study.write("report.html", page)
             if study.state.plan is not None:
                 with suppress(StorageError):  # the first failure says more

@@ -21,14 +21,15 @@ from tame.core.plain import to_plain
 from tame.core.recipe import Value
 from tame.core.records import FINALIST, LOST, Finding, Trial
 from tame.core.result import Result
+from tame.kinds.known import FIRST
 from tame.report import formats, words
-from tame.report.evidence import evidence, to_do
+from tame.report.evidence import SURE, evidence, to_do
 from tame.report.fields import in_plain_words, name_of, names_of
 from tame.report.importance_words import in_words as importance_words
 from tame.report.importance_words import worth
 from tame.report.next_steps import document, next_steps
 from tame.study.events import Row, Summary
-from tame.study.state import State
+from tame.study.state import State, unmuted
 from tame.study.summary import summary_of
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def result_lines(result: Result, *, details: bool = False) -> RenderableType:
         _sentence(words.dummy_verdict(result)),
         _sentence(words.optimism(result)),
         *_judged(result),
-        *_findings(result.findings, result.all_findings, result.kind),
+        *findings_lines(result.findings, total=result.all_findings, kind=result.kind),
         Text(),
         _text(_winner(result)),
         _sentence(words.trials_words(result)),
@@ -98,7 +99,7 @@ def study_table(
         parts += [] if mattered is None else _mattered(mattered)
     elif state.result is None:
         parts += [_text(f"not finished; {formats.duration(state.used_s)} used", "dim")]
-        parts += _findings(state.findings, len(state.findings), state.kind)
+        parts += findings_lines(unmuted(state), total=len(unmuted(state)), kind=state.kind)
     else:
         parts += [result_lines(Result.from_json(state.result), details=details)]
     return Group(*parts, Text(), *_ranked(rows, len(told.trials) - len(rows), state, told.base))
@@ -131,7 +132,7 @@ def state_json(folder: Path, config: StudyConfig, state: State, *, mattered: Mat
         "finished": result is not None,
         "used_s": state.used_s,
         "trials": [_trial_json(trial) for _, trial in sorted(state.history.trials.items())],
-        "findings": [finding.to_json() for finding in state.findings],
+        "findings": [finding.document() for finding in unmuted(state)],
         "imported": None if state.imported is None else to_plain(state.imported),
         "mattered": mattered.to_json() if mattered is not None else (result or {}).get("mattered"),
         "result": dict(result) if result is not None else None,
@@ -231,8 +232,8 @@ def _winner(result: Result) -> str:
     return f"The winner is trial {winner.from_trial}: {what}."
 
 
-def _findings(findings: Sequence[Finding], total: int, kind: str) -> list[RenderableType]:
-    """The findings, each with its evidence, change and outcome; the rest is counted."""
+def findings_lines(findings: Sequence[Finding], *, total: int = 0, kind: str = FIRST) -> list[RenderableType]:
+    """The findings, each with its evidence, change and outcome; the rest of the total is counted."""
     order = list(SIGNS)
     shown = sorted(findings, key=lambda finding: order.index(finding.severity))[:MOST_FINDINGS]
     if not shown:
@@ -243,18 +244,24 @@ def _findings(findings: Sequence[Finding], total: int, kind: str) -> list[Render
     for finding in shown:
         sign, style = SIGNS[finding.severity]
         lines = [
-            _sentence(in_plain_words(finding.title), "bold"),
+            _sentence(in_plain_words(finding.title), "bold").append(f" {finding.id}".rstrip(), "dim"),
             _sentence(in_plain_words(evidence(finding, kind)), "dim"),
         ]
         if finding.change:
             tail = f". Outcome: {finding.outcome}" if finding.outcome else ""
             lines.append(_sentence(f"{to_do(finding)}: {finding.change}{tail}"))
+        if finding.confidence in SURE:
+            lines.append(_sentence(SURE[finding.confidence or ""], "dim"))
         table.add_row(Text(sign, style), Text("\n").join(lines))
     parts: list[RenderableType] = [Text(), table]
     if total > len(shown):
         parts.append(
             _text(f"   and {formats.count(total - len(shown), 'more finding')}; tame show --json lists all", "dim")
         )
+    known = next((finding for finding in shown if finding.id), None)
+    if known is not None:
+        said = f"   why one matters: tame explain {known.id}; not to be told: {known.mute}"
+        parts.append(_text(said, "dim"))
     return parts
 
 

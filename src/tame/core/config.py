@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tame.core.address import require_address
+from tame.core.codes import muted_in_toml, names_of
 from tame.core.columns import check_columns, parse_columns, toml_columns, write_columns
 from tame.core.errors import UsageError, require, unknown
 from tame.core.options import (
@@ -251,8 +252,20 @@ class StudyConfig:
         ).metadata,
     )
 
+    mute: tuple[str, ...] = field(
+        default=(),
+        metadata=Option(
+            "a finding that is not told, by number or name: TAME301",
+            kind="texts",
+            metavar="CODE",
+            group=OUTPUT,
+            toml=muted_in_toml,
+        ).metadata,
+    )
+
     def __post_init__(self) -> None:
         _check_texts(self)
+        names_of(self.mute)
         if self.task not in TASKS:
             raise UsageError(unknown("task", self.task, TASKS))
         require(
@@ -280,6 +293,11 @@ class StudyConfig:
         _check_space(self)
 
     @property
+    def muted(self) -> tuple[str, ...]:
+        """The names of the findings that are not told."""
+        return names_of(self.mute)
+
+    @property
     def clock_s(self) -> float | None:
         """The wall clock in seconds: as given, 5 minutes if nothing else limits the study, else None."""
         if self.time_s is None and self.trials is None and self.epochs is None:
@@ -288,8 +306,9 @@ class StudyConfig:
 
     def to_json(self) -> dict[str, object]:
         """Plain values that `from_json` turns back into this config, by the names that older versions know."""
-        plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from)}
-        for name in ("columns", "image", "label_pattern", "store"):
+        plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
+                 "mute": list(self.mute)}  # fmt: skip
+        for name in ("columns", "image", "label_pattern", "store", "mute"):
             if not plain[name]:
                 del plain[name]  # so that a study that says nothing of them is written as it always was
         return {stored_name(name): value for name, value in plain.items()}
@@ -299,7 +318,7 @@ class StudyConfig:
         """The config of these values. Raises UsageError for an unknown key, with the nearest one."""
         plain = by_field(values)
         try:
-            plain |= {name: tuple(plain[name]) for name in ("space", "start_from") if name in plain}
+            plain |= {name: tuple(plain[name]) for name in ("space", "start_from", "mute") if name in plain}
             return cls(**plain)
         except (TypeError, AttributeError) as problem:
             raise UsageError(f"invalid settings: {problem}") from None

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 from msgspec import Meta
 
+from tame.core.codes import CODES, id_of
 from tame.core.errors import StorageError, TameError, require
 from tame.core.plain import from_plain
 from tame.core.recipe import MOST_EPOCHS, Recipe, Value
@@ -20,6 +21,7 @@ _Epoch = Annotated[int, Meta(ge=1, le=MOST_EPOCHS)]
 _Number = _Whole | float | None
 TrialState = Literal["waiting", "running", "paused", "complete", "stopped", "diverged", "failed"]
 Severity = Literal["info", "warning", "problem"]
+Confidence = Literal["low", "medium", "high"]
 LOST: Final[tuple[TrialState, ...]] = ("diverged", "failed")
 DecisionKind = Literal["start", "continue", "pause", "stop", "complete", "copy"]
 # Who proposed a trial: the user or a rule; the searchers; what trains after the search; another program. Searchers
@@ -194,7 +196,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the doctor found: `evidence` holds the numbers, `change` what to do, `outcome` whether that helped."""
+    """What the doctor found: `evidence` holds the numbers, `change` what to do, `outcome` whether that helped.
+
+    confidence: how sure that is; None where it was counted, and in a study from before findings had one.
+    """
 
     code: str
     title: str
@@ -203,12 +208,35 @@ class Finding:
     change: str = ""
     outcome: str = ""
     trial: int | None = None
+    confidence: Confidence | None = None
+
+    @property
+    def id(self) -> str:
+        """The stable number of its kind, such as TAME301; "" for a kind of another package."""
+        return id_of(self.code)
+
+    @property
+    def why(self) -> str:
+        """Why it matters, in two sentences; "" for a kind of another package."""
+        return CODES[self.code].why if self.code in CODES else ""
+
+    @property
+    def mute(self) -> str:
+        """The option that leaves it out; "" for a kind of another package."""
+        return f"--mute {self.id}" if self.id else ""
+
+    def document(self) -> dict[str, object]:
+        """As programs read it: with its number, why it matters, and how to mute it."""
+        sure = self.confidence or "high"
+        return {"id": self.id, **self.to_json(), "confidence": sure, "why": self.why, "mute": self.mute}
 
     def to_json(self) -> dict[str, object]:
-        return {
+        """As it is kept; without a confidence where it has none, so that older ones are written as they were."""
+        plain: dict[str, object] = {
             "code": self.code, "title": self.title, "severity": self.severity, "evidence": dict(self.evidence),
             "change": self.change, "outcome": self.outcome, "trial": self.trial,
         }  # fmt: skip
+        return plain if self.confidence is None else {**plain, "confidence": self.confidence}
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,8 @@ class Result:
             value = getattr(self, each.name)
             if each.name == "answers":
                 found |= answers_json(value)
+            elif each.name == "findings":
+                found["findings"] = [to_plain(own.to_json()) for own in self.findings]
             elif each.name == "space":
                 found["space"] = self.space.to_json()
             else:

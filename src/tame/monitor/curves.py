@@ -1,13 +1,22 @@
-"""Statistics of learning curves: smoothing, slope, noise. Plain numbers, no torch."""
+"""Statistics of learning curves: smoothing, slope, noise, trend, cycles. Plain numbers, no torch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import kendalltau
+
+# Standard deviation of the difference of two smoothed values per standard deviation of one epoch: a median of three
+# independent normal values has 0.67 of it (their order statistics, exactly), and so has each of the two.
+OF_MEDIANS = 0.67 * math.sqrt(2)
+LEAST_CYCLES = 5  # fewer are no pattern: what drifts slowly looks like them
+BY_CHANCE = 1e-4  # probability of a cycle this strong in noise
 
 
-def smooth(values: Sequence[float], *, window: int = 3) -> np.ndarray:
+def smooth(values: Sequence[float] | np.ndarray, *, window: int = 3) -> np.ndarray:
     """Centred moving medians; at the ends over the values that exist. values: (T,); returns (T,)."""
     array, half = np.asarray(values, dtype=float), window // 2
     n = len(array)
@@ -19,7 +28,7 @@ def smooth(values: Sequence[float], *, window: int = 3) -> np.ndarray:
     return np.concatenate([start, middle, end])
 
 
-def noise(values: Sequence[float]) -> float:
+def noise(values: Sequence[float] | np.ndarray) -> float:
     """Standard deviation from epoch to epoch around the local trend, from second differences. values: (T,).
 
     A second difference of independent noise has six times its variance. The median is used, because the steep fall of
@@ -33,8 +42,52 @@ def noise(values: Sequence[float]) -> float:
     return float(1.4826 * np.median(np.abs(np.diff(array, n=2))) / np.sqrt(6))
 
 
-def relative_fall(values: Sequence[float], *, share: float) -> float:
+def relative_fall(values: Sequence[float] | np.ndarray, *, share: float) -> float:
     """Relative fall of the curve over its last `share` of epochs; below 0 if it rose. values: (T,)."""
     array = smooth(values)
     start = array[max(0, len(array) - 1 - max(1, round(share * len(array))))]
     return float((start - array[-1]) / max(abs(start), 1e-12))
+
+
+def trend(values: Sequence[float] | np.ndarray) -> float:
+    """How steadily a curve rises: 1 if every later value is higher, -1 if every one is lower. values: (T,).
+
+    0 for fewer than three values, and for a curve that does not move.
+    Source: Kendall, A new measure of rank correlation (1938), against time as in Mann (1945).
+    """
+    array = np.asarray(values, dtype=float)
+    if len(array) < 3 or np.ptp(array) == 0:
+        return 0.0
+    return float(kendalltau(np.arange(len(array)), array).statistic)
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """A rise and fall that returns. epochs: of one turn; share: of the variance around the trend; chance: of noise
+    that looks like this."""
+
+    epochs: float
+    share: float
+    chance: float
+
+
+def cycle(values: Sequence[float] | np.ndarray) -> Cycle | None:
+    """The strongest regular cycle around the trend of a curve; None if noise could look like it. values: (T,).
+
+    Source: Fisher, Tests of significance in harmonic analysis (1929): the share of the largest of m periodogram
+    ordinates exceeds g by chance with probability sum_j (-1)^(j-1) C(m, j) (1 - j g)^(m-1).
+    """
+    array = np.asarray(values, dtype=float)
+    if len(array) < 4 * LEAST_CYCLES:
+        return None
+    rest = array - np.polyval(np.polyfit(np.arange(len(array)), array, 3), np.arange(len(array)))
+    power = np.abs(np.fft.rfft(rest)[1 : (len(array) - 1) // 2 + 1]) ** 2
+    if power.sum() <= 1e-24 * max(1.0, float(np.square(array).sum())):
+        return None
+    top, m = int(power.argmax()), len(power)
+    g = float(power[top] / power.sum())
+    terms = [(-1) ** (j - 1) * math.comb(m, j) * (1 - j * g) ** (m - 1) for j in range(1, int(1 / g) + 1)]
+    chance = min(1.0, max(0.0, sum(terms)))
+    if top + 1 < LEAST_CYCLES or chance >= BY_CHANCE:
+        return None
+    return Cycle(len(array) / (top + 1), g, chance)

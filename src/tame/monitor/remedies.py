@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from tame.core.codes import CODES
 from tame.core.errors import UsageError
 from tame.core.plain import from_plain
 from tame.core.recipe import Recipe, Value
@@ -23,43 +24,8 @@ FACTORS = (3.0, 10.0)  # smallest and largest factor by which a log range grows
 WHOLE_FACTOR = 2.0  # largest factor for whole numbers such as widths, which are costly
 SHORTER = 5  # how often a step beyond the end is halved if no recipe may go that far
 
-# The suggested change in words, by the code of the finding.
-CHANGES: Mapping[str, str] = {
-    "overfitting": "use more regularization (weight decay, dropout, augmentation), fewer epochs, or more data",
-    "overconfident": "if probabilities matter, use label smoothing, fewer epochs, or calibrated probabilities; "
-    "the predicted classes are as good as before",
-    "still_improving": "train for more epochs, or use a higher learning rate",
-    "rate_too_high": "use a lower learning rate, or warmup",
-    "rate_too_low": "use a higher learning rate, or train for more epochs",
-    "diverged": "use a lower learning rate, or warmup",
-    "no_better_than_dummy": "check targets and inputs; try a higher learning rate or a larger network, "
-    "and for pictures a pretrained backbone or a larger input size",
-    "best_on_edge": "search a wider space",
-    "infeasible": "no searched setting explains which ones; look for a fault in the model or the data",
-    "linear_range": "use a log range",
-    "cut_short": "give the study more time (--time), or use fewer epochs (--set epochs=...), so that "
-    "training can finish",
-    "worthless_rest": "stop such a search early with --stop-search-early",
-    "near_duplicates": "they were kept on one side of the split; remove the copies",
-    "label_conflict": "decide which label is right",
-    "suspect_labels": "look at these pictures, and correct the labels that are wrong",
-    "leak": "the copies outside the test part were put aside",
-    "skipped_files": "repair or remove the files listed in skipped.csv",
-    "imbalance": "use --metric balanced_accuracy, or collect more examples of the rare classes",
-    "small_test": "collect more test examples, because the interval is wide",
-    "target_leak": "leave the column out if its value is not known at prediction time",
-    "skipped_rows": "give these rows a target, or remove them",
-    "identifier_columns": "they were left out, since a network would learn them by heart; if rows of one identifier "
-    "belong together, give it with --groups",
-    "constant_columns": "they were left out, since they say nothing; find out why they do not vary",
-    "unseen_categories": "they are treated as unknown; collect examples of them for training",
-    "few_rows": "collect more rows, and read the interval before the score",
-    "duplicate_rows": "they were kept on one side of the split; remove the copies",
-    "equal_by_chance": "nothing: there are few different values; beside the score stands the one without such rows",
-    "score_without_twins": "where new examples will be as different from the training data as these, read the second "
-    "score",
-    "infinite_values": "they were treated as missing; find out how they came to be",
-}
+# The suggested change in words, by the name of the finding.
+CHANGES: Mapping[str, str] = {name: code.change for name, code in CODES.items() if code.change}
 
 
 @dataclass(frozen=True, slots=True)

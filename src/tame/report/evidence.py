@@ -11,6 +11,7 @@ from tame.report.formats import compact, listed, short
 from tame.report.words import noun
 
 MOST_SUSPECTS = 3  # pictures whose labels may be wrong that a sentence names
+SURE = {"low": "a guess: there is little to go by", "medium": "likely, not certain"}  # how sure a finding is
 DONE = {  # whose change says what was done while the data was read
     "leak", "near_duplicates", "identifier_columns", "constant_columns", "unseen_categories", "duplicate_rows",
     "infinite_values",
@@ -63,15 +64,49 @@ _SENTENCES: Mapping[str, tuple[str, ...]] = {
         "its value over the last fifth of them",
     ),
     "rate_too_high": (
+        "the training loss rose in {share_of_epochs_that_rose} of all epochs, by more than its noise of "
+        "{noise_of_train_loss}; first {first_train_loss}, at last {last_train_loss}",
+        "the training loss was lowest in epoch {since_epoch} ({lowest_train_loss}) and {last_train_loss} at the end, "
+        "and the validation loss rose with it",
+        "the training loss has stayed at {last_train_loss} since epoch {since_epoch}",
+        "{valid_metric} after all epochs, where the dummy has {dummy}, at {times_the_usual_rate} times the rate that "
+        "usually works",
+        # Of earlier versions.
         "the training loss rose in {share_of_epochs_that_rose} of all epochs and reached "
         "{highest_train_loss}; guessing has a loss of {loss_of_guessing}; learning rate {optimizer_lr}",
     ),
     "rate_too_low": (
+        "the training loss fell from {first_train_loss} to {last_train_loss} in {epochs} epochs, "
+        "{share_of_fall_in_second_half} of that in the second half of them",
         "the training loss ended at {last_train_loss}; guessing has a loss of {loss_of_guessing}; "
         "learning rate {optimizer_lr}",
     ),
-    "diverged": ("a loss in epoch {epoch} was not finite; learning rate {optimizer_lr}",),
+    "diverged": (
+        "a loss in epoch {epoch} was not finite; learning rate {optimizer_lr}",
+        "a loss in epoch {epoch} was not finite",
+    ),
     "no_better_than_dummy": ("{valid_metric} on {n} validation {examples}; {guess} has {dummy}",),
+    "underfitting": (
+        "training loss {last_train_loss}, validation loss {last_valid_loss}: no gap; {learned} of the way from "
+        "guessing to perfection",
+    ),
+    "over_regularised": (
+        "{field} is {value}; training loss {last_train_loss}, validation loss {last_valid_loss}: no gap; {learned} of "
+        "the way from guessing to perfection",
+    ),
+    "memorised": ("training loss {last_train_loss}, validation loss {last_valid_loss}",),
+    "learning_noise": (
+        "the training loss fell from {first_train_loss} to {last_train_loss}; on validation {examples} the network has "
+        "{valid_metric}, the dummy {dummy}",
+    ),
+    "plateau": (
+        "the training loss was {train_loss} from epoch {since_epoch} to {until_epoch}, and {last_train_loss} at the "
+        "end",
+    ),
+    "noisy_validation": (
+        "standard deviation from epoch to epoch {noise}, on {n} {examples}; {needed} would bring it to 0.01",
+    ),
+    "periodic": ("a cycle of {epochs} epochs makes {share_of_variance} of the variance around the trend",),
     "best_on_edge": ("the best values of {field} are {best_values}; the searched range is {low} to {high}",),
     "infeasible": (
         "{lost} of {begun} recipes that started there failed, {lost_beyond} of the {beyond} beyond it",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tame.core.codes import CODES
 from tame.core.errors import UsageError, unknown
 from tame.core.records import Finding, History
 from tame.core.result import Result
-from tame.monitor.remedies import CHANGES
 from tame.report import formats, words
 from tame.report.evidence import evidence
 from tame.report.fields import FIELDS
@@ -54,7 +54,16 @@ def explain(word: str, past: Past | None = None) -> list[Explained]:
 
 def _every() -> list[str]:
     every = [term.name.lower() for term in general_terms()]
-    return [*MEANINGS, *every, *ALSO, *(field.name for field in FIELDS.values()), *FIELDS, *METRICS, *CHANGES]
+    return [
+        *MEANINGS,
+        *every,
+        *ALSO,
+        *(field.name for field in FIELDS.values()),
+        *FIELDS,
+        *METRICS,
+        *CODES,
+        *(code.id for code in CODES.values()),
+    ]
 
 
 def _listed(which: str) -> list[Explained]:
@@ -63,7 +72,7 @@ def _listed(which: str) -> list[Explained]:
     if which == "fields":
         return [Explained(name, f"{formats.sentence(each.name)} {formats.sentence(each.about)}")
                 for name, each in FIELDS.items()]  # fmt: skip
-    return [Explained(code, formats.sentence(change)) for code, change in CHANGES.items()]
+    return [Explained(f"{own.id} {name}", f"{formats.sentence(own.title)} {own.why}") for name, own in CODES.items()]
 
 
 def _of_glossary(asked: str, past: Past | None) -> Explained | None:
@@ -104,12 +113,15 @@ def _of_metrics(asked: str, past: Past | None) -> Explained | None:
 
 def _of_findings(asked: str, past: Past | None) -> Explained | None:
     code = asked.replace(" ", "_")
-    if code not in CHANGES:
+    code = next((name for name, own in CODES.items() if own.id.lower() == code), code)
+    if code not in CODES:
         return None
     here = [] if past is None else [each for each in past.result.findings if each.code == code]
     own = " ".join(_told(each, past.result.kind) for each in here) if past is not None else ""
     own = own if own or past is None else "This was not found in this study."
-    return Explained(f"Finding: {asked}", f"What to do: {formats.sentence(CHANGES[code])}", own)
+    about = CODES[code]
+    to_do = f" What to do: {formats.sentence(about.change)}" if about.change else ""
+    return Explained(f"Finding {about.id}: {about.title}", f"{about.why}{to_do} Left out by --mute {about.id}.", own)
 
 
 def _told(finding: Finding, kind: str) -> str:

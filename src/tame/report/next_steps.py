@@ -48,7 +48,7 @@ def next_steps(result: Result) -> list[Step]:
 def document(result: Result) -> dict[str, object]:
     """The result as plain values, with what to do next."""
     steps = [{"command": each.command, "why": each.why} for each in next_steps(result)]
-    return {**result.to_json(), "next": steps}
+    return {**result.to_json(), "findings": [each.document() for each in result.findings], "next": steps}
 
 
 def _repairs(result: Result) -> Iterator[Step]:

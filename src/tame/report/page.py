@@ -20,7 +20,7 @@ from tame.kinds.known import FIRST, KINDS
 from tame.report import data_section, formats, importance_section, search_section, test_section, words
 from tame.report.charts import Kind, Row, intervals
 from tame.report.data_section import DataSection
-from tame.report.evidence import evidence, to_do
+from tame.report.evidence import SURE, evidence, to_do
 from tame.report.fields import in_plain_words
 from tame.report.glossary import Term, terms
 from tame.report.importance_section import ImportanceSection
@@ -45,6 +45,10 @@ class FindingLine:
     change: str
     outcome: str
     trial: int | None
+    id: str  # such as TAME301; "" for a kind of another package
+    sure: str  # how sure it is, where it is not
+    why: str  # it matters
+    mute: str  # the option that leaves it out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +231,8 @@ def _is_beaten(result: Result) -> bool:
 def _finding(finding: Finding, kind: str) -> FindingLine:
     return FindingLine(
         title=in_plain_words(finding.title), severity=finding.severity, words=in_plain_words(evidence(finding, kind)),
-        to_do=to_do(finding), change=finding.change, outcome=finding.outcome, trial=finding.trial,
+        to_do=to_do(finding), change=finding.change, outcome=finding.outcome, trial=finding.trial, id=finding.id,
+        sure=SURE.get(finding.confidence or "", ""), why=finding.why, mute=finding.mute,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from tame.study.events import Region, event_of
 from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.study.space import bounds_of, narrow, region_of, space_of, wider_events
-from tame.study.state import State
+from tame.study.state import State, unmuted
 
 MOST_TIMES = 3  # how often a side of a dimension is widened or narrowed
 COSTLY = ("epochs", "batch_size", "input")  # never widened automatically: they cost time or memory
@@ -90,8 +90,8 @@ def why_worthless(rest: Rest) -> str:
 
 
 def with_outcomes(state: State) -> list[Finding]:
-    """The findings of a study, with outcomes for those about the search."""
-    return [replace(f, outcome=f.outcome or _outcome(state, f)) for f in state.findings]
+    """The findings of a study that are told, with outcomes for those about the search."""
+    return [replace(f, outcome=f.outcome or _outcome(state, f)) for f in unmuted(state)]
 
 
 def rest_worth(state: State) -> RestWorth | None:

@@ -20,7 +20,7 @@ from tame.evaluate.score import class_shares, dummy_error, guesses, judged_from,
 from tame.kinds.costs import Costs, Speed
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
-from tame.monitor.rules import Facts
+from tame.monitor.case import Facts
 from tame.monitor.space import linear_ranges
 from tame.study.draft import LEAST_COHORT, draft, drafted_space, fewer_dimensions, fits_epochs, fitted, search_of
 from tame.study.earlier import put_first

@@ -48,6 +48,7 @@ from tame.evaluate.score import (
 )
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
+from tame.monitor.rules import consistent
 from tame.study.delivery import Tested
 from tame.study.doctor import rest_worth, with_outcomes
 from tame.study.draft import fewer_dimensions
@@ -56,7 +57,7 @@ from tame.study.finalist import Finalist, fold_error
 from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.study.space import planned, space_of
-from tame.study.state import State
+from tame.study.state import State, unmuted
 
 T = TypeVar("T")
 PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
@@ -112,7 +113,7 @@ def make_result(
         rest=rest_worth(state),
         searched=fewer_dimensions(planned(state)),
         forecast=Forecasts(forecast=_as_kept(state.forecast), forecast_corrected=_as_kept(state.forecast_corrected)),
-        all_findings=len(study.state.findings),
+        all_findings=len(unmuted(study.state)),
         answers=_answers(study, data, tested.winner),
         trials=sum(not t.is_finalist for t in trials.values()),
         trial_states=_states(list(trials.values())),
@@ -229,8 +230,16 @@ def command(study: Study) -> str:
 
 def headline(study: Study, winner: Finalist) -> list[Finding]:
     """The findings for the first page, about the data, the search and the winner, the most severe first."""
-    own = {winner.from_trial, *(t.number for t in winner.trials)}
-    first = [f for f in with_outcomes(study.state) if f.trial is None or f.trial in own or f.code == "fine_tuning"]
+    # The same is mostly found with every seed: it is told once, of the delivered one if it is found there.
+    own = [*(t.number for t in winner.trials), winner.from_trial]
+    every = with_outcomes(study.state)
+    first = [f for f in every if f.trial is None or f.code == "fine_tuning"]
+    seen = [finding for number in own for finding in every if finding.trial == number and finding.code != "fine_tuning"]
+    told: list[Finding] = []
+    for finding in seen:
+        if len(consistent([*told, finding])) > len(told):  # it is new, and does not contradict what stands already
+            told.append(finding)
+    first += told
     order = {"problem": 0, "warning": 1, "info": 2}
     return sorted(first, key=lambda f: order[f.severity])
 

@@ -394,6 +394,12 @@ def config_of(state: State, folder: Path) -> StudyConfig:
     return StudyConfig.from_json(state.opened.config)
 
 
+def unmuted(state: State) -> list[Finding]:
+    """The findings of a study that the user did not mute."""
+    muted = () if state.opened is None else StudyConfig.from_json(state.opened.config).muted
+    return [finding for finding in state.findings if finding.code not in muted]
+
+
 def findings_events(findings: Iterable[Finding]) -> list[Event]:
     """The events that store findings."""
     return [Event("finding", finding.to_json()) for finding in findings]

@@ -17,7 +17,8 @@ import numpy as np
 from tame.core.recipe import Recipe
 from tame.core.records import Curve, Finding, Point, Trial, TrialState
 from tame.core.rng import stream
-from tame.monitor.rules import RULES, Facts
+from tame.monitor.case import Facts
+from tame.monitor.rules import RULES
 
 Law = Callable[[str], None]
 Maker = Callable[[np.random.Generator], Trial]
@@ -35,7 +36,7 @@ NUMBERS = Facts(
     task="regression", num_classes=1, num_valid=500, metric="rmse", higher_is_better=False,
     dummy=SPREAD, dummy_error=SPREAD / math.sqrt(2 * 500), guess_loss=1.0,
 )  # fmt: skip
-OF_CLASSES = {"overconfident"}  # rules that are silent in a regression
+OF_CLASSES = {"overconfident", "noisy_validation"}  # rules that are silent in a regression
 
 
 def trial_of(
@@ -72,7 +73,7 @@ def as_regression(trial: Trial) -> Trial:
 
 
 def fires_on_its_fault(name: str) -> None:
-    _fires(name, [RULES.get(name)(PLANTED[name](rng), FACTS) for rng in _chances(name)])
+    _fires(name, [RULES.get(name)(PLANTED[name](rng), _OTHER_FACTS.get(name, FACTS)) for rng in _chances(name)])
 
 
 def fires_on_its_fault_in_a_regression(name: str) -> None:
@@ -158,9 +159,11 @@ def _rate_too_high(rng: np.random.Generator) -> Trial:
 
 
 def _rate_too_low(rng: np.random.Generator) -> Trial:
+    """A loss that only falls, by a twentieth to a fifth, at a rate far below the usual one."""
     epochs = int(rng.integers(8, 61))
     level = _GUESS * (1 - rng.uniform(0.05, 0.2) * np.linspace(0, 1, epochs))
-    return trial_of(_noisy(level, 1e-4, rng), _noisy(level, 1e-3, rng), state="complete")
+    trial = trial_of(_noisy(level, 1e-4, rng), _noisy(level, 1e-3, rng), state="complete")
+    return replace(trial, recipe=trial.recipe.but({"optimizer.lr": float(10 ** rng.uniform(-7, -4))}))
 
 
 def _diverged(rng: np.random.Generator) -> Trial:
@@ -176,6 +179,62 @@ def _no_better_than_dummy(rng: np.random.Generator) -> Trial:
     return trial_of(losses, losses, list(metric), state="complete")
 
 
+def _underfitting(rng: np.random.Generator) -> Trial:
+    """Both losses soon stand still together, a little below that of guessing."""
+    epochs = int(rng.integers(12, 61))
+    level = _GUESS * (rng.uniform(0.7, 0.8) + 0.2 * np.exp(-np.arange(epochs) / (0.08 * epochs)))
+    metric = np.clip(0.25 + rng.normal(0, 0.004, epochs), 0, 1)
+    return trial_of(_noisy(level, 0.002, rng), _noisy(level * 1.01, 0.002, rng), list(metric), state="complete")
+
+
+def _over_regularised(rng: np.random.Generator) -> Trial:
+    """The same, with a strong weight decay in the recipe."""
+    trial = _underfitting(rng)
+    return replace(trial, recipe=trial.recipe.but({"optimizer.weight_decay": float(rng.uniform(1, 100))}))
+
+
+def _memorised(rng: np.random.Generator) -> Trial:
+    """The training loss goes to nothing, and the validation loss stays where it was early on."""
+    epochs = int(rng.integers(12, 61))
+    fast = np.exp(-np.arange(epochs) / (0.1 * epochs))
+    train, valid = 0.02 + 2 * fast, rng.uniform(0.9, 1.5) + fast
+    return trial_of(_noisy(train, 0.02, rng), _noisy(valid, 0.005, rng), state="complete")
+
+
+def _learning_noise(rng: np.random.Generator) -> Trial:
+    """Random labels: the training loss falls, the validation loss rises above that of guessing."""
+    epochs = int(rng.integers(8, 61))
+    along = np.linspace(0, 1, epochs)
+    train, valid = _GUESS * np.exp(-rng.uniform(0.5, 3) * along), _GUESS * (1.02 + rng.uniform(0.3, 1.5) * along)
+    metric = np.minimum(rng.binomial(500, 0.1, epochs) / 500, 0.12)
+    return trial_of(_noisy(train, 0.01, rng), _noisy(valid, 0.01, rng), list(metric), state="complete")
+
+
+def _plateau(rng: np.random.Generator) -> Trial:
+    """A long stretch at one level, and then down."""
+    epochs = int(rng.integers(20, 61))
+    along = np.linspace(0, 1, epochs)
+    leaves = rng.uniform(0.55, 0.65)
+    level = 0.1 + 1.5 / (1 + np.exp((along - leaves) * 40)) + 0.6 * np.exp(-along * 40)
+    return trial_of(_noisy(level, 0.005, rng), _noisy(1.1 * level, 0.005, rng), state="complete")
+
+
+def _noisy_validation(rng: np.random.Generator) -> Trial:
+    """An accuracy of which each epoch is measured with the noise of forty examples: see TINY."""
+    epochs = int(rng.integers(16, 61))
+    losses = [point.valid_loss or 0.0 for point in clean(rng).curve.points]
+    losses = [*losses, *[losses[-1]] * epochs][:epochs]
+    metric = rng.binomial(40, rng.uniform(0.6, 0.85), epochs) / 40
+    return trial_of(losses, losses, list(metric), state="complete")
+
+
+def _periodic(rng: np.random.Generator) -> Trial:
+    epochs = int(rng.integers(45, 91))
+    turn = 1 + rng.uniform(0.1, 0.2) * np.sin(2 * np.pi * np.arange(epochs) / rng.uniform(4, 7))
+    level = (0.4 + np.exp(-np.arange(epochs) / (0.05 * epochs))) * turn
+    return trial_of(_noisy(level, 0.01, rng), _noisy(level, 0.01, rng), state="complete")
+
+
 PLANTED: dict[str, Maker] = {
     "overfitting": _overfitting,
     "overconfident": _overconfident,
@@ -184,7 +243,16 @@ PLANTED: dict[str, Maker] = {
     "rate_too_low": _rate_too_low,
     "diverged": _diverged,
     "no_better_than_dummy": _no_better_than_dummy,
+    "underfitting": _underfitting,
+    "over_regularised": _over_regularised,
+    "memorised": _memorised,
+    "learning_noise": _learning_noise,
+    "plateau": _plateau,
+    "noisy_validation": _noisy_validation,
+    "periodic": _periodic,
 }
+TINY = replace(FACTS, num_valid=40)  # a validation part in which one example is a fortieth
+_OTHER_FACTS: dict[str, Facts] = {"noisy_validation": TINY}
 
 
 def _chances(name: str) -> list[np.random.Generator]:

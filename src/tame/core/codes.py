@@ -1,0 +1,333 @@
+"""Everything that the doctor can find, by name: its number, why it matters, and the change that it asks for.
+
+Numbers never change and are never given twice: 100 data, 200 set-up, 300 curves, 400 the search, 500 the score.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tame.core.errors import UsageError, unknown
+
+FAMILIES: Mapping[int, str] = {1: "data", 2: "set-up", 3: "curves", 4: "search", 5: "score"}
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One kind of finding. title: in a few words; why: two sentences; change: what to do, "" if each says its own."""
+
+    number: int
+    title: str
+    why: str
+    change: str = ""
+
+    @property
+    def id(self) -> str:
+        """As people and programs name it: TAME301."""
+        return f"TAME{self.number}"
+
+    @property
+    def family(self) -> str:
+        return FAMILIES[self.number // 100]
+
+
+CODES: Mapping[str, Code] = {
+    "near_duplicates": Code(
+        101,
+        "nearly equal examples",
+        "Examples that are copies of each other count more than once, in training and in the score. If they lay on "
+        "both sides of a split, the score would measure memory.",
+        "they were kept on one side of the split; remove the copies",
+    ),
+    "duplicate_rows": Code(
+        102,
+        "identical rows",
+        "Identical rows count more than once, in training and in the score. If they lay on both sides of a split, the "
+        "score would measure memory.",
+        "they were kept on one side of the split; remove the copies",
+    ),
+    "equal_by_chance": Code(
+        103,
+        "rows that are equal by chance",
+        "With few different values, some rows equal others without being copies. They are part of the task, but a "
+        "score without them tells how the network does on what it has not seen.",
+        "nothing: there are few different values; beside the score stands the one without such rows",
+    ),
+    "label_conflict": Code(
+        104,
+        "one input under two labels",
+        "No network can be right about both examples. Each such pair costs accuracy and teaches nothing.",
+        "decide which label is right",
+    ),
+    "suspect_labels": Code(
+        105,
+        "labels that may be wrong",
+        "A network trained on wrong labels learns them or wastes its capacity on them. In the test part they make the "
+        "score worse than the network is.",
+        "look at these pictures, and correct the labels that are wrong",
+    ),
+    "leak": Code(
+        106,
+        "copies of test examples in the training data",
+        "A network knows by heart what it was trained on. Copies in the test part would make the score better than it "
+        "will be on new examples.",
+        "the copies outside the test part were put aside",
+    ),
+    "target_leak": Code(
+        107,
+        "a column gives the target away",
+        "A column that is only known together with the target makes every score too good. In use it will be missing, "
+        "and the network is worth nothing.",
+        "leave the column out if its value is not known at prediction time",
+    ),
+    "skipped_files": Code(
+        108,
+        "files that could not be read",
+        "What cannot be read is not learned from. If one class has more such files than others, the rest is no fair "
+        "sample.",
+        "repair or remove the files listed in skipped.csv",
+    ),
+    "skipped_rows": Code(
+        109,
+        "rows without a target",
+        "A row without a target cannot be learned from or scored. If the target is missing for a reason, the rest is "
+        "no fair sample.",
+        "give these rows a target, or remove them",
+    ),
+    "imbalance": Code(
+        110,
+        "one class is much more frequent than another",
+        "A network that never names the rare class still has a high accuracy. What is rare is often what matters.",
+        "use --metric balanced_accuracy, or collect more examples of the rare classes",
+    ),
+    "identifier_columns": Code(
+        111,
+        "columns that name the row",
+        "A value that occurs once says nothing about new rows. A network would learn it by heart.",
+        "they were left out, since a network would learn them by heart; if rows of one identifier "
+        "belong together, give it with --groups",
+    ),
+    "constant_columns": Code(
+        112,
+        "columns that never vary",
+        "A column with one value says nothing. Often it shows that something went wrong when the data was collected.",
+        "they were left out, since they say nothing; find out why they do not vary",
+    ),
+    "unseen_categories": Code(
+        113,
+        "categories that only the test part has",
+        "A network knows nothing about a category that it never saw. Its predictions there are guesses from the other "
+        "columns.",
+        "they are treated as unknown; collect examples of them for training",
+    ),
+    "infinite_values": Code(
+        114,
+        "infinite numbers",
+        "An infinite number is mostly a division by zero or an overflow. No network can take it in.",
+        "they were treated as missing; find out how they came to be",
+    ),
+    "few_rows": Code(
+        115,
+        "few rows",
+        "With so few rows, chance decides much of what is learned and most of the score. The interval says how much.",
+        "collect more rows, and read the interval before the score",
+    ),
+    "small_test": Code(
+        116,
+        "a small test part",
+        "A score from few examples has a wide interval. Differences smaller than that interval cannot be seen.",
+        "collect more test examples, because the interval is wide",
+    ),
+    "overfitting": Code(
+        301,
+        "overfitting",
+        "From some epoch on the network learns what is true of the training examples alone, and gets worse on others. "
+        "The weights of the end are then not the best that were seen.",
+        "use more regularization (weight decay, dropout, augmentation), fewer epochs, or more data",
+    ),
+    "overconfident": Code(
+        302,
+        "overconfidence",
+        "The classes are predicted as well as before, but mistakes get ever higher probabilities. Whoever acts on the "
+        "probabilities is misled.",
+        "if probabilities matter, use label smoothing, fewer epochs, or calibrated probabilities; "
+        "the predicted classes are as good as before",
+    ),
+    "underfitting": Code(
+        303,
+        "underfitting",
+        "Training and validation are equally far from good, so more epochs or more data of this kind will hardly help. "
+        "Either the network cannot express the answer, or the inputs do not hold it.",
+        "use a larger network, or better inputs; if larger ones are no better, the inputs say no more",
+    ),
+    "over_regularised": Code(
+        304,
+        "too much regularization",
+        "What keeps a network from memorising can keep it from learning at all. Then the training loss is as bad as "
+        "that of validation.",
+        "use less of it: weaker dropout, weight decay, smoothing or augmentation",
+    ),
+    "still_improving": Code(
+        305,
+        "still improving at the end",
+        "The validation loss was falling when training ended, so the network could be better. With a fixed budget, a "
+        "higher rate gets there sooner.",
+        "train for more epochs, or use a higher learning rate",
+    ),
+    "rate_too_high": Code(
+        306,
+        "learning rate too high",
+        "Steps that are too large jump over what they aim at, or throw the weights to where nothing moves any more. "
+        "What was learned before is lost, and more epochs do not help.",
+        "use a lower learning rate, or warmup",
+    ),
+    "rate_too_low": Code(
+        307,
+        "learning rate too low",
+        "The loss falls so slowly that training ends long before anything has been learned. The network is not at "
+        "fault: it never got there.",
+        "use a higher learning rate, or train for more epochs",
+    ),
+    "diverged": Code(
+        308,
+        "diverged",
+        "A loss that is not a number comes from weights that are not numbers. Nothing can be learned from there on.",
+        "use a lower learning rate, or warmup",
+    ),
+    "no_better_than_dummy": Code(
+        309,
+        "no better than guessing",
+        "Always giving the same answer does as well, so nothing of use was learned. The cause lies in the data, the "
+        "network or the training, and no other number matters before it is found.",
+        "check targets and inputs; try a higher learning rate or a larger network, "
+        "and for pictures a pretrained backbone or a larger input size",
+    ),
+    "memorised": Code(
+        310,
+        "memorised",
+        "The network knows its training examples by heart, so training on can teach it nothing. What it has learned "
+        "for others it learned long before.",
+        "use more regularization or augmentation, fewer epochs, or more data",
+    ),
+    "learning_noise": Code(
+        311,
+        "learning noise",
+        "What the network learns is true of the training examples alone. Either the labels are wrong or shuffled, or "
+        "the inputs do not tell the target.",
+        "check that inputs and labels belong together; a simple model on a few examples shows whether they do",
+    ),
+    "plateau": Code(
+        312,
+        "plateau",
+        "The loss stood still far above what it reached later, so those epochs were lost. Judged earlier, this recipe "
+        "would have looked worse than it is.",
+        "use warmup, a higher rate or another initialization, and do not judge so early",
+    ),
+    "noisy_validation": Code(
+        313,
+        "noisy validation",
+        "So few examples decide which epoch and which recipe look best that chance decides with them. The best value "
+        "seen is better than the truth.",
+        "use a larger validation part or folds (--folds), or average over the last epochs",
+    ),
+    "periodic": Code(
+        314,
+        "a loss that rises and falls regularly",
+        "A cycle that the schedule does not make comes from the order of the data, or from a rate at the edge of what "
+        "is stable. Where training ends in the cycle decides how good the result is.",
+        "shuffle the training data in every epoch, or use a lower learning rate",
+    ),
+    "best_on_edge": Code(
+        401,
+        "the best recipes lie on the edge of the space",
+        "Beyond the edge there may be better ones that the search was not allowed to try. A range is a guess, and this "
+        "one was too narrow.",
+        "search a wider space",
+    ),
+    "infeasible": Code(
+        402,
+        "many recipes cannot be trained",
+        "Trials that diverge or fail cost time and say little. Where they lie together, the space can leave them out.",
+        "no searched setting explains which ones; look for a fault in the model or the data",
+    ),
+    "linear_range": Code(
+        403,
+        "a linear range over several decades",
+        "On a linear scale almost all recipes lie in the highest decade. The others are hardly tried.",
+        "use a log range",
+    ),
+    "cut_short": Code(
+        404,
+        "a training that the clock ended",
+        "The network was not trained to its end, and a schedule that lowers the rate had not lowered it yet. With more "
+        "time the same recipe is mostly better.",
+        "give the study more time (--time), or use fewer epochs (--set epochs=...), so that training can finish",
+    ),
+    "worthless_rest": Code(
+        405,
+        "further trials are unlikely to help",
+        "What more recipes are expected to gain is less than what another seed changes. The time is better spent on "
+        "data.",
+        "stop such a search early with --stop-search-early",
+    ),
+    "fine_tuning": Code(
+        406,
+        "fine-tuning",
+        "Training the last stages of a backbone can gain much or lose what it knew. So both are compared on the same "
+        "examples, and the better one is kept.",
+    ),
+    "memory_short": Code(
+        407,
+        "little memory",
+        "Training that needs more memory than there is slows down or is ended by the system. It is better to know "
+        "before.",
+    ),
+    "score_without_twins": Code(
+        501,
+        "a score that rests on rows seen in training",
+        "Rows that equal training rows are easier than new ones. The score without them tells how the network does on "
+        "what it has not seen.",
+        "where new examples will be as different from the training data as these, read the second score",
+    ),
+}
+
+_ID = re.compile(r"TAME\d{3}", re.IGNORECASE)
+
+
+def name_of(asked: str) -> str:
+    """The name of a finding, asked for by its name or number: overfitting for TAME301.
+
+    Raises UsageError for one that there is not, with a near one.
+    """
+    plain = asked.strip()
+    if _ID.fullmatch(plain):
+        for name, code in CODES.items():
+            if code.id == plain.upper():
+                return name
+    name = plain.lower().replace(" ", "_").replace("-", "_")
+    if name in CODES:
+        return name
+    known = [code.id for code in CODES.values()] if plain.upper().startswith("TAME") else list(CODES)
+    raise UsageError(unknown("finding", plain.upper() if plain.upper().startswith("TAME") else plain, known))
+
+
+def names_of(asked: Iterable[str]) -> tuple[str, ...]:
+    """The names of several, each once. Raises UsageError."""
+    if isinstance(asked, str):
+        raise UsageError(f"mute must be a list of findings such as ['TAME301'], got {asked!r}")
+    return tuple(dict.fromkeys(name_of(each) for each in asked))
+
+
+def muted_in_toml(value: object, where: str) -> tuple[str, ...]:
+    """The findings that a TOML file leaves out: one text, or a list of them. Raises UsageError for anything else."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+        raise UsageError(f'{where}: mute must be a list of findings such as ["TAME301"], got {value!r}')
+    return tuple(listed)
+
+
+def id_of(name: str) -> str:
+    """The number of a finding by its name; "" for one of another package."""
+    return CODES[name].id if name in CODES else ""
