@@ -35,7 +35,6 @@ def test_an_address_without_a_password_is_taken(address):
         ("sqlite:///study.db", "cannot be kept in a sqlite database"),
         ("study.db", "cannot read the address"),
         ("", "cannot read the address"),
-        (7, "cannot read the address"),
         ("postgresql://db.example:port/tame", "cannot read the address"),
         ("postgresql://[::1/tame", "cannot read the address"),
         ("postgresql://db.example/tame?sslmode", "cannot read the address"),
