@@ -186,3 +186,4 @@ def test_curves_and_scores_are_plain_values():
     assert json.loads(json.dumps(Score(0.5, 0.4, 0.6, 10, "how").to_json())) == {
         "value": 0.5, "low": 0.4, "high": 0.6, "n": 10, "how": "how",
     }  # fmt: skip
+    assert Score(0.5, 0.4, 0.6, 10, "how", "few rows").to_json()["doubt"] == "few rows"

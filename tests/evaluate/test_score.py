@@ -1,12 +1,15 @@
-"""Samples of the answers: typical ones and mistakes of each class."""
+"""Samples of the answers, typical ones and mistakes of each class, and answers that are better not given."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tame.core.rng import stream
-from tame.evaluate.score import MOST_SAMPLED, judged_from, samples
+from tame.evaluate.refusal import refusal
+from tame.evaluate.score import MOST_SAMPLED, Judged, judged_from, samples
 
 CLASSES = ("ants", "bees", "wasps")
 
@@ -39,3 +42,39 @@ def test_a_class_without_right_answers_has_only_mistakes_and_many_classes_have_n
     many = MOST_SAMPLED + 1
     judged = judged_from("multiclass", [str(i) for i in range(many)], np.arange(many), np.eye(many))
     assert samples(judged, [str(i) for i in range(many)]) == ()
+
+
+def drawn(rng: np.random.Generator, n: int, groups: np.ndarray | None = None) -> Judged:
+    logit = rng.normal(0, 2, size=n)
+    target = (rng.random(n) < 1 / (1 + np.exp(-logit))).astype(int)
+    return judged_from("binary", list(map(str, range(n))), target, np.stack([0 * logit, logit], axis=1), groups=groups)
+
+
+def test_refusing_the_least_certain_halves_the_mistakes_on_other_examples_too() -> None:
+    rng = stream(0, "refusal")
+    chosen_on, judged = drawn(rng, 3000), drawn(rng, 3000)
+    found = refusal(chosen_on, judged)
+    assert found is not None
+    sure = chosen_on.probabilities.max(axis=1)
+    own = sure >= found.threshold
+    assert (~chosen_on.right)[own].mean() <= (~chosen_on.right).mean() / 2
+    for lower in sure[sure < found.threshold]:  # a plain search: every lower threshold leaves more
+        assert (~chosen_on.right)[sure >= lower].mean() > (~chosen_on.right).mean() / 2
+    given = judged.probabilities.max(axis=1) >= found.threshold
+    assert (found.n, found.answered) == (3000, given.sum())
+    assert found.coverage == given.mean()
+    assert found.risk == pytest.approx((~judged.right)[given].mean(), rel=1e-12)
+    assert found.risk_of_all == pytest.approx((~judged.right).mean(), rel=1e-12)
+    assert found.risk_low < found.risk < found.risk_high < 0.75 * found.risk_of_all
+    grouped = refusal(chosen_on, replace(judged, groups=np.arange(3000) // 10))
+    assert grouped is not None
+    assert grouped.risk == found.risk
+
+
+def test_without_mistakes_to_choose_by_nothing_is_refused() -> None:
+    rng = stream(1, "refusal")
+    few = drawn(rng, 40)
+    right = replace(few, target=few.predicted)
+    assert refusal(right, few) is None
+    blind = replace(few, outputs=np.tile([0.4, 0.6], (40, 1)), target=np.arange(40) % 2)
+    assert refusal(blind, few) is None  # no probability is higher than another

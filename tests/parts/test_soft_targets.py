@@ -17,7 +17,7 @@ from tame.core.recipe import Recipe
 from tame.data.array_targets import task_of
 from tame.data.arrays import read_arrays
 from tame.evaluate.calibration import calibration
-from tame.evaluate.score import difference, dummy, guesses, judged_from, losses, mean_of, measure, on_rows, score
+from tame.evaluate.score import difference, dummy, guesses, judged_from, losses, mean_of, measure, score, statistic_of
 from tame.kinds.arrays.source import keep_arrays, read_kept
 from tame.kinds.tables.material import TableTask
 from tame.parts.losses import LOSSES, loss_hyper
@@ -78,7 +78,8 @@ def test_log_loss_is_against_the_rows_and_all_else_against_the_likeliest_class()
     assert losses("log_loss", soft).mean() == pytest.approx(measure("log_loss", soft), rel=1e-12)
     rows = RNG.integers(NUM, size=NUM)
     again = judged_from("multiclass", IDS, P[rows], LOGITS[rows])
-    assert on_rows("log_loss", soft)(rows) == pytest.approx(measure("log_loss", again), rel=1e-12)
+    drawn = np.bincount(rows, minlength=NUM).astype(float)[None]
+    assert statistic_of("log_loss", soft)(drawn)[0][0] == pytest.approx(measure("log_loss", again), rel=1e-12)
 
 
 def test_one_hot_rows_are_judged_as_their_classes_are():

@@ -14,7 +14,7 @@ from tame.core.records import History, Trial
 from tame.core.result_parts import FineTuning
 from tame.core.space import Space
 from tame.evaluate.best_of import what_mattered
-from tame.report import formats
+from tame.report import formats, words
 from tame.report.importance_words import worth
 from tame.report.page import render_report
 
@@ -67,7 +67,9 @@ def test_calibration_costs_and_engines_are_shown_where_they_are_known() -> None:
     assert told is not None
     assert f"{formats.significant(costs.value)} ({formats.significant(costs.low)} to" in text
     assert f"change {formats.count(costs.aware.changed, 'prediction')} and cost" in text
-    assert f"calibration error is {formats.number(told.ece)}" in text
+    assert words.calibration(result, told)[1:] in text
+    assert told.brier is not None
+    assert f"Brier score {formats.number(told.brier)} (" in text
     assert "mlp, 2 layers of 64 48 stacked 6.1 times as fast as serial" in text
     less = with_answers(replace(result, engines=()), costs=None, calibration=None)
     bare = render_report(less, past, {})

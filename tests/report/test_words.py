@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from made_results import classes_of, made
-from tame.core.evaluation import Difference
+from tame.core.evaluation import ONE_SEED, Calibration, Difference
 from tame.core.records import Score
 from tame.core.result_parts import Validation
 from tame.report import words
@@ -53,6 +53,39 @@ def test_optimism_is_named_with_its_sign_and_its_weight(test: float, validation:
     assert said in words.optimism(result)
 
 
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ((-0.01, 0.022), "within the uncertainty of both"),
+        ((0.001, 0.011), "more than the uncertainty of both explains"),
+    ],
+)
+def test_optimism_is_weighed_by_the_noise_of_both_where_that_is_known(ends: tuple[float, float], said: str) -> None:
+    result = replace(made("two_classes")[0], optimism=0.006, optimism_interval=difference(0.006, *ends))
+    assert words.optimism(result).endswith(said)
+
+
+def test_of_one_seed_each_no_recipe_is_called_better() -> None:
+    about = replace(difference(0.03, 0.01, 0.05), verdict=ONE_SEED)
+    said = words.comparison("accuracy", about, "it")
+    assert said.startswith("whether it is better than it is not known: one seed of each was trained")
+
+
+@pytest.mark.parametrize(
+    ("ece", "said"),
+    [
+        (0.013, "no miscalibration was shown (0.013; 0.060 is usual for 153 pictures)"),
+        (0.12, "probabilities are off by 0.120 on average, and 0.060 is usual for 153 pictures if they are right: "
+               "the network is overconfident"),
+    ],
+)  # fmt: skip
+def test_miscalibration_is_weighed_by_what_a_calibrated_network_shows(ece: float, said: str) -> None:
+    result, _ = made("two_classes")
+    about = Calibration(n=153, ece=ece, confidence=0.95, right=0.85, bins=(), usual=0.06, most=0.09, least_gap=-0.04,
+                        most_gap=0.04)  # fmt: skip
+    assert words.calibration(result, about) == said
+
+
 def test_optimism_of_an_error_is_told_in_the_units_of_the_target() -> None:
     result = replace(
         made("numbers")[0], score=Score(47_612.0, 40_000.0, 55_000.0, 800, ""), optimism=1490.0,
@@ -82,16 +115,9 @@ def test_the_number_of_openings_and_the_other_metrics_are_two_sentences() -> Non
     assert words.other_metrics(result) == ""
 
 
-def test_a_calibration_error_is_told_beside_what_is_usual() -> None:
+def test_a_calibration_error_of_an_older_result_is_told_alone() -> None:
     result, _ = made("two_classes")
     told = classes_of(result).calibration
     assert told is not None
-    own = replace(told, ece=0.013, usual=0.06, n=153, confidence=0.95, right=0.9)
-    assert words.calibration(result, own) == (
-        "no miscalibration was shown (0.013; up to 0.060 is usual for 153 pictures)"
-    )
-    assert words.calibration(result, replace(own, ece=0.08)) == (
-        "probabilities are off by 0.080 on average, overconfident: up to 0.060 is usual for 153 pictures"
-    )
-    older = replace(own, usual=None)
+    older = replace(told, ece=0.013, usual=None)
     assert words.calibration(result, older) == "probabilities are off by 0.013 on average (calibration error)"

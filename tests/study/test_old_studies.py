@@ -174,7 +174,7 @@ def test_an_old_study_that_was_stopped_resumes_to_what_it_would_have_found(tmp_p
     kept = json.loads((tmp_path / "resumed.json").read_text(encoding="utf-8"))
     said("resume", study.name, "--quiet")
     found = json.loads((study / "report.json").read_text(encoding="utf-8"))
-    assert found.keys() == kept.keys()
+    assert found.keys() - {"optimism_interval", "refusal"} == kept.keys()  # which are told since
     assert found["trials"] == kept["trials"]
     assert found["epochs"] == kept["epochs"]
     assert found["winner"]["recipe"] == kept["winner"]["recipe"]

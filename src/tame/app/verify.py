@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,10 @@ from tame.core.errors import StorageError, TameError
 from tame.core.files import MOST_BYTES, TEXT_BYTES, read_bytes, reading, require_own_folder
 from tame.core.plain import to_plain
 from tame.core.records import misfit
+from tame.core.result import Result
 from tame.core.sums import SUMS, read_sums, sha256_of
 from tame.store.checkpoints import Checkpoints
+from tame.study.consistency import contradictions
 from tame.study.events import Summary
 from tame.study.record import open_record, server_of
 from tame.study.state import State
@@ -140,26 +142,15 @@ def _result(folder: Path, state: State) -> str:
         return "not finished"
     if _json(folder, "report.json", most=MOST_BYTES) != state.result:
         raise StorageError(f"{folder / 'report.json'} is not the result that the record holds")
-    for problem in _contradictions(state):
+    return "report.json is what the record says"
+
+
+def _numbers(folder: Path, state: State) -> str:
+    if state.result is None:
+        return "not finished"
+    for problem in contradictions(state, Result.from_json(state.result)):
         raise StorageError(problem)
-    return "report.json is what the record says; its winner and its test part are those of the events"
-
-
-def _contradictions(state: State) -> Iterator[str]:
-    """What the result says otherwise than the events before it."""
-    result, history = state.result or {}, state.history
-    winner = result.get("winner")
-    if isinstance(winner, dict):
-        trial = history.trials.get(winner["from_trial"])
-        if trial is None:
-            yield f"the winner is trial {winner['from_trial']}, which no event begins"
-        elif not any(winner["recipe"] == each.recipe.flat() | {"seed": winner["recipe"].get("seed")}
-                     for each in history.trials.values()):  # fmt: skip
-            yield "the winner's recipe is that of no trial"
-    score = result.get("score")
-    opened = None if state.test_opened is None else state.test_opened.n
-    if isinstance(score, dict) and opened is not None and score["n"] != opened:
-        yield f"the score is of {score['n']} examples, but the test part that was opened has {opened}"
+    return "the result's numbers agree with each other, and with the events before it"
 
 
 def _json(folder: Path, name: str, *, most: int = TEXT_BYTES) -> object:
@@ -183,5 +174,5 @@ def _links(folder: Path, state: State) -> str:
 
 LOOKS: dict[str, Look] = {
     "files": _links, "config": _config, "test part": _test_part, "model": _model, "checkpoints": _checkpoints,
-    "result": _result,
+    "result": _result, "numbers": _numbers,
 }  # fmt: skip

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 Number = int | float
-Verdict = Literal["", "real", "no real difference"]
+Verdict = Literal["", "real", "no real difference", "one seed each"]
+ONE_SEED: Verdict = "one seed each"  # the interval is that of two networks; it says nothing about their recipes
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much better `a` is than `b`, with its 95 % interval. verdict: follows from the interval."""
+    """How much better `a` is than `b`, with its 95 % interval.
+
+    verdict: follows from the interval, unless it is of two recipes of which one seed each was trained.
+    """
 
     value: float
     low: float
@@ -29,8 +33,8 @@ class Difference:
 
     @property
     def is_real(self) -> bool:
-        """Whether the interval excludes zero."""
-        return self.low > 0 or self.high < 0
+        """Whether the interval excludes zero, and counts all that varies."""
+        return (self.low > 0 or self.high < 0) and self.verdict != ONE_SEED
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,9 @@ class CalibrationBin:
 class Calibration:
     """How often answers are right, compared with their predicted probability.
 
-    ece: the expected calibration error; confidence, right: of all answers; bins: the non-empty ones; usual: what 95 %
-    of calibrated networks stay below on as many examples, None if that is unknown.
+    ece: the expected calibration error; confidence, right: of all answers; bins: the non-empty ones. usual, most: the
+    mean and the 95 % quantile of the error that a calibrated network shows on as many examples; least_gap, most_gap:
+    between which its confidence minus right lies in 95 of 100. brier: the Brier score, with its 95 % interval.
     """
 
     n: int
@@ -131,7 +136,26 @@ class Calibration:
     confidence: float
     right: float
     bins: tuple[CalibrationBin, ...]
-    usual: float | None = None
+    usual: float | None = None  # this and the rest: missing in older results, and for examples with shares of classes
+    most: float | None = None
+    least_gap: float | None = None
+    most_gap: float | None = None
+    brier: float | None = None
+    brier_low: float | None = None
+    brier_high: float | None = None
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the probabilities are further off than chance explains; False if that was not measured."""
+        return self.most is not None and self.ece > self.most
+
+    @property
+    def lean(self) -> str:
+        """Overconfident or underconfident, where that is more than chance; else ""."""
+        if self.least_gap is None or self.most_gap is None:
+            return ""
+        gap = self.confidence - self.right
+        return "overconfident" if gap > self.most_gap else "underconfident" if gap < self.least_gap else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +182,26 @@ class ExpectedCost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What "I do not know" below a probability, chosen on validation examples, leaves of the test.
+
+    coverage: the share of the n examples that is still answered; risk: the share of wrong ones among the answered;
+    both with their 95 % intervals. risk_of_all: the share of wrong answers if all are given.
+    """
+
+    threshold: float
+    n: int
+    answered: int
+    coverage: float
+    coverage_low: float
+    coverage_high: float
+    risk: float
+    risk_low: float
+    risk_high: float
+    risk_of_all: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassAnswers:
     """What is reported of a classification besides its score.
 
@@ -171,6 +215,7 @@ class ClassAnswers:
     calibration: Calibration | None = None  # missing in older results
     costs: ExpectedCost | None = None  # None if no costs were given
     samples: tuple[Sample, ...] = ()
+    refusal: Refusal | None = None  # None in older results, and where validation has too few mistakes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -241,16 +241,23 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A number with its 95 % interval, the number of examples, and how it was measured."""
+    """A number with its 95 % interval, the number of examples, and how it was measured.
+
+    doubt: why the interval may be too narrow to trust; "" if nothing says so, and in older results.
+    """
 
     value: float
     low: float
     high: float
     n: int
     how: str
+    doubt: str = ""
 
     def to_json(self) -> dict[str, object]:
-        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n, "how": self.how}
+        found: dict[str, object] = {
+            "value": self.value, "low": self.low, "high": self.high, "n": self.n, "how": self.how,
+        }  # fmt: skip
+        return found | ({"doubt": self.doubt} if self.doubt else {})
 
 
 @dataclass(frozen=True, slots=True)

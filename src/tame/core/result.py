@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, get_type_hints
 
 from tame.core.errors import StorageError, require
-from tame.core.evaluation import Answers, ClassAnswers, Number, NumberAnswers
+from tame.core.evaluation import Answers, ClassAnswers, Difference, Number, NumberAnswers
 from tame.core.importance import Mattered
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
@@ -55,6 +55,7 @@ class Result:
     test_openings: int
     validation: Validation
     optimism: float
+    optimism_interval: Difference | None = None  # with the noise of both; missing in older results
     baselines: Baselines
     winner: Winner
     finalists: tuple[FinalistRow, ...]
@@ -113,8 +114,10 @@ class Result:
                 found |= answers_json(value)
             elif each.name == "findings":
                 found["findings"] = [to_plain(own.to_json()) for own in self.findings]
-            elif each.name == "space":
-                found["space"] = self.space.to_json()
+            elif each.name in ("space", "score"):
+                found[each.name] = value.to_json()
+            elif each.name == "optimism_interval" and value is None:
+                continue
             else:
                 found[each.name] = without_none(value) if each.name in SPARSE else to_plain(value)
         return found
@@ -157,9 +160,9 @@ def answers_json(answers: Answers) -> dict[str, object]:
     told = answers.calibration
     found["per_class"] = [_renamed(to_plain(each), NAMES["per_class"]) for each in answers.per_class]
     if told is not None:
-        plain = {**to_plain(told), "bins": [_renamed(to_plain(own), NAMES["bins"]) for own in told.bins]}
-        found["calibration"] = {name: value for name, value in plain.items() if value is not None}
-    absent = {name for name in ("calibration", "costs", "samples") if not found[name]}
+        known = {name: value for name, value in to_plain(told).items() if value is not None}
+        found["calibration"] = {**known, "bins": [_renamed(to_plain(own), NAMES["bins"]) for own in told.bins]}
+    absent = {name for name in ("calibration", "costs", "samples", "refusal") if not found[name]}
     return {name: value for name, value in found.items() if name not in absent}
 
 
@@ -206,7 +209,7 @@ def _column_of_now(values: Plain) -> dict[str, object]:
 def _answers_of_now(values: Plain) -> dict[str, object]:
     if values["task"] == "regression":
         return {name: values[name] for name in ("errors", "residuals")}
-    found = {name: values.get(name) for name in ("confusion", "mistakes", "calibration", "costs")}
+    found = {name: values.get(name) for name in ("confusion", "mistakes", "calibration", "costs", "refusal")}
     found["samples"] = values.get("samples") or []
     found["per_class"] = [_renamed(each, {"class": "name"}) for each in values["per_class"]]
     if found["calibration"] is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,11 +11,13 @@ from tame.core.errors import require
 from tame.core.evaluation import AwareCost, Calibration, CalibrationBin, ExpectedCost
 from tame.core.rng import stream
 from tame.data.costs import expected_cost as costs_of
-from tame.evaluate.compare import bootstrap, share_interval
+from tame.evaluate.compare import share_interval
+from tame.evaluate.influence import of_mean
+from tame.evaluate.intervals import LOG, studentized
 from tame.evaluate.score import Judged
 
-DRAWS, LEAST_DRAWS = 500, 100  # of answers of a calibrated network, for the error that is usual
-MOST_DRAWN = 20_000_000  # answers in all draws: of more examples there are fewer draws
+DRAWS = 1000  # of the labels of a calibrated network
+DRAWN_AT_ONCE = 1_000_000
 
 
 def calibration(judged: Judged, bins: int = 10) -> Calibration:
@@ -44,27 +47,50 @@ def calibration(judged: Judged, bins: int = 10) -> Calibration:
             )
         )
     total = len(judged.target)
-    return Calibration(
-        n=total, ece=apart / total, confidence=float(confidence.mean()), right=float(each.mean()), bins=tuple(table),
-        usual=None if judged.shares is not None else usual_error(confidence, place, bins, judged.groups),
+    found = Calibration(
+        n=total, ece=apart / total, confidence=float(confidence.mean()), right=float(each.mean()), bins=tuple(table)
+    )
+    if judged.shares is not None:
+        return found
+    errors, gaps = _of_calibrated(confidence, place, judged.groups, bins)
+    brier = _brier(judged)
+    low, high = studentized(of_mean(brier), total, seed=0, scale=LOG, groups=judged.groups)
+    return replace(
+        found, usual=float(errors.mean()), most=float(np.quantile(errors, 0.95)),
+        least_gap=float(np.quantile(gaps, 0.025)), most_gap=float(np.quantile(gaps, 0.975)),
+        brier=float(brier.mean()), brier_low=low, brier_high=min(high, 1.0 if judged.outputs.shape[1] == 2 else 2.0),
     )  # fmt: skip
 
 
-def usual_error(confidence: np.ndarray, place: np.ndarray, bins: int, groups: np.ndarray | None = None) -> float:
-    """The calibration error that 95 % of networks stay below which are as sure as this one and perfectly calibrated.
+def _of_calibrated(
+    confidence: np.ndarray, place: np.ndarray, groups: np.ndarray | None, bins: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Calibration errors, and gaps between confidence and share right, of a network that is right as often as it says.
 
-    confidence, place: (n,) the probability of each prediction, and its bin; groups: as of `Judged`, right or wrong
-    together. From draws of which predictions are right. Source: Bröcker and Smith, Increasing the reliability of
-    reliability diagrams (2007).
+    The answers of a group are right together, as those of copies are. place: (n,) the bin of each answer.
+    Source: the consistency resampling of Bröcker and Smith, Increasing the reliability of reliability diagrams (2007).
     """
-    rng, n = stream(0, "calibration"), len(confidence)
+    rng, n = stream(0, "calibrated"), len(confidence)
     own = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
-    sure = np.bincount(place, weights=confidence, minlength=bins)
-    found = []
-    for _ in range(max(LEAST_DRAWS, min(DRAWS, MOST_DRAWN // max(n, 1)))):
-        right = rng.random(n)[own] < confidence
-        found.append(np.abs(np.bincount(place, weights=right, minlength=bins) - sure).sum() / n)
-    return float(np.quantile(found, 0.95))
+    member = np.zeros((n, bins))
+    member[np.arange(n), place] = 1
+    errors, gaps, at_once = [], [], max(1, DRAWN_AT_ONCE // n)
+    for begin in range(0, DRAWS, at_once):
+        chance = rng.random((min(at_once, DRAWS - begin), int(own.max()) + 1))[:, own]
+        apart = ((chance < confidence) - confidence) @ member
+        errors.append(np.abs(apart).sum(axis=1) / n)
+        gaps.append(-apart.sum(axis=1) / n)
+    return np.concatenate(errors), np.concatenate(gaps)
+
+
+def _brier(judged: Judged) -> np.ndarray:
+    """(n,) the squared distance of the probabilities from the true class, halved for two classes.
+
+    Source: Brier, Verification of forecasts expressed in terms of probability (1950); halved as is usual for two.
+    """
+    own = judged.probabilities
+    apart = ((own - np.eye(own.shape[1])[judged.target]) ** 2).sum(axis=1)
+    return np.asarray(apart / 2 if own.shape[1] == 2 else apart)
 
 
 def expected_cost(judged: Judged, matrix: Sequence[Sequence[float]], *, seed: int) -> ExpectedCost:
@@ -83,7 +109,7 @@ def expected_cost(judged: Judged, matrix: Sequence[Sequence[float]], *, seed: in
 
     def of(decided: np.ndarray) -> tuple[float, float, float]:
         each = costs_of(costs, judged.target, decided)
-        low, high = bootstrap(lambda rows: float(each[rows].mean()), n, seed=seed, groups=judged.groups)
+        low, high = studentized(of_mean(each), n, seed=seed, groups=judged.groups)
         return float(each.mean()), low, high
 
     (value, low, high), (least, least_low, least_high) = of(judged.predicted), of(cheapest)

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import norm as normal
 from scipy.stats import t as student
 
 from tame.core.evaluation import Difference
-from tame.core.rng import stream
 
 Z = 1.959963984540054  # two-sided 95 % of the normal distribution
-RESAMPLES = 2000
-LEAST_RESAMPLES = 200
-MOST_DRAWS = 100_000_000  # rows of all resamples together: without this limit, an interval of large data takes minutes
 
 
 def effective(values: np.ndarray, groups: np.ndarray | None) -> float:
@@ -29,7 +23,7 @@ def effective(values: np.ndarray, groups: np.ndarray | None) -> float:
     n = len(values)
     if groups is None or n == 0:
         return n
-    place, sizes = _members(groups)
+    place, sizes = members(groups)
     many = len(sizes)
     if many == n:
         return n
@@ -39,7 +33,7 @@ def effective(values: np.ndarray, groups: np.ndarray | None) -> float:
     between = many / (many - 1) * float((apart**2).sum()) / n**2
     alone = float(np.var(values))
     own = alone / between if between > 0 < alone else n * n / float((sizes.astype(float) ** 2).sum())
-    return min(n, own) * (Z / _quantile(sizes)) ** 2
+    return min(n, own) * (Z / quantile(sizes)) ** 2
 
 
 def share_interval(right: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:
@@ -52,7 +46,7 @@ def share_interval(right: np.ndarray, groups: np.ndarray | None = None) -> tuple
     return wilson(min(float(own.sum()), len(own)) * (n / max(len(own), 1)), n)
 
 
-def _quantile(sizes: np.ndarray) -> float:
+def quantile(sizes: np.ndarray) -> float:
     """The 97.5 % quantile of Student's t for groups of these sizes: where few are large, they alone tell the spread.
 
     Source: Satterthwaite, An approximate distribution of estimates of variance components (1946).
@@ -62,7 +56,7 @@ def _quantile(sizes: np.ndarray) -> float:
     return float(student.ppf(0.975, max(many - 1, 0.5)))
 
 
-def _members(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def members(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The place (n,) of each example's group, and how many each group has."""
     _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     return place, sizes
@@ -104,37 +98,6 @@ def paired_shares(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray |
     difference = p_a - p_b
     how = "paired on the same examples, Newcombe's method 10"
     return Difference(difference, difference - down, difference + up, len(a), how)
-
-
-def bootstrap(
-    measure: Callable[[np.ndarray], float], n: int, *, seed: int, groups: np.ndarray | None = None
-) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of a number over n rows. measure: (n,) row numbers to a number.
-
-    groups: as of `share_interval`; whole groups are drawn then, and the percentiles are wider for few groups.
-    2000 resamples; fewer above 50,000 rows, down to 200.
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13; of few groups, Hesterberg, What
-    teachers should know about the bootstrap (2015), section 4.3.
-    """
-    rng = stream(seed, "bootstrap")
-    resamples = min(RESAMPLES, max(LEAST_RESAMPLES, MOST_DRAWS // max(n, 1)))
-    place, sizes = (None, None) if groups is None else _members(groups)
-    tail = 0.025
-    if place is None or sizes is None or len(sizes) == n:
-        values = [measure(rng.integers(n, size=n)) for _ in range(resamples)]
-    else:
-        many, order, ends = len(sizes), np.argsort(place, kind="stable"), np.cumsum(sizes)
-        drawn = (rng.integers(many, size=many) for _ in range(resamples))
-        values = [measure(order[_rows(own, sizes[own], ends)]) for own in drawn]
-        tail = float(normal.cdf(-math.sqrt(many / (many - 1)) * _quantile(sizes))) if many > 1 else 0.0
-    low, high = np.nanquantile(values, [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def _rows(groups: np.ndarray, sizes: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """The places of all examples of these groups, in an order where each group lies together and ends at `ends`."""
-    before = np.cumsum(sizes) - sizes
-    return np.repeat(ends[groups] - sizes - before, sizes) + np.arange(int(sizes.sum()))
 
 
 def _square(left: float, right: float, phi: float) -> float:

@@ -15,7 +15,23 @@ from tame.core.evaluation import ClassScore, Difference, Mistake, NumberError, R
 from tame.core.records import Score
 from tame.core.rng import stream
 from tame.data.split import Sealed
-from tame.evaluate.compare import Z, bootstrap, paired_shares, share_interval
+from tame.evaluate import influence
+from tame.evaluate.compare import Z, paired_shares, share_interval
+from tame.evaluate.influence import Statistic
+from tame.evaluate.intervals import (
+    LEAST_GROUPS,
+    LOG,
+    LOG_REST,
+    LOGIT,
+    areas,
+    balanced,
+    balanced_difference,
+    linear,
+    macro_f1,
+    studentized,
+    tail_factor,
+    unseen_mistakes,
+)
 
 REGRESSION = "regression"
 METRICS_OF = {
@@ -27,7 +43,19 @@ LEAST = 1e-15  # probability: a certain mistake has a high, but not an infinite 
 RANDOM_GUESSES = 60  # draws for the standard deviation of a metric under guessing
 MOST_POINTS = 500  # of a scatter plot
 MOST_SAMPLED = 12  # classes that have samples
-UNSPREAD = ("balanced_accuracy", "f1_macro", "roc_auc")  # a perfect score of these has no variance in a bootstrap
+UNSPREAD = ("balanced_accuracy", "f1_macro", "roc_auc")  # a perfect score of these does not vary between resamples
+BY_CLASS = ("balanced_accuracy", "f1_macro")
+WEIGHED = "; each counts by its weight"  # said where examples have weights
+SCALES = {
+    "accuracy": LOGIT,
+    "roc_auc": LOGIT,
+    "balanced_accuracy": LOGIT,
+    "f1_macro": LOGIT,
+    "log_loss": LOG,
+    "rmse": LOG,
+    "mae": LOG,
+    "r2": LOG_REST,
+}
 
 
 class InconsistentError(TameError):
@@ -149,8 +177,7 @@ def measure(metric: str, judged: Judged) -> float:
     if metric == "f1_macro":
         return float(sk.f1_score(target, predicted, average="macro", zero_division=0, sample_weight=weights))
     if metric == "log_loss":
-        own = np.clip(judged.probabilities.astype(float), LEAST, 1)
-        own /= own.sum(axis=1, keepdims=True)
+        own = _clipped(judged)
         classes, weight = range(own.shape[1]), weights
         if judged.shares is not None:  # each example once per class, weighted by its share
             each = judged.shares if weights is None else judged.shares * weights[:, None]
@@ -172,25 +199,22 @@ def measure(metric: str, judged: Judged) -> float:
     return float(sk.r2_score(target, predicted, sample_weight=weights))
 
 
-def on_rows(metric: str, judged: Judged) -> Callable[[np.ndarray], float]:
-    """A fast `measure` on given rows, which the bootstrap calls thousands of times.
+def statistic_of(metric: str, judged: Judged) -> Statistic:
+    """A metric as a function of how often it has each row, many of them at once, with the influence of each row."""
+    own = _unweighted(metric, judged)
+    return own if judged.weights is None else influence.counted(own, judged.weights)
 
-    scikit-learn takes milliseconds per call, which made an interval take seconds; the tests compare both.
-    """
-    if metric in ("balanced_accuracy", "f1_macro"):
-        return _of_cells(metric, judged)
+
+def _unweighted(metric: str, judged: Judged) -> Statistic:
+    if metric == "balanced_accuracy":
+        return influence.of_recalls(judged.target, judged.right)
+    if metric == "f1_macro":
+        return influence.of_f1(judged.target, judged.predicted)
     if metric == "roc_auc":
-        return _of_ranks(judged)
+        return influence.of_areas(judged.target, judged.probabilities)
     if metric == "r2":
-        return _of_variance(judged)
-    lost, weights = losses(metric, judged), judged.weights
-
-    def mean(rows: np.ndarray) -> float:
-        if weights is None:
-            return float(lost[rows].mean())
-        return float(np.average(lost[rows], weights=weights[rows]))
-
-    return (lambda rows: math.sqrt(mean(rows))) if metric == "rmse" else mean
+        return influence.of_explained(judged.target, losses(metric, judged))
+    return (influence.of_root if metric == "rmse" else influence.of_mean)(losses(metric, judged))
 
 
 def losses(metric: str, judged: Judged) -> np.ndarray:
@@ -198,11 +222,17 @@ def losses(metric: str, judged: Judged) -> np.ndarray:
     if metric == "accuracy":
         return judged.right.astype(float)
     if metric == "log_loss":
-        own = np.clip(judged.probabilities.astype(float), LEAST, 1)
+        own = _clipped(judged)
         if judged.shares is not None:
-            return np.asarray(-(judged.shares * np.log(own / own.sum(axis=1, keepdims=True))).sum(axis=1))
-        return np.asarray(-np.log(own[np.arange(len(own)), judged.target] / own.sum(axis=1)))
+            return np.asarray(-(judged.shares * np.log(own)).sum(axis=1))
+        return np.asarray(-np.log(own[np.arange(len(own)), judged.target]))
     return np.abs(judged.residual) if metric == "mae" else judged.residual**2
+
+
+def _clipped(judged: Judged) -> np.ndarray:
+    """Probabilities (n, C) of which none is 0."""
+    own = np.clip(judged.probabilities.astype(float), LEAST, 1)
+    return np.asarray(own / own.sum(axis=1, keepdims=True))
 
 
 def open_test(
@@ -218,24 +248,66 @@ def open_test(
 
 
 def score(metric: str, judged: Judged, *, how: str, seed: int) -> Score:
-    """The metric of predictions with its 95 % interval: Wilson's for accuracy, the bootstrap for the others and where
-    examples have weights.
+    """The metric of predictions with its 95 % interval: Wilson's for shares, the studentized bootstrap for the others.
 
-    Examples that belong together count as such in the interval, and `how` says so. If every answer is right, the
-    bootstrap has no variance; Wilson's limit for as many examples as the rarest class has is used instead.
+    Examples that belong together count as such in the interval, and `how` says so. The log loss may be higher than all
+    examples show, by as many mistakes as none of them rules out.
     """
     value, n, groups = measure(metric, judged), len(judged.target), judged.groups
-    if metric == "accuracy" and judged.weights is None:
-        low, high = share_interval(judged.right, groups)
+    if metric in ("accuracy", "roc_auc") and judged.weights is None:
+        low, high = _by_formula(metric, judged)
     else:
-        low, high = bootstrap(on_rows(metric, judged), n, seed=seed, groups=groups)
-    if low == high == 1 and (metric in UNSPREAD or (metric == "accuracy" and judged.weights is not None)):
-        limits = [share_interval(own.right, own.groups)[0] for own in _by_class(judged)]
-        low = min(limits)
+        low, high = studentized(statistic_of(metric, judged), n, seed=seed, scale=SCALES[metric], groups=groups)
+    if metric in BY_CLASS and judged.weights is None:
+        # Few examples of a class deceive resamples, and many small classes the formula.
+        first, last = _by_formula(metric, judged)
+        low, high = min(low, first), max(high, last)
+    if low == high == 1 and judged.weights is not None and judged.task != REGRESSION:  # resamples do not vary
+        low = _by_formula(metric, judged)[0]
+    doubt = ""
+    if metric == "log_loss":
+        high = max(high, unseen_mistakes(_clipped(judged), judged.truth, groups, judged.weights))
+    if judged.task == REGRESSION:
+        lost = losses(metric, judged) if judged.weights is None else losses(metric, judged) * judged.weights
+        factor = tail_factor(lost, groups)
+        doubt = _few_decide(metric, lost) if math.isinf(factor) else ""
+        low, high = _with_tail(metric, value, (low, high), 1.0 if doubt else factor)
     many = n if groups is None else len(np.unique(groups))
+    if many < min(LEAST_GROUPS, n):
+        doubt = f"the examples are of {many} group{'s' * (many > 1)} only, and the interval may be too narrow"
     said = f"; of them {n - many:,} belong to another one, as copies do, and the interval counts {many:,} groups"
-    weighed = "; each counts by its weight" * (judged.weights is not None)
-    return Score(value, low, high, n, how + said * (many < n) + weighed)
+    return Score(value, low, high, n, how + said * (many < n) + WEIGHED * (judged.weights is not None), doubt)
+
+
+def _by_formula(metric: str, judged: Judged) -> tuple[float, float]:
+    """The interval of a metric of classes that needs no resamples."""
+    target, num_classes, groups = judged.target, judged.outputs.shape[1], judged.groups
+    if metric == "accuracy":
+        return share_interval(judged.right, groups)
+    if metric == "balanced_accuracy":
+        return balanced(target, judged.right, num_classes, groups)
+    if metric == "f1_macro":
+        return macro_f1(target, judged.predicted, num_classes, groups)
+    return areas(target, judged.probabilities, groups)
+
+
+def _with_tail(metric: str, value: float, ends: tuple[float, float], factor: float) -> tuple[float, float]:
+    """An interval that also holds what the metric is if the mean of the errors is `factor` times as large."""
+    if metric == "r2":
+        return min(ends[0], 1 - (1 - value) * factor), ends[1]
+    return ends[0], max(ends[1], value * (math.sqrt(factor) if metric == "rmse" else factor))
+
+
+def _few_decide(metric: str, lost: np.ndarray) -> str:
+    """That the largest errors decide, and by how much."""
+    most = max(1, round(len(lost) / 100))
+    share = float(np.sort(lost)[-most:].sum() / max(lost.sum(), 1e-300))
+    which = "the largest error alone makes" if most == 1 else f"the largest {most:,} of {len(lost):,} errors make"
+    whole = "all errors" if metric == "mae" else "all squared errors"
+    return (
+        f"{which} {100 * share:.0f} % of the sum of {whole}; rarer and larger ones cannot be ruled out, and the "
+        "interval may be too narrow"
+    )
 
 
 def difference(metric: str, a: Judged, b: Judged, *, seed: int) -> Difference:
@@ -244,11 +316,14 @@ def difference(metric: str, a: Judged, b: Judged, *, seed: int) -> Difference:
         raise InconsistentError("the two predictions are of different examples and cannot be compared")
     if metric == "accuracy" and a.weights is None:
         return paired_shares(a.right, b.right, a.groups)
-
-    on_a, on_b, n = on_rows(metric, a), on_rows(metric, b), len(a.target)
-    low, high = bootstrap(lambda rows: on_a(rows) - on_b(rows), n, seed=seed, groups=a.groups)
+    if metric == "balanced_accuracy" and a.weights is None:
+        return balanced_difference(a.target, a.right, b.right, a.outputs.shape[1], a.groups)
+    n, apart = len(a.target), influence.minus(statistic_of(metric, a), statistic_of(metric, b))
     value = measure(metric, a) - measure(metric, b)
-    return Difference(value, low, high, n, "paired bootstrap over the same examples")
+    if metric == "roc_auc":  # a bootstrap would sort out each resample, which takes seconds
+        return Difference(value, *linear(apart, n, groups=a.groups), n, "paired on the same examples, DeLong's method")
+    low, high = studentized(apart, n, seed=seed, groups=a.groups)
+    return Difference(value, min(low, value), max(high, value), n, "paired bootstrap over the same examples")
 
 
 def guesses(metric: str, targets: np.ndarray, judged: Judged, weights: np.ndarray | None = None) -> Judged:
@@ -300,11 +375,11 @@ def dummy_error(metric: str, targets: np.ndarray, judged: Judged, *, seed: int) 
         share = measure(metric, guessed)
         return math.sqrt(max(share * (1 - share), 1e-12) / n)
     if metric in UNSPREAD:
-        rng, rows = stream(seed, "guesses"), np.arange(n)
+        rng, whole = stream(seed, "guesses"), np.ones((1, n))
         logits = np.log(np.clip(guessed.outputs, 1e-12, 1))
         drawn = (replace(judged, outputs=softmax(logits + rng.gumbel(size=logits.shape)))
                  for _ in range(RANDOM_GUESSES))  # fmt: skip
-        return float(np.std([on_rows(metric, each)(rows) for each in drawn]))
+        return float(np.std([statistic_of(metric, each)(whole)[0][0] for each in drawn]))
     lost = losses(metric, guessed)
     error = float(lost.std() / math.sqrt(n))
     if metric == "rmse":
@@ -334,11 +409,6 @@ def per_class(judged: Judged, classes: Sequence[str]) -> tuple[ClassScore, ...]:
         share = right / n if n else None
         found.append(ClassScore(name, n, right, share, low, high))
     return tuple(found)
-
-
-def _by_class(judged: Judged) -> list[Judged]:
-    """The examples of each class that occurs."""
-    return [judged.only(judged.target == number) for number in np.unique(judged.target)]
 
 
 def mistakes(judged: Judged, classes: Sequence[str], *, most: int = 12) -> tuple[Mistake, ...]:
@@ -411,61 +481,3 @@ def _ranked_classes(judged: Judged) -> list[int]:
     counts = np.bincount(judged.target, minlength=judged.outputs.shape[1])
     found = [c for c, count in enumerate(counts) if 0 < count < len(judged.target)]
     return [1] if judged.outputs.shape[1] == 2 and found else found
-
-
-def _of_cells(metric: str, judged: Judged) -> Callable[[np.ndarray], float]:
-    num_classes, weights = judged.outputs.shape[1], judged.weights
-    cell = judged.target * num_classes + judged.predicted
-
-    def of(rows: np.ndarray) -> float:
-        own = None if weights is None else weights[rows]
-        counts = np.bincount(cell[rows], weights=own, minlength=num_classes**2).reshape(num_classes, num_classes)
-        true, predicted = counts.sum(axis=1), counts.sum(axis=0)
-        top, bottom = (
-            (counts.diagonal(), true) if metric == "balanced_accuracy" else (2 * counts.diagonal(), true + predicted)
-        )
-        present = bottom > 0
-        return float((top[present] / bottom[present]).mean())
-
-    return of
-
-
-def _of_ranks(judged: Judged) -> Callable[[np.ndarray], float]:
-    """The area as the share of pairs in the right order, ties counting half; the order is sorted only once.
-
-    Source: Hanley and McNeil, The meaning and use of the area under a ROC curve (1982).
-    """
-    n = len(judged.target)
-    sorted_once = []
-    for c in range(judged.outputs.shape[1])[1 if judged.outputs.shape[1] == 2 else 0 :]:
-        scores = judged.probabilities[:, c]
-        order = np.argsort(scores, kind="stable")
-        ties = np.concatenate([[0], np.nonzero(np.diff(scores[order]))[0] + 1])
-        sorted_once.append((order, judged.target[order] == c, ties))
-
-    def of(rows: np.ndarray) -> float:
-        own_weights = None if judged.weights is None else judged.weights[rows]
-        drawn, areas = np.bincount(rows, weights=own_weights, minlength=n), []
-        for order, own, ties in sorted_once:
-            count = drawn[order].astype(float)
-            with_it = np.add.reduceat(np.where(own, count, 0.0), ties)
-            without = np.add.reduceat(np.where(own, 0.0, count), ties)
-            pairs = with_it.sum() * without.sum()
-            if pairs:
-                areas.append((with_it * (np.cumsum(without) - without / 2)).sum() / pairs)
-        return float(np.mean(areas)) if areas else 0.5
-
-    return of
-
-
-def _of_variance(judged: Judged) -> Callable[[np.ndarray], float]:
-    target, squared, weights = judged.target, judged.residual**2, judged.weights
-
-    def of(rows: np.ndarray) -> float:
-        own, each = target[rows], None if weights is None else weights[rows]
-        lost = np.average(squared[rows], weights=each)
-        if np.ptp(own) == 0:
-            return float(lost == 0)
-        return float(1 - lost / np.average((own - np.average(own, weights=each)) ** 2, weights=each))
-
-    return of

@@ -78,7 +78,8 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     "calibration": (
         "Calibration",
         "Probabilities are calibrated if about 8 in 10 of the predictions made with a probability of 0.8 are correct. "
-        "The expected calibration error is the mean gap between the two.",
+        "The expected calibration error is the mean gap between the two; on few {many} chance alone puts it "
+        "above zero.",
     ),
     "overfitting": (
         "Overfitting",

@@ -80,9 +80,12 @@ class MistakeLine:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationWords:
+    """verdict: whether the probabilities are off; words: what was compared."""
+
     chart: Markup
-    ece: str
+    verdict: str
     words: str
+    brier: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ class ClassSection:
     most_typical: int
     mistakes: list[MistakeLine]
     calibration: CalibrationWords | None
+    refusal: str
     costs: CostWords | None
 
 
@@ -158,6 +162,7 @@ def of_classes(result: Result, answers: ClassAnswers, thumbnails: Mapping[str, b
         ),
         mistakes=[_mistake(each, thumbnails) for each in answers.mistakes],
         calibration=_calibration(result, answers.calibration) if answers.calibration else None,
+        refusal=words.refusing(result, answers.refusal) if answers.refusal else "",
         costs=_costs(result.classes, answers.costs) if answers.costs else None,
     )
 
@@ -225,8 +230,11 @@ def _calibration(result: Result, about: Calibration) -> CalibrationWords:
     ))  # fmt: skip
     said = f"the network's average probability for its prediction is {formats.number(about.confidence)}, and a share "
     said += f"of {formats.number(about.right)} of the predictions is correct"
-    told = formats.sentence(words.calibration(result, about))
-    return CalibrationWords(chart, formats.number(about.ece), f"{formats.sentence(said)} {told}")
+    brier = "" if about.brier is None else (
+        f"Brier score {formats.number(about.brier)} ({formats.number(about.brier_low)} to "
+        f"{formats.number(about.brier_high)}): lower is better, 0 is the best"
+    )  # fmt: skip
+    return CalibrationWords(chart, words.calibration(result, about), said, brier)
 
 
 def _costs(classes: Sequence[str], about: ExpectedCost) -> CostWords:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
-from tame.core.evaluation import Calibration, Difference, Residuals
+from tame.core.evaluation import ONE_SEED, Calibration, Difference, Refusal, Residuals
 from tame.core.recipe import Value
 from tame.core.records import Point, Trial
 from tame.core.result import Result
@@ -97,6 +97,12 @@ def gain(metric: str, difference: Difference) -> tuple[float, float, float]:
 def comparison(metric: str, difference: Difference, other: str) -> str:
     """Better or worse, and by how much, or no real difference."""
     value, low, high = gain(metric, difference)
+    if difference.verdict == ONE_SEED:
+        own, *ends = (shown_signed(metric, each) for each in (value, low, high))
+        return (
+            f"whether it is better than {other} is not known: one seed of each was trained, and these two networks "
+            f"differ by {own} ({ends[0]} to {ends[1]})"
+        )
     if not difference.is_real:
         own, *ends = (shown_signed(metric, each) for each in (value, low, high))
         return f"no real difference from {other}: {own} ({ends[0]} to {ends[1]})"
@@ -153,9 +159,36 @@ def optimism(result: Result) -> str:
         return f"{said}; no optimism"
     if amount < 0:
         return f"{said}; optimism {shown(metric, amount)}, so there is none"
-    within = score.low <= result.validation.value <= score.high
-    how = "within the uncertainty of the test" if within else "more than the uncertainty of the test explains"
-    return f"{said}; optimism {shown(metric, amount)}, {how}"
+    about = result.optimism_interval
+    if about is None:  # of an earlier TAME, which compared with the test alone
+        within = score.low <= result.validation.value <= score.high
+        how = "within the uncertainty of the test" if within else "more than the uncertainty of the test explains"
+        return f"{said}; optimism {shown(metric, amount)}, {how}"
+    ends = f"({shown_signed(metric, about.low)} to {shown_signed(metric, about.high)})"
+    how = "more than the uncertainty of both explains" if about.is_real else "within the uncertainty of both"
+    return f"{said}; optimism {shown(metric, amount)} {ends}, {how}"
+
+
+def calibration(result: Result, about: Calibration) -> str:
+    """Whether the probabilities are off by more than those of a calibrated network are on as many examples."""
+    own = number(about.ece)
+    if about.usual is None:
+        return f"probabilities are off by {own} on average (calibration error)"
+    usual = f"{number(about.usual)} is usual for {examples(result, about.n)}"
+    if not about.is_off:
+        return f"no miscalibration was shown ({own}; {usual})"
+    lean = f": the network is {about.lean}" if about.lean else ""
+    return f"probabilities are off by {own} on average, and {usual} if they are right{lean}"
+
+
+def refusing(result: Result, about: Refusal) -> str:
+    """What is left, and how much of it is wrong, if the least certain predictions are not given."""
+    ends = f"{100 * about.risk_low:.1f} to {100 * about.risk_high:.1f}"
+    return (
+        f'with "I do not know" below a probability of {number(about.threshold)}, '
+        f"{100 * about.coverage:.0f} % of {examples(result, about.n)} are answered, and {100 * about.risk:.1f} % "
+        f"({ends}) of the answers are wrong instead of {100 * about.risk_of_all:.1f} %"
+    )
 
 
 def validation(result: Result) -> str:
@@ -172,18 +205,6 @@ def error_spread(about: Residuals) -> str:
     """How large errors are: half of them, and 9 of 10, lie below these sizes."""
     half, most = significant(about.median_size), significant(about.size_90)
     return f"half of the predictions are off by less than {half}, 9 of 10 by less than {most}"
-
-
-def calibration(result: Result, about: Calibration) -> str:
-    """Whether the probabilities are shown to be wrong: by more than a calibrated network's are by chance."""
-    own = number(about.ece)
-    if about.usual is None:
-        return f"probabilities are off by {own} on average (calibration error)"
-    usual = f"{number(about.usual)} is usual for {examples(result, about.n)}"
-    if about.ece <= about.usual:
-        return f"no miscalibration was shown ({own}; up to {usual})"
-    lean = "over" if about.confidence > about.right else "under"
-    return f"probabilities are off by {own} on average, {lean}confident: up to {usual}"
 
 
 def part_size(part: Mapping[str, int]) -> int:
@@ -271,6 +292,7 @@ def badges(result: Result) -> list[str]:
     found = ["not trained to its end"] if cut or not result.whole else []
     score = result.score
     is_wide = result.metric not in (*IN_UNITS, "log_loss", "r2") and score.high - score.low > FEW
+    found += ["interval too narrow to trust"] if score.doubt else []
     return [*found, *([f"few test {noun(result.kind)}: a wide interval"] if is_wide else [])]
 
 

@@ -12,6 +12,7 @@ from tame.core.rng import stream_seed
 from tame.evaluate.score import Judged, difference, measure, score
 from tame.kinds.kind import Data
 from tame.monitor.remedies import CHANGES
+from tame.study.consistency import require_consistent
 from tame.study.delivery import deliver, open_sealed
 from tame.study.finalist import MANY, Finalist, best_of, together
 from tame.study.finalists import trained_again
@@ -35,7 +36,9 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     if all(finding.code != WITHOUT_TWINS for finding in study.state.findings):  # a resumed study has found it before
         study.keep(*findings_events(without_twins(data, tested.winner, seed=study.config.seed)))
     delivered = deliver(study, data)
-    return make_result(study, data, plan, own, winner, default, tested, delivered)
+    result = make_result(study, data, plan, own, winner, default, tested, delivered)
+    require_consistent(study.state, result, data, tested.winner)
+    return result
 
 
 def _tuned(study: Study, data: Data, plan: Plan) -> list[Finalist]:

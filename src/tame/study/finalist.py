@@ -21,11 +21,15 @@ from tame.trial.commands import StateOf
 
 @dataclass(frozen=True, slots=True)
 class Finalist:
-    """A recipe that was trained again: its trials, one per seed, and their predictions on the validation examples."""
+    """A recipe that was trained again: its trials, one per seed, and their predictions on the validation examples.
+
+    each: those of every seed; judged: their mean.
+    """
 
     recipe: Recipe
     from_trial: int
     trials: tuple[Trial, ...]
+    each: tuple[Judged, ...]
     judged: Judged
     values: tuple[float, ...]  # the metric of each seed, averaged over its folds
 
@@ -54,9 +58,9 @@ def state_of(study: Study, trial: Trial) -> StateOf:
 
 
 def together(study: Study, data: Data, plan: Plan, trial: Trial, own: Sequence[Trial]) -> Finalist:
-    judged = [validation(study, data, plan, each) for each in own]
+    judged = tuple(validation(study, data, plan, each) for each in own)
     values = tuple(float(np.mean(fold_values(data, each))) for each in judged)
-    return Finalist(trial.recipe, trial.number, tuple(own), mean_of(judged), values)
+    return Finalist(trial.recipe, trial.number, tuple(own), judged, mean_of(judged), values)
 
 
 def best_of(metric: str, finalists: Sequence[Finalist]) -> Finalist:

@@ -6,13 +6,14 @@ import os
 import platform
 from collections.abc import Mapping, Sequence, Sized
 from contextlib import suppress
+from dataclasses import replace
 from importlib import metadata
 from typing import TypeVar
 
-from tame.core.config import METRIC_MODES, command_of
+from tame.core.config import command_of
 from tame.core.evaluation import Answers, ClassAnswers, NumberAnswers
 from tame.core.plain import from_plain, to_plain
-from tame.core.records import Finding, Trial
+from tame.core.records import Finding, Score, Trial
 from tame.core.result import Result
 from tame.core.result_parts import (
     Baselines,
@@ -31,6 +32,7 @@ from tame.core.result_parts import (
 from tame.data.costs import parse_costs
 from tame.evaluate.best_of import what_mattered
 from tame.evaluate.calibration import calibration, expected_cost
+from tame.evaluate.refusal import refusal
 from tame.evaluate.score import (
     METRICS_OF,
     Judged,
@@ -46,6 +48,7 @@ from tame.evaluate.score import (
     samples,
     score,
 )
+from tame.evaluate.seeds import SeedNoise, beyond_seeds, optimism, seed_noise
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.monitor.rules import consistent
@@ -81,7 +84,8 @@ def make_result(
     """Everything that terminal, JSON and report show."""
     seed, metric, state = study.config.seed, data.metric, study.state
     own = score(metric, tested.winner, how="the delivered model on the sealed test part", seed=seed)
-    optimism = winner.value - own.value if METRIC_MODES[metric] == "max" else own.value - winner.value
+    noise = seed_noise(metric, [each.each for each in finalists])
+    luck = optimism(metric, _validated(metric, winner, seed=seed), own, noise, networks=_networks(data, winner))
     trials = study.history.trials
     return Result(
         study=str(study.folder),
@@ -99,8 +103,9 @@ def make_result(
             how=_how(data, winner),
             stderr=fold_error(data, winner),
         ),
-        optimism=optimism,
-        baselines=_baselines(data, tested, seed=seed, is_winner=winner is default),
+        optimism=luck.value,
+        optimism_interval=luck,
+        baselines=_baselines(data, tested, noise, seed=seed, is_winner=winner is default),
         winner=Winner(
             recipe={**winner.recipe.flat(), "seed": winner.trials[0].recipe.seed},
             from_trial=winner.from_trial,
@@ -108,13 +113,15 @@ def make_result(
             seeds=tuple(t.recipe.seed for t in winner.trials),
             epochs=winner.trials[0].best_epoch,
         ),
-        finalists=tuple(_row(data, trials[each.from_trial].origin, each, winner, seed=seed) for each in finalists),
+        finalists=tuple(
+            _row(data, trials[each.from_trial].origin, each, winner, noise, seed=seed) for each in finalists
+        ),
         findings=tuple(headline(study, winner)),
         rest=rest_worth(state),
         searched=fewer_dimensions(planned(state)),
         forecast=Forecasts(forecast=_as_kept(state.forecast), forecast_corrected=_as_kept(state.forecast_corrected)),
         all_findings=len(unmuted(study.state)),
-        answers=_answers(study, data, tested.winner),
+        answers=_answers(study, data, tested.winner, winner),
         trials=sum(not t.is_finalist for t in trials.values()),
         trial_states=_states(list(trials.values())),
         whole=sum(t.state == "complete" for t in trials.values()),
@@ -152,7 +159,25 @@ def _task(data: Data) -> Task:
     return "binary" if data.task == "binary" else "multiclass"
 
 
-def _baselines(data: Data, tested: Tested, *, seed: int, is_winner: bool) -> Baselines:
+def _validated(metric: str, winner: Finalist, *, seed: int) -> Score:
+    """The winner's validation score, with the interval of as many examples."""
+    one = score(metric, winner.each[0], how="the validation examples", seed=seed)
+    return replace(
+        one, value=winner.value, low=winner.value - (one.value - one.low), high=winner.value + (one.high - one.value)
+    )
+
+
+def _networks(data: Data, winner: Finalist) -> float:
+    """How many networks' luck lies between the winner's validation score and that of the test.
+
+    Counted as the noise of a seed is: with folds, one is the mean of as many networks. What is tested is one network,
+    of the first seed; it is also one of those that were validated, unless it was trained on all examples.
+    """
+    folds, seeds = max(data.split.folds, 1), len(winner.each)
+    return folds + 1 / seeds if data.whole else 1 - 1 / seeds
+
+
+def _baselines(data: Data, tested: Tested, noise: SeedNoise | None, *, seed: int, is_winner: bool) -> Baselines:
     """The dummy, and the default recipe if it was trained, on the same examples as the winner."""
     metric, own, learnt, weights = data.metric, tested.winner, data.learnt(), data.weights_of(data.rows)
     lowest = dummy(metric, learnt, own, seed=seed, weights=weights)
@@ -164,14 +189,21 @@ def _baselines(data: Data, tested: Tested, *, seed: int, is_winner: bool) -> Bas
         return Baselines(dummy=guessing, default=None)
     base = score(metric, tested.default, how="the default recipe on the same examples", seed=seed)
     gain = difference(metric, own, tested.default, seed=seed)
+    if not is_winner:  # with folds, the noise is that of the mean of as many networks
+        gain = beyond_seeds(gain, noise, networks=2 * max(data.split.folds, 1))
     beside = DefaultScore(
         value=base.value, low=base.low, high=base.high, n=base.n, how=base.how, difference=gain, is_winner=is_winner
     )
     return Baselines(dummy=guessing, default=beside)
 
 
-def _row(data: Data, origin: str, each: Finalist, winner: Finalist, *, seed: int) -> FinalistRow:
-    behind = None if each is winner else difference(data.metric, winner.judged, each.judged, seed=seed)
+def _row(
+    data: Data, origin: str, each: Finalist, winner: Finalist, noise: SeedNoise | None, *, seed: int
+) -> FinalistRow:
+    behind = None
+    if each is not winner:
+        behind = difference(data.metric, winner.judged, each.judged, seed=seed)
+        behind = beyond_seeds(behind, noise, networks=1 / len(winner.each) + 1 / len(each.each))
     return FinalistRow(
         from_trial=each.from_trial,
         origin=origin,
@@ -184,7 +216,7 @@ def _row(data: Data, origin: str, each: Finalist, winner: Finalist, *, seed: int
     )
 
 
-def _answers(study: Study, data: Data, judged: Judged) -> Answers:
+def _answers(study: Study, data: Data, judged: Judged, winner: Finalist) -> Answers:
     """Details besides the score: confusions and mistakes of a classification, or errors of a regression."""
     if data.task == "regression":
         return NumberAnswers(errors=errors(judged), residuals=residuals(judged))
@@ -199,6 +231,7 @@ def _answers(study: Study, data: Data, judged: Judged) -> Answers:
         calibration=calibration(judged),
         costs=costs,
         samples=samples(judged, data.classes) if KINDS.get(data.kind).thumbnails else (),
+        refusal=refusal(winner.each[0], judged),
     )
 
 
