@@ -82,6 +82,18 @@ def test_an_influence_is_what_moving_a_weight_does(metric, classes):
     assert (weights * influence).sum() == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_an_example_that_counts_twice_is_two_examples(metric):
+    judged = judged_for(metric, 3, 30)
+    counts = stream(4, "counts").integers(1, 4, size=30)
+    value, influence = statistic_of(metric, replace(judged, weights=counts.astype(float)))(np.ones((1, 30)))
+    twice = rows_of(judged, np.repeat(np.arange(30), counts))
+    assert value[0] == pytest.approx(measure(metric, twice), rel=1e-9)
+    assert influence.sum() == pytest.approx(0, abs=1e-8)
+    found = score(metric, replace(judged, weights=counts.astype(float)), how="", seed=0)
+    assert found.low < found.value < found.high
+
+
 # The studentized bootstrap --------------------------------------------------------------------------------------------
 
 
