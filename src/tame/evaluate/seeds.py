@@ -16,6 +16,9 @@ from tame.evaluate.intervals import Draws
 from tame.evaluate.score import Judged, measure, statistic_of
 
 
+LEAST_FREEDOM = 4  # below it, what few examples add stays in: the rest would too often come out as nothing
+
+
 @dataclass(frozen=True, slots=True)
 class SeedNoise:
     """The standard deviation of a metric from seed to seed of one recipe, with its degrees of freedom.
@@ -39,13 +42,17 @@ def seed_noise(metric: str, recipes: Sequence[Sequence[Judged]], *, networks: in
     Source: the variance component of the seed in a two-way analysis of seeds and rows (Searle, Casella and McCulloch,
     Variance Components, 1992), pooled over the recipes.
     """
-    spread, freedom = 0.0, 0
+    spread, of_rows, freedom = 0.0, 0.0, 0
     for seeds in recipes:
         if len(seeds) > 1:
             values = np.array([measure(metric, each) for each in seeds])
-            spread += (len(seeds) - 1) * (float(values.var(ddof=1)) - _of_rows(metric, seeds))
+            spread += (len(seeds) - 1) * float(values.var(ddof=1))
+            of_rows += (len(seeds) - 1) * _of_rows(metric, seeds)
             freedom += len(seeds) - 1
-    return SeedNoise(math.sqrt(max(spread / freedom, 0.0) * networks), freedom) if freedom else None
+    if not freedom:
+        return None
+    own = spread if freedom < LEAST_FREEDOM else max(spread - of_rows, 0.0)
+    return SeedNoise(math.sqrt(own / freedom * networks), freedom)
 
 
 def _of_rows(metric: str, seeds: Sequence[Judged]) -> float:
