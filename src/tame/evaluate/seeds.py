@@ -15,7 +15,6 @@ from tame.core.records import Score
 from tame.evaluate.intervals import Draws
 from tame.evaluate.score import Judged, measure, statistic_of
 
-
 LEAST_FREEDOM = 4  # below it, what few examples add stays in: the rest would too often come out as nothing
 
 
