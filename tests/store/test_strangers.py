@@ -63,6 +63,7 @@ def commands(study, here):
     return {
         "show": [(("show", study), set()), (("show", study, "--json"), set()), (("show", study, "--details"), set())],
         "verify": [(("verify", study, "--json"), set()), (("verify", study), set())],
+        "diagnose": [(("diagnose", study), {2, 3}), (("diagnose", study / "study.db"), {2, 3})],
         "explain": [(("explain", "overfitting", "--study", study), set())],
         "predict": [(("predict", study, rows, "--csv"), set()), (("predict", study / "model", rows), {0, 2, 6, 7})],
         "export": [(("export", study, "--optuna", here / "out.db"), set())],
