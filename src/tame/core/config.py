@@ -196,13 +196,10 @@ class StudyConfig:
             "stop when further trials are unlikely to help", kind="switch", group=SEARCH, older="until_worthless"
         ).metadata,
     )
-    doctor: bool | None = field(  # None: of a study from before there were remedies, which goes on without
-        default=True,
-        metadata=Option(
-            "try remedies for what is wrong with the best trials, and keep those that help (default: yes)",
-            kind="switch", group=SEARCH, has_no=True,
-        ).metadata,
-    )  # fmt: skip
+    doctor: bool | None = field(default=True, metadata=Option(  # None: a study from before there were remedies
+        "try remedies for what is wrong with the best trials, and keep those that help (default: yes)",
+        kind="switch", group=SEARCH, has_no=True,
+    ).metadata)  # fmt: skip
     start_from: tuple[str, ...] = field(
         default=(),
         metadata=Option(
@@ -316,11 +313,9 @@ class StudyConfig:
         """Plain values that `from_json` turns back into this config, by the names that older versions know."""
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
                  "mute": list(self.mute)}  # fmt: skip
-        for name in ("columns", "image", "label_pattern", "store", "mute"):
-            if not plain[name]:
-                del plain[name]  # so that a study that says nothing of them is written as it always was
-        if self.doctor is None:
-            del plain["doctor"]
+        unsaid = [name for name in ("columns", "image", "label_pattern", "store", "mute") if not plain[name]]
+        for name in [*unsaid, *(["doctor"] if self.doctor is None else [])]:
+            del plain[name]  # so that a study that says nothing of them is written as it always was
         return {stored_name(name): value for name, value in plain.items()}
 
     @classmethod
