@@ -260,13 +260,10 @@ class StudyConfig:
     mute: tuple[str, ...] = field(
         default=(),
         metadata=Option(
-            "a finding that is not told, by number or name: TAME301",
-            kind="texts",
-            metavar="CODE",
-            group=OUTPUT,
+            "a finding that is not told, by number or name: TAME301", kind="texts", metavar="CODE", group=OUTPUT,
             toml=muted_in_toml,
         ).metadata,
-    )
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         _check_texts(self)
