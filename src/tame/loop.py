@@ -14,6 +14,7 @@ from tame.core.result_parts import Delivered
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.monitor.rules import examine
+from tame.study.cases import treat
 from tame.study.clock import foretold, in_time, require_room, require_time
 from tame.study.delivery import deliver_again
 from tame.study.doctor import act, of_space, why_worthless
@@ -21,6 +22,7 @@ from tame.study.draft import FIRST_SHARE
 from tame.study.earlier import explained
 from tame.study.evaluate import evaluate
 from tame.study.events import SearchEnded
+from tame.study.finalist_cases import with_stopped
 from tame.study.finalists import best_trials, finalists
 from tame.study.fitting import GOING, epochs_in, fitting
 from tame.study.forecast import correct, foretell
@@ -48,18 +50,21 @@ def run(study: Study) -> Result:
     study.stage(3, f"searching {plan.words}")
     while True:
         # Without finalists that a kill left running: they continue after the search.
-        running = [trial for trial in searched(study.history) if trial.state == "running"]
+        running = [t for t in study.history.having("running") if t.is_searched or t.is_remedy]
         test(study, plan, running)  # T  train and validate, together
         correct(study, plan)
         found = act(study, plan, monitor(study, plan))  # M  find what is wrong, with evidence; correct the space
         plan = found.plan
         decisions = adjust(study, plan, found.rest)  # A  continue, pause, stop, start, copy
-        study.keep(*findings_events(found.findings), *found.events, *map(decision_event, decisions))
+        treated = treat(study, data, plan, decisions, left_s=search_left_s(study, plan))  # M  try remedies, judge them
+        changes = [*map(decision_event, decisions), *treated.events]
+        study.keep(*findings_events(found.findings), *found.events, *changes)
         forget(study, plan)
-        if not any(decision.kind in GOING for decision in decisions):
+        if not treated.goes_on and not any(decision.kind in GOING for decision in decisions):
             break
     study.keep(*findings_events(of_rest(study, plan)))
-    chosen = finalists(study, data, plan)  # E  fresh seeds, then fine-tuning with the remaining time,
+    chosen = finalists(study, data, plan)  # E  fresh seeds, stopped in time if they overfit,
+    chosen = with_stopped(study, data, plan, chosen)  # then fine-tuning with the remaining time,
     fine_tune(study, data, plan, chosen)
     study.keep(*findings_events(of_delivered(study, plan)))
     return evaluate(study, data, plan, chosen)  # the sealed test, once

@@ -58,7 +58,8 @@ def stories(draw):
 @pytest.mark.parametrize("origin", [*ORIGINS, "a searcher of another package"])
 def test_predicates_on_origins_agree_with_the_former_sets(origin):
     trial = Trial(0, Recipe(), origin, "")
-    assert trial.is_searched == (origin not in {"finalist", "fine-tune", "imported"})
+    assert trial.is_searched == (origin not in {"finalist", "fine-tune", "imported", "remedy"})
+    assert trial.is_remedy == (origin == "remedy")
     assert trial.may_be_delivered == (origin in ("finalist", "fine-tune"))
     assert trial.is_drawn == (origin in ("sobol", "random", "grid"))
     assert trial.was_given == (origin in ("default", "portfolio"))

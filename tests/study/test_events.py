@@ -69,6 +69,22 @@ KEPT = {
         "epochs": 30, "recipes": 24, "whole": 3, "best": 0.25, "gain": None, "noise": 0.01, "marks": [[10, 0.5]],
         "below": 1,
     },
+    "prescribed": {
+        "code": "overfitting", "seen": "overfitting since epoch 9", "epoch": 40, "evidence": {"since_epoch": 9},
+        "patient": 0, "beside": [0],
+        "tried": [{"field": "model.dropout", "before": 0.0, "after": 0.3, "trials": [3], "is_free": False}],
+        "epochs": 120,
+    },
+    "remedied": {
+        "trial": 3,
+        "outcomes": [
+            {
+                "trial": 3, "verdict": "helped", "kept": True,
+                "difference": {"value": -0.4, "low": -0.5, "high": -0.3, "n": 100, "how": "paired", "verdict": "real"},
+                "chance": 0.001,
+            }
+        ],
+    },
     "search_ended": {"used_s": 12.5, "reason": "the time is used up", "worthless": False},
     "finalists": {"trials": [3, 0], "seeds": [7]},
     "more_seeds": {"seeds": [8, 9], "over": False},
@@ -354,6 +370,12 @@ def test_a_poisoned_event_is_named_or_changes_nothing_that_breaks(number, data):
         ("region", {"bounds": {"optimizer.lr": {"above": 1}}}, "bounded by above"),
         ("how", {"trials": [0], "how": {"stacked": 1}}, "stacked"),
         ("finalists", {"trials": [99]}, "no earlier event begins trial 99"),
+        ("prescribed", {"patient": 0}, "a remedy has no trial"),
+        ("prescribed", {"tried": [{"field": "epochs", "before": 1, "after": 2, "trials": []}]}, "has no trial"),
+        ("prescribed", {"tried": [{"field": "epochs", "before": 1, "after": 2, "trials": [99]}]}, "begins trial 99"),
+        ("remedied", {"trial": 0}, "no case is known by trial 0"),
+        ("remedied", {"trial": 0, "outcomes": [{"trial": 99, "verdict": "helped"}]}, "begins trial 99"),
+        ("remedied", {"trial": 0, "outcomes": [{"trial": 0, "verdict": "healed"}]}, "healed"),
         ("trained", {"trained_s": -1}, "less than no"),
         ("stopped", {"used_s": -1}, "used_s is -1"), ("engines", {"used": [{}]}, ""), ("data", {"pairs": 3}, "pairs"),
         ("result", {}, "the result"), ("finding", {"code": "x"}, ""),

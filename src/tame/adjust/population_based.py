@@ -113,8 +113,8 @@ def _next_turn(
 
 
 def history_mark(history: History) -> int:
-    """A number that no earlier round had: the number of trials."""
-    return len(history.trials)
+    """A number that no earlier round had: the number of trials of the search."""
+    return len(searched(history))
 
 
 def _copy(number: int, source: Trial, recipe: Recipe, loser: Trial | None, marks: Sequence[int]) -> Decision:

@@ -98,7 +98,7 @@ Examples:
   tame explain fields"""
 FIT = in_panels(OPTIONS)
 PLAN = tuple(
-    name for name in FIT if name not in ("widen", "stop_search_early", "out", "store")
+    name for name in FIT if name not in ("widen", "doctor", "stop_search_early", "out", "store")
 )  # what a plan depends on
 CHECK = (
     "data", "task", "target", "image", "label_pattern", "columns", "groups", "order", "backbone", "val", "test", "mute",

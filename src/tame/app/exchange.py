@@ -72,7 +72,9 @@ def to_optuna(study: object, *, finalists: bool = False, store: str | None = Non
 
     folder, state = _state_of(study, store)
     objective, space, absent = objective_of(state), explored_space(state), absent_of(state)
-    trials = [t for _, t in sorted(state.history.trials.items()) if finalists or not t.may_be_delivered]
+    trials = [
+        t for _, t in sorted(state.history.trials.items()) if not t.is_remedy and (finalists or not t.may_be_delivered)
+    ]
     values = {
         t.number: {k: v for k, v in values_of(t, space).items() if t.number not in absent.get(k, ())} for t in trials
     }

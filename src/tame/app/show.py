@@ -19,15 +19,18 @@ from tame.core.evaluation import NumberAnswers
 from tame.core.importance import Mattered
 from tame.core.plain import to_plain
 from tame.core.recipe import Value
-from tame.core.records import FINALIST, LOST, Finding, Trial
+from tame.core.records import FINALIST, LOST, REMEDY, Finding, Trial
 from tame.core.result import Result
+from tame.core.result_parts import CaseRow
 from tame.kinds.known import FIRST
 from tame.report import formats, words
+from tame.report.case_words import came_of_it
 from tame.report.evidence import SURE, evidence, to_do
 from tame.report.fields import in_plain_words, name_of, names_of
 from tame.report.importance_words import in_words as importance_words
 from tame.report.importance_words import worth
 from tame.report.next_steps import document, next_steps
+from tame.study.case_rows import row_of
 from tame.study.events import Row, Summary
 from tame.study.state import State, unmuted
 from tame.study.summary import summary_of
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 MOST_TRIALS = 40
 MOST_FINDINGS = 6
+MOST_CASES = 4
 MOST_CHANGES = 6  # of the winner's fields that are listed
 MOST_ENGINES = 4
 MOST_COLUMNS = 2  # for fields in the table of trials: more do not fit into 80 characters
@@ -71,6 +75,7 @@ def result_lines(result: Result, *, details: bool = False) -> RenderableType:
         _sentence(words.optimism(result)),
         *_judged(result),
         *findings_lines(result.findings, total=result.all_findings, kind=result.kind),
+        *_cases(result.cases),
         Text(),
         _text(_winner(result)),
         _sentence(words.trials_words(result)),
@@ -91,7 +96,7 @@ def study_table(
     where it is not given.
     """
     told = summary or summary_of(state.history)
-    rows = [row for row in told.trials if row.origin != FINALIST]
+    rows = [row for row in told.trials if row.origin not in (FINALIST, REMEDY)]
     if not rows:
         return Text("no trials yet")
     parts: list[RenderableType] = []
@@ -101,20 +106,26 @@ def study_table(
     elif state.result is None:
         parts += [_text(f"not finished; {formats.duration(state.used_s)} used", "dim")]
         parts += findings_lines(unmuted(state), total=len(unmuted(state)), kind=state.kind)
+        parts += _cases([row_of(case) for case in state.cases])
     else:
         parts += [result_lines(Result.from_json(state.result), details=details)]
-    return Group(*parts, Text(), *_ranked(rows, len(told.trials) - len(rows), state, told.base))
+    return Group(*parts, Text(), *_ranked(rows, told, state))
 
 
-def _ranked(rows: list[Row], again: int, state: State, base: Mapping[str, Value]) -> list[RenderableType]:
-    """How many trials are in which state, and a table of the best. again: runs of finalists."""
+def _ranked(rows: list[Row], told: Summary, state: State) -> list[RenderableType]:
+    """How many trials are in which state, and a table of the best. rows: of the search."""
+    again, tried = (sum(row.origin == own for row in told.trials) for own in (FINALIST, REMEDY))
     going_on = state.result is None and state.imported is None
     counts = {name: sum(row.state == name for row in rows) for name in SEARCHED_STATES}
     head = f"{formats.count(len(rows), 'recipe')}: {words.counted(counts, going_on=going_on)}"
+    head += f"; {formats.count(tried, 'run')} of remedies" if tried else ""
     head += f"; {formats.count(again, 'run')} of finalists" if again else ""
     ranked = sorted(rows, key=lambda row: (_loss(row), row.number))
     more = len(ranked) - MOST_TRIALS
-    parts: list[RenderableType] = [_text(head, "bold"), _trials(ranked[:MOST_TRIALS], rows, base, going_on=going_on)]
+    parts: list[RenderableType] = [
+        _text(head, "bold"),
+        _trials(ranked[:MOST_TRIALS], rows, told.base, going_on=going_on),
+    ]
     if more > 0:
         parts.append(_text(f"and {formats.count(more, 'more recipe')}; tame show --json lists all", "dim"))
     return parts
@@ -174,6 +185,7 @@ def _trial_json(trial: Trial) -> dict[str, object]:
         "number": trial.number, "origin": trial.origin, "state": trial.state,
         "reason": trial.reason, "last_reason": trial.last_reason,
         "until": trial.until, "epochs": trial.epochs, "recipe": trial.recipe.flat(), "points": points,
+        **({"against": trial.against} if trial.is_remedy else {}),
     }  # fmt: skip
 
 
@@ -208,6 +220,11 @@ def _judged(result: Result) -> list[Text]:
         span = f"{size(costs.low)} to {size(costs.high)}"
         found.append(_sentence(f"expected cost {size(costs.value)} ({span}): {costs.how}"))
     return found
+
+
+def _cases(cases: Sequence[CaseRow]) -> list[Text]:
+    """What the doctor tried, and what came of it."""
+    return [_sentence(f"tried: {line}") for case in cases[:MOST_CASES] for line in came_of_it(case)]
 
 
 def _engines(result: Result) -> list[Text]:

@@ -50,7 +50,8 @@ REGRESSION_METRICS = ("rmse", "mae", "r2")
 # The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
     "target", "image", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val", "test",
-    "folds", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "stop_search_early", "set",
+    "folds", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "doctor",
+    "stop_search_early", "set",
 )  # fmt: skip
 DATA, BUDGET, NETWORK, SEARCH, OUTPUT = PANELS = ("Data", "Budget", "Network", "Search", "Output")  # of the help
 
@@ -195,6 +196,10 @@ class StudyConfig:
             "stop when further trials are unlikely to help", kind="switch", group=SEARCH, older="until_worthless"
         ).metadata,
     )
+    doctor: bool | None = field(default=True, metadata=Option(  # None: a study from before there were remedies
+        "try remedies for what is wrong with the best trials, and keep those that help (default: yes)",
+        kind="switch", group=SEARCH, has_no=True,
+    ).metadata)  # fmt: skip
     start_from: tuple[str, ...] = field(
         default=(),
         metadata=Option(
@@ -255,13 +260,10 @@ class StudyConfig:
     mute: tuple[str, ...] = field(
         default=(),
         metadata=Option(
-            "a finding that is not told, by number or name: TAME301",
-            kind="texts",
-            metavar="CODE",
-            group=OUTPUT,
+            "a finding that is not told, by number or name: TAME301", kind="texts", metavar="CODE", group=OUTPUT,
             toml=muted_in_toml,
         ).metadata,
-    )
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         _check_texts(self)
@@ -308,9 +310,9 @@ class StudyConfig:
         """Plain values that `from_json` turns back into this config, by the names that older versions know."""
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
                  "mute": list(self.mute)}  # fmt: skip
-        for name in ("columns", "image", "label_pattern", "store", "mute"):
-            if not plain[name]:
-                del plain[name]  # so that a study that says nothing of them is written as it always was
+        unsaid = [name for name in ("columns", "image", "label_pattern", "store", "mute") if not plain[name]]
+        for name in [*unsaid, *(["doctor"] if self.doctor is None else [])]:
+            del plain[name]  # so that a study that says nothing of them is written as it always was
         return {stored_name(name): value for name, value in plain.items()}
 
     @classmethod
@@ -339,9 +341,10 @@ def _check_numbers(config: StudyConfig) -> None:
         require(is_number, f"the time must be a number of seconds, or a text such as '10m', got {config.time_s!r}")
         good = math.isfinite(config.time_s) and config.time_s > 0
         require(good, f"the time must be above 0 seconds, got {config.time_s:g}")
-    for name in ("widen", "stop_search_early"):
+    for name in ("widen", "doctor", "stop_search_early"):
         value = getattr(config, name)
-        require(isinstance(value, bool), f"{name} must be true or false, got {value!r}")
+        is_said = isinstance(value, bool) or (name == "doctor" and value is None)
+        require(is_said, f"{name} must be true or false, got {value!r}")
     for name in ("trials", "epochs", "folds", "seed"):
         value = getattr(config, name)
         require(value is None or type(value) is int, f"{name} must be a whole number, got {value!r}")
@@ -422,7 +425,7 @@ def _told(config: StudyConfig) -> list[str]:
         for name in (*WRITTEN, *(name for name in OPTIONS if name not in WRITTEN))
         if OPTIONS[name].kind != "argument"
         and OPTIONS[name].repeated != "never"
-        and (OPTIONS[name].repeated == "always" or getattr(config, name) != getattr(plain, name))
+        and (OPTIONS[name].repeated == "always" or getattr(config, name) not in (None, getattr(plain, name)))
     ]
 
 

@@ -24,22 +24,24 @@ Severity = Literal["info", "warning", "problem"]
 Confidence = Literal["low", "medium", "high"]
 LOST: Final[tuple[TrialState, ...]] = ("diverged", "failed")
 DecisionKind = Literal["start", "continue", "pause", "stop", "complete", "copy"]
-# Who proposed a trial: the user or a rule; the searchers; what trains after the search; another program. Searchers
-# from other packages have their own origins, which are kept as they are.
+# Who proposed a trial: the user or a rule; the searchers; the doctor; what trains after the search; another program.
+# Searchers from other packages have their own origins, which are kept as they are.
 Origin = Literal[
-    "default", "portfolio", "user", "sobol", "random", "grid", "tpe", "gp", "model", "copy", "finalist", "fine-tune",
-    "imported",
+    "default", "portfolio", "user", "sobol", "random", "grid", "tpe", "gp", "model", "copy", "remedy", "finalist",
+    "fine-tune", "imported",
 ]  # fmt: skip
 ORIGINS: Final[tuple[Origin, ...]] = get_args(Origin)
 
 DEFAULT: Final[Origin] = "default"  # the recipe that always takes part
 PORTFOLIO: Final[Origin] = "portfolio"  # a recipe that works on many tasks, or is an earlier study's
+REMEDY: Final[Origin] = "remedy"  # one field changed against a finding, or the recipe itself trained beside it
 FINALIST: Final[Origin] = "finalist"  # a recipe of the search, trained again with a fresh seed
 FINE_TUNED: Final[Origin] = "fine-tune"
 IMPORTED: Final[Origin] = "imported"
 
 _GIVEN: Final[frozenset[Origin | str]] = frozenset[Origin | str]({DEFAULT, PORTFOLIO})
 _DRAWN: Final[frozenset[Origin | str]] = frozenset[Origin | str]({"sobol", "random", "grid"})
+_OF_THE_DOCTOR: Final[frozenset[Origin | str]] = frozenset[Origin | str]({REMEDY, FINALIST})  # where they have a source
 _AFTER_THE_SEARCH: Final[frozenset[Origin | str]] = frozenset[Origin | str]({FINALIST, FINE_TUNED})
 
 
@@ -111,6 +113,7 @@ class Trial:
     kept_epoch: int | None = None  # of a trial that stopped early: the epoch whose weights are kept
     parent: int | None = None  # of a copy: the trial whose weights it continues from
     inherited: int = 0  # of a copy: how many epochs at the start of its curve its parent trained
+    against: int | None = None  # of a remedy, or a finalist that is stopped in time: the trial with the finding
 
     @property
     def is_default(self) -> bool:
@@ -140,14 +143,19 @@ class Trial:
         return self.origin == FINE_TUNED
 
     @property
+    def is_remedy(self) -> bool:
+        """Whether the doctor started it beside the search: with one field changed, or to compare such a one with."""
+        return self.origin == REMEDY
+
+    @property
     def may_be_delivered(self) -> bool:
         """Whether its weights may be delivered: it was trained after the search, as a finalist or by fine-tuning."""
         return self.origin in _AFTER_THE_SEARCH
 
     @property
     def is_searched(self) -> bool:
-        """Whether the search started it: neither trained after the search nor imported."""
-        return self.origin != IMPORTED and not self.may_be_delivered
+        """Whether the search started it: no remedy, and neither trained after the search nor imported."""
+        return self.origin != IMPORTED and not self.may_be_delivered and not self.is_remedy
 
     @property
     def epochs(self) -> int:
@@ -182,7 +190,9 @@ class Trial:
 class Decision:
     """What happens to a trial next, and why. `until`: total epochs; `recipe`: of a trial that starts or is a copy.
 
-    copy: a new trial that continues from the weights of `source`, at that trial's current epoch.
+    copy: a new trial that continues from the weights of `source`, at that trial's current epoch. Of a remedy, and of a
+    finalist that is stopped in time, `source` is the trial with the finding: one that starts takes nothing from it, and
+    a copy its curve up to `until`.
     """
 
     kind: DecisionKind
@@ -354,12 +364,13 @@ class _Growing:
     kept_epoch: int | None = None
     parent: int | None = None
     inherited: int = 0
+    against: int | None = None
 
     @classmethod
     def of(cls, trial: Trial) -> _Growing:
         return cls(
             trial.number, trial.recipe, trial.origin, trial.reason, trial.state, trial.until, list(trial.curve.points),
-            trial.last_reason, trial.kept_epoch, trial.parent, trial.inherited,
+            trial.last_reason, trial.kept_epoch, trial.parent, trial.inherited, trial.against,
         )  # fmt: skip
 
     @property
@@ -369,7 +380,7 @@ class _Growing:
     def trial(self) -> Trial:
         return Trial(
             self.number, self.recipe, self.origin, self.reason, self.state, self.until, Curve(tuple(self.points)),
-            self.last_reason, self.kept_epoch, self.parent, self.inherited,
+            self.last_reason, self.kept_epoch, self.parent, self.inherited, self.against,
         )  # fmt: skip
 
     def measure(self, fresh: Sequence[Point]) -> None:
@@ -466,9 +477,15 @@ class Decided:
         require(is_new, f"trial {self.trial} cannot {self.kind} with a recipe here", error=StorageError)
         recipe = Recipe.from_flat(self.recipe)
         own = _Growing(self.trial, recipe, self.origin, self.reason, "running", self.until, [])
-        if self.source is not None:
-            source = fold.grown(self.source)
-            own.points, own.parent, own.inherited = list(source.points), source.number, source.epochs
+        if self.source is None:
+            return own
+        source = fold.grown(self.source)
+        if self.origin in _OF_THE_DOCTOR:
+            own.against = source.number
+            own.points = [each for each in source.points if self.kind == "copy" and each.epoch <= self.until]
+        else:
+            own.points, own.parent = list(source.points), source.number
+        own.inherited = own.epochs
         return own
 
 

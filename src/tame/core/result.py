@@ -19,6 +19,7 @@ from tame.core.records import Finding, Score, TrialState
 from tame.core.result_parts import (
     BackboneFacts,
     Baselines,
+    CaseRow,
     DataFacts,
     Delivered,
     EngineChoice,
@@ -63,6 +64,7 @@ class Result:
     rest: RestWorth | None
     searched: FewerDimensions | None
     forecast: Forecasts
+    cases: tuple[CaseRow, ...] = ()  # what the doctor tried; missing in older results
     all_findings: int
     answers: Answers  # in JSON its fields are listed here, among those of the result
     trials: int
@@ -118,6 +120,8 @@ class Result:
                 found[each.name] = value.to_json()
             elif each.name == "optimism_interval" and value is None:
                 continue
+            elif each.name == "cases" and not value:
+                continue  # as in results from before there were remedies
             else:
                 found[each.name] = without_none(value) if each.name in SPARSE else to_plain(value)
         return found

@@ -135,6 +135,40 @@ class FineTuning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemedyRow:
+    """A remedy and what came of it. field: what was changed, from `before` to `after`; trials: one per seed.
+
+    is_free: whether the patient's own curve shows the outcome; difference: of the validation loss, below 0 where the
+    remedy lowers it, None if it could not be compared; kept: whether it became a candidate.
+    """
+
+    field: str
+    before: Value
+    after: Value
+    trials: tuple[int, ...]
+    is_free: bool = False
+    verdict: str = ""
+    kept: bool = False
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseRow:
+    """What the doctor saw in a trial, the patient, and what it tried. seen: the title of the finding, at this epoch.
+
+    beside: the trials of the patient's recipe that the remedies were compared with; epochs: trained for all of it.
+    """
+
+    code: str
+    seen: str
+    patient: int
+    epoch: int
+    beside: tuple[int, ...] = ()
+    epochs: int = 0
+    remedies: tuple[RemedyRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnFacts:
     """How a column of a table was interpreted and why, whether it is an input, and its number of categories."""
 

@@ -34,7 +34,8 @@ def outcomes(history: History, space: Space, *, absent: Mapping[str, Collection[
     absent: by dimension, trials in which it has no effect although the space says that it is active.
     """
     gone = absent or {}
-    trials = [t for t in history.trials.values() if not t.may_be_delivered and (t.state == "diverged" or _known(t))]
+    of_search = [t for t in history.trials.values() if not (t.may_be_delivered or t.is_remedy)]
+    trials = [t for t in of_search if t.state == "diverged" or _known(t)]
     done = [t for t in trials if t.state == "complete"]
     longest = max((t.epochs for t in trials if t.state != "diverged"), default=0)
     ended = {t.number for t in done or trials if t.state != "diverged" and (done or t.epochs == longest)}

@@ -21,6 +21,7 @@ ALSO = {  # other words for those of the glossary
     "folds": "fold", "portfolio": "origins", "sobol": "origins", "origin": "origins", "waits": "states",
     "paused": "states", "trained": "states", "stopped": "states", "stopped early": "states", "state": "states",
     "score": "metric", "hyperparameter": "space", "ece": "calibration", "finalists": "finalist",
+    "remedies": "remedy", "doctor": "remedy", "case": "remedy",
 }  # fmt: skip
 
 

@@ -107,6 +107,11 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
         "Something that is wrong with the data, the space or a training, with the numbers that show it and what to "
         "change.",
     ),
+    "remedy": (
+        "Remedy",
+        "One setting changed against a finding. It is trained beside the trial with the finding, with the same seeds, "
+        "and kept as a candidate if it lowers the validation loss by more than chance does.",
+    ),
     "states": (
         "Waits, trained, stopped early, diverged",
         "What became of a trial. It waits until it is its turn again; it is trained once all its epochs are done; it "
@@ -121,7 +126,7 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
 }  # fmt: skip
 PAGE = (  # what the report explains, in its order, if the study has it
     "recipe", "epoch", "loss", "metric", "validation", "test", "optimism", "interval", "dummy", "default", "fold",
-    "calibration", "overfitting", "rate", "decay", "seed", "states", "origins", "backbone",
+    "calibration", "overfitting", "rate", "decay", "seed", "remedy", "states", "origins", "backbone",
 )  # fmt: skip
 
 
@@ -185,6 +190,10 @@ def numbers(result: Result, history: History) -> dict[str, str]:
         "states": f"Here: {words.states_of(result)}.",
         "origins": "",
     }
+    if result.cases:
+        tried = [each for case in result.cases for each in case.remedies]
+        kept = sum(each.kept for each in tried)
+        found["remedy"] = f"Tried here: {len(tried):,}; kept: {kept:,}."
     if folds > 1:
         found["fold"] = f"Here there are {folds}."
     if isinstance(answers, ClassAnswers) and answers.calibration:

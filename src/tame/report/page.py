@@ -18,6 +18,7 @@ from tame.core.records import Finding, History, Trial
 from tame.core.result import Result
 from tame.kinds.known import FIRST, KINDS
 from tame.report import data_section, formats, importance_section, search_section, test_section, words
+from tame.report.cases_section import CasePart, of_cases
 from tame.report.charts import Kind, Row, intervals
 from tame.report.data_section import DataSection
 from tame.report.evidence import SURE, evidence, to_do
@@ -86,6 +87,7 @@ class Page:
     pairs: list[PairGroup]
     score_chart: Markup
     training: Training
+    cases: list[CasePart]
     classes: ClassSection | None
     numbers: NumberSection | None
     data: DataSection
@@ -152,7 +154,7 @@ def _environment() -> Environment:
 
 def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> Page:
     """What the templates print."""
-    trials = search_section.ranked([trial for trial in history.trials.values() if not trial.is_finalist])
+    trials = search_section.ranked([t for t in history.trials.values() if not (t.is_finalist or t.is_remedy)])
     kind, answers, classes, numbers = result.kind, result.answers, None, None
     if isinstance(answers, NumberAnswers):
         numbers = test_section.of_numbers(result, answers, thumbnails)
@@ -186,6 +188,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
         pairs=pair_groups(result, thumbnails),
         score_chart=_score_chart(result),
         training=search_section.training(result, history, trials),
+        cases=of_cases(result, history),
         classes=classes,
         numbers=numbers,
         data=data_section.of_data(result),
@@ -205,10 +208,11 @@ def _sections(result: Result, classes: ClassSection | None) -> list[tuple[str, s
         first = [("mistakes", "Mistakes"), ("confusion", "Confusion matrix"), ("classes", "Each class")]
         first += [("calibration", "Calibration")] if classes.calibration else []
         first += [("costs", "Costs")] if classes.costs else []
+    tried = [("cases", "What the doctor tried")] if result.cases else []
     tuned = [("tuning", "Fine-tuning")] if KINDS.get(result.kind).features is not None else []
     more = [("findings", "All findings")] if len(result.findings) > FIRST_FINDINGS else []
     return [
-        ("result", "Result"), *first, ("data", "Data and split"), ("curves", "Learning curves"),
+        ("result", "Result"), *first, ("data", "Data and split"), ("curves", "Learning curves"), *tried,
         ("mattered", "What mattered"), ("recipe", "Recipe"), ("search", "Search"), ("finalists", "Finalists"), *tuned,
         *more, ("again", "Reproduce"), ("glossary", "Glossary"),
     ]  # fmt: skip

@@ -35,7 +35,7 @@ STATES = {  # of a trial, as people say it; while a study goes on, a paused tria
 }  # fmt: skip
 ORIGINS = {  # of a recipe, as people say it; those of other packages keep their names
     "portfolio": "known good", "user": "given", "sobol": "even spread", "tpe": "predicted good",
-    "gp": "predicted good", "model": "predicted good", "fine-tune": "fine-tuned",
+    "gp": "predicted good", "model": "predicted good", "remedy": "remedy", "fine-tune": "fine-tuned",
 }  # fmt: skip
 FEW = 0.1  # an interval of a score that is wider says that there are few examples
 
@@ -130,7 +130,7 @@ def verdict(result: Result) -> str:
     default = result.baselines.default
     if default is None:
         return "the default recipe could not be trained to the end, so the gain over it is unknown"
-    if result.trials == 1:
+    if result.trials == 1 and default.is_winner:
         return "only the default recipe was tried: nothing was searched, so the gain over it is unknown"
     if default.is_winner:
         return "the default recipe won: the search found nothing that is shown to be better"

@@ -15,6 +15,7 @@ from tame.core.result_parts import RestWorth
 from tame.core.space import Choice, Space, field_of, to_text
 from tame.monitor.remedies import CHANGES, Lost, Narrowed, OnEdge, Widened, change_for
 from tame.monitor.space import edges, infeasible
+from tame.study.case_rows import outcome_words
 from tame.study.events import Region, event_of
 from tame.study.plan import Plan
 from tame.study.session import Study
@@ -90,7 +91,7 @@ def why_worthless(rest: Rest) -> str:
 
 
 def with_outcomes(state: State) -> list[Finding]:
-    """The findings of a study that are told, with outcomes for those about the search."""
+    """The findings of a study that are told, with outcomes for those about the search and those that were treated."""
     return [replace(f, outcome=f.outcome or _outcome(state, f)) for f in unmuted(state)]
 
 
@@ -189,7 +190,7 @@ def _outcome(state: State, finding: Finding) -> str:
     if finding.code == "worthless_rest":
         about = from_plain(_Weighed, finding.evidence, what=f"the evidence of {finding.code}")
         return _of_the_rest(state, about, trials)
-    return ""
+    return outcome_words(state, finding)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,71 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A remedy: the changed field, its value before and after, and the trials with it, one per seed.
+
+    is_free: whether the curve of the patient already shows what comes of it, so that nothing is trained.
+    """
+
+    field: str
+    before: Value
+    after: Value
+    trials: tuple[int, ...]
+    is_free: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prescribed:
+    """Remedies are tried against a finding. code, seen, epoch: the finding, its title, and the epoch it was seen at.
+
+    patient: the trial with the finding; beside: trials of its recipe with the seeds of the remedies, in their order;
+    epochs: that all of these train.
+    """
+
+    event_kind: ClassVar[str] = "prescribed"
+    code: str = ""
+    seen: str = ""
+    epoch: int = 0
+    evidence: Plain = field(default_factory=dict)
+    patient: int = 0
+    beside: tuple[int, ...] = ()
+    tried: tuple[Tried, ...] = ()
+    epochs: int = 0
+
+    @property
+    def first(self) -> int:
+        """The first trial of the first remedy, by which a case is known."""
+        return self.tried[0].trials[0]
+
+    @property
+    def trials(self) -> tuple[int, ...]:
+        """All trials that are there for it alone."""
+        every = (*self.beside, *(number for each in self.tried for number in each.trials))
+        return tuple(number for number in every if number != self.patient)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a remedy. trial: its first; difference: of the validation loss, below 0 where it is lower; chance:
+    the p-value, raised for all remedies of the case; kept: whether it is a candidate from here on."""
+
+    trial: int
+    verdict: Literal["helped", "no real difference", "hurt", "diverged", "not finished"]
+    kept: bool = False
+    difference: Difference | None = None
+    chance: Number | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedied:
+    """The remedies of a case were judged. trial: the first trial of its first remedy."""
+
+    event_kind: ClassVar[str] = "remedied"
+    trial: int = 0
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchEnded:
     """The search has ended. worthless: whether because further trials were unlikely to help."""
 
@@ -312,18 +377,18 @@ class Imported:
 
 
 StudyEvent = (
-    Opened | Clock | PlanEvent | SpaceKept | SpaceAsked | Region | Rest | SearchEnded | FinalistsChosen | MoreSeeds
-    | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected | HowChosen | EnginesUsed | Trained
-    | WorkerRestarted | Summary | Stopped | Ended | Imported
+    Opened | Clock | PlanEvent | SpaceKept | SpaceAsked | Region | Rest | Prescribed | Remedied | SearchEnded
+    | FinalistsChosen | MoreSeeds | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected | HowChosen
+    | EnginesUsed | Trained | WorkerRestarted | Summary | Stopped | Ended | Imported
 )  # fmt: skip
 
-# The study's state holds the last event of each kind, under the name of the kind.
+# The study's state holds the last event of each kind, under the name of the kind, and all cases.
 EVENTS: Mapping[str, type[StudyEvent]] = {
     kind.event_kind: kind
     for kind in (
-        Opened, Clock, PlanEvent, SpaceKept, SpaceAsked, Region, Rest, SearchEnded, FinalistsChosen, MoreSeeds,
-        TuningJudged, SealOpened, Delivered, Forecast, ForecastCorrected, HowChosen, EnginesUsed, Trained,
-        WorkerRestarted, Summary, Stopped, Ended, Imported,
+        Opened, Clock, PlanEvent, SpaceKept, SpaceAsked, Region, Rest, Prescribed, Remedied, SearchEnded,
+        FinalistsChosen, MoreSeeds, TuningJudged, SealOpened, Delivered, Forecast, ForecastCorrected, HowChosen,
+        EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended, Imported,
     )
 }  # fmt: skip
 

@@ -161,7 +161,7 @@ def trained_again(study: Study, data: Data, plan: Plan, wanted: Sequence[Wanted]
     training, those count that reached their end; if none did, all as far as they came.
     """
     _train_again(study, plan, wanted)
-    every = [(trial, _seeds_of(study, trial) if seeds else [trial]) for trial, seeds in wanted]
+    every = [(trial, seeds_of(study, trial) if seeds else [trial]) for trial, seeds in wanted]
     whole = [(trial, [t for t in own if t.state == "complete" or t is trial]) for trial, own in every]
     if _is_cut(study) and not any(own for _, own in whole):
         begun = [(trial, [t for t in own if t.curve.points and t.state == "paused"]) for trial, own in every]
@@ -181,30 +181,31 @@ def _train_again(study: Study, plan: Plan, wanted: Sequence[Wanted]) -> None:
     """
     fresh: list[Decision] = []
     for trial, seeds in wanted:
-        have = {t.recipe.seed for t in _seeds_of(study, trial)}
+        have = {t.recipe.seed for t in seeds_of(study, trial)}
         number = max(study.history.trials) + 1 + len(fresh)
         missing = [trial.recipe.but({"seed": seed}) for seed in seeds if seed not in have]
-        reason = _reason(trial)
+        reason = again(trial)
         fresh += [Decision("start", number + i, reason, r.epochs, r, FINALIST) for i, r in enumerate(missing)]
     study.keep(*map(decision_event, fresh))
-    running = [t for trial, _ in wanted for t in _seeds_of(study, trial) if t.state == "running"]
+    running = [t for trial, _ in wanted for t in seeds_of(study, trial) if t.state == "running"]
     test(study, plan, running)
     done = [study.history.trials[t.number] for t in running]
     going = [t for t in done if t.state == "running"]
     study.keep(*(decision_event(ended(t)) for t in going))
 
 
-def _seeds_of(study: Study, trial: Trial) -> list[Trial]:
+def seeds_of(study: Study, trial: Trial) -> list[Trial]:
     """The trials that train a finalist's recipe with fresh seeds."""
-    return [t for _, t in sorted(study.history.trials.items()) if t.reason == _reason(trial)]
+    return [t for _, t in sorted(study.history.trials.items()) if t.reason == again(trial)]
 
 
-def _reason(trial: Trial) -> str:
+def again(trial: Trial) -> str:
+    """Why the recipe of a trial is trained again, by which its fresh seeds are known."""
     # Stored reasons are compared with this text: to change it would lose the finalists of earlier studies.
-    again = f"the recipe of trial {trial.number} again, with a fresh seed"
+    said = f"the recipe of trial {trial.number} again, with a fresh seed"
     if trial.parent is None:
-        return again
-    return f"{again}; from the first epoch on, while trial {trial.number} changed its rates as it trained"
+        return said
+    return f"{said}; from the first epoch on, while trial {trial.number} changed its rates as it trained"
 
 
 def best_trials(study: Study, plan: Plan, count: int) -> list[Trial]:
@@ -213,7 +214,7 @@ def best_trials(study: Study, plan: Plan, count: int) -> list[Trial]:
     Ranked by validation loss; with enough examples, every other one by the metric, starting with the first: a network
     may become overconfident while its metric still improves.
     """
-    trials = searched(study.history)
+    trials = [*searched(study.history), *study.state.kept_remedies]
     ended = [t for t in trials if t.state == "complete"]
     by_loss = sorted(ended, key=_loss) or sorted(
         (t for t in trials if t.curve.points), key=lambda t: (-t.epochs, _loss(t))

@@ -52,6 +52,7 @@ from tame.evaluate.seeds import SeedNoise, beyond_seeds, optimism, seed_noise
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.monitor.rules import consistent
+from tame.study.case_rows import row_of
 from tame.study.delivery import Tested
 from tame.study.doctor import rest_worth, with_outcomes
 from tame.study.draft import fewer_dimensions
@@ -120,10 +121,11 @@ def make_result(
         rest=rest_worth(state),
         searched=fewer_dimensions(planned(state)),
         forecast=Forecasts(forecast=_as_kept(state.forecast), forecast_corrected=_as_kept(state.forecast_corrected)),
+        cases=tuple(map(row_of, state.cases)),
         all_findings=len(unmuted(study.state)),
         answers=_answers(study, data, tested.winner, winner),
-        trials=sum(not t.is_finalist for t in trials.values()),
-        trial_states=_states(list(trials.values())),
+        trials=sum(not (t.is_finalist or t.is_remedy) for t in trials.values()),
+        trial_states=_states([t for t in trials.values() if not t.is_remedy]),
         whole=sum(t.state == "complete" for t in trials.values()),
         epochs=sum(t.trained for t in trials.values()),
         fine_tuning=_part(FineTuning, state.tuning_judged, "the outcome of fine-tuning"),
@@ -264,7 +266,9 @@ def command(study: Study) -> str:
 def headline(study: Study, winner: Finalist) -> list[Finding]:
     """The findings for the first page, about the data, the search and the winner, the most severe first."""
     # The same is mostly found with every seed: it is told once, of the delivered one if it is found there.
-    own = [*(t.number for t in winner.trials), winner.from_trial]
+    # Of a remedy, what it was tried against is told too.
+    patient = study.history.trials[winner.from_trial].against
+    own = [*(t.number for t in winner.trials), winner.from_trial, *([] if patient is None else [patient])]
     every = with_outcomes(study.state)
     first = [f for f in every if f.trial is None or f.code == "fine_tuning"]
     seen = [finding for number in own for finding in every if finding.trial == number and finding.code != "fine_tuning"]

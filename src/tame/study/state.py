@@ -6,7 +6,7 @@ import gc
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from tame.core.errors import StorageError, require
 from tame.core.importance import Objective
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
-from tame.core.records import MISFITS, Decided, Event, Finding, Fold, History, Point, misfit
+from tame.core.records import MISFITS, Decided, Event, Finding, Fold, History, Point, Trial, misfit
 from tame.core.result import Result
 from tame.core.result_parts import DataFacts as DataFactsType
 from tame.core.result_parts import EngineChoice
@@ -38,8 +38,11 @@ from tame.study.events import (
     Imported,
     MoreSeeds,
     Opened,
+    Outcome,
     PlanEvent,
+    Prescribed,
     Region,
+    Remedied,
     ResultPlain,
     SealOpened,
     SearchEnded,
@@ -48,6 +51,7 @@ from tame.study.events import (
     Stopped,
     Summary,
     Trained,
+    Tried,
     TuningJudged,
     WorkerRestarted,
     read_event,
@@ -55,6 +59,8 @@ from tame.study.events import (
 from tame.study.record import Record, is_study, open_record
 from tame.trial.commands import How
 
+# What holds for a study whose config does not say it: one from before there were remedies goes on without them.
+NOT_SAID: Mapping[str, object] = {"doctor": None}
 MOST_S = 1e12  # seconds that anything may have taken
 
 
@@ -86,6 +92,19 @@ class Silent:
     def note(self, text: str) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Remedies against a finding, and what came of them; None while they are trained."""
+
+    prescribed: Prescribed
+    remedied: Remedied | None = None
+
+    def outcome_of(self, tried: Tried) -> Outcome | None:
+        """What came of one remedy."""
+        own = () if self.remedied is None else self.remedied.outcomes
+        return next((each for each in own if each.trial == tried.trials[0]), None)
+
+
 @dataclass(slots=True)
 class State:
     """The state from the events: trials, findings, and the last event of every other kind, under its name."""
@@ -93,6 +112,7 @@ class State:
     fold: Fold = field(default_factory=Fold)  # of the trials
     findings: list[Finding] = field(default_factory=list)
     hows: dict[int, How] = field(default_factory=dict)  # in which way a trial is trained
+    cases: list[Case] = field(default_factory=list)
     left_from: dict[int, int] = field(default_factory=dict)  # the epoch of a trial when it was last continued
     trained_s: float = 0.0  # seconds of training in the search
     marks: list[tuple[float, int]] = field(default_factory=list)  # after each training: seconds used, epochs trained
@@ -106,6 +126,8 @@ class State:
     space_asked: SpaceAsked | None = None
     region: Region | None = None
     worth: Rest | None = None
+    prescribed: Prescribed | None = None
+    remedied: Remedied | None = None
     search_ended: SearchEnded | None = None
     finalists: FinalistsChosen | None = None
     more_seeds: MoreSeeds | None = None
@@ -138,6 +160,12 @@ class State:
     def epochs(self) -> int:
         """Epochs trained by all trials."""
         return self.fold.epochs
+
+    @property
+    def kept_remedies(self) -> list[Trial]:
+        """The trials of remedies that helped: candidates like those of the search."""
+        judged = [outcome for case in self.cases if case.remedied for outcome in case.remedied.outcomes]
+        return [self.history.trials[each.trial] for each in judged if each.kept]
 
     @property
     def kind(self) -> str:
@@ -177,6 +205,27 @@ def _decided(state: State, event: Event) -> None:
 
 def _found(state: State, event: Event) -> None:
     state.findings.append(from_plain(Finding, event.data, what=event))
+
+
+def _prescribed(state: State, event: Event) -> None:
+    _held(state, event)
+    own = state.prescribed
+    assert own is not None
+    require(bool(own.tried) and all(each.trials for each in own.tried), "a remedy has no trial", error=StorageError)
+    for number in (own.patient, *own.trials):
+        require(number in state.fold, f"no earlier event begins trial {number}", error=StorageError)
+    state.cases.append(Case(own))
+
+
+def _remedied(state: State, event: Event) -> None:
+    _held(state, event)
+    own = state.remedied
+    assert own is not None
+    for each in own.outcomes:
+        state.history.known(each.trial)
+    places = [i for i, case in enumerate(state.cases) if case.prescribed.first == own.trial]
+    require(len(places) == 1, f"no case is known by trial {own.trial}", error=StorageError)
+    state.cases[places[0]] = replace(state.cases[places[0]], remedied=own)
 
 
 def _held(state: State, event: Event) -> None:
@@ -224,6 +273,8 @@ STEPS: Mapping[str, Callable[[State, Event], None]] = {
     **dict.fromkeys(EVENTS, _held),
     **OF_TRIALS,
     "finding": _found,
+    "prescribed": _prescribed,
+    "remedied": _remedied,
     "data": _of_data,
     "result": _of_result,
     "test_opened": _of_opening,
@@ -391,7 +442,7 @@ def config_of(state: State, folder: Path) -> StudyConfig:
     """The config with which a study was started. Raises StorageError if it has none."""
     if state.opened is None:
         raise StorageError(f"{folder} was started but holds no config; start it again with tame fit")
-    return StudyConfig.from_json(state.opened.config)
+    return StudyConfig.from_json({**NOT_SAID, **state.opened.config})
 
 
 def unmuted(state: State) -> list[Finding]:

@@ -21,16 +21,16 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
     same populations again.
     """
     _copy(study, plan, trials)
-    kinds: dict[tuple[bool, int, int], list[Trial]] = {}
+    kinds: dict[tuple[bool, bool, int, int], list[Trial]] = {}
     for trial in trials:
         if trial.epochs < trial.until and trial.state == "running":
             start = study.state.left_from.get(trial.number, 0)
-            kinds.setdefault((trial.may_be_delivered, start, trial.until), []).append(trial)
-    for (final, _, until), own in sorted(kinds.items(), key=lambda item: item[0]):
+            kinds.setdefault((trial.may_be_delivered, trial.is_remedy, start, trial.until), []).append(trial)
+    for (final, _, _, until), own in sorted(kinds.items(), key=lambda item: item[0]):
         begun = time.monotonic()
         with study.until(limit_s(study, plan, final=final)) as cut:
             if not cut.is_made:
-                _advance(study, plan, own, until=until, final=final)
+                _advance(study, plan, own, until=until)
         if cut.is_made:
             study.keep(Trained(trained_s=time.monotonic() - begun, used_s=study.used_s))
             study.is_over = True
@@ -44,8 +44,13 @@ def ended(trial: Trial) -> Decision:
     return Decision("complete", trial.number, "all epochs are trained", trial.until)
 
 
-def _advance(study: Study, plan: Plan, own: Sequence[Trial], *, until: int, final: bool) -> None:
-    """Trains trials of one kind together, and stores the time and the engines."""
+def _advance(study: Study, plan: Plan, own: Sequence[Trial], *, until: int) -> None:
+    """Trains trials of one kind together, and stores the time and the engines.
+
+    The weights of those that are judged afterwards, for delivery or as remedies, are kept: after a kill the same ones
+    are judged.
+    """
+    final = own[0].may_be_delivered or own[0].is_remedy
     begun = time.monotonic()
     answer = study.worker.advance(
         [

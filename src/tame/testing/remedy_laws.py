@@ -12,6 +12,7 @@ from tame.core.errors import UsageError
 from tame.core.recipe import Recipe
 from tame.core.records import Finding
 from tame.core.space import Choice, Space, field_of
+from tame.monitor.prescriptions import CURES, Changed
 from tame.monitor.remedies import CHANGES, REMEDIES, Change, Narrowed, change_for
 
 
@@ -77,4 +78,61 @@ def _changed(code: str, example: Example) -> Change:
     assert example.finding.code == code
     change = REMEDIES.get(code)(example.recipe, example.finding, example.space)
     assert change is not None, f"{code} suggests nothing for its example"
+    return change
+
+
+# Cures: changes of a recipe against a finding about a trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CureExample:
+    """A recipe in which a cure changes something. finding: against which it is tried."""
+
+    recipe: Recipe
+    finding: Finding = field(default_factory=lambda: Finding("overfitting", "as it was seen", "warning", {}))
+    space: Space = field(default_factory=lambda: Space({}))
+
+
+CureLaw = Callable[[str, CureExample], None]
+
+
+def it_changes_one_field_of_the_recipe(name: str, example: CureExample) -> None:
+    change = _cured(name, example)
+    before, after = example.recipe.flat(), example.recipe.but({change.field: change.to}).flat()
+    assert [key for key in after if after[key] != before[key]] == [change.field]
+
+
+def it_sets_neither_what_costs_more_nor_what_is_the_users(name: str, example: CureExample) -> None:
+    field_name = _cured(name, example).field
+    assert field_name.partition(".")[0] not in ("own", "epochs", "batch_size", "seed", "input")
+
+
+def the_same_recipe_gets_the_same_change(name: str, example: CureExample) -> None:
+    assert _cured(name, example) == _cured(name, example)
+
+
+def it_comes_to_an_end(name: str, example: CureExample) -> None:
+    """Applied to its own outcome again and again, it stays within what a recipe may have, or has nothing to change."""
+    recipe = example.recipe
+    for _ in range(50):
+        change = CURES.get(name)(recipe, example.finding, example.space)
+        if change is None:
+            return
+        try:
+            recipe = recipe.but({change.field: change.to})
+        except UsageError:
+            return
+
+
+CURE_LAWS: tuple[CureLaw, ...] = (
+    it_changes_one_field_of_the_recipe,
+    it_sets_neither_what_costs_more_nor_what_is_the_users,
+    the_same_recipe_gets_the_same_change,
+    it_comes_to_an_end,
+)
+
+
+def _cured(name: str, example: CureExample) -> Changed:
+    change = CURES.get(name)(example.recipe, example.finding, example.space)
+    assert change is not None, f"{name} changes nothing in its example"
     return change

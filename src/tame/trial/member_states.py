@@ -40,17 +40,21 @@ class MemberStates:
         self._curves: dict[int, dict[int, Point]] = {}
 
     def get(self, trial: int, fold: Fold, recipe: Recipe) -> Population | None:
-        """The member's state, from a checkpoint if this process has not trained it."""
+        """The member's state, from a checkpoint if this process has not trained it.
+
+        Of a trial that ended early, a checkpoint has the state of its best epoch alone.
+        """
         if (trial, fold) not in self._own:
             self._load(trial)
-        found = self._own.get((trial, fold))
+        found = self._own.get((trial, fold), self._best.get((trial, fold)))
         return replace(found, members=(Member(trial, fold, recipe),)) if found else None
 
     def was_stacked(self, trial: int) -> bool | None:
         """Whether the state of a trial is from the stacked engine; None if there is no state."""
         if not any(number == trial for number, _ in self._own):
             self._load(trial)
-        found = next((own for (number, _), own in self._own.items() if number == trial), None)
+        held = {**self._best, **self._own}
+        found = next((own for (number, _), own in held.items() if number == trial), None)
         return None if found is None else any(name.startswith("param.") for name in found.tensors)
 
     def epoch(self, trial: int) -> int:
