@@ -22,6 +22,7 @@ from tame.core.config import StudyConfig
 from tame.core.errors import UsageError
 from tame.core.records import Score
 from tame.core.result import Result
+from tame.report.next_steps import document
 from tame.study.state import Silent, read_state
 
 ARCHITECTURE = "tf_efficientnet_lite0"
@@ -124,7 +125,8 @@ def test_the_story_as_json_is_the_result_and_what_the_demo_adds() -> None:
     result, _ = made("two_classes")
     plain = json.loads(json.dumps(Demo(result, FAULTS, SCRATCH).to_json(), allow_nan=False))
     about = plain.pop("demo")
-    assert plain == json.loads(json.dumps(result.to_json()))
+    assert plain == json.loads(json.dumps(document(result)))
+    assert len(plain["next"]) > 0
     assert about["faults"][0]["found"] == 9
     assert about["from_scratch"]["score"]["value"] == 0.41
     assert Demo(result, ()).to_json()["demo"] == {"faults": [], "from_scratch": None}

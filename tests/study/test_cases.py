@@ -41,7 +41,7 @@ def make(tmp_path_factory):
 
     def config(folder, **more):
         about = {"trials": 36, "epochs": 14, "seed": 2, "search": "random", "set": SMALL, **more}
-        return StudyConfig(data=str(path), target="label", out=str(folder), folds=2, **about)
+        return StudyConfig(data=str(path), target="label", out=str(folder), folds=2, **{"doctor": True, **about})
 
     patch = pytest.MonkeyPatch()
     patch.setenv("TAME_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -218,7 +218,7 @@ def test_without_the_doctor_a_study_only_watches(make, treated, tmp_path):
     state = read_state(tmp_path / "study")[1]
     assert (state.cases, result.cases) == ([], ())
     assert not any(trial.is_remedy for trial in state.history.trials.values())
-    assert "--no-doctor" in result.command
+    assert "doctor" not in result.command
     searched = [t for t in state.history.trials.values() if t.is_searched]
     beside = [t for t in treated[2].history.trials.values() if t.is_searched]
     assert [(t.recipe, t.curve) for t in searched] == [(t.recipe, t.curve) for t in beside], "the search is the same"
@@ -303,16 +303,6 @@ def test_what_the_user_fixed_is_not_changed(make, tmp_path):
     fixed = {**SMALL, "regularize.early_stopping": 0}
     fit_study(make(tmp_path / "study", trials=2, epochs=20, set=fixed), Silent(), inline=True)
     assert read_state(tmp_path / "study")[1].cases == [], "and for others there are no epochs"
-
-
-def test_a_study_from_before_there_were_remedies_goes_on_without(make, tmp_path):
-    config = make(tmp_path / "study")
-    before = {name: value for name, value in config.to_json().items() if name != "doctor"}
-    state = State()
-    state.after(event_of(Opened(config=before, id="a")))
-    found = config_of(state, tmp_path)
-    assert found == replace(config, doctor=None)
-    assert found.to_json() == before
 
 
 # The parts

@@ -196,10 +196,13 @@ class StudyConfig:
             "stop when further trials are unlikely to help", kind="switch", group=SEARCH, older="until_worthless"
         ).metadata,
     )
-    doctor: bool | None = field(default=True, metadata=Option(  # None: a study from before there were remedies
-        "try remedies for what is wrong with the best trials, and keep those that help (default: yes)",
-        kind="switch", group=SEARCH, has_no=True,
-    ).metadata)  # fmt: skip
+    doctor: bool = field(
+        default=False,
+        metadata=Option(
+            "try remedies for what is wrong with the best trials, and keep those that help (default: no)",
+            kind="switch", group=SEARCH, has_no=True,
+        ).metadata,
+    )  # fmt: skip
     start_from: tuple[str, ...] = field(
         default=(),
         metadata=Option(
@@ -311,7 +314,7 @@ class StudyConfig:
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
                  "mute": list(self.mute)}  # fmt: skip
         unsaid = [name for name in ("columns", "image", "label_pattern", "store", "mute") if not plain[name]]
-        for name in [*unsaid, *(["doctor"] if self.doctor is None else [])]:
+        for name in [*unsaid, *([] if self.doctor else ["doctor"])]:
             del plain[name]  # so that a study that says nothing of them is written as it always was
         return {stored_name(name): value for name, value in plain.items()}
 
@@ -343,8 +346,7 @@ def _check_numbers(config: StudyConfig) -> None:
         require(good, f"the time must be above 0 seconds, got {config.time_s:g}")
     for name in ("widen", "doctor", "stop_search_early"):
         value = getattr(config, name)
-        is_said = isinstance(value, bool) or (name == "doctor" and value is None)
-        require(is_said, f"{name} must be true or false, got {value!r}")
+        require(isinstance(value, bool), f"{name} must be true or false, got {value!r}")
     for name in ("trials", "epochs", "folds", "seed"):
         value = getattr(config, name)
         require(value is None or type(value) is int, f"{name} must be a whole number, got {value!r}")

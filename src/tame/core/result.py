@@ -124,6 +124,8 @@ class Result:
                 continue  # as in results from before there were remedies
             else:
                 found[each.name] = without_none(value) if each.name in SPARSE else to_plain(value)
+        if self.backbone is not None and not self.backbone.pooled:
+            del found["backbone"]["pooled"]  # type: ignore[index]  # as before stages were averaged
         return found
 
     @classmethod

@@ -59,8 +59,6 @@ from tame.study.events import (
 from tame.study.record import Record, is_study, open_record
 from tame.trial.commands import How
 
-# What holds for a study whose config does not say it: one from before there were remedies goes on without them.
-NOT_SAID: Mapping[str, object] = {"doctor": None}
 MOST_S = 1e12  # seconds that anything may have taken
 
 
@@ -442,7 +440,7 @@ def config_of(state: State, folder: Path) -> StudyConfig:
     """The config with which a study was started. Raises StorageError if it has none."""
     if state.opened is None:
         raise StorageError(f"{folder} was started but holds no config; start it again with tame fit")
-    return StudyConfig.from_json({**NOT_SAID, **state.opened.config})
+    return StudyConfig.from_json(state.opened.config)
 
 
 def unmuted(state: State) -> list[Finding]:
