@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,9 +19,9 @@ from tame.evaluate.outcomes import outcomes
 from tame.monitor.prescriptions import is_treated
 from tame.study.cases import SEEDS, SHARE, Lost, compared, patients, stop_of, with_verdict
 from tame.study.doctor import with_outcomes
-from tame.study.events import Opened, Outcome, Prescribed, Remedied, Tried, event_of
+from tame.study.events import Outcome, Prescribed, Remedied, Tried, event_of
 from tame.study.session import Study
-from tame.study.state import Silent, State, config_of, read_state
+from tame.study.state import Silent, State, read_state
 
 SMALL = {"model.width": 32, "model.depth": 2, "model.norm": "none", "table.numbers": "plain", "model.dropout": 0.0}
 
