@@ -122,10 +122,10 @@ class Result:
                 continue
             elif each.name == "cases" and not value:
                 continue  # as in results from before there were remedies
+            elif each.name == "backbone" and value is not None and not value.pooled:
+                found["backbone"] = {name: own for name, own in to_plain(value).items() if name != "pooled"}
             else:
                 found[each.name] = without_none(value) if each.name in SPARSE else to_plain(value)
-        if self.backbone is not None and not self.backbone.pooled:
-            del found["backbone"]["pooled"]  # type: ignore[index]  # as before stages were averaged
         return found
 
     @classmethod
