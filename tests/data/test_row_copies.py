@@ -151,6 +151,17 @@ def test_rows_that_chance_or_a_plan_makes_nearly_equal_are_left_alone():
         assert copies_of(columns).near == ()
 
 
+def test_a_pair_that_chance_gives_to_one_of_many_pairs_of_columns_is_no_copy():
+    told = 0
+    for seed in range(40):
+        x = np.random.default_rng(seed).normal(size=(400, 6)).round(1)
+        told += bool(copies_of([*x.T]).near)
+    assert told <= 2  # without a look at all columns together, 23
+    x = np.random.default_rng(0).normal(size=(400, 6)).round(3)
+    x[0, 2:] = x[1, 2:]
+    assert copies_of([*x.T]).near == ((0, 1),)
+
+
 def test_real_tables_hold_the_copies_that_are_known_of_them(shared):
     found = {}
     for name, target in (("abalone", "rings"), ("phoneme", "label"), ("adult_train", "income")):
@@ -159,7 +170,7 @@ def test_real_tables_hold_the_copies_that_are_known_of_them(shared):
         assert not copies.chance.any()
         found[name] = (int(copies.has_twin.sum()), len(copies.near))
     # Eight rows of phoneme differ from others by rounding only.
-    assert found == {"abalone": (0, 1), "phoneme": (118, 422), "adult_train": (49, 210)}
+    assert found == {"abalone": (0, 0), "phoneme": (118, 422), "adult_train": (49, 210)}
 
 
 @pytest.mark.slow

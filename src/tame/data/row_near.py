@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Collection, Sequence
 
 import numpy as np
+from scipy.stats import poisson
 
 from tame.data.row_hashes import bits_of, first_of_equal, joined_rows, mixed
 
@@ -13,6 +14,7 @@ NEAR_VALUES = 50_000_000  # rows times columns; above, only equal rows are looke
 NEAR_COLUMNS = 3  # of fewer columns, two that agree say little
 BESIDE = 8  # columns of most values, by which agreement by chance is measured
 SURER = 5.0  # times as many pairs as chance would give, before rows that differ in one column count as copies
+SURE = 0.01  # how often chance may give as many such pairs somewhere in a table, for them to be copies
 LARGEST = 0.1  # of all rows in one group; what joins more is how the data is, not copying
 DIFFERENT = 0.1  # different rows without a column, for each row; twice as many without two
 MANY_VALUES = 0.3  # different values for each row, before one equal value shows a copy
@@ -54,7 +56,7 @@ def _but_for_some(columns: Sequence[np.ndarray], total: np.ndarray, equal: np.nd
     if len(columns) > NEAR_COLUMNS and num * len(columns) ** 2 / 2 <= NEAR_VALUES:
         without += itertools.combinations(range(len(columns)), 2)
     beside: list[tuple[int, float]] | None = None
-    found: list[tuple[int, int]] = []
+    found: list[tuple[float, float, list[tuple[int, int]]]] = []
     for places in without:
         rest = total - sum((hashes[place] for place in places), np.uint64(0))
         pairs = _count_pairs(np.sort(rest)) - same - (sum(fewer[p] for p in places) if len(places) > 1 else 0)
@@ -62,9 +64,14 @@ def _but_for_some(columns: Sequence[np.ndarray], total: np.ndarray, equal: np.nd
         if pairs <= 0 or len(np.unique(rest)) < DIFFERENT * len(places) * num:
             continue
         beside = _of_most_values(columns) if beside is None else beside
-        if pairs > SURER * _pairs_by_chance(columns, rest, places, beside):
-            found += _pairs(first_of_equal(rest), equal)
-    return found
+        by_chance = _pairs_by_chance(columns, rest, places, beside)
+        if pairs > SURER * by_chance:
+            found.append((pairs, by_chance, _pairs(first_of_equal(rest), equal)))
+    # Where so many places are looked at, chance gives a pair or two to one of them or another.
+    together = sum(pairs for pairs, _, _ in found), len(without) * float(np.mean([own for _, own, _ in found] or [0.0]))
+    every = poisson.sf(together[0] - 1, together[1]) < SURE
+    sure = (own for pairs, by_chance, own in found if every or poisson.sf(pairs - 1, by_chance) < SURE / len(without))
+    return list(itertools.chain.from_iterable(sure))
 
 
 def _shows_copies(column: np.ndarray) -> bool:
