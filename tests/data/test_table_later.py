@@ -243,6 +243,19 @@ def test_numbers_without_the_unit_that_was_trained_on(unit):
         read_later_target(raw_of(y=["16.4"]), target)
 
 
+@pytest.mark.parametrize("unit", ["%", "\u2030"])
+def test_shares_of_one_are_no_small_per_cents(unit):
+    columns = columns_of(x=[f"{i % 101}{unit}" for i in range(250)])
+    for shares in (["0.35", "0.9"], ["1", "0"], ["0,35", "1"]):
+        with pytest.raises(DataError, match="comes without .* may be shares of 1"):
+            later(columns, x=shares)
+    with pytest.raises(DataError, match="may be shares of 1"):
+        apply_kinds(RawTable(("x",), {"x": np.array([0.35, 0.9])}, (), 1, ""), columns)
+    assert later(columns, x=["0.35", "35"])[0] == [[0.35, 35]]
+    small = columns_of(x=[f"{i / 250}{unit}" for i in range(250)])
+    assert later(small, x=["0.35", "0.9"])[0] == [[0.35, 0.9]]
+
+
 OPEN = [f"{day:02d}{{0}}{month:02d}{{0}}2020" for day, month in ((4, 3), (6, 5))]
 
 

@@ -42,6 +42,7 @@ from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, RawTable, Table
 MIXED = 0.1  # share of cells written in the other way from which on a column is refused as mixed
 MORE_MISSING = 0.2  # of the rows, more than in training: told
 OUTSIDE = 0.05  # of the values outside what was trained on: told
+PARTS = ("%", "\u2030")  # units of which a hundred or a thousand are 1
 WIDER = 0.5  # of the range that was trained on, which a later value may lie beyond it
 
 
@@ -195,7 +196,8 @@ def _in_unit(
 ) -> np.ndarray:
     """(K,) the numbers; NaN for those without the unit where others have it. Adds to the notes.
 
-    Where none has it, they are taken as with it, if all are as those that were trained on. Raises DataError otherwise.
+    Where none has it, they are taken as with it, if all are as those that were trained on. Raises DataError otherwise,
+    and where per cents may have become shares of 1.
     """
     bare = lack_unit(cells.values, column.unit) & firm
     if not bare.any():
@@ -203,9 +205,13 @@ def _in_unit(
     if same or (firm & ~bare & ~np.isnan(found) & (found != 0)).any():
         return np.where(bare, np.nan, found)
     example, rows = cells.example(bare), cells.rows(bare)
-    if not _inside(column, found[bare & ~np.isnan(found)]):
+    given = found[bare & ~np.isnan(found)]
+    shares = column.unit in PARTS and (column.high or 0.0) > 1 and bool((np.abs(given) <= 1).all())
+    inside = _inside(column, given)
+    if shares or not inside:
+        why = "may be shares of 1" if inside else "lies outside what was trained on"
         raise DataError(
-            f"column {column.name!r} comes without {column.unit!r} ({example}) and lies outside what was trained on: "
+            f"column {column.name!r} comes without {column.unit!r} ({example}) and {why}: "
             f"write its numbers with {column.unit!r}, as in the training table"
         )
     said = "1 number comes" if rows == 1 else f"{rows:,} numbers come"
