@@ -157,6 +157,12 @@ def test_a_value_far_from_all_others_is_said():
     assert "interquartile ranges from the median (row 31: '1e30')" in target.why
 
 
+def test_a_number_that_marks_missing_targets_is_said():
+    cells = [str(i / 7) for i in range(90)]
+    assert "-999 in 5 rows lies far from the other numbers" in target_of([*cells, *["-999"] * 5]).why
+    assert "lies far" not in target_of([*cells, "-999"]).why
+
+
 # Marks of missing values and names of classes
 
 

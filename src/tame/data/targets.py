@@ -26,7 +26,7 @@ from tame.data.table_cells import (
 )
 from tame.data.table_drafts import Draft, decimal_mark, draft_of, require_told, settled, unread_numbers
 from tame.data.table_later import read_later_column
-from tame.data.table_numbers import forms_of, lack_unit, like_numbers, votes_of
+from tame.data.table_numbers import forms_of, lack_unit, like_numbers, on_sentinel, votes_of
 from tame.data.tables import Column, RawTable, Table, require_column
 
 TASKS = ("auto", "classification", "binary", "multiclass", "regression")
@@ -329,7 +329,10 @@ def _regression(
     different = len(np.unique(numbers[~marks]))
     require(different >= least, f"the target {name!r} has the same value in every row", error=DataError)
     values = numbers[cells.codes]
-    return Target(name, "regression", (), values, why + (_far(cells, numbers, marks) if least else ""))
+    if least:
+        mark = on_sentinel(name, numbers[~marks], cells.counts[~marks]).removeprefix(f"{name}: ")
+        why += _far(cells, numbers, marks) + (f"; {mark}" if mark else "")
+    return Target(name, "regression", (), values, why)
 
 
 def _far(cells: Cells, numbers: np.ndarray, marks: np.ndarray) -> str:
