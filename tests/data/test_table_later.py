@@ -247,7 +247,7 @@ def test_numbers_without_the_unit_that_was_trained_on(unit):
 def test_shares_of_one_are_no_small_per_cents(unit):
     columns = columns_of(x=[f"{i % 101}{unit}" for i in range(250)])
     for shares in (["0.35", "0.9"], ["1", "0"], ["0,35", "1"]):
-        with pytest.raises(DataError, match="comes without .* may be shares of 1"):
+        with pytest.raises(DataError, match=r"comes without .* may be shares of 1"):
             later(columns, x=shares)
     with pytest.raises(DataError, match="may be shares of 1"):
         apply_kinds(RawTable(("x",), {"x": np.array([0.35, 0.9])}, (), 1, ""), columns)

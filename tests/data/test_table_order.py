@@ -58,6 +58,15 @@ def test_names_with_leading_zeros_are_other_groups_than_numbers():
     assert values.tolist() == ["007", "012", "7", "012"]
 
 
+def test_groups_that_differ_in_capitals_only_are_one_and_that_is_said():
+    tables = [text(0, ["P1", "p1 ", "p1", "P2", "a", "", "NA"]), text(1, ["P1", "p2", "A", "na", "nan"])]
+    codes, said = group_codes(joined_groups(tables, "g")[0], "g")
+    groups = [{0, 1, 2, 7}, {3, 8}, {4}, {9}, {5, 6, 11}, {10}]
+    assert {frozenset(np.flatnonzero(codes == code).tolist()) for code in codes} == set(map(frozenset, groups))
+    assert "g: groups that differ in capitals only are one: 'P1', 'P2'" in said
+    assert "g: 3 without a value" in said
+
+
 def test_an_order_that_the_second_file_does_not_have_is_refused_with_its_name():
     with pytest.raises(DataError, match=r"t1.csv: column 'g' is not the number that the first table has \(row 2: 'x'"):
         joined_order([text(0, ["1", "2", "3"]), text(1, ["4", "x"])], "g")

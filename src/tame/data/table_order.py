@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from tame.core.errors import DataError, require
-from tame.data.table_cells import MARKS, Cells, cells_of, leading_zeros, order_of, read_numbers
-from tame.data.table_kinds import EXACT, type_table
+from tame.data.labels import case_key
+from tame.data.table_cells import MARKS, Cells, cells_of, leading_zeros, merged_by, order_of, read_numbers
+from tame.data.table_kinds import EXACT, listed, type_table
 from tame.data.table_later import read_later_column
 from tame.data.tables import Column, RawTable, Table
 
@@ -103,14 +104,21 @@ def _texts(texts: list[str]) -> np.ndarray:
 
 
 def group_codes(values: np.ndarray, name: str) -> tuple[np.ndarray, str]:
-    """(N,) int64, equal for rows of one group, and what is to be said of rows without one. values: (N,) raw cells."""
-    cells = cells_of(values)
+    """(N,) int64, equal for rows of one group, and what is to be said of it. values: (N,) raw cells.
+
+    Names that differ in capitals only are one group: taken for two, they would cross the split.
+    """
+    known = cells_of(values)
+    texts = zip(known.values.to_pylist(), known.mask(MARKS).tolist(), strict=True)
+    cells = merged_by(known, [f"{int(mark)}{text if mark else case_key(text)}" for text, mark in texts])
+    merged = cells.merged[len(known.merged) :]
+    notes = [f"{name}: groups that differ in capitals only are one: {listed(merged)}"] if merged else []
     nameless = cells.mask(MARKS)
-    if not nameless.any():
-        return cells.codes, ""
-    rows = int(cells.counts[nameless].sum())
+    if nameless.any():
+        rows = int(cells.counts[nameless].sum())
+        notes.append(f"{name}: {rows:,} without a value, kept together as one group")
     codes = np.where(nameless, len(cells.counts), np.arange(len(cells.counts)))[cells.codes]
-    return codes, f"{name}: {rows:,} without a value, kept together as one group"
+    return codes, "; ".join(notes)
 
 
 def order_values(values: np.ndarray, name: str, *, told: str = "") -> np.ndarray:
