@@ -518,14 +518,23 @@ def test_frames_that_cannot_be_used_are_refused_in_words():
 
 def test_rows_of_pandas_are_matched_by_position_and_a_note_says_so():
     pd = library("pandas")
-    x, y = pd.DataFrame({"a": [1, 2, 3]}), pd.DataFrame({"y": [4, 5, 6]}, index=[2, 1, 0])
+    x, y = pd.DataFrame({"a": [1, 2, 3]}), pd.DataFrame({"y": [4, 5, 6]}, index=[3, 2, 1])
     read = read_arrays(x, y)
     assert read.y.tolist() == [4, 5, 6]
     assert read.notes == (
         "y of shape (3, 1) was flattened",
         "the indexes of x and y differ: their rows were matched by position",
     )
-    assert read_arrays(x, y["y"].sort_index()).notes == ()
+    assert read_arrays(x, y["y"].set_axis(x.index)).notes == ()
+
+
+def test_the_same_index_in_another_order_is_asked():
+    pd = library("pandas")
+    x, y = pd.DataFrame({"a": [1, 2, 3]}), pd.Series([4, 5, 6], index=[2, 1, 0])
+    with pytest.raises(DataError, match=r"in another order.*give y\.loc\[x\.index\].*y\.set_axis\(x\.index\)"):
+        read_arrays(x, y)
+    assert read_arrays(x, y.loc[x.index]).y.tolist() == [6, 5, 4]
+    assert read_arrays(x, y.set_axis(x.index)).y.tolist() == [4, 5, 6]
 
 
 # Prediction

@@ -80,6 +80,12 @@ def read_arrays(x: Any, y: Any = None, *, read: ReadInputs | None = None) -> Arr
     require(num >= 2, "x has one row: at least 2 are needed, and many more to learn from", error=DataError)
     indexed = all(is_from("pandas", each, "DataFrame", "Series") for each in (x, y))
     if indexed and not x.index.equals(y.index):
+        require(
+            set(x.index) != set(y.index) or not x.index.is_unique,
+            "the indexes of x and y hold the same labels in another order, so that it is open which rows belong together: "
+            "give y.loc[x.index] to match them by label, or y.set_axis(x.index) to match them by position",
+            error=DataError,
+        )
         notes.append("the indexes of x and y differ: their rows were matched by position")
     return Arrays(inputs, target, (*said, *notes), names, raw)
 
