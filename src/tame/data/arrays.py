@@ -82,7 +82,7 @@ def read_arrays(x: Any, y: Any = None, *, read: ReadInputs | None = None) -> Arr
     if indexed and not x.index.equals(y.index):
         require(
             set(x.index) != set(y.index) or not x.index.is_unique,
-            "the indexes of x and y hold the same labels in another order, so that it is open which rows belong together: "
+            "the indexes of x and y hold the same labels in another order, and which rows belong together is open: "
             "give y.loc[x.index] to match them by label, or y.set_axis(x.index) to match them by position",
             error=DataError,
         )
