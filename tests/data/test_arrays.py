@@ -535,6 +535,8 @@ def test_the_same_index_in_another_order_is_asked():
         read_arrays(x, y)
     assert read_arrays(x, y.loc[x.index]).y.tolist() == [6, 5, 4]
     assert read_arrays(x, y.set_axis(x.index)).y.tolist() == [4, 5, 6]
+    with pytest.raises(DataError, match=r"the indexes of x\['a'\] and x\['b'\] hold the same labels"):
+        read_arrays({"a": x["a"], "b": y}, [0, 1, 0])
 
 
 # Prediction

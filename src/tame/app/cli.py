@@ -286,6 +286,8 @@ def verify(study: FolderArgument, store: StoreOption = None, json: JsonOption = 
     else:
         for each in found.checks:
             print(f"{'WRONG' if each.problem else 'sound'}  {each.what}: {each.problem or each.found}")
+        if found.unchecked:
+            print(f"not checked: {', '.join(found.unchecked)}; no result comes from these")
     if found.problems:
         raise StorageError(f"{study}: {len(found.problems)} of {len(found.checks)} checks found something wrong")
 

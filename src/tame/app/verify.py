@@ -24,6 +24,8 @@ from tame.study.summary import said_otherwise
 
 IN_FOLDER = "its pages, tables and indexes are sound, and its journals name nothing outside"
 ON_SERVER = "its tables are as TAME makes them, without triggers, rules or views"
+# Written for people, or measured here; no result comes from them, and `tame report` writes the report again.
+UNCHECKED = ("report.html", "split.csv", "skipped.csv", "engines.json", "worker.log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,11 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All that was checked of a study's folder."""
+    """All that was checked of a study's folder. unchecked: its files that nothing in the record speaks for."""
 
     study: str
     checks: tuple[Checked, ...]
+    unchecked: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[Checked, ...]:
@@ -78,7 +81,7 @@ def verify(folder: Path, *, store: str | None = None) -> Verdict:
     if summaries:
         first.append(Checked("summary", f"{summaries:,} of all trials, each as the events before it say"))
     rest = [_looked(folder, state, what, look) for what, look in LOOKS.items()]
-    return Verdict(str(folder), (*first, *rest))
+    return Verdict(str(folder), (*first, *rest), tuple(name for name in UNCHECKED if (folder / name).exists()))
 
 
 Look = Callable[[Path, State], str]  # what was found; raises StorageError for what is wrong

@@ -196,13 +196,10 @@ class StudyConfig:
             "stop when further trials are unlikely to help", kind="switch", group=SEARCH, older="until_worthless"
         ).metadata,
     )
-    doctor: bool = field(
-        default=False,
-        metadata=Option(
-            "try remedies for what is wrong with the best trials, and keep those that help (default: no)",
-            kind="switch", group=SEARCH, has_no=True,
-        ).metadata,
-    )  # fmt: skip
+    doctor: bool = field(default=False, metadata=Option(
+        "try remedies for what is wrong with the best trials, and keep those that help (default: no)",
+        kind="switch", group=SEARCH, has_no=True,
+    ).metadata)  # fmt: skip
     start_from: tuple[str, ...] = field(
         default=(),
         metadata=Option(

@@ -80,12 +80,7 @@ def read_arrays(x: Any, y: Any = None, *, read: ReadInputs | None = None) -> Arr
     require(num >= 2, "x has one row: at least 2 are needed, and many more to learn from", error=DataError)
     indexed = all(is_from("pandas", each, "DataFrame", "Series") for each in (x, y))
     if indexed and not x.index.equals(y.index):
-        require(
-            set(x.index) != set(y.index) or not x.index.is_unique,
-            "the indexes of x and y hold the same labels in another order, and which rows belong together is open: "
-            "give y.loc[x.index] to match them by label, or y.set_axis(x.index) to match them by position",
-            error=DataError,
-        )
+        _require_one_order("x", x, "y", y)
         notes.append("the indexes of x and y differ: their rows were matched by position")
     return Arrays(inputs, target, (*said, *notes), names, raw)
 
@@ -313,8 +308,22 @@ def _columns_of_mapping(value: Mapping[Any, Any]) -> list[tuple[str, object]]:
         if columns and len(column) != len(columns[0][1]):
             lengths = f"{len(column)} values, and column {columns[0][0]!r} has {len(columns[0][1])}"
             raise ShapeError(f"column {_name(name)!r} of x has {lengths}: they must be as many")
+        if columns and all(is_from("pandas", each, "Series") for each in (columns[0][1], column)):
+            _require_one_order(f"x[{columns[0][0]!r}]", columns[0][1], f"x[{_name(name)!r}]", column)
         columns.append((_name(name), column))
     return columns
+
+
+def _require_one_order(one: str, own: Any, other: str, theirs: Any) -> None:
+    """Raises DataError where the indexes of two frames or series have the same labels in another order."""
+    is_open = not own.index.equals(theirs.index) and own.index.is_unique and set(own.index) == set(theirs.index)
+    require(
+        not is_open,
+        f"the indexes of {one} and {other} hold the same labels in another order, and which rows belong together is "
+        f"open: give {other}.loc[{one}.index] to match them by label, or {other}.set_axis({one}.index) to match them "
+        "by position",
+        error=DataError,
+    )
 
 
 def _name(name: object) -> str:
