@@ -128,7 +128,8 @@ def test_a_head_on_a_frozen_backbone_is_given_the_features_it_was_trained_on(poo
     pixels = np.stack([np.asarray(Image.open(name)) for name in names[:6]])
     said = study.module(torch.from_numpy(pixels).permute(0, 3, 1, 2)).softmax(dim=1)
     wanted = study.outputs([Image.open(name) for name in names[:6]])
-    np.testing.assert_allclose(said.detach().numpy(), wanted, atol=0.01)  # features may have been made in bfloat16
+    np.testing.assert_allclose(said.detach().numpy(), wanted, atol=0.05)  # features may have been made in bfloat16
+    assert np.ptp(wanted[:, 0]) > 0.1
 
 
 def test_a_kind_of_another_package_says_that_it_has_none():
