@@ -34,6 +34,7 @@ test: $(STAMP)
 
 torture: $(STAMP)
 	$(BIN)/python tests/torture/run.py
+	$(BIN)/python -m pytest -n auto --dist worksteal -m torture
 
 check: lint test
 
