@@ -71,3 +71,19 @@ def test_long_messages_are_broken_between_words_only(monkeypatch):
     long = "x" * 40
     said = wrapped(f"tame: the model is delivered again {long}\nresume it with --time 5m")
     assert said.splitlines() == ["tame: the model is delivered", "again", long, "resume it with --time 5m"]
+
+
+@pytest.mark.parametrize("words", [
+    ("check", "NAME"), ("fit", "ROWS", "--target", "y", "--val", "NAME"), ("show", "NAME"), ("predict", "NAME", "ROWS"),
+    ("fit", "ROWS", "--target", "y", "--config", "NAME"), ("import", "NAME", "--out", "out"),
+    ("fit", "ROWS", "--target", "y", "--out", "NAME"), ("diagnose", "NAME"), ("report", "NAME"),
+    ("fit", "ROWS", "--target", "y", "--space", "NAME"),
+])  # fmt: skip
+def test_what_is_too_long_for_a_file_s_name_is_said_in_one_line(words, tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,b,y\n" + "".join(f"{i % 7},{i * i % 11},{i % 2}\n" for i in range(60)))
+    own = [{"NAME": "x" * 300, "ROWS": rows}.get(word, word) for word in words]
+    done = tame_here(*own, cache=tmp_path / "cache", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "is not the name of a file: file name too long" in done.stderr
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith("tame-crash")] == []

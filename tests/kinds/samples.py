@@ -113,7 +113,7 @@ def given(folder: Path, *, twice: bool = False) -> Sample:
     return replace(
         own, config=config, predict=predict, twice=lambda to: given(to, twice=True),
         same=tuple((number[a], number[b]) for a, b in own.same), keep=lambda to: keep_pictures(parts, config, to),
-        bad=(Bad(config=replace(config, task="regression"), named="--task regression is not for pictures"),),
+        bad=(Bad(config=replace(config, metric="rmse"), named="rmse"),),
         takes=frozenset({"backbone", "target", "columns", "groups", "order"}),  # keys of rows that are dicts
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from sklearn import metrics as sk
 
 from tame.core.config import CLASSIFICATION_METRICS, METRIC_MODES, REGRESSION_METRICS
 from tame.core.errors import ShapeError
-from tame.evaluate.score import judged_from, measure, on_rows
+from tame.evaluate.score import judged_from, measure, statistic_of
 from tame.parts.metrics import METRICS
 from tame.testing.metric_laws import LAWS
 
@@ -191,7 +191,7 @@ def test_weights_count_as_they_do_for_scikit_learn(name, seed, n, classes, level
         found = METRICS.get(name)(torch.from_numpy(outputs)[None], torch.from_numpy(target), torch.from_numpy(weight))
         judged = judged_from(task, list(map(str, range(n))), target, outputs, weights=weight)
         assert found.item() == pytest.approx(measure(name, judged), rel=1e-9, abs=1e-9)  # float64
-        assert on_rows(name, judged)(np.arange(n)) == pytest.approx(found.item(), rel=1e-9, abs=1e-9)
+        assert statistic_of(name, judged)(np.ones((1, n)))[0].item() == pytest.approx(found.item(), rel=1e-9, abs=1e-9)
         if (weight == np.round(weight)).all():
             rows = np.repeat(np.arange(n), weight.astype(int))
             again = METRICS.get(name)(torch.from_numpy(outputs[rows])[None], torch.from_numpy(target[rows]))

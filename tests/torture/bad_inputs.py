@@ -316,9 +316,9 @@ def configs() -> Iterator[Bad]:
     for what, text in {
         "a file that is not TOML": "= = =",
         "an unknown key": "epoch = 3",
-        "a wrong type": 'epochs = "three"',
+        "a wrong type": 'folds = "three"',
         "a key like a Python name": "__class__ = 1",
-        "a table instead of a value": "[epochs]\nx = 1",
+        "a table instead of a value": "[folds]\nx = 1",
         "a NUL byte": b"epochs = 3\0",
         "bytes that are not UTF-8": b"epochs = 3 # \xff",
         "5,000 digits": "epochs = " + "9" * 5000,

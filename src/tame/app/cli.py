@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 
@@ -433,6 +434,9 @@ def top(
         print(START)
 
 
+NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # what can be no file's name, wherever one is asked for
+
+
 def main() -> None:
     """The entry point: every TameError becomes one line on stderr and an exit code."""
     guard_stdout()
@@ -462,6 +466,9 @@ def _run() -> None:
             name = getattr(problem, "filename", None) or "a file"
             _say(f"tame: {name} cannot be read or written: {failed}")
             sys.exit(StorageError.exit_code)
+        if isinstance(problem, OSError) and problem.errno in NO_NAME:
+            _say(f"tame: {str(problem.filename)[:60]!r}... is not the name of a file: {problem.strerror.lower()}")
+            sys.exit(UsageError.exit_code)
         show_usage = getattr(problem, "show", None)
         if callable(show_usage):  # raised by the parser for a wrong command line
             show_usage()
