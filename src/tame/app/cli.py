@@ -467,7 +467,9 @@ def _run() -> None:
             _say(f"tame: {name} cannot be read or written: {failed}")
             sys.exit(StorageError.exit_code)
         if isinstance(problem, OSError) and problem.errno in NO_NAME:
-            _say(f"tame: {str(problem.filename)[:60]!r}... is not the name of a file: {problem.strerror.lower()}")
+            _say(
+                f"tame: {str(problem.filename)[:60]!r}... is not the name of a file: {(problem.strerror or '').lower()}"
+            )
             sys.exit(UsageError.exit_code)
         show_usage = getattr(problem, "show", None)
         if callable(show_usage):  # raised by the parser for a wrong command line
