@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from made_results import BASE, made, printed
-from tame.app.progress import HEIGHTS, Display, best_so_far, sparkline, watching
+from tame.app.progress import HEIGHTS, Display, Now, best_so_far, sparkline, watching
 from tame.core.records import Curve, History, Point, Trial
 from tame.study.state import Silent
 
@@ -80,3 +80,10 @@ def test_a_quiet_study_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None
         watcher.phase("stage 1 of 6: reading")
         print("the result", file=sys.stdout)
     assert "stage 1 of 6: reading" in capsys.readouterr().err
+
+
+def test_the_best_of_a_study_that_is_over_in_a_moment_is_named_too() -> None:
+    now = Now()
+    now.history(History())
+    now.history(made("two_classes")[1])
+    assert now.best.startswith("best so far: validation")

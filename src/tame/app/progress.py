@@ -118,7 +118,7 @@ class Now:
             self.count, self._share = f"trial {trial}, epoch {point.epoch}", None
 
     def history(self, history: History) -> None:
-        if time.monotonic() - self._looked < LOOK_S:
+        if self.best and time.monotonic() - self._looked < LOOK_S:
             return
         self._looked = time.monotonic()
         self.best = best_so_far(history)
