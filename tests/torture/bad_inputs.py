@@ -449,7 +449,7 @@ def page(found: list[Found]) -> str:
         "# Bad input",
         "",
         "Written by `make torture`: what TAME makes of inputs that nobody should give. Exit codes are those of the",
-        "README; 0 means that the input is used, or that what is odd in it is set aside and counted.",
+        "guide; 0 means that the input is used, or that what is odd in it is set aside and counted.",
         "",
     ]
     wrong = [each for each in found if not each.is_right]
