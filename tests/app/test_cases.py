@@ -36,6 +36,13 @@ def tables(shared) -> Path:
     return folder
 
 
+def predicted(study, file, cache) -> tuple[list[float], str]:
+    """The numbers that a study predicts of a table, and what is said beside them."""
+    done = tame_here("predict", study, file, "--csv", cache=cache)
+    assert done.returncode == 0, done.stderr
+    return [float(row["value"]) for row in csv.DictReader(io.StringIO(done.stdout))], done.stderr
+
+
 def test_a_module_that_is_another_in_the_worker_is_refused_before_training(shared, tmp_path):
     code, line, said = last_line(shared, tmp_path, "two_states.py")
     assert code != 0
@@ -84,22 +91,16 @@ def test_an_animal_gets_the_same_value_with_a_point_and_with_a_comma(shared, tmp
     rings, study = shared / "data" / "tables" / "abalone.csv", tmp_path / "study"
     done = tame_here("fit", rings, "--target", "rings", *QUICK, "--out", study, cache=tmp_path)
     assert done.returncode == 0, done.stderr
-    values = []
-    for name in ("one_pt.csv", "one_de.csv"):
-        done = tame_here("predict", study, tables(shared) / name, "--csv", cache=tmp_path)
-        assert done.returncode == 0, done.stderr
-        values.append([float(row["value"]) for row in csv.DictReader(io.StringIO(done.stdout))])
-    assert values[0] == values[1]
+    one, _ = predicted(study, tables(shared) / "one_pt.csv", tmp_path)
+    other, _ = predicted(study, tables(shared) / "one_de.csv", tmp_path)
+    assert one == other
 
 
 def test_dates_with_the_month_first_are_predicted_as_the_same_dates(shared, tmp_path):
     study = tmp_path / "study"
     done = tame_here("fit", tables(shared) / "dmy.csv", "--target", "y", *QUICK, "--out", study, cache=tmp_path)
     assert done.returncode == 0, done.stderr
-    values = []
-    for name in ("dmy.csv", "mdy_later.csv"):
-        done = tame_here("predict", study, tables(shared) / name, "--csv", cache=tmp_path)
-        assert done.returncode == 0, done.stderr
-        values.append([float(row["value"]) for row in csv.DictReader(io.StringIO(done.stdout))])
-    np.testing.assert_array_equal(values[0], values[1])
-    assert "month first" in done.stderr
+    one, _ = predicted(study, tables(shared) / "dmy.csv", tmp_path)
+    other, said = predicted(study, tables(shared) / "mdy_later.csv", tmp_path)
+    np.testing.assert_array_equal(one, other)
+    assert "month first" in said
