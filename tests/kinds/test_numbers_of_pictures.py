@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import tame
-from tame.app.preview import check_data
+from tame.app.preview import MOST_SKIPPED, check_data, print_check
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, UsageError
 from tame.data.image_lists import read_list
@@ -153,3 +153,19 @@ def test_a_check_of_numbers_names_the_target_and_small_pictures_are_tried_both_w
     study = tame.fit(path, target="age", **SMALL, out="study")
     [note] = [note for note in study.result["data_facts"]["notes"] if note.startswith("--backbone auto")]
     assert "of the variance" in note
+
+
+def test_a_check_names_every_file_that_cannot_be_read(tmp_path, capsys):
+    drawn(tmp_path / "set", num=30)
+    rows = (tmp_path / "set/train.csv").read_text(encoding="utf-8").splitlines()
+    for number in range(MOST_SKIPPED + 2):
+        (tmp_path / f"set/images/broken-{number}.jpg").write_bytes(b"")
+        rows.append(f"broken-{number}.jpg,{number}.5,{number}")
+    (tmp_path / "set/train.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    found = check_data(StudyConfig(data=str(tmp_path / "set/train.csv"), target="age", backbone="none"))
+    assert {name for name, _ in found.skipped} == {f"images/broken-{number}.jpg" for number in range(MOST_SKIPPED + 2)}
+    assert len(found.to_json()["skipped_files"]) == MOST_SKIPPED + 2
+    print_check(found)
+    said = capsys.readouterr().out
+    assert f"{MOST_SKIPPED + 2} files skipped:" in said
+    assert "and 2 more; --json names all" in said

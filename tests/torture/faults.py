@@ -103,7 +103,8 @@ def worker_killed(rig: Rig, count: int, seed: int) -> Tally:
 
 def files_torn(rig: Rig, count: int, seed: int) -> Tally:
     """A byte flipped, the end cut off or zeroed, in any file of a study that was killed half way."""
-    must = f"resumed with the same result (a loss within {ALONE:g} of itself, where it is trained again alone), or refused in words; never other numbers"
+    again = f"a loss within {ALONE:g} of itself, where it is trained again alone"
+    must = f"resumed with the same result ({again}), or refused in words; never other numbers"
     tally = Tally("a torn or damaged file", must)
     chance, half = random.Random(seed), rig.folder()
 

@@ -25,21 +25,21 @@ from tame.core.text import printable
 from tame.kinds.known import FIRST, KINDS, kind_of
 from tame.parts.embedded import DEFAULT
 from tame.report.fields import name_of
-from tame.report.formats import compact, sentence
+from tame.report.formats import compact, count, sentence
 from tame.report.words import setting
 from tame.study.clock import foretold
 from tame.study.draft import fewer_dimensions
 from tame.study.events import Forecast
 from tame.study.forecast import CODE as SHORT
 from tame.study.forecast import foretell
-from tame.study.opening import open_data
+from tame.study.opening import open_data, read_skipped
 from tame.study.plan import Plan, make_plan
 from tame.study.result import facts_of
 from tame.study.session import Study, begin
 from tame.study.space import planned
 from tame.study.state import Silent, unmuted
 
-MOST_COLUMNS = 60  # shown
+MOST_COLUMNS, MOST_SKIPPED = 60, 20  # shown
 NEXT = "tune a network on it, in five minutes unless you give another --time"
 
 
@@ -51,11 +51,13 @@ class Check:
     facts: DataFacts
     findings: tuple[Finding, ...]
     command: str  # that tunes a network on this data
+    skipped: tuple[tuple[str, str], ...] = ()  # every file that could not be used, and why
 
     def to_json(self) -> dict[str, object]:
         """The document of `tame check --json`."""
         findings = [finding.document() for finding in self.findings]
         return {"schema": "tame/1", "data": self.data, **(without_none(self.facts) or {}), "findings": findings,
+                "skipped_files": [{"id": name, "reason": why} for name, why in self.skipped],
                 "next": [{"command": self.command, "why": NEXT}]}  # fmt: skip
 
 
@@ -111,7 +113,8 @@ def check_data(config: StudyConfig) -> Check:
     with _throwaway(config) as study:
         open_data(study)
         facts = facts_of(study.state.data or {})
-        return Check(data=config.data, facts=facts, findings=tuple(unmuted(study.state)), command=command_of(config))
+        found, command = tuple(unmuted(study.state)), command_of(config)
+        return Check(data=config.data, facts=facts, findings=found, command=command, skipped=read_skipped(study.folder))
 
 
 def plan_study(config: StudyConfig) -> Preview:
@@ -160,10 +163,12 @@ def print_check(found: Check) -> None:
         console.print(Text(f"target {facts.target.name}: {facts.target.why}"))
     if facts.columns and facts.target:
         console.print(_columns(facts.columns))
-    if facts.skipped:
-        console.print(Text(f"{facts.skipped} files were skipped:"))
-        for each in facts.skipped_first or ():
-            console.print(Text(f"  {each.id}: {each.reason}"))
+    if found.skipped:
+        console.print(Text(f"{count(len(found.skipped), 'file')} skipped:"))
+        for name, why in found.skipped[:MOST_SKIPPED]:
+            console.print(Text(f"  {name}: {why}"))
+        if len(found.skipped) > MOST_SKIPPED:
+            console.print(Text(f"  and {len(found.skipped) - MOST_SKIPPED} more; --json names all"))
     for note in facts.notes:
         console.print(Text(f"note: {note}"))
     for finding in found.findings:

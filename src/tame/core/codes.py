@@ -85,9 +85,9 @@ CODES: Mapping[str, Code] = {
     "skipped_files": Code(
         108,
         "files that could not be read",
-        "What cannot be read is not learned from. If one class has more such files than others, the rest is no fair "
+        "What cannot be read is not trained on. If one class has more such files than others, the rest is no fair "
         "sample.",
-        "repair or remove the files listed in skipped.csv",
+        "repair or remove these files; skipped.csv in the study's folder and tame check list them",
     ),
     "skipped_rows": Code(
         109,

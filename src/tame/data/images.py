@@ -133,7 +133,9 @@ def scan(root: Path, *, val: str | None = None, test: str | None = None) -> List
             else:
                 empty.append(identify(top, folder))
         if empty:
-            found.notes.append(f"{len(empty)} folders contain no pictures and do not count as classes: {_some(empty)}")
+            said = f"{len(empty)} folders contain no pictures and do not count as classes"
+            said = "1 folder contains no pictures and does not count as a class" if len(empty) == 1 else said
+            found.notes.append(f"{said}: {_some(empty)}")
     pictures, skipped, classes = hash_all(found.files, found.skipped)
     if lost := sorted(candidates - set(classes)):
         found.notes.append(f"classes of which nothing can be read: {_some(lost)}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from tame.core.errors import require
 from tame.core.plain import to_plain
@@ -19,6 +21,8 @@ from tame.kinds.tables.kind import TABLES
 from tame.study.session import Study
 from tame.study.state import findings_events
 from tame.trial.commands import Unsealed
+
+SKIPPED = "skipped.csv"
 
 
 def open_data(study: Study) -> Data:
@@ -70,8 +74,16 @@ def _write_files(study: Study, opened: Opened) -> None:
 
     This comes after the event, so that a study with these files recognizes its data, whenever it was killed.
     """
-    skipped, split = study.folder / "skipped.csv", study.folder / "split.csv"
+    skipped, split = study.folder / SKIPPED, study.folder / "split.csv"
     if opened.skipped and not skipped.exists():
         write_skipped(skipped, opened.skipped)
     if not split.exists():
         write_split(split, opened.data.split, opened.data.ids, opened.groups)
+
+
+def read_skipped(folder: Path) -> tuple[tuple[str, str], ...]:
+    """The files that a study could not use, each with the reason; none where nothing was skipped."""
+    if not (folder / SKIPPED).exists():
+        return ()
+    with (folder / SKIPPED).open(newline="", encoding="utf-8") as file:
+        return tuple((name, why) for name, why in list(csv.reader(file))[1:])

@@ -81,7 +81,7 @@ class Judging:
         return group
 
     def _trained(self, lane: Lane, state: StateOf, *, on_epoch: Callable[[int], None] | None = None) -> Population:
-        """The member in that state; if it was dropped, it is trained again alone, with the same result but for rounding."""
+        """The member in that state; if it was dropped, it is trained again alone; only rounding differs."""
 
         def told(done: int) -> None:
             self._bench.emit(Progress("epochs trained again", done, state.epochs))
