@@ -215,7 +215,10 @@ BANNED_CALLS = {
 
 # The one place that may use a network, for weights that the user names, looks first whether there is one. It is also
 # the one that may read torch's format: the file of an embedded network, proved by a pinned hash, and tensors alone.
-ALLOWED = {("backbones.py", "imports socket"), ("backbones.py", "calls torch.load")}
+# The server of the pages listens on this machine's own address.
+ALLOWED = {
+    ("backbones.py", "imports socket"), ("backbones.py", "calls torch.load"), ("serve.py", "imports socket"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("path", source_files(), ids=lambda path: path.relative_to(SOURCE).as_posix())
@@ -510,6 +513,7 @@ SUBJECTS = {
         "sources": "the laws of every source",
     },
     "monitor": {"monitor": "the laws of every rule"},
+    "pages": {"in_browser": "the pages in a real browser, and hostile ones beside them"},
     "parts": {"soft_targets": "targets that are shares of classes"},
     "report": {"sections": "the sections of the page"},
     "store": {

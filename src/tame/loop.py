@@ -26,6 +26,7 @@ from tame.study.finalist_cases import with_stopped
 from tame.study.finalists import best_trials, finalists
 from tame.study.fitting import GOING, epochs_in, fitting
 from tame.study.forecast import correct, foretell
+from tame.study.heed import heed, heeded
 from tame.study.opening import open_data
 from tame.study.plan import Plan, make_plan
 from tame.study.reserve import SURE, cost_s, reserved_s
@@ -49,6 +50,7 @@ def run(study: Study) -> Result:
         prepare(study, data, plan)
     study.stage(3, f"searching {plan.words}")
     while True:
+        plan = heeded(study, plan)  # what the user asked for meanwhile
         # Without finalists that a kill left running: they continue after the search.
         running = [t for t in study.history.having("running") if t.is_searched or t.is_remedy]
         test(study, plan, running)  # T  train and validate, together
@@ -63,6 +65,7 @@ def run(study: Study) -> Result:
         if not treated.goes_on and not any(decision.kind in GOING for decision in decisions):
             break
     study.keep(*findings_events(of_rest(study, plan)))
+    heed(study)
     chosen = finalists(study, data, plan)  # E  fresh seeds, stopped in time if they overfit,
     chosen = with_stopped(study, data, plan, chosen)  # then fine-tuning with the remaining time,
     fine_tune(study, data, plan, chosen)
@@ -94,6 +97,8 @@ def adjust(study: Study, plan: Plan, rest: Rest | None) -> list[Decision]:
     """
     if study.state.search_ended is not None:
         return []
+    if study.state.stop_asked:
+        return end_search(study, "you stopped the search")
     if study.is_over:
         return end_search(study, "the time for the search is used up")
     if study.config.stop_search_early and rest is not None and rest.is_worthless:

@@ -64,6 +64,8 @@ KEPT = {
     },
     "space": {"space": SPACE, "reason": "on its edge", "evidence": {"best": [0.1]}},
     "space_asked": {"texts": [], "outcome": "taken"},
+    "asked": {"id": "0f", "what": "time", "seconds": 120},
+    "answered": {"id": "0f", "done": True, "reason": "the search goes on for longer", "used_s": 3.5},
     "region": {"bounds": {"optimizer.lr": {"low": 1, "high": 0.5}}, "reason": "many diverged", "evidence": {}},
     "worth": {
         "epochs": 30, "recipes": 24, "whole": 3, "best": 0.25, "gain": None, "noise": 0.01, "marks": [[10, 0.5]],

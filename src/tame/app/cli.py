@@ -423,6 +423,36 @@ def demo(
     _require_whole(found.result)
 
 
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="port to begin with; 0: any that is free", metavar="N")]
+BrowserOption = Annotated[bool, typer.Option("--browser/--no-browser", help="open the pages in a browser")]
+LookOption = Annotated[bool, typer.Option("--read-only", help="only show: nothing can be asked of a study", metavar="")]
+
+
+@app.command()
+def ui(
+    folder: Annotated[Path, typer.Argument(help="a folder of studies, or a study", metavar="FOLDER")] = Path("runs"),
+    port: PortOption = 8263,
+    browser: BrowserOption = True,
+    read_only: LookOption = False,
+) -> None:
+    """Show studies in the browser, on this machine only, and steer those that run."""
+    from tame.app.ui import show_pages
+
+    show_pages(folder, port=port, browser=browser, read_only=read_only)
+
+
+@app.command()
+def watch(
+    study: FolderArgument, port: PortOption = 8263, browser: BrowserOption = True, read_only: LookOption = False
+) -> None:
+    """Watch one study in the browser, as tame ui does for all."""
+    from tame.app.ui import show_pages
+    from tame.study.record import require_study
+
+    require_study(study)
+    show_pages(study, port=port, browser=browser, read_only=read_only)
+
+
 @app.callback(invoke_without_command=True)
 def top(
     context: typer.Context, version: Annotated[bool, typer.Option("--version", help="print the version")] = False

@@ -20,6 +20,7 @@ from types import FrameType
 import platformdirs
 
 from tame.adjust.searchers import require_installed
+from tame.app.own_key import own_key
 from tame.app.own_stores import remember_store, store_of
 from tame.app.own_studies import (
     Outside,
@@ -42,6 +43,7 @@ from tame.kinds.known import KINDS, kind_of
 from tame.store.checkpoints import Checkpoints
 from tame.store.disk import write_private
 from tame.study.events import Ended, Stopped
+from tame.study.heed import attended, go_on
 from tame.study.record import server_of
 from tame.study.session import Study, begin, reopen
 from tame.study.state import Watcher, how_to_resume, read_state, readable, unfinished, unmuted
@@ -181,7 +183,8 @@ def write_report(folder: Path, result: Result, history: History, config: StudyCo
 
 
 def _carry_out(study: Study, *, inline: bool) -> Result:
-    with _Signals(study):
+    with _Signals(study), attended(study, own_key(study.watcher)):
+        go_on(study)
         study.hire(cache=cache_folder(), inline=inline)
         try:
             from tame.loop import run
@@ -314,7 +317,7 @@ class _Signals:
             raise StoppedError("stopped immediately", signal_number=number)
         self._first_at = now
         self._study.watcher.note("stopping after this step; press Ctrl-C again to stop immediately")
-        self._study.executor.stop()
+        self._study.stop()
 
 
 def _what_is_kept(study: Study) -> str:

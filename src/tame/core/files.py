@@ -102,6 +102,36 @@ def opened_to_lock(folder: Path, name: str) -> int:
         return _own(folder / name, lambda: os.open(leaf, flags, 0o600, dir_fd=place))
 
 
+def in_place(folder: Path, name: str, *, size: int) -> IO[bytes]:
+    """A new file of zeros in the place of `name`, to be written anywhere in it, without a buffer, while others read it.
+
+    For what may be lost: nothing is synced. Raises OSError, RefusedError for a link on the way.
+    """
+    with _held(folder, name) as (place, leaf):
+        draft = _beside(leaf, f".tame-{secrets.token_hex(8)}.tmp")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
+        with os.fdopen(os.open(draft, flags, 0o600, dir_fd=place), "w+b") as file:
+            file.truncate(size)
+        if place is None:
+            os.replace(draft, leaf)
+        else:
+            os.rename(draft, leaf, src_dir_fd=place, dst_dir_fd=place)
+        again = os.O_RDWR | _NOFOLLOW | _NOWAIT | _BINARY  # open files cannot be renamed on Windows
+        return os.fdopen(_own(folder / name, lambda: os.open(leaf, again, dir_fd=place)), "r+b", buffering=0)
+
+
+def own_folder(folder: Path, name: str) -> Path:
+    """The folder of that name in a folder, made for its owner alone where it is missing.
+
+    Raises OSError, RefusedError for a link.
+    """
+    own = folder / name
+    with suppress(FileExistsError):
+        own.mkdir(mode=0o700)
+    require_own_folder(own)
+    return own
+
+
 def nowhere() -> int:
     """A handle that takes what is written to it and keeps nothing."""
     return os.open(os.devnull, os.O_WRONLY)

@@ -327,11 +327,10 @@ class Fold:
 
         Raises StorageError for a damaged one.
         """
-        kind = _STORIES.get(event.kind)
-        if kind is None:
-            return None
         try:
-            story: Story = from_plain(kind, event.data, what=event)
+            story = story_of(event)
+            if story is None:
+                return None
             self._growing[story.trial] = story.of(self)
         except MISFITS as problem:
             raise misfit(event, problem) from problem
@@ -490,7 +489,7 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
-class _Measured:
+class Measured:
     """New points of a curve; a loss that is not finite ends the curve and the trial."""
 
     trial: int
@@ -505,7 +504,7 @@ class _Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stopped:
+class StoppedEarly:
     """A trial that stopped early; it gets no more epochs, and the weights of its best epoch are kept."""
 
     trial: int
@@ -521,7 +520,7 @@ class _Stopped:
 
 
 @dataclass(frozen=True, slots=True)
-class _Changed:
+class Changed:
     """A trial changed its state; no reason is stored."""
 
     trial: int
@@ -534,7 +533,7 @@ class _Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Imported:
+class ImportedTrial:
     """A complete trial of another program: points of epoch, loss and metric; its training loss is unknown."""
 
     trial: int
@@ -558,10 +557,20 @@ class _Imported:
         return own
 
 
-Story = Decided | _Measured | _Changed | _Stopped | _Imported
+Story = Decided | Measured | Changed | StoppedEarly | ImportedTrial
+
+
+def story_of(event: Event) -> Story | None:
+    """What an event tells of a trial; None for one of another kind. Raises StorageError for a damaged one."""
+    kind = _STORIES.get(event.kind)
+    if kind is None:
+        return None
+    story: Story = from_plain(kind, event.data, what=event)
+    return story
+
 
 # What is told of trials, by the kind of event. `of` gives the trial that is new, or another then, from those so far.
 _STORIES: Final[Mapping[str, type[Story]]] = {
-    "decision": Decided, "curve": _Measured, "trial_state": _Changed, "early_stop": _Stopped,
-    "imported_trial": _Imported,
+    "decision": Decided, "curve": Measured, "trial_state": Changed, "early_stop": StoppedEarly,
+    "imported_trial": ImportedTrial,
 }  # fmt: skip

@@ -58,6 +58,11 @@ class Database:
         """The file, or the address without its password, for messages."""
         return self._backend.where
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether a private copy of the file is read."""
+        return self._backend.forget is not None
+
     def append(self, study: str, events: Sequence[Event], *, after: int | None = None) -> list[Event]:
         """See Store. Waits up to 30 s for other writers.
 

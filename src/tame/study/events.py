@@ -19,6 +19,7 @@ from tame.trial.commands import How
 Number = int | float
 Plain = Mapping[str, object]
 DataFacts = Mapping[str, object]  # from the source of a kind of data; the kind has a type for it
+Wish = Literal["pause", "go_on", "stop", "time", "mute", "space"]
 ResultPlain = Mapping[str, object]  # the content of report.json; core/result.py has the type for it
 
 
@@ -91,6 +92,33 @@ class SpaceAsked:
     event_kind: ClassVar[str] = "space_asked"
     texts: tuple[str, ...] = ()
     outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the user asked of the study while it runs. id: random, so that nothing is taken twice.
+
+    seconds: of more time; code: of the finding that is to be left out; texts: new or wider dimensions.
+    """
+
+    event_kind: ClassVar[str] = "asked"
+    sparse: ClassVar[frozenset[str]] = frozenset({"seconds", "code", "texts"})
+    id: str = ""
+    what: Wish = "go_on"
+    seconds: Number | None = None
+    code: str | None = None
+    texts: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What became of what was asked just before. done: whether it was done; reason: why, or why not."""
+
+    event_kind: ClassVar[str] = "answered"
+    id: str = ""
+    done: bool = False
+    reason: str = ""
+    used_s: Number = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,18 +405,18 @@ class Imported:
 
 
 StudyEvent = (
-    Opened | Clock | PlanEvent | SpaceKept | SpaceAsked | Region | Rest | Prescribed | Remedied | SearchEnded
-    | FinalistsChosen | MoreSeeds | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected | HowChosen
-    | EnginesUsed | Trained | WorkerRestarted | Summary | Stopped | Ended | Imported
+    Opened | Clock | PlanEvent | SpaceKept | SpaceAsked | Asked | Answered | Region | Rest | Prescribed | Remedied
+    | SearchEnded | FinalistsChosen | MoreSeeds | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected
+    | HowChosen | EnginesUsed | Trained | WorkerRestarted | Summary | Stopped | Ended | Imported
 )  # fmt: skip
 
 # The study's state holds the last event of each kind, under the name of the kind, and all cases.
 EVENTS: Mapping[str, type[StudyEvent]] = {
     kind.event_kind: kind
     for kind in (
-        Opened, Clock, PlanEvent, SpaceKept, SpaceAsked, Region, Rest, Prescribed, Remedied, SearchEnded,
-        FinalistsChosen, MoreSeeds, TuningJudged, SealOpened, Delivered, Forecast, ForecastCorrected, HowChosen,
-        EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended, Imported,
+        Opened, Clock, PlanEvent, SpaceKept, SpaceAsked, Asked, Answered, Region, Rest, Prescribed, Remedied,
+        SearchEnded, FinalistsChosen, MoreSeeds, TuningJudged, SealOpened, Delivered, Forecast, ForecastCorrected,
+        HowChosen, EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended, Imported,
     )
 }  # fmt: skip
 

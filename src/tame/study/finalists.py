@@ -127,7 +127,7 @@ def _more_seeds(
         # Finalists may take a share of the clock, minus what they have spent.
         room = room_s(study, plan, [trial for trial, _ in wanted]) - spent * is_capped(plan)
         most = (CLOCKLESS_SEEDS if math.isinf(room) else MOST_SEEDS) - 1 - num
-        count = int(min(max(room / each_s, 0), most))
+        count = 0 if study.state.stop_asked else int(min(max(room / each_s, 0), most))
     found = [*have, *_seeds(study, 1 + num, 1 + num + count)]
     study.keep(MoreSeeds(seeds=tuple(found), over=not count))
     return found
@@ -140,7 +140,8 @@ def _more_finalists(study: Study, plan: Plan, wanted: list[Wanted], *, each_s: f
     judged by equally many. Stored as an event. each_s: seconds for all seeds of all finalists.
     """
     known, (_, seeds) = study.state.finalists, wanted[0]
-    if study.config.clock_s is None or is_capped(plan) or not seeds or known is None or known.over or _is_cut(study):
+    is_brief = study.config.clock_s is None or is_capped(plan) or study.state.stop_asked
+    if is_brief or not seeds or known is None or known.over or _is_cut(study):
         return wanted
     have = [trial for trial, _ in wanted]
     num = int(room_s(study, plan, have) / (ROOMY * each_s / len(have)))

@@ -20,6 +20,8 @@ from tame.core.errors import StorageError, TameError, UsageError
 from tame.core.files import TEXT_BYTES, read_bytes, remove_drafts
 from tame.core.plain import from_plain, to_plain
 from tame.store.lease import HOLDER, LOCK, BusyError, Lease, hold
+from tame.store.ring import RING
+from tame.study.inbox import ASKED
 from tame.study.record import DATABASE, SERVER, is_study, open_record
 from tame.study.state import how_to_resume
 
@@ -32,9 +34,9 @@ LEFT = (
 )  # fmt: skip
 MADE = (
     "worker.log", "skipped.csv", "split.csv", "engines.json", ".handed.npz", "report.html", "report.json",
-    "tame-crash.txt", ".*.tmp",
+    "tame-crash.txt", RING, ".*.tmp",
 )  # fmt: skip
-FOLDERS = ("checkpoints", "model", "sketch", "cache")
+FOLDERS = ("checkpoints", "model", "sketch", "cache", ASKED)
 WRITTEN = ("model", "sketch")  # those whose files are written as those of the study's folder are
 ATTEMPTS = 20  # at a folder that other processes make and remove at the same moment
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,11 @@ class Record:
         return self.study in self._store.studies()
 
     @property
+    def is_copy(self) -> bool:
+        """Whether what is read is a private copy, which does not grow when the study does."""
+        return self._store.is_copy
+
+    @property
     def where(self) -> str:
         """The database, for messages."""
         return self._store.where
@@ -64,6 +69,10 @@ class Record:
         for event in self._store.each(self.study, kinds=kinds):
             self._last = event.id
             yield event
+
+    def since(self, after: int) -> Generator[Event]:
+        """The events after that one, as `each` gives them; to be closed by a reader that stops before the last."""
+        yield from self._store.each(self.study, after)
 
     def has(self, kinds: Collection[str], *, after: int) -> bool:
         """Whether there is an event of one of these kinds after that one."""

@@ -20,8 +20,9 @@ from tame.core.files import remove_drafts
 from tame.core.records import Event, History, Point, curve_event, early_stop_event
 from tame.store.disk import SAFE, write_inside, write_private
 from tame.store.lease import BusyError, Lease, hold
-from tame.study.events import HowChosen, Opened, StudyEvent, WorkerRestarted, event_of
+from tame.study.events import Asked, HowChosen, Opened, StudyEvent, WorkerRestarted, event_of
 from tame.study.folder import CONFIG, WRITTEN, is_interrupted, remove_made, take_folder, written_config
+from tame.study.inbox import Seal
 from tame.study.pace import Pace
 from tame.study.record import (
     DATABASE,
@@ -69,13 +70,18 @@ class Study:
         self._executor: Executor | None = None
         self._waiting: dict[int, list[Point]] = {}  # points of trials whose weights are not saved yet
         self._ends: dict[int, int] = {}  # likewise: trials that stopped early, and their best epoch
-        self.is_over = False  # whether the clock has cut the search short
         self._pace: Pace | None = None  # of what must end with the clock
         self.build: Callable[..., Any] | None = None  # makes the user's own module
         self.store_of: Callable[[Path], str | None] = lambda folder: None  # the address of another study's server
         self.state = state or State()
         clock = self.state.clock  # a resume may have given more time
         self.config = config if clock is None else replace(config, time_s=clock.time_s)
+        self._add_time(self.state.extra_s)
+        self.is_over = self.state.stop_asked  # whether the clock or the user has cut the search short
+        self.seal: Seal | None = None  # by which requests are known as the user's; None: none is followed
+        self.is_stopping = False  # whether the user stops this process
+        self.is_called = False  # whether the user has asked for what cannot wait
+        self._listens = False  # whether what goes on may be ended for that
         self._started = time.monotonic() - self.state.used_s
 
     @property
@@ -136,6 +142,49 @@ class Study:
         finally:
             done.set()
             self._pace = None
+
+    @contextmanager
+    def attentive(self) -> Iterator[Cut]:
+        """Within it, what the worker does ends at its next word, with all kept, once the user asks for what cannot
+        wait. Yields whether that has come to pass."""
+        cut = Cut()
+        self._listens = True
+        try:
+            if self.is_called:
+                cut.is_made = True
+            yield cut
+        except StoppedError:
+            if not self.is_called or self.is_stopping:
+                raise
+            cut.is_made = True
+        finally:
+            self._listens = False
+
+    def call(self) -> None:
+        """The user has asked for what cannot wait. Safe in any thread."""
+        self.is_called = True
+        if self._listens:
+            self.executor.interrupt()
+
+    def stop(self) -> None:
+        """Stops this process's work after the current step. Safe in a signal handler."""
+        self.is_stopping = True
+        self.executor.stop()
+
+    def stand_still(self, seconds: float) -> None:
+        """Takes this time, which has just passed, off the used one."""
+        self._started += seconds
+
+    def follow(self, wish: Asked) -> None:
+        """Does what follows for this process from a request that was granted; the rest is in its state."""
+        if wish.what == "time":
+            self._add_time(float(wish.seconds or 0.0))
+        if wish.what == "stop":
+            self.is_over = True
+
+    def _add_time(self, seconds: float) -> None:
+        if seconds and self.config.clock_s is not None:
+            self.config = replace(self.config, time_s=self.config.clock_s + seconds)
 
     def stage(self, number: Literal[1, 2, 3, 4, 5, 6], text: str) -> None:
         """Tells the watcher what is done now: 1 reading, 2 planning, 3 search, 4 finalists, 5 test, 6 delivery."""

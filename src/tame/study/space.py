@@ -93,21 +93,25 @@ def ask_for(folder: Path, texts: Sequence[str], *, store: str | None = None) -> 
         require(state.plan is not None, f"{folder} was stopped before its search started; {instead}")
         is_over = state.search_ended is not None or state.finalists is not None
         require(not is_over, f"the search of {folder} has ended; {instead}")
-        most = study.config.trials
-        used_up = most is not None and len(searched(study.history)) >= most
-        instead = f"start another study, with tame fit --start-from {folder}"
-        require(
-            not used_up, f"all {most} recipes of {folder} have started, so none would use the wider space; {instead}"
-        )
+        closed = why_closed(study)
+        require(not closed, f"{closed}; start another study, with tame fit --start-from {folder}")
         own = (*asked_texts(state), *texts)
-        _wider(study, own)
+        wider_with(study, own)
         study.keep(SpaceAsked(texts=own))
+
+
+def why_closed(study: Study) -> str:
+    """Why a wider space would not be used; "" if it would."""
+    most = study.config.trials
+    if most is None or len(searched(study.history)) < most:
+        return ""
+    return f"all {most} recipes of {study.folder} have started, so none would use the wider space"
 
 
 def asked_space(study: Study) -> Space | None:
     """The space that a resume asked for and that is not checked yet; None if there is none."""
     texts = asked_texts(study.state)
-    return _wider(study, texts) if texts else None
+    return wider_with(study, texts) if texts else None
 
 
 def settle(study: Study, space: Space, *, problem: str = "") -> None:
@@ -130,8 +134,11 @@ def planned(state: State) -> PlanEvent:
     return state.plan
 
 
-def _wider(study: Study, texts: Sequence[str]) -> Space:
-    """The study's space with what was asked for. If a dimension is named twice, the later text wins."""
+def wider_with(study: Study, texts: Sequence[str]) -> Space:
+    """The study's space with what was asked for. If a dimension is named twice, the later text wins.
+
+    Raises UsageError for texts that cannot be read, and for a narrower space.
+    """
     asked = dict(parse_dimension(text) for text in texts)
     for name in asked:
         is_free = field_of(name) not in study.config.set

@@ -26,6 +26,8 @@ from tame.kinds.costs import Speed
 from tame.kinds.known import FIRST
 from tame.study.events import (
     EVENTS,
+    Answered,
+    Asked,
     Clock,
     DataFacts,
     Delivered,
@@ -114,6 +116,11 @@ class State:
     left_from: dict[int, int] = field(default_factory=dict)  # the epoch of a trial when it was last continued
     trained_s: float = 0.0  # seconds of training in the search
     marks: list[tuple[float, int]] = field(default_factory=list)  # after each training: seconds used, epochs trained
+    wishes: dict[str, Asked] = field(default_factory=dict)  # what the user asked for, by its id
+    extra_s: float = 0.0  # seconds that the user added to the clock while the study ran
+    left_out: tuple[str, ...] = ()  # codes of findings that the user muted while it ran
+    is_paused: bool = False  # whether it waits for the user
+    stop_asked: bool = False  # whether the user ended the search
     openings: int = 0  # of the test part: more than one only if a study was killed after the first
     used_s: float = 0.0  # seconds of the budget, over all processes of the study
     opened: Opened | None = None
@@ -122,6 +129,8 @@ class State:
     plan: PlanEvent | None = None
     space: SpaceKept | None = None
     space_asked: SpaceAsked | None = None
+    asked: Asked | None = None
+    answered: Answered | None = None
     region: Region | None = None
     worth: Rest | None = None
     prescribed: Prescribed | None = None
@@ -230,6 +239,35 @@ def _held(state: State, event: Event) -> None:
     setattr(state, event.kind, read_event(event))
 
 
+def _asked(state: State, event: Event) -> None:
+    _held(state, event)
+    own = state.asked
+    assert own is not None
+    require(own.id not in state.wishes, f"{own.id} was asked before", error=StorageError)
+    state.wishes[own.id] = own
+
+
+def _answered(state: State, event: Event) -> None:
+    _held(state, event)
+    asked, answered = state.asked, state.answered
+    assert answered is not None
+    if asked is None or asked.id != answered.id:
+        raise StorageError("it answers nothing that was asked just before")
+    if not answered.done:
+        return
+    match asked.what:
+        case "pause":
+            state.is_paused = True
+        case "go_on":
+            state.is_paused = False
+        case "stop":
+            state.stop_asked, state.is_paused = True, False
+        case "time":
+            state.extra_s += float(asked.seconds or 0.0)
+        case "mute":
+            state.left_out = (*state.left_out, asked.code or "")
+
+
 def _of_data(state: State, event: Event) -> None:
     pairs = event.data.get("pairs", ())
     if not isinstance(pairs, Sized):
@@ -273,6 +311,8 @@ STEPS: Mapping[str, Callable[[State, Event], None]] = {
     "finding": _found,
     "prescribed": _prescribed,
     "remedied": _remedied,
+    "asked": _asked,
+    "answered": _answered,
     "data": _of_data,
     "result": _of_result,
     "test_opened": _of_opening,
@@ -313,6 +353,14 @@ def _check_asked(state: State) -> None:
         parse_dimension(text)
 
 
+def _check_wish(state: State) -> None:
+    assert state.asked is not None
+    seconds = state.asked.seconds or 0.0
+    require(0 <= seconds < MOST_S, f"{seconds} s more", error=StorageError)
+    for text in state.asked.texts or ():
+        parse_dimension(text)
+
+
 def _check_region(state: State) -> None:
     assert state.region is not None
     for name, bounds in state.region.bounds.items():
@@ -334,7 +382,8 @@ def _check_engines(state: State) -> None:
 # What a kind of event says beyond the types of its fields must be so before anything is concluded from it.
 CHECKS: Mapping[str, Callable[[State], None]] = {
     "opened": _check_opened, "clock": _check_clock, "plan": _check_plan, "space": _check_space,
-    "imported": _check_space, "space_asked": _check_asked, "region": _check_region, "finalists": _check_finalists,
+    "imported": _check_space, "space_asked": _check_asked, "asked": _check_wish,
+    "region": _check_region, "finalists": _check_finalists,
     "engines": _check_engines,
 }  # fmt: skip
 
@@ -444,9 +493,9 @@ def config_of(state: State, folder: Path) -> StudyConfig:
 
 
 def unmuted(state: State) -> list[Finding]:
-    """The findings of a study that the user did not mute."""
+    """The findings of a study that the user did not mute, at its start or since."""
     muted = () if state.opened is None else StudyConfig.from_json(state.opened.config).muted
-    return [finding for finding in state.findings if finding.code not in muted]
+    return [finding for finding in state.findings if finding.code not in (*muted, *state.left_out)]
 
 
 def findings_events(findings: Iterable[Finding]) -> list[Event]:

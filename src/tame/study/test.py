@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tame.core.plain import to_plain
 from tame.core.records import Decision, Trial
 from tame.study.events import EnginesUsed, Trained
+from tame.study.heed import heed
 from tame.study.plan import Plan
 from tame.study.reserve import limit_s
 from tame.study.session import Study
@@ -27,14 +28,33 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
             start = study.state.left_from.get(trial.number, 0)
             kinds.setdefault((trial.may_be_delivered, trial.is_remedy, start, trial.until), []).append(trial)
     for (final, _, _, until), own in sorted(kinds.items(), key=lambda item: item[0]):
-        begun = time.monotonic()
-        with study.until(limit_s(study, plan, final=final)) as cut:
-            if not cut.is_made:
-                _advance(study, plan, own, until=until)
-        if cut.is_made:
-            study.keep(Trained(trained_s=time.monotonic() - begun, used_s=study.used_s))
-            study.is_over = True
+        while going := _going(study, own):
+            if _train(study, plan, going, final=final, until=until):
+                break
+            heed(study, urgent=True)
     study.watcher.history(study.history)
+
+
+def _going(study: Study, own: Sequence[Trial]) -> list[Trial]:
+    """Which of these trials still train: after a pause as after a kill, those that have not come to their end. Of a
+    search that the user has ended, none."""
+    now = [study.history.trials[trial.number] for trial in own]
+    over = study.state.stop_asked
+    return [t for t in now if t.epochs < t.until and t.state == "running" and (t.may_be_delivered or not over)]
+
+
+def _train(study: Study, plan: Plan, own: Sequence[Trial], *, final: bool, until: int) -> bool:
+    """Trains trials of one kind together until their end or that of the clock; False where the user has asked for
+    something meanwhile."""
+    begun = time.monotonic()
+    with study.until(limit_s(study, plan, final=final)) as cut, study.attentive() as call:
+        if not cut.is_made and not call.is_made:
+            _advance(study, plan, own, until=until)
+    if cut.is_made or call.is_made:
+        study.keep(Trained(trained_s=time.monotonic() - begun, used_s=study.used_s))
+    if cut.is_made:
+        study.is_over = True
+    return cut.is_made or not call.is_made
 
 
 def ended(trial: Trial) -> Decision:

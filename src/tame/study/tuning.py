@@ -58,6 +58,8 @@ def _recipe(study: Study, data: Data, plan: Plan, best: Finalist) -> tuple[Recip
     assert data.backbone is not None
     head = best.trials[0]
     stages, seed = data.backbone.stages, plan.search.base.seed
+    if study.state.stop_asked:
+        return None, "you stopped the search, so nothing more is trained than the finalists"
     if study.config.clock_s is None:
         return None, "fine-tuning uses the time that is left; without --time, a study ends with its trials"
     left = study.left_s - plan.end_s

@@ -1,0 +1,67 @@
+"""The process of the pages: it listens on this machine alone, on the first free port, and says its address first."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+import webbrowser
+from collections.abc import Callable
+
+import uvicorn
+
+from tame.core.errors import UsageError
+from tame.pages.access import Access
+from tame.pages.guard import App
+from tame.pages.server import Settings, application
+
+PORT = 8263  # TAME on the keys of a telephone
+HOST = "127.0.0.1"
+PORTS = 20  # that are tried from the asked one on
+MOST_CONNECTIONS = 64
+MOST_HEAD = 16 * 1024  # bytes of a request's head
+
+
+def serve(settings: Settings, *, port: int, start: str = "/", browser: bool, say: Callable[[str], None]) -> None:
+    """Serves the pages until Ctrl-C. port: to begin with, 0 for any; browser: whether one is opened; say: prints a line
+    on stdout.
+
+    Raises UsageError where no port is free.
+    """
+    own = bound(port)
+    number = own.getsockname()[1]
+    if port not in (0, number):
+        print(f"port {port} is taken, so the pages are on port {number}", file=sys.stderr)
+    access = Access(number, used=lambda again: print(f"for another browser: {again}", file=sys.stderr))
+    say(access.address)
+    server = configured(application(settings, access, port=number))
+    if browser:
+        webbrowser.open(access.address)
+    server.run(sockets=[own])
+
+
+def configured(app: App) -> uvicorn.Server:
+    """The server of an application: small limits, and not a word about itself."""
+    config = uvicorn.Config(
+        app, log_level="error", access_log=False, server_header=False, date_header=False, http="h11", ws="none",
+        lifespan="on", limit_concurrency=MOST_CONNECTIONS, h11_max_incomplete_event_size=MOST_HEAD,
+        timeout_keep_alive=30, timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    return uvicorn.Server(config)
+
+
+def bound(port: int) -> socket.socket:
+    """A socket on this machine's own address, at the first free port from the asked one on."""
+    for number in range(port, port + PORTS) if port else (0,):
+        own = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            own.bind((HOST, number))
+            own.listen(128)
+        except OSError as problem:
+            own.close()
+            if problem.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+            continue
+        return own
+    raise UsageError(f"no port from {port} to {port + PORTS - 1} is free; give another one with --port, or --port 0")

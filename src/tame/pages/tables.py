@@ -1,0 +1,69 @@
+"""The trials of a study as a table of which a page holds the rows that are seen, and one trial in detail."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from tame.core.records import DEFAULT
+from tame.pages.library import Shelf
+from tame.pages.views import finding_of, finite, life_of, row_words
+from tame.report import formats
+from tame.report.fields import name_of
+from tame.study.columns import EPOCH, METRIC, TRAIN, VALID, Columns, TrialRow
+from tame.study.state import unmuted
+
+SORTS: dict[str, Callable[[Columns, TrialRow], float | str]] = {
+    "number": lambda columns, row: row.number,
+    "loss": lambda columns, row: row.loss,
+    "metric": lambda columns, row: _metric(columns, row),
+    "epochs": lambda columns, row: row.epochs,
+    "state": lambda columns, row: row.state,
+    "origin": lambda columns, row: row.origin,
+}
+
+
+def table(shelf: Shelf, *, sort: str, down: bool = False, first: int = 0, most: int) -> dict[str, object]:
+    """The trials from one place of their order on. sort: a key of SORTS, others as by number."""
+    columns, going_on = shelf.followed.columns, life_of(shelf) in ("starting", "training", "paused")
+    by = SORTS.get(sort, SORTS["number"])
+    ordered = sorted(columns.rows.values(), key=lambda row: row.number)
+    ordered.sort(key=lambda row: by(columns, row), reverse=down)
+    rows = [row_words(columns, row, going_on=going_on) for row in ordered[first : first + most]]
+    return {"count": len(ordered), "first": first, "rows": rows, "seq": shelf.followed.seq}
+
+
+def _metric(columns: Columns, row: TrialRow) -> float:
+    point = columns.judged(row.number)
+    return -math.inf if point is None or math.isnan(point[METRIC]) else float(point[METRIC])
+
+
+def trial_detail(shelf: Shelf, number: int) -> dict[str, object] | None:
+    """A trial: its curve, its recipe beside the default one, both reasons, its findings; None where none is."""
+    columns, state = shelf.followed.columns, shelf.followed.state
+    row = columns.rows.get(number)
+    if row is None:
+        return None
+    default = next((each for each in columns.rows.values() if each.origin == DEFAULT), None)
+    beside = columns.recipe(default.number) if default is not None else dict(columns.base)
+    own = columns.recipe(number)
+    points = columns.points(number)
+    going_on = life_of(shelf) in ("starting", "training", "paused")
+    fields = [
+        {"name": name_of(name), "field": name, "value": formats.inert(formats.compact(value)),
+         "default": formats.inert(formats.compact(beside.get(name))), "differs": value != beside.get(name)}
+        for name, value in own.items()
+    ]  # fmt: skip
+    differing = [name for name, value in own.items() if value != beside.get(name) and name != "seed"]
+    return {
+        **row_words(columns, row, going_on=going_on), "begun": formats.inert(row.reason),
+        "last": formats.inert(row.last_reason), "parent": row.parent, "against": row.against,
+        "recipe": sorted(fields, key=lambda each: not each["differs"]),
+        "command": formats.inert(" ".join(f"--set {name}={_text(own[name])}" for name in differing)),
+        "findings": [finding_of(each, state.kind) for each in unmuted(state) if each.trial == number],
+        "points": [[int(p[EPOCH]), finite(p[TRAIN]), finite(p[VALID]), finite(p[METRIC])] for p in points],
+    }  # fmt: skip
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

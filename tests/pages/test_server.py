@@ -1,0 +1,272 @@
+"""What the pages tell of studies: what their events say, soon, and nothing of the sealed part too early."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+pytest.importorskip("starlette", reason="the extra ui is not installed")
+
+from served_pages import KEY, serving, unpack
+from tame.core.config import StudyConfig
+from tame.core.recipe import Recipe
+from tame.core.records import Decision, Event, Finding, Point, curve_event, decision_event
+from tame.core.result import Result
+from tame.pages.serve import PORTS, bound
+from tame.study.events import SealOpened
+from tame.study.inbox import Seal, waiting
+from tame.study.live import Live, Spent
+from tame.study.session import begin
+from tame.study.state import Silent, read_state
+
+
+def ids(own):
+    return {each["name"]: each["id"] for each in json.loads(own.request("/api/studies")[2])["studies"]}
+
+
+def state(own, study):
+    return json.loads(own.request(f"/api/s/{study}/state")[2])
+
+
+def events(own, study, *, after=0, seconds=2.0):
+    """The messages of the stream within so many seconds."""
+    head = f"GET /api/s/{study}/events?after={after} HTTP/1.1\r\nHost: {own.host}\r\nCookie: {own.cookie}\r\n\r\n"
+    found = b""
+    with socket.create_connection(("127.0.0.1", own.port), timeout=0.2) as stream:
+        stream.sendall(head.encode())
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                found += stream.recv(1 << 20)
+            except TimeoutError:
+                continue
+    return messages(found.decode("utf-8", "replace"))
+
+
+def messages(text):
+    own = []
+    for block in text.replace("\r\n", "\n").split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+        if "data" in fields:
+            own.append((fields.get("event"), fields.get("id"), json.loads(fields["data"])))
+    return own
+
+
+@pytest.fixture
+def live():
+    """What the running study's process says, by the name of its study."""
+    return {}
+
+
+@pytest.fixture
+def running(tmp_path, live):
+    """A study whose process lives, with a few trials."""
+    with begin(StudyConfig(data="x", out=str(tmp_path / "runs" / "alive"), time_s=60.0), Silent()) as study:
+        speaker = live["speaker"] = Live(study.folder, lambda: Spent(used_s=3.0, given_s=60.0))
+        speaker.phase("stage 3 of 6: searching 4 dimensions")
+        for number, rate in enumerate((0.1, 0.01, 1.0)):
+            recipe = Recipe().but({"optimizer.lr": rate, "epochs": 8})
+            origin = "default" if number == 0 else "sobol"
+            study.keep(decision_event(Decision("start", number, f"reason {number}", 4, recipe, origin)))
+        for number in range(3):
+            points = [Point(epoch, 0.5, (number + 1) / epoch, 0.5 + 0.1 * epoch) for epoch in range(1, 5)]
+            study.keep(curve_event(number, points))
+        yield study
+        speaker.close()
+
+
+def test_old_studies_are_listed_with_what_they_say(tmp_path):
+    for name in ("table", "stopped"):
+        unpack(name, tmp_path / name)
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    for name in ("table", "stopped"):
+        source = next((tmp_path / name).rglob("study.db")).parent
+        shutil.move(source, runs / name)
+    (runs / "no study").mkdir()
+    (runs / "linked").symlink_to(runs / "table")
+    with serving(runs) as own:
+        known = ids(own)
+        assert sorted(known) == ["stopped", "table"]
+        view = state(own, known["table"])["view"]
+        _, kept = read_state(runs / "table")
+        result = Result.from_json(kept.result)
+        assert view["life"] == "finished"
+        assert view["score"]["value"] == result.score.value
+        assert view["seal"]["open"]
+        assert state(own, known["stopped"])["view"]["life"] in ("stopped", "killed")
+        assert "tame resume" in state(own, known["stopped"])["view"]["next"]["command"]
+        page = own.request(f"/s/{known['table']}")[2].decode()
+        assert view["score"]["words"] in page, "the first HTML holds it without a script"
+
+
+def test_a_running_study_is_told_as_it_is(running):
+    with serving(running.folder.parent) as own:
+        study = ids(own)["alive"]
+        view = state(own, study)["view"]
+        assert view["life"] == "training"
+        assert view["stage"] == "T"
+        assert view["best"]["trial"] == 0
+        assert view["best"]["loss"] == 0.25
+        assert view["trials"] == 3
+        assert view["epochs"] == 12
+        assert view["now"] == "searching 4 dimensions"
+        assert view["clock"]["given_s"] == 60.0
+        assert not view["seal"]["open"]
+        rows = json.loads(own.request(f"/api/s/{study}/trials?sort=loss")[2])["rows"]
+        assert [row["number"] for row in rows] == [0, 1, 2]
+        rows = json.loads(own.request(f"/api/s/{study}/trials?sort=number&down=1&first=1&most=1")[2])
+        assert (rows["count"], [row["number"] for row in rows["rows"]]) == (3, [1])
+        detail = json.loads(own.request(f"/api/s/{study}/trial/2")[2])
+        assert detail["command"] == "--set optimizer.lr=1.0"
+        assert detail["points"] == [[epoch, 0.5, 3 / epoch, 0.5 + 0.1 * epoch] for epoch in range(1, 5)]
+        curves = json.loads(own.request(f"/api/s/{study}/curves?field=metric")[2])
+        assert curves["best"] == 0
+        assert [one["trial"] for one in curves["curves"]] == [0, 1, 2]
+        assert own.request(f"/api/s/{study}/curves?field=secret")[0] == 400
+        assert own.request(f"/api/s/{study}/trial/99")[0] == 404
+        assert own.request("/api/s/0000000000000000/state")[0] == 404
+
+
+def test_an_event_is_told_within_a_second_and_none_twice(running):
+    with serving(running.folder.parent) as own:
+        study = ids(own)["alive"]
+        before = events(own, study)
+        last = next(int(number) for kind, number, _ in reversed(before) if kind == "lines")
+        told = [line["id"] for kind, _, lines in before if kind == "lines" for line in lines]
+        running.keep(Event("finding", Finding("overfitting", "it overfits", "warning", {}, trial=1).to_json()))
+        fresh = events(own, study, after=last, seconds=1.5)
+        again = [line for kind, _, lines in fresh if kind == "lines" for line in lines]
+        assert [line["words"] for line in again] == ["It overfits."]
+        assert not set(told) & {line["id"] for line in again}
+        assert told == sorted(set(told))
+
+
+def test_points_are_told_before_they_are_stored(running, live):
+    with serving(running.folder.parent) as own:
+        study = ids(own)["alive"]
+        speaker = live["speaker"]
+        speaker.point(1, Point(5, 0.1, 0.2, 0.9))  # as the ring has it when the page is opened
+        later = threading.Timer(0.8, lambda: (speaker.point(1, Point(6, 0.1, 0.2, 0.9)), speaker.beat()))
+        later.start()
+        told = [each["points"] for kind, _, each in events(own, study, seconds=2.5) if kind == "live"]
+        assert [1, 6, 0.1, 0.2, 0.9, None] in [point for points in told for point in points]
+
+
+def test_watching_keeps_no_lock_on_the_store(running):
+    with serving(running.folder.parent) as own:
+        study = ids(own)["alive"]
+        watcher = threading.Thread(target=events, args=(own, study), kwargs={"seconds": 3.0})
+        watcher.start()
+        waits = []
+        for epoch in range(5, 35):
+            begun = time.monotonic()
+            running.keep(curve_event(0, [Point(epoch, 0.1, 0.1, 0.9)]))
+            waits.append(time.monotonic() - begun)
+            time.sleep(0.05)
+        watcher.join()
+        assert max(waits) < 5.0
+
+
+def test_a_request_lands_in_the_inbox_with_a_proof(running):
+    with serving(running.folder.parent) as own:
+        study = ids(own)["alive"]
+        status, _, body = own.change(f"/api/s/{study}/ask", json.dumps({"what": "time", "seconds": 120}).encode())
+        assert status == 202, body
+        seal = Seal(key=KEY, study=running.state.opened.id)
+        (found,) = waiting(running.folder, seal)
+        assert (found.wish.what, found.wish.seconds) == ("time", 120)
+        status, _, body = own.change(f"/api/s/{study}/ask", json.dumps({"what": "time", "seconds": 120}).encode())
+        assert b"already" in body
+        for bad in (b"", b"[]", b"{", b'{"what": "rm"}', b'{"what": "time"}', b'{"what": ["stop"]}', b'"stop"'):
+            assert own.change(f"/api/s/{study}/ask", bad)[0] in (400, 409), bad
+        assert len(waiting(running.folder, seal)) == 1
+
+
+def test_nothing_can_be_asked_of_pages_that_only_show_or_of_a_study_that_nobody_works_on(running, tmp_path):
+    with serving(running.folder.parent, read_only=True) as own:
+        assert own.change(f"/api/s/{ids(own)['alive']}/ask", b'{"what": "stop"}')[0] == 403
+    folder = unpack("stopped", tmp_path / "old")
+    with serving(folder.parent) as own:
+        (study,) = ids(own).values()
+        assert own.change(f"/api/s/{study}/ask", b'{"what": "stop"}')[0] == 409
+
+
+def test_nothing_of_the_sealed_part_is_told_before_it_is_opened(running):
+    with serving(running.folder.parent) as own:
+        study = ids(own)["alive"]
+        paths = [
+            "/", f"/s/{study}", f"/s/{study}/trials", f"/s/{study}/report", "/api/studies", f"/api/s/{study}/state",
+            f"/api/s/{study}/curves", f"/api/s/{study}/trials", f"/api/s/{study}/trial/0",
+        ]  # fmt: skip
+        for path in paths:
+            body = own.request(path)[2].decode()
+            assert '"score": {' not in body
+        assert "sealed" in state(own, study)["view"]["seal"]["words"]
+        running.keep(SealOpened(n=100, trial=0, used_s=5.0))
+        assert state(own, study)["view"]["seal"]["open"]
+
+
+def test_a_study_whose_process_was_killed_says_so(running, live):
+    live["speaker"].close()
+    with serving(running.folder.parent) as own:
+        view = state(own, ids(own)["alive"])["view"]
+        assert view["life"] == "killed"
+        assert view["next"]["words"].startswith("Nothing was lost")
+        assert view["ask"] == []
+
+
+def test_a_damaged_study_keeps_its_row_and_says_why(tmp_path):
+    folder = unpack("table", tmp_path)
+    content = bytearray((folder / "study.db").read_bytes())
+    content[5000:9000] = b"\xff" * 4000
+    (folder / "study.db").write_bytes(bytes(content))
+    with serving(folder.parent) as own:
+        (view,) = json.loads(own.request("/api/studies")[2])["studies"]
+        assert view["problem"]
+        assert own.request(f"/s/{view['id']}")[0] == 200
+
+
+def test_a_study_that_is_deleted_while_it_is_watched_says_so(running):
+    with serving(running.folder.parent) as own:
+        study = ids(own)["alive"]
+        assert state(own, study)["view"]["problem"] == ""
+        (running.folder / "study.db").rename(running.folder / "away.db")
+        assert "is gone" in state(own, study)["view"]["problem"]
+        (running.folder / "away.db").rename(running.folder / "study.db")
+
+
+def test_two_studies_are_compared_only_on_the_same_sealed_examples(tmp_path):
+    first = unpack("table", tmp_path / "a")
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    for name in ("one", "two", "three"):
+        shutil.copytree(first, runs / name)
+    lines = (runs / "three" / "split.csv").read_text().splitlines()
+    (runs / "three" / "split.csv").write_text("\n".join([lines[0], *[f"x{line}" for line in lines[1:]]]))
+    with serving(runs) as own:
+        known = ids(own)
+        page = own.request(f"/compare?a={known['one']}&b={known['two']}")[2].decode()
+        assert "No real difference was shown" in page
+        page = own.request(f"/compare?a={known['one']}&b={known['three']}")[2].decode()
+        assert "tested on different examples" in page
+        assert own.request(f"/compare?a={known['one']}")[0] == 404
+
+
+def test_an_empty_folder_says_how_to_begin(tmp_path):
+    with serving(tmp_path) as own:
+        assert b"tame demo" in own.request("/")[2]
+
+
+def test_the_next_port_is_taken_where_one_is_in_use():
+    with closing(bound(0)) as first:
+        port = first.getsockname()[1]
+        with closing(bound(port)) as second:
+            assert port < second.getsockname()[1] < port + PORTS
+            assert second.getsockname()[0] == "127.0.0.1"
