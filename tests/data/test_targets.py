@@ -56,7 +56,7 @@ def target_of(cells: Sequence[str] | np.ndarray, task: str = "auto") -> Target:
         ([str(i % 11) for i in range(NUM)], "regression", ()),
         ([str(i % 10) for i in range(20)], "regression", ()),  # too few rows for ten classes
         (["1.5", "2", "3"] * 5, "regression", ()),
-        (["07", "7", "07", "7", "8", "8"], "multiclass", ("07", "7", "8")),
+        (["07", "09", "07", "09", "8", "8"], "multiclass", ("07", "8", "09")),
         (["Yes", "no", "YES", "Yes"] * 2, "binary", ("no", "Yes")),
         (np.array([True, False] * 3), "binary", ("false", "true")),
         (np.array([3, 4, 5] * 4), "multiclass", ("3", "4", "5")),
