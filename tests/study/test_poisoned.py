@@ -6,10 +6,12 @@ A folder may come from a stranger, who can write any event and the checksum that
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import sqlite3
 from contextlib import closing
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -125,11 +127,13 @@ def show_ends_well(made, rounds):
 
 
 def resume_ends_well(made, rounds):
+    """As a stranger's study, which names data that this user has to give again."""
     wrong = []
-    for row, path, odd in rounds:
+    for number, (row, path, odd) in enumerate(rounds):
         study = poisoned_copy(made, "resumed", row, path, odd, cut=True)
         words = ("resume", study, "--quiet", "--inline", "--data", made / "rows.csv")
-        done = tame_here(*words, cache=made / "cache", cwd=made)
+        with mock.patch.dict(os.environ, {"TAME_STATE": str(made / "states" / str(number))}):
+            done = tame_here(*words, cache=made / "cache", cwd=made)
         if done.returncode not in DOCUMENTED or "Traceback" in done.stderr:
             wrong.append(told(row, path, odd, done))
     assert not wrong, f"{len(wrong)} ended otherwise:\n" + "\n".join(wrong[:20])

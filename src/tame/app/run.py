@@ -174,7 +174,7 @@ def _fits_together(study: Study, *, own: bool) -> Iterator[None]:
             raise  # the user may have moved the data, or asked for a space that cannot be
         raise StorageError(f"{study.folder}: its record does not fit together: {problem}") from problem
     except MISFITS as problem:
-        if own or isinstance(problem, TameError | OSError):
+        if own or isinstance(problem, TameError):
             raise
         told = f"{type(problem).__name__}: {problem}"
         raise StorageError(f"{study.folder}: its record does not fit together ({told})") from problem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
@@ -15,7 +16,8 @@ NEAR_VALUES = 50_000_000  # rows times columns; above, only equal rows are looke
 NEAR_COLUMNS = 3  # of fewer columns, two that agree say little
 BESIDE = 8  # columns of most values, by which agreement by chance is measured
 SURER = 5.0  # times as many pairs as chance would give, before rows that differ in one column count as copies
-SURE = 0.01  # how often chance may give as many such pairs somewhere in a table, for them to be copies
+SURE = 0.004  # how often chance may give as many such pairs somewhere in a table, for them to be copies
+UNSEEN = 0.5  # pairs that differ in one column more, where there are none: so few have a chance of their own
 LARGEST = 0.1  # of all rows in one group; what joins more is how the data is, not copying
 DIFFERENT = 0.1  # different rows without a column, for each row; twice as many without two
 MANY_VALUES = 0.3  # different values for each row, before one equal value shows a copy
@@ -155,16 +157,16 @@ def _count_pairs(ordered: np.ndarray) -> float:
 
 def _pairs_by_chance(agreeing: _Agreeing, places: tuple[int, ...], explained: Mapping[tuple[int, ...], float]) -> float:
     """Pairs that would differ at these places only if those that differ at one more agreed there by chance; the most
-    of any.
+    of any, and no fewer than UNSEEN pairs more would give by the surest.
 
     Copies that differ elsewhere are not among them, or they would make themselves likely: those that differ at one
     place because only pairs that differ at all these places count; those at two because chance stands for them.
     explained: by places at which copies differ, the pairs that chance gives there.
     """
-    most = 0.0
+    most, least = 0.0, math.inf
     for place, agree in agreeing.of_most_values:
         if place not in places and agree < 1:
             more = tuple(sorted((*places, place)))
-            differing = explained[more] if more in explained else agreeing.but_for(more)
-            most = max(most, differing * agree / (1 - agree))
-    return most
+            differing, odds = explained.get(more, agreeing.but_for(more)), agree / (1 - agree)
+            most, least = max(most, differing * odds), min(least, (differing + UNSEEN) * odds)
+    return max(most, least) if math.isfinite(least) else most

@@ -17,8 +17,7 @@ MOST_SHIFT = 64  # steps
 LEAST_OVERLAP = 0.5  # of the steps
 SURE = 0.01  # rows that chance may make overlap, in all
 MOST_EQUAL = 20  # rows that begin alike, joined to one that ends so
-BLOCKS = 10  # that a series is cut into, where its windows are too many for one group
-LARGEST = 0.1  # of all rows in one group
+LARGEST = 0.1  # of all rows in one group; a longer series is cut into blocks
 BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse
 
 
@@ -39,14 +38,16 @@ def windows_in(x: np.ndarray) -> Windows:
     """The windows of series among N rows. x: (N, T) numbers, or (N, T, C) or (N, C, T) of several at each step.
 
     Two rows are windows of one series where the end of one is the beginning of the other, over half of all steps or
-    more, and chance would hardly give that: by how often each value occurs, where it is not that of the step before.
+    more, and chance would hardly give that: by how often each value occurs and each difference to the step before.
     """
     if x.ndim not in (2, 3) or len(x) < 2 or x.size > MOST_VALUES or x.dtype.kind not in "iuf":
         return NONE
     found: dict[tuple[int, int], int] = {}
     for steps in [x[..., None]] if x.ndim == 2 else [x, x.transpose(0, 2, 1)]:
         if steps.shape[1] >= LEAST_STEPS:
-            found |= _overlaps(_hashes(steps))
+            with np.errstate(over="ignore", invalid="ignore"):
+                change = np.diff(steps.astype(np.float64), axis=1)
+            found |= _overlaps(_hashes(steps), _hashes(change))
     return _grouped(found, len(x)) if found else NONE
 
 
@@ -58,20 +59,20 @@ def _hashes(steps: np.ndarray) -> np.ndarray:
     return total
 
 
-def _overlaps(steps: np.ndarray) -> dict[tuple[int, int], int]:
-    """Rows (a, b) where b is a shifted, and by how many steps. steps: (N, T) hashes."""
+def _overlaps(steps: np.ndarray, change: np.ndarray) -> dict[tuple[int, int], int]:
+    """Rows (a, b) where b is a shifted, and by how many steps. steps: (N, T), change: (N, T - 1) hashes."""
     num, length = steps.shape
     shifts = range(1, min(int(length * (1 - LEAST_OVERLAP)), MOST_SHIFT) + 1)
-    _, place, counts = np.unique(steps, return_inverse=True, return_counts=True)
-    says = -np.log(counts / steps.size)[place].reshape(steps.shape)
-    says[:, 1:][steps[:, 1:] == steps[:, :-1]] = 0.0
+    first = _surprise(steps)
+    rest = np.minimum(first[:, 1:], _surprise(change))
+    rest[steps[:, 1:] == steps[:, :-1]] = 0.0
     enough = math.log(num * num * len(shifts) / SURE)
     # Sums of hash times a power of BASE: that of an end is that of a beginning times a power.
     power = np.multiply.accumulate(np.r_[np.uint64(1), np.full(length - 1, BASE, dtype=np.uint64)])
     sums = np.concatenate([np.zeros((num, 1), dtype=np.uint64), np.add.accumulate(steps * power, axis=1)], axis=1)
     found: dict[tuple[int, int], int] = {}
     for shift in shifts:
-        sure = np.flatnonzero(says[:, shift + 1 :].sum(axis=1) >= enough)
+        sure = np.flatnonzero(first[:, shift] + rest[:, shift:].sum(axis=1) >= enough)
         if not len(sure):
             break
         ends = (sums[sure, length] - sums[sure, shift]) * np.uint64(pow(BASE, -shift, 2**64))
@@ -79,6 +80,12 @@ def _overlaps(steps: np.ndarray) -> dict[tuple[int, int], int]:
         for a, others in zip(sure.tolist(), _equal(beginnings, ends), strict=True):
             found.update({(a, b): shift for b in others if b != a and (a, b) not in found and (b, a) not in found})
     return found
+
+
+def _surprise(hashes: np.ndarray) -> np.ndarray:
+    """(N, T) minus the logarithm of how often each value occurs among all."""
+    _, place, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    return np.asarray(-np.log(counts / hashes.size)[place].reshape(hashes.shape))
 
 
 def _equal(among: np.ndarray, wanted: np.ndarray) -> list[list[int]]:
@@ -108,7 +115,7 @@ def _grouped(shifts: Mapping[tuple[int, int], int], num: int) -> Windows:
         series = sorted(at, key=lambda each: (at[each], each))
         is_long = len(series) > LARGEST * num
         cut += len(series) if is_long else 0
-        for own in np.array_split(series, BLOCKS) if is_long else [np.array(series)]:
+        for own in np.array_split(series, math.ceil(len(series) / (LARGEST * num)) if is_long else 1):
             pairs += _chained(sorted(own.tolist()))
     return Windows(tuple(pairs), len(seen), cut)
 

@@ -15,7 +15,7 @@ from tame.core.config import StudyConfig
 from tame.core.records import Finding
 from tame.core.result_parts import ColumnFacts, TargetFacts
 from tame.data.row_copies import RowCopies, copies_of
-from tame.data.row_shifts import BLOCKS, NONE
+from tame.data.row_shifts import NONE
 from tame.data.split import Split, groups_of, make_split, seal, split_all_but_rare, split_by_order, strata
 from tame.data.table_order import order_values
 from tame.data.tables import LEARNT, Table
@@ -211,7 +211,7 @@ def _of_copies(own: Rows, data: Data, copies: RowCopies) -> list[Finding]:
         found.append(finding("near_duplicates", title, "warning", evidence))
     windows = copies.windows
     if windows.rows:
-        evidence = {"rows": windows.rows, "of": len(own.values), "cut": windows.cut, "blocks": BLOCKS}
+        evidence = {"rows": windows.rows, "of": len(own.values), "cut": windows.cut}
         title = f"{count(windows.rows, 'row')} that overlap others: windows of one series, each shifted"
         found.append(finding("overlapping_windows", title, "warning", evidence))
     by_chance_rows = int(copies.chance.sum())
