@@ -14,7 +14,7 @@ from tame.core.options import NO, YES, Kind, Option, Texts
 
 P = ParamSpec("P")
 Given = str | int | bool | list[str] | Path | None  # as Typer parses it
-FILE = "settings from a TOML file; options on the command line win"
+FILE = "settings from a TOML file, DATA too; options on the command line win"
 TYPES: dict[Kind, object] = {
     "argument": str, "text": str | None, "whole": int | None, "switch": bool | None, "texts": list[str] | None,
 }  # fmt: skip
@@ -70,7 +70,7 @@ def _parameters(name: str, own: Option, *, in_file: bool) -> list[Parameter]:
     """The parameter of a field, and a hidden one for its older name. in_file: whether a file may give it instead."""
     kind = TYPES[own.kind]
     if own.kind == "argument" and in_file:
-        said = typer.Argument(help=f"{own.help}; left out where --config names it", metavar=f"[{own.metavar}]")
+        said = typer.Argument(help=own.help, metavar=f"[{own.metavar}]")
         return [_parameter(name, Annotated[str | None, said])]
     if own.kind == "argument":
         return [_parameter(name, Annotated[kind, typer.Argument(help=own.help, metavar=own.metavar)], Parameter.empty)]
