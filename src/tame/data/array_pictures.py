@@ -49,7 +49,8 @@ def same_pictures(x: np.ndarray) -> tuple[list[tuple[int, int]], int]:
         exchanged.append(perceptual_hash(np.ascontiguousarray(colours[..., ::-1])))
     parts, crowd = find_parts(np.stack(small))
     again = find_duplicates([*hashes, *exchanged], None, digests=()) if x.shape[3] > 1 else []
-    swapped = {tuple(sorted((a, b - len(x)))) for a, b in again if a < len(x) <= b and a != b - len(x)}
+    crossed = [(a, b - len(x)) for a, b in again if a < len(x) <= b]
+    swapped = {(min(a, b), max(a, b)) for a, b in crossed if a != b}
     return sorted({*find_duplicates(hashes, None, digests=()), *parts, *swapped}), crowd
 
 

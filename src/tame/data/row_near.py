@@ -91,7 +91,7 @@ class _Agreeing:
     def but_for(self, places: tuple[int, ...]) -> float:
         """The pairs that differ at each of these places and agree at all others."""
         return sum(
-            (-1) ** (len(places) - size) * self._count(own)
+            self._count(own) if (len(places) - size) % 2 == 0 else -self._count(own)
             for size in range(len(places) + 1)
             for own in itertools.combinations(sorted(places), size)
         )
