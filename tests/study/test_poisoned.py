@@ -21,6 +21,7 @@ from tame.store.schema import event_checksum
 
 ODD = ({}, [], "", None, -1, 1e308, list(range(2000)))
 DOCUMENTED = {0, 6, 7}
+CHANGED = "changed since the study began"  # exit 3: what the user gives is not what the record says of it
 SHOWING = (
     ("show",), ("show", "--json"), ("show", "--details"), ("verify",), ("report",), ("predict", "ROWS", "--csv"),
     ("export", "--optuna", "OUT"),
@@ -134,6 +135,8 @@ def resume_ends_well(made, rounds):
         words = ("resume", study, "--quiet", "--inline", "--data", made / "rows.csv")
         with mock.patch.dict(os.environ, {"TAME_STATE": str(made / "states" / str(number))}):
             done = tame_here(*words, cache=made / "cache", cwd=made)
+        if done.returncode == 3 and CHANGED in done.stderr and row[2] == "data":
+            continue
         if done.returncode not in DOCUMENTED or "Traceback" in done.stderr:
             wrong.append(told(row, path, odd, done))
     assert not wrong, f"{len(wrong)} ended otherwise:\n" + "\n".join(wrong[:20])
