@@ -524,6 +524,7 @@ SUBJECTS = {
         "begin": "how a study begins, among other processes and after kills",
         "faults": "files that are lost, damaged or full while a study works",
         "old_studies": "studies that an earlier version made",
+        "poisoned": "what commands make of events that no study writes",
         "study": "pictures from the command line to the report",
         "table_study": "tables from the command line to the report",
         "wider_space": "spaces that grow while a study goes on",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from command_line import tame_here
 from made_results import made
@@ -87,3 +89,36 @@ def test_what_is_too_long_for_a_file_s_name_is_said_in_one_line(words, tmp_path)
     assert done.returncode == 2, done.stderr
     assert "is not the name of a file: file name too long" in done.stderr
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith("tame-crash")] == []
+
+
+def test_data_may_stand_in_the_config_file_and_is_asked_for_where_it_does_not(tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,b,y\n" + "".join(f"{i % 7},{i * i % 11},{'no' if i % 2 else 'yes'}\n" for i in range(60)))
+    (tmp_path / "tame.toml").write_text(f'data = "{rows}"\ntarget = "y"\n')
+    done = tame_here("plan", "--config", "tame.toml", "--trials", "2", cache=tmp_path / "cache", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for words in (("fit",), ("fit", "--target", "y"), ("plan", "--target", "y")):
+        done = tame_here(*words, cache=tmp_path / "cache", cwd=tmp_path)
+        assert done.returncode == 2
+        assert "no data: name it on the command line" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--target", "z"), 3, "no column named 'z'"),
+        (("--target", "y", "--groups", "who"), 3, "no column named 'who'"),
+        (("--target", "y", "--column", "c=ignore"), 3, "no column named 'c'"), ((), 2, "needs a column to predict"),
+    ],
+)  # fmt: skip
+def test_a_column_that_is_not_there_is_told_however_short_the_clock(form, words, code, said, tmp_path):
+    rows = tmp_path / f"rows.{form}"
+    cells = {"a": [i % 7 for i in range(60)], "b": [i * i % 11 for i in range(60)], "y": ["no", "yes"] * 30}
+    if form == "csv":
+        rows.write_text("\n".join(["a,b,y", *(",".join(map(str, row)) for row in zip(*cells.values(), strict=True))]))
+    else:
+        parquet.write_table(pyarrow.table(cells), rows)
+    done = tame_here("fit", rows, *words, "--time", "0.001s", cache=tmp_path / "cache", cwd=tmp_path)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert not (tmp_path / "runs").exists()

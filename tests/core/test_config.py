@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tame.core.config import DEFAULT_TIME_S, StudyConfig, read_toml
+from tame.core.config import DEFAULT_TIME_S, StudyConfig, config_of, read_toml
 from tame.core.errors import UsageError
 from tame.core.options import parse_set, parse_time
 from tame.core.space_text import read_space
@@ -122,6 +122,36 @@ def test_toml_that_cannot_be_obeyed_is_refused(tmp_path, text, words):
     path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(UsageError, match=words):
         read_toml(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "flag", "words"),
+    [
+        ('epochs = "3"', {"epochs": ("5",)}, r"tame.toml: epochs must be a whole number, got '3'"),
+        ("trials = 0", {"trials": ("5",)}, "tame.toml: trials must be 1 to 100000, got 0"),
+        ("out = 5", {"out": ("here",)}, "tame.toml: out must be a text, got 5"),
+        ('widen = "no"', {"widen": ("true",)}, "tame.toml: widen must be true or false, got 'no'"),
+        ('metric = "acuracy"', {"metric": ("mae",)}, "tame.toml: no metric named 'acuracy'; did you mean 'accuracy'"),
+        ("data = 3", {"data": ("x",)}, "tame.toml: data must be a text, got 3"),
+    ],
+)
+def test_a_wrong_value_in_toml_is_told_though_the_command_line_overrides_it(tmp_path, text, flag, words):
+    path = tmp_path / "tame.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=words):
+        config_of({"data": ("x",), **flag}, path)
+
+
+def test_the_data_may_stand_in_toml_and_the_command_line_wins(tmp_path):
+    path = tmp_path / "tame.toml"
+    path.write_text('data = "pictures"\nval = "same"\n')
+    assert config_of({"data": ()}, path).data == "pictures"
+    assert config_of({"data": ("others",), "val": ("mine",), "test": ("same",)}, path).data == "others"
+    path.write_text("trials = 3")
+    with pytest.raises(UsageError, match=r"no data: name it on the command line, or in .*tame.toml as data = \.\.\."):
+        config_of({"data": ()}, path)
+    with pytest.raises(UsageError, match="or in a file for --config as data"):
+        config_of({"data": ()})
 
 
 def test_a_toml_file_that_is_none_is_refused(tmp_path):

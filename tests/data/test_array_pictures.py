@@ -26,6 +26,7 @@ CHANGES = {
         each.astype(int) + np.random.default_rng(0).integers(-1, 2, each.shape)
     ).clip(0, 255),
     "brighter": lambda each: (each.astype(int) + 12).clip(0, 255),
+    "with red and blue exchanged": lambda each: each[..., ::-1],
 }  # fmt: skip
 FORMS = {
     "bytes": lambda x: x,

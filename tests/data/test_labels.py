@@ -17,7 +17,7 @@ from tame.data.images import scan
 from tame.data.labels import lookalikes, numbers_in_order, visible, without_invisible
 from tame.data.table_reading import read_raw
 from tame.data.tables import RawTable
-from tame.data.targets import read_target
+from tame.data.targets import read_later_target, read_target
 
 WHOLE = list(range(-2, 12))
 
@@ -81,6 +81,8 @@ def test_every_character_of_the_category_cf_is_not_seen(text):
     [
         ("cat", "\uff43at"), ("cat", "c\u0430t"), ("Masse", "Ma\u00dfe"), ("it's", "it\u2019s"), ("m", "M"),
         ("t-shirt", "t\u2013shirt"), ("\u00b5m", "\u03bcm"), ("fish", "\ufb01sh"), ("Cat", "cat"), ("a b", "a\u00a0b"),
+        (">50K", ">50K."), ("yes", "Yes."), ("1", "01"), ("New York", "NewYork"), ("class 7", "class 07"), ("7", "7,"),
+        ("P-1", "P\u20101"), ("wow", "wow!"), ("2024-01-05", "2024-1-5"),
     ],
 )  # fmt: skip
 def test_labels_that_are_hard_to_tell_apart_are_found(one, other):
@@ -89,6 +91,7 @@ def test_labels_that_are_hard_to_tell_apart_are_found(one, other):
 
 def test_labels_that_differ_are_left_alone():
     flags = [f"\U0001f3f4\U000e0067\U000e0062{end}\U000e007f" for end in ("\U000e0065", "\U000e0073")]
+    assert lookalikes(["1.05", "1.5", "10", "100", "0", "0.5", "?", "!", "...", "-1", "+"]) is None
     assert lookalikes(["O", "0", "caf\u00e9", "cafe", "\u043a\u043e\u0442", "kot", *flags]) is None
 
 
@@ -98,6 +101,37 @@ def test_a_table_has_one_class_for_labels_that_look_the_same_and_says_so(hidden)
     target, _ = read_target(RawTable(("y",), {"y": cells}, (), len(cells), "", ","), "y")
     assert target.classes == ("cat", "dog")
     assert "labels that differ from 'cat' only in what cannot be seen are the same class" in target.why
+
+
+TWINS = [(">50K", ">50K."), ("01", "1"), ("yes", "Yes."), ("a b", "ab")]
+
+
+@pytest.mark.parametrize(("one", "other"), TWINS)
+def test_labels_that_may_be_one_are_asked_about_wherever_they_come_from(one, other):
+    cells = np.array([one, other, "2", "3"] * 6, dtype=object)
+    raw = RawTable(("y",), {"y": cells}, (), len(cells), "", ",")
+    with pytest.raises(DataError, match=r"one class or two\? .*--column y=category to keep them apart"):
+        read_target(raw, "y")
+    assert len(read_target(raw, "y", told="category")[0].classes) == 4
+    with pytest.raises(DataError, match="one class or two"):
+        task_of(cells.astype(str), task="classification")
+
+
+@pytest.mark.parametrize(("one", "other"), TWINS)
+def test_a_later_table_that_writes_a_label_otherwise_is_read_and_says_so(one, other):
+    first, later = (np.array([label, "2"] * 6, dtype=object) for label in (one, other))
+    target, _ = read_target(RawTable(("y",), {"y": first}, (), 12, "", ","), "y", task="classification")
+    values, labelled, notes = read_later_target(RawTable(("y",), {"y": later}, (), 12, "", ","), target)
+    assert labelled.all()
+    assert [target.classes[value] for value in values[:2]] == [one, "2"]
+    assert notes == [f"y: {other!r} (6) is read as {one!r}, as the training table has it"]
+
+
+def test_a_later_label_that_may_be_either_of_two_classes_is_refused():
+    first, later = (np.array(labels * 6, dtype=object) for labels in (["01", "1", "2"], ["001", "2", "2"]))
+    target, _ = read_target(RawTable(("y",), {"y": first}, (), 18, "", ","), "y", told="category")
+    with pytest.raises(DataError, match="a class that was not there before: row 1: '001'"):
+        read_later_target(RawTable(("y",), {"y": later}, (), 18, "", ","), target)
 
 
 @pytest.mark.parametrize("other", ["c\u0430t", "\uff43at", "c\u200bat\u00a0", "CAT"])

@@ -63,8 +63,17 @@ def test_groups_that_differ_in_capitals_only_are_one_and_that_is_said():
     codes, said = group_codes(joined_groups(tables, "g")[0], "g")
     groups = [{0, 1, 2, 7}, {3, 8}, {4}, {9}, {5, 6, 11}, {10}]
     assert {frozenset(np.flatnonzero(codes == code).tolist()) for code in codes} == set(map(frozenset, groups))
-    assert "g: groups that differ in capitals only are one: 'P1', 'P2'" in said
+    assert "g: groups that differ in capitals only, or are otherwise hard to tell apart, are one: 'P1', 'P2'" in said
     assert "g: 3 without a value" in said
+
+
+@pytest.mark.parametrize(
+    "other", ["P\u20101", "P\u20111", "P\u20131", "P\u22121", "P\uff0d1", "\u0420-1", "p-1", "P-1\u00a0", "P-\u200b1"]
+)
+def test_groups_whose_names_are_hard_to_tell_apart_are_one(other):
+    codes, _ = group_codes(joined_groups([text(0, ["P-1", other, "P-2", "P1"])], "g")[0], "g")
+    assert codes[0] == codes[1]
+    assert len(set(codes.tolist())) == 3
 
 
 def test_an_order_that_the_second_file_does_not_have_is_refused_with_its_name():

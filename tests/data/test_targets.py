@@ -56,7 +56,7 @@ def target_of(cells: Sequence[str] | np.ndarray, task: str = "auto") -> Target:
         ([str(i % 11) for i in range(NUM)], "regression", ()),
         ([str(i % 10) for i in range(20)], "regression", ()),  # too few rows for ten classes
         (["1.5", "2", "3"] * 5, "regression", ()),
-        (["07", "7", "07", "7", "8", "8"], "multiclass", ("07", "7", "8")),
+        (["07", "09", "8"] * 4, "multiclass", ("07", "8", "09")),
         (["Yes", "no", "YES", "Yes"] * 2, "binary", ("no", "Yes")),
         (np.array([True, False] * 3), "binary", ("false", "true")),
         (np.array([3, 4, 5] * 4), "multiclass", ("3", "4", "5")),
@@ -326,7 +326,7 @@ def test_numbers_in_many_forms_are_read(form, value):
 
 
 @pytest.mark.parametrize(
-    "form", ["({}00)", "{},00,000", "<{}", "~{}", "{}+", "{}:30", "{} kg|{}000 g", "${}|\u20ac{}", "CHF {}.-", "{}/7"]
+    "form", ["{},00,000", "<{}", "~{}", "{}+", "{}:30", "{} kg|{}000 g", "${}|\u20ac{}", "CHF {}.-", "{}/7"]
 )
 def test_what_looks_like_numbers_and_is_not_read_is_asked_about(form):
     forms = form.split("|")
@@ -347,7 +347,7 @@ def test_names_of_classes_with_digits_are_classes(cells):
 
 @pytest.mark.parametrize(
     ("cells", "odd"),
-    [(["{}.5%"] * 24 + ["0.{}"], "0.25"), (["{}.5"] * 24 + ["<{}"], "<25"), (["{}.5"] * 24 + ["({})"], "(25)")],
+    [(["{}.5%"] * 24 + ["0.{}"], "0.25"), (["{}.5"] * 24 + ["<{}"], "<25"), (["{}.5"] * 24 + ["({}"], "(25")],
 )
 def test_numbers_among_the_cells_that_are_left_out_are_asked_about(cells, odd):
     written = [cell.format(i + 1) for i, cell in enumerate(cells * 8)]

@@ -59,6 +59,10 @@ SAID = {  # of every code its evidence, and a part of what is said of it
     "unseen_categories": ({"columns": [{"city": 3}, {"street": 2}]}, "columns: city 3; street 2"),
     "few_rows": ({"rows": 40}, "40 rows"),
     "duplicate_rows": ({"rows": 4, "of": 40}, "4 of 40 rows have an identical copy"),
+    "overlapping_windows": (
+        {"rows": 30, "of": 40, "cut": 20},
+        "30 of 40 rows overlap others; 20 of them lie in series",
+    ),
     "equal_by_chance": ({"rows": 9, "of": 40, "by_chance": 8, "in_test": 3}, "9 of 40 rows equal another"),
     "score_without_twins": (
         {"metric": "accuracy", "n": 40, "with_twins": 0.9, "twins": 9, "n_without": 31, "without": 0.8},

@@ -14,7 +14,7 @@ from tame.core.options import NO, YES, Kind, Option, Texts
 
 P = ParamSpec("P")
 Given = str | int | bool | list[str] | Path | None  # as Typer parses it
-FILE = "settings from a TOML file; options on the command line win"
+FILE = "settings from a TOML file, DATA too; options on the command line win"
 TYPES: dict[Kind, object] = {
     "argument": str, "text": str | None, "whole": int | None, "switch": bool | None, "texts": list[str] | None,
 }  # fmt: skip
@@ -34,7 +34,7 @@ def with_settings(
     """
 
     def decorate(command: Callable[Concatenate[StudyConfig, P], None]) -> Callable[..., None]:
-        params = [each for name in names for each in _parameters(name, OPTIONS[name])]
+        params = [each for name in names for each in _parameters(name, OPTIONS[name], in_file=file)]
         own = [each.name for each in params]
         if file:
             params.append(
@@ -66,17 +66,20 @@ def with_settings(
 _FIELD = {each.older: name for name, each in OPTIONS.items() if each.older}
 
 
-def _parameters(name: str, own: Option) -> list[Parameter]:
-    """The parameter of a field, and a hidden one for its older name."""
+def _parameters(name: str, own: Option, *, in_file: bool) -> list[Parameter]:
+    """The parameter of a field, and a hidden one for its older name. in_file: whether a file may give it instead."""
     kind = TYPES[own.kind]
+    if own.kind == "argument" and in_file:
+        said = typer.Argument(help=own.help, metavar=f"[{own.metavar}]")
+        return [_parameter(name, Annotated[str | None, said])]
     if own.kind == "argument":
         return [_parameter(name, Annotated[kind, typer.Argument(help=own.help, metavar=own.metavar)], Parameter.empty)]
     flag = f"--{own.flag_of(name)}"
-    said = typer.Option(
+    option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if own.has_no else flag,
         help=own.help, metavar="" if own.kind == "switch" else own.metavar, rich_help_panel=own.group,
     )  # fmt: skip
-    found = [_parameter(name, Annotated[kind, said])]
+    found = [_parameter(name, Annotated[kind, option])]
     if own.older:
         before = typer.Option(f"--{own.older.replace('_', '-')}", hidden=True)
         found.append(_parameter(own.older, Annotated[kind, before]))

@@ -11,8 +11,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -35,9 +35,9 @@ from tame.app.own_studies import (
     take_up,
 )
 from tame.core.config import GIVEN, INLINE, StudyConfig
-from tame.core.errors import NothingTrainedError, StoppedError, StorageError, TameError, UsageError, require
+from tame.core.errors import NothingTrainedError, ShapeError, StoppedError, StorageError, TameError, UsageError, require
 from tame.core.files import write_text
-from tame.core.records import Event, History
+from tame.core.records import MISFITS, Event, History
 from tame.core.result import Result
 from tame.kinds.known import KINDS, kind_of
 from tame.store.checkpoints import Checkpoints
@@ -154,9 +154,32 @@ def resume_study(
                 _allow(study, outside or Outside())
             return _complete(study, Result.from_json(study.state.result), lost, inline=inline)
         require_installed(study.config.search)
+        own = is_own(study.state)
         _allow(study, outside or Outside())
         watcher.note(_what_is_kept(study))
-        return _carry_out(study, inline=inline)
+        with _fits_together(study, own=own):
+            return _carry_out(study, inline=inline)
+
+
+@contextmanager
+def _fits_together(study: Study, *, own: bool) -> Iterator[None]:
+    """A study that goes on within: StorageError where its record, once planned, asks for what cannot be.
+
+    Each event was checked by itself, and whoever resumes has asked for nothing but that. own: whether this user began
+    the study; what goes wrong in one is a bug, and in a stranger's it is what the stranger wrote.
+    """
+    planned, asked = study.state.plan is not None, study.state.space_asked
+    try:
+        yield
+    except (UsageError, ShapeError) as problem:
+        if not planned or not study.has_data or (asked is not None and asked.texts):
+            raise  # the user may have moved the data, or asked for a space that cannot be
+        raise StorageError(f"{study.folder}: its record does not fit together: {problem}") from problem
+    except MISFITS as problem:
+        if own or isinstance(problem, TameError):
+            raise
+        told = f"{type(problem).__name__}: {problem}"
+        raise StorageError(f"{study.folder}: its record does not fit together ({told})") from problem
 
 
 def _allow(study: Study, given: Outside) -> None:

@@ -140,6 +140,13 @@ CODES: Mapping[str, Code] = {
         "A score from few examples has a wide interval. Differences smaller than that interval cannot be seen.",
         "collect more test examples, because the interval is wide",
     ),
+    "overlapping_windows": Code(
+        117,
+        "rows that are windows of one series",
+        "A window that overlaps another shows the network much of what it is judged on. If they lay on both sides of a "
+        "split, the score would measure memory.",
+        "those of a series were kept on one side of the split, of a long one in blocks whose edges overlap",
+    ),
     "overfitting": Code(
         301,
         "overfitting",

@@ -400,10 +400,21 @@ def by_field(values: Mapping[str, T], *, also: Iterable[str] = ()) -> dict[str, 
 def config_of(texts: Mapping[str, Texts], file: Path | None = None) -> StudyConfig:
     """The settings of the command line, else of a TOML file, else the defaults.
 
-    texts: the texts given for each field; empty if none. Raises UsageError.
+    texts: the texts given for each field; empty if none. Raises UsageError, also for a value of the file that the
+    command line overrides: it is as wrong in the next study.
     """
     given = {name: OPTIONS[name].value_of(own) for name, own in texts.items() if own}
-    return StudyConfig.from_json({**(read_toml(file) if file else {}), **given})
+    written = read_toml(file) if file else {}
+    for name in written.keys() & given.keys():
+        try:
+            StudyConfig.from_json({"data": "", name: written[name]})
+        except UsageError as problem:
+            raise UsageError(f"{file}: {problem}") from None
+    whole = {**written, **given}
+    require(
+        "data" in whole, f"no data: name it on the command line, or in {file or 'a file for --config'} as data = ..."
+    )
+    return StudyConfig.from_json(whole)
 
 
 def command_of(config: StudyConfig) -> str:

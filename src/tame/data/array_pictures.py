@@ -30,7 +30,8 @@ def as_pictures(x: np.ndarray) -> np.ndarray | None:
 
 
 def same_pictures(x: np.ndarray) -> tuple[list[tuple[int, int]], int]:
-    """Pairs (a, b), a < b, of pictures that are the same or nearly, also turned, mirrored, cropped, or brighter.
+    """Pairs (a, b), a < b, of pictures that are the same or nearly, also turned, mirrored, cropped, brighter, or with
+    red and blue exchanged, as some programs read them.
 
     x: (N, H, W, C) as of `as_pictures`, of any range of values; transparency counts for nothing. The number is that of
     `find_parts`.
@@ -38,15 +39,19 @@ def same_pictures(x: np.ndarray) -> tuple[list[tuple[int, int]], int]:
     if len(x) < 2:
         return [], 0
     low, high = (0.0, 255.0) if x.dtype == np.uint8 else _ends(x[:: max(1, len(x) // SAMPLE)])
-    small, hashes = [], []
+    small, hashes, exchanged = [], [], []
     for each in x:
         pixels = np.nan_to_num(each[..., :3].astype(np.float64), nan=low, posinf=high, neginf=low)
         eight = np.clip((pixels - low) / (high - low) * 255, 0, 255).round().astype(np.uint8)
         colours = np.ascontiguousarray(np.broadcast_to(eight, (*eight.shape[:2], 3)))
         small.append(small_copy(colours))
         hashes.append(perceptual_hash(colours))
+        exchanged.append(perceptual_hash(np.ascontiguousarray(colours[..., ::-1])))
     parts, crowd = find_parts(np.stack(small))
-    return sorted({*find_duplicates(hashes, None, digests=()), *parts}), crowd
+    again = find_duplicates([*hashes, *exchanged], None, digests=()) if x.shape[3] > 1 else []
+    crossed = [(a, b - len(x)) for a, b in again if a < len(x) <= b]
+    swapped = {(min(a, b), max(a, b)) for a, b in crossed if a != b}
+    return sorted({*find_duplicates(hashes, None, digests=()), *parts, *swapped}), crowd
 
 
 def _ends(some: np.ndarray) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tame.core.errors import DataError, UsageError, require, unknown
 from tame.core.rng import stream
-from tame.data.labels import numbers_in_order
+from tame.data.labels import lookalikes, numbers_in_order
 
 MOST_CLASSES = 10  # different whole numbers that are taken for classes
 HAIR = 1e-6  # of a probability; below what matters, above what float32 rounds off
@@ -62,6 +62,10 @@ def task_of(y: np.ndarray, *, task: str = "auto", names: Sequence[str] = ()) -> 
             where = f"y holds {numbers[beyond][0]:.3g} in row {int(beyond.argmax())}"
             raise DataError(f"{where}, which is beyond {LARGEST:.1e}: divide y by a number, or take its logarithm")
         return Target("regression", why, (), numbers)
+    if y.dtype.kind == "U":
+        twins = lookalikes(map(str, found))
+        ask = "one class or two? Write them alike, or give numbers for the classes to keep them apart"
+        require(twins is None, f"y holds {' and '.join(map(ascii, twins or ()))}: {ask}", error=DataError)
     most = int(np.bincount(codes).max())
     require(most > 1, f"y has {len(found)} classes of one row each: none can be trained on", error=DataError)
     codes, classes = numbers_in_order(codes.astype(np.int64), tuple(_shown(each) for each in found))

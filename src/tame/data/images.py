@@ -463,8 +463,8 @@ def refuse_twins(classes: Iterable[str]) -> None:
     twins = lookalikes(plain)
     if twins is not None:
         raise DataError(
-            f"the classes {twins[0]!a} and {twins[1]!a} look alike: they differ only in case, spaces, Unicode form or "
-            "letters that are hard to tell apart; rename or merge their folders"
+            f"the classes {twins[0]!a} and {twins[1]!a} look alike: they differ only in case, spaces, Unicode form, "
+            "letters that are hard to tell apart, final punctuation or leading zeros; rename or merge their folders"
         )
 
 

@@ -22,9 +22,11 @@ _LOOKALIKES = str.maketrans(
     "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0406\u0408\u0405"  # Cyrillic
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455"
     "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf"  # Greek
-    "\u0131\u2018\u2019\u02bc\u2010\u2012\u2013\u2014\u2212",
-    "ABEKMHOPCTYXIJSaeopcyxijsABEZHIKMNOPTYXoi'''-----",
+    "\u0131\u2018\u2019\u02bc\u2010\u2012\u2013\u2014\u2015\u2212",
+    "ABEKMHOPCTYXIJSaeopcyxijsABEZHIKMNOPTYXoi'''------",
 )
+_ENDS = ".,;:!?\u2026\u3002"  # punctuation that ends a sentence, and no name
+_ZEROS = re.compile("(?<![0-9.,])0+(?=[0-9])")  # before a whole number; after a mark they are its decimals
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -54,11 +56,23 @@ def look_key(text: str) -> str:
     return unicodedata.normalize("NFKC", plain.casefold())
 
 
+def group_key(text: str) -> str:
+    """As `look_key`, but that a single letter in two sizes may be two groups."""
+    return look_key(text) if len(text) > 1 else unicodedata.normalize("NFKC", visible(text)).translate(_LOOKALIKES)
+
+
+def twin_key(text: str) -> str:
+    """What is the same for labels that may be one, written in two ways: hard to tell apart, or different only in
+    blanks, in the punctuation at their end (>50K and >50K.), or in zeros before a whole number (01 and 1)."""
+    plain = "".join(look_key(text).split())
+    return _ZEROS.sub("", plain.rstrip(_ENDS) or plain)
+
+
 def lookalikes(labels: Iterable[str]) -> tuple[str, str] | None:
-    """The first two of these different labels that are hard to tell apart, or None."""
+    """The first two of these different labels that may be one by their `twin_key`, or None."""
     seen: dict[str, str] = {}
     for label in sorted(labels):
-        other = seen.setdefault(look_key(label), label)
+        other = seen.setdefault(twin_key(label), label)
         if other != label:
             return other, label
     return None

@@ -1,11 +1,11 @@
-"""Rows that are equal, equal but for rounding, or nearly equal; and which of them chance makes equal."""
+"""Rows that are equal, equal but for rounding, nearly equal or shifted; and which of them chance makes equal."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from tame.data.image_crops import MANY
 from tame.data.row_hashes import bits_of, first_of_equal, joined_rows, mixed
 from tame.data.row_near import NEAR_VALUES, near_pairs
 from tame.data.row_rounding import rounded_apart, roundings
+from tame.data.row_shifts import NONE, Windows, windows_in
 
 COMBINATIONS = 0.1  # of the rows: tables of so few possible codes have each of them many times
 LIKELY = 2.0  # rows of the same values that chance gives: with so many, nearly each has a twin
@@ -29,7 +30,8 @@ class RowCopies:
     equal: (N,) numbers, the same for rows whose values all agree, or would but for rounding; chance: (N,) bool, the
     rows whose twins chance alone explains; expected: rows that would have a twin by chance if columns were independent;
     near: pairs (a, b), a < b, of rows that differ in one or two columns; crowded: rows left out of them, since so many
-    do that this is how the data is; shown: pairs of rows that are pictures of the same.
+    do that this is how the data is; shown: pairs of rows that are pictures of the same; windows: rows that are windows
+    of one series.
     """
 
     equal: np.ndarray
@@ -38,6 +40,7 @@ class RowCopies:
     near: tuple[tuple[int, int], ...]
     crowded: int = 0
     shown: tuple[tuple[int, int], ...] = ()
+    windows: Windows = NONE
 
     @property
     def has_twin(self) -> np.ndarray:
@@ -48,7 +51,7 @@ class RowCopies:
     def pairs(self) -> list[tuple[int, int]]:
         """Pairs (a, b), a < b, of rows that must stay together: equal not by chance, or nearly equal."""
         b = np.flatnonzero(~self.chance & (self.equal != np.arange(len(self.equal))))
-        return [*zip(self.equal[b].tolist(), b.tolist(), strict=True), *self.near, *self.shown]
+        return [*zip(self.equal[b].tolist(), b.tolist(), strict=True), *self.near, *self.shown, *self.windows.pairs]
 
 
 def copies_of(columns: Sequence[np.ndarray]) -> RowCopies:
@@ -82,7 +85,8 @@ def copies_of(columns: Sequence[np.ndarray]) -> RowCopies:
         larger = np.bincount(joined, minlength=num)[joined] > np.bincount(equal, minlength=num)[equal]
         equal, chance = joined, chance & ~larger
     near, crowded = near_pairs(columns, total, equal)
-    return RowCopies(equal, chance, expected, tuple(near), crowded)
+    windows = windows_in(np.column_stack(columns)) if all(own.dtype.kind == "f" for own in columns) else NONE
+    return RowCopies(equal, chance, expected, tuple(near), crowded, windows=windows)
 
 
 def copies_in_array(x: np.ndarray) -> RowCopies:
@@ -93,7 +97,8 @@ def copies_in_array(x: np.ndarray) -> RowCopies:
     """
     flat, pictures = x.reshape(len(x), -1), as_pictures(x) if len(x) <= MANY else None
     if pictures is None and flat.size <= NEAR_VALUES:
-        return copies_of([flat[:, place] for place in range(flat.shape[1])])
+        found = copies_of([flat[:, place] for place in range(flat.shape[1])])
+        return found if x.ndim == 2 else replace(found, windows=windows_in(x))
     firsts: dict[bytes, int] = {}
     equal = np.arange(len(flat))
     for row, values in _rows_of(flat):

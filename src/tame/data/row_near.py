@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from scipy.stats import poisson
@@ -14,7 +16,8 @@ NEAR_VALUES = 50_000_000  # rows times columns; above, only equal rows are looke
 NEAR_COLUMNS = 3  # of fewer columns, two that agree say little
 BESIDE = 8  # columns of most values, by which agreement by chance is measured
 SURER = 5.0  # times as many pairs as chance would give, before rows that differ in one column count as copies
-SURE = 0.01  # how often chance may give as many such pairs somewhere in a table, for them to be copies
+SURE = 0.004  # how often chance may give as many such pairs somewhere in a table, for them to be copies
+UNSEEN = 0.5  # pairs that differ in one column more, where there are none: so few have a chance of their own
 LARGEST = 0.1  # of all rows in one group; what joins more is how the data is, not copying
 DIFFERENT = 0.1  # different rows without a column, for each row; twice as many without two
 MANY_VALUES = 0.3  # different values for each row, before one equal value shows a copy
@@ -49,29 +52,64 @@ def _pairs(first: np.ndarray, equal: np.ndarray) -> list[tuple[int, int]]:
 
 def _but_for_some(columns: Sequence[np.ndarray], total: np.ndarray, equal: np.ndarray) -> list[tuple[int, int]]:
     """Pairs of rows that are equal but for one column, or for two of four or more."""
-    num, same = len(total), _count_pairs(np.sort(total))
-    hashes = [mixed(column, place) for place, column in enumerate(columns)]
-    fewer = [_count_pairs(np.sort(total - own)) - same for own in hashes]
+    num = len(total)
+    agreeing = _Agreeing(columns, total)
     without: list[tuple[int, ...]] = [(place,) for place in range(len(columns))]
     if len(columns) > NEAR_COLUMNS and num * len(columns) ** 2 / 2 <= NEAR_VALUES:
-        without += itertools.combinations(range(len(columns)), 2)
-    beside: list[tuple[int, float]] | None = None
+        without = [*itertools.combinations(range(len(columns)), 2), *without]
     found: list[tuple[float, float, list[tuple[int, int]]]] = []
+    explained: dict[tuple[int, ...], float] = {}  # places at which copies differ: the pairs that chance gives there
     for places in without:
-        rest = total - sum((hashes[place] for place in places), np.uint64(0))
-        pairs = _count_pairs(np.sort(rest)) - same - (sum(fewer[p] for p in places) if len(places) > 1 else 0)
+        pairs, rest = agreeing.but_for(places), agreeing.rest(places)
         # Columns that go together, as those of one code do, agree at once; chance as it is measured does not know that.
         if pairs <= 0 or len(np.unique(rest)) < DIFFERENT * len(places) * num:
             continue
-        beside = _of_most_values(columns) if beside is None else beside
-        by_chance = _pairs_by_chance(columns, rest, places, beside)
+        by_chance = _pairs_by_chance(agreeing, places, explained)
         if pairs > SURER * by_chance:
             found.append((pairs, by_chance, _pairs(first_of_equal(rest), equal)))
+            if poisson.sf(pairs - 1, by_chance) < SURE / len(without):
+                explained[places] = by_chance
     # Where so many places are looked at, chance gives a pair or two to one of them or another.
     together = sum(pairs for pairs, _, _ in found), len(without) * float(np.mean([own for _, own, _ in found] or [0.0]))
     every = poisson.sf(together[0] - 1, together[1]) < SURE
     sure = (own for pairs, by_chance, own in found if every or poisson.sf(pairs - 1, by_chance) < SURE / len(without))
     return list(itertools.chain.from_iterable(sure))
+
+
+class _Agreeing:
+    """How many pairs of rows agree in all columns but some, counted once each."""
+
+    def __init__(self, columns: Sequence[np.ndarray], total: np.ndarray) -> None:
+        self._columns, self._total = columns, total
+        self._hashes = [mixed(column, place) for place, column in enumerate(columns)]
+        self._counts: dict[tuple[int, ...], float] = {}
+
+    def rest(self, places: tuple[int, ...]) -> np.ndarray:
+        """(N,) sums of the hashes of all other columns."""
+        return np.asarray(self._total - sum((self._hashes[place] for place in places), np.uint64(0)))
+
+    def but_for(self, places: tuple[int, ...]) -> float:
+        """The pairs that differ at each of these places and agree at all others."""
+        return sum(
+            self._count(own) if (len(places) - size) % 2 == 0 else -self._count(own)
+            for size in range(len(places) + 1)
+            for own in itertools.combinations(sorted(places), size)
+        )
+
+    def _count(self, places: tuple[int, ...]) -> float:
+        """The pairs that agree at all other places, whether or not at these."""
+        if places not in self._counts:
+            self._counts[places] = _count_pairs(np.sort(self.rest(places)))
+        return self._counts[places]
+
+    @cached_property
+    def of_most_values(self) -> list[tuple[int, float]]:
+        """The columns of most values, and how often two rows agree in one by chance."""
+        num, found = len(self._total), []
+        for place, column in enumerate(self._columns):
+            agree = _count_pairs(np.sort(bits_of(column))) / (num * (num - 1) / 2)
+            found.append((place, agree))
+        return sorted(found, key=lambda each: each[1])[:BESIDE]
 
 
 def _shows_copies(column: np.ndarray) -> bool:
@@ -117,23 +155,18 @@ def _count_pairs(ordered: np.ndarray) -> float:
     return float((sizes * (sizes - 1) / 2).sum())
 
 
-def _of_most_values(columns: Sequence[np.ndarray]) -> list[tuple[int, float]]:
-    """The columns of most values, and how often two rows agree in one by chance."""
-    num, found = len(columns[0]), []
-    for place, column in enumerate(columns):
-        ordered = np.sort(bits_of(column))
-        agree = _count_pairs(ordered) / (num * (num - 1) / 2)
-        found.append((place, agree))
-    return sorted(found, key=lambda each: each[1])[:BESIDE]
+def _pairs_by_chance(agreeing: _Agreeing, places: tuple[int, ...], explained: Mapping[tuple[int, ...], float]) -> float:
+    """Pairs that would differ at these places only if those that differ at one more agreed there by chance; the most
+    of any, and no fewer than UNSEEN pairs more would give by the surest.
 
-
-def _pairs_by_chance(
-    columns: Sequence[np.ndarray], rest: np.ndarray, without: Collection[int], beside: Sequence[tuple[int, float]]
-) -> float:
-    """Pairs of rows that would agree in all columns but these if one more of them agreed by chance; the most of any."""
-    inside, most = _count_pairs(np.sort(rest)), 0.0
-    for place, agree in beside:
-        if place not in without and agree < 1:
-            fewer = _count_pairs(np.sort(rest - mixed(columns[place], place))) - inside
-            most = max(most, fewer * agree / (1 - agree))
-    return most
+    Copies that differ elsewhere are not among them, or they would make themselves likely: those that differ at one
+    place because only pairs that differ at all these places count; those at two because chance stands for them.
+    explained: by places at which copies differ, the pairs that chance gives there.
+    """
+    most, least = 0.0, math.inf
+    for place, agree in agreeing.of_most_values:
+        if place not in places and agree < 1:
+            more = tuple(sorted((*places, place)))
+            differing, odds = explained.get(more, agreeing.but_for(more)), agree / (1 - agree)
+            most, least = max(most, differing * odds), min(least, (differing + UNSEEN) * odds)
+    return max(most, least) if math.isfinite(least) else most

@@ -9,10 +9,10 @@ import numpy as np
 
 from tame.data.row_hashes import first_of_equal, mixed
 
-# What a program may have kept of each number: float32, so many digits after the point, or so many digits in all.
-Rounding = tuple[Literal["single", "places", "digits"], int]
+# What a program may have kept of each number: float32 or float16, so many digits after the point, or so many in all.
+Rounding = tuple[Literal["single", "half", "places", "digits"], int]
 ROUNDINGS: tuple[Rounding, ...] = (
-    ("single", 0), *(("places", places) for places in (6, 5, 4, 3, 2, 1)),
+    ("single", 0), ("half", 0), *(("places", places) for places in (6, 5, 4, 3, 2, 1)),
     *(("digits", digits) for digits in (7, 6, 5, 4, 3)),
 )  # fmt: skip
 NOTHING = -1e300  # stands for a missing number
@@ -57,6 +57,8 @@ def rounded_to(column: np.ndarray, how: Rounding) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if kind == "single":
             return np.asarray(column.astype(np.float32).astype(np.float64))
+        if kind == "half":
+            return np.asarray(column.astype(np.float16).astype(np.float64))
         if kind == "places":
             return np.asarray(np.round(column, number))
         power = number - 1 - np.floor(np.log10(np.abs(column)))

@@ -59,6 +59,10 @@ NAMED = (
     re.compile(WEEKDAY + r"(?P<day>\d{1,2})[ ./-]+(?P<month>[^\W\d]{3,9})[.,]?[ ./-]+(?P<year>\d{4})(?P<rest>\D.*)?$"),
     re.compile(WEEKDAY + r"(?P<month>[^\W\d]{3,9})\.? (?P<day>\d{1,2}),? (?P<year>\d{4})(?P<rest>\D.*)?$"),
 )
+# The basic form of ISO 8601, without marks; without a time it would be a whole number.
+BASIC = (
+    r"^([0-9]{4})([0-9]{2})([0-9]{2})[T ]([0-9]{2})([0-9]{2})([0-9]{2}(?:\.[0-9]+)?)?(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?$"
+)
 # What looks like a date and is not read as one: two digits of a year, weeks, quarters, months without a day.
 LIKE_DATES = (
     r"^(?:[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}|[0-9]{4}-?W[0-9]{1,2}|[0-9]{4}-[0-9]{1,2}|[0-9]{1,2}/[0-9]{4}"
@@ -234,7 +238,7 @@ def read_numbers(values: pa.Array, decimal: Decimal) -> np.ndarray:
 
 def read_dates(values: pa.Array, order: str) -> np.ndarray:
     """(K,) days since 1970 as float64, in UTC where a zone is given; NaN where it is no such date. order: of DATES."""
-    parts = pc.extract_regex(_without_names(values) if order == "iso" else values, DATES[order])
+    parts = pc.extract_regex(_spelt_out(values) if order == "iso" else values, DATES[order])
     found = as_bool(parts.is_valid())
     days = np.full(len(values), np.nan)
     if not found.any():
@@ -262,11 +266,22 @@ def read_dates_or_iso(values: pa.Array, order: str) -> np.ndarray:
     return found if order == "iso" else np.where(np.isnan(found), read_dates(values, "iso"), found)
 
 
-def _without_names(values: pa.Array) -> pa.Array:
-    """Dates with the name of a month, English or German, as year-month-day; other texts as they are."""
+def _spelt_out(values: pa.Array) -> pa.Array:
+    """Dates with the name of a month, English or German, or without marks, as year-month-day; others as they are."""
+    if matches(values, BASIC).any():
+        values = pa.array([_with_marks(text) for text in values.to_pylist()], pa.large_string())
     if not matches(values, r"^[^\W\d].*[0-9]{4}|[0-9][ ./-]+[^\W\d]{3}").any():
         return values
     return pa.array([_numbered(text) for text in values.to_pylist()], pa.large_string())
+
+
+def _with_marks(text: str) -> str:
+    found = re.match(BASIC, text, re.ASCII)
+    if found is None:
+        return text
+    year, month, day, hour, minute, second, zone = found.groups(default="")
+    zone += ":00" if len(zone) == 3 else ""
+    return f"{year}-{month}-{day}T{hour}:{minute}{f':{second}' if second else ''}{zone}"
 
 
 def _numbered(text: str) -> str:
@@ -331,7 +346,7 @@ def order_of(values: pa.Array, others: Collection[str] = ()) -> tuple[str, str]:
 
     others: orders that are certain in other columns, which decide where this one leaves it open.
     """
-    named = matches(_without_names(values), r"^[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{2,4}")
+    named = matches(_spelt_out(values), r"^[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{2,4}")
     if not named.all():
         return "", ""
     if matches(values, r"^[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2}$").all():

@@ -21,12 +21,22 @@ from tame.data.table_cells import (
     are_boolean,
     cells_of,
     decimal_of,
+    has_any,
     matches,
     order_of,
     read_dates,
     read_numbers,
 )
-from tame.data.table_numbers import lack_unit, like_numbers, settle_decimal, unit_of, votes_of
+from tame.data.table_numbers import (
+    MINUS,
+    in_brackets,
+    lack_unit,
+    like_numbers,
+    settle_decimal,
+    signed,
+    unit_of,
+    votes_of,
+)
 from tame.data.tables import RawTable
 
 LEAST_ROWS = 10  # of fewer, one odd cell is not odd
@@ -40,6 +50,7 @@ REGIONS = frozenset(
     {"EMEA", "APAC", "LATAM", "EU", "EUR", "EUW", "EUNE", "ASIA", "AMER", "ANZ", "MEA", "MENA", "CALA", "ROW", "APJ"}
 )
 MAY_BE_NAMES = ("NA", "Nan", "Null")  # marks that are names too: North America, Namibia, people
+HEXADECIMAL = "^[+-]?0[xX][0-9a-fA-F]+$"
 ASKS_NA = r"^\p{Lu}[^0-9].*|^\p{Lu}+[0-9]+$"  # cells beside which they may be: names and codes
 
 
@@ -50,7 +61,8 @@ class Draft:
     them that cannot be read as nearly all can.
 
     bare: the K texts without their unit; decimal, order: by which the firm ones that are not odd are numbers or dates;
-    doubt: why dates are not read as such; na: the mark, such as NA, that may be a name.
+    doubt: why dates are not read as such; na: the mark, such as NA, that may be a name; brackets: what is to be said of
+    numbers in brackets, which are read as negative.
     """
 
     name: str
@@ -67,6 +79,7 @@ class Draft:
     order: str = ""
     doubt: str = ""
     na: str = ""
+    brackets: str = ""
 
     @property
     def good(self) -> np.ndarray:
@@ -78,8 +91,36 @@ class Draft:
 
 
 def draft_of(raw: RawTable, name: str, *, told: str = "") -> Draft:
-    """A column of the table, looked at by itself. told: what the user said that it is."""
+    """A column of the table, looked at by itself. told: what the user said that it is.
+
+    Raises DataError where most numbers stand in brackets, or some do and others have a minus.
+    """
     cells = cells_of(raw.cells(name))
+    plain = _draft_of(raw, name, cells, told)
+    if raw.declared(name) or told.partition(":")[0] not in ("", "number") or plain.order:
+        return plain
+    brackets = in_brackets(cells.values) & plain.firm if has_any(cells.values, "(") else np.zeros_like(plain.firm)
+    if not brackets.any():
+        return plain
+    draft = _draft_of(raw, name, replace(cells, values=signed(cells.values)), told)
+    if not draft.decimal or (draft.odd & brackets).any():
+        return plain
+    others = draft.good & ~brackets
+    mixed = bool(matches(draft.cells.some(others), MINUS).any())
+    if not told and (mixed or draft.rows(others) < draft.rows(brackets)):
+        if plain.decimal or int(brackets.sum()) <= MOST_CODES:
+            return plain  # few are odd then, or they are names such as (1)
+        why = "and others have a minus" if mixed else "and so do most of the column"
+        raise DataError(
+            f"column {name!r} is ambiguous: in {cells.example(brackets)} a number stands in brackets {why}; write "
+            f"negative numbers as -583, or say --column {name}=number if that is what brackets mean"
+        )
+    rows = draft.rows(brackets)
+    said = "1 number in brackets is" if rows == 1 else f"{rows:,} numbers in brackets are"
+    return replace(draft, brackets=f"{said} read as negative ({cells.example(brackets)})")
+
+
+def _draft_of(raw: RawTable, name: str, cells: Cells, told: str) -> Draft:
     declared = raw.declared(name)
     kind = told.partition(":")[0]
     sure, soft, said, na = marks_of(cells, typed=not raw.separator, declared=declared, as_words=kind == "category")
@@ -166,6 +207,8 @@ def _looked_at(draft: Draft, told: str) -> Draft:
     found = _dates(draft, told, how) if matches(values, "[0-9]").any() else None
     if found is not None:
         return found
+    if matches(values, HEXADECIMAL).all():
+        doubt = "hexadecimal numbers, which are not read; write them as decimal ones to have them trained on"
     unread = all(np.isnan(read_dates(values, order)).all() for order in DATES)
     if not doubt and unread and matches(values, LIKE_DATES).all():
         doubt = "dates in a form that cannot be read; write them as 2024-02-29"

@@ -187,13 +187,14 @@ def _number(draft: Draft, *, told: bool = False) -> _Typed:
     missing = draft.rows(~good | infinite)
     sure = good & ~infinite
     told_of = on_sentinel(draft.name, numbers[sure], cells.counts[sure])
-    notes = (on_infinite(draft.name, cells, infinite), _on_odd(draft, "number"), told_of)
+    brackets = f"{draft.name}: {draft.brackets}" if draft.brackets else ""
+    notes = (on_infinite(draft.name, cells, infinite), _on_odd(draft, "number"), told_of, brackets)
     note = "; ".join(each for each in notes if each)
     if len(finite) < 2:
         why = f"one value, {finite[0]:.10g}" if len(finite) else "no finite value"
         return _Typed(Column(draft.name, "constant", why, missing), note=note)
     values = np.where(infinite, np.nan, numbers)[cells.codes]
-    forms = forms_of(texts, finite, decimal_mark(draft))
+    forms = (*forms_of(texts, finite, decimal_mark(draft)), *(("brackets",) if draft.brackets else ()))
     whole = whole or "whole" in forms
     kinds = "whole numbers" if whole else "numbers"
     why = f"{kinds} from {finite[0]:.10g} to {finite[-1]:.10g}, {len(finite):,} different"

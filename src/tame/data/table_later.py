@@ -36,7 +36,7 @@ from tame.data.table_cells import (
     read_numbers,
 )
 from tame.data.table_kinds import EXACT, listed, on_infinite
-from tame.data.table_numbers import ambiguous, lack_unit, votes_of, without_unit
+from tame.data.table_numbers import MINUS, ambiguous, in_brackets, lack_unit, signed, votes_of, without_unit
 from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, RawTable, Table
 
 MIXED = 0.1  # share of cells written in the other way from which on a column is refused as mixed
@@ -175,6 +175,7 @@ def _numbers_as(
     """(K,) float64, NaN for what is not a number, and notes."""
     own: Decimal = "," if column.reading == "decimal comma" else "."
     notes: list[str] = []
+    cells = _with_signs(column, cells, ~marks, notes, same=same)
     if file.raw.declared(column.name) in ("number", "boolean"):
         texts = pc.replace_substring(pc.replace_substring(cells.values, "true", "1"), "false", "0")
         return _in_unit(column, cells, read_numbers(texts, "."), ~marks, notes, same=same), notes
@@ -189,6 +190,22 @@ def _numbers_as(
                 f"{column.name}: the decimal mark is {mark!r}, not {own!r} as in the training table, and was read so"
             )
     return _in_unit(column, cells, found, ~marks, notes, same=same), notes
+
+
+def _with_signs(column: Column, cells: Cells, firm: np.ndarray, notes: list[str], *, same: bool) -> Cells:
+    """The cells with a minus in place of brackets, where these mean negative numbers. Adds to the notes.
+
+    They do where they did in training, or where no number of the later column has a minus.
+    """
+    brackets = in_brackets(cells.values) & firm
+    known = "brackets" in column.forms
+    if not brackets.any() or (not known and (same or matches(cells.values, MINUS).any())):
+        return cells
+    if not known:
+        rows = cells.rows(brackets)
+        said = "1 number comes" if rows == 1 else f"{rows:,} numbers come"
+        notes.append(f"{column.name}: {said} in brackets and read as negative ({cells.example(brackets)})")
+    return replace(cells, values=signed(cells.values))
 
 
 def _in_unit(

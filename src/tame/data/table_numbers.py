@@ -22,6 +22,9 @@ LIKE = re.compile(
     rf"[(<>\u2264\u2265=~\u2248\u00b1+\u2212\u2013\u2014\s-]*(?:[A-Z]{{0,3}}\$|{CODES})?\s?[(+\u2212\u2013-]*"
     rf"[0-9][0-9.,:/_{SPACES}]*(?:[^\W\d_]{{1,4}}|[^\w\s-])?[-)+.\u2013]*$"
 )
+# As accountants write a negative number, its unit inside or outside: (583), $(1,200.50), (5 %).
+BRACKETS = r"^([^0-9()\s+-]{0,4}) ?\( ?([^()+-]*[0-9][^()+-]*?) ?\) ?([^0-9()\s+-]{0,4})$"
+MINUS = "^[^0-9]{0,4}[-\u2212]"
 LONGEST = 40  # characters; longer texts look like no number, and the pattern would search them for long
 SENTINELS = (-1, -9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)  # numbers that are written for none
 SENTINEL_SHARE = 0.01  # of the rows
@@ -95,6 +98,16 @@ def lack_unit(values: pa.Array, unit: str) -> np.ndarray:
     plain = plain_signs(values)
     numbers = [read_numbers(plain, mark) for mark in (".", ",")]
     return np.asarray(np.any([~np.isnan(each) & (each != 0) for each in numbers], axis=0))
+
+
+def in_brackets(values: pa.Array) -> np.ndarray:
+    """(K,) whether a text stands in brackets, as negative numbers may."""
+    return matches(values, BRACKETS)
+
+
+def signed(values: pa.Array) -> pa.Array:
+    """The texts (K,) with a minus in place of brackets."""
+    return pc.replace_substring_regex(values, BRACKETS, r"-\1\2\3")
 
 
 def forms_of(texts: pa.Array, numbers: np.ndarray, mark: Decimal) -> tuple[str, ...]:

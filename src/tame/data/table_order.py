@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from tame.core.errors import DataError, require
-from tame.data.labels import case_key
+from tame.data.labels import group_key
 from tame.data.table_cells import MARKS, Cells, cells_of, leading_zeros, merged_by, order_of, read_numbers
 from tame.data.table_kinds import EXACT, listed, type_table
 from tame.data.table_later import read_later_column
@@ -106,13 +106,15 @@ def _texts(texts: list[str]) -> np.ndarray:
 def group_codes(values: np.ndarray, name: str) -> tuple[np.ndarray, str]:
     """(N,) int64, equal for rows of one group, and what is to be said of it. values: (N,) raw cells.
 
-    Names that differ in capitals only are one group: taken for two, they would cross the split.
+    Names that are hard to tell apart, in capitals, hyphens or blanks, are one group: taken for two, they would cross
+    the split.
     """
     known = cells_of(values)
     texts = zip(known.values.to_pylist(), known.mask(MARKS).tolist(), strict=True)
-    cells = merged_by(known, [f"{int(mark)}{text if mark else case_key(text)}" for text, mark in texts])
+    cells = merged_by(known, [f"{int(mark)}{text if mark else group_key(text)}" for text, mark in texts])
     merged = cells.merged[len(known.merged) :]
-    notes = [f"{name}: groups that differ in capitals only are one: {listed(merged)}"] if merged else []
+    alike = "groups that differ in capitals only, or are otherwise hard to tell apart, are one"
+    notes = [f"{name}: {alike}: {listed(merged)}"] if merged else []
     nameless = cells.mask(MARKS)
     if nameless.any():
         rows = int(cells.counts[nameless].sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,14 @@ def parquet_bytes(data: bytes, *, where: str) -> int:
     agree = rows == footer.num_rows and min((group.num_rows for group in groups), default=0) >= 0
     require(agree, f"{where} declares {footer.num_rows} rows and its parts {rows}; it is damaged", error=DataError)
     return int(max(rows * footer.num_columns * BYTES_PER_CELL, sum(group.total_byte_size for group in groups)))
+
+
+def parquet_names(path: Path) -> tuple[str, ...]:
+    """The columns of a Parquet file; () where its footer cannot be read."""
+    try:
+        return column_names(parquet.read_schema(path).names, "")[0]
+    except (*BROKEN, DataError):
+        return ()
 
 
 def read_parquet(data: bytes, *, where: str, digest: str) -> RawTable:

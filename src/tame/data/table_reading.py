@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 from tame.core.errors import DataError, require
-from tame.data.table_csv import read_csv
-from tame.data.table_parquet import PARQUET_MAGIC, parquet_bytes, read_parquet
+from tame.data.table_csv import read_csv, read_head
+from tame.data.table_parquet import PARQUET_MAGIC, parquet_bytes, parquet_names, read_parquet
 from tame.data.tables import RawTable
 
+HEAD_BYTES = 1 << 18  # that hold the names of columns
 CSV_FACTOR = 8  # bytes in memory for a byte of CSV: a cell of one character costs 8 as an object and 9 in Arrow
 REFUSED = {
     b"PK\x03\x04": "a zip archive or an Excel workbook (.xlsx); open it and save the sheet as 'CSV UTF-8', so that "
@@ -54,6 +55,18 @@ def read_raw(path: Path) -> RawTable:
         _require_memory(path, parquet_bytes(data, where=str(path)), size)
         return read_parquet(data, where=str(path), digest=digest)
     return read_csv(data, where=str(path), digest=digest)
+
+
+def names_of(path: Path) -> tuple[str, ...]:
+    """The columns of a CSV or Parquet file, from its beginning or its footer; () where these cannot be read."""
+    if not path.is_file():
+        return ()
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return ()
+    return parquet_names(path) if head.startswith(PARQUET_MAGIC) else read_head(head)[0]
 
 
 def available_memory() -> int | None:

@@ -25,9 +25,10 @@ class Column:
 
     categories: of a category or boolean, the commonest first. reading: how the text becomes a number or a date; unit:
     what stands beside each number; forms: how its cells were written, "whole" where all numbers are whole, "thousands"
-    where their thousands are separated, and the marks between day, month and year of dates that do not begin with the
-    year; told: whether the user said what it is. With low and high, the least and largest
-    number or date, and missing of all rows, they say how a later table is to be read and what is unusual in it.
+    where their thousands are separated, "brackets" where negative ones stand in brackets, and the marks between day,
+    month and year of dates that do not begin with the year; told: whether the user said what it is. With low and high,
+    the least and largest number or date, and missing of all rows, they say how a later table is to be read and what is
+    unusual in it.
     """
 
     name: str

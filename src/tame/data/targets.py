@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tame.core.errors import DataError, UsageError, require, unknown
 from tame.core.result_parts import Task
-from tame.data.labels import case_key, lookalikes, numbers_in_order, visible
+from tame.data.labels import case_key, lookalikes, numbers_in_order, twin_key, visible
 from tame.data.table_cells import (
     LARGEST,
     MARKS,
@@ -84,7 +84,7 @@ def read_target(raw: RawTable, name: str, *, task: str = "auto", told: str = "")
     if is_regression:
         target = _regression(name, cells, numbers, marks, f"{reason}{_written(draft)}{said}")
         return replace(target, column=_column_of(draft, target.values, told)), labelled
-    if numbers is None and told != "category":
+    if told != "category" and (numbers is None or _are_codes(cells, numbers, marks)):
         _require_unlike(name, cells, marks)
     # Names such as 07 are numbers too.
     key, classes = numbers_in_order(*_classes(cells, numbers, marks, keep_case=told == "category"))
@@ -115,7 +115,17 @@ def read_later_target(
     odd = (key < 0) & ~marks
     if odd.any():
         raise DataError(f"the target {target.name!r} has a class that was not there before: {cells.example(odd)}")
-    return key[cells.codes], ~marks[cells.codes], []
+    return key[cells.codes], ~marks[cells.codes], _on_twins(target, cells, key)
+
+
+def _on_twins(target: Target, cells: Cells, key: np.ndarray) -> list[str]:
+    """What is to be said of labels that are written otherwise than in the earlier table. key: (K,) their classes."""
+    texts = cells.values.to_pylist()
+    return [
+        f"{target.name}: {text!r} ({count:,}) is read as {target.classes[own]!r}, as the training table has it"
+        for text, count, own in zip(texts, cells.counts.tolist(), key.tolist(), strict=True)
+        if own >= 0 and text != target.classes[own] and twin_key(text) == twin_key(target.classes[own])
+    ]
 
 
 def _later_numbers(
@@ -269,12 +279,14 @@ def _as_numbers(draft: Draft) -> tuple[np.ndarray | None, np.ndarray]:
 def _written(draft: Draft) -> str:
     """How the numbers are written, where it is not plain."""
     said = f"; in {draft.unit!r}" if draft.unit else ""
+    said += f"; {draft.brackets}" if draft.brackets else ""
     return said + ("; decimal comma, or points that separate thousands" if draft.decimal == "," else "")
 
 
 def _column_of(draft: Draft, values: np.ndarray, told: str) -> Column:
     found = values[~np.isnan(values)]
     forms = forms_of(draft.bare.filter(pa.array(draft.good)), found, decimal_mark(draft))
+    forms += ("brackets",) if draft.brackets else ()
     return Column(
         draft.name, "number", "", missing=len(values) - len(found), unit=draft.unit,
         reading="decimal comma" if draft.decimal == "," else "", low=float(found.min()), high=float(found.max()),
@@ -432,7 +444,10 @@ def _remarks(cells: Cells, marks: np.ndarray, key: np.ndarray, classes: Sequence
 
 
 def _class_of(text: str, classes: Sequence[str], own: pa.Array) -> int:
-    """The number of the class that a cell names, by its text, its truth, its number or its look; -1 for none."""
+    """The number of the class that a cell names, by its text, its truth, its number or its look; -1 for none.
+
+    By its look also where it has other punctuation at its end, or zeros in front, if one class only is so.
+    """
     if text in classes:
         return classes.index(text)
     cell = pa.array([text], pa.large_string())
@@ -442,10 +457,12 @@ def _class_of(text: str, classes: Sequence[str], own: pa.Array) -> int:
     alike = [place for place, name in enumerate(classes) if case_key(visible(name)) == case_key(visible(text))]
     if len(alike) == 1:
         return alike[0]
-    if re.match("[+-]?0[0-9]", text):
-        return -1
-    equal = np.flatnonzero(read_numbers(own, ".") == read_numbers(cell, ".")[0])
-    return int(equal[0]) if len(equal) else -1
+    if not re.match("[+-]?0[0-9]", text):
+        equal = np.flatnonzero(read_numbers(own, ".") == read_numbers(cell, ".")[0])
+        if len(equal):
+            return int(equal[0])
+    twins = [place for place, name in enumerate(classes) if twin_key(name) == twin_key(text)]
+    return twins[0] if len(twins) == 1 else -1
 
 
 # What gives the target away

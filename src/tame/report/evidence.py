@@ -125,6 +125,9 @@ _SENTENCES: Mapping[str, tuple[str, ...]] = {
     "constant_columns": ("columns: {columns}",),
     "skipped_rows": ("{count} {examples} without a target",),
     "duplicate_rows": ("{rows} of {of} {examples} have an identical copy",),
+    "overlapping_windows": (
+        "{rows} of {of} {examples} overlap others; {cut} of them lie in series too long for one side, cut into blocks",
+    ),
     "equal_by_chance": (
         "{rows} of {of} {examples} equal another; chance alone gives about {by_chance}, from how often each value "
         "occurs; {in_test} of the test part equal one that is trained on",

@@ -43,6 +43,7 @@ def open_data(study: Study) -> Data:
     if known.data is None:
         study.keep(Event("data", to_plain(opened.facts)), *findings_events(opened.findings))
     _write_files(study, opened)
+    study.has_data = True
     return replace(opened.data, groups=opened.groups)
 
 

@@ -66,6 +66,7 @@ class Study:
         self._lease = lease
         self.throwaway = False  # whether what it made goes with the study
         self.begun_here = False  # whether this process began it
+        self.has_data = False  # whether its data was found and read
         self.made_folder = False  # whether it made the folder too
         self._executor: Executor | None = None
         self._waiting: dict[int, list[Point]] = {}  # points of trials whose weights are not saved yet

@@ -297,6 +297,7 @@ def _of_training(state: State, event: Event) -> None:
     _held(state, event)
     assert state.trained is not None
     require(state.trained.trained_s >= 0, "it took less than no time", error=StorageError)
+    require(state.trained.trained_s < MOST_S, f"it took {state.trained.trained_s:g} s", error=StorageError)
     state.trained_s += state.trained.trained_s
     state.marks.append((state.used_s, state.epochs))
 
@@ -325,6 +326,8 @@ def _check_opened(state: State) -> None:
     assert state.opened is not None
     config = StudyConfig.from_json(state.opened.config)
     from_plain(StudyConfig, to_plain(config), what="the config")  # of the types that its fields have
+    for name in ("data", "target", "image", "groups", "order", "val", "test"):
+        require(getattr(config, name) != "", f"its {name} has no name", error=StorageError)
 
 
 def _check_clock(state: State) -> None:
@@ -370,6 +373,7 @@ def _check_region(state: State) -> None:
 
 def _check_finalists(state: State) -> None:
     assert state.finalists is not None
+    require(bool(state.finalists.trials), "there are no finalists", error=StorageError)
     for number in state.finalists.trials:
         state.history.known(number)
 

@@ -15,6 +15,7 @@ from tame.core.config import StudyConfig
 from tame.core.records import Finding
 from tame.core.result_parts import ColumnFacts, TargetFacts
 from tame.data.row_copies import RowCopies, copies_of
+from tame.data.row_shifts import NONE
 from tame.data.split import Split, groups_of, make_split, seal, split_all_but_rare, split_by_order, strata
 from tame.data.table_order import order_values
 from tame.data.tables import LEARNT, Table
@@ -89,8 +90,8 @@ def split_rows(own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies |
             own.beside[config.groups], config.groups, given=own.given, values=own.values, classes=own.classes,
             nouns="rows",
         )  # fmt: skip
-        # Rows that are nearly equal are left to the groups that the user has named.
-        groups, notes = joined(named, replace(found, near=()).pairs()), notes + said
+        # Rows that are nearly equal, or overlap, are left to the groups that the user has named.
+        groups, notes = joined(named, replace(found, near=(), windows=NONE).pairs()), notes + said
     split = _split(own, groups, config)
     sealed = seal(split, own.values if own.shares is None else own.shares)
     is_test = np.array(split.part) == "test"
@@ -208,6 +209,11 @@ def _of_copies(own: Rows, data: Data, copies: RowCopies) -> list[Finding]:
         what = "pictures that are the same or nearly" if copies.shown else "rows that differ in one or two columns only"
         title = f"{count(len(near), 'pair')} of {what}"
         found.append(finding("near_duplicates", title, "warning", evidence))
+    windows = copies.windows
+    if windows.rows:
+        evidence = {"rows": windows.rows, "of": len(own.values), "cut": windows.cut}
+        title = f"{count(windows.rows, 'row')} that overlap others: windows of one series, each shifted"
+        found.append(finding("overlapping_windows", title, "warning", evidence))
     by_chance_rows = int(copies.chance.sum())
     if by_chance_rows:
         evidence = {

@@ -16,7 +16,7 @@ from tame.data.sources import concat, short_names, take_rows, write_columns
 from tame.data.table_kinds import type_table
 from tame.data.table_later import apply_kinds
 from tame.data.table_order import columns_beside
-from tame.data.table_reading import read_raw
+from tame.data.table_reading import names_of, read_raw
 from tame.data.tables import Column, RawTable, Table, require_column, require_learnt
 from tame.data.targets import Target, leaks, read_later_target, read_target
 from tame.kinds.kind import Known, Opened, Phase, Port
@@ -33,6 +33,27 @@ class Found:
 
     rows: Rows
     kept: np.ndarray
+
+
+def look(config: StudyConfig) -> None:
+    """Raises DataError and UsageError for a column that the table does not have, so that a clock that is too short does
+    not hide it. Reads no more than the head of the table where all is well."""
+    names = names_of(Path(config.data))
+    if names and _has_columns(config, names):
+        return
+    if names:
+        raw = read_raw(Path(config.data))  # which may be no table at all, and says so first
+        require(config.target is not None, _no_target(raw.names), error=UsageError)
+        for name in _columns_named(config):
+            require_column(name, raw.names)
+
+
+def _columns_named(config: StudyConfig) -> list[str]:
+    return [name for name in (config.target, *config.columns, config.groups, config.order) if name is not None]
+
+
+def _has_columns(config: StudyConfig, names: Sequence[str]) -> bool:
+    return config.target is not None and all(name in names for name in _columns_named(config))
 
 
 def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
@@ -59,7 +80,7 @@ def read_rows(config: StudyConfig) -> Found:
     """The table of a config with its target. Raises DataError and UsageError."""
     files = _files(config)
     raws = [read_raw(path) for path, _ in files]
-    require(config.target is not None, _no_target(raws[0]), error=UsageError)
+    require(config.target is not None, _no_target(raws[0].names), error=UsageError)
     assert config.target is not None
     for name in config.columns:
         require(name in raws[0].names, unknown("column", name, raws[0].names), error=DataError)
@@ -146,6 +167,6 @@ def _task(config: StudyConfig) -> str:
     return "auto" if config.task == TABLES.name else config.task
 
 
-def _no_target(raw: RawTable) -> str:
-    names = ", ".join(raw.names[:20]) + (", ..." if len(raw.names) > 20 else "")
-    return f"a table needs a column to predict: --target COLUMN (columns: {names})"
+def _no_target(names: Sequence[str]) -> str:
+    some = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return f"a table needs a column to predict: --target COLUMN (columns: {some})"
