@@ -23,6 +23,9 @@ def main() -> None:
         demo = [str(Path(sys.executable).with_name("tame")), "demo", "--seed", str(SEED), "--no-browser"]
         subprocess.run([*demo, "--out", "runs/demo"], cwd=folder, check=True)
         shot, page = Path(folder) / "shot.png", Path(folder) / "runs" / "demo" / "report.html"
+        # Commands name the data by its whole path; the picture shows it as a reader who stands in the folder writes it.
+        text = page.read_text(encoding="utf-8")
+        page.write_text(text.replace(f"{Path(folder).resolve()}/", ""), encoding="utf-8")
         own = ["--headless", "--disable-gpu", "--hide-scrollbars", "--no-sandbox", f"--user-data-dir={folder}/browser"]
         size = f"--window-size={SIZE[0]},{SIZE[1]}"
         subprocess.run([browser, *own, size, f"--screenshot={shot}", page.as_uri()], check=True, capture_output=True)
