@@ -105,13 +105,13 @@ class Preview:
 
 def check_data(config: StudyConfig) -> Check:
     """Facts and findings about pictures or a table."""
-    config = resolved(config)
+    asked, config = config, resolved(config)
     if config.backbone == AUTO:  # whether it suits small pictures is judged by training, and a check trains nothing
         config = replace(config, backbone=DEFAULT)
     with _throwaway(config) as study:
         open_data(study)
         facts = facts_of(study.state.data or {})
-        return Check(data=config.data, facts=facts, findings=tuple(unmuted(study.state)), command=command_of(config))
+        return Check(data=config.data, facts=facts, findings=tuple(unmuted(study.state)), command=command_of(asked))
 
 
 def plan_study(config: StudyConfig) -> Preview:
