@@ -1,4 +1,7 @@
-"""Runs the demo and photographs the first screen of its report with Chromium, as the README shows it."""
+"""Runs the demo and photographs the first screen of its report with Chromium, as the README shows it.
+
+Its arguments go on to the demo, such as --time 3m on a busy machine.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def main() -> None:
         sys.exit(f"no browser found; install one of {', '.join(BROWSERS)}")
     with tempfile.TemporaryDirectory(prefix="tame-screenshots-") as folder:
         demo = [str(Path(sys.executable).with_name("tame")), "demo", "--seed", str(SEED), "--no-browser"]
-        subprocess.run([*demo, "--out", "runs/demo"], cwd=folder, check=True)
+        subprocess.run([*demo, "--out", "runs/demo", *sys.argv[1:]], cwd=folder, check=True)
         shot, page = Path(folder) / "shot.png", Path(folder) / "runs" / "demo" / "report.html"
         # Commands name the data by its whole path; the picture shows it as a reader who stands in the folder writes it.
         text = page.read_text(encoding="utf-8")
