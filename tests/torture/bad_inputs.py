@@ -312,7 +312,7 @@ def lists() -> Iterator[Bad]:
     cases: dict[str, tuple[tuple[int, ...], Make]] = {
         "a path that leaves the folder": ((DATA,), paths(range(1), lambda data, path: "../outside.png")),
         "absolute paths": ((DATA,), paths(whole, lambda data, path: data / path)),
-        "addresses on a network": ((DATA,), paths(whole, lambda data, path: f"https://example.org/{path}")),
+        "addresses on a network": ((USAGE, DATA), paths(whole, lambda data, path: f"https://example.org/{path}")),
         "a link that leaves the folder": ((GOOD,), outside),
         "a picture that is missing": ((GOOD,), files(range(1), lambda path: None)),
         "6 of 40 pictures missing": ((DATA,), files(some, lambda path: None)),
