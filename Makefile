@@ -60,7 +60,7 @@ docs: $(STAMP)
 	$(BIN)/python docs/make_site.py
 
 screenshots: $(STAMP)
-	$(BIN)/python docs/make_screenshots.py
+	$(BIN)/python docs/make_screenshots.py $(ARGS)
 
 bench: $(STAMP)
 	@test -n "$(strip $(BENCH))" || { echo "there are no benchmarks in benchmarks/" >&2; exit 1; }

@@ -1,9 +1,10 @@
 """From photographs to the report: does `tame fit` keep its promises on real photographs within its time?
 
 Runs the command line as a user would, for several seeds and with each backbone in turn, first with an empty cache and
-then with cached features, and prints one JSON line: test accuracy and wall time of each run, recipes tried, and peak
-memory. OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 make of any processor one with AVX2
-alone.
+then with cached features. Each run is told as a JSON line on stderr when it ends. The JSON line at the end holds all
+runs (test accuracy, wall time, recipes tried, peak memory), and for each backbone the mean score, the slowest run and
+the fewest recipes. OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 make of any processor
+one with AVX2 alone.
 """
 
 from __future__ import annotations
@@ -31,15 +32,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default=str(SHARED / "data" / "ants_bees"))
     weights = str(SHARED / "weights" / "mobilenetv2_100")
-    parser.add_argument("--backbones", nargs="+", default=["auto", weights], help="what --backbone is, in turn")
+    parser.add_argument(
+        "--backbones", nargs="+", type=listed, default=[["auto", weights]], help="what --backbone is, in turn (A,B)"
+    )
     parser.add_argument("--test", default="val", help="folder that is sealed; empty: as in the data")
     parser.add_argument("--time", default="60s")
     parser.add_argument("--again", default="20s", help="time of the runs with cached features; empty: no such runs")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="so many, from 0 on")
     given = parser.parse_args()
+    backbones = list(dict.fromkeys(itertools.chain.from_iterable(given.backbones)))
+    if missing := [each for each in backbones if "/" in each and not Path(each).is_dir()]:
+        parser.error(f"no folder {', '.join(missing)}")  # now, not after the runs with the other backbones
     work = Path(tempfile.mkdtemp(prefix="tame-bench-"))
     runs = []
-    for seed, backbone in itertools.product(range(given.seeds), given.backbones):
+    for seed, backbone in itertools.product(range(given.seeds), backbones):
         own = f"{Path(backbone).name}-{seed}"
         for name, limit in (("first", given.time), ("cached", given.again)):
             if limit:
@@ -51,6 +57,11 @@ def main() -> None:
     print(
         json.dumps({"benchmark": "main_job", **about(), "data": Path(given.data).name, "runs": runs, **summary(runs)})
     )
+
+
+def listed(text: str) -> list[str]:
+    """The names in a list with commas."""
+    return [name for name in text.split(",") if name]
 
 
 def fit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,20 @@ def test_the_summary_in_the_terminal_says_what_matters() -> None:
     first = replace(result.findings[0], title=HOSTILE[7])
     hostile = replace(result, findings=(first, *result.findings[1:]))
     assert "[bold]markup[/bold] [link=http://evil.example]x[/link]" in printed(result_lines(hostile), width=2000)
+
+
+def test_commands_name_the_data_from_the_current_folder_where_it_lies_below(tmp_path, monkeypatch) -> None:
+    result, _ = made("two_classes")
+    doubtful = replace(result.findings[0], code="label_conflict", outcome="", change="decide which label is right")
+    for name, shown in (("my photos", "'my photos'"), ("-odd", "./-odd")):
+        moved = replace(result, data=str(tmp_path / name), findings=(doubtful,))
+        monkeypatch.chdir(tmp_path)
+        assert f"tame check {shown}" in printed(result_lines(moved), width=500)
+        monkeypatch.chdir("/")
+        text = printed(result_lines(replace(moved, data="/photos")), width=500)
+        assert "tame check photos" in text
+        monkeypatch.chdir(Path(__file__).parent)
+        assert f"tame check {shlex.quote(str(tmp_path / name))}" in printed(result_lines(moved), width=500)
 
 
 def test_the_table_of_a_running_study_shows_trials_without_curves() -> None:

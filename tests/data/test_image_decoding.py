@@ -46,6 +46,7 @@ BAD = {
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a PostScript file"),
     "photoshop": (b"8BPS\0\1", "a Photoshop file"),
     "heic": (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC or AVIF"),
+    "heic of a burst": (b"\0\0\0\x18ftyphevc\0\0\0\0", "HEIC or AVIF"),
     "pickle": (b"\x80\x04\x95", "no picture by its first bytes"),
     "ppm": (b"P6 8 8 255\n" + b"\0" * 192, "no picture by its first bytes"),
     "cut jpeg": (JPEG[: len(JPEG) * 9 // 10], "truncated"),

@@ -231,7 +231,7 @@ def test_a_picture_that_is_listed_twice_counts_once_unless_its_labels_differ(man
     other = "dogs" if label == "cats" else "cats"
     found = read_list(config(write(many / "a.csv", ("photo", "label"), *rows, (name, label), (name, other))))
     assert len(found.pictures) == 25
-    assert "1 rows name a picture that an earlier row names with the same label" in found.notes
+    assert "1 row names a picture that an earlier row names with the same label" in found.notes
     [again] = [each for each in found.pictures if each.id.endswith("(line 27)")]
     assert found.classes[again.label] == other
     assert again.id == f"{name} (line 27)"

@@ -8,6 +8,7 @@ import decimal
 import hashlib
 import io
 import os
+import re
 import struct
 import tempfile
 from collections.abc import Sequence
@@ -615,8 +616,8 @@ NAMES = st.lists(st.text("abcdefgh ,;\"'é", min_size=1, max_size=6), min_size=2
 def test_what_the_csv_module_writes_comes_back(data, separator, newline):
     names = [name.strip() or f"n{place}" for place, name in enumerate(data.draw(NAMES))]
     rows = data.draw(st.lists(st.lists(CELL, min_size=len(names), max_size=len(names)), min_size=1, max_size=6))
-    if len(set(names)) < len(names):
-        return
+    if len(set(names)) < len(names) or any(re.fullmatch("'.*'|\".*\"", name) for name in names):
+        return  # refused, as other tests say
     file = io.StringIO(newline="")
     csv.writer(file, delimiter=separator, lineterminator=newline, quoting=csv.QUOTE_ALL).writerows([names, *rows])
     content = file.getvalue().encode()

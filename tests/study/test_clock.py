@@ -391,5 +391,5 @@ def test_a_trial_after_the_search_that_the_clock_cut_is_not_called_complete():
 @pytest.mark.parametrize("until", [-23.0, 0.0, 30.0, 31.0])
 def test_a_forecast_names_no_time_that_is_over(until):
     said = " ".join(in_words(Forecast(search_until_s=until, clock_s=30.0, used_s=5.0)))
-    assert ("nothing will be trained" in said) == (not 5.0 < until < 30.0)
+    assert ("is short: it may end before" in said) == (not 5.0 < until < 30.0)
     assert "-" not in said

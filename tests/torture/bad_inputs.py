@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import io
 import json
 import os
@@ -18,6 +20,7 @@ from pathlib import Path
 from PIL import Image
 
 from tame.app import cli
+from tame.parts.network import OPENS, SCHEMA
 from torture.rig import in_fork
 
 Make = Callable[[Path], list[str]]  # makes the input in a folder, and says the command
@@ -52,6 +55,7 @@ def every() -> Iterator[Bad]:
     """All inputs."""
     yield from tables()
     yield from pictures()
+    yield from lists()
     yield from configs()
     yield from models()
     yield from stores()
@@ -152,18 +156,13 @@ def pictures() -> Iterator[Bad]:
         Image.new("RGB", size, color).save(file, kind)
         return file.getvalue()
 
-    def noisy(number: int) -> bytes:
-        chance, file = random.Random(number), io.BytesIO()
-        Image.frombytes("RGB", (32, 32), chance.randbytes(32 * 32 * 3)).save(file, "PNG")
-        return file.getvalue()
-
     def folder_with(odd: Callable[[Path], object], classes: tuple[str, ...] = ("bee", "wasp")) -> Make:
         def make(folder: Path) -> list[str]:
             data = folder / "data"
             for place, name in enumerate(classes):
                 (data / name).mkdir(parents=True)
                 for i in range(20):
-                    (data / name / f"{i}.png").write_bytes(noisy(100 * place + i))
+                    (data / name / f"{i}.png").write_bytes(_noisy(100 * place + i))
             data.mkdir(exist_ok=True)
             odd(data)
             return [
@@ -186,7 +185,7 @@ def pictures() -> Iterator[Bad]:
         return folder_with(lambda data: (data / "bee" / name).write_bytes(content))
 
     bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 12000, 12000, 8, 2, 0, 0, 0) + bytes(40)
-    whole = noisy(7)
+    whole = _noisy(7)
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 0xFF
     for name, content in {
@@ -213,11 +212,11 @@ def pictures() -> Iterator[Bad]:
         "CON.png",
         "..%2f.png",
     ):
-        yield Bad("Pictures", f"the file name {name[:20]!r}", (GOOD,), file(name, noisy(99)))
+        yield Bad("Pictures", f"the file name {name[:20]!r}", (GOOD,), file(name, _noisy(99)))
     odd: dict[str, tuple[tuple[int, ...], Make]] = {
         "an empty folder": ((USAGE, DATA), folder_with(lambda data: None, ())),
         "one class only": ((DATA,), folder_with(lambda data: None, ("bee",))),
-        "a class with one picture": ((GOOD, DATA), folder_with(lambda data: _one(data / "rare", noisy(50)))),
+        "a class with one picture": ((GOOD, DATA), folder_with(lambda data: _one(data / "rare", _noisy(50)))),
         "a link to /dev/zero": ((GOOD,), folder_with(lambda data: (data / "bee" / "z.png").symlink_to("/dev/zero"))),
         "a link to /etc/passwd": (
             (GOOD,),
@@ -251,10 +250,82 @@ def pictures() -> Iterator[Bad]:
         yield Bad("Pictures", what, right, make)
 
 
+def _noisy(number: int, mode: str = "RGB", kind: str = "PNG") -> bytes:
+    """A picture of 32 x 32 random pixels."""
+    chance, file, each = random.Random(number), io.BytesIO(), {"RGB": 3, "I;16": 2, "CMYK": 4}
+    Image.frombytes(mode, (32, 32), chance.randbytes(32 * 32 * each[mode])).save(file, kind)
+    return file.getvalue()
+
+
 def _one(folder: Path, content: bytes, *names: str) -> None:
     folder.mkdir(exist_ok=True)
     for name in names or ("one.png",):
         (folder / name).write_bytes(content)
+
+
+# Lists of pictures
+
+
+def lists() -> Iterator[Bad]:
+    rows = [(f"photos/{name}{i}.png", name) for i in range(20) for name in ("bee", "wasp")]
+    some, whole = range(6), range(len(rows))
+
+    def listed(change: Callable[[Path, list[list[str]]], object]) -> Make:
+        def make(folder: Path) -> list[str]:
+            data, own = folder / "data", [list(row) for row in rows]
+            (data / "photos").mkdir(parents=True)
+            for place, (path, _) in enumerate(own):
+                (data / path).write_bytes(_noisy(place))
+            (folder / "outside.png").write_bytes(_noisy(99))
+            change(data, own)
+            with (data / "list.csv").open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([["path", "label"], *own])
+            sizes = ["--set", "input.size=32", "--set", "model.width=4", "--out", str(folder / "study")]
+            return ["fit", str(data / "list.csv"), "--target", "label", "--backbone", "none", *FIT, *sizes]
+
+        return make
+
+    def paths(places: range, path: Callable[[Path, str], object]) -> Make:
+        """A list in which the paths at these places are others."""
+
+        def change(data: Path, own: list[list[str]]) -> None:
+            for place in places:
+                own[place][0] = str(path(data, own[place][0]))
+
+        return listed(change)
+
+    def files(places: range, act: Callable[[Path], object]) -> Make:
+        """A list with something else than a picture in the files at these places."""
+
+        def change(data: Path, own: list[list[str]]) -> None:
+            for place in places:
+                (data / own[place][0]).unlink()
+                act(data / own[place][0])
+
+        return listed(change)
+
+    def holding(content: bytes) -> Make:
+        return files(range(1), lambda path: path.write_bytes(content))
+
+    outside = files(range(1), lambda path: path.symlink_to(path.parents[2] / "outside.png"))
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99)
+    cases: dict[str, tuple[tuple[int, ...], Make]] = {
+        "a path that leaves the folder": ((DATA,), paths(range(1), lambda data, path: "../outside.png")),
+        "absolute paths": ((DATA,), paths(whole, lambda data, path: data / path)),
+        "addresses on a network": ((USAGE, DATA), paths(whole, lambda data, path: f"https://example.org/{path}")),
+        "a link that leaves the folder": ((GOOD,), outside),
+        "a picture that is missing": ((GOOD,), files(range(1), lambda path: None)),
+        "6 of 40 pictures missing": ((DATA,), files(some, lambda path: None)),
+        "all pictures missing": ((DATA,), files(whole, lambda path: None)),
+        "the same picture with two labels": ((GOOD,), listed(lambda data, own: own.append([own[0][0], "wasp"]))),
+        "a column that is half paths": ((DATA,), paths(whole[::2], lambda data, path: "seen at noon")),
+        "a picture of 16 bits": ((GOOD,), holding(_noisy(50, "I;16"))),
+        "a picture of CMYK": ((GOOD,), holding(_noisy(51, "CMYK", "JPEG"))),
+        "a HEIC picture": ((GOOD,), holding(heic)),
+        "HEIC pictures alone": ((DATA,), files(whole, lambda path: path.write_bytes(heic))),
+    }
+    for what, (right, make) in cases.items():
+        yield Bad("Lists of pictures", what, right, make)
 
 
 # Settings
@@ -344,13 +415,14 @@ def models() -> Iterator[Bad]:
 
     right = (USAGE, DATA, STORAGE, REFUSED)
     huge = struct.pack("<Q", 2**40) + b"{}"
-    about = {"schema": "tame/1", "weights": {"file": "../../x", "sha256": "0" * 64, "size_bytes": 1}}
+    about = {"schema": OPENS[0], "weights": {"file": "../../x", "sha256": "0" * 64, "size_bytes": 1}}
     for what, text in {
         "no model": None,
         "model.json that is not JSON": b"{",
         "model.json nested 100,000 deep": b"[" * 100_000,
         "model.json that is a list": b"[]",
         "model.json with a path that leaves the folder": json.dumps(about).encode(),
+        "model.json without the hashes beside it": json.dumps({**about, "schema": SCHEMA}).encode(),
         "model.json of 20 MB": b'{"x": "' + b"x" * 20_000_000 + b'"}',
         "model.json with NaN": b'{"schema": NaN}',
     }.items():
@@ -360,15 +432,17 @@ def models() -> Iterator[Bad]:
             right,
             predict(lambda model, text=text: text is None or (model / "model.json").write_bytes(text)),
         )
-    for what, content in {
-        "weights that are a pickle": b"\x80\x04cos\nsystem\n(S'true'\ntR.",
-        "a header of 2^40 bytes": huge,
-    }.items():
+    pickled = b"\x80\x04cos\nsystem\n(S'true'\ntR."
+    for what, content, digest in (
+        ("weights that are a pickle", pickled, hashlib.sha256(pickled).hexdigest()),
+        ("a header of 2^40 bytes", huge, hashlib.sha256(huge).hexdigest()),
+        ("weights with another hash", huge, "0" * 64),
+    ):
 
-        def both(model: Path, content: bytes = content) -> None:
+        def both(model: Path, content: bytes = content, digest: str = digest) -> None:
             own = {
-                "schema": "tame/1",
-                "weights": {"file": "model.safetensors", "sha256": "0" * 64, "size_bytes": len(content)},
+                "schema": OPENS[0],
+                "weights": {"file": "model.safetensors", "sha256": digest, "size_bytes": len(content)},
             }
             (model / "model.json").write_text(json.dumps(own))
             (model / "model.safetensors").write_bytes(content)

@@ -14,6 +14,7 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 import traceback  # noqa: E402
 from collections.abc import Mapping  # noqa: E402
 from contextlib import suppress  # noqa: E402
+from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Annotated  # noqa: E402
 
@@ -35,8 +36,18 @@ if TYPE_CHECKING:
     from tame.core.result import Result
 
 
+class _Command(typer.core.TyperCommand):
+    """A command whose help names no types of Python."""
+
+    def get_help_option(self, ctx: typer.Context) -> typer.core.TyperOption | None:  # type: ignore[override]
+        return _without_type(super().get_help_option(ctx))
+
+
 class _Commands(typer.core.TyperGroup):
     """The commands. A stop ends here with its words and exit code: typer would take it for a bare Ctrl-C."""
+
+    def get_help_option(self, ctx: typer.Context) -> typer.core.TyperOption | None:  # type: ignore[override]
+        return _without_type(super().get_help_option(ctx))
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         try:
@@ -48,6 +59,12 @@ class _Commands(typer.core.TyperGroup):
             sys.exit(130)
 
 
+def _without_type(option: typer.core.TyperOption | None) -> typer.core.TyperOption | None:
+    if option is not None:
+        option.metavar = ""
+    return option
+
+
 app = typer.Typer(
     name="tame",
     cls=_Commands,
@@ -55,6 +72,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Test, Adjust, Monitor, Evaluate: data in, a tuned neural network and an honest report out.",
 )
+
+command = partial(app.command, cls=_Command)
 
 START = """\
 TAME tunes a neural network for your data, and says honestly how good it is.
@@ -129,7 +148,7 @@ SeedOption = Annotated[int, typer.Option(help=OPTIONS["seed"].help, metavar="N")
 OutOption = Annotated[str | None, typer.Option(help=OPTIONS["out"].help, metavar="FOLDER")]
 
 
-@app.command(epilog=OF_FIT)
+@command(epilog=OF_FIT)
 @with_settings(FIT, file=True)
 def fit(
     config: StudyConfig, json: JsonOption = False, quiet: QuietOption = False, inline: InlineOption = False
@@ -144,7 +163,7 @@ def fit(
     _show_result(result, as_json=json)
 
 
-@app.command()
+@command()
 def resume(
     study: FolderArgument,
     time: MoreTimeOption = None,
@@ -180,7 +199,7 @@ def resume(
     _show_result(result, as_json=json)
 
 
-@app.command(epilog=OF_SHOW)
+@command(epilog=OF_SHOW)
 def show(
     study: FolderArgument,
     details: Annotated[bool, typer.Option("--details", help="also how it was trained", metavar="")] = False,
@@ -209,7 +228,7 @@ def show(
             _print(study_table(state, mattered=mattered, details=details, summary=summary))
 
 
-@app.command()
+@command()
 def report(study: FolderArgument, store: StoreOption = None) -> None:
     """Write the report of a finished study again."""
     from tame.app.progress import watching
@@ -220,7 +239,7 @@ def report(study: FolderArgument, store: StoreOption = None) -> None:
     print(page)
 
 
-@app.command(epilog=OF_PREDICT)
+@command(epilog=OF_PREDICT)
 def predict(
     study: Annotated[
         Path, typer.Argument(help="the folder of a finished study, or its model/ folder", metavar="STUDY")
@@ -229,9 +248,12 @@ def predict(
         list[Path], typer.Argument(help="pictures, folders or lists (CSV) of pictures, or tables", metavar="INPUT...")
     ],
     json: JsonOption = False,
-    csv: Annotated[bool, typer.Option("--csv", help="comma-separated values on stdout, as they are")] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="comma-separated values on stdout, as they are", metavar="")
+    ] = False,
     safe_csv: Annotated[
-        bool, typer.Option("--safe-csv", help="as --csv, for a spreadsheet: nothing in it is run as a formula")
+        bool,
+        typer.Option("--safe-csv", help="as --csv, for a spreadsheet: nothing in it is run as a formula", metavar=""),
     ] = False,
     store: StoreOption = None,
 ) -> None:
@@ -250,7 +272,7 @@ def predict(
         print_table(found)
 
 
-@app.command(epilog=OF_CHECK)
+@command(epilog=OF_CHECK)
 @with_settings(CHECK)
 def check(config: StudyConfig, json: JsonOption = False) -> None:
     """Show what is in the data and what is wrong with it; trains nothing."""
@@ -263,7 +285,7 @@ def check(config: StudyConfig, json: JsonOption = False) -> None:
         print_check(found)
 
 
-@app.command()
+@command()
 @with_settings(PLAN, file=True)
 def plan(config: StudyConfig, json: JsonOption = False) -> None:
     """Show the split, the space and a forecast of the cost; writes nothing."""
@@ -276,7 +298,7 @@ def plan(config: StudyConfig, json: JsonOption = False) -> None:
         print_plan(found)
 
 
-@app.command()
+@command()
 def verify(study: FolderArgument, store: StoreOption = None, json: JsonOption = False) -> None:
     """Check whatever can be checked of a study: hashes, events, checksums, model and result."""
     from tame.app.verify import verify as verified
@@ -293,14 +315,22 @@ def verify(study: FolderArgument, store: StoreOption = None, json: JsonOption = 
         raise StorageError(f"{study}: {len(found.problems)} of {len(found.checks)} checks found something wrong")
 
 
-@app.command("import")
+@command("import")
 def import_(
-    source: Annotated[str, typer.Argument(help="an Optuna storage (SQLite or journal file), or a table of results")],
-    out: Annotated[str, typer.Option(help="folder for the new study")],
-    study: Annotated[str | None, typer.Option(help="which study, if the source contains several")] = None,
-    map: Annotated[list[str] | None, typer.Option("--map", help="NAME=FIELD, such as lr=optimizer.lr")] = None,
-    metric: Annotated[str | None, typer.Option(help="the column with the results, or the name of the value")] = None,
-    mode: Annotated[str | None, typer.Option(help="min or max, if the source does not say")] = None,
+    source: Annotated[
+        str, typer.Argument(help="an Optuna storage (SQLite or journal file), or a table of results", metavar="SOURCE")
+    ],
+    out: Annotated[str, typer.Option(help="folder for the new study", metavar="STUDY")],
+    study: Annotated[
+        str | None, typer.Option(help="which study, if the source contains several", metavar="NAME")
+    ] = None,
+    map: Annotated[
+        list[str] | None, typer.Option("--map", help="a parameter is a field: lr=optimizer.lr", metavar="NAME=FIELD")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="the column with the results, or the name of the value", metavar="NAME")
+    ] = None,
+    mode: Annotated[str | None, typer.Option(help="min or max, if the source does not say", metavar="MODE")] = None,
     json: JsonOption = False,
 ) -> None:
     """Turn the trials of another program into a study, for tame show and tame fit --start-from."""
@@ -314,10 +344,12 @@ def import_(
         _print(imported_lines(found))
 
 
-@app.command()
+@command()
 def export(
     study: FolderArgument,
-    optuna: Annotated[Path, typer.Option(help="the SQLite file to write, for Optuna and its dashboard")],
+    optuna: Annotated[
+        Path, typer.Option(help="the SQLite file to write, for Optuna and its dashboard", metavar="FILE")
+    ],
     store: StoreOption = None,
 ) -> None:
     """Export the trials of a study for another program."""
@@ -326,7 +358,7 @@ def export(
     print(export_optuna(study, optuna, store=store))
 
 
-@app.command(epilog=OF_EXPLAIN)
+@command(epilog=OF_EXPLAIN)
 def explain(
     word: Annotated[
         list[str] | None, typer.Argument(help="a word of the report; words lists them", metavar="WORD")
@@ -346,7 +378,7 @@ def explain(
         _print(explained_lines(found))
 
 
-@app.command(epilog=OF_DIAGNOSE)
+@command(epilog=OF_DIAGNOSE)
 def diagnose(
     log: Annotated[
         Path,
@@ -377,7 +409,7 @@ def diagnose(
         _print(diagnosis_lines(found))
 
 
-@app.command()
+@command()
 def doctor(json: JsonOption = False) -> None:
     """Show versions, devices, storage and limits of this machine."""
     from tame.app.doctor import examine_machine, print_machine
@@ -389,16 +421,20 @@ def doctor(json: JsonOption = False) -> None:
         print_machine(found)
 
 
-@app.command()
+@command()
 def demo(
     time: TimeOption = "74s",
     seed: SeedOption = 0,
     out: OutOption = None,
     pictures: Annotated[
-        str | None, typer.Option(help="folder for the pictures (default: runs/demo-insects-SEED)")
+        str | None, typer.Option(help="folder for the pictures (default: runs/demo-insects-SEED)", metavar="FOLDER")
     ] = None,
-    table: Annotated[bool, typer.Option("--table", help="draw a table of measured insects instead")] = False,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the report in a browser")] = True,
+    table: Annotated[
+        bool, typer.Option("--table", help="draw a table of measured insects instead", metavar="")
+    ] = False,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="open the report in a browser", metavar="")
+    ] = True,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -455,7 +491,8 @@ def watch(
 
 @app.callback(invoke_without_command=True)
 def top(
-    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="print the version")] = False
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="print the version", metavar="")] = False,
 ) -> None:
     if version:
         print(__version__)

@@ -107,14 +107,16 @@ class Preview:
 
 def check_data(config: StudyConfig) -> Check:
     """Facts and findings about pictures or a table."""
-    config = resolved(config)
+    asked, config = config, resolved(config)
     if config.backbone == AUTO:  # whether it suits small pictures is judged by training, and a check trains nothing
         config = replace(config, backbone=DEFAULT)
     with _throwaway(config) as study:
         open_data(study)
         facts = facts_of(study.state.data or {})
-        found, command = tuple(unmuted(study.state)), command_of(config)
-        return Check(data=config.data, facts=facts, findings=found, command=command, skipped=read_skipped(study.folder))
+        found, command = tuple(unmuted(study.state)), command_of(asked)
+        return Check(
+            data=config.data, facts=facts, findings=found, command=command, skipped=read_skipped(study.folder)
+        )
 
 
 def plan_study(config: StudyConfig) -> Preview:

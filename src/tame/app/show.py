@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -298,8 +299,19 @@ def _steps(result: Result) -> list[RenderableType]:
     table.add_column(width=2, no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
     for place, step in enumerate(next_steps(result), 1):
-        table.add_row(Text(f"{place}."), Text("\n").join([_sentence(step.why), _text(step.command, "bold")]))
+        command = _from_here(step.command, result.data)
+        table.add_row(Text(f"{place}."), Text("\n").join([_sentence(step.why), _text(command, "bold")]))
     return [Text(), _text("What to do next", "bold"), table] if table.row_count else []
+
+
+def _from_here(command: str, data: str) -> str:
+    """The command with its data named from the current folder, where it lies below that: shorter, and the same."""
+    here = os.path.join(Path.cwd(), "")
+    if not data.startswith(here) or not command.startswith("tame "):
+        return command
+    near = data.removeprefix(here)
+    near = f"./{near}" if near.startswith("-") else near
+    return shlex.join(near if word == data else word for word in shlex.split(command))
 
 
 def _trials(rows: list[Row], every: list[Row], base: Mapping[str, Value], *, going_on: bool) -> Table:

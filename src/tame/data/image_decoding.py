@@ -36,6 +36,8 @@ MAX_PIXELS = 120_000_000  # the largest cameras of phones have 108 million
 SURE_PIXELS = 50_000_000  # beyond, a file must be as large as a photograph is, which a bomb never is
 PIXELS_A_BYTE = 50  # a photograph has 2 to 20
 MAX_ASPECT = 50  # longer side over shorter side
+# Brands of ISO/IEC 23008-12 (stills and sequences, of one or several layers) and of AVIF.
+HEIC_BRANDS = frozenset(b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 msf1 avif avis".split())
 CONVERT = "convert it to JPEG or PNG"
 
 
@@ -261,7 +263,7 @@ def _plugin(data: bytes) -> type[ImageFile.ImageFile]:
         b"%pdf": "a PDF file", b"%!ps": "a PostScript file", b"8bps": "a Photoshop file",
     }  # fmt: skip
     what = next((name for start, name in others.items() if head.startswith(start)), "no picture by its first bytes")
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis"):
+    if data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS:
         raise UnreadablePicture(f"a HEIC or AVIF picture inside; {CONVERT}")
     raise UnreadablePicture(f"{what}, not JPEG, PNG, WebP, BMP, GIF or TIFF")
 

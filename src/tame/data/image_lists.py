@@ -299,7 +299,8 @@ def _each_once(found: Sequence[Labelled], places: np.ndarray) -> tuple[list[Labe
         own = each.file.id if seen[each.file.id] == 1 else f"{each.file.id} (line {places[each.row]})"
         kept.append(replace(each, file=replace(each.file, id=own)))
     left = len(found) - len(first)
-    return kept, [f"{left} rows name a picture that an earlier row names with the same label"] if left else []
+    rows = "1 row names" if left == 1 else f"{left} rows name"
+    return kept, [f"{rows} a picture that an earlier row names with the same label"] if left else []
 
 
 def listing_of(

@@ -71,7 +71,7 @@ def in_time(study: Study) -> Iterator[None]:
 def too_short(study: Study, *, needs_s: float) -> BudgetError:
     """The error of a clock that ends before something usable is trained. needs_s: of the whole study, at the least."""
     enough = write_time(float(math.ceil(ROOMY * needs_s / ROUND_S) * ROUND_S))[0]
-    passed = f"{study.used_s:.0f} s of {study.config.clock_s:g} s had passed"
+    passed = f"{study.used_s:.0f} s of {round(study.config.clock_s or 0.0, 1):g} s had passed"
     if study.state.plan is None:
         mend = f"about {enough} would be enough on this machine, as busy as it is: start again with --time {enough}"
     else:

@@ -43,10 +43,10 @@ def in_words(own: Forecast) -> tuple[str, ...]:
         found.append(f"{begun}; the whole study takes about {duration(own.all_s)}")
     elif own.search_until_s is not None and own.clock_s is not None:
         until, clock = own.search_until_s, own.clock_s
-        when = f"by {until:.0f} s of {clock:.0f} s"
-        if not (own.used_s or 0.0) < until < clock:
-            begun, when = f"a clock of {clock:g} s is too short", "nothing will be trained"
-        found.append(f"{begun}, {when}")
+        if (own.used_s or 0.0) < until < clock:
+            found.append(f"{begun}, by {until:.0f} s of {clock:.0f} s")
+        else:  # whether it is too short to begin at all is asked next, and ends the study
+            found.append(f"a clock of {round(clock, 1):g} s is short: it may end before a recipe is trained to its end")
     memory = [
         f"about {_gb(each.needs)}" + (f" of {_gb(each.available)}{where}" if each.available else "")
         for each, where in ((own.memory, " available"), (own.device, " on the device"))
