@@ -75,6 +75,15 @@ class PlanEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetUpProbed:
+    """The user's own network was tried before the search. wall_s: what that took; not_run: probes that were not run."""
+
+    event_kind: ClassVar[str] = "set_up"
+    wall_s: Number = 0.0
+    not_run: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceKept:
     """The space of the study from here on, and why it changed."""
 
@@ -377,8 +386,8 @@ class Imported:
 
 
 StudyEvent = (
-    Opened | Clock | PlanEvent | SpaceKept | SpaceAsked | Region | Rest | Prescribed | Remedied | SearchEnded
-    | FinalistsChosen | MoreSeeds | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected | HowChosen
+    Opened | Clock | PlanEvent | SetUpProbed | SpaceKept | SpaceAsked | Region | Rest | Prescribed | Remedied
+    | SearchEnded | FinalistsChosen | MoreSeeds | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected | HowChosen
     | EnginesUsed | Trained | WorkerRestarted | Summary | Stopped | Ended | Imported
 )  # fmt: skip
 
@@ -386,7 +395,7 @@ StudyEvent = (
 EVENTS: Mapping[str, type[StudyEvent]] = {
     kind.event_kind: kind
     for kind in (
-        Opened, Clock, PlanEvent, SpaceKept, SpaceAsked, Region, Rest, Prescribed, Remedied, SearchEnded,
+        Opened, Clock, PlanEvent, SetUpProbed, SpaceKept, SpaceAsked, Region, Rest, Prescribed, Remedied, SearchEnded,
         FinalistsChosen, MoreSeeds, TuningJudged, SealOpened, Delivered, Forecast, ForecastCorrected, HowChosen,
         EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended, Imported,
     )

@@ -46,6 +46,7 @@ from tame.study.events import (
     ResultPlain,
     SealOpened,
     SearchEnded,
+    SetUpProbed,
     SpaceAsked,
     SpaceKept,
     Stopped,
@@ -120,6 +121,7 @@ class State:
     clock: Clock | None = None
     data: DataFacts | None = None
     plan: PlanEvent | None = None
+    set_up: SetUpProbed | None = None
     space: SpaceKept | None = None
     space_asked: SpaceAsked | None = None
     region: Region | None = None
