@@ -1,4 +1,4 @@
-"""What the doctor says of a rehearsal: each judge from plain numbers, causes before symptoms, nothing that contradicts."""
+"""What the doctor says of a rehearsal: each judge from plain numbers, causes before symptoms, no contradictions."""
 
 from __future__ import annotations
 

@@ -36,11 +36,8 @@ def mlp(act=nn.ReLU, outputs=CLASSES, norm=False):
 
 def rehearsed(build=mlp, recipe=RECIPE, *, task="classes", limit_s=math.inf, clock=None, num=NUM):
     x = stream(0, "inputs").normal(size=(num, COLUMNS)).astype(np.float32)
-    target = (
-        torch.from_numpy((x[:, 0] > 0).astype(np.int64) + (x[:, 1] > 0))
-        if task == "classes"
-        else torch.from_numpy(20 + 7 * x[:, 0].astype(np.float64))
-    )
+    classes = (x[:, 0] > 0).astype(np.int64) + (x[:, 1] > 0)
+    target = torch.from_numpy(classes if task == "classes" else 20 + 7 * x[:, 0].astype(np.float64))
     recipe = recipe if task == "classes" else recipe.but({"loss.name": "mse"})
     fold = torch.from_numpy(np.where(np.arange(num) % 4 == 0, 0, -1))
     material = ArrayMaterial(x, build, device=torch.device("cpu"))
@@ -60,13 +57,16 @@ def test_the_same_rehearsal_measures_the_same_and_can_be_sent():
     assert plain(rehearsed(recipe=RECIPE.but({"seed": 5}))) != plain(first)
 
 
-def test_no_generator_is_moved_and_no_module_of_the_user_is_kept():
-    torch.manual_seed(3)
-    before = (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())
-    rehearsed(partial(mlp, lambda: nn.Dropout(0.5)))
-    assert torch.equal(before[0], torch.get_rng_state())
-    assert np.array_equal(before[1], np.random.get_state()[1])
-    assert before[2] == random.getstate()
+def test_no_generator_is_moved():
+    before = torch.get_rng_state(), random.getstate(), numpy_state()
+    rehearsed(lambda: nn.Sequential(nn.Dropout(0.5), mlp()))
+    after = torch.get_rng_state(), random.getstate(), numpy_state()
+    assert torch.equal(before[0], after[0])
+    assert before[1:] == after[1:]
+
+
+def numpy_state():
+    return np.random.get_state()[1].tolist()  # noqa: NPY002, that of the user's own code
 
 
 def test_the_first_loss_is_that_of_the_recipe_and_guessing_that_of_zeros():
@@ -220,7 +220,7 @@ def test_a_module_that_fails_in_training_is_left_to_training():
 
 
 def test_a_function_that_makes_no_module_says_so_as_ever():
-    with pytest.raises(UsageError, match="not an nn.Module"):
+    with pytest.raises(UsageError, match=r"not an nn\.Module"):
         rehearsed(lambda: 3)
 
 

@@ -387,8 +387,8 @@ class Imported:
 
 StudyEvent = (
     Opened | Clock | PlanEvent | SetUpProbed | SpaceKept | SpaceAsked | Region | Rest | Prescribed | Remedied
-    | SearchEnded | FinalistsChosen | MoreSeeds | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected | HowChosen
-    | EnginesUsed | Trained | WorkerRestarted | Summary | Stopped | Ended | Imported
+    | SearchEnded | FinalistsChosen | MoreSeeds | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected
+    | HowChosen | EnginesUsed | Trained | WorkerRestarted | Summary | Stopped | Ended | Imported
 )  # fmt: skip
 
 # The study's state holds the last event of each kind, under the name of the kind, and all cases.
