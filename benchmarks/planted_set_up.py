@@ -13,7 +13,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -76,7 +76,7 @@ def main() -> None:
                  "another": sum(row.another for row in sick)},
         "healthy": {"runs": given.seeds * len(well), "false_alarms": sum(row.another for row in well)},
         "longest_s": max((row.wall_s for row in rows.values()), default=0.0),
-        "plants": {name: asdict(row) for name, row in rows.items()}, "machine": machine(),
+        "plants": {name: {**vars(row), "said": dict(row.said)} for name, row in rows.items()}, "machine": machine(),
     }))  # fmt: skip
 
 

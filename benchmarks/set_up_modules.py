@@ -83,7 +83,9 @@ class Attention(nn.Module):
 
 
 class Recurrent(nn.Module):
-    def __init__(self, kind: type[nn.RNNBase], width: int = 24, layers: int = 1, *, gain: float = 0.0) -> None:
+    def __init__(
+        self, kind: Callable[..., nn.RNNBase], width: int = 24, layers: int = 1, *, gain: float = 0.0
+    ) -> None:  # fmt: skip
         super().__init__()
         self.rnn = kind(6, width, num_layers=layers, batch_first=True)
         self.head = nn.Linear(width, CLASSES)
@@ -116,6 +118,17 @@ class Adapted(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(F.relu(self.base(x) + x @ self.down @ self.up))
+
+
+class Cosines(nn.Module):
+    """Ten times the cosines of features and a vector of each class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.classes = mlp(32, outputs=32), nn.Parameter(torch.randn(CLASSES, 32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 10 * F.normalize(self.body(x), dim=1) @ F.normalize(self.classes, dim=1).T
 
 
 class WithUnused(nn.Module):
@@ -315,7 +328,7 @@ FAULTS = {
     "vanishing, sigmoids of a cnn": Plant(causes=VANISHING, inputs="pictures",
         build=partial(cnn, *[8] * 8, act=nn.Sigmoid)),
     "exploding, recurrent": Plant(causes=(*EXPLODING, *LARGE), inputs="series",
-        build=changed(lambda: Recurrent(nn.RNN, gain=2.0), normal(5.0))),
+        build=partial(Recurrent, partial(nn.RNN, nonlinearity="relu"), gain=0.8)),
     "exploding, deep": Plant(causes=(*EXPLODING, *LARGE), build=changed(partial(mlp, *[32] * 8), normal(1.0))),
     "exploding, tanh": Plant(causes=(*EXPLODING, *LARGE),
         build=changed(partial(mlp, *[64] * 8, act=nn.Tanh), normal(2.0))),
@@ -387,7 +400,7 @@ SOUND = {
     "sound, rate 1e-4": Plant(build=TWO, recipe={"optimizer.lr": 1e-4}),
     "sound, rate 1e-2": Plant(build=TWO, recipe={"optimizer.lr": 1e-2}),
     "sound, capped at 30": Plant(build=through(TWO, after=lambda z: 30 * torch.tanh(z / 30))),
-    "sound, scaled cosines": Plant(build=through(TWO, after=lambda z: 16 * F.normalize(z, dim=1))),
+    "sound, scaled cosines": Plant(build=Cosines),
     "sound, normal weights that fit": Plant(
         build=changed(TWO, lambda part: nn.init.kaiming_normal_(part.weight, nonlinearity="relu"))),
     "sound, orthogonal": Plant(build=changed(TWO, lambda part: nn.init.orthogonal_(part.weight))),

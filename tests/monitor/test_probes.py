@@ -23,7 +23,16 @@ CLASSES = Facts(
 NUMBERS = replace(CLASSES, task="regression", num_classes=1, metric="rmse", higher_is_better=False)
 LAYERS = tuple(Weights(name=f"{i}.weight", size=0.1, gradient=0.01, update=1e-4) for i in range(6))
 STEPS = Steps(
-    count=5, first=1.6, last=1.5, without=(), frozen=(), frozen_of=0, numbers=100, weights=LAYERS, spread=0.3, size=1.0
+    count=5,
+    first=1.6,
+    last=1.5,
+    without=(),
+    frozen=(),
+    frozen_of=0,
+    numbers=100,
+    weights=LAYERS,
+    spread=0.3,
+    spread_before=0.2,
 )
 SOUND = Probed(
     batches=Batches(norms=("norm",), batch=32, last=12),
@@ -64,7 +73,7 @@ FAULTY = {
     "no_gradient": with_steps(without=("a.weight", "a.bias")),
     "frozen_parameters": with_steps(frozen=("a.weight",), frozen_of=60),
     "dead_units": replace(SOUND, units=(Units(name="1", count=32, dead=32),)),
-    "constant_outputs": with_steps(spread=1e-9),
+    "constant_outputs": with_steps(spread=1e-9, spread_before=0.0),
     "vanishing_gradients": with_steps(weights=weights(1e-9, 1e-7, 1e-5, 1e-3, 1e-2, 1e-1)),
     "exploding_gradients": with_steps(weights=weights(1e5, 1e4, 1e3, 10, 1, 0.1)),
     "update_ratio": with_steps(weights=weights(*[0.01] * 6, update=1e-8)),
@@ -159,7 +168,7 @@ def test_a_last_batch_of_one_is_told_for_information():
 
 def test_a_cause_is_told_without_what_follows_from_it():
     dead = replace(
-        with_steps(spread=0.0, without=("0.weight",), weights=weights(0.0, 0.0, 0.01)),
+        with_steps(spread=0.0, spread_before=0.0, without=("0.weight",), weights=weights(0.0, 0.0, 0.01)),
         units=FAULTY["dead_units"].units, one_batch=one_batch(1.6).one_batch,
     )  # fmt: skip
     assert codes(dead) == ["dead_units"]

@@ -101,7 +101,7 @@ PROBED = st.builds(
     units=st.none() | st.lists(st.builds(Units, name=WORDS, count=WHOLE, dead=WHOLE), max_size=2).map(tuple),
     steps=st.none() | st.builds(
         Steps, count=WHOLE, first=MAYBE, last=MAYBE, without=NAMES, frozen=NAMES, frozen_of=WHOLE, numbers=WHOLE,
-        weights=st.lists(LAYERS, max_size=2).map(tuple), spread=MAYBE, size=MAYBE,
+        weights=st.lists(LAYERS, max_size=2).map(tuple), spread=MAYBE, spread_before=MAYBE,
     ),
     reach=st.none() | st.builds(
         Reach, low=NUMBERS, high=NUMBERS, is_floored=st.booleans(), is_capped=st.booleans(), of=WORDS, missed=NUMBERS

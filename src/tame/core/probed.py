@@ -61,11 +61,11 @@ class Weights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """A few steps at the peak rate of the recipe. first, last: the loss of the first and of the last step.
+    """A few steps at the peak rate of the recipe. first, last: the loss of the first batch before and after them.
 
     without: trainable parameters that got no gradient in any step; frozen: parameters that are not trainable, frozen_of
-    numbers of `numbers` in all; spread: the largest standard deviation of an output over different examples, in
-    evaluation; size: the largest output there.
+    numbers of `numbers` in all; spread, spread_before: after and before the steps, the largest standard deviation of an
+    output over different examples, in evaluation, over the largest output.
     """
 
     count: int
@@ -77,7 +77,7 @@ class Steps:
     numbers: int
     weights: tuple[Weights, ...]
     spread: Number | None
-    size: Number | None
+    spread_before: Number | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,17 +20,18 @@ from tame.monitor.case import Facts
 from tame.monitor.floor import floor_of
 
 NAMED = 3  # layers or parameters that a title names
-TIMES = 2.0  # the loss of guessing: a first loss beyond it by that and a nat says that the outputs are too large
+TIMES = 3.0  # the loss of guessing: a first loss beyond it by that and a nat says that the outputs are too large
 TIMES_SPREAD = 5.0  # of a regression, where the loss of guessing is the variance of the target
 LARGE_INPUTS = 10.0  # standard deviation of inputs beyond which they, not the weights, make the outputs large
 MOST_MISSED = 0.01  # share of the targets that may lie beyond what the outputs can reach
-LEAST_LEARNED = 0.2  # of the way from one answer for all to a perfect loss, on a few examples
+LEAST_LEARNED = 0.1  # of the way from one answer for all to a perfect loss, on a few examples
 DEAD = 0.8  # share of a layer's units
 LEAST_UNITS = 4  # of a layer, below which a share says nothing
 CONSTANT = 1e-6  # of the largest output, that outputs for different examples differ by at least: rounding is 1e-7
 VANISHED = 1e-4  # gradient of the first layers over that of the last ones, each relative to its weights
 NONE_LEFT = 1e-7  # gradient over weights, in all layers
 EXPLODED = 1e3  # gradient over weights, in the layer where it is largest
+GROWN = 100.0  # gradient of the first layers over that of the later ones, each relative to its weights
 LEAST_LAYERS = 3  # of weights, below which there are no first and last ones
 SMALL_STEP, LARGE_STEP, THROWN = 1e-5, 0.1, 1.0  # change of the weights in one step over their size
 SMALL_BATCH = 8  # examples, of which a mean and a variance are mostly noise
@@ -44,16 +45,17 @@ class Judge(Protocol):
 
 JUDGES: Registry[Judge] = Registry("judge of a rehearsal")
 
-_NO_LEARNING = ("cannot_overfit_batch", "vanishing_gradients", "update_ratio")
+_NO_LEARNING = ("cannot_overfit_batch", "update_ratio")
 # What a finding explains, by its name: those are not told beside it.
 SILENCES: Mapping[str, tuple[str, ...]] = {
-    "dead_units": ("constant_outputs", "no_gradient", *_NO_LEARNING),
-    "constant_outputs": ("no_gradient", *_NO_LEARNING),
-    "squashed_outputs": ("large_first_loss", *_NO_LEARNING),
-    "no_gradient": _NO_LEARNING,
+    "dead_units": ("constant_outputs", "no_gradient", "vanishing_gradients", "exploding_gradients", *_NO_LEARNING),
+    "constant_outputs": ("no_gradient", "exploding_gradients", *_NO_LEARNING),
+    "squashed_outputs": ("large_first_loss", "vanishing_gradients", *_NO_LEARNING),
+    "no_gradient": ("vanishing_gradients", "exploding_gradients", *_NO_LEARNING),
     "exploding_gradients": ("large_first_loss", "cannot_overfit_batch", "update_ratio"),
     "large_first_loss": ("cannot_overfit_batch", "update_ratio"),
-    "vanishing_gradients": ("cannot_overfit_batch", "update_ratio"),
+    "vanishing_gradients": ("constant_outputs", "cannot_overfit_batch", "update_ratio"),
+    "small_batch_norm": ("vanishing_gradients", "exploding_gradients"),
 }
 
 _NOTHING_LEARNED = ("no_better_than_dummy", "underfitting", "plateau", "memorised", "still_improving")
@@ -196,6 +198,8 @@ def cannot_overfit_batch(probed: Probed, recipe: Recipe, facts: Facts) -> Findin
         "lowest_loss": None if one.lowest is None else _short(one.lowest), "steps": one.steps, "rates": rates,
     }  # fmt: skip
     title = f"{one.examples} examples cannot be learned by heart in {one.steps} steps, at no rate of {rates}"
+    if probed.steps is not None and 2 * probed.steps.frozen_of > probed.steps.numbers:
+        return _finding("cannot_overfit_batch", title, "info", evidence, "low")  # what is kept may leave too little
     return _finding("cannot_overfit_batch", title, "problem", evidence, "high" if learned < 0.05 else "medium")
 
 
@@ -245,11 +249,13 @@ def _of_layer(units: Units) -> str:
 
 @JUDGES.add("constant_outputs")
 def constant_outputs(probed: Probed, recipe: Recipe, facts: Facts) -> Finding | None:
-    """After a few steps, the outputs are still the same for different examples."""
+    """Before training and after a few steps, the outputs are the same for different examples."""
     steps = probed.steps
-    if steps is None or steps.spread is None or steps.size is None or steps.spread > CONSTANT * steps.size:
+    if steps is None or steps.spread is None or steps.spread_before is None:
         return None
-    evidence: dict[str, object] = {"spread": _short(steps.spread), "size": _short(steps.size), "steps": steps.count}
+    if max(steps.spread, steps.spread_before) > CONSTANT:
+        return None
+    evidence: dict[str, object] = {"spread": _short(steps.spread), "steps": steps.count}
     title = "the outputs do not depend on the input: they are the same for different examples"
     return _finding("constant_outputs", title, "problem", evidence, "high")
 
@@ -263,7 +269,8 @@ def vanishing_gradients(probed: Probed, recipe: Recipe, facts: Facts) -> Finding
         return None
     first, last, ratio = _ends(layers)
     most = max(gradient for _, gradient in layers)
-    if most >= NONE_LEFT and (len(layers) < LEAST_LAYERS or ratio >= VANISHED):
+    small = len(layers) >= LEAST_LAYERS and 0 < ratio < VANISHED  # nothing at all is cut off, not shrunk
+    if most >= NONE_LEFT and not small:
         return None
     evidence: dict[str, object] = {
         "first_layer": first, "last_layer": last, "ratio": _short(ratio), "largest": _short(most),
@@ -277,22 +284,31 @@ def vanishing_gradients(probed: Probed, recipe: Recipe, facts: Facts) -> Finding
 
 @JUDGES.add("exploding_gradients")
 def exploding_gradients(probed: Probed, recipe: Recipe, facts: Facts) -> Finding | None:
-    """A gradient is a thousand times as large as the weights it belongs to, or not finite."""
+    """A gradient is a thousand times as large as the weights it belongs to, or not finite, or that of the first layers
+    is a hundred times that of the later ones. The last layer is left out: large weights there are another fault."""
     steps = probed.steps
     if steps is None or not steps.weights:
         return None
     endless = [each.name for each in steps.weights if each.gradient is None]
     layers = _relative(probed)
     worst, most = max(layers, key=lambda each: each[1]) if layers else ("", 0.0)
-    if not endless and most < EXPLODED:
+    first, last, ratio = _ends(layers[:-1]) if len(layers) > LEAST_LAYERS else ("", "", 1.0)
+    if not endless and most < EXPLODED and not GROWN < ratio < math.inf:
         return None
     evidence: dict[str, object] = {
         "layer": endless[0] if endless else worst, "times": None if endless else _short(most),
         "layers": [f"{name}: {_short(gradient):g}" for name, gradient in layers[:20]],
     }  # fmt: skip
-    how = "is not finite" if endless else f"is {_short(most):g} times its weights"
-    title = f"exploding gradients: that of {endless[0] if endless else worst} {how}"
-    return _finding("exploding_gradients", title, "warning", evidence, "high" if endless else "medium")
+    how = f"{first} gets {_short(ratio):g} times what {last} gets, relative to the weights"
+    if endless or most >= EXPLODED:
+        how = (
+            f"that of {endless[0]} is not finite"
+            if endless
+            else f"that of {worst} is {_short(most):g} times its weights"
+        )
+    return _finding(
+        "exploding_gradients", f"exploding gradients: {how}", "warning", evidence, "high" if endless else "medium"
+    )
 
 
 @JUDGES.add("update_ratio")

@@ -69,9 +69,7 @@ _SENTENCES: Mapping[str, tuple[str, ...]] = {
     "no_gradient": ("parameters: {parameters}",),
     "frozen_parameters": ("{share} of the weights, in {count} parameters: {parameters}",),
     "dead_units": ("zero for every example: {layers}",),
-    "constant_outputs": (
-        "after {steps} steps the outputs differ by {spread} between examples; the largest output is {size}",
-    ),
+    "constant_outputs": ("after {steps} steps the outputs differ between examples by {spread} of the largest output",),
     "vanishing_gradients": (
         "gradient over weights of {first_layer} relative to that of {last_layer}: {ratio}; the largest is {largest}",
     ),

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tame.core.errors import StoppedError
 from tame.core.probed import Batches, FirstLoss, NotRun, OneBatch, Probed, Reach, Steps, Units, Weights
+from tame.core.recipe import OptimizerRecipe
 from tame.core.rng import stream
 from tame.parts.losses import mean_loss
 from tame.parts.optimizers import clip_gradients
@@ -24,9 +25,9 @@ from tame.trial.draws import StepDraws, epoch_batches, same_chance
 from tame.trial.own_module import alone, naming_failures, words_of
 from tame.trial.population import Member, Task, built, num_outputs
 from tame.trial.rectified import Rectified
-from tame.trial.serial import optimizer_for, set_mode
 from tame.trial.settings import Settings
 from tame.trial.stacked import precision
+from tame.trial.stepper import Stepper
 
 LOOKED_AT = 64  # examples whose outputs and units are looked at
 MOST_BATCH = 256  # examples in a step: more take longer and show the same
@@ -34,11 +35,13 @@ STEPS = 5  # at the rate of the recipe
 SMALL = 8  # examples that any sound network can learn by heart
 RATES = (3e-3, 3e-2, 3e-4)  # of Adam, that are tried for it until one succeeds
 ROUNDS = 30  # steps of each
+KEPT = 5  # steps in a row that a loss must be kept
 ENOUGH = 0.5  # of the way to a perfect loss, after which it has succeeded
-FREE_ROUNDS, FREE_RATE = 80, 0.3  # for outputs that are moved by themselves
+FREE_ROUNDS, FREE_RATE = 30, 0.3  # for outputs that are moved by themselves
 PUSHES, PUSH = 12, 0.3  # steps and rate of Adam that raise or lower the outputs: 3.6, of a bias alone
 BEYOND = 1.05  # an output beyond this is not bounded by 1
 EVEN = 1e-4  # that the sum of probabilities may be off by
+_ADAM = OptimizerRecipe(name="adam", weight_decay=0.0)
 
 
 class _TimeUp(Exception):
@@ -84,7 +87,7 @@ class _Rehearsal:
     def __init__(self, task: Task, member: Member, tick: Callable[[], None]) -> None:
         self.task, self.member, self.recipe, self.tick = task, member, member.recipe, tick
         self.module = built(task, member)
-        self._state = {name: value.detach().clone() for name, value in self.module.state_dict().items()}
+        self.state = {name: value.detach().clone() for name, value in self.module.state_dict().items()}
         self.params = {name: value for name, value in self.module.named_parameters() if value.requires_grad}
         self.settings = Settings.of([member], task.examples, next(iter(self.params.values())).detach())
         self.walked = task.examples.walked(member)
@@ -93,7 +96,7 @@ class _Rehearsal:
 
     def reset(self) -> None:
         """The weights as they were made, in training, without gradients."""
-        self.module.load_state_dict(self._state)
+        self.module.load_state_dict(self.state)
         self.module.train()
         self.module.zero_grad(set_to_none=True)
 
@@ -122,6 +125,13 @@ class _Rehearsal:
         (loss,) = mean_loss(self.recipe.loss.name, outputs[None], target, self.settings.loss)
         return loss
 
+    def backward(self, x: Tensor, rows: Tensor) -> float:
+        """The loss of these examples, whose gradients are then those of the parameters."""
+        self.module.zero_grad(set_to_none=True)
+        loss = self.loss(self.outputs(x), rows)
+        loss.backward()
+        return float(loss.detach())
+
 
 def _batches(own: _Rehearsal) -> Batches:
     kind = nn.modules.batchnorm._BatchNorm
@@ -147,48 +157,45 @@ def _first(own: _Rehearsal, found: Probed) -> Probed:
 
 def _steps(own: _Rehearsal, found: Probed) -> Probed:
     """Gradients, updates and outputs in a few steps at the peak rate of the recipe."""
-    recipe, params = own.recipe, own.params
-    optimizer, factors = optimizer_for(own.task.groups(own.module, recipe), recipe.optimizer)
-    set_mode(optimizer, train=True)
-    for group, factor in zip(optimizer.param_groups, factors, strict=True):
-        group["lr"] = recipe.optimizer.lr * factor
-    batches = [rows for rows in _some_batches(own) if len(rows)]
-    told = _weights_of(own.module)
-    ratios: dict[str, list[float]] = {name: [] for name in told}
-    without, gradients = set(params), dict.fromkeys(told, math.nan)
-    first = math.nan
+    params, told = own.params, _weights_of(own.module)
+    steppers = [
+        Stepper(dict(named), replace(own.recipe.optimizer, lr=own.recipe.optimizer.lr * factor))
+        for named, factor in own.task.groups(own.module, own.recipe)
+    ]
+    batches = _some_batches(own)
+    moved: dict[str, list[float]] = {name: [] for name in told}
+    gradients, losses, reached = dict.fromkeys(told, 0.0), list[float](), set[str]()
+    spread_before = _spread(own)
+    own.module.train()
     for number in range(STEPS):
         own.tick()
         rows = batches[number % len(batches)]
-        optimizer.zero_grad(set_to_none=True)
-        loss = own.loss(own.outputs(own.inputs(rows)), rows)
-        loss.backward()
-        first = float(loss.detach()) if number == 0 else first
+        losses.append(own.backward(own.inputs(rows), rows))
         _clip(own)
+        # Of the first step that reaches it: a last layer of zeros lets nothing through before it has moved.
+        gradients = {name: old or _rms_of_some(params[name].grad) for name, old in gradients.items()}
+        reached |= {name for name, value in params.items() if value.grad is not None and bool(value.grad.any())}
         before = {name: params[name].detach().clone() for name in told}
-        without -= {name for name in without if params[name].grad is not None and bool(params[name].grad.any())}
-        gradients = {name: _rms_of_some(params[name].grad) for name in told}
-        optimizer.step()
+        for stepper in steppers:
+            stepper.step()
         for name, old in before.items():
-            ratios[name].append(_rms(params[name].detach() - old))
+            moved[name].append(_rms(params[name].detach() - old))
     with torch.no_grad():
         last = float(own.loss(own.outputs(own.inputs(batches[0])), batches[0]))
-        set_mode(optimizer, train=False)
-        outputs = _judged(own)
     frozen = {name: value for name, value in own.module.named_parameters() if not value.requires_grad}
-    numbers = sum(value.numel() for value in own.module.parameters())
     weights = tuple(
         Weights(
-            name=name, size=_finite(_rms(own._state[name])), gradient=_finite(gradients[name]),
-            update=_finite(float(np.median(ratios[name]))),
+            name=name, size=_finite(_rms(own.state[name])), gradient=_finite(gradients[name]),
+            update=_finite(float(np.median(moved[name]))),
         )
         for name in told
     )  # fmt: skip
     steps = Steps(
-        count=STEPS, first=_finite(first), last=_finite(last),
-        without=tuple(name for name in params if name in without), frozen=tuple(frozen),
-        frozen_of=sum(value.numel() for value in frozen.values()), numbers=numbers,
-        weights=weights, spread=_number(outputs.std(dim=0, correction=0).max()), size=_number(outputs.abs().max()),
+        count=STEPS, first=_finite(losses[0]), last=_finite(last), frozen=tuple(frozen),
+        without=tuple(name for name in params if name not in reached),
+        frozen_of=sum(value.numel() for value in frozen.values()),
+        numbers=sum(value.numel() for value in own.module.parameters()), weights=weights,
+        spread=_spread(own), spread_before=spread_before,
     )  # fmt: skip
     return replace(found, steps=steps)
 
@@ -198,15 +205,17 @@ def _some_batches(own: _Rehearsal) -> list[Tensor]:
     recipe = own.recipe
     trains = own.task.examples.trains(own.member)
     some = epoch_batches(recipe.seed, 1, own.walked, min(MOST_BATCH, recipe.batch(len(own.walked))))[:STEPS]
-    return [rows[trains[rows]] for rows in some]
+    return [mine for rows in some if len(mine := rows[trains[rows]])]
 
 
-def _judged(own: _Rehearsal) -> Tensor:
-    """The outputs for different examples, as they are judged."""
+@torch.no_grad()
+def _spread(own: _Rehearsal) -> float | None:
+    """How much the outputs differ between examples, as they are judged, over the largest output; None if that is not
+    known."""
     own.module.eval()
-    rows = own.trains[:LOOKED_AT]
-    views = own.task.views(own.recipe, rows)
-    return own.outputs(views[0])
+    outputs = own.outputs(own.task.views(own.recipe, own.trains[:LOOKED_AT])[0])
+    size = float(outputs.abs().max())
+    return _finite(float(outputs.std(dim=0, correction=0).max()) / size) if size > 0 else 0.0
 
 
 def _clip(own: _Rehearsal) -> None:
@@ -247,17 +256,17 @@ def _reach(own: _Rehearsal, found: Probed) -> Probed:
 
 def _pushed(own: _Rehearsal, x: Tensor, *, up: bool) -> float:
     """The highest output that was reached by raising all of them; for `up` False, of their negatives."""
-    optimizer = torch.optim.Adam(own.params.values(), lr=PUSH)
+    stepper = Stepper(own.params, replace(_ADAM, lr=PUSH))
     best = -math.inf
     for _ in range(PUSHES + 1):
         own.tick()
-        optimizer.zero_grad(set_to_none=True)
+        own.module.zero_grad(set_to_none=True)
         outputs = own.outputs(x) if up else -own.outputs(x)
         best = max(best, float(outputs.detach().max()))
         if best > BEYOND or not outputs.requires_grad:
             break
         (-outputs.mean()).backward()
-        optimizer.step()
+        stepper.step()
     return best
 
 
@@ -317,35 +326,34 @@ def _different(own: _Rehearsal) -> Tensor:
 def _lowest_of_outputs(own: _Rehearsal, rows: Tensor, shape: tuple[int, int]) -> float:
     """The lowest loss of outputs that are moved by themselves."""
     like = next(iter(own.params.values()))
-    free = torch.zeros(shape, dtype=torch.float64, device=like.device, requires_grad=True)
-    optimizer = torch.optim.Adam([free], lr=FREE_RATE)
+    free = nn.Parameter(torch.zeros(shape, dtype=torch.float64, device=like.device))
+    stepper = Stepper({"outputs": free}, replace(_ADAM, lr=FREE_RATE))
     best = math.inf
     for _ in range(FREE_ROUNDS):
         own.tick()
-        optimizer.zero_grad()
+        free.grad = None
         loss = own.loss(free.expand(len(rows), -1).to(like.dtype), rows)
         best = min(best, float(loss.detach()))
         loss.backward()
-        optimizer.step()
+        stepper.step()
     return best
 
 
 def _learned(own: _Rehearsal, x: Tensor, rows: Tensor, rate: float, *, until: float) -> float:
-    """The lowest loss of a few steps on the same examples."""
-    optimizer = torch.optim.Adam(own.params.values(), lr=rate)
+    """The lowest loss that a few steps on the same examples kept for `KEPT` steps: one alone may be luck."""
+    stepper = Stepper(own.params, replace(_ADAM, lr=rate))
+    losses: list[float] = []
     best = math.inf
     for _ in range(ROUNDS):
         own.tick()
-        optimizer.zero_grad(set_to_none=True)
-        loss = own.loss(own.outputs(x), rows)
-        value = float(loss.detach())
-        if not math.isfinite(value):
+        losses.append(own.backward(x, rows))
+        if not math.isfinite(losses[-1]):
             break
-        best = min(best, value)
+        if len(losses) >= KEPT:
+            best = min(best, max(losses[-KEPT:]))
         if best <= until:
             break
-        loss.backward()
-        optimizer.step()
+        stepper.step()
     return best
 
 

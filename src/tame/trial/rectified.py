@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
-_ATEN = torch.ops.aten
-_ALWAYS = (_ATEN.relu, _ATEN.relu_)
-_FROM_ZERO = (_ATEN.hardtanh, _ATEN.hardtanh_, _ATEN.clamp_min, _ATEN.clamp_min_, _ATEN.clamp, _ATEN.clamp_)
+_ALWAYS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_, F.relu6)
+# With the name of the lower bound: they rectify where that is zero.
+_BOUNDED = {
+    F.hardtanh: "min_val", torch.clamp: "min", torch.clamp_: "min", torch.clamp_min: "min", torch.clip: "min",
+    Tensor.clamp: "min", Tensor.clamp_: "min", Tensor.clamp_min: "min", Tensor.clamp_min_: "min", Tensor.clip: "min",
+}  # fmt: skip
 
 
-class Rectified(TorchDispatchMode):
+class Rectified(TorchFunctionMode):
     """While it is entered, listens to a module. seen: for each rectifier in the order of calls, the name of the part
     that called it, and (U,) bools: which of its units any example made active.
 
     A unit is a channel of a picture or volume, else each number of an example. Sees functions as well as modules,
-    since it listens to what torch computes, below both.
+    which call the same functions.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -28,7 +32,6 @@ class Rectified(TorchDispatchMode):
         self._module = module
         self._stack = [""]
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
-        self._paused = False
 
     def __enter__(self) -> Rectified:
         for name, part in self._module.named_modules():
@@ -43,14 +46,14 @@ class Rectified(TorchDispatchMode):
         for handle in self._handles:
             handle.remove()
 
-    def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        found = func(*args, **(kwargs or {}))
-        packet = func.overloadpacket
-        bound = args[1] if len(args) > 1 else None
+        given = kwargs or {}
+        found = func(*args, **given)
+        bound = given.get(_BOUNDED[func], args[1] if len(args) > 1 else None) if func in _BOUNDED else None
         zero = isinstance(bound, int | float) and bound == 0
-        if isinstance(found, Tensor) and (packet in _ALWAYS or (packet in _FROM_ZERO and zero)) and found.ndim >= 2:
+        if isinstance(found, Tensor) and (func in _ALWAYS or zero) and found.ndim >= 2:
             self.seen.append((self._name(), _active(found)))
         return found
 

@@ -10,7 +10,7 @@ from itertools import cycle, islice
 import torch
 from torch import Tensor, nn
 
-from tame.core.recipe import OptimizerRecipe, Recipe
+from tame.core.recipe import Recipe
 from tame.data.augment import apply_mix
 from tame.parts.losses import LOSSES, mean_loss
 from tame.parts.optimizers import clip_gradients, load_optimizer_tensors, optimizer_tensors, plain_optimizer
@@ -18,7 +18,6 @@ from tame.parts.regularizers import limit_norms, penalty, update_average, update
 from tame.trial.draws import StepDraws, epoch_batches
 from tame.trial.own_module import OWN, alone, naming_failures, require_outputs
 from tame.trial.population import (
-    Groups,
     Measured,
     Member,
     Population,
@@ -114,7 +113,7 @@ class Serial:
         rates = settings.rates(1, len(batches), like)[:, 0].tolist()
         times = []
         own.module.train()
-        set_mode(own.optimizer, train=True)
+        _mode(own.optimizer, train=True)
         with epoch_chance(self.task, member.recipe.seed, 1):
             # Not the last batch, which may have only a few examples and would look fast.
             whole_ones = [step for step, rows in enumerate(batches) if len(rows) == len(batches[0])]
@@ -129,7 +128,13 @@ class Serial:
         return min(times[1:] or times) * (len(batches) + ahead)
 
     def _optimizer(self, module: nn.Module, recipe: Recipe, number: int) -> tuple[torch.optim.Optimizer, list[float]]:
-        return optimizer_for(self.task.groups(module, recipe), optimizer_of(recipe, number))
+        (named, factor), *others = self.task.groups(module, recipe)
+        optimizer = plain_optimizer(named, optimizer_of(recipe, number))
+        factors = [factor] * len(optimizer.param_groups)
+        for named, factor in others:
+            optimizer.add_param_group({"params": [param for _, param in named]})
+            factors.append(factor)
+        return optimizer, factors
 
     def _restore(self, population: Population) -> _Training:
         """The module and the optimizer of a population of one member."""
@@ -164,7 +169,7 @@ class Serial:
             rates = rates * own.plateau.to(rates)
         total, count = torch.zeros_like(like.flatten()[:1]), 0.0
         own.module.train()
-        set_mode(own.optimizer, train=True)
+        _mode(own.optimizer, train=True)
         for step, (rows, rate) in enumerate(zip(batches, rates.tolist(), strict=True)):
             between()
             loss, seen = self._step(own, settings, epoch, step, rows, rate, len(batches))
@@ -299,7 +304,7 @@ class _Judged:
 
     def __enter__(self) -> nn.Module:
         own = self._own
-        set_mode(own.optimizer, train=False)
+        _mode(own.optimizer, train=False)
         if self._averaged:
             self._kept = {name: value.clone() for name, value in own.module.state_dict().items()}
             own.module.load_state_dict(own.average)
@@ -309,21 +314,10 @@ class _Judged:
         own = self._own
         if self._averaged:
             own.module.load_state_dict(self._kept)
-        set_mode(own.optimizer, train=True)
+        _mode(own.optimizer, train=True)
 
 
-def optimizer_for(groups: Groups, recipe: OptimizerRecipe) -> tuple[torch.optim.Optimizer, list[float]]:
-    """A plain optimizer of these groups of parameters, and the multiplier of the rate of each of its own groups."""
-    (named, factor), *others = groups
-    optimizer = plain_optimizer(named, recipe)
-    factors = [factor] * len(optimizer.param_groups)
-    for named, factor in others:
-        optimizer.add_param_group({"params": [param for _, param in named]})
-        factors.append(factor)
-    return optimizer, factors
-
-
-def set_mode(optimizer: torch.optim.Optimizer, *, train: bool) -> None:
+def _mode(optimizer: torch.optim.Optimizer, *, train: bool) -> None:
     """Switches schedule-free optimizers, whose weights in training differ from those that are judged."""
     change = getattr(optimizer, "train" if train else "eval", None)
     if callable(change):
