@@ -410,3 +410,122 @@ SOUND = {
 }  # fmt: skip
 
 PLANTS = {**FAULTS, **SOUND}
+
+
+class Gated(nn.Module):
+    """A mixture of two experts, chosen by a softmax inside the network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.experts = nn.Linear(COLUMNS, 2), nn.ModuleList([mlp(16), mlp(16)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        shares = self.gate(x).softmax(dim=1)
+        return sum(shares[:, i, None] * expert(x) for i, expert in enumerate(self.experts))  # type: ignore[return-value]
+
+
+class Squeezed(nn.Module):
+    """Convolutions with channels weighted by a sigmoid of their means."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 16, 3, padding=1)
+        self.down, self.up, self.head = nn.Linear(16, 4), nn.Linear(4, 16), nn.Linear(16, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu(self.second(F.max_pool2d(F.relu(self.first(x)), 2)))
+        shares = torch.sigmoid(self.up(F.relu(self.down(h.mean(dim=(2, 3))))))
+        return self.head((h * shares[:, :, None, None]).mean(dim=(2, 3)))
+
+
+class Sometimes(nn.Module):
+    """Residual blocks, each of which is left out in half of the steps of training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Linear(COLUMNS, 24), nn.Linear(24, CLASSES)
+        self.blocks = nn.ModuleList([Residual(24) for _ in range(3)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.embed(x)
+        for block in self.blocks:
+            h = block(h) if not self.training or torch.rand(()) < 0.5 else h
+        return self.head(h)
+
+
+class Convolved(nn.Module):
+    """Convolutions along a series, the largest of all places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv1d(6, 16, 3, padding=1), nn.ReLU(), nn.Conv1d(16, 16, 3, padding=1), nn.ReLU())
+        self.head = nn.Linear(16, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x.transpose(1, 2)).amax(dim=2))
+
+
+class Coded(nn.Module):
+    """Tokens with their places through a layer of attention of torch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.places = nn.Embedding(WORDS, 16), nn.Parameter(0.02 * torch.randn(LENGTH, 16))
+        self.layers = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(16, 4, 32, batch_first=True, norm_first=True, activation="gelu"), 2,
+            enable_nested_tensor=False,
+        )  # fmt: skip
+        self.head = nn.Linear(16, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layers(self.embed(x) + self.places)[:, 0])
+
+
+def small(part: nn.Module) -> None:
+    nn.init.normal_(part.weight, std=0.02)  # type: ignore[arg-type]
+    nn.init.zeros_(part.bias)  # type: ignore[arg-type]
+
+
+def frozen_features() -> nn.Module:
+    made = cnn(16, 32, norm=nn.BatchNorm2d)
+    for name, value in made.named_parameters():
+        value.requires_grad_(name.startswith("8."))
+    return made
+
+
+# Written after every limit was set, to see what they say of what they have not seen.
+SOUND_LATER = {
+    "sound, later, gates": Plant(build=Gated),
+    "sound, later, squeezed": Plant(inputs="pictures", build=Squeezed),
+    "sound, later, blocks left out": Plant(build=Sometimes),
+    "sound, later, convolutions of a series": Plant(inputs="series", build=Convolved),
+    "sound, later, tokens with places": Plant(inputs="words", build=Coded),
+    "sound, later, gru from both ends": Plant(
+        inputs="series", build=partial(Recurrent, partial(nn.GRU, dropout=0.2), 12, 2)),
+    "sound, later, small weights": Plant(build=changed(partial(mlp, 64, act=nn.GELU), small)),
+    "sound, later, selu": Plant(build=partial(mlp, 32, 32, 32, 32, act=nn.SELU)),
+    "sound, later, softplus inside": Plant(build=partial(mlp, 32, 32, act=nn.Softplus)),
+    "sound, later, five layers with norm": Plant(build=partial(mlp, *[48] * 5, norm=nn.LayerNorm)),
+    "sound, later, bottleneck": Plant(build=partial(mlp, 64, 2, 64)),
+    "sound, later, wide and dropout for numbers": Plant(**NUMBERS, build=partial(mlp, 256, outputs=1, dropout=0.3)),
+    "sound, later, numbers by mae": Plant(**NUMBERS, build=ONE_OUTPUT, recipe={"loss.name": "mae"}),
+    "sound, later, numbers of pictures": Plant(**NUMBERS, inputs="pictures", build=partial(cnn, 8, 16, outputs=1)),
+    "sound, later, frozen features with batch norm": Plant(inputs="pictures", build=frozen_features),
+    "sound, later, spectral norm": Plant(
+        build=lambda: nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(COLUMNS, 32)), nn.ReLU(),
+                                    nn.Linear(32, CLASSES))),
+    "sound, later, weight norm": Plant(
+        build=lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(COLUMNS, 32)), nn.Tanh(),
+                                    nn.Linear(32, CLASSES))),
+    "sound, later, few rows": Plant(rows=40, build=TWO, recipe={"batch_size": 8}),
+    "sound, later, lion": Plant(build=TWO, recipe={"optimizer.name": "lion", "optimizer.lr": 1e-4}),
+    "sound, later, muon": Plant(build=TWO, recipe={"optimizer.name": "muon", "optimizer.lr": 2e-2}),
+    "sound, later, schedule-free": Plant(
+        build=TWO, recipe={"optimizer.name": "schedule_free_adamw", "optimizer.lr": 2.5e-3}),
+    "sound, later, clipped": Plant(build=TWO, recipe={"optimizer.clip_norm": 1.0}),
+    "sound, later, hinge": Plant(build=TWO, recipe={"loss.name": "hinge"}),
+    "sound, later, maps of 1": Plant(inputs="pictures", build=lambda: nn.Sequential(
+        nn.Conv2d(3, 16, 3, stride=2), nn.GELU(), nn.Conv2d(16, 32, 3, stride=2), nn.GELU(), nn.Flatten(),
+        nn.Linear(32 * 4, CLASSES))),
+}  # fmt: skip
+PLANTS |= SOUND_LATER

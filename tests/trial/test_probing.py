@@ -97,7 +97,7 @@ def test_units_are_counted_wherever_they_are_rectified():
     assert rehearsed(partial(mlp, nn.GELU)).units == ()
 
 
-@pytest.mark.parametrize("act", [nn.ReLU, nn.ReLU6, partial(nn.Threshold, 0.0, 0.0)])
+@pytest.mark.parametrize("act", [nn.ReLU, nn.ReLU6, partial(nn.Hardtanh, 0.0, 9.0)])
 def test_channels_of_pictures_are_units(act):
     module = nn.Sequential(nn.Conv2d(2, 5, 3), act())
     with torch.no_grad():

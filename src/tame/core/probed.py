@@ -50,7 +50,7 @@ class Weights:
     """One tensor of weights with two dimensions or more, in the order of the module.
 
     size: root mean square of its values; gradient: of those of its gradient that are not zero; update: of its change
-    in one step, the median of the steps.
+    in one step, the median of the steps that changed it.
     """
 
     name: str

@@ -26,7 +26,7 @@ LARGE_INPUTS = 10.0  # standard deviation of inputs beyond which they, not the w
 MOST_MISSED = 0.01  # share of the targets that may lie beyond what the outputs can reach
 LEAST_LEARNED = 0.1  # of the way from one answer for all to a perfect loss, on a few examples
 DEAD = 0.8  # share of a layer's units
-LEAST_UNITS = 4  # of a layer, below which a share says nothing
+LEAST_UNITS = 8  # of a layer, below which a share says nothing
 CONSTANT = 1e-6  # of the largest output, that outputs for different examples differ by at least: rounding is 1e-7
 VANISHED = 1e-4  # gradient of the first layers over that of the last ones, each relative to its weights
 NONE_LEFT = 1e-7  # gradient over weights, in all layers
@@ -267,7 +267,7 @@ def vanishing_gradients(probed: Probed, recipe: Recipe, facts: Facts) -> Finding
     layers = _relative(probed)
     if len(layers) < 2:
         return None
-    first, last, ratio = _ends(layers)
+    first, last, ratio = layers[0][0], layers[-1][0], _shrinkage(layers)
     most = max(gradient for _, gradient in layers)
     small = len(layers) >= LEAST_LAYERS and 0 < ratio < VANISHED  # nothing at all is cut off, not shrunk
     if most >= NONE_LEFT and not small:
@@ -292,23 +292,22 @@ def exploding_gradients(probed: Probed, recipe: Recipe, facts: Facts) -> Finding
     endless = [each.name for each in steps.weights if each.gradient is None]
     layers = _relative(probed)
     worst, most = max(layers, key=lambda each: each[1]) if layers else ("", 0.0)
-    first, last, ratio = _ends(layers[:-1]) if len(layers) > LEAST_LAYERS else ("", "", 1.0)
-    if not endless and most < EXPLODED and not GROWN < ratio < math.inf:
+    # What begins at zero lets little through in the first steps, so that other layers seem to get too much.
+    whole = len(layers) > LEAST_LAYERS and all(each.size for each in steps.weights)
+    ratio = _growth(layers[:-1]) if whole else 1.0
+    if not endless and most < EXPLODED and ratio <= GROWN:
         return None
     evidence: dict[str, object] = {
         "layer": endless[0] if endless else worst, "times": None if endless else _short(most),
-        "layers": [f"{name}: {_short(gradient):g}" for name, gradient in layers[:20]],
+        "growth": _short(ratio), "layers": [f"{name}: {_short(gradient):g}" for name, gradient in layers[:20]],
     }  # fmt: skip
-    how = f"{first} gets {_short(ratio):g} times what {last} gets, relative to the weights"
-    if endless or most >= EXPLODED:
-        how = (
-            f"that of {endless[0]} is not finite"
-            if endless
-            else f"that of {worst} is {_short(most):g} times its weights"
-        )
-    return _finding(
-        "exploding_gradients", f"exploding gradients: {how}", "warning", evidence, "high" if endless else "medium"
-    )
+    how = f"relative to the weights, the first layers get {_short(ratio):g} times what later ones get"
+    if most >= EXPLODED:
+        how = f"that of {worst} is {_short(most):g} times its weights"
+    if endless:
+        how = f"that of {endless[0]} is not finite"
+    sure: Confidence = "high" if endless else "medium"
+    return _finding("exploding_gradients", f"exploding gradients: {how}", "warning", evidence, sure)
 
 
 @JUDGES.add("update_ratio")
@@ -368,11 +367,22 @@ def _relative(probed: Probed) -> list[tuple[str, float]]:
     return [(name, ratio) for name, ratio in pairs if ratio is not None]
 
 
-def _ends(layers: Sequence[tuple[str, float]]) -> tuple[str, str, float]:
-    """The first and the last layer, and the gradient of the first third of the layers over that of the last third."""
+def _thirds(layers: Sequence[tuple[str, float]]) -> tuple[list[float], list[float]]:
+    """The gradients of the first third of the layers and of the last."""
     size = max(1, len(layers) // 3)
-    first, last = (_median([each for _, each in some]) or 0.0 for some in (layers[:size], layers[-size:]))
-    return layers[0][0], layers[-1][0], first / last if last > 0 else math.inf
+    return [each for _, each in layers[:size]], [each for _, each in layers[-size:]]
+
+
+def _shrinkage(layers: Sequence[tuple[str, float]]) -> float:
+    """The gradient of the first third of the layers over that of the last; infinite if the last ones get none."""
+    first, last = map(_median, _thirds(layers))
+    return (first or 0.0) / last if last else math.inf
+
+
+def _growth(layers: Sequence[tuple[str, float]]) -> float:
+    """The gradient of the first third of the layers over the largest of the last; 1 if the last ones get none."""
+    first, last = _thirds(layers)
+    return (_median(first) or 0.0) / max(last) if max(last) > 0 else 1.0
 
 
 def _over(value: float | None, size: float | None) -> float | None:

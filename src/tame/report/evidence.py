@@ -73,7 +73,10 @@ _SENTENCES: Mapping[str, tuple[str, ...]] = {
     "vanishing_gradients": (
         "gradient over weights of {first_layer} relative to that of {last_layer}: {ratio}; the largest is {largest}",
     ),
-    "exploding_gradients": ("gradient over weights of {layer}: {times}",),
+    "exploding_gradients": (
+        "gradient over weights, in the order of the layers: {layers}; the first ones get {growth} times what later "
+        "ones get",
+    ),
     "update_ratio": (
         "a step changes the weights by {ratio} of their size; usual is 0.001, between 0.00001 and 0.1; loss "
         "{first_loss} before and {last_loss} after {steps} steps",

@@ -186,7 +186,7 @@ def _steps(own: _Rehearsal, found: Probed) -> Probed:
     weights = tuple(
         Weights(
             name=name, size=_finite(_rms(own.state[name])), gradient=_finite(gradients[name]),
-            update=_finite(float(np.median(moved[name]))),
+            update=_middle([each for each in moved[name] if each]),
         )
         for name in told
     )  # fmt: skip
@@ -355,6 +355,11 @@ def _learned(own: _Rehearsal, x: Tensor, rows: Tensor, rate: float, *, until: fl
             break
         stepper.step()
     return best
+
+
+def _middle(values: list[float]) -> float | None:
+    """The median; None of none, or where it is not finite."""
+    return _finite(float(np.median(values))) if values else None
 
 
 def _rms(value: Tensor) -> float:
