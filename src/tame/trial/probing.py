@@ -118,18 +118,19 @@ class _Rehearsal:
                 found: Tensor = self.module(x, draws)
             else:
                 found = self.module(x)
-        return found.float() if found.dtype == torch.bfloat16 else found
+        whole: Tensor = found.float() if found.dtype == torch.bfloat16 else found
+        return whole
 
     def loss(self, outputs: Tensor, rows: Tensor) -> Tensor:
         target = self.task.examples.aims([self.member], rows, outputs[None]).to(self.task.device)
-        (loss,) = mean_loss(self.recipe.loss.name, outputs[None], target, self.settings.loss)
-        return loss
+        found: Tensor = mean_loss(self.recipe.loss.name, outputs[None], target, self.settings.loss)
+        return found[0]
 
     def backward(self, x: Tensor, rows: Tensor) -> float:
         """The loss of these examples, whose gradients are then those of the parameters."""
         self.module.zero_grad(set_to_none=True)
         loss = self.loss(self.outputs(x), rows)
-        loss.backward()
+        torch.autograd.backward(loss)
         return float(loss.detach())
 
 
@@ -265,7 +266,7 @@ def _pushed(own: _Rehearsal, x: Tensor, *, up: bool) -> float:
         best = max(best, float(outputs.detach().max()))
         if best > BEYOND or not outputs.requires_grad:
             break
-        (-outputs.mean()).backward()
+        torch.autograd.backward(-outputs.mean())
         stepper.step()
     return best
 
@@ -334,7 +335,7 @@ def _lowest_of_outputs(own: _Rehearsal, rows: Tensor, shape: tuple[int, int]) ->
         free.grad = None
         loss = own.loss(free.expand(len(rows), -1).to(like.dtype), rows)
         best = min(best, float(loss.detach()))
-        loss.backward()
+        torch.autograd.backward(loss)
         stepper.step()
     return best
 

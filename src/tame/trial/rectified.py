@@ -38,11 +38,11 @@ class Rectified(TorchFunctionMode):
             if part is not self._module:
                 self._handles.append(part.register_forward_pre_hook(lambda *_, name=name: self._stack.append(name)))
                 self._handles.append(part.register_forward_hook(lambda *_: self._left(), always_call=True))
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *problem: Any) -> None:
-        super().__exit__(*problem)
+        super().__exit__(*problem)  # type: ignore[no-untyped-call]
         for handle in self._handles:
             handle.remove()
 
