@@ -3,7 +3,7 @@
 Whole studies, each in this process and the one that trains: a module of a user's own, and a table. Watching is the
 rehearsal before the search and every call of the rules, timed as they run; training is what the process that trains
 took for it in the search. What remedies train is training too.
-Usage: python benchmarks/monitoring.py [--trials 16] [--epochs 20]
+Usage: python benchmarks/monitoring.py [--trials 8] [--epochs 20] [--rows 2000]
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import tame.study.finalist_cases
 import tame.study.set_up
 from tame.study.state import read_state
 
-ROWS, COLUMNS, CLASSES = 4000, 20, 5
+COLUMNS, CLASSES = 20, 5
 PLACES = (
     (tame.loop, "examine"), (tame.study.cases, "examine"), (tame.study.finalist_cases, "examine"),
     (tame.loop, "of_space"), (tame.study.set_up, "judge"),
@@ -36,8 +36,9 @@ PLACES = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--rows", type=int, default=2000)
     given = parser.parse_args()
     rules_s = timed()
     found = {}
@@ -45,7 +46,7 @@ def main() -> None:
         rules_s.clear()
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "study"
-            tame.fit(made(), trials=given.trials, epochs=given.epochs, seed=0, out=out, **options)
+            tame.fit(made(given.rows), trials=given.trials, epochs=given.epochs, seed=0, out=out, **options)
             _, state = read_state(out)
         rehearsal_s = 0.0 if state.set_up is None else state.set_up.wall_s
         watching_s = rehearsal_s + sum(rules_s)
@@ -85,9 +86,9 @@ def build(width: int = 64) -> nn.Module:
     )
 
 
-def made() -> tuple[np.ndarray, np.ndarray]:
+def made(rows: int) -> tuple[np.ndarray, np.ndarray]:
     chance = np.random.default_rng(0)
-    x = chance.normal(size=(ROWS, COLUMNS)).astype(np.float32)
+    x = chance.normal(size=(rows, COLUMNS)).astype(np.float32)
     hidden = np.tanh(x @ chance.normal(size=(COLUMNS, 16)))
     return x, (hidden @ chance.normal(size=(16, CLASSES))).argmax(axis=1)
 

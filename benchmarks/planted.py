@@ -13,7 +13,7 @@ import argparse
 import json
 import math
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 from features import git, machine
@@ -117,7 +117,7 @@ def main() -> None:
         "sick": {"runs": given.seeds * len(sick), "named": sum(row.named for row in sick),
                  "another": sum(row.another for row in sick)},
         "healthy": {"runs": given.seeds * len(well), "false_alarms": sum(row.another for row in well)},
-        "plants": {name: asdict(row) for name, row in rows.items()},
+        "plants": {name: {**vars(row), "said": dict(row.said)} for name, row in rows.items()},
         "machine": machine(),
     }))  # fmt: skip
 

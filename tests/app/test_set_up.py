@@ -1,4 +1,4 @@
-"""A network of the user's own is tried before the search: a fault is told at once, kept once, and named as the cause."""
+"""A network of the user's own is tried before the search: faults are told at once, kept once, and named as causes."""
 
 from __future__ import annotations
 

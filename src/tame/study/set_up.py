@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tame.core.records import Finding
 from tame.monitor.probes import judge, of_set_up
 from tame.study.events import SetUpProbed
@@ -9,8 +11,8 @@ from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.study.state import findings_events
 
-MOST_S = 2.0  # that it may take
-SHARE = 0.02  # of the rest of the clock, where there is one
+LEAST_S, MOST_S = 0.5, 2.0  # that it may take in any case, and at most
+SHARE = 0.02  # of what the study is going to take
 
 
 def try_set_up(study: Study, plan: Plan) -> None:
@@ -22,13 +24,22 @@ def try_set_up(study: Study, plan: Plan) -> None:
         return
     study.stage(2, "trying the model on a few examples")
     base = plan.search.base
-    probed = study.worker.probe(base, folds=[0], limit_s=min(MOST_S, SHARE * study.left_s))
+    probed = study.worker.probe(base, folds=[0], limit_s=limit_s(study))
     found = judge(probed, base, plan.facts)
     not_run = tuple(each.probe for each in probed.not_run)
     study.keep(SetUpProbed(wall_s=probed.wall_s, not_run=not_run), *findings_events(found))
     for finding in found:
         if finding.severity != "info" and finding.code not in study.config.muted:
             study.watcher.note(f"{finding.title}; {finding.change}")
+
+
+def limit_s(study: Study) -> float:
+    """Seconds that a rehearsal may take."""
+    forecast = study.state.forecast
+    all_s = study.left_s
+    if math.isinf(all_s) and forecast is not None and forecast.all_s is not None:
+        all_s = forecast.all_s
+    return min(MOST_S, max(LEAST_S, SHARE * all_s))
 
 
 def set_up_findings(study: Study) -> list[Finding]:
