@@ -3,7 +3,7 @@
 Small modules with a fault, and varied ones without, are tried as before a search, on made rows, pictures, sequences and
 tokens. Named: one of the right causes is among the findings. Another: a warning or a problem of another kind is. Of
 sound modules, every warning and problem is a false alarm.
-Usage: python benchmarks/planted_set_up.py [--seeds 5] [--only NAME] [--numbers]
+Usage: python benchmarks/planted_set_up.py [--seeds 5] [--first 0] [--only NAME] [--numbers]
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--only", default="", help="plants whose name contains this")
     parser.add_argument("--numbers", action="store_true", help="print what was measured, for whoever sets a limit")
     given = parser.parse_args()
@@ -58,7 +59,7 @@ def main() -> None:
         if given.only not in name:
             continue
         row = rows[name] = Row()
-        for seed in range(given.seeds):
+        for seed in range(given.first, given.first + given.seeds):
             probed, recipe, facts = rehearsed(plant, seed)
             found = judge(probed, recipe, facts)
             row.named += any(each.code in plant.causes for each in found)
@@ -71,7 +72,7 @@ def main() -> None:
     sick = [row for name, row in rows.items() if PLANTS[name].causes]
     well = [row for name, row in rows.items() if not PLANTS[name].causes]
     print(json.dumps({
-        "benchmark": "planted_set_up", "commit": git("rev-parse", "HEAD"), "seeds": given.seeds,
+        "benchmark": "planted_set_up", "commit": git("rev-parse", "HEAD"), "seeds": given.seeds, "first": given.first,
         "sick": {"runs": given.seeds * len(sick), "named": sum(row.named for row in sick),
                  "another": sum(row.another for row in sick)},
         "healthy": {"runs": given.seeds * len(well), "false_alarms": sum(row.another for row in well)},

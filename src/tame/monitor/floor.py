@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 from tame.monitor.case import Case
+from tame.monitor.curves import smooth
 
 LEAST = 8  # epochs, of which the last third can be seen to be flat
-FLAT = 0.02  # of the floor, that the loss falls by at most in the last third of the epochs
+FLAT = 0.1  # of the floor, that the loss falls by at most in the last third of the epochs
 BELOW = 0.002  # of the floor, by which rounding may take a loss below it
-OFF = 0.1  # of the way from the floor to guessing, that the loss may be off what the accuracy says
+OFF = 0.1  # of the way from the floor to guessing, that the loss may be off what the accuracy says, in all that time
 LEAST_GAIN = 0.3  # of the way from the dummy to perfection: of less, a loss near guessing is no surprise
 
 
@@ -42,17 +43,18 @@ def at_the_floor(case: Case) -> dict[str, object] | None:
         and not recipe.regularize.cutmix and recipe.loss.class_weights == "none"
     )  # fmt: skip
     floor = floor_of(facts.num_classes)
-    third = case.soft_train[-max(3, len(case) // 3) :]
-    if not plain or abs(float(third[0] - third[-1])) > FLAT * floor:
+    if not plain:
         return None
-    train, valid = float(case.soft_train[-1]), float(case.soft_valid[-1])
-    accuracy = float(np.median(case.metric[-3:]))
+    late = slice(-max(3, len(case) // 3), None)
+    train, valid = case.soft_train[late], case.soft_valid[late]
+    expected = floor + 1 - smooth(case.metric)[late]
     off = OFF * (math.log(facts.num_classes) - floor)
-    expected = floor + 1 - accuracy
     lowest = min(float(case.train.min()), float(case.valid.min()))
-    if lowest < (1 - BELOW) * floor or abs(valid - expected) > off or train > expected + off:
+    is_flat = abs(float(train[0] - train[-1])) <= FLAT * floor
+    is_on_it = bool((np.abs(valid - expected) <= off).all() and (train <= expected + off).all())
+    if not is_flat or not is_on_it or lowest < (1 - BELOW) * floor:
         return None
     return {
-        "floor_loss": float(f"{floor:.4g}"), "last_train_loss": float(f"{train:.4g}"),
-        "last_valid_loss": float(f"{valid:.4g}"), "expected": float(f"{expected:.4g}"),
+        "floor_loss": float(f"{floor:.4g}"), "last_train_loss": float(f"{train[-1]:.4g}"),
+        "last_valid_loss": float(f"{valid[-1]:.4g}"), "expected": float(f"{expected[-1]:.4g}"),
     }  # fmt: skip
