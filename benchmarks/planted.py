@@ -13,7 +13,7 @@ import argparse
 import json
 import math
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 from features import git, machine
@@ -44,10 +44,11 @@ class Plant:
     smoothing: float = 0.0
     epochs: int = 30
     weights: str = "usual"  # usual, zero, or dead: no unit is ever active
+    squashed: str = ""  # softmax or sigmoid: what the outputs go through before the loss
 
 
 HIGH, LOW, NOISE = ("rate_too_high", "diverged"), ("rate_too_low",), ("learning_noise",)
-STRONG, DUMMY = ("over_regularised",), ("no_better_than_dummy",)
+STRONG, DUMMY, SQUASHED = ("over_regularised",), ("no_better_than_dummy",), ("squashed_outputs",)
 PLANTS = {
     "overfitting, wrong labels": Plant(causes=("overfitting",), width=256, rows=200, wrong=0.2, epochs=60),
     "overfitting, few rows": Plant(causes=("overfitting",), width=256, rows=100, epochs=80),
@@ -73,6 +74,13 @@ PLANTS = {
     "dropout 0.95": Plant(causes=STRONG, dropout=0.95),
     "all weights zero": Plant(causes=DUMMY, weights="zero"),
     "dead units": Plant(causes=DUMMY, weights="dead"),
+    "softmax before the loss": Plant(causes=SQUASHED, squashed="softmax", rows=2000, epochs=40, lr=3e-3),
+    "softmax, wide": Plant(causes=SQUASHED, squashed="softmax", rows=600, width=256, epochs=60, lr=3e-3),
+    "softmax, momentum": Plant(causes=SQUASHED, squashed="softmax", rows=2000, epochs=40, optimizer="momentum", lr=0.1),
+    "softmax, two classes": Plant(
+        causes=SQUASHED, squashed="softmax", labels="product", rows=2000, width=128, epochs=40, lr=3e-3
+    ),
+    "sigmoid before the loss": Plant(causes=SQUASHED, squashed="sigmoid", rows=2000, epochs=40, lr=3e-3),
     "healthy": Plant(rows=2000, epochs=15, lr=5e-4),
     "healthy, dropout": Plant(rows=1500, dropout=0.5, epochs=25),
     "healthy, smoothing 0.3": Plant(rows=2000, smoothing=0.3, epochs=15),
@@ -117,7 +125,7 @@ def main() -> None:
         "sick": {"runs": given.seeds * len(sick), "named": sum(row.named for row in sick),
                  "another": sum(row.another for row in sick)},
         "healthy": {"runs": given.seeds * len(well), "false_alarms": sum(row.another for row in well)},
-        "plants": {name: asdict(row) for name, row in rows.items()},
+        "plants": {name: {**vars(row), "said": dict(row.said)} for name, row in rows.items()},
         "machine": machine(),
     }))  # fmt: skip
 
@@ -145,7 +153,8 @@ def network(plant: Plant, classes: int) -> nn.Module:
     for _ in range(plant.depth):
         layers += [nn.Linear(inputs, plant.width), nn.ReLU(), nn.Dropout(plant.dropout)]
         inputs = plant.width
-    net = nn.Sequential(*layers, nn.Linear(inputs, classes))
+    last = {"softmax": [nn.Softmax(dim=1)], "sigmoid": [nn.Sigmoid()]}.get(plant.squashed, [])
+    net = nn.Sequential(*layers, nn.Linear(inputs, classes), *last)
     for layer in net:
         if isinstance(layer, nn.Linear) and plant.weights == "zero":
             nn.init.zeros_(layer.weight)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from tame.core.codes import CODES, FAMILIES
+from tame.monitor.probes import JUDGES
 from tame.monitor.rules import RULES
 from tame.report.evidence import _PLACES, _SENTENCES
 from tame.report.formats import sentence
@@ -32,8 +33,8 @@ def page() -> str:
         if own:
             parts.append(f"## {family.capitalize()}\n")
         for name, code in own.items():
-            rule = RULES.get(name).__doc__ if name in RULES.names() else None
-            when = "".join(f"\n\nFound when: {_folded(rule)}" for rule in [rule] if rule)
+            rules = [each.get(name).__doc__ for each in (JUDGES, RULES) if name in each.names()]
+            when = "".join(f"\n\nFound when: {_folded(rule)}" for rule in rules if rule)
             shown = _SENTENCES.get(name)
             told = f"\n\nEvidence: {sentence(_PLACES.sub(_named, shown[0]))}" if shown else ""
             to_do = f"\n\nWhat to do: {sentence(code.change)}" if code.change else ""

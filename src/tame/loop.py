@@ -13,6 +13,7 @@ from tame.core.result import Result
 from tame.core.result_parts import Delivered
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
+from tame.monitor.probes import beside_set_up
 from tame.monitor.rules import examine
 from tame.study.cases import treat
 from tame.study.clock import foretold, in_time, require_room, require_time
@@ -31,6 +32,7 @@ from tame.study.opening import open_data
 from tame.study.plan import Plan, make_plan
 from tame.study.reserve import SURE, cost_s, reserved_s
 from tame.study.session import Study
+from tame.study.set_up import set_up_findings, try_set_up
 from tame.study.state import findings_events
 from tame.study.test import test
 from tame.study.tuning import fine_tune
@@ -47,6 +49,7 @@ def run(study: Study) -> Result:
         plan = make_plan(study, data)
         foretell(study, data, plan)
         require_room(study, plan)
+        try_set_up(study, plan)
         prepare(study, data, plan)
     study.stage(3, f"searching {plan.words}")
     while True:
@@ -178,7 +181,7 @@ def monitor(study: Study, plan: Plan) -> list[Finding]:
     for trial in searched(study.history):
         ended = trial.state == "diverged" or (trial.state == "running" and trial.epochs >= trial.recipe.epochs)
         if ended and trial.number not in examined:
-            found += examine(trial, plan.facts)
+            found += examined_beside(study, plan, trial)
     return found + of_space(study)
 
 
@@ -197,7 +200,12 @@ def _unexamined(study: Study, plan: Plan, trials: Iterable[Trial], states: Colle
     """Findings in the trials in one of these states that have none yet."""
     known = {finding.trial for finding in study.state.findings if finding.code != "fine_tuning"}
     every = [trial for trial in trials if trial.state in states and trial.number not in known]
-    return [finding for trial in every for finding in examine(trial, plan.facts)]
+    return [finding for trial in every for finding in examined_beside(study, plan, trial)]
+
+
+def examined_beside(study: Study, plan: Plan, trial: Trial) -> list[Finding]:
+    """Findings in one trial, beside what is wrong with the set-up of the study."""
+    return beside_set_up(examine(trial, plan.facts), set_up_findings(study))
 
 
 def forget(study: Study, plan: Plan) -> None:

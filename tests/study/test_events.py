@@ -62,6 +62,7 @@ KEPT = {
         "end_s": 4.5, "other_size_s": 0.0, "tunes": True, "speed": SPEED, "cohort": 12, "pair": 1.5, "company_s": 0.5,
         "inputs_s": 0.0, "reasons": {},
     },
+    "set_up": {"wall_s": 0.25, "not_run": ["reach"]},
     "space": {"space": SPACE, "reason": "on its edge", "evidence": {"best": [0.1]}},
     "space_asked": {"texts": [], "outcome": "taken"},
     "asked": {"id": "0f", "what": "time", "seconds": 120},

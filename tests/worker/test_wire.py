@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tame.core.errors import DataError, StorageError, TameError, UsageError, WorkerError
 from tame.core.plain import to_plain
+from tame.core.probed import Batches, FirstLoss, NotRun, OneBatch, Probed, Reach, Steps, Units, Weights
 from tame.core.recipe import Recipe
 from tame.core.records import Point
 from tame.trial.commands import (
@@ -90,6 +91,27 @@ ENGINES = st.builds(
 ASKED = st.builds(Asked, trial=WHOLE, recipe=RECIPES, inherited=WHOLE, how=st.none() | HOWS)
 DEVICES = st.none() | st.builds(DeviceMemory, peak_bytes=WHOLE, total_bytes=WHOLE)
 USES = st.builds(MemoryUse, process=WHOLE, peak_bytes=st.none() | WHOLE, adds_bytes=WHOLE, device=DEVICES)
+MAYBE = st.none() | NUMBERS
+NAMES = st.lists(WORDS, max_size=3).map(tuple)
+LAYERS = st.builds(Weights, name=WORDS, size=MAYBE, gradient=MAYBE, update=MAYBE)
+PROBED = st.builds(
+    Probed,
+    batches=st.none() | st.builds(Batches, norms=NAMES, batch=WHOLE, last=WHOLE),
+    first_loss=st.none() | st.builds(FirstLoss, loss=MAYBE, guess=MAYBE, outputs=MAYBE, inputs=MAYBE),
+    units=st.none() | st.lists(st.builds(Units, name=WORDS, count=WHOLE, dead=WHOLE), max_size=2).map(tuple),
+    steps=st.none() | st.builds(
+        Steps, count=WHOLE, first=MAYBE, last=MAYBE, without=NAMES, frozen=NAMES, frozen_of=WHOLE, numbers=WHOLE,
+        weights=st.lists(LAYERS, max_size=2).map(tuple), spread=MAYBE, spread_before=MAYBE,
+    ),
+    reach=st.none() | st.builds(
+        Reach, low=NUMBERS, high=NUMBERS, is_floored=st.booleans(), is_capped=st.booleans(), of=WORDS, missed=NUMBERS
+    ),
+    one_batch=st.none() | st.builds(
+        OneBatch, examples=WHOLE, constant=MAYBE, perfect=MAYBE, lowest=MAYBE,
+        rates=st.lists(NUMBERS, max_size=3).map(tuple), steps=WHOLE,
+    ),
+    not_run=st.lists(st.builds(NotRun, WORDS, WORDS), max_size=2).map(tuple), wall_s=NUMBERS,
+)  # fmt: skip
 NOTHING = st.none()
 VALUES = {
     "open": (st.fixed_dictionaries({"kind": WORDS, "given": PLAIN}), PLAIN),
@@ -114,6 +136,7 @@ VALUES = {
         ),
         USES,
     ),
+    "probe": (st.fixed_dictionaries({"recipe": RECIPES, "folds": FOLDS, "limit_s": NUMBERS}), PROBED),
     "slowdown": (st.fixed_dictionaries({"recipe": RECIPES}), NUMBERS),
     "advance": (
         st.fixed_dictionaries(

@@ -114,9 +114,7 @@ def check_data(config: StudyConfig) -> Check:
         open_data(study)
         facts = facts_of(study.state.data or {})
         found, command = tuple(unmuted(study.state)), command_of(asked)
-        return Check(
-            data=config.data, facts=facts, findings=found, command=command, skipped=read_skipped(study.folder)
-        )
+        return Check(data=config.data, facts=facts, findings=found, command=command, skipped=read_skipped(study.folder))
 
 
 def plan_study(config: StudyConfig) -> Preview:

@@ -146,6 +146,90 @@ CODES: Mapping[str, Code] = {
         "A window that overlaps another shows the network much of what it is judged on. If they lay on both sides of a "
         "split, the score would measure memory.",
         "those of a series were kept on one side of the split, of a long one in blocks whose edges overlap",
+    "squashed_outputs": Code(
+        201,
+        "outputs that cannot be logits",
+        "The loss turns outputs into probabilities itself and needs numbers without bounds. After a softmax, a sigmoid "
+        "or a tanh it can never get low, and its gradient is small where it should be large.",
+        "let forward() return what comes before the last softmax, sigmoid, tanh or ReLU",
+    ),
+    "large_first_loss": Code(
+        202,
+        "a first loss far above guessing",
+        "An untrained network should know nothing, and so be as good as guessing. If it is surely wrong instead, the "
+        "first epochs are spent on making its outputs small again.",
+        "scale the inputs, initialise the weights smaller (the last layer first), or normalise between layers",
+    ),
+    "cannot_overfit_batch": Code(
+        203,
+        "a few examples cannot be learned by heart",
+        "A sound network learns a handful of examples in a few steps. If it cannot, forward() loses what tells them "
+        "apart, or no useful gradient reaches the weights.",
+        "check forward(): whether it mixes the examples of a batch, detaches, rounds or rescales",
+    ),
+    "no_gradient": Code(
+        204,
+        "parameters without a gradient",
+        "What gets no gradient stays as it was drawn, so a part of the network is not trained. Mostly forward() does "
+        "not use it, or a detach(), a no_grad() or a rounding cuts it off.",
+        "use these parameters in forward() without cutting the gradient, or set requires_grad=False if that is meant",
+    ),
+    "frozen_parameters": Code(
+        205,
+        "frozen parameters",
+        "Frozen weights are not trained, which is right for a pretrained part that is kept. Of random weights it is "
+        "mostly an oversight.",
+        "nothing, if that is meant; else set requires_grad=True",
+    ),
+    "dead_units": Code(
+        206,
+        "units that are never active",
+        "A rectified unit that is zero for every example passes no gradient, so it stays as it is. A layer of them "
+        "cuts off everything before it.",
+        "initialise biases with zero and weights for the activation used, scale the inputs, or use a leaky activation",
+    ),
+    "constant_outputs": Code(
+        207,
+        "outputs that do not depend on the input",
+        "A network that answers the same to everything can be no better than guessing. The way from the input to the "
+        "output is broken, or the weights were all set to zero.",
+        "check forward() and the initial weights: follow two different examples through the layers",
+    ),
+    "vanishing_gradients": Code(
+        208,
+        "vanishing gradients",
+        "The first layers get so little of the gradient that they hardly move, so the network learns with its last "
+        "layers alone. Each layer in between shrinks it.",
+        "use normalisation or skip connections, ReLU or GELU in place of sigmoids, initial weights that fit, or fewer "
+        "layers",
+    ),
+    "exploding_gradients": Code(
+        209,
+        "exploding gradients",
+        "Gradients that are many times as large as the weights throw them far away in one step. Each layer in between "
+        "makes them grow.",
+        "use normalisation, smaller initial weights, or limits on the gradient (--set optimizer.clip_norm=1)",
+    ),
+    "update_ratio": Code(
+        210,
+        "steps too large or too small for the weights",
+        "A step that changes the weights by about a thousandth of their size learns without losing what is known. Far "
+        "larger ones throw the weights away, far smaller ones get nowhere.",
+        "use another learning rate",
+    ),
+    "small_batch_norm": Code(
+        211,
+        "batch norm on tiny batches",
+        "Batch norm takes mean and variance from the batch, and of a few examples they are mostly noise. What is "
+        "judged with the averages of training then differs from what was trained.",
+        "use larger batches (8 examples or more), or group or layer norm",
+    ),
+    "not_probed": Code(
+        212,
+        "parts of the rehearsal that were not run",
+        "Before the search, a network of your own is tried for two seconds at most. What was not looked at may be "
+        "sound or not.",
+        "nothing; if training goes wrong, try the network on a few examples yourself",
     ),
     "overfitting": Code(
         301,

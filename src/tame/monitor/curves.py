@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy.stats import kendalltau
@@ -47,6 +48,30 @@ def relative_fall(values: Sequence[float] | np.ndarray, *, share: float) -> floa
     array = smooth(values)
     start = array[max(0, len(array) - 1 - max(1, round(share * len(array))))]
     return float((start - array[-1]) / max(abs(start), 1e-12))
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """How much a loss fell after its first epoch: in all, in the second half of the epochs, in the last fifth."""
+
+    HALF: ClassVar[float] = 0.08  # of the whole fall, in the second half of the epochs: still on the way
+    SLOWING: ClassVar[float] = 0.15  # of that, in the last fifth: not slowing down, as a curve near its floor does
+
+    whole: float
+    late: float
+    last: float
+
+    @classmethod
+    def of(cls, values: np.ndarray, soft: np.ndarray) -> Fall:
+        """values, soft: (T,), a curve and its smoothed one."""
+        end, length = float(soft[-1]), len(values)
+        fifth = soft[-1 - max(1, length // 5)]
+        return cls(float(values[0]) - end, float(soft[length // 2]) - end, float(fifth) - end)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it had not slowed down, as a curve near its floor does."""
+        return self.whole > 0 and self.late > self.HALF * self.whole and self.last > self.SLOWING * self.late
 
 
 def trend(values: Sequence[float] | np.ndarray) -> float:

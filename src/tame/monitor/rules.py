@@ -8,7 +8,6 @@ mixup move the loss of the recipe away from that of guessing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +16,8 @@ from tame.core.codes import CODES
 from tame.core.records import Confidence, Finding, Trial
 from tame.core.registry import Registry
 from tame.monitor.case import Case, Facts
-from tame.monitor.curves import OF_MEDIANS, cycle, noise, relative_fall, trend
+from tame.monitor.curves import OF_MEDIANS, Fall, cycle, noise, relative_fall, trend
+from tame.monitor.floor import at_the_floor
 
 LEAST = 3  # epochs; below, there is nothing to compare
 LEAST_FLAT = 8  # epochs, of which the last third can be seen to be flat
@@ -34,8 +34,6 @@ OFTEN = 0.3  # of the epochs: rises by more than a twentieth this often are no w
 FAR_ABOVE, FAR_BELOW = 3.0, 0.3  # times the usual rate
 STEADY = -0.9  # Kendall's tau of a curve that does nothing but fall
 LONG = 20  # epochs: a run that is still on its way after these is not just short
-HALF = 0.08  # of the whole fall, in the second half of the epochs: still on the way
-SLOWING = 0.15  # of that, in the last fifth: not slowing down, as a curve near its floor does
 NO_GAP = 0.05  # of the training loss
 LITTLE = 0.3  # of the way from the dummy to perfection
 REGULARIZERS: Mapping[str, float] = {  # values from which on each holds a network back by itself
@@ -58,6 +56,7 @@ _OF_LEARNING_LITTLE = ("no_better_than_dummy", "underfitting", "learning_noise")
 # What a finding explains or contradicts, by its name: those are not told beside it.
 SILENCES: Mapping[str, tuple[str, ...]] = {
     "diverged": (*_RATES, *_OF_DOING_WELL, *_OF_LEARNING_LITTLE, "over_regularised", "noisy_validation", "periodic"),
+    "squashed_outputs": (*_RATES, *_OF_DOING_WELL, *_OF_LEARNING_LITTLE, "over_regularised"),
     "over_regularised": (*_RATES, *_OF_DOING_WELL, *_OF_LEARNING_LITTLE, "noisy_validation"),
     "rate_too_high": ("rate_too_low", *_OF_DOING_WELL, *_OF_LEARNING_LITTLE, "noisy_validation", "periodic"),
     "rate_too_low": (*_OF_DOING_WELL, "no_better_than_dummy", "underfitting", "learning_noise", "noisy_validation"),
@@ -95,6 +94,16 @@ def diverged(trial: Trial, facts: Facts) -> Finding | None:
         return None
     evidence: dict[str, object] = {"epoch": trial.epochs, **_rate(Case(trial, facts))}
     return _finding("diverged", f"diverged in epoch {trial.epochs}", "problem", evidence, trial, "high")
+
+
+@RULES.add("squashed_outputs")
+def squashed_outputs(trial: Trial, facts: Facts) -> Finding | None:
+    """Both losses stand still where they must if probabilities are given to a cross-entropy, for that accuracy."""
+    floor = at_the_floor(Case(trial, facts))
+    if floor is None:
+        return None
+    title = f"the loss stands still at the floor of outputs between 0 and 1, {floor['floor_loss']:.3g} and the mistakes"
+    return _finding("squashed_outputs", title, "warning", floor, trial, "medium")
 
 
 @RULES.add("rate_too_high")
@@ -256,14 +265,14 @@ def rate_too_low(trial: Trial, facts: Facts) -> Finding | None:
     if case.has_valid and float(case.soft_valid[-1] - case.valid[0]) > NOISES * OF_MEDIANS * case.valid_noise:
         return None  # what it learns is of no use
     hardly = learned is not None and learned < 0.1
-    fall = _Fall.of(case.train, case.soft_train)
+    fall = Fall.of(case.train, case.soft_train)
     on_its_way = case.train_trend < STEADY and fall.whole > NOISES * OF_MEDIANS * case.train_noise and fall.goes_on
     if learned is None:
         on_its_way = on_its_way and fall.late > 0.2 * fall.whole and fall.last > 0.2 * fall.late
     else:
         on_its_way = on_its_way and (hardly or _gap(case) <= NO_GAP) and fall.whole < 0.67 * abs(case.train[0])
     if case.has_valid and not hardly:  # with dropout, the training loss goes on falling after all has been learned
-        on_its_way = on_its_way and _Fall.of(case.valid, case.soft_valid).goes_on
+        on_its_way = on_its_way and Fall.of(case.valid, case.soft_valid).goes_on
     slow = on_its_way and (hardly or (ratio is not None and learned is not None) or len(case) >= LONG)
     still = ratio is not None and ratio <= 0.1 and case.is_no_better_than_dummy and fall.whole < BACK * case.scale
     if not slow and not still:
@@ -274,28 +283,8 @@ def rate_too_low(trial: Trial, facts: Facts) -> Finding | None:
         "epochs": trial.epochs, **_rate(case),
     }  # fmt: skip
     title = f"{_named_rate(case)} too low: the training loss had not slowed down after {trial.epochs} epochs"
-    strength = fall.late / (HALF * fall.whole) if slow else 1.0
+    strength = fall.late / (Fall.HALF * fall.whole) if slow else 1.0
     return _finding("rate_too_low", title, "warning", evidence, trial, case.confidence(strength))
-
-
-@dataclass(frozen=True, slots=True)
-class _Fall:
-    """How much a loss fell after its first epoch: in all, in the second half of the epochs, in the last fifth."""
-
-    whole: float
-    late: float
-    last: float
-
-    @classmethod
-    def of(cls, values: np.ndarray, soft: np.ndarray) -> _Fall:
-        end, length = float(soft[-1]), len(values)
-        fifth = soft[-1 - max(1, length // 5)]
-        return cls(float(values[0]) - end, float(soft[length // 2]) - end, float(fifth) - end)
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether it had not slowed down, as a curve near its floor does."""
-        return self.whole > 0 and self.late > HALF * self.whole and self.last > SLOWING * self.late
 
 
 @RULES.add("learning_noise")
@@ -398,7 +387,7 @@ def still_improving(trial: Trial, facts: Facts) -> Finding | None:
     own = NOISES * OF_MEDIANS * case.valid_noise / max(abs(float(case.valid[-1])), 1e-12)
     # In a curve that does nothing but fall, what looks like noise is its bend; and a slow one may not slow down.
     is_steady = trend(case.valid) <= STEADY
-    is_slow = is_steady and _Fall.of(case.valid, case.soft_valid).goes_on and len(case) >= LONG
+    is_slow = is_steady and Fall.of(case.valid, case.soft_valid).goes_on and len(case) >= LONG
     limit = 0.01 if is_slow else 0.03 if is_steady else max(0.03, own)
     if fall <= limit:
         return None

@@ -51,6 +51,37 @@ def to_do(finding: Finding) -> str:
 
 # For each code the sentences that may show its evidence: the first one whose values are all known is used.
 _SENTENCES: Mapping[str, tuple[str, ...]] = {
+    "squashed_outputs": (
+        "the outputs stay between {low} and {high}, so the loss cannot fall below {floor}",
+        "the outputs stay between {low} and {high}; {missed} of the targets lie beyond",
+        "training loss {last_train_loss}, validation loss {last_valid_loss}; outputs between 0 and 1 leave at least "
+        "{floor_loss}",
+        "outputs between {low} and {high} were reached",
+    ),
+    "large_first_loss": (
+        "a first loss of {first_loss}, where outputs of zero have {guess_loss}; standard deviation of the outputs "
+        "{outputs}, of the inputs {inputs}",
+    ),
+    "cannot_overfit_batch": (
+        "after {steps} steps on {examples} examples at rates of {rates}, the lowest loss was {lowest_loss}; one answer "
+        "for all has {constant_loss}, a perfect one {perfect_loss}",
+    ),
+    "no_gradient": ("parameters: {parameters}",),
+    "frozen_parameters": ("{share} of the weights, in {count} parameters: {parameters}",),
+    "dead_units": ("zero for every example: {layers}",),
+    "constant_outputs": ("after {steps} steps the outputs differ between examples by {spread} of the largest output",),
+    "vanishing_gradients": (
+        "gradient over weights of {first_layer} relative to that of {last_layer}: {ratio}; the largest is {largest}",
+    ),
+    "exploding_gradients": (
+        "gradient over weights, in the order of the layers: {layers}; the first ones get {growth} times what later "
+        "ones get",
+    ),
+    "update_ratio": (
+        "a step changes the weights by {ratio} of their size; usual is 0.001, between 0.00001 and 0.1; loss "
+        "{first_loss} before and {last_loss} after {steps} steps",
+    ),
+    "small_batch_norm": ("batches of {batch_size}, the last one of {last_batch}; layers: {norms}",),
     "overfitting": (
         "validation loss was lowest in epoch {since_epoch} ({lowest_valid_loss}) and {last_valid_loss} "
         "at the end; training loss was {last_train_loss} by then",

@@ -76,6 +76,15 @@ class PlanEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetUpProbed:
+    """The user's own network was tried before the search. wall_s: what that took; not_run: probes that were not run."""
+
+    event_kind: ClassVar[str] = "set_up"
+    wall_s: Number = 0.0
+    not_run: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceKept:
     """The space of the study from here on, and why it changed."""
 
@@ -405,7 +414,8 @@ class Imported:
 
 
 StudyEvent = (
-    Opened | Clock | PlanEvent | SpaceKept | SpaceAsked | Asked | Answered | Region | Rest | Prescribed | Remedied
+    Opened | Clock | PlanEvent | SetUpProbed | SpaceKept | SpaceAsked | Asked | Answered | Region | Rest
+    | Prescribed | Remedied
     | SearchEnded | FinalistsChosen | MoreSeeds | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected
     | HowChosen | EnginesUsed | Trained | WorkerRestarted | Summary | Stopped | Ended | Imported
 )  # fmt: skip
@@ -414,9 +424,9 @@ StudyEvent = (
 EVENTS: Mapping[str, type[StudyEvent]] = {
     kind.event_kind: kind
     for kind in (
-        Opened, Clock, PlanEvent, SpaceKept, SpaceAsked, Asked, Answered, Region, Rest, Prescribed, Remedied,
-        SearchEnded, FinalistsChosen, MoreSeeds, TuningJudged, SealOpened, Delivered, Forecast, ForecastCorrected,
-        HowChosen, EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended, Imported,
+        Opened, Clock, PlanEvent, SetUpProbed, SpaceKept, SpaceAsked, Asked, Answered, Region, Rest, Prescribed,
+        Remedied, SearchEnded, FinalistsChosen, MoreSeeds, TuningJudged, SealOpened, Delivered, Forecast,
+        ForecastCorrected, HowChosen, EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended, Imported,
     )
 }  # fmt: skip
 

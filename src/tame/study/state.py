@@ -48,6 +48,7 @@ from tame.study.events import (
     ResultPlain,
     SealOpened,
     SearchEnded,
+    SetUpProbed,
     SpaceAsked,
     SpaceKept,
     Stopped,
@@ -127,6 +128,7 @@ class State:
     clock: Clock | None = None
     data: DataFacts | None = None
     plan: PlanEvent | None = None
+    set_up: SetUpProbed | None = None
     space: SpaceKept | None = None
     space_asked: SpaceAsked | None = None
     asked: Asked | None = None

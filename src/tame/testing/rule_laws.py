@@ -36,7 +36,7 @@ NUMBERS = Facts(
     task="regression", num_classes=1, num_valid=500, metric="rmse", higher_is_better=False,
     dummy=SPREAD, dummy_error=SPREAD / math.sqrt(2 * 500), guess_loss=1.0,
 )  # fmt: skip
-OF_CLASSES = {"overconfident", "noisy_validation"}  # rules that are silent in a regression
+OF_CLASSES = {"overconfident", "noisy_validation", "squashed_outputs"}  # rules that are silent in a regression
 
 
 def trial_of(
@@ -235,7 +235,18 @@ def _periodic(rng: np.random.Generator) -> Trial:
     return trial_of(_noisy(level, 0.01, rng), _noisy(level, 0.01, rng), state="complete")
 
 
+def _squashed_outputs(rng: np.random.Generator) -> Trial:
+    """Ten classes whose probabilities are given to the loss as if they were logits: right costs 1.461, wrong 2.461."""
+    epochs = int(rng.integers(12, 61))
+    level, fast = rng.uniform(0.6, 0.98), np.exp(-np.arange(epochs) / (0.08 * epochs))
+    metric = np.clip(level - 0.5 * fast + rng.normal(0, 0.002, epochs), 0, 1)
+    floor = math.log1p(9 / math.e)
+    train = floor + (1 - level) * rng.uniform(0.1, 1) * (1 - fast) + (_GUESS - floor) * fast
+    return trial_of(_noisy(train, 0.001, rng), _noisy(floor + 1 - metric, 0.001, rng), list(metric), state="complete")
+
+
 PLANTED: dict[str, Maker] = {
+    "squashed_outputs": _squashed_outputs,
     "overfitting": _overfitting,
     "overconfident": _overconfident,
     "still_improving": _still_improving,

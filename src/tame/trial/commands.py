@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from tame.core.probed import Probed
 from tame.core.recipe import Recipe
 from tame.core.records import Point
 
@@ -257,6 +258,10 @@ class Commands(Protocol):
         tuning: the recipe that a backbone may be fine-tuned with; rehearsed: for a network from scratch, the recipe
         that was rehearsed.
         """
+        ...
+
+    def probe(self, recipe: Recipe, *, folds: Sequence[Fold], limit_s: float) -> Probed:
+        """What a rehearsal of an untrained network of this recipe measures within so many seconds."""
         ...
 
     def slowdown(self, recipe: Recipe) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from tame.core.plain import to_plain
+from tame.core.probed import Probed
 from tame.core.recipe import Recipe
 from tame.trial.commands import (
     Advanced,
@@ -60,6 +61,9 @@ class Client:
         self, recipes: Sequence[Recipe], *, folds: Sequence[Fold], tuning: Recipe | None, rehearsed: Recipe | None
     ) -> MemoryUse:
         return self._ask(MemoryUse, "memory", recipes=recipes, folds=folds, tuning=tuning, rehearsed=rehearsed)
+
+    def probe(self, recipe: Recipe, *, folds: Sequence[Fold], limit_s: float) -> Probed:
+        return self._ask(Probed, "probe", recipe=recipe, folds=folds, limit_s=limit_s)
 
     def slowdown(self, recipe: Recipe) -> float:
         return self._ask(float, "slowdown", recipe=recipe)

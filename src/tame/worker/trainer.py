@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from tame.core.errors import StorageError, require
+from tame.core.probed import Probed
 from tame.core.recipe import Recipe
 from tame.kinds.known import KINDS
 from tame.kinds.materials import open_material
@@ -49,6 +50,7 @@ from tame.trial.measurer import Measurer
 from tame.trial.member_states import MemberStates
 from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Member
+from tame.trial.probing import probe
 from tame.trial.side_by_side import Emit, Pulse, side_by_side
 from tame.trial.training_material import Room, Trained, check_parts
 from tame.trial.unit import Job, Unit
@@ -146,6 +148,12 @@ class Trainer:
             total = torch.cuda.get_device_properties(bench.device).total_memory
             device = DeviceMemory(peak_bytes=torch.cuda.max_memory_allocated(bench.device), total_bytes=total)
         return MemoryUse(process=os.getpid(), peak_bytes=peak_bytes(), adds_bytes=adds, device=device)
+
+    def probe(self, recipe: Recipe, *, folds: Sequence[Fold], limit_s: float) -> Probed:
+        bench = self._bench
+        with bench.threads(bench.cores([recipe])):
+            task = bench.material.task(recipe, bench.rows, bench.learned.examples, folds[:1])
+            return probe(task, Member(-1, folds[0], recipe), limit_s=limit_s)
 
     def slowdown(self, recipe: Recipe) -> float:
         return slowdown(usable_cores()) if self._bench.is_small([recipe]) else 1.0
