@@ -146,6 +146,7 @@ CODES: Mapping[str, Code] = {
         "A window that overlaps another shows the network much of what it is judged on. If they lay on both sides of a "
         "split, the score would measure memory.",
         "those of a series were kept on one side of the split, of a long one in blocks whose edges overlap",
+    ),
     "squashed_outputs": Code(
         201,
         "outputs that cannot be logits",
