@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ import tame
 from tame.evaluate.over_seeds import holm
 
 FRESH = 2000  # examples that judge
-TRIALS = 12
+TRIALS = 16
 CLASSES = 3
 
 
@@ -60,7 +60,8 @@ def perceptron(inputs: int, outputs: int, *, width: int, depth: int = 2, act: ty
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """A task and a network. noise: beside a signal of 1; wrong: share of labels drawn at random; scale: of the inputs;
-    network: arguments of `perceptron`; curved: whether the target depends on products of inputs."""
+    network: arguments of `perceptron`; curved: whether the target depends on products of inputs; fixed: fields that the
+    user has set."""
 
     rows: int
     columns: int = 16
@@ -71,6 +72,7 @@ class Setting:
     is_regression: bool = False
     epochs: int = 20
     network: Mapping[str, Any]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def draw(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Inputs and targets to fit, and fresh ones."""
@@ -96,20 +98,30 @@ class Setting:
 
 
 SICK: Mapping[str, Setting] = {
-    "overfitting: wide": Setting(rows=160, columns=24, noise=0.8, epochs=16, network={"width": 128}),
+    "overfitting: wide": Setting(
+        rows=160, columns=24, noise=0.8, epochs=16, network={"width": 128}, fixed={"optimizer.lr": 5e-3}
+    ),
     "overfitting: few rows": Setting(rows=120, noise=1.0, epochs=20, network={"width": 96}),
     "overfitting: deep": Setting(rows=160, columns=16, noise=0.7, epochs=16, network={"width": 64, "depth": 4}),
     "overfitting: numbers": Setting(rows=160, noise=0.8, epochs=16, is_regression=True, network={"width": 96}),
-    "too slow: small outputs": Setting(rows=300, noise=0.3, epochs=6, network={"width": 32, "last": 0.02}),
-    "too slow: sigmoids": Setting(rows=300, noise=0.3, epochs=6, network={"width": 32, "depth": 3, "act": nn.Sigmoid}),
-    "too slow: few epochs": Setting(rows=300, noise=0.3, curved=True, epochs=5, network={"width": 16}),
-    "rate: large outputs": Setting(rows=240, noise=0.5, epochs=12, network={"width": 64, "last": 100.0}),
+    "too slow: plain descent": Setting(
+        rows=300, noise=0.3, epochs=6, network={"width": 32, "depth": 3}, fixed={"optimizer.name": "sgd"}
+    ),
+    "too slow: sigmoids": Setting(
+        rows=300, noise=0.3, epochs=6, network={"width": 32, "act": nn.Sigmoid}, fixed={"optimizer.name": "sgd"}
+    ),
+    "too slow: large batches": Setting(
+        rows=300, noise=0.3, epochs=6, network={"width": 32}, fixed={"optimizer.name": "sgd", "batch_size": 128}
+    ),
+    "rate: large outputs": Setting(rows=240, noise=0.5, epochs=20, network={"width": 64, "last": 100.0}),
     "rate: large layers": Setting(rows=240, noise=0.5, epochs=12, network={"width": 64, "depth": 3, "hidden": 12.0}),
     "set-up: inputs not scaled": Setting(rows=240, noise=0.5, epochs=12, scale=300.0, network={"width": 64}),
     "set-up: units that saturate": Setting(
         rows=240, noise=0.5, epochs=12, network={"width": 64, "hidden": 30.0, "act": nn.Tanh}
     ),
-    "data: wrong labels": Setting(rows=240, noise=0.3, wrong=0.3, epochs=16, network={"width": 96}),
+    "data: wrong labels": Setting(
+        rows=240, noise=0.3, wrong=0.3, epochs=16, network={"width": 96}, fixed={"optimizer.lr": 5e-3}
+    ),
 }  # fmt: skip
 
 
@@ -199,7 +211,7 @@ def judged(
     """The loss of each fresh example, and the study."""
     study = tame.fit(
         data, model=setting.build(), trials=trials, epochs=setting.epochs, seed=seed, out=str(folder), doctor=doctor,
-        folds=2, quiet=True,
+        folds=2, set=dict(setting.fixed), quiet=True,
     )  # fmt: skip
     outputs = study.outputs(fresh)
     if setting.is_regression:
