@@ -14,22 +14,26 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from features import git, machine
+from scipy.stats import t as student
 from torch import Tensor, nn
 
 import tame
+from tame.evaluate.over_seeds import holm
 
 FRESH = 2000  # examples that judge
+TRIALS = 16
 CLASSES = 3
 
 
@@ -45,19 +49,19 @@ class Times(nn.Module):
 
 
 def perceptron(inputs: int, outputs: int, *, width: int, depth: int = 2, act: type[nn.Module] = nn.ReLU,
-               hidden: float = 1.0, last: float = 1.0, softmax: bool = False) -> nn.Sequential:  # fmt: skip
+               hidden: float = 1.0, last: float = 1.0) -> nn.Sequential:  # fmt: skip
     """hidden, last: factors on what hidden layers and the last one give."""
     layers: list[nn.Module] = []
     for place in range(depth):
         layers += [nn.Linear(width if place else inputs, width), Times(hidden), act()]
-    layers += [nn.Linear(width, outputs), Times(last)]
-    return nn.Sequential(*layers, *([nn.Softmax(dim=-1)] if softmax else []))
+    return nn.Sequential(*layers, nn.Linear(width, outputs), Times(last))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """A task and a network. noise: beside a signal of 1; wrong: share of labels drawn at random; scale: of the inputs;
-    network: arguments of `perceptron`; curved: whether the target depends on products of inputs."""
+    network: arguments of `perceptron`; curved: whether the target depends on products of inputs; fixed: fields that the
+    user has set."""
 
     rows: int
     columns: int = 16
@@ -68,6 +72,7 @@ class Setting:
     is_regression: bool = False
     epochs: int = 20
     network: Mapping[str, Any]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def draw(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Inputs and targets to fit, and fresh ones."""
@@ -93,18 +98,30 @@ class Setting:
 
 
 SICK: Mapping[str, Setting] = {
-    "overfitting: wide": Setting(rows=240, columns=32, noise=2.0, network={"width": 256}),
-    "overfitting: few rows": Setting(rows=120, noise=1.0, epochs=30, network={"width": 128}),
-    "overfitting: deep": Setting(rows=300, columns=24, noise=1.5, network={"width": 128, "depth": 4}),
-    "overfitting: numbers": Setting(rows=160, columns=24, noise=1.5, is_regression=True, network={"width": 128}),
-    "too slow: small outputs": Setting(rows=400, noise=0.3, epochs=8, network={"width": 32, "last": 0.02}),
-    "too slow: sigmoids": Setting(rows=400, noise=0.3, epochs=8, network={"width": 32, "depth": 3, "act": nn.Sigmoid}),
-    "too slow: few epochs": Setting(rows=300, noise=0.3, curved=True, epochs=5, network={"width": 16}),
-    "rate: large outputs": Setting(rows=400, noise=0.5, network={"width": 64, "last": 100.0}),
-    "rate: large layers": Setting(rows=400, noise=0.5, network={"width": 64, "depth": 3, "hidden": 12.0}),
-    "set-up: inputs not scaled": Setting(rows=400, noise=0.5, scale=300.0, network={"width": 64}),
-    "set-up: softmax before the loss": Setting(rows=400, noise=0.5, network={"width": 64, "softmax": True}),
-    "data: wrong labels": Setting(rows=400, noise=0.3, wrong=0.3, network={"width": 128}),
+    "overfitting: wide": Setting(
+        rows=160, columns=24, noise=0.8, epochs=16, network={"width": 128}, fixed={"optimizer.lr": 5e-3}
+    ),
+    "overfitting: few rows": Setting(rows=120, noise=1.0, epochs=20, network={"width": 96}),
+    "overfitting: deep": Setting(rows=160, columns=16, noise=0.7, epochs=16, network={"width": 64, "depth": 4}),
+    "overfitting: numbers": Setting(rows=160, noise=0.8, epochs=16, is_regression=True, network={"width": 96}),
+    "too slow: plain descent": Setting(
+        rows=300, noise=0.3, epochs=6, network={"width": 32, "depth": 3}, fixed={"optimizer.name": "sgd"}
+    ),
+    "too slow: sigmoids": Setting(
+        rows=300, noise=0.3, epochs=6, network={"width": 32, "act": nn.Sigmoid}, fixed={"optimizer.name": "sgd"}
+    ),
+    "too slow: large batches": Setting(
+        rows=300, noise=0.3, epochs=6, network={"width": 32}, fixed={"optimizer.name": "sgd", "batch_size": 128}
+    ),
+    "rate: large outputs": Setting(rows=240, noise=0.5, epochs=20, network={"width": 64, "last": 100.0}),
+    "rate: large layers": Setting(rows=240, noise=0.5, epochs=12, network={"width": 64, "depth": 3, "hidden": 12.0}),
+    "set-up: inputs not scaled": Setting(rows=240, noise=0.5, epochs=12, scale=300.0, network={"width": 64}),
+    "set-up: units that saturate": Setting(
+        rows=240, noise=0.5, epochs=12, network={"width": 64, "hidden": 30.0, "act": nn.Tanh}
+    ),
+    "data: wrong labels": Setting(
+        rows=240, noise=0.3, wrong=0.3, epochs=16, network={"width": 96}, fixed={"optimizer.lr": 5e-3}
+    ),
 }  # fmt: skip
 
 
@@ -112,55 +129,79 @@ def healthy(number: int) -> Setting:
     """One of many settings with nothing wrong: enough rows for a network of moderate size."""
     rng = np.random.default_rng([7, number])
     return Setting(
-        rows=int(rng.choice([800, 1200, 2000])), columns=int(rng.choice([6, 10, 16])),
+        rows=int(rng.choice([500, 700, 1000])), columns=int(rng.choice([6, 10, 16])),
         noise=float(rng.choice([0.1, 0.3, 0.6])), curved=bool(rng.integers(2)),
-        is_regression=bool(rng.integers(4) == 0), epochs=int(rng.choice([8, 12, 16])),
+        is_regression=bool(rng.integers(4) == 0), epochs=int(rng.choice([6, 8, 10])),
         network={"width": int(rng.choice([8, 16, 32])), "depth": int(rng.choice([1, 2]))},
     )  # fmt: skip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--healthy", type=int, default=40)
-    parser.add_argument("--settings", default="", help="only those whose name contains this")
-    parser.add_argument("--trials", type=int, default=12)
+    parser.add_argument("--settings", default="", help="only sick settings whose name contains one of these, by commas")
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    parser.add_argument("--out", type=Path, help="file that pairs are added to; those in it are not run again")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after which no further pair is begun")
     given = parser.parse_args()
-    named = {name: each for name, each in SICK.items() if given.settings in name}
+    torch.set_num_threads(1)
+    parts = given.settings.split(",")
+    wanted = [(name, seed) for seed in range(given.seeds) for name in SICK if any(part in name for part in parts)]
+    wanted += [(f"healthy {i}", i) for i in range(given.healthy)]
+    known = {(each["setting"], each["seed"]): each for each in read(given.out) if each["trials"] == given.trials}
     begun = time.monotonic()
-    sick = {
-        name: summary([pair(name, each, seed, given.trials) for seed in range(given.seeds)])
-        for name, each in named.items()
-    }
-    well = [pair(f"healthy {i}", healthy(i), i, given.trials) for i in range(given.healthy)]
-    better = sum(each["mean_with"] < each["mean_without"] for each in sick.values())
+    for name, seed in wanted:
+        if (name, seed) in known:
+            continue
+        if time.monotonic() - begun > 60 * given.minutes:
+            break
+        known[name, seed] = found = pair(name, seed, given.trials)
+        if given.out is not None:
+            with given.out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(found) + "\n")
+        print(json.dumps(found), file=sys.stderr, flush=True)
+    every = [known[each] for each in wanted if each in known]
     print(json.dumps({
-        "benchmark": "remedies", "commit": git("rev-parse", "HEAD"), "machine": machine(), "load": os.getloadavg(),
-        "seeds": given.seeds, "trials": given.trials, "sick": sick, "better": f"{better} of {len(sick)}",
-        "healthy": summary(well) if well else None, "wall_s": round(time.monotonic() - begun),
+        "benchmark": "remedies", "commit": sorted({each["commit"] for each in every}), "machine": machine(),
+        "trials": given.trials, "pairs": len(every), "missing": len(wanted) - len(every), **summary(every),
+        "seconds": round(sum(each["seconds"] for each in every)),
     }))  # fmt: skip
 
 
-def pair(name: str, setting: Setting, seed: int, trials: int) -> dict[str, Any]:
-    """The losses (n,) on fresh examples with and without the doctor, and what it did."""
+def read(path: Path | None) -> list[dict[str, Any]]:
+    """The pairs in a file; none where there is no file yet."""
+    if path is None or not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def pair(name: str, seed: int, trials: int) -> dict[str, Any]:
+    """The mean losses on fresh examples with and without the doctor, and what it did.
+
+    Where it found nothing to treat, the study without it is the same one, and is not run.
+    """
+    setting, begun = SICK[name] if name in SICK else healthy(seed), time.monotonic()
     x, y, fresh, truth = setting.draw(seed)
     with tempfile.TemporaryDirectory(prefix="tame-bench-") as folder:
-        treated, study = judged(setting, seed, (x, y), fresh, truth, Path(folder) / "with", trials=trials, doctor=True)
-        spent = sum(case["epochs"] for case in study.result.get("cases", ()))
-        more = math.ceil(spent / setting.epochs)
-        plain, _ = judged(setting, seed, (x, y), fresh, truth, Path(folder) / "without", trials=trials + more,
-                          doctor=False)  # fmt: skip
+
+        def lost(under: str, trials: int, *, doctor: bool) -> tuple[np.ndarray, Any]:
+            return judged(setting, seed, (x, y), fresh, truth, Path(folder) / under, trials=trials, doctor=doctor)
+
+        treated, study = lost("with", trials, doctor=True)
+        cases = study.result.get("cases", ())
+        more = math.ceil(sum(case["epochs"] for case in cases) / setting.epochs)
+        plain = lost("without", trials + more, doctor=False)[0] if cases else treated
     apart = treated - plain
-    cases = study.result.get("cases", ())
-    kept = [remedy for case in cases for remedy in case["remedies"] if remedy["kept"]]
-    found = {
+    remedies = [remedy for case in cases for remedy in case["remedies"]]
+    return {
+        "setting": name, "seed": seed, "trials": trials, "commit": git("rev-parse", "HEAD"),
         "with": float(treated.mean()), "without": float(plain.mean()), "apart": float(apart.mean()),
         "error": float(apart.std(ddof=1) / math.sqrt(len(apart))),
-        "kept": [f"{each['field']} {each['before']} -> {each['after']}" for each in kept],
-        "cases": [case["code"] for case in cases], "more": more,
+        "cases": [case["code"] for case in cases],
+        "tried": [f"{each['field']} {each['before']} -> {each['after']}: {each['verdict']}" for each in remedies],
+        "more": more, "seconds": round(time.monotonic() - begun, 1),
     }  # fmt: skip
-    print(name, seed, json.dumps(found), file=sys.stderr, flush=True)
-    return found
 
 
 def judged(
@@ -170,7 +211,7 @@ def judged(
     """The loss of each fresh example, and the study."""
     study = tame.fit(
         data, model=setting.build(), trials=trials, epochs=setting.epochs, seed=seed, out=str(folder), doctor=doctor,
-        quiet=True,
+        folds=2, set=dict(setting.fixed), quiet=True,
     )  # fmt: skip
     outputs = study.outputs(fresh)
     if setting.is_regression:
@@ -179,15 +220,43 @@ def judged(
 
 
 def summary(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Over the seeds of a setting, or over all healthy ones."""
-    real = [each["apart"] / each["error"] if each["error"] else 0.0 for each in pairs]
+    """Each sick setting over its seeds, and all healthy ones together.
+
+    A difference is real if the t-test over the seeds says so, each of which draws data, fresh examples and networks
+    anew; of the sick settings, as raised by Holm for looking at all of them.
+    """
+    sick = {name: [each for each in pairs if each["setting"] == name] for name in SICK}
+    rows = {name: row(own) for name, own in sick.items() if own}
+    for name, chance in zip(rows, holm([each["chance"] for each in rows.values()]), strict=True):
+        rows[name]["verdict"] = "no real difference" if chance >= 0.05 else _side(rows[name]["apart"])
+    well = [each for each in pairs if each["setting"] not in SICK]
+    lower = sum(each["with"] < each["without"] for each in rows.values())
+    verdicts = [each["verdict"] for each in rows.values()]
     return {
-        "mean_with": round(float(np.mean([each["with"] for each in pairs])), 4),
-        "mean_without": round(float(np.mean([each["without"] for each in pairs])), 4),
-        "better": sum(value < -2 for value in real), "worse": sum(value > 2 for value in real), "of": len(pairs),
-        "worst": round(max(each["apart"] for each in pairs), 4),
+        "sick": rows, "lower": f"{lower} of {len(rows)}", "better": verdicts.count("better"),
+        "worse": verdicts.count("worse"), "healthy": row(well) if well else None,
+    }  # fmt: skip
+
+
+def _side(apart: float) -> str:
+    return "better" if apart < 0 else "worse"
+
+
+def row(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean losses, their difference with its 95 % interval over the pairs, and what was tried. chance: p-value."""
+    apart = np.array([each["apart"] for each in pairs])
+    mean, half, chance = float(apart.mean()), math.inf, 1.0
+    if len(apart) > 1:
+        error = float(apart.std(ddof=1) / math.sqrt(len(apart)))
+        half = float(student.ppf(0.975, len(apart) - 1)) * error
+        chance = float(2 * student.sf(abs(mean) / error, len(apart) - 1)) if error else 1.0
+    return {
+        "with": round(float(np.mean([each["with"] for each in pairs])), 4),
+        "without": round(float(np.mean([each["without"] for each in pairs])), 4),
+        "apart": round(mean, 4), "half": round(half, 4), "chance": float(f"{chance:.2g}"), "of": len(pairs),
+        "lower": int((apart < 0).sum()), "higher": int((apart > 0).sum()), "worst": round(float(apart.max()), 4),
         "treated": sum(bool(each["cases"]) for each in pairs),
-        "kept": sorted({kept for each in pairs for kept in each["kept"]}),
+        "tried": dict(Counter(tried for each in pairs for tried in each["tried"]).most_common(8)),
     }  # fmt: skip
 
 

@@ -33,6 +33,16 @@ configs = st.builds(
 )
 
 
+def test_the_doctor_acts_unless_it_is_told_not_to_or_the_study_is_older():
+    assert StudyConfig(data="x").doctor
+    assert config_of({"data": ("x",)}).doctor
+    assert not config_of({"data": ("x",), "doctor": ("false",)}).doctor
+    stored = StudyConfig(data="x").to_json()
+    assert StudyConfig.from_json(stored).doctor
+    del stored["doctor"]
+    assert not StudyConfig.from_json(stored).doctor
+
+
 @given(configs)
 def test_a_config_comes_back_from_json(config):
     assert StudyConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
@@ -92,7 +102,7 @@ def test_toml_is_read_with_tables_for_what_is_fixed_and_searched(tmp_path):
         '[space]\n"model.hidden" = "0|64"\n[space.optimizer]\nlr = "1e-4..1e-1:log"\n',
         encoding="utf-8-sig",
     )
-    config = StudyConfig.from_json(read_toml(path))
+    config = config_of({}, path)
     assert config == StudyConfig(
         data="pictures",
         time_s=5400.0,

@@ -12,6 +12,7 @@ from tame.monitor.prescriptions import (
     FOR,
     LEAST_PRECISION,
     Changed,
+    Precision,
     changes_against,
     is_alike,
     is_treated,
@@ -73,9 +74,21 @@ def test_a_finding_is_treated_only_while_it_names_the_right_cause_often_enough()
         assert 0 <= own.right <= own.fired
         assert own.how
         assert is_treated(code) == (code in FOR and own.right / own.fired >= LEAST_PRECISION), code
-    assert not is_treated("rate_too_low"), "half of what it blames is something else"
     assert not is_treated("no_better_than_dummy"), "a symptom: its cause is not known"
+
+
+def test_what_names_another_cause_too_often_is_not_treated(monkeypatch):
+    assert changes_against(PLAIN, found("rate_too_low"), Space({}))
+    often_wrong = {"rate_too_low": Precision(right=16, fired=32, how="as it once was")}
+    monkeypatch.setattr("tame.monitor.prescriptions.precisions", lambda: often_wrong)
+    assert not is_treated("rate_too_low"), "half of what it blames is something else"
     assert changes_against(PLAIN, found("rate_too_low"), Space({})) == []
+
+
+def test_a_rate_that_is_far_too_low_is_first_raised_tenfold():
+    own = PLAIN.but({"optimizer.lr": 1e-4})
+    rates = [each.to for each in changes_against(own, found("rate_too_low"), Space({}))]
+    assert rates == pytest.approx([1e-3, 3e-4])
 
 
 def test_the_first_remedy_of_overfitting_is_free():

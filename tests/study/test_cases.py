@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,9 +19,10 @@ from tame.core.recipe import Recipe
 from tame.core.records import Curve, Decision, Point, Trial, curve_event, decision_event, early_stop_event
 from tame.evaluate.outcomes import outcomes
 from tame.monitor.prescriptions import is_treated
-from tame.study.cases import SEEDS, SHARE, Lost, compared, patients, stop_of, with_verdict
+from tame.study.cases import SEEDS, SHARE, Lost, compared, on_one_seed, patients, stop_of, with_verdict
 from tame.study.doctor import with_outcomes
 from tame.study.events import Outcome, Prescribed, Remedied, Tried, event_of
+from tame.study.finalist import epochs_on_all
 from tame.study.session import Study
 from tame.study.state import Silent, State, read_state
 
@@ -40,7 +43,7 @@ def make(tmp_path_factory):
 
     def config(folder, **more):
         about = {"trials": 36, "epochs": 14, "seed": 2, "search": "random", "set": SMALL, **more}
-        return StudyConfig(data=str(path), target="label", out=str(folder), folds=2, **{"doctor": True, **about})
+        return StudyConfig(data=str(path), target="label", out=str(folder), folds=2, **about)
 
     patch = pytest.MonkeyPatch()
     patch.setenv("TAME_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -57,7 +60,13 @@ def treated(make, tmp_path_factory):
 
 
 def paid(state):
-    return [case for case in state.cases if not case.prescribed.tried[0].is_free]
+    """The cases whose remedies and patients were trained with several seeds."""
+    return [case for case in state.cases if case.prescribed.beside and not case.prescribed.tried[0].is_free]
+
+
+def on_one(state):
+    """The cases whose remedies were trained with the seed of their patient alone."""
+    return [case for case in state.cases if not case.prescribed.beside and not case.prescribed.tried[0].is_free]
 
 
 def test_cases_are_opened_and_every_one_is_judged(treated):
@@ -93,13 +102,34 @@ def test_what_helped_is_complete_and_the_rest_is_stopped(treated):
     trials = state.history.trials
     kept = {trial.number for trial in state.kept_remedies}
     assert kept
-    for case in paid(state):
+    for case in (*paid(state), *on_one(state)):
         for number in case.prescribed.trials:
             assert trials[number].state == ("complete" if number in kept else "stopped")
     for case in state.cases:
         for each in case.remedied.outcomes:
             assert each.kept == (each.verdict == "helped")
             assert not each.kept or each.difference.value < 0
+
+
+def test_a_search_too_short_for_three_seeds_tries_remedies_on_the_seed_of_the_patient(make, tmp_path):
+    fit_study(make(tmp_path / "study", trials=8, epochs=20), Silent(), inline=True)
+    state = read_state(tmp_path / "study")[1]
+    trials = state.history.trials
+    assert on_one(state)
+    assert not paid(state)
+    for case in on_one(state):
+        own, patient = case.prescribed, trials[case.prescribed.patient]
+        assert own.epochs == patient.recipe.epochs * len(own.tried)
+        for tried, outcome in zip(own.tried, case.remedied.outcomes, strict=True):
+            (number,) = tried.trials
+            assert trials[number].recipe == patient.recipe.but({tried.field: tried.after})
+            assert trials[number].against == patient.number
+            assert outcome.difference.value == pytest.approx(trials[number].loss - patient.loss)
+            assert outcome.difference.how == "one seed, with the noise of both curves"
+    spent = sum(case.prescribed.epochs for case in state.cases)
+    assert spent <= SHARE * sum(trial.trained for trial in trials.values() if trial.is_searched)
+    page = (tmp_path / "study" / "report.html").read_text(encoding="utf-8")
+    assert f"with the seed of trial {on_one(state)[0].prescribed.patient}" in page
 
 
 def test_remedies_take_a_fifth_of_the_epochs_at_most(treated):
@@ -217,7 +247,8 @@ def test_without_the_doctor_a_study_only_watches(make, treated, tmp_path):
     state = read_state(tmp_path / "study")[1]
     assert (state.cases, result.cases) == ([], ())
     assert not any(trial.is_remedy for trial in state.history.trials.values())
-    assert "doctor" not in result.command
+    assert "--no-doctor" in result.command
+    assert "doctor" not in treated[1].command
     searched = [t for t in state.history.trials.values() if t.is_searched]
     beside = [t for t in treated[2].history.trials.values() if t.is_searched]
     assert [(t.recipe, t.curve) for t in searched] == [(t.recipe, t.curve) for t in beside], "the search is the same"
@@ -397,6 +428,34 @@ def of_gain(gain, *, noise=0.1, seeds=3, states=("complete",) * 3, epochs=5):
         base = rng.exponential(1, 80)
         lost |= {i: Lost(base, None), 10 + i: Lost(base - gain + rng.normal(0, noise, 80), None)}
     return compared(10, pairs, lambda own: lost[own.number])
+
+
+@pytest.mark.parametrize(
+    ("losses", "state", "verdict"),
+    [
+        ((3, 2.0, 1.4, 1.0, 0.8, 0.6, 0.5, 0.5), "complete", "helped"),
+        ((3, 2.0, 1.4, 1.1, 1.0, 1.0, 1.0, 1.04), "complete", "no real difference"),
+        ((3, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0), "complete", "hurt"),
+        ((3, 2.0), "diverged", "diverged"),
+        ((3, 2.0), "paused", "not finished"),
+    ],
+)
+def test_on_one_seed_the_noise_of_both_curves_decides(losses, state, verdict):
+    patient = trial(0, 3, 2.0, 1.4, 1.2, 1.1, 1.0, 1.05, 1.05)
+    found = on_one_seed(trial(1, *losses, state=state, epochs=8), patient)
+    assert with_verdict(found, 1.0 if found.chance is None else found.chance).verdict == verdict
+
+
+def test_what_is_trained_on_all_examples_stops_between_as_many_epochs_and_as_many_steps():
+    def data(folds):
+        return SimpleNamespace(split=SimpleNamespace(folds=folds))
+
+    stopped = replace(trial(0, *[1.0] * 20), kept_epoch=10)
+    assert epochs_on_all(data(2), stopped) == 8
+    assert epochs_on_all(data(5), stopped) == 9
+    assert epochs_on_all(data(1), stopped) == 10
+    assert epochs_on_all(data(2), replace(stopped, kept_epoch=1)) == 1
+    assert epochs_on_all(data(5), trial(0, *[1.0] * 20)) == 20
 
 
 def test_a_lower_loss_beyond_chance_helped_and_a_higher_one_hurt():

@@ -43,6 +43,7 @@ METRIC_MODES = {
     "rmse": "min", "mae": "min", "r2": "max",
 }  # fmt: skip
 SEARCHES = ("auto", "asha", "gp", "grid", "hyperband", "pbt", "random", "sha", "sobol", "thaw", "tpe")
+ACTS = True  # whether the doctor does so where nothing is said of it
 CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc")
 REGRESSION_METRICS = ("rmse", "mae", "r2")
 
@@ -196,8 +197,8 @@ class StudyConfig:
             "stop when further trials are unlikely to help", kind="switch", group=SEARCH, older="until_worthless"
         ).metadata,
     )
-    doctor: bool = field(default=False, metadata=Option(
-        "try remedies for what is wrong with the best trials, and keep those that help (default: no)",
+    doctor: bool = field(default=ACTS, metadata=Option(
+        "try remedies for what is wrong with the best trials, and keep those that help (default: yes)",
         kind="switch", group=SEARCH, has_no=True,
     ).metadata)  # fmt: skip
     start_from: tuple[str, ...] = field(
@@ -311,14 +312,17 @@ class StudyConfig:
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
                  "mute": list(self.mute)}  # fmt: skip
         unsaid = [name for name in ("columns", "image", "label_pattern", "store", "mute") if not plain[name]]
-        for name in [*unsaid, *([] if self.doctor else ["doctor"])]:
+        for name in unsaid:
             del plain[name]  # so that a study that says nothing of them is written as it always was
         return {stored_name(name): value for name, value in plain.items()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> StudyConfig:
-        """The config of these values. Raises UsageError for an unknown key, with the nearest one."""
-        plain = by_field(values)
+        """The config of these values. Raises UsageError for an unknown key, with the nearest one.
+
+        In a study that says nothing of the doctor, which began before it acted by itself, it only watches.
+        """
+        plain = {"doctor": False, **by_field(values)}
         try:
             plain |= {name: tuple(plain[name]) for name in ("space", "start_from", "mute") if name in plain}
             return cls(**plain)
@@ -410,7 +414,7 @@ def config_of(texts: Mapping[str, Texts], file: Path | None = None) -> StudyConf
             StudyConfig.from_json({"data": "", name: written[name]})
         except UsageError as problem:
             raise UsageError(f"{file}: {problem}") from None
-    whole = {**written, **given}
+    whole = {"doctor": ACTS, **written, **given}
     require(
         "data" in whole, f"no data: name it on the command line, or in {file or 'a file for --config'} as data = ..."
     )

@@ -52,10 +52,11 @@ CURES: Registry[Cure] = Registry("cure")
 FOR: Mapping[str, tuple[str, ...]] = {
     "overfitting": ("stop_in_time", "more_dropout", "more_decay", "smoother_labels", "mixed_examples", "smaller"),
     "overconfident": ("stop_in_time", "smoother_labels", "more_decay", "more_dropout", "mixed_examples"),
-    "memorised": ("more_dropout", "more_decay", "smoother_labels", "mixed_examples"),
-    "rate_too_high": ("lower_rate", "warmup", "clipped_gradients", "much_lower_rate"),
+    "memorised": ("smoother_labels", "more_dropout", "more_decay", "mixed_examples"),
+    "learning_noise": ("stop_in_time",),
+    "rate_too_high": ("stop_in_time", "lower_rate", "warmup", "clipped_gradients", "much_lower_rate"),
     "diverged": ("much_lower_rate", "clipped_gradients", "warmup", "lower_rate"),
-    "rate_too_low": ("higher_rate", "much_higher_rate"),
+    "rate_too_low": ("much_higher_rate", "higher_rate"),  # it is far below the usual one
     "still_improving": ("higher_rate", "much_higher_rate"),
     "underfitting": ("larger", "higher_rate", "less_dropout", "less_decay"),
     "over_regularised": ("less_decay", "less_dropout", "plain_labels"),

@@ -57,8 +57,10 @@ def _cost(case: CaseRow) -> str:
     """How much was trained for a case, and beside what."""
     if not case.epochs:
         return "nothing was trained for it"
-    seeds = formats.count(len(case.beside), "seed")
-    return f"{formats.count(case.epochs, 'epoch')} were trained for it, beside the same recipe with {seeds}"
+    said = f"{formats.count(case.epochs, 'epoch')} were trained for it"
+    if not case.beside:
+        return f"{said}, with the seed of trial {case.patient}"
+    return f"{said}, beside the same recipe with {formats.count(len(case.beside), 'seed')}"
 
 
 def _charts(before: Trial, after: Trial, shown: RemedyRow, place: int, unit: str) -> tuple[Markup, Markup]:

@@ -122,6 +122,8 @@ def _prescribe(study: Study, plan: Plan, decisions: Sequence[Decision], *, left_
                 found = _stopped_in_time(study, patient, finding, changes[0], number)
             else:
                 found = _paid(study, patient, finding, changes, number, left=left)
+                if found is None and not goes_on:
+                    found = _on_one_seed(study, patient, finding, changes, number, left=left)
             if found is not None:
                 case, own = found
                 number, left = number + len(case.trials), left - case.epochs
@@ -156,18 +158,22 @@ def _stopped_in_time(
     """The remedy that costs nothing: to stop once the validation loss no longer falls, and keep the best epoch.
 
     The patient's own curve shows what comes of it, since nothing else in training changes. None while the patient still
-    trains and would not have stopped yet.
+    trains and would not have stopped yet, and where the best epoch is lower by no more than the noise of the curve,
+    which the lowest of many epochs always is.
     """
     known = stop_of(patient, int(change.to))
     if known is None or known[0] >= known[1] or not _trains(study, patient.recipe, change):
         return None
     best, last = known
+    before, after = patient.loss, next(p.valid_loss for p in patient.curve.points if p.epoch == best)
+    assert after is not None
+    gain = along(patient, after - before)
+    if not gain.is_real:
+        return None
     recipe = patient.recipe.but({change.field: change.to})
     case = _case_of(patient, finding, (_tried(patient, change, (number,)),), beside=(), epochs=0)
     reason = f"{_named(patient, change)} against {finding.code} of trial {patient.number}: its curve shows the outcome"
-    before, after = patient.loss, next(p.valid_loss for p in patient.curve.points if p.epoch == best)
-    assert after is not None
-    outcome = Outcome(trial=number, verdict="helped", kept=True, difference=along(patient, after - before))
+    outcome = Outcome(trial=number, verdict="helped", kept=True, difference=gain)
     remedied = Remedied(trial=number, outcomes=(outcome,))
     for line in came_of_it(row_of(Case(case, remedied))):
         study.watcher.note(line)
@@ -221,6 +227,30 @@ def _paid(
         reason = f"{_named(patient, change)} against {finding.code} of trial {patient.number}"
         starts += _starts(patient, own.trials, change, seeds, reason=reason)
     case = _case_of(patient, finding, tried, beside=beside, epochs=epochs * len(starts))
+    study.watcher.note(tries(row_of(Case(case))))
+    return case, [*map(decision_event, starts), event_of(case)]
+
+
+def _on_one_seed(
+    study: Study, patient: Trial, finding: Finding, changes: Sequence[Changed], number: int, *, left: float
+) -> tuple[Prescribed, list[Event]] | None:  # fmt: skip
+    """The remedies of a search that was too short to repeat its patients: trained once, with the patient's own seed,
+    and compared with the curve that is known of it. What helps is a candidate, which the finalists try on fresh seeds.
+
+    None of a patient that was not trained to its end, and if not even one remedy fits into the epochs that are left.
+    """
+    num = min(MOST_REMEDIES, int(left / patient.recipe.epochs))
+    if patient.state != "complete" or num < 1:
+        return None
+    good = [change for change in changes if not change.is_free and _trains(study, patient.recipe, change)][:num]
+    if not good:
+        return None
+    tried = tuple(_tried(patient, change, (number + i,)) for i, change in enumerate(good))
+    starts: list[Decision] = []
+    for own, change in zip(tried, good, strict=True):
+        reason = f"{_named(patient, change)} against {finding.code} of trial {patient.number}"
+        starts += _starts(patient, own.trials, change, [patient.recipe.seed], reason=reason)
+    case = _case_of(patient, finding, tried, beside=(), epochs=patient.recipe.epochs * len(starts))
     study.watcher.note(tries(row_of(Case(case))))
     return case, [*map(decision_event, starts), event_of(case)]
 
@@ -279,6 +309,9 @@ def _judge(study: Study, data: Data, plan: Plan, case: Case) -> list[Event]:
 
     outcomes = []
     for tried in own.tried:
+        if not own.beside:
+            outcomes.append(on_one_seed(trials[tried.trials[0]], trials[own.patient]))
+            continue
         pairs = [(trials[a], trials[b]) for a, b in zip(tried.trials, own.beside, strict=True)]
         outcomes.append(compared(tried.trials[0], pairs, lost_of))
     chances = holm([1.0 if each.chance is None else float(each.chance) for each in outcomes])
@@ -318,6 +351,20 @@ def compared(first: int, pairs: Sequence[tuple[Trial, Trial]], lost_of: Callable
     apart = np.stack([remedy.each - patient.each for remedy, patient in seeds])
     found, chance = difference_over_seeds(apart, seeds[0][0].groups)
     return Outcome(trial=first, verdict="no real difference", difference=found, chance=chance)
+
+
+def on_one_seed(remedy: Trial, patient: Trial) -> Outcome:
+    """A remedy beside the curve of its patient, both of one seed, with the noise of both curves."""
+    if remedy.state in LOST:
+        return Outcome(trial=remedy.number, verdict="diverged")
+    if remedy.state != "complete" and remedy.epochs < remedy.until:
+        return Outcome(trial=remedy.number, verdict="not finished")
+    value = remedy.loss - patient.loss
+    half = math.hypot(*(along(trial, 0.0).high for trial in (remedy, patient))) / math.sqrt(2)
+    how = "one seed, with the noise of both curves"
+    found = Difference(value, value - half, value + half, len(remedy.curve.points), how)
+    chance = math.erfc(Z / math.sqrt(2) * abs(value) / half) if half else float(value == 0)
+    return Outcome(trial=remedy.number, verdict="no real difference", difference=found, chance=chance)
 
 
 def with_verdict(outcome: Outcome, chance: float) -> Outcome:

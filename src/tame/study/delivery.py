@@ -18,7 +18,7 @@ from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.study import events
 from tame.study.clock_shares import CHECKED
-from tame.study.finalist import Finalist, state_of
+from tame.study.finalist import Finalist, epochs_on_all, state_of
 from tame.study.session import Study
 from tame.study.state import State
 from tame.trial.commands import MemberOf
@@ -69,7 +69,8 @@ def _choose(study: Study, data: Data, finalist: Finalist) -> None:
 
 def _member(study: Study, data: Data, trial: Trial) -> MemberOf:
     """The network of a trial that is evaluated and delivered: with folds, the one trained on all examples."""
-    return MemberOf(state_of(study, trial), None if data.whole else 0)
+    state = replace(state_of(study, trial), epochs=epochs_on_all(data, trial))
+    return MemberOf(state, None if data.whole else 0)
 
 
 def lost_files(study_folder: Path, state: State) -> list[str]:

@@ -57,13 +57,19 @@ def _winner(study: Study, data: Data, finalists: Sequence[Finalist]) -> Finalist
     """The finalist with the best metric.
 
     On few examples the metric is too coarse: there the lowest loss wins among those whose metric does not really differ
-    from the best.
+    from the best. The loss is that of one network, which is what is delivered: together several seeds have a lower one,
+    and most so those of a recipe whose networks vary most.
     """
     best, seed = best_of(data.metric, finalists), study.config.seed
     if len(best.judged.ids) >= MANY:
         return best
     level = [f for f in finalists if not difference(data.metric, best.judged, f.judged, seed=seed).is_real]
-    return min(level or [best], key=lambda f: (measure(loss_of(data.task), f.judged), f.from_trial))
+    return min(level or [best], key=lambda f: (_loss_of_one(data, f), f.from_trial))
+
+
+def _loss_of_one(data: Data, finalist: Finalist) -> float:
+    """The loss of one network of a finalist on the validation examples, on average over its seeds."""
+    return float(np.mean([measure(loss_of(data.task), each) for each in finalist.each]))
 
 
 def _cut_short(study: Study, winner: Finalist, default: Finalist | None) -> list[Finding]:

@@ -57,6 +57,19 @@ def state_of(study: Study, trial: Trial) -> StateOf:
     return StateOf(trial=trial.number, recipe=trial.recipe, epochs=trial.best_epoch, losses=losses, how=how)
 
 
+def epochs_on_all(data: Data, trial: Trial) -> int:
+    """The epochs of the network of a trial that is trained on all examples, and delivered.
+
+    Early stopping found its epoch with networks that see all folds but one. On all examples as many epochs have more
+    steps and overfit, while as many steps are too few: it is the epoch times the root of the share of examples. In 15
+    small trainings, eight seeds each, that lowered the loss on fresh examples in 11 with two folds and in 4 with five,
+    and raised it in none and 1; those seeds did not choose the rule.
+    """
+    if trial.kept_epoch is None or data.split.folds < 2:
+        return trial.best_epoch
+    return math.ceil(trial.kept_epoch * math.sqrt(1 - 1 / data.split.folds))
+
+
 def together(study: Study, data: Data, plan: Plan, trial: Trial, own: Sequence[Trial]) -> Finalist:
     judged = tuple(validation(study, data, plan, each) for each in own)
     values = tuple(float(np.mean(fold_values(data, each))) for each in judged)

@@ -57,7 +57,7 @@ from tame.study.delivery import Tested
 from tame.study.doctor import rest_worth, with_outcomes
 from tame.study.draft import fewer_dimensions
 from tame.study.events import StudyEvent, event_of
-from tame.study.finalist import Finalist, fold_error
+from tame.study.finalist import Finalist, epochs_on_all, fold_error
 from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.study.space import planned, space_of
@@ -112,7 +112,7 @@ def make_result(
             from_trial=winner.from_trial,
             trial=winner.trials[0].number,
             seeds=tuple(t.recipe.seed for t in winner.trials),
-            epochs=winner.trials[0].best_epoch,
+            epochs=epochs_on_all(data, winner.trials[0]),
         ),
         finalists=tuple(
             _row(data, trials[each.from_trial].origin, each, winner, noise, seed=seed) for each in finalists
