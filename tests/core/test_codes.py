@@ -22,6 +22,9 @@ GIVEN = {
     "no_better_than_dummy": 309, "memorised": 310, "learning_noise": 311, "plateau": 312, "noisy_validation": 313,
     "periodic": 314, "best_on_edge": 401, "infeasible": 402, "linear_range": 403, "cut_short": 404,
     "worthless_rest": 405, "fine_tuning": 406, "memory_short": 407, "score_without_twins": 501,
+    "shortcut": 117, "parts_differ": 118, "sentinel_values": 119, "group_column": 120, "small_classes": 121,
+    "unscaled_inputs": 122, "failing_class": 502, "worse_than_guessing": 503, "miscalibrated": 504,
+    "validation_above_test": 505, "no_better_than_linear": 506, "few_decide": 507, "test_too_small": 508,
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tame.core.errors import ShapeError
-from tame.data.suspects import DECAYS, LEAST, _unseen, suspect_labels
+from tame.data.suspects import DECAYS, LEAST, suspect_labels, unseen_outputs
 
 
 def clusters(
@@ -33,13 +33,13 @@ def refitted(x: np.ndarray, y: np.ndarray, decay: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dims", [5, 60])  # fewer and more than examples
-def test_unseen_outputs_are_those_of_models_fitted_without_each_example(dims: int) -> None:
+def testunseen_outputs_outputs_are_those_of_models_fitted_without_each_example(dims: int) -> None:
     x, labels = clusters(30, apart=3.0, dims=dims)
     y = np.eye(4)[labels]
     unit = float(((x - x.mean(axis=0)) ** 2).sum()) / len(x)
     slow = [refitted(x, y, float(decay) * unit) for decay in DECAYS]
     best = min(slow, key=lambda each: float(((each - y) ** 2).sum()))
-    np.testing.assert_allclose(_unseen(x, y), best, atol=1e-8)  # float64
+    np.testing.assert_allclose(unseen_outputs(x, y), best, atol=1e-8)  # float64
 
 
 @pytest.mark.parametrize("seed", range(3))

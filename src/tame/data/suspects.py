@@ -23,21 +23,40 @@ class Suspect:
     probability: float
 
 
-def suspect_labels(features: np.ndarray, labels: np.ndarray, *, num_classes: int) -> list[Suspect]:
-    """The examples whose label is probably wrong, the most suspect first.
+def unseen_probabilities(features: np.ndarray, labels: np.ndarray, *, num_classes: int) -> np.ndarray:
+    """(N, C) probabilities of each example by a linear model of all others.
 
-    features: (N, D) of a pretrained backbone; labels: (N,) class numbers. A linear model by least squares predicts
-    each example from all others; its outputs become probabilities that fit the labels as well as they can. Suspect is
-    what has less than RARE of its own label, and of another class at least what examples of that class have on average.
-    Source: Northcutt, Jiang and Chuang, Confident Learning (2021), section 3.1. Raises ShapeError if the numbers of
-    examples differ.
+    features: (N, D) of a pretrained backbone; labels: (N,) class numbers. The model is by least squares; its outputs
+    become probabilities that fit the labels as well as they can. Raises ShapeError if the numbers of examples differ.
     """
     if features.ndim != 2 or labels.shape != (len(features),):
         raise ShapeError(f"need (N, D) features and (N,) labels, got {features.shape} and {labels.shape}")
+    return _probabilities(unseen_outputs(features.astype(np.float64), np.eye(num_classes)[labels]), labels)
+
+
+def can_be_judged(labels: np.ndarray, *, num_classes: int) -> bool:
+    """Whether two classes have so many examples that something is known of them. labels: (N,) class numbers."""
     counts = np.bincount(labels, minlength=num_classes)
-    if len(counts) < 2 or np.sort(counts)[-2] < LEAST:
+    return len(counts) >= 2 and int(np.sort(counts)[-2]) >= LEAST
+
+
+def suspect_labels(features: np.ndarray, labels: np.ndarray, *, num_classes: int) -> list[Suspect]:
+    """The examples whose label is probably wrong, the most suspect first, by `unseen_probabilities`.
+
+    Suspect is what has less than RARE of its own label, and of another class at least what examples of that class have
+    on average. Source: Northcutt, Jiang and Chuang, Confident Learning (2021), section 3.1.
+    """
+    if features.ndim != 2 or labels.shape != (len(features),):
+        raise ShapeError(f"need (N, D) features and (N,) labels, got {features.shape} and {labels.shape}")
+    if not can_be_judged(labels, num_classes=num_classes):
         return []
-    probability = _probabilities(_unseen(features.astype(np.float64), np.eye(num_classes)[labels]), labels)
+    return suspects_by(unseen_probabilities(features, labels, num_classes=num_classes), labels)
+
+
+def suspects_by(probability: np.ndarray, labels: np.ndarray) -> list[Suspect]:
+    """The same by probabilities (N, C) of a model that has not seen the examples."""
+    num_classes = probability.shape[1]
+    counts = np.bincount(labels, minlength=num_classes)
     rows, likely = np.arange(len(labels)), probability.argmax(axis=1)
     usual = np.array([probability[labels == c, c].mean() if counts[c] else np.inf for c in range(num_classes)])
     known = counts >= LEAST
@@ -50,7 +69,7 @@ def suspect_labels(features: np.ndarray, labels: np.ndarray, *, num_classes: int
     ]
 
 
-def _unseen(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def unseen_outputs(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(N, C) outputs of ridge regression for each example, trained on all others, by the exact leave-one-out formula.
 
     Of several decays the one whose outputs are nearest to y is used. Source: Allen, The Relationship between Variable
