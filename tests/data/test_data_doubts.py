@@ -96,8 +96,8 @@ def test_labels_that_were_mixed_up_are_found_and_most_that_are_named_are_wrong(s
     found = wrong_labels(0.15 + 0.7 * p, np.where(flip, 1 - labels, labels))
     assert found is not None
     assert found.share == pytest.approx(0.15, abs=0.06)
-    assert flip[found.rows].mean() > 0.85
-    assert (found.likely == labels[found.rows]).mean() > 0.85
+    assert flip[found.rows].mean() > 0.75
+    assert flip[found.rows[:50]].mean() > 0.9, "the surest first"
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -61,7 +61,7 @@ SAID = {  # of every code its evidence, and a part of what is said of it
     "duplicate_rows": ({"rows": 4, "of": 40}, "4 of 40 rows have an identical copy"),
     "equal_by_chance": ({"rows": 9, "of": 40, "by_chance": 8, "in_test": 3}, "9 of 40 rows equal another"),
     "shortcut": (
-        {"columns": [{"column": "brightness", "evidence": "tells 90 % of whether a picture is 'a'"}]},
+        {"columns": [{"column": "brightness", "evidence": "tells 90 % of whether a picture is of class a"}]},
         "brightness: tells 90 %",
     ),
     "parts_differ": (

@@ -22,13 +22,13 @@ def codes(result, loss=None):
 
 def good():
     """A result of which there is nothing to say."""
-    result = made("two_classes")
+    result, _ = made("two_classes")
     dummy = replace(result.baselines.dummy, difference=Difference(0.3, 0.2, 0.4, 153))
     own = [ClassScore(name=each.name, n=80, right=76, value=0.95, low=0.88, high=0.98)
            for each in classes_of(result).per_class]  # fmt: skip
     plain = replace(
         result, baselines=Baselines(dummy=dummy, default=None), optimism_interval=Difference(0.0, -0.05, 0.05, 153),
-        score=replace(result.score, doubt=""),
+        score=replace(result.score, doubt=""), metrics={**result.metrics, "log_loss": 0.7},
     )  # fmt: skip
     return with_answers(plain, per_class=tuple(own), calibration=None)
 
@@ -49,7 +49,7 @@ def test_a_class_that_is_hardly_recognized_is_named():
 
 @pytest.mark.parametrize(("low", "said"), [(0.2, ["worse_than_guessing"]), (0.02, []), (-0.1, [])])
 def test_a_loss_above_that_of_guessing_is_a_problem_beyond_its_noise(low, said):
-    assert codes(good(), Difference(0.3 if low > 0.1 else 0.08, low, 0.5, 153)) == said
+    assert codes(good(), Difference(0.3 if low > 0.1 else 0.15, low, 0.5, 153)) == said
 
 
 def calibrated(gain, seed, num=400):

@@ -8,7 +8,7 @@ import numpy as np
 
 from tame.core.rng import stream
 
-MOST_CELLS = 400_000  # rows times columns: about five seconds of trees on one core
+MOST_CELLS = 500_000  # rows times columns: about five seconds of trees on one core
 CELLS_PER_S = 4_000  # under a clock, for each of its seconds: a share of about a twentieth
 LEAST_CELLS = 20_000  # below it nothing is looked at with trees
 MOST_COLUMNS = 500

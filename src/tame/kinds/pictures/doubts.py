@@ -78,7 +78,7 @@ def _shortcuts(found: Sequence[Shortcut], classes: Sequence[str]) -> list[Findin
     named = []
     for each in found:
         sides = f" ({each.own} against {each.others} elsewhere)" if each.own else ""
-        said = f"tells {each.told:.0%} of whether a picture is {classes[each.number]!r:.60}{sides}"
+        said = f"tells {each.told:.0%} of whether a picture is of class {classes[each.number]:.60}{sides}"
         named.append({"column": WORDS[each.trait], "evidence": said})
     first = found[0]
     title = f"{WORDS[first.trait]} gives the class {classes[first.number]!r:.60} away"

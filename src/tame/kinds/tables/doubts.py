@@ -3,6 +3,7 @@ of the test part."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -119,12 +120,12 @@ def _groups(found: Sequence[GroupColumn], nouns: str) -> list[Finding]:
         return []
     named = []
     for each in found[:MOST_GROUP_COLUMNS]:
-        by = f"{each.by!r}" if each.by else "the target"
+        by = each.by or "the target"
         said = f"{each.groups:,} values in {each.rows:,} {nouns}; {each.alike:.0%} of the variance of {by} lies between"
         named.append({"column": each.column, "evidence": f"{said} them"})
     first = found[0].column
     title = f"{nouns} of one {first} are alike, and lie on both sides of the split"
-    change = f"add --groups {first} if the network will meet new ones"
+    change = f"add --groups {shlex.quote(first)} if the network will meet new ones"
     return [finding("group_column", title, "warning", {"columns": named}, change=change, confidence="medium")]
 
 
