@@ -22,7 +22,7 @@ from tame.parts.embedded import DEFAULT
 from tame.trial.commands import Plain
 from tame.trial.training_material import Room
 
-PER_CLASS = 70
+PER_CLASS = 110
 CODES = (
     "target_leak", "suspect_labels", "parts_differ", "sentinel_values", "group_column", "small_classes", "shortcut",
     "imbalance",

@@ -33,7 +33,7 @@ def refitted(x: np.ndarray, y: np.ndarray, decay: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dims", [5, 60])  # fewer and more than examples
-def testunseen_outputs_outputs_are_those_of_models_fitted_without_each_example(dims: int) -> None:
+def test_unseen_outputs_are_those_of_models_fitted_without_each_example(dims: int) -> None:
     x, labels = clusters(30, apart=3.0, dims=dims)
     y = np.eye(4)[labels]
     unit = float(((x - x.mean(axis=0)) ** 2).sum()) / len(x)

@@ -25,7 +25,7 @@ LEAST_ROWS = 50
 CLASS_SHARE, NUMBER_SHARE = 0.5, 0.8  # of the loss of guessing, that a column takes away by itself
 # What all others take away together, in shares of what the column does. Several such columns may be one fact told
 # twice, as two sizes of a flower are: with all of them gone, the rest must tell hardly anything.
-OTHERS, OTHERS_OF_SEVERAL = 0.6, 0.3
+OTHERS, OTHERS_OF_SEVERAL = 0.7, 0.3
 MOST_CLASSES = 100
 FINE = 64  # bins for a target of numbers
 

@@ -11,6 +11,7 @@ from tame.core.errors import ShapeError
 DECAYS = np.logspace(-4, 2, 13)  # of the linear model, in units of the mean squared length of the features
 SHARPNESS = np.logspace(-0.5, 1.5, 21)  # factors that turn outputs into logits
 RARE = 0.02  # a label less probable than this is suspect, where the model is as sure of another as it usually is
+MANY, MANY_SHARE = 6, 0.01  # suspects, and share of all examples, that chance does not make
 LEAST = 8  # examples of a class, below which nothing is known of it
 
 
@@ -54,7 +55,11 @@ def suspect_labels(features: np.ndarray, labels: np.ndarray, *, num_classes: int
 
 
 def suspects_by(probability: np.ndarray, labels: np.ndarray) -> list[Suspect]:
-    """The same by probabilities (N, C) of a model that has not seen the examples."""
+    """The same by probabilities (N, C) of a model that has not seen the examples.
+
+    Probabilities that are right let some labels look wrong too: of a hundred with 1 % each, one is true. So fewer than
+    MANY are named only if they are rarer than one in as many examples.
+    """
     num_classes = probability.shape[1]
     counts = np.bincount(labels, minlength=num_classes)
     rows, likely = np.arange(len(labels)), probability.argmax(axis=1)
@@ -63,6 +68,8 @@ def suspects_by(probability: np.ndarray, labels: np.ndarray) -> list[Suspect]:
     sure = (probability[rows, likely] >= usual[likely]) & known[likely] & known[labels]
     own = probability[rows, labels]
     found = np.flatnonzero(sure & (likely != labels) & (own < RARE))
+    if len(found) < max(MANY, MANY_SHARE * len(labels)):
+        found = found[own[found] < 1 / len(labels)]
     return [
         Suspect(int(row), int(likely[row]), float(probability[row, likely[row]]))
         for row in sorted(found, key=lambda row: (own[row], row))
