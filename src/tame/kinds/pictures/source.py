@@ -100,6 +100,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
 
     doubts: list[Finding] = []
     if known.data is None:
+        doubts += _of_classes(data, config)
         doubts += suspects(data, port, seen) if backbone and data.classes else []
         doubts += doubts_of(pictures, data, groups, port, seen, config)
 
@@ -108,7 +109,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
 
     data, choice = chosen(config, known, data, port, seen, phase=phase, without=without)
     facts = _facts(listing, pictures, skipped, split, pairs, side, choice)
-    found = [*_findings(pictures, truth, skipped, split, pairs, data, config), *doubts]
+    found = [*_findings(pictures, truth, skipped, split, pairs, listing.classes), *doubts]
     return Opened(data=data, facts=facts, groups=groups, findings=tuple(found), skipped=skipped)
 
 
@@ -196,11 +197,10 @@ def _findings(
     skipped: Sequence[Skipped],
     split: Split,
     pairs: Sequence[tuple[int, int]],
-    data: Data,
-    config: StudyConfig,
+    classes: Sequence[str],
 ) -> list[Finding]:
     """What the doctor has to say about the data."""
-    found, classes = [], data.classes
+    found = []
     named = [[pictures[a].id, pictures[b].id] for a, b in pairs]
     # Numbers of pictures that are nearly the same may well differ: of frames of a film, say.
     alike = [bool(classes) or pictures[a].digest == pictures[b].digest for a, b in pairs]
@@ -222,14 +222,19 @@ def _findings(
         evidence = {"count": len(pairs), "pairs": named[:MOST_NAMED]}
         title = f"{count(len(pairs), 'pair')} of pictures that are the same or nearly"
         found.append(finding("near_duplicates", title, "warning", evidence))
-    if classes:
-        sizes = Counter(classes[pictures[row].label] for row in data.rows)
-        found += of_classes(sizes, "pictures", metric=data.metric, asked=config.metric != "auto")
     num_test = len(split.rows("test"))
     if num_test < 100:
         title = f"the test part holds only {num_test} pictures: its score is uncertain"
         found.append(finding("small_test", title, "info", {"n": num_test}))
     return found
+
+
+def _of_classes(data: Data, config: StudyConfig) -> list[Finding]:
+    """What there is to say of how many pictures each class has."""
+    if not data.classes:
+        return []
+    sizes = Counter(data.classes[int(data.targets[row])] for row in data.rows)
+    return of_classes(sizes, "pictures", metric=data.metric, asked=config.metric != "auto")
 
 
 def _require_enough(listing: Listing, pictures: Sequence[Picture]) -> None:
