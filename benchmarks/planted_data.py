@@ -36,8 +36,8 @@ CODES = (
     "target_leak", "suspect_labels", "parts_differ", "sentinel_values", "group_column", "small_classes", "shortcut",
     "imbalance",
 )  # fmt: skip
-# What is true of a table that is otherwise clean: a gain of 99999 stands for "more" in adult, and the labels of checkers
-# are drawn with 4 to 8 % against its fields, wherever they lie.
+# What is true of a table that is otherwise clean: a gain of 99999 stands for "more" in adult, and of the labels of
+# checkers 4 to 8 % are drawn against its fields, wherever they lie.
 NATURAL = {"rare": ("imbalance",), "adult": ("sentinel_values",), "checkers": ("suspect_labels",)}
 Columns = dict[str, np.ndarray]
 Rng = np.random.Generator

@@ -26,6 +26,7 @@ CLASS_SHARE, NUMBER_SHARE = 0.5, 0.8  # of the loss of guessing, that a column t
 # What all others take away together, in shares of what the column does. Several such columns may be one fact told
 # twice, as two sizes of a flower are: with all of them gone, the rest must tell hardly anything.
 OTHERS, OTHERS_OF_SEVERAL = 0.7, 0.3
+LEFT = 0.5  # or it leaves half of what they leave, at most
 MOST_CLASSES = 100
 FINE = 64  # bins for a target of numbers
 
@@ -58,8 +59,9 @@ def telling_columns(columns: Sequence[Values], aim: Aim, *, seed: int) -> list[T
     z, found = beyond(len(columns)), []
     for column in strong[:3]:
         others = _others(columns, [column], aim, none, seed=seed)
-        if explained(others, none) <= OTHERS * own[column.name] and _is_less(alone[column.name], others, z):
-            found.append((column, explained(others, none)))
+        rest, told = explained(others, none), own[column.name]
+        if (rest <= OTHERS * told or 1 - told <= LEFT * (1 - rest)) and _is_less(alone[column.name], others, z):
+            found.append((column, rest))
     if not found and 2 <= len(strong) < len(columns):
         others = _others(columns, strong, aim, none, seed=seed)
         rest = explained(others, none)

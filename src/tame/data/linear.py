@@ -25,7 +25,7 @@ def linear_outputs(
 
     x: (n, D) inputs; truth: (n,) class numbers, or numbers where num_classes is 0; judged: (m, D); weights: (n,) what
     each row counts as. Logistic regression or ridge regression on standardised columns; of several penalties the one
-    that does best in cross-validation (of much data on a fifth of it), then trained on all. Of many rows some are drawn.
+    that does best in cross-validation (of much data on a fifth of it), then trained on all; of many rows on some.
     """
     most = max(MOST_CELLS // max(x.shape[1], 1), 100)
     if len(x) > most:

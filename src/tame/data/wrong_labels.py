@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import binom
 
 from tame.core.errors import ShapeError
-from tame.data.unseen import area
+from tame.data.unseen import area, beyond
 
 SURE = 0.3  # the share of the predictions of a class that is looked at, the surest
 LEAST_SURE = 25  # of them, below which nothing is said
@@ -24,8 +24,8 @@ FLAT = 0.4  # of the contradictions among all predictions, that there are at lea
 MOST_OF_GUESSING = 0.65  # of the errors of guessing, that the surest predictions may make
 # The area under the ROC curve by which sureness tells right predictions from contradicted ones. Of tables and pictures
 # that are clean it was 0.69 to 0.98, of those with a tenth or a fifth of all labels drawn anew 0.54 to 0.73.
-MOST_AREA, MOST_OF_ONE = 0.75, 0.7
-OF_EACH = 0.68  # that no class may exceed by more than its noise
+MOST_AREA, MOST_OF_ONE = 0.75, 0.65
+OF_EACH = 0.7  # that no class may exceed by more than its noise
 LEAST_OF_REST = 0.7  # where one class is at fault, of the others
 CLEAR = 1.645  # standard errors, one-sided
 TO_ONE = 0.75  # of the contradictions of one class, that have one label: it was mistaken for that
@@ -112,8 +112,8 @@ def _all_are_mixed(seen: _Seen, classes: list[int]) -> bool:
     if not classes or not seen.has_floor(classes):
         return False
     value, error = seen.told(classes)
-    each = [seen.told([c]) for c in classes]
-    return value + error <= MOST_AREA and all(own - CLEAR * noise <= OF_EACH for own, noise in each)
+    each, z = [seen.told([c]) for c in classes], beyond(len(classes), level=0.05)
+    return value + CLEAR * error <= MOST_AREA and all(own - z * noise <= OF_EACH for own, noise in each)
 
 
 def _one_is_mixed(seen: _Seen, number: int, classes: list[int]) -> bool:

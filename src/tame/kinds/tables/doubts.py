@@ -57,10 +57,13 @@ def doubts_of(
     aim = Aim(
         truth, num_classes, folds_of(groups[look.rows], truth if num_classes else strata(truth), seed=config.seed)
     )
+    by = group_columns(seen, seen, truth, seed=config.seed) if is_sure and not config.groups else []
+    found += _groups(by, nouns)
+    # A patient tells the diagnosis of the same patient: that is no leak, but a reason to keep patients together.
+    named = {each.column for each in by}
+    seen = [each for each in seen if each.name not in named]
     telling = telling_columns(seen, aim, seed=config.seed) if is_sure and seen else []
     found += _telling(telling)
-    if not config.groups and is_sure:
-        found += _groups(group_columns(seen, seen, truth, seed=config.seed), nouns)
     if look.trees and is_sure and num_classes and seen and not telling:
         found += _wrong_labels(seen, aim, look, data, nouns, seed=config.seed)
     if look.trees and (given or config.order):
