@@ -59,8 +59,8 @@ def telling_columns(columns: Sequence[Values], aim: Aim, *, seed: int) -> list[T
     z, found = beyond(len(columns)), []
     for column in strong[:3]:
         others = _others(columns, [column], aim, none, seed=seed)
-        rest, told = explained(others, none), own[column.name]
-        if (rest <= OTHERS * told or 1 - told <= LEFT * (1 - rest)) and _is_less(alone[column.name], others, z):
+        rest, one = explained(others, none), own[column.name]
+        if (rest <= OTHERS * one or 1 - one <= LEFT * (1 - rest)) and _is_less(alone[column.name], others, z):
             found.append((column, rest))
     if not found and 2 <= len(strong) < len(columns):
         others = _others(columns, strong, aim, none, seed=seed)

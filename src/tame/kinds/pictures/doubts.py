@@ -56,8 +56,9 @@ def doubts_of(
     if len(rows) > MOST_LOOKED_AT:
         rows = np.sort(stream(config.seed, "look").choice(rows, MOST_LOOKED_AT, replace=False))
     lights = commands.lights(port, rows.tolist())
-    heads = [head_of(pictures[row]) for row in rows]
-    columns = columns_of(lights, heads, [pictures[row].id for row in rows], (*data.classes, *PART_WORDS))
+    picked = [pictures[row] for row in rows.tolist()]
+    heads = [head_of(each) for each in picked]
+    columns = columns_of(lights, heads, [each.id for each in picked], (*data.classes, *PART_WORDS))
     found = []
     if data.classes:
         own = np.flatnonzero(part[rows] != "test")

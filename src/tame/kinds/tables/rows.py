@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 
 from tame.core.config import StudyConfig
 from tame.core.records import Finding
-from tame.core.result_parts import ColumnFacts, TargetFacts
+from tame.core.result_parts import ColumnFacts, TargetFacts, Task
 from tame.data.row_copies import RowCopies, copies_of
 from tame.data.sources import take_rows
 from tame.data.split import Split, groups_of, make_split, seal, split_all_but_rare, split_by_order, strata
@@ -174,8 +175,8 @@ def _leaks(own: Rows, rows: Sequence[int]) -> list[Leak]:
     """Columns that give the target of these rows away."""
     if not own.table.values or own.shares is not None:
         return []
-    picked = np.array(rows)
-    target = Target(own.target.name, own.task, own.classes, own.values[picked], "")
+    picked, task = np.array(rows), cast(Task, own.task)  # which `read_target` has chosen
+    target = Target(own.target.name, task, own.classes, own.values[picked], "")
     return leaks(take_rows(own.table, picked), target)
 
 
