@@ -23,6 +23,7 @@ from tame.trial.commands import Plain
 from tame.trial.training_material import Room
 
 PER_CLASS = 110
+FOR_LABELS = 220  # pictures of each class, where labels are to be judged
 CODES = (
     "target_leak", "suspect_labels", "parts_differ", "sentinel_values", "group_column", "small_classes", "shortcut",
     "imbalance",
@@ -47,13 +48,13 @@ class Shown:
     quality: int = 92
 
 
-def base(which: str, seed: int) -> list[Shown]:
-    """Clean pictures, of each class as many."""
+def base(which: str, seed: int, count: int = PER_CLASS) -> list[Shown]:
+    """Clean pictures, so many of each class."""
     is_drawn, classes = SETS[which]
     rng = np.random.default_rng([seed, len(which)])
     found = []
     for name in classes:
-        for i in rng.permutation(400)[:PER_CLASS].tolist():
+        for i in rng.permutation(400)[:count].tolist():
             pixels = drawing(seed, name, i) if is_drawn else photographs(name)[i]
             found.append(Shown(Image.fromarray(pixels), name, ending="jpg"))
     return found
@@ -198,7 +199,9 @@ def pictures(seeds: int, only: str) -> Iterator[tuple[str, str, int, list[str], 
                 for which in plant.sets:
                     rng = np.random.default_rng([seed, len(name), len(which)])
                     with tempfile.TemporaryDirectory() as folder:
-                        found, spent = checked(plant.make(rng, base(which, seed)), Path(folder), Path(cache))
+                        count = FOR_LABELS if plant.code == "suspect_labels" else PER_CLASS
+                        shown = plant.make(rng, base(which, seed, count))
+                        found, spent = checked(shown, Path(folder), Path(cache))
                     said = [each.code for each in found if each.code in CODES and each.severity != "info"]
                     more = sum(each != plant.code and each != "imbalance" for each in said)
                     yield ("clean" if not plant.code else name), which, seed, said, plant.code in said, more, spent

@@ -16,7 +16,7 @@ from tame.core.errors import ShapeError
 from tame.data.unseen import area, beyond
 
 SURE = 0.3  # the share of the predictions of a class that is looked at, the surest
-LEAST_SURE = 25  # of them, below which nothing is said
+LEAST_SURE = 15  # of them, below which nothing is said
 LEAST_PREDICTED = 20  # predictions of a class, below which nothing is known of it
 NATURAL = 0.02  # share of labels that the surest predictions contradict in data that is as good as data is
 LEVEL = 0.001  # chance of that many contradictions, over all classes
