@@ -17,7 +17,7 @@ GIVEN = {
     "near_duplicates": 101, "duplicate_rows": 102, "equal_by_chance": 103, "label_conflict": 104, "suspect_labels": 105,
     "leak": 106, "target_leak": 107, "skipped_files": 108, "skipped_rows": 109, "imbalance": 110,
     "identifier_columns": 111, "constant_columns": 112, "unseen_categories": 113, "infinite_values": 114,
-    "few_rows": 115, "small_test": 116, "overlapping_windows": 117,
+    "few_rows": 115, "small_test": 116, "overlapping_windows": 123,
     "squashed_outputs": 201, "large_first_loss": 202, "cannot_overfit_batch": 203, "no_gradient": 204,
     "frozen_parameters": 205, "dead_units": 206, "constant_outputs": 207, "vanishing_gradients": 208,
     "exploding_gradients": 209, "update_ratio": 210, "small_batch_norm": 211, "not_probed": 212,
@@ -26,6 +26,9 @@ GIVEN = {
     "no_better_than_dummy": 309, "memorised": 310, "learning_noise": 311, "plateau": 312, "noisy_validation": 313,
     "periodic": 314, "best_on_edge": 401, "infeasible": 402, "linear_range": 403, "cut_short": 404,
     "worthless_rest": 405, "fine_tuning": 406, "memory_short": 407, "score_without_twins": 501,
+    "shortcut": 117, "parts_differ": 118, "sentinel_values": 119, "group_column": 120, "small_classes": 121,
+    "unscaled_inputs": 122, "failing_class": 502, "worse_than_guessing": 503, "miscalibrated": 504,
+    "validation_above_test": 505, "no_better_than_linear": 506, "few_decide": 507, "test_too_small": 508,
 }  # fmt: skip
 
 

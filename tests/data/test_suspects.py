@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tame.core.errors import ShapeError
-from tame.data.suspects import DECAYS, LEAST, _unseen, suspect_labels
+from tame.data.suspects import DECAYS, LEAST, suspect_labels, unseen_outputs
 
 
 def clusters(
@@ -39,7 +39,7 @@ def test_unseen_outputs_are_those_of_models_fitted_without_each_example(dims: in
     unit = float(((x - x.mean(axis=0)) ** 2).sum()) / len(x)
     slow = [refitted(x, y, float(decay) * unit) for decay in DECAYS]
     best = min(slow, key=lambda each: float(((each - y) ** 2).sum()))
-    np.testing.assert_allclose(_unseen(x, y), best, atol=1e-8)  # float64
+    np.testing.assert_allclose(unseen_outputs(x, y), best, atol=1e-8)  # float64
 
 
 @pytest.mark.parametrize("seed", range(3))

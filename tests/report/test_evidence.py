@@ -64,6 +64,52 @@ SAID = {  # of every code its evidence, and a part of what is said of it
         "30 of 40 rows overlap others; 20 of them lie in series",
     ),
     "equal_by_chance": ({"rows": 9, "of": 40, "by_chance": 8, "in_test": 3}, "9 of 40 rows equal another"),
+    "shortcut": (
+        {"columns": [{"column": "brightness", "evidence": "tells 90 % of whether a picture is of class a"}]},
+        "brightness: tells 90 %",
+    ),
+    "parts_differ": (
+        {"area": 0.9, "error": 0.01, "part": "test", "columns": [{"age": 0.9}, {"city": 0.7}]},
+        "ROC curve of 0.9 (standard error 0.01; 0.5 is chance), by column: age 0.9; city 0.7",
+    ),
+    "sentinel_values": (
+        {"columns": [{"column": "age", "value": "-999", "rows": 12, "low": "17", "high": "90"}]},
+        "age is -999 in 12 rows, all others lie between 17 and 90",
+    ),
+    "group_column": (
+        {"columns": [{"column": "patient", "evidence": "40 values in 400 rows"}]},
+        "patient: 40 values in 400 rows",
+    ),
+    "small_classes": ({"count": 2, "classes": [{"ant": 3}, {"bee": 4}]}, "ant 3; bee 4"),
+    "unscaled_inputs": (
+        {"smallest": "input 0", "smallest_spread": 0.1, "largest": "input 3", "largest_spread": 5000.0},
+        "deviation of input 0 is 0.1, that of input 3 5,000",
+    ),
+    "failing_class": (
+        {"name": "ant", "n": 30, "right": 1, "low": 0.0, "high": 0.17, "classes": [{"ant": "1 of 30"}]},
+        "ant 1 of 30; recognized at most 0.17",
+    ),
+    "worse_than_guessing": (
+        {"log_loss": 2.7, "guessing": 2.3, "by": 0.4, "low": 0.2, "high": 0.6},
+        "2.7 against 2.3: higher by 0.4 (0.2 to 0.6)",
+    ),
+    "miscalibrated": (
+        {"ece": 0.3, "usual": 0.03, "limit": 0.09, "n": 500, "confidence": 0.9, "right": 0.6},
+        "off by 0.3 on average; a calibrated network shows 0.03 on 500 rows",
+    ),
+    "validation_above_test": (
+        {"metric": "accuracy", "validation": 0.9, "test": 0.7, "low": 0.1, "high": 0.3, "n": 90, "n_validation": 80},
+        "accuracy 0.9 on 80 validation rows, 0.7 on 90 of the test",
+    ),
+    "no_better_than_linear": (
+        {"metric": "accuracy", "network": 0.81, "linear": 0.8, "by": 0.01, "low": -0.01, "high": 0.03, "n": 90},
+        "of a linear model 0.8 on the same 90 rows",
+    ),
+    "few_decide": ({"metric": "rmse", "n": 90, "why": "the largest error makes 90 %"}, "rmse on 90 rows: the largest"),
+    "test_too_small": (
+        {"metric": "accuracy", "n": 20, "by": 0.1, "low": -0.1, "high": 0.3, "needed": 80},
+        "on 20 rows; about 80 would show such a difference",
+    ),
     "score_without_twins": (
         {"metric": "accuracy", "n": 40, "with_twins": 0.9, "twins": 9, "n_without": 31, "without": 0.8},
         "accuracy on all 40 rows 0.9; on 31 without a twin 0.8",

@@ -199,6 +199,7 @@ def _scores(result: Result) -> RenderableType:
     rows = [
         ("winner", result.score.value, words.span(result.score, metric)),
         *([("default recipe", own.value, words.span(own, metric))] if (own := baselines.default) else []),
+        *([("linear model", line.value, words.span(line, metric))] if (line := baselines.linear) else []),
         (words.dummy_label(result), baselines.dummy.value, words.span(baselines.dummy, metric)),
         ("winner, validation", validation.value, validation.how),
     ]

@@ -66,7 +66,7 @@ CODES: Mapping[str, Code] = {
         "labels that may be wrong",
         "A network trained on wrong labels learns them or wastes its capacity on them. In the test part they make the "
         "score worse than the network is.",
-        "look at these pictures, and correct the labels that are wrong",
+        "look at these examples, and correct the labels that are wrong",
     ),
     "leak": Code(
         106,
@@ -140,8 +140,51 @@ CODES: Mapping[str, Code] = {
         "A score from few examples has a wide interval. Differences smaller than that interval cannot be seen.",
         "collect more test examples, because the interval is wide",
     ),
-    "overlapping_windows": Code(
+    "shortcut": Code(
         117,
+        "something beside the content gives a class away",
+        "A network takes the easiest way to the answer, and here that is how the pictures were made or kept. On new "
+        "pictures, made in one way, it will be wrong.",
+        "make or collect the pictures of all classes in one way; if the trait belongs to the class, as a colour may, "
+        "mute this",
+    ),
+    "parts_differ": Code(
+        118,
+        "training and later data differ",
+        "A network is only good for data like that which it was trained on. Where the parts can be told apart by their "
+        "inputs, its score may be worse than validation promises, and so may its use.",
+        "find out how the parts came to differ, and leave out or repair what tells them apart",
+    ),
+    "sentinel_values": Code(
+        119,
+        "a value that may stand for a missing one",
+        "Read as a number, a mark such as -999 pulls scales and weights to where no real value is. What it means, that "
+        "a value is not known, is lost.",
+        "empty these cells if the value marks what is not known, so that they count as missing",
+    ),
+    "group_column": Code(
+        120,
+        "rows that may belong together",
+        "Rows of one patient, user or device are alike. If they lie on both sides of the split, the score tells how "
+        "well the network knows these, not how it does on new ones.",
+        "give the column with --groups if the network will meet new ones",
+    ),
+    "small_classes": Code(
+        121,
+        "classes with very few examples",
+        "From a handful of examples a class can hardly be learned, and what is said about it rests on one or two of "
+        "them. Averages over classes count each such class as much as a large one.",
+        "collect more examples of these classes, or join or leave them out",
+    ),
+    "unscaled_inputs": Code(
+        122,
+        "inputs on very different scales",
+        "A module of your own gets its inputs as they are. Where some are a thousand times as large as others, one "
+        "learning rate cannot suit all weights, and training is slow or diverges.",
+        "scale the inputs to a mean of 0 and a standard deviation of 1, by what the training rows have",
+    ),
+    "overlapping_windows": Code(
+        123,
         "rows that are windows of one series",
         "A window that overlaps another shows the network much of what it is judged on. If they lay on both sides of a "
         "split, the score would measure memory.",
@@ -382,6 +425,55 @@ CODES: Mapping[str, Code] = {
         "Rows that equal training rows are easier than new ones. The score without them tells how the network does on "
         "what it has not seen.",
         "where new examples will be as different from the training data as these, read the second score",
+    ),
+    "failing_class": Code(
+        502,
+        "a class that is not recognized",
+        "The score is an average, and this class hardly counts in it. Whoever needs the class cannot use the network.",
+        "collect more examples of the class, choose by balanced accuracy (--metric balanced_accuracy), or look at what "
+        "it is mistaken for",
+    ),
+    "worse_than_guessing": Code(
+        503,
+        "probabilities that are worse than guessing",
+        "Giving every example the shares of the classes has a lower loss than these probabilities. The predicted "
+        "classes may still be good, but the probabilities mislead whoever acts on them.",
+        "use only the predicted classes, or train with label smoothing or for fewer epochs",
+    ),
+    "miscalibrated": Code(
+        504,
+        "probabilities that are off",
+        "Of what the network says with 80 %, not 80 % is right. It is further off than chance explains on so many "
+        "examples.",
+        "do not take the probabilities at their word; use label smoothing or fewer epochs, or calibrate them",
+    ),
+    "validation_above_test": Code(
+        505,
+        "a better score in validation than in the test",
+        "The difference is more than the noise of both explains. The search has fitted the validation examples, or the "
+        "test part is of another kind.",
+        "believe the score of the test; if the parts should be alike, find out how they differ",
+    ),
+    "no_better_than_linear": Code(
+        506,
+        "no better than a linear model",
+        "A linear model of the same inputs does as well, and is simpler, faster and easier to explain. What a network "
+        "could add was not found, or is not there.",
+        "use the linear model, or give the search more time",
+    ),
+    "few_decide": Code(
+        507,
+        "a score that few examples decide",
+        "A handful of examples or groups makes most of the score. Others would give another score, and the interval "
+        "may be too narrow.",
+        "look at these examples, and test on more or on more groups",
+    ),
+    "test_too_small": Code(
+        508,
+        "a test part too small for the claim",
+        "The network looks better than guessing, but on so few test examples chance could have made that. Whether it "
+        "is any good is not known.",
+        "test on more examples; how many the evidence says",
     ),
 }
 

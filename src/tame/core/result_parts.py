@@ -49,11 +49,25 @@ class DefaultScore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinearScore:
+    """The score of a linear model of the same inputs on the sealed test part, and how much better the winner is."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    how: str
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Baselines:
-    """What the score is compared with. default: None if that recipe could not be trained to its end."""
+    """What the score is compared with. default: None if that recipe could not be trained to its end; linear: None in
+    older results, and where the inputs suit no linear model."""
 
     dummy: Guessing
     default: DefaultScore | None
+    linear: LinearScore | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

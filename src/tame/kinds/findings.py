@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, StudyConfig, default_metric
 from tame.core.errors import UsageError, require, unknown
-from tame.core.records import Finding, Severity
+from tame.core.records import Confidence, Finding, Severity
 from tame.monitor.remedies import CHANGES
 
+UNEQUAL = 3  # times as many examples of one class as of another, from which on it is told
+RARE = 19  # times, as 95 to 5 is: from there on accuracy says little of the rare class
+BALANCED = "balanced_accuracy"
+SMALL_CLASS = 10  # examples; with fewer a class can hardly be learned
+MOST_NAMED = 20  # examples that a finding names; the rest is counted
 
-def metric_for(config: StudyConfig, task: str) -> str:
-    """The metric of a study. Raises UsageError for one that does not fit the task."""
+
+def metric_for(config: StudyConfig, task: str, sizes: Sequence[int] = ()) -> str:
+    """The metric of a study. sizes: examples of each class that are not sealed.
+
+    Where nothing was asked for, and one class is so much more frequent than another that naming it always has a high
+    accuracy, it is the balanced accuracy. Raises UsageError for a metric that does not fit the task.
+    """
     if config.metric == "auto":
-        return default_metric(task)
+        return BALANCED if sizes and max(sizes) >= RARE * max(min(sizes), 1) else default_metric(task)
     fitting = REGRESSION_METRICS if task == "regression" else CLASSIFICATION_METRICS
     if config.metric not in fitting:
         raise UsageError(f"{config.metric} does not fit a {task} target: {unknown('metric', config.metric, fitting)}")
@@ -21,16 +31,46 @@ def metric_for(config: StudyConfig, task: str) -> str:
 
 
 def finding(
-    code: str, title: str, severity: Severity, evidence: Mapping[str, object], *, change: str = ""
+    code: str, title: str, severity: Severity, evidence: Mapping[str, object], *, change: str = "",
+    confidence: Confidence | None = None,
 ) -> Finding:  # fmt: skip
     """Something that the doctor has to say about the data.
 
-    change: what it suggests, of a code of another package's own. Raises UsageError for an unknown code without it.
+    change: what it suggests, of a code of another package's own. confidence: None where it was counted. Raises
+    UsageError for an unknown code without a change.
     """
     require(bool(change) or code in CHANGES, f"{unknown('finding', code, CHANGES)}; say what to change")
-    return Finding(code, title, severity, evidence, change=change or CHANGES[code])
+    return Finding(code, title, severity, evidence, change=change or CHANGES[code], confidence=confidence)
 
 
 def count(number: int, thing: str) -> str:
     """A number with its thing, which is more than one where the number is."""
     return f"{number} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def of_classes(sizes: Mapping[str, int], things: str, *, metric: str, asked: bool) -> list[Finding]:
+    """What there is to say of classes by how many examples each has that are not sealed.
+
+    things: what examples are called; metric: of the study; asked: whether the user named it.
+    """
+    found = []
+    common, rare = max(sizes.values()), min(sizes.values())
+    if common > UNEQUAL * rare:
+        title = f"the most common class has {common / max(rare, 1):.1f} times as many {things} as the rarest"
+        change = ""
+        if metric == BALANCED and not asked:
+            title += "; recipes are chosen by balanced accuracy"
+            change = (
+                "balanced accuracy chooses, since always naming the common class has a high accuracy; collect more "
+                "examples of the rare classes, or name another metric with --metric"
+            )
+        most = dict(sorted(sizes.items(), key=lambda item: -item[1])[:MOST_NAMED])
+        found.append(finding("imbalance", title, "warning", most, change=change))
+    few = {name: size for name, size in sorted(sizes.items(), key=lambda item: item[1]) if size < SMALL_CLASS}
+    if few:
+        first = next(iter(few))
+        what = f"class {first!r:.60} has" if len(few) == 1 else f"{len(few)} classes have"
+        title = f"{what} fewer than {SMALL_CLASS} {things} to train on"
+        named = [{name: size} for name, size in few.items()][:MOST_NAMED]
+        found.append(finding("small_classes", title, "warning", {"count": len(few), "classes": named}))
+    return found

@@ -339,7 +339,7 @@ class Kind:
     least; most_epochs: that a network may train where the clock decides, None for as many as the preset says;
     rehearses_many: whether what an epoch takes depends on the recipe so much that several are rehearsed; least_s:
     seconds that the smallest study takes on a quiet machine, from when its data is opened to its report; backbone: that
-    a study begins with where none is named.
+    a study begins with where none is named; has_linear: whether it answers the question of `kinds/linear.py`.
     source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
     (`OpenMaterial`), to what a delivered model does with new examples (`Prediction`), to what refuses bad data before
     anything is made, and to what draws small pictures of examples. own_model: to an `OwnModel`, where there can be one.
@@ -356,6 +356,7 @@ class Kind:
     most_epochs: int | None = None
     rehearses_many: bool = False
     least_s: float = 2.5
+    has_linear: bool = False
     backbone: str | None = None
     features: Features | None = None
     source: str

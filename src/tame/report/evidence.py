@@ -10,7 +10,8 @@ from tame.kinds.known import FIRST
 from tame.report.formats import compact, listed, short
 from tame.report.words import noun
 
-MOST_SUSPECTS = 3  # pictures whose labels may be wrong that a sentence names
+MOST_SUSPECTS = 3  # examples whose labels may be wrong that a sentence names
+BY_COLUMN = ("target_leak", "shortcut", "group_column")  # whose evidence is said column by column
 SURE = {"low": "a guess: there is little to go by", "medium": "likely, not certain"}  # how sure a finding is
 DONE = {  # whose change says what was done while the data was read
     "leak", "near_duplicates", "identifier_columns", "constant_columns", "unseen_categories", "duplicate_rows",
@@ -26,15 +27,19 @@ def evidence(finding: Finding, kind: str = FIRST) -> str:
         ordered = sorted(counts.items(), key=lambda item: -item[1])
         return "; ".join(f"{short(name, 40)} {amount:,}" for name, amount in [ordered[0], ordered[-1]])
     columns = values.get("columns")
-    if finding.code == "target_leak" and isinstance(columns, Sequence):
+    if finding.code in BY_COLUMN and isinstance(columns, Sequence):
         found = [f"{short(str(each['column']), 40)}: {each['evidence']}" for each in columns]
         return short("; ".join(found), 300)
-    pictures = values.get("pictures")
-    if finding.code == "suspect_labels" and isinstance(pictures, Sequence):
-        looks = [
-            f"{short(str(each['picture']), 60)} looks like {short(str(each['looks_like']), 40)}" for each in pictures
+    if finding.code == "sentinel_values" and isinstance(columns, Sequence):
+        found = [
+            f"{short(str(each['column']), 40)} is {each['value']} in {each['rows']:,} {noun(kind)}, all others lie "
+            f"between {each['low']} and {each['high']}"
+            for each in columns
         ]
-        return f"for example {listed(looks[:MOST_SUSPECTS])}"
+        return short("; ".join(found), 300)
+    suspects = values.get("pictures", values.get("rows"))
+    if finding.code == "suspect_labels" and isinstance(suspects, Sequence):
+        return _suspects(values, suspects, noun(kind))
     plain = {key.replace(".", "_"): _bytes(key, value) or _short(value) for key, value in values.items()}
     # Older findings do not say how the dummy guesses: they were all from classification.
     known = {"guess": "always predicting the most common class", **plain, "examples": noun(kind)}
@@ -42,6 +47,19 @@ def evidence(finding: Finding, kind: str = FIRST) -> str:
         if set(_PLACES.findall(sentence)) <= known.keys():
             return sentence.format_map(known)
     return "; ".join(f"{key.replace('_', ' ')}: {_short(value)}" for key, value in values.items())
+
+
+def _suspects(values: Mapping[str, object], suspects: Sequence[Mapping[str, object]], nouns: str) -> str:
+    """Which labels may be wrong, and where that was shown in number, how."""
+    looks = [
+        f"{short(str(each.get('picture', each.get('row'))), 60)} looks like {short(str(each['looks_like']), 40)}"
+        for each in suspects
+    ]
+    said = f"for example {listed(looks[:MOST_SUSPECTS])}"
+    if "sure" not in values:
+        return said
+    share = compact(values["share"])
+    return f"{share} of the {compact(values['sure'])} {nouns} that are easiest to tell contradict their labels; {said}"
 
 
 def to_do(finding: Finding) -> str:
@@ -162,6 +180,32 @@ _SENTENCES: Mapping[str, tuple[str, ...]] = {
     "equal_by_chance": (
         "{rows} of {of} {examples} equal another; chance alone gives about {by_chance}, from how often each value "
         "occurs; {in_test} of the test part equal one that is trained on",
+    ),
+    "parts_differ": (
+        "told apart with an area under the ROC curve of {area} (standard error {error}; 0.5 is chance), by column: "
+        "{columns}",
+    ),
+    "small_classes": ("{classes}",),
+    "unscaled_inputs": (
+        "the standard deviation of {smallest} is {smallest_spread}, that of {largest} {largest_spread}",
+    ),
+    "failing_class": ("{classes}; recognized at most {high} of the first with 95 % confidence",),
+    "worse_than_guessing": ("{log_loss} against {guessing}: higher by {by} ({low} to {high})",),
+    "miscalibrated": (
+        "off by {ece} on average; a calibrated network shows {usual} on {n} {examples}, and hardly ever {limit}; it "
+        "says {confidence} and is right in {right}",
+    ),
+    "validation_above_test": (
+        "{metric} {validation} on {n_validation} validation {examples}, {test} on {n} of the test; the difference of "
+        "{low} to {high} counts the noise of both",
+    ),
+    "no_better_than_linear": (
+        "{metric} of the network {network}, of a linear model {linear} on the same {n} {examples}; difference {by} "
+        "({low} to {high})",
+    ),
+    "few_decide": ("{metric} on {n} {examples}: {why}",),
+    "test_too_small": (
+        "better than guessing by {by} ({low} to {high}) on {n} {examples}; about {needed} would show such a difference",
     ),
     "score_without_twins": ("{metric} on all {n} {examples} {with_twins}; on {n_without} without a twin {without}",),
     "infinite_values": ("for example {notes}",),

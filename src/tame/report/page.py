@@ -249,6 +249,10 @@ def _score_chart(result: Result) -> Markup:
     if default is not None:
         ends += [default.low, default.high]
         rows.append(_row(metric, "default recipe", default, "default"))
+    if result.baselines.linear is not None:
+        linear = result.baselines.linear
+        ends += [linear.low, linear.high]
+        rows.append(_row(metric, "linear model", linear, "default"))
     low, high = search_section.value_range(metric, [validation, *ends])
     rows.append(_row(metric, words.dummy_label(result), dummy, "dummy"))
     rows.append(Row("validation", validation, note=formats.shown(metric, validation), kind="valid"))

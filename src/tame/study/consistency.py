@@ -96,14 +96,15 @@ def _score(state: State, result: Result) -> Iterator[str]:
     if metric in result.metrics and not _same(result.metrics[metric], score.value, score.value):
         yield f"the score is {score.value}, but among all metrics its {metric} is {result.metrics[metric]}"
     default = result.baselines.default
-    for name, each in (("score", score), ("dummy", result.baselines.dummy), ("default recipe", default)):
+    beside = (("dummy", result.baselines.dummy), ("default recipe", default), ("linear model", result.baselines.linear))
+    for name, each in (("score", score), *beside):
         if each is None:
             continue
         if not each.low <= each.value <= each.high:
             yield f"the {name}'s {each.value} is not in its interval {each.low} to {each.high}"
         if each.n != score.n:
             yield f"the {name} is judged on {each.n} examples, but the score on {score.n}"
-    for name, base in (("dummy", result.baselines.dummy), ("default recipe", default)):
+    for name, base in beside:
         if base is not None and not _same(base.difference.value, score.value - base.value, score.value):
             yield f"the difference from the {name} is {base.difference.value}, not {score.value - base.value}"
     sign = 1 if METRIC_MODES[metric] == "max" else -1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tame.core.sums import CARD, SUMS, read_sums, sha256_of, write_sums
 from tame.evaluate.score import Judged, judged_from, open_test
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
+from tame.kinds.linear import ask_linear
 from tame.study import events
 from tame.study.clock_shares import CHECKED
 from tame.study.finalist import Finalist, epochs_on_all, state_of
@@ -32,6 +34,7 @@ TIE = 1e-5  # of a probability, that rounding may make of none
 class Tested:
     winner: Judged
     default: Judged | None  # None if the default recipe diverged
+    linear: Judged | None = None  # of a linear model; None where the inputs suit none
 
 
 def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | None) -> Tested:
@@ -49,17 +52,28 @@ def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | 
         other = np.array(study.worker.judge(rows))
     _choose(study, data, winner)
     outputs = np.array(study.worker.judge(rows))
+    linear = _linear(study, data, rows, winner)
 
     def record(count: int) -> None:
         study.keep(events.SealOpened(n=count, trial=winner.trials[0].number, used_s=study.used_s))
 
     groups, weights = data.groups_of(rows), data.weights_of(rows)
     own = open_test(data.sealed, ids, outputs, record, task=data.task, groups=groups, weights=weights)
-    if default is winner:
-        return Tested(own, own)
-    if other is None:
-        return Tested(own, None)
-    return Tested(own, judged_from(data.task, ids, own.truth, other, groups=groups, weights=weights))
+
+    def judged(found: np.ndarray | None) -> Judged | None:
+        if found is None:
+            return None
+        return judged_from(data.task, ids, own.truth, found, groups=groups, weights=weights)
+
+    return Tested(own, own if default is winner else judged(other), judged(linear))
+
+
+def _linear(study: Study, data: Data, rows: Sequence[int], winner: Finalist) -> np.ndarray | None:
+    """Outputs of a linear model for these rows; None where the kind of data has none."""
+    if data.kind not in KINDS.names() or not KINDS.get(data.kind).has_linear:
+        return None
+    seen = winner.recipe.input
+    return ask_linear(study.worker, data, rows, size=seen.size, crop=seen.crop, seed=study.config.seed)
 
 
 def _choose(study: Study, data: Data, finalist: Finalist) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tame.core.evaluation import Difference
 from tame.core.records import Finding, Score
 from tame.core.result import Result
 from tame.core.rng import stream_seed
-from tame.evaluate.score import Judged, difference, measure, score
+from tame.evaluate.score import Judged, difference, guesses, measure, score
 from tame.kinds.kind import Data
 from tame.monitor.remedies import CHANGES
 from tame.study.consistency import require_consistent
@@ -17,7 +18,8 @@ from tame.study.delivery import deliver, open_sealed
 from tame.study.finalist import MANY, Finalist, best_of, together
 from tame.study.finalists import trained_again
 from tame.study.plan import Plan
-from tame.study.result import loss_of, make_result
+from tame.study.result import loss_of, make_result, with_findings
+from tame.study.score_findings import score_findings
 from tame.study.session import Study
 from tame.study.state import findings_events
 
@@ -38,7 +40,18 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     delivered = deliver(study, data)
     result = make_result(study, data, plan, own, winner, default, tested, delivered)
     require_consistent(study.state, result, data, tested.winner)
-    return result
+    known = {finding.code for finding in study.state.findings}
+    found = score_findings(result, _beyond_guessing(data, tested.winner, seed=study.config.seed))
+    study.keep(*findings_events([each for each in found if each.code not in known]))
+    return with_findings(study, result, winner)
+
+
+def _beyond_guessing(data: Data, judged: Judged, *, seed: int) -> Difference | None:
+    """How much higher the log loss is than that of guessing by the shares of the classes; None of a regression."""
+    if data.task == "regression":
+        return None
+    guessed = guesses("log_loss", data.learnt(), judged, data.weights_of(data.rows))
+    return difference("log_loss", judged, guessed, seed=seed)
 
 
 def _tuned(study: Study, data: Data, plan: Plan) -> list[Finalist]:

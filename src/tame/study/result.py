@@ -25,6 +25,7 @@ from tame.core.result_parts import (
     FineTuning,
     Forecasts,
     Guessing,
+    LinearScore,
     Task,
     Validation,
     Winner,
@@ -146,6 +147,11 @@ def make_result(
     )
 
 
+def with_findings(study: Study, result: Result, winner: Finalist) -> Result:
+    """The result with the findings of the study as they are now."""
+    return replace(result, findings=tuple(headline(study, winner)), all_findings=len(unmuted(study.state)))
+
+
 def _versions() -> dict[str, str]:
     """Of the packages that a result may depend on; a table needs no timm."""
     found = {}
@@ -187,16 +193,23 @@ def _baselines(data: Data, tested: Tested, noise: SeedNoise | None, *, seed: int
     guessing = Guessing(
         value=lowest.value, low=lowest.low, high=lowest.high, n=lowest.n, how=lowest.how, difference=over
     )
+    linear = None
+    if tested.linear is not None:
+        beside = score(metric, tested.linear, how="a linear model of the same inputs", seed=seed)
+        linear = LinearScore(
+            value=beside.value, low=beside.low, high=beside.high, n=beside.n, how=beside.how,
+            difference=difference(metric, own, tested.linear, seed=seed),
+        )  # fmt: skip
     if tested.default is None:
-        return Baselines(dummy=guessing, default=None)
+        return Baselines(dummy=guessing, default=None, linear=linear)
     base = score(metric, tested.default, how="the default recipe on the same examples", seed=seed)
     gain = difference(metric, own, tested.default, seed=seed)
     if not is_winner:  # with folds, the noise is that of the mean of as many networks
         gain = beyond_seeds(gain, noise, networks=2 * max(data.split.folds, 1))
-    beside = DefaultScore(
+    of_default = DefaultScore(
         value=base.value, low=base.low, high=base.high, n=base.n, how=base.how, difference=gain, is_winner=is_winner
     )
-    return Baselines(dummy=guessing, default=beside)
+    return Baselines(dummy=guessing, default=of_default, linear=linear)
 
 
 def _row(

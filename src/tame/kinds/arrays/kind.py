@@ -46,6 +46,7 @@ OWN_ARRAYS = Kind(
     preset=preset,
     cohort=lambda data: COHORT,
     runs=20,
+    has_linear=True,
     source="tame.kinds.arrays.source:read",
     material="tame.kinds.arrays.material:open_material",
     prediction="tame.kinds.arrays.prediction:PREDICTION",

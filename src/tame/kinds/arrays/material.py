@@ -21,6 +21,7 @@ from tame.kinds.arrays.commands import Given, Looks, Sketch
 from tame.kinds.arrays.modules import forward_s, make_module, precision_of
 from tame.kinds.arrays.prediction import KEPT, answers, as_input, empty_network, judge_arrays, probe, verify
 from tame.kinds.arrays.sameness import looks_of, require_repeats, shaken
+from tame.kinds.linear import MOST_COLUMNS, QUESTION, answer_linear, read_asked
 from tame.parts.losses import LOSSES, NUMBERS, check_outputs
 from tame.parts.mlp import num_weights
 from tame.parts.network import Build, Network, read_network, write_network
@@ -80,8 +81,15 @@ class ArrayMaterial:
         self._repeats: set[tuple[tuple[str, Value], ...]] = set()  # of which the module is made the same again
 
     def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
+        if question == QUESTION:
+            linear = read_asked(given)
+            own, judged = (np.asarray(each, dtype=np.int64) for each in (linear.rows, linear.judged))
+            flat = self._x.reshape(len(self._x), -1)
+            pair = (flat[own], flat[judged]) if flat.shape[1] <= MOST_COLUMNS else (flat[:0], flat[:0])
+            found: Plain = to_plain(answer_linear(linear, *pair))
+            return found
         if question != "looks":
-            raise not_asked(question, "arrays")
+            raise not_asked(question, "arrays", ["looks", QUESTION])
         asked = from_plain(Sketch, given, what="'looks' of arrays", error=WorkerError)
         answer: Plain = to_plain(self._sketched(asked, rows))
         return answer

@@ -22,9 +22,11 @@ from tame.data.sources import matrix_of, open_columns, write_arrays, write_colum
 from tame.data.table_kinds import type_table
 from tame.data.tables import Column, RawTable, Table, require_learnt
 from tame.data.targets import read_target
+from tame.data.unseen import Values
 from tame.kinds.arrays.commands import Given
 from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.kind import Known, Opened, Phase, Port
+from tame.kinds.looks import MOST_COLUMNS
 from tame.kinds.tables.commands import Given as TableGiven
 from tame.kinds.tables.kind import TABLES
 from tame.kinds.tables.rows import Rows, split_rows
@@ -54,9 +56,20 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         rows = tuple(range(len(own.values)))
         given = TableGiven(files=(), arrays=str(folder / COLUMNS), columns=own.table.columns, kept=rows)
         port.open(TABLES.name, to_plain(given))
-        return split_rows(own, config, kind=TABLES.name)
+        return split_rows(own, config, kind=TABLES.name, is_new=known.data is None)
     port.open(OWN_ARRAYS.name, to_plain(Given(file=str(folder / INPUTS), build=config.model)))
-    return split_rows(own, config, kind=OWN_ARRAYS.name, copies=copies_in_array(_inputs(folder)))
+    x, is_new = _inputs(folder), known.data is None
+    columns = _columns(x) if is_new else []
+    return split_rows(
+        own, config, kind=OWN_ARRAYS.name, copies=copies_in_array(x), inputs=columns, is_new=is_new
+    )  # fmt: skip
+
+
+def _columns(x: np.ndarray) -> list[Values]:
+    """The inputs (N, D) of a module as columns; none where they have another shape, or too many to be looked at."""
+    if x.ndim != 2 or x.shape[1] > MOST_COLUMNS or x.dtype.kind not in "biuf":
+        return []
+    return [Values(f"input {place}", np.array(x[:, place], dtype=np.float64)) for place in range(x.shape[1])]
 
 
 def _inputs(folder: Path) -> np.ndarray:

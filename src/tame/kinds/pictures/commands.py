@@ -10,6 +10,7 @@ from tame.core.errors import WorkerError
 from tame.core.plain import from_plain, to_plain
 from tame.core.result_parts import BackboneFacts
 from tame.data.images import Picture, Skipped
+from tame.data.picture_traits import Light
 from tame.kinds.costs import Speed
 from tame.kinds.kind import Port
 
@@ -92,7 +93,42 @@ class SuspectPicture:
 
 @dataclass(frozen=True, slots=True)
 class Suspects:
+    """share: of the labels that sure predictions contradict, of so many; 0 where that is no more than is usual."""
+
     pictures: tuple[SuspectPicture, ...]
+    share: float = 0.0
+    sure: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some pictures. rows: of the data."""
+
+    rows: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Lights:
+    """Traits of pixels of each."""
+
+    lights: tuple[Light, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """Pictures of two parts. rows: of the data; is_later: of each, whether it is of the later part."""
+
+    look: Look
+    rows: Sequence[int]
+    is_later: Sequence[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """How well the features tell two parts apart: the area under the ROC curve, and its standard error."""
+
+    area: float
+    error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +185,19 @@ def duplicates(worker: Port, look: Look) -> Duplicates:
     return _read(Duplicates, worker.ask("duplicates", to_plain(look)), "duplicates")
 
 
-def suspects(worker: Port, labelled: Labelled) -> tuple[SuspectPicture, ...]:
+def suspects(worker: Port, labelled: Labelled) -> Suspects:
     """Pictures whose label is probably wrong, by their features at this look, the most suspect first."""
-    return _read(Suspects, worker.ask("suspects", to_plain(labelled)), "suspects").pictures
+    return _read(Suspects, worker.ask("suspects", to_plain(labelled)), "suspects")
+
+
+def lights(worker: Port, rows: Sequence[int]) -> tuple[Light, ...]:
+    """Traits of the pixels of these pictures."""
+    return _read(Lights, worker.ask("lights", to_plain(Rows(rows))), "lights").lights
+
+
+def apart(worker: Port, parted: Parted) -> Apart:
+    """How well the features of pictures at this look tell which part they are of."""
+    return _read(Apart, worker.ask("apart", to_plain(parted)), "apart")
 
 
 def compare(worker: Port, asked: Compare) -> Compared:

@@ -82,6 +82,7 @@ PICTURES = Kind(
     least_s=5.0,
     backbone=AUTO,
     features=Features(costs, missing_s, compute),
+    has_linear=True,
     source="tame.kinds.pictures.source:read",
     material="tame.kinds.pictures.material:open_material",
     prediction="tame.kinds.pictures.prediction:PREDICTION",

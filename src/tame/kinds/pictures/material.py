@@ -21,19 +21,28 @@ from tame.data.cache import ArrayCache
 from tame.data.image_crops import small_copy
 from tame.data.image_hashes import perceptual_hash
 from tame.data.image_loading import load_pixels
+from tame.data.picture_traits import light_of
 from tame.data.quality import find_duplicates, find_equal, find_parts
-from tame.data.suspects import suspect_labels
+from tame.data.suspects import Suspect, can_be_judged, suspects_by, unseen_outputs, unseen_probabilities
+from tame.data.unseen import area
+from tame.data.views import central_pixels
+from tame.data.wrong_labels import wrong_labels
 from tame.kinds.costs import Speed
+from tame.kinds.linear import QUESTION, LinearAnswer, answer_linear, read_asked
 from tame.kinds.pictures.commands import (
+    Apart,
     Compare,
     Compared,
     Duplicates,
     Features,
     Given,
     Labelled,
+    Lights,
     Look,
     Missing,
     Opened,
+    Parted,
+    Rows,
     SpeedAsked,
     SuspectPicture,
     Suspects,
@@ -56,6 +65,7 @@ from tame.trial.training_material import Room, Trained, not_asked, scale_of, sca
 T = TypeVar("T")
 
 SHORTEST = 384  # pixels of the shorter side of what is kept of a picture: enough for every input size
+LINEAR_SIDE = 16  # pixels of the copies that a linear model sees where there is no backbone
 FEATURE_LENGTH = 16.0  # of the scaled features, on average: the rates of the portfolio are meant for it
 PROBE = {  # the head that fine-tuning starts from
     "model.pooled": 0, "model.unfrozen": 0, "input.views": 2, "optimizer.name": "nesterov", "optimizer.lr": 3e-3,
@@ -82,6 +92,9 @@ class PictureMaterial:
             "speed": self._speed,
             "duplicates": self._duplicates,
             "suspects": self._suspects,
+            "lights": self._lights,
+            "apart": self._apart,
+            QUESTION: self._linear,
             "compare": self._compare,
             "missing": self._missing,
             "prepare": self._prepare,
@@ -197,10 +210,44 @@ class PictureMaterial:
 
     def _suspects(self, given: Plain, _: Sequence[int]) -> Suspects:
         asked = _read(Labelled, given, "suspects")
-        look = asked.look
-        features = self.inputs.features(asked.rows, size=look.size, views=1, crop=look.crop)[0].cpu().numpy()
-        found = suspect_labels(features, np.array(asked.labels), num_classes=asked.num_classes)
-        return Suspects(tuple(SuspectPicture(asked.rows[s.row], s.likely, s.probability) for s in found))
+        labels, num_classes = np.array(asked.labels), asked.num_classes
+        if not can_be_judged(labels, num_classes=num_classes):
+            return Suspects(())
+        features = self._plain_features(asked.look, asked.rows)
+        probability = unseen_probabilities(features, labels, num_classes=num_classes)
+        found = suspects_by(probability, labels)
+        many = wrong_labels(probability, labels)
+        if many is not None:
+            have = {suspect.row for suspect in found}
+            more = zip(many.rows.tolist(), many.likely.tolist(), many.probability.tolist(), strict=True)
+            found += [Suspect(row, likely, own) for row, likely, own in more if row not in have]
+        named = tuple(SuspectPicture(asked.rows[s.row], s.likely, s.probability) for s in found)
+        return Suspects(named) if many is None else Suspects(named, many.share, many.sure)
+
+    def _lights(self, given: Plain, _: Sequence[int]) -> Lights:
+        pixels = self.inputs.pictures.pixels
+        return Lights(tuple(light_of(pixels[row]) for row in _read(Rows, given, "lights").rows))
+
+    def _apart(self, given: Plain, _: Sequence[int]) -> Apart:
+        asked = _read(Parted, given, "apart")
+        features, is_later = self._plain_features(asked.look, asked.rows), np.array(asked.is_later)
+        outputs = unseen_outputs(features.astype(np.float64), is_later[:, None].astype(np.float64))
+        return Apart(*area(outputs[:, 0], is_later))
+
+    def _linear(self, given: Plain, _: Sequence[int]) -> LinearAnswer:
+        """On the features that heads are trained on; without a backbone on very small copies of the pictures."""
+        asked, inputs = read_asked(given), self.inputs
+        if inputs.backbone is not None:
+            look = Look(asked.size, asked.crop)
+            return answer_linear(asked, *(self._plain_features(look, each) for each in (asked.rows, asked.judged)))
+        seen = [[inputs.pictures.pixels[row] for row in each] for each in (asked.rows, asked.judged)]
+        small = (central_pixels(each, size=LINEAR_SIDE, crop=1.0).flatten(1).numpy() for each in seen)
+        return answer_linear(asked, *small)
+
+    def _plain_features(self, look: Look, rows: Sequence[int]) -> np.ndarray:
+        """(n, D) features of pictures as they are."""
+        found = self.inputs.features(rows, size=look.size, views=1, crop=look.crop)[0]
+        return np.asarray(found.cpu().numpy())
 
     def _compare(self, given: Plain, _: Sequence[int]) -> Compared:
         asked = _read(Compare, given, "compare")

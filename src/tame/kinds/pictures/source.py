@@ -18,16 +18,16 @@ from tame.data.images import Listing, Picture, Skipped
 from tame.data.split import Split, groups_of, make_split, seal, split_by_order, strata
 from tame.data.table_order import order_values
 from tame.kinds.costs import Speed
-from tame.kinds.findings import count, finding, metric_for
+from tame.kinds.findings import MOST_NAMED, count, finding, metric_for, of_classes
 from tame.kinds.groups import joined, named_groups
 from tame.kinds.kind import Data, Known, Opened, Phase, Port
 from tame.kinds.pictures import commands
 from tame.kinds.pictures.choice import Choice, chosen, first_backbone
 from tame.kinds.pictures.commands import Features, Given, Look
 from tame.kinds.pictures.costs import crop_for, first_size, given_size, wanted_sizes
+from tame.kinds.pictures.doubts import doubts_of, suspects
 from tame.kinds.pictures.listing import listing_of
 
-MOST_NAMED = 20  # pairs that a finding names; the rest is counted
 LOST_SHARE = 0.5  # of a class's pictures that may be unreadable
 
 
@@ -92,19 +92,24 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     hidden = np.where(np.array(split.part) == "test", -1 if listing.classes else np.nan, truth)
     task = "regression" if not listing.classes else "binary" if len(listing.classes) == 2 else "multiclass"
     ids = tuple(p.id for p in pictures)
+    sizes = list(Counter(truth[split.rows("train", "val")].tolist()).values()) if listing.classes else []
     data = Data(
-        "images", task, metric_for(config, task), listing.classes, ids, hidden.astype(truth.dtype), split,
+        "images", task, metric_for(config, task, sizes), listing.classes, ids, hidden.astype(truth.dtype), split,
         seal(split, truth), side, opened.backbone,
     )  # fmt: skip
 
-    suspects = _suspects(data, port, seen) if backbone and known.data is None and data.classes else []
+    doubts: list[Finding] = []
+    if known.data is None:
+        doubts += _of_classes(data, config)
+        doubts += suspects(data, port, seen) if backbone and data.classes else []
+        doubts += doubts_of(pictures, data, groups, port, seen, config)
 
     def without() -> None:
         commands.open_pictures(port, Given(listing.pictures, None))
 
     data, choice = chosen(config, known, data, port, seen, phase=phase, without=without)
     facts = _facts(listing, pictures, skipped, split, pairs, side, choice)
-    found = [*_findings(pictures, truth, skipped, split, pairs, listing.classes), *suspects]
+    found = [*_findings(pictures, truth, skipped, split, pairs, listing.classes), *doubts]
     return Opened(data=data, facts=facts, groups=groups, findings=tuple(found), skipped=skipped)
 
 
@@ -217,12 +222,6 @@ def _findings(
         evidence = {"count": len(pairs), "pairs": named[:MOST_NAMED]}
         title = f"{count(len(pairs), 'pair')} of pictures that are the same or nearly"
         found.append(finding("near_duplicates", title, "warning", evidence))
-    kept = [p for p, part in zip(pictures, split.part, strict=True) if part in ("train", "val")]
-    sizes = Counter(classes[p.label] for p in kept) if classes else Counter(rows=len(kept))
-    common, rare = max(sizes.values()), min(sizes.values())
-    if common > 3 * rare:
-        title = f"the most common class has {common / rare:.1f} times as many pictures as the rarest"
-        found.append(finding("imbalance", title, "warning", dict(sizes)))
     num_test = len(split.rows("test"))
     if num_test < 100:
         title = f"the test part holds only {num_test} pictures: its score is uncertain"
@@ -230,21 +229,12 @@ def _findings(
     return found
 
 
-def _suspects(data: Data, port: Port, seen: Look) -> list[Finding]:
-    """The pictures outside the test part whose label is probably wrong."""
-    asked = commands.Labelled(seen, data.rows, data.learnt().tolist(), len(data.classes))
-    found = commands.suspects(port, asked)
-    if not found:
+def _of_classes(data: Data, config: StudyConfig) -> list[Finding]:
+    """What there is to say of how many pictures each class has."""
+    if not data.classes:
         return []
-    named: list[dict[str, object]] = [
-        {
-            "picture": data.ids[each.row], "label": data.classes[int(data.targets[each.row])],
-            "looks_like": data.classes[each.likely], "probability": round(each.probability, 3),
-        }
-        for each in found[:MOST_NAMED]
-    ]  # fmt: skip
-    title = f"the {'label' if len(found) == 1 else 'labels'} of {count(len(found), 'picture')} may be wrong"
-    return [finding("suspect_labels", title, "warning", {"count": len(found), "pictures": named})]
+    sizes = Counter(data.classes[int(data.targets[row])] for row in data.rows)
+    return of_classes(sizes, "pictures", metric=data.metric, asked=config.metric != "auto")
 
 
 def _require_enough(listing: Listing, pictures: Sequence[Picture]) -> None:

@@ -54,6 +54,7 @@ TABLES = Kind(
     runs=17,
     rehearses_many=True,
     look="tame.kinds.tables.source:look",
+    has_linear=True,
     source="tame.kinds.tables.source:read",
     material="tame.kinds.tables.material:open_material",
     prediction="tame.kinds.tables.prediction:PREDICTION",

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from tame.core.errors import WorkerError
-from tame.core.plain import from_plain
+from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe, TableRecipe
 from tame.data.augment import add_noise
 from tame.data.encode import Encoder
 from tame.data.sources import open_columns, open_rows, take_rows
 from tame.data.tables import Table
+from tame.kinds.linear import QUESTION, answer_linear, read_asked
 from tame.kinds.tables.commands import Given
 from tame.kinds.tables.kind import TABLES
 from tame.kinds.tables.prediction import empty_network, judge_rows
@@ -30,6 +31,7 @@ from tame.trial.memory_needs import groups, size_bytes, states
 from tame.trial.population import Examples, Groups, Member, Task, built, joint, num_outputs
 from tame.trial.training_material import Room, Trained, need_pictures, not_asked, scale_of, scaled
 
+LINEAR_ONE_HOT = 200  # categories of a column that a linear model tells apart; those of larger columns it leaves out
 ENCODED = 8  # encodings that are kept: a few recipes of columns, times the folds
 
 
@@ -51,7 +53,15 @@ class TableMaterial:
         self._stacks: OrderedDict[Hashable, Tensor] = OrderedDict()
 
     def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
-        raise not_asked(question, "tables")
+        if question != QUESTION:
+            raise not_asked(question, "tables", [QUESTION])
+        asked = read_asked(given)
+        own, judged = (np.array(each, dtype=np.int64) for each in (asked.rows, asked.judged))
+        encoder = Encoder.fit(self._table, own, TableRecipe(one_hot=LINEAR_ONE_HOT))
+        width = encoder.layout.dense + encoder.layout.periodic  # codes of embedded categories are no quantities
+        x, seen = (encoder.transform(self._table, each)[:, :width] for each in (own, judged))
+        found: Plain = to_plain(answer_linear(asked, x, seen))
+        return found
 
     def rehearsed(self) -> TableMaterial:
         return self

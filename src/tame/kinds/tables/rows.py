@@ -6,27 +6,32 @@ The test part is sealed from here on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 
 from tame.core.config import StudyConfig
 from tame.core.records import Finding
-from tame.core.result_parts import ColumnFacts, TargetFacts
+from tame.core.result_parts import ColumnFacts, TargetFacts, Task
 from tame.data.row_copies import RowCopies, copies_of
 from tame.data.row_shifts import NONE
+from tame.data.sources import take_rows
 from tame.data.split import Split, groups_of, make_split, seal, split_all_but_rare, split_by_order, strata
 from tame.data.table_order import order_values
 from tame.data.tables import LEARNT, Table
-from tame.data.targets import Leak
-from tame.kinds.findings import count, finding, metric_for
+from tame.data.targets import Leak, Target, leaks
+from tame.data.unseen import Values
+from tame.kinds.findings import MOST_NAMED, count, finding, metric_for, of_classes
 from tame.kinds.groups import joined, named_groups
 from tame.kinds.kind import Data, Opened
+from tame.kinds.tables.doubts import columns_of, doubts_of
+from tame.kinds.tables.kind import TABLES
 
 FOLDS_BELOW = 10_000  # rows; a table is cheap to train on, and folds use all of it
 FEW = 200
-MOST_NAMED = 20  # rows that a finding names; the rest is counted
+SCALES_APART = 1000  # times: a rate that suits one of two inputs is then useless for the other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,7 @@ class Rows:
 
     classes: () of a regression; given: "" where a row came in no part; beside: groups and order, where columns were
     named for them; shares: (N, C) of classes, where rows come with probabilities; unlabelled: rows that were left out
-    for want of a target; leaks: columns that give the target away; keep_rare: whether classes too small to be judged
+    for want of a target; keep_rare: whether classes too small to be judged
     are trained on nevertheless; weights: (N,) above 0, what each row counts as.
     """
 
@@ -73,15 +78,18 @@ class Rows:
     beside: Mapping[str, np.ndarray] = field(default_factory=dict)
     shares: np.ndarray | None = None
     unlabelled: int = 0
-    leaks: tuple[Leak, ...] = ()
     keep_rare: bool = False
     weights: np.ndarray | None = None
 
 
-def split_rows(own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies | None = None) -> Opened:
+def split_rows(
+    own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies | None = None, inputs: Sequence[Values] = (),
+    is_new: bool = True,
+) -> Opened:  # fmt: skip
     """The rows, split as the config says, with what there is to say of them. Raises DataError and UsageError.
 
-    copies: which rows are copies of others; found in the table where they are not given.
+    copies: which rows are copies of others; found in the table where they are not given. inputs: the columns of rows
+    that are no table. is_new: whether the data is judged; a study that goes on has its findings.
     """
     found = copies_of(list(own.table.values.values())) if copies is None else copies
     groups, notes = groups_of(len(own.values), found.pairs()), own.notes + _on_crowds(found)
@@ -97,14 +105,26 @@ def split_rows(own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies |
     is_test = np.array(split.part) == "test"
     hidden = np.where(is_test, -1 if own.classes else np.nan, own.values)
     trained_on = np.isin(found.equal, found.equal[np.isin(split.part, ("train", "val"))])
+    learnt = split.rows("train", "val")
+    sizes = np.bincount(own.values[learnt].astype(np.int64), minlength=len(own.classes)) if own.classes else ()
     data = Data(
-        kind, own.task, metric_for(config, own.task), own.classes, own.ids,
+        kind, own.task, metric_for(config, own.task, [int(n) for n in sizes]), own.classes, own.ids,
         hidden.astype(np.int64) if own.classes else hidden, split, sealed,
         columns=sum(column.kind in LEARNT for column in own.table.columns), refits=config.val is None,
         shares=None if own.shares is None else np.where(is_test[:, None], np.nan, own.shares),
         twins=tuple(np.flatnonzero(is_test & trained_on).tolist()), weights=own.weights,
     )  # fmt: skip
-    findings = [*_of_columns(own, notes), *_of_copies(own, data, found), *_of_split(own, data)]
+    findings = [*_of_copies(own, data, found), *_of_split(own, data, config)]
+    if is_new:
+        read_off = _leaks(own, learnt)
+        columns, dates = columns_of(own.table) if own.table.values else (list(inputs), frozenset())
+        doubts = doubts_of(
+            columns, dates, data, groups, config, leaks=[each.column for each in read_off],
+            given=bool({"val", "test"}.intersection(own.given)), nouns="rows" if own.table.values else "examples",
+        )  # fmt: skip
+        notes += doubts.notes
+        findings = [*_of_columns(own, notes, read_off), *findings, *doubts.findings]
+        findings += _scales(inputs) if kind != TABLES.name else []
     facts = _facts(own, data, notes, int(found.has_twin.sum()))
     return Opened(data=data, facts=facts, groups=groups, findings=tuple(findings))
 
@@ -152,13 +172,38 @@ def _facts(own: Rows, data: Data, notes: tuple[str, ...], twins: int) -> RowFact
     )  # fmt: skip
 
 
-def _of_columns(own: Rows, notes: tuple[str, ...]) -> list[Finding]:
+def _leaks(own: Rows, rows: Sequence[int]) -> list[Leak]:
+    """Columns that give the target of these rows away."""
+    if not own.table.values or own.shares is not None:
+        return []
+    picked, task = np.array(rows), cast(Task, own.task)  # which `read_target` has chosen
+    target = Target(own.target.name, task, own.classes, own.values[picked], "")
+    return leaks(take_rows(own.table, picked), target)
+
+
+def _scales(inputs: Sequence[Values]) -> list[Finding]:
+    """That a module of the user's own gets inputs on very different scales."""
+    spreads = {each.name: float(np.std(each.values)) for each in inputs}
+    spreads = {name: own for name, own in spreads.items() if own > 0 and np.isfinite(own)}
+    if len(spreads) < 2:
+        return []
+    small, large = min(spreads, key=lambda name: spreads[name]), max(spreads, key=lambda name: spreads[name])
+    if spreads[large] < SCALES_APART * spreads[small]:
+        return []
+    title = f"inputs of the module differ in scale: {large} varies {spreads[large] / spreads[small]:,.0f} times as much"
+    evidence: dict[str, object] = {
+        "smallest": small, "smallest_spread": spreads[small], "largest": large, "largest_spread": spreads[large],
+    }  # fmt: skip
+    return [finding("unscaled_inputs", f"{title} as {small}", "warning", evidence)]
+
+
+def _of_columns(own: Rows, notes: tuple[str, ...], read_off: Sequence[Leak]) -> list[Finding]:
     """What the doctor has to say about columns and targets."""
     found = []
-    if own.leaks:
-        leaky = ", ".join(each.column for each in own.leaks)
+    if read_off:
+        leaky = ", ".join(each.column for each in read_off)
         evidence: dict[str, object] = {
-            "columns": [{"column": each.column, "evidence": each.evidence} for each in own.leaks]
+            "columns": [{"column": each.column, "evidence": each.evidence} for each in read_off]
         }
         found.append(finding("target_leak", f"the target can be read off: {leaky}", "problem", evidence))
     if own.unlabelled:
@@ -240,15 +285,12 @@ def _conflicts(own: Rows, copies: RowCopies) -> list[list[int]]:
     return found
 
 
-def _of_split(own: Rows, data: Data) -> list[Finding]:
+def _of_split(own: Rows, data: Data, config: StudyConfig) -> list[Finding]:
     """What the doctor has to say about rows and parts."""
     found = []
     if own.classes:
         sizes = Counter(own.classes[int(data.targets[row])] for row in data.rows)
-        common, rare = max(sizes.values()), min(sizes.values())
-        if common > 3 * rare:
-            title = f"the most common class has {common / rare:.1f} times as many rows as the rarest"
-            found.append(finding("imbalance", title, "warning", dict(sizes.most_common(20))))
+        found += of_classes(sizes, "rows", metric=data.metric, asked=config.metric != "auto")
     if len(data.rows) < FEW:
         evidence: dict[str, object] = {"rows": len(data.rows)}
         found.append(finding("few_rows", f"only {count(len(data.rows), 'row')} to learn from", "warning", evidence))

@@ -18,7 +18,7 @@ from tame.data.table_later import apply_kinds
 from tame.data.table_order import columns_beside
 from tame.data.table_reading import names_of, read_raw
 from tame.data.tables import Column, RawTable, Table, require_column, require_learnt
-from tame.data.targets import Target, leaks, read_later_target, read_target
+from tame.data.targets import Target, read_later_target, read_target
 from tame.kinds.kind import Known, Opened, Phase, Port
 from tame.kinds.tables.commands import Given
 from tame.kinds.tables.kind import TABLES
@@ -73,7 +73,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         port.open(TABLES.name, to_plain(given))
     finally:
         handed.unlink(missing_ok=True)
-    return split_rows(own, config, kind=TABLES.name)
+    return split_rows(own, config, kind=TABLES.name, is_new=known.data is None)
 
 
 def read_rows(config: StudyConfig) -> Found:
@@ -121,7 +121,7 @@ def read_rows(config: StudyConfig) -> Found:
         given=tuple(given[kept].tolist()), ids=tuple(numbers[row] for row in kept),
         target=TargetFacts(name=target.name, task=target.task, why=target.why), notes=(*_notes(tables, names), *said),
         digests=tuple(raw.digest for raw in raws), beside={name: column[kept] for name, column in beside.items()},
-        unlabelled=int(len(values) - len(kept)), leaks=tuple(leaks(first, target)),
+        unlabelled=int(len(values) - len(kept)),
     )  # fmt: skip
     return Found(rows, kept)
 
