@@ -255,7 +255,7 @@ def advance(trainer, num_trials):
 
 def delivered(trainer, number, folder):
     member = MemberOf(StateOf(trial=number, recipe=recipe_of(seed=number), epochs=2), None)
-    trainer.network(member, labels=["no", "yes"])
+    trainer.network([member], labels=["no", "yes"])
     trainer.deliver(str(folder))
     return member, load_file(folder / "model.safetensors")
 

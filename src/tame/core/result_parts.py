@@ -73,6 +73,31 @@ class Winner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnsembleRow:
+    """Several networks of the finalists together, tried in place of one. members: their trials; value: the validation
+    metric of their mean; difference: of the validation loss from that of one network of the winner, below 0 where the
+    ensemble is better; kept: whether it is delivered and scored."""
+
+    members: tuple[int, ...]
+    value: float
+    difference: Difference
+    kept: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlikeRow:
+    """How often the delivered model takes an example of the sealed test part to be unlike its training data, with the
+    95 % interval: false alarms, if the test part is like the rest."""
+
+    n: int
+    flagged: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FinalistRow:
     """A finalist: the metric of each seed and their mean, the loss, and how far it is behind the winner."""
 

@@ -14,7 +14,8 @@ from tame.kinds.kind import Data
 from tame.monitor.remedies import CHANGES
 from tame.study.consistency import require_consistent
 from tame.study.delivery import deliver, open_sealed
-from tame.study.finalist import MANY, Finalist, best_of, together
+from tame.study.ensemble import chosen
+from tame.study.finalist import MANY, Finalist, at_temperature, best_of, together
 from tame.study.finalists import trained_again
 from tame.study.plan import Plan
 from tame.study.result import loss_of, make_result
@@ -27,16 +28,18 @@ WITHOUT_TWINS = "score_without_twins"
 
 def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> Result:
     """The result of a study: the winner chosen on validation, the test part opened once, the model delivered."""
-    default = next((f for f in frozen if study.history.trials[f.from_trial].is_default), None)
-    own = [*frozen, *_tuned(study, data, plan)]
+    plain = [*frozen, *_tuned(study, data, plan)]
+    own = [at_temperature(data, each, seed=study.config.seed) for each in plain]
+    default = next((f for f in own[: len(frozen)] if study.history.trials[f.from_trial].is_default), None)
     winner = _winner(study, data, own)
+    decided = chosen(study, data, plain, winner, loss=loss_of(data.task))
     study.keep(*findings_events(_cut_short(study, winner, default)))
     study.stage(5, "opening the test part, once")
-    tested = open_sealed(study, data, winner, default)
+    tested = open_sealed(study, data, decided, default)
     if all(finding.code != WITHOUT_TWINS for finding in study.state.findings):  # a resumed study has found it before
         study.keep(*findings_events(without_twins(data, tested.winner, seed=study.config.seed)))
     delivered = deliver(study, data)
-    result = make_result(study, data, plan, own, winner, default, tested, delivered)
+    result = make_result(study, data, plan, own, decided, default, tested, delivered)
     require_consistent(study.state, result, data, tested.winner)
     return result
 

@@ -212,12 +212,24 @@ class TuningJudged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealOpened:
-    """The labels of the sealed part were read."""
+    """The labels of the sealed part were read.
+
+    trial: the network that is scored, the first of `members` where several judge together; temperature: by which its
+    logits are divided, None for 1.
+    """
 
     event_kind: ClassVar[str] = "test_opened"
+    sparse: ClassVar[frozenset[str]] = frozenset({"members", "temperature"})
     n: int = 0
     trial: int = 0
     used_s: Number = 0.0
+    members: tuple[int, ...] | None = None
+    temperature: Number | None = None
+
+    @property
+    def trials(self) -> tuple[int, ...]:
+        """All networks that are scored together."""
+        return self.members or (self.trial,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from tame.parts.familiar import LEAST_ROWS, MOST_ROWS, familiar
 from tame.parts.network import Network, write_network
 from tame.parts.products import by_onednn
 from tame.trial.choose import Group
@@ -17,6 +20,8 @@ from tame.trial.population import Population
 from tame.trial.side_by_side import Emit, side_by_side
 from tame.trial.unit import Job, Lane, plateau_rate, slowed
 from tame.worker.bench import Bench
+
+MOST_SLOW_ROWS = 500  # training examples that pass a network again whose inputs are not ready features
 
 
 class Judging:
@@ -55,7 +60,15 @@ class Judging:
             todo = [partial(train, group.lanes[0], each.state) for group, each in zip(groups, members, strict=True)]
             side_by_side(todo, cores=cores, emit=bench.emit, onednn=[group.precision.onednn for group in groups])
 
-    def network(self, member: MemberOf, *, labels: Sequence[str]) -> None:
+    def network(
+        self, members: Sequence[MemberOf], *, labels: Sequence[str], temperature: float = 1.0, remembers: bool = False
+    ) -> None:
+        first, *others = [self._made(member, labels) for member in members]
+        network = replace(first, others=tuple(others), temperature=temperature)
+        self._network = self._remembering(network) if remembers else network
+
+    def _made(self, member: MemberOf, labels: Sequence[str]) -> Network:
+        """The trained network of one member, with everything that it needs."""
         bench, recipe = self._bench, member.state.recipe
         group = self._alone(member.state, member.fold)
         (lane,) = group.lanes
@@ -63,7 +76,23 @@ class Judging:
             population = self._trained(lane, member.state)
         module = lane.engine.module(population, 0)
         task = bench.chooser.task_of(lane)
-        self._network = bench.material.network(task, module, recipe, member.fold, bench.learned.task, labels)
+        return bench.material.network(task, module, recipe, member.fold, bench.learned.task, labels)
+
+    def _remembering(self, network: Network) -> Network:
+        """The network with what it needs to tell inputs that are unlike its training examples."""
+        rows, material = self._bench.learned.rows, self._bench.material
+        most = MOST_ROWS if material.stacks(network.recipe) else MOST_SLOW_ROWS
+        some = rows if len(rows) <= most else [rows[i] for i in np.linspace(0, len(rows) - 1, most).astype(int)]
+        seen = material.seen(network, some, cached=True) if len(rows) >= LEAST_ROWS else None
+        return network if seen is None else replace(network, familiar=familiar(seen))
+
+    def distances(self, rows: Sequence[int]) -> Sequence[float]:
+        network = self._chosen()
+        seen = None if network.familiar is None else self._bench.material.seen(network, rows, cached=True)
+        if seen is None or network.familiar is None:
+            return []
+        found: list[float] = network.familiar.distance(seen).tolist()
+        return found
 
     def judge(self, rows: Sequence[int]) -> Outputs:
         return _plain(self._bench.material.judge(self._chosen(), rows, cached=True))

@@ -53,6 +53,7 @@ TABLES = Kind(
     cohort=lambda data: COHORT,
     runs=17,
     rehearses_many=True,
+    ensembles=True,
     source="tame.kinds.tables.source:read",
     material="tame.kinds.tables.material:open_material",
     prediction="tame.kinds.tables.prediction:PREDICTION",

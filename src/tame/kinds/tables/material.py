@@ -20,7 +20,7 @@ from tame.data.sources import open_columns, open_rows, take_rows
 from tame.data.tables import Table
 from tame.kinds.tables.commands import Given
 from tame.kinds.tables.kind import TABLES
-from tame.kinds.tables.prediction import empty_network, judge_rows
+from tame.kinds.tables.prediction import empty_network, judge_rows, seen_of
 from tame.parts.mlp import Columns, build_table_model, num_weights
 from tame.parts.models import init_module
 from tame.parts.network import Network, read_network
@@ -106,6 +106,9 @@ class TableMaterial:
         }
         arrays = {name: torch.from_numpy(np.array(value)) for name, value in encoder.tensors().items()}
         return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared, arrays=arrays)
+
+    def seen(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor | None:
+        return seen_of(network, self._table, np.array(rows, dtype=np.int64))
 
     def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
         return judge_rows(network, self._table, np.array(rows, dtype=np.int64), device=self._device)
