@@ -51,7 +51,7 @@ REGRESSION_METRICS = ("rmse", "mae", "r2")
 WRITTEN = (
     "target", "image", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val", "test",
     "folds", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "doctor",
-    "stop_search_early", "ensemble", "set",
+    "stop_search_early", "ensemble", "more_data", "set",
 )  # fmt: skip
 DATA, BUDGET, NETWORK, SEARCH, OUTPUT = PANELS = ("Data", "Budget", "Network", "Search", "Output")  # of the help
 
@@ -204,6 +204,10 @@ class StudyConfig:
         "deliver the mean of several networks if it is better than one by more than chance (default: yes for tables)",
         kind="switch", group=NETWORK, has_no=True,
     ).metadata)  # fmt: skip
+    more_data: bool = field(default=False, metadata=Option(
+        "train the winner on fewer examples too, and tell what more of them would be worth (default: no)",
+        kind="switch", group=NETWORK,
+    ).metadata)  # fmt: skip
     start_from: tuple[str, ...] = field(
         default=(),
         metadata=Option(
@@ -315,7 +319,8 @@ class StudyConfig:
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
                  "mute": list(self.mute)}  # fmt: skip
         unsaid = [name for name in ("columns", "image", "label_pattern", "store", "mute") if not plain[name]]
-        unsaid += [*([] if self.doctor else ["doctor"]), *(["ensemble"] if self.ensemble is None else [])]
+        unsaid += [*([] if self.doctor else ["doctor"]), *(["ensemble"] if self.ensemble is None else []),
+                   *([] if self.more_data else ["more_data"])]  # fmt: skip
         for name in unsaid:
             del plain[name]  # so that a study that says nothing of them is written as it always was
         return {stored_name(name): value for name, value in plain.items()}
@@ -346,7 +351,7 @@ def _check_numbers(config: StudyConfig) -> None:
         require(is_number, f"the time must be a number of seconds, or a text such as '10m', got {config.time_s!r}")
         good = math.isfinite(config.time_s) and config.time_s > 0
         require(good, f"the time must be above 0 seconds, got {config.time_s:g}")
-    for name in ("widen", "doctor", "stop_search_early", "ensemble"):
+    for name in ("widen", "doctor", "stop_search_early", "more_data", "ensemble"):
         value = getattr(config, name)
         unsaid = name == "ensemble" and value is None
         require(unsaid or isinstance(value, bool), f"{name} must be true or false, got {value!r}")

@@ -28,6 +28,7 @@ from tame.core.result_parts import (
     FinalistRow,
     FineTuning,
     Forecasts,
+    MoreData,
     RestWorth,
     Task,
     UnlikeRow,
@@ -65,6 +66,7 @@ class Result:
     finalists: tuple[FinalistRow, ...]
     ensemble: EnsembleRow | None = None  # None where none was tried
     unlike: UnlikeRow | None = None  # None where the model cannot tell
+    more_data: MoreData | None = None  # None where it was not asked for
     findings: tuple[Finding, ...]
     rest: RestWorth | None
     searched: FewerDimensions | None
@@ -123,7 +125,7 @@ class Result:
                 found["findings"] = [to_plain(own.to_json()) for own in self.findings]
             elif each.name in ("space", "score"):
                 found[each.name] = value.to_json()
-            elif each.name in ("optimism_interval", "ensemble", "unlike") and value is None:
+            elif each.name in ("optimism_interval", "ensemble", "unlike", "more_data") and value is None:
                 continue
             elif each.name == "cases" and not value:
                 continue  # as in results from before there were remedies

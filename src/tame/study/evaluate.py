@@ -17,6 +17,7 @@ from tame.study.delivery import deliver, open_sealed
 from tame.study.ensemble import chosen
 from tame.study.finalist import MANY, Finalist, at_temperature, best_of, together
 from tame.study.finalists import trained_again
+from tame.study.more_data import more_data
 from tame.study.plan import Plan
 from tame.study.result import loss_of, make_result
 from tame.study.session import Study
@@ -34,6 +35,7 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     winner = _winner(study, data, own)
     decided = chosen(study, data, plain, winner, loss=loss_of(data.task))
     study.keep(*findings_events(_cut_short(study, winner, default)))
+    more_data(study, data, plan, next(f for f in plain if f.trials == winner.trials), loss=loss_of(data.task))
     study.stage(5, "opening the test part, once")
     tested = open_sealed(study, data, decided, default)
     if all(finding.code != WITHOUT_TWINS for finding in study.state.findings):  # a resumed study has found it before

@@ -14,6 +14,7 @@ from tame.core.evaluation import Difference
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
 from tame.core.records import Event, TrialState
+from tame.core.result_parts import MoreData
 from tame.trial.commands import How
 
 Number = int | float
@@ -211,6 +212,14 @@ class TuningJudged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoreDataJudged:
+    """What more examples would be worth."""
+
+    event_kind: ClassVar[str] = "more_data"
+    found: MoreData = field(default_factory=lambda: MoreData(metric=""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SealOpened:
     """The labels of the sealed part were read.
 
@@ -390,7 +399,7 @@ class Imported:
 
 StudyEvent = (
     Opened | Clock | PlanEvent | SpaceKept | SpaceAsked | Region | Rest | Prescribed | Remedied | SearchEnded
-    | FinalistsChosen | MoreSeeds | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected | HowChosen
+    | FinalistsChosen | MoreSeeds | TuningJudged | MoreDataJudged | SealOpened | Delivered | Forecast | ForecastCorrected | HowChosen
     | EnginesUsed | Trained | WorkerRestarted | Summary | Stopped | Ended | Imported
 )  # fmt: skip
 
@@ -399,7 +408,7 @@ EVENTS: Mapping[str, type[StudyEvent]] = {
     kind.event_kind: kind
     for kind in (
         Opened, Clock, PlanEvent, SpaceKept, SpaceAsked, Region, Rest, Prescribed, Remedied, SearchEnded,
-        FinalistsChosen, MoreSeeds, TuningJudged, SealOpened, Delivered, Forecast, ForecastCorrected, HowChosen,
+        FinalistsChosen, MoreSeeds, TuningJudged, MoreDataJudged, SealOpened, Delivered, Forecast, ForecastCorrected, HowChosen,
         EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended, Imported,
     )
 }  # fmt: skip

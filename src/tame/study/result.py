@@ -125,6 +125,7 @@ def make_result(
         ),
         ensemble=_ensemble(decided),
         unlike=unlike(tested.distances, tested.winner.groups),
+        more_data=None if state.more_data is None else state.more_data.found,
         findings=tuple(headline(study, winner)),
         rest=rest_worth(state),
         searched=fewer_dimensions(planned(state)),

@@ -295,6 +295,11 @@ class Commands(Protocol):
         """A trial's outputs for the validated examples, each from the member that has not seen it."""
         ...
 
+    def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
+        """As `validation`, of networks with that recipe which are trained anew on these rows of the data alone, of
+        those that they train on. Nothing of them is kept."""
+        ...
+
     def train_again(self, members: Sequence[MemberOf]) -> None:
         """Trains members that were dropped or never trained, so that they can be judged."""
         ...

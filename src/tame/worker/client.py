@@ -78,6 +78,9 @@ class Client:
     def validation(self, state: StateOf, *, folds: Sequence[Fold]) -> Validation:
         return self._ask(Validation, "validation", state=state, folds=folds)
 
+    def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
+        return self._ask(Validation, "on_fewer", state=state, folds=folds, rows=rows)
+
     def train_again(self, members: Sequence[MemberOf]) -> None:
         self._do("train_again", members=members)
 

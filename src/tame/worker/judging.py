@@ -41,10 +41,28 @@ class Judging:
                 population = self._trained(lane, state)
                 own = lane.engine.predict(population, rows.to(self._bench.device))[0].float().cpu()
             seen.append((rows, lane.examples.undo(own, fold)))
-        rows = torch.cat([rows for rows, _ in seen])
-        order = rows.argsort()
-        outputs = torch.cat([outputs for _, outputs in seen])[order]
-        return Validation(rows=[learned.rows[row] for row in rows[order]], outputs=_plain(outputs))
+        return _joined(learned.rows, seen)
+
+    def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
+        bench, learned = self._bench, self._bench.learned
+        wanted = set(rows)
+        kept = torch.tensor([row in wanted for row in learned.rows])
+        seen, total = [], len(folds) * state.epochs
+        for number, fold in enumerate(folds):
+            place = (kept | (learned.examples.fold == fold)).nonzero().squeeze(1)
+            some, own = learned.examples.only(place), [learned.rows[i] for i in place]
+            job = Job(state.trial, state.recipe, state.how)
+            (group,) = bench.chooser.groups(bench.material, [job], [fold], own, some)
+            (lane,) = group.lanes
+            with by_onednn(group.precision.onednn):
+                population = lane.engine.start(lane.members)
+                for epoch in range(1, state.epochs + 1):
+                    population = lane.engine.advance(population, until=epoch, watch=lambda *_: None)
+                    bench.emit(Progress("epochs on fewer examples", number * state.epochs + epoch, total))
+                judged = some.validates(lane.members[0]).nonzero().squeeze(1)
+                found = lane.engine.predict(population, judged.to(bench.device))[0].float().cpu()
+            seen.append((place[judged], lane.examples.undo(found, fold)))
+        return _joined(learned.rows, seen)
 
     def train_again(self, members: Sequence[MemberOf]) -> None:
         bench = self._bench
@@ -133,6 +151,14 @@ class Judging:
     def _chosen(self) -> Network:
         assert self._network is not None, "call network() first"
         return self._network
+
+
+def _joined(every: Sequence[int], seen: Sequence[tuple[Tensor, Tensor]]) -> Validation:
+    """The outputs of all folds in the order of the examples. every: the row in the data of each example."""
+    rows = torch.cat([rows for rows, _ in seen])
+    order = rows.argsort()
+    outputs = torch.cat([outputs for _, outputs in seen])[order]
+    return Validation(rows=[every[row] for row in rows[order]], outputs=_plain(outputs))
 
 
 def _plain(outputs: Tensor) -> list[list[float]]:

@@ -228,6 +228,9 @@ class Trainer:
     def validation(self, state: StateOf, *, folds: Sequence[Fold]) -> Validation:
         return self._judging.validation(state, folds=folds)
 
+    def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
+        return self._judging.on_fewer(state, folds=folds, rows=rows)
+
     def train_again(self, members: Sequence[MemberOf]) -> None:
         self._judging.train_again(members)
 

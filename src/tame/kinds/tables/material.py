@@ -114,7 +114,7 @@ class TableMaterial:
         return judge_rows(network, self._table, np.array(rows, dtype=np.int64), device=self._device)
 
     def _encoded(self, recipe: Recipe, rows: Sequence[int], examples: Examples, fold: Fold) -> tuple[Encoder, Tensor]:
-        key = (recipe.table, fold, len(rows))
+        key = (recipe.table, fold, hash(tuple(rows)))
         if key not in self._kept:
             every = np.array(rows, dtype=np.int64)
             learnt = every if fold is None else every[(examples.fold != fold).numpy()]
@@ -128,7 +128,7 @@ class TableMaterial:
 
     def _all(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Tensor:
         """(F, N, D) the encodings of all these folds; the last ones are kept, since every round asks for them."""
-        key = (recipe.table, tuple(folds), len(rows))
+        key = (recipe.table, tuple(folds), hash(tuple(rows)))
         if key not in self._stacks:
             if len(self._stacks) >= ENCODED:
                 self._stacks.popitem(last=False)

@@ -1,0 +1,106 @@
+"""Several networks in place of one: only where they are better by more than chance, delivered as they were scored."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tame.core.recipe import Recipe
+from tame.core.records import Trial
+from tame.core.rng import stream
+from tame.data.split import Sealed, Split
+from tame.evaluate.score import judged_from, mean_of, measure
+from tame.kinds.kind import Data
+from tame.study.ensemble import MOST, chosen
+from tame.study.finalist import Finalist, at_temperature
+
+NUM = 600
+
+
+def study_like(ensemble=None):
+    return SimpleNamespace(config=SimpleNamespace(ensemble=ensemble, seed=0))
+
+
+def data_like(kind="table", task="binary", metric="accuracy"):
+    split = Split(("val",) * NUM, (0,) * NUM, 1, "")
+    classes = () if task == "regression" else ("a", "b")
+    targets = np.zeros(NUM) if task == "regression" else np.zeros(NUM, dtype=int)
+    return Data(kind, task, metric, classes, tuple(map(str, range(NUM))), targets, split, Sealed((), ()))
+
+
+def finalist(number, *, noise, seeds=3, task="binary", common=0.0):
+    """A recipe whose networks know the truth up to noise of their own; common: the share of it that all have."""
+    rng = stream(0, "truth")
+    logit = rng.normal(0, 2, NUM)
+    shared = stream(1, "shared").normal(size=NUM)
+    target = (rng.random(NUM) < 1 / (1 + np.exp(-logit))).astype(int)
+    each = []
+    for seed in range(seeds):
+        own = stream(seed, "noise", number).normal(size=NUM)
+        said = logit + noise * (common * shared + np.sqrt(1 - common**2) * own)
+        truth, outputs = (target, np.stack([0 * said, said], 1)) if task == "binary" else (logit, said[:, None])
+        each.append(judged_from(task, list(map(str, range(NUM))), truth, outputs))
+    metric = "accuracy" if task == "binary" else "rmse"
+    trials = tuple(Trial(100 * number + seed, Recipe(), "finalist", "") for seed in range(seeds))
+    values = tuple(measure(metric, own) for own in each)
+    return Finalist(Recipe(), number, trials, tuple(each), mean_of(each), values)
+
+
+def decided(plain, *, asked=None, loss="log_loss", data=None):
+    data = data or data_like()
+    own = [at_temperature(data, each, seed=0) for each in plain]
+    return chosen(study_like(asked), data, plain, own[0], loss=loss)
+
+
+@pytest.mark.parametrize(
+    ("task", "loss", "metric"), [("binary", "log_loss", "accuracy"), ("regression", "rmse", "rmse")]
+)
+def test_networks_with_errors_of_their_own_are_delivered_together(task, loss, metric):
+    plain = [finalist(number, noise=1.5, task=task) for number in range(3)]
+    found = decided(plain, loss=loss, data=data_like(task=task, metric=metric))
+    assert found.is_ensemble
+    assert len(found.trials) == MOST
+    assert found.trials[:4] == tuple(each.trials[0] for each in plain) + plain[0].trials[1:2]
+    assert found.ensemble.difference.high < 0
+    one = np.mean([measure(loss, each) for each in found.winner.each])
+    assert measure(loss, found.judged) < one
+    members = [each.each[i] for i in range(3) for each in plain][:MOST]
+    if task == "regression":
+        assert (found.judged.outputs == mean_of(members).outputs).all()
+        assert found.value == pytest.approx(measure("rmse", mean_of(members)), rel=1e-12)
+    else:
+        assert (found.judged.predicted == mean_of(members).predicted).all()
+
+
+def test_networks_that_all_err_alike_are_not():
+    found = decided([finalist(number, noise=1.5, common=1.0) for number in range(3)])
+    assert not found.is_ensemble
+    assert found.trials == found.winner.trials[:1]
+    assert found.judged is found.winner.each[0]
+    assert found.value == found.winner.value
+    assert found.ensemble.why == "its loss is not shown to be lower"
+
+
+def test_a_recipe_that_is_shown_to_be_worse_is_no_member():
+    found = decided([finalist(0, noise=1.0), finalist(1, noise=6.0)])
+    assert {trial.number for trial in found.ensemble.trials} == {0, 1, 2}
+
+
+def test_the_winner_is_the_first_member_even_where_another_has_a_lower_loss():
+    plain = [finalist(0, noise=2.5), finalist(1, noise=0.5)]
+    found = decided(plain)
+    assert found.ensemble.trials[0] == plain[0].trials[0]
+
+
+def test_one_network_alone_is_no_ensemble():
+    assert decided([finalist(0, noise=1.0, seeds=1)]).ensemble is None
+
+
+@pytest.mark.parametrize(("asked", "kind", "tried"), [
+    (None, "table", True), (False, "table", False), (None, "images", False), (True, "images", True),
+])  # fmt: skip
+def test_it_is_tried_where_it_is_asked_for_or_usual(asked, kind, tried):
+    plain = [finalist(number, noise=1.5) for number in range(2)]
+    assert (decided(plain, asked=asked, data=data_like(kind)).ensemble is not None) is tried
