@@ -25,9 +25,9 @@ def growth(
     """The loss at each share, and by how much twice as many examples would lower it, above 0 where they would.
 
     metric: log_loss or rmse; by_share: what networks on a quarter, a half and all of the examples say of the same
-    validation examples; counts: the training examples of each share. With a loss of a + b n ** -c, each doubling gains a
-    fixed part of what the one before it gained; that part is estimated, from 0.35 to 1. The intervals are of resampled
-    examples, or groups of them, and of resampled networks. Raises InconsistentError for different examples.
+    validation examples; counts: the training examples of each share. With a loss of a + b n ** -c, each doubling gains
+    a fixed part of what the one before it gained; that part is estimated, from 0.35 to 1. The intervals are of
+    resampled examples, or groups of them, and of resampled networks. Raises InconsistentError for different examples.
     Source: the power law of Hestness et al., Deep learning scaling is predictable, empirically (2017).
     """
     _require_same(by_share)

@@ -65,12 +65,10 @@ def in_words(result: Result, about: MoreData) -> str:
     many = words.noun(result.kind)
     if about.gain is None:
         return f"whether more {many} would help is not known: {about.why}"
-    value, low, high = (
-        formats.shown(about.metric, each) for each in (about.gain.value, about.gain.low, about.gain.high)
-    )
+    gain, loss = about.gain, formats.metric_name(about.metric)
+    value, low, high = (formats.shown(about.metric, each) for each in (gain.value, gain.low, gain.high))
     change = f"{value} ({low} to {high})"
-    loss = formats.metric_name(about.metric)
-    if about.gain.low > 0:
+    if gain.low > 0:
         return f"twice as many training {many} would probably lower the {loss} by about {change}"
     return f"that twice as many training {many} would lower the {loss} is not shown: by about {change}"
 

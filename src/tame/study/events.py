@@ -399,8 +399,8 @@ class Imported:
 
 StudyEvent = (
     Opened | Clock | PlanEvent | SpaceKept | SpaceAsked | Region | Rest | Prescribed | Remedied | SearchEnded
-    | FinalistsChosen | MoreSeeds | TuningJudged | MoreDataJudged | SealOpened | Delivered | Forecast | ForecastCorrected | HowChosen
-    | EnginesUsed | Trained | WorkerRestarted | Summary | Stopped | Ended | Imported
+    | FinalistsChosen | MoreSeeds | TuningJudged | MoreDataJudged | SealOpened | Delivered | Forecast
+    | ForecastCorrected | HowChosen | EnginesUsed | Trained | WorkerRestarted | Summary | Stopped | Ended | Imported
 )  # fmt: skip
 
 # The study's state holds the last event of each kind, under the name of the kind, and all cases.
@@ -408,8 +408,8 @@ EVENTS: Mapping[str, type[StudyEvent]] = {
     kind.event_kind: kind
     for kind in (
         Opened, Clock, PlanEvent, SpaceKept, SpaceAsked, Region, Rest, Prescribed, Remedied, SearchEnded,
-        FinalistsChosen, MoreSeeds, TuningJudged, MoreDataJudged, SealOpened, Delivered, Forecast, ForecastCorrected, HowChosen,
-        EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended, Imported,
+        FinalistsChosen, MoreSeeds, TuningJudged, MoreDataJudged, SealOpened, Delivered, Forecast,
+        ForecastCorrected, HowChosen, EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended, Imported,
     )
 }  # fmt: skip
 
