@@ -46,24 +46,25 @@ def test_a_loss_that_no_longer_falls_promises_nothing() -> None:
     assert claims <= 5
 
 
-def test_the_interval_holds_what_the_next_doubling_gains() -> None:
+@pytest.mark.parametrize(("fall", "least_told"), [(20, 0), (200, 50)])
+def test_the_interval_holds_what_the_next_doubling_gains(fall: float, least_told: int) -> None:
     held, told = 0, 0
     for seed in range(60):
         rng = stream(seed, "falls")
         hard = np.exp(0.3 * rng.normal(size=400))  # examples that all networks find hard
-        spread = [0.3 + 20 / n for n in COUNTS]
+        spread = [0.3 + fall / n for n in COUNTS]
         by_share = [[numbers(own * hard * rng.normal(size=400)) for _ in range(3)] for own in spread]
         gain = growth("rmse", by_share, COUNTS, seed=seed)[1]
         size = np.exp(0.3**2)  # the root of the mean of hard squared
-        held += gain.low <= (0.02 - 0.01) * size <= gain.high
+        held += gain.low <= (fall / 1000 - fall / 2000) * size <= gain.high
         told += gain.low > 0
     assert held >= 52
-    assert told >= 10
+    assert told >= least_told
 
 
 def test_copies_are_no_evidence() -> None:
     rng = stream(3, "copies")
-    by_share = [[numbers(np.repeat(own * rng.normal(size=40), 10)) for _ in range(2)] for own in (2.0, 1.5, 1.2)]
+    by_share = [[numbers(np.repeat(own * rng.normal(size=40), 10)) for _ in range(1)] for own in (2.0, 1.5, 1.2)]
     grouped = [[replace(each, groups=np.repeat(np.arange(40), 10)) for each in own] for own in by_share]
     narrow, wide = (growth("rmse", each, COUNTS, seed=0)[1] for each in (by_share, grouped))
     assert wide.value == narrow.value

@@ -70,6 +70,15 @@ def test_it_is_restored_as_it_was():
     assert torch.equal(own.distance(new), again.distance(new))
 
 
+def test_what_leaves_a_plane_that_holds_all_training_examples_is_flagged():
+    x = normal(6, 400, 5)
+    x = torch.cat([x, x[:, :1] + x[:, 1:2]], dim=1)
+    new = normal(7, 200, 5)
+    inside = torch.cat([new, new[:, :1] + new[:, 1:2]], dim=1)
+    assert (familiar(x).distance(inside) > 1).double().mean() < 0.05
+    assert (familiar(x).distance(inside + torch.tensor([0.0] * 5 + [5.0])) > 1).all()
+
+
 @pytest.mark.parametrize(
     "change", [{"limits": [0.0, 1.0]}, {"limits": [math.nan, 1.0]}, {"rest": -1.0}, {"rest": math.inf}]
 )

@@ -298,7 +298,7 @@ def test_members_that_judge_together_come_back_with_their_temperature(tmp_path, 
     else:
         torch.testing.assert_close(outputs, (each[0] + each[1]) / 2 * 2.0 + 3.5, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(outputs, judge_rows(together, table, device=CPU).double(), rtol=0, atol=0)
-    assert torch.equal(found.familiar.distance(seen), together.familiar.distance(seen))
+    torch.testing.assert_close(found.familiar.distance(seen), together.familiar.distance(seen), rtol=1e-9, atol=0)
     assert write_network(found, tmp_path / "again") == files
 
 

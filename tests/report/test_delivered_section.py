@@ -96,7 +96,7 @@ def test_what_more_data_would_be_worth_is_told_with_the_class_that_gains() -> No
     said = "Twice as many training pictures would probably lower the log loss by about 0.031 (0.012 to 0.050)."
     assert said in text
     assert said in terminal(result)
-    assert "Bees gained most from the last doubling: 60 % of it were recognised before, and 70 % after it." in text
+    assert "The class that gained most from the last doubling is bees: 60 % of it were recognised before" in text
     assert "25 % 100 0.500 0.480 to 0.520" in text
     assert "bees 80 50 % 60 % 70 % +10.0 +2.0 to +18.0" in text
     assert Result.from_json(result.to_json()) == result

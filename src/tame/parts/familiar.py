@@ -17,7 +17,7 @@ LEAST_ROWS, MOST_ROWS = 100, 10_000  # that the statistics are of; of more, even
 FOLDS = 5
 QUANTILE = 0.99  # of the distances of examples that the statistics were not made of
 SPARE, ROUNDS = 8, 4  # further directions and rounds of the subspace iteration
-NOTHING = 1e-9  # of the whole variance: less is rounding
+NOTHING, ROUNDING = 1e-9, 1e-6  # of the whole variance: of a direction, and off all of them as float32 keeps them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +45,7 @@ class Familiar:
         along = own @ self.directions.double().T
         left = (own.square().sum(dim=1) - along.square().sum(dim=1)).clamp(min=0)
         inside = (along.square() / self.spreads.double()).mean(dim=1)
-        return inside, left / self.rest if self.rest else torch.zeros_like(left)
+        return inside, left / self.rest
 
     def tensors(self) -> dict[str, Tensor]:
         """The arrays, by name."""
@@ -62,7 +62,7 @@ class Familiar:
         first, second = (float(value) for value in about["limits"])
         rest = float(about["rest"])
         shapes = mean.ndim == 1 and spreads.ndim == 1 and directions.shape == (len(spreads), len(mean))
-        sound = math.isfinite(rest) and rest >= 0 and bool((spreads > 0).all())
+        sound = math.isfinite(rest) and rest > 0 and bool((spreads > 0).all())
         within = all(math.isfinite(value) and value > 0 for value in (first, second))
         require(shapes and sound and within, "what is kept of the training examples does not fit together")
         return cls(mean, directions, spreads, rest, (first, second))
@@ -95,8 +95,8 @@ def familiar(x: Tensor) -> Familiar | None:
     along, off = torch.cat(parts, dim=1)
     # Each part is exceeded by half of one in a hundred; together by about that.
     each = 1 - (1 - QUANTILE) / 2
-    first, second = (max(float(torch.quantile(part, each)), 1e-6) for part in (along, off))
-    more = max(float(torch.quantile(torch.maximum(along / first, off / second), QUANTILE)), 1e-6)
+    first, second = (max(float(torch.quantile(part, each)), 1.0) for part in (along, off))
+    more = max(float(torch.quantile(torch.maximum(along / first, off / second), QUANTILE)), 1.0)
     return Familiar(
         whole.mean.float(), whole.directions.float(), whole.spreads.float(), whole.rest, (first * more, second * more)
     )
@@ -118,5 +118,5 @@ def _of(x: Tensor) -> Familiar | None:
     spreads = lengths.square() / len(x)
     kept = int((spreads[:num] > NOTHING * total).sum())
     directions = (plane @ turned.T).T[:kept]
-    left = max(total - float(spreads[:kept].sum()), 0.0)
-    return Familiar(mean, directions, spreads[:kept], left if left > NOTHING * total else 0.0, (1.0, 1.0))
+    left = max(total - float(spreads[:kept].sum()), ROUNDING * total)
+    return Familiar(mean, directions.contiguous(), spreads[:kept], left, (1.0, 1.0))

@@ -82,8 +82,8 @@ def _about_classes(about: MoreData) -> str:
     best = gaining[0]
     name = formats.inert(formats.short(best.name, 40))
     return (
-        f"{name} gained most from the last doubling: {_percent(best.recognised[-2])} of it were recognised before, and "
-        f"{_percent(best.recognised[-1])} after it"
+        f"the class that gained most from the last doubling is {name}: {_percent(best.recognised[-2])} of it were "
+        f"recognised before, and {_percent(best.recognised[-1])} after it"
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tame.core.records import Trial
-from tame.core.result_parts import MoreData
+from tame.core.result_parts import ClassGrowth, MoreData
 from tame.core.rng import stream
 from tame.evaluate.more_data import SHARES, class_growth, growth
 from tame.evaluate.score import Judged, judged_from
@@ -71,7 +71,7 @@ def _measured(study: Study, data: Data, plan: Plan, plain: Finalist, loss: str) 
         counts.append(len(chosen[0]))
         epochs += DRAWS * math.ceil(longer * trial.best_epoch)
     points, gain = growth(loss, [*by_share, plain.each], [*counts, len(rows)], seed=seed)
-    classes = ()
+    classes: tuple[ClassGrowth, ...] = ()
     if data.classes and data.shares is None:
         each = np.bincount(data.targets[rows], minlength=len(data.classes)).tolist()
         classes = class_growth([*by_share, plain.each], data.classes, each, seed=seed)
