@@ -304,7 +304,7 @@ def of_temperature() -> Iterator[Task]:
     for n in (60, 153, 600, 5000):
         for sure, part, judge in (
             (1.0, "a calibrated network whose probabilities are changed", is_rare),
-            (2.0, "a network that is twice too sure and is mended", is_told),
+            (2.0, "a network that is twice too sure and is corrected", is_told),
         ):
             yield Task(part, "temperature", str(n), partial(judge, partial(is_tempered, shifted(1.5, sure=sure), n)))
 

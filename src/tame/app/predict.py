@@ -127,11 +127,12 @@ def require_classes(network: Network, sure: float | None) -> None:
         require(bool(network.labels), "sure is for classes; this model predicts a number, which has no probability")
 
 
-def as_plain(each: Labelled | Valued) -> dict[str, Any]:
+def as_plain(each: Labelled | Valued) -> dict[str, object]:
     """The plain values of a prediction; without the distance where the model cannot tell."""
-    plain: dict[str, Any] = to_plain(each)
-    distance = plain.pop("distance")
-    return plain if distance is None else {**plain, "distance": distance, "unlike": distance > 1}
+    plain: dict[str, object] = to_plain(each)
+    if each.distance is None:
+        return {name: value for name, value in plain.items() if name != "distance"}
+    return {**plain, "unlike": each.distance > 1}
 
 
 def open_model(study: Path, build: Build | None = None, *, store: str | None = None) -> Network:

@@ -152,17 +152,10 @@ class StudyConfig:
             group=NETWORK,
         ).metadata,
     )
-    time_s: float | None = field(
-        default=None,
-        metadata=Option(
-            "wall clock from start to report, such as 90s or 5m",
-            metavar="TIME",
-            flag="time",
-            read=read_time,
-            write=write_time,
-            group=BUDGET,
-        ).metadata,
-    )
+    time_s: float | None = field(default=None, metadata=Option(
+        "wall clock from start to report, such as 90s or 5m", metavar="TIME", flag="time", read=read_time,
+        write=write_time, group=BUDGET,
+    ).metadata)  # fmt: skip
     trials: int | None = field(
         default=None, metadata=Option("number of recipes to try", kind="whole", metavar="N", group=BUDGET).metadata
     )
@@ -208,18 +201,10 @@ class StudyConfig:
         "train the winner on fewer examples too, and tell what more of them would be worth (default: no)",
         kind="switch", group=NETWORK,
     ).metadata)  # fmt: skip
-    start_from: tuple[str, ...] = field(
-        default=(),
-        metadata=Option(
-            "folder of an earlier study whose best recipes are tried first",
-            kind="texts",
-            metavar="STUDY",
-            group=SEARCH,
-            older="first",
-            read=whole_paths,
-            toml=toml_folders,
-        ).metadata,
-    )
+    start_from: tuple[str, ...] = field(default=(), metadata=Option(
+        "folder of an earlier study whose best recipes are tried first", kind="texts", metavar="STUDY", group=SEARCH,
+        older="first", read=whole_paths, toml=toml_folders,
+    ).metadata)  # fmt: skip
     set: Mapping[str, Value] = field(
         default_factory=dict,
         metadata=Option(

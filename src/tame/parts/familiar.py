@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from tame.core.errors import require
+from tame.core.errors import UsageError, require
+from tame.core.plain import from_plain, to_plain
 
 MOST_DIRECTIONS, ROWS_EACH = 64, 10  # examples that a direction is at least estimated from
 LEAST_ROWS, MOST_ROWS = 100, 10_000  # that the statistics are of; of more, evenly spaced ones
@@ -18,6 +18,14 @@ FOLDS = 5
 QUANTILE = 0.99  # of the distances of examples that the statistics were not made of
 SPARE, ROUNDS = 8, 4  # further directions and rounds of the subspace iteration
 NOTHING, ROUNDING = 1e-9, 1e-6  # of the whole variance: of a direction, and off all of them as float32 keeps them
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The numbers of a `Familiar`, as plain values."""
+
+    rest: float
+    limits: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,14 +61,15 @@ class Familiar:
 
     def to_json(self) -> dict[str, object]:
         """The other numbers."""
-        return {"rest": self.rest, "limits": list(self.limits)}
+        found: dict[str, object] = to_plain(_Kept(self.rest, self.limits))
+        return found
 
     @classmethod
-    def restore(cls, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Familiar:
+    def restore(cls, about: Mapping[str, object], tensors: Mapping[str, Tensor]) -> Familiar:
         """What `to_json` and `tensors` give. Raises UsageError where they do not fit together."""
         mean, directions, spreads = (tensors[name] for name in ("mean", "directions", "spreads"))
-        first, second = (float(value) for value in about["limits"])
-        rest = float(about["rest"])
+        own = from_plain(_Kept, about, what="what is kept of the training examples", error=UsageError)
+        rest, (first, second) = own.rest, own.limits
         shapes = mean.ndim == 1 and spreads.ndim == 1 and directions.shape == (len(spreads), len(mean))
         sound = math.isfinite(rest) and rest > 0 and bool((spreads > 0).all())
         within = all(math.isfinite(value) and value > 0 for value in (first, second))

@@ -38,6 +38,8 @@ SCHEMA = "tame-model/3"
 UNPROVEN, OPENS = "tame-model/1", ("tame-model/1", "tame-model/2")
 TIMES_AS_LARGE, SPARE_BYTES = 2, 64 * 2**20  # of what a module may allocate before its weights are loaded
 
+Plain = Mapping[str, Any]  # JSON values
+
 _WHICH = "give a study's folder or its model/ folder"
 
 
@@ -59,9 +61,9 @@ class Network:
     labels: tuple[str, ...]  # names of the classes; empty for a regression
     module: nn.Module
     backbone: Backbone | None = None
-    run: Mapping[str, Any] = field(default_factory=dict)
+    run: Plain = field(default_factory=dict)
     shortest: int = 0  # pictures are first shrunk to this shorter side in pixels
-    prepared: Mapping[str, Any] = field(default_factory=dict)
+    prepared: Plain = field(default_factory=dict)
     arrays: Mapping[str, Tensor] = field(default_factory=dict)
     note: str = ""  # to be said wherever it judges
     temperature: float = 1.0
@@ -108,7 +110,7 @@ class Described:
     kind: str
     recipe: Recipe
     labels: tuple[str, ...]
-    prepared: Mapping[str, Any]
+    prepared: Plain
     backbone: Backbone | None
 
     @property
@@ -193,9 +195,7 @@ def read_network(folder: Path, empty: Empty, *, files: Mapping[str, str] | None 
         raise UsageError(f"{folder} is not a model folder that TAME can read: {reason}") from None
 
 
-def _assembled(
-    about: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: Path, empty: Empty, *, note: str
-) -> Network:
+def _assembled(about: Plain, tensors: Mapping[str, Tensor], folder: Path, empty: Empty, *, note: str) -> Network:
     """The network that a description and its tensors hold."""
     labels = tuple(str(label) for label in about["labels"])
     kind, temperature = str(about["kind"]), float(about.get("temperature", 1.0))
@@ -210,7 +210,7 @@ def _assembled(
                 own["config"], _part(tensors, "backbone."), name=str(own["name"]), digest=str(own["digest"])
             )
 
-    def member(one: Mapping[str, Any], prefix: str) -> Network:
+    def member(one: Plain, prefix: str) -> Network:
         recipe, prepared = Recipe.from_flat(one["recipe"]), one["prepared"]
         with NoMoreThan(tensors, folder):
             module = empty(Described(kind, recipe, labels, prepared, backbone))
@@ -253,7 +253,7 @@ class NoMoreThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        kwargs: Plain | None = None,
     ) -> Any:  # fmt: skip
         made = func(*args, **(kwargs or {}))
         # What is made of other tensors is about as large as these; what is made of nothing is as large as it is told.

@@ -296,8 +296,8 @@ class Commands(Protocol):
         ...
 
     def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
-        """As `validation`, of networks with that recipe which are trained anew on these rows of the data alone, of
-        those that they train on. Nothing of them is kept."""
+        """As `validation`, of networks with that recipe which are trained from the first epoch on these rows of the
+        data alone, of those that they train on. Nothing of them is kept."""
         ...
 
     def train_again(self, members: Sequence[MemberOf]) -> None:
