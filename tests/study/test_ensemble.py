@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from command_line import tame_here
 from tame.core.recipe import Recipe
 from tame.core.records import Trial
 from tame.core.rng import stream
@@ -107,3 +110,79 @@ def test_one_network_alone_is_no_ensemble():
 def test_it_is_tried_where_it_is_asked_for_or_usual(asked, kind, tried):
     plain = [finalist(number, noise=1.5) for number in range(2)]
     assert (decided(plain, asked=asked, data=data_like(kind)).ensemble is not None) is tried
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A study of few rows, of which large networks each learn other noise."""
+    folder = tmp_path_factory.mktemp("together")
+    rng = stream(0, "rows")
+    x = rng.normal(size=(420, 6))
+    label = np.where(x[:, 0] * x[:, 1] + x[:, 2] + rng.normal(size=420) > 0, "yes", "no")
+    lines = [",".join([*(f"{value:.4f}" for value in row), own]) for row, own in zip(x, label, strict=True)]
+    (folder / "few.csv").write_text("\n".join(["a,b,c,d,e,f,label", *lines]) + "\n")
+    fixed = ("--set", "model.width=64", "--set", "optimizer.lr=0.01", "--set", "model.dropout=0")
+    words = ("--trials", "2", "--epochs", "12", "--folds", "2", "--json", "--quiet", *fixed, "--more-data")
+    done = tame_here(
+        "fit", folder / "few.csv", "--target", "label", *words, "--out", folder / "study", cache=folder / "cache"
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout)
+
+
+def test_all_members_are_in_the_model_and_predict_as_they_were_scored(study):
+    folder, result = study
+    own = result["ensemble"]
+    assert own["kept"]
+    assert own["difference"]["high"] < 0
+    about = json.loads((folder / "study" / "model" / "model.json").read_text())
+    assert len(about["others"]) == len(own["members"]) - 1 > 0
+    assert about["temperature"] == result["temperature"]["value"]
+    assert result["delivered"]["largest_difference"] < 1e-4
+    assert "networks together" in result["validation"]["how"]
+    said = tame_here("predict", folder / "study", folder / "few.csv", "--json", cache=folder / "cache")
+    found = {each["input"]: each for each in json.loads(said.stdout)["predictions"]}
+    with (folder / "study" / "split.csv").open() as file:
+        sealed = [row["id"] for row in csv.DictReader(file) if row["part"] == "test"]
+    lines = (folder / "few.csv").read_text().splitlines()
+    right, flagged = [], 0
+    for name in sealed:
+        line = int(name.rpartition(":")[2])
+        right.append(found[f"few.csv:{line}"]["label"] == lines[line - 1].rpartition(",")[2])
+        flagged += found[f"few.csv:{line}"]["unlike"]
+    assert np.mean(right) == pytest.approx(result["score"]["value"], abs=1e-9)
+    assert (flagged, len(sealed)) == (result["unlike"]["flagged"], result["unlike"]["n"])
+
+
+def test_a_lost_model_of_several_networks_is_delivered_again_as_it_was(study):
+    folder, _ = study
+    model, words = folder / "study" / "model", (folder / "study", folder / "few.csv", "--json")
+    before = json.loads(tame_here("predict", *words, cache=folder / "cache").stdout)["predictions"]
+    about = json.loads((model / "model.json").read_text())
+    (model / "model.safetensors").unlink()
+    done = tame_here("resume", folder / "study", "--json", "--quiet", cache=folder / "cache")
+    assert done.returncode == 0, done.stderr
+    again = json.loads((model / "model.json").read_text())
+    assert {**again, "weights": None} == {**about, "weights": None}
+    after = json.loads(tame_here("predict", *words, cache=folder / "cache").stdout)["predictions"]
+    apart = [abs(one["probability"] - other["probability"]) for one, other in zip(before, after, strict=True)]
+    assert max(apart) < 1e-3  # trained again alone, which rounds otherwise
+
+
+def test_what_more_rows_would_be_worth_is_measured_and_told(study):
+    folder, result = study
+    about = result["more_data"]
+    assert [each["share"] for each in about["points"]] == [0.25, 0.5, 1.0]
+    assert about["points"][0]["examples"] == pytest.approx(about["points"][2]["examples"] / 4, abs=2)
+    assert about["gain"]["low"] <= about["gain"]["value"] <= about["gain"]["high"]
+    assert {each["name"] for each in about["classes"]} == {"yes", "no"}
+    page = (folder / "study" / "report.html").read_text()
+    assert "Would more data help?" in page
+    assert "What is delivered" in page
+
+
+def test_an_ensemble_of_pictures_is_refused(tmp_path):
+    (tmp_path / "a").mkdir()
+    done = tame_here("fit", tmp_path, "--ensemble", "--out", tmp_path / "study", cache=tmp_path / "cache")
+    assert done.returncode == 2
+    assert "an ensemble is of networks for tables; leave out --ensemble" in " ".join(done.stderr.split())
