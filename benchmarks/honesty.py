@@ -2,7 +2,7 @@
 
 Prints one JSON line per cell: how often a 95 % interval holds the truth, how often a difference that is none is called
 real, how often a calibrated network is called miscalibrated. Nothing is trained: predictions are drawn.
-Usage: python benchmarks/honesty.py [--draws 200] [--only rmse] [--write docs/honesty.md]
+Usage: python benchmarks/honesty.py [--draws 200] [--quick] [--only rmse] [--write docs/honesty.md]
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.stats import norm as normal
 
 from tame.core.rng import stream
 from tame.evaluate.calibration import calibration
 from tame.evaluate.score import Judged, difference, guesses, judged_from, measure, score
 from tame.evaluate.seeds import beyond_seeds, optimism, seed_noise
+from tame.evaluate.temperature import tempered
+from tame.parts.familiar import familiar
 
 SIZES = (30, 100, 400)
 Random = np.random.Generator
@@ -296,6 +300,50 @@ def is_off(draw: Draw, n: int, rng: Random) -> bool:
     return calibration(draw(rng, n)).is_off
 
 
+def of_temperature() -> Iterator[Task]:
+    for n in (60, 153, 600, 5000):
+        for sure, part, judge in (
+            (1.0, "a calibrated network whose probabilities are changed", is_rare),
+            (2.0, "a network that is twice too sure and is corrected", is_told),
+        ):
+            yield Task(part, "temperature", str(n), partial(judge, partial(is_tempered, shifted(1.5, sure=sure), n)))
+
+
+def is_tempered(draw: Draw, n: int, rng: Random) -> bool:
+    found, _ = tempered([draw(rng, n)], seed=0)
+    return found is not None and found.is_kept
+
+
+WIDTHS = {"10 columns": (10, 10), "200 columns near a plane of 20": (200, 20)}
+
+
+def of_unlike() -> Iterator[Task]:
+    for what, (width, plane) in WIDTHS.items():
+        for n in (200, 1000, 5000):
+            draw = partial(near_plane, width=width, plane=plane)
+            yield Task("examples like the training ones that are flagged", what, str(n), partial(flagged, draw, n, 0.0))
+            far = partial(flagged, draw, n, 1.0)
+            yield Task("examples moved by five spreads that are flagged", what, str(n), far)
+
+
+def near_plane(rng: Random, n: int, *, width: int, plane: int) -> np.ndarray:
+    turned = np.linalg.qr(stream(0, "plane", width).normal(size=(width, plane)))[0]
+    return np.asarray(rng.normal(size=(n, plane)) @ turned.T + 0.05 * rng.normal(size=(n, width)))
+
+
+def flagged(draw: Callable[[Random, int], np.ndarray], n: int, moved: float, rng: Random, draws: int) -> Found:
+    """The share of new examples that statistics of n others flag; a fifth of the draws, of 500 examples each."""
+    shares = []
+    for _ in range(max(draws // 5, 1)):
+        own = familiar(torch.from_numpy(draw(rng, n)))
+        assert own is not None
+        way = rng.normal(size=draw(rng, 1).shape[1])
+        new = draw(rng, 500) + 5 * moved * way / np.linalg.norm(way)
+        shares.append(float((own.distance(torch.from_numpy(new)) > 1).double().mean()))
+    share = float(np.mean(shares))
+    return Found(share, "told", True) if moved else Found(share, "0.02 or less", share <= 0.02)
+
+
 # What is told ---------------------------------------------------------------------------------------------------------
 
 
@@ -342,27 +390,40 @@ A cell passes if the truth was held, or the report warned, in 93 of 100 or more.
 than so many draws explain; 200 draws tell a share of 0.95 to about 0.03, 60 draws to about 0.06."""
 
 
-ALL = (of_coverage, of_groups, of_seeds, of_gains, of_optimism, of_noise, of_calibration)
+ALL = (
+    of_coverage, of_groups, of_seeds, of_gains, of_optimism, of_noise, of_calibration, of_temperature, of_unlike,
+)  # fmt: skip
+QUICK_DRAWS, QUICK_ROWS = 40, 1000  # of a quick run, and the most rows of its cells
 
 
-def measured(only: str, draws: int) -> Iterator[dict[str, object]]:
+def cells(only: str, *, quick: bool = False) -> list[Task]:
+    """The cells with this in their part or name; of a quick run, one of each, the largest that does not take long."""
+    every = [task for part in ALL for task in part() if only in f"{task.part}: {task.what}"]
+    if not quick:
+        return every
+    small = [task for task in every if max(map(int, re.findall(r"\d+", task.n))) <= QUICK_ROWS]
+    return list({(task.part, task.what): task for task in small}.values())
+
+
+def measured(tasks: Iterable[Task], draws: int) -> Iterator[dict[str, object]]:
     """A line for each cell."""
-    for task in (task for part in ALL for task in part()):
-        if only in f"{task.part}: {task.what}":
-            began = time.perf_counter()
-            found = task.measure(stream(0, "honesty", task.part, task.what, task.n), draws)
-            about = {"part": task.part, "what": task.what, "n": task.n, "draws": draws}
-            yield about | asdict(found) | {"seconds": round(time.perf_counter() - began, 1)}
+    for task in tasks:
+        began = time.perf_counter()
+        found = task.measure(stream(0, "honesty", task.part, task.what, task.n), draws)
+        about = {"part": task.part, "what": task.what, "n": task.n, "draws": draws}
+        yield about | asdict(found) | {"seconds": round(time.perf_counter() - began, 1)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--draws", type=int, help="of each cell (default: 200, and 40 of a quick run)")
+    parser.add_argument("--quick", action="store_true", help="one cell of each row, in two minutes on one core")
     parser.add_argument("--only", default="", help="cells with this in their part or name")
     parser.add_argument("--write", type=Path, help="the page of the documentation that gets the tables")
     given = parser.parse_args()
     found = []
-    for cell in measured(given.only, given.draws):
+    tasks = cells(given.only, quick=given.quick)
+    for cell in measured(tasks, given.draws or (QUICK_DRAWS if given.quick else 200)):
         print(json.dumps(cell), flush=True)
         found.append(cell)
     if given.write:

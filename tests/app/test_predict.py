@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ import pytest
 import tame
 from command_line import Said, tame_here
 from tame.app.console import inert_exits
-from tame.app.predict import Labelled, Predictions, Valued, print_csv, print_remarks
+from tame.app.predict import Labelled, Predictions, Valued, named, print_csv, print_remarks, require_classes
+from tame.core.errors import UsageError
 from tame.kinds.prediction import Left
 
 
@@ -59,6 +61,41 @@ def test_csv_for_a_spreadsheet_is_inert_and_says_so(capsys):
     assert "--safe-csv: 9 cells begin with an apostrophe" in " ".join(err.split())
     print_csv(predictions("a.csv:2", labels=("cat", "dog")), safe=True)
     assert capsys.readouterr().err == ""
+
+
+def test_what_is_unlike_the_training_data_is_a_column_of_its_own(capsys):
+    found = Predictions(
+        model="m", task="regression", labels=(), skipped=(), notes=None,
+        predictions=[Valued("a.csv:2", 1.5, 0.25), Valued("a.csv:3", 9.0, 1.75)],
+    )  # fmt: skip
+    print_csv(found)
+    print_remarks(found)
+    out, err = capsys.readouterr()
+    assert out == "input,value,distance,unlike\na.csv:2,1.5,0.2500,no\na.csv:3,9.0,1.7500,yes\n"
+    assert "1 of 2 inputs are unlike the training data" in " ".join(err.split())
+    plain = found.to_json()["predictions"]
+    assert [(each["distance"], each["unlike"]) for each in plain] == [(0.25, False), (1.75, True)]
+
+
+def network_like(labels):
+    return SimpleNamespace(labels=labels)
+
+
+def test_below_the_asked_probability_no_class_is_named():
+    outputs = np.log([[0.7, 0.3], [0.5, 0.5], [0.02, 0.98]])
+    own = named(network_like(("a", "b")), ["x", "y", "z"], outputs, sure=0.69)
+    assert [each.label for each in own] == ["a", None, "b"]
+    own = named(network_like(("a", "b")), ["x", "y", "z"], outputs, sure=0.95)
+    assert [each.label for each in own] == [None, None, "b"]
+    assert [each.probability for each in own] == pytest.approx([0.7, 0.5, 0.98])
+    own = named(network_like(("a", "b")), ["x", "y", "z"], outputs)
+    assert [each.label for each in own] == ["a", "a", "b"]
+
+
+@pytest.mark.parametrize(("labels", "sure", "said"), [((), 0.9, "predicts a number"), (("a", "b"), 1.5, "got 1.5")])
+def test_a_probability_that_makes_no_sense_is_refused(labels, sure, said):
+    with pytest.raises(UsageError, match=said):
+        require_classes(network_like(labels), sure)
 
 
 def test_numbers_are_never_changed(capsys):

@@ -63,6 +63,8 @@ TEXTS: dict[str, st.SearchStrategy[Texts]] = {
     "widen": st.just(("false",)),
     "doctor": st.just(("false",)),
     "stop_search_early": st.just(("true",)),
+    "ensemble": st.sampled_from(("true", "false")).map(lambda each: (each,)),
+    "more_data": st.just(("true",)),
     "start_from": st.lists(whole_paths, min_size=1, max_size=3).map(tuple),
     "set": sets.map(lambda own: tuple(f"{name}={value}" for name, value in own.items())),
     "columns": st.dictionaries(words, st.sampled_from(SAYABLE), min_size=1, max_size=3).map(write_columns),
@@ -189,7 +191,7 @@ def test_an_option_that_was_renamed_is_taken_by_its_older_name_which_the_help_do
 def test_config_json_keeps_the_names_that_older_versions_read():
     config = StudyConfig(data="x", stop_search_early=True, start_from=("/x",))
     plain = config.to_json()
-    unsaid = ("columns", "image", "label_pattern", "store", "mute")
+    unsaid = ("columns", "image", "label_pattern", "store", "mute", "ensemble", "more_data")
     assert list(plain) == [stored_name(name) for name in FIELDS if name not in unsaid]
     assert (plain["until_worthless"], plain["first"]) == (True, ["/x"])
     assert StudyConfig.from_json(json.loads(json.dumps(plain))) == config
@@ -217,20 +219,22 @@ def test_the_help_of_fit_shows_every_option_whole_at_80_columns():
     )
 
 
+NOT_OF_A_PLAN = {"widen", "doctor", "stop_search_early", "ensemble", "out", "store"}
+
+
 @pytest.mark.parametrize("command", ["fit", "plan", "check"])
 def test_commands_share_the_options_of_the_table(command):
     params = typer.main.get_command(app).commands[command].params
     help_of = {each.name: each.help for each in params if each.name in OPTIONS}
     assert help_of == {name: OPTIONS[name].help for name in help_of}
-    assert {"fit": set(OPTIONS), "plan": set(OPTIONS) - {"widen", "doctor", "stop_search_early", "out", "store"}}.get(
-        command, set(help_of)
-    ) == set(help_of)
+    assert {"fit": set(OPTIONS), "plan": set(OPTIONS) - NOT_OF_A_PLAN}.get(command, set(help_of)) == set(help_of)
 
 
 TOLD = {
     "task": "classification", "target": "income", "image": "photo", "columns": {"id": "ignore"}, "groups": "who",
     "metric": "log_loss", "backbone": "none", "time_s": 90.0, "trials": 7, "epochs": 3, "search": "tpe",
     "space": ("optimizer.lr=1e-4..1e-1:log",), "widen": False, "doctor": False, "stop_search_early": True,
+    "ensemble": False, "more_data": True,
     "start_from": ("runs/a b",), "set": {"model.width": 64}, "val": "v", "test": "t", "folds": 3, "seed": 5,
     "mute": ("TAME301", "leak"),
 }  # fmt: skip
@@ -243,8 +247,8 @@ def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
         "--task", "classification", "--backbone", "none", "--search", "tpe",
         "--val", "v", "--test", "t", "--folds", "3", "--trials", "7", "--epochs", "3",
         "--seed", "5", "--metric", "log_loss", "--time", "90s", "--space", "optimizer.lr=1e-4..1e-1:log",
-        "--start-from", "runs/a b", "--no-widen", "--no-doctor", "--stop-search-early", "--set", "model.width=64",
-        "--mute", "TAME301", "--mute", "leak",
+        "--start-from", "runs/a b", "--no-widen", "--no-doctor", "--stop-search-early", "--no-ensemble",
+        "--more-data", "--set", "model.width=64", "--mute", "TAME301", "--mute", "leak",
     ]  # fmt: skip
     named = shlex.split(command_of(StudyConfig(data="x", label_pattern=r"(.+)_\d+.jpg")))
     assert named == ["tame", "fit", "x", "--label-pattern", r"(.+)_\d+.jpg", "--seed", "0"]

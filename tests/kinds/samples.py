@@ -108,7 +108,7 @@ def given(folder: Path, *, twice: bool = False) -> Sample:
     config = replace(own.config, data=PICTURES_GIVEN)
 
     def predict(network, ids, to):
-        return prediction_of("images").of_inputs(network, [loaded[int(name)] for name in ids], by_place=False)
+        return prediction_of("images").of_inputs(network, [loaded[int(name)] for name in ids], by_place=False).outputs
 
     return replace(
         own, config=config, predict=predict, twice=lambda to: given(to, twice=True),
@@ -149,7 +149,7 @@ def arrays(folder: Path, *, twice: bool = False) -> Sample:
     x = x.reshape(len(x), 3, 4)
 
     def predict(network, ids, to):
-        return prediction_of("arrays").of_inputs(network, x[[int(name) for name in ids]], by_place=False)
+        return prediction_of("arrays").of_inputs(network, x[[int(name) for name in ids]], by_place=False).outputs
 
     return Sample(
         kind=OWN_ARRAYS, config=StudyConfig(data=ARRAYS, model=INLINE), same=same, predict=predict, build=build,
@@ -164,7 +164,7 @@ def matrix(folder: Path, *, twice: bool = False) -> Sample:
     x, y, same = with_copies(*numbers_of(NUM), twice=twice)
 
     def predict(network, ids, to):
-        return prediction_of("table").of_inputs(network, x[[int(name) for name in ids]], by_place=False)
+        return prediction_of("table").of_inputs(network, x[[int(name) for name in ids]], by_place=False).outputs
 
     return Sample(
         kind=OWN_ARRAYS, config=StudyConfig(data=ARRAYS), same=same, predict=predict,

@@ -29,6 +29,7 @@ from tame.kinds.pictures.tasks import FeatureTask, Tuned, tuned_backbone
 from tame.kinds.tables.material import columns_of
 from tame.kinds.tables.prediction import columns_from, judge_rows, restored
 from tame.parts.backbones import Backbone, build_backbone, cut, open_backbone
+from tame.parts.familiar import familiar
 from tame.parts.mlp import build_table_model, head_of
 from tame.parts.models import MODELS, init_module
 from tame.parts.network import Network, plain_head, write_network
@@ -273,6 +274,46 @@ def test_a_network_of_a_table_comes_back_with_its_encoder(tmp_path, labels, numb
     assert write_network(found, tmp_path / "again") == files
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("labels", [("no", "yes"), ()])
+def test_members_that_judge_together_come_back_with_their_temperature(tmp_path, labels):
+    """The mean of probabilities, or of numbers; the logits are divided afterwards."""
+    first, encoder, table = table_network({"model.width": 6}, labels)
+    second, other, _ = table_network({"model.width": 9, "table.numbers": "plain"}, labels)
+    seen = torch.from_numpy(encoder.transform(table)).repeat(5, 1)
+    together = replace(first, others=(second,), temperature=1.7 if labels else 1.0, familiar=familiar(seen))
+    files = write_network(together, tmp_path / "model")
+    found = read_model(tmp_path / "model")
+    each = [
+        network.module(torch.from_numpy(own.transform(table))).double()
+        for network, own in ((first, encoder), (second, other))
+    ]
+    outputs = judge_rows(found, table, device=CPU).double()
+    if labels:
+        mean = (each[0].softmax(dim=1) + each[1].softmax(dim=1)) / 2
+        wanted = mean ** (1 / 1.7)
+        torch.testing.assert_close(
+            outputs.softmax(dim=1), wanted / wanted.sum(dim=1, keepdim=True), rtol=1e-5, atol=1e-6
+        )
+    else:
+        torch.testing.assert_close(outputs, (each[0] + each[1]) / 2 * 2.0 + 3.5, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(outputs, judge_rows(together, table, device=CPU).double(), rtol=0, atol=0)
+    torch.testing.assert_close(found.familiar.distance(seen), together.familiar.distance(seen), rtol=1e-9, atol=0)
+    assert write_network(found, tmp_path / "again") == files
+
+
+def test_a_model_of_the_second_version_has_one_member_and_no_temperature(tmp_path):
+    write_network(table_network()[0], tmp_path)
+    description = tmp_path / "model.json"
+    about = json.loads(description.read_text())
+    for name in ("temperature", "others", "familiar"):
+        del about[name]
+    description.write_text(json.dumps({**about, "schema": "tame-model/2"}))
+    reseal(tmp_path)
+    found = read_model(tmp_path)
+    assert (found.temperature, found.others, found.familiar, found.note) == (1.0, (), None, "")
+
+
 def own_module(width=3, deep=True):
     return nn.Sequential(nn.Flatten(), nn.Linear(8, width), nn.BatchNorm1d(width), nn.Linear(width, 2 if deep else 1))
 
@@ -382,7 +423,7 @@ def test_a_model_of_an_earlier_version_opens_and_says_that_nothing_covers_it(tmp
     (tmp_path / "SHA256SUMS").unlink()
     with pytest.raises(RefusedError, match="holds no SHA256SUMS"):
         read_model(tmp_path)
-    description.write_text(description.read_text().replace("tame-model/2", "tame-model/1"))
+    description.write_text(description.read_text().replace("tame-model/3", "tame-model/1"))
     assert "no hash covers its model.json" in read_model(tmp_path).note
     files = {name: sha256_of(tmp_path, name) for name in ("model.json", "model.safetensors")}
     assert read_model(tmp_path, files=files).note == ""
@@ -468,6 +509,8 @@ def change(about, path, value):
         ("backbone", {"name": "x", "digest": "0", "config": {"architecture": "resnet10t"}}),
         ("shortest", "big"), ("run", None), ("kind", None), ("kind", "table"), ("kind", "pictures"), ("task", None),
         ("prepared", None), ("recipe", {"model.name": "own"}),
+        ("temperature", 0.0), ("temperature", -1.0), ("temperature", float("nan")), ("temperature", "hot"),
+        ("others", [{}]), ("others", 3), ("familiar", {}), ("familiar", {"rest": 1.0, "limits": [1.0, 1.0]}),
     ],
 )  # fmt: skip
 def test_a_description_that_does_not_fit_is_refused_as_unusable(tmp_path, path, value):

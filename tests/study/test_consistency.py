@@ -12,8 +12,9 @@ import pytest
 
 from made_results import made
 from tame.app.verify import verify
-from tame.core.evaluation import ClassAnswers, Mistake, NumberAnswers
+from tame.core.evaluation import ClassAnswers, Difference, Mistake, NumberAnswers, Tempering
 from tame.core.result import Result
+from tame.core.result_parts import EnsembleRow
 from tame.data.split import Sealed, Split
 from tame.evaluate.score import InconsistentError, judged_from, measure
 from tame.kinds.kind import Data
@@ -107,6 +108,15 @@ PLANTED = {
     "mistakes are listed": lambda r: answers_with(r, mistakes=(Mistake("a", "b", "b", 0.9),)),
     "the calibration error is": lambda r: calibration_with(r, ece=r.answers.calibration.ece + 0.01),
     "the share of right answers is": lambda r: calibration_with(r, right=r.answers.calibration.right + 0.01),
+    "judged at a temperature of 1.0, but the result says 2.5": lambda r: answers_with(
+        r, temperature=Tempering(value=2.5, fitted=2.5, difference=Difference(-0.1, -0.2, -0.05, 9))
+    ),
+    "but the result is of": lambda r: replace(
+        r,
+        ensemble=EnsembleRow(
+            members=(1, 2), value=r.validation.value, difference=Difference(-0.1, -0.2, -0.05, 9), kept=True, why=""
+        ),
+    ),
     "the calibration is of": lambda r: calibration_with(r, bins=r.answers.calibration.bins[1:]),
 }
 

@@ -96,6 +96,15 @@ KEPT = {
         "difference": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 100, "how": "paired", "verdict": "real"},
         "trial": 0,
     },
+    "more_data": {
+        "found": {
+            "metric": "log_loss",
+            "points": [{"share": 0.5, "examples": 60, "networks": 2, "loss": 0.5, "low": 0.25, "high": 0.75}],
+            "gain": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 100, "how": "", "verdict": "real"},
+            "classes": [{"name": "a", "examples": 60, "recognised": [0.5], "gain": 0.5, "low": 0.25, "high": 0.75}],
+            "epochs": 12, "why": "",
+        }
+    },
     "test_opened": {"n": 100, "trial": 31, "used_s": 20.0},
     "delivered": {"files": {"model.json": "ab"}, "checked": 64, "largest_difference": 0.0},
     "forecast": {

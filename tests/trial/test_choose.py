@@ -255,9 +255,43 @@ def advance(trainer, num_trials):
 
 def delivered(trainer, number, folder):
     member = MemberOf(StateOf(trial=number, recipe=recipe_of(seed=number), epochs=2), None)
-    trainer.network(member, labels=["no", "yes"])
+    trainer.network([member], labels=["no", "yes"])
     trainer.deliver(str(folder))
     return member, load_file(folder / "model.safetensors")
+
+
+def test_on_all_rows_a_network_is_the_trial_again_and_on_fewer_another(tmp_path):
+    trainer = trainer_of(tmp_path, heard := [], measurer=ALONE)
+    trainer.advance([Asked(trial=0, recipe=recipe_of())], folds=[0], until=2, metric="accuracy", final=False)
+    how = next(message.how for message in heard if isinstance(message, Chosen))
+    state = StateOf(trial=0, recipe=recipe_of(), epochs=2, how=how)
+    whole, again = trainer.validation(state, folds=[0]), trainer.on_fewer(state, folds=[0], rows=range(NUM))
+    assert again.rows == whole.rows == list(range(12))
+    np.testing.assert_allclose(again.outputs, whole.outputs, rtol=0, atol=1e-6)  # float32
+    fewer = trainer.on_fewer(state, folds=[0], rows=range(12, 36))
+    assert fewer.rows == whole.rows
+    assert np.abs(np.array(fewer.outputs) - whole.outputs).max() > 1e-4
+    others = trainer.on_fewer(state, folds=[0], rows=range(36, 60))
+    assert np.abs(np.array(fewer.outputs) - others.outputs).max() > 1e-4, "as many, but others"
+    np.testing.assert_array_equal(trainer.validation(state, folds=[0]).outputs, whole.outputs)
+
+
+def test_members_judge_together_by_the_mean_of_their_probabilities(tmp_path):
+    trainer = trainer_of(tmp_path, [], measurer=ALONE)
+    members = [MemberOf(StateOf(trial=i, recipe=recipe_of(seed=i), epochs=2), None) for i in (0, 1)]
+    each = []
+    for member in members:
+        trainer.network([member], labels=["no", "yes"])
+        each.append(torch.tensor(trainer.judge(range(NUM)), dtype=torch.float64).softmax(dim=1))
+        assert trainer.distances(range(NUM)) == []
+    trainer.network(members, labels=["no", "yes"], temperature=2.0, remembers=True)
+    mean = ((each[0] + each[1]) / 2).sqrt()
+    outputs = torch.tensor(trainer.judge(range(NUM)), dtype=torch.float64)
+    torch.testing.assert_close(outputs.softmax(dim=1), mean / mean.sum(dim=1, keepdim=True), rtol=1e-5, atol=1e-6)
+    trainer.deliver(str(tmp_path / "model"))
+    again = torch.tensor(trainer.judge_again(str(tmp_path / "model"), rows=range(NUM)), dtype=torch.float64)
+    torch.testing.assert_close(again, outputs, rtol=0, atol=1e-6)
+    assert trainer.distances(range(NUM)) == [], "60 examples are too few to tell what is unlike them"
 
 
 def test_what_is_delivered_is_trained_side_by_side_with_the_same_result(tmp_path):

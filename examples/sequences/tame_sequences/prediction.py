@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
 from tame.core.errors import UsageError, require
-from tame.kinds.prediction import Predicted, Prediction
+from tame.kinds.prediction import Predicted, Prediction, Told
 from tame.kinds.tables.prediction import empty_network, judge_rows
 from tame.parts.network import Build, Described, Network
 from tame_sequences.source import integers_of, read_lines, table_of
@@ -34,7 +33,7 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
     return Predicted(tuple(names), outputs.numpy())
 
 
-def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
+def of_inputs(network: Network, x: object, *, by_place: bool) -> Told:
     """Raises UsageError: sequences come only in files."""
     raise UsageError("this model needs sequences: give the path of a .seq file")
 

@@ -46,7 +46,8 @@ from tame.worker.environment import WORKER, reference_to
 if TYPE_CHECKING:
     from torch import nn
 
-    from tame.parts.network import Build, Network  # which loads torch
+    from tame.kinds.prediction import Told  # which load torch
+    from tame.parts.network import Build, Network
     from tame.report.notebook import Chart
 
 
@@ -60,7 +61,7 @@ class FittedStudy:
     In a notebook it shows the first screen of its report.
 
     >>> sorted(study.predict(x[:1])[0])
-    ['input', 'label', 'probabilities', 'probability']
+    ['distance', 'input', 'label', 'probabilities', 'probability', 'unlike']
     >>> study.outputs(x[:3]).shape  # rows and classes
     (3, 2)
     """
@@ -89,38 +90,41 @@ class FittedStudy:
         """What the doctor found, the most severe first."""
         return [from_plain(Finding, each, what="a finding") for each in self.result["findings"]]
 
-    def predict(self, *inputs: Any) -> list[dict[str, Any]]:
+    def predict(self, *inputs: Any, sure: float | None = None) -> list[dict[str, Any]]:
         """The label, probability and probabilities of each example, or its value.
+
+        Where the model can tell, also its distance from the training data, and whether it is unlike these, which is
+        so for about 1 in 100 of examples that are like them. sure: the probability below which the label is None.
 
         inputs: paths of pictures, folders or tables, or a list of them; or one array or frame like the one the study
         was fitted to, one of Pillow's pictures, or a list or dataset of them. What cannot be read, or is unlike the
         training table, is told by warnings.
         """
-        from tame.app.predict import named, predict_paths
-        from tame.core.plain import to_plain
+        from tame.app.predict import as_plain, named, predict_paths, require_classes
 
         inputs = paths_in(inputs) or inputs
         if len(inputs) == 1 and not isinstance(inputs[0], str | Path):
-            network, outputs = self._judged(inputs[0])
-            own = named(network, list(map(str, range(len(outputs)))), outputs)
+            network, told = self._judged(inputs[0])
+            require_classes(network, sure)
+            names = list(map(str, range(len(told.outputs))))
+            own = named(network, names, told.outputs, distances=told.distances, sure=sure)
         else:
-            predicted = predict_paths(self.folder, [Path(each) for each in inputs])
+            predicted = predict_paths(self.folder, [Path(each) for each in inputs], sure=sure)
             own = predicted.predictions
             skipped = [f"skipped {left.input}: {left.reason}" for left in predicted.skipped]
             for said in (*(predicted.notes or ()), *skipped):
                 warnings.warn(said, stacklevel=2)
-        found: list[dict[str, Any]] = to_plain(own)
-        return found
+        return [as_plain(each) for each in own]
 
     def outputs(self, x: object) -> np.ndarray:
         """(n, C) probabilities, or (n,) numbers for a regression, for an array or frame of n examples."""
         from tame.evaluate.score import softmax
 
-        network, outputs = self._judged(x)
-        return softmax(outputs) if network.labels else outputs[:, 0]
+        network, told = self._judged(x)
+        return softmax(told.outputs) if network.labels else told.outputs[:, 0]
 
     @unchanged_random_state()
-    def _judged(self, x: object) -> tuple[Network, np.ndarray]:
+    def _judged(self, x: object) -> tuple[Network, Told]:
         from tame.app.predict import judge_inputs, open_model
 
         network = open_model(self.folder, self.build)

@@ -94,6 +94,7 @@ Examples:
 OF_PREDICT = """\
 Examples:
   tame predict runs/photos-0001 new.jpg
+  tame predict runs/photos-0001 new.jpg --sure 0.95
   tame predict runs/photos-0001 folder/ --json
   tame predict runs/data.csv-0001 later.csv --csv > answers.csv"""
 OF_CHECK = """\
@@ -118,7 +119,7 @@ Examples:
   tame explain fields"""
 FIT = in_panels(OPTIONS)
 PLAN = tuple(
-    name for name in FIT if name not in ("widen", "doctor", "stop_search_early", "out", "store")
+    name for name in FIT if name not in ("widen", "doctor", "stop_search_early", "ensemble", "out", "store")
 )  # what a plan depends on
 CHECK = (
     "data", "task", "target", "image", "label_pattern", "columns", "groups", "order", "backbone", "val", "test", "mute",
@@ -255,6 +256,10 @@ def predict(
         bool,
         typer.Option("--safe-csv", help="as --csv, for a spreadsheet: nothing in it is run as a formula", metavar=""),
     ] = False,
+    sure: Annotated[
+        float | None,
+        typer.Option(help="say that the class is not known below this probability, such as 0.95", metavar="P"),
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Names with probabilities for pictures, names or numbers for the rows of tables."""
@@ -262,7 +267,7 @@ def predict(
 
     if json + csv + safe_csv > 1:
         raise UsageError("give one of --json, --csv and --safe-csv")
-    found = predict_paths(study, inputs, store=store)
+    found = predict_paths(study, inputs, store=store, sure=sure)
     print_remarks(found)
     if json:
         _print_json(found.to_json())

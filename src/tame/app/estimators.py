@@ -129,7 +129,9 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             X = validate_data(self, X, reset=False, **self._allowed())
         with _as_value_errors(), unchanged_random_state():
             network = self._network()
-            return network, judge_inputs(network, X, by_place=True)  # scikit-learn has compared the names already
+            return network, judge_inputs(
+                network, X, by_place=True
+            ).outputs  # scikit-learn has compared the names already
 
     def _network(self) -> Network:
         """The network, restored each time: a fitted estimator holds only bytes, so it can be copied and pickled."""

@@ -117,7 +117,7 @@ def _judged(worker: Commands, part: _Sealed, recipe: Recipe, result: Result) -> 
     """The score on the sealed part of a network that is trained on everything else."""
     member = MemberOf(StateOf(trial=0, recipe=recipe, epochs=recipe.epochs), None)
     worker.train_again([member])
-    worker.network(member, labels=result.classes)
+    worker.network([member], labels=result.classes)
     outputs = np.array(worker.judge(list(part.sealed)))
     judged = judged_from(result.task, part.ids, list(part.sealed.values()), outputs, groups=part.groups)
     return score(result.metric, judged, how="the same network with random weights, on the same pictures", seed=0)

@@ -26,10 +26,12 @@ from tame.core.result_parts import CaseRow
 from tame.kinds.known import FIRST
 from tame.report import formats, words
 from tame.report.case_words import came_of_it
+from tame.report.delivered_section import sentences
 from tame.report.evidence import SURE, evidence, to_do
 from tame.report.fields import in_plain_words, name_of, names_of
 from tame.report.importance_words import in_words as importance_words
 from tame.report.importance_words import worth
+from tame.report.more_data_section import in_words
 from tame.report.next_steps import document, next_steps
 from tame.study.case_rows import row_of
 from tame.study.events import Row, Summary
@@ -75,6 +77,8 @@ def result_lines(result: Result, *, details: bool = False) -> RenderableType:
         _sentence(words.dummy_verdict(result)),
         _sentence(words.optimism(result)),
         *_judged(result),
+        *map(_sentence, sentences(result, brief=True)),
+        *([_sentence(in_words(result, result.more_data))] if result.more_data else []),
         *findings_lines(result.findings, total=result.all_findings, kind=result.kind),
         *_cases(result.cases),
         Text(),

@@ -52,7 +52,7 @@ REGRESSION_METRICS = ("rmse", "mae", "r2")
 WRITTEN = (
     "target", "image", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val", "test",
     "folds", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "doctor",
-    "stop_search_early", "set",
+    "stop_search_early", "ensemble", "more_data", "set",
 )  # fmt: skip
 DATA, BUDGET, NETWORK, SEARCH, OUTPUT = PANELS = ("Data", "Budget", "Network", "Search", "Output")  # of the help
 
@@ -153,17 +153,10 @@ class StudyConfig:
             group=NETWORK,
         ).metadata,
     )
-    time_s: float | None = field(
-        default=None,
-        metadata=Option(
-            "wall clock from start to report, such as 90s or 5m",
-            metavar="TIME",
-            flag="time",
-            read=read_time,
-            write=write_time,
-            group=BUDGET,
-        ).metadata,
-    )
+    time_s: float | None = field(default=None, metadata=Option(
+        "wall clock from start to report, such as 90s or 5m", metavar="TIME", flag="time", read=read_time,
+        write=write_time, group=BUDGET,
+    ).metadata)  # fmt: skip
     trials: int | None = field(
         default=None, metadata=Option("number of recipes to try", kind="whole", metavar="N", group=BUDGET).metadata
     )
@@ -201,18 +194,18 @@ class StudyConfig:
         "try remedies for what is wrong with the best trials, and keep those that help (default: yes)",
         kind="switch", group=SEARCH, has_no=True,
     ).metadata)  # fmt: skip
-    start_from: tuple[str, ...] = field(
-        default=(),
-        metadata=Option(
-            "folder of an earlier study whose best recipes are tried first",
-            kind="texts",
-            metavar="STUDY",
-            group=SEARCH,
-            older="first",
-            read=whole_paths,
-            toml=toml_folders,
-        ).metadata,
-    )
+    ensemble: bool | None = field(default=None, metadata=Option(
+        "deliver the mean of several networks if it is better than one by more than chance (default: yes for tables)",
+        kind="switch", group=NETWORK, has_no=True,
+    ).metadata)  # fmt: skip
+    more_data: bool = field(default=False, metadata=Option(
+        "train the winner on fewer examples too, and tell what more of them would be worth (default: no)",
+        kind="switch", group=NETWORK,
+    ).metadata)  # fmt: skip
+    start_from: tuple[str, ...] = field(default=(), metadata=Option(
+        "folder of an earlier study whose best recipes are tried first", kind="texts", metavar="STUDY", group=SEARCH,
+        older="first", read=whole_paths, toml=toml_folders,
+    ).metadata)  # fmt: skip
     set: Mapping[str, Value] = field(
         default_factory=dict,
         metadata=Option(
@@ -312,6 +305,7 @@ class StudyConfig:
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
                  "mute": list(self.mute)}  # fmt: skip
         unsaid = [name for name in ("columns", "image", "label_pattern", "store", "mute") if not plain[name]]
+        unsaid += [*(["ensemble"] if self.ensemble is None else []), *([] if self.more_data else ["more_data"])]
         for name in unsaid:
             del plain[name]  # so that a study that says nothing of them is written as it always was
         return {stored_name(name): value for name, value in plain.items()}
@@ -345,9 +339,10 @@ def _check_numbers(config: StudyConfig) -> None:
         require(is_number, f"the time must be a number of seconds, or a text such as '10m', got {config.time_s!r}")
         good = math.isfinite(config.time_s) and config.time_s > 0
         require(good, f"the time must be above 0 seconds, got {config.time_s:g}")
-    for name in ("widen", "doctor", "stop_search_early"):
+    for name in ("widen", "doctor", "stop_search_early", "more_data", "ensemble"):
         value = getattr(config, name)
-        require(isinstance(value, bool), f"{name} must be true or false, got {value!r}")
+        unsaid = name == "ensemble" and value is None
+        require(unsaid or isinstance(value, bool), f"{name} must be true or false, got {value!r}")
     for name in ("trials", "epochs", "folds", "seed"):
         value = getattr(config, name)
         require(value is None or type(value) is int, f"{name} must be a whole number, got {value!r}")

@@ -159,6 +159,23 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tempering:
+    """The temperature by which the logits of the delivered network are divided, so that its probabilities are right.
+
+    value: 1 where it was not kept; fitted: the best one on the validation examples; difference: of the log loss on
+    those of them that it was not fitted on, below 0 where the temperature lowers it.
+    """
+
+    value: float
+    fitted: float
+    difference: Difference
+
+    @property
+    def is_kept(self) -> bool:
+        return self.value != 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AwareCost:
     """The mean cost of deciding for the lowest expected cost, with its 95 % interval. changed: answers that differ."""
 
@@ -183,7 +200,7 @@ class ExpectedCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """What "I do not know" below a probability, chosen on validation examples, leaves of the test.
+    """What "I do not know" below a probability leaves of the test.
 
     coverage: the share of the n examples that is still answered; risk: the share of wrong ones among the answered;
     both with their 95 % intervals. risk_of_all: the share of wrong answers if all are given.
@@ -216,6 +233,8 @@ class ClassAnswers:
     costs: ExpectedCost | None = None  # None if no costs were given
     samples: tuple[Sample, ...] = ()
     refusal: Refusal | None = None  # None in older results, and where validation has too few mistakes
+    refusals: tuple[Refusal, ...] = ()  # at other probabilities; missing in older results
+    temperature: Tempering | None = None  # None in older results, and where validation has too few examples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

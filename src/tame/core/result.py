@@ -23,12 +23,15 @@ from tame.core.result_parts import (
     DataFacts,
     Delivered,
     EngineChoice,
+    EnsembleRow,
     FewerDimensions,
     FinalistRow,
     FineTuning,
     Forecasts,
+    MoreData,
     RestWorth,
     Task,
+    UnlikeRow,
     Validation,
     Winner,
 )
@@ -37,6 +40,7 @@ from tame.core.space import Space
 Plain = Mapping[str, Any]  # JSON values
 SPARSE = ("data_facts", "fine_tuning")  # parts that leave out missing values
 NAMES = {"per_class": {"name": "class"}, "bins": {"start": "from", "end": "to"}}  # fields with another name in JSON
+MAYBE = ("confusion", "mistakes", "calibration", "costs", "refusal", "temperature")  # parts of a classification
 INPUT_KINDS = ("number", "category", "boolean", "date")  # kinds of columns that older versions used as inputs
 
 
@@ -60,6 +64,9 @@ class Result:
     baselines: Baselines
     winner: Winner
     finalists: tuple[FinalistRow, ...]
+    ensemble: EnsembleRow | None = None  # None where none was tried
+    unlike: UnlikeRow | None = None  # None where the model cannot tell
+    more_data: MoreData | None = None  # None where it was not asked for
     findings: tuple[Finding, ...]
     rest: RestWorth | None
     searched: FewerDimensions | None
@@ -118,7 +125,7 @@ class Result:
                 found["findings"] = [to_plain(own.to_json()) for own in self.findings]
             elif each.name in ("space", "score"):
                 found[each.name] = value.to_json()
-            elif each.name == "optimism_interval" and value is None:
+            elif each.name in ("optimism_interval", "ensemble", "unlike", "more_data") and value is None:
                 continue
             elif each.name == "cases" and not value:
                 continue  # as in results from before there were remedies
@@ -168,7 +175,7 @@ def answers_json(answers: Answers) -> dict[str, object]:
     if told is not None:
         known = {name: value for name, value in to_plain(told).items() if value is not None}
         found["calibration"] = {**known, "bins": [_renamed(to_plain(own), NAMES["bins"]) for own in told.bins]}
-    absent = {name for name in ("calibration", "costs", "samples", "refusal") if not found[name]}
+    absent = {name for name in ("calibration", "costs", "samples", *MAYBE[-2:], "refusals") if not found[name]}
     return {name: value for name, value in found.items() if name not in absent}
 
 
@@ -215,8 +222,8 @@ def _column_of_now(values: Plain) -> dict[str, object]:
 def _answers_of_now(values: Plain) -> dict[str, object]:
     if values["task"] == "regression":
         return {name: values[name] for name in ("errors", "residuals")}
-    found = {name: values.get(name) for name in ("confusion", "mistakes", "calibration", "costs", "refusal")}
-    found["samples"] = values.get("samples") or []
+    found = {name: values.get(name) for name in MAYBE}
+    found |= {name: values.get(name) or [] for name in ("samples", "refusals")}
     found["per_class"] = [_renamed(each, {"class": "name"}) for each in values["per_class"]]
     if found["calibration"] is not None:
         bins = [_renamed(each, {"from": "start", "to": "end"}) for each in found["calibration"]["bins"]]

@@ -87,6 +87,73 @@ class Winner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnsembleRow:
+    """Several networks of the finalists together, tried in place of one. members: their trials; value: the validation
+    metric of their mean; difference: of the validation loss from that of one network of the winner, below 0 where the
+    ensemble is better; kept: whether it is delivered and scored."""
+
+    members: tuple[int, ...]
+    value: float
+    difference: Difference
+    kept: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlikeRow:
+    """How often the delivered model takes an example of the sealed test part to be unlike its training data, with the
+    95 % interval: false alarms, if the test part is like the rest."""
+
+    n: int
+    flagged: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharePoint:
+    """The winner's recipe on a share of its training examples. loss: on the validation examples, the mean over
+    `networks` that each had others of the examples or another seed, with the 95 % interval."""
+
+    share: float
+    examples: int
+    networks: int
+    loss: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassGrowth:
+    """How a class gains from more examples. examples: of it, that all are trained on; recognised: the share of its
+    validation examples at each of the shares; gain: from the last doubling, with its 95 % interval."""
+
+    name: str
+    examples: int
+    recognised: tuple[float, ...]
+    gain: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreData:
+    """What more examples would be worth. points: in the order of their shares, the last of all examples.
+
+    gain: by how much twice as many examples would lower the loss, if it goes on falling as it does; epochs: of all
+    networks trained for it; why: why it is not known, "" if it is.
+    """
+
+    metric: str
+    points: tuple[SharePoint, ...] = ()
+    gain: Difference | None = None
+    classes: tuple[ClassGrowth, ...] = ()
+    epochs: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FinalistRow:
     """A finalist: the metric of each seed and their mean, the loss, and how far it is behind the winner."""
 

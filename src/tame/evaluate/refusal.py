@@ -10,6 +10,7 @@ from tame.evaluate.score import Judged
 
 LEAST_MISTAKES = 10  # on validation examples: of fewer, half are too few to choose by
 LEAST_ANSWERED = 0.5  # of the validation examples
+THRESHOLDS = (0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 def refusal(chosen_on: Judged, judged: Judged) -> Refusal | None:
@@ -29,6 +30,17 @@ def refusal(chosen_on: Judged, judged: Judged) -> Refusal | None:
     if not len(answered) or answered[-1] + 1 < LEAST_ANSWERED * len(order):
         return None
     threshold = float(sure[order[answered[-1]]])
+    return below(judged, threshold)
+
+
+def refusals(judged: Judged) -> tuple[Refusal, ...]:
+    """What "I do not know" below each of a few probabilities leaves; without those that refuse nothing, or all."""
+    found = (below(judged, threshold) for threshold in THRESHOLDS)
+    return tuple(each for each in found if 0 < each.answered < each.n)
+
+
+def below(judged: Judged, threshold: float) -> Refusal:
+    """What "I do not know" below this probability leaves."""
     given = judged.probabilities.max(axis=1) >= threshold
     mistaken = ~judged.right[given]
     groups = judged.groups

@@ -339,7 +339,8 @@ class Kind:
     least; most_epochs: that a network may train where the clock decides, None for as many as the preset says;
     rehearses_many: whether what an epoch takes depends on the recipe so much that several are rehearsed; least_s:
     seconds that the smallest study takes on a quiet machine, from when its data is opened to its report; backbone: that
-    a study begins with where none is named; has_linear: whether it answers the question of `kinds/linear.py`.
+    a study begins with where none is named; has_linear: whether it answers the question of `kinds/linear.py`;
+    ensembles: whether several networks may be delivered as one, and are where that is better and nothing else is said.
     source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
     (`OpenMaterial`), to what a delivered model does with new examples (`Prediction`), to what refuses bad data before
     anything is made, and to what draws small pictures of examples. own_model: to an `OwnModel`, where there can be one.
@@ -358,6 +359,7 @@ class Kind:
     least_s: float = 2.5
     has_linear: bool = False
     backbone: str | None = None
+    ensembles: bool = False
     features: Features | None = None
     source: str
     material: str

@@ -71,4 +71,7 @@ def _claims(kind: Kind, config: StudyConfig) -> bool:
 
 def _checked(kind: Kind, config: StudyConfig) -> Kind:
     kind.check(config)
+    becomes_table = config.data == ARRAYS and config.model is None
+    only = "an ensemble is of networks for tables"
+    require(not config.ensemble or kind.ensembles or becomes_table, f"{only}; leave out --ensemble")
     return kind

@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +25,20 @@ from tame.core.errors import RefusedError, UsageError, require
 from tame.core.files import TEXT_BYTES, read_bytes, write_bytes, write_text
 from tame.core.recipe import Recipe
 from tame.core.sums import DESCRIPTION, SUMS, WEIGHTS, read_sums, sha256_of, write_sums
+from tame.parts.familiar import Familiar
 from tame.parts.losses import LOSSES
 from tame.parts.mlp import Mlp
 
 if TYPE_CHECKING:
     from tame.parts.backbones import Backbone
 
-SCHEMA = "tame-model/2"
-OPENS = ("tame-model/1",)  # of earlier versions, without SHA256SUMS; what the weights' own header says
+SCHEMA = "tame-model/3"
+# Of earlier versions: the first, which the weights' own header still says, has no SHA256SUMS; the second, no
+# temperature and no further members, which it would leave out without a word.
+UNPROVEN, OPENS = "tame-model/1", ("tame-model/1", "tame-model/2")
 TIMES_AS_LARGE, SPARE_BYTES = 2, 64 * 2**20  # of what a module may allocate before its weights are loaded
+
+Plain = Mapping[str, Any]  # JSON values
 
 _WHICH = "give a study's folder or its model/ folder"
 
@@ -44,6 +50,9 @@ class Network:
     module: a head on a backbone, a network from scratch on pictures, or a model of tables or arrays. run: how to run
     the backbone (such as its precision). prepared, arrays: what was fitted on the training examples (for a table: its
     columns and their encoding; for a regression: the scale of the target), as plain values and as tensors.
+    temperature: by which the logits of all members together are divided; others: networks that judge beside this one,
+    each with a recipe and an encoding of its own. familiar: tells examples that are unlike those of the training, from
+    what this network sees of them.
     """
 
     kind: str  # of the data
@@ -52,11 +61,32 @@ class Network:
     labels: tuple[str, ...]  # names of the classes; empty for a regression
     module: nn.Module
     backbone: Backbone | None = None
-    run: Mapping[str, Any] = field(default_factory=dict)
+    run: Plain = field(default_factory=dict)
     shortest: int = 0  # pictures are first shrunk to this shorter side in pixels
-    prepared: Mapping[str, Any] = field(default_factory=dict)
+    prepared: Plain = field(default_factory=dict)
     arrays: Mapping[str, Tensor] = field(default_factory=dict)
     note: str = ""  # to be said wherever it judges
+    temperature: float = 1.0
+    others: tuple[Network, ...] = ()
+    familiar: Familiar | None = None
+
+    @property
+    def members(self) -> tuple[Network, ...]:
+        """All networks that judge together, this one first."""
+        return (self, *self.others)
+
+    def together(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Canonical outputs (n, C) of all members as one: logits whose softmax is the mean of theirs, at the
+        temperature of the network; of a regression the mean of their numbers.
+
+        outputs: of each member, as `in_units` gives them.
+        """
+        if not self.labels:
+            return torch.stack(list(outputs)).mean(dim=0) if len(outputs) > 1 else outputs[0]
+        found = outputs[0]
+        if len(outputs) > 1:
+            found = torch.stack([each.log_softmax(dim=1) for each in outputs]).logsumexp(dim=0) - math.log(len(outputs))
+        return found if self.temperature == 1.0 else found / self.temperature
 
     def in_units(self, outputs: Tensor) -> Tensor:
         """Canonical outputs (n, C) of a regression in the units of the data; those of a classification unchanged.
@@ -80,7 +110,7 @@ class Described:
     kind: str
     recipe: Recipe
     labels: tuple[str, ...]
-    prepared: Mapping[str, Any]
+    prepared: Plain
     backbone: Backbone | None
 
     @property
@@ -97,9 +127,14 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
     if network.backbone is not None:
         tensors |= {f"backbone.{name}": value for name, value in network.backbone.module.state_dict().items()}
     tensors |= {f"prepared.{name}": value for name, value in network.arrays.items()}
+    for number, other in enumerate(network.others):
+        tensors |= {f"others.{number}.module.{name}": value for name, value in other.module.state_dict().items()}
+        tensors |= {f"others.{number}.prepared.{name}": value for name, value in other.arrays.items()}
+    if network.familiar is not None:
+        tensors |= {f"familiar.{name}": value for name, value in network.familiar.tensors().items()}
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    content = save(plain, metadata={"schema": OPENS[0]})
+    content = save(plain, metadata={"schema": UNPROVEN})
     digest = hashlib.sha256(content).hexdigest()
     about: dict[str, object] = {
         "schema": SCHEMA,
@@ -112,6 +147,9 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
         "prepared": dict(network.prepared),
         "weights": {"file": WEIGHTS, "sha256": digest, "size_bytes": len(content)},
         "backbone": None,
+        "temperature": network.temperature,
+        "familiar": None if network.familiar is None else network.familiar.to_json(),
+        "others": [{"recipe": each.recipe.flat(), "prepared": dict(each.prepared)} for each in network.others],
     }
     if network.backbone is not None:
         own = network.backbone
@@ -141,40 +179,54 @@ def read_network(folder: Path, empty: Empty, *, files: Mapping[str, str] | None 
         about = json.loads(text)
         known_schema = about["schema"] in (SCHEMA, *OPENS)
         require(known_schema, f"{folder / DESCRIPTION} has format {about['schema']!r}; this TAME reads {SCHEMA}")
-        if about["schema"] == SCHEMA and sums is None:
+        if about["schema"] != UNPROVEN and sums is None:
             raise RefusedError(f"{folder} holds no {SUMS}, so nothing proves its {DESCRIPTION}: copy the whole folder")
         weights = folder / WEIGHTS
         require(weights.exists(), f"{folder} contains no {WEIGHTS}")
         digest = sha256_of(folder, WEIGHTS)
         for known, where in (({WEIGHTS: about["weights"]["sha256"]}, DESCRIPTION), (sums, SUMS), (files, "the study")):
             _require_same(folder, WEIGHTS, digest, known, where)
-        tensors = load_file(weights)
-        recipe = Recipe.from_flat(about["recipe"])
-        labels = tuple(str(label) for label in about["labels"])
-        kind, prepared = str(about["kind"]), about["prepared"]
-        with NoMoreThan(tensors, folder):
-            backbone = None
-            if about["backbone"] is not None:
-                from tame.parts.backbones import build_backbone  # timm takes seconds to load; tables do not need it
-
-                own = about["backbone"]
-                backbone = build_backbone(
-                    own["config"], _part(tensors, "backbone."), name=str(own["name"]), digest=str(own["digest"])
-                )
-            module = empty(Described(kind, recipe, labels, prepared, backbone))
-        own = _part(tensors, "module.")
-        require(not (apart := _apart(own, module)), f"{folder} has weights of another module than this: {apart}")
-        module.load_state_dict(own)
-        return Network(
-            kind, str(about["task"]), recipe, labels, module.eval(), backbone, about["run"], int(about["shortest"]),
-            prepared, _part(tensors, "prepared."), note=_unproven(folder, sums, files),
-        )  # fmt: skip
+        return _assembled(about, load_file(weights), folder, empty, note=_unproven(folder, sums, files))
     except (
         KeyError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError, OSError, OverflowError,
         MemoryError,
     ) as problem:  # fmt: skip
         reason = str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
         raise UsageError(f"{folder} is not a model folder that TAME can read: {reason}") from None
+
+
+def _assembled(about: Plain, tensors: Mapping[str, Tensor], folder: Path, empty: Empty, *, note: str) -> Network:
+    """The network that a description and its tensors hold."""
+    labels = tuple(str(label) for label in about["labels"])
+    kind, temperature = str(about["kind"]), float(about.get("temperature", 1.0))
+    require(0 < temperature < math.inf, f"its temperature is {temperature}, not a number above 0")
+    with NoMoreThan(tensors, folder):
+        backbone = None
+        if about["backbone"] is not None:
+            from tame.parts.backbones import build_backbone  # timm takes seconds to load; tables do not need it
+
+            own = about["backbone"]
+            backbone = build_backbone(
+                own["config"], _part(tensors, "backbone."), name=str(own["name"]), digest=str(own["digest"])
+            )
+
+    def member(one: Plain, prefix: str) -> Network:
+        recipe, prepared = Recipe.from_flat(one["recipe"]), one["prepared"]
+        with NoMoreThan(tensors, folder):
+            module = empty(Described(kind, recipe, labels, prepared, backbone))
+        weights = _part(tensors, f"{prefix}module.")
+        require(not (apart := _apart(weights, module)), f"{folder} has weights of another module than this: {apart}")
+        module.load_state_dict(weights)
+        arrays = _part(tensors, f"{prefix}prepared.")
+        return Network(kind, str(about["task"]), recipe, labels, module.eval(), prepared=prepared, arrays=arrays)
+
+    known = about.get("familiar")
+    return replace(
+        member(about, ""), backbone=backbone, run=about["run"], shortest=int(about["shortest"]), note=note,
+        temperature=temperature,
+        others=tuple(member(one, f"others.{number}.") for number, one in enumerate(about.get("others", ()))),
+        familiar=None if known is None else Familiar.restore(known, _part(tensors, "familiar.")),
+    )  # fmt: skip
 
 
 def _apart(weights: Mapping[str, Tensor], module: nn.Module) -> str:
@@ -201,7 +253,7 @@ class NoMoreThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        kwargs: Plain | None = None,
     ) -> Any:  # fmt: skip
         made = func(*args, **(kwargs or {}))
         # What is made of other tensors is about as large as these; what is made of nothing is as large as it is told.

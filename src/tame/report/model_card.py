@@ -9,6 +9,7 @@ from pathlib import PurePath
 from tame.core.result import Result
 from tame.kinds.known import KINDS
 from tame.report import formats, words
+from tame.report.delivered_section import sentences
 
 
 def model_card(result: Result) -> str:
@@ -38,6 +39,7 @@ def model_card(result: Result) -> str:
         f"**{value}** ({words.span(score, metric)}, 95 % interval, n = {score.n}), {score.how}. "
         f"{formats.sentence(words.verdict(result))}",
         f"{own.takes} {_limit(result)}",
+        *([" ".join(told)] if (told := sentences(result)) else []),
         f"```\n{words.predict_command(replace(result, study='MODEL_FOLDER'), str)}\n```",
     ]
     return "\n".join(front) + "\n\n" + "\n\n".join(body) + "\n"

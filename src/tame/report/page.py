@@ -21,10 +21,12 @@ from tame.report import data_section, formats, importance_section, search_sectio
 from tame.report.cases_section import CasePart, of_cases
 from tame.report.charts import Kind, Row, intervals
 from tame.report.data_section import DataSection
+from tame.report.delivered_section import DeliveredSection, of_delivered
 from tame.report.evidence import SURE, evidence, to_do
 from tame.report.fields import in_plain_words
 from tame.report.glossary import Term, terms
 from tame.report.importance_section import ImportanceSection
+from tame.report.more_data_section import MoreDataSection, of_more_data
 from tame.report.next_steps import Step, next_steps
 from tame.report.pictures import PairGroup, pair_groups
 from tame.report.search_section import EngineRow, Search, Training
@@ -90,6 +92,8 @@ class Page:
     cases: list[CasePart]
     classes: ClassSection | None
     numbers: NumberSection | None
+    delivered: DeliveredSection
+    more_data: MoreDataSection | None
     data: DataSection
     mattered: ImportanceSection
     search: Search
@@ -191,6 +195,8 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
         cases=of_cases(result, history),
         classes=classes,
         numbers=numbers,
+        delivered=of_delivered(result),
+        more_data=of_more_data(result),
         data=data_section.of_data(result),
         mattered=importance_section.of_search(result, history),
         search=search_section.search(result, trials),
@@ -211,8 +217,11 @@ def _sections(result: Result, classes: ClassSection | None) -> list[tuple[str, s
     tried = [("cases", "What the doctor tried")] if result.cases else []
     tuned = [("tuning", "Fine-tuning")] if KINDS.get(result.kind).features is not None else []
     more = [("findings", "All findings")] if len(result.findings) > FIRST_FINDINGS else []
+    own = of_delivered(result)
+    sure = [("delivered", "What is delivered")] if own.said or own.sure else []
+    sure += [("more-data", "Would more data help?")] if result.more_data else []
     return [
-        ("result", "Result"), *first, ("data", "Data and split"), ("curves", "Learning curves"), *tried,
+        ("result", "Result"), *first, *sure, ("data", "Data and split"), ("curves", "Learning curves"), *tried,
         ("mattered", "What mattered"), ("recipe", "Recipe"), ("search", "Search"), ("finalists", "Finalists"), *tuned,
         *more, ("again", "Reproduce"), ("glossary", "Glossary"),
     ]  # fmt: skip

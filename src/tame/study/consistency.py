@@ -52,6 +52,14 @@ def _opening(state: State, result: Result) -> Iterator[str]:
         yield f"the score is of {result.score.n} examples, but the test part that was opened has {opened.n}"
     if opened.trial != result.winner.trial:
         yield f"the test part was opened for trial {opened.trial}, but the winner is trial {result.winner.trial}"
+    kept = result.ensemble is not None and result.ensemble.kept
+    members = result.ensemble.members if result.ensemble is not None and kept else (result.winner.trial,)
+    if opened.trials != members:
+        yield f"the test part was opened for trials {opened.trials}, but the result is of {members}"
+    own = result.answers.temperature if isinstance(result.answers, ClassAnswers) else None
+    told, asked = 1.0 if own is None else own.value, 1.0 if opened.temperature is None else opened.temperature
+    if told != asked:
+        yield f"the test part was judged at a temperature of {asked}, but the result says {told}"
 
 
 def _winner(state: State, result: Result) -> Iterator[str]:
@@ -64,8 +72,11 @@ def _winner(state: State, result: Result) -> Iterator[str]:
     marked = [each for each in result.finalists if each.is_winner]
     if [each.from_trial for each in marked] != [winner.from_trial]:
         yield f"the winner is trial {winner.from_trial}, but not the one finalist that is marked as the winner"
-    elif marked[0].value != result.validation.value:
-        yield f"the winner's validation score is {marked[0].value} among the finalists, not {result.validation.value}"
+    else:
+        kept = result.ensemble is not None and result.ensemble.kept
+        value = result.ensemble.value if result.ensemble is not None and kept else marked[0].value
+        if value != result.validation.value:
+            yield f"the winner's validation score is {value} among the finalists, not {result.validation.value}"
 
 
 def _is_of(flat: Mapping[str, Value], recipe: Recipe) -> bool:

@@ -20,6 +20,7 @@ from tame.kinds.known import KINDS
 from tame.kinds.linear import ask_linear
 from tame.study import events
 from tame.study.clock_shares import CHECKED
+from tame.study.ensemble import Chosen
 from tame.study.finalist import Finalist, epochs_on_all, state_of
 from tame.study.session import Study
 from tame.study.state import State
@@ -32,30 +33,43 @@ TIE = 1e-5  # of a probability, that rounding may make of none
 
 @dataclass(frozen=True, slots=True)
 class Tested:
+    """default: None if the default recipe diverged; distances: how unlike the training examples those of the test part
+    are, above 1 where one is flagged; None where that is not known."""
+
     winner: Judged
-    default: Judged | None  # None if the default recipe diverged
+    default: Judged | None
     linear: Judged | None = None  # of a linear model; None where the inputs suit none
+    distances: np.ndarray | None = None
 
 
-def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | None) -> Tested:
-    """The predictions of winner and default for the sealed part, made before its labels are read.
+def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | None) -> Tested:
+    """The predictions of what is delivered and of the default for the sealed part, made before its labels are read.
 
     A study that was killed after the opening evaluates the same weights again; the event records the first opening.
     """
     rows = list(data.sealed.rows)
     ids = [data.ids[row] for row in rows]
-    beside = None if default is winner else default
-    study.worker.train_again([_member(study, data, each.trials[0]) for each in (winner, beside) if each is not None])
+    only = not chosen.is_ensemble
+    beside = None if default is chosen.winner and only else default
+    asked = dict.fromkeys((*chosen.trials, *(beside.trials[:1] if beside else ())))
+    study.worker.train_again([_member(study, data, trial) for trial in asked])
     other = None
     if beside is not None:
-        _choose(study, data, beside)
+        _choose(study, data, Chosen(beside))
         other = np.array(study.worker.judge(rows))
-    _choose(study, data, winner)
+    _choose(study, data, chosen, remembers=True)
     outputs = np.array(study.worker.judge(rows))
-    linear = _linear(study, data, rows, winner)
+    linear = _linear(study, data, rows, chosen.winner)
+    distances = np.array(study.worker.distances(rows))
+    first, *rest = (trial.number for trial in chosen.trials)
 
     def record(count: int) -> None:
-        study.keep(events.SealOpened(n=count, trial=winner.trials[0].number, used_s=study.used_s))
+        study.keep(
+            events.SealOpened(
+                n=count, trial=first, used_s=study.used_s, members=(first, *rest) if rest else None,
+                temperature=None if chosen.temperature == 1.0 else chosen.temperature,
+            )
+        )  # fmt: skip
 
     groups, weights = data.groups_of(rows), data.weights_of(rows)
     own = open_test(data.sealed, ids, outputs, record, task=data.task, groups=groups, weights=weights)
@@ -65,7 +79,8 @@ def open_sealed(study: Study, data: Data, winner: Finalist, default: Finalist | 
             return None
         return judged_from(data.task, ids, own.truth, found, groups=groups, weights=weights)
 
-    return Tested(own, own if default is winner else judged(other), judged(linear))
+    same = default is chosen.winner and only
+    return Tested(own, own if same else judged(other), judged(linear), distances if len(distances) else None)
 
 
 def _linear(study: Study, data: Data, rows: Sequence[int], winner: Finalist) -> np.ndarray | None:
@@ -76,9 +91,10 @@ def _linear(study: Study, data: Data, rows: Sequence[int], winner: Finalist) -> 
     return ask_linear(study.worker, data, rows, size=seen.size, crop=seen.crop, seed=study.config.seed)
 
 
-def _choose(study: Study, data: Data, finalist: Finalist) -> None:
-    """Selects the first seed of a finalist for evaluation and delivery: no seed is picked for its luck."""
-    study.worker.network(_member(study, data, finalist.trials[0]), labels=data.classes)
+def _choose(study: Study, data: Data, chosen: Chosen, *, remembers: bool = False) -> None:
+    """Selects what is evaluated and delivered. remembers: as of the command."""
+    members = [_member(study, data, trial) for trial in chosen.trials]
+    study.worker.network(members, labels=data.classes, temperature=chosen.temperature, remembers=remembers)
 
 
 def _member(study: Study, data: Data, trial: Trial) -> MemberOf:
@@ -98,9 +114,10 @@ def deliver_again(study: Study, data: Data) -> Delivered:
     """Writes the model of a finished study again, from the weights that were scored; the test part stays closed."""
     opened = study.state.test_opened
     assert opened is not None, "a finished study has opened its test part"
-    member = _member(study, data, study.history.trials[opened.trial])
-    study.worker.train_again([member])
-    study.worker.network(member, labels=data.classes)
+    members = [_member(study, data, study.history.trials[number]) for number in opened.trials]
+    study.worker.train_again(members)
+    temperature = 1.0 if opened.temperature is None else float(opened.temperature)
+    study.worker.network(members, labels=data.classes, temperature=temperature, remembers=True)
     return deliver(study, data)
 
 

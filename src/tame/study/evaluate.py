@@ -15,8 +15,10 @@ from tame.kinds.kind import Data
 from tame.monitor.remedies import CHANGES
 from tame.study.consistency import require_consistent
 from tame.study.delivery import deliver, open_sealed
-from tame.study.finalist import MANY, Finalist, best_of, together
+from tame.study.ensemble import chosen
+from tame.study.finalist import MANY, Finalist, at_temperature, best_of, together
 from tame.study.finalists import trained_again
+from tame.study.more_data import more_data
 from tame.study.plan import Plan
 from tame.study.result import loss_of, make_result, with_findings
 from tame.study.score_findings import score_findings
@@ -29,16 +31,19 @@ WITHOUT_TWINS = "score_without_twins"
 
 def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> Result:
     """The result of a study: the winner chosen on validation, the test part opened once, the model delivered."""
-    default = next((f for f in frozen if study.history.trials[f.from_trial].is_default), None)
-    own = [*frozen, *_tuned(study, data, plan)]
+    plain = [*frozen, *_tuned(study, data, plan)]
+    own = [at_temperature(data, each, seed=study.config.seed) for each in plain]
+    default = next((f for f in own[: len(frozen)] if study.history.trials[f.from_trial].is_default), None)
     winner = _winner(study, data, own)
+    decided = chosen(study, data, plain, winner, loss=loss_of(data.task))
     study.keep(*findings_events(_cut_short(study, winner, default)))
+    more_data(study, data, plan, next(f for f in plain if f.trials == winner.trials), loss=loss_of(data.task))
     study.stage(5, "opening the test part, once")
-    tested = open_sealed(study, data, winner, default)
+    tested = open_sealed(study, data, decided, default)
     if all(finding.code != WITHOUT_TWINS for finding in study.state.findings):  # a resumed study has found it before
         study.keep(*findings_events(without_twins(data, tested.winner, seed=study.config.seed)))
     delivered = deliver(study, data)
-    result = make_result(study, data, plan, own, winner, default, tested, delivered)
+    result = make_result(study, data, plan, own, decided, default, tested, delivered)
     require_consistent(study.state, result, data, tested.winner)
     known = {finding.code for finding in study.state.findings}
     found = score_findings(result, _beyond_guessing(data, tested.winner, seed=study.config.seed))

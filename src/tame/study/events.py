@@ -14,6 +14,7 @@ from tame.core.evaluation import Difference
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
 from tame.core.records import Event, TrialState
+from tame.core.result_parts import MoreData
 from tame.trial.commands import How
 
 Number = int | float
@@ -248,13 +249,33 @@ class TuningJudged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoreDataJudged:
+    """What more examples would be worth."""
+
+    event_kind: ClassVar[str] = "more_data"
+    found: MoreData = field(default_factory=lambda: MoreData(metric=""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SealOpened:
-    """The labels of the sealed part were read."""
+    """The labels of the sealed part were read.
+
+    trial: the network that is scored, the first of `members` where several judge together; temperature: by which its
+    logits are divided, None for 1.
+    """
 
     event_kind: ClassVar[str] = "test_opened"
+    sparse: ClassVar[frozenset[str]] = frozenset({"members", "temperature"})
     n: int = 0
     trial: int = 0
     used_s: Number = 0.0
+    members: tuple[int, ...] | None = None
+    temperature: Number | None = None
+
+    @property
+    def trials(self) -> tuple[int, ...]:
+        """All networks that are scored together."""
+        return self.members or (self.trial,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -415,9 +436,9 @@ class Imported:
 
 StudyEvent = (
     Opened | Clock | PlanEvent | SetUpProbed | SpaceKept | SpaceAsked | Asked | Answered | Region | Rest
-    | Prescribed | Remedied
-    | SearchEnded | FinalistsChosen | MoreSeeds | TuningJudged | SealOpened | Delivered | Forecast | ForecastCorrected
-    | HowChosen | EnginesUsed | Trained | WorkerRestarted | Summary | Stopped | Ended | Imported
+    | Prescribed | Remedied | SearchEnded | FinalistsChosen | MoreSeeds | TuningJudged | MoreDataJudged | SealOpened
+    | Delivered | Forecast | ForecastCorrected | HowChosen | EnginesUsed | Trained | WorkerRestarted | Summary
+    | Stopped | Ended | Imported
 )  # fmt: skip
 
 # The study's state holds the last event of each kind, under the name of the kind, and all cases.
@@ -425,8 +446,8 @@ EVENTS: Mapping[str, type[StudyEvent]] = {
     kind.event_kind: kind
     for kind in (
         Opened, Clock, PlanEvent, SetUpProbed, SpaceKept, SpaceAsked, Asked, Answered, Region, Rest, Prescribed,
-        Remedied, SearchEnded, FinalistsChosen, MoreSeeds, TuningJudged, SealOpened, Delivered, Forecast,
-        ForecastCorrected, HowChosen, EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended, Imported,
+        Remedied, SearchEnded, FinalistsChosen, MoreSeeds, TuningJudged, MoreDataJudged, SealOpened, Delivered,
+        Forecast, ForecastCorrected, HowChosen, EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended, Imported,
     )
 }  # fmt: skip
 

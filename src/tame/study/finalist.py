@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tame.core.config import METRIC_MODES
+from tame.core.evaluation import Tempering
 from tame.core.recipe import Recipe
 from tame.core.records import Trial
 from tame.evaluate.score import Judged, judged_from, mean_of, measure
+from tame.evaluate.temperature import tempered
 from tame.kinds.kind import Data
 from tame.study.plan import Plan
 from tame.study.session import Study
@@ -23,7 +25,8 @@ from tame.trial.commands import StateOf
 class Finalist:
     """A recipe that was trained again: its trials, one per seed, and their predictions on the validation examples.
 
-    each: those of every seed; judged: their mean.
+    each: those of every seed; judged: their mean. Once tempered, all are at a temperature that was fitted on others of
+    these examples.
     """
 
     recipe: Recipe
@@ -32,6 +35,7 @@ class Finalist:
     each: tuple[Judged, ...]
     judged: Judged
     values: tuple[float, ...]  # the metric of each seed, averaged over its folds
+    tempering: Tempering | None = None  # of each network; None where none was fitted
 
     @property
     def value(self) -> float:
@@ -76,6 +80,15 @@ def together(study: Study, data: Data, plan: Plan, trial: Trial, own: Sequence[T
     return Finalist(trial.recipe, trial.number, tuple(own), judged, mean_of(judged), values)
 
 
+def at_temperature(data: Data, finalist: Finalist, *, seed: int) -> Finalist:
+    """The finalist as it would be delivered: its predictions at a temperature, if that is shown to help."""
+    found, each = tempered(finalist.each, seed=seed)
+    if found is None or not found.is_kept:
+        return replace(finalist, tempering=found)
+    values = tuple(float(np.mean(fold_values(data, one))) for one in each)
+    return replace(finalist, each=each, judged=mean_of(each), values=values, tempering=found)
+
+
 def best_of(metric: str, finalists: Sequence[Finalist]) -> Finalist:
     """The finalist with the best validation metric; among equal ones, the one tried first."""
     sign = 1 if METRIC_MODES[metric] == "max" else -1
@@ -91,9 +104,9 @@ def fold_values(data: Data, judged: Judged) -> list[float]:
     return [measure(data.metric, judged.only(folds == fold)) for fold in range(data.split.folds)]
 
 
-def fold_error(data: Data, finalist: Finalist) -> float | None:
+def fold_error(data: Data, judged: Judged) -> float | None:
     """The standard error of the metric over the folds; None if there is one validation part."""
-    values = fold_values(data, finalist.judged)
+    values = fold_values(data, judged)
     return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
 
 

@@ -10,6 +10,8 @@ from dataclasses import replace
 from importlib import metadata
 from typing import TypeVar
 
+import numpy as np
+
 from tame.core.config import command_of
 from tame.core.evaluation import Answers, ClassAnswers, NumberAnswers
 from tame.core.plain import from_plain, to_plain
@@ -21,19 +23,22 @@ from tame.core.result_parts import (
     DefaultScore,
     Delivered,
     EngineChoice,
+    EnsembleRow,
     FinalistRow,
     FineTuning,
     Forecasts,
     Guessing,
     LinearScore,
     Task,
+    UnlikeRow,
     Validation,
     Winner,
 )
 from tame.data.costs import parse_costs
 from tame.evaluate.best_of import what_mattered
 from tame.evaluate.calibration import calibration, expected_cost
-from tame.evaluate.refusal import refusal
+from tame.evaluate.compare import share_interval
+from tame.evaluate.refusal import refusal, refusals
 from tame.evaluate.score import (
     METRICS_OF,
     Judged,
@@ -57,6 +62,7 @@ from tame.study.case_rows import row_of
 from tame.study.delivery import Tested
 from tame.study.doctor import rest_worth, with_outcomes
 from tame.study.draft import fewer_dimensions
+from tame.study.ensemble import Chosen
 from tame.study.events import StudyEvent, event_of
 from tame.study.finalist import Finalist, epochs_on_all, fold_error
 from tame.study.plan import Plan
@@ -78,16 +84,16 @@ def make_result(
     data: Data,
     plan: Plan,
     finalists: Sequence[Finalist],
-    winner: Finalist,
+    decided: Chosen,
     default: Finalist | None,
     tested: Tested,
     delivered: Delivered,
 ) -> Result:
     """Everything that terminal, JSON and report show."""
-    seed, metric, state = study.config.seed, data.metric, study.state
+    seed, metric, state, winner = study.config.seed, data.metric, study.state, decided.winner
     own = score(metric, tested.winner, how="the delivered model on the sealed test part", seed=seed)
     noise = seed_noise(metric, [each.each for each in finalists])
-    luck = optimism(metric, _validated(metric, winner, seed=seed), own, noise, networks=_networks(data, winner))
+    luck = optimism(metric, _validated(metric, decided, seed=seed), own, noise, networks=_networks(data, winner))
     trials = study.history.trials
     return Result(
         study=str(study.folder),
@@ -100,14 +106,14 @@ def make_result(
         metrics={name: measure(name, tested.winner) for name in METRICS_OF[data.task]},
         test_openings=study.state.openings,
         validation=Validation(
-            value=winner.value,
+            value=decided.value,
             n=len(winner.judged.ids),
-            how=_how(data, winner),
-            stderr=fold_error(data, winner),
+            how=_how(data, decided),
+            stderr=fold_error(data, decided.judged if decided.is_ensemble else winner.judged),
         ),
         optimism=luck.value,
         optimism_interval=luck,
-        baselines=_baselines(data, tested, noise, seed=seed, is_winner=winner is default),
+        baselines=_baselines(data, tested, noise, seed=seed, is_winner=winner is default and not decided.is_ensemble),
         winner=Winner(
             recipe={**winner.recipe.flat(), "seed": winner.trials[0].recipe.seed},
             from_trial=winner.from_trial,
@@ -118,13 +124,16 @@ def make_result(
         finalists=tuple(
             _row(data, trials[each.from_trial].origin, each, winner, noise, seed=seed) for each in finalists
         ),
+        ensemble=_ensemble(decided),
+        unlike=unlike(tested.distances, tested.winner.groups),
+        more_data=None if state.more_data is None else state.more_data.found,
         findings=tuple(headline(study, winner)),
         rest=rest_worth(state),
         searched=fewer_dimensions(planned(state)),
         forecast=Forecasts(forecast=_as_kept(state.forecast), forecast_corrected=_as_kept(state.forecast_corrected)),
         cases=tuple(map(row_of, state.cases)),
         all_findings=len(unmuted(study.state)),
-        answers=_answers(study, data, tested.winner, winner),
+        answers=_answers(study, data, tested.winner, decided),
         trials=sum(not (t.is_finalist or t.is_remedy) for t in trials.values()),
         trial_states=_states([t for t in trials.values() if not t.is_remedy]),
         whole=sum(t.state == "complete" for t in trials.values()),
@@ -167,12 +176,28 @@ def _task(data: Data) -> Task:
     return "binary" if data.task == "binary" else "multiclass"
 
 
-def _validated(metric: str, winner: Finalist, *, seed: int) -> Score:
-    """The winner's validation score, with the interval of as many examples."""
-    one = score(metric, winner.each[0], how="the validation examples", seed=seed)
-    return replace(
-        one, value=winner.value, low=winner.value - (one.value - one.low), high=winner.value + (one.high - one.value)
-    )
+def _validated(metric: str, decided: Chosen, *, seed: int) -> Score:
+    """The validation score of what is delivered, with the interval of as many examples."""
+    one, value = score(metric, decided.judged, how="the validation examples", seed=seed), decided.value
+    return replace(one, value=value, low=value - (one.value - one.low), high=value + (one.high - one.value))
+
+
+def _ensemble(decided: Chosen) -> EnsembleRow | None:
+    own = decided.ensemble
+    if own is None:
+        return None
+    members = tuple(trial.number for trial in own.trials)
+    return EnsembleRow(members=members, value=own.value, difference=own.difference, kept=own.kept, why=own.why)
+
+
+def unlike(distances: np.ndarray | None, groups: np.ndarray | None) -> UnlikeRow | None:
+    """The share of test examples that the model takes to be unlike its training data. distances: (n,), above 1 where it
+    does; groups: as of `Judged`."""
+    if distances is None:
+        return None
+    flagged = distances > 1
+    low, high = share_interval(flagged, groups)
+    return UnlikeRow(n=len(flagged), flagged=int(flagged.sum()), share=float(flagged.mean()), low=low, high=high)
 
 
 def _networks(data: Data, winner: Finalist) -> float:
@@ -231,7 +256,7 @@ def _row(
     )
 
 
-def _answers(study: Study, data: Data, judged: Judged, winner: Finalist) -> Answers:
+def _answers(study: Study, data: Data, judged: Judged, decided: Chosen) -> Answers:
     """Details besides the score: confusions and mistakes of a classification, or errors of a regression."""
     if data.task == "regression":
         return NumberAnswers(errors=errors(judged), residuals=residuals(judged))
@@ -246,7 +271,9 @@ def _answers(study: Study, data: Data, judged: Judged, winner: Finalist) -> Answ
         calibration=calibration(judged),
         costs=costs,
         samples=samples(judged, data.classes) if KINDS.get(data.kind).thumbnails else (),
-        refusal=refusal(winner.each[0], judged),
+        refusal=refusal(decided.judged, judged),
+        refusals=refusals(judged),
+        temperature=decided.tempering,
     )
 
 
@@ -294,10 +321,13 @@ def headline(study: Study, winner: Finalist) -> list[Finding]:
     return sorted(first, key=lambda f: order[f.severity])
 
 
-def _how(data: Data, winner: Finalist) -> str:
+def _how(data: Data, decided: Chosen) -> str:
+    winner = decided.winner
     seeds = f"mean of {len(winner.trials)} fresh seed{'s' if len(winner.trials) > 1 else ''}"
     if winner.trials[0].number == winner.from_trial:
         seeds = "the single seed of the search: there was no time for fresh ones"
+    if decided.is_ensemble:
+        seeds = f"{len(decided.trials)} networks together"
     if data.split.folds > 1:
         return f"{data.split.folds}-fold cross-validation, {seeds}"
     after = "; the delivered model was then also trained on it" if data.refits else ""

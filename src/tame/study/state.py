@@ -38,6 +38,7 @@ from tame.study.events import (
     ForecastCorrected,
     HowChosen,
     Imported,
+    MoreDataJudged,
     MoreSeeds,
     Opened,
     Outcome,
@@ -141,6 +142,7 @@ class State:
     finalists: FinalistsChosen | None = None
     more_seeds: MoreSeeds | None = None
     tuning_judged: TuningJudged | None = None
+    more_data: MoreDataJudged | None = None
     test_opened: SealOpened | None = None
     delivered: Delivered | None = None
     result: ResultPlain | None = None

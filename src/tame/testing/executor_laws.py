@@ -52,7 +52,7 @@ def what_it_was_told_outlives_its_process(start: Start, folder: Path) -> None:
     """Data, examples and the network that is delivered: the next process is told all of it again."""
     with _opened(start, folder, lambda message: None) as (executor, commands):
         _advance(commands, until=2)
-        commands.network(MemberOf(StateOf(trial=0, recipe=RECIPE, epochs=2), 0), labels=("a", "b", "c"))
+        commands.network([MemberOf(StateOf(trial=0, recipe=RECIPE, epochs=2), 0)], labels=("a", "b", "c"))
         before = commands.judge([0, 1, 2])
         _kill(executor)
         np.testing.assert_allclose(commands.judge([0, 1, 2]), before, rtol=TOLERANCE, atol=TOLERANCE)

@@ -178,7 +178,7 @@ def a_model_says_of_new_inputs_what_it_was_scored_by(sample: Sample, folder: Pat
         KINDS.get(data.kind).preset(replace(sample.config, epochs=1), data, (), seed=seed).base.but(sample.config.set)
     )
     recipe: Recipe = base.but({"epochs": 1})
-    commands.network(MemberOf(StateOf(trial=0, recipe=recipe, epochs=1), None), labels=data.classes)
+    commands.network([MemberOf(StateOf(trial=0, recipe=recipe, epochs=1), None)], labels=data.classes)
     rows = list(data.sealed.rows)
     scored = np.array(commands.judge(rows))
     commands.deliver(str(folder / "model"))

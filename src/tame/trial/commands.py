@@ -300,12 +300,28 @@ class Commands(Protocol):
         """A trial's outputs for the validated examples, each from the member that has not seen it."""
         ...
 
+    def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
+        """As `validation`, of networks with that recipe which are trained from the first epoch on these rows of the
+        data alone, of those that they train on. Nothing of them is kept."""
+        ...
+
     def train_again(self, members: Sequence[MemberOf]) -> None:
         """Trains members that were dropped or never trained, so that they can be judged."""
         ...
 
-    def network(self, member: MemberOf, *, labels: Sequence[str]) -> None:
-        """Makes this member the network that is judged and delivered from now on."""
+    def network(
+        self, members: Sequence[MemberOf], *, labels: Sequence[str], temperature: float = 1.0, remembers: bool = False
+    ) -> None:
+        """Makes these members together the network that is judged and delivered from now on.
+
+        temperature: by which their logits are divided; remembers: whether it is also to tell inputs that are unlike
+        its training examples.
+        """
+        ...
+
+    def distances(self, rows: Sequence[int]) -> Sequence[float]:
+        """How unlike that network's training examples rows of the data are, above 1 where one is flagged; empty where
+        that is not known."""
         ...
 
     def judge(self, rows: Sequence[int]) -> Outputs:

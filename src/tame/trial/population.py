@@ -59,6 +59,12 @@ class Examples:
         costs, weight = (None if own is None else own.to(device) for own in (self.costs, self.weight))
         return replace(self, target=self.target.to(device), fold=self.fold.to(device), costs=costs, weight=weight)
 
+    def only(self, rows: Tensor) -> Examples:
+        """These examples (n,), of examples that are not scaled yet."""
+        assert self.scaling is None, "the scale is that of all examples"
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(self, target=self.target[rows], fold=self.fold[rows], weight=weight)
+
     def aims(self, members: Sequence[Member], rows: Tensor, like: Tensor) -> Tensor:
         """The target of these rows as the members see it: (n, ...), or (M, n, 1) if each has its own scale."""
         target = self.target.index_select(0, rows)  # a third of the time of target[rows]

@@ -118,6 +118,13 @@ class Material(Protocol):
         """Canonical outputs (n, C) for rows of the data. cached: whether caches of this study may be used."""
         ...
 
+    def seen(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor | None:
+        """(n, D) rows of the data as the network sees them, in which the distance from other examples means something.
+
+        None where there is no such thing. cached: as of `judge`.
+        """
+        ...
+
     def read(self, folder: Path) -> Network:
         """The network in a model folder, read as a recipient would read it."""
         ...

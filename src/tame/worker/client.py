@@ -82,11 +82,19 @@ class Client:
     def validation(self, state: StateOf, *, folds: Sequence[Fold]) -> Validation:
         return self._ask(Validation, "validation", state=state, folds=folds)
 
+    def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
+        return self._ask(Validation, "on_fewer", state=state, folds=folds, rows=rows)
+
     def train_again(self, members: Sequence[MemberOf]) -> None:
         self._do("train_again", members=members)
 
-    def network(self, member: MemberOf, *, labels: Sequence[str]) -> None:
-        self._do("network", member=member, labels=labels)
+    def network(
+        self, members: Sequence[MemberOf], *, labels: Sequence[str], temperature: float = 1.0, remembers: bool = False
+    ) -> None:
+        self._do("network", members=members, labels=labels, temperature=temperature, remembers=remembers)
+
+    def distances(self, rows: Sequence[int]) -> Sequence[float]:
+        return self._ask(list[float], "distances", rows=rows)
 
     def judge(self, rows: Sequence[int]) -> Outputs:
         return self._ask(list[list[float]], "judge", rows=rows)

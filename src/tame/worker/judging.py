@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from tame.parts.familiar import LEAST_ROWS, MOST_ROWS, familiar
 from tame.parts.network import Network, write_network
 from tame.parts.products import by_onednn
 from tame.trial.choose import Group
@@ -17,6 +20,8 @@ from tame.trial.population import Population
 from tame.trial.side_by_side import Emit, side_by_side
 from tame.trial.unit import Job, Lane, plateau_rate, slowed
 from tame.worker.bench import Bench
+
+MOST_SLOW_ROWS = 500  # training examples that pass a network again whose inputs are not ready features
 
 
 class Judging:
@@ -36,10 +41,28 @@ class Judging:
                 population = self._trained(lane, state)
                 own = lane.engine.predict(population, rows.to(self._bench.device))[0].float().cpu()
             seen.append((rows, lane.examples.undo(own, fold)))
-        rows = torch.cat([rows for rows, _ in seen])
-        order = rows.argsort()
-        outputs = torch.cat([outputs for _, outputs in seen])[order]
-        return Validation(rows=[learned.rows[row] for row in rows[order]], outputs=_plain(outputs))
+        return _joined(learned.rows, seen)
+
+    def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
+        bench, learned = self._bench, self._bench.learned
+        wanted = set(rows)
+        kept = torch.tensor([row in wanted for row in learned.rows])
+        seen, total = [], len(folds) * state.epochs
+        for number, fold in enumerate(folds):
+            place = (kept | (learned.examples.fold == fold)).nonzero().squeeze(1)
+            some, own = learned.examples.only(place), [learned.rows[i] for i in place]
+            job = Job(state.trial, state.recipe, state.how)
+            (group,) = bench.chooser.groups(bench.material, [job], [fold], own, some)
+            (lane,) = group.lanes
+            with by_onednn(group.precision.onednn):
+                population = lane.engine.start(lane.members)
+                for epoch in range(1, state.epochs + 1):
+                    population = lane.engine.advance(population, until=epoch, watch=lambda *_: None)
+                    bench.emit(Progress("epochs on fewer examples", number * state.epochs + epoch, total))
+                judged = some.validates(lane.members[0]).nonzero().squeeze(1)
+                found = lane.engine.predict(population, judged.to(bench.device))[0].float().cpu()
+            seen.append((place[judged], lane.examples.undo(found, fold)))
+        return _joined(learned.rows, seen)
 
     def train_again(self, members: Sequence[MemberOf]) -> None:
         bench = self._bench
@@ -55,7 +78,15 @@ class Judging:
             todo = [partial(train, group.lanes[0], each.state) for group, each in zip(groups, members, strict=True)]
             side_by_side(todo, cores=cores, emit=bench.emit, onednn=[group.precision.onednn for group in groups])
 
-    def network(self, member: MemberOf, *, labels: Sequence[str]) -> None:
+    def network(
+        self, members: Sequence[MemberOf], *, labels: Sequence[str], temperature: float = 1.0, remembers: bool = False
+    ) -> None:
+        first, *others = [self._made(member, labels) for member in members]
+        network = replace(first, others=tuple(others), temperature=temperature)
+        self._network = self._remembering(network) if remembers else network
+
+    def _made(self, member: MemberOf, labels: Sequence[str]) -> Network:
+        """The trained network of one member, with everything that it needs."""
         bench, recipe = self._bench, member.state.recipe
         group = self._alone(member.state, member.fold)
         (lane,) = group.lanes
@@ -63,7 +94,23 @@ class Judging:
             population = self._trained(lane, member.state)
         module = lane.engine.module(population, 0)
         task = bench.chooser.task_of(lane)
-        self._network = bench.material.network(task, module, recipe, member.fold, bench.learned.task, labels)
+        return bench.material.network(task, module, recipe, member.fold, bench.learned.task, labels)
+
+    def _remembering(self, network: Network) -> Network:
+        """The network with what it needs to tell inputs that are unlike its training examples."""
+        rows, material = self._bench.learned.rows, self._bench.material
+        most = MOST_ROWS if material.stacks(network.recipe) else MOST_SLOW_ROWS
+        some = rows if len(rows) <= most else [rows[i] for i in np.linspace(0, len(rows) - 1, most).astype(int)]
+        seen = material.seen(network, some, cached=True) if len(rows) >= LEAST_ROWS else None
+        return network if seen is None else replace(network, familiar=familiar(seen))
+
+    def distances(self, rows: Sequence[int]) -> Sequence[float]:
+        network = self._chosen()
+        seen = None if network.familiar is None else self._bench.material.seen(network, rows, cached=True)
+        if seen is None or network.familiar is None:
+            return []
+        found: list[float] = network.familiar.distance(seen).tolist()
+        return found
 
     def judge(self, rows: Sequence[int]) -> Outputs:
         return _plain(self._bench.material.judge(self._chosen(), rows, cached=True))
@@ -104,6 +151,14 @@ class Judging:
     def _chosen(self) -> Network:
         assert self._network is not None, "call network() first"
         return self._network
+
+
+def _joined(every: Sequence[int], seen: Sequence[tuple[Tensor, Tensor]]) -> Validation:
+    """The outputs of all folds in the order of the examples. every: the row in the data of each example."""
+    rows = torch.cat([rows for rows, _ in seen])
+    order = rows.argsort()
+    outputs = torch.cat([outputs for _, outputs in seen])[order]
+    return Validation(rows=[every[row] for row in rows[order]], outputs=_plain(outputs))
 
 
 def _plain(outputs: Tensor) -> list[list[float]]:

@@ -236,11 +236,19 @@ class Trainer:
     def validation(self, state: StateOf, *, folds: Sequence[Fold]) -> Validation:
         return self._judging.validation(state, folds=folds)
 
+    def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
+        return self._judging.on_fewer(state, folds=folds, rows=rows)
+
     def train_again(self, members: Sequence[MemberOf]) -> None:
         self._judging.train_again(members)
 
-    def network(self, member: MemberOf, *, labels: Sequence[str]) -> None:
-        self._judging.network(member, labels=labels)
+    def network(
+        self, members: Sequence[MemberOf], *, labels: Sequence[str], temperature: float = 1.0, remembers: bool = False
+    ) -> None:
+        self._judging.network(members, labels=labels, temperature=temperature, remembers=remembers)
+
+    def distances(self, rows: Sequence[int]) -> Sequence[float]:
+        return self._judging.distances(rows)
 
     def judge(self, rows: Sequence[int]) -> Outputs:
         return self._judging.judge(rows)

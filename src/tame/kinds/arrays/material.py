@@ -19,7 +19,7 @@ from tame.core.recipe import Recipe, Value
 from tame.data.own_inputs import why_lossy
 from tame.kinds.arrays.commands import Given, Looks, Sketch
 from tame.kinds.arrays.modules import forward_s, make_module, precision_of
-from tame.kinds.arrays.prediction import KEPT, answers, as_input, empty_network, judge_arrays, probe, verify
+from tame.kinds.arrays.prediction import KEPT, answers, as_input, empty_network, judge_arrays, looked_at, probe, verify
 from tame.kinds.arrays.sameness import looks_of, require_repeats, shaken
 from tame.kinds.linear import MOST_COLUMNS, QUESTION, answer_linear, read_asked
 from tame.parts.losses import LOSSES, NUMBERS, check_outputs
@@ -194,6 +194,9 @@ class ArrayMaterial:
 
     def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
         return judge_arrays(network, self._x[np.asarray(rows, dtype=np.int64)], device=self._device)
+
+    def seen(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor | None:
+        return looked_at(network, self._x[np.asarray(rows, dtype=np.int64)], device=self._device)[1]
 
     def _prepared(self) -> dict[str, object]:
         return {"shape": list(self._x.shape[1:]), "dtype": str(self._x.dtype), "device": self._device.type}

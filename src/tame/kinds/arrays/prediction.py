@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from tame.core.errors import TameError, UsageError, require
 from tame.data.own_inputs import read_own_inputs
 from tame.kinds.arrays.modules import make_module
-from tame.kinds.prediction import Predicted, Prediction
+from tame.kinds.last_inputs import last_inputs, whole
+from tame.kinds.prediction import Predicted, Prediction, Told, distances
 from tame.parts.losses import LOSSES
 from tame.parts.network import Build, Described, Network
 from tame.trial.draws import same_chance
@@ -37,18 +38,26 @@ def empty_network(described: Described, build: Build | None) -> nn.Module:
         return make_module(build, described.recipe.own)
 
 
-@torch.no_grad()
 def judge_arrays(network: Network, x: np.ndarray, *, device: torch.device) -> Tensor:
     """Canonical outputs (n, C) of inputs (n, ...)."""
+    return looked_at(network, x, device=device)[0]
+
+
+@torch.no_grad()
+def looked_at(network: Network, x: np.ndarray, *, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """As `judge_arrays`, with what the last linear layer is given of each, (n, D); None where that is no vector."""
     shape = tuple(network.prepared["shape"])
     require(x.shape[1:] == shape, f"inputs are {x.shape[1:]} each, the network was trained on {shape}")
     module = network.module.to(device).eval()
     predict = LOSSES.get(network.recipe.loss.name).predict
-    found = [
-        predict(answers(module, as_input(x[start : start + JUDGED], device))).float().cpu()
-        for start in range(0, len(x), JUDGED)
-    ]
-    return network.in_units(torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1)))
+    found, seen = [], []
+    with last_inputs(module) as taken:
+        for start in range(0, len(x), JUDGED):
+            some = as_input(x[start : start + JUDGED], device)
+            found.append(predict(answers(module, some)).float().cpu())
+            seen.append(taken(len(some)))
+    own = torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1))
+    return network.together([network.in_units(own)]), whole(seen)
 
 
 def answers(module: nn.Module, x: Tensor) -> Tensor:
@@ -127,10 +136,11 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
     raise UsageError(f"this model judges {network.kind}, not tables")
 
 
-def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
-    """Canonical outputs (n, C) of an array or frame."""
+def of_inputs(network: Network, x: object, *, by_place: bool) -> Told:
+    """What a network says of an array or frame."""
     array, _ = read_own_inputs(x, like=np.dtype(str(network.prepared["dtype"])))
-    return judge_arrays(network, array, device=torch.device("cpu")).double().numpy()
+    outputs, seen = looked_at(network, array, device=torch.device("cpu"))
+    return Told(outputs.double().numpy(), distances(network, seen))
 
 
 def own_module(network: Network) -> nn.Module:
@@ -142,7 +152,7 @@ def own_module(network: Network) -> nn.Module:
     scale = None if network.labels else (float(target["scale"]), float(target["shift"]))
     # The first of all, before one that makes the input float64.
     module.register_forward_pre_hook(partial(_read, str(network.prepared["dtype"])), prepend=True)
-    module.register_forward_hook(partial(_told, network.recipe.loss.name, scale))
+    module.register_forward_hook(partial(_told, network.recipe.loss.name, scale, network.temperature))
     return module
 
 
@@ -157,10 +167,14 @@ def _read(dtype: str, module: nn.Module, inputs: tuple[object, ...]) -> tuple[ob
     return (as_input(read_own_inputs(x, like=np.dtype(dtype))[0], like.device),)
 
 
-def _told(loss: str, scale: tuple[float, float] | None, module: nn.Module, _: object, outputs: Tensor) -> Tensor:
+def _told(
+    loss: str, scale: tuple[float, float] | None, temperature: float, module: nn.Module, _: object, outputs: Tensor
+) -> Tensor:
     """Canonical outputs: logits, or numbers in units of the target."""
     found = LOSSES.get(loss).predict(outputs)
-    return found if scale is None else found.double() * scale[0] + scale[1]
+    if scale is None:
+        return found if temperature == 1.0 else found / temperature
+    return found.double() * scale[0] + scale[1]
 
 
 PREDICTION = Prediction(empty=empty_network, of_paths=of_paths, of_inputs=of_inputs, verify=verify, module=own_module)

@@ -51,7 +51,7 @@ from tame.kinds.pictures.comparison import compare, examples_of, scratch_recipe,
 from tame.kinds.pictures.features import Pictures
 from tame.kinds.pictures.inputs import Inputs
 from tame.kinds.pictures.memory import of_pictures
-from tame.kinds.pictures.prediction import empty_network, judge, prepared
+from tame.kinds.pictures.prediction import empty_network, looked_at, prepared
 from tame.kinds.pictures.tasks import FeatureTask, PixelTask, Tuned, TunedTask
 from tame.parts.backbones import Backbone, open_backbone
 from tame.parts.mlp import Mlp
@@ -186,9 +186,15 @@ class PictureMaterial:
         return read_network(folder, empty_network)
 
     def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
+        return self._looked_at(network, rows, cached=cached)[0]
+
+    def seen(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor | None:
+        return self._looked_at(network, rows, cached=cached)[1]
+
+    def _looked_at(self, network: Network, rows: Sequence[int], *, cached: bool) -> tuple[Tensor, Tensor | None]:
         own = self.inputs.pictures
         some = Pictures([own.pixels[row] for row in rows], [own.digests[row] for row in rows])
-        return judge(network, some, device=self.inputs.device, cache=self._cache if cached else None)
+        return looked_at(network, some, device=self.inputs.device, cache=self._cache if cached else None)
 
     def _speed(self, given: Plain, _: Sequence[int]) -> Speed:
         asked = _read(SpeedAsked, given, "speed")

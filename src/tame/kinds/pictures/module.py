@@ -55,7 +55,7 @@ class PictureModule(nn.Module):
         seen = seen.to(next(self.head.parameters()).device)
         views = [self._outputs(seen), self._outputs(seen.flip(3))] if own.views > 1 else [self._outputs(seen)]
         outputs = torch.stack(views).mean(dim=0)
-        return network.in_units(LOSSES.get(network.recipe.loss.name).predict(outputs))
+        return network.together([network.in_units(LOSSES.get(network.recipe.loss.name).predict(outputs))])
 
     def _outputs(self, seen: Tensor) -> Tensor:
         if self.backbone is None:

@@ -23,10 +23,11 @@ from tame.data.image_places import pictures_listed
 from tame.data.images import pictures_in
 from tame.data.views import central_pixels
 from tame.kinds.costs import Speed
+from tame.kinds.last_inputs import last_inputs, whole
 from tame.kinds.pictures.features import Pictures, extract
 from tame.kinds.pictures.module import PictureModule
 from tame.kinds.pictures.tasks import layout, normalise
-from tame.kinds.prediction import Left, Predicted, Prediction
+from tame.kinds.prediction import Left, Predicted, Prediction, Told, distances, joined
 from tame.parts.losses import LOSSES
 from tame.parts.mlp import head_of
 from tame.parts.models import build_model
@@ -61,6 +62,7 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
     """What a network says of pictures, and of all pictures in folders."""
     names: list[str] = []
     outputs: list[np.ndarray] = []
+    apart: list[np.ndarray | None] = []
     files, left = find_pictures(inputs)
     before = len(left)
     for start in range(0, len(files), READ):
@@ -72,20 +74,23 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
             except UnreadablePicture as problem:
                 left.append(Left(name, str(problem)))
         if pixels:
-            outputs.append(judge(network, Pictures(pixels, own), device=torch.device("cpu")).double().numpy())
+            found, seen = looked_at(network, Pictures(pixels, own), device=torch.device("cpu"))
+            outputs.append(found.double().numpy())
+            apart.append(distances(network, seen))
             names += own
     first = f"{left[0].input}: {left[0].reason}" if left else "nothing was given"
     said = f"none of the {len(files) + before} inputs is a picture that can be read: {first}"
     require(bool(outputs), said, error=DataError)
-    return Predicted(tuple(names), np.concatenate(outputs), tuple(left))
+    return Predicted(tuple(names), np.concatenate(outputs), tuple(left), distances=joined(apart))
 
 
-def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
-    """Canonical outputs (n, C) of pictures given from Python: a list of paths or of Pillow's pictures, or a dataset.
+def of_inputs(network: Network, x: object, *, by_place: bool) -> Told:
+    """What a network says of pictures given from Python: a list of paths or of Pillow's pictures, or a dataset.
 
     by_place: nothing, since pictures have no columns. Raises DataError where one of them cannot be read.
     """
     outputs: list[np.ndarray] = []
+    apart: list[np.ndarray | None] = []
     given = enumerate(pictures_alone(x))
     while some := list(islice(given, READ)):
         pixels = []
@@ -95,9 +100,11 @@ def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
             except UnreadablePicture as problem:
                 raise DataError(f"picture {number} cannot be read: {problem}") from None
         names = [str(number) for number, _ in some]
-        outputs.append(judge(network, Pictures(pixels, names), device=torch.device("cpu")).double().numpy())
+        found, seen = looked_at(network, Pictures(pixels, names), device=torch.device("cpu"))
+        outputs.append(found.double().numpy())
+        apart.append(distances(network, seen))
     require(bool(outputs), "no pictures were given", error=DataError)
-    return np.concatenate(outputs)
+    return Told(np.concatenate(outputs), joined(apart))
 
 
 def find_pictures(inputs: Sequence[Path]) -> tuple[list[tuple[str, str]], list[Left]]:
@@ -123,19 +130,30 @@ def find_pictures(inputs: Sequence[Path]) -> tuple[list[tuple[str, str]], list[L
     return found, left
 
 
-@torch.no_grad()
 def judge(network: Network, pictures: Pictures, *, device: torch.device, cache: Path | None = None) -> Tensor:
     """Canonical outputs (n, C) of pictures; numbers are in units of the target.
 
     Of each picture itself, or the mean with its mirror image's if the recipe has several views. cache: where features
     of the unchanged backbone may be kept and found.
     """
+    return looked_at(network, pictures, device=device, cache=cache)[0]
+
+
+@torch.no_grad()
+def looked_at(
+    network: Network, pictures: Pictures, *, device: torch.device, cache: Path | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """As `judge`, with what the last layer is given of each picture itself, (n, D)."""
     views = range(2 if network.recipe.input.views > 1 else 1)
-    found = [_view(network, pictures, view, device, cache) for view in views]
-    return network.in_units(LOSSES.get(network.recipe.loss.name).predict(torch.stack(found).mean(dim=0)))
+    found, seen = zip(*(_view(network, pictures, view, device, cache) for view in views), strict=True)
+    outputs = LOSSES.get(network.recipe.loss.name).predict(torch.stack(found).mean(dim=0))
+    return network.together([network.in_units(outputs)]), seen[0]
 
 
-def _view(network: Network, pictures: Pictures, view: int, device: torch.device, cache: Path | None) -> Tensor:
+def _view(
+    network: Network, pictures: Pictures, view: int, device: torch.device, cache: Path | None
+) -> tuple[Tensor, Tensor | None]:
+    """The logits of pictures in one view, and what distances are measured in."""
     size = network.recipe.input.size
     module = network.module.to(device).eval()
     if network.backbone is not None:
@@ -145,15 +163,17 @@ def _view(network: Network, pictures: Pictures, view: int, device: torch.device,
             speed=Speed(**network.run), device=device, cache=ArrayCache(cache / "features") if cache else None,
         )  # fmt: skip
         own = torch.from_numpy(features[:, -network.backbone.width(network.recipe.model.pooled) :])
-        return torch.as_tensor(module(own.to(device))).float().cpu()
-    logits = []
-    for start in range(0, len(pictures.pixels), BATCH):
-        some = pictures.pixels[start : start + BATCH]
-        x = normalise(
-            central_pixels(some, size=size, crop=network.recipe.input.crop).to(device), layout(network.recipe)
-        )
-        logits.append(module(x.flip(3) if view else x).float().cpu())
-    return torch.cat(logits)
+        return torch.as_tensor(module(own.to(device))).float().cpu(), own
+    logits, seen = [], []
+    with last_inputs(module) as taken:
+        for start in range(0, len(pictures.pixels), BATCH):
+            some = pictures.pixels[start : start + BATCH]
+            x = normalise(
+                central_pixels(some, size=size, crop=network.recipe.input.crop).to(device), layout(network.recipe)
+            )
+            logits.append(module(x.flip(3) if view else x).float().cpu())
+            seen.append(taken(len(x)))
+    return torch.cat(logits), whole(seen)
 
 
 def _empty(described: Described, _: Build | None) -> nn.Module:

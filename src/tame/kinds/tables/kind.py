@@ -55,6 +55,7 @@ TABLES = Kind(
     rehearses_many=True,
     look="tame.kinds.tables.source:look",
     has_linear=True,
+    ensembles=True,
     source="tame.kinds.tables.source:read",
     material="tame.kinds.tables.material:open_material",
     prediction="tame.kinds.tables.prediction:PREDICTION",

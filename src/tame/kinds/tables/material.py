@@ -21,7 +21,7 @@ from tame.data.tables import Table
 from tame.kinds.linear import QUESTION, answer_linear, read_asked
 from tame.kinds.tables.commands import Given
 from tame.kinds.tables.kind import TABLES
-from tame.kinds.tables.prediction import empty_network, judge_rows
+from tame.kinds.tables.prediction import empty_network, judge_rows, seen_of
 from tame.parts.mlp import Columns, build_table_model, num_weights
 from tame.parts.models import init_module
 from tame.parts.network import Network, read_network
@@ -117,11 +117,14 @@ class TableMaterial:
         arrays = {name: torch.from_numpy(np.array(value)) for name, value in encoder.tensors().items()}
         return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared, arrays=arrays)
 
+    def seen(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor | None:
+        return seen_of(network, self._table, np.array(rows, dtype=np.int64))
+
     def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
         return judge_rows(network, self._table, np.array(rows, dtype=np.int64), device=self._device)
 
     def _encoded(self, recipe: Recipe, rows: Sequence[int], examples: Examples, fold: Fold) -> tuple[Encoder, Tensor]:
-        key = (recipe.table, fold, len(rows))
+        key = (recipe.table, fold, hash(tuple(rows)))
         if key not in self._kept:
             every = np.array(rows, dtype=np.int64)
             learnt = every if fold is None else every[(examples.fold != fold).numpy()]
@@ -135,7 +138,7 @@ class TableMaterial:
 
     def _all(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Tensor:
         """(F, N, D) the encodings of all these folds; the last ones are kept, since every round asks for them."""
-        key = (recipe.table, tuple(folds), len(rows))
+        key = (recipe.table, tuple(folds), hash(tuple(rows)))
         if key not in self._stacks:
             if len(self._stacks) >= ENCODED:
                 self._stacks.popitem(last=False)

@@ -20,7 +20,7 @@ from tame.data.sources import short_names
 from tame.data.table_later import apply_kinds
 from tame.data.table_reading import read_raw
 from tame.data.tables import LEARNT, Column, RawTable, Table
-from tame.kinds.prediction import Predicted, Prediction
+from tame.kinds.prediction import Predicted, Prediction, Told, distances, joined
 from tame.parts.losses import LOSSES
 from tame.parts.mlp import Columns, build_table_model
 from tame.parts.network import Build, Described, Network
@@ -35,7 +35,6 @@ def empty_network(described: Described) -> nn.Module:
     return build_table_model(columns, described.num_outputs, described.recipe.model)
 
 
-@torch.no_grad()
 def judge_rows(
     network: Network, table: Table, rows: np.ndarray | None = None, *, device: torch.device,
     dtype: torch.dtype = torch.float32,
@@ -44,14 +43,33 @@ def judge_rows(
 
     dtype: in float32 the rows that come along move what is said of a row in its seventh digit; in float64 they do not.
     """
+    every = np.arange(table.num_rows) if rows is None else rows
+    return network.together([_by_one(each, table, every, device, dtype) for each in network.members])
+
+
+@torch.no_grad()
+def _by_one(network: Network, table: Table, rows: np.ndarray, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Canonical outputs (n, C) of one member."""
     encoder = restored(network)
     module = network.module.to(device, dtype).eval()
-    every = np.arange(table.num_rows) if rows is None else rows
     found = []
-    for start in range(0, len(every), JUDGED):
-        x = torch.from_numpy(encoder.transform(table, every[start : start + JUDGED])).to(device, dtype)
+    for start in range(0, len(rows), JUDGED):
+        x = torch.from_numpy(encoder.transform(table, rows[start : start + JUDGED])).to(device, dtype)
         found.append(LOSSES.get(network.recipe.loss.name).predict(module(x)).to("cpu", dtype))
     return network.in_units(torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1), dtype=dtype))
+
+
+def distances_of(network: Network, table: Table) -> np.ndarray | None:
+    """(n,) how unlike the training rows each row is, above 1 where it is flagged; None where that is not known."""
+    every = np.arange(table.num_rows)
+    blocks = [every[start : start + JUDGED] for start in range(0, max(len(every), 1), JUDGED)]
+    return joined([distances(network, seen_of(network, table, rows)) for rows in blocks])
+
+
+def seen_of(network: Network, table: Table, rows: np.ndarray) -> Tensor:
+    """(n, D) the columns of encoded rows in which distances mean something: not the codes of embedded categories."""
+    encoder = restored(network)
+    return torch.from_numpy(encoder.transform(table, rows)[:, : encoder.layout.dense + encoder.layout.periodic])
 
 
 def restored(network: Network) -> Encoder:
@@ -71,6 +89,7 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
     names: list[str] = []
     notes: list[str] = []
     outputs = [np.zeros((0, max(len(network.labels), 1)), dtype=np.float32)]
+    apart: list[np.ndarray | None] = [None if network.familiar is None else np.zeros(0)]
     for path, short in zip(inputs, short_names(inputs), strict=True):
         require(path.exists(), f"no file {printable(os.fspath(path))}")
         raw = read_raw(path.resolve())
@@ -78,15 +97,17 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
         notes += said
         names += [f"{printable(short)}:{line}" for line in raw.places.tolist()]
         outputs.append(judge_rows(network, table, device=CPU).numpy())
-    return Predicted(tuple(names), np.concatenate(outputs), notes=tuple(notes))
+        apart.append(distances_of(network, table))
+    return Predicted(tuple(names), np.concatenate(outputs), notes=tuple(notes), distances=joined(apart))
 
 
-def of_inputs(network: Network, x: object, *, by_place: bool) -> np.ndarray:
-    """Canonical outputs (n, C) of the rows of an array or frame."""
+def of_inputs(network: Network, x: object, *, by_place: bool) -> Told:
+    """What a network says of the rows of an array or frame."""
     table = table_of(network, x, by_place=by_place)
     # By place in double precision, since the rows that come along must not show at all.
     dtype = torch.float64 if by_place else torch.float32
-    return judge_rows(network, table, device=CPU, dtype=dtype).double().numpy()
+    outputs = judge_rows(network, table, device=CPU, dtype=dtype).double().numpy()
+    return Told(outputs, distances_of(network, table))
 
 
 def table_of(network: Network, x: object, *, by_place: bool = False) -> Table:
@@ -117,6 +138,7 @@ class TableModule(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network.module
+        self.others = nn.ModuleList([each.module for each in network.others])
         self._about = network
 
     def forward(self, rows: object) -> Tensor:
@@ -126,9 +148,12 @@ class TableModule(nn.Module):
         Raises UsageError and DataError for rows that are unlike them.
         """
         table = table_of(self._about, rows)
-        like = next(self.network.parameters())
-        x = torch.from_numpy(restored(self._about).transform(table, np.arange(table.num_rows))).to(like)
-        return self._about.in_units(LOSSES.get(self._about.recipe.loss.name).predict(self.network(x)))
+        return self._about.together([self._by_one(each, table) for each in self._about.members])
+
+    def _by_one(self, network: Network, table: Table) -> Tensor:
+        like = next(network.module.parameters())
+        x = torch.from_numpy(restored(network).transform(table, np.arange(table.num_rows))).to(like)
+        return network.in_units(LOSSES.get(network.recipe.loss.name).predict(network.module(x)))
 
 
 def _renamed(raw: RawTable, columns: Sequence[Column]) -> RawTable:

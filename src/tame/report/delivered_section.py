@@ -1,0 +1,98 @@
+"""The report's section on what is delivered: which networks judge, how sure they are, and what they do not know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tame.core.evaluation import ClassAnswers, Refusal, Tempering
+from tame.core.result import Result
+from tame.core.result_parts import EnsembleRow, UnlikeRow
+from tame.report import formats, words
+
+
+@dataclass(frozen=True, slots=True)
+class SureRow:
+    """What "I do not know" below a probability leaves of the test part."""
+
+    threshold: str
+    answered: str
+    wrong: str
+    interval: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredSection:
+    """said: sentences; sure: a row for each threshold; of_all: the share of wrong answers if all are given."""
+
+    said: list[str]
+    sure: list[SureRow]
+    of_all: str
+
+
+def of_delivered(result: Result) -> DeliveredSection:
+    """What the templates print about the delivered model."""
+    answers = result.answers
+    rows = answers.refusals if isinstance(answers, ClassAnswers) else ()
+    return DeliveredSection(sentences(result), list(map(_row, rows)), _percent(rows[0].risk_of_all) if rows else "")
+
+
+def sentences(result: Result, *, brief: bool = False) -> list[str]:
+    """What is delivered, in sentences; the same in the report and in the model card, and some of them in brief."""
+    answers, found = result.answers, [ensemble(result, result.ensemble) if result.ensemble else ""]
+    if isinstance(answers, ClassAnswers) and answers.temperature is not None:
+        found.append(temperature(result, answers.temperature))
+    if result.unlike is not None and not brief:
+        found.append(unlike(result, result.unlike))
+    return [formats.sentence(each) for each in found if each]
+
+
+def ensemble(result: Result, about: EnsembleRow) -> str:
+    """Whether several networks judge together, and by how much they are better than one."""
+    loss = "RMSE" if result.is_regression else "log loss"
+    value, low, high = (formats.shown_signed("log_loss", each) for each in _of(about))
+    change = f"{value} ({low} to {high}) beside one network of the winner"
+    many = formats.count(len(about.members), "network")
+    if about.kept:
+        return f"the model is the mean of {many} of the finalists: validation {loss} {change}"
+    return f"the mean of {many} of the finalists was tried and not delivered: {about.why} (validation {loss} {change})"
+
+
+def temperature(result: Result, about: Tempering) -> str:
+    """Whether the probabilities were corrected, and what that is worth."""
+    own = about.difference
+    value, low, high = (formats.shown_signed("log_loss", each) for each in (own.value, own.low, own.high))
+    change = f"{value} ({low} to {high}) on {words.examples(result, own.n, 'validation')} that it was not fitted on"
+    if not about.is_kept:
+        best = formats.significant(about.fitted)
+        return f"the probabilities were not corrected: a temperature of {best} changes the log loss by {change}"
+    way = "less sure" if about.value > 1 else "surer"
+    return (
+        f"the probabilities were made {way} by a temperature of {formats.significant(about.value)}, which changes the "
+        f"log loss by {change}; the score has it"
+    )
+
+
+def unlike(result: Result, about: UnlikeRow) -> str:
+    """How often the model takes what is like its training data to be unlike it."""
+    ends, many = f"{_percent(about.low)} to {_percent(about.high)}", words.noun(result.kind)
+    return (
+        f"when the model predicts, it flags inputs that are unlike its training data: of "
+        f"{words.examples(result, about.n, 'test')}, which are like it, {about.flagged:,} are flagged, "
+        f"{_percent(about.share)} ({ends}; 1 % is meant). What is flagged may be right, and what is not "
+        f"may be wrong. For this the model keeps means and spreads of its training {many}, and none of the {many}"
+    )
+
+
+def _of(about: EnsembleRow) -> tuple[float, float, float]:
+    return about.difference.value, about.difference.low, about.difference.high
+
+
+def _row(about: Refusal) -> SureRow:
+    return SureRow(
+        formats.number(about.threshold, 2), f"{about.answered:,} ({_percent(about.coverage)})", _percent(about.risk),
+        f"{_percent(about.risk_low)} to {_percent(about.risk_high)}",
+    )  # fmt: skip
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

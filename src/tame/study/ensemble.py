@@ -1,0 +1,125 @@
+"""What is delivered: the first network of the winner, or several networks of the finalists that judge together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
+
+from tame.core.config import METRIC_MODES
+from tame.core.evaluation import Difference, Tempering
+from tame.core.records import Trial
+from tame.evaluate.networks import loss_difference
+from tame.evaluate.score import Judged, difference, mean_of, measure
+from tame.evaluate.temperature import tempered
+from tame.kinds.kind import Data
+from tame.kinds.known import KINDS
+from tame.study.finalist import Finalist, fold_values
+from tame.study.session import Study
+
+MOST = 8  # networks that judge together
+HOW = "the loss of the ensemble and of one network of the winner, on the same validation examples"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ensemble:
+    """Networks whose mean is tried in place of the winner. trials: of each of them.
+
+    judged: their mean on the validation examples; value: the metric of it, averaged over folds; difference: of the loss
+    from that of one network of the winner, below 0 where the ensemble is better; kept: whether it is delivered.
+    """
+
+    trials: tuple[Trial, ...]
+    judged: Judged
+    tempering: Tempering | None
+    value: float
+    difference: Difference
+    kept: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The winner, and the ensemble that was tried, if one was."""
+
+    winner: Finalist
+    ensemble: Ensemble | None = None
+
+    @property
+    def _kept(self) -> Ensemble | None:
+        return self.ensemble if self.ensemble is not None and self.ensemble.kept else None
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether several networks are delivered."""
+        return self._kept is not None
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """The networks that judge: no seed is picked for its luck."""
+        return self.winner.trials[:1] if self._kept is None else self._kept.trials
+
+    @property
+    def tempering(self) -> Tempering | None:
+        return self.winner.tempering if self._kept is None else self._kept.tempering
+
+    @property
+    def temperature(self) -> float:
+        return 1.0 if self.tempering is None else self.tempering.value
+
+    @property
+    def judged(self) -> Judged:
+        """What is delivered says of the validation examples; of a winner with folds, others of its recipe say it."""
+        return self.winner.each[0] if self._kept is None else self._kept.judged
+
+    @property
+    def value(self) -> float:
+        """The validation metric of what is delivered; of one network, the mean over the seeds of its recipe."""
+        return self.winner.value if self._kept is None else self._kept.value
+
+
+def chosen(study: Study, data: Data, plain: Sequence[Finalist], winner: Finalist, *, loss: str) -> Chosen:
+    """The winner, or an ensemble of finalists that is better by more than the noise of the validation examples.
+
+    plain: the finalists before their temperature. Members are the first networks of the winner and of each finalist
+    whose loss is not shown to be higher than the lowest, then their second ones, 8 at most: none is picked by how well
+    it does. The ensemble is delivered if its loss is really lower than that of one network of the winner and its metric
+    not really worse.
+    Source: Lakshminarayanan, Pritzel and Blundell, Simple and scalable predictive uncertainty estimation using deep
+    ensembles (2017).
+    """
+    asked, seed = study.config.ensemble, study.config.seed
+    if not (KINDS.get(data.kind).ensembles if asked is None else asked):
+        return Chosen(winner)
+    members = _members(plain, winner, loss, seed=seed)
+    if len(members) < 2:
+        return Chosen(winner)
+    found, (judged,) = tempered([mean_of([each for _, each in members])], seed=seed)
+    better = loss_difference(loss, [judged], winner.each, seed=seed, how=HOW)
+    own = difference(data.metric, judged, winner.each[0], seed=seed)
+    is_worse = own.is_real and (own.value < 0) == (METRIC_MODES[data.metric] == "max")
+    kept = better.is_real and better.high < 0 and not is_worse
+    why = "its loss is lower by more than chance" if kept else "its loss is not shown to be lower"
+    if is_worse:
+        why = "its metric is worse"
+    return Chosen(winner, Ensemble(
+        trials=tuple(trial for trial, _ in members), judged=judged, tempering=found,
+        value=float(np.mean(fold_values(data, judged))), difference=better, kept=kept, why=why,
+    ))  # fmt: skip
+
+
+def _members(plain: Sequence[Finalist], winner: Finalist, loss: str, *, seed: int) -> list[tuple[Trial, Judged]]:
+    """The networks that judge together, the winner's first, each with what it says of the validation examples."""
+    ranked = sorted(plain, key=lambda each: (measure(loss, each.judged), each.from_trial))
+    first = next(each for each in ranked if each.from_trial == winner.from_trial)
+    rest = [each for each in ranked if each is not first]
+    level = [first, *(each for each in rest if each is ranked[0] or not _is_behind(ranked[0], each, loss, seed=seed))]
+    rounds = zip_longest(*(zip(each.trials, each.each, strict=True) for each in level))
+    return [member for each in rounds for member in each if member is not None][:MOST]
+
+
+def _is_behind(best: Finalist, each: Finalist, loss: str, *, seed: int) -> bool:
+    found = loss_difference(loss, each.each, best.each, seed=seed, how="the loss of one network of each")
+    return found.is_real and found.low > 0
