@@ -223,7 +223,7 @@ def summary(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Each sick setting over its seeds, and all healthy ones together.
 
     A difference is real if the t-test over the seeds says so, each of which draws data, fresh examples and networks
-    anew; of the sick settings, as raised by Holm for looking at all of them.
+    again; of the sick settings, as raised by Holm for looking at all of them.
     """
     sick = {name: [each for each in pairs if each["setting"] == name] for name in SICK}
     rows = {name: row(own) for name, own in sick.items() if own}

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from torch import nn
 
+import tame
 from command_line import tame_here
 from measurers import TOGETHER
 from tame.app.run import fit_study, resume_study
@@ -486,3 +489,42 @@ def test_a_remedy_that_diverged_or_was_cut_short_is_not_kept(states, epochs, ver
 
 def test_one_seed_that_diverged_leaves_the_others_to_tell():
     assert of_gain(0.3, states=("complete", "diverged", "complete")).difference.value == pytest.approx(-0.3, abs=0.05)
+
+
+# A wide module of the user's own on a few noisy rows
+
+
+CLASSES, COLUMNS = 10, 64
+
+
+def noisy_rows(rng, n, weights):
+    """Rows whose class a linear rule tells, beside noise that is as large."""
+    x = rng.normal(size=(n, COLUMNS))
+    y = (x @ weights + 8 * rng.normal(size=(n, CLASSES))).argmax(axis=1)
+    return x.astype(np.float32), y
+
+
+def wide_module():
+    return nn.Sequential(nn.Linear(COLUMNS, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, CLASSES))
+
+
+@pytest.mark.slow
+def test_what_the_doctor_kept_is_delivered_and_better_than_guessing(tmp_path, monkeypatch):
+    monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(COLUMNS, CLASSES))
+    x, y = noisy_rows(rng, 400, weights)
+    study = tame.fit(
+        (x, y), model=wide_module, trials=1, epochs=40, folds=2, seed=0, out=str(tmp_path / "study"), quiet=True
+    )
+    patient, *_ = study.result["cases"]
+    assert patient["code"] in ("overfitting", "overconfident")
+    (remedy,) = patient["remedies"]
+    assert (remedy["field"], remedy["kept"]) == ("regularize.early_stopping", True)
+    assert study.result["winner"]["from_trial"] == remedy["trials"][0]
+    losses = [each["valid_loss"] for each in study.curves().to_dict("records") if each["trial"] == 0]
+    assert losses[-1] > 1.5 * min(losses), "without it, the last epoch would have been delivered"
+    fresh, truth = noisy_rows(rng, 4000, weights)
+    outputs = study.outputs(fresh)
+    log_loss = float(-np.log(outputs[np.arange(len(truth)), truth]).mean())
+    assert log_loss < math.log(CLASSES), f"guessing has {math.log(CLASSES):.2f}"

@@ -34,7 +34,7 @@ def overfitted(tmp_path_factory):
     }  # fmt: skip
     config = StudyConfig(
         data=str(folder / "rows.csv"), target="label", trials=9, epochs=27, search="asha", set=fixed, seed=1,
-        out=str(folder / "study"), mute=("TAME116", "few_rows"),
+        out=str(folder / "study"), mute=("TAME116", "few_rows"), doctor=False,
     )  # fmt: skip
     result = fit_study(config, Silent(), inline=True)
     return result, read_state(folder / "study")[1]

@@ -312,11 +312,8 @@ class StudyConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> StudyConfig:
-        """The config of these values. Raises UsageError for an unknown key, with the nearest one.
-
-        In a study that says nothing of the doctor, which began before it acted by itself, it only watches.
-        """
-        plain = {"doctor": False, **by_field(values)}
+        """The config of these values. Raises UsageError for an unknown key, with the nearest one."""
+        plain = {"doctor": False, **by_field(values)}  # as in older studies, which say nothing of it
         try:
             plain |= {name: tuple(plain[name]) for name in ("space", "start_from", "mute") if name in plain}
             return cls(**plain)
