@@ -158,7 +158,18 @@ VALUES = {
         st.fixed_dictionaries({"state": STATES, "folds": FOLDS}), st.builds(Validation, rows=ROWS, outputs=OUTPUTS)
     ),
     "train_again": (st.fixed_dictionaries({"members": st.lists(MEMBERS, max_size=2)}), NOTHING),
-    "network": (st.fixed_dictionaries({"member": MEMBERS, "labels": st.lists(WORDS, max_size=2)}), NOTHING),
+    "on_fewer": (
+        st.fixed_dictionaries({"state": STATES, "folds": FOLDS, "rows": ROWS}),
+        st.builds(Validation, rows=ROWS, outputs=OUTPUTS),
+    ),
+    "network": (
+        st.fixed_dictionaries(
+            {"members": st.lists(MEMBERS, max_size=2), "labels": st.lists(WORDS, max_size=2)},
+            optional={"temperature": NUMBERS, "remembers": st.booleans()},
+        ),
+        NOTHING,
+    ),
+    "distances": (st.fixed_dictionaries({"rows": ROWS}), st.lists(NUMBERS, max_size=3)),
     "judge": (st.fixed_dictionaries({"rows": ROWS}), OUTPUTS),
     "deliver": (st.fixed_dictionaries({"folder": WORDS}), st.dictionaries(WORDS, WORDS, max_size=2)),
     "judge_again": (st.fixed_dictionaries({"folder": WORDS, "rows": ROWS}), OUTPUTS),
