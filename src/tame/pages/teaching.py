@@ -30,10 +30,10 @@ class Teaching:
         """The routes for scripts; the page itself is one of `server.Pages`."""
         return [
             Route("/api/teach", self.state), Route("/api/teach/class", self.add, methods=["POST"]),
-            Route("/api/teach/class/{number:int}", self.remove, methods=["DELETE"]),
-            Route("/api/teach/class/{number:int}/have", self.have),
-            Route("/api/teach/class/{number:int}/{digest}", self.put, methods=["PUT"]),
-            Route("/api/teach/class/{number:int}/{digest}/thumbnail", self.thumbnail),
+            Route("/api/teach/class/{key}", self.remove, methods=["DELETE"]),
+            Route("/api/teach/class/{key}/have", self.have),
+            Route("/api/teach/class/{key}/{digest}", self.put, methods=["PUT"]),
+            Route("/api/teach/class/{key}/{digest}/thumbnail", self.thumbnail),
             Route("/api/teach/train", self.train, methods=["POST"]),
         ]  # fmt: skip
 
@@ -56,19 +56,19 @@ class Teaching:
 
     async def remove(self, request: Request) -> Response:
         self._require_open()
-        return await self._done(partial(self._workshop.remove, request.path_params["number"]))
+        return await self._done(partial(self._workshop.remove, request.path_params["key"]))
 
     async def have(self, request: Request) -> Response:
-        return JSONResponse({"have": await asyncio.to_thread(self._workshop.have, request.path_params["number"])})
+        return JSONResponse({"have": await asyncio.to_thread(self._workshop.have, request.path_params["key"])})
 
     async def put(self, request: Request) -> Response:
         self._require_open()
-        number, digest, body = request.path_params["number"], _digest(request), await request.body()
-        there = await asyncio.to_thread(self._workshop.put, number, digest, body)
+        key, digest, body = request.path_params["key"], _digest(request), await request.body()
+        there = await asyncio.to_thread(self._workshop.put, key, digest, body)
         return JSONResponse({"there": there}, status_code=200 if there else 201)
 
     async def thumbnail(self, request: Request) -> Response:
-        drawn = await asyncio.to_thread(self._workshop.thumbnail, request.path_params["number"], _digest(request))
+        drawn = await asyncio.to_thread(self._workshop.thumbnail, request.path_params["key"], _digest(request))
         return Response(drawn, headers={"content-type": "image/jpeg"})
 
     async def train(self, request: Request) -> Response:

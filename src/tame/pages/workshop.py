@@ -37,11 +37,16 @@ _BAD = re.compile(r"[/\\\0]")
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """A class and how many pictures it has."""
+    """A class and how many pictures it has. id: stays the same when others come and go."""
 
-    number: int
+    id: str
     name: str
     count: int
+
+
+def id_of(name: str) -> str:
+    """The id of a class, by which requests name it."""
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 class Workshop:
@@ -61,8 +66,8 @@ class Workshop:
         return self._runs / PROJECT / PICTURES
 
     def classes(self) -> list[ClassRow]:
-        """The classes by their names, each known by its place."""
-        return [ClassRow(i, name, len(self._names(name))) for i, name in enumerate(self._class_names())]
+        """The classes by their names."""
+        return [ClassRow(id_of(name), name, len(self._names(name))) for name in self._class_names()]
 
     def add(self, name: str) -> None:
         """Makes a class. Raises UsageError for a name that cannot be one."""
@@ -78,20 +83,20 @@ class Workshop:
         except OSError as problem:
             raise StorageError(f"the class cannot be made: {problem.strerror}") from None
 
-    def remove(self, number: int) -> None:
+    def remove(self, key: str) -> None:
         """Takes an empty class away. Raises UsageError for one with pictures: these are the user's, and stay."""
-        name = self._named(number)
+        name = self._named(key)
         try:
             (self.folder / name).rmdir()
         except OSError:
             raise UsageError(f"{name} has pictures; delete them yourself in {self.folder / name}") from None
 
-    def put(self, number: int, digest: str, content: bytes) -> str:
+    def put(self, key: str, digest: str, content: bytes) -> str:
         """Keeps a picture. Returns "" or, where it is there already, where.
 
         Raises UsageError for what is no picture, or not the one that was announced.
         """
-        name = self._named(number)
+        name = self._named(key)
         require(hashlib.sha256(content).hexdigest() == digest, "the picture did not arrive as it was sent")
         ending = next((end for start, end in KINDS if content.startswith(start)), None)
         if ending is None:
@@ -107,13 +112,13 @@ class Workshop:
             self._where[digest] = name
         return ""
 
-    def have(self, number: int) -> list[str]:
+    def have(self, key: str) -> list[str]:
         """The digests of the pictures of a class."""
-        return [Path(each).stem for each in self._names(self._named(number))]
+        return [Path(each).stem for each in self._names(self._named(key))]
 
-    def thumbnail(self, number: int, digest: str) -> bytes:
+    def thumbnail(self, key: str, digest: str) -> bytes:
         """A small JPEG of a picture: what is shown is drawn again, never the file itself. Raises UsageError."""
-        name = self._named(number)
+        name = self._named(key)
         found = next((each for each in self._names(name) if Path(each).stem == digest), None)
         require(found is not None, "there is no such picture")
         content = read_bytes(self.folder / name, str(found))
@@ -187,10 +192,11 @@ class Workshop:
             return []
         return sorted(name for name in own if not name.startswith("."))
 
-    def _named(self, number: int) -> str:
-        names = self._class_names()
-        require(0 <= number < len(names), "there is no such class any more")
-        return names[number]
+    def _named(self, key: str) -> str:
+        found = next((name for name in self._class_names() if id_of(name) == key), None)
+        if found is None:
+            raise UsageError("there is no such class any more")
+        return found
 
     def _names(self, name: str) -> list[str]:
         try:

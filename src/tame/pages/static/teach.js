@@ -3,9 +3,10 @@
 import { Chip, Findings, api, begin, html, inAddress, keepInAddress, useEffect, useRef, useState, whileSeen } from "./ui.js";
 
 const AT_ONCE = 4; // requests at the same time: a browser that sends thousands at once gives up
-const SHOWN = 24; // thumbnails of a class
+const SHOWN = 12; // thumbnails of a class
 const EVERY_MS = 1000;
 const TIMES = { 30: "half a minute", 60: "1 minute", 180: "3 minutes", 600: "10 minutes" };
+const BEGINS = "Training begins.";
 const MOST_BYTES = 20 * 1024 * 1024;
 
 /** All files of what was dropped, folders included. @param {DataTransfer} dropped */
@@ -34,17 +35,17 @@ async function digestOf(content) {
 }
 
 /** Sends files, a few at a time; what is there already is not sent again.
- * @param {number} number @param {File[]} files @param {(done: any) => void} tell */
-async function send(number, files, tell) {
+ * @param {string} key @param {File[]} files @param {(done: any) => void} tell */
+async function send(key, files, tell) {
   const own = { total: files.length, sent: 0, there: 0, refused: /** @type {string[]} */ ([]) };
-  const have = new Set((await api(`/api/teach/class/${number}/have`)).have);
+  const have = new Set((await api(`/api/teach/class/${key}/have`)).have);
   let next = 0;
   const one = async (/** @type {File} */ file) => {
     if (file.size > MOST_BYTES) throw new Error("it has more than 20 MB");
     const content = await file.arrayBuffer();
     const digest = await digestOf(content);
     if (have.has(digest)) { own.there++; return; }
-    const answer = await fetch(`/api/teach/class/${number}/${digest}`, { method: "PUT", body: content, headers: { "X-Tame": "1", "Content-Type": "application/octet-stream" } });
+    const answer = await fetch(`/api/teach/class/${key}/${digest}`, { method: "PUT", body: content, headers: { "X-Tame": "1", "Content-Type": "application/octet-stream" } });
     const said = await answer.json().catch(() => ({}));
     if (!answer.ok) throw new Error(said.problem || `the server answered ${answer.status}`);
     if (said.there) own.there++; else own.sent++;
@@ -66,14 +67,14 @@ function Card({ own, isOpen, refresh, say }) {
   const [over, setOver] = useState(false);
   const [sending, setSending] = useState(/** @type {any} */ (null));
   const [shown, setShown] = useState(/** @type {string[]} */ ([]));
-  useEffect(() => { api(`/api/teach/class/${own.number}/have`).then((found) => setShown(found.have.slice(0, SHOWN)), () => {}); }, [own.name, own.count]);
+  useEffect(() => { api(`/api/teach/class/${own.id}/have`).then((found) => setShown(found.have.slice(0, SHOWN)), () => {}); }, [own.name, own.count]);
   const take = async (/** @type {File[]} */ files) => {
     if (!files.length) return;
-    await send(own.number, files, setSending).catch((problem) => say(problem.message));
+    await send(own.id, files, setSending).catch((problem) => say(problem.message));
     refresh();
   };
   const drop = async (/** @type {DragEvent} */ e) => { e.preventDefault(); setOver(false); if (e.dataTransfer) await take(await filesOf(e.dataTransfer)); };
-  const remove = () => api2("DELETE", `/api/teach/class/${own.number}`).then(refresh, (e) => say(e.message));
+  const remove = () => api2("DELETE", `/api/teach/class/${own.id}`).then(refresh, (e) => say(e.message));
   const done = sending ? sending.sent + sending.there + sending.refused.length : 0;
   return html`<section class=${`card ${over ? "over" : ""}`} aria-label=${`Class ${own.name}`} onDragOver=${(/** @type {Event} */ e) => { e.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)} onDrop=${drop}>
     <div class="row"><h2>${own.name}</h2><span class="fine">${own.count.toLocaleString()} pictures</span>
@@ -85,7 +86,7 @@ function Card({ own, isOpen, refresh, say }) {
     ${sending && html`<p role="status"><progress max=${sending.total} value=${done} aria-label="Pictures sent"></progress>
       <span class="fine"> ${done.toLocaleString()} of ${sending.total.toLocaleString()}${sending.there ? `; ${sending.there.toLocaleString()} were there already` : ""}${sending.refused.length ? `; ${sending.refused.length.toLocaleString()} refused` : ""}</span></p>`}
     ${sending?.refused.length > 0 && html`<details><summary>What was refused</summary><ul class="fine">${sending.refused.slice(0, 50).map((/** @type {string} */ text) => html`<li key=${text}>${text}</li>`)}</ul></details>`}
-    <div class="thumbs">${shown.map((digest) => html`<img key=${digest} src=${`/api/teach/class/${own.number}/${digest}/thumbnail`} alt="" width="72" height="72" loading="lazy" />`)}</div>
+    <div class="thumbs">${shown.map((digest) => html`<img key=${digest} src=${`/api/teach/class/${own.id}/${digest}/thumbnail`} alt="" width="72" height="72" loading="lazy" />`)}</div>
   </section>`;
 }
 
@@ -116,7 +117,7 @@ function Teach() {
   const field = useRef(/** @type {HTMLInputElement|null} */ (null));
   const refresh = () => api("/api/teach").then(async (found) => {
     setShop(found);
-    if (found.study) setView((await api(`/api/s/${found.study}/state`)).view);
+    if (found.study) { setView((await api(`/api/s/${found.study}/state`)).view); setSaid((before) => (before === BEGINS ? "" : before)); }
   }).catch((problem) => setSaid(`The server does not answer: ${problem.message}`));
   useEffect(() => whileSeen(() => { refresh(); const timer = setInterval(refresh, EVERY_MS); return () => clearInterval(timer); }), []);
   if (!shop) return html`<h1>Teach</h1><p role="status">${said || "Looking…"}</p>`;
@@ -125,7 +126,7 @@ function Teach() {
     const own = field.current;
     if (own) api("/api/teach/class", { name: own.value }).then((found) => { setShop(found); setSaid(""); own.value = ""; own.focus(); }, (problem) => setSaid(problem.message));
   };
-  const train = () => api("/api/teach/train", { seconds: Number(time) }).then((found) => { setShop(found); setView(null); setSaid("Training begins."); }, (problem) => setSaid(problem.message));
+  const train = () => api("/api/teach/train", { seconds: Number(time) }).then((found) => { setShop(found); setView(null); setSaid(BEGINS); }, (problem) => setSaid(problem.message));
   const choose = (/** @type {string} */ own) => { setTime(own); keepInAddress("time", own, "60"); };
   return html`<h1>Teach a machine to tell pictures apart</h1>
     <p class="fine">Everything stays on this machine: the pictures lie in <code>${shop.folder}</code>, one folder for each class.</p>
