@@ -247,7 +247,7 @@ def _next(shelf: Shelf, life: Life) -> Plain | None:
 def lines(followed: Followed, *, after: int, most: int = 200) -> list[Plain]:
     """What was decided, found and done after that event: the last ones, in order."""
     fresh = [line for line in followed.lines if line.id > after][-most:]
-    return [own for line in fresh if (own := _line(followed, line.kind, line.event.data, line.id, line.at)) is not None]
+    return [own for line in fresh if (own := _line(followed, line.kind, line.data, line.id, line.at)) is not None]
 
 
 def _line(followed: Followed, kind: str, data: Mapping[str, object], number: int, at: str) -> Plain | None:
