@@ -94,12 +94,13 @@ def unpack(name: str, folder: Path) -> Path:
 
 
 @contextmanager
-def serving(folder: Path, *, key: bytes | None = KEY, read_only: bool = False):
+def serving(folder: Path, *, key: bytes | None = KEY, read_only: bool = False, fit: tuple[str, ...] = ()):
     """The pages of a folder, until the end of the block."""
     own = bound(0)
     port = own.getsockname()[1]
     access = Access(port, used=lambda again: None)
-    app = application(Settings(folders=(folder,), key=key, is_read_only=read_only), access, port=port)
+    settings = Settings(folders=(folder,), key=key, is_read_only=read_only, fit=fit)
+    app = application(settings, access, port=port)
     server = configured(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [own]}, daemon=True)
     thread.start()

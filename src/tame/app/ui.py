@@ -11,9 +11,11 @@ from tame.app.console import raw
 from tame.app.own_key import own_key
 from tame.app.own_stores import store_of
 from tame.core.errors import require
+from tame.study.record import is_study
 from tame.study.state import Silent
 
 NEEDED = ("starlette", "uvicorn")
+FIT = (sys.executable, "-P", "-m", "tame.app.cli", "fit")
 GET = "the pages need two small packages more: pip install 'tame-ml[ui]'"
 
 
@@ -25,8 +27,9 @@ def show_pages(folder: Path, *, port: int, browser: bool, read_only: bool) -> No
     from tame.pages.server import Settings
 
     settings = Settings(
-        folders=(folder,), key=None if read_only else own_key(Silent()), store_of=_known_store, is_read_only=read_only
-    )
+        folders=(folder,), key=None if read_only else own_key(Silent()), store_of=_known_store, is_read_only=read_only,
+        fit=() if is_study(folder) else FIT,
+    )  # fmt: skip
     serve(settings, port=port, browser=browser and has_display(), say=_say)
 
 

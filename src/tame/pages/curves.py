@@ -16,6 +16,7 @@ FIELDS = {"loss": VALID, "train": TRAIN, "metric": METRIC}
 MOST_LINES = 200  # that are drawn one by one
 LEADERS = 12  # of a larger study that are still drawn
 WIDE, HIGH = 160, 100  # cells of the picture of all
+PIECE = 500  # curves that are counted at once: all of 10,000 would take 100 MB
 MOST_SHARE = 0.98  # of the values, that fit into it: one lost trial must not press all others flat
 Curve = dict[str, object]
 
@@ -55,14 +56,13 @@ def density(columns: Columns, numbers: Sequence[int], column: int) -> dict[str, 
     Lines are drawn from point to point, so that a curve of a few epochs is no row of dots.
     """
     parts = [columns.points(number) for number in numbers]
-    every = np.concatenate(parts)
-    values = every[:, column]
+    values = np.concatenate([points[:, column] for points in parts])
     good = values[np.isfinite(values)]
     if not len(good):
         return None
     low, high = float(good.min()), float(np.quantile(good, MOST_SHARE))
     high = high if high > low else low + 1.0
-    last = max(int(every[:, EPOCH].max()), 2)
+    last = max(int(max(points[-1, EPOCH] for points in parts)), 2)
     counts = _counted(parts, column, low=low, high=high, last=last)
     scaled = np.round(255 * np.log1p(counts) / np.log1p(max(counts.max(), 1))).astype(np.uint8)
     cells = base64.b64encode(scaled.tobytes()).decode("ascii")
@@ -78,8 +78,9 @@ def _counted(
     groups: dict[tuple[int, int], list[Points]] = {}
     for points in parts:
         groups.setdefault((len(points), int(points[-1, EPOCH])), []).append(points)
-    for own in groups.values():
-        stacked = np.stack(own)  # (curves, epochs, 4)
+    pieces = [own[i : i + PIECE] for own in groups.values() for i in range(0, len(own), PIECE)]
+    for piece in pieces:
+        stacked = np.stack(piece)  # (curves, epochs, 4)
         epochs = stacked[0, :, EPOCH]
         inside = np.nonzero((at >= epochs[0] - 0.5) & (at <= epochs[-1] + 0.5))[0]
         right = np.clip(np.searchsorted(epochs, at[inside]), 1, max(len(epochs) - 1, 1))

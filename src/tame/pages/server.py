@@ -29,7 +29,9 @@ from tame.pages.guard import FRAMED, Guard
 from tame.pages.library import Library, Shelf
 from tame.pages.stream import Watches
 from tame.pages.tables import table, trial_detail
+from tame.pages.teaching import Teaching
 from tame.pages.views import OFFERED, findings, life_of, lines, overview
+from tame.pages.workshop import Workshop
 from tame.study.inbox import Seal, ask, wish_of
 
 REPORT_BYTES = 64 * 1024 * 1024
@@ -46,6 +48,7 @@ class Settings:
     key: bytes | None
     store_of: Callable[[Path], str | None] = field(default=lambda folder: None)
     is_read_only: bool = False
+    fit: tuple[str, ...] = ()  # the command that begins a study, without its data; none: nothing can be taught
 
 
 def application(settings: Settings, access: Access, *, port: int) -> Guard:
@@ -58,7 +61,8 @@ def application(settings: Settings, access: Access, *, port: int) -> Guard:
         Route("/api/studies", pages.api_studies), Route("/api/s/{id}/state", pages.api_state),
         Route("/api/s/{id}/events", pages.api_events), Route("/api/s/{id}/curves", pages.api_curves),
         Route("/api/s/{id}/trials", pages.api_trials), Route("/api/s/{id}/trial/{number:int}", pages.api_trial),
-        Route("/api/s/{id}/ask", pages.api_ask, methods=["POST"]),
+        Route("/api/s/{id}/ask", pages.api_ask, methods=["POST"]), Route("/teach", pages.teach),
+        *pages.teaching.routes,
     ]  # fmt: skip
 
     @asynccontextmanager
@@ -77,6 +81,8 @@ class Pages:
         self.settings, self._access = settings, access
         self.library = Library(settings.folders, store_of=settings.store_of)
         self._watches = Watches(self.library)
+        is_open = not settings.is_read_only and bool(settings.fit)
+        self.teaching = Teaching(Workshop(settings.folders[0], fit=settings.fit), is_open=is_open)
 
     async def enter(self, request: Request) -> Response:
         if not self._access.enter(request.query_params.get("token", "")):
@@ -88,10 +94,8 @@ class Pages:
 
     async def watch(self, request: Request) -> Response:
         shelf = await self._shelf(request)
-        told = {"view": overview(shelf), "lines": lines(shelf.followed, after=0, most=30)[::-1],
-                "findings": findings(shelf), "rows": table(shelf, sort="loss", most=20)["rows"],
-                "can_ask": self._can_ask}  # fmt: skip
-        return _page("watch.html", **told)
+        told, best = lines(shelf.followed, after=0, most=30)[::-1], table(shelf, sort="loss", most=20)
+        return _page("watch.html", view=overview(shelf), lines=told, findings=findings(shelf), rows=best["rows"])
 
     async def trials(self, request: Request) -> Response:
         shelf = await self._shelf(request)
@@ -118,6 +122,9 @@ class Pages:
         for shelf in own:
             await asyncio.to_thread(shelf.look)  # type: ignore[union-attr]
         return _page("compare.html", a=overview(own[0]), b=overview(own[1]), found=compared(own[0], own[1]))
+
+    async def teach(self, request: Request) -> Response:
+        return _page("teach.html", shop=await asyncio.to_thread(self.teaching.view))
 
     async def file(self, request: Request) -> Response:
         own = _files().get(request.path_params["name"])

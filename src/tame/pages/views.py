@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from tame.core.config import METRIC_MODES, StudyConfig
+from tame.core.config import METRIC_MODES, StudyConfig, default_metric
 from tame.core.records import DEFAULT, FINALIST, LOST, REMEDY, Finding
 from tame.core.result import Result
 from tame.kinds.known import FIRST
@@ -62,19 +62,25 @@ def overview(shelf: Shelf) -> Plain:
     state, columns = followed.state, followed.columns
     config = None if state.opened is None else StudyConfig.from_json(state.opened.config)
     result = None if state.result is None else Result.from_json(state.result)
-    found = findings(shelf, most=6)
+    found, clock = findings(shelf, most=6), _clock(shelf, life, config)
     return {
         "id": shelf.id, "name": formats.inert(shelf.folder.name), "seq": followed.seq, "life": life,
         "words": LIFE_WORDS[life], "problem": formats.inert(shelf.problem), "kind": state.kind,
         "metric": _metric_of(shelf, result), "stage": _stage(shelf, life), "now": _now(shelf, life),
-        "clock": _clock(shelf, life, config), "score": _score(result), "best": best(shelf),
+        "clock": clock, "score": _score(result), "best": best(shelf),
         "default": _default(columns), "counts": _counts(columns, life), "trials": _searched(columns),
+        "recipes": formats.count(_searched(columns), "recipe"),
         "epochs": columns.epochs, "findings": found, "found": len(unmuted(state)),
         "seal": _seal(shelf, result), "forecast": list(state.forecast.words) if state.forecast else [],
-        "ask": list(OFFERED.get(life, ())), "next": _next(shelf, life), "begun_at": followed.begun_at,
+        "ask": _offered(life, clock), "next": _next(shelf, life), "begun_at": followed.begun_at,
         "last_at": followed.last_at, "has_report": (shelf.folder / "report.html").is_file(),
         "verdict": "" if result is None else formats.sentence(words.verdict(result)),
     }  # fmt: skip
+
+
+def _offered(life: Life, clock: Plain) -> list[str]:
+    """What the study can be asked for: more time only where there is a clock."""
+    return [what for what in OFFERED.get(life, ()) if what != "time" or clock["given_s"] is not None]
 
 
 def _stage(shelf: Shelf, life: Life) -> str:
@@ -120,8 +126,11 @@ def _clock(shelf: Shelf, life: Life, config: StudyConfig | None) -> Plain:
 
 
 def _metric_of(shelf: Shelf, result: Result | None) -> Plain:
-    data = shelf.followed.state.data or {}
-    name = result.metric if result is not None else str(data.get("metric") or "")
+    name = "" if result is None else result.metric
+    data, opened = shelf.followed.state.data, shelf.followed.state.opened
+    if not name and data is not None and opened is not None:
+        asked = str(opened.config.get("metric") or "auto")
+        name = asked if asked != "auto" else default_metric("multiclass" if data.get("classes") else "regression")
     return {"name": name, "words": formats.metric_name(name), "rising": METRIC_MODES.get(name, "max") == "max"}
 
 
@@ -238,7 +247,7 @@ def _next(shelf: Shelf, life: Life) -> Plain | None:
 def lines(followed: Followed, *, after: int, most: int = 200) -> list[Plain]:
     """What was decided, found and done after that event: the last ones, in order."""
     fresh = [line for line in followed.lines if line.id > after][-most:]
-    return [own for line in fresh if (own := _line(followed, line.kind, line.event.data, line.id, line.at)) is not None]
+    return [own for line in fresh if (own := _line(followed, line.kind, line.data, line.id, line.at)) is not None]
 
 
 def _line(followed: Followed, kind: str, data: Mapping[str, object], number: int, at: str) -> Plain | None:

@@ -7,7 +7,7 @@ is folded. Nothing here loads torch.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -34,7 +34,7 @@ class Line:
     id: int
     at: str
     kind: str
-    event: Event
+    data: Mapping[str, object]
     trial: int | None = None
 
 
@@ -63,8 +63,9 @@ class Followed:
             self.state.after(event)
         self.seq, self.last_kind = event.id, event.kind
         self.last_at, self.begun_at = event.at, self.begun_at or event.at
-        if event.kind in _TOLD and not _is_plain(event):
-            self.lines.append(Line(event.id, event.at, event.kind, event, trial))
+        data = _told(event)
+        if data is not None:
+            self.lines.append(Line(event.id, event.at, event.kind, data, trial))
             if len(self.lines) > 2 * MOST_LINES:
                 del self.lines[:MOST_LINES]
 
@@ -96,12 +97,17 @@ _TOLD = frozenset(
 )  # fmt: skip
 
 
-def _is_plain(event: Event) -> bool:
-    """Whether it only says that a trial goes on, of which there are thousands."""
+def _told(event: Event) -> Mapping[str, object] | None:
+    """What a line keeps of an event; None for one that is not told. That a trial goes on is said thousands of times,
+    and a recipe is in the columns."""
+    if event.kind not in _TOLD:
+        return None
     if event.kind != "decision":
-        return False
+        return event.data
     story = story_of(event)
-    return isinstance(story, Decided) and story.kind == "continue"
+    assert isinstance(story, Decided)
+    plain = {"kind": story.kind, "trial": story.trial, "reason": story.reason}
+    return None if story.kind == "continue" else plain
 
 
 class Follower:

@@ -53,7 +53,7 @@ export function Curves({ found, live, isLog, label }) {
   useEffect(() => {
     const root = place.current;
     if (!root || !found.curves.length) return undefined;
-    const special = { [found.best]: ["--winner", 2.5], [found.default]: ["--default", 2] };
+    const special = { [found.default]: ["--default", 2], [found.best]: ["--winner", 2.5] };
     const last = [...found.curves].sort((a, b) => Number(a.trial in special) - Number(b.trial in special));
     const [low, high] = bounds(found);
     const end = found.density ? found.density.last : Math.max(2, ...found.curves.map((/** @type {any} */ one) => one.epochs.at(-1) ?? 1));
@@ -80,7 +80,7 @@ export function Curves({ found, live, isLog, label }) {
     const u = new uPlot({
       ...size(), cursor: { y: false }, legend: { show: false },
       scales: { x: { time: false, range: [1, end] }, y: { distr: canLog ? 3 : 1, range: canLog ? [low, high] : [low - 0.04 * (high - low), high + 0.04 * (high - low)] } },
-      axes: [{ ...axis, label: "epoch", labelFont: "12px sans-serif" }, { ...axis, size: 64 }],
+      axes: [{ ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000], label: "epoch", labelFont: "12px sans-serif" }, { ...axis, size: 64 }],
       series: [{}, ...last.map((one) => {
         const [token, width] = special[one.trial] ?? ["--other", 1];
         return { stroke: colour(String(token)), width, alpha: one.trial in special ? 1 : 0.55, points: { show: one.epochs.length === 1 }, spanGaps: true };
@@ -96,8 +96,8 @@ export function Curves({ found, live, isLog, label }) {
   const said = `${label} of ${found.count} trials by epoch`;
   return html`<div class="chart" role="img" aria-label=${said} ref=${place}></div>
     <ul class="legend">
-      <li class="best"><i></i>best so far, trial ${found.best ?? "–"}</li>
-      ${found.default !== null && html`<li class="default"><i></i>the default recipe, trial ${found.default}</li>`}
+      <li class="best"><i></i>best so far, trial ${found.best ?? "–"}${found.best === found.default && ", the default recipe"}</li>
+      ${found.default !== null && found.best !== found.default && html`<li class="default"><i></i>the default recipe, trial ${found.default}</li>`}
       <li class=${found.density ? "all" : ""}><i></i>${found.density ? `all ${found.count.toLocaleString()} trials: the darker, the more` : "the other trials"}</li>
       <li class="live"><i></i>measured just now</li>
     </ul>

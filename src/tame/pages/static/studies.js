@@ -36,11 +36,11 @@ function Studies() {
           ? html`<a class="button" href=${`/compare?a=${picked[0]}&b=${picked[1]}`}>Compare these two</a>`
           : html`<span class="fine">Tick two studies to compare them.</span>`}
       </div>
-      <table class="list cards">
+      <table class="list stacked">
         <thead><tr><th><span class="unseen">Compare</span></th><th>Study</th><th>State</th><th>Score</th><th>Gravest finding</th></tr></thead>
         <tbody>${shown.map((view) => html`<tr key=${view.id}>
           <td><input type="checkbox" aria-label=${`Compare ${view.name}`} checked=${picked.includes(view.id)} onChange=${() => pick(view.id)} /></td>
-          <td><a href=${`/s/${view.id}`}>${view.name}</a><span class="fine">${view.kind}, ${view.trials} recipes</span></td>
+          <td><a href=${`/s/${view.id}`}>${view.name}</a><span class="fine">${view.kind}, ${view.recipes}</span></td>
           <td><${Chip} life=${view.problem ? "failed" : view.life}>${view.problem ? "cannot be read" : view.words}<//>
             <span class="fine">${view.problem || view.now || view.clock.words}</span></td>
           <td><${Score} view=${view} /></td>

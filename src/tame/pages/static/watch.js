@@ -7,6 +7,7 @@ const STUDY = document.getElementById("app")?.dataset.study ?? "";
 const STAGES = { T: "Test", A: "Adjust", M: "Monitor", E: "Evaluate" };
 const FIELDS = { loss: "Validation loss", train: "Training loss", metric: "Metric" };
 const ASKS = { pause: "Pause", go_on: "Go on", stop: "Stop and evaluate", time: "2 more minutes" };
+const OVER = ["finished", "failed", "imported", "stopped", "killed"];
 const MOST_LINES = 400;
 const MOST_LIVE = 120;
 const CURVES_MS = 1000;
@@ -52,8 +53,8 @@ function useCurves({ field, version }) {
   return found;
 }
 
-/** @param {{clock: any, life: string}} props */
-function Clock({ clock }) {
+/** @param {{clock: any, isOver: boolean}} props */
+function Clock({ clock, isOver }) {
   const [now, setNow] = useState(0);
   const since = useRef(performance.now());
   useEffect(() => {
@@ -64,6 +65,7 @@ function Clock({ clock }) {
     return () => clearInterval(timer);
   }, [clock.used_s, clock.runs]);
   const used = clock.used_s + now;
+  if (isOver) return html`<span class="clock">${clock.words}</span>`;
   if (clock.given_s === null) return html`<span class="clock">${clockText(used)} used, no clock</span>`;
   const left = Math.max(0, clock.given_s - used);
   const kept = clock.kept_s ? `; ${clockText(clock.kept_s)} of it are kept for the end` : "";
@@ -106,6 +108,12 @@ function Facts({ view }) {
   </dl>`;
 }
 
+/** What to do next. @param {{next: any}} props */
+function Next({ next }) {
+  if (!next) return null;
+  return html`<div class="note"><p>${next.words}</p>${next.command && html`<${Command} text=${next.command} />`}</div>`;
+}
+
 /** @param {{lines: any[]}} props */
 function Story({ lines }) {
   const [only, setOnly] = useState(inAddress("only", "all"));
@@ -132,13 +140,14 @@ function Watch() {
   const label = field === "metric" ? `Validation ${view.metric.words}` : FIELDS[/** @type {keyof typeof FIELDS} */ (field)];
   return html`
     <div class="head"><h1>${view.name}</h1>
-      <div class="row"><${Chip} life=${isLost ? "lost" : view.life}>${isLost ? "lost contact; trying again" : view.words}<//><${Clock} clock=${view.clock} /></div>
+      <div class="row"><${Chip} life=${isLost ? "lost" : view.life}>${isLost ? "lost contact; trying again" : view.words}<//><${Clock} clock=${view.clock} isOver=${OVER.includes(view.life)} /></div>
       <ol class="stages row" aria-label="The loop">${Object.entries(STAGES).map(([key, words]) => html`<li key=${key} class=${view.stage === key ? "now" : ""} aria-current=${view.stage === key ? "step" : undefined}>${words}</li>`)}</ol>
       <${Asks} view=${view} lines=${lines} /></div>
-    <p class="said" role="status">${view.now}</p>
+    <p role="status">${view.now}</p>
     ${view.problem && html`<p class="note problem" role="alert">${view.problem}</p>`}
-    ${view.next && html`<div class="note"><p>${view.next.words}</p>${view.next.command && html`<${Command} text=${view.next.command} />`}</div>`}
+    ${view.life !== "finished" && html`<${Next} next=${view.next} />`}
     <${Facts} view=${view} /><${Seal} seal=${view.seal} />
+    ${view.life === "finished" && html`${view.verdict && html`<p class="verdict">${view.verdict}</p>`}<${Next} next=${view.next} />`}
     <div class="grid"><section aria-label="Curves"><h2>${label}</h2>
       <div class="row">${Object.entries(FIELDS).map(([name, words]) => html`<button key=${name} aria-pressed=${field === name} onClick=${() => choose(name)}>${words}</button>`)}
         <button aria-pressed=${isLog} onClick=${turn}>Log scale</button></div>
