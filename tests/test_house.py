@@ -638,6 +638,17 @@ def test_each_floor_is_tried_and_is_the_one_that_is_explained(wanted):
     assert row.search((ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8"))
 
 
+# Two networks of 20 MB each, for one test each.
+NOT_TRIED = {"lite"}
+
+
+def test_make_installs_every_extra_that_tests_need():
+    project = tomllib.loads(PROJECT_FILE.read_text(encoding="utf-8"))["project"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    installed = re.search(r"^EXTRAS \?= ([a-z,]+)$", makefile, re.MULTILINE)[1].split(",")
+    assert set(installed) == set(project["optional-dependencies"]) - NOT_TRIED
+
+
 def test_the_guide_names_every_command_and_every_exit_code():
     guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
     commands = [command.name or command.callback.__name__ for command in tame.app.cli.app.registered_commands]
