@@ -447,7 +447,8 @@ EVENTS: Mapping[str, type[StudyEvent]] = {
     for kind in (
         Opened, Clock, PlanEvent, SetUpProbed, SpaceKept, SpaceAsked, Asked, Answered, Region, Rest, Prescribed,
         Remedied, SearchEnded, FinalistsChosen, MoreSeeds, TuningJudged, MoreDataJudged, SealOpened, Delivered,
-        Forecast, ForecastCorrected, HowChosen, EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended, Imported,
+        Forecast, ForecastCorrected, HowChosen, EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended,
+        Imported,
     )
 }  # fmt: skip
 
