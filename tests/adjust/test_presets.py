@@ -68,9 +68,18 @@ def test_what_holds_in_some_cases_only_is_left_out_in_the_others():
     assert "loss.label_smoothing" not in PRESETS["tables, regression"]().dimensions
     assert PRESETS["scratch"]().base.input.size == 64
     assert PRESETS["scratch"]().dimensions["input.size"] == Choice(64, 96)
-    assert PRESETS["scratch"]().portfolio[0] == {"augment.rotation": 180.0}
-    assert [len(make().portfolio) for make in PRESETS.values()] == [6, 6, 5, 8, 8, 2, 6]
+    assert PRESETS["scratch"]().portfolio[:2] == ({"input.size": 96}, {"augment.rotation": 180.0})
+    assert [len(make().portfolio) for make in PRESETS.values()] == [6, 6, 6, 8, 8, 2, 6]
     assert [len(make().dimensions) for make in PRESETS.values()] == [7, 5, 8, 10, 9, 2, 6]
+
+
+@pytest.mark.parametrize(
+    ("side", "first", "searched"), [(20, 32, (32,)), (60, 48, (48,)), (90, 64, (64, 80)), (500, 64, (64, 96))]
+)
+def test_a_network_from_scratch_begins_with_as_many_pixels_as_the_pictures_have_up_to_64(side, first, searched):
+    own = portfolio.scratch(side, 800, epochs=None, seed=1)
+    assert own.base.input.size == first
+    assert own.dimensions["input.size"] == Choice(*searched)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,13 @@ from tame.app.drawing.table import COLUMNS, IDENTIFIER, LEAK, TARGET, TableFault
 from tame.app.from_scratch import FromScratch, from_scratch
 from tame.app.preview import check_data
 from tame.app.run import fit_study
+from tame.app.verify import verify
 from tame.core.config import StudyConfig
 from tame.core.errors import UsageError
 from tame.core.records import Score
 from tame.core.result import Result
 from tame.report.next_steps import document
+from tame.study.session import Study
 from tame.study.state import Silent, read_state
 
 ARCHITECTURE = "tf_efficientnet_lite0"
@@ -35,14 +37,37 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     return draw(tmp_path_factory.mktemp("demo") / "pictures", seed=5, counts=24, faults=faults)
 
 
+@dataclass(frozen=True)
+class Done:
+    """A study of the backbone that comes with TAME, on pictures of 64 pixels, and the same network from scratch.
+
+    beside: with time for two epochs; hurried: with none.
+    """
+
+    result: Result
+    beside: FromScratch | None
+    hurried: FromScratch | None
+
+
 @pytest.fixture(scope="module")
-def finished(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """A study of the backbone that comes with TAME, on pictures of 64 pixels."""
-    study = tmp_path_factory.mktemp("study") / "demo"
+def done(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    folder = tmp_path_factory.mktemp("study") / "demo"
     config = StudyConfig(
-        data=str(drawn.folder), backbone="lite0", trials=1, epochs=2, out=str(study), set={"input.size": 64}
+        data=str(drawn.folder), backbone="lite0", trials=1, epochs=2, out=str(folder), set={"input.size": 64}
     )
-    return fit_study(config, Silent())
+    found = list[FromScratch | None]()
+
+    def compare(study: Study, result: Result) -> None:
+        found.append(from_scratch(study, result, seconds=600, most=2))
+        found.append(from_scratch(study, result, seconds=0))
+
+    result = fit_study(config, Silent(), afterwards=compare)
+    return Done(result, *found)
+
+
+@pytest.fixture(scope="module")
+def finished(done: Done) -> Result:
+    return done.result
 
 
 def test_what_is_said_of_the_pictures_is_what_the_study_found(drawn: Drawn, finished: Result) -> None:
@@ -58,16 +83,22 @@ def test_what_is_said_of_the_pictures_is_what_the_study_found(drawn: Drawn, fini
     assert [each.found for each in faults_in_pictures(blind, state, finished)[:2]] == [0, 0]
 
 
-def test_the_network_from_scratch_is_judged_on_the_sealed_part(finished: Result) -> None:
-    beside = from_scratch(Path(finished.study), finished, seconds=600, most=2, watcher=Silent())
+def test_the_network_from_scratch_is_judged_on_the_sealed_part(done: Done) -> None:
+    beside, finished = done.beside, done.result
     assert beside is not None
     assert (beside.network, beside.epochs) == (ARCHITECTURE, 2)
     assert beside.score.n == finished.score.n
     assert 0 <= beside.score.low <= beside.score.value <= beside.score.high <= 1
 
 
-def test_without_time_for_an_epoch_nothing_is_trained_from_scratch(finished: Result) -> None:
-    assert from_scratch(Path(finished.study), finished, seconds=0, watcher=Silent()) is None
+def test_without_time_for_an_epoch_nothing_is_trained_from_scratch(done: Done) -> None:
+    assert done.hurried is None
+
+
+def test_the_comparison_leaves_nothing_in_the_study(done: Done) -> None:
+    folder = Path(done.result.study)
+    assert list((folder / "checkpoints").iterdir()) == []
+    assert not verify(folder).problems
 
 
 def test_the_same_seed_draws_the_same_table(tmp_path: Path) -> None:

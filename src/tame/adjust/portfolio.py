@@ -125,7 +125,7 @@ def _other_features(pooled: int) -> Tried:
 
 def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int, task: str = "multiclass") -> Preset:
     """Small networks from scratch. side: the median shorter side of the pictures."""
-    sizes = tuple(size for size in (32, 48, 64, 96) if size <= max(side, 32))[-2:]
+    sizes = scratch_sizes(side)
     about: dict[str, Value] = {
         "input.size": sizes[0],
         "loss.name": default_loss(task),
@@ -133,7 +133,21 @@ def scratch(side: int, num_examples: int, *, epochs: int | None, seed: int, task
         "seed": seed,
     }
     own = {"input.size": Searched(Choice(*sizes), "the sizes that fit into the time", rank=SIZE_RANK)}
-    return _preset(_for_task(given(known("scratch")), task), about, own=own)
+    larger = [
+        Tried({"input.size": size}, "as many pixels as the pictures have, for small things") for size in sizes[1:]
+    ]
+    return _preset(_for_task(given(known("scratch")), task), about, first=larger, own=own)
+
+
+def scratch_sizes(side: int) -> tuple[int, ...]:
+    """Input sizes worth trying from scratch, the first guess first. side: the median shorter side of the pictures.
+
+    As many pixels as the pictures have, of which the first guess takes up to 64. Drawn insects of 80 pixels, 26 epochs:
+    0.760 right at 48, 0.817 at 64 and 0.846 at 80; 14 epochs at 64 take as long as 26 at 48, and got 0.764.
+    """
+    first = max(size for size in (32, 48, 64) if size <= max(side, 32))
+    whole = min(side // 16 * 16, 96)
+    return (first, whole) if whole > first else (first,)
 
 
 def _for_task(found: Known, task: str) -> Known:

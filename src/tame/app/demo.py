@@ -35,6 +35,7 @@ from tame.kinds.pictures.source import PictureFacts
 from tame.parts.embedded import DEFAULT
 from tame.report import formats, words
 from tame.report.next_steps import document
+from tame.study.session import Study
 from tame.study.state import State, Watcher, read_state
 from tame.worker.environment import usable_cores
 
@@ -100,16 +101,21 @@ def run_demo(
     config = StudyConfig(
         data=str(folder), backbone=DEFAULT, time_s=time_s - scratch_s, set=SETTINGS, seed=seed, out=out
     )
-    result = fit_study(config, watcher, started=started)
-    study, beside = Path(result.study), None
-    if scratch_s:
+    beside = list[FromScratch]()
+
+    def compare(study: Study, result: Result) -> None:
+        if not scratch_s:
+            return
         watcher.phase("training the same network from random weights, for comparison")
         left = time_s - (time.monotonic() - started)
-        beside = from_scratch(study, result, seconds=min(left, scratch_s), watcher=watcher)
-    if beside is None:
+        found = from_scratch(study, result, seconds=min(left, scratch_s))
+        beside.extend([found] if found else [])
+
+    result = fit_study(config, watcher, started=started, afterwards=compare)
+    if not beside:
         watcher.note("there was no time to train the same network from random weights; give it more with --time")
-    _, state = read_state(study)
-    return Demo(result, faults_in_pictures(drawn, state, result), beside)
+    _, state = read_state(Path(result.study))
+    return Demo(result, faults_in_pictures(drawn, state, result), beside[0] if beside else None)
 
 
 def run_table_demo(watcher: Watcher, *, time_s: float, seed: int, out: str | None, started: float) -> Demo:

@@ -75,11 +75,13 @@ def cache_folder() -> Path:
 def fit_study(
     config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None,
     keep: Callable[[Path], None] | None = None, build: Callable[..., object] | None = None, ours: bool = False,
+    afterwards: Callable[[Study, Result], None] | None = None,
 ) -> Result:  # fmt: skip
     """Starts a study and runs it to its end.
 
     started: the time (monotonic) from which the clock counts; keep: writes arrays given from Python into the study's
-    folder; build: makes the user's own module; ours: whether an empty folder was made for this study alone.
+    folder; build: makes the user's own module; ours: whether an empty folder was made for this study alone;
+    afterwards: called with the finished study, while its worker still has the data.
     """
     require_installed(config.search)
     kind_of(config).look_at(config)  # bad data leaves no folder behind
@@ -105,7 +107,7 @@ def fit_study(
             if outside and study.state.opened is not None:
                 remember(study.state.opened, {}, watcher)
                 forget_start(study.state.opened)
-            return _carry_out(study, inline=inline or config.model == INLINE)
+            return _carry_out(study, inline=inline or config.model == INLINE, afterwards=afterwards)
     finally:
         if empty:
             with suppress(OSError):  # it holds a study, of this process or of another
@@ -205,7 +207,7 @@ def write_report(folder: Path, result: Result, history: History, config: StudyCo
     return folder / "report.html"
 
 
-def _carry_out(study: Study, *, inline: bool) -> Result:
+def _carry_out(study: Study, *, inline: bool, afterwards: Callable[[Study, Result], None] | None = None) -> Result:
     with _Signals(study), attended(study, own_key(study.watcher)):
         go_on(study)
         study.hire(cache=cache_folder(), inline=inline)
@@ -233,6 +235,8 @@ def _carry_out(study: Study, *, inline: bool) -> Result:
     study.stage(6, "writing the report")
     _write_result(study, result, study.config)
     study.keep_last(Event("result", result.to_json()))
+    if afterwards is not None:
+        afterwards(study, result)
     _collect(study)
     return result
 

@@ -165,7 +165,7 @@ class PictureMaterial:
     def network(
         self, task: Task, module: nn.Module, recipe: Recipe, fold: Fold, kind_of_task: str, labels: Sequence[str]
     ) -> Network:
-        backbone = self.inputs.backbone
+        backbone = None if isinstance(task, PixelTask) else self.inputs.backbone
         run = {} if backbone is None else asdict(self.inputs.speed())
         if isinstance(task, FeatureTask):
             assert isinstance(module, Mlp)

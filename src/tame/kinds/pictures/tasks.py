@@ -43,6 +43,8 @@ class PixelTask:
         module = build_model(member.recipe.model, num_outputs(member.recipe, self.examples))
         if not member.recipe.model.name.startswith(TIMM):  # timm draws its own, from the seed as well
             init_module(module, seed=member.recipe.seed)
+        elif self.device.type == "cpu":
+            module = with_depthwise(module)
         return module.to(self.device, memory_format=layout(member.recipe))  # type: ignore[call-overload, no-any-return]
 
     def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int, step: int) -> Tensor:
