@@ -13,8 +13,6 @@ from tame.core.result import Result
 from tame.core.result_parts import Delivered
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
-from tame.monitor.probes import beside_set_up
-from tame.monitor.rules import examine
 from tame.study.cases import treat
 from tame.study.clock import foretold, in_time, require_room, require_time
 from tame.study.delivery import deliver_again
@@ -32,7 +30,7 @@ from tame.study.opening import open_data
 from tame.study.plan import Plan, make_plan
 from tame.study.reserve import SURE, cost_s, reserved_s
 from tame.study.session import Study
-from tame.study.set_up import set_up_findings, try_set_up
+from tame.study.set_up import examined, try_set_up
 from tame.study.state import findings_events
 from tame.study.test import test
 from tame.study.tuning import fine_tune
@@ -176,12 +174,12 @@ def pauses(study: Study, reason: str, *, but: Collection[int] = ()) -> list[Deci
 
 def monitor(study: Study, plan: Plan) -> list[Finding]:
     """Findings in trials that were trained to the end or diverged, each examined once, and in the space."""
-    examined = {finding.trial for finding in study.state.findings}
+    known = {finding.trial for finding in study.state.findings}
     found: list[Finding] = []
     for trial in searched(study.history):
         ended = trial.state == "diverged" or (trial.state == "running" and trial.epochs >= trial.recipe.epochs)
-        if ended and trial.number not in examined:
-            found += examined_beside(study, plan, trial)
+        if ended and trial.number not in known:
+            found += examined(study, plan, trial)
     return found + of_space(study)
 
 
@@ -200,12 +198,7 @@ def _unexamined(study: Study, plan: Plan, trials: Iterable[Trial], states: Colle
     """Findings in the trials in one of these states that have none yet."""
     known = {finding.trial for finding in study.state.findings if finding.code != "fine_tuning"}
     every = [trial for trial in trials if trial.state in states and trial.number not in known]
-    return [finding for trial in every for finding in examined_beside(study, plan, trial)]
-
-
-def examined_beside(study: Study, plan: Plan, trial: Trial) -> list[Finding]:
-    """Findings in one trial, beside what is wrong with the set-up of the study."""
-    return beside_set_up(examine(trial, plan.facts), set_up_findings(study))
+    return [finding for trial in every for finding in examined(study, plan, trial)]
 
 
 def forget(study: Study, plan: Plan) -> None:

@@ -14,6 +14,39 @@ LOSSES = {"loss_of_guessing": 1.1, "optimizer.lr": 0.5}
 FLAT = {"last_train_loss": 2.1, "last_valid_loss": 2.2, "learned": 0.2}
 PAIRS = {"count": 2, "pairs": [["a/1.jpg", "b/2.jpg"], ["a/3.jpg", "a/4.jpg"]]}
 SAID = {  # of every code its evidence, and a part of what is said of it
+    "squashed_outputs": (
+        {"low": 0.0, "high": 1.0, "floor": 0.313},
+        "stay between 0 and 1, so the loss cannot fall below",
+    ),
+    "large_first_loss": (
+        {"first_loss": 90.0, "guess_loss": 2.3, "outputs": 40.0, "inputs": 1.0},
+        "a first loss of 90, where outputs of zero have 2.3",
+    ),
+    "cannot_overfit_batch": (
+        {"n": 8, "constant_loss": 0.69, "perfect_loss": 0.0, "lowest_loss": 0.68, "steps": 30, "rates": "0.003"},
+        "after 30 steps on 8 rows at rates of 0.003, the lowest loss was 0.68",
+    ),
+    "no_gradient": ({"parameters": ["body.weight"], "count": 1}, "no step gave body.weight a gradient"),
+    "frozen_parameters": (
+        {"parameters": ["body.weight"], "count": 1, "share": 0.9},
+        "0.9 of the weights lie in body.weight",
+    ),
+    "dead_units": ({"layer": "act", "dead": 9, "units": 9, "layers": ["act: 9 of 9"]}, "zero for every example: act"),
+    "constant_outputs": ({"spread": 0.0, "steps": 5}, "after 5 steps the outputs differ between examples by 0"),
+    "vanishing_gradients": (
+        {"first_layer": "a", "last_layer": "z", "ratio": 1e-6, "largest": 0.1, "layers": ["a: 1e-06", "z: 1"]},
+        "gradient over weights of a relative to that of z",
+    ),
+    "exploding_gradients": (
+        {"layer": "a", "times": 5000.0, "growth": 200.0, "layers": ["a: 5000", "z: 25"]},
+        "the first ones get 200 times what later ones get",
+    ),
+    "update_ratio": (
+        {"ratio": 2.0, "optimizer.lr": 9.0, "first_loss": 1.0, "last_loss": 8.0, "steps": 5},
+        "a step changes the weights by 2 of their size",
+    ),
+    "small_batch_norm": ({"norms": ["norm"], "batch_size": 4, "last_batch": 4}, "batches of 4, the last one of 4"),
+    "not_probed": ({"probes": ["one batch (the 2 s for it were over)"]}, "one batch (the 2 s for it were over)"),
     "overfitting": (CURVE, "lowest in epoch 3 (0.4)"),
     "overconfident": ({**CURVE, "last_valid_metric": 0.9}, "the metric ended at 0.9"),
     "still_improving": ({"fall_over_last_fifth": 0.1, "epochs": 9, "last_valid_loss": 0.5}, "after 9 epochs"),

@@ -58,6 +58,7 @@ SILENCES: Mapping[str, tuple[str, ...]] = {
     "small_batch_norm": ("vanishing_gradients", "exploding_gradients"),
 }
 
+EXPLAINED = "explained_by"  # in the evidence of a finding whose cause another is
 _NOTHING_LEARNED = ("no_better_than_dummy", "underfitting", "plateau", "memorised", "still_improving")
 _BLAMED = ("rate_too_high", "rate_too_low", "over_regularised", "learning_noise")
 # Of findings about curves: those that a finding about the set-up explains, and those that would blame another cause.
@@ -110,7 +111,7 @@ def beside_set_up(findings: Sequence[Finding], set_up: Sequence[Finding]) -> lis
     for finding in findings:
         cause = next((c for code, c in causes.items() if finding.code in EXPLAINS.get(code, ())), None)
         if cause is not None:
-            evidence = {**finding.evidence, "explained_by": cause.id}
+            evidence = {**finding.evidence, EXPLAINED: cause.id}
             finding = replace(finding, evidence=evidence, change=f"first see {cause.id}: {cause.change}")
         if finding.code not in wrong:
             told.append(finding)
@@ -194,7 +195,7 @@ def cannot_overfit_batch(probed: Probed, recipe: Recipe, facts: Facts) -> Findin
         return None
     rates = ", ".join(f"{rate:g}" for rate in one.rates)
     evidence: dict[str, object] = {
-        "examples": one.examples, "constant_loss": _short(one.constant), "perfect_loss": _short(one.perfect),
+        "n": one.examples, "constant_loss": _short(one.constant), "perfect_loss": _short(one.perfect),
         "lowest_loss": None if one.lowest is None else _short(one.lowest), "steps": one.steps, "rates": rates,
     }  # fmt: skip
     title = f"{one.examples} examples cannot be learned by heart in {one.steps} steps, at no rate of {rates}"
@@ -355,7 +356,8 @@ def not_probed(probed: Probed, recipe: Recipe, facts: Facts) -> Finding | None:
     """A part of the rehearsal was not run: it failed, or there was no time for it."""
     if not probed.not_run:
         return None
-    evidence: dict[str, object] = {each.probe: each.why for each in probed.not_run}
+    missing = [f"{each.probe.replace('_', ' ')} ({each.why})" for each in probed.not_run]
+    evidence: dict[str, object] = {"probes": missing}
     title = f"not looked at before training: {', '.join(each.probe.replace('_', ' ') for each in probed.not_run)}"
     return _finding("not_probed", title, "info", evidence, "high")
 

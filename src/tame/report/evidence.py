@@ -81,24 +81,24 @@ _SENTENCES: Mapping[str, tuple[str, ...]] = {
         "{outputs}, of the inputs {inputs}",
     ),
     "cannot_overfit_batch": (
-        "after {steps} steps on {examples} examples at rates of {rates}, the lowest loss was {lowest_loss}; one answer "
+        "after {steps} steps on {n} {examples} at rates of {rates}, the lowest loss was {lowest_loss}; one answer "
         "for all has {constant_loss}, a perfect one {perfect_loss}",
     ),
-    "no_gradient": ("parameters: {parameters}",),
-    "frozen_parameters": ("{share} of the weights, in {count} parameters: {parameters}",),
+    "no_gradient": ("no step gave {parameters} a gradient",),
+    "frozen_parameters": ("{share} of the weights lie in {parameters}",),
     "dead_units": ("zero for every example: {layers}",),
     "constant_outputs": ("after {steps} steps the outputs differ between examples by {spread} of the largest output",),
     "vanishing_gradients": (
         "gradient over weights of {first_layer} relative to that of {last_layer}: {ratio}; the largest is {largest}",
     ),
     "exploding_gradients": (
-        "gradient over weights, in the order of the layers: {layers}; the first ones get {growth} times what later "
-        "ones get",
+        "gradient over weights, layer by layer, was {layers}; the first ones get {growth} times what later ones get",
     ),
     "update_ratio": (
         "a step changes the weights by {ratio} of their size; usual is 0.001, between 0.00001 and 0.1; loss "
         "{first_loss} before and {last_loss} after {steps} steps",
     ),
+    "not_probed": ("what was not run: {probes}",),
     "small_batch_norm": ("batches of {batch_size}, the last one of {last_batch}; layers: {norms}",),
     "overfitting": (
         "validation loss was lowest in epoch {since_epoch} ({lowest_valid_loss}) and {last_valid_loss} "

@@ -25,7 +25,6 @@ from tame.evaluate.score import REGRESSION, Judged, losses
 from tame.kinds.kind import Data
 from tame.monitor.curves import noise
 from tame.monitor.prescriptions import Changed, changes_against, is_alike, is_treated
-from tame.monitor.rules import examine
 from tame.report.case_words import came_of_it, change_words, tries
 from tame.study.case_rows import row_of
 from tame.study.events import Outcome, Prescribed, Remedied, Tried, event_of
@@ -34,6 +33,7 @@ from tame.study.fitting import GOING, epochs_in
 from tame.study.plan import Plan
 from tame.study.reserve import FIELDS
 from tame.study.session import Study
+from tame.study.set_up import unexplained
 from tame.study.space import space_of
 from tame.study.state import Case, State
 
@@ -102,7 +102,7 @@ def _findings(study: Study, plan: Plan, trial: Trial) -> list[Finding]:
         if case.prescribed.tried[0].is_free and case.prescribed.first == trial.number:
             own = case.prescribed
             return [Finding(own.code, own.seen, "info", own.evidence, trial=trial.number)]
-    return [finding for finding in examine(trial, plan.facts) if is_treated(finding.code)]
+    return [finding for finding in unexplained(study, plan, trial) if is_treated(finding.code)]
 
 
 def _prescribe(study: Study, plan: Plan, decisions: Sequence[Decision], *, left_s: float) -> list[Event]:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from tame.core.records import FINALIST, REMEDY, Decision, Event, Finding, Trial, decision_event, early_stop_event
 from tame.kinds.kind import Data
 from tame.monitor.prescriptions import Changed, is_treated
-from tame.monitor.rules import examine
 from tame.report.case_words import came_of_it
 from tame.study.case_rows import row_of
 from tame.study.cases import along, changes_for, compared, lost_in, stop_of, with_verdict
@@ -22,6 +21,7 @@ from tame.study.finalists import again, seeds_of
 from tame.study.fitting import epochs_in
 from tame.study.plan import Plan
 from tame.study.session import Study
+from tame.study.set_up import unexplained
 from tame.study.state import Case
 
 ROOMY = 2.0  # times the epochs that are made again, which are trained one by one
@@ -69,7 +69,7 @@ def _finding(study: Study, plan: Plan, finalist: Finalist, patient: Trial) -> tu
         return None
     shown: dict[str, list[Finding]] = {}
     for trial in fresh:
-        for finding in examine(trial, plan.facts):
+        for finding in unexplained(study, plan, trial):
             if is_treated(finding.code):
                 shown.setdefault(finding.code, []).append(finding)
     for findings in shown.values():

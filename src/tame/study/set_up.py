@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from tame.core.records import Finding
-from tame.monitor.probes import judge, of_set_up
+from tame.core.records import Finding, Trial
+from tame.monitor.probes import EXPLAINED, beside_set_up, judge, of_set_up
+from tame.monitor.rules import examine
 from tame.study.events import SetUpProbed
 from tame.study.plan import Plan
 from tame.study.session import Study
@@ -42,6 +43,11 @@ def limit_s(study: Study) -> float:
     return min(MOST_S, max(LEAST_S, SHARE * all_s))
 
 
-def set_up_findings(study: Study) -> list[Finding]:
-    """What is known of the set-up of a study."""
-    return of_set_up(study.state.findings)
+def examined(study: Study, plan: Plan, trial: Trial) -> list[Finding]:
+    """What is wrong with a trial by its curve, beside what is wrong with the set-up of the study."""
+    return beside_set_up(examine(trial, plan.facts), of_set_up(study.state.findings))
+
+
+def unexplained(study: Study, plan: Plan, trial: Trial) -> list[Finding]:
+    """Of these, what the set-up does not explain: only that can be helped by another recipe."""
+    return [finding for finding in examined(study, plan, trial) if EXPLAINED not in finding.evidence]
