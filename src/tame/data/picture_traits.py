@@ -16,6 +16,7 @@ from PIL import Image
 from tame.data.image_depth import UnreadablePicture
 from tame.data.image_loading import content_of
 from tame.data.images import Picture
+from tame.data.light import Head, Light
 from tame.data.unseen import Aim, Values, beyond, binned, explained, losses_of_none, losses_of_one
 
 SIDE = 64  # pixels are looked at in steps, so that about so many remain on the longer side
@@ -28,27 +29,6 @@ WORDS: Mapping[str, str] = {
     "name": "the pattern of the file name", "folder": "the folder that the file is in",
 }  # fmt: skip
 OF_CONTENT = ("brightness", "contrast", "red", "blue", "saturation")  # which a class may have by nature
-
-
-@dataclass(frozen=True, slots=True)
-class Light:
-    """Traits of the pixels of a picture. red, blue: shares of the three colours."""
-
-    brightness: float
-    contrast: float
-    red: float
-    blue: float
-    saturation: float
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Traits of the file of a picture, by its head; format: "" and a size of 1 x 1 where that cannot be read."""
-
-    width: int
-    height: int
-    size_bytes: int
-    format: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from tame.core.errors import WorkerError
 from tame.core.plain import from_plain, to_plain
 from tame.core.result_parts import BackboneFacts
 from tame.data.images import Picture, Skipped
-from tame.data.picture_traits import Light
+from tame.data.light import Light
 from tame.kinds.costs import Speed
 from tame.kinds.kind import Port
 
