@@ -50,14 +50,14 @@ class Served:
                 found += part
 
     def request(
-        self, path="/", *, method="GET", body=b"", host=None, cookie=True, **headers
+        self, path="/", *, method="GET", body=b"", host=None, cookie=True, timeout=10.0, **headers
     ) -> tuple[int, dict, bytes]:
         """Status, headers and body. Headers with underscores in place of dashes."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host if host is None else host}", "Connection: close"]
         lines += [f"Cookie: {self.cookie}"] if cookie else []
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         lines += [f"Content-Length: {len(body)}"] if body or method not in ("GET", "HEAD") else []
-        return parsed(self.raw("\r\n".join([*lines, "", ""]).encode("latin-1") + body))
+        return parsed(self.raw("\r\n".join([*lines, "", ""]).encode("latin-1") + body, timeout=timeout))
 
     def change(self, path, body=b"", **headers):
         """A change as our own scripts make it."""
@@ -94,13 +94,12 @@ def unpack(name: str, folder: Path) -> Path:
 
 
 @contextmanager
-def serving(folder: Path, *, key: bytes | None = KEY, read_only: bool = False, fit: tuple[str, ...] = ()):
+def serving(folder: Path, *, key: bytes | None = KEY, **settings):
     """The pages of a folder, until the end of the block."""
     own = bound(0)
     port = own.getsockname()[1]
     access = Access(port, used=lambda again: None)
-    settings = Settings(folders=(folder,), key=key, is_read_only=read_only, fit=fit)
-    app = application(settings, access, port=port)
+    app = application(Settings(folders=(folder,), key=key, **settings), access, port=port)
     server = configured(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [own]}, daemon=True)
     thread.start()

@@ -31,6 +31,7 @@ from tame.study.state import Silent
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 NAMES = "MAP evil.test 127.0.0.1, MAP rebound.test 127.0.0.1"  # foreign names that point at this machine
+FLAGS = (f"--host-resolver-rules={NAMES}", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 MOST_BYTES = 200_000  # of a page of 10,000 trials, before anybody has touched it
 MOST_ROWS = 60  # of a table that exist at once
 
@@ -40,7 +41,7 @@ def chromium():
     if not CHROMIUM.exists():
         pytest.skip(f"needs Chromium at {CHROMIUM}; CHROMIUM names another place")
     with sync_api.sync_playwright() as play:
-        own = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", f"--host-resolver-rules={NAMES}"])
+        own = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *FLAGS])
         yield own
         own.close()
 
@@ -395,3 +396,50 @@ def test_from_nothing_to_a_trained_machine(chromium, tmp_path, pictures, monkeyp
         page.wait_for_selector("text=that it had never seen", timeout=240_000)
         page.click("text=Watch it")
         page.wait_for_selector(".seal.open")
+
+
+ANSWERS = (
+    sys.executable, "-c",
+    "import sys, json\nwhile line := sys.stdin.buffer.readline():\n sys.stdin.buffer.read(json.loads(line)['size'])\n"
+    " print(json.dumps({'label': 'dark', 'probabilities': {'dark': 0.7, 'light': 0.3}}), flush=True)",
+)  # fmt: skip
+
+
+def test_a_picture_and_a_camera_are_tried_one_frame_at_a_time(chromium, tmp_path, pictures):
+    folder = unpack("pictures", tmp_path)
+    with serving(folder.parent, answers=ANSWERS) as own, opened(chromium, own, f"/s/{study_in(own)}/try") as page:
+        flying, most = [0], [0]
+
+        def begins(request):
+            if request.method == "PUT":
+                flying[0] += 1
+                most[0] = max(most[0], flying[0])
+
+        def ends(request):
+            flying[0] -= request.method == "PUT"
+
+        page.on("request", begins)
+        page.on("requestfinished", ends)
+        page.locator("input[type=file]").set_input_files(pictures / "bee" / "0.jpg")
+        page.wait_for_selector(".verdict:has-text('dark')")
+        page.locator("input[type=range]").fill("0.8")
+        page.wait_for_selector(".verdict:has-text('I do not know')")
+        assert "least=0.8" in page.url
+        page.click("button:has-text('Use the camera')")
+        page.wait_for_selector("video")
+        page.wait_for_timeout(1500)
+        page.click("button:has-text('Stop the camera')")
+        assert most[0] == 1
+
+
+def test_a_camera_that_is_refused_says_what_to_do(chromium, tmp_path):
+    folder = unpack("pictures", tmp_path)
+    with serving(folder.parent, answers=ANSWERS) as own, opened(chromium, own, f"/s/{study_in(own)}/try") as page:
+        page.evaluate(REFUSE)
+        page.click("button:has-text('Use the camera')")
+        page.wait_for_selector("text=The camera was not allowed")
+
+
+REFUSE = """() => {
+  navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'));
+}"""

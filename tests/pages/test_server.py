@@ -190,7 +190,7 @@ def test_a_request_lands_in_the_inbox_with_a_proof(running):
 
 
 def test_nothing_can_be_asked_of_pages_that_only_show_or_of_a_study_that_nobody_works_on(running, tmp_path):
-    with serving(running.folder.parent, read_only=True) as own:
+    with serving(running.folder.parent, is_read_only=True) as own:
         assert own.change(f"/api/s/{ids(own)['alive']}/ask", b'{"what": "stop"}')[0] == 403
     folder = unpack("stopped", tmp_path / "old")
     with serving(folder.parent) as own:

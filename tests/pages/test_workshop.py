@@ -163,7 +163,7 @@ def test_the_pages_take_pictures_and_refuse_all_else(tmp_path):
         assert own.change("/api/teach/train", b'{"seconds": "long"}')[0] == 400
         page = own.request("/teach")[2].decode()
         assert "<td>bee</td>" in page
-    with serving(tmp_path, read_only=True, fit=FAILS) as own:
+    with serving(tmp_path, is_read_only=True, fit=FAILS) as own:
         assert own.change("/api/teach/class", b'{"name": "fly"}')[0] == 403
         assert own.request(place, method="PUT", body=content, **{**head, "Origin": f"http://{own.host}"})[0] == 403
 

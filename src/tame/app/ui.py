@@ -16,6 +16,7 @@ from tame.study.state import Silent
 
 NEEDED = ("starlette", "uvicorn")
 FIT = (sys.executable, "-P", "-m", "tame.app.cli", "fit")
+ANSWERS = (sys.executable, "-P", "-m", "tame.app.answering")
 GET = "the pages need two small packages more: pip install 'tame-ml[ui]'"
 
 
@@ -28,7 +29,7 @@ def show_pages(folder: Path, *, port: int, browser: bool, read_only: bool) -> No
 
     settings = Settings(
         folders=(folder,), key=None if read_only else own_key(Silent()), store_of=_known_store, is_read_only=read_only,
-        fit=() if is_study(folder) else FIT,
+        fit=() if is_study(folder) else FIT, answers=ANSWERS,
     )  # fmt: skip
     serve(settings, port=port, browser=browser and has_display(), say=_say)
 

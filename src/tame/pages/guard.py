@@ -27,7 +27,6 @@ READS, CHANGES = ("GET", "HEAD"), ("POST", "PUT", "DELETE")
 HEADER = b"x-tame"  # that our scripts send with a change; others would have to ask first, and are never allowed to
 ONCE = (b"host", b"origin", b"cookie", b"content-length", b"content-type", b"sec-fetch-site", HEADER)
 MOST_BODY, MOST_PICTURE = 64 * 1024, 20 * 1024 * 1024
-PICTURES = b"/api/teach/"
 MOST_PATH, MOST_QUERY = 200, 400
 _PATH = re.compile(rb"(/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)+|/")
 _QUERY = re.compile(rb"[A-Za-z0-9_=&.,:+~%-]*")
@@ -131,10 +130,9 @@ def _body(scope: Scope, method: str, given: dict[bytes, bytes]) -> Refusal | Non
 
 def most_of(scope: Scope) -> int:
     """The bytes that the body of a request may have."""
-    path = bytes(scope.get("raw_path") or b"")
     if scope["method"] in READS:
         return 0
-    return MOST_PICTURE if scope["method"] == "PUT" and path.startswith(PICTURES) else MOST_BODY
+    return MOST_PICTURE if scope["method"] == "PUT" else MOST_BODY  # nothing else is put
 
 
 class _Limited:

@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from tame.core.errors import TameError
 from tame.core.files import read_bytes
+from tame.kinds.known import FIRST
 from tame.pages.access import Access
 from tame.pages.compare import compared
 from tame.pages.curves import FIELDS, chart
@@ -30,6 +31,7 @@ from tame.pages.library import Library, Shelf
 from tame.pages.stream import Watches
 from tame.pages.tables import table, trial_detail
 from tame.pages.teaching import Teaching
+from tame.pages.trying import Trier
 from tame.pages.views import OFFERED, findings, life_of, lines, overview
 from tame.pages.workshop import Workshop
 from tame.study.inbox import Seal, ask, wish_of
@@ -48,6 +50,7 @@ class Settings:
     key: bytes | None
     store_of: Callable[[Path], str | None] = field(default=lambda folder: None)
     is_read_only: bool = False
+    answers: tuple[str, ...] = ()  # the command that answers what a model says, without its study
     fit: tuple[str, ...] = ()  # the command that begins a study, without its data; none: nothing can be taught
 
 
@@ -62,6 +65,7 @@ def application(settings: Settings, access: Access, *, port: int) -> Guard:
         Route("/api/s/{id}/events", pages.api_events), Route("/api/s/{id}/curves", pages.api_curves),
         Route("/api/s/{id}/trials", pages.api_trials), Route("/api/s/{id}/trial/{number:int}", pages.api_trial),
         Route("/api/s/{id}/ask", pages.api_ask, methods=["POST"]), Route("/teach", pages.teach),
+        Route("/s/{id}/try", pages.try_), Route("/api/s/{id}/try", pages.api_try, methods=["PUT"]),
         *pages.teaching.routes,
     ]  # fmt: skip
 
@@ -69,6 +73,7 @@ def application(settings: Settings, access: Access, *, port: int) -> Guard:
     async def life(_: Starlette) -> AsyncIterator[None]:
         yield
         pages.library.close()
+        pages.trier.close()
 
     handlers: Mapping[Any, Any] = {HTTPException: _failed, TameError: _refused}
     return Guard(Starlette(routes=routes, lifespan=life, exception_handlers=handlers), access, port=port)
@@ -81,6 +86,7 @@ class Pages:
         self.settings, self._access = settings, access
         self.library = Library(settings.folders, store_of=settings.store_of)
         self._watches = Watches(self.library)
+        self.trier = Trier(settings.answers)
         is_open = not settings.is_read_only and bool(settings.fit)
         self.teaching = Teaching(Workshop(settings.folders[0], fit=settings.fit), is_open=is_open)
 
@@ -122,6 +128,21 @@ class Pages:
         for shelf in own:
             await asyncio.to_thread(shelf.look)  # type: ignore[union-attr]
         return _page("compare.html", a=overview(own[0]), b=overview(own[1]), found=compared(own[0], own[1]))
+
+    async def try_(self, request: Request) -> Response:
+        shelf = await self._shelf(request)
+        return _page("try.html", view=overview(shelf), can_try=self._can_try(shelf))
+
+    async def api_try(self, request: Request) -> Response:
+        """What the delivered model says of a picture, as `tame predict` says it."""
+        shelf, body = await self._shelf(request), await request.body()
+        if not self._can_try(shelf):
+            raise HTTPException(409, "pictures can be tried on a finished study of pictures")
+        return JSONResponse(await asyncio.to_thread(self.trier.answer, shelf.folder, body))
+
+    def _can_try(self, shelf: Shelf) -> bool:
+        state = shelf.followed.state
+        return state.result is not None and state.kind == FIRST and bool(self.settings.answers)
 
     async def teach(self, request: Request) -> Response:
         return _page("teach.html", shop=await asyncio.to_thread(self.teaching.view))

@@ -44,6 +44,14 @@ class ClassRow:
     count: int
 
 
+def ending_of(content: bytes) -> str:
+    """The ending of a picture's name, by how its file begins. Raises UsageError for what is no picture."""
+    found = next((end for start, end in KINDS if content.startswith(start)), None)
+    if found is None:
+        raise UsageError("this is not a picture that can be read: JPEG, PNG, WebP, GIF or BMP")
+    return found
+
+
 def id_of(name: str) -> str:
     """The id of a class, by which requests name it."""
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
@@ -98,9 +106,7 @@ class Workshop:
         """
         name = self._named(key)
         require(hashlib.sha256(content).hexdigest() == digest, "the picture did not arrive as it was sent")
-        ending = next((end for start, end in KINDS if content.startswith(start)), None)
-        if ending is None:
-            raise UsageError("this is not a picture that can be read: JPEG, PNG, WebP, GIF or BMP")
+        ending = ending_of(content)
         with self._lock:
             there = self._known().get(digest)
             if there is not None:

@@ -101,7 +101,7 @@ async function api2(method, path) {
 /** What came of training, in words. @param {{view: any}} props */
 function Outcome({ view }) {
   return html`<section class="note" aria-label="What came of it">
-    <p><${Chip} life=${view.life}>${view.words}<//> ${view.now} <a href=${`/s/${view.id}`}>Watch it</a>${view.has_report && html`, <a href=${`/s/${view.id}/report`}>read its report</a>`}</p>
+    <p><${Chip} life=${view.life}>${view.words}<//> ${view.now} <a href=${`/s/${view.id}`}>Watch it</a>${view.has_report && html`, <a href=${`/s/${view.id}/report`}>read its report</a>, <a href=${`/s/${view.id}/try`}>try it</a>`}</p>
     ${view.score && html`<p class="verdict">${view.metric.words} ${view.score.words} on ${view.score.examples} that it had never seen (${view.score.span}).</p><p>${view.verdict}</p>`}
     ${!view.score && view.best && html`<p>Best so far: ${view.metric.words} ${view.best.words} in validation.</p>`}
     ${view.life === "failed" && html`<p>${view.next?.words}</p>`}
