@@ -176,7 +176,10 @@ def _numbers_as(
     own: Decimal = "," if column.reading == "decimal comma" else "."
     notes: list[str] = []
     cells = _with_signs(column, cells, ~marks, notes, same=same)
-    if file.raw.declared(column.name) in ("number", "boolean"):
+    declared = file.raw.declared(column.name)
+    if declared == "boolean" and not same:
+        notes.append(f"{column.name}: yes and no, not numbers as in the training table, and were read as 1 and 0")
+    if declared in ("number", "boolean"):
         texts = pc.replace_substring(pc.replace_substring(cells.values, "true", "1"), "false", "0")
         return _in_unit(column, cells, read_numbers(texts, "."), ~marks, notes, same=same), notes
     texts = without_unit(cells.values, column.unit)

@@ -30,6 +30,8 @@ AGAIN = 7  # more modules that are made to see whether they are all alike
 AGAIN_S = 2.0  # that making them may take; a large module is made twice only
 SHAKE = 0.05  # of what is added to weights, beside a tenth of their own spread
 SHOWN = 3  # differences that a message names
+ALONE = 3  # examples that are also judged one at a time
+ROUNDING = 1e-3  # of the largest output: other sizes of batches add up in another order
 
 
 def shaken(module: nn.Module) -> None:
@@ -52,7 +54,8 @@ def looks_of(module: nn.Module) -> Looks:
 
 
 def require_repeats(build: Build, recipe: Recipe, x: Tensor) -> None:
-    """Raises UsageError where modules that are made one after the other are not alike, apart from their weights.
+    """Raises UsageError where modules that are made one after the other are not alike, apart from their weights, and
+    where what one says of an example depends on the other examples beside it.
 
     x: a few examples. Each is made with other draws, so that a choice made by chance is seen.
     """
@@ -60,7 +63,11 @@ def require_repeats(build: Build, recipe: Recipe, x: Tensor) -> None:
     with same_chance(recipe.seed, "build"):
         first = make_module(build, recipe.own).eval().to(x.device)
     shaken(first)
+    given = x.clone()
     wanted, state, looks = answers(first, x), first.state_dict(), looks_of(first)
+    unchanged = bool(((x == given) | (given != given)).all())
+    require(unchanged, "the model changes its inputs: write x = x * 2 in forward(), not x.mul_(2) or x *= 2")
+    require_apart(first, x, wanted)
     for number in range(AGAIN):
         with same_chance(recipe.seed, "again", number):
             other = make_module(build, recipe.own).eval().to(x.device)
@@ -77,6 +84,29 @@ def require_repeats(build: Build, recipe: Recipe, x: Tensor) -> None:
         require(not found, f"{name} makes another model each time it is called ({found}): {mend}")
         if time.monotonic() - begun > AGAIN_S:
             return
+
+
+def require_apart(module: nn.Module, x: Tensor, together: object) -> None:
+    """Raises UsageError where a module in evaluation says something else of an example alone than in a batch.
+
+    x: a few examples; together: what it says of all of them. Its score would be that of one size of batches, and a
+    prediction would change with what is predicted beside it.
+    """
+    mend = (
+        "in evaluation, give layers of attention and recurrence batch_first=True, and use no statistics over the first "
+        "dimension (BatchNorm with track_running_stats=True keeps those of training)"
+    )
+    for k in range(min(ALONE, len(x)) if isinstance(together, Tensor) and len(x) > 1 else 0):
+        assert isinstance(together, Tensor)
+        try:
+            alone = answers(module, x[k : k + 1])
+        except UsageError as problem:
+            raise UsageError(f"a prediction may be asked of one example, and {problem}; {mend}") from problem
+        wanted = together[k : k + 1]
+        right = isinstance(alone, Tensor) and alone.shape == wanted.shape
+        slack = ROUNDING * float(together.detach().abs().max()) + 1e-6
+        right = right and torch.allclose(alone, wanted, rtol=0.0, atol=slack, equal_nan=True)
+        require(right, f"the model says something else of an example when others are in the same batch; {mend}")
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
