@@ -78,6 +78,7 @@ def commands(study, here):
         "resume": [(("resume", study, "--quiet", "--inline"), set())],
         "report": [(("report", study), set())],
         "doctor": [],
+        "ui": [], "watch": [],  # serve until they are ended: tests/pages gives them a stranger's folder
         "demo": [],
     }
 

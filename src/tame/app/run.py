@@ -174,8 +174,8 @@ def _fits_together(study: Study, *, own: bool) -> Iterator[None]:
     try:
         yield
     except (UsageError, ShapeError) as problem:
-        if not planned or not study.has_data or (asked is not None and asked.texts):
-            raise  # the user may have moved the data, or asked for a space that cannot be
+        if not planned or not study.has_data or study.build is not None or (asked is not None and asked.texts):
+            raise  # the user may have moved the data, given another model, or asked for a space that cannot be
         raise StorageError(f"{study.folder}: its record does not fit together: {problem}") from problem
     except MISFITS as problem:
         if own or isinstance(problem, TameError):
