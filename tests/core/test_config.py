@@ -33,11 +33,11 @@ configs = st.builds(
 )
 
 
-def test_the_doctor_acts_unless_it_is_told_not_to_or_the_study_is_older():
-    assert StudyConfig(data="x").doctor
-    assert config_of({"data": ("x",)}).doctor
-    assert not config_of({"data": ("x",), "doctor": ("false",)}).doctor
-    stored = StudyConfig(data="x").to_json()
+def test_the_doctor_acts_where_it_is_told_to_and_not_in_older_studies():
+    assert not StudyConfig(data="x").doctor
+    assert not config_of({"data": ("x",)}).doctor
+    assert config_of({"data": ("x",), "doctor": ("true",)}).doctor
+    stored = StudyConfig(data="x", doctor=True).to_json()
     assert StudyConfig.from_json(stored).doctor
     del stored["doctor"]
     assert not StudyConfig.from_json(stored).doctor

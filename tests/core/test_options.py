@@ -61,7 +61,7 @@ TEXTS: dict[str, st.SearchStrategy[Texts]] = {
     "search": st.sampled_from(SEARCHES[1:]).map(lambda each: (each,)),
     "space": st.lists(spaces, min_size=1, unique=True).map(tuple),
     "widen": st.just(("false",)),
-    "doctor": st.just(("false",)),
+    "doctor": st.just(("true",)),
     "stop_search_early": st.just(("true",)),
     "ensemble": st.sampled_from(("true", "false")).map(lambda each: (each,)),
     "more_data": st.just(("true",)),
@@ -233,7 +233,7 @@ def test_commands_share_the_options_of_the_table(command):
 TOLD = {
     "task": "classification", "target": "income", "image": "photo", "columns": {"id": "ignore"}, "groups": "who",
     "metric": "log_loss", "backbone": "none", "time_s": 90.0, "trials": 7, "epochs": 3, "search": "tpe",
-    "space": ("optimizer.lr=1e-4..1e-1:log",), "widen": False, "doctor": False, "stop_search_early": True,
+    "space": ("optimizer.lr=1e-4..1e-1:log",), "widen": False, "doctor": True, "stop_search_early": True,
     "ensemble": False, "more_data": True,
     "start_from": ("runs/a b",), "set": {"model.width": 64}, "val": "v", "test": "t", "folds": 3, "seed": 5,
     "mute": ("TAME301", "leak"),
@@ -247,7 +247,7 @@ def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
         "--task", "classification", "--backbone", "none", "--search", "tpe",
         "--val", "v", "--test", "t", "--folds", "3", "--trials", "7", "--epochs", "3",
         "--seed", "5", "--metric", "log_loss", "--time", "90s", "--space", "optimizer.lr=1e-4..1e-1:log",
-        "--start-from", "runs/a b", "--no-widen", "--no-doctor", "--stop-search-early", "--no-ensemble",
+        "--start-from", "runs/a b", "--no-widen", "--doctor", "--stop-search-early", "--no-ensemble",
         "--more-data", "--set", "model.width=64", "--mute", "TAME301", "--mute", "leak",
     ]  # fmt: skip
     named = shlex.split(command_of(StudyConfig(data="x", label_pattern=r"(.+)_\d+.jpg")))

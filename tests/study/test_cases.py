@@ -46,7 +46,7 @@ def make(tmp_path_factory):
 
     def config(folder, **more):
         about = {"trials": 36, "epochs": 14, "seed": 2, "search": "random", "set": SMALL, **more}
-        return StudyConfig(data=str(path), target="label", out=str(folder), folds=2, **about)
+        return StudyConfig(data=str(path), target="label", out=str(folder), folds=2, **{"doctor": True, **about})
 
     patch = pytest.MonkeyPatch()
     patch.setenv("TAME_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -250,8 +250,8 @@ def test_without_the_doctor_a_study_only_watches(make, treated, tmp_path):
     state = read_state(tmp_path / "study")[1]
     assert (state.cases, result.cases) == ([], ())
     assert not any(trial.is_remedy for trial in state.history.trials.values())
-    assert "--no-doctor" in result.command
-    assert "doctor" not in treated[1].command
+    assert "doctor" not in result.command
+    assert "--doctor" in treated[1].command
     searched = [t for t in state.history.trials.values() if t.is_searched]
     beside = [t for t in treated[2].history.trials.values() if t.is_searched]
     assert [(t.recipe, t.curve) for t in searched] == [(t.recipe, t.curve) for t in beside], "the search is the same"
@@ -515,7 +515,7 @@ def test_what_the_doctor_kept_is_delivered_and_better_than_guessing(tmp_path, mo
     weights = rng.normal(size=(COLUMNS, CLASSES))
     x, y = noisy_rows(rng, 400, weights)
     study = tame.fit(
-        (x, y), model=wide_module, trials=1, epochs=40, folds=2, seed=0, out=str(tmp_path / "study"), quiet=True
+        (x, y), model=wide_module, trials=1, epochs=40, seed=0, doctor=True, out=str(tmp_path / "study"), quiet=True
     )
     patient, *_ = study.result["cases"]
     assert patient["code"] in ("overfitting", "overconfident")

@@ -43,7 +43,7 @@ METRIC_MODES = {
     "rmse": "min", "mae": "min", "r2": "max",
 }  # fmt: skip
 SEARCHES = ("auto", "asha", "gp", "grid", "hyperband", "pbt", "random", "sha", "sobol", "thaw", "tpe")
-ACTS = True  # whether the doctor does so where nothing is said of it
+ACTS = False  # whether the doctor does so where nothing is said of it
 CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc")
 REGRESSION_METRICS = ("rmse", "mae", "r2")
 
@@ -191,7 +191,7 @@ class StudyConfig:
         ).metadata,
     )
     doctor: bool = field(default=ACTS, metadata=Option(
-        "try remedies for what is wrong with the best trials, and keep those that help (default: yes)",
+        "try remedies for what is wrong with the best trials, and keep those that help (default: no)",
         kind="switch", group=SEARCH, has_no=True,
     ).metadata)  # fmt: skip
     ensemble: bool | None = field(default=None, metadata=Option(
