@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,8 +69,18 @@ def _adagrad_move(value: Tensor, grad: Tensor, slots: tuple[Tensor, ...], column
     value.addcdiv_(decayed, total.sqrt().add_(ADAGRAD_EPS).div_(lr), value=-1)
 
 
+class Adagrad(torch.optim.Adagrad):
+    """Adagrad for plain modules: PyTorch's, and further groups can be added in each version of it."""
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Further parameters, with the state that PyTorch gives them at the start."""
+        super().add_param_group(param_group)
+        # torch 2.10 makes a state only for the parameters it is constructed with, and needs one in the first step.
+        self.state.update(torch.optim.Adagrad(self.param_groups[-1]["params"]).state)
+
+
 def _adagrad_reference(named: Named, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
-    return torch.optim.Adagrad(unnamed(named), lr=recipe.lr, weight_decay=recipe.weight_decay, eps=ADAGRAD_EPS)
+    return Adagrad(unnamed(named), lr=recipe.lr, weight_decay=recipe.weight_decay, eps=ADAGRAD_EPS)
 
 
 def _rmsprop_columns(_: Tensors, hyper: Hyper) -> tuple[Tensor, ...]:

@@ -464,6 +464,8 @@ def test_what_is_tried_of_the_users_own_is_said_before_with_its_limit():
     assert [limit for _, limit in heard] == [None, FORWARD_S, None, None, FORWARD_S, None]
 
 
+# torch 2.10 itself uses, for torch.compile, what it calls deprecated.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
 def test_a_module_that_may_compile_in_its_first_pass_has_the_time_for_it():
     plain = nn.Linear(2, 2)
     assert forward_s(plain) == FORWARD_S
