@@ -78,7 +78,8 @@ def commands(study, here):
         "resume": [(("resume", study, "--quiet", "--inline"), set())],
         "report": [(("report", study), set())],
         "doctor": [],
-        "ui": [], "watch": [],  # serve until they are ended: tests/pages gives them a stranger's folder
+        "ui": [],
+        "watch": [],  # serve until they are ended: tests/pages gives them a stranger's folder
         "demo": [],
     }
 

@@ -23,7 +23,7 @@ LEVEL = 0.001  # chance of that many contradictions, over all classes
 FLAT = 0.4  # of the contradictions among all predictions, that there are at least among the surest
 MOST_OF_GUESSING = 0.65  # of the errors of guessing, that the surest predictions may make
 # The area under the ROC curve by which sureness tells right predictions from contradicted ones. Of tables and pictures
-# that are clean it was 0.69 to 0.98, of those with a tenth or a fifth of all labels drawn anew 0.54 to 0.73.
+# that are clean it was 0.69 to 0.98, of those with a tenth or a fifth of all labels drawn again 0.54 to 0.73.
 MOST_AREA, MOST_OF_ONE = 0.75, 0.65
 OF_EACH = 0.7  # that no class may exceed by more than its noise
 LEAST_OF_REST = 0.7  # where one class is at fault, of the others
