@@ -156,7 +156,7 @@ def faults_in_table(findings: Sequence[Finding]) -> tuple[Planted, ...]:
     by_code = {each.code: each.evidence for each in findings}
 
     def named(code: str, column: str) -> int:
-        return int(column in str(by_code.get(code, {}).get("columns", "")))
+        return int(any(column in str(each.evidence.get("columns", "")) for each in findings if each.code == code))
 
     def counted(code: str, name: str) -> int:
         value = by_code.get(code, {}).get(name, 0)

@@ -92,7 +92,8 @@ def _telling(found: Sequence[Telling]) -> list[Finding]:
         named.append({"column": each.column, "evidence": said})
     names = ", ".join(each.column for each in found)
     title = f"the target can nearly be read off: {names}"
-    return [finding("target_leak", title, "problem", {"columns": named}, confidence="medium")]
+    # It may as well be the column that the answer truly depends on, which only the user knows.
+    return [finding("target_leak", title, "warning", {"columns": named}, confidence="medium")]
 
 
 def _sentinels(columns: Sequence[Values], dates: frozenset[str]) -> list[Finding]:
