@@ -178,6 +178,7 @@ class Workshop:
                     [*self._fit, str(self.folder), *told], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                     stderr=log, start_new_session=True,
                 )  # fmt: skip
+            threading.Thread(target=self._trains.wait, daemon=True).start()  # else it would stay as a zombie
 
     def problem(self) -> str:
         """What the last study said where it ended before it had begun."""

@@ -43,6 +43,7 @@ function useCurves({ field, version }) {
   const [found, setFound] = useState(/** @type {any} */ (null));
   const asked = useRef(0);
   useEffect(() => {
+    if (!version) return undefined; // nothing is known yet
     const wait = Math.max(0, asked.current + CURVES_MS - Date.now());
     const timer = setTimeout(() => {
       asked.current = Date.now();
