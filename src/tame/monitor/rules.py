@@ -31,6 +31,7 @@ AGAIN = 0.2  # of its lowest value: a rise that is large beside the level
 QUIET = 0.005  # of the loss: noise below is that of numbers and batches
 BACK = 0.12  # of all that the loss fell: a later rise by more is one
 OFTEN = 0.3  # of the epochs: rises by more than a twentieth this often are no way down
+BY_HEART, WILD = 0.25, 10.0  # of the first training loss, below which examples were learned by heart, unless so fast
 FAR_ABOVE, FAR_BELOW = 3.0, 0.3  # times the usual rate
 STEADY = -0.9  # Kendall's tau of a curve that does nothing but fall
 LONG = 20  # epochs: a run that is still on its way after these is not just short
@@ -211,9 +212,12 @@ def _froze(case: Case) -> Look | None:
 
 
 def _learnt_nothing_at_a_high_rate(case: Case) -> Look | None:
-    """The metric is that of the dummy, and the rate far above the usual one."""
+    """The metric is that of the dummy, the rate far above the usual one, and the examples were not learned by heart."""
     ratio = case.rate_ratio
     if ratio is None or ratio < FAR_ABOVE or not case.is_no_better_than_dummy or not case.has_ended:
+        return None
+    by_heart = case.has_train and float(case.wide_train[-1]) < BY_HEART * abs(float(case.train[0]))
+    if by_heart and ratio < WILD:
         return None
     evidence: dict[str, object] = {
         "valid_metric": _rounded(case.judged_metric or 0.0), "dummy": _rounded(case.facts.dummy or 0.0),
