@@ -191,7 +191,7 @@ def test_an_option_that_was_renamed_is_taken_by_its_older_name_which_the_help_do
 def test_config_json_keeps_the_names_that_older_versions_read():
     config = StudyConfig(data="x", stop_search_early=True, start_from=("/x",))
     plain = config.to_json()
-    unsaid = ("columns", "image", "label_pattern", "store", "mute", "ensemble", "more_data")
+    unsaid = ("columns", "image", "label_pattern", "store", "mute", "doctor", "ensemble", "more_data")
     assert list(plain) == [stored_name(name) for name in FIELDS if name not in unsaid]
     assert (plain["until_worthless"], plain["first"]) == (True, ["/x"])
     assert StudyConfig.from_json(json.loads(json.dumps(plain))) == config

@@ -305,7 +305,8 @@ class StudyConfig:
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
                  "mute": list(self.mute)}  # fmt: skip
         unsaid = [name for name in ("columns", "image", "label_pattern", "store", "mute") if not plain[name]]
-        unsaid += [*(["ensemble"] if self.ensemble is None else []), *([] if self.more_data else ["more_data"])]
+        unsaid += [*([] if self.doctor else ["doctor"]), *(["ensemble"] if self.ensemble is None else []),
+                   *([] if self.more_data else ["more_data"])]  # fmt: skip
         for name in unsaid:
             del plain[name]  # so that a study that says nothing of them is written as it always was
         return {stored_name(name): value for name, value in plain.items()}
