@@ -153,6 +153,14 @@ def test_a_range_or_a_share_of_missing_values_far_from_training_is_told():
 # Words
 
 
+def test_booleans_in_the_place_of_numbers_are_told():
+    columns = columns_of(x=["0.5", "3.25", "7.25", "8.5"], z=["1.5", "2.5", "3.5", "4.5"])
+    raw = RawTable(("x", "z"), {"x": np.array([True, False]), "z": np.array([1.5, 2.5])}, (), 2, "", "")
+    table, notes = apply_kinds(raw, columns)
+    assert table.values["x"].tolist() == [1.0, 0.0]
+    assert "x: yes and no, not numbers as in the training table, and were read as 1 and 0" in notes
+
+
 def test_labels_that_look_the_same_are_the_same_later():
     columns = columns_of(c=["caf\u00e9", "Bar"] * 10)
     values, notes = later(columns, c=["cafe\u0301", "caf\u00e9\u200b", "bar", " BAR ", "b ar"])
