@@ -310,7 +310,7 @@ def test_finalists_that_overfit_are_stopped_in_time(untreated):
             assert copy.loss < patient.loss
     result = json.loads((folder / "report.json").read_text())
     stopped = {case.prescribed.first for case in state.cases}
-    # What is overconfident may also be mended by its temperature, and then be as good.
+    # What is overconfident may also be corrected by its temperature, and then be as good.
     assert result["winner"]["from_trial"] in stopped or result["temperature"]["value"] > 1
 
 
@@ -524,7 +524,9 @@ def test_what_the_doctor_kept_is_delivered_and_better_than_guessing(tmp_path, mo
     (remedy,) = patient["remedies"]
     assert (remedy["field"], remedy["kept"]) == ("regularize.early_stopping", True)
     stopped = study.result["winner"]["from_trial"] == remedy["trials"][0]
-    assert stopped or study.result["temperature"]["value"] > 1, "its probabilities are mended in one way or the other"
+    assert stopped or study.result["temperature"]["value"] > 1, (
+        "its probabilities are corrected in one way or the other"
+    )
     losses = [each["valid_loss"] for each in study.curves().to_dict("records") if each["trial"] == 0]
     assert losses[-1] > 1.5 * min(losses), "without it, the last epoch would have been delivered"
     fresh, truth = noisy_rows(rng, 4000, weights)
