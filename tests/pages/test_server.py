@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import socket
 import threading
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -270,3 +272,25 @@ def test_the_next_port_is_taken_where_one_is_in_use():
         with closing(bound(port)) as second:
             assert port < second.getsockname()[1] < port + PORTS
             assert second.getsockname()[0] == "127.0.0.1"
+
+
+_spec = importlib.util.spec_from_file_location("stranger", Path(__file__).parents[1] / "store" / "stranger.py")
+_module = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_module)
+STRANGERS, stranger = _module.STRANGERS, _module.stranger
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_a_stranger_s_study_is_shown_or_refused_and_leads_nowhere(name, tmp_path):
+    study, canaries = stranger(name, tmp_path / "all")
+    before = {path.name: path.read_bytes() for path in canaries.rglob("*") if path.is_file()}
+    with serving(study.parent) as own:
+        answers = [own.request("/"), own.request("/api/studies")]
+        for number in ids(own).values():
+            paths = ("", "/trials", "/report", "/report.html")
+            answers += [own.request(f"/s/{number}{path}") for path in paths]
+            paths = ("state", "curves", "trials", "trial/0")
+            answers += [own.request(f"/api/s/{number}/{path}") for path in paths]
+    assert {status for status, *_ in answers} <= {200, 404, 409}
+    assert not [body for *_, body in answers if b"the user's own" in body.replace(b"&#39;", b"'")]
+    assert {path.name: path.read_bytes() for path in canaries.rglob("*") if path.is_file()} == before
