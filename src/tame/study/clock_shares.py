@@ -17,6 +17,13 @@ LOADED = 0.3  # of the time that other programs add to processor work, they add 
 MOST_END_SHARE = 0.35  # of the clock
 MORE_DATA_SHARE = 0.1  # of the clock, to train the winner on fewer examples too, if that was asked for
 CHECKED = 64  # test examples on which the delivered model must predict as it did when scored
+LINEAR_SHARE, LINEAR_S = 0.04, 4.0  # of the clock, and at most, that a linear model beside the score may take
+LEAST_LINEAR_S = 0.5  # that must be left when it begins
+
+
+def linear_s(clock_s: float) -> float:
+    """Seconds to reserve for a linear model of the same inputs."""
+    return min(LINEAR_SHARE * clock_s, LINEAR_S)
 
 
 @dataclass(frozen=True, slots=True)

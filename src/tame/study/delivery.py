@@ -19,7 +19,7 @@ from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.kinds.linear import ask_linear
 from tame.study import events
-from tame.study.clock_shares import CHECKED
+from tame.study.clock_shares import CHECKED, LEAST_LINEAR_S
 from tame.study.ensemble import Chosen
 from tame.study.finalist import Finalist, epochs_on_all, state_of
 from tame.study.session import Study
@@ -86,6 +86,9 @@ def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | No
 def _linear(study: Study, data: Data, rows: Sequence[int], winner: Finalist) -> np.ndarray | None:
     """Outputs of a linear model for these rows; None where the kind of data has none."""
     if data.kind not in KINDS.names() or not KINDS.get(data.kind).has_linear:
+        return None
+    if study.left_s < LEAST_LINEAR_S:
+        study.watcher.note("there was no time for a linear model of the same inputs, to compare with")
         return None
     seen = winner.recipe.input
     return ask_linear(study.worker, data, rows, size=seen.size, crop=seen.crop, seed=study.config.seed)
