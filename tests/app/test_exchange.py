@@ -22,7 +22,7 @@ from tame.app.importance import what_mattered_in
 from tame.app.run import fit_study, resume_study
 from tame.app.show import state_json, study_table
 from tame.core.config import StudyConfig
-from tame.core.errors import StorageError, UsageError
+from tame.core.errors import RefusedError, StorageError, UsageError
 from tame.core.records import Decision
 from tame.study.earlier import MOST, best_recipes, explained
 from tame.study.state import Silent, read_state
@@ -294,3 +294,52 @@ def test_a_folder_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> Non
         import_trials(table, out=table / "made", mode="min")
     with pytest.raises(StorageError, match="link exists and is not a folder"):
         import_trials(table, out=tmp_path / "link", mode="min")
+
+
+KILLED_WRITER = """
+import os, sqlite3, sys
+store = sqlite3.connect(sys.argv[1], isolation_level=None)
+store.execute(f"PRAGMA journal_mode = {sys.argv[2]}")
+store.execute("PRAGMA cache_size = 1")
+store.execute("BEGIN IMMEDIATE")
+store.execute("UPDATE trial_values SET value = value + 100")
+store.execute("CREATE TABLE large (text)")
+store.executemany("INSERT INTO large VALUES (?)", [("x" * 2000,)] * 500)
+if sys.argv[2] == "wal":
+    store.execute("COMMIT")
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(("mode", "added"), [("delete", 0.0), ("wal", 100.0)])
+def test_an_optuna_file_whose_writer_was_killed_is_read_from_a_copy(
+    folder: Path, tmp_path: Path, mode: str, added: float
+) -> None:
+    path = export_optuna(folder, tmp_path / "killed.db")
+    whole = import_trials(path, out=tmp_path / "whole")
+    subprocess.run([sys.executable, "-c", KILLED_WRITER, str(path), mode], check=True)
+    beside = {each.name: digest(each) for each in tmp_path.glob("killed.db*")}
+    assert len(beside) > 1, "a journal must be left, else this test shows nothing"
+    import_trials(path, out=tmp_path / "again")
+    assert {each.name: digest(each) for each in tmp_path.glob("killed.db*")} == beside
+    before, after = (read_state(tmp_path / name)[1].history for name in ("whole", "again"))
+    assert whole.metric
+    assert [t.loss for t in after.trials.values()] == [t.loss + added for t in before.trials.values()]
+
+
+def test_what_lies_beside_an_optuna_file_leads_nowhere(folder: Path, tmp_path: Path) -> None:
+    path = export_optuna(folder, tmp_path / "odd.db")
+    kept = tmp_path / "kept"
+    kept.write_text("the user's own")
+    for end in ("-journal", "-wal", "-shm"):
+        (tmp_path / f"odd.db{end}").symlink_to(kept)
+        with pytest.raises(RefusedError):
+            import_trials(path, out=tmp_path / "out")
+        (tmp_path / f"odd.db{end}").unlink()
+    name = str(kept).encode()
+    tail = name + len(name).to_bytes(4, "big") + sum(name).to_bytes(4, "big") + bytes.fromhex("d9d505f920a163d7")
+    (tmp_path / "odd.db-journal").write_bytes(b"\0" * 512 + tail)
+    with pytest.raises(RefusedError, match="names another journal"):
+        import_trials(path, out=tmp_path / "out")
+    assert kept.read_text() == "the user's own"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["kept", "odd.db", "odd.db-journal"]

@@ -178,13 +178,27 @@ def test_a_toml_file_that_is_none_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1.5h", 5400), (" 2D ", 172800), ("0.5", 0.5)],
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        (" 2D ", 172800),
+        ("0.5", 0.5),
+        ("1d2h3m4s", 93784),
+    ],
 )
 def test_times_are_read(text, seconds):
     assert parse_time(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "m", "-5m", "5 m", "1e3", "five", "0", "0s", "5x", "1h-3m", "nan", "inf"])
+ODD_TIMES = ["90s90s", "1h30", "30m1h", "9" * 400, "\u0665s"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "m", "-5m", "5 m", "1e3", "five", "0", "0s", "5x", "1h-3m", "nan", "inf", *ODD_TIMES]
+)
 def test_other_times_are_refused(text):
     with pytest.raises(UsageError, match="time"):
         parse_time(text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tame.app.foreign_study import ForeignStudy, ForeignTrial, Mode, State, choose, finite, plain_value
-from tame.core.errors import DataError, RefusedError, UsageError, require
+from tame.core.errors import DataError, RefusedError, StorageError, UsageError, require
 from tame.core.recipe import Value
 from tame.core.space import Choice, Dimension, Float, Int
+from tame.store.sqlite import copied, look_beside
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -45,9 +47,26 @@ PRAGMAS = (
 
 
 def read_sqlite(path: Path, *, study: str | None, metric: str | None) -> ForeignStudy:
-    """One study of an Optuna SQLite file, opened read-only. Errors as in `read_foreign`."""
+    """One study of an Optuna SQLite file, which stays as it is. Errors as in `read_foreign`.
+
+    With a journal beside it, which SQLite would work off there, a copy of both is read. Raises RefusedError for one
+    that leads elsewhere.
+    """
+    path = path.resolve()  # what lies beside a link is not what SQLite would use
+    look_beside(path)
+    if not any(path.with_name(f"{path.name}{end}").exists() for end in ("-journal", "-wal")):
+        return _read(path, path, "ro", study, metric)
+    with tempfile.TemporaryDirectory(prefix="tame-optuna-") as folder:
+        copy = copied(path, Path(folder))
+        if copy is None:
+            raise StorageError(f"{path}: another process is changing it; import it again in a moment")
+        look_beside(copy)
+        return _read(copy, path, "rw", study, metric)
+
+
+def _read(file: Path, path: Path, mode: str, study: str | None, metric: str | None) -> ForeignStudy:
     # Optuna's own classes would create missing tables, so the rows are read here.
-    uri = f"file:{quote(os.fsencode(path.resolve()))}?mode=ro"
+    uri = f"file:{quote(os.fsencode(file))}?mode={mode}"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)

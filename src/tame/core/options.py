@@ -6,6 +6,7 @@ them.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -80,15 +81,21 @@ class Option:
         return self.flag or name.replace("_", "-")
 
 
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_NUMBER = r"\d+(?:\.\d+)?"
+_TIME = re.compile("".join(f"(?:({_NUMBER}){unit})?" for unit in _UNITS), re.ASCII)
+
+
 def parse_time(text: str) -> float:
-    """Seconds of "90", "90s", "5m", "1h30m" or "1.5h". Raises UsageError."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip().lower())
-    joined = "".join(number + unit for number, unit in parts)
-    if not parts or joined != text.strip().lower():
-        raise UsageError(f"cannot read the time {text!r}; write it as 90s, 5m or 1h30m")
-    units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-    seconds = sum(float(number) * units[unit] for number, unit in parts)
-    require(seconds > 0, f"the time must be above 0 seconds, got {text!r}")
+    """Seconds of "90", "90s", "5m", "1h30m" or "1.5h". Raises UsageError, also for "1h30"."""
+    plain = text.strip().lower()
+    if re.fullmatch(_NUMBER, plain, re.ASCII):
+        plain += "s"
+    found = _TIME.fullmatch(plain) if plain else None
+    if found is None:
+        raise UsageError(f"cannot read the time {text!r:.60}; write it as 90s, 5m or 1h30m")
+    seconds = sum(float(number or 0) * unit for number, unit in zip(found.groups(), _UNITS.values(), strict=True))
+    require(0 < seconds < math.inf, f"the time must be above 0 seconds and finite, got {text!r:.60}")
     return seconds
 
 

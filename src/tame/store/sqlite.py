@@ -78,8 +78,8 @@ def _explain_at(path: Path, error: BaseException) -> str:
     return explain(error)
 
 
-def look_at(path: Path) -> None:
-    """Raises RefusedError where opening the database would touch another file, StorageError for another program's.
+def look_beside(path: Path) -> None:
+    """Raises RefusedError where opening a database of any program would touch another file.
 
     SQLite writes to and deletes what lies beside a database: links are followed, and a journal may name one more
     journal, anywhere, which is deleted when the first is rolled back. TAME writes neither.
@@ -88,9 +88,15 @@ def look_at(path: Path) -> None:
     require_own(path.parent, *(f"{path.name}{end}" for end in ("-journal", "-wal", "-shm")))
     with plain_os_errors(path):
         journal = _ends(path.parent, f"{path.name}-journal", 16)
-        header = _starts(path.parent, path.name, 100)
     if journal.endswith(_JOURNAL_MAGIC):
         raise RefusedError(f"{path}-journal names another journal, which SQLite would delete; it was left as it is")
+
+
+def look_at(path: Path) -> None:
+    """As `look_beside`; raises StorageError too, for a database of another program."""
+    look_beside(path)
+    with plain_os_errors(path):
+        header = _starts(path.parent, path.name, 100)
     marked = header[:16] == b"SQLite format 3\0" and int.from_bytes(header[68:72], "big") != APPLICATION_ID
     require(not marked, f"{path} is a database of another program; it was left as it is", error=StorageError)
 
@@ -114,8 +120,9 @@ def _reader(path: Path) -> Backend:
                 return Backend(_engine(connect), str(path), partial(_explain_at, path), lambda connection, study: None)
         folder = TemporaryDirectory(prefix="tame-")
         try:
-            copy = _copied(path, Path(folder.name))
+            copy = copied(path, Path(folder.name))
             if copy is not None:
+                look_at(copy)
                 connect = partial(_connect, copy, query_only=True)
                 with plain_errors(str(path), explain), closing(_connect(copy)) as connection:
                     _check(connection, path)
@@ -140,7 +147,7 @@ def _left_by_a_killed_writer(problem: StorageError) -> bool:
     return name in ("SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY", "SQLITE_READONLY_CANTINIT")
 
 
-def _copied(path: Path, folder: Path) -> Path | None:
+def copied(path: Path, folder: Path) -> Path | None:
     """A copy of the database and its journals in another folder; None where they changed meanwhile."""
     names = [f"{path.name}{end}" for end in ("", "-journal", "-wal")]
     with plain_os_errors(path):
@@ -150,7 +157,6 @@ def _copied(path: Path, folder: Path) -> Path | None:
                 with _read(path.parent, name) as file, replacing(folder, name) as own:
                     shutil.copyfileobj(file, own)
         after = [_stamp(path.with_name(name)) for name in names]
-    look_at(folder / path.name)
     return folder / path.name if before == after else None
 
 
