@@ -253,7 +253,7 @@ def shorten(path):
         np.save(path, np.load(path)[:20])
         return
     with np.load(path) as held:
-        kept = {name: value if name == "about" else value[..., :20] for name, value in held.items()}
+        kept = {name: value[..., :20] if value.ndim else value for name, value in held.items()}
     np.savez(path, **kept)
 
 

@@ -272,7 +272,9 @@ def _of_copies(own: Rows, data: Data, copies: RowCopies) -> list[Finding]:
 
 def _conflicts(own: Rows, copies: RowCopies) -> list[list[int]]:
     """The rows of each group of equal rows that do not have one target, the first of two targets first."""
-    truth = own.values if own.shares is None else np.unique(own.shares, axis=0, return_inverse=True)[1]
+    truth = own.values
+    if own.shares is not None:  # numpy 2.0 gave the places another shape
+        truth = np.unique(own.shares, axis=0, return_inverse=True)[1].reshape(-1)
     odd = np.unique(copies.equal[truth != truth[copies.equal]])
     order = np.argsort(copies.equal, kind="stable")
     starts = np.searchsorted(copies.equal[order], odd)
