@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -101,6 +102,22 @@ class Row:
     another: int = 0
     said: Counter[str] = field(default_factory=Counter)
 
+    def count(self, found: Sequence[Finding], causes: Collection[str]) -> None:
+        """Counts one run: whether its cause was named, and whether another was."""
+        self.named += any(each.code in causes for each in found)
+        self.another += any(each.severity != "info" and each.code not in causes for each in found)
+
+
+def totals(rows: Mapping[str, Row], causes: Mapping[str, Collection[str]], seeds: int) -> dict[str, dict[str, int]]:
+    """What was said of plants that have a cause, and of healthy ones."""
+    sick = [row for name, row in rows.items() if causes[name]]
+    well = [row for name, row in rows.items() if not causes[name]]
+    return {
+        "sick": {"runs": seeds * len(sick), "named": sum(row.named for row in sick),
+                 "another": sum(row.another for row in sick)},
+        "healthy": {"runs": seeds * len(well), "false_alarms": sum(row.another for row in well)},
+    }  # fmt: skip
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -115,23 +132,15 @@ def main() -> None:
         row = rows[name] = Row()
         for seed in range(given.seeds):
             found = examine(*trained(plant, seed))
-            row.named += any(each.code in plant.causes for each in found)
-            row.another += any(_is_another(each, plant) for each in found)
+            row.count(found, plant.causes)
             row.said["+".join(each.code for each in found) or "silent"] += 1
-    sick = [row for name, row in rows.items() if PLANTS[name].causes]
-    well = [row for name, row in rows.items() if not PLANTS[name].causes]
+    causes = {name: plant.causes for name, plant in PLANTS.items()}
     print(json.dumps({
         "benchmark": "planted", "commit": git("rev-parse", "HEAD"), "seeds": given.seeds,
-        "sick": {"runs": given.seeds * len(sick), "named": sum(row.named for row in sick),
-                 "another": sum(row.another for row in sick)},
-        "healthy": {"runs": given.seeds * len(well), "false_alarms": sum(row.another for row in well)},
+        **totals(rows, causes, given.seeds),
         "plants": {name: {**vars(row), "said": dict(row.said)} for name, row in rows.items()},
         "machine": machine(),
     }))  # fmt: skip
-
-
-def _is_another(finding: Finding, plant: Plant) -> bool:
-    return finding.severity != "info" and finding.code not in plant.causes
 
 
 def made(plant: Plant, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

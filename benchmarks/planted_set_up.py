@@ -11,19 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from features import git, machine
+from planted import Row, totals
 from set_up_modules import PLANTS, Plant
 
 from tame.core.plain import to_plain
 from tame.core.probed import Probed
 from tame.core.recipe import Recipe
-from tame.core.records import Finding
 from tame.core.rng import stream
 from tame.kinds.arrays.material import ArrayMaterial
 from tame.monitor.case import Facts
@@ -37,13 +36,10 @@ LIMIT_S = 60.0  # not that of a study: a loaded machine must not decide what is 
 
 
 @dataclass
-class Row:
-    """What was said about the modules of a plant."""
+class Rehearsed(Row):
+    """What was said about the modules of a plant. wall_s: the longest rehearsal."""
 
-    named: int = 0
-    another: int = 0
     wall_s: float = 0.0
-    said: Counter[str] = field(default_factory=Counter)
 
 
 def main() -> None:
@@ -54,35 +50,27 @@ def main() -> None:
     parser.add_argument("--numbers", action="store_true", help="print what was measured, for whoever sets a limit")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    rows: dict[str, Row] = {}
+    rows: dict[str, Rehearsed] = {}
     for name, plant in PLANTS.items():
         if given.only not in name:
             continue
-        row = rows[name] = Row()
+        row = rows[name] = Rehearsed()
         for seed in range(given.first, given.first + given.seeds):
             probed, recipe, facts = rehearsed(plant, seed)
             found = judge(probed, recipe, facts)
-            row.named += any(each.code in plant.causes for each in found)
-            row.another += any(_is_another(each, plant) for each in found)
+            row.count(found, plant.causes)
             row.wall_s = max(row.wall_s, round(probed.wall_s, 3))
             told = [each.code + ("" if each.severity != "info" else " (info)") for each in found]
             row.said["+".join(told) or "silent"] += 1
             if given.numbers:
                 print(name, seed, json.dumps(to_plain(probed)), [each.title for each in found])
-    sick = [row for name, row in rows.items() if PLANTS[name].causes]
-    well = [row for name, row in rows.items() if not PLANTS[name].causes]
+    causes = {name: plant.causes for name, plant in PLANTS.items()}
     print(json.dumps({
         "benchmark": "planted_set_up", "commit": git("rev-parse", "HEAD"), "seeds": given.seeds, "first": given.first,
-        "sick": {"runs": given.seeds * len(sick), "named": sum(row.named for row in sick),
-                 "another": sum(row.another for row in sick)},
-        "healthy": {"runs": given.seeds * len(well), "false_alarms": sum(row.another for row in well)},
+        **totals(rows, causes, given.seeds),
         "longest_s": max((row.wall_s for row in rows.values()), default=0.0),
         "plants": {name: {**vars(row), "said": dict(row.said)} for name, row in rows.items()}, "machine": machine(),
     }))  # fmt: skip
-
-
-def _is_another(finding: Finding, plant: Plant) -> bool:
-    return finding.severity != "info" and finding.code not in plant.causes
 
 
 def rehearsed(plant: Plant, seed: int) -> tuple[Probed, Recipe, Facts]:

@@ -9,7 +9,7 @@ import pytest
 
 from made_results import classes_of, made, with_answers
 from tame.core.evaluation import ClassScore, Difference
-from tame.core.result_parts import Baselines, LinearScore
+from tame.core.result_parts import Baselines, BaselineScore
 from tame.evaluate.calibration import calibration
 from tame.evaluate.compare import wilson
 from tame.evaluate.score import Judged
@@ -78,7 +78,7 @@ def test_a_linear_model_that_does_as_well_is_told():
     result = good()
 
     def beside(difference):
-        linear = LinearScore(value=0.9, low=0.8, high=0.95, n=153, how="", difference=difference)
+        linear = BaselineScore(value=0.9, low=0.8, high=0.95, n=153, how="", difference=difference)
         return replace(result, baselines=replace(result.baselines, linear=linear))
 
     assert codes(beside(Difference(0.1, 0.05, 0.15, 153))) == []

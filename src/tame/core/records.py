@@ -445,7 +445,7 @@ def early_stop_event(trial: int, best: int) -> Event:
     return Event("early_stop", {"trial": trial, "best": best, "reason": f"the weights of epoch {best} were the best"})
 
 
-_STATE_AFTER: Final[Mapping[DecisionKind, TrialState]] = {
+STATE_AFTER: Final[Mapping[DecisionKind, TrialState]] = {
     "continue": "running", "pause": "paused", "stop": "stopped", "complete": "complete",
 }  # fmt: skip
 
@@ -468,9 +468,9 @@ class Decided:
 
     def of(self, fold: Fold) -> _Growing:
         if self.recipe is None:
-            require(self.kind in _STATE_AFTER, f"a {self.kind} without a recipe", error=StorageError)
+            require(self.kind in STATE_AFTER, f"a {self.kind} without a recipe", error=StorageError)
             own = fold.grown(self.trial)
-            own.state, own.until, own.last_reason = _STATE_AFTER[self.kind], self.until or own.until, self.reason
+            own.state, own.until, own.last_reason = STATE_AFTER[self.kind], self.until or own.until, self.reason
             return own
         is_new = self.kind in ("start", "copy") and self.trial not in fold
         require(is_new, f"trial {self.trial} cannot {self.kind} with a recipe here", error=StorageError)

@@ -24,8 +24,8 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guessing:
-    """The score of guessing without the inputs on the sealed test part, and how much better the winner is."""
+class BaselineScore:
+    """The score of what the winner is compared with on the sealed test part, and how much better the winner is."""
 
     value: float
     low: float
@@ -36,38 +36,20 @@ class Guessing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DefaultScore:
-    """The score of the default recipe on the sealed test part, and how much better the winner is."""
+class DefaultScore(BaselineScore):
+    """That of the default recipe."""
 
-    value: float
-    low: float
-    high: float
-    n: int
-    how: str
-    difference: Difference
     is_winner: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinearScore:
-    """The score of a linear model of the same inputs on the sealed test part, and how much better the winner is."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-    how: str
-    difference: Difference
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Baselines:
-    """What the score is compared with. default: None if that recipe could not be trained to its end; linear: None in
-    older results, and where the inputs suit no linear model."""
+    """What the score is compared with. dummy: guessing without the inputs; default: None if that recipe could not be
+    trained to its end; linear: a linear model of the same inputs, None in older results, and where they suit none."""
 
-    dummy: Guessing
+    dummy: BaselineScore
     default: DefaultScore | None
-    linear: LinearScore | None = None
+    linear: BaselineScore | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

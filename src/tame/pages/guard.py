@@ -124,7 +124,7 @@ def _body(scope: Scope, method: str, given: dict[bytes, bytes]) -> Refusal | Non
         return Refusal(415, "forms are not read here")
     length = given.get(b"content-length", b"0")
     if not re.fullmatch(rb"[0-9]{1,12}", length):
-        return Refusal(400, "the length of the body is no number")
+        return Refusal(400, "the length of the body is not a number")
     return Refusal(413, "the body is too long") if int(length) > most_of(scope) else None
 
 

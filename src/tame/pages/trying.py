@@ -33,7 +33,7 @@ class Trier:
     def answer(self, study: Path, content: bytes) -> dict[str, object]:
         """What the model of a study says of a picture: the probability of each class, or its number.
 
-        Raises UsageError for what is no picture or a study without a model, BusyError while it looks at another one,
+        Raises UsageError for what is not a picture or a study without a model, BusyError while it looks at another one,
         WorkerError where its process has ended.
         """
         ending = ending_of(content)

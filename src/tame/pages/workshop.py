@@ -45,7 +45,7 @@ class ClassRow:
 
 
 def ending_of(content: bytes) -> str:
-    """The ending of a picture's name, by how its file begins. Raises UsageError for what is no picture."""
+    """The ending of a picture's name, by how its file begins. Raises UsageError for what is not a picture."""
     found = next((end for start, end in KINDS if content.startswith(start)), None)
     if found is None:
         raise UsageError("this is not a picture that can be read: JPEG, PNG, WebP, GIF or BMP")
@@ -102,7 +102,7 @@ class Workshop:
     def put(self, key: str, digest: str, content: bytes) -> str:
         """Keeps a picture. Returns "" or, where it is there already, where.
 
-        Raises UsageError for what is no picture, or not the one that was announced.
+        Raises UsageError for what is not a picture, or not the one that was announced.
         """
         name = self._named(key)
         require(hashlib.sha256(content).hexdigest() == digest, "the picture did not arrive as it was sent")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from tame.core.records import (
     IMPORTED,
     MISFITS,
     REMEDY,
+    STATE_AFTER,
     Changed,
     Decided,
     Event,
@@ -33,9 +33,6 @@ from tame.core.records import (
 )
 
 EPOCH, TRAIN, VALID, METRIC = range(4)  # columns of the points
-STATE_AFTER: Final[Mapping[str, TrialState]] = {
-    "continue": "running", "pause": "paused", "stop": "stopped", "complete": "complete",
-}  # fmt: skip
 TREATED = (REMEDY, FINALIST)  # origins whose source is the trial with the finding, not one they continue from
 Points = NDArray[np.float64]  # (number of points, 4): epoch, losses of training and validation, metric; NaN: not finite
 

@@ -19,6 +19,7 @@ from tame.core.records import Finding, Score, Trial
 from tame.core.result import Result
 from tame.core.result_parts import (
     Baselines,
+    BaselineScore,
     DataFacts,
     DefaultScore,
     Delivered,
@@ -27,8 +28,6 @@ from tame.core.result_parts import (
     FinalistRow,
     FineTuning,
     Forecasts,
-    Guessing,
-    LinearScore,
     Task,
     UnlikeRow,
     Validation,
@@ -215,13 +214,13 @@ def _baselines(data: Data, tested: Tested, noise: SeedNoise | None, *, seed: int
     metric, own, learnt, weights = data.metric, tested.winner, data.learnt(), data.weights_of(data.rows)
     lowest = dummy(metric, learnt, own, seed=seed, weights=weights)
     over = difference(metric, own, guesses(metric, learnt, own, weights), seed=seed)
-    guessing = Guessing(
+    guessing = BaselineScore(
         value=lowest.value, low=lowest.low, high=lowest.high, n=lowest.n, how=lowest.how, difference=over
     )
     linear = None
     if tested.linear is not None:
         beside = score(metric, tested.linear, how="a linear model of the same inputs", seed=seed)
-        linear = LinearScore(
+        linear = BaselineScore(
             value=beside.value, low=beside.low, high=beside.high, n=beside.n, how=beside.how,
             difference=difference(metric, own, tested.linear, seed=seed),
         )  # fmt: skip
