@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -11,12 +12,13 @@ from tame.core.evaluation import Difference
 from tame.core.result_parts import ClassGrowth, SharePoint
 from tame.core.rng import stream
 from tame.evaluate.intervals import Draws
-from tame.evaluate.score import InconsistentError, Judged, losses
+from tame.evaluate.score import Judged, losses, require_same
 
 SHARES = (0.25, 0.5, 1.0)
 LEAST_STEP = 0.35  # times the last gain, that another doubling is taken to give at the least; at most as much again
 HOW = "if the loss goes on falling as it did from a quarter to a half and to all examples"
 MOST_RESAMPLED = 400
+DIFFERENT = "the networks judge different examples, so their losses do not compare"
 
 
 def growth(
@@ -30,7 +32,7 @@ def growth(
     resampled examples, or groups of them, and of resampled networks. Raises InconsistentError for different examples.
     Source: the power law of Hestness et al., Deep learning scaling is predictable, empirically (2017).
     """
-    _require_same(by_share)
+    require_same(chain.from_iterable(by_share), DIFFERENT)
     weights = _weights(by_share[0][0], seed)
     lost = [np.stack([losses(metric, each) for each in own]) for own in by_share]
     drawn = np.stack([_resampled(own, weights, metric, seed, place) for place, own in enumerate(lost)])
@@ -57,7 +59,7 @@ def class_growth(
 ) -> tuple[ClassGrowth, ...]:
     """What the last doubling of the examples has gained each class, the greatest gain first; without classes that
     validation has no example of. by_share: as of `growth`; counts: training examples of each class."""
-    _require_same(by_share)
+    require_same(chain.from_iterable(by_share), DIFFERENT)
     first, found = by_share[0][0], []
     right = [np.stack([each.right.astype(float) for each in own]) for own in by_share]
     for number, name in enumerate(classes):
@@ -112,9 +114,3 @@ def _resampled(values: np.ndarray, weights: np.ndarray, metric: str, seed: int, 
 
 def _shown(metric: str, value: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(value, 0)) if metric == "rmse" else value
-
-
-def _require_same(by_share: Sequence[Sequence[Judged]]) -> None:
-    first = by_share[0][0]
-    if any(each.ids != first.ids for own in by_share for each in own):
-        raise InconsistentError("the networks judge different examples, so their losses do not compare")

@@ -10,7 +10,7 @@ from tame.core.evaluation import Difference
 from tame.evaluate import influence
 from tame.evaluate.influence import Statistic
 from tame.evaluate.intervals import linear, studentized
-from tame.evaluate.score import InconsistentError, Judged, losses
+from tame.evaluate.score import Judged, losses, require_same
 
 MOST_RESAMPLED = 2000  # examples; of more, the mean is as good as normal, and resamples take seconds
 
@@ -22,8 +22,7 @@ def loss_difference(metric: str, a: Sequence[Judged], b: Sequence[Judged], *, se
     is that is drawn from them. Raises InconsistentError for different examples.
     """
     first = a[0]
-    if any(each.ids != first.ids for each in (*a, *b)):
-        raise InconsistentError("the predictions are of different examples and cannot be compared")
+    require_same((*a, *b), "the predictions are of different examples and cannot be compared")
     apart, n = influence.minus(_mean_loss(metric, a), _mean_loss(metric, b)), len(first.ids)
     value = float(apart(np.ones((1, n)))[0][0])
     if n <= MOST_RESAMPLED:

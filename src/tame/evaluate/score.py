@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -148,12 +148,17 @@ def judged_from(
     return Judged(tuple(ids), classes.astype(np.int64), softmax(outputs), task, shares, groups, weights)
 
 
+def require_same(judged: Iterable[Judged], problem: str) -> None:
+    """Raises InconsistentError, in these words, where predictions are of different examples."""
+    first, *rest = judged
+    if any(each.ids != first.ids for each in rest):
+        raise InconsistentError(problem)
+
+
 def mean_of(judged: Sequence[Judged]) -> Judged:
     """The prediction of several networks together: the mean of their probabilities or numbers."""
-    first = judged[0]
-    if any(each.ids != first.ids for each in judged):
-        raise InconsistentError("predictions of different examples cannot be averaged")
-    return replace(first, outputs=np.mean([each.outputs for each in judged], axis=0))
+    require_same(judged, "predictions of different examples cannot be averaged")
+    return replace(judged[0], outputs=np.mean([each.outputs for each in judged], axis=0))
 
 
 def measure(metric: str, judged: Judged) -> float:
@@ -312,8 +317,7 @@ def _few_decide(metric: str, lost: np.ndarray) -> str:
 
 def difference(metric: str, a: Judged, b: Judged, *, seed: int) -> Difference:
     """How much higher the metric of `a` is than that of `b` on the same examples, with its 95 % interval."""
-    if a.ids != b.ids:
-        raise InconsistentError("the two predictions are of different examples and cannot be compared")
+    require_same((a, b), "the two predictions are of different examples and cannot be compared")
     if metric == "accuracy" and a.weights is None:
         return paired_shares(a.right, b.right, a.groups)
     if metric == "balanced_accuracy" and a.weights is None:

@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 from tame.core.evaluation import Tempering
 from tame.core.rng import stream
 from tame.evaluate.networks import loss_difference
-from tame.evaluate.score import REGRESSION, InconsistentError, Judged
+from tame.evaluate.score import REGRESSION, Judged, require_same
 
 FOLDS = 5  # each is judged at the temperature that the others give
 LEAST_EXAMPLES = 50
@@ -39,8 +39,7 @@ def tempered(seeds: Sequence[Judged], *, seed: int) -> tuple[Tempering | None, t
     Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks (2017), section 4.2.
     """
     first = seeds[0]
-    if any(each.ids != first.ids for each in seeds):
-        raise InconsistentError("predictions of different examples have no common temperature")
+    require_same(seeds, "predictions of different examples have no common temperature")
     if first.task == REGRESSION or len(first.ids) < LEAST_EXAMPLES:
         return None, tuple(seeds)
     fold = _folds(first, seed)
