@@ -210,6 +210,8 @@ def _loss(result: Result) -> str:
             "Here it is the distance between predictions and true values, with the target scaled to mean 0 and "
             "standard deviation 1. On this scale, always guessing the mean has a squared error of about 1."
         )
+    if result.is_language_model:
+        return f"Here it is how many bits a character takes. Before the model was adapted it was {guess}."
     amount = len(result.classes)
     return (
         f"Here it is minus the logarithm of the probability given to the true class, in nats. Giving each of the "

@@ -407,6 +407,8 @@ def finalist_row(each: FinalistRow, default: Mapping[str, Value], result: Result
 
 def tie_break(result: Result) -> str:
     """The metric that decides between finalists without a real difference; "" if it is the study's own."""
+    if result.is_language_model:
+        return ""
     found = "rmse" if result.is_regression else "log_loss"
     return "" if found == result.metric else found
 
