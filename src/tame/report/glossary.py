@@ -24,6 +24,8 @@ METRICS = {
     "mae": "the mean size of the error, in the units of the target; lower is better",
     "r2": "the share of the target's variance that the predictions explain; 0 is as good as always guessing the mean, "
     "1 is perfect",
+    "bits_per_character": "how many bits a character of a text takes if the model foretells it: comparable between "
+    "models with different tokens; lower is better",
 }
 # Of each word its name and what it means. {many}: what examples are called, {one}: one of them.
 MEANINGS: Mapping[str, tuple[str, str]] = {

@@ -450,8 +450,8 @@ def value_range(metric: str, values: Sequence[float]) -> tuple[float, float]:
     """A range that holds these values of a metric with a margin, within the metric's possible values."""
     low, high = min(values), max(values)
     air = 0.06 * (high - low) or 0.05 * (abs(high) if metric in formats.IN_UNITS else 1) or 0.05
-    if metric == "log_loss":
-        return 0.0, high + air
+    if metric in ("log_loss", "bits_per_character"):
+        return max(0.0, low - air) if metric != "log_loss" else 0.0, high + air
     least = -math.inf if metric == "r2" else 0.0
     return max(least, low - air), high + air if metric in formats.IN_UNITS else min(1.0, high + air)
 

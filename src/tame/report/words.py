@@ -304,7 +304,7 @@ def badges(result: Result) -> list[str]:
     )
     found = ["not trained to its end"] if cut or not result.whole else []
     score = result.score
-    is_wide = result.metric not in (*IN_UNITS, "log_loss", "r2") and score.high - score.low > FEW
+    is_wide = result.metric not in (*IN_UNITS, "log_loss", "r2", "bits_per_character") and score.high - score.low > FEW
     found += ["interval too narrow to trust"] if score.doubt else []
     return [*found, *([f"few test {noun(result.kind)}: a wide interval"] if is_wide else [])]
 

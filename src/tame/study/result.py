@@ -263,7 +263,9 @@ def _answers(study: Study, data: Data, judged: Judged, decided: Chosen) -> Answe
         before = measure(data.metric, guesses(data.metric, judged.target, judged))
         bits = (before, measure(data.metric, judged))
         limit_s = None if study.config.clock_s is None else max(LEAST_TOLD_S, TOLD_SHARE * study.config.clock_s)
-        asked = Asked(str(study.folder / MODEL), bits, data.sealed.rows, seed=study.config.seed, limit_s=limit_s)
+        asked = Asked(
+            model=str(study.folder / MODEL), bits=bits, rows=data.sealed.rows, seed=study.config.seed, limit_s=limit_s
+        )
         return told(study.worker, asked)
     if data.task == "regression":
         return NumberAnswers(errors=errors(judged), residuals=residuals(judged))

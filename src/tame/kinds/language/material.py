@@ -191,7 +191,8 @@ class TextMaterial:
             for some in torch.split(passages, AT_ONCE):
                 lost = nats(model, some[:, :-1].to(self.device), plain_product)[0].cpu().double()
                 found += (lost / (np.log(2) * some[:, -1].clamp(min=1))).tolist()
-                self._room.say("passages judged", len(found), len(passages))
+                if len(passages) > PROBED:
+                    self._room.say("passages judged", len(found), len(passages))
         return found
 
     def _speed(self, length: int) -> Speed:
