@@ -310,9 +310,8 @@ def _write(
     if json:
         _print_json({"schema": "tame/1", "model": str(study), "prompt": prompt, "written": "".join(pieces)})
     else:
-        print(prompt, end="", flush=True)
-        for piece in pieces:
-            print(piece, end="", flush=True)
+        for place, piece in enumerate(pieces):  # the first one shows that the prompt is taken
+            print(f"{prompt}{piece}" if place == 0 else piece, end="", flush=True)
         print()
     print(remark(), file=sys.stderr)
 
@@ -393,14 +392,25 @@ def import_(
 def export(
     study: FolderArgument,
     optuna: Annotated[
-        Path, typer.Option(help="the SQLite file to write, for Optuna and its dashboard", metavar="FILE")
-    ],
+        Path | None, typer.Option(help="the SQLite file to write, for Optuna and its dashboard", metavar="FILE")
+    ] = None,
+    merged: Annotated[
+        Path | None,
+        typer.Option(help="a folder to write: a language model in Hugging Face's format", metavar="FOLDER"),
+    ] = None,
     store: StoreOption = None,
 ) -> None:
-    """Export the trials of a study for another program."""
-    from tame.app.exchange import export_optuna
+    """Export the trials of a study, or its language model, for another program."""
+    if (optuna is None) == (merged is None):
+        raise UsageError("give what to write: --optuna FILE (the trials) or --merged FOLDER (a language model)")
+    if optuna is not None:
+        from tame.app.exchange import export_optuna
 
-    print(export_optuna(study, optuna, store=store))
+        print(export_optuna(study, optuna, store=store))
+    if merged is not None:
+        from tame.app.merged import export_merged
+
+        print(export_merged(study, merged, store=store))
 
 
 @command(epilog=OF_EXPLAIN)

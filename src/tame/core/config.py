@@ -85,8 +85,8 @@ class StudyConfig:
 
     data: str = field(  # or one of GIVEN
         metadata=Option(
-            "a folder of pictures (class/x.jpg, or train/, val/ and test/ of these), a list of pictures (CSV), or "
-            "a CSV or Parquet table",
+            "a folder of pictures (class/x.jpg, or train/, val/ and test/ of these), a list of pictures (CSV), "
+            "a CSV or Parquet table, or with --task language-model a folder of texts",
             kind="argument",
             metavar="DATA",
         ).metadata

@@ -164,7 +164,7 @@ def poisson(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
     return outputs.exp() - target * outputs
 
 
-def _likelihood(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+def likelihood(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
     """Bits per character (M, B), as a language model gives them: its negative log-likelihood of each text.
 
     outputs: (M, B, 1); the target is not looked at, since a text is its own.
@@ -172,7 +172,7 @@ def _likelihood(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
     return outputs[..., 0]
 
 
-LOSSES.add("likelihood")(Loss(_likelihood, frozenset({LANGUAGE}), lambda _: 1, _same))
+LOSSES.add("likelihood")(Loss(likelihood, frozenset({LANGUAGE}), lambda _: 1, _same))
 
 
 def _smoothed_mean(values: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:

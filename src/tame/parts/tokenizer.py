@@ -31,6 +31,11 @@ class Tokenizer:
         """How many of these tokens stand for what the tokenizer does not know."""
         return 0 if self._unknown is None else int((ids == self._unknown).sum())
 
+    def name_of(self, token: int) -> str:
+        """What a token is called in the vocabulary."""
+        found: str = self._own.id_to_token(token)
+        return found
+
     def encode(self, text: str) -> Tokens:
         """The tokens of a text, without those that begin or end it."""
         found = self._own.encode(text, add_special_tokens=False)
