@@ -72,7 +72,7 @@ class Lora:
     def added(self, x: Tensor, params: Tensors, gain: Tensor) -> Tensor:
         rows, shape = x.flatten(1, 2), x.shape[1:3]
         few = torch.matmul(rows, params["down"].transpose(1, 2)) * gain[:, None]
-        return torch.matmul(few, params["up"].transpose(1, 2)).unflatten(1, shape)
+        return torch.unflatten(torch.matmul(few, params["up"].transpose(1, 2)), 1, tuple(shape))
 
     def merged(self, params: Tensors, gain: Tensor) -> Tensor:
         return (params["up"] * gain) @ params["down"]
@@ -144,8 +144,8 @@ class Adapted(nn.Module):
         product = self._product(tensors, dropout, draws, place)
         at_once = len(rows) if self.training else max(1, AT_ONCE // len(next(iter(tensors.values()))))
         lost = torch.cat([nats(self.base, some, product) for some in torch.split(rows, at_once)], dim=1)
-        lost = lost.unflatten(1, (len(x), parts)).sum(dim=2)
-        return (lost / (math.log(2) * characters.to(lost)))[..., None]
+        nats_of = torch.unflatten(lost, 1, (len(x), parts)).sum(dim=2)
+        return torch.unsqueeze(nats_of / (math.log(2) * characters.to(lost)), -1)
 
     def product(self, tensors: Tensors) -> Product:
         """How matrices are applied with adapters, outside of training. tensors: with a leading M."""
@@ -203,7 +203,7 @@ def nats(base: Llama, rows: Tensor, product: Product) -> Tensor:
     members = len(logits)
     flat, aims = logits.flatten(0, 2), wanted.expand(members, *wanted.shape).flatten()
     lost = F.cross_entropy(flat, aims, ignore_index=-1, reduction="none")
-    return lost.unflatten(0, (members, *wanted.shape)).sum(dim=2)
+    return torch.unflatten(lost, 0, (members, *wanted.shape)).sum(dim=2)
 
 
 def _dropped(x: Tensor, dropout: Tensor, draws: Draws, rows: Tensor | None) -> Tensor:

@@ -200,7 +200,7 @@ class Llama(nn.Module):
         def heads(name: str) -> Tensor:
             full = f"{path}.self_attn.{name}"
             found = product(full, x, own[f"{full}.weight"])
-            return found.unflatten(-1, (-1, config.head_dim)).transpose(-2, -3)  # (M, B, H, T, D)
+            return torch.unflatten(found, -1, (-1, config.head_dim)).transpose(-2, -3)  # (M, B, H, T, D)
 
         query, key, value = _turned(heads("q_proj"), *turn), _turned(heads("k_proj"), *turn), heads("v_proj")
         if cache is not None:
@@ -212,7 +212,7 @@ class Llama(nn.Module):
         whole = q.shape[-2] == k.shape[-2]
         mask = None if whole else _later(q.shape[-2], k.shape[-2], q.device)
         found = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=whole and q.shape[-2] > 1)
-        merged = found.transpose(1, 2).flatten(2).unflatten(0, (members, -1))
+        merged = torch.unflatten(found.transpose(1, 2).flatten(2), 0, (members, -1))
         return product(f"{path}.self_attn.o_proj", merged, own[f"{path}.self_attn.o_proj.weight"])
 
     def _feed_forward(self, path: str, x: Tensor, product: Product) -> Tensor:

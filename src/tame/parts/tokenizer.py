@@ -24,8 +24,8 @@ class Tokenizer:
     def __init__(self, content: bytes, *, ids: int, where: str) -> None:
         """Raises UsageError and DataError as `read_tokenizer`."""
         self._own = read_tokenizer(content, where=where, ids=ids)
-        name = getattr(self._own.model, "unk_token", None)
-        self._unknown = None if name is None else self._own.token_to_id(name)
+        unknown = getattr(self._own.model, "unk_token", None)
+        self._unknown = None if unknown is None else self._own.token_to_id(unknown)
 
     def unknown(self, ids: np.ndarray) -> int:
         """How many of these tokens stand for what the tokenizer does not know."""

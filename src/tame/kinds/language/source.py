@@ -224,9 +224,9 @@ def _findings(own: _Read, pairs: Sequence[tuple[int, int]], split: Split, unknow
     if pairs:
         title = f"{count(len(pairs), 'pair')} of texts are near copies; they are kept on one side of the split"
         named = [[own.names[a], own.names[b]] for a, b in pairs[:MOST_NAMED]]
-        found.append(finding("near_duplicates", title, "warning", {"pairs": len(pairs), "first": named}))
+        found.append(finding("near_duplicates", title, "warning", {"count": len(pairs), "pairs": named}))
     if own.skipped:
         title = f"{count(len(own.skipped), 'file')} could not be read as texts"
-        first_few = [{each.id: each.reason} for each in own.skipped[:MOST_NAMED]]
-        found.append(finding("skipped_files", title, "warning", {"count": len(own.skipped), "files": first_few}))
+        first_few = [f"{each.id}: {each.reason}" for each in own.skipped[:MOST_NAMED]]
+        found.append(finding("skipped_files", title, "warning", {"count": len(own.skipped), "first": first_few}))
     return found
