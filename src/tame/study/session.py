@@ -18,6 +18,7 @@ from tame.core.config import StudyConfig
 from tame.core.errors import StoppedError, StorageError, require
 from tame.core.files import remove_drafts
 from tame.core.records import Event, History, Point, curve_event, early_stop_event
+from tame.kinds.known import kind_of
 from tame.store.disk import SAFE, write_inside, write_private
 from tame.store.lease import BusyError, Lease, hold
 from tame.study.events import Asked, HowChosen, Opened, StudyEvent, WorkerRestarted, event_of
@@ -227,7 +228,8 @@ class Study:
 
     def hire(self, *, cache: Path, inline: bool, under: Path | None = None) -> None:
         """Starts the worker. under: a second cache that is only read."""
-        place = Place(cache=cache, study=self.folder, under=under)
+        kind = kind_of(self.config).name if self.state.data is None else self.state.kind
+        place = Place(cache=cache, study=self.folder, under=under, kind=kind)
         if inline:
             self._executor = inline_executor(place, hear=self._hear, build=self.build)
             return
