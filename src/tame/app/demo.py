@@ -221,7 +221,7 @@ def _fault_table(faults: Sequence[Planted]) -> RenderableType:
 
 
 def _drawn_once(path: Path, draw_to: Callable[[Path], None]) -> None:
-    """Draws under a name of its own first, so that what has the name is whole; what another run drew meanwhile stays."""
+    """Draws under a name of its own first, so that what has the name is whole; what another run drew is kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as work:
         draft = Path(work) / "draft"
