@@ -15,7 +15,7 @@ from tame.core.records import Event
 from tame.evaluate.importance import importances
 from tame.evaluate.outcomes import outcomes
 from tame.pages.library import Library
-from tame.pages.space import MOST_BEST, MOST_OTHERS, cost_words, space_view, wider_text
+from tame.pages.space import MOST_BEST, MOST_OTHERS, Measured, cost_words, space_view, wider_text
 from tame.study.events import SpaceKept
 from tame.study.inbox import Seal, waiting
 from tame.study.state import read_state
@@ -35,7 +35,7 @@ def shelf_of(study):
 
 
 def test_axes_and_lines_are_those_of_the_trials(searching):
-    view = space_view(shelf_of(searching))
+    view = space_view(shelf_of(searching), Measured())
     axes = {axis["name"]: axis for axis in view["axes"]}
     assert set(axes) == set(SPACE.dimensions)
     assert (axes["optimizer.lr"]["low"], axes["optimizer.lr"]["high"], axes["optimizer.lr"]["log"]) == (
@@ -55,7 +55,7 @@ def test_axes_and_lines_are_those_of_the_trials(searching):
 
 
 def test_what_mattered_is_what_the_report_would_say(searching):
-    view = space_view(shelf_of(searching))
+    view = space_view(shelf_of(searching), Measured())
     history = read_state(searching.folder)[1].history
     right = importances(outcomes(history, SPACE), SPACE)
     assert [(each["name"], each["value"]) for each in view["importance"]] == [(o.name, o.value) for o in right.each]
@@ -63,10 +63,25 @@ def test_what_mattered_is_what_the_report_would_say(searching):
     assert view["axes"][0]["name"] == "optimizer.lr"
 
 
+def test_what_mattered_is_measured_anew_once_there_are_more_trials(searching):
+    measured = Measured()
+
+    def counted():
+        shelf = shelf_of(searching)
+        return space_view(shelf, measured)["count"], next(iter(measured._known.values()))[0]
+
+    assert counted() == (32, 32)
+    try_another(searching, 32)
+    assert counted() == (33, 32), "one more changes little"
+    for number in range(33, 36):
+        try_another(searching, number)
+    assert counted() == (36, 36)
+
+
 def test_of_many_trials_the_best_are_drawn_and_a_sample(searching):
     for number in range(32, 600):
         try_another(searching, number)
-    view = space_view(shelf_of(searching))
+    view = space_view(shelf_of(searching), Measured())
     assert view["count"] == 600
     assert len(view["lines"]) <= MOST_BEST + MOST_OTHERS
     assert len(json.dumps(view)) < 80_000
@@ -80,7 +95,7 @@ def test_what_a_wider_range_costs_is_counted_on_its_own_scale(searching):
     assert "1.5 times as long on its log scale" in said
     assert "16 more recipes beside the 32 tried" in said
     assert "about 32 s" in said
-    assert "has 6:40 left" in said or "400 s left" in said or "6 min 40 s left" in said
+    assert "has 6 min 40 s left" in said
     assert "too short" not in said
     assert "too short" in " ".join(cost_words(shelf_of(searching), "optimizer.weight_decay", low=None, high=1.5))
 
@@ -116,7 +131,7 @@ def test_what_is_no_wider_range_is_refused_with_the_reason(searching, name, ends
 def test_a_wider_space_shows_where_its_edges_were(searching):
     wider = SPACE.widened("optimizer.lr", high=0.1)
     searching.keep(SpaceKept(space=wider.to_json(), reason="asked for while it ran"))
-    (axis,) = [axis for axis in space_view(shelf_of(searching))["axes"] if axis["name"] == "optimizer.lr"]
+    (axis,) = [axis for axis in space_view(shelf_of(searching), Measured())["axes"] if axis["name"] == "optimizer.lr"]
     assert axis["high"] == 0.1
     assert axis["edges"] == [[pytest.approx(2 / 3), "0.01"]]
 
@@ -138,7 +153,9 @@ def test_the_pages_ask_for_a_wider_range_and_tell_what_came_of_it(searching):
         assert found.wish.texts == ("optimizer.lr=0.0001..0.1:log",)
         searching.keep(found.wish)
         searching.keep(Event("answered", {"id": found.wish.id, "done": False, "reason": "the search has ended"}))
-        answer = json.loads(own.request(f"/api/s/{number}/space")[2])["answer"]
+        view = json.loads(own.request(f"/api/s/{number}/space")[2])
+        assert json.loads(own.request(f"/api/s/{number}/space?after={view['seq']}")[2]) == {"seq": view["seq"]}
+        answer = view["answer"]
         assert (answer["words"], answer["reason"]) == ("Refused: search a wider space", "the search has ended")
         assert "learning rate" in own.request(f"/s/{number}/space")[2].decode()
 

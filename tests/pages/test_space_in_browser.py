@@ -27,7 +27,11 @@ def searching(tmp_path):
 
 @pytest.fixture
 def page(chromium, searching):
-    with serving(searching.folder.parent) as own, opened(chromium, own, f"/s/{study_in(own)}/space") as page:
+    allowed = "the server responded with a status of 409"  # the browser's own word for a range that is refused
+    with (
+        serving(searching.folder.parent) as own,
+        opened(chromium, own, f"/s/{study_in(own)}/space", allowed=allowed) as page,
+    ):
         page.wait_for_selector("g.edge")
         yield page
 

@@ -28,7 +28,7 @@ from tame.pages.compare import compared
 from tame.pages.curves import FIELDS, chart
 from tame.pages.guard import FRAMED, Guard
 from tame.pages.library import Library, Shelf
-from tame.pages.space import space_view, wider_text
+from tame.pages.space import wider_text
 from tame.pages.stream import Watches
 from tame.pages.study_routes import StudyRoutes, number_of
 from tame.pages.tables import table, trial_detail
@@ -113,7 +113,7 @@ class Pages:
 
     async def space(self, request: Request) -> Response:
         shelf = await self._shelf(request)
-        return _page("space.html", view=overview(shelf), space=await asyncio.to_thread(space_view, shelf))
+        return _page("space.html", view=overview(shelf), space=await self.of_study.view(shelf))
 
     async def report(self, request: Request) -> Response:
         return _page("report.html", view=overview(await self._shelf(request)))

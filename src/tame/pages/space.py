@@ -27,16 +27,38 @@ from tame.study.state import State, absent_of, explored_space
 MOST_AXES = 12
 MOST_BEST, MOST_OTHERS = 40, 160  # lines
 MOST_MEASURED = 2_000  # trials of which the importance is measured while a study runs
+FRESH = 1.1  # times as many trials, at which it is measured anew
 TICKS = (0.0, 0.5, 1.0)
 Plain = dict[str, object]
 
 
-def space_view(shelf: Shelf) -> Plain:
+class Measured:
+    """What mattered in each study. It is measured anew once there are a tenth more trials: of 2,000 it takes a second,
+    and a page that is left open asks again and again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, Importances]] = {}
+
+    def of(self, shelf: Shelf, space: Space, rows: Sequence[TrialRow]) -> Importances | None:
+        """As kept in the result, otherwise by these trials; None with too few of them, or too many to measure."""
+        state = shelf.followed.state
+        if state.result is not None and (mattered := Result.from_json(state.result).mattered) is not None:
+            return mattered.importance
+        if not LEAST <= len(rows) <= MOST_MEASURED:
+            return None
+        count, found = self._known.get(shelf.id, (0, None))
+        if found is None or len(rows) >= FRESH * count or {each.name for each in found.each} - set(space.dimensions):
+            found = _importances(shelf, space, rows)
+            self._known[shelf.id] = len(rows), found
+        return found
+
+
+def space_view(shelf: Shelf, measured: Measured) -> Plain:
     """Axes, lines and importance of a study, as plain values."""
     state, columns = shelf.followed.state, shelf.followed.columns
     space = explored_space(state)
     rows = _ranked(columns)
-    about = _importance(state, columns, space, rows)
+    about = measured.of(shelf, space, rows)
     shown = names_of(space.dimensions)
     order = [each.name for each in about.each] if about else []
     names = [*order, *(name for name in space.searched if name not in order)][:MOST_AXES]
@@ -174,18 +196,14 @@ def _place(dim: Dimension, value: Value | None) -> float | None:
     return round(dim.where(value), 4)
 
 
-def _importance(state: State, columns: Columns, space: Space, rows: Sequence[TrialRow]) -> Importances | None:
-    """What mattered: as kept in the result, otherwise measured now; None with too few trials, or too many to do so."""
-    if state.result is not None and (mattered := Result.from_json(state.result).mattered) is not None:
-        return mattered.importance
-    if not LEAST <= len(rows) <= MOST_MEASURED:
-        return None
+def _importances(shelf: Shelf, space: Space, rows: Sequence[TrialRow]) -> Importances:
     # Loaded here: it needs scipy, and most who look at pages never ask for it.
     from tame.evaluate.importance import importances
     from tame.evaluate.outcomes import outcomes
 
-    history = History({row.number: _trial(columns, row) for row in rows})
-    return importances(outcomes(history, space, absent=absent_of(state)), space)
+    followed = shelf.followed
+    history = History({row.number: _trial(followed.columns, row) for row in rows})
+    return importances(outcomes(history, space, absent=absent_of(followed.state)), space)
 
 
 def _trial(columns: Columns, row: TrialRow) -> Trial:

@@ -16,14 +16,14 @@ from tame.core.result import Result
 from tame.pages.download import names_of, zipped
 from tame.pages.lesson import lesson_of
 from tame.pages.library import Shelf
-from tame.pages.space import cost_words, space_view
+from tame.pages.space import Measured, cost_words, space_view
 
 
 class StudyRoutes:
     """The handlers, each for one route. shelf_of: the study that a request names."""
 
     def __init__(self, shelf_of: Callable[[Request], Awaitable[Shelf]]) -> None:
-        self._shelf = shelf_of
+        self._shelf, self._measured = shelf_of, Measured()
 
     @property
     def routes(self) -> list[Route]:
@@ -34,7 +34,15 @@ class StudyRoutes:
         ]  # fmt: skip
 
     async def space(self, request: Request) -> Response:
-        return JSONResponse(await asyncio.to_thread(space_view, await self._shelf(request)))
+        """The space, or only the number of the last event where that is known already."""
+        shelf = await self._shelf(request)
+        seq = shelf.followed.seq
+        is_known = request.query_params.get("after") == str(seq)
+        return JSONResponse({"seq": seq} if is_known else await self.view(shelf))
+
+    async def view(self, shelf: Shelf) -> dict[str, object]:
+        """The space of a study as plain values."""
+        return await asyncio.to_thread(space_view, shelf, self._measured)
 
     async def cost(self, request: Request) -> Response:
         """What a wider range would cost, before it is asked for."""

@@ -68,8 +68,10 @@ function Page() {
   const [turn, setTurn] = useState(0);
   const [said, setSaid] = useState("");
   const seq = useRef(-1), answer = useRef(/** @type {number|null} */ (null));
-  const look = () => api(`/api/s/${STUDY}/space`).then((own) => {
-    if (own.seq !== seq.current) { seq.current = own.seq; setFound(own); }
+  const look = () => api(`/api/s/${STUDY}/space?after=${seq.current}`).then((own) => {
+    if (own.seq === seq.current) return;
+    seq.current = own.seq;
+    setFound(own);
     if (answer.current !== null && own.answer && own.answer.id !== answer.current) setSaid(`${own.answer.words}: ${own.answer.reason}`);
     answer.current = own.answer?.id ?? 0;
   }, (e) => setSaid(`The server does not answer: ${e.message}`));
