@@ -101,4 +101,4 @@ def test_a_class_with_too_few_pictures_is_named():
     first, second = result.classes
     facts = replace(result.data_facts, counts={"train": {first: 4, second: 60}, "test": {first: 2, second: 20}})
     said = lesson_of(replace(result, data_facts=facts)).next[0]
-    assert f"Too few pictures of {first}: the smallest class has 6, and another class has 80" in said
+    assert said == f"Too few pictures of {first} (6); another class has 80."

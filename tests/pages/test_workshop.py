@@ -24,7 +24,7 @@ from tame.core.errors import UsageError
 from tame.data.image_lists import read_list
 from tame.data.split import make_split
 from tame.kinds.groups import named_groups
-from tame.pages.workshop import LEAST, Knobs, Workshop, id_of
+from tame.pages.workshop import LEAST, Knobs, Workshop, id_of, proposed_s
 
 FAILS = (sys.executable, "-c", "import sys; sys.exit('tame: this data cannot be used')")
 WAITS = (sys.executable, "-c", "import time; time.sleep(30)")
@@ -113,10 +113,10 @@ def test_only_an_empty_class_is_taken_away(shop):
 
 
 def test_training_is_refused_with_the_reason(shop, tmp_path):
-    assert "bee has 0 pictures" in shop.refusal()
-    assert "two classes" in Workshop(tmp_path / "none", fit=FAILS).refusal()
+    assert "bee has 0 pictures" in shop.refusal(shop.classes())
+    assert "two classes" in Workshop(tmp_path / "none", fit=FAILS).refusal([])
     fill(shop)
-    assert shop.refusal() == ""
+    assert shop.refusal(shop.classes()) == ""
     with pytest.raises(UsageError, match="the time must be"):
         shop.train(1.0)
 
@@ -133,7 +133,7 @@ def test_a_study_that_ends_before_it_begins_says_why(shop):
     shop._trains.wait(30)
     assert shop.problem() == "tame: this data cannot be used"
     assert shop.study is None
-    assert shop.refusal() == "", "it can be tried again"
+    assert shop.refusal(shop.classes()) == "", "it can be tried again"
 
 
 def test_one_study_trains_at_a_time(tmp_path):
@@ -218,9 +218,9 @@ def test_a_recording_is_known_by_the_names_of_its_pictures(shop):
 
 def test_too_few_recordings_are_refused_with_the_reason(shop):
     record(shop, recordings=2)
-    assert "bee comes from 2 recordings, and needs 3 at least" in shop.refusal()
+    assert "bee comes from 2 recordings, and needs 3 at least" in shop.refusal(shop.classes())
     record(shop, recordings=3)
-    assert shop.refusal() == ""
+    assert shop.refusal(shop.classes()) == ""
 
 
 ECHOES = (sys.executable, "-c", "import sys; sys.exit(' '.join(sys.argv[1:]))")
@@ -266,7 +266,7 @@ def test_no_recording_lies_on_both_sides_of_the_split(tmp_path):
             put(shop, id_of(name), picture(1000 * len(name) + seed), recording=f"{len(name)}{seed // 4:011d}")
     shop.train(30.0)
     shop._trains.wait(30)
-    path, *options = shop.data()
+    path, *options = shop.data(shop.classes())
     given = dict(zip(options[::2], options[1::2], strict=True))
     name, _, told = given["--column"].partition("=")
     config = StudyConfig(data=path, image=given["--image"], target=given["--target"], groups=given["--groups"],
@@ -291,4 +291,4 @@ def test_no_recording_lies_on_both_sides_of_the_split(tmp_path):
 def test_few_pictures_are_given_a_short_clock(shop, count, seconds):
     for number in range(count):
         (shop.folder / "bee" / f"{number}.jpg").write_bytes(b"\xff\xd8\xff")
-    assert shop.proposed_s == seconds
+    assert proposed_s(shop.classes()) == seconds

@@ -80,10 +80,9 @@ def _mistaken(result: Result) -> Iterator[str]:
 def _next(result: Result, codes: set[str]) -> Iterator[str]:
     counts = _counts(result)
     least, most = min(counts.values(), default=0), max(counts.values(), default=0)
-    few = [formats.inert(name) for name, own in counts.items() if own < FEW or most > UNEVEN * own]
+    few = [f"{formats.inert(name)} ({own})" for name, own in counts.items() if own < FEW or most > UNEVEN * own]
     if few:
-        uneven = f", and another class has {most}" if most > UNEVEN * least else ""
-        yield f"Too few pictures of {formats.listed(few)}: the smallest class has {least}{uneven}. Give it more."
+        yield f"Too few pictures of {formats.listed(few)}{f'; another class has {most}' if most > UNEVEN * least else ''}."
     if weak := _weak(result):
         yield (
             f"Give more pictures of {formats.listed(weak)} that differ: other places, light and sides. Look among its "

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from tame.core.plain import from_plain, to_plain
 from tame.pages.library import id_of
 from tame.pages.picture_files import DIGEST
-from tame.pages.workshop import LEAST, Knobs, Workshop
+from tame.pages.workshop import LEAST, Knobs, Workshop, proposed_s
 from tame.report import formats
 
 Plain = Mapping[str, object]
@@ -43,12 +43,13 @@ class Teaching:
     def view(self) -> dict[str, object]:
         """The project as it lies on the disk."""
         shop = self._workshop
-        study = shop.study
+        study, rows = shop.study, shop.classes()
+        seconds = proposed_s(rows)
         return {
-            "classes": [to_plain(row) for row in shop.classes()], "refusal": shop.refusal(), "least": LEAST,
+            "classes": [to_plain(row) for row in rows], "refusal": shop.refusal(rows), "least": LEAST,
             "is_training": shop.is_training, "study": None if study is None else id_of(study.resolve()),
             "problem": shop.problem(), "folder": str(shop.folder), "is_open": self._is_open,
-            "proposed_s": shop.proposed_s, "command": command_of(shop.data(), shop.proposed_s),
+            "proposed_s": seconds, "command": command_of(shop.data(rows), seconds),
         }  # fmt: skip
 
     async def state(self, request: Request) -> Response:

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,9 +148,8 @@ class Workshop:
             raise UsageError("there is no such picture")
         return thumbnail_of(read_bytes(self.folder / name, found.name))
 
-    def refusal(self) -> str:
-        """Why nothing can be trained yet; "" if it can."""
-        rows = self.classes()
+    def refusal(self, rows: Sequence[ClassRow]) -> str:
+        """Why nothing can be trained on these classes yet; "" if it can."""
         if len(rows) < 2:
             return "There must be two classes or more: what should it be told apart from?"
         few = next((row for row in rows if row.count < LEAST), None)
@@ -176,15 +176,9 @@ class Workshop:
             self._study = next((path for path in reversed(mine) if is_study(path)), None)
         return self._study if self._study is not None and is_study(self._study) else None
 
-    @property
-    def proposed_s(self) -> int:
-        """Seconds of training that suit so many pictures."""
-        total = sum(row.count for row in self.classes())
-        return next((seconds for most, seconds in PROPOSED if total <= most), LONGEST_S)
-
-    def data(self) -> list[str]:
+    def data(self, rows: Sequence[ClassRow]) -> list[str]:
         """The data of a study, as `tame fit` is given it: the folder, or a list of it where some is recorded."""
-        if not any(row.recordings for row in self.classes()):
+        if not any(row.recordings for row in rows):
             return [str(self.folder)]
         # Told as classes, since a table might take their names for numbers, or "None" for a cell without a value.
         own = ["--image", PICTURE, "--target", CLASS, "--column", f"{CLASS}=category", "--groups", GROUP]
@@ -194,7 +188,8 @@ class Workshop:
         """Begins a study in a process of its own, which goes on without these pages. Raises UsageError."""
         require(LEAST_S <= seconds <= MOST_S, f"the time must be {LEAST_S:g} to {MOST_S:g} seconds")
         with self._lock:
-            problem = self.refusal()
+            rows = self.classes()
+            problem = self.refusal(rows)
             require(not problem, problem)
             taken = {path.name for path in self._runs.iterdir()}
             name = next(own for i in range(1, 10_000) if (own := f"{PROJECT}-{i:04d}") not in taken)
@@ -205,7 +200,7 @@ class Workshop:
             write_text(self._runs / PROJECT, LIST, list_of(pictures, folder=PICTURES))
             with appending(self._runs / PROJECT, LOG) as log:
                 self._trains = subprocess.Popen(
-                    [*self._fit, *self.data(), *told], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    [*self._fit, *self.data(rows), *told], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                     stderr=log, start_new_session=True,
                 )  # fmt: skip
             threading.Thread(target=self._trains.wait, daemon=True).start()  # else it would stay as a zombie
@@ -241,6 +236,12 @@ class Workshop:
             self._where = {each.digest: name for name in self._class_names() for each in self._kept(name)}
             self._read = True
         return self._where
+
+
+def proposed_s(rows: Sequence[ClassRow]) -> int:
+    """Seconds of training that suit so many pictures."""
+    total = sum(row.count for row in rows)
+    return next((seconds for most, seconds in PROPOSED if total <= most), LONGEST_S)
 
 
 def _row(name: str, kept: list[Kept]) -> ClassRow:

@@ -79,7 +79,7 @@ function Knobs({ lesson, mine, turn, train, isOpen }) {
   const fixed = Object.keys(KNOBS).filter((name) => mine[name] !== "");
   return html`<details open=${fixed.length > 0}><summary>Under the hood: epochs, batch size, learning rate</summary>
     <p class="fine">The search chooses these by itself. Fix the ones that you want to try; it then chooses the rest.</p>
-    <div class="scroll" tabindex="0" role="region" aria-label="Knobs"><table class="list"><thead><tr><th>Knob</th><th class="n">The search chose</th><th class="n">The default</th><th>Mine</th></tr></thead><tbody>
+    <div class="scroll" tabindex="0" role="region" aria-label="Knobs"><table class="list fitted"><thead><tr><th>Knob</th><th class="n">The search chose</th><th class="n">The default</th><th>Mine</th></tr></thead><tbody>
       ${Object.entries(KNOBS).map(([name, words]) => html`<tr key=${name}><th scope="row">${words}</th><td class="n">${short(lesson?.knobs[name])}</td><td class="n">${short(lesson?.default[name])}</td>
         <td><input type="number" min="0" step="any" inputmode="decimal" size="8" aria-label=${`Mine: ${words}`} value=${mine[name]} onInput=${(/** @type {any} */ e) => turn(name, e.target.value)} /></td></tr>`)}
     </tbody></table></div>
