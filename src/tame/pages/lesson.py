@@ -82,7 +82,8 @@ def _next(result: Result, codes: set[str]) -> Iterator[str]:
     least, most = min(counts.values(), default=0), max(counts.values(), default=0)
     few = [f"{formats.inert(name)} ({own})" for name, own in counts.items() if own < FEW or most > UNEVEN * own]
     if few:
-        yield f"Too few pictures of {formats.listed(few)}{f'; another class has {most}' if most > UNEVEN * least else ''}."
+        uneven = f"; another class has {most}" if most > UNEVEN * least else ""
+        yield f"Too few pictures of {formats.listed(few)}{uneven}."
     if weak := _weak(result):
         yield (
             f"Give more pictures of {formats.listed(weak)} that differ: other places, light and sides. Look among its "

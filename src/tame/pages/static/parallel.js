@@ -90,7 +90,7 @@ function draw(canvas, width, lines, { x, y, loss }) {
 function Axis({ axis, x, y, isOpen, turn, move }) {
   const label = axis.label.length > LETTERS ? `${axis.label.slice(0, LETTERS - 1)}…` : axis.label;
   return html`<g><title>${axis.label}</title><line x1=${x} x2=${x} y1=${y(0)} y2=${y(1)} class="post" /><text x=${x} y="20" class="name" text-anchor="middle">${label}</text>
-    ${axis.ticks.map((/** @type {any} */ tick) => html`<text key=${tick[0]} x=${x + 6} y=${y(tick[0]) + 4}>${tick[1]}</text>`)}
+    ${axis.ticks.map((/** @type {any} */ tick) => html`<text key=${tick[0]} x=${x + (isOpen ? 13 : 6)} y=${y(tick[0]) + 4}>${tick[1]}</text>`)}
     ${axis.edges?.map((/** @type {any} */ edge) => html`<g key=${edge[1]} class="was"><line x1=${x - 9} x2=${x + 9} y1=${y(edge[0])} y2=${y(edge[0])} /><text x=${x - 11} y=${y(edge[0]) + 4} text-anchor="end">planned ${edge[1]}</text></g>`)}
     ${isOpen && [0, 1].map((end) => html`<${Edge} key=${`${end} ${axis.low} ${axis.high} ${turn}`} axis=${axis} end=${end} x=${x} y=${y(end)} move=${move} />`)}</g>`;
 }
