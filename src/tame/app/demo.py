@@ -24,6 +24,7 @@ from tame.app.from_scratch import FromScratch, from_scratch
 from tame.app.preview import check_data
 from tame.app.run import fit_study
 from tame.app.show import result_lines
+from tame.app.ui import how_to_watch
 from tame.core.config import StudyConfig
 from tame.core.errors import UsageError
 from tame.core.evaluation import ClassAnswers
@@ -78,7 +79,8 @@ class Demo:
         parts: list[RenderableType] = [Text("What is wrong with the data", "bold"), _fault_table(self.faults), Text()]
         if self.scratch is not None:
             parts += [Text(pretraining_in_words(self.result, self.scratch)), Text()]
-        return Group(*parts, result_lines(self.result))
+        watch = Text(formats.inert(how_to_watch(Path(self.result.study))), overflow="fold")
+        return Group(*parts, result_lines(self.result), Text(), watch)
 
 
 def run_demo(

@@ -28,12 +28,15 @@ from tame.pages.compare import compared
 from tame.pages.curves import FIELDS, chart
 from tame.pages.guard import FRAMED, Guard
 from tame.pages.library import Library, Shelf
+from tame.pages.space import wider_text
 from tame.pages.stream import Watches
+from tame.pages.study_routes import StudyRoutes, number_of
 from tame.pages.tables import table, trial_detail
 from tame.pages.teaching import Teaching
 from tame.pages.trying import Trier
 from tame.pages.views import OFFERED, findings, life_of, lines, overview
 from tame.pages.workshop import Workshop
+from tame.study.events import Asked
 from tame.study.inbox import Seal, ask, wish_of
 
 REPORT_BYTES = 64 * 1024 * 1024
@@ -66,7 +69,7 @@ def application(settings: Settings, access: Access, *, port: int) -> Guard:
         Route("/api/s/{id}/trials", pages.api_trials), Route("/api/s/{id}/trial/{number:int}", pages.api_trial),
         Route("/api/s/{id}/ask", pages.api_ask, methods=["POST"]), Route("/teach", pages.teach),
         Route("/s/{id}/try", pages.try_), Route("/api/s/{id}/try", pages.api_try, methods=["PUT"]),
-        *pages.teaching.routes,
+        Route("/s/{id}/space", pages.space), *pages.of_study.routes, *pages.teaching.routes,
     ]  # fmt: skip
 
     @asynccontextmanager
@@ -87,6 +90,7 @@ class Pages:
         self.library = Library(settings.folders, store_of=settings.store_of)
         self._watches = Watches(self.library)
         self.trier = Trier(settings.answers)
+        self.of_study = StudyRoutes(self._shelf)
         is_open = not settings.is_read_only and bool(settings.fit)
         self.teaching = Teaching(Workshop(settings.folders[0], fit=settings.fit), is_open=is_open)
 
@@ -106,6 +110,10 @@ class Pages:
     async def trials(self, request: Request) -> Response:
         shelf = await self._shelf(request)
         return _page("trials.html", view=overview(shelf), rows=table(shelf, sort="loss", most=100)["rows"])
+
+    async def space(self, request: Request) -> Response:
+        shelf = await self._shelf(request)
+        return _page("space.html", view=overview(shelf), space=await self.of_study.view(shelf))
 
     async def report(self, request: Request) -> Response:
         return _page("report.html", view=overview(await self._shelf(request)))
@@ -200,7 +208,7 @@ class Pages:
             raise HTTPException(409, "no process works on this study, so nobody would answer")
         try:
             given = json.loads(body)
-            wish = wish_of(given["what"], seconds=given.get("seconds"), code=given.get("code"))
+            wish = _wish(shelf, given)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise HTTPException(400, "what is asked for cannot be read") from None
         seal = Seal(key=self.settings.key, study=opened.id)
@@ -224,6 +232,15 @@ class Pages:
             raise HTTPException(404, "no such study")
         await asyncio.to_thread(shelf.look)
         return shelf
+
+
+def _wish(shelf: Shelf, given: Mapping[str, Any]) -> Asked:
+    """What is asked for: a wider range by the name of its dimension and its new ends."""
+    texts = None
+    if given["what"] == "space":
+        low, high = (number_of(given.get(end)) for end in ("low", "high"))
+        texts = (wider_text(shelf.followed.state, str(given["name"]), low=low, high=high),)
+    return wish_of(given["what"], seconds=given.get("seconds"), code=given.get("code"), texts=texts)
 
 
 def _number(text: str) -> int:

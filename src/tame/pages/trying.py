@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from tame.core.errors import TameError, UsageError, WorkerError
-from tame.pages.workshop import ending_of
+from tame.pages.picture_files import ending_of
 
 IDLE_S = 300.0  # without a question, after which the process ends
 

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+from tame.core.codes import CODES
 from tame.core.config import METRIC_MODES, StudyConfig, default_metric
 from tame.core.records import DEFAULT, FINALIST, LOST, REMEDY, Finding
 from tame.core.result import Result
@@ -35,7 +36,8 @@ LIFE_WORDS: Mapping[Life, str] = {
 }  # fmt: skip
 STAGES = ("T", "A", "M", "E")
 OFFERED: Mapping[Life, tuple[str, ...]] = {  # what can be asked for
-    "training": ("pause", "stop", "time"), "paused": ("go_on", "stop", "time"), "evaluating": ("pause",),
+    "training": ("pause", "stop", "time", "space", "mute"), "paused": ("go_on", "stop", "time", "space", "mute"),
+    "evaluating": ("pause", "mute"),
 }  # fmt: skip
 
 
@@ -206,6 +208,7 @@ def finding_of(finding: Finding, kind: str = FIRST) -> Plain:
         "title": _inert(in_plain_words(finding.title)), "evidence": _inert(in_plain_words(evidence(finding, kind))),
         "to_do": to_do(finding), "change": _inert(finding.change), "outcome": _inert(finding.outcome),
         "why": finding.why, "sure": SURE.get(finding.confidence or "", ""), "mute": finding.mute,
+        "can_mute": finding.code in CODES,
     }  # fmt: skip
 
 
@@ -289,7 +292,10 @@ def _answered(followed: Followed, data: Mapping[str, object]) -> Plain:
     wish = followed.state.wishes.get(str(data.get("id")))
     asked = "go on" if wish is None else _ASKED[wish.what]
     verb = "You asked to" if data.get("done") else "Refused:"
-    return {"words": f"{verb} {asked}", "reason": formats.inert(str(data.get("reason", ""))), "done": data.get("done")}
+    return {
+        "words": f"{verb} {asked}", "reason": formats.inert(str(data.get("reason", ""))), "done": data.get("done"),
+        "asked": "" if wish is None else wish.what,
+    }  # fmt: skip
 
 
 def _plain(text: str, reason: str = "") -> Teller:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from tame.core.codes import CODES
-from tame.core.errors import StoppedError, TameError, UsageError
+from tame.core.errors import StoppedError, TameError, UsageError, unknown
 from tame.core.options import write_time
 from tame.core.recipe import Recipe
 from tame.core.records import Event
@@ -167,9 +167,8 @@ def _refusal(study: Study, wish: Asked) -> str:
                 return "this study has no clock: it ends with its trials"
             return "the search has ended, so more time would not be used" if is_over else ""
         case "mute":
-            known = wish.code in CODES
-            if not known:
-                return f"no finding has the code {wish.code!r}"
+            if wish.code not in CODES:
+                return unknown("finding", wish.code, CODES)
             return "it is left out already" if wish.code in state.left_out else ""
         case "space":
             return "the search has ended" if is_over else why_closed(study)
