@@ -276,7 +276,7 @@ def second_source(rng: Rng, columns: Columns) -> Faulty:
 def seasons(rng: Rng, columns: Columns) -> Faulty:
     """Rows in an order in which one class comes and goes, four times."""
     _, place = codes(columns)
-    when = np.where(place == place.max(), rng.normal(0.5, 0.2, len(place)), rng.random(len(place))) % 1
+    when = np.where(place == place.max(), rng.normal(0.5, 0.12, len(place)), rng.random(len(place))) % 1
     order = np.argsort(rng.integers(0, 4, len(place)) + when, kind="stable")
     return Faulty({name: own[order] for name, own in columns.items()})
 

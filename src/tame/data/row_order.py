@@ -10,7 +10,9 @@ from scipy.stats import spearmanr
 from tame.data.unseen import Aim, Values, beyond, binned, explained, losses_of_none, losses_of_one
 
 LEAST_ROWS = 200
-LEAST_SHARE = 0.05  # of the loss of guessing, that the place takes away out of fold
+LEAST_SHARE = 0.1  # of the loss of guessing, that the place takes away out of fold: many tables drift a little
+FEWEST, MOST, ROWS_OF_EACH = 8, 32, 50  # stretches of the file, and how many rows each should have
+LEVEL = 0.02  # chance of so large a gain, if losses were not out of fold, where chance gives hardly any
 PARTS = 10  # of the file, that are compared in words
 # Labels that come in blocks, as in a file that was sorted by them, say how the file was written and not how the rows
 # came about: within a stretch of such a file labels change far less often than by chance.
@@ -38,10 +40,10 @@ def order_tells(aim: Aim) -> OrderTells | None:
     num = len(aim.values)
     if num < LEAST_ROWS:
         return None
-    places = binned(Values("place", np.arange(num, dtype=np.float64)))
+    places = binned(Values("place", np.arange(num, dtype=np.float64)), bins=min(max(num // ROWS_OF_EACH, FEWEST), MOST))
     none, losses = losses_of_none(aim), losses_of_one(places, aim)
     told, apart = explained(losses, none), none - losses
-    sure = float(apart.mean()) > beyond(1) * float(apart.std()) / num**0.5
+    sure = float(apart.mean()) > beyond(1, level=LEVEL) * float(apart.std()) / num**0.5
     if not sure or told < LEAST_SHARE or _is_sorted(aim, places):
         return None
     parts = np.array_split(np.arange(num), PARTS)
