@@ -394,6 +394,7 @@ def test_a_poisoned_event_is_named_or_changes_nothing_that_breaks(number, data):
         ("remedied", {"trial": 0, "outcomes": [{"trial": 0, "verdict": "healed"}]}, "healed"),
         ("trained", {"trained_s": -1}, "less than no"),
         ("stopped", {"used_s": -1}, "used_s is -1"), ("engines", {"used": [{}]}, ""), ("data", {"pairs": 3}, "pairs"),
+        ("data", {"counts": {}, "metric": "acuracy"}, "did you mean 'accuracy'"),
         ("result", {}, "the result"), ("finding", {"code": "x"}, ""),
     ],
 )  # fmt: skip

@@ -40,11 +40,12 @@ INLINE = "<inline>"  # as model: the function exists only in the process that st
 TASKS = ("auto", "images", "table", "classification", "binary", "multiclass", "regression")
 METRIC_MODES = {
     "accuracy": "max", "balanced_accuracy": "max", "f1_macro": "max", "log_loss": "min", "roc_auc": "max",
+    "average_precision": "max",
     "rmse": "min", "mae": "min", "r2": "max",
 }  # fmt: skip
 SEARCHES = ("auto", "asha", "gp", "grid", "hyperband", "pbt", "random", "sha", "sobol", "thaw", "tpe")
 ACTS = False  # whether the doctor does so where nothing is said of it
-CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc")
+CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc", "average_precision")
 REGRESSION_METRICS = ("rmse", "mae", "r2")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from tame.core.codes import CODES
-from tame.core.config import METRIC_MODES, StudyConfig, default_metric
+from tame.core.config import METRIC_MODES, StudyConfig
 from tame.core.records import DEFAULT, FINALIST, LOST, REMEDY, Finding
 from tame.core.result import Result
 from tame.kinds.known import FIRST
@@ -128,11 +128,7 @@ def _clock(shelf: Shelf, life: Life, config: StudyConfig | None) -> Plain:
 
 
 def _metric_of(shelf: Shelf, result: Result | None) -> Plain:
-    name = "" if result is None else result.metric
-    data, opened = shelf.followed.state.data, shelf.followed.state.opened
-    if not name and data is not None and opened is not None:
-        asked = str(opened.config.get("metric") or "auto")
-        name = asked if asked != "auto" else default_metric("multiclass" if data.get("classes") else "regression")
+    name = shelf.followed.state.metric if result is None else result.metric
     return {"name": name, "words": formats.metric_name(name), "rising": METRIC_MODES.get(name, "max") == "max"}
 
 

@@ -34,14 +34,17 @@ def open_data(study: Study) -> Data:
     kind = kind_of(study.config) if known.data is None else reader_of(study.config, study.state.kind)
     if kind not in OURS:
         study.watcher.note(f"{study.config.data} is read as {kind.words.nouns}, a kind of data of another package")
-    opened = kind.read(study.config, known, study.worker, phase=partial(study.stage, 1), folder=study.folder)
+    # A later version may choose another metric for the same data; a study keeps the one that it began with.
+    config = replace(study.config, metric=study.state.metric or study.config.metric)
+    opened = kind.read(config, known, study.worker, phase=partial(study.stage, 1), folder=study.folder)
     own = (kind, TABLES) if kind is OWN_ARRAYS else (kind,)  # arrays of rows and columns become a table
     said = f"the kind of data {kind.name!r} returned data of the kind {opened.data.kind!r}"
     require(opened.data.kind in [each.name for each in own], said)
     known.require_same(opened.facts.digests, "data")
     learn(study, opened.data)
     if known.data is None:
-        study.keep(Event("data", to_plain(opened.facts)), *findings_events(opened.findings))
+        facts = {**to_plain(opened.facts), "metric": opened.data.metric}
+        study.keep(Event("data", facts), *findings_events(opened.findings))
     _write_files(study, opened)
     study.has_data = True
     return replace(opened.data, groups=opened.groups)

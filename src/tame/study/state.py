@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from tame.adjust.guard import Rest
-from tame.core.config import StudyConfig
-from tame.core.errors import StorageError, require
+from tame.core.config import METRIC_MODES, StudyConfig, default_metric
+from tame.core.errors import StorageError, require, unknown
 from tame.core.importance import Objective
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
@@ -183,6 +183,18 @@ class State:
         """The kind of data; pictures if unknown, as in the first studies."""
         return FIRST if self.data is None else str(self.data.get("kind", FIRST))
 
+    @property
+    def metric(self) -> str:
+        """The metric that the study began with; "" before its data is known.
+
+        Studies that do not keep it were chosen by the one that was asked for, or by the default of their task.
+        """
+        if self.data is None:
+            return ""
+        asked = "auto" if self.opened is None else str(self.opened.config.get("metric") or "auto")
+        default = default_metric("multiclass" if self.data.get("classes") else "regression")
+        return str(self.data.get("metric") or (default if asked == "auto" else asked))
+
     def after(self, event: Event) -> None:
         """Applies one event; one of an unknown kind changes only the used time."""
         of_trials = OF_TRIALS.get(event.kind)
@@ -277,6 +289,8 @@ def _of_data(state: State, event: Event) -> None:
     if not isinstance(pairs, Sized):
         raise StorageError("its pairs are not a list")
     from_plain(DataFactsType, {**event.data, "pairs": len(pairs)}, what=event)
+    metric = event.data.get("metric", "accuracy")
+    require(metric in METRIC_MODES, unknown("metric", str(metric), METRIC_MODES), error=StorageError)
     state.data = dict(event.data)
 
 
