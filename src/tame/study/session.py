@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tame.core.config import StudyConfig
+from tame.core.edits import EDITS, read_edits, text_of
 from tame.core.errors import StoppedError, StorageError, require
 from tame.core.files import remove_drafts
 from tame.core.records import Event, History, Point, curve_event, early_stop_event
@@ -297,9 +298,12 @@ def begin(
     keep: puts what was given from Python into the folder; ours: whether an empty folder was made for this study alone.
     Raises UsageError for a folder that holds something else, StorageError where it cannot be made or is in use.
     """
+    edits = None if config.edits is None else read_edits(Path(config.edits))  # refused before anything is made
     folder, lease, made = take_folder(config)
     record: Record | None = None
     try:
+        if edits is not None:  # a study that goes on reads its own copy, whatever has become of the user's file
+            write_private(folder / EDITS, text_of(edits))
         if config.store is not None:
             write_server(folder, config.store)
         if keep is not None:
