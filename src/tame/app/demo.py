@@ -91,7 +91,7 @@ def run_demo(
         def draw_all(draft: Path) -> None:
             draw(draft, seed=seed, counts=COUNT, faults=FAULTS, processes=usable_cores())
 
-        _drawn_once(folder, draw_all)
+        drawn_once(folder, draw_all)
     drawn = planted(folder, seed=seed, counts=COUNT, faults=FAULTS)
     if not all((folder / name).is_file() for name in (*drawn.mislabelled, *drawn.unreadable)):
         raise UsageError(f"{folder} does not hold the pictures of seed {seed}; give another --pictures, or remove it")
@@ -123,7 +123,7 @@ def run_table_demo(watcher: Watcher, *, time_s: float, seed: int, out: str | Non
     path = Path("runs") / f"demo-table-{seed}.csv"
     if not path.exists():
         watcher.phase(f"drawing a table of {ROWS:,} measured insects")
-        _drawn_once(path, lambda draft: draw_table(draft, seed=seed, rows=ROWS, faults=TABLE_FAULTS))
+        drawn_once(path, lambda draft: draw_table(draft, seed=seed, rows=ROWS, faults=TABLE_FAULTS))
     watcher.phase("looking at the table, as tame check does")
     seen = check_data(StudyConfig(data=str(path), target=TARGET, seed=seed)).findings
     config = StudyConfig(data=str(path), target=TARGET, columns={LEAK: "ignore"}, time_s=time_s, seed=seed, out=out)
@@ -219,7 +219,7 @@ def _fault_table(faults: Sequence[Planted]) -> RenderableType:
     return Padding(table, (0, 0, 0, 2))
 
 
-def _drawn_once(path: Path, draw_to: Callable[[Path], None]) -> None:
+def drawn_once(path: Path, draw_to: Callable[[Path], None]) -> None:
     """Draws under another name first, so that what has the name is whole. Raises UsageError after a broken attempt."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
