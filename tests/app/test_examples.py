@@ -63,13 +63,14 @@ def test_two_phases_are_compared_with_one(tmp_path):
     assert compared.startswith("the intervals do not overlap" if apart else "the intervals overlap")
 
 
-# What TAME's checks say of the faults that are planted in the exercise, in the order of the faults.
+# What TAME's checks say of the faults that are planted in the exercise, and the doctor of a training that is too long.
 FOUND = (
     r"the accuracy is 0\.\d+, but the confusion matrix gives 0\.\d+",
     r"promised too much by: [+-]",
     r"pairs of copies; the split divides [1-9]\d*, by groups 0",
     r"TAME: the model ends in Softmax",
     r"TAME202 the first loss is",
+    r"against overfitting of trial 0: validation loss .\d",  # what the doctor tried
 )
 NETWORKS = ("from scratch", "pretrained")
 INTERVAL = re.compile(r"([+-]?\d\.\d{3}) \(([+-]?\d\.\d{3}) to ([+-]?\d\.\d{3}), \d+ pictures\)")

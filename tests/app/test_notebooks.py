@@ -22,6 +22,32 @@ X = np.random.default_rng(0).normal(size=(60, 3))
 study = tame.fit((X, (X[:, 0] > 0).astype(int)), trials=2, epochs=2, folds=2, out="study")
 """
 
+BOOK = """
+import marimo
+
+app = marimo.App()
+
+
+@app.cell
+def _():
+    import numpy as np, tame
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    study = tame.fit((X, (X[:, 0] > 0).astype(int)), trials=2, epochs=2, folds=2, out="study")
+    return (study,)
+
+
+@app.cell
+def _(study):
+    study
+    return
+
+
+@app.cell
+def _(study):
+    study.plot()
+    return
+"""
+
 
 def test_outside_of_a_notebook_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("IPython", "marimo"):
@@ -110,3 +136,18 @@ def test_an_executed_notebook_has_one_output_that_was_updated_and_shows_the_stud
     assert not [each for each in every if each["output_type"] == "error" or each.get("name") == "stderr"]
     kinds = {kind for each in every for kind in each.get("data", {})}
     assert not [kind for kind in kinds if "widget" in kind or "javascript" in kind]
+
+
+@pytest.mark.slow
+def test_a_notebook_of_marimo_shows_the_progress_the_study_and_a_chart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("marimo", reason="needs marimo: pip install marimo")
+    monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "book.py").write_text(BOOK, encoding="utf-8")
+    command = [sys.executable, "-m", "marimo", "export", "html", "book.py", "-o", "book.html"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=600)
+    page = (tmp_path / "book.html").read_text(encoding="utf-8")
+    for shown in ("TAME: stage 6 of 6", "best so far: validation", "A network that", "u003Csvg"):
+        assert shown in page
+    assert "Traceback" not in page
