@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import make_findings
+import make_notebook
 import make_pages
 import make_parts
 
@@ -85,6 +86,7 @@ def main() -> None:
     given = parser.parse_args()
     make_parts.PAGE.write_text(make_parts.page(), encoding="utf-8")
     make_findings.PAGE.write_text(make_findings.page(), encoding="utf-8")
+    make_notebook.PAGE.write_text(make_notebook.page(), encoding="utf-8")
     try:
         build(given.site, given.work)
     except subprocess.CalledProcessError:
