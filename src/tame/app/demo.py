@@ -6,6 +6,7 @@ The demo knows which faults it planted, so it can say how many of them the study
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -222,10 +223,10 @@ def _fault_table(faults: Sequence[Planted]) -> RenderableType:
 
 
 def _drawn_once(path: Path, draw_to: Callable[[Path], None]) -> None:
-    """Draws under another name first, so that what has the name is whole. Raises UsageError after a broken attempt."""
+    """Draws under a name of its own first, so that what has the name is whole; what another run drew is kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    if draft.exists():
-        raise UsageError(f"{draft} is left over from an interrupted run; remove it and try again")
-    draw_to(draft)
-    draft.rename(path)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as work:
+        draft = Path(work) / "draft"
+        draw_to(draft)
+        if not path.exists():
+            draft.rename(path)

@@ -18,6 +18,8 @@ from tame.study.state import Silent
 NEEDED = ("starlette", "uvicorn")
 FIT = (sys.executable, "-P", "-m", "tame.app.cli", "fit")
 ANSWERS = (sys.executable, "-P", "-m", "tame.app.answering")
+SHOWS = (sys.executable, "-P", "-m", "tame.app.looking")
+EDITS = (sys.executable, "-P", "-m", "tame.app.editing")
 INSTALL = "pip install 'tame-ml[ui]'"
 GET = f"the pages need two small packages more: {INSTALL}"
 
@@ -31,7 +33,7 @@ def show_pages(folder: Path, *, port: int, browser: bool, read_only: bool) -> No
 
     settings = Settings(
         folders=(folder,), key=None if read_only else own_key(Silent()), store_of=_known_store, is_read_only=read_only,
-        fit=() if is_study(folder) else FIT, answers=ANSWERS,
+        fit=() if is_study(folder) else FIT, answers=ANSWERS, shows=SHOWS, edits=EDITS,
     )  # fmt: skip
     serve(settings, port=port, browser=browser and has_display(), say=_say)
 

@@ -26,6 +26,7 @@ from tame.kinds.known import FIRST
 from tame.pages.access import Access
 from tame.pages.compare import compared
 from tame.pages.curves import FIELDS, chart
+from tame.pages.data import DataPage, Desk, counts_of
 from tame.pages.guard import FRAMED, Guard
 from tame.pages.library import Library, Shelf
 from tame.pages.space import wider_text
@@ -54,6 +55,8 @@ class Settings:
     store_of: Callable[[Path], str | None] = field(default=lambda folder: None)
     is_read_only: bool = False
     answers: tuple[str, ...] = ()  # the command that answers what a model says, without its study
+    shows: tuple[str, ...] = ()  # the command that reads the data of a study, without it
+    edits: tuple[str, ...] = ()  # the command that notes edits where no process works on a study, without it
     fit: tuple[str, ...] = ()  # the command that begins a study, without its data; none: nothing can be taught
 
 
@@ -69,7 +72,8 @@ def application(settings: Settings, access: Access, *, port: int) -> Guard:
         Route("/api/s/{id}/trials", pages.api_trials), Route("/api/s/{id}/trial/{number:int}", pages.api_trial),
         Route("/api/s/{id}/ask", pages.api_ask, methods=["POST"]), Route("/teach", pages.teach),
         Route("/s/{id}/try", pages.try_), Route("/api/s/{id}/try", pages.api_try, methods=["PUT"]),
-        Route("/s/{id}/space", pages.space), *pages.of_study.routes, *pages.teaching.routes,
+        Route("/s/{id}/space", pages.space), Route("/s/{id}/data", pages.data), *pages.of_study.routes,
+        *pages.teaching.routes, *pages.looking.routes,
     ]  # fmt: skip
 
     @asynccontextmanager
@@ -77,6 +81,7 @@ def application(settings: Settings, access: Access, *, port: int) -> Guard:
         yield
         pages.library.close()
         pages.trier.close()
+        pages.looking.close()
 
     handlers: Mapping[Any, Any] = {HTTPException: _failed, TameError: _refused}
     return Guard(Starlette(routes=routes, lifespan=life, exception_handlers=handlers), access, port=port)
@@ -92,6 +97,8 @@ class Pages:
         self.trier = Trier(settings.answers)
         self.of_study = StudyRoutes(self._shelf)
         is_open = not settings.is_read_only and bool(settings.fit)
+        key = None if settings.is_read_only else settings.key
+        self.looking = DataPage(Desk(shows=settings.shows, edits=settings.edits, key=key), self._shelf)
         self.teaching = Teaching(Workshop(settings.folders[0], fit=settings.fit), is_open=is_open)
 
     async def enter(self, request: Request) -> Response:
@@ -151,6 +158,12 @@ class Pages:
     def _can_try(self, shelf: Shelf) -> bool:
         state = shelf.followed.state
         return state.result is not None and state.kind == FIRST and bool(self.settings.answers)
+
+    async def data(self, request: Request) -> Response:
+        shelf = await self._shelf(request)
+        counts = counts_of(shelf.followed.state)
+        own = [each for each in findings(shelf) if each["trial"] is None]
+        return _page("data.html", view=overview(shelf), counts=counts, findings=own)
 
     async def teach(self, request: Request) -> Response:
         return _page("teach.html", shop=await asyncio.to_thread(self.teaching.view))
