@@ -124,8 +124,8 @@ def test_average_precision_equals_that_of_scikit_learn(seed, n, levels, share, d
     outputs = torch.stack([torch.zeros(3, n), torch.from_numpy(margin)], dim=-1).to(dtype)
     counts = rng.integers(1, 4, size=n)
     weight = torch.from_numpy(counts).to(dtype)
-    for own, given in ((np.ones(n), None), (counts, weight)):
-        found = METRICS.get("average_precision")(outputs, torch.from_numpy(target), given)
+    for own, own_weight in ((np.ones(n), None), (counts, weight)):
+        found = METRICS.get("average_precision")(outputs, torch.from_numpy(target), own_weight)
         rare = 0 if 3 * own[target == 0].sum() < own.sum() else 1
         sign = 1 if rare else -1
         wanted = [sk.average_precision_score(target == rare, sign * row, sample_weight=own) for row in margin]

@@ -114,8 +114,14 @@ SAID = {  # of every code its evidence, and a part of what is said of it
         "patient: 40 values in 400 rows",
     ),
     "row_order": (
-        {"told": "12 %", "name": "sick", "share_low": "5 %", "share_high": "60 %", "rows_low": "rows 1 to 40",
-         "rows_high": "rows 361 to 400"},
+        {
+            "told": "12 %",
+            "name": "sick",
+            "share_low": "5 %",
+            "share_high": "60 %",
+            "rows_low": "rows 1 to 40",
+            "rows_high": "rows 361 to 400",
+        },
         "tells 12 % of what is to be known of the target: of rows 1 to 40 5 % are sick, of rows 361 to 400 60 %",
     ),
     "small_classes": ({"count": 2, "classes": [{"ant": 3}, {"bee": 4}]}, "ant 3; bee 4"),

@@ -15,7 +15,7 @@ ONE_SEED: Verdict = "one seed each"  # the interval is that of two networks; it 
 
 
 def rare_of_two(share_of_first: float) -> int:
-    """The class, of two, that average precision is of: the second, as is usual, unless the first is clearly the rare one.
+    """The class, of two, that average precision is of: the second, as is usual, unless the first is clearly rare.
 
     Not simply the rarer one, which of classes of nearly equal size would be another in each fold.
     """

@@ -247,7 +247,9 @@ def precisions(target: np.ndarray, probabilities: np.ndarray, groups: np.ndarray
             continue
         value, influence = of_precision(own, probabilities[:, number])(np.ones((1, n)))
         kept = effective(influence[0], groups) / n
-        parts.append((float(value[0]), *_of_precision(float(value[0]), num * kept, float((influence**2).mean()) / n / kept)))
+        parts.append(
+            (float(value[0]), *_of_precision(float(value[0]), num * kept, float((influence**2).mean()) / n / kept))
+        )
         shared.add(influence[0])
     low, high = _mean_of(parts, shared.factor)
     value = of_precisions(target, probabilities)(np.ones((1, n)))[0]

@@ -169,8 +169,8 @@ def measure(metric: str, judged: Judged) -> float:
 
     roc_auc with more than two classes is the mean over the classes, each against the rest; classes that no example or
     every example has are left out, and if none is left it is 0.5. average_precision is the mean over the classes that
-    occur; of two it is that of one (`rare_of_two`), and 0 if that does not occur. r2 of targets that are all the same is 0, or 1 if
-    every prediction is right.
+    occur; of two it is that of one (`rare_of_two`), and 0 if that does not occur. r2 of targets that are all the same
+    is 0, or 1 if every prediction is right.
     """
     known = METRICS_OF[judged.task]
     if metric not in known:

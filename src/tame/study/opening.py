@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from tame.core.edits import EDITS, Edit, read_edits
 from tame.core.errors import require
 from tame.core.plain import to_plain
 from tame.core.records import Event
@@ -41,10 +42,13 @@ def open_data(study: Study) -> Data:
     said = f"the kind of data {kind.name!r} returned data of the kind {opened.data.kind!r}"
     require(opened.data.kind in [each.name for each in own], said)
     known.require_same(opened.facts.digests, "data")
+    applied = known.edits is None or opened.edited is not None
+    require(applied, f"the kind of data {kind.name!r} applies no edits; leave out --edits")
     learn(study, opened.data)
     if known.data is None:
         facts = {**to_plain(opened.facts), "metric": opened.data.metric}
-        study.keep(Event("data", facts), *findings_events(opened.findings))
+        edited = () if opened.edited is None else (opened.edited,)
+        study.keep(Event("data", facts), *edited, *findings_events(opened.findings))
     _write_files(study, opened)
     study.has_data = True
     return replace(opened.data, groups=opened.groups)
@@ -70,7 +74,14 @@ def learn(study: Study, data: Data) -> None:
 def _known(study: Study) -> Known:
     """What earlier processes stored about this study's data."""
     speed = None if study.state.plan is None else study.state.plan.speed
-    return Known(study.state.data, None if speed is None else Speed.from_json(speed))
+    return Known(study.state.data, None if speed is None else Speed.from_json(speed), _edits(study) or None)
+
+
+def _edits(study: Study) -> tuple[Edit, ...]:
+    """The edits that the study was begun with. Its own copy holds them until its data is opened."""
+    if study.state.data is not None:
+        return () if study.state.edited is None else study.state.edited.edits
+    return () if study.config.edits is None else read_edits(study.folder / EDITS)
 
 
 def _write_files(study: Study, opened: Opened) -> None:
