@@ -41,9 +41,9 @@ class Limits:
     is_clear: bool
 
 
-# Columns may leave classes overlapping everywhere, so that sureness tells little in clean data too. Of photographs it
-# tells much: of 120 clean sets of three classes of CIFAR-10 these limits doubt one, and of 60 with a tenth of the labels
-# drawn again all but three; the stricter ones doubt 41. Of 30 clean tables they would doubt four.
+# Columns may leave classes overlapping everywhere, so that sureness tells little in clean data too: of 30 clean tables
+# the limits of photographs doubt four. Of photographs it tells much: of 120 clean sets of three classes of CIFAR-10 they
+# doubt one, and of 60 with a tenth of all labels drawn again 57, where those of tables doubt 41.
 OF_COLUMNS = Limits(flat=0.4, of_one=0.65, is_clear=True)
 OF_FEATURES = Limits(flat=0.3, of_one=0.7, is_clear=False)
 
@@ -68,8 +68,8 @@ def wrong_labels(probability: np.ndarray, labels: np.ndarray, limits: Limits) ->
     probability: (N, C) of a model that has not seen the example; labels: (N,) class numbers; limits: for what the model
     looks at. Either labels of all classes are, or those of one class have become those of one other. What is named
     follows confident learning: an example is listed where its likeliest class has at least the probability that
-    examples of that class have on average. Source: Northcutt, Jiang and Chuang, Confident Learning (2021), section 3.1. Raises
-    ShapeError.
+    examples of that class have on average. Source: Northcutt, Jiang and Chuang, Confident Learning (2021), section
+    3.1. Raises ShapeError.
     """
     if probability.ndim != 2 or labels.shape != (len(probability),):
         raise ShapeError(f"need (N, C) probabilities and (N,) labels, got {probability.shape} and {labels.shape}")
@@ -124,7 +124,11 @@ class _Seen:
         shares = np.bincount(self.labels, minlength=self.num_classes) / len(self.labels)
         guessed = float((1 - shares[self.likely[sure]]).mean())
         by_chance = float(binom.sf(wrong - 1, len(sure), NATURAL))
-        return by_chance < LEVEL / self.num_classes and share >= self.limits.flat * of_all and share <= MOST_OF_GUESSING * guessed
+        return (
+            by_chance < LEVEL / self.num_classes
+            and share >= self.limits.flat * of_all
+            and share <= MOST_OF_GUESSING * guessed
+        )
 
 
 def _all_are_mixed(seen: _Seen, classes: list[int]) -> bool:
@@ -133,7 +137,9 @@ def _all_are_mixed(seen: _Seen, classes: list[int]) -> bool:
         return False
     value, error = seen.told(classes)
     each, z = [seen.told([c]) for c in classes], beyond(len(classes), level=0.05)
-    return value + seen.limits.is_clear * CLEAR * error <= MOST_AREA and all(own - z * noise <= OF_EACH for own, noise in each)
+    return value + seen.limits.is_clear * CLEAR * error <= MOST_AREA and all(
+        own - z * noise <= OF_EACH for own, noise in each
+    )
 
 
 def _one_is_mixed(seen: _Seen, number: int, classes: list[int]) -> bool:
