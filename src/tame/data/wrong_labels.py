@@ -42,8 +42,8 @@ class Limits:
 
 
 # Columns may leave classes overlapping everywhere, so that sureness tells little in clean data too: of 30 clean tables
-# the limits of photographs doubt four. Of photographs it tells much: of 120 clean sets of three classes of CIFAR-10 they
-# doubt one, and of 60 with a tenth of all labels drawn again 57, where those of tables doubt 41.
+# the limits of features doubt four. Of photographs it tells much: of 120 clean sets of three classes of CIFAR-10 those
+# doubt one, and of 60 with a tenth of all labels drawn again 57, where the limits of columns doubt 41.
 OF_COLUMNS = Limits(flat=0.4, of_one=0.65, is_clear=True)
 OF_FEATURES = Limits(flat=0.3, of_one=0.7, is_clear=False)
 

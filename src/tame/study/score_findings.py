@@ -28,8 +28,8 @@ def score_findings(result: Result, loss: Difference | None, *, underfits: bool =
     underfits: whether the curves of the delivered network stand still with little learned.
     """
     return [
-        *_failing(result), *_guessing(result, loss), *_calibration(result), *_validation(result), *_linear(result, underfits),
-        *_few(result), *_too_small(result),
+        *_failing(result), *_guessing(result, loss), *_calibration(result), *_validation(result),
+        *_linear(result, underfits), *_few(result), *_too_small(result),
     ]  # fmt: skip
 
 
