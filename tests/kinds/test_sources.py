@@ -31,7 +31,15 @@ def test_every_kind_has_a_sample():
 @pytest.mark.parametrize("name", KINDS.names())
 def test_what_a_kind_refers_to_is_there(name):
     kind = KINDS.get(name)
-    for reference in (kind.source, kind.material, kind.prediction, kind.look, kind.thumbnails, kind.own_model):
+    for reference in (
+        kind.source,
+        kind.material,
+        kind.prediction,
+        kind.look,
+        kind.thumbnails,
+        kind.own_model,
+        kind.examples,
+    ):
         assert not reference or referred(reference) is not None
 
 

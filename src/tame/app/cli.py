@@ -122,7 +122,8 @@ PLAN = tuple(
     name for name in FIT if name not in ("widen", "doctor", "stop_search_early", "ensemble", "out", "store")
 )  # what a plan depends on
 CHECK = (
-    "data", "task", "target", "image", "label_pattern", "columns", "groups", "order", "backbone", "val", "test", "mute",
+    "data", "task", "target", "image", "label_pattern", "columns", "groups", "order", "backbone", "val", "test",
+    "edits", "mute",
 )  # fmt: skip
 AGAIN = "{} again, for a study that you did not start on this machine"
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]

@@ -116,10 +116,11 @@ def fit_study(
 
 def resolved(config: StudyConfig) -> StudyConfig:
     """The config with absolute paths, so that a study can be resumed from another folder, and with its backbone."""
-    backbone = _absolute(config.backbone or kind_of(config).backbone)
+    edits = None if config.edits is None else str(Path(config.edits).resolve())
+    whole = replace(config, backbone=_absolute(config.backbone or kind_of(config).backbone), edits=edits)
     if config.data in GIVEN:
-        return replace(config, backbone=backbone)
-    whole = replace(config, data=str(Path(config.data).resolve()), backbone=backbone)
+        return whole
+    whole = replace(whole, data=str(Path(config.data).resolve()))
     if Path(config.data).is_dir():
         return whole
     return replace(whole, val=_other_table("val", config.val), test=_other_table("test", config.test))

@@ -69,6 +69,7 @@ def result_lines(result: Result, *, details: bool = False) -> RenderableType:
         *(_sentence(badge, "yellow") for badge in words.badges(result)),
         *([_sentence(score.doubt, "yellow")] if score.doubt else []),
         _text(f"on the sealed test part, {words.opened(result)}", "dim"),
+        *([_sentence(edited, "yellow")] if (edited := words.edited(result)) else []),
         *([_text(f"by other metrics: {others}", "dim")] if (others := words.other_metrics(result)) else []),
         Text(),
         _scores(result),

@@ -40,18 +40,19 @@ INLINE = "<inline>"  # as model: the function exists only in the process that st
 TASKS = ("auto", "images", "table", "classification", "binary", "multiclass", "regression")
 METRIC_MODES = {
     "accuracy": "max", "balanced_accuracy": "max", "f1_macro": "max", "log_loss": "min", "roc_auc": "max",
+    "average_precision": "max",
     "rmse": "min", "mae": "min", "r2": "max",
 }  # fmt: skip
 SEARCHES = ("auto", "asha", "gp", "grid", "hyperband", "pbt", "random", "sha", "sobol", "thaw", "tpe")
 ACTS = False  # whether the doctor does so where nothing is said of it
-CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc")
+CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc", "average_precision")
 REGRESSION_METRICS = ("rmse", "mae", "r2")
 
 
 # The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
     "target", "image", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val", "test",
-    "folds", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "doctor",
+    "folds", "edits", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "doctor",
     "stop_search_early", "ensemble", "more_data", "set",
 )  # fmt: skip
 DATA, BUDGET, NETWORK, SEARCH, OUTPUT = PANELS = ("Data", "Budget", "Network", "Search", "Output")  # of the help
@@ -233,6 +234,14 @@ class StudyConfig:
         default=None,
         metadata=Option("number of cross-validation folds", kind="whole", metavar="N", group=DATA).metadata,
     )
+    edits: str | None = field(
+        default=None,
+        metadata=Option(
+            "a file of examples to leave out and labels to change, as the page Data of tame ui writes it",
+            metavar="FILE",
+            group=DATA,
+        ).metadata,
+    )
     seed: int = field(
         default=0,
         metadata=Option(
@@ -305,7 +314,7 @@ class StudyConfig:
         """Plain values that `from_json` turns back into this config, by the names that older versions know."""
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
                  "mute": list(self.mute)}  # fmt: skip
-        unsaid = [name for name in ("columns", "image", "label_pattern", "store", "mute") if not plain[name]]
+        unsaid = [name for name in ("columns", "image", "label_pattern", "store", "mute", "edits") if not plain[name]]
         unsaid += [*([] if self.doctor else ["doctor"]), *(["ensemble"] if self.ensemble is None else []),
                    *([] if self.more_data else ["more_data"])]  # fmt: skip
         for name in unsaid:

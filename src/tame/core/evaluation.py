@@ -10,7 +10,16 @@ from typing import Literal
 
 Number = int | float
 Verdict = Literal["", "real", "no real difference", "one seed each"]
+RARE_FIRST = 1 / 3 - 1e-9  # share of the examples, below which the first of two classes is the rare one
 ONE_SEED: Verdict = "one seed each"  # the interval is that of two networks; it says nothing about their recipes
+
+
+def rare_of_two(share_of_first: float) -> int:
+    """The class, of two, that average precision is of: the second, as is usual, unless the first is clearly rare.
+
+    Not simply the rarer one, which of classes of nearly equal size would be another in each fold.
+    """
+    return 0 if share_of_first < RARE_FIRST else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, get_type_hints
 
+from tame.core.edits import EditCounts
 from tame.core.errors import StorageError, require
 from tame.core.evaluation import Answers, ClassAnswers, Difference, Number, NumberAnswers
 from tame.core.importance import Mattered
@@ -67,6 +68,7 @@ class Result:
     ensemble: EnsembleRow | None = None  # None where none was tried
     unlike: UnlikeRow | None = None  # None where the model cannot tell
     more_data: MoreData | None = None  # None where it was not asked for
+    edits: EditCounts | None = None  # None where the data was not edited
     findings: tuple[Finding, ...]
     rest: RestWorth | None
     searched: FewerDimensions | None
@@ -125,7 +127,7 @@ class Result:
                 found["findings"] = [to_plain(own.to_json()) for own in self.findings]
             elif each.name in ("space", "score"):
                 found[each.name] = value.to_json()
-            elif each.name in ("optimism_interval", "ensemble", "unlike", "more_data") and value is None:
+            elif each.name in ("optimism_interval", "ensemble", "unlike", "more_data", "edits") and value is None:
                 continue
             elif each.name == "cases" and not value:
                 continue  # as in results from before there were remedies

@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 
 from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from tame.core.errors import TameError, UsageError, unknown
-from tame.core.evaluation import ClassScore, Difference, Mistake, NumberError, Residuals, Sample
+from tame.core.evaluation import ClassScore, Difference, Mistake, NumberError, Residuals, Sample, rare_of_two
 from tame.core.records import Score
 from tame.core.rng import stream
 from tame.data.split import Sealed
@@ -28,6 +28,7 @@ from tame.evaluate.intervals import (
     balanced_difference,
     linear,
     macro_f1,
+    precisions,
     studentized,
     tail_factor,
     unseen_mistakes,
@@ -43,12 +44,14 @@ LEAST = 1e-15  # probability: a certain mistake has a high, but not an infinite 
 RANDOM_GUESSES = 60  # draws for the standard deviation of a metric under guessing
 MOST_POINTS = 500  # of a scatter plot
 MOST_SAMPLED = 12  # classes that have samples
-UNSPREAD = ("balanced_accuracy", "f1_macro", "roc_auc")  # a perfect score of these does not vary between resamples
+RANKED = ("roc_auc", "average_precision")
+UNSPREAD = ("balanced_accuracy", "f1_macro", *RANKED)  # a perfect score of these does not vary between resamples
 BY_CLASS = ("balanced_accuracy", "f1_macro")
 WEIGHED = "; each counts by its weight"  # said where examples have weights
 SCALES = {
     "accuracy": LOGIT,
     "roc_auc": LOGIT,
+    "average_precision": LOGIT,
     "balanced_accuracy": LOGIT,
     "f1_macro": LOGIT,
     "log_loss": LOG,
@@ -165,8 +168,9 @@ def measure(metric: str, judged: Judged) -> float:
     """The metric of predictions, by scikit-learn. Raises UsageError for a metric that does not fit the task.
 
     roc_auc with more than two classes is the mean over the classes, each against the rest; classes that no example or
-    every example has are left out, and if none is left it is 0.5. r2 of targets that are all the same is 0, or 1 if
-    every prediction is right.
+    every example has are left out, and if none is left it is 0.5. average_precision is the mean over the classes that
+    occur; of two it is that of one (`rare_of_two`), and 0 if that does not occur. r2 of targets that are all the same
+    is 0, or 1 if every prediction is right.
     """
     known = METRICS_OF[judged.task]
     if metric not in known:
@@ -195,6 +199,12 @@ def measure(metric: str, judged: Judged) -> float:
             for c in _ranked_classes(judged)
         ]
         return float(np.mean(areas)) if areas else 0.5
+    if metric == "average_precision":
+        each = [
+            sk.average_precision_score(target == c, judged.probabilities[:, c], sample_weight=weights)
+            for c in _precise_classes(judged)
+        ]
+        return float(np.mean(each)) if each else 0.0
     if metric == "rmse":
         return float(sk.root_mean_squared_error(target, predicted, sample_weight=weights))
     if metric == "mae":
@@ -217,6 +227,8 @@ def _unweighted(metric: str, judged: Judged) -> Statistic:
         return influence.of_f1(judged.target, judged.predicted)
     if metric == "roc_auc":
         return influence.of_areas(judged.target, judged.probabilities)
+    if metric == "average_precision":
+        return influence.of_precisions(judged.target, judged.probabilities)
     if metric == "r2":
         return influence.of_explained(judged.target, losses(metric, judged))
     return (influence.of_root if metric == "rmse" else influence.of_mean)(losses(metric, judged))
@@ -259,7 +271,7 @@ def score(metric: str, judged: Judged, *, how: str, seed: int) -> Score:
     examples show, by as many mistakes as none of them rules out.
     """
     value, n, groups = measure(metric, judged), len(judged.target), judged.groups
-    if metric in ("accuracy", "roc_auc") and judged.weights is None:
+    if metric in ("accuracy", *RANKED) and judged.weights is None:
         low, high = _by_formula(metric, judged)
     else:
         low, high = studentized(statistic_of(metric, judged), n, seed=seed, scale=SCALES[metric], groups=groups)
@@ -293,7 +305,7 @@ def _by_formula(metric: str, judged: Judged) -> tuple[float, float]:
         return balanced(target, judged.right, num_classes, groups)
     if metric == "f1_macro":
         return macro_f1(target, judged.predicted, num_classes, groups)
-    return areas(target, judged.probabilities, groups)
+    return (areas if metric == "roc_auc" else precisions)(target, judged.probabilities, groups)
 
 
 def _with_tail(metric: str, value: float, ends: tuple[float, float], factor: float) -> tuple[float, float]:
@@ -324,8 +336,9 @@ def difference(metric: str, a: Judged, b: Judged, *, seed: int) -> Difference:
         return balanced_difference(a.target, a.right, b.right, a.outputs.shape[1], a.groups)
     n, apart = len(a.target), influence.minus(statistic_of(metric, a), statistic_of(metric, b))
     value = measure(metric, a) - measure(metric, b)
-    if metric == "roc_auc":  # a bootstrap would sort out each resample, which takes seconds
-        return Difference(value, *linear(apart, n, groups=a.groups), n, "paired on the same examples, DeLong's method")
+    if metric in RANKED:  # a bootstrap would sort out each resample, which takes seconds
+        how = "DeLong's method" if metric == "roc_auc" else "by the influence of each"
+        return Difference(value, *linear(apart, n, groups=a.groups), n, f"paired on the same examples, {how}")
     low, high = studentized(apart, n, seed=seed, groups=a.groups)
     return Difference(value, min(low, value), max(high, value), n, "paired bootstrap over the same examples")
 
@@ -485,3 +498,10 @@ def _ranked_classes(judged: Judged) -> list[int]:
     counts = np.bincount(judged.target, minlength=judged.outputs.shape[1])
     found = [c for c, count in enumerate(counts) if 0 < count < len(judged.target)]
     return [1] if judged.outputs.shape[1] == 2 and found else found
+
+
+def _precise_classes(judged: Judged) -> list[int]:
+    """The classes that occur; of two only the rare one."""
+    sizes = np.bincount(judged.target, weights=judged.weights, minlength=judged.outputs.shape[1])
+    wanted = range(len(sizes)) if len(sizes) != 2 else [rare_of_two(sizes[0] / sizes.sum())]
+    return [c for c in wanted if sizes[c]]

@@ -64,6 +64,8 @@ def of_classes(sizes: Mapping[str, int], things: str, *, metric: str, asked: boo
                 "balanced accuracy chooses, since always naming the common class has a high accuracy; collect more "
                 "examples of the rare classes, or name another metric with --metric"
             )
+            if len(sizes) == 2:
+                change += ", such as average_precision, which judges how well the rare class is ranked"
         most = dict(sorted(sizes.items(), key=lambda item: -item[1])[:MOST_NAMED])
         found.append(finding("imbalance", title, "warning", most, change=change))
     few = {name: size for name, size in sorted(sizes.items(), key=lambda item: item[1]) if size < SMALL_CLASS}

@@ -16,6 +16,7 @@ import numpy as np
 
 from tame.adjust.portfolio import Preset
 from tame.core.config import StudyConfig
+from tame.core.edits import Edit, Edited
 from tame.core.errors import DataError, UsageError, require
 from tame.core.recipe import Recipe
 from tame.core.records import Finding
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 Rehearse = Callable[[Recipe], float]  # seconds that an epoch of a recipe takes, from a few steps
 Phase = Callable[[str], None]  # hears what is being done now
-PARTS = ("train", "val", "test", "aside")  # of a split
+PARTS = ("train", "val", "test", "aside", "excluded")  # of a split
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Data:
         _sound(list(self.sealed.rows) == hidden, self.kind, "a test part that is not the part which is sealed")
         fold = max(split.fold, default=0)
         _sound(fold < max(split.folds, 1), self.kind, f"an example in fold {fold}, but {split.folds} folds from 0 on")
-        unjudged = np.array(split.fold)[split.rows("test", "aside")]
+        unjudged = np.array(split.fold)[split.rows("test", "aside", "excluded")]
         _sound(bool((unjudged == -1).all()), self.kind, "examples of the test part that are also chosen by")
         counts = self.weights is None or bool((np.isfinite(self.weights) & (self.weights > 0)).all())
         _sound(counts, self.kind, "weights that are not numbers above 0")
@@ -166,10 +167,12 @@ class Facts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What earlier processes kept of a study that goes on. data: its "data" event; speed: of its backbone here."""
+    """What is known of a study before its data is read. data: its "data" event, where it goes on; speed: of its
+    backbone here; edits: that are to be applied to the data."""
 
     data: Plain | None = None
     speed: Speed | None = None
+    edits: tuple[Edit, ...] | None = None
 
     def require_same(self, digests: Sequence[str], what: str) -> None:
         """Raises DataError where the data is not what the study began with. what: pictures, table."""
@@ -180,13 +183,15 @@ class Known:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """Data that was read, judged and split. groups: (N,) numbers, the same for what may not be parted; skipped: files
-    that were left out. Raises UsageError for facts that are not a dataclass, and for groups of another length."""
+    that were left out; edited: the edits that were applied, None where there were none. Raises UsageError for facts
+    that are not a dataclass, and for groups of another length."""
 
     data: Data
     facts: Facts
     groups: np.ndarray
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    edited: Edited | None = None
 
     def __post_init__(self) -> None:
         kind, num = self.data.kind, len(self.data.ids)
@@ -344,7 +349,8 @@ class Kind:
     ensembles: whether several networks may be delivered as one, and are where that is better and nothing else is said.
     source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
     (`OpenMaterial`), to what a delivered model does with new examples (`Prediction`), to what refuses bad data before
-    anything is made, and to what draws small pictures of examples. own_model: to an `OwnModel`, where there can be one.
+    anything is made, to what draws small pictures of examples, and to what opens them one by one (`OpenExamples`).
+    own_model: to an `OwnModel`, where there can be one.
     """
 
     name: str  # as files have it
@@ -367,6 +373,7 @@ class Kind:
     prediction: str
     look: str = ""
     thumbnails: str = ""
+    examples: str = ""
     own_model: str = ""
 
     def read(self, config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:

@@ -16,7 +16,13 @@ from tame.report import formats, words
 from tame.report.charts import shares
 from tame.report.svg import both
 
-PARTS = {"train": "training", "val": "validation", "test": "sealed test", "aside": "put aside"}
+PARTS = {
+    "train": "training",
+    "val": "validation",
+    "test": "sealed test",
+    "aside": "put aside",
+    "excluded": "left out by you",
+}
 COLUMN_KINDS = {  # of columns that can be trained on
     "number": ("number", "numbers"), "category": ("category", "categories"), "boolean": ("yes or no", "yes or no"),
     "date": ("date", "dates"),
@@ -122,16 +128,14 @@ def _about(result: Result, total: int) -> str:
         pairs, skipped = facts.pairs, facts.skipped or 0
         kept = " and kept on one side of the split" if pairs else ""
         same = f"{formats.count(pairs, 'pair')} of the same or nearly the same {own.noun}"
-        found.append(f"{same} {_were(pairs)} found{kept}; {formats.count(skipped, 'file')} {_were(skipped)} skipped.")
+        found.append(
+            f"{same} {words.were(pairs)} found{kept}; {formats.count(skipped, 'file')} {words.were(skipped)} skipped."
+        )
     if twins := facts.twins:
         found.append(f"{words.examples(result, twins)} {'has' if twins == 1 else 'have'} an identical copy.")
     if without := facts.unlabelled:
-        found.append(f"{words.examples(result, without)} without a target {_were(without)} left out.")
+        found.append(f"{words.examples(result, without)} without a target {words.were(without)} left out.")
     return " ".join(found)
-
-
-def _were(amount: int) -> str:
-    return "was" if amount == 1 else "were"
 
 
 def _kinds(result: Result) -> str:
@@ -145,7 +149,7 @@ def _kinds(result: Result) -> str:
     ]
     out = len(columns) - kinds.total()
     of = formats.count(kinds.total(), "column")
-    left = f"; {formats.count(out, 'column')} {_were(out)} left out" if out else ""
+    left = f"; {formats.count(out, 'column')} {words.were(out)} left out" if out else ""
     return f"Trained on {of}{f': {formats.listed(used)}' if used else ''}{left}"
 
 

@@ -14,6 +14,7 @@ METRICS = {
     "f1_macro": "macro F1",
     "log_loss": "log loss",
     "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
     "rmse": "RMSE",
     "mae": "mean absolute error",
     "r2": "R²",

@@ -19,6 +19,9 @@ METRICS = {
     "log_loss": "minus the logarithm of the probability given to the true class, averaged; lower is better",
     "roc_auc": "the probability that an example of a class gets a higher score for it than an example of another "
     "class; 0.5 is chance",
+    "average_precision": "the precision among the examples that rank at least as high as an example of a class, "
+    "averaged over the examples of that class; of two classes it is that of the second, or of the first if less than a "
+    "third of the examples are of it, so that it is about the rare one; the share of the class is chance",
     "rmse": "the square root of the mean squared error, in the units of the target; large errors weigh most; lower "
     "is better",
     "mae": "the mean size of the error, in the units of the target; lower is better",

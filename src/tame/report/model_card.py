@@ -38,6 +38,7 @@ def model_card(result: Result) -> str:
         _what(result),
         f"**{value}** ({words.span(score, metric)}, 95 % interval, n = {score.n}), {score.how}. "
         f"{formats.sentence(words.verdict(result))}",
+        *([formats.sentence(edited)] if (edited := words.edited(result)) else []),
         f"{own.takes} {_limit(result)}",
         *([" ".join(told)] if (told := sentences(result)) else []),
         f"```\n{words.predict_command(replace(result, study='MODEL_FOLDER'), str)}\n```",

@@ -76,6 +76,7 @@ class Page:
     span: str
     right: str
     opened: str
+    edited: str
     other_metrics: str
     verdict: str
     default_is_beaten: bool
@@ -179,6 +180,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
         span=words.span(result.score, result.metric),
         right=_right(result),
         opened=words.opened(result),
+        edited=words.edited(result),
         other_metrics=words.other_metrics(result),
         verdict=words.verdict(result),
         default_is_beaten=_is_beaten(result),

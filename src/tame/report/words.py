@@ -125,6 +125,32 @@ def opened(result: Result) -> str:
     return f"opened {times} times, each time for the same model, because the study was interrupted after the first"
 
 
+def edited(result: Result) -> str:
+    """How the data was edited before the study, and what that means for its score; "" where it was not."""
+    own = result.edits
+    if own is None:
+        return ""
+    done = _edits(result, own.excluded, own.relabelled)
+    if not own.test_excluded and not own.test_relabelled:
+        return f"the data was edited by hand: {done}, none of them in the sealed test part"
+    of_test, looked = _edits(result, own.test_excluded, own.test_relabelled), own.after_looking
+    after = f", {looked} of these after looking at the test answers of an earlier study" if looked else ""
+    said = f"the data was edited by hand: {done}; in the sealed test part {of_test}{after}"
+    return f"{said}. The score is flattered where only examples that a model got wrong were edited"
+
+
+def _edits(result: Result, excluded: int, relabelled: int) -> str:
+    """12 pictures were left out and 3 labels were changed."""
+    said = [f"{examples(result, excluded)} {were(excluded)} left out"] if excluded else []
+    said += [f"{count(relabelled, 'label')} {were(relabelled)} changed"] if relabelled else []
+    return " and ".join(said)
+
+
+def were(amount: int) -> str:
+    """The verb of a number of things in the past."""
+    return "was" if amount == 1 else "were"
+
+
 def verdict(result: Result) -> str:
     """What the search was worth: the winner beside the default recipe, on the sealed test."""
     default = result.baselines.default

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from tame.study.state import State
 from tame.trial.commands import MemberOf
 
 MODEL = "model"  # the folder of what is delivered
+MOST_FAMILIAR = 20_000  # examples whose distances are measured for the page on the data
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
 TIE = 1e-5  # of a probability, that rounding may make of none
 
@@ -34,12 +35,14 @@ TIE = 1e-5  # of a probability, that rounding may make of none
 @dataclass(frozen=True, slots=True)
 class Tested:
     """default: None if the default recipe diverged; distances: how unlike the training examples those of the test part
-    are, above 1 where one is flagged; None where that is not known."""
+    are, above 1 where one is flagged; None where that is not known. learnt: the same of other examples, by row; empty
+    where that is not known or would take long."""
 
     winner: Judged
     default: Judged | None
     linear: Judged | None = None  # of a linear model; None where the inputs suit none
     distances: np.ndarray | None = None
+    learnt: Mapping[int, float] = field(default_factory=dict)
 
 
 def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | None) -> Tested:
@@ -61,6 +64,7 @@ def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | No
     outputs = np.array(study.worker.judge(rows))
     linear = _linear(study, data, rows, chosen.winner)
     distances = np.array(study.worker.distances(rows))
+    learnt = _distances_of_learnt(study, data, chosen) if len(distances) else {}
     first, *rest = (trial.number for trial in chosen.trials)
 
     def record(count: int) -> None:
@@ -80,7 +84,16 @@ def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | No
         return judged_from(data.task, ids, own.truth, found, groups=groups, weights=weights)
 
     same = default is chosen.winner and only
-    return Tested(own, own if same else judged(other), judged(linear), distances if len(distances) else None)
+    return Tested(own, own if same else judged(other), judged(linear), distances if len(distances) else None, learnt)
+
+
+def _distances_of_learnt(study: Study, data: Data, chosen: Chosen) -> dict[int, float]:
+    """How unlike the others each example outside the test part is."""
+    # The features of a fine-tuned network are not kept: they would be computed for this alone.
+    if chosen.winner.recipe.model.unfrozen or len(data.rows) > MOST_FAMILIAR:
+        return {}
+    found = study.worker.distances(data.rows)
+    return dict(zip(data.rows, found, strict=True)) if len(found) else {}
 
 
 def _linear(study: Study, data: Data, rows: Sequence[int], winner: Finalist) -> np.ndarray | None:

@@ -14,10 +14,12 @@ from tame.evaluate.score import Judged, difference, guesses, measure, score
 from tame.kinds.kind import Data
 from tame.monitor.remedies import CHANGES
 from tame.study.consistency import require_consistent
-from tame.study.delivery import deliver, open_sealed
-from tame.study.ensemble import chosen
+from tame.study.delivery import Tested, deliver, open_sealed
+from tame.study.ensemble import Chosen, chosen
+from tame.study.events import Judgements
 from tame.study.finalist import MANY, Finalist, at_temperature, best_of, together
 from tame.study.finalists import trained_again
+from tame.study.judgements import judgements
 from tame.study.more_data import more_data
 from tame.study.plan import Plan
 from tame.study.result import loss_of, make_result, with_findings
@@ -40,6 +42,8 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     more_data(study, data, plan, next(f for f in plain if f.trials == winner.trials), loss=loss_of(data.task))
     study.stage(5, "opening the test part, once")
     tested = open_sealed(study, data, decided, default)
+    if study.state.judgements is None:
+        study.keep(_judgements(study, data, decided, tested))
     if all(finding.code != WITHOUT_TWINS for finding in study.state.findings):  # a resumed study has found it before
         study.keep(*findings_events(without_twins(data, tested.winner, seed=study.config.seed)))
     delivered = deliver(study, data)
@@ -49,6 +53,13 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     found = score_findings(result, _beyond_guessing(data, tested.winner, seed=study.config.seed))
     study.keep(*findings_events([each for each in found if each.code not in known]))
     return with_findings(study, result, winner)
+
+
+def _judgements(study: Study, data: Data, decided: Chosen, tested: Tested) -> Judgements:
+    distances = dict(tested.learnt)
+    if tested.distances is not None:
+        distances |= dict(zip(data.sealed.rows, tested.distances.tolist(), strict=True))
+    return judgements(data, valid=decided.judged, test=tested.winner, distances=distances, seed=study.config.seed)
 
 
 def _beyond_guessing(data: Data, judged: Judged, *, seed: int) -> Difference | None:

@@ -126,6 +126,7 @@ def make_result(
         ensemble=_ensemble(decided),
         unlike=unlike(tested.distances, tested.winner.groups),
         more_data=None if state.more_data is None else state.more_data.found,
+        edits=None if state.edited is None else state.edited.counts,
         findings=tuple(headline(study, winner)),
         rest=rest_worth(state),
         searched=fewer_dimensions(planned(state)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -17,6 +18,7 @@ from tame.core.plain import from_plain, to_plain
 from tame.core.result_parts import TargetFacts
 from tame.data.array_targets import Target, task_of
 from tame.data.arrays import Arrays
+from tame.data.edits import digest_of_cells
 from tame.data.row_copies import copies_in_array
 from tame.data.sources import matrix_of, open_columns, write_arrays, write_columns
 from tame.data.table_kinds import type_table
@@ -62,13 +64,20 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
 
         choice = chosen(config, known, own.table, port, open_with=open_with, phase=phase)
         own = replace(own, notes=(*own.notes, *choice.notes), encoder=choice.encoder)
-        return split_rows(own, config, kind=TABLES.name, is_new=known.data is None)
+        return split_rows(own, config, kind=TABLES.name, is_new=known.data is None, edits=known.edits)
     port.open(OWN_ARRAYS.name, to_plain(Given(file=str(folder / INPUTS), build=config.model)))
-    x, is_new = _inputs(folder), known.data is None
+    x, is_new = inputs_of(folder), known.data is None
     columns = _columns(x) if is_new else []
     return split_rows(
-        own, config, kind=OWN_ARRAYS.name, copies=copies_in_array(x), inputs=columns, is_new=is_new
+        own, config, kind=OWN_ARRAYS.name, copies=copies_in_array(x), inputs=columns, is_new=is_new,
+        edits=known.edits, digest_of=partial(digest_of_input, own, x),
     )  # fmt: skip
+
+
+def digest_of_input(own: Rows, x: np.ndarray, row: int) -> str:
+    """By which an example is known again. x: (N, ...) the inputs."""
+    value = own.values[row] if own.shares is None else own.shares[row]
+    return digest_of_cells([np.ascontiguousarray(x[row]).tobytes().hex(), repr(np.asarray(value).tolist())])
 
 
 def _columns(x: np.ndarray) -> list[Values]:
@@ -78,7 +87,7 @@ def _columns(x: np.ndarray) -> list[Values]:
     return [Values(f"input {place}", np.array(x[:, place], dtype=np.float64)) for place in range(x.shape[1])]
 
 
-def _inputs(folder: Path) -> np.ndarray:
+def inputs_of(folder: Path) -> np.ndarray:
     """The inputs (N, ...) that `keep_arrays` put there, read as they are needed. Raises StorageError."""
     try:
         require_own(folder, INPUTS)

@@ -14,6 +14,7 @@ from tame.core.config import StudyConfig
 from tame.core.records import Finding
 from tame.data.column_leaks import Telling, telling_columns
 from tame.data.group_columns import GroupColumn, group_columns
+from tame.data.row_order import order_tells
 from tame.data.sentinels import Sentinel, sentinel_in
 from tame.data.shift import shift_between
 from tame.data.split import strata
@@ -64,6 +65,8 @@ def doubts_of(
     seen = [each for each in seen if each.name not in named]
     telling = telling_columns(seen, aim, seed=config.seed) if is_sure and seen else []
     found += _telling(telling)
+    if is_sure and not (given or config.order or config.groups):
+        found += _order(aim, look, data, nouns)
     if look.trees and is_sure and num_classes and seen and not telling:
         found += _wrong_labels(seen, aim, look, data, nouns, seed=config.seed)
     if look.trees and (given or config.order):
@@ -133,6 +136,21 @@ def _groups(found: Sequence[GroupColumn], nouns: str) -> list[Finding]:
     title = f"{nouns} of one {first} are alike, and lie on both sides of the split"
     change = f"add --groups {shlex.quote(first)} if the network will meet new ones"
     return [finding("group_column", title, "warning", {"columns": named}, change=change, confidence="medium")]
+
+
+def _order(aim: Aim, look: Look, data: Data, nouns: str) -> list[Finding]:
+    told = order_tells(aim)
+    if told is None:
+        return []
+    evidence: dict[str, object] = {"told": f"{told.told:.0%}"}
+    if told.number is not None:
+        evidence["name"] = data.classes[told.number]
+    for side, (first, last, value) in (("low", told.low), ("high", told.high)):
+        evidence[f"rows_{side}"] = f"{nouns} {' to '.join(data.ids[int(look.rows[each])] for each in (first, last))}"
+        own = {f"mean_{side}": value} if told.number is None else {f"share_{side}": f"{value:.0%}"}
+        evidence |= own
+    title = f"the order of the {nouns} tells {told.told:.0%} of what is to be known of the target"
+    return [finding("row_order", title, "warning", evidence, confidence="medium")]
 
 
 def _wrong_labels(seen: Sequence[Values], aim: Aim, look: Look, data: Data, nouns: str, *, seed: int) -> list[Finding]:

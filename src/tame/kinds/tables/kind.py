@@ -57,6 +57,7 @@ TABLES = Kind(
     runs=17,
     rehearses_many=True,
     look="tame.kinds.tables.source:look",
+    examples="tame.kinds.tables.examples:read",
     has_linear=True,
     ensembles=True,
     source="tame.kinds.tables.source:read",

@@ -6,15 +6,18 @@ The test part is sealed from here on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
 
 from tame.core.config import StudyConfig
+from tame.core.edits import Edit
 from tame.core.records import Finding
 from tame.core.result_parts import ColumnFacts, TargetFacts, Task
+from tame.data.edits import Examples, apply_edits, digest_of_cells
 from tame.data.row_copies import RowCopies, copies_of
 from tame.data.row_shifts import NONE
 from tame.data.sources import take_rows
@@ -28,7 +31,7 @@ from tame.data.text_twins import near_texts
 from tame.data.unseen import Values
 from tame.kinds.findings import MOST_NAMED, count, finding, metric_for, of_classes
 from tame.kinds.groups import joined, named_groups
-from tame.kinds.kind import Data, Opened
+from tame.kinds.kind import PARTS, Data, Opened
 from tame.kinds.tables.doubts import columns_of, doubts_of
 from tame.kinds.tables.kind import TABLES
 
@@ -91,12 +94,13 @@ class Rows:
 
 def split_rows(
     own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies | None = None, inputs: Sequence[Values] = (),
-    is_new: bool = True,
+    is_new: bool = True, edits: Sequence[Edit] | None = None, digest_of: Callable[[int], str] | None = None,
 ) -> Opened:  # fmt: skip
     """The rows, split as the config says, with what there is to say of them. Raises DataError and UsageError.
 
     copies: which rows are copies of others; found in the table where they are not given. inputs: the columns of rows
-    that are no table. is_new: whether the data is judged; a study that goes on has its findings.
+    that are no table. is_new: whether the data is judged; a study that goes on has its findings. edits: that are to be
+    applied; digest_of: by which a row is known again, that of its cells where it is not given.
     """
     found = copies_of(list(own.table.values.values())) if copies is None else copies
     alike = _alike(own.table)
@@ -109,10 +113,12 @@ def split_rows(
         )  # fmt: skip
         # Rows that are nearly equal, or overlap, are left to the groups that the user has named.
         groups, notes = joined(named, replace(found, near=(), windows=NONE).pairs()), notes + said
-    split = _split(own, groups, config)
+    applied = apply_edits(edits, examples_of(own, _split(own, groups, config), digest_of))
+    own, split, found = replace(own, values=applied.values), applied.split, found.without(applied.is_left_out)
     sealed = seal(split, own.values if own.shares is None else own.shares)
     is_test = np.array(split.part) == "test"
-    hidden = np.where(is_test, -1 if own.classes else np.nan, own.values)
+    is_hidden = is_test | applied.is_left_out
+    hidden = np.where(is_hidden, -1 if own.classes else np.nan, own.values)
     trained_on = np.isin(found.equal, found.equal[np.isin(split.part, ("train", "val"))])
     learnt = split.rows("train", "val")
     sizes = np.bincount(own.values[learnt].astype(np.int64), minlength=len(own.classes)) if own.classes else ()
@@ -120,7 +126,7 @@ def split_rows(
         kind, own.task, metric_for(config, own.task, [int(n) for n in sizes]), own.classes, own.ids,
         hidden.astype(np.int64) if own.classes else hidden, split, sealed,
         columns=sum(column.kind in LEARNT for column in own.table.columns), refits=config.val is None,
-        shares=None if own.shares is None else np.where(is_test[:, None], np.nan, own.shares),
+        shares=None if own.shares is None else np.where(is_hidden[:, None], np.nan, own.shares),
         twins=tuple(np.flatnonzero(is_test & trained_on).tolist()), weights=own.weights,
         texts=(len(own.table.texts), bool(own.encoder)),
     )  # fmt: skip
@@ -136,7 +142,43 @@ def split_rows(
         findings = [*_of_columns(own, notes, read_off), *findings, *doubts.findings]
         findings += _scales(inputs) if kind != TABLES.name else []
     facts = _facts(own, data, notes, int(found.has_twin.sum()))
-    return Opened(data=data, facts=facts, groups=groups, findings=tuple(findings))
+    return Opened(data=data, facts=facts, groups=groups, findings=tuple(findings), edited=applied.edited)
+
+
+def examples_of(own: Rows, split: Split, digest_of: Callable[[int], str] | None = None) -> Examples:
+    """The rows as edits see them."""
+
+    return Examples(
+        ids=own.ids, values=own.values, classes=own.classes, split=split,
+        digest_of=digest_of or partial(digest_of_row, own), nouns="rows" if own.table.values else "examples",
+        named_by_place=True, are_shared=own.shares is not None,
+    )  # fmt: skip
+
+
+def cells_of(table: Table, row: int) -> dict[str, str]:
+    """What a row has in each column that is trained on, as text; "" where that is missing."""
+    found = {}
+    for column in table.columns:
+        if column.kind in LEARNT and column.name in table.values:
+            value = table.values[column.name][row]
+            if column.kind in ("category", "boolean", "text"):
+                names = table.texts[column.name] if column.kind == "text" else column.categories
+                found[column.name] = names[int(value)] if value >= 0 else ""
+            else:
+                found[column.name] = "" if np.isnan(value) else repr(float(value))
+    return found
+
+
+def digest_of_row(own: Rows, row: int) -> str:
+    """By which a row is known again: of its cells and its target."""
+    return digest_of_cells([*cells_of(own.table, row).values(), target_of(own, row)])
+
+
+def target_of(own: Rows, row: int) -> str:
+    """The target of a row as text."""
+    if own.shares is not None:
+        return ",".join(map(repr, own.shares[row].tolist()))
+    return own.classes[int(own.values[row])] if own.classes else repr(float(own.values[row]))
 
 
 def _alike(table: Table) -> set[tuple[int, int]]:
@@ -178,7 +220,7 @@ def _split(own: Rows, groups: np.ndarray, config: StudyConfig) -> Split:
 def _facts(own: Rows, data: Data, notes: tuple[str, ...], twins: int) -> RowFacts:
     parts = data.split.part
     counts: dict[str, dict[str, int]] = {}
-    for part in ("train", "val", "test", "aside"):
+    for part in PARTS:
         rows = [row for row, each in enumerate(parts) if each == part]
         if rows and own.classes:
             counts[part] = dict(Counter(own.classes[int(own.values[row])] for row in rows))

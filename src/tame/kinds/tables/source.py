@@ -68,7 +68,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     try:
         beside = [name for name in (config.target, config.groups, config.order) if name]
         given = Given(
-            files=tuple(str(path) for path, _ in _files(config)), arrays=str(handed), columns=own.table.columns,
+            files=tuple(str(path) for path, _ in files_of(config)), arrays=str(handed), columns=own.table.columns,
             kept=tuple(found.kept.tolist()), beside=tuple(beside),
         )  # fmt: skip
 
@@ -79,7 +79,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     finally:
         handed.unlink(missing_ok=True)
     own = replace(own, notes=(*own.notes, *choice.notes), encoder=choice.encoder)
-    return split_rows(own, config, kind=TABLES.name, is_new=known.data is None)
+    return split_rows(own, config, kind=TABLES.name, is_new=known.data is None, edits=known.edits)
 
 
 def _as_begun(config: StudyConfig, known: Known) -> StudyConfig:
@@ -93,7 +93,7 @@ def _as_begun(config: StudyConfig, known: Known) -> StudyConfig:
 
 def read_rows(config: StudyConfig) -> Found:
     """The table of a config with its target. Raises DataError and UsageError."""
-    files = _files(config)
+    files = files_of(config)
     raws = [read_raw(path) for path, _ in files]
     require(config.target is not None, _no_target(raws[0].names), error=UsageError)
     assert config.target is not None
@@ -172,8 +172,8 @@ def _notes(tables: Sequence[Table], names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*first, *rest]))
 
 
-def _files(config: StudyConfig) -> list[tuple[Path, str]]:
-    """The table's own file, then those of the parts that were given."""
+def files_of(config: StudyConfig) -> list[tuple[Path, str]]:
+    """The paths: the table's own file, then those of the parts that were given."""
     parts = [(config.val, "val"), (config.test, "test")]
     return [(Path(config.data), ""), *((Path(name), part) for name, part in parts if name is not None)]
 

@@ -82,7 +82,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
 
     choice = chosen(config, known, own.table, port, open_with=open_with, phase=phase)
     own = replace(own, notes=(*own.notes, *choice.notes), encoder=choice.encoder)
-    opened = split_rows(own, config, kind=NAME, is_new=known.data is None)
+    opened = split_rows(own, config, kind=NAME, is_new=known.data is None, edits=known.edits)
     said = []
     if found.skipped:
         first = [f"{each.id}: {each.reason}" for each in found.skipped[:3]]
