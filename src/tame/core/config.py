@@ -85,8 +85,8 @@ class StudyConfig:
 
     data: str = field(  # or one of GIVEN
         metadata=Option(
-            "a folder of pictures (class/x.jpg, or train/, val/ and test/ of these), a list of pictures (CSV), or "
-            "a CSV or Parquet table",
+            "a folder of pictures or texts (class/x.jpg, or train/, val/ and test/ of these), a list of pictures "
+            "(CSV), or a CSV or Parquet table",
             kind="argument",
             metavar="DATA",
         ).metadata
@@ -150,7 +150,8 @@ class StudyConfig:
         default=None,
         metadata=Option(
             "auto (for photographs the default: the pretrained network that comes with TAME), lite1, lite2, "
-            "a timm name, a folder with weights, or none for a small network from scratch",
+            "a timm name, a folder with weights, or none for a small network from scratch; for texts minilm, a folder "
+            "or none",
             metavar="NAME",
             group=NETWORK,
         ).metadata,

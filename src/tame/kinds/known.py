@@ -14,6 +14,7 @@ from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.kind import Kind
 from tame.kinds.pictures.kind import PICTURES
 from tame.kinds.tables.kind import TABLES
+from tame.kinds.texts.kind import TEXTS
 
 FIRST = PICTURES.name  # the kind of the first studies, which named none
 
@@ -26,7 +27,7 @@ def require_kind(name: str, part: object) -> None:
 
 
 KINDS: Registry[Kind] = Registry("kind of data", group="tame.kinds", check=require_kind)
-OURS = (PICTURES, TABLES, OWN_ARRAYS)
+OURS = (TEXTS, PICTURES, TABLES, OWN_ARRAYS)  # a folder of texts is no folder of pictures
 for _each in OURS:
     KINDS.add(_each.name)(_each)
 
