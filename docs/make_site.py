@@ -24,7 +24,10 @@ SITE = HERE / "_site"
 # Each section: its page (made here if it has a text), and the pages below it. What docs/ holds beyond these, such as
 # the page of a new feature, goes to the how-to.
 GUIDE = ("docs/guide", "docs/install", "docs/training", "docs/search", "docs/pages")
-HOW_TO = ("docs/pictures", "docs/tables", "docs/texts", "docs/own-module", "examples/sequences/README", "docs/storage")
+HOW_TO = (
+    "docs/pictures", "docs/tables", "docs/texts", "docs/language", "docs/own-module", "examples/sequences/README",
+    "docs/storage",
+)  # fmt: skip
 REFERENCE = ("reference", "command-line", "docs/findings", "docs/parts")
 PROJECT = ("CONTRIBUTING", "SECURITY", "CHANGELOG", "docs/dependencies", "docs/platforms", "benchmarks/README")
 SECTIONS = {

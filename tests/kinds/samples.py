@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tame.core.config import ARRAYS, INLINE, StudyConfig
+from tame.core.config import ARRAYS, INLINE, LANGUAGE, StudyConfig
 from tame.core.config import PICTURES as PICTURES_GIVEN
 from tame.core.text import printable
 from tame.data.arrays import read_arrays
@@ -22,12 +22,18 @@ from tame.data.image_decoding import decode
 from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.arrays.source import keep_arrays
 from tame.kinds.known import KINDS
+from tame.kinds.language.kind import LANGUAGE_MODELS
+from tame.kinds.language.prediction import tokenizer_in
 from tame.kinds.materials import prediction_of
 from tame.kinds.pictures.given import keep_pictures
 from tame.kinds.pictures.kind import PICTURES
 from tame.kinds.tables.kind import TABLES
 from tame.kinds.texts.kind import TEXTS
+from tame.parts.adapters import nats
+from tame.parts.llama import plain_product
+from tame.parts.tokenizer import in_blocks
 from tame.testing.source_laws import Bad, Sample
+from tiny_language import text_of, tiny, write_model, write_texts
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sequences"
 NUM = 80
@@ -260,7 +266,42 @@ def sequences(folder: Path, *, twice: bool = False) -> Sample:
     )  # fmt: skip
 
 
+def language(folder: Path, *, twice: bool = False) -> Sample:
+    """Texts of a few words, two of them nearly the same, and a tiny model; and folders with one text and with none."""
+    root, one, none = write_texts(folder / "texts"), folder / "one", folder / "none"
+    model = write_model(folder / "model", tiny())
+    for each, name in ((one, "a.txt"), (none, "a.pdf")):
+        each.mkdir()
+        (each / name).write_text(text_of(0))
+    config = StudyConfig(data=str(root), task=LANGUAGE, backbone=str(model), epochs=1)
+
+    def predict(network, ids, to):
+        tokenizer, found = tokenizer_in(network), []
+        for name in ids:
+            file, _, number = name.rpartition("#")
+            own = tokenizer.encode((root / file).read_text())
+            whole = np.array([1, *own.ids, 2]), np.array([0, *own.characters, 0])
+            block = torch.from_numpy(in_blocks(*whole, 64)[int(number) - 1])[None]
+            bits = nats(network.module, block[:, :-1], plain_product)[0, 0] / np.log(2)
+            found.append([float(bits / block[0, -1])])
+        return np.array(found)
+
+    return Sample(
+        kind=LANGUAGE_MODELS, config=config, same=(), predict=predict,
+        twice=lambda to: language(to, twice=True), takes=frozenset({"backbone", "val", "test"}),
+        bad=(
+            Bad(config=replace(config, data=str(one)), named="needs at least three"),
+            Bad(config=replace(config, data=str(none)), named="pdftotext"),
+            Bad(config=replace(config, data=str(model / "config.json")), named="is a file"),
+            Bad(config=replace(config, backbone="none"), named="--backbone FOLDER"),
+            Bad(config=replace(config, backbone=str(root)), named="has no config.json"),
+            Bad(config=replace(config, set={"input.length": 128}), named="64 tokens that the model sees"),
+        ),
+    )  # fmt: skip
+
+
 SAMPLES = {
+    "language-model": language,
     "images": pictures,
     "list": listed,
     "pictures from Python": given,

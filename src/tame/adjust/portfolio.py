@@ -19,6 +19,7 @@ from tame.core.space import Choice, Dimension, Space, field_of
 SIZE_RANK, POOLED_RANK = 2, 4  # of the input size and of averaged stages, whose features are computed anyway
 SMALL = 1000  # examples; with fewer, small batches and more epochs
 MOST_WAVES = 256  # columns that may become periodic embeddings: more take minutes per epoch
+LEAST_LENGTH, LENGTH_RANK = 32, 5  # tokens of context of a language model
 MANY_ROWS = 4000  # rows of a table; the tables that the recipes were selected on have fewer
 STRENGTHS = (30.0, 100.0, 10.0, 3.0)  # inverse penalties of linear models on words, in the order they are tried
 TEXTS_RANK = 5  # of how texts enter
@@ -241,6 +242,15 @@ def own(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Prese
         "seed": seed,
     }
     return _preset(given(known("own")), about)
+
+
+def language(block: int, *, batch: int, epochs: int, seed: int) -> Preset:
+    """Adapters beside a frozen language model. block: tokens that it may see at once; batch: blocks in a step."""
+    lengths = [block // part for part in (1, 2) if block % part == 0 and block // part >= LEAST_LENGTH]
+    about: dict[str, Value] = {"input.length": block, "batch_size": batch, "epochs": epochs, "seed": seed}
+    why = "a shorter context is cheaper at its ends and gives more different ones in a step"
+    own = {"input.length": Searched(Choice(*lengths), why, rank=LENGTH_RANK)} if len(lengths) > 1 else {}
+    return _preset(known("language"), about, own=own)
 
 
 def default_loss(task: str) -> str:

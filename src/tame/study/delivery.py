@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tame.core.config import LANGUAGE
 from tame.core.errors import StorageError
 from tame.core.records import Trial
 from tame.core.result_parts import Delivered
@@ -155,6 +156,8 @@ def difference_of(data: Data, before: Judged, after: Judged) -> float:
     Of classes that are equally likely but for rounding, either may be the one that is predicted.
     """
     apart = float(np.abs(before.outputs - after.outputs).max())
+    if data.task == LANGUAGE:
+        return apart
     if data.task == "regression":
         return apart / max(float(np.std(data.learnt())), 1e-12)
     second, first = np.sort(before.outputs, axis=1)[:, -2:].T
