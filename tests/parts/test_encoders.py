@@ -17,9 +17,8 @@ from made_texts import CONFIG, WORDS, bert_weights, made_encoder, tokenizer_json
 from tame.core.errors import DataError, RefusedError, UsageError
 from tame.parts.bert import Bert, BertShape, named_as_here
 from tame.parts.embedded import proved
+from tame.parts.embedded_encoders import DEFAULT_ENCODER, EMBEDDED_ENCODERS
 from tame.parts.encoders import (
-    DEFAULT_ENCODER,
-    EMBEDDED_ENCODERS,
     batches_of,
     features_of,
     open_encoder,

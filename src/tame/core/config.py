@@ -45,6 +45,7 @@ METRIC_MODES = {
     "rmse": "min", "mae": "min", "r2": "max", "bits_per_character": "min",
 }  # fmt: skip
 SEARCHES = ("auto", "asha", "gp", "grid", "hyperband", "pbt", "random", "sha", "sobol", "thaw", "tpe")
+LEAST_GROUPS = 3  # of each class: it is learned, chosen by and tested by different ones
 ACTS = False  # whether the doctor does so where nothing is said of it
 CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc", "average_precision")
 REGRESSION_METRICS = ("rmse", "mae", "r2")
@@ -86,8 +87,8 @@ class StudyConfig:
 
     data: str = field(  # or one of GIVEN
         metadata=Option(
-            "a folder of pictures (class/x.jpg, or train/, val/ and test/ of these), a list of pictures (CSV), "
-            "a CSV or Parquet table, or with --task language-model a folder of texts",
+            "a folder of pictures or texts (class/x.jpg, or train/, val/ and test/ of these), a list of pictures "
+            "(CSV), a CSV or Parquet table, or with --task language-model any folder of texts",
             kind="argument",
             metavar="DATA",
         ).metadata
@@ -153,7 +154,8 @@ class StudyConfig:
         default=None,
         metadata=Option(
             "auto (for photographs the default: the pretrained network that comes with TAME), lite1, lite2, "
-            "a timm name, a folder with weights, or none for a small network from scratch",
+            "a timm name, a folder with weights, or none for a small network from scratch; for texts minilm, a folder "
+            "or none",
             metavar="NAME",
             group=NETWORK,
         ).metadata,

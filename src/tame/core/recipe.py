@@ -64,9 +64,11 @@ class TableRecipe:
     dim: int = 8  # outputs of a periodic embedding per number
     sigma: float = 0.3  # standard deviation of the initial frequencies of a periodic embedding
     one_hot: int = 32  # columns with up to this many categories are one-hot encoded; those with more get an embedding
+    texts: str = "tfidf"  # columns of text: tfidf (reduced to a few numbers) or encoder (features of a frozen network)
 
     def __post_init__(self) -> None:
         _one_of("table.scaling", self.scaling, ("quantile", "standard"))
+        _one_of("table.texts", self.texts, ("tfidf", "encoder"))
         _one_of("table.numbers", self.numbers, ("plain", "piecewise", "periodic"))
         _within("table.bins", self.bins, 2, 256)
         _within("table.dim", self.dim, 1, 128)
@@ -76,7 +78,7 @@ class TableRecipe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelRecipe:
-    name: str = "head"  # head (on a backbone's features), linear, mlp, a network from scratch, or own
+    name: str = "head"  # head (on a backbone's features), linear, mlp, words, a network from scratch, or own
     hidden: int = 0  # units of the head's hidden layer; 0 is a linear head
     width: int = 16  # channels of the first stage of a network from scratch; units of each layer of an mlp
     depth: int = 2  # hidden layers of an mlp

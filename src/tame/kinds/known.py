@@ -15,6 +15,7 @@ from tame.kinds.kind import Kind
 from tame.kinds.language.kind import LANGUAGE_MODELS
 from tame.kinds.pictures.kind import PICTURES
 from tame.kinds.tables.kind import TABLES
+from tame.kinds.texts.kind import TEXTS
 
 FIRST = PICTURES.name  # the kind of the first studies, which named none
 
@@ -27,7 +28,7 @@ def require_kind(name: str, part: object) -> None:
 
 
 KINDS: Registry[Kind] = Registry("kind of data", group="tame.kinds", check=require_kind)
-OURS = (LANGUAGE_MODELS, PICTURES, TABLES, OWN_ARRAYS)  # the first that claims the data has it
+OURS = (LANGUAGE_MODELS, TEXTS, PICTURES, TABLES, OWN_ARRAYS)  # the first that claims the data has it
 for _each in OURS:
     KINDS.add(_each.name)(_each)
 

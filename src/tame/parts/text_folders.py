@@ -21,15 +21,14 @@ from torch import Tensor, nn
 
 from tame.core.errors import DataError, RefusedError, UsageError, require
 from tame.core.text import printable
+from tame.parts.embedded_encoders import CONFIG, EXTRA, TOKENIZER, WEIGHTS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
 MOST_BYTES = {CONFIG: 2**20, TOKENIZER: 2**26, WEIGHTS: 2**33}
 UNSAFE = (".bin", ".pth", ".pt", ".ckpt", ".pkl", ".h5", ".msgpack")
 MOST_NUMBER = 2**24  # of any number in a config: no vocabulary or width that TAME can use is larger
-EXTRA = "text"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,11 @@ FIELDS: Mapping[str, Field] = {
     "table.one_hot": Field(
         "one-hot limit", "most categories that are encoded one-hot; columns with more are embedded"
     ),
+    "table.texts": Field("texts", "how columns of text enter: by their words, or by the features of an encoder"),
     "model.name": Field(
-        "model", "what is trained: a head on a backbone's features, a linear model, an MLP, or a complete network"
+        "model",
+        "what is trained: a head on a backbone's features, a linear model, an MLP, words (a linear model on the words "
+        "of texts), or a complete network",
     ),
     "model.hidden": Field("hidden units", "units in the head's hidden layer; 0 is a linear head", "hidden"),
     "model.width": Field(

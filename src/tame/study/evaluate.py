@@ -50,7 +50,10 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     result = make_result(study, data, plan, own, decided, default, tested, delivered)
     require_consistent(study.state, result, data, tested.winner)
     known = {finding.code for finding in study.state.findings}
-    found = score_findings(result, _beyond_guessing(data, tested.winner, seed=study.config.seed))
+    beyond = _beyond_guessing(data, tested.winner, seed=study.config.seed)
+    trained = {winner.from_trial, *(trial.number for trial in winner.trials)}
+    underfits = any(each.code == "underfitting" and each.trial in trained for each in study.state.findings)
+    found = score_findings(result, beyond, underfits=underfits)
     study.keep(*findings_events([each for each in found if each.code not in known]))
     return with_findings(study, result, winner)
 

@@ -179,7 +179,8 @@ def _rehearsed(study: Study, data: Data, search: SearchConfig, space: Space) -> 
     until = study.used_s + REHEARSAL_SHARE * (study.config.clock_s or math.inf)
     for own in recipes:
         found = study.worker.rehearse(own, folds=[0])
-        each.append((found.epoch_s, found.pair_s))
+        share = own.epochs / search.base.epochs  # of a model that is solved at once, one epoch is all
+        each.append((found.epoch_s * share, found.pair_s * share))
         prepare_s = max(prepare_s, found.prepare_s)
         if study.used_s > until:
             break

@@ -313,19 +313,28 @@ def command(study: Study) -> str:
     return command_of(study.config)
 
 
+OTHER_SEED = ", with another seed than that of the delivered network"
+
+
 def headline(study: Study, winner: Finalist) -> list[Finding]:
     """The findings for the first page, about the data, the search and the winner, the most severe first."""
+    return headline_of(study.state, [trial.number for trial in winner.trials], winner.from_trial)
+
+
+def headline_of(state: State, seeds: Sequence[int], from_trial: int) -> list[Finding]:
+    """The same, of a state. seeds: the winner's trials, the delivered one first; from_trial: of the search."""
     # The same is mostly found with every seed: it is told once, of the delivered one if it is found there.
     # Of a remedy, what it was tried against is told too.
-    patient = study.history.trials[winner.from_trial].against
-    own = [*(t.number for t in winner.trials), winner.from_trial, *([] if patient is None else [patient])]
-    every = with_outcomes(study.state)
+    patient = state.history.trials[from_trial].against
+    own = [*seeds, from_trial, *([] if patient is None else [patient])]
+    every = with_outcomes(state)
     first = [f for f in every if f.trial is None or f.code == "fine_tuning"]
     seen = [finding for number in own for finding in every if finding.trial == number and finding.code != "fine_tuning"]
     told: list[Finding] = []
     for finding in seen:
         if len(consistent([*told, finding])) > len(told):  # it is new, and does not contradict what stands already
-            told.append(finding)
+            is_other = finding.trial in seeds[1:]
+            told.append(replace(finding, title=finding.title + OTHER_SEED) if is_other else finding)
     first += told
     order = {"problem": 0, "warning": 1, "info": 2}
     return sorted(first, key=lambda f: order[f.severity])
