@@ -13,9 +13,9 @@ from tame.core.config import GIVEN, LANGUAGE, StudyConfig
 from tame.core.errors import DataError, require
 from tame.core.records import Finding
 from tame.core.result_parts import TextFacts
-from tame.core.rng import stream_seed
+from tame.core.rng import stream, stream_seed
 from tame.data.images import Skipped
-from tame.data.split import Split, groups_of, make_split, seal
+from tame.data.split import Part, Split, groups_of, make_split, seal
 from tame.data.text_copies import near_copies
 from tame.data.texts import ENDINGS, UnreadableText, on_encodings, read_text
 from tame.kinds.findings import MOST_NAMED, count, finding, metric_for
@@ -176,12 +176,13 @@ def _split(own: _Read, groups: np.ndarray, *, seed: int) -> Split:
 def _passages(split: Split, tokens: Sequence[int], chosen: Lengths, *, seed: int) -> tuple[tuple[int, int], ...]:
     """Passages that are judged, those of validation first: as many of each part, evenly over its files and in each."""
     found: list[tuple[int, int]] = []
-    for part, most in (("val", chosen.judged["val"]), ("test", chosen.judged["test"])):
+    judged: tuple[Part, ...] = ("val", "test")
+    for part in judged:
         rows = split.rows(part)
-        order = np.random.default_rng(stream_seed(seed, "passages", part)).permutation(len(rows))
+        order = stream(seed, "passages", part).permutation(len(rows))
         blocks = {row: max(1, -(-(tokens[row] + 1) // chosen.block)) for row in rows}
         wanted = dict.fromkeys(rows, 0)
-        left = min(most, sum(blocks.values()))
+        left = min(chosen.judged[part], sum(blocks.values()))
         while left:  # one more of each file in turn, so that each counts about alike
             for place in order:
                 row = rows[place]
@@ -189,7 +190,7 @@ def _passages(split: Split, tokens: Sequence[int], chosen: Lengths, *, seed: int
                     wanted[row] += 1
                     left -= 1
         for row in rows:
-            own = np.unique(np.linspace(0, blocks[row] - 1, wanted[row]).round().astype(int)) if wanted[row] else []
+            own = np.unique(np.linspace(0, blocks[row] - 1, wanted[row]).round())
             found += [(row, int(number)) for number in own]
     return tuple(found)
 
