@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tame.core.evaluation import LanguageAnswers, Written
 from tame.core.result import Result
-from tame.report import formats, words
+from tame.report import formats
 
 COPIED = 12  # words in a row that are also in a text it was trained on: from there on it is told as copying
 LOOPS = 0.3  # share of runs of four words that were written before: from there on the text goes in circles
@@ -56,8 +56,8 @@ def perplexity(answers: LanguageAnswers) -> str:
 def gap(result: Result) -> str:
     """Whether validation and sealed texts agree."""
     return (
-        f"bits per character {words.shown(result.metric, result.validation.value)} on the texts that chose the recipe "
-        f"and {words.shown(result.metric, result.score.value)} on the sealed ones"
+        f"bits per character {formats.shown(result.metric, result.validation.value)} on the texts that chose the "
+        f"recipe and {formats.shown(result.metric, result.score.value)} on the sealed ones"
     )
 
 

@@ -15,7 +15,7 @@ from tame.core.records import Finding
 from tame.core.result_parts import TextFacts
 from tame.core.rng import stream_seed
 from tame.data.images import Skipped
-from tame.data.split import Split, groups_of, make_split, seal
+from tame.data.split import Part, Split, groups_of, make_split, seal
 from tame.data.text_copies import near_copies
 from tame.data.texts import ENDINGS, UnreadableText, on_encodings, read_text
 from tame.kinds.findings import MOST_NAMED, count, finding, metric_for
@@ -176,8 +176,9 @@ def _split(own: _Read, groups: np.ndarray, *, seed: int) -> Split:
 def _passages(split: Split, tokens: Sequence[int], chosen: Lengths, *, seed: int) -> tuple[tuple[int, int], ...]:
     """Passages that are judged, those of validation first: as many of each part, evenly over its files and in each."""
     found: list[tuple[int, int]] = []
-    for part, most in (("val", chosen.judged["val"]), ("test", chosen.judged["test"])):
-        rows = split.rows(part)
+    judged: tuple[Part, ...] = ("val", "test")
+    for part in judged:
+        most, rows = chosen.judged[part], split.rows(part)
         order = np.random.default_rng(stream_seed(seed, "passages", part)).permutation(len(rows))
         blocks = {row: max(1, -(-(tokens[row] + 1) // chosen.block)) for row in rows}
         wanted = dict.fromkeys(rows, 0)
@@ -189,8 +190,8 @@ def _passages(split: Split, tokens: Sequence[int], chosen: Lengths, *, seed: int
                     wanted[row] += 1
                     left -= 1
         for row in rows:
-            own = np.unique(np.linspace(0, blocks[row] - 1, wanted[row]).round().astype(int)) if wanted[row] else []
-            found += [(row, int(number)) for number in own]
+            own = np.linspace(0, blocks[row] - 1, wanted[row]).round().astype(int)
+            found += [(row, number) for number in sorted(set(own.tolist()))]
     return tuple(found)
 
 

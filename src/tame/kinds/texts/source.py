@@ -110,7 +110,7 @@ def listed(config: StudyConfig) -> tuple[list[File], tuple[str, ...]]:
         "train" in roles.values() or not roles, f"{printable(top)} holds {_some(roles)} but no train/", error=DataError
     )
     named = {role: os.path.join(top, name) for name, role in roles.items()}
-    parts = {part: named[part] for part in ("train", "val", "test") if part in named} or {"": top}
+    parts: dict[str, str] = {part: named[part] for part in ("train", "val", "test") if part in named} or {"": top}
     files, others = list[File](), Counter[str]()
     for part, place in parts.items():
         for label in entries(place)[0]:
