@@ -178,6 +178,14 @@ class Adapted(nn.Module):
                 weights[f"{path}.weight"].add_(self.kind.merged(parts, gain))
         return module
 
+    def step_bytes(self, batch: int, tokens: int) -> int:
+        """About the bytes of a training step of one member on so many blocks of so many tokens: what the base keeps for
+        the way back."""
+        own = self.base.config
+        heads = own.num_attention_heads * own.head_dim
+        widths = own.num_hidden_layers * (6 * own.hidden_size + 4 * own.intermediate_size + 2 * heads)
+        return 4 * batch * tokens * (widths + 3 * own.vocab_size)
+
     def num_trained(self) -> int:
         """How many numbers are trained, without those that masks leave at rest."""
         found = 0

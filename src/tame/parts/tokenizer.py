@@ -33,7 +33,7 @@ class Tokenizer:
 
     def name_of(self, token: int) -> str:
         """What a token is called in the vocabulary."""
-        return str(self._own.id_to_token(token))
+        return self._own.id_to_token(token) or ""
 
     def encode(self, text: str) -> Tokens:
         """The tokens of a text, without those that begin or end it."""

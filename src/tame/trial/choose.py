@@ -21,6 +21,7 @@ from torch import nn
 from tame.core.errors import StorageError, require
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
+from tame.parts.adapters import Adapted
 from tame.parts.mlp import num_weights
 from tame.parts.optimizers import OPTIMIZERS
 from tame.parts.products import by_onednn
@@ -360,6 +361,8 @@ def _company(size: int) -> str:
 
 def member_bytes(module: nn.Module, recipe: Recipe, batch: int) -> int:
     """Bytes of a member of a group: parameters, gradients, moments and the activations of a batch."""
+    if isinstance(module, Adapted):
+        return 4 * num_weights(module) * 6 + module.step_bytes(batch, recipe.input.length)
     active = batch * max(recipe.model.width, recipe.model.hidden, 8) * max(recipe.model.depth, 1) * 4
     return 4 * (num_weights(module) * 6 + active)
 

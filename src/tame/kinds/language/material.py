@@ -25,6 +25,7 @@ from tame.kinds.language.prediction import empty_network, tokenizer_of
 from tame.kinds.language.telling import OPENING, Models, tell
 from tame.parts.adapters import ADAPTERS, AT_ONCE, Adapted, nats
 from tame.parts.llama import MATRICES, LanguageModel, Llama, open_language_model, plain_product
+from tame.parts.mlp import num_weights
 from tame.parts.network import Network, read_network
 from tame.parts.tokenizer import Tokenizer, Tokens, in_blocks
 from tame.trial.commands import Fold, Plain
@@ -35,6 +36,7 @@ from tame.trial.training_material import Room, Trained, need_pictures, not_asked
 QUESTIONS = ("layout", "passages", "speed", "told")
 PARITY = 1e-4  # bits per character, that merging adapters may change
 PROBED = 4  # blocks that parity is proved on
+MOST_SHARED = 20_000_000  # numbers of a base that members share on a processor
 STEPS = 3  # that the speed is measured in
 
 
@@ -82,7 +84,9 @@ class TextMaterial:
     kind = commands.LANGUAGE_MODEL
 
     def __init__(self, model: LanguageModel, tokenizer: Tokenizer, given: Given, room: Room) -> None:
-        self.reason = ""  # nothing but the optimizer keeps members apart
+        # Where the products of the base take all the time, members gain nothing from company, and trying it costs much.
+        large = room.device.type == "cpu" and sum(each.numel() for each in model.module.parameters()) > MOST_SHARED
+        self.reason = "the base is so large that a processor gains nothing from several adapters at once" * large
         self.model = model
         self.tokenizer = tokenizer
         self.device = room.device
@@ -244,7 +248,7 @@ class TextMaterial:
         return False
 
     def stacks(self, recipe: Recipe) -> bool:
-        return True
+        return not self.reason
 
     def rehearsed(self) -> TextMaterial:
         return self
@@ -254,16 +258,13 @@ class TextMaterial:
 
     def adds_bytes(self, trained: Trained) -> int:
         """The activations of a step of the largest group, which the base keeps for the way back, and the states."""
-        config, found, states = self.model.config, 0, 0
-        widths = (
-            6 * config.hidden_size + 4 * config.intermediate_size + 2 * config.num_attention_heads * config.head_dim
-        )
+        found, states = 0, 0
         for recipe in trained.recipes:
-            tokens = recipe.batch(len(trained.rows)) * self._laid_out().block
             members = trained.members(recipe, len(trained.recipes))
-            found = max(found, 4 * tokens * members * (widths * config.num_hidden_layers + 3 * config.vocab_size))
             adapted = Adapted(self._base, recipe.adapter, length=recipe.input.length, dropout=0.0, seed=0)
-            states += 12 * sum(value.numel() for value in adapted.parameters())
+            blocks = recipe.batch(len(trained.rows))
+            found = max(found, members * adapted.step_bytes(blocks, self._laid_out().block))
+            states += 12 * num_weights(adapted)
         return found + states
 
     # Judging and delivery --------------------------------------------------------------------------------------------
