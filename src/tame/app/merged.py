@@ -12,8 +12,8 @@ from tame.core.errors import StorageError, require
 from tame.core.files import write_bytes, write_text
 from tame.kinds.language.commands import LANGUAGE_MODEL
 from tame.kinds.language.prediction import tokenizer_in
+from tame.parts.embedded_encoders import CONFIG, TOKENIZER, WEIGHTS
 from tame.parts.llama import Llama
-from tame.parts.text_folders import CONFIG, TOKENIZER, WEIGHTS
 
 MADE_FOR_TOKENIZERS = "tokenizer_config.json"
 

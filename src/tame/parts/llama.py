@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tame.core.errors import require
-from tame.parts.text_folders import CONFIG, load_weights, open_text_folder, whole
+from tame.parts.embedded_encoders import CONFIG
+from tame.parts.text_folders import load_weights, open_text_folder, whole
 
 MOST = {"vocab_size": 2**20, "hidden_size": 2**15, "intermediate_size": 2**17, "num_hidden_layers": 512,
         "num_attention_heads": 512, "max_position_embeddings": 2**24}  # fmt: skip

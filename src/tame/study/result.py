@@ -59,7 +59,8 @@ from tame.kinds.known import KINDS
 from tame.kinds.language.commands import Asked, told
 from tame.monitor.rules import consistent
 from tame.study.case_rows import row_of
-from tame.study.delivery import MODEL, Tested
+from tame.study.delivered import MODEL
+from tame.study.delivery import Tested
 from tame.study.doctor import rest_worth, with_outcomes
 from tame.study.draft import fewer_dimensions
 from tame.study.ensemble import Chosen

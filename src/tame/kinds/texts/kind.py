@@ -57,6 +57,7 @@ TEXTS = Kind(
     runs=17,
     rehearses_many=True,
     look="tame.kinds.texts.source:look",
+    examples="tame.kinds.texts.source:examples",
     has_linear=True,
     ensembles=True,
     source="tame.kinds.texts.source:read",

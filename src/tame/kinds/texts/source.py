@@ -20,10 +20,12 @@ from tame.data.labels import lookalikes
 from tame.data.sources import write_columns
 from tame.data.tables import Column, Table
 from tame.data.texts import ENDINGS, UnreadableText, on_encodings, read_text
+from tame.kinds.examples import Examples
 from tame.kinds.findings import MOST_NAMED, count, finding
 from tame.kinds.kind import Known, Opened, Phase, Port
 from tame.kinds.tables.commands import Given
-from tame.kinds.tables.rows import Rows, split_rows
+from tame.kinds.tables.examples import MOST_CELL, of_rows
+from tame.kinds.tables.rows import Rows, cells_of, split_rows
 from tame.kinds.tables.text_choice import chosen
 from tame.kinds.texts.kind import NAME
 
@@ -66,12 +68,8 @@ def look(config: StudyConfig) -> None:
 def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
     """Reads the texts, judges them, splits them. Raises DataError and UsageError."""
     phase("reading the texts")
-    files, notes = listed(config)
-    found = _read(files)
-    _require_enough(files, found)
-    digests = tuple(f"{file.id}:{digest}" for file, digest in zip(found.files, found.digests, strict=True))
-    known.require_same(digests, "texts")
-    own = _rows(found, (*notes, *on_encodings(found.encodings)), digests)
+    own, skipped = read_texts(config)
+    known.require_same(own.digests, "texts")
     write_columns(folder / KEPT, own.table)
     given = Given(
         files=(), arrays=str(folder / KEPT), columns=own.table.columns, kept=tuple(range(len(own.values))), kind=NAME
@@ -84,12 +82,34 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     own = replace(own, notes=(*own.notes, *choice.notes), encoder=choice.encoder)
     opened = split_rows(own, config, kind=NAME, is_new=known.data is None, edits=known.edits)
     said = []
-    if found.skipped:
-        first = [f"{each.id}: {each.reason}" for each in found.skipped[:3]]
-        evidence: dict[str, object] = {"count": len(found.skipped), "first": first}
-        title = f"{count(len(found.skipped), 'file')} could not be read"
+    if skipped:
+        evidence: dict[str, object] = {
+            "count": len(skipped),
+            "first": [f"{each.id}: {each.reason}" for each in skipped[:3]],
+        }
+        title = f"{count(len(skipped), 'file')} could not be read"
         said.append(finding("skipped_files", title, "warning", evidence))
-    return replace(opened, findings=(*said, *opened.findings), skipped=tuple(found.skipped))
+    return replace(opened, findings=(*said, *opened.findings), skipped=skipped)
+
+
+def examples(config: StudyConfig, known: Known, folder: Path) -> Examples:
+    """The texts in the order in which the study has them. Raises DataError where they have changed."""
+    own, _ = read_texts(config)
+    known.require_same(own.digests, "texts")
+
+    def beginning(row: int) -> Mapping[str, str]:
+        return {name: cell[:MOST_CELL] for name, cell in cells_of(own.table, row).items()}
+
+    return of_rows(own, cells=beginning)
+
+
+def read_texts(config: StudyConfig) -> tuple[Rows, tuple[Skipped, ...]]:
+    """The texts of a folder as rows, and what could not be read. Raises DataError."""
+    files, notes = listed(config)
+    found = _read(files)
+    _require_enough(files, found)
+    digests = tuple(f"{file.id}:{digest}" for file, digest in zip(found.files, found.digests, strict=True))
+    return _rows(found, (*notes, *on_encodings(found.encodings)), digests), tuple(found.skipped)
 
 
 def listed(config: StudyConfig) -> tuple[list[File], tuple[str, ...]]:
@@ -110,7 +130,8 @@ def listed(config: StudyConfig) -> tuple[list[File], tuple[str, ...]]:
         "train" in roles.values() or not roles, f"{printable(top)} holds {_some(roles)} but no train/", error=DataError
     )
     named = {role: os.path.join(top, name) for name, role in roles.items()}
-    parts = {part: named[part] for part in ("train", "val", "test") if part in named} or {"": top}
+    parts: dict[str, str] = {part: named[part] for part in ("train", "val", "test") if part in named}
+    parts = parts or {"": top}
     files, others = list[File](), Counter[str]()
     for part, place in parts.items():
         for label in entries(place)[0]:
