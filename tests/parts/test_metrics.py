@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from tame.core.config import CLASSIFICATION_METRICS, LANGUAGE_METRICS, METRIC_MODES, REGRESSION_METRICS
+from tame.core.config import CLASSIFICATION_METRICS, LANGUAGE, LANGUAGE_METRICS, METRIC_MODES, REGRESSION_METRICS
 from tame.core.errors import ShapeError
 from tame.evaluate.score import judged_from, measure, statistic_of
 from tame.parts.metrics import METRICS
@@ -231,10 +231,12 @@ def test_weights_count_as_they_do_for_scikit_learn(name, seed, n, classes, level
     """
     levels = levels if classes == 2 else 2**20
     rng = np.random.default_rng(seed)
-    numbers = name in REGRESSION_METRICS
+    texts = name in LANGUAGE_METRICS
+    numbers = texts or name in REGRESSION_METRICS
     target = rng.normal(size=n) if numbers else rng.integers(classes, size=n)
     outputs = rng.integers(-levels, levels, size=(n, 1 if numbers else classes)) / levels
-    task = "regression" if numbers else "binary" if classes == 2 else "multiclass"
+    outputs = np.abs(outputs) + 1 if texts else outputs
+    task = LANGUAGE if texts else "regression" if numbers else "binary" if classes == 2 else "multiclass"
     for weight in (rng.uniform(0.1, 9.0, n), rng.integers(1, 4, n).astype(float)):
         found = METRICS.get(name)(torch.from_numpy(outputs)[None], torch.from_numpy(target), torch.from_numpy(weight))
         judged = judged_from(task, list(map(str, range(n))), target, outputs, weights=weight)

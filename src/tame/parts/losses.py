@@ -525,7 +525,7 @@ def check_outputs(name: str, outputs: object, target: object, *, num_classes: in
         raise UsageError(f"the model returns {what}, {name} needs one tensor (B, O): let forward() return only that")
     if not isinstance(target, Tensor):
         raise UsageError(f"the target must be a tensor, got a {type(target).__name__}")
-    numbers = bool(loss.tasks & NUMBERS)
+    numbers = bool(loss.tasks & {*NUMBERS, LANGUAGE})
     width = loss.num_outputs(num_classes) if not numbers else target.shape[1] if target.ndim == 2 else 1
     _check_shape(name, outputs, len(target), width=width, on="" if numbers else f" on {num_classes} classes")
     bad = int((~outputs.isfinite()).any(dim=1).sum())

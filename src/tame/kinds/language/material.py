@@ -24,7 +24,7 @@ from tame.kinds.language.commands import Asked, Given, Layout, Opened, Passages,
 from tame.kinds.language.prediction import empty_network, tokenizer_of
 from tame.kinds.language.telling import OPENING, Models, tell
 from tame.parts.adapters import ADAPTERS, AT_ONCE, Adapted, nats
-from tame.parts.llama import MATRICES, LanguageModel, Llama, open_language_model, plain_product
+from tame.parts.llama import LanguageModel, Llama, open_language_model, plain_product
 from tame.parts.mlp import num_weights
 from tame.parts.network import Network, read_network
 from tame.parts.tokenizer import Tokenizer, Tokens, in_blocks
@@ -225,14 +225,8 @@ class TextMaterial:
         mixes = recipe.regularize.mixup or recipe.augment.noise
         require(not mixes, "regularize.mixup and augment.noise are not for texts; leave them out")
         block, length = self._laid_out().block, recipe.input.length
-        said = (
-            f"input.length must divide the blocks of {block} tokens, got {length}; --set input.length={length} changes"
-        )
-        require(block % length == 0, f"{said} both")
-        least = min(min(self.model.config.shapes()[f"model.layers.0.{which}.weight"]) for which in MATRICES)
-        require(
-            recipe.adapter.rank <= least, f"adapter.rank {recipe.adapter.rank} is more than the {least} of a matrix"
-        )
+        mend = f"--set input.length={length} changes both"
+        require(block % length == 0, f"input.length must divide the blocks of {block} tokens, got {length}; {mend}")
 
     def task(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task:
         own = replace(examples, together=False)
