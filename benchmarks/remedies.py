@@ -249,11 +249,11 @@ def summary(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 HEAD = """# Does the doctor help?
 
 Written by `benchmarks/remedies.py`. Each setting is fitted twice, with the doctor and without it, for as many epochs:
-without it a study gets as many more trials as the remedies of its twin took epochs. {trials} trials, folds as usual. The
-loss is that of 2,000 fresh examples of the same task which no study has seen: log loss, or squared error over the
-variance of the target. Less is better. Of the difference the 95 % interval is shown, over seeds that each draw data, fresh
-examples and networks again; a verdict is raised by Holm for all sick settings. Treated: the studies in which
-the doctor found something to treat; the others are the same with it and without it."""
+without it a study gets as many more trials as the remedies of its twin took epochs. {trials} trials, folds as usual.
+The loss is that of 2,000 fresh examples of the same task which no study has seen: log loss, or squared error over the
+variance of the target. Less is better. Of the difference the 95 % interval is shown, over seeds that each draw data,
+fresh examples and networks again; a verdict is raised by Holm for all sick settings. Treated: the studies in which the
+doctor found something to treat; the others are the same with it and without it."""
 
 
 def page(pairs: Sequence[Mapping[str, Any]], *, trials: int) -> str:
@@ -276,10 +276,8 @@ def page(pairs: Sequence[Mapping[str, Any]], *, trials: int) -> str:
 
 def _line(name: str, own: Mapping[str, Any], verdict: str) -> str:
     apart = f"{own['apart']:+.3f} ({own['apart'] - own['half']:+.3f} to {own['apart'] + own['half']:+.3f})"
-    return (
-        f"| {name} | {own['with']:.3f} | {own['without']:.3f} | {apart} | {own['of']} | {own['lower']}, {own['higher']} "
-        f"| {own['treated']} | {verdict} |"
-    )
+    counts = f"{own['of']} | {own['lower']}, {own['higher']} | {own['treated']}"
+    return f"| {name} | {own['with']:.3f} | {own['without']:.3f} | {apart} | {counts} | {verdict} |"
 
 
 def _side(apart: float) -> str:

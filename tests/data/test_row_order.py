@@ -1,4 +1,4 @@
-"""What the place of a row tells of its target: found where it drifts, silent by chance and where the file was sorted."""
+"""What the place of a row tells of its target: found where it drifts, silent by chance and in a sorted file."""
 
 from __future__ import annotations
 

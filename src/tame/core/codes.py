@@ -193,9 +193,9 @@ CODES: Mapping[str, Code] = {
     "row_order": Code(
         124,
         "the order of the rows tells of the target",
-        "Rows that lie near each other in the file have targets alike, as they have where data is gathered over time or "
-        "in parts. A split at random then puts neighbours on both sides, and the score may be better than it will be "
-        "on rows of another time or place.",
+        "Rows that lie near each other in the file have targets alike, as they have where data is gathered over time "
+        "or in parts. A split at random then puts neighbours on both sides, and the score may be better than it will "
+        "be on rows of another time or place.",
         "if the rows follow each other in time, give that column with --order, so that later rows judge; if they come "
         "from several places or devices, name them with --groups",
     ),

@@ -20,7 +20,7 @@ from tame.data.shift import shift_between
 from tame.data.split import strata
 from tame.data.tables import LEARNT, Table
 from tame.data.unseen import Aim, Values, folds_of, predictions_of_all
-from tame.data.wrong_labels import wrong_labels
+from tame.data.wrong_labels import OF_COLUMNS, wrong_labels
 from tame.kinds.findings import MOST_NAMED, count, finding
 from tame.kinds.kind import Data
 from tame.kinds.looks import Look, look_at
@@ -76,7 +76,9 @@ def doubts_of(
 
 def columns_of(table: Table) -> tuple[list[Values], frozenset[str]]:
     """The columns of a table that are trained on, and the names of those that are dates."""
-    learnt = [each for each in table.columns if each.kind in LEARNT and each.name in table.values]
+    learnt = [
+        each for each in table.columns if each.kind in LEARNT and each.kind != "text" and each.name in table.values
+    ]
     return [Values(c.name, table.values[c.name]) for c in learnt], frozenset(
         each.name for each in learnt if each.kind == "date"
     )
@@ -152,7 +154,7 @@ def _order(aim: Aim, look: Look, data: Data, nouns: str) -> list[Finding]:
 
 
 def _wrong_labels(seen: Sequence[Values], aim: Aim, look: Look, data: Data, nouns: str, *, seed: int) -> list[Finding]:
-    found = wrong_labels(predictions_of_all(seen, aim, seed=seed), aim.values)
+    found = wrong_labels(predictions_of_all(seen, aim, seed=seed), aim.values, OF_COLUMNS)
     if found is None or not len(found.rows):
         return []
     named = [
