@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from tame.core.config import CLASSIFICATION_METRICS, METRIC_MODES, REGRESSION_METRICS
+from tame.core.config import CLASSIFICATION_METRICS, LANGUAGE_METRICS, METRIC_MODES, REGRESSION_METRICS
 from tame.core.errors import ShapeError
 from tame.evaluate.score import judged_from, measure, statistic_of
 from tame.parts.metrics import METRICS
@@ -56,13 +56,14 @@ def by_sklearn(name, logits, target):
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", METRICS.names())
 def test_every_metric_keeps_the_law(name, law):
-    for kind in ("numbers",) if name in REGRESSION_METRICS else ("classes", "two classes"):
+    kinds = dict.fromkeys(REGRESSION_METRICS, ("numbers",)) | dict.fromkeys(LANGUAGE_METRICS, ("texts",))
+    for kind in kinds.get(name, ("classes", "two classes")):
         law(METRICS.get(name), kind)
 
 
 def test_every_metric_that_can_be_asked_for_can_be_measured_along_the_curve():
     assert set(METRICS.names()) == set(METRIC_MODES)
-    assert sorted(METRIC_MODES) == sorted((*CLASSIFICATION_METRICS, *REGRESSION_METRICS))
+    assert sorted(METRIC_MODES) == sorted((*CLASSIFICATION_METRICS, *REGRESSION_METRICS, *LANGUAGE_METRICS))
 
 
 @pytest.mark.parametrize("name", CLASSIFICATION_METRICS)

@@ -94,7 +94,7 @@ def run_demo(
         def draw_all(draft: Path) -> None:
             draw(draft, seed=seed, counts=COUNT, faults=FAULTS, processes=usable_cores())
 
-        _drawn_once(folder, draw_all)
+        drawn_once(folder, draw_all)
     drawn = planted(folder, seed=seed, counts=COUNT, faults=FAULTS)
     if not all((folder / name).is_file() for name in (*drawn.mislabelled, *drawn.unreadable)):
         raise UsageError(f"{folder} does not hold the pictures of seed {seed}; give another --pictures, or remove it")
@@ -126,7 +126,7 @@ def run_table_demo(watcher: Watcher, *, time_s: float, seed: int, out: str | Non
     path = Path("runs") / f"demo-table-{seed}.csv"
     if not path.exists():
         watcher.phase(f"drawing a table of {ROWS:,} measured insects")
-        _drawn_once(path, lambda draft: draw_table(draft, seed=seed, rows=ROWS, faults=TABLE_FAULTS))
+        drawn_once(path, lambda draft: draw_table(draft, seed=seed, rows=ROWS, faults=TABLE_FAULTS))
     watcher.phase("looking at the table, as tame check does")
     seen = check_data(StudyConfig(data=str(path), target=TARGET, seed=seed)).findings
     config = StudyConfig(data=str(path), target=TARGET, columns={LEAK: "ignore"}, time_s=time_s, seed=seed, out=out)
@@ -222,7 +222,7 @@ def _fault_table(faults: Sequence[Planted]) -> RenderableType:
     return Padding(table, (0, 0, 0, 2))
 
 
-def _drawn_once(path: Path, draw_to: Callable[[Path], None]) -> None:
+def drawn_once(path: Path, draw_to: Callable[[Path], None]) -> None:
     """Draws under a name of its own first, so that what has the name is whole; what another run drew is kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as work:

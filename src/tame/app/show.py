@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tame.core.config import StudyConfig
-from tame.core.evaluation import NumberAnswers
+from tame.core.evaluation import LanguageAnswers, NumberAnswers
 from tame.core.importance import Mattered
 from tame.core.plain import to_plain
 from tame.core.recipe import Value
@@ -33,6 +33,7 @@ from tame.report.evidence import SURE, evidence, to_do
 from tame.report.fields import in_plain_words, name_of, names_of
 from tame.report.importance_words import in_words as importance_words
 from tame.report.importance_words import worth
+from tame.report.language_section import NO_ADVICE, of_language
 from tame.report.more_data_section import in_words
 from tame.report.next_steps import document, next_steps
 from tame.study.case_rows import row_of
@@ -236,6 +237,8 @@ def _judged(result: Result) -> list[Text]:
     answers = result.answers
     if isinstance(answers, NumberAnswers):
         return [_sentence(words.error_spread(answers.residuals))]
+    if isinstance(answers, LanguageAnswers):
+        return [_sentence(each) for each in (*of_language(result, answers).said, NO_ADVICE)]
     found = []
     if calibration := answers.calibration:
         found.append(_sentence(words.calibration(result, calibration)))

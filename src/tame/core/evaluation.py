@@ -115,6 +115,62 @@ class Residuals:
     points: tuple[tuple[float, float], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class BeforeAfter:
+    """A number of a model before it was adapted, and after."""
+
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherText:
+    """How a fixed text that has nothing to do with the data is foretold, in bits per character: what adapting cost of
+    what the model knew. characters: of the part that was judged."""
+
+    bits: BeforeAfter
+    perplexity: BeforeAfter
+    characters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a model wrote after the beginning of a text, before and after, with the same seed.
+
+    copied: the longest run of words that what it wrote after shares with the texts it was trained on, and those words;
+    known: the share of its runs of eight words that are in those texts; repeated: the share of its runs of four words
+    that it had written before, of both.
+    """
+
+    prompt: str
+    before: str
+    after: str
+    copied: int
+    words: str
+    known: float
+    repeated: BeforeAfter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageAnswers:
+    """What an adapted language model does beside its score.
+
+    perplexity: for each token of the sealed passages; tokens, characters: of them; other: None where there was no time;
+    written: what it writes, at a temperature and from a seed; trained: numbers that are trained; rate: tokens a second
+    that it writes here.
+    """
+
+    perplexity: BeforeAfter
+    tokens: int
+    characters: int
+    other: OtherText | None
+    written: tuple[Written, ...]
+    temperature: float
+    seed: int
+    trained: int
+    rate: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationBin:
     """The answers whose probability lies above `start` and is at most `end`.
@@ -254,4 +310,4 @@ class NumberAnswers:
     residuals: Residuals
 
 
-Answers = ClassAnswers | NumberAnswers
+Answers = ClassAnswers | NumberAnswers | LanguageAnswers

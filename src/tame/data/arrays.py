@@ -91,7 +91,7 @@ def read_inputs(x: object, *, like: Sequence[Column] = ()) -> tuple[np.ndarray |
     like: columns whose kind is taken over by a column that holds no value here. Raises as `read_arrays` does.
     """
     notes: list[str] = []
-    kinds = {column.name: column.kind for column in like if column.kind in LEARNT}
+    kinds = {c.name: "category" if c.kind == "text" else c.kind for c in like if c.kind in LEARNT}
     columns = columns_of(x)
     if columns is None:
         array = as_array(x, "x", notes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn import metrics as sk
 
-from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from tame.core.config import CLASSIFICATION_METRICS, LANGUAGE, LANGUAGE_METRICS, REGRESSION_METRICS
 from tame.core.errors import TameError, UsageError, unknown
 from tame.core.evaluation import ClassScore, Difference, Mistake, NumberError, Residuals, Sample, rare_of_two
 from tame.core.records import Score
@@ -39,7 +39,9 @@ METRICS_OF = {
     "binary": CLASSIFICATION_METRICS,
     "multiclass": CLASSIFICATION_METRICS,
     REGRESSION: REGRESSION_METRICS,
+    LANGUAGE: LANGUAGE_METRICS,
 }
+NUMBERS = (REGRESSION, LANGUAGE)  # tasks whose outputs are no probabilities
 LEAST = 1e-15  # probability: a certain mistake has a high, but not an infinite loss
 RANDOM_GUESSES = 60  # draws for the standard deviation of a metric under guessing
 MOST_POINTS = 500  # of a scatter plot
@@ -58,6 +60,7 @@ SCALES = {
     "rmse": LOG,
     "mae": LOG,
     "r2": LOG_REST,
+    "bits_per_character": LOG,
 }
 
 
@@ -70,7 +73,8 @@ class Judged:
     """Predictions on examples, each with the id of its example, in one order throughout.
 
     ids: (n,); target: (n,) class numbers, or numbers in a regression; outputs: (n, C) probabilities, or (n,) or (n, 1)
-    numbers in the units of the target; task: binary, multiclass or regression. shares: (n, C) of classes, if the
+    numbers in the units of the target; task: binary, multiclass, regression, or language-model, whose outputs are the
+    bits per character of texts and whose target is what the base gave them. shares: (n, C) of classes, if the
     examples have probabilities; `target` is then the most likely class, and the log loss is against the shares.
     groups: (n,) the same number for examples that belong together, as copies do; None where each stands for itself.
     weights: (n,) above 0, where an example counts as so many in metrics and their intervals; counts ignore them.
@@ -98,18 +102,18 @@ class Judged:
     @property
     def probabilities(self) -> np.ndarray:
         """(n, C). Only for a classification."""
-        assert self.task != REGRESSION, "a regression gives numbers, not probabilities"
+        assert self.task not in NUMBERS, "a regression gives numbers, not probabilities"
         return self.outputs
 
     @property
     def predicted(self) -> np.ndarray:
         """(n,) the most probable class, or the number."""
-        return np.asarray(self.outputs.reshape(-1) if self.task == REGRESSION else self.outputs.argmax(axis=1))
+        return np.asarray(self.outputs.reshape(-1) if self.task in NUMBERS else self.outputs.argmax(axis=1))
 
     @property
     def right(self) -> np.ndarray:
         """(n,) whether the predicted class is the true one. Only for a classification."""
-        assert self.task != REGRESSION, "a number is not right or wrong, but off by some amount"
+        assert self.task not in NUMBERS, "a number is not right or wrong, but off by some amount"
         return np.asarray(self.predicted == self.target)
 
     @property
@@ -142,7 +146,7 @@ def judged_from(
         raise InconsistentError(f"{len(ids)} ids, {len(target)} targets and {len(outputs)} outputs do not fit together")
     if not np.isfinite(outputs).all():
         raise InconsistentError("the network's outputs contain a number that is not finite; nothing is reported")
-    if task == REGRESSION:
+    if task in NUMBERS:
         numbers = np.asarray(target, dtype=float)
         return Judged(tuple(ids), numbers, outputs.reshape(len(outputs)), task, groups=groups, weights=weights)
     truth = np.asarray(target)
@@ -207,6 +211,8 @@ def measure(metric: str, judged: Judged) -> float:
         return float(np.mean(each)) if each else 0.0
     if metric == "rmse":
         return float(sk.root_mean_squared_error(target, predicted, sample_weight=weights))
+    if metric == "bits_per_character":
+        return float(np.average(predicted, weights=weights))
     if metric == "mae":
         return float(sk.mean_absolute_error(target, predicted, sample_weight=weights))
     if np.ptp(target) == 0:
@@ -238,6 +244,8 @@ def losses(metric: str, judged: Judged) -> np.ndarray:
     """(n,) the contribution of each example to a metric that is a mean; for rmse and r2 the squared error."""
     if metric == "accuracy":
         return judged.right.astype(float)
+    if metric == "bits_per_character":
+        return judged.predicted
     if metric == "log_loss":
         own = _clipped(judged)
         if judged.shares is not None:
@@ -279,7 +287,7 @@ def score(metric: str, judged: Judged, *, how: str, seed: int) -> Score:
         # Few examples of a class deceive resamples, and many small classes the formula.
         first, last = _by_formula(metric, judged)
         low, high = min(low, first), max(high, last)
-    if low == high == 1 and judged.weights is not None and judged.task != REGRESSION:  # resamples do not vary
+    if low == high == 1 and judged.weights is not None and judged.task not in NUMBERS:  # resamples do not vary
         low = _by_formula(metric, judged)[0]
     doubt = ""
     if metric == "log_loss":
@@ -291,7 +299,12 @@ def score(metric: str, judged: Judged, *, how: str, seed: int) -> Score:
         low, high = _with_tail(metric, value, (low, high), 1.0 if doubt else factor)
     many = n if groups is None else len(np.unique(groups))
     if many < min(LEAST_GROUPS, n):
-        doubt = f"the examples are of {many} group{'s' * (many > 1)} only, and the interval may be too narrow"
+        of = "file" if judged.task == LANGUAGE else "group"
+        doubt = f"the examples are of {many} {of}{'s' * (many > 1)} only, and the interval may be too narrow"
+    if judged.task == LANGUAGE:
+        return Score(
+            value, low, high, n, f"{how}; {n:,} passages, and the interval is over their {many:,} files", doubt
+        )
     said = f"; of them {n - many:,} belong to another one, as copies do, and the interval counts {many:,} groups"
     return Score(value, low, high, n, how + said * (many < n) + WEIGHED * (judged.weights is not None), doubt)
 
@@ -347,9 +360,12 @@ def guesses(metric: str, targets: np.ndarray, judged: Judged, weights: np.ndarra
     """Guesses for the same examples without their inputs, from the targets (n,) or (n, C) of the training data, which
     count by their weights.
 
-    The shares of the classes; for a regression the mean, which is best for squared errors, or the median for mae.
+    The shares of the classes; for a regression the mean, which is best for squared errors, or the median for mae; for a
+    language model what it said before it was adapted.
     """
     n = len(judged.target)
+    if judged.task == LANGUAGE:
+        return replace(judged, outputs=judged.target)
     if judged.task == REGRESSION:
         middle = _median(targets, weights) if metric == "mae" else np.average(targets, weights=weights)
         return replace(judged, outputs=np.full(n, float(middle)))
@@ -375,6 +391,8 @@ def _median(values: np.ndarray, weights: np.ndarray | None) -> float:
 
 def dummy(metric: str, targets: np.ndarray, judged: Judged, *, seed: int, weights: np.ndarray | None = None) -> Score:
     """The score of guessing without the inputs on the examples of `judged`. targets, weights: of the training data."""
+    if judged.task == LANGUAGE:
+        return score(metric, guesses(metric, targets, judged), how="the model before it was adapted", seed=seed)
     how = "always the most common class of the training data"
     if judged.task == REGRESSION:
         how = f"always the {'median' if metric == 'mae' else 'mean'} of the training data"

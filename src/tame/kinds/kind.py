@@ -34,16 +34,25 @@ Phase = Callable[[str], None]  # hears what is being done now
 PARTS = ("train", "val", "test", "aside", "excluded")  # of a split
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocks:
+    """How texts are trained on. block: tokens that a model sees at once; batch: blocks in a step; epochs: at most."""
+
+    block: int
+    batch: int
+    epochs: int
+
+
 @dataclass(frozen=True, slots=True)
 class Data:
     """The examples of a study in their order, and how they are split. Targets of the test part are in `sealed` only.
 
-    kind: its name; task: binary, multiclass or regression. targets: (N,) class numbers, -1 in the test part; or
-    numbers, NaN there. shares: (N, C) of classes, NaN there, where examples come with probabilities; `targets` are then
-    the likeliest. weights: (N,) above 0, what an example counts as; None: all alike. side: median shorter side of
-    pictures, in pixels. twins: examples of the test part that are equal to
-    one that is trained on, as examples of few different values are by chance. groups: (N,) as of `Opened`, once it is
-    open.
+    kind: its name; task: binary, multiclass, regression or language-model. targets: (N,) class numbers, -1 in the test
+    part; or numbers, NaN there; of a language model the bits per character before it was adapted. shares: (N, C) of
+    classes, NaN there, where examples come with probabilities; `targets` are then the likeliest. weights: (N,) above 0,
+    what an example counts as; None: all alike. side: median shorter side of pictures, in pixels. twins: examples of the
+    test part that are equal to one that is trained on, as examples of few different values are by chance. groups: (N,)
+    as of `Opened`, once it is open. texts: of these columns, how many hold texts, and whether an encoder has read them.
 
     Raises UsageError for data that cannot be judged honestly: parts that are not known, rows of the test part that are
     not sealed or validate something, their targets in the open, lengths that differ.
@@ -65,6 +74,8 @@ class Data:
     twins: tuple[int, ...] = ()
     groups: np.ndarray | None = None
     weights: np.ndarray | None = None
+    texts: tuple[int, bool] = (0, False)
+    blocks: Blocks | None = None  # of texts for a language model
 
     def weights_of(self, rows: Sequence[int]) -> np.ndarray | None:
         """(n,) what these examples count as; None where all count alike."""

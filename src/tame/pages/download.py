@@ -10,7 +10,7 @@ from pathlib import Path
 from tame.core.errors import UsageError
 from tame.core.files import reading, require_own_folder
 from tame.core.sums import CARD, DESCRIPTION, SUMS, WEIGHTS
-from tame.study.delivery import MODEL, lost_files
+from tame.study.delivered import MODEL, lost_files
 from tame.study.state import State
 
 FILES = (WEIGHTS, DESCRIPTION, CARD, SUMS)  # whatever a record names besides, or lies in the folder, stays there

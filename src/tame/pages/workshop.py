@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tame.core.config import LEAST_GROUPS
 from tame.core.errors import StorageError, UsageError, require
 from tame.core.files import appending, own_folder, read_bytes, write_bytes, write_text
 from tame.core.options import write_time
 from tame.core.recipe import Recipe, Value
-from tame.kinds.groups import LEAST_GROUPS
 from tame.pages.picture_files import CLASS, GROUP, PICTURE, Kept, ending_of, file_name, kept_as, list_of, thumbnail_of
 from tame.report.formats import count, inert
 from tame.study.record import is_study

@@ -40,6 +40,12 @@ def mean_over(each: Tensor, weight: Tensor | None) -> Tensor:
     return (each * own).sum(dim=1) / own.sum()
 
 
+@METRICS.add("bits_per_character")
+def bits_per_character(outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean of outputs (M, B, 1) that are the bits per character of texts, weighted by their characters."""
+    return mean_over(outputs[..., 0], weight)
+
+
 def _confusion(outputs: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
     """Counts (M, C, C), or sums of weights: row is the true class, column the predicted one."""
     num_classes = outputs.shape[-1]

@@ -93,7 +93,7 @@ def of_data(result: Result) -> DataSection:
         left_out=[_column(each, total) for each in inputs if not each.learnt],
         part_names=names,
         part_sums=sums,
-        class_counts=[] if result.is_regression else _class_counts(result, parts),
+        class_counts=[] if result.is_regression or result.is_language_model else _class_counts(result, parts),
         parts_chart=both(
             "parts", partial(shares, bar, title=f"How the {words.noun(result.kind)} are split", desc=desc)
         ),
@@ -116,13 +116,20 @@ def _about(result: Result, total: int) -> str:
     """How much data there is, in a few sentences."""
     facts = result.data_facts
     said = words.examples(result, total if facts.pictures is None else facts.pictures)
-    if not result.is_regression:
+    if not (result.is_regression or result.is_language_model):
         said += f" in {formats.count(len(result.classes), 'class')}"
     if facts.side is not None:
         said += f"; median shorter side {facts.side} pixels"
     if _inputs(result):
         said += f". {_kinds(result)}"
     found = [f"{said}."]
+    if (texts := facts.language) is not None:
+        held = ", ".join(f"{number:,} {PARTS.get(part, part)}" for part, number in texts.texts.items())
+        found.append(
+            f"The passages are of {formats.count(sum(texts.texts.values()), 'text')} ({held}) with {texts.tokens:,} "
+            f"tokens and {texts.characters:,} characters; texts are split as a whole, near copies together. An epoch "
+            f"takes {texts.slots:,} blocks of {texts.block:,} tokens, the next ones each time."
+        )
     own = KINDS.get(result.kind).words
     if own.is_file:
         pairs, skipped = facts.pairs, facts.skipped or 0

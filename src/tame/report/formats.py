@@ -18,6 +18,7 @@ METRICS = {
     "rmse": "RMSE",
     "mae": "mean absolute error",
     "r2": "R²",
+    "bits_per_character": "bits per character",
 }
 HUGE = 1e12  # numbers from here on are shown with an exponent
 IN_UNITS = ("rmse", "mae")  # metrics in the units of the target, of any size

@@ -74,12 +74,17 @@ def examples(result: Result, n: int, which: str = "") -> str:
 
 
 def guess_loss(result: Result) -> float:
-    """About the loss of guessing: ln C nats, or 1 for the squared error of a standardized target."""
+    """About the loss of guessing: ln C nats, 1 for the squared error of a standardized target, or that of a language
+    model before it was adapted."""
+    if result.is_language_model:
+        return result.baselines.dummy.value
     return 1.0 if result.is_regression else math.log(max(len(result.classes), 2))
 
 
 def loss_unit(result: Result) -> str:
     """What follows "loss" in the label of an axis."""
+    if result.is_language_model:
+        return ", bits per character"
     return ", of the scaled target" if result.is_regression else f", nats per {noun(result.kind, 1)}"
 
 
@@ -164,7 +169,10 @@ def verdict(result: Result) -> str:
 
 
 def dummy_label(result: Result) -> str:
-    """What the dummy predicts: the most common class, or the mean or median of the training data."""
+    """What the dummy predicts: the most common class, the mean or median of the training data, or what a language model
+    said before it was adapted."""
+    if result.is_language_model:
+        return "before adapting"
     if not result.is_regression:
         return "most common class"
     return "training median" if result.metric == "mae" else "training mean"
@@ -172,6 +180,8 @@ def dummy_label(result: Result) -> str:
 
 def dummy_verdict(result: Result) -> str:
     """The winner compared with the dummy."""
+    if result.is_language_model:
+        return comparison(result.metric, result.baselines.dummy.difference, "the model before it was adapted")
     other = f"always predicting the {dummy_label(result)}"
     return comparison(result.metric, result.baselines.dummy.difference, other)
 
@@ -240,6 +250,9 @@ def part_size(part: Mapping[str, int]) -> int:
 
 def ability(result: Result) -> str:
     """What the network does, and on how many examples it was trained and tested."""
+    if (texts := result.data_facts.language) is not None:
+        trained = f"adapted to {count(texts.texts.get('train', 0), 'text')}"
+        return f"writes on from a beginning, {trained} and tested on {texts.texts.get('test', 0):,} others"
     own = part_size(result.data_facts.counts.get("train", {}))
     trained = examples(result, own)
     return f"{_task(result)}, trained on {trained} and tested on {result.score.n:,} others"
@@ -317,7 +330,7 @@ def badges(result: Result) -> list[str]:
     )
     found = ["not trained to its end"] if cut or not result.whole else []
     score = result.score
-    is_wide = result.metric not in (*IN_UNITS, "log_loss", "r2") and score.high - score.low > FEW
+    is_wide = result.metric not in (*IN_UNITS, "log_loss", "r2", "bits_per_character") and score.high - score.low > FEW
     found += ["interval too narrow to trust"] if score.doubt else []
     return [*found, *([f"few test {noun(result.kind)}: a wide interval"] if is_wide else [])]
 

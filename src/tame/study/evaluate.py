@@ -10,7 +10,7 @@ from tame.core.evaluation import Difference
 from tame.core.records import Finding, Score
 from tame.core.result import Result
 from tame.core.rng import stream_seed
-from tame.evaluate.score import Judged, difference, guesses, measure, score
+from tame.evaluate.score import NUMBERS, Judged, difference, guesses, measure, score
 from tame.kinds.kind import Data
 from tame.monitor.remedies import CHANGES
 from tame.study.consistency import require_consistent
@@ -67,7 +67,7 @@ def _judgements(study: Study, data: Data, decided: Chosen, tested: Tested) -> Ju
 
 def _beyond_guessing(data: Data, judged: Judged, *, seed: int) -> Difference | None:
     """How much higher the log loss is than that of guessing by the shares of the classes; None of a regression."""
-    if data.task == "regression":
+    if data.task in NUMBERS:
         return None
     guessed = guesses("log_loss", data.learnt(), judged, data.weights_of(data.rows))
     return difference("log_loss", judged, guessed, seed=seed)

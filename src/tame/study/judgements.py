@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tame.core.rng import stream
-from tame.evaluate.score import Judged
+from tame.evaluate.score import Judged, losses
 from tame.kinds.kind import Data
 from tame.study.events import Answer, Judgements, Odd, OfPart
 
@@ -39,7 +39,7 @@ def _of_part(data: Data, judged: Judged, rows: Mapping[str, int], chance: np.ran
         wrong, right = places[~judged.right], places[judged.right]
         order = wrong[np.argsort(-sure[wrong], kind="stable")]
     else:
-        every = places[np.argsort(-np.abs(judged.residual), kind="stable")]
+        every = places[np.argsort(-losses(data.metric, judged), kind="stable")]
         large = max(1, round(LARGE * len(every)))
         order, right = every[:large], np.sort(every[large:])
     shown = order[:MOST]

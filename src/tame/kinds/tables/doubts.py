@@ -76,7 +76,9 @@ def doubts_of(
 
 def columns_of(table: Table) -> tuple[list[Values], frozenset[str]]:
     """The columns of a table that are trained on, and the names of those that are dates."""
-    learnt = [each for each in table.columns if each.kind in LEARNT and each.name in table.values]
+    learnt = [
+        each for each in table.columns if each.kind in LEARNT and each.kind != "text" and each.name in table.values
+    ]
     return [Values(c.name, table.values[c.name]) for c in learnt], frozenset(
         each.name for each in learnt if each.kind == "date"
     )

@@ -50,7 +50,7 @@ def _columns(table: Table) -> tuple[Column, ...]:
     return tuple(
         Column(name=each.name, values=table.values[each.name], categories=each.categories, is_date=each.kind == "date")
         for each in table.columns
-        if each.kind in LEARNT and each.name in table.values
+        if each.kind in LEARNT and each.kind != "text" and each.name in table.values
     )
 
 

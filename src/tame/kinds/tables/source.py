@@ -10,7 +10,7 @@ import numpy as np
 
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, UsageError, require, unknown
-from tame.core.plain import to_plain
+from tame.core.plain import from_plain, to_plain
 from tame.core.result_parts import TargetFacts
 from tame.data.sources import concat, short_names, take_rows, write_columns
 from tame.data.table_kinds import type_table
@@ -22,7 +22,8 @@ from tame.data.targets import Target, read_later_target, read_target
 from tame.kinds.kind import Known, Opened, Phase, Port
 from tame.kinds.tables.commands import Given
 from tame.kinds.tables.kind import TABLES
-from tame.kinds.tables.rows import Rows, split_rows
+from tame.kinds.tables.rows import RowFacts, Rows, split_rows
+from tame.kinds.tables.text_choice import chosen
 
 HANDED = ".handed.npz"  # the columns of a table on their way to the process that trains
 
@@ -59,7 +60,7 @@ def _has_columns(config: StudyConfig, names: Sequence[str]) -> bool:
 def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
     """Reads a table, judges it, splits it. Raises DataError and UsageError."""
     phase("reading the table")
-    found = read_rows(config)
+    found = read_rows(_as_begun(config, known))
     own = found.rows
     known.require_same(own.digests, "table")
     handed = folder / HANDED  # reading a wide table once more takes as long as reading it did
@@ -70,10 +71,24 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
             files=tuple(str(path) for path, _ in files_of(config)), arrays=str(handed), columns=own.table.columns,
             kept=tuple(found.kept.tolist()), beside=tuple(beside),
         )  # fmt: skip
-        port.open(TABLES.name, to_plain(given))
+
+        def open_with(encoder: str | None) -> None:
+            port.open(TABLES.name, to_plain(replace(given, encoder=encoder)))
+
+        choice = chosen(config, known, own.table, port, open_with=open_with, phase=phase)
     finally:
         handed.unlink(missing_ok=True)
+    own = replace(own, notes=(*own.notes, *choice.notes), encoder=choice.encoder)
     return split_rows(own, config, kind=TABLES.name, is_new=known.data is None, edits=known.edits)
+
+
+def _as_begun(config: StudyConfig, known: Known) -> StudyConfig:
+    """The config with the texts left out that a study of an earlier TAME was begun without."""
+    if known.data is None:
+        return config
+    told = from_plain(RowFacts, known.data, what="what is known of the table").columns
+    left = {each.name: "ignore" for each in told if each.kind == "text" and not each.learnt}
+    return replace(config, columns={**config.columns, **left})
 
 
 def read_rows(config: StudyConfig) -> Found:

@@ -114,7 +114,7 @@ function Edge({ axis, end, x, y, move }) {
     if (e.key === "Escape") go(0);
   };
   const at = y + away * beyond * ROOM;
-  return html`<g class="edge" tabindex="0" role="slider" aria-orientation="vertical" aria-label=${`${axis.label}, ${end ? "upper" : "lower"} edge`} aria-valuenow=${value} aria-valuetext=${`${value}; Enter asks what it costs`}
+  return html`<g class="edge" tabindex="0" role="slider" aria-orientation="vertical" aria-label=${`${axis.label}, ${end ? "upper" : "lower"} edge`} aria-valuenow=${value} aria-valuemin=${end ? axis.high : valueAt(axis, -MOST_BEYOND)} aria-valuemax=${end ? valueAt(axis, 1 + MOST_BEYOND) : axis.low} aria-valuetext=${`${value}; Enter asks what it costs`}
     onPointerDown=${down} onPointerMove=${drag} onPointerUp=${up} onPointerCancel=${() => { from.current = null; go(0); }} onKeyDown=${key}>
     <rect x=${x - 16} y=${at - 12} width="32" height="24" class="grip" /><path d=${`M${x - 9} ${at}H${x + 9}M${x - 5} ${at + away * 3}L${x} ${at + away * 8}L${x + 5} ${at + away * 3}`} />
     ${beyond > 0 && html`<line x1=${x} x2=${x} y1=${y} y2=${at} class="more" /><text x=${x} y=${at + away * 18 + 4} text-anchor="middle" class="name">${value}</text>`}</g>`;

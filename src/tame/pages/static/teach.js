@@ -17,7 +17,7 @@ function Card({ own, isOpen, refresh, say }) {
   const [over, setOver] = useState(false);
   const [progress, setProgress] = useState(/** @type {any} */ (null));
   const [shown, setShown] = useState(/** @type {string[]} */ ([]));
-  useEffect(() => { api(`/api/teach/class/${own.id}/have`).then((found) => setShown(found.have.slice(-SHOWN).reverse()), () => {}); }, [own.name, own.count]);
+  useEffect(() => { api(`/api/teach/class/${own.id}/have?most=${SHOWN}`).then((found) => setShown(found.have), () => {}); }, [own.name, own.count]);
   const take = (/** @type {File[]} */ files) => { if (files.length) sending(own.id, setProgress).add(files); };
   const record = (/** @type {string} */ number) => {
     const { add } = sending(own.id, setProgress, number);
