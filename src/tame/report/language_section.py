@@ -55,10 +55,8 @@ def perplexity(answers: LanguageAnswers) -> str:
 
 def gap(result: Result) -> str:
     """Whether validation and sealed texts agree."""
-    return (
-        f"bits per character {formats.shown(result.metric, result.validation.value)} on the texts that chose the "
-        f"recipe and {formats.shown(result.metric, result.score.value)} on the sealed ones"
-    )
+    chosen, sealed = (formats.shown(result.metric, each.value) for each in (result.validation, result.score))
+    return f"bits per character {chosen} on the texts that chose the recipe and {sealed} on the sealed ones"
 
 
 def forgetting(answers: LanguageAnswers) -> str:
