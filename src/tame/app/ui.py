@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tame.app.browser import has_display
 from tame.app.console import raw
+from tame.app.learn import progress_folder
 from tame.app.own_key import own_key
 from tame.app.own_stores import store_of
 from tame.core.errors import require
@@ -17,6 +18,7 @@ from tame.study.state import Silent
 NEEDED = ("starlette", "uvicorn")
 FIT = (sys.executable, "-P", "-m", "tame.app.cli", "fit")
 ANSWERS = (sys.executable, "-P", "-m", "tame.app.answering")
+LESSONS = (sys.executable, "-P", "-m", "tame.app.lessons")
 GET = "the pages need two small packages more: pip install 'tame-ml[ui]'"
 
 
@@ -30,6 +32,7 @@ def show_pages(folder: Path, *, port: int, browser: bool, read_only: bool) -> No
     settings = Settings(
         folders=(folder,), key=None if read_only else own_key(Silent()), store_of=_known_store, is_read_only=read_only,
         fit=() if is_study(folder) else FIT, answers=ANSWERS,
+        lessons=LESSONS, progress=progress_folder(),
     )  # fmt: skip
     serve(settings, port=port, browser=browser and has_display(), say=_say)
 

@@ -27,6 +27,7 @@ from tame.pages.access import Access
 from tame.pages.compare import compared
 from tame.pages.curves import FIELDS, chart
 from tame.pages.guard import FRAMED, Guard
+from tame.pages.learning import Learning
 from tame.pages.library import Library, Shelf
 from tame.pages.stream import Watches
 from tame.pages.tables import table, trial_detail
@@ -52,6 +53,8 @@ class Settings:
     is_read_only: bool = False
     answers: tuple[str, ...] = ()  # the command that answers what a model says, without its study
     fit: tuple[str, ...] = ()  # the command that begins a study, without its data; none: nothing can be taught
+    lessons: tuple[str, ...] = ()  # the command that computes for lessons, without what they are about
+    progress: Path | None = None  # the folder of the learner's progress; none: nothing is kept
 
 
 def application(settings: Settings, access: Access, *, port: int) -> Guard:
@@ -66,7 +69,8 @@ def application(settings: Settings, access: Access, *, port: int) -> Guard:
         Route("/api/s/{id}/trials", pages.api_trials), Route("/api/s/{id}/trial/{number:int}", pages.api_trial),
         Route("/api/s/{id}/ask", pages.api_ask, methods=["POST"]), Route("/teach", pages.teach),
         Route("/s/{id}/try", pages.try_), Route("/api/s/{id}/try", pages.api_try, methods=["PUT"]),
-        *pages.teaching.routes,
+        *pages.teaching.routes, Route("/learn", pages.learn), Route("/learn/{name}", pages.lesson),
+        *pages.learning.routes,
     ]  # fmt: skip
 
     @asynccontextmanager
@@ -74,6 +78,7 @@ def application(settings: Settings, access: Access, *, port: int) -> Guard:
         yield
         pages.library.close()
         pages.trier.close()
+        pages.learning.close()
 
     handlers: Mapping[Any, Any] = {HTTPException: _failed, TameError: _refused}
     return Guard(Starlette(routes=routes, lifespan=life, exception_handlers=handlers), access, port=port)
@@ -89,6 +94,7 @@ class Pages:
         self.trier = Trier(settings.answers)
         is_open = not settings.is_read_only and bool(settings.fit)
         self.teaching = Teaching(Workshop(settings.folders[0], fit=settings.fit), is_open=is_open)
+        self.learning = Learning(self.library, settings)
 
     async def enter(self, request: Request) -> Response:
         if not self._access.enter(request.query_params.get("token", "")):
@@ -146,6 +152,14 @@ class Pages:
 
     async def teach(self, request: Request) -> Response:
         return _page("teach.html", shop=await asyncio.to_thread(self.teaching.view))
+
+    async def learn(self, request: Request) -> Response:
+        study = request.query_params.get("study", "")
+        return _page("learn.html", own=await asyncio.to_thread(self.learning.overview, study))
+
+    async def lesson(self, request: Request) -> Response:
+        name, study = request.path_params["name"], request.query_params.get("study", "")
+        return _page("lesson.html", own=await asyncio.to_thread(self.learning.page, name, study))
 
     async def file(self, request: Request) -> Response:
         own = _files().get(request.path_params["name"])

@@ -106,7 +106,7 @@ class TableMaterial:
         self, task: Task, module: nn.Module, recipe: Recipe, fold: Fold, kind_of_task: str, labels: Sequence[str]
     ) -> Network:
         assert isinstance(task, TableTask)
-        encoder = next(own for own, x in self._kept.values() if x is task.x)
+        encoder = self._encoder_of(task)
         prepared = {
             "columns": [column.to_json() for column in self._table.columns],
             "encoder": encoder.to_json(),
@@ -116,6 +116,14 @@ class TableMaterial:
         }
         arrays = {name: torch.from_numpy(np.array(value)) for name, value in encoder.tensors().items()}
         return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared, arrays=arrays)
+
+    def input_names(self, task: Task) -> tuple[str, ...]:
+        """The column that each number of a row comes from, but for the codes of embedded categories."""
+        assert isinstance(task, TableTask)
+        return self._encoder_of(task).names
+
+    def _encoder_of(self, task: TableTask) -> Encoder:
+        return next(own for own, x in self._kept.values() if x is task.x)
 
     def seen(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor | None:
         return seen_of(network, self._table, np.array(rows, dtype=np.int64))
