@@ -15,6 +15,7 @@ from pathlib import Path
 
 import make_findings
 import make_learn
+import make_notebook
 import make_pages
 import make_parts
 
@@ -24,7 +25,10 @@ SITE = HERE / "_site"
 # Each section: its page (made here if it has a text), and the pages below it. What docs/ holds beyond these, such as
 # the page of a new feature, goes to the how-to.
 GUIDE = ("docs/guide", "docs/install", "docs/training", "docs/search", "docs/pages", "docs/learn")
-HOW_TO = ("docs/pictures", "docs/tables", "docs/own-module", "examples/sequences/README", "docs/storage")
+HOW_TO = (
+    "docs/pictures", "docs/tables", "docs/texts", "docs/language", "docs/own-module", "examples/sequences/README",
+    "docs/storage",
+)  # fmt: skip
 REFERENCE = ("reference", "command-line", "docs/findings", "docs/parts")
 PROJECT = ("CONTRIBUTING", "SECURITY", "CHANGELOG", "docs/dependencies", "docs/platforms", "benchmarks/README")
 SECTIONS = {
@@ -87,6 +91,7 @@ def main() -> None:
     make_parts.PAGE.write_text(make_parts.page(), encoding="utf-8")
     make_findings.PAGE.write_text(make_findings.page(), encoding="utf-8")
     make_learn.PAGE.write_text(make_learn.page(), encoding="utf-8")
+    make_notebook.PAGE.write_text(make_notebook.page(), encoding="utf-8")
     try:
         build(given.site, given.work)
     except subprocess.CalledProcessError:

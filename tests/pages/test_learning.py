@@ -11,11 +11,9 @@ pytest.importorskip("starlette", reason="the extra ui is not installed")
 
 from served_pages import serving, unpack
 from tame.app.learn import look_at
-from tame.core.errors import UsageError, WorkerError
 from tame.learn.lesson import lessons
 from tame.learn.progress import FILE, Tally, read_progress
 from tame.learn.questions import questions
-from tame.pages.helper import Helper
 
 ECHO = (
     sys.executable, "-c",
@@ -137,9 +135,9 @@ def test_what_is_asked_of_the_process_says_what_it_is_about(studies, tmp_path):
         status, _, said = own.change("/api/learn/descent/ask/facts", json.dumps({"asked": {"good": True}}).encode())
         found = json.loads(said)
         assert status == 200
-        assert found["about"] == [str(study.resolve()), ""]
+        assert found["about"] == [str(study.resolve())]
         _, _, said = own.change("/api/learn/fit/ask/x", json.dumps({"study": "demo", "asked": {}}).encode())
-        assert json.loads(said)["about"][0] == ""
+        assert json.loads(said)["about"] == ["demo"]
     assert read_progress(tmp_path / "state").lessons["descent"] == Tally(1, 1)
 
 
@@ -170,11 +168,9 @@ def test_a_damaged_progress_does_not_stop_the_reading(studies, tmp_path):
         assert own.request("/learn/fit")[0] == 200
 
 
-def test_a_process_that_ends_or_refuses_is_said():
-    for command, error in ((ENDS, WorkerError), (REFUSES, UsageError)):
-        own = Helper(command)
-        try:
-            with pytest.raises(error):
-                own.ask(("x",), {"what": "x"})
-        finally:
-            own.close()
+@pytest.mark.parametrize(("command", "words"), [(ENDS, b"has ended"), (REFUSES, b"no")])
+def test_a_process_that_ends_or_refuses_is_said(studies, command, words):
+    with serving(studies, lessons=command) as own:
+        status, _, said = own.change("/api/learn/descent/ask/facts", b'{"asked": {}}')
+    assert status == 409
+    assert words in said

@@ -70,9 +70,9 @@ def _demo() -> Ground:
 
 
 def main() -> None:
-    """Answers until stdin ends. The arguments are the study, "" for the demo, and why there is none."""
+    """Answers until stdin ends. The argument is the whole path of a study, or "demo"."""
     asked = sys.stdin.buffer
-    tutor = open_tutor(Path(sys.argv[1]) if sys.argv[1] else None, why=sys.argv[2] if len(sys.argv) > 2 else NO_STUDY)
+    tutor = open_tutor(None if sys.argv[1] == "demo" else Path(sys.argv[1]))
     while line := asked.readline():
         print(json.dumps(said(tutor, json.loads(line)), allow_nan=False), flush=True)
 

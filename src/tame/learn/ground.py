@@ -20,6 +20,7 @@ from tame.kinds.kind import Data, Known
 from tame.kinds.known import kind_of, reader_of
 from tame.kinds.materials import open_material
 from tame.kinds.tables.material import TableMaterial, TableTask
+from tame.parts.mlp import WORDS
 from tame.study.state import State
 from tame.trial.commands import Plain, Unsealed
 from tame.trial.population import Task
@@ -94,6 +95,8 @@ def read_ground(folder: Path, config: StudyConfig, state: State, *, cache: Path,
     assert desk.material is not None
     base = Recipe() if plan is None else Recipe.from_flat(plan.base)
     recipe = base.but({"model.unfrozen": 0, "input.views": 1, "table.numbers": "plain"})
+    if recipe.model.name == WORDS:  # as many inputs as there are words, too many for a lesson
+        recipe = recipe.but({"model.name": "mlp"})
     return _of_data(data, desk.material, recipe, name=folder.name, nouns=nouns)
 
 

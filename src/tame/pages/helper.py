@@ -1,4 +1,8 @@
-"""A process that answers what the pages cannot know without torch: it begins at the first question, and rests later."""
+"""A process that answers for the pages what takes torch or a study's data, so that these need not load either.
+
+On its stdin a line of JSON, then the bytes that it announces as "size"; on its stdout a line of JSON, then the bytes
+that this announces as "bytes".
+"""
 
 from __future__ import annotations
 
@@ -6,52 +10,49 @@ import json
 import subprocess
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
-from tame.core.errors import TameError, UsageError, WorkerError
+from tame.core.errors import UsageError, WorkerError
 
 IDLE_S = 300.0  # without a question, after which the process ends
-
-
-class BusyError(TameError):
-    """Another question is being answered."""
+Answer = tuple[dict[str, object], bytes]
 
 
 class Helper:
-    """One question at a time, about one thing after the other. command: begins the process, without its arguments,
-    which name what it answers about."""
+    """Answers for one study after the other. command: begins the process, without its study. Not safe in several
+    threads: whoever asks holds a lock."""
 
     def __init__(self, command: tuple[str, ...]) -> None:
+        self.lock = threading.Lock()
         self._command = command
-        self._lock = threading.Lock()
-        self._about: tuple[str, ...] | None = None
+        self._study: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._idle: threading.Timer | None = None
 
-    def ask(
-        self, about: tuple[str, ...], question: Mapping[str, object], body: bytes = b"", *, wait_s: float = 0.0
-    ) -> dict[str, object]:
-        """The answer to a question, of which the process is sent a line of JSON and then the body.
-
-        wait_s: for an answer to somebody else. Raises BusyError where that takes longer, UsageError for a question that
-        the process refuses, WorkerError where it has ended.
-        """
-        if not self._lock.acquire(blocking=wait_s > 0, timeout=wait_s or -1):
-            raise BusyError("another question is being answered")
+    def ask(self, study: Path, question: Mapping[str, object], content: bytes = b"") -> Answer:
+        """The answer, and the bytes with it. Raises UsageError with its words where it says that there is a problem,
+        WorkerError where the process has ended."""
+        process = self._of(study)
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            found = self._answer(self._of(about), json.dumps(question).encode() + b"\n" + body)
-        finally:
-            self._lock.release()
+            process.stdin.write(json.dumps({**question, "size": len(content)}).encode() + b"\n" + content)
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it may have said why before it ended
+        line = process.stdout.readline()
+        if not line:
+            self.close()
+            raise WorkerError("the process that answers has ended; try again")
+        found: dict[str, object] = json.loads(line)
         if "problem" in found:
             raise UsageError(str(found["problem"]))
-        return found
+        size = found.get("bytes", 0)
+        return found, process.stdout.read(size) if isinstance(size, int) else b""
 
-    def begin(self, about: tuple[str, ...]) -> None:
-        """Begins the process before the first question, unless one is being answered."""
-        if self._lock.acquire(blocking=False):
-            try:
-                self._of(about)
-            finally:
-                self._lock.release()
+    def is_of(self, study: Path) -> bool:
+        """Whether the process that answers for this study lives."""
+        return self._process is not None and self._study == study and self._process.poll() is None
 
     def close(self) -> None:
         """Ends the process."""
@@ -65,13 +66,13 @@ class Helper:
             process.terminate()
             process.wait()
 
-    def _of(self, about: tuple[str, ...]) -> subprocess.Popen[bytes]:
-        """The process that answers about this, and about nothing else."""
-        if self._process is None or self._about != about or self._process.poll() is not None:
+    def _of(self, study: Path) -> subprocess.Popen[bytes]:
+        """The process that answers for this study, and for no other."""
+        if not self.is_of(study) or self._process is None:
             self.close()
-            self._about = about
+            self._study = study
             self._process = subprocess.Popen(
-                [*self._command, *about], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                [*self._command, str(study)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
         if self._idle is not None:
             self._idle.cancel()
@@ -81,20 +82,5 @@ class Helper:
         return self._process
 
     def _rest(self) -> None:
-        with self._lock:
+        with self.lock:
             self.close()
-
-    def _answer(self, process: subprocess.Popen[bytes], question: bytes) -> dict[str, object]:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdin.write(question)
-            process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it may have said why before it ended
-        line = process.stdout.readline()
-        if not line:
-            self.close()
-            raise WorkerError("the process that answers has ended; try again")
-        found: dict[str, object] = json.loads(line)
-        return found

@@ -7,9 +7,11 @@ import json
 import secrets
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
 
 Plain = dict[str, object]
 WAIT_S = 60.0  # for an answer that somebody else waits for
+DEMO = Path("demo")  # what the process is told where there is no study: all studies have whole paths
+
+
+class BusyError(TameError):
+    """Another question is being answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +51,9 @@ class About:
     why: str = ""
 
     @property
-    def arguments(self) -> tuple[str, ...]:
-        """Of the process that computes."""
-        return ("" if self.shelf is None else str(self.shelf.folder), self.why)
+    def place(self) -> Path:
+        """What the process that computes is told."""
+        return DEMO if self.shelf is None else self.shelf.folder
 
 
 class Learning:
@@ -56,7 +63,7 @@ class Learning:
         self._library, self._folder = library, settings.progress
         self._is_open = settings.progress is not None and not settings.is_read_only
         self._helper = Helper(settings.lessons) if settings.lessons else None
-        self._seen: dict[tuple[str, ...], Seen] = {}  # of what the process was asked about
+        self._seen: dict[Path, Seen] = {}  # of what the process was asked about
         self._lock = threading.Lock()  # of the progress
 
     @property
@@ -127,7 +134,7 @@ class Learning:
             raise HTTPException(400, "what is asked for cannot be read")
         about = self._about(str(given.get("study", "")), own)
         question = {"what": request.path_params["what"], "asked": asked}
-        found = await asyncio.to_thread(partial(self._helper.ask, about.arguments, question, wait_s=WAIT_S))
+        found = await asyncio.to_thread(self._ask, about, question)
         if isinstance(found.get("right"), bool):
             await asyncio.to_thread(self._keep, partial(_answered, lesson=own.name, right=bool(found["right"])))
         return JSONResponse(found)
@@ -188,20 +195,34 @@ class Learning:
     def _of(self, about: About) -> Seen | None:
         if about.shelf is not None:
             return seen_of(about.shelf.followed, about.shelf.folder.name)
-        return self._seen.get(about.arguments)
+        return self._seen.get(about.place)
 
     def _computed(self, about: About) -> Seen | None:
         """What the process sees, which trains networks where a study has no curves."""
         if self._helper is None:
             return None
-        if about.arguments not in self._seen:
-            found = self._helper.ask(about.arguments, {"what": "seen", "asked": {}}, wait_s=WAIT_S)
-            self._seen[about.arguments] = from_plain(Seen, found, what="what a lesson is about")
-        return self._seen[about.arguments]
+        if about.place not in self._seen:
+            found = self._ask(about, {"what": "seen", "asked": {}})
+            self._seen[about.place] = from_plain(Seen, found, what="what a lesson is about")
+        return self._seen[about.place]
 
     def _begin(self, about: About) -> None:
-        if self._helper is not None:
-            self._helper.begin(about.arguments)
+        """Begins the process before the first question, since it takes a second or two; nobody waits for it."""
+        if self._helper is not None and not self._helper.is_of(about.place) and not self._helper.lock.locked():
+            threading.Thread(target=self._ask_ahead, args=(about,), daemon=True).start()
+
+    def _ask_ahead(self, about: About) -> None:
+        with suppress(TameError):  # whoever asks next is told
+            self._ask(about, {"what": "about", "asked": {}})
+
+    def _ask(self, about: About, question: Mapping[str, object]) -> Plain:
+        assert self._helper is not None
+        if not self._helper.lock.acquire(timeout=WAIT_S):
+            raise BusyError("another question is being answered; try again in a moment")
+        try:
+            return self._helper.ask(about.place, question)[0]
+        finally:
+            self._helper.lock.release()
 
     def _told(self, about: About) -> Plain:
         shelf = about.shelf

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tame.pages.helper import BusyError, Helper
-from tame.pages.workshop import ending_of
+from tame.core.errors import TameError
+from tame.pages.helper import Helper
+from tame.pages.picture_files import ending_of
 
-__all__ = ["BusyError", "Trier"]
+
+class BusyError(TameError):
+    """Another picture is being looked at."""
 
 
 class Trier:
@@ -26,7 +29,12 @@ class Trier:
         WorkerError where its process has ended.
         """
         ending = ending_of(content)
-        return self._helper.ask((str(study),), {"size": len(content), "ending": ending}, content)
+        if not self._helper.lock.acquire(blocking=False):
+            raise BusyError("another picture is being looked at")
+        try:
+            return self._helper.ask(study, {"ending": ending}, content)[0]
+        finally:
+            self._helper.lock.release()
 
     def close(self) -> None:
         """Ends the process."""
