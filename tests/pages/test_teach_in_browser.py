@@ -195,7 +195,7 @@ def taught(tmp_path):
 def test_what_was_taught_is_judged_tried_and_taken_away(chromium, taught):
     with serving(taught, fit=("true",), answers=ANSWERS) as own, opened(chromium, own, "/teach") as page:
         page.wait_for_selector("h2:has-text('What to do next')")
-        assert page.locator("ul.lesson li").count() >= 1
+        assert page.locator("ul.outcome li").count() >= 1
         page.evaluate(COUNT)
         page.click("button:has-text('Use the camera')")
         page.wait_for_selector(".verdict:has-text('dark')")
