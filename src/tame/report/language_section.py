@@ -55,8 +55,10 @@ def perplexity(answers: LanguageAnswers) -> str:
 
 def gap(result: Result) -> str:
     """Whether validation and sealed texts agree."""
-    chosen, sealed = (formats.shown(result.metric, each.value) for each in (result.validation, result.score))
-    return f"bits per character {chosen} on the texts that chose the recipe and {sealed} on the sealed ones"
+    return (
+        f"bits per character {formats.shown(result.metric, result.validation.value)} on the texts that chose the "
+        f"recipe and {formats.shown(result.metric, result.score.value)} on the sealed ones"
+    )
 
 
 def forgetting(answers: LanguageAnswers) -> str:

@@ -59,8 +59,9 @@ def pictured(result: Result) -> dict[str, int]:
     answers = result.answers
     if isinstance(answers, ClassAnswers):
         small, large = [each.id for each in answers.samples], [each.id for each in answers.mistakes]
-    elif isinstance(answers, NumberAnswers) and KINDS.get(result.kind).thumbnails:
-        small, large = [each.id for each in answers.errors[:MOST_ERRORS]], []
+    elif isinstance(answers, NumberAnswers):
+        shown = answers.errors[:MOST_ERRORS] if KINDS.get(result.kind).thumbnails else ()
+        small, large = [each.id for each in shown], []
     else:
         small, large = [], []
     small += [name for _, pairs in _paired(result.findings) for pair in pairs for name in pair]

@@ -98,8 +98,8 @@ def the_same_seed_makes_the_same_split(sample: Sample, folder: Path) -> None:
     np.testing.assert_array_equal(first.data.targets, again.data.targets)
     assert to_plain(first.facts) == to_plain(again.facts)
     other, _ = _read(replace(sample, config=replace(sample.config, seed=sample.config.seed + 1)), folder / "3")
-    parted, before = (list(zip(each.data.ids, each.data.split.part, strict=True)) for each in (other, first))
-    assert parted != before, "another seed must give another split"
+    parts, others = (list(zip(each.data.ids, each.data.split.part, strict=True)) for each in (first, other))
+    assert parts != others, "another seed must give another split"
 
 
 def what_is_the_same_is_on_one_side(sample: Sample, folder: Path) -> None:
