@@ -14,9 +14,9 @@ from starlette.routing import Route
 from tame.core.plain import to_plain
 from tame.core.result import Result
 from tame.pages.download import names_of, zipped
-from tame.pages.verdict import verdict_of
 from tame.pages.library import Shelf
 from tame.pages.space import Measured, cost_words, space_view
+from tame.pages.verdict import verdict_of
 
 
 class StudyRoutes:
