@@ -117,6 +117,11 @@ Examples:
   tame explain overfitting
   tame explain learning rate --study runs/photos-0001
   tame explain fields"""
+OF_LEARN = """\
+Examples:
+  tame learn
+  tame learn rate --study runs/photos-0001
+  tame learn fit --test"""
 FIT = in_panels(OPTIONS)
 PLAN = tuple(
     name for name in FIT if name not in ("widen", "doctor", "stop_search_early", "ensemble", "out", "store")
@@ -432,6 +437,42 @@ def explain(
         _print_json(found.to_json())
     else:
         _print(explained_lines(found))
+
+
+@command(epilog=OF_LEARN)
+def learn(
+    name: Annotated[str | None, typer.Argument(help="a lesson, such as descent", metavar="LESSON")] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="the study it is about (default: the newest in runs/)", metavar="STUDY")
+    ] = None,
+    test: Annotated[bool, typer.Option("--test", help="be asked about your study", metavar="")] = False,
+    cards: Annotated[bool, typer.Option("--cards", help="words that are due today", metavar="")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="delete what is kept of your answers", metavar="")] = False,
+    seed: Annotated[int | None, typer.Option(help="of the questions, to get the same again", metavar="N")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Learn how training works, on your own study: lessons, questions, words."""
+    from tame.app import learn as own
+
+    require(test + cards + forget + json <= 1, "--test, --cards, --forget and --json are four different things")
+    require(name is not None or not (test or study or seed is not None), "which lesson? tame learn lists them")
+    require(name is None or not (cards or forget), "--cards and --forget are of all lessons; leave the lesson out")
+    if forget:
+        print(own.forget())
+    elif cards:
+        own.turn_cards(_tell)
+    elif test and name is not None:
+        own.test_me(name, study, seed=seed, say=_tell)
+    elif json:
+        _print_json(own.lessons_json() if name is None else own.read_lesson(name, study).to_json())
+    else:
+        _print(own.list_lessons() if name is None else own.read_lesson(name, study).lines())
+
+
+def _tell(text: str) -> None:
+    from rich.text import Text
+
+    _print(Text(text))
 
 
 @command(epilog=OF_DIAGNOSE)

@@ -13,7 +13,7 @@ from tame.core.config import GIVEN, LANGUAGE, StudyConfig
 from tame.core.errors import DataError, require
 from tame.core.records import Finding
 from tame.core.result_parts import TextFacts
-from tame.core.rng import stream_seed
+from tame.core.rng import stream, stream_seed
 from tame.data.images import Skipped
 from tame.data.split import Part, Split, groups_of, make_split, seal
 from tame.data.text_copies import near_copies
@@ -178,11 +178,11 @@ def _passages(split: Split, tokens: Sequence[int], chosen: Lengths, *, seed: int
     found: list[tuple[int, int]] = []
     judged: tuple[Part, ...] = ("val", "test")
     for part in judged:
-        most, rows = chosen.judged[part], split.rows(part)
-        order = np.random.default_rng(stream_seed(seed, "passages", part)).permutation(len(rows))
+        rows = split.rows(part)
+        order = stream(seed, "passages", part).permutation(len(rows))
         blocks = {row: max(1, -(-(tokens[row] + 1) // chosen.block)) for row in rows}
         wanted = dict.fromkeys(rows, 0)
-        left = min(most, sum(blocks.values()))
+        left = min(chosen.judged[part], sum(blocks.values()))
         while left:  # one more of each file in turn, so that each counts about alike
             for place in order:
                 row = rows[place]
@@ -190,8 +190,8 @@ def _passages(split: Split, tokens: Sequence[int], chosen: Lengths, *, seed: int
                     wanted[row] += 1
                     left -= 1
         for row in rows:
-            own = np.linspace(0, blocks[row] - 1, wanted[row]).round().astype(int)
-            found += [(row, number) for number in sorted(set(own.tolist()))]
+            own = np.unique(np.linspace(0, blocks[row] - 1, wanted[row]).round())
+            found += [(row, int(number)) for number in own]
     return tuple(found)
 
 

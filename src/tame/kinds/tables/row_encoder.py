@@ -56,6 +56,12 @@ class RowEncoder:
         own = self.encoder.layout if self.encoder is not None else Layout(0, 0, ())
         return replace(own, dense=own.dense + sum(plan.width for plan in self.texts))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column that each of the `layout.dense` numbers of a row comes from."""
+        own = () if self.encoder is None else self.encoder.names
+        return (*(plan.name for plan in self.texts for _ in range(plan.width)), *own)
+
     def dense(
         self, table: Table, rows: np.ndarray | None, featured: Featured, counted: CountedTexts | None = None,
         fitted_on: np.ndarray | None = None,
