@@ -87,7 +87,10 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     layout = Layout(block=chosen.block, slots=chosen.slots, passages=passages, seed=stream_seed(config.seed, "texts"))
     phase("judging the texts by the model as it is")
     made = commands.lay_out(port, layout)
-    data = _data(config, own, groups, split, layout, made, chosen)
+    blocks = Blocks(
+        block=chosen.block, batch=chosen.batch, epochs=chosen.epochs, parameters=opened.parameters
+    )  # fmt: skip
+    data = _data(config, own, split, layout, made, blocks)
     about = TextFacts(
         model=opened.name, parameters=opened.parameters, context=opened.context, block=chosen.block,
         slots=chosen.slots, batch=chosen.batch, epochs=chosen.epochs, judged=chosen.judged,
@@ -195,10 +198,7 @@ def _passages(split: Split, tokens: Sequence[int], chosen: Lengths, *, seed: int
     return tuple(found)
 
 
-def _data(
-    config: StudyConfig, own: _Read, groups: np.ndarray, split: Split, layout: Layout, made: commands.Passages,
-    chosen: Lengths,
-) -> Data:  # fmt: skip
+def _data(config: StudyConfig, own: _Read, split: Split, layout: Layout, made: commands.Passages, size: Blocks) -> Data:
     """The examples: blocks that are trained on, then passages, each with the bits that the model gives it as it is."""
     part = ["train"] * layout.slots + [split.part[text] for text, _ in layout.passages]
     ids = [f"block {slot + 1}" for slot in range(layout.slots)]
@@ -210,7 +210,7 @@ def _data(
     return Data(
         LANGUAGE_MODEL, LANGUAGE, metric_for(config, LANGUAGE), (), tuple(ids), hidden, blocks, seal(blocks, truth),
         weights=np.maximum(np.array(made.characters, dtype=np.float64), 1.0),
-        blocks=Blocks(block=chosen.block, batch=chosen.batch, epochs=chosen.epochs),
+        blocks=size,
     )  # fmt: skip
 
 
