@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from tame.core.errors import StorageError, UsageError, require
 from tame.core.files import appending, own_folder, read_bytes, write_bytes
 from tame.core.options import write_time
+from tame.report.formats import count as counted
 from tame.report.formats import inert
 from tame.study.record import is_study
 
@@ -147,7 +148,7 @@ class Workshop:
             return "There must be two classes or more: what should it be told apart from?"
         few = next((row for row in rows if row.count < LEAST), None)
         if few is not None:
-            return f"{few.name} has {few.count} pictures, and needs {LEAST} at least."
+            return f"{few.name} has {counted(few.count, 'picture')}, and needs {LEAST} at least."
         return "It is being trained already." if self.is_training else ""
 
     @property

@@ -77,7 +77,7 @@ function Card({ own, isOpen, refresh, say }) {
   const remove = () => api2("DELETE", `/api/teach/class/${own.id}`).then(refresh, (e) => say(e.message));
   const done = sending ? sending.sent + sending.there + sending.refused.length : 0;
   return html`<section class=${`card ${over ? "over" : ""}`} aria-label=${`Class ${own.name}`} onDragOver=${(/** @type {Event} */ e) => { e.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)} onDrop=${drop}>
-    <div class="row"><h2>${own.name}</h2><span class="fine">${own.count.toLocaleString()} pictures</span>
+    <div class="row"><h2>${own.name}</h2><span class="fine">${own.count.toLocaleString()} ${own.count === 1 ? "picture" : "pictures"}</span>
       ${isOpen && own.count === 0 && html`<button class="plain" onClick=${remove}>remove</button>`}</div>
     ${isOpen && html`<div class="row">
       <label class="button">Choose pictures<input class="unseen" type="file" multiple accept="image/*" onChange=${(/** @type {any} */ e) => take([...e.target.files])} /></label>
@@ -118,7 +118,7 @@ function Teach() {
   const refresh = () => api("/api/teach").then(async (found) => {
     setShop(found);
     if (found.study) { setView((await api(`/api/s/${found.study}/state`)).view); setSaid((before) => (before === BEGINS ? "" : before)); }
-  }).catch((problem) => setSaid(`The server does not answer: ${problem.message}`));
+  }).catch((problem) => setSaid(problem.message));
   useEffect(() => whileSeen(() => { refresh(); const timer = setInterval(refresh, EVERY_MS); return () => clearInterval(timer); }), []);
   if (!shop) return html`<h1>Teach</h1><p role="status">${said || "Looking…"}</p>`;
   const add = (/** @type {Event} */ e) => {
