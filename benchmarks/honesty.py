@@ -106,6 +106,14 @@ def log_loss_of(apart: float, sure: float) -> float:
     return float((np.logaddexp(0, -logit) * normal.pdf(x)).sum() * (x[1] - x[0]))
 
 
+def precision_of(apart: float, rare: float) -> float:
+    """The average precision of `shifted`, by quadrature over the examples of the rare class."""
+    x = np.linspace(-12, 12, 200_001)
+    right, wrong = rare * normal.sf(x), (1 - rare) * normal.sf(x + apart)
+    own = normal.pdf(x) * np.where(right > 0, right / np.maximum(right + wrong, 1e-300), 1.0)
+    return float(own.sum() * (x[1] - x[0]))
+
+
 def errors_of(draw: Callable[[Random, int], np.ndarray]) -> Draw:
     return lambda rng, n: numbers(draw(rng, n))
 
@@ -138,6 +146,9 @@ COVERED: dict[str, tuple[str, Draw, float]] = {
     "ROC AUC, 50:50": ("roc_auc", shifted(1.5), float(normal.cdf(1.5 / math.sqrt(2)))),
     "ROC AUC, 95:5": ("roc_auc", shifted(1.5, rare=0.05), float(normal.cdf(1.5 / math.sqrt(2)))),
     "ROC AUC 0.9998": ("roc_auc", shifted(5.0), float(normal.cdf(5.0 / math.sqrt(2)))),
+    "average precision, 50:50": ("average_precision", shifted(1.5), precision_of(1.5, 0.5)),
+    "average precision, 95:5": ("average_precision", shifted(1.5, rare=0.05), precision_of(1.5, 0.05)),
+    "average precision, 95:5, far apart": ("average_precision", shifted(4.0, rare=0.05), precision_of(4.0, 0.05)),
 }
 
 
@@ -186,6 +197,7 @@ GROUPED = {
     "accuracy": float(normal.cdf(1.0 / 1.5)),
     "log_loss": float(np.logaddexp(0, -(1.0 + 1.5 * normal.ppf((np.arange(1_000_000) + 0.5) / 1_000_000))).mean()),
     "roc_auc": float(normal.cdf(2.0 / math.sqrt(2) / 1.5)),
+    "average_precision": precision_of(2.0 / 1.5, 0.5),
     "balanced_accuracy": float(normal.cdf(1.0 / 1.5)),
     "rmse": 1.0,
 }

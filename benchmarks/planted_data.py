@@ -34,7 +34,7 @@ from tame.kinds.tables.source import read_rows
 
 CODES = (
     "target_leak", "suspect_labels", "parts_differ", "sentinel_values", "group_column", "small_classes", "shortcut",
-    "imbalance",
+    "imbalance", "row_order",
 )  # fmt: skip
 # What is true of a table that is otherwise clean: a gain of 99999 stands for "more" in adult, and of the labels of
 # checkers 4 to 8 % are drawn against its fields, wherever they lie.
@@ -258,6 +258,29 @@ def unequal(share: float) -> Callable[[Rng, Columns], Faulty]:
     return make
 
 
+def later_more(rng: Rng, columns: Columns) -> Faulty:
+    """Rows in an order in which one class becomes more frequent, as where it was recorded over time."""
+    _, place = codes(columns)
+    order = np.argsort((place == place.max()) + rng.normal(size=len(place)), kind="stable")
+    return Faulty({name: own[order] for name, own in columns.items()})
+
+
+def second_source(rng: Rng, columns: Columns) -> Faulty:
+    """Rows of two places, one after the other, of which the second has hardly any of one class."""
+    _, place = codes(columns)
+    is_second = rng.random(len(place)) < np.where(place == 0, 0.15, 0.6)
+    order = np.concatenate([rng.permutation(np.flatnonzero(is_second == here)) for here in (False, True)])
+    return Faulty({name: own[order] for name, own in columns.items()})
+
+
+def seasons(rng: Rng, columns: Columns) -> Faulty:
+    """Rows in an order in which one class comes and goes, four times."""
+    _, place = codes(columns)
+    when = np.where(place == place.max(), rng.normal(0.5, 0.12, len(place)), rng.random(len(place))) % 1
+    order = np.argsort(rng.integers(0, 4, len(place)) + when, kind="stable")
+    return Faulty({name: own[order] for name, own in columns.items()})
+
+
 MIXED, TOLD = ("mixed", "adult", "haystack", "rotated"), ("breast_cancer", "clouds", "digits", "adult", "phoneme")
 NUMBERS = ("mixed", "phoneme", "breast_cancer", "abalone")
 PLANTS = {
@@ -278,6 +301,9 @@ PLANTS = {
     "groups: users": Plant("group_column", MIXED, users),
     "groups: machines": Plant("group_column", MIXED, machines),
     "small class: 7 rows": Plant("small_classes", ("digits", "clouds", "steps", "only_words"), few_of(7)),
+    "order: a class becomes more frequent": Plant("row_order", MIXED, later_more),
+    "order: two places": Plant("row_order", MIXED, second_source),
+    "order: seasons": Plant("row_order", MIXED, seasons),
     "imbalance: 96 to 4": Plant("imbalance", ("mixed", "adult", "phoneme"), unequal(0.04)),
     "imbalance: 98 to 2": Plant("imbalance", ("mixed", "adult", "phoneme"), unequal(0.02)),
 }  # fmt: skip

@@ -96,7 +96,7 @@ def makers():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(DOCS))
         yield importlib.import_module("make_site"), importlib.import_module("make_pages")
-        for name in ("make_site", "make_pages", "make_parts", "make_findings"):
+        for name in ("make_site", "make_pages", "make_parts", "make_findings", "make_notebook"):
             sys.modules.pop(name, None)
 
 

@@ -666,7 +666,7 @@ def test_the_readme_opens_with_commands_that_the_makefile_has():
     assert set(re.findall(r"\bmake ([a-z]+)", readme)) & {"demo", "test", "check", "bench"} <= set(targets)
 
 
-@pytest.mark.parametrize("name", ["make_parts", "make_findings"])
+@pytest.mark.parametrize("name", ["make_parts", "make_findings", "make_notebook"])
 def test_a_page_made_from_the_sources_is_what_they_say(name):
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None

@@ -18,6 +18,7 @@ from tame.app.drawing.table import COLUMNS, IDENTIFIER, LEAK, TARGET, TableFault
 from tame.app.from_scratch import FromScratch, from_scratch
 from tame.app.preview import check_data
 from tame.app.run import fit_study
+from tame.app.ui import how_to_watch
 from tame.app.verify import verify
 from tame.core.config import StudyConfig
 from tame.core.errors import UsageError
@@ -150,6 +151,17 @@ def test_the_story_is_told_in_80_columns_and_says_what_matters() -> None:
     for needed in ("9 of 12 found", "from random weights: accuracy 0.410 (0.350 to 0.470)", "3 epochs at 64", "in 9 s"):
         assert needed in said
     assert result.report in said
+    assert f"tame watch {result.study}" in text.replace("\n", "")
+
+
+@pytest.mark.parametrize(("missing", "words"), [((), "browser: tame watch"), (("starlette",), "pip install")])
+def test_the_last_line_says_how_to_look_at_the_study_in_the_browser(monkeypatch, tmp_path, missing, words) -> None:
+    there = lambda name: None if name in missing else name  # noqa: E731
+    monkeypatch.setattr("tame.app.ui.importlib.util.find_spec", there)
+    monkeypatch.chdir(tmp_path)
+    said = how_to_watch(tmp_path / "runs" / "my study")
+    assert words in said
+    assert said.endswith("tame watch 'runs/my study'")
 
 
 def test_the_story_as_json_is_the_result_and_what_the_demo_adds() -> None:

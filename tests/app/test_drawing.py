@@ -113,10 +113,19 @@ def test_the_mislabelled_show_what_their_folder_does_not(tmp_path: Path) -> None
     assert {name for name in clean if clean[name] != planted[name]} == set(wrong.mislabelled)
 
 
+@pytest.mark.parametrize("labels", [("bee", "wasp"), ("other_insect", "nothing")])
+def test_only_the_named_classes_are_drawn_with_as_many_faults(tmp_path: Path, labels: tuple[str, str]) -> None:
+    own = draw(tmp_path / "two", seed=4, counts=dict.fromkeys(labels, 20), faults=FAULTS)
+    assert sorted(path.name for path in own.folder.iterdir()) == sorted(labels)
+    assert [len(list((own.folder / label).iterdir())) for label in labels] == [20, 20]
+    found = (len(own.mislabelled), len(own.near_duplicates), len(own.copies), len(own.unreadable))
+    assert found == (FAULTS.mislabelled, FAULTS.near_duplicates, FAULTS.copies, FAULTS.unreadable)
+
+
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        ({"bee": 60, "wasp": 60, "other_insect": 60}, "every class"),
+        ({"bee": 60}, "2 classes or more"),
         ({**COUNTS, "beee": 3}, "did you mean 'bee'"),
         ({**COUNTS, "bee": 0}, "1 picture or more"),
         (20, "need 41 pictures in each class, got 20"),

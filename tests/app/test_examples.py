@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
+from kernels import NEEDS, execute
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LIMIT_S = 600  # for a machine that others use too; alone on two cores each takes less than 40 s
@@ -57,3 +61,51 @@ def test_two_phases_are_compared_with_one(tmp_path):
         found.append((low, high))
     apart = found[0][1] < found[1][0] or found[1][1] < found[0][0]
     assert compared.startswith("the intervals do not overlap" if apart else "the intervals overlap")
+
+
+# What TAME's checks say of the faults that are planted in the exercise, and the doctor of a training that is too long.
+FOUND = (
+    r"the accuracy is 0\.\d+, but the confusion matrix gives 0\.\d+",
+    r"promised too much by: [+-]",
+    r"pairs of copies; the split divides [1-9]\d*, by groups 0",
+    r"TAME: the model ends in Softmax",
+    r"TAME202 the first loss is",
+    r"against overfitting of trial 0: validation loss .\d",  # what the doctor tried
+)
+NETWORKS = ("from scratch", "pretrained")
+INTERVAL = re.compile(r"([+-]?\d\.\d{3}) \(([+-]?\d\.\d{3}) to ([+-]?\d\.\d{3}), \d+ pictures\)")
+
+
+def require_exercised(lines: Sequence[str]) -> None:
+    """Each planted fault was found by its check, and each conclusion has an interval that holds its value."""
+    text = "\n".join(lines)
+    assert [each for each in FOUND if not re.search(each, text)] == []
+    told = [tuple(map(float, found)) for found in INTERVAL.findall(text)]
+    assert len(told) > 20
+    assert all(low <= value <= high for value, low, high in told)
+    assert not re.findall(r"^(?:accuracy|log loss)(?!.*\(.* to .*\)).*", text, re.MULTILINE), (
+        "a number without interval"
+    )
+    scratch, pretrained = (float(re.findall(rf"^{name}: (\S+)", text, re.MULTILINE)[0]) for name in NETWORKS)
+    assert pretrained > scratch > 0.5  # one of two classes, guessed without looking
+
+
+def test_the_exercise_runs_as_a_script_of_marimo(tmp_path):
+    pytest.importorskip("marimo", reason="needs marimo: pip install marimo")
+    require_exercised(run_example("bees_vs_wasps.py", tmp_path).splitlines())
+
+
+def test_the_exercise_runs_as_a_notebook_of_jupyter(tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat", reason=NEEDS)
+    kept = json.loads((EXAMPLES / "bees_vs_wasps.ipynb").read_text(encoding="utf-8"))
+    assert not [cell for cell in kept["cells"] if cell.get("outputs") or cell.get("execution_count")]
+    book = nbformat.from_dict(kept)
+    nbformat.validate(book)
+    execute(book, tmp_path, monkeypatch, timeout=LIMIT_S)
+    outputs = [output for cell in book["cells"] if cell["cell_type"] == "code" for output in cell["outputs"]]
+    require_exercised([line for each in outputs if "text" in each for line in each["text"].splitlines()])
+    shown = [each["data"]["text/html"] for each in outputs if "text/html" in each.get("data", {})]
+    screens = [html for html in shown if "A network that" in html]
+    assert len(screens) == 2  # of the first study, and of the pretrained one
+    assert all(len(html.encode()) < 30_000 and "<script" not in html for html in shown)
+    assert [html for html in shown if "<svg" in html]

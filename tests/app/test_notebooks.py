@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kernels import NEEDS, execute
 from made_results import HOSTILE, made, read
 from tame.app.notebook import as_html, as_text, notebook
 from tame.app.progress import Lines, NotebookDisplay, watcher_for
@@ -19,6 +20,32 @@ CODE = """
 import numpy as np, tame
 X = np.random.default_rng(0).normal(size=(60, 3))
 study = tame.fit((X, (X[:, 0] > 0).astype(int)), trials=2, epochs=2, folds=2, out="study")
+"""
+
+BOOK = """
+import marimo
+
+app = marimo.App()
+
+
+@app.cell
+def _():
+    import numpy as np, tame
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    study = tame.fit((X, (X[:, 0] > 0).astype(int)), trials=2, epochs=2, folds=2, out="study")
+    return (study,)
+
+
+@app.cell
+def _(study):
+    study
+    return
+
+
+@app.cell
+def _(study):
+    study.plot()
+    return
 """
 
 
@@ -88,23 +115,10 @@ def test_text_from_outside_is_inert(bad: str) -> None:
 def test_an_executed_notebook_has_one_output_that_was_updated_and_shows_the_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    needs = "needs a Jupyter kernel: pip install nbclient ipykernel"
-    nbclient = pytest.importorskip("nbclient", reason=needs)
-    nbformat = pytest.importorskip("nbformat", reason=needs)
-    pytest.importorskip("ipykernel", reason=needs)
-    monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    nbformat = pytest.importorskip("nbformat", reason=NEEDS)
     cells = [CODE, "study", "study.trials().head()", "study.plot()", "print(repr(study))"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in cells])
-    manager = {"kernel_cmd": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
-    seen: list[str] = []
-
-    class Client(nbclient.NotebookClient):  # type: ignore[misc, name-defined]
-        def process_message(self, msg: dict[str, object], cell: object, cell_index: int) -> object:
-            seen.append(str(msg["msg_type"]))
-            return super().process_message(msg, cell, cell_index)
-
-    Client(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}, **_kernel(manager)).execute()
+    seen = execute(book, tmp_path, monkeypatch)
     fitted, shown, frame, chart, line = (cell["outputs"] for cell in book["cells"])
     [progress] = fitted
     assert progress["output_type"] == "display_data"
@@ -124,13 +138,16 @@ def test_an_executed_notebook_has_one_output_that_was_updated_and_shows_the_stud
     assert not [kind for kind in kinds if "widget" in kind or "javascript" in kind]
 
 
-def _kernel(manager: dict[str, object]) -> dict[str, object]:
-    """The kernel of this Python, whatever kernels the machine has."""
-    from jupyter_client.manager import AsyncKernelManager
-
-    class Own(AsyncKernelManager):
-        def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
-            command: list[str] = manager["kernel_cmd"]  # type: ignore[assignment]
-            return [each.format(connection_file=self.connection_file) for each in command]
-
-    return {"kernel_manager_class": Own}
+@pytest.mark.slow
+def test_a_notebook_of_marimo_shows_the_progress_the_study_and_a_chart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("marimo", reason="needs marimo: pip install marimo")
+    monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "book.py").write_text(BOOK, encoding="utf-8")
+    command = [sys.executable, "-m", "marimo", "export", "html", "book.py", "-o", "book.html"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=600)
+    page = (tmp_path / "book.html").read_text(encoding="utf-8")
+    for shown in ("TAME: stage 6 of 6", "best so far: validation", "A network that", "u003Csvg"):
+        assert shown in page
+    assert "Traceback" not in page

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from made_results import BASE, CASES, HOSTILE, OLD_RESULTS, made, old_result, printed, state
 from tame.app.show import result_lines, state_json, study_table
 from tame.core.config import StudyConfig
-from tame.core.records import Fold, History, Trial
+from tame.core.records import Finding, Fold, History, Trial
 from tame.report import formats, words
 from tame.study.state import State
 
@@ -74,6 +74,16 @@ def test_the_table_of_a_running_study_shows_trials_without_curves() -> None:
     assert "1 training" in text
     assert "0/40" in text
     assert "no trials yet" in printed(study_table(State(), mattered=None))
+
+
+def test_what_an_unfinished_study_found_in_many_trials_is_told_once() -> None:
+    running = State(Fold(History({i: Trial(i, BASE, "default", "", "diverged", 4) for i in range(4)})))
+    running.findings += [Finding("diverged", f"diverged in epoch {6 + i}", "problem", {}, trial=i) for i in range(4)]
+    running.findings += [Finding("few_rows", "only 30 rows to learn from", "warning", {})]
+    text = " ".join(printed(study_table(running, mattered=None)).split())
+    assert "Diverged in epoch 6 (trial 0; 3 more trials alike)" in text
+    assert "epoch 7" not in text
+    assert "Only 30 rows" in text
 
 
 @pytest.mark.parametrize("name", OLD_RESULTS)

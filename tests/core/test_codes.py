@@ -17,7 +17,7 @@ GIVEN = {
     "near_duplicates": 101, "duplicate_rows": 102, "equal_by_chance": 103, "label_conflict": 104, "suspect_labels": 105,
     "leak": 106, "target_leak": 107, "skipped_files": 108, "skipped_rows": 109, "imbalance": 110,
     "identifier_columns": 111, "constant_columns": 112, "unseen_categories": 113, "infinite_values": 114,
-    "few_rows": 115, "small_test": 116, "overlapping_windows": 123,
+    "few_rows": 115, "small_test": 116, "overlapping_windows": 123, "row_order": 124,
     "squashed_outputs": 201, "large_first_loss": 202, "cannot_overfit_batch": 203, "no_gradient": 204,
     "frozen_parameters": 205, "dead_units": 206, "constant_outputs": 207, "vanishing_gradients": 208,
     "exploding_gradients": 209, "update_ratio": 210, "small_batch_norm": 211, "not_probed": 212,

@@ -9,6 +9,8 @@ import sys
 from decimal import Decimal
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse
 import torch
@@ -124,7 +126,10 @@ def test_lists_of_rows_may_mix_what_columns_hold():
     assert np.isnan(read.x.values["x5"]).all()
     assert texts_of(read.x, "x6") == ["7", "seven", None]
     assert [column.missing for column in read.x.columns] == [1, 0, 1, 1, 0, 3, 1]
-    assert read.notes == ("column 'x6' of x mixes int and str: it was read as text",)
+    assert read.notes == (
+        "column 'x3' of x has times of the zone UTC+01:00, read as UTC",
+        "column 'x6' of x mixes int and str: it was read as text",
+    )
 
 
 def test_dates_spans_and_booleans_of_numpy_are_typed():
@@ -138,6 +143,21 @@ def test_dates_spans_and_booleans_of_numpy_are_typed():
     assert "counted in days" in spans.notes[0]
     flags = read_arrays(np.array([[True], [False]]), [1, 2])
     assert (kinds_of(flags.x), texts_of(flags.x, "x0")) == ({"x0": "boolean"}, ["True", "False"])
+
+
+def test_times_of_other_zones_are_read_as_utc_and_told():
+    paris = [pd.Timestamp(f"2024-07-0{day}", tz="Europe/Paris") for day in (1, 2)]
+    frames = {
+        "series of pandas": pd.DataFrame({"a": pd.Series(paris)}),
+        "series of polars": pl.DataFrame({"a": pl.Series(paris).dt.convert_time_zone("Europe/Paris")}),
+        "objects": pd.DataFrame({"a": pd.Series([each.to_pydatetime() for each in paris], dtype=object)}),
+    }
+    for name, frame in frames.items():
+        read = read_arrays(frame, [1, 2])
+        assert sum("the zone Europe/Paris, read as UTC" in note for note in read.notes) == 1, name
+        np.testing.assert_allclose(read.x.values["a"], [19_904 + 22 / 24, 19_905 + 22 / 24])
+    utc = pd.DataFrame({"a": pd.to_datetime(["2024-07-01", "2024-07-02"], utc=True)})
+    assert not any("zone" in note for note in read_arrays(utc, [1, 2]).notes)
 
 
 def test_one_column_may_come_flat():

@@ -12,7 +12,7 @@ from tame.data.group_columns import group_columns
 from tame.data.sentinels import sentinel_in
 from tame.data.shift import shift_between
 from tame.data.unseen import Aim, Values, folds_of
-from tame.data.wrong_labels import wrong_labels
+from tame.data.wrong_labels import OF_COLUMNS, OF_FEATURES, wrong_labels
 
 
 def columns_of(x, prefix="x"):
@@ -88,12 +88,13 @@ def surely(rng, num, overlap):
     return np.column_stack([1 - p, p]), labels
 
 
+@pytest.mark.parametrize("limits", [OF_COLUMNS, OF_FEATURES])
 @pytest.mark.parametrize("seed", range(5))
-def test_labels_that_were_mixed_up_are_found_and_most_that_are_named_are_wrong(seed):
+def test_labels_that_were_mixed_up_are_found_and_most_that_are_named_are_wrong(seed, limits):
     rng = np.random.default_rng(seed)
     p, labels = surely(rng, 1000, overlap=False)
     flip = rng.random(1000) < 0.15
-    found = wrong_labels(0.15 + 0.7 * p, np.where(flip, 1 - labels, labels))
+    found = wrong_labels(0.15 + 0.7 * p, np.where(flip, 1 - labels, labels), limits)
     assert found is not None
     assert found.share == pytest.approx(0.15, abs=0.06)
     assert flip[found.rows].mean() > 0.75
@@ -101,19 +102,19 @@ def test_labels_that_were_mixed_up_are_found_and_most_that_are_named_are_wrong(s
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("overlap", [False, True])
-def test_classes_that_overlap_are_no_wrong_labels(seed, overlap):
+@pytest.mark.parametrize(("overlap", "limits"), [(False, OF_COLUMNS), (True, OF_COLUMNS), (False, OF_FEATURES)])
+def test_classes_that_overlap_are_no_wrong_labels(seed, overlap, limits):
     rng = np.random.default_rng(seed)
-    assert wrong_labels(*surely(rng, 800, overlap=overlap)) is None
+    assert wrong_labels(*surely(rng, 800, overlap=overlap), limits) is None
 
 
 def test_where_inputs_tell_nothing_no_label_is_doubted():
     rng = np.random.default_rng(0)
     labels = (rng.random(900) < 0.8).astype(np.int64)
     p = np.clip(0.8 + 0.03 * rng.normal(size=900), 0, 1)
-    assert wrong_labels(np.column_stack([1 - p, p]), labels) is None
+    assert wrong_labels(np.column_stack([1 - p, p]), labels, OF_COLUMNS) is None
     with pytest.raises(ShapeError, match="probabilities and"):
-        wrong_labels(np.zeros((3, 2)), np.zeros(4, int))
+        wrong_labels(np.zeros((3, 2)), np.zeros(4, int), OF_COLUMNS)
 
 
 # Parts that differ

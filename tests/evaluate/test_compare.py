@@ -281,6 +281,11 @@ def test_measures_are_those_of_scikit_learn(metric, classes):
             if classes > 2
             else sk.roc_auc_score(target, outputs[:, 1])
         ),
+        "average_precision": lambda: (
+            sk.average_precision_score(np.eye(classes)[target], outputs, average="macro")
+            if classes > 2
+            else sk.average_precision_score(target, outputs[:, 1])
+        ),
         "rmse": lambda: math.sqrt(sk.mean_squared_error(target, outputs)),
         "mae": lambda: sk.mean_absolute_error(target, outputs),
         "r2": lambda: sk.r2_score(target, outputs),
@@ -334,7 +339,7 @@ def test_metrics_of_what_cannot_be_ordered_or_does_not_vary_are_numbers():
     assert measure("r2", replace(flat, outputs=flat.target)) == 1.0
 
 
-@pytest.mark.parametrize("metric", ["balanced_accuracy", "f1_macro", "roc_auc"])
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "f1_macro", "roc_auc", "average_precision"])
 def test_a_perfect_score_of_few_examples_is_not_certain(metric):
     judged = judged_at_random(0, n=60, classes=3, lean=50)
     found = score(metric, judged, how="", seed=0)
@@ -545,7 +550,7 @@ def test_the_error_of_guessing_is_its_spread_from_sample_to_sample(metric):
             outputs = np.tile([0.5, 0.3, 0.2], (n, 1))
             if metric in ("balanced_accuracy", "f1_macro"):
                 outputs = np.eye(3)[rng.choice(3, p=[0.5, 0.3, 0.2], size=n)]
-            elif metric == "roc_auc":
+            elif metric in ("roc_auc", "average_precision"):
                 outputs = softmax(rng.normal(size=(n, 3)))
             judged = Judged((), target, outputs, "multiclass")
         else:

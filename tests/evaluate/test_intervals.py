@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
+from sklearn import metrics as sk
 
 from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from tame.core.rng import stream
@@ -26,6 +27,7 @@ from tame.evaluate.intervals import (
     balanced,
     balanced_difference,
     macro_f1,
+    precisions,
     studentized,
     unseen_mistakes,
 )
@@ -58,7 +60,7 @@ def rows_of(judged, rows):
 @settings(max_examples=30, deadline=None)
 def test_a_weight_is_as_many_rows(metric, seed, n, classes):
     judged = judged_for(metric, seed, n, classes)
-    if metric == "roc_auc":  # with ties, which continuous scores never have
+    if metric in ("roc_auc", "average_precision"):  # with ties, which continuous scores never have
         judged = replace(judged, outputs=judged.outputs.round(1))
     rows = stream(seed, "rows").integers(n, size=(3, n))
     if metric == "r2":
@@ -254,6 +256,32 @@ def test_copies_widen_an_area_and_a_perfect_one_is_not_certain():
     alone, copied = (areas(target, sure, own) for own in (None, np.arange(40) // 2))
     assert alone[1] == pytest.approx(1, abs=1e-9)
     assert copied[0] < alone[0] - 0.05 < 0.95
+
+
+def test_an_average_precisions_limits_are_wilsons_of_the_class_where_it_varies_less():
+    rng = stream(8, "precision")
+    target = np.repeat([0, 1], [400, 20])
+    scores = rng.normal(size=420) + 4 * target
+    sure = softmax(np.stack([np.zeros(420), scores], axis=1))
+    value = sk.average_precision_score(target, scores)
+    found, wanted = precisions(target, sure, None), wilson(20 * value, 20)
+    assert found == pytest.approx(wanted, abs=1e-6)
+    assert precisions(target, sure, np.arange(420) // 2)[0] < found[0]
+
+
+@pytest.mark.parametrize(("first", "rare"), [(95, 1), (5, 0), (40, 1), (33, 0), (60, 1)])
+def test_average_precision_of_two_classes_is_that_of_the_rare_one(first, rare):
+    rng = stream(9, "rare")
+    target = np.repeat([0, 1], [first, 100 - first])
+    judged = judged_from("binary", list(map(str, range(100))), target, rng.normal(size=(100, 2)))
+    wanted = sk.average_precision_score(target == rare, judged.probabilities[:, rare])
+    assert measure("average_precision", judged) == pytest.approx(wanted)
+
+
+def test_without_a_class_its_average_precision_is_not_known():
+    judged = judged_from("binary", list(map(str, range(20))), np.zeros(20, int), np.tile([0.7, 0.3], (20, 1)))
+    assert measure("average_precision", judged) == 0
+    assert precisions(judged.target, judged.probabilities, None) == (0.0, 1.0)
 
 
 def test_without_a_class_its_area_is_not_known():

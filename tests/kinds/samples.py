@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tame.core.config import ARRAYS, INLINE, StudyConfig
+from tame.core.config import ARRAYS, INLINE, LANGUAGE, StudyConfig
 from tame.core.config import PICTURES as PICTURES_GIVEN
 from tame.core.text import printable
 from tame.data.arrays import read_arrays
@@ -22,11 +22,18 @@ from tame.data.image_decoding import decode
 from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.arrays.source import keep_arrays
 from tame.kinds.known import KINDS
+from tame.kinds.language.kind import LANGUAGE_MODELS
+from tame.kinds.language.prediction import tokenizer_in
 from tame.kinds.materials import prediction_of
 from tame.kinds.pictures.given import keep_pictures
 from tame.kinds.pictures.kind import PICTURES
 from tame.kinds.tables.kind import TABLES
+from tame.kinds.texts.kind import TEXTS
+from tame.parts.adapters import nats
+from tame.parts.llama import plain_product
+from tame.parts.tokenizer import in_blocks
 from tame.testing.source_laws import Bad, Sample
+from tiny_language import text_of, tiny, write_model, write_texts
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sequences"
 NUM = 80
@@ -135,10 +142,66 @@ def table(folder: Path, *, twice: bool = False) -> Sample:
     config = StudyConfig(data=str(path), target="label")
     return Sample(
         kind=TABLES, config=config, same=same, predict=predict, twice=lambda to: table(to, twice=True),
-        takes=frozenset({"target", "columns", "groups", "order", "val", "test"}),
+        takes=frozenset({"target", "columns", "groups", "order", "val", "test", "backbone"}),
         bad=(
             Bad(config=StudyConfig(data=str(path), target="lable"), named="did you mean 'label'"),
             Bad(config=StudyConfig(data=str(path), target="label", backbone="none"), named="--backbone"),
+        ),
+    )  # fmt: skip
+
+
+def texts(folder: Path, *, twice: bool = False) -> Sample:
+    """A table of nothing but texts, one of them twice, or each."""
+    rows = texts_of(NUM)
+    path = folder / "texts.csv"
+    copies = [[rows[0][0], "yes"], *rows[1:]] if twice else [rows[0]]
+    write(path, ("said", "label"), [*rows, *copies])
+    same = tuple((f"texts.csv:{2 + row}", f"texts.csv:{2 + NUM + row}") for row in range(len(copies)))
+
+    def predict(network, ids, to):
+        lines = [int(name.rpartition(":")[2]) - 2 for name in ids]
+        new = to / "new.csv"
+        write(new, ("said",), [[*rows, rows[0]][line][:1] for line in lines])
+        return prediction_of("table").of_paths(network, [new]).outputs
+
+    config = StudyConfig(data=str(path), target="label", backbone="none")
+    return Sample(
+        kind=TABLES, config=config, same=same, predict=predict, twice=lambda to: texts(to, twice=True),
+        takes=frozenset({"target", "columns", "groups", "order", "val", "test", "backbone"}),
+        bad=(
+            Bad(config=replace(config, backbone="minilmm"), named="did you mean 'minilm'"),
+            Bad(config=replace(config, columns={"said": "ignore"}), named="no column is left"),
+        ),
+    )  # fmt: skip
+
+
+def text_files(folder: Path, *, twice: bool = False) -> Sample:
+    """Texts in folders by class, one of them twice, or each; and a folder of one class."""
+    root, one_class = folder / "texts", folder / "one_text_class"
+    copies = {}
+    for number, (text, label) in enumerate(texts_of(NUM)):
+        name = f"{number:02}.txt"
+        for to in (root / label, one_class / "no"):
+            to.mkdir(parents=True, exist_ok=True)
+            (to / name).write_text(text)
+        if twice or not number:
+            other = "yes" if twice and not number else label
+            copies[f"{label}/{name}"] = f"{other}/again{number:02}.txt"
+    for first, copy in copies.items():
+        (root / copy).parent.mkdir(exist_ok=True)
+        (root / copy).write_bytes((root / first).read_bytes())
+
+    def predict(network, ids, to):
+        found = prediction_of("texts").of_paths(network, [root / name for name in ids])
+        return found.outputs
+
+    config = StudyConfig(data=str(root), backbone="none")
+    return Sample(
+        kind=TEXTS, config=config, same=tuple(copies.items()), predict=predict,
+        twice=lambda to: text_files(to, twice=True), takes=frozenset({"backbone", "val", "test"}),
+        bad=(
+            Bad(config=StudyConfig(data=str(one_class), backbone="none"), named="two classes of texts"),
+            Bad(config=StudyConfig(data=str(root), target="label"), named="target"),
         ),
     )  # fmt: skip
 
@@ -203,11 +266,48 @@ def sequences(folder: Path, *, twice: bool = False) -> Sample:
     )  # fmt: skip
 
 
+def language(folder: Path, *, twice: bool = False) -> Sample:
+    """Texts of a few words, two of them nearly the same, and a tiny model; and folders with one text and with none."""
+    root, one, none = write_texts(folder / "texts"), folder / "one", folder / "none"
+    model = write_model(folder / "model", tiny())
+    for each, name in ((one, "a.txt"), (none, "a.pdf")):
+        each.mkdir()
+        (each / name).write_text(text_of(0))
+    config = StudyConfig(data=str(root), task=LANGUAGE, backbone=str(model), epochs=1)
+
+    def predict(network, ids, to):
+        tokenizer, found = tokenizer_in(network), []
+        for name in ids:
+            file, _, number = name.rpartition("#")
+            own = tokenizer.encode((root / file).read_text())
+            whole = np.array([1, *own.ids, 2]), np.array([0, *own.characters, 0])
+            block = torch.from_numpy(in_blocks(*whole, 64)[int(number) - 1])[None]
+            bits = nats(network.module, block[:, :-1], plain_product)[0, 0] / np.log(2)
+            found.append([float(bits / block[0, -1])])
+        return np.array(found)
+
+    return Sample(
+        kind=LANGUAGE_MODELS, config=config, same=(), predict=predict,
+        twice=lambda to: language(to, twice=True), takes=frozenset({"backbone", "val", "test"}),
+        bad=(
+            Bad(config=replace(config, data=str(one)), named="needs at least three"),
+            Bad(config=replace(config, data=str(none)), named="pdftotext"),
+            Bad(config=replace(config, data=str(model / "config.json")), named="is a file"),
+            Bad(config=replace(config, backbone="none"), named="--backbone FOLDER"),
+            Bad(config=replace(config, backbone=str(root)), named="has no config.json"),
+            Bad(config=replace(config, set={"input.length": 128}), named="64 tokens that the model sees"),
+        ),
+    )  # fmt: skip
+
+
 SAMPLES = {
+    "language-model": language,
     "images": pictures,
     "list": listed,
     "pictures from Python": given,
     "table": table,
+    "table of texts": texts,
+    "texts": text_files,
     "arrays": arrays,
     "table from Python": matrix,
     "sequences": sequences,
@@ -234,6 +334,16 @@ def rows_of(num: int) -> list[list[str]]:
     chance = random.Random(0)
     return [
         [f"{chance.gauss(n % 2, 1):.4f}", f"{chance.gauss(0, 1):.4f}", chance.choice("xyz"), ("no", "yes")[n % 2]]
+        for n in range(num)
+    ]
+
+
+def texts_of(num: int) -> list[list[str]]:
+    """Eight random words each, and a label that two of them tell."""
+    chance = random.Random(0)
+    words = [f"{a}{b}{c}" for a in "bdfgk" for b in "aeiou" for c in "lmnrt"]
+    return [
+        [" ".join([*chance.sample(words, 6), ("cold", "warm")[n % 2], ("rain", "sun")[n % 2]]), ("no", "yes")[n % 2]]
         for n in range(num)
     ]
 

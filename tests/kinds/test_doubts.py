@@ -131,6 +131,9 @@ def test_where_one_class_is_rare_the_balanced_accuracy_chooses(sizes, metric):
 def test_unequal_and_small_classes_are_told_with_what_chooses():
     (unequal,) = of_classes({"a": 950, "b": 50}, "rows", metric="balanced_accuracy", asked=False)
     assert "chosen by balanced accuracy" in unequal.title
+    assert "average_precision" in unequal.change, "of two classes one is the rare one"
+    (many,) = of_classes({"a": 950, "b": 50, "c": 300}, "rows", metric="balanced_accuracy", asked=False)
+    assert "average_precision" not in many.change
     (asked,) = of_classes({"a": 950, "b": 50}, "rows", metric="balanced_accuracy", asked=True)
     assert "chosen" not in asked.title
     small = of_classes({"a": 20, "b": 9}, "rows", metric="accuracy", asked=False)

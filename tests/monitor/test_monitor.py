@@ -183,7 +183,7 @@ def test_of_several_seeds_each_kind_is_told_once_and_nothing_that_contradicts_it
     assert consistent([]) == []
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "roc_auc"])
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "roc_auc", "average_precision"])
 def test_a_dummy_is_judged_by_every_metric_with_the_error_of_guessing(metric):
     facts = replace(FACTS, metric=metric, dummy=0.5, dummy_error=0.02)
     for value, fires in ((0.45, True), (0.53, True), (0.55, False)):

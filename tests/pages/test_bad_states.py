@@ -275,7 +275,7 @@ def test_what_cannot_be_taught_is_refused_with_the_reason(chromium, tmp_path, gi
         assert sorted(text.split(":")[0] for text in told) == ["a.txt", "b.jpg", "c.png", "d.zip"]
         assert all("not a picture" in text for text in told)
         card = add(page, "copy", given / "copies")
-        assert "6 were there already" in card.inner_text()
+        assert "6 are in another class" in card.inner_text()
         assert train.is_disabled()
         kept = {each.name: len(list(each.iterdir())) for each in (tmp_path / "runs/taught/pictures").iterdir()}
         assert kept == {"bee": 6, "wasp": 0, "fly": 0, "copy": 0}

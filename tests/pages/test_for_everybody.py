@@ -49,7 +49,9 @@ CONTRASTS = """() => {
 FOCUSED = """() => {
   const e = document.activeElement, shown = e.matches("label .unseen") ? e.closest("label") : e;
   const style = getComputedStyle(shown), box = shown.getBoundingClientRect();
-  const isSeen = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1 && box.width > 0 && box.left >= 0;
+  const isInside = e.tagName === "IFRAME"; // what has the focus in there is drawn by the report's own style
+  const hasLine = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
+  const isSeen = isInside || (hasLine && box.width > 0 && box.left >= 0);
   e.dataset.reached ??= String((window.count = (window.count ?? 0) + 1));
   return [e.tagName === "BODY", isSeen, e.outerHTML.slice(0, 120)];
 }"""
@@ -131,13 +133,14 @@ def test_everything_has_a_name_and_headings_are_in_order(chromium, kept, path):
 def test_everything_is_reached_by_tab_in_its_order_and_the_focus_is_seen(chromium, kept, path):
     with opened(chromium, kept, place(kept, path)) as page:
         settled(page)
-        unseen = []
+        unseen, nowhere = [], 0
         for _ in range(150):
             page.keyboard.press("Tab")
             is_over, is_seen, what = page.evaluate(FOCUSED)
-            if is_over:
+            nowhere = nowhere + 1 if is_over else 0  # for a moment too on the way into a frame
+            if nowhere == 3:
                 break
-            unseen += [] if is_seen else [what]
+            unseen += [] if is_seen or is_over else [what]
         assert unseen == []
         seen = "[...document.querySelectorAll(%r)].filter((e) => e.checkVisibility())" % USED  # noqa: UP031
         missed = page.evaluate(f"{seen}.filter((e) => !e.dataset.reached).map((e) => e.outerHTML.slice(0, 120))")

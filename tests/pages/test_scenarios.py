@@ -13,6 +13,7 @@ TESTS = Path(__file__).parents[1]
 ROWS = re.findall(r"^\| (\d+) \| (.+?) \| (.+) \|$", Path(__file__).with_name("README.md").read_text(), flags=re.M)
 OF_PAGES = sorted(Path(__file__).parent.glob("test_*.py"))
 FREE = {"test_hostile.py", "test_scenarios.py"}  # whose pages are not ours
+OWN = {"test_teach_in_browser.py": 1}  # contexts that nothing watches: of a server that is killed, with all its errors
 
 
 @cache
@@ -37,5 +38,6 @@ def test_a_scenario_has_its_tests_or_says_that_it_has_none_yet(number, tests):
 def test_every_page_of_a_browser_is_watched(path):
     """A context of its own would see no listener; `bypass_csp` would see no rule."""
     called = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
-    assert [node.lineno for node in called if node.attr in ("new_context", "launch", "connect_over_cdp")] == []
+    own = [node.lineno for node in called if node.attr in ("new_context", "launch", "connect_over_cdp")]
+    assert len(own) == OWN.get(path.name, 0), own
     assert "bypass_csp" not in path.read_text()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
 import sys
 import time
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +19,12 @@ pytest.importorskip("starlette", reason="the extra ui is not installed")
 from PIL import Image
 
 from served_pages import serving
+from tame.core.config import StudyConfig
 from tame.core.errors import UsageError
-from tame.pages.workshop import LEAST, Workshop, id_of
+from tame.data.image_lists import read_list
+from tame.data.split import make_split
+from tame.kinds.groups import named_groups
+from tame.pages.workshop import LEAST, Knobs, Workshop, id_of, proposed_s
 
 FAILS = (sys.executable, "-c", "import sys; sys.exit('tame: this data cannot be used')")
 WAITS = (sys.executable, "-c", "import time; time.sleep(30)")
@@ -37,8 +44,8 @@ def digest(content):
 BEE, WASP = id_of("bee"), id_of("wasp")
 
 
-def put(shop, key, content):
-    return shop.put(key, digest(content), content)
+def put(shop, key, content, **how):
+    return shop.put(key, digest(content), content, **how)
 
 
 @pytest.fixture
@@ -106,10 +113,10 @@ def test_only_an_empty_class_is_taken_away(shop):
 
 
 def test_training_is_refused_with_the_reason(shop, tmp_path):
-    assert "bee has 0 pictures" in shop.refusal()
-    assert "two classes" in Workshop(tmp_path / "none", fit=FAILS).refusal()
+    assert "bee has 0 pictures" in shop.refusal(shop.classes())
+    assert "two classes" in Workshop(tmp_path / "none", fit=FAILS).refusal([])
     fill(shop)
-    assert shop.refusal() == ""
+    assert shop.refusal(shop.classes()) == ""
     with pytest.raises(UsageError, match="the time must be"):
         shop.train(1.0)
 
@@ -126,7 +133,7 @@ def test_a_study_that_ends_before_it_begins_says_why(shop):
     shop._trains.wait(30)
     assert shop.problem() == "tame: this data cannot be used"
     assert shop.study is None
-    assert shop.refusal() == "", "it can be tried again"
+    assert shop.refusal(shop.classes()) == "", "it can be tried again"
 
 
 def test_one_study_trains_at_a_time(tmp_path):
@@ -151,7 +158,7 @@ def test_the_pages_take_pictures_and_refuse_all_else(tmp_path):
         content = picture(1)
         place = f"/api/teach/class/{BEE}/{digest(content)}"
         assert own.request(place, method="PUT", body=content, **head)[0] == 201
-        assert json.loads(own.request(place, method="PUT", body=content, **head)[2]) == {"there": "bee"}
+        assert json.loads(own.request(place, method="PUT", body=content, **head)[2]) == {"there": "bee", "class": "bee"}
         assert own.request(place, method="PUT", body=content)[0] == 403
         assert own.request(place, method="PUT", body=b"x" * 100, **head)[0] == 409
         assert own.request(f"/api/teach/class/{BEE}/..", method="PUT", body=content, **head)[0] == 400
@@ -186,3 +193,102 @@ def test_a_class_that_is_added_meanwhile_takes_no_pictures_of_another(shop):
     shop.add("ant")
     put(shop, key, picture(1))
     assert {row.name: row.count for row in shop.classes()} == {"ant": 0, "bee": 1, "wasp": 0}
+
+
+FIRST = "0123456789ab"
+
+
+def record(shop, *, recordings):
+    """So many recordings of each class, three pictures each."""
+    for number, key in enumerate((BEE, WASP)):
+        for seed in range(3 * recordings):
+            put(shop, key, picture(1000 + 100 * number + seed), recording=f"{number}{seed // 3:011d}")
+
+
+def test_a_recording_is_known_by_the_names_of_its_pictures(shop):
+    put(shop, BEE, picture(1), recording=FIRST)
+    put(shop, BEE, picture(2), recording=FIRST)
+    put(shop, BEE, picture(3))
+    assert [(row.count, row.recordings, row.groups) for row in shop.classes()] == [(3, 1, 2), (0, 0, 0)]
+    assert set(shop.have(BEE)) == {digest(picture(seed)) for seed in (1, 2, 3)}
+    assert put(shop, BEE, picture(1), recording="ffffffffffff") == "bee"
+    with pytest.raises(UsageError, match="not the number of a recording"):
+        put(shop, BEE, picture(4), recording="../../x")
+
+
+def test_too_few_recordings_are_refused_with_the_reason(shop):
+    record(shop, recordings=2)
+    assert "bee comes from 2 recordings, and needs 3 at least" in shop.refusal(shop.classes())
+    record(shop, recordings=3)
+    assert shop.refusal(shop.classes()) == ""
+
+
+ECHOES = (sys.executable, "-c", "import sys; sys.exit(' '.join(sys.argv[1:]))")
+
+
+def told_to(shop):
+    """What a study of this shop is begun with."""
+    shop.train(60.0, Knobs(epochs=7, batch_size=16, rate=0.05))
+    shop._trains.wait(30)
+    return shop.problem()
+
+
+def test_a_study_is_given_the_folder_and_the_knobs_or_where_some_is_recorded_a_list(tmp_path):
+    shop = Workshop(tmp_path / "runs", fit=ECHOES)
+    shop.add("bee")
+    shop.add("wasp")
+    fill(shop)
+    said = told_to(shop)
+    assert said.startswith(str(shop.folder))
+    assert said.endswith("--set epochs=7 --set batch_size=16 --set optimizer.lr=0.05")
+    record(shop, recordings=3)
+    said = told_to(shop)
+    assert "pictures.csv --image picture --target class --column class=category --groups recording" in said
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "runs/taught/pictures.csv").read_text())))
+    assert len(rows) == 2 * (LEAST + 9)
+    assert all((tmp_path / "runs/taught" / row["picture"]).is_file() for row in rows)
+    assert Counter(row["recording"] for row in rows)[f"of 0{0:011d}"] == 3
+
+
+@pytest.mark.parametrize("knobs", [{"epochs": 0}, {"batch_size": -1}, {"rate": -0.1}])
+def test_a_knob_that_no_recipe_can_have_is_refused(knobs):
+    with pytest.raises(UsageError):
+        Knobs(**knobs)
+
+
+def test_no_recording_lies_on_both_sides_of_the_split(tmp_path):
+    """Pictures of one recording differ here, so that nothing but their list holds them together. Classes have names
+    that a table alone would take for a number and for a missing value."""
+    shop = Workshop(tmp_path / "runs", fit=FAILS)
+    for name in ("1", "None"):
+        shop.add(name)
+        for seed in range(40):
+            put(shop, id_of(name), picture(1000 * len(name) + seed), recording=f"{len(name)}{seed // 4:011d}")
+    shop.train(30.0)
+    shop._trains.wait(30)
+    path, *options = shop.data(shop.classes())
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    name, _, told = given["--column"].partition("=")
+    config = StudyConfig(data=path, image=given["--image"], target=given["--target"], groups=given["--groups"],
+                         columns={name: told}, backbone="none")  # fmt: skip
+    listing = read_list(config)
+    assert listing.classes == ("1", "None")
+    labels = [each.label for each in listing.pictures]
+    groups, _ = named_groups(
+        listing.beside["recording"], "recording", given=[""] * 80, values=np.array(labels), classes=listing.classes,
+        nouns="pictures",
+    )  # fmt: skip
+    split = make_split(labels, [""] * 80, groups, classes=listing.classes, folds=None, seed=0)
+    sides = {}
+    for each, part, fold in zip(listing.pictures, split.part, split.fold, strict=True):
+        sides.setdefault(Path(each.id).name.split("-")[0], set()).add((part, fold))
+    assert len(sides) == 20
+    assert all(len(own) == 1 for own in sides.values())
+    assert {part for own in sides.values() for part, _ in own} >= {"train", "test"}
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(0, 20), (300, 20), (301, 60)])
+def test_few_pictures_are_given_a_short_clock(shop, count, seconds):
+    for number in range(count):
+        (shop.folder / "bee" / f"{number}.jpg").write_bytes(b"\xff\xd8\xff")
+    assert proposed_s(shop.classes()) == seconds

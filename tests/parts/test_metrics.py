@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from tame.core.config import CLASSIFICATION_METRICS, METRIC_MODES, REGRESSION_METRICS
+from tame.core.config import CLASSIFICATION_METRICS, LANGUAGE_METRICS, METRIC_MODES, REGRESSION_METRICS
 from tame.core.errors import ShapeError
 from tame.evaluate.score import judged_from, measure, statistic_of
 from tame.parts.metrics import METRICS
@@ -41,6 +41,13 @@ def by_sklearn(name, logits, target):
             return sk.f1_score(target, predicted, average="macro")
         if name == "log_loss":
             return sk.log_loss(target, probabilities, labels=range(logits.shape[-1]))
+        if name == "average_precision":
+            seen = [c for c in range(logits.shape[-1]) if (target == c).any()]
+            if logits.shape[-1] == 2:
+                one = 0 if 3 * (target == 0).sum() < len(target) else 1
+                seen = [one] if one in seen else []
+            each = [sk.average_precision_score(target == c, probabilities[:, c]) for c in seen]
+            return np.mean(each) if each else 0.0
         ranked = [c for c in range(logits.shape[-1]) if 0 < (target == c).sum() < len(target)]
         each = [sk.roc_auc_score(target == c, probabilities[:, c]) for c in ranked]
         return np.mean(each) if each else 0.5
@@ -49,13 +56,14 @@ def by_sklearn(name, logits, target):
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", METRICS.names())
 def test_every_metric_keeps_the_law(name, law):
-    for kind in ("numbers",) if name in REGRESSION_METRICS else ("classes", "two classes"):
+    kinds = dict.fromkeys(REGRESSION_METRICS, ("numbers",)) | dict.fromkeys(LANGUAGE_METRICS, ("texts",))
+    for kind in kinds.get(name, ("classes", "two classes")):
         law(METRICS.get(name), kind)
 
 
 def test_every_metric_that_can_be_asked_for_can_be_measured_along_the_curve():
     assert set(METRICS.names()) == set(METRIC_MODES)
-    assert sorted(METRIC_MODES) == sorted((*CLASSIFICATION_METRICS, *REGRESSION_METRICS))
+    assert sorted(METRIC_MODES) == sorted((*CLASSIFICATION_METRICS, *REGRESSION_METRICS, *LANGUAGE_METRICS))
 
 
 @pytest.mark.parametrize("name", CLASSIFICATION_METRICS)
@@ -99,6 +107,46 @@ def test_roc_auc_equals_that_of_scikit_learn(seed, n, levels, share, dtype):
     found = METRICS.get("roc_auc")(outputs, torch.from_numpy(target))
     wanted = [sk.roc_auc_score(target, row) for row in margin]
     assert found.tolist() == pytest.approx(wanted, rel=1e-6 if dtype == torch.float32 else 1e-12)
+
+
+@few
+@given(
+    seed=st.integers(0, 100_000),
+    n=st.integers(2, 60),
+    levels=st.sampled_from([2, 5, 1000]),
+    share=st.floats(0.05, 0.95),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+def test_average_precision_equals_that_of_scikit_learn(seed, n, levels, share, dtype):
+    rng = np.random.default_rng(seed)
+    target = (rng.random(n) < share).astype(int)
+    target[:2] = 0, 1
+    margin = rng.integers(levels, size=(3, n)) / 4
+    outputs = torch.stack([torch.zeros(3, n), torch.from_numpy(margin)], dim=-1).to(dtype)
+    counts = rng.integers(1, 4, size=n)
+    weight = torch.from_numpy(counts).to(dtype)
+    for own, own_weight in ((np.ones(n), None), (counts, weight)):
+        found = METRICS.get("average_precision")(outputs, torch.from_numpy(target), own_weight)
+        rare = 0 if 3 * own[target == 0].sum() < own.sum() else 1
+        sign = 1 if rare else -1
+        wanted = [sk.average_precision_score(target == rare, sign * row, sample_weight=own) for row in margin]
+        assert found.tolist() == pytest.approx(wanted, rel=1e-6 if dtype == torch.float32 else 1e-12)
+
+
+def test_average_precision_of_several_classes_is_the_mean_over_those_that_occur():
+    rng = np.random.default_rng(0)
+    target, logits = np.arange(60) % 3, rng.normal(size=(60, 4))
+    probabilities = torch.softmax(torch.from_numpy(logits), dim=1).numpy()
+    found = METRICS.get("average_precision")(torch.from_numpy(logits)[None], torch.from_numpy(target)).item()
+    wanted = sk.average_precision_score(np.eye(3)[target], probabilities[:, :3], average="macro")
+    assert found == pytest.approx(wanted, rel=1e-12)
+
+
+def test_average_precision_without_the_class_is_nothing_and_no_number_with_lost_outputs():
+    outputs = torch.randn(2, 6, 2, generator=torch.Generator().manual_seed(0))
+    assert METRICS.get("average_precision")(outputs, torch.zeros(6, dtype=torch.long)).tolist() == [0, 0]
+    outputs[0, 3, 1] = torch.nan
+    assert METRICS.get("average_precision")(outputs, torch.arange(6) % 2).isnan().tolist() == [True, False]
 
 
 def test_roc_auc_is_exact_where_sums_of_ranks_are_not_in_float32():

@@ -28,6 +28,7 @@ from tame.kinds.pictures.inference import fold_norms, folded_pairs
 from tame.kinds.pictures.tasks import FeatureTask, Tuned, tuned_backbone
 from tame.kinds.tables.material import columns_of
 from tame.kinds.tables.prediction import columns_from, judge_rows, restored
+from tame.kinds.tables.text_features import no_encoder
 from tame.parts.backbones import Backbone, build_backbone, cut, open_backbone
 from tame.parts.familiar import familiar
 from tame.parts.mlp import build_table_model, head_of
@@ -264,7 +265,7 @@ def test_a_network_of_a_table_comes_back_with_its_encoder(tmp_path, labels, numb
     assert columns_from(found) == table.columns
     table.values["colour"][:2], table.values["town"][:2] = MISSING, UNSEEN
     x = encoder.transform(table)
-    np.testing.assert_array_equal(restored(found).transform(table), x)
+    np.testing.assert_array_equal(restored(found).dense(table, None, no_encoder), x)
     outputs = judge_rows(found, table, device=CPU)
     wanted = network.module(torch.from_numpy(x))
     assert torch.equal(outputs, wanted if labels else wanted.double() * 2.0 + 3.5)

@@ -73,7 +73,7 @@ def test_losses_of_rows_equal_a_plain_loop(name):
 def test_log_loss_is_against_the_rows_and_all_else_against_the_likeliest_class():
     soft, hard = (judged_from("multiclass", IDS, target, LOGITS) for target in (P, P.argmax(axis=1)))
     assert measure("log_loss", soft) == pytest.approx(cross_entropy(P, LOGITS), rel=1e-12)
-    for metric in ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc"):
+    for metric in ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "average_precision"):
         assert measure(metric, soft) == measure(metric, hard)
     assert losses("log_loss", soft).mean() == pytest.approx(measure("log_loss", soft), rel=1e-12)
     rows = RNG.integers(NUM, size=NUM)

@@ -113,6 +113,17 @@ SAID = {  # of every code its evidence, and a part of what is said of it
         {"columns": [{"column": "patient", "evidence": "40 values in 400 rows"}]},
         "patient: 40 values in 400 rows",
     ),
+    "row_order": (
+        {
+            "told": "12 %",
+            "name": "sick",
+            "share_low": "5 %",
+            "share_high": "60 %",
+            "rows_low": "rows 1 to 40",
+            "rows_high": "rows 361 to 400",
+        },
+        "tells 12 % of what is to be known of the target: of rows 1 to 40 5 % are sick, of rows 361 to 400 60 %",
+    ),
     "small_classes": ({"count": 2, "classes": [{"ant": 3}, {"bee": 4}]}, "ant 3; bee 4"),
     "unscaled_inputs": (
         {"smallest": "input 0", "smallest_spread": 0.1, "largest": "input 3", "largest_spread": 5000.0},

@@ -174,7 +174,7 @@ def test_metrics_are_computed_again_from_the_predictions(result):
     data, judged = predicted()
     sound = of(judged, result)
     assert list(of_predictions(sound, data, judged)) == []
-    for name in ("accuracy", "log_loss", "roc_auc"):
+    for name in ("accuracy", "log_loss", "roc_auc", "average_precision"):
         planted = replace(sound, metrics={**sound.metrics, name: sound.metrics[name] + 1e-4})
         (problem,) = of_predictions(planted, data, judged)
         assert problem.startswith(f"the {name} is ")

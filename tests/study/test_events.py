@@ -54,6 +54,15 @@ SPEED = {"precision": "float32", "way": "fused", "batch_size": 8, "rate": 81.5, 
 # As the version before types wrote them: key by key in this order.
 KEPT = {
     "opened": {"config": {"data": "x", "time_s": 30.0, "set": {"epochs": 3}}},
+    "edited": {
+        "edits": [
+            {
+                "id": "bee/1.jpg", "action": "label", "label": "wasp", "part": "test", "why": "", "when": "",
+                "digest": "",
+            }
+        ],
+        "sealed": ["bee/1.jpg"],
+    },
     "clock": {"time_s": 31},
     "plan": {
         "base": {"epochs": 18, "batch_size": "all", "augment.flip": False}, "portfolio": [{"optimizer.lr": 0.1}],
@@ -106,6 +115,11 @@ KEPT = {
         }
     },
     "test_opened": {"n": 100, "trial": 31, "used_s": 20.0},
+    "judgements": {
+        "valid": {"n": 9, "wrong": 1, "mistakes": [[3, "wasp", 0.75]], "right": [[4, "bee", 0.5]]},
+        "test": {"n": 0, "wrong": 0, "mistakes": [], "right": []},
+        "odd": [[7, 1.5]],
+    },
     "delivered": {"files": {"model.json": "ab"}, "checked": 64, "largest_difference": 0.0},
     "forecast": {
         "epoch_s": 0.5, "alone_s": 2.0, "mean_s": 0.6, "slower": 1.0, "recipes": 40, "whole": 5, "search_until_s": 25.0,
@@ -378,7 +392,8 @@ def test_a_poisoned_event_is_named_or_changes_nothing_that_breaks(number, data):
         ("opened", {"config": {"data": 3}}, ""), ("opened", {"config": {"no such": 3}}, "no such"),
         ("clock", {"time_s": -3}, "a clock of -3"), ("plan", {"base": {"model.width": 10**9}}, "model.width"),
         ("plan", {"space": {"optimizer.lr": {}}}, ""), ("space", {"space": {"optimizer.lr": {"kind": "float"}}}, ""),
-        ("space_asked", {"texts": ["lr"]}, ""),
+        ("space_asked", {"texts": ["lr"]}, ""), ("asked", {"what": "edit"}, "no edit, or one too many"),
+        ("asked", {"what": "edit", "edit": {"id": "a", "action": "burn"}}, "burn"),
         ("region", {"bounds": {"optimizer.lr": {"above": 1}}}, "bounded by above"),
         ("how", {"trials": [0], "how": {"stacked": 1}}, "stacked"),
         ("finalists", {"trials": [99]}, "no earlier event begins trial 99"),
@@ -394,6 +409,7 @@ def test_a_poisoned_event_is_named_or_changes_nothing_that_breaks(number, data):
         ("remedied", {"trial": 0, "outcomes": [{"trial": 0, "verdict": "healed"}]}, "healed"),
         ("trained", {"trained_s": -1}, "less than no"),
         ("stopped", {"used_s": -1}, "used_s is -1"), ("engines", {"used": [{}]}, ""), ("data", {"pairs": 3}, "pairs"),
+        ("data", {"counts": {}, "metric": "acuracy"}, "did you mean 'accuracy'"),
         ("result", {}, "the result"), ("finding", {"code": "x"}, ""),
     ],
 )  # fmt: skip

@@ -179,7 +179,7 @@ def test_a_muted_finding_is_left_out_of_the_report(tmp_path):
 
 REFUSED = {
     "no clock": wish_of("time", seconds=5), "not paused": wish_of("go_on"),
-    "no finding has the code": wish_of("mute", code="nonsense"),
+    "did you mean 'overfitting'": wish_of("mute", code="over_fitting"),
     "leaves values out": wish_of("space", texts=("optimizer.lr=0.1..0.2:log",)),
     "as wide already": wish_of("space", texts=("own.bias=true|false",)),
 }  # fmt: skip

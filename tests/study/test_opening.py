@@ -10,6 +10,9 @@ import pytest
 from kinds.samples import SEQUENCES, rows_of, write
 from tame.core.config import StudyConfig
 from tame.core.errors import UsageError
+from tame.core.plain import to_plain
+from tame.core.records import Event
+from tame.kinds.kind import Known
 from tame.kinds.known import KINDS
 from tame.kinds.tables.kind import TABLES
 from tame.study.opening import open_data
@@ -46,6 +49,26 @@ def test_a_study_that_goes_on_keeps_its_kind_whatever_is_installed_since(config,
     again = opened(reopen(tmp_path / "study", heard), tmp_path)
     assert (again.kind, again.split) == (first.kind, first.split) == ("table", first.split)
     assert heard.notes == []
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_study_keeps_the_metric_that_it_began_with(is_kept, tmp_path, monkeypatch, one_thread):
+    chance = random.Random(0)
+    rows = [[chance.gauss(0, 1), chance.gauss(0, 1), "rare" if row % 25 == 0 else "usual"] for row in range(300)]
+    write(tmp_path / "rare.csv", ("a", "b", "label"), rows)
+    config = StudyConfig(data=str(tmp_path / "rare.csv"), target="label", out=str(tmp_path / "study"))
+    with monkeypatch.context() as before:  # as versions were that chose by accuracy whatever the classes
+        before.setattr("tame.kinds.findings.RARE", 1000)
+        with begin(config, Silent()) as study:
+            study.hire(cache=tmp_path / "cache", inline=True)
+            if is_kept:
+                open_data(study)
+            else:  # which kept no metric either
+                facts = TABLES.read(config, Known(), study.worker, phase=print, folder=study.folder).facts
+                study.keep(Event("data", to_plain(facts)))
+    assert opened(reopen(tmp_path / "study", Silent()), tmp_path).metric == "accuracy"
+    assert opened(begin(replace(config, out=str(tmp_path / "new")), Silent()), tmp_path).metric == "balanced_accuracy"
+    assert opened(reopen(tmp_path / "new", Silent()), tmp_path).metric == "balanced_accuracy"
 
 
 def test_rows_that_differ_in_one_column_stay_together(tmp_path, one_thread):

@@ -86,6 +86,11 @@ def test_a_linear_model_that_does_as_well_is_told():
     assert (level.code, level.severity) == ("no_better_than_linear", "info")
     (worse,) = score_findings(beside(Difference(-0.1, -0.15, -0.05, 153)), None)
     assert worse.severity == "warning"
+    assert "underfits" not in worse.title
+    (small,) = score_findings(beside(Difference(-0.1, -0.15, -0.05, 153)), None, underfits=True)
+    assert "underfits" in small.title
+    assert "larger network" in small.change
+    assert score_findings(beside(Difference(0.01, -0.02, 0.04, 153)), None, underfits=True) == [level]
 
 
 def test_a_score_that_few_decide_and_a_test_that_is_too_small_are_told():

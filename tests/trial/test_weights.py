@@ -138,7 +138,7 @@ def test_parts_of_a_batch_are_one_batch():
     torch.testing.assert_close(whole.weight, parts.weight, rtol=1e-5, atol=1e-6)  # float32
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "log_loss", "roc_auc"])
+@pytest.mark.parametrize("metric", ["accuracy", "log_loss", "roc_auc", "average_precision"])
 def test_the_values_of_a_curve_are_weighted(metric):
     fold = torch.arange(N) % 2
     member, many = Member(0, 1, OWN), torch.repeat_interleave(torch.arange(N), TWICE.long())

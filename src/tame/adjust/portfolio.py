@@ -19,7 +19,10 @@ from tame.core.space import Choice, Dimension, Space, field_of
 SIZE_RANK, POOLED_RANK = 2, 4  # of the input size and of averaged stages, whose features are computed anyway
 SMALL = 1000  # examples; with fewer, small batches and more epochs
 MOST_WAVES = 256  # columns that may become periodic embeddings: more take minutes per epoch
+LEAST_LENGTH, LENGTH_RANK = 32, 5  # tokens of context of a language model
 MANY_ROWS = 4000  # rows of a table; the tables that the recipes were selected on have fewer
+STRENGTHS = (30.0, 100.0, 10.0, 3.0)  # inverse penalties of linear models on words, in the order they are tried
+TEXTS_RANK = 5  # of how texts enter
 BATCHES = ((1000, 32), (3000, 64), (10_000, 128), (100_000, 256))  # (rows below, batch size) of tables
 
 
@@ -165,17 +168,57 @@ def tables(num_examples: int, *, task: str, epochs: int | None, seed: int, colum
     Numbers get piecewise-linear encodings, which bring such networks close to boosted trees (Gorishniy, Rubachev and
     Babenko, 2022). There are few widths, so that many recipes have the same shapes and are trained together.
     """
+    about = _of_rows(num_examples, task=task, epochs=epochs, seed=seed)
+    return _preset(_tables(num_examples, task=task, columns=columns), about)
+
+
+def texts(num_examples: int, *, task: str, epochs: int | None, seed: int, columns: int, encoded: bool) -> Preset:
+    """Models of a table with columns of text. columns: how many others there are; encoded: whether there are features
+    of an encoder.
+
+    Linear models on words are always tried first: on 5,000 texts and more they are hard to beat. Of STRENGTHS, the
+    inverse penalty of liblinear, 10 to 100 did best on the texts that TAME is tested on.
+    """
+    about = {
+        **_of_rows(num_examples, task=task, epochs=epochs, seed=seed),
+        "table.texts": "encoder" if encoded else "tfidf",
+    }
+    found = _tables(num_examples, task=task, columns=columns)
+    if not columns:
+        found = _for_task(given(known("texts"), ["classes"] if task != "regression" else []), task)
+    words = [_words(strength, num_examples) for strength in STRENGTHS]
+    own = {}
+    if encoded:
+        words.insert(1, Tried({"table.texts": "tfidf"}, "words on their main axes, instead of the encoder's features"))
+        why = "the features of the encoder, or words on their main axes"
+        own["table.texts"] = Searched(Choice("encoder", "tfidf"), why, rank=TEXTS_RANK)
+    return _preset(found, about, first=words, own=own)
+
+
+def _words(strength: float, num_examples: int) -> Tried:
+    """The linear model on words with this inverse penalty."""
+    changes: dict[str, Value] = {
+        "model.name": "words", "regularize.l2": float(f"{1 / (strength * num_examples):.2g}"), "epochs": 1,
+        "loss.label_smoothing": 0.0,
+    }  # fmt: skip
+    return Tried(changes, f"a linear model on words and runs of characters, of inverse penalty {strength:g}")
+
+
+def _of_rows(num_examples: int, *, task: str, epochs: int | None, seed: int) -> dict[str, Value]:
+    """What depends on the number of rows."""
     small, large = num_examples < 10_000, num_examples > 100_000
-    about: dict[str, Value] = {
+    return {
         "loss.name": default_loss(task),
         "batch_size": next((size for most, size in BATCHES if num_examples < most), 1024),
         "epochs": epochs or (40 if small else 6 if large else 12),
         "seed": seed,
     }
+
+
+def _tables(num_examples: int, *, task: str, columns: int) -> Known:
     holds = [("classes", task != "regression"), ("many rows", num_examples >= MANY_ROWS)]
-    found = given(known("tables"), [name for name, own in holds if own])
-    found = _for_task(found, task)
-    return _preset(found if columns <= MOST_WAVES else _without_waves(found), about)
+    found = _for_task(given(known("tables"), [name for name, own in holds if own]), task)
+    return found if columns <= MOST_WAVES else _without_waves(found)
 
 
 def _without_waves(found: Known) -> Known:
@@ -199,6 +242,15 @@ def own(num_examples: int, *, task: str, epochs: int | None, seed: int) -> Prese
         "seed": seed,
     }
     return _preset(given(known("own")), about)
+
+
+def language(block: int, *, batch: int, epochs: int, seed: int) -> Preset:
+    """Adapters beside a frozen language model. block: tokens that it may see at once; batch: blocks in a step."""
+    lengths = [block // part for part in (1, 2) if block % part == 0 and block // part >= LEAST_LENGTH]
+    about: dict[str, Value] = {"input.length": block, "batch_size": batch, "epochs": epochs, "seed": seed}
+    why = "a shorter context is cheaper at its ends and gives more different ones in a step"
+    own = {"input.length": Searched(Choice(*lengths), why, rank=LENGTH_RANK)} if len(lengths) > 1 else {}
+    return _preset(known("language"), about, own=own)
 
 
 def default_loss(task: str) -> str:

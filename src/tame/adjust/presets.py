@@ -21,7 +21,7 @@ from tame.core.plain import from_plain
 from tame.core.recipe import Recipe, Value
 from tame.core.space import Space
 
-KINDS = ("heads", "scratch", "tables", "own")
+KINDS = ("heads", "scratch", "tables", "texts", "own", "language")
 PARTS = ("base", "portfolio", "space")
 LAST_RANK = 1000  # of a dimension without a rank
 ABOUT = ("why", "source", "only")  # keys that describe an entry

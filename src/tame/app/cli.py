@@ -122,7 +122,8 @@ PLAN = tuple(
     name for name in FIT if name not in ("widen", "doctor", "stop_search_early", "ensemble", "out", "store")
 )  # what a plan depends on
 CHECK = (
-    "data", "task", "target", "image", "label_pattern", "columns", "groups", "order", "backbone", "val", "test", "mute",
+    "data", "task", "target", "image", "label_pattern", "columns", "groups", "order", "backbone", "val", "test",
+    "edits", "mute",
 )  # fmt: skip
 AGAIN = "{} again, for a study that you did not start on this machine"
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]
@@ -246,8 +247,19 @@ def predict(
         Path, typer.Argument(help="the folder of a finished study, or its model/ folder", metavar="STUDY")
     ],
     inputs: Annotated[
-        list[Path], typer.Argument(help="pictures, folders or lists (CSV) of pictures, or tables", metavar="INPUT...")
-    ],
+        list[Path] | None,
+        typer.Argument(help="pictures, folders or lists (CSV) of pictures, or tables", metavar="INPUT..."),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="for a language model: the beginning of a text, which it goes on", metavar="TEXT")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(help="how many tokens it writes at most (default: 80)", metavar="N")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="0 writes what is likeliest (default: 0.8)", metavar="T")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="of what it draws (default: 0)", metavar="N")] = None,
     json: JsonOption = False,
     csv: Annotated[
         bool, typer.Option("--csv", help="comma-separated values on stdout, as they are", metavar="")
@@ -262,9 +274,20 @@ def predict(
     ] = None,
     store: StoreOption = None,
 ) -> None:
-    """Names with probabilities for pictures, names or numbers for the rows of tables."""
+    """Names with probabilities for pictures, names or numbers for the rows of tables, text after a prompt."""
     from tame.app.predict import predict_paths, print_csv, print_remarks, print_table
 
+    if prompt is not None:
+        if inputs or csv or safe_csv or sure is not None:
+            raise UsageError("a language model takes --prompt alone: leave out inputs, --csv, --safe-csv and --sure")
+        _write(study, prompt, tokens, temperature, seed, json=json, store=store)
+        return
+    given = next((name for name, value in (("tokens", tokens), ("temperature", temperature), ("seed", seed))
+                  if value is not None), "")  # fmt: skip
+    if given:
+        raise UsageError(f"--{given} is for what a language model writes; give --prompt as well")
+    if not inputs:
+        raise UsageError("give what to predict: pictures, folders or tables; or --prompt for a language model")
     if json + csv + safe_csv > 1:
         raise UsageError("give one of --json, --csv and --safe-csv")
     found = predict_paths(study, inputs, store=store, sure=sure)
@@ -275,6 +298,23 @@ def predict(
         print_csv(found, safe=safe_csv)
     else:
         print_table(found)
+
+
+def _write(
+    study: Path, prompt: str, tokens: int | None, temperature: float | None, seed: int | None, *, json: bool,
+    store: str | None,
+) -> None:  # fmt: skip
+    """Prints what a language model writes, as it writes it; with --json all of it at the end."""
+    from tame.app.writing import remark, write
+
+    pieces = write(study, prompt, tokens=tokens, temperature=temperature, seed=seed or 0, store=store)
+    if json:
+        _print_json({"schema": "tame/1", "model": str(study), "prompt": prompt, "written": "".join(pieces)})
+    else:
+        for place, piece in enumerate(pieces):  # the first one shows that the prompt is taken
+            print(f"{prompt}{piece}" if place == 0 else piece, end="", flush=True)
+        print()
+    print(remark(), file=sys.stderr)
 
 
 @command(epilog=OF_CHECK)
@@ -353,14 +393,25 @@ def import_(
 def export(
     study: FolderArgument,
     optuna: Annotated[
-        Path, typer.Option(help="the SQLite file to write, for Optuna and its dashboard", metavar="FILE")
-    ],
+        Path | None, typer.Option(help="the SQLite file to write, for Optuna and its dashboard", metavar="FILE")
+    ] = None,
+    merged: Annotated[
+        Path | None,
+        typer.Option(help="a folder to write: a language model in Hugging Face's format", metavar="FOLDER"),
+    ] = None,
     store: StoreOption = None,
 ) -> None:
-    """Export the trials of a study for another program."""
-    from tame.app.exchange import export_optuna
+    """Export the trials of a study, or its language model, for another program."""
+    if (optuna is None) == (merged is None):
+        raise UsageError("give what to write: --optuna FILE (the trials) or --merged FOLDER (a language model)")
+    if optuna is not None:
+        from tame.app.exchange import export_optuna
 
-    print(export_optuna(study, optuna, store=store))
+        print(export_optuna(study, optuna, store=store))
+    if merged is not None:
+        from tame.app.merged import export_merged
+
+        print(export_merged(study, merged, store=store))
 
 
 @command(epilog=OF_EXPLAIN)

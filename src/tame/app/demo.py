@@ -6,6 +6,7 @@ The demo knows which faults it planted, so it can say how many of them the study
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from tame.app.from_scratch import FromScratch, from_scratch
 from tame.app.preview import check_data
 from tame.app.run import fit_study
 from tame.app.show import result_lines
+from tame.app.ui import how_to_watch
 from tame.core.config import StudyConfig
 from tame.core.errors import UsageError
 from tame.core.evaluation import ClassAnswers
@@ -77,7 +79,8 @@ class Demo:
         parts: list[RenderableType] = [Text("What is wrong with the data", "bold"), _fault_table(self.faults), Text()]
         if self.scratch is not None:
             parts += [Text(pretraining_in_words(self.result, self.scratch)), Text()]
-        return Group(*parts, result_lines(self.result))
+        watch = Text(formats.inert(how_to_watch(Path(self.result.study))), overflow="fold")
+        return Group(*parts, result_lines(self.result), Text(), watch)
 
 
 def run_demo(
@@ -91,7 +94,7 @@ def run_demo(
         def draw_all(draft: Path) -> None:
             draw(draft, seed=seed, counts=COUNT, faults=FAULTS, processes=usable_cores())
 
-        _drawn_once(folder, draw_all)
+        drawn_once(folder, draw_all)
     drawn = planted(folder, seed=seed, counts=COUNT, faults=FAULTS)
     if not all((folder / name).is_file() for name in (*drawn.mislabelled, *drawn.unreadable)):
         raise UsageError(f"{folder} does not hold the pictures of seed {seed}; give another --pictures, or remove it")
@@ -123,7 +126,7 @@ def run_table_demo(watcher: Watcher, *, time_s: float, seed: int, out: str | Non
     path = Path("runs") / f"demo-table-{seed}.csv"
     if not path.exists():
         watcher.phase(f"drawing a table of {ROWS:,} measured insects")
-        _drawn_once(path, lambda draft: draw_table(draft, seed=seed, rows=ROWS, faults=TABLE_FAULTS))
+        drawn_once(path, lambda draft: draw_table(draft, seed=seed, rows=ROWS, faults=TABLE_FAULTS))
     watcher.phase("looking at the table, as tame check does")
     seen = check_data(StudyConfig(data=str(path), target=TARGET, seed=seed)).findings
     config = StudyConfig(data=str(path), target=TARGET, columns={LEAK: "ignore"}, time_s=time_s, seed=seed, out=out)
@@ -219,11 +222,11 @@ def _fault_table(faults: Sequence[Planted]) -> RenderableType:
     return Padding(table, (0, 0, 0, 2))
 
 
-def _drawn_once(path: Path, draw_to: Callable[[Path], None]) -> None:
-    """Draws under another name first, so that what has the name is whole. Raises UsageError after a broken attempt."""
+def drawn_once(path: Path, draw_to: Callable[[Path], None]) -> None:
+    """Draws under a name of its own first, so that what has the name is whole; what another run drew is kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    if draft.exists():
-        raise UsageError(f"{draft} is left over from an interrupted run; remove it and try again")
-    draw_to(draft)
-    draft.rename(path)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as work:
+        draft = Path(work) / "draft"
+        draw_to(draft)
+        if not path.exists():
+            draft.rename(path)

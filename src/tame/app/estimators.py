@@ -166,7 +166,8 @@ class TameClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         refit may differ.
     trials : number of recipes to try.
     epochs : the most epochs per recipe.
-    metric : chooses and scores the winner: accuracy, balanced_accuracy, f1_macro, log_loss or roc_auc;
+    metric : chooses and scores the winner: accuracy, balanced_accuracy, f1_macro, log_loss, roc_auc or
+        average_precision;
         "auto" is accuracy.
     search : the search method: "auto", "random", "sobol", "grid", "sha", "hyperband", "asha", "pbt",
         "tpe" or "gp".

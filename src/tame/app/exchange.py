@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import logging
 import math
-import os
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from tame.app.foreign_trials import read_foreign
 from tame.app.own_stores import store_of
 from tame.core.config import METRIC_MODES, StudyConfig
 from tame.core.errors import DataError, StorageError, UsageError, require, unknown
-from tame.core.files import new_file
+from tame.core.files import write_bytes
 from tame.core.recipe import MOST_EPOCHS, Recipe, Value
 from tame.core.records import Event, Trial
 from tame.core.space import Choice, Dimension, Float, Int, Space
@@ -102,27 +102,23 @@ def export_optuna(folder: Path, path: Path, *, store: str | None = None) -> Path
     """
     require_optuna("a study for Optuna")
     import optuna
-    from sqlalchemy import URL
 
     require(not path.exists(), f"{path} exists; give another file name")
     require(path.parent.is_dir(), f"there is no folder {path.parent}")
     source = to_optuna(folder, store=store)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        new_file(fresh)
-        address = URL.create("sqlite", database=str(fresh)).render_as_string()
-        with quiet_optuna(logging.WARNING):
-            storage = optuna.storages.RDBStorage(address)
+        # Under a name of ours: SQLAlchemy below 2.1 takes what follows a question mark for options.
+        with tempfile.TemporaryDirectory() as work, quiet_optuna(logging.WARNING):
+            draft = Path(work) / "study.db"
+            storage = optuna.storages.RDBStorage(f"sqlite:///{draft}")
             optuna.copy_study(
                 from_study_name=source.study_name, from_storage=source._storage, to_storage=storage,
                 to_study_name=source.study_name,
             )  # fmt: skip
             storage.engine.dispose()
-        os.replace(fresh, path)
+            write_bytes(path.parent, path.name, draft.read_bytes())
     except OSError as problem:
         raise StorageError(f"{path} cannot be written: {problem.strerror}") from None
-    finally:
-        fresh.unlink(missing_ok=True)
     return path
 
 

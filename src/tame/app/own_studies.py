@@ -23,6 +23,7 @@ from tame.core.files import read_bytes, write_text
 from tame.core.options import whole_paths
 from tame.core.plain import from_plain
 from tame.parts.embedded import EMBEDDED
+from tame.parts.embedded_encoders import EMBEDDED_ENCODERS
 from tame.study.events import Opened
 from tame.study.state import Silent, State, Watcher
 
@@ -102,7 +103,7 @@ def named_outside(config: StudyConfig, *, planned: bool) -> dict[str, str | tupl
 
 def is_inside(backbone: str) -> bool:
     """Whether a name of a backbone stands for none, or for one that is installed with TAME and proved by its hash."""
-    return backbone in (AUTO, NONE, *EMBEDDED)
+    return backbone in (AUTO, NONE, *EMBEDDED, *EMBEDDED_ENCODERS)
 
 
 def allowed(folder: Path, config: StudyConfig, state: State, given: Outside) -> StudyConfig:

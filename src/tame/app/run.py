@@ -116,10 +116,11 @@ def fit_study(
 
 def resolved(config: StudyConfig) -> StudyConfig:
     """The config with absolute paths, so that a study can be resumed from another folder, and with its backbone."""
-    backbone = _absolute(config.backbone or kind_of(config).backbone)
+    edits = None if config.edits is None else str(Path(config.edits).resolve())
+    whole = replace(config, backbone=_absolute(config.backbone or kind_of(config).backbone), edits=edits)
     if config.data in GIVEN:
-        return replace(config, backbone=backbone)
-    whole = replace(config, data=str(Path(config.data).resolve()), backbone=backbone)
+        return whole
+    whole = replace(whole, data=str(Path(config.data).resolve()))
     if Path(config.data).is_dir():
         return whole
     return replace(whole, val=_other_table("val", config.val), test=_other_table("test", config.test))
@@ -140,7 +141,7 @@ def resume_study(
     outside: what it uses from outside its folder, which must be given for a study that this user did not start here;
     store: likewise the server that keeps its events. Raises RefusedError where they are not.
     """
-    from tame.study.delivery import lost_files
+    from tame.study.delivered import lost_files
 
     with reopen(folder, watcher, store=store_of(folder, store, watcher=watcher)) as study:
         study.build, study.store_of = build, store_of
@@ -254,7 +255,7 @@ def _write_result(study: Study, result: Result, config: StudyConfig | None) -> N
 def _complete(study: Study, result: Result, lost: Sequence[str], *, inline: bool) -> Result:
     """The result of a finished study, after what is missing of its files is there again. lost: files of its model."""
     from tame.loop import run_delivery
-    from tame.study.delivery import is_card_lost
+    from tame.study.delivered import is_card_lost
 
     if lost:
         study.watcher.note(f"of the model {', '.join(lost)} is missing or damaged; it is delivered again")
@@ -285,7 +286,7 @@ def report_study(folder: Path, watcher: Watcher, *, store: str | None = None) ->
 
     Raises UsageError.
     """
-    from tame.study.delivery import lost_files
+    from tame.study.delivered import lost_files
 
     address = store_of(folder, store, watcher=watcher)
     config, state = read_state(folder, store=address)

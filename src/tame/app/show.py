@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tame.core.config import StudyConfig
-from tame.core.evaluation import NumberAnswers
+from tame.core.evaluation import LanguageAnswers, NumberAnswers
 from tame.core.importance import Mattered
 from tame.core.plain import to_plain
 from tame.core.recipe import Value
@@ -31,6 +33,7 @@ from tame.report.evidence import SURE, evidence, to_do
 from tame.report.fields import in_plain_words, name_of, names_of
 from tame.report.importance_words import in_words as importance_words
 from tame.report.importance_words import worth
+from tame.report.language_section import NO_ADVICE, of_language
 from tame.report.more_data_section import in_words
 from tame.report.next_steps import document, next_steps
 from tame.study.case_rows import row_of
@@ -69,6 +72,7 @@ def result_lines(result: Result, *, details: bool = False) -> RenderableType:
         *(_sentence(badge, "yellow") for badge in words.badges(result)),
         *([_sentence(score.doubt, "yellow")] if score.doubt else []),
         _text(f"on the sealed test part, {words.opened(result)}", "dim"),
+        *([_sentence(edited, "yellow")] if (edited := words.edited(result)) else []),
         *([_text(f"by other metrics: {others}", "dim")] if (others := words.other_metrics(result)) else []),
         Text(),
         _scores(result),
@@ -110,11 +114,25 @@ def study_table(
         parts += [] if mattered is None else _mattered(mattered)
     elif state.result is None:
         parts += [_text(f"not finished; {formats.duration(state.used_s)} used", "dim")]
-        parts += findings_lines(unmuted(state), total=len(unmuted(state)), kind=state.kind)
+        parts += findings_lines(_each_once(unmuted(state)), total=len(unmuted(state)), kind=state.kind)
         parts += _cases([row_of(case) for case in state.cases])
     else:
         parts += [result_lines(Result.from_json(state.result), details=details)]
     return Group(*parts, Text(), *_ranked(rows, told, state))
+
+
+def _each_once(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings; of those of one kind about several trials the first, with how many more there are."""
+    many = Counter(finding.code for finding in findings if finding.trial is not None)
+    found: dict[object, Finding] = {}
+    for finding in findings:
+        more = many[finding.code] - 1
+        if finding.trial is None or not more:
+            found[id(finding)] = finding
+        elif finding.code not in found:
+            title = f"{finding.title} (trial {finding.trial}; {formats.count(more, 'more trial')} alike)"
+            found[finding.code] = replace(finding, title=title)
+    return list(found.values())
 
 
 def _ranked(rows: list[Row], told: Summary, state: State) -> list[RenderableType]:
@@ -219,6 +237,8 @@ def _judged(result: Result) -> list[Text]:
     answers = result.answers
     if isinstance(answers, NumberAnswers):
         return [_sentence(words.error_spread(answers.residuals))]
+    if isinstance(answers, LanguageAnswers):
+        return [_sentence(each) for each in (*of_language(result, answers).said, NO_ADVICE)]
     found = []
     if calibration := answers.calibration:
         found.append(_sentence(words.calibration(result, calibration)))

@@ -190,6 +190,15 @@ CODES: Mapping[str, Code] = {
         "split, the score would measure memory.",
         "those of a series were kept on one side of the split, of a long one in blocks whose edges overlap",
     ),
+    "row_order": Code(
+        124,
+        "the order of the rows tells of the target",
+        "Rows that lie near each other in the file have targets alike, as they have where data is gathered over time "
+        "or in parts. A split at random then puts neighbours on both sides, and the score may be better than it will "
+        "be on rows of another time or place.",
+        "if the rows follow each other in time, give that column with --order, so that later rows judge; if they come "
+        "from several places or devices, name them with --groups",
+    ),
     "squashed_outputs": Code(
         201,
         "outputs that cannot be logits",

@@ -9,7 +9,7 @@ from tame.core.errors import UsageError, require, unknown
 # What may be said. After the colon: the decimal mark of numbers, the order of day, month and year.
 SAYABLE = (
     "number", "number:point", "number:comma", "category", "boolean", "date", "date:ymd", "date:dmy", "date:mdy",
-    "ignore",
+    "text", "ignore",
 )  # fmt: skip
 
 

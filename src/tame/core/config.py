@@ -37,21 +37,25 @@ PICTURES = "<pictures>"  # as data: pictures given from Python, stored in the st
 GIVEN = (ARRAYS, PICTURES)
 AUTO, NONE = "auto", "none"  # as backbone: the network that comes with TAME, if it suits the data; no backbone
 INLINE = "<inline>"  # as model: the function exists only in the process that started the study
-TASKS = ("auto", "images", "table", "classification", "binary", "multiclass", "regression")
+LANGUAGE = "language-model"  # the task of foretelling a text token by token
+TASKS = ("auto", "images", "table", "classification", "binary", "multiclass", "regression", LANGUAGE)
 METRIC_MODES = {
     "accuracy": "max", "balanced_accuracy": "max", "f1_macro": "max", "log_loss": "min", "roc_auc": "max",
-    "rmse": "min", "mae": "min", "r2": "max",
+    "average_precision": "max",
+    "rmse": "min", "mae": "min", "r2": "max", "bits_per_character": "min",
 }  # fmt: skip
 SEARCHES = ("auto", "asha", "gp", "grid", "hyperband", "pbt", "random", "sha", "sobol", "thaw", "tpe")
+LEAST_GROUPS = 3  # of each class: it is learned, chosen by and tested by different ones
 ACTS = False  # whether the doctor does so where nothing is said of it
-CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc")
+CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc", "average_precision")
 REGRESSION_METRICS = ("rmse", "mae", "r2")
+LANGUAGE_METRICS = ("bits_per_character",)
 
 
 # The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
     "target", "image", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val", "test",
-    "folds", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "doctor",
+    "folds", "edits", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "doctor",
     "stop_search_early", "ensemble", "more_data", "set",
 )  # fmt: skip
 DATA, BUDGET, NETWORK, SEARCH, OUTPUT = PANELS = ("Data", "Budget", "Network", "Search", "Output")  # of the help
@@ -83,15 +87,17 @@ class StudyConfig:
 
     data: str = field(  # or one of GIVEN
         metadata=Option(
-            "a folder of pictures (class/x.jpg, or train/, val/ and test/ of these), a list of pictures (CSV), or "
-            "a CSV or Parquet table",
+            "a folder of pictures or texts (class/x.jpg, or train/, val/ and test/ of these), a list of pictures "
+            "(CSV), a CSV or Parquet table, or with --task language-model any folder of texts",
             kind="argument",
             metavar="DATA",
         ).metadata
     )
     task: str = field(
         default="auto",
-        metadata=Option("auto, classification, regression, binary or multiclass", metavar="TASK", group=DATA).metadata,
+        metadata=Option(
+            "auto, classification, regression, binary, multiclass or language-model", metavar="TASK", group=DATA
+        ).metadata,
     )
     target: str | None = field(
         default=None, metadata=Option("the column of a table to predict", metavar="COLUMN", group=DATA).metadata
@@ -148,7 +154,8 @@ class StudyConfig:
         default=None,
         metadata=Option(
             "auto (for photographs the default: the pretrained network that comes with TAME), lite1, lite2, "
-            "a timm name, a folder with weights, or none for a small network from scratch",
+            "a timm name, a folder with weights, or none for a small network from scratch; for texts minilm, a folder "
+            "or none",
             metavar="NAME",
             group=NETWORK,
         ).metadata,
@@ -232,6 +239,14 @@ class StudyConfig:
         default=None,
         metadata=Option("number of cross-validation folds", kind="whole", metavar="N", group=DATA).metadata,
     )
+    edits: str | None = field(
+        default=None,
+        metadata=Option(
+            "a file of examples to leave out and labels to change, as the page Data of tame ui writes it",
+            metavar="FILE",
+            group=DATA,
+        ).metadata,
+    )
     seed: int = field(
         default=0,
         metadata=Option(
@@ -304,7 +319,7 @@ class StudyConfig:
         """Plain values that `from_json` turns back into this config, by the names that older versions know."""
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
                  "mute": list(self.mute)}  # fmt: skip
-        unsaid = [name for name in ("columns", "image", "label_pattern", "store", "mute") if not plain[name]]
+        unsaid = [name for name in ("columns", "image", "label_pattern", "store", "mute", "edits") if not plain[name]]
         unsaid += [*([] if self.doctor else ["doctor"]), *(["ensemble"] if self.ensemble is None else []),
                    *([] if self.more_data else ["more_data"])]  # fmt: skip
         for name in unsaid:
@@ -450,8 +465,8 @@ def _call(config: StudyConfig, told: Iterable[str]) -> str:
 
 
 def default_metric(task: str) -> str:
-    """The default metric of a task: accuracy, or rmse for a regression."""
-    known = {"binary": "accuracy", "multiclass": "accuracy", "regression": "rmse"}
+    """The default metric of a task: accuracy, rmse for a regression, bits per character for a language model."""
+    known = {"binary": "accuracy", "multiclass": "accuracy", "regression": "rmse", LANGUAGE: "bits_per_character"}
     if task not in known:
         raise UsageError(unknown("task", task, known))
     return known[task]

@@ -10,7 +10,16 @@ from typing import Literal
 
 Number = int | float
 Verdict = Literal["", "real", "no real difference", "one seed each"]
+RARE_FIRST = 1 / 3 - 1e-9  # share of the examples, below which the first of two classes is the rare one
 ONE_SEED: Verdict = "one seed each"  # the interval is that of two networks; it says nothing about their recipes
+
+
+def rare_of_two(share_of_first: float) -> int:
+    """The class, of two, that average precision is of: the second, as is usual, unless the first is clearly rare.
+
+    Not simply the rarer one, which of classes of nearly equal size would be another in each fold.
+    """
+    return 0 if share_of_first < RARE_FIRST else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,62 @@ class Residuals:
     size_90: float
     within_rmse: float
     points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeAfter:
+    """A number of a model before it was adapted, and after."""
+
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherText:
+    """How a fixed text that has nothing to do with the data is foretold, in bits per character: what adapting cost of
+    what the model knew. characters: of the part that was judged."""
+
+    bits: BeforeAfter
+    perplexity: BeforeAfter
+    characters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a model wrote after the beginning of a text, before and after, with the same seed.
+
+    copied: the longest run of words that what it wrote after shares with the texts it was trained on, and those words;
+    known: the share of its runs of eight words that are in those texts; repeated: the share of its runs of four words
+    that it had written before, of both.
+    """
+
+    prompt: str
+    before: str
+    after: str
+    copied: int
+    words: str
+    known: float
+    repeated: BeforeAfter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageAnswers:
+    """What an adapted language model does beside its score.
+
+    perplexity: for each token of the sealed passages; tokens, characters: of them; other: None where there was no time;
+    written: what it writes, at a temperature and from a seed; trained: numbers that are trained; rate: tokens a second
+    that it writes here.
+    """
+
+    perplexity: BeforeAfter
+    tokens: int
+    characters: int
+    other: OtherText | None
+    written: tuple[Written, ...]
+    temperature: float
+    seed: int
+    trained: int
+    rate: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,4 +310,4 @@ class NumberAnswers:
     residuals: Residuals
 
 
-Answers = ClassAnswers | NumberAnswers
+Answers = ClassAnswers | NumberAnswers | LanguageAnswers

@@ -33,20 +33,22 @@ PER_MEMBER = frozenset(
         "loss.gamma", "model.dropout", "schedule.name", "schedule.warmup", "schedule.drops", "schedule.factor",
         "schedule.power", "schedule.cycles", "schedule.patience", "then.lr", "then.weight_decay", "then.momentum",
         "then.schedule", "then.warmup", "regularize.l1", "regularize.l2", "regularize.max_norm", "regularize.ema",
-        "regularize.swa", "regularize.early_stopping", "epochs",
+        "regularize.swa", "regularize.early_stopping", "adapter.alpha", "adapter.matrices", "epochs",
     )
 )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputRecipe:
-    """How a picture is fed to a network."""
+    """How a picture or a text is fed to a network."""
 
     size: int = 224  # side of the square that the network sees, in pixels
     views: int = 1  # cached views of each picture: 1 is the picture itself, 2 adds its mirror image, more add crops
     crop: float = 0.875  # share of the picture's shorter side that is seen
+    length: int = 256  # of a text, in tokens, that a language model sees at once in training
 
     def __post_init__(self) -> None:
+        _within("input.length", self.length, 8, 32_768, "tokens")
         _within("input.size", self.size, 8, 1024, "pixels")
         _within("input.crop", self.crop, 0.1, 1)
         _within("input.views", self.views, 1, 16)
@@ -62,9 +64,11 @@ class TableRecipe:
     dim: int = 8  # outputs of a periodic embedding per number
     sigma: float = 0.3  # standard deviation of the initial frequencies of a periodic embedding
     one_hot: int = 32  # columns with up to this many categories are one-hot encoded; those with more get an embedding
+    texts: str = "tfidf"  # columns of text: tfidf (reduced to a few numbers) or encoder (features of a frozen network)
 
     def __post_init__(self) -> None:
         _one_of("table.scaling", self.scaling, ("quantile", "standard"))
+        _one_of("table.texts", self.texts, ("tfidf", "encoder"))
         _one_of("table.numbers", self.numbers, ("plain", "piecewise", "periodic"))
         _within("table.bins", self.bins, 2, 256)
         _within("table.dim", self.dim, 1, 128)
@@ -74,7 +78,7 @@ class TableRecipe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelRecipe:
-    name: str = "head"  # head (on a backbone's features), linear, mlp, a network from scratch, or own
+    name: str = "head"  # head (on a backbone's features), linear, mlp, words, a network from scratch, or own
     hidden: int = 0  # units of the head's hidden layer; 0 is a linear head
     width: int = 16  # channels of the first stage of a network from scratch; units of each layer of an mlp
     depth: int = 2  # hidden layers of an mlp
@@ -93,6 +97,21 @@ class ModelRecipe:
         _below("model.dropout", self.dropout, 0, 1)
         _within("model.pooled", self.pooled, 0, 4)
         _within("model.unfrozen", self.unfrozen, 0, 16)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdapterRecipe:
+    """What is trained beside a frozen language model."""
+
+    name: str = "lora"  # low-rank adaptation (Hu et al., 2021)
+    rank: int = 8
+    alpha: float = 16.0  # what it adds is scaled by alpha / rank
+    matrices: str = "all"  # of each block that have an adapter: qv, attention, mlp or all
+
+    def __post_init__(self) -> None:
+        _within("adapter.rank", self.rank, 1, 256)
+        _above("adapter.alpha", self.alpha, 0, 1024)
+        _one_of("adapter.matrices", self.matrices, ("qv", "attention", "mlp", "all"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,6 +244,7 @@ class Recipe(_WorkedOut):
     input: InputRecipe = field(default_factory=InputRecipe)
     table: TableRecipe = field(default_factory=TableRecipe)
     model: ModelRecipe = field(default_factory=ModelRecipe)
+    adapter: AdapterRecipe = field(default_factory=AdapterRecipe)
     own: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))  # arguments of the user's own model
     loss: LossRecipe = field(default_factory=LossRecipe)
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, get_type_hints
 
+from tame.core.config import LANGUAGE
+from tame.core.edits import EditCounts
 from tame.core.errors import StorageError, require
-from tame.core.evaluation import Answers, ClassAnswers, Difference, Number, NumberAnswers
+from tame.core.evaluation import Answers, ClassAnswers, Difference, LanguageAnswers, Number, NumberAnswers
 from tame.core.importance import Mattered
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
@@ -67,6 +69,7 @@ class Result:
     ensemble: EnsembleRow | None = None  # None where none was tried
     unlike: UnlikeRow | None = None  # None where the model cannot tell
     more_data: MoreData | None = None  # None where it was not asked for
+    edits: EditCounts | None = None  # None where the data was not edited
     findings: tuple[Finding, ...]
     rest: RestWorth | None
     searched: FewerDimensions | None
@@ -105,6 +108,10 @@ class Result:
         return self.task == "regression"
 
     @property
+    def is_language_model(self) -> bool:
+        return self.task == LANGUAGE
+
+    @property
     def default_recipe(self) -> Mapping[str, Value]:
         """The fields of the default recipe; empty if it is not a finalist."""
         return next((each.recipe for each in self.finalists if each.is_default), {})
@@ -125,7 +132,7 @@ class Result:
                 found["findings"] = [to_plain(own.to_json()) for own in self.findings]
             elif each.name in ("space", "score"):
                 found[each.name] = value.to_json()
-            elif each.name in ("optimism_interval", "ensemble", "unlike", "more_data") and value is None:
+            elif each.name in ("optimism_interval", "ensemble", "unlike", "more_data", "edits") and value is None:
                 continue
             elif each.name == "cases" and not value:
                 continue  # as in results from before there were remedies
@@ -158,7 +165,8 @@ def _read(name: str, kind: Any, plain: Any) -> Any:
     if name == "space":
         return Space.from_json(plain)
     if name == "answers":
-        return from_plain(NumberAnswers if "residuals" in plain else ClassAnswers, plain, what=what)
+        kinds = {"residuals": NumberAnswers, "written": LanguageAnswers}
+        return from_plain(next((own for key, own in kinds.items() if key in plain), ClassAnswers), plain, what=what)
     return from_plain(kind, plain, what=what)
 
 
@@ -170,7 +178,7 @@ def without_none(value: DataFacts | FineTuning | None) -> dict[str, object] | No
 def answers_json(answers: Answers) -> dict[str, object]:
     """The plain values of the answers, as they are listed among those of the result."""
     found: dict[str, object] = to_plain(answers)
-    if isinstance(answers, NumberAnswers):
+    if isinstance(answers, NumberAnswers | LanguageAnswers):
         return found
     told = answers.calibration
     found["per_class"] = [_renamed(to_plain(each), NAMES["per_class"]) for each in answers.per_class]
@@ -224,6 +232,8 @@ def _column_of_now(values: Plain) -> dict[str, object]:
 def _answers_of_now(values: Plain) -> dict[str, object]:
     if values["task"] == "regression":
         return {name: values[name] for name in ("errors", "residuals")}
+    if values["task"] == LANGUAGE:
+        return {each.name: values[each.name] for each in fields(LanguageAnswers)}
     found = {name: values.get(name) for name in MAYBE}
     found |= {name: values.get(name) or [] for name in ("samples", "refusals")}
     found["per_class"] = [_renamed(each, {"class": "name"}) for each in values["per_class"]]

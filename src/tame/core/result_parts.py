@@ -10,7 +10,7 @@ from tame.core.evaluation import Difference, Number
 from tame.core.recipe import Value
 from tame.core.records import DEFAULT
 
-Task = Literal["binary", "multiclass", "regression"]
+Task = Literal["binary", "multiclass", "regression", "language-model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +253,29 @@ class TargetFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextFacts:
+    """Texts and the language model that is adapted to them.
+
+    parameters: of the model; context: tokens that it sees at once at most; block: that it is trained on at once; slots:
+    blocks in an epoch; batch: blocks in a step; epochs: of a recipe at most; judged: passages of each part; texts:
+    files by part; tokens, characters: of all texts; unknown: share of tokens for what the tokenizer does not know.
+    """
+
+    model: str
+    parameters: int
+    context: int
+    block: int
+    slots: int
+    batch: int
+    epochs: int
+    judged: Mapping[str, int]
+    texts: Mapping[str, int]
+    tokens: int
+    characters: int
+    unknown: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SkippedFile:
     id: str
     reason: str
@@ -281,6 +304,7 @@ class DataFacts:
     folds: int = 1
     twins: int | None = None
     side: int | None = None
+    language: TextFacts | None = None
     pairs: int = 0
 
 

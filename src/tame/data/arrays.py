@@ -91,7 +91,7 @@ def read_inputs(x: object, *, like: Sequence[Column] = ()) -> tuple[np.ndarray |
     like: columns whose kind is taken over by a column that holds no value here. Raises as `read_arrays` does.
     """
     notes: list[str] = []
-    kinds = {column.name: column.kind for column in like if column.kind in LEARNT}
+    kinds = {c.name: "category" if c.kind == "text" else c.kind for c in like if c.kind in LEARNT}
     columns = columns_of(x)
     if columns is None:
         array = as_array(x, "x", notes)
@@ -124,7 +124,8 @@ def read_inputs(x: object, *, like: Sequence[Column] = ()) -> tuple[np.ndarray |
 def read_columns(x: object) -> RawTable:
     """The columns of x as they came, x being a frame or something else of rows and columns that `read_inputs` takes.
 
-    Texts stay texts, so that they are typed as those of a file are; None and NaN are empty cells.
+    Texts stay texts, so that they are typed as those of a file are; None and NaN are empty cells. What there is to say
+    of them `read_inputs` says.
     """
     columns = columns_of(x)
     if columns is None:
@@ -159,7 +160,7 @@ def _raw_column(name: str, own: Any) -> tuple[np.ndarray, bool]:
     present = [value for value in values if not is_missing(value)]
     kind = kind_of_objects(present) if present else "category"
     if kind == "date" and not is_category:
-        return np.array([_utc(value) for value in values], "datetime64[us]"), False
+        return _utc(name, values, []), False
     if kind == "boolean" and len(present) == len(values) and not is_category:
         return np.array(values, dtype=np.bool_), False
     whole = all(isinstance(value, numbers.Integral) for value in present)
@@ -370,7 +371,7 @@ def _typed_objects(name: str, values: list[Any], if_none: str, notes: list[str])
     present = [value for value in values if not is_missing(value)]
     kind = kind_of_objects(present) if present else if_none
     if kind == "date":
-        return _number(name, _days(np.array([_utc(value) for value in values], "datetime64[us]")), "date", "dates")
+        return _number(name, _days(_utc(f"column {name!r} of x", values, notes)), "date", "dates")
     if kind == "number":
         return _number(name, _floats(f"column {name!r} of x", values), "number", "numbers" if present else "no value")
     if kind in ("boolean", "category"):
@@ -435,8 +436,15 @@ def _floats(name: str, values: list[Any]) -> np.ndarray:
         raise DataError(f"{name} holds a whole number beyond 1.8e308") from None
 
 
-def _utc(value: object) -> object:
-    """A date for numpy, which knows no time zones: in UTC, NaT where missing."""
+def _utc(name: str, values: Sequence[object], notes: list[str]) -> np.ndarray:
+    """(N,) datetime64[us] of Python's own dates: in UTC, since numpy has no time zones; NaT where missing."""
+    zones = {str(value.tzinfo) for value in values if isinstance(value, datetime.datetime) and value.tzinfo is not None}
+    if others := sorted(zones - {"UTC"}):
+        notes.append(f"{name} has times of the zone {', '.join(others[:3])}, read as UTC")
+    return np.array([_without_zone(value) for value in values], "datetime64[us]")
+
+
+def _without_zone(value: object) -> object:
     if is_missing(value):
         return np.datetime64("NaT")
     if isinstance(value, datetime.datetime) and value.tzinfo is not None:

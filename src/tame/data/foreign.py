@@ -41,6 +41,8 @@ def as_array(value: Any, name: str, notes: list[str]) -> np.ndarray:
             f"{name} is a {type(value).__name__}, which cannot be read: give an array, a tensor, a frame of pandas or "
             "polars, a list, or, alone, a dataset of (x, y) pairs"
         )
+    if (zone := _zone(value)) not in ("", "UTC"):
+        notes.append(f"{name} has times of the zone {zone}, read as UTC")
     if array.dtype.kind in "cVS":
         words = {
             "c": "complex numbers: give their real and imaginary parts, or size and angle, as numbers of their own",
@@ -53,6 +55,12 @@ def as_array(value: Any, name: str, notes: list[str]) -> np.ndarray:
     if array.dtype.kind == "O":
         array = _spans_of_time(array)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _zone(series: Any) -> str:
+    """The time zone of a series of pandas or polars; empty if it has none."""
+    dtype = getattr(series, "dtype", None)
+    return str(getattr(dtype, "tz", None) or getattr(dtype, "time_zone", None) or "")
 
 
 def _spans_of_time(array: np.ndarray) -> np.ndarray:

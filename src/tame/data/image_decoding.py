@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import stat
 import warnings
 from collections.abc import Iterator
 
@@ -30,6 +28,7 @@ from tame.core.errors import require
 from tame.core.text import printable
 from tame.data.image_depth import UnreadablePicture, as_grey, is_deep, numbers_of, white_in, white_of
 from tame.data.jpeg_holes import END_MARK, FILLINGS, has_hole, lacks_scans
+from tame.data.regular_files import open_regular
 
 MAX_FILE_BYTES = 100_000_000
 MAX_PIXELS = 120_000_000  # the largest cameras of phones have 108 million
@@ -65,51 +64,20 @@ def judged_warnings() -> Iterator[None]:
         yield
 
 
-def open_regular(path: str) -> io.BufferedReader:
-    """The file of a picture, as `_opened`. Raises UnreadablePicture for an empty one, and for one that is too large."""
-    file = _opened(path)
-    try:
-        size = os.fstat(file.fileno()).st_size
-        require(size > 0, "an empty file", error=UnreadablePicture)
-        limit = f"beyond the limit of {MAX_FILE_BYTES // 10**6} MB"
-        require(size <= MAX_FILE_BYTES, f"{size} bytes are {limit}", error=UnreadablePicture)
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def _opened(path: str) -> io.BufferedReader:
-    """A file opened without following a link, waiting for a pipe or touching a device. Raises UnreadablePicture."""
-    try:
-        _require_regular(os.lstat(path).st_mode)
-        flags = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
-        file = os.fdopen(os.open(path, os.O_RDONLY | sum(getattr(os, flag, 0) for flag in flags)), "rb")
-    except OSError as problem:
-        raise UnreadablePicture(f"cannot be opened: {problem.strerror}") from None
-    try:
-        _require_regular(os.fstat(file.fileno()).st_mode)  # of what is open now, whatever has the name
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def _require_regular(mode: int) -> None:
-    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder"}
-    kind = kinds.get(stat.S_IFMT(mode), "a device")
-    require(stat.S_ISREG(mode), f"{kind} and not a file", error=UnreadablePicture)
+def open_picture(path: str) -> io.BufferedReader:
+    """The file of a picture. Raises UnreadablePicture as `open_regular`."""
+    return open_regular(path, error=UnreadablePicture, most_bytes=MAX_FILE_BYTES)
 
 
 def read_bytes(path: str) -> bytes:
     """What a file holds. Raises UnreadablePicture."""
-    with open_regular(path) as file:
+    with open_picture(path) as file:
         return _read(file, MAX_FILE_BYTES)
 
 
 def read_part(path: str, offset: int, size: int) -> bytes:
     """The picture that lies at this place of a file that holds many. Raises UnreadablePicture."""
-    with _opened(path) as file:
+    with open_regular(path, error=UnreadablePicture) as file:
         file.seek(offset)
         return _read(file, min(size, MAX_FILE_BYTES))
 

@@ -24,7 +24,7 @@ from tame.core.errors import DataError, require, unknown
 from tame.core.files import write_text
 from tame.core.result_parts import TargetFacts
 from tame.core.text import printable
-from tame.data.image_decoding import CONVERT, open_regular
+from tame.data.image_decoding import CONVERT, open_picture
 from tame.data.image_depth import UnreadablePicture
 from tame.data.image_layout import missing_in_train, no_pictures, same_inside, without_folders
 from tame.data.image_layout import some as _some
@@ -400,7 +400,7 @@ def hash_all(
 
 def _digest_or_reason(path: str) -> tuple[str, int] | str:
     try:
-        with open_regular(path) as file:
+        with open_picture(path) as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
             return digest, file.tell()
     except UnreadablePicture as problem:

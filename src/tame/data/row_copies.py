@@ -48,6 +48,15 @@ class RowCopies:
         _, place, sizes = np.unique(self.equal, return_inverse=True, return_counts=True)
         return np.asarray(sizes[place] > 1)
 
+    def without(self, left_out: np.ndarray) -> RowCopies:
+        """The same of the other rows: each that is left out, (N,) bool, then stands for itself."""
+        if not left_out.any():
+            return self
+        num = len(self.equal)
+        equal = first_of_equal(np.where(left_out, num + np.arange(num), self.equal))
+        near, shown = (tuple(p for p in own if not left_out[list(p)].any()) for own in (self.near, self.shown))
+        return replace(self, equal=equal, near=near, shown=shown)
+
     def pairs(self) -> list[tuple[int, int]]:
         """Pairs (a, b), a < b, of rows that must stay together: equal not by chance, or nearly equal."""
         b = np.flatnonzero(~self.chance & (self.equal != np.arange(len(self.equal))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,10 @@ from tame.core.errors import DataError, require
 from tame.core.files import reading, replacing
 from tame.data.table_later import apply_kinds
 from tame.data.table_reading import read_raw
-from tame.data.tables import LEARNT, Column, Kind, Table
+from tame.data.tables import LEARNT, MISSING, Column, Kind, Table
 
-KEPT: dict[str, tuple[Kind, ...]] = {"numbers": ("number", "date"), "codes": ("category", "boolean")}
+KEPT: dict[str, tuple[Kind, ...]] = {"numbers": ("number", "date"), "codes": ("category", "boolean", "text")}
+TEXTS = "texts"
 
 
 def open_rows(files: Sequence[Path], columns: Sequence[Column]) -> Table:
@@ -29,7 +31,11 @@ def write_columns(file: Path, table: Table) -> None:
     """Keeps the values of a table in a file of arrays, for `open_columns`."""
     named = {key: [c.name for c in table.columns if c.kind in kinds] for key, kinds in KEPT.items()}
     # Two arrays, since a wide table would make thousands of small ones.
-    write_arrays(file, {key: np.stack([table.values[n] for n in names]) for key, names in named.items() if names})
+    arrays = {key: np.stack([table.values[n] for n in names]) for key, names in named.items() if names}
+    if table.texts:
+        # Cells may hold lone surrogates, which UTF-8 has no room for; JSON escapes them.
+        arrays[TEXTS] = np.frombuffer(json.dumps({n: list(own) for n, own in table.texts.items()}).encode(), np.uint8)
+    write_arrays(file, arrays)
 
 
 def open_columns(file: Path, columns: Sequence[Column]) -> Table:
@@ -45,7 +51,9 @@ def open_columns(file: Path, columns: Sequence[Column]) -> Table:
                 names = [column.name for column in learnt if column.kind in kinds]
                 values |= dict(zip(names, held[key] if names else (), strict=True))
             values = {column.name: values[column.name] for column in learnt}
-    return Table(tuple(columns), values, len(next(iter(values.values()))))
+        told = json.loads(held[TEXTS].tobytes()) if TEXTS in held.files else {}
+    texts = {column.name: tuple(told[column.name]) for column in learnt if column.kind == "text"}
+    return Table(tuple(columns), values, len(next(iter(values.values()))), texts=texts)
 
 
 def write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -67,8 +75,27 @@ def short_names(files: Sequence[Path]) -> list[str]:
 def concat(tables: Sequence[Table]) -> Table:
     """Tables of the same columns as one."""
     first = tables[0]
-    values = {name: np.concatenate([table.values[name] for table in tables]) for name in first.values}
-    return replace(first, values=values, num_rows=sum(table.num_rows for table in tables))
+    if len(tables) == 1:
+        return first
+    values, texts = {}, {}
+    for name in first.values:
+        parts = [table.values[name] for table in tables]
+        if name in first.texts:
+            parts, texts[name] = _one_code([table.texts[name] for table in tables], parts)
+        values[name] = np.concatenate(parts)
+    return replace(first, values=values, num_rows=sum(table.num_rows for table in tables), texts=texts)
+
+
+def _one_code(
+    texts: Sequence[tuple[str, ...]], codes: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """The codes of several tables into the texts of all of them, each of which is there once."""
+    places: dict[str, int] = {}
+    found = []
+    for own, each in zip(texts, codes, strict=True):
+        new = np.array([*(places.setdefault(text, len(places)) for text in own), MISSING], dtype=np.int64)
+        found.append(new[each])  # MISSING is -1, the last one
+    return found, tuple(places)
 
 
 def take_rows(table: Table, rows: np.ndarray) -> Table:

@@ -18,7 +18,7 @@ from tame.core.files import write_text
 from tame.core.rng import stream_seed
 from tame.data.tables import safe_cell
 
-Part = Literal["train", "val", "test", "aside"]
+Part = Literal["train", "val", "test", "aside", "excluded"]
 TEST_PARTS = 5  # the test part is one fifth where none is given
 FOLDS_BELOW = 1000  # training examples; a single validation part is too noisy then
 DEFAULT_FOLDS = 5
@@ -27,7 +27,7 @@ MANY = 2000  # examples
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """part: (N,) train, val, test, or aside (in no part: it stands in the test part already).
+    """part: (N,) train, val, test, aside (in no part: it stands in the test part already) or excluded (by the user).
 
     fold: (N,) the fold an example is validated in; -1 for never. folds: how many there are (1: one validation part).
     """

@@ -11,7 +11,8 @@ from tame.core.errors import ShapeError
 DECAYS = np.logspace(-4, 2, 13)  # of the linear model, in units of the mean squared length of the features
 SHARPNESS = np.logspace(-0.5, 1.5, 21)  # factors that turn outputs into logits
 RARE = 0.02  # a label less probable than this is suspect, where the model is as sure of another as it usually is
-MANY, MANY_SHARE = 6, 0.01  # suspects, and share of all examples, that chance does not make
+MANY, MANY_SHARE = 6, 0.015  # suspects, and share of all examples, that chance does not make
+CERTAIN = 0.1  # over the number of examples: a label less probable than this is suspect by itself
 LEAST = 8  # examples of a class, below which nothing is known of it
 
 
@@ -58,7 +59,7 @@ def suspects_by(probability: np.ndarray, labels: np.ndarray) -> list[Suspect]:
     """The same by probabilities (N, C) of a model that has not seen the examples.
 
     Probabilities that are right let some labels look wrong too: of a hundred with 1 % each, one is true. So fewer than
-    MANY are named only if they are rarer than one in as many examples.
+    MANY are named only if they are CERTAIN: of clean photographs, one of 120 sets has such a label.
     """
     num_classes = probability.shape[1]
     counts = np.bincount(labels, minlength=num_classes)
@@ -69,7 +70,7 @@ def suspects_by(probability: np.ndarray, labels: np.ndarray) -> list[Suspect]:
     own = probability[rows, labels]
     found = np.flatnonzero(sure & (likely != labels) & (own < RARE))
     if len(found) < max(MANY, MANY_SHARE * len(labels)):
-        found = found[own[found] < 1 / len(labels)]
+        found = found[own[found] < CERTAIN / len(labels)]
     return [
         Suspect(int(row), int(likely[row]), float(probability[row, likely[row]]))
         for row in sorted(found, key=lambda row: (own[row], row))

@@ -123,13 +123,15 @@ def draft_of(raw: RawTable, name: str, *, told: str = "") -> Draft:
 def _draft_of(raw: RawTable, name: str, cells: Cells, told: str) -> Draft:
     declared = raw.declared(name)
     kind = told.partition(":")[0]
-    sure, soft, said, na = marks_of(cells, typed=not raw.separator, declared=declared, as_words=kind == "category")
+    sure, soft, said, na = marks_of(
+        cells, typed=not raw.separator, declared=declared, as_words=kind in ("category", "text")
+    )
     firm = ~(sure | soft)
     if not firm.any():  # nothing tells that "-" or "None" are marks
         soft, said = np.zeros_like(soft), np.zeros_like(soft)
         firm = ~sure
     draft = Draft(name, cells, sure, soft, said, firm, np.zeros_like(firm), cells.values, declared, na=na)
-    if kind == "category" or declared == "category" or not firm.any():
+    if kind in ("category", "text") or declared == "category" or not firm.any():
         return draft
     return _looked_at(draft, told)
 

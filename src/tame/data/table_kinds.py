@@ -32,24 +32,28 @@ from tame.data.table_cells import (
 from tame.data.table_drafts import Draft, decimal_mark, draft_of, require_told, settled, unread_numbers
 from tame.data.table_numbers import forms_of, on_sentinel
 from tame.data.tables import LEARNT, MISSING, Column, Kind, RawTable, Reading, Table, require_column
+from tame.data.texts import normalised
 
 EXACT = 2**53  # whole numbers beyond lose digits in float64
 FEW = 20  # rows; of fewer, different cells do not show an identifier or free text
 NEARLY_ALL = 0.95  # different cells per row
 DENSE = 1.1  # the range of whole numbers per row that still is a numbering
 TEXT_WORDS = 4.0  # words per cell
+SOMETIMES = 0.25  # different cells per row, of a column of so many words that comes several times
 ID_NAME = re.compile(r"^(?:id|uuid|guid|index|row_?id|row_?(?:no|number))$|[_\s-]id$", re.IGNORECASE)
 ID_TAIL = re.compile(r"[a-z]I[dD]$")  # customerId
 
 
 @dataclass(frozen=True, slots=True)
 class _Typed:
-    """A column and its values (N,), or None; `numbering`: values that an identifier would have as a number."""
+    """A column and its values (N,), or None; `numbering`: values that an identifier would have as a number; texts:
+    the different ones of a column of text, which its values are codes into."""
 
     column: Column
     values: np.ndarray | None = None
     note: str = ""
     numbering: np.ndarray | None = None
+    texts: tuple[str, ...] = ()
 
 
 def type_table(
@@ -82,7 +86,8 @@ def type_table(
         notes.append(f"left out as told: {listed(ignore)}")
     values = {one.column.name: one.values for one in typed if one.values is not None}
     columns = tuple(replace(one.column, rows=raw.num_rows) for one in typed)
-    return Table(columns, values, raw.num_rows, tuple(notes))
+    texts = {one.column.name: one.texts for one in typed if one.column.kind == "text"}
+    return Table(columns, values, raw.num_rows, tuple(notes), texts)
 
 
 # A first table: from cells to a kind
@@ -112,6 +117,8 @@ def _as_told(draft: Draft, told: str) -> _Typed:
     require_told(draft, told)
     if kind == "category":
         one = _categories(draft, draft.cells, "")
+    elif kind == "text":
+        one = _text(draft, f"{len(draft.cells.values):,} different")
     elif kind == "boolean":
         firm = draft.cells.some(draft.firm)
         fits = draft.firm.any() and are_boolean(firm)
@@ -123,7 +130,8 @@ def _as_told(draft: Draft, told: str) -> _Typed:
         one = _boolean(draft, read_booleans(firm))
     else:
         one = _number(draft, told=True) if kind == "number" else _date(draft)
-    different = len(one.column.categories) if one.column.categories else 2 * (one.values is not None)
+    named = one.column.categories or one.texts
+    different = len(named) if named else 2 * (one.values is not None)
     require(
         different > 1, f"column {draft.name!r} was said to be a {kind}, and has {one.column.why or 'one value'}: "
         f"there is nothing to learn from it; say --column {draft.name}=ignore", error=DataError,
@@ -283,13 +291,19 @@ def _words(draft: Draft, doubt: str = "") -> _Typed:
     column = Column(draft.name, "constant", "", len(cells.codes) - num)
     if different == 1:
         return _Typed(replace(column, why=f"one value, {values[0].as_py()!r:.60}{also}"), note=note)
-    if num >= FEW and different > num / 2:
+    words = 0.0
+    if num >= FEW and different > SOMETIMES * num:
         spaces = pc.count_substring_regex(values, r"\s+").to_numpy()
         words = float(((spaces + 1) * counts).sum() / num)
+    if num >= FEW and (different > num / 2 or words >= TEXT_WORDS):
         why = f"{words:.1f} words, {different:,} different in {num:,} rows{also}"
         is_text = unread or words >= TEXT_WORDS or (words >= 2 and different <= NEARLY_ALL * num)
         note += f"; say --column {draft.name}=KIND to say what it is" if unread else ""
-        return _Typed(replace(column, kind="text" if is_text else "identifier", why=why), note=note)
+        return (
+            replace(_text(draft, why), note=note)
+            if is_text
+            else _Typed(replace(column, kind="identifier", why=why), note=note)
+        )
     texts = zip(cells.values.to_pylist(), draft.sure.tolist(), strict=True)
     one = merged_by(cells, [f"{int(mark)}{text if mark else case_key(text)}" for text, mark in texts])
     if len(one.values) < len(cells.values):
@@ -304,6 +318,23 @@ def _words(draft: Draft, doubt: str = "") -> _Typed:
     if len(found.column.categories) > 1:
         return found
     return _Typed(replace(column, why=f"one value, {found.column.categories[0]!r:.60}{also}"), note=note)
+
+
+def _text(draft: Draft, why: str) -> _Typed:
+    """The column as texts."""
+    codes, texts = text_codes(draft.cells, draft.sure)
+    return _Typed(Column(draft.name, "text", why, int((codes == MISSING).sum())), codes, texts=texts)
+
+
+def text_codes(cells: Cells, missing: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(N,) codes of the texts in these cells, MISSING where there is none, and the different texts. missing: (K,)."""
+    places: dict[str, int] = {}
+    own = np.full(len(missing), MISSING, dtype=np.int64)
+    for k in np.flatnonzero(~missing).tolist():
+        text = normalised(cells.values[k].as_py())
+        if text.strip():
+            own[k] = places.setdefault(text, len(places))
+    return own[cells.codes], tuple(places)
 
 
 def _categories(draft: Draft, cells: Cells, also: str) -> _Typed:

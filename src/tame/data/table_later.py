@@ -35,7 +35,7 @@ from tame.data.table_cells import (
     read_dates,
     read_numbers,
 )
-from tame.data.table_kinds import EXACT, listed, on_infinite
+from tame.data.table_kinds import EXACT, listed, on_infinite, text_codes
 from tame.data.table_numbers import MINUS, ambiguous, in_brackets, lack_unit, signed, votes_of, without_unit
 from tame.data.tables import LEARNT, MISSING, UNSEEN, Column, RawTable, Table
 
@@ -69,11 +69,20 @@ def apply_kinds(
     if extra:
         notes.append(f"columns that the earlier table had not, ignored: {listed(extra)}")
     file = Evidence(raw, tuple(columns))
-    values, again = {}, []
+    values, texts, again = dict[str, np.ndarray](), dict[str, tuple[str, ...]](), list[Column]()
     for column in columns:
         missing = raw.num_rows
+        if column.kind == "text":
+            texts[column.name] = ()
         if column.name in raw.names:
-            found, said = _read_as(column, file, same=same)
+            if column.kind == "text":
+                cells = cells_of(raw.cells(column.name))
+                # As in `marks_of`: a text that a typed table holds, or that the user said is one, is never a mark.
+                marks = MARKS if raw.separator and not column.told else ("",)
+                found, texts[column.name] = text_codes(cells, cells.mask(marks))
+                said: list[str] = []
+            else:
+                found, said = _read_as(column, file, same=same)
             missing = int(np.isnan(found).sum() if found.dtype.kind == "f" else (found == MISSING).sum())
             notes += [*said, *([] if same else _unusual(column, found, missing))]
         elif column.kind in ("number", "date"):
@@ -84,7 +93,7 @@ def apply_kinds(
             values[column.name] = found
         again.append(replace(column, missing=missing) if column.kind in LEARNT else column)
     notes = _together(notes)
-    return Table(tuple(again), values, raw.num_rows, (*raw.notes, *notes)), tuple(notes)
+    return Table(tuple(again), values, raw.num_rows, (*raw.notes, *notes), texts), tuple(notes)
 
 
 def _together(notes: Sequence[str]) -> list[str]:

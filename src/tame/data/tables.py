@@ -14,14 +14,14 @@ from tame.core.plain import from_plain
 
 Kind = Literal["number", "category", "boolean", "date", "identifier", "text", "constant", "ignored"]
 Reading = Literal["", "decimal comma", "iso", "dmy", "mdy"]
-LEARNT: tuple[Kind, ...] = ("number", "category", "boolean", "date")  # the others are left aside
+LEARNT: tuple[Kind, ...] = ("number", "category", "boolean", "date", "text")  # the others are left aside
 MOST_NAMES = 40  # of which all are listed in an error
 MISSING, UNSEEN = -1, -2  # codes of a category that is not there, and of one that the table had not when it was typed
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column and how it is understood. Identifiers, free text, constants and ignored columns are not trained on.
+    """A column and how it is understood. Identifiers, constants and ignored columns are not trained on.
 
     categories: of a category or boolean, the commonest first. reading: how the text becomes a number or a date; unit:
     what stands beside each number; forms: how its cells were written, "whole" where all numbers are whole, "thousands"
@@ -64,15 +64,17 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class Table:
     """Typed columns. values, by name: number: (N,) float64, NaN where missing; date: the same, in days since 1970;
-    category and boolean: (N,) int64 codes into `categories`, MISSING or UNSEEN; of other kinds: none.
+    category and boolean: (N,) int64 codes into `categories`, MISSING or UNSEEN; text: (N,) int64 codes into `texts`,
+    MISSING where there is none; of other kinds: none.
 
-    notes: what was found and chosen in reading and typing, in words.
+    notes: what was found and chosen in reading and typing, in words; texts: of each column of text, the different ones.
     """
 
     columns: tuple[Column, ...]
     values: Mapping[str, np.ndarray]
     num_rows: int
     notes: tuple[str, ...] = ()
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def require_learnt(columns: Sequence[Column]) -> None:
         return
     found = [f"{column.name!r} ({column.kind}: {column.why})" for column in columns[:MOST_NAMES]]
     more = f" and {len(columns) - MOST_NAMES:,} more" if len(columns) > MOST_NAMES else ""
-    fix = "numbers, categories and dates are trained on; free text, identifiers and constants are not"
+    fix = "numbers, categories, dates and texts are trained on; identifiers and constants are not"
     raise DataError(f"no column is left to learn from: {', '.join(found)}{more}; {fix}")
 
 

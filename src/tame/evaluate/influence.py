@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tame.core.evaluation import rare_of_two
+
 Statistic = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -115,6 +117,32 @@ def _summed(place: np.ndarray, num: int) -> Callable[[np.ndarray], np.ndarray]:
     return of
 
 
+def of_precisions(target: np.ndarray, probabilities: np.ndarray) -> Statistic:
+    """Average precision: the mean over the classes that occur; of two, of the one that `rare_of_two` says.
+
+    probabilities: (n, C). 0 where that class does not occur.
+    """
+    parts = [of_precision(target == c, probabilities[:, c]) for c in range(probabilities.shape[1])]
+    first = target == 0
+
+    def of(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values, influences = (np.stack(own) for own in zip(*(part(weights) for part in parts), strict=True))
+        known = np.isfinite(values)
+        if len(parts) == 2:
+            one = np.array([rare_of_two(share) for share in (weights @ first) / weights.sum(axis=1)])
+            known &= np.arange(2)[:, None] == one
+        many = np.maximum(known.sum(axis=0), 1)
+        kept = np.where(known[..., None], influences, 0).sum(axis=0)
+        return np.where(known, values, 0).sum(axis=0) / many, kept / many[:, None]
+
+    return of
+
+
+def of_precision(own: np.ndarray, scores: np.ndarray) -> Statistic:
+    """The average precision of the examples in own (n,); NaN where there are none."""
+    return _Ranked(scores, own).precision
+
+
 def of_areas(target: np.ndarray, probabilities: np.ndarray) -> Statistic:
     """The mean over the classes of the area under the ROC curve of each against the rest; of two, of the second.
 
@@ -167,6 +195,29 @@ class _Ranked:
         placed = np.where(self.own, (below / rest - area) / num, (above / num - area) / rest)
         influence = (placed * weights.sum(axis=1, keepdims=True))[:, self.back]
         return np.where(has_pairs, area[:, 0], np.nan), influence
+
+    def precision(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The average precision (b,), NaN where a resample has no example of its own, and the influences (b, n)."""
+        sorted_weights = weights[:, self.order]
+        with_it = np.where(self.own, sorted_weights, 0.0)
+        right, among = (self._from_here(each) for each in (with_it, sorted_weights))
+        num, known = with_it.sum(axis=1, keepdims=True), with_it.sum(axis=1) > 0
+        among, num = np.where(among > 0, among, 1.0), np.where(num > 0, num, 1.0)
+        precise = right / among
+        value = (with_it * precise).sum(axis=1, keepdims=True) / num
+        # One more example moves the precision at each example of the class that ranks no higher.
+        moved = self.own * self._up_to_here(with_it / among) - self._up_to_here(with_it * precise / among)
+        influence = (self.own * (precise - value) + moved) / num * weights.sum(axis=1, keepdims=True)
+        return np.where(known, value[:, 0], np.nan), influence[:, self.back]
+
+    def _up_to_here(self, weights: np.ndarray) -> np.ndarray:
+        """The weight (b, n) of what ranks no higher than each example."""
+        return np.asarray(np.cumsum(np.add.reduceat(weights, self.ties, axis=1), axis=1)[:, self.tie_of])
+
+    def _from_here(self, weights: np.ndarray) -> np.ndarray:
+        """The weight (b, n) of what ranks no lower than each example."""
+        tied = np.add.reduceat(weights, self.ties, axis=1)
+        return np.asarray(np.cumsum(tied[:, ::-1], axis=1)[:, ::-1][:, self.tie_of])
 
     def _passed(self, weights: np.ndarray) -> np.ndarray:
         """The weight (b, n) of what lies below each example, of equal scores half."""

@@ -12,10 +12,10 @@ import numpy as np
 from scipy.special import log_softmax
 from scipy.stats import chi2
 
-from tame.core.evaluation import Difference
+from tame.core.evaluation import Difference, rare_of_two
 from tame.core.rng import stream
 from tame.evaluate.compare import Z, effective, members, paired_shares, quantile, share_interval
-from tame.evaluate.influence import Statistic, of_area, of_areas, ranked
+from tame.evaluate.influence import Statistic, of_area, of_areas, of_precision, of_precisions, ranked
 
 RESAMPLES, LEAST_RESAMPLES = 2000, 200
 MOST_DRAWS = 20_000_000  # rows of all resamples together: without this limit, an interval of large data takes minutes
@@ -228,6 +228,39 @@ def areas(target: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | No
     return min(low, float(value[0])), max(high, float(value[0]))
 
 
+def precisions(target: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None) -> tuple[float, float]:
+    """95 % interval of the average precision of each class, or of the rare one of two. probabilities: (n, C).
+
+    A class's is a mean of numbers from 0 to 1 over its own examples, so that its error is at most that of a share of as
+    many; its limits are those that this error would not rule out if they were true, or one as large as was measured
+    where that is more. Nothing is known of a class that no example has.
+    Source: Boyd, Eng and Page, Area under the Precision-Recall Curve: Point Estimates and Confidence Intervals (2013).
+    """
+    n, num_classes = probabilities.shape
+    one = rare_of_two(float((target == 0).mean()))
+    parts, shared = [], Shared(n, groups)
+    for number in [one] if num_classes == 2 else range(num_classes):
+        own = target == number
+        num = int(own.sum())
+        if not num:
+            parts.append((0.5, 0.0, 1.0))
+            continue
+        value, influence = of_precision(own, probabilities[:, number])(np.ones((1, n)))
+        kept = effective(influence[0], groups) / n
+        parts.append(
+            (float(value[0]), *_of_precision(float(value[0]), num * kept, float((influence**2).mean()) / n / kept))
+        )
+        shared.add(influence[0])
+    low, high = _mean_of(parts, shared.factor)
+    value = of_precisions(target, probabilities)(np.ones((1, n)))[0]
+    return min(low, float(value[0])), max(high, float(value[0]))
+
+
+def _of_precision(value: float, num: float, variance: float) -> tuple[float, float]:
+    """Limits of an average precision of so many independent examples of the class. variance: as it was measured."""
+    return _not_ruled_out(value, lambda own: Z * math.sqrt(own * (1 - own) / num), Z * math.sqrt(variance))
+
+
 def _of_area(value: float, num: int, rest: int, variance: float, kept: float) -> tuple[float, float]:
     """Limits of an area of `num` examples against `rest`. variance: of the influences; kept: the share of the examples
     that are independent."""
@@ -237,7 +270,12 @@ def _of_area(value: float, num: int, rest: int, variance: float, kept: float) ->
         spread = area * (1 - area) + (num - 1) * (pairs - area**2) + (rest - 1) * (same - area**2)
         return Z * math.sqrt(spread / (num * rest * kept))
 
-    measured = Z * math.sqrt(variance / ((num + rest) * kept))
+    return _not_ruled_out(value, error, Z * math.sqrt(variance / ((num + rest) * kept)))
+
+
+def _not_ruled_out(value: float, error: Callable[[float], float], measured: float) -> tuple[float, float]:
+    """The lowest and the highest share that is no farther from the value than its own error, or one that is larger by
+    as much as the measured one is."""
     more = max(1.0, measured / error(value)) if 0 < value < 1 else 1.0
     ends = []
     for end in (0.0, 1.0):

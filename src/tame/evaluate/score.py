@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn import metrics as sk
 
-from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from tame.core.config import CLASSIFICATION_METRICS, LANGUAGE, LANGUAGE_METRICS, REGRESSION_METRICS
 from tame.core.errors import TameError, UsageError, unknown
-from tame.core.evaluation import ClassScore, Difference, Mistake, NumberError, Residuals, Sample
+from tame.core.evaluation import ClassScore, Difference, Mistake, NumberError, Residuals, Sample, rare_of_two
 from tame.core.records import Score
 from tame.core.rng import stream
 from tame.data.split import Sealed
@@ -28,6 +28,7 @@ from tame.evaluate.intervals import (
     balanced_difference,
     linear,
     macro_f1,
+    precisions,
     studentized,
     tail_factor,
     unseen_mistakes,
@@ -38,23 +39,28 @@ METRICS_OF = {
     "binary": CLASSIFICATION_METRICS,
     "multiclass": CLASSIFICATION_METRICS,
     REGRESSION: REGRESSION_METRICS,
+    LANGUAGE: LANGUAGE_METRICS,
 }
+NUMBERS = (REGRESSION, LANGUAGE)  # tasks whose outputs are no probabilities
 LEAST = 1e-15  # probability: a certain mistake has a high, but not an infinite loss
 RANDOM_GUESSES = 60  # draws for the standard deviation of a metric under guessing
 MOST_POINTS = 500  # of a scatter plot
 MOST_SAMPLED = 12  # classes that have samples
-UNSPREAD = ("balanced_accuracy", "f1_macro", "roc_auc")  # a perfect score of these does not vary between resamples
+RANKED = ("roc_auc", "average_precision")
+UNSPREAD = ("balanced_accuracy", "f1_macro", *RANKED)  # a perfect score of these does not vary between resamples
 BY_CLASS = ("balanced_accuracy", "f1_macro")
 WEIGHED = "; each counts by its weight"  # said where examples have weights
 SCALES = {
     "accuracy": LOGIT,
     "roc_auc": LOGIT,
+    "average_precision": LOGIT,
     "balanced_accuracy": LOGIT,
     "f1_macro": LOGIT,
     "log_loss": LOG,
     "rmse": LOG,
     "mae": LOG,
     "r2": LOG_REST,
+    "bits_per_character": LOG,
 }
 
 
@@ -67,7 +73,8 @@ class Judged:
     """Predictions on examples, each with the id of its example, in one order throughout.
 
     ids: (n,); target: (n,) class numbers, or numbers in a regression; outputs: (n, C) probabilities, or (n,) or (n, 1)
-    numbers in the units of the target; task: binary, multiclass or regression. shares: (n, C) of classes, if the
+    numbers in the units of the target; task: binary, multiclass, regression, or language-model, whose outputs are the
+    bits per character of texts and whose target is what the base gave them. shares: (n, C) of classes, if the
     examples have probabilities; `target` is then the most likely class, and the log loss is against the shares.
     groups: (n,) the same number for examples that belong together, as copies do; None where each stands for itself.
     weights: (n,) above 0, where an example counts as so many in metrics and their intervals; counts ignore them.
@@ -95,18 +102,18 @@ class Judged:
     @property
     def probabilities(self) -> np.ndarray:
         """(n, C). Only for a classification."""
-        assert self.task != REGRESSION, "a regression gives numbers, not probabilities"
+        assert self.task not in NUMBERS, "a regression gives numbers, not probabilities"
         return self.outputs
 
     @property
     def predicted(self) -> np.ndarray:
         """(n,) the most probable class, or the number."""
-        return np.asarray(self.outputs.reshape(-1) if self.task == REGRESSION else self.outputs.argmax(axis=1))
+        return np.asarray(self.outputs.reshape(-1) if self.task in NUMBERS else self.outputs.argmax(axis=1))
 
     @property
     def right(self) -> np.ndarray:
         """(n,) whether the predicted class is the true one. Only for a classification."""
-        assert self.task != REGRESSION, "a number is not right or wrong, but off by some amount"
+        assert self.task not in NUMBERS, "a number is not right or wrong, but off by some amount"
         return np.asarray(self.predicted == self.target)
 
     @property
@@ -139,7 +146,7 @@ def judged_from(
         raise InconsistentError(f"{len(ids)} ids, {len(target)} targets and {len(outputs)} outputs do not fit together")
     if not np.isfinite(outputs).all():
         raise InconsistentError("the network's outputs contain a number that is not finite; nothing is reported")
-    if task == REGRESSION:
+    if task in NUMBERS:
         numbers = np.asarray(target, dtype=float)
         return Judged(tuple(ids), numbers, outputs.reshape(len(outputs)), task, groups=groups, weights=weights)
     truth = np.asarray(target)
@@ -165,8 +172,9 @@ def measure(metric: str, judged: Judged) -> float:
     """The metric of predictions, by scikit-learn. Raises UsageError for a metric that does not fit the task.
 
     roc_auc with more than two classes is the mean over the classes, each against the rest; classes that no example or
-    every example has are left out, and if none is left it is 0.5. r2 of targets that are all the same is 0, or 1 if
-    every prediction is right.
+    every example has are left out, and if none is left it is 0.5. average_precision is the mean over the classes that
+    occur; of two it is that of one (`rare_of_two`), and 0 if that does not occur. r2 of targets that are all the same
+    is 0, or 1 if every prediction is right.
     """
     known = METRICS_OF[judged.task]
     if metric not in known:
@@ -195,8 +203,16 @@ def measure(metric: str, judged: Judged) -> float:
             for c in _ranked_classes(judged)
         ]
         return float(np.mean(areas)) if areas else 0.5
+    if metric == "average_precision":
+        each = [
+            sk.average_precision_score(target == c, judged.probabilities[:, c], sample_weight=weights)
+            for c in _precise_classes(judged)
+        ]
+        return float(np.mean(each)) if each else 0.0
     if metric == "rmse":
         return float(sk.root_mean_squared_error(target, predicted, sample_weight=weights))
+    if metric == "bits_per_character":
+        return float(np.average(predicted, weights=weights))
     if metric == "mae":
         return float(sk.mean_absolute_error(target, predicted, sample_weight=weights))
     if np.ptp(target) == 0:
@@ -217,6 +233,8 @@ def _unweighted(metric: str, judged: Judged) -> Statistic:
         return influence.of_f1(judged.target, judged.predicted)
     if metric == "roc_auc":
         return influence.of_areas(judged.target, judged.probabilities)
+    if metric == "average_precision":
+        return influence.of_precisions(judged.target, judged.probabilities)
     if metric == "r2":
         return influence.of_explained(judged.target, losses(metric, judged))
     return (influence.of_root if metric == "rmse" else influence.of_mean)(losses(metric, judged))
@@ -226,6 +244,8 @@ def losses(metric: str, judged: Judged) -> np.ndarray:
     """(n,) the contribution of each example to a metric that is a mean; for rmse and r2 the squared error."""
     if metric == "accuracy":
         return judged.right.astype(float)
+    if metric == "bits_per_character":
+        return judged.predicted
     if metric == "log_loss":
         own = _clipped(judged)
         if judged.shares is not None:
@@ -259,7 +279,7 @@ def score(metric: str, judged: Judged, *, how: str, seed: int) -> Score:
     examples show, by as many mistakes as none of them rules out.
     """
     value, n, groups = measure(metric, judged), len(judged.target), judged.groups
-    if metric in ("accuracy", "roc_auc") and judged.weights is None:
+    if metric in ("accuracy", *RANKED) and judged.weights is None:
         low, high = _by_formula(metric, judged)
     else:
         low, high = studentized(statistic_of(metric, judged), n, seed=seed, scale=SCALES[metric], groups=groups)
@@ -267,7 +287,7 @@ def score(metric: str, judged: Judged, *, how: str, seed: int) -> Score:
         # Few examples of a class deceive resamples, and many small classes the formula.
         first, last = _by_formula(metric, judged)
         low, high = min(low, first), max(high, last)
-    if low == high == 1 and judged.weights is not None and judged.task != REGRESSION:  # resamples do not vary
+    if low == high == 1 and judged.weights is not None and judged.task not in NUMBERS:  # resamples do not vary
         low = _by_formula(metric, judged)[0]
     doubt = ""
     if metric == "log_loss":
@@ -279,7 +299,12 @@ def score(metric: str, judged: Judged, *, how: str, seed: int) -> Score:
         low, high = _with_tail(metric, value, (low, high), 1.0 if doubt else factor)
     many = n if groups is None else len(np.unique(groups))
     if many < min(LEAST_GROUPS, n):
-        doubt = f"the examples are of {many} group{'s' * (many > 1)} only, and the interval may be too narrow"
+        of = "file" if judged.task == LANGUAGE else "group"
+        doubt = f"the examples are of {many} {of}{'s' * (many > 1)} only, and the interval may be too narrow"
+    if judged.task == LANGUAGE:
+        return Score(
+            value, low, high, n, f"{how}; {n:,} passages, and the interval is over their {many:,} files", doubt
+        )
     said = f"; of them {n - many:,} belong to another one, as copies do, and the interval counts {many:,} groups"
     return Score(value, low, high, n, how + said * (many < n) + WEIGHED * (judged.weights is not None), doubt)
 
@@ -293,7 +318,7 @@ def _by_formula(metric: str, judged: Judged) -> tuple[float, float]:
         return balanced(target, judged.right, num_classes, groups)
     if metric == "f1_macro":
         return macro_f1(target, judged.predicted, num_classes, groups)
-    return areas(target, judged.probabilities, groups)
+    return (areas if metric == "roc_auc" else precisions)(target, judged.probabilities, groups)
 
 
 def _with_tail(metric: str, value: float, ends: tuple[float, float], factor: float) -> tuple[float, float]:
@@ -324,8 +349,9 @@ def difference(metric: str, a: Judged, b: Judged, *, seed: int) -> Difference:
         return balanced_difference(a.target, a.right, b.right, a.outputs.shape[1], a.groups)
     n, apart = len(a.target), influence.minus(statistic_of(metric, a), statistic_of(metric, b))
     value = measure(metric, a) - measure(metric, b)
-    if metric == "roc_auc":  # a bootstrap would sort out each resample, which takes seconds
-        return Difference(value, *linear(apart, n, groups=a.groups), n, "paired on the same examples, DeLong's method")
+    if metric in RANKED:  # a bootstrap would sort out each resample, which takes seconds
+        how = "DeLong's method" if metric == "roc_auc" else "by the influence of each"
+        return Difference(value, *linear(apart, n, groups=a.groups), n, f"paired on the same examples, {how}")
     low, high = studentized(apart, n, seed=seed, groups=a.groups)
     return Difference(value, min(low, value), max(high, value), n, "paired bootstrap over the same examples")
 
@@ -334,9 +360,12 @@ def guesses(metric: str, targets: np.ndarray, judged: Judged, weights: np.ndarra
     """Guesses for the same examples without their inputs, from the targets (n,) or (n, C) of the training data, which
     count by their weights.
 
-    The shares of the classes; for a regression the mean, which is best for squared errors, or the median for mae.
+    The shares of the classes; for a regression the mean, which is best for squared errors, or the median for mae; for a
+    language model what it said before it was adapted.
     """
     n = len(judged.target)
+    if judged.task == LANGUAGE:
+        return replace(judged, outputs=judged.target)
     if judged.task == REGRESSION:
         middle = _median(targets, weights) if metric == "mae" else np.average(targets, weights=weights)
         return replace(judged, outputs=np.full(n, float(middle)))
@@ -362,6 +391,8 @@ def _median(values: np.ndarray, weights: np.ndarray | None) -> float:
 
 def dummy(metric: str, targets: np.ndarray, judged: Judged, *, seed: int, weights: np.ndarray | None = None) -> Score:
     """The score of guessing without the inputs on the examples of `judged`. targets, weights: of the training data."""
+    if judged.task == LANGUAGE:
+        return score(metric, guesses(metric, targets, judged), how="the model before it was adapted", seed=seed)
     how = "always the most common class of the training data"
     if judged.task == REGRESSION:
         how = f"always the {'median' if metric == 'mae' else 'mean'} of the training data"
@@ -485,3 +516,10 @@ def _ranked_classes(judged: Judged) -> list[int]:
     counts = np.bincount(judged.target, minlength=judged.outputs.shape[1])
     found = [c for c, count in enumerate(counts) if 0 < count < len(judged.target)]
     return [1] if judged.outputs.shape[1] == 2 and found else found
+
+
+def _precise_classes(judged: Judged) -> list[int]:
+    """The classes that occur; of two only the rare one."""
+    sizes = np.bincount(judged.target, weights=judged.weights, minlength=judged.outputs.shape[1])
+    wanted = range(len(sizes)) if len(sizes) != 2 else [rare_of_two(sizes[0] / sizes.sum())]
+    return [c for c in wanted if sizes[c]]

@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 from tame.core.evaluation import Tempering
 from tame.core.rng import stream
 from tame.evaluate.networks import loss_difference
-from tame.evaluate.score import REGRESSION, Judged, require_same
+from tame.evaluate.score import NUMBERS, Judged, require_same
 
 FOLDS = 5  # each is judged at the temperature that the others give
 LEAST_EXAMPLES = 50
@@ -24,7 +24,7 @@ HOW = "the log loss on validation examples that the temperature was not fitted o
 
 def at(judged: Judged, temperature: float) -> Judged:
     """The same predictions with their logits divided by a temperature."""
-    if temperature == 1.0 or judged.task == REGRESSION:
+    if temperature == 1.0 or judged.task in NUMBERS:
         return judged
     return replace(judged, outputs=np.exp(log_softmax(_logs(judged) / temperature, axis=1)))
 
@@ -40,7 +40,7 @@ def tempered(seeds: Sequence[Judged], *, seed: int) -> tuple[Tempering | None, t
     """
     first = seeds[0]
     require_same(seeds, "predictions of different examples have no common temperature")
-    if first.task == REGRESSION or len(first.ids) < LEAST_EXAMPLES:
+    if first.task in NUMBERS or len(first.ids) < LEAST_EXAMPLES:
         return None, tuple(seeds)
     fold = _folds(first, seed)
     held = np.stack([_held_out(seeds, fold == number) for number in range(FOLDS)])[fold, :, np.arange(len(fold))]

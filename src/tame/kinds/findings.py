@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tame.core.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, StudyConfig, default_metric
+from tame.core.config import (
+    CLASSIFICATION_METRICS,
+    LANGUAGE,
+    LANGUAGE_METRICS,
+    REGRESSION_METRICS,
+    StudyConfig,
+    default_metric,
+)
 from tame.core.errors import UsageError, require, unknown
 from tame.core.records import Confidence, Finding, Severity
 from tame.monitor.remedies import CHANGES
@@ -24,7 +31,8 @@ def metric_for(config: StudyConfig, task: str, sizes: Sequence[int] = ()) -> str
     """
     if config.metric == "auto":
         return BALANCED if sizes and max(sizes) >= RARE * max(min(sizes), 1) else default_metric(task)
-    fitting = REGRESSION_METRICS if task == "regression" else CLASSIFICATION_METRICS
+    others = {"regression": REGRESSION_METRICS, LANGUAGE: LANGUAGE_METRICS}
+    fitting = others.get(task, CLASSIFICATION_METRICS)
     if config.metric not in fitting:
         raise UsageError(f"{config.metric} does not fit a {task} target: {unknown('metric', config.metric, fitting)}")
     return config.metric
@@ -64,6 +72,8 @@ def of_classes(sizes: Mapping[str, int], things: str, *, metric: str, asked: boo
                 "balanced accuracy chooses, since always naming the common class has a high accuracy; collect more "
                 "examples of the rare classes, or name another metric with --metric"
             )
+            if len(sizes) == 2:
+                change += ", such as average_precision, which judges how well the rare class is ranked"
         most = dict(sorted(sizes.items(), key=lambda item: -item[1])[:MOST_NAMED])
         found.append(finding("imbalance", title, "warning", most, change=change))
     few = {name: size for name, size in sorted(sizes.items(), key=lambda item: item[1]) if size < SMALL_CLASS}

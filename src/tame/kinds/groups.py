@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tame.core.config import LEAST_GROUPS
 from tame.core.errors import DataError, require
 from tame.data.split import groups_of
 from tame.data.table_order import group_codes
 from tame.kinds.findings import count
-
-LEAST_GROUPS = 3
 
 
 def named_groups(

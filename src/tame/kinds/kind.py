@@ -16,6 +16,7 @@ import numpy as np
 
 from tame.adjust.portfolio import Preset
 from tame.core.config import StudyConfig
+from tame.core.edits import Edit, Edited
 from tame.core.errors import DataError, UsageError, require
 from tame.core.recipe import Recipe
 from tame.core.records import Finding
@@ -30,19 +31,28 @@ if TYPE_CHECKING:
 
 Rehearse = Callable[[Recipe], float]  # seconds that an epoch of a recipe takes, from a few steps
 Phase = Callable[[str], None]  # hears what is being done now
-PARTS = ("train", "val", "test", "aside")  # of a split
+PARTS = ("train", "val", "test", "aside", "excluded")  # of a split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocks:
+    """How texts are trained on. block: tokens that a model sees at once; batch: blocks in a step; epochs: at most."""
+
+    block: int
+    batch: int
+    epochs: int
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
     """The examples of a study in their order, and how they are split. Targets of the test part are in `sealed` only.
 
-    kind: its name; task: binary, multiclass or regression. targets: (N,) class numbers, -1 in the test part; or
-    numbers, NaN there. shares: (N, C) of classes, NaN there, where examples come with probabilities; `targets` are then
-    the likeliest. weights: (N,) above 0, what an example counts as; None: all alike. side: median shorter side of
-    pictures, in pixels. twins: examples of the test part that are equal to
-    one that is trained on, as examples of few different values are by chance. groups: (N,) as of `Opened`, once it is
-    open.
+    kind: its name; task: binary, multiclass, regression or language-model. targets: (N,) class numbers, -1 in the test
+    part; or numbers, NaN there; of a language model the bits per character before it was adapted. shares: (N, C) of
+    classes, NaN there, where examples come with probabilities; `targets` are then the likeliest. weights: (N,) above 0,
+    what an example counts as; None: all alike. side: median shorter side of pictures, in pixels. twins: examples of the
+    test part that are equal to one that is trained on, as examples of few different values are by chance. groups: (N,)
+    as of `Opened`, once it is open. texts: of these columns, how many hold texts, and whether an encoder has read them.
 
     Raises UsageError for data that cannot be judged honestly: parts that are not known, rows of the test part that are
     not sealed or validate something, their targets in the open, lengths that differ.
@@ -64,6 +74,8 @@ class Data:
     twins: tuple[int, ...] = ()
     groups: np.ndarray | None = None
     weights: np.ndarray | None = None
+    texts: tuple[int, bool] = (0, False)
+    blocks: Blocks | None = None  # of texts for a language model
 
     def weights_of(self, rows: Sequence[int]) -> np.ndarray | None:
         """(n,) what these examples count as; None where all count alike."""
@@ -89,7 +101,7 @@ class Data:
         _sound(list(self.sealed.rows) == hidden, self.kind, "a test part that is not the part which is sealed")
         fold = max(split.fold, default=0)
         _sound(fold < max(split.folds, 1), self.kind, f"an example in fold {fold}, but {split.folds} folds from 0 on")
-        unjudged = np.array(split.fold)[split.rows("test", "aside")]
+        unjudged = np.array(split.fold)[split.rows("test", "aside", "excluded")]
         _sound(bool((unjudged == -1).all()), self.kind, "examples of the test part that are also chosen by")
         counts = self.weights is None or bool((np.isfinite(self.weights) & (self.weights > 0)).all())
         _sound(counts, self.kind, "weights that are not numbers above 0")
@@ -165,10 +177,12 @@ class Facts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What earlier processes kept of a study that goes on. data: its "data" event; speed: of its backbone here."""
+    """What is known of a study before its data is read. data: its "data" event, where it goes on; speed: of its
+    backbone here; edits: that are to be applied to the data."""
 
     data: Plain | None = None
     speed: Speed | None = None
+    edits: tuple[Edit, ...] | None = None
 
     def require_same(self, digests: Sequence[str], what: str) -> None:
         """Raises DataError where the data is not what the study began with. what: pictures, table."""
@@ -179,13 +193,15 @@ class Known:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """Data that was read, judged and split. groups: (N,) numbers, the same for what may not be parted; skipped: files
-    that were left out. Raises UsageError for facts that are not a dataclass, and for groups of another length."""
+    that were left out; edited: the edits that were applied, None where there were none. Raises UsageError for facts
+    that are not a dataclass, and for groups of another length."""
 
     data: Data
     facts: Facts
     groups: np.ndarray
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    edited: Edited | None = None
 
     def __post_init__(self) -> None:
         kind, num = self.data.kind, len(self.data.ids)
@@ -343,7 +359,8 @@ class Kind:
     ensembles: whether several networks may be delivered as one, and are where that is better and nothing else is said.
     source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
     (`OpenMaterial`), to what a delivered model does with new examples (`Prediction`), to what refuses bad data before
-    anything is made, and to what draws small pictures of examples. own_model: to an `OwnModel`, where there can be one.
+    anything is made, to what draws small pictures of examples, and to what opens them one by one (`OpenExamples`).
+    own_model: to an `OwnModel`, where there can be one.
     """
 
     name: str  # as files have it
@@ -366,6 +383,7 @@ class Kind:
     prediction: str
     look: str = ""
     thumbnails: str = ""
+    examples: str = ""
     own_model: str = ""
 
     def read(self, config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:

@@ -12,8 +12,10 @@ from tame.core.errors import UsageError, require
 from tame.core.registry import Registry
 from tame.kinds.arrays.kind import OWN_ARRAYS
 from tame.kinds.kind import Kind
+from tame.kinds.language.kind import LANGUAGE_MODELS
 from tame.kinds.pictures.kind import PICTURES
 from tame.kinds.tables.kind import TABLES
+from tame.kinds.texts.kind import TEXTS
 
 FIRST = PICTURES.name  # the kind of the first studies, which named none
 
@@ -26,7 +28,7 @@ def require_kind(name: str, part: object) -> None:
 
 
 KINDS: Registry[Kind] = Registry("kind of data", group="tame.kinds", check=require_kind)
-OURS = (PICTURES, TABLES, OWN_ARRAYS)
+OURS = (LANGUAGE_MODELS, TEXTS, PICTURES, TABLES, OWN_ARRAYS)  # the first that claims the data has it
 for _each in OURS:
     KINDS.add(_each.name)(_each)
 

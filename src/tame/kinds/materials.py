@@ -17,8 +17,13 @@ from tame.trial.training_material import Material, OpenMaterial, Room
 
 def open_material(kind: str, given: Plain, room: Room) -> tuple[Material, Plain]:
     """Opens data of this kind for training. Returns also what is known of it then. Raises UsageError."""
-    opens: OpenMaterial = referred(KINDS.get(kind).material)
-    return opens(given, room)
+    return opener(kind)(given, room)
+
+
+def opener(kind: str) -> OpenMaterial:
+    """What opens data of this kind; loads what that needs. Raises UsageError."""
+    found: OpenMaterial = referred(KINDS.get(kind).material)
+    return found
 
 
 def prediction_of(kind: str) -> Prediction:

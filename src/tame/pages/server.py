@@ -26,14 +26,18 @@ from tame.kinds.known import FIRST
 from tame.pages.access import Access
 from tame.pages.compare import compared
 from tame.pages.curves import FIELDS, chart
+from tame.pages.data import DataPage, Desk, counts_of
 from tame.pages.guard import FRAMED, Guard
 from tame.pages.library import Library, Shelf
+from tame.pages.space import wider_text
 from tame.pages.stream import Watches
+from tame.pages.study_routes import StudyRoutes, number_of
 from tame.pages.tables import table, trial_detail
 from tame.pages.teaching import Teaching
 from tame.pages.trying import Trier
 from tame.pages.views import OFFERED, findings, life_of, lines, overview
 from tame.pages.workshop import Workshop
+from tame.study.events import Asked
 from tame.study.inbox import Seal, ask, wish_of
 
 REPORT_BYTES = 64 * 1024 * 1024
@@ -51,6 +55,8 @@ class Settings:
     store_of: Callable[[Path], str | None] = field(default=lambda folder: None)
     is_read_only: bool = False
     answers: tuple[str, ...] = ()  # the command that answers what a model says, without its study
+    shows: tuple[str, ...] = ()  # the command that reads the data of a study, without it
+    edits: tuple[str, ...] = ()  # the command that notes edits where no process works on a study, without it
     fit: tuple[str, ...] = ()  # the command that begins a study, without its data; none: nothing can be taught
 
 
@@ -66,7 +72,8 @@ def application(settings: Settings, access: Access, *, port: int) -> Guard:
         Route("/api/s/{id}/trials", pages.api_trials), Route("/api/s/{id}/trial/{number:int}", pages.api_trial),
         Route("/api/s/{id}/ask", pages.api_ask, methods=["POST"]), Route("/teach", pages.teach),
         Route("/s/{id}/try", pages.try_), Route("/api/s/{id}/try", pages.api_try, methods=["PUT"]),
-        *pages.teaching.routes,
+        Route("/s/{id}/space", pages.space), Route("/s/{id}/data", pages.data), *pages.of_study.routes,
+        *pages.teaching.routes, *pages.looking.routes,
     ]  # fmt: skip
 
     @asynccontextmanager
@@ -74,6 +81,7 @@ def application(settings: Settings, access: Access, *, port: int) -> Guard:
         yield
         pages.library.close()
         pages.trier.close()
+        pages.looking.close()
 
     handlers: Mapping[Any, Any] = {HTTPException: _failed, TameError: _refused}
     return Guard(Starlette(routes=routes, lifespan=life, exception_handlers=handlers), access, port=port)
@@ -87,7 +95,10 @@ class Pages:
         self.library = Library(settings.folders, store_of=settings.store_of)
         self._watches = Watches(self.library)
         self.trier = Trier(settings.answers)
+        self.of_study = StudyRoutes(self._shelf)
         is_open = not settings.is_read_only and bool(settings.fit)
+        key = None if settings.is_read_only else settings.key
+        self.looking = DataPage(Desk(shows=settings.shows, edits=settings.edits, key=key), self._shelf)
         self.teaching = Teaching(Workshop(settings.folders[0], fit=settings.fit), is_open=is_open)
 
     async def enter(self, request: Request) -> Response:
@@ -106,6 +117,10 @@ class Pages:
     async def trials(self, request: Request) -> Response:
         shelf = await self._shelf(request)
         return _page("trials.html", view=overview(shelf), rows=table(shelf, sort="loss", most=100)["rows"])
+
+    async def space(self, request: Request) -> Response:
+        shelf = await self._shelf(request)
+        return _page("space.html", view=overview(shelf), space=await self.of_study.view(shelf))
 
     async def report(self, request: Request) -> Response:
         return _page("report.html", view=overview(await self._shelf(request)))
@@ -143,6 +158,12 @@ class Pages:
     def _can_try(self, shelf: Shelf) -> bool:
         state = shelf.followed.state
         return state.result is not None and state.kind == FIRST and bool(self.settings.answers)
+
+    async def data(self, request: Request) -> Response:
+        shelf = await self._shelf(request)
+        counts = counts_of(shelf.followed.state)
+        own = [each for each in findings(shelf) if each["trial"] is None]
+        return _page("data.html", view=overview(shelf), counts=counts, findings=own)
 
     async def teach(self, request: Request) -> Response:
         return _page("teach.html", shop=await asyncio.to_thread(self.teaching.view))
@@ -200,7 +221,7 @@ class Pages:
             raise HTTPException(409, "no process works on this study, so nobody would answer")
         try:
             given = json.loads(body)
-            wish = wish_of(given["what"], seconds=given.get("seconds"), code=given.get("code"))
+            wish = _wish(shelf, given)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise HTTPException(400, "what is asked for cannot be read") from None
         seal = Seal(key=self.settings.key, study=opened.id)
@@ -224,6 +245,15 @@ class Pages:
             raise HTTPException(404, "no such study")
         await asyncio.to_thread(shelf.look)
         return shelf
+
+
+def _wish(shelf: Shelf, given: Mapping[str, Any]) -> Asked:
+    """What is asked for: a wider range by the name of its dimension and its new ends."""
+    texts = None
+    if given["what"] == "space":
+        low, high = (number_of(given.get(end)) for end in ("low", "high"))
+        texts = (wider_text(shelf.followed.state, str(given["name"]), low=low, high=high),)
+    return wish_of(given["what"], seconds=given.get("seconds"), code=given.get("code"), texts=texts)
 
 
 def _number(text: str) -> int:

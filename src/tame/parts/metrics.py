@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tame.core.errors import ShapeError
+from tame.core.evaluation import rare_of_two
 from tame.core.registry import Registry
 
 
@@ -37,6 +38,12 @@ def mean_over(each: Tensor, weight: Tensor | None) -> Tensor:
         return each.mean(dim=1)
     own = weight.to(each)
     return (each * own).sum(dim=1) / own.sum()
+
+
+@METRICS.add("bits_per_character")
+def bits_per_character(outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean of outputs (M, B, 1) that are the bits per character of texts, weighted by their characters."""
+    return mean_over(outputs[..., 0], weight)
 
 
 def _confusion(outputs: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
@@ -97,6 +104,39 @@ def roc_auc(outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Te
         areas = [_weighted_area(columns[c], target == c, weight.double()) for c in ranked]
     found = torch.stack(areas).mean(dim=0) if areas else torch.full_like(outputs[:, 0, 0], 0.5)
     return torch.where(outputs.isnan().any(dim=2).any(dim=1), torch.nan, found)
+
+
+@METRICS.add("average_precision")
+def average_precision(outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Precision among the examples that rank at least as high as one of a class, averaged over those of the class.
+
+    Of two classes it is that of the second, or of the first if less than a third of the examples are of it. More are
+    ranked by probability, each against the rest, and the mean is over the classes that occur. 0 if the one class of two
+    does not occur. NaN if an output is NaN.
+    Source: Davis and Goadrich, The Relationship Between Precision-Recall and ROC Curves (2006).
+    """
+    own = torch.ones_like(target, dtype=torch.float64) if weight is None else weight.double()
+    sizes = torch.bincount(target, weights=own, minlength=outputs.shape[-1]).tolist()
+    rank_by = F.log_softmax(outputs, dim=-1)
+    if len(sizes) == 2:
+        one = rare_of_two(sizes[0] / sum(sizes))
+        rank_by, ranked = outputs - outputs.flip(-1), [one] if sizes[one] else []
+    else:
+        ranked = [c for c, size in enumerate(sizes) if size]
+    each = [_precision(rank_by[..., c].contiguous(), target == c, own) for c in ranked]
+    found = torch.stack(each).mean(dim=0) if each else torch.zeros_like(outputs[:, 0, 0])
+    return torch.where(outputs.isnan().any(dim=2).any(dim=1), torch.nan, found)
+
+
+def _precision(rank_by: Tensor, own: Tensor, weight: Tensor) -> Tensor:
+    """Average precision (M,) of the examples in own (B,), in float64 until the end. rank_by: (M, B)."""
+    order = rank_by.sort(dim=1, descending=True)
+    first = torch.searchsorted(-order.values, -rank_by, right=True)  # how many rank at least as high as each
+    right, all_of_them = (
+        F.pad(each.expand(rank_by.shape).gather(1, order.indices).cumsum(dim=1), (1, 0)).gather(1, first)
+        for each in (torch.where(own, weight, 0), weight)
+    )
+    return ((weight * right / all_of_them)[:, own].sum(dim=1) / weight[own].sum()).to(rank_by.dtype)
 
 
 def _area(rank_by: Tensor, own: Tensor, *, ones: int) -> Tensor:

@@ -287,12 +287,13 @@ def head_of(num_features: int, num_classes: int, recipe: ModelRecipe) -> Mlp:
 
 
 TABLE_MODELS = ("linear", "mlp")
+WORDS = "words"  # a linear model on the sparse words of texts, which is not built here
 
 
 def build_table_model(columns: Columns, num_outputs: int, recipe: ModelRecipe) -> Mlp:
     """The model of a table: linear, or a multi-layer perceptron. Raises UsageError for another name."""
     if recipe.name not in TABLE_MODELS:
-        raise UsageError(unknown("model of tables", recipe.name, TABLE_MODELS))
+        raise UsageError(unknown("model of tables", recipe.name, (*TABLE_MODELS, WORDS)))
     return Mlp(columns, num_outputs, replace(recipe, depth=0) if recipe.name == "linear" else recipe)
 
 

@@ -25,6 +25,7 @@ from tame.core.errors import RefusedError, UsageError, require
 from tame.core.files import TEXT_BYTES, read_bytes, write_bytes, write_text
 from tame.core.recipe import Recipe
 from tame.core.sums import DESCRIPTION, SUMS, WEIGHTS, read_sums, sha256_of, write_sums
+from tame.parts.encoders import TextEncoder, encoder_json, encoder_tensors, restored_encoder
 from tame.parts.familiar import Familiar
 from tame.parts.losses import LOSSES
 from tame.parts.mlp import Mlp
@@ -52,7 +53,7 @@ class Network:
     columns and their encoding; for a regression: the scale of the target), as plain values and as tensors.
     temperature: by which the logits of all members together are divided; others: networks that judge beside this one,
     each with a recipe and an encoding of its own. familiar: tells examples that are unlike those of the training, from
-    what this network sees of them.
+    what this network sees of them. texts: the frozen encoder of texts, where a member sees its features.
     """
 
     kind: str  # of the data
@@ -69,6 +70,7 @@ class Network:
     temperature: float = 1.0
     others: tuple[Network, ...] = ()
     familiar: Familiar | None = None
+    texts: TextEncoder | None = None
 
     @property
     def members(self) -> tuple[Network, ...]:
@@ -132,6 +134,8 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
         tensors |= {f"others.{number}.prepared.{name}": value for name, value in other.arrays.items()}
     if network.familiar is not None:
         tensors |= {f"familiar.{name}": value for name, value in network.familiar.tensors().items()}
+    if network.texts is not None:
+        tensors |= {f"texts.{name}": value for name, value in encoder_tensors(network.texts).items()}
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     content = save(plain, metadata={"schema": UNPROVEN})
@@ -154,6 +158,8 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
     if network.backbone is not None:
         own = network.backbone
         about["backbone"] = {"name": own.name, "digest": own.digest, "config": dict(own.config)}
+    if network.texts is not None:
+        about["texts"] = encoder_json(network.texts)
     text = json.dumps(about, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
     # From here on the folder is sound again only once the hashes are written; a kill in between is delivered again.
     write_bytes(folder.parent, f"{folder.name}/{WEIGHTS}", content)
@@ -220,12 +226,13 @@ def _assembled(about: Plain, tensors: Mapping[str, Tensor], folder: Path, empty:
         arrays = _part(tensors, f"{prefix}prepared.")
         return Network(kind, str(about["task"]), recipe, labels, module.eval(), prepared=prepared, arrays=arrays)
 
-    known = about.get("familiar")
+    known, encoder = about.get("familiar"), about.get("texts")
     return replace(
         member(about, ""), backbone=backbone, run=about["run"], shortest=int(about["shortest"]), note=note,
         temperature=temperature,
         others=tuple(member(one, f"others.{number}.") for number, one in enumerate(about.get("others", ()))),
         familiar=None if known is None else Familiar.restore(known, _part(tensors, "familiar.")),
+        texts=None if encoder is None else restored_encoder(encoder, _part(tensors, "texts."), where=str(folder)),
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from tame.parts.mlp import Mlp, num_weights
 HEAVY = 2**19  # multiplications of one member in the mean product of a step from which oneDNN may be faster
 HEAVIER = 2**22  # multiplications of one member between two hidden layers from which bfloat16 may be faster
 GAIN = 1.2  # how much faster it must be on a product of heavy members
+LONG_S = 0.2  # after which a product is not timed again: in bfloat16 without instructions for it one takes 0.07 s
 INEXACT = 4.0  # the largest error allowed, relative to that of MKL
 _MATMUL: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
 _TINY = 16**3  # multiplications up to which torch uses MKL anyway
@@ -127,9 +128,9 @@ def half_pays(device: torch.device) -> bool:
 
 
 def _seconds(a: Tensor, b: Tensor, wanted: bool, multiply: Callable[[Tensor, Tensor], Tensor] = torch.bmm) -> float:
-    times = []
+    times: list[float] = []
     with by_onednn(wanted):
-        for _ in range(20):
+        while len(times) < 3 or (len(times) < 20 and sum(times) < LONG_S):
             begun = time.perf_counter()
             multiply(a, b)[0, 0, 0].item()  # waits for a GPU
             times.append(time.perf_counter() - begun)

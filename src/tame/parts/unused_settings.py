@@ -24,7 +24,7 @@ def refuse_unused(recipes: Sequence[Recipe], names: Sequence[str], *, uses: Coll
     """Raises UsageError for one of the `names` that has no effect in any of the recipes, and says what would use it.
 
     recipes: all that may be trained, at least one; names: what the user fixed or searches; uses: the parts of a recipe
-    that this kind of data uses, of those that only some kinds use: input, table, own, augment.
+    that this kind of data uses, of those that only some kinds use: input, table, adapter, own, augment.
     """
     for name in names:
         room, _, leaf = name.rpartition(".")
@@ -39,7 +39,15 @@ _NOTHING = object()
 
 
 def _input(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
-    return "" if "input" in uses else "it is only for pictures; leave it out"
+    if "input" not in uses:
+        return "it is only for pictures; leave it out"
+    if (leaf == "length") != ("adapter" in uses):
+        return f"it is only for {'pictures' if 'adapter' in uses else 'texts'}; leave it out"
+    return ""
+
+
+def _adapter(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
+    return "" if "adapter" in uses else "it is only for language models; leave it out"
 
 
 def _table(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
@@ -56,6 +64,8 @@ def _model(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
         return "" if own.name == "head" else f"it is only for heads on a backbone, and model.name is {own.name!r}"
     if leaf == "name" or own.name == "own":
         return "" if leaf == "name" else "it is only for TAME's models; give your function an argument for it"
+    if own.name == "adapted":
+        return "" if leaf == "dropout" else "a language model has the shape that it came with; leave it out"
     if own.name == "head":
         if leaf == "dropout":
             return "" if own.hidden else "a linear head has no layer for it; set model.hidden as well"
@@ -122,6 +132,6 @@ def _some(names: Iterable[str]) -> str:
 
 
 _ROOMS: dict[str, Callable[[Recipe, str, Collection[str]], str]] = {
-    "input": _input, "table": _table, "model": _model, "own": _own, "loss": _loss, "optimizer": _optimizer,
-    "schedule": _schedule, "then": _then, "augment": _augment,
+    "input": _input, "adapter": _adapter, "table": _table, "model": _model, "own": _own, "loss": _loss,
+    "optimizer": _optimizer, "schedule": _schedule, "then": _then, "augment": _augment,
 }  # fmt: skip

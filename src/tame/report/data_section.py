@@ -16,7 +16,13 @@ from tame.report import formats, words
 from tame.report.charts import shares
 from tame.report.svg import both
 
-PARTS = {"train": "training", "val": "validation", "test": "sealed test", "aside": "put aside"}
+PARTS = {
+    "train": "training",
+    "val": "validation",
+    "test": "sealed test",
+    "aside": "put aside",
+    "excluded": "left out by you",
+}
 COLUMN_KINDS = {  # of columns that can be trained on
     "number": ("number", "numbers"), "category": ("category", "categories"), "boolean": ("yes or no", "yes or no"),
     "date": ("date", "dates"),
@@ -87,7 +93,7 @@ def of_data(result: Result) -> DataSection:
         left_out=[_column(each, total) for each in inputs if not each.learnt],
         part_names=names,
         part_sums=sums,
-        class_counts=[] if result.is_regression else _class_counts(result, parts),
+        class_counts=[] if result.is_regression or result.is_language_model else _class_counts(result, parts),
         parts_chart=both(
             "parts", partial(shares, bar, title=f"How the {words.noun(result.kind)} are split", desc=desc)
         ),
@@ -110,28 +116,33 @@ def _about(result: Result, total: int) -> str:
     """How much data there is, in a few sentences."""
     facts = result.data_facts
     said = words.examples(result, total if facts.pictures is None else facts.pictures)
-    if not result.is_regression:
+    if not (result.is_regression or result.is_language_model):
         said += f" in {formats.count(len(result.classes), 'class')}"
     if facts.side is not None:
         said += f"; median shorter side {facts.side} pixels"
     if _inputs(result):
         said += f". {_kinds(result)}"
     found = [f"{said}."]
+    if (texts := facts.language) is not None:
+        held = ", ".join(f"{number:,} {PARTS.get(part, part)}" for part, number in texts.texts.items())
+        found.append(
+            f"The passages are of {formats.count(sum(texts.texts.values()), 'text')} ({held}) with {texts.tokens:,} "
+            f"tokens and {texts.characters:,} characters; texts are split as a whole, near copies together. An epoch "
+            f"takes {texts.slots:,} blocks of {texts.block:,} tokens, the next ones each time."
+        )
     own = KINDS.get(result.kind).words
     if own.is_file:
         pairs, skipped = facts.pairs, facts.skipped or 0
         kept = " and kept on one side of the split" if pairs else ""
         same = f"{formats.count(pairs, 'pair')} of the same or nearly the same {own.noun}"
-        found.append(f"{same} {_were(pairs)} found{kept}; {formats.count(skipped, 'file')} {_were(skipped)} skipped.")
+        found.append(
+            f"{same} {words.were(pairs)} found{kept}; {formats.count(skipped, 'file')} {words.were(skipped)} skipped."
+        )
     if twins := facts.twins:
         found.append(f"{words.examples(result, twins)} {'has' if twins == 1 else 'have'} an identical copy.")
     if without := facts.unlabelled:
-        found.append(f"{words.examples(result, without)} without a target {_were(without)} left out.")
+        found.append(f"{words.examples(result, without)} without a target {words.were(without)} left out.")
     return " ".join(found)
-
-
-def _were(amount: int) -> str:
-    return "was" if amount == 1 else "were"
 
 
 def _kinds(result: Result) -> str:
@@ -145,7 +156,7 @@ def _kinds(result: Result) -> str:
     ]
     out = len(columns) - kinds.total()
     of = formats.count(kinds.total(), "column")
-    left = f"; {formats.count(out, 'column')} {_were(out)} left out" if out else ""
+    left = f"; {formats.count(out, 'column')} {words.were(out)} left out" if out else ""
     return f"Trained on {of}{f': {formats.listed(used)}' if used else ''}{left}"
 
 

@@ -48,7 +48,8 @@ def sentences(result: Result, *, brief: bool = False) -> list[str]:
 
 def ensemble(result: Result, about: EnsembleRow) -> str:
     """Whether several networks judge together, and by how much they are better than one."""
-    loss = "RMSE" if result.is_regression else "log loss"
+    loss = formats.metric_name(result.metric) if result.is_language_model else "log loss"
+    loss = "RMSE" if result.is_regression else loss
     value, low, high = (formats.shown_signed("log_loss", each) for each in _of(about))
     change = f"{value} ({low} to {high}) beside one network of the winner"
     many = formats.count(len(about.members), "network")

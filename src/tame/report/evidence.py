@@ -69,6 +69,12 @@ def to_do(finding: Finding) -> str:
 
 # For each code the sentences that may show its evidence: the first one whose values are all known is used.
 _SENTENCES: Mapping[str, tuple[str, ...]] = {
+    "row_order": (
+        "the place in the file tells {told} of what is to be known of the target: of {rows_low} {share_low} are "
+        "{name}, of {rows_high} {share_high}",
+        "the place in the file tells {told} of what is to be known of the target: its mean is {mean_low} in {rows_low} "
+        "and {mean_high} in {rows_high}",
+    ),
     "squashed_outputs": (
         "the outputs stay between {low} and {high}, so the loss cannot fall below {floor}",
         "the outputs stay between {low} and {high}; {missed} of the targets lie beyond",

@@ -20,6 +20,11 @@ FIELDS: Mapping[str, Field] = {
     "input.size": Field("picture size", "side of the square input picture, in pixels", "size"),
     "input.views": Field("views", "views of each picture used in training: the picture, its mirror image, crops"),
     "input.crop": Field("crop", "share of the picture's shorter side that is used"),
+    "input.length": Field("text length", "tokens that a language model sees at once in training", "length"),
+    "adapter.name": Field("adapter", "what is trained beside a frozen language model"),
+    "adapter.rank": Field("adapter rank", "rank of the trained matrices: how much an adapter can change", "rank"),
+    "adapter.alpha": Field("adapter alpha", "what an adapter adds is scaled by alpha / rank"),
+    "adapter.matrices": Field("adapted matrices", "which matrices of each block have an adapter", "matrices"),
     "table.scaling": Field(
         "scaling of numbers", "how numeric columns are scaled: to a normal distribution, or by mean and spread"
     ),
@@ -32,8 +37,11 @@ FIELDS: Mapping[str, Field] = {
     "table.one_hot": Field(
         "one-hot limit", "most categories that are encoded one-hot; columns with more are embedded"
     ),
+    "table.texts": Field("texts", "how columns of text enter: by their words, or by the features of an encoder"),
     "model.name": Field(
-        "model", "what is trained: a head on a backbone's features, a linear model, an MLP, or a complete network"
+        "model",
+        "what is trained: a head on a backbone's features, a linear model, an MLP, words (a linear model on the words "
+        "of texts), or a complete network",
     ),
     "model.hidden": Field("hidden units", "units in the head's hidden layer; 0 is a linear head", "hidden"),
     "model.width": Field(
@@ -116,7 +124,8 @@ FIELDS: Mapping[str, Field] = {
     "seed": Field("seed", "seed for all random choices of a training; never searched"),
 }  # fmt: skip
 COLUMNS = (  # of a table of trials, the most important first
-    "input.size", "optimizer.lr", "optimizer.weight_decay", "model.width", "model.depth", "batch_size",
+    "input.size", "optimizer.lr", "adapter.rank", "adapter.matrices", "input.length", "optimizer.weight_decay",
+    "model.width", "model.depth", "batch_size",
     "model.dropout", "model.hidden",
 )  # fmt: skip
 

@@ -14,9 +14,11 @@ METRICS = {
     "f1_macro": "macro F1",
     "log_loss": "log loss",
     "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
     "rmse": "RMSE",
     "mae": "mean absolute error",
     "r2": "R²",
+    "bits_per_character": "bits per character",
 }
 HUGE = 1e12  # numbers from here on are shown with an exponent
 IN_UNITS = ("rmse", "mae")  # metrics in the units of the target, of any size

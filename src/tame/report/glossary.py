@@ -19,11 +19,16 @@ METRICS = {
     "log_loss": "minus the logarithm of the probability given to the true class, averaged; lower is better",
     "roc_auc": "the probability that an example of a class gets a higher score for it than an example of another "
     "class; 0.5 is chance",
+    "average_precision": "the precision among the examples that rank at least as high as an example of a class, "
+    "averaged over the examples of that class; of two classes it is that of the second, or of the first if less than a "
+    "third of the examples are of it, so that it is about the rare one; the share of the class is chance",
     "rmse": "the square root of the mean squared error, in the units of the target; large errors weigh most; lower "
     "is better",
     "mae": "the mean size of the error, in the units of the target; lower is better",
     "r2": "the share of the target's variance that the predictions explain; 0 is as good as always guessing the mean, "
     "1 is perfect",
+    "bits_per_character": "how many bits a character of a text takes if the model foretells it: comparable between "
+    "models with different tokens; lower is better",
 }
 # Of each word its name and what it means. {many}: what examples are called, {one}: one of them.
 MEANINGS: Mapping[str, tuple[str, str]] = {
@@ -210,6 +215,8 @@ def _loss(result: Result) -> str:
             "Here it is the distance between predictions and true values, with the target scaled to mean 0 and "
             "standard deviation 1. On this scale, always guessing the mean has a squared error of about 1."
         )
+    if result.is_language_model:
+        return f"Here it is how many bits a character takes. Before the model was adapted it was {guess}."
     amount = len(result.classes)
     return (
         f"Here it is minus the logarithm of the probability given to the true class, in nats. Giving each of the "

@@ -38,6 +38,7 @@ def model_card(result: Result) -> str:
         _what(result),
         f"**{value}** ({words.span(score, metric)}, 95 % interval, n = {score.n}), {score.how}. "
         f"{formats.sentence(words.verdict(result))}",
+        *([formats.sentence(edited)] if (edited := words.edited(result)) else []),
         f"{own.takes} {_limit(result)}",
         *([" ".join(told)] if (told := sentences(result)) else []),
         f"```\n{words.predict_command(replace(result, study='MODEL_FOLDER'), str)}\n```",
@@ -46,6 +47,8 @@ def model_card(result: Result) -> str:
 
 
 def _hub_task(result: Result) -> str:
+    if result.is_language_model:
+        return KINDS.get(result.kind).words.card_task
     what = "regression" if result.is_regression else "classification"
     return f"{KINDS.get(result.kind).words.card_task}-{what}"
 
@@ -53,6 +56,9 @@ def _hub_task(result: Result) -> str:
 def _what(result: Result) -> str:
     """What the network does, and its classes."""
     target = formats.inert(formats.short(result.target, 80))
+    if (texts := result.data_facts.language) is not None:
+        name = formats.inert(texts.model)
+        return f"Writes on from a beginning: {name}, adapted by TAME to {texts.texts['train']:,} texts."
     many, base = words.noun(result.kind), _base(result)
     if result.is_regression:
         return f"Predicts {target or 'a number'} with {base}, tuned by TAME."
@@ -73,6 +79,8 @@ def _base(result: Result) -> str:
 
 def _limit(result: Result) -> str:
     own = KINDS.get(result.kind).words
+    if result.is_language_model:
+        return ""
     unlike = f"{own.a_noun} unlike the training data"
     if result.is_regression:
         return f"It always predicts a number, even for {unlike}."

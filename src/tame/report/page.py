@@ -13,7 +13,7 @@ from pathlib import PurePath
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tame.core.evaluation import NumberAnswers
+from tame.core.evaluation import LanguageAnswers, NumberAnswers
 from tame.core.records import Finding, History, Trial
 from tame.core.result import Result
 from tame.kinds.known import FIRST, KINDS
@@ -26,6 +26,7 @@ from tame.report.evidence import SURE, evidence, to_do
 from tame.report.fields import in_plain_words
 from tame.report.glossary import Term, terms
 from tame.report.importance_section import ImportanceSection
+from tame.report.language_section import LanguageSection, of_language
 from tame.report.more_data_section import MoreDataSection, of_more_data
 from tame.report.next_steps import Step, next_steps
 from tame.report.pictures import PairGroup, pair_groups
@@ -59,7 +60,7 @@ class Page:
     """What the templates print: values, sentences, and charts as markup.
 
     ability: what the network does; is_shown: whether examples have thumbnails; one, a_one, many: what an example is
-    called; shown: writes a value of the metric; classes, numbers: one of the two, by task.
+    called; shown: writes a value of the metric; classes, numbers, language: one of these, by task.
     """
 
     result: Result
@@ -76,6 +77,7 @@ class Page:
     span: str
     right: str
     opened: str
+    edited: str
     other_metrics: str
     verdict: str
     default_is_beaten: bool
@@ -92,6 +94,7 @@ class Page:
     cases: list[CasePart]
     classes: ClassSection | None
     numbers: NumberSection | None
+    language: LanguageSection | None
     delivered: DeliveredSection
     more_data: MoreDataSection | None
     data: DataSection
@@ -160,9 +163,10 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
     """What the templates print."""
     trials = search_section.ranked([t for t in history.trials.values() if not (t.is_finalist or t.is_remedy)])
     kind, answers, classes, numbers = result.kind, result.answers, None, None
+    language = of_language(result, answers) if isinstance(answers, LanguageAnswers) else None
     if isinstance(answers, NumberAnswers):
         numbers = test_section.of_numbers(result, answers, thumbnails)
-    else:
+    elif not isinstance(answers, LanguageAnswers):
         classes = test_section.of_classes(result, answers, thumbnails)
     return Page(
         result=result,
@@ -179,6 +183,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
         span=words.span(result.score, result.metric),
         right=_right(result),
         opened=words.opened(result),
+        edited=words.edited(result),
         other_metrics=words.other_metrics(result),
         verdict=words.verdict(result),
         default_is_beaten=_is_beaten(result),
@@ -195,6 +200,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
         cases=of_cases(result, history),
         classes=classes,
         numbers=numbers,
+        language=language,
         delivered=of_delivered(result),
         more_data=of_more_data(result),
         data=data_section.of_data(result),
@@ -208,7 +214,9 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
 
 def _sections(result: Result, classes: ClassSection | None) -> list[tuple[str, str]]:
     """The sections that this page has, in their order: anchor and title."""
-    if classes is None:
+    if result.is_language_model:
+        first = [("language", "What it learned"), ("samples", "What it writes")]
+    elif classes is None:
         first = [("agreement", "Predicted vs. true"), ("errors", "Largest errors")]
     else:
         first = [("mistakes", "Mistakes"), ("confusion", "Confusion matrix"), ("classes", "Each class")]
@@ -229,7 +237,7 @@ def _sections(result: Result, classes: ClassSection | None) -> list[tuple[str, s
 
 def _right(result: Result) -> str:
     tested, answers = words.examples(result, result.score.n, "test"), result.answers
-    if isinstance(answers, NumberAnswers):
+    if isinstance(answers, NumberAnswers | LanguageAnswers):
         return f"on {tested}"
     return f"{sum(each.right for each in answers.per_class):,} of {tested} correct"
 
@@ -294,7 +302,9 @@ def _to_reproduce(result: Result) -> list[tuple[str, str]]:
     apart = formats.compact(float(delivered.largest_difference))
     checked = words.examples(result, delivered.checked, "test")
     what = f"a probability: {apart}"
-    if result.is_regression:
+    if result.is_language_model:
+        what = f"a passage: {apart} bits per character"
+    elif result.is_regression:
         what = f"a prediction: {apart} standard deviations of the target"
     rows.append(("reloaded model", f"same predictions on {checked}; largest difference of {what}"))
     return rows

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tame.core.evaluation import ClassAnswers, Sample
+from tame.core.evaluation import ClassAnswers, NumberAnswers, Sample
 from tame.core.records import Finding
 from tame.core.result import Result
 from tame.kinds.known import KINDS
@@ -59,9 +59,11 @@ def pictured(result: Result) -> dict[str, int]:
     answers = result.answers
     if isinstance(answers, ClassAnswers):
         small, large = [each.id for each in answers.samples], [each.id for each in answers.mistakes]
-    else:
+    elif isinstance(answers, NumberAnswers):
         shown = answers.errors[:MOST_ERRORS] if KINDS.get(result.kind).thumbnails else ()
         small, large = [each.id for each in shown], []
+    else:
+        small, large = [], []
     small += [name for _, pairs in _paired(result.findings) for pair in pairs for name in pair]
     return {**dict.fromkeys(small, SMALL), **dict.fromkeys(large, LARGE)}
 

@@ -407,6 +407,8 @@ def finalist_row(each: FinalistRow, default: Mapping[str, Value], result: Result
 
 def tie_break(result: Result) -> str:
     """The metric that decides between finalists without a real difference; "" if it is the study's own."""
+    if result.is_language_model:
+        return ""
     found = "rmse" if result.is_regression else "log_loss"
     return "" if found == result.metric else found
 
@@ -448,8 +450,8 @@ def value_range(metric: str, values: Sequence[float]) -> tuple[float, float]:
     """A range that holds these values of a metric with a margin, within the metric's possible values."""
     low, high = min(values), max(values)
     air = 0.06 * (high - low) or 0.05 * (abs(high) if metric in formats.IN_UNITS else 1) or 0.05
-    if metric == "log_loss":
-        return 0.0, high + air
+    if metric in ("log_loss", "bits_per_character"):
+        return max(0.0, low - air) if metric != "log_loss" else 0.0, high + air
     least = -math.inf if metric == "r2" else 0.0
     return max(least, low - air), high + air if metric in formats.IN_UNITS else min(1.0, high + air)
 

@@ -74,12 +74,17 @@ def examples(result: Result, n: int, which: str = "") -> str:
 
 
 def guess_loss(result: Result) -> float:
-    """About the loss of guessing: ln C nats, or 1 for the squared error of a standardized target."""
+    """About the loss of guessing: ln C nats, 1 for the squared error of a standardized target, or that of a language
+    model before it was adapted."""
+    if result.is_language_model:
+        return result.baselines.dummy.value
     return 1.0 if result.is_regression else math.log(max(len(result.classes), 2))
 
 
 def loss_unit(result: Result) -> str:
     """What follows "loss" in the label of an axis."""
+    if result.is_language_model:
+        return ", bits per character"
     return ", of the scaled target" if result.is_regression else f", nats per {noun(result.kind, 1)}"
 
 
@@ -125,6 +130,32 @@ def opened(result: Result) -> str:
     return f"opened {times} times, each time for the same model, because the study was interrupted after the first"
 
 
+def edited(result: Result) -> str:
+    """How the data was edited before the study, and what that means for its score; "" where it was not."""
+    own = result.edits
+    if own is None:
+        return ""
+    done = _edits(result, own.excluded, own.relabelled)
+    if not own.test_excluded and not own.test_relabelled:
+        return f"the data was edited by hand: {done}, none of them in the sealed test part"
+    of_test, looked = _edits(result, own.test_excluded, own.test_relabelled), own.after_looking
+    after = f", {looked} of these after looking at the test answers of an earlier study" if looked else ""
+    said = f"the data was edited by hand: {done}; in the sealed test part {of_test}{after}"
+    return f"{said}. The score is flattered where only examples that a model got wrong were edited"
+
+
+def _edits(result: Result, excluded: int, relabelled: int) -> str:
+    """12 pictures were left out and 3 labels were changed."""
+    said = [f"{examples(result, excluded)} {were(excluded)} left out"] if excluded else []
+    said += [f"{count(relabelled, 'label')} {were(relabelled)} changed"] if relabelled else []
+    return " and ".join(said)
+
+
+def were(amount: int) -> str:
+    """The verb of a number of things in the past."""
+    return "was" if amount == 1 else "were"
+
+
 def verdict(result: Result) -> str:
     """What the search was worth: the winner beside the default recipe, on the sealed test."""
     default = result.baselines.default
@@ -138,7 +169,10 @@ def verdict(result: Result) -> str:
 
 
 def dummy_label(result: Result) -> str:
-    """What the dummy predicts: the most common class, or the mean or median of the training data."""
+    """What the dummy predicts: the most common class, the mean or median of the training data, or what a language model
+    said before it was adapted."""
+    if result.is_language_model:
+        return "before adapting"
     if not result.is_regression:
         return "most common class"
     return "training median" if result.metric == "mae" else "training mean"
@@ -146,6 +180,8 @@ def dummy_label(result: Result) -> str:
 
 def dummy_verdict(result: Result) -> str:
     """The winner compared with the dummy."""
+    if result.is_language_model:
+        return comparison(result.metric, result.baselines.dummy.difference, "the model before it was adapted")
     other = f"always predicting the {dummy_label(result)}"
     return comparison(result.metric, result.baselines.dummy.difference, other)
 
@@ -214,6 +250,9 @@ def part_size(part: Mapping[str, int]) -> int:
 
 def ability(result: Result) -> str:
     """What the network does, and on how many examples it was trained and tested."""
+    if (texts := result.data_facts.language) is not None:
+        trained = f"adapted to {count(texts.texts.get('train', 0), 'text')}"
+        return f"writes on from a beginning, {trained} and tested on {texts.texts.get('test', 0):,} others"
     own = part_size(result.data_facts.counts.get("train", {}))
     trained = examples(result, own)
     return f"{_task(result)}, trained on {trained} and tested on {result.score.n:,} others"
@@ -291,7 +330,7 @@ def badges(result: Result) -> list[str]:
     )
     found = ["not trained to its end"] if cut or not result.whole else []
     score = result.score
-    is_wide = result.metric not in (*IN_UNITS, "log_loss", "r2") and score.high - score.low > FEW
+    is_wide = result.metric not in (*IN_UNITS, "log_loss", "r2", "bits_per_character") and score.high - score.low > FEW
     found += ["interval too narrow to trust"] if score.doubt else []
     return [*found, *([f"few test {noun(result.kind)}: a wide interval"] if is_wide else [])]
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tame.adjust.searcher import searched
+from tame.core.config import LANGUAGE, default_metric
 from tame.core.errors import UsageError
 from tame.core.evaluation import Difference
 from tame.core.recipe import Recipe, Value
@@ -335,7 +336,8 @@ class Lost:
 def lost_in(judged: Judged) -> Lost:
     if judged.task == REGRESSION:
         return Lost(losses("rmse", judged) / max(float(judged.target.var()), 1e-300), judged.groups)
-    return Lost(losses("log_loss", judged), judged.groups)
+    own = default_metric(LANGUAGE) if judged.task == LANGUAGE else "log_loss"
+    return Lost(losses(own, judged), judged.groups)
 
 
 def compared(first: int, pairs: Sequence[tuple[Trial, Trial]], lost_of: Callable[[Trial], Lost]) -> Outcome:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from tame.core.config import METRIC_MODES
-from tame.core.evaluation import ClassAnswers, NumberAnswers
+from tame.core.evaluation import ClassAnswers, NumberAnswers, rare_of_two
 from tame.core.recipe import Recipe, Value
 from tame.core.result import Result
 from tame.evaluate.score import LEAST, WEIGHED, InconsistentError, Judged
@@ -225,10 +225,27 @@ def _area(judged: Judged, weights: Weights) -> float:
     return float(np.mean(found)) if found else 0.5
 
 
+def _precision(judged: Judged, weights: Weights) -> float:
+    """The precision at each example of a class, one by one."""
+    found, counts = [], np.ones(len(judged.target)) if weights is None else weights
+    num = judged.outputs.shape[1]
+    one = rare_of_two(float(np.average(judged.target == 0, weights=weights)))
+    for c in [one] if num == 2 else range(num):
+        own, scores = judged.target == c, judged.probabilities[:, c]
+        if not own.any():
+            continue
+        order = np.argsort(-scores, kind="stable")
+        last = np.searchsorted(-scores[order], -scores[own], "right") - 1
+        right, among = (np.cumsum(each[order])[last] for each in (counts * own, counts))
+        found.append(float(np.average(right / among, weights=counts[own])))
+    return float(np.mean(found)) if found else 0.0
+
+
 AGAIN: dict[str, Callable[[Judged, Weights], float]] = {
     "accuracy": lambda own, weights: float(np.average(own.outputs.argmax(axis=1) == own.target, weights=weights)),
     "log_loss": _log_loss,
     "roc_auc": _area,
+    "average_precision": _precision,
     "rmse": lambda own, weights: math.sqrt(float(np.average((own.outputs - own.target) ** 2, weights=weights))),
     "mae": lambda own, weights: float(np.average(np.abs(own.outputs - own.target), weights=weights)),
 }  # the others follow from the confusion matrix, or from these and the targets

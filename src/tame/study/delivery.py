@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tame.core.errors import RefusedError, StorageError, TameError
+from tame.core.config import LANGUAGE
+from tame.core.errors import StorageError
 from tame.core.records import Trial
 from tame.core.result_parts import Delivered
-from tame.core.sums import CARD, SUMS, read_sums, sha256_of, write_sums
+from tame.core.sums import CARD, SUMS, write_sums
 from tame.evaluate.score import Judged, judged_from, open_test
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.kinds.linear import ask_linear
 from tame.study import events
 from tame.study.clock_shares import CHECKED, LEAST_LINEAR_S
+from tame.study.delivered import MODEL
 from tame.study.ensemble import Chosen
 from tame.study.finalist import Finalist, epochs_on_all, state_of
 from tame.study.session import Study
-from tame.study.state import State
 from tame.trial.commands import MemberOf
 
-MODEL = "model"  # the folder of what is delivered
+MOST_FAMILIAR = 20_000  # examples whose distances are measured for the page on the data
 TOLERANCE = 1e-3  # of a probability; the same weights on the same machine differ by less
 TIE = 1e-5  # of a probability, that rounding may make of none
 
@@ -34,12 +34,14 @@ TIE = 1e-5  # of a probability, that rounding may make of none
 @dataclass(frozen=True, slots=True)
 class Tested:
     """default: None if the default recipe diverged; distances: how unlike the training examples those of the test part
-    are, above 1 where one is flagged; None where that is not known."""
+    are, above 1 where one is flagged; None where that is not known. learnt: the same of other examples, by row; empty
+    where that is not known or would take long."""
 
     winner: Judged
     default: Judged | None
     linear: Judged | None = None  # of a linear model; None where the inputs suit none
     distances: np.ndarray | None = None
+    learnt: Mapping[int, float] = field(default_factory=dict)
 
 
 def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | None) -> Tested:
@@ -61,6 +63,7 @@ def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | No
     outputs = np.array(study.worker.judge(rows))
     linear = _linear(study, data, rows, chosen.winner)
     distances = np.array(study.worker.distances(rows))
+    learnt = _distances_of_learnt(study, data, chosen) if len(distances) else {}
     first, *rest = (trial.number for trial in chosen.trials)
 
     def record(count: int) -> None:
@@ -80,7 +83,16 @@ def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | No
         return judged_from(data.task, ids, own.truth, found, groups=groups, weights=weights)
 
     same = default is chosen.winner and only
-    return Tested(own, own if same else judged(other), judged(linear), distances if len(distances) else None)
+    return Tested(own, own if same else judged(other), judged(linear), distances if len(distances) else None, learnt)
+
+
+def _distances_of_learnt(study: Study, data: Data, chosen: Chosen) -> dict[int, float]:
+    """How unlike the others each example outside the test part is."""
+    # The features of a fine-tuned network are not kept: they would be computed for this alone.
+    if chosen.winner.recipe.model.unfrozen or len(data.rows) > MOST_FAMILIAR:
+        return {}
+    found = study.worker.distances(data.rows)
+    return dict(zip(data.rows, found, strict=True)) if len(found) else {}
 
 
 def _linear(study: Study, data: Data, rows: Sequence[int], winner: Finalist) -> np.ndarray | None:
@@ -104,13 +116,6 @@ def _member(study: Study, data: Data, trial: Trial) -> MemberOf:
     """The network of a trial that is evaluated and delivered: with folds, the one trained on all examples."""
     state = replace(state_of(study, trial), epochs=epochs_on_all(data, trial))
     return MemberOf(state, None if data.whole else 0)
-
-
-def lost_files(study_folder: Path, state: State) -> list[str]:
-    """Files of a finished study's model that are missing or no longer what was delivered, its card aside."""
-    files = {} if state.delivered is None else state.delivered.files
-    model = study_folder / MODEL
-    return sorted(name for name, kept in files.items() if name != CARD and _sha256(model, name) != kept)
 
 
 def deliver_again(study: Study, data: Data) -> Delivered:
@@ -151,6 +156,8 @@ def difference_of(data: Data, before: Judged, after: Judged) -> float:
     Of classes that are equally likely but for rounding, either may be the one that is predicted.
     """
     apart = float(np.abs(before.outputs - after.outputs).max())
+    if data.task == LANGUAGE:
+        return apart
     if data.task == "regression":
         return apart / max(float(np.std(data.learnt())), 1e-12)
     second, first = np.sort(before.outputs, axis=1)[:, -2:].T
@@ -170,23 +177,3 @@ def add_card(study: Study, text: str) -> None:
         raise StorageError(f"{folder / SUMS} cannot be written: {problem.strerror}") from None
     if files != dict(kept.files):
         study.keep(replace(kept, files=files))
-
-
-def is_card_lost(study_folder: Path, state: State) -> bool:
-    """Whether the card of a finished study's model, or its list of hashes, is missing or not what the record says."""
-    folder = study_folder / MODEL
-    files = {} if state.delivered is None else dict(state.delivered.files)
-    if CARD not in files and not os.path.lexists(folder / SUMS):  # of an earlier TAME, which kept no hash of it
-        return not (folder / CARD).is_file()
-    try:
-        return read_sums(folder) != files or _sha256(folder, CARD) != files.get(CARD)
-    except (OSError, RefusedError):
-        return True
-
-
-def _sha256(folder: Path, name: str) -> str | None:
-    """The hash of a file; None where there is none that can be read."""
-    try:
-        return sha256_of(folder, name)
-    except (OSError, TameError):
-        return None

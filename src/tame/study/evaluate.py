@@ -10,14 +10,16 @@ from tame.core.evaluation import Difference
 from tame.core.records import Finding, Score
 from tame.core.result import Result
 from tame.core.rng import stream_seed
-from tame.evaluate.score import Judged, difference, guesses, measure, score
+from tame.evaluate.score import NUMBERS, Judged, difference, guesses, measure, score
 from tame.kinds.kind import Data
 from tame.monitor.remedies import CHANGES
 from tame.study.consistency import require_consistent
-from tame.study.delivery import deliver, open_sealed
-from tame.study.ensemble import chosen
+from tame.study.delivery import Tested, deliver, open_sealed
+from tame.study.ensemble import Chosen, chosen
+from tame.study.events import Judgements
 from tame.study.finalist import MANY, Finalist, at_temperature, best_of, together
 from tame.study.finalists import trained_again
+from tame.study.judgements import judgements
 from tame.study.more_data import more_data
 from tame.study.plan import Plan
 from tame.study.result import loss_of, make_result, with_findings
@@ -40,20 +42,32 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     more_data(study, data, plan, next(f for f in plain if f.trials == winner.trials), loss=loss_of(data.task))
     study.stage(5, "opening the test part, once")
     tested = open_sealed(study, data, decided, default)
+    if study.state.judgements is None:
+        study.keep(_judgements(study, data, decided, tested))
     if all(finding.code != WITHOUT_TWINS for finding in study.state.findings):  # a resumed study has found it before
         study.keep(*findings_events(without_twins(data, tested.winner, seed=study.config.seed)))
     delivered = deliver(study, data)
     result = make_result(study, data, plan, own, decided, default, tested, delivered)
     require_consistent(study.state, result, data, tested.winner)
     known = {finding.code for finding in study.state.findings}
-    found = score_findings(result, _beyond_guessing(data, tested.winner, seed=study.config.seed))
+    beyond = _beyond_guessing(data, tested.winner, seed=study.config.seed)
+    trained = {winner.from_trial, *(trial.number for trial in winner.trials)}
+    underfits = any(each.code == "underfitting" and each.trial in trained for each in study.state.findings)
+    found = score_findings(result, beyond, underfits=underfits)
     study.keep(*findings_events([each for each in found if each.code not in known]))
     return with_findings(study, result, winner)
 
 
+def _judgements(study: Study, data: Data, decided: Chosen, tested: Tested) -> Judgements:
+    distances = dict(tested.learnt)
+    if tested.distances is not None:
+        distances |= dict(zip(data.sealed.rows, tested.distances.tolist(), strict=True))
+    return judgements(data, valid=decided.judged, test=tested.winner, distances=distances, seed=study.config.seed)
+
+
 def _beyond_guessing(data: Data, judged: Judged, *, seed: int) -> Difference | None:
     """How much higher the log loss is than that of guessing by the shares of the classes; None of a regression."""
-    if data.task == "regression":
+    if data.task in NUMBERS:
         return None
     guessed = guesses("log_loss", data.learnt(), judged, data.weights_of(data.rows))
     return difference("log_loss", judged, guessed, seed=seed)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
 from tame.adjust.guard import Rest
+from tame.core.edits import Edit, Edited
 from tame.core.evaluation import Difference
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Value
@@ -20,7 +21,7 @@ from tame.trial.commands import How
 Number = int | float
 Plain = Mapping[str, object]
 DataFacts = Mapping[str, object]  # from the source of a kind of data; the kind has a type for it
-Wish = Literal["pause", "go_on", "stop", "time", "mute", "space"]
+Wish = Literal["pause", "go_on", "stop", "time", "mute", "space", "edit"]
 ResultPlain = Mapping[str, object]  # the content of report.json; core/result.py has the type for it
 
 
@@ -108,16 +109,18 @@ class SpaceAsked:
 class Asked:
     """What the user asked of the study while it runs. id: random, so that nothing is taken twice.
 
-    seconds: of more time; code: of the finding that is to be left out; texts: new or wider dimensions.
+    seconds: of more time; code: of the finding that is to be left out; texts: new or wider dimensions; edit: of an
+    example, for the next study.
     """
 
     event_kind: ClassVar[str] = "asked"
-    sparse: ClassVar[frozenset[str]] = frozenset({"seconds", "code", "texts"})
+    sparse: ClassVar[frozenset[str]] = frozenset({"seconds", "code", "texts", "edit"})
     id: str = ""
     what: Wish = "go_on"
     seconds: Number | None = None
     code: str | None = None
     texts: tuple[str, ...] | None = None
+    edit: Edit | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,6 +281,44 @@ class SealOpened:
         return self.members or (self.trial,)
 
 
+class Answer(NamedTuple):
+    """What is said of the example in a row; probability: of the predicted class, None of a number."""
+
+    row: int
+    predicted: str
+    probability: Number | None
+
+
+class Odd(NamedTuple):
+    """An example that is unlike the training examples. distance: above 1."""
+
+    row: int
+    distance: Number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfPart:
+    """Answers on a part. n: its examples; wrong: how many of them were wrong, or far off; right: as many others as
+    there are mistakes here, drawn at random."""
+
+    n: int = 0
+    wrong: int = 0
+    mistakes: tuple[Answer, ...] = ()
+    right: tuple[Answer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgements:
+    """What the delivered model says of single examples, kept once the test part was opened. valid: of the validation
+    examples, by networks that were not trained on them; odd: examples outside the test part, and in it, that are unlike
+    the training examples."""
+
+    event_kind: ClassVar[str] = "judgements"
+    valid: OfPart = field(default_factory=OfPart)
+    test: OfPart = field(default_factory=OfPart)
+    odd: tuple[Odd, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
     """The model was written. files: with their SHA-256; checked: examples with the same prediction as when scored."""
@@ -435,20 +476,20 @@ class Imported:
 
 
 StudyEvent = (
-    Opened | Clock | PlanEvent | SetUpProbed | SpaceKept | SpaceAsked | Asked | Answered | Region | Rest
+    Opened | Edited | Clock | PlanEvent | SetUpProbed | SpaceKept | SpaceAsked | Asked | Answered | Region | Rest
     | Prescribed | Remedied | SearchEnded | FinalistsChosen | MoreSeeds | TuningJudged | MoreDataJudged | SealOpened
-    | Delivered | Forecast | ForecastCorrected | HowChosen | EnginesUsed | Trained | WorkerRestarted | Summary
-    | Stopped | Ended | Imported
+    | Judgements | Delivered | Forecast | ForecastCorrected | HowChosen | EnginesUsed | Trained | WorkerRestarted
+    | Summary | Stopped | Ended | Imported
 )  # fmt: skip
 
 # The study's state holds the last event of each kind, under the name of the kind, and all cases.
 EVENTS: Mapping[str, type[StudyEvent]] = {
     kind.event_kind: kind
     for kind in (
-        Opened, Clock, PlanEvent, SetUpProbed, SpaceKept, SpaceAsked, Asked, Answered, Region, Rest, Prescribed,
-        Remedied, SearchEnded, FinalistsChosen, MoreSeeds, TuningJudged, MoreDataJudged, SealOpened, Delivered,
-        Forecast, ForecastCorrected, HowChosen, EnginesUsed, Trained, WorkerRestarted, Summary, Stopped, Ended,
-        Imported,
+        Opened, Edited, Clock, PlanEvent, SetUpProbed, SpaceKept, SpaceAsked, Asked, Answered, Region, Rest, Prescribed,
+        Remedied, SearchEnded, FinalistsChosen, MoreSeeds, TuningJudged, MoreDataJudged, SealOpened, Judgements,
+        Delivered, Forecast, ForecastCorrected, HowChosen, EnginesUsed, Trained, WorkerRestarted, Summary, Stopped,
+        Ended, Imported,
     )
 }  # fmt: skip
 

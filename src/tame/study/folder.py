@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tame.core.config import StudyConfig
+from tame.core.edits import EDITS
 from tame.core.errors import StorageError, TameError, UsageError
 from tame.core.files import TEXT_BYTES, read_bytes, remove_drafts
 from tame.core.plain import from_plain, to_plain
@@ -26,7 +27,7 @@ from tame.study.record import DATABASE, SERVER, is_study, open_record
 from tame.study.state import how_to_resume
 
 CONFIG = "config.json"
-GIVEN = ("columns.npz", "inputs.npy", "targets.npz", "pictures.bin", "pictures.json")  # given from Python
+GIVEN = ("columns.npz", "inputs.npy", "targets.npz", "pictures.bin", "pictures.json", EDITS)  # that the user gave
 # What a start leaves that is killed before its first event, and what else a study makes in its folder.
 LEFT = (
     LOCK, HOLDER, DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm", f".{DATABASE}.*", CONFIG,

@@ -16,12 +16,13 @@ from pathlib import Path
 from tame.core.errors import StorageError, require
 from tame.core.records import Decided, Event, story_of
 from tame.study.columns import Columns
-from tame.study.events import FinalistsChosen, Prescribed, Remedied, read_event
+from tame.study.events import Answered, FinalistsChosen, Prescribed, Remedied, read_event
 from tame.study.record import DATABASE, SERVER, Record, open_record
 from tame.study.state import OF_TRIALS, Case, State
 
 PIECE = 2_000  # events that are read in one transaction
 OF_CASES = ("prescribed", "remedied", "finalists")  # kinds that name trials, which the state here does not hold
+OF_WISHES = ("asked", "answered")
 MOST_LINES = 2_000  # of what was decided and found, the last ones
 
 Stamp = tuple[int, int, int] | None
@@ -46,6 +47,7 @@ class Followed:
     state: State = field(default_factory=State)
     cases: list[Case] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    answers: dict[str, Answered] = field(default_factory=dict)  # to what was asked, by its id
     seq: int = 0  # of the last event
     last_kind: str = ""
     begun_at: str = ""
@@ -61,7 +63,11 @@ class Followed:
             self._of_cases(event)
         else:
             self.state.after(event)
-        self.seq, self.last_kind = event.id, event.kind
+            if event.kind == Answered.event_kind and self.state.answered is not None:
+                self.answers[self.state.answered.id] = self.state.answered
+        self.seq = event.id
+        if event.kind not in OF_WISHES:  # an edit may be asked for and answered after a study has stopped
+            self.last_kind = event.kind
         self.last_at, self.begun_at = event.at, self.begun_at or event.at
         data = _told(event)
         if data is not None:

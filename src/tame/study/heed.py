@@ -12,22 +12,25 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import cast
 
 from tame.core.codes import CODES
-from tame.core.errors import StoppedError, TameError, UsageError
+from tame.core.edits import EDITS, Edit, text_of
+from tame.core.errors import StoppedError, TameError, UsageError, unknown
 from tame.core.options import write_time
 from tame.core.recipe import Recipe
 from tame.core.records import Event
 from tame.report.formats import inert
-from tame.study.events import Answered, Asked
+from tame.study.events import Answered, Asked, Wish
 from tame.study.inbox import ASKED, Seal, is_anything_waiting, remove, waiting
 from tame.study.live import Live, Spent, Told
 from tame.study.plan import Plan
 from tame.study.session import Study
 from tame.study.space import planned, region_of, why_closed, wider_events, wider_with
+from tame.study.state import State
 from tame.study.trainable import check
 
-URGENT = ("pause", "go_on", "stop")
+URGENT: tuple[Wish, ...] = ("pause", "go_on", "stop")
 LOOK_S = 0.5  # between two looks into the inbox
 BEAT_S = 1.0  # between two signs of life while nothing else is said
 WAIT_S = 0.1  # between two looks while the study is paused
@@ -50,14 +53,14 @@ def heed(study: Study, *, urgent: bool = False) -> None:
     A paused study waits here, and its clock stands still. Raises StoppedError where it is stopped meanwhile.
     """
     study.is_called = False
-    _take_up(study, urgent=urgent)
+    _take_up(study, only=URGENT if urgent else None)
     while study.state.is_paused:
         if study.is_stopping:
             raise StoppedError("stopped by the user")
         begun = time.monotonic()
         time.sleep(WAIT_S)
         study.stand_still(time.monotonic() - begun)
-        _take_up(study, urgent=False)
+        _take_up(study)
 
 
 def go_on(study: Study) -> None:
@@ -113,7 +116,18 @@ def _call(study: Study, seal: Seal) -> None:
         study.call()
 
 
-def _take_up(study: Study, *, urgent: bool) -> None:
+def heed_edits(study: Study, key: bytes) -> None:
+    """Does what was asked for the next study, where no process works on this one. key: as of `attended`."""
+    opened = study.state.opened
+    if opened is None or opened.id is None:
+        return
+    study.seal = Seal(key=key, study=opened.id)
+    while any(each.wish is not None and each.wish.what == "edit" for each in waiting(study.folder, study.seal)):
+        _take_up(study, only=("edit",))
+
+
+def _take_up(study: Study, *, only: Sequence[Wish] | None = None) -> None:
+    """only: what is done or refused now; the rest stays in the inbox. None: everything."""
     if study.seal is None:
         return
     try:
@@ -130,7 +144,7 @@ def _take_up(study: Study, *, urgent: bool) -> None:
             remove(study.folder, each.name)
         elif wish.id in study.state.wishes:
             remove(study.folder, each.name)  # a process that was killed has taken it up
-        elif not urgent or wish.what in URGENT:
+        elif only is None or wish.what in only:
             _answer(study, wish)
             remove(study.folder, each.name)
 
@@ -145,6 +159,8 @@ def _answer(study: Study, wish: Asked) -> None:
     study.keep(wish, *effects, answered)
     if answered.done:
         study.follow(wish)
+        if wish.what == "edit":
+            study.write(EDITS, text_of(study.state.edits))
     study.watcher.note(f"you asked to {_words(wish)}: {answered.reason}")
 
 
@@ -167,12 +183,28 @@ def _refusal(study: Study, wish: Asked) -> str:
                 return "this study has no clock: it ends with its trials"
             return "the search has ended, so more time would not be used" if is_over else ""
         case "mute":
-            known = wish.code in CODES
-            if not known:
-                return f"no finding has the code {wish.code!r}"
+            if wish.code not in CODES:
+                return unknown("finding", wish.code, CODES)
             return "it is left out already" if wish.code in state.left_out else ""
         case "space":
             return "the search has ended" if is_over else why_closed(study)
+        case "edit":
+            assert wish.edit is not None, "an edit that was read says what it is"
+            return _odd_edit(state, wish.edit)
+
+
+def _odd_edit(state: State, edit: Edit) -> str:
+    if state.data is None:
+        return "its data has not been read yet"
+    if edit.part == "test" and state.test_opened is None:
+        return "the test part is sealed"
+    own = next((each for each in state.edits if each.id == edit.id), None)
+    if edit.action == "undo":
+        return "" if own is not None else "it was not edited"
+    if own is not None and (own.action, own.label) == (edit.action, edit.label):
+        return "it is edited so already"
+    classes = [str(name) for name in cast(Sequence[object], state.data.get("classes") or ())]
+    return unknown("class", edit.label, classes) if edit.label and classes and edit.label not in classes else ""
 
 
 def _wider(study: Study, texts: Sequence[str]) -> tuple[str, list[Event]]:
@@ -196,6 +228,8 @@ def _words(wish: Asked) -> str:
             return f"search {', '.join(wish.texts or ())} too"
         case "stop":
             return "stop and evaluate"
+        case "edit":
+            return "edit an example" if wish.edit is None else f"edit {inert(wish.edit.id)}"
         case _:
             return wish.what.replace("_", " ")
 
@@ -205,4 +239,5 @@ def _done(wish: Asked) -> str:
         "pause": "it waits, and its clock stands still", "go_on": "it goes on",
         "stop": "the search ends, and what it found is evaluated", "time": "the search goes on for longer",
         "mute": "it is left out from here on", "space": "new recipes come from the wider space",
+        "edit": f"it is in {EDITS}, for the next study",
     }[wish.what]  # fmt: skip

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from tame.core.edits import Edit, check_edit
 from tame.core.errors import RefusedError, StorageError, TameError, require, unknown
 from tame.core.files import own_folder, read_bytes, require_own_folder, write_text
 from tame.core.options import write_time
@@ -24,7 +25,7 @@ from tame.core.plain import from_plain, to_plain
 from tame.study.events import Asked, Wish
 
 ASKED = "asked"
-MOST_BYTES = 4096  # of a request
+MOST_BYTES = 64 * 1024  # of a request
 MOST_FILES = 64  # that are looked at
 MOST_S = 7 * 86_400.0  # that are added at once
 _NAME = re.compile(r"[a-z_]{2,8}(-[0-9a-f]{12})?\.json")
@@ -50,19 +51,22 @@ class _Sealed:
 
 
 def wish_of(
-    what: Wish, *, seconds: float | None = None, code: str | None = None, texts: tuple[str, ...] | None = None
-) -> Asked:
-    """A request with an id of its own. Raises UsageError for one that says too little or too much."""
+    what: Wish, *, seconds: float | None = None, code: str | None = None, texts: tuple[str, ...] | None = None,
+    edit: Edit | None = None,
+) -> Asked:  # fmt: skip
+    """A request with an id of its own. Raises UsageError or DataError for one that says too little or too much."""
     known = get_args(Wish)
     require(what in known, unknown("request", what, known))
-    given = {"time": seconds, "mute": code, "space": texts}
+    given = {"time": seconds, "mute": code, "space": texts, "edit": edit}
     for name, value in given.items():
         fits = (value is not None) == (what == name)
         require(fits, f"{what} does not say what" if what == name else f"{what} goes without what {name} says")
     if seconds is not None:
         good = 0 < seconds <= MOST_S
         require(good, f"at least a moment and at most {write_time(MOST_S)[0]} can be added, got {seconds:g} s")
-    return Asked(id=secrets.token_hex(16), what=what, seconds=seconds, code=code, texts=texts)
+    if edit is not None:
+        check_edit(edit)
+    return Asked(id=secrets.token_hex(16), what=what, seconds=seconds, code=code, texts=texts, edit=edit)
 
 
 def ask(folder: Path, wish: Asked, seal: Seal) -> bool:
@@ -124,7 +128,7 @@ def _read(folder: Path, name: str, seal: Seal) -> Waiting:
         own = hmac.compare_digest(seal.of(sealed.asked), sealed.proof)
         require(own, "it was not asked by this user of this study", error=RefusedError)
         wish = sealed.asked
-        wish_of(wish.what, seconds=wish.seconds, code=wish.code, texts=wish.texts)
+        wish_of(wish.what, seconds=wish.seconds, code=wish.code, texts=wish.texts, edit=wish.edit)
     except FileNotFoundError:
         return Waiting(name, None)
     except (OSError, ValueError, TypeError, RecursionError, TameError) as problem:
@@ -142,7 +146,8 @@ def _came(folder: Path, name: str) -> int:
 
 def _name_of(wish: Asked) -> str:
     """The same for the same request, so that two pages which ask at once ask once."""
-    if wish.what not in ("mute", "space"):
+    if wish.what not in ("mute", "space", "edit"):
         return f"{wish.what}.json"
-    own = json.dumps([wish.code, wish.texts])
+    # The same edit may be made, taken back and made again before the study looks.
+    own = wish.id if wish.what == "edit" else json.dumps([wish.code, wish.texts])
     return f"{wish.what}-{hashlib.sha256(own.encode('utf-8', 'backslashreplace')).hexdigest()[:12]}.json"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from tame.core.edits import EDITS, Edit, read_edits
 from tame.core.errors import require
 from tame.core.plain import to_plain
 from tame.core.records import Event
@@ -34,14 +35,20 @@ def open_data(study: Study) -> Data:
     kind = kind_of(study.config) if known.data is None else reader_of(study.config, study.state.kind)
     if kind not in OURS:
         study.watcher.note(f"{study.config.data} is read as {kind.words.nouns}, a kind of data of another package")
-    opened = kind.read(study.config, known, study.worker, phase=partial(study.stage, 1), folder=study.folder)
+    # A later version may choose another metric for the same data; a study keeps the one that it began with.
+    config = replace(study.config, metric=study.state.metric or study.config.metric)
+    opened = kind.read(config, known, study.worker, phase=partial(study.stage, 1), folder=study.folder)
     own = (kind, TABLES) if kind is OWN_ARRAYS else (kind,)  # arrays of rows and columns become a table
     said = f"the kind of data {kind.name!r} returned data of the kind {opened.data.kind!r}"
     require(opened.data.kind in [each.name for each in own], said)
     known.require_same(opened.facts.digests, "data")
+    applied = known.edits is None or opened.edited is not None
+    require(applied, f"the kind of data {kind.name!r} applies no edits; leave out --edits")
     learn(study, opened.data)
     if known.data is None:
-        study.keep(Event("data", to_plain(opened.facts)), *findings_events(opened.findings))
+        facts = {**to_plain(opened.facts), "metric": opened.data.metric}
+        edited = () if opened.edited is None else (opened.edited,)
+        study.keep(Event("data", facts), *edited, *findings_events(opened.findings))
     _write_files(study, opened)
     study.has_data = True
     return replace(opened.data, groups=opened.groups)
@@ -67,7 +74,14 @@ def learn(study: Study, data: Data) -> None:
 def _known(study: Study) -> Known:
     """What earlier processes stored about this study's data."""
     speed = None if study.state.plan is None else study.state.plan.speed
-    return Known(study.state.data, None if speed is None else Speed.from_json(speed))
+    return Known(study.state.data, None if speed is None else Speed.from_json(speed), _edits(study) or None)
+
+
+def _edits(study: Study) -> tuple[Edit, ...]:
+    """The edits that the study was begun with. Its own copy holds them until its data is opened."""
+    if study.state.data is not None:
+        return () if study.state.edited is None else study.state.edited.edits
+    return () if study.config.edits is None else read_edits(study.folder / EDITS)
 
 
 def _write_files(study: Study, opened: Opened) -> None:

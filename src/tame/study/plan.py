@@ -12,7 +12,7 @@ import numpy as np
 from tame.adjust.sampling import proposals
 from tame.adjust.searcher import SearchConfig
 from tame.adjust.searchers import WHOLE
-from tame.core.config import METRIC_MODES
+from tame.core.config import LANGUAGE, METRIC_MODES
 from tame.core.errors import UsageError
 from tame.core.recipe import Recipe
 from tame.core.space import Space, parse_dimension
@@ -179,7 +179,8 @@ def _rehearsed(study: Study, data: Data, search: SearchConfig, space: Space) -> 
     until = study.used_s + REHEARSAL_SHARE * (study.config.clock_s or math.inf)
     for own in recipes:
         found = study.worker.rehearse(own, folds=[0])
-        each.append((found.epoch_s, found.pair_s))
+        share = own.epochs / search.base.epochs  # of a model that is solved at once, one epoch is all
+        each.append((found.epoch_s * share, found.pair_s * share))
         prepare_s = max(prepare_s, found.prepare_s)
         if study.used_s > until:
             break
@@ -209,13 +210,19 @@ def facts_of(data: Data, *, seed: int) -> Facts:
     blank = np.zeros((len(valid), max(len(data.classes), 1)))
     judged = judged_from(data.task, [""] * len(valid), valid, blank, weights=data.weights_of(rows))
     shares = class_shares(learnt, len(data.classes), weights) if data.classes else np.ones(1)
+    lowest = measure(data.metric, guesses(data.metric, learnt, judged, weights))
     return Facts(
         task=data.task,
         num_classes=max(len(data.classes), 1),
         num_valid=len(valid),
         metric=data.metric,
         higher_is_better=METRIC_MODES[data.metric] == "max",
-        dummy=measure(data.metric, guesses(data.metric, learnt, judged, weights)),
+        dummy=lowest,
         dummy_error=dummy_error(data.metric, learnt, judged, seed=seed),
-        guess_loss=float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum()) if data.classes else 1.0,
+        guess_loss=lowest if data.task == LANGUAGE else _entropy(shares) if data.classes else 1.0,
     )
+
+
+def _entropy(shares: np.ndarray) -> float:
+    """In nats."""
+    return float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from tame.core.config import command_of
+from tame.core.config import LANGUAGE, command_of, default_metric
 from tame.core.evaluation import Answers, ClassAnswers, NumberAnswers
 from tame.core.plain import from_plain, to_plain
 from tame.core.records import Finding, Score, Trial
@@ -56,8 +56,10 @@ from tame.evaluate.score import (
 from tame.evaluate.seeds import SeedNoise, beyond_seeds, optimism, seed_noise
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
+from tame.kinds.language.commands import Asked, told
 from tame.monitor.rules import consistent
 from tame.study.case_rows import row_of
+from tame.study.delivered import MODEL
 from tame.study.delivery import Tested
 from tame.study.doctor import rest_worth, with_outcomes
 from tame.study.draft import fewer_dimensions
@@ -70,12 +72,13 @@ from tame.study.space import planned, space_of
 from tame.study.state import State, unmuted
 
 T = TypeVar("T")
+LEAST_TOLD_S, TOLD_SHARE = 3.0, 0.08  # seconds, and share of the clock, for what a language model writes
 PACKAGES = ("tame-ml", "torch", "timm", "numpy", "scikit-learn", "pillow")
 
 
 def loss_of(task: str) -> str:
     """The metric by which recipes are compared in the search: less noisy than accuracy."""
-    return "rmse" if task == "regression" else "log_loss"
+    return {"regression": "rmse", LANGUAGE: default_metric(LANGUAGE)}.get(task, "log_loss")
 
 
 def make_result(
@@ -126,6 +129,7 @@ def make_result(
         ensemble=_ensemble(decided),
         unlike=unlike(tested.distances, tested.winner.groups),
         more_data=None if state.more_data is None else state.more_data.found,
+        edits=None if state.edited is None else state.edited.counts,
         findings=tuple(headline(study, winner)),
         rest=rest_worth(state),
         searched=fewer_dimensions(planned(state)),
@@ -170,8 +174,8 @@ def _versions() -> dict[str, str]:
 
 
 def _task(data: Data) -> Task:
-    if data.task == "regression":
-        return "regression"
+    if data.task in ("regression", LANGUAGE):
+        return data.task  # type: ignore[return-value]
     return "binary" if data.task == "binary" else "multiclass"
 
 
@@ -257,6 +261,14 @@ def _row(
 
 def _answers(study: Study, data: Data, judged: Judged, decided: Chosen) -> Answers:
     """Details besides the score: confusions and mistakes of a classification, or errors of a regression."""
+    if data.task == LANGUAGE:
+        before = measure(data.metric, guesses(data.metric, judged.target, judged))
+        bits = (before, measure(data.metric, judged))
+        limit_s = None if study.config.clock_s is None else max(LEAST_TOLD_S, TOLD_SHARE * study.config.clock_s)
+        asked = Asked(
+            model=str(study.folder / MODEL), bits=bits, rows=data.sealed.rows, seed=study.config.seed, limit_s=limit_s
+        )
+        return told(study.worker, asked)
     if data.task == "regression":
         return NumberAnswers(errors=errors(judged), residuals=residuals(judged))
     text = str(study.config.set.get("loss.costs", ""))
@@ -302,19 +314,28 @@ def command(study: Study) -> str:
     return command_of(study.config)
 
 
+OTHER_SEED = ", with another seed than that of the delivered network"
+
+
 def headline(study: Study, winner: Finalist) -> list[Finding]:
     """The findings for the first page, about the data, the search and the winner, the most severe first."""
+    return headline_of(study.state, [trial.number for trial in winner.trials], winner.from_trial)
+
+
+def headline_of(state: State, seeds: Sequence[int], from_trial: int) -> list[Finding]:
+    """The same, of a state. seeds: the winner's trials, the delivered one first; from_trial: of the search."""
     # The same is mostly found with every seed: it is told once, of the delivered one if it is found there.
     # Of a remedy, what it was tried against is told too.
-    patient = study.history.trials[winner.from_trial].against
-    own = [*(t.number for t in winner.trials), winner.from_trial, *([] if patient is None else [patient])]
-    every = with_outcomes(study.state)
+    patient = state.history.trials[from_trial].against
+    own = [*seeds, from_trial, *([] if patient is None else [patient])]
+    every = with_outcomes(state)
     first = [f for f in every if f.trial is None or f.code == "fine_tuning"]
     seen = [finding for number in own for finding in every if finding.trial == number and finding.code != "fine_tuning"]
     told: list[Finding] = []
     for finding in seen:
         if len(consistent([*told, finding])) > len(told):  # it is new, and does not contradict what stands already
-            told.append(finding)
+            is_other = finding.trial in seeds[1:]
+            told.append(replace(finding, title=finding.title + OTHER_SEED) if is_other else finding)
     first += told
     order = {"problem": 0, "warning": 1, "info": 2}
     return sorted(first, key=lambda f: order[f.severity])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from scipy.stats import binom, norm
 
@@ -20,14 +21,15 @@ FAILS = 0.25  # a class of which less is recognized fails, unless guessing betwe
 FURTHER = 2.0  # times as far from the usual calibration error as the 95 % limit is
 
 
-def score_findings(result: Result, loss: Difference | None) -> list[Finding]:
+def score_findings(result: Result, loss: Difference | None, *, underfits: bool = False) -> list[Finding]:
     """What there is to say of the score of a finished study.
 
     loss: how much higher the log loss of the delivered network is than that of guessing; None of a regression.
+    underfits: whether the curves of the delivered network stand still with little learned.
     """
     return [
-        *_failing(result), *_guessing(result, loss), *_calibration(result), *_validation(result), *_linear(result),
-        *_few(result), *_too_small(result),
+        *_failing(result), *_guessing(result, loss), *_calibration(result), *_validation(result),
+        *_linear(result, underfits), *_few(result), *_too_small(result),
     ]  # fmt: skip
 
 
@@ -94,8 +96,11 @@ def _validation(result: Result) -> list[Finding]:
     return [_of("validation_above_test", title, "warning", evidence)]
 
 
-def _linear(result: Result) -> list[Finding]:
-    """That a linear model does as well or better. Where the network is no better than guessing, that says more."""
+def _linear(result: Result, underfits: bool) -> list[Finding]:
+    """That a linear model does as well or better. Where the network is no better than guessing, that says more.
+
+    Curves alone cannot tell a network that is too small from inputs that do not hold the answer; this can.
+    """
     linear = result.baselines.linear
     if linear is None or not _is_better(result, result.baselines.dummy.difference):
         return []
@@ -108,7 +113,13 @@ def _linear(result: Result) -> list[Finding]:
         "metric": result.metric, "linear": linear.value, "network": result.score.value, "by": gain.value,
         "low": gain.low, "high": gain.high, "n": result.score.n,
     }  # fmt: skip
-    return [_of("no_better_than_linear", title, "warning" if gain.is_real else "info", evidence)]
+    found = _of("no_better_than_linear", title, "warning" if gain.is_real else "info", evidence)
+    if gain.is_real and underfits:
+        title += ", which underfits: the inputs hold more than it has learned"
+        found = replace(
+            found, title=title, change="use a larger network or a higher learning rate, or the linear model"
+        )
+    return [found]
 
 
 def _is_better(result: Result, own: Difference) -> bool:

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tame.core.config import StudyConfig
+from tame.core.edits import EDITS, read_edits, text_of
 from tame.core.errors import StoppedError, StorageError, require
 from tame.core.files import remove_drafts
 from tame.core.records import Event, History, Point, curve_event, early_stop_event
+from tame.kinds.known import kind_of
 from tame.store.disk import SAFE, write_inside, write_private
 from tame.store.lease import BusyError, Lease, hold
 from tame.study.events import Asked, HowChosen, Opened, StudyEvent, WorkerRestarted, event_of
@@ -227,7 +229,8 @@ class Study:
 
     def hire(self, *, cache: Path, inline: bool, under: Path | None = None) -> None:
         """Starts the worker. under: a second cache that is only read."""
-        place = Place(cache=cache, study=self.folder, under=under)
+        kind = kind_of(self.config).name if self.state.data is None else self.state.kind
+        place = Place(cache=cache, study=self.folder, under=under, kind=kind)
         if inline:
             self._executor = inline_executor(place, hear=self._hear, build=self.build)
             return
@@ -295,9 +298,12 @@ def begin(
     keep: puts what was given from Python into the folder; ours: whether an empty folder was made for this study alone.
     Raises UsageError for a folder that holds something else, StorageError where it cannot be made or is in use.
     """
+    edits = None if config.edits is None else read_edits(Path(config.edits))  # refused before anything is made
     folder, lease, made = take_folder(config)
     record: Record | None = None
     try:
+        if edits is not None:  # a study that goes on reads its own copy, whatever has become of the user's file
+            write_private(folder / EDITS, text_of(edits))
         if config.store is not None:
             write_server(folder, config.store)
         if keep is not None:

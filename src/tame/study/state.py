@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from tame.adjust.guard import Rest
-from tame.core.config import StudyConfig
-from tame.core.errors import StorageError, require
+from tame.core.config import METRIC_MODES, StudyConfig, default_metric
+from tame.core.edits import Edit, Edited, after
+from tame.core.errors import StorageError, require, unknown
 from tame.core.importance import Objective
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
@@ -38,6 +39,7 @@ from tame.study.events import (
     ForecastCorrected,
     HowChosen,
     Imported,
+    Judgements,
     MoreDataJudged,
     MoreSeeds,
     Opened,
@@ -121,11 +123,13 @@ class State:
     wishes: dict[str, Asked] = field(default_factory=dict)  # what the user asked for, by its id
     extra_s: float = 0.0  # seconds that the user added to the clock while the study ran
     left_out: tuple[str, ...] = ()  # codes of findings that the user muted while it ran
+    edits: tuple[Edit, ...] = ()  # of its data: those it was begun with and those made since, for the next study
     is_paused: bool = False  # whether it waits for the user
     stop_asked: bool = False  # whether the user ended the search
     openings: int = 0  # of the test part: more than one only if a study was killed after the first
     used_s: float = 0.0  # seconds of the budget, over all processes of the study
     opened: Opened | None = None
+    edited: Edited | None = None
     clock: Clock | None = None
     data: DataFacts | None = None
     plan: PlanEvent | None = None
@@ -144,6 +148,7 @@ class State:
     tuning_judged: TuningJudged | None = None
     more_data: MoreDataJudged | None = None
     test_opened: SealOpened | None = None
+    judgements: Judgements | None = None
     delivered: Delivered | None = None
     result: ResultPlain | None = None
     forecast: Forecast | None = None
@@ -182,6 +187,18 @@ class State:
     def kind(self) -> str:
         """The kind of data; pictures if unknown, as in the first studies."""
         return FIRST if self.data is None else str(self.data.get("kind", FIRST))
+
+    @property
+    def metric(self) -> str:
+        """The metric that the study began with; "" before its data is known.
+
+        Studies that do not keep it were chosen by the one that was asked for, or by the default of their task.
+        """
+        if self.data is None:
+            return ""
+        asked = "auto" if self.opened is None else str(self.opened.config.get("metric") or "auto")
+        default = default_metric("multiclass" if self.data.get("classes") else "regression")
+        return str(self.data.get("metric") or (default if asked == "auto" else asked))
 
     def after(self, event: Event) -> None:
         """Applies one event; one of an unknown kind changes only the used time."""
@@ -270,6 +287,15 @@ def _answered(state: State, event: Event) -> None:
             state.extra_s += float(asked.seconds or 0.0)
         case "mute":
             state.left_out = (*state.left_out, asked.code or "")
+        case "edit":
+            assert asked.edit is not None, "an edit that was done says what it is"
+            state.edits = after(state.edits, asked.edit)
+
+
+def _edited(state: State, event: Event) -> None:
+    _held(state, event)
+    assert state.edited is not None
+    state.edits = state.edited.edits
 
 
 def _of_data(state: State, event: Event) -> None:
@@ -277,6 +303,8 @@ def _of_data(state: State, event: Event) -> None:
     if not isinstance(pairs, Sized):
         raise StorageError("its pairs are not a list")
     from_plain(DataFactsType, {**event.data, "pairs": len(pairs)}, what=event)
+    metric = event.data.get("metric", "accuracy")
+    require(metric in METRIC_MODES, unknown("metric", str(metric), METRIC_MODES), error=StorageError)
     state.data = dict(event.data)
 
 
@@ -318,6 +346,7 @@ STEPS: Mapping[str, Callable[[State, Event], None]] = {
     "remedied": _remedied,
     "asked": _asked,
     "answered": _answered,
+    "edited": _edited,
     "data": _of_data,
     "result": _of_result,
     "test_opened": _of_opening,
@@ -366,6 +395,9 @@ def _check_wish(state: State) -> None:
     require(0 <= seconds < MOST_S, f"{seconds} s more", error=StorageError)
     for text in state.asked.texts or ():
         parse_dimension(text)
+    require(
+        (state.asked.edit is not None) == (state.asked.what == "edit"), "no edit, or one too many", error=StorageError
+    )
 
 
 def _check_region(state: State) -> None:

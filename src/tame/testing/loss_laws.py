@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tame.core.config import LANGUAGE
 from tame.parts.losses import NUMBERS, Loss, LossHyper, average_loss
 
 Law = Callable[[Loss], None]
@@ -159,7 +160,7 @@ def it_is_moved_by_its_own_settings_and_no_other(loss: Loss) -> None:
             assert name in loss.settings or not moved, f"{name} affects the loss but is not among its settings"
             seen |= {name} if moved else set()
     assert seen == loss.settings - {"class_weights"}, "a setting that the loss names does not affect it"
-    assert ("class_weights" in loss.settings) == (not loss.tasks & NUMBERS)
+    assert ("class_weights" in loss.settings) == (not loss.tasks & {*NUMBERS, LANGUAGE})
 
 
 LAWS: tuple[Law, ...] = (
@@ -190,6 +191,8 @@ def cases(loss: Loss, *, dtype: torch.dtype = torch.float64) -> Iterator[Case]:
         rows = torch.softmax(2 * normal(7, classes), dim=1)
         rows[0], rows[1] = F.one_hot(torch.tensor([0, 1]), classes).to(dtype)
         yield Case(2 * normal(3, 7, loss.num_outputs(classes)), rows, _hyper(classes, dtype=dtype), classes)
+    if LANGUAGE in loss.tasks:  # outputs are the loss of each text, and the target says nothing
+        yield Case(3 + normal(3, 7, 1), torch.zeros(7, dtype=dtype), _hyper(0, dtype=dtype), 0)
     if loss.tasks & NUMBERS:
         counts = loss.tasks & NUMBERS == {"counts"}
         for shape in ((7,), (7, 2)):
@@ -236,8 +239,11 @@ def _weighed(case: Case) -> Iterator[tuple[LossHyper, Tensor]]:
 
 
 def _distance(loss: Loss, outputs: Tensor, case: Case) -> Tensor:
-    """The distance of each prediction from the target: in nats for classes, otherwise the absolute error."""
+    """The distance of each prediction from the target: in nats for classes, otherwise the absolute error; of texts the
+    output itself."""
     found = loss.predict(outputs)
+    if LANGUAGE in loss.tasks:
+        return found
     if not case.num_classes:
         return (found - case.target.reshape(found.shape[1:])).abs()
     rows = case.target if case.target.ndim == 2 else F.one_hot(case.target, case.num_classes).to(found)
@@ -325,6 +331,7 @@ LOOPS: dict[str, Loop] = {
     "hinge": _hinge,
     "huber": _of_error(_huber),
     "kl_divergence": _kl_divergence,
+    "likelihood": lambda outputs, target, own: outputs[0],
     "log_cosh": _of_error(lambda error, own: math.log(math.cosh(error))),
     "logistic": _logistic,
     "mae": _of_error(lambda error, own: abs(error)),

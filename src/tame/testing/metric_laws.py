@@ -31,10 +31,12 @@ def the_order_of_the_examples_does_not_matter(metric: Measure, kind: str) -> Non
 
 
 def a_constant_added_everywhere_does_not_matter(metric: Measure, kind: str) -> None:
-    """Added to all logits of classes; or to both the predictions and the target of numbers."""
+    """Added to all logits of classes; or to both the predictions and the target of numbers. To what texts cost it is
+    added to the metric too."""
     outputs, target = _case(kind)
     shifted = target + 3 if kind == "numbers" else target
-    torch.testing.assert_close(metric(outputs, target), metric(outputs + 3, shifted))
+    more = 3 if kind == "texts" else 0
+    torch.testing.assert_close(metric(outputs, target) + more, metric(outputs + 3, shifted))
 
 
 def a_lost_member_leaves_its_neighbours_unmoved(metric: Measure, kind: str) -> None:
@@ -65,7 +67,7 @@ LAWS: tuple[Law, ...] = (
 def _case(kind: str) -> tuple[Tensor, Tensor]:
     """Outputs (3, 40, O) in float64 and a target (40,)."""
     chance = torch.Generator().manual_seed(5)
-    width = {"classes": 4, "two classes": 2, "numbers": 1}[kind]
+    width = {"classes": 4, "two classes": 2, "numbers": 1, "texts": 1}[kind]
     outputs = torch.randn(3, 40, width, dtype=torch.float64, generator=chance)
     if kind == "numbers":
         return outputs, torch.randn(40, dtype=torch.float64, generator=chance)

@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from tame.core.config import OPTIONS, StudyConfig
+from tame.core.edits import Edit
 from tame.core.errors import TameError, UsageError
 from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
 from tame.core.rng import stream_seed
-from tame.kinds.kind import Kind, Known, Opened
+from tame.kinds.examples import examples_of
+from tame.kinds.kind import PARTS, Data, Kind, Known, Opened
 from tame.kinds.known import KINDS
 from tame.kinds.materials import read_model
 from tame.parts.network import Build, Network
@@ -70,7 +72,7 @@ def every_example_is_in_one_part(sample: Sample, folder: Path) -> None:
     num, split = len(data.ids), data.split
     assert len(set(data.ids)) == num > 0
     assert {len(split.part), len(split.fold), len(data.targets), len(opened.groups)} == {num}
-    rows = [row for part in ("train", "val", "test", "aside") for row in split.rows(part)]
+    rows = [row for row, part in enumerate(split.part) if part in PARTS]
     assert sorted(rows) == list(range(num))
     assert data.sealed.rows == tuple(split.rows("test"))
     assert len(data.sealed.rows) > 0
@@ -96,7 +98,8 @@ def the_same_seed_makes_the_same_split(sample: Sample, folder: Path) -> None:
     np.testing.assert_array_equal(first.data.targets, again.data.targets)
     assert to_plain(first.facts) == to_plain(again.facts)
     other, _ = _read(replace(sample, config=replace(sample.config, seed=sample.config.seed + 1)), folder / "3")
-    assert other.data.split.part != first.data.split.part, "another seed must give another split"
+    parts, others = (list(zip(each.data.ids, each.data.split.part, strict=True)) for each in (first, other))
+    assert parts != others, "another seed must give another split"
 
 
 def what_is_the_same_is_on_one_side(sample: Sample, folder: Path) -> None:
@@ -164,6 +167,35 @@ def what_a_study_keeps_of_its_data_tells_the_parts(sample: Sample, folder: Path)
     assert {part: sum(own.values()) for part, own in facts.counts.items()} == parts
 
 
+def edits_change_nothing_but_what_they_say(sample: Sample, folder: Path) -> None:
+    opened, _ = _read(sample, folder / "1")
+    data, known = opened.data, Known(to_plain(opened.facts))
+    examples = examples_of(sample.kind, sample.config, known, folder / "1" / "study")
+    if examples is None or data.shares is not None:  # such a kind applies none, and a study with edits of it is refused
+        return
+    assert tuple(examples.ids) == data.ids
+    before = _labels(data)
+    shown = [text if data.classes else float(text) for text in examples.labels]
+    assert [before[row] for row in sorted(before)] == [shown[row] for row in sorted(before)], "as it is trained on"
+    gone, *_ = left = [data.split.rows("train")[0], data.split.rows("test")[0]]
+    changed = [data.split.rows("train")[1], data.split.rows("test")[1]]
+    to = {row: next((name for name in data.classes if name != before[row]), "77") for row in changed}
+    edits = [Edit(id=data.ids[row], action="exclude", digest=examples.digest_of(row)) for row in left]
+    edits += [Edit(id=data.ids[row], action="label", label=to[row], digest=examples.digest_of(row)) for row in changed]
+    again, _ = _read(sample, folder / "2", known=Known(edits=tuple(edits)))
+    assert again.edited is not None
+    assert again.edited.sealed == (data.ids[left[1]], data.ids[changed[1]])
+    split = again.data.split
+    assert split.part == tuple("excluded" if row in left else part for row, part in enumerate(data.split.part))
+    assert split.fold == tuple(-1 if row in left else fold for row, fold in enumerate(data.split.fold))
+    after = {**before, **{row: label if data.classes else float(label) for row, label in to.items()}}
+    assert _labels(again.data) == {row: label for row, label in after.items() if row not in left}
+    parts = {part: len(split.rows(part)) for part in dict.fromkeys(split.part)}
+    assert {part: sum(own.values()) for part, own in again.facts.counts.items()} == parts
+    wrong = replace(edits[0], digest="another")
+    assert f"{data.ids[gone]} is not the one" in _refusal(sample, folder / "3", known=Known(edits=(wrong,)))
+
+
 def a_model_says_of_new_inputs_what_it_was_scored_by(sample: Sample, folder: Path) -> None:
     opened, commands = _read(sample, folder)
     data = opened.data
@@ -197,6 +229,7 @@ LAWS: tuple[Law, ...] = (
     what_is_bad_is_named,
     a_setting_that_it_does_not_use_is_refused,
     what_a_study_keeps_of_its_data_tells_the_parts,
+    edits_change_nothing_but_what_they_say,
     a_model_says_of_new_inputs_what_it_was_scored_by,
 )
 
@@ -211,6 +244,13 @@ def _read(sample: Sample, folder: Path, known: Known | None = None) -> tuple[Ope
     sample.kind.check(sample.config)
     opened = sample.kind.read(sample.config, known or Known(), commands, phase=lambda text: None, folder=study)
     return opened, commands
+
+
+def _labels(data: Data) -> dict[int, object]:
+    """The label of each example that is trained on, chosen by or tested: the name of its class, or its number."""
+    sealed = zip(data.sealed.rows, data.sealed.open(lambda n: None).tolist(), strict=True)
+    values = {**{row: data.targets[row] for row in data.rows}, **dict(sealed)}
+    return {row: data.classes[int(value)] if data.classes else float(value) for row, value in values.items()}
 
 
 def _refusal(sample: Sample, folder: Path, known: Known | None = None) -> str:

@@ -21,10 +21,12 @@ from torch import nn
 from tame.core.errors import StorageError, require
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
+from tame.parts.adapters import Adapted
 from tame.parts.mlp import num_weights
 from tame.parts.optimizers import OPTIMIZERS
 from tame.parts.products import by_onednn
 from tame.trial.commands import EngineUse, Fold, How
+from tame.trial.fitted import Fitted, SparseTask
 from tame.trial.measurements import recall, remember
 from tame.trial.measurer import Measurer, Rehearsals
 from tame.trial.own_module import is_out_of_memory
@@ -230,6 +232,8 @@ class Chooser:
 
         Raises StorageError if even the smallest parts are too large.
         """
+        if isinstance(task, SparseTask):
+            return Fitted(task).rehearse(member)
         while math.isinf(found := self._seconds_alone(Serial(task, self._parts), member, whole=True)):
             alone = "memory ran out with a single network; try a smaller model"
             require(bool(self.smaller(1)), alone, error=StorageError)
@@ -254,7 +258,7 @@ class Chooser:
 
     def task_of(self, lane: Lane) -> Task:
         """The task that a lane's engine trains."""
-        assert isinstance(lane.engine, Stacked | Serial)
+        assert isinstance(lane.engine, Stacked | Serial | Fitted)
         return lane.engine.task
 
     def _lanes(
@@ -266,7 +270,9 @@ class Chooser:
         for folds in sets:
             task = material.task(jobs[0].recipe, rows, examples, folds)
             members = [Member(job.trial, fold, job.recipe) for job in jobs for fold in folds]
-            if half is not None:
+            if isinstance(task, SparseTask):
+                lanes += [Lane(Fitted(task), task.examples, [member]) for member in members]
+            elif half is not None:
                 lanes.append(Lane(Stacked(task, self._traces, half), task.examples, members))
             else:
                 lanes += [Lane(Serial(task, self._parts), task.examples, [member]) for member in members]
@@ -355,6 +361,8 @@ def _company(size: int) -> str:
 
 def member_bytes(module: nn.Module, recipe: Recipe, batch: int) -> int:
     """Bytes of a member of a group: parameters, gradients, moments and the activations of a batch."""
+    if isinstance(module, Adapted):
+        return 4 * num_weights(module) * 6 + module.step_bytes(batch, recipe.input.length)
     active = batch * max(recipe.model.width, recipe.model.hidden, 8) * max(recipe.model.depth, 1) * 4
     return 4 * (num_weights(module) * 6 + active)
 

@@ -41,6 +41,7 @@ class Examples:
     member that it validates. Otherwise each member's batches come only from the examples that it trains on.
     weight: (N,) above 0, what an example counts as; None: all alike.
     scaling: of a regression, the mean and standard deviation of each fold's training targets, which standardise them.
+    are_texts: outputs are then the loss of each text itself, and no target is looked at.
     """
 
     target: Tensor
@@ -50,6 +51,7 @@ class Examples:
     costs: Tensor | None = None
     weight: Tensor | None = None
     scaling: Mapping[int | None, tuple[float, float]] | None = None  # by fold
+    are_texts: bool = False
 
     def __len__(self) -> int:
         return int(self.target.shape[0])

@@ -35,6 +35,8 @@ from tame.trial.population import (
 from tame.trial.settings import Settings, averages, optimizer_of, phase
 from tame.trial.stacked import precision
 
+LONG_S = 1.0  # of a rehearsal, after which no further step is made
+
 
 @dataclass(slots=True)
 class _Training:
@@ -105,7 +107,10 @@ class Serial:
     def rehearse(
         self, member: Member, steps: int = 4, *, whole: bool = True, clock: Callable[[], float] = time.perf_counter
     ) -> float:
-        """Seconds per epoch (or per step) of this member, measured in a few steps of a copy that is discarded."""
+        """Seconds per epoch (or per step) of this member, measured in a few steps of a copy that is discarded.
+
+        The first step, which prepares much, does not count; of slow steps only one more is made.
+        """
         own = self._restore(self.start([member]))
         walked = self.task.examples.walked(member)
         batches = epoch_batches(member.recipe.seed, 1, walked, member.recipe.batch(len(walked)))
@@ -121,6 +126,8 @@ class Serial:
                 begin = clock()
                 self._step(own, settings, 1, step, batches[step], rates[step], len(batches))
                 times.append(clock() - begin)
+                if len(times) > 1 and sum(times) > LONG_S:
+                    break
         if not whole:
             return min(times[1:] or times)
         validated = int(self.task.examples.validates(member).sum())

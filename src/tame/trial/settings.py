@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tame.core.recipe import PER_MEMBER, OptimizerRecipe, Recipe, ScheduleRecipe
+from tame.parts.adapters import room_of
 from tame.parts.losses import LossHyper, loss_hyper
 from tame.parts.optimizers import Hyper
 from tame.parts.schedules import RateMultiplier, ScheduleHyper, schedule_hyper
@@ -17,9 +18,10 @@ from tame.trial.population import Examples, Member
 
 def group_key(recipe: Recipe) -> Hashable:
     """Recipes with the same key can be trained in one group."""
-    shared = tuple((name, value) for name, value in recipe.flat().items() if name not in PER_MEMBER)
+    own = (*PER_MEMBER, "adapter.rank")  # smaller ranks are masks of a larger one
+    shared = tuple((name, value) for name, value in recipe.flat().items() if name not in own)
     switch = recipe.epochs if recipe.then.start < 1 else 0  # all members switch optimizers in the same epoch
-    return (*shared, switch, averages(recipe), recipe.schedule.name == "plateau")
+    return (*shared, room_of(recipe.adapter.rank), switch, averages(recipe), recipe.schedule.name == "plateau")
 
 
 def averages(recipe: Recipe) -> str:

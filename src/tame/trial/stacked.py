@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from tame.core.errors import require
 from tame.core.recipe import Recipe
 from tame.data.augment import Mix, apply_mix
+from tame.parts.adapters import Adapted
 from tame.parts.losses import LOSSES, average_loss_and_slope
 from tame.parts.mlp import Draws, Mlp
 from tame.parts.mlp_gradients import is_by_hand, outputs_and_slopes
@@ -183,7 +184,7 @@ Learning = Callable[..., tuple[Tensor, Slopes]]
 
 def stacked_forward(module: nn.Module) -> Forward:
     """(tensors with a leading M, x, dropout, draws) -> outputs (M, B, O), by the module's own method or torch.func."""
-    if isinstance(module, Mlp):
+    if isinstance(module, Mlp | Adapted):
         return module.stacked
 
     def one(tensors: Tensors, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tame.core.config import LANGUAGE
 from tame.core.errors import UsageError, WorkerError, require, unknown
 from tame.core.recipe import Recipe
 from tame.data.encode import Scaling
@@ -151,6 +152,7 @@ def examples_of(given: Unsealed) -> Examples:
         given.num_classes,
         costs=None if given.costs is None else torch.tensor(given.costs, dtype=torch.float64),
         weight=None if given.weights is None else torch.tensor(given.weights, dtype=torch.float64),
+        are_texts=given.task == LANGUAGE,
     )
 
 
@@ -159,7 +161,7 @@ def scaled(examples: Examples, recipe: Recipe) -> Examples:
 
     Counts are not scaled: a Poisson loss is not a distance.
     """
-    if examples.num_classes or recipe.loss.name == "poisson":
+    if examples.num_classes or examples.are_texts or recipe.loss.name == "poisson":
         return examples
     folds: list[Fold] = [None, *range(int(examples.fold.max()) + 1)]
     trains = {fold: (examples.fold != fold if fold is not None else slice(None)) for fold in folds}

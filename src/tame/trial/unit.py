@@ -304,7 +304,8 @@ def judged(
             examples.target[rows].cpu(),
             examples.num_classes,
         )
-        loss = judging_loss(outputs, aim, classes, weight).tolist()
+        judged = METRICS.get("bits_per_character")(outputs, aim, weight) if examples.are_texts else None
+        loss = (judging_loss(outputs, aim, classes, weight) if judged is None else judged).tolist()
         value = _value(metric, examples.undo(outputs, fold), target, classes, weight)
         good = outputs.isfinite().flatten(1).all(dim=1).tolist()
         for i, place in enumerate(places):

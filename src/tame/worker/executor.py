@@ -18,11 +18,15 @@ class WorkerBug(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where an executor stores its files. under: a second cache, which is only read."""
+    """Where an executor stores its files. under: a second cache, which is only read.
+
+    kind: the kind of data that will be opened, which a process may load before it is asked to; "" if not known.
+    """
 
     cache: Path
     study: Path | None
     under: Path | None = None
+    kind: str = ""
 
 
 class Executor(Protocol):

@@ -82,7 +82,8 @@ class Judging:
         self, members: Sequence[MemberOf], *, labels: Sequence[str], temperature: float = 1.0, remembers: bool = False
     ) -> None:
         first, *others = [self._made(member, labels) for member in members]
-        network = replace(first, others=tuple(others), temperature=temperature)
+        encoder = next((each.texts for each in (first, *others) if each.texts is not None), None)
+        network = replace(first, others=tuple(others), temperature=temperature, texts=encoder)  # one for all members
         self._network = self._remembering(network) if remembers else network
 
     def _made(self, member: MemberOf, labels: Sequence[str]) -> Network:

@@ -57,6 +57,7 @@ class ProcessExecutor:
         self.commands: Commands = Client(self._carry_out)
         self.patience = patience or Patience()
         self._hear = hear
+        self._kind = place.kind
         self._log = log
         self._restarted = restarted
         study, under = (str(path) if path else None for path in (place.study, place.under))
@@ -144,7 +145,7 @@ class ProcessExecutor:
         if self._log is not None:
             log = appending(self._log.parent, self._log.name)
         # -P: a file in the user's working folder that is named like a module must not be imported.
-        command = [sys.executable, "-P", "-m", "tame.worker.serve"]
+        command = [sys.executable, "-P", "-m", "tame.worker.serve", *([self._kind] if self._kind else [])]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
             env={**worker_environment(), **os.environ}, start_new_session=True, creationflags=_NEW_GROUP,

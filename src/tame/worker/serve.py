@@ -13,7 +13,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -70,6 +71,8 @@ def main() -> None:
 
     from tame.worker.trainer import Trainer  # loads torch while the coordinator reads the folder
 
+    _load(sys.argv[1:])
+
     def start(place: Start) -> Mapping[str, Callable[..., object]]:
         study, under = (Path(each) if each else None for each in (place.study, place.under))
         return handlers_of(Trainer(cache=Path(place.cache), study=study, under=under, emit=emit))
@@ -89,6 +92,15 @@ def main() -> None:
             if isinstance(problem, StoppedError):
                 stop.clear()
             send(_end(problem, request))
+
+
+def _load(kinds: Sequence[str]) -> None:
+    """Loads the training half of a kind of data ahead; what fails here fails again, and is told, where it is opened."""
+    from tame.kinds.materials import opener
+
+    for kind in kinds:
+        with suppress(Exception):
+            opener(kind)
 
 
 def _end(problem: BaseException, request: Request | WorkerError) -> Said:

@@ -100,14 +100,14 @@ def draw(
 ) -> Drawn:
     """Writes `folder/CLASS/NUMBER.png` (some `.jpg`) for every class, and returns which faults are planted where.
 
-    counts: files in each class folder, planted ones included; one number applies to every class. processes: how many
-    draw. The same arguments give the same bytes (with the same Pillow), however many processes draw them. Raises
-    UsageError if the folder is not empty or too small for the faults.
+    counts: files in each class folder, planted ones included, of the classes that are drawn, two or more; one number
+    applies to every class. processes: how many draw. The same arguments give the same bytes (with the same Pillow),
+    however many processes draw them. Raises UsageError if the folder is not empty or too small for the faults.
     """
     slots, drawn = _planned(folder, seed=seed, counts=counts, faults=faults)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not empty; give a new or empty folder")
-    for label in CLASSES:
+    for label in sorted({slot.label for slot in slots}):
         (folder / label).mkdir(parents=True, exist_ok=True)
     own = [(k, slot) for k, slot in enumerate(slots) if not slot.is_copy]
     if processes == 1:
@@ -147,24 +147,25 @@ def _planned(folder: Path, *, seed: int, counts: Mapping[str, int] | int, faults
     wanted = dict.fromkeys(CLASSES, counts) if isinstance(counts, int) else dict(counts)
     for name in wanted:
         require(name in CLASSES, unknown("class", name, CLASSES))
-    require(len(wanted) == len(CLASSES), f"counts needs every class of {', '.join(CLASSES)}, got {', '.join(wanted)}")
+    require(len(wanted) >= 2, f"counts needs 2 classes or more of {', '.join(CLASSES)}, got {', '.join(wanted)}")
+    labels = [label for label in CLASSES if label in wanted]
     least = min(wanted.values())
     require(least >= 1, f"every class needs 1 picture or more, got {wanted}")
     require(faults.room <= least, f"these faults need {faults.room} pictures in each class, got {least}")
     rng = stream(seed, "plan")
     slots = _blank(wanted, rng)
     shuffled = [slots[k] for k in rng.permutation(len(slots))]
-    free = {label: [slot for slot in shuffled if slot.label == label] for label in CLASSES}
+    free = {label: [slot for slot in shuffled if slot.label == label] for label in labels}
     pairs, same, ruined = _mislabelled_and_near(free, faults), [], []
     for k in range(faults.copies):
-        own = free[CLASSES[k % len(CLASSES)]]
+        own = free[labels[k % len(labels)]]
         first, copy = own.pop(), own.pop()
         copy.is_copy = copy.is_same = True
         copy.name = str(Path(copy.name).with_suffix(Path(first.name).suffix))
         first.copies.append(copy)
         same.append((first, copy))
     for k in range(faults.unreadable):
-        slot = free[CLASSES[k % len(CLASSES)]].pop()
+        slot = free[labels[k % len(labels)]].pop()
         slot.ruin = list(RUINS)[k % len(RUINS)]
         ruined.append(slot.name)
     wrong = tuple(sorted(slot.name for slot in slots if slot.label != slot.shows))
@@ -174,7 +175,7 @@ def _planned(folder: Path, *, seed: int, counts: Mapping[str, int] | int, faults
 
 def _blank(counts: Mapping[str, int], rng: Rng) -> list[_Slot]:
     """Every file, without faults; numbers run through the classes in no order."""
-    labels = [label for label in CLASSES for _ in range(counts[label])]
+    labels = [label for label in CLASSES if label in counts for _ in range(counts[label])]
     numbers = rng.permutation(len(labels)) + 1
     endings = np.where(rng.random(len(labels)) < JPEG_SHARE, "jpg", "png")
     return [
@@ -186,12 +187,14 @@ def _blank(counts: Mapping[str, int], rng: Rng) -> list[_Slot]:
 def _mislabelled_and_near(free: Mapping[str, list[_Slot]], faults: Faults) -> list[tuple[_Slot, _Slot]]:
     """Plants pictures in the wrong folder, and near duplicates; returns the (first, copy) pairs of the latter."""
     num_torn = min(2, faults.mislabelled, faults.near_duplicates)
+    labels = list(free)
+    mistakes = [pair for pair in MISTAKES if free.keys() >= set(pair)] or [(labels[0], labels[1])]
     for k in range(faults.mislabelled - num_torn):
-        label, shows = MISTAKES[k % len(MISTAKES)]
+        label, shows = mistakes[k % len(mistakes)]
         free[label].pop().shows = shows
     pairs = []
     for k in range(faults.near_duplicates):
-        there, here = MISTAKES[k] if k < num_torn else (CLASSES[k % len(CLASSES)],) * 2
+        there, here = mistakes[k % len(mistakes)] if k < num_torn else (labels[k % len(labels)],) * 2
         first, copy = free[here].pop(), free[there].pop()
         copy.shows, copy.is_copy = here, True
         first.copies.append(copy)

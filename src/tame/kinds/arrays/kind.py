@@ -51,4 +51,5 @@ OWN_ARRAYS = Kind(
     material="tame.kinds.arrays.material:open_material",
     prediction="tame.kinds.arrays.prediction:PREDICTION",
     own_model="tame.kinds.arrays.sameness:OWN_MODEL",
+    examples="tame.kinds.arrays.examples:read",
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -17,6 +18,7 @@ from tame.core.plain import from_plain, to_plain
 from tame.core.result_parts import TargetFacts
 from tame.data.array_targets import Target, task_of
 from tame.data.arrays import Arrays
+from tame.data.edits import digest_of_cells
 from tame.data.row_copies import copies_in_array
 from tame.data.sources import matrix_of, open_columns, write_arrays, write_columns
 from tame.data.table_kinds import type_table
@@ -30,6 +32,7 @@ from tame.kinds.looks import MOST_COLUMNS
 from tame.kinds.tables.commands import Given as TableGiven
 from tame.kinds.tables.kind import TABLES
 from tame.kinds.tables.rows import Rows, split_rows
+from tame.kinds.tables.text_choice import chosen
 
 COLUMNS, INPUTS, TARGETS = "columns.npz", "inputs.npy", "targets.npz"  # given from Python, in the study's folder
 
@@ -55,14 +58,26 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     if own.table.columns:
         rows = tuple(range(len(own.values)))
         given = TableGiven(files=(), arrays=str(folder / COLUMNS), columns=own.table.columns, kept=rows)
-        port.open(TABLES.name, to_plain(given))
-        return split_rows(own, config, kind=TABLES.name, is_new=known.data is None)
+
+        def open_with(encoder: str | None) -> None:
+            port.open(TABLES.name, to_plain(replace(given, encoder=encoder)))
+
+        choice = chosen(config, known, own.table, port, open_with=open_with, phase=phase)
+        own = replace(own, notes=(*own.notes, *choice.notes), encoder=choice.encoder)
+        return split_rows(own, config, kind=TABLES.name, is_new=known.data is None, edits=known.edits)
     port.open(OWN_ARRAYS.name, to_plain(Given(file=str(folder / INPUTS), build=config.model)))
-    x, is_new = _inputs(folder), known.data is None
+    x, is_new = inputs_of(folder), known.data is None
     columns = _columns(x) if is_new else []
     return split_rows(
-        own, config, kind=OWN_ARRAYS.name, copies=copies_in_array(x), inputs=columns, is_new=is_new
+        own, config, kind=OWN_ARRAYS.name, copies=copies_in_array(x), inputs=columns, is_new=is_new,
+        edits=known.edits, digest_of=partial(digest_of_input, own, x),
     )  # fmt: skip
+
+
+def digest_of_input(own: Rows, x: np.ndarray, row: int) -> str:
+    """By which an example is known again. x: (N, ...) the inputs."""
+    value = own.values[row] if own.shares is None else own.shares[row]
+    return digest_of_cells([np.ascontiguousarray(x[row]).tobytes().hex(), repr(np.asarray(value).tolist())])
 
 
 def _columns(x: np.ndarray) -> list[Values]:
@@ -72,7 +87,7 @@ def _columns(x: np.ndarray) -> list[Values]:
     return [Values(f"input {place}", np.array(x[:, place], dtype=np.float64)) for place in range(x.shape[1])]
 
 
-def _inputs(folder: Path) -> np.ndarray:
+def inputs_of(folder: Path) -> np.ndarray:
     """The inputs (N, ...) that `keep_arrays` put there, read as they are needed. Raises StorageError."""
     try:
         require_own(folder, INPUTS)
@@ -141,9 +156,11 @@ def read_kept(folder: Path) -> Rows:
             shares, weights = (held[name] if name in held.files else None for name in ("shares", "weights"))
         about = from_plain(Kept, told, what=f"what is kept of the arrays of {folder}")
         columns = about.columns
+        texts: Mapping[str, tuple[str, ...]] = {}
         values, lengths = {}, {len(each) for each in (shares, weights) if each is not None}
         if columns:
-            values = dict(open_columns(folder / COLUMNS, columns).values)
+            table = open_columns(folder / COLUMNS, columns)
+            values, texts = dict(table.values), table.texts
             lengths |= {len(column) for column in values.values()}
         elif (folder / INPUTS).exists():
             require_own(folder, INPUTS)
@@ -158,7 +175,7 @@ def read_kept(folder: Path) -> Rows:
     if task == "classification":
         task = "binary" if len(about.classes) == 2 else "multiclass"
     return Rows(
-        table=Table(columns, values, num, about.notes), task=task, classes=about.classes, values=target,
+        table=Table(columns, values, num, about.notes, texts), task=task, classes=about.classes, values=target,
         given=("",) * num, ids=tuple(map(str, range(num))), target=TargetFacts(name="y", task=task, why=about.why),
         notes=about.notes, shares=shares, keep_rare=about.rare, weights=weights,
     )  # fmt: skip

@@ -51,7 +51,7 @@ def doubts_of(
     part = np.array(data.split.part)
     given = [later for later in ("test", "val") if any(p.part == later for p in pictures)]
     later = next(iter(given), "test" if config.order else "")
-    wanted = part != "aside" if later else np.isin(part, ("train", "val"))
+    wanted = np.isin(part, ("train", "val", "test")) if later else np.isin(part, ("train", "val"))
     rows = np.flatnonzero(wanted)
     if len(rows) > MOST_LOOKED_AT:
         rows = np.sort(stream(config.seed, "look").choice(rows, MOST_LOOKED_AT, replace=False))

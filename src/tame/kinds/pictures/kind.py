@@ -88,4 +88,5 @@ PICTURES = Kind(
     prediction="tame.kinds.pictures.prediction:PREDICTION",
     look="tame.kinds.pictures.source:look",
     thumbnails="tame.kinds.pictures.thumbnails:draw",
+    examples="tame.kinds.pictures.examples:read",
 )

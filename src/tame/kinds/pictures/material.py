@@ -26,7 +26,7 @@ from tame.data.quality import find_duplicates, find_equal, find_parts
 from tame.data.suspects import Suspect, can_be_judged, suspects_by, unseen_outputs, unseen_probabilities
 from tame.data.unseen import area
 from tame.data.views import central_pixels
-from tame.data.wrong_labels import wrong_labels
+from tame.data.wrong_labels import OF_FEATURES, wrong_labels
 from tame.kinds.costs import Speed
 from tame.kinds.linear import QUESTION, LinearAnswer, answer_linear, read_asked
 from tame.kinds.pictures.commands import (
@@ -222,7 +222,7 @@ class PictureMaterial:
         features = self._plain_features(asked.look, asked.rows)
         probability = unseen_probabilities(features, labels, num_classes=num_classes)
         found = suspects_by(probability, labels)
-        many = wrong_labels(probability, labels)
+        many = wrong_labels(probability, labels, OF_FEATURES)
         if many is not None:
             have = {suspect.row for suspect in found}
             more = zip(many.rows.tolist(), many.likely.tolist(), many.probability.tolist(), strict=True)

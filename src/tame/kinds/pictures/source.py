@@ -14,13 +14,14 @@ from tame.core.errors import DataError
 from tame.core.plain import from_plain
 from tame.core.records import Finding
 from tame.core.result_parts import BackboneFacts, TargetFacts
+from tame.data.edits import Examples, apply_edits
 from tame.data.images import Listing, Picture, Skipped
 from tame.data.split import Split, groups_of, make_split, seal, split_by_order, strata
 from tame.data.table_order import order_values
 from tame.kinds.costs import Speed
 from tame.kinds.findings import MOST_NAMED, count, finding, metric_for, of_classes
 from tame.kinds.groups import joined, named_groups
-from tame.kinds.kind import Data, Known, Opened, Phase, Port
+from tame.kinds.kind import PARTS, Data, Known, Opened, Phase, Port
 from tame.kinds.pictures import commands
 from tame.kinds.pictures.choice import Choice, chosen, first_backbone
 from tame.kinds.pictures.commands import Features, Given, Look
@@ -89,9 +90,15 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
             listing = replace(listing, notes=(*listing.notes, f"{count(same.crowd, 'picture')} {said}"))
     truth = _truth(listing, pictures)
     listing, groups, split = _split(config, listing, pictures, truth, pairs)
-    hidden = np.where(np.array(split.part) == "test", -1 if listing.classes else np.nan, truth)
-    task = "regression" if not listing.classes else "binary" if len(listing.classes) == 2 else "multiclass"
     ids = tuple(p.id for p in pictures)
+    own = Examples(
+        ids=ids, values=truth, classes=listing.classes, split=split, digest_of=lambda row: pictures[row].digest,
+        nouns="pictures",
+    )  # fmt: skip
+    applied = apply_edits(known.edits, own)
+    truth, split = applied.values, applied.split
+    hidden = np.where(np.isin(split.part, ("test", "excluded")), -1 if listing.classes else np.nan, truth)
+    task = "regression" if not listing.classes else "binary" if len(listing.classes) == 2 else "multiclass"
     sizes = list(Counter(truth[split.rows("train", "val")].tolist()).values()) if listing.classes else []
     data = Data(
         "images", task, metric_for(config, task, sizes), listing.classes, ids, hidden.astype(truth.dtype), split,
@@ -108,9 +115,9 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         commands.open_pictures(port, Given(listing.pictures, None))
 
     data, choice = chosen(config, known, data, port, seen, phase=phase, without=without)
-    facts = _facts(listing, pictures, skipped, split, pairs, side, choice)
+    facts = _facts(listing, pictures, truth, skipped, split, pairs, side, choice)
     found = [*_findings(pictures, truth, skipped, split, pairs, listing.classes), *doubts]
-    return Opened(data=data, facts=facts, groups=groups, findings=tuple(found), skipped=skipped)
+    return Opened(data=data, facts=facts, groups=groups, findings=tuple(found), skipped=skipped, edited=applied.edited)
 
 
 def _first_look(config: StudyConfig, backbone: BackboneFacts | None, side: int) -> Look:
@@ -171,16 +178,16 @@ def _affordable(
 def _facts(
     listing: Listing,
     pictures: Sequence[Picture],
+    truth: np.ndarray,
     skipped: Sequence[Skipped],
     split: Split,
     pairs: Sequence[tuple[int, int]],
     side: int,
     choice: Choice,
 ) -> PictureFacts:
-    names = [listing.classes[p.label] if listing.classes else "rows" for p in pictures]
+    names = [listing.classes[int(own)] if listing.classes else "rows" for own in truth]
     counts = {
-        part: dict(Counter(name for name, own in zip(names, split.part, strict=True) if own == part))
-        for part in ("train", "val", "test", "aside")
+        part: dict(Counter(name for name, own in zip(names, split.part, strict=True) if own == part)) for part in PARTS
     }
     notes = (*listing.notes, *([f"--backbone auto is {choice.why}"] if choice.why else []))
     return PictureFacts(
@@ -201,6 +208,7 @@ def _findings(
 ) -> list[Finding]:
     """What the doctor has to say about the data."""
     found = []
+    pairs = [(a, b) for a, b in pairs if "excluded" not in (split.part[a], split.part[b])]
     named = [[pictures[a].id, pictures[b].id] for a, b in pairs]
     # Numbers of pictures that are nearly the same may well differ: of frames of a film, say.
     alike = [bool(classes) or pictures[a].digest == pictures[b].digest for a, b in pairs]

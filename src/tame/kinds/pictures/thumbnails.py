@@ -28,11 +28,15 @@ def draw(config: StudyConfig, sides: Mapping[str, int], folder: Path) -> dict[st
     shown = [picture for picture in listing.pictures if picture.id in sides]
     with judged_warnings():
         bits, _ = depth_of(shown)  # nearly that of all pictures: seen in a report, not judged by
-    drawn = {picture.id: _thumbnail(picture, sides[picture.id], bits) for picture in shown}
+    drawn = {picture.id: thumbnail(picture, sides[picture.id], bits) for picture in shown}
     return {name: small for name, small in drawn.items() if small is not None}
 
 
-def _thumbnail(picture: Picture, side: int, bits: int | None) -> bytes | None:
+def thumbnail(picture: Picture, side: int, bits: int | None) -> bytes | None:
+    """A JPEG of a picture that was drawn anew, its longer side at most so many pixels; None where it cannot be read.
+
+    bits: of white in grey pictures of 16 bits.
+    """
     try:
         with judged_warnings():
             image = Image.fromarray(decode_bytes(content_of(picture), shortest=side, bits=bits))

@@ -12,7 +12,8 @@ class Given:
     """A table, its columns as they were understood. kept: rows of the files, one after the other.
 
     arrays: where the values lie, if somebody has read them already; a process that is started again later reads the
-    files. beside: columns of the files that are no features: target, groups, order.
+    files. beside: columns of the files that are no features: target, groups, order; encoder: of its texts, a name or a
+    folder; None: none; kind: of data, which may be one that is turned into columns.
     """
 
     files: tuple[str, ...]
@@ -20,3 +21,5 @@ class Given:
     columns: tuple[Column, ...]
     kept: tuple[int, ...]
     beside: tuple[str, ...] = ()
+    encoder: str | None = None
+    kind: str = "table"

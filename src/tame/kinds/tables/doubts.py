@@ -14,12 +14,13 @@ from tame.core.config import StudyConfig
 from tame.core.records import Finding
 from tame.data.column_leaks import Telling, telling_columns
 from tame.data.group_columns import GroupColumn, group_columns
+from tame.data.row_order import order_tells
 from tame.data.sentinels import Sentinel, sentinel_in
 from tame.data.shift import shift_between
 from tame.data.split import strata
 from tame.data.tables import LEARNT, Table
 from tame.data.unseen import Aim, Values, folds_of, predictions_of_all
-from tame.data.wrong_labels import wrong_labels
+from tame.data.wrong_labels import OF_COLUMNS, wrong_labels
 from tame.kinds.findings import MOST_NAMED, count, finding
 from tame.kinds.kind import Data
 from tame.kinds.looks import Look, look_at
@@ -64,6 +65,8 @@ def doubts_of(
     seen = [each for each in seen if each.name not in named]
     telling = telling_columns(seen, aim, seed=config.seed) if is_sure and seen else []
     found += _telling(telling)
+    if is_sure and not (given or config.order or config.groups):
+        found += _order(aim, look, data, nouns)
     if look.trees and is_sure and num_classes and seen and not telling:
         found += _wrong_labels(seen, aim, look, data, nouns, seed=config.seed)
     if look.trees and (given or config.order):
@@ -73,7 +76,9 @@ def doubts_of(
 
 def columns_of(table: Table) -> tuple[list[Values], frozenset[str]]:
     """The columns of a table that are trained on, and the names of those that are dates."""
-    learnt = [each for each in table.columns if each.kind in LEARNT and each.name in table.values]
+    learnt = [
+        each for each in table.columns if each.kind in LEARNT and each.kind != "text" and each.name in table.values
+    ]
     return [Values(c.name, table.values[c.name]) for c in learnt], frozenset(
         each.name for each in learnt if each.kind == "date"
     )
@@ -133,8 +138,23 @@ def _groups(found: Sequence[GroupColumn], nouns: str) -> list[Finding]:
     return [finding("group_column", title, "warning", {"columns": named}, change=change, confidence="medium")]
 
 
+def _order(aim: Aim, look: Look, data: Data, nouns: str) -> list[Finding]:
+    told = order_tells(aim)
+    if told is None:
+        return []
+    evidence: dict[str, object] = {"told": f"{told.told:.0%}"}
+    if told.number is not None:
+        evidence["name"] = data.classes[told.number]
+    for side, (first, last, value) in (("low", told.low), ("high", told.high)):
+        evidence[f"rows_{side}"] = f"{nouns} {' to '.join(data.ids[int(look.rows[each])] for each in (first, last))}"
+        own = {f"mean_{side}": value} if told.number is None else {f"share_{side}": f"{value:.0%}"}
+        evidence |= own
+    title = f"the order of the {nouns} tells {told.told:.0%} of what is to be known of the target"
+    return [finding("row_order", title, "warning", evidence, confidence="medium")]
+
+
 def _wrong_labels(seen: Sequence[Values], aim: Aim, look: Look, data: Data, nouns: str, *, seed: int) -> list[Finding]:
-    found = wrong_labels(predictions_of_all(seen, aim, seed=seed), aim.values)
+    found = wrong_labels(predictions_of_all(seen, aim, seed=seed), aim.values, OF_COLUMNS)
     if found is None or not len(found.rows):
         return []
     named = [

@@ -15,7 +15,11 @@ COHORT = 24  # recipes that start together
 
 def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int) -> Preset:
     """Multi-layer perceptrons on the rows of a table."""
-    num = len(data.rows)
+    num, (texts, encoded) = len(data.rows), data.texts
+    if data.shares is None and texts:
+        return portfolio.texts(
+            num, task=data.task, epochs=config.epochs, seed=seed, columns=data.columns - texts, encoded=encoded
+        )
     return portfolio.tables(num, task=data.task, epochs=config.epochs, seed=seed, columns=data.columns)
 
 
@@ -26,7 +30,6 @@ def claims(config: StudyConfig) -> bool:
 
 def check(config: StudyConfig) -> None:
     """Raises UsageError for settings that are about pictures."""
-    require(config.backbone is None, "a backbone is for pictures; leave out --backbone")
     require(
         config.task != "images",
         f"no column of {config.data} names pictures by their files; if one does, give it with --image",
@@ -54,6 +57,7 @@ TABLES = Kind(
     runs=17,
     rehearses_many=True,
     look="tame.kinds.tables.source:look",
+    examples="tame.kinds.tables.examples:read",
     has_linear=True,
     ensembles=True,
     source="tame.kinds.tables.source:read",

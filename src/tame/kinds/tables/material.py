@@ -5,28 +5,36 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
-from tame.core.errors import WorkerError
+from tame.core.errors import WorkerError, require
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe, TableRecipe
 from tame.data.augment import add_noise
-from tame.data.encode import Encoder
 from tame.data.sources import open_columns, open_rows, take_rows
 from tame.data.tables import Table
 from tame.kinds.linear import QUESTION, answer_linear, read_asked
 from tame.kinds.tables.commands import Given
 from tame.kinds.tables.kind import TABLES
 from tame.kinds.tables.prediction import empty_network, judge_rows, seen_of
-from tame.parts.mlp import Columns, build_table_model, num_weights
+from tame.kinds.tables.row_encoder import Featured, RowEncoder
+from tame.kinds.tables.text_choice import QUESTION as TEXTS
+from tame.kinds.tables.text_choice import TRIED, Answer, Asked
+from tame.kinds.tables.text_columns import CountedTexts
+from tame.kinds.tables.text_features import NO_ENCODER, FrozenTexts, no_encoder
+from tame.parts.encoders import open_encoder
+from tame.parts.mlp import WORDS, Columns, build_table_model, num_weights
 from tame.parts.models import init_module
 from tame.parts.network import Network, read_network
 from tame.trial.choose import member_bytes
 from tame.trial.commands import Fold, Plain
+from tame.trial.fitted import SparseTask, check_solvable
 from tame.trial.memory_needs import groups, size_bytes, states
 from tame.trial.population import Examples, Groups, Member, Task, built, joint, num_outputs
 from tame.trial.training_material import Room, Trained, need_pictures, not_asked, scale_of, scaled
@@ -38,30 +46,53 @@ ENCODED = 8  # encodings that are kept: a few recipes of columns, times the fold
 class TableMaterial:
     """A typed table. Rows of the test part are in it, their targets are not."""
 
-    reason = ""  # every model of a table can be trained in company
+    reason = "solved at once, each by itself"  # of the model on words; every other can be trained in company
 
     def __init__(
-        self, table: Table, *, device: torch.device, beside: Sequence[str] = (), kind: str = TABLES.name
-    ) -> None:
+        self, table: Table, *, device: torch.device, beside: Sequence[str] = (), kind: str = TABLES.name,
+        frozen: FrozenTexts | None = None,
+    ) -> None:  # fmt: skip
         """beside: columns of the files that are no features: target, groups, order; kind: of data, which may be one
-        that is turned into columns."""
+        that is turned into columns; frozen: the encoder of columns of text."""
         self.kind = kind
         self._beside = tuple(beside)
         self._table = table
         self._device = device
-        self._kept: OrderedDict[Hashable, tuple[Encoder, Tensor]] = OrderedDict()
+        self._counted = CountedTexts(table)
+        self._frozen = frozen
+        self._featured: Featured = frozen or no_encoder
+        self._kept: OrderedDict[Hashable, tuple[RowEncoder, Tensor]] = OrderedDict()
+        self._sparse: OrderedDict[Hashable, tuple[RowEncoder, csr_matrix]] = OrderedDict()
         self._stacks: OrderedDict[Hashable, Tensor] = OrderedDict()
 
     def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
+        if question == TEXTS:
+            said: Plain = to_plain(self._texts(from_plain(Asked, given, what="'texts'", error=WorkerError)))
+            return said
         if question != QUESTION:
-            raise not_asked(question, "tables", [QUESTION])
+            raise not_asked(question, "tables", [QUESTION, TEXTS])
         asked = read_asked(given)
         own, judged = (np.array(each, dtype=np.int64) for each in (asked.rows, asked.judged))
-        encoder = Encoder.fit(self._table, own, TableRecipe(one_hot=LINEAR_ONE_HOT))
+        recipe = Recipe(table=TableRecipe(one_hot=LINEAR_ONE_HOT, texts="encoder" if self._frozen else "tfidf"))
+        encoder = self._fitted(own, recipe)
         width = encoder.layout.dense + encoder.layout.periodic  # codes of embedded categories are no quantities
-        x, seen = (encoder.transform(self._table, each)[:, :width] for each in (own, judged))
+        x, seen = (
+            encoder.dense(self._table, each, self._featured, self._counted, own)[:, :width] for each in (own, judged)
+        )
         found: Plain = to_plain(answer_linear(asked, x, seen))
         return found
+
+    def _texts(self, asked: Asked) -> Answer:
+        """What the features of all texts will take, or what was found in making them."""
+        num = sum(map(len, self._table.texts.values()))
+        if self._frozen is None:
+            return Answer(num)
+        if not asked.make:
+            missing, seconds = self._frozen.cost(self._table, TRIED)
+            return Answer(num, missing, seconds)
+        for name in self._table.texts:
+            self._frozen(self._table, name)
+        return Answer(num, cut=self._frozen.cut, unknown=self._frozen.unknown)
 
     def rehearsed(self) -> TableMaterial:
         return self
@@ -77,15 +108,27 @@ class TableMaterial:
 
     def check(self, recipe: Recipe, examples: Examples) -> None:
         need_pictures(recipe)
+        if recipe.model.name == WORDS:
+            require(bool(self._table.texts), "model.name=words is for tables with a column of text; there is none")
+            shares = examples.num_classes > 0 and examples.target.ndim == 2
+            require(not shares, "model.name=words takes one class for each row, not shares of classes")
+            check_solvable(recipe)
+            return
+        if recipe.table.texts == "encoder" and self._table.texts:
+            require(self._frozen is not None, NO_ENCODER)
         build_table_model(Columns(1), 1, recipe.model)
 
     def small(self, recipe: Recipe) -> bool:
         return True
 
     def stacks(self, recipe: Recipe) -> bool:
-        return True
+        return recipe.model.name != WORDS
 
     def task(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task:
+        if recipe.model.name == WORDS:
+            assert len(folds) == 1, "members on words are solved one by one"
+            own = replace(scaled(examples, recipe), together=False)
+            return SparseTask(self._words(recipe, rows, examples, folds[0])[1], own, self._device)
         encoded = [self._encoded(recipe, rows, examples, fold) for fold in folds]
         encoder, x = encoded[0]
         own = replace(scaled(examples, recipe), together=int(examples.fold.max()) > 0).to(self._device)
@@ -95,6 +138,8 @@ class TableMaterial:
         return TableTask(self._all(recipe, rows, examples, folds), columns, own, self._device, by_fold=tuple(folds))
 
     def lanes(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> list[list[Fold]]:
+        if recipe.model.name == WORDS:
+            return [[fold] for fold in folds]
         if not joint(replace(examples, together=int(examples.fold.max()) > 0), recipe):
             return [[fold] for fold in folds]
         alike: dict[Hashable, list[Fold]] = {}
@@ -105,32 +150,66 @@ class TableMaterial:
     def network(
         self, task: Task, module: nn.Module, recipe: Recipe, fold: Fold, kind_of_task: str, labels: Sequence[str]
     ) -> Network:
-        assert isinstance(task, TableTask)
-        encoder = next(own for own, x in self._kept.values() if x is task.x)
+        if isinstance(task, SparseTask):
+            encoder = next(own for own, x in self._sparse.values() if x is task.x)
+            columns = Columns(task.x.shape[1])
+        else:
+            assert isinstance(task, TableTask)
+            encoder = next(own for own, x in self._kept.values() if x is task.x)
+            columns = task.columns
         prepared = {
             "columns": [column.to_json() for column in self._table.columns],
-            "encoder": encoder.to_json(),
-            "model_columns": task.columns.to_json(),
+            **encoder.to_json(),
+            "model_columns": columns.to_json(),
             "target": scale_of(task.examples, fold),
             "beside": list(self._beside),
         }
-        arrays = {name: torch.from_numpy(np.array(value)) for name, value in encoder.tensors().items()}
-        return Network(self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared, arrays=arrays)
+        arrays = {name: torch.from_numpy(np.array(value)) for name, value in encoder.arrays().items()}
+        frozen = self._frozen if any(plan.way == "encoder" for plan in encoder.texts) else None
+        return Network(
+            self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared, arrays=arrays,
+            texts=None if frozen is None else frozen.encoder,
+        )  # fmt: skip
 
     def seen(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor | None:
-        return seen_of(network, self._table, np.array(rows, dtype=np.int64))
+        return seen_of(network, self._table, np.array(rows, dtype=np.int64), self._features_for(cached=cached))
 
     def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
-        return judge_rows(network, self._table, np.array(rows, dtype=np.int64), device=self._device)
+        own, featured = np.array(rows, dtype=np.int64), self._features_for(cached=cached)
+        return judge_rows(network, self._table, own, device=self._device, featured=featured)
 
-    def _encoded(self, recipe: Recipe, rows: Sequence[int], examples: Examples, fold: Fold) -> tuple[Encoder, Tensor]:
+    def _features_for(self, *, cached: bool) -> Featured | None:
+        """The features that this process has; None where a model must make them itself, as a recipient's would."""
+        return self._featured if cached else None
+
+    def _fitted(self, learnt: np.ndarray, recipe: Recipe) -> RowEncoder:
+        return RowEncoder.fit(self._table, learnt, recipe, counted=self._counted, featured=self._featured)
+
+    def _words(
+        self, recipe: Recipe, rows: Sequence[int], examples: Examples, fold: Fold
+    ) -> tuple[RowEncoder, csr_matrix]:
+        """The sparse rows of a fold; the last ones are kept, since recipes differ in their penalty alone."""
+        key = (recipe.table, fold, hash(tuple(rows)))
+        if key not in self._sparse:
+            every = np.array(rows, dtype=np.int64)
+            learnt = _learnt(every, examples, fold)
+            encoder = self._fitted(learnt, recipe)
+            self._sparse[key] = (encoder, encoder.sparse(self._table, every, self._counted, learnt))
+            if len(self._sparse) > ENCODED:
+                self._sparse.popitem(last=False)
+        self._sparse.move_to_end(key)
+        return self._sparse[key]
+
+    def _encoded(
+        self, recipe: Recipe, rows: Sequence[int], examples: Examples, fold: Fold
+    ) -> tuple[RowEncoder, Tensor]:
         key = (recipe.table, fold, hash(tuple(rows)))
         if key not in self._kept:
             every = np.array(rows, dtype=np.int64)
-            learnt = every if fold is None else every[(examples.fold != fold).numpy()]
-            encoder = Encoder.fit(self._table, learnt, recipe.table)
-            x = torch.from_numpy(encoder.transform(self._table, every)).to(self._device)
-            self._kept[key] = (encoder, x)
+            learnt = _learnt(every, examples, fold)
+            encoder = self._fitted(learnt, recipe)
+            x = encoder.dense(self._table, every, self._featured, self._counted, learnt)
+            self._kept[key] = (encoder, torch.from_numpy(x).to(self._device))
             if len(self._kept) > ENCODED * 6:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
@@ -147,7 +226,12 @@ class TableMaterial:
         return self._stacks[key]
 
 
-def columns_of(encoder: Encoder, recipe: Recipe) -> Columns:
+def _learnt(every: np.ndarray, examples: Examples, fold: Fold) -> np.ndarray:
+    """The rows that members of a fold learn from."""
+    return every if fold is None else every[(examples.fold != fold).numpy()]
+
+
+def columns_of(encoder: RowEncoder, recipe: Recipe) -> Columns:
     """What the columns of an encoded row are, for the model."""
     layout, own = encoder.layout, recipe.table
     return Columns(layout.dense, layout.periodic, layout.embedded, own.dim, own.sigma)
@@ -195,6 +279,8 @@ def of_tables(material: TableMaterial, trained: Trained) -> int:
     each: dict[Recipe, int] = {}
     weights: dict[Recipe, int] = {}
     for recipe in trained.recipes:
+        if recipe.model.name == WORDS:
+            continue  # sparse, and one at a time
         key = recipe.table
         if key not in tasks:
             task = material.task(recipe, rows, examples, folds[:1])
@@ -206,6 +292,8 @@ def of_tables(material: TableMaterial, trained: Trained) -> int:
     copies = 2 * len(folds) if len(folds) > 1 else 1  # of each fold its own, and all of them in one array
     encodings = sum(copies * size_bytes(task.x) for task in tasks.values())
     judged = int((examples.fold >= 0).sum())
+    if not each:
+        return 0
     together = groups(each, len(folds), trained.members, cores=trained.cores, judged=judged)
     return together + states(weights, len(folds)) + encodings
 
@@ -219,4 +307,9 @@ def open_material(given: Plain, room: Room) -> tuple[TableMaterial, Plain]:
     else:
         files = [Path(file) for file in asked.files]
         table = take_rows(open_rows(files, asked.columns), np.array(asked.kept, dtype=np.int64))
-    return TableMaterial(table, device=room.device, beside=asked.beside), {"device": room.device.type}
+    frozen = None
+    if asked.encoder and table.texts:
+        say = partial(room.say, "texts")
+        frozen = FrozenTexts(open_encoder(asked.encoder), device=room.device, cache=room.cache, say=say)
+    material = TableMaterial(table, device=room.device, beside=asked.beside, kind=asked.kind, frozen=frozen)
+    return material, {"device": room.device.type}

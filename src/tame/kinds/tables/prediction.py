@@ -15,15 +15,17 @@ from torch import Tensor, nn
 from tame.core.errors import DataError, require
 from tame.core.text import printable
 from tame.data.arrays import read_columns, read_inputs
-from tame.data.encode import Encoder
 from tame.data.sources import short_names
 from tame.data.table_later import apply_kinds
 from tame.data.table_reading import read_raw
 from tame.data.tables import LEARNT, Column, RawTable, Table
 from tame.kinds.prediction import Predicted, Prediction, Told, distances, joined
+from tame.kinds.tables.row_encoder import Featured, RowEncoder
+from tame.kinds.tables.text_features import FrozenTexts, no_encoder
 from tame.parts.losses import LOSSES
-from tame.parts.mlp import Columns, build_table_model
+from tame.parts.mlp import WORDS, Columns, build_table_model
 from tame.parts.network import Build, Described, Network
+from tame.trial.fitted import applied, linear_of
 
 JUDGED = 8192  # rows at once
 CPU = torch.device("cpu")
@@ -32,56 +34,81 @@ CPU = torch.device("cpu")
 def empty_network(described: Described) -> nn.Module:
     """The model of a table with these columns."""
     columns = Columns.from_json(described.prepared["model_columns"])
+    if described.recipe.model.name == WORDS:
+        return linear_of(columns.dense, described.num_outputs)
     return build_table_model(columns, described.num_outputs, described.recipe.model)
 
 
 def judge_rows(
     network: Network, table: Table, rows: np.ndarray | None = None, *, device: torch.device,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype = torch.float32, featured: Featured | None = None,
 ) -> Tensor:  # fmt: skip
     """Canonical outputs (n, C) of rows of a table that was typed by the network's own columns.
 
     dtype: in float32 the rows that come along move what is said of a row in its seventh digit; in float64 they do not.
+    featured: features of texts that are known already; None: the network's own encoder makes them.
     """
     every = np.arange(table.num_rows) if rows is None else rows
-    return network.together([_by_one(each, table, every, device, dtype) for each in network.members])
+    own = featured or features_by(network)
+    return network.together([_by_one(each, table, every, device, dtype, own) for each in network.members])
+
+
+def features_by(network: Network) -> Featured:
+    """The features of texts as the encoder of a network makes them, each once."""
+    return no_encoder if network.texts is None else FrozenTexts(network.texts, device=CPU)
 
 
 @torch.no_grad()
-def _by_one(network: Network, table: Table, rows: np.ndarray, device: torch.device, dtype: torch.dtype) -> Tensor:
+def _by_one(
+    network: Network, table: Table, rows: np.ndarray, device: torch.device, dtype: torch.dtype, featured: Featured
+) -> Tensor:
     """Canonical outputs (n, C) of one member."""
-    encoder = restored(network)
+    encoder, predict = restored(network), LOSSES.get(network.recipe.loss.name).predict
+    if network.recipe.model.name == WORDS:
+        return network.in_units(predict(applied(network.module, encoder.sparse(table, rows))).to(dtype))
     module = network.module.to(device, dtype).eval()
     found = []
     for start in range(0, len(rows), JUDGED):
-        x = torch.from_numpy(encoder.transform(table, rows[start : start + JUDGED])).to(device, dtype)
-        found.append(LOSSES.get(network.recipe.loss.name).predict(module(x)).to("cpu", dtype))
+        x = torch.from_numpy(encoder.dense(table, rows[start : start + JUDGED], featured)).to(device, dtype)
+        found.append(predict(module(x)).to("cpu", dtype))
     return network.in_units(torch.cat(found) if found else torch.zeros(0, max(len(network.labels), 1), dtype=dtype))
 
 
-def distances_of(network: Network, table: Table) -> np.ndarray | None:
-    """(n,) how unlike the training rows each row is, above 1 where it is flagged; None where that is not known."""
-    every = np.arange(table.num_rows)
+def distances_of(network: Network, table: Table, featured: Featured | None = None) -> np.ndarray | None:
+    """(n,) how unlike the training rows each row is, above 1 where it is flagged; None where that is not known.
+
+    featured: as of `judge_rows`.
+    """
+    every, own = np.arange(table.num_rows), featured or features_by(network)
     blocks = [every[start : start + JUDGED] for start in range(0, max(len(every), 1), JUDGED)]
-    return joined([distances(network, seen_of(network, table, rows)) for rows in blocks])
+    return joined([distances(network, seen_of(network, table, rows, own)) for rows in blocks])
 
 
-def seen_of(network: Network, table: Table, rows: np.ndarray) -> Tensor:
-    """(n, D) the columns of encoded rows in which distances mean something: not the codes of embedded categories."""
-    encoder = restored(network)
-    return torch.from_numpy(encoder.transform(table, rows)[:, : encoder.layout.dense + encoder.layout.periodic])
+def seen_of(network: Network, table: Table, rows: np.ndarray, featured: Featured | None = None) -> Tensor | None:
+    """(n, D) the columns of encoded rows in which distances mean something: not the codes of embedded categories.
+
+    None of a model on words: most texts have few words in common. featured: as of `judge_rows`.
+    """
+    if network.recipe.model.name == WORDS:
+        return None
+    encoder, own = restored(network), featured or features_by(network)
+    return torch.from_numpy(encoder.dense(table, rows, own)[:, : encoder.layout.dense + encoder.layout.periodic])
 
 
-def restored(network: Network) -> Encoder:
+def restored(network: Network) -> RowEncoder:
     """The encoder that was delivered with a network."""
     arrays: Mapping[str, np.ndarray] = {name: value.cpu().numpy() for name, value in network.arrays.items()}
-    return Encoder.restore(network.prepared["encoder"], arrays)
+    return RowEncoder.restore(network.prepared, arrays)
 
 
 def columns_from(network: Network) -> tuple[Column, ...]:
     """The columns that a network was trained on, as they were understood."""
-    require(network.kind == "table", f"this model judges {network.kind}, not tables")
-    return tuple(Column.from_json(each) for each in network.prepared["columns"])
+    require(network.kind in ("table", "texts"), f"this model judges {network.kind}, not tables")
+    columns = tuple(Column.from_json(each) for each in network.prepared["columns"])
+    if network.prepared.get("texts"):
+        return columns
+    # A model of an earlier TAME was not trained on texts.
+    return tuple(replace(each, kind="ignored") if each.kind == "text" else each for each in columns)
 
 
 def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
@@ -96,8 +123,9 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
         table, said = apply_kinds(raw, columns_from(network), beside=network.prepared.get("beside", ()))
         notes += said
         names += [f"{printable(short)}:{line}" for line in raw.places.tolist()]
-        outputs.append(judge_rows(network, table, device=CPU).numpy())
-        apart.append(distances_of(network, table))
+        featured = features_by(network)
+        outputs.append(judge_rows(network, table, device=CPU, featured=featured).numpy())
+        apart.append(distances_of(network, table, featured))
     return Predicted(tuple(names), np.concatenate(outputs), notes=tuple(notes), distances=joined(apart))
 
 
@@ -106,8 +134,9 @@ def of_inputs(network: Network, x: object, *, by_place: bool) -> Told:
     table = table_of(network, x, by_place=by_place)
     # By place in double precision, since the rows that come along must not show at all.
     dtype = torch.float64 if by_place else torch.float32
-    outputs = judge_rows(network, table, device=CPU, dtype=dtype).double().numpy()
-    return Told(outputs, distances_of(network, table))
+    featured = features_by(network)
+    outputs = judge_rows(network, table, device=CPU, dtype=dtype, featured=featured).double().numpy()
+    return Told(outputs, distances_of(network, table, featured))
 
 
 def table_of(network: Network, x: object, *, by_place: bool = False) -> Table:
@@ -148,11 +177,14 @@ class TableModule(nn.Module):
         Raises UsageError and DataError for rows that are unlike them.
         """
         table = table_of(self._about, rows)
-        return self._about.together([self._by_one(each, table) for each in self._about.members])
+        featured = features_by(self._about)
+        return self._about.together([self._by_one(each, table, featured) for each in self._about.members])
 
-    def _by_one(self, network: Network, table: Table) -> Tensor:
+    def _by_one(self, network: Network, table: Table, featured: Featured) -> Tensor:
+        if network.recipe.model.name == WORDS:
+            return _by_one(network, table, np.arange(table.num_rows), CPU, torch.float32, featured)
         like = next(network.module.parameters())
-        x = torch.from_numpy(restored(network).transform(table, np.arange(table.num_rows))).to(like)
+        x = torch.from_numpy(restored(network).dense(table, None, featured)).to(like)
         return network.in_units(LOSSES.get(network.recipe.loss.name).predict(network.module(x)))
 
 

@@ -6,31 +6,38 @@ The test part is sealed from here on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
 
 from tame.core.config import StudyConfig
+from tame.core.edits import Edit
 from tame.core.records import Finding
 from tame.core.result_parts import ColumnFacts, TargetFacts, Task
+from tame.data.edits import Examples, apply_edits, digest_of_cells
 from tame.data.row_copies import RowCopies, copies_of
 from tame.data.row_shifts import NONE
 from tame.data.sources import take_rows
 from tame.data.split import Split, groups_of, make_split, seal, split_all_but_rare, split_by_order, strata
 from tame.data.table_order import order_values
-from tame.data.tables import LEARNT, Table
+from tame.data.tables import LEARNT, MISSING, Table
 from tame.data.targets import Leak, Target, leaks
+from tame.data.text_copies import RUN
+from tame.data.text_leaks import telling_words
+from tame.data.text_twins import near_texts
 from tame.data.unseen import Values
 from tame.kinds.findings import MOST_NAMED, count, finding, metric_for, of_classes
 from tame.kinds.groups import joined, named_groups
-from tame.kinds.kind import Data, Opened
+from tame.kinds.kind import PARTS, Data, Opened
 from tame.kinds.tables.doubts import columns_of, doubts_of
 from tame.kinds.tables.kind import TABLES
 
 FOLDS_BELOW = 10_000  # rows; a table is cheap to train on, and folds use all of it
 FEW = 200
+MOST_TOLD = 3  # classes whose words are told
 SCALES_APART = 1000  # times: a rate that suits one of two inputs is then useless for the other
 
 
@@ -38,7 +45,8 @@ SCALES_APART = 1000  # times: a rate that suits one of two inputs is then useles
 class RowFacts:
     """What a study keeps of its rows. counts: of each class, by part; or "rows", of a regression.
 
-    unlabelled: rows without a target; twins: rows that equal another; digests: of the files.
+    unlabelled: rows without a target; twins: rows that equal another; digests: of the files;
+    encoder: of its texts, as `--backbone` has it.
     """
 
     kind: str
@@ -54,6 +62,7 @@ class RowFacts:
     digests: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...] = ()
     twins: int
+    encoder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +71,8 @@ class Rows:
 
     classes: () of a regression; given: "" where a row came in no part; beside: groups and order, where columns were
     named for them; shares: (N, C) of classes, where rows come with probabilities; unlabelled: rows that were left out
-    for want of a target; keep_rare: whether classes too small to be judged
-    are trained on nevertheless; weights: (N,) above 0, what each row counts as.
+    for want of a target; keep_rare: whether classes too small to be judged are trained on nevertheless; weights: (N,)
+    above 0, what each row counts as; encoder: that its texts pass, "" for none.
     """
 
     table: Table
@@ -80,18 +89,22 @@ class Rows:
     unlabelled: int = 0
     keep_rare: bool = False
     weights: np.ndarray | None = None
+    encoder: str = ""
 
 
 def split_rows(
     own: Rows, config: StudyConfig, *, kind: str, copies: RowCopies | None = None, inputs: Sequence[Values] = (),
-    is_new: bool = True,
+    is_new: bool = True, edits: Sequence[Edit] | None = None, digest_of: Callable[[int], str] | None = None,
 ) -> Opened:  # fmt: skip
     """The rows, split as the config says, with what there is to say of them. Raises DataError and UsageError.
 
     copies: which rows are copies of others; found in the table where they are not given. inputs: the columns of rows
-    that are no table. is_new: whether the data is judged; a study that goes on has its findings.
+    that are no table. is_new: whether the data is judged; a study that goes on has its findings. edits: that are to be
+    applied; digest_of: by which a row is known again, that of its cells where it is not given.
     """
     found = copies_of(list(own.table.values.values())) if copies is None else copies
+    alike = _alike(own.table)
+    found = replace(found, near=tuple(sorted({*found.near, *alike}))) if alike else found
     groups, notes = groups_of(len(own.values), found.pairs()), own.notes + _on_crowds(found)
     if config.groups:
         named, said = named_groups(
@@ -100,10 +113,12 @@ def split_rows(
         )  # fmt: skip
         # Rows that are nearly equal, or overlap, are left to the groups that the user has named.
         groups, notes = joined(named, replace(found, near=(), windows=NONE).pairs()), notes + said
-    split = _split(own, groups, config)
+    applied = apply_edits(edits, examples_of(own, _split(own, groups, config), digest_of))
+    own, split, found = replace(own, values=applied.values), applied.split, found.without(applied.is_left_out)
     sealed = seal(split, own.values if own.shares is None else own.shares)
     is_test = np.array(split.part) == "test"
-    hidden = np.where(is_test, -1 if own.classes else np.nan, own.values)
+    is_hidden = is_test | applied.is_left_out
+    hidden = np.where(is_hidden, -1 if own.classes else np.nan, own.values)
     trained_on = np.isin(found.equal, found.equal[np.isin(split.part, ("train", "val"))])
     learnt = split.rows("train", "val")
     sizes = np.bincount(own.values[learnt].astype(np.int64), minlength=len(own.classes)) if own.classes else ()
@@ -111,8 +126,9 @@ def split_rows(
         kind, own.task, metric_for(config, own.task, [int(n) for n in sizes]), own.classes, own.ids,
         hidden.astype(np.int64) if own.classes else hidden, split, sealed,
         columns=sum(column.kind in LEARNT for column in own.table.columns), refits=config.val is None,
-        shares=None if own.shares is None else np.where(is_test[:, None], np.nan, own.shares),
+        shares=None if own.shares is None else np.where(is_hidden[:, None], np.nan, own.shares),
         twins=tuple(np.flatnonzero(is_test & trained_on).tolist()), weights=own.weights,
+        texts=(len(own.table.texts), bool(own.encoder)),
     )  # fmt: skip
     findings = [*_of_copies(own, data, found), *_of_split(own, data, config)]
     if is_new:
@@ -126,7 +142,59 @@ def split_rows(
         findings = [*_of_columns(own, notes, read_off), *findings, *doubts.findings]
         findings += _scales(inputs) if kind != TABLES.name else []
     facts = _facts(own, data, notes, int(found.has_twin.sum()))
-    return Opened(data=data, facts=facts, groups=groups, findings=tuple(findings))
+    return Opened(data=data, facts=facts, groups=groups, findings=tuple(findings), edited=applied.edited)
+
+
+def examples_of(own: Rows, split: Split, digest_of: Callable[[int], str] | None = None) -> Examples:
+    """The rows as edits see them."""
+
+    return Examples(
+        ids=own.ids, values=own.values, classes=own.classes, split=split,
+        digest_of=digest_of or partial(digest_of_row, own), nouns="rows" if own.table.values else "examples",
+        named_by_place=True, are_shared=own.shares is not None,
+    )  # fmt: skip
+
+
+def cells_of(table: Table, row: int) -> dict[str, str]:
+    """What a row has in each column that is trained on, as text; "" where that is missing."""
+    found = {}
+    for column in table.columns:
+        if column.kind in LEARNT and column.name in table.values:
+            value = table.values[column.name][row]
+            if column.kind in ("category", "boolean", "text"):
+                names = table.texts[column.name] if column.kind == "text" else column.categories
+                found[column.name] = names[int(value)] if value >= 0 else ""
+            else:
+                found[column.name] = "" if np.isnan(value) else repr(float(value))
+    return found
+
+
+def digest_of_row(own: Rows, row: int) -> str:
+    """By which a row is known again: of its cells and its target."""
+    return digest_of_cells([*cells_of(own.table, row).values(), target_of(own, row)])
+
+
+def target_of(own: Rows, row: int) -> str:
+    """The target of a row as text."""
+    if own.shares is not None:
+        return ",".join(map(repr, own.shares[row].tolist()))
+    return own.classes[int(own.values[row])] if own.classes else repr(float(own.values[row]))
+
+
+def _alike(table: Table) -> set[tuple[int, int]]:
+    """Pairs of rows with nearly the same text in a column, equal ones aside."""
+    found = set()
+    for name, texts in table.texts.items():
+        first: dict[int, int] = {}
+        for row, code in enumerate(table.values[name].tolist()):
+            first.setdefault(code, row)
+        near = near_texts(texts)
+        found |= {(min(first[a], first[b]), max(first[a], first[b])) for a, b in near if a in first and b in first}
+        if len(table.values) > 1:  # texts that are equal, in rows that differ elsewhere
+            long = {code for code, text in enumerate(texts) if len(text.split()) >= RUN}
+            codes = table.values[name].tolist()
+            found |= {(first[code], row) for row, code in enumerate(codes) if code in long and first[code] != row}
+    return found
 
 
 def _on_crowds(copies: RowCopies) -> tuple[str, ...]:
@@ -152,7 +220,7 @@ def _split(own: Rows, groups: np.ndarray, config: StudyConfig) -> Split:
 def _facts(own: Rows, data: Data, notes: tuple[str, ...], twins: int) -> RowFacts:
     parts = data.split.part
     counts: dict[str, dict[str, int]] = {}
-    for part in ("train", "val", "test", "aside"):
+    for part in PARTS:
         rows = [row for row, each in enumerate(parts) if each == part]
         if rows and own.classes:
             counts[part] = dict(Counter(own.classes[int(own.values[row])] for row in rows))
@@ -168,7 +236,7 @@ def _facts(own: Rows, data: Data, notes: tuple[str, ...], twins: int) -> RowFact
     return RowFacts(
         kind=data.kind, classes=own.classes, examples=len(own.values), counts=counts, columns=columns, notes=notes,
         target=own.target, unlabelled=own.unlabelled, split=data.split.how, folds=data.split.folds,
-        digests=own.digests, twins=twins,
+        digests=own.digests, twins=twins, encoder=own.encoder,
     )  # fmt: skip
 
 
@@ -178,7 +246,24 @@ def _leaks(own: Rows, rows: Sequence[int]) -> list[Leak]:
         return []
     picked, task = np.array(rows), cast(Task, own.task)  # which `read_target` has chosen
     target = Target(own.target.name, task, own.classes, own.values[picked], "")
-    return leaks(take_rows(own.table, picked), target)
+    return [*leaks(take_rows(own.table, picked), target), *_told_by_words(own, picked)]
+
+
+def _told_by_words(own: Rows, rows: np.ndarray) -> list[Leak]:
+    """Columns of text in which words give classes away."""
+    found = []
+    for name, texts in own.table.texts.items() if own.classes else ():
+        codes = own.table.values[name][rows]
+        here = codes != MISSING
+        some = [texts[code] for code in codes[here].tolist()]
+        told = telling_words(some, own.values[rows][here], num_classes=len(own.classes))
+        said = [
+            f"{each.words!r} is in {each.holds:.0%} of the texts of {own.classes[each.number]!r} and in "
+            f"{each.others:.1%} of all others"
+            for each in told[:MOST_TOLD]
+        ]
+        found += [Leak(name, "; ".join(said))] if said else []
+    return found
 
 
 def _scales(inputs: Sequence[Values]) -> list[Finding]:
@@ -251,7 +336,9 @@ def _of_copies(own: Rows, data: Data, copies: RowCopies) -> list[Finding]:
     near = sorted([*copies.near, *copies.shown])
     if near:
         evidence = {"count": len(near), "pairs": [[own.ids[a], own.ids[b]] for a, b in near[:MOST_NAMED]]}
-        what = "pictures that are the same or nearly" if copies.shown else "rows that differ in one or two columns only"
+        what = "rows that differ in one or two columns only"
+        what = "pictures that are the same or nearly" if copies.shown else what
+        what = "rows with nearly the same text" if own.table.texts else what
         title = f"{count(len(near), 'pair')} of {what}"
         found.append(finding("near_duplicates", title, "warning", evidence))
     windows = copies.windows

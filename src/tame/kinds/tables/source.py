@@ -10,7 +10,7 @@ import numpy as np
 
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, UsageError, require, unknown
-from tame.core.plain import to_plain
+from tame.core.plain import from_plain, to_plain
 from tame.core.result_parts import TargetFacts
 from tame.data.sources import concat, short_names, take_rows, write_columns
 from tame.data.table_kinds import type_table
@@ -22,7 +22,8 @@ from tame.data.targets import Target, read_later_target, read_target
 from tame.kinds.kind import Known, Opened, Phase, Port
 from tame.kinds.tables.commands import Given
 from tame.kinds.tables.kind import TABLES
-from tame.kinds.tables.rows import Rows, split_rows
+from tame.kinds.tables.rows import RowFacts, Rows, split_rows
+from tame.kinds.tables.text_choice import chosen
 
 HANDED = ".handed.npz"  # the columns of a table on their way to the process that trains
 
@@ -59,7 +60,7 @@ def _has_columns(config: StudyConfig, names: Sequence[str]) -> bool:
 def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
     """Reads a table, judges it, splits it. Raises DataError and UsageError."""
     phase("reading the table")
-    found = read_rows(config)
+    found = read_rows(_as_begun(config, known))
     own = found.rows
     known.require_same(own.digests, "table")
     handed = folder / HANDED  # reading a wide table once more takes as long as reading it did
@@ -67,18 +68,32 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     try:
         beside = [name for name in (config.target, config.groups, config.order) if name]
         given = Given(
-            files=tuple(str(path) for path, _ in _files(config)), arrays=str(handed), columns=own.table.columns,
+            files=tuple(str(path) for path, _ in files_of(config)), arrays=str(handed), columns=own.table.columns,
             kept=tuple(found.kept.tolist()), beside=tuple(beside),
         )  # fmt: skip
-        port.open(TABLES.name, to_plain(given))
+
+        def open_with(encoder: str | None) -> None:
+            port.open(TABLES.name, to_plain(replace(given, encoder=encoder)))
+
+        choice = chosen(config, known, own.table, port, open_with=open_with, phase=phase)
     finally:
         handed.unlink(missing_ok=True)
-    return split_rows(own, config, kind=TABLES.name, is_new=known.data is None)
+    own = replace(own, notes=(*own.notes, *choice.notes), encoder=choice.encoder)
+    return split_rows(own, config, kind=TABLES.name, is_new=known.data is None, edits=known.edits)
+
+
+def _as_begun(config: StudyConfig, known: Known) -> StudyConfig:
+    """The config with the texts left out that a study of an earlier TAME was begun without."""
+    if known.data is None:
+        return config
+    told = from_plain(RowFacts, known.data, what="what is known of the table").columns
+    left = {each.name: "ignore" for each in told if each.kind == "text" and not each.learnt}
+    return replace(config, columns={**config.columns, **left})
 
 
 def read_rows(config: StudyConfig) -> Found:
     """The table of a config with its target. Raises DataError and UsageError."""
-    files = _files(config)
+    files = files_of(config)
     raws = [read_raw(path) for path, _ in files]
     require(config.target is not None, _no_target(raws[0].names), error=UsageError)
     assert config.target is not None
@@ -157,8 +172,8 @@ def _notes(tables: Sequence[Table], names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*first, *rest]))
 
 
-def _files(config: StudyConfig) -> list[tuple[Path, str]]:
-    """The table's own file, then those of the parts that were given."""
+def files_of(config: StudyConfig) -> list[tuple[Path, str]]:
+    """The paths: the table's own file, then those of the parts that were given."""
     parts = [(config.val, "val"), (config.test, "test")]
     return [(Path(config.data), ""), *((Path(name), part) for name, part in parts if name is not None)]
 

@@ -81,12 +81,13 @@ export function Command({ text }) {
   return html`<pre class="command">${text} <button class="plain" onClick=${copy}>copy</button></pre>`;
 }
 
-/** @param {{found: any}} props */
-export function Findings({ found }) {
+/** mute: what leaves a finding out; without it none can be. @param {{found: any, mute?: (code: string) => void}} props */
+export function Findings({ found, mute }) {
   return html`<ul class="findings">${found.map((/** @type {any} */ each) => html`
     <li class=${each.severity} key=${each.code + each.trial}>
       <strong>${each.title}</strong> ${each.evidence}
       ${each.change && html` <span class="fine">${each.to_do}: ${each.change} ${each.outcome}</span>`}
+      ${mute && each.can_mute && html` <button class="plain" aria-label=${`Leave out: ${each.title}`} onClick=${() => mute(each.code)}>leave it out</button>`}
     </li>`)}</ul>`;
 }
 

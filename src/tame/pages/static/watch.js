@@ -87,20 +87,26 @@ function Clock({ clock, when, isOver }) {
     <span title=${`${clockText(used)} of ${clockText(clock.given_s)} used${kept}`}>${clockText(left)} left of ${clockText(clock.given_s)}</span></span>`;
 }
 
-/** The buttons, and what came of the last one. @param {{view: any, lines: any[]}} props */
-function Asks({ view, lines }) {
+/** Asks something of the study, and tells what came of it. @param {any[]} lines */
+function useAsk(lines) {
   const [said, setSaid] = useState("");
   const [waits, setWaits] = useState("");
   const answered = [...lines].reverse().find((one) => one.kind === "answered");
   useEffect(() => { if (answered) { setWaits(""); setSaid(`${answered.words}: ${answered.reason}`); } }, [answered?.id]);
-  const ask = (/** @type {string} */ what) => {
-    setWaits(what);
+  const ask = (/** @type {{what: string, seconds?: number, code?: string}} */ wish) => {
+    setWaits(wish.what);
     setSaid("Asked; the study answers after its next step.");
-    api(`/api/s/${STUDY}/ask`, what === "time" ? { what, seconds: 120 } : { what })
-      .catch((problem) => { setWaits(""); setSaid(problem.message); });
+    api(`/api/s/${STUDY}/ask`, wish).catch((problem) => { setWaits(""); setSaid(problem.message); });
   };
+  return { said, waits, ask };
+}
+
+/** The buttons, and what came of the last one. @param {{view: any, asking: ReturnType<typeof useAsk>}} props */
+function Asks({ view, asking }) {
+  const { said, waits, ask } = asking;
+  const shown = view.ask.filter((/** @type {string} */ what) => what in ASKS);
   return html`<div class="row">
-    ${view.ask.map((/** @type {keyof typeof ASKS} */ what) => html`<button key=${what} disabled=${waits === what} onClick=${() => ask(what)}>${ASKS[what]}</button>`)}
+    ${shown.map((/** @type {keyof typeof ASKS} */ what) => html`<button key=${what} disabled=${waits === what} onClick=${() => ask(what === "time" ? { what, seconds: 120 } : { what })}>${ASKS[what]}</button>`)}
     <span class="fine said" role="status">${said}</span></div>`;
 }
 
@@ -150,6 +156,7 @@ function Watch() {
   const { state: view, lines, live, lost } = useStudy();
   const [field, setField] = useState(inAddress("field", "loss"));
   const [isLog, setLog] = useState(inAddress("log", "") === "1");
+  const asking = useAsk(lines);
   const found = useCurves({ field, version: view ? `${view.epochs} ${view.trials} ${view.life}` : "" });
   if (!view) return html`<p role="status">${lost || "Looking…"}</p>`;
   const dots = live.map((one) => [one[1], field === "loss" ? one[3] : field === "train" ? one[2] : one[4]]).filter((one) => one[1] !== null);
@@ -161,7 +168,7 @@ function Watch() {
     <div class="head"><h1>${view.name}</h1>
       <div class="row"><${Chip} life=${lost ? "lost" : view.life}>${lost ? "lost contact; trying again" : view.words}<//><${Clock} clock=${view.clock} when=${view.when} isOver=${OVER.includes(view.life)} /></div>
       <ol class="stages row" aria-label="The loop">${Object.entries(STAGES).map(([key, words]) => html`<li key=${key} class=${view.stage === key ? "now" : ""} aria-current=${view.stage === key ? "step" : undefined}>${words}</li>`)}</ol>
-      <${Asks} view=${view} lines=${lines} /></div>
+      <${Asks} view=${view} asking=${asking} /></div>
     <p>${view.now}</p><${Aloud} text=${lost || heard(view, lines)} />
     ${lost && html`<p class="note">${lost}</p>`}
     ${view.problem && html`<p class="note problem" role="alert">${view.problem}</p>`}
@@ -172,7 +179,7 @@ function Watch() {
       <div class="row">${Object.entries(FIELDS).map(([name, words]) => html`<button key=${name} aria-pressed=${field === name} onClick=${() => choose(name)}>${words}</button>`)}
         <button aria-pressed=${isLog} onClick=${turn}>Log scale</button></div>
       ${found && found.curves.length ? html`<${Curves} found=${found} live=${dots} isLog=${isLog} label=${label} />` : html`<p class="fine">No epoch has ended yet.</p>`}
-      ${view.findings.length > 0 && html`<h2>Findings</h2><${Findings} found=${view.findings} />`}
+      ${view.findings.length > 0 && html`<h2>Findings</h2><${Findings} found=${view.findings} mute=${view.ask.includes("mute") ? (/** @type {string} */ code) => asking.ask({ what: "mute", code }) : undefined} />`}
       ${view.forecast.length > 0 && html`<h2>Forecast</h2>${view.forecast.map((/** @type {string} */ words) => html`<p key=${words} class="fine">${words}</p>`)}`}
     </section><${Story} lines=${lines} /></div>`;
 }

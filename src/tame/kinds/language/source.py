@@ -1,0 +1,233 @@
+"""From files to passages: texts are read, near copies kept together, split by files; the test part is sealed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tame.core.config import GIVEN, LANGUAGE, StudyConfig
+from tame.core.errors import DataError, require
+from tame.core.records import Finding
+from tame.core.result_parts import TextFacts
+from tame.core.rng import stream_seed
+from tame.data.images import Skipped
+from tame.data.split import Part, Split, groups_of, make_split, seal
+from tame.data.text_copies import near_copies
+from tame.data.texts import ENDINGS, UnreadableText, on_encodings, read_text
+from tame.kinds.findings import MOST_NAMED, count, finding, metric_for
+from tame.kinds.kind import Blocks, Data, Known, Opened, Phase, Port
+from tame.kinds.language import commands
+from tame.kinds.language.commands import LANGUAGE_MODEL, Given, Layout
+from tame.kinds.language.plan import Lengths, lengths
+
+PARTS = ("train", "val", "test")
+LEAST_TEXTS = 3
+OTHERS = frozenset({".pdf", ".docx", ".doc", ".odt", ".rtf", ".html", ".htm", ".epub"})
+MOST_FILES = 200_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageFacts:
+    """What a study keeps of its texts. counts: passages by part; language: of the texts and of the model."""
+
+    kind: str = LANGUAGE_MODEL
+    classes: tuple[str, ...] = ()
+    examples: int = 0
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    skipped: int = 0
+    skipped_first: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    split: str = ""
+    folds: int = 1
+    language: TextFacts
+    pairs: tuple[tuple[int, int], ...]
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Texts in their order. parts: "" where none was given."""
+
+    names: list[str]
+    paths: list[str]
+    parts: list[str]
+    texts: list[str]
+    digests: list[str]
+    skipped: list[Skipped]
+    notes: list[str]
+
+
+def look(config: StudyConfig) -> None:
+    """Raises DataError for what holds no texts; opens none of them."""
+    _listed(config)
+
+
+def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
+    """Reads the texts, keeps near copies together, splits by files. Raises DataError where they cannot be used."""
+    phase("reading the texts")
+    own = _texts(config)
+    pairs = near_copies(own.texts)
+    groups = groups_of(len(own.texts), pairs)
+    split = _split(own, groups, seed=config.seed)
+    phase("opening the model")
+    given = Given(str(Path(str(config.backbone)).expanduser()), tuple(own.paths), split.part)
+    opened = commands.open_texts(port, given)
+    digests = (*(f"{name}:{each}" for name, each in zip(own.names, own.digests, strict=True)), f"model:{opened.digest}")
+    known.require_same(digests, "texts")
+    if known.data is None:
+        phase("measuring how fast the model is here")
+        chosen = lengths(config, opened, split, lambda length: commands.speed(port, length))
+    else:
+        chosen = Lengths.from_json(known.data["language"])
+    passages = _passages(split, opened.tokens, chosen, seed=config.seed)
+    layout = Layout(block=chosen.block, slots=chosen.slots, passages=passages, seed=stream_seed(config.seed, "texts"))
+    phase("judging the texts by the model as it is")
+    made = commands.lay_out(port, layout)
+    data = _data(config, own, groups, split, layout, made, chosen)
+    about = TextFacts(
+        model=opened.name, parameters=opened.parameters, context=opened.context, block=chosen.block,
+        slots=chosen.slots, batch=chosen.batch, epochs=chosen.epochs, judged=chosen.judged,
+        texts={part: split.part.count(part) for part in ("train", "val", "test", "aside") if part in split.part},
+        tokens=sum(opened.tokens), characters=sum(opened.characters), unknown=opened.unknown,
+    )  # fmt: skip
+    facts = LanguageFacts(
+        examples=len(data.ids), counts={part: {"rows": data.split.part.count(part)} for part in PARTS},
+        skipped=len(own.skipped), skipped_first=tuple(own.skipped[:MOST_NAMED]), notes=tuple(own.notes),
+        split=split.how, language=about, pairs=tuple(pairs), digests=digests,
+    )  # fmt: skip
+    found = _findings(own, pairs, split, opened.unknown)
+    return Opened(data=data, facts=facts, groups=_groups(split, groups, layout), findings=tuple(found),
+                  skipped=tuple(own.skipped))  # fmt: skip
+
+
+def _listed(config: StudyConfig) -> list[Path]:
+    """The files with texts in a folder, in order of their names. Raises DataError where there are none."""
+    place = Path(config.data)
+    said = "a language model is trained on a folder of texts (.txt, .md)"
+    require(config.data not in GIVEN, f"{said}; write them into files", error=DataError)
+    mend = "write each text into a file of its own"
+    require(place.is_dir(), f"{said}, and {config.data} is a file; {mend}", error=DataError)
+    every = [Path(root) / name for root, _, names in os.walk(place) for name in names if not name.startswith(".")]
+    require(
+        len(every) <= MOST_FILES,
+        f"{place} holds {len(every):,} files; at most {MOST_FILES:,} are read",
+        error=DataError,
+    )
+    texts = sorted(each for each in every if each.suffix.lower() in ENDINGS)
+    others = sorted(each.name for each in every if each.suffix.lower() in OTHERS)
+    mend = f"; it holds {others[0]!r}: save the text of such files as .txt, with pdftotext or pandoc" if others else ""
+    require(bool(texts), f"{place} holds no texts (.txt, .md){mend}", error=DataError)
+    return texts
+
+
+def _texts(config: StudyConfig) -> _Read:
+    """The texts of a study. Raises DataError where fewer than three can be read."""
+    place, named = Path(config.data), {"val": config.val or "val", "test": config.test or "test"}
+    for part in ("val", "test"):
+        given = getattr(config, part)
+        require(given is None or (place / given).is_dir(), f"{place} has no folder {given!r} for the {part} part")
+    folders = {folder: part for part, folder in named.items()}
+    own = _Read([], [], [], [], [], [], [])
+    encodings = []
+    for path in _listed(config):
+        name = path.relative_to(place).as_posix()
+        try:
+            found = read_text(str(path))
+        except UnreadableText as problem:
+            own.skipped.append(Skipped(name, str(problem)))
+            continue
+        own.names.append(name)
+        own.paths.append(str(path.resolve()))
+        own.parts.append(folders.get(name.split("/")[0], "") if "/" in name else "")
+        own.texts.append(found.content)
+        own.digests.append(found.digest)
+        encodings.append(found.encoding)
+    others = sorted(each.name for each in place.rglob("*") if each.suffix.lower() in OTHERS and each.is_file())
+    if others:
+        own.notes.append(
+            f"{count(len(others), 'file')} such as {others[0]!r} {'is' if len(others) == 1 else 'are'} not read: save "
+            "the text as .txt, with pdftotext or pandoc"
+        )
+    own.notes.extend(on_encodings(encodings))
+    why = f"; {own.skipped[0].id} was left out: {own.skipped[0].reason}" if own.skipped else ""
+    few = f"{place} holds {count(len(own.texts), 'text')} that can be read"
+    need = "a language model needs at least three: to train on, to choose by and to be judged on"
+    require(len(own.texts) >= LEAST_TEXTS, f"{few}; {need}{why}", error=DataError)
+    return own
+
+
+def _split(own: _Read, groups: np.ndarray, *, seed: int) -> Split:
+    """The split by files, near copies on one side; parts that exist are honoured. Raises DataError."""
+    different = len(np.unique(groups))
+    said = f"only {different} of the {len(groups)} texts differ enough; at least {LEAST_TEXTS} are needed"
+    require(different >= LEAST_TEXTS, said, error=DataError)
+    split = make_split(
+        np.zeros(len(groups), dtype=np.int64), own.parts, groups, classes=(), folds=None, seed=seed, folds_below=0
+    )
+    for part in PARTS:
+        require(part in split.part, f"no text is left for the {part} part: {split.how}", error=DataError)
+    return split
+
+
+def _passages(split: Split, tokens: Sequence[int], chosen: Lengths, *, seed: int) -> tuple[tuple[int, int], ...]:
+    """Passages that are judged, those of validation first: as many of each part, evenly over its files and in each."""
+    found: list[tuple[int, int]] = []
+    judged: tuple[Part, ...] = ("val", "test")
+    for part in judged:
+        most, rows = chosen.judged[part], split.rows(part)
+        order = np.random.default_rng(stream_seed(seed, "passages", part)).permutation(len(rows))
+        blocks = {row: max(1, -(-(tokens[row] + 1) // chosen.block)) for row in rows}
+        wanted = dict.fromkeys(rows, 0)
+        left = min(most, sum(blocks.values()))
+        while left:  # one more of each file in turn, so that each counts about alike
+            for place in order:
+                row = rows[place]
+                if left and wanted[row] < blocks[row]:
+                    wanted[row] += 1
+                    left -= 1
+        for row in rows:
+            own = np.linspace(0, blocks[row] - 1, wanted[row]).round().astype(int)
+            found += [(row, number) for number in sorted(set(own.tolist()))]
+    return tuple(found)
+
+
+def _data(
+    config: StudyConfig, own: _Read, groups: np.ndarray, split: Split, layout: Layout, made: commands.Passages,
+    chosen: Lengths,
+) -> Data:  # fmt: skip
+    """The examples: blocks that are trained on, then passages, each with the bits that the model gives it as it is."""
+    part = ["train"] * layout.slots + [split.part[text] for text, _ in layout.passages]
+    ids = [f"block {slot + 1}" for slot in range(layout.slots)]
+    ids += [f"{own.names[text]}#{number + 1}" for text, number in layout.passages]
+    fold = tuple(0 if name == "val" else -1 for name in part)
+    blocks = Split(tuple(part), fold, 1, split.how)  # type: ignore[arg-type]  # parts of texts that are in one
+    truth = np.array(made.bits)
+    hidden = np.where(np.array(part) == "test", np.nan, truth)
+    return Data(
+        LANGUAGE_MODEL, LANGUAGE, metric_for(config, LANGUAGE), (), tuple(ids), hidden, blocks, seal(blocks, truth),
+        weights=np.maximum(np.array(made.characters, dtype=np.float64), 1.0),
+        blocks=Blocks(block=chosen.block, batch=chosen.batch, epochs=chosen.epochs),
+    )  # fmt: skip
+
+
+def _groups(split: Split, groups: np.ndarray, layout: Layout) -> np.ndarray:
+    """(N,) groups of the examples: passages of one file, or of near copies, belong together."""
+    slots = len(groups) + np.arange(layout.slots)
+    return np.concatenate([slots, groups[[text for text, _ in layout.passages]]]).astype(np.int64)
+
+
+def _findings(own: _Read, pairs: Sequence[tuple[int, int]], split: Split, unknown: float) -> list[Finding]:
+    found = []
+    if pairs:
+        title = f"{count(len(pairs), 'pair')} of texts are near copies; they are kept on one side of the split"
+        named = [[own.names[a], own.names[b]] for a, b in pairs[:MOST_NAMED]]
+        found.append(finding("near_duplicates", title, "warning", {"count": len(pairs), "pairs": named}))
+    if own.skipped:
+        title = f"{count(len(own.skipped), 'file')} could not be read as texts"
+        first_few = [f"{each.id}: {each.reason}" for each in own.skipped[:MOST_NAMED]]
+        found.append(finding("skipped_files", title, "warning", {"count": len(own.skipped), "first": first_few}))
+    return found

@@ -1,0 +1,171 @@
+"""A language model from its texts to what it writes: fitted, scored over files, delivered, moved, exported."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import tame
+from tame.app.merged import export_merged
+from tame.app.predict import open_model
+from tame.app.writing import write
+from tame.core.config import LANGUAGE, StudyConfig
+from tame.core.errors import DataError, UsageError
+from tame.data.split import Split, groups_of
+from tame.data.text_copies import near_copies
+from tame.kinds.known import kind_of
+from tame.kinds.language.plan import Lengths, lengths
+from tame.kinds.language.source import _passages, _split, _texts
+from tiny_language import tiny, write_model, write_texts
+
+pytest.importorskip("tokenizers")
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A finished study of a tiny model."""
+    folder = tmp_path_factory.mktemp("language")
+    texts, model = write_texts(folder / "texts"), write_model(folder / "model", tiny())
+    tame.fit(
+        str(texts), task=LANGUAGE, backbone=str(model), trials=2, epochs=2, out=str(folder / "study"), quiet=True
+    )  # fmt: skip
+    return folder / "study"
+
+
+@pytest.fixture(scope="module")
+def told(fitted):
+    return json.loads((fitted / "report.json").read_text())
+
+
+def test_adapting_is_shown_to_help_over_files(told):
+    before = told["baselines"]["dummy"]
+    assert told["task"] == LANGUAGE
+    assert told["metric"] == "bits_per_character"
+    assert told["score"]["value"] < before["value"]
+    assert before["difference"]["high"] < 0
+    assert "files" in told["score"]["how"]
+    assert told["perplexity"]["after"] < told["perplexity"]["before"]
+
+
+def test_perplexity_and_bits_are_the_same_likelihood(told):
+    bits, tokens, characters = told["score"]["value"], told["tokens"], told["characters"]
+    assert told["perplexity"]["after"] == pytest.approx(2 ** (bits * characters / tokens), rel=1e-6)
+
+
+def test_what_is_written_is_told_with_its_copies(told):
+    assert told["other"]["characters"] > 0
+    assert len(told["written"]) >= 1
+    for each in told["written"]:
+        assert 0 <= each["known"] <= 1
+        assert each["copied"] <= len(each["after"].split()) + 1
+
+
+def test_the_report_says_that_it_is_no_advice(fitted):
+    page = (fitted / "report.html").read_text()
+    assert "it is not advice" in page
+    assert "What it writes" in page
+    assert "it is not advice" in (fitted / "model" / "README.md").read_text() or "advice" in page
+
+
+def test_a_moved_model_writes_the_same(fitted, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(fitted / "model", moved)
+    here, there = ("".join(write(each, "the party", tokens=20, seed=4)) for each in (fitted, moved))
+    assert here == there != ""
+    assert here != "".join(write(fitted, "the party", tokens=20, seed=5))
+
+
+def test_a_prompt_that_the_model_cannot_see_is_refused(fitted):
+    with pytest.raises(UsageError, match="sees 64 at once"):
+        "".join(write(fitted, "the party shall pay " * 5, tokens=20))
+    with pytest.raises(UsageError, match="--tokens"):
+        write(fitted, "the party", tokens=0)
+
+
+def test_what_is_exported_is_opened_by_transformers(fitted, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    import torch
+
+    export_merged(fitted, tmp_path / "merged")
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "merged")
+    asked = torch.tensor([tokenizer("the party")["input_ids"]])
+    ours = open_model(fitted).module
+    with torch.no_grad():
+        assert torch.equal(theirs(asked).logits, ours(asked)[0])
+    with pytest.raises(UsageError, match="holds something"):
+        export_merged(fitted, tmp_path / "merged")
+
+
+def test_near_copies_stay_on_one_side_of_the_split(tmp_path):
+    root = write_texts(tmp_path / "texts", 12)
+    own = _texts(StudyConfig(data=str(root), task=LANGUAGE, backbone="x"))
+    pairs = near_copies(own.texts)
+    assert pairs == [(0, 1)]
+    for seed in range(8):
+        split = _split(own, groups_of(len(own.texts), pairs), seed=seed)
+        assert split.part[0] == split.part[1]
+        assert set(split.part) == {"train", "val", "test"}
+
+
+def test_given_parts_are_honoured_and_copies_of_the_test_part_put_aside(tmp_path):
+    root = write_texts(tmp_path / "texts", 10)
+    for part, numbers in (("val", (3, 4)), ("test", (0, 5))):
+        (root / part).mkdir()
+        for number in numbers:
+            (root / f"text {number:02}.txt").rename(root / part / f"text {number:02}.txt")
+    own = _texts(StudyConfig(data=str(root), task=LANGUAGE, backbone="x"))
+    split = _split(own, groups_of(len(own.texts), near_copies(own.texts)), seed=0)
+    parts = dict(zip(own.names, split.part, strict=True))
+    assert parts["test/text 00.txt"] == "test"
+    assert parts["val/text 03.txt"] == "val"
+    assert parts["text 01.txt"] == "aside"
+
+
+def test_passages_are_spread_over_files_and_are_whole_blocks():
+    split = Split(("train", "val", "val", "test"), (-1, 0, 0, -1), 1, "")
+    chosen = Lengths(block=10, slots=3, batch=1, epochs=1, judged={"val": 4, "test": 9})
+    found = _passages(split, (100, 55, 5, 30), chosen, seed=0)
+    assert len(set(found)) == len(found)
+    assert [text for text, _ in found] == [1, 1, 1, 2, 3, 3, 3, 3]
+    assert max(number for text, number in found if text == 3) == 3
+
+
+def test_without_a_clock_nothing_is_measured(tmp_path):
+    root = write_texts(tmp_path / "texts", 6)
+    config = StudyConfig(data=str(root), task=LANGUAGE, backbone="x", trials=2)
+
+    class Model:
+        context, tokens = 64, (1000,) * 6
+
+    def measure(length):
+        raise AssertionError("a study without a clock repeats on every machine")
+
+    found = lengths(config, Model, Split(("train",) * 4 + ("val", "test"), (-1,) * 6, 1, ""), measure)
+    assert (found.block, found.slots) == (64, 63)
+
+
+def test_files_that_are_not_texts_are_named_with_their_mend(tmp_path):
+    root = write_texts(tmp_path / "texts", 6)
+    (root / "a.docx").write_bytes(b"PK\x03\x04")
+    (root / "b.txt").write_bytes(b"%PDF-1.7 and so on")
+    own = _texts(StudyConfig(data=str(root), task=LANGUAGE, backbone="x"))
+    assert [each.id for each in own.skipped] == ["b.txt"]
+    assert "pdftotext" in own.skipped[0].reason
+    assert any("a.docx" in note and "pandoc" in note for note in own.notes)
+
+
+def test_a_table_without_texts_is_refused(tmp_path):
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    config = StudyConfig(data=str(tmp_path / "table.csv"), task=LANGUAGE, backbone="x")
+    assert kind_of(config).name == "language-model"
+    with pytest.raises(DataError, match="is a file; write each text into a file of its own"):
+        kind_of(config).look_at(config)
+
+
+def test_passages_weigh_by_their_characters(told):
+    values = np.array([told["score"]["low"], told["score"]["value"], told["score"]["high"]])
+    assert (np.diff(values) >= 0).all()
