@@ -215,7 +215,12 @@ def test_a_picture_that_is_another_one_now_is_not_shown(sealed):
         assert got(own, f"/picture/{row}/small")[0] == 404
 
 
-def test_exclude_relabel_and_undo_by_keyboard_make_a_study_that_differs_by_them_alone(chromium, finished, tmp_path):  # noqa: F811
+pytest.importorskip("playwright", reason="playwright is not installed")
+
+from browsing import opened, wait_until  # noqa: E402
+
+
+def test_exclude_relabel_and_undo_by_keyboard_make_a_study_that_differs_by_them_alone(chromium, finished, tmp_path):
     root, folder = finished
     before, split = hashes(root), parts_of(folder)
     with shown(folder) as own, opened(chromium, own, f"/s/{own.study}/data?view=classes") as page:
@@ -261,7 +266,7 @@ def undone(folder, names):
             assert edited(own, row=rows[name], action="undo")[1]["answer"]["done"]
 
 
-def test_the_report_says_that_test_labels_were_changed_after_looking(chromium, finished, tmp_path):  # noqa: F811
+def test_the_report_says_that_test_labels_were_changed_after_looking(chromium, finished, tmp_path):
     root, folder = finished
     row, name = next((row, name) for row, (name, part) in enumerate(parts_of(folder)) if part == "test")
     where = f"/s/{{}}/data?view=classes&at={row}"
@@ -277,7 +282,7 @@ def test_the_report_says_that_test_labels_were_changed_after_looking(chromium, f
     undone(folder, [Path(name).name])
 
 
-def test_the_page_can_be_read_without_scripts_and_on_a_telephone(chromium, finished):  # noqa: F811
+def test_the_page_can_be_read_without_scripts_and_on_a_telephone(chromium, finished):
     _, folder = finished
     with shown(folder) as own:
         with opened(chromium, own, f"/s/{own.study}/data", java_script_enabled=False) as page:

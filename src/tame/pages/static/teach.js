@@ -27,7 +27,7 @@ function Card({ own, isOpen, refresh, say }) {
   const remove = () => without(`/api/teach/class/${own.id}`).then(refresh, (e) => say(e.message));
   const of = own.recordings ? ` of ${own.recordings} ${own.recordings === 1 ? "recording" : "recordings"}` : "";
   return html`<section class=${`card ${over ? "over" : ""}`} aria-label=${`Class ${own.name}`} onDragOver=${(/** @type {Event} */ e) => { e.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)} onDrop=${drop}>
-    <div class="row"><h2>${own.name}</h2><span class="fine">${own.count.toLocaleString()} pictures${of}</span>
+    <div class="row"><h2>${own.name}</h2><span class="fine">${own.count.toLocaleString()} ${own.count === 1 ? "picture" : "pictures"}${of}</span>
       ${isOpen && own.count === 0 && html`<button class="plain" onClick=${remove}>remove</button>`}</div>
     ${isOpen && html`<div class="row">
       <label class="button">Choose pictures<input class="unseen" type="file" multiple accept="image/*" onChange=${(/** @type {any} */ e) => take([...e.target.files])} /></label>
@@ -112,7 +112,7 @@ function Teach() {
     setShop(found);
     if (found.study) setView((await api(`/api/s/${found.study}/state`)).view);
     setSaid((before) => (before.startsWith("The server") || (before === BEGINS && found.study) ? "" : before));
-  }).catch((problem) => setSaid(`The server does not answer: ${problem.message}`));
+  }).catch((problem) => setSaid(problem.message));
   useEffect(() => whileSeen(() => { refresh(); const timer = setInterval(refresh, EVERY_MS); return () => clearInterval(timer); }), []);
   if (!shop) return html`<h1>Teach</h1><p role="status">${said || "Looking…"}</p>`;
   const seconds = time in TIMES ? time : String(shop.proposed_s);
