@@ -116,7 +116,7 @@ class DataPage:
         return JSONResponse({"columns": found, "n": len(rows)})
 
     async def picture(self, request: Request) -> Response:
-        """A small picture, drawn anew, of an example that is not hidden."""
+        """A small picture, drawn again, of an example that is not hidden."""
         shelf = await self._shelf_of(request)
         known, row, size = await self._known(shelf), request.path_params["row"], request.path_params["size"]
         if row >= len(known.ids) or size not in SIDES or is_hidden(shelf.followed.state, known, row):
@@ -232,7 +232,7 @@ def _words(state: State, view: str, given: Mapping[str, str]) -> str:
         many = "" if shown == part.wrong else f"; the {shown} surest are here"
         among = formats.count(len(part.right), "right answer")
         said = f"{part.wrong:,} of {part.n:,} answers are wrong{many}. {among}, drawn at random, are shown among them"
-        return f"{said}: who sees mistakes alone mends only what spoils the score."
+        return f"{said}: who sees mistakes alone fixes only what spoils the score."
     if view == "labels":
         return "A model that has not seen them contradicts these labels. None is of the test part."
     if view == "copies":

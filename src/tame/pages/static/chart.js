@@ -69,7 +69,7 @@ export function Curves({ found, live, isLog, label }) {
   const [isZoomed, setZoomed] = useState(zoom.current !== null);
   points.current = live;
   const look = (/** @type {[number, number]|null} */ epochs) => {
-    zoom.current = epochs; // a chart that is drawn anew shows what was looked at
+    zoom.current = epochs; // a chart that is drawn again shows what was looked at
     setZoomed(epochs !== null);
     keepInAddress("epochs", epochs ? epochs.map((epoch) => epoch.toFixed(1)).join("-") : "", "");
     plot.current?.setScale("x", { min: 1, max: 2 }); // what it becomes is said by `within`

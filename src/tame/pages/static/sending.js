@@ -49,7 +49,7 @@ export const newRecording = () => [...crypto.getRandomValues(new Uint8Array(6))]
 
 /** How far the pictures of one drop or recording are. @typedef {{total: number, sent: number, there: number, elsewhere: string[], refused: string[], waits: boolean}} Progress */
 
-/** Takes pictures for a class; what is there already is not sent again. A server that is away, or was started anew and
+/** Takes pictures for a class; what is there already is not sent again. A server that is away, or was started again and
  * does not know this browser yet, is asked again until it answers.
  * @param {string} key @param {(own: Progress) => void} tell @param {string} [recording] */
 export function sending(key, tell, recording = "") {

@@ -13,8 +13,8 @@ import pytest
 pytest.importorskip("starlette", reason="the extra ui is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 
+from browsing import opened, wait_until
 from made_insects import CLASSES, hashes, insects
-from pages.test_in_browser import chromium, opened, wait_until  # noqa: F401
 from served_pages import serving
 from tame.app.own_key import own_key
 from tame.app.own_studies import own_list, remember
@@ -213,11 +213,6 @@ def test_a_picture_that_is_another_one_now_is_not_shown(sealed):
     (root / name).write_bytes((root / "wasp" / "wasp-15.png").read_bytes())
     with shown(folder) as own:
         assert got(own, f"/picture/{row}/small")[0] == 404
-
-
-pytest.importorskip("playwright", reason="playwright is not installed")
-
-from browsing import opened, wait_until  # noqa: E402
 
 
 def test_exclude_relabel_and_undo_by_keyboard_make_a_study_that_differs_by_them_alone(chromium, finished, tmp_path):
