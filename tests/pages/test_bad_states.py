@@ -94,7 +94,7 @@ def killed(runs):
 STATES = {  # of a study: how it is made, its word, what its own page says, and what it must not say
     "table": (lambda runs: old("table", runs), "finished", ("2026", "tame predict"), ("Nothing was lost",)),
     "stopped": (lambda runs: old("stopped", runs), "stopped", ("Everything is saved. Go on with:", "tame resume"), ()),
-    "damaged": (damaged, "cannot be read", ("damaged",), ("Nothing was lost", "tame resume")),
+    "damaged": (damaged, "cannot be read", ("damaged",), ("Nothing was lost", "tame resume", "sealed")),
     "newer": (newer, "cannot be read", ("made by a newer TAME", "update TAME"), ("Nothing was lost",)),
     "imported": (imported, "imported trials", ("tame fit DATA --start-from",), ("Nothing was lost",)),
     "ended": (ended, "ended without a result", ("Every trial diverged.",), ("Nothing was lost",)),

@@ -159,6 +159,9 @@ function Watch() {
   const asking = useAsk(lines);
   const found = useCurves({ field, version: view ? `${view.epochs} ${view.trials} ${view.life}` : "" });
   if (!view) return html`<p role="status">${lost || "Looking…"}</p>`;
+  if (view.life === "unreadable" && view.seq === 0) { // nothing is known, so nothing is claimed
+    return html`<h1>${view.name}</h1><div class="row"><${Chip} life=${view.life}>${view.words}<//></div><p class="note problem" role="alert">${view.problem}</p>`;
+  }
   const dots = live.map((one) => [one[1], field === "loss" ? one[3] : field === "train" ? one[2] : one[4]]).filter((one) => one[1] !== null);
   const choose = (/** @type {string} */ name) => { setField(name); keepInAddress("field", name, "loss"); };
   const turn = () => { setLog(!isLog); keepInAddress("log", isLog ? "" : "1", ""); };
