@@ -258,7 +258,7 @@ def test_curves_are_sorted_and_a_network_is_mended(browser, served):
             page.click("button:has-text('Answer')")
             page.wait_for_selector(f".told.{'wrong' if place else 'right'}")
             page.click("button:has-text('Next')")
-        page.wait_for_selector("text=Mend it")
+        page.wait_for_selector("text=Fix it")
         page.select_option("select[aria-label='The change']", "share")
         page.click("button:has-text('Compare')")
         page.wait_for_selector("text=The change helped")

@@ -159,6 +159,8 @@ def test_the_pages_take_pictures_and_refuse_all_else(tmp_path):
         place = f"/api/teach/class/{BEE}/{digest(content)}"
         assert own.request(place, method="PUT", body=content, **head)[0] == 201
         assert json.loads(own.request(place, method="PUT", body=content, **head)[2]) == {"there": "bee", "class": "bee"}
+        assert json.loads(own.request(f"/api/teach/class/{BEE}/have?most=0")[2]) == {"have": []}
+        assert json.loads(own.request(f"/api/teach/class/{BEE}/have?most=5")[2]) == {"have": [digest(content)]}
         assert own.request(place, method="PUT", body=content)[0] == 403
         assert own.request(place, method="PUT", body=b"x" * 100, **head)[0] == 409
         assert own.request(f"/api/teach/class/{BEE}/..", method="PUT", body=content, **head)[0] == 400

@@ -34,7 +34,7 @@ TEXTS = ["The rent is due", "the cat sat on the mat", "good", "a word that nobod
 def is_installed() -> bool:
     own = EMBEDDED_ENCODERS[DEFAULT_ENCODER]
     try:
-        proved(own.package, "model/config.json", own.sha256["config.json"], version="", extra="", what="", mend="")
+        proved(own.package, "model/config.json", own.sha256["config.json"], version="", extra="", what="", instead="")
     except UsageError:
         return False
     return True
@@ -174,6 +174,7 @@ def test_batches_hold_every_text_once_and_little_that_fills_them():
         ({"vocab_size": "many"}, UsageError, "whole number"),
         ({"model_type": "llama"}, UsageError, "'llama' is not a kind of encoder"),
         ({"position_embedding_type": "relative_key"}, UsageError, "absolute"),
+        ({"hidden_act": ["gelu"]}, UsageError, "no activation named"),
         ({"hidden_act": "swishy"}, UsageError, "no activation named 'swishy'"),
     ],
 )

@@ -58,7 +58,7 @@ class Read:
     def lines(self) -> RenderableType:
         """For people."""
         own = self.lesson
-        seen = "There is no study here yet, so no numbers of yours can be told: tame demo makes one in a minute."
+        seen = "No study was begun here yet, so no numbers of yours can be told: tame demo makes one in a minute."
         told = [Text(each) for each in self._sentences] if self.seen is not None else [Text(seen)]
         more = f"Try it on your examples: tame ui, then Learn. Be asked: tame learn {own.name} --test"
         return Group(

@@ -32,7 +32,7 @@ from tame.study.state import State, read_state
 
 ROWS = 1200  # of the demo's table: enough for the examples of a lesson
 DEMO = "the measured insects of the demo"
-NO_STUDY = "there is no study yet; begin one with tame fit or tame demo"
+NO_STUDY = "no study was begun yet; begin one with tame fit or tame demo"
 Say = Callable[[str, int, int], None]
 
 

@@ -110,7 +110,7 @@ def error_of_a_share(seen: Seen, rng: Rng) -> Question:
 @asks("honest")
 def what_folds_do(seen: Seen, rng: Rng) -> Question:
     options = {
-        "measure": "It measures overfitting, and mends none of it", "cure": "It is a cure of overfitting",
+        "measure": "It measures overfitting, and fixes none of it", "cure": "It is a cure of overfitting",
         "test": f"It makes the {seen.test or seen.valid:,} test {seen.nouns} unnecessary after a search",
     }  # fmt: skip
     why = "Folds give a steadier measurement. The network is as it is, and what chose by them needs another judge."

@@ -155,11 +155,11 @@ def _alike(problem: Problem, runs: Sequence[Run], *, batch: int, steps: int, see
         loss, whole = problem.loss_and_gradient(kept[-1])
         losses.append(loss)
         velocities.append(_flat({name: state[f"{slot}.{name}"] for name in params}) if slot else velocities[0])
+    steps_of, losses_of, velocity_of = (torch.stack(own, dim=1) for own in (kept, losses, velocities))
     return [
-        _path(run, *(torch.stack([each[place] for each in own]) for own in (kept, losses)),
-              torch.stack([each[place] for each in velocities]) if slot else None)
+        _path(run, steps_of[place], losses_of[place], velocity_of[place] if slot else None)
         for place, run in enumerate(runs)
-    ]  # fmt: skip
+    ]
 
 
 def _path(run: Run, weights: Tensor, losses: Tensor, velocity: Tensor | None) -> Path:

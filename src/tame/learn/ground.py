@@ -119,7 +119,7 @@ def _of_data(data: Data, material: Material, recipe: Recipe, *, name: str, nouns
     if not data.classes:
         shift, scale = y.mean(), y.std().clamp_min(1e-12)
         y, y_valid = (y - shift) / scale, (y_valid - shift) / scale
-    elif len(y.unique()) < 2:
+    elif len(set(y.tolist())) < 2:
         raise UsageError("its training examples are all of one class, so there is nothing to tell apart")
     return Ground(
         name=name, nouns=nouns, classes=data.classes, x=x, y=y, x_valid=x_valid, y_valid=y_valid,

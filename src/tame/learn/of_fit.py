@@ -1,4 +1,4 @@
-"""Lesson 7: curves to be sorted, the population of the sliders, and one slider that mends a network."""
+"""Lesson 7: curves to be sorted, the population of the sliders, and one slider that fixes a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SORTED = 12  # curves of a round
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mend:
+class Fix:
     """One slider of the population that is moved. values: of all sliders before."""
 
     values: Mapping[str, str | int | float]
@@ -49,8 +49,8 @@ def trained(tutor: Tutor, _: Nothing) -> Plain:
     }  # fmt: skip
 
 
-@asked("mend", Mend)
-def mend(tutor: Tutor, given: Mend) -> Plain:
+@asked("fix", Fix)
+def fix(tutor: Tutor, given: Fix) -> Plain:
     """What moving one slider did to the loss of each validation example."""
     require(given.slider in population.SLIDERS, unknown("slider", given.slider, population.SLIDERS))
     before = tutor.trained[population.place_of(given.values)]

@@ -64,7 +64,7 @@ def fitted(x: Tensor, y: Tensor, loss: str) -> Tensor:
     design, weight = torch.stack([x, torch.ones_like(x)], dim=1), torch.ones_like(x)
     for _ in range(1 if loss == "squared" else ROUNDS):
         root = weight.sqrt()[:, None]
-        found = torch.linalg.lstsq(design * root, y[:, None] * root).solution[:, 0]
+        found: Tensor = torch.linalg.lstsq(design * root, y[:, None] * root).solution[:, 0]
         error = (design @ found - y).abs()
         weight = 1 / error.clamp_min(1e-9) if loss == "absolute" else (DELTA / error.clamp_min(DELTA))
     return found

@@ -76,7 +76,7 @@ def _fit(named: Named, outputs: Callable[[], Tensor], target: Tensor, lr: float)
     optimizer = plain_optimizer(named, OptimizerRecipe(name="adam", lr=lr, weight_decay=0.0))
     for _ in range(STEPS):
         optimizer.zero_grad()
-        F.cross_entropy(outputs(), target).backward()
+        torch.autograd.backward(F.cross_entropy(outputs(), target))
         optimizer.step()
 
 

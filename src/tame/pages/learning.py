@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Plain = dict[str, object]
 WAIT_S = 60.0  # for an answer that somebody else waits for
-DEMO = Path("demo")  # what the process is told where there is no study: all studies have whole paths
+DEMO = Path("demo")  # what the process is told without a study: all studies have whole paths
 
 
 class BusyError(TameError):
@@ -166,7 +166,7 @@ class Learning:
         if seen is None or len(seen.readable) < LEAST_TRIALS:
             seen = await asyncio.to_thread(self._computed, about) or seen
         if seen is None:
-            raise UsageError("there is no study to ask about, and no process that could train one")
+            raise UsageError("no study can be asked about, and no process that could train one")
         by_number = {each.number: each for each in seen.trials}
         asked = questions(own.name, seen, seed=seed)
         return [(each, None if each.trial is None else _curve(by_number[each.trial])) for each in asked]
@@ -180,7 +180,7 @@ class Learning:
             raise UsageError("the study of this address is gone; choose another one")
         found = [chosen] if chosen is not None else [each for each in self._library.shelves() if _has_trials(each)]
         if not found:
-            return About(None, "There is no study with trials yet; begin one with tame fit or tame demo.")
+            return About(None, "No study with trials is here yet; begin one with tame fit or tame demo.")
         shelf = found[0]
         shelf.look()
         if shelf.problem:
@@ -242,7 +242,7 @@ class Learning:
         try:
             return read_progress(self._folder)
         except TameError:
-            return Progress()  # the command says what is wrong with the file, and how to mend it
+            return Progress()  # the command says what is wrong with the file, and how to fix it
 
     def _keep(self, change: partial[Progress]) -> None:
         if self._is_open and self._folder is not None:

@@ -64,7 +64,10 @@ class Teaching:
         return await self._done(partial(self._workshop.remove, request.path_params["key"]))
 
     async def have(self, request: Request) -> Response:
-        return JSONResponse({"have": await asyncio.to_thread(self._workshop.have, request.path_params["key"])})
+        """The digests of a class: all of them, or as many as a page shows."""
+        found = await asyncio.to_thread(self._workshop.have, request.path_params["key"])
+        most = request.query_params.get("most", "")
+        return JSONResponse({"have": found[: int(most)] if most.isdecimal() and len(most) < 6 else found})
 
     async def put(self, request: Request) -> Response:
         self._require_open()

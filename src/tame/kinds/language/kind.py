@@ -16,7 +16,8 @@ def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int
     """Adapters beside the frozen model."""
     assert data.blocks is not None
     own = data.blocks
-    return portfolio.language(own.block, batch=own.batch, epochs=config.epochs or own.epochs, seed=seed)
+    epochs = config.epochs or own.epochs
+    return portfolio.language(own.block, batch=own.batch, epochs=epochs, seed=seed, parameters=own.parameters)
 
 
 def claims(config: StudyConfig) -> bool:

@@ -13,7 +13,7 @@ from tame.core.config import GIVEN, LANGUAGE, StudyConfig
 from tame.core.errors import DataError, require
 from tame.core.records import Finding
 from tame.core.result_parts import TextFacts
-from tame.core.rng import stream_seed
+from tame.core.rng import stream, stream_seed
 from tame.data.images import Skipped
 from tame.data.split import Part, Split, groups_of, make_split, seal
 from tame.data.text_copies import near_copies
@@ -87,7 +87,10 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     layout = Layout(block=chosen.block, slots=chosen.slots, passages=passages, seed=stream_seed(config.seed, "texts"))
     phase("judging the texts by the model as it is")
     made = commands.lay_out(port, layout)
-    data = _data(config, own, groups, split, layout, made, chosen)
+    blocks = Blocks(
+        block=chosen.block, batch=chosen.batch, epochs=chosen.epochs, parameters=opened.parameters
+    )  # fmt: skip
+    data = _data(config, own, split, layout, made, blocks)
     about = TextFacts(
         model=opened.name, parameters=opened.parameters, context=opened.context, block=chosen.block,
         slots=chosen.slots, batch=chosen.batch, epochs=chosen.epochs, judged=chosen.judged,
@@ -178,11 +181,11 @@ def _passages(split: Split, tokens: Sequence[int], chosen: Lengths, *, seed: int
     found: list[tuple[int, int]] = []
     judged: tuple[Part, ...] = ("val", "test")
     for part in judged:
-        most, rows = chosen.judged[part], split.rows(part)
-        order = np.random.default_rng(stream_seed(seed, "passages", part)).permutation(len(rows))
+        rows = split.rows(part)
+        order = stream(seed, "passages", part).permutation(len(rows))
         blocks = {row: max(1, -(-(tokens[row] + 1) // chosen.block)) for row in rows}
         wanted = dict.fromkeys(rows, 0)
-        left = min(most, sum(blocks.values()))
+        left = min(chosen.judged[part], sum(blocks.values()))
         while left:  # one more of each file in turn, so that each counts about alike
             for place in order:
                 row = rows[place]
@@ -190,15 +193,12 @@ def _passages(split: Split, tokens: Sequence[int], chosen: Lengths, *, seed: int
                     wanted[row] += 1
                     left -= 1
         for row in rows:
-            own = np.linspace(0, blocks[row] - 1, wanted[row]).round().astype(int)
-            found += [(row, number) for number in sorted(set(own.tolist()))]
+            own = np.unique(np.linspace(0, blocks[row] - 1, wanted[row]).round())
+            found += [(row, int(number)) for number in own]
     return tuple(found)
 
 
-def _data(
-    config: StudyConfig, own: _Read, groups: np.ndarray, split: Split, layout: Layout, made: commands.Passages,
-    chosen: Lengths,
-) -> Data:  # fmt: skip
+def _data(config: StudyConfig, own: _Read, split: Split, layout: Layout, made: commands.Passages, size: Blocks) -> Data:
     """The examples: blocks that are trained on, then passages, each with the bits that the model gives it as it is."""
     part = ["train"] * layout.slots + [split.part[text] for text, _ in layout.passages]
     ids = [f"block {slot + 1}" for slot in range(layout.slots)]
@@ -210,7 +210,7 @@ def _data(
     return Data(
         LANGUAGE_MODEL, LANGUAGE, metric_for(config, LANGUAGE), (), tuple(ids), hidden, blocks, seal(blocks, truth),
         weights=np.maximum(np.array(made.characters, dtype=np.float64), 1.0),
-        blocks=Blocks(block=chosen.block, batch=chosen.batch, epochs=chosen.epochs),
+        blocks=size,
     )  # fmt: skip
 
 

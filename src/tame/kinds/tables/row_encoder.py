@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csr_matrix, hstack, vstack
@@ -15,6 +15,7 @@ from tame.data.encode import Encoder, Layout
 from tame.data.tables import MISSING, Table
 from tame.kinds.tables.text_columns import CountedTexts, TextPlan, Way, fitted
 from tame.parts.mlp import WORDS
+from tame.parts.network import Plain
 
 
 class Featured(Protocol):
@@ -111,7 +112,7 @@ class RowEncoder:
         return found
 
     @classmethod
-    def restore(cls, prepared: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> RowEncoder:
+    def restore(cls, prepared: Plain, arrays: Mapping[str, np.ndarray]) -> RowEncoder:
         """What gave `to_json` and `arrays`. Raises UsageError for what none can have given."""
         plans = []
         for place, own in enumerate(prepared.get("texts", ())):
