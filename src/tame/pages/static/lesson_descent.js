@@ -36,7 +36,7 @@ function Steps({ found, descents, rate }) {
       ${stage < 3 && !done ? html`<button onClick=${() => setStage(stage + 1)}>Next of the five</button>` : ""}
       ${!done && html`<label>Where will the next point be? Click in the picture, or turn the arrow:
         <input type="range" min="0" max="359" value=${turned} aria-label="Direction of the arrow in degrees" onInput=${(/** @type {any} */ e) => setTurned(Number(e.target.value))} /></label>
-        <p class="row"><button class="go" onClick=${guess}>This way</button> <span class="fine">${judged.length} of ${GUESSES} predicted, ${right} within thirty degrees</span></p>`}
+        <p class="row"><button class="go" disabled=${!!said} onClick=${guess}>This way</button> <span class="fine">${judged.length} of ${GUESSES} predicted, ${right} within thirty degrees</span></p>`}
       ${last && html`<${Told} right=${last.right}>Your direction is ${number(last.degrees, 0)} degrees from the negative gradient in this plane.<//>`}
       ${done && html`<${Told} right=${right >= NEEDED}>${right} of ${GUESSES} predictions. ${right >= NEEDED ? "The step leaves at a right angle to the line of equal loss, downhill." : "Look at the contour lines: the step leaves at a right angle to them."}<//>
         <p class="row"><button onClick=${() => setStep(STEPS)}>Run the other steps</button> <button onClick=${() => { setJudged([]); setStep(0); setStage(0); }}>Once more</button></p>`}
