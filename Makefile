@@ -18,7 +18,7 @@ help:
 	@echo "make torture kill, starve and tear studies, 20 minutes at most; writes docs/reliability.md"
 	@echo "make check   what CI runs: ruff, typos, mypy, the import contract, the tests"
 	@echo "make lint    the same without the tests"
-	@echo "make docs    write docs/parts.md, docs/findings.md and the notebook again, and build all pages as a site in docs/_site"
+	@echo "make docs    write docs/parts.md, docs/findings.md, docs/learn.md and the notebook again, and build all pages as a site in docs/_site"
 	@echo "make screenshots run the demo and photograph its report with Chromium, for the README"
 	@echo "make wheel   build the wheel and the source distribution in dist, and try them in clean environments"
 	@echo "make floors  run the tests on the lowest version of every dependency that is allowed, in .floors"

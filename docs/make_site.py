@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import make_findings
+import make_learn
 import make_notebook
 import make_pages
 import make_parts
@@ -23,7 +24,7 @@ ROOT = HERE.parent
 SITE = HERE / "_site"
 # Each section: its page (made here if it has a text), and the pages below it. What docs/ holds beyond these, such as
 # the page of a new feature, goes to the how-to.
-GUIDE = ("docs/guide", "docs/install", "docs/training", "docs/search", "docs/pages")
+GUIDE = ("docs/guide", "docs/install", "docs/training", "docs/search", "docs/pages", "docs/learn")
 HOW_TO = (
     "docs/pictures", "docs/tables", "docs/texts", "docs/language", "docs/own-module", "examples/sequences/README",
     "docs/storage",
@@ -89,6 +90,7 @@ def main() -> None:
     given = parser.parse_args()
     make_parts.PAGE.write_text(make_parts.page(), encoding="utf-8")
     make_findings.PAGE.write_text(make_findings.page(), encoding="utf-8")
+    make_learn.PAGE.write_text(make_learn.page(), encoding="utf-8")
     make_notebook.PAGE.write_text(make_notebook.page(), encoding="utf-8")
     try:
         build(given.site, given.work)

@@ -485,7 +485,7 @@ def _(
 @app.cell(hide_code=True)
 def _(mo):
     mo.md(r"""
-    The mend: one pass that collects both, or a loader that does not shuffle.
+    The fix: one pass that collects both, or a loader that does not shuffle.
 
     ### Fault 2
 
@@ -550,7 +550,7 @@ def _(accuracy, best, first, judged, on_few, optimism, others, outputs, told):
 @app.cell(hide_code=True)
 def _(mo):
     mo.md(r"""
-    The mend: a third part, which is opened once, when nothing is left to choose. Here that is the exam.
+    The fix: a third part, which is opened once, when nothing is left to choose. Here that is the exam.
 
     ### Fault 3
 
@@ -613,7 +613,7 @@ def _(
 @app.cell(hide_code=True)
 def _(mo):
     mo.md(r"""
-    The mend: split first, by groups, and augment the training part alone.
+    The fix: split first, by groups, and augment the training part alone.
 
     ### Fault 4
 
@@ -659,7 +659,7 @@ def _(base, difference, fit, soft, tame, told, with_softmax):
 @app.cell(hide_code=True)
 def _(mo):
     mo.md(r"""
-    The mend: leave the softmax out, and apply it to the outputs when you want to read probabilities.
+    The fix: leave the softmax out, and apply it to the outputs when you want to read probabilities.
 
     ### Fault 5
 
@@ -700,7 +700,7 @@ def _(X, base, build, difference, fit, np, told, unscaled):
 @app.cell(hide_code=True)
 def _(mo):
     mo.md(r"""
-    The mend: subtract the mean of the training pictures, and divide by their standard deviation. An optimizer that
+    The fix: subtract the mean of the training pictures, and divide by their standard deviation. An optimizer that
     scales each step, such as Adam, may hide this fault; whether it did here, the interval says.
 
     ## 7. Experiment

@@ -14,7 +14,10 @@ from tame.core.records import Decision, Point, curve_event, decision_event
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 NAMES = "MAP evil.test 127.0.0.1, MAP rebound.test 127.0.0.1"  # foreign names that point at this machine
-FLAGS = (f"--host-resolver-rules={NAMES}", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+FLAGS = (
+    f"--host-resolver-rules={NAMES}", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+    "--disable-features=LocalNetworkAccessChecks,HttpsUpgrades",  # new browsers help us; old ones and others do not
+)  # fmt: skip
 BROKEN = "a rule of the policy is broken"
 LISTENER = f"""document.addEventListener("securitypolicyviolation",
   (e) => console.error("{BROKEN}:", e.violatedDirective, e.blockedURI));"""
@@ -25,7 +28,7 @@ def opened(chromium, served, path="/", *, allowed=None, **how):
     """A page of a browser that was let in. Anything that is wrong in it, in its frames or in another tab of it fails
     the test: errors, broken rules of the policy, a request to another place. allowed: a pattern of what the console may
     say."""
-    wrong, sizes = [], []
+    wrong, finished = [], []
     context = chromium.new_context(**how)
     context.add_init_script(LISTENER)
     context.on("weberror", lambda problem: wrong.append(f"error: {problem.error}"))
@@ -33,9 +36,9 @@ def opened(chromium, served, path="/", *, allowed=None, **how):
     context.on("request", lambda request: wrong.append(request.url) if not ours(request.url, served) else None)
     page = context.new_page()
     page.goto(served.access.address)
-    page.on("requestfinished", lambda request: sizes.append(request.sizes()["responseBodySize"]))
+    page.on("requestfinished", lambda request: finished.append(request))
     page.goto(f"http://{served.host}{path}")
-    page.bytes_of = lambda: sum(sizes)
+    page.bytes_of = lambda: sum(request.sizes()["responseBodySize"] for request in finished)
     try:
         yield page
     finally:

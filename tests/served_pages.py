@@ -6,8 +6,9 @@ import socket
 import threading
 import time
 import zipfile
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tame.pages.access import Access
@@ -20,11 +21,14 @@ KEY = b"k" * 32
 
 @dataclass
 class Served:
-    """A server, its address, and the cookie of a browser that was let in."""
+    """A server, its address, and the cookie of a browser that was let in. answered: method, address and status of each
+    request."""
 
     port: int
     access: Access
     folder: Path
+    answered: list[tuple[str, str, int]] = field(default_factory=list)
+    stop: Callable[[], None] = lambda: None
 
     @property
     def cookie(self):
@@ -93,22 +97,43 @@ def unpack(name: str, folder: Path) -> Path:
     return next(path.parent for path in folder.rglob("study.db") if name in str(path))
 
 
+def noting(app, answered):
+    """The same application, and what it answered."""
+
+    async def noted(scope, receive, send):
+        async def told(message):
+            if message["type"] == "http.response.start":
+                path = (scope["raw_path"] + b"?" + scope["query_string"]).decode("latin-1")
+                answered.append((scope["method"], path, message["status"]))
+            await send(message)
+
+        await app(scope, receive, told)
+
+    return noted
+
+
 @contextmanager
-def serving(folder: Path, *, key: bytes | None = KEY, **settings):
+def serving(folder: Path, *, key: bytes | None = KEY, asked_port: int = 0, **settings):
     """The pages of a folder, until the end of the block."""
-    own = bound(0)
+    own = bound(asked_port)
     port = own.getsockname()[1]
     access = Access(port, used=lambda again: None)
+    served = Served(port, access, folder)
     app = application(Settings(folders=(folder,), key=key, **settings), access, port=port)
-    server = configured(app)
+    server = configured(noting(app, served.answered))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [own]}, daemon=True)
     thread.start()
+
+    def stop():
+        server.should_exit = True
+        thread.join(10)
+
+    served.stop = stop
     end = time.monotonic() + 30
     while not server.started:
         assert time.monotonic() < end, "the server did not start"
         time.sleep(0.02)
     try:
-        yield Served(port, access, folder)
+        yield served
     finally:
-        server.should_exit = True
-        thread.join(10)
+        served.stop()

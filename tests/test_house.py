@@ -263,7 +263,7 @@ WRITERS = {  # what writes a file that it is given the path of
     "copy2", "copytree", "move", "mkstemp", "NamedTemporaryFile", "to_csv", "to_parquet", "symlink_to", "hardlink_to",
 }  # fmt: skip
 MODULES = {"shutil", "tempfile", "np", "numpy"}  # whose functions of these names are meant; others are methods
-HANDLES = re.compile(r"(save|savez)\((file|opened|buffer)")  # written into something that is open already
+HANDLES = re.compile(r"(save|savez|ZipFile)\((file|opened|buffer|sent)")  # written into something that is open already
 
 
 def writes(tree: ast.AST) -> Iterator[str]:
@@ -282,6 +282,9 @@ def writes(tree: ast.AST) -> Iterator[str]:
             found = any(isinstance(mode, ast.Constant) and is_writing(mode.value) for mode in modes)
         elif name == "ZipFile":
             found = len(node.args) > 1 and isinstance(node.args[1], ast.Constant) and is_writing(node.args[1].value)
+            found = found and not HANDLES.search(text)
+        elif name == "open" and owner == "archive":
+            found = False  # a part of an archive that is open already
         elif name == "open":
             modes = [*node.args[0 if owned and owner != "io" else 1 :], *(each.value for each in node.keywords)]
             found = any(isinstance(mode, ast.Constant) and is_writing(mode.value) for mode in modes)
@@ -513,7 +516,19 @@ SUBJECTS = {
         "sources": "the laws of every source",
     },
     "monitor": {"monitor": "the laws of every rule"},
-    "pages": {"in_browser": "the pages in a real browser, and hostile ones beside them"},
+    "pages": {
+        "bad_states": "what the pages say of studies, browsers and clocks that are not as they should be",
+        "for_everybody": "keyboard, contrast, small screens, paper, without scripts",
+        "hostile": "pages of others that try to read or change something",
+        "in_browser": "the pages in a real browser",
+        "lessons_in_browser": "the lessons, answered rightly and wrongly",
+        "on_the_wire": "requests that no browser makes",
+        "scenarios": "the promises of the pages, each with its test",
+        "space_in_browser": "ranges that are moved",
+        "taken": "models that are taken away, and what is said of them",
+        "teach_in_browser": "a machine that is taught",
+        "while_it_runs": "studies that go on while they are looked at",
+    },
     "parts": {"soft_targets": "targets that are shares of classes"},
     "report": {"sections": "the sections of the page"},
     "store": {
@@ -522,6 +537,7 @@ SUBJECTS = {
     },
     "study": {
         "begin": "how a study begins, among other processes and after kills",
+        "edits": "studies of edited data",
         "faults": "files that are lost, damaged or full while a study works",
         "old_studies": "studies that an earlier version made",
         "poisoned": "what commands make of events that no study writes",

@@ -37,7 +37,7 @@ def test_the_best_trial_is_named_with_the_default_beside_it() -> None:
     assert best_so_far(History()) == ""
 
 
-@pytest.mark.parametrize("width", [72, 80])
+@pytest.mark.parametrize("width", [60, 72, 80])
 def test_three_lines_fit_the_terminal_whatever_they_say(width: int) -> None:
     _, past = made("two_classes")
     display = Display(time.monotonic() + 75)
@@ -58,6 +58,18 @@ def test_three_lines_fit_the_terminal_whatever_they_say(width: int) -> None:
         assert "1:1" in lines[0]
     assert lines[1].startswith("best so far: validation")
     assert lines[2].startswith("a finding")
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.4, 5.0, 4000.0])
+def test_a_clock_that_has_run_out_shows_no_time_below_zero(late_s: float) -> None:
+    display = Display(time.monotonic() - late_s)
+    try:
+        display.phase("stage 6 of 6: the report")
+        shown = printed(display._lines()).splitlines()[0]
+    finally:
+        display.close()
+    assert "0:00 left" in shown
+    assert "-" not in shown.partition("report")[2]
 
 
 def test_the_last_decision_is_shown_with_its_reason() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from made_results import BASE, CASES, HOSTILE, OLD_RESULTS, made, old_result, printed, state
 from tame.app.show import result_lines, state_json, study_table
@@ -17,13 +18,25 @@ from tame.report import formats, words
 from tame.study.state import State
 
 
+@pytest.mark.parametrize("width", [60, 80])
 @pytest.mark.parametrize("case", CASES)
-def test_the_terminal_keeps_to_80_columns_and_sends_no_control_characters(case: str) -> None:
+def test_the_terminal_keeps_to_its_width_and_sends_no_control_characters(case: str, width: int) -> None:
     result, _ = made(case)
-    for text in (printed(result_lines(result)), printed(study_table(state(case), mattered=None))):
-        assert all(len(line) <= 80 for line in text.splitlines())
+    told = (result_lines(result), study_table(state(case), mattered=None))
+    for text in (printed(each, width=width) for each in told):
+        assert all(cell_len(line) <= width for line in text.splitlines())
         assert all(char.isprintable() or char in "\n\u200c\u200d" for char in text)
         assert text.strip()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_word_is_broken_by_a_narrow_terminal(case: str) -> None:
+    """But one that is longer than a line."""
+    result, _ = made(case)
+    whole = set(printed(result_lines(result), width=5000).split())
+    broken = set(printed(result_lines(result), width=60).split()) - whole
+    long = "".join(word for word in whole if cell_len(word) > 40)
+    assert {word for word in broken if word not in long} == set()
 
 
 def test_the_summary_in_the_terminal_says_what_matters() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from browsing import CHROMIUM, FLAGS, fill
@@ -29,5 +31,15 @@ def running(tmp_path):
         speaker = Live(study.folder, lambda: Spent(used_s=3.0, given_s=600.0))
         speaker.phase("stage 3 of 6: searching 4 dimensions")
         fill(study, trials=12, epochs=8)
+        is_over = threading.Event()
+
+        def live():
+            while not is_over.wait(1.0):
+                speaker.beat()
+
+        alive = threading.Thread(target=live, daemon=True)
+        alive.start()
         yield study, speaker
+        is_over.set()
+        alive.join()
         speaker.close()

@@ -261,6 +261,21 @@ def test_two_studies_are_compared_only_on_the_same_sealed_examples(tmp_path):
         assert own.request(f"/compare?a={known['one']}")[0] == 404
 
 
+def test_no_token_is_written_down(tmp_path, capfd):
+    """Not in a log, not in an address that a page passes on, not in a file."""
+    with serving(tmp_path) as own:
+        token, secret = own.access.address.partition("=")[2], own.cookie.partition("=")[2]
+        status, headers, body = own.request(f"/enter?token={token}", cookie=False)
+        assert status == 303
+        assert (headers["location"], headers["referrer-policy"]) == ("/", "no-referrer")
+        pages = [own.request(path) for path in ("/", "/teach", "/api/studies", "/file/ui.js", "/nothing")]
+        own.raw(b"nonsense\r\n\r\n")
+    told = "".join(capfd.readouterr()) + "".join(f"{head}{text}" for _, head, text in pages) + str(body)
+    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    for word in (token, secret):
+        assert word not in told + written
+
+
 def test_an_empty_folder_says_how_to_begin(tmp_path):
     with serving(tmp_path) as own:
         assert b"tame demo" in own.request("/")[2]

@@ -17,7 +17,7 @@ from made_results import made
 from served_pages import serving, unpack
 from tame.core.records import Finding
 from tame.pages.download import names_of, zipped
-from tame.pages.lesson import FITS, SOUND, lesson_of
+from tame.pages.verdict import FITS, SOUND, verdict_of
 from tame.study.state import read_state
 
 
@@ -81,18 +81,18 @@ def test_a_study_without_a_model_says_so(tmp_path):
 def test_the_lesson_says_what_the_result_says():
     result, _ = made("two_classes")
     plain = replace(result, findings=())
-    assert lesson_of(plain).said[0] == SOUND
+    assert verdict_of(plain).said[0] == SOUND
     for code, words in FITS.items():
         found = replace(result, findings=(Finding(code, "title", "warning", {}),))
-        assert lesson_of(found).said[0] == words
-    assert lesson_of(plain).knobs["epochs"] == result.winner.recipe["epochs"]
-    assert lesson_of(plain).next[-1].startswith("Try it")
+        assert verdict_of(found).said[0] == words
+    assert verdict_of(plain).knobs["epochs"] == result.winner.recipe["epochs"]
+    assert verdict_of(plain).next[-1].startswith("Try it")
 
 
 def test_the_class_that_is_recognised_worst_is_named_with_its_counts():
     result, _ = made("two_classes")
     worst = min(result.answers.per_class, key=lambda each: each.value)
-    said = " ".join(lesson_of(result).said)
+    said = " ".join(verdict_of(result).said)
     assert f"{worst.name} is recognised worst, {worst.right} of {worst.n} times" in said
 
 
@@ -100,5 +100,5 @@ def test_a_class_with_too_few_pictures_is_named():
     result, _ = made("two_classes")
     first, second = result.classes
     facts = replace(result.data_facts, counts={"train": {first: 4, second: 60}, "test": {first: 2, second: 20}})
-    said = lesson_of(replace(result, data_facts=facts)).next[0]
+    said = verdict_of(replace(result, data_facts=facts)).next[0]
     assert said == f"Too few pictures of {first} (6); another class has 80."

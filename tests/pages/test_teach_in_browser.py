@@ -113,7 +113,7 @@ def test_knobs_of_the_user_go_to_the_study_and_stay_in_the_address(chromium, tmp
 
 @pytest.mark.slow
 def test_a_server_that_is_killed_while_pictures_are_sent_loses_none(chromium, tmp_path):
-    """It is started again at the same port, and the browser is let in anew; the page that was open sends the rest."""
+    """It is started again at the same port, and the browser is let in again; the page that was open sends the rest."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -195,7 +195,7 @@ def taught(tmp_path):
 def test_what_was_taught_is_judged_tried_and_taken_away(chromium, taught):
     with serving(taught, fit=("true",), answers=ANSWERS) as own, opened(chromium, own, "/teach") as page:
         page.wait_for_selector("h2:has-text('What to do next')")
-        assert page.locator("ul.lesson li").count() >= 1
+        assert page.locator("ul.outcome li").count() >= 1
         page.evaluate(COUNT)
         page.click("button:has-text('Use the camera')")
         page.wait_for_selector(".verdict:has-text('dark')")

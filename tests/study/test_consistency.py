@@ -172,7 +172,7 @@ def of(judged, base):
 
 def test_metrics_are_computed_again_from_the_predictions(result):
     data, judged = predicted()
-    sound = of(judged, result)
+    sound = of(judged, replace(result, metrics={**result.metrics, "average_precision": 0.0}))
     assert list(of_predictions(sound, data, judged)) == []
     for name in ("accuracy", "log_loss", "roc_auc", "average_precision"):
         planted = replace(sound, metrics={**sound.metrics, name: sound.metrics[name] + 1e-4})

@@ -12,142 +12,49 @@ if __name__ == "__main__" and not sys.flags.safe_path:
     sys.path = sys.path[1:]
 
 import traceback  # noqa: E402
-from collections.abc import Mapping  # noqa: E402
-from contextlib import suppress  # noqa: E402
-from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import TYPE_CHECKING, Annotated  # noqa: E402
+from typing import Annotated  # noqa: E402
 
 import typer  # noqa: E402
-import typer.core  # noqa: E402
 
 from tame import __version__  # noqa: E402
-from tame.app.console import ResultConsole, guard_stdout, inert_exits, raw, wrapped  # noqa: E402
-from tame.app.flags import in_panels, with_settings  # noqa: E402
-from tame.core.config import OPTIONS, OUTPUT, StudyConfig  # noqa: E402
-from tame.core.errors import BudgetError, StoppedError, StorageError, TameError, UsageError, require  # noqa: E402
-from tame.core.json_text import indented  # noqa: E402
+from tame.app.commands import (  # noqa: E402
+    AGAIN,
+    CHECK,
+    FIT,
+    OF_CHECK,
+    OF_DIAGNOSE,
+    OF_EXPLAIN,
+    OF_FIT,
+    OF_LEARN,
+    OF_PREDICT,
+    OF_SHOW,
+    PLAN,
+    START,
+    FolderArgument,
+    InlineOption,
+    JsonOption,
+    MoreTimeOption,
+    OutOption,
+    QuietOption,
+    SeedOption,
+    StoreOption,
+    TimeOption,
+    WiderOption,
+    app,
+    command,
+    print_json,
+    print_rich,
+    require_whole,
+    say,
+    show_result,
+)
+from tame.app.console import guard_stdout, inert_exits  # noqa: E402
+from tame.app.flags import with_settings  # noqa: E402
+from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
+from tame.core.errors import StorageError, TameError, UsageError, require  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
 from tame.store.disk import disk_failure  # noqa: E402
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from tame.core.result import Result
-
-
-class _Command(typer.core.TyperCommand):
-    """A command whose help names no types of Python."""
-
-    def get_help_option(self, ctx: typer.Context) -> typer.core.TyperOption | None:  # type: ignore[override]
-        return _without_type(super().get_help_option(ctx))
-
-
-class _Commands(typer.core.TyperGroup):
-    """The commands. A stop ends here with its words and exit code: typer would take it for a bare Ctrl-C."""
-
-    def get_help_option(self, ctx: typer.Context) -> typer.core.TyperOption | None:  # type: ignore[override]
-        return _without_type(super().get_help_option(ctx))
-
-    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-        try:
-            return super().invoke(ctx)
-        except StoppedError as stopped:
-            _say(str(stopped))
-            sys.exit(stopped.exit_code)
-        except KeyboardInterrupt:
-            sys.exit(130)
-
-
-def _without_type(option: typer.core.TyperOption | None) -> typer.core.TyperOption | None:
-    if option is not None:
-        option.metavar = ""
-    return option
-
-
-app = typer.Typer(
-    name="tame",
-    cls=_Commands,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    help="Test, Adjust, Monitor, Evaluate: data in, a tuned neural network and an honest report out.",
-)
-
-command = partial(app.command, cls=_Command)
-
-START = """\
-TAME tunes a neural network for your data, and says honestly how good it is.
-Five ways to begin:
-
-  tame demo                          all of it on drawn pictures, in a minute
-  tame check DATA                    what is in your data, and wrong with it
-  tame fit photos/ --time 5m         photographs, in one folder per class
-  tame fit data.csv --target COLUMN  a table
-  tame explain WORD                  what a word means, such as overfitting
-
-All commands: tame --help. With a module of your own: tame.fit(...) in Python."""
-OF_FIT = """\
-Examples:
-  tame fit photos/ --time 5m
-  tame fit data.csv --target price --groups customer --metric mae
-  tame fit photos/ --trials 64 --space "optimizer.lr=1e-4..1e-1:log" --seed 1"""
-OF_PREDICT = """\
-Examples:
-  tame predict runs/photos-0001 new.jpg
-  tame predict runs/photos-0001 new.jpg --sure 0.95
-  tame predict runs/photos-0001 folder/ --json
-  tame predict runs/data.csv-0001 later.csv --csv > answers.csv"""
-OF_CHECK = """\
-Examples:
-  tame check photos/
-  tame check data.csv --target price
-  tame check data.csv --target price --column year=category --column id=ignore"""
-OF_SHOW = """\
-Examples:
-  tame show runs/photos-0001
-  tame show runs/photos-0001 --details
-  tame show runs/photos-0001 --json"""
-OF_DIAGNOSE = """\
-Examples:
-  tame diagnose history.json
-  tame diagnose lightning_logs/version_0/metrics.csv --classes 10
-  tame diagnose runs/Nov29_12-00/"""
-OF_EXPLAIN = """\
-Examples:
-  tame explain overfitting
-  tame explain learning rate --study runs/photos-0001
-  tame explain fields"""
-FIT = in_panels(OPTIONS)
-PLAN = tuple(
-    name for name in FIT if name not in ("widen", "doctor", "stop_search_early", "ensemble", "out", "store")
-)  # what a plan depends on
-CHECK = (
-    "data", "task", "target", "image", "label_pattern", "columns", "groups", "order", "backbone", "val", "test",
-    "edits", "mute",
-)  # fmt: skip
-AGAIN = "{} again, for a study that you did not start on this machine"
-FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]
-StoreOption = Annotated[str | None, typer.Option("--store", help=AGAIN.format("--store"), metavar="ADDRESS")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="one JSON document on stdout", metavar="", rich_help_panel=OUTPUT)
-]
-QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="no progress on stderr", metavar="", rich_help_panel=OUTPUT)
-]
-InlineOption = Annotated[bool, typer.Option("--inline", help="train in this process, for debugging", hidden=True)]
-MoreTimeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--time", help="wall clock from now; only if there was too little time to train anything", metavar="TIME"
-    ),
-]
-WiderOption = Annotated[
-    list[str] | None,
-    typer.Option("--space", help="new dimensions or wider ones, as in tame fit", metavar="SPACE"),
-]
-TimeOption = Annotated[str, typer.Option(help=OPTIONS["time_s"].help, metavar="TIME")]
-SeedOption = Annotated[int, typer.Option(help=OPTIONS["seed"].help, metavar="N")]
-OutOption = Annotated[str | None, typer.Option(help=OPTIONS["out"].help, metavar="FOLDER")]
 
 
 @command(epilog=OF_FIT)
@@ -162,7 +69,7 @@ def fit(
     ends = None if config.clock_s is None else STARTED + config.clock_s
     with watching(quiet=quiet, ends=ends) as watcher:
         result = fit_study(config, watcher, inline=inline, started=STARTED)
-    _show_result(result, as_json=json)
+    show_result(result, as_json=json)
 
 
 @command()
@@ -198,7 +105,7 @@ def resume(
         ask_for(study, wider, store=address)
     with watching(quiet=quiet) as watcher:
         result = resume_study(study, watcher, inline=inline, outside=outside, store=address)
-    _show_result(result, as_json=json)
+    show_result(result, as_json=json)
 
 
 @command(epilog=OF_SHOW)
@@ -225,9 +132,9 @@ def show(
 
             mattered = what_mattered_in(state)
         if json:
-            _print_json(state_json(study, config, state, mattered=mattered))
+            print_json(state_json(study, config, state, mattered=mattered))
         else:
-            _print(study_table(state, mattered=mattered, details=details, summary=summary))
+            print_rich(study_table(state, mattered=mattered, details=details, summary=summary))
 
 
 @command()
@@ -293,7 +200,7 @@ def predict(
     found = predict_paths(study, inputs, store=store, sure=sure)
     print_remarks(found)
     if json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     elif csv or safe_csv:
         print_csv(found, safe=safe_csv)
     else:
@@ -309,7 +216,7 @@ def _write(
 
     pieces = write(study, prompt, tokens=tokens, temperature=temperature, seed=seed or 0, store=store)
     if json:
-        _print_json({"schema": "tame/1", "model": str(study), "prompt": prompt, "written": "".join(pieces)})
+        print_json({"schema": "tame/1", "model": str(study), "prompt": prompt, "written": "".join(pieces)})
     else:
         for place, piece in enumerate(pieces):  # the first one shows that the prompt is taken
             print(f"{prompt}{piece}" if place == 0 else piece, end="", flush=True)
@@ -325,7 +232,7 @@ def check(config: StudyConfig, json: JsonOption = False) -> None:
 
     found = check_data(config)
     if json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
         print_check(found)
 
@@ -338,7 +245,7 @@ def plan(config: StudyConfig, json: JsonOption = False) -> None:
 
     found = plan_study(config)
     if json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
         print_plan(found)
 
@@ -350,7 +257,7 @@ def verify(study: FolderArgument, store: StoreOption = None, json: JsonOption = 
 
     found = verified(study, store=store)
     if json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
         for each in found.checks:
             print(f"{'WRONG' if each.problem else 'sound'}  {each.what}: {each.problem or each.found}")
@@ -384,9 +291,9 @@ def import_(
 
     found = import_trials(source, out=out, study=study, map=parse_map(map or []), metric=metric, mode=mode)
     if json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
-        _print(imported_lines(found))
+        print_rich(imported_lines(found))
 
 
 @command()
@@ -429,9 +336,45 @@ def explain(
 
     found = explained(" ".join(word or ["words"]), study)
     if json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
-        _print(explained_lines(found))
+        print_rich(explained_lines(found))
+
+
+@command(epilog=OF_LEARN)
+def learn(
+    name: Annotated[str | None, typer.Argument(help="a lesson, such as descent", metavar="LESSON")] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="the study it is about (default: the newest in runs/)", metavar="STUDY")
+    ] = None,
+    test: Annotated[bool, typer.Option("--test", help="be asked about your study", metavar="")] = False,
+    cards: Annotated[bool, typer.Option("--cards", help="words that are due today", metavar="")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="delete what is kept of your answers", metavar="")] = False,
+    seed: Annotated[int | None, typer.Option(help="of the questions, to get the same again", metavar="N")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Learn how training works, on your own study: lessons, questions, words."""
+    from tame.app import learn as own
+
+    require(test + cards + forget + json <= 1, "--test, --cards, --forget and --json are four different things")
+    require(name is not None or not (test or study or seed is not None), "which lesson? tame learn lists them")
+    require(name is None or not (cards or forget), "--cards and --forget are of all lessons; leave the lesson out")
+    if forget:
+        print(own.forget())
+    elif cards:
+        own.turn_cards(_tell)
+    elif test and name is not None:
+        own.test_me(name, study, seed=seed, say=_tell)
+    elif json:
+        print_json(own.lessons_json() if name is None else own.read_lesson(name, study).to_json())
+    else:
+        print_rich(own.list_lessons() if name is None else own.read_lesson(name, study).lines())
+
+
+def _tell(text: str) -> None:
+    from rich.text import Text
+
+    print_rich(Text(text))
 
 
 @command(epilog=OF_DIAGNOSE)
@@ -460,9 +403,9 @@ def diagnose(
     named = Named(train=train, valid=valid, metric=metric)
     found = diagnosed(log, named, classes=classes, examples=examples, mute=tuple(mute or ()))
     if json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
-        _print(diagnosis_lines(found))
+        print_rich(diagnosis_lines(found))
 
 
 @command()
@@ -472,7 +415,7 @@ def doctor(json: JsonOption = False) -> None:
 
     found = examine_machine()
     if json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
         print_machine(found)
 
@@ -507,12 +450,12 @@ def demo(
         else:
             found = run_demo(watcher, time_s=seconds, seed=seed, out=out, pictures=pictures, started=STARTED)
     if json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
-        _print(found.lines())
+        print_rich(found.lines())
         if browser and not quiet:
             open_page(Path(found.result.report))
-    _require_whole(found.result)
+    require_whole(found.result)
 
 
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="port to begin with; 0: any that is free", metavar="N")]
@@ -576,7 +519,7 @@ def _run() -> None:
         app(standalone_mode=False)
         sys.stdout.flush()  # here its failure is still reported
     except TameError as problem:
-        _say(f"tame: {problem}")
+        say(f"tame: {problem}")
         sys.exit(problem.exit_code)
     except typer.Exit as ended:
         sys.exit(ended.exit_code)
@@ -587,10 +530,10 @@ def _run() -> None:
     except Exception as problem:
         if (failed := disk_failure(problem)) is not None:
             name = getattr(problem, "filename", None) or "a file"
-            _say(f"tame: {name} cannot be read or written: {failed}")
+            say(f"tame: {name} cannot be read or written: {failed}")
             sys.exit(StorageError.exit_code)
         if isinstance(problem, OSError) and problem.errno in NO_NAME:
-            _say(
+            say(
                 f"tame: {str(problem.filename)[:60]!r}... is not the name of a file: {(problem.strerror or '').lower()}"
             )
             sys.exit(UsageError.exit_code)
@@ -600,43 +543,8 @@ def _run() -> None:
             sys.exit(2)
         from tame.app.run import say_bug
 
-        _say(f"tame: {say_bug(None, ''.join(traceback.format_exception(problem)))}")
+        say(f"tame: {say_bug(None, ''.join(traceback.format_exception(problem)))}")
         sys.exit(1)
-
-
-def _show_result(result: Result, *, as_json: bool) -> None:
-    if as_json:
-        from tame.report.next_steps import document
-
-        _print_json(document(result))
-    else:
-        from tame.app.show import result_lines
-
-        _print(result_lines(result))
-    _require_whole(result)
-
-
-def _require_whole(result: Result) -> None:
-    """Raises BudgetError where time ran out before any recipe was trained to its end."""
-    if not result.whole:
-        own = f"{result.winner.epochs} of {result.winner.recipe['epochs']} epochs"
-        said = f"time ran out before any recipe was trained to the end; the delivered model was trained for {own}"
-        raise BudgetError(f"{said}: start again with a longer --time")
-
-
-def _print_json(value: Mapping[str, object]) -> None:
-    out = raw(sys.stdout)  # JSON in ASCII holds no control characters, and stays as it is
-    out.write(indented(value).replace("\x7f", "\\u007f") + "\n")
-    out.flush()
-
-
-def _print(what: RenderableType) -> None:
-    ResultConsole().print(what)
-
-
-def _say(text: str) -> None:
-    with suppress(OSError):  # a closed terminal
-        print(wrapped(text) if raw(sys.stderr).isatty() else text, file=sys.stderr)
 
 
 if __name__ == "__main__":

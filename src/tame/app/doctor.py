@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tame import __version__
 from tame.app.console import ResultConsole
-from tame.app.run import cache_folder
+from tame.app.own_cache import cache_folder
 from tame.core.plain import to_plain
 from tame.parts.embedded import DEFAULT, EMBEDDED, is_installed, problem_with
 

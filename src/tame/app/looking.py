@@ -1,4 +1,4 @@
-"""A process that shows the pages the examples of a study one by one: pictures drawn anew, rows, columns.
+"""A process that shows the pages the examples of a study one by one: pictures drawn again, rows, columns.
 
 Asked as `pages/helper.py` says. It reads nothing for a study that this user did not begin, and ends with its stdin.
 """

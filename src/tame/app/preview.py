@@ -12,7 +12,8 @@ from rich.text import Text
 
 from tame.adjust.searchers import compared_after, require_installed
 from tame.app.console import ResultConsole
-from tame.app.run import cache_folder, cache_path, resolved
+from tame.app.own_cache import cache_folder, cache_path
+from tame.app.run import resolved
 from tame.core.config import AUTO, StudyConfig, command_of
 from tame.core.files import write_bytes
 from tame.core.plain import from_plain, to_plain

@@ -7,7 +7,6 @@ process that trains has begun to load torch, and both load at the same time.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
@@ -17,9 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-import platformdirs
-
 from tame.adjust.searchers import require_installed
+from tame.app.own_cache import cache_folder
 from tame.app.own_key import own_key
 from tame.app.own_stores import remember_store, store_of
 from tame.app.own_studies import (
@@ -52,24 +50,6 @@ WRITTEN = ("report.json", "report.html")
 HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
 STOPS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, HANGUP) if number is not None)
 SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops immediately
-
-
-def cache_path() -> Path:
-    """Where decoded pictures and features are kept between studies: $TAME_CACHE, or the user's cache folder."""
-    given = os.environ.get("TAME_CACHE")
-    return Path(given) if given else platformdirs.user_cache_path("tame")
-
-
-def cache_folder() -> Path:
-    """The folder of the cache, created if missing. Raises StorageError if it cannot be created."""
-    folder = cache_path()
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as problem:
-        raise StorageError(
-            f"cannot create the cache folder {folder}: {problem.strerror}; set TAME_CACHE to another folder"
-        ) from None
-    return folder
 
 
 def fit_study(

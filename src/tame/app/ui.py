@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tame.app.browser import has_display
 from tame.app.console import raw
+from tame.app.learn import progress_folder
 from tame.app.own_key import own_key
 from tame.app.own_stores import store_of
 from tame.core.errors import require
@@ -20,6 +21,7 @@ FIT = (sys.executable, "-P", "-m", "tame.app.cli", "fit")
 ANSWERS = (sys.executable, "-P", "-m", "tame.app.answering")
 SHOWS = (sys.executable, "-P", "-m", "tame.app.looking")
 EDITS = (sys.executable, "-P", "-m", "tame.app.editing")
+LESSONS = (sys.executable, "-P", "-m", "tame.app.lessons")
 INSTALL = "pip install 'tame-ml[ui]'"
 GET = f"the pages need two small packages more: {INSTALL}"
 
@@ -34,6 +36,7 @@ def show_pages(folder: Path, *, port: int, browser: bool, read_only: bool) -> No
     settings = Settings(
         folders=(folder,), key=None if read_only else own_key(Silent()), store_of=_known_store, is_read_only=read_only,
         fit=() if is_study(folder) else FIT, answers=ANSWERS, shows=SHOWS, edits=EDITS,
+        lessons=LESSONS, progress=progress_folder(),
     )  # fmt: skip
     serve(settings, port=port, browser=browser and has_display(), say=_say)
 

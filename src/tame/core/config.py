@@ -105,7 +105,7 @@ class StudyConfig:
     image: str | None = field(
         default=None,
         metadata=Option(
-            "the column of a list that holds the paths of pictures (default: the one that looks like it)",
+            "the column of a list with the paths of pictures (default: what looks like it)",
             metavar="COLUMN",
             group=DATA,
         ).metadata,
@@ -242,9 +242,7 @@ class StudyConfig:
     edits: str | None = field(
         default=None,
         metadata=Option(
-            "a file of examples to leave out and labels to change, as the page Data of tame ui writes it",
-            metavar="FILE",
-            group=DATA,
+            "examples to leave out and labels to change, from the page Data of tame ui", metavar="FILE", group=DATA
         ).metadata,
     )
     seed: int = field(

@@ -212,6 +212,11 @@ class Encoder:
             notes += said
         return cls(_layout(plans), tuple(notes), tuple(plans))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column that each of the `layout.dense` numbers of a row comes from."""
+        return tuple(plan.name for plan in self.plans for _ in range(plan.dense))
+
     def transform(self, table: Table, rows: np.ndarray | None = None) -> np.ndarray:
         """The (n, width) float32 matrix of these rows (all if None), always finite.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -20,7 +19,7 @@ LEAST_TEXTS = 2  # that a word must occur in to count
 MOST_TERMS = 100_000  # of words, and as many of characters: the most frequent
 MOST_CHARACTERS = 20_000  # of a text that are looked at; a book says no more about its class in its second chapter
 WORDS, CHARACTERS = "words", "characters"
-HOW: Mapping[str, dict[str, Any]] = {
+HOW: Mapping[str, dict[str, object]] = {
     WORDS: {"analyzer": "word", "ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"},
     CHARACTERS: {"analyzer": "char_wb", "ngram_range": (2, 5)},
 }

@@ -55,7 +55,7 @@ def _verdict(own: list[Result]) -> str:
     """Each interval is of its own study: what both share is counted twice, so the true one is narrower."""
     metric, (first, second) = own[0].metric, (own[0].score, own[1].score)
     sign = 1.0 if formats.is_rising(metric) else -1.0
-    gain = sign * (second.value - first.value)
+    gain = sign * (second.value - first.value) + 0.0  # not −0
     half = math.hypot((first.high - first.low) / 2, (second.high - second.low) / 2)
     span = f"{formats.shown_signed(metric, gain - half)} to {formats.shown_signed(metric, gain + half)}"
     said = f"{formats.shown_signed(metric, gain)} ({span}) on the same {second.n:,} examples"

@@ -19,7 +19,6 @@ from starlette.routing import Route
 
 from tame.core.config import StudyConfig, command_of
 from tame.core.edits import EDITS
-from tame.core.errors import UsageError, require
 from tame.pages.gallery import (
     MOST_ROWS,
     SIDES,
@@ -35,14 +34,15 @@ from tame.pages.gallery import (
 )
 from tame.pages.library import Shelf
 from tame.pages.views import OFFERED, life_of
+from tame.report import formats
 from tame.report.formats import inert
 from tame.study.events import Asked
-from tame.study.inbox import Seal, ask, wish_of
+from tame.study.inbox import Seal, ask, is_anything_waiting, wish_of
 from tame.study.state import State
 
 Plain = dict[str, object]
 Shelves = Callable[[Request], Awaitable[Shelf]]
-TAKE_UP_S = 60.0  # that a study on which no process works may take to note an edit
+TAKE_UP_S = 300.0  # that a study on which no process works may take to note an edit
 KEPT = ("train", "val", "test")  # parts in which examples are counted
 
 
@@ -63,6 +63,7 @@ class DataPage:
         self._desk, self._shelf_of = desk, shelf_of
         self._gallery = Gallery(desk.shows)
         self._noting = threading.Lock()
+        self._problems: dict[str, str] = {}  # why edits of a study could not be noted, by its id
 
     @property
     def routes(self) -> list[Route]:
@@ -70,7 +71,7 @@ class DataPage:
         return [
             Route("/api/s/{id}/data", self.state), Route("/api/s/{id}/examples", self.examples),
             Route("/api/s/{id}/columns", self.columns), Route("/api/s/{id}/edit", self.edit, methods=["POST"]),
-            Route("/api/s/{id}/picture/{row:int}/{size}", self.picture),
+            Route("/api/s/{id}/edit/{wish}", self.edited), Route("/api/s/{id}/picture/{row:int}/{size}", self.picture),
         ]  # fmt: skip
 
     def close(self) -> None:
@@ -80,7 +81,7 @@ class DataPage:
     async def state(self, request: Request) -> Response:
         shelf = await self._shelf_of(request)
         known = await self._known(shelf)
-        return JSONResponse(self._about(shelf, known))
+        return JSONResponse(await asyncio.to_thread(self._about, shelf, known))
 
     async def examples(self, request: Request) -> Response:
         """The examples of a view from one place on."""
@@ -95,7 +96,7 @@ class DataPage:
         spots = await asyncio.to_thread(find)
         first, most = _number(given.get("first", "")), min(_number(given.get("most", "")) or 60, MOST_ROWS)
         shown = spots[first : first + most]
-        rows = [row_of(state, known, each) for each in shown]
+        rows = [row_of(state, known, each, cast(View, view)) for each in shown]
         if not known.pictured and shown:
             cells = await asyncio.to_thread(self._gallery.cells, shelf, [each.row for each in shown])
             rows = [
@@ -115,7 +116,7 @@ class DataPage:
         return JSONResponse({"columns": found, "n": len(rows)})
 
     async def picture(self, request: Request) -> Response:
-        """A small picture, drawn anew, of an example that is not hidden."""
+        """A small picture, drawn again, of an example that is not hidden."""
         shelf = await self._shelf_of(request)
         known, row, size = await self._known(shelf), request.path_params["row"], request.path_params["size"]
         if row >= len(known.ids) or size not in SIDES or is_hidden(shelf.followed.state, known, row):
@@ -126,7 +127,10 @@ class DataPage:
         return Response(drawn, headers={"content-type": "image/jpeg"})
 
     async def edit(self, request: Request) -> Response:
-        """Asks the study to note an edit. Where no process works on it, one begins that notes it at once."""
+        """Asks the study to note an edit. Where no process works on it, one begins that notes all that waits.
+
+        Answered at once: whoever goes through many examples does not wait for each.
+        """
         shelf, body = await self._shelf_of(request), await request.body()
         opened, key = shelf.followed.state.opened, self._desk.key
         if key is None or opened is None or opened.id is None:
@@ -140,14 +144,18 @@ class DataPage:
         known = await self._known(shelf)
         wish = await asyncio.to_thread(self._wish, shelf, known, given)
         await asyncio.to_thread(ask, shelf.folder, wish, Seal(key=key, study=opened.id))
-        if life_of(shelf) in OFFERED or life_of(shelf) == "starting":
-            return JSONResponse({"asked": True, **self._about(shelf, known)}, status_code=202)
-        await asyncio.to_thread(self._note, shelf)
-        await asyncio.to_thread(shelf.look)
-        answered = shelf.followed.answers.get(wish.id)
-        require(answered is not None, "the edit was not noted; try again", error=UsageError)
-        require(answered is None or answered.done, "" if answered is None else answered.reason, error=UsageError)
-        return JSONResponse({"asked": False, **self._about(shelf, known)})
+        if life_of(shelf) not in (*OFFERED, "starting"):
+            threading.Thread(target=self._note, args=(shelf,), daemon=True).start()
+        return JSONResponse({"id": wish.id}, status_code=202)
+
+    async def edited(self, request: Request) -> Response:
+        """What became of an edit that was asked for: `answer` is None while it waits."""
+        shelf, wish = await self._shelf_of(request), str(request.path_params["wish"])
+        found, problem = shelf.followed.answers.get(wish), self._problems.get(shelf.id, "")
+        if found is None:
+            return JSONResponse({"answer": None, "problem": problem})
+        about = await asyncio.to_thread(self._about, shelf, await self._known(shelf))
+        return JSONResponse({"answer": {"done": found.done, "reason": inert(found.reason)}, "about": about})
 
     def _wish(self, shelf: Shelf, known: Known, given: Mapping[str, object]) -> Asked:
         when = datetime.now(UTC).isoformat(timespec="seconds")
@@ -157,17 +165,20 @@ class DataPage:
         return wish_of("edit", edit=edit)
 
     def _note(self, shelf: Shelf) -> None:
-        """Has the edits noted that wait. Raises UsageError with the reason where that fails."""
+        """Has the edits noted that wait, all of them by one process; says in `_problems` why that failed."""
         with self._noting:
+            if not is_anything_waiting(shelf.folder):
+                return
             try:
                 done = subprocess.run(
                     [*self._desk.edits, str(shelf.folder)], stdin=subprocess.DEVNULL, capture_output=True,
                     timeout=TAKE_UP_S, check=False, text=True,
                 )  # fmt: skip
+                lines = done.stderr.strip().splitlines()
+                failed = inert(lines[-1]) if lines else "the edit could not be noted"
+                self._problems[shelf.id] = failed if done.returncode else ""
             except subprocess.TimeoutExpired:
-                raise UsageError("the edit waits: noting it takes too long now") from None
-        lines = done.stderr.strip().splitlines()
-        require(done.returncode == 0, inert(lines[-1]) if lines else "the edit could not be noted")
+                self._problems[shelf.id] = "the edit waits: noting it takes too long now"
 
     async def _known(self, shelf: Shelf) -> Known:
         if not self._desk.shows:
@@ -180,6 +191,8 @@ class DataPage:
         state = shelf.followed.state
         counts = {view: len({own.pair if own.pair is not None else own.row for own in spots_of(state, known, view)})
                   for view in get_args(View)}  # fmt: skip
+        if state.judgements is not None:  # the right answers beside them are none
+            counts["mistakes"] = len(state.judgements.test.mistakes)
         return {
             "views": [{"name": view, "title": VIEWS[view], "count": counts[view]} for view in VIEWS],
             "classes": [{"name": name, "words": inert(name)} for name in _classes(state)],
@@ -217,8 +230,9 @@ def _words(state: State, view: str, given: Mapping[str, str]) -> str:
         part = own.test if given.get("part", "test") == "test" else own.valid
         shown = len(part.mistakes)
         many = "" if shown == part.wrong else f"; the {shown} surest are here"
-        said = f"{part.wrong:,} of {part.n:,} answers are wrong{many}. As many right answers are shown among them"
-        return f"{said}: who sees mistakes alone mends only what spoils the score."
+        among = formats.count(len(part.right), "right answer")
+        said = f"{part.wrong:,} of {part.n:,} answers are wrong{many}. {among}, drawn at random, are shown among them"
+        return f"{said}: who sees mistakes alone fixes only what spoils the score."
     if view == "labels":
         return "A model that has not seen them contradicts these labels. None is of the test part."
     if view == "copies":

@@ -121,8 +121,9 @@ def is_hidden(state: State, known: Known, row: int) -> bool:
     """Whether nothing may be told of an example: the test part is sealed until it is opened."""
     if state.test_opened is not None:
         return False
-    sealed = () if state.edited is None else state.edited.sealed
-    return known.parts[row] in HIDDEN or known.ids[row] in sealed
+    part, edited = known.parts[row], state.edited
+    was_sealed = part == "excluded" and edited is not None and known.ids[row] in edited.sealed
+    return part in HIDDEN or was_sealed
 
 
 def spots_of(state: State, known: Known, view: View, *, part: str = "test", label: str = "") -> list[Spot]:
@@ -150,7 +151,7 @@ def spots_of(state: State, known: Known, view: View, *, part: str = "test", labe
     return [each for each in spots if seen[each.pair] == 2]
 
 
-def row_of(state: State, known: Known, spot: Spot) -> Plain:
+def row_of(state: State, known: Known, spot: Spot, view: View) -> Plain:
     """An example in words."""
     row, edit = spot.row, edit_of(state, known.ids[spot.row])
     label = known.labels[row]
@@ -158,8 +159,8 @@ def row_of(state: State, known: Known, spot: Spot) -> Plain:
     return {
         "row": row, "id": inert(known.ids[row]), "label": inert(label), "now": inert(now), "part": known.parts[row],
         "excluded": edit is not None and edit.action == "exclude", "edited": edit is not None,
-        "predicted": inert(spot.predicted), "probability": spot.probability, "note": inert(spot.note),
-        "pair": spot.pair,
+        "verb": "looks like" if view == "labels" else "predicted as", "predicted": inert(spot.predicted),
+        "probability": spot.probability, "note": inert(spot.note), "pair": spot.pair,
     }  # fmt: skip
 
 

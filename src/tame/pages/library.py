@@ -46,7 +46,7 @@ class Shelf:
     @property
     def is_alive(self) -> bool:
         """Whether its process has given a sign of life just now."""
-        return self.moment is not None and time.time() - self.moment.at < ALIVE_S
+        return self.moment is not None and abs(time.time() - self.moment.at) < ALIVE_S
 
     def look(self) -> None:
         """Takes in what is new. Nothing is raised: what cannot be read is shown as such."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import sys
 import webbrowser
 from collections.abc import Callable
+from typing import cast
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tame.core.errors import UsageError
 from tame.pages.access import Access
@@ -20,6 +23,7 @@ HOST = "127.0.0.1"
 PORTS = 20  # that are tried from the asked one on
 MOST_CONNECTIONS = 64
 MOST_HEAD = 16 * 1024  # bytes of a request's head
+SLOW_S = 10.0  # in which the head of a request must have come
 
 
 def serve(settings: Settings, *, port: int, start: str = "/", browser: bool, say: Callable[[str], None]) -> None:
@@ -40,10 +44,38 @@ def serve(settings: Settings, *, port: int, start: str = "/", browser: bool, say
     server.run(sockets=[own])
 
 
+class Connection(H11Protocol):
+    """A connection that is closed where the head of a request does not come to its end: a few dozen of them would keep
+    everybody else out, and uvicorn has no such limit."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast(asyncio.Transport, transport))
+        self._late = self.loop.call_later(SLOW_S, self.transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        waits = self.cycle is None or self.cycle.response_complete
+        if waits and self._late is None:
+            self._late = self.loop.call_later(SLOW_S, self.transport.abort)
+        elif not waits:
+            self._let()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._let()
+        super().connection_lost(exc)
+
+    def _let(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
 def configured(app: App) -> uvicorn.Server:
     """The server of an application: small limits, and not a word about itself."""
     config = uvicorn.Config(
-        app, log_level="error", access_log=False, server_header=False, date_header=False, http="h11", ws="none",
+        app, log_level="error", access_log=False, server_header=False, date_header=False, http=Connection, ws="none",
         lifespan="on", limit_concurrency=MOST_CONNECTIONS, h11_max_incomplete_event_size=MOST_HEAD,
         timeout_keep_alive=30, timeout_graceful_shutdown=1,
     )  # fmt: skip

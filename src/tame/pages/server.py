@@ -28,6 +28,7 @@ from tame.pages.compare import compared
 from tame.pages.curves import FIELDS, chart
 from tame.pages.data import DataPage, Desk, counts_of
 from tame.pages.guard import FRAMED, Guard
+from tame.pages.learning import Learning
 from tame.pages.library import Library, Shelf
 from tame.pages.space import wider_text
 from tame.pages.stream import Watches
@@ -58,6 +59,8 @@ class Settings:
     shows: tuple[str, ...] = ()  # the command that reads the data of a study, without it
     edits: tuple[str, ...] = ()  # the command that notes edits where no process works on a study, without it
     fit: tuple[str, ...] = ()  # the command that begins a study, without its data; none: nothing can be taught
+    lessons: tuple[str, ...] = ()  # the command that computes for lessons, without what they are about
+    progress: Path | None = None  # the folder of the learner's progress; none: nothing is kept
 
 
 def application(settings: Settings, access: Access, *, port: int) -> Guard:
@@ -74,6 +77,7 @@ def application(settings: Settings, access: Access, *, port: int) -> Guard:
         Route("/s/{id}/try", pages.try_), Route("/api/s/{id}/try", pages.api_try, methods=["PUT"]),
         Route("/s/{id}/space", pages.space), Route("/s/{id}/data", pages.data), *pages.of_study.routes,
         *pages.teaching.routes, *pages.looking.routes,
+        Route("/learn", pages.learn), Route("/learn/{name}", pages.lesson), *pages.learning.routes,
     ]  # fmt: skip
 
     @asynccontextmanager
@@ -81,6 +85,7 @@ def application(settings: Settings, access: Access, *, port: int) -> Guard:
         yield
         pages.library.close()
         pages.trier.close()
+        pages.learning.close()
         pages.looking.close()
 
     handlers: Mapping[Any, Any] = {HTTPException: _failed, TameError: _refused}
@@ -100,6 +105,7 @@ class Pages:
         key = None if settings.is_read_only else settings.key
         self.looking = DataPage(Desk(shows=settings.shows, edits=settings.edits, key=key), self._shelf)
         self.teaching = Teaching(Workshop(settings.folders[0], fit=settings.fit), is_open=is_open)
+        self.learning = Learning(self.library, settings)
 
     async def enter(self, request: Request) -> Response:
         if not self._access.enter(request.query_params.get("token", "")):
@@ -167,6 +173,14 @@ class Pages:
 
     async def teach(self, request: Request) -> Response:
         return _page("teach.html", shop=await asyncio.to_thread(self.teaching.view))
+
+    async def learn(self, request: Request) -> Response:
+        study = request.query_params.get("study", "")
+        return _page("learn.html", own=await asyncio.to_thread(self.learning.overview, study))
+
+    async def lesson(self, request: Request) -> Response:
+        name, study = request.path_params["name"], request.query_params.get("study", "")
+        return _page("lesson.html", own=await asyncio.to_thread(self.learning.page, name, study))
 
     async def file(self, request: Request) -> Response:
         own = _files().get(request.path_params["name"])

@@ -27,13 +27,13 @@ from tame.study.state import State, absent_of, explored_space
 MOST_AXES = 12
 MOST_BEST, MOST_OTHERS = 40, 160  # lines
 MOST_MEASURED = 2_000  # trials of which the importance is measured while a study runs
-FRESH = 1.1  # times as many trials, at which it is measured anew
+FRESH = 1.1  # times as many trials, at which it is measured again
 TICKS = (0.0, 0.5, 1.0)
 Plain = dict[str, object]
 
 
 class Measured:
-    """What mattered in each study. It is measured anew once there are a tenth more trials: of 2,000 it takes a second,
+    """What mattered in each study. It is measured again once there are a tenth more trials: of 2,000 it takes a second,
     and a page that is left open asks again and again."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Routes of one study beside watching it: its space, the cost of a wider one, its lesson, its model to take away."""
+"""Routes of one study beside watching it: its space, the cost of a wider one, its verdict, its model to take away."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from starlette.routing import Route
 from tame.core.plain import to_plain
 from tame.core.result import Result
 from tame.pages.download import names_of, zipped
-from tame.pages.lesson import lesson_of
 from tame.pages.library import Shelf
 from tame.pages.space import Measured, cost_words, space_view
+from tame.pages.verdict import verdict_of
 
 
 class StudyRoutes:
@@ -30,7 +30,7 @@ class StudyRoutes:
         """All of them are for scripts, and change nothing."""
         return [
             Route("/api/s/{id}/space", self.space), Route("/api/s/{id}/space/cost", self.cost),
-            Route("/api/s/{id}/lesson", self.lesson), Route("/s/{id}/model.zip", self.model),
+            Route("/api/s/{id}/verdict", self.verdict), Route("/s/{id}/model.zip", self.model),
         ]  # fmt: skip
 
     async def space(self, request: Request) -> Response:
@@ -50,11 +50,11 @@ class StudyRoutes:
         low, high = (number_of(given.get(name)) for name in ("low", "high"))
         return JSONResponse({"words": cost_words(shelf, given.get("name", ""), low=low, high=high)})
 
-    async def lesson(self, request: Request) -> Response:
+    async def verdict(self, request: Request) -> Response:
         result = (await self._shelf(request)).followed.state.result
         if result is None:
             raise HTTPException(404, "this study has no result yet")
-        return JSONResponse(to_plain(lesson_of(Result.from_json(result))))
+        return JSONResponse(to_plain(verdict_of(Result.from_json(result))))
 
     async def model(self, request: Request) -> Response:
         """The delivered model as a zip, made while it is sent."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Literal
 
 from tame.core.codes import CODES
@@ -27,13 +29,15 @@ from tame.study.following import Followed
 from tame.study.state import State, how_to_resume, unmuted
 
 Plain = dict[str, object]
-Life = Literal["starting", "training", "paused", "evaluating", "finished", "stopped", "failed", "killed", "imported"]
+Life = Literal[
+    "starting", "training", "paused", "evaluating", "finished", "stopped", "failed", "killed", "imported", "unreadable"
+]
 Teller = Callable[[Followed, Mapping[str, object]], Plain]
 SEVERITIES = ("problem", "warning", "info")
 LIFE_WORDS: Mapping[Life, str] = {
     "starting": "starting", "training": "training", "paused": "paused", "evaluating": "evaluating",
     "finished": "finished", "stopped": "stopped", "failed": "ended without a result", "killed": "its process has ended",
-    "imported": "imported trials",
+    "imported": "imported trials", "unreadable": "cannot be read",
 }  # fmt: skip
 STAGES = ("T", "A", "M", "E")
 OF_COPIES = ("near_duplicates", "label_conflict", "leak")  # findings that name examples of all parts
@@ -41,11 +45,14 @@ OFFERED: Mapping[Life, tuple[str, ...]] = {  # what can be asked for
     "training": ("pause", "stop", "time", "space", "mute"), "paused": ("go_on", "stop", "time", "space", "mute"),
     "evaluating": ("pause", "mute"),
 }  # fmt: skip
+OVER: tuple[Life, ...] = ("finished", "stopped", "failed", "killed", "imported", "unreadable")  # nothing goes on
 
 
 def life_of(shelf: Shelf) -> Life:
     """The state of a study, from its events and the signs of life of its process."""
     state, alive = shelf.followed.state, shelf.is_alive
+    if shelf.problem:
+        return "unreadable"
     if state.imported is not None:
         return "imported"
     if state.result is not None:
@@ -77,9 +84,18 @@ def overview(shelf: Shelf) -> Plain:
         "epochs": columns.epochs, "findings": found, "found": len(unmuted(state)),
         "seal": _seal(shelf, result), "forecast": list(state.forecast.words) if state.forecast else [],
         "ask": _offered(life, clock), "next": _next(shelf, life), "begun_at": followed.begun_at,
-        "last_at": followed.last_at, "has_report": (shelf.folder / "report.html").is_file(),
+        "last_at": followed.last_at, "when": _when(followed.last_at) if life in OVER else "",
+        "has_report": (shelf.folder / "report.html").is_file(),
         "verdict": "" if result is None else formats.sentence(words.verdict(result)),
     }  # fmt: skip
+
+
+def _when(at: str) -> str:
+    """A time as people of this machine read it; "" for none, or for what a stranger wrote in its place."""
+    with suppress(ValueError, OverflowError, OSError):
+        own = datetime.fromisoformat(at).astimezone()
+        return f"{own.day} {own:%B %Y}, {own:%H:%M}"
+    return ""
 
 
 def _offered(life: Life, clock: Plain) -> list[str]:

@@ -154,7 +154,7 @@ class Workshop:
             return "There must be two classes or more: what should it be told apart from?"
         few = next((row for row in rows if row.count < LEAST), None)
         if few is not None:
-            return f"{few.name} has {few.count} pictures, and needs {LEAST} at least."
+            return f"{few.name} has {count(few.count, 'picture')}, and needs {LEAST} at least."
         alike = next((row for row in rows if row.groups < LEAST_GROUPS), None)
         if alike is not None:
             return (

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,25 +44,26 @@ class BertShape:
     layer_norm_eps: float
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], *, where: str) -> BertShape:
+    def of(cls, config: Mapping[str, object], *, where: str) -> BertShape:
         """The shape in a config.json. Raises UsageError for what is not a BERT, RefusedError for one too large."""
         kind = config.get("model_type")
         require(kind == "bert", f"{where}: {kind!r} is not a kind of encoder that TAME knows; it reads 'bert'")
         positions = config.get("position_embedding_type") or POSITIONS
         require(positions == POSITIONS, f"{where}: positions are {positions!r}; TAME reads {POSITIONS!r} ones")
         number = partial(whole, config, where=where)
-        act = config.get("hidden_act", "gelu")
+        act = str(config.get("hidden_act", "gelu"))
         if act not in ACTIVATIONS:
             raise UsageError(f"{where}: {unknown('activation', act, ACTIVATIONS)}")
         eps = config.get("layer_norm_eps", 1e-12)
         require(isinstance(eps, float) and 0 < eps < 1, f"{where}: layer_norm_eps must be above 0 and below 1")
+        assert isinstance(eps, float)
         found = cls(
             vocab_size=number("vocab_size", 1, 2**20), hidden_size=number("hidden_size", 1, 8192),
             num_hidden_layers=number("num_hidden_layers", 1, 96),
             num_attention_heads=number("num_attention_heads", 1, 256),
             intermediate_size=number("intermediate_size", 1, 2**16),
             max_position_embeddings=number("max_position_embeddings", 4, 2**16),
-            type_vocab_size=number("type_vocab_size", 1, 64, default=2), hidden_act=str(act), layer_norm_eps=eps,
+            type_vocab_size=number("type_vocab_size", 1, 64, default=2), hidden_act=act, layer_norm_eps=eps,
         )  # fmt: skip
         fits = found.hidden_size % found.num_attention_heads == 0
         require(fits, f"{where}: {found.num_attention_heads} heads do not divide {found.hidden_size} units")

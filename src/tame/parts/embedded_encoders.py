@@ -44,10 +44,10 @@ DEFAULT_ENCODER = "minilm"
 def files_of(name: str) -> dict[str, bytes]:
     """The files of an embedded encoder by name. Raises UsageError and RefusedError as `proved`."""
     own = EMBEDDED_ENCODERS[name]
-    what, mend = f"--backbone {name} is the encoder", "or give a folder with --backbone, or none"
+    what, instead = f"--backbone {name} is the encoder", "or give a folder with --backbone, or none"
     return {
         file: proved(
-            own.package, f"{own.folder}/{file}", sha256, version=own.version, extra=EXTRA, what=what, mend=mend
+            own.package, f"{own.folder}/{file}", sha256, version=own.version, extra=EXTRA, what=what, instead=instead
         )
         for file, sha256 in own.sha256.items()
     }

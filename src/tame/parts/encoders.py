@@ -103,9 +103,12 @@ def encoder_tensors(encoder: TextEncoder) -> dict[str, Tensor]:
     return {"tokenizer": tokenizer, **{f"module.{name}": own for name, own in encoder.module.state_dict().items()}}
 
 
-def restored_encoder(plain: Mapping[str, Any], tensors: Mapping[str, Tensor], *, where: str) -> TextEncoder:
+def restored_encoder(plain: Mapping[str, object], tensors: Mapping[str, Tensor], *, where: str) -> TextEncoder:
     """The encoder that gave `encoder_json` and `encoder_tensors`. Raises UsageError and RefusedError."""
-    shape = BertShape.of(plain["shape"], where=where)
+    told = plain["shape"]
+    require(isinstance(told, Mapping), f"{where} does not state the shape of its encoder of texts")
+    assert isinstance(told, Mapping)
+    shape = BertShape.of(told, where=where)
     module = empty_bert(shape)
     own = {name.removeprefix("module."): value for name, value in tensors.items() if name.startswith("module.")}
     load_weights(module, own, where=where)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -40,11 +40,11 @@ class TextFolder:
     """
 
     name: str
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     tokenizer: bytes
     weights: Mapping[str, Tensor]
     digest: str
-    more: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 def open_text_folder(folder: Path, *, more: Sequence[str] = ()) -> TextFolder:
@@ -126,7 +126,9 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], *, where: str
     module.requires_grad_(False).eval()
 
 
-def whole(config: Mapping[str, Any], key: str, low: int, high: int, *, where: str, default: int | None = None) -> int:
+def whole(
+    config: Mapping[str, object], key: str, low: int, high: int, *, where: str, default: int | None = None
+) -> int:
     """A whole number of a config within a range. Raises UsageError where it is missing, RefusedError beyond `high`."""
     value = config.get(key, default)
     require(isinstance(value, int) and not isinstance(value, bool), f"{where}: {key} must be a whole number")
@@ -155,7 +157,7 @@ def _content(folder: Path, name: str) -> bytes:
         raise UsageError(f"{printable(str(path))} cannot be read: {problem.strerror}") from None
 
 
-def _object(content: bytes, where: str) -> dict[str, Any]:
+def _object(content: bytes, where: str) -> dict[str, object]:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as problem:

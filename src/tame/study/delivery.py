@@ -34,14 +34,14 @@ TIE = 1e-5  # of a probability, that rounding may make of none
 @dataclass(frozen=True, slots=True)
 class Tested:
     """default: None if the default recipe diverged; distances: how unlike the training examples those of the test part
-    are, above 1 where one is flagged; None where that is not known. learnt: the same of other examples, by row; empty
-    where that is not known or would take long."""
+    are, above 1 where one is flagged; None where that is not known. trained_on: the same of other examples, by row;
+    empty where that is not known or would take long."""
 
     winner: Judged
     default: Judged | None
     linear: Judged | None = None  # of a linear model; None where the inputs suit none
     distances: np.ndarray | None = None
-    learnt: Mapping[int, float] = field(default_factory=dict)
+    trained_on: Mapping[int, float] = field(default_factory=dict)
 
 
 def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | None) -> Tested:
@@ -63,7 +63,7 @@ def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | No
     outputs = np.array(study.worker.judge(rows))
     linear = _linear(study, data, rows, chosen.winner)
     distances = np.array(study.worker.distances(rows))
-    learnt = _distances_of_learnt(study, data, chosen) if len(distances) else {}
+    trained_on = _distances_of_learnt(study, data, chosen) if len(distances) else {}
     first, *rest = (trial.number for trial in chosen.trials)
 
     def record(count: int) -> None:
@@ -83,7 +83,9 @@ def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | No
         return judged_from(data.task, ids, own.truth, found, groups=groups, weights=weights)
 
     same = default is chosen.winner and only
-    return Tested(own, own if same else judged(other), judged(linear), distances if len(distances) else None, learnt)
+    return Tested(
+        own, own if same else judged(other), judged(linear), distances if len(distances) else None, trained_on
+    )
 
 
 def _distances_of_learnt(study: Study, data: Data, chosen: Chosen) -> dict[int, float]:

@@ -59,7 +59,7 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
 
 
 def _judgements(study: Study, data: Data, decided: Chosen, tested: Tested) -> Judgements:
-    distances = dict(tested.learnt)
+    distances = dict(tested.trained_on)
     if tested.distances is not None:
         distances |= dict(zip(data.sealed.rows, tested.distances.tolist(), strict=True))
     return judgements(data, valid=decided.judged, test=tested.winner, distances=distances, seed=study.config.seed)

@@ -31,7 +31,7 @@ def judgements(data: Data, *, valid: Judged, test: Judged, distances: Mapping[in
 def _of_part(data: Data, judged: Judged, rows: Mapping[str, int], chance: np.random.Generator) -> OfPart:
     """The surest mistakes, or the largest errors, and as many of the other answers, drawn without looking at them.
 
-    Who sees mistakes alone mends only what spoils the score.
+    Who sees mistakes alone fixes only what spoils the score.
     """
     places = np.arange(len(judged.ids))
     if data.classes:

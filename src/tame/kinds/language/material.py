@@ -143,7 +143,7 @@ class TextMaterial:
         return tell(
             models, self.tokenizer, asked, self._bits, foretold=int((sealed[:, 1:-1] >= 0).sum()),
             characters=int(sealed[:, -1].sum()), block=self._laid_out().block, trained=int(network.prepared["trained"]),
-            learnt=[self.tokenizer.decode(each.ids.tolist()) for each in self._of_part("train")],
+            seen=[self.tokenizer.decode(each.ids.tolist()) for each in self._of_part("train")],
             openings=[self.tokenizer.decode(each.ids[:OPENING].tolist()) for each in opening],
         )  # fmt: skip
 

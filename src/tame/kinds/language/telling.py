@@ -37,17 +37,17 @@ class Models:
 
 def tell(
     models: Models, tokenizer: Tokenizer, asked: Asked, bits: Bits, *, foretold: int, characters: int, block: int,
-    trained: int, learnt: Sequence[str], openings: Sequence[str],
+    trained: int, seen: Sequence[str], openings: Sequence[str],
 ) -> LanguageAnswers:  # fmt: skip
     """What the delivered model does beside its score.
 
-    foretold, characters: of the sealed passages; learnt: the texts that are trained on; openings: beginnings of texts
+    foretold, characters: of the sealed passages; seen: the texts that are trained on; openings: beginnings of texts
     that are not.
     """
     begun = time.perf_counter()
     other = of_other(models, tokenizer, bits, block=block, limit_s=_share(asked.limit_s, OTHER_SHARE))
     left = None if asked.limit_s is None else asked.limit_s - (time.perf_counter() - begun)
-    written, rate = write_samples(models, tokenizer, openings, learnt, seed=asked.seed, limit_s=left)
+    written, rate = write_samples(models, tokenizer, openings, seen, seed=asked.seed, limit_s=left)
     ratio = characters / max(foretold, 1)
     perplexity = BeforeAfter(*(2 ** (value * ratio) for value in asked.bits))
     return LanguageAnswers(
@@ -85,11 +85,11 @@ def of_other(
 
 
 def write_samples(
-    models: Models, tokenizer: Tokenizer, openings: Sequence[str], learnt: Sequence[str], *, seed: int,
+    models: Models, tokenizer: Tokenizer, openings: Sequence[str], seen: Sequence[str], *, seed: int,
     limit_s: float | None,
 ) -> tuple[tuple[Written, ...], float | None]:  # fmt: skip
     """What both models write after a few openings, and tokens a second; none where there is no time."""
-    every = _Learnt.of(learnt)
+    every = _Learnt.of(seen)
     found: list[Written] = []
     begun, count = time.perf_counter(), 0
     for number, opening in enumerate(openings[:SAMPLES]):

@@ -33,7 +33,7 @@ def draw(config: StudyConfig, sides: Mapping[str, int], folder: Path) -> dict[st
 
 
 def thumbnail(picture: Picture, side: int, bits: int | None) -> bytes | None:
-    """A JPEG of a picture that was drawn anew, its longer side at most so many pixels; None where it cannot be read.
+    """A JPEG of a picture that was drawn again, its longer side at most so many pixels; None where it cannot be read.
 
     bits: of white in grey pictures of 16 bits.
     """

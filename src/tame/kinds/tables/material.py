@@ -171,6 +171,11 @@ class TableMaterial:
             texts=None if frozen is None else frozen.encoder,
         )  # fmt: skip
 
+    def input_names(self, task: Task) -> tuple[str, ...]:
+        """The column that each number of a row comes from, but for the codes of embedded categories."""
+        assert isinstance(task, TableTask)
+        return next(own for own, x in self._kept.values() if x is task.x).names
+
     def seen(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor | None:
         return seen_of(network, self._table, np.array(rows, dtype=np.int64), self._features_for(cached=cached))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csr_matrix, hstack, vstack
@@ -15,6 +15,7 @@ from tame.data.encode import Encoder, Layout
 from tame.data.tables import MISSING, Table
 from tame.kinds.tables.text_columns import CountedTexts, TextPlan, Way, fitted
 from tame.parts.mlp import WORDS
+from tame.parts.network import Plain
 
 
 class Featured(Protocol):
@@ -54,6 +55,12 @@ class RowEncoder:
         """The columns of the dense matrix: texts first, among the dense ones."""
         own = self.encoder.layout if self.encoder is not None else Layout(0, 0, ())
         return replace(own, dense=own.dense + sum(plan.width for plan in self.texts))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column that each of the `layout.dense` numbers of a row comes from."""
+        own = () if self.encoder is None else self.encoder.names
+        return (*(plan.name for plan in self.texts for _ in range(plan.width)), *own)
 
     def dense(
         self, table: Table, rows: np.ndarray | None, featured: Featured, counted: CountedTexts | None = None,
@@ -105,7 +112,7 @@ class RowEncoder:
         return found
 
     @classmethod
-    def restore(cls, prepared: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> RowEncoder:
+    def restore(cls, prepared: Plain, arrays: Mapping[str, np.ndarray]) -> RowEncoder:
         """What gave `to_json` and `arrays`. Raises UsageError for what none can have given."""
         plans = []
         for place, own in enumerate(prepared.get("texts", ())):

@@ -7,16 +7,33 @@ const ROOT = document.getElementById("app");
 const STUDY = ROOT?.dataset.study ?? "", NAME = ROOT?.dataset.name ?? "";
 const MOST = 60; // examples at once
 const CELLS = 8; // of a row that are shown among others
-const AGAIN_MS = 2000;
+const AGAIN_MS = 700;
+const DONE = { exclude: "left out", undo: "as the data has it" };
 const PARTS = { train: "training", val: "validation", test: "test", aside: "put aside", excluded: "left out" };
 const KEYS = "X leaves the chosen one out, 1 to 9 give it a class, U takes that back, arrows move, Enter enlarges.";
 
-/** @typedef {{row: number, id: string, label: string, now: string, part: string, excluded: boolean, edited: boolean, predicted: string, probability: number|null, note: string, pair: number|null, cells?: Record<string, string>}} Row */
+/** @typedef {{row: number, id: string, label: string, now: string, part: string, excluded: boolean, edited: boolean, verb: string, predicted: string, probability: number|null, note: string, pair: number|null, cells?: Record<string, string>}} Row */
 
 /** @param {string} name @param {string} standard @returns {[string, (value: string) => void]} */
 function useAddress(name, standard) {
   const [value, set] = useState(inAddress(name, standard));
   return [value, (own) => { set(own); keepInAddress(name, own, standard); }];
+}
+
+/** What became of an edit, once the study has answered. @param {string} id */
+async function answered(id) {
+  for (;;) {
+    const found = await api(`/api/s/${STUDY}/edit/${id}`);
+    if (found.answer) return found;
+    if (found.problem) throw new Error(found.problem);
+    await new Promise((good) => setTimeout(good, AGAIN_MS));
+  }
+}
+
+/** An example as it will be. @param {Row} row @param {{action: string, label: string}|undefined} edit */
+function asMade(row, edit) {
+  if (!edit) return row;
+  return { ...row, excluded: edit.action === "exclude", edited: edit.action !== "undo", now: edit.action === "label" ? edit.label : row.label };
 }
 
 function Data() {
@@ -32,6 +49,7 @@ function Data() {
   const [at, setAt] = useAddress("at", "");
   const [large, setLarge] = useState(false);
   const [turn, setTurn] = useState(0);
+  const [made, setMade] = useState(/** @type {Record<number, {action: string, label: string}>} */ ({})); // not noted yet
   const waits = useRef(Promise.resolve());
   const shown = view || (about?.is_open ? "mistakes" : "labels");
   useEffect(() => { api(`/api/s/${STUDY}/data`).then(setAbout, (e) => setProblem(e.message)); }, []);
@@ -40,20 +58,24 @@ function Data() {
     api(`/api/s/${STUDY}/examples?view=${shown}&part=${part}&of=${of}&first=${first}&most=${MOST}`).then(
       (own) => { setFound({ ...own, view: shown }); setProblem(""); }, (e) => setProblem(e.message));
   }, [shown, part, of, first, turn, about === null]);
-  const rows = /** @type {Row[]} */ (found?.rows ?? []);
+  const rows = /** @type {Row[]} */ ((found?.rows ?? []).map((/** @type {Row} */ row) => asMade(row, made[row.row])));
   const chosen = rows.find((row) => String(row.row) === at) ?? null;
-  const edit = (/** @type {Row} */ row, /** @type {string} */ action, label = "") => {
+  /** @param {Row} row @param {string} action */
+  const edit = (row, action, label = "") => {
     if (!about.can_edit) return;
-    setSaid(`${row.id}: …`);
-    // One after the other, so that the last press is the one that counts.
+    setMade((own) => ({ ...own, [row.row]: { action, label } }));
+    setSaid(`${row.id}: being noted…`);
+    const done = (/** @type {string} */ words) => {
+      setMade((own) => { const { [row.row]: gone, ...rest } = own; return gone?.action === action && gone?.label === label ? rest : own; });
+      setSaid(`${row.id}: ${words}`);
+      setTurn((n) => n + 1);
+    };
+    // Sent one after the other, so that the last press is the one that counts; what becomes of them is asked meanwhile.
     waits.current = waits.current.then(async () => {
       try {
-        const own = await api(`/api/s/${STUDY}/edit`, { row: row.row, action, label, view: shown === "columns" ? "classes" : shown });
-        setAbout(own);
-        setSaid(`${row.id}: ${action === "exclude" ? "left out" : action === "undo" ? "as the data has it" : label}${own.asked ? "; the study notes it soon" : ""}`);
-        setTurn((n) => n + 1);
-        if (own.asked) setTimeout(() => { api(`/api/s/${STUDY}/data`).then(setAbout, () => {}); setTurn((n) => n + 1); }, AGAIN_MS);
-      } catch (e) { setSaid(`${row.id}: ${/** @type {Error} */ (e).message}`); }
+        const { id } = await api(`/api/s/${STUDY}/edit`, { row: row.row, action, label, view: shown === "columns" ? "classes" : shown });
+        answered(id).then(({ answer, about: own }) => { setAbout(own); done(answer.done ? DONE[action] ?? label : answer.reason); }, (e) => done(e.message));
+      } catch (e) { done(/** @type {Error} */ (e).message); }
     });
   };
   if (!about) return html`<h1>Data of ${NAME}</h1><p role="status">${problem || "Looking at the data…"}</p>`;
@@ -90,7 +112,7 @@ function Choice({ label, value, set, options }) {
 
 /** What is said of an example. @param {Row} row */
 function words(row) {
-  const told = row.predicted && `${row.predicted === row.now ? "predicted correctly" : `looks like ${row.predicted}`}${row.probability === null ? "" : ` (${(100 * row.probability).toFixed(1)} %)`}`;
+  const told = row.predicted && `${row.predicted === row.now ? "predicted correctly" : `${row.verb} ${row.predicted}`}${row.probability === null ? "" : ` (${(100 * row.probability).toFixed(1)} %)`}`;
   return [told, row.note].filter(Boolean).join("; ");
 }
 

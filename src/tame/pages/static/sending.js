@@ -49,7 +49,7 @@ export const newRecording = () => [...crypto.getRandomValues(new Uint8Array(6))]
 
 /** How far the pictures of one drop or recording are. @typedef {{total: number, sent: number, there: number, elsewhere: string[], refused: string[], waits: boolean}} Progress */
 
-/** Takes pictures for a class; what is there already is not sent again. A server that is away, or was started anew and
+/** Takes pictures for a class; what is there already is not sent again. A server that is away, or was started again and
  * does not know this browser yet, is asked again until it answers.
  * @param {string} key @param {(own: Progress) => void} tell @param {string} [recording] */
 export function sending(key, tell, recording = "") {
@@ -60,8 +60,8 @@ export function sending(key, tell, recording = "") {
   let told = 0;
   const left = () => own.total - own.sent - own.there - own.elsewhere.length - own.refused.length;
   const report = () => {
-    if (left() && Date.now() - told < TELL_MS) return;
-    told = Date.now();
+    if (left() && performance.now() - told < TELL_MS) return;
+    told = performance.now();
     tell({ ...own });
   };
   const patiently = async (/** @type {() => Promise<Response>} */ request) => {
@@ -83,7 +83,7 @@ export function sending(key, tell, recording = "") {
     const said = await answer.json().catch(() => ({}));
     if (!answer.ok) throw new Error(said.problem || `the server answered ${answer.status}`);
     if (said.there === "") own.sent++; else if (said.there === said.class) own.there++; else own.elsewhere.push(`${name} is in ${said.there} already`);
-    (await have).add(digest);
+    if (!said.there || said.there === said.class) (await have).add(digest); // each copy of one in another class is told
   };
   /** @param {Blob[]} files */
   const add = (files) => {

@@ -17,7 +17,7 @@ function Studies() {
   const [word, setWord] = useState(inAddress("find", ""));
   const [picked, setPicked] = useState(/** @type {string[]} */ ([]));
   useEffect(() => whileSeen(() => {
-    const look = () => api("/api/studies").then((found) => { setStudies(found.studies); setProblem(""); }, (e) => setProblem(`The server does not answer: ${e.message}`));
+    const look = () => api("/api/studies").then((found) => { setStudies(found.studies); setProblem(""); }, (e) => setProblem(e.message));
     look();
     const timer = setInterval(look, EVERY_MS);
     return () => clearInterval(timer);
@@ -40,9 +40,9 @@ function Studies() {
         <thead><tr><th><span class="unseen">Compare</span></th><th>Study</th><th>State</th><th>Score</th><th>Gravest finding</th></tr></thead>
         <tbody>${shown.map((view) => html`<tr key=${view.id}>
           <td><input type="checkbox" aria-label=${`Compare ${view.name}`} checked=${picked.includes(view.id)} onChange=${() => pick(view.id)} /></td>
-          <td><a href=${`/s/${view.id}`}>${view.name}</a><span class="fine">${view.kind}, ${view.recipes}</span></td>
-          <td><${Chip} life=${view.problem ? "failed" : view.life}>${view.problem ? "cannot be read" : view.words}<//>
-            <span class="fine">${view.problem || view.now || view.clock.words}</span></td>
+          <td><a href=${`/s/${view.id}`}>${view.name}</a>${view.seq > 0 && html`<span class="fine">${view.kind}, ${view.recipes}</span>`}</td>
+          <td><${Chip} life=${view.life}>${view.words}<//>
+            <span class="fine">${view.problem || view.now || [view.clock.words, view.when].filter(Boolean).join("; ")}</span></td>
           <td><${Score} view=${view} /></td>
           <td>${view.findings[0]?.title ?? ""}</td>
         </tr>`)}</tbody>

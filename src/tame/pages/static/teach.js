@@ -27,7 +27,7 @@ function Card({ own, isOpen, refresh, say }) {
   const remove = () => without(`/api/teach/class/${own.id}`).then(refresh, (e) => say(e.message));
   const of = own.recordings ? ` of ${own.recordings} ${own.recordings === 1 ? "recording" : "recordings"}` : "";
   return html`<section class=${`card ${over ? "over" : ""}`} aria-label=${`Class ${own.name}`} onDragOver=${(/** @type {Event} */ e) => { e.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)} onDrop=${drop}>
-    <div class="row"><h2>${own.name}</h2><span class="fine">${own.count.toLocaleString()} pictures${of}</span>
+    <div class="row"><h2>${own.name}</h2><span class="fine">${own.count.toLocaleString()} ${own.count === 1 ? "picture" : "pictures"}${of}</span>
       ${isOpen && own.count === 0 && html`<button class="plain" onClick=${remove}>remove</button>`}</div>
     ${isOpen && html`<div class="row">
       <label class="button">Choose pictures<input class="unseen" type="file" multiple accept="image/*" onChange=${(/** @type {any} */ e) => take([...e.target.files])} /></label>
@@ -59,45 +59,45 @@ async function without(path) {
   if (!answer.ok) throw new Error(found.problem || `the server answered ${answer.status}`);
 }
 
-/** What came of training, in words. @param {{view: any, lesson: any, longer: () => void}} props */
-function Outcome({ view, lesson, longer }) {
+/** What came of training, in words. @param {{view: any, verdict: any, longer: () => void}} props */
+function Outcome({ view, verdict, longer }) {
   return html`<section class="note" aria-label="What came of it">
     <p><${Chip} life=${view.life}>${view.words}<//> ${view.now} <a href=${`/s/${view.id}`}>Watch it</a>${view.has_report && html`, <a href=${`/s/${view.id}/report`}>read its report</a>`}</p>
     ${view.score && html`<p class="verdict">${view.metric.words} ${view.score.words} on ${view.score.examples} that it had never seen (${view.score.span}).</p><p>${view.verdict}</p>`}
     ${!view.score && view.best && html`<p>Best so far: ${view.metric.words} ${view.best.words} in validation.</p>`}
     ${view.life === "failed" && html`<p>${view.next?.words}</p>`}
-    ${lesson && html`<ul class="lesson">${lesson.said.map((/** @type {string} */ text) => html`<li key=${text}>${text}</li>`)}</ul>
-      <h2>What to do next</h2><ol class="lesson">${lesson.next.map((/** @type {string} */ text) => html`<li key=${text}>${text}</li>`)}</ol>
-      <div class="row">${lesson.longer && html`<button onClick=${longer}>Train for longer</button>`}
+    ${verdict && html`<ul class="outcome">${verdict.said.map((/** @type {string} */ text) => html`<li key=${text}>${text}</li>`)}</ul>
+      <h2>What to do next</h2><ol class="outcome">${verdict.next.map((/** @type {string} */ text) => html`<li key=${text}>${text}</li>`)}</ol>
+      <div class="row">${verdict.longer && html`<button onClick=${longer}>Train for longer</button>`}
         <a class="button" href=${`/s/${view.id}/model.zip`} download>Download the model</a>
         <span class="fine">a folder for tame predict, with its description and hashes</span></div>`}
     ${view.findings.length > 0 && html`<details><summary>What it noticed (${view.findings.length})</summary><${Findings} found=${view.findings} /></details>`}</section>`;
 }
 
-/** The three knobs of other teaching machines, beside what the search chose. @param {{lesson: any, mine: any, turn: (name: string, value: string) => void, train: () => void, isOpen: boolean}} props */
-function Knobs({ lesson, mine, turn, train, isOpen }) {
+/** The three knobs of other teaching machines, beside what the search chose. @param {{verdict: any, mine: any, turn: (name: string, value: string) => void, train: () => void, isOpen: boolean}} props */
+function Knobs({ verdict, mine, turn, train, isOpen }) {
   const fixed = Object.keys(KNOBS).filter((name) => mine[name] !== "");
   return html`<details open=${fixed.length > 0}><summary>Under the hood: epochs, batch size, learning rate</summary>
     <p class="fine">The search chooses these by itself. Fix the ones that you want to try; it then chooses the rest.</p>
     <div class="scroll" tabindex="0" role="region" aria-label="Knobs"><table class="list fitted"><thead><tr><th>Knob</th><th class="n">The search chose</th><th class="n">The default</th><th>Mine</th></tr></thead><tbody>
-      ${Object.entries(KNOBS).map(([name, words]) => html`<tr key=${name}><th scope="row">${words}</th><td class="n">${short(lesson?.knobs[name])}</td><td class="n">${short(lesson?.default[name])}</td>
+      ${Object.entries(KNOBS).map(([name, words]) => html`<tr key=${name}><th scope="row">${words}</th><td class="n">${short(verdict?.knobs[name])}</td><td class="n">${short(verdict?.default[name])}</td>
         <td><input type="number" min="0" step="any" inputmode="decimal" size="8" aria-label=${`Mine: ${words}`} value=${mine[name]} onInput=${(/** @type {any} */ e) => turn(name, e.target.value)} /></td></tr>`)}
     </tbody></table></div>
     <div class="row"><button disabled=${!isOpen || fixed.length === 0} onClick=${train}>Train with mine</button>
-      <span class="fine">${lesson ? "" : "What the search chose is told here once it has trained. "}The report compares each with the default.</span></div></details>`;
+      <span class="fine">${verdict ? "" : "What the search chose is told here once it has trained. "}The report compares each with the default.</span></div></details>`;
 }
 
 /** A value of a recipe as people read it. @param {unknown} value */
 const short = (value) => (typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(2)) : value ?? "–");
 
 /** What the study has to say once it has ended. @param {any} view */
-function useLesson(view) {
-  const [lesson, setLesson] = useState(/** @type {any} */ (null));
+function useVerdict(view) {
+  const [verdict, setVerdict] = useState(/** @type {any} */ (null));
   const ended = view?.life === "finished" ? view.id : "";
   useEffect(() => {
-    if (ended) api(`/api/s/${ended}/lesson`).then(setLesson, () => {});
+    if (ended) api(`/api/s/${ended}/verdict`).then(setVerdict, () => {});
   }, [ended]);
-  return lesson;
+  return verdict;
 }
 
 function Teach() {
@@ -107,12 +107,12 @@ function Teach() {
   const [time, setTime] = useState(inAddress("time", ""));
   const [mine, setMine] = useState(Object.fromEntries(Object.keys(KNOBS).map((name) => [name, inAddress(name, "")])));
   const field = useRef(/** @type {HTMLInputElement|null} */ (null));
-  const lesson = useLesson(view);
+  const verdict = useVerdict(view);
   const refresh = () => api("/api/teach").then(async (found) => {
     setShop(found);
     if (found.study) setView((await api(`/api/s/${found.study}/state`)).view);
     setSaid((before) => (before.startsWith("The server") || (before === BEGINS && found.study) ? "" : before));
-  }).catch((problem) => setSaid(`The server does not answer: ${problem.message}`));
+  }).catch((problem) => setSaid(problem.message));
   useEffect(() => whileSeen(() => { refresh(); const timer = setInterval(refresh, EVERY_MS); return () => clearInterval(timer); }), []);
   if (!shop) return html`<h1>Teach</h1><p role="status">${said || "Looking…"}</p>`;
   const seconds = time in TIMES ? time : String(shop.proposed_s);
@@ -137,10 +137,10 @@ function Teach() {
     <div class="cards">${shop.classes.map((/** @type {any} */ own) => html`<${Card} key=${own.name} own=${own} isOpen=${shop.is_open} refresh=${refresh} say=${setSaid} />`)}</div>
     ${shop.is_open && html`<div class="row"><label>Train for <select value=${seconds} onChange=${(/** @type {any} */ e) => choose(e.target.value)}>${Object.entries(TIMES).map(([own, words]) => html`<option key=${own} value=${own}>${words}</option>`)}</select></label>
       <button class="go" disabled=${busy !== ""} onClick=${() => train(seconds)}>Train</button><span class="fine">${busy}</span></div>
-      <${Knobs} lesson=${lesson} mine=${mine} turn=${turn} train=${withMine} isOpen=${busy === ""} />`}
+      <${Knobs} verdict=${verdict} mine=${mine} turn=${turn} train=${withMine} isOpen=${busy === ""} />`}
     <p role="status">${said}</p>
     ${shop.problem && html`<p class="note problem" role="alert">${shop.problem}</p>`}
-    ${view && html`<${Outcome} view=${view} lesson=${view.life === "finished" ? lesson : null} longer=${longer} />`}
+    ${view && html`<${Outcome} view=${view} verdict=${view.life === "finished" ? verdict : null} longer=${longer} />`}
     ${view?.life === "finished" && html`<h2>Try it</h2><${Live} key=${view.id} study=${view.id} />`}`;
 }
 

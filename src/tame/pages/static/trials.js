@@ -15,9 +15,10 @@ function Trials() {
   const [open, setOpen] = useState(inAddress("trial", ""));
   const [view, setView] = useState({ first: 0, most: 40 });
   const [found, setFound] = useState(/** @type {any} */ (null));
+  const [problem, setProblem] = useState("");
   const box = useRef(/** @type {HTMLDivElement|null} */ (null));
   useEffect(() => whileSeen(() => {
-    const look = () => api(`/api/s/${STUDY}/trials?sort=${sort}&down=${down ? 1 : 0}&first=${view.first}&most=${view.most}`).then(setFound, () => {});
+    const look = () => api(`/api/s/${STUDY}/trials?sort=${sort}&down=${down ? 1 : 0}&first=${view.first}&most=${view.most}`).then((own) => { setFound(own); setProblem(""); }, (e) => setProblem(e.message));
     look();
     const timer = setInterval(look, EVERY_MS);
     return () => clearInterval(timer);
@@ -34,9 +35,9 @@ function Trials() {
     keepInAddress("sort", name, "loss"); keepInAddress("down", turned ? "1" : "", "");
   };
   const show = (/** @type {string} */ trial) => { setOpen(trial); keepInAddress("trial", trial, ""); };
-  if (!found) return html`<p role="status">Looking…</p>`;
+  if (!found) return html`<p role="status">${problem || "Looking…"}</p>`;
   const before = found.first * HIGH, after = Math.max(0, (found.count - found.first - found.rows.length) * HIGH);
-  return html`<h1>Trials</h1>
+  return html`<h1>Trials</h1>${problem && html`<p class="note problem" role="alert">${problem}</p>`}
     <form class="row" onSubmit=${(/** @type {Event} */ e) => { e.preventDefault(); show(String(/** @type {any} */ (e.target).elements.trial.value)); }}>
       <label>Go to trial <input name="trial" inputmode="numeric" size="6" /></label> <button>Show</button>
       <span class="fine">${found.count.toLocaleString()} trials, finalists and remedies included</span></form>

@@ -1,5 +1,6 @@
 // @ts-check
 // What all pages share: the template tag, requests, small components.
+import { useEffect, useRef, useState } from "./hooks.js";
 import { h, render } from "./preact.js";
 import htm from "./htm.js";
 
@@ -13,12 +14,18 @@ export async function api(path, body) {
     method: "POST", body: JSON.stringify(body),
     headers: { "Content-Type": "application/json", "X-Tame": "1" },
   };
-  const answer = await fetch(path, { credentials: "same-origin", ...change });
+  const answer = await fetch(path, { credentials: "same-origin", ...change }).catch(() => null);
+  if (answer === null) throw new Error("The server does not answer. Is tame ui still running?");
   const text = await answer.text();
   let found;
   try { found = JSON.parse(text); } catch { found = { problem: text.trim() }; }
-  if (!answer.ok) throw new Error(found.problem || `the server answered ${answer.status}`);
+  if (!answer.ok) throw new Error(sentence(found.problem || `the server answered ${answer.status}`));
   return found;
+}
+
+/** @param {string} text */
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");
 }
 
 /** A value of the address, and a function that changes it there: the state of a view can be kept and shared.
@@ -51,6 +58,21 @@ export function clockText(seconds) {
 /** @param {{life: string, children?: unknown}} props */
 export function Chip({ life, children }) {
   return html`<span class=${`chip ${life}`}>${children}</span>`;
+}
+
+const ALOUD_MS = 5000;
+
+/** The newest text for those who hear the page; what changes all the time is read aloud every few seconds only.
+ * @param {{text: string}} props */
+export function Aloud({ text }) {
+  const [said, setSaid] = useState("");
+  const last = useRef(-ALOUD_MS);
+  useEffect(() => {
+    const wait = Math.max(0, last.current + ALOUD_MS - performance.now());
+    const timer = setTimeout(() => { last.current = performance.now(); setSaid(text); }, wait);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return html`<p class="unseen" role="status">${said}</p>`;
 }
 
 /** A command with a button that copies it. @param {{text: string}} props */

@@ -1,52 +1,65 @@
 // @ts-check
 // A study while it runs: where the loop stands, its clock, its curves, what it did and why, and what can be asked of it.
 import { Curves } from "./chart.js";
-import { Chip, Command, Findings, api, begin, clockText, html, inAddress, keepInAddress, useEffect, useRef, useState, whileSeen } from "./ui.js";
+import { Aloud, Chip, Command, Findings, api, begin, clockText, html, inAddress, keepInAddress, useEffect, useRef, useState, whileSeen } from "./ui.js";
 
 const STUDY = document.getElementById("app")?.dataset.study ?? "";
 const STAGES = { T: "Test", A: "Adjust", M: "Monitor", E: "Evaluate" };
 const FIELDS = { loss: "Validation loss", train: "Training loss", metric: "Metric" };
 const ASKS = { pause: "Pause", go_on: "Go on", stop: "Stop and evaluate", time: "2 more minutes" };
-const OVER = ["finished", "failed", "imported", "stopped", "killed"];
+const OVER = ["finished", "failed", "imported", "stopped", "killed", "unreadable"];
 const MOST_LINES = 400;
 const MOST_LIVE = 120;
 const CURVES_MS = 1000;
+const AGAIN_MS = 2000;
 
 /** What the server tells, as it comes. */
 function useStudy() {
   const [state, setState] = useState(/** @type {any} */ (null));
   const [lines, setLines] = useState(/** @type {any[]} */ ([]));
   const [live, setLive] = useState(/** @type {number[][]} */ ([]));
-  const [isLost, setLost] = useState(false);
+  const [lost, setLost] = useState("");
   const last = useRef(0);
   useEffect(() => whileSeen(() => {
-    const source = new EventSource(`/api/s/${STUDY}/events?after=${last.current}`);
-    source.onopen = () => setLost(false);
-    source.onerror = () => setLost(true);
-    source.addEventListener("state", (e) => setState(JSON.parse(e.data)));
-    source.addEventListener("lines", (e) => {
-      last.current = Number(e.lastEventId);
-      const fresh = JSON.parse(e.data);
-      if (fresh.length) setLines((before) => [...before.filter((one) => one.id < fresh[0].id), ...fresh].slice(-MOST_LINES));
-    });
-    source.addEventListener("live", (e) => {
-      const told = JSON.parse(e.data);
-      if (told.points.length) setLive((before) => [...before, ...told.points].slice(-MOST_LIVE));
-    });
-    return () => source.close();
+    /** @type {EventSource} */
+    let source;
+    /** @type {ReturnType<typeof setTimeout>} */
+    let timer;
+    const open = () => {
+      source = new EventSource(`/api/s/${STUDY}/events?after=${last.current}`);
+      source.onopen = () => setLost("");
+      source.onerror = () => {
+        setLost((before) => before || "The server does not answer.");
+        if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+        api(`/api/s/${STUDY}/state`).catch((problem) => { if (source.readyState === EventSource.CLOSED) setLost(problem.message); });
+        timer = setTimeout(open, AGAIN_MS);
+      };
+      source.addEventListener("state", (e) => setState(JSON.parse(e.data)));
+      source.addEventListener("lines", (e) => {
+        last.current = Number(e.lastEventId);
+        const fresh = JSON.parse(e.data);
+        if (fresh.length) setLines((before) => [...before.filter((one) => one.id < fresh[0].id), ...fresh].slice(-MOST_LINES));
+      });
+      source.addEventListener("live", (e) => {
+        const told = JSON.parse(e.data);
+        if (told.points.length) setLive((before) => [...before, ...told.points].slice(-MOST_LIVE));
+      });
+    };
+    open();
+    return () => { clearTimeout(timer); source.close(); };
   }), []);
-  return { state, lines, live, isLost };
+  return { state, lines, live, lost };
 }
 
 /** @param {{field: string, version: string}} props */
 function useCurves({ field, version }) {
   const [found, setFound] = useState(/** @type {any} */ (null));
-  const asked = useRef(0);
+  const asked = useRef(-CURVES_MS);
   useEffect(() => {
     if (!version) return undefined; // nothing is known yet
-    const wait = Math.max(0, asked.current + CURVES_MS - Date.now());
+    const wait = Math.max(0, asked.current + CURVES_MS - performance.now()); // a clock that nobody sets
     const timer = setTimeout(() => {
-      asked.current = Date.now();
+      asked.current = performance.now();
       api(`/api/s/${STUDY}/curves?field=${field}`).then(setFound, () => {});
     }, wait);
     return () => clearTimeout(timer);
@@ -54,8 +67,8 @@ function useCurves({ field, version }) {
   return found;
 }
 
-/** @param {{clock: any, isOver: boolean}} props */
-function Clock({ clock, isOver }) {
+/** @param {{clock: any, when: string, isOver: boolean}} props */
+function Clock({ clock, when, isOver }) {
   const [now, setNow] = useState(0);
   const since = useRef(performance.now());
   useEffect(() => {
@@ -66,7 +79,7 @@ function Clock({ clock, isOver }) {
     return () => clearInterval(timer);
   }, [clock.used_s, clock.runs]);
   const used = clock.used_s + now;
-  if (isOver) return html`<span class="clock">${clock.words}</span>`;
+  if (isOver) return html`<span class="clock">${[clock.words, when].filter(Boolean).join("; ")}</span>`;
   if (clock.given_s === null) return html`<span class="clock">${clockText(used)} used, no clock</span>`;
   const left = Math.max(0, clock.given_s - used);
   const kept = clock.kept_s ? `; ${clockText(clock.kept_s)} of it are kept for the end` : "";
@@ -130,17 +143,25 @@ function Story({ lines }) {
   return html`<section aria-label="What TAME did and why"><h2>What TAME did and why</h2>
     <div class="row">${Object.entries(kinds).map(([kind, words]) => html`<button key=${kind} aria-pressed=${only === kind} onClick=${() => choose(kind)}>${words}</button>`)}</div>
     <ol class="lines" tabindex="0">${[...lines].reverse().filter(fits).slice(0, 150).map((one) => html`
-      <li key=${one.id} class=${`${one.kind} ${one.severity ?? ""}`}><time datetime=${one.at}>${new Date(one.at).toLocaleTimeString()}</time>${one.words}${one.reason && html`<br /><span class="fine">${one.reason}</span>`}</li>`)}
+      <li key=${one.id} class=${`${one.kind} ${one.severity ?? ""}`}><time datetime=${one.at} title=${new Date(one.at).toLocaleString()}>${new Date(one.at).toLocaleTimeString()}</time>${one.words}${one.reason && html`<br /><span class="fine">${one.reason}</span>`}</li>`)}
       ${lines.length === 0 && html`<li class="fine">Nothing yet.</li>`}</ol></section>`;
 }
 
+/** What is read aloud: where it stands, and the last that was found. @param {any} view @param {any[]} lines */
+function heard(view, lines) {
+  return [view.words, view.now, [...lines].reverse().find((one) => one.kind === "finding")?.words].filter(Boolean).join(". ");
+}
+
 function Watch() {
-  const { state: view, lines, live, isLost } = useStudy();
+  const { state: view, lines, live, lost } = useStudy();
   const [field, setField] = useState(inAddress("field", "loss"));
   const [isLog, setLog] = useState(inAddress("log", "") === "1");
   const asking = useAsk(lines);
   const found = useCurves({ field, version: view ? `${view.epochs} ${view.trials} ${view.life}` : "" });
-  if (!view) return html`<p role="status">${isLost ? "The server does not answer." : "Looking…"}</p>`;
+  if (!view) return html`<p role="status">${lost || "Looking…"}</p>`;
+  if (view.life === "unreadable" && view.seq === 0) { // nothing is known, so nothing is claimed
+    return html`<h1>${view.name}</h1><div class="row"><${Chip} life=${view.life}>${view.words}<//></div><p class="note problem" role="alert">${view.problem}</p>`;
+  }
   const dots = live.map((one) => [one[1], field === "loss" ? one[3] : field === "train" ? one[2] : one[4]]).filter((one) => one[1] !== null);
   const choose = (/** @type {string} */ name) => { setField(name); keepInAddress("field", name, "loss"); };
   const turn = () => { setLog(!isLog); keepInAddress("log", isLog ? "" : "1", ""); };
@@ -148,10 +169,11 @@ function Watch() {
   const label = field === "metric" ? `Validation ${view.metric.words}` : FIELDS[/** @type {keyof typeof FIELDS} */ (field)];
   return html`
     <div class="head"><h1>${view.name}</h1>
-      <div class="row"><${Chip} life=${isLost ? "lost" : view.life}>${isLost ? "lost contact; trying again" : view.words}<//><${Clock} clock=${view.clock} isOver=${OVER.includes(view.life)} /></div>
+      <div class="row"><${Chip} life=${lost ? "lost" : view.life}>${lost ? "lost contact; trying again" : view.words}<//><${Clock} clock=${view.clock} when=${view.when} isOver=${OVER.includes(view.life)} /></div>
       <ol class="stages row" aria-label="The loop">${Object.entries(STAGES).map(([key, words]) => html`<li key=${key} class=${view.stage === key ? "now" : ""} aria-current=${view.stage === key ? "step" : undefined}>${words}</li>`)}</ol>
       <${Asks} view=${view} asking=${asking} /></div>
-    <p role="status">${view.now}</p>
+    <p>${view.now}</p><${Aloud} text=${lost || heard(view, lines)} />
+    ${lost && html`<p class="note">${lost}</p>`}
     ${view.problem && html`<p class="note problem" role="alert">${view.problem}</p>`}
     ${view.life !== "finished" && html`<${Next} next=${view.next} />`}
     <${Facts} view=${view} /><${Seal} seal=${view.seal} />

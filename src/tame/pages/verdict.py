@@ -29,7 +29,7 @@ LONGER = ("cut_short", "still_improving", "underfitting")  # findings that more 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class Verdict:
     """said: sentences; next: what to do, the most useful first; longer: whether more time may help; knobs: what the
     search chose, by name; default: what the default recipe has."""
 
@@ -40,11 +40,11 @@ class Lesson:
     default: Mapping[str, Value]
 
 
-def lesson_of(result: Result) -> Lesson:
+def verdict_of(result: Result) -> Verdict:
     """What a finished study of pictures has to say to whoever taught it."""
     codes = {each.code for each in result.findings}
     fit = next((said for code, said in FITS.items() if code in codes), SOUND)
-    return Lesson(
+    return Verdict(
         said=(fit, *_tested(result), *_mistaken(result)),
         next=tuple(_next(result, codes)),
         longer=bool(codes & set(LONGER)),

@@ -1,4 +1,4 @@
-"""Folders of texts by class: what is read, what is skipped with its reason, and what is refused with its mend."""
+"""Folders of texts by class: what is read, what is skipped with its reason, and what is refused with a cure."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import shutil
 from dataclasses import replace
 
@@ -36,8 +37,10 @@ def write(path, num=90, *, empty=(), extra=False):
     with open(path, "w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(["review", *(["stars"] if extra else []), "label"])
+        chance = random.Random(0)
         for i in range(num):
-            text = "" if i in empty else f"{(GOOD if i % 2 else BAD)[i % 3]} number {i}"
+            more = " ".join(chance.choice("abcdefgh") * chance.randint(2, 5) for _ in range(5))
+            text = "" if i in empty else f"{(GOOD if i % 2 else BAD)[i % 3]} {more} number {i}"
             out.writerow([text, *([i % 7] if extra else []), ("poor", "great")[i % 2]])
     return path
 
@@ -55,7 +58,7 @@ def test_a_column_of_texts_is_trained_on_and_its_texts_are_kept_once(table):
     (column, stars) = table.columns
     assert (column.kind, stars.kind, column.missing) == ("text", "number", 2)
     assert (table.values["review"][[3, 8]] == MISSING).all()
-    assert table.texts["review"][int(table.values["review"][1])] == "really good stuff here number 1"
+    assert table.texts["review"][int(table.values["review"][1])].startswith("really good stuff here ")
 
 
 def test_texts_are_the_same_through_a_file_of_columns_and_through_the_file_again(table, tmp_path):

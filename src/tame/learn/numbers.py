@@ -1,0 +1,61 @@
+"""The numbers that the sentences of a lesson have places for, each computed from a study."""
+
+from __future__ import annotations
+
+import math
+
+from tame.core.recipe import Recipe
+from tame.learn.seen import Seen, SeenTrial, findings_of, verdict
+from tame.report import formats
+
+
+def numbers(seen: Seen) -> dict[str, str]:
+    """Each number by its name, as people read it; without those that this study does not have."""
+    found: dict[str, str | None] = {
+        "study": formats.inert(seen.name), "nouns": seen.nouns, "trained_on": f"{seen.train:,}",
+        "validated_on": f"{seen.valid:,}", "tested_on": f"{seen.test:,}" if seen.test else None,
+        "trials": formats.count(len(seen.trials), "trial") if seen.trials else None,
+        "classes": str(seen.classes) if seen.classes else None, "guess_loss": _loss(seen.guess_loss),
+        "metric": formats.metric_name(seen.metric),
+    }  # fmt: skip
+    if seen.rates is not None:
+        low, high = seen.rates
+        found |= {"rate_low": formats.compact(low), "rate_high": formats.compact(high)}
+        found["rate_powers"] = formats.significant(math.log10(high / low), 2)
+    if seen.score is not None:
+        value, low, high, n = seen.score
+        found |= {name: formats.shown(seen.metric, each) for name, each in
+                  (("score", value), ("score_low", low), ("score_high", high), ("chosen", seen.chosen))}  # fmt: skip
+        found["scored_on"] = f"{n:,}"
+    if seen.best is not None:
+        found |= _of_best(seen, seen.best)
+    found |= _of_verdicts(seen)
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def _of_best(seen: Seen, best: SeenTrial) -> dict[str, str | None]:
+    assert best.lowest is not None
+    epoch, loss = best.lowest
+    recipe, trains = Recipe.from_flat(best.recipe), [train for _, train, _, _ in best.points]
+    batch = min(recipe.batch(seen.train), max(seen.train, 1))
+    return {
+        "best": str(best.number), "best_loss": _loss(loss), "best_epoch": str(epoch), "best_epochs": str(len(trains)),
+        "best_rate": formats.compact(recipe.optimizer.lr), "best_optimizer": recipe.optimizer.name,
+        "best_schedule": recipe.schedule.name, "best_decay": formats.compact(recipe.optimizer.weight_decay),
+        "best_momentum": formats.compact(recipe.optimizer.momentum), "batch": f"{batch:,}",
+        "updates": f"{math.ceil(seen.train / batch):,}" if seen.train else None,
+        "first_train": _loss(trains[0]), "last_train": _loss(trains[-1]),
+        "best_dropout": formats.compact(recipe.model.dropout),
+    }  # fmt: skip
+
+
+def _of_verdicts(seen: Seen) -> dict[str, str | None]:
+    """How many of the study's curves the doctor calls what."""
+    facts = seen.facts
+    found = [verdict(findings_of(each, facts)) for each in seen.readable]
+    counts = {"overfitted": found.count("overfitted"), "good": found.count("good"), "diverged": found.count("diverged")}
+    return {"curves": str(len(found)), **{name: str(own) for name, own in counts.items()}} if found else {}
+
+
+def _loss(value: float | None) -> str | None:
+    return None if value is None else formats.number(value)

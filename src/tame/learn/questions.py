@@ -1,0 +1,27 @@
+"""The questions of a round: some of each lesson, drawn by a seed."""
+
+from __future__ import annotations
+
+from tame.core.rng import stream
+from tame.learn import about_curves, about_training
+from tame.learn.question import MAKERS, Question
+from tame.learn.seen import Seen
+
+MANY = 3  # questions of a round
+MODULES = (about_curves, about_training)  # that register questions
+
+
+def questions(lesson: str, seen: Seen, *, seed: int, many: int = MANY) -> tuple[Question, ...]:
+    """Questions of a lesson about this study, the same for the same seed.
+
+    Those for which the study holds nothing are left out, so there may be fewer.
+    """
+    makers = MAKERS.get(lesson, [])
+    order = stream(seed, "order", lesson).permutation(len(makers))
+    found: list[Question] = []
+    for turn in range(many):  # a second one of a kind only where there are fewer kinds than questions
+        for place in order:
+            own = makers[place](seen, stream(seed, lesson, int(place), turn))
+            if own is not None and len(found) < many and own.text not in [each.text for each in found]:
+                found.append(own)
+    return tuple(found)
