@@ -14,6 +14,7 @@ from tame.learn.descent import Path, Problem
 SIDE = 41  # points of each side
 STRAIGHT = 1e-18  # squared length, of what a way leaves a line by, below which it is straight
 TINY = 1e-100  # lengths, below which squares are lost
+NARROW = 0.6  # of the wider side, that the other one has at least
 MARGIN = 0.25  # of the way that is seen, on each side
 
 
@@ -79,7 +80,7 @@ def slice_of(problem: Problem, plane: Plane, paths: Sequence[Path], *, side: int
     """
     seen = torch.cat([plane.places(path.weights) for path in paths if not path.is_lost] or [torch.zeros(1, 2).double()])
     low, high = seen.min(dim=0).values, seen.max(dim=0).values
-    wide = (high - low).clamp_min(0.35 * float((high - low).max().clamp_min(1e-9)))
+    wide = (high - low).clamp_min(NARROW * float((high - low).max().clamp_min(1e-9)))
     middle = (low + high) / 2
     a, b = (torch.linspace(float(m - w * (0.5 + MARGIN)), float(m + w * (0.5 + MARGIN)), side, dtype=torch.float64)
             for m, w in zip(middle, wide, strict=True))  # fmt: skip
