@@ -19,6 +19,7 @@ FIELDS = {
     "table.dim": st.integers(1, 128),
     "table.sigma": st.floats(0, 100, exclude_min=True),
     "table.one_hot": st.integers(0, 1000),
+    "table.texts": st.sampled_from(("tfidf", "encoder")),
     "model.name": st.text(max_size=20),
     "model.hidden": st.integers(0, 8192),
     "model.width": st.integers(1, 8192),

@@ -191,7 +191,7 @@ def test_an_option_that_was_renamed_is_taken_by_its_older_name_which_the_help_do
 def test_config_json_keeps_the_names_that_older_versions_read():
     config = StudyConfig(data="x", stop_search_early=True, start_from=("/x",))
     plain = config.to_json()
-    unsaid = ("columns", "image", "label_pattern", "store", "mute", "doctor", "ensemble", "more_data")
+    unsaid = ("columns", "image", "label_pattern", "store", "mute", "edits", "doctor", "ensemble", "more_data")
     assert list(plain) == [stored_name(name) for name in FIELDS if name not in unsaid]
     assert (plain["until_worthless"], plain["first"]) == (True, ["/x"])
     assert StudyConfig.from_json(json.loads(json.dumps(plain))) == config
@@ -235,7 +235,8 @@ TOLD = {
     "metric": "log_loss", "backbone": "none", "time_s": 90.0, "trials": 7, "epochs": 3, "search": "tpe",
     "space": ("optimizer.lr=1e-4..1e-1:log",), "widen": False, "doctor": True, "stop_search_early": True,
     "ensemble": False, "more_data": True,
-    "start_from": ("runs/a b",), "set": {"model.width": 64}, "val": "v", "test": "t", "folds": 3, "seed": 5,
+    "start_from": ("runs/a b",), "set": {"model.width": 64}, "val": "v", "test": "t", "folds": 3, "edits": "e.csv",
+    "seed": 5,
     "mute": ("TAME301", "leak"),
 }  # fmt: skip
 
@@ -245,7 +246,7 @@ def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
     assert shlex.split(command_of(told)) == [
         "tame", "fit", "x.csv", "--target", "income", "--image", "photo", "--column", "id=ignore", "--groups", "who",
         "--task", "classification", "--backbone", "none", "--search", "tpe",
-        "--val", "v", "--test", "t", "--folds", "3", "--trials", "7", "--epochs", "3",
+        "--val", "v", "--test", "t", "--folds", "3", "--edits", "e.csv", "--trials", "7", "--epochs", "3",
         "--seed", "5", "--metric", "log_loss", "--time", "90s", "--space", "optimizer.lr=1e-4..1e-1:log",
         "--start-from", "runs/a b", "--no-widen", "--doctor", "--stop-search-early", "--no-ensemble",
         "--more-data", "--set", "model.width=64", "--mute", "TAME301", "--mute", "leak",

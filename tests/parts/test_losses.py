@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from tame.core.errors import ShapeError, UsageError
 from tame.core.recipe import LossRecipe
+from tame.parts.loss_checks import check_loss, check_outputs, unused_settings
 from tame.parts.losses import (
     LOSSES,
     NUMBERS,
@@ -21,12 +22,9 @@ from tame.parts.losses import (
     LossHyper,
     average_loss,
     average_loss_and_slope,
-    check_loss,
-    check_outputs,
     cross_entropy_of,
     loss_hyper,
     mean_loss,
-    unused_settings,
 )
 from tame.testing.loss_laws import LAWS, LOOPS, cases, equals_a_plain_loop
 

@@ -105,9 +105,7 @@ class StudyConfig:
     image: str | None = field(
         default=None,
         metadata=Option(
-            "the column of a list with the paths of pictures (default: what looks like it)",
-            metavar="COLUMN",
-            group=DATA,
+            "column of a list that has the paths of pictures (default: found by itself)", metavar="COLUMN", group=DATA
         ).metadata,
     )
     label_pattern: str | None = field(
@@ -231,9 +229,7 @@ class StudyConfig:
     )
     test: str | None = field(
         default=None,
-        metadata=Option(
-            "the sealed test part: a folder in DATA, or another table", metavar="PART", group=DATA
-        ).metadata,
+        metadata=Option("the sealed part: a folder in DATA, or another table", metavar="PART", group=DATA).metadata,
     )
     folds: int | None = field(
         default=None,

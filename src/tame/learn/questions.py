@@ -8,6 +8,7 @@ from tame.learn.question import MAKERS, Question
 from tame.learn.seen import Seen
 
 MANY = 3  # questions of a round
+TURNS = 4  # draws for each of them: some say what was said before
 MODULES = (about_curves, about_training)  # that register questions
 
 
@@ -19,7 +20,7 @@ def questions(lesson: str, seen: Seen, *, seed: int, many: int = MANY) -> tuple[
     makers = MAKERS.get(lesson, [])
     order = stream(seed, "order", lesson).permutation(len(makers))
     found: list[Question] = []
-    for turn in range(many):  # a second one of a kind only where there are fewer kinds than questions
+    for turn in range(TURNS * many):  # a second one of a kind only where there are fewer kinds than questions
         for place in order:
             own = makers[place](seen, stream(seed, lesson, int(place), turn))
             if own is not None and len(found) < many and own.text not in [each.text for each in found]:

@@ -16,7 +16,7 @@ from tame.core.errors import UsageError, WorkerError, require, unknown
 from tame.core.recipe import Recipe
 from tame.data.encode import Scaling
 from tame.parts.activations import ACTIVATIONS
-from tame.parts.losses import check_loss
+from tame.parts.loss_checks import check_loss
 from tame.parts.network import Build, Network
 from tame.parts.optimizers import OPTIMIZERS, plain_optimizer
 from tame.parts.schedules import check_schedule

@@ -22,7 +22,8 @@ from tame.kinds.arrays.modules import forward_s, make_module, precision_of
 from tame.kinds.arrays.prediction import KEPT, answers, as_input, empty_network, judge_arrays, looked_at, probe, verify
 from tame.kinds.arrays.sameness import looks_of, require_repeats, shaken
 from tame.kinds.linear import MOST_COLUMNS, QUESTION, answer_linear, read_asked
-from tame.parts.losses import LOSSES, NUMBERS, check_outputs
+from tame.parts.loss_checks import check_outputs
+from tame.parts.losses import LOSSES, NUMBERS
 from tame.parts.mlp import num_weights
 from tame.parts.network import Build, Network, read_network, write_network
 from tame.trial.commands import Fold, Plain
