@@ -14,7 +14,7 @@ from tame.adjust.searchers import compared_after, require_installed
 from tame.app.console import ResultConsole
 from tame.app.own_cache import cache_folder, cache_path
 from tame.app.run import resolved
-from tame.core.config import AUTO, StudyConfig, command_of
+from tame.core.config import AUTO, NONE, StudyConfig, command_of
 from tame.core.files import write_bytes
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe, Value
@@ -111,6 +111,8 @@ def check_data(config: StudyConfig) -> Check:
     asked, config = config, resolved(config)
     if config.backbone == AUTO:  # whether it suits small pictures is judged by training, and a check trains nothing
         config = replace(config, backbone=DEFAULT)
+    elif config.backbone is None:  # an encoder of texts may take minutes, and finds nothing that a check tells
+        config = replace(config, backbone=NONE)
     with _throwaway(config) as study:
         open_data(study)
         facts = facts_of(study.state.data or {})

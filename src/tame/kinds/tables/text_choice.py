@@ -55,7 +55,7 @@ def chosen(
     texts, and as `open_encoder`.
     """
     if not table.texts:
-        require(config.backbone is None, "a backbone is for pictures and texts; leave out --backbone")
+        require(config.backbone in (None, NONE), "a backbone is for pictures and texts; leave out --backbone")
         open_with(None)
         return Choice()
     asked = AUTO if config.backbone is None else config.backbone
