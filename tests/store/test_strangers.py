@@ -66,7 +66,7 @@ def commands(study, here):
         "verify": [(("verify", study, "--json"), set()), (("verify", study), set())],
         "diagnose": [(("diagnose", study), {2, 3}), (("diagnose", study / "study.db"), {2, 3})],
         "explain": [(("explain", "overfitting", "--study", study), set())],
-        "learn": [(("learn", "fit", "--study", study), set()), (("learn", "rate", "--study", study, "--json"), set())],
+        "learn": [(("learn", "fit", "--study", study), {2}), (("learn", "rate", "--study", study, "--json"), set())],
         "predict": [(("predict", study, rows, "--csv"), set()), (("predict", study / "model", rows), {0, 2, 6, 7})],
         "export": [(("export", study, "--optuna", here / "out.db"), set())],
         "import": [(("import", study / "study.db", "--out", here / "imported"), {2, 3})],

@@ -24,8 +24,7 @@ LONGER, TWICE = 4.0, 2.0  # times the clock, where a training was cut short and 
 ROUND_S = 10
 NAMED = 3  # columns that a command names
 OF_THE_DATA = (  # what tame check takes too
-    "--target", "--image", "--label-pattern", "--column", "--groups", "--order", "--task", "--backbone", "--val", "--test",
-    "--edits",
+    "--target", "--image", "--label-pattern", "--column", "--groups", "--order", "--task", "--val", "--test", "--edits",
 )  # fmt: skip
 Words = list[tuple[str, ...]]  # of a command line: each option with its value
 
@@ -91,7 +90,9 @@ def _look(result: Result, finding: Finding) -> Step | None:
     own = _words(result)
     if own is None:
         return None
-    kept = [each for each in own if each[0] in OF_THE_DATA]
+    # Only a language model's data cannot be read without it.
+    taken = {*OF_THE_DATA, *(["--backbone"] if result.is_language_model else [])}
+    kept = [each for each in own if each[0] in taken]
     return Step(_joined("check", result.data, kept), _why(finding, finding.change))
 
 
