@@ -229,8 +229,7 @@ class Study:
 
     def hire(self, *, cache: Path, inline: bool, under: Path | None = None) -> None:
         """Starts the worker. under: a second cache that is only read."""
-        kind = kind_of(self.config).name if self.state.data is None else self.state.kind
-        place = Place(cache=cache, study=self.folder, under=under, kind=kind)
+        place = Place(cache=cache, study=self.folder, under=under)
         if inline:
             self._executor = inline_executor(place, hear=self._hear, build=self.build)
             return
@@ -239,8 +238,10 @@ class Study:
             self.watcher.note(f"the training process ended ({how}); restarting it from the last checkpoint")
             self.keep(WorkerRestarted(how=how))
 
+        kind = kind_of(self.config).name if self.state.data is None else self.state.kind
         self._executor = process_executor(
-            place, hear=self._hear, log=self.folder / "worker.log", restarted=restarted, patience=self._patience()
+            replace(place, kind=kind), hear=self._hear, log=self.folder / "worker.log", restarted=restarted,
+            patience=self._patience(),
         )  # fmt: skip
 
     def _patience(self) -> Patience:
