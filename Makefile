@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet --no-inp
 help:
 	@echo "make demo    draw a set of pictures, tune a network on them, write the report; offline, about a minute"
 	@echo "make test    run the tests, a process on each core (ARGS='-n 0 tests/data' for some of them in one)"
-	@echo "make torture kill, starve and tear studies, 20 minutes at most; writes docs/reliability.md"
+	@echo "make torture kill, starve and tear studies, and all slow tests; writes docs/reliability.md"
 	@echo "make check   what CI runs: ruff, typos, mypy, the import contract, the tests"
 	@echo "make lint    the same without the tests"
 	@echo "make docs    write docs/parts.md, docs/findings.md, docs/learn.md and the notebook again, and build all pages as a site in docs/_site"
@@ -34,7 +34,7 @@ test: $(STAMP)
 
 torture: $(STAMP)
 	$(BIN)/python tests/torture/run.py
-	$(BIN)/python -m pytest -n auto --dist worksteal -m torture
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'torture or slow'
 
 check: lint test
 
