@@ -82,7 +82,7 @@ def test_a_request_that_says_too_little_or_too_much_is_refused(what, given, word
         (sealed(wish_of("stop"), Seal(key=b"other" * 6, study="one")), "not asked by this user"),
         (sealed(wish_of("stop"), Seal(key=b"k" * 32, study="two")), "not asked by this user"),
         ({"asked": {"id": "x", "what": "run", "code": "rm"}, "proof": ""}, "is damaged"),
-        ("x" * 5000, "at most 4,096"),
+        ("x" * 70_000, "at most 65,536"),
         ('{"asked": ' * 1500, "at most|recursion|Expecting"),
     ],
 )

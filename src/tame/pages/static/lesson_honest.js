@@ -13,7 +13,7 @@ function Honest() {
     <form onSubmit=${send}><label>Your guess, in points: <input name="points" inputmode="decimal" value=${guess} onInput=${(/** @type {any} */ e) => setGuess(e.target.value)} /></label>
     <p class="row"><button class="go" disabled=${!!found}>Commit and simulate</button> <span class="fine" role="status">${said || (!good && guess ? "Write a number, such as 3." : "")}</span></p></form>
     ${found && html`<${Told} right=${found.right}>It is ${number(found.key, 1)} points, over ${found.times.toLocaleString()} random halves of ${found.half} examples each.<//>
-      <${Lines} label="Points by which the best is flattered, by how many networks it was chosen from" x="networks to choose from" lines=${[{ name: "points of accuracy above the other half", values: found.flattery, xs: found.networks }]} />
+      <${Lines} label="Points by which the best of so many networks is flattered" x="networks compared" lines=${[{ name: "points of accuracy above the other half", values: found.flattery, xs: found.networks }]} />
       <p>As many coin flippers of the same mean accuracy, who have learned nothing: the luckiest looks ${number(found.coins, 1)} points better than it is.</p>`}`;
 }
 
