@@ -181,10 +181,11 @@ class Display:
         now = self._now
         clock, share = now.clock()
         first = Table.grid(padding=(0, 1), expand=True)
-        first.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        for _ in range(3):
-            first.add_column(no_wrap=True)
-        bar = ProgressBar(total=None if share is None else 1.0, completed=share or 0.0, width=BAR)
+        first.add_column(ratio=2, no_wrap=True, overflow="ellipsis")
+        first.add_column(no_wrap=True)
+        first.add_column(ratio=1, no_wrap=True, max_width=BAR)
+        first.add_column(no_wrap=True)
+        bar = ProgressBar(total=None if share is None else 1.0, completed=share or 0.0)
         first.add_row(Text(now.stage, "bold"), Text(now.count), bar, Text(clock))
         below = [Text(line, "" if i == 0 else "dim", no_wrap=True, overflow="ellipsis")
                  for i, line in enumerate((now.best, now.latest))]  # fmt: skip
