@@ -219,7 +219,7 @@ def test_a_port_that_is_taken_is_said_and_the_next_one_used(chromium, tmp_path):
             assert said == f"port {port} is taken, so the pages are on port {number}\n"
             page = chromium.new_page()
             page.goto(address)
-            assert "tame demo" in page.inner_text("main")
+            wait_until(lambda: "tame demo" in page.inner_text("main"))
             page.close()
 
 

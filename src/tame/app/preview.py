@@ -24,6 +24,8 @@ from tame.core.result_parts import BackboneFacts, ColumnFacts, DataFacts, FewerD
 from tame.core.space import Space, field_of
 from tame.core.text import printable
 from tame.kinds.known import FIRST, KINDS, kind_of
+from tame.kinds.tables.kind import TABLES
+from tame.kinds.texts.kind import TEXTS
 from tame.parts.embedded import DEFAULT
 from tame.report.fields import name_of
 from tame.report.formats import compact, count, sentence
@@ -111,7 +113,7 @@ def check_data(config: StudyConfig) -> Check:
     asked, config = config, resolved(config)
     if config.backbone == AUTO:  # whether it suits small pictures is judged by training, and a check trains nothing
         config = replace(config, backbone=DEFAULT)
-    elif config.backbone is None:  # an encoder of texts may take minutes, and finds nothing that a check tells
+    elif kind_of(config) in (TABLES, TEXTS):  # an encoder may take minutes, and finds nothing that a check tells
         config = replace(config, backbone=NONE)
     with _throwaway(config) as study:
         open_data(study)
