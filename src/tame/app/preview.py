@@ -113,7 +113,8 @@ def check_data(config: StudyConfig) -> Check:
     asked, config = config, resolved(config)
     if config.backbone == AUTO:  # whether it suits small pictures is judged by training, and a check trains nothing
         config = replace(config, backbone=DEFAULT)
-    elif kind_of(config) in (TABLES, TEXTS):  # an encoder may take minutes, and finds nothing that a check tells
+    elif config.backbone is None and kind_of(config) in (TABLES, TEXTS):
+        # An encoder of texts may take minutes, and finds nothing that a check tells.
         config = replace(config, backbone=NONE)
     with _throwaway(config) as study:
         open_data(study)
