@@ -145,7 +145,7 @@ def table(folder: Path, *, twice: bool = False) -> Sample:
         takes=frozenset({"target", "columns", "groups", "order", "val", "test", "backbone"}),
         bad=(
             Bad(config=StudyConfig(data=str(path), target="lable"), named="did you mean 'label'"),
-            Bad(config=StudyConfig(data=str(path), target="label", backbone="none"), named="--backbone"),
+            Bad(config=StudyConfig(data=str(path), target="label", backbone="minilm"), named="--backbone"),
         ),
     )  # fmt: skip
 
