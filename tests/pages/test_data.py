@@ -196,15 +196,20 @@ def test_pages_that_only_show_edit_nothing(finished):
     assert read_state(folder)[1].edits == ()
 
 
-def test_a_study_of_a_stranger_shows_no_file_of_yours(sealed):
+def test_a_study_of_a_stranger_shows_no_file_of_yours(sealed, tmp_path):
     _, folder = sealed
-    for each in own_list("studies").iterdir():
-        each.unlink()
-    with shown(folder) as own:
-        status, body = got(own, "/data")
-        assert status == 409
-        assert b"not begun by you" in body
-        assert got(own, "/picture/0/small")[0] == 409
+    places = {each: tmp_path / each.name for each in own_list("studies").iterdir()}
+    for each, aside in places.items():
+        each.rename(aside)
+    try:
+        with shown(folder) as own:
+            status, body = got(own, "/data")
+            assert status == 409
+            assert b"not begun by you" in body
+            assert got(own, "/picture/0/small")[0] == 409
+    finally:
+        for each, aside in places.items():
+            aside.rename(each)
 
 
 def test_a_picture_that_is_another_one_now_is_not_shown(sealed):

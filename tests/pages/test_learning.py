@@ -67,7 +67,7 @@ def test_without_a_study_the_demo_stands_in_and_it_is_said_why(tmp_path):
             status, _, text = own.request(path)
             assert status == 200
             assert b"The demo stands in" in text
-            assert b"no study with trials" in text
+            assert b"No study with trials" in text
 
 
 def test_a_regression_has_the_demo_where_classes_are_needed(tmp_path):

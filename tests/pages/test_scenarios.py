@@ -13,7 +13,10 @@ TESTS = Path(__file__).parents[1]
 ROWS = re.findall(r"^\| (\d+) \| (.+?) \| (.+) \|$", Path(__file__).with_name("README.md").read_text(), flags=re.M)
 OF_PAGES = sorted(Path(__file__).parent.glob("test_*.py"))
 FREE = {"test_hostile.py", "test_scenarios.py"}  # whose pages are not ours
-OWN = {"test_teach_in_browser.py": 1}  # contexts that nothing watches: of a server that is killed, with all its errors
+OWN = {
+    "test_teach_in_browser.py": 1,  # nothing watches it: a server is killed, with all its errors
+    "test_lessons_in_browser.py": 2,  # a browser that all lessons share, whose pages are watched there
+}
 
 
 @cache
