@@ -11,7 +11,8 @@ from pyarrow import parquet
 
 from command_line import tame_here
 from made_results import made
-from tame.app.cli import _show_result, app
+from tame.app.cli import app
+from tame.app.commands import show_result
 from tame.app.console import wrapped
 from tame.core.config import PANELS
 from tame.core.errors import BudgetError
@@ -24,14 +25,14 @@ def test_a_model_whose_training_was_cut_short_is_shown_and_the_exit_code_tells(c
     winner = replace(result.winner, epochs=2, recipe={**result.winner.recipe, "epochs": 18})
     result = replace(result, whole=0, winner=winner)
     with pytest.raises(BudgetError, match="trained for 2 of 18 epochs"):
-        _show_result(result, as_json=True)
+        show_result(result, as_json=True)
     said = json.loads(capsys.readouterr().out)
     assert said.pop("next")[-1]["command"] == "tame predict runs/ants_bees-0001 photo.jpg"
     assert said.pop("findings") == json.loads(json.dumps([finding.document() for finding in result.findings]))
     kept = json.loads(json.dumps(result.to_json()))
     del kept["findings"]
     assert said == kept
-    _show_result(replace(result, whole=1), as_json=True)
+    show_result(replace(result, whole=1), as_json=True)
 
 
 def test_tame_alone_says_how_to_begin_and_all_is_well(tmp_path):
