@@ -335,7 +335,7 @@ def test_a_schedule_is_trained_alike(name):
 TASK_OF_LOSS = {
     name: next(task for task in ("multiclass", "binary", "regression", "counts", "distribution") if task in loss.tasks)
     for name, loss in ((name, LOSSES.get(name)) for name in LOSSES.names() if name != "likelihood")
-}  # fmt: skip; that of a language model is trained alike in tests/parts/test_llama.py
+}  # that of a language model is trained alike in tests/parts/test_llama.py
 
 
 @pytest.mark.parametrize("name", TASK_OF_LOSS)
