@@ -282,7 +282,7 @@ def _(mo):
     - Both are flat, and bad: it *underfits*. A larger network or better inputs may help.
     - The first falls and the second rises: it *overfits*. More pictures, augmentation, weight decay, dropout or an
       earlier end may help.
-    - The loss jumps up and down, or is no number any more: the rate is too high.
+    - The loss jumps up and down, or is not a number any more: the rate is too high.
 
     Look at the chart, decide, and only then read what the doctor says below it.
     """)

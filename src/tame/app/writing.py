@@ -26,7 +26,7 @@ def write(
     count = TOKENS if tokens is None else tokens
     require(count >= 1, f"--tokens must be 1 or more, got {count}")
     network = open_model(study, store=store)
-    said = f"{study} is no language model: a prompt is for models of texts"
+    said = f"{study} is not a language model: a prompt is for models of texts"
     require(network.kind == LANGUAGE_MODEL, said)
     own = TEMPERATURE if temperature is None else temperature
     return written(network, prompt, tokens=count, temperature=own, seed=seed)

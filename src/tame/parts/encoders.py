@@ -136,7 +136,7 @@ def tokens_of(encoder: TextEncoder, texts: Sequence[str], *, length: int) -> Tok
     strange, found, was_cut, unknown_ones = _unknown(own), [], np.zeros(len(texts), dtype=bool), 0
     for start in range(0, len(texts), AT_ONCE):
         some = texts[start : start + AT_ONCE]
-        # Lone surrogates, which cells may hold, are no Unicode: the tokenizer would refuse them.
+        # Lone surrogates, which cells may hold, are not Unicode: the tokenizer would refuse them.
         seen = [text[: most * CHARACTERS].encode("utf-8", "replace").decode() for text in some]
         for place, (text, each) in enumerate(zip(some, own.encode_batch(seen), strict=True), start=start):
             ids = each.ids

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -40,6 +41,8 @@ from tame.trial.population import Examples, Groups, Member, Task, built, joint, 
 from tame.trial.training_material import Room, Trained, need_pictures, not_asked, scale_of, scaled
 
 LINEAR_ONE_HOT = 200  # categories of a column that a linear model tells apart; those of larger columns it leaves out
+T = TypeVar("T")
+
 ENCODED = 8  # encodings that are kept: a few recipes of columns, times the folds
 
 
@@ -194,31 +197,27 @@ class TableMaterial:
         self, recipe: Recipe, rows: Sequence[int], examples: Examples, fold: Fold
     ) -> tuple[RowEncoder, csr_matrix]:
         """The sparse rows of a fold; the last ones are kept, since recipes differ in their penalty alone."""
-        key = (recipe.table, fold, hash(tuple(rows)))
-        if key not in self._sparse:
+
+        def make() -> tuple[RowEncoder, csr_matrix]:
             every = np.array(rows, dtype=np.int64)
             learnt = _learnt(every, examples, fold)
             encoder = self._fitted(learnt, recipe)
-            self._sparse[key] = (encoder, encoder.sparse(self._table, every, self._counted, learnt))
-            if len(self._sparse) > ENCODED:
-                self._sparse.popitem(last=False)
-        self._sparse.move_to_end(key)
-        return self._sparse[key]
+            return encoder, encoder.sparse(self._table, every, self._counted, learnt)
+
+        return _recalled(self._sparse, (recipe.table, fold, hash(tuple(rows))), make, most=ENCODED)
 
     def _encoded(
         self, recipe: Recipe, rows: Sequence[int], examples: Examples, fold: Fold
     ) -> tuple[RowEncoder, Tensor]:
-        key = (recipe.table, fold, hash(tuple(rows)))
-        if key not in self._kept:
+
+        def make() -> tuple[RowEncoder, Tensor]:
             every = np.array(rows, dtype=np.int64)
             learnt = _learnt(every, examples, fold)
             encoder = self._fitted(learnt, recipe)
             x = encoder.dense(self._table, every, self._featured, self._counted, learnt)
-            self._kept[key] = (encoder, torch.from_numpy(x).to(self._device))
-            if len(self._kept) > ENCODED * 6:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+            return encoder, torch.from_numpy(x).to(self._device)
+
+        return _recalled(self._kept, (recipe.table, fold, hash(tuple(rows))), make, most=ENCODED * 6)
 
     def _all(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Tensor:
         """(F, N, D) the encodings of all these folds; the last ones are kept, since every round asks for them."""
@@ -229,6 +228,16 @@ class TableMaterial:
             self._stacks[key] = torch.stack([self._encoded(recipe, rows, examples, fold)[1] for fold in folds])
         self._stacks.move_to_end(key)
         return self._stacks[key]
+
+
+def _recalled(kept: OrderedDict[Hashable, T], key: Hashable, make: Callable[[], T], *, most: int) -> T:
+    """What is kept under a key, made where it is not there; of all, so many that were asked for last are kept."""
+    if key not in kept:
+        kept[key] = make()
+        if len(kept) > most:
+            kept.popitem(last=False)
+    kept.move_to_end(key)
+    return kept[key]
 
 
 def _learnt(every: np.ndarray, examples: Examples, fold: Fold) -> np.ndarray:
