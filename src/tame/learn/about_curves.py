@@ -9,8 +9,6 @@ from tame.learn.question import Question, Rng, asks, choice
 from tame.learn.seen import STAGES, VERDICTS, Seen, SeenTrial, Verdict, findings_of, verdict
 from tame.report import formats
 
-OF_RATES: tuple[Verdict, ...] = ("too slow", "too fast", "diverged")
-
 
 def _named(seen: Seen, rng: Rng) -> tuple[SeenTrial, Verdict, str] | None:
     """A trial whose curve can be read, what the doctor calls it, and why; rare names as often as common ones."""
@@ -72,7 +70,7 @@ def gap(seen: Seen, rng: Rng) -> Question | None:
     )  # fmt: skip
 
 
-@asks("honest")
+@asks("honest", "bees")
 def half_as_wide(seen: Seen, rng: Rng) -> Question:
     n = seen.score[3] if seen.score else max(seen.test or seen.valid, 1)
     return Question(
@@ -81,7 +79,7 @@ def half_as_wide(seen: Seen, rng: Rng) -> Question:
     )  # fmt: skip
 
 
-@asks("honest")
+@asks("honest", "bees")
 def flattered(seen: Seen, rng: Rng) -> Question | None:
     if seen.score is None or seen.chosen is None:
         return None
@@ -97,7 +95,7 @@ def flattered(seen: Seen, rng: Rng) -> Question | None:
     )  # fmt: skip
 
 
-@asks("honest")
+@asks("honest", "bees")
 def error_of_a_share(seen: Seen, rng: Rng) -> Question:
     n = seen.score[3] if seen.score else max(seen.valid, 1)
     share = float(rng.choice([0.7, 0.8, 0.9]))
@@ -107,7 +105,7 @@ def error_of_a_share(seen: Seen, rng: Rng) -> Question:
     )  # fmt: skip
 
 
-@asks("honest")
+@asks("honest", "bees")
 def what_folds_do(seen: Seen, rng: Rng) -> Question:
     options = {
         "measure": "It measures overfitting, and fixes none of it", "cure": "It is a cure of overfitting",

@@ -6,17 +6,32 @@ from collections.abc import Mapping
 
 from tame.core.errors import UsageError, require, unknown
 from tame.core.plain import from_plain, to_plain
-from tame.learn import of_backprop, of_batches, of_descent, of_fit, of_losses, of_luck, of_optimizers, of_transfer
-from tame.learn.tutor import ASKS, Plain, Tutor
-
-MODULES = (
+from tame.learn import (
     of_backprop,
     of_batches,
+    of_bees,
     of_descent,
     of_fit,
     of_losses,
     of_luck,
     of_optimizers,
+    of_search,
+    of_texts,
+    of_transfer,
+)
+from tame.learn.tutor import ASKS, Plain, Tutor
+
+MODULES = (
+    of_backprop,
+    of_batches,
+    of_bees,
+    of_descent,
+    of_fit,
+    of_losses,
+    of_luck,
+    of_optimizers,
+    of_search,
+    of_texts,
     of_transfer,
 )  # that register answers
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 Plain = dict[str, object]
 WAIT_S = 60.0  # for an answer that somebody else waits for
 DEMO = Path("demo")  # what the process is told without a study: all studies have whole paths
+ANY = Path()  # the one process answers for all studies, so that it stays warm from one to the next
 
 
 class BusyError(TameError):
@@ -207,8 +208,8 @@ class Learning:
         return self._seen[about.place]
 
     def _begin(self, about: About) -> None:
-        """Begins the process before the first question, since it takes a second or two; nobody waits for it."""
-        if self._helper is not None and not self._helper.is_of(about.place) and not self._helper.lock.locked():
+        """Begins the process before the first question, and opens the study in it; nobody waits for it."""
+        if self._helper is not None and not self._helper.lock.locked():
             threading.Thread(target=self._ask_ahead, args=(about,), daemon=True).start()
 
     def _ask_ahead(self, about: About) -> None:
@@ -220,7 +221,7 @@ class Learning:
         if not self._helper.lock.acquire(timeout=WAIT_S):
             raise BusyError("another question is being answered; try again in a moment")
         try:
-            return self._helper.ask(about.place, question)[0]
+            return self._helper.ask(ANY, {**question, "study": str(about.place)})[0]
         finally:
             self._helper.lock.release()
 

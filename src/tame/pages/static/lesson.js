@@ -4,6 +4,7 @@ import { api, html, render, useEffect, useState } from "./ui.js";
 
 const root = /** @type {HTMLElement} */ (document.querySelector("main.lesson"));
 export const LESSON = root?.dataset.lesson ?? "", STUDY = root?.dataset.study ?? "demo";
+const LOOK_MS = 700;  // between two looks at what grows
 const WIDE = 620, HIGH = 260, PAD = { left: 58, right: 10, top: 12, bottom: 32 };
 export const COLOURS = ["winner", "default", "good", "problem", "warning", "other"];
 
@@ -27,6 +28,22 @@ export function useAsk() {
   };
   return /** @type {[typeof go, string]} */ ([go, said]);
 }
+
+/** How far the population is trained. The process goes on with it while nothing is asked. whole: also where the study has
+ * curves of its own. @param {boolean} [whole] */
+export function useGrown(whole = true) {
+  const [grown, setGrown] = useState(/** @type {any} */ (null));
+  useEffect(() => {
+    let timer = 0;
+    const look = () => ask("grow", { whole }).then((own) => { setGrown(own); if (own.waits) timer = window.setTimeout(look, LOOK_MS); }, () => {});
+    look();
+    return () => clearTimeout(timer);
+  }, []);
+  return grown;
+}
+
+/** @param {{grown: any}} props */
+export const Grown = ({ grown }) => grown?.waits && html`<p class="fine" role="status">Training networks on your examples: ${grown.done} of ${grown.of}. <progress max=${grown.of} value=${grown.done}></progress></p>`;
 
 /** Whether an answer was right. @param {{right: boolean, children?: unknown}} props */
 export const Told = ({ right, children }) => html`<p class=${`told ${right ? "right" : "wrong"}`} role="status"><strong>${right ? "Right." : "Not yet."}</strong> ${children}</p>`;

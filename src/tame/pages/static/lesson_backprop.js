@@ -36,7 +36,7 @@ function Backprop() {
   const [problem, setProblem] = useState("");
   useEffect(() => { ask("network", { seed }).then(setNet, (p) => setProblem(p.message)); }, [seed]);
   if (!net) return html`<${Waits} problem=${problem} />`;
-  return html`<p>One of your examples goes through a small network with weights drawn at random. Compute two derivatives by hand.</p><${Drawing} net=${net} />
+  return html`${net.why && html`<p class="note">${net.why}</p>`}<p>One of your examples goes through a small network with weights drawn at random. Compute two derivatives by hand.</p><${Drawing} net=${net} />
     ${net.edges.map((/** @type {string} */ edge) => html`<${Asked} key=${`${seed}${edge}`} seed=${seed} edge=${edge} />`)}
     <p class="row"><button onClick=${() => setSeed(seed + 1)}>Another example and other weights</button></p>`;
 }
