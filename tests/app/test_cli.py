@@ -92,6 +92,7 @@ def test_what_is_too_long_for_a_file_s_name_is_said_in_one_line(words, tmp_path)
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith("tame-crash")] == []
 
 
+@pytest.mark.slow
 def test_data_may_stand_in_the_config_file_and_is_asked_for_where_it_does_not(tmp_path):
     rows = tmp_path / "rows.csv"
     rows.write_text("a,b,y\n" + "".join(f"{i % 7},{i * i % 11},{'no' if i % 2 else 'yes'}\n" for i in range(60)))
