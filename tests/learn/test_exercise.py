@@ -11,18 +11,16 @@ from made_ground import made_album, made_tutor
 from tame.core.errors import UsageError
 from tame.learn.answers import answer
 from tame.learn.exercise import USUAL, Exercise, How
-from tame.learn.of_bees import FAULTS, NAMES
+from tame.learn.of_bees import FAULTS, NAMES, exercise_of
 
 
 @pytest.fixture(scope="module")
 def tutor():
-    own = made_tutor()
-    own.exercise = Exercise(made_album(), None)
-    return own
+    return made_tutor()
 
 
 def test_the_parts_are_disjoint_and_divide_no_copies(tutor):
-    own = tutor.exercise
+    own = exercise_of(tutor)
     rows = np.concatenate([own.train, own.valid, own.exam])
     assert sorted(rows.tolist()) == list(range(len(own.y)))
     assert own.pairs
@@ -39,7 +37,7 @@ def test_groups_are_the_right_way_to_split(tutor):
 
 
 def test_a_training_repeats_and_starts_at_the_loss_of_its_first_weights(tutor):
-    own = tutor.exercise
+    own = exercise_of(tutor)
     few = How(USUAL.but({"epochs": 2}))
     again = Exercise(made_album(), None).trained(few)
     assert own.trained(few).points == again.points
@@ -48,7 +46,7 @@ def test_a_training_repeats_and_starts_at_the_loss_of_its_first_weights(tutor):
 
 
 def test_early_stopping_keeps_the_best_epoch(tutor):
-    own = tutor.exercise
+    own = exercise_of(tutor)
     stopped = How(USUAL.but({"epochs": 12, "regularize.early_stopping": 2}))
     found = own.trained(stopped)
     losses = [point[2] for point in found.points]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -20,14 +21,17 @@ from tame.kinds.costs import Speed
 from tame.kinds.kind import Data, Known
 from tame.kinds.known import kind_of, reader_of
 from tame.kinds.materials import open_material
-from tame.kinds.pictures.material import PictureMaterial
-from tame.kinds.pictures.tasks import TunedTask
+from tame.kinds.pictures.kind import PICTURES
 from tame.kinds.tables.material import TableMaterial, TableTask
 from tame.parts.mlp import WORDS
 from tame.study.state import State
 from tame.trial.commands import Plain, Unsealed
 from tame.trial.population import Examples, Task
 from tame.trial.training_material import Material, Room, examples_of
+
+if TYPE_CHECKING:  # what pictures need loads timm, which takes seconds
+    from tame.kinds.pictures.material import PictureMaterial
+    from tame.kinds.pictures.tasks import TunedTask
 
 MOST = 400  # examples of each part: more would make a lesson slow, and teach the same
 MOST_INPUTS = 4096  # numbers of an example; pictures without a backbone are made smaller
@@ -161,9 +165,9 @@ def _of_data(data: Data, material: Material, recipe: Recipe, *, name: str, nouns
 
 def _album(material: Material, data: Data, name: str) -> Callable[[], Album] | None:
     """What gives the pictures, where the examples are pictures in classes."""
-    if not isinstance(material, PictureMaterial) or not data.classes:
+    if material.kind != PICTURES.name or not data.classes:
         return None
-    own = material.inputs.pictures
+    own = cast("PictureMaterial", material).inputs.pictures
     targets = np.asarray(data.targets[data.rows]).astype(np.int64)
     return lambda: Album(name, data.classes, [own.pixels[row] for row in data.rows], targets, is_drawn=False)
 
@@ -172,9 +176,10 @@ def _tuning(
     material: Material, data: Data, examples: Examples, recipe: Recipe, some: np.ndarray, judged: np.ndarray
 ) -> Callable[[], Tuning] | None:  # fmt: skip
     """What makes ready for fine-tuning, where the examples are pictures and pass a backbone that can be cut."""
-    if not isinstance(material, PictureMaterial):
+    if material.kind != PICTURES.name:
         return None
-    inputs, backbone = material.inputs, material.inputs.backbone
+    inputs = cast("PictureMaterial", material).inputs
+    backbone = inputs.backbone
     if backbone is None or not backbone.stages:
         return None
     own = recipe.but({"model.unfrozen": 1, "input.size": backbone.size if backbone.fixed_size else TUNED_SIDE})

@@ -87,10 +87,16 @@ class Bet:
     bet: str
 
 
+@lru_cache(maxsize=1)
+def exercise_of(tutor: Tutor) -> Exercise:
+    """The exercise on the learner's pictures, or on drawn ones."""
+    return Exercise(tutor.album(), tutor.cache)
+
+
 @asked("bees", Nothing)
 def look(tutor: Tutor, _: Nothing) -> Plain:
     """The pictures, and how many there are of what."""
-    own = tutor.exercise
+    own = exercise_of(tutor)
     counts = np.bincount(own.y, minlength=len(own.album.classes)).tolist()
     return {
         "name": own.album.name, "is_drawn": own.album.is_drawn, "classes": own.album.classes, "counts": counts,
@@ -104,7 +110,7 @@ def look(tutor: Tutor, _: Nothing) -> Plain:
 def split(tutor: Tutor, given: Split) -> Plain:
     """What a split divides; right is the one by groups."""
     require(given.by in ("pictures", "groups"), unknown("way to split", given.by, ("pictures", "groups")))
-    own = tutor.exercise
+    own = exercise_of(tutor)
     alone = np.arange(len(own.y))
     divided = {name: own.divided(own.fifths(groups)) for name, groups in (("pictures", alone), ("groups", own.groups))}
     return {"right": given.by == "groups", "divided": divided, "pairs": len(own.pairs),
@@ -114,7 +120,7 @@ def split(tutor: Tutor, given: Split) -> Plain:
 @asked("first", Nothing)
 def first(tutor: Tutor, _: Nothing) -> Plain:
     """The curve of the first network from scratch."""
-    own = tutor.exercise
+    own = exercise_of(tutor)
     found = own.trained(How())
     return {"curve": {"trial": 0, "points": [point[:3] for point in found.points]},
             "accuracy": _score(own.of_attempt(How(), own.valid)), "guess": own.guessed}  # fmt: skip
@@ -124,7 +130,7 @@ def first(tutor: Tutor, _: Nothing) -> Plain:
 def read(tutor: Tutor, given: Answer) -> Plain:
     """Whether its curve was called what the doctor calls it."""
     require(given.answer in VERDICTS, unknown("kind of curve", given.answer, VERDICTS))
-    own = tutor.exercise
+    own = exercise_of(tutor)
     found = findings_of(own.as_trial(How()), own.seen().facts)
     right = verdict(found)
     why = f"{sentence(found[0].title)} {sentence(evidence(found[0]))}" if found else ""
@@ -143,7 +149,7 @@ class Story:
 @asked("story", Fault)
 def story(tutor: Tutor, given: Fault) -> Plain:
     """What somebody reports, in words."""
-    return {"told": _story(tutor.exercise, _name(given.place)).told}
+    return {"told": _story(exercise_of(tutor), _name(given.place)).told}
 
 
 @asked("found", Found)
@@ -151,7 +157,7 @@ def found_fault(tutor: Tutor, given: Found) -> Plain:
     """Whether the fault was found, what shows it, and what is true instead."""
     require(given.answer in NAMES, unknown("fault", given.answer, NAMES))
     name = _name(given.place)
-    own = _story(tutor.exercise, name)
+    own = _story(exercise_of(tutor), name)
     return {"right": given.answer == name, "name": name, "check": own.check, "fixed": own.fixed}
 
 
@@ -260,14 +266,14 @@ def change(tutor: Tutor, given: Bet) -> Plain:
     """What one change does, with several seeds; right is who said so before."""
     require(given.change in CHANGES, unknown("change", given.change, CHANGES))
     field, to = CHANGES[given.change]
-    found = _effect(tutor.exercise, Changed(field, to), How())
+    found = _effect(exercise_of(tutor), Changed(field, to), How())
     return {**_told(found), "right": _bet(given) == _outcome(found)}
 
 
 @asked("doctor", Bet)
 def doctor(tutor: Tutor, given: Bet) -> Plain:
     """What the doctor says of a training that is too long, the first change that it prescribes, and what that does."""
-    own, long = tutor.exercise, How(USUAL.but({"epochs": LONG}))
+    own, long = exercise_of(tutor), How(USUAL.but({"epochs": LONG}))
     findings = findings_of(own.as_trial(long), own.seen().facts)
     curve = {"trial": 0, "points": [point[:3] for point in own.trained(long).points]}
     treated = next((each for each in findings if is_treated(each.code)), None)
@@ -285,7 +291,7 @@ def doctor(tutor: Tutor, given: Bet) -> Plain:
 @asked("exam", Bet)
 def exam(tutor: Tutor, given: Bet) -> Plain:
     """The pictures that nothing has seen: the network from scratch, and a head on a pretrained one."""
-    own = tutor.exercise
+    own = exercise_of(tutor)
     scratch, pretrained = own.of_attempt(How(), own.exam), own.judged(own.pretrained, own.exam)
     found = difference("accuracy", pretrained, scratch, seed=0)
     return {**_told(found), "scratch": _score(scratch), "pretrained": _score(pretrained),

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from tame.core.errors import require
 from tame.core.recipe import OptimizerRecipe, Recipe
 from tame.core.rng import stream
-from tame.kinds.pictures.tasks import normalise
 from tame.learn.ground import Ground, Tuning
 from tame.parts.models import build_model, init_module
 from tame.parts.optimizer_rules import Named
@@ -28,6 +27,7 @@ UNITS, STEPS, RATE = 32, 120, 0.01
 SMALLER = 0.1  # of the rate, at which all weights are trained that were trained before
 TUNED_STEPS, TUNED_RATE = 12, 3e-4  # of the last stage of a backbone
 SCRATCH_STEPS, SCRATCH_RATE, SCRATCH_SIDE = 60, 3e-3, 32  # of a small network on pictures of so many pixels
+MEAN, STD = 127.5, 64.0  # of their bytes
 BATCH = 20  # pictures of a step
 LENGTH = 16.0  # of scaled features, on average
 
@@ -163,7 +163,7 @@ class OnPictures:
     def _pixels(self) -> tuple[Tensor, Tensor]:
         """(n, 3, S, S) the pictures of both as a network from scratch sees them."""
         own = self._own
-        small = F.adaptive_avg_pool2d(normalise(own.task.pixels, torch.contiguous_format), SCRATCH_SIDE)
+        small = F.adaptive_avg_pool2d((own.task.pixels.float() - MEAN) / STD, SCRATCH_SIDE)
         return small[own.rows], small[own.rows_valid]
 
 

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from tame.learn import population
 from tame.learn.descent import Chosen, Problem, problem_of, that_overshoots, try_rates
-from tame.learn.exercise import Exercise
 from tame.learn.ground import Album, Ground
 from tame.learn.letters import Letters
 from tame.learn.seen import LEAST_TRIALS, Seen
@@ -51,7 +50,7 @@ class Tutor:
         self, ground: Ground, seen: Seen, *, stands_in: Callable[[], Ground], album: Callable[[], Album], cache: Path,
         say: Callable[[str, int, int], None] = lambda what, done, of: None,
     ) -> None:  # fmt: skip
-        self._stands_in, self._album, self._cache = stands_in, ground.album or album, cache
+        self.album, self.cache, self._stands_in = ground.album or album, cache, stands_in
         self.ground, self.given, self._say = ground, seen, say
         self.is_growing = not self.is_readable  # whether a lesson needs the population
         self.is_reading = False  # whether one needs the tiny language model
@@ -112,11 +111,6 @@ class Tutor:
         if self.is_reading and not self.letters.is_done:
             return self.letters
         return self.growing if self.is_growing and not self.growing.is_done else None
-
-    @cached_property
-    def exercise(self) -> Exercise:
-        """The exercise on the learner's pictures, or on drawn ones."""
-        return Exercise(self._album(), self._cache)
 
     @cached_property
     def letters(self) -> Letters:
