@@ -385,7 +385,8 @@ def test_the_stages_are_told(browser, served):
 def test_no_lesson_scrolls_sideways(browser, served, name):
     with opened(browser, served, name) as page:
         page.wait_for_selector("#app h2")
-        page.locator("#app").get_by_text(re.compile("your examples…|the pictures…")).wait_for(state="hidden")
+        waits = page.locator("#app").get_by_text(re.compile("your examples…|the pictures…"))
+        sync_api.expect(waits).to_have_count(0, timeout=LONG_MS)
         for width in (320, 390, 1280):
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -6,7 +6,7 @@ import math
 
 from tame.core.recipe import Recipe
 from tame.learn.question import Question, Rng, asks, choice
-from tame.learn.seen import STAGES, VERDICTS, Seen, SeenTrial, Verdict, findings_of, verdict
+from tame.learn.seen import STAGES, VERDICTS, Seen, SeenTrial, Verdict, cause, findings_of, verdict
 from tame.report import formats
 
 
@@ -15,7 +15,8 @@ def _named(seen: Seen, rng: Rng) -> tuple[SeenTrial, Verdict, str] | None:
     facts, by_name = seen.facts, dict[Verdict, list[tuple[SeenTrial, str]]]()
     for trial in seen.readable:
         found = findings_of(trial, facts)
-        by_name.setdefault(verdict(found), []).append((trial, found[0].title if found else "nothing was found"))
+        own = cause(found)
+        by_name.setdefault(verdict(found), []).append((trial, "nothing is wrong" if own is None else own.title))
     if not by_name:
         return None
     names = sorted(by_name)

@@ -22,11 +22,11 @@ from tame.evaluate.networks import loss_difference
 from tame.evaluate.score import Judged, difference, score
 from tame.evaluate.seeds import beyond_seeds, optimism, seed_noise
 from tame.learn.exercise import USUAL, Exercise, How
-from tame.learn.seen import VERDICTS, findings_of, verdict
+from tame.learn.seen import VERDICTS, cause, findings_of, verdict
 from tame.learn.tutor import Nothing, Plain, Tutor, asked
 from tame.monitor.prescriptions import Changed, changes_against, is_treated
 from tame.report.evidence import evidence
-from tame.report.formats import capital, inert, number, sentence
+from tame.report.formats import capital, inert, sentence
 
 SEEDS = (0, 1)
 TRIED, CHOSEN_BY = 60, 3  # networks of the second fault; one of so many validation pictures chooses
@@ -130,10 +130,10 @@ def first(tutor: Tutor, _: Nothing) -> Plain:
 def read(tutor: Tutor, given: Answer) -> Plain:
     """Whether its curve was called what the doctor calls it."""
     require(given.answer in VERDICTS, unknown("kind of curve", given.answer, VERDICTS))
-    own = exercise_of(tutor)
-    found = findings_of(own.as_trial(How()), own.seen().facts)
-    right = verdict(found)
-    why = f"{sentence(found[0].title)} {sentence(evidence(found[0]))}" if found else ""
+    exercise = exercise_of(tutor)
+    found = findings_of(exercise.as_trial(How()), exercise.seen().facts)
+    right, own = verdict(found), cause(found)
+    why = "" if own is None else f"{sentence(own.title)} {sentence(evidence(own))}"
     return {"verdict": right, "right": right == given.answer, "why": inert(why)}
 
 
@@ -196,7 +196,7 @@ def _tuned(own: Exercise) -> Story:
     apart = optimism("accuracy", on_few[best], held, None, networks=0)
     return Story(
         f"{TRIED} networks were tried. The best of them has a test accuracy of {_said(on_few[best])}.",
-        f"On pictures that chose nothing it has {_said(held)}: {_apart(apart)} was promised too much. TAME seals the "
+        f"On pictures that chose nothing it has {_said(held)}; promised too much: {_apart(apart)}. TAME seals the "
         "test part, keeps its opening on record, and compares what validation promised with what the test gave.",
         "A third part that is opened once, when nothing is left to choose.",
     )
@@ -237,7 +237,7 @@ def _softmaxed(own: Exercise) -> Story:
     return Story(
         "The network ends with probabilities, as in books, and is trained with the cross-entropy of a library. Nothing "
         f"fails. Its loss on the validation pictures is {_said(loss)}; guessing has {own.guessed:.3f}.",
-        f"Without it, the loss is lower by {_apart(apart)}. The cross-entropy of libraries takes logits and has a "
+        f"The loss with it minus that without: {_apart(apart)}. The cross-entropy of libraries takes logits and has a "
         "softmax in it; with numbers from 0 to 1 it can never get low. TAME refuses a network that ends like this.",
         "Leave the softmax out, and apply it where probabilities are to be read.",
     )
@@ -250,8 +250,8 @@ def _unscaled(own: Exercise) -> Story:
     return Story(
         f"The pictures are given as they come from their files. Before the first step the loss is {begun:.3f}; "
         f"guessing has {own.guessed:.3f}.",
-        f"Scaled, the same network begins at {own.trained(How()).first:.3f}, and ends lower by {_apart(apart)}. First "
-        "weights are made for inputs near one. TAME compares the loss of the untrained network with that of guessing.",
+        f"Scaled, the same network begins at {own.trained(How()).first:.3f}. At the end, the loss unscaled minus scaled "
+        f"is {_apart(apart)}. First weights are made for inputs near one. TAME compares the loss of the untrained network with that of guessing.",
         "Subtract the mean of the training pictures, and divide by their standard deviation.",
     )
 
@@ -332,7 +332,7 @@ def _said(found: object) -> str:
 
 
 def _apart(found: Difference) -> str:
-    return f"{abs(found.value):.3f} ({number(found.low)} to {number(found.high)})"
+    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
 
 def _share(right: np.ndarray, groups: np.ndarray | None = None) -> str:

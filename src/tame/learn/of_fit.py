@@ -10,7 +10,7 @@ from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.learn import population
-from tame.learn.seen import OF_RATES, VERDICTS, Seen, SeenTrial, Verdict, findings_of, verdict
+from tame.learn.seen import OF_RATES, VERDICTS, Seen, SeenTrial, Verdict, cause, findings_of, verdict
 from tame.learn.tutor import Nothing, Plain, Tutor, asked
 from tame.report.evidence import evidence
 from tame.report.formats import capital, compact, inert, sentence
@@ -82,7 +82,8 @@ def trained(tutor: Tutor, given: At) -> Plain:
 def _read(tutor: Tutor, own: population.Trained) -> Plain:
     """The curves of a network, and what the doctor says of them."""
     found = findings_of(population.as_trials([own])[0], population.of_ground(tutor.ground, tutor.given).facts)
-    return {"points": own.points, "verdict": verdict(found), "why": found[0].title if found else ""}
+    why = cause(found)
+    return {"points": own.points, "verdict": verdict(found), "why": "" if why is None else sentence(inert(why.title))}
 
 
 @asked("fix", Fix)
@@ -127,8 +128,8 @@ def sort(tutor: Tutor, given: Sorted) -> Plain:
     require(trial is not None, f"there is no trial {given.trial} with a curve")
     assert trial is not None
     found = findings_of(trial, tutor.seen.facts)
-    right, recipe = verdict(found), Recipe.from_flat(trial.recipe).optimizer
-    why, shown = (sentence(inert(text)) for text in ((found[0].title, evidence(found[0])) if found else ("", "")))
+    right, own, recipe = verdict(found), cause(found), Recipe.from_flat(trial.recipe).optimizer
+    why, shown = (sentence(inert(text)) for text in (("", "") if own is None else (own.title, evidence(own))))
     had = f"It was trained by {recipe.name} with a rate of {compact(recipe.lr)}."
     return {"verdict": right, "right": right == given.answer, "why": why, "evidence": f"{shown} {had}".strip()}
 

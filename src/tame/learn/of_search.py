@@ -23,9 +23,10 @@ ROUNDS, PICKS = 3, 6  # and recipes that may be tried in each
 FEWEST = 3  # that the model needs before it predicts
 LEAST = ROUNDS * 2 * PICKS  # recorded trials; with fewer the population of the sliders is searched
 MOST = ROUNDS * 24
-SHOWN, HIDDEN = 4, frozenset({"seed"})  # fields of a recipe that are shown, and those that never are
+SHOWN, HIDDEN = 5, frozenset({"seed"})  # fields of a recipe that are shown, and those that never are
 LOGARITHMIC = 30.0  # times, from which on a field is looked at by its ratio
 LOST = 1e9  # in place of a loss that is no number
+SHARE = "Share of the examples"  # that a network of the population is trained on
 TIMES = 1000  # searches that are simulated
 SURE = 0.05  # share of random searches as good, below which a win is hardly luck
 
@@ -105,7 +106,7 @@ def pool(tutor: Tutor, _: Nothing) -> Plain:
     fields = own.fields[:SHOWN]
     return {
         "is_own": bool(own.trials) and tutor.given.is_own, "picks": PICKS,
-        "fields": [capital(FIELDS[name].name) if name in FIELDS else capital(name) for name in fields],
+        "fields": [capital(FIELDS[name].name) if name in FIELDS else SHARE for name in fields],
         "rounds": [
             [{"place": place, "values": [_shown(each) for each in own.recipes[place][:SHOWN]]} for place in places]
             for places in own.rounds

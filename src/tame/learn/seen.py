@@ -154,8 +154,14 @@ def _examined(
 
 def verdict(found: Sequence[Finding]) -> Verdict:
     """What a curve is, by what the doctor finds in it: the first cause counts."""
-    codes = {each.code for each in found}
-    return next((own for code, own in OF_CODES.items() if code in codes), "good")
+    own = cause(found)
+    return "good" if own is None else OF_CODES[own.code]
+
+
+def cause(found: Sequence[Finding]) -> Finding | None:
+    """The finding that says what a curve is; None where nothing is wrong with it."""
+    by_code = {each.code: each for each in reversed(found)}
+    return next((by_code[code] for code in OF_CODES if code in by_code), None)
 
 
 def seen_of(followed: Followed, name: str) -> Seen:

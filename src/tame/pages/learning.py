@@ -104,7 +104,8 @@ class Learning:
         every = lessons()
         place = every.index(own)
         return {
-            "lesson": own, "html": as_html(own.text), "sentences": own.sentences({} if seen is None else numbers(seen)),
+            "lesson": own, "lead": as_html(own.lead), "rest": as_html(own.rest),
+            "sentences": own.sentences({} if seen is None else numbers(seen)),
             "before": every[place - 1] if place else None,
             "after": every[place + 1] if place + 1 < len(every) else None,
             "done": _done(self._progress(), own), "studies": self._studies(), **self._told(about),

@@ -6,9 +6,9 @@ import { html, number, useState } from "./ui.js";
 /** @param {{pool: any, round: number, picks: number[], losses: number[], pick: (place: number) => void, waits: boolean}} props */
 function Round({ pool, round, picks, losses, pick, waits }) {
   const done = picks.length === pool.picks, low = Math.min(...losses);
-  return html`<div class="wide"><table class="list"><caption class="unseen">The recipes of round ${round + 1}</caption><thead><tr>${pool.fields.map((/** @type {string} */ name) => html`<th key=${name}>${name}</th>`)}<th class="n">Validation loss</th></tr></thead>
-    <tbody>${pool.rounds[round].map((/** @type {any} */ own) => { const at = picks.indexOf(own.place); return html`<tr key=${own.place} class=${at >= 0 && losses[at] === low ? "best" : ""}>${own.values.map((/** @type {string} */ value, /** @type {number} */ i) => html`<td key=${i}>${value}</td>`)}
-      <td class="n">${at >= 0 ? number(losses[at]) : html`<button disabled=${done || waits} aria-label=${`Try ${own.values.join(", ")}`} onClick=${() => pick(own.place)}>Try</button>`}</td></tr>`; })}</tbody></table></div>`;
+  return html`<div class="wide"><table class="list"><caption class="unseen">The recipes of round ${round + 1}</caption><thead><tr><th class="n">Validation loss</th>${pool.fields.map((/** @type {string} */ name) => html`<th key=${name}>${name}</th>`)}</tr></thead>
+    <tbody>${pool.rounds[round].map((/** @type {any} */ own) => { const at = picks.indexOf(own.place); return html`<tr key=${own.place} class=${at >= 0 && losses[at] === low ? "best" : ""}>
+      <td class="n">${at >= 0 ? number(losses[at]) : html`<button disabled=${done || waits} aria-label=${`Try ${own.values.join(", ")}`} onClick=${() => pick(own.place)}>Try</button>`}</td>${own.values.map((/** @type {string} */ value, /** @type {number} */ i) => html`<td key=${i}>${value}</td>`)}</tr>`; })}</tbody></table></div>`;
 }
 
 /** @param {{found: any, round: number}} props */
