@@ -161,7 +161,7 @@ class Exercise:
         pixels = central_pixels(self.pictures, size=LARGE, crop=1.0)
         module = backbone.module.eval()
         with torch.no_grad():
-            features = torch.cat([module((own.float() - mean) / std) for own in pixels.split(32)])
+            features = torch.cat([module((own.float() - mean) / std) for own in torch.split(pixels, 32)])
         own = features[self.train]
         shift = own.mean(dim=0)
         features = (features - shift) * (LENGTH / (own - shift).square().sum(dim=1).mean().sqrt())
@@ -210,7 +210,8 @@ def _trained(own: Exercise, how: How) -> Attempt:
         for epoch in range(1, recipe.epochs + 1):
             network.train()
             lost = 0.0
-            for rows in train[torch.randperm(len(train), generator=chance)].split(recipe.batch(len(train))):
+            order = train[torch.randperm(len(train), generator=chance)]
+            for rows in torch.split(order, recipe.batch(len(train))):
                 optimizer.zero_grad()
                 loss = _loss(recipe, network(x[rows]), own.target[rows])
                 torch.autograd.backward(loss)

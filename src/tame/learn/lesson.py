@@ -19,6 +19,7 @@ from tame.core.errors import UsageError, unknown
 from tame.core.plain import from_plain
 
 _FILE = re.compile(r"\+\+\+\n(.*?)\n\+\+\+\n(.*)", re.DOTALL)
+TABLE = "a table of measured insects"  # stands in for a study in most lessons
 HEADING = "\n## "
 _PLACE = re.compile(r"\{(\w+)\}")
 
@@ -46,7 +47,7 @@ class Lesson:
     rows: tuple[Row, ...]
     own: tuple[str, ...] = ()
     classes: bool = False
-    stands_in: str = "a table of measured insects"
+    stands_in: str = TABLE
     text: str
 
     @property

@@ -250,8 +250,9 @@ def _unscaled(own: Exercise) -> Story:
     return Story(
         f"The pictures are given as they come from their files. Before the first step the loss is {begun:.3f}; "
         f"guessing has {own.guessed:.3f}.",
-        f"Scaled, the same network begins at {own.trained(How()).first:.3f}. At the end, the loss unscaled minus scaled "
-        f"is {_apart(apart)}. First weights are made for inputs near one. TAME compares the loss of the untrained network with that of guessing.",
+        f"Scaled, the same network begins at {own.trained(How()).first:.3f}. At the end, the loss unscaled minus "
+        f"scaled is {_apart(apart)}. First weights are made for inputs near one. TAME compares the loss of the "
+        "untrained network with that of guessing.",
         "Subtract the mean of the training pictures, and divide by their standard deviation.",
     )
 

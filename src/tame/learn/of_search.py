@@ -133,39 +133,44 @@ def tries(tutor: Tutor, given: Picks) -> Plain:
         "rounds": [_compared(tutor, own, number, given.picks[number]) for number in whole],
     }  # fmt: skip
     if len(whole) == ROUNDS:
-        found |= _real(found["rounds"])
+        chance = [by_random(_losses(tutor, own, number), number) for number in whole]
+        found |= _real(found["rounds"], chance)
     return found
 
 
 def _compared(tutor: Tutor, own: Pool, number: int, picks: Sequence[int]) -> Plain:
     """The lowest loss of each way to search in a round."""
-    places = own.rounds[number]
-    losses = np.array([_loss(tutor, own, place) for place in places])
-    random = by_random(losses, number)
+    places, losses = own.rounds[number], _losses(tutor, own, number)
     return {
-        "own": min(_loss(tutor, own, place) for place in picks), "random": float(random.mean()),
+        "own": min(_loss(tutor, own, place) for place in picks), "random": float(by_random(losses, number).mean()),
         "grid": float(losses[by_grid(own.points[list(places)])].min()),
         "model": float(losses[by_model(own.points[list(places)], losses, number)].min()), "best": float(losses.min()),
-        "chance": random.tolist(), "middle": float(np.median(losses)),
+        "middle": float(np.median(losses)),
     }  # fmt: skip
 
 
-def _real(rounds: Sequence[Plain]) -> Plain:
+def _losses(tutor: Tutor, own: Pool, number: int) -> np.ndarray:
+    """The losses of all recipes of a round."""
+    return np.array([_loss(tutor, own, place) for place in own.rounds[number]])
+
+
+def _real(rounds: Sequence[Plain], chance: Sequence[np.ndarray]) -> Plain:
     """How often random searches are, over all rounds together, at least as good as the learner."""
 
     def total(pick: str) -> float:
-        return sum(_regret(each, each[pick]) for each in rounds)
+        return sum(float(_regret(each, np.array(each[pick]))) for each in rounds)
 
-    chance = sum(_regret(each, np.array(each.pop("chance"))) for each in rounds)
+    by_chance = np.sum([_regret(each, own) for each, own in zip(rounds, chance, strict=True)], axis=0)
     regrets = {name: total(name) for name in ("own", "random", "grid", "model")}
-    share = float(np.mean(chance <= regrets["own"] + 1e-12))
+    share = float(np.mean(by_chance <= regrets["own"] + 1e-12))
     return {"regrets": regrets, "as_good": share, "is_real": share < SURE, "right": regrets["own"] <= regrets["random"]}
 
 
-def _regret(found: Plain, loss: float | np.ndarray) -> float | np.ndarray:
-    """How far a loss is above the lowest of its round: 1 for the middle one."""
+def _regret(found: Plain, losses: np.ndarray) -> np.ndarray:
+    """How far losses are above the lowest of their round: 1 for the middle one."""
     far = found["middle"] - found["best"]
-    return (loss - found["best"]) / (far or 1.0)  # type: ignore[no-any-return]
+    apart: np.ndarray = (losses - found["best"]) / (far or 1.0)
+    return apart
 
 
 def by_random(losses: np.ndarray, number: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tame.core.errors import require
-from tame.learn.transfer import WAYS, Before, Way
+from tame.learn.transfer import WAYS, Way
 from tame.learn.tutor import Nothing, Plain, Tutor, asked
 
 FACTORS = (0.1, 1.0, 10.0, 100.0)
@@ -48,7 +48,7 @@ def with_so_many(tutor: Tutor, given: Point) -> Plain:
     """Each way with one number of examples; the means over a few draws."""
     own = tutor.before
     require(0 <= given.place < len(own.sizes), f"there are {len(own.sizes)} numbers of examples")
-    return {way: _mean(own, way, own.sizes[given.place]) for way in WAYS}
+    return {way: _mean(tutor, way, own.sizes[given.place]) for way in WAYS}
 
 
 @asked("reading", Reading)
@@ -56,8 +56,8 @@ def reading(tutor: Tutor, given: Reading) -> Plain:
     """Whether it was read off right how many examples a network from scratch needs, where it gets there."""
     require(math.isfinite(given.examples) and given.examples > 0, "give a number of examples, such as 50")
     own = tutor.before
-    goal = _mean(own, "frozen", own.sizes[0])
-    needed = needs(own.sizes, [_mean(own, "from scratch", size) for size in own.sizes], goal)
+    goal = _mean(tutor, "frozen", own.sizes[0])
+    needed = needs(own.sizes, [_mean(tutor, "from scratch", size) for size in own.sizes], goal)
     most = own.sizes[-1]
     if needed is None:
         return {"needed": None, "most": most, "right": given.examples > most}
@@ -82,10 +82,11 @@ def destroy(tutor: Tutor, given: Factor) -> Plain:
     require(given.factor in FACTORS, f"the rate can be {usual} times the usual one")
     own = tutor.before
     size = own.sizes[min(1, len(own.sizes) - 1)]
-    tuned, frozen = _mean(own, "fine-tuned", size, factor=given.factor), _mean(own, "frozen", size)
+    tuned, frozen = _mean(tutor, "fine-tuned", size, factor=given.factor), _mean(tutor, "frozen", size)
     return {"tuned": tuned, "frozen": frozen, "examples": size, "right": tuned < frozen - 0.01}
 
 
 @lru_cache(maxsize=100)
-def _mean(own: Before, way: Way, size: int, *, factor: float = 1.0) -> float:
+def _mean(tutor: Tutor, way: Way, size: int, *, factor: float = 1.0) -> float:
+    own = tutor.before
     return sum(own.accuracy(way, size, factor=factor, turn=turn) for turn in range(own.times)) / own.times

@@ -16,7 +16,6 @@ from tame.core.recipe import OptimizerRecipe, Recipe
 from tame.core.rng import stream
 from tame.learn.ground import Ground, Tuning
 from tame.parts.models import build_model, init_module
-from tame.parts.optimizer_rules import Named
 from tame.parts.optimizers import plain_optimizer
 from tame.report.formats import inert
 from tame.trial.draws import same_chance
@@ -170,7 +169,7 @@ class OnPictures:
 def some_of_each(y: Tensor, size: int, turn: int) -> Tensor:
     """(size,) the first of an order in which the classes take turns, as long as there are examples of them."""
     order = torch.from_numpy(stream(turn, "lesson", "few").permutation(len(y)))
-    kinds = [order[y[order] == each].tolist() for each in y.unique().flip(0)]
+    kinds = [order[y[order] == each].tolist() for each in torch.unique(y).flip(0)]
     longest = max(map(len, kinds))
     return torch.tensor([kind[i] for i in range(longest) for kind in kinds if i < len(kind)][:size])
 
@@ -190,7 +189,8 @@ def _batches(rows: Tensor, steps: int, turn: int) -> Iterator[Tensor]:
 
 
 def _fit(
-    named: Named, outputs: Callable[[Tensor], Tensor], y: Tensor, lr: float, batches: Iterable[Tensor]
+    named: Iterable[tuple[str, nn.Parameter]], outputs: Callable[[Tensor], Tensor], y: Tensor, lr: float,
+    batches: Iterable[Tensor],
 ) -> None:  # fmt: skip
     """Trains these weights, a step for each batch of rows. outputs: of these rows."""
     optimizer = plain_optimizer(list(named), OptimizerRecipe(name="adam", lr=lr, weight_decay=0.0))
@@ -203,4 +203,4 @@ def _fit(
 def _recall(outputs: Tensor, y: Tensor) -> float:
     """The mean share of each class that is told right: always saying the most common one would be right too often."""
     right = outputs.argmax(dim=1) == y
-    return float(torch.stack([right[y == own].float().mean() for own in y.unique()]).mean())
+    return float(torch.stack([right[y == own].float().mean() for own in torch.unique(y)]).mean())

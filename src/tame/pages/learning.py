@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from tame.core.errors import TameError, UsageError
 from tame.core.plain import from_plain, to_plain
-from tame.learn.lesson import Lesson, as_html, lesson, lessons
+from tame.learn.lesson import TABLE, Lesson, as_html, lesson, lessons
 from tame.learn.numbers import numbers
 from tame.learn.progress import Progress, forget_progress, keep_progress, read_progress
 from tame.learn.question import Question, judge
@@ -93,7 +93,7 @@ class Learning:
              "minutes": each.minutes, "done": _done(progress, each)}
             for each in lessons()
         ]  # fmt: skip
-        return {"lessons": rows, "studies": self._studies(), **self._told(about), "file": self._file}
+        return {"lessons": rows, "studies": self._studies(), **self._told(about, TABLE), "file": self._file}
 
     def page(self, name: str, study: str) -> Plain:
         """A lesson with the numbers of a study, or of none where the demo stands in."""
@@ -108,7 +108,7 @@ class Learning:
             "sentences": own.sentences({} if seen is None else numbers(seen)),
             "before": every[place - 1] if place else None,
             "after": every[place + 1] if place + 1 < len(every) else None,
-            "done": _done(self._progress(), own), "studies": self._studies(), **self._told(about),
+            "done": _done(self._progress(), own), "studies": self._studies(), **self._told(about, own.stands_in),
         }  # fmt: skip
 
     async def api_questions(self, request: Request) -> Response:
@@ -226,10 +226,11 @@ class Learning:
         finally:
             self._helper.lock.release()
 
-    def _told(self, about: About) -> Plain:
+    def _told(self, about: About, stands_in: str) -> Plain:
         shelf = about.shelf
         name = "the demo" if shelf is None else formats.inert(shelf.folder.name)
-        return {"study": "demo" if shelf is None else shelf.id, "study_name": name, "why": about.why}
+        return {"study": "demo" if shelf is None else shelf.id, "study_name": name, "why": about.why,
+                "stands_in": stands_in}  # fmt: skip
 
     def _studies(self) -> list[Plain]:
         return [{"id": each.id, "name": formats.inert(each.folder.name)} for each in self._library.shelves()[:50]]
