@@ -66,11 +66,11 @@ class RowCopies:
 def copies_of(columns: Sequence[np.ndarray]) -> RowCopies:
     """The copies among N rows. columns: (N,) numbers or codes each; missing numbers equal each other.
 
-    Rows of several columns are copies, too, where one is the other rounded, as another program may have saved it, or
-    where a network in float32 could not tell them apart. Rows are equal by chance where the marginals of the other different rows give a
-    row of these values LIKELY times or more in a table of this length; or where the columns hold so few different codes
-    that each combination occurs many times. But where each is found a multiple of some number of times, the rows were
-    copied that often. 100,000 rows of 50 columns take a few seconds.
+    Rows of several columns are copies, too, where one is the other rounded, as another program may have saved it,
+    or where a network in float32 could not tell them apart. Rows are equal by chance where the marginals of the
+    other different rows give a row of these values LIKELY times or more in a table of this length; or where the
+    columns hold so few different codes that each combination occurs many times. But where each is found a multiple
+    of some number of times, the rows were copied that often. 100,000 rows of 50 columns take a few seconds.
     """
     num = len(columns[0]) if columns else 0
     if num < 2:
