@@ -36,7 +36,7 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
     """A lesson. name: in its address; number: its place in the course; minutes: that it takes; about: in one sentence;
-    classes: whether it needs a task with classes; stands_in: what does where there is no study for it; own: sentences
+    classes: whether it needs a task with classes; stands_in: what does without a study; own: sentences
     with places for the numbers of a study; text: Markdown."""
 
     name: str
