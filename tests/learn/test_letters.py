@@ -11,6 +11,7 @@ from made_ground import made_tutor
 from tame.core.errors import UsageError
 from tame.learn.answers import answer
 from tame.learn.letters import Letters, contracts
+from tame.learn.of_texts import BETTER, SOUNDS, WORSE
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_an_adaptation_that_cannot_be_is_refused(letters, changes, words):
 def test_which_text_was_written_after_is_told_from_the_texts_alone(letters):
     tutor = made_tutor()
     tutor.letters = letters
-    written = letters.adapt("all weights", factor=1.0, steps=60).written
+    written = letters.adapt("all weights", factor=SOUNDS[0], steps=SOUNDS[1]).written
     for place, pair in enumerate(answer(tutor, "pairs", {})["pairs"]):
         assert len(set(pair["texts"])) == 2
         found = [answer(tutor, "which", {"pair": place, "after": choice})["right"] for choice in (0, 1)]
@@ -81,3 +82,13 @@ def test_which_text_was_written_after_is_told_from_the_texts_alone(letters):
     for bad in ({"pair": 99, "after": 0}, {"pair": 0, "after": 2}):
         with pytest.raises(UsageError):
             answer(tutor, "which", bad)
+
+
+@pytest.mark.slow
+def test_it_can_gain_much_and_forget_little_and_the_other_way_round():
+    own = Letters()
+    before, good = own.before.bits, own.adapt("all weights", factor=1.0, steps=45).bits
+    assert good.contracts <= BETTER * before.contracts
+    assert good.everyday <= WORSE * before.everyday
+    bad = own.adapt("all weights", factor=10.0, steps=200).bits
+    assert bad.everyday > 1.5 * before.everyday

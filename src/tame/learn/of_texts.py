@@ -10,8 +10,8 @@ from tame.core.rng import stream
 from tame.learn.letters import MOST_STEPS, OPENINGS, RATES, WAYS, AdaptedTo
 from tame.learn.tutor import Nothing, Plain, Tutor, asked
 
-USUAL_STEPS = 60  # of the adapted model whose texts are told apart
-BETTER, WORSE = 0.8, 1.1  # of the bits before: contracts at most the first, everyday text at most the second
+SOUNDS = 3.0, 150  # times the usual rate, and steps, of the model whose texts are told apart
+BETTER, WORSE = 0.8, 1.15  # of the bits before: contracts at most the first, everyday text at most the second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def _pairs(tutor: Tutor) -> list[tuple[str, str, str]]:
     """Openings, and what was written on before and after: of the study, or of the tiny model."""
     if tutor.given.language is not None:
         return [(own.prompt, own.before, own.after) for own in tutor.given.language.written]
-    before, after = tutor.letters.before, _adapted(tutor, WAYS[0], 1.0, USUAL_STEPS)
+    before, after = tutor.letters.before, _adapted(tutor, WAYS[0], *SOUNDS)
     return list(zip(OPENINGS, before.written, after.written, strict=True))
 
 
