@@ -138,7 +138,7 @@ function Teach() {
     ${shop.is_open && html`<div class="row"><label>Train for <select value=${seconds} onChange=${(/** @type {any} */ e) => choose(e.target.value)}>${Object.entries(TIMES).map(([own, words]) => html`<option key=${own} value=${own}>${words}</option>`)}</select></label>
       <button class="go" disabled=${busy !== ""} onClick=${() => train(seconds)}>Train</button><span class="fine">${busy}</span></div>
       <${Knobs} verdict=${verdict} mine=${mine} turn=${turn} train=${withMine} isOpen=${busy === ""} />`}
-    <p role="status">${said}</p>
+    <p role="status">${said || (shop.is_training && !shop.study ? BEGINS : "")}</p>
     ${shop.problem && html`<p class="note problem" role="alert">${shop.problem}</p>`}
     ${view && html`<${Outcome} view=${view} verdict=${view.life === "finished" ? verdict : null} longer=${longer} />`}
     ${view?.life === "finished" && html`<h2>Try it</h2><${Live} key=${view.id} study=${view.id} />`}`;

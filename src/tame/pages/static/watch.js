@@ -176,7 +176,7 @@ function Watch() {
     ${lost && html`<p class="note">${lost}</p>`}
     ${view.problem && html`<p class="note problem" role="alert">${view.problem}</p>`}
     ${view.life !== "finished" && html`<${Next} next=${view.next} />`}
-    <${Facts} view=${view} /><${Seal} seal=${view.seal} />
+    <${Facts} view=${view} />${view.seal.words && html`<${Seal} seal=${view.seal} />`}
     ${view.life === "finished" && html`${view.verdict && html`<p class="verdict">${view.verdict}</p>`}<${Next} next=${view.next} />`}
     <div class="grid"><section aria-label="Curves"><h2>${label}</h2>
       <div class="row">${Object.entries(FIELDS).map(([name, words]) => html`<button key=${name} aria-pressed=${field === name} onClick=${() => choose(name)}>${words}</button>`)}
