@@ -110,7 +110,7 @@ function Teach() {
   const verdict = useVerdict(view);
   const refresh = () => api("/api/teach").then(async (found) => {
     setShop(found);
-    if (found.study) setView((await api(`/api/s/${found.study}/state`)).view);
+    setView(found.study ? (await api(`/api/s/${found.study}/state`)).view : null); // one that came to nothing leaves no folder
     setSaid((before) => (before.startsWith("The server") || (before === BEGINS && found.study) ? "" : before));
   }).catch((problem) => setSaid(problem.message));
   useEffect(() => whileSeen(() => { refresh(); const timer = setInterval(refresh, EVERY_MS); return () => clearInterval(timer); }), []);
