@@ -73,11 +73,13 @@ def test_a_study_in_this_state_says_so_and_what_to_do(chromium, unwell, name):
 
 
 @pytest.mark.parametrize("name", STATES)
-@pytest.mark.parametrize("path", ["/trials", "/report", "/try"])
+@pytest.mark.parametrize("path", ["/trials", "/space", "/report", "/try"])
 def test_all_pages_of_a_study_in_this_state_open(chromium, unwell, name, path):
     with opened(chromium, unwell, f"/s/{study_in(unwell, name)}{path}") as page:
         page.wait_for_selector("h1, iframe")
         assert "Traceback" not in page.content()
+        if STATES[name][1] == "cannot be read":
+            assert [text for text in STATES[name][2] if text not in page.inner_text("main")] == []
 
 
 def test_a_study_that_is_deleted_while_it_is_watched_says_so(chromium, running):

@@ -22,8 +22,8 @@ from tame.core.records import Event, Finding, Point
 from tame.study.state import Silent
 
 PATHS = (
-    "/", "/s/{}", "/s/{}/trials?trial=3", "/s/{}/space", "/s/{own}/data?view=classes&at={row}", "/s/{}/report", "/s/{}/try",
-    "/teach", "/compare?a={}&b={}",
+    "/", "/s/{}", "/s/{}/trials?trial=3", "/s/{}/space", "/s/{own}/data?view=classes&at={row}", "/s/{}/report",
+    "/s/{}/try", "/teach", "/compare?a={}&b={}",
 )  # fmt: skip
 SHOWS = (sys.executable, "-P", "-m", "tame.app.looking")
 WIDTHS = (320, 390, 640, 1280)  # a small telephone, a telephone, 1280 at twice the size, a screen

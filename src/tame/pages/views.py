@@ -77,18 +77,25 @@ def overview(shelf: Shelf) -> Plain:
     found, clock = findings(shelf, most=6), _clock(shelf, life, config)
     return {
         "id": shelf.id, "name": formats.inert(shelf.folder.name), "seq": followed.seq, "life": life,
-        "words": LIFE_WORDS[life], "problem": formats.inert(shelf.problem), "kind": state.kind,
+        "words": LIFE_WORDS[life], "problem": formats.inert(shelf.problem),
+        "kind": "" if state.data is None else state.kind,
         "metric": _metric_of(shelf, result), "stage": _stage(shelf, life), "now": _now(shelf, life),
         "clock": clock, "score": _score(result), "best": best(shelf),
         "default": _default(columns), "counts": _counts(shelf), "trials": _searched(columns),
         "recipes": formats.count(_searched(columns), "recipe"),
         "epochs": columns.epochs, "findings": found, "found": len(unmuted(state)),
-        "seal": _seal(shelf, result), "forecast": list(state.forecast.words) if state.forecast else [],
+        "seal": _seal(shelf, result), "forecast": _forecast(shelf, life),
         "ask": _offered(life, clock), "next": _next(shelf, life), "begun_at": followed.begun_at,
         "last_at": followed.last_at, "when": _when(followed.last_at) if life in OVER else "",
         "has_report": (shelf.folder / "report.html").is_file(),
         "verdict": "" if result is None else formats.sentence(words.verdict(result)),
     }  # fmt: skip
+
+
+def _forecast(shelf: Shelf, life: Life) -> list[str]:
+    """What was expected at the beginning, while it may still come true."""
+    known = shelf.followed.state.forecast
+    return [] if known is None or life in OVER else [formats.sentence(text) for text in known.words]
 
 
 def _when(at: str) -> str:
@@ -136,7 +143,7 @@ def _clock(shelf: Shelf, life: Life, config: StudyConfig | None) -> Plain:
     if given is not None:
         given += state.extra_s
     live = moment is not None and shelf.is_alive
-    used = moment.clock.used_s if moment is not None and live else state.used_s
+    used = state.used_s if moment is None else moment.clock.used_s if live else max(state.used_s, moment.clock.used_s)
     until = None if state.plan is None else state.plan.search_until_s
     kept = None if given is None or until is None else max(given - until - state.extra_s, 0.0)
     said = (

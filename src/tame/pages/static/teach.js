@@ -63,7 +63,7 @@ async function without(path) {
 function Outcome({ view, verdict, longer }) {
   return html`<section class="note" aria-label="What came of it">
     <p><${Chip} life=${view.life}>${view.words}<//> ${view.now} <a href=${`/s/${view.id}`}>Watch it</a>${view.has_report && html`, <a href=${`/s/${view.id}/report`}>read its report</a>`}</p>
-    ${view.score && html`<p class="verdict">${view.metric.words} ${view.score.words} on ${view.score.examples} that it had never seen (${view.score.span}).</p><p>${view.verdict}</p>`}
+    ${view.score && html`<p class="verdict">${view.metric.words.charAt(0).toUpperCase() + view.metric.words.slice(1)} ${view.score.words} on ${view.score.examples} that it had never seen (${view.score.span}).</p><p>${view.verdict}</p>`}
     ${!view.score && view.best && html`<p>Best so far: ${view.metric.words} ${view.best.words} in validation.</p>`}
     ${view.life === "failed" && html`<p>${view.next?.words}</p>`}
     ${verdict && html`<ul class="outcome">${verdict.said.map((/** @type {string} */ text) => html`<li key=${text}>${text}</li>`)}</ul>
