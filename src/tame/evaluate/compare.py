@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from tame.core.evaluation import Difference
 
@@ -53,7 +53,7 @@ def quantile(sizes: np.ndarray) -> float:
     """
     squared = sizes.astype(float) ** 2
     many = float(squared.sum()) ** 2 / float((squared**2).sum())
-    return float(student.ppf(0.975, max(many - 1, 0.5)))
+    return float(stdtrit(max(many - 1, 0.5), 0.975))
 
 
 def members(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
