@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from features import git, machine
@@ -46,6 +48,13 @@ FRAMES = """() => {
   const next = (now) => { window.frames_ms.push(now - last); last = now; requestAnimationFrame(next); };
   requestAnimationFrame(next);
 }"""
+
+
+class Memory(NamedTuple):
+    """Of a process, in MB. own: what it shares with others counted by its share; resident: all of it."""
+
+    own: float
+    resident: float
 
 
 def main() -> None:
@@ -178,26 +187,28 @@ def taught(kept: Path, count: int, browser: str) -> dict[str, object]:
         page.wait_for_selector("section[aria-label='Class many']")
         tools = chromium.new_browser_cdp_session()
         page.evaluate(FRAMES)
-        begun, most = time.monotonic(), 0.0
+        looks = [memory_of(tools.send("SystemInfo.getProcessInfo")["processInfo"])]
+        begun = time.monotonic()
         page.locator("input[webkitdirectory]").set_input_files(kept / "given")
         done = page.locator(f"section[aria-label='Class many'] >> text=/^{count:,} pictures/")
         while not done.count():
-            most = max(most, memory_of(tools.send("SystemInfo.getProcessInfo")["processInfo"]))
+            looks.append(memory_of(tools.send("SystemInfo.getProcessInfo")["processInfo"]))
             time.sleep(LOOK_S)
         seconds = time.monotonic() - begun
         frames = sorted(page.evaluate("window.frames_ms"))
         there = sum(not each.name.startswith(".") for each in (kept / "runs/taught/pictures/many").iterdir())
         return {
-            "kept": there, "all_after_s": round(seconds, 1), "page_mb": round(most),
+            "kept": there, "all_after_s": round(seconds, 1), "page_mb": round(max(looks).own), "page_resident_mb": round(max(looks).resident),
+            "empty_page_mb": round(looks[0].own), "empty_page_resident_mb": round(looks[0].resident),
             "frame_95_ms": round(frames[int(0.95 * len(frames))]), "server_mb": resident_mb(pid),
         }  # fmt: skip
 
 
-def memory_of(processes: list[dict[str, object]]) -> float:
-    """Resident memory of the largest process that draws a page, in MB."""
-    return max(
-        (resident_mb(int(str(each["id"]))) or 0.0 for each in processes if each["type"] == "renderer"), default=0
-    )
+def memory_of(processes: list[dict[str, object]]) -> Memory:
+    """Of the largest process that draws a page."""
+    drawing = [Path(f"/proc/{each['id']}/smaps_rollup") for each in processes if each["type"] == "renderer"]
+    texts = [dict(re.findall(r"^(\w+): +(\d+) kB$", path.read_text(), flags=re.M)) for path in drawing]
+    return max((Memory(int(own["Pss"]) / 1024, int(own["Rss"]) / 1024) for own in texts), default=Memory(0.0, 0.0))
 
 
 def resident_mb(pid: int) -> float | None:

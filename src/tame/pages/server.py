@@ -290,7 +290,7 @@ def _said(request: Request, status: int, text: str) -> Response:
     return PlainTextResponse(text, status_code=status)
 
 
-def _of_study(name: str, shelf: Shelf, **values: object) -> HTMLResponse:
+def _of_study(name: str, shelf: Shelf, **values: Any) -> HTMLResponse:
     """A page of a study; of one of which nothing can be read, why that is so."""
     view = overview(shelf)
     if view["life"] == "unreadable" and view["seq"] == 0:
