@@ -198,8 +198,9 @@ def taught(kept: Path, count: int, browser: str) -> dict[str, object]:
         frames = sorted(page.evaluate("window.frames_ms"))
         there = sum(not each.name.startswith(".") for each in (kept / "runs/taught/pictures/many").iterdir())
         return {
-            "kept": there, "all_after_s": round(seconds, 1), "page_mb": round(max(looks).own), "page_resident_mb": round(max(looks).resident),
-            "empty_page_mb": round(looks[0].own), "empty_page_resident_mb": round(looks[0].resident),
+            "kept": there, "all_after_s": round(seconds, 1), "page_mb": round(max(looks).own),
+            "page_resident_mb": round(max(looks).resident), "empty_page_mb": round(looks[0].own),
+            "empty_page_resident_mb": round(looks[0].resident),
             "frame_95_ms": round(frames[int(0.95 * len(frames))]), "server_mb": resident_mb(pid),
         }  # fmt: skip
 
