@@ -35,7 +35,7 @@ MOST_PICTURES = 200  # that are compared, evenly spaced ones of more
 PICTURE = "picture"
 BITS = 2.0**22  # of the weights of a filter, which Pillow rounds to whole numbers
 TRACED = 3  # pictures: with one, the exporter takes their number for a fixed one
-VERTICAL_FIRST = 13  # the first Pillow that resizes tall pictures by height first
+VERTICAL_FIRST = 13  # the first Pillow that may begin with the height
 CPU = torch.device("cpu")
 DECODED = "the file is decoded before: pixels in RGB, one byte a colour, turned upright by EXIF, transparency on white"
 SHRUNK = "a picture whose shorter side has more than {} pixels is shrunk to that before, by a bicubic filter"
@@ -150,10 +150,13 @@ def square_nodes(nodes: Nodes, pixels: str, *, size: int, crop: float, bilinear:
     def horizontal(own: Nodes, values: str) -> str:
         return _levels(own, own.op("MatMul", values, across))
 
+    # From Pillow 13 on the height goes first where it loses more than twice as many pixels (found by trying sizes).
     if int(PIL.__version__.split(".")[0]) < VERTICAL_FIRST:
         return vertical(nodes, horizontal(nodes, x))
+    tall, wide = (nodes.op("Sub", each, _number(nodes, float(size))) for each in (height, width))
+    twice = nodes.op("Max", nodes.op("Mul", wide, _number(nodes, 2.0)), _number(nodes, 0.0))
     return nodes.either(
-        nodes.op("Greater", height, width), lambda own: horizontal(own, vertical(own, x)),
+        nodes.op("Greater", tall, twice), lambda own: horizontal(own, vertical(own, x)),
         lambda own: vertical(own, horizontal(own, x)), kind=DOUBLE,
     )  # fmt: skip
 
