@@ -44,7 +44,7 @@ def made_table(num: int = 400) -> Table:
         "town": TOWNS, "one": ("only",),
     }  # fmt: skip
     columns = [_number(name, "number", values[name]) for name in numbers]
-    columns += [_number("day", "date", values["day"])]
+    columns += [replace(_number("day", "date", values["day"]), reading="iso")]
     columns += [Column("open", "boolean", "words", categories=("yes", "no"))]
     columns += [Column(name, "category", "words", categories=own) for name, own in categories.items()]
     return Table(tuple(columns), values, num)

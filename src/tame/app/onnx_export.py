@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from tame.core.files import write_bytes, write_text
 from tame.core.plain import to_plain
 from tame.evaluate.score import softmax
 from tame.kinds.kind import Known
-from tame.kinds.onnx import Asked, onnx_form
+from tame.kinds.onnx import CHECK, Asked, onnx_form
 from tame.study.delivery import TIE, TOLERANCE
 from tame.study.record import is_study
 from tame.study.state import read_state
@@ -76,14 +78,14 @@ def export_onnx(study: Path, file: Path, *, check: Path | None = None, store: st
     """
     note = file.with_name(file.name + NOTE)
     for each in (file, note):
-        require(not each.exists(), f"{each} exists; give another file name")
+        require(not os.path.lexists(each), f"{each} exists; give another file name")
     require(file.parent.is_dir(), f"there is no folder {file.parent}")
     network = open_model(study, store=store)
     form = onnx_form(network.kind)
     if check is not None:
         first = form.of_path(network, check)
     else:
-        require(is_study(study), f"{study} has no data to compare on; name a file: --check DATA")
+        require(is_study(study), f"{study} holds no study with data to compare on; {CHECK}")
         config, state = read_state(study, store=store_of(study, store))
         first = form.of_study(network, config, Known(state.data, None, None), study)
     content = form.graph(network).SerializeToString()
@@ -93,9 +95,11 @@ def export_onnx(study: Path, file: Path, *, check: Path | None = None, store: st
         runtime=_runtime(), parity=found,
     )  # fmt: skip
     try:
-        write_bytes(file.parent, file.name, content)
         write_text(file.parent, note.name, json.dumps(written.to_json(), indent=1) + "\n")
+        write_bytes(file.parent, file.name, content)
     except OSError as problem:
+        with suppress(OSError):
+            note.unlink()
         raise StorageError(f"{file} cannot be written: {problem.strerror}") from None
     return written
 

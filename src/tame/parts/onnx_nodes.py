@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tame import __version__
+from tame.core.errors import UsageError
 
 OPSET, ML_OPSET, IR_VERSION = 20, 3, 9  # of 2023: what runtimes of the last years read
 ML = "ai.onnx.ml"  # the operators on texts
@@ -40,7 +41,8 @@ class Nodes:
         self._known: dict[tuple[object, ...], str] = {}
 
     def input(self, name: str, kind: int, shape: Sequence[int | str]) -> str:
-        """Something that is given, by its own name."""
+        """Something that is given, by its own name. Raises UsageError for one that is not Unicode text."""
+        _require_unicode([name])
         self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 
@@ -57,7 +59,9 @@ class Nodes:
         return self.constant(np.array(numbers, dtype=np.int64))
 
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Attribute) -> str:
-        """The result of one operator on these."""
+        """The result of one operator on these. Raises UsageError for a text that is not Unicode."""
+        for value in attributes.values():
+            _require_unicode(value)
         key = (kind, domain, inputs, tuple(sorted((name, _hashable(value)) for name, value in attributes.items())))
         if key not in self._known:
             name = self._new()
@@ -140,3 +144,13 @@ class Nodes:
 
 def _hashable(value: Attribute) -> object:
     return value if isinstance(value, int | float | str) else tuple(value)
+
+
+def _require_unicode(value: Attribute) -> None:
+    """Raises UsageError for texts that a file in UTF-8 cannot hold."""
+    for text in value if isinstance(value, Sequence) and not isinstance(value, str) else ():
+        if isinstance(text, str) and not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise UsageError(f"{text!r} cannot be in an ONNX file: it is not Unicode text") from None
