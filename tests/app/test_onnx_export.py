@@ -20,6 +20,7 @@ from tame.app.onnx_export import export_onnx  # noqa: E402
 from tame.core.errors import DataError, StorageError, UsageError  # noqa: E402
 from tame.kinds.onnx import METADATA, onnx_form  # noqa: E402
 from tame.parts.network import write_network  # noqa: E402
+from tame.report.delivered_section import of_export  # noqa: E402
 
 OLD = Path(__file__).parents[1] / "data" / "old_studies"
 
@@ -42,7 +43,9 @@ def exported(study, *words):
 def test_a_file_is_written_with_a_note_and_says_what_predict_says(studies):
     done = exported("table/table", "--check", "table/rows.csv")
     assert (done.returncode, done.stdout) == (0, "model.onnx\n"), done.stderr
-    assert done.stderr.startswith("the same numbers as tame predict on 5 rows of rows.csv, ")
+    assert done.stderr.startswith(
+        "written as model.onnx (28 kB), which gives the same numbers as tame predict on 5 rows of "
+    )
     content = Path("model.onnx").read_bytes()
     note = json.loads(Path("model.onnx.json").read_text(encoding="utf-8"))
     assert (note["schema"], note["file"]) == ("tame/1", "model.onnx")
@@ -61,6 +64,28 @@ def test_a_file_is_written_with_a_note_and_says_what_predict_says(studies):
 def test_the_note_is_the_document_that_json_prints(studies):
     done = exported("table/table", "--check", "table/rows.csv", "--json")
     assert json.loads(done.stdout) == json.loads(Path("model.onnx.json").read_text(encoding="utf-8"))
+
+
+def test_the_report_tells_the_files_of_the_delivered_model_and_no_others(studies):
+    assert exported("table/table", "--check", "table/rows.csv").returncode == 0
+    kept = Path("table/table/exports.json")
+    assert kept.stat().st_mode & 0o077 == 0
+
+    def report():
+        assert tame_here("report", "table/table", cache="cache").returncode == 0
+        return Path("table/table/report.html").read_text(encoding="utf-8")
+
+    told = "Written as model.onnx (28 kB), which gives the same numbers as tame predict on 5 rows of rows.csv, "
+    assert told in report()
+    assert "exports.json" in tame_here("verify", "table/table", cache="cache").stdout
+    note = json.loads(kept.read_text(encoding="utf-8"))
+    other = {**note, "exports": [{**each, "model": "0" * 64} for each in note["exports"]]}
+    for text in (json.dumps(other), "{", '{"exports": [{"file": 3}]}'):
+        kept.write_text(text, encoding="utf-8")
+        assert "model.onnx" not in report()
+    again = tame_here("export", "table/table", "--onnx", "b.onnx", "--check", "table/rows.csv", cache="cache")
+    assert again.returncode == 0
+    assert "b.onnx" in report()
 
 
 @pytest.mark.parametrize(
@@ -126,7 +151,8 @@ def test_a_file_of_every_kind_of_column_is_compared_as_predict_reads_it(tmp_path
     found = export_onnx(model, tmp_path / "m.onnx", check=rows_of(table, tmp_path / "rows.csv"))
     assert found.parity[0].n == 50
     assert max(each.largest for each in found.parity) < 2e-6
-    assert found.sentence().startswith("the same labels as tame predict on 50 rows of rows.csv, ")
+    said = "written as m.onnx (118 kB), which gives the same labels as tame predict on 50 rows of rows.csv, 157 "
+    assert of_export(found).startswith(said)
 
 
 def test_no_file_is_written_where_a_value_would_not_be_finite(tmp_path):

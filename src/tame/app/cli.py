@@ -339,12 +339,13 @@ def export(
     require(onnx is not None or (check is None and not json), "--check and --json go with --onnx")
     if onnx is not None:
         from tame.app.onnx_export import export_onnx
+        from tame.report.delivered_section import of_export
 
         written = export_onnx(study, onnx, check=check, store=store)
         if json:
             print_json(written.to_json())
         else:
-            say(written.sentence())
+            say(of_export(written))
             print(onnx)
     if optuna is not None:
         from tame.app.exchange import export_optuna

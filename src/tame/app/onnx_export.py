@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,13 @@ import numpy as np
 from tame.app.own_stores import store_of
 from tame.app.predict import open_model
 from tame.core.errors import RefusedError, StorageError, require
+from tame.core.exported import Exported, Parity, keep_export
 from tame.core.files import write_bytes, write_text
-from tame.core.plain import to_plain
+from tame.core.sums import WEIGHTS, sha256_of
 from tame.evaluate.score import softmax
 from tame.kinds.kind import Known
 from tame.kinds.onnx import CHECK, Asked, onnx_form
+from tame.study.delivered import MODEL
 from tame.study.delivery import TIE, TOLERANCE
 from tame.study.record import is_study
 from tame.study.state import read_state
@@ -31,46 +32,8 @@ if TYPE_CHECKING:
 NOTE = ".json"  # behind the file's name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parity:
-    """How far a file and TAME are apart on some examples. what: these, in words.
-
-    largest: of a probability, or of a number in spreads of what TAME predicts; distance: of the distances, in units of
-    the limit, 0 where there are none.
-    """
-
-    what: str
-    n: int
-    labels_differ: int
-    largest: float
-    distance: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """A file that was written, and what it was compared on."""
-
-    file: str
-    sha256: str
-    size_bytes: int
-    task: str
-    runtime: str
-    parity: tuple[Parity, ...]
-
-    def to_json(self) -> dict[str, object]:
-        """The document that lies beside the file, and that --json prints."""
-        return {"schema": "tame/1", **to_plain(self)}
-
-    def sentence(self) -> str:
-        """What was compared, in words."""
-        many = ", ".join(f"{each.n:,} {each.what}" for each in self.parity)
-        largest = max(each.largest for each in self.parity)
-        same = "numbers" if self.task == "regression" else "labels"
-        return f"the same {same} as tame predict on {many}; largest difference {largest:.1e} ({self.runtime})"
-
-
-def export_onnx(study: Path, file: Path, *, check: Path | None = None, store: str | None = None) -> Written:
-    """Writes the delivered model as an ONNX file, and what it was compared on as JSON beside it.
+def export_onnx(study: Path, file: Path, *, check: Path | None = None, store: str | None = None) -> Exported:
+    """Writes the delivered model as an ONNX file, and what it was compared on as JSON beside it and for the report.
 
     check: a file or folder to compare on, in place of the study's validation examples. Raises UsageError for a study
     without a model, one that ONNX cannot hold, and a file that exists; RefusedError, with no file written, where the
@@ -89,10 +52,11 @@ def export_onnx(study: Path, file: Path, *, check: Path | None = None, store: st
         config, state = read_state(study, store=store_of(study, store))
         first = form.of_study(network, config, Known(state.data, None, None), study)
     content = form.graph(network).SerializeToString()
+    folder = study / MODEL if (study / MODEL / WEIGHTS).exists() else study
     found = tuple(parity(content, network, each) for each in (first, *form.extremes(network, first)))
-    written = Written(
-        file=file.name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content), task=network.task,
-        runtime=_runtime(), parity=found,
+    written = Exported(
+        file=file.name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content),
+        model=sha256_of(folder, WEIGHTS), task=network.task, runtime=_runtime(), parity=found,
     )  # fmt: skip
     try:
         write_text(file.parent, note.name, json.dumps(written.to_json(), indent=1) + "\n")
@@ -101,6 +65,8 @@ def export_onnx(study: Path, file: Path, *, check: Path | None = None, store: st
         with suppress(OSError):
             note.unlink()
         raise StorageError(f"{file} cannot be written: {problem.strerror}") from None
+    if is_study(study):
+        keep_export(study, written)
     return written
 
 

@@ -127,6 +127,13 @@ def test_the_distance_from_the_training_pictures_is_said_too():
     assert parity(content, network, read).distance < 1e-4
 
 
+def test_what_runs_in_half_precision_is_compared_in_single_precision_and_says_so():
+    network = scratch_network()
+    half = replace(network, run={"precision": "bfloat16", "way": "folded"})
+    assert asked(half, [noise(40, 60)], what="pictures").what == "pictures, judged in float32"
+    assert asked(network, [noise(40, 60)], what="pictures").what == "pictures"
+
+
 class Odd(nn.Module):
     """A network that decides by what it sees, which no graph can hold."""
 

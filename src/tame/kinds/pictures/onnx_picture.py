@@ -31,7 +31,7 @@ from tame.parts.network import Network
 from tame.parts.onnx_networks import add_outputs, canonical_nodes, distance_nodes, together_nodes
 from tame.parts.onnx_nodes import BYTES, DOUBLE, FLOAT, OPSET, Nodes
 
-MOST_PICTURES = 200  # that are compared, evenly spaced ones of more
+MOST_PICTURES = 100  # that are compared, evenly spaced ones of more
 PICTURE = "picture"
 BITS = 2.0**22  # of the weights of a filter, which Pillow rounds to whole numbers
 TRACED = 3  # pictures: with one, the exporter takes their number for a fixed one
@@ -256,7 +256,8 @@ def extremes(network: Network, read: Asked) -> list[Asked]:
 
 
 def asked(network: Network, pixels: Sequence[np.ndarray], *, what: str) -> Asked:
-    """Decoded pictures, one in each call, and what TAME says of them in single precision."""
+    """Decoded pictures, one in each call, and what TAME says of them in single precision, as the file computes."""
+    what += ", judged in float32" if network.run.get("precision", "float32") != "float32" else ""
     plain = replace(network, run={**network.run, "precision": "float32", "way": "plain"}) if network.run else network
     outputs, seen = looked_at(plain, Pictures(pixels, list(map(str, range(len(pixels))))), device=CPU)
     return Asked(what, [{PICTURE: each[None]} for each in pixels], outputs.double().numpy(), distances(network, seen))
