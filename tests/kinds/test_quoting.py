@@ -50,7 +50,7 @@ def test_the_report_quotes_texts_inert():
     assert "<b>free" not in page
     assert "&lt;b&gt;free&lt;/b&gt; prize" in page
     assert "\u202e" not in page
-    assert "“prize” +40 %, “now” −5 %" in page
+    assert "for it “prize” 40 %; against it “now” 5 %" in page
     assert "Of 40 of the 153 test texts only the first 128 tokens are read" in page
     assert Result.from_json(own.to_json()) == own
     assert "What decided about texts" not in render_report(result, history, {})

@@ -10,10 +10,11 @@ from tame.core.records import Score
 @dataclass(frozen=True, slots=True)
 class Weighed:
     """Words of a text, and how much lower the probability of the answer is without them; of a regression how much
-    lower the number is."""
+    lower the number is. texts: in which they were, of which the weight is the mean."""
 
     words: str
     weight: float
+    texts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class ClassWords:
-    """Words that spoke for a class in texts of the test part, the weightiest first. texts: that were looked at."""
+    """Words that spoke for a class in texts of it that were answered rightly, those first that did most in all of them.
+    texts: that were looked at."""
 
     label: str
     texts: int

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tame.core.evaluation import ClassAnswers, NumberAnswers
-from tame.core.quotes import CutTexts, Quote, Weighed
+from tame.core.quotes import ClassWords, CutTexts, Quote, Weighed
 from tame.core.result import Result
 from tame.report import formats, words
 
+MOST_SHOWN = 3  # words of a text
 LIKE = 0.3  # cosine, from there on a text is quoted as like another
 
 
@@ -69,10 +70,10 @@ def of_texts(result: Result) -> QuotesSection | None:
     return QuotesSection(
         quotes=[_row(each, said.get(each.id, ""), number=number) for each in own.quotes],
         by_class=[
-            WordsRow(label=each.label, words=_weighed(each.words, number=False)) for each in own.by_class
+            WordsRow(label=each.label, words=_of_class(each)) for each in own.by_class
         ],
         cut="" if own.cut is None else cut(result, own.cut),
-        how=f"a number is by how much {what} is lower without the words; likeness is measured by {own.by}",
+        how=f"beside words stands by how much {what} changes without them; likeness is measured by {own.by}",
         looked_at=sum(each.texts for each in own.by_class),
     )  # fmt: skip
 
@@ -101,8 +102,25 @@ def _row(each: Quote, said: str, *, number: bool) -> QuoteRow:
 
 
 def _weighed(some: tuple[Weighed, ...], *, number: bool) -> str:
-    def shown(weight: float) -> str:
-        size = formats.significant(abs(weight)) if number else f"{100 * abs(weight):.0f} %"
-        return f"{'+' if weight > 0 else '−'}{size}"
+    """The weightiest words, those for the answer first."""
+    shown = some[:MOST_SHOWN]
+    parts = [
+        f"{side} {', '.join(_one(each, number=number) for each in own)}"
+        for side, own in (
+            ("for it", [each for each in shown if each.weight > 0]),
+            ("against it", [each for each in shown if each.weight <= 0]),
+        )
+        if own
+    ]
+    return "; ".join(parts)
 
-    return ", ".join(f"“{formats.short(each.words, 60)}” {shown(each.weight)}" for each in some)
+
+def _of_class(own: ClassWords) -> str:
+    return ", ".join(
+        f"{_one(each, number=False)}{f' in {each.texts} texts' if each.texts > 1 else ''}" for each in own.words
+    )
+
+
+def _one(each: Weighed, *, number: bool) -> str:
+    size = formats.significant(abs(each.weight)) if number else f"{100 * abs(each.weight):.0f} %"
+    return f"“{formats.short(each.words, 60)}” {size}"

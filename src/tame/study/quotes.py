@@ -20,7 +20,7 @@ from tame.study.delivered import MODEL
 from tame.study.session import Study
 
 MOST_CLASSES = 12  # whose words are told
-EACH = 4  # texts of each that are looked at
+EACH = 8  # texts of each that are looked at
 MOST_WORDS = 6  # told of a class
 
 
@@ -44,7 +44,8 @@ def quotes_of(study: Study, data: Data, judged: Judged, answers: Answers) -> Quo
     told = from_plain(QuotesTold, answer, what="the answer to 'quotes'", error=WorkerError)
     return Quotes(
         quotes=tuple(_quote(data, each) for each in told.quotes[: len(wrong)]),
-        by_class=_by_class(data, judged, place, told.quotes), by=told.by, cut=_cut(study, data, judged, told),
+        by_class=_by_class(data, judged, place, told.quotes[len(wrong) :]), by=told.by,
+        cut=_cut(study, data, judged, told),
     )  # fmt: skip
 
 
@@ -76,13 +77,14 @@ def _by_class(data: Data, judged: Judged, place: dict[int, int], quotes: Sequenc
     found: list[ClassWords] = []
     for number, label in enumerate(data.classes):
         own = [each for each in quotes if each.was_weighed and judged.predicted[place[each.row]] == number]
-        sums: dict[str, float] = defaultdict(float)
+        weights: dict[str, list[float]] = defaultdict(list)
         for each in own:
             for words, weight in each.words:
-                sums[words] += max(weight, 0.0) / len(own)
-        heavy = sorted(((w, s) for w, s in sums.items() if s > 0), key=lambda pair: (-pair[1], pair[0]))[:MOST_WORDS]
-        if heavy:
-            found.append(ClassWords(label, len(own), _weighed(heavy)))
+                weights[words].append(weight)
+        heavy = sorted(weights, key=lambda words: (-sum(weights[words]), words))[:MOST_WORDS]
+        told = [Weighed(words, float(np.mean(weights[words])), len(weights[words])) for words in heavy]
+        found.append(ClassWords(label, len(own), tuple(each for each in told if each.weight > 0)))
+    found = [each for each in found if each.words]
     return tuple(found)
 
 

@@ -20,8 +20,8 @@ from tame.kinds.tables.text_columns import CountedTexts
 from tame.kinds.tables.text_features import FrozenTexts
 from tame.parts.network import Network
 
-MOST_PIECES = 24  # that are left out of a text one by one; of a longer one, runs of words are
-MOST_WORDS = 3  # told of a text
+MOST_PIECES = 40  # that are left out of a text one by one; of a longer one, runs of words are
+MOST_WORDS = 8  # told of a text
 LEAST_WEIGHT = 0.02  # of a probability
 BEGINNING = 400  # characters that are quoted
 _WORD = re.compile(r"\w+")
