@@ -41,6 +41,22 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(1, min(cores, most))
 
 
+@pytest.hookimpl(tryfirst=True)  # before marks are selected by
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of the cases of a test that is `sampled`, marks all but the sample as torture."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            cases.setdefault(item.nodeid.split("[")[0], []).append(item)
+    for own in cases.values():
+        marker = own[0].get_closest_marker("sampled")
+        assert marker is not None, "only such tests are here"
+        sample = {i * len(own) // marker.args[0] for i in range(marker.args[0])}
+        for i, item in enumerate(own):
+            if i not in sample:
+                item.add_marker(pytest.mark.torture)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The project's folder of data and weights beside the repository; tests that need it are skipped elsewhere."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import math
 import re
@@ -11,7 +12,7 @@ import sys
 import time
 import tokenize
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,18 @@ def loaded_by(code: str) -> tuple[str, set[str]]:
 
 def source_files() -> list[Path]:
     return sorted(SOURCE.rglob("*.py"))
+
+
+@functools.cache
+def trees() -> dict[str, ast.Module]:
+    """All sources by their paths, parsed."""
+    paths = source_files()
+    return {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def faults(found: Mapping[str, Collection[str]]) -> dict[str, Collection[str]]:
+    """What was found, where anything was."""
+    return {name: own for name, own in found.items() if own}
 
 
 def tracked_files() -> list[Path]:
@@ -128,11 +141,11 @@ def floors_of_rooms() -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("path", source_files(), ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_no_import_climbs_not_even_one_for_types_or_by_name(path):
-    room, floors = path.relative_to(SOURCE).parts[0].removesuffix(".py"), floors_of_rooms()
-    if room in floors:
-        assert climbs(ast.parse(path.read_text(encoding="utf-8")), room, floors) == []
+def test_no_import_climbs_not_even_one_for_types_or_by_name():
+    floors = floors_of_rooms()
+    rooms = {name: name.partition("/")[0].removesuffix(".py") for name in trees()}
+    found = {name: climbs(tree, rooms[name], floors) for name, tree in trees().items() if rooms[name] in floors}
+    assert faults(found) == {}
 
 
 @pytest.mark.parametrize(
@@ -221,10 +234,12 @@ ALLOWED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", source_files(), ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_no_source_unpickles_runs_strings_or_opens_connections(path):
-    found = list(findings(ast.parse(path.read_text(encoding="utf-8"))))
-    assert [each for each in found if (path.name, each) not in ALLOWED] == []
+def test_no_source_unpickles_runs_strings_or_opens_connections():
+    found = {
+        name: [each for each in findings(tree) if (Path(name).name, each) not in ALLOWED]
+        for name, tree in trees().items()
+    }
+    assert faults(found) == {}
 
 
 @pytest.mark.parametrize(
@@ -252,10 +267,9 @@ def test_the_check_of_the_sources_leaves_sound_code_alone(code):
     assert list(findings(ast.parse(code))) == []
 
 
-@pytest.mark.parametrize("path", source_files(), ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_no_source_imports_what_only_tests_need(path):
+def test_no_source_imports_what_only_tests_need():
     """Frames are read through what the caller has loaded, so that neither pandas nor polars is a dependency."""
-    assert imported_by(ast.parse(path.read_text(encoding="utf-8"))) & {"pandas", "polars"} == set()
+    assert faults({name: imported_by(tree) & {"pandas", "polars"} for name, tree in trees().items()}) == {}
 
 
 WRITERS = {  # what writes a file that it is given the path of
@@ -302,13 +316,9 @@ def is_writing(mode: object) -> bool:
     return isinstance(mode, str) and bool(re.fullmatch(r"[rwaxbt+]{1,3}", mode) and set(mode) & set("wax+"))
 
 
-@pytest.mark.parametrize("path", source_files(), ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_no_source_opens_a_file_for_writing_but_the_one_that_does_it_for_all(path):
-    if path == SOURCE / "core" / "files.py":
-        return
-    assert list(writes(ast.parse(path.read_bytes()))) == [], (
-        "use tame.core.files, which follows no link and leaves no half-written file"
-    )
+def test_no_source_opens_a_file_for_writing_but_the_one_that_does_it_for_all():
+    found = {name: list(writes(tree)) for name, tree in trees().items() if name != "core/files.py"}
+    assert faults(found) == {}, "use tame.core.files, which follows no link and leaves no half-written file"
 
 
 @pytest.mark.parametrize(
@@ -336,12 +346,16 @@ def test_the_check_of_writers_leaves_readers_alone(code):
 SYNCERS = ("core/files.py", "store/disk.py")  # of new files, through handles that write; and of folders, on POSIX alone
 
 
-@pytest.mark.parametrize("path", source_files(), ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_no_source_syncs_a_file_but_the_ones_that_do_it_for_all(path):
+def test_no_source_syncs_a_file_but_the_ones_that_do_it_for_all():
     """A handle that only reads cannot be synced on Windows."""
-    calls = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Attribute)]
-    syncs = [ast.unparse(node) for node in calls if node.attr in ("fsync", "fdatasync")]
-    assert syncs == [] or path.relative_to(SOURCE).as_posix() in SYNCERS
+    found = {name: list(syncs(tree)) for name, tree in trees().items() if name not in SYNCERS}
+    assert faults(found) == {}
+
+
+def syncs(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in ("fsync", "fdatasync"):
+            yield ast.unparse(node)
 
 
 def imported_by(tree: ast.AST) -> set[str]:
@@ -444,9 +458,9 @@ def docstring_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return 0 if text is None else len(text.splitlines())
 
 
-@pytest.mark.parametrize("name", MOST)
-def test_nothing_grows_too_large(name):
-    assert sizes(source_files())[name] <= MOST[name]
+def test_nothing_grows_too_large():
+    found = sizes(source_files())
+    assert {name: most for name, most in found.items() if most > MOST[name]} == {}
 
 
 def test_few_types_are_left_open():
@@ -475,9 +489,8 @@ def spelled_origins(tree: ast.AST) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", source_files(), ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_the_origin_of_a_trial_is_asked_for_by_a_predicate(path):
-    assert spelled_origins(ast.parse(path.read_text(encoding="utf-8"))) == []
+def test_the_origin_of_a_trial_is_asked_for_by_a_predicate():
+    assert faults({name: spelled_origins(tree) for name, tree in trees().items()}) == {}
 
 
 @pytest.mark.parametrize("code", ["trial.origin == 'forged'", "'user' != origin", "each.origin in ('sobol', 'grid')"])

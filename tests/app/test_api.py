@@ -166,6 +166,7 @@ def test_a_last_batch_of_one_is_no_trouble_for_a_norm_over_batches():
     assert tame.fit((X, Y), model=build, set={"batch_size": 1}, **SMALL).score.n
 
 
+@pytest.mark.slow
 def test_numbers_of_numpy_and_torch_are_numbers():
     own = {"optimizer.lr": np.float32(0.25), "batch_size": np.int64(16), "model.dropout": torch.tensor(0.125)}
     study = tame.fit((X, Y), set=own, **{name: np.int64(v) if type(v) is int else v for name, v in SMALL.items()})
@@ -173,6 +174,7 @@ def test_numbers_of_numpy_and_torch_are_numbers():
     assert (recipe["optimizer.lr"], recipe["batch_size"], recipe["model.dropout"]) == (0.25, 16, 0.125)
 
 
+@pytest.mark.slow
 def test_a_time_of_numpy_is_taken_and_a_limit_that_would_not_hold_refused():
     limited = {"optimizer.name": "schedule_free_adamw", "regularize.max_norm": 1.0}
     with pytest.raises(UsageError, match="schedule_free_adamw evaluates an average of the weights"):
@@ -318,6 +320,7 @@ def test_the_terminal_is_given_back_after_a_fault(monkeypatch):
     assert not watcher._live.is_started
 
 
+@pytest.mark.slow
 def test_a_column_that_is_not_given_to_a_prediction_is_refused(monkeypatch):
     study = tame.fit((X, Y), **SMALL)
     assert study.outputs(X).shape == (80, 2)

@@ -43,6 +43,7 @@ def predicted(study, file, cache) -> tuple[list[float], str]:
     return [float(row["value"]) for row in csv.DictReader(io.StringIO(done.stdout))], done.stderr
 
 
+@pytest.mark.slow
 def test_a_module_that_is_another_in_the_worker_is_refused_before_training(shared, tmp_path):
     code, line, said = last_line(shared, tmp_path, "two_states.py")
     assert code != 0
@@ -50,6 +51,7 @@ def test_a_module_that_is_another_in_the_worker_is_refused_before_training(share
     assert 'if __name__ == "__main__"' in said
 
 
+@pytest.mark.slow
 def test_noise_of_which_each_row_is_there_twice_is_not_better_than_guessing(shared, tmp_path):
     code, line, said = last_line(shared, tmp_path, "noise_with_copies.py")
     assert code == 0, said
@@ -64,12 +66,14 @@ def test_labels_that_are_numbers_are_in_the_order_of_numbers_everywhere(shared, 
     assert [float(word) for word in line.split()] == [1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_whole_numbers_beyond_float32_reach_an_own_module_as_they_are(shared, tmp_path):
     code, line, said = last_line(shared, tmp_path, "large_whole_numbers.py")
     assert code == 0, said
     assert float(line) == 1.0
 
 
+@pytest.mark.slow
 def test_a_frame_in_sorted_blocks_is_not_told_by_its_row_numbers(shared, tmp_path, monkeypatch):
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     frame = pandas.read_csv(tables(shared) / "sortedid.csv")

@@ -35,6 +35,33 @@ def test_a_model_whose_training_was_cut_short_is_shown_and_the_exit_code_tells(c
     show_result(replace(result, whole=1), as_json=True)
 
 
+def test_of_a_study_whose_trials_all_diverged_a_program_gets_the_state_and_the_exit_code_tells(tmp_path):
+    rows = "".join(f"{i % 7},{i % 5},{'yes' if i % 7 > 3 else 'no'}\n" for i in range(120))
+    (tmp_path / "rows.csv").write_text(f"a,b,label\n{rows}")
+    wild = (
+        "--set",
+        "optimizer.name=sgd",
+        "--set",
+        "optimizer.lr=10000",
+        "--trials",
+        "2",
+        "--epochs",
+        "3",
+        "--folds",
+        "2",
+    )
+    words = ("fit", "rows.csv", "--target", "label", *wild, "--out", "study", "--inline", "--quiet", "--json")
+    begun = tame_here(*words, cache=tmp_path, cwd=tmp_path)
+    again = tame_here("resume", "study", "--inline", "--quiet", "--json", cache=tmp_path, cwd=tmp_path)
+    for said in (begun, again):
+        assert said.returncode == 4
+        shown = json.loads(said.stdout)
+        assert [each["state"] for each in shown["trials"]] == ["diverged", "diverged"]
+        assert "diverged" in {each["code"] for each in shown["findings"]}
+        assert shown["result"] is None
+        assert "lower learning rate" in said.stderr
+
+
 def test_tame_alone_says_how_to_begin_and_all_is_well(tmp_path):
     said = tame_here(cache=tmp_path)
     assert said.returncode == 0
@@ -92,6 +119,7 @@ def test_what_is_too_long_for_a_file_s_name_is_said_in_one_line(words, tmp_path)
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith("tame-crash")] == []
 
 
+@pytest.mark.slow
 def test_data_may_stand_in_the_config_file_and_is_asked_for_where_it_does_not(tmp_path):
     rows = tmp_path / "rows.csv"
     rows.write_text("a,b,y\n" + "".join(f"{i % 7},{i * i % 11},{'no' if i % 2 else 'yes'}\n" for i in range(60)))

@@ -67,6 +67,7 @@ NOT_HELD = {
 }
 
 
+@pytest.mark.sampled(24)
 @parametrize_with_checks(
     [classifier(), TameRegressor(**FAST, set=SMALL)], expected_failed_checks=lambda estimator: NOT_HELD
 )
@@ -279,6 +280,7 @@ def test_weights_decide_what_is_learnt_and_what_is_measured():
     assert (dropped.predict_proba(X) == alone.predict_proba(X)).all()
 
 
+@pytest.mark.slow
 def test_weights_of_a_frame_and_for_numbers():
     frame = pd.DataFrame(X, columns=["a", "b"], index=np.arange(60) * 3)
     weights = pd.Series(np.where(np.arange(60) % 5 == 0, 0, 2.0))

@@ -220,6 +220,7 @@ def test_the_best_recipes_of_a_study_come_first_and_differ(folder: Path) -> None
     assert explained([Decision("start", 0, "x", 1, BASE, "default")], {BASE.key(): "y"})[0].reason == "x"
 
 
+@pytest.mark.slow
 def test_a_study_begins_with_what_an_earlier_one_found_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
     rows = [f"{0.02 + i % 5 * 0.004},{'Lion' if i % 2 else 'AdamW'},{64 + i},{0.5 + i / 100}" for i in range(12)]

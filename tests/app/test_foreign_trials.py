@@ -189,7 +189,10 @@ LOG = '{"op_code":0,"worker_id":"w","study_name":"j","directions":[1]}\n'
         (of_views, {}, DataError, "it has no table 'trial_params'"),
         (remade(*VIRTUAL), {}, RefusedError, "holds a virtual table"),
         (remade(*COMPUTED), {}, RefusedError, "computes a column of 'trial_values'"),
-        (changed("UPDATE trial_params SET param_value = zeroblob(90000000)"), {}, DataError, "too big"),
+        pytest.param(
+            changed("UPDATE trial_params SET param_value = zeroblob(90000000)"), {}, DataError, "too big",
+            marks=pytest.mark.slow,
+        ),
         (changed("UPDATE studies SET study_name = printf('%.*c', 9000000, 'x')"), {}, DataError, "too big"),
         (changed("UPDATE trial_params SET param_value = -1 WHERE param_name = 'opt'"), {}, DataError, "3 choices"),
         (changed("UPDATE trial_params SET param_value = 0.5 WHERE param_name = 'opt'"), {}, DataError, "3 choices"),

@@ -77,6 +77,7 @@ def test_an_own_module_for_bytes_is_given_them_as_it_was_in_training():
         np.testing.assert_allclose(study.module(given).softmax(dim=1).detach().numpy(), wanted, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_table_goes_in_as_a_frame():
     gaps = np.where(X[:, 1] > 1, np.nan, X[:, 2])
     frame = pd.DataFrame({"size": X[:, 0], "kind": RNG.choice(["a", "b", "c"], 80), "gap": gaps})
@@ -104,6 +105,7 @@ def drawn(folder, num=48, side=40):
     return names, values
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("numbers", [False, True])
 def test_pictures_go_in_as_bytes_of_any_size(numbers, tmp_path):
     names, values = drawn(tmp_path / "pictures")
@@ -118,6 +120,7 @@ def test_pictures_go_in_as_bytes_of_any_size(numbers, tmp_path):
         study.module(torch.from_numpy(pixels[:2]))
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("pooled", [0, 2])
 def test_a_head_on_a_frozen_backbone_is_given_the_features_it_was_trained_on(pooled, tmp_path):
     pytest.importorskip("timm", reason="timm is not installed")

@@ -80,6 +80,7 @@ def test_a_table_is_fitted_shown_and_predicted_without_any_optional_package(lack
     assert parsed.stdout.split() == ["Choice", "fit"], parsed.stderr
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("search", ["tpe", "gp"])
 def test_a_search_of_optuna_is_refused_before_any_work_with_what_to_install(lacking, tmp_path, search):
     done = lacking(*tame("fit", "some.csv", "--target", "label", "--search", search), names=("optuna",))

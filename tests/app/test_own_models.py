@@ -96,6 +96,7 @@ def linear(width=2):
 # The process that trains, and this one -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_script_that_sets_a_global_before_it_fits_is_refused_before_training(own_folder):
     (own_folder / "script.py").write_text(FILE)
     said = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
@@ -107,6 +108,7 @@ def test_a_script_that_sets_a_global_before_it_fits_is_refused_before_training(o
     assert not list(own_folder.glob("runs/*"))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
@@ -267,6 +269,7 @@ class Idiom(nn.Module):
         return self.last(torch.relu_(self.first(flat)) * self.frozen) * self.temperature
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "idiom",
     [
@@ -307,6 +310,7 @@ def test_identifiers_beyond_what_float32_holds_stay_themselves():
         tame.fit((np.stack([ids, np.arange(100)], 1), ids % 2), model=lambda: nn.Linear(2, 2), **SMALL)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("normed", [False, True], ids=["together", "alone"])
 def test_a_module_in_float64_is_trained_and_predicts_in_float64(normed):
     seen = set()
@@ -354,6 +358,7 @@ class Knows(nn.Module):
         return nn.functional.one_hot(x[:, 0].long(), 12).float() * 20 + self.bias
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("given_as", [int, float, str])
 def test_class_k_is_logit_k_for_labels_that_are_numbers(given_as):
     numbers = np.repeat(np.arange(12), 12)

@@ -169,6 +169,7 @@ def test_what_cannot_be_is_refused_as_the_data(study, said, words):
     assert words in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_check_and_plan_take_what_is_said(study):
     done = run(study, "check", study / "signs.csv", "--target", "y", "--column", "year=ignore", "--json")
     columns = {each["name"]: each["kind"] for each in json.loads(done.stdout)["columns"]}

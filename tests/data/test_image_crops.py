@@ -72,6 +72,7 @@ def planted(images, change, rng):
     return small, {(row, len(images) + number) for number, row in enumerate(rows)}
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize(("name", "every"), [("ants_bees", 1), ("cifar10_small", 10)])
 def test_planted_parts_of_photographs_are_found(shared, name, every, change):

@@ -155,6 +155,7 @@ def test_a_check_of_numbers_names_the_target_and_small_pictures_are_tried_both_w
     assert "of the variance" in note
 
 
+@pytest.mark.slow
 def test_a_check_names_every_file_that_cannot_be_read(tmp_path, capsys):
     drawn(tmp_path / "set", num=30)
     rows = (tmp_path / "set/train.csv").read_text(encoding="utf-8").splitlines()

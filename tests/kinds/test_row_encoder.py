@@ -164,6 +164,7 @@ def test_a_study_of_texts_tries_words_and_its_model_judges_anywhere(tmp_path):
     assert np.mean([name == ("poor", "great")[i % 2] for i, name in enumerate(right)]) > 0.9
 
 
+@pytest.mark.slow
 def test_a_study_with_an_encoder_delivers_it(tmp_path):
     pytest.importorskip("tokenizers", reason="needs the package tokenizers (the extra 'text')")
     folder = made_encoder(tmp_path / "e")
@@ -196,6 +197,7 @@ def test_a_column_can_be_said_to_be_text(tmp_path):
     assert told.texts["kind"] == ("red car", "blue car")
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("settings", "why"),
     [

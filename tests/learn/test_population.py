@@ -77,6 +77,7 @@ def test_a_gain_is_the_paired_difference_with_its_interval():
     assert gain(made(before), made(before)).verdict == "no real difference"
 
 
+@pytest.mark.slow
 def test_a_verdict_of_no_change_is_wrong_in_one_case_of_twenty():
     rng = np.random.default_rng(1)
     wrong = 0

@@ -78,6 +78,7 @@ def of_words(question, seen):
     return None
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("lesson", [own.name for own in lessons()])
 def test_every_key_is_what_follows_from_the_words_and_the_events(lesson, seen):
     asked = all_questions(seen, lesson)
@@ -92,6 +93,7 @@ def test_every_key_is_what_follows_from_the_words_and_the_events(lesson, seen):
             assert "How many numbers does" in question.text, f"no other way to this key is known: {question.text}"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("lesson", [own.name for own in lessons()])
 def test_a_wrong_key_is_found(lesson, seen):
     """The law itself: the same check with planted keys that are off by more than the tolerance."""
@@ -114,6 +116,7 @@ def test_what_an_optimizer_keeps_is_what_its_state_has(seen):
         assert question.key == sum(value.numel() for key, value in state.items() if key.endswith(".w")) / 10, name
 
 
+@pytest.mark.slow
 def test_the_name_of_a_curve_is_what_the_doctor_says(seen):
     asked = [each for each in all_questions(seen, "fit") if "What would you say" in each.text]
     assert asked

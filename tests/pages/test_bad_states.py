@@ -113,6 +113,7 @@ def unwell(tmp_path_factory):
         yield own
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", STATES)
 def test_a_study_in_this_state_says_so_and_what_to_do(chromium, unwell, name):
     _, word, said, unsaid = STATES[name]
@@ -133,6 +134,7 @@ def test_a_study_in_this_state_says_so_and_what_to_do(chromium, unwell, name):
     assert shown.count("Pause") == shown.count("Stop and evaluate") == 0, "nobody would answer"
 
 
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("name", STATES)
 @pytest.mark.parametrize("path", ["/trials", "/report", "/try"])
 def test_all_pages_of_a_study_in_this_state_open(chromium, unwell, name, path):

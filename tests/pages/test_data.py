@@ -169,6 +169,7 @@ def test_what_is_no_number_of_an_example_gives_nothing(finished, path):
         assert b"bee" not in body
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "what",
     [
@@ -220,6 +221,7 @@ def test_a_picture_that_is_another_one_now_is_not_shown(sealed):
         assert got(own, f"/picture/{row}/small")[0] == 404
 
 
+@pytest.mark.slow
 def test_exclude_relabel_and_undo_by_keyboard_make_a_study_that_differs_by_them_alone(chromium, finished, tmp_path):
     root, folder = finished
     before, split = hashes(root), parts_of(folder)
@@ -266,6 +268,7 @@ def undone(folder, names):
             assert edited(own, row=rows[name], action="undo")[1]["answer"]["done"]
 
 
+@pytest.mark.slow
 def test_the_report_says_that_test_labels_were_changed_after_looking(chromium, finished, tmp_path):
     root, folder = finished
     row, name = next((row, name) for row, (name, part) in enumerate(parts_of(folder)) if part == "test")

@@ -94,6 +94,7 @@ def settled(page):
     page.wait_for_timeout(300)
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("how", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}])
 def test_all_text_can_be_read(chromium, kept, path, how):
@@ -129,6 +130,7 @@ def test_everything_has_a_name_and_headings_are_in_order(chromium, kept, path):
         assert len(ids) == len(set(ids))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("path", PATHS)
 def test_everything_is_reached_by_tab_in_its_order_and_the_focus_is_seen(chromium, kept, path):
     with opened(chromium, kept, place(kept, path)) as page:
@@ -170,6 +172,7 @@ def test_buttons_and_ticks_work_by_enter_and_space(chromium, kept):
         page.wait_for_selector("section.drawer h2")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_page_scrolls_sideways(chromium, kept, width):
     how = {"viewport": {"width": width, "height": 800}, "device_scale_factor": 2 if width == 640 else 1}
@@ -190,6 +193,7 @@ def test_less_motion_is_no_motion(chromium, running):
                 assert (page.evaluate(moving) > 0) == moves
 
 
+@pytest.mark.slow
 def test_what_changes_all_the_time_is_read_aloud_every_few_seconds_only(chromium, running):
     study, speaker = running
     with serving(study.folder.parent) as own, opened(chromium, own, f"/s/{study_in(own)}") as page:
@@ -214,6 +218,7 @@ def test_what_changes_all_the_time_is_read_aloud_every_few_seconds_only(chromium
         assert "epochs" in spoken[-1]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("path", "most"), SHEETS.items())
 def test_a_page_is_printed_on_a_few_light_sheets(chromium, kept, path, most, scheme):
@@ -238,6 +243,7 @@ def test_ten_thousand_trials_are_not_printed_as_empty_sheets(chromium, running):
         assert len(re.findall(rb"/Type\s*/Page\b(?!s)", page.pdf(format="A4"))) <= 3
 
 
+@pytest.mark.slow
 def test_a_finding_is_told_to_those_who_hear(chromium, running):
     study, _ = running
     with serving(study.folder.parent) as own, opened(chromium, own, f"/s/{study_in(own)}") as page:

@@ -176,6 +176,7 @@ def test_forms_are_not_read(served, study, kind):
     assert served.change(f"/api/s/{study}/ask", b"a=b", Content_Type=kind)[0] == 415
 
 
+@pytest.mark.slow
 def test_a_body_that_is_too_long_is_not_read(served, study):
     head = (
         f"POST /api/s/{study}/ask HTTP/1.1\r\nHost: {served.host}\r\nCookie: {served.cookie}\r\nX-Tame: 1\r\n"

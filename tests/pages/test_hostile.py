@@ -118,6 +118,7 @@ def kept(folder):
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("place", PLACES)
 def test_a_hostile_page_in_the_same_browser_reads_and_changes_nothing(chromium, running, place):
     study, _ = running

@@ -107,6 +107,7 @@ def test_a_server_that_starts_again_is_found_and_nothing_is_missing(chromium, ru
                 assert told(page)[-6:] == [line["reason"] for line in kept][-6:]
 
 
+@pytest.mark.slow
 def test_what_is_looked_at_stays_while_a_hundred_trials_arrive(chromium, running):
     """Zoom, sort, place, ticks and the open trial; also after a reload."""
     study, _ = running
@@ -244,6 +245,7 @@ def test_pictures_are_taught_by_the_folder_and_a_reload_loses_nothing(chromium, 
         assert kept == {"bee": 30, "wasp": 30, "fly": 30}
 
 
+@pytest.mark.slow
 def test_pictures_arrive_by_the_hundred_and_a_reload_in_the_middle_goes_on(chromium, tmp_path):
     """Names and bytes differ, and no two are sent at a time but four; a reload in the middle goes on where it was."""
     count = 300

@@ -123,6 +123,7 @@ def test_a_head_that_never_ends_is_cut(served):
     assert served.bytes_now - before < MORE_BYTES
 
 
+@pytest.mark.slow
 def test_those_who_are_slow_keep_nobody_waiting_and_are_cut(served):
     """More connections than are served at once, each of which sends a byte now and then."""
     with ExitStack() as all_:

@@ -181,6 +181,7 @@ def validation_curves(study):
     return [[point.valid_loss for point in trials[n].curve.points] for n in sorted(trials)]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("settings", "rows"), [({"model": INLINE, "loss": "kl_divergence"}, torch.from_numpy(P).float()), ({}, P)]
 )

@@ -79,6 +79,7 @@ def test_the_style_touches_nothing_else_on_the_page() -> None:
     assert re.search(r"@media print \{ \.tame ", style)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("case", CASES)
 def test_every_chart_is_drawn_or_refused_with_the_reason(case: str) -> None:
     result, past = made(case)

@@ -90,6 +90,7 @@ def test_every_command_is_tried_with_strangers(tmp_path):
     assert set(commands(tmp_path, tmp_path)) == set(typer.main.get_command(app).commands)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", STRANGERS)
 def test_a_stranger_s_folder_harms_nobody(name, tmp_path, no_network):
     """Commands that read or train on data take seconds: each is tried with a few strangers here."""

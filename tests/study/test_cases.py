@@ -197,6 +197,7 @@ def is_the_moment(kinds, events, wanted):
     return wanted in kinds
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_study_that_was_killed_comes_to_the_same_cases(moment, treated, make, tmp_path, monkeypatch):
     wanted, _, after = MOMENTS[moment]
@@ -314,6 +315,7 @@ def test_finalists_that_overfit_are_stopped_in_time(untreated):
     assert result["winner"]["from_trial"] in stopped or result["temperature"]["value"] > 1
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_the_finalists_it_comes_to_the_same_result(after, untreated, make, tmp_path, monkeypatch):
     write, done = Study._append, []

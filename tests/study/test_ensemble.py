@@ -154,6 +154,7 @@ def test_all_members_are_in_the_model_and_predict_as_they_were_scored(study):
     assert (flagged, len(sealed)) == (result["unlike"]["flagged"], result["unlike"]["n"])
 
 
+@pytest.mark.slow
 def test_a_lost_model_of_several_networks_is_delivered_again_as_it_was(study):
     folder, _ = study
     model, words = folder / "study" / "model", (folder / "study", folder / "few.csv", "--json")

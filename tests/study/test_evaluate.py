@@ -51,6 +51,7 @@ def test_where_every_test_example_has_a_twin_that_is_said():
     assert without_twins(data_of(()), judged_on(60), seed=0) == []
 
 
+@pytest.mark.slow
 def test_rows_that_are_equal_by_chance_are_split_as_they_fall_and_both_scores_are_told(tmp_path):
     chance = random.Random(0)
     rows = [[chance.choice("abcd"), chance.choice("xyz"), chance.choice(["no", "yes"])] for _ in range(240)]

@@ -353,6 +353,7 @@ def test_a_study_with_every_kind_of_event_is_shown():
     assert {event.kind for event in GOOD} >= set(STEPS) - {"imported"}
 
 
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize("number", range(len(GOOD)), ids=[event.kind for event in GOOD])
 @given(data=st.data())
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))

@@ -67,6 +67,7 @@ def test_a_finished_study_holds_no_checkpoints(finished):
     assert list((finished / "checkpoints").iterdir()) == []
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("command", [("resume", "--inline"), ("report",)], ids=["resume", "report"])
 def test_a_model_that_is_missing_is_delivered_again(command, finished, cache, tmp_path):
     """The same one, and without another look at the test part."""
@@ -102,6 +103,7 @@ def numbers(folder):
     return {number: trial.curve for number, trial in state.history.trials.items()}, judged
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("part", [0.3, 0.5, 0.58, 0.7, 0.73, 0.75, 0.78, 0.85])
 def test_what_is_measured_otherwise_on_resume_changes_no_number(part, table, tmp_path, monkeypatch):
     """The engine depends on how many are trained together, of which some have ended then, and on how fast this machine

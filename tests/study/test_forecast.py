@@ -331,6 +331,7 @@ def table(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_the_plan_of_a_table_tells_epochs_recipes_and_memory(table, monkeypatch, tmp_path, capsys, one_thread):
     monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
@@ -365,6 +366,7 @@ def test_what_holds_one_value_is_fixed_for_the_default_recipe_too_and_not_counte
     assert found.searched.dimensions == 2 == len(found.space) - len(space)
 
 
+@pytest.mark.slow
 def test_features_are_computed_at_the_one_size_that_was_asked_for(shared, monkeypatch, tmp_path, one_thread):
     monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
     draw(tmp_path / "insects", seed=1, counts=8)

@@ -107,6 +107,7 @@ def test_a_search_that_is_stopped_is_evaluated_at_once(tmp_path):
     assert not list((folder / ASKED).iterdir())
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("at", ["history", "point"])
 def test_a_study_that_was_paused_ends_as_one_that_never_was(tmp_path, at):
     plain, paused = tmp_path / "plain", tmp_path / "paused"
@@ -199,6 +200,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("moment", ["before the event", "before the file is gone"])
 def test_a_study_that_is_killed_while_it_takes_up_a_request_ends_the_same(tmp_path, moment, monkeypatch):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -224,6 +226,7 @@ def test_a_study_that_is_killed_while_it_takes_up_a_request_ends_the_same(tmp_pa
     assert len(events_of(killed, "asked")) == len(events_of(killed, "answered")) == 1
 
 
+@pytest.mark.slow
 def test_a_study_that_was_killed_in_a_pause_goes_on_when_it_is_resumed(tmp_path):
     folder, plain = tmp_path / "study", tmp_path / "plain"
     fitted(plain, Silent())

@@ -184,6 +184,7 @@ def test_an_old_module_of_ones_own_predicts_what_it_did(tmp_path, monkeypatch):
     assert_same_predictions(found, json.loads((tmp_path / "predict.json").read_text(encoding="utf-8")))
 
 
+@pytest.mark.slow
 def test_an_old_study_that_was_stopped_resumes_to_what_it_would_have_found(tmp_path, monkeypatch):
     study = unpacked("stopped", tmp_path, monkeypatch)
     kept = json.loads((tmp_path / "resumed.json").read_text(encoding="utf-8"))

@@ -26,7 +26,7 @@ SHOWING = (
     ("show",), ("show", "--json"), ("show", "--details"), ("verify",), ("report",), ("predict", "ROWS", "--csv"),
     ("export", "--optuna", "OUT"),
 )  # fmt: skip
-SAMPLE_SHOWN, SAMPLE_RESUMED = 40, 12
+SAMPLE_SHOWN, SAMPLE_RESUMED = 20, 6
 MANY_SHOWN, MANY_RESUMED = 300, 150  # of 3,300: all would take 40 minutes
 
 

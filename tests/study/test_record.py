@@ -285,6 +285,7 @@ def test_a_missing_password_is_asked_for(postgres, table, cache, tmp_path, monke
 # A server that is lost
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("part", [0.2, 0.8])
 def test_a_server_that_is_lost_in_the_middle_costs_nothing(part, address, postgres, table, cache, usual, tmp_path):
     folder, number = tmp_path / "own", max(4, int(part * usual[1]))

@@ -79,6 +79,7 @@ def test_the_result_is_one_document_that_agrees_with_itself(finished):
     assert all(shlex.split(each["command"])[0] == "tame" and each["why"] for each in result["next"])
 
 
+@pytest.mark.slow
 def test_a_plan_reads_the_cache_and_leaves_it_as_it_is(finished, pictures, cache, tmp_path):
     def held(folder):
         return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -138,6 +139,7 @@ def test_show_report_and_resume_of_a_finished_study(finished, cache):
     assert json.loads(again.stdout) == result
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_while_one_works(pictures, cache, tmp_path):
     folder = tmp_path / "busy"
     first = begin(pictures, folder, cache)
@@ -193,6 +195,7 @@ def test_a_study_that_is_stopped_says_how_to_go_on_and_does(finished, pictures, 
     assert {key: result[key] for key in UNCHANGED} == {key: whole[key] for key in UNCHANGED}
 
 
+@pytest.mark.slow
 def test_pictures_that_changed_since_the_study_began_are_noticed(pictures, cache, tmp_path):
     own = tmp_path / "own"
     shutil.copytree(pictures, own)

@@ -194,6 +194,7 @@ def test_copies_of_given_test_rows_are_put_aside(table, cache, tmp_path):
     assert found["duplicate_rows"]["evidence"]["rows"] == 120
 
 
+@pytest.mark.slow
 def test_groups_stay_on_one_side_and_too_few_are_refused(cache, tmp_path):
     rows = [[*r, f"p{i // 5}" if i % 7 else ""] for i, r in enumerate(rows_of(0))]
     path = write(tmp_path / "who.csv", (*HEADER, "who"), rows)
@@ -274,6 +275,7 @@ def test_a_useless_setting_is_refused_before_anything_is_trained(table, cache, t
 # The clock
 
 
+@pytest.mark.slow
 def test_a_plan_where_nothing_limits_the_study_is_for_five_minutes(table, cache, tmp_path):
     done = tame("plan", table, "--target", "label", "--json", cache=cache, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

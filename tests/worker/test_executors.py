@@ -16,6 +16,7 @@ def in_a_process(place, *, hear):
 EXECUTORS = {"inline": InlineExecutor, "process": in_a_process}
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", EXECUTORS)
 def test_every_executor_keeps_the_laws(name, law, tmp_path, one_thread):

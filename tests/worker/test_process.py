@@ -230,6 +230,7 @@ def test_a_command_that_is_interrupted_keeps_its_epochs_and_the_next_one_goes_on
         executor.close()
 
 
+@pytest.mark.slow
 def test_a_process_that_was_stopped_is_ended_without_a_clock_and_another_goes_on(tmp_path, given):
     reasons = []
 

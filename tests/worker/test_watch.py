@@ -73,6 +73,7 @@ def test_silence_is_measured_against_the_longest_step_so_far(steps, own, most):
     assert Patience().idle_s < Patience().busy_s < math.inf, "without a clock too"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_what_sleeps_is_ended_sooner_than_what_computes():
     """And a child that computes counts as its parent."""

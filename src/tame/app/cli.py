@@ -12,6 +12,8 @@ if __name__ == "__main__" and not sys.flags.safe_path:
     sys.path = sys.path[1:]
 
 import traceback  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Annotated  # noqa: E402
 
@@ -52,7 +54,7 @@ from tame.app.commands import (  # noqa: E402
 from tame.app.console import guard_stdout, inert_exits  # noqa: E402
 from tame.app.flags import with_settings  # noqa: E402
 from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
-from tame.core.errors import StorageError, TameError, UsageError, require  # noqa: E402
+from tame.core.errors import NothingTrainedError, StorageError, TameError, UsageError, require  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
 from tame.store.disk import disk_failure  # noqa: E402
 
@@ -67,7 +69,7 @@ def fit(
     from tame.app.run import fit_study
 
     ends = None if config.clock_s is None else STARTED + config.clock_s
-    with watching(quiet=quiet, ends=ends) as watcher:
+    with _telling_failures(as_json=json), watching(quiet=quiet, ends=ends) as watcher:
         result = fit_study(config, watcher, inline=inline, started=STARTED)
     show_result(result, as_json=json)
 
@@ -103,9 +105,20 @@ def resume(
         give_time(study, parse_time(time), store=address)
     if wider := parse_space(space or ()):
         ask_for(study, wider, store=address)
-    with watching(quiet=quiet) as watcher:
+    with _telling_failures(as_json=json, store=address), watching(quiet=quiet) as watcher:
         result = resume_study(study, watcher, inline=inline, outside=outside, store=address)
     show_result(result, as_json=json)
+
+
+@contextmanager
+def _telling_failures(*, as_json: bool, store: str | None = None) -> Iterator[None]:
+    """Where all trials failed there is no result, but a state to show: a program gets the document of `tame show`."""
+    try:
+        yield
+    except NothingTrainedError as problem:
+        if as_json and problem.study is not None:
+            show(problem.study, store=store, json=True)
+        raise
 
 
 @command(epilog=OF_SHOW)

@@ -207,6 +207,7 @@ def _carry_out(study: Study, *, inline: bool, afterwards: Callable[[Study, Resul
                 name = Path(study.config.data).name
                 page = render_failure(name, str(problem), unmuted(study.state), study.history, kind=kind)
                 study.write("report.html", page)
+                problem.study = study.folder
             if study.state.plan is not None:
                 with suppress(StorageError):  # the first failure says more
                     study.keep_last(Ended(why=str(problem), code=problem.exit_code, used_s=study.used_s))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 MOST_KNOWN = 12  # names that an error lists beside the nearest one
 MOST_LISTED = 30  # names that an error lists where none is near
@@ -38,9 +39,10 @@ class DataError(TameError):
 
 
 class NothingTrainedError(TameError):
-    """Every trial diverged or failed; a report is written."""
+    """Every trial diverged or failed; a report is written. study: its folder, once the study has ended by that."""
 
     exit_code = 4
+    study: Path | None = None
 
 
 class BudgetError(TameError):

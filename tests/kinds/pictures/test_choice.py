@@ -92,6 +92,7 @@ def offline(monkeypatch):
         monkeypatch.setattr(socket, name, refuse)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("side", [120, 32])
 def test_a_study_says_what_auto_is_and_keeps_it_without_a_network(side, tmp_path, offline):
     folder, study = folder_of(tmp_path / "pictures", side), tmp_path / "study"

@@ -144,6 +144,7 @@ def test_a_list_gives_the_score_of_its_folder_and_new_ones_are_predicted(drawn, 
         study.predict([held(told[0]), Image.new("F", (9, 9))])
 
 
+@pytest.mark.slow
 def test_a_study_of_given_pictures_needs_no_other_file(plain, tmp_path):
     study = tame.fit((paths_of(plain), labels_of(plain)), quiet=True, **SMALL)
     assert study.result["command"].startswith("tame.fit((pictures, labels), ")
