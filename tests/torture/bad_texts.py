@@ -83,7 +83,7 @@ def cells() -> Iterator[Bad]:
         ("--text of a column that is not there", (USAGE, DATA), table(nothing, *other, "notes")),
         ("--text of the target", (USAGE,), table(nothing, *other, "label")),
         ("--text and another kind", (USAGE,), table(nothing, *other, "note", "--column", "note=category")),
-        ("more tokens than an encoder reads", (USAGE,), table(nothing, "--target", "label", "--set", "input.length=9")),
+        ("more tokens than an encoder reads", (USAGE,), table(nothing, *other[:2], "--set", "input.length=9999")),
         ("an encoder that is not known", (USAGE,), table(nothing, "--target", "label", "--backbone", "minilmm")),
         ("a language model without a model", (USAGE,), table(nothing, "--task", "language-model")),
         ("a language model of numbers", (DATA,), table(every(str), *tuned)),

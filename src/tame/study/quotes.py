@@ -37,7 +37,7 @@ def quotes_of(study: Study, data: Data, judged: Judged, answers: Answers) -> Quo
     asked = QuotesAsked(
         model=str(study.folder / MODEL), rows=tuple(every),
         answers=tuple(int(judged.predicted[place[row]]) if data.classes else -1 for row in every),
-        learnt=tuple(data.rows), judged=tuple(data.sealed.rows),
+        among=tuple(data.rows), judged=tuple(data.sealed.rows),
         limit_s=None if clock is None else max(0.0, min(quotes_s(clock), study.left_s - 1)),
     )  # fmt: skip
     answer = study.worker.ask(QUOTES, to_plain(asked))

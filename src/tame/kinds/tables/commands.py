@@ -31,13 +31,13 @@ QUOTES = "quotes"  # of the material: what decided about texts
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotesAsked:
     """Which rows are quoted. model: the folder of what is delivered; answers: of each row the class that was predicted,
-    -1 of a regression; learnt: rows among which the likest are; judged: rows of which is told whether they were cut;
+    -1 of a regression; among: rows among which the likest are; judged: rows of which is told whether they were cut;
     limit_s: that leaving words out may take, None for as long as it takes."""
 
     model: str
     rows: tuple[int, ...]
     answers: tuple[int, ...]
-    learnt: tuple[int, ...]
+    among: tuple[int, ...]
     judged: tuple[int, ...]
     limit_s: float | None
 

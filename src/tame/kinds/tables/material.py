@@ -27,9 +27,9 @@ from tame.kinds.tables.prediction import empty_network, judge_rows, seen_of
 from tame.kinds.tables.quoting import tell
 from tame.kinds.tables.row_encoder import Featured, RowEncoder
 from tame.kinds.tables.text_choice import QUESTION as TEXTS
-from tame.kinds.tables.text_choice import Answer, Asked, worth_it
+from tame.kinds.tables.text_choice import Asked
 from tame.kinds.tables.text_columns import LENGTH, CountedTexts
-from tame.kinds.tables.text_features import NO_ENCODER, FrozenTexts, no_encoder
+from tame.kinds.tables.text_features import NO_ENCODER, FrozenTexts, no_encoder, texts_told
 from tame.parts.encoders import open_encoder
 from tame.parts.mlp import WORDS, Columns, build_table_model, num_weights
 from tame.parts.models import init_module
@@ -44,7 +44,6 @@ from tame.trial.training_material import Room, Trained, need_pictures, not_asked
 LINEAR_ONE_HOT = 200  # categories of a column that a linear model tells apart; those of larger columns it leaves out
 T = TypeVar("T")
 
-TRIED = 48  # texts that a rate is measured on
 ENCODED = 8  # encodings that are kept: a few recipes of columns, times the folds
 
 
@@ -73,7 +72,9 @@ class TableMaterial:
     def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
         found: Plain
         if question == TEXTS:
-            found = to_plain(self._texts(from_plain(Asked, given, what="'texts'", error=WorkerError)))
+            found = to_plain(
+                texts_told(self._table, self._frozen, from_plain(Asked, given, what="'texts'", error=WorkerError))
+            )
             return found
         if question == QUOTES:
             quotes = from_plain(QuotesAsked, given, what="'quotes'", error=WorkerError)
@@ -95,29 +96,6 @@ class TableMaterial:
         )
         found = to_plain(answer_linear(asked, x, seen))
         return found
-
-    def _texts(self, asked: Asked) -> Answer:
-        """What the features of all texts will take, or what was found in making them."""
-        frozen, every = self._frozen, self._table.texts
-        num = sum(map(len, every.values()))
-        if frozen is None:
-            return Answer(num)
-        read = [frozen.counted(texts) for texts in every.values()]
-        tokens, longest = np.concatenate([each.counts for each in read]), frozen.encoder.longest
-        lengths = asked.lengths or worth_it(tokens, longest)
-        missing, seconds = 0, [0.0] * len(lengths)
-        if asked.make:
-            frozen.length = lengths[0]
-            for length in lengths:
-                for name in every:
-                    frozen(self._table, name, length)
-        else:
-            missing, seconds = frozen.cost(self._table, TRIED, lengths)
-        return Answer(
-            num, missing, tuple(lengths), tuple(seconds), longest=longest,
-            cut=sum(int(frozen.are_cut(texts, lengths[0]).sum()) for texts in every.values()),
-            unknown=sum(each.unknown for each in read) / max(int(tokens.sum()), 1),
-        )  # fmt: skip
 
     def rehearsed(self) -> TableMaterial:
         return self

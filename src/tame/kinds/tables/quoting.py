@@ -36,8 +36,8 @@ def tell(
     What is left out is judged as long as there is time; the nearest texts always are.
     """
     begun = time.perf_counter()
-    rows, learnt = (np.array(each, dtype=np.int64) for each in (asked.rows, asked.learnt))
-    near, likeness = _nearest(table, rows, learnt, counted, frozen)
+    rows, among = (np.array(each, dtype=np.int64) for each in (asked.rows, asked.among))
+    near, likeness = _nearest(table, rows, among, counted, frozen)
     found = []
     for place, row in enumerate(asked.rows):
         late = asked.limit_s is not None and time.perf_counter() - begun > asked.limit_s
@@ -145,25 +145,25 @@ def _answers(table: Table, network: Network, answer: int) -> list[float]:
 
 
 def _nearest(
-    table: Table, rows: np.ndarray, learnt: np.ndarray, counted: CountedTexts, frozen: FrozenTexts | None
+    table: Table, rows: np.ndarray, among: np.ndarray, counted: CountedTexts, frozen: FrozenTexts | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) of each row the one among `learnt` with the likest texts, and the mean cosine of their texts."""
-    total, have = np.zeros((len(rows), len(learnt)), dtype=np.float32), np.zeros(len(rows))
+    """(n,) of each row the one among `among` with the likest texts, and the mean cosine of their texts."""
+    total, have = np.zeros((len(rows), len(among)), dtype=np.float32), np.zeros(len(rows))
     for name in table.texts:
-        some, every = table.values[name][rows], table.values[name][learnt]
+        some, every = table.values[name][rows], table.values[name][among]
         if frozen is not None:
             none = np.zeros((1, frozen.encoder.num_features), dtype=np.float32)
             x = np.vstack([frozen(table, name, frozen.length), none])
             total += x[some] @ x[every].T
         else:
-            own = counted.fit(name, learnt)[1]
+            own = counted.fit(name, among)[1]
             lengths = np.sqrt(np.asarray(own.multiply(own).sum(axis=1), dtype=np.float64)).ravel()
             own = sparse.diags_array(1 / np.maximum(lengths, 1e-12)) @ own
             x = sparse.vstack([own, sparse.csr_matrix((1, own.shape[1]))], format="csr")
             total += np.asarray((x[some] @ x[every].T).todense(), dtype=np.float32)
         have += some != MISSING
     best = total.argmax(axis=1)
-    return learnt[best], total[np.arange(len(rows)), best] / np.maximum(have, 1)
+    return among[best], total[np.arange(len(rows)), best] / np.maximum(have, 1)
 
 
 def read_length(network: Network) -> int:

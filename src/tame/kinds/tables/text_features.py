@@ -14,10 +14,12 @@ from tame.core.errors import UsageError
 from tame.data.cache import ArrayCache
 from tame.data.tables import Table
 from tame.data.texts import digest_of
+from tame.kinds.tables.text_choice import Answer, Asked, worth_it
 from tame.kinds.tables.text_columns import LENGTH
 from tame.parts.encoders import TextEncoder, Tokens, features_of, tokens_of
 
 NO_ENCODER = "table.texts=encoder needs an encoder of texts, and this study has none; name one with --backbone"
+TRIED = 48  # texts that a rate is measured on
 CHUNK = 512  # texts whose features are stored at once: a killed process loses fewer
 
 
@@ -119,6 +121,29 @@ class FrozenTexts:
     def _key(self, text: str, count: int, length: int) -> str:
         """Of a text that is read whole the same for every length."""
         return f"{digest_of(text)}-{self.encoder.digest[:16]}-{self.encoder.pooling}-{min(count, length)}"
+
+
+def texts_told(table: Table, frozen: FrozenTexts | None, asked: Asked) -> Answer:
+    """What the features of all texts will take, or what was found in making them."""
+    num = sum(map(len, table.texts.values()))
+    if frozen is None:
+        return Answer(num)
+    read = [frozen.counted(texts) for texts in table.texts.values()]
+    tokens, longest = np.concatenate([each.counts for each in read]), frozen.encoder.longest
+    lengths = asked.lengths or worth_it(tokens, longest)
+    missing, seconds = 0, [0.0] * len(lengths)
+    if asked.make:
+        frozen.length = lengths[0]
+        for length in lengths:
+            for name in table.texts:
+                frozen(table, name, length)
+    else:
+        missing, seconds = frozen.cost(table, TRIED, lengths)
+    return Answer(
+        num, missing, tuple(lengths), tuple(seconds), longest=longest,
+        cut=sum(int(frozen.are_cut(texts, lengths[0]).sum()) for texts in table.texts.values()),
+        unknown=sum(each.unknown for each in read) / max(int(tokens.sum()), 1),
+    )  # fmt: skip
 
 
 def no_encoder(table: Table, name: str, length: int) -> np.ndarray:
