@@ -72,9 +72,8 @@ class TableMaterial:
     def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
         found: Plain
         if question == TEXTS:
-            found = to_plain(
-                texts_told(self._table, self._frozen, from_plain(Asked, given, what="'texts'", error=WorkerError))
-            )
+            texts = from_plain(Asked, given, what="'texts'", error=WorkerError)
+            found = to_plain(texts_told(self._table, self._frozen, texts))
             return found
         if question == QUOTES:
             quotes = from_plain(QuotesAsked, given, what="'quotes'", error=WorkerError)
