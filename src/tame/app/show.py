@@ -36,6 +36,7 @@ from tame.report.importance_words import worth
 from tame.report.language_section import NO_ADVICE, of_language
 from tame.report.more_data_section import in_words
 from tame.report.next_steps import document, next_steps
+from tame.report.quotes_section import cut
 from tame.study.case_rows import row_of
 from tame.study.events import Row, Summary
 from tame.study.state import State, unmuted
@@ -235,11 +236,12 @@ def _judged(result: Result) -> list[Text]:
     """More about the answers: the spread of errors, calibration, costs."""
     size = formats.significant
     answers = result.answers
-    if isinstance(answers, NumberAnswers):
-        return [_sentence(words.error_spread(answers.residuals))]
     if isinstance(answers, LanguageAnswers):
         return [_sentence(each) for each in (*of_language(result, answers).said, NO_ADVICE)]
-    found = []
+    quotes = result.quotes
+    found = [] if quotes is None or quotes.cut is None else [_sentence(cut(result, quotes.cut))]
+    if isinstance(answers, NumberAnswers):
+        return [_sentence(words.error_spread(answers.residuals)), *found]
     if calibration := answers.calibration:
         found.append(_sentence(words.calibration(result, calibration)))
     if costs := answers.costs:
