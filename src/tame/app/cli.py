@@ -319,11 +319,34 @@ def export(
         Path | None,
         typer.Option(help="a folder to write: a language model in Hugging Face's format", metavar="FOLDER"),
     ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(help="the file to write: the model, for programs without TAME", metavar="FILE"),
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(help="with --onnx: what to compare on (default: the study's validation part)", metavar="DATA"),
+    ] = None,
     store: StoreOption = None,
+    json: JsonOption = False,
 ) -> None:
-    """Export the trials of a study, or its language model, for another program."""
-    if (optuna is None) == (merged is None):
-        raise UsageError("give what to write: --optuna FILE (the trials) or --merged FOLDER (a language model)")
+    """Export the trials of a study, or its model, for another program."""
+    if sum(each is not None for each in (optuna, merged, onnx)) != 1:
+        raise UsageError(
+            "give one thing to write: --optuna FILE (the trials), --onnx FILE (the model) or --merged FOLDER "
+            "(a language model)"
+        )
+    require(onnx is not None or (check is None and not json), "--check and --json go with --onnx")
+    if onnx is not None:
+        from tame.app.onnx_export import export_onnx
+        from tame.report.delivered_section import of_export
+
+        written = export_onnx(study, onnx, check=check, store=store)
+        if json:
+            print_json(written.to_json())
+        else:
+            say(of_export(written))
+            print(onnx)
     if optuna is not None:
         from tame.app.exchange import export_optuna
 

@@ -141,7 +141,7 @@ def _ranked(rows: list[Row], told: Summary, state: State) -> list[RenderableType
     again, tried = (sum(row.origin == own for row in told.trials) for own in (FINALIST, REMEDY))
     going_on = state.result is None and state.imported is None
     counts = {name: sum(row.state == name for row in rows) for name in SEARCHED_STATES}
-    head = f"{formats.count(len(rows), 'recipe')}: {words.counted(counts, going_on=going_on)}"
+    head = f"{formats.count(len(rows), 'recipe')}: {words.counted(counts, going_on=going_on, lives=going_on)}"
     head += f"; {formats.count(tried, 'run')} of remedies" if tried else ""
     head += f"; {formats.count(again, 'run')} of finalists" if again else ""
     ranked = sorted(rows, key=lambda row: (_loss(row), row.number))
@@ -353,7 +353,7 @@ def _trials(rows: list[Row], every: list[Row], base: Mapping[str, Value], *, goi
         table.add_row(
             str(row.number),
             _text(words.origin(row.origin)),
-            Text(words.state(row.state, going_on=going_on), "red" if row.state in LOST else ""),
+            Text(words.state(row.state, going_on=going_on, lives=going_on), "red" if row.state in LOST else ""),
             _text(f"{row.epochs}/{flat['epochs']}"),
             *(_text(formats.compact(flat[field])) for field, _ in fields),
             formats.number(row.loss, 4),

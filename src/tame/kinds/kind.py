@@ -364,7 +364,7 @@ class Kind:
     source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
     (`OpenMaterial`), to what a delivered model does with new examples (`Prediction`), to what refuses bad data before
     anything is made, to what draws small pictures of examples, and to what opens them one by one (`OpenExamples`).
-    own_model: to an `OwnModel`, where there can be one.
+    own_model: to an `OwnModel`, where there can be one; onnx: to an `OnnxForm`, where a model can be an ONNX file.
     """
 
     name: str  # as files have it
@@ -389,6 +389,7 @@ class Kind:
     thumbnails: str = ""
     examples: str = ""
     own_model: str = ""
+    onnx: str = ""
 
     def read(self, config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
         """Data that was read, judged and split: see `Read`."""

@@ -69,4 +69,5 @@ TABLES = Kind(
     source="tame.kinds.tables.source:read",
     material="tame.kinds.tables.material:open_material",
     prediction="tame.kinds.tables.prediction:PREDICTION",
+    onnx="tame.kinds.tables.onnx_table:ONNX",
 )

@@ -14,7 +14,7 @@ from tame.core.text import printable
 from tame.data.sources import table_of_texts
 from tame.data.texts import ENDINGS, UnreadableText, normalised, on_encodings, read_text
 from tame.kinds.prediction import Left, Predicted, Prediction, Told
-from tame.kinds.tables.prediction import CPU, TableModule, distances_of, empty_network, features_by, judge_rows
+from tame.kinds.tables.prediction import CPU, TableModule, distances_of, empty_network, features_by, judge_rows, verify
 from tame.parts.network import Build, Described, Network
 
 
@@ -72,4 +72,4 @@ def _empty(described: Described, _: Build | None) -> nn.Module:
     return empty_network(described)
 
 
-PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs, module=TableModule)
+PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs, verify=verify, module=TableModule)
