@@ -103,27 +103,16 @@ class StudyConfig:
     target: str | None = field(
         default=None, metadata=Option("the column of a table to predict", metavar="COLUMN", group=DATA).metadata
     )
-    image: str | None = field(
-        default=None,
-        metadata=Option(
-            "column of a list that has the paths of pictures (default: found by itself)", metavar="COLUMN", group=DATA
-        ).metadata,
-    )
-    text: str | None = field(
-        default=None,
-        metadata=Option(
-            "column of a table that has the texts (default: found by itself)", metavar="COLUMN", group=DATA
-        ).metadata,
-    )
-    label_pattern: str | None = field(
-        default=None,
-        metadata=Option(
-            "labels from the names of files: a regular expression of a whole name, its one group the label, such "
-            "as '(.+)_\\d+.jpg'",
-            metavar="PATTERN",
-            group=DATA,
-        ).metadata,
-    )
+    image: str | None = field(default=None, metadata=Option(
+        "column of a list that has the paths of pictures (default: found by itself)", metavar="COLUMN", group=DATA,
+    ).metadata)  # fmt: skip
+    text: str | None = field(default=None, metadata=Option(
+        "column of a table that has the texts (default: found by itself)", metavar="COLUMN", group=DATA,
+    ).metadata)  # fmt: skip
+    label_pattern: str | None = field(default=None, metadata=Option(
+        "labels from the names of files: a regular expression of a whole name, its one group the label, such "
+        "as '(.+)_\\d+.jpg'", metavar="PATTERN", group=DATA,
+    ).metadata)  # fmt: skip
     columns: Mapping[str, str] = field(  # by name, in the words of core/columns.py
         default_factory=dict,
         metadata=Option(

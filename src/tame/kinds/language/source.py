@@ -71,7 +71,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     digests = (*(f"{name}:{each}" for name, each in zip(own.names, own.digests, strict=True)), model)
     if known.data is not None:
         same = model in from_plain(list[str], known.data["digests"], what="the digests of a study")
-        require(same, f"{config.backbone} is another model than the study began with", error=DataError)
+        require(same, f"the model changed since the study began: {config.backbone} holds another", error=DataError)
     known.require_same(digests, "texts")
     if known.data is None:
         phase("measuring how fast the model is here")

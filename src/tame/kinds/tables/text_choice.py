@@ -19,7 +19,7 @@ from tame.kinds.kind import Known, Phase, Port
 from tame.kinds.tables.text_columns import LENGTH
 from tame.parts.embedded_encoders import DEFAULT_ENCODER, EMBEDDED_ENCODERS, can_read_texts
 
-SHARE = 0.35  # of the clock that the features of the texts may take
+SHARE = 0.5  # of the clock that the features of the texts may take
 QUESTION = "texts"  # of the material: what the features of all texts will take, or to make them
 FIELD = "input.length"
 LENGTHS = (64, LENGTH, 256, 512)  # tokens that are tried, where texts are as long
