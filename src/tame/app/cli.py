@@ -319,11 +319,34 @@ def export(
         Path | None,
         typer.Option(help="a folder to write: a language model in Hugging Face's format", metavar="FOLDER"),
     ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(help="the file to write: the model, for programs without TAME", metavar="FILE"),
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(help="with --onnx: what to compare on (default: the study's validation part)", metavar="DATA"),
+    ] = None,
     store: StoreOption = None,
+    json: JsonOption = False,
 ) -> None:
-    """Export the trials of a study, or its language model, for another program."""
-    if (optuna is None) == (merged is None):
-        raise UsageError("give what to write: --optuna FILE (the trials) or --merged FOLDER (a language model)")
+    """Export the trials of a study, or its model, for another program."""
+    if sum(each is not None for each in (optuna, merged, onnx)) != 1:
+        raise UsageError(
+            "give one thing to write: --optuna FILE (the trials), --onnx FILE (the model) or --merged FOLDER "
+            "(a language model)"
+        )
+    require(onnx is not None or (check is None and not json), "--check and --json go with --onnx")
+    if onnx is not None:
+        from tame.app.onnx_export import export_onnx
+        from tame.report.delivered_section import of_export
+
+        written = export_onnx(study, onnx, check=check, store=store)
+        if json:
+            print_json(written.to_json())
+        else:
+            say(of_export(written))
+            print(onnx)
     if optuna is not None:
         from tame.app.exchange import export_optuna
 
@@ -444,6 +467,7 @@ def demo(
     table: Annotated[
         bool, typer.Option("--table", help="draw a table of measured insects instead", metavar="")
     ] = False,
+    text: Annotated[bool, typer.Option("--text", help="write letters to a botanic garden instead", metavar="")] = False,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="open the report in a browser", metavar="")
     ] = True,
@@ -452,14 +476,16 @@ def demo(
 ) -> None:
     """Draw pictures of bees, wasps, other insects and nothing, faults included, and run a whole study, offline."""
     from tame.app.browser import open_page
-    from tame.app.demo import run_demo, run_table_demo
+    from tame.app.demo import run_demo, run_table_demo, run_text_demo
     from tame.app.progress import watching
 
     seconds = parse_time(time)
-    require(not (table and pictures), "--pictures is about pictures; leave it out with --table")
+    require(not (table and text), "give --table or --text, not both")
+    require(not (pictures and (table or text)), f"--pictures is not for --{'table' if table else 'text'}; leave it out")
     with watching(quiet=quiet, ends=STARTED + seconds) as watcher:
-        if table:
-            found = run_table_demo(watcher, time_s=seconds, seed=seed, out=out, started=STARTED)
+        if table or text:
+            run = run_text_demo if text else run_table_demo
+            found = run(watcher, time_s=seconds, seed=seed, out=out, started=STARTED)
         else:
             found = run_demo(watcher, time_s=seconds, seed=seed, out=out, pictures=pictures, started=STARTED)
     if json:

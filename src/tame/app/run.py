@@ -34,9 +34,11 @@ from tame.app.own_studies import (
 )
 from tame.core.config import GIVEN, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, ShapeError, StoppedError, StorageError, TameError, UsageError, require
+from tame.core.exported import read_exports
 from tame.core.files import write_text
 from tame.core.records import MISFITS, Event, History
 from tame.core.result import Result
+from tame.core.sums import WEIGHTS
 from tame.kinds.known import KINDS, kind_of
 from tame.store.checkpoints import Checkpoints
 from tame.store.disk import write_private
@@ -184,7 +186,8 @@ def write_report(folder: Path, result: Result, history: History, config: StudyCo
     from tame.report.pictures import pictured
 
     thumbnails = {} if config is None else KINDS.get(result.kind).thumbnails_of(config, pictured(result), folder)
-    write_private(folder / "report.html", render_report(result, history, thumbnails))
+    exports = read_exports(folder, result.delivered.files.get(WEIGHTS, ""))
+    write_private(folder / "report.html", render_report(result, history, thumbnails, exports))
     return folder / "report.html"
 
 

@@ -93,7 +93,7 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Number:
+class NumberPlan:
     """How a number or a date enters. A constant with missing values leaves only its mark.
 
     knots: (K, 3) of quantile scaling: each value, and the ranks (0 to 1) where it begins and ends; edges: (E,) of the
@@ -139,7 +139,7 @@ class _Number:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Category:
+class CategoryPlan:
     """How a category enters: pair is one number, 0 or 1, and a half for what is neither."""
 
     name: str
@@ -169,7 +169,7 @@ class _Category:
             dense[:, -1] = own == MISSING
 
 
-_Plan = _Number | _Category
+Plan = NumberPlan | CategoryPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,7 +178,7 @@ class Encoder:
 
     layout: Layout
     notes: tuple[str, ...]
-    plans: tuple[_Plan, ...]
+    plans: tuple[Plan, ...]
 
     @classmethod
     def fit(cls, table: Table, rows: np.ndarray, recipe: TableRecipe) -> Encoder:
@@ -233,7 +233,7 @@ class Encoder:
             values = values if rows is None else values[rows]
             dense = matrix[:, at : at + plan.dense]
             at += plan.dense
-            if isinstance(plan, _Number):
+            if isinstance(plan, NumberPlan):
                 width = int(plan.enters == "periodic")
                 plan.write(values, dense, matrix[:, aside : aside + width])
                 aside += width
@@ -248,7 +248,7 @@ class Encoder:
         columns: list[dict[str, object]] = []
         for plan in self.plans:
             entry: dict[str, object] = {"name": plan.name, "enters": plan.enters, "mark": plan.mark}
-            if isinstance(plan, _Category):
+            if isinstance(plan, CategoryPlan):
                 entry |= {"kind": "category", "categories": list(plan.categories)}
             else:
                 entry |= {"kind": plan.kind, "centre": plan.centre, "spread": plan.spread}
@@ -258,7 +258,7 @@ class Encoder:
 
     def tensors(self) -> dict[str, np.ndarray]:
         """knots: (K, 3) and edges: (E,), float64, those of all columns one after another."""
-        numbers = [plan for plan in self.plans if isinstance(plan, _Number)]
+        numbers = [plan for plan in self.plans if isinstance(plan, NumberPlan)]
         return {
             "knots": np.concatenate([_NO_KNOTS, *(plan.knots for plan in numbers)]),
             "edges": np.concatenate([_NO_EDGES, *(plan.edges for plan in numbers)]),
@@ -271,10 +271,10 @@ class Encoder:
         require(all(isinstance(note, str) for note in found["notes"]), "an encoder's notes must be texts")
         require(set(tensors) == {"knots", "edges"}, f"an encoder has knots and edges, got {sorted(map(str, tensors))}")
         knots, edges = _float64("knots", tensors["knots"], (-1, 3)), _float64("edges", tensors["edges"], (-1,))
-        plans: list[_Plan] = []
+        plans: list[Plan] = []
         for entry in found["columns"]:
             plan = _restored(entry, knots, edges)
-            if isinstance(plan, _Number):
+            if isinstance(plan, NumberPlan):
                 knots, edges = knots[len(plan.knots) :], edges[len(plan.edges) :]
             plans.append(plan)
         require(len(knots) == len(edges) == 0, "an encoder's knots or edges are more than its columns use")
@@ -289,17 +289,17 @@ class Encoder:
 _NO_KNOTS, _NO_EDGES = np.empty((0, 3)), np.empty(0)
 
 
-def _layout(plans: Sequence[_Plan]) -> Layout:
-    embedded = [len(p.categories) + 1 for p in plans if isinstance(p, _Category) and p.enters == "embedded"]
+def _layout(plans: Sequence[Plan]) -> Layout:
+    embedded = [len(p.categories) + 1 for p in plans if isinstance(p, CategoryPlan) and p.enters == "embedded"]
     return Layout(sum(p.dense for p in plans), sum(p.enters == "periodic" for p in plans), tuple(embedded))
 
 
-def _column(columns: Mapping[str, Column], plan: _Plan) -> Column:
+def _column(columns: Mapping[str, Column], plan: Plan) -> Column:
     """The table's column that belongs to a plan. Raises DataError."""
     column = columns.get(plan.name)
     if column is None:
         raise DataError(f"the table has no column {plan.name!r}, which the model was trained on")
-    wanted = (plan.kind,) if isinstance(plan, _Number) else _CATEGORIES
+    wanted = (plan.kind,) if isinstance(plan, NumberPlan) else _CATEGORIES
     if column.kind not in wanted:
         raise DataError(f"column {plan.name!r} must be a {wanted[0]}, as in training; here it is a {column.kind}")
     return column
@@ -308,7 +308,7 @@ def _column(columns: Mapping[str, Column], plan: _Plan) -> Column:
 # Fitting
 
 
-def _plan(column: Column, table: Table, rows: np.ndarray, recipe: TableRecipe) -> _Plan | str:
+def _plan(column: Column, table: Table, rows: np.ndarray, recipe: TableRecipe) -> Plan | str:
     """How this column enters, or why it is left out."""
     if column.kind in _NUMBERS:
         most_knots = min(MOST_KNOTS, max(LEAST_KNOTS, ALL_KNOTS // len(table.columns)))
@@ -318,13 +318,13 @@ def _plan(column: Column, table: Table, rows: np.ndarray, recipe: TableRecipe) -
     return f"{column.kind}: {column.why}" if column.why else column.kind
 
 
-def _plan_number(column: Column, values: np.ndarray, recipe: TableRecipe, most_knots: int) -> _Number | str:
+def _plan_number(column: Column, values: np.ndarray, recipe: TableRecipe, most_knots: int) -> NumberPlan | str:
     mark = bool(np.isnan(values).any())
     # Infinite numbers move no mean, and are cut like any other number that lies far out.
     finite = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
     if finite.size == 0:
         return "no value in the training rows"
-    plan = _Number(column.name, column.kind, "mark", mark, float(finite[0]), 0.0, _NO_KNOTS, _NO_EDGES)
+    plan = NumberPlan(column.name, column.kind, "mark", mark, float(finite[0]), 0.0, _NO_KNOTS, _NO_EDGES)
     if finite.min() == finite.max():
         return plan if mark else "constant in the training rows"
     enters: Literal["plain", "periodic"] = "periodic" if recipe.numbers == "periodic" else "plain"
@@ -334,31 +334,33 @@ def _plan_number(column: Column, values: np.ndarray, recipe: TableRecipe, most_k
     return replace(plan, enters=enters, centre=mean, spread=spread)
 
 
-def _plan_category(column: Column, codes: np.ndarray, one_hot: int) -> _Category | str:
+def _plan_category(column: Column, codes: np.ndarray, one_hot: int) -> CategoryPlan | str:
     mark = bool((codes == MISSING).any())
     counts = np.bincount(codes[codes >= 0], minlength=len(column.categories))
     present = tuple(column.categories[code] for code in np.flatnonzero(counts))
     if len(present) <= 1:
         why = "constant in the training rows" if present else "no value in the training rows"
-        return _Category(column.name, (), "mark", mark) if present and mark else why
+        return CategoryPlan(column.name, (), "mark", mark) if present and mark else why
     if len(present) == 2:
-        return _Category(column.name, present, "pair", mark)
+        return CategoryPlan(column.name, present, "pair", mark)
     if len(present) <= one_hot:
-        return _Category(column.name, present, "one_hot", mark)
+        return CategoryPlan(column.name, present, "one_hot", mark)
     often = tuple(column.categories[code] for code in np.flatnonzero(counts >= 2))
-    return _Category(column.name, often, "embedded", False) if often else "no value occurs twice in the training rows"
+    if not often:
+        return "no value occurs twice in the training rows"
+    return CategoryPlan(column.name, often, "embedded", False)
 
 
-def _with_bins(plans: Sequence[_Plan], table: Table, rows: np.ndarray, bins: int) -> tuple[list[_Plan], list[str]]:
+def _with_bins(plans: Sequence[Plan], table: Table, rows: np.ndarray, bins: int) -> tuple[list[Plan], list[str]]:
     """The plans with numbers encoded by bins, as many as MOST_WIDTH has room for, and what was reduced."""
-    numbers = [plan for plan in plans if isinstance(plan, _Number) and plan.enters == "plain"]
+    numbers = [plan for plan in plans if isinstance(plan, NumberPlan) and plan.enters == "plain"]
     room = MOST_WIDTH - _layout(plans).width
     fewer = max(2, min(bins, room // max(1, len(numbers))))
     most = max(0, min(len(numbers), room // fewer))
     chosen = {plan.name for plan in numbers[:most]}
-    found: list[_Plan] = []
+    found: list[Plan] = []
     for plan in plans:
-        if isinstance(plan, _Number) and plan.name in chosen:
+        if isinstance(plan, NumberPlan) and plan.name in chosen:
             values = table.values[plan.name][rows]
             finite = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
             edges = _edges(finite, fewer)
@@ -449,7 +451,7 @@ def _write_pieces(values: np.ndarray, edges: np.ndarray, out: np.ndarray) -> Non
 # Reading back
 
 
-def _restored(entry: object, knots: np.ndarray, edges: np.ndarray) -> _Plan:
+def _restored(entry: object, knots: np.ndarray, edges: np.ndarray) -> Plan:
     """The plan of one column, from its JSON and from the tensors that begin with its own part. Raises UsageError."""
     found = _fields(entry, "a column of an encoder", name=str, kind=str, enters=str, mark=bool)
     where = f"column {found['name']!r} of an encoder"
@@ -472,10 +474,10 @@ def _restored(entry: object, knots: np.ndarray, edges: np.ndarray) -> _Plan:
     inside = ranks.size == 0 or (ranks[0] >= 0 and ranks[-1] <= 1)
     large = max(np.abs(knots).max(initial=0), np.abs(edges).max(initial=0))
     require(rising and inside and large <= LARGEST, f"{where}: its knots or edges do not rise, or leave their range")
-    return _Number(**{**found, "knots": knots, "edges": edges})
+    return NumberPlan(**{**found, "knots": knots, "edges": edges})
 
 
-def _restored_category(entry: object, where: str) -> _Category:
+def _restored_category(entry: object, where: str) -> CategoryPlan:
     found = _fields(entry, where, name=str, kind=str, enters=str, mark=bool, categories=list)
     names = found["categories"]
     good = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
@@ -488,7 +490,7 @@ def _restored_category(entry: object, where: str) -> _Category:
     }
     require(found["enters"] in fits, f"{where} cannot enter {found['enters']!r}")
     require(fits[found["enters"]](len(names)), f"{where}: {len(names)} categories cannot enter {found['enters']!r}")
-    return _Category(found["name"], tuple(names), found["enters"], found["mark"])
+    return CategoryPlan(found["name"], tuple(names), found["enters"], found["mark"])
 
 
 def _fields(value: object, what: str, **kinds: type) -> dict[str, Any]:

@@ -54,7 +54,8 @@ class Data:
     classes, NaN there, where examples come with probabilities; `targets` are then the likeliest. weights: (N,) above 0,
     what an example counts as; None: all alike. side: median shorter side of pictures, in pixels. twins: examples of the
     test part that are equal to one that is trained on, as examples of few different values are by chance. groups: (N,)
-    as of `Opened`, once it is open. texts: of these columns, how many hold texts, and whether an encoder has read them.
+    as of `Opened`, once it is open. texts: of these columns, how many hold texts, and whether an encoder has read them;
+    lengths: tokens that it reads of each, the one to begin with first.
 
     Raises UsageError for data that cannot be judged honestly: parts that are not known, rows of the test part that are
     not sealed or validate something, their targets in the open, lengths that differ.
@@ -77,6 +78,7 @@ class Data:
     groups: np.ndarray | None = None
     weights: np.ndarray | None = None
     texts: tuple[int, bool] = (0, False)
+    lengths: tuple[int, ...] = ()
     blocks: Blocks | None = None  # of texts for a language model
 
     def weights_of(self, rows: Sequence[int]) -> np.ndarray | None:
@@ -362,7 +364,7 @@ class Kind:
     source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
     (`OpenMaterial`), to what a delivered model does with new examples (`Prediction`), to what refuses bad data before
     anything is made, to what draws small pictures of examples, and to what opens them one by one (`OpenExamples`).
-    own_model: to an `OwnModel`, where there can be one.
+    own_model: to an `OwnModel`, where there can be one; onnx: to an `OnnxForm`, where a model can be an ONNX file.
     """
 
     name: str  # as files have it
@@ -387,6 +389,7 @@ class Kind:
     thumbnails: str = ""
     examples: str = ""
     own_model: str = ""
+    onnx: str = ""
 
     def read(self, config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
         """Data that was read, judged and split: see `Read`."""

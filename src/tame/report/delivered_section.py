@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tame.core.evaluation import ClassAnswers, Refusal, Tempering
+from tame.core.exported import Exported
 from tame.core.result import Result
 from tame.core.result_parts import EnsembleRow, UnlikeRow
 from tame.report import formats, words
@@ -29,11 +31,12 @@ class DeliveredSection:
     of_all: str
 
 
-def of_delivered(result: Result) -> DeliveredSection:
-    """What the templates print about the delivered model."""
+def of_delivered(result: Result, exports: Sequence[Exported] = ()) -> DeliveredSection:
+    """What the templates print about the delivered model. exports: the files that were written of it."""
     answers = result.answers
     rows = answers.refusals if isinstance(answers, ClassAnswers) else ()
-    return DeliveredSection(sentences(result), list(map(_row, rows)), _percent(rows[0].risk_of_all) if rows else "")
+    said = [*sentences(result), *(formats.sentence(of_export(each)) for each in exports)]
+    return DeliveredSection(said, list(map(_row, rows)), _percent(rows[0].risk_of_all) if rows else "")
 
 
 def sentences(result: Result, *, brief: bool = False) -> list[str]:
@@ -44,6 +47,21 @@ def sentences(result: Result, *, brief: bool = False) -> list[str]:
     if result.unlike is not None and not brief:
         found.append(unlike(result, result.unlike))
     return [formats.sentence(each) for each in found if each]
+
+
+def of_export(about: Exported) -> str:
+    """What a file for other programs was compared on, and how far it was from TAME."""
+    same = "numbers" if about.task == "regression" else "labels"
+    parts = ", ".join(f"{each.n:,} {each.what}" for each in about.parity)
+    largest = max((each.largest for each in about.parity), default=0.0)
+    return (
+        f"written as {about.file} ({_size(about.size_bytes)}), which gives the same {same} as tame predict on {parts}; "
+        f"largest difference {largest:.1e} ({about.runtime})"
+    )
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{max(size_bytes // 1000, 1)} kB"
 
 
 def ensemble(result: Result, about: EnsembleRow) -> str:

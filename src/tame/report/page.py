@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tame.core.evaluation import LanguageAnswers, NumberAnswers
+from tame.core.exported import Exported
 from tame.core.records import Finding, History, Trial
 from tame.core.result import Result
 from tame.kinds.known import FIRST, KINDS
@@ -30,6 +31,7 @@ from tame.report.language_section import LanguageSection, of_language
 from tame.report.more_data_section import MoreDataSection, of_more_data
 from tame.report.next_steps import Step, next_steps
 from tame.report.pictures import PairGroup, pair_groups
+from tame.report.quotes_section import QuotesSection, of_texts
 from tame.report.search_section import EngineRow, Search, Training
 from tame.report.svg import HALF, both
 from tame.report.test_section import ClassSection, NumberSection
@@ -95,6 +97,7 @@ class Page:
     classes: ClassSection | None
     numbers: NumberSection | None
     language: LanguageSection | None
+    texts: QuotesSection | None
     delivered: DeliveredSection
     more_data: MoreDataSection | None
     data: DataSection
@@ -116,9 +119,11 @@ class FailedPage:
     sections: Sequence[tuple[str, str]] = ()  # this page is short
 
 
-def render_report(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> str:
-    """The report as one HTML text. thumbnails: JPEG files by picture id."""
-    return printed("report.html", view(result, history, thumbnails))
+def render_report(
+    result: Result, history: History, thumbnails: Mapping[str, bytes], exports: Sequence[Exported] = ()
+) -> str:
+    """The report as one HTML text. thumbnails: JPEG files by picture id; exports: files written of the model."""
+    return printed("report.html", view(result, history, thumbnails, exports))
 
 
 def render_failure(name: str, why: str, findings: Sequence[Finding], history: History, *, kind: str = FIRST) -> str:
@@ -159,8 +164,9 @@ def _environment() -> Environment:
     return environment
 
 
-def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> Page:
+def view(result: Result, history: History, thumbnails: Mapping[str, bytes], exports: Sequence[Exported] = ()) -> Page:
     """What the templates print."""
+    delivered = of_delivered(result, exports)
     trials = search_section.ranked([t for t in history.trials.values() if not (t.is_finalist or t.is_remedy)])
     kind, answers, classes, numbers = result.kind, result.answers, None, None
     language = of_language(result, answers) if isinstance(answers, LanguageAnswers) else None
@@ -193,7 +199,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
         first_findings=FIRST_FINDINGS,
         badges=words.badges(result),
         steps=next_steps(result),
-        sections=_sections(result, classes),
+        sections=_sections(result, classes, delivered),
         pairs=pair_groups(result, thumbnails),
         score_chart=_score_chart(result),
         training=search_section.training(result, history, trials),
@@ -201,7 +207,8 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
         classes=classes,
         numbers=numbers,
         language=language,
-        delivered=of_delivered(result),
+        texts=of_texts(result),
+        delivered=delivered,
         more_data=of_more_data(result),
         data=data_section.of_data(result),
         mattered=importance_section.of_search(result, history),
@@ -212,7 +219,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes]) -> P
     )
 
 
-def _sections(result: Result, classes: ClassSection | None) -> list[tuple[str, str]]:
+def _sections(result: Result, classes: ClassSection | None, own: DeliveredSection) -> list[tuple[str, str]]:
     """The sections that this page has, in their order: anchor and title."""
     if result.is_language_model:
         first = [("language", "What it learned"), ("samples", "What it writes")]
@@ -222,10 +229,11 @@ def _sections(result: Result, classes: ClassSection | None) -> list[tuple[str, s
         first = [("mistakes", "Mistakes"), ("confusion", "Confusion matrix"), ("classes", "Each class")]
         first += [("calibration", "Calibration")] if classes.calibration else []
         first += [("costs", "Costs")] if classes.costs else []
+    texts = of_texts(result)
+    first += [("texts", "What decided")] if texts is not None and texts.is_section else []
     tried = [("cases", "What the doctor tried")] if result.cases else []
     tuned = [("tuning", "Fine-tuning")] if KINDS.get(result.kind).features is not None else []
     more = [("findings", "All findings")] if len(result.findings) > FIRST_FINDINGS else []
-    own = of_delivered(result)
     sure = [("delivered", "What is delivered")] if own.said or own.sure else []
     sure += [("more-data", "Would more data help?")] if result.more_data else []
     return [

@@ -18,6 +18,7 @@ from pathlib import Path
 from tame.core.config import StudyConfig
 from tame.core.edits import EDITS
 from tame.core.errors import StorageError, TameError, UsageError
+from tame.core.exported import EXPORTS
 from tame.core.files import TEXT_BYTES, read_bytes, remove_drafts
 from tame.core.plain import from_plain, to_plain
 from tame.store.lease import HOLDER, LOCK, BusyError, Lease, hold
@@ -34,7 +35,7 @@ LEFT = (
     f".{CONFIG}.*", SERVER, ".tame-*", *GIVEN, *(f".{name}.*" for name in GIVEN),
 )  # fmt: skip
 MADE = (
-    "worker.log", "skipped.csv", "split.csv", "engines.json", ".handed.npz", "report.html", "report.json",
+    "worker.log", "skipped.csv", "split.csv", "engines.json", EXPORTS, ".handed.npz", "report.html", "report.json",
     "tame-crash.txt", RING, ".*.tmp",
 )  # fmt: skip
 FOLDERS = ("checkpoints", "model", "sketch", "cache", ASKED)

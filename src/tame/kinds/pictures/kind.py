@@ -89,4 +89,5 @@ PICTURES = Kind(
     look="tame.kinds.pictures.source:look",
     thumbnails="tame.kinds.pictures.thumbnails:draw",
     examples="tame.kinds.pictures.examples:read",
+    onnx="tame.kinds.pictures.onnx_picture:ONNX",
 )

@@ -1,0 +1,134 @@
+"""`tame export --onnx`: a delivered model as one file that runs without TAME, written only if it says the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tame.app.own_stores import store_of
+from tame.app.predict import open_model
+from tame.core.errors import RefusedError, StorageError, require
+from tame.core.exported import Exported, Parity, keep_export
+from tame.core.files import write_bytes, write_text
+from tame.core.sums import WEIGHTS, sha256_of
+from tame.evaluate.score import softmax
+from tame.kinds.kind import Known
+from tame.kinds.onnx import CHECK, Asked, onnx_form
+from tame.study.delivered import MODEL
+from tame.study.delivery import TIE, TOLERANCE
+from tame.study.record import is_study
+from tame.study.state import read_state
+
+if TYPE_CHECKING:
+    from tame.parts.network import Network
+
+NOTE = ".json"  # behind the file's name
+
+
+def export_onnx(study: Path, file: Path, *, check: Path | None = None, store: str | None = None) -> Exported:
+    """Writes the delivered model as an ONNX file, and what it was compared on as JSON beside it and for the report.
+
+    check: a file or folder to compare on, in place of the study's validation examples. Raises UsageError for a study
+    without a model, one that ONNX cannot hold, and a file that exists; RefusedError, with no file written, where the
+    file would not say the same; StorageError where it cannot be written.
+    """
+    note = file.with_name(file.name + NOTE)
+    for each in (file, note):
+        require(not os.path.lexists(each), f"{each} exists; give another file name")
+    require(file.parent.is_dir(), f"there is no folder {file.parent}")
+    network = open_model(study, store=store)
+    form = onnx_form(network.kind)
+    if check is not None:
+        first = form.of_path(network, check)
+    else:
+        require(is_study(study), f"{study} holds no study with data to compare on; {CHECK}")
+        config, state = read_state(study, store=store_of(study, store))
+        first = form.of_study(network, config, Known(state.data, None, None), study)
+    content = form.graph(network).SerializeToString()
+    folder = study / MODEL if (study / MODEL / WEIGHTS).exists() else study
+    found = tuple(parity(content, network, each) for each in (first, *form.extremes(network, first)))
+    written = Exported(
+        file=file.name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content),
+        model=sha256_of(folder, WEIGHTS), task=network.task, runtime=_runtime(), parity=found,
+    )  # fmt: skip
+    try:
+        write_text(file.parent, note.name, json.dumps(written.to_json(), indent=1) + "\n")
+        write_bytes(file.parent, file.name, content)
+    except OSError as problem:
+        with suppress(OSError):
+            note.unlink()
+        raise StorageError(f"{file} cannot be written: {problem.strerror}") from None
+    if is_study(study):
+        keep_export(study, written)
+    return written
+
+
+def parity(content: bytes, network: Network, examples: Asked) -> Parity:
+    """How far a file is from what TAME says of examples. Raises RefusedError where it would not say the same."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # warnings are about the shapes of nodes, for those who write runtimes
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_outputs()]
+    calls = [session.run(None, dict(feeds)) for feeds in examples.feeds]
+    told = {name: np.concatenate([call[place] for call in calls]) for place, name in enumerate(names)}
+    some = f"{len(examples.outputs):,} {examples.what}"
+    refuse = f"no file was written: it would not say the same as tame predict of {some}"
+    for name, values in told.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            gone = int((~np.isfinite(values)).sum())
+            raise RefusedError(f"{refuse} ({name}: {gone:,} values are not finite numbers)")
+    if not network.labels:
+        return Parity(
+            what=examples.what, n=len(examples.outputs), labels_differ=0, distance=_distance(told, examples),
+            largest=_required(_in_spreads(network, told[names[0]], examples.outputs[:, 0]), refuse),
+        )  # fmt: skip
+    probabilities = softmax(examples.outputs)
+    labels = np.array(network.labels, dtype=object)[probabilities.argmax(axis=1)]
+    second, first = np.sort(probabilities, axis=1)[:, -2:].T
+    differs = (told[names[0]] != labels) & (first - second > TIE)
+    if differs.any():
+        row = int(np.argmax(differs))
+        said = f"{told[names[0]][row]!r} and not {labels[row]!r} in example {row + 1:,}"
+        raise RefusedError(f"{refuse} ({int(differs.sum()):,} labels differ: {said})")
+    largest = float(np.abs(told[names[1]] - probabilities).max())
+    return Parity(
+        what=examples.what, n=len(labels), labels_differ=0, distance=_distance(told, examples),
+        largest=_required(largest, refuse),
+    )  # fmt: skip
+
+
+def _required(largest: float, refuse: str) -> float:
+    if not largest <= TOLERANCE:
+        raise RefusedError(f"{refuse} (largest difference {largest:.2g}, at most {TOLERANCE:g} is allowed)")
+    return largest
+
+
+def _in_spreads(network: Network, found: np.ndarray, own: np.ndarray) -> float:
+    """The largest difference, in spreads of the target, or of how far a number is from their middle."""
+    target = network.prepared["target"]
+    size = np.maximum(float(target["scale"]), np.abs(own - float(target["shift"])))
+    return float((np.abs(found - own) / size).max())
+
+
+def _distance(told: Mapping[str, np.ndarray], examples: Asked) -> float:
+    """The largest difference of distances, relative to those above 1."""
+    if examples.distances is None:
+        return 0.0
+    *_, found = told.values()
+    return float((np.abs(found - examples.distances) / np.maximum(examples.distances, 1)).max())
+
+
+def _runtime() -> str:
+    import onnxruntime
+
+    return f"onnxruntime {onnxruntime.__version__}"

@@ -1,0 +1,92 @@
+"""A delivered model as one ONNX file: what a kind of data gives for it, and what it is compared on."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from tame.core.config import GIVEN, StudyConfig
+from tame.core.errors import DataError, UsageError, require
+from tame.core.files import read_bytes
+from tame.kinds.kind import Known, referred
+from tame.kinds.known import KINDS
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from tame.parts.network import Network
+
+SCHEMA = "tame-onnx/1"  # of what the file says about itself, in its metadata under METADATA
+METADATA = "tame"
+INSTALL = "pip install 'tame-ml[onnx]'"
+SPLIT = "split.csv"
+CHECK = "name data to compare on: --check DATA"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Examples that the file and TAME are asked about alike. what: these examples, in words, such as "validation rows".
+
+    feeds: the inputs of the file, one mapping for each call; outputs: (n, C) canonical, of all calls, as `tame predict`
+    has them; distances: as of `Predicted`.
+    """
+
+    what: str
+    feeds: Sequence[Mapping[str, np.ndarray]]
+    outputs: np.ndarray
+    distances: np.ndarray | None = None
+
+
+class OfStudy(Protocol):
+    """The validation examples of a study. folder: of the study. Raises DataError where its data is gone or changed."""
+
+    def __call__(self, network: Network, config: StudyConfig, known: Known, folder: Path) -> Asked: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxForm:
+    """graph: the file. Raises UsageError for a network that ONNX cannot hold, saying what and where.
+
+    of_study, of_path: examples to compare on, of a study or of a file or folder that the user gives; extremes: made
+    ones, from some that were read: outside the training range, missing, unseen, one alone.
+    """
+
+    graph: Callable[[Network], ModelProto]
+    of_study: OfStudy
+    of_path: Callable[[Network, Path], Asked]
+    extremes: Callable[[Network, Asked], Sequence[Asked]]
+
+
+def onnx_form(kind: str) -> OnnxForm:
+    """How models of a kind of data become ONNX files. Raises UsageError where they do not."""
+    own = KINDS.get(kind)
+    able = " and ".join(each.words.nouns for each in map(KINDS.get, KINDS.names()) if each.onnx)
+    require(bool(own.onnx), f"models of {own.words.nouns} cannot be ONNX files yet; those of {able} can")
+    require_onnx()
+    found: OnnxForm = referred(own.onnx)
+    return found
+
+
+def validation_ids(config: StudyConfig, folder: Path) -> set[str]:
+    """The ids of the examples by which a study chose. Raises UsageError and DataError where its data is gone."""
+    require(config.data not in GIVEN, f"the study was given its data from Python; {CHECK}")
+    require(Path(config.data).exists(), f"{config.data} is not there any more; {CHECK}", error=DataError)
+    try:
+        text = read_bytes(folder, SPLIT).decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        raise DataError(f"{folder} holds no {SPLIT}; {CHECK}") from None
+    return {row["id"] for row in csv.DictReader(io.StringIO(text, newline="")) if row.get("fold")}
+
+
+def require_onnx() -> None:
+    """Raises UsageError where a package is missing, with the line that installs it."""
+    missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"writing ONNX needs {', '.join(missing)}: {INSTALL}")
