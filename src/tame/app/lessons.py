@@ -29,7 +29,7 @@ from tame.app.own_studies import Outside, allowed
 from tame.core.config import StudyConfig
 from tame.core.errors import TameError
 from tame.kinds.tables.kind import TABLES
-from tame.learn.answers import answer
+from tame.learn.answers import answer, load_all
 from tame.learn.ground import Album, Ground, read_ground
 from tame.learn.seen import Seen
 from tame.learn.tutor import Tutor
@@ -107,13 +107,17 @@ def serve(lines: SimpleQueue[bytes], say: Callable[[str], None], tutor_of: Calla
     """Answers each line, up to an empty one; works ahead while there is none. say: hears each answer; tutor_of: opens
     the study that a question names."""
     tutors: dict[str, Tutor] = {}  # the one of the last study
+    is_loaded = False
     while True:
         own = next(iter(tutors.values()), None)
         try:
-            line = lines.get(block=own is None or not own.has_work)
+            line = lines.get(block=own is None or (is_loaded and not own.has_work))
         except Empty:
-            assert own is not None
-            own.work()
+            if own is not None and own.has_work:
+                own.work()
+            else:
+                load_all()
+                is_loaded = True
             continue
         if not line:
             return

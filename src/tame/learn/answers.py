@@ -37,10 +37,15 @@ MODULES = (
 LATER = "tame.learn.of_bees"  # registers too, but loads scikit-learn and timm, which takes seconds
 
 
+def load_all() -> None:
+    """Loads what the first question of every lesson needs."""
+    import_module(LATER)
+
+
 def answer(tutor: Tutor, what: str, given: Mapping[str, object]) -> Plain:
     """The answer to a question. Raises UsageError for one that cannot be asked, or whose details do not fit."""
     if what not in ASKS:
-        import_module(LATER)
+        load_all()
     require(what in ASKS, unknown("question of a lesson", what, ASKS))
     kind, reply = ASKS[what]
     found: Plain = to_plain(reply(tutor, from_plain(kind, given, what="what is asked", error=UsageError)))

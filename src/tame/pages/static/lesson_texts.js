@@ -59,7 +59,7 @@ function Texts() {
     ${!whole && html`<p class="fine" role="status">Training it: step ${own.done} of ${own.of}. <progress max=${own.of} value=${own.done}></progress></p>`}
     ${problem && html`<p class="note problem" role="status">${problem}</p>`}
     <h3>What it sounds like</h3>${pairs ? html`<${Pairs} pairs=${pairs.pairs} isOwn=${pairs.is_own} />` : html`<p class="fine">The texts come when it is trained.</p>`}
-    ${whole ? html`<${Adapt} own=${own} />` : ""}`;
+    <${Adapt} own=${own} />`;
 }
 
 teach(html`<${Texts} />`);
