@@ -1,10 +1,13 @@
 """What do the pages cost, and how soon is on them what happens? A study of 10,000 trials of 50 epochs in Chromium.
 
 Makes such a study, serves it with `tame ui`, and watches it in a headless browser. Prints one JSON line: the processor
-seconds of reading it once, memory of the server, bytes until nobody touches the page, processor time of its
-main thread, its heap, milliseconds from an event to its words on the page, and microseconds that a point costs the
-study that is watched.
-Usage: python benchmarks/pages.py [--trials 10000] [--epochs 50] [--browser /usr/bin/chromium]
+seconds of reading it once, memory of the server, bytes until nobody touches the page, milliseconds to its first paint,
+processor time of its main thread, its heap, milliseconds from an event to its words on the page, and microseconds that
+a point costs the study that is watched.
+
+A second line is of 5,000 pictures that are dropped on Teach: how many of them are kept, seconds until all are, the
+most memory that the process of the page had, how slow 95 of 100 frames were at most, and memory of the server.
+Usage: python benchmarks/pages.py [--trials 10000] [--epochs 50] [--pictures 5000] [--browser /usr/bin/chromium]
 """
 
 from __future__ import annotations
@@ -12,15 +15,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 from features import git, machine
-from playwright.sync_api import Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
@@ -32,21 +41,38 @@ from tame.study.state import Silent
 
 PIECE = 4_000  # events of one transaction
 TOLD = 20  # events whose way to the page is timed
+LOOK_S = 0.5  # between two looks at the memory of the page
+FRAMES = """() => {
+  window.frames_ms = [];
+  let last = performance.now();
+  const next = (now) => { window.frames_ms.push(now - last); last = now; requestAnimationFrame(next); };
+  requestAnimationFrame(next);
+}"""
+
+
+class Memory(NamedTuple):
+    """Of a process, in MB. own: what it shares with others counted by its share; resident: all of it."""
+
+    own: float
+    resident: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--pictures", type=int, default=5_000)
     parser.add_argument("--browser", default="/usr/bin/chromium")
     given = parser.parse_args()
+    about = {"benchmark": "pages", "commit": git("rev-parse", "HEAD"), "machine": machine()}
     with tempfile.TemporaryDirectory(prefix="tame-pages-") as kept:
         runs = Path(kept) / "runs"
         with begin(StudyConfig(data="x", out=str(runs / "many"), trials=given.trials), Silent()) as study:
             fill(study, trials=given.trials, epochs=given.epochs)
             found = {**read(study.folder), **told(study), **served(study, runs, given.browser)}
-    about = {"benchmark": "pages", "commit": git("rev-parse", "HEAD"), "machine": machine()}
     print(json.dumps({**about, "trials": given.trials, "epochs": given.epochs, **found}))
+    with tempfile.TemporaryDirectory(prefix="tame-pages-") as kept:
+        print(json.dumps({**about, "dropped": given.pictures, **taught(Path(kept), given.pictures, given.browser)}))
 
 
 def fill(study: Study, *, trials: int, epochs: int) -> None:
@@ -90,6 +116,15 @@ def told(study: Study) -> dict[str, float]:
 
 def served(study: Study, runs: Path, browser: str) -> dict[str, object]:
     """What the server and the browser need, and how soon an event is on the page."""
+    with entered(runs, browser) as (_, page, pid):
+        key = page.evaluate("fetch('/api/studies').then((r) => r.json())")["studies"][0]["id"]
+        found = watched(page, f"{page.url}s/{key}", study)
+        return {**found, "server_mb": resident_mb(pid)}
+
+
+@contextmanager
+def entered(runs: Path, browser: str) -> Iterator[tuple[Browser, Page, int]]:
+    """A browser, its page on the list of studies, and the number of the process that serves it."""
     command = [sys.executable, "-P", "-m", "tame.app.cli", "ui", str(runs), "--port", "0", "--no-browser"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ)
     assert server.stdout is not None
@@ -99,10 +134,8 @@ def served(study: Study, runs: Path, browser: str) -> dict[str, object]:
             chromium = play.chromium.launch(executable_path=browser, args=["--no-sandbox"])
             page = chromium.new_page()
             page.goto(address)
-            key = page.evaluate("fetch('/api/studies').then((r) => r.json())")["studies"][0]["id"]
-            found = watched(page, f"{address.partition('/enter')[0]}/s/{key}", study)
+            yield chromium, page, server.pid
             chromium.close()
-        return {**found, "server_mb": resident_mb(server.pid)}
     finally:
         server.terminate()
         server.wait()
@@ -116,14 +149,15 @@ def watched(page: Page, address: str, study: Study) -> dict[str, object]:
     begun = time.monotonic()
     page.goto(address)
     page.wait_for_selector(".chart canvas")
-    painted = time.monotonic() - begun
+    drawn = time.monotonic() - begun
+    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     page.wait_for_timeout(2000)
     counted = {each["name"]: each["value"] for each in tools.send("Performance.getMetrics")["metrics"]}
     tools.send("HeapProfiler.collectGarbage")
     heap = page.evaluate("performance.memory.usedJSHeapSize")
     waits = [after(page, study, number) for number in range(TOLD)]
     return {
-        "bytes": sum(sizes), "curves_after_s": round(painted, 2),
+        "bytes": sum(sizes), "first_paint_ms": round(painted), "curves_after_s": round(drawn, 2),
         "main_thread_cpu_s": round(counted["TaskDuration"], 3),
         "heap_mb": round(heap / 1e6, 1), "event_median_ms": round(1000 * statistics.median(waits)),
         "event_worst_ms": round(1000 * max(waits)),
@@ -136,6 +170,46 @@ def after(page: Page, study: Study, number: int) -> float:
     study.keep(Event("finding", Finding("overfitting", f"finding {number} of the benchmark", "info", {}).to_json()))
     page.wait_for_selector(f".lines >> text=Finding {number} of the benchmark", timeout=30_000)
     return time.monotonic() - begun
+
+
+def taught(kept: Path, count: int, browser: str) -> dict[str, object]:
+    """What dropping a folder of so many pictures costs, and how many of them arrive."""
+    (kept / "runs").mkdir()
+    (kept / "given").mkdir()
+    chance = np.random.default_rng(0)
+    for number in range(count):
+        pixels = chance.integers(0, 255, (96, 96, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(kept / "given" / f"{number}.jpg", quality=90)
+    with entered(kept / "runs", browser) as (chromium, page, pid):
+        page.goto(f"{page.url}teach")
+        page.fill("input[name=class]", "many")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("section[aria-label='Class many']")
+        tools = chromium.new_browser_cdp_session()
+        page.evaluate(FRAMES)
+        looks = [memory_of(tools.send("SystemInfo.getProcessInfo")["processInfo"])]
+        begun = time.monotonic()
+        page.locator("input[webkitdirectory]").set_input_files(kept / "given")
+        done = page.locator(f"section[aria-label='Class many'] >> text=/^{count:,} pictures/")
+        while not done.count():
+            looks.append(memory_of(tools.send("SystemInfo.getProcessInfo")["processInfo"]))
+            time.sleep(LOOK_S)
+        seconds = time.monotonic() - begun
+        frames = sorted(page.evaluate("window.frames_ms"))
+        there = sum(not each.name.startswith(".") for each in (kept / "runs/taught/pictures/many").iterdir())
+        return {
+            "kept": there, "all_after_s": round(seconds, 1), "page_mb": round(max(looks).own),
+            "page_resident_mb": round(max(looks).resident), "empty_page_mb": round(looks[0].own),
+            "empty_page_resident_mb": round(looks[0].resident),
+            "frame_95_ms": round(frames[int(0.95 * len(frames))]), "server_mb": resident_mb(pid),
+        }  # fmt: skip
+
+
+def memory_of(processes: list[dict[str, object]]) -> Memory:
+    """Of the largest process that draws a page."""
+    drawing = [Path(f"/proc/{each['id']}/smaps_rollup") for each in processes if each["type"] == "renderer"]
+    texts = [dict(re.findall(r"^(\w+): +(\d+) kB$", path.read_text(), flags=re.M)) for path in drawing]
+    return max((Memory(int(own["Pss"]) / 1024, int(own["Rss"]) / 1024) for own in texts), default=Memory(0.0, 0.0))
 
 
 def resident_mb(pid: int) -> float | None:

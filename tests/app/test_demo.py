@@ -12,7 +12,11 @@ import pytest
 
 from command_line import tame_here
 from made_results import made, printed
-from tame.app.demo import Demo, Planted, faults_in_pictures, faults_in_table
+from tame.app.demo import LETTER_FAULTS, Demo, Planted, faults_in_letters, faults_in_pictures, faults_in_table
+from tame.app.drawing.letters import COLUMNS as LETTER_COLUMNS
+from tame.app.drawing.letters import LEAK as REPLY
+from tame.app.drawing.letters import LETTER, write_letters
+from tame.app.drawing.letters import TARGET as TOPIC
 from tame.app.drawing.picture_set import Drawn, Faults, draw
 from tame.app.drawing.table import COLUMNS, IDENTIFIER, LEAK, TARGET, TableFaults, draw_table
 from tame.app.from_scratch import FromScratch, from_scratch
@@ -139,6 +143,45 @@ def test_every_fault_of_the_table_is_found_and_none_where_none_was_planted(tmp_p
     assert sum(each.found for each in faults_in_table([])) == 0
 
 
+def test_the_letters_hold_the_faults_that_were_asked_for(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        write_letters(tmp_path / name, seed=seed, rows=300, faults=LETTER_FAULTS)
+    a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+    assert a == b != c
+    with (tmp_path / "a").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 300
+    assert list(rows[0]) == list(LETTER_COLUMNS)
+    assert sum(not row[TOPIC] for row in rows) == LETTER_FAULTS.unlabelled
+    assert sum(not row[LETTER] for row in rows) == LETTER_FAULTS.empty
+    again = [own for own in by_number(rows).values() if len(own) == 2]
+    torn = [own for own in again if own[0][TOPIC] != own[1][TOPIC]]
+    near = [own for own in again if own[0][LETTER] != own[1][LETTER]]
+    assert (len(torn), len(near)) == (LETTER_FAULTS.conflicts, LETTER_FAULTS.near)
+    assert len(again) == LETTER_FAULTS.copies + LETTER_FAULTS.near + LETTER_FAULTS.conflicts
+    with pytest.raises(UsageError, match="need 112 rows, got 50"):
+        write_letters(tmp_path / "d", seed=0, rows=50, faults=LETTER_FAULTS)
+
+
+def by_number(rows: list[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
+    """Letters by their number, which copies share."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        found.setdefault(row["number"], []).append(row)
+    return found
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_every_fault_of_the_letters_is_found_and_none_where_none_was_planted(tmp_path: Path, seed: int) -> None:
+    write_letters(tmp_path / "letters.csv", seed=seed, rows=900, faults=LETTER_FAULTS)
+    plain = StudyConfig(data=str(tmp_path / "letters.csv"), target=TOPIC)
+    seen = [check_data(each) for each in (plain, replace(plain, columns={REPLY: "ignore"}, text=LETTER))]
+    empty = {each.name: each.missing for each in seen[1].facts.columns or ()}[LETTER]
+    found = faults_in_letters([*seen[0].findings, *seen[1].findings], empty=empty)
+    assert [(each.fault, each.found) for each in found] == [(each.fault, each.planted) for each in found]
+    assert sum(each.found for each in faults_in_letters([], empty=0)) == 0
+
+
 SCRATCH = FromScratch(network="net", size=64, epochs=3, wall_s=9.4, score=Score(0.41, 0.35, 0.47, 252, "so"))
 FAULTS = (Planted("pictures in the wrong folder", 12, 9, "2 of 4 named as copies under two labels, 7 as suspects"),)
 
@@ -178,7 +221,7 @@ def test_the_story_as_json_is_the_result_and_what_the_demo_adds() -> None:
 def test_a_table_has_no_pictures(tmp_path: Path) -> None:
     said = tame_here("demo", "--table", "--pictures", "x", cache=tmp_path / "cache", cwd=tmp_path)
     assert said.returncode == 2
-    assert "leave it out with --table" in said.stderr
+    assert "--pictures is not for --table; leave it out" in said.stderr
     assert list(tmp_path.iterdir()) == []
 
 

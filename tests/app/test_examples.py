@@ -114,9 +114,10 @@ def test_the_exercise_runs_as_a_script_of_marimo(tmp_path):
 
 def test_the_exercise_runs_as_a_notebook_of_jupyter(tmp_path, monkeypatch):
     nbformat = pytest.importorskip("nbformat", reason=NEEDS)
-    kept = json.loads((EXAMPLES / "bees_vs_wasps.ipynb").read_text(encoding="utf-8"))
+    text = (EXAMPLES / "bees_vs_wasps.ipynb").read_text(encoding="utf-8")
+    kept = json.loads(text)
     assert not [cell for cell in kept["cells"] if cell.get("outputs") or cell.get("execution_count")]
-    book = nbformat.from_dict(kept)
+    book = nbformat.reads(text, as_version=4)
     nbformat.validate(book)
     execute(book, tmp_path, monkeypatch, timeout=LIMIT_S)
     outputs = [output for cell in book["cells"] if cell["cell_type"] == "code" for output in cell["outputs"]]

@@ -67,6 +67,7 @@ TEXTS: dict[str, st.SearchStrategy[Texts]] = {
     "more_data": st.just(("true",)),
     "start_from": st.lists(whole_paths, min_size=1, max_size=3).map(tuple),
     "set": sets.map(lambda own: tuple(f"{name}={value}" for name, value in own.items())),
+    "text": st.just(("the text",)),  # that no other option names
     "columns": st.dictionaries(words, st.sampled_from(SAYABLE), min_size=1, max_size=3).map(write_columns),
     "mute": st.lists(st.sampled_from([*CODES, "TAME301"]), min_size=1, max_size=3, unique=True).map(tuple),
     "store": st.from_regex(r"postgresql://[a-z]{1,9}/[a-z]{1,9}", fullmatch=True).map(lambda each: (each,)),
@@ -191,7 +192,7 @@ def test_an_option_that_was_renamed_is_taken_by_its_older_name_which_the_help_do
 def test_config_json_keeps_the_names_that_older_versions_read():
     config = StudyConfig(data="x", stop_search_early=True, start_from=("/x",))
     plain = config.to_json()
-    unsaid = ("columns", "image", "label_pattern", "store", "mute", "edits", "doctor", "ensemble", "more_data")
+    unsaid = ("columns", "image", "text", "label_pattern", "store", "mute", "edits", "doctor", "ensemble", "more_data")
     assert list(plain) == [stored_name(name) for name in FIELDS if name not in unsaid]
     assert (plain["until_worthless"], plain["first"]) == (True, ["/x"])
     assert StudyConfig.from_json(json.loads(json.dumps(plain))) == config
@@ -231,10 +232,10 @@ def test_commands_share_the_options_of_the_table(command):
 
 
 TOLD = {
-    "task": "classification", "target": "income", "image": "photo", "columns": {"id": "ignore"}, "groups": "who",
-    "metric": "log_loss", "backbone": "none", "time_s": 90.0, "trials": 7, "epochs": 3, "search": "tpe",
-    "space": ("optimizer.lr=1e-4..1e-1:log",), "widen": False, "doctor": True, "stop_search_early": True,
-    "ensemble": False, "more_data": True,
+    "task": "classification", "target": "income", "image": "photo", "text": "note", "columns": {"id": "ignore"},
+    "groups": "who", "metric": "log_loss", "backbone": "none", "time_s": 90.0, "trials": 7, "epochs": 3,
+    "search": "tpe", "space": ("optimizer.lr=1e-4..1e-1:log",), "widen": False, "doctor": True,
+    "stop_search_early": True, "ensemble": False, "more_data": True,
     "start_from": ("runs/a b",), "set": {"model.width": 64}, "val": "v", "test": "t", "folds": 3, "edits": "e.csv",
     "seed": 5,
     "mute": ("TAME301", "leak"),
@@ -244,8 +245,8 @@ TOLD = {
 def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
     told = StudyConfig(data="x.csv", **TOLD)
     assert shlex.split(command_of(told)) == [
-        "tame", "fit", "x.csv", "--target", "income", "--image", "photo", "--column", "id=ignore", "--groups", "who",
-        "--task", "classification", "--backbone", "none", "--search", "tpe",
+        "tame", "fit", "x.csv", "--target", "income", "--image", "photo", "--text", "note", "--column", "id=ignore",
+        "--groups", "who", "--task", "classification", "--backbone", "none", "--search", "tpe",
         "--val", "v", "--test", "t", "--folds", "3", "--edits", "e.csv", "--trials", "7", "--epochs", "3",
         "--seed", "5", "--metric", "log_loss", "--time", "90s", "--space", "optimizer.lr=1e-4..1e-1:log",
         "--start-from", "runs/a b", "--no-widen", "--doctor", "--stop-search-early", "--no-ensemble",

@@ -298,3 +298,11 @@ def test_numbers_of_float32_with_missing_ones_are_looked_at_too():
     x[3, 1] = np.nan
     x[50:] = x[:10]
     assert len(np.unique(groups_of(60, copies_in_array(x).pairs()))) == 50
+
+
+@pytest.mark.parametrize("digits", [2, 3, 5])
+def test_of_a_single_column_only_equal_values_are_joined(digits):
+    x = noise(300, 1)[:, 0].round(digits)
+    found = copies_of([x])
+    assert len(np.unique(found.equal)) == len(np.unique(x))
+    assert len(found.pairs()) == len(x) - len(np.unique(x))

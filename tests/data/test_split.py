@@ -292,3 +292,22 @@ def test_pixels_for_networks_are_first_views_with_channels_first():
         assert np.array_equal(
             found[i].permute(1, 2, 0).numpy(), square_view(picture, size=24, view=0, name="", crop=0.9)
         )
+
+
+@pytest.mark.parametrize("num", [300, 3000])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_group_that_is_most_of_the_data_is_no_test_part(num, seed):
+    groups = np.where(np.arange(num) < 0.7 * num, 0, np.arange(num))
+    labels = np.arange(num) % 2
+    split = make_split(labels, [""] * num, groups, classes=("a", "b"), folds=None, seed=seed)
+    assert 1 <= len(split.rows("test")) <= num // 4
+    assert 0 not in {int(groups[row]) for row in split.rows("test", "val")}
+    assert split.how.startswith("a part was cut")
+
+
+def test_the_largest_of_unequal_groups_is_not_always_the_test_part():
+    groups = np.repeat(np.arange(6), (90, 50, 40, 40, 40, 40))
+    labels = np.arange(300) % 2
+    split = make_split(labels, [""] * 300, groups, classes=("a", "b"), folds=None, seed=0)
+    assert 0 not in {int(groups[row]) for row in split.rows("test")}
+    assert len(split.rows("test")) in (40, 50)

@@ -286,13 +286,15 @@ def language(folder: Path, *, twice: bool = False) -> Sample:
             found.append([float(bits / block[0, -1])])
         return np.array(found)
 
+    numbers = folder / "numbers.csv"
+    numbers.write_text("a,b\n" + "\n".join(f"{row},{row * 7 % 5}" for row in range(40)))
     return Sample(
         kind=LANGUAGE_MODELS, config=config, same=(), predict=predict,
         twice=lambda to: language(to, twice=True), takes=frozenset({"backbone", "val", "test"}),
         bad=(
             Bad(config=replace(config, data=str(one)), named="needs at least three"),
             Bad(config=replace(config, data=str(none)), named="pdftotext"),
-            Bad(config=replace(config, data=str(model / "config.json")), named="is a file"),
+            Bad(config=replace(config, data=str(numbers)), named="has no column of texts"),
             Bad(config=replace(config, backbone="none"), named="--backbone FOLDER"),
             Bad(config=replace(config, backbone=str(root)), named="has no config.json"),
             Bad(config=replace(config, set={"input.length": 128}), named="64 tokens that the model sees"),

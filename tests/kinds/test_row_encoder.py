@@ -122,13 +122,15 @@ def test_features_of_an_encoder_are_made_once_for_each_text(table, tmp_path, mon
     pytest.importorskip("tokenizers", reason="needs the package tokenizers (the extra 'text')")
     own = open_encoder(str(made_encoder(tmp_path / "e")))
     frozen = FrozenTexts(own, device=torch.device("cpu"), cache=tmp_path / "cache")
-    assert frozen.cost(table, 8)[0] == 88
-    first = frozen(table, "review")
+    num, (short, whole) = frozen.cost(table, 8, [10, 24])
+    assert num == 88
+    assert 0 < whole <= 3 * short
+    first = frozen(table, "review", 128)
     assert first.shape == (88, 16)
     monkeypatch.setattr("tame.kinds.tables.text_features.features_of", None)
     again = FrozenTexts(own, device=torch.device("cpu"), cache=tmp_path / "cache")
-    assert np.array_equal(again(table, "review"), first)
-    assert again.cost(table, 8) == (0, 0.0)
+    assert np.array_equal(again(table, "review", 24), first)
+    assert again.cost(table, 8, [24]) == (0, [0.0])
     encoder = RowEncoder.fit(
         table, np.arange(90), recipe(table__texts="encoder"), counted=CountedTexts(table), featured=again
     )
@@ -147,6 +149,11 @@ def test_a_study_of_texts_tries_words_and_its_model_judges_anywhere(tmp_path):
     )
     assert "words" in study.trials("arrow")["recipe.model.name"].to_pylist()
     assert study.score.value > 0.9
+    quotes = study.result["quotes"]
+    words = {each["label"]: [word["words"] for word in each["words"]] for each in quotes["by_class"]}
+    assert set(words["great"]) & {"good", "fine", "really", "work", "stuff", "value", "here"}
+    assert [each["id"] for each in quotes["quotes"]] == [each["id"] for each in study.result["mistakes"]]
+    assert quotes["cut"] is None
     shutil.move(tmp_path / "s" / "model", tmp_path / "elsewhere")
     network = read_model(tmp_path / "elsewhere")
     write(tmp_path / "new.csv", 40)
@@ -164,12 +171,17 @@ def test_a_study_with_an_encoder_delivers_it(tmp_path):
     write(tmp_path / "t.csv", 160)
     tame.fit(
         tmp_path / "t.csv", target="label", trials=2, epochs=2, backbone=str(folder), quiet=True, out=tmp_path / "s",
-        set={"table.texts": "encoder", "model.name": "mlp"}, ensemble=False,
+        set={"table.texts": "encoder", "model.name": "mlp", "input.length": 10}, ensemble=False,
     )  # fmt: skip
     shutil.rmtree(folder)
     shutil.move(tmp_path / "s" / "model", tmp_path / "elsewhere")
     network = read_model(tmp_path / "elsewhere")
     assert network.texts is not None
+    quotes = json.loads((tmp_path / "s" / "report.json").read_text())["quotes"]
+    cut, likest = quotes["cut"], [each["likest"] for each in quotes["quotes"]]
+    assert (cut["read"], cut["unit"]) == (10, "tokens")
+    assert 0 < cut["count"] <= cut["of"]
+    assert all(-1 <= each["likeness"] <= 1.0001 and each["label"] in ("poor", "great") for each in likest)
     columns = tuple(type_table(read_raw(tmp_path / "t.csv"), target="label").columns)
     table, _ = apply_kinds(read_raw(tmp_path / "t.csv"), columns, beside=("label",))
     assert judge_rows(network, table, device=torch.device("cpu")).isfinite().all()
@@ -190,6 +202,7 @@ def test_a_column_can_be_said_to_be_text(tmp_path):
     ("settings", "why"),
     [
         ({"backbone": "minilmm"}, "did you mean 'minilm'"),
+        ({"backbone": "none", "set": {"input.length": 64}}, "only for texts that an encoder or a language model reads"),
         ({"backbone": "none", "set": {"table.texts": "encoder", "model.name": "mlp"}}, "needs an encoder of texts"),
         ({"backbone": "none", "set": {"model.name": "words", "loss.name": "focal"}}, "not focal"),
     ],

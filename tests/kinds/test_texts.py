@@ -9,8 +9,9 @@ import pytest
 
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, UsageError
+from tame.data.sources import table_of_texts, texts_of
 from tame.kinds.known import kind_of
-from tame.kinds.texts.source import _read, _require_enough, listed, table_of
+from tame.kinds.texts.source import _read, _require_enough, listed
 
 
 def made(root: Path, files: dict[str, bytes | str]) -> StudyConfig:
@@ -94,6 +95,7 @@ def test_a_class_that_cannot_be_read_is_named(tmp_path):
 
 def test_texts_that_are_the_same_are_one_text():
 
-    table = table_of(["one", "two", "one"])
+    table = table_of_texts(["one", "two", "one"])
     assert table.texts["text"] == ("one", "two")
     assert np.array_equal(table.values["text"], [0, 1, 0])
+    assert texts_of(table) == ["one", "two", "one"]

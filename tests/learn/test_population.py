@@ -9,7 +9,7 @@ from scipy import stats
 
 from made_ground import made_ground
 from tame.core.errors import UsageError
-from tame.learn.population import SLIDERS, Trained, as_trials, gain, place_of, recipes, train
+from tame.learn.population import SLIDERS, Growing, Trained, as_trials, gain, place_of, recipes
 from tame.learn.seen import findings_of, verdict
 
 FEW = [place for place in range(64) if place % 7 == 0][:4]
@@ -31,8 +31,8 @@ def test_values_that_no_slider_has_are_refused():
 def test_a_network_does_not_depend_on_its_company():
     ground, every = made_ground(), [recipes()[place] for place in FEW]
     heard = []
-    together = train(ground, every, say=lambda done, of: heard.append((done, of)))
-    alone = train(ground, every[1:2])[0]
+    together = Growing(ground, every).all(lambda done, of: heard.append((done, of)))
+    alone = Growing(ground, every[1:2]).of(0)
     assert heard[-1] == (4, 4)
     assert [point[0] for point in alone.points] == list(range(1, 41))
     np.testing.assert_allclose([p[2] for p in together[1].points], [p[2] for p in alone.points], atol=1e-4)
@@ -43,10 +43,10 @@ def test_fewer_examples_and_more_units_fit_the_training_examples_closer():
     base = {name: values[0] for name, values in SLIDERS.items()}
     small = recipes()[place_of({**base, "share": 0.5})]
     large = recipes()[place_of({**base, "model.width": 128, "share": 0.1})]
-    one, other = train(ground, [small, large])
+    one, other = Growing(ground, [small, large]).all()
     assert other.points[-1][1] < 0.1 < one.points[-1][1]
     (trial,) = as_trials([other])
-    own = train(ground, [large])[0]
+    own = Growing(ground, [large]).of(0)
     assert verdict(findings_of(trial, _facts(ground))) == "overfitted"
     assert own.right is not None
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from made_seen import adapted
 from tame.core.errors import UsageError
 from tame.core.plain import from_plain, to_plain
 from tame.learn.lesson import lessons
@@ -65,6 +66,9 @@ AGAIN = {
     rf"interval rests on {NUMBER} ": lambda q, s, n: n * 2**2,
     rf"accuracy of {NUMBER} was measured on {NUMBER} ": lambda q, s, p, n: (p * (1 - p)) ** 0.5 / n**0.5,
     rf"at least one of {NUMBER} random": lambda q, s, n: 100 - 100 * math.exp(n * math.log(0.9)),
+    rf"needs {NUMBER} bits for each token": lambda q, s, b: math.exp(b * math.log(2)),
+    rf"matrix has {NUMBER} rows and {NUMBER} columns\. .* rank {NUMBER} ": lambda q, s, o, d, r: r * o + r * d,
+    rf"cost {NUMBER} bits per character before and {NUMBER} after": lambda q, s, a, b: (b - a) / a * 100,
     rf"has {NUMBER} values for each of {NUMBER} fields": lambda q, s, v, f: math.prod([int(v)] * int(f)),
 }
 
@@ -76,6 +80,14 @@ def of_words(question, seen):
         if found is not None:
             return again(question, seen, *found)
     return None
+
+
+def test_what_a_language_model_forgot_is_asked_about(seen):
+    own = replace(seen, language=adapted())
+    found = [each for each in all_questions(own, "texts") if "nothing to do with yours" in each.text]
+    assert found
+    for question in found:
+        assert judge(question, of_words(question, own)).right
 
 
 @pytest.mark.sampled(3)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -19,86 +19,28 @@ from PIL import Image
 pytest.importorskip("starlette", reason="the extra ui is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 
+from bad_studies import damaged, ended, imported, killed, newer, old
 from browsing import opened, study_in, wait_until
-from served_pages import KEY, serving, unpack
-from tame.app.exchange import import_trials
+from served_pages import KEY, serving
 from tame.core.config import StudyConfig
 from tame.core.records import Event
 from tame.pages.serve import PORTS, bound
-from tame.study.events import Ended
 from tame.study.inbox import Seal, waiting
 from tame.study.live import Live, Spent
 from tame.study.session import begin
 from tame.study.state import Silent
-
-DIES = """
-import os, sys
-sys.path.insert(0, sys.argv[2])
-from browsing import fill
-from tame.core.config import StudyConfig
-from tame.study.live import Live, Spent
-from tame.study.live import Live, Spent
-from tame.study.session import begin
-from tame.study.state import Silent
-with begin(StudyConfig(data="x", out=sys.argv[1], time_s=60.0), Silent()) as study:
-    speaker = Live(study.folder, lambda: Spent(used_s=3.0, given_s=60.0))
-    speaker.phase("stage 3 of 6: searching")
-    fill(study, trials=3, epochs=4)
-    print("ready", flush=True)
-    sys.stdin.read()
-"""
-HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-def old(name, runs):
-    """A study of an earlier version at runs/NAME."""
-    source = unpack(name, runs.parent / "unpacked")
-    return shutil.copytree(source, runs / name)
-
-
-def damaged(runs):
-    folder = old("table", runs).rename(runs / "damaged")
-    content = bytearray((folder / "study.db").read_bytes())
-    content[5000:9000] = b"\xff" * 4000
-    (folder / "study.db").write_bytes(bytes(content))
-
-
-def newer(runs):
-    folder = old("table", runs).rename(runs / "newer")
-    with sqlite3.connect(folder / "study.db") as database:
-        database.execute("PRAGMA user_version = 99")
-    database.close()
-
-
-def imported(runs):
-    table = runs.parent / "earlier.csv"
-    table.write_text("lr,batch,loss\n0.1,32,0.9\n0.01,64,0.5\n")
-    import_trials(table, out=runs / "imported", metric="loss", mode="min")
-
-
-def ended(runs):
-    with begin(StudyConfig(data="x", out=str(runs / "ended"), time_s=60.0), Silent()) as study:
-        study.keep(Ended(code=4, why="every trial diverged"))
-
-
-def killed(runs):
-    """A study whose process is killed in the middle."""
-    own = subprocess.Popen(
-        [sys.executable, "-c", DIES, str(runs / "killed"), HERE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert own.stdout.readline() == b"ready\n"
-    own.send_signal(signal.SIGKILL)
-    own.communicate()
-
 
 STATES = {  # of a study: how it is made, its word, what its own page says, and what it must not say
     "table": (lambda runs: old("table", runs), "finished", ("2026", "tame predict"), ("Nothing was lost",)),
     "stopped": (lambda runs: old("stopped", runs), "stopped", ("Everything is saved. Go on with:", "tame resume"), ()),
     "damaged": (damaged, "cannot be read", ("damaged",), ("Nothing was lost", "tame resume", "sealed")),
     "newer": (newer, "cannot be read", ("made by a newer TAME", "update TAME"), ("Nothing was lost",)),
-    "imported": (imported, "imported trials", ("tame fit DATA --start-from",), ("Nothing was lost",)),
+    "imported": (imported, "imported trials", ("tame fit DATA --start-from",), ("Nothing was lost", "0.0 s", "sealed")),
     "ended": (ended, "ended without a result", ("Every trial diverged.",), ("Nothing was lost",)),
-    "killed": (killed, "its process has ended", ("Nothing was lost. Go on with:", "tame resume"), ()),
+    "killed": (
+        killed, "its process has ended", ("Nothing was lost. Go on with:", "tame resume", "interrupted"),
+        ("3 training",),
+    ),
 }  # fmt: skip
 
 
@@ -136,11 +78,13 @@ def test_a_study_in_this_state_says_so_and_what_to_do(chromium, unwell, name):
 
 @pytest.mark.sampled(9)
 @pytest.mark.parametrize("name", STATES)
-@pytest.mark.parametrize("path", ["/trials", "/report", "/try"])
+@pytest.mark.parametrize("path", ["/trials", "/space", "/report", "/try"])
 def test_all_pages_of_a_study_in_this_state_open(chromium, unwell, name, path):
     with opened(chromium, unwell, f"/s/{study_in(unwell, name)}{path}") as page:
         page.wait_for_selector("h1, iframe")
         assert "Traceback" not in page.content()
+        if STATES[name][1] == "cannot be read":
+            assert [text for text in STATES[name][2] if text not in page.inner_text("main")] == []
 
 
 def test_a_study_that_is_deleted_while_it_is_watched_says_so(chromium, running):
@@ -223,6 +167,24 @@ def test_a_port_that_is_taken_is_said_and_the_next_one_used(chromium, tmp_path):
             page.goto(address)
             wait_until(lambda: "tame demo" in page.inner_text("main"))
             page.close()
+
+
+def test_without_a_browser_the_address_is_there_to_be_opened(tmp_path):
+    own, terminal = pty.openpty()
+    environment = {**os.environ, "DISPLAY": ":9", "PATH": str(tmp_path), "BROWSER": ""}
+    environment.pop("CI", None)
+    shown = subprocess.Popen(
+        [sys.executable, "-P", "-m", "tame.app.cli", "ui", str(tmp_path), "--port", "0"], stdout=terminal,
+        stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    try:
+        assert shown.stderr.readline() == "no browser was found; open this address in one yourself\n"
+        assert os.read(own, 1000).startswith(b"http://127.0.0.1:")
+    finally:
+        shown.send_signal(signal.SIGINT)
+        shown.communicate(timeout=20)
+        os.close(own)
+        os.close(terminal)
 
 
 def picture(seed, colour=0):

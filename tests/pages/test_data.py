@@ -14,28 +14,22 @@ pytest.importorskip("starlette", reason="the extra ui is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 
 from browsing import opened, wait_until
+from insect_studies import config_for, sealed_study
 from made_insects import CLASSES, hashes, insects
 from served_pages import serving
 from tame.app.own_key import own_key
-from tame.app.own_studies import own_list, remember
-from tame.app.run import fit_study, resolved
-from tame.core.config import StudyConfig
+from tame.app.own_studies import own_list
+from tame.app.run import fit_study
 from tame.core.edits import EDITS, read_edits
 from tame.study.heed import heed
 from tame.study.inbox import Seal
 from tame.study.live import Live, Spent
-from tame.study.opening import open_data
-from tame.study.session import begin, reopen
+from tame.study.session import reopen
 from tame.study.state import Silent, read_state
 
 MODULE = (sys.executable, "-P", "-m")
 LONG_S = 300.0  # on a machine that does much else
 SHOWS, EDITS_TAKEN = (*MODULE, "tame.app.looking"), (*MODULE, "tame.app.editing")
-
-
-def config_for(root, out, **changes):
-    given = {"trials": 1, "epochs": 2, "folds": 2, "widen": False, "backbone": "none", "set": {"input.size": 32}}
-    return StudyConfig(data=str(root), out=str(out), **{**given, **changes})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,12 +52,7 @@ def finished(tmp_path_factory):
 def sealed(tmp_path):
     """A study whose data was read and split, and whose test part is sealed."""
     root = insects(tmp_path / "photos")
-    config = resolved(config_for(root, tmp_path / "runs" / "one"))
-    with begin(config, Silent()) as study:
-        remember(study.state.opened, {}, Silent())
-        study.hire(cache=tmp_path / "cache", inline=True)
-        open_data(study)
-    return root, tmp_path / "runs" / "one"
+    return root, sealed_study(root, tmp_path / "runs" / "one", cache=tmp_path / "cache")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -13,12 +14,21 @@ pytest.importorskip("starlette", reason="the extra ui is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 
 from browsing import opened, study_in, wait_until
+from insect_studies import sealed_study
+from made_insects import insects
 from served_pages import serving, unpack
+from tame.app.own_key import own_key
 from tame.core.records import Event, Finding, Point
+from tame.study.state import Silent
 
-PATHS = ("/", "/s/{}", "/s/{}/trials?trial=3", "/s/{}/report", "/s/{}/try", "/teach", "/compare?a={}&b={}")
+PATHS = (
+    "/", "/s/{}", "/s/{}/trials?trial=3", "/s/{}/space", "/s/{own}/data?view=classes&at={row}", "/s/{}/report",
+    "/s/{}/try", "/teach", "/compare?a={}&b={}",
+)  # fmt: skip
+SHOWS = (sys.executable, "-P", "-m", "tame.app.looking")
 WIDTHS = (320, 390, 640, 1280)  # a small telephone, a telephone, 1280 at twice the size, a screen
-SHEETS = {"/": 2, "/s/{}": 4, "/s/{}/trials": 3, "/teach": 2, "/compare?a={}&b={}": 2}  # at most, of paper
+# At most, of paper.
+SHEETS = {"/": 2, "/s/{}": 4, "/s/{}/trials": 3, "/s/{}/space": 3, "/teach": 2, "/compare?a={}&b={}": 2}
 STEPS_S = 6.0  # in which a live region speaks twice at most, once at the start
 
 # Text and the colour behind it, as WCAG 2.2 compares them (success criterion 1.4.3).
@@ -70,9 +80,10 @@ NEED_NAMES = {
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    """Finished studies, one of them of pictures, and classes that are being taught."""
+def kept(tmp_path_factory, one_thread):
+    """Finished studies, one of them of pictures, one whose data can be looked at, and classes that are being taught."""
     runs = tmp_path_factory.mktemp("kept") / "runs"
+    cache = runs.parent / "cache"
     for number, name in enumerate(("bee", "wasp", "fly")):
         folder = runs / "taught" / "pictures" / name
         folder.mkdir(parents=True)
@@ -81,28 +92,36 @@ def kept(tmp_path_factory):
             Image.fromarray(noise).save(folder / f"{'0' * 60}{seed:04d}.png")
     for name in ("table", "stopped", "pictures"):
         shutil.copytree(unpack(name, runs.parent / "unpacked"), runs / name)
-    with serving(runs, fit=("true",), answers=("true",)) as own:
-        yield own
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAME_CACHE", str(cache))
+        sealed_study(insects(runs.parent / "photos"), runs / "own", cache=cache)
+        with serving(runs, key=own_key(Silent()), fit=("true",), answers=("true",), shows=SHOWS) as own:
+            yield own
 
 
 def place(own, path):
-    return path.replace("{}", study_in(own, "pictures"))
+    split = (own.folder / "own" / "split.csv").read_text().splitlines()[1:]
+    row = next(number for number, line in enumerate(split) if line.split(",")[1] == "train")
+    found = path.replace("{}", study_in(own, "pictures")).replace("{row}", str(row))
+    return found.replace("{own}", study_in(own, "own"))
 
 
 def settled(page):
-    page.locator("text=Looking…").wait_for(state="detached")
+    page.locator("text=/Looking( at the data)?…/").wait_for(state="detached")
     page.wait_for_timeout(300)
 
 
 @pytest.mark.sampled(8)
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("how", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}])
-def test_all_text_can_be_read(chromium, kept, path, how):
-    with opened(chromium, kept, place(kept, path), **how) as page:
+def test_all_text_can_be_read(chromium, kept, path):
+    """In the light, in the dark, and in colours that the system forces on pages."""
+    with opened(chromium, kept, place(kept, path)) as page:
         settled(page)
-        seen, found = page.evaluate(CONTRASTS)
-        assert seen > 5
-        assert found == []
+        for how in ({"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}):
+            page.emulate_media(**how)
+            seen, found = page.evaluate(CONTRASTS)
+            assert seen > 5
+            assert found == [], how
 
 
 def test_the_check_of_contrast_finds_what_is_too_pale(chromium):

@@ -18,7 +18,7 @@ from tame.learn.questions import questions
 ECHO = (
     sys.executable, "-c",
     "import sys, json\nwhile line := sys.stdin.buffer.readline():\n own = json.loads(line)\n"
-    " print(json.dumps({'what': own['what'], 'about': sys.argv[1:], 'right': own['asked'].get('good')}), flush=True)",
+    " print(json.dumps({'what': own['what'], 'about': own['study'], 'right': own['asked'].get('good')}), flush=True)",
 )  # fmt: skip
 ENDS = (sys.executable, "-c", "pass")
 REFUSES = (sys.executable, "-c", 'import sys\nfor line in sys.stdin: print(\'{"problem": "no"}\', flush=True)')
@@ -135,9 +135,9 @@ def test_what_is_asked_of_the_process_says_what_it_is_about(studies, tmp_path):
         status, _, said = own.change("/api/learn/descent/ask/facts", json.dumps({"asked": {"good": True}}).encode())
         found = json.loads(said)
         assert status == 200
-        assert found["about"] == [str(study.resolve())]
+        assert found["about"] == str(study.resolve())
         _, _, said = own.change("/api/learn/fit/ask/x", json.dumps({"study": "demo", "asked": {}}).encode())
-        assert json.loads(said)["about"] == ["demo"]
+        assert json.loads(said)["about"] == "demo"
     assert read_progress(tmp_path / "state").lessons["descent"] == Tally(1, 1)
 
 

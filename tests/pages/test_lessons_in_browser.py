@@ -192,12 +192,23 @@ def test_batches_are_bet_on(browser, served):
 
 
 def test_an_outlier_pulls_and_costs_change_answers(browser, served):
+    pull = ask(served, "losses", "line", y=8)["pull"]
+    right = sorted(pull, key=lambda name: -pull[name])
     with opened(browser, served, "losses") as page:
+
+        def arrange(names):
+            """Moves each to the top, the last one first."""
+            for name in reversed(names):
+                for _ in range(3):
+                    up = page.locator(f"button[aria-label='{name} up']")
+                    if up.count():
+                        up.click()
+
         page.wait_for_selector("text=It pulls, most first")
+        arrange(right[::-1])
         page.click("button:has-text('Commit')")
         told(page, right=False, at=0)
-        for name in ("huber", "squared", "squared"):
-            page.click(f"button[aria-label='{name} up']")
+        arrange(right)
         page.click("button:has-text('Commit')")
         page.wait_for_selector(".told.right")
         page.wait_for_selector("text=The hinge loss no longer looks at")
@@ -247,21 +258,35 @@ def test_derivatives_are_computed_by_hand(browser, served):
         form.locator(".told.right").wait_for()
 
 
-def test_curves_are_sorted_and_a_network_is_mended(browser, served):
-    curves = ask(served, "fit", "curves")["curves"]
+def test_curves_are_sorted_and_a_network_is_fixed(browser, served):
     with opened(browser, served, "fit") as page:
+        page.wait_for_selector("text=Fix it")
+        page.select_option("select[aria-label='The change']", "share")
+        page.click("button:has-text('Compare')")
+        page.wait_for_selector("text=The change helped")
+        page.wait_for_selector("text=Curve 1 of")
+        curves = ask(served, "fit", "curves")["curves"]
         for place in range(2):
             page.wait_for_selector(f"text=Curve {place + 1} of")
             right = ask(served, "fit", "sort", trial=curves[place]["trial"], answer="good")["verdict"]
             wrong = "good" if right != "good" else "overfitted"
             page.locator(f"input[name=sort][value='{wrong if place else right}']").check()
-            page.click("button:has-text('Answer')")
-            page.wait_for_selector(f".told.{'wrong' if place else 'right'}")
+            page.locator("button:has-text('Answer')").first.click()
+            page.wait_for_selector(f".told.{'wrong' if place else 'right'}:has-text('The doctor')")
             page.click("button:has-text('Next')")
-        page.wait_for_selector("text=Fix it")
-        page.select_option("select[aria-label='The change']", "share")
-        page.click("button:has-text('Compare')")
-        page.wait_for_selector("text=The change helped")
+
+
+def test_six_curves_are_named(browser, served):
+    with opened(browser, served, "rate") as page:
+        page.wait_for_selector("text=Curve 1 of 6")
+        curves = ask(served, "rate", "curves", first="rate", many=6)["curves"]
+        for curve in curves:
+            right = ask(served, "rate", "sort", trial=curve["trial"], answer="good")["verdict"]
+            page.locator(f"input[name=sort][value='{right}']").check()
+            page.click("button:has-text('Answer')")
+            page.wait_for_selector(".told.right:has-text('with a rate of')")
+            page.click("button:has-text('Next')")
+        page.wait_for_selector("text=6 of 6 as the doctor says")
 
 
 def test_flattery_is_guessed(browser, served):
@@ -275,19 +300,70 @@ def test_flattery_is_guessed(browser, served):
 
 def test_a_search_by_hand_is_compared(browser, served):
     with opened(browser, served, "search") as page:
-        page.wait_for_selector("text=Choose 8 recipes")
-        for place in range(8):
-            slide(page, "Units", place % 4)
-            slide(page, "Share of the examples", place // 4)
-            page.click("button:has-text('Try it')")
-            page.wait_for_selector(f"table tbody tr:nth-child({place + 1})")
+        for place in range(3):
+            page.wait_for_selector(f"h3:has-text('Round {place + 1} of 3')")
+            for tried in range(6):
+                page.locator("button:has-text('Try')").first.click()
+                page.wait_for_selector(f"text={tried + 1} of 6 tried")
+            if place < 2:
+                page.click("button:has-text('Next round')")
         page.wait_for_selector("text=Was it real?")
+        assert page.locator("th:has-text('Round')").count() == 3
+
+
+def test_texts_are_told_apart_and_little_is_forgotten(browser, served):
+    with opened(browser, served, "texts") as page:
+        page.wait_for_selector("text=Which was written after")
+        for place in range(3):
+            good = ask(served, "texts", "which", pair=place, after=0)["right"]
+            page.click(f"button[aria-label='Text {1 if good == (place != 1) else 2} was written after']")
+            told(page, right=place != 1)
+            page.click("button:has-text('Next')")
+        page.wait_for_selector("text=2 of 3 were told apart")
+        slide(page, "Steps", 5)
+        slide(page, "Rate, on a logarithmic scale", -2)
+        page.click("button:has-text('Adapt')")
+        page.wait_for_selector(".told.wrong:has-text('It gained too little')")
+
+
+def test_the_exercise_is_done_without_code(browser, served):
+    def choose(name, value, words):
+        page.locator(f"input[name={name}][value='{value}']").check()
+        page.locator(f"button:has-text('{words}')").first.click()
+
+    with opened(browser, served, "bees") as page:
+        page.wait_for_selector("text=pairs that show the same")
+        choose("split", "groups", "Split")
+        page.wait_for_selector(".told.right:has-text('divides')")
+        page.click("button:has-text('Train it')")
+        page.wait_for_selector("text=What would you say of its curve")
+        choose("curve", ask(served, "bees", "read", answer="good")["verdict"], "Answer")
+        page.wait_for_selector(".told.right:has-text('The doctor says')")
+        page.click("button:has-text('Read the first report')")
+        for place in range(5):
+            page.wait_for_selector(f"input[name=fault-{place}]")
+            name = ask(served, "bees", "found", place=place, answer="matrix")["name"]
+            choose(
+                f"fault-{place}",
+                name if place else next(each for each in ("scale", "copies") if each != name),
+                "Say what",
+            )
+            page.wait_for_selector(f"h4:has-text('Report {place + 1}') ~ .told")
+            if place < 4:
+                page.click("button:has-text('Next report')")
+        page.wait_for_selector("text=4 of 5 faults found")
+        choose("change", "worse", "Commit and train")
+        page.wait_for_selector("table:has-text('You said')")
+        choose("doctor", "better", "Call the doctor")
+        page.wait_for_selector("text=The doctor says >> nth=1")
+        choose("exam", "better", "Open the exam")
+        page.wait_for_selector("td:has-text('pretrained')")
 
 
 def test_transfer_is_read_off_and_destroyed(browser, served):
     needed = ask(served, "transfer", "reading", examples=1)["needed"] or 1000
     with opened(browser, served, "transfer") as page:
-        page.wait_for_selector("text=A rate that destroys")
+        page.wait_for_selector("button:has-text('Answer'):enabled")
         page.fill("input[name=examples]", "0.5")
         page.click("button:has-text('Answer')")
         told(page, right=False)
@@ -305,12 +381,17 @@ def test_the_stages_are_told(browser, served):
         page.wait_for_selector("text=gets a name")
 
 
-@pytest.mark.parametrize("width", [320, 1280])
-def test_no_lesson_scrolls_sideways(browser, served, width):
-    with opened(browser, served, "descent") as page:
-        page.set_viewport_size({"width": width, "height": 800})
-        page.wait_for_selector("text=The five steps")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+@pytest.mark.parametrize("name", NAMES)
+def test_no_lesson_scrolls_sideways(browser, served, name):
+    with opened(browser, served, name) as page:
+        page.wait_for_selector("#app h2")
+        waits = page.locator("#app").get_by_text(re.compile("your examples…|the pictures…"))
+        sync_api.expect(waits).to_have_count(0, timeout=LONG_MS)
+        for width in (320, 390, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            if SHOTS:
+                page.screenshot(path=Path(SHOTS) / f"{name}-{width}.png", full_page=True)
 
 
 def test_cards_are_turned(browser, served):

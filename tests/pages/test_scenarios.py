@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-ROWS = re.findall(r"^\| (\d+) \| (.+?) \| (.+) \|$", Path(__file__).with_name("README.md").read_text(), flags=re.M)
+TABLES = Path(__file__).with_name("README.md").read_text()
+ROWS = re.findall(r"^\| (\d+) \| (.+?) \| (.+) \|$", TABLES, flags=re.M)
+BAD = re.findall(r"^\| ([^|]+) \| (`[^|]+) \|$", TABLES, flags=re.M)
 OF_PAGES = sorted(Path(__file__).parent.glob("test_*.py"))
 FREE = {"test_hostile.py", "test_scenarios.py"}  # whose pages are not ours
 OWN = {
@@ -34,6 +36,13 @@ def test_all_scenarios_are_in_the_table_once():
 def test_a_scenario_has_its_tests_or_says_that_it_has_none_yet(number, tests):
     named = re.findall(r"`(test_\w+)`", tests)
     assert named or "not yet" in tests
+    assert set(named) - defined() == set()
+
+
+@pytest.mark.parametrize(("what", "tests"), BAD)
+def test_what_is_not_as_it_should_be_has_its_tests(what, tests):
+    named = re.findall(r"`(test_\w+)`", tests)
+    assert named
     assert set(named) - defined() == set()
 
 

@@ -6,6 +6,8 @@ import importlib.util
 import json
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -274,6 +276,13 @@ def test_no_token_is_written_down(tmp_path, capfd):
     written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     for word in (token, secret):
         assert word not in told + written
+
+
+def test_the_server_loads_nothing_large():
+    """Each of these takes seconds on a slow machine before the address is printed, and dozens of megabytes."""
+    large = "{'torch', 'sklearn', 'scipy', 'pyarrow', 'optuna'}"
+    code = f"import sys, tame.pages.server; print(sorted({large} & {{*sys.modules}}))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_an_empty_folder_says_how_to_begin(tmp_path):

@@ -150,6 +150,28 @@ def test_one_study_trains_at_a_time(tmp_path):
         shop._trains.wait()
 
 
+def test_a_server_that_starts_again_knows_what_it_has_begun(tmp_path):
+    shop = Workshop(tmp_path / "runs", fit=WAITS)
+    for name in ("bee", "wasp"):
+        shop.add(name)
+    fill(shop)
+    shop.train(30.0)
+    again = Workshop(tmp_path / "runs", fit=FAILS)
+    try:
+        assert again.is_training
+        assert (again.study, again.problem()) == (None, "")
+        with pytest.raises(UsageError, match="already"):
+            again.train(30.0)
+    finally:
+        shop._trains.kill()
+        shop._trains.wait()
+    assert not again.is_training
+    assert again.problem() == "it ended without a word"
+    again.train(30.0)
+    again._trains.wait(30)
+    assert Workshop(tmp_path / "runs", fit=FAILS).problem() == "tame: this data cannot be used"
+
+
 def test_the_pages_take_pictures_and_refuse_all_else(tmp_path):
     with serving(tmp_path, fit=FAILS) as own:
         head = {"Origin": f"http://{own.host}", "X_Tame": "1", "Sec_Fetch_Site": "same-origin"}

@@ -72,6 +72,12 @@ def test_a_folder_that_does_not_fit_together_is_refused(tmp_path: Path, changes:
         open_language_model(folder)
 
 
+def test_an_adapter_without_its_base_is_refused_with_the_cure(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "some/model", "r": 8}')
+    with pytest.raises(UsageError, match=r"holds an adapter, not a model: put it into its base, some/model"):
+        open_language_model(tmp_path)
+
+
 def test_a_folder_opens_as_it_was_written(tmp_path: Path) -> None:
     own = tiny()
     found = open_language_model(write_model(tmp_path / "model", own))

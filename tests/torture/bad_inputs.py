@@ -21,21 +21,9 @@ from PIL import Image
 
 from tame.app import cli
 from tame.parts.network import OPENS, SCHEMA
+from torture.bad import DATA, FIT, GOOD, REFUSED, STORAGE, USAGE, Bad, Make
+from torture.bad_texts import texts
 from torture.rig import in_fork
-
-Make = Callable[[Path], list[str]]  # makes the input in a folder, and says the command
-FIT = ("--inline", "--quiet", "--trials", "1", "--epochs", "1", "--seed", "1")
-GOOD, USAGE, DATA, STORAGE, REFUSED = 0, 2, 3, 6, 7
-
-
-@dataclass(frozen=True)
-class Bad:
-    """One input: what it is, the command, and the exit codes of which each is right."""
-
-    group: str
-    what: str
-    right: tuple[int, ...]
-    make: Make
 
 
 @dataclass(frozen=True)
@@ -56,6 +44,7 @@ def every() -> Iterator[Bad]:
     yield from tables()
     yield from pictures()
     yield from lists()
+    yield from texts()
     yield from configs()
     yield from models()
     yield from stores()

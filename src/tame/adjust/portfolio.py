@@ -173,9 +173,12 @@ def tables(num_examples: int, *, task: str, epochs: int | None, seed: int, colum
     return _preset(_tables(num_examples, task=task, columns=columns), about)
 
 
-def texts(num_examples: int, *, task: str, epochs: int | None, seed: int, columns: int, encoded: bool) -> Preset:
+def texts(
+    num_examples: int, *, task: str, epochs: int | None, seed: int, columns: int, encoded: bool,
+    lengths: Sequence[int] = (),
+) -> Preset:  # fmt: skip
     """Models of a table with columns of text. columns: how many others there are; encoded: whether there are features
-    of an encoder.
+    of an encoder; lengths: tokens that it reads of each text, the one to begin with first.
 
     Linear models on words are always tried first: on 5,000 texts and more they are hard to beat. Of STRENGTHS, the
     inverse penalty of liblinear, 10 to 100 did best on the texts that TAME is tested on.
@@ -193,6 +196,13 @@ def texts(num_examples: int, *, task: str, epochs: int | None, seed: int, column
         words.insert(1, Tried({"table.texts": "tfidf"}, "words on their main axes, instead of the encoder's features"))
         why = "the features of the encoder, or words on their main axes"
         own["table.texts"] = Searched(Choice("encoder", "tfidf"), why, rank=TEXTS_RANK)
+    if lengths:
+        about["input.length"] = lengths[0]
+    if len(lengths) > 1:
+        why = "more of each text says more, and much of a long one may say nothing"
+        every = Choice(*sorted(lengths), when={"table.texts": "encoder"})
+        own["input.length"] = Searched(every, why, rank=LENGTH_RANK)
+        words.insert(2, Tried({"input.length": lengths[1]}, "another length of texts"))
     return _preset(found, about, first=words, own=own)
 
 

@@ -207,7 +207,7 @@ def fit(
     of them, as torchvision's and Hugging Face's, or a dict of such by part. model: a function that makes an nn.Module
     from its own hyperparameters, which `space` may name. space: dimensions by recipe field (tame.Float, tame.Int,
     tame.Choice), or texts as on the command line; set: fields that are fixed; start_from: folders of earlier studies
-    whose best recipes are tried first; settings: the fields of StudyConfig (target, image,
+    whose best recipes are tried first; settings: the fields of StudyConfig (target, image, text,
     columns={"year": "category", "id": "ignore"}, backbone, trials, epochs, search, widen, stop_search_early, metric,
     seed, out, store, ...).
     Raises the errors of tame.core.errors.
@@ -246,7 +246,7 @@ def fit(
     config = StudyConfig(data=ARRAYS, model=reference, **{**about, "out": about.get("out") or _out("arrays")})
 
     def keep(folder: Path) -> None:
-        keep_arrays(arrays, config.task, folder, plain=model is not None, told=config.columns)
+        keep_arrays(arrays, config.task, folder, plain=model is not None, told=config.told)
 
     with watching(quiet=quiet) as watcher:
         if reference == INLINE:

@@ -467,6 +467,7 @@ def demo(
     table: Annotated[
         bool, typer.Option("--table", help="draw a table of measured insects instead", metavar="")
     ] = False,
+    text: Annotated[bool, typer.Option("--text", help="write letters to a botanic garden instead", metavar="")] = False,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="open the report in a browser", metavar="")
     ] = True,
@@ -475,14 +476,16 @@ def demo(
 ) -> None:
     """Draw pictures of bees, wasps, other insects and nothing, faults included, and run a whole study, offline."""
     from tame.app.browser import open_page
-    from tame.app.demo import run_demo, run_table_demo
+    from tame.app.demo import run_demo, run_table_demo, run_text_demo
     from tame.app.progress import watching
 
     seconds = parse_time(time)
-    require(not (table and pictures), "--pictures is about pictures; leave it out with --table")
+    require(not (table and text), "give --table or --text, not both")
+    require(not (pictures and (table or text)), f"--pictures is not for --{'table' if table else 'text'}; leave it out")
     with watching(quiet=quiet, ends=STARTED + seconds) as watcher:
-        if table:
-            found = run_table_demo(watcher, time_s=seconds, seed=seed, out=out, started=STARTED)
+        if table or text:
+            run = run_text_demo if text else run_table_demo
+            found = run(watcher, time_s=seconds, seed=seed, out=out, started=STARTED)
         else:
             found = run_demo(watcher, time_s=seconds, seed=seed, out=out, pictures=pictures, started=STARTED)
     if json:

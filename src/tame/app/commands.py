@@ -115,7 +115,7 @@ PLAN = tuple(
     name for name in FIT if name not in ("widen", "doctor", "stop_search_early", "ensemble", "out", "store")
 )  # what a plan depends on
 CHECK = (
-    "data", "task", "target", "image", "label_pattern", "columns", "groups", "order", "backbone", "val", "test",
+    "data", "task", "target", "image", "text", "label_pattern", "columns", "groups", "order", "backbone", "val", "test",
     "edits", "mute",
 )  # fmt: skip
 AGAIN = "{} again, for a study that you did not start on this machine"

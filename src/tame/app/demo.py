@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -17,6 +18,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tame.app.drawing.letters import IDENTIFIER as NUMBER
+from tame.app.drawing.letters import LEAK as REPLY
+from tame.app.drawing.letters import LETTER, LetterFaults, write_letters
+from tame.app.drawing.letters import TARGET as TOPIC
 from tame.app.drawing.picture import CLASSES
 from tame.app.drawing.picture_set import Drawn, Faults, draw, planted
 from tame.app.drawing.table import CONSTANT, IDENTIFIER, LEAK, TARGET, TableFaults, draw_table
@@ -45,6 +50,8 @@ COUNT = 320  # pictures per class
 FAULTS = Faults(mislabelled=12, near_duplicates=16, copies=6, unreadable=6)
 ROWS = 2400
 TABLE_FAULTS = TableFaults(copies=24, conflicts=6, unlabelled=12, infinite=4)
+LETTERS = 2000
+LETTER_FAULTS = LetterFaults(copies=24, near=16, conflicts=6, unlabelled=12, empty=8)
 # Insects lie in any direction, and many steps on few pixels are worth more than few on many: chosen on pictures drawn
 # with a seed that no demo uses (benchmarks/README.md).
 SETTINGS: Mapping[str, Value] = {"input.size": 96, "augment.rotation": 180.0}
@@ -134,6 +141,23 @@ def run_table_demo(watcher: Watcher, *, time_s: float, seed: int, out: str | Non
     return Demo(result, faults_in_table([*seen, *result.findings]))
 
 
+def run_text_demo(watcher: Watcher, *, time_s: float, seed: int, out: str | None, started: float) -> Demo:
+    """Writes letters (once per seed), checks them, and fits a model to them without the replies, which give all
+    away."""
+    path = Path("runs") / f"demo-letters-{seed}.csv"
+    if not path.exists():
+        watcher.phase(f"writing {LETTERS:,} letters to a botanic garden")
+        drawn_once(path, lambda draft: write_letters(draft, seed=seed, rows=LETTERS, faults=LETTER_FAULTS))
+    watcher.phase("looking at the letters, as tame check does")
+    seen = check_data(StudyConfig(data=str(path), target=TOPIC, seed=seed))
+    config = StudyConfig(
+        data=str(path), target=TOPIC, text=LETTER, columns={REPLY: "ignore"}, time_s=time_s, seed=seed, out=out
+    )
+    result = fit_study(config, watcher, started=started)
+    missing = {each.name: each.missing for each in result.data_facts.columns or ()}
+    return Demo(result, faults_in_letters([*seen.findings, *result.findings], empty=missing.get(LETTER, 0)))
+
+
 def faults_in_pictures(drawn: Drawn, state: State, result: Result) -> tuple[Planted, ...]:
     """What was planted in the pictures, and what of it the study found."""
     about = from_plain(PictureFacts, state.data or {}, what="the facts of the pictures")
@@ -157,29 +181,56 @@ def faults_in_pictures(drawn: Drawn, state: State, result: Result) -> tuple[Plan
 def faults_in_table(findings: Sequence[Finding]) -> tuple[Planted, ...]:
     """What was planted in the table, and what of it was found."""
     by_code = {each.code: each.evidence for each in findings}
-
-    def named(code: str, column: str) -> int:
-        return int(any(column in str(each.evidence.get("columns", "")) for each in findings if each.code == code))
-
-    def counted(code: str, name: str) -> int:
-        value = by_code.get(code, {}).get(name, 0)
-        return value if isinstance(value, int) else 0
-
+    named, counted = partial(_named, findings), partial(_counted, findings)
     infinite = sum(map(int, re.findall(r"(\d+) cells? (?:is|are) infinite", str(by_code.get("infinite_values", "")))))
     faults, left_out, ignored = TABLE_FAULTS, "left out", f"left out: --column {LEAK}=ignore"
-    twins = counted("duplicate_rows", "rows") // 2 - counted("label_conflict", "count") // 2
     return (
         Planted("a column that gives the answer away", 1, named("target_leak", LEAK), ignored),
         Planted("a column of names", 1, named("identifier_columns", IDENTIFIER), left_out),
         Planted("a column that never changes", 1, named("constant_columns", CONSTANT), left_out),
         Planted("rows without an answer", faults.unlabelled, counted("skipped_rows", "count"), left_out),
         Planted("masses that are infinite", faults.infinite, infinite, "taken as missing"),
-        Planted("rows that are there twice", faults.copies, twins, "kept on one side of the split"),
+        Planted("rows that are there twice", faults.copies, _twins(findings), "kept on one side of the split"),
         Planted(
             "rows that are there twice, with two answers", faults.conflicts, counted("label_conflict", "count") // 2,
             "named, kept on one side",
         ),
     )  # fmt: skip
+
+
+def faults_in_letters(findings: Sequence[Finding], *, empty: int) -> tuple[Planted, ...]:
+    """What was planted in the letters, and what of it was found. empty: letters that were taken as missing."""
+    named, counted = partial(_named, findings), partial(_counted, findings)
+    faults, left_out, together = LETTER_FAULTS, "left out", "kept on one side of the split"
+    ignored = f"left out: --column {REPLY}=ignore"
+    return (
+        Planted("replies that give the topic away", 1, named("target_leak", REPLY), ignored),
+        Planted("a column of numbers of letters", 1, named("identifier_columns", NUMBER), left_out),
+        Planted("letters without a topic", faults.unlabelled, counted("skipped_rows", "count"), left_out),
+        Planted("letters that are empty", faults.empty, empty, "taken as missing"),
+        Planted("letters that are there twice", faults.copies, _twins(findings), together),
+        Planted(
+            "letters that are there twice, on two topics", faults.conflicts, counted("label_conflict", "count") // 2,
+            "named, kept on one side",
+        ),
+        Planted("letters sent again, a little changed", faults.near, counted("near_duplicates", "count"), together),
+    )  # fmt: skip
+
+
+def _named(findings: Sequence[Finding], code: str, column: str) -> int:
+    """1 where a finding names the column, else 0."""
+    return int(any(column in str(each.evidence.get("columns", "")) for each in findings if each.code == code))
+
+
+def _counted(findings: Sequence[Finding], code: str, name: str) -> int:
+    """A number of the last finding of this code; 0 where there is none."""
+    value = {each.code: each.evidence for each in findings}.get(code, {}).get(name, 0)
+    return value if isinstance(value, int) else 0
+
+
+def _twins(findings: Sequence[Finding]) -> int:
+    """Rows that are there twice with one target."""
+    return _counted(findings, "duplicate_rows", "rows") // 2 - _counted(findings, "label_conflict", "count") // 2
 
 
 def pretraining_in_words(result: Result, beside: FromScratch) -> str:

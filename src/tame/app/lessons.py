@@ -1,19 +1,26 @@
 """The examples and the study of a lesson, opened for the terminal and for the process that computes for the pages.
 
 That process reads one question a line as JSON from stdin, and writes one answer a line to stdout; it ends with its
-stdin. Without a study, or with one on which no lesson can be given, the demo's table stands in, and it is said why.
+stdin. Each question names the study that it is about. Between questions the process trains what the lesson at hand will
+ask for. Without a study, or with one on which no lesson can be given, the demo's table stands in, and it is said why.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
 
+import numpy as np
+from PIL import Image
+
+from tame.app.drawing.picture_set import Faults, draw
 from tame.app.drawing.table import LEAK, TARGET, TableFaults, draw_table
 from tame.app.learn import look_at
 from tame.app.own_cache import cache_folder
@@ -23,15 +30,17 @@ from tame.core.config import StudyConfig
 from tame.core.errors import TameError
 from tame.kinds.tables.kind import TABLES
 from tame.learn.answers import answer
-from tame.learn.ground import Ground, read_ground
+from tame.learn.ground import Album, Ground, read_ground
 from tame.learn.seen import Seen
 from tame.learn.tutor import Tutor
 from tame.report.formats import sentence
 from tame.report.words import noun
 from tame.study.state import State, read_state
 
+DRAWN, EACH, DRAWN_NAME = ("bee", "wasp"), 120, "the drawn bees and wasps"
 ROWS = 1200  # of the demo's table: enough for the examples of a lesson
 DEMO = "the measured insects of the demo"
+ANY = "demo"  # in a question, in place of the whole path of a study: any examples will do
 NO_STUDY = "no study was begun yet; begin one with tame fit or tame demo"
 Say = Callable[[str, int, int], None]
 
@@ -41,7 +50,7 @@ def open_tutor(study: Path | None, *, why: str = NO_STUDY, say: Say = lambda wha
     nothing. Nothing is written into the study's folder."""
     if study is not None:
         try:
-            return Tutor(*_own(study), say=say)
+            return Tutor(*_own(study), say=say, stands_in=_demo, album=_drawn, cache=cache_folder())
         except TameError as problem:
             why = f"the examples of {study} cannot be used for a lesson: {problem}"
     ground = _demo()
@@ -50,7 +59,7 @@ def open_tutor(study: Path | None, *, why: str = NO_STUDY, say: Say = lambda wha
         name=DEMO, is_own=False, why=sentence(why), nouns=ground.nouns, task="multiclass", metric="accuracy",
         counts=dict(counts), train=len(ground.x), valid=len(ground.x_valid),
     )  # fmt: skip
-    return Tutor(ground, seen, say=say)
+    return Tutor(ground, seen, say=say, stands_in=_demo, album=_drawn, cache=cache_folder())
 
 
 def _own(study: Path) -> tuple[Ground, Seen]:
@@ -69,12 +78,50 @@ def _demo() -> Ground:
     return replace(found, name=DEMO)
 
 
+def _drawn() -> Album:
+    """Bees and wasps for the exercise, with copies among them."""
+    with TemporaryDirectory(prefix="tame-learn-") as kept:
+        folder = Path(kept) / "drawn"
+        draw(folder, seed=1, counts=dict.fromkeys(DRAWN, EACH), faults=Faults(near_duplicates=6, copies=4))
+        files = sorted(folder.glob("*/*"))
+        pictures = [np.asarray(Image.open(each).convert("RGB")) for each in files]
+    labels = np.array([DRAWN.index(each.parent.name) for each in files])
+    return Album(DRAWN_NAME, DRAWN, pictures, labels, is_drawn=True)
+
+
 def main() -> None:
-    """Answers until stdin ends. The argument is the whole path of a study, or "demo"."""
-    asked = sys.stdin.buffer
-    tutor = open_tutor(None if sys.argv[1] == "demo" else Path(sys.argv[1]))
-    while line := asked.readline():
-        print(json.dumps(said(tutor, json.loads(line)), allow_nan=False), flush=True)
+    """Answers until stdin ends."""
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_hear, args=(lines,), daemon=True).start()
+    serve(lines, lambda text: print(text, flush=True), lambda study: open_tutor(None if study == ANY else Path(study)))
+
+
+def _hear(lines: SimpleQueue[bytes]) -> None:
+    """Puts each line of stdin into the queue, and an empty one at its end."""
+    while line := sys.stdin.buffer.readline():
+        lines.put(line)
+    lines.put(b"")
+
+
+def serve(lines: SimpleQueue[bytes], say: Callable[[str], None], tutor_of: Callable[[str], Tutor]) -> None:
+    """Answers each line, up to an empty one; works ahead while there is none. say: hears each answer; tutor_of: opens
+    the study that a question names."""
+    tutors: dict[str, Tutor] = {}  # the one of the last study
+    while True:
+        own = next(iter(tutors.values()), None)
+        try:
+            line = lines.get(block=own is None or not own.has_work)
+        except Empty:
+            assert own is not None
+            own.work()
+            continue
+        if not line:
+            return
+        question = json.loads(line)
+        study = str(question["study"])
+        if study not in tutors:
+            tutors = {study: tutor_of(study)}
+        say(json.dumps(said(tutors[study], question), allow_nan=False))
 
 
 def said(tutor: Tutor, question: dict[str, object]) -> dict[str, object]:

@@ -126,7 +126,7 @@ class Now:
         self._reasons |= {trial.number: trial.last_reason for trial in changed}
         if changed:
             last = changed[-1]
-            self.latest = f"trial {last.number} {state(last.state, going_on=True)}: {last.last_reason}"
+            self.latest = f"trial {last.number} {state(last.state, going_on=True, lives=True)}: {last.last_reason}"
 
     def note(self, text: str) -> None:
         self.latest = text

@@ -36,6 +36,7 @@ from tame.report.importance_words import worth
 from tame.report.language_section import NO_ADVICE, of_language
 from tame.report.more_data_section import in_words
 from tame.report.next_steps import document, next_steps
+from tame.report.quotes_section import cut
 from tame.study.case_rows import row_of
 from tame.study.events import Row, Summary
 from tame.study.state import State, unmuted
@@ -140,7 +141,7 @@ def _ranked(rows: list[Row], told: Summary, state: State) -> list[RenderableType
     again, tried = (sum(row.origin == own for row in told.trials) for own in (FINALIST, REMEDY))
     going_on = state.result is None and state.imported is None
     counts = {name: sum(row.state == name for row in rows) for name in SEARCHED_STATES}
-    head = f"{formats.count(len(rows), 'recipe')}: {words.counted(counts, going_on=going_on)}"
+    head = f"{formats.count(len(rows), 'recipe')}: {words.counted(counts, going_on=going_on, lives=going_on)}"
     head += f"; {formats.count(tried, 'run')} of remedies" if tried else ""
     head += f"; {formats.count(again, 'run')} of finalists" if again else ""
     ranked = sorted(rows, key=lambda row: (_loss(row), row.number))
@@ -235,11 +236,12 @@ def _judged(result: Result) -> list[Text]:
     """More about the answers: the spread of errors, calibration, costs."""
     size = formats.significant
     answers = result.answers
-    if isinstance(answers, NumberAnswers):
-        return [_sentence(words.error_spread(answers.residuals))]
     if isinstance(answers, LanguageAnswers):
         return [_sentence(each) for each in (*of_language(result, answers).said, NO_ADVICE)]
-    found = []
+    quotes = result.quotes
+    found = [] if quotes is None or quotes.cut is None else [_sentence(cut(result, quotes.cut))]
+    if isinstance(answers, NumberAnswers):
+        return [_sentence(words.error_spread(answers.residuals)), *found]
     if calibration := answers.calibration:
         found.append(_sentence(words.calibration(result, calibration)))
     if costs := answers.costs:
@@ -351,7 +353,7 @@ def _trials(rows: list[Row], every: list[Row], base: Mapping[str, Value], *, goi
         table.add_row(
             str(row.number),
             _text(words.origin(row.origin)),
-            Text(words.state(row.state, going_on=going_on), "red" if row.state in LOST else ""),
+            Text(words.state(row.state, going_on=going_on, lives=going_on), "red" if row.state in LOST else ""),
             _text(f"{row.epochs}/{flat['epochs']}"),
             *(_text(formats.compact(flat[field])) for field, _ in fields),
             formats.number(row.loss, 4),

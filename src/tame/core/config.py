@@ -52,10 +52,11 @@ REGRESSION_METRICS = ("rmse", "mae", "r2")
 LANGUAGE_METRICS = ("bits_per_character",)
 
 
+SELDOM = ("columns", "image", "text", "label_pattern", "store", "mute", "edits")  # said of few studies, and so not kept
 # The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
-    "target", "image", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val", "test",
-    "folds", "edits", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "doctor",
+    "target", "image", "text", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val",
+    "test", "folds", "edits", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "doctor",
     "stop_search_early", "ensemble", "more_data", "set",
 )  # fmt: skip
 DATA, BUDGET, NETWORK, SEARCH, OUTPUT = PANELS = ("Data", "Budget", "Network", "Search", "Output")  # of the help
@@ -102,21 +103,16 @@ class StudyConfig:
     target: str | None = field(
         default=None, metadata=Option("the column of a table to predict", metavar="COLUMN", group=DATA).metadata
     )
-    image: str | None = field(
-        default=None,
-        metadata=Option(
-            "column of a list that has the paths of pictures (default: found by itself)", metavar="COLUMN", group=DATA
-        ).metadata,
-    )
-    label_pattern: str | None = field(
-        default=None,
-        metadata=Option(
-            "labels from the names of files: a regular expression of a whole name, its one group the label, such "
-            "as '(.+)_\\d+.jpg'",
-            metavar="PATTERN",
-            group=DATA,
-        ).metadata,
-    )
+    image: str | None = field(default=None, metadata=Option(
+        "column of a list that has the paths of pictures (default: found by itself)", metavar="COLUMN", group=DATA,
+    ).metadata)  # fmt: skip
+    text: str | None = field(default=None, metadata=Option(
+        "column of a table that has the texts (default: found by itself)", metavar="COLUMN", group=DATA,
+    ).metadata)  # fmt: skip
+    label_pattern: str | None = field(default=None, metadata=Option(
+        "labels from the names of files: a regular expression of a whole name, its one group the label, such "
+        "as '(.+)_\\d+.jpg'", metavar="PATTERN", group=DATA,
+    ).metadata)  # fmt: skip
     columns: Mapping[str, str] = field(  # by name, in the words of core/columns.py
         default_factory=dict,
         metadata=Option(
@@ -291,6 +287,7 @@ class StudyConfig:
         )
         require(self.val is None or self.val != self.test, f"val and test cannot both be {self.val!r}")
         check_columns(self.columns)
+        _check_text(self)
         if self.store is not None:
             require_address(self.store)
         Recipe().but(self.set)
@@ -303,6 +300,11 @@ class StudyConfig:
         return names_of(self.mute)
 
     @property
+    def told(self) -> Mapping[str, str]:
+        """What the user said that columns are, by name, in the words of core/columns.py."""
+        return self.columns if self.text is None else {**self.columns, self.text: "text"}
+
+    @property
     def clock_s(self) -> float | None:
         """The wall clock in seconds: as given, 5 minutes if nothing else limits the study, else None."""
         if self.time_s is None and self.trials is None and self.epochs is None:
@@ -313,7 +315,7 @@ class StudyConfig:
         """Plain values that `from_json` turns back into this config, by the names that older versions know."""
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
                  "mute": list(self.mute)}  # fmt: skip
-        unsaid = [name for name in ("columns", "image", "label_pattern", "store", "mute", "edits") if not plain[name]]
+        unsaid = [name for name in SELDOM if not plain[name]]
         unsaid += [*([] if self.doctor else ["doctor"]), *(["ensemble"] if self.ensemble is None else []),
                    *([] if self.more_data else ["more_data"])]  # fmt: skip
         for name in unsaid:
@@ -337,6 +339,16 @@ def _check_texts(config: StudyConfig) -> None:
         value = getattr(config, each.name)
         is_text = isinstance(value, str) or (value is None and each.type == "str | None")
         require(is_text or each.type not in ("str", "str | None"), f"{each.name} must be a text, got {value!r}")
+
+
+def _check_text(config: StudyConfig) -> None:
+    """Raises UsageError for a column of texts that is said to be something else too."""
+    if config.text is None:
+        return
+    for name in ("target", "image", "groups", "order"):
+        require(getattr(config, name) != config.text, f"column {config.text!r} cannot be both the text and the {name}")
+    kind = config.columns.get(config.text, "text")
+    require(kind == "text", f"column {config.text!r} is given as the text and as {kind}; keep one of them")
 
 
 def _check_numbers(config: StudyConfig) -> None:

@@ -45,7 +45,7 @@ class InputRecipe:
     size: int = 224  # side of the square that the network sees, in pixels
     views: int = 1  # cached views of each picture: 1 is the picture itself, 2 adds its mirror image, more add crops
     crop: float = 0.875  # share of the picture's shorter side that is seen
-    length: int = 256  # of a text, in tokens, that a language model sees at once in training
+    length: int = 256  # of a text, in tokens, that a language model sees at once in training, or an encoder reads
 
     def __post_init__(self) -> None:
         _within("input.length", self.length, 8, 32_768, "tokens")

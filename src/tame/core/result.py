@@ -16,6 +16,7 @@ from tame.core.errors import StorageError, require
 from tame.core.evaluation import Answers, ClassAnswers, Difference, LanguageAnswers, Number, NumberAnswers
 from tame.core.importance import Mattered
 from tame.core.plain import from_plain, to_plain
+from tame.core.quotes import Quotes
 from tame.core.recipe import Value
 from tame.core.records import Finding, Score, TrialState
 from tame.core.result_parts import (
@@ -41,6 +42,7 @@ from tame.core.space import Space
 
 Plain = Mapping[str, Any]  # JSON values
 SPARSE = ("data_facts", "fine_tuning")  # parts that leave out missing values
+UNSAID = ("optimism_interval", "ensemble", "unlike", "more_data", "edits", "quotes")  # where there are none
 NAMES = {"per_class": {"name": "class"}, "bins": {"start": "from", "end": "to"}}  # fields with another name in JSON
 MAYBE = ("confusion", "mistakes", "calibration", "costs", "refusal", "temperature")  # parts of a classification
 INPUT_KINDS = ("number", "category", "boolean", "date")  # kinds of columns that older versions used as inputs
@@ -77,6 +79,7 @@ class Result:
     cases: tuple[CaseRow, ...] = ()  # what the doctor tried; missing in older results
     all_findings: int
     answers: Answers  # in JSON its fields are listed here, among those of the result
+    quotes: Quotes | None = None  # None where there are no texts
     trials: int
     trial_states: Mapping[str, int]
     whole: int = 1  # trials that were trained to their end; missing in older results
@@ -132,7 +135,7 @@ class Result:
                 found["findings"] = [to_plain(own.to_json()) for own in self.findings]
             elif each.name in ("space", "score"):
                 found[each.name] = value.to_json()
-            elif each.name in ("optimism_interval", "ensemble", "unlike", "more_data", "edits") and value is None:
+            elif each.name in UNSAID and value is None:
                 continue
             elif each.name == "cases" and not value:
                 continue  # as in results from before there were remedies

@@ -89,7 +89,7 @@ def _is_metadata(path: Path, config: StudyConfig) -> bool:
 
 def _others(config: StudyConfig) -> set[str]:
     """Columns that the user has said to be something else than names of pictures."""
-    return {*config.columns, *(name for name in (config.target, config.groups, config.order) if name)}
+    return {*config.told, *(name for name in (config.target, config.groups, config.order) if name)}
 
 
 # Reading
@@ -225,7 +225,7 @@ def _check_told(config: StudyConfig, raws: Sequence[RawTable], column: str, targ
         for raw in raws if name else ():
             require_column(str(name), raw.names)
         require(name not in (column, target), f"{name!r} cannot also split the pictures")
-    for name, kind in config.columns.items():
+    for name, kind in config.told.items():
         require_column(name, raws[0].names)
         if name != target and not (name == config.order and kind.startswith("date")):
             raise UsageError(

@@ -66,11 +66,11 @@ class RowCopies:
 def copies_of(columns: Sequence[np.ndarray]) -> RowCopies:
     """The copies among N rows. columns: (N,) numbers or codes each; missing numbers equal each other.
 
-    Rows are copies, too, where one is the other rounded, as another program may have saved it, or where a network in
-    float32 could not tell them apart. Rows are equal by chance where the marginals of the other different rows give a
-    row of these values LIKELY times or more in a table of this length; or where the columns hold so few different codes
-    that each combination occurs many times. But where each is found a multiple of some number of times, the rows were
-    copied that often. 100,000 rows of 50 columns take a few seconds.
+    Rows of several columns are copies, too, where one is the other rounded, as another program may have saved it,
+    or where a network in float32 could not tell them apart. Rows are equal by chance where the marginals of the
+    other different rows give a row of these values LIKELY times or more in a table of this length; or where the
+    columns hold so few different codes that each combination occurs many times. But where each is found a multiple
+    of some number of times, the rows were copied that often. 100,000 rows of 50 columns take a few seconds.
     """
     num = len(columns[0]) if columns else 0
     if num < 2:
@@ -86,9 +86,11 @@ def copies_of(columns: Sequence[np.ndarray]) -> RowCopies:
     equal = np.where(lies, np.arange(num), equal)
     likely, expected = _by_chance(columns, equal)
     chance = likely >= LIKELY
-    firsts = np.flatnonzero(equal == np.arange(num))
-    apart = rounded_apart([column[firsts] for column in columns])
-    again = _rounded(columns, total) + [(int(firsts[a]), int(firsts[b])) for a, b in apart]
+    again: list[tuple[int, int]] = []
+    if len(columns) > 1:  # the values of a single column are near each other by chance, and nothing else tells copies
+        firsts = np.flatnonzero(equal == np.arange(num))
+        apart = rounded_apart([column[firsts] for column in columns])
+        again = _rounded(columns, total) + [(int(firsts[a]), int(firsts[b])) for a, b in apart]
     if again:
         joined = joined_rows(equal, again)
         larger = np.bincount(joined, minlength=num)[joined] > np.bincount(equal, minlength=num)[equal]

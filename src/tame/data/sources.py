@@ -17,6 +17,7 @@ from tame.data.tables import LEARNT, MISSING, Column, Kind, Table
 
 KEPT: dict[str, tuple[Kind, ...]] = {"numbers": ("number", "date"), "codes": ("category", "boolean", "text")}
 TEXTS = "texts"
+TEXT_COLUMNS = (Column("text", "text", ""),)  # of texts that come in files
 
 
 def open_rows(files: Sequence[Path], columns: Sequence[Column]) -> Table:
@@ -60,6 +61,22 @@ def write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes arrays without pickle in one step, readable by the owner only."""
     with replacing(file.parent, file.name) as opened:
         np.savez(opened, allow_pickle=False, **arrays)
+
+
+def table_of_texts(texts: Sequence[str]) -> Table:
+    """A table of these texts: one column."""
+    places: dict[str, int] = {}
+    codes = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
+    why = f"{len(places):,} different of {len(texts):,}"
+    columns = tuple(replace(column, why=why, rows=len(texts)) for column in TEXT_COLUMNS)
+    name = columns[0].name
+    return Table(columns, {name: codes}, len(texts), texts={name: tuple(places)})
+
+
+def texts_of(table: Table) -> list[str]:
+    """The texts that `table_of_texts` made a table of."""
+    name = TEXT_COLUMNS[0].name
+    return [table.texts[name][code] for code in table.values[name].tolist()]
 
 
 def short_names(files: Sequence[Path]) -> list[str]:

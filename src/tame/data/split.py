@@ -138,11 +138,11 @@ def make_split(
     else:
         _check_classes(label, part == "train", groups, classes, least=3)
         rows = (part == "train").nonzero()[0]
-        chosen = _folds_of(label[rows], groups[rows], TEST_PARTS, stream_seed(seed, "split", "test")) == 0
+        chosen = _fifth_of(label[rows], groups[rows], stream_seed(seed, "split", "test"))
         part[rows[chosen]] = "test"
         if "val" in part:  # a group that the cut put into the test part must not stay in a given val part
             part[np.isin(groups, groups[part == "test"]) & (part == "val")] = "aside"
-        share = "one fifth" if np.bincount(label[rows]).max() >= TEST_PARTS else "a part"  # of very few: more
+        share = _share(chosen)
         how.append(f"{share} was cut as the test part ({(part == 'test').sum()})")
     fold = np.full(len(label), -1)
     own = (part == "train").nonzero()[0]
@@ -160,11 +160,11 @@ def make_split(
         how.append(f"validation is by {num_folds} folds of the other {len(own)}")
     else:
         _check_classes(label, part == "train", groups, classes, least=2)
-        chosen = _folds_of(label[own], groups[own], TEST_PARTS, stream_seed(seed, "split", "val")) == 0
+        chosen = _fifth_of(label[own], groups[own], stream_seed(seed, "split", "val"))
         part[own[chosen]] = "val"
         fold[own[chosen]] = 0
         num_folds = 1
-        how.append(f"one fifth of the rest was cut as the validation part ({chosen.sum()})")
+        how.append(f"{_share(chosen)} of the rest was cut as the validation part ({chosen.sum()})")
     _check_classes(label, part == "train", groups, classes, least=1)
     return Split(tuple(part), tuple(int(f) for f in fold), num_folds, "; ".join(how))
 
@@ -204,6 +204,22 @@ def write_split(path: Path, split: Split, ids: Sequence[str], groups: np.ndarray
         fold = split.fold[row] if split.fold[row] >= 0 else ""
         writer.writerow([safe_cell(name), split.part[row], fold, int(groups[row])])
     write_text(path.parent, path.name, text.getvalue())
+
+
+def _fifth_of(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+    """(n,) bool: about one fifth, as `_folds_of` cuts it; the first of its folds unless another comes nearer by more
+    than one example. The first has the largest group, which may be most of the data.
+    """
+    fold = _folds_of(labels, groups, TEST_PARTS, seed)
+    off = np.abs(np.bincount(fold) - len(fold) / TEST_PARTS)
+    chosen: np.ndarray = fold == (0 if off[0] <= off.min() + 1 else int(off.argmin()))
+    return chosen
+
+
+def _share(chosen: np.ndarray) -> str:
+    """What part of the examples (n,) bool is, in words: of few examples or large groups it is not one fifth."""
+    aim = len(chosen) / TEST_PARTS
+    return "one fifth" if abs(int(chosen.sum()) - aim) <= max(1.0, aim / 4) else "a part"
 
 
 def _folds_of(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> np.ndarray:

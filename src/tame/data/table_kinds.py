@@ -297,7 +297,9 @@ def _words(draft: Draft, doubt: str = "") -> _Typed:
         words = float(((spaces + 1) * counts).sum() / num)
     if num >= FEW and (different > num / 2 or words >= TEXT_WORDS):
         why = f"{words:.1f} words, {different:,} different in {num:,} rows{also}"
-        is_text = unread or words >= TEXT_WORDS or (words >= 2 and different <= NEARLY_ALL * num)
+        if words >= TEXT_WORDS:  # whatever a few cells look like
+            return _text(draft, f"{words:.1f} words, {different:,} different in {num:,} rows")
+        is_text = unread or (words >= 2 and different <= NEARLY_ALL * num)
         note += f"; say --column {draft.name}=KIND to say what it is" if unread else ""
         return (
             replace(_text(draft, why), note=note)

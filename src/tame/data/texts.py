@@ -18,6 +18,7 @@ from tame.data.regular_files import open_regular
 
 MOST_BYTES = 20_000_000  # of a file: three times the Bible
 ENDINGS = frozenset({".txt", ".text", ".md"})
+OTHER_ENDINGS = frozenset({".pdf", ".doc", ".docx", ".odt", ".rtf", ".html", ".htm", ".epub"})  # hold texts, inside
 _MARKS = {  # the longer first: UTF-32 begins as UTF-16 does
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",

@@ -54,7 +54,8 @@ class Data:
     classes, NaN there, where examples come with probabilities; `targets` are then the likeliest. weights: (N,) above 0,
     what an example counts as; None: all alike. side: median shorter side of pictures, in pixels. twins: examples of the
     test part that are equal to one that is trained on, as examples of few different values are by chance. groups: (N,)
-    as of `Opened`, once it is open. texts: of these columns, how many hold texts, and whether an encoder has read them.
+    as of `Opened`, once it is open. texts: of these columns, how many hold texts, and whether an encoder has read them;
+    lengths: tokens that it reads of each, the one to begin with first.
 
     Raises UsageError for data that cannot be judged honestly: parts that are not known, rows of the test part that are
     not sealed or validate something, their targets in the open, lengths that differ.
@@ -77,6 +78,7 @@ class Data:
     groups: np.ndarray | None = None
     weights: np.ndarray | None = None
     texts: tuple[int, bool] = (0, False)
+    lengths: tuple[int, ...] = ()
     blocks: Blocks | None = None  # of texts for a language model
 
     def weights_of(self, rows: Sequence[int]) -> np.ndarray | None:

@@ -42,6 +42,7 @@ def read_model(folder: Path, build: Build | None = None, files: Mapping[str, str
     def empty(described: Described) -> nn.Module:
         return prediction_of(described.kind).empty(described, build)
 
-    network = read_network(folder, empty, files=files)
-    prediction_of(network.kind).verify(network)
-    return network
+    def check(network: Network) -> None:
+        prediction_of(network.kind).verify(network)
+
+    return read_network(folder, empty, files=files, check=check)

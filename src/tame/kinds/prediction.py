@@ -74,7 +74,8 @@ class OfInputs(Protocol):
 class Prediction:
     """empty: the module that the weights of a model folder are loaded into, build made it where it is a user's own;
     of_paths: files and folders, as the command line has them; of_inputs: the same of an array or frame given from
-    Python; verify: raises UsageError for a network that is not the one that was trained; module: the network as a
+    Python; verify: raises UsageError for a network that is not the one that was trained, or anything for one whose
+    prepared values are not of this kind; module: the network as a
     module of torch from raw examples to canonical outputs.
 
     Each raises UsageError for what this kind does not take, DataError for what cannot be read. by_place: columns of a

@@ -6,10 +6,8 @@ import math
 
 from tame.core.recipe import Recipe
 from tame.learn.question import Question, Rng, asks, choice
-from tame.learn.seen import STAGES, VERDICTS, Seen, SeenTrial, Verdict, findings_of, verdict
+from tame.learn.seen import STAGES, VERDICTS, Seen, SeenTrial, Verdict, cause, findings_of, verdict
 from tame.report import formats
-
-OF_RATES: tuple[Verdict, ...] = ("too slow", "too fast", "diverged")
 
 
 def _named(seen: Seen, rng: Rng) -> tuple[SeenTrial, Verdict, str] | None:
@@ -17,7 +15,8 @@ def _named(seen: Seen, rng: Rng) -> tuple[SeenTrial, Verdict, str] | None:
     facts, by_name = seen.facts, dict[Verdict, list[tuple[SeenTrial, str]]]()
     for trial in seen.readable:
         found = findings_of(trial, facts)
-        by_name.setdefault(verdict(found), []).append((trial, found[0].title if found else "nothing was found"))
+        own = cause(found)
+        by_name.setdefault(verdict(found), []).append((trial, "nothing is wrong" if own is None else own.title))
     if not by_name:
         return None
     names = sorted(by_name)
@@ -72,7 +71,7 @@ def gap(seen: Seen, rng: Rng) -> Question | None:
     )  # fmt: skip
 
 
-@asks("honest")
+@asks("honest", "bees")
 def half_as_wide(seen: Seen, rng: Rng) -> Question:
     n = seen.score[3] if seen.score else max(seen.test or seen.valid, 1)
     return Question(
@@ -81,7 +80,7 @@ def half_as_wide(seen: Seen, rng: Rng) -> Question:
     )  # fmt: skip
 
 
-@asks("honest")
+@asks("honest", "bees")
 def flattered(seen: Seen, rng: Rng) -> Question | None:
     if seen.score is None or seen.chosen is None:
         return None
@@ -97,7 +96,7 @@ def flattered(seen: Seen, rng: Rng) -> Question | None:
     )  # fmt: skip
 
 
-@asks("honest")
+@asks("honest", "bees")
 def error_of_a_share(seen: Seen, rng: Rng) -> Question:
     n = seen.score[3] if seen.score else max(seen.valid, 1)
     share = float(rng.choice([0.7, 0.8, 0.9]))
@@ -107,7 +106,7 @@ def error_of_a_share(seen: Seen, rng: Rng) -> Question:
     )  # fmt: skip
 
 
-@asks("honest")
+@asks("honest", "bees")
 def what_folds_do(seen: Seen, rng: Rng) -> Question:
     options = {
         "measure": "It measures overfitting, and fixes none of it", "cure": "It is a cure of overfitting",

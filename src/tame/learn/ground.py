@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tame.core.config import GIVEN, StudyConfig
+from tame.core.config import GIVEN, LANGUAGE, StudyConfig
 from tame.core.errors import UsageError, require
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
@@ -19,17 +21,45 @@ from tame.kinds.costs import Speed
 from tame.kinds.kind import Data, Known
 from tame.kinds.known import kind_of, reader_of
 from tame.kinds.materials import open_material
+from tame.kinds.pictures.kind import PICTURES
 from tame.kinds.tables.material import TableMaterial, TableTask
 from tame.parts.mlp import WORDS
 from tame.study.state import State
 from tame.trial.commands import Plain, Unsealed
-from tame.trial.population import Task
+from tame.trial.population import Examples, Task
 from tame.trial.training_material import Material, Room, examples_of
+
+if TYPE_CHECKING:  # what pictures need loads timm, which takes seconds
+    from tame.kinds.pictures.material import PictureMaterial
+    from tame.kinds.pictures.tasks import TunedTask
 
 MOST = 400  # examples of each part: more would make a lesson slow, and teach the same
 MOST_INPUTS = 4096  # numbers of an example; pictures without a backbone are made smaller
 SIDE = 12  # pixels of such a picture
 LEAST = 8  # examples of each part
+MOST_TUNED, TUNED_SIDE = (150, 80), 96  # pictures of both parts for fine-tuning, and their pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tuning:
+    """Pictures and the backbone that they pass, cut before its last stage. rows, rows_valid: of the first examples that
+    are trained on, and of the first of the others."""
+
+    task: TunedTask
+    recipe: Recipe
+    rows: Tensor
+    rows_valid: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Album:
+    """Pictures with their classes. pictures: (H, W, 3) bytes each; y: (n,) class numbers; is_drawn: for this lesson."""
+
+    name: str
+    classes: tuple[str, ...]
+    pictures: Sequence[np.ndarray]
+    y: np.ndarray
+    is_drawn: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,7 +68,8 @@ class Ground:
 
     x, x_valid: (N, D) and (V, D), float64; y, y_valid: (N,) class numbers, or numbers with mean 0 and standard
     deviation 1 on the training examples. names: of the inputs, () where they have none. of: how many examples the
-    study trains on and is validated on, of which these are some.
+    study trains on and is validated on, of which these are some. tuning: of pictures that pass a backbone;
+    album: of pictures in classes, none of the sealed part.
     """
 
     name: str
@@ -50,6 +81,8 @@ class Ground:
     y_valid: Tensor
     names: tuple[str, ...] = ()
     of: tuple[int, int]
+    tuning: Callable[[], Tuning] | None = None
+    album: Callable[[], Album] | None = None
 
     @property
     def num_outputs(self) -> int:
@@ -86,6 +119,8 @@ def read_ground(folder: Path, config: StudyConfig, state: State, *, cache: Path,
     the kind of data does.
     """
     require(config.model is None, "it trains a module of your own, whose code is not run for a lesson")
+    said = "its texts are passages for a language model, not examples of as many numbers each"
+    require(config.task != LANGUAGE, said)
     desk, plan = _Desk(cache), state.plan
     speed = None if plan is None or plan.speed is None else Speed.from_json(plan.speed)
     with TemporaryDirectory(prefix="tame-learn-") as kept:
@@ -124,7 +159,38 @@ def _of_data(data: Data, material: Material, recipe: Recipe, *, name: str, nouns
     return Ground(
         name=name, nouns=nouns, classes=data.classes, x=x, y=y, x_valid=x_valid, y_valid=y_valid,
         names=material.input_names(task) if isinstance(material, TableMaterial) else (), of=(len(train), len(valid)),
+        tuning=_tuning(material, data, examples, recipe, some, judged), album=_album(material, data, name),
     )  # fmt: skip
+
+
+def _album(material: Material, data: Data, name: str) -> Callable[[], Album] | None:
+    """What gives the pictures, where the examples are pictures in classes."""
+    if material.kind != PICTURES.name or not data.classes:
+        return None
+    own = cast("PictureMaterial", material).inputs.pictures
+    targets = np.asarray(data.targets[data.rows]).astype(np.int64)
+    return lambda: Album(name, data.classes, [own.pixels[row] for row in data.rows], targets, is_drawn=False)
+
+
+def _tuning(
+    material: Material, data: Data, examples: Examples, recipe: Recipe, some: np.ndarray, judged: np.ndarray
+) -> Callable[[], Tuning] | None:  # fmt: skip
+    """What makes ready for fine-tuning, where the examples are pictures and pass a backbone that can be cut."""
+    if material.kind != PICTURES.name:
+        return None
+    inputs = cast("PictureMaterial", material).inputs
+    backbone = inputs.backbone
+    if backbone is None or not backbone.stages:
+        return None
+    own = recipe.but({"model.unfrozen": 1, "input.size": backbone.size if backbone.fixed_size else TUNED_SIDE})
+    train, valid = some[: MOST_TUNED[0]], judged[: MOST_TUNED[1]]
+    rows = [data.rows[row] for row in (*train.tolist(), *valid.tolist())]
+
+    def tuning() -> Tuning:
+        task = inputs.tuned_task(own, rows, {}, examples, None)
+        return Tuning(task, own, torch.arange(len(train)), len(train) + torch.arange(len(valid)))
+
+    return tuning
 
 
 def _some(rows: np.ndarray, part: str) -> np.ndarray:

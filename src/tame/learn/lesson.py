@@ -19,6 +19,8 @@ from tame.core.errors import UsageError, unknown
 from tame.core.plain import from_plain
 
 _FILE = re.compile(r"\+\+\+\n(.*?)\n\+\+\+\n(.*)", re.DOTALL)
+TABLE = "a table of measured insects"  # stands in for a study in most lessons
+HEADING = "\n## "
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
@@ -34,8 +36,8 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
     """A lesson. name: in its address; number: its place in the course; minutes: that it takes; about: in one sentence;
-    classes: whether it needs a task with classes; own: sentences with places for the numbers of a study; text:
-    Markdown."""
+    classes: whether it needs a task with classes; stands_in: what does without a study; own: sentences
+    with places for the numbers of a study; text: Markdown."""
 
     name: str
     number: int
@@ -45,7 +47,18 @@ class Lesson:
     rows: tuple[Row, ...]
     own: tuple[str, ...] = ()
     classes: bool = False
+    stands_in: str = TABLE
     text: str
+
+    @property
+    def lead(self) -> str:
+        """What is read before anything is tried: the text up to its first heading."""
+        return self.text.partition(HEADING)[0]
+
+    @property
+    def rest(self) -> str:
+        """The text from its first heading on."""
+        return "".join(self.text.partition(HEADING)[1:])
 
     def sentences(self, numbers: Mapping[str, str]) -> tuple[str, ...]:
         """The sentences of `own` of which the study knows every number."""
@@ -94,7 +107,7 @@ def read(name: str, content: str) -> Lesson:
 @cache
 def as_html(text: str) -> str:
     """Markdown as HTML. Raw HTML in it is shown as text."""
-    return str(MarkdownIt("commonmark", {"html": False}).render(text))
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
 
 
 def table() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from tame.core.evaluation import LanguageAnswers
 from tame.core.recipe import Recipe
 from tame.learn.seen import Seen, SeenTrial, findings_of, verdict
 from tame.report import formats
@@ -29,6 +30,8 @@ def numbers(seen: Seen) -> dict[str, str]:
         found["scored_on"] = f"{n:,}"
     if seen.best is not None:
         found |= _of_best(seen, seen.best)
+    if seen.language is not None:
+        found |= _of_language(seen.language)
     found |= _of_verdicts(seen)
     return {name: text for name, text in found.items() if text is not None}
 
@@ -47,6 +50,17 @@ def _of_best(seen: Seen, best: SeenTrial) -> dict[str, str | None]:
         "first_train": _loss(trains[0]), "last_train": _loss(trains[-1]),
         "best_dropout": formats.compact(recipe.model.dropout),
     }  # fmt: skip
+
+
+def _of_language(own: LanguageAnswers) -> dict[str, str | None]:
+    """What a language model gained and forgot."""
+    found: dict[str, str | None] = {
+        "perplexity_before": formats.compact(own.perplexity.before),
+        "perplexity_after": formats.compact(own.perplexity.after), "adapted": f"{own.trained:,}",
+    }  # fmt: skip
+    if own.other is not None:
+        found |= {"other_before": _loss(own.other.bits.before), "other_after": _loss(own.other.bits.after)}
+    return found
 
 
 def _of_verdicts(seen: Seen) -> dict[str, str | None]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tame.core.errors import require
 from tame.core.rng import stream
+from tame.learn.ground import Ground
 from tame.learn.tutor import Plain, Tutor, asked, short
 
 EDGES = tuple([f"w{i}{j}" for i in (1, 2) for j in (1, 2, 3)] + [f"v{j}" for j in (1, 2, 3)])
@@ -46,12 +47,16 @@ class Tiny:
         return 0.5 * (torch.relu(self.x @ w) @ v - self.target) ** 2
 
 
-def tiny(tutor: Tutor, seed: int) -> tuple[Tiny, list[str]]:
-    """A network with rounded numbers that has two units or more which are not off, and its inputs' names."""
-    ground = tutor.ground
-    spread = ground.x.std(dim=0)
-    usable = [int(each) for each in (spread > 1e-9).nonzero()[:, 0]] or [0]
-    one, other = usable[0], usable[min(1, len(usable) - 1)]
+def _varying(ground: Ground) -> list[int]:
+    """The inputs that are not the same in all examples."""
+    return [int(each) for each in (ground.x.std(dim=0) > 1e-9).nonzero()[:, 0]]
+
+
+def tiny(tutor: Tutor, seed: int) -> tuple[Tiny, list[str], str]:
+    """A network with rounded numbers that has two units or more which are not off, its inputs' names, and why other
+    examples stand in."""
+    ground, why = tutor.where(lambda own: len(_varying(own)) >= 2, "two inputs that vary")
+    one, other = _varying(ground)[:2]
     for turn in range(100):
         rng = stream(seed, "lesson", "tiny", turn)
         row = int(rng.integers(len(ground.x)))
@@ -62,7 +67,7 @@ def tiny(tutor: Tutor, seed: int) -> tuple[Tiny, list[str]]:
         if int((inside > 0.1).sum()) >= 2 and bool((x != 0).all()) and bool((inside.abs() > 0.05).all()):
             break
     names = [ground.names[own] if ground.names else f"input {own + 1}" for own in (one, other)]
-    return Tiny(x, target, w, v), names
+    return Tiny(x, target, w, v), names, why
 
 
 def derivatives(net: Tiny) -> dict[str, float]:
@@ -84,7 +89,7 @@ def by_difference(net: Tiny, edge: str) -> float:
 @asked("network", Of)
 def network(tutor: Tutor, given: Of) -> Plain:
     """All numbers on the way forward, and which two derivatives are asked for."""
-    net, names = tiny(tutor, given.seed)
+    net, names, why = tiny(tutor, given.seed)
     inside = net.x @ net.w
     outside = torch.relu(inside)
     on = [j for j in range(3) if float(inside[j]) > 0]
@@ -92,7 +97,7 @@ def network(tutor: Tutor, given: Of) -> Plain:
     return {
         "names": names, "x": short(net.x), "target": net.target, "w": [short(row) for row in net.w], "v": short(net.v),
         "inside": short(inside), "outside": short(outside), "output": float(outside @ net.v),
-        "loss": float(net.loss(net.w, net.v)), "edges": edges,
+        "loss": float(net.loss(net.w, net.v)), "edges": edges, "why": why,
     }  # fmt: skip
 
 
@@ -101,7 +106,7 @@ def derivative(tutor: Tutor, given: Derivative) -> Plain:
     """Whether a derivative is right within five percent, with the one by a difference."""
     require(given.edge in EDGES, f"there is no edge {given.edge!r}")
     require(math.isfinite(given.value), "the derivative must be a number, such as -0.25")
-    net, _ = tiny(tutor, given.seed)
+    net, *_ = tiny(tutor, given.seed)
     key, checked = derivatives(net)[given.edge], by_difference(net, given.edge)
     right = abs(given.value - key) <= NEAR * abs(key) + 0.005  # numbers on the edges are rounded
     return {"right": right, "key": key, "by_difference": checked, "nudge": NUDGE}

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tame.core.errors import require, unknown
 from tame.core.plain import to_plain
+from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.learn import population
-from tame.learn.seen import VERDICTS, Seen, SeenTrial, findings_of, verdict
+from tame.learn.seen import OF_RATES, VERDICTS, Seen, SeenTrial, Verdict, cause, findings_of, verdict
 from tame.learn.tutor import Nothing, Plain, Tutor, asked
 from tame.report.evidence import evidence
-from tame.report.formats import capital, inert, sentence
+from tame.report.formats import capital, compact, inert, sentence
 
-SORTED = 12  # curves of a round
+MOST_SORTED = 24  # curves of a round
+NAMES = {name: capital(words) for name, words in VERDICTS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class At:
+    """Where the sliders are."""
+
+    values: Mapping[str, str | int | float] = field(default_factory=lambda: population.START)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grow:
+    """Whether the lesson needs the population also where the study has curves that can be read."""
+
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +43,14 @@ class Fix:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """How many curves are to be sorted; first: "rate" where those whose rate is at fault come first."""
+
+    first: str = ""
+    many: int = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sorted:
     """What somebody calls the curve of a trial."""
 
@@ -34,61 +58,80 @@ class Sorted:
     answer: str
 
 
-@asked("population", Nothing)
-def trained(tutor: Tutor, _: Nothing) -> Plain:
-    """The population of the sliders: each network's curves, and what the doctor says of them."""
-    own = tutor.trained[: len(population.recipes())]
-    facts_, trials = tutor.seen.facts, population.as_trials(own)
-    found = [findings_of(each, facts_) for each in trials]
+@asked("grow", Grow)
+def grow(tutor: Tutor, given: Grow) -> Plain:
+    """How much of the population is trained; the rest is, whenever nothing is asked, where the lesson needs it."""
+    tutor.is_growing = tutor.is_growing or given.whole
+    done, of = tutor.growing.num_done, len(tutor.growing.wanted)
+    return {"done": done, "of": of, "waits": tutor.has_work, "readable": tutor.is_readable}
+
+
+@asked("population", At)
+def trained(tutor: Tutor, given: At) -> Plain:
+    """The population of the sliders as far as it is trained, the network of these sliders at least: curves, and what
+    the doctor says of them."""
+    tutor.is_growing = True
+    many = len(population.recipes())
+    tutor.growing.of(population.place_of(given.values))
     return {
-        "sliders": population.SLIDERS, "epochs": population.EPOCHS,
-        "networks": [
-            {"points": each.points, "verdict": verdict(said), "why": said[0].title if said else ""}
-            for each, said in zip(own, found, strict=True)
-        ],
+        "sliders": population.SLIDERS, "epochs": population.EPOCHS, "start": population.START, "names": NAMES,
+        "networks": [None if each is None else _read(tutor, each) for each in tutor.growing.known()[:many]],
     }  # fmt: skip
+
+
+def _read(tutor: Tutor, own: population.Trained) -> Plain:
+    """The curves of a network, and what the doctor says of them."""
+    found = findings_of(population.as_trials([own])[0], population.of_ground(tutor.ground, tutor.given).facts)
+    why = cause(found)
+    return {"points": own.points, "verdict": verdict(found), "why": "" if why is None else sentence(inert(why.title))}
 
 
 @asked("fix", Fix)
 def fix(tutor: Tutor, given: Fix) -> Plain:
     """What moving one slider did to the loss of each validation example."""
     require(given.slider in population.SLIDERS, unknown("slider", given.slider, population.SLIDERS))
-    before = tutor.trained[population.place_of(given.values)]
-    after = tutor.trained[population.place_of({**given.values, given.slider: given.to})]
+    before, after = (
+        tutor.growing.of(population.place_of(values))
+        for values in (given.values, {**given.values, given.slider: given.to})
+    )
     found = population.gain(before, after)
     return {**to_plain(found), "right": found.verdict == "helped", "n": len(before.losses)}
 
 
-@asked("curves", Nothing)
-def curves(tutor: Tutor, _: Nothing) -> Plain:
+@asked("curves", Round)
+def curves(tutor: Tutor, given: Round) -> Plain:
     """Curves to be sorted, of rare kinds as often as of common ones; what they are is told with the answer."""
+    require(1 <= given.many <= MOST_SORTED, f"1 to {MOST_SORTED} curves can be sorted, not {given.many}")
+    require(given.first in ("", "rate"), unknown("kind of curves", given.first, ("rate",)))
     own = tutor.seen
-    by_kind: dict[str, list[SeenTrial]] = {}
+    by_kind: dict[Verdict, list[SeenTrial]] = {}
     for trial in own.readable:
         by_kind.setdefault(verdict(findings_of(trial, own.facts)), []).append(trial)
-    rng, some = stream(len(own.trials), "sort"), list[SeenTrial]()
-    shuffled = [[kind[place] for place in rng.permutation(len(kind))] for _, kind in sorted(by_kind.items())]
-    for turn in range(SORTED):
+    rng, some = stream(len(own.trials), "sort", given.first), list[SeenTrial]()
+    kinds = sorted(by_kind, key=lambda kind: (given.first == "rate" and kind not in OF_RATES, kind))
+    shuffled = [[by_kind[kind][place] for place in rng.permutation(len(by_kind[kind]))] for kind in kinds]
+    for turn in range(given.many):
         some += [kind[turn] for kind in shuffled if turn < len(kind)]
-    order = rng.permutation(min(SORTED, len(some)))
+    order = rng.permutation(min(given.many, len(some)))
     shown = [some[place] for place in order]
     return {
-        "names": {name: capital(words) for name, words in VERDICTS.items()}, "is_own": own.is_own,
+        "names": NAMES, "is_own": own.is_own,
         "curves": [{"trial": each.number, "points": [point[:3] for point in each.points]} for each in shown],
     }  # fmt: skip
 
 
 @asked("sort", Sorted)
 def sort(tutor: Tutor, given: Sorted) -> Plain:
-    """Whether a curve was called what the doctor calls it, with the evidence."""
+    """Whether a curve was called what the doctor calls it, with the evidence and the rate that it had."""
     require(given.answer in VERDICTS, unknown("kind of curve", given.answer, VERDICTS))
     trial = next((each for each in tutor.seen.readable if each.number == given.trial), None)
     require(trial is not None, f"there is no trial {given.trial} with a curve")
     assert trial is not None
     found = findings_of(trial, tutor.seen.facts)
-    right = verdict(found)
-    why, shown = (sentence(inert(text)) for text in ((found[0].title, evidence(found[0])) if found else ("", "")))
-    return {"verdict": right, "right": right == given.answer, "why": why, "evidence": shown}
+    right, own, recipe = verdict(found), cause(found), Recipe.from_flat(trial.recipe).optimizer
+    why, shown = (sentence(inert(text)) for text in (("", "") if own is None else (own.title, evidence(own))))
+    had = f"It was trained by {recipe.name} with a rate of {compact(recipe.lr)}."
+    return {"verdict": right, "right": right == given.answer, "why": why, "evidence": f"{shown} {had}".strip()}
 
 
 @asked("seen", Nothing)

@@ -41,7 +41,8 @@ class Costs:
 def line(tutor: Tutor, given: Outlier) -> Plain:
     """Lines through some own points and an outlier, under each loss."""
     require(math.isfinite(given.y) and abs(given.y) <= FAR, f"the outlier must be within {FAR:g} of the middle")
-    x, y, names = _points(tutor.ground)
+    ground, why = tutor.where(lambda own: len(_usable(own)) >= 2, "two inputs with enough different values")
+    x, y, names = _points(ground)
     before = {name: fitted(x, y, name) for name in LOSSES}
     far = torch.cat([x, x.max()[None]]), torch.cat([y, torch.tensor([given.y], dtype=torch.float64)])
     after = {name: fitted(*far, name) for name in LOSSES}
@@ -49,6 +50,7 @@ def line(tutor: Tutor, given: Outlier) -> Plain:
     found: Plain = {
         "x": short(x), "y": short(y), "at": float(x.max()), "names": names,
         "lines": {name: short(own) for name, own in after.items()}, "pull": pull,
+        "why": why,
     }  # fmt: skip
     if given.order:
         require(sorted(given.order) == sorted(LOSSES), f"put {', '.join(LOSSES)} into an order, each once")
@@ -70,14 +72,17 @@ def fitted(x: Tensor, y: Tensor, loss: str) -> Tensor:
     return found
 
 
+def _usable(ground: Ground) -> Tensor:
+    """The inputs with enough different values."""
+    some = ground.x[:POINTS]
+    many = torch.tensor([len(column.unique()) for column in some.T])
+    return ((some.std(dim=0) > 1e-9) & (many > POINTS // 3)).nonzero()[:200, 0]
+
+
 def _points(ground: Ground) -> tuple[Tensor, Tensor, list[str]]:
     """Two own inputs that go together, of some examples, each with mean 0 and standard deviation 1."""
-    some = ground.x[:POINTS]
-    spread = some.std(dim=0)
-    many = torch.tensor([len(column.unique()) for column in some.T])
-    usable = ((spread > 1e-9) & (many > POINTS // 3)).nonzero()[:200, 0]
-    require(len(usable) >= 2, "there are no two inputs with enough different values")
-    scaled = (some[:, usable] - some[:, usable].mean(dim=0)) / spread[usable]
+    some, usable = ground.x[:POINTS], _usable(ground)
+    scaled = (some[:, usable] - some[:, usable].mean(dim=0)) / some[:, usable].std(dim=0)
     together = (scaled.T @ scaled / len(some)).abs() - 2 * torch.eye(len(usable)).double()
     # Two inputs that are nearly the same tell nothing: the most alike of those that are not.
     together = torch.where(together < 0.97, together, -1.0)

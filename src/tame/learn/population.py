@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 
 import torch
@@ -32,6 +33,7 @@ SLIDERS: Mapping[str, tuple[Value, ...]] = {  # the values of each; share is tha
     "model.width": (1, 8, 32, 128), "optimizer.weight_decay": (0.0, 1.0), "model.dropout": (0.0, 0.6),
     "augment.noise": (0.0, 0.8), "share": (0.1, 0.5),
 }  # fmt: skip
+START = {name: values[-1] if name == "model.width" else values[0] for name, values in SLIDERS.items()}  # overfits
 PLANTED: tuple[Mapping[str, Value], ...] = (  # faults of the rate and of the length, to be read off curves
     {"optimizer.lr": 1e-5}, {"optimizer.lr": 3e-5}, {"optimizer.lr": 3.0}, {"optimizer.lr": 10.0}, {"epochs": 8},
     {"optimizer.lr": 1e-3, "epochs": 6}, {"optimizer.name": "sgd", "optimizer.lr": 1e4},
@@ -52,14 +54,15 @@ class Trained:
     right: Tensor | None
 
 
-def recipes() -> list[tuple[Recipe, float]]:
+@cache
+def recipes() -> tuple[tuple[Recipe, float], ...]:
     """Every recipe of the sliders, with the share of the examples that it is trained on."""
     found = []
     for values in product(*SLIDERS.values()):
         changes = dict(zip(SLIDERS, values, strict=True))
         share = float(changes.pop("share"))
         found.append((Recipe().but({**BASE, **changes}), share))
-    return found
+    return tuple(found)
 
 
 def place_of(values: Mapping[str, Value]) -> int:
@@ -72,22 +75,54 @@ def place_of(values: Mapping[str, Value]) -> int:
     return place
 
 
-def train(
-    ground: Ground, wanted: Sequence[tuple[Recipe, float]], *, say: Callable[[int, int], None] = lambda done, of: None
-) -> list[Trained]:
-    """These recipes trained on shares of the examples, in their order; what can be trained together is.
+class Growing:
+    """Recipes that are trained on shares of the examples when they are asked for, or when there is time; those that can
+    be trained together are."""
 
-    say: hears how many of how many are done.
-    """
-    together: dict[object, list[int]] = {}
-    for place, (recipe, share) in enumerate(wanted):
-        together.setdefault((group_key(recipe), recipe.epochs, share), []).append(place)
-    found: dict[int, Trained] = {}
-    for own in together.values():
-        done = _train_alike(ground, [wanted[place][0] for place in own], share=wanted[own[0]][1])
-        found |= dict(zip(own, done, strict=True))
-        say(len(found), len(wanted))
-    return [found[place] for place in range(len(wanted))]
+    def __init__(self, ground: Ground, wanted: Sequence[tuple[Recipe, float]]) -> None:
+        self.wanted, self._ground = tuple(wanted), ground
+        self._found: dict[int, Trained] = {}
+        together: dict[object, list[int]] = {}
+        for place, (recipe, share) in enumerate(self.wanted):
+            together.setdefault((group_key(recipe), recipe.epochs, share), []).append(place)
+        self._groups = list(together.values())
+
+    @property
+    def num_done(self) -> int:
+        """How many are trained."""
+        return len(self._found)
+
+    @property
+    def is_done(self) -> bool:
+        return not self._groups
+
+    def known(self) -> list[Trained | None]:
+        """All that are trained, in their places."""
+        return [self._found.get(place) for place in range(len(self.wanted))]
+
+    def of(self, place: int) -> Trained:
+        """The recipe in this place, trained now if it was not."""
+        own = next((group for group in self._groups if place in group), None)
+        if own is not None:
+            self._train(own)
+        return self._found[place]
+
+    def advance(self) -> None:
+        """Trains the next of them."""
+        self._train(self._groups[0])
+
+    def all(self, say: Callable[[int, int], None] = lambda done, of: None) -> list[Trained]:
+        """All of them, trained now where they were not. say: hears how many of how many are done."""
+        while not self.is_done:
+            self.advance()
+            say(self.num_done, len(self.wanted))
+        return [self._found[place] for place in range(len(self.wanted))]
+
+    def _train(self, own: list[int]) -> None:
+        share = self.wanted[own[0]][1]
+        done = _train_alike(self._ground, [self.wanted[place][0] for place in own], share=share)
+        self._found |= dict(zip(own, done, strict=True))
+        self._groups.remove(own)
 
 
 def _train_alike(ground: Ground, own: Sequence[Recipe], *, share: float) -> list[Trained]:
@@ -170,6 +205,9 @@ def seen_on(ground: Ground, seen: Seen, trained: Sequence[Trained]) -> Seen:
     """What is seen of a study, with these in place of its trials: where it has none whose curves can be read."""
     require(bool(trained), "nothing was trained")
     rates = sorted({each.recipe.optimizer.lr for each in trained})
-    return replace(
-        seen, trials=as_trials(trained), rates=(rates[0], rates[-1]), metric="accuracy" if ground.classes else "rmse"
-    )
+    return replace(of_ground(ground, seen), trials=as_trials(trained), rates=(rates[0], rates[-1]))
+
+
+def of_ground(ground: Ground, seen: Seen) -> Seen:
+    """What is seen of a study, with the metric that the population is measured by."""
+    return replace(seen, metric="accuracy" if ground.classes else "rmse")

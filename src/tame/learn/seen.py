@@ -8,14 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
-from tame.core.config import METRIC_MODES, default_metric
+from tame.core.config import LANGUAGE, METRIC_MODES, default_metric
 from tame.core.dimensions import Float
+from tame.core.evaluation import LanguageAnswers
 from tame.core.plain import from_plain
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Curve, Finding, Point, Trial, TrialState
 from tame.core.result import Result
+from tame.kinds.language.kind import LANGUAGE_MODELS
 from tame.monitor.case import Facts
 from tame.monitor.rules import examine
 from tame.report import formats, words
@@ -37,11 +40,13 @@ VERDICTS: Mapping[Verdict, str] = {
     "too fast": "the rate is too high",
     "diverged": "diverged: its loss is no longer a number",
 }
+OF_RATES: tuple[Verdict, ...] = ("too slow", "too fast", "diverged")  # whose fault is the rate
 OF_CODES: Mapping[str, Verdict] = {  # the doctor's findings about a curve, the causes first
     "diverged": "diverged", "rate_too_high": "too fast", "rate_too_low": "too slow", "over_regularised": "underfitted",
     "overfitting": "overfitted", "memorised": "overfitted", "overconfident": "overfitted",
     "underfitting": "underfitted", "no_better_than_dummy": "underfitted", "still_improving": "undertrained",
 }  # fmt: skip
+Points = tuple[tuple[int, float | None, float | None, float | None], ...]
 Counts = dict[str, dict[str, int]]
 STAGES = {"T": "Test", "A": "Adjust", "M": "Monitor", "E": "Evaluate"}
 STAGE_OF: Mapping[str, tuple[str, str]] = {  # events that belong to one stage of the loop, whatever they hold
@@ -60,7 +65,7 @@ class SeenTrial:
     origin: str
     state: TrialState
     recipe: Mapping[str, Value]
-    points: tuple[tuple[int, float | None, float | None, float | None], ...]
+    points: Points
 
     @property
     def lowest(self) -> tuple[int, float] | None:
@@ -90,11 +95,12 @@ class Seen:
     score: tuple[float, float, float, int] | None = None  # value, low, high, examples; once the seal is open
     chosen: float | None = None  # the winner's metric on the examples that chose it
     told: tuple[tuple[str, str], ...] = ()
+    language: LanguageAnswers | None = None  # of a language model, once it is delivered
 
     @property
     def classes(self) -> int:
         """How many classes there are; 0 of a regression."""
-        return 0 if self.task == "regression" else len(self.counts)
+        return 0 if self.task in ("regression", LANGUAGE) else len(self.counts)
 
     @property
     def readable(self) -> tuple[SeenTrial, ...]:
@@ -132,15 +138,30 @@ class Seen:
 
 def findings_of(trial: SeenTrial, facts: Facts) -> list[Finding]:
     """What the doctor finds in the curve of a trial."""
-    curve = Curve(tuple(Point(*each) for each in trial.points))
-    recipe = Recipe.from_flat(trial.recipe)
-    return examine(Trial(trial.number, recipe, trial.origin, "", trial.state, curve=curve), facts)
+    recipe = tuple(sorted(trial.recipe.items()))
+    return list(_examined(trial.number, trial.origin, trial.state, recipe, trial.points, facts))
+
+
+@lru_cache(maxsize=4 * MOST_TRIALS)
+def _examined(
+    number: int, origin: str, state: TrialState, recipe: tuple[tuple[str, Value], ...], points: Points, facts: Facts
+) -> tuple[Finding, ...]:  # fmt: skip
+    """What the doctor finds; kept, since every question asks it of all trials."""
+    curve = Curve(tuple(Point(*each) for each in points))
+    own = Trial(number, Recipe.from_flat(dict(recipe)), origin, "", state, curve=curve)
+    return tuple(examine(own, facts))
 
 
 def verdict(found: Sequence[Finding]) -> Verdict:
     """What a curve is, by what the doctor finds in it: the first cause counts."""
-    codes = {each.code for each in found}
-    return next((own for code, own in OF_CODES.items() if code in codes), "good")
+    own = cause(found)
+    return "good" if own is None else OF_CODES[own.code]
+
+
+def cause(found: Sequence[Finding]) -> Finding | None:
+    """The finding that says what a curve is; None where nothing is wrong with it."""
+    by_code = {each.code: each for each in reversed(found)}
+    return next((by_code[code] for code in OF_CODES if code in by_code), None)
 
 
 def seen_of(followed: Followed, name: str) -> Seen:
@@ -150,17 +171,19 @@ def seen_of(followed: Followed, name: str) -> Seen:
     parts = from_plain(Counts, data.get("counts") or {}, what="the counts of the data")
     sizes = {part: sum(own.values()) for part, own in parts.items()}
     classes = from_plain(list[str], list(data.get("classes") or ()), what="the classes")  # type: ignore[call-overload]
-    task = "regression" if not classes else "binary" if len(classes) == 2 else "multiclass"
+    none = LANGUAGE if state.kind == LANGUAGE_MODELS.name else "regression"
+    task = none if not classes else "binary" if len(classes) == 2 else "multiclass"
     asked = "auto" if state.opened is None else str(state.opened.config.get("metric") or "auto")
     metric = result.metric if result is not None else default_metric(task) if asked == "auto" else asked
     own = {name: parts.get("train", {}).get(name, 0) for name in classes}
-    score = None if result is None else result.score
+    score, answers = (None, None) if result is None else (result.score, result.answers)
     return Seen(
         name=name, is_own=True, nouns=words.noun(state.kind), task=task, metric=metric, counts=own,
         train=sizes.get("train", 0), valid=sizes.get("val", 0) or sizes.get("train", 0), test=sizes.get("test", 0),
         trials=_trials(followed.columns), rates=_rates(followed),
         score=None if score is None else (score.value, score.low, score.high, score.n),
         chosen=None if result is None else result.validation.value, told=tuple(_told(followed)),
+        language=answers if isinstance(answers, LanguageAnswers) else None,
     )  # fmt: skip
 
 

@@ -7,14 +7,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor
 
 from tame.learn import population
 from tame.learn.descent import Chosen, Problem, problem_of, that_overshoots, try_rates
-from tame.learn.ground import Ground
+from tame.learn.ground import Album, Ground
+from tame.learn.letters import Letters
 from tame.learn.seen import LEAST_TRIALS, Seen
+from tame.learn.transfer import Before, before_of
 
 Plain = dict[str, Any]
 SEEN = 3.0  # times smaller than the rate that gets lowest, so that single steps can be seen
@@ -40,12 +43,27 @@ class Nothing:
 
 
 class Tutor:
-    """The lessons on these examples. say: hears what is being done, how much of it and of how much."""
+    """The lessons on these examples. say: hears what is being done, how much of it and of how much; stands_in: gives
+    examples for what these cannot show; album: draws pictures where these are none; cache: of pretrained weights."""
 
     def __init__(
-        self, ground: Ground, seen: Seen, *, say: Callable[[str, int, int], None] = lambda what, done, of: None
-    ):
+        self, ground: Ground, seen: Seen, *, stands_in: Callable[[], Ground], album: Callable[[], Album], cache: Path,
+        say: Callable[[str, int, int], None] = lambda what, done, of: None,
+    ) -> None:  # fmt: skip
+        self.album, self.cache, self._stands_in = ground.album or album, cache, stands_in
         self.ground, self.given, self._say = ground, seen, say
+        self.is_growing = not self.is_readable  # whether a lesson needs the population
+        self.is_reading = False  # whether one needs the tiny language model
+
+    @cached_property
+    def _other(self) -> Ground:
+        return self._stands_in()
+
+    def where(self, enough: Callable[[Ground], bool], need: str) -> tuple[Ground, str]:
+        """The examples, or those that stand in where these are not enough for a lesson, and why. need: what of."""
+        if enough(self.ground):
+            return self.ground, ""
+        return self._other, f"{self._other.name.capitalize()} stand in: {self.ground.name} has no {need}."
 
     @cached_property
     def chosen(self) -> Chosen:
@@ -58,16 +76,51 @@ class Tutor:
         return try_rates(self.problem("")).best / SEEN
 
     @cached_property
-    def trained(self) -> list[population.Trained]:
-        """The population of the sliders, and those with planted faults after it."""
+    def before(self) -> Before:
+        """What was trained before, for the lesson on transfer."""
+        return before_of(self.ground)
+
+    @cached_property
+    def growing(self) -> population.Growing:
+        """The population of the sliders, and those with planted faults after it, each trained when it is needed."""
         planted = [(population.recipes()[-1][0].but({**population.BASE, **each}), 1.0) for each in population.PLANTED]
-        told = lambda done, of: self._say("training networks", done, of)  # noqa: E731
-        return population.train(self.ground, [*population.recipes(), *planted], say=told)
+        return population.Growing(self.ground, [*population.recipes(), *planted])
+
+    @property
+    def trained(self) -> list[population.Trained]:
+        """All of them, trained now where they were not."""
+        return self.growing.all(lambda done, of: self._say("training networks", done, of))
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the study has curves of its own to be read."""
+        return len(self.given.readable) >= LEAST_TRIALS
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to train that a lesson will ask for."""
+        return self._next() is not None
+
+    def work(self) -> None:
+        """Does a part of that, a second or less."""
+        own = self._next()
+        if own is not None:
+            own.advance()
+
+    def _next(self) -> population.Growing | Letters | None:
+        if self.is_reading and not self.letters.is_done:
+            return self.letters
+        return self.growing if self.is_growing and not self.growing.is_done else None
+
+    @cached_property
+    def letters(self) -> Letters:
+        """The tiny language model, trained when there is time or when it is needed."""
+        return Letters()
 
     @cached_property
     def seen(self) -> Seen:
         """The study, with the population in place of its trials where it has none that can be read."""
-        if len(self.given.readable) >= LEAST_TRIALS:
+        if self.is_readable:
             return self.given
         return population.seen_on(self.ground, self.given, self.trained)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.stats import kendalltau
 
 # Standard deviation of the difference of two smoothed values per standard deviation of one epoch: a median of three
 # independent normal values has 0.67 of it (their order statistics, exactly), and so has each of the two.
@@ -80,6 +79,8 @@ def trend(values: Sequence[float] | np.ndarray) -> float:
     0 for fewer than three values, and for a curve that does not move.
     Source: Kendall, A new measure of rank correlation (1938), against time as in Mann (1945).
     """
+    from scipy.stats import kendalltau  # loaded here: it takes a second and 40 MB, and pages read no trend
+
     array = np.asarray(values, dtype=float)
     if len(array) < 3 or np.ptp(array) == 0:
         return 0.0

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from tame.core.errors import TameError, UsageError
 from tame.core.plain import from_plain, to_plain
-from tame.learn.lesson import Lesson, as_html, lesson, lessons
+from tame.learn.lesson import TABLE, Lesson, as_html, lesson, lessons
 from tame.learn.numbers import numbers
 from tame.learn.progress import Progress, forget_progress, keep_progress, read_progress
 from tame.learn.question import Question, judge
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 Plain = dict[str, object]
 WAIT_S = 60.0  # for an answer that somebody else waits for
 DEMO = Path("demo")  # what the process is told without a study: all studies have whole paths
+ANY = Path()  # the one process answers for all studies, so that it stays warm from one to the next
 
 
 class BusyError(TameError):
@@ -92,7 +93,7 @@ class Learning:
              "minutes": each.minutes, "done": _done(progress, each)}
             for each in lessons()
         ]  # fmt: skip
-        return {"lessons": rows, "studies": self._studies(), **self._told(about), "file": self._file}
+        return {"lessons": rows, "studies": self._studies(), **self._told(about, TABLE), "file": self._file}
 
     def page(self, name: str, study: str) -> Plain:
         """A lesson with the numbers of a study, or of none where the demo stands in."""
@@ -103,10 +104,11 @@ class Learning:
         every = lessons()
         place = every.index(own)
         return {
-            "lesson": own, "html": as_html(own.text), "sentences": own.sentences({} if seen is None else numbers(seen)),
+            "lesson": own, "lead": as_html(own.lead), "rest": as_html(own.rest),
+            "sentences": own.sentences({} if seen is None else numbers(seen)),
             "before": every[place - 1] if place else None,
             "after": every[place + 1] if place + 1 < len(every) else None,
-            "done": _done(self._progress(), own), "studies": self._studies(), **self._told(about),
+            "done": _done(self._progress(), own), "studies": self._studies(), **self._told(about, own.stands_in),
         }  # fmt: skip
 
     async def api_questions(self, request: Request) -> Response:
@@ -207,8 +209,8 @@ class Learning:
         return self._seen[about.place]
 
     def _begin(self, about: About) -> None:
-        """Begins the process before the first question, since it takes a second or two; nobody waits for it."""
-        if self._helper is not None and not self._helper.is_of(about.place) and not self._helper.lock.locked():
+        """Begins the process before the first question, and opens the study in it; nobody waits for it."""
+        if self._helper is not None and not self._helper.lock.locked():
             threading.Thread(target=self._ask_ahead, args=(about,), daemon=True).start()
 
     def _ask_ahead(self, about: About) -> None:
@@ -220,14 +222,15 @@ class Learning:
         if not self._helper.lock.acquire(timeout=WAIT_S):
             raise BusyError("another question is being answered; try again in a moment")
         try:
-            return self._helper.ask(about.place, question)[0]
+            return self._helper.ask(ANY, {**question, "study": str(about.place)})[0]
         finally:
             self._helper.lock.release()
 
-    def _told(self, about: About) -> Plain:
+    def _told(self, about: About, stands_in: str) -> Plain:
         shelf = about.shelf
         name = "the demo" if shelf is None else formats.inert(shelf.folder.name)
-        return {"study": "demo" if shelf is None else shelf.id, "study_name": name, "why": about.why}
+        return {"study": "demo" if shelf is None else shelf.id, "study_name": name, "why": about.why,
+                "stands_in": stands_in}  # fmt: skip
 
     def _studies(self) -> list[Plain]:
         return [{"id": each.id, "name": formats.inert(each.folder.name)} for each in self._library.shelves()[:50]]

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from tame.core.errors import TameError
@@ -45,8 +46,14 @@ class Shelf:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process has given a sign of life just now."""
-        return self.moment is not None and abs(time.time() - self.moment.at) < ALIVE_S
+        """Whether its process has given a sign of life just now, or has just begun and will give one soon."""
+        if self.moment is not None:
+            return abs(time.time() - self.moment.at) < ALIVE_S
+        with suppress(ValueError, TypeError, OverflowError):  # the time is a text of a folder that may be a stranger's
+            begun = datetime.fromisoformat(self.followed.begun_at).timestamp()
+            is_new = not self.followed.columns.rows and self.followed.last_kind not in ("stopped", "ended")
+            return is_new and 0 <= time.time() - begun < ALIVE_S
+        return False
 
     def look(self) -> None:
         """Takes in what is new. Nothing is raised: what cannot be read is shown as such."""

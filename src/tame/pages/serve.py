@@ -39,8 +39,8 @@ def serve(settings: Settings, *, port: int, start: str = "/", browser: bool, say
     access = Access(number, used=lambda again: print(f"for another browser: {again}", file=sys.stderr))
     say(access.address)
     server = configured(application(settings, access, port=number))
-    if browser:
-        webbrowser.open(access.address)
+    if browser and not webbrowser.open(access.address):
+        print("no browser was found; open this address in one yourself", file=sys.stderr)
     server.run(sockets=[own])
 
 

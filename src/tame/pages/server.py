@@ -122,14 +122,14 @@ class Pages:
 
     async def trials(self, request: Request) -> Response:
         shelf = await self._shelf(request)
-        return _page("trials.html", view=overview(shelf), rows=table(shelf, sort="loss", most=100)["rows"])
+        return _of_study("trials.html", shelf, rows=table(shelf, sort="loss", most=100)["rows"])
 
     async def space(self, request: Request) -> Response:
         shelf = await self._shelf(request)
-        return _page("space.html", view=overview(shelf), space=await self.of_study.view(shelf))
+        return _of_study("space.html", shelf, space=await self.of_study.view(shelf))
 
     async def report(self, request: Request) -> Response:
-        return _page("report.html", view=overview(await self._shelf(request)))
+        return _of_study("report.html", await self._shelf(request))
 
     async def framed(self, request: Request) -> Response:
         """The report as it lies in the study's folder, which may be a stranger's: it can neither run nor fetch."""
@@ -152,7 +152,7 @@ class Pages:
 
     async def try_(self, request: Request) -> Response:
         shelf = await self._shelf(request)
-        return _page("try.html", view=overview(shelf), can_try=self._can_try(shelf))
+        return _of_study("try.html", shelf, can_try=self._can_try(shelf))
 
     async def api_try(self, request: Request) -> Response:
         """What the delivered model says of a picture, as `tame predict` says it."""
@@ -169,7 +169,7 @@ class Pages:
         shelf = await self._shelf(request)
         counts = counts_of(shelf.followed.state)
         own = [each for each in findings(shelf) if each["trial"] is None]
-        return _page("data.html", view=overview(shelf), counts=counts, findings=own)
+        return _of_study("data.html", shelf, counts=counts, findings=own)
 
     async def teach(self, request: Request) -> Response:
         return _page("teach.html", shop=await asyncio.to_thread(self.teaching.view))
@@ -288,6 +288,14 @@ def _said(request: Request, status: int, text: str) -> Response:
     if request.method == "GET" and not request.url.path.startswith("/file/"):
         return _page("problem.html", status=status, words=text)
     return PlainTextResponse(text, status_code=status)
+
+
+def _of_study(name: str, shelf: Shelf, **values: Any) -> HTMLResponse:
+    """A page of a study; of one of which nothing can be read, why that is so."""
+    view = overview(shelf)
+    if view["life"] == "unreadable" and view["seq"] == 0:
+        return _page("unreadable.html", here=name.removesuffix(".html").capitalize(), view=view)
+    return _page(name, view=view, **values)
 
 
 def _page(name: str, *, status: int = 200, **values: object) -> HTMLResponse:

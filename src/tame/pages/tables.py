@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tame.core.records import DEFAULT
 from tame.pages.library import Shelf
-from tame.pages.views import finding_of, finite, life_of, row_words
+from tame.pages.views import finding_of, finite, row_words
 from tame.report import formats
 from tame.report.fields import name_of
 from tame.study.columns import EPOCH, METRIC, TRAIN, VALID, Columns, TrialRow
@@ -25,11 +25,11 @@ SORTS: dict[str, Callable[[Columns, TrialRow], float | str]] = {
 
 def table(shelf: Shelf, *, sort: str, down: bool = False, first: int = 0, most: int) -> dict[str, object]:
     """The trials from one place of their order on. sort: a key of SORTS, others as by number."""
-    columns, going_on = shelf.followed.columns, life_of(shelf) in ("starting", "training", "paused")
+    columns = shelf.followed.columns
     by = SORTS.get(sort, SORTS["number"])
     ordered = sorted(columns.rows.values(), key=lambda row: row.number)
     ordered.sort(key=lambda row: by(columns, row), reverse=down)
-    rows = [row_words(columns, row, going_on=going_on) for row in ordered[first : first + most]]
+    rows = [row_words(shelf, row) for row in ordered[first : first + most]]
     return {"count": len(ordered), "first": first, "rows": rows, "seq": shelf.followed.seq}
 
 
@@ -48,7 +48,6 @@ def trial_detail(shelf: Shelf, number: int) -> dict[str, object] | None:
     beside = columns.recipe(default.number) if default is not None else dict(columns.base)
     own = columns.recipe(number)
     points = columns.points(number)
-    going_on = life_of(shelf) in ("starting", "training", "paused")
     fields = [
         {"name": name_of(name), "field": name, "value": formats.inert(formats.compact(value)),
          "default": formats.inert(formats.compact(beside.get(name))), "differs": value != beside.get(name)}
@@ -56,7 +55,7 @@ def trial_detail(shelf: Shelf, number: int) -> dict[str, object] | None:
     ]  # fmt: skip
     differing = [name for name, value in own.items() if value != beside.get(name) and name != "seed"]
     return {
-        **row_words(columns, row, going_on=going_on), "begun": formats.inert(row.reason),
+        **row_words(shelf, row), "begun": formats.inert(row.reason),
         "last": formats.inert(row.last_reason), "parent": row.parent, "against": row.against,
         "recipe": sorted(fields, key=lambda each: not each["differs"]),
         "command": formats.inert(" ".join(f"--set {name}={_text(own[name])}" for name in differing)),

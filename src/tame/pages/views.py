@@ -45,6 +45,7 @@ OFFERED: Mapping[Life, tuple[str, ...]] = {  # what can be asked for
     "training": ("pause", "stop", "time", "space", "mute"), "paused": ("go_on", "stop", "time", "space", "mute"),
     "evaluating": ("pause", "mute"),
 }  # fmt: skip
+SEARCHED: tuple[Life, ...] = ("starting", "training", "paused", "stopped", "killed")  # unless its search has ended
 OVER: tuple[Life, ...] = ("finished", "stopped", "failed", "killed", "imported", "unreadable")  # nothing goes on
 
 
@@ -76,18 +77,25 @@ def overview(shelf: Shelf) -> Plain:
     found, clock = findings(shelf, most=6), _clock(shelf, life, config)
     return {
         "id": shelf.id, "name": formats.inert(shelf.folder.name), "seq": followed.seq, "life": life,
-        "words": LIFE_WORDS[life], "problem": formats.inert(shelf.problem), "kind": state.kind,
+        "words": LIFE_WORDS[life], "problem": formats.inert(shelf.problem),
+        "kind": "" if state.data is None else state.kind,
         "metric": _metric_of(shelf, result), "stage": _stage(shelf, life), "now": _now(shelf, life),
         "clock": clock, "score": _score(result), "best": best(shelf),
-        "default": _default(columns), "counts": _counts(columns, life), "trials": _searched(columns),
+        "default": _default(columns), "counts": _counts(shelf), "trials": _searched(columns),
         "recipes": formats.count(_searched(columns), "recipe"),
         "epochs": columns.epochs, "findings": found, "found": len(unmuted(state)),
-        "seal": _seal(shelf, result), "forecast": list(state.forecast.words) if state.forecast else [],
+        "seal": _seal(shelf, result), "forecast": _forecast(shelf, life),
         "ask": _offered(life, clock), "next": _next(shelf, life), "begun_at": followed.begun_at,
         "last_at": followed.last_at, "when": _when(followed.last_at) if life in OVER else "",
         "has_report": (shelf.folder / "report.html").is_file(),
         "verdict": "" if result is None else formats.sentence(words.verdict(result)),
     }  # fmt: skip
+
+
+def _forecast(shelf: Shelf, life: Life) -> list[str]:
+    """What was expected at the beginning, while it may still come true."""
+    known = shelf.followed.state.forecast
+    return [] if known is None or life in OVER else [formats.sentence(text) for text in known.words]
 
 
 def _when(at: str) -> str:
@@ -127,13 +135,15 @@ def _now(shelf: Shelf, life: Life) -> str:
 
 def _clock(shelf: Shelf, life: Life, config: StudyConfig | None) -> Plain:
     state, moment = shelf.followed.state, shelf.moment
+    if life == "imported":  # another program had the clock
+        return {"used_s": 0.0, "given_s": None, "kept_s": None, "words": "", "runs": False}
     given = None if config is None else config.clock_s
     if state.clock is not None:
         given = state.clock.time_s
     if given is not None:
         given += state.extra_s
     live = moment is not None and shelf.is_alive
-    used = moment.clock.used_s if moment is not None and live else state.used_s
+    used = state.used_s if moment is None else moment.clock.used_s if live else max(state.used_s, moment.clock.used_s)
     until = None if state.plan is None else state.plan.search_until_s
     kept = None if given is None or until is None else max(given - until - state.extra_s, 0.0)
     said = (
@@ -200,12 +210,20 @@ def _searched(columns: Columns) -> int:
     return sum(row.origin not in (FINALIST, REMEDY) for row in columns.rows.values())
 
 
-def _counts(columns: Columns, life: Life) -> str:
+def _counts(shelf: Shelf) -> str:
     counts: dict[str, int] = {}
-    for row in columns.rows.values():
+    for row in shelf.followed.columns.rows.values():
         if row.origin not in (FINALIST, REMEDY):
             counts[row.state] = counts.get(row.state, 0) + 1
-    return words.counted(counts, going_on=life in ("starting", "training", "paused"))
+    going_on, lives = _goes_on(shelf)
+    return words.counted(counts, going_on=going_on, lives=lives)
+
+
+def _goes_on(shelf: Shelf) -> tuple[bool, bool]:
+    """Whether the search has not ended, also where it waits to be resumed; whether a process works on the study."""
+    state, life = shelf.followed.state, life_of(shelf)
+    is_searched = state.search_ended is not None or state.finalists is not None
+    return life in SEARCHED and not is_searched, life not in OVER
 
 
 def findings(shelf: Shelf, *, most: int | None = None) -> list[Plain]:
@@ -239,6 +257,8 @@ def _inert(text: str) -> str:
 
 def _seal(shelf: Shelf, result: Result | None) -> Plain:
     opened = shelf.followed.state.test_opened
+    if shelf.followed.state.imported is not None:
+        return {"open": False, "words": ""}  # trials without their data have no test part
     if opened is None:
         return {"open": False, "words": "The test part is sealed. It is opened once, at the end."}
     said = f"opened for trial {opened.trial}: {opened.n:,} examples, after {formats.duration(float(opened.used_s))}"
@@ -343,12 +363,14 @@ _SAID: Mapping[str, Teller] = {
 }  # fmt: skip
 
 
-def row_words(columns: Columns, row: TrialRow, *, going_on: bool) -> Plain:
+def row_words(shelf: Shelf, row: TrialRow) -> Plain:
     """A trial as a row of the table."""
-    point = columns.judged(row.number)
+    point = shelf.followed.columns.judged(row.number)
+    going_on, lives = _goes_on(shelf)
     return {
         "number": row.number, "origin": formats.inert(words.origin(row.origin)),
-        "state": words.state(row.state, going_on=going_on), "raw": row.state, "epochs": row.epochs, "most": row.most,
+        "state": words.state(row.state, going_on=going_on, lives=lives), "raw": row.state,
+        "epochs": row.epochs, "most": row.most,
         "loss": None if point is None else finite(point[VALID]),
         "metric": None if point is None else finite(point[METRIC]),
         "reason": formats.inert(row.last_reason or row.reason),

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +22,15 @@ from tame.core.options import write_time
 from tame.core.recipe import Recipe, Value
 from tame.pages.picture_files import CLASS, GROUP, PICTURE, Kept, ending_of, file_name, kept_as, list_of, thumbnail_of
 from tame.report.formats import count, inert
+from tame.store.lease import locked
 from tame.study.record import is_study
 
 PROJECT, PICTURES, LIST, LOG = "taught", "pictures", "pictures.csv", "taught.log"
+BEGUN, LOCK = "begun", "training.lock"  # the study that was begun last; held by its process as long as it lives
+_STUDY = re.compile(rf"{PROJECT}-[0-9]{{4}}")
 MOST_CLASSES, MOST_NAME = 100, 60
 LEAST = 5  # pictures of a class
+TRAINS = "It is being trained already."
 LEAST_S, MOST_S = 20.0, 3600.0
 # Seconds that are proposed, by how many pictures there are at most.
 PROPOSED = ((300, 20), (2_000, 60), (10_000, 180))
@@ -73,16 +78,19 @@ class Workshop:
 
     def __init__(self, runs: Path, *, fit: tuple[str, ...]) -> None:
         self._runs, self._fit = runs, fit
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._trains: subprocess.Popen[bytes] | None = None
-        self._study: Path | None = None
         self._where: dict[str, str] = {}  # the class of each picture that has arrived
         self._read = False
 
     @property
     def folder(self) -> Path:
         """Where the pictures lie, one folder for each class."""
-        return self._runs / PROJECT / PICTURES
+        return self._project / PICTURES
+
+    @property
+    def _project(self) -> Path:
+        return self._runs / PROJECT
 
     def classes(self) -> list[ClassRow]:
         """The classes by their names."""
@@ -161,20 +169,35 @@ class Workshop:
                 f"{alike.name} comes from {count(alike.recordings, 'recording')}, and needs {LEAST_GROUPS} at least: "
                 "the pictures of one are nearly the same, so they are never learned from and tested on at once."
             )
-        return "It is being trained already." if self.is_training else ""
+        return TRAINS if self.is_training else ""
 
     @property
     def is_training(self) -> bool:
-        """Whether a study that was begun here goes on."""
-        return self._trains is not None and self._trains.poll() is None
+        """Whether a study that was begun here goes on, also where a server began it that has ended since."""
+        if self._trains is not None and self._trains.poll() is None:
+            return True
+        with self._lock:
+            if not (self._project / LOCK).exists():
+                return False
+            handle = locked(self._project, LOCK)
+            if handle is not None:
+                os.close(handle)
+            return handle is None
 
     @property
     def study(self) -> Path | None:
         """The last study that was begun on these pictures; None before the first, or until it has begun."""
-        if self._study is None:
-            mine = sorted(self._runs.glob(f"{PROJECT}-[0-9][0-9][0-9][0-9]"))
-            self._study = next((path for path in reversed(mine) if is_study(path)), None)
-        return self._study if self._study is not None and is_study(self._study) else None
+        last = self._last()
+        return last if last is not None and is_study(last) else None
+
+    def _last(self) -> Path | None:
+        """Where the last study lies, or would lie if it had come so far."""
+        try:
+            name = read_bytes(self._project, BEGUN, most=64).decode("ascii", "replace").strip()
+        except OSError:  # an earlier version did not write it
+            there = self._runs.glob(f"{PROJECT}-[0-9][0-9][0-9][0-9]")
+            return max((path for path in there if is_study(path)), default=None)
+        return self._runs / name if _STUDY.fullmatch(name) else None
 
     def data(self, rows: Sequence[ClassRow]) -> list[str]:
         """The data of a study, as `tame fit` is given it: the folder, or a list of it where some is recorded."""
@@ -182,7 +205,7 @@ class Workshop:
             return [str(self.folder)]
         # Told as classes, since a table might take their names for numbers, or "None" for a cell without a value.
         own = ["--image", PICTURE, "--target", CLASS, "--column", f"{CLASS}=category", "--groups", GROUP]
-        return [str(self._runs / PROJECT / LIST), *own]
+        return [str(self._project / LIST), *own]
 
     def train(self, seconds: float, knobs: Knobs | None = None) -> None:
         """Begins a study in a process of its own, which goes on without these pages. Raises UsageError."""
@@ -193,24 +216,33 @@ class Workshop:
             require(not problem, problem)
             taken = {path.name for path in self._runs.iterdir()}
             name = next(own for i in range(1, 10_000) if (own := f"{PROJECT}-{i:04d}") not in taken)
-            self._study = self._runs / name
-            told = ["--out", str(self._study), "--time", write_time(float(round(seconds)))[0], "--quiet"]
+            told = ["--out", str(self._runs / name), "--time", write_time(float(round(seconds)))[0], "--quiet"]
             told += [word for each in (knobs or Knobs()).fixed.items() for word in ("--set", "{}={}".format(*each))]
             pictures = {own: self._kept(own) for own in self._class_names()}
-            write_text(self._runs / PROJECT, LIST, list_of(pictures, folder=PICTURES))
-            with appending(self._runs / PROJECT, LOG) as log:
-                self._trains = subprocess.Popen(
-                    [*self._fit, *self.data(rows), *told], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                    stderr=log, start_new_session=True,
-                )  # fmt: skip
+            write_text(self._project, LIST, list_of(pictures, folder=PICTURES))
+            handle = locked(self._project, LOCK)
+            require(handle is not None, TRAINS)
+            assert handle is not None
+            write_text(self._project, BEGUN, name)
+            try:
+                with appending(self._project, LOG) as log:
+                    log.write(f"{name}\n".encode())
+                    log.flush()
+                    self._trains = subprocess.Popen(
+                        [*self._fit, *self.data(rows), *told], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                        stderr=log, start_new_session=True, pass_fds=() if sys.platform == "win32" else (handle,),
+                    )  # fmt: skip
+            finally:
+                os.close(handle)  # from here on the study's own process holds it
             threading.Thread(target=self._trains.wait, daemon=True).start()  # else it would stay as a zombie
 
     def problem(self) -> str:
         """What the last study said where it ended before it had begun."""
-        if self._trains is None or self._trains.poll() in (None, 0) or self.study is not None:
+        last = self._last()
+        if last is None or is_study(last) or self.is_training:
             return ""
-        lines = read_bytes(self._runs / PROJECT, LOG).decode("utf-8", "replace").strip().splitlines()
-        return inert(lines[-1]) if lines else "it ended without a word"
+        line = read_bytes(self._project, LOG).decode("utf-8", "replace").strip().rpartition("\n")[2]
+        return "it ended without a word" if line == last.name else inert(line)
 
     def _made(self) -> Path:
         self._runs.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -121,6 +121,7 @@ class Described:
 
 
 Empty = Callable[[Described], nn.Module]  # builds a module with the shapes of the weights, with any values
+Check = Callable[[Network], None]  # raises where what a folder describes is not what its kind of data needs
 
 
 def write_network(network: Network, folder: Path) -> dict[str, str]:
@@ -169,10 +170,13 @@ def write_network(network: Network, folder: Path) -> dict[str, str]:
     return files
 
 
-def read_network(folder: Path, empty: Empty, *, files: Mapping[str, str] | None = None) -> Network:
+def read_network(
+    folder: Path, empty: Empty, *, files: Mapping[str, str] | None = None, check: Check | None = None
+) -> Network:
     """The network of a model folder, ready to predict. empty: builds the module that the weights are loaded into.
 
-    files: SHA-256 by name as the study's event holds them, where the folder is that of a study.
+    files: SHA-256 by name as the study's event holds them, where the folder is that of a study. check: of what was
+    prepared, before anything is predicted with it.
     Raises UsageError where there is none or it does not fit together, RefusedError if a hash differs or the
     description asks for a larger network than there are weights for.
     """
@@ -192,7 +196,10 @@ def read_network(folder: Path, empty: Empty, *, files: Mapping[str, str] | None 
         digest = sha256_of(folder, WEIGHTS)
         for known, where in (({WEIGHTS: about["weights"]["sha256"]}, DESCRIPTION), (sums, SUMS), (files, "the study")):
             _require_same(folder, WEIGHTS, digest, known, where)
-        return _assembled(about, load_file(weights), folder, empty, note=_unproven(folder, sums, files))
+        network = _assembled(about, load_file(weights), folder, empty, note=_unproven(folder, sums, files))
+        if check is not None:
+            check(network)
+        return network
     except (
         KeyError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError, OSError, OverflowError,
         MemoryError,
@@ -203,7 +210,7 @@ def read_network(folder: Path, empty: Empty, *, files: Mapping[str, str] | None 
 
 def _assembled(about: Plain, tensors: Mapping[str, Tensor], folder: Path, empty: Empty, *, note: str) -> Network:
     """The network that a description and its tensors hold."""
-    labels = tuple(str(label) for label in about["labels"])
+    labels = _labels(about)
     kind, temperature = str(about["kind"]), float(about.get("temperature", 1.0))
     require(0 < temperature < math.inf, f"its temperature is {temperature}, not a number above 0")
     with NoMoreThan(tensors, folder):
@@ -217,23 +224,42 @@ def _assembled(about: Plain, tensors: Mapping[str, Tensor], folder: Path, empty:
             )
 
     def member(one: Plain, prefix: str) -> Network:
-        recipe, prepared = Recipe.from_flat(one["recipe"]), one["prepared"]
+        recipe, prepared = Recipe.from_flat(one["recipe"]), _object(one, "prepared")
         with NoMoreThan(tensors, folder):
             module = empty(Described(kind, recipe, labels, prepared, backbone))
         weights = _part(tensors, f"{prefix}module.")
         require(not (apart := _apart(weights, module)), f"{folder} has weights of another module than this: {apart}")
         module.load_state_dict(weights)
         arrays = _part(tensors, f"{prefix}prepared.")
-        return Network(kind, str(about["task"]), recipe, labels, module.eval(), prepared=prepared, arrays=arrays)
+        found = Network(kind, str(about["task"]), recipe, labels, module.eval(), prepared=prepared, arrays=arrays)
+        if found.task == "regression":
+            require(bool(found.in_units(torch.zeros(1)).isfinite().all()), "the scale of its target is not finite")
+        return found
 
     known, encoder = about.get("familiar"), about.get("texts")
     return replace(
-        member(about, ""), backbone=backbone, run=about["run"], shortest=int(about["shortest"]), note=note,
+        member(about, ""), backbone=backbone, run=_object(about, "run"), shortest=int(about["shortest"]), note=note,
         temperature=temperature,
         others=tuple(member(one, f"others.{number}.") for number, one in enumerate(about.get("others", ()))),
         familiar=None if known is None else Familiar.restore(known, _part(tensors, "familiar.")),
         texts=None if encoder is None else restored_encoder(encoder, _part(tensors, "texts."), where=str(folder)),
     )  # fmt: skip
+
+
+def _object(about: Plain, name: str) -> Plain:
+    found: Plain = about[name]
+    require(isinstance(found, dict), f"its {name!r} is not a JSON object")
+    return found
+
+
+def _labels(about: Plain) -> tuple[str, ...]:
+    """The names of the classes, each another; none of a regression."""
+    told, task = about["labels"], about["task"]
+    sound = isinstance(told, list) and all(isinstance(label, str) for label in told) and len(set(told)) == len(told)
+    require(sound, "its labels are not a list of different texts")
+    least = {"binary": 2, "multiclass": 2}.get(task, 0)
+    require(len(told) >= least and (task != "regression" or not told), f"{len(told)} labels do not fit the task {task}")
+    return tuple(told)
 
 
 def _apart(weights: Mapping[str, Tensor], module: nn.Module) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MOST_BYTES = {CONFIG: 2**20, TOKENIZER: 2**26, WEIGHTS: 2**33}
+ADAPTER = "adapter_config.json"  # of peft's format: an adapter without its base
 UNSAFE = (".bin", ".pth", ".pt", ".ckpt", ".pkl", ".h5", ".msgpack")
 MOST_NUMBER = 2**24  # of any number in a config: no vocabulary or width that TAME can use is larger
 
@@ -54,6 +55,12 @@ def open_text_folder(folder: Path, *, more: Sequence[str] = ()) -> TextFolder:
     large.
     """
     require(folder.is_dir(), f"no folder {printable(str(folder))} of a language network")
+    if (folder / ADAPTER).is_file() and not (folder / CONFIG).is_file():
+        base = _object(_content(folder, ADAPTER), str(folder / ADAPTER)).get("base_model_name_or_path", "another model")
+        raise UsageError(
+            f"{printable(str(folder))} holds an adapter, not a model: put it into its base, {printable(str(base))}, "
+            "with merge_and_unload() of peft, and give the folder of that"
+        )
     if not (folder / WEIGHTS).is_file():
         unsafe = [each.name for each in sorted(folder.iterdir()) if each.suffix in UNSAFE]
         if unsafe:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from tame.core.errors import UsageError
 from tame.core.recipe import Recipe
 from tame.parts.losses import LOSSES
+from tame.parts.mlp import WORDS
 from tame.parts.models import TIMM
 from tame.parts.optimizers import USES
 from tame.parts.schedules import SCHEDULES
@@ -39,11 +40,10 @@ _NOTHING = object()
 
 
 def _input(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:
-    if "input" not in uses:
-        return "it is only for pictures; leave it out"
-    if (leaf == "length") != ("adapter" in uses):
-        return f"it is only for {'pictures' if 'adapter' in uses else 'texts'}; leave it out"
-    return ""
+    if leaf != "length":
+        return "" if "input" in uses and "adapter" not in uses else "it is only for pictures; leave it out"
+    reads = "adapter" in uses or ("table" in uses and recipe.table.texts == "encoder" and recipe.model.name != WORDS)
+    return "" if reads else "it is only for texts that an encoder or a language model reads; leave it out"
 
 
 def _adapter(recipe: Recipe, leaf: str, uses: Collection[str]) -> str:

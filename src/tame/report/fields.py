@@ -20,7 +20,9 @@ FIELDS: Mapping[str, Field] = {
     "input.size": Field("picture size", "side of the square input picture, in pixels", "size"),
     "input.views": Field("views", "views of each picture used in training: the picture, its mirror image, crops"),
     "input.crop": Field("crop", "share of the picture's shorter side that is used"),
-    "input.length": Field("text length", "tokens that a language model sees at once in training", "length"),
+    "input.length": Field(
+        "text length", "tokens that a language model sees at once in training, or an encoder reads", "length"
+    ),
     "adapter.name": Field("adapter", "what is trained beside a frozen language model"),
     "adapter.rank": Field("adapter rank", "rank of the trained matrices: how much an adapter can change", "rank"),
     "adapter.alpha": Field("adapter alpha", "what an adapter adds is scaled by alpha / rank"),

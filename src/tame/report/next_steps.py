@@ -24,7 +24,8 @@ LONGER, TWICE = 4.0, 2.0  # times the clock, where a training was cut short and 
 ROUND_S = 10
 NAMED = 3  # columns that a command names
 OF_THE_DATA = (  # what tame check takes too
-    "--target", "--image", "--label-pattern", "--column", "--groups", "--order", "--task", "--val", "--test", "--edits",
+    "--target", "--image", "--text", "--label-pattern", "--column", "--groups", "--order", "--task", "--val", "--test",
+    "--edits",
 )  # fmt: skip
 Words = list[tuple[str, ...]]  # of a command line: each option with its value
 

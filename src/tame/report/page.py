@@ -31,6 +31,7 @@ from tame.report.language_section import LanguageSection, of_language
 from tame.report.more_data_section import MoreDataSection, of_more_data
 from tame.report.next_steps import Step, next_steps
 from tame.report.pictures import PairGroup, pair_groups
+from tame.report.quotes_section import QuotesSection, of_texts
 from tame.report.search_section import EngineRow, Search, Training
 from tame.report.svg import HALF, both
 from tame.report.test_section import ClassSection, NumberSection
@@ -96,6 +97,7 @@ class Page:
     classes: ClassSection | None
     numbers: NumberSection | None
     language: LanguageSection | None
+    texts: QuotesSection | None
     delivered: DeliveredSection
     more_data: MoreDataSection | None
     data: DataSection
@@ -205,6 +207,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes], expo
         classes=classes,
         numbers=numbers,
         language=language,
+        texts=of_texts(result),
         delivered=delivered,
         more_data=of_more_data(result),
         data=data_section.of_data(result),
@@ -226,6 +229,8 @@ def _sections(result: Result, classes: ClassSection | None, own: DeliveredSectio
         first = [("mistakes", "Mistakes"), ("confusion", "Confusion matrix"), ("classes", "Each class")]
         first += [("calibration", "Calibration")] if classes.calibration else []
         first += [("costs", "Costs")] if classes.costs else []
+    texts = of_texts(result)
+    first += [("texts", "What decided")] if texts is not None and texts.is_section else []
     tried = [("cases", "What the doctor tried")] if result.cases else []
     tuned = [("tuning", "Fine-tuning")] if KINDS.get(result.kind).features is not None else []
     more = [("findings", "All findings")] if len(result.findings) > FIRST_FINDINGS else []

@@ -30,7 +30,7 @@ from tame.report.formats import (
 )
 
 STATES = {  # of a trial, as people say it; while a study goes on, a paused trial waits for its turn
-    "waiting": "waits", "running": "training", "paused": "stopped early", "complete": "trained",
+    "waiting": "waits", "running": "interrupted", "paused": "stopped early", "complete": "trained",
     "stopped": "stopped early", "diverged": "diverged", "failed": "failed",
 }  # fmt: skip
 ORIGINS = {  # of a recipe, as people say it; those of other packages keep their names
@@ -291,11 +291,11 @@ def states_of(result: Result) -> str:
     return counted(result.trial_states)
 
 
-def counted(states: Mapping[str, int], *, going_on: bool = False) -> str:
-    """So many trials in each state: 22 trained, 40 stopped early. going_on: whether the study is not finished."""
+def counted(states: Mapping[str, int], *, going_on: bool = False, lives: bool = False) -> str:
+    """So many trials in each state: 22 trained, 40 stopped early. going_on, lives: as of `state`."""
     found: dict[str, int] = {}
     for name, amount in states.items():
-        word = state(name, going_on=going_on)
+        word = state(name, going_on=going_on, lives=lives)
         found[word] = found.get(word, 0) + amount
     return ", ".join(f"{amount:,} {word}" for word, amount in found.items() if amount)
 
@@ -313,8 +313,11 @@ def rest(result: Result) -> str:
     )
 
 
-def state(name: str, *, going_on: bool = False) -> str:
-    """The state of a trial as people say it. going_on: whether the study is not finished."""
+def state(name: str, *, going_on: bool = False, lives: bool = False) -> str:
+    """The state of a trial as people say it. going_on: whether its search has not ended; lives: whether a process works
+    on the study, without which nothing trains."""
+    if lives and name == "running":
+        return "training"
     return "waits" if going_on and name == "paused" else STATES.get(name, name)
 
 

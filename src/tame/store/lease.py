@@ -63,7 +63,7 @@ def hold(folder: Path) -> Lease:
     """
     require_own(folder, LOCK, HOLDER)
     try:
-        handle = _locked(folder, LOCK)
+        handle = locked(folder, LOCK)
     except FileNotFoundError:
         raise StorageError(f"the study folder {folder} does not exist") from None
     except OSError as error:
@@ -83,8 +83,11 @@ def hold(folder: Path) -> Lease:
     return lease
 
 
-def _locked(folder: Path, name: str) -> int | None:
-    """The open lock file, locked; None where somebody else has it. Nothing is written to it."""
+def locked(folder: Path, name: str) -> int | None:
+    """The open lock file, locked; None where somebody else has it. Nothing is written to it.
+
+    A process that is given the handle holds the lock too. Raises OSError, RefusedError for a link.
+    """
     while True:
         handle = opened_to_lock(folder, name)
         try:

@@ -18,12 +18,18 @@ MOST_END_SHARE = 0.35  # of the clock
 MORE_DATA_SHARE = 0.1  # of the clock, to train the winner on fewer examples too, if that was asked for
 CHECKED = 64  # test examples on which the delivered model must predict as it did when scored
 LINEAR_SHARE, LINEAR_S = 0.04, 4.0  # of the clock, and at most, that a linear model beside the score may take
+QUOTES_SHARE, QUOTES_S = 0.05, 6.0  # of the clock, and at most, that words of texts are left out for
 LEAST_LINEAR_S = 0.5  # that must be left when it begins
 
 
 def linear_s(clock_s: float) -> float:
     """Seconds to reserve for a linear model of the same inputs."""
     return min(LINEAR_SHARE * clock_s, LINEAR_S)
+
+
+def quotes_s(clock_s: float) -> float:
+    """Seconds to reserve for what decided about texts."""
+    return min(QUOTES_SHARE * clock_s, QUOTES_S)
 
 
 @dataclass(frozen=True, slots=True)

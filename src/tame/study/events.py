@@ -311,12 +311,15 @@ class OfPart:
 class Judgements:
     """What the delivered model says of single examples, kept once the test part was opened. valid: of the validation
     examples, by networks that were not trained on them; odd: examples outside the test part, and in it, that are unlike
-    the training examples."""
+    the training examples; also_wrong: rows of mistakes in the test part beyond those of `test`, None where there are
+    none, or where an older study does not tell."""
 
     event_kind: ClassVar[str] = "judgements"
+    sparse: ClassVar[frozenset[str]] = frozenset({"also_wrong"})
     valid: OfPart = field(default_factory=OfPart)
     test: OfPart = field(default_factory=OfPart)
     odd: tuple[Odd, ...] = ()
+    also_wrong: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,20 @@ def judgements(data: Data, *, valid: Judged, test: Judged, distances: Mapping[in
         valid=_of_part(data, valid, rows, stream(seed, "judgements", "val")),
         test=_of_part(data, test, rows, stream(seed, "judgements", "test")),
         odd=tuple(Odd(row, round(distances[row], 3)) for row in most[:MOST_ODD]),
+        also_wrong=also_wrong(test, rows) if data.classes else None,
     )
+
+
+def also_wrong(judged: Judged, rows: Mapping[str, int]) -> tuple[int, ...] | None:
+    """The rows of the mistakes beyond those that are listed, so that two studies can be compared example by example."""
+    order = _surest_wrong(judged)[MOST:]
+    return tuple(rows[judged.ids[place]] for place in np.sort(order)) or None
+
+
+def _surest_wrong(judged: Judged) -> np.ndarray:
+    """The places of the mistakes, the surest first."""
+    wrong = np.flatnonzero(~judged.right)
+    return wrong[np.argsort(-judged.probabilities[wrong, judged.predicted[wrong]], kind="stable")]
 
 
 def _of_part(data: Data, judged: Judged, rows: Mapping[str, int], chance: np.random.Generator) -> OfPart:
@@ -35,9 +48,7 @@ def _of_part(data: Data, judged: Judged, rows: Mapping[str, int], chance: np.ran
     """
     places = np.arange(len(judged.ids))
     if data.classes:
-        sure = judged.probabilities[places, judged.predicted]
-        wrong, right = places[~judged.right], places[judged.right]
-        order = wrong[np.argsort(-sure[wrong], kind="stable")]
+        order, right = _surest_wrong(judged), places[judged.right]
     else:
         every = places[np.argsort(-losses(data.metric, judged), kind="stable")]
         large = max(1, round(LARGE * len(every)))

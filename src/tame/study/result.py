@@ -67,6 +67,7 @@ from tame.study.ensemble import Chosen
 from tame.study.events import StudyEvent, event_of
 from tame.study.finalist import Finalist, epochs_on_all, fold_error
 from tame.study.plan import Plan
+from tame.study.quotes import quotes_of
 from tame.study.session import Study
 from tame.study.space import planned, space_of
 from tame.study.state import State, unmuted
@@ -96,7 +97,7 @@ def make_result(
     own = score(metric, tested.winner, how="the delivered model on the sealed test part", seed=seed)
     noise = seed_noise(metric, [each.each for each in finalists])
     luck = optimism(metric, _validated(metric, decided, seed=seed), own, noise, networks=_networks(data, winner))
-    trials = study.history.trials
+    trials, answers = study.history.trials, _answers(study, data, tested.winner, decided)
     return Result(
         study=str(study.folder),
         data=study.config.data,
@@ -136,7 +137,8 @@ def make_result(
         forecast=Forecasts(forecast=_as_kept(state.forecast), forecast_corrected=_as_kept(state.forecast_corrected)),
         cases=tuple(map(row_of, state.cases)),
         all_findings=len(unmuted(study.state)),
-        answers=_answers(study, data, tested.winner, decided),
+        answers=answers,
+        quotes=quotes_of(study, data, tested.winner, answers),
         trials=sum(not (t.is_finalist or t.is_remedy) for t in trials.values()),
         trial_states=_states([t for t in trials.values() if not t.is_remedy]),
         whole=sum(t.state == "complete" for t in trials.values()),

@@ -105,6 +105,8 @@ def _linear(result: Result, underfits: bool) -> list[Finding]:
     if linear is None or not _is_better(result, result.baselines.dummy.difference):
         return []
     gain = linear.difference
+    if result.winner.recipe.get("model.name") == "words" and not gain.is_real:
+        return []  # it is a linear model itself
     if _is_better(result, gain):
         return []
     said = "better than" if gain.is_real else "not shown to be worse than"

@@ -359,7 +359,7 @@ def _check_opened(state: State) -> None:
     assert state.opened is not None
     config = StudyConfig.from_json(state.opened.config)
     from_plain(StudyConfig, to_plain(config), what="the config")  # of the types that its fields have
-    for name in ("data", "target", "image", "groups", "order", "val", "test"):
+    for name in ("data", "target", "image", "text", "groups", "order", "val", "test"):
         require(getattr(config, name) != "", f"its {name} has no name", error=StorageError)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,8 +20,9 @@ from tame.data.split import Split, groups_of
 from tame.data.text_copies import near_copies
 from tame.kinds.known import kind_of
 from tame.kinds.language.plan import Lengths, lengths
-from tame.kinds.language.source import _passages, _split, _texts
-from tiny_language import tiny, write_model, write_texts
+from tame.kinds.language.reading import read_texts
+from tame.kinds.language.source import _passages, _split
+from tiny_language import text_of, tiny, write_model, write_texts
 
 pytest.importorskip("tokenizers")
 
@@ -102,7 +105,7 @@ def test_what_is_exported_is_opened_by_transformers(fitted, tmp_path):
 
 def test_near_copies_stay_on_one_side_of_the_split(tmp_path):
     root = write_texts(tmp_path / "texts", 12)
-    own = _texts(StudyConfig(data=str(root), task=LANGUAGE, backbone="x"))
+    own = read_texts(StudyConfig(data=str(root), task=LANGUAGE, backbone="x"))
     pairs = near_copies(own.texts)
     assert pairs == [(0, 1)]
     for seed in range(8):
@@ -117,7 +120,7 @@ def test_given_parts_are_honoured_and_copies_of_the_test_part_put_aside(tmp_path
         (root / part).mkdir()
         for number in numbers:
             (root / f"text {number:02}.txt").rename(root / part / f"text {number:02}.txt")
-    own = _texts(StudyConfig(data=str(root), task=LANGUAGE, backbone="x"))
+    own = read_texts(StudyConfig(data=str(root), task=LANGUAGE, backbone="x"))
     split = _split(own, groups_of(len(own.texts), near_copies(own.texts)), seed=0)
     parts = dict(zip(own.names, split.part, strict=True))
     assert parts["test/text 00.txt"] == "test"
@@ -152,18 +155,54 @@ def test_files_that_are_not_texts_are_named_with_their_mend(tmp_path):
     root = write_texts(tmp_path / "texts", 6)
     (root / "a.docx").write_bytes(b"PK\x03\x04")
     (root / "b.txt").write_bytes(b"%PDF-1.7 and so on")
-    own = _texts(StudyConfig(data=str(root), task=LANGUAGE, backbone="x"))
+    own = read_texts(StudyConfig(data=str(root), task=LANGUAGE, backbone="x"))
     assert [each.id for each in own.skipped] == ["b.txt"]
     assert "pdftotext" in own.skipped[0].reason
     assert any("a.docx" in note and "pandoc" in note for note in own.notes)
 
 
-def test_a_table_without_texts_is_refused(tmp_path):
-    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
-    config = StudyConfig(data=str(tmp_path / "table.csv"), task=LANGUAGE, backbone="x")
+def written_table(folder, columns):
+    """A table of texts. columns: beside the number of each row."""
+    rows = [["number", *"abc"[:columns]]]
+    rows += [[str(number), *(text_of(number + 30 * place) for place in range(columns))] for number in range(30)]
+    with (folder / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([*rows, ["30", *[""] * columns]])
+    return StudyConfig(data=str(folder / "table.csv"), task=LANGUAGE, backbone="x")
+
+
+def test_each_row_of_a_column_of_texts_is_a_text(tmp_path):
+    config = written_table(tmp_path, columns=1)
     assert kind_of(config).name == "language-model"
-    with pytest.raises(DataError, match="is a file; write each text into a file of its own"):
-        kind_of(config).look_at(config)
+    own = read_texts(config)
+    assert own.texts == [text_of(number) for number in range(30)]
+    assert (own.names[0], own.parts[0]) == ("table.csv:2", "")
+    assert any("1 row without a text is not used" in note for note in own.notes)
+
+
+def test_of_several_columns_of_texts_one_must_be_named(tmp_path):
+    config = written_table(tmp_path, columns=2)
+    with pytest.raises(UsageError, match="'a' and 'b' hold texts; give one of them with --text"):
+        read_texts(config)
+    assert read_texts(replace(config, text="b")).texts[0] == text_of(30)
+    with pytest.raises(DataError, match="no column named 'bb'; did you mean 'b'"):
+        kind_of(config).look_at(replace(config, text="bb"))
+
+
+def test_a_table_without_texts_is_refused(tmp_path):
+    config = written_table(tmp_path, columns=0)
+    with pytest.raises(DataError, match=r"has no column of texts: 'number'.*give it with --text"):
+        read_texts(config)
+
+
+def test_one_text_cannot_be_split_and_what_helps_is_said(tmp_path):
+    (tmp_path / "book.txt").write_text(text_of(0))
+    with pytest.raises(DataError, match=r"holds 1 text that can be read.*write the chapters of a long one into files"):
+        read_texts(StudyConfig(data=str(tmp_path), task=LANGUAGE, backbone="x"))
+
+
+def test_a_folder_has_no_column(tmp_path):
+    with pytest.raises(UsageError, match="is a folder, of which each file is a text"):
+        kind_of(StudyConfig(data=str(tmp_path), task=LANGUAGE, backbone="x", text="a"))
 
 
 def test_passages_weigh_by_their_characters(told):

@@ -26,7 +26,7 @@ def check(config: StudyConfig) -> None:
     for name in ("target", "image", "label_pattern", "groups", "order", "val", "test", "backbone"):
         require(getattr(config, name) is None, f"{name} is for files and folders; arrays come as (X, y) alone")
     said = "columns are what TAME's networks for tables are trained on; a model of your own sees the array as it is"
-    require(not config.columns or config.model is None, said)
+    require(not config.told or config.model is None, said)
     require(config.task not in ("images", "table"), f"the task {config.task!r} is not for arrays; leave it out")
 
 

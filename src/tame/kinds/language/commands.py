@@ -17,11 +17,13 @@ LANGUAGE_MODEL = "language-model"  # the name of this kind of data
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the process that trains opens. backbone: a folder; paths: of the texts; parts: of each."""
+    """What the process that trains opens. backbone: a folder; paths: of the texts; parts: of each; kept: the file that
+    has the texts of a table, which have no paths."""
 
     backbone: str
     paths: tuple[str, ...]
     parts: tuple[str, ...]
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tame.adjust import portfolio
 from tame.adjust.portfolio import Preset
 from tame.core.config import LANGUAGE, NONE, StudyConfig
@@ -31,7 +33,9 @@ def check(config: StudyConfig) -> None:
     require(config.backbone not in (None, NONE), said)
     for name in ("target", "image", "label_pattern", "groups", "order", "folds", "model"):
         require(getattr(config, name) is None, f"{name} is not for a language model: a text is its own target")
-    require(not config.columns, "columns are of tables; a language model takes texts")
+    require(not config.columns, "a language model takes one column, that of the texts: give it with --text alone")
+    folder = config.text is not None and Path(config.data).is_dir()
+    require(not folder, f"--text names a column of a table; {config.data} is a folder, of which each file is a text")
     require(not config.more_data, "more_data is not for language models; leave it out")
 
 

@@ -18,6 +18,7 @@ from tame.core.evaluation import LanguageAnswers
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
+from tame.data.sources import TEXT_COLUMNS, open_columns, texts_of
 from tame.data.texts import read_text
 from tame.kinds.language import commands
 from tame.kinds.language.commands import Asked, Given, Layout, Opened, Passages, Speed, SpeedAsked
@@ -99,10 +100,11 @@ class TextMaterial:
         self._passages = torch.zeros(0, 0)
 
     def _tokenized(self) -> list[Tokens]:
-        found = []
-        for number, path in enumerate(self.given.paths):
-            found.append(self.tokenizer.encode(read_text(path).content))
-            self._room.say("texts split into tokens", number + 1, len(self.given.paths))
+        given, found = self.given, []
+        texts = texts_of(open_columns(Path(given.kept), TEXT_COLUMNS)) if given.kept else map(_content, given.paths)
+        for number, text in enumerate(texts):
+            found.append(self.tokenizer.encode(text))
+            self._room.say("texts split into tokens", number + 1, len(given.parts))
         return found
 
     def opened(self) -> Opened:
@@ -310,6 +312,10 @@ def open_material(given: Plain, room: Room) -> tuple[TextMaterial, Plain]:
     tokenizer = tokenizer_of(model.tokenizer, model.config, where=asked.backbone)
     material = TextMaterial(model, tokenizer, asked, room)
     return material, _plain(material.opened())
+
+
+def _content(path: str) -> str:
+    return read_text(path).content
 
 
 def _seconds(run: Callable[[], None]) -> float:

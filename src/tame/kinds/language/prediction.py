@@ -47,6 +47,11 @@ def tokenizer_in(network: Network) -> Tokenizer:
     return tokenizer_of(content, network.module.config, where="the tokenizer of the model folder")
 
 
+def verify(network: Network) -> None:
+    """Nothing, where the tokenizer belongs to the model. Raises UsageError."""
+    tokenizer_in(network)
+
+
 def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
     """Nothing: a language model writes on from a prompt."""
     raise UsageError("this is a language model, which writes: tame predict STUDY --prompt 'The first words'")
@@ -57,4 +62,4 @@ def of_inputs(network: Network, x: object, *, by_place: bool) -> Told:
     raise UsageError("this is a language model, which writes: use write('The first words')")
 
 
-PREDICTION = Prediction(empty=empty_network, of_paths=of_paths, of_inputs=of_inputs)
+PREDICTION = Prediction(empty=empty_network, of_paths=of_paths, of_inputs=of_inputs, verify=verify)

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from tame.core.config import GIVEN, LANGUAGE, StudyConfig
+from tame.core.config import LANGUAGE, StudyConfig
 from tame.core.errors import DataError, require
+from tame.core.plain import from_plain
 from tame.core.records import Finding
 from tame.core.result_parts import TextFacts
 from tame.core.rng import stream, stream_seed
 from tame.data.images import Skipped
+from tame.data.sources import table_of_texts, write_columns
 from tame.data.split import Part, Split, groups_of, make_split, seal
 from tame.data.text_copies import near_copies
-from tame.data.texts import ENDINGS, UnreadableText, on_encodings, read_text
 from tame.kinds.findings import MOST_NAMED, count, finding, metric_for
 from tame.kinds.kind import Blocks, Data, Known, Opened, Phase, Port
 from tame.kinds.language import commands
 from tame.kinds.language.commands import LANGUAGE_MODEL, Given, Layout
 from tame.kinds.language.plan import Lengths, lengths
+from tame.kinds.language.reading import LEAST_TEXTS, ReadTexts, look_at, read_texts
 
 PARTS = ("train", "val", "test")
-LEAST_TEXTS = 3
-OTHERS = frozenset({".pdf", ".docx", ".doc", ".odt", ".rtf", ".html", ".htm", ".epub"})
-MOST_FILES = 200_000
+KEPT = "texts.npz"  # in the study's folder: the texts of a table, for the process that trains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,35 +47,31 @@ class LanguageFacts:
     digests: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """Texts in their order. parts: "" where none was given."""
-
-    names: list[str]
-    paths: list[str]
-    parts: list[str]
-    texts: list[str]
-    digests: list[str]
-    skipped: list[Skipped]
-    notes: list[str]
-
-
 def look(config: StudyConfig) -> None:
-    """Raises DataError for what holds no texts; opens none of them."""
-    _listed(config)
+    """As `look_at`."""
+    look_at(config)
 
 
 def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder: Path) -> Opened:
     """Reads the texts, keeps near copies together, splits by files. Raises DataError where they cannot be used."""
     phase("reading the texts")
-    own = _texts(config)
+    own = read_texts(config)
     pairs = near_copies(own.texts)
     groups = groups_of(len(own.texts), pairs)
     split = _split(own, groups, seed=config.seed)
     phase("opening the model")
-    given = Given(str(Path(str(config.backbone)).expanduser()), tuple(own.paths), split.part)
+    kept = folder / KEPT
+    if not own.paths:
+        write_columns(kept, table_of_texts(own.texts))
+    given = Given(
+        str(Path(str(config.backbone)).expanduser()), tuple(own.paths), split.part, "" if own.paths else str(kept)
+    )
     opened = commands.open_texts(port, given)
-    digests = (*(f"{name}:{each}" for name, each in zip(own.names, own.digests, strict=True)), f"model:{opened.digest}")
+    model = f"model:{opened.digest}"
+    digests = (*(f"{name}:{each}" for name, each in zip(own.names, own.digests, strict=True)), model)
+    if known.data is not None:
+        same = model in from_plain(list[str], known.data["digests"], what="the digests of a study")
+        require(same, f"the model changed since the study began: {config.backbone} holds another", error=DataError)
     known.require_same(digests, "texts")
     if known.data is None:
         phase("measuring how fast the model is here")
@@ -107,63 +102,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
                   skipped=tuple(own.skipped))  # fmt: skip
 
 
-def _listed(config: StudyConfig) -> list[Path]:
-    """The files with texts in a folder, in order of their names. Raises DataError where there are none."""
-    place = Path(config.data)
-    said = "a language model is trained on a folder of texts (.txt, .md)"
-    require(config.data not in GIVEN, f"{said}; write them into files", error=DataError)
-    mend = "write each text into a file of its own"
-    require(place.is_dir(), f"{said}, and {config.data} is a file; {mend}", error=DataError)
-    every = [Path(root) / name for root, _, names in os.walk(place) for name in names if not name.startswith(".")]
-    require(
-        len(every) <= MOST_FILES,
-        f"{place} holds {len(every):,} files; at most {MOST_FILES:,} are read",
-        error=DataError,
-    )
-    texts = sorted(each for each in every if each.suffix.lower() in ENDINGS)
-    others = sorted(each.name for each in every if each.suffix.lower() in OTHERS)
-    mend = f"; it holds {others[0]!r}: save the text of such files as .txt, with pdftotext or pandoc" if others else ""
-    require(bool(texts), f"{place} holds no texts (.txt, .md){mend}", error=DataError)
-    return texts
-
-
-def _texts(config: StudyConfig) -> _Read:
-    """The texts of a study. Raises DataError where fewer than three can be read."""
-    place, named = Path(config.data), {"val": config.val or "val", "test": config.test or "test"}
-    for part in ("val", "test"):
-        given = getattr(config, part)
-        require(given is None or (place / given).is_dir(), f"{place} has no folder {given!r} for the {part} part")
-    folders = {folder: part for part, folder in named.items()}
-    own = _Read([], [], [], [], [], [], [])
-    encodings = []
-    for path in _listed(config):
-        name = path.relative_to(place).as_posix()
-        try:
-            found = read_text(str(path))
-        except UnreadableText as problem:
-            own.skipped.append(Skipped(name, str(problem)))
-            continue
-        own.names.append(name)
-        own.paths.append(str(path.resolve()))
-        own.parts.append(folders.get(name.split("/")[0], "") if "/" in name else "")
-        own.texts.append(found.content)
-        own.digests.append(found.digest)
-        encodings.append(found.encoding)
-    others = sorted(each.name for each in place.rglob("*") if each.suffix.lower() in OTHERS and each.is_file())
-    if others:
-        own.notes.append(
-            f"{count(len(others), 'file')} such as {others[0]!r} {'is' if len(others) == 1 else 'are'} not read: save "
-            "the text as .txt, with pdftotext or pandoc"
-        )
-    own.notes.extend(on_encodings(encodings))
-    why = f"; {own.skipped[0].id} was left out: {own.skipped[0].reason}" if own.skipped else ""
-    few = f"{place} holds {count(len(own.texts), 'text')} that can be read"
-    need = "a language model needs at least three: to train on, to choose by and to be judged on"
-    require(len(own.texts) >= LEAST_TEXTS, f"{few}; {need}{why}", error=DataError)
-    return own
-
-
-def _split(own: _Read, groups: np.ndarray, *, seed: int) -> Split:
+def _split(own: ReadTexts, groups: np.ndarray, *, seed: int) -> Split:
     """The split by files, near copies on one side; parts that exist are honoured. Raises DataError."""
     different = len(np.unique(groups))
     said = f"only {different} of the {len(groups)} texts differ enough; at least {LEAST_TEXTS} are needed"
@@ -198,7 +137,9 @@ def _passages(split: Split, tokens: Sequence[int], chosen: Lengths, *, seed: int
     return tuple(found)
 
 
-def _data(config: StudyConfig, own: _Read, split: Split, layout: Layout, made: commands.Passages, size: Blocks) -> Data:
+def _data(
+    config: StudyConfig, own: ReadTexts, split: Split, layout: Layout, made: commands.Passages, size: Blocks
+) -> Data:
     """The examples: blocks that are trained on, then passages, each with the bits that the model gives it as it is."""
     part = ["train"] * layout.slots + [split.part[text] for text, _ in layout.passages]
     ids = [f"block {slot + 1}" for slot in range(layout.slots)]
@@ -220,7 +161,7 @@ def _groups(split: Split, groups: np.ndarray, layout: Layout) -> np.ndarray:
     return np.concatenate([slots, groups[[text for text, _ in layout.passages]]]).astype(np.int64)
 
 
-def _findings(own: _Read, pairs: Sequence[tuple[int, int]], split: Split, unknown: float) -> list[Finding]:
+def _findings(own: ReadTexts, pairs: Sequence[tuple[int, int]], split: Split, unknown: float) -> list[Finding]:
     found = []
     if pairs:
         title = f"{count(len(pairs), 'pair')} of texts are near copies; they are kept on one side of the split"

@@ -38,7 +38,7 @@ def check_place(config: StudyConfig) -> None:
     what = f"{config.data} is a folder"
     mend = "list the pictures in a table with their numbers, or read these from their names with --label-pattern"
     require(config.task != "regression", f"{what}, whose classes are not numbers to predict: {mend}")
-    for name in ("target", "image", "groups", "order"):
+    for name in ("target", "image", "text", "groups", "order"):
         require(getattr(config, name) is None, f"--{name} names a column of a table; {what}")
     require(not config.columns, f"--column says what a column of a table is; {what}")
 

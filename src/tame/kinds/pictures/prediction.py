@@ -58,6 +58,12 @@ def bits_of(network: Network) -> int | None:
     return found
 
 
+def verify(network: Network) -> None:
+    """Nothing, where what a network keeps of its pictures can be. Raises UsageError."""
+    bits_of(network)
+    require(network.shortest >= 0, f"the model shrinks pictures to {network.shortest} pixels")
+
+
 def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
     """What a network says of pictures, and of all pictures in folders."""
     names: list[str] = []
@@ -180,4 +186,4 @@ def _empty(described: Described, _: Build | None) -> nn.Module:
     return empty_network(described)
 
 
-PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs, module=PictureModule)
+PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs, verify=verify, module=PictureModule)

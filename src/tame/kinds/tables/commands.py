@@ -23,3 +23,46 @@ class Given:
     beside: tuple[str, ...] = ()
     encoder: str | None = None
     kind: str = "table"
+
+
+QUOTES = "quotes"  # of the material: what decided about texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotesAsked:
+    """Which rows are quoted. model: the folder of what is delivered; answers: of each row the class that was predicted,
+    -1 of a regression; among: rows among which the likest are; judged: rows of which is told whether they were cut;
+    limit_s: that leaving words out may take, None for as long as it takes."""
+
+    model: str
+    rows: tuple[int, ...]
+    answers: tuple[int, ...]
+    among: tuple[int, ...]
+    judged: tuple[int, ...]
+    limit_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quoted:
+    """A row and its texts. words: that decided, with how much lower the answer is without them; likest: the row among
+    those that were learned from with the likest texts, by their cosine; was_weighed: whether there was time to."""
+
+    row: int
+    text: str
+    words: tuple[tuple[str, float], ...]
+    likest: int
+    likeness: float
+    likest_text: str
+    was_weighed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotesTold:
+    """cut: rows with a text of which not all is read; read: how much is, in which unit; by: what likeness is measured
+    by."""
+
+    quotes: tuple[Quoted, ...]
+    cut: tuple[int, ...]
+    read: int
+    unit: str
+    by: str

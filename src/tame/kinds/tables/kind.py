@@ -18,7 +18,13 @@ def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int
     num, (texts, encoded) = len(data.rows), data.texts
     if data.shares is None and texts:
         return portfolio.texts(
-            num, task=data.task, epochs=config.epochs, seed=seed, columns=data.columns - texts, encoded=encoded
+            num,
+            task=data.task,
+            epochs=config.epochs,
+            seed=seed,
+            columns=data.columns - texts,
+            encoded=encoded,
+            lengths=data.lengths,
         )
     return portfolio.tables(num, task=data.task, epochs=config.epochs, seed=seed, columns=data.columns)
 

@@ -16,19 +16,20 @@ from torch import Tensor, nn
 
 from tame.core.errors import WorkerError, require
 from tame.core.plain import from_plain, to_plain
-from tame.core.recipe import Recipe, TableRecipe
+from tame.core.recipe import InputRecipe, Recipe, TableRecipe
 from tame.data.augment import add_noise
 from tame.data.sources import open_columns, open_rows, take_rows
 from tame.data.tables import Table
 from tame.kinds.linear import QUESTION, answer_linear, read_asked
-from tame.kinds.tables.commands import Given
+from tame.kinds.tables.commands import QUOTES, Given, QuotesAsked
 from tame.kinds.tables.kind import TABLES
 from tame.kinds.tables.prediction import empty_network, judge_rows, seen_of
+from tame.kinds.tables.quoting import tell
 from tame.kinds.tables.row_encoder import Featured, RowEncoder
 from tame.kinds.tables.text_choice import QUESTION as TEXTS
-from tame.kinds.tables.text_choice import TRIED, Answer, Asked
-from tame.kinds.tables.text_columns import CountedTexts
-from tame.kinds.tables.text_features import NO_ENCODER, FrozenTexts, no_encoder
+from tame.kinds.tables.text_choice import Asked
+from tame.kinds.tables.text_columns import LENGTH, CountedTexts
+from tame.kinds.tables.text_features import NO_ENCODER, FrozenTexts, no_encoder, texts_told
 from tame.parts.encoders import open_encoder
 from tame.parts.mlp import WORDS, Columns, build_table_model, num_weights
 from tame.parts.models import init_module
@@ -69,33 +70,31 @@ class TableMaterial:
         self._stacks: OrderedDict[Hashable, Tensor] = OrderedDict()
 
     def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
+        found: Plain
         if question == TEXTS:
-            said: Plain = to_plain(self._texts(from_plain(Asked, given, what="'texts'", error=WorkerError)))
-            return said
+            texts = from_plain(Asked, given, what="'texts'", error=WorkerError)
+            found = to_plain(texts_told(self._table, self._frozen, texts))
+            return found
+        if question == QUOTES:
+            quotes = from_plain(QuotesAsked, given, what="'quotes'", error=WorkerError)
+            network = self.read(Path(quotes.model))
+            found = to_plain(tell(self._table, network, quotes, counted=self._counted, frozen=self._frozen))
+            return found
         if question != QUESTION:
-            raise not_asked(question, "tables", [QUESTION, TEXTS])
+            raise not_asked(question, "tables", [QUESTION, TEXTS, QUOTES])
         asked = read_asked(given)
         own, judged = (np.array(each, dtype=np.int64) for each in (asked.rows, asked.judged))
-        recipe = Recipe(table=TableRecipe(one_hot=LINEAR_ONE_HOT, texts="encoder" if self._frozen else "tfidf"))
+        recipe = Recipe(
+            table=TableRecipe(one_hot=LINEAR_ONE_HOT, texts="encoder" if self._frozen else "tfidf"),
+            input=InputRecipe(length=self._frozen.length if self._frozen else LENGTH),
+        )
         encoder = self._fitted(own, recipe)
         width = encoder.layout.dense + encoder.layout.periodic  # codes of embedded categories are no quantities
         x, seen = (
             encoder.dense(self._table, each, self._featured, self._counted, own)[:, :width] for each in (own, judged)
         )
-        found: Plain = to_plain(answer_linear(asked, x, seen))
+        found = to_plain(answer_linear(asked, x, seen))
         return found
-
-    def _texts(self, asked: Asked) -> Answer:
-        """What the features of all texts will take, or what was found in making them."""
-        num = sum(map(len, self._table.texts.values()))
-        if self._frozen is None:
-            return Answer(num)
-        if not asked.make:
-            missing, seconds = self._frozen.cost(self._table, TRIED)
-            return Answer(num, missing, seconds)
-        for name in self._table.texts:
-            self._frozen(self._table, name)
-        return Answer(num, cut=self._frozen.cut, unknown=self._frozen.unknown)
 
     def rehearsed(self) -> TableMaterial:
         return self
@@ -204,7 +203,7 @@ class TableMaterial:
             encoder = self._fitted(learnt, recipe)
             return encoder, encoder.sparse(self._table, every, self._counted, learnt)
 
-        return _recalled(self._sparse, (recipe.table, fold, hash(tuple(rows))), make, most=ENCODED)
+        return _recalled(self._sparse, (*key_of(recipe), fold, hash(tuple(rows))), make, most=ENCODED)
 
     def _encoded(
         self, recipe: Recipe, rows: Sequence[int], examples: Examples, fold: Fold
@@ -217,11 +216,11 @@ class TableMaterial:
             x = encoder.dense(self._table, every, self._featured, self._counted, learnt)
             return encoder, torch.from_numpy(x).to(self._device)
 
-        return _recalled(self._kept, (recipe.table, fold, hash(tuple(rows))), make, most=ENCODED * 6)
+        return _recalled(self._kept, (*key_of(recipe), fold, hash(tuple(rows))), make, most=ENCODED * 6)
 
     def _all(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Tensor:
         """(F, N, D) the encodings of all these folds; the last ones are kept, since every round asks for them."""
-        key = (recipe.table, tuple(folds), hash(tuple(rows)))
+        key = (*key_of(recipe), tuple(folds), hash(tuple(rows)))
         if key not in self._stacks:
             if len(self._stacks) >= ENCODED:
                 self._stacks.popitem(last=False)
@@ -243,6 +242,11 @@ def _recalled(kept: OrderedDict[Hashable, T], key: Hashable, make: Callable[[], 
 def _learnt(every: np.ndarray, examples: Examples, fold: Fold) -> np.ndarray:
     """The rows that members of a fold learn from."""
     return every if fold is None else every[(examples.fold != fold).numpy()]
+
+
+def key_of(recipe: Recipe) -> tuple[TableRecipe, int]:
+    """What the encoding of rows depends on."""
+    return recipe.table, recipe.input.length
 
 
 def columns_of(encoder: RowEncoder, recipe: Recipe) -> Columns:
@@ -289,13 +293,13 @@ class TableTask:
 def of_tables(material: TableMaterial, trained: Trained) -> int:
     """Bytes that training all this on a table adds: its groups, the states that wait, and the encodings."""
     folds, rows, examples = trained.folds, trained.rows, trained.examples
-    tasks: dict[TableRecipe, TableTask] = {}
+    tasks: dict[Hashable, TableTask] = {}
     each: dict[Recipe, int] = {}
     weights: dict[Recipe, int] = {}
     for recipe in trained.recipes:
         if recipe.model.name == WORDS:
             continue  # sparse, and one at a time
-        key = recipe.table
+        key = key_of(recipe)
         if key not in tasks:
             task = material.task(recipe, rows, examples, folds[:1])
             assert isinstance(task, TableTask)

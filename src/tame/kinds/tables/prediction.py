@@ -111,6 +111,15 @@ def columns_from(network: Network) -> tuple[Column, ...]:
     return tuple(replace(each, kind="ignored") if each.kind == "text" else each for each in columns)
 
 
+def verify(network: Network) -> None:
+    """Nothing, where the columns and encoders of a network can be read; raises TameError or what Python raises."""
+    for member in network.members:
+        _ = columns_from(member), restored(member)
+        names = member.prepared.get("beside", [])
+        told = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        require(told, f"the names of the columns beside must be a list of texts, got {names!r}")
+
+
 def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
     """What a network says of the rows of tables."""
     names: list[str] = []
@@ -201,4 +210,4 @@ def _empty(described: Described, _: Build | None) -> nn.Module:
     return empty_network(described)
 
 
-PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs, module=TableModule)
+PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs, verify=verify, module=TableModule)

@@ -19,9 +19,9 @@ from tame.parts.network import Plain
 
 
 class Featured(Protocol):
-    """(K, D) features of the different texts of a column, of a frozen encoder."""
+    """(K, D) features of the different texts of a column by a frozen encoder that reads so many tokens of each."""
 
-    def __call__(self, table: Table, name: str) -> np.ndarray: ...
+    def __call__(self, table: Table, name: str, length: int) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,8 @@ class RowEncoder:
         plans = []
         for name in table.texts:
             if way == "encoder":
-                plans.append(fitted(name, way, table, rows, featured(table, name)))
+                length = recipe.input.length
+                plans.append(replace(fitted(name, way, table, rows, featured(table, name, length)), length=length))
                 continue
             tfidf, x = counted.fit(name, rows)
             axes = None if way == "words" else counted.axes(name, rows)
@@ -75,7 +76,7 @@ class RowEncoder:
         found = []
         for plan in self.texts:
             if plan.way == "encoder":
-                vectors = featured(table, plan.name)
+                vectors = featured(table, plan.name, plan.length)
             else:
                 assert plan.axes is not None
                 vectors = np.asarray(self._words(plan, table, counted, fitted_on) @ plan.axes.T)

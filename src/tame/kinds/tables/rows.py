@@ -46,7 +46,7 @@ class RowFacts:
     """What a study keeps of its rows. counts: of each class, by part; or "rows", of a regression.
 
     unlabelled: rows without a target; twins: rows that equal another; digests: of the files;
-    encoder: of its texts, as `--backbone` has it.
+    encoder: of its texts, as `--backbone` has it; lengths: tokens that it reads.
     """
 
     kind: str
@@ -63,6 +63,7 @@ class RowFacts:
     pairs: tuple[tuple[int, int], ...] = ()
     twins: int
     encoder: str = ""
+    lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,8 @@ class Rows:
     classes: () of a regression; given: "" where a row came in no part; beside: groups and order, where columns were
     named for them; shares: (N, C) of classes, where rows come with probabilities; unlabelled: rows that were left out
     for want of a target; keep_rare: whether classes too small to be judged are trained on nevertheless; weights: (N,)
-    above 0, what each row counts as; encoder: that its texts pass, "" for none.
+    above 0, what each row counts as; encoder: that its texts pass, "" for none; lengths: tokens of
+    each that it reads, the one to begin with first.
     """
 
     table: Table
@@ -90,6 +92,7 @@ class Rows:
     keep_rare: bool = False
     weights: np.ndarray | None = None
     encoder: str = ""
+    lengths: tuple[int, ...] = ()
 
 
 def split_rows(
@@ -104,6 +107,7 @@ def split_rows(
     """
     found = copies_of(list(own.table.values.values())) if copies is None else copies
     alike = _alike(own.table)
+    alike = {(a, b) for a, b in alike if found.equal[a] != found.equal[b]}  # whole copies are told as such
     found = replace(found, near=tuple(sorted({*found.near, *alike}))) if alike else found
     groups, notes = groups_of(len(own.values), found.pairs()), own.notes + _on_crowds(found)
     if config.groups:
@@ -128,7 +132,7 @@ def split_rows(
         columns=sum(column.kind in LEARNT for column in own.table.columns), refits=config.val is None,
         shares=None if own.shares is None else np.where(is_hidden[:, None], np.nan, own.shares),
         twins=tuple(np.flatnonzero(is_test & trained_on).tolist()), weights=own.weights,
-        texts=(len(own.table.texts), bool(own.encoder)),
+        texts=(len(own.table.texts), bool(own.encoder)), lengths=own.lengths,
     )  # fmt: skip
     findings = [*_of_copies(own, data, found), *_of_split(own, data, config)]
     if is_new:
@@ -236,7 +240,7 @@ def _facts(own: Rows, data: Data, notes: tuple[str, ...], twins: int) -> RowFact
     return RowFacts(
         kind=data.kind, classes=own.classes, examples=len(own.values), counts=counts, columns=columns, notes=notes,
         target=own.target, unlabelled=own.unlabelled, split=data.split.how, folds=data.split.folds,
-        digests=own.digests, twins=twins, encoder=own.encoder,
+        digests=own.digests, twins=twins, encoder=own.encoder, lengths=own.lengths,
     )  # fmt: skip
 
 

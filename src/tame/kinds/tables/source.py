@@ -50,7 +50,7 @@ def look(config: StudyConfig) -> None:
 
 
 def _columns_named(config: StudyConfig) -> list[str]:
-    return [name for name in (config.target, *config.columns, config.groups, config.order) if name is not None]
+    return [name for name in (config.target, *config.told, config.groups, config.order) if name is not None]
 
 
 def _has_columns(config: StudyConfig, names: Sequence[str]) -> bool:
@@ -78,7 +78,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         choice = chosen(config, known, own.table, port, open_with=open_with, phase=phase)
     finally:
         handed.unlink(missing_ok=True)
-    own = replace(own, notes=(*own.notes, *choice.notes), encoder=choice.encoder)
+    own = replace(own, notes=(*own.notes, *choice.notes), encoder=choice.encoder, lengths=choice.lengths)
     return split_rows(own, config, kind=TABLES.name, is_new=known.data is None, edits=known.edits)
 
 
@@ -97,9 +97,9 @@ def read_rows(config: StudyConfig) -> Found:
     raws = [read_raw(path) for path, _ in files]
     require(config.target is not None, _no_target(raws[0].names), error=UsageError)
     assert config.target is not None
-    for name in config.columns:
+    for name in config.told:
         require(name in raws[0].names, unknown("column", name, raws[0].names), error=DataError)
-    told = {name: kind for name, kind in config.columns.items() if name != config.target}
+    told = {name: kind for name, kind in config.told.items() if name != config.target}
     target, labelled = read_target(
         raws[0], config.target, task=_task(config), told=config.columns.get(config.target, "")
     )

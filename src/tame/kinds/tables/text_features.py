@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,58 +14,96 @@ from tame.core.errors import UsageError
 from tame.data.cache import ArrayCache
 from tame.data.tables import Table
 from tame.data.texts import digest_of
-from tame.parts.encoders import TextEncoder, features_of, tokens_of
+from tame.kinds.tables.text_choice import Answer, Asked, worth_it
+from tame.kinds.tables.text_columns import LENGTH
+from tame.parts.encoders import TextEncoder, Tokens, features_of, tokens_of
 
-LENGTH = 128  # tokens of a text that are read
 NO_ENCODER = "table.texts=encoder needs an encoder of texts, and this study has none; name one with --backbone"
+TRIED = 48  # texts that a rate is measured on
 CHUNK = 512  # texts whose features are stored at once: a killed process loses fewer
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Counted:
+    """Tokens of texts, as many as the encoder takes. counts: (K,); was_cut: (K,) whether there are more; unknown: how
+    many stand for what the tokenizer does not know."""
+
+    counts: np.ndarray
+    was_cut: np.ndarray
+    unknown: float
+
+
 class FrozenTexts:
-    """The features of columns of text. say: hears of progress: done, of how many."""
+    """The features of columns of text. length: tokens that are read where nothing else is asked for; say: hears of
+    progress: done, of how many."""
 
     def __init__(
         self, encoder: TextEncoder, *, device: torch.device, cache: Path | None = None,
         say: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:  # fmt: skip
         self.encoder = encoder
+        self.length = min(LENGTH, encoder.longest)
         self._device = device
         self._cache = None if cache is None else ArrayCache(cache / "texts")
         self._say = say
-        self._made: dict[tuple[str, ...], np.ndarray] = {}
-        self.cut = 0  # texts that were longer than LENGTH, of those that were read here
-        self.unknown = 0.0  # share of the tokens of the last texts that the tokenizer does not know
+        self._counted: dict[tuple[str, ...], Counted] = {}
+        self._made: dict[tuple[tuple[str, ...], int], np.ndarray] = {}
 
-    def __call__(self, table: Table, name: str) -> np.ndarray:
-        """(K, D) float32 features of the different texts of a column."""
-        texts = table.texts[name]
-        if texts not in self._made:
-            self._made[texts] = self._features(texts)
-        return self._made[texts]
+    def __call__(self, table: Table, name: str, length: int) -> np.ndarray:
+        """(K, D) float32 features of the different texts of a column, of which so many tokens are read."""
+        key = table.texts[name], min(length, self.encoder.longest)
+        if key not in self._made:
+            self._made[key] = self._features(*key)
+        return self._made[key]
 
-    def cost(self, table: Table, tried: int) -> tuple[int, float]:
-        """How many texts of a table have no features yet, and the seconds that these will take, from a few of them."""
-        have = self._cache.keys() if self._cache is not None else frozenset()
-        missing = [text for texts in table.texts.values() for text in texts if self._key(text) not in have]
-        some = missing[:: max(1, len(missing) // tried)]
-        if not some:
-            return 0, 0.0
-        begun = time.monotonic()
-        features_of(self.encoder, tokens_of(self.encoder, some, length=LENGTH).ids, device=self._device)
-        return len(missing), (time.monotonic() - begun) * len(missing) / len(some)
+    def counted(self, texts: tuple[str, ...]) -> Counted:
+        """How many tokens texts have. The tokens themselves would take more memory than the texts."""
+        if texts not in self._counted:
+            parts = [self._tokens(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK)]
+            self._counted[texts] = Counted(
+                np.array([len(ids) for each in parts for ids in each.ids], dtype=np.int64),
+                np.concatenate([each.was_cut for each in parts]) if parts else np.zeros(0, dtype=bool),
+                sum(each.unknown * sum(map(len, each.ids)) for each in parts),
+            )
+        return self._counted[texts]
 
-    def _features(self, texts: tuple[str, ...]) -> np.ndarray:
-        keys = [self._key(text) for text in texts]
+    def are_cut(self, texts: tuple[str, ...], length: int) -> np.ndarray:
+        """(K,) which texts have more tokens than are read of them."""
+        own = self.counted(texts)
+        return np.asarray(own.was_cut | (own.counts > length))
+
+    def cost(self, table: Table, tried: int, lengths: Sequence[int]) -> tuple[int, list[float]]:
+        """How many texts of a table have no features of the first length yet, and the seconds that each of these
+        lengths takes after those before it, from a few texts."""
+        known = set(self._cache.keys()) if self._cache is not None else set()
+        found: list[float] = []
+        num, rate = 0, 0.0  # seconds a token
+        for length in lengths:
+            missing: dict[str, tuple[str, int]] = {}
+            for texts in table.texts.values():
+                for text, own in zip(texts, self.counted(texts).counts.tolist(), strict=True):
+                    missing[self._key(text, own, length)] = text, min(own, length)
+            missing = {key: each for key, each in missing.items() if key not in known}
+            some = sorted(missing.values(), key=lambda each: each[1])[:: max(1, len(missing) // tried)]
+            if some and not rate:
+                begun = time.monotonic()
+                self._made_of([text for text, _ in some], length)
+                rate = (time.monotonic() - begun) / sum(own for _, own in some)
+            num = num or len(missing)
+            found.append(rate * sum(own for _, own in missing.values()))
+            known |= missing.keys()
+        return num, found
+
+    def _features(self, texts: tuple[str, ...], length: int) -> np.ndarray:
+        counts = self.counted(texts).counts.tolist()
+        keys = [self._key(text, own, length) for text, own in zip(texts, counts, strict=True)]
         found = dict(self._cache.get(keys)) if self._cache is not None else {}
         waiting = [place for place, key in enumerate(keys) if key not in found]
         # Of about the same length together, so that little of a batch is filled up.
-        waiting.sort(key=lambda place: len(texts[place]))
+        waiting.sort(key=lambda place: counts[place])
         for start in range(0, len(waiting), CHUNK):
             some = waiting[start : start + CHUNK]
-            tokens = tokens_of(self.encoder, [texts[place] for place in some], length=LENGTH)
-            self.cut += int(tokens.was_cut.sum())
-            self.unknown = tokens.unknown
-            fresh = features_of(self.encoder, tokens.ids, device=self._device)
+            fresh = self._made_of([texts[place] for place in some], length)
             own = {keys[place]: row for place, row in zip(some, fresh, strict=True)}
             if self._cache is not None:
                 self._cache.put(own)
@@ -73,10 +112,40 @@ class FrozenTexts:
         empty = np.zeros((0, self.encoder.num_features), dtype=np.float32)
         return np.stack([found[key] for key in keys]) if keys else empty
 
-    def _key(self, text: str) -> str:
-        return f"{digest_of(text)}-{self.encoder.digest[:16]}-{self.encoder.pooling}-{LENGTH}"
+    def _made_of(self, texts: Sequence[str], length: int) -> np.ndarray:
+        return features_of(self.encoder, tokens_of(self.encoder, texts, length=length).ids, device=self._device)
+
+    def _tokens(self, texts: Sequence[str]) -> Tokens:
+        return tokens_of(self.encoder, texts, length=self.encoder.longest)
+
+    def _key(self, text: str, count: int, length: int) -> str:
+        """Of a text that is read whole the same for every length."""
+        return f"{digest_of(text)}-{self.encoder.digest[:16]}-{self.encoder.pooling}-{min(count, length)}"
 
 
-def no_encoder(table: Table, name: str) -> np.ndarray:
+def texts_told(table: Table, frozen: FrozenTexts | None, asked: Asked) -> Answer:
+    """What the features of all texts will take, or what was found in making them."""
+    num = sum(map(len, table.texts.values()))
+    if frozen is None:
+        return Answer(num)
+    read = [frozen.counted(texts) for texts in table.texts.values()]
+    tokens, longest = np.concatenate([each.counts for each in read]), frozen.encoder.longest
+    lengths = asked.lengths or worth_it(tokens, longest)
+    missing, seconds = 0, [0.0] * len(lengths)
+    if asked.make:
+        frozen.length = lengths[0]
+        for length in lengths:
+            for name in table.texts:
+                frozen(table, name, length)
+    else:
+        missing, seconds = frozen.cost(table, TRIED, lengths)
+    return Answer(
+        num, missing, tuple(lengths), tuple(seconds), longest=longest,
+        cut=sum(int(frozen.are_cut(texts, lengths[0]).sum()) for texts in table.texts.values()),
+        unknown=sum(each.unknown for each in read) / max(int(tokens.sum()), 1),
+    )  # fmt: skip
+
+
+def no_encoder(table: Table, name: str, length: int) -> np.ndarray:
     """Raises UsageError: there is no encoder here."""
     raise UsageError(NO_ENCODER)

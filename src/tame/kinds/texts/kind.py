@@ -29,7 +29,7 @@ def claims(config: StudyConfig) -> bool:
 
 def check(config: StudyConfig) -> None:
     """Raises UsageError for settings that are about pictures and tables."""
-    for name in ("target", "groups", "order", "label_pattern"):
+    for name in ("target", "text", "groups", "order", "label_pattern"):
         said = f"{name} is for tables and pictures; the label of a text is the name of its folder"
         require(getattr(config, name) is None, said)
     require(not config.columns, "columns are for tables; the label of a text is the name of its folder")

@@ -11,10 +11,10 @@ from torch import nn
 
 from tame.core.errors import DataError, UsageError, require
 from tame.core.text import printable
+from tame.data.sources import table_of_texts
 from tame.data.texts import ENDINGS, UnreadableText, normalised, on_encodings, read_text
 from tame.kinds.prediction import Left, Predicted, Prediction, Told
-from tame.kinds.tables.prediction import CPU, TableModule, distances_of, empty_network, features_by, judge_rows
-from tame.kinds.texts.source import table_of
+from tame.kinds.tables.prediction import CPU, TableModule, distances_of, empty_network, features_by, judge_rows, verify
 from tame.parts.network import Build, Described, Network
 
 
@@ -50,7 +50,7 @@ def of_inputs(network: Network, x: object, *, by_place: bool) -> Told:
 
 
 def _told(network: Network, texts: Sequence[str]) -> Told:
-    table, featured = table_of(texts), features_by(network)
+    table, featured = table_of_texts(texts), features_by(network)
     outputs = judge_rows(network, table, device=CPU, featured=featured).double().numpy()
     return Told(np.asarray(outputs), distances_of(network, table, featured))
 
@@ -72,4 +72,4 @@ def _empty(described: Described, _: Build | None) -> nn.Module:
     return empty_network(described)
 
 
-PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs, module=TableModule)
+PREDICTION = Prediction(empty=_empty, of_paths=of_paths, of_inputs=of_inputs, verify=verify, module=TableModule)

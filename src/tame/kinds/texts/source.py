@@ -17,9 +17,8 @@ from tame.core.result_parts import TargetFacts
 from tame.core.text import printable
 from tame.data.images import Skipped, entries, real_folder
 from tame.data.labels import lookalikes
-from tame.data.sources import write_columns
-from tame.data.tables import Column, Table
-from tame.data.texts import ENDINGS, UnreadableText, on_encodings, read_text
+from tame.data.sources import table_of_texts, write_columns
+from tame.data.texts import ENDINGS, OTHER_ENDINGS, UnreadableText, on_encodings, read_text
 from tame.kinds.examples import Examples
 from tame.kinds.findings import MOST_NAMED, count, finding
 from tame.kinds.kind import Known, Opened, Phase, Port
@@ -29,13 +28,11 @@ from tame.kinds.tables.rows import Rows, cells_of, split_rows
 from tame.kinds.tables.text_choice import chosen
 from tame.kinds.texts.kind import NAME
 
-COLUMN = "text"
 KEPT = "texts.npz"  # in the study's folder: the texts, for the process that trains
 ROLES: Mapping[str, str] = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
     "testing": "test",
 }  # fmt: skip
-OTHERS = frozenset({".pdf", ".doc", ".docx", ".odt", ".rtf", ".html", ".htm", ".epub"})
 LOST_SHARE = 0.5  # of a class's texts that may be unreadable
 
 
@@ -79,7 +76,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         port.open(NAME, to_plain(replace(given, encoder=encoder)))
 
     choice = chosen(config, known, own.table, port, open_with=open_with, phase=phase)
-    own = replace(own, notes=(*own.notes, *choice.notes), encoder=choice.encoder)
+    own = replace(own, notes=(*own.notes, *choice.notes), encoder=choice.encoder, lengths=choice.lengths)
     opened = split_rows(own, config, kind=NAME, is_new=known.data is None, edits=known.edits)
     said = []
     if skipped:
@@ -141,7 +138,7 @@ def listed(config: StudyConfig) -> tuple[list[File], tuple[str, ...]]:
         notes.append(f"{count(len(loose), 'file')} right in {printable(top)} have no class and are not used")
     mend = (
         "; save the text of PDF and office documents as .txt, with pdftotext or pandoc"
-        if others & Counter(OTHERS)
+        if others & Counter(OTHER_ENDINGS)
         else ""
     )
     if others:
@@ -188,20 +185,12 @@ def _read(files: Sequence[File]) -> Found:
     return found
 
 
-def table_of(texts: Sequence[str]) -> Table:
-    """A table of these texts: one column."""
-    places: dict[str, int] = {}
-    codes = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
-    column = Column(COLUMN, "text", f"{len(places):,} different in {len(texts):,} files", rows=len(texts))
-    return Table((column,), {COLUMN: codes}, len(texts), texts={COLUMN: tuple(places)})
-
-
 def _rows(found: Found, notes: tuple[str, ...], digests: tuple[str, ...]) -> Rows:
     classes = tuple(sorted({file.label for file in found.files}))
     number = {label: i for i, label in enumerate(classes)}
     task = "binary" if len(classes) == 2 else "multiclass"
     return Rows(
-        table=table_of(found.contents), task=task, classes=classes,
+        table=table_of_texts(found.contents), task=task, classes=classes,
         values=np.array([number[file.label] for file in found.files], dtype=np.int64),
         given=tuple(file.part for file in found.files), ids=tuple(file.id for file in found.files),
         target=TargetFacts(name="class", task=task, why="the names of the folders"), notes=notes, digests=digests,

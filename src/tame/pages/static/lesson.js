@@ -4,7 +4,8 @@ import { api, html, render, useEffect, useState } from "./ui.js";
 
 const root = /** @type {HTMLElement} */ (document.querySelector("main.lesson"));
 export const LESSON = root?.dataset.lesson ?? "", STUDY = root?.dataset.study ?? "demo";
-const WIDE = 620, HIGH = 260, PAD = { left: 58, right: 10, top: 12, bottom: 32 };
+const LOOK_MS = 700;  // between two looks at what grows
+const WIDE = 620, HIGH = 266, PAD = { left: 58, right: 10, top: 12, bottom: 38 };
 export const COLOURS = ["winner", "default", "good", "problem", "warning", "other"];
 
 /** What is computed on the learner's examples. @param {string} what @param {object} [asked] */
@@ -27,6 +28,22 @@ export function useAsk() {
   };
   return /** @type {[typeof go, string]} */ ([go, said]);
 }
+
+/** How far the population is trained. The process goes on with it while nothing is asked. whole: also where the study has
+ * curves of its own. @param {boolean} [whole] */
+export function useGrown(whole = true) {
+  const [grown, setGrown] = useState(/** @type {any} */ (null));
+  useEffect(() => {
+    let timer = 0;
+    const look = () => ask("grow", { whole }).then((own) => { setGrown(own); if (own.waits) timer = window.setTimeout(look, LOOK_MS); }, () => {});
+    look();
+    return () => clearTimeout(timer);
+  }, []);
+  return grown;
+}
+
+/** @param {{grown: any}} props */
+export const Grown = ({ grown }) => grown?.waits && html`<p class="fine" role="status">Training networks on your examples: ${grown.done} of ${grown.of}. <progress max=${grown.of} value=${grown.done}></progress></p>`;
 
 /** Whether an answer was right. @param {{right: boolean, children?: unknown}} props */
 export const Told = ({ right, children }) => html`<p class=${`told ${right ? "right" : "wrong"}`} role="status"><strong>${right ? "Right." : "Not yet."}</strong> ${children}</p>`;
@@ -60,8 +77,8 @@ export function Lines({ lines, label, x = "step", isLog = false, marks = [] }) {
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => low + share * (high - low));
   return html`<figure class="lines-of"><svg viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${label}>
     ${ticks.map((t) => { const v = isLog ? 10 ** t : t; return html`<g key=${t}><line class="rule" x1=${PAD.left} x2=${WIDE - PAD.right} y1=${py(v)} y2=${py(v)} /><text x=${PAD.left - 6} y=${py(v) + 4} text-anchor="end">${nice(v)}</text></g>`; })}
-    ${[0, 0.25, 0.5, 0.75, 1].map((share) => { const v = first + share * (last - first); return html`<text key=${share} x=${px(v)} y=${HIGH - 12} text-anchor=${share === 1 ? "end" : share ? "middle" : "start"}>${nice(Number.isInteger(first) ? Math.round(v) : v)}</text>`; })}
-    <text x=${(WIDE + PAD.left) / 2} y=${HIGH - 1} text-anchor="middle">${x}</text>
+    ${[0, 0.25, 0.5, 0.75, 1].map((share) => { const v = first + share * (last - first); return html`<text key=${share} x=${px(v)} y=${HIGH - 21} text-anchor=${share === 1 ? "end" : share ? "middle" : "start"}>${nice(Number.isInteger(first) ? Math.round(v) : v)}</text>`; })}
+    <text x=${(WIDE + PAD.left) / 2} y=${HIGH - 5} text-anchor="middle">${x}</text>
     ${lines.map((line, i) => html`<path key=${line.name} class=${`stroke ${line.colour ?? COLOURS[i % COLOURS.length]} ${line.dashed ? "dashed" : ""}`} d=${drawn(line)} />`)}
     ${marks.map((m) => html`<circle class="mark" cx=${px(m.x)} cy=${py(m.y)} r="5"><title>${m.words ?? ""}</title></circle>`)}
   </svg><figcaption><ul class="legend">${lines.map((line, i) => html`<li key=${line.name} class=${line.colour ?? COLOURS[i % COLOURS.length]}><i class=${line.dashed ? "dashed" : ""}></i>${line.name}</li>`)}</ul></figcaption></figure>`;

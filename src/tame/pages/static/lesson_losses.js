@@ -19,7 +19,7 @@ function Outlier() {
   if (!found) return html`<h3>An outlier</h3><${Waits} problem=${problem} />`;
   const low = Math.min(...found.x) - 0.4, wide = found.at + 0.8 - low, px = (/** @type {number} */ v) => SIZE * (v - low) / wide, py = (/** @type {number} */ v) => SIZE * 0.5 - v * SIZE / (2 * FAR + 2);
   const up = (/** @type {number} */ i) => { setJudged(null); setOrder((own) => { const next = [...own]; [next[i - 1], next[i]] = [next[i], next[i - 1]]; return next; }); };
-  return html`<h3>An outlier</h3><p>Points of your own: ${found.names[1]} against ${found.names[0]}, both scaled. One outlier is added at the right. Which loss lets it turn the line most?</p>
+  return html`<h3>An outlier</h3>${found.why && html`<p class="note">${found.why}</p>`}<p>Points of your own: ${found.names[1]} against ${found.names[0]}, both scaled. One outlier is added at the right. Which loss lets it turn the line most?</p>
     <div class="beside"><figure class="plane"><svg viewBox=${`0 0 ${SIZE} ${SIZE}`} role="img" aria-label="Points, an outlier and a line for each loss">
       ${found.x.map((/** @type {number} */ v, /** @type {number} */ i) => html`<circle key=${i} class="point" cx=${px(v)} cy=${py(found.y[i])} r="4" />`)}
       <circle class="mark" cx=${px(found.at)} cy=${py(y)} r="7" />

@@ -1,6 +1,7 @@
 // @ts-check
 // Lesson 2: a rate that creeps, one that arrives and one that overshoots, found by the learner; decay and warm-up.
-import { Lines, Told, Waits, teach, useAsk, useAsked } from "./lesson.js";
+import { Lines, Told, Waits, teach, useAsk, useAsked, useGrown } from "./lesson.js";
+import { Sorted } from "./sort.js";
 import { html, number, useState } from "./ui.js";
 
 const WANTED = [["creeps", "Find a rate that creeps: right way, hardly anywhere"], ["arrives", "Find one that arrives"], ["rises", "Find one that overshoots: the loss rises again and again"]];
@@ -42,9 +43,11 @@ function Decay() {
 
 function Rate() {
   const [rates, problem] = useAsked("rates");
+  const grown = useGrown(false);
   if (!rates) return html`<${Waits} problem=${problem} what="Trying rates on your examples…" />`;
   return html`${rates.missed && html`<p class="note">With the cross-entropy no rate up to ${number(rates.missed.highest, 0)} overshoots on these examples: they can be told apart so well that far out the ground is low and flat. So this page takes the squared error, in which one does.</p>`}
-    <${Finder} rates=${rates} /><${Decay} />`;
+    <${Finder} rates=${rates} /><${Decay} />
+    <h3>Rates read off a curve</h3><p>Six curves, without their rates. Which of them had a rate that was too low, or too high?</p><${Sorted} grown=${grown} first="rate" many=${6} needed=${5} />`;
 }
 
 teach(html`<${Rate} />`);

@@ -79,7 +79,7 @@ export function sending(key, tell, recording = "") {
     have ??= patiently(() => fetch(`/api/teach/class/${key}/have`)).then((answer) => answer.json()).then((found) => new Set(found.have));
     if ((await have).has(digest)) { own.there++; return; }
     const path = `/api/teach/class/${key}/${digest}${recording && `?recording=${recording}`}`;
-    const answer = await patiently(() => fetch(path, { method: "PUT", body: content, headers: { "X-Tame": "1", "Content-Type": "application/octet-stream" } }));
+    const answer = await patiently(() => fetch(path, { method: "PUT", body: new Blob([content]), headers: { "X-Tame": "1", "Content-Type": "application/octet-stream" } }));
     const said = await answer.json().catch(() => ({}));
     if (!answer.ok) throw new Error(said.problem || `the server answered ${answer.status}`);
     if (said.there === "") own.sent++; else if (said.there === said.class) own.there++; else own.elsewhere.push(`${name} is in ${said.there} already`);

@@ -36,11 +36,11 @@ function Studies() {
           ? html`<a class="button" href=${`/compare?a=${picked[0]}&b=${picked[1]}`}>Compare these two</a>`
           : html`<span class="fine">Tick two studies to compare them.</span>`}
       </div>
-      <table class="list stacked">
+      <table class="list stacked studies">
         <thead><tr><th><span class="unseen">Compare</span></th><th>Study</th><th>State</th><th>Score</th><th>Gravest finding</th></tr></thead>
         <tbody>${shown.map((view) => html`<tr key=${view.id}>
           <td><input type="checkbox" aria-label=${`Compare ${view.name}`} checked=${picked.includes(view.id)} onChange=${() => pick(view.id)} /></td>
-          <td><a href=${`/s/${view.id}`}>${view.name}</a>${view.seq > 0 && html`<span class="fine">${view.kind}, ${view.recipes}</span>`}</td>
+          <td><a href=${`/s/${view.id}`}>${view.name}</a>${view.seq > 0 && html`<span class="fine">${[view.kind, view.recipes].filter(Boolean).join(", ")}</span>`}</td>
           <td><${Chip} life=${view.life}>${view.words}<//>
             <span class="fine">${view.problem || view.now || [view.clock.words, view.when].filter(Boolean).join("; ")}</span></td>
           <td><${Score} view=${view} /></td>
@@ -53,7 +53,8 @@ function Empty() {
   return html`<p>No studies here yet. Begin one in a terminal; it appears here by itself:</p>
     <pre class="command">tame demo
 tame fit photos/ --time 5m
-tame fit data.csv --target COLUMN</pre>`;
+tame fit data.csv --target COLUMN</pre>
+    <p>Or <a href="/teach">teach a machine</a> to tell your own pictures apart, here in the browser, or see <a href="/learn">how training works</a>.</p>`;
 }
 
 begin(html`<${Studies} />`);

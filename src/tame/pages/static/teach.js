@@ -63,7 +63,7 @@ async function without(path) {
 function Outcome({ view, verdict, longer }) {
   return html`<section class="note" aria-label="What came of it">
     <p><${Chip} life=${view.life}>${view.words}<//> ${view.now} <a href=${`/s/${view.id}`}>Watch it</a>${view.has_report && html`, <a href=${`/s/${view.id}/report`}>read its report</a>`}</p>
-    ${view.score && html`<p class="verdict">${view.metric.words} ${view.score.words} on ${view.score.examples} that it had never seen (${view.score.span}).</p><p>${view.verdict}</p>`}
+    ${view.score && html`<p class="verdict">${view.metric.words.charAt(0).toUpperCase() + view.metric.words.slice(1)} ${view.score.words} on ${view.score.examples} that it had never seen (${view.score.span}).</p><p>${view.verdict}</p>`}
     ${!view.score && view.best && html`<p>Best so far: ${view.metric.words} ${view.best.words} in validation.</p>`}
     ${view.life === "failed" && html`<p>${view.next?.words}</p>`}
     ${verdict && html`<ul class="outcome">${verdict.said.map((/** @type {string} */ text) => html`<li key=${text}>${text}</li>`)}</ul>
@@ -110,7 +110,7 @@ function Teach() {
   const verdict = useVerdict(view);
   const refresh = () => api("/api/teach").then(async (found) => {
     setShop(found);
-    if (found.study) setView((await api(`/api/s/${found.study}/state`)).view);
+    setView(found.study ? (await api(`/api/s/${found.study}/state`)).view : null); // one that came to nothing leaves no folder
     setSaid((before) => (before.startsWith("The server") || (before === BEGINS && found.study) ? "" : before));
   }).catch((problem) => setSaid(problem.message));
   useEffect(() => whileSeen(() => { refresh(); const timer = setInterval(refresh, EVERY_MS); return () => clearInterval(timer); }), []);
@@ -138,7 +138,7 @@ function Teach() {
     ${shop.is_open && html`<div class="row"><label>Train for <select value=${seconds} onChange=${(/** @type {any} */ e) => choose(e.target.value)}>${Object.entries(TIMES).map(([own, words]) => html`<option key=${own} value=${own}>${words}</option>`)}</select></label>
       <button class="go" disabled=${busy !== ""} onClick=${() => train(seconds)}>Train</button><span class="fine">${busy}</span></div>
       <${Knobs} verdict=${verdict} mine=${mine} turn=${turn} train=${withMine} isOpen=${busy === ""} />`}
-    <p role="status">${said}</p>
+    <p role="status">${said || (shop.is_training && !shop.study ? BEGINS : "")}</p>
     ${shop.problem && html`<p class="note problem" role="alert">${shop.problem}</p>`}
     ${view && html`<${Outcome} view=${view} verdict=${view.life === "finished" ? verdict : null} longer=${longer} />`}
     ${view?.life === "finished" && html`<h2>Try it</h2><${Live} key=${view.id} study=${view.id} />`}`;

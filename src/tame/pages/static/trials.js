@@ -7,7 +7,7 @@ const STUDY = ROOT?.dataset.study ?? "", METRIC = ROOT?.dataset.metric || "metri
 const HIGH = 37; // pixels of a row
 const SPARE = 8; // rows beyond the seen ones
 const EVERY_MS = 2000;
-const HEADS = { number: "Trial", state: "State", epochs: "Epochs", loss: "Loss", metric: METRIC, origin: "From" };
+const HEADS = { number: "Trial", state: "State", epochs: "Epochs", loss: "Loss", metric: METRIC.charAt(0).toUpperCase() + METRIC.slice(1), origin: "From" };
 
 function Trials() {
   const [sort, setSort] = useState(inAddress("sort", "loss"));
@@ -73,7 +73,7 @@ function Detail({ number: own, close }) {
     ${trial.findings.length > 0 && html`<${Findings} found=${trial.findings} />`}
     <details open><summary>Its recipe beside the default one</summary><div class="recipe" tabindex="0"><table class="list"><thead><tr><th>Field</th><th>Here</th><th>Default</th></tr></thead>
       <tbody>${trial.recipe.map((/** @type {any} */ row) => html`<tr key=${row.field} class=${row.differs ? "differs" : ""}><td>${row.name}</td><td>${row.value}</td><td>${row.default}</td></tr>`)}</tbody></table></div></details>
-    <details><summary>Its curve as a table</summary><div class="recipe" tabindex="0"><table class="list"><thead><tr><th class="n">Epoch</th><th class="n">Training loss</th><th class="n">Validation loss</th><th class="n">${METRIC}</th></tr></thead>
+    <details><summary>Its curve as a table</summary><div class="recipe" tabindex="0"><table class="list"><thead><tr><th class="n">Epoch</th><th class="n">Training loss</th><th class="n">Validation loss</th><th class="n">${HEADS.metric}</th></tr></thead>
       <tbody>${trial.points.map((/** @type {number[]} */ p) => html`<tr key=${p[0]}>${p.map((value, i) => html`<td class="n" key=${i}>${i ? number(value) : value}</td>`)}</tr>`)}</tbody></table></div></details>
   </section>`;
 }

@@ -121,7 +121,7 @@ function Facts({ view }) {
   const best = view.best, own = view.default;
   return html`<dl class="facts">
     ${view.score && html`<div><dt>On the sealed test part</dt><dd>${view.metric.words} ${view.score.words}<small>${view.score.span}, ${view.score.examples}</small></dd></div>`}
-    ${best && html`<div><dt>Best so far</dt><dd>${best.words}<small>validation ${view.metric.words} of trial ${best.trial}, loss ${best.loss_words}; not a final score</small></dd></div>`}
+    ${best && html`<div><dt>${view.life === "finished" ? "Best of the search" : "Best so far"}</dt><dd>${best.words}<small>validation ${view.metric.words} of trial ${best.trial}, loss ${best.loss_words}; not a final score</small></dd></div>`}
     ${own && html`<div><dt>The default recipe</dt><dd>${own.words}<small>trial ${own.trial}, epoch ${own.epochs}</small></dd></div>`}
     <div><dt>Recipes</dt><dd>${view.trials.toLocaleString()}<small>${view.counts || "none has begun"}</small></dd></div>
     <div><dt>Epochs trained</dt><dd>${view.epochs.toLocaleString()}</dd></div>
@@ -176,7 +176,7 @@ function Watch() {
     ${lost && html`<p class="note">${lost}</p>`}
     ${view.problem && html`<p class="note problem" role="alert">${view.problem}</p>`}
     ${view.life !== "finished" && html`<${Next} next=${view.next} />`}
-    <${Facts} view=${view} /><${Seal} seal=${view.seal} />
+    <${Facts} view=${view} />${view.seal.words && html`<${Seal} seal=${view.seal} />`}
     ${view.life === "finished" && html`${view.verdict && html`<p class="verdict">${view.verdict}</p>`}<${Next} next=${view.next} />`}
     <div class="grid"><section aria-label="Curves"><h2>${label}</h2>
       <div class="row">${Object.entries(FIELDS).map(([name, words]) => html`<button key=${name} aria-pressed=${field === name} onClick=${() => choose(name)}>${words}</button>`)}

@@ -1,0 +1,86 @@
+"""The process that computes for lessons: one question a line, work ahead in between, the demo as a stand-in."""
+
+from __future__ import annotations
+
+import json
+from queue import Empty, SimpleQueue
+
+import pytest
+
+from made_ground import made_tutor
+from served_pages import unpack
+from tame.app import lessons
+
+
+def asked(*questions, opened=None):
+    """What the process says to these questions, one after the other. opened: gets the studies that are opened."""
+    lines, said = SimpleQueue(), []
+    for each in questions:
+        lines.put(json.dumps(each).encode() + b"\n")
+    lines.put(b"")
+
+    def tutor_of(study):
+        if opened is not None:
+            opened.append(study)
+        return made_tutor()
+
+    lessons.serve(lines, lambda text: said.append(json.loads(text)), tutor_of)
+    return said
+
+
+def test_one_process_answers_for_one_study_after_the_other():
+    opened = []
+    said = asked(
+        *({"study": study, "what": "about", "asked": {}} for study in ("/a", "/a", "demo", "/a")), opened=opened
+    )
+    assert opened == ["/a", "demo", "/a"]
+    assert all("is_own" in each for each in said)
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ({"what": "nothing", "asked": {}}, "no question of a lesson"), ({"what": "rate", "asked": {}}, "lr"),
+        ({"what": "rate", "asked": {"lr": "fast", "wanted": "rises"}}, "lr"),
+        ({"what": "rate", "asked": {"lr": float("nan"), "wanted": "rises"}}, "above 0"),
+        ({"what": "guess", "asked": None}, "no question"), ({"asked": []}, "no question"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_refused_and_the_process_goes_on(question, words):
+    first, second = asked({"study": "demo", **question}, {"study": "demo", "what": "about", "asked": {}})
+    assert words in first["problem"]
+    assert "problem" not in second
+
+
+def test_between_questions_it_trains_what_the_lesson_will_ask_for():
+    tutor = made_tutor(examples=20)
+
+    class Lines:
+        """A question, then nothing until all is trained, then the end."""
+
+        def __init__(self):
+            self.left = [json.dumps({"study": "demo", "what": "grow", "asked": {}}).encode()]
+
+        def get(self, *, block):
+            if self.left:
+                return self.left.pop()
+            if block or tutor.growing.num_done > 8:
+                return b""
+            raise Empty
+
+    said = []
+    lessons.serve(Lines(), said.append, lambda study: tutor)
+    assert json.loads(said[0])["done"] == 0
+    assert tutor.growing.num_done > 8
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return unpack("table", tmp_path_factory.mktemp("lessons"))
+
+
+def test_a_study_whose_data_is_gone_has_the_demo_stand_in_and_says_why(table):
+    tutor = lessons.open_tutor(table)
+    assert not tutor.given.is_own
+    assert "cannot be used for a lesson" in tutor.given.why
+    assert tutor.ground.name == lessons.DEMO

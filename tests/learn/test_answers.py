@@ -1,0 +1,85 @@
+"""Studies on which a lesson is hard to give: one input, one trial, none that can be read, numbers for classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from made_ground import made_ground, made_tutor
+from tame.core.errors import UsageError
+from tame.core.recipe import Recipe
+from tame.learn.answers import answer
+from tame.learn.lesson import lessons
+from tame.learn.numbers import numbers
+from tame.learn.question import judge
+from tame.learn.questions import questions
+from tame.learn.seen import SeenTrial
+
+
+def trials(many, state="complete", *, loss=0.5):
+    """Trials whose losses are one number, or none where they diverged."""
+    points = tuple((epoch, loss, loss, None if loss is None else 0.6) for epoch in range(1, 7))
+    flat = Recipe().flat()
+    return tuple(
+        SeenTrial(number=i, origin="sobol", state=state, recipe=flat, points=points[:1] if loss is None else points)
+        for i in range(many)
+    )
+
+
+def seen(**changes):
+    return replace(made_tutor().given, **changes)
+
+
+ODD = {
+    "no trial": seen(), "one trial": seen(trials=trials(1)), "all alike": seen(trials=trials(5)),
+    "all diverged": seen(trials=trials(6, "diverged", loss=None)), "one class": seen(counts={"a": 60}),
+    "no example counted": seen(counts={}, train=0, valid=0), "a regression": seen(task="regression", counts={}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("own", lessons(), ids=lambda own: own.name)
+def test_what_is_told_and_asked_has_answers(own, name):
+    told = own.sentences(numbers(ODD[name]))
+    assert not [each for each in told if "nan" in each or "{" in each]
+    for question in questions(own.name, ODD[name], seed=1):
+        assert judge(question, question.key).right
+
+
+def test_a_study_whose_trials_all_diverged_has_curves_to_sort_and_the_population_to_search():
+    tutor = made_tutor(seen=ODD["all diverged"], ground=made_ground())
+    assert tutor.is_readable
+    found = answer(tutor, "curves", {"many": 6})["curves"]
+    assert answer(tutor, "sort", {"trial": found[0]["trial"], "answer": "diverged"})["right"]
+    assert not answer(tutor, "pool", {})["is_own"]
+
+
+@pytest.mark.parametrize("what", ["network", "line"])
+def test_other_examples_stand_in_where_there_are_no_two_inputs_and_it_is_said(what):
+    asked = {} if what == "network" else {"y": 3.0}
+    assert answer(made_tutor(), what, asked)["why"] == ""
+    assert "stand in" in answer(made_tutor(inputs=1), what, asked)["why"]
+
+
+def test_a_regression_gets_the_losses_of_numbers_and_is_refused_where_classes_are_needed():
+    tutor = made_tutor(classes=0)
+    assert answer(tutor, "rates", {})["loss"] == "mse"
+    assert answer(tutor, "descents", {"runs": [{"lr": 0.1}]})["loss"] == "mse"
+    for what, asked in (("margins", {}), ("before", {}), ("second_look", {"points": 3})):
+        with pytest.raises(UsageError, match="classes"):
+            answer(tutor, what, asked)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "", None, "three"])
+@pytest.mark.parametrize(
+    ("what", "asked"),
+    [
+        ("derivative", {"edge": "v1", "value": 0}), ("rate", {"lr": 0, "wanted": "rises"}),
+        ("second_look", {"points": 0}), ("reading", {"examples": 0}), ("line", {"y": 0}), ("destroy", {"factor": 0}),
+    ],
+)  # fmt: skip
+def test_answers_that_are_no_numbers_are_refused(what, asked, value):
+    field = next(name for name in ("value", "lr", "points", "examples", "y", "factor") if name in asked)
+    with pytest.raises(UsageError):
+        answer(made_tutor(), what, {**asked, field: value})
