@@ -67,13 +67,16 @@ def of_texts(result: Result) -> QuotesSection | None:
         said = {each.id: f"predicted {size(each.predicted)}; true: {size(each.true)}" for each in answers.errors}
     number = result.is_regression
     what = "the prediction" if number else "the probability of the predicted class"
+    found = f"beside words stands by how much {what} changes without them"
+    if not any(each.words for each in own.quotes):
+        found = "no word alone decided, or there was no time to look for it"
     return QuotesSection(
         quotes=[_row(each, said.get(each.id, ""), number=number) for each in own.quotes],
         by_class=[
             WordsRow(label=each.label, words=_of_class(each)) for each in own.by_class
         ],
         cut="" if own.cut is None else cut(result, own.cut),
-        how=f"beside words stands by how much {what} changes without them; likeness is measured by {own.by}",
+        how=f"{found}; likeness is measured by {own.by}",
         looked_at=sum(each.texts for each in own.by_class),
     )  # fmt: skip
 
