@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -295,6 +296,16 @@ def test_an_edit_says_where_it_was_seen_and_when(sealed):
     (edit,) = read_state(folder)[1].edits
     assert (edit.why, edit.part) == ("seen under Likely wrong labels", "train")
     assert time.strptime(edit.when[:19], "%Y-%m-%dT%H:%M:%S")
+
+
+def test_an_edit_of_a_study_whose_process_seemed_to_come_and_never_came_is_noted(sealed, monkeypatch):
+    _, folder = sealed
+    row = next(row for row, (_, part) in enumerate(parts_of(folder)) if part == "train")
+    with shown(folder) as own:
+        begun = datetime.fromisoformat(json.loads(own.request("/api/studies")[2])["studies"][0]["begun_at"])
+        monkeypatch.setattr("tame.pages.library.ALIVE_S", time.time() - begun.timestamp() + 2)
+        _, said = edited(own, row=row, action="exclude")
+    assert said["answer"]["done"]
 
 
 def test_edits_of_a_running_study_wait_for_its_own_process(sealed):

@@ -144,8 +144,7 @@ class DataPage:
         known = await self._known(shelf)
         wish = await asyncio.to_thread(self._wish, shelf, known, given)
         await asyncio.to_thread(ask, shelf.folder, wish, Seal(key=key, study=opened.id))
-        if life_of(shelf) not in (*OFFERED, "starting"):
-            threading.Thread(target=self._note, args=(shelf,), daemon=True).start()
+        self._have_noted(shelf)
         return JSONResponse({"id": wish.id}, status_code=202)
 
     async def edited(self, request: Request) -> Response:
@@ -153,6 +152,8 @@ class DataPage:
         shelf, wish = await self._shelf_of(request), str(request.path_params["wish"])
         found, problem = shelf.followed.answers.get(wish), self._problems.get(shelf.id, "")
         if found is None:
+            if not problem and not self._noting.locked():
+                self._have_noted(shelf)  # the process that was to take it up may have died, or never have come
             return JSONResponse({"answer": None, "problem": problem})
         about = await asyncio.to_thread(self._about, shelf, await self._known(shelf))
         return JSONResponse({"answer": {"done": found.done, "reason": inert(found.reason)}, "about": about})
@@ -163,6 +164,11 @@ class DataPage:
         if edit.action != "undo":
             edit = replace(edit, digest=self._gallery.digest(shelf, known.place[edit.id]))
         return wish_of("edit", edit=edit)
+
+    def _have_noted(self, shelf: Shelf) -> None:
+        """Begins to note what waits, where no process works on the study."""
+        if life_of(shelf) not in (*OFFERED, "starting"):
+            threading.Thread(target=self._note, args=(shelf,), daemon=True).start()
 
     def _note(self, shelf: Shelf) -> None:
         """Has the edits noted that wait, all of them by one process; says in `_problems` why that failed."""

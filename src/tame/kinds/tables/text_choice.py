@@ -134,16 +134,16 @@ def worth_it(tokens: np.ndarray, longest: int) -> tuple[int, ...]:
 def affordable(lengths: Sequence[int], seconds: Sequence[float], budget_s: float | None) -> tuple[int, ...]:
     """The first of these lengths, and those after it that there is time for; without a clock two of them.
 
-    >>> affordable((128, 256, 64), (10.0, 15.0, 4.0), 30.0), affordable((128, 256, 64), (1.0, 1.0, 1.0), None)
-    ((128, 256), (128, 256))
+    >>> affordable((128, 256, 64), (10.0, 25.0, 4.0), 30.0), affordable((128, 256, 64), (1.0, 1.0, 1.0), None)
+    ((128, 64), (128, 256))
     """
     if budget_s is None:
         return tuple(lengths[:2])
     found, total = [lengths[0]], seconds[0]
     for length, own in zip(lengths[1:], seconds[1:], strict=True):
-        total += own
-        if total <= budget_s:
+        if total + own <= budget_s:
             found.append(length)
+            total += own
     return tuple(found)
 
 
