@@ -111,8 +111,8 @@ def _listed(place: Path) -> list[Path]:
     require(len(every) <= MOST_FILES, said, error=DataError)
     texts = sorted(each for each in every if each.suffix.lower() in ENDINGS)
     others = sorted(each.name for each in every if each.suffix.lower() in OTHER_ENDINGS)
-    mend = f"; it holds {others[0]!r}: save the text of such files as .txt, with pdftotext or pandoc" if others else ""
-    require(bool(texts), f"{place} holds no texts (.txt, .md){mend}", error=DataError)
+    cure = f"; it holds {others[0]!r}: save the text of such files as .txt, with pdftotext or pandoc" if others else ""
+    require(bool(texts), f"{place} holds no texts (.txt, .md){cure}", error=DataError)
     return texts
 
 
